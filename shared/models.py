@@ -1,0 +1,152 @@
+"""The loaders: a name goes in, the field's own object comes out (a transformers model, an SDK client).
+
+    >>> tokenizer, model = load_tokenizer("tiny"), load_causal_lm("tiny")
+    >>> model.generate(**tokenizer("Hello", return_tensors="pt"), max_new_tokens=5).shape
+    torch.Size([1, 10])
+
+Only safetensors are read and no code of a model repository is run (`trust_remote_code` stays off).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shared import hardware, weights
+from shared.catalog import lookup
+from shared.config import Settings, load_settings
+from shared.errors import UserError
+from shared.quiet import quiet_transformers
+
+if TYPE_CHECKING:
+    import anthropic
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+
+def load_tokenizer(model: str | None = None, settings: Settings | None = None) -> PreTrainedTokenizerFast:
+    """The model's own tokenizer, with its chat template."""
+    settings = settings or load_settings(model=model)
+    folder = weights.ensure(model or settings.model, settings)
+    transformers = quiet_transformers()
+    tokenizer: PreTrainedTokenizerFast = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return tokenizer
+
+
+def load_causal_lm(
+    model: str | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    settings: Settings | None = None,
+    **kwargs: Any,
+) -> PreTrainedModel:
+    """A transformers causal LM in eval mode, on the device and in the dtype of the settings.
+
+    Also sets torch's thread count from `settings.threads`. `kwargs` go to `from_pretrained`, e.g.
+    `attn_implementation="eager"` to see attention weights.
+    """
+    settings = settings or load_settings(model=model, device=device, dtype=dtype)
+    name = model or settings.model
+    if lookup(name).roles == ("embedding",):
+        raise UserError(f"{name} is an embedding model: it has no next-token predictions; choose a causal one")
+    folder = weights.ensure(name, settings)
+    use_threads(settings)
+    target = choose_device(device or settings.device)
+    transformers = quiet_transformers()
+    try:
+        loaded: PreTrainedModel = transformers.AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=choose_dtype(dtype or settings.dtype, target),
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            **kwargs,
+        )
+    except ValueError as error:  # an architecture that transformers doesn't know, or no causal one
+        raise UserError(f"{name} cannot be loaded as a causal language model: {str(error).splitlines()[0]}") from None
+    return loaded.to(target).eval()
+
+
+def load_embedder(model: str | None = None, settings: Settings | None = None) -> SentenceTransformer:
+    """A sentence-transformers model: `encode(texts)` gives unit vectors of shape (n, dim)."""
+    settings = settings or load_settings(embedder=model)
+    folder = weights.ensure(model or settings.embedder, settings)
+    use_threads(settings)
+    target = choose_device(settings.device)
+    quiet_transformers()
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(
+        str(folder),
+        device=target,
+        local_files_only=True,
+        model_kwargs={"dtype": choose_dtype(settings.dtype, target), "use_safetensors": True},
+    )
+
+
+def chat_client(model: str | None = None, settings: Settings | None = None) -> anthropic.Anthropic:
+    """An Anthropic SDK client for the model: Claude itself, or any server that speaks its Messages API.
+
+    Raises:
+        UserError: Claude without a key, or a local model without a server to run it.
+    """
+    settings = settings or load_settings(model=model)
+    name = model or settings.model
+    key = settings.anthropic_api_key.get_secret_value() if settings.anthropic_api_key else None
+    if settings.base_url is None and not lookup(name).is_claude:
+        raise UserError(
+            f"{name} needs a server that speaks the Messages API: set ROADMAP_BASE_URL to one "
+            "(vLLM, Ollama, llama-server), or choose a Claude model"
+        )
+    if settings.base_url is None and key is None:
+        raise UserError(f"{name} needs a key: set ANTHROPIC_API_KEY, or choose a local model")
+    import anthropic
+
+    return anthropic.Anthropic(base_url=settings.base_url, api_key=key or "not-needed")
+
+
+# --- where and how it runs ----------------------------------------------------------------------------
+
+
+def choose_device(wanted: str = "auto") -> str:
+    """`auto` takes a GPU when there is one.
+
+    Raises:
+        UserError: the wanted device is not on this machine.
+    """
+    import torch
+
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if wanted == "auto":
+        return "cuda" if there["cuda"] else "mps" if there["mps"] else "cpu"
+    if not there[wanted]:
+        raise UserError(f"device {wanted} is not on this machine: use {', '.join(d for d in there if there[d])} or auto")
+    return wanted
+
+
+def choose_dtype(wanted: str = "auto", device: str = "cpu") -> torch.dtype:
+    """`auto`: bfloat16 where the hardware multiplies it, float32 elsewhere."""
+    import torch
+
+    if wanted != "auto":
+        chosen: torch.dtype = getattr(torch, wanted)
+        return chosen
+    fast = torch.cuda.is_bf16_supported() if device == "cuda" else device == "cpu" and hardware.has_fast_bf16()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def use_threads(settings: Settings) -> int:
+    """Set and return torch's thread count.
+
+    `auto` is torch's default while enough cores are idle, and what is idle otherwise: threads that spin on
+    a core that somebody else uses are slower than one thread alone (a tenth of the speed was seen).
+    """
+    import torch
+
+    if settings.threads != "auto":
+        torch.set_num_threads(settings.threads)
+    else:
+        usual = min(torch.get_num_threads(), hardware.cores())
+        idle = hardware.idle_cores()
+        torch.set_num_threads(usual if idle > usual - 0.5 else max(1, int(idle)))
+    return torch.get_num_threads()

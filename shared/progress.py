@@ -1,0 +1,57 @@
+"""Progress on stderr, so that stdout stays the command's answer. Silent where stderr is no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def spinner(text: str) -> Iterator[None]:
+    """Show `text` and the seconds that passed, for work of unknown length."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        console.print(text, highlight=False, soft_wrap=True)
+        yield
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        progress.add_task(text)
+        yield
+
+
+@contextmanager
+def stage_bar(text: str, stages: int) -> Iterator[Callable[[str], None]]:
+    """A bar of `stages` steps; call what it yields with the name of the step that begins."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        console.print(text, highlight=False, soft_wrap=True)
+        yield lambda stage: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(text, total=stages, completed=-1)
+        yield lambda stage: progress.update(task, description=f"{text}: {stage}", advance=1)
+
+
+@contextmanager
+def byte_bar(text: str) -> Iterator[Callable[[int, int], None]]:
+    """A download bar; call what it yields with (bytes so far, bytes in all)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        console.print(text, highlight=False, soft_wrap=True)
+        yield lambda done, total: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(text, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

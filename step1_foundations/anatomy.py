@@ -1,0 +1,73 @@
+"""Where the parts of a Llama-shaped model are, and what flows between its blocks.
+
+SmolLM2, Llama, Mistral and Qwen2 share this shape: an embedding table, blocks, a last norm, a head.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from shared.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """The named parts of one model."""
+
+    table: torch.Tensor  # (V, d)
+    blocks: Any
+    norm: Any
+    head: Any
+
+
+def anatomy(model: PreTrainedModel) -> Anatomy:
+    """The parts of a Llama-shaped model.
+
+    Raises:
+        UserError: the model is of another shape.
+    """
+    inner = getattr(model, "model", None)
+    block = next(iter(getattr(inner, "layers", [])), None)
+    attention, mlp = getattr(block, "self_attn", None), getattr(block, "mlp", None)
+    if not all(hasattr(attention, name) for name in ("q_proj", "k_proj", "v_proj", "o_proj")) or not hasattr(mlp, "gate_proj"):
+        raise UserError(f"this command takes Llama-shaped models (SmolLM2, Llama, Mistral, Qwen2), not {model.config.model_type}")
+    return Anatomy(inner.embed_tokens.weight, inner.layers, inner.norm, model.lm_head)
+
+
+@torch.inference_mode()
+def stream(model: PreTrainedModel, ids: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """What flows through the model for ids (1, T): the stream before block 0 and after each block, and logits.
+
+    Returns:
+        L + 1 tensors of shape (T, d), and logits (T, V).
+    """
+    parts, states = anatomy(model), []
+    hooks = [parts.blocks[0].register_forward_pre_hook(lambda _, args: states.append(args[0][0]))]
+    hooks += [block.register_forward_hook(lambda _, __, out: states.append(_tensor(out)[0])) for block in parts.blocks]
+    try:
+        logits = model(input_ids=ids, use_cache=False).logits[0]
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return states, logits
+
+
+def _tensor(out: Any) -> torch.Tensor:
+    return out if isinstance(out, torch.Tensor) else out[0]
+
+
+def pick(name: str, wanted: int, n: int) -> int:
+    """A layer or head by number; negative ones count from the end.
+
+    Raises:
+        UserError: there is no such one (says the range).
+    """
+    if not -n <= wanted < n:
+        raise UserError(f"--{name} {wanted} does not exist: this model has {name}s 0 to {n - 1}")
+    return wanted % n

@@ -1,0 +1,175 @@
+"""One transformer block, unrolled by hand with the model's own weights, and proof that nothing is missing.
+
+    x (T, d)
+    x = x + attention(rms_norm(x))      tokens exchange what they know
+    x = x + swiglu(rms_norm(x))         each token thinks for itself
+
+    $ python -m step1_foundations block
+    layer 0: largest difference to the model's own 0.0000021 ...
+
+Every function below is a few lines of matrix algebra on (T, d). After each block the result is compared
+with the model's own; then all blocks in a row must give the model's own logits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+
+from shared import hardware, models
+from shared.config import Settings
+from shared.errors import UserError
+from step1_foundations.anatomy import anatomy, pick, stream
+from step1_foundations.text import context_of, encode
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Note = Callable[[str, torch.Tensor], Any]  # hears of each intermediate: a line of the algebra and its tensor
+TOLERANCE = 1e-4  # largest difference in float32 that counts as the same
+
+
+def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+    """Scale each row of x (T, d) to root-mean-square 1, then by a learned weight (d,).
+
+    Source: Zhang and Sennrich 2019, arXiv 1910.07467.
+    """
+    return x * torch.rsqrt(x.pow(2).mean(dim=-1, keepdim=True) + eps) * weight
+
+
+def rope(x: torch.Tensor, base: float) -> torch.Tensor:
+    """Turn each pair of numbers in x (heads, T, head_dim) by an angle that grows with the place in the row.
+
+    The product of a turned query and a turned key then depends on how far apart they stand, not on where.
+    Pair i is (x[i], x[i + head_dim / 2]). Source: Su et al. 2021, arXiv 2104.09864.
+    """
+    places, half = x.shape[-2], x.shape[-1] // 2
+    speed = 1 / base ** (torch.arange(half) / half)  # (half,) fast pairs first
+    angle = torch.arange(places)[:, None] * speed  # (T, half)
+    cos, sin = angle.cos(), angle.sin()
+    a, b = x[..., :half], x[..., half:]
+    return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
+
+
+def attention(x: torch.Tensor, layer: Any, config: Any, note: Note) -> torch.Tensor:
+    """Grouped-query attention with a causal mask: (T, d) -> (T, d).
+
+    Several query heads share one key and value head, which makes the KV cache smaller.
+    Source: Ainslie et al. 2023, arXiv 2305.13245.
+    """
+    T, dim = len(x), config.head_dim  # noqa: N806  (the field writes T)
+    heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
+    q = F.linear(x, layer.q_proj.weight, layer.q_proj.bias).view(T, heads, dim).transpose(0, 1)  # (heads, T, dim)
+    k = F.linear(x, layer.k_proj.weight, layer.k_proj.bias).view(T, kv_heads, dim).transpose(0, 1)  # (kv_heads, T, dim)
+    v = F.linear(x, layer.v_proj.weight, layer.v_proj.bias).view(T, kv_heads, dim).transpose(0, 1)
+    note("q = x Wq, split into heads", q)
+    note("k = x Wk, fewer heads", k)
+    note("v = x Wv, fewer heads", v)
+    base = config.rope_parameters["rope_theta"]
+    q, k = rope(q, base), rope(k, base)
+    note("q, k = rope(q), rope(k)", q)
+    k = k.repeat_interleave(heads // kv_heads, dim=0)  # (heads, T, dim): each serves its group
+    v = v.repeat_interleave(heads // kv_heads, dim=0)
+    scores = q @ k.transpose(1, 2) / dim**0.5  # (heads, T, T)
+    note("scores = q kᵀ / √head_dim", scores)
+    future = torch.ones(T, T, dtype=torch.bool).triu(diagonal=1)
+    weights = scores.masked_fill(future, -torch.inf).softmax(dim=-1)  # (heads, T, T), rows add up to 1
+    note("weights = softmax(scores, no future)", weights)
+    mixed = (weights @ v).transpose(0, 1).reshape(T, heads * dim)  # (T, heads * dim)
+    note("mixed = weights v, heads side by side", mixed)
+    return F.linear(mixed, layer.o_proj.weight, layer.o_proj.bias)
+
+
+def swiglu(x: torch.Tensor, mlp: Any, note: Note) -> torch.Tensor:
+    """The feed-forward half: one projection gates another, (T, d) -> (T, d).
+
+    Source: Shazeer 2020, arXiv 2002.05202.
+    """
+    gate = F.silu(F.linear(x, mlp.gate_proj.weight, mlp.gate_proj.bias))  # (T, inner)
+    up = F.linear(x, mlp.up_proj.weight, mlp.up_proj.bias)  # (T, inner)
+    note("gate = silu(x Wgate)", gate)
+    note("up = x Wup", up)
+    return F.linear(gate * up, mlp.down_proj.weight, mlp.down_proj.bias)
+
+
+def block(x: torch.Tensor, layer: Any, config: Any, note: Note = lambda line, tensor: None) -> torch.Tensor:
+    """One block: (T, d) -> (T, d). `note` hears of every intermediate."""
+    note("x", x)
+    normed = rms_norm(x, layer.input_layernorm.weight, config.rms_norm_eps)
+    note("h = rms_norm(x)", normed)
+    x = x + attention(normed, layer.self_attn, config, note)
+    note("x = x + mixed Wo", x)
+    normed = rms_norm(x, layer.post_attention_layernorm.weight, config.rms_norm_eps)
+    note("h = rms_norm(x)", normed)
+    x = x + swiglu(normed, layer.mlp, note)
+    note("x = x + (gate * up) Wdown", x)
+    return x
+
+
+@torch.inference_mode()
+def run(settings: Settings, text: str, layer: int) -> dict[str, Any]:
+    """Unroll `layer` with its shapes, check every layer, then the whole model. Always float32 on the CPU."""
+    tokenizer = models.load_tokenizer(settings=settings)
+    model = models.load_causal_lm(device="cpu", dtype="float32", settings=settings, attn_implementation="eager")
+    parts, config = anatomy(model), model.config
+    if config.rope_parameters.get("rope_type") != "default" or getattr(parts.blocks[0].self_attn, "sliding_window", None):
+        raise UserError("block unrolls plain RoPE and full attention; this model stretches one or cuts the other")
+    chosen = pick("layer", layer, len(parts.blocks))
+    ids = encode(tokenizer, text, context_of(model), what="text")
+    states, logits = stream(model, ids)
+
+    lines: list[dict[str, Any]] = []
+    block(states[chosen], parts.blocks[chosen], config, lambda line, t: lines.append({"line": line, "shape": list(t.shape)}))
+    differences = [
+        float((block(states[i], each, config) - states[i + 1]).abs().max()) for i, each in enumerate(parts.blocks)
+    ]
+    x = parts.table[ids[0]]  # (T, d): the whole model, from the table to the logits
+    for each in parts.blocks:
+        x = block(x, each, config)
+    x = rms_norm(x, parts.norm.weight, config.rms_norm_eps)
+    own = x @ parts.head.weight.T  # (T, V)
+    worst = max(differences)
+    return {
+        "command": "block",
+        "headline": f"largest difference to the model's own: {worst:.1e} in any of {len(differences)} blocks, "
+        f"{float((own - logits).abs().max()):.1e} in the logits",
+        "model": settings.model,
+        "text": text,
+        "layer": chosen,
+        "lines": lines,
+        "max_difference_per_layer": differences,
+        "max_difference": worst,
+        "max_difference_logits": float((own - logits).abs().max()),
+        "largest_value_in_stream": float(max(state.abs().max() for state in states)),
+        "same_next_token": bool((own.argmax(-1) == logits.argmax(-1)).all()),
+        "tolerance": TOLERANCE,
+        "proved": worst < TOLERANCE,
+        "machine": hardware.describe(),
+    }
+
+
+def show(facts: dict[str, Any], console: Console) -> None:
+    from rich.table import Table
+
+    table = Table(f"block {facts['layer']}", "shape", box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
+    for row in facts["lines"]:
+        table.add_row(row["line"], " x ".join(map(str, row["shape"])))
+    console.print(table)
+    console.print("\n[bold]Largest difference to the model's own, block by block (float32)")
+    for start in range(0, len(facts["max_difference_per_layer"]), 6):
+        row = facts["max_difference_per_layer"][start : start + 6]
+        console.print("  ".join(f"{start + i:2d}: {value:.1e}" for i, value in enumerate(row)))
+    verdict = "[green]the same[/]" if facts["proved"] else "[bold red]not the same[/]"
+    console.print(
+        f"\n{verdict}: at most {facts['max_difference']:.1e} in a block (allowed {facts['tolerance']:.0e}), "
+        f"in a stream whose largest value is {facts['largest_value_in_stream']:,.0f}",
+        soft_wrap=True,
+    )
+    console.print(
+        f"all blocks in a row: logits differ by at most {facts['max_difference_logits']:.1e}; "
+        f"the most probable next token is {'the same' if facts['same_next_token'] else 'NOT the same'} everywhere",
+        soft_wrap=True,
+    )

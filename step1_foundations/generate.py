@@ -1,0 +1,207 @@
+"""The loop at the heart of every language model: tokenize, forward, choose, decode, again.
+
+    $ python -m step1_foundations "Explain what a transformer is:"
+
+    prompt ids        (1, T)         prefill: one forward over the whole prompt fills the KV cache
+    logits            (1, 1, V)      only the last place is asked for
+    next id           (1, 1)         decode: one forward per new token, which reads the cache
+    ...               until the model says end-of-turn, or max_new_tokens is reached
+
+Greedy, it writes token for token what `model.generate(do_sample=False)` writes. It does one sequence at a
+time; batches are step 5.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import DynamicCache
+
+from shared import hardware, models, weights
+from shared.config import Settings
+from shared.errors import UserError
+from step1_foundations.int8 import quantize_int8
+from step1_foundations.sampling import Sampling, choose
+from step1_foundations.text import context_of, encode
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+
+@dataclass
+class Generation:
+    """What was written, why it ended (`stop`, `length` or `interrupt`), and how long each phase took."""
+
+    ids: list[int] = field(default_factory=list)
+    stop_reason: str = "length"
+    prefill_seconds: float = 0.0
+    decode_seconds: float = 0.0
+
+
+@torch.inference_mode()
+def generate(
+    model: PreTrainedModel,
+    prompt: torch.Tensor,
+    max_new_tokens: int = 80,
+    how: Sampling = Sampling(),  # noqa: B008  (frozen: shared safely)
+    stop_ids: frozenset[int] = frozenset(),
+    generator: torch.Generator | None = None,
+    on_token: Callable[[int], None] = lambda token: None,
+) -> Generation:
+    """Continue `prompt` (ids of shape (1, T)); `on_token` hears each new id as it comes.
+
+    Ctrl-C ends the loop, not the program: what was written until then is returned.
+    """
+    done = Generation()
+    cache = DynamicCache(config=model.config)
+    sequence, ids = prompt[0].tolist(), prompt  # all ids so far; the ids that the next forward reads
+    start = time.perf_counter()
+    try:
+        for step in range(max_new_tokens):
+            logits = model(input_ids=ids, cache=cache, use_cache=True, logits_to_keep=1).logits[0, -1]  # (V,)
+            seen = torch.tensor(sequence) if how.repetition_penalty != 1 else ids[0]
+            token = choose(logits, seen, how, generator)
+            if step == 0:
+                done.prefill_seconds = time.perf_counter() - start
+            if token in stop_ids:
+                done.stop_reason = "stop"
+                break
+            done.ids.append(token)
+            sequence.append(token)
+            on_token(token)
+            ids = torch.tensor([[token]], device=prompt.device)
+    except KeyboardInterrupt:
+        done.stop_reason = "interrupt"
+    done.decode_seconds = time.perf_counter() - start - done.prefill_seconds
+    return done
+
+
+def stop_ids_of(model: PreTrainedModel) -> frozenset[int]:
+    """The ids that mean "I have finished", from the model's generation config."""
+    eos = model.generation_config.eos_token_id if model.generation_config else model.config.eos_token_id
+    return frozenset([eos] if isinstance(eos, int) else eos or [])
+
+
+def text_pieces(tokenizer: PreTrainedTokenizerFast) -> Callable[[int], str]:
+    """Decode a stream: feed ids one by one, get the text that each one completes.
+
+    A letter outside ASCII may be spread over several tokens; it appears with the last of them.
+    """
+    ids: list[int] = []
+    shown = ""
+
+    def add(token: int) -> str:
+        nonlocal shown
+        ids.append(token)
+        text = tokenizer.decode(ids, skip_special_tokens=True)
+        if text.endswith("\N{REPLACEMENT CHARACTER}"):
+            return ""
+        new, shown = text[len(shown) :], text
+        return new
+
+    return add
+
+
+def read_seconds(size: int) -> float:
+    """How long this machine takes to read `size` bytes of memory once, best of three: no decode step is faster."""
+    buffer = torch.ones(max(1, size // 4))
+
+    def once() -> float:
+        start = time.perf_counter()
+        buffer.sum()
+        return time.perf_counter() - start
+
+    once()
+    return min(once() for _ in range(3))
+
+
+def weight_bytes(model: PreTrainedModel) -> int:
+    """Bytes that one decode step reads: every weight once. Of an untied embedding table it is one row only."""
+    tensors = {tensor.data_ptr(): tensor for tensor in (*model.parameters(), *model.buffers())}
+    table = model.get_input_embeddings().weight
+    head = model.get_output_embeddings()
+    if getattr(head, "weight", None) is not table:
+        tensors.pop(table.data_ptr())
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+
+
+def run(
+    settings: Settings,
+    prompt: str,
+    how: Sampling,
+    max_new_tokens: int,
+    *,
+    chat: bool,
+    quantize: str | None,
+    write: Callable[[str], None],
+) -> dict[str, Any]:
+    """Load the model, write the answer piece by piece through `write`, and return the facts."""
+    if max_new_tokens < 1:
+        raise UserError(f"--max-new-tokens {max_new_tokens} is not allowed: use 1 or more")
+    tokenizer = models.load_tokenizer(settings=settings)
+    model = models.load_causal_lm(settings=settings)
+    context = context_of(model)
+    ids = encode(tokenizer, prompt, context - 1, chat=chat).to(model.device)  # one place is left to write in
+    if quantize:
+        quantize_int8(model)
+    decode = text_pieces(tokenizer)
+    generate(model, ids[:, :8], 2)  # the first forward of a process also sets torch up: not to be timed
+    done = generate(
+        model,
+        ids,
+        min(max_new_tokens, context - ids.shape[1]),
+        how,
+        stop_ids_of(model),
+        torch.Generator(model.device).manual_seed(settings.seed),
+        lambda token: write(decode(token)),
+    )
+    n_in, n_out = ids.shape[1], len(done.ids)
+    decoded = max(0, n_out - 1)  # the first token comes out of the prefill
+    per_second = decoded / done.decode_seconds if decoded else 0.0
+    size = weight_bytes(model)
+    bound = 1 / read_seconds(size) if model.device.type == "cpu" else None
+    return {
+        "command": "generate",
+        "headline": f"{n_out} tokens at {per_second:.0f} tokens/s",
+        "prompt": prompt,
+        "text": tokenizer.decode(done.ids, skip_special_tokens=True),
+        "model": settings.model,
+        "weights": weights.source_of(weights.ensure(settings.model, settings)),
+        "dtype": "int8" if quantize else str(model.dtype).removeprefix("torch."),
+        "device": model.device.type,
+        "threads": torch.get_num_threads(),
+        "stop_reason": done.stop_reason,
+        "input_tokens": n_in,
+        "output_tokens": n_out,
+        "prefill_tokens_per_second": round(n_in / done.prefill_seconds, 1) if done.prefill_seconds else None,
+        "decode_tokens_per_second": round(per_second, 1),
+        "weight_megabytes": round(size / 1e6, 1),
+        "bandwidth_bound_tokens_per_second": round(bound, 1) if bound else None,
+        "share_of_bound": round(per_second / bound, 3) if bound else None,
+        "machine": hardware.describe(),
+    }
+
+
+def show(facts: dict[str, Any], console: Console) -> None:
+    """The foot of an answer: counts and speeds. The text itself was streamed before."""
+    ended = {"stop": "the model ended its turn", "length": "cut at the limit", "interrupt": "stopped by Ctrl-C"}
+    lines = [
+        f"{facts['input_tokens']} tokens in, {facts['output_tokens']} out; {ended[facts['stop_reason']]}",
+        f"prefill {facts['prefill_tokens_per_second'] or 0:.0f} tokens/s, decode {facts['decode_tokens_per_second']:.0f} tokens/s",
+    ]
+    if facts["share_of_bound"] is not None:
+        lines[-1] += (
+            f": {facts['share_of_bound']:.0%} of the {facts['bandwidth_bound_tokens_per_second']:.0f} that memory allows "
+            f"({facts['weight_megabytes']:.0f} MB of weights read per token)"
+        )
+    lines.append(
+        f"{facts['model']} ({facts['weights']}), {facts['dtype']}, {facts['threads']} threads; {facts['machine']}"
+    )
+    console.print()
+    for line in lines:
+        console.print(line, style="dim", soft_wrap=True)

@@ -1,0 +1,65 @@
+"""Weights in eight bits: half the bytes of bf16 to read per token, and decoding is reading.
+
+    w      = [[ .12, -.50,  .25 ]]        one row of a weight matrix
+    scale  =    .50 / 127                 its largest value, mapped to 127
+    w_int8 = [[  30, -127,   64 ]]        round(w / scale): 1 byte each
+    w_int8 * scale = [[ .118, -.50, .252 ]]
+
+Torch's dynamic quantisation (torch.ao.quantization) is deprecated, and its successor torchao needs a
+40-second compilation to be fast on a processor. What both rest on is one kernel of torch itself, which
+multiplies bf16 activations with int8 weights row by row; it is the one used here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from shared.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+FEW_ROWS = 8  # up to here the int8 kernel wins; above, a dense product of unpacked weights does
+
+
+class Int8Linear(nn.Module):
+    """A linear layer without bias whose weight is int8, with one scale per output row."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        weight = linear.weight.detach().float()  # (out, in)
+        scale = weight.abs().amax(dim=1).clamp_min(1e-8) / 127  # (out,)
+        self.register_buffer("weight_int8", (weight / scale[:, None]).round().to(torch.int8))
+        self.register_buffer("scale", scale.to(torch.bfloat16))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(..., in) -> (..., out), both bf16."""
+        rows = x.reshape(-1, x.shape[-1])
+        if len(rows) <= FEW_ROWS:  # decode: bound by reading the weights
+            out = torch.ops.aten._weight_int8pack_mm(rows, self.weight_int8, self.scale)
+        else:  # prefill: bound by arithmetic
+            out = F.linear(rows, self.weight_int8.to(rows.dtype)) * self.scale
+        return out.view(*x.shape[:-1], -1)
+
+
+def quantize_int8(model: PreTrainedModel) -> None:
+    """Swap every linear layer of the model, in place, for its int8 twin. Embeddings stay as they are.
+
+    Raises:
+        UserError: the model is not on the processor, whose kernel this is, or has no such layers.
+    """
+    if model.device.type != "cpu":
+        raise UserError(f"--quantize int8 runs on the processor, not on {model.device.type}: add --device cpu")
+    model.to(torch.bfloat16)
+    swapped = 0
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.Linear) and child.bias is None:
+                setattr(parent, name, Int8Linear(child))
+                swapped += 1
+    if not swapped:
+        raise UserError("--quantize int8 found no linear layer without bias in this model: leave it out")

@@ -1,0 +1,22 @@
+"""Drawing to a PNG file, without a screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+def new_figure(width: float, height: float, **kwargs: Any) -> Any:
+    """A matplotlib figure of that many inches, free of the global state that pyplot keeps."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained", **kwargs)
+
+
+def save(figure: Any, path: Path) -> None:
+    figure.savefig(path, dpi=120)
+
+
+def letters(text: str) -> str:
+    """Label text that matplotlib's own font can draw; other scripts become a box, and $ is no formula."""
+    return "".join(letter if ord(letter) < 0x500 or letter in "⏎⇥" else "□" for letter in text).replace("$", r"\$")

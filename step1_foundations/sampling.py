@@ -1,0 +1,82 @@
+"""From logits to the next token: penalty, temperature, top-k, top-p, draw.
+
+    logits     the      a     my    zebra
+               2.0    1.0    0.5    -3.0
+    softmax    .62    .23    .14    .004
+    top_p .8   .73    .27      0       0     the smallest set that holds 80 %, scaled up to 1
+
+Each filter takes logits and gives logits; what is filtered out becomes minus infinity. Temperature 0 is
+no filter: it means "take the largest" (greedy).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from shared.errors import UserError
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is chosen. The defaults are greedy: always the most probable one."""
+
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    repetition_penalty: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check("--temperature", self.temperature, self.temperature >= 0, "0 (greedy) or more")
+        _check("--top-k", self.top_k, self.top_k >= 0, "0 (off) or more")
+        _check("--top-p", self.top_p, 0 < self.top_p <= 1, "more than 0, up to 1 (off)")
+        _check("--repetition-penalty", self.repetition_penalty, self.repetition_penalty > 0, "more than 0 (1 is off)")
+
+
+def _check(flag: str, value: float, good: bool, allowed: str) -> None:
+    if not good:
+        raise UserError(f"{flag} {value} is not allowed: use {allowed}")
+
+
+def choose(logits: torch.Tensor, seen: torch.Tensor, how: Sampling, generator: torch.Generator | None = None) -> int:
+    """Pick the next token's id from `logits` of shape (vocabulary,); `seen` holds all ids so far, shape (T,)."""
+    if how.repetition_penalty != 1:
+        logits = penalise_repetition(logits, seen, how.repetition_penalty)
+    if how.temperature == 0:
+        return int(logits.argmax())
+    logits = logits.float() / how.temperature
+    if how.top_k:
+        logits = keep_top_k(logits, how.top_k)
+    if how.top_p < 1:
+        logits = keep_top_p(logits, how.top_p)
+    probabilities = torch.softmax(logits, dim=-1)
+    return int(torch.multinomial(probabilities, 1, generator=generator))
+
+
+def penalise_repetition(logits: torch.Tensor, seen: torch.Tensor, penalty: float) -> torch.Tensor:
+    """Make every token that was seen less likely: positive logits divided, negative ones multiplied.
+
+    Source: Keskar et al. 2019 (CTRL), arXiv 1909.05858.
+    """
+    logits = logits.clone()
+    said = logits[seen]
+    logits[seen] = torch.where(said > 0, said / penalty, said * penalty)
+    return logits
+
+
+def keep_top_k(logits: torch.Tensor, k: int) -> torch.Tensor:
+    """Keep the k largest (and what ties with the k-th)."""
+    kth = logits.topk(min(k, len(logits))).values[-1]
+    return logits.masked_fill(logits < kth, -torch.inf)
+
+
+def keep_top_p(logits: torch.Tensor, p: float) -> torch.Tensor:
+    """Keep the smallest set of tokens whose probabilities add up to at least p: the nucleus.
+
+    Source: Holtzman et al. 2020, arXiv 1904.09751.
+    """
+    ordered, ids = logits.sort()  # ascending: the tail is what falls away
+    tail = torch.softmax(ordered, dim=-1).cumsum(dim=-1) <= 1 - p
+    tail[-1] = False  # the most probable token always stays
+    return logits.masked_fill(torch.zeros_like(tail).scatter(0, ids, tail), -torch.inf)

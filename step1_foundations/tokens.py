@@ -1,0 +1,149 @@
+"""What the model really reads: not letters, not words, but pieces found by counting.
+
+    $ python -m step1_foundations tokens "Tokenization isn't magic."
+
+    piece      id     bytes
+    Token      ...    54 6f 6b 65 6e
+    ization    ...    69 7a 61 74 69 6f 6e
+    ·isn       ...    20 69 73 6e
+
+The pieces come from byte-pair encoding: single bytes first, then the pair that stands together most often
+is joined, thousands of times (Sennrich et al. 2016, arXiv 1508.07909). Common words end as one piece.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared import models
+from shared.config import Settings
+from step1_foundations.text import encode, visible
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from transformers import PreTrainedTokenizerFast
+
+LANGUAGES = Path(__file__).with_name("data") / "languages.jsonl"
+
+# Pairs that differ in one small thing, to see what the tokenizer makes of it.
+SPLITS = ["hello", " hello", "Hello", "HELLO", "helo", "hello    world", "dog", "platypus", "antidisestablishmentarianism", "12345", "3.14159"]
+
+
+@cache
+def _byte_letters() -> dict[str, int]:
+    """Byte-level BPE writes each of the 256 bytes as a printable letter (a space as Ġ): letter -> byte.
+
+    Printable bytes stand for themselves; the others take the letters from 256 on, in order (GPT-2, 2019).
+    """
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(others)}
+
+
+def token_bytes(tokenizer: PreTrainedTokenizerFast, token_id: int) -> bytes:
+    """The bytes that a token stands for; it may be a part of a letter only."""
+    token = str(tokenizer.convert_ids_to_tokens(token_id))
+    letters = _byte_letters()
+    if token_id not in tokenizer.all_special_ids and all(letter in letters for letter in token):
+        return bytes(letters[letter] for letter in token)
+    return token.removeprefix("##").encode()  # a special token, or no byte-level tokenizer
+
+
+def split(tokenizer: PreTrainedTokenizerFast, text: str) -> list[dict[str, Any]]:
+    """Each token of `text`: the piece as text, its id, its bytes in hexadecimal."""
+    rows = []
+    for token_id in tokenizer(text, add_special_tokens=False).input_ids:
+        raw = token_bytes(tokenizer, token_id)
+        try:
+            shown = visible(raw.decode())
+        except UnicodeDecodeError:  # a part of a letter
+            shown = "".join(f"\\x{byte:02x}" for byte in raw)
+        rows.append({"piece": shown, "id": token_id, "bytes": raw.hex(" ")})
+    return rows
+
+
+def count(tokenizer: PreTrainedTokenizerFast, text: str) -> int:
+    return len(tokenizer(text, add_special_tokens=False).input_ids)
+
+
+def run(settings: Settings, text: str, compare: str | None) -> dict[str, Any]:
+    """Split the text, then the same sentence in several languages, then words that differ in one thing."""
+    tokenizer = models.load_tokenizer(settings=settings)
+    encode(tokenizer, text, what="text")  # refuses an empty one
+    other = models.load_tokenizer(compare, settings) if compare else None
+    rows = split(tokenizer, text)
+    languages = []
+    for line in LANGUAGES.read_text(encoding="utf-8").splitlines():
+        sample = json.loads(line)
+        languages.append(
+            {
+                "kind": sample["kind"],
+                "characters": len(sample["text"]),
+                "bytes": len(sample["text"].encode()),
+                "tokens": count(tokenizer, sample["text"]),
+                "tokens_compared": count(other, sample["text"]) if other else None,
+            }
+        )
+    splits = [
+        {
+            "text": word,
+            "pieces": [row["piece"] for row in split(tokenizer, word)],
+            "pieces_compared": [row["piece"] for row in split(other, word)] if other else None,
+        }
+        for word in SPLITS
+    ]
+    per_token = len(text) / len(rows)
+    return {
+        "command": "tokens",
+        "headline": f"{len(text)} characters are {len(rows)} tokens: {per_token:.2f} characters per token",
+        "model": settings.model,
+        "compared_with": compare,
+        "vocabulary": len(tokenizer),
+        "vocabulary_compared": len(other) if other else None,
+        "text": text,
+        "characters_per_token": round(per_token, 3),
+        "tokens": rows,
+        "tokens_compared": split(other, text) if other else None,
+        "languages": languages,
+        "splits": splits,
+    }
+
+
+def show(facts: dict[str, Any], console: Console) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    both = facts["compared_with"]
+
+    def table(*columns: str) -> Table:
+        return Table(*columns, box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+
+    pieces = table("piece", "id", "bytes")
+    for row in facts["tokens"]:
+        pieces.add_row(Text(row["piece"]), str(row["id"]), row["bytes"])
+    console.print(pieces)
+    console.print(f"\n{facts['headline']} (vocabulary of {facts['vocabulary']:,} tokens)", soft_wrap=True)
+    if both:
+        others = " ".join(row["piece"] for row in facts["tokens_compared"])
+        console.print(f"{both} ({facts['vocabulary_compared']:,}): {len(facts['tokens_compared'])} tokens", soft_wrap=True)
+        console.print(Text(f"  {others}"))
+
+    console.print("\n[bold]The same sentence, and a piece of code")
+    languages = table("", "characters", "bytes", "tokens", "characters per token", *([both] if both else []))
+    for row in facts["languages"]:
+        extra = [str(row["tokens_compared"])] if both else []
+        per_token = f"{row['characters'] / row['tokens']:.2f}"
+        languages.add_row(row["kind"], str(row["characters"]), str(row["bytes"]), str(row["tokens"]), per_token, *extra)
+    for column in languages.columns[1:]:
+        column.justify = "right"
+    console.print(languages)
+
+    console.print("\n[bold]Where spaces, capitals and rare words split")
+    splits = table("text", "tokens", "pieces", *([both] if both else []))
+    for row in facts["splits"]:
+        extra = [Text(" | ".join(row["pieces_compared"]))] if both else []
+        splits.add_row(Text(visible(row["text"])), str(len(row["pieces"])), Text(" | ".join(row["pieces"])), *extra)
+    console.print(splits)
