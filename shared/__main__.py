@@ -1,9 +1,9 @@
 """Command line of what the steps share: settings, weights, a check of the machine, the demo and its page.
 
-    python -m shared doctor          is everything here?
-    python -m shared config          every setting, its value and where it came from
-    python -m shared weights         fetch the default models
-    python -m shared demo            run every step's demo and write reports/index.html
+python -m shared doctor          is everything here?
+python -m shared config          every setting, its value and where it came from
+python -m shared weights         fetch the default models
+python -m shared demo            run every step's demo and write reports/index.html
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def config(
         table = Table("setting", "value", "from", "takes", box=None, pad_edge=False, header_style="bold")
         for row in rows:
             value = Text("-" if row["value"] is None else str(row["value"]), overflow="fold")
-            table.add_row(row["setting"], value, row["from"], row['takes'])
+            table.add_row(row["setting"], value, row["from"], row["takes"])
         console.print(table)
 
     deliver(facts, show, as_json=as_json)
@@ -68,8 +68,12 @@ def config(
 
 @app.command()
 def weights(
-    names: Annotated[list[str] | None, typer.Argument(help="Model ids; the two default models if none.")] = None,
-    verify: Annotated[bool, typer.Option("--verify", help="Hash every file, and fetch anew what differs.")] = False,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Model ids; the two default models if none.")
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Hash every file, and fetch anew what differs.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Bring models to this machine, and say where each lies and where it came from."""
@@ -81,12 +85,16 @@ def weights(
     for name in names or [settings.model, settings.embedder]:
         folder = store.ensure(name, settings, thorough=verify)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        rows.append({"model": name, "folder": str(folder), "from": store.source_of(folder), "mb": round(size / 1e6)})
+        rows.append(
+            {"model": name, "folder": str(folder), "from": store.source_of(folder), "mb": round(size / 1e6)}
+        )
     facts = {"command": "weights", "headline": f"{len(rows)} models are here", "models": rows}
 
     def show(console: Console) -> None:
         for row in rows:
-            console.print(f"{row['model']}: {row['mb']} MB, {row['from']}, in {row['folder']}", soft_wrap=True)
+            console.print(
+                f"{row['model']}: {row['mb']} MB, {row['from']}, in {row['folder']}", soft_wrap=True
+            )
 
     deliver(facts, show, as_json=as_json)
 

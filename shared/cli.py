@@ -1,8 +1,8 @@
 """What every command line of the house has in common: the same flags, one-line errors, exit codes.
 
-    exit 0    it worked
-    exit 2    something the user can put right, said in one line on stderr
-    exit 130  Ctrl-C
+exit 0    it worked
+exit 2    something the user can put right, said in one line on stderr
+exit 130  Ctrl-C
 """
 
 from __future__ import annotations

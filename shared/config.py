@@ -77,7 +77,9 @@ class Settings(BaseSettings):
         "a whole number from 0", "of everything random", default=0
     )
     cache_dir: Path = _setting(
-        "a folder", "where weights are kept", default_factory=lambda: platformdirs.user_cache_path("llm-roadmap")
+        "a folder",
+        "where weights are kept",
+        default_factory=lambda: platformdirs.user_cache_path("llm-roadmap"),
     )
     models_dir: Path | None = _setting(
         "a folder", "your own copies of models, one folder per id; looked at first", default=None
@@ -167,7 +169,9 @@ def describe(flags: dict[str, Any]) -> list[dict[str, Any]]:
         elif isinstance(value, Path):
             value = str(value)
         takes = _allowed(name)
-        rows.append({"setting": name, "value": value, "from": origin[name], "is": field.description, "takes": takes})
+        rows.append(
+            {"setting": name, "value": value, "from": origin[name], "is": field.description, "takes": takes}
+        )
     return rows
 
 
@@ -187,7 +191,9 @@ def _refuse_unknown_names() -> None:
         lines = Path(ENV_FILE).read_text(encoding="utf-8").splitlines() if Path(ENV_FILE).is_file() else []
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {ENV_FILE}: {error}; it must be UTF-8 lines of NAME=value") from None
-    seen |= {line.removeprefix("export ").split("=")[0].strip().upper(): ENV_FILE for line in lines if "=" in line}
+    seen |= {
+        line.removeprefix("export ").split("=")[0].strip().upper(): ENV_FILE for line in lines if "=" in line
+    }
     for name, place in seen.items():
         if name.startswith(PREFIX) and name not in known:
             near = difflib.get_close_matches(name, known, n=1)

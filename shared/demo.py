@@ -1,10 +1,10 @@
 """Runs the demo of every step that exists, in order, then says what ran and binds the report page.
 
-    $ python -m shared demo
-    ...
-    step               run        seconds  figure
-    step1_foundations  generate       6.3  41 tokens/s ...
-    the page: reports/index.html
+$ python -m shared demo
+...
+step               run        seconds  figure
+step1_foundations  generate       6.3  41 tokens/s ...
+the page: reports/index.html
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ def run_all(folder: Path, console: Console, *, smoke: bool = False) -> list[Run]
     ran: list[Run] = []
     for step in steps():
         for entry in step.demo():
-            ran.append(_run_one(step, entry["title"], entry["args"], bool(entry.get("main")), folder, console, smoke))
+            ran.append(
+                _run_one(step, entry["title"], entry["args"], bool(entry.get("main")), folder, console, smoke)
+            )
             if ran[-1].exit_code == 130:  # Ctrl-C there is meant for the whole demo
                 return ran
     return ran
@@ -78,7 +80,9 @@ def show(ran: list[Run], page: Path, console: Console) -> None:
     table.add_column("figure")
     for run in ran:
         figure = run.headline if run.exit_code == 0 else f"[bold red]failed with exit code {run.exit_code}"
-        table.add_row(run.step, run.title, f"{run.seconds:.1f}", figure, style="bold" if run.is_main else None)
+        table.add_row(
+            run.step, run.title, f"{run.seconds:.1f}", figure, style="bold" if run.is_main else None
+        )
     console.print()
     console.print(table)
     console.print(f"\nAll figures and pictures on one page: {page}", highlight=False, soft_wrap=True)

@@ -1,9 +1,9 @@
 """Is everything here that the steps need? One table, and exit code 1 only when an installed step can't run.
 
-    $ python -m shared doctor
-    [ok]       Python     3.11.7
-    [ok]       step1      torch 2.13.0, transformers 5.24.0, ...
-    [optional] weights    all-minilm-l6-v2: not here yet, fetched at first use
+$ python -m shared doctor
+[ok]       Python     3.11.7
+[ok]       step1      torch 2.13.0, transformers 5.24.0, ...
+[optional] weights    all-minilm-l6-v2: not here yet, fetched at first use
 """
 
 from __future__ import annotations
@@ -40,7 +40,15 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Look at everything; a finding is `missing` only when something that is installed can't run."""
-    return [_python(), *_packages(), *_weights(settings), *_keys(settings), _accelerator(), _memory(), _disk(settings)]
+    return [
+        _python(),
+        *_packages(),
+        *_weights(settings),
+        *_keys(settings),
+        _accelerator(),
+        _memory(),
+        _disk(settings),
+    ]
 
 
 def facts(findings: list[Finding]) -> dict[str, Any]:
@@ -62,7 +70,11 @@ def show(findings: list[Finding], console: Console) -> None:
 
 def _python() -> Finding:
     good = (3, 11) <= sys.version_info[:2] <= (3, 13)
-    return Finding("ok" if good else "missing", "Python", platform.python_version() + ("" if good else "; 3.11 to 3.13 needed"))
+    return Finding(
+        "ok" if good else "missing",
+        "Python",
+        platform.python_version() + ("" if good else "; 3.11 to 3.13 needed"),
+    )
 
 
 def _packages() -> list[Finding]:
@@ -123,7 +135,9 @@ def _accelerator() -> Finding:
     if torch.backends.mps.is_available():
         return Finding("ok", "accelerator", "Apple GPU (mps)")
     fast = "bf16 in hardware" if hardware.has_fast_bf16() else "no bf16 in hardware"
-    return Finding("optional", "accelerator", f"none, runs on {hardware.cpu_name()}, {hardware.cores()} cores, {fast}")
+    return Finding(
+        "optional", "accelerator", f"none, runs on {hardware.cpu_name()}, {hardware.cores()} cores, {fast}"
+    )
 
 
 def _memory() -> Finding:

@@ -1,7 +1,7 @@
 """What this machine is: processor, its number formats, idle cores, memory. Asked by the loaders and `doctor`.
 
-    >>> describe()
-    'Intel(R) Xeon(R) Processor, 2 cores, 23 GiB, Linux x86_64'
+>>> describe()
+'Intel(R) Xeon(R) Processor, 2 cores, 23 GiB, Linux x86_64'
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ def cpu_flags() -> frozenset[str]:
         flags = next((line for line in lines if line.startswith(("flags", "Features"))), ":")
         return frozenset(flags.split(":", 1)[1].split())
     if platform.system() == "Darwin":
-        answer = subprocess.run(["sysctl", "hw.optional.arm"], capture_output=True, text=True, check=False).stdout
+        answer = subprocess.run(
+            ["sysctl", "hw.optional.arm"], capture_output=True, text=True, check=False
+        ).stdout
         lines = answer.splitlines()
         return frozenset(line.split(":")[0].rsplit(".", 1)[-1] for line in lines if line.endswith(" 1"))
     return frozenset()

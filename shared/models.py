@@ -29,7 +29,9 @@ def load_tokenizer(model: str | None = None, settings: Settings | None = None) -
     settings = settings or load_settings(model=model)
     folder = weights.ensure(model or settings.model, settings)
     transformers = quiet_transformers()
-    tokenizer: PreTrainedTokenizerFast = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer: PreTrainedTokenizerFast = transformers.AutoTokenizer.from_pretrained(
+        folder, local_files_only=True
+    )
     return tokenizer
 
 
@@ -48,7 +50,9 @@ def load_causal_lm(
     settings = settings or load_settings(model=model, device=device, dtype=dtype)
     name = model or settings.model
     if lookup(name).roles == ("embedding",):
-        raise UserError(f"{name} is an embedding model: it has no next-token predictions; choose a causal one")
+        raise UserError(
+            f"{name} is an embedding model: it has no next-token predictions; choose a causal one"
+        )
     folder = weights.ensure(name, settings)
     use_threads(settings)
     target = choose_device(device or settings.device)
@@ -63,7 +67,9 @@ def load_causal_lm(
             **kwargs,
         )
     except ValueError as error:  # an architecture that transformers doesn't know, or no causal one
-        raise UserError(f"{name} cannot be loaded as a causal language model: {str(error).splitlines()[0]}") from None
+        raise UserError(
+            f"{name} cannot be loaded as a causal language model: {str(error).splitlines()[0]}"
+        ) from None
     return loaded.to(target).eval()
 
 
@@ -120,7 +126,9 @@ def choose_device(wanted: str = "auto") -> str:
     if wanted == "auto":
         return "cuda" if there["cuda"] else "mps" if there["mps"] else "cpu"
     if not there[wanted]:
-        raise UserError(f"device {wanted} is not on this machine: use {', '.join(d for d in there if there[d])} or auto")
+        raise UserError(
+            f"device {wanted} is not on this machine: use {', '.join(d for d in there if there[d])} or auto"
+        )
     return wanted
 
 
@@ -131,7 +139,9 @@ def choose_dtype(wanted: str = "auto", device: str = "cpu") -> torch.dtype:
     if wanted != "auto":
         chosen: torch.dtype = getattr(torch, wanted)
         return chosen
-    fast = torch.cuda.is_bf16_supported() if device == "cuda" else device == "cpu" and hardware.has_fast_bf16()
+    fast = (
+        torch.cuda.is_bf16_supported() if device == "cuda" else device == "cpu" and hardware.has_fast_bf16()
+    )
     return torch.bfloat16 if fast else torch.float32
 
 

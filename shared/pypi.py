@@ -49,7 +49,16 @@ def _download(wheel: Wheel, folder: Path) -> Path:
     except importlib.metadata.PackageNotFoundError:
         raise WheelError("this Python has no pip (python -m ensurepip brings it)") from None
     command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-input"]
-    command += ["--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--retries", "2", "--dest", str(folder)]
+    command += [
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--no-cache-dir",
+        "--retries",
+        "2",
+        "--dest",
+        str(folder),
+    ]
     command += ["--progress-bar", "raw" if pip >= Version("24.1") else "off"]
     command += [f"{wheel.package}=={wheel.version}"]
 

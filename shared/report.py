@@ -84,7 +84,9 @@ def read(folder: Path) -> list[dict[str, Any]]:
             entry["made"] = path.stat().st_mtime
             entries.append(entry)
         except (OSError, ValueError, KeyError):
-            raise UserError(f"{path} is no record of a command; delete it and run the command again") from None
+            raise UserError(
+                f"{path} is no record of a command; delete it and run the command again"
+            ) from None
     return sorted(entries, key=lambda entry: (entry["package"], entry["made"]))
 
 

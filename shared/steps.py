@@ -33,7 +33,9 @@ class Step:
 
     def demo(self) -> list[dict[str, Any]]:
         """The runs of its demo.toml: `title`, `args`, and `main` for the one whose figure stands for the step."""
-        runs: list[dict[str, Any]] = tomllib.loads((self.folder / "demo.toml").read_text(encoding="utf-8"))["run"]
+        runs: list[dict[str, Any]] = tomllib.loads((self.folder / "demo.toml").read_text(encoding="utf-8"))[
+            "run"
+        ]
         return runs
 
 

@@ -213,7 +213,9 @@ def _install(source: Source) -> Path:
         draft.rename(target)
     except Exception as error:
         if _is_no_room(error):
-            raise UserError(f"no room for {target}: the disk is full; free some or set ROADMAP_CACHE_DIR") from None
+            raise UserError(
+                f"no room for {target}: the disk is full; free some or set ROADMAP_CACHE_DIR"
+            ) from None
         raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -265,7 +267,9 @@ def _only_one(home: Path) -> Iterator[None]:
             with spinner(f"another process is fetching {home.name}; waiting for it"):
                 lock.acquire()
     except OSError as error:
-        raise UserError(f"cannot write to {home}: {error.strerror}; set ROADMAP_CACHE_DIR to a folder you own") from None
+        raise UserError(
+            f"cannot write to {home}: {error.strerror}; set ROADMAP_CACHE_DIR to a folder you own"
+        ) from None
     try:
         yield
     finally:

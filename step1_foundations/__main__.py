@@ -40,9 +40,15 @@ def generate(
     max_new_tokens: Annotated[int, typer.Option(help="Stop after so many tokens.")] = 80,
     temperature: Annotated[float, typer.Option(help="0 takes the most probable token (greedy).")] = 0.0,
     top_k: Annotated[int, typer.Option(help="Draw from the k most probable tokens; 0 is off.")] = 0,
-    top_p: Annotated[float, typer.Option(help="Draw from the smallest set that holds this share; 1 is off.")] = 1.0,
-    repetition_penalty: Annotated[float, typer.Option(help="Over 1: what was said becomes less likely.")] = 1.0,
-    chat: Annotated[bool, typer.Option("--chat/--raw", help="As a user's turn, or as text to continue.")] = True,
+    top_p: Annotated[
+        float, typer.Option(help="Draw from the smallest set that holds this share; 1 is off.")
+    ] = 1.0,
+    repetition_penalty: Annotated[
+        float, typer.Option(help="Over 1: what was said becomes less likely.")
+    ] = 1.0,
+    chat: Annotated[
+        bool, typer.Option("--chat/--raw", help="As a user's turn, or as text to continue.")
+    ] = True,
     quantize: Annotated[str | None, typer.Option(help="int8: weights in eight bits.")] = None,
     model: Model = None,
     device: Device = None,
@@ -75,7 +81,9 @@ def generate(
 @app.command()
 def tokens(
     text: Text = PROMPT,
-    compare: Annotated[str | None, typer.Option(metavar="MODEL", help="Set another tokenizer beside it.")] = None,
+    compare: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Set another tokenizer beside it.")
+    ] = None,
     model: Model = None,
     smoke: Smoke = False,
     as_json: Json = False,
@@ -92,7 +100,9 @@ def tokens(
 def next_token(
     text: Text = PROMPT,
     top_k: Annotated[int, typer.Option(help="How many guesses to show at each place.")] = 5,
-    dataset: Annotated[Path | None, typer.Option(help="Measure a file of texts instead (jsonl, csv, parquet, txt).")] = None,
+    dataset: Annotated[
+        Path | None, typer.Option(help="Measure a file of texts instead (jsonl, csv, parquet, txt).")
+    ] = None,
     model: Model = None,
     device: Device = None,
     dtype: Dtype = None,
@@ -137,8 +147,12 @@ def embeddings(
 @app.command()
 def attention(
     text: Text = PROMPT,
-    layer: Annotated[int | None, typer.Option(help="Default: that of the strongest previous-token head.")] = None,
-    head: Annotated[int | None, typer.Option(help="Default: that of the strongest previous-token head.")] = None,
+    layer: Annotated[
+        int | None, typer.Option(help="Default: that of the strongest previous-token head.")
+    ] = None,
+    head: Annotated[
+        int | None, typer.Option(help="Default: that of the strongest previous-token head.")
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="Draw every head of every layer.")] = False,
     out: Out = None,
     model: Model = None,

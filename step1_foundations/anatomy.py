@@ -35,8 +35,12 @@ def anatomy(model: PreTrainedModel) -> Anatomy:
     inner = getattr(model, "model", None)
     block = next(iter(getattr(inner, "layers", [])), None)
     attention, mlp = getattr(block, "self_attn", None), getattr(block, "mlp", None)
-    if not all(hasattr(attention, name) for name in ("q_proj", "k_proj", "v_proj", "o_proj")) or not hasattr(mlp, "gate_proj"):
-        raise UserError(f"this command takes Llama-shaped models (SmolLM2, Llama, Mistral, Qwen2), not {model.config.model_type}")
+    if not all(hasattr(attention, name) for name in ("q_proj", "k_proj", "v_proj", "o_proj")) or not hasattr(
+        mlp, "gate_proj"
+    ):
+        raise UserError(
+            f"this command takes Llama-shaped models (SmolLM2, Llama, Mistral, Qwen2), not {model.config.model_type}"
+        )
     return Anatomy(inner.embed_tokens.weight, inner.layers, inner.norm, model.lm_head)
 
 
@@ -49,7 +53,10 @@ def stream(model: PreTrainedModel, ids: torch.Tensor) -> tuple[list[torch.Tensor
     """
     parts, states = anatomy(model), []
     hooks = [parts.blocks[0].register_forward_pre_hook(lambda _, args: states.append(args[0][0]))]
-    hooks += [block.register_forward_hook(lambda _, __, out: states.append(_tensor(out)[0])) for block in parts.blocks]
+    hooks += [
+        block.register_forward_hook(lambda _, __, out: states.append(_tensor(out)[0]))
+        for block in parts.blocks
+    ]
     try:
         logits = model(input_ids=ids, use_cache=False).logits[0]
     finally:

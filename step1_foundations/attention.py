@@ -150,7 +150,11 @@ def _draw_one(weights: torch.Tensor, labels: list[str], title: str, out: Path) -
 def _draw_all(weights: torch.Tensor, out: Path) -> None:
     layers, heads = weights.shape[:2]
     figure = pictures.new_figure(1.1 * heads + 0.6, 1.1 * layers + 0.6)
-    for (r, c), axis in zip(torch.cartesian_prod(torch.arange(layers), torch.arange(heads)), figure.subplots(layers, heads).flat, strict=True):
+    for (r, c), axis in zip(
+        torch.cartesian_prod(torch.arange(layers), torch.arange(heads)),
+        figure.subplots(layers, heads).flat,
+        strict=True,
+    ):
         axis.imshow(weights[r, c].cpu(), cmap="Blues", vmin=0, vmax=1)
         axis.set_xticks([])
         axis.set_yticks([])
@@ -174,7 +178,15 @@ def show(facts: dict[str, Any], console: Console) -> None:
         table.add_row(Text(token), Text(looks))
     console.print(table)
     console.print(f"\n[bold]Heads with a habit[/] (mean weight on that place at least {facts['named_from']})")
-    habits = Table("habit", "heads", "strongest (layer.head score)", box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    habits = Table(
+        "habit",
+        "heads",
+        "strongest (layer.head score)",
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+        padding=(0, 2, 0, 0),
+    )
     for name, rows in facts["heads"].items():
         best = "  ".join(f"{row['layer']}.{row['head']} {row['score']:.2f}" for row in rows[:5])
         habits.add_row(name, str(len(rows)), best or f"none; best {facts['best'][name]:.2f}")

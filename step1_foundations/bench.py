@@ -85,15 +85,22 @@ def run(settings: Settings, n: int) -> dict[str, Any]:
 
     same_text = library(model, prompt) == by_hand(model, prompt)
     if not same_text:
-        raise UserError("the hand loop and model.generate write different tokens on this machine: nothing to compare")
+        raise UserError(
+            "the hand loop and model.generate write different tokens on this machine: nothing to compare"
+        )
     theirs, ours = pairs(lambda: library(model, prompt), lambda: by_hand(model, prompt), n)
+
+    output_tokens, dtype = len(by_hand(model, prompt)), str(model.dtype).removeprefix("torch.")
+    del model  # two models at once are enough
 
     # What a newcomer gets: from_pretrained and generate, with nothing said about dtype.
     defaults = quiet_transformers().AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).eval()
     small = models.load_causal_lm(settings=settings, dtype="bfloat16", device="cpu")
     quantize_int8(small)
     on_cpu = prompt.cpu()
-    default_seconds, int8_seconds = pairs(lambda: library(defaults, on_cpu), lambda: by_hand(small, on_cpu), n)
+    default_seconds, int8_seconds = pairs(
+        lambda: library(defaults, on_cpu), lambda: by_hand(small, on_cpu), n
+    )
     speedup = spread([a / b for a, b in zip(theirs, ours, strict=True)])
     share = spread([b / a for a, b in zip(default_seconds, int8_seconds, strict=True)])
     return {
@@ -104,8 +111,8 @@ def run(settings: Settings, n: int) -> dict[str, Any]:
         "weights": weights.source_of(folder),
         "pairs": n,
         "input_tokens": prompt.shape[1],
-        "output_tokens": len(by_hand(model, prompt)),
-        "dtype": str(model.dtype).removeprefix("torch."),
+        "output_tokens": output_tokens,
+        "dtype": dtype,
         "default_dtype": str(defaults.dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),
         "idle_cores_before": round(idle, 1),
@@ -153,7 +160,10 @@ def show(facts: dict[str, Any], console: Console) -> None:
     table.add_row(f"model.generate, {facts['dtype']}: seconds", *row(facts["generate_seconds"]))
     table.add_row(f"hand loop, {facts['dtype']}: seconds", *row(facts["hand_loop_seconds"]))
     table.add_row("[bold]generate / hand loop", *row(facts["hand_loop_speedup"]), end_section=True)
-    table.add_row(f"model.generate, its defaults ({facts['default_dtype']}): seconds", *row(facts["default_generate_seconds"]))
+    table.add_row(
+        f"model.generate, its defaults ({facts['default_dtype']}): seconds",
+        *row(facts["default_generate_seconds"]),
+    )
     table.add_row("hand loop, int8: seconds", *row(facts["int8_seconds"]))
     table.add_row("[bold]int8 / generate's defaults", *row(facts["int8_share_of_default_time"]))
     console.print(table)
@@ -168,8 +178,11 @@ def show(facts: dict[str, Any], console: Console) -> None:
         soft_wrap=True,
     )
     console.print(
-        f"load {facts['load_seconds']:.1f} s, peak memory {facts['peak_memory_mb']:,} MB (three models at once); {facts['machine']}",
+        f"load {facts['load_seconds']:.1f} s, peak memory {facts['peak_memory_mb']:,} MB (two models at once); {facts['machine']}",
         soft_wrap=True,
     )
     if facts["idle_cores_before"] < hardware.cores() - 0.5:
-        console.print(f"[yellow]Only {facts['idle_cores_before']} cores were idle: ratios hold, seconds don't.", soft_wrap=True)
+        console.print(
+            f"[yellow]Only {facts['idle_cores_before']} cores were idle: ratios hold, seconds don't.",
+            soft_wrap=True,
+        )

@@ -62,8 +62,12 @@ def attention(x: torch.Tensor, layer: Any, config: Any, note: Note) -> torch.Ten
     """
     T, dim = len(x), config.head_dim  # noqa: N806  (the field writes T)
     heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
-    q = F.linear(x, layer.q_proj.weight, layer.q_proj.bias).view(T, heads, dim).transpose(0, 1)  # (heads, T, dim)
-    k = F.linear(x, layer.k_proj.weight, layer.k_proj.bias).view(T, kv_heads, dim).transpose(0, 1)  # (kv_heads, T, dim)
+    q = (
+        F.linear(x, layer.q_proj.weight, layer.q_proj.bias).view(T, heads, dim).transpose(0, 1)
+    )  # (heads, T, dim)
+    k = (
+        F.linear(x, layer.k_proj.weight, layer.k_proj.bias).view(T, kv_heads, dim).transpose(0, 1)
+    )  # (kv_heads, T, dim)
     v = F.linear(x, layer.v_proj.weight, layer.v_proj.bias).view(T, kv_heads, dim).transpose(0, 1)
     note("q = x Wq, split into heads", q)
     note("k = x Wk, fewer heads", k)
@@ -113,18 +117,30 @@ def block(x: torch.Tensor, layer: Any, config: Any, note: Note = lambda line, te
 def run(settings: Settings, text: str, layer: int) -> dict[str, Any]:
     """Unroll `layer` with its shapes, check every layer, then the whole model. Always float32 on the CPU."""
     tokenizer = models.load_tokenizer(settings=settings)
-    model = models.load_causal_lm(device="cpu", dtype="float32", settings=settings, attn_implementation="eager")
+    model = models.load_causal_lm(
+        device="cpu", dtype="float32", settings=settings, attn_implementation="eager"
+    )
     parts, config = anatomy(model), model.config
-    if config.rope_parameters.get("rope_type") != "default" or getattr(parts.blocks[0].self_attn, "sliding_window", None):
-        raise UserError("block unrolls plain RoPE and full attention; this model stretches one or cuts the other")
+    if config.rope_parameters.get("rope_type") != "default" or getattr(
+        parts.blocks[0].self_attn, "sliding_window", None
+    ):
+        raise UserError(
+            "block unrolls plain RoPE and full attention; this model stretches one or cuts the other"
+        )
     chosen = pick("layer", layer, len(parts.blocks))
     ids = encode(tokenizer, text, context_of(model), what="text")
     states, logits = stream(model, ids)
 
     lines: list[dict[str, Any]] = []
-    block(states[chosen], parts.blocks[chosen], config, lambda line, t: lines.append({"line": line, "shape": list(t.shape)}))
+    block(
+        states[chosen],
+        parts.blocks[chosen],
+        config,
+        lambda line, t: lines.append({"line": line, "shape": list(t.shape)}),
+    )
     differences = [
-        float((block(states[i], each, config) - states[i + 1]).abs().max()) for i, each in enumerate(parts.blocks)
+        float((block(states[i], each, config) - states[i + 1]).abs().max())
+        for i, each in enumerate(parts.blocks)
     ]
     x = parts.table[ids[0]]  # (T, d): the whole model, from the table to the logits
     for each in parts.blocks:
@@ -154,7 +170,14 @@ def run(settings: Settings, text: str, layer: int) -> dict[str, Any]:
 def show(facts: dict[str, Any], console: Console) -> None:
     from rich.table import Table
 
-    table = Table(f"block {facts['layer']}", "shape", box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
+    table = Table(
+        f"block {facts['layer']}",
+        "shape",
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+        padding=(0, 3, 0, 0),
+    )
     for row in facts["lines"]:
         table.add_row(row["line"], " x ".join(map(str, row["shape"])))
     console.print(table)

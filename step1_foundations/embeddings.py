@@ -39,10 +39,22 @@ GROUPS = {
 # One word, two meanings: the first pair of each shares the meaning, the second only the word.
 SENSES = [
     ("He sat on the bank of the river.", "He rested at the river's edge.", "The bank approved the loan."),
-    ("The bat flew out of the cave.", "Small winged animals left the cavern.", "He swung the bat at the ball."),
-    ("She played a chord on the piano.", "She played some notes on the keyboard.", "Draw a chord of the circle."),
+    (
+        "The bat flew out of the cave.",
+        "Small winged animals left the cavern.",
+        "He swung the bat at the ball.",
+    ),
+    (
+        "She played a chord on the piano.",
+        "She played some notes on the keyboard.",
+        "Draw a chord of the circle.",
+    ),
     ("The crane lifted the steel beam.", "The machine raised the heavy metal.", "The crane caught a fish."),
-    ("Spring came early this year.", "The flowers bloomed sooner than usual.", "The spring in the mattress broke."),
+    (
+        "Spring came early this year.",
+        "The flowers bloomed sooner than usual.",
+        "The spring in the mattress broke.",
+    ),
     ("Turn on the light.", "Switch the lamp on.", "The bag is light."),
     ("The match ended in a draw.", "The game was a tie.", "She lit the match."),
     ("He broke the seal on the letter.", "He opened the envelope.", "The seal swam to the ice."),
@@ -98,7 +110,12 @@ def same_kind_share(vectors: torch.Tensor, kinds: list[str]) -> dict[str, Any]:
     """Of n unit vectors (n, d): how often the nearest other one is of the same kind, with a 95 % interval."""
     cosine = (vectors @ vectors.T).fill_diagonal_(-1)
     hits = sum(kinds[int(near)] == kind for near, kind in zip(cosine.argmax(dim=1), kinds, strict=True))
-    return {"hits": hits, "n": len(kinds), "share": round(hits / len(kinds), 3), "interval_95": _round(wilson(hits, len(kinds)))}
+    return {
+        "hits": hits,
+        "n": len(kinds),
+        "share": round(hits / len(kinds), 3),
+        "interval_95": _round(wilson(hits, len(kinds))),
+    }
 
 
 def run(settings: Settings, word: str, k: int, out: Path) -> dict[str, Any]:
@@ -121,7 +138,9 @@ def run(settings: Settings, word: str, k: int, out: Path) -> dict[str, Any]:
         "pieces": [piece(tokenizer, i) for i in ids],
         "table": list(table.shape),
         "neighbours": near,
-        "cosines": _cosines(token_vectors[[words.index(each) for each in ("dog", "cat", "France", "Japan", "run")]]),
+        "cosines": _cosines(
+            token_vectors[[words.index(each) for each in ("dog", "cat", "France", "Japan", "run")]]
+        ),
         "cosine_words": ["dog", "cat", "France", "Japan", "run"],
         "same_kind": {"token table": same_kind_share(token_vectors, kinds)},
         "picture": str(out),
@@ -199,7 +218,9 @@ def show(facts: dict[str, Any], console: Console) -> None:
     console.print(f"The table: {vocabulary:,} rows of {width} numbers", soft_wrap=True)
     pieces = facts["pieces"]
     note = f" (no single token: the mean of {' '.join(pieces)})" if len(pieces) > 1 else ""
-    console.print(Text(f"\nNearest to {pieces[0] if len(pieces) == 1 else facts['word']}{note}"), style="bold")
+    console.print(
+        Text(f"\nNearest to {pieces[0] if len(pieces) == 1 else facts['word']}{note}"), style="bold"
+    )
     near = Table.grid(padding=(0, 2))
     for row in facts["neighbours"]:
         near.add_row(Text(row["token"]), f"#{row['id']}", f"{row['cosine']:.2f}")
@@ -212,7 +233,14 @@ def show(facts: dict[str, Any], console: Console) -> None:
     console.print(cosines)
 
     console.print("\n[bold]What each can tell (95 % interval)")
-    table = Table("", "nearest word is of the same kind", "same meaning is nearer than same word", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(
+        "",
+        "nearest word is of the same kind",
+        "same meaning is nearer than same word",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
     for name, row in facts["same_kind"].items():
         sense = facts["senses"][name]
         table.add_row(name, _share(row), _share(sense))

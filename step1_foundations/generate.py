@@ -167,7 +167,8 @@ def run(
     bound = 1 / read_seconds(size) if model.device.type == "cpu" else None
     return {
         "command": "generate",
-        "headline": f"{n_out} tokens at {per_second:.0f} tokens/s",
+        "headline": f"{n_out} tokens at {per_second:.0f} tokens/s"
+        + (f", {per_second / bound:.0%} of what memory allows" if bound else ""),
         "prompt": prompt,
         "text": tokenizer.decode(done.ids, skip_special_tokens=True),
         "model": settings.model,
@@ -189,7 +190,11 @@ def run(
 
 def show(facts: dict[str, Any], console: Console) -> None:
     """The foot of an answer: counts and speeds. The text itself was streamed before."""
-    ended = {"stop": "the model ended its turn", "length": "cut at the limit", "interrupt": "stopped by Ctrl-C"}
+    ended = {
+        "stop": "the model ended its turn",
+        "length": "cut at the limit",
+        "interrupt": "stopped by Ctrl-C",
+    }
     lines = [
         f"{facts['input_tokens']} tokens in, {facts['output_tokens']} out; {ended[facts['stop_reason']]}",
         f"prefill {facts['prefill_tokens_per_second'] or 0:.0f} tokens/s, decode {facts['decode_tokens_per_second']:.0f} tokens/s",

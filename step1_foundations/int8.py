@@ -53,7 +53,9 @@ def quantize_int8(model: PreTrainedModel) -> None:
         UserError: the model is not on the processor, whose kernel this is, or has no such layers.
     """
     if model.device.type != "cpu":
-        raise UserError(f"--quantize int8 runs on the processor, not on {model.device.type}: add --device cpu")
+        raise UserError(
+            f"--quantize int8 runs on the processor, not on {model.device.type}: add --device cpu"
+        )
     model.to(torch.bfloat16)
     swapped = 0
     for parent in list(model.modules()):

@@ -58,7 +58,9 @@ def run(settings: Settings, text: str, out: Path) -> dict[str, Any]:
     labels = [piece(tokenizer, int(i)) for i in ids[0, -SHOWN_PLACES:]]
     _draw(grid, labels, out)
     name = piece(tokenizer, answer)
-    where = f"after layer {layers[settled]['after_layer']} of {len(layers) - 2}" if settled else "from the start"
+    where = (
+        f"after layer {layers[settled]['after_layer']} of {len(layers) - 2}" if settled else "from the start"
+    )
     return {
         "command": "logit-lens",
         "headline": f"the next token {name!r} leads {where} on",
@@ -100,7 +102,9 @@ def show(facts: dict[str, Any], console: Console) -> None:
         depth = "embedding" if row["after_layer"] is None else f"layer {row['after_layer']}"
         right = row["rank_of_answer"] == 1
         guess = Text(row["guess"], "green" if right else "")
-        table.add_row(depth, guess, f"{row['p_guess']:.1%}", f"{row['p_answer']:.1%}", f"{row['rank_of_answer']:,}")
+        table.add_row(
+            depth, guess, f"{row['p_guess']:.1%}", f"{row['p_answer']:.1%}", f"{row['rank_of_answer']:,}"
+        )
     console.print(table)
     console.print(f"\n{facts['headline']}", markup=False, soft_wrap=True)
     console.print(f"Every place of the text: {facts['picture']}", soft_wrap=True)

@@ -67,7 +67,11 @@ def run(settings: Settings, text: str, top_k: int) -> dict[str, Any]:
         )
     n = len(surprisal)
     perplexity = 2 ** float(surprisal.mean()) if n else None
-    headline = f"perplexity {perplexity:.1f} over {n} tokens" if perplexity else "one token: nothing to be surprised by"
+    headline = (
+        f"perplexity {perplexity:.1f} over {n} tokens"
+        if perplexity
+        else "one token: nothing to be surprised by"
+    )
     return {
         "command": "next",
         "headline": headline,
@@ -101,8 +105,12 @@ def show(facts: dict[str, Any], console: Console) -> None:
         shown = place["token"].replace("·", " ").replace("⏎", "\n")
         coloured.append(shown, _colour(place["surprisal_bits"]))
     console.print(coloured)
-    console.print("\ncoloured by surprisal: [green]under 2 bits[/], [yellow]2 to 6[/], [red]over 6", soft_wrap=True)
-    console.print(f"{facts['headline']}; {facts['bits_per_character']:.2f} bits per character", soft_wrap=True)
+    console.print(
+        "\ncoloured by surprisal: [green]under 2 bits[/], [yellow]2 to 6[/], [red]over 6", soft_wrap=True
+    )
+    console.print(
+        f"{facts['headline']}; {facts['bits_per_character']:.2f} bits per character", soft_wrap=True
+    )
 
 
 def _colour(surprisal: float | None) -> str:

@@ -19,4 +19,6 @@ def save(figure: Any, path: Path) -> None:
 
 def letters(text: str) -> str:
     """Label text that matplotlib's own font can draw; other scripts become a box, and $ is no formula."""
-    return "".join(letter if ord(letter) < 0x500 or letter in "⏎⇥" else "□" for letter in text).replace("$", r"\$")
+    return "".join(letter if ord(letter) < 0x500 or letter in "⏎⇥" else "□" for letter in text).replace(
+        "$", r"\$"
+    )

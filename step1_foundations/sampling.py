@@ -31,7 +31,12 @@ class Sampling:
         _check("--temperature", self.temperature, self.temperature >= 0, "0 (greedy) or more")
         _check("--top-k", self.top_k, self.top_k >= 0, "0 (off) or more")
         _check("--top-p", self.top_p, 0 < self.top_p <= 1, "more than 0, up to 1 (off)")
-        _check("--repetition-penalty", self.repetition_penalty, self.repetition_penalty > 0, "more than 0 (1 is off)")
+        _check(
+            "--repetition-penalty",
+            self.repetition_penalty,
+            self.repetition_penalty > 0,
+            "more than 0 (1 is off)",
+        )
 
 
 def _check(flag: str, value: float, good: bool, allowed: str) -> None:
@@ -39,7 +44,9 @@ def _check(flag: str, value: float, good: bool, allowed: str) -> None:
         raise UserError(f"{flag} {value} is not allowed: use {allowed}")
 
 
-def choose(logits: torch.Tensor, seen: torch.Tensor, how: Sampling, generator: torch.Generator | None = None) -> int:
+def choose(
+    logits: torch.Tensor, seen: torch.Tensor, how: Sampling, generator: torch.Generator | None = None
+) -> int:
     """Pick the next token's id from `logits` of shape (vocabulary,); `seen` holds all ids so far, shape (T,)."""
     if how.repetition_penalty != 1:
         logits = penalise_repetition(logits, seen, how.repetition_penalty)

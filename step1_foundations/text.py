@@ -1,7 +1,7 @@
 """Text in, ids out, and how a token looks on a screen.
 
-    >>> [piece(tokenizer, i) for i in tokenizer("Hello world\n").input_ids]
-    ['Hello', '·world', '⏎']
+>>> [piece(tokenizer, i) for i in tokenizer("Hello world\n").input_ids]
+['Hello', '·world', '⏎']
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def encode(
     else:
         ids = tokenizer(text, return_tensors="pt").input_ids
     if context is not None and ids.shape[1] > context:
-        raise UserError(f"the {what} is {ids.shape[1]} tokens long, more than the {context} that fit: shorten it")
+        raise UserError(
+            f"the {what} is {ids.shape[1]} tokens long, more than the {context} that fit: shorten it"
+        )
     return ids
 
 

@@ -29,7 +29,19 @@ if TYPE_CHECKING:
 LANGUAGES = Path(__file__).with_name("data") / "languages.jsonl"
 
 # Pairs that differ in one small thing, to see what the tokenizer makes of it.
-SPLITS = ["hello", " hello", "Hello", "HELLO", "helo", "hello    world", "dog", "platypus", "antidisestablishmentarianism", "12345", "3.14159"]
+SPLITS = [
+    "hello",
+    " hello",
+    "Hello",
+    "HELLO",
+    "helo",
+    "hello    world",
+    "dog",
+    "platypus",
+    "antidisestablishmentarianism",
+    "12345",
+    "3.14159",
+]
 
 
 @cache
@@ -128,7 +140,10 @@ def show(facts: dict[str, Any], console: Console) -> None:
     console.print(f"\n{facts['headline']} (vocabulary of {facts['vocabulary']:,} tokens)", soft_wrap=True)
     if both:
         others = " ".join(row["piece"] for row in facts["tokens_compared"])
-        console.print(f"{both} ({facts['vocabulary_compared']:,}): {len(facts['tokens_compared'])} tokens", soft_wrap=True)
+        console.print(
+            f"{both} ({facts['vocabulary_compared']:,}): {len(facts['tokens_compared'])} tokens",
+            soft_wrap=True,
+        )
         console.print(Text(f"  {others}"))
 
     console.print("\n[bold]The same sentence, and a piece of code")
@@ -136,7 +151,9 @@ def show(facts: dict[str, Any], console: Console) -> None:
     for row in facts["languages"]:
         extra = [str(row["tokens_compared"])] if both else []
         per_token = f"{row['characters'] / row['tokens']:.2f}"
-        languages.add_row(row["kind"], str(row["characters"]), str(row["bytes"]), str(row["tokens"]), per_token, *extra)
+        languages.add_row(
+            row["kind"], str(row["characters"]), str(row["bytes"]), str(row["tokens"]), per_token, *extra
+        )
     for column in languages.columns[1:]:
         column.justify = "right"
     console.print(languages)
@@ -145,5 +162,7 @@ def show(facts: dict[str, Any], console: Console) -> None:
     splits = table("text", "tokens", "pieces", *([both] if both else []))
     for row in facts["splits"]:
         extra = [Text(" | ".join(row["pieces_compared"]))] if both else []
-        splits.add_row(Text(visible(row["text"])), str(len(row["pieces"])), Text(" | ".join(row["pieces"])), *extra)
+        splits.add_row(
+            Text(visible(row["text"])), str(len(row["pieces"])), Text(" | ".join(row["pieces"])), *extra
+        )
     console.print(splits)

@@ -1,0 +1,65 @@
+# make demo and make test are all you need: each installs what is missing, then works.
+# Python 3.11 to 3.13 and make must be there; pip uses your own configuration (index, proxy, certificates).
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+
+VENV := .venv
+ifeq ($(OS),Windows_NT)
+PY := $(VENV)/Scripts/python
+else
+PY := $(VENV)/bin/python
+endif
+
+# The extras of the steps that exist (step1 of step1_foundations, ...), and the developers' tools.
+comma := ,
+space := $(subst ,, )
+PACKAGES := shared $(sort $(patsubst %/,%,$(wildcard step[0-9]_*/)))
+EXTRAS := $(subst $(space),$(comma),$(strip dev $(foreach step,$(wordlist 2,9,$(PACKAGES)),$(firstword $(subst _, ,$(step))))))
+
+.PHONY: help demo test test-fast lint format docs bench clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /make \1#/p' $(MAKEFILE_LIST) | column -t -s '#'
+
+demo: $(VENV)/.weights  ## run every step on a real model, then write reports/index.html
+	@$(PY) -m shared demo
+
+test: lint  ## everything that CI checks: lint, types, layers, all tests
+	@$(PY) -m pytest
+
+test-fast: $(VENV)/.installed  ## only the tests on the tiny model
+	@$(PY) -m pytest -m "not real"
+
+lint: $(VENV)/.installed  ## ruff, types, and who may import whom
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check --quiet . || { echo "not formatted: run make format"; exit 1; }
+	@$(PY) -m pyrefly check --summary=none
+	@$(PY) -c "from importlinter.cli import lint_imports_command as lint; lint()" --no-logo --quiet
+
+format: $(VENV)/.installed  ## put the code into shape
+	@$(PY) -m ruff check --fix-only --quiet .
+	@$(PY) -m ruff format --quiet .
+
+docs: $(VENV)/.weights  ## run the commands of the lessons again and write their output into them
+	@$(PY) -m tests.lessons
+
+bench: $(VENV)/.weights  ## measure the speeds that the lessons claim
+	@ROADMAP_REPORTS_DIR=reports $(PY) -m step1_foundations bench
+	@$(PY) -m shared report
+
+clean:  ## remove the virtual environment and caches; weights and reports stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 to 3.13 here; name one: make PYTHON=/path/to/python3.12"; exit 2; }
+	@echo "Installing into $(VENV) (once, a minute or more)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --upgrade pip
+	@$(PY) -m pip install --quiet -c constraints.txt -e ".[$(EXTRAS)]"
+	@touch $@
+
+$(VENV)/.weights: $(VENV)/.installed
+	@$(PY) -m shared weights
+	@touch $@
