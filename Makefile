@@ -5,11 +5,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 
 VENV := .venv
-ifeq ($(OS),Windows_NT)
-PY := $(VENV)/Scripts/python
-else
-PY := $(VENV)/bin/python
-endif
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+PY := $(BIN)/python
 
 # The extras of the steps that exist (step1 of step1_foundations, ...), and the developers' tools.
 comma := ,
@@ -34,8 +31,8 @@ test-fast: $(VENV)/.installed  ## only the tests on the tiny model
 lint: $(VENV)/.installed  ## ruff, types, and who may import whom
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check --quiet . || { echo "not formatted: run make format"; exit 1; }
-	@$(PY) -m pyrefly check --summary=none
-	@$(PY) -c "from importlinter.cli import lint_imports_command as lint; lint()" --no-logo --quiet
+	@$(PY) -m pyrefly check --python-interpreter-path $(PY) --summary=none
+	@$(BIN)/lint-imports --no-logo
 
 format: $(VENV)/.installed  ## put the code into shape
 	@$(PY) -m ruff check --fix-only --quiet .

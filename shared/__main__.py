@@ -51,7 +51,11 @@ def config(
     flags = {"model": model, "device": device, "dtype": dtype, "threads": threads, "seed": seed}
     rows = describe(flags)
     changed = sum(row["from"] != "default" for row in rows)
-    facts = {"command": "config", "headline": f"{changed} of {len(rows)} settings changed", "settings": rows}
+    facts = {
+        "command": "shared config",
+        "headline": f"{changed} of {len(rows)} settings changed",
+        "settings": rows,
+    }
 
     def show(console: Console) -> None:
         from rich.table import Table
@@ -88,7 +92,7 @@ def weights(
         rows.append(
             {"model": name, "folder": str(folder), "from": store.source_of(folder), "mb": round(size / 1e6)}
         )
-    facts = {"command": "weights", "headline": f"{len(rows)} models are here", "models": rows}
+    facts = {"command": "shared weights", "headline": f"{len(rows)} models are here", "models": rows}
 
     def show(console: Console) -> None:
         for row in rows:

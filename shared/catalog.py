@@ -60,7 +60,7 @@ class Price:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One model. `random` weights are built here; `folder` is set when the user named one instead of an id."""
+    """One model. `random` weights are built here; `folder` is set when the user named one, not an id."""
 
     id: str
     roles: tuple[str, ...]
@@ -102,7 +102,7 @@ def catalog() -> dict[str, ModelSpec]:
 
 
 def default(role: str) -> ModelSpec:
-    """The model that stands for a role when nobody says otherwise: `chat`, `embedder`, `claude` or `smoke`."""
+    """The model that takes a role when nobody says otherwise: `chat`, `embedder`, `claude`, `smoke`."""
     return catalog()[_read()["defaults"][role]]
 
 

@@ -71,7 +71,7 @@ def _fail(message: str) -> int:
 
 
 def deliver(facts: dict[str, Any], show: Callable[[Console], None], *, as_json: bool) -> None:
-    """Give people the table (`show`) and programs the same facts as JSON; keep a record for the report page."""
+    """Give people the table (`show`), programs the same facts as JSON, and the report page a record."""
     from shared import report
 
     if as_json:

@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import platformdirs
+from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
-    DotEnvSettingsSource,
-    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
@@ -116,11 +115,11 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003  (the base class names these two)
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  (the base class names it)
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """First wins: flags, then .env, then the environment."""
         return init_settings, dotenv_settings, env_settings
@@ -142,17 +141,19 @@ def load_settings(**flags: Any) -> Settings:
 
 def origins(flags: dict[str, Any]) -> dict[str, str]:
     """Where each setting's value came from, in words, by field name."""
-    dotenv, environment = DotEnvSettingsSource(Settings)(), EnvSettingsSource(Settings)()
+    in_file, in_environment = _file_names(), {name.upper() for name in os.environ}
     found = {}
     for name, field in Settings.model_fields.items():
         alias = field.validation_alias
-        keys = [str(key) for key in alias.choices] if isinstance(alias, AliasChoices) else [name]
+        variables = (
+            [str(each) for each in alias.choices] if isinstance(alias, AliasChoices) else [_variable(name)]
+        )
         if flags.get(name) is not None:
             found[name] = f"flag --{name.replace('_', '-')}"
-        elif key := next((key for key in keys if key in dotenv), None):
-            found[name] = f"file {ENV_FILE}, {_variable(key)}"
-        elif key := next((key for key in keys if key in environment), None):
-            found[name] = f"environment {_variable(key)}"
+        elif variable := next((each for each in variables if each in in_file), None):
+            found[name] = f"file {ENV_FILE}, {variable}"
+        elif variable := next((each for each in variables if each in in_environment), None):
+            found[name] = f"environment {variable}"
         else:
             found[name] = "default"
     return found
@@ -180,21 +181,22 @@ def _allowed(name: str) -> str:
     return str(extra["allowed"]) if isinstance(extra, dict) else ""
 
 
-def _variable(key: str) -> str:
-    return key if key.isupper() else PREFIX + key.upper()
+def _variable(field: str) -> str:
+    return PREFIX + field.upper()
+
+
+def _file_names() -> set[str]:
+    """The names that the .env file sets, in capitals."""
+    try:
+        return {name.upper() for name in dotenv_values(ENV_FILE)}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {ENV_FILE}: {error}; it must be UTF-8 lines of NAME=value") from None
 
 
 def _refuse_unknown_names() -> None:
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
-    seen = {name.upper(): "the environment" for name in os.environ}
-    try:
-        lines = Path(ENV_FILE).read_text(encoding="utf-8").splitlines() if Path(ENV_FILE).is_file() else []
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {ENV_FILE}: {error}; it must be UTF-8 lines of NAME=value") from None
-    seen |= {
-        line.removeprefix("export ").split("=")[0].strip().upper(): ENV_FILE for line in lines if "=" in line
-    }
-    for name, place in seen.items():
+    known = {_variable(name) for name in Settings.model_fields}
+    places = {name.upper(): "the environment" for name in os.environ} | dict.fromkeys(_file_names(), ENV_FILE)
+    for name, place in places.items():
         if name.startswith(PREFIX) and name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"

@@ -7,12 +7,14 @@ saved copy loads in under two. The weights keep the rounding of their quantisati
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 
 STAGES = 4
 
 
-def to_safetensors(gguf: Path, folder: Path, stage: Callable[[str], None] = lambda stage: None) -> None:
+def to_safetensors(gguf: Path, folder: Path, stage: Callable[[str], None] = lambda _name: None) -> None:
     """Dequantise `gguf` into `folder` as a normal transformers model in bfloat16.
 
     `stage` is called with the name of each of the four steps as it begins.
@@ -28,7 +30,10 @@ def to_safetensors(gguf: Path, folder: Path, stage: Callable[[str], None] = lamb
     stage("tokenizer")
     tokenizer = transformers.AutoTokenizer.from_pretrained(source, gguf_file=name)
     stage("weights")
-    quantised = transformers.AutoModelForCausalLM.from_pretrained(source, gguf_file=name, dtype=torch.float32)
+    with redirect_stderr(StringIO()):  # transformers has a bar of its own here, which can't be switched off
+        quantised = transformers.AutoModelForCausalLM.from_pretrained(
+            source, gguf_file=name, dtype=torch.float32
+        )
     weights = {key: value.to(torch.bfloat16) for key, value in quantised.state_dict().items()}
     del quantised
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
+from packaging.requirements import Requirement
 
 from shared import hardware, weights
 from shared.catalog import catalog
@@ -54,7 +55,11 @@ def examine(settings: Settings) -> list[Finding]:
 def facts(findings: list[Finding]) -> dict[str, Any]:
     broken = [finding.what for finding in findings if finding.state == "missing"]
     headline = f"missing: {', '.join(broken)}" if broken else "everything that is installed can run"
-    return {"command": "doctor", "headline": headline, "findings": [asdict(finding) for finding in findings]}
+    return {
+        "command": "shared doctor",
+        "headline": headline,
+        "findings": [asdict(finding) for finding in findings],
+    }
 
 
 def show(findings: list[Finding], console: Console) -> None:
@@ -78,28 +83,36 @@ def _python() -> Finding:
 
 
 def _packages() -> list[Finding]:
+    """One line a step. pip doesn't record which extras were asked for, so a step counts as installed when
+    some package of it is here that no complete step explains."""
+    checks = {step.extra: _check(requirements(step.extra)) for step in steps()}
+    explained = {name for have, lack in checks.values() if not lack for name in have}
     found = []
-    for step in steps():
-        wanted = requirements(step.extra)
-        have, lack = [], []
-        for requirement in wanted:
-            try:
-                version = importlib.metadata.version(requirement.name)
-            except importlib.metadata.PackageNotFoundError:
-                lack.append(str(requirement).split(";")[0].strip())
-                continue
-            if requirement.specifier.contains(version, prereleases=True):
-                have.append(f"{requirement.name} {version}")
-            else:
-                lack.append(f"{requirement.name}{requirement.specifier} (is {version})")
-        remedy = f'pip install -c constraints.txt ".[{step.extra}]"'
-        if not have:
-            found.append(Finding("optional", step.extra, f"not installed: {remedy}"))
-        elif lack:
-            found.append(Finding("missing", step.extra, f"{', '.join(lack)}: {remedy}"))
+    for extra, (have, lack) in checks.items():
+        remedy = f'{", ".join(lack)}: pip install -c constraints.txt ".[{extra}]"'
+        if not lack:
+            found.append(
+                Finding("ok", extra, ", ".join(f"{name} {version}" for name, version in have.items()))
+            )
+        elif have.keys() <= explained:
+            found.append(Finding("optional", extra, f"not installed, needs {remedy}"))
         else:
-            found.append(Finding("ok", step.extra, ", ".join(have)))
+            found.append(Finding("missing", extra, remedy))
     return found
+
+
+def _check(wanted: list[Requirement]) -> tuple[dict[str, str], list[str]]:
+    """The packages that are here with their versions, and what is missing or too old."""
+    have, lack = {}, []
+    for requirement in wanted:
+        try:
+            version = have[requirement.name] = importlib.metadata.version(requirement.name)
+        except importlib.metadata.PackageNotFoundError:
+            lack.append(f"{requirement.name}{requirement.specifier}")
+            continue
+        if not requirement.specifier.contains(version, prereleases=True):
+            lack.append(f"{requirement.name}{requirement.specifier} (is {version})")
+    return have, lack
 
 
 def _weights(settings: Settings) -> list[Finding]:

@@ -56,9 +56,11 @@ def load_causal_lm(
     folder = weights.ensure(name, settings)
     use_threads(settings)
     target = choose_device(device or settings.device)
+    from safetensors import SafetensorError
+
     transformers = quiet_transformers()
     try:
-        loaded: PreTrainedModel = transformers.AutoModelForCausalLM.from_pretrained(
+        loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=choose_dtype(dtype or settings.dtype, target),
             use_safetensors=True,
@@ -70,7 +72,12 @@ def load_causal_lm(
         raise UserError(
             f"{name} cannot be loaded as a causal language model: {str(error).splitlines()[0]}"
         ) from None
-    return loaded.to(target).eval()
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"the weights in {folder} are damaged or incomplete: {str(error).splitlines()[0]}"
+        ) from None
+    on_device: PreTrainedModel = loaded.to(target).eval()
+    return on_device
 
 
 def load_embedder(model: str | None = None, settings: Settings | None = None) -> SentenceTransformer:

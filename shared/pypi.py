@@ -6,6 +6,7 @@ certificates hold. The wheel's dependencies and code are neither fetched nor run
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.metadata
 import re
@@ -21,6 +22,8 @@ from packaging.version import Version
 from shared.catalog import Wheel
 from shared.progress import byte_bar
 
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
 
 class WheelError(Exception):
     """The wheel could not be had or is not the one that was pinned."""
@@ -31,6 +34,7 @@ def fetch(wheel: Wheel, folder: Path) -> None:
 
     Raises:
         WheelError: pip failed (its own last word), the checksum differs, or a path leads outside.
+        OSError: the disk is full.
     """
     with tempfile.TemporaryDirectory(prefix=".wheel-", dir=folder) as temporary:
         archive = _download(wheel, Path(temporary))
@@ -76,7 +80,12 @@ def _download(wheel: Wheel, folder: Path) -> Path:
     archives = sorted(folder.glob("*.whl"))
     if process.returncode or not archives:
         errors = [line.removeprefix("ERROR: ") for line in said if line.startswith("ERROR: ")]
-        raise WheelError((errors or said or ["pip said nothing"])[-1])
+        if errors == ["Exception:"]:  # pip itself broke: its traceback ends with the cause
+            errors = said[-1:]
+        message = (errors or said or ["pip said nothing"])[-1]
+        if (number := re.search(r"\[Errno (\d+)\]", message)) and int(number[1]) in NO_ROOM:
+            raise OSError(int(number[1]), message)
+        raise WheelError(message)
     return archives[0]
 
 

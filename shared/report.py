@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shlex
 import sys
 import time
@@ -22,28 +23,33 @@ from shared.config import load_settings
 from shared.errors import UserError
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
+LONGEST = 700  # characters of a fact that the page still shows
 
 
 def record(facts: dict[str, Any]) -> None:
     """Leave a command's facts in the reports folder, when ROADMAP_REPORTS_DIR names one.
 
-    Two keys of `facts` have a meaning here: `headline`, the one line that counts, and `picture`, a path.
+    Three keys of `facts` have a meaning here: `command`, the package and the name; `headline`, the one line
+    that counts; and `picture`, a path.
     """
     folder = load_settings().reports_dir
     if folder is None:
         return
     from shared import hardware
 
-    package, name = sys.modules["__main__"].__spec__.parent, facts["command"]  # type: ignore[union-attr]
+    package, name = facts["command"].split(" ")
+    home = writable(folder / package / f"{name}.json")
+    picture = facts.get("picture")
     entry = {
         "package": package,
-        "command": shlex.join(["python", "-m", str(package), *sys.argv[1:]]),
+        "name": name,
+        "command": shlex.join(["python", "-m", package, *sys.argv[1:]]),
         "headline": facts["headline"],
         "seconds": round(time.time() - psutil.Process().create_time(), 1),
         "machine": hardware.describe(),
+        "picture": os.path.relpath(picture, home.parent) if picture else None,
         "facts": facts,
     }
-    home = writable(folder / str(package) / f"{name}.json")
     home.write_text(json.dumps(entry, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
@@ -82,6 +88,7 @@ def read(folder: Path) -> list[dict[str, Any]]:
         try:
             entry = json.loads(path.read_text(encoding="utf-8"))
             entry["made"] = path.stat().st_mtime
+            entry["picture"] = _data_uri(path.parent / entry["picture"]) if entry["picture"] else None
             entries.append(entry)
         except (OSError, ValueError, KeyError):
             raise UserError(
@@ -95,8 +102,7 @@ def build(folder: Path) -> Path:
     import jinja2
 
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["picture"] = _data_uri
-    environment.filters["plain"] = _plain
+    environment.filters |= {"plain": _plain, "title_of": _title}
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         records=read(folder), made=time.strftime("%Y-%m-%d %H:%M")
     )
@@ -105,11 +111,18 @@ def build(folder: Path) -> Path:
     return target
 
 
-def _data_uri(path: str) -> str | None:
+def _data_uri(path: Path) -> str | None:
+    """The picture as an address that holds it; None when the file is gone."""
     try:
-        return "data:image/png;base64," + base64.b64encode(Path(path).read_bytes()).decode()
+        return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
     except OSError:
         return None
+
+
+def _title(package: str) -> str:
+    """`Step 1: foundations` for step1_foundations."""
+    step, _, name = package.partition("_")
+    return f"Step {step.removeprefix('step')}: {name}" if name else package
 
 
 def _plain(facts: dict[str, Any]) -> list[tuple[str, str]]:
@@ -119,6 +132,6 @@ def _plain(facts: dict[str, Any]) -> list[tuple[str, str]]:
         if key in ("command", "headline", "picture") or value is None or value == "":
             continue
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        if len(text) <= 400:
+        if len(text) <= LONGEST:
             rows.append((key.replace("_", " "), text))
     return rows

@@ -32,7 +32,7 @@ class Step:
         return self.package.split("_")[0]
 
     def demo(self) -> list[dict[str, Any]]:
-        """The runs of its demo.toml: `title`, `args`, and `main` for the one whose figure stands for the step."""
+        """The runs of its demo.toml: `title`, `args`, and `main` where the figure stands for the step."""
         runs: list[dict[str, Any]] = tomllib.loads((self.folder / "demo.toml").read_text(encoding="utf-8"))[
             "run"
         ]

@@ -13,7 +13,6 @@ an altered download), the cache never holds a model that later fails: the next r
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import shutil
@@ -31,7 +30,6 @@ from shared.progress import spinner, stage_bar
 
 MANIFEST = "manifest.json"
 PARTIAL = ".partial-"
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 # What a model needs out of a hub repository: weights as safetensors only, tokenizer, pooling.
 HUB_FILES = [
@@ -79,9 +77,9 @@ def ensure(name: str, settings: Settings | None = None, *, thorough: bool = Fals
 
 
 def cached(spec: ModelSpec, settings: Settings, *, thorough: bool = False) -> Path | None:
-    """The model's folder in the cache, if it is there and intact."""
-    targets = (source.target for source in _sources(spec, settings))
-    return next((target for target in targets if is_intact(target, thorough=thorough)), None)
+    """The model's folder in the cache, if it is there and intact; what came from the hub only if that is on."""
+    sources = (source for source in _sources(spec, settings) if settings.hub or source.name != "hub")
+    return next((each.target for each in sources if is_intact(each.target, thorough=thorough)), None)
 
 
 def source_of(folder: Path) -> str:
@@ -135,7 +133,7 @@ def _sources(spec: ModelSpec, settings: Settings) -> list[Source]:
 
 
 def _fetch(spec: ModelSpec, settings: Settings) -> Path:
-    """Try the sources in order. Runs under the lock: whatever partial work lies here is an earlier crash's."""
+    """Try the sources in order. Runs under the lock: partial work that lies here is an earlier crash's."""
     home = _home(spec, settings)
     for leftover in home.glob(f"{PARTIAL}*"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -243,9 +241,9 @@ def is_intact(target: Path, *, thorough: bool = False) -> bool:
 
 def _is_no_room(error: Exception) -> bool:
     """A full disk, however it arrives: safetensors, written in Rust, only says so in words."""
-    if isinstance(error, OSError) and error.errno in NO_ROOM:
+    if isinstance(error, OSError) and error.errno in pypi.NO_ROOM:
         return True
-    return any(f"(os error {number})" in str(error) for number in NO_ROOM)
+    return any(f"(os error {number})" in str(error) for number in pypi.NO_ROOM)
 
 
 def _sha256(path: Path) -> str:

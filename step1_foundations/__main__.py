@@ -30,7 +30,9 @@ def _settings(smoke: bool = False, **flags: Any) -> Any:
     from shared.config import load_settings
 
     if smoke:
-        flags["model"] = flags.get("model") or default("smoke").id
+        flags = {"model": default("smoke").id, "embedder": default("smoke").id} | {
+            name: value for name, value in flags.items() if value is not None
+        }
     return load_settings(**flags)
 
 
@@ -233,11 +235,12 @@ def bench(
     deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 
-def with_default_command(args: list[str], commands: list[str]) -> list[str]:
+def with_default_command(args: list[str]) -> list[str]:
     """`generate` is what runs when no subcommand is named: put it in front of a prompt or of flags.
 
     A single word that is nearly a command's name stays as it is, so that the typo is reported.
     """
+    commands = list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
     if args and (args[0] in commands or args[0] in ("-h", "--help")):
         return args
     if args and " " not in args[0] and difflib.get_close_matches(args[0], commands, cutoff=0.75):
@@ -246,5 +249,4 @@ def with_default_command(args: list[str], commands: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    names = list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
-    run(app, f"python -m {PACKAGE}", with_default_command(sys.argv[1:], names))
+    run(app, f"python -m {PACKAGE}", with_default_command(sys.argv[1:]))

@@ -32,21 +32,21 @@ def anatomy(model: PreTrainedModel) -> Anatomy:
     Raises:
         UserError: the model is of another shape.
     """
-    inner = getattr(model, "model", None)
+    inner: Any = getattr(model, "model", None)
     block = next(iter(getattr(inner, "layers", [])), None)
     attention, mlp = getattr(block, "self_attn", None), getattr(block, "mlp", None)
     if not all(hasattr(attention, name) for name in ("q_proj", "k_proj", "v_proj", "o_proj")) or not hasattr(
         mlp, "gate_proj"
     ):
         raise UserError(
-            f"this command takes Llama-shaped models (SmolLM2, Llama, Mistral, Qwen2), not {model.config.model_type}"
+            f"this takes Llama-shaped models (SmolLM2, Llama, Mistral, Qwen2), not {model.config.model_type}"
         )
     return Anatomy(inner.embed_tokens.weight, inner.layers, inner.norm, model.lm_head)
 
 
 @torch.inference_mode()
 def stream(model: PreTrainedModel, ids: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """What flows through the model for ids (1, T): the stream before block 0 and after each block, and logits.
+    """What flows through the model for ids (1, T): before block 0, after each block, and the logits.
 
     Returns:
         L + 1 tensors of shape (T, d), and logits (T, V).

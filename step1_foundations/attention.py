@@ -1,4 +1,4 @@
-"""Who looks at whom: attention weights as a table and a picture, and heads with a known habit, found by score.
+"""Who looks at whom: attention weights as a table and a picture, and heads with a habit, found by score.
 
     $ python -m step1_foundations attention --layer 3 --head 0
     $ python -m step1_foundations attention --all          every head of every layer
@@ -42,7 +42,7 @@ def weights_of(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
 
 
 def previous_token_score(weights: torch.Tensor) -> torch.Tensor:
-    """Mean weight on the place before, over places 2..T-1 (before that it is also the first): (layers, heads)."""
+    """Mean weight on the place before, over places 2..T-1 (earlier it is also the first): (layers, heads)."""
     return weights.diagonal(offset=-1, dim1=-2, dim2=-1)[..., 1:].mean(dim=-1)
 
 
@@ -99,7 +99,7 @@ def run(
         _draw_one(weights[layer, head], labels, f"layer {layer}, head {head}", out)
     counts = ", ".join(f"{len(rows)} {name}" for name, rows in found.items())
     return {
-        "command": "attention",
+        "command": "step1_foundations attention",
         "headline": f"of {layers * heads} heads: {counts}",
         "model": settings.model,
         "text": text,
@@ -135,7 +135,7 @@ def _draw_one(weights: torch.Tensor, labels: list[str], title: str, out: Path) -
     side = max(4.5, 0.34 * len(labels))
     figure = pictures.new_figure(side + 1.2, side)
     axis = figure.subplots()
-    shown = axis.imshow(weights.cpu(), cmap="Blues", vmin=0, vmax=1)
+    shown = axis.imshow(weights.cpu().numpy(), cmap="Blues", vmin=0, vmax=1)
     if len(labels) <= 60:
         names = [pictures.letters(label) for label in labels]
         axis.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
@@ -155,7 +155,7 @@ def _draw_all(weights: torch.Tensor, out: Path) -> None:
         figure.subplots(layers, heads).flat,
         strict=True,
     ):
-        axis.imshow(weights[r, c].cpu(), cmap="Blues", vmin=0, vmax=1)
+        axis.imshow(weights[r, c].cpu().numpy(), cmap="Blues", vmin=0, vmax=1)
         axis.set_xticks([])
         axis.set_yticks([])
         if c == 0:

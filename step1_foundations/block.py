@@ -60,7 +60,7 @@ def attention(x: torch.Tensor, layer: Any, config: Any, note: Note) -> torch.Ten
     Several query heads share one key and value head, which makes the KV cache smaller.
     Source: Ainslie et al. 2023, arXiv 2305.13245.
     """
-    T, dim = len(x), config.head_dim  # noqa: N806  (the field writes T)
+    T, dim = len(x), config.head_dim
     heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
     q = (
         F.linear(x, layer.q_proj.weight, layer.q_proj.bias).view(T, heads, dim).transpose(0, 1)
@@ -99,7 +99,7 @@ def swiglu(x: torch.Tensor, mlp: Any, note: Note) -> torch.Tensor:
     return F.linear(gate * up, mlp.down_proj.weight, mlp.down_proj.bias)
 
 
-def block(x: torch.Tensor, layer: Any, config: Any, note: Note = lambda line, tensor: None) -> torch.Tensor:
+def block(x: torch.Tensor, layer: Any, config: Any, note: Note = lambda _line, _tensor: None) -> torch.Tensor:
     """One block: (T, d) -> (T, d). `note` hears of every intermediate."""
     note("x", x)
     normed = rms_norm(x, layer.input_layernorm.weight, config.rms_norm_eps)
@@ -149,9 +149,9 @@ def run(settings: Settings, text: str, layer: int) -> dict[str, Any]:
     own = x @ parts.head.weight.T  # (T, V)
     worst = max(differences)
     return {
-        "command": "block",
-        "headline": f"largest difference to the model's own: {worst:.1e} in any of {len(differences)} blocks, "
-        f"{float((own - logits).abs().max()):.1e} in the logits",
+        "command": "step1_foundations block",
+        "headline": f"largest difference to the model's own: {worst:.1g} in {len(differences)} blocks, "
+        f"{float((own - logits).abs().max()):.1g} in the logits",
         "model": settings.model,
         "text": text,
         "layer": chosen,
@@ -184,15 +184,15 @@ def show(facts: dict[str, Any], console: Console) -> None:
     console.print("\n[bold]Largest difference to the model's own, block by block (float32)")
     for start in range(0, len(facts["max_difference_per_layer"]), 6):
         row = facts["max_difference_per_layer"][start : start + 6]
-        console.print("  ".join(f"{start + i:2d}: {value:.1e}" for i, value in enumerate(row)))
+        console.print("  ".join(f"{start + i:2d}: {value:.0e}" for i, value in enumerate(row)))
     verdict = "[green]the same[/]" if facts["proved"] else "[bold red]not the same[/]"
     console.print(
-        f"\n{verdict}: at most {facts['max_difference']:.1e} in a block (allowed {facts['tolerance']:.0e}), "
+        f"\n{verdict}: at most {facts['max_difference']:.1g} in a block (allowed {facts['tolerance']:g}), "
         f"in a stream whose largest value is {facts['largest_value_in_stream']:,.0f}",
         soft_wrap=True,
     )
     console.print(
-        f"all blocks in a row: logits differ by at most {facts['max_difference_logits']:.1e}; "
-        f"the most probable next token is {'the same' if facts['same_next_token'] else 'NOT the same'} everywhere",
+        f"all blocks in a row: logits differ by at most {facts['max_difference_logits']:.1g}; "
+        f"the most probable next token is {'' if facts['same_next_token'] else 'NOT '}the same everywhere",
         soft_wrap=True,
     )

@@ -122,7 +122,7 @@ def run(settings: Settings, word: str, k: int, out: Path) -> dict[str, Any]:
     """Neighbours of `word`, cosines and a map of the word groups, and the same words through MiniLM."""
     tokenizer = models.load_tokenizer(settings=settings)
     ids = rows_of(tokenizer, word)
-    model = models.load_causal_lm(settings=settings)
+    model: Any = models.load_causal_lm(settings=settings)
     table = model.get_input_embeddings().weight.detach().float().cpu()  # (V, d)
     if not 1 <= k < len(table):
         raise UserError(f"--top-k {k} is not allowed: use 1 to {len(table) - 1}")
@@ -132,7 +132,7 @@ def run(settings: Settings, word: str, k: int, out: Path) -> dict[str, Any]:
     kinds = [kind for kind, group in GROUPS.items() for _ in group]
     token_vectors = torch.stack([vector(table, rows_of(tokenizer, each)) for each in words])  # (n, d)
     facts: dict[str, Any] = {
-        "command": "embeddings",
+        "command": "step1_foundations embeddings",
         "model": settings.model,
         "word": word,
         "pieces": [piece(tokenizer, i) for i in ids],
@@ -180,6 +180,14 @@ def _round(interval: tuple[float, float]) -> list[float]:
     return [round(bound, 3) for bound in interval]
 
 
+def press_flat(vectors: torch.Tensor) -> tuple[torch.Tensor, float]:
+    """The plane on which (n, d) vectors differ most (PCA): places (n, 2), and its share of the variance."""
+    centred = vectors - vectors.mean(dim=0)
+    left, sizes, _ = torch.linalg.svd(centred, full_matrices=False)
+    variance = sizes**2
+    return left[:, :2] * sizes[:2], float(variance[:2].sum() / variance.sum())
+
+
 def _draw(
     token_vectors: torch.Tensor,
     sentence_vectors: torch.Tensor,
@@ -188,21 +196,18 @@ def _draw(
     embedder: str,
     out: Path,
 ) -> None:
-    """Both spaces, pressed flat: the two directions in which the words differ most (PCA)."""
-    from sklearn.decomposition import PCA
-
+    """Both spaces, pressed flat, side by side."""
     figure = pictures.new_figure(13, 6.2)
     axes = figure.subplots(1, 2)
     titles = ("token table (one row per token)", f"{embedder} (reads the text)")
     for axis, vectors, title in zip(axes, (token_vectors, sentence_vectors), titles, strict=True):
-        pca = PCA(n_components=2, svd_solver="full").fit(vectors.numpy())
-        flat = pca.transform(vectors.numpy())  # (n, 2)
+        flat, share = press_flat(vectors)
         for kind in GROUPS:
             chosen = [i for i, each in enumerate(kinds) if each == kind]
             axis.scatter(flat[chosen, 0], flat[chosen, 1], label=kind, s=28)
-        for text, (x, y) in zip(words, flat, strict=True):
+        for text, (x, y) in zip(words, flat.tolist(), strict=True):
             axis.annotate(text, (x, y), xytext=(4, 3), textcoords="offset points", fontsize=8)
-        axis.set_title(f"{title}\n{pca.explained_variance_ratio_.sum():.0%} of the variance is on this plane")
+        axis.set_title(f"{title}\n{share:.0%} of the variance is on this plane")
         axis.margins(x=0.12)
         axis.set_xticks([])
         axis.set_yticks([])

@@ -51,7 +51,7 @@ def generate(
     how: Sampling = Sampling(),  # noqa: B008  (frozen: shared safely)
     stop_ids: frozenset[int] = frozenset(),
     generator: torch.Generator | None = None,
-    on_token: Callable[[int], None] = lambda token: None,
+    on_token: Callable[[int], None] = lambda _token: None,
 ) -> Generation:
     """Continue `prompt` (ids of shape (1, T)); `on_token` hears each new id as it comes.
 
@@ -98,7 +98,7 @@ def text_pieces(tokenizer: PreTrainedTokenizerFast) -> Callable[[int], str]:
     def add(token: int) -> str:
         nonlocal shown
         ids.append(token)
-        text = tokenizer.decode(ids, skip_special_tokens=True)
+        text = str(tokenizer.decode(ids, skip_special_tokens=True))
         if text.endswith("\N{REPLACEMENT CHARACTER}"):
             return ""
         new, shown = text[len(shown) :], text
@@ -108,7 +108,7 @@ def text_pieces(tokenizer: PreTrainedTokenizerFast) -> Callable[[int], str]:
 
 
 def read_seconds(size: int) -> float:
-    """How long this machine takes to read `size` bytes of memory once, best of three: no decode step is faster."""
+    """How long it takes to read `size` bytes of memory once, best of three: no decode step is faster."""
     buffer = torch.ones(max(1, size // 4))
 
     def once() -> float:
@@ -120,8 +120,8 @@ def read_seconds(size: int) -> float:
     return min(once() for _ in range(3))
 
 
-def weight_bytes(model: PreTrainedModel) -> int:
-    """Bytes that one decode step reads: every weight once. Of an untied embedding table it is one row only."""
+def weight_bytes(model: Any) -> int:
+    """Bytes that one decode step reads: every weight once, but one row only of an untied embedding table."""
     tensors = {tensor.data_ptr(): tensor for tensor in (*model.parameters(), *model.buffers())}
     table = model.get_input_embeddings().weight
     head = model.get_output_embeddings()
@@ -166,7 +166,7 @@ def run(
     size = weight_bytes(model)
     bound = 1 / read_seconds(size) if model.device.type == "cpu" else None
     return {
-        "command": "generate",
+        "command": "step1_foundations generate",
         "headline": f"{n_out} tokens at {per_second:.0f} tokens/s"
         + (f", {per_second / bound:.0%} of what memory allows" if bound else ""),
         "prompt": prompt,
@@ -197,15 +197,18 @@ def show(facts: dict[str, Any], console: Console) -> None:
     }
     lines = [
         f"{facts['input_tokens']} tokens in, {facts['output_tokens']} out; {ended[facts['stop_reason']]}",
-        f"prefill {facts['prefill_tokens_per_second'] or 0:.0f} tokens/s, decode {facts['decode_tokens_per_second']:.0f} tokens/s",
+        f"prefill {facts['prefill_tokens_per_second'] or 0:.0f} tokens/s, "
+        f"decode {facts['decode_tokens_per_second']:.0f} tokens/s",
     ]
     if facts["share_of_bound"] is not None:
         lines[-1] += (
-            f": {facts['share_of_bound']:.0%} of the {facts['bandwidth_bound_tokens_per_second']:.0f} that memory allows "
+            f": {facts['share_of_bound']:.0%} of the {facts['bandwidth_bound_tokens_per_second']:.0f} "
+            "that memory allows "
             f"({facts['weight_megabytes']:.0f} MB of weights read per token)"
         )
     lines.append(
-        f"{facts['model']} ({facts['weights']}), {facts['dtype']}, {facts['threads']} threads; {facts['machine']}"
+        f"{facts['model']} ({facts['weights']}), {facts['dtype']}, {facts['threads']} threads; "
+        f"{facts['machine']}"
     )
     console.print()
     for line in lines:

@@ -12,16 +12,13 @@ multiplies bf16 activations with int8 weights row by row; it is the one used her
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from shared.errors import UserError
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 FEW_ROWS = 8  # up to here the int8 kernel wins; above, a dense product of unpacked weights does
 
@@ -46,7 +43,7 @@ class Int8Linear(nn.Module):
         return out.view(*x.shape[:-1], -1)
 
 
-def quantize_int8(model: PreTrainedModel) -> None:
+def quantize_int8(model: Any) -> None:
     """Swap every linear layer of the model, in place, for its int8 twin. Embeddings stay as they are.
 
     Raises:

@@ -62,7 +62,7 @@ def run(settings: Settings, text: str, out: Path) -> dict[str, Any]:
         f"after layer {layers[settled]['after_layer']} of {len(layers) - 2}" if settled else "from the start"
     )
     return {
-        "command": "logit-lens",
+        "command": "step1_foundations logit-lens",
         "headline": f"the next token {name!r} leads {where} on",
         "model": settings.model,
         "text": text,

@@ -27,7 +27,7 @@ from step1_foundations.text import context_of, encode, piece
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedModel
 
 READERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".txt": "text", ".parquet": "parquet"}
 
@@ -73,7 +73,7 @@ def run(settings: Settings, text: str, top_k: int) -> dict[str, Any]:
         else "one token: nothing to be surprised by"
     )
     return {
-        "command": "next",
+        "command": "step1_foundations next",
         "headline": headline,
         "model": settings.model,
         "text": text,
@@ -165,7 +165,7 @@ def run_dataset(settings: Settings, path: Path) -> dict[str, Any]:
     if worst is not best:
         headline += f" to {worst['bits_per_character']} ({worst['kind']})"
     return {
-        "command": "next-dataset",
+        "command": "step1_foundations next-dataset",
         "headline": headline,
         "model": settings.model,
         "dataset": str(path),
@@ -177,6 +177,8 @@ def run_dataset(settings: Settings, path: Path) -> dict[str, Any]:
 def _read(path: Path) -> Any:
     if not path.is_file():
         raise UserError(f"--dataset {path}: no such file")
+    if path.stat().st_size == 0:
+        raise UserError(f"--dataset {path} is empty")
     if path.suffix not in READERS:
         raise UserError(f"--dataset {path}: use a file that ends in {', '.join(READERS)}")
     import datasets

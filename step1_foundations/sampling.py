@@ -47,7 +47,7 @@ def _check(flag: str, value: float, good: bool, allowed: str) -> None:
 def choose(
     logits: torch.Tensor, seen: torch.Tensor, how: Sampling, generator: torch.Generator | None = None
 ) -> int:
-    """Pick the next token's id from `logits` of shape (vocabulary,); `seen` holds all ids so far, shape (T,)."""
+    """The next token's id, from `logits` of shape (vocabulary,); `seen` holds all ids so far, shape (T,)."""
     if how.repetition_penalty != 1:
         logits = penalise_repetition(logits, seen, how.repetition_penalty)
     if how.temperature == 0:

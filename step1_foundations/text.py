@@ -53,8 +53,10 @@ def context_of(model: PreTrainedModel) -> int:
 
 def piece(tokenizer: PreTrainedTokenizerFast, token_id: int) -> str:
     """One token as text, with its spaces and line ends visible."""
-    return visible(tokenizer.decode([token_id]))
+    return visible(str(tokenizer.decode([token_id])))
 
 
 def visible(text: str) -> str:
-    return text.replace(" ", "·").replace("\n", "⏎").replace("\t", "⇥").replace("\r", "␍")
+    """Text with its spaces, line ends and control characters made visible (and so harmless to a terminal)."""
+    text = text.replace(" ", "·").replace("\n", "⏎").replace("\t", "⇥")
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

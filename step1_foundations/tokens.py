@@ -109,7 +109,7 @@ def run(settings: Settings, text: str, compare: str | None) -> dict[str, Any]:
     ]
     per_token = len(text) / len(rows)
     return {
-        "command": "tokens",
+        "command": "step1_foundations tokens",
         "headline": f"{len(text)} characters are {len(rows)} tokens: {per_token:.2f} characters per token",
         "model": settings.model,
         "compared_with": compare,

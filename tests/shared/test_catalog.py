@@ -1,0 +1,81 @@
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from shared.catalog import catalog, default, lookup
+from shared.config import load_settings
+from shared.errors import UserError
+from tests.conftest import ROOT
+
+
+def test_every_model_names_its_source_and_its_licence_or_price():
+    for spec in catalog().values():
+        assert spec.roles
+        assert spec.context
+        if spec.is_claude:
+            assert spec.price.date
+            assert spec.price.source
+        else:
+            assert spec.license == "Apache-2.0"
+            assert spec.random or re.fullmatch(r"[0-9a-f]{40}", spec.hub.revision)
+        if spec.wheel:
+            assert re.fullmatch(r"[0-9a-f]{64}", spec.wheel.sha256)
+
+
+def test_the_default_claude_is_one_that_the_sdk_lists_and_does_not_retire():
+    from anthropic._data import DEPRECATED_MODELS
+    from anthropic.types import model
+
+    listed = re.findall(r"claude-[\w-]+", Path(model.__file__).read_text())
+    for name in (spec.id for spec in catalog().values() if spec.is_claude):
+        assert name in listed
+        assert name not in DEPRECATED_MODELS
+    assert default("claude").is_claude
+
+
+def test_cost_is_per_million_tokens_and_long_prompts_may_cost_more():
+    haiku = lookup("claude-haiku-5-5").price
+    assert haiku.cost(1_000, 1_000) == pytest.approx(0.0006)
+    assert haiku.cost(200_000, 0) == pytest.approx(0.1)
+    assert lookup("tiny").price is None  # unknown is unknown, not 0
+
+
+def test_lookup_takes_ids_folders_and_hub_names(tmp_path):
+    assert lookup("tiny").random
+    assert lookup(str(tmp_path)).folder == tmp_path
+    assert lookup("some-org/some-model").hub.repo == "some-org/some-model"
+    assert lookup("claude-that-is-newer-than-this-file").price is None
+
+
+def test_an_unknown_name_lists_the_known_ones_and_the_nearest():
+    with pytest.raises(UserError, match=r"did you mean smollm2-135m-instruct\? known are .*tiny") as error:
+        lookup("smollm2-135m")
+    assert "\n" not in str(error.value)
+    with pytest.raises(UserError, match="does not exist"):
+        lookup("./no/such/folder")
+
+
+def test_no_model_id_stands_in_code():
+    """Models are named in models.toml only; comments and docstrings may."""
+    found = []
+    for path in ROOT.glob("s*/**/*.py"):  # shared, step1_foundations, ...
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
+                named = [
+                    name
+                    for name in catalog()
+                    if name == node.value or (name in node.value and name != "tiny")
+                ]
+                found += [f"{path}:{node.lineno} {name}" for name in named]
+    assert not found
+
+
+def test_defaults_of_the_settings_come_from_the_catalog():
+    settings = load_settings()
+    assert lookup(settings.model) == default("chat")
+    assert lookup(settings.embedder) == default("embedder")
+    assert lookup(settings.claude_model) == default("claude")

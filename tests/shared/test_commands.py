@@ -1,0 +1,152 @@
+"""The command lines: doctor, weights, report, demo, and what all commands have in common."""
+
+import importlib.metadata
+import json
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from shared import doctor, report, stats, steps
+from shared.config import load_settings
+
+
+@pytest.mark.parametrize("package", ["shared", "step1_foundations"])
+def test_help_answers_in_half_a_second(package):
+    seconds = []
+    for _ in range(3):  # the quickest: others may be using the machine
+        start = time.perf_counter()
+        got = subprocess.run([sys.executable, "-m", package, "--help"], capture_output=True, text=True)
+        seconds.append(time.perf_counter() - start)
+        assert got.returncode == 0
+        assert "Usage" in got.stdout
+    assert min(seconds) < 0.5
+
+
+def test_nothing_heavy_is_imported_by_the_command_lines():
+    heavy = ("torch", "transformers", "sentence_transformers", "anthropic", "matplotlib", "datasets")
+    code = "import sys, shared.__main__, step1_foundations.__main__; "
+    code += f"print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("args", [["nonsense"], ["config", "--sed", "1"], ["config", "--seed", "x"]])
+def test_typos_end_in_one_line(refused, args):
+    assert "--help" in refused("shared", *args)
+
+
+def test_doctor_says_ok_when_everything_is_here(command):
+    got = command("shared", "doctor", "--json")
+    findings = json.loads(got.out)["findings"]
+    assert got.code == 0
+    assert {"state": "ok", "what": "Python", "detail": sys.version.split()[0]} in findings
+    assert next(row for row in findings if row["what"] == "step1")["state"] == "ok"
+    assert {"Python", "step1", "weights", "key", "accelerator", "memory", "disk"} <= {
+        row["what"] for row in findings
+    }
+    assert "[ok]" in command("shared", "doctor").out
+
+
+def test_doctor_never_shows_a_key(command, monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-very-secret")
+    got = command("shared", "doctor").out
+    assert "ANTHROPIC_API_KEY set" in got
+    assert "very-secret" not in got
+
+
+@pytest.mark.parametrize(
+    ("gone", "state", "code"),
+    [(lambda name: name == "matplotlib", "missing", 1), (lambda name: True, "optional", 0)],
+    ids=["one package", "the whole step"],
+)
+def test_doctor_fails_only_when_an_installed_step_cannot_run(command, monkeypatch, gone, state, code):
+    wanted = {requirement.name for requirement in steps.requirements("step1")}
+    version = importlib.metadata.version
+
+    def without(name):
+        if name in wanted and gone(name):
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(doctor.importlib.metadata, "version", without)
+    got = command("shared", "doctor", "--json")
+    row = next(row for row in json.loads(got.out)["findings"] if row["what"] == "step1")
+    assert (row["state"], got.code) == (state, code)
+    assert 'pip install -c constraints.txt ".[step1]"' in row["detail"]
+
+
+def test_doctor_names_a_package_that_is_too_old(monkeypatch):
+    monkeypatch.setattr(doctor.importlib.metadata, "version", lambda name: "0.0.1")
+    row = next(row for row in doctor.examine(load_settings()) if row.what == "step1")
+    assert row.state == "missing"
+    assert re.search(r"torch>=\S+ \(is 0\.0\.1\)", row.detail)
+
+
+def test_every_step_has_a_demo_whose_first_run_is_the_main_one():
+    assert [step.package for step in steps.steps()] == ["step1_foundations"]
+    for step in steps.steps():
+        runs = step.demo()
+        assert [bool(run.get("main")) for run in runs] == [True] + [False] * (len(runs) - 1)
+
+
+# --- the report page --------------------------------------------------------------------------------------
+
+
+def test_commands_leave_records_and_the_page_binds_them(command, monkeypatch, tmp_path):
+    monkeypatch.setenv("ROADMAP_REPORTS_DIR", "reports")
+    assert command("step1_foundations", "attention", "a <b> & c", "--smoke").code == 0
+    assert command("step1_foundations", "tokens", "a <b> & c", "--smoke").code == 0
+    assert command("shared", "report").out == "reports/index.html\n"
+    page = (tmp_path / "reports" / "index.html").read_text()
+    assert "Step 1: foundations" in page
+    assert "python -m step1_foundations tokens" in page
+    assert "a &lt;b&gt; &amp; c" in page
+    assert "<b>" not in page
+    assert page.count('src="data:image/png;base64,') == 1
+    addresses = re.findall(r"""(?:src|href)\s*=\s*["']?([^"'\s>]+)|url\(([^)]+)\)|https?://""", page)
+    assert all(address[0].startswith("data:") for address in addresses)
+
+
+def test_nothing_is_recorded_unless_asked_for(command, tmp_path):
+    command("step1_foundations", "tokens", "hi", "--smoke")
+    assert not (tmp_path / "reports").exists()
+
+
+def test_a_page_without_records_says_what_to_run(tmp_path):
+    assert "make demo" in report.build(tmp_path).read_text()
+
+
+def test_a_report_of_no_folder_or_a_broken_record_is_refused(refused, tmp_path):
+    assert "is no folder" in refused("shared", "report")
+    (tmp_path / "reports" / "x").mkdir(parents=True)
+    (tmp_path / "reports" / "x" / "y.json").write_text("{")
+    assert "is no record" in refused("shared", "report")
+
+
+def test_intervals_cover_the_true_share_about_95_times_in_100():
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    hits = random.binomial(40, 0.9, size=500)
+    covered = [low <= 0.9 <= high for low, high in (stats.wilson(int(h), 40) for h in hits)]
+    assert 0.92 < sum(covered) / 500 < 0.98
+    low, high = stats.bootstrap([1.0, 2.0, 3.0, 4.0])
+    assert 1 <= low < 2.5 < high <= 4
+
+
+@pytest.mark.real
+def test_the_demo_runs_every_step_and_leaves_the_page(tmp_path):
+    """What `make demo` runs after its set-up."""
+    got = subprocess.run(
+        [sys.executable, "-m", "shared", "demo", "--out", "out"], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert got.returncode == 0, got.stdout + got.stderr
+    table = got.stdout[got.stdout.index("what ran") :]
+    for step in steps.steps():
+        for run in step.demo():
+            assert run["title"] in table
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert page.count("<article>") == sum(len(step.demo()) for step in steps.steps())
+    assert page.count("data:image/png") == 3

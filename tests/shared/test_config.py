@@ -1,0 +1,72 @@
+import json
+
+import pytest
+
+from shared.config import Settings, load_settings, origins
+from shared.errors import UserError
+
+
+def test_precedence_rises_from_environment_to_file_to_flag(monkeypatch, tmp_path):
+    assert load_settings().seed == 0
+    monkeypatch.setenv("ROADMAP_SEED", "1")
+    assert (load_settings().seed, origins({})["seed"]) == (1, "environment ROADMAP_SEED")
+    (tmp_path / ".env").write_text("ROADMAP_SEED=2\n")
+    assert (load_settings().seed, origins({})["seed"]) == (2, "file .env, ROADMAP_SEED")
+    assert (load_settings(seed=3).seed, origins({"seed": 3})["seed"]) == (3, "flag --seed")
+
+
+def test_a_flag_that_was_not_given_changes_nothing(monkeypatch):
+    monkeypatch.setenv("ROADMAP_SEED", "1")
+    assert load_settings(seed=None).seed == 1
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "allowed"),
+    [
+        ("DEVICE", "gpu", "auto, cpu, cuda or mps"),
+        ("DTYPE", "bf16", "auto, float32, bfloat16 or float16"),
+        ("THREADS", "0", "auto or a whole number from 1"),
+        ("SEED", "-1", "a whole number from 0"),
+        ("BASE_URL", "localhost:8000", "an http:// or https:// address"),
+        ("HUB", "perhaps", "true or false"),
+    ],
+)
+def test_a_wrong_value_names_setting_value_origin_and_what_is_allowed(monkeypatch, variable, value, allowed):
+    monkeypatch.setenv(f"ROADMAP_{variable}", value)
+    with pytest.raises(UserError) as error:
+        load_settings()
+    for word in (variable.lower(), value, f"environment ROADMAP_{variable}", allowed):
+        assert word in str(error.value)
+
+
+def test_an_unknown_variable_is_an_error_with_the_nearest_name(monkeypatch, tmp_path):
+    (tmp_path / ".env").write_text("OTHER=1\nROADMAP_MODLE=tiny\n")
+    with pytest.raises(
+        UserError, match=r"ROADMAP_MODLE in .env is not a setting: did you mean ROADMAP_MODEL"
+    ):
+        load_settings()
+
+
+def test_an_env_file_that_is_no_text_is_named(tmp_path):
+    (tmp_path / ".env").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match=r"cannot read \.env"):
+        load_settings()
+
+
+@pytest.mark.parametrize("variable", ["ANTHROPIC_API_KEY", "ROADMAP_ANTHROPIC_API_KEY"])
+def test_secrets_are_read_and_never_shown(monkeypatch, command, variable):
+    monkeypatch.setenv(variable, "sk-very-secret")
+    assert load_settings().anthropic_api_key.get_secret_value() == "sk-very-secret"
+    shown = command("shared", "config", "--json").out
+    assert "very-secret" not in shown + command("shared", "config").out
+    row = next(row for row in json.loads(shown)["settings"] if row["setting"] == "anthropic_api_key")
+    assert row["from"] == f"environment {variable}"
+
+
+def test_config_prints_every_setting_with_value_and_origin(command):
+    rows = json.loads(command("shared", "config", "--model", "tiny", "--json").out)["settings"]
+    assert [row["setting"] for row in rows] == list(Settings.model_fields)
+    assert next(row for row in rows if row["setting"] == "model")["from"] == "flag --model"
+    assert all(row["takes"] for row in rows)
+    table = command("shared", "config").out
+    assert all(name in table for name in Settings.model_fields)

@@ -1,0 +1,164 @@
+import http.server
+import json
+import threading
+
+import pytest
+import torch
+
+from shared import hardware, models, tiny
+from shared.config import load_settings
+from shared.errors import UserError
+
+
+def test_tiny_is_built_the_same_every_time_and_quickly(tmp_path):
+    import time
+
+    tiny.build(tmp_path / "warm")  # imports
+    start = time.perf_counter()
+    tiny.build(tmp_path / "again")
+    assert time.perf_counter() - start < 1
+    for name in ("model.safetensors", "tokenizer.json", "config.json"):
+        assert (tmp_path / "warm" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+def test_tiny_has_every_part_of_its_big_siblings():
+    model, tokenizer = models.load_causal_lm("tiny"), models.load_tokenizer("tiny")
+    assert (model.config.num_hidden_layers, model.config.hidden_size, len(tokenizer)) == (2, 64, 512)
+    assert model.config.num_key_value_heads < model.config.num_attention_heads
+    assert model.lm_head.weight is model.model.embed_tokens.weight
+    chat = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "Hi"}], tokenize=False, add_generation_prompt=True
+    )
+    assert chat == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+    assert not model.training
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_dtype_is_as_asked(dtype):
+    assert models.load_causal_lm("tiny", dtype=dtype).dtype == getattr(torch, dtype)
+
+
+@pytest.mark.parametrize(("flags", "expected"), [({"amx_bf16"}, torch.bfloat16), ({"avx2"}, torch.float32)])
+def test_dtype_is_bf16_only_where_the_processor_multiplies_it(monkeypatch, flags, expected):
+    monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset(flags))
+    assert models.choose_dtype("auto", "cpu") == expected
+
+
+@pytest.mark.parametrize(
+    ("cores", "idle", "expected"), [(2, 2.0, 2), (2, 1.0, 1), (2, 0.1, 1), (8, 5.2, 5), (8, 7.6, 8)]
+)
+def test_threads_follow_the_idle_cores(monkeypatch, cores, idle, expected):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(cores)
+        monkeypatch.setattr(hardware, "cores", lambda: cores)
+        monkeypatch.setattr(hardware, "idle_cores", lambda: idle)
+        assert models.use_threads(load_settings()) == expected
+        assert models.use_threads(load_settings(threads=3)) == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_idle_cores_lie_between_none_and_all():
+    assert 0 <= hardware.idle_cores() <= hardware.cores()
+
+
+def test_a_device_that_is_not_here_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match=r"device cuda is not on this machine: use cpu.* or auto"):
+        models.choose_device("cuda")
+
+
+def test_a_model_of_the_wrong_kind_is_refused():
+    with pytest.raises(UserError, match="is an embedding model"):
+        models.load_causal_lm(load_settings().embedder)
+
+
+def test_a_folder_with_an_unknown_architecture_is_refused(tmp_path):
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "no-such-type"}')
+    (folder / "model.safetensors").write_bytes(b"")
+    with pytest.raises(UserError, match="cannot be loaded as a causal language model"):
+        models.load_causal_lm(str(folder))
+
+
+def test_damaged_weights_in_an_own_folder_are_named(tmp_path, tiny_cache):
+    import shutil
+
+    folder = tmp_path / "mine"
+    models.load_causal_lm("tiny")
+    shutil.copytree(tiny_cache / "models" / "tiny" / "built", folder)
+    (folder / "model.safetensors").write_bytes(b"x" * 100)
+    with pytest.raises(UserError, match="damaged"):
+        models.load_causal_lm(str(folder))
+
+
+def test_a_local_folder_loads_like_an_id(tiny_cache):
+    by_id = models.load_causal_lm("tiny")
+    by_folder = models.load_causal_lm(str(tiny_cache / "models" / "tiny" / "built"))
+    assert torch.equal(by_id.lm_head.weight, by_folder.lm_head.weight)
+
+
+def test_any_model_folder_serves_as_embedder():
+    vectors = models.load_embedder("tiny").encode(["one", "two"])
+    assert vectors.shape == (2, 64)
+
+
+# --- the chat client --------------------------------------------------------------------------------------
+
+
+def test_claude_without_a_key_says_how_to_set_it():
+    with pytest.raises(UserError, match="set ANTHROPIC_API_KEY, or choose a local model"):
+        models.chat_client(load_settings().claude_model)
+
+
+def test_a_local_model_without_a_server_says_what_to_do():
+    with pytest.raises(UserError, match="ROADMAP_BASE_URL"):
+        models.chat_client("tiny")
+
+
+def test_claude_with_a_key_is_the_real_api(monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
+    client = models.chat_client(load_settings().claude_model)
+    assert client.api_key == "sk-test"
+    assert client.base_url.host == "api.anthropic.com"
+
+
+def test_a_base_url_is_asked_by_the_real_sdk(monkeypatch):
+    """Any server that speaks the Messages API: here one on loopback that knows one answer."""
+
+    class Server(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            answer = {
+                "id": "msg_1",
+                "type": "message",
+                "role": "assistant",
+                "model": asked["model"],
+                "content": [{"type": "text", "text": asked["messages"][0]["content"].upper()}],
+                "stop_reason": "end_turn",
+                "stop_sequence": None,
+                "usage": {"input_tokens": 1, "output_tokens": 1},
+            }
+            body = json.dumps(answer).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Server)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        monkeypatch.setenv("ROADMAP_BASE_URL", f"http://127.0.0.1:{server.server_port}")
+        said = models.chat_client("tiny").messages.create(
+            model="tiny", max_tokens=5, messages=[{"role": "user", "content": "hello"}]
+        )
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert said.content[0].text == "HELLO"

