@@ -51,12 +51,12 @@ class Settings(BaseSettings):
     )
 
     model: str = _setting(
-        "an id, a local folder or org/name",
+        "an id, folder or org/name",
         "the language model",
         default_factory=_default_model("chat"),
     )
     embedder: str = _setting(
-        "an id, a local folder or org/name",
+        "an id, folder or org/name",
         "the sentence-embedding model",
         default_factory=_default_model("embedder"),
     )
@@ -67,7 +67,7 @@ class Settings(BaseSettings):
         "auto, cpu, cuda or mps", "where the model runs", default="auto"
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = _setting(
-        "auto, float32, bfloat16 or float16", "number format of the weights", default="auto"
+        "auto, float32, bfloat16, float16", "number format of the weights", default="auto"
     )
     threads: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = _setting(
         "auto or a whole number from 1", "processor threads of torch", default="auto"

@@ -77,7 +77,7 @@ def ensure(name: str, settings: Settings | None = None, *, thorough: bool = Fals
 
 
 def cached(spec: ModelSpec, settings: Settings, *, thorough: bool = False) -> Path | None:
-    """The model's folder in the cache, if it is there and intact; what came from the hub only if that is on."""
+    """The model's folder in the cache, if it is there and intact (one from the hub only if that is on)."""
     sources = (source for source in _sources(spec, settings) if settings.hub or source.name != "hub")
     return next((each.target for each in sources if is_intact(each.target, thorough=thorough)), None)
 

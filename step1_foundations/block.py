@@ -148,6 +148,7 @@ def run(settings: Settings, text: str, layer: int) -> dict[str, Any]:
     x = rms_norm(x, parts.norm.weight, config.rms_norm_eps)
     own = x @ parts.head.weight.T  # (T, V)
     worst = max(differences)
+    stream_size = torch.stack(states).abs().amax(dim=(0, 2))  # (T,) the largest value at each place
     return {
         "command": "step1_foundations block",
         "headline": f"largest difference to the model's own: {worst:.1g} in {len(differences)} blocks, "
@@ -159,7 +160,8 @@ def run(settings: Settings, text: str, layer: int) -> dict[str, Any]:
         "max_difference_per_layer": differences,
         "max_difference": worst,
         "max_difference_logits": float((own - logits).abs().max()),
-        "largest_value_in_stream": float(max(state.abs().max() for state in states)),
+        "largest_value_in_stream": float(stream_size.max()),
+        "place_of_largest_value": int(stream_size.argmax()),
         "same_next_token": bool((own.argmax(-1) == logits.argmax(-1)).all()),
         "tolerance": TOLERANCE,
         "proved": worst < TOLERANCE,
@@ -182,13 +184,15 @@ def show(facts: dict[str, Any], console: Console) -> None:
         table.add_row(row["line"], " x ".join(map(str, row["shape"])))
     console.print(table)
     console.print("\n[bold]Largest difference to the model's own, block by block (float32)")
-    for start in range(0, len(facts["max_difference_per_layer"]), 6):
-        row = facts["max_difference_per_layer"][start : start + 6]
-        console.print("  ".join(f"{start + i:2d}: {value:.0e}" for i, value in enumerate(row)))
+    differences = facts["max_difference_per_layer"]
+    cells = [f"{i:2d}: {f'{value:.0e}' if value else '0':<5}" for i, value in enumerate(differences)]
+    for start in range(0, len(cells), 6):
+        console.print("  ".join(cells[start : start + 6]))
     verdict = "[green]the same[/]" if facts["proved"] else "[bold red]not the same[/]"
     console.print(
         f"\n{verdict}: at most {facts['max_difference']:.1g} in a block (allowed {facts['tolerance']:g}), "
-        f"in a stream whose largest value is {facts['largest_value_in_stream']:,.0f}",
+        f"in a stream whose largest value is {facts['largest_value_in_stream']:,.0f}, "
+        f"at place {facts['place_of_largest_value']}",
         soft_wrap=True,
     )
     console.print(

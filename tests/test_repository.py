@@ -85,7 +85,7 @@ def test_ci_runs_what_the_readme_says():
 )
 def test_the_network_is_out_of_reach_for_tests_and_for_what_they_start(code):
     import socket
-    import urllib.request  # noqa: F401
+    import urllib.request
 
     with pytest.raises(OSError, match="tests may not reach"):
         eval(code, {"socket": socket, "urllib": urllib})

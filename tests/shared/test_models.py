@@ -1,6 +1,7 @@
 import http.server
 import json
 import threading
+import time
 
 import pytest
 import torch
@@ -11,12 +12,10 @@ from shared.errors import UserError
 
 
 def test_tiny_is_built_the_same_every_time_and_quickly(tmp_path):
-    import time
-
     tiny.build(tmp_path / "warm")  # imports
-    start = time.perf_counter()
+    start = time.process_time()  # not by the clock: others may be using the machine
     tiny.build(tmp_path / "again")
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     for name in ("model.safetensors", "tokenizer.json", "config.json"):
         assert (tmp_path / "warm" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
