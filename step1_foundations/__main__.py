@@ -128,6 +128,7 @@ def next_token(
 def embeddings(
     word: Annotated[str, typer.Argument(help="A word, or a token id written as #42.")] = "king",
     top_k: Annotated[int, typer.Option(help="How many neighbours to show.")] = 8,
+    words: Annotated[str, typer.Option(help="Words of the cosine table.")] = "dog,cat,France,Japan,run",
     out: Out = None,
     model: Model = None,
     device: Device = None,
@@ -142,7 +143,7 @@ def embeddings(
     path = picture_path(PACKAGE, "embeddings", out)
     from step1_foundations import embeddings as lesson
 
-    facts = lesson.run(settings, word, top_k, path)
+    facts = lesson.run(settings, word, top_k, words.split(","), path)
     deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 

@@ -118,8 +118,8 @@ def same_kind_share(vectors: torch.Tensor, kinds: list[str]) -> dict[str, Any]:
     }
 
 
-def run(settings: Settings, word: str, k: int, out: Path) -> dict[str, Any]:
-    """Neighbours of `word`, cosines and a map of the word groups, and the same words through MiniLM."""
+def run(settings: Settings, word: str, k: int, compared: list[str], out: Path) -> dict[str, Any]:
+    """Neighbours of `word`, cosines of the `compared` words, a map of the word groups, and MiniLM beside it."""
     tokenizer = models.load_tokenizer(settings=settings)
     ids = rows_of(tokenizer, word)
     model: Any = models.load_causal_lm(settings=settings)
@@ -127,6 +127,7 @@ def run(settings: Settings, word: str, k: int, out: Path) -> dict[str, Any]:
     if not 1 <= k < len(table):
         raise UserError(f"--top-k {k} is not allowed: use 1 to {len(table) - 1}")
     near = neighbours(tokenizer, table, ids, k)
+    in_table = torch.stack([vector(table, rows_of(tokenizer, each)) for each in compared])
 
     words = [each for group in GROUPS.values() for each in group]
     kinds = [kind for kind, group in GROUPS.items() for _ in group]
@@ -138,10 +139,8 @@ def run(settings: Settings, word: str, k: int, out: Path) -> dict[str, Any]:
         "pieces": [piece(tokenizer, i) for i in ids],
         "table": list(table.shape),
         "neighbours": near,
-        "cosines": _cosines(
-            token_vectors[[words.index(each) for each in ("dog", "cat", "France", "Japan", "run")]]
-        ),
-        "cosine_words": ["dog", "cat", "France", "Japan", "run"],
+        "cosine_words": compared,
+        "cosines": _cosines(in_table),
         "same_kind": {"token table": same_kind_share(token_vectors, kinds)},
         "picture": str(out),
     }

@@ -37,6 +37,7 @@ PACKAGE = "step1_foundations"
         (["embeddings", "#512"], "token #512 does not exist: ids go from #0 to #511"),
         (["embeddings", "#many"], "does not exist"),
         (["embeddings", "--top-k", "9999"], "use 1 to 511"),
+        (["embeddings", "--words", "dog,,cat"], "the word is empty"),
         (["attention", "one"], "attention needs 3 or more"),
         (["attention", "--layer", "2"], "--layer 2 does not exist: this model has layers 0 to 1"),
         (["attention", "--head", "4"], "--head 4 does not exist: this model has heads 0 to 3"),
