@@ -119,7 +119,7 @@ def same_kind_share(vectors: torch.Tensor, kinds: list[str]) -> dict[str, Any]:
 
 
 def run(settings: Settings, word: str, k: int, compared: list[str], out: Path) -> dict[str, Any]:
-    """Neighbours of `word`, cosines of the `compared` words, a map of the word groups, and MiniLM beside it."""
+    """Neighbours of `word`, cosines of the `compared` words, a map of the word groups, MiniLM beside it."""
     tokenizer = models.load_tokenizer(settings=settings)
     ids = rows_of(tokenizer, word)
     model: Any = models.load_causal_lm(settings=settings)

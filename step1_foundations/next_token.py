@@ -12,6 +12,7 @@ The first token has no surprisal: nothing comes before it.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import defaultdict
 from pathlib import Path
@@ -128,7 +129,7 @@ def run_dataset(settings: Settings, path: Path) -> dict[str, Any]:
     Read with Hugging Face datasets: JSON lines, CSV, Parquet (a column `text`), or plain lines.
     Longer texts than the context are cut to it.
     """
-    rows = _read(path)
+    rows = _read(path, settings.cache_dir.expanduser() / "datasets")
     tokenizer = models.load_tokenizer(settings=settings)
     model = models.load_causal_lm(settings=settings)
     kinds: dict[str, dict[str, list[float]]] = defaultdict(lambda: {"bits": [], "characters": []})
@@ -174,7 +175,7 @@ def run_dataset(settings: Settings, path: Path) -> dict[str, Any]:
     }
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path, cache: Path) -> Any:
     if not path.is_file():
         raise UserError(f"--dataset {path}: no such file")
     if path.stat().st_size == 0:
@@ -184,9 +185,11 @@ def _read(path: Path) -> Any:
     import datasets
 
     datasets.disable_progress_bars()
-    datasets.logging.set_verbosity_error()
+    datasets.logging.set_verbosity(logging.CRITICAL)  # what is wrong, we say ourselves, in one line
     try:
-        rows = datasets.load_dataset(READERS[path.suffix], data_files=str(path), split="train")
+        rows = datasets.load_dataset(
+            READERS[path.suffix], data_files=str(path), split="train", cache_dir=str(cache)
+        )
     except (datasets.exceptions.DatasetGenerationError, ValueError) as error:
         reason = str(error.__cause__ or error).splitlines()[0]
         raise UserError(f"--dataset {path} cannot be read: {reason}") from None
