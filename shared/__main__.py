@@ -109,10 +109,11 @@ def demo(out: ReportsDir = Path("reports"), smoke: Smoke = False) -> None:
     from rich.console import Console
 
     from shared import demo as runner
+    from shared import report as page
 
     console = Console()
     ran = runner.run_all(out.resolve(), console, smoke=smoke)
-    runner.show(ran, runner.build_page(out), console)
+    runner.show(ran, page.build(out), console)
     if any(each.exit_code == 130 for each in ran):
         raise KeyboardInterrupt
     if any(each.exit_code for each in ran):

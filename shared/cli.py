@@ -7,6 +7,7 @@ exit 130  Ctrl-C
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -47,6 +48,9 @@ def new_app(description: str) -> typer.Typer:
 
 def run(app: typer.Typer, prog: str, args: list[str] | None = None) -> None:
     """Run the app and end the process; what a user can put right ends in one line, never in a traceback."""
+    for stream in (sys.stdout, sys.stderr):  # a pipe may be ASCII, or cp1252 on Windows
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="replace")
     try:
         code = typer.main.get_command(app).main(args=args, prog_name=prog, standalone_mode=False)
         sys.stdout.flush()
@@ -60,7 +64,8 @@ def run(app: typer.Typer, prog: str, args: list[str] | None = None) -> None:
     except Exception as error:
         if not hasattr(error, "format_message"):  # a usage error of typer has it; the rest are bugs
             raise
-        code = _fail(f"{error.format_message()} (see {prog} --help)")
+        message = error.format_message()  # empty where the help was shown instead
+        code = _fail(f"{message} (see {prog} --help)") if message else 2
     if code == 130:
         print("\nstopped", file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)

@@ -95,6 +95,7 @@ class Settings(BaseSettings):
         default=None,
         validation_alias=AliasChoices("ROADMAP_ANTHROPIC_API_KEY", "ANTHROPIC_API_KEY"),
     )
+    base_url_key: SecretStr | None = _setting("a key", "for that server, if it wants one", default=None)
     reports_dir: Path | None = _setting(
         "a folder", "when set, every command leaves its figures here for the report page", default=None
     )

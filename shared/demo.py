@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shared import report
 from shared.steps import Step, steps
 
 if TYPE_CHECKING:
@@ -71,7 +70,9 @@ def _run_one(
 
 
 def show(ran: list[Run], page: Path, console: Console) -> None:
+    """What ran, how long it took, and the figure that each run left."""
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title="what ran", title_justify="left", box=None, pad_edge=False, header_style="bold")
     table.add_column("step", no_wrap=True)
@@ -79,15 +80,11 @@ def show(ran: list[Run], page: Path, console: Console) -> None:
     table.add_column("seconds", justify="right", no_wrap=True)
     table.add_column("figure")
     for run in ran:
-        figure = run.headline if run.exit_code == 0 else f"[bold red]failed with exit code {run.exit_code}"
+        failed = Text(f"failed with exit code {run.exit_code}", "bold red")
+        figure = Text(run.headline) if run.exit_code == 0 else failed
         table.add_row(
             run.step, run.title, f"{run.seconds:.1f}", figure, style="bold" if run.is_main else None
         )
     console.print()
     console.print(table)
     console.print(f"\nAll figures and pictures on one page: {page}", highlight=False, soft_wrap=True)
-
-
-def build_page(folder: Path) -> Path:
-    """The report page with what this and earlier runs left in `folder`."""
-    return report.build(folder)

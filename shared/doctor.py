@@ -34,6 +34,8 @@ State = Literal["ok", "missing", "optional"]
 
 @dataclass(frozen=True)
 class Finding:
+    """One line of the table."""
+
     state: State
     what: str
     detail: str
@@ -53,6 +55,7 @@ def examine(settings: Settings) -> list[Finding]:
 
 
 def facts(findings: list[Finding]) -> dict[str, Any]:
+    """The findings for programs, with a headline."""
     broken = [finding.what for finding in findings if finding.state == "missing"]
     headline = f"missing: {', '.join(broken)}" if broken else "everything that is installed can run"
     return {
@@ -63,6 +66,7 @@ def facts(findings: list[Finding]) -> dict[str, Any]:
 
 
 def show(findings: list[Finding], console: Console) -> None:
+    """The findings for people, coloured by state."""
     from rich.table import Table
     from rich.text import Text
 
@@ -84,7 +88,7 @@ def _python() -> Finding:
 
 def _packages() -> list[Finding]:
     """One line a step. pip doesn't record which extras were asked for, so a step counts as installed when
-    some package of it is here that no complete step explains."""
+    most of its packages are here, and some that no complete step explains."""
     checks = {step.extra: _check(requirements(step.extra)) for step in steps()}
     explained = {name for have, lack in checks.values() if not lack for name in have}
     found = []
@@ -94,7 +98,7 @@ def _packages() -> list[Finding]:
             found.append(
                 Finding("ok", extra, ", ".join(f"{name} {version}" for name, version in have.items()))
             )
-        elif have.keys() <= explained:
+        elif len(have) <= len(requirements(extra)) / 2 or have.keys() <= explained:
             found.append(Finding("optional", extra, f"not installed, needs {remedy}"))
         else:
             found.append(Finding("missing", extra, remedy))
@@ -120,7 +124,8 @@ def _weights(settings: Settings) -> list[Finding]:
     for spec in catalog().values():
         if spec.is_claude or spec.random:
             continue
-        folder = weights.cached(spec, settings)
+        own = settings.models_dir.expanduser() / spec.id if settings.models_dir else None
+        folder = own if own and own.is_dir() else weights.cached(spec, settings)
         if folder:
             found.append(Finding("ok", "weights", f"{spec.id}: {weights.source_of(folder)}, in {folder}"))
         else:

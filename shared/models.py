@@ -9,6 +9,10 @@ Only safetensors are read and no code of a model repository is run (`trust_remot
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared import hardware, weights
@@ -25,13 +29,18 @@ if TYPE_CHECKING:
 
 
 def load_tokenizer(model: str | None = None, settings: Settings | None = None) -> PreTrainedTokenizerFast:
-    """The model's own tokenizer, with its chat template."""
+    """The model's own tokenizer, with its chat template.
+
+    Raises:
+        UserError: the model can't be had, or its folder has no tokenizer.
+    """
     settings = settings or load_settings(model=model)
-    folder = weights.ensure(model or settings.model, settings)
-    transformers = quiet_transformers()
-    tokenizer: PreTrainedTokenizerFast = transformers.AutoTokenizer.from_pretrained(
-        folder, local_files_only=True
-    )
+    name = model or settings.model
+    folder = weights.ensure(name, settings)
+    with _one_line(f"the tokenizer of {name}", folder):
+        tokenizer: PreTrainedTokenizerFast = quiet_transformers().AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
     return tokenizer
 
 
@@ -46,21 +55,19 @@ def load_causal_lm(
 
     Also sets torch's thread count from `settings.threads`. `kwargs` go to `from_pretrained`, e.g.
     `attn_implementation="eager"` to see attention weights.
+
+    Raises:
+        UserError: the model can't be had, is damaged, or predicts no tokens.
     """
     settings = settings or load_settings(model=model, device=device, dtype=dtype)
     name = model or settings.model
     if lookup(name).roles == ("embedding",):
-        raise UserError(
-            f"{name} is an embedding model: it has no next-token predictions; choose a causal one"
-        )
+        raise UserError(f"{name} is an embedding model: it predicts no tokens; choose a causal one")
     folder = weights.ensure(name, settings)
     use_threads(settings)
     target = choose_device(device or settings.device)
-    from safetensors import SafetensorError
-
-    transformers = quiet_transformers()
-    try:
-        loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
+    with _one_line(name, folder):
+        loaded: Any = quiet_transformers().AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=choose_dtype(dtype or settings.dtype, target),
             use_safetensors=True,
@@ -68,54 +75,73 @@ def load_causal_lm(
             local_files_only=True,
             **kwargs,
         )
-    except ValueError as error:  # an architecture that transformers doesn't know, or no causal one
-        raise UserError(
-            f"{name} cannot be loaded as a causal language model: {str(error).splitlines()[0]}"
-        ) from None
-    except (OSError, SafetensorError) as error:
-        raise UserError(
-            f"the weights in {folder} are damaged or incomplete: {str(error).splitlines()[0]}"
-        ) from None
-    on_device: PreTrainedModel = loaded.to(target).eval()
+        on_device: PreTrainedModel = loaded.to(target).eval()
     return on_device
 
 
 def load_embedder(model: str | None = None, settings: Settings | None = None) -> SentenceTransformer:
-    """A sentence-transformers model: `encode(texts)` gives unit vectors of shape (n, dim)."""
+    """A sentence-transformers model: `encode(texts)` gives vectors of shape (n, dim).
+
+    Raises:
+        UserError: the model can't be had or is damaged.
+    """
     settings = settings or load_settings(embedder=model)
-    folder = weights.ensure(model or settings.embedder, settings)
+    name = model or settings.embedder
+    folder = weights.ensure(name, settings)
     use_threads(settings)
     target = choose_device(settings.device)
     quiet_transformers()
     from sentence_transformers import SentenceTransformer
 
-    return SentenceTransformer(
-        str(folder),
-        device=target,
-        local_files_only=True,
-        model_kwargs={"dtype": choose_dtype(settings.dtype, target), "use_safetensors": True},
-    )
+    with _one_line(name, folder):
+        return SentenceTransformer(
+            str(folder),
+            device=target,
+            local_files_only=True,
+            trust_remote_code=False,
+            model_kwargs={"dtype": choose_dtype(settings.dtype, target), "use_safetensors": True},
+        )
+
+
+@contextmanager
+def _one_line(what: str, folder: Path) -> Iterator[None]:
+    """Whatever a loader raises over damaged, missing or foreign files (it has a dozen kinds) in one line."""
+    try:
+        yield
+    except Exception as error:
+        cause = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f"{what} cannot be loaded from {folder}: {cause}") from None
 
 
 def chat_client(model: str | None = None, settings: Settings | None = None) -> anthropic.Anthropic:
     """An Anthropic SDK client for the model: Claude itself, or any server that speaks its Messages API.
+
+    Your Anthropic key goes to Anthropic only; a server of your own gets `base_url_key`.
 
     Raises:
         UserError: Claude without a key, or a local model without a server to run it.
     """
     settings = settings or load_settings(model=model)
     name = model or settings.model
-    key = settings.anthropic_api_key.get_secret_value() if settings.anthropic_api_key else None
-    if settings.base_url is None and not lookup(name).is_claude:
-        raise UserError(
-            f"{name} needs a server that speaks the Messages API: set ROADMAP_BASE_URL to one "
-            "(vLLM, Ollama, llama-server), or choose a Claude model"
+    if settings.base_url:
+        key, missing = settings.base_url_key, ""
+    elif lookup(name).is_claude:
+        key, missing = settings.anthropic_api_key, "a key: set ANTHROPIC_API_KEY, or choose a local model"
+    else:
+        key, missing = (
+            None,
+            (
+                "a server that speaks the Messages API: set ROADMAP_BASE_URL to one "
+                "(vLLM, Ollama, llama-server), or choose a Claude model"
+            ),
         )
-    if settings.base_url is None and key is None:
-        raise UserError(f"{name} needs a key: set ANTHROPIC_API_KEY, or choose a local model")
+    if key is None and missing:
+        raise UserError(f"{name} needs {missing}")
     import anthropic
 
-    return anthropic.Anthropic(base_url=settings.base_url, api_key=key or "not-needed")
+    return anthropic.Anthropic(
+        base_url=settings.base_url, api_key=key.get_secret_value() if key else "not-needed"
+    )
 
 
 # --- where and how it runs ----------------------------------------------------------------------------
@@ -153,17 +179,22 @@ def choose_dtype(wanted: str = "auto", device: str = "cpu") -> torch.dtype:
 
 
 def use_threads(settings: Settings) -> int:
-    """Set and return torch's thread count.
+    """Set and return torch's thread count: that of the settings, or as many as `free_threads` finds."""
+    import torch
 
-    `auto` is torch's default while enough cores are idle, and what is idle otherwise: threads that spin on
-    a core that somebody else uses are slower than one thread alone (a tenth of the speed was seen).
+    torch.set_num_threads(free_threads() if settings.threads == "auto" else settings.threads)
+    return torch.get_num_threads()
+
+
+@cache
+def free_threads() -> int:
+    """Torch's default while enough cores are idle, and what is idle otherwise.
+
+    Threads that spin on a core that somebody else uses are slower than one thread alone (a tenth of the
+    speed was seen). Looked at once, before this process loads the cores itself.
     """
     import torch
 
-    if settings.threads != "auto":
-        torch.set_num_threads(settings.threads)
-    else:
-        usual = min(torch.get_num_threads(), hardware.cores())
-        idle = hardware.idle_cores()
-        torch.set_num_threads(usual if idle > usual - 0.5 else max(1, int(idle)))
-    return torch.get_num_threads()
+    usual = min(torch.get_num_threads(), hardware.cores())
+    idle = hardware.idle_cores(0.1)
+    return usual if idle > usual - 0.5 else max(1, int(idle))

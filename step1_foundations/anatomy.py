@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+SHAPED_ALIKE = ("llama", "mistral", "qwen2")  # model_type in the config; SmolLM2 is a llama
+
+
 @dataclass(frozen=True)
 class Anatomy:
     """The named parts of one model."""
@@ -32,15 +35,10 @@ def anatomy(model: PreTrainedModel) -> Anatomy:
     Raises:
         UserError: the model is of another shape.
     """
-    inner: Any = getattr(model, "model", None)
-    block = next(iter(getattr(inner, "layers", [])), None)
-    attention, mlp = getattr(block, "self_attn", None), getattr(block, "mlp", None)
-    if not all(hasattr(attention, name) for name in ("q_proj", "k_proj", "v_proj", "o_proj")) or not hasattr(
-        mlp, "gate_proj"
-    ):
-        raise UserError(
-            f"this takes Llama-shaped models (SmolLM2, Llama, Mistral, Qwen2), not {model.config.model_type}"
-        )
+    kind = model.config.model_type
+    if kind not in SHAPED_ALIKE:
+        raise UserError(f"this takes Llama-shaped models ({', '.join(SHAPED_ALIKE)}), not {kind}")
+    inner: Any = model.model
     return Anatomy(inner.embed_tokens.weight, inner.layers, inner.norm, model.lm_head)
 
 

@@ -52,7 +52,10 @@ def sink_score(weights: torch.Tensor) -> torch.Tensor:
 
 
 def induction_score(weights: torch.Tensor) -> torch.Tensor:
-    """On a sequence of n tokens said twice: mean weight on the place after this token's first appearance."""
+    """On n tokens said twice: mean weight on the place after this token's first appearance, (layers, heads).
+
+    From the second token of the repetition on: the place to copy for the first one is itself.
+    """
     n = weights.shape[-1] // 2
     return weights.diagonal(offset=1 - n, dim1=-2, dim2=-1)[..., -n + 1 :].mean(dim=-1)
 
@@ -110,6 +113,7 @@ def run(
         "weights": [[round(float(w), 3) for w in row] for row in weights[layer, head]],
         "scores_of_head": {name: round(float(score[layer, head]), 3) for name, score in scores.items()},
         "named_from": NAMED_FROM,
+        "places": {"previous-token": len(labels) - 2, "sink": len(labels) - 2, "induction": REPEATED - 1},
         "heads": found,
         "best": {name: round(float(score.max()), 3) for name, score in scores.items()},
         "picture": str(out),
@@ -166,6 +170,7 @@ def _draw_all(weights: torch.Tensor, out: Path) -> None:
 
 
 def show(facts: dict[str, Any], console: Console) -> None:
+    """The head's weights and the heads with a habit, for people."""
     from rich.table import Table
     from rich.text import Text
 
@@ -180,6 +185,7 @@ def show(facts: dict[str, Any], console: Console) -> None:
     console.print(f"\n[bold]Heads with a habit[/] (mean weight on that place at least {facts['named_from']})")
     habits = Table(
         "habit",
+        "places",
         "heads",
         "strongest (layer.head score)",
         box=None,
@@ -189,6 +195,8 @@ def show(facts: dict[str, Any], console: Console) -> None:
     )
     for name, rows in facts["heads"].items():
         best = "  ".join(f"{row['layer']}.{row['head']} {row['score']:.2f}" for row in rows[:5])
-        habits.add_row(name, str(len(rows)), best or f"none; best {facts['best'][name]:.2f}")
+        habits.add_row(
+            name, str(facts["places"][name]), str(len(rows)), best or f"none; best {facts['best'][name]:.2f}"
+        )
     console.print(habits)
     console.print(f"\nThe picture: {facts['picture']}", soft_wrap=True)

@@ -39,6 +39,7 @@ class Generation:
 
     ids: list[int] = field(default_factory=list)
     stop_reason: str = "length"
+    stop_id: int | None = None  # the token that ended it; not among the ids
     prefill_seconds: float = 0.0
     decode_seconds: float = 0.0
 
@@ -64,12 +65,11 @@ def generate(
     try:
         for step in range(max_new_tokens):
             logits = model(input_ids=ids, cache=cache, use_cache=True, logits_to_keep=1).logits[0, -1]  # (V,)
-            seen = torch.tensor(sequence) if how.repetition_penalty != 1 else ids[0]
-            token = choose(logits, seen, how, generator)
+            token = choose(logits, torch.tensor(sequence, device=logits.device), how, generator)
             if step == 0:
                 done.prefill_seconds = time.perf_counter() - start
             if token in stop_ids:
-                done.stop_reason = "stop"
+                done.stop_reason, done.stop_id = "stop", token
                 break
             done.ids.append(token)
             sequence.append(token)
@@ -108,7 +108,7 @@ def text_pieces(tokenizer: PreTrainedTokenizerFast) -> Callable[[int], str]:
 
 
 def read_seconds(size: int) -> float:
-    """How long it takes to read `size` bytes of memory once, best of three: no decode step is faster."""
+    """How long torch takes to read `size` bytes of memory once, best of three: the pace to hold against."""
     buffer = torch.ones(max(1, size // 4))
 
     def once() -> float:
@@ -140,7 +140,11 @@ def run(
     quantize: str | None,
     write: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Load the model, write the answer piece by piece through `write`, and return the facts."""
+    """Load the model, write the answer piece by piece through `write`, and return the facts.
+
+    Raises:
+        UserError: nothing to answer, too long for the context, or a limit that allows nothing.
+    """
     if max_new_tokens < 1:
         raise UserError(f"--max-new-tokens {max_new_tokens} is not allowed: use 1 or more")
     tokenizer = models.load_tokenizer(settings=settings)
@@ -161,7 +165,8 @@ def run(
         lambda token: write(decode(token)),
     )
     n_in, n_out = ids.shape[1], len(done.ids)
-    decoded = max(0, n_out - 1)  # the first token comes out of the prefill
+    # The first token comes out of the prefill; the one that says "stop" is decoded like the others.
+    decoded = n_out if done.stop_reason == "stop" else max(0, n_out - 1)
     per_second = decoded / done.decode_seconds if decoded else 0.0
     size = weight_bytes(model)
     bound = 1 / read_seconds(size) if model.device.type == "cpu" else None

@@ -1,8 +1,8 @@
 """What the model would say if it stopped after layer 0, 1, 2 ...: how an answer forms over depth.
 
-    $ python -m step1_foundations logit-lens "The capital of France is"
-    layer 12   ·called
-    layer 27   ·Paris
+    $ python -m step1_foundations logit-lens "The capital of France is Paris, and the capital of Japan is"
+    layer 28   ·Sh                    10.4%                    5.6%                  3
+    layer 29   ·Tokyo                 96.2%                   96.2%                  1
 
 The stream after each block is put through the last norm and the head as if it were the end (nostalgebraist
 2020, "interpreting GPT: the logit lens"). It shows what can be read off there by that head, not all that
@@ -30,7 +30,11 @@ SHOWN_PLACES = 10  # columns of the picture: the last places of the text
 
 @torch.inference_mode()
 def run(settings: Settings, text: str, out: Path) -> dict[str, Any]:
-    """Each layer's best guess at every place, and the final answer's probability and rank over depth."""
+    """Each layer's best guess at every place, and the final answer's probability and rank over depth.
+
+    Raises:
+        UserError: a text that is empty or too long, or a model of another shape.
+    """
     tokenizer = models.load_tokenizer(settings=settings)
     model = models.load_causal_lm(settings=settings)
     parts = anatomy(model)
@@ -54,7 +58,9 @@ def run(settings: Settings, text: str, out: Path) -> dict[str, Any]:
                 "rank_of_answer": int((p[-1] > p[-1, answer]).sum()) + 1,
             }
         )
-    settled = next(i for i in range(len(layers)) if all(row["rank_of_answer"] == 1 for row in layers[i:]))
+    settled = len(layers) - 1  # the last layer leads by definition; from where on did it?
+    while settled and layers[settled - 1]["rank_of_answer"] == 1:
+        settled -= 1
     labels = [piece(tokenizer, int(i)) for i in ids[0, -SHOWN_PLACES:]]
     _draw(grid, labels, out)
     name = piece(tokenizer, answer)
@@ -90,6 +96,7 @@ def _draw(grid: list[list[tuple[str, float]]], labels: list[str], out: Path) -> 
 
 
 def show(facts: dict[str, Any], console: Console) -> None:
+    """The best guess at every depth, for people."""
     from rich.table import Table
     from rich.text import Text
 

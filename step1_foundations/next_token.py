@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,64 +29,93 @@ from step1_foundations.text import context_of, encode, piece
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+LONGEST = 2048  # tokens of a text: logits are kept for every place
+SLICE = 128  # places whose probabilities are worked out at once
 READERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".txt": "text", ".parquet": "parquet"}
 
 
+@dataclass(frozen=True)
+class Expectation:
+    """What the model expected along T tokens: all on the CPU, in bits and probabilities."""
+
+    surprisal: torch.Tensor  # (T - 1,) of tokens 1 to T - 1
+    entropy: torch.Tensor  # (T,) of what comes after each token
+    top_p: torch.Tensor  # (T, k) the largest probabilities ...
+    top_ids: torch.Tensor  # (T, k) ... and whose they are
+
+
 @torch.inference_mode()
-def bits(model: PreTrainedModel, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """For ids of shape (1, T): log2 probabilities (T, V), surprisal (T-1,) of ids 1.., entropy (T,)."""
-    logits = model(input_ids=ids, use_cache=False).logits[0].float()  # (T, V)
-    log2p = torch.log_softmax(logits, dim=-1) / math.log(2)
-    surprisal = -log2p[:-1].gather(1, ids[0, 1:, None])[:, 0]  # place t predicts token t+1
-    entropy = -(log2p.exp2() * log2p).nan_to_num().sum(dim=-1)
-    return log2p, surprisal, entropy
+def expect(model: PreTrainedModel, ids: torch.Tensor, k: int = 1) -> Expectation:
+    """Read ids of shape (1, T) once. Probabilities are worked out in slices: (T, V) floats would be large."""
+    logits = model(input_ids=ids, use_cache=False).logits[0]  # (T, V), in the model's dtype
+    following = ids[0].roll(-1)  # place t predicts token t + 1; the last one's is not used
+    parts = []
+    for place in range(0, len(logits), SLICE):
+        log2p = torch.log_softmax(logits[place : place + SLICE].float(), dim=-1) / math.log(2)
+        surprisal = -log2p.gather(1, following[place : place + SLICE, None])[:, 0]
+        entropy = -(log2p.exp2() * log2p).nan_to_num().sum(dim=-1)
+        top = log2p.topk(k, dim=-1)
+        parts.append((surprisal, entropy, top.values.exp2(), top.indices))
+    surprisal, entropy, top_p, top_ids = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
+    return Expectation(surprisal[:-1], entropy, top_p, top_ids)
 
 
 def run(settings: Settings, text: str, top_k: int) -> dict[str, Any]:
-    """The k most probable tokens at every place, with entropy and surprisal, and the text's perplexity."""
+    """The k most probable tokens at every place, with entropy and surprisal, and the text's perplexity.
+
+    Raises:
+        UserError: a text that is empty or too long, or a k that the vocabulary doesn't have.
+    """
     tokenizer = models.load_tokenizer(settings=settings)
     if not 1 <= top_k <= len(tokenizer):
         raise UserError(f"--top-k {top_k} is not allowed: use 1 to {len(tokenizer)}")
     model = models.load_causal_lm(settings=settings)
-    ids = encode(tokenizer, text, context_of(model), what="text").to(model.device)
-    log2p, surprisal, entropy = bits(model, ids)
-    top = log2p.exp2().topk(top_k, dim=-1)
+    ids = encode(tokenizer, text, min(context_of(model), LONGEST), what="text").to(model.device)
+    seen = expect(model, ids, top_k)
     places = []
     for t, token in enumerate(ids[0].tolist()):
+        guesses = zip(seen.top_p[t].tolist(), seen.top_ids[t].tolist(), strict=True)
         places.append(
             {
                 "token": piece(tokenizer, token),
+                "text": str(tokenizer.decode([token])),
                 "id": token,
-                "surprisal_bits": round(float(surprisal[t - 1]), 3) if t else None,
-                "next_entropy_bits": round(float(entropy[t]), 3),
-                "next": [
-                    {"token": piece(tokenizer, int(i)), "p": round(float(p), 4)}
-                    for p, i in zip(top.values[t], top.indices[t], strict=True)
-                ],
+                "surprisal_bits": round(float(seen.surprisal[t - 1]), 3) if t else None,
+                "next_entropy_bits": round(float(seen.entropy[t]), 3),
+                "next": [{"token": piece(tokenizer, guess), "p": round(p, 4)} for p, guess in guesses],
             }
         )
-    n = len(surprisal)
-    perplexity = 2 ** float(surprisal.mean()) if n else None
-    headline = (
-        f"perplexity {perplexity:.1f} over {n} tokens"
-        if perplexity
-        else "one token: nothing to be surprised by"
-    )
-    return {
+    n = len(seen.surprisal)
+    facts = {
         "command": "step1_foundations next",
-        "headline": headline,
         "model": settings.model,
         "text": text,
-        "perplexity": round(perplexity, 3) if perplexity else None,
-        "bits_per_character": round(float(surprisal.sum()) / len(text), 3),
         "n": n,
         "places": places,
     }
+    if n == 0:
+        return {
+            "headline": "one token: nothing to be surprised by",
+            "perplexity": None,
+            "bits_per_character": None,
+        } | facts
+    perplexity = 2 ** float(seen.surprisal.mean())
+    return {
+        "headline": f"perplexity {perplexity:.1f} over {n} tokens",
+        "perplexity": round(perplexity, 3),
+        "bits_per_character": round(float(seen.surprisal.sum()) / characters(tokenizer, ids), 3),
+    } | facts
+
+
+def characters(tokenizer: PreTrainedTokenizerFast, ids: torch.Tensor) -> int:
+    """Characters of the tokens that have a surprisal: all but the first."""
+    return max(1, len(tokenizer.decode(ids[0, 1:])))
 
 
 def show(facts: dict[str, Any], console: Console) -> None:
+    """The guesses at every place and the coloured text, for people."""
     from rich.table import Table
     from rich.text import Text
 
@@ -103,8 +133,7 @@ def show(facts: dict[str, Any], console: Console) -> None:
     console.print(table)
     coloured = Text("\n")
     for place in facts["places"]:
-        shown = place["token"].replace("·", " ").replace("⏎", "\n")
-        coloured.append(shown, _colour(place["surprisal_bits"]))
+        coloured.append(_printable(place["text"]), _colour(place["surprisal_bits"]))
     console.print(coloured)
     console.print(
         "\ncoloured by surprisal: [green]under 2 bits[/], [yellow]2 to 6[/], [red]over 6", soft_wrap=True
@@ -112,6 +141,11 @@ def show(facts: dict[str, Any], console: Console) -> None:
     console.print(
         f"{facts['headline']}; {facts['bits_per_character']:.2f} bits per character", soft_wrap=True
     )
+
+
+def _printable(text: str) -> str:
+    """The text without the control characters that a terminal would obey."""
+    return "".join(letter for letter in text if letter.isprintable() or letter in "\n\t")
 
 
 def _colour(surprisal: float | None) -> str:
@@ -126,41 +160,34 @@ def _colour(surprisal: float | None) -> str:
 def run_dataset(settings: Settings, path: Path) -> dict[str, Any]:
     """Perplexity and bits per character of every text in a file, by its `kind` when it has that column.
 
-    Read with Hugging Face datasets: JSON lines, CSV, Parquet (a column `text`), or plain lines.
-    Longer texts than the context are cut to it.
+    Read with Hugging Face datasets: JSON lines, CSV, Parquet (a column `text`), or plain lines. Longer texts
+    are cut. The intervals resample texts, not tokens: tokens of one text depend on each other.
+
+    Raises:
+        UserError: a file that can't be read, has no column `text`, or no text to measure.
     """
     rows = _read(path, settings.cache_dir.expanduser() / "datasets")
     tokenizer = models.load_tokenizer(settings=settings)
     model = models.load_causal_lm(settings=settings)
-    kinds: dict[str, dict[str, list[float]]] = defaultdict(lambda: {"bits": [], "characters": []})
+    longest = min(context_of(model), LONGEST)
+    kinds: dict[str, list[tuple[float, int, int]]] = defaultdict(
+        list
+    )  # bits, tokens, characters of each text
     skipped = 0
     for row in rows:
         text = str(row["text"] or "")
-        ids = tokenizer(text, return_tensors="pt", truncation=True, max_length=context_of(model)).input_ids
+        ids = tokenizer(text, return_tensors="pt", truncation=True, max_length=longest).input_ids
         if ids.shape[1] < 2:
             skipped += 1
             continue
-        _, surprisal, _ = bits(model, ids.to(model.device))
-        seen = kinds[str(row.get("kind") or "text")]
-        seen["bits"] += surprisal.tolist()
-        seen["characters"].append(len(tokenizer.decode(ids[0, 1:])))
-    if not kinds:
-        raise UserError(f"{path} has no text of two tokens or more")
-    table = []
-    for kind, seen in kinds.items():
-        low, high = bootstrap(seen["bits"])
-        mean = sum(seen["bits"]) / len(seen["bits"])
-        table.append(
-            {
-                "kind": kind,
-                "texts": len(seen["characters"]),
-                "n": len(seen["bits"]),
-                "perplexity": round(2**mean, 2),
-                "perplexity_95": [round(2**low, 2), round(2**high, 2)],
-                "bits_per_character": round(sum(seen["bits"]) / sum(seen["characters"]), 3),
-            }
+        surprisal = expect(model, ids.to(model.device)).surprisal
+        kinds[str(row.get("kind") or "text")].append(
+            (float(surprisal.sum()), len(surprisal), characters(tokenizer, ids))
         )
-    table.sort(key=lambda row: row["bits_per_character"])
+    if not kinds:
+        raise UserError(f"--dataset {path} has no text of two tokens or more")
+    table = [_summary(kind, texts) for kind, texts in kinds.items()]
+    table.sort(key=lambda row: float(row["bits_per_character"]))
     best, worst = table[0], table[-1]
     headline = f"{len(rows)} texts: {best['bits_per_character']} bits per character ({best['kind']})"
     if worst is not best:
@@ -172,6 +199,22 @@ def run_dataset(settings: Settings, path: Path) -> dict[str, Any]:
         "dataset": str(path),
         "skipped": skipped,
         "kinds": table,
+    }
+
+
+def _summary(kind: str, texts: list[tuple[float, int, int]]) -> dict[str, Any]:
+    """Means over all tokens and all characters of one kind of text, with 95 % intervals over its texts."""
+    bits, tokens, letters = (list(column) for column in zip(*texts, strict=True))
+    per_token = bootstrap([b / n for b, n in zip(bits, tokens, strict=True)], tokens)
+    per_letter = bootstrap([b / n for b, n in zip(bits, letters, strict=True)], letters)
+    return {
+        "kind": kind,
+        "texts": len(texts),
+        "n": sum(tokens),
+        "perplexity": round(2 ** (sum(bits) / sum(tokens)), 2),
+        "perplexity_95": [round(2**bound, 2) for bound in per_token] if per_token else None,
+        "bits_per_character": round(sum(bits) / sum(letters), 3),
+        "bits_per_character_95": [round(bound, 3) for bound in per_letter] if per_letter else None,
     }
 
 
@@ -199,15 +242,27 @@ def _read(path: Path, cache: Path) -> Any:
 
 
 def show_dataset(facts: dict[str, Any], console: Console) -> None:
+    """One line a kind of text, for people."""
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name in ("kind", "texts", "tokens", "perplexity", "95 % interval", "bits per character"):
+    for name in ("kind", "texts", "tokens", "perplexity", "95 %", "bits per character", "95 %"):
         table.add_column(name, justify="left" if name == "kind" else "right")
     for row in facts["kinds"]:
-        low, high = row["perplexity_95"]
-        cells = (f"{row['perplexity']:.1f}", f"{low:.1f} to {high:.1f}", f"{row['bits_per_character']:.2f}")
-        table.add_row(row["kind"], str(row["texts"]), str(row["n"]), *cells)
+        table.add_row(
+            Text(row["kind"]),
+            str(row["texts"]),
+            str(row["n"]),
+            f"{row['perplexity']:.1f}",
+            _interval(row["perplexity_95"], 1),
+            f"{row['bits_per_character']:.2f}",
+            _interval(row["bits_per_character_95"], 2),
+        )
     console.print(table)
     if facts["skipped"]:
         console.print(f"{facts['skipped']} texts of less than two tokens were left out")
+
+
+def _interval(bounds: list[float] | None, places: int) -> str:
+    return f"{bounds[0]:.{places}f} to {bounds[1]:.{places}f}" if bounds else "-"

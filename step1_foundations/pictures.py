@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 
-def new_figure(width: float, height: float, **kwargs: Any) -> Any:
+def new_figure(width: float, height: float) -> Any:
     """A matplotlib figure of that many inches, free of the global state that pyplot keeps."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained", **kwargs)
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def save(figure: Any, path: Path) -> None:
-    figure.savefig(path, dpi=120)
+    """Write the figure as a PNG, whatever the file is called."""
+    figure.savefig(path, dpi=120, format="png")
 
 
 def letters(text: str) -> str:

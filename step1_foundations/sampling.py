@@ -28,14 +28,15 @@ class Sampling:
     repetition_penalty: float = 1.0
 
     def __post_init__(self) -> None:
-        _check("--temperature", self.temperature, self.temperature >= 0, "0 (greedy) or more")
+        warm = self.temperature == 0 or 0.01 <= self.temperature <= 100
+        _check("--temperature", self.temperature, warm, "0 (greedy), or 0.01 to 100")
         _check("--top-k", self.top_k, self.top_k >= 0, "0 (off) or more")
         _check("--top-p", self.top_p, 0 < self.top_p <= 1, "more than 0, up to 1 (off)")
         _check(
             "--repetition-penalty",
             self.repetition_penalty,
-            self.repetition_penalty > 0,
-            "more than 0 (1 is off)",
+            0 < self.repetition_penalty <= 100,
+            "more than 0 (1 is off), up to 100",
         )
 
 
@@ -47,12 +48,13 @@ def _check(flag: str, value: float, good: bool, allowed: str) -> None:
 def choose(
     logits: torch.Tensor, seen: torch.Tensor, how: Sampling, generator: torch.Generator | None = None
 ) -> int:
-    """The next token's id, from `logits` of shape (vocabulary,); `seen` holds all ids so far, shape (T,)."""
+    """The next token's id, from `logits` (V,); `seen` (T,) holds all ids so far, for the penalty."""
+    logits = logits.float()  # what is rounded to bf16 ties too often
     if how.repetition_penalty != 1:
         logits = penalise_repetition(logits, seen, how.repetition_penalty)
     if how.temperature == 0:
         return int(logits.argmax())
-    logits = logits.float() / how.temperature
+    logits = logits / how.temperature
     if how.top_k:
         logits = keep_top_k(logits, how.top_k)
     if how.top_p < 1:

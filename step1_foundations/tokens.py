@@ -3,9 +3,9 @@
     $ python -m step1_foundations tokens "Tokenization isn't magic."
 
     piece      id     bytes
-    Token      ...    54 6f 6b 65 6e
-    ization    ...    69 7a 61 74 69 6f 6e
-    ·isn       ...    20 69 73 6e
+    Token      20855  54 6f 6b 65 6e
+    ization    1237   69 7a 61 74 69 6f 6e
+    ·isn       3247   20 69 73 6e
 
 The pieces come from byte-pair encoding: single bytes first, then the pair that stands together most often
 is joined, thousands of times (Sennrich et al. 2016, arXiv 1508.07909). Common words end as one piece.
@@ -58,10 +58,14 @@ def _byte_letters() -> dict[str, int]:
 def token_bytes(tokenizer: PreTrainedTokenizerFast, token_id: int) -> bytes:
     """The bytes that a token stands for; it may be a part of a letter only."""
     token = str(tokenizer.convert_ids_to_tokens(token_id))
-    letters = _byte_letters()
-    if token_id not in tokenizer.all_special_ids and all(letter in letters for letter in token):
-        return bytes(letters[letter] for letter in token)
-    return token.removeprefix("##").encode()  # a special token, or no byte-level tokenizer
+    if token_id not in tokenizer.all_special_ids and is_byte_level(tokenizer):
+        return bytes(_byte_letters()[letter] for letter in token)
+    return token.removeprefix("##").encode()  # WordPiece marks what goes on with ##
+
+
+def is_byte_level(tokenizer: PreTrainedTokenizerFast) -> bool:
+    """Whether its tokens are made of bytes (GPT-2, SmolLM2) rather than of letters (BERT, MiniLM)."""
+    return "ByteLevel" in str(tokenizer.backend_tokenizer.decoder)
 
 
 def split(tokenizer: PreTrainedTokenizerFast, text: str) -> list[dict[str, Any]]:
@@ -78,6 +82,7 @@ def split(tokenizer: PreTrainedTokenizerFast, text: str) -> list[dict[str, Any]]
 
 
 def count(tokenizer: PreTrainedTokenizerFast, text: str) -> int:
+    """How many tokens the text is, without special ones."""
     return len(tokenizer(text, add_special_tokens=False).input_ids)
 
 
@@ -87,18 +92,20 @@ def run(settings: Settings, text: str, compare: str | None) -> dict[str, Any]:
     encode(tokenizer, text, what="text")  # refuses an empty one
     other = models.load_tokenizer(compare, settings) if compare else None
     rows = split(tokenizer, text)
-    languages = []
+    texts: dict[str, list[str]] = {}
     for line in LANGUAGES.read_text(encoding="utf-8").splitlines():
         sample = json.loads(line)
-        languages.append(
-            {
-                "kind": sample["kind"],
-                "characters": len(sample["text"]),
-                "bytes": len(sample["text"].encode()),
-                "tokens": count(tokenizer, sample["text"]),
-                "tokens_compared": count(other, sample["text"]) if other else None,
-            }
-        )
+        texts.setdefault(sample["kind"], []).append(sample["text"])
+    languages = [
+        {
+            "kind": kind,
+            "characters": sum(map(len, samples)),
+            "bytes": sum(len(sample.encode()) for sample in samples),
+            "tokens": sum(count(tokenizer, sample) for sample in samples),
+            "tokens_compared": sum(count(other, sample) for sample in samples) if other else None,
+        }
+        for kind, samples in texts.items()
+    ]
     splits = [
         {
             "text": word,
@@ -125,6 +132,7 @@ def run(settings: Settings, text: str, compare: str | None) -> dict[str, Any]:
 
 
 def show(facts: dict[str, Any], console: Console) -> None:
+    """Pieces, languages and splits, for people."""
     from rich.table import Table
     from rich.text import Text
 
@@ -146,7 +154,7 @@ def show(facts: dict[str, Any], console: Console) -> None:
         )
         console.print(Text(f"  {others}"))
 
-    console.print("\n[bold]The same sentence, and a piece of code")
+    console.print("\n[bold]The same five sentences, and some code")
     languages = table("", "characters", "bytes", "tokens", "characters per token", *([both] if both else []))
     for row in facts["languages"]:
         extra = [str(row["tokens_compared"])] if both else []

@@ -19,6 +19,9 @@ from tests.no_network import sitecustomize  # noqa: F401  (blocks this process)
 
 ROOT = Path(__file__).parents[1]
 AS_STARTED = dict(os.environ)
+OWN_PLACES = {
+    name: AS_STARTED[name] for name in ("ROADMAP_CACHE_DIR", "ROADMAP_MODELS_DIR") if name in AS_STARTED
+}
 NO_NETWORK = str(Path(__file__).with_name("no_network"))
 
 
@@ -38,7 +41,10 @@ def clean(request, monkeypatch, tmp_path, tiny_cache):
     monkeypatch.setenv("PYTHONPATH", NO_NETWORK)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("ROADMAP_DEVICE", "cpu")
     if request.node.get_closest_marker("real"):
+        for name, value in OWN_PLACES.items():
+            monkeypatch.setenv(name, value)
         monkeypatch.setenv("ROADMAP_HUB", request.getfixturevalue("real_weights"))
     else:
         monkeypatch.setenv("ROADMAP_CACHE_DIR", str(tiny_cache))
@@ -55,7 +61,7 @@ def real_weights():
     for hub in ("false", "true"):
         got = subprocess.run(
             [sys.executable, "-m", "shared", "weights"],
-            env={**environment, "ROADMAP_HUB": hub, "TESTS_MAY_REACH_NETWORK": "1"},
+            env={**environment, **OWN_PLACES, "ROADMAP_HUB": hub, "TESTS_MAY_REACH_NETWORK": "1"},
             cwd=ROOT,
             capture_output=True,
             text=True,

@@ -97,8 +97,11 @@ def write_gguf(path, model, tokenizer):
 
 
 @contextmanager
-def hub_on_loopback(repo, files):
-    """A server that answers the hub's calls for one repository (name -> bytes); yields its address."""
+def hub_on_loopback(repo, files, sent=None):
+    """A server that answers the hub's calls for one repository (name -> bytes); yields its address.
+
+    `sent`: it closes the connection after so many bytes of a file, whatever it promised.
+    """
     commit = "0" * 40
 
     class Hub(http.server.BaseHTTPRequestHandler):
@@ -109,7 +112,10 @@ def hub_on_loopback(repo, files):
             for name, value in {"Content-Length": str(len(content)), **headers}.items():
                 self.send_header(name.replace("_", "-"), value)
             self.end_headers()
-            if body:
+            if body and sent is not None and "X_Repo_Commit" in headers:
+                self.wfile.write(content[:sent])
+                self.close_connection = True
+            elif body:
                 self.wfile.write(content)
 
         def find(self, *, body):

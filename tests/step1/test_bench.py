@@ -36,7 +36,9 @@ def test_fewer_than_five_pairs_are_refused(refused):
 def test_the_bench_of_the_lesson_runs_and_its_claims_hold_with_room_for_a_busy_machine(tmp_path, monkeypatch):
     """The claims themselves (never slower; at most 0.7) are measured on quiet cores, for the lesson."""
     lesson = ROOT / "step1_foundations" / "README.md"
-    bench_command = next(each for each in examples(lesson.read_text()) if "bench" in each.words)
+    bench_command = next(
+        each for each in examples(lesson.read_text(encoding="utf-8")) if "bench" in each.words
+    )
     monkeypatch.setenv("ROADMAP_REPORTS_DIR", str(tmp_path))
     got = bench_command.run(tmp_path)
     assert got.returncode == 0, got.stderr

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shared import models
 from shared.config import load_settings
 from step1_foundations import attention, block, embeddings, next_token, tokens
-from step1_foundations.anatomy import anatomy, stream
+from step1_foundations.anatomy import Anatomy, anatomy, stream
 from step1_foundations.text import encode
 
 TEXT = "The cat sat on the mat because the cat was tired."
@@ -44,9 +44,9 @@ def test_the_bytes_of_the_pieces_are_the_bytes_of_the_text(tiny_cache, text):
 
 
 def test_tokens_counts_and_compares(command, tiny_cache):
-    facts = facts_of(
-        command, "tokens", "Hello world", "--compare", str(tiny_cache / "models" / "tiny" / "built")
-    )
+    models.load_tokenizer("tiny")
+    folder = next((tiny_cache / "models" / "tiny").glob("built-*"))
+    facts = facts_of(command, "tokens", "Hello world", "--compare", str(folder))
     assert facts["tokens"] == facts["tokens_compared"]
     assert facts["characters_per_token"] == round(11 / len(facts["tokens"]), 3)
     assert {row["kind"] for row in facts["languages"]} > {"English", "Thai", "Python"}
@@ -67,11 +67,16 @@ def test_surprisal_and_perplexity_are_the_models_own_loss(command):
     assert all(0 <= place["next_entropy_bits"] <= math.log2(512) for place in facts["places"])
 
 
-def test_entropy_is_the_expected_surprisal():
+def test_working_in_slices_changes_nothing(monkeypatch):
     model = models.load_causal_lm("tiny", dtype="float32")
-    log2p, _, entropy = next_token.bits(model, torch.tensor([[5, 6, 7]]))
-    torch.testing.assert_close(entropy, -(log2p.exp2() * log2p).sum(-1))
-    torch.testing.assert_close(log2p.exp2().sum(-1), torch.ones(3))
+    ids = torch.randint(512, (1, 20), generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(next_token, "SLICE", 7)
+    seen = next_token.expect(model, ids, 3)
+    with torch.inference_mode():
+        log2p = model(ids).logits[0].log_softmax(-1) / math.log(2)
+    torch.testing.assert_close(seen.surprisal, -log2p[torch.arange(19), ids[0, 1:]])
+    torch.testing.assert_close(seen.entropy, -(log2p.exp2() * log2p).sum(-1))
+    torch.testing.assert_close(seen.top_p, log2p.exp2().topk(3).values)
 
 
 def test_a_dataset_is_measured_by_kind(command, tmp_path):
@@ -83,8 +88,13 @@ def test_a_dataset_is_measured_by_kind(command, tmp_path):
     single = facts_of(command, "next", TEXT, "--dtype", "float32")
     row = next(row for row in facts["kinds"] if row["kind"] == "b")
     assert row["perplexity"] == pytest.approx(single["perplexity"], abs=0.01)
-    assert row["perplexity_95"][0] <= row["perplexity"] <= row["perplexity_95"][1]
+    assert row["bits_per_character"] == pytest.approx(single["bits_per_character"], abs=0.002)
     assert row["n"] == single["n"]
+    assert row["perplexity_95"] is None  # one text has no spread
+    rows = [{"text": TEXT}, {"text": "the dog too"}, {"text": "a cat and a mat"}]
+    (tmp_path / "texts.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    row = facts_of(command, "next", "--dataset", "texts.jsonl")["kinds"][0]
+    assert row["perplexity_95"][0] < row["perplexity"] < row["perplexity_95"][1]
 
 
 @pytest.mark.parametrize("name", ["texts.txt", "texts.csv"])
@@ -180,6 +190,55 @@ def test_the_proof_fails_when_a_part_is_wrong(command, monkeypatch, part):
     assert "not the same" in got.out
 
 
+@pytest.mark.parametrize("part", ["table", "head", "norm"])
+def test_the_proof_fails_when_only_the_logits_are_wrong(command, monkeypatch, part):
+    """The blocks are right, but what stands before or after them is not."""
+
+    def wrong(model):
+        parts = anatomy(model)
+        other = torch.nn.Linear(64, 512, bias=False) if part == "head" else parts.head
+        norm = torch.nn.RMSNorm(64) if part == "norm" else parts.norm
+        if part == "norm":
+            torch.nn.init.constant_(norm.weight, 2.0)
+        return Anatomy(parts.table * 1.01 if part == "table" else parts.table, parts.blocks, norm, other)
+
+    monkeypatch.setattr(block, "anatomy", wrong)
+    got = command("step1_foundations", "block", TEXT, "--smoke")
+    assert got.code == 1
+    assert "not the same" in got.out
+
+
+def test_the_block_is_also_that_of_qwen2_with_biases(command, tmp_path):
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    models.load_tokenizer("tiny").save_pretrained(tmp_path / "qwen")
+    config = Qwen2Config(
+        vocab_size=512,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+    )
+    torch.manual_seed(0)
+    model = Qwen2ForCausalLM(config)
+    torch.nn.init.normal_(model.model.layers[0].self_attn.q_proj.bias)
+    model.save_pretrained(tmp_path / "qwen")
+    got = command("step1_foundations", "block", TEXT, "--model", str(tmp_path / "qwen"), "--json")
+    assert json.loads(got.out)["proved"]
+
+
+def test_a_model_of_another_shape_is_refused(refused, tmp_path):
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    models.load_tokenizer("tiny").save_pretrained(tmp_path / "gpt2")
+    GPT2LMHeadModel(GPT2Config(vocab_size=512, n_embd=64, n_layer=1, n_head=2)).save_pretrained(
+        tmp_path / "gpt2"
+    )
+    said = refused("step1_foundations", "block", TEXT, "--model", str(tmp_path / "gpt2"))
+    assert "this takes Llama-shaped models (llama, mistral, qwen2), not gpt2" in said
+
+
 def test_rope_makes_scores_depend_on_the_distance_only():
     torch.manual_seed(0)
     q, k = torch.randn(1, 1, 8).expand(1, 6, 8), torch.randn(1, 1, 8).expand(1, 6, 8)
@@ -233,6 +292,8 @@ def test_real_tokens_and_another_tokenizer(command):
     assert [row["piece"] for row in facts["tokens"]] == ["Explain", "·what", "·a", "·transformer", "·is", ":"]
     per_token = {row["kind"]: row["characters"] / row["tokens"] for row in facts["languages"]}
     assert per_token["English"] > 3 > per_token["Thai"]
+    other = tokens.split(models.load_tokenizer(load_settings().embedder), "straße unaffable")
+    assert not any(row["piece"].startswith(("#", "\\x")) for row in other)
 
 
 @pytest.mark.real

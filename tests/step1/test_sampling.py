@@ -67,7 +67,16 @@ def test_the_example_in_the_docstring():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"temperature": -1}, {"top_k": -1}, {"top_p": 0}, {"top_p": 1.1}, {"repetition_penalty": 0}]
+    "wrong",
+    [
+        {"temperature": -1},
+        {"temperature": 1e-9},
+        {"temperature": float("nan")},
+        {"top_k": -1},
+        {"top_p": 0},
+        {"top_p": 1.1},
+        {"repetition_penalty": 0},
+    ],
 )
 def test_a_wrong_setting_says_what_is_allowed(wrong):
     with pytest.raises(UserError, match="is not allowed: use"):
