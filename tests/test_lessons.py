@@ -1,13 +1,13 @@
 """Every command in a README works, and what the README shows is what the command prints."""
 
 import re
-import shlex
+import shutil
 import subprocess
-import sys
 
 import pytest
 
-from tests.lessons import READMES, ROOT, examples, shorten, tidy
+from shared import hardware
+from tests.lessons import READMES, ROOT, Example, examples, shorten, tidy
 
 EXAMPLES = [
     pytest.param(example, id=f"{path.parent.name}: {example.command}")
@@ -18,7 +18,7 @@ EXAMPLES = [
 
 
 def shape(text):
-    """An output without its numbers and paddings: they differ from machine to machine."""
+    """An output without its numbers and paddings: speeds differ from run to run."""
     return [re.sub(r"[\W\d_]+", " ", line).strip() for line in text.splitlines()]
 
 
@@ -29,39 +29,43 @@ def test_commands_of_the_lessons_run_and_print_what_is_shown(example, tmp_path):
     assert got.returncode == 0, got.stderr
     printed = shorten(tidy(got.stdout), example.output)
     assert len(printed.splitlines()) == len(example.output.splitlines()), printed
-    if "tokens" in example.words:  # the same on every machine
+    if "tokens" in example.words or "shared" in example.words:  # the same on every machine
         assert printed == example.output
+        return
+    # Another processor, or another number of threads, rounds in other places and may choose other words.
     same = sum(a == b for a, b in zip(shape(printed), shape(example.output), strict=True))
-    assert same >= 0.5 * len(shape(printed)), printed  # another processor may choose other words
+    lesson = (ROOT / "step1_foundations" / "README.md").read_text(encoding="utf-8")
+    assert same >= (0.8 if hardware.cpu_name() in lesson else 0.5) * len(shape(printed)), printed
 
 
-@pytest.mark.parametrize("path", READMES, ids=lambda path: path.parent.name)
-def test_other_commands_in_the_text_are_well_formed(path):
-    """Commands in `code` and in sh blocks: make targets and modules that exist, options that they know."""
-    text = path.read_text(encoding="utf-8")
-    blocks = re.findall(r"^```sh\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
-    lines = [line.split("  #")[0] for block in blocks for line in block.splitlines() if line.strip()]
-    lines += re.findall(r"`((?:make|python -m) [^`]+)`", text)
-    assert lines
-    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
-    modules = {}
-    for line in lines:
-        words = [word for word in shlex.split(line) if not re.match(r"[A-Z_]+=", word)]
-        if words[0] == "make":
-            assert all(word in targets for word in words[1:]), line
-        elif words[:2] == ["python", "-m"] and words[2] in ("shared", "step1_foundations"):
-            command = words[2:4] if len(words) > 3 and re.fullmatch(r"[a-z-]+", words[3]) else [words[2]]
-            key = " ".join(command)
-            if key not in modules:
-                helped = subprocess.run(
-                    [sys.executable, "-m", *command, "--help"], capture_output=True, text=True
-                )
-                assert helped.returncode == 0, line
-                modules[key] = helped.stdout
-            if len(command) == 2:
-                assert all(word.split("=")[0] in modules[key] for word in words if word.startswith("--")), (
-                    line
-                )
+def inline(text):
+    """Commands in `code` within the text, and those of sh blocks."""
+    found = re.findall(r"`(python -m [^`]+)`", text)
+    found += re.findall(r"^\.venv/bin/(python -m [^#\n]+)", text, flags=re.MULTILINE)
+    commands = {" ".join(command.split()) for command in found}
+    return {each for each in commands if "..." not in each and not each.endswith("--help")}
+
+
+INLINE = sorted(set().union(*(inline(path.read_text(encoding="utf-8")) for path in READMES)))
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("command", INLINE)
+def test_commands_within_the_text_of_the_lessons_run(command, tmp_path):
+    got = Example(command, "").run(tmp_path)
+    assert got.returncode == 0, got.stderr
+    assert got.stdout
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not here")
+def test_make_knows_every_target_that_the_lessons_name():
+    """A dry run: CI runs `test` and `lint` for real, tests of their own what `demo` and `bench` run."""
+    text = "".join(path.read_text(encoding="utf-8") for path in READMES)
+    targets = set(re.findall(r"\bmake ([a-z]+(?:-[a-z]+)?)\b(?=[`\s]*(?:`|#|  ))", text))
+    assert {"demo", "test", "lint", "docs", "bench"} <= targets
+    for target in targets:
+        got = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)
+        assert got.returncode == 0, got.stderr
 
 
 def test_links_and_pictures_of_the_lessons_exist():
