@@ -112,6 +112,7 @@ def demo(out: ReportsDir = Path("reports"), smoke: Smoke = False) -> None:
     from shared import report as page
 
     console = Console()
+    page.writable(out / "index.html")  # now, not after a minute of work
     ran = runner.run_all(out.resolve(), console, smoke=smoke)
     runner.show(ran, page.build(out), console)
     if any(each.exit_code == 130 for each in ran):

@@ -118,15 +118,20 @@ def lookup(name: str) -> ModelSpec:
         return catalog()[name]
     if name.startswith("claude-"):
         return ModelSpec(id=name, roles=("chat",))
-    path = Path(name).expanduser()
-    if path.is_dir():
+    try:
+        path = Path(name).expanduser()
+        is_folder = bool(name) and path.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, ~nobody, a null byte
+        raise UserError(f"model {name[:60]!r} is neither a name nor a folder: {error}") from None
+    if is_folder:
         return ModelSpec(id=str(path), roles=("chat", "causal", "embedding"), folder=path)
     looks_like_path = name.startswith((".", "/", "~", "\\")) or path.is_absolute()
     if name.count("/") == 1 and not looks_like_path:
         return ModelSpec(id=name, roles=("chat", "causal", "embedding"), hub=Hub(name))
     if looks_like_path:
         raise UserError(f"model folder {name!r} does not exist")
-    near = difflib.get_close_matches(name.lower(), catalog(), n=1, cutoff=0.3)
+    near = difflib.get_close_matches(name.lower(), catalog(), n=1)
+    near = near or [known for known in catalog() if known.startswith(name.lower()[:4] or "-")]
     hint = f"did you mean {near[0]}? " if near else ""
     raise UserError(
         f"unknown model {name!r}: {hint}known are {', '.join(catalog())}; "

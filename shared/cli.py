@@ -53,19 +53,22 @@ def run(app: typer.Typer, prog: str, args: list[str] | None = None) -> None:
             stream.reconfigure(encoding="utf-8", errors="replace")
     try:
         code = typer.main.get_command(app).main(args=args, prog_name=prog, standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout:  # None when it was closed
+            sys.stdout.flush()
     except UserError as error:
         code = _fail(str(error))
     except KeyboardInterrupt:
         code = 130
-    except BrokenPipeError:  # the reader (head, less) has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+    except (BrokenPipeError, SystemExit) as error:
+        code = getattr(error, "code", 1)
+        if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader (head, less) has seen enough
+            code = 0
     except Exception as error:
         if not hasattr(error, "format_message"):  # a usage error of typer has it; the rest are bugs
             raise
         message = error.format_message()  # empty where the help was shown instead
-        code = _fail(f"{message} (see {prog} --help)") if message else 2
+        code = _fail(f"{message} (see {prog} --help)") if message else 0
     if code == 130:
         print("\nstopped", file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)
@@ -86,7 +89,7 @@ def deliver(facts: dict[str, Any], show: Callable[[Console], None], *, as_json: 
     else:
         from rich.console import Console
 
-        show(Console(highlight=False))
+        show(Console(highlight=False, markup=False))  # texts and paths may hold [brackets]
     report.record(facts)
 
 

@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import platformdirs
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
@@ -47,7 +49,7 @@ class Settings(BaseSettings):
     """Everything that can be set. Each field's environment variable is ROADMAP_ and its name."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=ENV_FILE, extra="ignore", protected_namespaces=()
+        env_prefix=PREFIX, env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", protected_namespaces=()
     )
 
     model: str = _setting(
@@ -73,7 +75,7 @@ class Settings(BaseSettings):
         "auto or a whole number from 1", "processor threads of torch", default="auto"
     )
     seed: Annotated[int, Field(ge=0, lt=2**63)] = _setting(
-        "a whole number from 0", "of everything random", default=0
+        "a whole number from 0 to 9223372036854775807", "of everything random", default=0
     )
     cache_dir: Path = _setting(
         "a folder",
@@ -105,6 +107,18 @@ class Settings(BaseSettings):
     def _known_model(cls, name: str) -> str:
         catalog.lookup(name)
         return name
+
+    @field_validator("cache_dir", "models_dir", "reports_dir")
+    @classmethod
+    def _usable_path(cls, path: Path | None) -> Path | None:
+        if path is None:
+            return None
+        try:
+            path = path.expanduser()
+            path.exists()  # too long a name, for one, shows here
+        except (OSError, RuntimeError) as error:
+            raise ValueError(str(error)) from None
+        return path
 
     @field_validator("base_url")
     @classmethod
@@ -142,7 +156,7 @@ def load_settings(**flags: Any) -> Settings:
 
 def origins(flags: dict[str, Any]) -> dict[str, str]:
     """Where each setting's value came from, in words, by field name."""
-    in_file, in_environment = _file_names(), {name.upper() for name in os.environ}
+    in_file, in_environment = _file_names(), {name.upper() for name, value in os.environ.items() if value}
     found = {}
     for name, field in Settings.model_fields.items():
         alias = field.validation_alias
@@ -168,6 +182,8 @@ def describe(flags: dict[str, Any]) -> list[dict[str, Any]]:
         value = getattr(settings, name)
         if isinstance(value, SecretStr):
             value = str(value)  # asterisks
+        elif name == "base_url" and value:
+            value = re.sub(r"//[^/@]*@", "//**********@", value)
         elif isinstance(value, Path):
             value = str(value)
         takes = _allowed(name)
@@ -187,11 +203,22 @@ def _variable(field: str) -> str:
 
 
 def _file_names() -> set[str]:
-    """The names that the .env file sets, in capitals."""
+    """The names that the .env file sets to something, in capitals.
+
+    Raises:
+        UserError: it can't be read, or a line of it is no NAME=value (which pydantic would pass over).
+    """
+    file = Path(ENV_FILE)
+    if not file.exists():
+        return set()
     try:
-        return {name.upper() for name in dotenv_values(ENV_FILE)}
+        bindings = list(parse_stream(StringIO(file.read_text(encoding="utf-8"))))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {ENV_FILE}: {error}; it must be UTF-8 lines of NAME=value") from None
+    wrong = next((binding.original for binding in bindings if binding.error), None)
+    if wrong:
+        raise UserError(f"{ENV_FILE} line {wrong.line} is no NAME=value: {wrong.string.strip()!r}")
+    return {binding.key.upper() for binding in bindings if binding.key and binding.value}
 
 
 def _refuse_unknown_names() -> None:

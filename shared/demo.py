@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -54,7 +55,9 @@ def _run_one(
 ) -> Run:
     args = [*args, "--smoke"] if smoke else args
     console.rule(f"[bold]{step.package}: {title}", align="left")
-    console.print(f"$ python -m {step.package} {' '.join(args)}", style="dim", highlight=False, markup=False)
+    console.print(
+        f"$ python -m {step.package} {shlex.join(args)}", style="dim", highlight=False, markup=False
+    )
     began, environment = time.time(), {**os.environ, "ROADMAP_REPORTS_DIR": str(folder)}
     sys.stdout.flush()
     process = subprocess.Popen([sys.executable, "-m", step.package, *args], env=environment)
@@ -80,7 +83,8 @@ def show(ran: list[Run], page: Path, console: Console) -> None:
     table.add_column("seconds", justify="right", no_wrap=True)
     table.add_column("figure")
     for run in ran:
-        failed = Text(f"failed with exit code {run.exit_code}", "bold red")
+        ended = "stopped" if run.exit_code == 130 else f"failed with exit code {run.exit_code}"
+        failed = Text(ended, "bold red")
         figure = Text(run.headline) if run.exit_code == 0 else failed
         table.add_row(
             run.step, run.title, f"{run.seconds:.1f}", figure, style="bold" if run.is_main else None

@@ -124,7 +124,7 @@ def _weights(settings: Settings) -> list[Finding]:
     for spec in catalog().values():
         if spec.is_claude or spec.random:
             continue
-        own = settings.models_dir.expanduser() / spec.id if settings.models_dir else None
+        own = settings.models_dir / spec.id if settings.models_dir else None
         folder = own if own and own.is_dir() else weights.cached(spec, settings)
         if folder:
             found.append(Finding("ok", "weights", f"{spec.id}: {weights.source_of(folder)}, in {folder}"))
@@ -165,7 +165,7 @@ def _memory() -> Finding:
 
 
 def _disk(settings: Settings) -> Finding:
-    folder = settings.cache_dir.expanduser()
+    folder = settings.cache_dir
     there = next(path for path in (folder, *folder.parents) if path.exists() or path == Path(path.anchor))
     free = shutil.disk_usage(there).free / 2**30
     return Finding("ok" if free > 1 else "optional", "disk", f"{free:.1f} GiB free for {folder}")

@@ -67,14 +67,20 @@ def load_causal_lm(
     use_threads(settings)
     target = choose_device(device or settings.device)
     with _one_line(name, folder):
-        loaded: Any = quiet_transformers().AutoModelForCausalLM.from_pretrained(
+        loaded: Any
+        loaded, report = quiet_transformers().AutoModelForCausalLM.from_pretrained(
             folder,
+            output_loading_info=True,
             dtype=choose_dtype(dtype or settings.dtype, target),
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
             **kwargs,
         )
+        if report["missing_keys"]:  # transformers would fill them with random numbers
+            raise ValueError(
+                f"the weights lack {len(report['missing_keys'])} tensors that its config.json names"
+            )
         on_device: PreTrainedModel = loaded.to(target).eval()
     return on_device
 
@@ -110,7 +116,10 @@ def _one_line(what: str, folder: Path) -> Iterator[None]:
         yield
     except Exception as error:
         cause = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UserError(f"{what} cannot be loaded from {folder}: {cause}") from None
+        if "above report" in cause:  # which is switched off
+            cause = "its config.json and its weights have different shapes"
+        place = "" if what.endswith(str(folder)) else f" from {folder}"
+        raise UserError(f"{what} cannot be loaded{place}: {cause}") from None
 
 
 def chat_client(model: str | None = None, settings: Settings | None = None) -> anthropic.Anthropic:

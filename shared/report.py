@@ -57,8 +57,10 @@ def picture_path(package: str, name: str, out: Path | None) -> Path:
     """Where a command's picture goes: --out, or the reports folder; checked before any work is done.
 
     Raises:
-        UserError: nothing can be written there.
+        UserError: nothing can be written there, or the name is not that of a PNG.
     """
+    if out and out.suffix.lower() != ".png":
+        raise UserError(f"--out {out} is no name for a picture: use one that ends in .png")
     folder = load_settings().reports_dir or Path("reports")
     return writable(out or folder / package / f"{name}.png")
 
@@ -69,15 +71,17 @@ def writable(path: Path) -> Path:
     Raises:
         UserError: it can't.
     """
-    existed = path.exists()
     try:
+        existed = path.exists()
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab"):
             pass
         if not existed:
             path.unlink()
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; give another place with --out") from None
+        raise UserError(
+            f"cannot write {path}: {error.strerror}; give another place (--out, or ROADMAP_REPORTS_DIR)"
+        ) from None
     return path
 
 
@@ -90,7 +94,7 @@ def read(folder: Path) -> list[dict[str, Any]]:
             entry["made"] = path.stat().st_mtime
             entry["picture"] = _data_uri(path.parent / entry["picture"]) if entry["picture"] else None
             entries.append(entry)
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise UserError(
                 f"{path} is no record of a command; delete it and run the command again"
             ) from None

@@ -68,7 +68,7 @@ def ensure(name: str, settings: Settings | None = None, *, thorough: bool = Fals
         raise UserError(f"{spec.id} runs at Anthropic: it has no weights to load; choose a local model here")
     if spec.folder:
         return _own_folder(spec.folder)
-    if settings.models_dir and (folder := settings.models_dir.expanduser() / spec.id).is_dir():
+    if settings.models_dir and (folder := settings.models_dir / spec.id).is_dir():
         return _own_folder(folder)
     if folder := cached(spec, settings, thorough=thorough):
         return folder
@@ -104,7 +104,7 @@ def _own_folder(folder: Path) -> Path:
 
 
 def _home(spec: ModelSpec, settings: Settings) -> Path:
-    return settings.cache_dir.expanduser() / "models" / spec.id.replace("/", "--")
+    return settings.cache_dir / "models" / spec.id.replace("/", "--")
 
 
 @dataclass(frozen=True)
@@ -208,8 +208,10 @@ def _install(source: Source) -> Path:
         }
         manifest = json.dumps({"source": source.label, "files": files}, indent=1)
         (draft / MANIFEST).write_text(manifest, encoding="utf-8")
-        if target.exists():  # it did not stand up to its manifest
+        if target.is_dir() and not target.is_symlink():  # it did not stand up to its manifest
             shutil.rmtree(target)
+        elif target.is_symlink() or target.exists():
+            target.unlink()
         draft.rename(target)
     except Exception as error:
         if _is_no_room(error):
@@ -229,6 +231,8 @@ def is_intact(target: Path, *, thorough: bool = False) -> bool:
     """
     try:
         files = json.loads((target / MANIFEST).read_text(encoding="utf-8"))["files"]
+        if "config.json" not in files:
+            return False
         for name, want in files.items():
             stat = (target / name).stat()
             if stat.st_size != want["size"]:
@@ -236,7 +240,7 @@ def is_intact(target: Path, *, thorough: bool = False) -> bool:
             doubt = thorough or stat.st_mtime_ns != want["mtime_ns"]
             if doubt and _sha256(target / name) != want["sha256"]:
                 return False
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
     return True
 

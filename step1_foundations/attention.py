@@ -175,14 +175,16 @@ def show(facts: dict[str, Any], console: Console) -> None:
     from rich.text import Text
 
     scores = ", ".join(f"{name} {value:.2f}" for name, value in facts["scores_of_head"].items())
-    console.print(f"[bold]Layer {facts['layer']}, head {facts['head']}[/]: {scores}", soft_wrap=True)
+    console.print(f"Layer {facts['layer']}, head {facts['head']}: {scores}", style="bold", soft_wrap=True)
     table = Table("token", "looks at", box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for token, row in zip(facts["tokens"], facts["weights"], strict=True):
         order = sorted(range(len(row)), key=lambda i: -row[i])[:3]
         looks = "   ".join(f"{facts['tokens'][i]} {row[i]:.0%}" for i in order if row[i] >= 0.05)
         table.add_row(Text(token), Text(looks))
     console.print(table)
-    console.print(f"\n[bold]Heads with a habit[/] (mean weight on that place at least {facts['named_from']})")
+    console.print(
+        f"\nHeads with a habit (mean weight on that place at least {facts['named_from']})", style="bold"
+    )
     habits = Table(
         "habit",
         "places",

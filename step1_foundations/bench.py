@@ -49,6 +49,8 @@ def library(model: Any, prompt: torch.Tensor) -> list[int]:
 def by_hand(model: PreTrainedModel, prompt: torch.Tensor) -> list[int]:
     """What our loop writes, greedily; like `generate`, with the end-of-turn token when it comes."""
     done = generate(model, prompt, NEW_TOKENS, stop_ids=stop_ids_of(model))
+    if done.stop_reason == "interrupt":  # here Ctrl-C is meant for the whole benchmark
+        raise KeyboardInterrupt
     return done.ids if done.stop_id is None else [*done.ids, done.stop_id]
 
 
@@ -163,13 +165,13 @@ def show(facts: dict[str, Any], console: Console) -> None:
         table.add_column(name, justify="right" if name else "left")
     table.add_row(f"model.generate, {facts['dtype']}: seconds", *row(facts["generate_seconds"]))
     table.add_row(f"hand loop, {facts['dtype']}: seconds", *row(facts["hand_loop_seconds"]))
-    table.add_row("[bold]generate / hand loop", *row(facts["hand_loop_speedup"]), end_section=True)
+    table.add_row("generate / hand loop", *row(facts["hand_loop_speedup"]), style="bold")
     table.add_row(
         f"model.generate, its defaults ({facts['default_dtype']}): seconds",
         *row(facts["default_generate_seconds"]),
     )
     table.add_row("hand loop, int8: seconds", *row(facts["int8_seconds"]))
-    table.add_row("[bold]int8 / generate's defaults", *row(facts["int8_share_of_default_time"]))
+    table.add_row("int8 / generate's defaults", *row(facts["int8_share_of_default_time"]), style="bold")
     console.print(table)
     console.print(
         f"\n{facts['pairs']} pairs each, {facts['input_tokens']} tokens in and {facts['output_tokens']} out, "

@@ -189,16 +189,17 @@ def show(facts: dict[str, Any], console: Console) -> None:
     for row in facts["lines"]:
         table.add_row(row["line"], " x ".join(map(str, row["shape"])))
     console.print(table)
-    console.print("\n[bold]Largest difference to the model's own, block by block (float32)")
+    console.print("\nLargest difference to the model's own, block by block (float32)", style="bold")
     differences = facts["max_difference_per_layer"]
     cells = [f"{i:2d}: {f'{value:.0e}' if value else '0':<5}" for i, value in enumerate(differences)]
     for start in range(0, len(cells), 6):
         console.print("  ".join(cells[start : start + 6]))
-    verdict = "[green]the same[/]" if facts["proved"] else "[bold red]not the same[/]"
+    verdict, colour = ("the same", "green") if facts["proved"] else ("not the same", "bold red")
     console.print(
         f"\n{verdict}: at most {facts['max_difference']:.1g} in a block (allowed {facts['tolerance']:g}), "
         f"in a stream whose largest value is {facts['largest_value_in_stream']:,.0f}, "
         f"at place {facts['place_of_largest_value']}",
+        style=colour,
         soft_wrap=True,
     )
     console.print(

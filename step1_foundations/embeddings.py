@@ -21,7 +21,7 @@ from shared.config import Settings
 from shared.errors import UserError
 from shared.stats import wilson
 from step1_foundations import pictures
-from step1_foundations.text import piece
+from step1_foundations.text import check_unicode, piece
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -83,6 +83,7 @@ def rows_of(tokenizer: PreTrainedTokenizerFast, word: str) -> list[int]:
         if not word[1:].isdecimal() or int(word[1:]) > last:
             raise UserError(f"token {word} does not exist: ids go from #0 to #{last}")
         return [int(word[1:])]
+    check_unicode(word, "word")
     if not word.strip():
         raise UserError("the word is empty: give a word or a token id such as #42")
     ids: list[int] = tokenizer(f" {word.strip()}", add_special_tokens=False).input_ids
@@ -237,13 +238,13 @@ def show(facts: dict[str, Any], console: Console) -> None:
         near.add_row(Text(row["token"]), f"#{row['id']}", f"{row['cosine']:.2f}")
     console.print(near)
 
-    console.print("\n[bold]Cosines in the token table")
+    console.print("\nCosines in the token table", style="bold")
     cosines = Table("", *facts["cosine_words"], box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name, row in zip(facts["cosine_words"], facts["cosines"], strict=True):
         cosines.add_row(name, *(f"{value:.2f}" for value in row))
     console.print(cosines)
 
-    console.print("\n[bold]What each can tell (95 % interval)")
+    console.print("\nWhat each can tell (95 % interval)", style="bold")
     table = Table(
         "",
         "nearest word is of the same kind",

@@ -26,11 +26,11 @@ from shared.config import Settings
 from shared.errors import UserError
 from step1_foundations.int8 import quantize_int8
 from step1_foundations.sampling import Sampling, choose
-from step1_foundations.text import context_of, encode
+from step1_foundations.text import context_of, encode, text_pieces
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedModel
 
 
 @dataclass
@@ -87,26 +87,6 @@ def stop_ids_of(model: PreTrainedModel) -> frozenset[int]:
     return frozenset([eos] if isinstance(eos, int) else eos or [])
 
 
-def text_pieces(tokenizer: PreTrainedTokenizerFast) -> Callable[[int], str]:
-    """Decode a stream: feed ids one by one, get the text that each one completes.
-
-    A letter outside ASCII may be spread over several tokens; it appears with the last of them.
-    """
-    ids: list[int] = []
-    shown = ""
-
-    def add(token: int) -> str:
-        nonlocal shown
-        ids.append(token)
-        text = str(tokenizer.decode(ids, skip_special_tokens=True))
-        if text.endswith("\N{REPLACEMENT CHARACTER}"):
-            return ""
-        new, shown = text[len(shown) :], text
-        return new
-
-    return add
-
-
 def read_seconds(size: int) -> float:
     """How long torch takes to read `size` bytes of memory once, best of three: the pace to hold against."""
     buffer = torch.ones(max(1, size // 4))
@@ -154,7 +134,9 @@ def run(
     if quantize:
         quantize_int8(model)
     decode = text_pieces(tokenizer)
-    generate(model, ids[:, :8], 2)  # the first forward of a process also sets torch up: not to be timed
+    with torch.inference_mode():  # the first forwards of a process also set torch up: not to be timed
+        for length in (8, 1):
+            model(input_ids=ids[:, :length], use_cache=False)
     done = generate(
         model,
         ids,

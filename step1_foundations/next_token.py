@@ -12,6 +12,7 @@ The first token has no surprisal: nothing comes before it.
 
 from __future__ import annotations
 
+import glob
 import logging
 import math
 from collections import defaultdict
@@ -25,7 +26,7 @@ from shared import models
 from shared.config import Settings
 from shared.errors import UserError
 from shared.stats import bootstrap
-from step1_foundations.text import context_of, encode, piece
+from step1_foundations.text import context_of, encode, piece, text_pieces
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,12 +76,13 @@ def run(settings: Settings, text: str, top_k: int) -> dict[str, Any]:
     ids = encode(tokenizer, text, min(context_of(model), LONGEST), what="text").to(model.device)
     seen = expect(model, ids, top_k)
     places = []
+    complete = text_pieces(tokenizer)
     for t, token in enumerate(ids[0].tolist()):
         guesses = zip(seen.top_p[t].tolist(), seen.top_ids[t].tolist(), strict=True)
         places.append(
             {
                 "token": piece(tokenizer, token),
-                "text": str(tokenizer.decode([token])),
+                "text": complete(token),
                 "id": token,
                 "surprisal_bits": round(float(seen.surprisal[t - 1]), 3) if t else None,
                 "next_entropy_bits": round(float(seen.entropy[t]), 3),
@@ -135,9 +137,15 @@ def show(facts: dict[str, Any], console: Console) -> None:
     for place in facts["places"]:
         coloured.append(_printable(place["text"]), _colour(place["surprisal_bits"]))
     console.print(coloured)
-    console.print(
-        "\ncoloured by surprisal: [green]under 2 bits[/], [yellow]2 to 6[/], [red]over 6", soft_wrap=True
+    legend = (
+        "\ncoloured by surprisal: ",
+        ("under 2 bits", "green"),
+        ", ",
+        ("2 to 6", "yellow"),
+        ", ",
+        ("over 6", "red"),
     )
+    console.print(Text.assemble(*legend))
     console.print(
         f"{facts['headline']}; {facts['bits_per_character']:.2f} bits per character", soft_wrap=True
     )
@@ -166,7 +174,7 @@ def run_dataset(settings: Settings, path: Path) -> dict[str, Any]:
     Raises:
         UserError: a file that can't be read, has no column `text`, or no text to measure.
     """
-    rows = _read(path, settings.cache_dir.expanduser() / "datasets")
+    rows = _read(path, settings.cache_dir / "datasets")
     tokenizer = models.load_tokenizer(settings=settings)
     model = models.load_causal_lm(settings=settings)
     longest = min(context_of(model), LONGEST)
@@ -223,16 +231,16 @@ def _read(path: Path, cache: Path) -> Any:
         raise UserError(f"--dataset {path}: no such file")
     if path.stat().st_size == 0:
         raise UserError(f"--dataset {path} is empty")
-    if path.suffix not in READERS:
+    if path.suffix.lower() not in READERS:
         raise UserError(f"--dataset {path}: use a file that ends in {', '.join(READERS)}")
     import datasets
 
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(logging.CRITICAL)  # what is wrong, we say ourselves, in one line
     try:
-        rows = datasets.load_dataset(
-            READERS[path.suffix], data_files=str(path), split="train", cache_dir=str(cache)
-        )
+        name = glob.escape(str(path))  # brackets and stars in it are no pattern
+        reader = READERS[path.suffix.lower()]
+        rows = datasets.load_dataset(reader, data_files=name, split="train", cache_dir=str(cache))
     except (datasets.exceptions.DatasetGenerationError, ValueError) as error:
         reason = str(error.__cause__ or error).splitlines()[0]
         raise UserError(f"--dataset {path} cannot be read: {reason}") from None

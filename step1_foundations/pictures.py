@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 
 def new_figure(width: float, height: float) -> Any:
     """A matplotlib figure of that many inches, free of the global state that pyplot keeps."""
+    os.environ["MPLBACKEND"] = "agg"  # whatever the user's is: nothing is shown on a screen
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")

@@ -14,13 +14,12 @@ is joined, thousands of times (Sennrich et al. 2016, arXiv 1508.07909). Common w
 from __future__ import annotations
 
 import json
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared import models
 from shared.config import Settings
-from step1_foundations.text import encode, visible
+from step1_foundations.text import encode, piece, token_bytes, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,40 +43,12 @@ SPLITS = [
 ]
 
 
-@cache
-def _byte_letters() -> dict[str, int]:
-    """Byte-level BPE writes each of the 256 bytes as a printable letter (a space as Ġ): letter -> byte.
-
-    Printable bytes stand for themselves; the others take the letters from 256 on, in order (GPT-2, 2019).
-    """
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in printable]
-    return {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(others)}
-
-
-def token_bytes(tokenizer: PreTrainedTokenizerFast, token_id: int) -> bytes:
-    """The bytes that a token stands for; it may be a part of a letter only."""
-    token = str(tokenizer.convert_ids_to_tokens(token_id))
-    if token_id not in tokenizer.all_special_ids and is_byte_level(tokenizer):
-        return bytes(_byte_letters()[letter] for letter in token)
-    return token.removeprefix("##").encode()  # WordPiece marks what goes on with ##
-
-
-def is_byte_level(tokenizer: PreTrainedTokenizerFast) -> bool:
-    """Whether its tokens are made of bytes (GPT-2, SmolLM2) rather than of letters (BERT, MiniLM)."""
-    return "ByteLevel" in str(tokenizer.backend_tokenizer.decoder)
-
-
 def split(tokenizer: PreTrainedTokenizerFast, text: str) -> list[dict[str, Any]]:
     """Each token of `text`: the piece as text, its id, its bytes in hexadecimal."""
     rows = []
     for token_id in tokenizer(text, add_special_tokens=False).input_ids:
         raw = token_bytes(tokenizer, token_id)
-        try:
-            shown = visible(raw.decode())
-        except UnicodeDecodeError:  # a part of a letter
-            shown = "".join(f"\\x{byte:02x}" for byte in raw)
-        rows.append({"piece": shown, "id": token_id, "bytes": raw.hex(" ")})
+        rows.append({"piece": piece(tokenizer, token_id), "id": token_id, "bytes": raw.hex(" ")})
     return rows
 
 
@@ -154,7 +125,7 @@ def show(facts: dict[str, Any], console: Console) -> None:
         )
         console.print(Text(f"  {others}"))
 
-    console.print("\n[bold]The same five sentences, and some code")
+    console.print("\nThe same five sentences, and some code", style="bold")
     languages = table("", "characters", "bytes", "tokens", "characters per token", *([both] if both else []))
     for row in facts["languages"]:
         extra = [str(row["tokens_compared"])] if both else []
@@ -166,7 +137,7 @@ def show(facts: dict[str, Any], console: Console) -> None:
         column.justify = "right"
     console.print(languages)
 
-    console.print("\n[bold]Where spaces, capitals and rare words split")
+    console.print("\nWhere spaces, capitals and rare words split", style="bold")
     splits = table("text", "tokens", "pieces", *([both] if both else []))
     for row in facts["splits"]:
         extra = [Text(" | ".join(row["pieces_compared"]))] if both else []

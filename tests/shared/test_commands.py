@@ -156,8 +156,14 @@ def test_a_page_without_records_says_what_to_run(tmp_path):
 def test_a_report_of_no_folder_or_a_broken_record_is_refused(refused, tmp_path):
     assert "is no folder" in refused("shared", "report")
     (tmp_path / "reports" / "x").mkdir(parents=True)
-    (tmp_path / "reports" / "x" / "y.json").write_text("{")
-    assert "is no record" in refused("shared", "report")
+    for content in ("{", "[]", "3"):
+        (tmp_path / "reports" / "x" / "y.json").write_text(content)
+        assert "is no record" in refused("shared", "report")
+
+
+def test_a_reports_folder_that_cannot_be_written_is_refused_before_the_demo_runs(refused, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "cannot write" in refused("shared", "demo", "--out", "file/x", "--smoke")
 
 
 def test_intervals_cover_the_true_share_about_95_times_in_100():

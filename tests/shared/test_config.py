@@ -47,6 +47,40 @@ def test_an_unknown_variable_is_an_error_with_the_nearest_name(monkeypatch, tmp_
         load_settings()
 
 
+def test_an_empty_value_is_no_value(monkeypatch, tmp_path):
+    """As in a copied .env.example."""
+    monkeypatch.setenv("ROADMAP_MODEL", "")
+    (tmp_path / ".env").write_text("ROADMAP_SEED=\nROADMAP_CACHE_DIR=\n")
+    assert load_settings().seed == 0
+    assert load_settings().model
+    assert origins({})["model"] == origins({})["seed"] == "default"
+
+
+@pytest.mark.parametrize("line", ["foo bar", "A='open", "=3"])
+def test_a_line_that_is_no_setting_is_named(tmp_path, line):
+    (tmp_path / ".env").write_text(f"# a comment\nB=1\n{line}\n")
+    with pytest.raises(UserError, match=r"\.env line 3 is no NAME=value"):
+        load_settings()
+
+
+def test_an_env_folder_is_named(tmp_path):
+    (tmp_path / ".env").mkdir()
+    with pytest.raises(UserError, match=r"cannot read \.env"):
+        load_settings()
+
+
+@pytest.mark.parametrize("path", ["~nobody-here/x", "x" * 300])
+def test_a_path_that_cannot_be_is_refused(monkeypatch, path):
+    monkeypatch.setenv("ROADMAP_CACHE_DIR", path)
+    with pytest.raises(UserError, match="cache_dir"):
+        load_settings()
+
+
+def test_a_password_in_an_address_is_masked(monkeypatch, command):
+    monkeypatch.setenv("ROADMAP_BASE_URL", "http://me:secret@localhost:1/v1")
+    assert "secret" not in command("shared", "config").out + command("shared", "config", "--json").out
+
+
 def test_an_env_file_that_is_no_text_is_named(tmp_path):
     (tmp_path / ".env").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match=r"cannot read \.env"):

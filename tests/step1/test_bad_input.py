@@ -1,8 +1,13 @@
 """Whatever a user gets wrong ends in one line that says what is allowed. Also: nothing is half done."""
 
 import json
+import shutil
+import subprocess
+import sys
 
 import pytest
+
+from shared.models import load_causal_lm
 
 PACKAGE = "step1_foundations"
 
@@ -49,12 +54,20 @@ PACKAGE = "step1_foundations"
         (["block", "--layer", "-3"], "--layer -3 does not exist"),
         (["block", ""], "the text is empty"),
         (["logit-lens", ""], "the text is empty"),
-        (["logit-lens", "--out", "folder"], "cannot write folder"),
+        (["logit-lens", "--out", "folder.png"], "cannot write folder.png"),
+        (["logit-lens", "--out", "picture.jpg"], "use one that ends in .png"),
+        (["logit-lens", "--out", "a" * 300 + ".png"], "cannot write aaa"),
+        (["generate", "\udcff\udcfe"], "the prompt is no valid UTF-8"),
+        (["embeddings", "\udcff"], "the word is no valid UTF-8"),
+        (["generate", "--model", ""], "unknown model ''"),
+        (["generate", "--model", "x" * 300], "is neither a name nor a folder"),
+        (["generate", "--model", "~nobody-here/x"], "is neither a name nor a folder"),
+        (["generate", "--seed", "9" * 23], "a whole number from 0 to 9223372036854775807"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
 def test_bad_input_ends_in_one_line(refused, tmp_path, args, says):
-    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder.png").mkdir()
     (tmp_path / "texts.doc").write_text("text")
     (tmp_path / "broken.jsonl").write_text('{"text": ')
     (tmp_path / "columns.jsonl").write_text(json.dumps({"words": "hello"}))
@@ -74,6 +87,54 @@ def test_claude_has_no_layers_to_look_into(refused):
 
 def test_a_prompt_that_fills_the_context_leaves_no_room_to_write(refused):
     assert "more than the 2047 that fit" in refused(PACKAGE, "generate", "x" * 2048, "--raw", "--smoke")
+
+
+def broken_copy(tiny_cache, folder, **files):
+    """The tiny model in a folder of one's own, with some files replaced by other text."""
+    load_causal_lm("tiny")
+    shutil.copytree(next((tiny_cache / "models" / "tiny").glob("built-*")), folder)
+    for name, content in files.items():
+        (folder / name.replace("__", ".")).write_text(content)
+    return str(folder)
+
+
+def test_missing_weights_are_not_made_up(refused, tiny_cache, tmp_path):
+    """transformers fills what is missing with random numbers, and says so only in its log."""
+    folder = broken_copy(tiny_cache, tmp_path / "mine")
+    config = json.loads((tmp_path / "mine" / "config.json").read_text())
+    (tmp_path / "mine" / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}))
+    assert "the weights lack 9 tensors" in refused(PACKAGE, "next", "hello world", "--model", folder)
+    (tmp_path / "mine" / "config.json").write_text(json.dumps(config | {"hidden_size": 32, "head_dim": 8}))
+    assert "have different shapes" in refused(PACKAGE, "next", "hello world", "--model", folder)
+
+
+@pytest.mark.parametrize("template", ["{% for %}", "{{ raise_exception('no system message') }}"])
+def test_a_chat_template_that_fails_is_named(refused, tiny_cache, tmp_path, template):
+    folder = broken_copy(tiny_cache, tmp_path / "mine", chat_template__jinja=template)
+    assert "chat template fails" in refused(PACKAGE, "Hello", "--model", folder)
+
+
+def test_brackets_in_names_are_no_markup(command, tiny_cache, tmp_path):
+    folder = broken_copy(tiny_cache, tmp_path / "[red]x")
+    got = command(PACKAGE, "Hello [/x]", "--model", folder, "--max-new-tokens", "2")
+    assert got.code == 0
+    assert "[red]x" in got.out
+    got = command(PACKAGE, "attention", "a [/b] c [bold]", "--smoke", "--out", "new[x]/a.png")
+    assert (got.code, "new[x]/a.png" in got.out) == (0, True)
+    (tmp_path / "[x].txt").write_text("the cat sat\n")
+    assert command(PACKAGE, "next", "--dataset", "[x].txt", "--smoke").code == 0
+
+
+def test_a_reader_that_has_seen_enough_ends_the_command_quietly():
+    shell = (
+        f"{sys.executable} -m {PACKAGE} next 'a b c d e f' --smoke --json | head -1; exit ${{PIPESTATUS[0]}}"
+    )
+    got = subprocess.run(["bash", "-c", shell], capture_output=True, text=True)
+    assert (got.returncode, got.stdout, got.stderr) == (0, "{\n", "")
+    closed = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m {PACKAGE} tokens --smoke >&-"], capture_output=True, text=True
+    )
+    assert "Traceback" not in closed.stderr
 
 
 def test_an_option_that_looks_like_a_number_is_text(command):

@@ -1,9 +1,12 @@
 import json
 
 import pytest
+import torch
 
 from shared import hardware
+from shared.models import load_causal_lm
 from step1_foundations import bench
+from step1_foundations.generate import Generation
 from tests.conftest import ROOT
 from tests.lessons import examples, tidy
 
@@ -13,6 +16,13 @@ def test_pairs_are_interleaved_and_take_turns():
     seconds = bench.pairs(lambda: order.append("a") or [], lambda: order.append("b") or [], 4)
     assert "".join(order) == "ab" + "ab" + "ba" + "ab" + "ba"
     assert [len(each) for each in seconds] == [4, 4]
+
+
+def test_ctrl_c_ends_the_whole_benchmark(monkeypatch):
+    """The loop itself keeps what it wrote; a pair with a cut-short run must not be counted."""
+    monkeypatch.setattr(bench, "generate", lambda *args, **kwargs: Generation([1], "interrupt"))
+    with pytest.raises(KeyboardInterrupt):
+        bench.by_hand(load_causal_lm("tiny"), torch.tensor([[5]]))
 
 
 def test_agreement_counts_up_to_the_first_difference():

@@ -67,6 +67,13 @@ def test_surprisal_and_perplexity_are_the_models_own_loss(command):
     assert all(0 <= place["next_entropy_bits"] <= math.log2(512) for place in facts["places"])
 
 
+def test_texts_in_other_scripts_stay_readable(command):
+    got = command("step1_foundations", "next", "猫 и สวัสดี 🙂", "--smoke")
+    assert "猫 и สวัสดี 🙂" in got.out  # the coloured text
+    assert "\\xe7" in got.out  # a part of a letter, in the table
+    assert "\N{REPLACEMENT CHARACTER}" not in got.out
+
+
 def test_working_in_slices_changes_nothing(monkeypatch):
     model = models.load_causal_lm("tiny", dtype="float32")
     ids = torch.randint(512, (1, 20), generator=torch.Generator().manual_seed(0))
