@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -39,11 +40,18 @@ def test_without_a_command_the_help_is_shown(command):
 
 
 def test_output_is_utf8_whatever_the_terminal_says():
-    environment = {**os.environ, "PYTHONIOENCODING": "cp1252", "LC_ALL": "C"}
-    args = [sys.executable, "-m", "step1_foundations", "tokens", "猫", "--smoke"]
-    got = subprocess.run(args, capture_output=True, env=environment)
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252", "LC_ALL": "C", "ROADMAP_CACHE_DIR": "猫"}
+    got = subprocess.run([sys.executable, "-m", "shared", "config"], capture_output=True, env=environment)
     assert got.returncode == 0, got.stderr
-    assert "Hello" in got.stdout.decode("utf-8")
+    assert "猫" in got.stdout.decode("utf-8")
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not here")
+def test_a_reader_that_has_seen_enough_ends_the_command_quietly():
+    module = f"{sys.executable} -m shared config --json"
+    for shell in (f"{module} | head -1; exit ${{PIPESTATUS[0]}}", f"{module} >&-"):
+        got = subprocess.run(["bash", "-c", shell], capture_output=True, text=True)
+        assert (got.returncode, got.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("args", [["nonsense"], ["config", "--sed", "1"], ["config", "--seed", "x"]])
