@@ -17,7 +17,7 @@ EXTRAS := $(subst $(space),$(comma),$(strip dev $(foreach step,$(wordlist 2,9,$(
 .PHONY: help demo test test-fast lint format docs bench clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /make \1#/p' $(MAKEFILE_LIST) | column -t -s '#'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.weights  ## run every step on a real model, then write reports/index.html
 	@$(PY) -m shared demo
