@@ -12,12 +12,17 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import hypothesis
 import pytest
 
 from shared import cli
 from tests.no_network import sitecustomize  # noqa: F401  (blocks this process)
 
 ROOT = Path(__file__).parents[1]
+# No deadlines: others may be using the machine. CI tries the same examples each time, people new ones.
+hypothesis.settings.register_profile("house", deadline=None, derandomize=os.environ.get("CI") == "true")
+hypothesis.settings.load_profile("house")
+
 AS_STARTED = dict(os.environ)
 OWN_PLACES = {
     name: AS_STARTED[name] for name in ("ROADMAP_CACHE_DIR", "ROADMAP_MODELS_DIR") if name in AS_STARTED

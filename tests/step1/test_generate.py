@@ -89,7 +89,7 @@ def test_ctrl_c_ends_the_loop_and_keeps_what_was_written(tiny):
     assert (done.ids, done.stop_reason) == (heard, "interrupt")
 
 
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=60)
 @given(st.text(min_size=1, max_size=40))
 def test_text_streams_out_whole_whatever_the_letters(tiny, text):
     tokenizer, _ = tiny

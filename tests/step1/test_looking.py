@@ -35,7 +35,7 @@ def test_every_command_shows_people_a_table(command, name):
 # --- tokens -----------------------------------------------------------------------------------------------
 
 
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=60)
 @given(st.text(min_size=1, max_size=30))
 def test_the_bytes_of_the_pieces_are_the_bytes_of_the_text(tiny_cache, text):
     tokenizer = models.load_tokenizer("tiny")
