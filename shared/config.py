@@ -75,7 +75,7 @@ class Settings(BaseSettings):
         "auto or a whole number from 1", "processor threads of torch", default="auto"
     )
     seed: Annotated[int, Field(ge=0, lt=2**63)] = _setting(
-        "a whole number from 0 to 9223372036854775807", "of everything random", default=0
+        "a whole number from 0 to 2**63 - 1", "of everything random", default=0
     )
     cache_dir: Path = _setting(
         "a folder",

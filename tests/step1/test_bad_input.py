@@ -60,7 +60,7 @@ PACKAGE = "step1_foundations"
         (["generate", "--model", ""], "unknown model ''"),
         (["generate", "--model", "x" * 300], "is neither a name nor a folder"),
         (["generate", "--model", "~nobody-here/x"], "is neither a name nor a folder"),
-        (["generate", "--seed", "9" * 23], "a whole number from 0 to 9223372036854775807"),
+        (["generate", "--seed", "9" * 23], "a whole number from 0 to 2**63 - 1"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
