@@ -28,10 +28,12 @@ class Int8Linear(nn.Module):
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
-        weight = linear.weight.detach().float()  # (out, in)
-        scale = weight.abs().amax(dim=1).clamp_min(1e-8) / 127  # (out,)
+        weight = linear.weight.detach().to(torch.float32, copy=True)  # (out, in); worked on in place
+        largest = torch.maximum(weight.amax(dim=1), -weight.amin(dim=1))  # (out,) without another copy
+        scale = largest.clamp_min(1e-8) / 127
         scale = scale.bfloat16().float()  # round with the scale that is kept
-        self.register_buffer("weight_int8", (weight / scale[:, None]).round().clamp(-127, 127).to(torch.int8))
+        weight.div_(scale[:, None]).round_().clamp_(-127, 127)
+        self.register_buffer("weight_int8", weight.to(torch.int8))
         self.register_buffer("scale", scale.to(torch.bfloat16))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
