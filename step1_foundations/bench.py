@@ -183,7 +183,8 @@ def show(facts: dict[str, Any], console: Console) -> None:
         soft_wrap=True,
     )
     console.print(
-        f"int8: logits at cosine {facts['int8_logit_cosine']:.4f} to the default's, {COMPARED_PLACES} places; "
+        f"int8: logits at cosine {facts['int8_logit_cosine']:.4f} to the default's, "
+        f"{COMPARED_PLACES} places; "
         f"same text for the first {facts['int8_same_tokens']} of {facts['output_tokens']} tokens",
         soft_wrap=True,
     )
