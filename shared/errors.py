@@ -3,3 +3,8 @@
 
 class UserError(Exception):
     """What was wrong, what is allowed, what to do, in one line."""
+
+
+def reason(error: BaseException) -> str:
+    """What an exception says, on one line of bearable length; its kind where it says nothing."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from shared import hardware, weights
 from shared.catalog import lookup
 from shared.config import Settings, load_settings
-from shared.errors import UserError
+from shared.errors import UserError, reason
 from shared.quiet import quiet_transformers
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _one_line(what: str, folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        cause = " ".join(str(error).split())[:200] or type(error).__name__
+        cause = reason(error)
         if "above report" in cause:  # which is switched off
             cause = "its config.json and its weights have different shapes"
         place = "" if what.endswith(str(folder)) else f" from {folder}"

@@ -25,7 +25,7 @@ from pathlib import Path
 from shared import pypi, tiny
 from shared.catalog import Hub, ModelSpec, Wheel, lookup
 from shared.config import Settings, load_settings
-from shared.errors import UserError
+from shared.errors import UserError, reason
 from shared.progress import spinner, stage_bar
 
 MANIFEST = "manifest.json"
@@ -173,7 +173,7 @@ def _from_hub(hub: Hub, allowed: bool, folder: Path) -> None:
     except Exception as error:  # refused, truncated, no such repository: it has its own errors for each
         if _is_no_room(error):
             raise
-        raise SourceError(" ".join(str(error).split())[:200] or type(error).__name__) from None
+        raise SourceError(reason(error)) from None
     shutil.rmtree(folder / ".cache", ignore_errors=True)  # the client's own bookkeeping
     if not any(folder.glob("*.safetensors")):
         raise SourceError(f"{hub.repo} has no safetensors")

@@ -24,7 +24,7 @@ import torch
 
 from shared import models
 from shared.config import Settings
-from shared.errors import UserError
+from shared.errors import UserError, reason
 from shared.stats import bootstrap
 from step1_foundations.text import context_of, encode, piece, text_pieces
 
@@ -146,9 +146,9 @@ def show(facts: dict[str, Any], console: Console) -> None:
         ("over 6", "red"),
     )
     console.print(Text.assemble(*legend))
-    console.print(
-        f"{facts['headline']}; {facts['bits_per_character']:.2f} bits per character", soft_wrap=True
-    )
+    per_character = facts["bits_per_character"]  # None for a text of one token
+    more = "" if per_character is None else f"; {per_character:.2f} bits per character"
+    console.print(facts["headline"] + more, soft_wrap=True)
 
 
 def _printable(text: str) -> str:
@@ -242,8 +242,7 @@ def _read(path: Path, cache: Path) -> Any:
         reader = READERS[path.suffix.lower()]
         rows = datasets.load_dataset(reader, data_files=name, split="train", cache_dir=str(cache))
     except (datasets.exceptions.DatasetGenerationError, ValueError) as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise UserError(f"--dataset {path} cannot be read: {reason}") from None
+        raise UserError(f"--dataset {path} cannot be read: {reason(error.__cause__ or error)}") from None
     if "text" not in rows.column_names:
         raise UserError(f"--dataset {path} has no column text: it has {', '.join(rows.column_names)}")
     return rows

@@ -74,6 +74,11 @@ def test_texts_in_other_scripts_stay_readable(command):
     assert "\N{REPLACEMENT CHARACTER}" not in got.out
 
 
+def test_a_text_of_one_token_has_nothing_to_measure(command):
+    assert facts_of(command, "next", "a")["perplexity"] is None
+    assert "nothing to be surprised by" in command("step1_foundations", "next", "a", "--smoke").out
+
+
 def test_working_in_slices_changes_nothing(monkeypatch):
     model = models.load_causal_lm("tiny", dtype="float32")
     ids = torch.randint(512, (1, 20), generator=torch.Generator().manual_seed(0))
