@@ -1,0 +1,199 @@
+"""A Messages API that answers from a script: the real SDK over a transport without a network.
+
+    api = ScriptedMessages()
+    api.enqueue(tool_uses=[("get_weather", {"city": "Bangkok"})])
+    api.enqueue("It is 31 °C in Bangkok.")
+    loop.run(api.client, ...)
+    api.requests[1]["messages"]         what was sent the second time
+
+Every request is held against the wire format, and so is every reply, so that a script can't show a test
+what the API would never send. JSON and SSE, sync and async; errors, cuts and time-outs on demand.
+"""
+
+import asyncio
+import itertools
+import json
+import time
+from collections import deque
+
+import anthropic
+import httpx2
+
+from shared import wire
+
+URL = "http://scripted.invalid"
+KINDS = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    500: "api_error",
+    529: "overloaded_error",
+}
+
+
+class WireError(BaseException):
+    """A test sent or scripted what is not the wire format. No `Exception`: the SDK would retry those."""
+
+
+class ScriptedMessages:
+    """The server's side of a test: `enqueue` what it says, read in `requests` what it was asked."""
+
+    def __init__(self, **client_options):
+        self.requests = []
+        self._script = deque()
+        self._ids = itertools.count(1)
+        transport = httpx2.MockTransport(self._answer)
+        options = {"api_key": "scripted", "base_url": URL} | client_options
+        self.client = anthropic.Anthropic(http_client=httpx2.Client(transport=transport), **options)
+        self.async_client = anthropic.AsyncAnthropic(
+            http_client=httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer_async)), **options
+        )
+
+    def enqueue(
+        self,
+        text="",
+        tool_uses=(),
+        *,
+        stop_reason=None,
+        stop_sequence=None,
+        usage=None,
+        status=200,
+        error=None,
+        headers=None,
+        sse_cut=None,
+        delay=0.0,
+        hang=False,
+        refused=False,
+    ):
+        """The next answer.
+
+        tool_uses  [(name, input), ...]; ids are given in order: toolu_1, toolu_2, ...
+        status     other than 200: an error with the message `error`
+        error      with status 200: an `error` event in the middle of the stream
+        sse_cut    the stream ends after so many events, as when a connection breaks; "quietly" ends it
+                   without its last events, as when a proxy closes it
+        hang       the time-out passes before the answer comes, or after `sse_cut` events of it
+        refused    no server is there
+        """
+        content = [{"type": "text", "text": text}] if text else []
+        for name, tool_input in tool_uses:
+            tool_use = {"type": "tool_use", "id": f"toolu_{next(self._ids)}", "name": name}
+            content.append({**tool_use, "input": tool_input})
+        message = {
+            "id": f"msg_{len(self._script) + len(self.requests) + 1}",
+            "type": "message",
+            "role": "assistant",
+            "model": "scripted",
+            "content": content,
+            "stop_reason": stop_reason or ("tool_use" if tool_uses else "end_turn"),
+            "stop_sequence": stop_sequence,
+            "usage": {"input_tokens": 100, "output_tokens": 10} | (usage or {}),
+        }
+        problem = wire.problem_of_reply(message)
+        if problem:
+            raise WireError(f"no server sends this: {problem}")
+        self._script.append(
+            {
+                "message": message,
+                "status": status,
+                "error": error,
+                "headers": headers or {},
+                "sse_cut": sse_cut,
+                "delay": delay,
+                "hang": hang,
+                "refused": refused,
+            }
+        )
+
+    @property
+    def left(self):
+        """How many answers of the script nobody has asked for."""
+        return len(self._script)
+
+    def _answer(self, request):
+        step = self._next(request)
+        time.sleep(step["delay"])
+        return _response(request, step)
+
+    async def _answer_async(self, request):
+        step = self._next(request)
+        await asyncio.sleep(step["delay"])
+        return _response(request, step)
+
+    def _next(self, request):
+        body = json.loads(request.content)
+        counting = request.url.path.endswith("/count_tokens")
+        if request.url.path not in ("/v1/messages", "/v1/messages/count_tokens"):
+            raise WireError(f"the Messages API has no {request.url.path}")
+        problem = wire.problem_of(body, count_tokens=counting)
+        if problem:
+            raise WireError(f"the API would refuse this request: {problem}")
+        self.requests.append(body)
+        if not self._script:
+            raise WireError(f"request {len(self.requests)} finds the script at its end")
+        return self._script.popleft()
+
+
+def _response(request, step):
+    body, headers = json.loads(request.content), step["headers"]
+    if step["refused"]:
+        raise httpx2.ConnectError("connection refused", request=request)
+    if step["hang"] and step["sse_cut"] is None:
+        raise httpx2.ReadTimeout("timed out", request=request)
+    if step["status"] != 200:
+        wrong = {"type": KINDS.get(step["status"], "api_error"), "message": step["error"] or "scripted"}
+        return httpx2.Response(step["status"], headers=headers, json={"type": "error", "error": wrong})
+    if request.url.path.endswith("/count_tokens"):
+        tokens = step["message"]["usage"]["input_tokens"]
+        return httpx2.Response(200, headers=headers, json={"input_tokens": tokens})
+    if body.get("stream"):
+        headers = {"content-type": "text/event-stream", **headers}
+        return httpx2.Response(200, headers=headers, stream=_Events(step))
+    return httpx2.Response(200, headers=headers, json=step["message"])
+
+
+class _Events(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+    """The answer as server-sent events, whole or cut."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def __iter__(self):
+        cut, sent = self.step["sse_cut"], list(events(self.step["message"]))
+        if self.step["error"]:
+            wrong = {"type": "overloaded_error", "message": self.step["error"]}
+            sent = [*sent[:3], {"type": "error", "error": wrong}]
+        for event in sent[:-2] if cut == "quietly" else sent if cut is None else sent[:cut]:
+            yield f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
+        if self.step["hang"]:
+            raise httpx2.ReadTimeout("timed out")
+        if cut not in (None, "quietly"):
+            raise httpx2.RemoteProtocolError("peer closed connection without sending complete message body")
+
+    async def __aiter__(self):
+        for each in self:
+            yield each
+
+
+def events(message):
+    """A message as the events of its stream; texts and inputs come in two pieces."""
+    start = {**message, "content": [], "stop_reason": None, "stop_sequence": None}
+    start["usage"] = {**message["usage"], "output_tokens": 1}
+    yield {"type": "message_start", "message": start}
+    for i, block in enumerate(message["content"]):
+        if block["type"] == "text":
+            empty, kind, field, whole = {**block, "text": ""}, "text_delta", "text", block["text"]
+        else:
+            whole = json.dumps(block["input"])
+            empty, kind, field = {**block, "input": {}}, "input_json_delta", "partial_json"
+        yield {"type": "content_block_start", "index": i, "content_block": empty}
+        for piece in (whole[: len(whole) // 2], whole[len(whole) // 2 :]):
+            yield {"type": "content_block_delta", "index": i, "delta": {"type": kind, field: piece}}
+        yield {"type": "content_block_stop", "index": i}
+    delta = {"stop_reason": message["stop_reason"], "stop_sequence": message["stop_sequence"]}
+    usage = {"output_tokens": message["usage"]["output_tokens"]}
+    yield {"type": "message_delta", "delta": delta, "usage": usage}
+    yield {"type": "message_stop"}
