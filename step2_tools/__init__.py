@@ -1,0 +1,1 @@
+"""Step 2: a command-line assistant that answers by calling weather, stock, currency and time tools."""

@@ -1,0 +1,206 @@
+"""Ways of asking a model for calls: native tool calling, or prompts that have it write JSON as text.
+
+    native              tools=[...] in the request; the calls are the tool_use blocks of the first reply
+    native loop         the whole conversation, results and all: every call that is made until the answer
+    zero-shot           the tools stand in the system message, the model writes a JSON list (json_calls v1)
+    few-shot            the same with five examples as turns before the question (json_calls v2)
+    few-shot reversed   the examples in the other order: nothing else differs
+    few-shot +schema    the reply is held to a JSON schema that permits a list of valid calls and nothing else
+    v3                  any version of prompts/json_calls.*.md; takes `reversed` and `+schema`, too
+
+But for `native loop`, only one reply is asked for and no tool is called.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared import prompts
+from shared.errors import UserError
+from step2_tools.scoring import Call
+from step2_tools.tool import FunctionTool
+
+if TYPE_CHECKING:
+    import anthropic
+
+PROMPTS = Path(__file__).with_name("prompts")
+MAX_TOKENS = 200
+VERSIONS = {"zero-shot": 1, "few-shot": 2}
+NAME = re.compile(r"(zero-shot|few-shot|v(?P<version>\d{1,6}))(?P<reversed> reversed)?(?P<schema> \+schema)?")
+DEFAULT = [
+    "native",
+    "native loop",
+    "zero-shot",
+    "few-shot",
+    "few-shot reversed",
+    "zero-shot +schema",
+    "few-shot +schema",
+]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One way of asking."""
+
+    name: str
+    prompt: prompts.Prompt
+    native: bool = False
+    loop: bool = False
+    schema: bool = False
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back; `calls` is None when the text is no list of calls."""
+
+    calls: list[Call] | None
+    text: str
+    input_tokens: int
+    output_tokens: int
+    turns: int = 1
+
+
+def parse(name: str, family: str | None = None) -> Condition:
+    """The condition of that name.
+
+    Raises:
+        UserError: there is none, or no such version of the prompt.
+    """
+    if name in ("native", "native loop"):
+        assistant = prompts.load(PROMPTS, "assistant", family=family)
+        return Condition(name, assistant, native=True, loop=name == "native loop")
+    said = NAME.fullmatch(name)
+    if not said:
+        raise UserError(
+            f"condition {name!r} is not known: use native, native loop, or zero-shot, few-shot, or v and a "
+            "version, each with ' reversed' and ' +schema' if you like"
+        )
+    version = int(said["version"]) if said["version"] else VERSIONS[said[1]]
+    prompt = prompts.load(PROMPTS, "json_calls", version)
+    if said["reversed"]:
+        if len(prompt.examples) < 2:
+            raise UserError(f"condition {name!r}: that prompt has no examples whose order could be reversed")
+        prompt = dataclasses.replace(prompt, examples=prompt.examples[::-1])
+    return Condition(name, prompt, schema=said["schema"] is not None)
+
+
+def ask(
+    client: anthropic.Anthropic,
+    model: str,
+    condition: Condition,
+    question: str,
+    tools: Sequence[FunctionTool],
+) -> Reply:
+    """Put one question in the manner of the condition; the SDK's errors pass through."""
+    turn = {"role": "user", "content": question}
+    definitions: list[dict[str, Any]] = [{**tool.to_dict()} for tool in tools]
+    if condition.native:
+        system = prompts.render(condition.prompt)["system"]
+        if condition.loop:
+            return _converse(client, model, system, turn, tools)
+        return send(client, model, system=system, messages=[turn], tools=definitions)
+    rendered = prompts.render(condition.prompt, tools="\n".join(map(signature, definitions)))
+    options: dict[str, Any] = {}
+    if condition.schema:
+        options["output_config"] = {"format": {"type": "json_schema", "schema": calls_schema(definitions)}}
+    messages = [*rendered["messages"], turn]
+    reply = send(client, model, system=rendered["system"], messages=messages, **options)
+    return dataclasses.replace(reply, calls=calls_in(reply.text))
+
+
+def send(client: anthropic.Anthropic, model: str, **request: Any) -> Reply:
+    """One turn; the calls are those of its tool_use blocks."""
+    message = client.messages.create(model=model, max_tokens=MAX_TOKENS, **request)
+    calls = [
+        {"name": block.name, "input": block.input} for block in message.content if block.type == "tool_use"
+    ]
+    text = "".join(block.text for block in message.content if block.type == "text")
+    return Reply(calls, text, _read(message.usage), message.usage.output_tokens)
+
+
+def _converse(
+    client: anthropic.Anthropic, model: str, system: str, turn: dict[str, Any], tools: Sequence[FunctionTool]
+) -> Reply:
+    """The assistant's own loop, to its end."""
+    from step2_tools import loop
+
+    done = loop.run(client, model, tools, [turn], system=system, max_tokens=MAX_TOKENS)
+    calls = [{"name": call.tool, "input": call.input} for call in done.calls]
+    read, written = sum(map(_read, done.usages)), sum(usage.output_tokens for usage in done.usages)
+    return Reply(calls, done.text, read, written, done.turns)
+
+
+def _read(usage: anthropic.types.Usage) -> int:
+    """All tokens that went in, those from the cache, too."""
+    return (
+        usage.input_tokens + (usage.cache_read_input_tokens or 0) + (usage.cache_creation_input_tokens or 0)
+    )
+
+
+def calls_in(text: str) -> list[Call] | None:
+    """The first list of calls, or single call, that stands in the text as JSON; None when there is none.
+
+    >>> calls_in('Sure! [{"name": "get_time", "input": {"city": "Vaduz"}}]')
+    [{'name': 'get_time', 'input': {'city': 'Vaduz'}}]
+    """
+    place = 0
+    while opening := re.compile(r"[\[{]").search(text, place):
+        try:
+            value, place = json.JSONDecoder().raw_decode(text, opening.start())
+        except (ValueError, RecursionError):
+            place = opening.end()
+            continue
+        calls = [value] if isinstance(value, dict) else value
+        if all(_is_call(each) for each in calls):
+            return calls
+    return None
+
+
+def _is_call(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"name", "input"}
+        and isinstance(value["name"], str)
+        and isinstance(value["input"], dict)
+    )
+
+
+def calls_schema(tools: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The JSON schema of a list of valid calls of these tools, in the subset that structured outputs take."""
+    from anthropic import transform_schema
+
+    shared: dict[str, Any] = {}  # $defs of the tools' schemas: references are from the top
+    kinds = []
+    for tool in tools:
+        arguments = dict(tool["input_schema"])
+        shared |= arguments.pop("$defs", {})
+        kinds.append(
+            {
+                "type": "object",
+                "properties": {"name": {"const": tool["name"]}, "input": arguments},
+                "required": ["name", "input"],
+            }
+        )
+    schema: dict[str, Any] = {"type": "array", "items": {"anyOf": kinds}}
+    return transform_schema(schema | {"$defs": shared} if shared else schema)
+
+
+def signature(tool: dict[str, Any]) -> str:
+    """A tool on one line, shorter than its definition and easier for a small model.
+
+    >>> signature(tool)
+    'get_time(city: string): Get the local date and time in a city.'
+    """
+    schema = tool["input_schema"]
+    arguments = []
+    for name, about in schema.get("properties", {}).items():
+        kind = " | ".join(json.dumps(each) for each in about.get("enum", [])) or about.get("type", "any")
+        optional = "" if name in schema.get("required", []) else "?"
+        arguments.append(f"{name}{optional}: {kind}")
+    return f"{tool['name']}({', '.join(arguments)}): {' '.join(tool.get('description', '').split())}"

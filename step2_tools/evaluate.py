@@ -1,0 +1,232 @@
+"""How often does the model call the right tools? Labelled questions, several ways of asking, 95 % intervals.
+
+    $ python -m step2_tools evaluate
+                n    valid calls  right tool  right arguments  needless calls  turns  tokens in  out  seconds
+    native    100  100% (96-100)  ...
+    zero-shot 100    ...
+    $ python -m step2_tools evaluate --bfcl BFCL_v4_multiple.json
+
+Every way of asking (conditions.py) gets the same questions, and the calls that come are judged (scoring.py,
+bfcl.py). A request that fails counts as a wrong answer and is reported; Ctrl-C keeps what was measured. The
+text of answers is not judged.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared import hardware, prompts
+from shared.config import Settings
+from shared.errors import UserError, reason
+from step2_tools import bfcl, conditions, figures, scoring
+from step2_tools.conditions import Reply
+from step2_tools.figures import Outcome
+from step2_tools.tool import FunctionTool
+
+if TYPE_CHECKING:
+    import anthropic
+
+GIVE_UP = 5  # requests that fail, with none before them that worked
+Progress = Callable[[str], None]
+show = figures.show
+
+
+def run(
+    settings: Settings,
+    client: anthropic.Anthropic,
+    tools: Sequence[FunctionTool],
+    questions: Sequence[dict[str, Any]],
+    names: Sequence[str] | None = None,
+    limit: int | None = None,
+    write_progress: Progress | None = None,
+    *,
+    out: Path | None = None,
+) -> dict[str, Any]:
+    """Ask every question in every way and say how often the calls were right.
+
+    Args:
+        tools: the assistant's; only `native loop` calls them.
+        questions: labelled, as `questions.read` gives them.
+        names: the conditions (conditions.py); the usual ones if None.
+        limit: so many questions only, drawn with the seed of the settings.
+        write_progress: called before each question, `questions_asked(...)` times in all.
+        out: where the picture goes; without it none is drawn.
+
+    Raises:
+        UserError: an unknown condition or tool, a limit below 1, or a backend that answers nothing.
+        KeyboardInterrupt: Ctrl-C before anything was measured.
+    """
+    family = prompts.family_of(settings.model)
+    ways = [conditions.parse(name, family) for name in names or conditions.DEFAULT]
+    definitions: list[dict[str, Any]] = [{**tool.to_dict()} for tool in tools]
+    _refuse_unknown_tools(questions, definitions)
+
+    def ask(way: conditions.Condition, row: dict[str, Any]) -> Reply:
+        return conditions.ask(client, settings.model, way, row["question"], tools)
+
+    def judge(row: dict[str, Any], calls: Any) -> scoring.Score:
+        return scoring.score(calls, row["calls"], definitions)
+
+    asks = {way.name: partial(ask, way) for way in ways}
+    measured, ended = _measure(asks, draw(questions, limit, settings.seed), judge, write_progress)
+    facts = _facts(settings, measured, ended, "labelled questions")
+    for way in ways:
+        if way.name in measured:
+            used = f"{way.prompt.id} v{way.prompt.version}, sha256 {way.prompt.sha256[:12]}"
+            facts["conditions"][way.name]["prompt"] = used
+    facts["by_kind"] = figures.by_kind(measured["native"]) if "native" in measured else {}
+    facts["wrong"] = [
+        {"condition": name, "id": each.item["id"], "question": each.item["question"]}
+        | {"expected": each.item["calls"], **_reply(each)}
+        for name, outcomes in measured.items()
+        for each in outcomes
+        if not each.score.right_arguments
+    ]
+    return facts | _picture(facts, out)
+
+
+def run_bfcl(
+    settings: Settings,
+    client: anthropic.Anthropic,
+    file: Path,
+    answers: Path | None = None,
+    limit: int | None = None,
+    write_progress: Progress | None = None,
+    *,
+    out: Path | None = None,
+) -> dict[str, Any]:
+    """The same for a file of Berkeley's: native tool calling, with no system message but the file's own.
+
+    Raises:
+        UserError: a file that can't be scored, a limit below 1, or a backend that answers nothing.
+        KeyboardInterrupt: Ctrl-C before anything was measured.
+    """
+    cases = draw(bfcl.read(file, answers), limit, settings.seed)
+
+    def ask(case: bfcl.Case) -> Reply:
+        system = {"system": case.system} if case.system else {}
+        return conditions.send(client, settings.model, messages=case.messages, tools=case.tools, **system)
+
+    measured, ended = _measure({"native": ask}, cases, bfcl.score, write_progress)
+    facts = _facts(settings, measured, ended, file.stem)
+    facts["wrong"] = [
+        {"condition": "native", "id": each.item.id, "question": each.item.messages[-1]["content"]}
+        | {"expected": each.item.truth, **_reply(each)}
+        for each in measured["native"]
+        if not each.score.right_arguments
+    ]
+    return facts | _picture(facts, out)
+
+
+def questions_asked(n_questions: int, names: Sequence[str] | None = None, limit: int | None = None) -> int:
+    """How many times `run` asks at most, for a progress bar; `native loop` takes more turns."""
+    return min(n_questions, limit or n_questions) * len(names or conditions.DEFAULT)
+
+
+def draw(items: Sequence[Any], limit: int | None, seed: int) -> list[Any]:
+    """All items, or `limit` of them at random, in the order that they had.
+
+    Raises:
+        UserError: a limit below 1.
+    """
+    if limit is None:
+        return list(items)
+    if limit < 1:
+        raise UserError(f"--limit {limit} is not allowed: use 1 or more")
+    places = random.Random(seed).sample(range(len(items)), min(limit, len(items)))
+    return [items[place] for place in sorted(places)]
+
+
+def _measure(
+    asks: dict[str, Callable[[Any], Reply]],
+    items: Sequence[Any],
+    judge: Callable[[Any, Any], scoring.Score],
+    write_progress: Progress | None,
+) -> tuple[dict[str, list[Outcome]], dict[str, Any]]:
+    """The outcomes of each condition, and how it ended: {"stopped": by Ctrl-C?, "refused": {condition: why}}.
+
+    A condition whose first requests all fail (a backend that takes no schema) is given up, the first one
+    with the whole run.
+    """
+    measured: dict[str, list[Outcome]] = {}
+    ended: dict[str, Any] = {"stopped": False, "refused": {}}
+    try:
+        for name, ask in asks.items():
+            outcomes = measured[name] = []
+            for number, item in enumerate(items, 1):
+                if write_progress:
+                    write_progress(f"{name} {number}/{len(items)}")
+                outcomes.append(_outcome(item, ask, judge))
+                if number == min(GIVE_UP, len(items)) and all(each.error for each in outcomes):
+                    del measured[name]
+                    if not measured:
+                        raise UserError(f"the first {number} requests failed: {outcomes[-1].error}")
+                    ended["refused"][name] = outcomes[-1].error
+                    break
+    except KeyboardInterrupt:
+        ended["stopped"] = True
+    measured = {name: outcomes for name, outcomes in measured.items() if outcomes}
+    if not measured:
+        raise KeyboardInterrupt
+    return measured, ended
+
+
+def _outcome(item: Any, ask: Callable[[Any], Reply], judge: Callable[[Any, Any], scoring.Score]) -> Outcome:
+    """Ask one question. A failed request is an answer that can't be read."""
+    import anthropic
+    import httpx2
+
+    start = time.perf_counter()
+    try:
+        reply, error = ask(item), None
+    except (anthropic.AnthropicError, httpx2.TransportError) as failure:
+        reply, error = None, getattr(failure, "api_message", None) or reason(failure)
+    seconds = time.perf_counter() - start
+    return Outcome(item, reply, error, judge(item, reply.calls if reply else None), seconds)
+
+
+def _refuse_unknown_tools(questions: Sequence[dict[str, Any]], definitions: Sequence[dict[str, Any]]) -> None:
+    known = {tool["name"] for tool in definitions}
+    for row in questions:
+        for call in row["calls"]:
+            if call["name"] not in known:
+                raise UserError(
+                    f"question {row['id']} expects the tool {call['name']!r}, which is not there: "
+                    f"use {', '.join(sorted(known))}"
+                )
+
+
+def _facts(settings: Settings, measured: dict[str, Any], ended: dict[str, Any], what: str) -> dict[str, Any]:
+    summaries = {name: figures.summary(outcomes) for name, outcomes in measured.items()}
+    best = max(summaries, key=lambda name: summaries[name]["right_arguments"]["share"])
+    n = max(each["n"] for each in summaries.values())
+    return {
+        "command": "step2_tools evaluate",
+        "headline": f"{what}: calls right in {figures.percent(summaries[best]['right_arguments'])} of {n} "
+        f"({best}, {settings.model})" + ("; stopped by Ctrl-C" if ended["stopped"] else ""),
+        "model": settings.model,
+        "seed": settings.seed,
+        "data": what,
+        "conditions": summaries,
+        **ended,
+        "machine": hardware.describe(),
+    }
+
+
+def _reply(outcome: Outcome) -> dict[str, Any]:
+    """What came instead of the right calls."""
+    if outcome.reply is None:
+        return {"error": outcome.error}
+    return {"calls": outcome.reply.calls, "text": outcome.reply.text[:500]}
+
+
+def _picture(facts: dict[str, Any], out: Path | None) -> dict[str, Any]:
+    if out is None:
+        return {}
+    figures.draw(facts, out)
+    return {"picture": str(out)}

@@ -1,0 +1,78 @@
+"""`tools` and `prompts list`: what the model is given, for people to read.
+
+$ python -m step2_tools tools
+get_weather(city, unit?, day?)
+  Get the weather in a city: temperature, rain, wind; now or on one of the next days.
+  ...
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shared.prompts import read_all
+from step2_tools.ask import PROMPTS
+from step2_tools.tools import build
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def tools() -> dict[str, Any]:
+    """The definitions as they go into a request."""
+    definitions = [tool.to_dict() for tool in build(offline=True)]
+    return {
+        "command": "step2_tools tools",
+        "headline": ", ".join(each["name"] for each in definitions),
+        "tools": definitions,
+    }
+
+
+def show_tools(facts: dict[str, Any], console: Console) -> None:
+    """Signature, description, and what each argument takes."""
+    for tool in facts["tools"]:
+        schema = tool["input_schema"]
+        required = schema.get("required", [])
+        names = [name if name in required else f"{name}?" for name in schema["properties"]]
+        console.print(f"{tool['name']}({', '.join(names)})", style="bold", soft_wrap=True)
+        console.print(f"  {' '.join(tool['description'].split())}", soft_wrap=True)
+        for name, each in schema["properties"].items():
+            kind = " | ".join(map(str, each["enum"])) if "enum" in each else each.get("type", "any")
+            default = f", default {each['default']}" if "default" in each else ""
+            console.print(
+                f"    {name}: {kind}{default}. {each.get('description', '')}", style="dim", soft_wrap=True
+            )
+        console.print()
+
+
+def prompts() -> dict[str, Any]:
+    """Every prompt file, without its text."""
+    found = read_all(PROMPTS)
+    return {
+        "command": "step2_tools prompts",
+        "headline": f"{len(found)} prompts",
+        "prompts": [
+            {
+                "id": each.id,
+                "version": each.version,
+                "family": each.family,
+                "sha256": each.sha256,
+                **each.meta,
+            }
+            | {"examples": len(each.examples), "variables": sorted(each.variables)}
+            for each in found
+        ],
+    }
+
+
+def show_prompts(facts: dict[str, Any], console: Console) -> None:
+    """One line a prompt."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for name in ("prompt", "family", "examples", "note"):
+        table.add_column(name)
+    for each in facts["prompts"]:
+        name = f"{each['id']}@{each['version']}"
+        table.add_row(name, each["family"], str(each["examples"]), str(each.get("note", "")))
+    console.print(table)

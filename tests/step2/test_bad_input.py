@@ -1,0 +1,173 @@
+import json
+import re
+import socket
+import time
+
+import pytest
+
+from shared import models
+from tests.scripted import ScriptedMessages
+
+WEATHER = {"tool_uses": [("get_weather", {"city": "Bangkok"})]}
+
+
+@pytest.fixture
+def api(monkeypatch):
+    monkeypatch.setattr("anthropic._base_client.INITIAL_RETRY_DELAY", 0.0)
+    api = ScriptedMessages()
+    monkeypatch.setattr(models, "chat_client", lambda *_args, **_more: api.client)
+    return api
+
+
+def test_claude_without_a_key(refused):
+    assert "ANTHROPIC_API_KEY" in refused("step2_tools", "Hi", "--model", "claude-sonnet-5-5", "--offline")
+
+
+@pytest.mark.parametrize(
+    ("failure", "requests", "line"),
+    [
+        ({"status": 401}, 1, "the key is wrong (401): set ANTHROPIC_API_KEY"),
+        ({"status": 403, "error": "not for you"}, 1, "the key may not do this (403): not for you"),
+        (
+            {"status": 404, "error": "model: x"},
+            1,
+            "doesn't know this model (404): choose another with --model",
+        ),
+        ({"status": 429}, 3, "its limit for you is reached (429): try again in a minute"),
+        ({"status": 429, "headers": {"retry-after": "90"}}, 1, "(429): try again in 90 seconds"),
+        ({"status": 529}, 3, "it is overloaded (529): try again in a minute"),
+        ({"status": 529, "headers": {"retry-after": "3600"}}, 1, "(529): try again in 3600 seconds"),
+        ({"status": 500}, 3, "it failed (500): try again"),
+        (
+            {"status": 400, "error": "prompt is too long: 9 > 8"},
+            1,
+            "too long for it (400): prompt is too long",
+        ),
+        ({"status": 413}, 1, "too long for it (413)"),
+        ({"status": 400, "error": "no\nsuch thing"}, 1, "refuses the request (400): no such thing"),
+        ({"refused": True}, 3, "the API can't be reached (connection refused): is it running"),
+        ({"hang": True}, 1, "no answer within 60 seconds: try again, or allow more with --timeout"),
+        ({"text": "Half", "error": "Overloaded"}, 1, "broke off its answer: Overloaded; ask again"),
+    ],
+)
+def test_what_the_server_does_wrong_is_one_line(api, refused, failure, requests, line):
+    for _ in range(3):
+        api.enqueue(**failure)
+    assert line in refused("step2_tools", "Hi", "--offline", "--json")
+    assert len(api.requests) == requests
+
+
+@pytest.mark.parametrize(
+    ("failure", "line"),
+    [
+        ({"text": "Half an", "sse_cut": 4}, "broke off in the middle of the answer (peer closed connection"),
+        (
+            {"text": "Half an", "sse_cut": "quietly"},
+            "broke off in the middle of the answer (the stream ended",
+        ),
+        (
+            {"text": "Half an", "sse_cut": 4, "hang": True},
+            "the answer stopped in the middle and nothing more came",
+        ),
+    ],
+)
+@pytest.mark.parametrize("flags", [(), ("--runner",), ("--trace",)])
+def test_an_answer_that_breaks_off_is_not_asked_for_again(api, command, failure, line, flags):
+    api.enqueue(**WEATHER)
+    api.enqueue(**failure)
+    got = command("step2_tools", "Is it hot?", "--offline", *flags)
+    assert got.code == 2
+    assert line in got.err
+    assert got.err.count("\n") == 1
+    assert got.out == "" or got.out.endswith("\n")  # what has been streamed stays, on a line of its own
+    assert len(api.requests) == 2
+
+
+def test_a_server_that_hangs(refused, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("ROADMAP_BASE_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        start = time.monotonic()
+        line = refused("step2_tools", "Hi", "--model", "claude-sonnet-5-5", "--offline", "--timeout", "1")
+        assert "no answer within 1 seconds" in line
+        assert time.monotonic() - start < 3  # once, not three times
+
+
+def test_no_server(refused, monkeypatch):
+    monkeypatch.setattr("anthropic._base_client.INITIAL_RETRY_DELAY", 0.0)
+    monkeypatch.setenv("ROADMAP_BASE_URL", "http://127.0.0.1:9")
+    line = refused("step2_tools", "Hi", "--model", "claude-sonnet-5-5", "--offline")
+    assert "http://127.0.0.1:9 can't be reached" in line
+
+
+def test_the_key_of_a_server_of_ones_own_has_another_name(api, refused, monkeypatch):
+    monkeypatch.setenv("ROADMAP_BASE_URL", "http://127.0.0.1:9")
+    api.enqueue(status=401)
+    assert "set ROADMAP_BASE_URL_KEY" in refused("step2_tools", "Hi", "--offline")
+
+
+@pytest.mark.parametrize("question", ["", "  \n\t"])
+def test_an_empty_question(api, refused, question):
+    assert "the question is empty" in refused("step2_tools", "ask", question)
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (("--max-turns", "0"), "--max-turns 0 is not allowed: use 1 or more"),
+        (("--max-tokens", "-1"), "--max-tokens -1 is not allowed"),
+        (("--timeout", "0"), "--timeout 0 is not allowed"),
+        (("--timeout", "nan"), "--timeout nan is not allowed"),
+        (("--prompt", "assistent"), "no prompt 'assistent'"),
+        (("--prompt", "assistant@99"), "prompt assistant has no version 99"),
+        (("--prompt", "assistant@new"), "use an id, or an id and a version"),
+        (("--prompt", "json_calls@1"), "needs the variable tools"),
+        (("--model", "smollm3"), "unknown model 'smollm3'"),
+        (("--format", "xml"), "'xml' is not one of 'text', 'json', 'markdown'"),
+    ],
+)
+def test_flags(api, refused, flags, line):
+    said = re.sub(r"in \S+/prompts", "in prompts", refused("step2_tools", "Hi", *flags))
+    assert line in said
+    assert not api.requests
+
+
+def test_long_and_foreign_questions_are_sent_as_they_are(api, command):
+    for question in ("word " * 20_000, "อากาศที่กรุงเทพเป็นอย่างไร 🌧", "'; DROP TABLE --", "[bold]x[/bold]"):
+        api.enqueue("Hm.")
+        assert command("step2_tools", "ask", "--offline", "--", question).code == 0
+        assert api.requests[-1]["messages"][-1]["content"] == question
+
+
+def test_bytes_that_are_no_text(api, command):
+    api.enqueue("Hm.")
+    assert command("step2_tools", "caf\udce9 in Paris?", "--offline").code == 0
+    assert api.requests[0]["messages"][0]["content"] == "caf? in Paris?"
+
+
+def test_wrong_arguments_go_back_to_the_model(api, command):
+    api.enqueue(tool_uses=[("get_weather", {"town": "Bangkok"}), ("get_wether", {"city": "Bangkok"})])
+    api.enqueue(**WEATHER)
+    api.enqueue("Hot.")
+    facts = json.loads(command("step2_tools", "Is it hot?", "--offline", "--json").out)
+    assert [call["is_error"] for call in facts["calls"]] == [True, True, False]
+    assert "city is missing" in facts["calls"][0]["result"]
+    assert "use get_weather, get_stock_price" in facts["calls"][1]["result"]
+    assert not re.search("Traceback|pydantic|/site-packages", json.dumps(facts))
+
+
+@pytest.mark.parametrize(
+    ("reply", "line"),
+    [
+        ({"text": "I can", "stop_reason": "refusal"}, "the model refused to answer"),
+        ({"text": "I can", "stop_reason": "max_tokens"}, "cut at --max-tokens 1024"),
+        (
+            {"text": "I", "stop_reason": "model_context_window_exceeded"},
+            "the conversation has filled the model",
+        ),
+        (WEATHER, "stopped at --max-turns 1, the model still called tools"),
+    ],
+)
+def test_an_answer_that_is_not_whole(api, command, reply, line):
+    api.enqueue(**reply)
+    got = command("step2_tools", "Is it hot?", "--offline", "--max-turns", "1")
+    assert (got.code, got.err.startswith(f"incomplete: {line}")) == (3, True), got

@@ -1,0 +1,119 @@
+import pytest
+
+from shared import models
+from tests.scripted import ScriptedMessages
+
+WEATHER = {"tool_uses": [("get_weather", {"city": "Bangkok"})]}
+
+
+@pytest.fixture
+def api(monkeypatch):
+    api = ScriptedMessages()
+    monkeypatch.setattr(models, "chat_client", lambda *_args, **_more: api.client)
+    return api
+
+
+@pytest.fixture
+def talk(command, monkeypatch):
+    """Type these lines into `chat`; an exception is raised at the prompt, as by Ctrl-C. Then Ctrl-D."""
+
+    def run(*lines, flags=("--offline",)):
+        typed = iter([*lines, EOFError()])
+
+        def type_next(_prompt):
+            line = next(typed)
+            if isinstance(line, BaseException):
+                raise line
+            return line
+
+        monkeypatch.setattr("builtins.input", type_next)
+        got = command("step2_tools", "chat", *flags)
+        got.unread = list(typed)
+        return got
+
+    return run
+
+
+def texts(request):
+    return [(message["role"], message["content"]) for message in request["messages"]]
+
+
+def test_the_history_goes_along(api, talk):
+    api.enqueue("Hello.")
+    api.enqueue("", **WEATHER)
+    api.enqueue("Hot.")
+    got = talk("Hi", "", "Is it hot in Bangkok?")
+    assert got.code == 0
+    assert texts(api.requests[1]) == [
+        ("user", "Hi"),
+        ("assistant", [{"type": "text", "text": "Hello."}]),
+        ("user", "Is it hot in Bangkok?"),
+    ]
+    assert "Hello.\n1 turn, 0 tool calls;" in got.out
+    assert "Hot.\n2 turns, 1 tool call;" in got.out
+    assert "in all: 3 turns, 1 tool call; 300 tokens in, 30 out" in got.out
+
+
+@pytest.mark.parametrize("end", ["/exit", EOFError(), KeyboardInterrupt()])
+def test_ways_to_end(api, talk, end):
+    got = talk(end, "Hi")
+    assert (got.code, got.err) == (0, "")
+    assert got.unread[0] == "Hi"
+    assert not api.requests
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        {"status": 400, "error": "prompt is too long: 9 tokens > 8 maximum"},
+        {"text": "Half an ans", "sse_cut": 4},
+        {"text": "x", "error": "Overloaded"},
+    ],
+)
+def test_a_turn_that_fails_leaves_the_history_as_it_was(api, talk, failure):
+    api.enqueue("Hello.")
+    api.enqueue(**WEATHER)  # the tool runs, then the server fails: no dangling tool_use may stay
+    api.enqueue(**failure)
+    api.enqueue("Sunny.")
+    got = talk("Hi", "Is it hot in Bangkok?", "And in Rome?")
+    assert got.code == 0
+    assert got.err.startswith("error: smollm2")
+    assert got.err.count("\n") == 1
+    assert [role for role, _ in texts(api.requests[3])] == ["user", "assistant", "user"]
+    assert texts(api.requests[3])[2] == ("user", "And in Rome?")
+
+
+def test_ctrl_c_stops_an_answer_and_not_the_chat(api, talk, monkeypatch):
+    def interrupted(*_args, **_more):
+        raise KeyboardInterrupt
+
+    api.enqueue(**WEATHER)
+    api.enqueue("Hello.")
+    with monkeypatch.context() as patch:
+        patch.setattr("step2_tools.loop.in_parallel", interrupted)
+        got = talk("Is it hot?", "Hi")
+    assert "stopped" in got.err
+    assert texts(api.requests[1]) == [("user", "Hi")]
+    assert "Hello.\n" in got.out
+
+
+def test_trace_is_switched_on_and_off(api, talk):
+    for _ in range(3):
+        api.enqueue(**WEATHER)
+        api.enqueue("Hot.")
+    got = talk("one", "/trace", "two", "/trace", "three")
+    assert got.out.count('get_weather(city="Bangkok")') == 1
+    assert got.out.index("messages are shown") < got.out.index("get_weather(") < got.out.index("are hidden")
+
+
+def test_unknown_commands_are_not_sent(api, talk):
+    assert "/trace shows or hides" in talk("/help").out.split("Ctrl-D ends the chat", 1)[1]
+    assert not api.requests
+
+
+def test_an_answer_that_is_not_whole_says_so_and_the_chat_goes_on(api, talk):
+    api.enqueue("Let me", [("get_weather", {"city": "B"})], stop_reason="max_tokens")
+    api.enqueue("Yes.")
+    got = talk("Is it hot?", "Still there?", flags=("--offline", "--max-tokens", "9"))
+    assert "incomplete: cut at --max-tokens 9" in got.err
+    assert len(texts(api.requests[1])) == 3

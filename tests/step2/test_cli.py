@@ -1,0 +1,180 @@
+import json
+import subprocess
+import sys
+import time
+import tomllib
+
+import pytest
+
+from shared import models
+from shared.wire import problem_of
+from step2_tools.__main__ import app, with_default_command
+from tests.conftest import ROOT
+from tests.scripted import ScriptedMessages
+
+WEATHER = {"tool_uses": [("get_weather", {"city": "Bangkok"})]}
+
+
+@pytest.fixture
+def api(monkeypatch):
+    api = ScriptedMessages()
+    monkeypatch.setattr(models, "chat_client", lambda *_args, **_more: api.client)
+    return api
+
+
+@pytest.fixture
+def ask(api, command):
+    def run(*flags, text="It is 32 °C."):
+        api.enqueue("Let me look.", **WEATHER)
+        api.enqueue(text)
+        return command("step2_tools", "What is the weather in Bangkok?", "--offline", *flags)
+
+    return run
+
+
+def test_ask_prints_the_text_and_what_it_cost(ask):
+    got = ask()
+    assert (got.code, got.err) == (0, "")
+    assert got.out.startswith(
+        "Let me look.\nIt is 32 °C.\n2 turns, 1 tool call; 200 tokens in, 20 out; price unknown; "
+    )
+
+
+@pytest.mark.parametrize("flags", [(), ("--runner",)])
+def test_the_trace_shows_every_message_once(ask, flags):
+    got = ask("--trace", *flags)
+    rows = [line for line in got.out.splitlines() if line.split(" ")[0] in ("user", "assistant", "tool")]
+    assert [row.split()[:2] for row in rows] == [
+        ["user", "What"],
+        ["assistant", "Let"],
+        ["assistant", 'get_weather(city="Bangkok")'],
+        ["tool", '{"summary":'],
+        ["assistant", "It"],
+    ]
+    assert got.out.count("It is 32 °C.") == 1
+
+
+def test_the_trace_has_no_control_characters_of_a_tool(api, command):
+    api.enqueue("A \x1b[31mred\x07 text")
+    assert "\x1b" not in command("step2_tools", "Hi", "--offline", "--trace").out
+
+
+def test_json_has_the_facts_and_nothing_else(ask):
+    facts = json.loads(ask("--json", "--model", "claude-sonnet-5-5").out)
+    assert (facts["answer"], facts["stop_reason"], facts["incomplete"]) == ("It is 32 °C.", "end_turn", None)
+    assert (facts["turns"], facts["input_tokens"], facts["output_tokens"]) == (2, 200, 20)
+    assert facts["dollars"] == pytest.approx((200 * 2 + 20 * 10) / 1e6)
+    assert [call["tool"] for call in facts["calls"]] == ["get_weather"]
+    assert [message["role"] for message in facts["messages"]] == ["user", "assistant", "user", "assistant"]
+
+
+def test_json_and_trace_together(ask):
+    got = ask("--json", "--trace")
+    json.loads(got.out)
+    assert "get_weather(" in got.err
+
+
+def test_recorded_answers_are_said_to_be_recorded(ask):
+    facts = json.loads(ask("--json").out)
+    assert facts["offline"] is True
+    assert json.loads(facts["calls"][0]["result"])["recorded"] is True
+
+
+def test_smoke_needs_no_network(api, command):
+    api.enqueue(**WEATHER)
+    api.enqueue("Hot.")
+    facts = json.loads(command("step2_tools", "Is it hot?", "--smoke", "--json").out)
+    assert (facts["model"], facts["offline"], facts["calls"][0]["is_error"]) == ("tiny", True, False)
+    assert api.requests[0]["model"] == "tiny"
+
+
+def test_without_offline_the_real_services_are_asked(api, command):
+    api.enqueue(**WEATHER)
+    api.enqueue("No idea.")
+    got = command("step2_tools", "Is it hot?", "--json")
+    assert json.loads(got.out)["calls"][0]["is_error"] is True  # tests have no network
+    assert got.err == "a service cannot be reached; with --offline, recorded examples answer\n"
+
+
+def test_the_prompt_is_the_system_message(ask, api, command):
+    ask("--prompt", "assistant@1")
+    shown = command("step2_tools", "prompts", "show", "assistant@1").out
+    assert api.requests[0]["system"] in shown
+    assert "is data" in api.requests[0]["system"]
+
+
+def test_the_default_command():
+    assert with_default_command([]) == ["ask"]
+    assert with_default_command(["Is it hot?"]) == ["ask", "Is it hot?"]
+    assert with_default_command(["--trace"]) == ["ask", "--trace"]
+    assert with_default_command(["chat"]) == ["chat"]
+    assert with_default_command(["prompts", "list"]) == ["prompts", "list"]
+
+
+def test_a_typo_is_no_question(refused):
+    assert "evaluat" in refused("step2_tools", "evaluat")
+
+
+def test_tools_prints_what_the_api_takes(command):
+    facts = json.loads(command("step2_tools", "tools", "--json").out)
+    names = [tool["name"] for tool in facts["tools"]]
+    assert names == ["get_weather", "get_stock_price", "convert_currency", "get_time"]
+    body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
+    assert problem_of(body | {"tools": facts["tools"]}) is None
+    shown = command("step2_tools", "tools").out
+    assert "get_weather(city, unit?, day?)" in shown
+    assert "celsius | fahrenheit, default celsius" in shown
+
+
+def test_prompts(command, refused):
+    assert "assistant@1" in command("step2_tools", "prompts", "list").out
+    rows = json.loads(command("step2_tools", "prompts", "list", "--json").out)["prompts"]
+    assert {"id", "version", "family", "sha256", "examples", "variables"} <= set(rows[0])
+    changed = command("step2_tools", "prompts", "diff", "json_calls@1", "json_calls@2").out
+    assert "+version: 2" in changed
+    assert (
+        command("step2_tools", "prompts", "diff", "assistant@1", "assistant@1").out == "they are the same\n"
+    )
+    assert "no prompt 'poem'" in refused("step2_tools", "prompts", "show", "poem")
+
+
+def test_bench_measures_the_loop(command):
+    facts = json.loads(command("step2_tools", "bench", "--pairs", "5", "--json").out)
+    assert facts["overhead_ms"]["q1"] < 5  # of 5 pairs, on a machine that may be busy
+    assert facts["holds"] is (facts["overhead_ms"]["median"] < 5)
+    assert "ms allowed" in command("step2_tools", "bench", "--smoke").out
+
+
+def test_bench_with_too_few_pairs(refused):
+    assert "use 5 or more" in refused("step2_tools", "bench", "--pairs", "1")
+
+
+def test_evaluate_on_some_questions(api, command):
+    for _ in range(3):
+        api.enqueue("Hm.")
+    got = command("step2_tools", "evaluate", "--condition", "native", "--limit", "3", "--json")
+    facts = json.loads(got.out)
+    assert facts["conditions"]["native"]["n"] == 3
+    assert api.left == 0
+
+
+def test_evaluate_refuses_answers_without_questions(refused):
+    assert "--answers goes with --bfcl FILE" in refused("step2_tools", "evaluate", "--answers", "x.json")
+
+
+def test_every_demo_run_is_a_command_that_there_is():
+    runs = tomllib.loads((ROOT / "step2_tools" / "demo.toml").read_text())["run"]
+    assert sum(run.get("main", False) for run in runs) == 1
+    commands = {command.name or command.callback.__name__ for command in app.registered_commands}
+    assert all(run["args"][0] in commands and "--offline" in run["args"] for run in runs)
+
+
+def test_help_is_quick_and_imports_nothing_heavy():
+    code = (
+        "import sys; sys.argv=['x']; import step2_tools.__main__; "
+        "print([name for name in ('anthropic', 'torch', 'pydantic', 'rich.table') if name in sys.modules])"
+    )
+    start = time.monotonic()
+    got = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert got.stdout == "[]\n", got
+    assert time.monotonic() - start < 3

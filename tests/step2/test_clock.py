@@ -1,0 +1,59 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from step2_tools.clock import Clock
+from tests.step2.fake_services import facts, refusal, service
+
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+def clock(zone, now=NOON, **more):
+    place = {"name": "Somewhere", "country": "Land", "latitude": 1, "longitude": 2, "timezone": zone, **more}
+    api, _ = service({"results": [place]})
+    return Clock(api, now=lambda: now)
+
+
+@pytest.mark.parametrize(
+    ("zone", "words"),
+    [
+        ("Asia/Tokyo", "it is 21:00 on Friday, 20 November 2026 (JST, UTC+09:00)."),
+        ("Asia/Kolkata", "it is 17:30 on Friday, 20 November 2026 (IST, UTC+05:30)."),
+        ("America/New_York", "it is 07:00 on Friday, 20 November 2026 (EST, UTC-05:00)."),
+        ("Pacific/Auckland", "it is 01:00 on Saturday, 21 November 2026 (NZDT, UTC+13:00)."),
+        ("Asia/Dubai", "it is 16:00 on Friday, 20 November 2026 (UTC+04:00)."),
+        ("Europe/London", "it is 12:00 on Friday, 20 November 2026 (GMT, UTC+00:00)."),
+    ],
+)
+def test_the_time_is_that_of_the_citys_zone(zone, words):
+    assert facts(clock(zone).get_time("Somewhere"))["summary"] == f"In Somewhere, Land {words}"
+
+
+def test_summer_time_is_minded():
+    summer = facts(clock("Europe/Berlin", datetime(2026, 7, 1, 12, 0, tzinfo=UTC)).get_time("Somewhere"))
+    assert (summer["time"], summer["utc_offset"]) == ("14:00", "+02:00")
+
+
+def test_the_facts_are_there_one_by_one():
+    got = facts(clock("Pacific/Auckland").get_time("Somewhere"))
+    wanted = {
+        "place": "Somewhere, Land",
+        "time": "01:00",
+        "date": "2026-11-21",
+        "weekday": "Saturday",
+        "time_zone": "Pacific/Auckland",
+        "utc_offset": "+13:00",
+    }
+    assert wanted.items() <= got.items()
+    assert "this machine's clock" in got["source"]
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "", None, "../../etc/passwd", "x" * 5000, "a\x00b"])
+def test_a_zone_that_nobody_knows_is_one_clear_line(zone):
+    assert refusal(clock(zone).get_time, "Somewhere").startswith(
+        "the time zone of Somewhere, Land is not known"
+    )
+
+
+def test_no_such_city_is_said():
+    assert "no city named 'Atlantis'" in refusal(Clock(service({})[0]).get_time, "Atlantis")

@@ -1,0 +1,184 @@
+import httpx2
+import pytest
+
+from step2_tools.currency import MEANT, Currency, code_of
+from step2_tools.tool import FunctionTool
+from tests.step2.fake_services import facts, refusal, service
+
+ROW = {"date": "2026-11-20", "base": "USD", "quote": "THB", "rate": 32.45}
+
+
+def convert(*answers, **given):
+    api, seen = service(*answers)
+    tool = FunctionTool(Currency(api).convert_currency)
+    return facts(tool.call({"from_currency": "USD", "to_currency": "THB", **given})), seen
+
+
+def refused(*answers, **given):
+    api, seen = service(*(answers or [ROW]))
+    tool = FunctionTool(Currency(api).convert_currency)
+    return refusal(tool.call, {"from_currency": "USD", "to_currency": "THB", **given}), seen
+
+
+def test_an_amount_is_converted_at_the_rate_of_a_day():
+    result, seen = convert(ROW, amount=100)
+    assert str(seen[0].url) == "https://api.frankfurter.dev/v2/rate/USD/THB"
+    assert result == {
+        "summary": "100.00 USD is 3,245.00 THB, at a rate of 32.45 of 2026-11-20.",
+        "from_currency": "USD",
+        "to_currency": "THB",
+        "amount": 100.0,
+        "converted": 3245.0,
+        "rate": 32.45,
+        "rate_of": "2026-11-20",
+        "source": "frankfurter.dev (reference rates of central banks)",
+    }
+
+
+def test_names_are_turned_into_codes_before_anyone_is_asked():
+    result, seen = convert(ROW, from_currency="bucks", to_currency="Thai baht")
+    assert seen[0].url.path == "/v2/rate/USD/THB"
+    assert result["summary"].startswith("1.00 USD is 32.45 THB")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"to_currency": "JPY", "amount": 10.0}, "10.00 USD is 324 JPY,"),  # yen have no cents
+        ({"from_currency": "KWD", "amount": 2.0}, "2.000 KWD is 64.90 THB,"),  # dinars have three digits
+        ({"amount": 0.001}, "0.001 USD is 0.03245 THB,"),
+        ({"amount": 0.0}, "0.00 USD is 0.00 THB,"),
+        ({"amount": 1e6}, "1,000,000.00 USD is 32,450,000.00 THB,"),
+    ],
+)
+def test_money_has_the_digits_of_its_currency(given, words):
+    assert words in convert(ROW, **given)[0]["summary"]
+
+
+def test_a_currency_is_worth_itself():
+    result, seen = convert(ROW, to_currency="dollars", amount=5)
+    assert result["summary"] == "5.00 USD is 5.00 USD."
+    assert (result["rate"], result["rate_of"], seen) == (1.0, None, [])
+
+
+@pytest.mark.parametrize("amount", [-1, -0.01, 1e16])
+def test_an_amount_out_of_bounds_is_refused(amount):
+    line, seen = refused(amount=amount)
+    assert line == f"amount = {float(amount)} is not allowed: it must be a number from 0 to 1e+15"
+    assert not seen
+
+
+@pytest.mark.parametrize("amount", ["nan", "100", "inf", "", None, float("nan"), float("inf"), True])
+def test_what_is_no_number_is_refused(amount):
+    line, seen = refused(amount=amount)
+    assert line.startswith("amount = ")
+    assert "number" in line
+    assert not seen
+
+
+@pytest.mark.parametrize("amount", [float("nan"), float("inf")])
+def test_the_function_itself_refuses_too(amount):
+    api, _ = service(ROW)
+    assert "amount" in refusal(Currency(api).convert_currency, "USD", "THB", amount)
+
+
+def test_the_wrong_one_of_two_currencies_is_named():
+    assert refused(from_currency="doubloons")[0].startswith("from_currency: 'doubloons' is no currency")
+    assert refused(to_currency="doubloons")[0].startswith("to_currency: 'doubloons' is no currency")
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (
+            httpx2.Response(404, json={"status": 404, "message": "not found"}),
+            "there is no rate from USD to THB",
+        ),
+        (
+            httpx2.Response(422, json={"status": 422, "message": "invalid"}),
+            "there is no rate from USD to THB",
+        ),
+        (httpx2.Response(403, json={"message": "blocked"}), "Frankfurter refused the request: blocked"),
+        (httpx2.Response(500), "Frankfurter is busy or out of order (status 500)"),
+        (httpx2.Response(200, html="<html></html>"), "something other than JSON"),
+        (httpx2.Response(200, content=b" " * 5_000_000), "more than 2 MB"),
+        (httpx2.ReadTimeout("x"), "Frankfurter did not answer in time"),
+        ({"date": "2026-11-20"}, "unknown shape (rate: field required)"),
+        ({**ROW, "rate": 0}, "a rate that is none"),
+        ({**ROW, "rate": -3}, "a rate that is none"),
+        ([ROW], "unknown shape"),
+    ],
+)
+def test_an_answer_that_cannot_be_used_is_one_clear_line(answer, words):
+    assert words in refused(answer)[0]
+
+
+def test_429_is_waited_for():
+    busy = httpx2.Response(429, headers={"retry-after": "1"})
+    result, seen = convert(busy, ROW)
+    assert result["rate"] == 32.45
+    assert len(seen) == 2
+
+
+# --- names of currencies -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [
+        (
+            "USD",
+            "usd|USD|US dollar|US dollars|U.S. dollars|dollar|dollars|bucks|$|US$|American dollars|USD ($)",
+        ),
+        ("EUR", "eur|euro|euros|Euros|EURO|€|the euro"),
+        ("GBP", "pound|pounds|British pounds|pounds sterling|sterling|quid|£|UK pounds"),
+        ("JPY", "yen|Japanese yen|¥|JPY|YEN"),
+        ("THB", "baht|Thai baht|THB - Thai baht|฿|bahts"),
+        ("CHF", "Swiss francs|franc|francs|chf"),
+        ("CNY", "yuan|renminbi|Chinese yuan|rmb|RMB"),
+        ("INR", "rupee|rupees|Indian rupees|₹"),
+        ("KRW", "won|Korean won|South Korean won|₩"),
+        ("MXN", "pesos|Mexican pesos|Mexican peso"),
+        ("PHP", "Philippine pesos|₱"),
+        ("CAD", "Canadian dollars|CA$|C$|cad"),
+        ("AUD", "Australian dollar|Aussie dollars|A$"),
+        ("SEK", "krona|Swedish kronor|Swedish krona"),
+        ("NOK", "Norwegian kroner|Norwegian krone|nok"),
+        ("DKK", "Danish kroner|Danish krone"),
+        ("PLN", "zloty|złoty|Polish zloty|zł"),
+        ("BRL", "real|reais|R$|Brazilian reais"),
+        ("ZAR", "rand|South African rand"),
+        ("TRY", "lira|Turkish lira|₺"),
+        ("AED", "UAE dirhams|United Arab Emirates Dirham"),
+        ("HKD", "Hong Kong dollars|HK$"),
+        ("BDT", "taka"),
+        ("ISK", "Icelandic krona|Icelandic Króna"),
+    ],
+)
+def test_a_currency_is_known_by_many_names(code, names):
+    assert {name: code_of(name) for name in names.split("|")} == dict.fromkeys(names.split("|"), code)
+
+
+@pytest.mark.parametrize(
+    ("name", "codes"),
+    [("krone", "DKK, NOK"), ("kroner", "DKK, NOK"), ("dinars", "JOD"), ("dirham", "AED, MAD")],
+)
+def test_a_name_that_several_currencies_share_stays_a_question(name, codes):
+    line = refusal(code_of, name)
+    assert codes in line
+    assert line.endswith("give the ISO code")
+
+
+@pytest.mark.parametrize(
+    "name", ["", "bitcoin", "XYZ", "DEM", "EUR to USD", "Paris", "12", "dollars and cents", "s"]
+)
+def test_what_is_no_current_money_is_refused_with_what_is_allowed(name):
+    assert refusal(code_of, name).endswith("use an ISO code (USD, EUR) or a name (US dollar, Thai baht)")
+
+
+def test_a_giant_name_is_not_echoed_whole():
+    assert len(refusal(code_of, "dollar\n" * 100_000)) < 250
+
+
+def test_every_code_that_the_table_of_meanings_names_is_current_money():
+    assert {code: code_of(code) for code in MEANT} == {code: code for code in MEANT}

@@ -1,0 +1,213 @@
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import UserError
+from step2_tools import currency, questions, scoring
+from step2_tools.scoring import Score, score
+
+TOOLS = [
+    {
+        "name": "get_weather",
+        "input_schema": {
+            "type": "object",
+            "properties": {
+                "city": {"type": "string"},
+                "unit": {"enum": ["celsius", "fahrenheit"], "default": "celsius"},
+                "day": {"type": "string", "default": "today"},
+            },
+            "required": ["city"],
+            "additionalProperties": False,
+        },
+    },
+    {
+        "name": "convert_currency",
+        "input_schema": {
+            "type": "object",
+            "properties": {
+                "from_currency": {"type": "string"},
+                "to_currency": {"type": "string"},
+                "amount": {"type": "number", "default": 1.0},
+            },
+            "required": ["from_currency", "to_currency"],
+        },
+    },
+]
+RIGHT = Score(valid=True, right_tool=True, right_arguments=True, needless=0, missing=0)
+WRONG_ARGUMENTS = Score(valid=True, right_tool=True, right_arguments=False, needless=0, missing=0)
+
+
+def weather(**arguments):
+    return {"name": "get_weather", "input": arguments}
+
+
+def money(**arguments):
+    return {"name": "convert_currency", "input": arguments}
+
+
+@pytest.fixture(autouse=True)
+def three_currencies(monkeypatch):
+    """code_of has its own tests; here it knows dollars, euros and baht, and refuses the rest as it does."""
+    from anthropic.lib.tools import ToolError
+
+    def code_of(text):
+        codes = {"us dollars": "USD", "usd": "USD", "euro": "EUR", "eur": "EUR", "baht": "THB", "thb": "THB"}
+        if text.casefold() not in codes:
+            raise ToolError(f"{text!r} is no currency that is known")
+        return codes[text.casefold()]
+
+    monkeypatch.setattr(currency, "code_of", code_of)
+
+
+@pytest.mark.parametrize(
+    ("given", "accepted", "same"),
+    [
+        ({"city": "bangkok"}, {"city": ["Bangkok"]}, True),
+        ({"city": "St Louis."}, {"city": ["St. Louis"]}, True),
+        ({"city": "Washington DC"}, {"city": ["Washington", "Washington, D.C."]}, True),
+        ({"city": "กรุงเทพ"}, {"city": ["กรุงเทพ"]}, True),
+        ({"city": "กรงเทพ"}, {"city": ["กรุงเทพ"]}, False),  # a vowel sign is no punctuation
+        ({"city": "Paris"}, {"city": ["Bangkok"]}, False),
+        ({"city": "Bangkok", "day": "today"}, {"city": ["Bangkok"]}, True),  # its default
+        ({"city": "Bangkok", "day": "tomorrow"}, {"city": ["Bangkok"]}, False),
+        ({"city": "Bangkok"}, {"city": ["Bangkok"], "day": ["today"]}, True),
+        ({"city": "Bangkok"}, {"city": ["Bangkok"], "day": ["tomorrow"]}, False),
+        ({"city": "Bangkok"}, {"city": ["Bangkok"], "day": ["tomorrow", None]}, True),
+        ({"city": "Bangkok", "day": "monday"}, {"city": ["Bangkok"], "day": ["tomorrow", None]}, False),
+    ],
+)
+def test_texts_defaults_and_what_may_be_left_out(given, accepted, same):
+    found = score([weather(**given)], [weather(**accepted)], TOOLS)
+    assert found == (RIGHT if same else WRONG_ARGUMENTS)
+
+
+@pytest.mark.parametrize(
+    ("amount", "accepted", "same"),
+    [(5, [5.0], True), (5.5, [5, 5.5], True), (5.01, [5], False), (1, None, True), (2, None, False)],
+)
+def test_numbers_are_compared_as_numbers(amount, accepted, same):
+    label = money(from_currency=["USD"], to_currency=["EUR"], **({"amount": accepted} if accepted else {}))
+    found = score([money(from_currency="USD", to_currency="EUR", amount=amount)], [label], TOOLS)
+    assert found.right_arguments is same
+
+
+def test_a_number_as_text_is_not_valid_and_not_right():
+    label = money(from_currency=["USD"], to_currency=["EUR"], amount=[5])
+    found = score([money(from_currency="USD", to_currency="EUR", amount="5")], [label], TOOLS)
+    assert (found.valid, found.right_tool, found.right_arguments) == (False, True, False)
+
+
+def test_true_is_not_one():
+    assert not scoring.same_arguments({"n": True}, {"n": [1]}, {})
+    assert not scoring.same_arguments({"n": 1}, {"n": [True]}, {})
+    assert scoring.same_arguments({"n": True}, {"n": [True]}, {})
+
+
+def test_currencies_are_compared_by_code():
+    label = money(from_currency=["USD"], to_currency=["THB"])
+    assert score([money(from_currency="US dollars", to_currency="baht")], [label], TOOLS) == RIGHT
+    assert score([money(from_currency="euro", to_currency="baht")], [label], TOOLS) == WRONG_ARGUMENTS
+    # one that the normaliser refuses is compared as a text
+    assert score([money(from_currency="gold", to_currency="THB")], [label], TOOLS) == WRONG_ARGUMENTS
+    label = money(from_currency=["Gold"], to_currency=["THB"])
+    assert score([money(from_currency="gold", to_currency="THB")], [label], TOOLS) == RIGHT
+
+
+@pytest.mark.parametrize(
+    ("call", "right_tool"),
+    [
+        (weather(), True),  # city is missing
+        (weather(city="Bangkok", planet="Earth"), True),
+        (weather(city="Bangkok", unit="kelvin"), True),
+        ({"name": "get_wether", "input": {"city": "Bangkok"}}, False),
+    ],
+)
+def test_a_call_that_does_not_fit_the_schema_is_not_valid(call, right_tool):
+    found = score([call], [weather(city=["Bangkok"], unit=["kelvin", "celsius"])], TOOLS)
+    assert (found.valid, found.right_tool, found.right_arguments) == (False, right_tool, False)
+
+
+def test_needless_and_missing_calls_are_counted_tool_by_tool():
+    label = [weather(city=["Oslo"]), weather(city=["Rome"])]
+    dollars = money(from_currency="USD", to_currency="EUR")
+    assert score([weather(city="Oslo"), dollars], label, TOOLS) == Score(True, False, False, 1, 1)
+    assert score([weather(city=city) for city in ("Oslo", "Rome", "Rome")], label, TOOLS) == Score(
+        True, False, False, 1, 0
+    )
+    assert score([], label, TOOLS) == Score(True, False, False, 0, 2)
+
+
+def test_no_call_is_right_where_none_is_asked_for():
+    assert score([], [], TOOLS) == RIGHT
+    assert score([weather(city="Oslo")], [], TOOLS) == Score(True, False, False, 1, 0)
+
+
+def test_what_cannot_be_read_is_never_right():
+    assert score(None, [], TOOLS) == Score(False, False, False, 0, 0)
+    assert score(None, [weather(city=["Oslo"])], TOOLS) == Score(False, False, False, 0, 1)
+
+
+@given(st.permutations(["Oslo", "Rome", "Lima"]))
+def test_the_order_of_calls_does_not_matter(cities):
+    label = [weather(city=[city]) for city in ("Lima", "Oslo", "Rome")]
+    assert score([weather(city=city) for city in cities], label, TOOLS) == RIGHT
+
+
+def test_the_same_call_twice_does_not_meet_two_labels():
+    label = [weather(city=["Oslo"]), weather(city=["Rome"])]
+    assert score([weather(city="Oslo"), weather(city="Oslo")], label, TOOLS) == WRONG_ARGUMENTS
+
+
+def test_a_call_that_fits_two_labels_leaves_each_to_the_call_that_needs_it():
+    label = [weather(city=["Oslo", "Rome"]), weather(city=["Oslo"])]
+    assert score([weather(city="Oslo"), weather(city="Rome")], label, TOOLS) == RIGHT
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=4, max_size=4), min_size=4, max_size=4))
+def test_pairing_is_the_best_of_all_orders(fits):
+    best = max(sum(fits[i][j] for i, j in enumerate(order)) for order in itertools.permutations(range(4)))
+    assert scoring.pair_up(range(4), range(4), lambda i, j: fits[i][j]) == best
+
+
+# --- reading labelled questions --------------------------------------------------------------------------
+
+CALLS = '[{"name": "get_weather", "input": {"city": ["Oslo"]}}]'
+LINE = f'{{"id": "a", "question": "Weather in Oslo?", "calls": {CALLS}}}'
+
+
+def test_a_file_of_your_own_needs_no_split_and_no_kind(tmp_path):
+    path = tmp_path / "own.jsonl"
+    path.write_text(f"{LINE}\n\n{LINE}\n")
+    rows = questions.read(path, split="test")
+    assert [(row["id"], row["kind"]) for row in rows] == [("a", "own"), ("a", "own")]
+
+
+def test_ours_are_read_split_by_split():
+    dev, test = questions.read(split="dev"), questions.read(split="test")
+    assert {row["split"] for row in dev} == {"dev"}
+    assert len(dev) + len(test) == len(questions.read()) >= 120
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("no json", "line 1 is no JSON object"),
+        (f"{LINE}\n[1]", "line 2 is no JSON object"),
+        (LINE.replace('"question"', '"text"'), "line 1 is no labelled question"),
+        (LINE.replace('["Oslo"]', '"Oslo"'), "line 1 is no labelled question"),
+        (LINE.replace('{"id"', '{"split": "dev", "id"'), "no question of the split 'test': use dev"),
+    ],
+)
+def test_a_wrong_file_of_questions(tmp_path, text, message):
+    path = tmp_path / "own.jsonl"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message):
+        questions.read(path, split="test")
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(UserError, match="cannot read"):
+        questions.read(tmp_path / "nowhere.jsonl")

@@ -1,0 +1,226 @@
+import contextvars
+import json
+import threading
+import time
+import unicodedata
+from typing import Literal
+
+import anthropic
+import httpx2
+import pydantic
+import pytest
+from anthropic.lib.tools import ToolError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from step2_tools.tool import MAX_CHARACTERS, FunctionTool, plain, result
+from tests.step2.fake_services import refusal
+
+
+def order(dish: str, size: Literal["small", "large"] = "small", count: int = 1, price: float = 2.5) -> str:
+    """Order a dish.
+
+    Args:
+        dish: What to eat.
+    """
+    return f"{count} {size} {dish} for {price}"
+
+
+TOOL = FunctionTool(order)
+
+
+def test_the_definition_is_made_of_signature_and_docstring():
+    definition = TOOL.to_dict()
+    assert (definition["name"], definition["description"]) == ("order", "Order a dish.")
+    schema = definition["input_schema"]
+    assert schema["required"] == ["dish"]
+    assert schema["additionalProperties"] is False
+    assert schema["properties"]["dish"] == {"type": "string", "title": "Dish", "description": "What to eat."}
+    assert schema["properties"]["size"]["enum"] == ["small", "large"]
+    assert {key: value["type"] for key, value in schema["properties"].items()} == {
+        "dish": "string",
+        "size": "string",
+        "count": "integer",
+        "price": "number",
+    }
+
+
+def test_arguments_reach_the_function_and_defaults_fill_in():
+    assert TOOL.call({"dish": "soup"}) == "1 small soup for 2.5"
+    assert TOOL.call({"dish": "soup", "size": "large", "count": 2, "price": 3}) == "2 large soup for 3.0"
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({}, "dish is missing"),
+        (
+            {"dihs": "soup"},
+            "dish is missing; 'dihs' is no argument of order: allowed are dish, size, count, price",
+        ),
+        ({"dish": "soup", "size": "huge"}, "size = \"huge\" is not allowed: it must be 'small' or 'large'"),
+        ({"dish": None}, "dish = null is not allowed: it must be text"),
+        ({"dish": 5}, "dish = 5 is not allowed: it must be text"),
+        ({"dish": "soup", "price": "3"}, 'price = "3" is not allowed: it must be a valid number'),
+        ({"dish": "soup", "price": "nan"}, 'price = "nan" is not allowed: it must be a valid number'),
+        ({"dish": "soup", "price": float("nan")}, "price = NaN is not allowed: it must be a finite number"),
+        (
+            {"dish": "soup", "price": float("inf")},
+            "price = Infinity is not allowed: it must be a finite number",
+        ),
+        ({"dish": "soup", "price": True}, "price = true is not allowed: it must be a valid number"),
+        ({"dish": "soup", "count": 1.5}, "count = 1.5 is not allowed: it must be a valid integer"),
+        (None, "the input of order must be a JSON object with dish, size, count, price"),
+        ([{"dish": "soup"}], "the input of order must be a JSON object with dish, size, count, price"),
+        ('{"dish": "soup"}', "the input of order must be a JSON object with dish, size, count, price"),
+    ],
+)
+def test_a_wrong_argument_is_named_with_what_is_allowed(given, line):
+    assert refusal(TOOL.call, given) == line
+
+
+def test_a_giant_argument_is_not_echoed_whole():
+    line = refusal(TOOL.call, {"dish": ["x" * 10**6], "y" * 10**6: 1, "size": "z\n" * 10**5})
+    assert "…" in line
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("/home/me/secret"), RecursionError(), SystemExit(3), MemoryError()]
+)
+def test_a_tool_that_raises_ends_in_one_line_without_internals(error):
+    def broken() -> str:
+        """Break."""
+        raise error
+
+    assert refusal(FunctionTool(broken).call, {}) == "broken failed and gave no result; answer without it"
+
+
+def test_a_tool_error_of_the_function_is_passed_on():
+    def picky() -> str:
+        """Refuse."""
+        raise ToolError("no soup today")
+
+    assert refusal(FunctionTool(picky).call, {}) == "no soup today"
+
+
+def test_a_validation_error_inside_is_not_blamed_on_the_arguments():
+    def inner() -> str:
+        """Fail at validation of something else."""
+        return pydantic.TypeAdapter(int).validate_python("dish")
+
+    assert "inner failed" in refusal(FunctionTool(inner).call, {})
+
+
+def test_a_result_that_is_no_text_is_refused():
+    def number() -> str:
+        """Return a number."""
+        return 5  # pyrefly: ignore
+
+    assert "number returned no text" in refusal(FunctionTool(number).call, {})
+
+
+def test_a_tool_that_takes_too_long_is_left():
+    free = threading.Event()
+
+    def slow() -> str:
+        """Wait."""
+        free.wait(10)
+        return "late"
+
+    start = time.monotonic()
+    assert "slow took longer than 0.05 s" in refusal(FunctionTool(slow, limit_s=0.05).call, {})
+    assert time.monotonic() - start < 2
+    free.set()
+
+
+def test_five_megabytes_are_cut_and_it_is_said():
+    def talk(length: int) -> str:
+        """Talk."""
+        return "x" * length
+
+    cut = FunctionTool(talk).call({"length": 5_000_000})
+    assert len(cut) == MAX_CHARACTERS == 20_000
+    assert cut.endswith("[cut: the result had 5,000,000 characters, this is its beginning]")
+    assert FunctionTool(talk).call({"length": 20_000}) == "x" * 20_000
+
+
+def test_the_function_knows_whose_call_it_is():
+    who = contextvars.ContextVar("who")
+    who.set("trace 7")
+
+    def ask() -> str:
+        """Ask."""
+        return who.get("nobody")
+
+    assert FunctionTool(ask).call({}) == "trace 7"
+
+
+def test_the_sdk_runs_it_and_shows_the_same_line():
+    """The SDK's own tool_runner takes the tool as it is; a ToolError becomes an is_error result."""
+    seen = []
+
+    def claude(request):
+        body = json.loads(request.content)
+        seen.append(body)
+        use = [{"type": "tool_use", "id": "t1", "name": "order", "input": {"dish": "soup", "size": "huge"}}]
+        first = len(seen) == 1
+        message = {
+            "id": "m",
+            "type": "message",
+            "role": "assistant",
+            "model": "x",
+            "content": use if first else [{"type": "text", "text": "sorry"}],
+            "stop_reason": "tool_use" if first else "end_turn",
+            "stop_sequence": None,
+            "usage": {"input_tokens": 1, "output_tokens": 1},
+        }
+        return httpx2.Response(200, json=message)
+
+    client = anthropic.Anthropic(
+        api_key="x",
+        base_url="http://local.invalid",
+        http_client=httpx2.Client(transport=httpx2.MockTransport(claude)),
+    )
+    turn = {"role": "user", "content": "soup!"}
+    runner = client.beta.messages.tool_runner(model="x", max_tokens=9, tools=[TOOL], messages=[turn])
+    assert runner.until_done().content[0].text == "sorry"
+    answer = seen[1]["messages"][-1]["content"][0]
+    assert answer["is_error"] is True
+    assert answer["content"] == "size = \"huge\" is not allowed: it must be 'small' or 'large'"
+    assert seen[0]["tools"] == [TOOL.to_dict()]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("Paris", "Paris"),
+        ("  São \t Paulo\n", "São Paulo"),
+        ("Par\x1b[31mis\x00", "Par[31mis"),
+        ("a\u202eb\u200bc\u2028d\ud800", "abc d"),
+        ("x" * 100, "x" * 79 + "…"),
+        ("x" * 80, "x" * 80),
+    ],
+)
+def test_text_from_outside_becomes_one_harmless_line(text, line):
+    assert plain(text) == line
+
+
+@given(st.text(st.characters(categories=["L", "Z", "C"]), max_size=60), st.integers(2, 50))
+def test_plain_text_is_always_printable_short_and_stable(text, limit):
+    line = plain(text, limit)
+    assert len(line) <= limit
+    assert not {unicodedata.category(char) for char in line} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    assert plain(line, limit) == line
+    line.encode()
+
+
+def test_a_result_begins_with_its_sentence_and_says_when_it_is_recorded():
+    assert json.loads(result("It rains.", {"rain": 1}, "sky")) == {
+        "summary": "It rains.",
+        "rain": 1,
+        "source": "sky",
+    }
+    recorded = json.loads(result("It rains.", {"rain": 1}, "sky", "2026-11-20"))
+    assert recorded["summary"] == "It rains (example data, recorded on 2026-11-20)."
+    assert recorded["source"] == "example data, not measured, in the shape of: sky"
+    assert (recorded["recorded"], recorded["recorded_on"]) == (True, "2026-11-20")

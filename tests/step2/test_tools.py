@@ -1,0 +1,176 @@
+"""The tools as the assistant gets them: offline on the recorded answers, and what those hold."""
+
+import json
+
+import httpx2
+import pytest
+
+from shared.config import load_settings
+from step2_tools import replay
+from step2_tools.places import find
+from step2_tools.tools import build
+from tests.step2.fake_services import facts, refusal
+
+FILES = sorted(replay.FOLDER.glob("*.json"))
+
+
+@pytest.fixture(scope="module")
+def call():
+    """Call an offline tool by its name."""
+    tools = {tool.name: tool for tool in build(offline=True)}
+    return lambda name, **given: tools[name].call(given)
+
+
+def test_there_are_four_tools_in_a_fixed_order():
+    names = ["get_weather", "get_stock_price", "convert_currency", "get_time"]
+    assert [tool.name for tool in build(offline=True)] == names
+    assert [tool.name for tool in build(settings=load_settings())] == names
+
+
+def test_every_argument_is_described_to_the_model():
+    for tool in build(offline=True):
+        properties = tool.to_dict()["input_schema"]["properties"]
+        assert all(each["description"].endswith(".") for each in properties.values())
+        assert "Raises" not in tool.description
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "words"),
+    [
+        ("get_weather", {"city": "Bangkok"}, "In Bangkok, Thailand it is 32 °C now"),
+        (
+            "get_weather",
+            {"city": "Springfield, Illinois", "day": "sunday"},
+            "In Springfield, Illinois, United",
+        ),
+        ("get_stock_price", {"symbol": "Apple"}, "Apple Inc. (AAPL) is at "),
+        ("convert_currency", {"from_currency": "$", "to_currency": "yen"}, "1.00 USD is 154 JPY"),
+        ("get_time", {"city": "Tokyo"}, "JST, UTC+09:00"),
+    ],
+)
+def test_offline_every_result_says_that_it_is_recorded(call, name, given, words):
+    result = facts(call(name, **given))
+    assert words in result["summary"]
+    assert "example data, recorded on 2026-11-20" in result["summary"]
+    assert (result["recorded"], result["recorded_on"]) == (True, "2026-11-20")
+    assert "example data, not measured" in result["source"]
+
+
+def test_offline_today_is_the_recorded_day(call):
+    assert facts(call("get_weather", city="London"))["date"] == "2026-11-20"
+    assert facts(call("get_weather", city="London", day="tomorrow"))["date"] == "2026-11-21"
+    assert facts(call("get_weather", city="Auckland"))["date"] == "2026-11-21"  # it was past midnight there
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "words"),
+    [
+        ("get_weather", {"city": "Atlantis"}, "'Atlantis' is not among the recorded cities (e.g. Bangkok"),
+        ("get_weather", {"city": "Poland"}, "'Poland' is not among the recorded cities"),
+        ("get_weather", {"city": "Laos"}, "'Laos' is not among the recorded cities"),
+        ("get_time", {"city": "Timbuktu"}, "'Timbuktu' is not among the recorded cities"),
+        ("get_stock_price", {"symbol": "Acme"}, "'Acme' is not among the recorded companies (e.g. Apple"),
+        (
+            "convert_currency",
+            {"from_currency": "USD", "to_currency": "taka"},
+            "no rate from USD to BDT among the",
+        ),
+    ],
+)
+def test_what_is_not_recorded_is_said_with_the_way_out(call, name, given, words):
+    line = refusal(call, name, **given)
+    assert words in line
+    assert line.endswith("run without --offline")
+
+
+@pytest.mark.parametrize(
+    ("asked", "label"),
+    [
+        ("Bangkk", "Bangkok, Thailand"),
+        ("sao paulo", "São Paulo, Brazil"),
+        ("NYC", "New York, United States"),
+        ("Washington, D.C.", "Washington, United States"),
+        ("Portland, OR", "Portland, Oregon, United States"),
+        ("Paris Texas", "Paris, Texas, United States"),
+        ("london uk", "London, England, United Kingdom"),
+        ("Singapore", "Singapore"),
+    ],
+)
+def test_recorded_cities_are_found_by_the_ways_people_write_them(call, asked, label):
+    assert facts(call("get_weather", city=asked))["place"] == label
+
+
+@pytest.mark.parametrize(
+    ("asked", "symbol"),
+    [
+        ("apple", "AAPL"),
+        ("aapl", "AAPL"),
+        ("Google", "GOOGL"),
+        ("coca cola", "KO"),
+        ("McDonald's", "MCD"),
+        ("microsft", "MSFT"),
+        ("Toyota Motor", "TM"),
+        ("apple stock", "AAPL"),
+        ("BRK.B", "BRK-B"),
+        ("Johnson & Johnson", "JNJ"),
+        ("Samsung", "005930.KS"),
+    ],
+)
+def test_recorded_companies_are_found_by_the_ways_people_write_them(call, asked, symbol):
+    assert facts(call("get_stock_price", symbol=asked))["symbol"] == symbol
+
+
+def test_every_recorded_place_has_weather_a_time_zone_and_seven_days(call):
+    places = json.loads((replay.FOLDER / "geocoding.json").read_text())["results"]
+    assert len(places) >= 60
+    assert sum(each["name"] == "Springfield" for each in places) == 20
+    for each in places:
+        city = f"{each['name']}, {each.get('admin1', each['country'])}"
+        for day in ("today", "day after tomorrow", "monday", "thursday"):
+            assert facts(call("get_weather", city=city, day=day))["low"] is not None
+        assert facts(call("get_time", city=city))["time_zone"] == each["timezone"]
+
+
+def test_every_recorded_company_and_currency_answers(call):
+    metas = json.loads((replay.FOLDER / "chart.json").read_text())["metas"]
+    rows = json.loads((replay.FOLDER / "rates.json").read_text())["rows"]
+    assert len(metas) >= 40
+    assert len(rows) >= 30
+    for symbol, meta in metas.items():
+        assert facts(call("get_stock_price", symbol=symbol))["symbol"] == symbol
+        assert facts(call("get_stock_price", symbol=meta["longName"]))["symbol"] == symbol
+    for row in rows:
+        there = facts(call("convert_currency", from_currency="EUR", to_currency=row["quote"], amount=1))
+        assert there["rate"] == pytest.approx(row["rate"], rel=1e-5)
+
+
+def test_cross_rates_agree(call):
+    def rate(base, target):
+        return facts(call("convert_currency", from_currency=base, to_currency=target))["rate"]
+
+    assert rate("USD", "THB") * rate("THB", "USD") == pytest.approx(1, rel=1e-4)
+    assert rate("GBP", "JPY") == pytest.approx(rate("GBP", "USD") * rate("USD", "JPY"), rel=1e-4)
+
+
+def test_recorded_files_are_small_and_say_what_they_are():
+    assert [path.name for path in FILES] == ["chart.json", "forecast.json", "geocoding.json", "rates.json"]
+    assert sum(path.stat().st_size for path in FILES) < 250_000
+    for path in FILES:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        assert content["recorded_on"] == "2026-11-20"
+        assert "not measured" in content["note"]
+
+
+def test_offline_nothing_else_is_answered():
+    client = httpx2.Client(transport=replay.transport())
+    assert client.get("https://example.org/").status_code == 404
+    far_away = {"latitude": "0", "longitude": "0"}
+    assert client.get("https://api.open-meteo.com/v1/forecast", params=far_away).json()["error"] is True
+
+
+def test_online_the_cache_lies_in_the_cache_folder(tmp_path, monkeypatch):
+    settings = load_settings(cache_dir=tmp_path)
+    api = build(settings=settings)[0].func.__self__.api
+    monkeypatch.setattr(api, "_fetch", lambda *args: {"results": []})
+    refusal(find, api, "Bangkok")
+    assert [path.parent for path in tmp_path.rglob("*.json")] == [tmp_path / "http"]
