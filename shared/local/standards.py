@@ -1,0 +1,101 @@
+"""Values that a schema wants in a standard form: dates, ISO codes of currencies and countries.
+
+    >>> conform("August 11, 2024", "Check-in date in the format MM-DD-YYYY")
+    '08-11-2024'
+    >>> conform("Euros", "The ISO currency code")
+    'EUR'
+
+Only where the description says so; what can't be read stays as it was said.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from functools import cache
+
+DATE = re.compile(r"\b(YYYY|YY|MM|DD)([-/. ])(YYYY|MM|DD)\2(YYYY|YY|DD|MM)\b", re.I)
+STRFTIME = {"YYYY": "%Y", "YY": "%y", "MM": "%m", "DD": "%d"}
+MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+WRITTEN = re.compile(
+    rf"\b(?:\d{{4}}-\d\d?-\d\d?|\d\d?[/.-]\d\d?[/.-]\d{{2,4}}|{MONTH} \d\d?(?:st|nd|rd|th)?,?\s?\d{{4}}"
+    rf"|\d\d?(?:st|nd|rd|th)?(?: of)? {MONTH},?\s?\d{{4}})\b",
+    re.I,
+)
+
+
+def conform(value: str, description: str) -> str:
+    """The value in the form that the description asks for."""
+    wanted = DATE.search(description)
+    if wanted:
+        return _date(value, wanted)
+    if re.search(r"\bcurrenc", description, re.I) and re.search(r"\bcode\b|ISO|\b[A-Z]{3}\b", description):
+        return currencies().get(_key(value), value)
+    if re.search(r"\bcountr", description, re.I) and re.search(
+        r"ISO|\bcode\b|\b(?:US|GB|FR|DE)\b(?=[,|])", description
+    ):
+        return countries().get(_key(value), value)
+    return value
+
+
+def date_spans(text: str) -> list[tuple[int, int]]:
+    """Where complete dates stand: 2024-08-11, 8/11/2024, August 11(th), 2024, 11 August 2024."""
+    return [found.span() for found in WRITTEN.finditer(text)]
+
+
+def _date(value: str, wanted: re.Match[str]) -> str:
+    from dateutil import parser
+
+    text = re.sub(r"\b(?:of|the)\b", " ", value)
+    try:
+        date, other = (parser.parse(text, default=datetime(*day)) for day in ((2000, 1, 1), (2004, 2, 2)))
+    except (ValueError, OverflowError):
+        return value
+    if date != other:  # a part of it was not said
+        return value
+    order, between = (wanted[1], wanted[3], wanted[4]), wanted[2]
+    return date.strftime(between.join(STRFTIME[part.upper()] for part in order))
+
+
+def _key(text: str) -> str:
+    return re.sub(r"[^\w$€£¥]+", " ", text.lower()).strip().removeprefix("the ")
+
+
+@cache
+def currencies() -> dict[str, str]:
+    """Names, plurals and signs -> ISO 4217 code, by Unicode CLDR."""
+    from babel import Locale
+    from babel.numbers import get_currency_name
+
+    names: dict[str, str] = {}
+    for code, name in Locale("en").currencies.items():
+        if re.search(r"\d", name):  # withdrawn ones carry their years
+            continue
+        for each in (name, get_currency_name(code, 2, "en"), code):
+            names.setdefault(_key(each), code)
+    usual = {
+        "USD": "dollar dollars us$ $ buck bucks",
+        "EUR": "€",
+        "GBP": "pound pounds sterling £ quid",
+        "JPY": "yen ¥",
+    }
+    usual |= {"CNY": "yuan renminbi rmb", "INR": "rupee rupees ₹", "CHF": "franc francs", "MXN": "peso pesos"}
+    return names | {word: code for code, words in usual.items() for word in words.split()}
+
+
+@cache
+def countries() -> dict[str, str]:
+    """Names -> ISO 3166 code, by Unicode CLDR."""
+    from babel import Locale
+
+    names = {
+        _key(name): code for code, name in Locale("en").territories.items() if re.fullmatch("[A-Z]{2}", code)
+    }
+    return names | {
+        "usa": "US",
+        "us": "US",
+        "uk": "GB",
+        "great britain": "GB",
+        "america": "US",
+        "england": "GB",
+    }
