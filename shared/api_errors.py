@@ -58,6 +58,8 @@ def one_line(model: str, settings: Settings) -> Iterator[None]:
 
     try:
         yield
+    except UserError:  # from the embedded backend, an error of the SDK at the same time: it says all
+        raise
     except anthropic.APIStatusError as error:
         raise UserError(f"{model}: {_of_status(error, settings)}") from None
     except anthropic.APIConnectionError as error:

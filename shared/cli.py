@@ -28,6 +28,7 @@ Model = Annotated[
 ]
 Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 Dtype = Annotated[str | None, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]
+Engine = Annotated[str | None, typer.Option("--engine", help="auto, transformers or llamacpp.")]
 Threads = Annotated[str | None, typer.Option("--threads", help="Processor threads: auto or a number.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Of everything random.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the facts as JSON and nothing else.")]

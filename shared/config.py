@@ -71,6 +71,9 @@ class Settings(BaseSettings):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = _setting(
         "auto, float32, bfloat16, float16", "number format of the weights", default="auto"
     )
+    engine: Literal["auto", "transformers", "llamacpp"] = _setting(
+        "auto, transformers or llamacpp", "what runs the embedded chat model", default="auto"
+    )
     threads: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = _setting(
         "auto or a whole number from 1", "processor threads of torch", default="auto"
     )

@@ -122,35 +122,74 @@ def _one_line(what: str, folder: Path) -> Iterator[None]:
         raise UserError(f"{what} cannot be loaded{place}: {cause}") from None
 
 
+# --- the chat client ----------------------------------------------------------------------------------
+
+
 def chat_client(model: str | None = None, settings: Settings | None = None) -> anthropic.Anthropic:
-    """An Anthropic SDK client for the model: Claude itself, or any server that speaks its Messages API.
+    """An Anthropic SDK client for the model: Claude itself, any server that speaks its Messages API, or the
+    model embedded in this process (no server, no key; it is loaded when the first question comes).
 
     Your Anthropic key goes to Anthropic only; a server of your own gets `base_url_key`.
 
     Raises:
-        UserError: Claude without a key, or a local model without a server to run it.
+        UserError: Claude without a key, or a model that can't chat.
     """
-    settings = settings or load_settings(model=model)
-    name = model or settings.model
-    if settings.base_url:
-        key, missing = settings.base_url_key, ""
-    elif lookup(name).is_claude:
-        key, missing = settings.anthropic_api_key, "a key: set ANTHROPIC_API_KEY, or choose a local model"
-    else:
-        key, missing = (
-            None,
-            (
-                "a server that speaks the Messages API: set ROADMAP_BASE_URL to one "
-                "(vLLM, Ollama, llama-server), or choose a Claude model"
-            ),
-        )
-    if key is None and missing:
-        raise UserError(f"{name} needs {missing}")
+    settings = _for_chat(model, settings)
     import anthropic
+    import httpx2
 
-    return anthropic.Anthropic(
-        base_url=settings.base_url, api_key=key.get_secret_value() if key else "not-needed"
-    )
+    if not _is_embedded(settings):
+        return anthropic.Anthropic(base_url=settings.base_url, api_key=_key(settings))
+    from shared.local.transport import LocalTransport
+
+    http = httpx2.Client(transport=LocalTransport(settings), trust_env=False)
+    return anthropic.Anthropic(http_client=http, **EMBEDDED)
+
+
+def async_chat_client(model: str | None = None, settings: Settings | None = None) -> anthropic.AsyncAnthropic:
+    """The same as `chat_client`, for `await`.
+
+    Raises:
+        UserError: as there.
+    """
+    settings = _for_chat(model, settings)
+    import anthropic
+    import httpx2
+
+    if not _is_embedded(settings):
+        return anthropic.AsyncAnthropic(base_url=settings.base_url, api_key=_key(settings))
+    from shared.local.transport import LocalTransport
+
+    http = httpx2.AsyncClient(transport=LocalTransport(settings), trust_env=False)
+    return anthropic.AsyncAnthropic(http_client=http, **EMBEDDED)
+
+
+# No key, and an address that leads nowhere (RFC 6761): even without its transport nothing could be sent.
+EMBEDDED: Any = {"api_key": "not-needed", "base_url": "http://embedded.invalid", "max_retries": 0}
+
+
+def _for_chat(model: str | None, settings: Settings | None) -> Settings:
+    """The settings with the model that was asked for."""
+    settings = settings or load_settings(model=model)
+    return settings.model_copy(update={"model": model}) if model else settings
+
+
+def _is_embedded(settings: Settings) -> bool:
+    return not settings.base_url and not lookup(settings.model).is_claude
+
+
+def _key(settings: Settings) -> str:
+    """For the server that is asked.
+
+    Raises:
+        UserError: there is none, and Claude needs one.
+    """
+    key = settings.base_url_key if settings.base_url else settings.anthropic_api_key
+    if key is None and not settings.base_url:
+        raise UserError(
+            f"{settings.model} needs a key: set ANTHROPIC_API_KEY, or choose a local model (--model)"
+        )
+    return key.get_secret_value() if key else "not-needed"
 
 
 # --- where and how it runs ----------------------------------------------------------------------------

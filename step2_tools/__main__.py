@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from shared.cli import Json, Model, Out, Seed, Smoke, deliver, new_app, run
+from shared.cli import Engine, Json, Model, Out, Seed, Smoke, deliver, new_app, run
 
 app = new_app("Step 2: prompting and native tool calling, the same code with Claude and with no key at all.")
 prompts_app = new_app("The prompt files of this step: list them, show one, compare two.")
@@ -39,7 +39,6 @@ MaxTurns = Annotated[int, typer.Option(help="Stop after so many turns of the mod
 MaxTokens = Annotated[int, typer.Option(help="Of each of its turns.")]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for the server.")]
 PromptId = Annotated[str, typer.Option("--prompt", help="A prompt's id, or id@version.")]
-Engine = Annotated[str | None, typer.Option("--engine", help="auto, transformers or llamacpp.")]
 
 
 def _settings(smoke: bool = False, **flags: Any) -> Any:

@@ -25,6 +25,7 @@ def test_a_flag_that_was_not_given_changes_nothing(monkeypatch):
     [
         ("DEVICE", "gpu", "auto, cpu, cuda or mps"),
         ("DTYPE", "bf16", "auto, float32, bfloat16, float16"),
+        ("ENGINE", "vllm", "auto, transformers or llamacpp"),
         ("THREADS", "0", "auto or a whole number from 1"),
         ("SEED", "-1", "a whole number from 0"),
         ("BASE_URL", "localhost:8000", "an http:// or https:// address"),

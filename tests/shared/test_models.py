@@ -122,22 +122,41 @@ def test_any_model_folder_serves_as_embedder():
 # --- the chat client --------------------------------------------------------------------------------------
 
 
-def test_claude_without_a_key_says_how_to_set_it():
+@pytest.mark.parametrize("client", [models.chat_client, models.async_chat_client])
+def test_claude_without_a_key_says_how_to_set_it(client):
+    pytest.importorskip("anthropic")
     with pytest.raises(UserError, match="set ANTHROPIC_API_KEY, or choose a local model"):
-        models.chat_client(load_settings().claude_model)
+        client(load_settings().claude_model)
 
 
-def test_a_local_model_without_a_server_says_what_to_do():
-    with pytest.raises(UserError, match="ROADMAP_BASE_URL"):
-        models.chat_client("tiny")
+@pytest.mark.parametrize("client", [models.chat_client, models.async_chat_client])
+def test_a_local_model_is_embedded_and_loads_at_the_first_question(monkeypatch, client, tmp_path):
+    pytest.importorskip("anthropic")
+    monkeypatch.setattr(models.weights, "ensure", lambda *_args, **_more: pytest.fail("it was loaded"))
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-very-secret")
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "https://api.anthropic.com")
+    for name in ("tiny", None, "HuggingFaceTB/SmolLM2-360M-Instruct", str(tmp_path)):
+        made = client(name)
+        assert (made.api_key, made.base_url.host) == ("not-needed", "embedded.invalid")
+        assert made.max_retries == 0
+
+
+@pytest.mark.parametrize("client", [models.chat_client, models.async_chat_client])
+def test_a_model_that_is_none_or_cannot_chat_is_refused_at_once(client):
+    pytest.importorskip("anthropic")
+    with pytest.raises(UserError, match="unknown model 'tinny': did you mean tiny"):
+        client("tinny")
+    with pytest.raises(UserError, match="all-minilm-l6-v2 can't chat"):
+        client("all-minilm-l6-v2")
 
 
 def test_claude_with_a_key_is_the_real_api(monkeypatch):
     pytest.importorskip("anthropic")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
-    client = models.chat_client(load_settings().claude_model)
-    assert client.api_key == "sk-test"
-    assert client.base_url.host == "api.anthropic.com"
+    for client in (models.chat_client, models.async_chat_client):
+        made = client(load_settings().claude_model)
+        assert made.api_key == "sk-test"
+        assert made.base_url.host == "api.anthropic.com"
 
 
 def test_a_base_url_is_asked_by_the_real_sdk(monkeypatch):
