@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shared.cli import Device, Dtype, Json, Model, Seed, Smoke, Threads, deliver, new_app, run
+from shared.cli import Device, Dtype, Engine, Json, Model, Seed, Smoke, Threads, deliver, new_app, run
 from shared.errors import UserError
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def config(
     model: Model = None,
     device: Device = None,
     dtype: Dtype = None,
+    engine: Engine = None,
     threads: Threads = None,
     seed: Seed = None,
     as_json: Json = False,
@@ -48,8 +49,8 @@ def config(
     """Print every setting, its value, where it came from and what it takes; secrets are masked."""
     from shared.config import describe
 
-    flags = {"model": model, "device": device, "dtype": dtype, "threads": threads, "seed": seed}
-    rows = describe(flags)
+    flags = {"model": model, "device": device, "dtype": dtype, "engine": engine, "threads": threads}
+    rows = describe({**flags, "seed": seed})
     changed = sum(row["from"] != "default" for row in rows)
     facts = {
         "command": "shared config",

@@ -19,6 +19,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from shared.local.calls import Caller, ToolCall
+    from shared.local.results import Result
 
 WORDS = re.compile(r"(?:\s*\S+){1,4}\s*|\s+")  # a piece of a text that is there already
 
@@ -76,21 +78,16 @@ class Backend:
         if schema is not None:
             _check(schema)
         engine, conversation = self.engine, Conversation(body)
-        prompt = engine.encode(conversation.render(self.tokenizer))
-        if len(prompt) >= engine.context:
+        prompt, stops = engine.encode(conversation.render(self.tokenizer)), body.get("stop_sequences", [])
+        results = conversation.results() if schema is None or _holds_one_text(schema) else []
+        # Results are read by no model, so they may be longer than its context.
+        if len(prompt) >= engine.context and (conversation.is_asked or not results):
             raise Refused(f"prompt is too long: {len(prompt)} tokens > {engine.context - 1} maximum")
         counted, limit = self._count(conversation, body, prompt), body["max_tokens"]
         if calls := self._calls(conversation, body):
             return self._called(counted, calls, limit)
-        stops = body.get("stop_sequences", [])
-        results = conversation.results()
-        if results and (schema is None or _holds_one_text(schema)):
-            from shared.local.results import render
-
-            said = render(results)
-            if schema is not None:
-                said = json.dumps({next(iter(schema["properties"])): said}, ensure_ascii=False)
-            text = self._spoken(said, limit, stops)
+        if results:
+            text = self._spoken(_in_words(results, schema), limit, stops)
         else:
             text = engine.generate(prompt, limit, stop=stops, schema=schema)
         return Answer(counted, text if schema is None else _validated(text, schema))
@@ -149,10 +146,13 @@ class Backend:
         if self._caller is None:
             from shared.local.calls import Caller
             from shared.local.likelihood import Likelihood
+            from shared.local.meaning import Meaning
 
             # llama.cpp gives no log-likelihoods of a prompt: with it, tools need the model a second time.
             model: Any = getattr(self.engine, "model", None) or models.load_causal_lm(settings=self.settings)
-            self._caller = Caller(Likelihood(model, self.tokenizer))
+            # Random weights know no meaning, and what stands on them must need no other model.
+            meaning = None if lookup(self.settings.model).random else Meaning(self.settings)
+            self._caller = Caller(Likelihood(model, self.tokenizer), meaning)
         return self._caller
 
     def _called(self, counted: int, calls: Sequence[ToolCall], limit: int) -> Answer:
@@ -196,6 +196,15 @@ def _check(schema: dict[str, Any]) -> None:
         raise Refused(f"output_config.format.schema: {error}") from None
 
 
+def _in_words(results: Sequence[Result], schema: dict[str, Any] | None) -> str:
+    from shared.local.results import render
+
+    said = render(results)
+    if schema is None:
+        return said
+    return json.dumps({next(iter(schema["properties"])): said}, ensure_ascii=False)
+
+
 def _holds_one_text(schema: dict[str, Any]) -> bool:
     """Whether it asks for nothing but a text, of any wording, in one field."""
     fields = schema.get("properties", {})
@@ -227,7 +236,8 @@ def _validated(text: Generation, schema: dict[str, Any]) -> Generation:
             done.output_tokens, done.cached_tokens = text.output_tokens, text.cached_tokens
             done.stop_reason, done.stop_sequence = text.stop_reason, text.stop_sequence
         if text.stop_reason == "end_turn":
-            jsonschema.validate(json.loads(whole), schema)
+            with suppress(re.error):  # a pattern that is none for Python; the grammar knows the right ones
+                jsonschema.validate(json.loads(whole), schema)
 
     return Generation(run)
 
@@ -247,8 +257,8 @@ def backend(settings: Settings) -> Backend:
     spec = lookup(settings.model)
     if spec.is_claude or "chat" not in spec.roles:
         raise UserError(f"{settings.model} can't chat on this machine: choose a chat model")
-    where = {"model", "engine", "device", "dtype", "threads", "cache_dir", "models_dir", "hub"}
-    key = settings.model_dump_json(include=where)
+    what = {"model", "embedder", "engine", "device", "dtype", "threads", "cache_dir", "models_dir", "hub"}
+    key = settings.model_dump_json(include=what)
     with _making:
         if key not in _backends:
             _backends[key] = Backend(settings)

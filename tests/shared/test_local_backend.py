@@ -173,6 +173,15 @@ def test_a_prompt_that_fills_the_context_is_refused():
         ask(fake, user("Hello " * 50))
 
 
+def test_results_may_be_longer_than_the_context_for_no_model_reads_them():
+    fake = fake_backend("ok", context=50)
+    long = (ASKED, assistant(use(1)), user(result(1, "31 °C " * 20)))
+    assert said(ask(fake, *long)).startswith("31 °C 31 °C")
+    with pytest.raises(Refused, match="prompt is too long"):
+        ask(fake, *long, user("Thanks"), tools=[TOOL])
+    assert not fake.caller.asked
+
+
 def test_a_model_without_a_chat_template_is_no_chat_model():
     fake = fake_backend("ok")
     fake.engine.tokenizer.chat_template = None

@@ -450,3 +450,18 @@ def test_the_real_model_answers_through_the_sdk():
         said = open_stream.get_final_text()
     assert "Paris" in said
     assert client.messages.create(messages=question, **body).content[0].text == said
+
+
+@pytest.mark.real
+def test_the_real_model_calls_a_tool_and_tells_what_it_returned():
+    client, model = models.chat_client(), load_settings().model
+    request = {"model": model, "max_tokens": 200, "tools": [TOOL]}
+    asked = {"role": "user", "content": "What is the weather in Bangkok?"}
+    reply = client.messages.create(messages=[asked], **request)
+    assert [(block.name, block.input) for block in reply.content] == [("get_weather", {"city": "Bangkok"})]
+    result = {"type": "tool_result", "tool_use_id": reply.content[0].id, "content": "31 °C and sunny"}
+    told = client.messages.create(
+        messages=[asked, reply.to_param(), {"role": "user", "content": [result]}], **request
+    )
+    assert "31 °C and sunny" in told.content[0].text
+    assert told.stop_reason == "end_turn"
