@@ -139,7 +139,7 @@ class Backend:
         with self._choosing:
             calls = self._chooser().calls(conversation.question, tools, choice, conversation.earlier())
         if forced and not calls:
-            raise RuntimeError("the tool chooser found no call although one is forced")
+            raise Refused("tool_choice: the embedded model takes calls from a question, and there is none")
         return calls
 
     def _chooser(self) -> Caller:
@@ -188,10 +188,15 @@ class Backend:
 
 
 def _check(schema: dict[str, Any]) -> None:
+    import jsonschema
+
     from shared.local import grammar
 
     try:
+        jsonschema.validators.validator_for(schema).check_schema(schema)
         grammar.check(schema)
+    except jsonschema.SchemaError as error:
+        raise Refused(f"output_config.format.schema: {error.message}") from None
     except grammar.UnsupportedSchema as error:
         raise Refused(f"output_config.format.schema: {error}") from None
 
@@ -214,7 +219,9 @@ def _holds_one_text(schema: dict[str, Any]) -> bool:
         and len(fields) == 1
         and set(schema) <= bare
         and all(
-            field.get("type") == "string" and set(field) <= {"type", "title", "description"}
+            isinstance(field, dict)
+            and field.get("type") == "string"
+            and set(field) <= {"type", "title", "description"}
             for field in fields.values()
         )
     )

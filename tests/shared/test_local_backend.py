@@ -245,9 +245,9 @@ def test_a_forced_call_comes_after_results_too_as_it_does_at_the_api():
     assert fake.caller.asked[0]["question"] == "How warm is it in Bangkok?"
 
 
-def test_a_chooser_that_finds_no_forced_call_is_a_bug():
-    with pytest.raises(RuntimeError, match="forced"):
-        ask(fake_backend(), ASKED, tools=[TOOL], tool_choice={"type": "any"})
+def test_a_call_cannot_be_forced_out_of_no_question():
+    with pytest.raises(Refused, match="tool_choice: .*there is none"):
+        ask(fake_backend(), user(" "), tools=[TOOL], tool_choice={"type": "any"})
 
 
 def test_earlier_questions_are_known_with_their_calls():
@@ -396,8 +396,9 @@ def test_json_that_does_not_fit_its_schema_never_passes_as_finished():
     assert (said(cut), cut["stop_reason"]) == ('{"answer": ', "max_tokens")
 
 
-def test_a_schema_that_cannot_be_enforced_is_refused_before_anything_else():
-    config = {"format": {"type": "json_schema", "schema": {"type": "string", "pattern": "(?<=x)y"}}}
+@pytest.mark.parametrize("schema", [{"type": "string", "pattern": "(?<=x)y"}, {"type": "strin"}])
+def test_a_schema_that_cannot_be_enforced_is_refused_before_anything_else(schema):
+    config = {"format": {"type": "json_schema", "schema": schema}}
     with pytest.raises(Refused, match=r"output_config\.format\.schema: "):
         ask(fake_backend(), user("Hi"), output_config=config)
 
