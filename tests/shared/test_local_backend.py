@@ -246,7 +246,7 @@ def test_a_forced_call_comes_after_results_too_as_it_does_at_the_api():
 
 
 def test_a_call_cannot_be_forced_out_of_no_question():
-    with pytest.raises(Refused, match="tool_choice: .*there is none"):
+    with pytest.raises(Refused, match=r"tool_choice: .*there is none"):
         ask(fake_backend(), user(" "), tools=[TOOL], tool_choice={"type": "any"})
 
 
