@@ -79,6 +79,16 @@ def grammar_of(schema: Any) -> str:
         raise UnsupportedSchema("the schema is no JSON, or too deep") from None
 
 
+def lark_of(schema: Any) -> str:
+    """The same grammar in the notation that llama.cpp takes.
+
+    Raises:
+        UnsupportedSchema: see `check`.
+    """
+    check(schema)
+    return f"%llguidance {{}}\nstart: %json {json.dumps({**narrowed(schema), 'x-guidance': OPTIONS})}"
+
+
 @lru_cache(maxsize=64)
 def _grammar(text: str) -> str:
     schema = json.loads(text)

@@ -46,10 +46,22 @@ class Guide:
         """Whether nothing can be added any more."""
         return self._done or self._matcher.is_stopped()
 
+    @property
+    def complete(self) -> bool:
+        """Whether the text fits the schema as it stands."""
+        return self._matcher.is_accepting()
+
     def forced(self) -> list[int]:
         """The ids that must come next, taken as written."""
         ids: list[int] = self._matcher.compute_ff_tokens()
         return self._take(ids)
+
+    def follow(self, ids: list[int]) -> bool:
+        """Go along with ids that somebody else wrote; False if the grammar does not allow them."""
+        allowed = self._matcher.validate_tokens(ids) == len(ids)
+        if allowed:
+            self._take(ids)
+        return allowed
 
     def choose(self, logits: torch.Tensor, left: int) -> list[int]:
         """The most probable allowed id of `logits` (vocabulary,) and those it forces; none: the end.
@@ -126,10 +138,10 @@ class Guide:
         return self._take(way)
 
 
-def circles(ids: list[int]) -> bool:
-    """Whether the text goes round in a circle: its end is one piece four times over, and 32 tokens long."""
+def circles(tokens: list[int] | list[str]) -> bool:
+    """Whether a text goes round in a circle: its end is one piece four times over, and 32 tokens long."""
     lengths = ((piece, max(32, 4 * piece)) for piece in range(1, 65))
-    return any(ids[-n + piece :] == ids[-n:-piece] for piece, n in lengths if n <= len(ids))
+    return any(tokens[-n + piece :] == tokens[-n:-piece] for piece, n in lengths if n <= len(tokens))
 
 
 def _length(way: list[int] | None) -> int | None:
@@ -171,6 +183,21 @@ def _allowed(matcher: LLMatcher) -> Any:
 def _single(tokens: LLTokenizer, texts: tuple[str, ...]) -> list[list[int]]:
     """The texts that are one token each."""
     return [ids for text in texts if len(ids := tokens.tokenize_str(text)) == 1]
+
+
+@cache
+def bytes_as_tokens() -> LLTokenizer:
+    """A tokenizer whose ids are bytes (256 ends the text): to follow a text without its model."""
+    from llguidance import LLTokenizer, TokenizerWrapper
+
+    class Bytes:
+        eos_token_id, bos_token_id, special_token_ids = 256, None, (256,)
+        tokens = (*(bytes([i]) for i in range(256)), b"<end>")
+
+        def __call__(self, text: str | bytes) -> list[int]:
+            return list(text.encode() if isinstance(text, str) else text)
+
+    return LLTokenizer(TokenizerWrapper(Bytes()))
 
 
 def tokens_of(tokenizer: PreTrainedTokenizerFast, vocabulary: int, ends: Iterable[int]) -> LLTokenizer:

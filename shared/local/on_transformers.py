@@ -158,7 +158,7 @@ class TransformersEngine:
             row = torch.tensor([ids], device=self.model.device)  # (1, T)
             logits = self.model(input_ids=row, cache=past.cache, use_cache=True, logits_to_keep=1).logits
         past.ids = known + ids
-        last: torch.Tensor = logits[0, -1].float()
+        last: torch.Tensor = logits[0, -1].to(torch.float32, copy=True)
         return last
 
     def _penalise(self, logits: torch.Tensor, lately: list[int]) -> None:
