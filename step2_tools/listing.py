@@ -2,7 +2,7 @@
 
 $ python -m step2_tools tools
 get_weather(city, unit?, day?)
-  Get the weather in a city: temperature, rain, wind; now or on one of the next days.
+  Get the weather in a city, now or on one of the next days: temperature, rain, ...
   ...
 """
 

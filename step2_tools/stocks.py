@@ -54,7 +54,7 @@ class Stocks:
         self.recorded = recorded
 
     def get_stock_price(self, symbol: str) -> str:
-        """Get the latest price of a company's stock (share), with its currency and change.
+        """Get the latest price of a company's stock: the quote of a share, what it is trading at, its change.
 
         Args:
             symbol: Ticker symbol or company name, e.g. AAPL or Apple.

@@ -154,7 +154,9 @@ class Weather:
         self.api = api
 
     def get_weather(self, city: str, unit: Unit = "celsius", day: Day = "today") -> str:
-        """Get the weather in a city: temperature, rain, wind; now or on one of the next days.
+        """Get the weather in a city, now or on one of the next days: temperature, rain, snow, sun, wind.
+
+        Also for what depends on it: a jacket or an umbrella, a picnic, plans outdoors.
 
         Args:
             city: Name of the city, e.g. Bangkok. Add the state or country if needed, e.g. Paris, Texas.

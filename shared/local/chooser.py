@@ -1,54 +1,117 @@
-"""Which tool does a question ask for? The noisy channel: the tool under whose description it is most probable.
+"""Which tools does a question ask for? The noisy channel: those under whose description it is most probable.
 
-    >>> chooser.rank("is it raining in oslo", tools)
-    [('get_weather', 7.1), ('get_time', 2.2), ...]      # nats above the best neutral description
+    >>> [(clause.text, clause.tool) for clause in chooser.clauses("Hi! Is it raining in Oslo, and what time is it?", tools)]
+    [('Hi! ', None), ('Is it raining in Oslo, ', 0), ('and what time is it?', 3)]
 
-A small model can't say which tool it wants, but it knows how probable a question is after a description:
-P(question | tool) ranks the tools (Bayes' rule with equal priors, as in Sahami and Heilman's time for spelling,
-and in Min et al. 2022, arXiv:2108.04106, for prompting). Descriptions of questions that need no tool compete with
-them: a tool that can't beat those is not called. Words that question and description share add a little.
+A small model can't say which tool it wants, but it knows how probable a text is after a description:
+P(text | tool) ranks the tools (Bayes' rule with equal priors; Min et al. 2022, arXiv:2108.04106, have it for
+prompting). Descriptions of questions that need no tool compete with them. A question of several parts is cut
+where that makes it more probable: what follows a cut is read under another description, and a cut has its
+price; the best cuts are found by dynamic programming, as in the segmentation of words (Viterbi 1967).
+
+It finds which tools, not with which arguments (calls.py), and knows nothing of what was said before.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.local.likelihood import Likelihood, Node, Prefix
+from shared.local.clauses import pieces
+from shared.local.likelihood import Likelihood, Node, Place, Prefix
+from shared.local.meaning import Meaning
 from shared.local.words import as_words, stems
 
 LONGEST_QUESTION, LONGEST_DESCRIPTION = 200, 200  # tokens that count
+A_PASS = 1500  # tokens that the model reads at once
+TOOL_SETS = 8  # whose descriptions stay in memory
 
 
 @dataclass(frozen=True)
 class Wording:
-    """How tools and their absence are put to the model; an optimiser may look for better words."""
+    """How tools and their absence are put to the model, and what counts; an optimiser may look for better."""
 
     tool: str = "Tool: {name}. {description} ({parameters})\nQuestion:"
     neutral: tuple[str, ...] = (
         "Small talk: greetings, thanks, feelings, jokes, opinions.\nQuestion:",
         "General knowledge: history, science, geography, language, books, recipes, advice.\nQuestion:",
-        "Something that an assistant cannot do: buy or sell, book, send, remember, change or control things.\nQuestion:",
+        "Something that an assistant cannot do: buy or sell, book, send, remember, change or control things."
+        "\nQuestion:",
     )
     examples: str = ""
-    overlap: float = 2.0  # nats for each nat of shared words
-    bias: float = 0.0  # nats that a tool must be above the best neutral description
+    overlap: float = 2.0  # nats for each nat of words that a text shares with a description
+    meaning: float = 60.0  # nats for each point of cosine between a text and a tool above `far`
+    far: float = 0.1
+    bias: float = 4.0  # nats in favour of no tool
+    cut: float = 4.0  # nats that a cut costs
+
+
+@dataclass(frozen=True)
+class Clause:
+    """Pieces of a question that belong together, and the place of their tool in the list; None: no tool.
+
+    `margins`: by how many nats each tool is ahead of having no tool.
+    """
+
+    pieces: tuple[str, ...]
+    tool: int | None
+    margins: tuple[float, ...]
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
 
 
 class Chooser:
-    """Ranks tools for many texts at once."""
+    """Reads the descriptions of a set of tools once, then cuts questions up and gives each part its tool."""
 
-    def __init__(self, lm: Likelihood, wording: Wording | None = None) -> None:
-        self.lm, self.wording = lm, wording or Wording()
-        self._prefix: Prefix | None = None
+    def __init__(
+        self, lm: Likelihood, meaning: Meaning | None = None, wording: Wording | None = None
+    ) -> None:
+        self.lm, self.meaning, self.wording = lm, meaning, wording or Wording()
+        self._read: dict[str, tuple[Prefix, list[Node]]] = {}
 
-    @property
-    def prefix(self) -> Prefix:
-        if self._prefix is None:
-            self._prefix = self.lm.read("<|im_start|>system\n" + self.wording.examples)
-        return self._prefix
+    def clauses(self, question: str, tools: Sequence[dict[str, Any]], forced: bool = False) -> list[Clause]:
+        """The parts of the question, in order; `forced`: each gets a tool."""
+        parts = pieces(question)
+        margins = self._margins(parts, tools)
+        best: list[tuple[float, list[Clause]]] = [(0.0, [])]
+        for end in range(1, len(parts) + 1):
+            options = []
+            for start in range(end):
+                row = margins[start, end]
+                tool = max(range(len(tools)), key=row.__getitem__)
+                clause = Clause(
+                    tuple(parts[start:end]), tool if forced or row[tool] > 0 else None, tuple(row)
+                )
+                gain = row[tool] if forced else max(row[tool], 0.0)
+                total = best[start][0] + gain - self.wording.cut * (start > 0)
+                options.append((total, [*best[start][1], clause]))
+            best.append(max(options, key=lambda option: option[0]))
+        return best[-1][1]
+
+    def _margins(
+        self, parts: list[str], tools: Sequence[dict[str, Any]]
+    ) -> dict[tuple[int, int], list[float]]:
+        """For the pieces from start to end: by how many nats each tool is ahead of having no tool."""
+        found, wording = self._logprobs(parts, tools), self.wording
+        spans = [(i, j) for i in range(len(parts)) for j in range(i + 1, len(parts) + 1)]
+        texts = ["".join(parts[i:j]).strip() for i, j in spans]
+        cosines = [[0.0] * len(tools)] * len(texts)
+        if self.meaning:
+            cosines = self.meaning.cosines(texts, [_about(tool) for tool in tools])
+        margins = {}
+        for (i, j), text, near in zip(spans, texts, cosines, strict=True):
+            row, shared = found[i][j - i - 1], _overlap(text, tools)
+            nothing = max(row[len(tools) :]) + wording.bias
+            margins[i, j] = [
+                row[k] - nothing + wording.overlap * shared[k] + wording.meaning * (near[k] - wording.far)
+                for k in range(len(tools))
+            ]
+        return margins
 
     def describe(self, tool: dict[str, Any]) -> str:
         """A tool in the words of the wording."""
@@ -58,25 +121,50 @@ class Chooser:
             name=as_words(tool["name"]), description=description, parameters=parameters
         )
 
-    def scores(self, texts: Sequence[str], tools: Sequence[dict[str, Any]]) -> list[list[float]]:
-        """Per text, nats of each tool above the best neutral description."""
-        prompts = [self.describe(tool) for tool in tools] + list(self.wording.neutral)
-        heads = [Node(self.lm.encode(prompt)[-LONGEST_DESCRIPTION:]) for prompt in prompts]
-        questions = [self.lm.encode(" " + " ".join(text.split()))[:LONGEST_QUESTION] for text in texts]
-        nodes, wanted = list(heads), []
-        for ids in questions:
+    def _logprobs(self, parts: list[str], tools: Sequence[dict[str, Any]]) -> list[list[list[float]]]:
+        """log P(parts i to j | description k), for every i, then j, then k: tools first, then no tool."""
+        prefix, heads = self._heads(tools)
+        nodes: list[Node] = []
+        wanted: list[list[Place]] = []
+        ends: list[list[int]] = []
+        for start in range(len(parts)):
+            ids: list[int] = []
+            bounds = []
+            for part in parts[start:]:
+                ids = ids + self.lm.encode(" " + part.strip())
+                bounds.append(min(len(ids), LONGEST_QUESTION))
+            ends.append(bounds)
             for head in heads:
-                node = Node(ids, head)
-                nodes.append(node)
-                wanted.append(node.path())
-        found = [sum(each) for each in self.prefix.logprobs(nodes, wanted)]
-        shared = [_overlap(text, tools) for text in texts]
-        rows = []
-        for t in range(len(texts)):
-            row = found[t * len(heads) : (t + 1) * len(heads)]
-            nothing = max(row[len(tools) :])
-            rows.append([row[k] - nothing + self.wording.overlap * shared[t][k] for k in range(len(tools))])
-        return rows
+                nodes.append(Node(ids[:LONGEST_QUESTION], head))
+                wanted.append(nodes[-1].path())
+        flat: list[list[float]] = []
+        per_pass = max(1, A_PASS // max(len(node.ids) for node in nodes))
+        for i in range(0, len(nodes), per_pass):
+            flat += prefix.logprobs(nodes[i : i + per_pass], wanted[i : i + per_pass])
+        found = []
+        for start, bounds in enumerate(ends):
+            rows = flat[start * len(heads) : (start + 1) * len(heads)]
+            found.append([[sum(row[:bound]) for row in rows] for bound in bounds])
+        return found
+
+    def _heads(self, tools: Sequence[dict[str, Any]]) -> tuple[Prefix, list[Node]]:
+        """The descriptions, read once for each set of tools."""
+        prompts = [self.describe(tool) for tool in tools] + list(self.wording.neutral)
+        key = json.dumps(prompts)
+        if key not in self._read:
+            while len(self._read) >= TOOL_SETS:
+                self._read.pop(next(iter(self._read)))
+            prefix = self.lm.read("<|im_start|>system\n" + self.wording.examples)
+            heads = [Node(self.lm.encode(prompt)[-LONGEST_DESCRIPTION:]) for prompt in prompts]
+            per_pass = A_PASS // LONGEST_DESCRIPTION
+            for i in range(0, len(heads), per_pass):
+                prefix.keep(heads[i : i + per_pass])
+            self._read[key] = prefix, heads
+        return self._read[key]
+
+
+def _about(tool: dict[str, Any]) -> str:
+    return f"{as_words(tool['name'])}. {' '.join((tool.get('description') or '').split())}"
 
 
 def _overlap(text: str, tools: Sequence[dict[str, Any]]) -> list[float]:
@@ -85,14 +173,12 @@ def _overlap(text: str, tools: Sequence[dict[str, Any]]) -> list[float]:
     bags = [
         set(
             stems(
-                f"{as_words(t['name'])} {t.get('description') or ''} {as_words(' '.join(t['input_schema'].get('properties', {})))}"
+                f"{as_words(tool['name'])} {tool.get('description') or ''} "
+                f"{as_words(' '.join(tool['input_schema'].get('properties', {})))}"
             )
         )
-        for t in tools
+        for tool in tools
     ]
-    rarity = {
-        s: math.log((len(bags) + 1) / sum(s in bag for bag in bags))
-        for s in own
-        if any(s in bag for bag in bags)
-    }
-    return [sum(weight for s, weight in rarity.items() if s in bag) for bag in bags]
+    holders = {stem: sum(stem in bag for bag in bags) for stem in own}
+    rarity = {stem: math.log((len(bags) + 1) / n) for stem, n in holders.items() if n}
+    return [sum(weight for stem, weight in rarity.items() if stem in bag) for bag in bags]

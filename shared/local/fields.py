@@ -13,8 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from shared.local.likelihood import Likelihood, Node, Prefix
-from shared.local.words import Span, quantities, quotations, word_spans
+from shared.local.likelihood import Likelihood, Node, Place, Prefix
+from shared.local.words import Quantity, Span, quantities, quotations, word_spans
 
 # Three filled-in forms show what is wanted: copy, keep names whole, leave out what was not said.
 SHOTS = """Fill in the fields with words of the text.
@@ -56,19 +56,21 @@ class Scored:
 class Form:
     """A question that has been read once, behind the filled-in examples."""
 
-    def __init__(self, lm: Likelihood, examples: Prefix, question: str) -> None:
-        self.lm, self.question = lm, question
+    def __init__(self, lm: Likelihood, examples: Prefix, question: str, corrected: str = "") -> None:
+        self.lm, self.question, self.corrected = lm, question, corrected or question
         self.prefix = lm.read(f"Text: {question.strip()}\n", after=examples)
         self.words = word_spans(question)
         self.ids = [lm.encode(" " + question[start:end]) for start, end in self.words]
         self.line_break = lm.encode("\n")[0]
 
     @cached_property
-    def quantities(self):  # noqa: ANN201
+    def quantities(self) -> list[Quantity]:
+        """All numbers in the question."""
         return quantities(self.question)
 
     @cached_property
     def quotations(self) -> list[Span]:
+        """What stands in quotation marks."""
         return quotations(self.question)
 
     def _between(self, i: int) -> str:
@@ -81,10 +83,12 @@ class Form:
         headers = [Node(self.lm.encode(f"{field}:")) for field in fields]
         if not self.words:
             return [([], 0.0) for _ in fields]
-        first = self.prefix.logprobs(
-            headers, [[(h, len(h.ids) - 1, ids[0]) for ids in self.ids] for h in headers]
-        )
-        nodes, wanted, spans = list(headers), [], []
+        self.prefix.keep(headers)
+        firsts = [[(header, len(header.ids) - 1, ids[0]) for ids in self.ids] for header in headers]
+        first = self.prefix.logprobs([], firsts)
+        nodes: list[Node] = []
+        wanted: list[list[Place]] = []
+        spans: list[tuple[int, list[tuple[int, Span]], int]] = []
         for k, header in enumerate(headers):
             absent = Node(self.lm.encode(NOT_GIVEN), header)
             nodes.append(absent)

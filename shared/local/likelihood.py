@@ -26,22 +26,34 @@ class Node:
 
     ids: list[int]
     parent: Node | None = None
-    start: int = 0  # column of its first token in the row
-    depth: int = 0  # tokens between the prefix and its first token
+    column: int = 0  # of its first token in the KV cache
+    last: torch.Tensor | None = (
+        None  # of a kept node: log-probabilities of the token after it, shape (vocab,)
+    )
 
-    def path(self) -> list[tuple[Node | None, int, int]]:
+    @property
+    def depth(self) -> int:
+        """Tokens between the prefix and its first token."""
+        return self.parent.depth + len(self.parent.ids) if self.parent else 0
+
+    def path(self) -> list[Place]:
         """What `Prefix.logprobs` must be asked for the probability of this node's own tokens."""
         before = (self.parent, len(self.parent.ids) - 1) if self.parent else (None, 0)
         return [(*before, self.ids[0]), *((self, i, token) for i, token in enumerate(self.ids[1:]))]
 
 
+# "The token `id` after token i of the node": (node, i, id); a node of None stands for the prefix.
+Place = tuple[Node | None, int, int]
+
+
 class Likelihood:
-    """A causal model, its tokenizer, and the prefixes it has read."""
+    """A causal model and its tokenizer."""
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         self.model, self.tokenizer = model, tokenizer
 
     def encode(self, text: str) -> list[int]:
+        """Token ids, shape (n,), without special tokens."""
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
         return ids
 
@@ -55,66 +67,87 @@ class Likelihood:
         ids = self.encode(text)
         cache = copy.deepcopy(after.cache) if after else DynamicCache(config=self.model.config)
         with torch.inference_mode():
-            out = self.model(torch.tensor([ids]), cache=cache, use_cache=True, logits_to_keep=1)
-        return Prefix(self, cache, (after.length if after else 0) + len(ids), out.logits[0, -1].float())
+            out = self.model(self._tensor([ids]), cache=cache, use_cache=True, logits_to_keep=1)
+        length = (after.length if after else 0) + len(ids)
+        return Prefix(self, cache, length, length, out.logits[0, -1].float().log_softmax(-1))
+
+    def _tensor(self, values: Any) -> torch.Tensor:
+        import torch
+
+        return torch.tensor(values, device=self.model.device)
 
 
 @dataclass
 class Prefix:
-    """What the model has read: KV cache of `length` tokens and the logits for the next, shape (vocab,)."""
+    """What the model has read: `length` tokens, and behind them the nodes that were kept.
+
+    `columns` counts both, as they lie in the KV cache; `last` has the log-probabilities of the token after
+    the `length` tokens, shape (vocab,).
+    """
 
     lm: Likelihood
     cache: Any
     length: int
-    next_logits: torch.Tensor
+    columns: int
+    last: torch.Tensor
 
-    def logprobs(
-        self, nodes: list[Node], wanted: list[list[tuple[Node | None, int, int]]]
-    ) -> list[list[float]]:
-        """Run the tree; for each list of (node, i, token): log P(token | all up to token i of the node).
+    def keep(self, nodes: list[Node]) -> None:
+        """Read nodes once and for all: later ones can have them as parents and are spared their cost."""
+        final = self._read(nodes, [(node, len(node.ids) - 1) for node in nodes])
+        for node, logprobs in zip(nodes, final, strict=True):
+            node.last = logprobs
+        self.columns += sum(len(node.ids) for node in nodes)
 
-        A node of None asks for the first token after the prefix.
-        """
-        import torch
+    def logprobs(self, nodes: list[Node], wanted: list[list[Place]]) -> list[list[float]]:
+        """Run the nodes; for each list of (node, i, token): log P(token | all up to token i of the node)."""
+        places = {
+            (id(node), i): (node, i) for each in wanted for node, i, _ in each if node and node.last is None
+        }
+        rows = dict(zip(places, self._read(nodes, list(places.values())), strict=True)) if nodes else {}
+        if nodes:
+            self.cache.crop(-sum(len(node.ids) for node in nodes))
 
-        row: list[int] = []
-        for node in nodes:
-            node.start, node.depth = len(row), node.parent.depth + len(node.parent.ids) if node.parent else 0
-            row += node.ids
-        n, past = len(row), self.length
-        sees = torch.zeros(n, past + n, dtype=torch.bool)
-        sees[:, :past] = True
-        positions = torch.empty(n, dtype=torch.long)
-        for node in nodes:
-            s, e = node.start, node.start + len(node.ids)
-            positions[s:e] = past + node.depth + torch.arange(len(node.ids))
-            sees[s:e, past + s : past + e] = torch.ones(e - s, e - s, dtype=torch.bool).tril()
-            up = node.parent
-            while up is not None:
-                sees[s:e, past + up.start : past + up.start + len(up.ids)] = True
-                up = up.parent
-        mask = torch.zeros(sees.shape, dtype=self.lm.model.dtype).masked_fill_(~sees, float("-inf"))
-        with torch.inference_mode():
-            hidden = self.lm.model.model(
-                torch.tensor([row]),
-                attention_mask=mask[None, None],
-                position_ids=positions[None],
-                cache=self.cache,
-                use_cache=True,
-            ).last_hidden_state[0]
-            self.cache.crop(-n)
-            asked = sorted({node.start + i for each in wanted for node, i, _ in each if node is not None})
-            place = {column: k for k, column in enumerate(asked)}
-            logits = self.lm.model.lm_head(hidden[asked]).float()
-            logits = torch.cat([logits, self.next_logits[None]])
-            logits = logits - logits.logsumexp(-1, keepdim=True)
-        last = len(asked)
-        return [
-            [float(logits[last if node is None else place[node.start + i], token]) for node, i, token in each]
-            for each in wanted
-        ]
+        def at(node: Node | None, i: int) -> torch.Tensor:
+            if node is None:
+                return self.last
+            return node.last if node.last is not None else rows[id(node), i]
+
+        return [[float(at(node, i)[token]) for node, i, token in each] for each in wanted]
 
     def score(self, texts: list[str]) -> list[float]:
         """log P(text | prefix) for each text."""
         nodes = [Node(self.lm.encode(text)) for text in texts]
         return [sum(each) for each in self.logprobs(nodes, [node.path() for node in nodes])]
+
+    def _read(self, nodes: list[Node], places: list[tuple[Node, int]]) -> torch.Tensor:
+        """Put the nodes behind what is cached; log-probabilities after each place, shape (places, vocab)."""
+        import torch
+
+        ids = [token for node in nodes for token in node.ids]
+        past, n = self.columns, len(ids)
+        sees = torch.zeros(n, past + n, dtype=torch.bool)
+        sees[:, : self.length] = True
+        positions, row = [], 0
+        for node in nodes:
+            node.column, size = past + row, len(node.ids)
+            own = slice(row, row + size)
+            sees[own, node.column : node.column + size] = torch.ones(size, size, dtype=torch.bool).tril()
+            ancestor = node.parent
+            while ancestor is not None:
+                sees[own, ancestor.column : ancestor.column + len(ancestor.ids)] = True
+                ancestor = ancestor.parent
+            positions += range(self.length + node.depth, self.length + node.depth + size)
+            row += size
+        model: Any = self.lm.model
+        mask = torch.zeros(sees.shape, dtype=model.dtype).masked_fill_(~sees, float("-inf"))
+        with torch.inference_mode():
+            hidden = model.model(
+                self.lm._tensor([ids]),
+                attention_mask=mask[None, None].to(model.device),  # (1, 1, n, past + n)
+                position_ids=self.lm._tensor([positions]),
+                cache=self.cache,
+                use_cache=True,
+            ).last_hidden_state[0]  # (n, dim)
+            asked = [node.column - past + i for node, i in places]
+            logprobs: torch.Tensor = model.lm_head(hidden[asked]).float().log_softmax(-1)
+            return logprobs

@@ -38,6 +38,39 @@ def conform(value: str, description: str) -> str:
     return value
 
 
+def asks_currency(description: str) -> bool:
+    """Whether the description asks for the code of a currency."""
+    by_code = re.search(r"\bcode\b|ISO|\b[A-Z]{3}\b", description)
+    return bool(by_code and re.search(r"\bcurrenc", description, re.I))
+
+
+def currency(text: str) -> str | None:
+    """The ISO code that a name, a sign or a code stands for; words such as "try" and "all" are none.
+
+    >>> currency("Swiss francs")
+    'CHF'
+    """
+    code = currencies().get(_key(text))
+    return None if code and text in WORDS_LIKE_CODES else code
+
+
+def currency_spans(text: str) -> list[tuple[tuple[int, int], str]]:
+    """Where currencies stand, the longest name at each place, with their codes: signs, codes, names."""
+    words = list(re.finditer(r"[^\W\d]+(?:[$'’-][^\W\d]+)*|(?:[A-Z]{1,2})?[$€£¥₹]", text))
+    found = []
+    i = 0
+    while i < len(words):
+        for n in (4, 3, 2, 1):
+            last = words[i : i + n][-1]
+            code = currency(text[words[i].start() : last.end()]) if len(words[i : i + n]) == n else None
+            if code:
+                found.append(((words[i].start(), last.end()), code))
+                i += n - 1
+                break
+        i += 1
+    return found
+
+
 def date_spans(text: str) -> list[tuple[int, int]]:
     """Where complete dates stand: 2024-08-11, 8/11/2024, August 11(th), 2024, 11 August 2024."""
     return [found.span() for found in WRITTEN.finditer(text)]
@@ -55,6 +88,12 @@ def _date(value: str, wanted: re.Match[str]) -> str:
         return value
     order, between = (wanted[1], wanted[3], wanted[4]), wanted[2]
     return date.strftime(between.join(STRFTIME[part.upper()] for part in order))
+
+
+# ISO codes that are words of English when they are not in capitals.
+WORDS_LIKE_CODES = frozenset(
+    ["all", "top", "try", "mad", "pen", "cup", "bam", "cop", "lak", "mop", "php", "sos", "ron"]
+)
 
 
 def _key(text: str) -> str:

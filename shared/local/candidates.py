@@ -1,0 +1,147 @@
+"""What could fill a slot: numbers, lists and words of the question, each with a score in nats.
+
+    >>> candidates(form, slot, scored)[0]
+    Candidate(score=-1.4, value=20.0, span=(11, 13), cued=False)
+
+A score is the model's log-likelihood of the words as the rest of the form's line, plus a few nats for what
+the eye sees: a matching unit, the slot's name beside a number, a list where a list is wanted. The weights were
+set on the development questions.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from shared.local import words
+from shared.local.fields import Form, Scored
+from shared.local.slots import Slot, kind_of
+from shared.local.spans import span_score, written
+from shared.local.standards import asks_currency, currency_spans
+from shared.local.words import Quantity, Span, overlaps
+
+NEAR = 1.5  # the slot's own name stands beside the number
+UNIT = 3.0  # the number's unit is the one in the description; against another one
+BROKEN = 6.0  # against a fraction where a whole number is wanted
+LITERAL = 4.0  # a list that is written as one: [1, 2, 3]
+ENUMERATED = 4.0  # several quotations in a row
+IN_ROW = 2.0  # several numbers in a row
+KNOWN = 4.0  # a currency where one is wanted
+UNSEEN = -8.0  # where the model was not asked about the place
+
+
+MONEY = re.compile(r"\b(?:amount|money|price|cost|budget|salary|sum)\b", re.I)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A value for a slot; without a span, that it is left out.
+
+    `cued`: the slot's own words or unit stand beside it; `is_taken`: another slot has the same words.
+    """
+
+    score: float
+    value: Any = None
+    span: Span | None = None
+    cued: bool = False
+    is_taken: bool = False
+
+
+def candidates(form: Form, slot: Slot, scored: list[Scored]) -> list[Candidate]:
+    """Everything in the question that could be the value, in no order."""
+    if slot.kind in ("integer", "number"):
+        return _numbers(form, slot, scored)
+    if slot.kind == "array":
+        return _lists(form, slot, scored)
+    if asks_currency(slot.description):
+        return _currencies(form, slot, scored)
+    found = []
+    for each in scored[:40]:
+        start, end = each.span
+        value = written(form.question[start:end], form.question, end, slot)
+        found.append(Candidate(span_score(form, slot, each), value, each.span))
+    return found
+
+
+def _currencies(form: Form, slot: Slot, scored: list[Scored]) -> list[Candidate]:
+    """Names, codes and signs that are those of a currency, and nothing else."""
+    asked = {each.span: each for each in scored}
+    found = []
+    for span, code in currency_spans(form.question):
+        within = max((each.ended for each in scored if overlaps(each.span, span)), default=UNSEEN)
+        known = asked.get(span) or Scored(span, within, within)
+        found.append(Candidate(span_score(form, slot, known) + KNOWN, code, span, cued=True))
+    return found
+
+
+def _numbers(form: Form, slot: Slot, scored: list[Scored]) -> list[Candidate]:
+    wanted = _units(slot.text)
+    found = []
+    for number in form.quantities:
+        word = next((w for w in form.words if w[0] <= number.span[0] < w[1]), None)
+        # Up to the number, without the line break: a unit may follow.
+        same = [
+            each for each in scored if word and each.span[0] == word[0] and each.span[1] >= number.span[1]
+        ]
+        value = _converted(number, slot)
+        if not same or (slot.schema.get("enum") and value not in slot.schema["enum"]):
+            continue
+        score = min(same, key=lambda each: each.span[1]).open
+        beside = slot.is_beside(form.question, number.span)
+        fits = number.unit in wanted or (number.unit == "week" and wanted == {"day"})
+        score += NEAR * beside
+        if number.unit and wanted:
+            score += UNIT if fits else -UNIT
+        if slot.kind == "integer" and number.value != int(number.value):
+            score -= BROKEN
+        is_money = MONEY.search(slot.text) is not None
+        cued = beside or is_money or (number.unit is not None and fits)
+        found.append(Candidate(score, value, number.span, cued))
+    return found
+
+
+def _units(text: str) -> set[str]:
+    found = re.findall(r"[a-z°$€%]+", text.lower())
+    return {words.UNIT_OF[word] for word in found if word in words.UNIT_OF and len(word) > 1}
+
+
+def _converted(number: Quantity, slot: Slot, kind: str = "") -> float | int:
+    """The number in the slot's unit: weeks as days, percents as a share unless percents are wanted."""
+    value, kind = number.value, kind or slot.kind
+    if number.unit == "week" and _units(slot.description) == {"day"}:
+        value *= 7
+    wants_percent = re.search(r"percent|%", slot.description, re.I) and "0 to 1" not in slot.description
+    if number.is_percent and kind == "number" and not wants_percent:
+        value /= 100
+    return int(value) if value == int(value) and kind == "integer" else value
+
+
+def _lists(form: Form, slot: Slot, scored: list[Scored]) -> list[Candidate]:
+    question, inner = form.question, kind_of(slot.schema.get("items") or {})
+    by_start = {each.span[0]: each.open for each in sorted(scored, key=lambda s: -s.span[1])}
+
+    def probable(span: Span) -> float:
+        word = next((w for w in form.words if w[0] <= span[0] + 2 and w[1] > span[0]), None)
+        score = by_start.get(word[0], UNSEEN) if word else UNSEEN
+        return score + NEAR * slot.is_beside(question, span)
+
+    found = []
+    for span, value in words.literals(question):
+        is_deep = bool(value) and isinstance(value[0], list)
+        if is_deep == (inner == "array") and (inner != "string" or all(isinstance(v, str) for v in value)):
+            found.append(Candidate(probable(span) + LITERAL, value, span))
+    if inner in ("integer", "number"):
+        for run in words.runs(question, form.quantities):
+            values = [_converted(number, slot, inner) for number in run]
+            span = (run[0].span[0], run[-1].span[1])
+            found.append(Candidate(probable(span) + IN_ROW * (len(run) > 1), values, span))
+    elif inner != "array":
+        for quoted in words.runs_of(question, form.quotations):
+            items = [question[slice(*each)] for each in quoted]
+            score = probable(quoted[0]) + ENUMERATED * (len(quoted) > 1)
+            found.append(Candidate(score, items, (quoted[0][0], quoted[-1][1])))
+        for each in scored[:40]:
+            score = span_score(form, slot, each, is_list=True)
+            found.append(Candidate(score, words.listed(question[slice(*each.span)]), each.span))
+    return found

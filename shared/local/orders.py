@@ -1,0 +1,74 @@
+"""What a tool that looks things up is not called for: orders to act, and the past.
+
+    >>> is_beyond("Buy me 20 shares of Apple", {"name": "get_stock_price", "description": "..."})
+    True
+
+By the words of a question, it is as near to a tool as any; the verb makes the difference. A verb that the
+tool's own name or description has is the tool's business.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from shared.local import words
+from shared.local.words import as_words, stem
+
+ACTS = (
+    "buy sell book send order pay transfer take make stop cancel move reserve purchase invest trade delete remove "
+    "change turn switch email text withdraw deposit wire remind schedule hack steal"
+)
+ORDER = re.compile(
+    rf"^\W*(?:(?:please|hey|hi|ok|now|just|kindly|can you|could you|would you|will you|i want you to|go ahead and)\W+)*"
+    rf"(?P<act>{'|'.join(ACTS.split())})\b(?! (?:sure|sense))",
+    re.I,
+)
+PAST = re.compile(
+    r"\byesterday\b|\b(?:last|previous|past) (?:night|week|weekend|month|year|summer|winter|spring|autumn|fall|decade"
+    r"|monday|tuesday|wednesday|thursday|friday|saturday|sunday)\b|\b(?:days?|weeks?|months?|years?) ago\b"
+    r"|\bin (?:1\d|20[01])\d\d\b",
+    re.I,
+)
+PRESENT = re.compile(
+    r"\b(?:is|are|am|will|now|today|tomorrow|current(?:ly)?|latest)\b|['’]s\b|\bdo(?:es)?\b", re.I
+)
+KNOWS_PAST = {
+    stem(word)
+    for word in [
+        "history",
+        "historical",
+        "past",
+        "date",
+        "start",
+        "year",
+        "from",
+        "between",
+        "period",
+        "previous",
+    ]
+}
+
+
+KNOWLEDGE = re.compile(
+    r"^\W*(?:(?:so|and|but|hey|hi|please|can you|could you|tell me)\W+)*(?:why (?:do|does|did|is|are)\b|who (?:is|was|founded|invented|owns|runs|started)\b"
+    r"|explain|define|describe|(?:write|tell|sing) (?:me )?an?\b|what (?:does|do) .* (?:mean|stand for)|what (?:is|are|'s) (?:the )?(?:difference|meaning|definition|point)\b"
+    r"|how (?:do|does|did) .* (?:work|form|happen)|when (?:was|were|did)\b|do you (?:like|think|know|believe)|what(?:'s| is) your)",
+    re.I,
+)
+
+
+def is_of_knowledge(text: str) -> bool:
+    """Whether the text asks to explain, define, tell or write, or for somebody's opinion."""
+    return KNOWLEDGE.search(text) is not None
+
+
+def is_beyond(text: str, tool: dict[str, Any]) -> bool:
+    """Whether the text orders something else than the tool does, or asks for a past that it doesn't know."""
+    fields = tool["input_schema"].get("properties", {})
+    own = set(words.stems(f"{as_words(tool['name'])} {tool.get('description') or ''}"))
+    own |= {each for name in fields for each in words.stems(as_words(name))}
+    order = ORDER.search(text)
+    if order and stem(order["act"].lower()) not in own:
+        return True
+    return bool(PAST.search(text)) and not PRESENT.search(text) and not own & KNOWS_PAST

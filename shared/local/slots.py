@@ -1,0 +1,94 @@
+"""A slot is one argument of a tool as the form asks for it: its label, and where the question speaks of it.
+
+>>> slots({"properties": {"city": {"type": "string", "description": "The city. Defaults to Rome."}}})
+[Slot(name='city', kind='string', label='city (The city)', ...)]
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.local import words
+from shared.local.words import Span, as_words, stem
+
+
+@dataclass(frozen=True)
+class Slot:
+    """An argument. `cues` are stems that tell it from its neighbours, `common` those of tool and neighbours."""
+
+    name: str
+    schema: dict[str, Any]
+    kind: str
+    required: bool
+    label: str
+    cues: frozenset[str]
+    common: frozenset[str]
+
+    @property
+    def description(self) -> str:
+        return self.schema.get("description") or ""
+
+    @property
+    def text(self) -> str:
+        """Name and description, to look for words in."""
+        return f"{as_words(self.name)} {self.description}"
+
+    def is_beside(self, question: str, span: Span) -> bool:
+        """Is a cue the nearest thing before the span ("radius of 5"), or right behind it ("5 rooms")?"""
+        for start, end in mentions(question, self.cues):
+            between = question[end : span[0]]
+            if 0 <= span[0] - end < 30 and not re.search(r"\d|[.;?!]\s", between):
+                return True
+            if 0 <= start - span[1] < 10 and not re.search(r"\d|[.,;?!]\s", question[span[1] : start]):
+                return True
+        return False
+
+
+def slots(schema: dict[str, Any], about: str = "") -> list[Slot]:
+    """The arguments of an object schema; `about` is the tool's name and description.
+
+    What the whole question is about tells no argument from another, so its words are no cues.
+    """
+    fields: dict[str, dict[str, Any]] = schema.get("properties", {})
+    labels = {name: _label(name, field) for name, field in fields.items()}
+    names = {name: set(words.stems(as_words(name))) for name in fields}
+    texts = {name: names[name] | set(words.stems(labels[name])) for name in fields}
+    tool = set(words.stems(as_words(about)))
+    found = []
+    for name, field in fields.items():
+        others = set().union(*(texts[other] for other in fields if other != name))
+        cues = {each for each in texts[name] - others - (tool - names[name]) if len(each) > 1}
+        common = tool | set().union(*(names[other] for other in fields))
+        required = name in schema.get("required", [])
+        found.append(
+            Slot(name, field, kind_of(field), required, labels[name], frozenset(cues), frozenset(common))
+        )
+    return found
+
+
+def kind_of(field: dict[str, Any]) -> str:
+    """The JSON type, without null; "string" where the schema says nothing."""
+    kinds = field.get("type") or [each.get("type", "string") for each in field.get("anyOf", [{}])]
+    if isinstance(kinds, str):
+        return kinds
+    return next((kind for kind in kinds if kind and kind != "null"), "string")
+
+
+def _label(name: str, field: dict[str, Any]) -> str:
+    """How the form names an argument; remarks on defaults are left out."""
+    pattern = r"(?<=[a-z)])\.\s|[,.]?\s*\(?\b(?:[Dd]efaults?|[Oo]ptional)\b"
+    description = re.split(pattern, field.get("description") or "")[0].strip(" .(")[:160]
+    return f"{as_words(name)} ({description})" if description else as_words(name)
+
+
+def mentions(question: str, stems: Sequence[str] | frozenset[str] | set[str]) -> list[Span]:
+    """Where words with these stems stand in the question."""
+    found = re.finditer(r"[^\W\d_]+", question)
+    return [hit.span() for hit in found if any(_alike(stem(hit.group().lower()), each) for each in stems)]
+
+
+def _alike(a: str, b: str) -> bool:
+    return a == b or (min(len(a), len(b)) > 4 and a[:5] == b[:5])

@@ -1,0 +1,131 @@
+"""How well do some words of the question fill a slot? The model's view, corrected by what it overlooks.
+
+    >>> span_score(form, slot, scored)      # log P(words | slot), and nats for or against
+    -0.3
+
+Each correction is one thing that a person sees at a glance: a name cut in half, a number where a name is
+wanted, words that only repeat the slot's own name, "to" before the source.
+"""
+
+from __future__ import annotations
+
+import re
+
+from shared.local import words
+from shared.local.fields import Form, Scored
+from shared.local.slots import Slot
+from shared.local.standards import conform, date_spans
+from shared.local.words import FUNCTION_WORDS, as_words, overlaps, stem
+
+QUOTED, LONG_QUOTATION = 3.0, -6.0  # a span that is a quotation; what a long one pays for its words at most
+FUNCTION = 2.5  # against a span that begins or ends with "the", "of", ...
+ONLY_FUNCTION = 6.0
+NUMERAL = 6.0  # against a bare number where words are wanted
+JOINED = 1.0  # against two things joined by "and" where one is wanted
+CUT_NAME = 1.0  # against a span that leaves the first half of a capitalised name behind
+CAPITALS = 1.5  # for capitals that do not come from the beginning of a sentence
+TOOL_WORD = 2.0  # against a name that begins or ends with a word of the tool's own: "walmart stock"
+ECHO = 3.0  # against a span that only repeats the slot's own name; half for the tool's
+EXAMPLE = 1.5  # the description gives these very words as an example
+DIRECTION = 2.0  # "from" before what the slot calls the source, "to" before the target; against the reverse
+A_UNIT = 2.0  # against words that are the unit of a number
+NO_ADDRESS = 6.0  # against what has no @ where an e-mail address is wanted
+LISTED = 3.0  # a whole enumeration where a list is wanted; against a piece of one
+WHOLE_DATE = 2.0  # a complete date where a date is wanted; against a part of one
+SYMBOL = 2.0  # capitals only, where a symbol or code is wanted
+NEAR = 0.5  # the slot's own name stands beside it
+
+SOURCE = re.compile(r"\b(?:from|source|origin|start|starting|departure|base|original)\b")
+TARGET = re.compile(r"\b(?:to|target|destination|end|ending|arrival)\b")
+TAKES_NUMERALS = re.compile(
+    r"\bids?\b|number|code|date|year|time|phone|zip|postal|period|duration|version|coordinate|latitude|longitude",
+    re.I,
+)
+HALF_NAME = re.compile(r"(?<![.?!] )(?<!^)\b(?!I )[A-Z][\w.'&-]* $")
+PLACE_AND_STATE = re.compile(r"[A-Z][\w ]+, [A-Z]{2}\b|city,? (?:and )?(?:state|country)", re.I)
+
+
+def span_score(form: Form, slot: Slot, scored: Scored, is_list: bool = False) -> float:
+    """Nats for these words as the value of the slot; `is_list`: as an enumeration of its values."""
+    (start, end), question = scored.span, form.question
+    text = question[start:end]
+    quoted = scored.span in form.quotations
+    score = max(scored.ended, LONG_QUOTATION) + QUOTED if quoted else scored.ended
+    if not quoted:
+        score -= QUOTED * any(overlaps(scored.span, each) for each in form.quotations) + _echo(slot, text)
+    score -= _form(slot, text, single=not is_list and not quoted)
+    score += _surroundings(form, slot, scored, text)
+    if is_list:
+        is_whole = bool(re.search(r",| and | or ", text))
+        follows = re.match(r"\s*(?:,|and\b|or\b)", question[end:])
+        is_cut = bool(follows or re.search(r"(?:,|\band|\bor)\s*$", question[:start]))
+        score += LISTED * ((is_whole and not is_cut) - is_cut)
+    return score
+
+
+def written(text: str, question: str, end: int, slot: Slot) -> str:
+    """The words of the question, in the form that the description asks for; `end` is where they end."""
+    if PLACE_AND_STATE.search(slot.description):
+        more = re.match(r"(, [A-Z][\w.]*(?: [A-Z]\w+)?)", question[end:])
+        text += more[1].rstrip(".") if more else ""
+    return conform(text, slot.description)
+
+
+def _echo(slot: Slot, text: str) -> float:
+    """Words that repeat what is asked for are no answer to it."""
+    own, name = set(words.stems(text)), set(words.stems(as_words(slot.name)))
+    if not own:
+        return 0.0
+    return ECHO * (own <= name) or ECHO / 2 * (own <= name | slot.common)
+
+
+def _form(slot: Slot, text: str, single: bool) -> float:
+    """Against what can't be a name by its form."""
+    parts = text.lower().split()
+    ends = (parts[0], parts[-1])
+    against = FUNCTION * (len(parts) > 1 and (parts[0] in FUNCTION_WORDS or parts[-1] in FUNCTION_WORDS))
+    against += ONLY_FUNCTION * all(part in FUNCTION_WORDS for part in parts)
+    if len(parts) > 1 and any(
+        part == end and stem(part) in slot.common for part in text.split() for end in ends
+    ):
+        against += TOOL_WORD
+    if re.fullmatch(r"[\d.,$%:-]+", text) and not TAKES_NUMERALS.search(slot.text):
+        against += NUMERAL
+    takes_places = re.search(r"[A-Z][\w ]+, [A-Z]|state|country|format", slot.description)
+    if single and not takes_places and re.search(r",| and ", text):
+        against += JOINED
+    is_mail = re.search(r"\be-?mail\b", slot.description, re.I) and re.search(
+        "address", slot.description, re.I
+    )
+    return against + NO_ADDRESS * bool(is_mail and "@" not in text)
+
+
+def _surroundings(form: Form, slot: Slot, scored: Scored, text: str) -> float:
+    """For and against what stands before the words, around them, and in the description."""
+    (start, _), question = scored.span, form.question
+    score = -CUT_NAME * bool(HALF_NAME.search(question[:start]))
+    begins = start == 0 or question[:start].rstrip()[-1:] in tuple(".?!")
+    score += CAPITALS * (not begins and text[:1].isupper() and text != "I")
+    examples = "".join(
+        re.split(r"e\.g|i\.e|such as|\blike\b|example|instance|:", slot.description, maxsplit=1)[1:]
+    )
+    if len(text) > 2 and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", examples, re.I):
+        score += EXAMPLE
+    counted = [each for each in form.quantities if 0 <= start - each.span[1] < 3]  # 500 US dollars
+    source, target = SOURCE.search(as_words(slot.name)), TARGET.search(as_words(slot.name))
+    if source or target:
+        before = question[:start].lower().split()[-1:]
+        leads = before == ["from"] or bool(counted)
+        follows = before in (["to"], ["into"], ["in"], ["many"], ["much"])
+        score += DIRECTION * (leads - follows) * (1 if source else -1)
+    unit = words.UNIT_OF.get(text.lower().split()[0])
+    if unit and not re.search(r"\bunit", slot.text, re.I) and any(each.unit == unit for each in counted):
+        score -= A_UNIT
+    if re.search(r"\bdate|\bday\b", slot.text, re.I):
+        dates = date_spans(question)
+        if any(overlaps(scored.span, date) for date in dates):
+            score += WHOLE_DATE if scored.span in dates else -WHOLE_DATE
+    wants_symbol = re.search(r"symbol|ticker|\bcode\b", slot.text, re.I)
+    if wants_symbol and re.fullmatch(r"\$?[A-Z]{2,5}(?:\.[A-Z])?", text):
+        score += SYMBOL
+    return score + NEAR * slot.is_beside(question, scored.span)
