@@ -13,6 +13,7 @@ and tools are the backend's.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, Protocol
 
@@ -34,7 +35,7 @@ class Generation:
         self.cached_tokens = 0  # of the prompt: taken from an earlier call, not computed again
         self.stop_reason: StopReason = "end_turn"
         self.stop_sequence: str | None = None
-        self._pieces = run(self)
+        self._pieces = run(weakref.proxy(self))  # no circle: dropping it ends the work at once
 
     def __iter__(self) -> Generation:
         return self
