@@ -1,10 +1,10 @@
 """What the embedded backend needs of a text engine, and how it gets one.
 
     >>> engine = load(load_settings())
-    >>> prompt = "<|im_start|>user\\nHi<|im_end|>\\n<|im_start|>assistant\\n"
+    >>> prompt = "<|im_start|>user\\nWhat is the capital of France?<|im_end|>\\n<|im_start|>assistant\\n"
     >>> answer = engine.generate(engine.encode(prompt), max_tokens=50)
     >>> "".join(answer), answer.stop_reason, answer.output_tokens
-    ('Hello! How can I help you today?', 'end_turn', 9)
+    ('The capital of France is Paris.', 'end_turn', 7)
 
 Engines write greedily: the same request gives the same text. They know token ids and text; messages, turns
 and tools are the backend's.
@@ -19,7 +19,6 @@ from typing import Any, Literal, Protocol
 
 from shared import weights
 from shared.config import Settings
-from shared.errors import UserError
 
 StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "model_context_window_exceeded"]
 
@@ -142,11 +141,7 @@ def load(settings: Settings) -> Engine:
     Raises:
         UserError: the model can't be had, or not by this engine.
     """
-    name: str = getattr(settings, "engine", "auto")
-    if name == "auto":
-        name = "transformers"
-    if name not in ("transformers", "llamacpp"):
-        raise UserError(f"engine {name} is not known: use auto, transformers or llamacpp")
+    name = "transformers" if settings.engine == "auto" else settings.engine
     with _loading:
         folder = weights.ensure(settings.model, settings)
         key = (name, str(folder), settings.dtype, settings.device)

@@ -28,7 +28,7 @@ START = """
 import sys
 from shared.config import load_settings
 from shared.local.engine import load
-load(load_settings().model_copy(update={"engine": sys.argv[1]}))
+load(load_settings(engine=sys.argv[1]))
 """
 
 

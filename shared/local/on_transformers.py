@@ -1,8 +1,8 @@
 """SmolLM2 by transformers: greedy decoding by hand, with the KV cache of the call before.
 
-    >>> engine = TransformersEngine.load(load_settings(model="tiny"))
-    >>> "".join(engine.generate(engine.encode("Hello"), 5))
-    ' the other side'
+    >>> engine = TransformersEngine.load(load_settings())
+    >>> "".join(engine.generate(engine.encode("The capital of France is"), 5))
+    ' Paris.\\n\\nThe'
 
     prompt            [a b c d e f]       the call before read [a b c d x]
     cached            [a b c d]           taken over; at least one token is always computed
