@@ -23,30 +23,12 @@ from typing import Any
 from shared.local.clauses import pieces
 from shared.local.likelihood import Likelihood, Node, Place, Prefix
 from shared.local.meaning import Meaning
+from shared.local.wording import Wording, in_words, standard
 from shared.local.words import as_words, stems
 
 LONGEST_QUESTION, LONGEST_DESCRIPTION = 200, 200  # tokens that count
 A_PASS = 1500  # tokens that the model reads at once
 TOOL_SETS = 8  # whose descriptions stay in memory
-
-
-@dataclass(frozen=True)
-class Wording:
-    """How tools and their absence are put to the model, and what counts; an optimiser may look for better."""
-
-    tool: str = "Tool: {name}. {description} ({parameters})\nQuestion:"
-    neutral: tuple[str, ...] = (
-        "Small talk: greetings, thanks, feelings, jokes, opinions.\nQuestion:",
-        "General knowledge: history, science, geography, language, books, recipes, advice.\nQuestion:",
-        "Something that an assistant cannot do: buy or sell, book, send, remember, change or control things."
-        "\nQuestion:",
-    )
-    examples: str = ""
-    overlap: float = 2.0  # nats for each nat of words that a text shares with a description
-    meaning: float = 60.0  # nats for each point of cosine between a text and a tool above `far`
-    far: float = 0.1
-    bias: float = 4.0  # nats in favour of no tool
-    cut: float = 4.0  # nats that a cut costs
 
 
 @dataclass(frozen=True)
@@ -71,7 +53,7 @@ class Chooser:
     def __init__(
         self, lm: Likelihood, meaning: Meaning | None = None, wording: Wording | None = None
     ) -> None:
-        self.lm, self.meaning, self.wording = lm, meaning, wording or Wording()
+        self.lm, self.meaning, self.wording = lm, meaning, wording or standard()
         self._read: dict[str, tuple[Prefix, list[Node]]] = {}
 
     def clauses(self, question: str, tools: Sequence[dict[str, Any]], forced: bool = False) -> list[Clause]:
@@ -115,11 +97,7 @@ class Chooser:
 
     def describe(self, tool: dict[str, Any]) -> str:
         """A tool in the words of the wording."""
-        parameters = ", ".join(as_words(name) for name in tool["input_schema"].get("properties", {}))
-        description = " ".join((tool.get("description") or "").split())
-        return self.wording.tool.format(
-            name=as_words(tool["name"]), description=description, parameters=parameters
-        )
+        return self.wording.tool.format(**in_words(tool))
 
     def _logprobs(self, parts: list[str], tools: Sequence[dict[str, Any]]) -> list[list[list[float]]]:
         """log P(parts i to j | description k), for every i, then j, then k: tools first, then no tool."""
