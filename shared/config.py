@@ -74,6 +74,11 @@ class Settings(BaseSettings):
     engine: Literal["auto", "transformers", "llamacpp"] = _setting(
         "auto, transformers or llamacpp", "what runs the embedded chat model", default="auto"
     )
+    chooser: Path | None = _setting(
+        "a prompt file",
+        "how tools are put to the embedded chat model; see step2_tools optimize",
+        default=None,
+    )
     threads: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = _setting(
         "auto or a whole number from 1", "processor threads of torch", default="auto"
     )
@@ -111,7 +116,7 @@ class Settings(BaseSettings):
         catalog.lookup(name)
         return name
 
-    @field_validator("cache_dir", "models_dir", "reports_dir")
+    @field_validator("cache_dir", "models_dir", "reports_dir", "chooser")
     @classmethod
     def _usable_path(cls, path: Path | None) -> Path | None:
         if path is None:

@@ -147,12 +147,14 @@ class Backend:
             from shared.local.calls import Caller
             from shared.local.likelihood import Likelihood
             from shared.local.meaning import Meaning
+            from shared.local.wording import load
 
+            wording = load(self.settings.chooser)
             # llama.cpp gives no log-likelihoods of a prompt: with it, tools need the model a second time.
             model: Any = getattr(self.engine, "model", None) or models.load_causal_lm(settings=self.settings)
             # Random weights know no meaning, and what stands on them must need no other model.
             meaning = None if lookup(self.settings.model).random else Meaning(self.settings)
-            self._caller = Caller(Likelihood(model, self.tokenizer), meaning)
+            self._caller = Caller(Likelihood(model, self.tokenizer), meaning, wording)
         return self._caller
 
     def _called(self, counted: int, calls: Sequence[ToolCall], limit: int) -> Answer:
@@ -264,7 +266,8 @@ def backend(settings: Settings) -> Backend:
     spec = lookup(settings.model)
     if spec.is_claude or "chat" not in spec.roles:
         raise UserError(f"{settings.model} can't chat on this machine: choose a chat model")
-    what = {"model", "embedder", "engine", "device", "dtype", "threads", "cache_dir", "models_dir", "hub"}
+    what = {"model", "embedder", "engine", "chooser", "device", "dtype", "threads"}
+    what |= {"cache_dir", "models_dir", "hub"}
     key = settings.model_dump_json(include=what)
     with _making:
         if key not in _backends:
