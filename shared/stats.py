@@ -1,4 +1,4 @@
-"""How sure a figure is: 95 % intervals for shares and for means."""
+"""How sure a figure is: 95 % intervals for shares and for means, and a test for pairs."""
 
 from __future__ import annotations
 
@@ -32,3 +32,10 @@ def bootstrap(
         means.append((data[drawn] * parts[drawn]).sum() / parts[drawn].sum())
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
+
+
+def sign_test(gained: int, lost: int) -> float:
+    """p that chance alone splits so unevenly the pairs that changed (exact, two-sided: McNemar 1947)."""
+    n = gained + lost
+    tail = sum(math.comb(n, k) for k in range(min(gained, lost) + 1)) / 2**n
+    return min(1.0, 2 * tail)

@@ -217,6 +217,47 @@ def evaluate(
 
 
 @app.command()
+def optimize(
+    optimizer: Annotated[
+        Literal["gepa", "mipro", "shots"],
+        typer.Option(help="GEPA, MIPROv2, or random sets of demonstrations."),
+    ] = "gepa",
+    budget: Annotated[int, typer.Option(help="Calls of the model, at most.")] = 3000,
+    limit: Annotated[
+        int | None, typer.Option(help="So many questions of each split only, drawn by --seed.")
+    ] = None,
+    prompt: Annotated[
+        int | None, typer.Option("--prompt", help="Version of json_calls to begin with. [gepa: 2, others: 1]")
+    ] = None,
+    timeout: Timeout = 60.0,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where the new version goes. [where the old one is]"),
+    ] = None,
+    engine: Engine = None,
+    model: Model = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Let DSPy look for a better prompt (embedded: for a better tool chooser)."""
+    settings = _settings(smoke, model=model, seed=seed, engine=engine)
+    limit = 6 if smoke and limit is None else limit
+    from step2_tools import optimize as lesson
+    from step2_tools import questions
+    from step2_tools.screen import progress
+    from step2_tools.tools import build
+
+    tools = build(True, settings)
+    with progress(silent=as_json) as say:
+        target, folder = lesson.target(settings, tools, optimizer, prompt, timeout)
+        out = out or (None if smoke else folder)
+        dev, test = questions.read(split="dev"), questions.read(split="test")
+        facts = lesson.run(settings, target, tools, dev, test, optimizer, budget, limit, say, out=out)
+    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+
+
+@app.command()
 def bench(
     pairs: Annotated[int, typer.Option(help="Timed pairs; 5 or more.")] = 30,
     smoke: Smoke = False,

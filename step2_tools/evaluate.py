@@ -73,7 +73,7 @@ def run(
         return scoring.score(calls, row["calls"], definitions)
 
     asks = {way.name: partial(ask, way) for way in ways}
-    measured, ended = _measure(asks, draw(questions, limit, settings.seed), judge, write_progress)
+    measured, ended = measure(asks, draw(questions, limit, settings.seed), judge, write_progress)
     facts = _facts(settings, measured, ended, "labelled questions")
     for way in ways:
         if way.name in measured:
@@ -112,7 +112,7 @@ def run_bfcl(
         system = {"system": case.system} if case.system else {}
         return conditions.send(client, settings.model, messages=case.messages, tools=case.tools, **system)
 
-    measured, ended = _measure({"native": ask}, cases, bfcl.score, write_progress)
+    measured, ended = measure({"native": ask}, cases, bfcl.score, write_progress)
     facts = _facts(settings, measured, ended, file.stem)
     facts["wrong"] = [
         {"condition": "native", "id": each.item.id, "question": each.item.messages[-1]["content"]}
@@ -142,7 +142,7 @@ def draw(items: Sequence[Any], limit: int | None, seed: int) -> list[Any]:
     return [items[place] for place in sorted(places)]
 
 
-def _measure(
+def measure(
     asks: dict[str, Callable[[Any], Reply]],
     items: Sequence[Any],
     judge: Callable[[Any, Any], scoring.Score],
