@@ -44,6 +44,7 @@ def fill(form: Form, schema: dict[str, Any], about: str = "", partial: bool = Fa
     `partial`: the text is only a piece of a question, so required ones may be left out, too.
     """
     filled, still_open = Filled(), []
+    taken: dict[str, list[Any]] = {}  # by options: what slots that share them have got
     for slot in slots(schema, about):
         if slot.kind == "boolean":
             flag = options.flag(form, slot)
@@ -53,8 +54,9 @@ def fill(form: Form, schema: dict[str, Any], about: str = "", partial: bool = Fa
             inner = fill(form, slot.schema, about, partial)
             if inner.arguments or slot.required:
                 filled.put(slot.name, inner.arguments, min(inner.margins.values(), default=options.UNSURE))
-        elif slot.kind == "string" and (named := options.choose(form, slot)):
+        elif slot.kind == "string" and (named := options.choose(form, slot, taken.get(_options(slot), ()))):
             filled.put(slot.name, *named)
+            taken.setdefault(_options(slot), []).append(named[0])
         elif slot.kind == "string" and slot.schema.get("enum"):
             continue
         else:
@@ -66,6 +68,10 @@ def fill(form: Form, schema: dict[str, Any], about: str = "", partial: bool = Fa
     return filled
 
 
+def _options(slot: Slot) -> str:
+    return str(options.options_of(slot.schema)[0])
+
+
 def _assign(form: Form, wanted: list[Slot], filled: Filled, partial: bool) -> None:
     proposals: list[tuple[Slot, list[Candidate]]] = []
     absence = {}
@@ -74,7 +80,9 @@ def _assign(form: Form, wanted: list[Slot], filled: Filled, partial: bool) -> No
         if not slot.required:
             bar = absent + ABSENT + (UNCUED if slot.kind in ("integer", "number") else 0.0)
             found = [each for each in found if each.cued or each.score > bar]
-            found = [replace(each, score=each.score + CUED) if each.cued else each for each in found]
+            found = [
+                replace(each, score=max(each.score, bar) + CUED) if each.cued else each for each in found
+            ]
             found.append(Candidate(absent + ABSENT))
         elif partial:
             found.append(Candidate(absent))

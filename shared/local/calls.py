@@ -20,10 +20,12 @@ from typing import Any
 from shared.local import orders
 from shared.local.arguments import Filled, fill
 from shared.local.chooser import Chooser, Clause, Wording
-from shared.local.clauses import is_item, pieces, without_joint
+from shared.local.clauses import begins_item, is_item, pieces
 from shared.local.fields import SHOTS, Form
 from shared.local.likelihood import Likelihood, Prefix
 from shared.local.meaning import Meaning
+from shared.local.options import enumerated
+from shared.local.slots import kind_of, slots
 from shared.local.spelling import mend
 from shared.local.truecase import has_names, truecase
 from shared.local.words import as_words, plain_words
@@ -31,8 +33,12 @@ from shared.local.words import as_words, plain_words
 LONGEST = 2000  # characters of a question that count
 GIVEN = 1.0  # nats over "not given" from which a value counts as said
 DOUBT = 3.0  # nats of a tool's margin that each nat of a missing argument takes away
-KNOWLEDGE = 20.0  # nats that a question for an explanation does
-DEEPEST = -10.0
+KNOWLEDGE = 30.0  # nats that a question for an explanation does
+SURE = 1.0  # nats that each nat of a sure argument adds, on average over the required ones
+DEEPEST, SUREST = -10.0, 6.0  # nats of an argument that count
+BEYOND = 1000.0  # against what a tool can't do
+NEVER = -1e6  # a required argument is nowhere in the question
+NEAR, MOST_NEAR = 8.0, 3  # tools that are so near to the best one are tried, too
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,18 @@ class ToolCall:
 
     name: str
     input: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Said:
+    """A text in three spellings: as the model reads it (names in capitals), mended, and as it was typed."""
+
+    read: str
+    mended: str
+    original: str
+
+    def __add__(self, other: Said) -> Said:
+        return Said(self.read + other.read, self.mended + other.mended, self.original + other.original)
 
 
 class Caller:
@@ -81,98 +99,159 @@ class Caller:
         return found[:1] if choice.get("disable_parallel_tool_use") else found
 
     def _calls(self, question: str, tools: Sequence[dict[str, Any]], forced: bool) -> list[ToolCall]:
-        vocabulary = _vocabulary(tools)
-        mended = mend(question, vocabulary, lambda word: len(self.lm.encode(f" {word}")) == 1)
-        if not has_names(question):
-            question = truecase(self.lm, self._plain, question, vocabulary)
-        clauses = self.chooser.clauses(mended, tools, forced)
-        said = pieces(question)
-        if len(said) != sum(len(clause.pieces) for clause in clauses):  # mending has made or unmade a joint
-            said = pieces(mended)
+        said = self._read(question, tools)
+        clauses = self.chooser.clauses("".join(each.mended for each in said), tools, forced)
+        if sum(len(clause.pieces) for clause in clauses) != len(said):  # mending has made or unmade a joint
+            said = [Said(each, each, each) for clause in clauses for each in clause.pieces]
+        whole, place = _joined(said), 0
         found: list[ToolCall] = []
-        context: list[str] = []
-        for clause, starts in _same_tool_together(clauses):
-            own, said = said[: len(clause.pieces)], said[len(clause.pieces) :]
+        context: list[Said] = []
+        for clause, starts in _together(clauses):
+            own = said[place : place + len(clause.pieces)]
+            place += len(own)
             if clause.tool is None:
                 context += own
                 continue
-            tool = tools[clause.tool]
-            for filled in self._fill_all(tool, "".join(context), own, clause.pieces, starts, question):
-                if forced or self._is_asked(clause, tool, filled):
-                    call = ToolCall(tool["name"], filled.arguments)
-                    found += [] if call in found else [call]
+            for call in self._best(clause, tools, _joined(context), own, starts, whole, forced):
+                found += [] if call in found else [call]
             context = []
         return found
 
-    def _is_asked(self, clause: Clause, tool: dict[str, Any], filled: Filled) -> bool:
-        """Whether the tool is meant: what is missing of its arguments speaks against it."""
+    def _best(
+        self,
+        clause: Clause,
+        tools: Sequence[dict[str, Any]],
+        context: Said,
+        own: Sequence[Said],
+        starts: set[int],
+        question: Said,
+        forced: bool,
+    ) -> list[ToolCall]:
+        """The calls of the clause's tool, or of one that is nearly as probable and finds what it needs."""
+        top = max(clause.margins)
+        near = [k for k, margin in enumerate(clause.margins) if margin > top - NEAR]
+        options = []
+        for k in sorted(near, key=lambda k: -clause.margins[k])[:MOST_NEAR]:
+            calls = self._fill_all(tools[k], context, own, starts, question)
+            scores = [self._score(clause.text, clause.margins[k], tools[k], filled) for filled in calls]
+            kept = [
+                ToolCall(tools[k]["name"], filled.arguments)
+                for filled, score in zip(calls, scores, strict=True)
+                if score > 0 or (forced and score > NEVER)
+            ]
+            options.append((max(scores), kept))
+        return max(options, key=lambda option: option[0])[1]
+
+    def _score(self, text: str, margin: float, tool: dict[str, Any], filled: Filled) -> float:
+        """Nats by which the tool is meant: its margin, less for arguments that are missing, more for sure ones."""
         required = tool["input_schema"].get("required", [])
-        if any(name not in filled.arguments for name in required) or orders.is_beyond(clause.text, tool):
-            return False
-        lacking = sum(max(DEEPEST, min(0.0, filled.margins[name] - GIVEN)) for name in required)
-        doubt = DOUBT * -lacking + KNOWLEDGE * orders.is_of_knowledge(clause.text)
-        return clause.margins[clause.tool or 0] > doubt
+        if any(name not in filled.arguments for name in required):
+            return NEVER
+        margins = [filled.margins[name] for name in required]
+        lacking = sum(max(DEEPEST, min(0.0, each - GIVEN)) for each in margins)
+        sure = sum(min(SUREST, max(0.0, each)) for each in margins) / len(margins) if margins else 0.0
+        score = margin + DOUBT * lacking + SURE * sure
+        if orders.is_beyond(text, tool):
+            score -= BEYOND
+        return score - KNOWLEDGE * orders.is_of_knowledge(text)
+
+    def _read(self, question: str, tools: Sequence[dict[str, Any]]) -> list[Said]:
+        """The pieces of the question, with misspelt words mended and names in capitals."""
+        vocabulary = _vocabulary(tools)
+        mended = pieces(mend(question, vocabulary, lambda word: len(self.lm.encode(f" {word}")) == 1))
+        names = question if has_names(question) else truecase(self.lm, self._plain, question, vocabulary)
+        read, original = pieces(names), pieces(question)
+        if not len(read) == len(mended) == len(original):
+            read = mended = original
+        return [Said(*each) for each in zip(read, mended, original, strict=True)]
 
     def _fill_all(
-        self,
-        tool: dict[str, Any],
-        context: str,
-        said: Sequence[str],
-        mended: Sequence[str],
-        starts: set[int],
-        question: str,
+        self, tool: dict[str, Any], context: Said, own: Sequence[Said], starts: set[int], question: Said
     ) -> list[Filled]:
         """The arguments of each call of one tool that the pieces of a clause ask for.
 
-        `starts` are the pieces at which the chooser would begin anew.
+        `starts` are the pieces at which the chooser would begin anew. A piece begins another call when it
+        gives a value for what the call before has already: "Rome | and Vienna".
         """
-        groups: list[tuple[str, str, Filled]] = []  # text, mended text, what it gives
-        required = tool["input_schema"].get("required", [])
-        text, fixed = context, context
-        text_of_all, fixed_of_all = context + "".join(said), context + "".join(mended)
-        for i, (piece, its_fixed) in enumerate(zip(said, mended, strict=True)):
-            joined, joined_fixed = text + piece, fixed + its_fixed
-            if groups and (i in starts or is_item(said, i)):
-                alone = self._fill(tool, without_joint(piece), without_joint(its_fixed), partial=True)
+        required = set(tool["input_schema"].get("required", []))
+        takes_list = any(
+            kind_of(each) == "array" for each in tool["input_schema"].get("properties", {}).values()
+        )
+        groups: list[tuple[Said, Filled]] = []
+        text = context
+        for i, piece in enumerate(own):
+            is_next = i in starts or (not takes_list and is_item([each.read for each in own], i))
+            if groups and is_next:
+                alone = self._fill(tool, piece, partial=True)
+                before = groups[-1][1].arguments
                 given = {name for name, margin in alone.margins.items() if margin > GIVEN}
-                before = groups[-1][2].arguments
-                others = {name for name in given if name in before and before[name] != alone.arguments[name]}
-                if given & set(required) or others or (given and not required):
-                    groups.append((piece, its_fixed, _inherit(alone, groups[-1][2], given)))
-                    text, fixed = piece, its_fixed
+                other = {name for name in given if name in before and before[name] != alone.arguments[name]}
+                if given & required or other or (given and not required):
+                    groups.append((piece, _inherit(alone, groups[-1][1], given)))
+                    text = piece
                     continue
-            filled = self._fill(tool, joined, joined_fixed)
-            is_complete = all(filled.margins.get(name, DEEPEST) > GIVEN for name in required)
+            text = text + piece
+            filled = self._fill(tool, text)
             if groups:
-                groups[-1] = (joined, joined_fixed, filled)
-            elif is_complete:
-                groups.append((joined, joined_fixed, filled))
-            text, fixed = joined, joined_fixed
+                groups[-1] = text, filled
+            elif _is_complete(filled, required):
+                groups.append((text, filled))
         if len(groups) > 1:
-            whole = self._fill(tool, text_of_all, fixed_of_all)
-            if set().union(*(_values(filled) for *_, filled in groups)) <= _values(whole):
-                return [whole]  # "12 and 18": two arguments of one call
+            whole = self._fill(tool, context + _joined(own))
+            if set().union(*(_values(filled) for _, filled in groups)) <= _values(whole):
+                groups = [(context + _joined(own), whole)]  # "12 and 18": two arguments of one call
         if not groups:
-            filled = self._fill(tool, text, fixed)
-            if any(filled.margins.get(name, DEEPEST) <= GIVEN for name in required) and text != question:
-                filled = self._fill(tool, question, question)
-            return [filled]
-        return _share([filled for *_, filled in groups], tool)
+            filled = self._fill(tool, text)
+            if text != question and not _is_complete(filled, required):
+                filled = self._fill(tool, question)
+            groups = [(text, filled)]
+        expanded = [each for text, filled in groups for each in self._each_option(tool, text, filled)]
+        return _share(expanded, required)
 
-    def _fill(self, tool: dict[str, Any], text: str, fixed: str, partial: bool = False) -> Filled:
-        about = f"{as_words(tool['name'])} {tool.get('description') or ''}"
-        return fill(Form(self.lm, self._examples, text, fixed), tool["input_schema"], about, partial)
+    def _fill(self, tool: dict[str, Any], text: Said, partial: bool = False) -> Filled:
+        form = Form(self.lm, self._examples, text.read, text.mended, text.original)
+        return fill(form, tool["input_schema"], _about(tool), partial)
+
+    def _each_option(self, tool: dict[str, Any], text: Said, filled: Filled) -> list[Filled]:
+        """A call for each option of an enumeration: "Saturday and Sunday weather"."""
+        form = Form(self.lm, self._examples, text.read, text.mended, text.original)
+        for slot in slots(tool["input_schema"], _about(tool)):
+            if slot.kind != "string" or slot.name not in filled.arguments or slot.is_source or slot.is_target:
+                continue
+            named = enumerated(form, slot)
+            if len(named) > 1:
+                rest = {name: value for name, value in filled.arguments.items() if name != slot.name}
+                return [Filled({**rest, slot.name: option}, filled.margins) for option in named]
+        return [filled]
 
 
-def _same_tool_together(clauses: Sequence[Clause]) -> list[tuple[Clause, set[int]]]:
-    """Neighbours with the same tool as one clause, and at which of its pieces the later ones began."""
+def _about(tool: dict[str, Any]) -> str:
+    return f"{as_words(tool['name'])} {tool.get('description') or ''}"
+
+
+def _joined(parts: Sequence[Said]) -> Said:
+    return sum(parts, Said("", "", ""))
+
+
+def _is_complete(filled: Filled, required: set[str]) -> bool:
+    return all(filled.margins.get(name, DEEPEST) > GIVEN for name in required)
+
+
+def _together(clauses: Sequence[Clause]) -> list[tuple[Clause, set[int]]]:
+    """Neighbours that belong to one tool as one clause, and at which of its pieces the later ones began.
+
+    Those with the same tool do, and those without a tool that an "and" joins: "Track A1 | and B2".
+    """
     found: list[tuple[Clause, set[int]]] = []
     for clause in clauses:
-        if found and clause.tool is not None and found[-1][0].tool == clause.tool:
-            before, starts = found[-1]
+        before, starts = found[-1] if found else (Clause((), None, ()), set())
+        same = clause.tool == before.tool
+        joined = begins_item(clause.pieces[0]) and None in (clause.tool, before.tool)
+        if found and ((same and clause.tool is not None) or (joined and not same)):
+            tool = before.tool if clause.tool is None else clause.tool
             margins = tuple(map(max, before.margins, clause.margins))
-            joined = Clause(before.pieces + clause.pieces, clause.tool, margins)
-            found[-1] = joined, starts | {len(before.pieces)}
+            begun = starts | ({len(before.pieces)} if same else set())
+            found[-1] = Clause(before.pieces + clause.pieces, tool, margins), begun
         else:
             found.append((clause, set()))
     return found
@@ -194,9 +273,8 @@ def _inherit(new: Filled, before: Filled, given: set[str]) -> Filled:
     return Filled(arguments, {**before.margins, **{name: new.margins[name] for name in given}})
 
 
-def _share(calls: list[Filled], tool: dict[str, Any]) -> list[Filled]:
+def _share(calls: list[Filled], required: set[str]) -> list[Filled]:
     """Optional arguments that stand at one of several calls hold for those before it that have none."""
-    required = tool["input_schema"].get("required", [])
     for call, after in zip(calls[-2::-1], calls[:0:-1], strict=True):
         for name, value in after.arguments.items():
             if name not in required and name not in call.arguments:

@@ -16,10 +16,11 @@ from typing import Any
 
 from shared.local import words
 from shared.local.fields import Form, Scored
+from shared.local.quantities import UNIT_OF, Quantity, runs
 from shared.local.slots import Slot, kind_of
 from shared.local.spans import span_score, written
-from shared.local.standards import asks_currency, currency_spans
-from shared.local.words import Quantity, Span, overlaps
+from shared.local.standards import asks_currency, asks_time, conform, currency_spans, time_spans
+from shared.local.words import Span, overlaps
 
 NEAR = 1.5  # the slot's own name stands beside the number
 UNIT = 3.0  # the number's unit is the one in the description; against another one
@@ -31,6 +32,7 @@ KNOWN = 4.0  # a currency where one is wanted
 UNSEEN = -8.0  # where the model was not asked about the place
 
 
+YEAR = re.compile(r"\byear\b", re.I)
 MONEY = re.compile(r"\b(?:amount|money|price|cost|budget|salary|sum)\b", re.I)
 
 
@@ -55,23 +57,29 @@ def candidates(form: Form, slot: Slot, scored: list[Scored]) -> list[Candidate]:
     if slot.kind == "array":
         return _lists(form, slot, scored)
     if asks_currency(slot.description):
-        return _currencies(form, slot, scored)
+        return _known(form, slot, scored, currency_spans(form.question))
+    if asks_time(slot.description) and (times := time_spans(form.question)):
+        return _known(
+            form,
+            slot,
+            scored,
+            [(span, conform(form.question[slice(*span)], slot.description)) for span in times],
+        )
     found = []
     for each in scored[:40]:
-        start, end = each.span
-        value = written(form.question[start:end], form.question, end, slot)
+        value = written(form, each.span, slot)
         found.append(Candidate(span_score(form, slot, each), value, each.span))
     return found
 
 
-def _currencies(form: Form, slot: Slot, scored: list[Scored]) -> list[Candidate]:
-    """Names, codes and signs that are those of a currency, and nothing else."""
+def _known(form: Form, slot: Slot, scored: list[Scored], values: list[tuple[Span, str]]) -> list[Candidate]:
+    """Where the slot wants a currency or a time of day: those that stand in the question, and nothing else."""
     asked = {each.span: each for each in scored}
     found = []
-    for span, code in currency_spans(form.question):
+    for span, value in values:
         within = max((each.ended for each in scored if overlaps(each.span, span)), default=UNSEEN)
         known = asked.get(span) or Scored(span, within, within)
-        found.append(Candidate(span_score(form, slot, known) + KNOWN, code, span, cued=True))
+        found.append(Candidate(span_score(form, slot, known) + KNOWN, value, span, cued=True))
     return found
 
 
@@ -95,15 +103,15 @@ def _numbers(form: Form, slot: Slot, scored: list[Scored]) -> list[Candidate]:
             score += UNIT if fits else -UNIT
         if slot.kind == "integer" and number.value != int(number.value):
             score -= BROKEN
-        is_money = MONEY.search(slot.text) is not None
-        cued = beside or is_money or (number.unit is not None and fits)
+        is_meant = bool(MONEY.search(slot.text) or (1500 < number.value < 2200 and YEAR.search(slot.text)))
+        cued = beside or is_meant or (number.unit is not None and fits)
         found.append(Candidate(score, value, number.span, cued))
     return found
 
 
 def _units(text: str) -> set[str]:
     found = re.findall(r"[a-z°$€%]+", text.lower())
-    return {words.UNIT_OF[word] for word in found if word in words.UNIT_OF and len(word) > 1}
+    return {UNIT_OF[word] for word in found if word in UNIT_OF and len(word) > 1}
 
 
 def _converted(number: Quantity, slot: Slot, kind: str = "") -> float | int:
@@ -132,16 +140,16 @@ def _lists(form: Form, slot: Slot, scored: list[Scored]) -> list[Candidate]:
         if is_deep == (inner == "array") and (inner != "string" or all(isinstance(v, str) for v in value)):
             found.append(Candidate(probable(span) + LITERAL, value, span))
     if inner in ("integer", "number"):
-        for run in words.runs(question, form.quantities):
+        for run in runs(question, form.quantities):
             values = [_converted(number, slot, inner) for number in run]
             span = (run[0].span[0], run[-1].span[1])
             found.append(Candidate(probable(span) + IN_ROW * (len(run) > 1), values, span))
     elif inner != "array":
         for quoted in words.runs_of(question, form.quotations):
-            items = [question[slice(*each)] for each in quoted]
+            items = [form.original[slice(*each)] for each in quoted]
             score = probable(quoted[0]) + ENUMERATED * (len(quoted) > 1)
             found.append(Candidate(score, items, (quoted[0][0], quoted[-1][1])))
         for each in scored[:40]:
             score = span_score(form, slot, each, is_list=True)
-            found.append(Candidate(score, words.listed(question[slice(*each.span)]), each.span))
+            found.append(Candidate(score, words.listed(form.original[slice(*each.span)]), each.span))
     return found

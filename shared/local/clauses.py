@@ -16,7 +16,7 @@ MOST = 8  # pieces; the last one holds the rest
 
 JOINTS = re.compile(
     r"(?<=[.?!;])\s+(?=\S)"
-    r"|,?\s+(?=(?:and|but|then|plus|or|also|versus|vs\.?|against|behind|ahead of|than|compared (?:to|with)|as well as|&)\s)"
+    r"|,?\s+(?!and a (?:half|quarter)\b)(?=(?:and|but|then|plus|or|also|versus|vs\.?|against|behind|ahead of|than|compared (?:to|with)|as well as|&)\s)"
     r"|(?<=[,:])\s+(?=\S)"
     r"|\s(?=[–—-]\s)|\n+",
     re.I,
@@ -54,9 +54,10 @@ def is_item(parts: Sequence[str], i: int) -> bool:
 
     After a comma alone only if an "and" or "or" follows: "Sydney, Australia" is one place.
     """
-    return i > 0 and any(_begins_item(part) for part in parts[i:])
+    return i > 0 and any(begins_item(part) for part in parts[i:])
 
 
-def _begins_item(part: str) -> bool:
+def begins_item(part: str) -> bool:
+    """Whether a piece begins with a word that joins it to the one before."""
     joint = OPENING.match(part)
     return joint is not None and joint.group().strip(" ,;:–—-\n") != ""

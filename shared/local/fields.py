@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from shared.local.likelihood import Likelihood, Node, Place, Prefix
-from shared.local.words import Quantity, Span, quantities, quotations, word_spans
+from shared.local.quantities import Quantity, quantities
+from shared.local.words import Span, quotations, word_spans
 
 # Three filled-in forms show what is wanted: copy, keep names whole, leave out what was not said.
 SHOTS = """Fill in the fields with words of the text.
@@ -56,8 +57,12 @@ class Scored:
 class Form:
     """A question that has been read once, behind the filled-in examples."""
 
-    def __init__(self, lm: Likelihood, examples: Prefix, question: str, corrected: str = "") -> None:
+    def __init__(
+        self, lm: Likelihood, examples: Prefix, question: str, corrected: str = "", original: str = ""
+    ) -> None:
+        """`question` is what the model reads; `corrected` has its misspelt words mended, `original` its case."""
         self.lm, self.question, self.corrected = lm, question, corrected or question
+        self.original = original if len(original) == len(question) else question
         self.prefix = lm.read(f"Text: {question.strip()}\n", after=examples)
         self.words = word_spans(question)
         self.ids = [lm.encode(" " + question[start:end]) for start, end in self.words]

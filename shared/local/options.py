@@ -10,10 +10,13 @@ named are left out, unless there must be one: then the model's log-likelihood ch
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from itertools import pairwise
 from typing import Any
 
 from shared.local import words
 from shared.local.fields import Form
+from shared.local.quantities import UNIT_OF
 from shared.local.slots import Slot, mentions
 from shared.local.standards import conform
 from shared.local.words import as_words, stem
@@ -23,6 +26,17 @@ NEGATION = re.compile(
     r"\b(?:not|no|without|exclude|excluding|never|except|skip|don't|dont|disable|off|few|lacks?|isn't|doesn't)\b",
     re.I,
 )
+GENERAL = (
+    "any",
+    "all",
+    "none",
+    "other",
+    "default",
+    "both",
+    "auto",
+    "normal",
+)  # count only if nothing else is named
+AFTER_TARGET = (["to"], ["into"], ["in"], ["as"])
 # Words of a flag's name that say nothing about when to set it.
 FLAG_WORDS = "include is get show return whether flag option enable has use with only info data should be"
 LISTED_OPTIONS = re.compile(
@@ -45,70 +59,77 @@ def flag(form: Form, slot: Slot) -> tuple[bool, float] | None:
     return not any(NEGATION.search(form.question[max(0, start - 25) : start]) for start, _ in places), SURE
 
 
-def choose(form: Form, slot: Slot) -> tuple[Any, float] | None:
-    """An option with its margin: one that is named, or the most probable if there must be one."""
-    named = named_options(form, slot)
+def choose(form: Form, slot: Slot, taken: Collection[Any] = ()) -> tuple[Any, float] | None:
+    """An option with its margin: one that is named, or the most probable if there must be one.
+
+    `taken`: what another slot with the same options has; two slots rarely want the same.
+    """
+    named = [(at, option) for at, option in named_options(form, slot) if option not in taken]
+    if slot.is_source or slot.is_target:  # "350 F in Celsius": what stands behind "in" is the target
+        before = {at: form.corrected[:at].lower().split()[-1:] for at, _ in named}
+        named = [each for each in named if (before[each[0]] in AFTER_TARGET) == slot.is_target]
     if named:
-        return named[0], SURE
+        return max(named, key=lambda each: len(str(each[1])))[1], SURE
     options, closed = options_of(slot.schema)
+    options = [option for option in options if option not in taken]
     if not (slot.required and closed and options):
         return None
     scores = form.choose(slot.label, [str(option) for option in options])
     return options[max(range(len(options)), key=scores.__getitem__)], UNSURE
 
 
-def named_options(form: Form, slot: Slot) -> list[Any]:
-    """The options that the question names: what is said most fully first, else in their order in the text."""
+def named_options(form: Form, slot: Slot) -> list[tuple[int, Any]]:
+    """The options that the question names, each with the place, in order; by full name before all else."""
     options, _ = options_of(slot.schema)
     said = form.corrected.lower()
-    present = {stem(word) for word in words.plain_words(said)}
-    found: list[tuple[float, int, Any]] = []  # how fully, where
-    for option in options:
-        text = as_words(str(option))
-        if not text:
-            continue
-        whole = re.search(rf"(?<!\w){re.escape(text)}(?!\w)", said)
-        begun = len(text) > 2 and re.search(rf"\b{re.escape(text)}", said)  # asc, ascending
-        parts = words.plain_words(text)
-        if whole:
-            found.append((10.0 + len(text), whole.start(), option))
-        elif begun:
-            found.append((1.0, begun.start(), option))
-        elif parts and all(stem(part) in present for part in parts):
-            found.append((float(len(parts)), 0, option))
-        elif short := _shortened(text, said):
-            found.append((1.0, short.start(), option))
+    by_text = {as_words(str(option)): option for option in options}
+    # The longest first, so that "tomorrow" is not found within "day after tomorrow".
+    names = "|".join(re.escape(text) for text in sorted(by_text, key=len, reverse=True) if text)
+    whole = [
+        (hit.start(), by_text[hit[1]]) for hit in re.finditer(rf"(?<!\w)({names})s?(?!\w)", said) if names
+    ]
+    if any(as_words(str(option)) not in GENERAL for _, option in whole):
+        return [each for each in whole if as_words(str(each[1])) not in GENERAL]
+    found = [
+        (at, option) for text, option in by_text.items() if (at := _otherwise_named(text, said)) is not None
+    ]
     if not found and slot.description:
-        standard = {conform(form.question[start:end], slot.description) for start, end in form.words}
-        found = [(1.0, 0, option) for option in options if option in standard]
-    best = max((fullness for fullness, *_ in found), default=0.0)
-    if best >= 10.0:
-        found = [each for each in found if each[0] >= 10.0]
-        inside = {
-            str(a[2])
-            for a in found
-            for b in found
-            if a is not b and as_words(str(a[2])) in as_words(str(b[2]))
-        }
-        found = [each for each in found if str(each[2]) not in inside or _alone(str(each[2]), found, form)]
-        return [option for _, _, option in sorted(found, key=lambda each: each[1])]
-    return [option for _, _, option in sorted(found, key=lambda each: -each[0])][:1]
+        standard = {conform(form.question[start:end], slot.description): start for start, end in form.words}
+        found = [(standard[option], option) for option in options if option in standard]
+    return sorted(found, key=lambda each: -len(str(each[1])))[:1] or whole
 
 
-def _alone(option: str, found: list[tuple[float, int, Any]], form: Form) -> bool:
-    """Whether an option that is part of another ("tomorrow" of "day after tomorrow") is also said by itself."""
-    text = form.corrected.lower()
-    for _, _, other in found:
-        if as_words(option) != as_words(str(other)) and as_words(option) in as_words(str(other)):
-            text = text.replace(as_words(str(other)), " ")
-    return re.search(rf"(?<!\w){re.escape(as_words(option))}(?!\w)", text) is not None
+def enumerated(form: Form, slot: Slot) -> list[Any]:
+    """Options that are listed one after the other: "Saturday and Sunday"."""
+    named, text = named_options(form, slot), form.corrected.lower()
+    listed: list[Any] = []
+    for (at, option), (after, following) in pairwise(named):
+        between = text[at + len(as_words(str(option))) : after]
+        if (
+            re.fullmatch(
+                r"s?,?\s*(?:(?:and|or|versus|vs\.?|&|than)\s+)?(?:(?:on|in|for|by|the)\s+)?", between
+            )
+            and option != following
+        ):
+            listed += [option, following] if option not in listed else [following]
+    return listed
 
 
-def _shortened(option: str, said: str) -> re.Match[str] | None:
-    """ "on fri" for friday, "°F" for fahrenheit."""
-    cut = "|".join(re.escape(option[:n]) for n in (4, 3) if n < len(option))
-    by_letter = rf"(?:°|\bdegrees? ?){re.escape(option[0])}\b"
-    return re.search(rf"\b(?:on|this|next|by|for|until) (?:{cut or option})\b|{by_letter}", said)
+def _otherwise_named(option: str, said: str) -> int | None:
+    """Where an option stands by less than its name: "ascending" for asc, "comedies", "on fri", "350 f", "°F"."""
+    if option in GENERAL or not option:
+        return None
+    begun = len(option) > 2 and re.search(rf"\b{re.escape(option)}", said)
+    parts = {stem(part) for part in words.plain_words(option)}
+    present = {stem(hit.group()): hit.start() for hit in re.finditer(r"[^\W\d_]+|\d+", said)}
+    cut = "|".join(re.escape(option[:n]) for n in (4, 3) if n < len(option)) or re.escape(option)
+    short = re.search(rf"\b(?:on|this|next|by|for|until) (?:{cut})\b|(?:°|\bdegrees? ?){option[0]}\b", said)
+    spelled = UNIT_OF.get(option) and next(
+        (hit for hit in re.finditer(r"[a-z°]+", said) if UNIT_OF.get(hit.group()) == UNIT_OF[option]), None
+    )
+    if begun or short or spelled:
+        return (begun or short or spelled or re.match("", said)).start()
+    return min(present[part] for part in parts) if parts and parts <= present.keys() else None
 
 
 def options_of(schema: dict[str, Any]) -> tuple[list[Any], bool]:

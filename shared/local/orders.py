@@ -21,7 +21,7 @@ ACTS = (
 )
 ORDER = re.compile(
     rf"^\W*(?:(?:please|hey|hi|ok|now|just|kindly|can you|could you|would you|will you|i want you to|go ahead and)\W+)*"
-    rf"(?P<act>{'|'.join(ACTS.split())})\b(?! (?:sure|sense))",
+    rf"(?P<act>{'|'.join(ACTS.split())})\b(?! (?:sure|sense))(?!.*\binto\b)",
     re.I,
 )
 PAST = re.compile(

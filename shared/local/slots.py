@@ -14,6 +14,9 @@ from typing import Any
 from shared.local import words
 from shared.local.words import Span, as_words, stem
 
+SOURCE = re.compile(r"\b(?:from|source|origin|start|starting|departure|base|original)\b")
+TARGET = re.compile(r"\b(?:to|target|destination|end|ending|arrival|new)\b")
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -35,6 +38,16 @@ class Slot:
     def text(self) -> str:
         """Name and description, to look for words in."""
         return f"{as_words(self.name)} {self.description}"
+
+    @property
+    def is_source(self) -> bool:
+        """Whether it is where something comes from: `from_currency`, `origin`."""
+        return SOURCE.search(as_words(self.name)) is not None
+
+    @property
+    def is_target(self) -> bool:
+        """Whether it is where something goes to, or what becomes of it: `to_unit`, `new_name`."""
+        return TARGET.search(as_words(self.name)) is not None
 
     def is_beside(self, question: str, span: Span) -> bool:
         """Is a cue the nearest thing before the span ("radius of 5"), or right behind it ("5 rooms")?"""
@@ -61,6 +74,8 @@ def slots(schema: dict[str, Any], about: str = "") -> list[Slot]:
     for name, field in fields.items():
         others = set().union(*(texts[other] for other in fields if other != name))
         cues = {each for each in texts[name] - others - (tool - names[name]) if len(each) > 1}
+        counted = re.match(r"(?:[Tt]he )?(?:[Nn]umber of|[Hh]ow many) (\w+)", field.get("description") or "")
+        cues |= {words.stem(counted[1].lower())} if counted else set()
         common = tool | set().union(*(names[other] for other in fields))
         required = name in schema.get("required", [])
         found.append(
@@ -79,7 +94,7 @@ def kind_of(field: dict[str, Any]) -> str:
 
 def _label(name: str, field: dict[str, Any]) -> str:
     """How the form names an argument; remarks on defaults are left out."""
-    pattern = r"(?<=[a-z)])\.\s|[,.]?\s*\(?\b(?:[Dd]efaults?|[Oo]ptional)\b"
+    pattern = r"(?<=[a-z)])\.\s|[,.;]?\s*\(?\b(?:[Bb]y default|[Dd]efaults?|[Oo]ptional)\b"
     description = re.split(pattern, field.get("description") or "")[0].strip(" .(")[:160]
     return f"{as_words(name)} ({description})" if description else as_words(name)
 

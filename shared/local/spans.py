@@ -13,9 +13,10 @@ import re
 
 from shared.local import words
 from shared.local.fields import Form, Scored
+from shared.local.quantities import UNIT_OF
 from shared.local.slots import Slot
 from shared.local.standards import conform, date_spans
-from shared.local.words import FUNCTION_WORDS, as_words, overlaps, stem
+from shared.local.words import FUNCTION_WORDS, Span, as_words, overlaps, stem
 
 QUOTED, LONG_QUOTATION = 3.0, -6.0  # a span that is a quotation; what a long one pays for its words at most
 FUNCTION = 2.5  # against a span that begins or ends with "the", "of", ...
@@ -35,14 +36,13 @@ WHOLE_DATE = 2.0  # a complete date where a date is wanted; against a part of on
 SYMBOL = 2.0  # capitals only, where a symbol or code is wanted
 NEAR = 0.5  # the slot's own name stands beside it
 
-SOURCE = re.compile(r"\b(?:from|source|origin|start|starting|departure|base|original)\b")
-TARGET = re.compile(r"\b(?:to|target|destination|end|ending|arrival)\b")
 TAKES_NUMERALS = re.compile(
     r"\bids?\b|number|code|date|year|time|phone|zip|postal|period|duration|version|coordinate|latitude|longitude",
     re.I,
 )
 HALF_NAME = re.compile(r"(?<![.?!] )(?<!^)\b(?!I )[A-Z][\w.'&-]* $")
-PLACE_AND_STATE = re.compile(r"[A-Z][\w ]+, [A-Z]{2}\b|city,? (?:and )?(?:state|country)", re.I)
+PLACE_AND_STATE = re.compile(r"[A-Z][\w ]+, [A-Z]\w+|city,? (?:and )?(?:state|country)|state or country")
+AND_STATE = re.compile(r", ([A-Z][\w.]*(?: [A-Z]\w+)?)(?!\w|,? (?:and|or)\b|, [A-Z])")
 
 
 def span_score(form: Form, slot: Slot, scored: Scored, is_list: bool = False) -> float:
@@ -57,17 +57,21 @@ def span_score(form: Form, slot: Slot, scored: Scored, is_list: bool = False) ->
     score += _surroundings(form, slot, scored, text)
     if is_list:
         is_whole = bool(re.search(r",| and | or ", text))
-        follows = re.match(r"\s*(?:,|and\b|or\b)", question[end:])
+        follows = re.match(r"(?:,[^,.;?!]*)?,?\s+(?:and|or)\b", question[end:])
         is_cut = bool(follows or re.search(r"(?:,|\band|\bor)\s*$", question[:start]))
         score += LISTED * ((is_whole and not is_cut) - is_cut)
     return score
 
 
-def written(text: str, question: str, end: int, slot: Slot) -> str:
-    """The words of the question, in the form that the description asks for; `end` is where they end."""
-    if PLACE_AND_STATE.search(slot.description):
-        more = re.match(r"(, [A-Z][\w.]*(?: [A-Z]\w+)?)", question[end:])
-        text += more[1].rstrip(".") if more else ""
+def written(form: Form, span: Span, slot: Slot) -> str:
+    """The words of the question as they were typed, in the form that the description asks for.
+
+    A state or country behind a city belongs to it where the description says so.
+    """
+    text = form.original[slice(*span)]
+    more = AND_STATE.match(form.question, span[1]) if PLACE_AND_STATE.search(slot.description) else None
+    if more and not set(words.stems(more[1])) & slot.common:
+        text += form.original[span[1] : more.end()].rstrip(".")
     return conform(text, slot.description)
 
 
@@ -112,13 +116,12 @@ def _surroundings(form: Form, slot: Slot, scored: Scored, text: str) -> float:
     if len(text) > 2 and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", examples, re.I):
         score += EXAMPLE
     counted = [each for each in form.quantities if 0 <= start - each.span[1] < 3]  # 500 US dollars
-    source, target = SOURCE.search(as_words(slot.name)), TARGET.search(as_words(slot.name))
-    if source or target:
+    if slot.is_source or slot.is_target:
         before = question[:start].lower().split()[-1:]
         leads = before == ["from"] or bool(counted)
         follows = before in (["to"], ["into"], ["in"], ["many"], ["much"])
-        score += DIRECTION * (leads - follows) * (1 if source else -1)
-    unit = words.UNIT_OF.get(text.lower().split()[0])
+        score += DIRECTION * (leads - follows) * (1 if slot.is_source else -1)
+    unit = UNIT_OF.get(text.lower().split()[0])
     if unit and not re.search(r"\bunit", slot.text, re.I) and any(each.unit == unit for each in counted):
         score -= A_UNIT
     if re.search(r"\bdate|\bday\b", slot.text, re.I):

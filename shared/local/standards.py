@@ -14,6 +14,8 @@ import re
 from datetime import datetime
 from functools import cache
 
+from shared.currencies import codes
+
 DATE = re.compile(r"\b(YYYY|YY|MM|DD)([-/. ])(YYYY|MM|DD)\2(YYYY|YY|DD|MM)\b", re.I)
 STRFTIME = {"YYYY": "%Y", "YY": "%y", "MM": "%m", "DD": "%d"}
 MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
@@ -24,18 +26,49 @@ WRITTEN = re.compile(
 )
 
 
+CLOCK = re.compile(
+    r"\b(?:(?P<hour>\d{1,2})[:.](?P<minute>\d{2})(?:\s?(?P<half>[ap]\.?m\b\.?))?|(?P<h>\d{1,2})\s?(?P<half2>[ap]\.?m\b\.?)"
+    r"|(?P<word>noon|midday|midnight))",
+    re.I,
+)
+
+
 def conform(value: str, description: str) -> str:
     """The value in the form that the description asks for."""
     wanted = DATE.search(description)
     if wanted:
         return _date(value, wanted)
-    if re.search(r"\bcurrenc", description, re.I) and re.search(r"\bcode\b|ISO|\b[A-Z]{3}\b", description):
-        return currencies().get(_key(value), value)
+    if asks_time(description):
+        return _time(value)
+    if asks_currency(description):
+        return currency(value) or value
     if re.search(r"\bcountr", description, re.I) and re.search(
         r"ISO|\bcode\b|\b(?:US|GB|FR|DE)\b(?=[,|])", description
     ):
         return countries().get(_key(value), value)
     return value
+
+
+def asks_time(description: str) -> bool:
+    """Whether the description asks for a time of day as HH:MM."""
+    return re.search(r"\bHH:MM\b", description, re.I) is not None
+
+
+def time_spans(text: str) -> list[tuple[int, int]]:
+    """Where times of day stand: 15:30, 3:30 pm, 8pm, noon."""
+    return [found.span() for found in CLOCK.finditer(text)]
+
+
+def _time(value: str) -> str:
+    found = CLOCK.fullmatch(value.strip())
+    if not found:
+        return value
+    if found["word"]:
+        return {"noon": "12:00", "midday": "12:00", "midnight": "00:00"}[found["word"].lower()]
+    hour, minute = int(found["hour"] or found["h"]), int(found["minute"] or 0)
+    half = (found["half"] or found["half2"] or "").lower().replace(".", "")
+    hour = hour % 12 + 12 * (half == "pm") if half else hour
+    return f"{hour:02d}:{minute:02d}" if hour < 24 and minute < 60 else value
 
 
 def asks_currency(description: str) -> bool:
@@ -50,8 +83,8 @@ def currency(text: str) -> str | None:
     >>> currency("Swiss francs")
     'CHF'
     """
-    code = currencies().get(_key(text))
-    return None if code and text in WORDS_LIKE_CODES else code
+    found = codes(text) if text not in WORDS_LIKE_CODES else set()
+    return next(iter(found)) if len(found) == 1 else None
 
 
 def currency_spans(text: str) -> list[tuple[tuple[int, int], str]]:
@@ -62,7 +95,9 @@ def currency_spans(text: str) -> list[tuple[tuple[int, int], str]]:
     while i < len(words):
         for n in (4, 3, 2, 1):
             last = words[i : i + n][-1]
-            code = currency(text[words[i].start() : last.end()]) if len(words[i : i + n]) == n else None
+            name = text[words[i].start() : last.end()]
+            fits = len(words[i : i + n]) == n and not re.search(r"[,.;:?!\d]", name)
+            code = currency(name) if fits and (n == 1 or not re.search(r"\b[A-Z]{3}\b", name)) else None
             if code:
                 found.append(((words[i].start(), last.end()), code))
                 i += n - 1
@@ -98,28 +133,6 @@ WORDS_LIKE_CODES = frozenset(
 
 def _key(text: str) -> str:
     return re.sub(r"[^\w$€£¥]+", " ", text.lower()).strip().removeprefix("the ")
-
-
-@cache
-def currencies() -> dict[str, str]:
-    """Names, plurals and signs -> ISO 4217 code, by Unicode CLDR."""
-    from babel import Locale
-    from babel.numbers import get_currency_name
-
-    names: dict[str, str] = {}
-    for code, name in Locale("en").currencies.items():
-        if re.search(r"\d", name):  # withdrawn ones carry their years
-            continue
-        for each in (name, get_currency_name(code, 2, "en"), code):
-            names.setdefault(_key(each), code)
-    usual = {
-        "USD": "dollar dollars us$ $ buck bucks",
-        "EUR": "€",
-        "GBP": "pound pounds sterling £ quid",
-        "JPY": "yen ¥",
-    }
-    usual |= {"CNY": "yuan renminbi rmb", "INR": "rupee rupees ₹", "CHF": "franc francs", "MXN": "peso pesos"}
-    return names | {word: code for code, words in usual.items() for word in words.split()}
 
 
 @cache

@@ -1,7 +1,8 @@
 import httpx2
 import pytest
 
-from step2_tools.currency import MEANT, Currency, code_of
+from shared.currencies import MEANT
+from step2_tools.currency import Currency, code_of
 from step2_tools.tool import FunctionTool
 from tests.step2.fake_services import facts, refusal, service
 
