@@ -92,6 +92,8 @@ def show(facts: dict[str, Any], console: Console) -> None:
             soft_wrap=True,
         )
         console.print(f"\n{facts['diff']}", soft_wrap=True)
+    for why, times in facts["errors"].items():
+        console.print(f"{times} requests of the search failed: {why}", soft_wrap=True)
     calls = facts["calls"]
     console.print(f"\n{facts['headline']}", soft_wrap=True)
     console.print(

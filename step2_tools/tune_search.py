@@ -18,6 +18,7 @@ from __future__ import annotations
 import logging
 import threading
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
@@ -34,30 +35,44 @@ from step2_tools.tune_plan import Plan
 Complete = Callable[[str, list[dict[str, str]], int], str]  # system, messages, max_tokens -> text
 Judge = Callable[[dict[str, Any], str], tuple[bool, str]]  # question's row, reply -> right?, what was wrong
 TASK_TOKENS, PROMPT_TOKENS = 200, 4000
+GIVE_UP = 10  # requests in a row that fail
 
 
-class OutOfBudget(BaseException):
-    """No `Exception`: DSPy counts those as wrong answers and goes on."""
+class Stop(BaseException):
+    """Ends a search, for the reason it holds. No `Exception`: DSPy counts those as wrong answers."""
 
 
 @dataclass
 class Meter:
-    """Counts calls of the model, and stops at `limit`, or when it is closed."""
+    """Counts calls of the model; stops at `limit`, when it is closed, and when call after call fails."""
 
     limit: int
     say: Callable[[str], None] | None = None
     made: int = 0
     best: float = 0.0
     closed: bool = False
+    errors: Counter[str] = field(default_factory=Counter)
+    _in_a_row: int = 0
     _lock: Any = field(default_factory=threading.Lock)
 
     def spend(self) -> None:
+        """Before each call."""
         with self._lock:
             if self.closed or self.made >= self.limit:
-                raise OutOfBudget
+                raise Stop("the budget was spent")
             self.made += 1
             if self.say:
                 self.say(f"search: call {self.made} of at most {self.limit}, best {self.best:.0%}")
+
+    def note(self, error: Exception | None) -> None:
+        """After each call. DSPy passes over errors in silence; the facts must not."""
+        with self._lock:
+            self._in_a_row = self._in_a_row + 1 if error else 0
+            if error:
+                why = getattr(error, "api_message", None) or reason(error)
+                self.errors[why] += 1
+                if self._in_a_row >= GIVE_UP:
+                    raise Stop(f"{GIVE_UP} requests in a row failed: {why}")
 
 
 class Engine:
@@ -75,7 +90,12 @@ class Engine:
         if not isinstance(system, str):
             system = "".join(getattr(part, "text", "") for part in system)
         messages = [{"role": message.role, "content": message.text or ""} for message in request.messages]
-        text = self._complete(system, messages, request.config.max_tokens or TASK_TOKENS)
+        try:
+            text = self._complete(system, messages, request.config.max_tokens or TASK_TOKENS)
+        except Exception as error:
+            self._meter.note(error)
+            raise
+        self._meter.note(None)
         message = lm15.Message.assistant(text)
         return lm15.Response(
             id=None, model=request.model, message=message, finish_reason="stop", usage=lm15.Usage()
@@ -224,8 +244,8 @@ def search(
                     num_threads=threads,
                 )
                 tuner.compile(program, trainset=train, valset=val)
-    except OutOfBudget:
-        ended = "the budget was spent"
+    except Stop as stop:
+        ended = str(stop)
     except KeyboardInterrupt:
         ended = "Ctrl-C"
     except Exception as error:  # whatever DSPy makes of a server that fails too often
@@ -258,15 +278,12 @@ def gepa(plan: Plan, metric: Any, writer: Any, proposer: Any, seed: int, threads
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """DSPy prints, logs and warns as it goes; stdout belongs to the facts."""
-    loggers = [logging.getLogger(name) for name in ("dspy", "optuna")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+    """DSPy prints, logs and warns as it goes; stdout belongs to the facts.
+
+    Its loggers stay silent: threads may still be at it when a search was stopped.
+    """
+    for name in ("dspy", "optuna"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    with warnings.catch_warnings(), redirect_stdout(StringIO()):
+        warnings.simplefilter("ignore")
+        yield
