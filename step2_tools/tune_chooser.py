@@ -49,6 +49,7 @@ NEUTRAL = (
     "Advice on health, law, money or cooking.",
     "A question about the assistant itself.",
 )
+FIRST = {"overlap": 1.0, "meaning": 20.0}  # of a weight that was 0, so that no factor moves it
 
 
 class ChooserWording:
@@ -157,11 +158,12 @@ class Proposer:
         elif move in ("overlap", "meaning"):
             more = random.random() < 0.5 if kind == "another tool" else not up
             factor = random.choice([1.2, 1.5])
-            weights[move] = round(weights[move] * (factor if more else 1 / factor), 3)
+            weights[move] = round(weights[move] * (factor if more else 1 / factor), 3) or FIRST[move]
         elif move == "tool":
             said["tool"] = random.choice([each for each in TEMPLATES if each != said["tool"]])
         else:
             text = random.choice(NEUTRAL)
             others = [each for each in said["neutral"] if each != text]
-            said["neutral"] = others if len(others) < len(said["neutral"]) else [*others, text]
+            gone = len(others) < len(said["neutral"]) and others
+            said["neutral"] = others if gone else [*others, text]
         return as_text(said["tool"], said["neutral"], weights)
