@@ -66,9 +66,9 @@ def _run_one(
     except KeyboardInterrupt:  # the terminal sent it to the child too, which ends in its own way
         process.wait()
         code = 130
-    record = folder / step.package / f"{args[0]}.json"
-    fresh = code == 0 and record.exists() and record.stat().st_mtime >= began - 1
-    headline = json.loads(record.read_text(encoding="utf-8"))["headline"] if fresh else ""
+    records = {path.stat().st_mtime: path for path in (folder / step.package).glob(f"{args[0]}*.json")}
+    fresh = code == 0 and records and max(records) >= began - 1
+    headline = json.loads(records[max(records)].read_text(encoding="utf-8"))["headline"] if fresh else ""
     return Run(step.package, title, time.time() - began, code, headline, is_main)
 
 

@@ -9,6 +9,7 @@ The page needs nothing but itself: pictures are inside, and no address outside i
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import shlex
@@ -29,8 +30,8 @@ LONGEST = 700  # characters of a fact that the page still shows
 def record(facts: dict[str, Any]) -> None:
     """Leave a command's facts in the reports folder, when ROADMAP_REPORTS_DIR names one.
 
-    Three keys of `facts` have a meaning here: `command`, the package and the name; `headline`, the one line
-    that counts; and `picture`, a path.
+    Some keys of `facts` have a meaning here: `command`, the package and the name; `headline`, the one line
+    that counts; `picture`, a path; and `question`, where answers to several may stand side by side.
     """
     folder = load_settings().reports_dir
     if folder is None:
@@ -38,7 +39,9 @@ def record(facts: dict[str, Any]) -> None:
     from shared import hardware
 
     package, name = facts["command"].split(" ")
-    home = writable(folder / package / f"{name}.json")
+    asked = facts.get("question")
+    own = f"-{hashlib.sha256(asked.encode()).hexdigest()[:8]}" if asked else ""
+    home = writable(folder / package / f"{name}{own}.json")
     picture = facts.get("picture")
     entry = {
         "package": package,

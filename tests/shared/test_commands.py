@@ -14,7 +14,7 @@ from shared import doctor, report, stats, steps
 from shared.config import load_settings
 
 
-@pytest.mark.parametrize("package", ["shared", "step1_foundations"])
+@pytest.mark.parametrize("package", ["shared", *(step.package for step in steps.steps())])
 def test_help_answers_in_half_a_second(package):
     resource = pytest.importorskip("resource")  # Unix
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -28,7 +28,8 @@ def test_help_answers_in_half_a_second(package):
 
 def test_nothing_heavy_is_imported_by_the_command_lines():
     heavy = ("torch", "transformers", "sentence_transformers", "anthropic", "matplotlib", "datasets")
-    code = "import sys, shared.__main__, step1_foundations.__main__; "
+    mains = [f"{package}.__main__" for package in ("shared", *(step.package for step in steps.steps()))]
+    code = f"import sys, {', '.join(mains)}; "
     code += f"print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 
@@ -128,7 +129,7 @@ def test_doctor_names_a_package_that_is_too_old(monkeypatch):
 
 
 def test_every_step_has_a_demo_whose_first_run_is_the_main_one():
-    assert [step.package for step in steps.steps()] == ["step1_foundations"]
+    assert [step.package for step in steps.steps()][:2] == ["step1_foundations", "step2_tools"]
     for step in steps.steps():
         runs = step.demo()
         assert [bool(run.get("main")) for run in runs] == [True] + [False] * (len(runs) - 1)
