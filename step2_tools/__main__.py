@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import difflib
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -227,12 +228,12 @@ def optimize(
         int | None, typer.Option(help="So many questions of each split only, drawn by --seed.")
     ] = None,
     prompt: Annotated[
-        int | None, typer.Option("--prompt", help="Version of json_calls to begin with. [gepa: 2, others: 1]")
+        int | None, typer.Option("--prompt", help="Version of json_calls to begin with (gepa: 2, others: 1).")
     ] = None,
     timeout: Timeout = 60.0,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Where the new version goes. [where the old one is]"),
+        typer.Option(metavar="FOLDER", help="Where the new version goes, if not to the old one."),
     ] = None,
     engine: Engine = None,
     model: Model = None,
@@ -253,7 +254,8 @@ def optimize(
         target, folder = lesson.target(settings, tools, optimizer, prompt, timeout)
         out = out or (None if smoke else folder)
         dev, test = questions.read(split="dev"), questions.read(split="test")
-        facts = lesson.run(settings, target, tools, dev, test, optimizer, budget, limit, say, out=out)
+        tell = partial(print, file=sys.stderr)
+        facts = lesson.run(settings, target, tools, dev, test, optimizer, budget, limit, say, tell, out=out)
     deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 

@@ -1,8 +1,9 @@
 """Can DSPy find a better prompt? It searches on the dev questions, and is judged on the test questions.
 
-    $ python -m step2_tools optimize --optimizer gepa
-    test, 100 questions     before   91% (84-95)     after   93% (86-97)
-    4 more right, 2 no longer: difference 2 points (-2 to 7), p = 0.69
+    $ python -m step2_tools optimize
+    up to 2,500 calls of the model: 2,300 to search on 80 questions, 200 to compare on 100 others
+    right tool               n       before        after
+    ...
 
 With Claude or a server: instruction and examples of the prompt json_calls. Embedded: the wording, weights and
 demonstrations of the tool chooser. The best on dev is saved as a new version with its scores, whether or not
@@ -30,8 +31,6 @@ from step2_tools.figures import share
 from step2_tools.tool import FunctionTool
 
 BUDGET = 3000  # calls; what the standard searches take on our questions, and some more
-
-
 show = tune_report.show
 
 
@@ -113,6 +112,7 @@ def run(
     budget: int = BUDGET,
     limit: int | None = None,
     write_progress: Progress | None = None,
+    announce: Progress | None = None,
     *,
     out: Path | None = None,
 ) -> dict[str, Any]:
@@ -121,6 +121,7 @@ def run(
     Args:
         budget: calls of the model, those on `test` included.
         limit: so many questions of each split only, drawn with the seed of the settings.
+        announce: is told once, before the first call, how many calls there may be.
 
     Raises:
         UserError: the prediction is above the budget, DSPy is missing, or the model answers nothing.
@@ -155,8 +156,11 @@ def run(
         )
         return measured[name], ended["stopped"]
 
-    if write_progress:
-        write_progress(f"up to {predicted['all']} calls")
+    if announce:
+        announce(
+            f"up to {predicted['all']:,} calls of the model: {predicted['start'] + predicted['search']:,} to "
+            f"search on {len(dev)} questions, {predicted['held out']:,} to compare on {len(test)} others"
+        )
     before, stopped = measure("test, before", what.start)
     if stopped:
         raise KeyboardInterrupt

@@ -51,11 +51,11 @@ def headline(facts: dict[str, Any], before: Sequence[figures.Outcome], metric: s
     end = f"; ended early: {facts['ended']}" if facts["ended"] else ""
     if facts["test"] is None:
         kept = share(sum(getattr(each.score, metric) for each in before), len(before))
-        why = (
-            "nothing better found on dev"
-            if facts["dev"]["after"] == facts["dev"]["before"]
-            else "not compared"
-        )
+        why = "not compared"
+        if facts["dev"]["after"] == facts["dev"]["before"]:
+            why = "nothing better found on dev"
+        if facts["dev"]["before"]["share"] == 1:
+            why = "and every question of dev is right already: there is nothing to learn from"
         return f"{facts['prompt']}: {what} in {percent(kept)} of {len(before)} test questions, {why}{end}"
     pair = facts["test"]
     old, new = pair["before"][metric], pair["after"][metric]
