@@ -3,6 +3,7 @@
 python -m shared doctor          is everything here?
 python -m shared config          every setting, its value and where it came from
 python -m shared weights         fetch the default models
+python -m shared bench           the text engines of the embedded model, side by side
 python -m shared demo            run every step's demo and write reports/index.html
 """
 
@@ -102,6 +103,26 @@ def weights(
             )
 
     deliver(facts, show, as_json=as_json)
+
+
+@app.command()
+def bench(
+    repeats: Annotated[int, typer.Option(help="Timed rounds.")] = 3,
+    model: Model = None,
+    dtype: Dtype = None,
+    threads: Threads = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """How fast the text engines of the embedded model are on this machine."""
+    from shared.catalog import default
+    from shared.config import load_settings
+    from shared.local import measure
+
+    if smoke:
+        model, repeats = default("smoke").id, 1
+    facts = measure.run(load_settings(model=model, dtype=dtype, threads=threads), repeats)
+    deliver(facts, lambda console: measure.show(facts, console), as_json=as_json)
 
 
 @app.command()

@@ -7,6 +7,7 @@ In Bangkok, Thailand it is 31 °C now, partly cloudy; wind 8 km/h.
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -163,7 +164,8 @@ def run(settings: Settings, question: str, how: How, on_text: Hear, on_message: 
         facts["answer"] = answer.as_json(question, text, calls).model_dump()
     if how.format == "markdown":
         facts["answer"] = answer.as_markdown(text, calls)
-    facts["headline"] = f"{costs.line(facts, len(calls))}: {' '.join(text.split())[:80]}"
+    said = textwrap.shorten(text, 400, placeholder=" ...")
+    facts["headline"] = f"{said} ({costs.line(facts, len(calls))})"
     return facts
 
 

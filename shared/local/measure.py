@@ -1,5 +1,6 @@
 """How fast are the text engines on this machine? Both are asked the same, in turns, and medians are taken.
 
+    $ python -m shared bench
     >>> measure(load_settings())["engines"]["llamacpp"]
     {'start_seconds': 0.9, 'prefill_tokens_per_second': 330.1, 'decode_tokens_per_second': 84.8, ...}
 
@@ -15,11 +16,15 @@ import subprocess
 import sys
 import time
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared import hardware, weights
 from shared.config import PREFIX, Settings
+from shared.errors import UserError
 from shared.local.engine import Engine
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 LONG = 1500  # tokens of the prompt whose prefill is timed
 SHORT, ANSWER = 211, 80  # tokens in and out of a usual request
@@ -58,6 +63,45 @@ def measure(settings: Settings, repeats: int = 3) -> dict[str, Any]:
         "model": settings.model,
         "machine": hardware.describe(),
     }
+
+
+def run(settings: Settings, repeats: int = 3) -> dict[str, Any]:
+    """What `python -m shared bench` says: the measurement with its headline.
+
+    Raises:
+        UserError: as `measure`; too few rounds.
+    """
+    if repeats < 1:
+        raise UserError(f"--repeats {repeats} is not allowed: use 1 or more")
+    found = measure(settings, repeats)
+    seconds = ", ".join(f"{name} {row['request_seconds']:.1f} s" for name, row in found["engines"].items())
+    headline = f"{SHORT} tokens in, {ANSWER} out: {seconds}"
+    return {"command": "shared bench", "headline": headline, **found}
+
+
+def show(facts: dict[str, Any], console: Console) -> None:
+    """One row a figure, one column an engine."""
+    from rich.table import Table
+
+    engines = facts["engines"]
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("")
+    for name in engines:
+        table.add_column(name, justify="right")
+    for what, key, form in (
+        ("seconds to start, in a new process", "start_seconds", ".1f"),
+        (f"tokens/s read, of {LONG}", "prefill_tokens_per_second", ".0f"),
+        ("tokens/s written", "decode_tokens_per_second", ".0f"),
+        (f"seconds for {SHORT} tokens in, {ANSWER} out", "request_seconds", ".2f"),
+    ):
+        table.add_row(what, *[format(row[key], form) for row in engines.values()])
+    console.print(table)
+    console.print(
+        f"\nmedians of {facts['repeats']}, in turns; a schema adds "
+        f"{facts['schema_seconds_per_token'] * 1000:.2f} ms a token; threads: {facts['threads']}; "
+        f"{facts['model']}; {facts['machine']}",
+        soft_wrap=True,
+    )
 
 
 def _load(settings: Settings) -> dict[str, Any]:

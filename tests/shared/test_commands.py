@@ -135,6 +135,14 @@ def test_every_step_has_a_demo_whose_first_run_is_the_main_one():
         assert [bool(run.get("main")) for run in runs] == [True] + [False] * (len(runs) - 1)
 
 
+def test_bench_has_a_column_for_each_text_engine(command, refused, monkeypatch):
+    monkeypatch.setattr("shared.local.measure._start", lambda name, settings: 1.0)  # a new process each time
+    table = command("shared", "bench", "--smoke").out
+    assert table.splitlines()[0].split() == ["transformers"]
+    assert "tokens/s written" in table
+    assert "use 1 or more" in refused("shared", "bench", "--repeats", "0")
+
+
 # --- the report page --------------------------------------------------------------------------------------
 
 
@@ -151,6 +159,17 @@ def test_commands_leave_records_and_the_page_binds_them(command, monkeypatch, tm
     assert page.count('src="data:image/png;base64,') == 1
     addresses = re.findall(r"""(?:src|href)\s*=\s*["']?([^"'\s>]+)|url\(([^)]+)\)|https?://""", page)
     assert all(address[0].startswith("data:") for address in addresses)
+
+
+def test_answers_to_several_questions_stand_side_by_side(command, monkeypatch, tmp_path):
+    monkeypatch.setenv("ROADMAP_REPORTS_DIR", "reports")
+    for question in ("What is the weather in Bangkok?", "What time is it in <b>Oslo</b>?"):
+        assert command("step2_tools", question, "--smoke", "--max-tokens", "5").code in (0, 3)
+    command("shared", "report")
+    page = (tmp_path / "reports" / "index.html").read_text()
+    assert page.count("<article>") == 2
+    assert "ask: What is the weather in Bangkok?" in page
+    assert "ask: What time is it in &lt;b&gt;Oslo&lt;/b&gt;?" in page
 
 
 def test_nothing_is_recorded_unless_asked_for(command, tmp_path):
