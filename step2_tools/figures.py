@@ -31,7 +31,12 @@ SHARES = {
     "right_arguments": "right arguments",
     "needless": "needless calls",
 }
-COLOURS = {"valid": "tab:gray", "right_tool": "tab:orange", "right_arguments": "tab:blue"}
+COLOURS = {
+    "valid": "tab:gray",
+    "right_tool": "tab:orange",
+    "right_arguments": "tab:blue",
+    "needless": "tab:red",
+}
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ def by_kind(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 def show(facts: dict[str, Any], console: Console) -> None:
     """Conditions, kinds of questions, and some of what went wrong, for people."""
-    table = _table("", "n", *SHARES.values(), "turns", "tokens in", "out", "seconds")
+    table = _table("", "n", *SHARES.values(), "turns", "tokens in", "tokens out", "s")
     for name, row in facts["conditions"].items():
         means = [
             "-" if row[key] is None else f"{row[key]:.{digits}f}"
@@ -135,9 +140,12 @@ def show(facts: dict[str, Any], console: Console) -> None:
 def _table(*names: str) -> Any:
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    # One word above the other, so that a row fits on 100 characters.
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     for i, name in enumerate(names):
-        table.add_column(name, justify="right" if i else "left", no_wrap=not i)
+        table.add_column(
+            name.replace(" ", "\n") if i else name, justify="right" if i else "left", no_wrap=not i
+        )
     return table
 
 

@@ -353,10 +353,11 @@ def test_the_picture_shows_every_share_with_its_interval(tmp_path, monkeypatch):
     )
     facts = {"conditions": {"native": figures.summary([good])}, "by_kind": {}, "model": "$m$", "data": "d$"}
     figures.draw(facts, tmp_path / "p.png")
-    assert [x for x, _ in drawn] == [[1.0], [1.0], [0.0]]
+    assert [x for x, _ in drawn] == [[1.0], [1.0], [0.0], [0.0]]  # valid, tool, arguments, needless
     assert [[round(float(side[0]), 3) for side in spread] for _, spread in drawn] == [
         [0.793, 0],
         [0.793, 0],
+        [0, 0.793],
         [0, 0.793],
     ]
 
