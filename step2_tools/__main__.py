@@ -230,6 +230,9 @@ def optimize(
     prompt: Annotated[
         int | None, typer.Option("--prompt", help="Version of json_calls to begin with (gepa: 2, others: 1).")
     ] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="The tool chooser begins without what was tuned by hand.")
+    ] = False,
     timeout: Timeout = 60.0,
     out: Annotated[
         Path | None,
@@ -251,7 +254,7 @@ def optimize(
 
     tools = build(True, settings)
     with progress(silent=as_json) as say:
-        target, folder = lesson.target(settings, tools, optimizer, prompt, timeout)
+        target, folder = lesson.target(settings, tools, optimizer, prompt, timeout, plain=plain)
         out = out or (None if smoke else folder)
         dev, test = questions.read(split="dev"), questions.read(split="test")
         tell = partial(print, file=sys.stderr)

@@ -23,6 +23,7 @@ from shared import api_errors, hardware, models, prompts, report
 from shared.catalog import lookup
 from shared.config import Settings
 from shared.errors import UserError
+from shared.local import wording
 from shared.prompts import Prompt
 from step2_tools import conditions, evaluate, figures, scoring, tune_plan, tune_report
 from step2_tools.conditions import Reply
@@ -57,17 +58,22 @@ def target(
     optimizer: str,
     version: int | None = None,
     timeout: float = 60.0,
+    *,
+    plain: bool = False,
 ) -> tuple[Target, Path]:
     """What these settings can tune, and the folder of its prompt; DSPy is looked for before any model.
 
     Args:
         version: of json_calls, to begin with. GEPA leaves the examples alone, so it gets some by default.
+        plain: the tool chooser begins with the likelihood alone, as if nobody had tuned it by hand.
 
     Raises:
         UserError: as for a client or a model; DSPy is missing; an embedded model has no json_calls.
     """
     require_dspy(optimizer, settings)
     if settings.base_url or lookup(settings.model).is_claude:
+        if plain:
+            raise UserError("--plain is for the embedded tool chooser; json_calls has --prompt 1")
         from step2_tools.tune_json import JsonCalls
 
         version = version or (2 if optimizer == "gepa" else 1)
@@ -80,6 +86,8 @@ def target(
         )
     from step2_tools.tune_chooser import ChooserWording
 
+    if plain:
+        settings = settings.model_copy(update={"chooser": wording.PROMPTS / "chooser_plain.1.md"})
     chooser = ChooserWording(settings, tools)
     return chooser, chooser.folder
 

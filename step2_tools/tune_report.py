@@ -2,7 +2,7 @@
 
     >>> compare(before, after, "right_tool")
     {'before': {...}, 'after': {...}, 'difference': 0.02, 'interval_95': [-0.02, 0.07],
-     'gained': 4, 'lost': 2, 'p': 0.6875}
+     'gained': 4, 'lost': 2, 'p': 0.69}
 
 Every question is asked both times, so what counts are the pairs that changed: the interval of the difference
 is a bootstrap over questions, p is McNemar's. The dev questions chose the prompt: a gain there is no proof.
@@ -42,7 +42,7 @@ def compare(
         "interval_95": interval and [round(bound, 3) for bound in interval],
         "gained": gained,
         "lost": lost,
-        "p": round(stats.sign_test(gained, lost), 4),
+        "p": float(f"{stats.sign_test(gained, lost):.2g}"),
     }
 
 

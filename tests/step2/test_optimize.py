@@ -145,7 +145,7 @@ def test_gepa_finds_the_instruction_and_saves_it_with_its_scores(api, optimized,
     test = facts["test"]
     assert test["before"]["right_arguments"]["hits"] == 4
     assert test["after"]["right_arguments"]["hits"] == 8
-    assert (test["gained"], test["lost"], test["difference"], test["p"]) == (4, 0, 0.5, 0.125)
+    assert (test["gained"], test["lost"], test["difference"], test["p"]) == (4, 0, 0.5, 0.12)
     assert facts["calls"]["search"] + 16 == api.calls <= facts["calls"]["predicted"]["all"]
     new = prompts.load(tmp_path / "found", "json_calls", 2)
     assert new.system == BETTER
@@ -377,6 +377,16 @@ def test_smoke_runs_the_whole_search_on_the_tiny_model(command):
     assert got.err.startswith(predicted)
 
 
+def test_plain_begins_with_the_likelihood_alone(command, tmp_path):
+    flags = ["--plain", "--limit", "4", "--optimizer", "shots", "--out", str(tmp_path)]
+    got = command("step2_tools", "optimize", "--smoke", "--json", *flags)
+    assert got.code == 0, got
+    assert json.loads(got.out)["prompt"] == "chooser_plain version 1"
+    said = wording.load(wording.PROMPTS / "chooser_plain.1.md")
+    assert (said.overlap, said.meaning, said.bias) == (0, 0, 0)
+    assert said.tool == wording.standard().tool
+
+
 def test_shots_for_the_chooser(chooser, tmp_path):
     optimize.require_dspy("shots", load_settings())
     settings = load_settings(model="tiny")
@@ -425,6 +435,9 @@ def test_refusals_of_the_command(refused, monkeypatch):
     assert "--limit 4 or more" in refused("step2_tools", "optimize", "--smoke", "--limit", "3")
     assert "--budget" in refused("step2_tools", "optimize", "--smoke", "--budget", "10")
     assert "ROADMAP_CHOOSER" in refused("step2_tools", "optimize", "--smoke", "--prompt", "2")
+    claude = ["--model", "claude-haiku-5-5"]
+    assert "--prompt 1" in refused("step2_tools", "optimize", "--plain", *claude)
+    assert "needs a key" in refused("step2_tools", "optimize", *claude)
     monkeypatch.setattr(optimize.util, "find_spec", lambda name: None)
     assert (
         refused("step2_tools", "optimize", "--smoke") == 'error: dspy not installed: pip install ".[dspy]"\n'
@@ -444,7 +457,7 @@ def test_pairs_are_compared_question_by_question():
         return [evaluate.Outcome({}, None, None, score, 0.0) for score in scores]
 
     found = tune_report.compare(outcomes([1, 1, 0, 0, 0, 1]), outcomes([1, 0, 1, 1, 1, 1]), "right_tool")
-    assert (found["gained"], found["lost"], found["p"]) == (3, 1, 0.625)
+    assert (found["gained"], found["lost"], found["p"]) == (3, 1, 0.62)
     assert found["difference"] == pytest.approx(0.3333)
     assert found["interval_95"][0] < 0.3333 < found["interval_95"][1]
 
