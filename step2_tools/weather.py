@@ -154,9 +154,9 @@ class Weather:
         self.api = api
 
     def get_weather(self, city: str, unit: Unit = "celsius", day: Day = "today") -> str:
-        """Get the weather in a city, now or on one of the next days: temperature, rain, snow, sun, wind.
+        """Get the weather in a city, now or on one of the next days: temperature, rain, snow, sun, wind, fog.
 
-        Also for what depends on it: a jacket or an umbrella, a picnic, plans outdoors.
+        Also for humidity, drizzle, ice, and what depends on them: a jacket, an umbrella, a picnic, plans outdoors.
 
         Args:
             city: Name of the city, e.g. Bangkok. Add the state or country if needed, e.g. Paris, Texas.

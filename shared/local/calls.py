@@ -19,7 +19,7 @@ from typing import Any
 
 from shared.local import orders
 from shared.local.arguments import Filled, fill
-from shared.local.chooser import Chooser, Clause, Wording
+from shared.local.chooser import Chooser, Clause, shares_words, Wording
 from shared.local.clauses import begins_item, is_item, pieces
 from shared.local.fields import SHOTS, Form
 from shared.local.likelihood import Likelihood, Prefix
@@ -27,18 +27,25 @@ from shared.local.meaning import Meaning
 from shared.local.options import enumerated
 from shared.local.slots import kind_of, slots
 from shared.local.spelling import mend
+from shared.local.standards import asks_currency
 from shared.local.truecase import has_names, truecase
 from shared.local.words import as_words, plain_words
 
 LONGEST = 2000  # characters of a question that count
-GIVEN = 1.0  # nats over "not given" from which a value counts as said
-DOUBT = 3.0  # nats of a tool's margin that each nat of a missing argument takes away
-KNOWLEDGE = 30.0  # nats that a question for an explanation does
-SURE = 1.0  # nats that each nat of a sure argument adds, on average over the required ones
+GIVEN = 1.5  # nats over "not given" from which a value counts as said
+DOUBT = 6.0  # nats of a tool's margin that each nat of a missing argument takes away
+KNOWLEDGE = 40.0  # nats that a question for an explanation does
+SURE = 1.0  # nats that each nat of a sure argument adds; half of it for an optional one
 DEEPEST, SUREST = -10.0, 6.0  # nats of an argument that count
 BEYOND = 1000.0  # against what a tool can't do
 NEVER = -1e6  # a required argument is nowhere in the question
 NEAR, MOST_NEAR = 8.0, 3  # tools that are so near to the best one are tried, too
+# Misspelt ones are mended where a tool asks for a currency.
+CURRENCY_WORDS = """
+dollar dollars euro euros pound pounds sterling rupee rupees franc francs crown crowns krona kronor krone kroner peso
+pesos rouble roubles shekel shekels zloty forint dirham riyal rand yuan lira swiss canadian australian american british
+japanese chinese indian mexican brazilian argentine swedish norwegian danish turkish singapore korean
+"""
 
 
 @dataclass(frozen=True)
@@ -106,16 +113,37 @@ class Caller:
         whole, place = _joined(said), 0
         found: list[ToolCall] = []
         context: list[Said] = []
+        carried: list[Said] = []
         for clause, starts in _together(clauses):
             own = said[place : place + len(clause.pieces)]
             place += len(own)
             if clause.tool is None:
                 context += own
                 continue
-            for call in self._best(clause, tools, _joined(context), own, starts, whole, forced):
-                found += [] if call in found else [call]
+            own, carried = carried + own, []
+            starts = {each + len(own) - len(clause.pieces) for each in starts}
+            calls = self._best(clause, tools, _joined(context), own, starts, whole, forced)
+            carried = [] if calls else own  # its tool finds nothing there: perhaps the next one does
+            for call in calls:
+                required = next(
+                    set(t["input_schema"].get("required", [])) for t in tools if t["name"] == call.name
+                )
+                found += [] if _amends(call, found, required) else [call]
             context = []
+        if not found and not forced:
+            found = self._rescue(max(clauses, key=lambda clause: max(clause.margins)), tools, whole)
         return found
+
+    def _rescue(self, clause: Clause, tools: Sequence[dict[str, Any]], whole: Said) -> list[ToolCall]:
+        """The nearest tool all the same, where the question has several arguments that fit it well."""
+        k = max(range(len(tools)), key=clause.margins.__getitem__)
+        required = tools[k]["input_schema"].get("required", [])
+        if clause.margins[k] < -NEAR or len(required) < 2:
+            return []
+        filled = self._fill(tools[k], whole)
+        score = self._score(whole.mended, clause.margins[k], tools[k], filled)
+        sure = all(_sure(filled.margins.get(name, 0.0)) == SUREST for name in required)
+        return [ToolCall(tools[k]["name"], filled.arguments)] if sure and score > 0 else []
 
     def _best(
         self,
@@ -149,7 +177,10 @@ class Caller:
             return NEVER
         margins = [filled.margins[name] for name in required]
         lacking = sum(max(DEEPEST, min(0.0, each - GIVEN)) for each in margins)
-        sure = sum(min(SUREST, max(0.0, each)) for each in margins) / len(margins) if margins else 0.0
+        optional = [each for name, each in filled.margins.items() if name not in required]
+        sure = sum(_sure(each) for each in margins) + sum(_sure(each) for each in optional) / 2 * (
+            not lacking
+        )
         score = margin + DOUBT * lacking + SURE * sure
         if orders.is_beyond(text, tool):
             score -= BEYOND
@@ -158,6 +189,8 @@ class Caller:
     def _read(self, question: str, tools: Sequence[dict[str, Any]]) -> list[Said]:
         """The pieces of the question, with misspelt words mended and names in capitals."""
         vocabulary = _vocabulary(tools)
+        if any(asks_currency(text) for text in _descriptions(tools)):
+            vocabulary |= set(CURRENCY_WORDS.split())
         mended = pieces(mend(question, vocabulary, lambda word: len(self.lm.encode(f" {word}")) == 1))
         names = question if has_names(question) else truecase(self.lm, self._plain, question, vocabulary)
         read, original = pieces(names), pieces(question)
@@ -191,9 +224,10 @@ class Caller:
                     text = piece
                     continue
             text = text + piece
-            filled = self._fill(tool, text)
+            filled = self._fill(tool, text, partial=bool(groups))
             if groups:
-                groups[-1] = text, filled
+                given = {name for name, margin in filled.margins.items() if margin > GIVEN}
+                groups[-1] = text, _inherit(filled, groups[-1][1], given)
             elif _is_complete(filled, required):
                 groups.append((text, filled))
         if len(groups) > 1:
@@ -202,7 +236,8 @@ class Caller:
                 groups = [(context + _joined(own), whole)]  # "12 and 18": two arguments of one call
         if not groups:
             filled = self._fill(tool, text)
-            if text != question and not _is_complete(filled, required):
+            asks = text.read.rstrip().endswith("?") or shares_words(text.mended, tool)
+            if text != question and asks and not _is_complete(filled, required):
                 filled = self._fill(tool, question)
             groups = [(text, filled)]
         expanded = [each for text, filled in groups for each in self._each_option(tool, text, filled)]
@@ -223,6 +258,23 @@ class Caller:
                 rest = {name: value for name, value in filled.arguments.items() if name != slot.name}
                 return [Filled({**rest, slot.name: option}, filled.margins) for option in named]
         return [filled]
+
+
+def _sure(margin: float) -> float:
+    return min(SUREST, max(0.0, margin))
+
+
+def _amends(call: ToolCall, found: list[ToolCall], required: set[str]) -> bool:
+    """Whether the call only adds to one before it: "Numbers in Fahrenheit, please." Then those have it now."""
+    same = [each for each in found if each.name == call.name]
+    extra = {name: value for name, value in call.input.items() if name not in required}
+    for each in same:
+        is_same = all(each.input.get(name) == call.input.get(name) for name in required)
+        if is_same and all(each.input.get(name, value) == value for name, value in extra.items()):
+            for other in same:
+                other.input.update({name: value for name, value in extra.items() if name not in other.input})
+            return True
+    return False
 
 
 def _about(tool: dict[str, Any]) -> str:
@@ -280,6 +332,11 @@ def _share(calls: list[Filled], required: set[str]) -> list[Filled]:
             if name not in required and name not in call.arguments:
                 call.put(name, value, after.margins[name])
     return calls
+
+
+def _descriptions(tools: Sequence[dict[str, Any]]) -> list[str]:
+    fields = [field for tool in tools for field in tool["input_schema"].get("properties", {}).values()]
+    return [field.get("description") or "" for field in fields]
 
 
 def _vocabulary(tools: Sequence[dict[str, Any]]) -> set[str]:

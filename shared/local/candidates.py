@@ -16,11 +16,11 @@ from typing import Any
 
 from shared.local import words
 from shared.local.fields import Form, Scored
-from shared.local.quantities import UNIT_OF, Quantity, runs
+from shared.local.quantities import FACTORS, UNIT_OF, Quantity, runs
 from shared.local.slots import Slot, kind_of
 from shared.local.spans import span_score, written
 from shared.local.standards import asks_currency, asks_time, conform, currency_spans, time_spans
-from shared.local.words import Span, overlaps
+from shared.local.words import Span, overlaps, word_spans
 
 NEAR = 1.5  # the slot's own name stands beside the number
 UNIT = 3.0  # the number's unit is the one in the description; against another one
@@ -57,7 +57,7 @@ def candidates(form: Form, slot: Slot, scored: list[Scored]) -> list[Candidate]:
     if slot.kind == "array":
         return _lists(form, slot, scored)
     if asks_currency(slot.description):
-        return _known(form, slot, scored, currency_spans(form.question))
+        return _known(form, slot, scored, _currencies(form))
     if asks_time(slot.description) and (times := time_spans(form.question)):
         return _known(
             form,
@@ -69,6 +69,24 @@ def candidates(form: Form, slot: Slot, scored: list[Scored]) -> list[Candidate]:
     for each in scored[:40]:
         value = written(form, each.span, slot)
         found.append(Candidate(span_score(form, slot, each), value, each.span))
+    return found
+
+
+def _currencies(form: Form) -> list[tuple[Span, str]]:
+    """Where currencies stand in the question; misspelt ones are looked for as they were mended."""
+    there, mended = word_spans(form.question), word_spans(form.corrected)
+    if len(there) != len(mended):
+        return currency_spans(form.question)
+    found = []
+    for (start, end), code in currency_spans(form.corrected):
+        words = [i for i, span in enumerate(mended) if overlaps(span, (start, end))]
+        sign = not form.corrected[start:end].isascii() or "$" in form.corrected[start:end]
+        span = (
+            (start, end)
+            if sign and form.question == form.corrected
+            else (there[words[0]][0], there[words[-1]][1])
+        )
+        found.append((span, code))
     return found
 
 
@@ -97,7 +115,7 @@ def _numbers(form: Form, slot: Slot, scored: list[Scored]) -> list[Candidate]:
             continue
         score = min(same, key=lambda each: each.span[1]).open
         beside = slot.is_beside(form.question, number.span)
-        fits = number.unit in wanted or (number.unit == "week" and wanted == {"day"})
+        fits = number.unit in wanted or any((number.unit, each) in FACTORS for each in wanted)
         score += NEAR * beside
         if number.unit and wanted:
             score += UNIT if fits else -UNIT
@@ -115,10 +133,10 @@ def _units(text: str) -> set[str]:
 
 
 def _converted(number: Quantity, slot: Slot, kind: str = "") -> float | int:
-    """The number in the slot's unit: weeks as days, percents as a share unless percents are wanted."""
-    value, kind = number.value, kind or slot.kind
-    if number.unit == "week" and _units(slot.description) == {"day"}:
-        value *= 7
+    """The number in the slot's unit: hours as minutes, percents as a share unless percents are wanted."""
+    value, kind, units = number.value, kind or slot.kind, _units(slot.text)
+    if len(units) == 1 and number.unit not in units:
+        value *= FACTORS.get((number.unit or "", *units), 1)
     wants_percent = re.search(r"percent|%", slot.description, re.I) and "0 to 1" not in slot.description
     if number.is_percent and kind == "number" and not wants_percent:
         value /= 100

@@ -20,13 +20,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.local.clauses import pieces
+from shared.local import orders
+from shared.local.clauses import joint_of, pieces
 from shared.local.likelihood import Likelihood, Node, Place, Prefix
 from shared.local.meaning import Meaning
 from shared.local.wording import Wording, in_words, standard
 from shared.local.words import as_words, stems
 
 LONGEST_QUESTION, LONGEST_DESCRIPTION = 200, 200  # tokens that count
+# What a cut costs, in times of `cut`: "and" or a full stop end a thought more often than a comma or "versus".
+LONE, SHORT = 2.0, 4  # more for a few words that share none with the tool: "and Vienna"
+TOLD = 12.0  # nats against a tool for what only tells something
+PRICES = {"and": 1.0, "stop": 1.0, "comma": 2.5, "versus": 3.0}
 A_PASS = 1500  # tokens that the model reads at once
 TOOL_SETS = 8  # whose descriptions stay in memory
 
@@ -70,7 +75,15 @@ class Chooser:
                     tuple(parts[start:end]), tool if forced or row[tool] > 0 else None, tuple(row)
                 )
                 gain = row[tool] if forced else max(row[tool], 0.0)
-                total = best[start][0] + gain - self.wording.cut * (start > 0)
+                price = PRICES[joint_of(parts, start)] if start else 0.0
+                text = "".join(parts[start:end])
+                if (
+                    end - start < len(parts)
+                    and len(text.split()) <= SHORT
+                    and not _overlap(text, tools)[tool]
+                ):
+                    price += LONE
+                total = best[start][0] + gain - self.wording.cut * price
                 options.append((total, [*best[start][1], clause]))
             best.append(max(options, key=lambda option: option[0]))
         return best[-1][1]
@@ -88,7 +101,7 @@ class Chooser:
         margins = {}
         for (i, j), text, near in zip(spans, texts, cosines, strict=True):
             row, shared = found[i][j - i - 1], _overlap(text, tools)
-            nothing = max(row[len(tools) :]) + wording.bias
+            nothing = max(row[len(tools) :]) + wording.bias + TOLD * orders.is_statement(text)
             margins[i, j] = [
                 row[k] - nothing + wording.overlap * shared[k] + wording.meaning * (near[k] - wording.far)
                 for k in range(len(tools))
@@ -143,6 +156,11 @@ class Chooser:
 
 def _about(tool: dict[str, Any]) -> str:
     return f"{as_words(tool['name'])}. {' '.join((tool.get('description') or '').split())}"
+
+
+def shares_words(text: str, tool: dict[str, Any]) -> bool:
+    """Whether a text has a word of the tool's name, description or parameters."""
+    return _overlap(text, [tool])[0] > 0
 
 
 def _overlap(text: str, tools: Sequence[dict[str, Any]]) -> list[float]:

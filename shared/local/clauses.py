@@ -16,32 +16,51 @@ MOST = 8  # pieces; the last one holds the rest
 
 JOINTS = re.compile(
     r"(?<=[.?!;])\s+(?=\S)"
-    r"|,?\s+(?!and a (?:half|quarter)\b)(?=(?:and|but|then|plus|or|also|versus|vs\.?|against|behind|ahead of|than|compared (?:to|with)|as well as|&)\s)"
+    r"|,?\s+(?!and a (?:half|quarter)\b)(?=(?:and|but|then|plus|or|also|versus|vs\.?|against|behind|ahead of|than|compared (?:to|with)|as well as)\s)"
     r"|(?<=[,:])\s+(?=\S)"
     r"|\s(?=[–—-]\s)|\n+",
     re.I,
 )
+NAME_BEFORE = re.compile(r"\b[A-ZÀ-Þ][\w.'’-]*,$")
+NAME_AFTER = re.compile(r"[A-ZÀ-Þ][\w.'’-]*\w(?: [A-ZÀ-Þ][\w.'’-]*\w)*")
+ENUMERATION = re.compile(r",? (?:and|or)\b|, [A-ZÀ-Þ]|,$")  # what follows goes on with a list
+ENUMERATED = re.compile(r"\b[A-ZÀ-Þ][\w.'’-]*, [A-ZÀ-Þ][\w.'’ -]*,$")  # what came before was one
 ABBREVIATION = re.compile(
     r"(?:\b(?:St|Mt|Ft|Dr|Mr|Mrs|Ms|Inc|Corp|Co|Ltd|vs|approx|No)|\b[A-Za-z](?:\.[A-Za-z])*)\.$", re.I
 )
 OPENING = re.compile(
-    r"^[\s,;:–—-]*(?:(?:and|but|then|plus|or|also|versus|vs\.?|against|behind|ahead of|than|compared (?:to|with)|as well as|&)\s+)*",
+    r"^[\s,;:–—-]*(?:(?:and|but|then|plus|or|also|versus|vs\.?|against|behind|ahead of|than|compared (?:to|with)|as well as)\s+)*",
     re.I,
 )
 
 
 def pieces(text: str) -> list[str]:
-    """The pieces, in order; numbers (1,000) and abbreviations (St. Louis, U.S.) stay whole."""
+    """The pieces, in order.
+
+    Whole stay: numbers (1,000), abbreviations (St. Louis, U.S.), and a place with its state (Paris, Texas).
+    """
     cuts = [0]
     for joint in JOINTS.finditer(text):
         before = text[: joint.start()]
         if ABBREVIATION.search(before) or not text[cuts[-1] : joint.end()].strip(" ,;:.–—-"):
+            continue
+        if _is_place_and_state(text, joint):
             continue
         if len(cuts) == MOST:
             break
         cuts.append(joint.end())
     parts = [text[start:end] for start, end in zip(cuts, [*cuts[1:], len(text)], strict=True)]
     return [part for part in parts if part.strip()]
+
+
+def _is_place_and_state(text: str, joint: re.Match[str]) -> bool:
+    """Whether a comma stands between two names that are no enumeration of three or more."""
+    return bool(
+        NAME_BEFORE.search(text[: joint.start()])
+        and (following := NAME_AFTER.match(text, joint.end()))
+        and not ENUMERATION.match(text, following.end())
+        and not ENUMERATED.search(text[: joint.start()])
+    )
 
 
 def without_joint(text: str) -> str:
@@ -52,12 +71,25 @@ def without_joint(text: str) -> str:
 def is_item(parts: Sequence[str], i: int) -> bool:
     """Whether a piece may be one more item of an enumeration: `Nairobi` of "Cairo, Nairobi or Rome".
 
-    After a comma alone only if an "and" or "or" follows: "Sydney, Australia" is one place.
+    After a comma alone only if an "and" or "or" follows, or between names (pieces() has left those together
+    that are a place and its state).
     """
-    return i > 0 and any(begins_item(part) for part in parts[i:])
+    names = i > 0 and NAME_BEFORE.search(parts[i - 1].rstrip()) and NAME_AFTER.match(parts[i])
+    return i > 0 and (bool(names) or any(begins_item(part) for part in parts[i:]))
 
 
 def begins_item(part: str) -> bool:
     """Whether a piece begins with a word that joins it to the one before."""
     joint = OPENING.match(part)
     return joint is not None and joint.group().strip(" ,;:–—-\n") != ""
+
+
+def joint_of(parts: Sequence[str], i: int) -> str:
+    """What stands between piece i and the one before: "and", "versus", "comma" or "stop"."""
+    if begins_item(parts[i]):
+        return "and" if re.match(r"\W*(?:and|but|then|plus|also|as well as)\b", parts[i], re.I) else "versus"
+    if parts[i - 1].rstrip()[-1:] != ",":
+        return "stop"
+    return (
+        "and" if i + 1 < len(parts) and joint_of(parts, i + 1) == "and" else "comma"
+    )  # the weather, the time, and ...

@@ -36,7 +36,7 @@ GENERAL = (
     "auto",
     "normal",
 )  # count only if nothing else is named
-AFTER_TARGET = (["to"], ["into"], ["in"], ["as"])
+AFTER_TARGET = (["to"], ["into"], ["in"], ["as"], ["many"], ["much"])
 # Words of a flag's name that say nothing about when to set it.
 FLAG_WORDS = "include is get show return whether flag option enable has use with only info data should be"
 LISTED_OPTIONS = re.compile(
@@ -66,8 +66,7 @@ def choose(form: Form, slot: Slot, taken: Collection[Any] = ()) -> tuple[Any, fl
     """
     named = [(at, option) for at, option in named_options(form, slot) if option not in taken]
     if slot.is_source or slot.is_target:  # "350 F in Celsius": what stands behind "in" is the target
-        before = {at: form.corrected[:at].lower().split()[-1:] for at, _ in named}
-        named = [each for each in named if (before[each[0]] in AFTER_TARGET) == slot.is_target]
+        named = [each for each in named if _is_target(form.corrected, each[0]) == slot.is_target]
     if named:
         return max(named, key=lambda each: len(str(each[1])))[1], SURE
     options, closed = options_of(slot.schema)
@@ -76,6 +75,12 @@ def choose(form: Form, slot: Slot, taken: Collection[Any] = ()) -> tuple[Any, fl
         return None
     scores = form.choose(slot.label, [str(option) for option in options])
     return options[max(range(len(options)), key=scores.__getitem__)], UNSURE
+
+
+def _is_target(text: str, at: int) -> bool:
+    """Whether what stands there is what something becomes: "in Celsius", "how many kilometres"."""
+    before = text[:at].lower().split()[-1:]
+    return before in AFTER_TARGET and not re.search(r"\d\s*$", text[:at])
 
 
 def named_options(form: Form, slot: Slot) -> list[tuple[int, Any]]:
@@ -123,7 +128,11 @@ def _otherwise_named(option: str, said: str) -> int | None:
     parts = {stem(part) for part in words.plain_words(option)}
     present = {stem(hit.group()): hit.start() for hit in re.finditer(r"[^\W\d_]+|\d+", said)}
     cut = "|".join(re.escape(option[:n]) for n in (4, 3) if n < len(option)) or re.escape(option)
-    short = re.search(rf"\b(?:on|this|next|by|for|until) (?:{cut})\b|(?:°|\bdegrees? ?){option[0]}\b", said)
+    longer = "|".join(re.escape(option[:n]) for n in (5, 4, 3) if n < len(option) - 1) or re.escape(option)
+    short = re.search(
+        rf"\b(?:on|this|next|by|for|until) (?:{cut})\b|\b(?:{longer})s?\b(?<=\w{{4}})|(?:°|\bdegrees? ){option[0]}\b",
+        said,
+    )
     spelled = UNIT_OF.get(option) and next(
         (hit for hit in re.finditer(r"[a-z°]+", said) if UNIT_OF.get(hit.group()) == UNIT_OF[option]), None
     )

@@ -15,17 +15,22 @@ from typing import Any
 from shared.local import words
 from shared.local.words import as_words, stem
 
-ACTS = (
-    "buy sell book send order pay transfer take make stop cancel move reserve purchase invest trade delete remove "
-    "change turn switch email text withdraw deposit wire remind schedule hack steal"
-)
+ACTS = """
+buy sell book send order pay transfer take make stop cancel move reserve purchase invest trade delete remove change
+turn switch email text withdraw deposit wire remind schedule hack steal set open close call play
+"""
+# Tools that look things up; to create, set or start is itself an order.
+LOOKS_UP = """
+get find search list show check look calculate compute convert fetch retrieve lookup query read detect track determine
+"""
+MONTHS = "january|february|march|april|may|june|july|august|september|october|november|december"
 ORDER = re.compile(
-    rf"^\W*(?:(?:please|hey|hi|ok|now|just|kindly|can you|could you|would you|will you|i want you to|go ahead and)\W+)*"
+    rf"^\W*(?:(?:please|and|then|also|hey|hi|ok|now|just|kindly|can you|could you|would you|will you|i want you to|go ahead and)\W+)*"
     rf"(?P<act>{'|'.join(ACTS.split())})\b(?! (?:sure|sense))(?!.*\binto\b)",
     re.I,
 )
 PAST = re.compile(
-    r"\byesterday\b|\b(?:last|previous|past) (?:night|week|weekend|month|year|summer|winter|spring|autumn|fall|decade"
+    rf"\byesterday\b|\b(?:last|previous|past) (?:night|week|weekend|month|year|summer|winter|spring|autumn|fall|decade|{MONTHS}"
     r"|monday|tuesday|wednesday|thursday|friday|saturday|sunday)\b|\b(?:days?|weeks?|months?|years?) ago\b"
     r"|\bin (?:1\d|20[01])\d\d\b",
     re.I,
@@ -52,10 +57,25 @@ KNOWS_PAST = {
 
 KNOWLEDGE = re.compile(
     r"^\W*(?:(?:so|and|but|hey|hi|please|can you|could you|tell me)\W+)*(?:why (?:do|does|did|is|are)\b|who (?:is|was|founded|invented|owns|runs|started)\b"
-    r"|explain|define|describe|(?:write|tell|sing) (?:me )?an?\b|what (?:does|do) .* (?:mean|stand for)|what (?:is|are|'s) (?:the )?(?:difference|meaning|definition|point)\b"
+    r"|explain|define|describe|(?:write|tell|sing) (?:me )?an?\b|what (?:does|do) .* (?:mean|stand for)|what(?: is| are|['’]?s) (?:the )?(?:difference|meaning|definition|point)\b"
     r"|how (?:do|does|did) .* (?:work|form|happen)|when (?:was|were|did)\b|do you (?:like|think|know|believe)|what(?:'s| is) your)",
     re.I,
 )
+
+
+STATEMENT = re.compile(
+    r"^\W*(?:(?:hi|hello|hey|so|well|and|but|good morning)\W+)*(?:i['’]?m|i['’]?ve|i|we|we['’]?re|my|our|he|she|they)\b",
+    re.I,
+)
+REQUEST = re.compile(
+    r"\?|\b(?:want|like|need|wonder|curious|tell|know|how|what|when|which|whether|where|if|check|please|show|give)\b",
+    re.I,
+)
+
+
+def is_statement(text: str) -> bool:
+    """Whether the text only tells something: "I'm flying to Oslo on Friday." It may be context of a question."""
+    return bool(STATEMENT.search(text)) and not REQUEST.search(text)
 
 
 def is_of_knowledge(text: str) -> bool:
@@ -66,6 +86,9 @@ def is_of_knowledge(text: str) -> bool:
 def is_beyond(text: str, tool: dict[str, Any]) -> bool:
     """Whether the text orders something else than the tool does, or asks for a past that it doesn't know."""
     fields = tool["input_schema"].get("properties", {})
+    verbs = {*as_words(tool["name"]).split()[:1], *(tool.get("description") or "").lower().split()[:1]}
+    if not verbs & set(LOOKS_UP.split()):
+        return False
     own = set(words.stems(f"{as_words(tool['name'])} {tool.get('description') or ''}"))
     own |= {each for name in fields for each in words.stems(as_words(name))}
     order = ORDER.search(text)

@@ -18,7 +18,7 @@ eighteen nineteen
 TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 SMALL = {word: number for number, word in enumerate(ONES.split())} | {"twice": 2}
 SMALL |= {word: 10 * i for i, word in enumerate(TENS.split(), 2)}
-SCALES = {"dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9}
+SCALES = {"dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "lakh": 10**5}
 SHORT_SCALES = {"k": 10**3, "m": 10**6, "bn": 10**9}  # behind digits only: 5k
 
 # Spellings of the units that questions and descriptions use, by one name.
@@ -41,6 +41,10 @@ UNITS = {
     "ounce": "oz ounce ounces",
     "fahrenheit": "f °f fahrenheit",
     "watt": "w watt watts", "tesla": "t tesla teslas", "calorie": "kcal calorie calories",
+}  # fmt: skip
+FACTORS = {
+    ("week", "day"): 7, ("day", "hour"): 24, ("hour", "minute"): 60, ("minute", "second"): 60, ("year", "month"): 12,
+    ("litre", "millilitre"): 1000, ("kilogram", "gram"): 1000, ("kilometre", "metre"): 1000, ("metre", "centimetre"): 100,
 }  # fmt: skip
 UNIT_OF = {spelling: unit for unit, spellings in UNITS.items() for spelling in spellings.split()}
 

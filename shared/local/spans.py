@@ -23,7 +23,8 @@ FUNCTION = 2.5  # against a span that begins or ends with "the", "of", ...
 ONLY_FUNCTION = 6.0
 NUMERAL = 6.0  # against a bare number where words are wanted
 JOINED = 1.0  # against two things joined by "and" where one is wanted
-CUT_NAME = 1.0  # against a span that leaves the first half of a capitalised name behind
+CUT_NAME = 4.0  # against a span that leaves a half of a capitalised name behind
+STATE = 4.0  # against the state or country behind a place's name
 CAPITALS = 1.5  # for capitals that do not come from the beginning of a sentence
 TOOL_WORD = 2.0  # against a name that begins or ends with a word of the tool's own: "walmart stock"
 ECHO = 3.0  # against a span that only repeats the slot's own name; half for the tool's
@@ -41,8 +42,9 @@ TAKES_NUMERALS = re.compile(
     re.I,
 )
 HALF_NAME = re.compile(r"(?<![.?!] )(?<!^)\b(?!I )[A-Z][\w.'&-]* $")
+OTHER_HALF = re.compile(r" [A-Z][a-z]+(?!\w*[.?!] )\b")
 PLACE_AND_STATE = re.compile(r"[A-Z][\w ]+, [A-Z]\w+|city,? (?:and )?(?:state|country)|state or country")
-AND_STATE = re.compile(r", ([A-Z][\w.]*(?: [A-Z]\w+)?)(?!\w|,? (?:and|or)\b|, [A-Z])")
+AND_STATE = re.compile(r", ((?>(?:[A-Z]\.){2}|[A-Z][\w'’-]*(?: [A-Z]\w+)?))(?!\w|,? (?:and|or)\b|, [A-Z])")
 
 
 def span_score(form: Form, slot: Slot, scored: Scored, is_list: bool = False) -> float:
@@ -104,10 +106,17 @@ def _form(slot: Slot, text: str, single: bool) -> float:
     return against + NO_ADDRESS * bool(is_mail and "@" not in text)
 
 
+def _touch(a: Span, b: Span) -> bool:
+    """Whether two spans stand side by side."""
+    return 0 <= b[0] - a[1] < 3 or 0 <= a[0] - b[1] < 2
+
+
 def _surroundings(form: Form, slot: Slot, scored: Scored, text: str) -> float:
     """For and against what stands before the words, around them, and in the description."""
     (start, _), question = scored.span, form.question
-    score = -CUT_NAME * bool(HALF_NAME.search(question[:start]))
+    score = -CUT_NAME * bool(HALF_NAME.search(question[:start]) or OTHER_HALF.match(question, scored.span[1]))
+    if re.search(r"\b[A-Z][\w.'’-]*, $", question[:start]) and PLACE_AND_STATE.search(slot.description):
+        score -= STATE
     begins = start == 0 or question[:start].rstrip()[-1:] in tuple(".?!")
     score += CAPITALS * (not begins and text[:1].isupper() and text != "I")
     examples = "".join(
@@ -115,7 +124,8 @@ def _surroundings(form: Form, slot: Slot, scored: Scored, text: str) -> float:
     )
     if len(text) > 2 and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", examples, re.I):
         score += EXAMPLE
-    counted = [each for each in form.quantities if 0 <= start - each.span[1] < 3]  # 500 US dollars
+    # 500 US dollars, EUR 500, $500
+    counted = [each for each in form.quantities if _touch(each.span, scored.span)]
     if slot.is_source or slot.is_target:
         before = question[:start].lower().split()[-1:]
         leads = before == ["from"] or bool(counted)

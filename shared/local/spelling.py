@@ -13,21 +13,24 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
+from shared.local.words import FUNCTION_WORDS
+
 SHORTEST = 4  # letters; shorter words are too near to each other
 
 
 def mend(text: str, vocabulary: Iterable[str], is_word: Callable[[str], bool]) -> str:
     """The text with such words replaced, everything else letter by letter as it was."""
-    known = {word.lower() for word in vocabulary if len(word) >= SHORTEST}
+    known = {word.lower() for word in vocabulary if len(word) >= SHORTEST} - FUNCTION_WORDS
 
     def better(found: re.Match[str]) -> str:
         word = found.group().lower()
         if len(word) < SHORTEST or word in known or is_word(word):
             return found.group()
         allowed = 1 if len(word) < 7 else 2
-        near = [(distance(word, each), each) for each in known if abs(len(word) - len(each)) <= allowed]
-        best = min(near, default=(allowed + 1, ""))
-        return best[1] if best[0] <= allowed and best[1][:1] == word[:1] else found.group()
+        likely = [each for each in known if abs(len(word) - len(each)) <= allowed and each[0] == word[0]]
+        near = [(distance(word, each), sorted(word) != sorted(each), each) for each in likely]
+        best = min(near, default=(allowed + 1, True, ""))
+        return best[-1] if best[0] <= allowed else found.group()
 
     return re.sub(r"[^\W\d_]+", better, text)
 

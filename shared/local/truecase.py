@@ -33,7 +33,7 @@ def truecase(lm: Likelihood, prefix: Prefix, text: str, common: Collection[str] 
     for start, end in spans:
         chain.append(Node(lm.encode(" " + text[start:end]), chain[-1] if chain else None))
     nodes, wanted, places = list(chain), [node.path() for node in chain], []
-    for n in (1, 2):
+    for n in (1, 2, 3):
         for i in range(len(spans) - n + 1):
             words = [text[start:end] for start, end in spans[i : i + n]]
             if any(word in FUNCTION_WORDS or word in common or not word[0].isalpha() for word in words):

@@ -20,7 +20,7 @@ OPENING, CLOSING = "\"'“”‘’([{,;:!?¿¡*`<>", "\"'“”‘’)]},;:!?.*
 GRAMMAR = """
 a an the of for to in on at by with from and or is are am be was were will what how when where which who whose why
 can could would should may might you i me my we us our it its this that these those there as do does did please if
-then than into between about up using use given also
+then than into between about up using use given also them they their he she his her
 """
 FUNCTION_WORDS = frozenset(GRAMMAR.split())
 
@@ -56,7 +56,7 @@ def word_spans(text: str) -> list[Span]:
         while start < end and text[start] in OPENING:
             start += 1
         while end > start and text[end - 1] in CLOSING:
-            if re.fullmatch(r"(?:[A-Za-z]\.)+", text[start:end]):
+            if re.fullmatch(r"(?:[A-Za-z]\.)+|(?:St|Mt|Ft|Dr|Mr|Mrs)\.", text[start:end]) and end < len(text):
                 break
             end -= 1
         if end - 2 > start and text[end - 2 : end] in ("'s", "’s") and text[end:].strip():
