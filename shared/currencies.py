@@ -1,7 +1,7 @@
 """Which currency is meant? Names, plurals, signs, slang and codes to ISO 4217, by Unicode CLDR through Babel.
 
     >>> codes("British pounds"), codes("dinar")
-    ({'GBP'}, {'BHD', 'DZD', 'IQD', 'JOD', 'KWD', 'LYD', 'MKD', 'RSD', 'TND'})
+    ({'GBP'}, {'BHD', 'DZD', 'IQD', 'JOD', 'KWD', 'LYD', 'RSD', 'TND'})
 
 Only money that is legal tender somewhere today. A name that several currencies share gives them all.
 """

@@ -31,7 +31,7 @@ class Clock:
     def get_time(self, city: str) -> str:
         """Get the local time and date in a city, with its time zone.
 
-        Also for the day it is there, whether it is night or office hours, and for the hours between two cities.
+        Also for the day there, whether it is night or office hours, and for the hours between two cities.
 
         Args:
             city: Name of the city, e.g. Tokyo. Add the state or country if needed, e.g. Paris, Texas.

@@ -25,6 +25,7 @@ KEEP_S = 3600
 LARGEST = 1e15
 MAX_NAME = 60
 
+
 class Rate(Shape):
     """The whole answer: {"date": "2026-07-17", "base": "USD", "quote": "EUR", "rate": 0.8739}."""
 

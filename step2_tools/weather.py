@@ -156,7 +156,7 @@ class Weather:
     def get_weather(self, city: str, unit: Unit = "celsius", day: Day = "today") -> str:
         """Get the weather in a city, now or on one of the next days: temperature, rain, snow, sun, wind, fog.
 
-        Also for humidity, drizzle, ice, and what depends on them: a jacket, an umbrella, a picnic, plans outdoors.
+        Also for humidity, drizzle, ice, and what depends on it: a jacket, an umbrella, a picnic, outdoors.
 
         Args:
             city: Name of the city, e.g. Bangkok. Add the state or country if needed, e.g. Paris, Texas.

@@ -75,8 +75,11 @@ def _options(slot: Slot) -> str:
 def _assign(form: Form, wanted: list[Slot], filled: Filled, partial: bool) -> None:
     proposals: list[tuple[Slot, list[Candidate]]] = []
     absence = {}
+    # What an option has been named by is no value of another slot: "in Fahrenheit" is no city.
+    chosen = {str(filled.arguments[name]).lower() for name, margin in filled.margins.items() if margin > 0}
     for slot, (scored, absent) in zip(wanted, form.score([slot.label for slot in wanted]), strict=True):
         found, absence[slot.name] = candidates(form, slot, scored), absent
+        found = [each for each in found if str(each.value).lower() not in chosen]
         if not slot.required:
             bar = absent + ABSENT + (UNCUED if slot.kind in ("integer", "number") else 0.0)
             found = [each for each in found if each.cued or each.score > bar]

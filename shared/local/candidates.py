@@ -4,8 +4,8 @@
     Candidate(score=-1.4, value=20.0, span=(11, 13), cued=False)
 
 A score is the model's log-likelihood of the words as the rest of the form's line, plus a few nats for what
-the eye sees: a matching unit, the slot's name beside a number, a list where a list is wanted. The weights were
-set on the development questions.
+the eye sees: a matching unit, the slot's name beside a number, a list where a list is wanted. The weights
+were set on the development questions.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _currencies(form: Form) -> list[tuple[Span, str]]:
 
 
 def _known(form: Form, slot: Slot, scored: list[Scored], values: list[tuple[Span, str]]) -> list[Candidate]:
-    """Where the slot wants a currency or a time of day: those that stand in the question, and nothing else."""
+    """For a currency or a time of day: those that stand in the question, and nothing else."""
     asked = {each.span: each for each in scored}
     found = []
     for span, value in values:
@@ -136,7 +136,7 @@ def _converted(number: Quantity, slot: Slot, kind: str = "") -> float | int:
     """The number in the slot's unit: hours as minutes, percents as a share unless percents are wanted."""
     value, kind, units = number.value, kind or slot.kind, _units(slot.text)
     if len(units) == 1 and number.unit not in units:
-        value *= FACTORS.get((number.unit or "", *units), 1)
+        value *= FACTORS.get((number.unit or "", next(iter(units))), 1)
     wants_percent = re.search(r"percent|%", slot.description, re.I) and "0 to 1" not in slot.description
     if number.is_percent and kind == "number" and not wants_percent:
         value /= 100

@@ -1,6 +1,7 @@
 """Which tools does a question ask for? The noisy channel: those under whose description it is most probable.
 
-    >>> [(clause.text, clause.tool) for clause in chooser.clauses("Hi! Is it raining in Oslo, and what time is it?", tools)]
+    >>> clauses = chooser.clauses("Hi! Is it raining in Oslo, and what time is it?", tools)
+    >>> [(clause.text, clause.tool) for clause in clauses]
     [('Hi! ', None), ('Is it raining in Oslo, ', 0), ('and what time is it?', 3)]
 
 A small model can't say which tool it wants, but it knows how probable a text is after a description:

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 
 MOST = 8  # pieces; the last one holds the rest
 
+WORDS = r"and|but|then|plus|or|also|versus|vs\.?|against|behind|ahead of|than|compared (?:to|with)|as well as"
 JOINTS = re.compile(
     r"(?<=[.?!;])\s+(?=\S)"
-    r"|,?\s+(?!and a (?:half|quarter)\b)(?=(?:and|but|then|plus|or|also|versus|vs\.?|against|behind|ahead of|than|compared (?:to|with)|as well as)\s)"
+    rf"|,?\s+(?!and a (?:half|quarter)\b)(?=(?:{WORDS})\s)"
     r"|(?<=[,:])\s+(?=\S)"
     r"|\s(?=[–—-]\s)|\n+",
     re.I,
@@ -29,7 +30,7 @@ ABBREVIATION = re.compile(
     r"(?:\b(?:St|Mt|Ft|Dr|Mr|Mrs|Ms|Inc|Corp|Co|Ltd|vs|approx|No)|\b[A-Za-z](?:\.[A-Za-z])*)\.$", re.I
 )
 OPENING = re.compile(
-    r"^[\s,;:–—-]*(?:(?:and|but|then|plus|or|also|versus|vs\.?|against|behind|ahead of|than|compared (?:to|with)|as well as)\s+)*",
+    rf"^[\s,;:–—-]*(?:(?:{WORDS})\s+)*",
     re.I,
 )
 
@@ -42,7 +43,9 @@ def pieces(text: str) -> list[str]:
     cuts = [0]
     for joint in JOINTS.finditer(text):
         before = text[: joint.start()]
-        if ABBREVIATION.search(before) or not text[cuts[-1] : joint.end()].strip(" ,;:.–—-"):
+        if not text[cuts[-1] : joint.end()].strip(" ,;:.–—-"):
+            continue
+        if ABBREVIATION.search(before) and not begins_item(text[joint.end() :]):
             continue
         if _is_place_and_state(text, joint):
             continue

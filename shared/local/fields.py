@@ -1,11 +1,12 @@
-"""Which words of a question fill a field? The model's own probability of every span, as if it filled in a form.
+"""Which words of a question fill a field? The probability of every span, as if the model filled in a form.
 
     >>> form = Form(lm, "how warm is it in new york right now")
     >>> form.best("city (The city to look in)")
     'new york'
 
-A free-running 135M model invents values. Here it may only choose: each span of the question is scored as the
-rest of the line "city (The city to look in):", line break included, so that "new" pays for not being "new york".
+A free-running 135M model invents values. Here it may only choose: each span of the question is scored as
+the rest of the line "city (The city to look in):", line break included, so that "new" pays for not being
+"new york".
 """
 
 from __future__ import annotations
@@ -60,13 +61,18 @@ class Form:
     def __init__(
         self, lm: Likelihood, examples: Prefix, question: str, corrected: str = "", original: str = ""
     ) -> None:
-        """`question` is what the model reads; `corrected` has its misspelt words mended, `original` its case."""
+        """`question` is what the model reads; `corrected` is without misspellings, `original` as typed."""
         self.lm, self.question, self.corrected = lm, question, corrected or question
         self.original = original if len(original) == len(question) else question
-        self.prefix = lm.read(f"Text: {question.strip()}\n", after=examples)
+        self._examples = examples
         self.words = word_spans(question)
         self.ids = [lm.encode(" " + question[start:end]) for start, end in self.words]
         self.line_break = lm.encode("\n")[0]
+
+    @cached_property
+    def prefix(self) -> Prefix:
+        """The question as the model has read it, when it is first asked."""
+        return self.lm.read(f"Text: {self.question.strip()}\n", after=self._examples)
 
     @cached_property
     def quantities(self) -> list[Quantity]:
@@ -89,7 +95,9 @@ class Form:
         if not self.words:
             return [([], 0.0) for _ in fields]
         self.prefix.keep(headers)
-        firsts = [[(header, len(header.ids) - 1, ids[0]) for ids in self.ids] for header in headers]
+        firsts: list[list[Place]] = [
+            [(header, len(header.ids) - 1, ids[0]) for ids in self.ids] for header in headers
+        ]
         first = self.prefix.logprobs([], firsts)
         nodes: list[Node] = []
         wanted: list[list[Place]] = []

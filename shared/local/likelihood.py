@@ -38,8 +38,8 @@ class Node:
 
     def path(self) -> list[Place]:
         """What `Prefix.logprobs` must be asked for the probability of this node's own tokens."""
-        before = (self.parent, len(self.parent.ids) - 1) if self.parent else (None, 0)
-        return [(*before, self.ids[0]), *((self, i, token) for i, token in enumerate(self.ids[1:]))]
+        last = len(self.parent.ids) - 1 if self.parent else 0
+        return [(self.parent, last, self.ids[0]), *((self, i, token) for i, token in enumerate(self.ids[1:]))]
 
 
 # "The token `id` after token i of the node": (node, i, id); a node of None stands for the prefix.

@@ -4,8 +4,8 @@
     >>> meaning.cosines(["Do I need a jacket in Lima?"], ["Get the weather in a city.", "Get a stock price."])
     [[0.24, -0.03]]
 
-The embedder is MiniLM (22 M parameters, mean of the last layer's vectors, length 1: Reimers and Gurevych 2019,
-arXiv:1908.10084), read by transformers alone: importing sentence-transformers takes seconds.
+The embedder is MiniLM (22 M parameters, mean of the last layer's vectors, length 1: Reimers and Gurevych
+2019, arXiv:1908.10084), read by transformers alone: importing sentence-transformers takes seconds.
 """
 
 from __future__ import annotations

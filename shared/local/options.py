@@ -40,11 +40,13 @@ AFTER_TARGET = (["to"], ["into"], ["in"], ["as"], ["many"], ["much"])
 # Words of a flag's name that say nothing about when to set it.
 FLAG_WORDS = "include is get show return whether flag option enable has use with only info data should be"
 LISTED_OPTIONS = re.compile(
-    r"(?:options?|values?|one of|following|choose from|choices)[^\[:.]*[:\[]\s*([\w%+/ -]+(?:[|,][\w%+/ -]+)+)",
+    r"(?:options?|values?|one of|following|choose from|choices)[^\[:.]*[:\[]"
+    r"\s*([\w%+/ -]+(?:[|,][\w%+/ -]+)+)",
     re.I,
 )
 CLOSED = re.compile(
-    r"['\"`],? or ['\"`]|(?:either|can be|could be|must be|one of|options?:|choose|values?(?: include| are)?:?)"
+    r"['\"`],? or ['\"`]"
+    r"|(?:either|can be|could be|must be|one of|options?:|choose|values?(?: include| are)?:?)"
     r"\b[^.]*['\"`]",
     re.I,
 )
@@ -121,7 +123,7 @@ def enumerated(form: Form, slot: Slot) -> list[Any]:
 
 
 def _otherwise_named(option: str, said: str) -> int | None:
-    """Where an option stands by less than its name: "ascending" for asc, "comedies", "on fri", "350 f", "°F"."""
+    """Where an option stands by less than its name: "ascending" for asc, "on fri", "350 f", "°F"."""
     if option in GENERAL or not option:
         return None
     begun = len(option) > 2 and re.search(rf"\b{re.escape(option)}", said)
@@ -130,14 +132,16 @@ def _otherwise_named(option: str, said: str) -> int | None:
     cut = "|".join(re.escape(option[:n]) for n in (4, 3) if n < len(option)) or re.escape(option)
     longer = "|".join(re.escape(option[:n]) for n in (5, 4, 3) if n < len(option) - 1) or re.escape(option)
     short = re.search(
-        rf"\b(?:on|this|next|by|for|until) (?:{cut})\b|\b(?:{longer})s?\b(?<=\w{{4}})|(?:°|\bdegrees? ){option[0]}\b",
+        rf"\b(?:on|this|next|by|for|until) (?:{cut})\b|\b(?:{longer})s?\b(?<=\w{{4}})"
+        rf"|(?:°|\bdegrees? ){option[0]}\b",
         said,
     )
     spelled = UNIT_OF.get(option) and next(
         (hit for hit in re.finditer(r"[a-z°]+", said) if UNIT_OF.get(hit.group()) == UNIT_OF[option]), None
     )
-    if begun or short or spelled:
-        return (begun or short or spelled or re.match("", said)).start()
+    hit = begun or short or spelled
+    if hit:
+        return hit.start()
     return min(present[part] for part in parts) if parts and parts <= present.keys() else None
 
 

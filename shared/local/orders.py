@@ -1,6 +1,6 @@
 """What a tool that looks things up is not called for: orders to act, and the past.
 
-    >>> is_beyond("Buy me 20 shares of Apple", {"name": "get_stock_price", "description": "..."})
+    >>> is_beyond("Buy me 20 shares of Apple", {"name": "get_stock_price", "input_schema": {}})
     True
 
 By the words of a question, it is as near to a tool as any; the verb makes the difference. A verb that the
@@ -16,55 +16,48 @@ from shared.local import words
 from shared.local.words import as_words, stem
 
 ACTS = """
-buy sell book send order pay transfer take make stop cancel move reserve purchase invest trade delete remove change
-turn switch email text withdraw deposit wire remind schedule hack steal set open close call play
+buy sell book send order pay transfer take make stop cancel move reserve purchase invest trade delete remove
+change turn switch email text withdraw deposit wire remind schedule hack steal set open close call play
 """
 # Tools that look things up; to create, set or start is itself an order.
 LOOKS_UP = """
-get find search list show check look calculate compute convert fetch retrieve lookup query read detect track determine
+get find search list show check look calculate compute convert fetch retrieve lookup query read detect track
+determine
 """
 MONTHS = "january|february|march|april|may|june|july|august|september|october|november|december"
 ORDER = re.compile(
-    rf"^\W*(?:(?:please|and|then|also|hey|hi|ok|now|just|kindly|can you|could you|would you|will you|i want you to|go ahead and)\W+)*"
-    rf"(?P<act>{'|'.join(ACTS.split())})\b(?! (?:sure|sense))(?!.*\binto\b)",
+    r"^\W*(?:(?:please|and|then|also|hey|hi|ok|now|just|kindly|can you|could you|would you|will you"
+    r"|i want you to|go ahead and)\W+)*"
+    rf"(?P<act>{'|'.join(ACTS.split())})\b(?! (?:sure|sense|prices?)\b)(?!.*\binto\b)",
     re.I,
 )
 PAST = re.compile(
-    rf"\byesterday\b|\b(?:last|previous|past) (?:night|week|weekend|month|year|summer|winter|spring|autumn|fall|decade|{MONTHS}"
-    r"|monday|tuesday|wednesday|thursday|friday|saturday|sunday)\b|\b(?:days?|weeks?|months?|years?) ago\b"
-    r"|\bin (?:1\d|20[01])\d\d\b",
+    r"\byesterday\b|\b(?:last|previous|past) (?:night|week|weekend|month|year|summer|winter|spring|autumn|fall"
+    rf"|decade|{MONTHS}|monday|tuesday|wednesday|thursday|friday|saturday|sunday)\b|\b(?:days?|weeks?|months?|years?) ago\b"
+    r"|\bin (?:1\d|20[01])\d\d(?=\s*(?:$|[.,](?!\d)|[;:?!)]|(?:and|what|how|was|were|did|the|at|for)\b))",
     re.I,
 )
 PRESENT = re.compile(
     r"\b(?:is|are|am|will|now|today|tomorrow|current(?:ly)?|latest)\b|['’]s\b|\bdo(?:es)?\b", re.I
 )
-KNOWS_PAST = {
-    stem(word)
-    for word in [
-        "history",
-        "historical",
-        "past",
-        "date",
-        "start",
-        "year",
-        "from",
-        "between",
-        "period",
-        "previous",
-    ]
-}
+HISTORY = "history historical past date start year from between period previous"
+KNOWS_PAST = {stem(word) for word in HISTORY.split()}
 
 
 KNOWLEDGE = re.compile(
-    r"^\W*(?:(?:so|and|but|hey|hi|please|can you|could you|tell me)\W+)*(?:why (?:do|does|did|is|are)\b|who (?:is|was|founded|invented|owns|runs|started)\b"
-    r"|explain|define|describe|(?:write|tell|sing) (?:me )?an?\b|what (?:does|do) .* (?:mean|stand for)|what(?: is| are|['’]?s) (?:the )?(?:difference|meaning|definition|point)\b"
-    r"|how (?:do|does|did) .* (?:work|form|happen)|when (?:was|were|did)\b|do you (?:like|think|know|believe)|what(?:'s| is) your)",
+    r"^\W*(?:(?:so|and|but|hey|hi|please|can you|could you|tell me)\W+)*"
+    r"(?:why (?:do|does|did|is|are)\b|who (?:is|was|\w+ed|wrote|made|won|owns|runs)\b|explain|define|describe"
+    r"|(?:write|tell|sing) (?:me )?an?\b|what (?:does|do) .* (?:mean|stand for)"
+    r"|what(?: is| are|['’]?s) (?:the )?(?:difference|meaning|definition|point)\b"
+    r"|how (?:do|does|did) .* (?:work|form|happen)|when (?:was|were|did)\b|do you (?:like|think|know|believe)"
+    r"|what(?:'s| is) your)",
     re.I,
 )
 
 
 STATEMENT = re.compile(
-    r"^\W*(?:(?:hi|hello|hey|so|well|and|but|good morning)\W+)*(?:i['’]?m|i['’]?ve|i|we|we['’]?re|my|our|he|she|they)\b",
+    r"^\W*(?:(?:hi|hello|hey|so|well|and|but|good morning)\W+)*"
+    r"(?:i['’]?m|i['’]?ve|i|we|we['’]?re|my|our|he|she|they)\b",
     re.I,
 )
 REQUEST = re.compile(
@@ -74,7 +67,7 @@ REQUEST = re.compile(
 
 
 def is_statement(text: str) -> bool:
-    """Whether the text only tells something: "I'm flying to Oslo on Friday." It may be context of a question."""
+    """Whether the text only tells something, the context of a question: "I'm flying to Oslo." """
     return bool(STATEMENT.search(text)) and not REQUEST.search(text)
 
 

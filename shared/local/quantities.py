@@ -6,14 +6,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
 from shared.local.words import Span
 
 ONES = """
-zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
-eighteen nineteen
+zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+seventeen eighteen nineteen
 """
 TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 SMALL = {word: number for number, word in enumerate(ONES.split())} | {"twice": 2}
@@ -26,7 +27,8 @@ UNITS = {
     "metre": "m meter meters metre metres", "centimetre": "cm centimeter centimeters centimetre centimetres",
     "millimetre": "mm millimeter millimeters", "kilometre": "km kilometer kilometers kilometre kilometres",
     "foot": "ft foot feet", "inch": "inch inches", "mile": "mile miles mi", "yard": "yard yards",
-    "kilogram": "kg kgs kilogram kilograms kilo kilos", "gram": "g gram grams", "pound": "lb lbs pound pounds",
+    "kilogram": "kg kgs kilogram kilograms kilo kilos", "gram": "g gram grams",
+    "pound": "lb lbs pound pounds",
     "second": "s sec secs second seconds", "minute": "min mins minute minutes", "hour": "h hr hrs hour hours",
     "day": "day days", "week": "week weeks", "month": "month months", "year": "year years yr yrs",
     "dollar": "$ dollar dollars usd", "euro": "€ euro euros eur", "percent": "% percent percentage",
@@ -43,14 +45,15 @@ UNITS = {
     "watt": "w watt watts", "tesla": "t tesla teslas", "calorie": "kcal calorie calories",
 }  # fmt: skip
 FACTORS = {
-    ("week", "day"): 7, ("day", "hour"): 24, ("hour", "minute"): 60, ("minute", "second"): 60, ("year", "month"): 12,
-    ("litre", "millilitre"): 1000, ("kilogram", "gram"): 1000, ("kilometre", "metre"): 1000, ("metre", "centimetre"): 100,
+    ("week", "day"): 7, ("day", "hour"): 24, ("hour", "minute"): 60, ("minute", "second"): 60,
+    ("year", "month"): 12, ("litre", "millilitre"): 1000, ("kilogram", "gram"): 1000,
+    ("kilometre", "metre"): 1000, ("metre", "centimetre"): 100,
 }  # fmt: skip
 UNIT_OF = {spelling: unit for unit, spellings in UNITS.items() for spelling in spellings.split()}
 
 NUMBER = re.compile(
-    r"(?<![\w.,])(?P<sign>[-−+])?(?P<money>[$€£¥₹])?\s?(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|\.\d+)"
-    r"(?:\s?(?P<scale>[kK]|[bB]n|[mM]|thousand|million|billion|hundred)\b)?(?P<percent>\s?(?:%|percent\b))?"
+    r"(?<![\w.,])(?:(?P<sign>[-−+])(?=[$€£¥₹\d.]))?(?P<money>[$€£¥₹])?\s?(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|\.\d+)"
+    r"(?P<half>\sand a half\b)?(?:\s?(?P<scale>[kK]|[bB]n|[mM]|thousand|million|billion|hundred|dozen|lakh)\b)?(?P<percent>\s?(?:%|percent\b))?"
     r"(?:st|nd|rd|th)?(?P<after>[\s-]?[A-Za-z°$€£%²/^]+)?"
 )
 
@@ -69,10 +72,10 @@ class Quantity:
 
 
 def quantities(text: str) -> list[Quantity]:
-    """All numbers, in digits or in words, in order."""
+    """All numbers, in digits or in words, in order; none that is too large for a float."""
     found = []
     for hit in NUMBER.finditer(text):
-        value = float(hit["digits"].replace(",", ""))
+        value = float(hit["digits"].replace(",", "")) + 0.5 * bool(hit["half"])
         scale, after = (hit["scale"] or "").lower(), (hit["after"] or "").strip(" -").lower()
         unit = UNIT_OF.get(hit["money"] or "") or ("percent" if hit["percent"] else UNIT_OF.get(after))
         if scale == "m" and not hit["money"]:
@@ -88,7 +91,8 @@ def quantities(text: str) -> list[Quantity]:
             r"\b(next|coming|upcoming|past|last|previous) (day|week|month|year)\b", text, re.I
         )
     ]
-    return sorted([*_clock(text, found), *_in_words(text)], key=lambda quantity: quantity.span)
+    finite = [each for each in (*_clock(text, found), *_in_words(text)) if math.isfinite(each.value)]
+    return sorted(finite, key=lambda quantity: quantity.span)
 
 
 def _clock(text: str, found: list[Quantity]) -> list[Quantity]:

@@ -20,7 +20,7 @@ TARGET = re.compile(r"\b(?:to|target|destination|end|ending|arrival|new)\b")
 
 @dataclass(frozen=True)
 class Slot:
-    """An argument. `cues` are stems that tell it from its neighbours, `common` those of tool and neighbours."""
+    """An argument. `cues` are stems that tell it from its neighbours, `common` those of all and the tool."""
 
     name: str
     schema: dict[str, Any]

@@ -83,7 +83,8 @@ def currency(text: str) -> str | None:
     >>> currency("Swiss francs")
     'CHF'
     """
-    found = codes(text) if text not in WORDS_LIKE_CODES else set()
+    is_word = not text.isupper() and text.lower() in WORDS_LIKE_CODES
+    found = set() if is_word else codes(text)
     return next(iter(found)) if len(found) == 1 else None
 
 
@@ -115,8 +116,13 @@ def _date(value: str, wanted: re.Match[str]) -> str:
     from dateutil import parser
 
     text = re.sub(r"\b(?:of|the)\b", " ", value)
+    # 5/6/2024 is read as it is to be written; 2024-06-05 says by itself which is which.
+    day_first = wanted[1].upper() == "DD" and not re.match(r"\s*\d{4}", text)
     try:
-        date, other = (parser.parse(text, default=datetime(*day)) for day in ((2000, 1, 1), (2004, 2, 2)))
+        date, other = (
+            parser.parse(text, default=datetime(*day), dayfirst=day_first)
+            for day in ((2000, 1, 1), (2004, 2, 2))
+        )
     except (ValueError, OverflowError):
         return value
     if date != other:  # a part of it was not said
@@ -125,9 +131,9 @@ def _date(value: str, wanted: re.Match[str]) -> str:
     return date.strftime(between.join(STRFTIME[part.upper()] for part in order))
 
 
-# ISO codes that are words of English when they are not in capitals.
+# Codes that are words of English when they are not in capitals.
 WORDS_LIKE_CODES = frozenset(
-    ["all", "top", "try", "mad", "pen", "cup", "bam", "cop", "lak", "mop", "php", "sos", "ron"]
+    ["all", "top", "try", "mad", "pen", "cup", "bam", "cop", "lak", "mop", "php", "sos", "ron", "us"]
 )
 
 

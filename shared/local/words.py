@@ -9,6 +9,7 @@ Spans are (start, end) offsets of characters, so that what is taken from a quest
 from __future__ import annotations
 
 import ast
+import math
 import re
 from typing import Any
 
@@ -18,9 +19,9 @@ OPENING, CLOSING = "\"'“”‘’([{,;:!?¿¡*`<>", "\"'“”‘’)]},;:!?.*
 
 # Words that carry grammar, not content: no name begins or ends with one.
 GRAMMAR = """
-a an the of for to in on at by with from and or is are am be was were will what how when where which who whose why
-can could would should may might you i me my we us our it its this that these those there as do does did please if
-then than into between about up using use given also them they their he she his her
+a an the of for to in on at by with from and or is are am be was were will what how when where which who whose
+why can could would should may might you i me my we us our it its this that these those there as do does did
+please if then than into between about up using use given also them they their he she his her
 """
 FUNCTION_WORDS = frozenset(GRAMMAR.split())
 
@@ -88,12 +89,21 @@ def literals(text: str) -> list[tuple[Span, Any]]:
             value = ast.literal_eval(source)
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             continue
-        found.append((hit.span(), _lists(value)))
+        value = _lists(value)
+        if _is_json(value):
+            found.append((hit.span(), value))
     return found
 
 
 def _lists(value: Any) -> Any:
     return [_lists(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _is_json(value: Any) -> bool:
+    """Python also reads sets, bytes, 1j, 1e999 and [...]."""
+    if isinstance(value, list):
+        return all(map(_is_json, value))
+    return isinstance(value, str | int | None) or (isinstance(value, float) and math.isfinite(value))
 
 
 def runs_of(text: str, spans: list[Span]) -> list[list[Span]]:

@@ -126,7 +126,7 @@ UNANSWERED = "messages.1: `tool_use` ids were found without `tool_result` blocks
         ),
         (
             {"messages": [{"role": "user", "content": [{**TEXT, "citations": [{"type": "none"}]}]}]},
-            "messages.0.content.0.text.",  # the SDK's type says Iterable, which pydantic reads only when asked
+            "messages.0.content.0.text.",  # an Iterable, which pydantic reads only when asked
         ),
         ({"tools": [TOOL, TOOL]}, "tools: Tool names must be unique."),
         ({"tools": [{**TOOL, "name": "look up"}]}, "tools.0.custom.name: String should match pattern"),
