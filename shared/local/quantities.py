@@ -52,9 +52,10 @@ FACTORS = {
 UNIT_OF = {spelling: unit for unit, spellings in UNITS.items() for spelling in spellings.split()}
 
 NUMBER = re.compile(
-    r"(?<![\w.,])(?:(?P<sign>[-−+])(?=[$€£¥₹\d.]))?(?P<money>[$€£¥₹])?\s?(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|\.\d+)"
-    r"(?P<half>\sand a half\b)?(?:\s?(?P<scale>[kK]|[bB]n|[mM]|thousand|million|billion|hundred|dozen|lakh)\b)?(?P<percent>\s?(?:%|percent\b))?"
-    r"(?:st|nd|rd|th)?(?P<after>[\s-]?[A-Za-z°$€£%²/^]+)?"
+    r"(?<![\w.,])(?:(?P<sign>[-−+])(?=[$€£¥₹\d.]))?(?P<money>[$€£¥₹])?\s?"
+    r"(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|\.\d+)(?P<half>\sand a half\b)?"
+    r"(?:\s?(?P<scale>[kK]|[bB]n|[mM]|thousand|million|billion|hundred|dozen|lakh)\b)?"
+    r"(?P<percent>\s?(?:%|percent\b))?(?:st|nd|rd|th)?(?P<after>[\s-]?[A-Za-z°$€£%²/^]+)?"
 )
 
 

@@ -83,7 +83,8 @@ def currency(text: str) -> str | None:
     >>> currency("Swiss francs")
     'CHF'
     """
-    is_word = not text.isupper() and text.lower() in WORDS_LIKE_CODES
+    word = text.lower()
+    is_word = not text.isupper() and not {word, word.removesuffix("s")}.isdisjoint(WORDS_LIKE_CODES)
     found = set() if is_word else codes(text)
     return next(iter(found)) if len(found) == 1 else None
 
