@@ -35,7 +35,7 @@ PAST = re.compile(
     r"\byesterday\b|\b(?:last|previous|past) (?:night|week|weekend|month|year|summer|winter|spring|autumn"
     rf"|fall|decade|{MONTHS}|monday|tuesday|wednesday|thursday|friday|saturday|sunday)\b"
     r"|\b(?:days?|weeks?|months?|years?) ago\b"
-    r"|\bin (?:1\d|20[01])\d\d(?=\s*(?:$|[.,](?!\d)|[;:?!)]|(?:and|what|how|was|were|did|the|at|for)\b))",
+    r"|\bin (?:1\d\d|20[01])\d(?=\s*(?:$|[.,](?!\d)|[;:?!)]|(?:and|what|how|was|were|did|the|at|for)\b))",
     re.I,
 )
 PRESENT = re.compile(

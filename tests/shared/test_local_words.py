@@ -17,48 +17,13 @@ from shared.local import clauses, orders, quantities, results, spelling, standar
 LETTERS = r"[^\W\d_]+"
 SIGNS = " .,;:?!'\"()[]{}-–—/\\$€£°%&=\n\t"
 # Texts that are near to what people write, and ones that nobody does.
+BITS = """
+weather Paris, Texas and or then versus St. U.S. p.m. Inc. 5 1,000 $5 2.5% 6:30 half a two hundred dozen €75
+8/11/2024 2024-08-11 noon 8pm 'hi' "a b" [1, 2] (1,2) –
+"""
 TEXTS = st.one_of(
     st.text(max_size=60),
-    st.lists(
-        st.sampled_from(
-            [
-                "weather",
-                "Paris,",
-                "Texas",
-                "and",
-                "or",
-                "then",
-                "versus",
-                "St.",
-                "U.S.",
-                "p.m.",
-                "Inc.",
-                "5",
-                "1,000",
-                "$5",
-                "2.5%",
-                "6:30",
-                "half",
-                "a",
-                "two",
-                "hundred",
-                "dozen",
-                "€75",
-                "8/11/2024",
-                "2024-08-11",
-                "noon",
-                "8pm",
-                "'hi'",
-                '"a',
-                'b"',
-                "[1,",
-                "2]",
-                "(1,2)",
-                "–",
-            ]
-        ),
-        max_size=14,
-    ).map(" ".join),
+    st.lists(st.sampled_from(BITS.split()), max_size=14).map(" ".join),
     st.text(alphabet=SIGNS + "ab1", max_size=40),
 )
 
@@ -275,7 +240,8 @@ def test_two_thousand_odd_characters_take_no_time(letters):
         ("someone often", []),
         # times
         ("6:30", [(6, "hour"), (30, "minute")]),
-        ("at 6:30 or 6:30 pm or 5 p.m.", [(6, "clock"), (30, "clock"), (6, "clock"), (30, "clock"), (5, "clock")]),
+        ("at 6:30, 5 p.m.", [(6, "clock"), (30, "clock"), (5, "clock")]),
+        ("6:30 pm", [(6, "clock"), (30, "clock")]),
         ("next week, last 3 days", [(1, "week"), (3, "day")]),
         # What no float holds is no number.
         ("1e999, " + "9" * 400 + ", one" + " hundred" * 200, []),
