@@ -139,9 +139,15 @@ class Guide:
 
 
 def circles(tokens: list[int] | list[str]) -> bool:
-    """Whether a text goes round in a circle: its end is one piece four times over, and 32 tokens long."""
+    """Whether a text goes round in a circle.
+
+    Its end is one piece four times over, and 32 tokens long; or its last 48 tokens have stood there before.
+    """
     lengths = ((piece, max(32, 4 * piece)) for piece in range(1, 65))
-    return any(tokens[-n + piece :] == tokens[-n:-piece] for piece, n in lengths if n <= len(tokens))
+    if any(tokens[-n + piece :] == tokens[-n:-piece] for piece, n in lengths if n <= len(tokens)):
+        return True
+    end = tokens[-48:]
+    return any(tokens[i : i + 48] == end for i in range(len(tokens) - 48) if tokens[i] == end[0])
 
 
 def _length(way: list[int] | None) -> int | None:

@@ -220,6 +220,8 @@ def test_a_circle_is_one_piece_four_times_over():
     assert not circles([1, 2, 3] * 10)  # under 32 tokens
     assert not circles(list(range(20)) * 3)
     assert not circles(list(range(100)))
+    assert circles(list(range(100)) + list(range(48)))  # a long way round
+    assert not circles(list(range(100)) + list(range(47)))
 
 
 def test_quotes_know_where_a_string_ends():
