@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from shared.local.words import quotations
+
 MOST = 8  # pieces; the last one holds the rest
 
 WORDS = r"and|but|then|plus|or|also|versus|vs\.?|against|behind|ahead of|than|compared (?:to|with)|as well as"
@@ -38,11 +40,14 @@ OPENING = re.compile(
 def pieces(text: str) -> list[str]:
     """The pieces, in order.
 
-    Whole stay: numbers (1,000), abbreviations (St. Louis, U.S.), and a place with its state (Paris, Texas).
+    Whole stay: numbers (1,000), abbreviations (St. Louis, U.S.), quotations, and places with their state
+    (Paris, Texas).
     """
-    cuts = [0]
+    cuts, quoted = [0], quotations(text)
     for joint in JOINTS.finditer(text):
         before = text[: joint.start()]
+        if any(start < joint.start() < end for start, end in quoted):
+            continue
         if not text[cuts[-1] : joint.end()].strip(" ,;:.–—-"):
             continue
         if ABBREVIATION.search(before) and not begins_item(text[joint.end() :]):

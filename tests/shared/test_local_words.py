@@ -297,6 +297,7 @@ def test_numbers_in_a_row_are_one_run(text, found):
         ("1,000 km to St. Louis, to U.S. borders", ["1,000 km to St. Louis, ", "to U.S. borders"]),
         ("weather in Paris, Texas", ["weather in Paris, Texas"]),
         ("two and a half days", ["two and a half days"]),
+        ("Say 'Hi, Tom! And bye' and go", ["Say 'Hi, Tom! And bye' ", "and go"]),
         ("Andorra, sand, orchid", ["Andorra, ", "sand, ", "orchid"]),
         ("and then?", ["and then?"]),
         ("", []),
