@@ -142,7 +142,7 @@ def test_calls_fit_their_schema_and_take_their_texts_from_the_question(caller, k
 
 
 @pytest.mark.parametrize("name", [each["name"] for tools in SETS.values() for each in tools])
-@pytest.mark.parametrize("question", ["Hi", "5", "What's it like in Oslo?", "?", "🙂", "the of and"])
+@pytest.mark.parametrize("question", ["5", "?", "the of 🙂 Oslo"])
 def test_a_tool_that_is_asked_for_is_called(caller, name, question):
     tools = next(tools for tools in SETS.values() if name in [each["name"] for each in tools])
     calls = caller.calls(question, tools, {"type": "tool", "name": name})
@@ -185,9 +185,7 @@ def test_definitions_and_history_are_left_as_they_were(caller):
     assert earlier == [("Rome?", [ToolCall("get_weather", {"city": "Rome"})])]
 
 
-@pytest.mark.parametrize(
-    "unit", ["What's the weather in Rome, ", "9", "a", "(", "\n", "and ", "'x' ", "🙂", "5 US dollars "]
-)
+@pytest.mark.parametrize("unit", ["What's the weather in Rome, ", "a", "(", "5 US dollars "])
 def test_a_hundred_thousand_characters_are_fine_and_fast(caller, unit):
     question = (unit * 100_000)[:100_000]
     start = time.perf_counter()
@@ -214,7 +212,7 @@ def test_two_threads_get_the_answers_of_one(caller):
 BITS = [*" ".join(QUESTIONS.values()).split(), "1e999", "[...]", "{", "\x00", "日本", "<|im_end|>", "-5", "$"]
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(
     st.lists(st.sampled_from(BITS), max_size=8).map(" ".join) | st.text(max_size=25), st.sampled_from([*SETS])
 )

@@ -1,0 +1,288 @@
+"""Arguments from questions: what the rules find, and what holds of the model whatever it has learnt."""
+
+import pytest
+
+from shared import models
+from shared.config import load_settings
+from shared.local import options
+from shared.local.arguments import fill
+from shared.local.candidates import candidates
+from shared.local.fields import LONGEST, SHOTS, Form
+from shared.local.likelihood import Likelihood
+from shared.local.slots import kind_of, mentions, slots
+from shared.local.spans import span_score, written
+
+
+@pytest.fixture(scope="module")
+def form(tiny_cache):
+    settings = load_settings(model="tiny", device="cpu", dtype="float32", cache_dir=tiny_cache)
+    lm = Likelihood(models.load_causal_lm(settings=settings), models.load_tokenizer(settings=settings))
+    examples = lm.read(SHOTS)
+    return lambda question, *more: Form(lm, examples, question, *more)
+
+
+def schema(required=(), **fields):
+    return {"type": "object", "properties": fields, "required": list(required)}
+
+
+def slot_of(about="", required=(), **fields):
+    return slots(schema(required, **fields), about)[0]
+
+
+DAYS = {"type": "string", "enum": ["today", "tomorrow", "day after tomorrow", "saturday", "sunday"]}
+UNITS = {"type": "string", "enum": ["celsius", "fahrenheit"]}
+TEXT = {"type": "string"}
+
+# --- slots --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("field", "kind"),
+    [
+        ({"type": "integer"}, "integer"),
+        ({"type": ["null", "number"]}, "number"),
+        ({"anyOf": [{"type": "null"}, {"type": "array"}]}, "array"),
+        ({"type": ["null"]}, "string"),
+        ({}, "string"),
+    ],
+)
+def test_the_kind_of_a_field(field, kind):
+    assert kind_of(field) == kind
+
+
+def test_labels_are_without_remarks_on_defaults():
+    unit = {"type": "string", "description": "The unit. Defaults to metres."}
+    city, length = slots(schema(["fromCity"], fromCity={"description": "Where from (optional)"}, unit=unit))
+    assert (city.label, length.label) == ("from city (Where from)", "unit (The unit)")
+    assert (city.required, length.required) == (True, False)
+    assert (city.is_source, city.is_target, length.is_source) == (True, False, False)
+
+
+def test_cues_tell_a_slot_from_its_neighbours_and_the_tool():
+    radius, height = slots(
+        schema(radius={"description": "of circle"}, height={"description": "of circle"}), "circle"
+    )
+    assert ("radius" in radius.text, "circl" in radius.cues | height.cues) == (True, False)
+    assert "height" in height.cues - radius.cues
+    said = "a radius of 5 and 7 in height"
+    beside = {
+        number: (radius.is_beside(said, at), height.is_beside(said, at))
+        for number, at in spans(said, "5", "7")
+    }
+    assert beside["5"][0] is True
+    assert beside["7"] == (False, True)
+
+
+def spans(text, *parts):
+    return [(part, (text.index(part), text.index(part) + len(part))) for part in parts]
+
+
+def test_where_words_are_mentioned():
+    assert mentions("Prices of the price-list", {"pric"}) == [(0, 6), (14, 19)]
+    assert mentions("", {"pric"}) == mentions("anything", set()) == []
+
+
+# --- options ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("question", "field", "value"),
+    [
+        ("how hot is it in °F", UNITS, "fahrenheit"),
+        ("in Celsius please", UNITS, "celsius"),
+        ("350 f", UNITS, "fahrenheit"),
+        ("the day after tomorrow", DAYS, "day after tomorrow"),
+        ("on SUNDAY", DAYS, "sunday"),
+        ("sort ascending", {"type": "string", "description": "one of 'asc', 'desc'"}, "asc"),
+        ("in Rome", UNITS, None),
+        ("todayish", UNITS, None),
+    ],
+)
+def test_options_that_are_named(form, question, field, value):
+    found = options.choose(form(question), slot_of(it=field))
+    assert (found and found[0]) == value
+
+
+def test_an_option_is_guessed_only_if_there_must_be_one(form):
+    assert options.choose(form("Hi"), slot_of(it=UNITS)) is None
+    value, margin = options.choose(form("Hi"), slot_of(required=["it"], it=UNITS))
+    assert value in UNITS["enum"]
+    assert margin < 0
+    value, _ = options.choose(form("Hi"), slot_of(required=["it"], it=UNITS), taken=["celsius"])
+    assert value == "fahrenheit"
+
+
+@pytest.mark.parametrize(
+    ("field", "found"),
+    [
+        ({"enum": ["a", None, 3]}, (["a", 3], True)),
+        ({"description": "One of: red, green, dark blue"}, (["red", "green", "dark blue"], True)),
+        ({"description": "either 'up' or 'down'. Default 'up'"}, (["up", "down"], True)),
+        ({"description": "A city, e.g. 'Rome' or 'Oslo'"}, ([], False)),
+        ({}, ([], False)),
+    ],
+)
+def test_options_of_a_schema(field, found):
+    assert options.options_of(field) == found
+
+
+def test_enumerated_options(form):
+    day = slot_of(day=DAYS)
+    assert options.enumerated(form("weather on Saturday and Sunday"), day) == ["saturday", "sunday"]
+    assert options.enumerated(form("Saturday weather for my Sunday party"), day) == []
+
+
+@pytest.mark.parametrize(
+    ("question", "value"),
+    [
+        ("with parking", True),
+        ("no parking, please", False),
+        ("I don't need parking", False),
+        ("a room", None),
+    ],
+)
+def test_flags(form, question, value):
+    found = options.flag(form(question), slot_of(include_parking={"type": "boolean"}))
+    assert (found and found[0]) is value
+
+
+# --- the form -----------------------------------------------------------------------------------------
+
+SAID = "Tell Ann Lee, please: 'come home, now!' at 5 Main Street. Is it 3 km?"
+
+
+def test_spans_start_and_end_at_words_and_are_the_more_probable_the_shorter(form):
+    asked = form(SAID)
+    ((scored, absent),) = asked.score(["name (Name of the person)"])
+    assert absent < 0
+    starts, ends = ({span[i] for span in asked.words} for i in (0, 1))
+    assert len({each.span for each in scored}) == len(scored) > 10
+    for each in scored:
+        assert each.span[0] in starts
+        assert each.span[1] in ends
+        assert each.ended <= each.open <= 0  # the line break has its price
+        assert len(SAID[slice(*each.span)].split()) <= LONGEST
+        longer = [other for other in scored if other.span[0] == each.span[0] and other.span[1] > each.span[1]]
+        assert all(other.open <= each.open + 1e-5 for other in longer)
+        assert ": " not in SAID[slice(*each.span)]
+        assert "Street. Is" not in SAID[slice(*each.span)]
+    assert scored == sorted(scored, key=lambda each: -each.ended)
+
+
+def test_fields_are_scored_alike_together_and_alone(form):
+    fields = ["name (Name of the person)", "street"]
+    together = form(SAID).score(fields)
+    for field, (scored, absent) in zip(fields, together, strict=True):
+        ((alone, gone),) = form(SAID).score([field])
+        assert absent == pytest.approx(gone, abs=1e-4)
+        expected = {each.span: each.ended for each in alone}
+        assert {each.span: each.ended for each in scored} == pytest.approx(expected, abs=1e-3)
+    assert together[0][1] != pytest.approx(together[1][1], abs=1e-3)
+
+
+def test_numbers_and_quotations_are_always_looked_at(form):
+    ((scored, _),) = form(SAID).score(["x"])
+    starts = {each.span[0] for each in scored}
+    assert {SAID.index("come"), SAID.index("5"), SAID.index("3")} <= starts
+
+
+def test_a_question_without_words_has_nothing(form):
+    assert form("?!").score(["a", "b"]) == [([], 0.0), ([], 0.0)]
+
+
+# --- candidates ---------------------------------------------------------------------------------------
+
+
+def values(asked, slot):
+    ((scored, _),) = asked.score([slot.label])
+    return [each.value for each in candidates(asked, slot, scored)]
+
+
+@pytest.mark.parametrize(
+    ("question", "field", "found"),
+    [
+        ("3 rooms for two and a half days", {"type": "number"}, [3, 2.5]),
+        ("3 or 50%", {"type": "number"}, [3, 0.5]),
+        ("50%", {"type": "number", "description": "in percent"}, [50]),
+        ("2 hours", {"type": "integer", "description": "Duration in minutes"}, [120]),
+        ("3, 5 or 8", {"type": "integer", "enum": [5, 8]}, [5, 8]),
+        ("no number", {"type": "number"}, []),
+        (
+            "from US dollars to yen",
+            {"type": "string", "description": "ISO code of the currency"},
+            ["USD", "JPY"],
+        ),
+        ("at 3:30 pm or noon", {"type": "string", "description": "Time as HH:MM"}, ["15:30", "12:00"]),
+        ("of [1, 2]", {"type": "array", "items": {"type": "integer"}}, [[1, 2], [1, 2]]),
+        ("12, 15 and 18", {"type": "array", "items": {"type": "integer"}}, [[12, 15, 18]]),
+    ],
+)
+def test_candidates_by_rules(form, question, field, found):
+    assert values(form(question), slot_of(it=field)) == found
+
+
+def test_texts_are_candidates_as_they_were_typed(form):
+    asked = form("weather in New York", "weather in new york", "weather in new york")
+    assert all(value in "weather in new york" for value in values(asked, slot_of(city=TEXT)))
+    assert values(asked, slot_of(city=TEXT))
+
+
+def test_a_state_belongs_to_a_city_where_the_description_says_so(form):
+    asked, city = form("weather in Paris, Texas"), (11, 16)
+    assert written(asked, city, slot_of(city=TEXT)) == "Paris"
+    described = slot_of(city={"type": "string", "description": "e.g. Rome. Add the state or country."})
+    assert written(asked, city, described) == "Paris, Texas"
+
+
+def test_what_a_person_sees_at_a_glance(form):
+    asked = form("the weather of New York from 5 to Oslo")
+    ((scored, _),) = asked.score(["city"])
+    by_text = {asked.question[slice(*each.span)]: each for each in scored}
+    city = slot_of(city=TEXT)
+    above = {text: span_score(asked, city, each) - each.ended for text, each in by_text.items()}
+    assert above["5"] < 0  # a bare number is no city
+    assert all(above[text] < 0 for text in ("the weather", "of New York", "New") if text in above)
+
+
+# --- all together -------------------------------------------------------------------------------------
+
+TRIP = schema(
+    ["city", "nights"],
+    city={"type": "string", "description": "Name of the city"},
+    nights={"type": "integer", "description": "Number of nights"},
+    pool={"type": "boolean"},
+    day=DAYS,
+    guest=schema(["age"], age={"type": "integer", "description": "Age in years"}),
+)
+
+
+def test_what_is_filled_is_in_the_order_of_the_schema_with_margins(form):
+    asked = form("3 nights in Oslo tomorrow with a pool")
+    filled = fill(asked, TRIP)
+    assert list(filled.arguments) == [name for name in TRIP["properties"] if name in filled.arguments]
+    assert filled.margins.keys() == filled.arguments.keys()
+    assert (filled.arguments["pool"], filled.arguments["day"]) == (True, "tomorrow")
+    assert filled.arguments["city"] in asked.question
+    assert filled.arguments["nights"] == 3
+    assert "day" not in fill(form("3 nights in Oslo"), TRIP).arguments
+
+
+def test_what_the_question_does_not_have_is_missing(form):
+    filled = fill(form("Oslo"), TRIP)
+    assert "nights" not in filled.arguments
+    assert fill(form("?"), TRIP).arguments.keys() <= {"guest"}
+    assert fill(form("Hi"), schema()).arguments == {}
+
+
+def test_two_slots_do_not_take_the_same_words(form):
+    two = schema(["a", "b"], a={"type": "integer"}, b={"type": "integer"})
+    assert sorted(fill(form("of 12 and 18"), two).arguments.values()) == [12, 18]
+    only = fill(form("of 12"), two)
+    assert only.arguments == {"a": 12, "b": 12}
+    assert min(only.margins.values()) <= options.UNSURE  # one of them is a guess
+
+
+def test_a_piece_of_a_question_may_leave_out_what_is_required(form):
+    assert "nights" in fill(form("5 nights"), schema(["nights"], nights={"type": "integer"})).arguments
+    absent = fill(form("and Rome"), schema(["day"], day=DAYS), partial=True)
+    assert absent.margins.get("day", -1.0) < 0
