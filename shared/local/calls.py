@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -26,13 +27,15 @@ from shared.local.filling import GIVEN, Filler
 from shared.local.forced import completed, fitting
 from shared.local.likelihood import Likelihood, Prefix
 from shared.local.meaning import Meaning
+from shared.local.quantities import quantities
 from shared.local.said import Said, joined, read
 
-LONGEST = 2000  # characters of a question that count
+LONGEST, MOST_TOKENS = 2000, 500  # characters and tokens of a question that count
 DOUBT = 6.0  # nats of a tool's margin that each nat of a missing argument takes away
 KNOWLEDGE = 40.0  # nats that a question for an explanation does
 SURE = 1.0  # nats that each nat of a sure argument adds; half of it for an optional one
 DEEPEST, SUREST = -10.0, 6.0  # nats of an argument that count
+SECOND = 6.0  # nats that a tool behind an "and" must have
 BEYOND = 1000.0  # against what a tool can't do
 NEVER = -1e6  # a required argument is nowhere in the question
 NEAR, MOST_NEAR = 8.0, 3  # tools that are so near to the best one are tried, too
@@ -56,6 +59,16 @@ class Caller:
         self.lm, self.filler, self.chooser = lm, Filler(lm), Chooser(lm, meaning, wording)
         self._lock = threading.RLock()
 
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """What is stopped in the middle (Ctrl-C) leaves half-written caches behind: read all of it anew."""
+        try:
+            yield
+        except BaseException:
+            self.__dict__.pop("_plain", None)
+            self.filler, self.chooser = Filler(self.lm), self.chooser.anew()
+            raise
+
     @cached_property
     def _plain(self) -> Prefix:
         return self.lm.read("Text:")
@@ -76,8 +89,8 @@ class Caller:
         tools = [tool for tool in tools if choice["type"] != "tool" or tool["name"] == choice["name"]]
         if choice["type"] == "none" or not tools or not question.strip():
             return []
-        with self._lock:
-            question = question[:LONGEST].strip()
+        with self._lock, self._whole():
+            question = self._shortened(question.strip())
             found = [] if forced else self._follow_up(question, tools, earlier)
             found = found or self._calls(question, tools, forced)
         schemas = {tool["name"]: tool["input_schema"] for tool in tools}
@@ -86,6 +99,13 @@ class Caller:
             found = [ToolCall(call.name, completed(call.input, schemas[call.name])) for call in found]
         found = [call for call in found if set(schemas[call.name].get("required", [])) <= call.input.keys()]
         return found[:1] if choice.get("disable_parallel_tool_use") else found
+
+    def _shortened(self, question: str) -> str:
+        """Its beginning, where it is too long to be weighed word by word."""
+        question = question[:LONGEST]
+        while len(ids := self.lm.encode(question)) > MOST_TOKENS:
+            question = question[: len(question) * MOST_TOKENS // (len(ids) + 1)]
+        return question
 
     def _follow_up(
         self, question: str, tools: Sequence[dict[str, Any]], earlier: Sequence[tuple[str, list[ToolCall]]]
@@ -106,10 +126,11 @@ class Caller:
         before = [{name: value for name, value in call.input.items() if name in known} for call in last]
         if not (given or other):
             return []
-        same = [call for call, each in zip(last, before, strict=True) if other or call.name == tool["name"]]
+        before = [each for call, each in zip(last, before, strict=True) if other or call.name == tool["name"]]
         if given.keys() & set(tool["input_schema"].get("required", [])):
-            same, before = same[-1:], before[-1:]
-        return [ToolCall(tool["name"], {**each, **given}) for _, each in zip(same, before, strict=False)]
+            before = before[-1:]
+        calls = [ToolCall(tool["name"], {**each, **given}) for each in before]
+        return [call for i, call in enumerate(calls) if call not in calls[:i]]
 
     def _calls(self, question: str, tools: Sequence[dict[str, Any]], forced: bool) -> list[ToolCall]:
         said = read(self.lm, self._plain, question, tools)
@@ -128,7 +149,10 @@ class Caller:
                 continue
             own, carried = carried + own, []
             starts = {each + len(own) - len(clause.pieces) for each in starts}
-            calls = self._best(clause, tools, joined(context), own, starts, whole, forced)
+            if found and _claims(found, joined(own).read):
+                continue
+            bar = SECOND if found and begins_item(clause.pieces[0]) and not forced else 0.0
+            calls = self._best(clause, tools, joined(context), own, starts, whole, forced, bar)
             carried = [] if calls else own  # its tool finds nothing there: perhaps the next one does
             for call in calls:
                 required = next(
@@ -164,6 +188,7 @@ class Caller:
         starts: set[int],
         question: Said,
         forced: bool,
+        bar: float,
     ) -> list[ToolCall]:
         """The calls of the clause's tool, or of one that is nearly as probable and finds what it needs."""
         top = max(clause.margins)
@@ -175,7 +200,7 @@ class Caller:
             kept = [
                 ToolCall(tools[k]["name"], filled.arguments)
                 for filled, score in zip(calls, scores, strict=True)
-                if score > 0 or (forced and score > NEVER)
+                if score > bar or (forced and score > NEVER)
             ]
             options.append((max(scores), kept))
         return max(options, key=lambda option: option[0])[1]
@@ -188,13 +213,19 @@ class Caller:
         margins = [filled.margins[name] for name in required]
         lacking = sum(max(DEEPEST, min(0.0, each - GIVEN)) for each in margins)
         optional = [each for name, each in filled.margins.items() if name not in required]
-        sure = sum(_sure(each) for each in margins) + sum(_sure(each) for each in optional) / 2 * (
-            not lacking
-        )
+        more = 0.0 if lacking else sum(map(_sure, optional)) / 2
+        sure = sum(map(_sure, margins)) + more
         score = margin + DOUBT * lacking + SURE * sure
         if orders.is_beyond(text, tool):
             score -= BEYOND
-        return score - KNOWLEDGE * orders.is_of_knowledge(text)
+        return score - KNOWLEDGE * orders.is_of_knowledge(text, tool)
+
+
+def _claims(calls: list[ToolCall], text: str) -> bool:
+    """Whether numbers that stand there are in the calls already: "a speed of 20 | and a time of 5"."""
+    values = [value for call in calls for value in call.input.values()]
+    known = {value for value in values if isinstance(value, int | float) and not isinstance(value, bool)}
+    return any(each.value in known for each in quantities(text))
 
 
 def _sure(margin: float) -> float:
@@ -222,6 +253,10 @@ def _together(clauses: Sequence[Clause]) -> list[tuple[Clause, set[int]]]:
     found: list[tuple[Clause, set[int]]] = []
     for clause in clauses:
         before, starts = found[-1] if found else (Clause((), None, ()), set())
+        # A tool that is nearly as probable there goes on: "a speed of 20 m/s | and then an acceleration of 10".
+        goes_on = before.tool is not None and clause.tool is not None and begins_item(clause.pieces[0])
+        if goes_on and clause.margins[before.tool or 0] > max(clause.margins) - NEAR:
+            clause = Clause(clause.pieces, before.tool, clause.margins)
         same = clause.tool == before.tool
         joined = begins_item(clause.pieces[0]) and None in (clause.tool, before.tool)
         if found and ((same and clause.tool is not None) or (joined and not same)):

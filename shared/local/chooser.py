@@ -62,6 +62,10 @@ class Chooser:
         self.lm, self.meaning, self.wording = lm, meaning, wording or standard()
         self._read: dict[str, tuple[Prefix, list[Node]]] = {}
 
+    def anew(self) -> Chooser:
+        """The same chooser before it has read anything."""
+        return Chooser(self.lm, self.meaning, self.wording)
+
     def clauses(self, question: str, tools: Sequence[dict[str, Any]], forced: bool = False) -> list[Clause]:
         """The parts of the question, in order; `forced`: each gets a tool."""
         parts = pieces(question)

@@ -24,10 +24,14 @@ JOINTS = re.compile(
     r"|\s(?=[–—-]\s)|\n+",
     re.I,
 )
+NUMBER_BEFORE = re.compile(r"\d[\])%]?,?$")
+NUMBER_AFTER = re.compile(r"\s*(?:(?:and|or|to)\s+)?[-−+]?[$€£¥[(]?\d")
 NAME_BEFORE = re.compile(r"\b[A-ZÀ-Þ][\w.'’-]*,$")
 NAME_AFTER = re.compile(r"[A-ZÀ-Þ][\w.'’-]*\w(?: [A-ZÀ-Þ][\w.'’-]*\w)*")
 ENUMERATION = re.compile(r",? (?:and|or)\b|, [A-ZÀ-Þ]|,$")  # what follows goes on with a list
-ENUMERATED = re.compile(r"\b[A-ZÀ-Þ][\w.'’-]*, [A-ZÀ-Þ][\w.'’ -]*,$")  # what came before was one
+ENUMERATED = re.compile(
+    r"\b[A-ZÀ-Þ][\w.'’-]*, [A-ZÀ-Þ][\w.'’-]*(?: [A-ZÀ-Þ][\w.'’-]*)*,$"
+)  # what came before was one
 ABBREVIATION = re.compile(
     r"(?:\b(?:St|Mt|Ft|Dr|Mr|Mrs|Ms|Inc|Corp|Co|Ltd|vs|approx|No)|\b[A-Za-z](?:\.[A-Za-z])*)\.$", re.I
 )
@@ -51,6 +55,10 @@ def pieces(text: str) -> list[str]:
         if not text[cuts[-1] : joint.end()].strip(" ,;:.–—-"):
             continue
         if ABBREVIATION.search(before) and not begins_item(text[joint.end() :]):
+            continue
+        if NUMBER_BEFORE.search(text[: joint.start()].rstrip()) and NUMBER_AFTER.match(text, joint.end()):
+            continue
+        if before.count("[") > before.count("]") or before.count("(") > before.count(")"):
             continue
         if _is_place_and_state(text, joint):
             continue

@@ -43,6 +43,7 @@ size (Size of the pizza): not given
 """
 NOT_GIVEN = " not given\n"
 LONGEST = 10  # words of a span; a quotation may be longer
+MARKS = 20  # quotations, and numbers, at which one may begin besides
 STARTS = 6  # words at which a span may begin, most probable first
 
 
@@ -129,7 +130,7 @@ class Form:
 
     def _starts(self, first: list[float]) -> set[int]:
         starts = set(sorted(range(len(self.words)), key=lambda i: -first[i])[:STARTS])
-        marks = [q[0] for q in self.quotations] + [n.span[0] for n in self.quantities]
+        marks = [q[0] for q in self.quotations[:MARKS]] + [n.span[0] for n in self.quantities[:MARKS]]
         return starts | {
             i for i, (start, end) in enumerate(self.words) if any(start <= m < end for m in marks)
         }
@@ -144,7 +145,8 @@ class Form:
             if (quoted and self.words[j][0] >= quoted[1]) or (not quoted and j - i >= LONGEST):
                 break
             ids = ids + self.ids[j]
-            ends.append((len(ids), self.words[j][1]))
+            is_last = quoted and (j + 1 == len(self.words) or self.words[j + 1][0] >= quoted[1])
+            ends.append((len(ids), quoted[1] if quoted and is_last else self.words[j][1]))
             between = self._between(j)
             if not quoted and between.rstrip("\"')”’")[-1:] in tuple(".?!;:"):
                 break

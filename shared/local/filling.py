@@ -45,13 +45,14 @@ class Filler:
         gives a value for what the call before has already: "Rome | and Vienna".
         """
         required = set(tool["input_schema"].get("required", []))
-        takes_list = any(
-            kind_of(each) == "array" for each in tool["input_schema"].get("properties", {}).values()
+        takes_many = any(  # its values are listed: "A = 10, d = 0.01 and K = 1" is one call
+            kind_of(each) == "array" or (kind_of(each) in ("integer", "number") and name in required)
+            for name, each in tool["input_schema"].get("properties", {}).items()
         )
         groups: list[tuple[Said, Filled]] = []
         text, filled = context, Filled()
         for i, piece in enumerate(own):
-            is_next = i in starts or (not takes_list and is_item([each.read for each in own], i))
+            is_next = not takes_many and (i in starts or is_item([each.read for each in own], i))
             if groups and is_next:
                 alone = self.fill(tool, piece, partial=True)
                 before = groups[-1][1].arguments

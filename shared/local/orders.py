@@ -47,15 +47,20 @@ KNOWS_PAST = {stem(word) for word in HISTORY.split()}
 
 KNOWLEDGE = re.compile(
     r"^\W*(?:(?:so|and|but|hey|hi|please|can you|could you|tell me)\W+)*"
-    r"(?:why (?:do|does|did|is|are)\b|who (?:is|was|\w+ed|wrote|made|won|owns|runs)\b|explain|define|describe"
+    r"(?:why (?:do|does|did|is|are)\b|explain|define|describe"
     r"|(?:write|tell|sing) (?:me )?an?\b|what (?:does|do) .* (?:mean|stand for)"
     r"|what(?: is| are|['’]?s) (?:the )?(?:difference|meaning|definition|point)\b"
-    r"|how (?:do|does|did) .* (?:work|form|happen)|when (?:was|were|did)\b|do you (?:like|think|know|believe)"
+    r"|how (?:do|does|did) .* (?:work|form|happen)|do you (?:like|think|know|believe)"
     r"|what(?:'s| is) your)",
     re.I,
 )
 
 
+WHO = re.compile(
+    r"^\W*(?:(?:so|and|but|hey|hi)\W+)*"
+    r"(?:who (?:is|was|\w+ed|wrote|made|won|owns|runs)|when (?:was|were|did))\b",
+    re.I,
+)
 STATEMENT = re.compile(
     r"^\W*(?:(?:hi|hello|hey|so|well|and|but|good morning)\W+)*"
     r"(?:i['’]?m|i['’]?ve|i|we|we['’]?re|my|our|he|she|they)\b",
@@ -72,9 +77,13 @@ def is_statement(text: str) -> bool:
     return bool(STATEMENT.search(text)) and not REQUEST.search(text)
 
 
-def is_of_knowledge(text: str) -> bool:
-    """Whether the text asks to explain, define, tell or write, or for somebody's opinion."""
-    return KNOWLEDGE.search(text) is not None
+def is_of_knowledge(text: str, tool: dict[str, Any] | None = None) -> bool:
+    """Whether the text asks to explain, define, tell or write, or who somebody is.
+
+    Who and when may be the business of a tool that shares words with the question.
+    """
+    own = set(words.stems(f"{as_words(tool['name'])} {tool.get('description') or ''}")) if tool else set()
+    return bool(KNOWLEDGE.search(text) or (WHO.search(text) and not own & set(words.stems(text))))
 
 
 def is_beyond(text: str, tool: dict[str, Any]) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Collection
 from shared.local.likelihood import Likelihood, Node, Prefix
 from shared.local.words import FUNCTION_WORDS, word_spans
 
+MOST = 100  # words that are looked at
 BY = -0.5  # nats that capitals must be more probable by
 
 
@@ -26,7 +27,7 @@ def has_names(text: str) -> bool:
 
 def truecase(lm: Likelihood, prefix: Prefix, text: str, common: Collection[str] = ()) -> str:
     """The text with capitals at the words that want them; those in `common` are no names."""
-    spans = word_spans(text)
+    spans = word_spans(text)[:MOST]
     if not spans:
         return text
     chain: list[Node] = []
