@@ -253,7 +253,7 @@ def _together(clauses: Sequence[Clause]) -> list[tuple[Clause, set[int]]]:
     found: list[tuple[Clause, set[int]]] = []
     for clause in clauses:
         before, starts = found[-1] if found else (Clause((), None, ()), set())
-        # A tool that is nearly as probable there goes on: "a speed of 20 m/s | and then an acceleration of 10".
+        # A tool that is as probable there goes on: "a speed of 20 m/s | and then an acceleration of 10".
         goes_on = before.tool is not None and clause.tool is not None and begins_item(clause.pieces[0])
         if goes_on and clause.margins[before.tool or 0] > max(clause.margins) - NEAR:
             clause = Clause(clause.pieces, before.tool, clause.margins)

@@ -79,11 +79,6 @@ def _is_place_and_state(text: str, joint: re.Match[str]) -> bool:
     )
 
 
-def without_joint(text: str) -> str:
-    """A piece without the word that joins it to the one before."""
-    return OPENING.sub("", text).strip()
-
-
 def is_item(parts: Sequence[str], i: int) -> bool:
     """Whether a piece may be one more item of an enumeration: `Nairobi` of "Cairo, Nairobi or Rome".
 

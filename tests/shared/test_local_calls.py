@@ -185,12 +185,26 @@ def test_definitions_and_history_are_left_as_they_were(caller):
     assert earlier == [("Rome?", [ToolCall("get_weather", {"city": "Rome"})])]
 
 
-@pytest.mark.parametrize("unit", ["What's the weather in Rome, ", "a", "("])
+@pytest.mark.parametrize("unit", ["What's the weather in Rome, ", "a", "(", "🙂", "'x' ", "9"])
 def test_a_hundred_thousand_characters_are_fine_and_fast(caller, unit):
     question = (unit * 100_000)[:100_000]
     start = time.perf_counter()
     check(caller.calls(question, FOUR, {"type": "any"}), FOUR, question + " ")
     assert time.perf_counter() - start < 10
+
+
+def test_what_is_stopped_in_the_middle_leaves_nothing_half_read(caller, monkeypatch):
+    before = caller.calls("Weather in Oslo?", FOUR, {"type": "any"})
+    module = caller.lm.model.model.layers[-1]
+
+    def stop(*_args):
+        raise KeyboardInterrupt
+
+    handle = module.register_forward_pre_hook(stop)
+    with pytest.raises(KeyboardInterrupt):
+        caller.calls("Weather in Rome?", FOUR, {"type": "any"})
+    handle.remove()
+    assert caller.calls("Weather in Oslo?", FOUR, {"type": "any"}) == before
 
 
 def test_two_threads_get_the_answers_of_one(caller):
@@ -321,7 +335,7 @@ def weather(city, **more):
         ),
         ("What's the mean of 3, 5 and 10.5?", MATHS, [("mean", {"numbers": [3, 5, 10.5]})]),
         (
-            "Translate 'Good morning, Tom' into French.",
+            "Translate 'Good morning, Tom!' into French.",
             MATHS,
             [("translate", {"text": "Good morning, Tom", "language": "French"})],
         ),
@@ -350,3 +364,10 @@ def test_a_question_that_follows_another_is_about_the_same(real):
     ]
     assert real.calls("What about Oslo?", FOUR, earlier=rome) == [ToolCall("get_weather", {"city": "Oslo"})]
     assert real.calls("Thank you!", FOUR, earlier=rome) == []
+    mixed = [("?", [ToolCall("get_time", {"city": "Lima"}), ToolCall("get_weather", {"city": "Oslo"})])]
+    assert real.calls("And tomorrow?", FOUR, earlier=mixed) == [
+        ToolCall("get_weather", {"city": "Oslo", "day": "tomorrow"})
+    ]
+    assert real.calls("And what time is it there?", FOUR, earlier=rome) == [
+        ToolCall("get_time", {"city": "Rome"})
+    ]

@@ -323,18 +323,17 @@ def test_the_last_piece_holds_the_rest():
 
 
 @pytest.mark.parametrize(
-    ("piece", "bare", "begins"),
+    ("piece", "begins"),
     [
-        ("and Vienna", "Vienna", True),
-        (", and then Rome?", "Rome?", True),
-        ("versus Rome", "Rome", True),
-        ("Android phones", "Android phones", False),
-        ("Vienna", "Vienna", False),
-        ("– now", "now", False),
+        ("and Vienna", True),
+        (", and then Rome?", True),
+        ("versus Rome", True),
+        ("Android phones", False),
+        ("Vienna", False),
+        ("– now", False),
     ],
 )
-def test_the_word_that_joins(piece, bare, begins):
-    assert clauses.without_joint(piece) == bare
+def test_the_word_that_joins(piece, begins):
     assert clauses.begins_item(piece) is begins
 
 
