@@ -337,7 +337,7 @@ def weather(city, **more):
         (
             "Translate 'Good morning, Tom!' into French.",
             MATHS,
-            [("translate", {"text": "Good morning, Tom", "language": "French"})],
+            [("translate", {"text": "Good morning, Tom!", "language": "French"})],
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
