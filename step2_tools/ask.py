@@ -87,13 +87,9 @@ def assistant(settings: Settings, how: How) -> Assistant:
     Raises:
         UserError: a limit that allows nothing, no such prompt, no key.
     """
-    for flag, value in (
-        ("--max-turns", how.max_turns),
-        ("--max-tokens", how.max_tokens),
-        ("--timeout", how.timeout_s),
-    ):
-        if not value >= 1:  # nor is nan
-            raise UserError(f"{flag} {value:g} is not allowed: use 1 or more")
+    for flag, value in (("--max-turns", how.max_turns), ("--max-tokens", how.max_tokens)):
+        if value < 1:
+            raise UserError(f"{flag} {value} is not allowed: use 1 or more")
     prompt = prompts.render(load_prompt(how.prompt, settings.model))
     client = models.chat_client(settings.model, settings)
     return Assistant(

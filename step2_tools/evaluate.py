@@ -20,9 +20,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared import hardware, prompts
+from shared import api_errors, hardware, prompts
 from shared.config import Settings
-from shared.errors import UserError, reason
+from shared.errors import UserError
 from step2_tools import bfcl, conditions, figures, scoring
 from step2_tools.conditions import Reply
 from step2_tools.figures import Outcome
@@ -73,7 +73,7 @@ def run(
         return scoring.score(calls, row["calls"], definitions)
 
     asks = {way.name: partial(ask, way) for way in ways}
-    measured, ended = measure(asks, draw(questions, limit, settings.seed), judge, write_progress)
+    measured, ended = measure(settings, asks, draw(questions, limit, settings.seed), judge, write_progress)
     facts = _facts(settings, measured, ended, "labelled questions")
     for way in ways:
         if way.name in measured:
@@ -112,7 +112,7 @@ def run_bfcl(
         system = {"system": case.system} if case.system else {}
         return conditions.send(client, settings.model, messages=case.messages, tools=case.tools, **system)
 
-    measured, ended = measure({"native": ask}, cases, bfcl.score, write_progress)
+    measured, ended = measure(settings, {"native": ask}, cases, bfcl.score, write_progress)
     facts = _facts(settings, measured, ended, file.stem)
     facts["wrong"] = [
         {"condition": "native", "id": each.item.id, "question": each.item.messages[-1]["content"]}
@@ -143,6 +143,7 @@ def draw(items: Sequence[Any], limit: int | None, seed: int) -> list[Any]:
 
 
 def measure(
+    settings: Settings,
     asks: dict[str, Callable[[Any], Reply]],
     items: Sequence[Any],
     judge: Callable[[Any, Any], scoring.Score],
@@ -161,7 +162,7 @@ def measure(
             for number, item in enumerate(items, 1):
                 if write_progress:
                     write_progress(f"{name} {number}/{len(items)}")
-                outcomes.append(_outcome(item, ask, judge))
+                outcomes.append(_outcome(settings, item, ask, judge))
                 if number == min(GIVE_UP, len(items)) and all(each.error for each in outcomes):
                     del measured[name]
                     if not measured:
@@ -176,7 +177,9 @@ def measure(
     return measured, ended
 
 
-def _outcome(item: Any, ask: Callable[[Any], Reply], judge: Callable[[Any, Any], scoring.Score]) -> Outcome:
+def _outcome(
+    settings: Settings, item: Any, ask: Callable[[Any], Reply], judge: Callable[[Any, Any], scoring.Score]
+) -> Outcome:
     """Ask one question. A failed request is an answer that can't be read."""
     import anthropic
     import httpx2
@@ -185,7 +188,7 @@ def _outcome(item: Any, ask: Callable[[Any], Reply], judge: Callable[[Any, Any],
     try:
         reply, error = ask(item), None
     except (anthropic.AnthropicError, httpx2.TransportError) as failure:
-        reply, error = None, getattr(failure, "api_message", None) or reason(failure)
+        reply, error = None, api_errors.said(failure, settings)
     seconds = time.perf_counter() - start
     return Outcome(item, reply, error, judge(item, reply.calls if reply else None), seconds)
 

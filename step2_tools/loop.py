@@ -108,7 +108,7 @@ def run(
         ) as stream:
             for text in stream.text_stream:
                 on_text(text)
-            reply = stream.get_final_message()
+            reply = whole(stream)
 
         calls = take(reply, done, max_turns, on_message)
         if calls:  # all of them are answered in one user turn, in their order
@@ -117,6 +117,18 @@ def run(
             on_message(done.messages[-1])
         elif done.stop_reason != "pause_turn":  # a paused turn goes back as it is, and the model goes on
             return done
+
+
+def whole(stream: Any) -> Any:
+    """The message that a stream has brought.
+
+    Raises:
+        httpx2.RemoteProtocolError: it has brought none.
+    """
+    try:
+        return stream.get_final_message()
+    except AssertionError:  # the SDK's word for it
+        raise httpx2.RemoteProtocolError("the stream ended before the message began") from None
 
 
 def take(reply: Any, done: Outcome, max_turns: int, on_message: Callable[[Message], None]) -> list[Block]:

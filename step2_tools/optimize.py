@@ -157,6 +157,7 @@ def run(
 
     def measure(name: str, prompt: Prompt) -> tuple[list[figures.Outcome], bool]:
         measured, ended = evaluate.measure(
+            settings,
             {name: lambda row: what.ask(prompt, row["question"])},
             test,
             lambda row, calls: scoring.score(calls, row["calls"], definitions),

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from step2_tools.loop import Message, Outcome, Tools, take
+from step2_tools.loop import Message, Outcome, Tools, take, whole
 
 if TYPE_CHECKING:
     import anthropic
@@ -50,7 +50,7 @@ def run(
         for event in stream:
             if event.type == "text":
                 on_text(event.text)
-        if not take(stream.get_final_message(), done, max_turns, on_message):
+        if not take(whole(stream), done, max_turns, on_message):
             if done.stop_reason == "pause_turn":
                 continue
             break  # else the runner would run the tools of the last turn allowed

@@ -3,6 +3,8 @@ import re
 import socket
 import time
 
+import anthropic
+import httpx2
 import pytest
 
 from shared import models
@@ -92,6 +94,40 @@ def test_a_server_that_hangs(refused, monkeypatch):
         assert time.monotonic() - start < 3  # once, not three times
 
 
+EVENTS = {"content-type": "text/event-stream"}
+
+
+@pytest.mark.parametrize("flags", [(), ("--runner",)])
+@pytest.mark.parametrize(
+    ("headers", "body", "line"),
+    [
+        (
+            {"content-type": "text/html"},
+            "<h1>It works!</h1>",
+            "at http://x.invalid does not speak",
+        ),
+        ({"content-type": "application/json"}, '{"choices": []}', "does not speak the Messages API"),
+        (EVENTS, 'data: {"choices": []}\n\ndata: [DONE]\n\n', "(the stream ended before the message began)"),
+        (EVENTS, "", "broke off in the middle of the answer"),
+    ],
+)
+def test_a_server_that_speaks_something_else(refused, monkeypatch, headers, body, line, flags):
+    web = httpx2.MockTransport(lambda _request: httpx2.Response(200, headers=headers, text=body))
+    options = {"api_key": "x", "base_url": "http://me:secret@x.invalid"}
+    client = anthropic.Anthropic(http_client=httpx2.Client(transport=web), **options)
+    monkeypatch.setattr(models, "chat_client", lambda *_args, **_more: client)
+    said = refused("step2_tools", "Hi", "--offline", *flags)
+    assert line in said
+    assert "secret" not in said
+
+
+@pytest.mark.parametrize("seconds", ["0", "nan", "1e30"])
+def test_a_time_out_that_is_none(api, refused, seconds):
+    line = f"--timeout {float(seconds):g} is not allowed: use 1 to 86400 seconds"
+    for args in (["Hi"], ["evaluate"]):
+        assert line in refused("step2_tools", *args, "--timeout", seconds)
+
+
 def test_no_server(refused, monkeypatch):
     monkeypatch.setattr("anthropic._base_client.INITIAL_RETRY_DELAY", 0.0)
     monkeypatch.setenv("ROADMAP_BASE_URL", "http://127.0.0.1:9")
@@ -115,8 +151,6 @@ def test_an_empty_question(api, refused, question):
     [
         (("--max-turns", "0"), "--max-turns 0 is not allowed: use 1 or more"),
         (("--max-tokens", "-1"), "--max-tokens -1 is not allowed"),
-        (("--timeout", "0"), "--timeout 0 is not allowed"),
-        (("--timeout", "nan"), "--timeout nan is not allowed"),
         (("--prompt", "assistent"), "no prompt 'assistent'"),
         (("--prompt", "assistant@99"), "prompt assistant has no version 99"),
         (("--prompt", "assistant@new"), "use an id, or an id and a version"),

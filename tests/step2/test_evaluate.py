@@ -1,16 +1,19 @@
 import json
 from io import StringIO
 
+import anthropic
+import httpx2
 import jsonschema
 import pytest
 from rich.console import Console
 
+from shared import api_errors
 from shared.config import load_settings
 from shared.errors import UserError
 from step2_tools import conditions, evaluate, figures
 from step2_tools.scoring import Score
 from step2_tools.tool import FunctionTool
-from tests.scripted import ScriptedMessages
+from tests.scripted import URL, ScriptedMessages
 from tests.step2.test_bfcl import question as bfcl_question
 from tests.step2.test_bfcl import write as write_bfcl
 
@@ -217,17 +220,35 @@ def test_a_failed_request_is_a_wrong_answer_and_is_reported(api, evaluated):
     native = facts["conditions"]["native"]
     assert native["n"] == 6
     assert native["failed_requests"] == 2
-    assert native["errors"] == {"Overloaded": 1, "Connection error.": 1}
+    assert native["errors"] == {
+        "it is overloaded (529): try again in a minute (Overloaded)": 1,
+        "the API can't be reached (connection refused): is it running, are you online?": 1,
+    }
     assert native["valid"]["hits"] == 4
     assert native["right_arguments"]["hits"] == 2
-    assert "native: 1 of 6 requests failed: Overloaded" in shown(facts)
+    assert "native: 1 of 6 requests failed: it is overloaded (529)" in shown(facts)
 
 
 def test_a_stream_that_breaks_off_is_a_failed_request(api, evaluated):
     api.enqueue("Hi")
     api.enqueue("Hi there", sse_cut="quietly")
     facts = evaluated("native loop", limit=2)
-    assert facts["conditions"]["native loop"]["errors"] == {"the stream ended before the message did": 1}
+    assert facts["conditions"]["native loop"]["errors"] == {
+        "the connection broke off in the middle of the answer (the stream ended before the message did)": 1
+    }
+
+
+def test_a_time_out_and_an_answer_of_something_else_are_failed_requests(api):
+    api.enqueue("Hi")
+    api.enqueue(hang=True)
+    page = httpx2.Response(200, headers={"content-type": "text/html"}, text="<h1>It works!</h1>")
+    scripted = httpx2.MockTransport(lambda request: api._answer(request) if api.left else page)
+    client = anthropic.Anthropic(http_client=httpx2.Client(transport=scripted), api_key="x", base_url=URL)
+    facts = evaluate.run(load_settings(), api_errors.ready(client, 5), TOOLS, QUESTIONS, ["native"], 3)
+    assert facts["conditions"]["native"]["errors"] == {
+        "no answer within 5 seconds: try again, or allow more with --timeout": 1,
+        "the server at http://scripted.invalid does not speak the Messages API": 1,
+    }
 
 
 def test_two_needless_calls_are_one_question_with_needless_calls():
@@ -240,7 +261,7 @@ def test_two_needless_calls_are_one_question_with_needless_calls():
 def test_five_failures_at_the_start_end_it_in_one_line(api, evaluated):
     for _ in range(5):
         api.enqueue(status=401, error="invalid x-api-key")
-    with pytest.raises(UserError, match=r"^the first 5 requests failed: invalid x-api-key$"):
+    with pytest.raises(UserError, match=r"^the first 5 requests failed: the key is wrong \(401\)"):
         evaluated("native", "zero-shot")
     assert len(api.requests) == 5
 
@@ -268,7 +289,9 @@ def test_a_condition_that_the_backend_refuses_is_given_up_alone(api, evaluated):
         api.enqueue("[]")
     facts = evaluated("zero-shot", "zero-shot +schema", "few-shot")
     assert list(facts["conditions"]) == ["zero-shot", "few-shot"]
-    assert facts["refused"] == {"zero-shot +schema": "output_config: not supported"}
+    assert facts["refused"] == {
+        "zero-shot +schema": "the server refuses the request (400): output_config: not supported"
+    }
     assert "zero-shot +schema: given up" in shown(facts)
 
 
