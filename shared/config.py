@@ -19,10 +19,11 @@ from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import platformdirs
 from dotenv.parser import parse_stream
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -110,7 +111,7 @@ class Settings(BaseSettings):
         "a folder", "when set, every command leaves its figures here for the report page", default=None
     )
 
-    @field_validator("model", "embedder", "claude_model")
+    @field_validator("embedder", "claude_model")
     @classmethod
     def _known_model(cls, name: str) -> str:
         catalog.lookup(name)
@@ -131,9 +132,22 @@ class Settings(BaseSettings):
     @field_validator("base_url")
     @classmethod
     def _is_address(cls, url: str | None) -> str | None:
-        if url is not None and not url.startswith(("http://", "https://")):
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        _ = parts.port  # a ValueError where it is no number
+        if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("not an address")
+        if parts.path.rstrip("/").endswith("/v1"):
+            raise UserError("base_url is given without the /v1 at its end, which the client adds itself")
         return url
+
+    @model_validator(mode="after")
+    def _known_chat_model(self) -> Settings:
+        """A server of one's own knows its models, by names such as qwen3:4b."""
+        if not self.base_url:
+            catalog.lookup(self.model)
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -191,7 +205,7 @@ def describe(flags: dict[str, Any]) -> list[dict[str, Any]]:
         if isinstance(value, SecretStr):
             value = str(value)  # asterisks
         elif name == "base_url" and value:
-            value = re.sub(r"//[^/@]*@", "//**********@", value)
+            value = _masked(value)
         elif isinstance(value, Path):
             value = str(value)
         takes = _allowed(name)
@@ -204,6 +218,10 @@ def describe(flags: dict[str, Any]) -> list[dict[str, Any]]:
 def _allowed(name: str) -> str:
     extra = Settings.model_fields[name].json_schema_extra
     return str(extra["allowed"]) if isinstance(extra, dict) else ""
+
+
+def _masked(address: str) -> str:
+    return re.sub(r"//[^/@]*@", "//**********@", address)
 
 
 def _variable(field: str) -> str:
@@ -242,4 +260,5 @@ def _refuse_unknown_names() -> None:
 def _explain(error: ValidationError, flags: dict[str, Any]) -> str:
     first = error.errors()[0]
     name = str(first["loc"][0])
-    return f"{name} = {first['input']!r} ({origins(flags)[name]}) is not allowed: use {_allowed(name)}"
+    value = first["input"] if name != "base_url" else _masked(str(first["input"]))
+    return f"{name} = {value!r} ({origins(flags)[name]}) is not allowed: use {_allowed(name)}"

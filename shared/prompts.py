@@ -109,8 +109,10 @@ def family_of(model: str) -> str:
 
     >>> family_of("HuggingFaceTB/SmolLM2-135M-Instruct")
     'smollm2'
+    >>> family_of("qwen3:4b")
+    'qwen3'
     """
-    return model.rsplit("/", 1)[-1].split("-")[0].lower()
+    return re.split("[-:]", model.rsplit("/", 1)[-1])[0].lower()
 
 
 def read_all(folder: Path) -> list[Prompt]:

@@ -47,7 +47,10 @@ def _settings(smoke: bool = False, **flags: Any) -> Any:
     from shared.config import load_settings
 
     if smoke:
+        here = flags.get("model") is None  # not on a server of one's own, which a run on `tiny` needs not
         flags["model"] = flags.get("model") or default("smoke").id
+        settings = load_settings(**flags)
+        return settings.model_copy(update={"base_url": None}) if here else settings
     return load_settings(**flags)
 
 
@@ -85,7 +88,7 @@ def ask(
         screen.end()
     deliver(facts, lambda _console: screen.finish(facts), as_json=as_json)
     if facts["unreachable"]:
-        print("a service cannot be reached; with --offline, recorded examples answer", file=sys.stderr)
+        print(lesson.HINT, file=sys.stderr)
     if facts["incomplete"]:
         print(f"incomplete: {facts['incomplete']}", file=sys.stderr)
         raise typer.Exit(INCOMPLETE)
@@ -175,7 +178,9 @@ def diff_prompts(
 
 @app.command()
 def evaluate(
-    split: Annotated[Literal["dev", "test"], typer.Option(help="Which of the labelled questions.")] = "dev",
+    split: Annotated[
+        Literal["dev", "test"] | None, typer.Option(help="Which of the labelled questions. [dev]")
+    ] = None,
     condition: Annotated[
         list[str] | None, typer.Option(help="A way of asking; repeat it for several. Default: all of them.")
     ] = None,
@@ -199,6 +204,8 @@ def evaluate(
 
     if answers and not bfcl:
         raise UserError("--answers goes with --bfcl FILE")
+    if bfcl and (condition or split):
+        raise UserError("--condition and --split are for our own questions: they don't go with --bfcl")
     settings = _settings(smoke, model=model, seed=seed, engine=engine)
     limit = 6 if smoke and limit is None else limit
     path = picture_path(PACKAGE, "evaluate", out)
@@ -212,7 +219,7 @@ def evaluate(
         if bfcl:
             facts = lesson.run_bfcl(settings, client, bfcl, answers, limit, say, out=path)
         else:
-            rows = questions.read(split=split)
+            rows = questions.read(split=split or "dev")
             facts = lesson.run(settings, client, build(True, settings), rows, condition, limit, say, out=path)
     deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 

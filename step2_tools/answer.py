@@ -1,7 +1,11 @@
 """The answer's three forms: text, Markdown, or JSON that follows a published schema.
 
     $ python -m step2_tools "What is the weather in Bangkok?" --format json
-    {"question": "What is ...", "answer": "It is 31 °C ...", "data": [{"tool": "get_weather", ...}]}
+    {
+     "question": "What is the weather in Bangkok?",
+     "answer": "In Bangkok, Thailand it is 31 °C now, ...",
+     "data": [{"tool": "get_weather", ...}]
+    }
     $ python -m step2_tools schema        that schema
 
 The model writes the answer's text only, and is held to a schema for it (`output_config`); the facts in

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PROMPTS = Path(__file__).with_name("prompts")
 PROMPT = "assistant"
+HINT = "a service cannot be reached; with --offline, recorded examples answer"
 Hear = Callable[[Any], None]
 
 
@@ -152,12 +153,12 @@ def run(settings: Settings, question: str, how: How, on_text: Hear, on_message: 
         "prompt": str(how.prompt),
         "offline": how.offline,
         "calls": [call._asdict() for call in calls],
-        "unreachable": any(call.is_error and "cannot be reached" in call.result for call in calls),
+        "unreachable": unreachable(calls),
         **who.costs(done.usages, time.perf_counter() - start),
         "messages": done.messages,
     }
     if how.format == "json" and not facts["incomplete"]:
-        facts["answer"] = answer.as_json(question, text, calls).model_dump()
+        facts["answer"] = answer.as_json(asked["content"], text, calls).model_dump()
     if how.format == "markdown":
         facts["answer"] = answer.as_markdown(text, calls)
     said = textwrap.shorten(text, 400, placeholder=" ...")
@@ -196,6 +197,12 @@ def _written(who: Assistant, done: Outcome, on_message: Hear) -> str:
         raise UserError(
             f"{who.settings.model} wrote no valid JSON, twice ({error}): use --format text, or another model"
         ) from None
+
+
+def unreachable(calls: Sequence[loop.Call]) -> bool:
+    """Did a tool's service not answer at all? Then `HINT` helps."""
+    silent = ("cannot be reached", "did not answer in time")
+    return any(call.is_error and any(words in call.result for words in silent) for call in calls)
 
 
 def why_incomplete(stop_reason: str, how: How) -> str | None:

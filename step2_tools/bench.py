@@ -1,7 +1,8 @@
 """What does our loop cost beside the bare SDK? Measured in pairs, on a server that answers at once.
 
     $ python -m step2_tools bench
-    the loop takes 0.4 ms a turn more than the bare SDK (0.3 to 0.5)
+    milliseconds a turn    q1  median    q3
+    ...
 
 Both have the same conversation with the same tool: the model calls it twice in each turn but the last.
 "Bare" is what one would write for this one conversation and no other: send, call, send. The loop adds

@@ -7,9 +7,10 @@
     ...
     > /exit
 
-/trace shows every message from then on, and hides them again. Ctrl-C stops an answer, at the prompt it ends
-the chat; so do Ctrl-D and /exit. The history is what is sent, all of it, each time; it changes only when a
-turn is whole, so a turn that fails leaves nothing half said behind, and the chat goes on.
+/new forgets the history; /trace shows every message from then on, and hides them again. Ctrl-C stops an
+answer, at the prompt it ends the chat; so do Ctrl-D and /exit. The history is what is sent, all of it, each
+time; it changes only when a turn is whole, so a turn that fails leaves nothing half said behind, and the
+chat goes on.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from step2_tools.screen import Screen
 if TYPE_CHECKING:
     from rich.console import Console
 
-HELP = "ask something; /trace shows or hides the messages; /exit, Ctrl-C or Ctrl-D ends the chat"
+HELP = "ask something; /new starts over; /trace shows or hides messages; /exit, Ctrl-C, Ctrl-D ends the chat"
 
 
 def run(settings: Settings, how: ask.How, console: Console, *, traced: bool = False) -> dict[str, Any]:
@@ -49,7 +50,10 @@ def run(settings: Settings, how: ask.How, console: Console, *, traced: bool = Fa
             break
         if said == "/exit":
             break
-        if said == "/trace":
+        if said == "/new":
+            history = list(who.examples)
+            console.print("the history is empty", style="dim")
+        elif said == "/trace":
             traced = not traced
             console.print(f"messages are {'shown' if traced else 'hidden'}", style="dim")
         elif said.startswith("/"):
@@ -69,6 +73,8 @@ def run(settings: Settings, how: ask.How, console: Console, *, traced: bool = Fa
                 usages, n_calls = [*usages, *done.usages], n_calls + len(done.calls)
                 line = costs.line(who.costs(done.usages, took), len(done.calls))
                 console.print(line, style="dim", soft_wrap=True)
+                if ask.unreachable(done.calls):
+                    print(ask.HINT, file=sys.stderr)
                 incomplete = ask.why_incomplete(done.stop_reason, how)
                 if incomplete:
                     print(f"incomplete: {incomplete}", file=sys.stderr)

@@ -2,7 +2,7 @@
 
     code_of("British pounds")                                  'GBP'
     Currency(api).convert_currency("bucks", "yen", 20)
-    {"summary": "20.00 USD is 2,990.00 JPY, at a rate of 149.5 of 2026-11-20.", ...}
+    {"summary": "20.00 USD is 2,990 JPY, at a rate of 149.5 of 2026-11-20.", ...}
 
 Reference rates are published once a working day: a bank or an exchange office gives less.
 

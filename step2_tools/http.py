@@ -133,7 +133,7 @@ class Api:
                     trouble += f" and asks to wait {wait:.0f} s" if wait > 1 else ""
                     break
                 self._sleep(wait)
-        raise ToolError(f"{service} {trouble}; try again later or answer without it")
+        raise ToolError(f"{service} {trouble}; try again later")
 
     def _send(
         self, service: str, url: str, params: dict[str, str], deadline: float

@@ -1,6 +1,7 @@
 """What a person sees while the loop runs: text as it comes, or every message; and the answer at the end.
 
-Text streams, each turn of the model on lines of its own. Markdown and JSON appear when they are whole. With
+Text streams, each turn of the model on lines of its own. Markdown and JSON appear when they are whole. The
+cost of Markdown that goes into a file stays out of it. With
 --json and --format json, stdout has the JSON and nothing else: the rest goes to stderr.
 """
 
@@ -55,7 +56,9 @@ class Screen:
         elif self._form == "markdown":
             print(facts["answer"])
         line = costs.line(facts, len(facts["calls"]))
-        self._console.print(line, style="dim", soft_wrap=True)
+        to_file = self._form == "markdown" and not sys.stdout.isatty()
+        console = Console(stderr=True, highlight=False, markup=False) if to_file else self._console
+        console.print(line, style="dim", soft_wrap=True)
 
 
 @contextmanager

@@ -61,9 +61,9 @@ class FunctionTool(BetaFunctionTool[Callable[..., str]]):
             if isinstance(error, KeyboardInterrupt):
                 raise
             log.debug("%s failed", self.name, exc_info=True)
-            raise ToolError(f"{self.name} failed and gave no result; answer without it") from None
+            raise ToolError(f"{self.name} failed and gave no result") from None
         if not isinstance(result, str):
-            raise ToolError(f"{self.name} returned no text; answer without it")
+            raise ToolError(f"{self.name} returned no text")
         return _cut(result)
 
     def _checked(self, input: object) -> dict[str, Any]:
@@ -104,9 +104,7 @@ class FunctionTool(BetaFunctionTool[Callable[..., str]]):
         thread.start()
         thread.join(self.limit_s)
         if thread.is_alive():
-            raise ToolError(
-                f"{self.name} took longer than {self.limit_s:g} s; try again or answer without it"
-            )
+            raise ToolError(f"{self.name} took longer than {self.limit_s:g} s; try again")
         if "error" in done:
             raise done["error"]
         return done["result"]

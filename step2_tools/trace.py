@@ -18,7 +18,7 @@ from step2_tools.loop import Message, blocks_of
 if TYPE_CHECKING:
     from rich.console import Console
 
-LONGEST = 400  # characters of a block that are shown
+LONGEST = 400  # characters of a block that are shown; of the model's own text, all
 
 
 def show(message: Message, console: Console) -> None:
@@ -28,7 +28,7 @@ def show(message: Message, console: Console) -> None:
 
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(width=9, no_wrap=True)
-    table.add_column()
+    table.add_column(overflow="fold")
     for block in blocks_of(message):
         who, style, text = _line(message["role"], block)
         table.add_row(Text(who, style=style), Text(text))
@@ -44,7 +44,7 @@ def _line(role: str, block: dict[str, Any]) -> tuple[str, str, str]:
         text = f"{'error: ' if failed else ''}{_cut(str(block['content']))}  -> {block['tool_use_id']}"
         return "tool", "red" if failed else "green", text
     text = block.get("text") or block.get("thinking") or f"[{block['type']}]"
-    return role, "bold cyan" if role == "user" else "bold", _cut(text)
+    return role, "bold cyan" if role == "user" else "bold", _cut(text, LONGEST if role == "user" else None)
 
 
 def call(name: str, arguments: dict[str, Any]) -> str:
@@ -53,7 +53,11 @@ def call(name: str, arguments: dict[str, Any]) -> str:
     return f"{name}({given})"
 
 
-def _cut(text: str) -> str:
+def _cut(text: str, longest: int | None = LONGEST) -> str:
     # Control characters of a tool's answer stay out of the terminal.
     text = "".join(char if char.isprintable() or char == "\n" else " " for char in text)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ... [{len(text):,} characters]"
+    return (
+        text
+        if longest is None or len(text) <= longest
+        else f"{text[:longest]} ... [{len(text):,} characters]"
+    )

@@ -2,7 +2,7 @@
 
     >>> plan = make("gepa", dev, n_test=100, seed=0, embedded=False)
     >>> plan.predicted
-    {'start': 80, 'search': 886, 'held out': 200, 'all': 1166}
+    {'start': 80, 'search': 726, 'held out': 200, 'all': 1006}
 
 Replies that DSPy remembers cost nothing, so the calls that are made are fewer. Demonstrations come from a
 quarter of the questions and are judged by the others: a question must not be its own example. GEPA puts no

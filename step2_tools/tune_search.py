@@ -159,11 +159,6 @@ class Watch(BaseCallback):
         self.seen: list[Candidate] = []
         self._open: dict[str, tuple[Any, int]] = {}
 
-    @property
-    def best(self) -> Candidate:
-        """The first of those with the most hits: what is no better doesn't replace what was there."""
-        return max(self.seen, key=lambda candidate: candidate.hits)
-
     def on_evaluate_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
         self._open[call_id] = inputs["program"], len(inputs.get("devset") or instance.devset)
 

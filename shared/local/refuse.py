@@ -71,7 +71,7 @@ def _impossible(body: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if body["messages"][-1]["role"] == "assistant" and body["messages"][-1]["content"]:
         if config.get("format") is not None:
             yield "messages", "an assistant message to continue can't be combined with output_config.format"
-        if body.get("tool_choice", {}).get("type") in ("any", "tool"):
+        if (body.get("tool_choice") or {}).get("type") in ("any", "tool"):
             yield "messages", "an assistant message to continue can't be combined with a forced tool"
 
 

@@ -29,6 +29,8 @@ def test_a_flag_that_was_not_given_changes_nothing(monkeypatch):
         ("THREADS", "0", "auto or a whole number from 1"),
         ("SEED", "-1", "a whole number from 0"),
         ("BASE_URL", "localhost:8000", "an http:// or https:// address"),
+        ("BASE_URL", "http://", "an http:// or https:// address"),
+        ("BASE_URL", "http://127.0.0.1:abc", "an http:// or https:// address"),
         ("HUB", "perhaps", "true or false"),
     ],
 )
@@ -78,8 +80,26 @@ def test_a_path_that_cannot_be_is_refused(monkeypatch, path):
 
 
 def test_a_password_in_an_address_is_masked(monkeypatch, command):
-    monkeypatch.setenv("ROADMAP_BASE_URL", "http://me:secret@localhost:1/v1")
+    monkeypatch.setenv("ROADMAP_BASE_URL", "http://me:secret@localhost:1")
     assert "secret" not in command("shared", "config").out + command("shared", "config", "--json").out
+
+
+@pytest.mark.parametrize("address", ["http://localhost:1/v1", "http://localhost:1/v1/"])
+def test_an_address_is_given_without_v1(monkeypatch, address):
+    monkeypatch.setenv("ROADMAP_BASE_URL", address)
+    with pytest.raises(UserError, match="without the /v1"):
+        load_settings()
+
+
+def test_a_server_of_ones_own_has_its_own_names_for_models(monkeypatch, tmp_path):
+    with pytest.raises(UserError, match="unknown model 'qwen3:4b'"):
+        load_settings(model="qwen3:4b")
+    monkeypatch.setenv("ROADMAP_BASE_URL", "http://localhost:11434")
+    assert load_settings(model="qwen3:4b").model == "qwen3:4b"
+    monkeypatch.setenv("ROADMAP_MODEL", "qwen3:4b")
+    assert load_settings().model == "qwen3:4b"
+    (tmp_path / ".env").write_text("ROADMAP_MODEL=qwen3:8b\n")
+    assert load_settings().model == "qwen3:8b"
 
 
 def test_an_env_file_that_is_no_text_is_named(tmp_path):

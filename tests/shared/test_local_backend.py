@@ -476,6 +476,10 @@ def test_what_it_cannot_do_is_refused_and_named(more, line):
     assert not fake.engine.asked
 
 
+def test_a_tool_choice_of_null_is_none():
+    assert said(ask(fake_backend("Hello"), user("Hi"), assistant("I"), tool_choice=None)) == "Hello"
+
+
 def test_what_changes_nothing_is_accepted():
     cached = {"type": "ephemeral"}
     reply = ask(

@@ -201,3 +201,10 @@ def test_the_shipped_prompts_are_in_the_very_form_that_is_written():
     """So that a new version differs from an old one only where it was changed."""
     for path in ROOT.glob("*/prompts/*.md"):
         assert str(prompts.read(path)) == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("model", "family"), [("qwen3:4b", "qwen3"), ("org/SmolLM2-135M", "smollm2"), ("claude-x", "claude")]
+)
+def test_the_family_is_what_a_name_begins_with(model, family):
+    assert prompts.family_of(model) == family

@@ -1,3 +1,4 @@
+import httpx2
 import pytest
 
 from shared import models
@@ -106,8 +107,29 @@ def test_trace_is_switched_on_and_off(api, talk):
     assert got.out.index("messages are shown") < got.out.index("get_weather(") < got.out.index("are hidden")
 
 
+def test_new_forgets_the_history(api, talk):
+    api.enqueue("Hello.")
+    api.enqueue("Hm?")
+    got = talk("Hi", "/new", "And tomorrow?")
+    assert texts(api.requests[1]) == [("user", "And tomorrow?")]
+    assert "/new starts over" in got.out
+    assert "in all: 2 turns" in got.out
+
+
+def test_a_service_that_does_not_answer_brings_the_hint(api, talk, monkeypatch):
+    monkeypatch.setattr("step2_tools.http.Api._send", timed_out)
+    monkeypatch.setattr("step2_tools.http.ATTEMPTS", 1)
+    api.enqueue(**WEATHER)
+    api.enqueue("No idea.")
+    assert "with --offline, recorded examples answer" in talk("Is it hot?", flags=()).err
+
+
+def timed_out(*_args):
+    raise httpx2.ReadTimeout("x")
+
+
 def test_unknown_commands_are_not_sent(api, talk):
-    assert "/trace shows or hides" in talk("/help").out.split("Ctrl-D ends the chat", 1)[1]
+    assert "/trace shows or hides" in talk("/help").out.split("ends the chat", 1)[1]
     assert not api.requests
 
 

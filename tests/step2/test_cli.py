@@ -8,7 +8,7 @@ import pytest
 
 from shared import models
 from shared.wire import problem_of
-from step2_tools.__main__ import app, with_default_command
+from step2_tools.__main__ import _settings, app, with_default_command
 from tests.conftest import ROOT
 from tests.scripted import ScriptedMessages
 
@@ -59,6 +59,23 @@ def test_the_trace_has_no_control_characters_of_a_tool(api, command):
     assert "\x1b" not in command("step2_tools", "Hi", "--offline", "--trace").out
 
 
+def test_the_trace_has_the_whole_answer(ask):
+    assert "".join(ask("--trace", text="x" * 900).out.split()).count("x") >= 900
+
+
+def test_markdown_in_a_file_has_no_line_of_costs(ask):
+    got = ask("--format", "markdown")
+    assert got.out.startswith("It is 32 °C.\n\n| tool |")
+    assert "tokens in" not in got.out
+    assert "2 turns, 1 tool call" in got.err
+
+
+def test_the_question_in_the_json_is_the_one_that_was_sent(api, command):
+    api.enqueue('{"answer": "Yes."}')
+    got = command("step2_tools", "caf\udce9?", "--offline", "--format", "json")
+    assert json.loads(got.out)["question"] == "caf??"
+
+
 def test_json_has_the_facts_and_nothing_else(ask):
     facts = json.loads(ask("--json", "--model", "claude-sonnet-5-5").out)
     assert (facts["answer"], facts["stop_reason"], facts["incomplete"]) == ("It is 32 °C.", "end_turn", None)
@@ -86,6 +103,17 @@ def test_smoke_needs_no_network(api, command):
     facts = json.loads(command("step2_tools", "Is it hot?", "--smoke", "--json").out)
     assert (facts["model"], facts["offline"], facts["calls"][0]["is_error"]) == ("tiny", True, False)
     assert api.requests[0]["model"] == "tiny"
+
+
+def test_smoke_asks_no_server_unless_its_model_is_named(monkeypatch):
+    monkeypatch.setenv("ROADMAP_BASE_URL", "http://127.0.0.1:9")
+    assert _settings(smoke=True).base_url is None
+    assert _settings(smoke=True, model="qwen3:4b").base_url == "http://127.0.0.1:9"
+
+
+@pytest.mark.parametrize("flags", [("--condition", "native"), ("--split", "test")])
+def test_berkeleys_questions_have_no_conditions_and_splits(refused, flags):
+    assert "don't go with --bfcl" in refused("step2_tools", "evaluate", "--bfcl", "x.json", *flags)
 
 
 def test_without_offline_the_real_services_are_asked(api, command):

@@ -92,7 +92,7 @@ def test_a_tool_that_raises_ends_in_one_line_without_internals(error):
         """Break."""
         raise error
 
-    assert refusal(FunctionTool(broken).call, {}) == "broken failed and gave no result; answer without it"
+    assert refusal(FunctionTool(broken).call, {}) == "broken failed and gave no result"
 
 
 def test_a_tool_error_of_the_function_is_passed_on():
