@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from shared import hardware, weights
 from shared.catalog import catalog
@@ -88,9 +89,10 @@ def _python() -> Finding:
 
 def _packages() -> list[Finding]:
     """One line a step. pip doesn't record which extras were asked for, so a step counts as installed when
-    most of its packages are here, and some that no complete step explains."""
+    most of its packages are here, and some that no complete step, nor what its packages need, explains."""
     checks = {step.extra: _check(requirements(step.extra)) for step in steps()}
     explained = {name for have, lack in checks.values() if not lack for name in have}
+    explained |= {needed for name in explained for needed in _needed_by(name)}
     found = []
     for extra, (have, lack) in checks.items():
         remedy = f'{", ".join(lack)}: pip install -c constraints.txt ".[{extra}]"'
@@ -103,6 +105,10 @@ def _packages() -> list[Finding]:
         else:
             found.append(Finding("missing", extra, remedy))
     return found
+
+
+def _needed_by(package: str) -> set[str]:
+    return {canonicalize_name(Requirement(each).name) for each in importlib.metadata.requires(package) or []}
 
 
 def _check(wanted: list[Requirement]) -> tuple[dict[str, str], list[str]]:

@@ -50,6 +50,12 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def free_cores(usual: int) -> int:
+    """How many threads to use: `usual` while so many cores are idle, and what is idle otherwise."""
+    idle = idle_cores(0.1)
+    return usual if idle > usual - 0.5 else max(1, int(idle))
+
+
 def idle_cores(seconds: float = 0.05) -> float:
     """Cores that nobody used during the next `seconds` (this call sleeps as long)."""
     busy = (psutil.cpu_count() or 1) * psutil.cpu_percent(interval=seconds) / 100  # of the whole machine

@@ -243,6 +243,4 @@ def free_threads() -> int:
     """
     import torch
 
-    usual = min(torch.get_num_threads(), hardware.cores())
-    idle = hardware.idle_cores(0.1)
-    return usual if idle > usual - 0.5 else max(1, int(idle))
+    return hardware.free_cores(min(torch.get_num_threads(), hardware.cores()))

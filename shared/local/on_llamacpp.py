@@ -204,5 +204,4 @@ def threads_of(settings: Settings) -> int:
     """As many as the settings say, or as there are idle cores: threads that wait for a busy core spin."""
     if settings.threads != "auto":
         return settings.threads
-    cores, idle = hardware.cores(), hardware.idle_cores(0.1)
-    return cores if idle > cores - 0.5 else max(1, int(idle))
+    return hardware.free_cores(hardware.cores())

@@ -85,6 +85,21 @@ def test_doctor_does_not_take_one_stray_package_for_the_step(command, monkeypatc
     assert command("shared", "doctor").code == 0
 
 
+def test_doctor_does_not_take_what_another_step_brings_for_the_step(command, monkeypatch):
+    """matplotlib brings python-dateutil, which step 2 names as well."""
+    own = {"anthropic", "babel", "httpx2", "jsonschema", "llguidance"}
+    version = importlib.metadata.version
+
+    def only_step1(name):
+        if name in own:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(doctor.importlib.metadata, "version", only_step1)
+    findings = json.loads(command("shared", "doctor", "--json").out)["findings"]
+    assert next(row for row in findings if row["what"] == "step2")["state"] == "optional"
+
+
 def test_doctor_finds_models_in_your_own_folder(command, monkeypatch, tmp_path):
     model = load_settings().model
     (tmp_path / "mine" / model).mkdir(parents=True)
@@ -136,6 +151,8 @@ def test_every_step_has_a_demo_whose_first_run_is_the_main_one():
 
 
 def test_bench_has_a_column_for_each_text_engine(command, refused, monkeypatch):
+    pytest.importorskip("anthropic")
+    pytest.importorskip("llguidance")
     monkeypatch.setattr("shared.local.measure._start", lambda name, settings: 1.0)  # a new process each time
     table = command("shared", "bench", "--smoke").out
     assert table.splitlines()[0].split() == ["transformers"]
@@ -162,6 +179,7 @@ def test_commands_leave_records_and_the_page_binds_them(command, monkeypatch, tm
 
 
 def test_answers_to_several_questions_stand_side_by_side(command, monkeypatch, tmp_path):
+    pytest.importorskip("anthropic")
     monkeypatch.setenv("ROADMAP_REPORTS_DIR", "reports")
     for question in ("What is the weather in Bangkok?", "What time is it in <b>Oslo</b>?"):
         assert command("step2_tools", question, "--smoke", "--max-tokens", "5").code in (0, 3)

@@ -258,7 +258,7 @@ def test_a_server_that_fails_is_reported_with_what_was_found_until_then(api, opt
 def test_a_wrong_key_ends_it_at_the_first_questions(api, optimized):
     wrong = {"type": "error", "error": {"type": "authentication_error", "message": "invalid x-api-key"}}
     api.after, api.then = 0, lambda: httpx2.Response(401, json=wrong)
-    with pytest.raises(UserError, match="the first 5 requests failed: invalid x-api-key"):
+    with pytest.raises(UserError, match="the first 5 requests failed: the key is wrong"):
         optimized("gepa")
     assert api.calls == 5
 
