@@ -59,6 +59,10 @@ def fill(form: Form, schema: dict[str, Any], about: str = "", partial: bool = Fa
             taken.setdefault(_options(slot), []).append(named[0])
         elif slot.kind == "string" and slot.schema.get("enum"):
             continue
+        elif slot.kind == "array" and (slot.schema.get("items") or {}).get("enum"):
+            items = options.named_options(form, replace(slot, schema=slot.schema["items"]))
+            if items:
+                filled.put(slot.name, list(dict.fromkeys(option for _, option in items)), options.SURE)
         else:
             still_open.append(slot)
     if still_open:

@@ -37,6 +37,7 @@ SURE = 1.0  # nats that each nat of a sure argument adds; half of it for an opti
 DEEPEST, SUREST = -10.0, 6.0  # nats of an argument that count
 SECOND = 6.0  # nats that a tool behind an "and" must have
 BEYOND = 1000.0  # against what a tool can't do
+CLEAR = 30.0  # nats from which a tool is meant though arguments are missing
 NEVER = -1e6  # a required argument is nowhere in the question
 NEAR, MOST_NEAR = 8.0, 3  # tools that are so near to the best one are tried, too
 FOLLOWS = re.compile(r"\W*(?:and|but|or|also|then|what about|how about|same|in|for|on)\b", re.I)
@@ -94,10 +95,12 @@ class Caller:
             found = [] if forced else self._follow_up(question, tools, earlier)
             found = found or self._calls(question, tools, forced)
         schemas = {tool["name"]: tool["input_schema"] for tool in tools}
-        found = [ToolCall(call.name, fitting(call.input, schemas[call.name])) for call in found]
-        if forced:
-            found = [ToolCall(call.name, completed(call.input, schemas[call.name])) for call in found]
-        found = [call for call in found if set(schemas[call.name].get("required", [])) <= call.input.keys()]
+        # What doesn't fit its schema goes; what must be there then stays empty, and the tool can say so.
+        fits = [fitting(each.input, schemas[each.name]) for each in found]
+        found = [
+            ToolCall(each.name, completed(arguments, schemas[each.name]))
+            for each, arguments in zip(found, fits, strict=True)
+        ]
         return found[:1] if choice.get("disable_parallel_tool_use") else found
 
     def _shortened(self, question: str) -> str:
@@ -169,15 +172,17 @@ class Caller:
         return found
 
     def _rescue(self, clause: Clause, tools: Sequence[dict[str, Any]], whole: Said) -> list[ToolCall]:
-        """The nearest tool all the same, where the question has several arguments that fit it well."""
+        """The nearest tool all the same: the question is clearly its own, or many arguments fit it well."""
         k = max(range(len(tools)), key=clause.margins.__getitem__)
-        required = tools[k]["input_schema"].get("required", [])
-        if clause.margins[k] < -NEAR or len(required) < 2:
+        tool, margin, text = tools[k], clause.margins[k], whole.mended
+        required = tool["input_schema"].get("required", [])
+        beyond = orders.is_beyond(text, tool) or orders.is_of_knowledge(text, tool)
+        if beyond or margin < -NEAR or (margin < CLEAR and len(required) < 2):
             return []
-        filled = self.filler.fill(tools[k], whole)
-        score = self._score(whole.mended, clause.margins[k], tools[k], filled)
+        filled = self.filler.fill(tool, whole)
         sure = all(_sure(filled.margins.get(name, 0.0)) == SUREST for name in required)
-        return [ToolCall(tools[k]["name"], filled.arguments)] if sure and score > 0 else []
+        fits = sure and self._score(text, margin, tool, filled) > 0
+        return [ToolCall(tool["name"], filled.arguments)] if fits or margin > CLEAR else []
 
     def _best(
         self,
