@@ -16,6 +16,7 @@ from shared.local import options
 from shared.local.candidates import Candidate, candidates
 from shared.local.fields import Form
 from shared.local.slots import Slot, slots
+from shared.local.spans import repeats
 from shared.local.words import overlaps
 
 ABSENT = 2.0  # in favour of leaving out an optional argument
@@ -78,7 +79,7 @@ def _options(slot: Slot) -> str:
 
 def _assign(form: Form, wanted: list[Slot], filled: Filled, partial: bool) -> None:
     proposals: list[tuple[Slot, list[Candidate]]] = []
-    absence = {}
+    absence, slot_of = {}, {slot.name: slot for slot in wanted}
     # What an option has been named by is no value of another slot: "in Fahrenheit" is no city.
     chosen = {str(filled.arguments[name]).lower() for name, margin in filled.margins.items() if margin > 0}
     for slot, (scored, absent) in zip(wanted, form.score([slot.label for slot in wanted]), strict=True):
@@ -99,6 +100,8 @@ def _assign(form: Form, wanted: list[Slot], filled: Filled, partial: bool) -> No
         if chosen.span is None:
             continue
         margin = chosen.score - absence[name]
+        if repeats(slot_of[name], str(chosen.value)):  # "Will it rain?" names no city "rain"
+            margin = min(margin, options.UNSURE)
         filled.put(name, chosen.value, min(margin, options.UNSURE) if chosen.is_taken else margin)
 
 

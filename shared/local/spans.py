@@ -77,6 +77,12 @@ def written(form: Form, span: Span, slot: Slot) -> str:
     return conform(text, slot.description)
 
 
+def repeats(slot: Slot, value: str) -> bool:
+    """Whether a text has only words of the tool and of its arguments' names."""
+    own = set(words.stems(value))
+    return slot.kind == "string" and bool(own) and own <= slot.common
+
+
 def _echo(slot: Slot, text: str) -> float:
     """Words that repeat what is asked for are no answer to it."""
     own, name = set(words.stems(text)), set(words.stems(as_words(slot.name)))
