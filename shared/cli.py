@@ -7,6 +7,7 @@ exit 130  Ctrl-C
 
 from __future__ import annotations
 
+import difflib
 import io
 import json
 import math
@@ -45,6 +46,19 @@ def new_app(description: str) -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+
+
+def with_default(app: typer.Typer, command: str, args: list[str]) -> list[str]:
+    """The arguments with `command` in front, where they name none themselves.
+
+    A single word that is nearly a command's name stays as it is, so that the typo is reported.
+    """
+    commands = list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    if args and (args[0] in commands or args[0] in ("-h", "--help")):
+        return args
+    if args and " " not in args[0] and difflib.get_close_matches(args[0], commands, cutoff=0.75):
+        return args
+    return [command, *args]
 
 
 def run(app: typer.Typer, prog: str, args: list[str] | None = None) -> None:

@@ -9,14 +9,26 @@ Heavy libraries are imported inside the commands, so that --help answers at once
 
 from __future__ import annotations
 
-import difflib
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from shared.cli import Device, Dtype, Json, Model, Out, Seed, Smoke, Threads, deliver, new_app, run
+from shared.cli import (
+    Device,
+    Dtype,
+    Json,
+    Model,
+    Out,
+    Seed,
+    Smoke,
+    Threads,
+    deliver,
+    new_app,
+    run,
+    with_default,
+)
 
 app = new_app("Step 1: tokens, embeddings, attention, the transformer block, and the loop that writes.")
 
@@ -237,16 +249,8 @@ def bench(
 
 
 def with_default_command(args: list[str]) -> list[str]:
-    """`generate` is what runs when no subcommand is named: put it in front of a prompt or of flags.
-
-    A single word that is nearly a command's name stays as it is, so that the typo is reported.
-    """
-    commands = list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
-    if args and (args[0] in commands or args[0] in ("-h", "--help")):
-        return args
-    if args and " " not in args[0] and difflib.get_close_matches(args[0], commands, cutoff=0.75):
-        return args
-    return ["generate", *args]
+    """`generate` is what runs when no subcommand is named: put it in front of a prompt or of flags."""
+    return with_default(app, "generate", args)
 
 
 if __name__ == "__main__":

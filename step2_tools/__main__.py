@@ -12,7 +12,6 @@ exit 3    no whole answer (stopped after --max-turns, cut at --max-tokens, refus
 
 from __future__ import annotations
 
-import difflib
 import sys
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from shared.cli import Engine, Json, Model, Out, Seed, Smoke, deliver, new_app, run
+from shared.cli import Engine, Json, Model, Out, Seed, Smoke, deliver, new_app, run, with_default
 
 app = new_app("Step 2: prompting and native tool calling, the same code with Claude and with no key at all.")
 prompts_app = new_app("The prompt files of this step: list them, show one, compare two.")
@@ -283,16 +282,8 @@ def bench(
 
 
 def with_default_command(args: list[str]) -> list[str]:
-    """`ask` is what runs when no subcommand is named: put it in front of a question or of flags.
-
-    A single word that is nearly a command's name stays as it is, so that the typo is reported.
-    """
-    commands = list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
-    if args and (args[0] in commands or args[0] in ("-h", "--help")):
-        return args
-    if args and " " not in args[0] and difflib.get_close_matches(args[0], commands, cutoff=0.75):
-        return args
-    return ["ask", *args]
+    """`ask` is what runs when no subcommand is named: put it in front of a question or of flags."""
+    return with_default(app, "ask", args)
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ class Caller:
             return []
         said = joined(read(self.lm, self._plain, question, tools))
         best = max(self.chooser.clauses(said.mended, tools), key=lambda clause: max(clause.margins))
-        k = max(range(len(tools)), key=best.margins.__getitem__)
+        k = best.best
         other = best.margins[k] > 0 and tools[k] is not tool  # "and what time is it there?"
         tool = tools[k] if other else tool
         filled = self.filler.fill(tool, said, partial=True)
@@ -165,7 +165,7 @@ class Caller:
             context = []
         if not found and forced:
             clause = max(clauses, key=lambda clause: max(clause.margins))
-            tool = tools[max(range(len(tools)), key=clause.margins.__getitem__)]
+            tool = tools[clause.best]
             found = [ToolCall(tool["name"], self.filler.fill(tool, whole).arguments)]
         elif not found:
             found = self._rescue(max(clauses, key=lambda clause: max(clause.margins)), tools, whole)
@@ -173,7 +173,7 @@ class Caller:
 
     def _rescue(self, clause: Clause, tools: Sequence[dict[str, Any]], whole: Said) -> list[ToolCall]:
         """The nearest tool all the same: the question is clearly its own, or many arguments fit it well."""
-        k = max(range(len(tools)), key=clause.margins.__getitem__)
+        k = clause.best
         tool, margin, text = tools[k], clause.margins[k], whole.mended
         required = tool["input_schema"].get("required", [])
         beyond = orders.is_beyond(text, tool) or orders.is_of_knowledge(text, tool)

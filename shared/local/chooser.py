@@ -29,9 +29,9 @@ from shared.local.wording import Wording, in_words, standard
 from shared.local.words import as_words, stems
 
 LONGEST_QUESTION, LONGEST_DESCRIPTION = 200, 200  # tokens that count
-# What a cut costs, in times of `cut`: "and" or a full stop end a thought more often than a comma or "versus".
-LONE, SHORT = 2.0, 4  # more for a few words that share none with the tool: "and Vienna"
+LONE, SHORT = 2.0, 4  # times `cut` more for a few words that share none with the tool: "and Vienna"
 TOLD = 12.0  # nats against a tool for what only tells something
+# What a cut costs, in times of `cut`: "and" or a full stop end a thought more often than a comma or "versus".
 PRICES = {"and": 1.0, "stop": 1.0, "comma": 2.5, "versus": 3.0}
 A_PASS = 1500  # tokens that the model reads at once
 TOOL_SETS = 8  # whose descriptions stay in memory
@@ -51,6 +51,11 @@ class Clause:
     @property
     def text(self) -> str:
         return "".join(self.pieces)
+
+    @property
+    def best(self) -> int:
+        """The place of the tool that is ahead, called or not."""
+        return max(range(len(self.margins)), key=self.margins.__getitem__)
 
 
 class Chooser:

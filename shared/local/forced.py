@@ -3,7 +3,8 @@
     >>> completed({"amount": 5}, {"properties": {"city": {"type": "string"}}, "required": ["city"]})
     {'amount': 5, 'city': ''}
 
-Made up only where a request forces a call (`tool_choice` any or tool); the tool can then say what is wrong.
+Made up where a call is forced (`tool_choice` any or tool) or clearly meant;
+the tool can then say what is wrong.
 """
 
 from __future__ import annotations
