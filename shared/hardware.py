@@ -73,6 +73,11 @@ def peak_memory_mb() -> float:
     info = psutil.Process().memory_info()
     if hasattr(info, "peak_wset"):  # Windows
         return float(info.peak_wset) / 1e6
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux: ru_maxrss would count what the process held that started this one
+        held = next((line for line in status.read_text().splitlines() if line.startswith("VmHWM:")), None)
+        if held:
+            return float(held.split()[1]) * 1024 / 1e6
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

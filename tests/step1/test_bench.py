@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -40,6 +42,16 @@ def test_bench_reports_ratios_with_min_median_and_max(command):
 
 def test_fewer_than_five_pairs_are_refused(refused):
     assert "use 5 or more" in refused("step1_foundations", "bench", "--smoke", "--pairs", "4")
+
+
+def test_peak_memory_is_that_of_this_process_and_not_of_the_one_that_started_it():
+    ballast = bytearray(400_000_000)
+    ballast[::4096] = b"x" * len(ballast[::4096])  # held, not only asked for
+    assert hardware.peak_memory_mb() > 400
+    code = "from shared import hardware; print(hardware.peak_memory_mb())"
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert 5 < float(told.stdout) < 300
+    del ballast
 
 
 @pytest.mark.real
