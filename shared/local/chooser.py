@@ -26,7 +26,7 @@ from shared.local.clauses import joint_of, pieces
 from shared.local.likelihood import Likelihood, Node, Place, Prefix
 from shared.local.meaning import Meaning
 from shared.local.wording import Wording, in_words, standard
-from shared.local.words import as_words, stems
+from shared.local.words import about, bag, stems
 
 LONGEST_QUESTION, LONGEST_DESCRIPTION = 200, 200  # tokens that count
 LONE, SHORT = 2.0, 4  # times `cut` more for a few words that share none with the tool: "and Vienna"
@@ -86,12 +86,8 @@ class Chooser:
                 )
                 gain = row[tool] if forced else max(row[tool], 0.0)
                 price = PRICES[joint_of(parts, start)] if start else 0.0
-                text = "".join(parts[start:end])
-                if (
-                    end - start < len(parts)
-                    and len(text.split()) <= SHORT
-                    and not _overlap(text, tools)[tool]
-                ):
+                is_short = end - start < len(parts) and len(clause.text.split()) <= SHORT
+                if is_short and not _overlap(clause.text, tools)[tool]:
                     price += LONE
                 total = best[start][0] + gain - self.wording.cut * price
                 options.append((total, [*best[start][1], clause]))
@@ -107,7 +103,7 @@ class Chooser:
         texts = ["".join(parts[i:j]).strip() for i, j in spans]
         cosines = [[0.0] * len(tools)] * len(texts)
         if self.meaning:
-            cosines = self.meaning.cosines(texts, [_about(tool) for tool in tools])
+            cosines = self.meaning.cosines(texts, [about(tool) for tool in tools])
         margins = {}
         for (i, j), text, near in zip(spans, texts, cosines, strict=True):
             row, shared = found[i][j - i - 1], _overlap(text, tools)
@@ -164,10 +160,6 @@ class Chooser:
         return self._read[key]
 
 
-def _about(tool: dict[str, Any]) -> str:
-    return f"{as_words(tool['name'])}. {' '.join((tool.get('description') or '').split())}"
-
-
 def shares_words(text: str, tool: dict[str, Any]) -> bool:
     """Whether a text has a word of the tool's name, description or parameters."""
     return _overlap(text, [tool])[0] > 0
@@ -176,15 +168,7 @@ def shares_words(text: str, tool: dict[str, Any]) -> bool:
 def _overlap(text: str, tools: Sequence[dict[str, Any]]) -> list[float]:
     """Nats of the stems that a text shares with each tool, the rarer among the tools the more."""
     own = set(stems(text))
-    bags = [
-        set(
-            stems(
-                f"{as_words(tool['name'])} {tool.get('description') or ''} "
-                f"{as_words(' '.join(tool['input_schema'].get('properties', {})))}"
-            )
-        )
-        for tool in tools
-    ]
-    holders = {stem: sum(stem in bag for bag in bags) for stem in own}
+    bags = [bag(tool) for tool in tools]
+    holders = {stem: sum(stem in each for each in bags) for stem in own}
     rarity = {stem: math.log((len(bags) + 1) / n) for stem, n in holders.items() if n}
-    return [sum(weight for stem, weight in rarity.items() if stem in bag) for bag in bags]
+    return [sum(weight for stem, weight in rarity.items() if stem in each) for each in bags]

@@ -21,7 +21,7 @@ from shared.local.likelihood import Likelihood, Prefix
 from shared.local.options import enumerated
 from shared.local.said import Said, joined
 from shared.local.slots import kind_of, slots
-from shared.local.words import as_words
+from shared.local.words import about
 
 GIVEN = 1.5  # nats over "not given" from which a value counts as said
 
@@ -83,12 +83,12 @@ class Filler:
 
     def fill(self, tool: dict[str, Any], text: Said, partial: bool = False) -> Filled:
         """The arguments of one call; `partial` as in arguments.py."""
-        return fill(self._form(text), tool["input_schema"], _about(tool), partial)
+        return fill(self._form(text), tool["input_schema"], about(tool), partial)
 
     def _each_option(self, tool: dict[str, Any], text: Said, filled: Filled) -> list[Filled]:
         """A call for each option of an enumeration: "Saturday and Sunday weather"."""
         form = self._form(text)
-        for slot in slots(tool["input_schema"], _about(tool)):
+        for slot in slots(tool["input_schema"], about(tool)):
             if slot.kind != "string" or slot.name not in filled.arguments or slot.is_source or slot.is_target:
                 continue
             named = enumerated(form, slot)
@@ -99,10 +99,6 @@ class Filler:
 
     def _form(self, text: Said) -> Form:
         return Form(self.lm, self._examples, text.read, text.mended, text.original)
-
-
-def _about(tool: dict[str, Any]) -> str:
-    return f"{as_words(tool['name'])} {tool.get('description') or ''}"
 
 
 def _is_complete(filled: Filled, required: set[str]) -> bool:

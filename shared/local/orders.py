@@ -13,7 +13,7 @@ import re
 from typing import Any
 
 from shared.local import words
-from shared.local.words import as_words, stem
+from shared.local.words import about, as_words, bag, stem
 
 ACTS = """
 buy sell book send order pay transfer take make stop cancel move reserve purchase invest trade delete remove
@@ -82,19 +82,16 @@ def is_of_knowledge(text: str, tool: dict[str, Any] | None = None) -> bool:
 
     Who and when may be the business of a tool that shares words with the question.
     """
-    own = set(words.stems(f"{as_words(tool['name'])} {tool.get('description') or ''}")) if tool else set()
+    own = set(words.stems(about(tool))) if tool else set()
     return bool(KNOWLEDGE.search(text) or (WHO.search(text) and not own & set(words.stems(text))))
 
 
 def is_beyond(text: str, tool: dict[str, Any]) -> bool:
     """Whether the text orders something else than the tool does, or asks for a past that it doesn't know."""
-    fields = tool["input_schema"].get("properties", {})
     verbs = {*as_words(tool["name"]).split()[:1], *(tool.get("description") or "").lower().split()[:1]}
     if not verbs & set(LOOKS_UP.split()):
         return False
-    own = set(words.stems(f"{as_words(tool['name'])} {tool.get('description') or ''}"))
-    own |= {each for name in fields for each in words.stems(as_words(name))}
-    order = ORDER.search(text)
+    own, order = bag(tool), ORDER.search(text)
     if order and stem(order["act"].lower()) not in own:
         return True
     return bool(PAST.search(text)) and not PRESENT.search(text) and not own & KNOWS_PAST

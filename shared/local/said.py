@@ -17,7 +17,7 @@ from shared.local.likelihood import Likelihood, Prefix
 from shared.local.spelling import mend
 from shared.local.standards import asks_currency
 from shared.local.truecase import has_names, truecase
-from shared.local.words import as_words, plain_words
+from shared.local.words import about, as_words, plain_words
 
 # Misspelt ones are mended where a tool asks for a currency.
 CURRENCY_WORDS = """
@@ -60,7 +60,7 @@ def _vocabulary(tools: Sequence[dict[str, Any]]) -> set[str]:
     """The words of the tools' names and descriptions, and of their options; currencies where one is asked."""
     found: set[str] = set()
     for tool in tools:
-        found.update(plain_words(f"{as_words(tool['name'])} {tool.get('description') or ''}"))
+        found.update(plain_words(about(tool)))
         for name, field in tool["input_schema"].get("properties", {}).items():
             description, options = field.get("description") or "", " ".join(map(str, field.get("enum") or []))
             found.update(plain_words(f"{as_words(name)} {description} {options}"))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import math
 import re
+from functools import lru_cache
 from typing import Any
 
 Span = tuple[int, int]
@@ -47,6 +48,21 @@ def stems(text: str) -> list[str]:
 def as_words(name: str) -> str:
     """`getStockPrice` and `get_stock_price` as a person would say them."""
     return re.sub(r"[_.\-]+", " ", re.sub(r"([a-z])([A-Z])", r"\1 \2", name)).lower().strip()
+
+
+def about(tool: dict[str, Any]) -> str:
+    """A tool's name and description, as a text."""
+    return f"{as_words(tool['name'])}. {' '.join((tool.get('description') or '').split())}"
+
+
+def bag(tool: dict[str, Any]) -> frozenset[str]:
+    """The stems of a tool's name, description and parameters."""
+    return _bag(f"{about(tool)} {as_words(' '.join(tool['input_schema'].get('properties', {})))}")
+
+
+@lru_cache(maxsize=1000)  # the same few tools are looked at for every piece of every question
+def _bag(text: str) -> frozenset[str]:
+    return frozenset(stems(text))
 
 
 def word_spans(text: str) -> list[Span]:
