@@ -109,6 +109,31 @@ def load_embedder(model: str | None = None, settings: Settings | None = None) ->
         )
 
 
+def load_encoder(model: str | None = None, settings: Settings | None = None) -> PreTrainedModel:
+    """The transformer of a sentence-embedding model alone: last hidden states of shape (n, tokens, dim).
+
+    Several seconds quicker to come than `load_embedder`, whose library it doesn't import.
+
+    Raises:
+        UserError: the model can't be had or is damaged.
+    """
+    settings = settings or load_settings(embedder=model)
+    name = model or settings.embedder
+    folder = weights.ensure(name, settings)
+    use_threads(settings)
+    target = choose_device(settings.device)
+    with _one_line(name, folder):
+        loaded: Any = quiet_transformers().AutoModel.from_pretrained(
+            folder,
+            dtype=choose_dtype(settings.dtype, target),
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+        )
+        on_device: PreTrainedModel = loaded.to(target).eval()
+    return on_device
+
+
 @contextmanager
 def _one_line(what: str, folder: Path) -> Iterator[None]:
     """Whatever a loader raises over damaged, missing or foreign files (it has a dozen kinds) in one line."""

@@ -1,0 +1,50 @@
+"""Two rankings made one: by ranks (RRF, the baseline) or by scores (min-max, the default).
+
+    >>> rrf([{"a": 9.1, "b": 3.0}, {"b": 0.8, "c": 0.7}])
+    {'a': 0.0163..., 'b': 0.0325..., 'c': 0.0161...}
+    >>> min_max([{"a": 9.0, "b": 3.0}, {"b": 0.8, "c": 0.6}], weights=[0.5, 0.5])
+    {'a': 0.5, 'b': 0.5, 'c': 0.0}
+
+Scores of BM25 (0 to 30 or so) and cosines (0.1 to 0.8) can't be added as they are. Reciprocal rank fusion
+throws them away and keeps the ranks (Cormack, Clarke and Büttcher 2009; k=60 is theirs). Min-max scaling
+keeps how far apart the candidates were, which is worth something: a first place that is far ahead of the
+second should count for more (Bruch, Gai and Ingber 2023, arXiv:2210.11934).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TypeVar
+
+Id = TypeVar("Id", bound=Hashable)
+
+
+def ranked(scores: Mapping[Id, float]) -> list[Id]:
+    """Best first; equal scores in the order of the mapping."""
+    return sorted(scores, key=lambda each: -scores[each])
+
+
+def rrf(rankings: Sequence[Mapping[Id, float]], k: int = 60) -> dict[Id, float]:
+    """Reciprocal rank fusion: each ranking gives 1 / (k + rank) to what it holds, the first rank is 1."""
+    fused: dict[Id, float] = {}
+    for scores in rankings:
+        for rank, each in enumerate(ranked(scores), 1):
+            fused[each] = fused.get(each, 0.0) + 1 / (k + rank)
+    return fused
+
+
+def min_max(rankings: Sequence[Mapping[Id, float]], weights: Sequence[float]) -> dict[Id, float]:
+    """Weighted sum of scores, each ranking scaled to 0..1; what a ranking doesn't hold gets 0 from it."""
+    fused: dict[Id, float] = {}
+    for scores, weight in zip(rankings, weights, strict=True):
+        for each, score in scaled(scores).items():
+            fused[each] = fused.get(each, 0.0) + weight * score
+    return fused
+
+
+def scaled(scores: Mapping[Id, float]) -> dict[Id, float]:
+    """Scores with the highest at 1 and the lowest at 0; all 1 when they are the same."""
+    if not scores:
+        return {}
+    low, high = min(scores.values()), max(scores.values())
+    return {each: (score - low) / (high - low) if high > low else 1.0 for each, score in scores.items()}

@@ -1,0 +1,336 @@
+"""The index on disk: one SQLite file that holds everything, and what is derived from it.
+
+    rag-index/
+      index.sqlite     documents, chunks, their vectors: the truth
+      bm25-17/         the keyword index of generation 17, made anew when the chunks have changed
+      chroma/          the vector store; every chunk has a vector there under its number
+
+A document's new version becomes visible, and its old one goes, in one transaction; the vector store follows
+(stores.py). So a kill at any moment leaves an index that works: what was complete is there, what was not is
+done again by the next ingest. SQLite holds the vectors too, which makes every store a copy that can be thrown
+away: `--rebuild` and a change of `--store` embed nothing again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shared.errors import UserError, reason
+from step3_rag.embed import Encoded
+from step3_rag.sparse import Sparse, stems
+
+FORMAT = 1  # of the tables below
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS documents (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice: a store may still know an old one
+    name TEXT NOT NULL, path TEXT NOT NULL, collection TEXT NOT NULL, title TEXT NOT NULL,
+    sha256 TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    complete INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX IF NOT EXISTS by_path ON documents (path);
+CREATE TABLE IF NOT EXISTS chunks (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, document INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
+    place INTEGER NOT NULL, page INTEGER, heading TEXT NOT NULL, text TEXT NOT NULL,
+    stems TEXT NOT NULL, vector BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS by_document ON chunks (document);
+CREATE TABLE IF NOT EXISTS tokens (
+    chunk INTEGER PRIMARY KEY REFERENCES chunks ON DELETE CASCADE, ids BLOB NOT NULL, vectors BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS stored (store TEXT, chunk INTEGER, PRIMARY KEY (store, chunk)) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A passage with where it stands; `id` is its number in the index."""
+
+    id: int
+    document: str  # the document's name
+    title: str
+    collection: str
+    place: int  # 0 for the first chunk of the document
+    page: int | None
+    heading: str
+    text: str
+
+    @property
+    def source(self) -> str:
+        """Where a reader finds it: `contracts/supply.md, Renewal`."""
+        page = f"page {self.page}" if self.page else ""
+        return ", ".join(part for part in (self.document, page, self.heading.split(" > ")[-1]) if part)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A chunk on its way into the index."""
+
+    page: int | None
+    heading: str
+    text: str
+    embedded: str  # what the embedder reads: the text under its title
+
+
+class Index:
+    """An open index. Methods that read see complete documents only."""
+
+    def __init__(self, folder: Path, db: sqlite3.Connection) -> None:
+        self.folder, self.db = folder, db
+
+    # --- opening ------------------------------------------------------------------------------------
+
+    @classmethod
+    def exists(cls, folder: Path) -> bool:
+        return (folder / "index.sqlite").exists()
+
+    @classmethod
+    def open(cls, folder: Path, facts: dict[str, Any], *, create: bool = False) -> Index:
+        """Open the index in a folder, or begin one there.
+
+        Args:
+            facts: what the chunks were made with (`embedder`, `chunk_size`, ...): the same each time.
+
+        Raises:
+            UserError: there is none, it is damaged, or it was made with something else.
+        """
+        file = folder / "index.sqlite"
+        if not create and not file.exists():
+            raise UserError(f"no index in {folder}: make one with `python -m step3_rag ingest PATH`")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            db = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+            db.execute("PRAGMA page_size = 16384")  # token vectors are 100 kB a chunk
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA foreign_keys = ON")
+            db.execute("PRAGMA busy_timeout = 20000")
+            db.executescript(SCHEMA)
+            index = cls(folder, db)
+            index._agree({"format": FORMAT, **facts})
+        except (sqlite3.Error, OSError) as error:
+            raise damaged(folder, error) from None
+        return index
+
+    def _agree(self, facts: dict[str, Any]) -> None:
+        known = {key: json.loads(value) for key, value in self.db.execute("SELECT key, value FROM meta")}
+        if not known:
+            rows = [(key, json.dumps(value)) for key, value in {"generation": 0, **facts}.items()]
+            self.db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", rows)
+            return
+        for key, value in facts.items():
+            if known.get(key) != value:
+                raise UserError(
+                    f"the index in {self.folder} was made with {key.replace('_', ' ')} {known.get(key)}, "
+                    f"not {value}: use that one, or make it anew with `ingest --rebuild`"
+                )
+
+    @staticmethod
+    def facts_of(folder: Path) -> dict[str, Any]:
+        """What an index was made with; empty where there is none or it can't be read."""
+        if not Index.exists(folder):
+            return {}
+        with (
+            contextlib.suppress(sqlite3.Error),
+            contextlib.closing(sqlite3.connect(f"file:{folder / 'index.sqlite'}?mode=ro", uri=True)) as db,
+        ):
+            return {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM meta")}
+        return {}
+
+    def close(self) -> None:
+        self.db.close()
+
+    # --- writing ------------------------------------------------------------------------------------
+
+    def begin(self, name: str, path: str, collection: str, title: str, file: tuple[str, int, int]) -> int:
+        """A new version of a document, not yet visible; `file` is sha256, size, mtime_ns."""
+        row = self.db.execute(
+            "INSERT INTO documents (name, path, collection, title, sha256, size, mtime_ns) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (name, path, collection, title, *file),
+        )
+        return int(row.lastrowid or 0)
+
+    def add(self, chunks: Iterable[tuple[int, int, Draft, Encoded]]) -> None:
+        """Chunks of documents that were begun: document, place in it, text, vectors."""
+        with self._transaction():
+            for document, place, chunk, one in chunks:
+                row = self.db.execute(
+                    "INSERT INTO chunks (document, place, page, heading, text, stems, vector) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        document,
+                        place,
+                        chunk.page,
+                        chunk.heading,
+                        chunk.text,
+                        " ".join(stems(chunk.embedded)),
+                        one.vector.tobytes(),
+                    ),
+                )
+                self.db.execute(
+                    "INSERT INTO tokens VALUES (?, ?, ?)",
+                    (row.lastrowid, one.token_ids.tobytes(), one.token_vectors.tobytes()),
+                )
+
+    def finish(self, documents: Iterable[int]) -> None:
+        """Make new versions visible in place of the old ones, in one transaction."""
+        with self._transaction():
+            for document in documents:
+                self.db.execute(
+                    "DELETE FROM documents "
+                    "WHERE id != ? AND path = (SELECT path FROM documents WHERE id = ?)",
+                    (document, document),
+                )
+                self.db.execute("UPDATE documents SET complete = 1 WHERE id = ?", (document,))
+            self._count_up()
+
+    def touch(self, document: int, file: tuple[str, int, int]) -> None:
+        """Same contents, another time of change."""
+        self.db.execute("UPDATE documents SET size = ?, mtime_ns = ? WHERE id = ?", (*file[1:], document))
+
+    def remove(self, documents: Iterable[int]) -> None:
+        """Take documents out."""
+        with self._transaction():
+            self.db.executemany("DELETE FROM documents WHERE id = ?", ((each,) for each in documents))
+            self._count_up()
+
+    def clear_incomplete(self) -> None:
+        """What an ingest that was killed left behind."""
+        self.db.execute("DELETE FROM documents WHERE NOT complete")
+
+    def _count_up(self) -> None:
+        self.db.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'")
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self.db.execute("ROLLBACK")
+            raise
+        self.db.execute("COMMIT")
+
+    # --- reading ------------------------------------------------------------------------------------
+
+    def documents(self) -> list[dict[str, Any]]:
+        """Every document: id, name, path, collection, title, sha256, size, mtime_ns, chunks."""
+        rows = self.db.execute(
+            "SELECT d.id, name, path, collection, title, sha256, size, mtime_ns, count(c.id) "
+            "FROM documents d LEFT JOIN chunks c ON c.document = d.id "
+            "WHERE complete GROUP BY d.id ORDER BY name"
+        )
+        names = ("id", "name", "path", "collection", "title", "sha256", "size", "mtime_ns", "chunks")
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    @property
+    def generation(self) -> int:
+        """Goes up with every change of the chunks."""
+        return int(self.db.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()[0])
+
+    def snapshot(self) -> Snapshot:
+        """The chunks as they are now."""
+        return Snapshot(self)
+
+    def chunks(self, ids: Sequence[int]) -> list[Chunk]:
+        """Those chunks, in the order of `ids`."""
+        rows = self.db.execute(
+            "SELECT c.id, name, title, collection, place, page, heading, text FROM chunks c "
+            f"JOIN documents d ON d.id = c.document WHERE c.id IN ({','.join('?' * len(ids))})",
+            list(ids),
+        )
+        found = {row[0]: Chunk(*row) for row in rows}
+        return [found[each] for each in ids if each in found]
+
+    def neighbours(self, document: str, first: int, last: int) -> list[Chunk]:
+        """The chunks of a document from place `first` to `last`."""
+        rows = self.db.execute(
+            "SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document "
+            "WHERE complete AND name = ? AND place BETWEEN ? AND ? ORDER BY place",
+            (document, first, last),
+        )
+        return self.chunks([row[0] for row in rows])
+
+    def vectors(self, ids: Sequence[int]) -> np.ndarray:
+        """One vector for each of those chunks, shape (len(ids), dim)."""
+        marks = ",".join("?" * len(ids))
+        rows = dict(self.db.execute(f"SELECT id, vector FROM chunks WHERE id IN ({marks})", list(ids)))
+        return np.stack([np.frombuffer(rows[each], np.float32) for each in ids])
+
+    def token_vectors(self, ids: Sequence[int], dim: int) -> list[np.ndarray]:
+        """The token vectors of those chunks, each of shape (tokens, dim), float16."""
+        marks = ",".join("?" * len(ids))
+        rows = dict(self.db.execute(f"SELECT chunk, vectors FROM tokens WHERE chunk IN ({marks})", list(ids)))
+        return [np.frombuffer(rows[each], np.float16).reshape(-1, dim) for each in ids]
+
+
+class Snapshot:
+    """What a search needs of all chunks at once: their numbers, documents and statistics.
+
+    Rows are in the order of `ids`; BM25 and token frequencies are made when first used.
+    """
+
+    def __init__(self, index: Index) -> None:
+        self.index, self.generation = index, index.generation
+        rows = index.db.execute(
+            "SELECT c.id, name, collection FROM chunks c JOIN documents d ON d.id = c.document "
+            "WHERE complete ORDER BY c.id"
+        ).fetchall()
+        self.ids = np.array([row[0] for row in rows], np.int64)
+        self.names: list[str] = [row[1] for row in rows]
+        self.collections = np.array([row[2] for row in rows], dtype=object)
+        self.row_of = {int(each): row for row, each in enumerate(self.ids)}
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def sparse(self) -> Sparse:
+        """The keyword index; kept on disk as long as the chunks stay the same."""
+        home = self.index.folder / f"bm25-{self.generation}"
+        if home.is_dir():
+            with contextlib.suppress(Exception):  # whatever is wrong with it: it can be made again
+                return Sparse.load(home, len(self))
+        sparse = Sparse([row.split() for row in self._column("stems")])
+        with contextlib.suppress(OSError):  # a read-only folder works too, only slower
+            draft = self.index.folder / f"bm25-{os.getpid()}.partial"
+            sparse.save(draft)
+            for old in self.index.folder.glob("bm25-*"):
+                if old != draft:
+                    shutil.rmtree(old, ignore_errors=True)
+            draft.rename(home)
+        return sparse
+
+    @cached_property
+    def token_frequency(self) -> np.ndarray:
+        """In how many chunks each token of the embedder's vocabulary occurs, shape (largest id + 1,)."""
+        counts = np.zeros(1, np.int64)
+        for (blob,) in self.index.db.execute("SELECT ids FROM tokens"):
+            ids = np.unique(np.frombuffer(blob, np.int32))
+            if len(ids) and ids[-1] >= len(counts):
+                counts = np.concatenate([counts, np.zeros(int(ids[-1]) + 1 - len(counts), np.int64)])
+            counts[ids] += 1
+        return counts
+
+    def _column(self, name: str) -> Iterator[str]:
+        for (value,) in self.index.db.execute(
+            f"SELECT c.{name} FROM chunks c JOIN documents d ON d.id = c.document "
+            "WHERE complete ORDER BY c.id"
+        ):
+            yield value
+
+
+def damaged(folder: Path, error: Exception) -> UserError:
+    """The one line for an index that can't be read."""
+    return UserError(
+        f"the index in {folder} cannot be read ({reason(error)}): make it anew with "
+        "`python -m step3_rag ingest PATH --rebuild`"
+    )

@@ -1,0 +1,66 @@
+"""How good is a ranking? The measures of the field, for one query each; a report takes their mean.
+
+    >>> ndcg(["d3", "d1", "d7"], {"d1": 1, "d2": 1}, k=10)
+    0.386...
+
+A ranking is a list of document ids, best first; `qrels` maps the ids of relevant documents to their grade.
+Checked against ranx in the tests, which computes the same from the definitions of TREC.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+
+def ndcg(ranking: Sequence[str], qrels: Mapping[str, int], k: int = 10) -> float:
+    """Discounted gain of the first k, as a share of the best that was possible (Järvelin, Kekäläinen 2002).
+
+    A relevant document at rank r is worth grade / log2(r + 1): 1 at the top, 0.63 next, 0.29 at rank 10.
+    """
+    gain = sum(qrels.get(doc, 0) / math.log2(rank + 1) for rank, doc in enumerate(ranking[:k], 1))
+    best = sorted(qrels.values(), reverse=True)[:k]
+    ideal = sum(grade / math.log2(rank + 1) for rank, grade in enumerate(best, 1))
+    return gain / ideal if ideal else 0.0
+
+
+def recall(ranking: Sequence[str], qrels: Mapping[str, int], k: int) -> float:
+    """Share of the relevant documents that stand among the first k."""
+    relevant = {doc for doc, grade in qrels.items() if grade > 0}
+    return len(relevant & set(ranking[:k])) / len(relevant) if relevant else 0.0
+
+
+def hit(ranking: Sequence[str], qrels: Mapping[str, int], k: int = 5) -> float:
+    """1 if any of the first k is relevant: an answer could be found there."""
+    return float(any(qrels.get(doc, 0) > 0 for doc in ranking[:k]))
+
+
+def mrr(ranking: Sequence[str], qrels: Mapping[str, int], k: int = 10) -> float:
+    """1 / the rank of the first relevant document; 0 when none is among the first k."""
+    return next((1 / rank for rank, doc in enumerate(ranking[:k], 1) if qrels.get(doc, 0) > 0), 0.0)
+
+
+MEASURES = {
+    "nDCG@10": lambda ranking, qrels: ndcg(ranking, qrels, 10),
+    "Recall@10": lambda ranking, qrels: recall(ranking, qrels, 10),
+    "Recall@100": lambda ranking, qrels: recall(ranking, qrels, 100),
+    "MRR@10": lambda ranking, qrels: mrr(ranking, qrels, 10),
+    "hit@5": lambda ranking, qrels: hit(ranking, qrels, 5),
+}
+
+
+def auroc(scores: Sequence[float], labels: Sequence[bool]) -> float | None:
+    """How well do scores tell the true from the false: P(a true one scores higher), ties half.
+
+    The Mann-Whitney statistic; 0.5 is chance. None when all labels are the same.
+    """
+    import numpy as np
+
+    values, truth = np.asarray(scores, float), np.asarray(labels, bool)
+    n_true, n_false = int(truth.sum()), int((~truth).sum())
+    if not n_true or not n_false:
+        return None
+    order = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(order[2])
+    ranks = (ends - (order[2] - 1) / 2)[order[1]]  # mean rank of each group of ties, from 1
+    return float((ranks[truth].sum() - n_true * (n_true + 1) / 2) / (n_true * n_false))
