@@ -15,33 +15,66 @@ import hashlib
 import itertools
 import os
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from shared.errors import UserError
 from step3_rag import chunk, load
 from step3_rag.embed import Embedder
 from step3_rag.index import Draft, Index
 
-AT_ONCE = 512  # chunks that are embedded and written together
+AT_ONCE = 256  # chunks that are embedded and written together
 HEADER = 24  # tokens of a chunk's title, at most
 DEFAULT_COLLECTION = "documents"
 
 
+class Source(Protocol):
+    """Something that becomes a document."""
+
+    @property
+    def key(self) -> str: ...  # what it is known by from one ingest to the next
+    @property
+    def name(self) -> str: ...  # what people call it
+    @property
+    def collection(self) -> str: ...
+    def stat(self) -> tuple[int, int]: ...  # size and time of change: while both are the same, so is the rest
+    def digest(self) -> str: ...  # sha256 of the contents
+    def pieces(self) -> Iterator[load.Piece]: ...
+    def title(self, text: str) -> str: ...  # the text's beginning is given
+
+
 @dataclass(frozen=True)
 class File:
-    """A file on its way in: its path, and what it is called in the index."""
+    """A file, and what it is called in the index."""
 
     path: Path
     name: str
     collection: str
 
+    @property
+    def key(self) -> str:
+        return str(self.path)
+
+    def stat(self) -> tuple[int, int]:
+        found = self.path.stat()
+        return found.st_size, found.st_mtime_ns
+
+    def digest(self) -> str:
+        with self.path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+
+    def pieces(self) -> Iterator[load.Piece]:
+        return load.pieces(self.path)
+
+    def title(self, text: str) -> str:
+        return load.title_of(self.path, text)
+
 
 @dataclass
 class Report:
-    """What an ingest did; documents by name, `failed` with the reason."""
+    """What an ingest did; documents by name, `failed` and `passed_over` with the reason."""
 
     new: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
@@ -126,86 +159,81 @@ def files_in(path: Path, collection: str | None, report: Report) -> list[File]:
     return found
 
 
-def ingest(
-    index: Index,
-    paths: list[Path],
-    embedder: Embedder,
-    sizes: Sizes,
-    collection: str | None = None,
-    progress: Callable[[str, int, int], None] = lambda _name, _done, _all: None,
-) -> Report:
-    """Make the index hold what stands under the paths now. The lock has to be held.
-
-    `progress` gets the name of the file that is read, the bytes that are done and those of all.
+def find(paths: Sequence[Path], known: dict[str, str], collection: str | None, report: Report) -> list[File]:
+    """The files under the paths, each with a name that is its own; `known` has the index's names by key.
 
     Raises:
-        UserError: a path doesn't exist, or nothing under it can be read.
+        UserError: a path doesn't exist, or holds nothing that can be read.
     """
-    report = Report()
-    index.clear_incomplete()
-    known = {row["path"]: row for row in index.documents()}
-    taken = {row["name"]: row["path"] for row in known.values()}
+    owner = {name: key for key, name in known.items()}
     files: dict[str, File] = {}
     for path in paths:
         below = files_in(path, collection, report)
         if not below and not report.failed:
             raise UserError(f"{path} holds no document: readable are {' '.join(load.SUFFIXES)}")
         for file in below:
-            name = file.name
-            if taken.setdefault(name, str(file.path)) != str(file.path):  # the same name below another folder
-                name = f"{path.resolve().name}/{name}"
-                if taken.setdefault(name, str(file.path)) != str(file.path):
-                    name = file.path.as_posix()
-            files[str(file.path)] = File(file.path, name, file.collection)
+            # The same name below two folders: the second gets its folder's name before it, or its whole path.
+            names = (file.name, f"{path.resolve().name}/{file.name}", file.path.as_posix())
+            name = next(name for name in names if owner.setdefault(name, file.key) == file.key)
+            files[file.key] = File(file.path, known.get(file.key, name), file.collection)
+    return list(files.values())
+
+
+def ingest(
+    index: Index,
+    sources: Sequence[Source],
+    embedder: Embedder,
+    sizes: Sizes,
+    report: Report | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> Report:
+    """Make the index hold these sources as they are now. The lock has to be held.
+
+    `progress` gets the number of sources that are done and of all.
+    """
+    report = report or Report()
+    index.clear_incomplete()
+    known = {row["path"]: row for row in index.documents()}
     writer = Writer(index, embedder, sizes)
-    sizes_of = {key: _size(file.path) for key, file in files.items()}
-    done, total = 0, sum(sizes_of.values())
-    for key, file in files.items():
-        progress(file.name, done, total)
-        _one(index, writer, file, known.get(key), report)
-        done += sizes_of[key]
-        progress(file.name, done, total)
+    for done, source in enumerate(sources):
+        progress(done, len(sources))
+        _one(index, writer, source, known.get(source.key), report)
     writer.flush()
-    folders = [path.resolve() for path in paths if path.is_dir()]
-    gone = [
-        row
-        for key, row in known.items()
-        if key not in files
-        and any(Path(key).is_relative_to(folder) for folder in folders)
-        and not Path(key).exists()
-    ]
-    if gone:
-        index.remove([row["id"] for row in gone])
-        report.removed = [row["name"] for row in gone]
+    progress(len(sources), len(sources))
     return report
 
 
-def _one(index: Index, writer: Writer, file: File, known: dict[str, Any] | None, report: Report) -> None:
-    """One file: nothing, a new time of change, or a new version."""
+def remove_gone(index: Index, folders: Sequence[Path], report: Report) -> None:
+    """Take out the documents below these folders whose files are there no more."""
+    roots = [folder.resolve() for folder in folders if folder.is_dir()]
+    gone = [
+        row
+        for row in index.documents()
+        if any(Path(row["path"]).is_relative_to(root) for root in roots) and not Path(row["path"]).exists()
+    ]
+    if gone:
+        index.remove([row["id"] for row in gone])
+    report.removed = [row["name"] for row in gone]
+
+
+def _one(index: Index, writer: Writer, source: Source, known: dict[str, Any] | None, report: Report) -> None:
+    """One source: nothing to do, a new time of change, or a new version."""
     try:
-        stat = file.path.stat()
-        same_place = known is not None and known["collection"] == file.collection
-        if known and same_place and (known["size"], known["mtime_ns"]) == (stat.st_size, stat.st_mtime_ns):
+        size, mtime_ns = source.stat()
+        same = known if known and known["collection"] == source.collection else None
+        if same and (same["size"], same["mtime_ns"]) == (size, mtime_ns):
             report.unchanged += 1
             return
-        with file.path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        facts = (digest, stat.st_size, stat.st_mtime_ns)
-        if known and same_place and known["sha256"] == digest:
-            index.touch(known["id"], facts)
+        facts = (source.digest(), size, mtime_ns)
+        if same and same["sha256"] == facts[0]:
+            index.touch(same["id"], facts)
             report.unchanged += 1
             return
-        writer.write(file, known["name"] if known else file.name, facts)
+        writer.write(source, facts)
     except (load.UnreadableError, OSError) as error:
-        report.failed[file.name] = getattr(error, "strerror", None) or str(error)
+        report.failed[source.name] = getattr(error, "strerror", None) or str(error)
         return
-    (report.changed if known else report.new).append(file.name)
-
-
-def _size(path: Path) -> int:
-    with contextlib.suppress(OSError):
-        return path.stat().st_size
-    return 0
+    (report.changed if known else report.new).append(source.name)
 
 
 class Writer:
@@ -216,16 +244,16 @@ class Writer:
         self._waiting: list[tuple[int, int, Draft]] = []  # document, place, chunk
         self._whole: list[int] = []  # documents of which nothing but what waits is still to be written
 
-    def write(self, file: File, name: str, facts: tuple[str, int, int]) -> None:
+    def write(self, source: Source, facts: tuple[str, int, int]) -> None:
         """One document; nothing of it is in the index when this raises.
 
         Raises:
             UnreadableError, OSError: it can't be read.
         """
-        found = load.pieces(file.path)
+        found = source.pieces()
         first = next(found)
-        title = load.title_of(file.path, first.text)
-        document, place = self.index.begin(name, str(file.path), file.collection, title, facts), 0
+        title = source.title(first.text)
+        document, place = self.index.begin(source.name, source.key, source.collection, title, facts), 0
         try:
             for piece in itertools.chain([first], found):
                 for draft in drafts(piece, title, self.embedder, self.sizes):

@@ -5,7 +5,8 @@
     >>> [(each.chunk.source, each.stages["bm25"].rank, each.stages["dense"].rank) for each in found.best]
 
     query ─┬─ bm25  ─ top 100 ─┐
-           └─ dense ─ top 100 ─┴─ fusion ─ top 50 ─ rerank ─ top k
+           └─ dense ─ top 100 ─┴─ fusion ─ top 50 ─┬─ maxsim ─┬─ rerank ─ top k
+                                                   └──────────┘
 
 `found.stages` keeps what every stage thought of every candidate, because the question that matters when an
 answer is wrong is: which stage lost the passage?
@@ -75,9 +76,19 @@ class Found:
     order: list[int] = field(default_factory=list)  # chunk ids, best first, all candidates
     best: list[Candidate] = field(default_factory=list)  # the first k
 
-    def ranking(self, stage: str | None = None) -> list[int]:
-        """Chunk ids as a stage ordered them, best first; as the last one did, by default."""
-        return ranked(self.stages[stage]) if stage else self.order
+    documents: dict[int, str] = field(default_factory=dict)  # the document of each chunk that was found
+
+    def ranking(self, stage: str | None = None) -> list[str]:
+        """Documents as a stage (by default the last) ordered them, each where its best chunk is."""
+        order = ranked(self.stages[stage]) if stage else self.order
+        return list(dict.fromkeys(self.documents[chunk] for chunk in order))
+
+    def by_document(self, stage: str) -> dict[str, float]:
+        """The score of each document at a stage: that of its best chunk, best first."""
+        best: dict[str, float] = {}
+        for chunk in ranked(self.stages[stage]):
+            best.setdefault(self.documents[chunk], self.stages[stage][chunk])
+        return best
 
 
 class Retriever:
@@ -113,8 +124,12 @@ class Retriever:
         if len(found.stages) > 1:
             self._stage(found, "fusion", lambda: self._fuse(found, options))
         if options.rerank != "none":
-            self._stage(found, "rerank", lambda: self._rerank(query, encoded, found, options))
+            first = list(found.stages.values())[-1]
+            self._stage(found, options.rerank, lambda: self._closer(query, encoded, first, options))
+            self._stage(found, "rerank", lambda: self._fuse_again(first, found, options))
         found.order = self._order(found)
+        snapshot = self.snapshot
+        found.documents = {each: snapshot.names[snapshot.row_of[each]] for each in found.order}
         self._timed(found, "read", lambda: self._read(found))
         return found
 
@@ -146,19 +161,19 @@ class Retriever:
         weights = {"bm25": 1 - options.dense_weight, "dense": options.dense_weight}
         return min_max(rankings, [weights[name] for name in options.use])
 
-    def _rerank(self, query: str, encoded: Encoded, found: Found, options: Options) -> Scores:
-        first = list(found.stages.values())[-1]
+    def _closer(self, query: str, encoded: Encoded, first: Scores, options: Options) -> Scores:
         ids = ranked(first)[: options.rerank_depth]
         if options.rerank == "scorer" and self.scorer:
-            closer = self.scorer(query, [chunk.text for chunk in self.index.chunks(ids)])
+            scores = list(self.scorer(query, [chunk.text for chunk in self.index.chunks(ids)]))
         else:
-            closer = late_interaction(
-                encoded, self.index.token_vectors(ids, len(encoded.vector)), self._rarity(encoded)
-            ).tolist()
-        return min_max(
-            [{each: first[each] for each in ids}, dict(zip(ids, closer, strict=True))],
-            [1 - options.rerank_weight, options.rerank_weight],
-        )
+            vectors = self.index.token_vectors(ids, len(encoded.vector))
+            scores = late_interaction(encoded, vectors, self._rarity(encoded)).tolist()
+        return dict(zip(ids, scores, strict=True))
+
+    def _fuse_again(self, first: Scores, found: Found, options: Options) -> Scores:
+        closer = found.stages[options.rerank]
+        weight = options.rerank_weight
+        return min_max([{each: first[each] for each in closer}, closer], [1 - weight, weight])
 
     def _rarity(self, encoded: Encoded) -> np.ndarray:
         frequency = self.snapshot.token_frequency

@@ -1,0 +1,159 @@
+"""Did the search find it? A probability from how the rankings look, learnt from questions with judgements.
+
+    >>> confidence(retriever.search("When does the Brightwell contract renew?"))
+    0.93
+
+The cosine of the first hit alone says little: it depends on the collection and on the length of the question.
+What tells more is the shape: a search that found the passage has a first place that stands out, and
+rankings made in different ways agree. Each signal is a number between 0 and about 1; documents, not chunks,
+are ranked, because neighbouring chunks of one document resemble each other. A logistic regression weighs
+the signals; its weights are in confidence.json, and `python -m step3_rag calibrate` fits them anew.
+
+What it predicts: one of the first five documents is relevant. So a question that the collection can't
+answer should come out low. It is a probability on collections like those it was fitted on, and no more than
+a score on others; the reliability plot shows the difference.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from shared.errors import UserError, reason
+from step3_rag.search import Found
+
+WEIGHTS = Path(__file__).with_name("confidence.json")
+NEEDED = ("bm25", "dense", "maxsim")  # the stages that the signals are read from
+
+
+def signals(found: Found) -> dict[str, float] | None:
+    """What the rankings show; None where a stage was left out that is needed."""
+    if not set(NEEDED) <= found.stages.keys():
+        return None
+    bm25, dense, maxsim = (list(found.by_document(stage).values()) for stage in NEEDED)
+    first = np.array(bm25[:20] or [0.0])
+    by_bm25, by_dense = (found.ranking(stage) for stage in NEEDED[:2])
+    overlaps = [len({*by_bm25[:depth]} & {*by_dense[:depth]}) / depth for depth in range(1, 11)]
+    return {
+        "bm25_spread": float(first.std() / first.mean()) if first.any() else 0.0,
+        "overlap": sum(overlaps) / len(overlaps),
+        "bm25_margin": _margin(bm25) / bm25[0] if bm25 else 0.0,
+        "cosine_margin": _margin(dense),
+        "cosine": dense[0] if dense else 0.0,
+        "maxsim_margin": _margin(maxsim),
+        "maxsim": maxsim[0] if maxsim else 0.0,
+    }
+
+
+def _margin(scores: Sequence[float]) -> float:
+    """How far the first is ahead of the fifth."""
+    return scores[0] - scores[min(4, len(scores) - 1)] if scores else 0.0
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A logistic regression over standardised signals."""
+
+    mean: dict[str, float]
+    deviation: dict[str, float]
+    weight: dict[str, float]
+    bias: float
+
+    def probability(self, given: Mapping[str, float]) -> float:
+        """Between 0 and 1."""
+        z = self.bias + sum(
+            weight * (given[name] - self.mean[name]) / self.deviation[name]
+            for name, weight in self.weight.items()
+        )
+        return 1 / (1 + math.exp(-max(-30.0, min(30.0, z))))
+
+
+def confidence(found: Found, weights: Weights | None = None) -> float | None:
+    """How probable it is that the first five documents hold a relevant one; None where it can't be told."""
+    given = signals(found)
+    return None if given is None else (weights or load()).probability(given)
+
+
+@cache
+def load(path: Path = WEIGHTS) -> Weights:
+    """The weights of a file.
+
+    Raises:
+        UserError: it can't be read.
+    """
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        return Weights(*(facts[name] for name in ("mean", "deviation", "weight", "bias")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"cannot read the confidence weights {path}: {reason(error)}") from None
+
+
+def save(weights: Weights, path: Path, **facts: object) -> None:
+    """Write weights to a file, with facts about how they came to be.
+
+    Raises:
+        UserError: nothing can be written there.
+    """
+    try:
+        path.write_text(json.dumps({**asdict(weights), **facts}, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from None
+
+
+def fit(
+    collections: Sequence[tuple[Sequence[Mapping[str, float]], Sequence[bool]]], ridge: float = 0.01
+) -> Weights:
+    """Logistic regression by Newton's method; every collection counts the same, however large.
+
+    `ridge` pulls the weights a little towards 0, so that they stay finite where signals separate perfectly.
+
+    Raises:
+        UserError: all searches succeeded, or all failed.
+    """
+    names = list(collections[0][0][0])
+    rows = np.array([[each[name] for name in names] for given, _ in collections for each in given])
+    truth = np.array([label for _, labels in collections for label in labels], float)
+    share = np.concatenate([np.full(len(given), 1 / len(given)) for given, _ in collections])
+    if truth.min() == truth.max():
+        raise UserError("nothing to learn: the searches all succeeded, or all failed; add harder questions")
+    mean, deviation = rows.mean(0), np.maximum(rows.std(0), 1e-9)
+    data = np.column_stack([np.ones(len(rows)), (rows - mean) / deviation])  # (n, 1 + signals)
+    penalty = np.diag([0.0, *[ridge] * len(names)]) * len(collections)
+    theta = np.zeros(data.shape[1])
+    for _ in range(100):
+        expected = 1 / (1 + np.exp(-data @ theta))
+        gradient = data.T @ (share * (expected - truth)) + penalty @ theta
+        curvature = (data * (share * expected * (1 - expected))[:, None]).T @ data + penalty
+        step = np.linalg.solve(curvature + 1e-9 * np.eye(len(theta)), gradient)
+        theta -= step
+        if np.abs(step).max() < 1e-8:
+            break
+    return Weights(
+        dict(zip(names, mean.tolist(), strict=True)),
+        dict(zip(names, deviation.tolist(), strict=True)),
+        dict(zip(names, theta[1:].tolist(), strict=True)),
+        float(theta[0]),
+    )
+
+
+def reliability(
+    probabilities: Sequence[float], truth: Sequence[bool], bins: int = 5
+) -> list[dict[str, float]]:
+    """Said and seen, in bins of equal size by what was said: mean probability, share that was true, n."""
+    order = np.argsort(probabilities, kind="stable")
+    edges = np.linspace(0, len(order), min(bins, len(order)) + 1).astype(int)
+    return [
+        {
+            "said": float(np.mean([probabilities[i] for i in order[low:high]])),
+            "seen": float(np.mean([truth[i] for i in order[low:high]])),
+            "n": int(high - low),
+        }
+        for low, high in pairwise(edges)
+    ]

@@ -1,0 +1,196 @@
+"""Collections with questions and judgements: the sample corpus, a folder in BEIR's layout, BEIR from the hub.
+
+    corpus.jsonl      {"_id": "d1", "title": "Supply agreement", "text": "..."}
+    queries.jsonl     {"_id": "q1", "text": "When does it renew?"}
+    qrels/test.tsv    query-id <tab> corpus-id <tab> score, with a header line
+
+`qrels` say which documents are relevant to which question. A question without any is one that the
+collection can't answer: the sample has such questions, BEIR's collections don't.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shared.config import Settings
+from shared.errors import UserError, reason
+from step3_rag import ingest, load
+
+SAMPLE = Path(__file__).with_name("sample")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question with its judgements; `answers` are accepted reference answers, where there are any."""
+
+    id: str
+    text: str
+    qrels: dict[str, int]
+    kind: str = ""
+    collection: str | None = None
+    answers: tuple[str, ...] = ()
+    quotes: tuple[str, ...] = ()  # passages that support the answer, word by word
+
+
+@dataclass(frozen=True)
+class Text:
+    """A document of a corpus.jsonl."""
+
+    name: str
+    heading: str
+    text: str
+    collection: str = ingest.DEFAULT_COLLECTION
+
+    @property
+    def key(self) -> str:
+        return f"corpus:{self.name}"
+
+    def stat(self) -> tuple[int, int]:
+        return len(self.text), -1  # no time of change: the digest decides
+
+    def digest(self) -> str:
+        return hashlib.sha256(f"{self.heading}\0{self.text}".encode()).hexdigest()
+
+    def pieces(self) -> Iterator[load.Piece]:
+        yield load.Piece(self.text or self.heading)
+
+    def title(self, text: str) -> str:  # noqa: ARG002  (a file's title is in its text, this one's isn't)
+        return self.heading
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A corpus and questions about it."""
+
+    name: str
+    sources: list[ingest.Source]
+    questions: list[Question]
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+def read(name: str, split: str | None, settings: Settings) -> Dataset:
+    """The dataset `sample`, a folder's, or `beir:NAME` of the hub.
+
+    Raises:
+        UserError: there is no such dataset, or a file of it is wrong (names the line).
+    """
+    if name == "sample":
+        return _sample(split or "test")
+    if name.startswith("beir:"):
+        return _from_hub(name.removeprefix("beir:"), split or "test", settings)
+    folder = Path(name)
+    if not folder.is_dir():
+        raise UserError(f"--dataset {name}: use sample, a folder in BEIR's layout, or beir:NAME")
+    return _folder(folder, split or "test")
+
+
+def _sample(split: str) -> Dataset:
+    report = ingest.Report()
+    files = ingest.files_in(SAMPLE / "documents", None, report)
+    questions = [
+        Question(
+            row["id"],
+            row["text"],
+            {each["doc"]: 1 for each in row["relevant"]},
+            row["kind"],
+            row["collection"],
+            tuple(row["answers"]),
+            tuple(each["quote"] for each in row["relevant"]),
+        )
+        for row in _json_lines(SAMPLE / "questions.jsonl", "id", "text", "relevant")
+        if row["split"] == split
+    ]
+    if not questions:
+        raise UserError(f"the sample has no split {split!r}: use dev or test")
+    return Dataset(f"sample, {split}", list(files), questions)
+
+
+def _folder(folder: Path, split: str) -> Dataset:
+    sources: list[ingest.Source] = [
+        Text(str(row["_id"]), row.get("title") or "", row["text"])
+        for row in _json_lines(folder / "corpus.jsonl", "_id", "text")
+    ]
+    qrels = _qrels(folder / "qrels" / f"{split}.tsv")
+    known = {source.name for source in sources}
+    lost = sorted({doc for row in qrels.values() for doc in row} - known)
+    if lost:
+        raise UserError(f"{folder}/qrels/{split}.tsv names documents that corpus.jsonl lacks: {lost[0]}, ...")
+    questions = [
+        Question(str(row["_id"]), row["text"], qrels[str(row["_id"])])
+        for row in _json_lines(folder / "queries.jsonl", "_id", "text")
+        if str(row["_id"]) in qrels
+    ]
+    if not questions:
+        raise UserError(f"{folder}/queries.jsonl has none of the questions that qrels/{split}.tsv judges")
+    return Dataset(folder.resolve().name, sources, questions)
+
+
+def _qrels(path: Path) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for number, line in enumerate(_lines(path), 1):
+        parts = line.rstrip("\n").split("\t")
+        if number == 1 and parts[-1] == "score":
+            continue
+        try:
+            query, document, score = parts
+            found.setdefault(query, {})[document] = int(score)
+        except ValueError:
+            raise UserError(
+                f"{path} line {number}: it must be query-id, corpus-id and a whole number, with tabs between"
+            ) from None
+    return found
+
+
+def _from_hub(name: str, split: str, settings: Settings) -> Dataset:
+    """BEIR as it lies on the hub: the repositories BeIR/NAME and BeIR/NAME-qrels."""
+    if not settings.hub:
+        raise UserError(f"beir:{name} comes from the hub, which is switched off (ROADMAP_HUB=false)")
+    corpus = _rows(f"BeIR/{name}", "corpus", "corpus")
+    queries = _rows(f"BeIR/{name}", "queries", "queries")
+    judged = _rows(f"BeIR/{name}-qrels", None, split)
+    qrels: dict[str, dict[str, int]] = {}
+    for row in judged:
+        qrels.setdefault(str(row["query-id"]), {})[str(row["corpus-id"])] = int(row["score"])
+    sources: list[ingest.Source] = [Text(str(row["_id"]), row["title"] or "", row["text"]) for row in corpus]
+    questions = [
+        Question(str(row["_id"]), row["text"], qrels[str(row["_id"])])
+        for row in queries
+        if str(row["_id"]) in qrels
+    ]
+    return Dataset(f"beir:{name}", sources, questions)
+
+
+def _rows(repository: str, config: str | None, split: str) -> Any:
+    import datasets
+
+    datasets.disable_progress_bars()
+    try:
+        return datasets.load_dataset(repository, config, split=split)
+    except Exception as error:  # refused, not found, cannot be reached: the client has an error for each
+        raise UserError(f"{repository} cannot be had from the hub: {reason(error)}") from None
+
+
+def _json_lines(path: Path, *needed: str) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(_lines(path), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict) or any(name not in row for name in needed):
+            raise UserError(f"{path} line {number}: it must be a JSON object with {', '.join(needed)}")
+        yield row
+
+
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            yield from file
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path}: {reason(error)}") from None

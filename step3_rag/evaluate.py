@@ -1,0 +1,165 @@
+"""Retrieval measured by itself: what each stage adds, what it costs, and which stage lost the right document.
+
+    $ python -m step3_rag evaluate --dataset sample --split dev
+
+Each question is searched once; the rankings of all stages come from that one search, so the differences are
+those of the stages alone. Rankings are of documents, each at the place of its best chunk. Questions without
+relevant documents can't be ranked rightly: they are left to the judgement of confidence (calibrate.py).
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.stats import bootstrap
+from step3_rag.confidence import confidence, signals
+from step3_rag.dataset import Question
+from step3_rag.fuse import ranked, rrf
+from step3_rag.metrics import MEASURES
+from step3_rag.search import Found, Options, Retriever
+
+MAIN = "nDCG@10"
+# Each stage and the one that it is compared with.
+STAGES = {"bm25": None, "dense": "bm25", "rrf": "bm25", "fusion": "rrf", "rerank": "fusion"}
+
+
+@dataclass
+class Outcome:
+    """One question with what every stage made of it."""
+
+    question: Question
+    rankings: dict[str, list[str]]  # documents, by stage
+    measures: dict[str, dict[str, float]]  # by stage, then by measure; empty when nothing is relevant
+    seconds: dict[str, float]
+    confidence: float | None
+    signals: dict[str, float] | None
+
+
+def ask(
+    retriever: Retriever,
+    questions: Sequence[Question],
+    options: Options,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> list[Outcome]:
+    """Search for every question."""
+    outcomes = []
+    for done, question in enumerate(questions):
+        progress(done, len(questions))
+        found = retriever.search(question.text, options)
+        outcomes.append(judge(question, found))
+    progress(len(questions), len(questions))
+    return outcomes
+
+
+def judge(question: Question, found: Found) -> Outcome:
+    """The measures of one search, stage by stage."""
+    rankings = {name: found.ranking(name) for name in STAGES if name in found.stages}
+    if {"bm25", "dense"} <= rankings.keys():
+        fused = rrf([found.stages["bm25"], found.stages["dense"]])
+        rankings["rrf"] = list(dict.fromkeys(found.documents[each] for each in ranked(fused)))
+    last = list(rankings)[-1] if "rerank" not in rankings else "rerank"
+    rankings[last] = found.ranking()
+    rankings = {name: rankings[name] for name in STAGES if name in rankings}
+    measures = {
+        name: {measure: each(ranking, question.qrels) for measure, each in MEASURES.items()}
+        for name, ranking in rankings.items()
+        if question.qrels
+    }
+    return Outcome(question, rankings, measures, dict(found.seconds), confidence(found), signals(found))
+
+
+def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """The table: means by stage, and the paired difference of the main measure to the stage before."""
+    judged = [each for each in outcomes if each.measures]
+    table: dict[str, Any] = {}
+    for name in judged[0].measures if judged else ():
+        row: dict[str, Any] = {
+            measure: statistics.mean(each.measures[name][measure] for each in judged) for measure in MEASURES
+        }
+        before = STAGES.get(name)
+        if before in judged[0].measures:
+            row["before"] = before
+            row["difference"] = difference(
+                [each.measures[name][MAIN] for each in judged],
+                [each.measures[before][MAIN] for each in judged],
+            )
+        table[name] = row
+    return table
+
+
+def difference(values: Sequence[float], others: Sequence[float]) -> dict[str, Any]:
+    """Mean of the paired differences with its 95 % interval (bootstrap), and how many went up and down."""
+    changes = [value - other for value, other in zip(values, others, strict=True)]
+    return {
+        "mean": statistics.mean(changes),
+        "interval_95": bootstrap(changes),
+        "better": sum(change > 1e-12 for change in changes),
+        "worse": sum(change < -1e-12 for change in changes),
+    }
+
+
+def milliseconds(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """Median time of each part of a search."""
+    names = dict.fromkeys(name for each in outcomes for name in each.seconds)
+    return {
+        name: round(1000 * statistics.median(each.seconds.get(name, 0.0) for each in outcomes), 2)
+        for name in names
+    }
+
+
+def failures(outcomes: Sequence[Outcome], options: Options, most: int = 10) -> list[dict[str, Any]]:
+    """The questions without a relevant document among the first five: where did each stage have it?"""
+    worst = [each for each in outcomes if each.measures and not list(each.measures.values())[-1]["hit@5"]]
+    worst.sort(key=lambda each: list(each.measures.values())[-1][MAIN])
+    rows = []
+    for each in worst[:most]:
+        ranks = {name: _rank(ranking, each.question.qrels) for name, ranking in each.rankings.items()}
+        rows.append(
+            {
+                "id": each.question.id,
+                "question": each.question.text,
+                "ranks": ranks,
+                "lost": lost_at(ranks, options),
+                "confidence": each.confidence,
+            }
+        )
+    return rows
+
+
+def _rank(ranking: Sequence[str], qrels: dict[str, int]) -> int | None:
+    return next((rank for rank, doc in enumerate(ranking, 1) if qrels.get(doc, 0) > 0), None)
+
+
+def lost_at(ranks: dict[str, int | None], options: Options) -> str:
+    """The stage to blame: the first after which the document was further down than before, or gone."""
+    sources = [ranks.get(name) for name in options.use]
+    best = min((rank for rank in sources if rank is not None), default=None)
+    if best is None:
+        return "never found"
+    fusion, last = ranks.get("fusion"), ranks.get("rerank")
+    if best <= 5 and (fusion is None or fusion > 5):
+        return "fusion"
+    if fusion is not None and fusion <= 5 and (last is None or last > 5):
+        return "rerank"
+    return "low everywhere"
+
+
+def columns(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """One row a question, for a CSV file."""
+    return [
+        {
+            "id": each.question.id,
+            "kind": each.question.kind,
+            "question": each.question.text,
+            "confidence": each.confidence,
+            **{
+                f"{stage} {measure}": round(value, 4)
+                for stage, row in each.measures.items()
+                for measure, value in row.items()
+            },
+        }
+        for each in outcomes
+    ]

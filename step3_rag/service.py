@@ -1,0 +1,121 @@
+"""Opens what a command needs: index, store, retriever; the sample corpus where there is no index yet.
+
+>>> service = open_service(load_settings(), Path("rag-index"))
+>>> service.retriever.search("When does it renew?").best[0].chunk.source
+'contracts/supply-brightwell.md, Renewal'
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from shared.config import Settings
+from shared.progress import count_bar, spinner
+from step3_rag import ingest, stores
+from step3_rag.dataset import SAMPLE
+from step3_rag.embed import Embedder
+from step3_rag.index import Index
+from step3_rag.search import Retriever
+
+HOME = Path("rag-index")
+SIZES = ingest.Sizes()
+
+
+@dataclass
+class Service:
+    """An open index with all that searches it."""
+
+    settings: Settings
+    index: Index
+    embedder: Embedder
+    store_name: str
+    address: str | None = None
+
+    @cached_property
+    def retriever(self) -> Retriever:
+        """Opens the vector store, and brings it up to date where it lags behind the index."""
+        store = stores.open_store(self.store_name, self.index.folder, self.embedder, self.address)
+        if stores.missing(self.index, self.store_name):
+            with ingest.locked(self.index.folder, spinner):
+                stores.sync(self.index, store, self.store_name, self.embedder)
+        return Retriever(self.index, store, self.store_name, self.embedder)
+
+    @property
+    def is_sample(self) -> bool:
+        return self.index.folder == sample_home(self.settings)
+
+
+def facts_of(settings: Settings, sizes: ingest.Sizes) -> dict[str, Any]:
+    """What an index is made with."""
+    return {"embedder": settings.embedder, "chunk_size": sizes.chunk, "chunk_overlap": sizes.overlap}
+
+
+def open_service(
+    settings: Settings, folder: Path | None, store: str = "chroma", address: str | None = None
+) -> Service:
+    """The index in a folder; the sample's where no folder is named and none is here.
+
+    Raises:
+        UserError: no index there, a damaged one, or one that was made with another embedder.
+    """
+    if folder is None and not Index.exists(HOME):
+        return sample_service(settings, store, address)
+    folder = folder or HOME
+    known = Index.facts_of(folder)
+    sizes = ingest.Sizes(known.get("chunk_size", 128), known.get("chunk_overlap", 32))
+    index = Index.open(folder, facts_of(settings, sizes))
+    return Service(settings, index, Embedder(settings), store, address)
+
+
+def sample_home(settings: Settings) -> Path:
+    """Where the index of the sample corpus is kept."""
+    return settings.cache_dir / "rag" / f"sample-{settings.embedder.replace('/', '--')}"
+
+
+def sample_service(settings: Settings, store: str = "chroma", address: str | None = None) -> Service:
+    """The sample corpus, ingested when needed."""
+    files = ingest.files_in(SAMPLE / "documents", None, ingest.Report())
+    return corpus_service(settings, sample_home(settings), files, store=store, address=address)
+
+
+def corpus_service(
+    settings: Settings,
+    folder: Path,
+    sources: Sequence[ingest.Source],
+    sizes: ingest.Sizes = SIZES,
+    store: str = "chroma",
+    address: str | None = None,
+) -> Service:
+    """An index of our own making in the cache, brought up to date first."""
+    embedder = Embedder(settings)
+    with ingest.locked(folder, spinner):
+        index = Index.open(folder, facts_of(settings, sizes), create=True)
+        known = {row["path"] for row in index.documents()}
+        with _bar(f"reading {len(sources)} documents", len(sources), bool(known)) as progress:
+            ingest.ingest(index, sources, embedder, sizes, progress=progress)
+        gone = known - {source.key for source in sources}
+        if gone:
+            index.remove([row["id"] for row in index.documents() if row["path"] in gone])
+    return Service(settings, index, embedder, store, address)
+
+
+@contextlib.contextmanager
+def _bar(text: str, total: int, known: bool) -> Iterator[Any]:
+    """A bar where there is much to do; nothing where an index only has to be looked over."""
+    if known:
+        yield lambda _done, _all: None
+        return
+    with count_bar(text, total) as progress:
+        yield progress
+
+
+def dataset_home(settings: Settings, name: str, sizes: ingest.Sizes) -> Path:
+    """Where the index of an evaluation dataset is kept."""
+    key = hashlib.sha256(f"{name} {settings.embedder} {sizes}".encode()).hexdigest()[:8]
+    return settings.cache_dir / "rag" / f"{name.split(':')[-1].split(',')[0]}-{key}"
