@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -122,7 +123,8 @@ class Index:
     def _agree(self, facts: dict[str, Any]) -> None:
         known = {key: json.loads(value) for key, value in self.db.execute("SELECT key, value FROM meta")}
         if not known:
-            rows = [(key, json.dumps(value)) for key, value in {"generation": 0, **facts}.items()]
+            own = {"generation": 0, "id": uuid4().hex}  # the id is its name on servers of vectors
+            rows = [(key, json.dumps(value)) for key, value in {**own, **facts}.items()]
             self.db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", rows)
             return
         for key, value in facts.items():

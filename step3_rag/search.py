@@ -147,11 +147,14 @@ class Retriever:
         known = self.snapshot.row_of
         if not known:
             return {}
-        self.embedder.expect([encoded.vector])
-        hits = self.store.similarity_search_with_score(
-            "", k=min(options.depth, len(known)), **stores.only(self.store_name, options.collections)
+        scores = stores.nearest(
+            self.store,
+            self.store_name,
+            self.embedder,
+            encoded.vector,
+            min(options.depth, len(known)),
+            options.collections,
         )
-        scores = {int(hit.id or 0): stores.cosine(self.store_name, float(score)) for hit, score in hits}
         return {chunk: score for chunk, score in scores.items() if chunk in known}
 
     def _fuse(self, found: Found, options: Options) -> Scores:

@@ -1,0 +1,397 @@
+"""One contract for every vector store; and what is particular to some.
+
+Chroma (in process, and `chroma run`) and FAISS are the real thing. Weaviate and Pinecone are their real
+clients and LangChain's real classes against stand-ins on loopback that hold every request against the
+documented wire format. The same contract runs against servers of your own:
+
+    CHROMA_TEST_URL=http://localhost:8000 WEAVIATE_TEST_URL=http://localhost:8080 \
+    PINECONE_TEST_HOST=http://localhost:5081 PINECONE_TEST_DIMENSION=8 pytest tests/step3/test_stores.py
+"""
+
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from shared.config import load_settings
+from shared.errors import UserError
+from step3_rag import stores
+from step3_rag.embed import Embedder, Encoded
+from step3_rag.index import Draft, Index
+from tests.conftest import NO_NETWORK
+
+DIM = 8
+
+
+def vector_of(text):
+    """A direction that a text always has, shape (DIM,)."""
+    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+    drawn = np.random.default_rng(seed).normal(size=DIM).astype(np.float32)
+    return drawn / np.linalg.norm(drawn)
+
+
+class NeverEmbeds(Embedder):
+    """Hands out what it was told to expect; the stores must ask for nothing else."""
+
+    def encode(self, texts, progress=lambda _n: None):
+        raise AssertionError(f"embedded again: {texts[:3]}")
+
+
+def fill(index, *documents):
+    """Add documents, each `collection/name: number of chunks`."""
+    for document in documents:
+        name, _, count = document.partition(": ")
+        number = index.begin(name, f"/{name}", name.split("/")[0], name, (document, 1, 1))
+        texts = [f"{name} passage {place} \N{LATIN SMALL LETTER E WITH ACUTE}" for place in range(int(count))]
+        index.add(
+            (number, place, Draft(None, "", text, text), encoded(text)) for place, text in enumerate(texts)
+        )
+        index.finish([number])
+
+
+def encoded(text):
+    return Encoded(vector_of(text), np.zeros(1, np.int32), np.zeros((1, DIM), np.float16))
+
+
+def drop(index, name):
+    index.remove([row["id"] for row in index.documents() if row["name"] == name])
+
+
+def exact(index, query, k, collection=None):
+    """The k nearest chunks by arithmetic: number -> cosine, nearest first."""
+    snapshot = index.snapshot()
+    rows = [row for row in range(len(snapshot)) if collection in (None, snapshot.collections[row])]
+    ids = [int(snapshot.ids[row]) for row in rows]
+    cosines = index.vectors(ids) @ query
+    return {ids[i]: float(cosines[i]) for i in np.argsort(-cosines)[:k]}
+
+
+@dataclass
+class Setup:
+    """A kind of store to hold to the contract."""
+
+    name: str
+    folder: Path
+    address: str | None = None
+
+    def __post_init__(self):
+        self.index = Index.open(self.folder, {"embedder": "none"}, create=True)
+        self.embedder = NeverEmbeds(load_settings())
+        self.said = []
+        self.store = self.open()
+
+    def open(self):
+        """As a new process would."""
+        self.store = stores.open_store(self.name, self.folder, self.embedder, self.address)
+        return self.store
+
+    def sync(self):
+        added = []
+        stores.sync(
+            self.index, self.store, self.name, self.embedder, added.append, self.address, self.said.append
+        )
+        assert stores.is_current(self.index, self.store, self.name, self.address)
+        return sum(added)
+
+    def nearest(self, query, k, collections=()):
+        return stores.nearest(self.store, self.name, self.embedder, query, k, collections)
+
+    def wipe(self):
+        """What befalls a store behind our back."""
+        if self.name == "chroma" and not self.address:
+            self.store._client.close()
+            shutil.rmtree(self.folder / "chroma")
+        else:
+            stores._kind(self.name).empty(self.store)
+        self.open()
+
+    def close(self):
+        """Leave nothing on somebody's server."""
+        if self.address:
+            stores._kind(self.name).empty(self.store)
+        self.index.close()
+
+
+# --- the servers ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def chroma_server(tmp_path_factory):
+    """A real one, started here: its address."""
+    if "CHROMA_TEST_URL" in os.environ:
+        yield os.environ["CHROMA_TEST_URL"]
+        return
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [Path(sys.executable).with_name("chroma"), "run", "--host", "127.0.0.1", "--port", str(port)]
+    home = tmp_path_factory.mktemp("chroma-server")
+    environment = os.environ | {"PYTHONPATH": NO_NETWORK, "ANONYMIZED_TELEMETRY": "False"}
+    with (home / "log").open("w") as log:
+        server = subprocess.Popen(
+            [*command, "--path", home / "data"], stdout=log, stderr=log, cwd=home, env=environment
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            assert server.poll() is None, (home / "log").read_text()
+            try:
+                httpx.get(f"{address}/api/v2/heartbeat", timeout=1).raise_for_status()
+                break
+            except httpx.HTTPError:
+                time.sleep(0.1)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def setup_of(kind, folder, request):
+    """The kind of store that a test is run on, or a skip where its extra is not installed."""
+    if kind == "chroma":
+        return Setup("chroma", folder)
+    if kind == "chroma server":
+        return Setup("chroma", folder, request.getfixturevalue("chroma_server"))
+    if kind == "faiss":
+        pytest.importorskip("faiss")
+        return Setup("faiss", folder)
+    raise ValueError(kind)
+
+
+@pytest.fixture(params=["chroma", "chroma server", "faiss"])
+def setup(request, tmp_path):
+    setup = setup_of(request.param, tmp_path / "rag-index", request)
+    yield setup
+    setup.close()
+
+
+# --- the contract ---------------------------------------------------------------------------------------
+
+
+class TestContract:
+    """Whatever the store, the same chunks come back in the same order with the same scores."""
+
+    def test_finds_what_arithmetic_finds(self, setup):
+        fill(setup.index, "a/one.md: 25", "b/two.md: 25")
+        assert setup.sync() == 50
+        for query in (vector_of("first"), vector_of("second"), vector_of("a/one.md passage 3 é")):
+            right = exact(setup.index, query, 20)
+            found = setup.nearest(query, 20)
+            assert list(found) == list(right)
+            assert list(found.values()) == pytest.approx(list(right.values()), abs=1e-3)
+
+    def test_searches_some_collections_only(self, setup):
+        fill(setup.index, "a/one.md: 3", "a b/two.md: 40", "c/three.md: 3")
+        setup.sync()
+        query = vector_of("anything")
+        # Not "a b", which a store that cuts values into words would find under "a" as well.
+        assert list(setup.nearest(query, 10, ["a"])) == list(exact(setup.index, query, 10, "a"))
+        assert set(setup.nearest(query, 50, ["a", "c"])) == {
+            *exact(setup.index, query, 50, "a"),
+            *exact(setup.index, query, 50, "c"),
+        }
+        assert setup.nearest(query, 10, ["nobody's"]) == {}
+
+    def test_an_empty_index_has_no_neighbours(self, setup):
+        assert setup.sync() == 0
+        assert setup.nearest(vector_of("anything"), 5) == {}
+
+    def test_follows_the_index(self, setup):
+        fill(setup.index, "a/one.md: 10", "a/two.md: 10")
+        setup.sync()
+        drop(setup.index, "a/one.md")
+        fill(setup.index, "a/three.md: 5", "a/two.md: 4")
+        assert not stores.is_current(setup.index, setup.store, setup.name, setup.address)
+        assert setup.sync() == 9
+        query = vector_of("anything")
+        assert list(setup.nearest(query, 20)) == list(exact(setup.index, query, 20))
+        assert len(setup.nearest(query, 20)) == 9
+        assert setup.said == []
+
+    def test_a_second_sync_has_nothing_to_do(self, setup):
+        fill(setup.index, "a/one.md: 10")
+        assert setup.sync() == 10
+        assert setup.sync() == 0
+        setup.open()
+        assert setup.sync() == (10 if setup.name == "faiss" else 0)  # which begins anew in each process
+        assert setup.said == []
+
+    def test_goes_on_where_it_was_killed(self, setup, monkeypatch):
+        monkeypatch.setattr(stores, "BATCH", 7)
+        fill(setup.index, "a/one.md: 30")
+        add_texts, calls = setup.store.add_texts, []
+
+        def killed(*args, **more):
+            calls.append(add_texts(*args, **more))
+            if len(calls) == 3:
+                raise KeyboardInterrupt  # after the store took them, before the note
+
+        monkeypatch.setattr(setup.store, "add_texts", killed)
+        with pytest.raises(KeyboardInterrupt):
+            setup.sync()
+        assert not stores.is_current(setup.index, setup.store, setup.name, setup.address)
+        setup.open()
+        assert setup.sync() == (30 if setup.name == "faiss" else 16)
+        query = vector_of("anything")
+        assert list(setup.nearest(query, 30)) == list(exact(setup.index, query, 30))
+
+    def test_what_was_added_before_a_kill_and_is_not_wanted_any_more_goes(self, setup, monkeypatch):
+        fill(setup.index, "a/one.md: 5", "a/two.md: 5")
+        with monkeypatch.context() as patch:
+            patch.setattr(stores._Copy, "_note", lambda *_args: 1 / 0)
+            if setup.name != "faiss":  # which needs no notes
+                with pytest.raises(ZeroDivisionError):
+                    setup.sync()
+        drop(setup.index, "a/one.md")
+        setup.open()
+        setup.sync()
+        query = vector_of("anything")
+        assert list(setup.nearest(query, 10)) == list(exact(setup.index, query, 10))
+
+    def test_fills_a_wiped_store_anew_and_says_so(self, setup):
+        fill(setup.index, "a/one.md: 10")
+        setup.sync()
+        setup.wipe()
+        assert not stores.is_current(setup.index, setup.store, setup.name, setup.address)
+        assert setup.sync() == 10
+        if setup.name != "faiss":
+            assert setup.said == [f"the vector store {setup.name} holds 0 of 10 chunks: filling it anew"]
+        query = vector_of("anything")
+        assert list(setup.nearest(query, 10)) == list(exact(setup.index, query, 10))
+
+    def test_two_indexes_do_not_mix(self, setup, tmp_path):
+        fill(setup.index, "a/one.md: 5")
+        setup.sync()
+        other = Setup(setup.name, tmp_path / "other", setup.address)
+        fill(other.index, "b/two.md: 3")
+        other.sync()
+        query = vector_of("anything")
+        assert list(setup.nearest(query, 10)) == list(exact(setup.index, query, 10))
+        assert list(other.nearest(query, 10)) == list(exact(other.index, query, 10))
+        other.close()
+
+    def test_is_a_store_like_any_of_langchains(self, setup):
+        fill(setup.index, "a/one.md: 5")
+        setup.sync()
+        query = vector_of("anything")
+        setup.embedder.expect([query])
+        found = setup.store.as_retriever(search_kwargs={"k": 3}).invoke("anything")
+        chunks = setup.index.chunks(list(exact(setup.index, query, 3)))
+        assert [each.page_content for each in found] == [chunk.text for chunk in chunks]
+        assert found[0].metadata["document"] == "a/one.md"
+
+
+# --- particulars ----------------------------------------------------------------------------------------
+
+
+def test_an_unknown_store_is_refused(tmp_path):
+    with pytest.raises(UserError, match="use chroma, faiss, weaviate, pinecone"):
+        stores.open_store("qdrant", tmp_path, NeverEmbeds(load_settings()))
+
+
+@pytest.mark.parametrize(
+    ("name", "module"), [("faiss", "faiss"), ("weaviate", "weaviate"), ("pinecone", "pinecone")]
+)
+def test_an_extra_that_is_not_installed_is_named(name, module, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(sys.modules, f"step3_rag.store_{name}", raising=False)
+    with pytest.raises(UserError) as refused:
+        stores.open_store(name, tmp_path, NeverEmbeds(load_settings()))
+    assert str(refused.value).endswith(f'pip install -c constraints.txt ".[{name}]"')
+
+
+def damage_tables(home):
+    file = home / "chroma.sqlite3"
+    file.write_bytes(b"nonsense" * 1000)
+
+
+def damage_graph(home):
+    for file in home.glob("*/*.bin"):
+        file.write_bytes(b"nonsense" * (file.stat().st_size // 8))
+
+
+def lose_graph(home):
+    for segment in (each for each in home.iterdir() if each.is_dir()):
+        shutil.rmtree(segment)
+
+
+def cut_short(home):
+    file = home / "chroma.sqlite3"
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def a_file_in_its_place(home):
+    shutil.rmtree(home)
+    home.write_text("nonsense")
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """An index whose Chroma has its graph on disk: from 1,000 chunks on."""
+    folder = tmp_path_factory.mktemp("large")
+    setup = Setup("chroma", folder)
+    fill(setup.index, "a/one.md: 1001")
+    setup.sync()
+    setup.store._client.close()
+    setup.close()
+    return folder
+
+
+@pytest.mark.parametrize("damage", [damage_tables, damage_graph, lose_graph, cut_short, a_file_in_its_place])
+def test_a_damaged_chroma_folder_is_made_anew(damage, large, tmp_path):
+    shutil.copytree(large, tmp_path, dirs_exist_ok=True)
+    damage(tmp_path / "chroma")
+    setup = Setup("chroma", tmp_path)
+    assert not stores.is_current(setup.index, setup.store, "chroma")
+    assert setup.sync() == 1001
+    assert setup.said == ["the vector store chroma holds 0 of 1001 chunks: filling it anew"]
+    query = vector_of("anything")
+    assert list(setup.nearest(query, 3)) == list(exact(setup.index, query, 3))
+    setup.close()
+
+
+def test_a_chroma_folder_that_went_while_it_was_open_is_made_anew(tmp_path):
+    setup = Setup("chroma", tmp_path)
+    fill(setup.index, "a/one.md: 10")
+    setup.sync()
+    shutil.rmtree(tmp_path / "chroma")
+    setup.open()
+    assert setup.sync() == 10
+    setup.close()
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+@pytest.mark.parametrize(("name", "advice"), [("chroma", "chroma run")])
+def test_a_server_that_is_not_there_is_one_line(name, advice, tmp_path, monkeypatch):
+    began = time.monotonic()
+    with pytest.raises(UserError) as refused:
+        Setup(name, tmp_path, f"http://127.0.0.1:{free_port()}")
+    assert time.monotonic() - began < 8
+    assert "http://127.0.0.1:" in str(refused.value)
+    assert advice in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["chroma"])
+def test_a_server_that_says_nothing_is_not_waited_for(name, tmp_path, monkeypatch):
+    monkeypatch.setattr("step3_rag.store_chroma.CONNECT", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as mute, pytest.raises(UserError, match="no Chroma answers"):
+        Setup(name, tmp_path, f"http://127.0.0.1:{mute.getsockname()[1]}")
+
+
+def test_an_address_that_is_none_is_refused(tmp_path):
+    for address in ("ftp://localhost", "http://localhost:port", "http://"):
+        with pytest.raises(UserError, match="write it like http://localhost:8000"):
+            Setup("chroma", tmp_path, address)
