@@ -1,14 +1,14 @@
 """Cut a text into chunks that the embedder can read whole, on borders where a reader would cut too.
 
     >>> text = "# Renewal\\nThe contract renews every year. Notice is 60 days."
-    >>> [text[start:end] for start, end in chunk(text, word_spans, size=7, overlap=2)]
+    >>> [text[start:end] for start, end in chunk(text, word_spans, size=8, overlap=2)]
     ['# Renewal\\nThe contract renews every year.', 'Notice is 60 days.']
 
 Sizes are tokens of the embedding model, since that is what its window holds: MiniLM silently drops what
-comes after its 256th. A chunk is a run of whole sentences; one that is longer than a chunk is cut between
-tokens. A heading begins a new chunk once the last one is half full. The overlap repeats the last sentences
-of the chunk before, as many as fit into it, so that a fact whose two halves stand on both sides of a
-border is whole in one of them.
+comes after its 256th. A chunk is a run of whole sentences; one that is longer than a chunk is cut into parts
+between words. A heading begins a new chunk once the last one is half full. The overlap repeats the last
+sentences (or parts) of the chunk before, as many as fit into it, so that a fact whose two halves stand on
+both sides of a border is whole in one of them.
 
 Too large a chunk dilutes: its one vector is the mean of many things. Too small a one loses its context
 ("it", "the agreement"). `python -m step3_rag sweep` measures both.
@@ -17,20 +17,25 @@ Too large a chunk dilutes: its one vector is the mean of many things. Too small 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 
 Span = tuple[int, int]  # where a piece of text begins and ends, in characters
 
-# A sentence ends at . ! ? with a capital, digit, quote or bracket after it; a line ends one where the next
-# begins a heading, an item or a table row; an empty line always does.
+# A sentence ends at . ! ? (and the quotes and brackets that close there) with a capital, digit, quote or
+# bracket after it; a line ends one where the next begins a heading, an item or a table row; an empty line
+# always does.
 BORDER = re.compile(
-    r"(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[A-Z0-9])|\n\s*\n\s*|\n(?=\s*(?:#|[-*+|] ?|\d+[.)] ))"
+    r"(?<=[.!?])([\"'”’)\]]*)\s+(?=[\"'“‘(\[]?[A-Z0-9])|\n\s*\n\s*|\n(?=\s*(?:#|[-*+|] ?|\d+[.)] ))"
 )
 ABBREVIATION = re.compile(
     r"(?:\b(?:Mr|Mrs|Ms|Dr|St|No|Nos|vs|cf|Fig|Inc|Ltd|Co|approx|e\.g|i\.e)|\b[A-Z])\.$"
 )
-HEADING = re.compile(r"#{1,6} ")
+# The lines that make the outline of a Markdown text: those that open or close a code block, and headings.
+OUTLINE = re.compile(r"^(?: {0,3}(`{3,}(?=[^`\n]*$)|~{3,})|(#{1,6}) +(\S.*))", re.MULTILINE)
+LONGEST_NAME = 200  # characters of a heading that are kept
+WIDEST = 32  # characters that count as one token; a run of 100 without a space is one *unknown* to MiniLM
 
 
 def chunk(
@@ -48,18 +53,22 @@ def chunk(
     """
     if not 0 <= overlap < size:
         raise ValueError(f"chunks of {size} tokens cannot overlap by {overlap}")
-    tokens = tokens_of(text)
-    starts = [start for start, _ in tokens]
-    # Sentences as runs of tokens (first, end); a long one in pieces of `size`.
-    units: list[Span] = []
-    for start, end in sentences(text):
-        first, last = bisect_left(starts, start), bisect_left(starts, end)
-        units += [(i, min(i + size, last)) for i in range(first, last, size)]
+    tokens = list(_narrow(tokens_of(text)))
+    ends = [end for _, end in tokens]
+    sections = {place for place, _ in headings(text)}
+    # Sentences as runs of tokens: first, end, does a section begin there? Every token is in one run, even
+    # one that reaches over a border. A long sentence makes several, short enough for the overlap to repeat.
+    part = min(overlap, size - overlap) or size
+    places = [place for place, _ in sentences(text)]
+    cuts = [0, *(bisect_right(ends, place) for place in places[1:]), len(tokens)]
+    units: list[tuple[int, int, bool]] = []
+    for place, (first, end) in zip(places, pairwise(cuts), strict=False):
+        for begin, stop in _parts(tokens, first, end, part if end - first > size else size):
+            units.append((begin, stop, begin == first and place in sections))
     chunks: list[Span] = []
     begin = 0  # of the chunk that grows, in units
-    for i, (first, end) in enumerate(units):
-        is_half_full = first - units[begin][0] >= size // 2
-        starts_section = is_half_full and HEADING.match(text, tokens[first][0]) is not None
+    for i, (first, end, is_section) in enumerate(units):
+        starts_section = is_section and first - units[begin][0] >= size // 2
         if i > begin and (starts_section or end - units[begin][0] > size):
             chunks.append((units[begin][0], units[i - 1][1]))
             room = min(overlap, size - (end - first))
@@ -70,28 +79,59 @@ def chunk(
     return [(tokens[first][0], tokens[end - 1][1]) for first, end in chunks]
 
 
+def _narrow(tokens: Iterable[Span]) -> Iterator[Span]:
+    for start, end in tokens:
+        for at in range(start, end, WIDEST):
+            yield at, min(at + WIDEST, end)
+
+
+def _parts(tokens: Sequence[Span], first: int, end: int, size: int) -> Iterator[Span]:
+    """A run of tokens in parts of at most `size`, between words where there are any."""
+    while end - first > size:
+        places = range(first + size, first + size // 2, -1)
+        cut = next((i for i in places if tokens[i][0] > tokens[i - 1][1]), first + size)
+        yield first, cut
+        first = cut
+    if end > first:
+        yield first, end
+
+
 def sentences(text: str) -> list[Span]:
-    """Sentences, headings, list items and table rows, without the white space around them."""
+    """Sentences, headings, list items and table rows, without the white space between them."""
     spans, start = [], 0
     for border in BORDER.finditer(text):
         if "\n" not in border[0] and ABBREVIATION.search(
             text[max(start, border.start() - 12) : border.start()]
         ):
             continue
-        spans.append((start, border.start()))
+        spans.append((start, border.end(1) if border[1] else border.start()))
         start = border.end()
     spans.append((start, len(text)))
     return [(a, b) for a, b in spans if text[a:b].strip()]
 
 
 def headings(text: str) -> list[tuple[int, str]]:
-    """Where each heading of a Markdown text begins, and its path: `Renewal > Notice`."""
-    found, path = [], dict[int, str]()
-    for line in re.finditer(r"^(#{1,6}) +(.+?)[ #]*$", text, re.MULTILINE):
-        level = len(line[1])
-        path = {depth: name for depth, name in path.items() if depth < level} | {level: line[2]}
-        found.append((line.start(), " > ".join(path.values())))
+    """Where each heading of a Markdown text begins, and its path: `Renewal > Notice`.
+
+    A # in a code block is a comment, not a heading.
+    """
+    found, path, fence = [], dict[int, str](), ""
+    for line in OUTLINE.finditer(text):
+        if line[1]:
+            fence = line[1] if not fence else "" if line[1].startswith(fence) else fence
+        elif not fence:
+            level = len(line[2])
+            path = {depth: name for depth, name in path.items() if depth < level}
+            path[level] = heading_name(line[3])
+            found.append((line.start(), " > ".join(path.values())))
     return found
+
+
+def heading_name(text: str) -> str:
+    """What a heading says, without the #s that may close it: `Notice ##`, but not `C#`."""
+    text = text.strip()
+    bare = text.rstrip("#")
+    return (bare if bare.endswith((" ", "\t")) else text)[:LONGEST_NAME].strip()
 
 
 def word_spans(text: str) -> list[Span]:

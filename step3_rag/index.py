@@ -14,10 +14,12 @@ away: `--rebuild` and a change of `--store` embed nothing again.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,7 +31,7 @@ import numpy as np
 
 from shared.errors import UserError, reason
 from step3_rag.embed import Encoded
-from step3_rag.sparse import Sparse, stems
+from step3_rag.sparse import WORD, Sparse, stems
 
 FORMAT = 1  # of the tables below
 SCHEMA = """
@@ -106,6 +108,7 @@ class Index:
         file = folder / "index.sqlite"
         if not create and not file.exists():
             raise UserError(f"no index in {folder}: make one with `python -m step3_rag ingest PATH`")
+        db = None
         try:
             folder.mkdir(parents=True, exist_ok=True)
             db = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
@@ -115,17 +118,22 @@ class Index:
             db.execute("PRAGMA busy_timeout = 20000")
             db.executescript(SCHEMA)
             index = cls(folder, db)
-            index._agree({"format": FORMAT, **facts})
-        except (sqlite3.Error, OSError) as error:
+            index._agree({"format": FORMAT, **facts}, create=create)
+        except (sqlite3.Error, OSError, ValueError) as error:
+            if db:
+                db.close()
             raise damaged(folder, error) from None
         return index
 
-    def _agree(self, facts: dict[str, Any]) -> None:
+    def _agree(self, facts: dict[str, Any], *, create: bool) -> None:
         known = {key: json.loads(value) for key, value in self.db.execute("SELECT key, value FROM meta")}
+        if not known and not create:
+            raise ValueError("it is empty")
         if not known:
             own = {"generation": 0, "id": uuid4().hex}  # the id is its name on servers of vectors
             rows = [(key, json.dumps(value)) for key, value in {**own, **facts}.items()]
-            self.db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", rows)
+            with self._transaction():  # all or none: half of them would look like another index's
+                self.db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", rows)
             return
         for key, value in facts.items():
             if known.get(key) != value:
@@ -140,8 +148,10 @@ class Index:
         if not Index.exists(folder):
             return {}
         with (
-            contextlib.suppress(sqlite3.Error),
-            contextlib.closing(sqlite3.connect(f"file:{folder / 'index.sqlite'}?mode=ro", uri=True)) as db,
+            contextlib.suppress(sqlite3.Error, ValueError),
+            contextlib.closing(
+                sqlite3.connect(f"{(folder / 'index.sqlite').resolve().as_uri()}?mode=ro", uri=True)
+            ) as db,
         ):
             return {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM meta")}
         return {}
@@ -199,10 +209,12 @@ class Index:
         self.db.execute("UPDATE documents SET size = ?, mtime_ns = ? WHERE id = ?", (*file[1:], document))
 
     def remove(self, documents: Iterable[int]) -> None:
-        """Take documents out."""
+        """Take documents out; one that was never finished goes without a trace."""
         with self._transaction():
-            self.db.executemany("DELETE FROM documents WHERE id = ?", ((each,) for each in documents))
-            self._count_up()
+            for each in documents:
+                gone = self.db.execute("DELETE FROM documents WHERE id = ? RETURNING complete", (each,))
+                if any(complete for (complete,) in gone.fetchall()):
+                    self._count_up()
 
     def clear_incomplete(self) -> None:
         """What an ingest that was killed left behind."""
@@ -268,10 +280,10 @@ class Index:
         return np.stack([np.frombuffer(rows[each], np.float32) for each in ids])
 
     def token_vectors(self, ids: Sequence[int], dim: int) -> list[np.ndarray]:
-        """The token vectors of those chunks, each of shape (tokens, dim), float16."""
+        """The token vectors of those chunks, each of shape (tokens, dim), float16; none where one is gone."""
         marks = ",".join("?" * len(ids))
         rows = dict(self.db.execute(f"SELECT chunk, vectors FROM tokens WHERE chunk IN ({marks})", list(ids)))
-        return [np.frombuffer(rows[each], np.float16).reshape(-1, dim) for each in ids]
+        return [np.frombuffer(rows.get(each, b""), np.float16).reshape(-1, dim) for each in ids]
 
 
 class Snapshot:
@@ -281,11 +293,15 @@ class Snapshot:
     """
 
     def __init__(self, index: Index) -> None:
-        self.index, self.generation = index, index.generation
-        rows = index.db.execute(
-            "SELECT c.id, name, collection FROM chunks c JOIN documents d ON d.id = c.document "
-            "WHERE complete ORDER BY c.id"
+        self.index = index
+        # One statement, so that the generation is that of these rows; without chunks, it stands alone.
+        found = index.db.execute(
+            "SELECT value, c.id, d.name, d.collection FROM meta LEFT JOIN "
+            "(chunks c JOIN documents d ON d.id = c.document AND d.complete) WHERE key = 'generation' "
+            "ORDER BY c.id"
         ).fetchall()
+        self.generation = int(found[0][0])
+        rows = [row[1:] for row in found if row[1] is not None]
         self.ids = np.array([row[0] for row in rows], np.int64)
         self.names: list[str] = [row[1] for row in rows]
         self.collections = np.array([row[2] for row in rows], dtype=object)
@@ -302,6 +318,8 @@ class Snapshot:
             with contextlib.suppress(Exception):  # whatever is wrong with it: it can be made again
                 return Sparse.load(home, len(self))
         sparse = Sparse([row.split() for row in self._column("stems")])
+        if self.index.generation != self.generation:  # an ingest has changed the chunks: not worth keeping
+            return sparse
         with contextlib.suppress(OSError):  # a read-only folder works too, only slower
             draft = self.index.folder / f"bm25-{os.getpid()}.partial"
             sparse.save(draft)
@@ -315,19 +333,30 @@ class Snapshot:
     def token_frequency(self) -> np.ndarray:
         """In how many chunks each token of the embedder's vocabulary occurs, shape (largest id + 1,)."""
         counts = np.zeros(1, np.int64)
-        for (blob,) in self.index.db.execute("SELECT ids FROM tokens"):
+        for chunk, blob in self.index.db.execute("SELECT chunk, ids FROM tokens"):
+            if chunk not in self.row_of:
+                continue
             ids = np.unique(np.frombuffer(blob, np.int32))
             if len(ids) and ids[-1] >= len(counts):
                 counts = np.concatenate([counts, np.zeros(int(ids[-1]) + 1 - len(counts), np.int64)])
             counts[ids] += 1
         return counts
 
+    @cached_property
+    def vocabulary(self) -> Counter[str]:
+        """Every word of the chunks in lower case, and in how many chunks it occurs."""
+        return Counter(word for text in self._column("text") for word in set(WORD.findall(text.lower())))
+
     def _column(self, name: str) -> Iterator[str]:
-        for (value,) in self.index.db.execute(
-            f"SELECT c.{name} FROM chunks c JOIN documents d ON d.id = c.document "
-            "WHERE complete ORDER BY c.id"
-        ):
-            yield value
+        """A column of the chunks, in the order of `ids`; nothing where a chunk has gone since."""
+        row = 0
+        for chunk, value in self.index.db.execute(f"SELECT id, {name} FROM chunks ORDER BY id"):
+            at = self.row_of.get(chunk)
+            if at is not None:
+                yield from itertools.repeat("", at - row)
+                yield value
+                row = at + 1
+        yield from itertools.repeat("", len(self) - row)
 
 
 def damaged(folder: Path, error: Exception) -> UserError:

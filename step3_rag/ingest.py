@@ -39,7 +39,7 @@ class Source(Protocol):
     def name(self) -> str: ...  # what people call it
     @property
     def collection(self) -> str: ...
-    def stat(self) -> tuple[int, int]: ...  # size and time of change: while both are the same, so is the rest
+    def stat(self) -> tuple[int, int]: ...  # size, time of change (-1: none): both the same, all the same
     def digest(self) -> str: ...  # sha256 of the contents
     def pieces(self) -> Iterator[load.Piece]: ...
     def title(self, text: str) -> str: ...  # the text's beginning is given
@@ -108,7 +108,9 @@ def locked(folder: Path, wait: Callable[[str], contextlib.AbstractContextManager
         try:
             held.acquire(timeout=0)
         except Timeout:
-            pid = holder.read_text().strip() if holder.exists() else "?"
+            pid = "?"
+            with contextlib.suppress(OSError):  # it may end in this moment
+                pid = holder.read_text().strip() or pid
             with wait(f"process {pid} is writing to {folder}; waiting for it"):
                 held.acquire()
         holder.write_text(str(os.getpid()))
@@ -131,14 +133,19 @@ def files_in(path: Path, collection: str | None, report: Report) -> list[File]:
     Raises:
         UserError: there is no such path.
     """
-    if path.is_file():
+    if os.path.isfile(path):  # noqa: PTH113  (Path.is_file raises where a folder above may not be read)
         return [File(path.resolve(), path.name, collection or DEFAULT_COLLECTION)]
-    if not path.is_dir():
+    if not os.path.isdir(path):  # noqa: PTH112
         raise UserError(f"{path} does not exist: give files or folders that do")
-    root, found = path.resolve(), []
-    for folder, folders, names in os.walk(root):
+    root, found = path.resolve(), list[File]()
+
+    def failed(error: OSError) -> None:
+        name = Path(error.filename or root).relative_to(root).as_posix()
+        report.failed[f"{name}/"] = error.strerror or str(error)
+
+    for folder, folders, names in os.walk(root, onerror=failed):
         here = Path(folder)
-        for name in sorted(folders):
+        for name in sorted(folders):  # a copy: what is removed below is not walked into
             if name.startswith(".") or (here / name).is_symlink():
                 folders.remove(name)
                 if not name.startswith("."):
@@ -149,9 +156,12 @@ def files_in(path: Path, collection: str | None, report: Report) -> list[File]:
             relative = file.relative_to(root)
             if name.startswith(".") or file.suffix.lower() not in load.SUFFIXES:
                 continue
-            if not file.resolve().is_relative_to(root):
+            shown = os.fsencode(relative).decode(errors="replace")
+            if "\N{REPLACEMENT CHARACTER}" in shown:
+                report.failed[shown] = "its name is no UTF-8: rename it"
+            elif not Path(os.path.realpath(file)).is_relative_to(root):  # Path.resolve raises on a circle
                 report.passed_over[relative.as_posix()] = "a link that leads out of the folder"
-            elif not file.is_file():
+            elif not os.path.isfile(file):  # noqa: PTH113
                 report.failed[relative.as_posix()] = "no file behind it (a broken link?)"
             else:
                 first = relative.parts[0] if len(relative.parts) > 1 else DEFAULT_COLLECTION
@@ -168,8 +178,9 @@ def find(paths: Sequence[Path], known: dict[str, str], collection: str | None, r
     owner = {name: key for key, name in known.items()}
     files: dict[str, File] = {}
     for path in paths:
+        failed = len(report.failed)
         below = files_in(path, collection, report)
-        if not below and not report.failed:
+        if not below and len(report.failed) == failed:
             raise UserError(f"{path} holds no document: readable are {' '.join(load.SUFFIXES)}")
         for file in below:
             # The same name below two folders: the second gets its folder's name before it, or its whole path.
@@ -190,7 +201,15 @@ def ingest(
     """Make the index hold these sources as they are now. The lock has to be held.
 
     `progress` gets the number of sources that are done and of all.
+
+    Raises:
+        UserError: chunks of these sizes make no sense, or the embedder could not read them whole.
     """
+    if not 0 <= sizes.overlap < sizes.chunk <= embedder.longest:
+        raise UserError(
+            f"chunks of {sizes.chunk} tokens that overlap by {sizes.overlap} can't be: {embedder.name} reads "
+            f"{embedder.longest} tokens at once, and an overlap has to be shorter than a chunk"
+        )
     report = report or Report()
     index.clear_incomplete()
     known = {row["path"]: row for row in index.documents()}
@@ -209,11 +228,22 @@ def remove_gone(index: Index, folders: Sequence[Path], report: Report) -> None:
     gone = [
         row
         for row in index.documents()
-        if any(Path(row["path"]).is_relative_to(root) for root in roots) and not Path(row["path"]).exists()
+        if any(Path(row["path"]).is_relative_to(root) for root in roots) and _is_gone(row["path"])
     ]
     if gone:
         index.remove([row["id"] for row in gone])
     report.removed = [row["name"] for row in gone]
+
+
+def _is_gone(path: str) -> bool:
+    """Surely not there any more; one that can't be looked at may be."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _one(index: Index, writer: Writer, source: Source, known: dict[str, Any] | None, report: Report) -> None:
@@ -221,12 +251,13 @@ def _one(index: Index, writer: Writer, source: Source, known: dict[str, Any] | N
     try:
         size, mtime_ns = source.stat()
         same = known if known and known["collection"] == source.collection else None
-        if same and (same["size"], same["mtime_ns"]) == (size, mtime_ns):
+        if same and mtime_ns >= 0 and (same["size"], same["mtime_ns"]) == (size, mtime_ns):
             report.unchanged += 1
             return
         facts = (source.digest(), size, mtime_ns)
         if same and same["sha256"] == facts[0]:
-            index.touch(same["id"], facts)
+            if (same["size"], same["mtime_ns"]) != (size, mtime_ns):
+                index.touch(same["id"], facts)
             report.unchanged += 1
             return
         writer.write(source, facts)
@@ -251,8 +282,8 @@ class Writer:
             UnreadableError, OSError: it can't be read.
         """
         found = source.pieces()
-        first = next(found)
-        title = source.title(first.text)
+        first = next(found, load.Piece(""))
+        title = load.clean(source.title(first.text))
         document, place = self.index.begin(source.name, source.key, source.collection, title, facts), 0
         try:
             for piece in itertools.chain([first], found):
@@ -282,16 +313,34 @@ class Writer:
 
 def drafts(piece: load.Piece, title: str, embedder: Embedder, sizes: Sizes) -> Iterator[Draft]:
     """The chunks of a piece of text, each with its title and headings above it for the embedder to read."""
-    headings = chunk.headings(piece.text)
+    whole = load.clean(piece.text)
+    headings = chunk.headings(whole)
     places = [place for place, _ in headings]
-    for start, end in chunk.chunk(piece.text, embedder.token_spans, sizes.chunk, sizes.overlap):
-        text = piece.text[start:end]
+    for start, end, room in _fitting(whole, embedder, sizes):
+        text = whole[start:end]
         number = bisect_right(places, start)
         heading = headings[number - 1][1] if number else ""
         path = heading.split(" > ") if heading else []
         if number and places[number - 1] == start:  # it stands in the text itself
             path = path[:-1]
         above = " > ".join(dict.fromkeys([title, *path]))
-        spans = embedder.token_spans(above)[:HEADER]
+        spans = embedder.token_spans(above)[: min(HEADER, room)]
         header = above[: spans[-1][1]] if spans and not text.lstrip("# ").startswith(title) else ""
         yield Draft(piece.page, heading, text, f"{header}\n{text}" if header else text)
+
+
+def _fitting(text: str, embedder: Embedder, sizes: Sizes) -> Iterator[tuple[int, int, int]]:
+    """Chunks that the embedder reads whole: begin, end, and for how many more tokens there is room.
+
+    A chunk is measured again by itself, since a word that was cut may have more tokens than it had as one.
+    """
+    for span in chunk.chunk(text, embedder.token_spans, sizes.chunk, sizes.overlap):
+        todo = [span]
+        while todo:
+            start, end = todo.pop()
+            spans = embedder.token_spans(text[start:end])
+            middle = start + spans[len(spans) // 2][0] if spans else start
+            if len(spans) > embedder.longest and start < middle:
+                todo += [(middle, end), (start, middle)]
+            else:
+                yield start, end, max(0, embedder.longest - len(spans) - 1)  # 1 for the line break between

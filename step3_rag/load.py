@@ -4,25 +4,32 @@
     ['# Supply agreement 20']
 
 A piece is what is read at once: a page of a PDF, a hundred rows of a CSV, a megabyte of a text, so that a
-file of any size goes through in bounded memory. The parsers are pypdf, python-docx, Beautiful Soup and
-Python's csv. Tables become rows of `name: value`, because a chunk in the middle of a table has lost its head.
+file of any size goes through in bounded memory; HTML and DOCX have to be parsed whole and have a limit. The
+parsers are pypdf, python-docx, Beautiful Soup and Python's csv. Tables become rows of `name: value`, because
+a chunk in the middle of a table has lost its head.
 """
 
 from __future__ import annotations
 
 import codecs
 import csv
+import io
 import itertools
+import logging
 import re
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from step3_rag.chunk import heading_name
+
 SUFFIXES = (".md", ".markdown", ".txt", ".rst", ".html", ".htm", ".pdf", ".docx", ".csv", ".tsv")
 AT_ONCE = 1_000_000  # characters of a text, or
 ROWS = 100  # rows of a table
-LARGEST_WHOLE = 64_000_000  # bytes of a file that has to be parsed in one go (HTML, DOCX)
+LARGEST_DOCX = 50_000_000  # bytes of its XML, unpacked
+LONGEST_CELL = 16_000_000  # characters; a quote that is never closed swallows what comes after it
 
 
 class UnreadableError(Exception):
@@ -50,7 +57,9 @@ def pieces(path: Path) -> Iterator[Piece]:
         elif kind == ".docx":
             found = _docx(path)
         elif kind in (".html", ".htm"):
-            found = _html(path)
+            from step3_rag.load_html import page
+
+            found = page(path)
         elif kind in (".csv", ".tsv"):
             found = _table(path)
         elif kind in SUFFIXES:
@@ -59,9 +68,10 @@ def pieces(path: Path) -> Iterator[Piece]:
             raise UnreadableError(f"{kind or 'no ending'}: not one of {' '.join(SUFFIXES)}")
         empty = True
         for piece in found:
-            if piece.text.strip():
-                empty = False
-                yield piece
+            for part in _parts([piece.text]):
+                if part.strip():
+                    empty = False
+                    yield Piece(part, piece.page)
     except UnreadableError:
         raise
     except (OSError, csv.Error, UnicodeError) as error:
@@ -70,77 +80,142 @@ def pieces(path: Path) -> Iterator[Piece]:
         raise UnreadableError("no text in it" + (" (a scan? it needs OCR)" if kind == ".pdf" else ""))
 
 
+def clean(text: str) -> str:
+    """A text without what no database and no tokenizer takes: halves of characters, and NUL."""
+    return text.encode("utf-8", errors="replace").decode().replace("\0", "")
+
+
 def title_of(path: Path, text: str) -> str:
     """The first heading at the text's beginning, or the file's name in words."""
-    found = re.match(r"\s*#{1,2} +(.+)", text)
-    return found[1].strip(" #") if found else re.sub(r"[-_]+", " ", path.stem).strip()
+    found = re.match(r"\s*#{1,2} +(\S.*)", text)
+    return heading_name(found[1]) if found else re.sub(r"[-_\s]+", " ", path.stem).strip()
+
+
+def _parts(blocks: Iterable[str]) -> Iterator[str]:
+    """A text that comes in blocks, in parts of at most `AT_ONCE` characters, cut where a paragraph ends."""
+    held = ""
+    for block in blocks:
+        held += block
+        while len(held) > AT_ONCE:
+            ends = (held.rfind(mark, AT_ONCE // 2, AT_ONCE) for mark in ("\n\n", "\n", " "))
+            cut = next((end for end in ends if end > 0), AT_ONCE)
+            yield held[:cut]
+            held = held[cut:]
+    yield held
 
 
 # --- text ---------------------------------------------------------------------------------------------
 
+# What Western European texts have beside ASCII. In a short text, statistics can't tell their encodings apart.
+WESTERN = frozenset(
+    "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØŒÙÚÛÜßàáâãäåæçèéêëìíîïñòóôõöøœùúûüÿ\xa0\xad¡¿«»‹›‘’‚“”„–—…•·€£¥§©®™°ºª±²³µ¼½¾×÷"
+)
+BLOCK = 65_536
+
 
 def encoding_of(path: Path) -> str:
-    """UTF-8 where the beginning is UTF-8, otherwise what its bytes look like.
+    """UTF-8 where the file is that (a bad byte here and there aside), otherwise what its bytes look like.
 
     Raises:
         UnreadableError: it looks like no text at all.
     """
     with path.open("rb") as file:
-        sample = file.read(65_536)
-    if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    if b"\x00" in sample:
-        raise UnreadableError("binary, not text")
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(sample)  # the last character may be cut in half
+        block = file.read(BLOCK)
+        if block.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+            return "utf-32"
+        if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return "utf-16"
+        if b"\x00" in block:
+            raise UnreadableError("binary, not text")
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        while block:  # all of it: the first accent of a long text may come late
+            try:
+                decoder.decode(block)
+            except UnicodeDecodeError:
+                return _guess(block)
+            block = file.read(BLOCK)
+    return "utf-8-sig"
+
+
+def _guess(block: bytes) -> str:
+    """The encoding of bytes that are no clean UTF-8."""
+    repaired = block.decode("utf-8", errors="replace")
+    bad = repaired.count("\N{REPLACEMENT CHARACTER}")
+    others = sum(not each.isascii() for each in repaired) - bad
+    if others > bad:
         return "utf-8-sig"
-    except UnicodeDecodeError:
-        from charset_normalizer import from_bytes
+    western = block.decode("cp1252", errors="replace")
+    marks = [each for each in western if not each.isascii()]
+    if WESTERN.issuperset(marks) and not re.search("[À-ÿ]{4}", western):  # whole words: another alphabet
+        return "cp1252"
+    from charset_normalizer import from_bytes
 
-        best = from_bytes(sample).best()
-        if best is None:
-            raise UnreadableError("neither UTF-8 nor any other encoding that is known") from None
-        return str(best.encoding)
+    best = from_bytes(block).best()
+    if best is None:
+        raise UnreadableError("neither UTF-8 nor any other encoding that is known")
+    return str(best.encoding)
 
 
-def _open(path: Path, **options: Any) -> IO[str]:
-    # A sample can't tell for a whole file: what it didn't show becomes a replacement character.
-    return path.open(encoding=encoding_of(path), errors="replace", **options)
+def opened(path: Path, encoding: str | None = None, **options: Any) -> IO[str]:
+    """The file as text, by default in the encoding that it seems to have."""
+    # What doesn't fit the encoding becomes a replacement character: the rest is worth having.
+    return path.open(encoding=encoding or encoding_of(path), errors="replace", **options)
 
 
 def _text(path: Path) -> Iterator[Piece]:
-    with _open(path) as file:
-        held = ""
-        while block := file.read(AT_ONCE):
-            text = held + block
-            cut = text.rfind("\n\n") if len(block) == AT_ONCE else len(text)
-            if cut <= 0:
-                cut = max(text.rfind(" "), len(text) // 2)
-            held = text[cut:]
-            yield Piece(text[:cut])
-        yield Piece(held)
+    with opened(path) as file:
+        for part in _parts(iter(lambda: file.read(AT_ONCE), "")):
+            yield Piece(part)
+
+
+# --- tables -------------------------------------------------------------------------------------------
 
 
 def _table(path: Path) -> Iterator[Piece]:
-    """Rows as `name: value, name: value.`, each a sentence of its own."""
-    with _open(path, newline="") as file:
-        first = file.read(4096)
+    """Rows as items of a list, `- name: value, name: value`; the first row has the names."""
+    csv.field_size_limit(LONGEST_CELL)
+    with opened(path, newline="") as file:
+        delimiter = _delimiter(file.read(BLOCK), "\t" if path.suffix.lower() == ".tsv" else ",")
         file.seek(0)
-        try:
-            dialect: Any = csv.Sniffer().sniff(first, delimiters=",;\t|")
-        except csv.Error:
-            dialect = csv.excel_tab if path.suffix.lower() == ".tsv" else csv.excel
-        rows = csv.reader(file, dialect)
+        rows = csv.reader(file, delimiter=delimiter)
         names = next(rows, [])
-        heading = f"# {title_of(path, '')}\n\n"
-        while block := list(itertools.islice(rows, ROWS)):
-            yield Piece(heading + "\n".join(f"- {_row(names, row)}" for row in block if any(row)))
-            heading = ""
+        heading, lines = f"# {title_of(path, '')}\n\n", list[str]()
+        for row in rows:
+            lines += table_lines([names, row])
+            if len(lines) >= ROWS or sum(map(len, lines)) > AT_ONCE:
+                yield Piece(heading + "\n".join(lines))
+                heading, lines = "", []
+        if heading and not lines:
+            lines = table_lines([names])
+        if lines:
+            yield Piece(heading + "\n".join(lines))
 
 
-def _row(names: list[str], values: list[str]) -> str:
-    pairs = itertools.zip_longest(names, values, fillvalue="")
-    return ", ".join(f"{name.strip()}: {value.strip()}" if name else value for name, value in pairs if value)
+def _delimiter(sample: str, usual: str) -> str:
+    """What cuts most rows into as many cells as the first has, and into more than one."""
+
+    def fit(mark: str) -> tuple[float, int]:
+        try:
+            rows = [row for row in csv.reader(io.StringIO(sample, newline=""), delimiter=mark) if row]
+        except csv.Error:
+            return 0, 0
+        width = len(rows[0]) if rows else 0
+        return (sum(len(row) == width for row in rows) / len(rows), width) if width > 1 else (0, 0)
+
+    return max((usual, ",", ";", "\t", "|"), key=fit)
+
+
+def table_lines(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The rows of a table, each as a line under the names of the first; a lone row has no names."""
+    tidy = [[" ".join(cell.split()) for cell in row] for row in rows]
+    names = tidy.pop(0) if len(tidy) > 1 else []
+    lines = []
+    for row in tidy:
+        pairs = itertools.zip_longest(names, row, fillvalue="")
+        cells = [f"{name}: {value}" if name else value for name, value in pairs if value]
+        if cells:
+            lines.append("- " + ", ".join(cells))
+    return lines
 
 
 # --- formats with a parser of their own ---------------------------------------------------------------
@@ -148,16 +223,20 @@ def _row(names: list[str], values: list[str]) -> str:
 
 def _pdf(path: Path) -> Iterator[Piece]:
     from pypdf import PdfReader
-    from pypdf.errors import PyPdfError
+    from pypdf.errors import DependencyError, PyPdfError
 
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # what is wrong is said below, once
     try:
-        reader = PdfReader(path)
-        if reader.is_encrypted and not reader.decrypt(""):
-            raise UnreadableError("encrypted: it needs a password")
-        for number, page in enumerate(reader.pages, 1):
-            yield Piece(page.extract_text(), number)
-    except UnreadableError:
+        with path.open("rb") as file:
+            reader = PdfReader(file)
+            if reader.is_encrypted and not reader.decrypt(""):
+                raise UnreadableError("encrypted: it needs a password")
+            for number, page in enumerate(reader.pages, 1):
+                yield Piece(page.extract_text(), number)
+    except (UnreadableError, OSError):
         raise
+    except DependencyError:
+        raise UnreadableError("encrypted: reading it takes `pip install cryptography`") from None
     except PyPdfError as error:
         raise UnreadableError(f"damaged PDF: {str(error).strip() or type(error).__name__}") from None
     except Exception as error:  # pypdf lets what a broken file does to it through: KeyError, RecursionError
@@ -168,60 +247,32 @@ def _docx(path: Path) -> Iterator[Piece]:
     import docx
     from docx.table import Table
 
-    _refuse_giant(path)
+    with path.open("rb") as file:
+        if file.read(4) == b"\xd0\xcf\x11\xe0":
+            raise UnreadableError("encrypted, or a .doc of the old kind: save it as .docx without a password")
     try:
-        document = docx.Document(str(path))
-        lines = []
-        for block in document.iter_inner_content():
+        with zipfile.ZipFile(path) as parts:
+            refuse_giant(sum(part.file_size for part in parts.infolist()), LARGEST_DOCX)
+        blocks = []
+        for block in docx.Document(str(path)).iter_inner_content():
             if isinstance(block, Table):
-                rows = [[cell.text for cell in row.cells] for row in block.rows]
-                lines.append("\n".join(f"- {_row(rows[0], row)}" for row in rows[1:]))
+                blocks.append(
+                    "\n".join(table_lines([[cell.text for cell in row.cells] for row in block.rows]))
+                )
             else:
                 style = (block.style.name or "") if block.style else ""
                 level = re.fullmatch(r"(?:Heading (\d)|Title)", style)
-                lines.append(f"{'#' * min(6, int(level[1] or 1)) if level else ''} {block.text}".strip())
+                blocks.append(f"{'#' * min(6, int(level[1] or 1)) if level else ''} {block.text}".strip())
+    except (UnreadableError, OSError):
+        raise
     except Exception as error:  # a zip that is none, XML that is none, parts that are missing
         raise UnreadableError(f"no Word document ({type(error).__name__})") from None
-    yield Piece("\n\n".join(line for line in lines if line))
+    yield Piece("\n\n".join(block for block in blocks if block.strip("# ")))
 
 
-BLOCKS = "p div li tr h1 h2 h3 h4 h5 h6 section article pre blockquote dt dd figcaption caption"
-BOILERPLATE = "script style noscript template nav footer header aside form svg iframe button"
-
-
-def _html(path: Path) -> Iterator[Piece]:
-    """What a reader came for: no scripts, menus or footers; headings as #, rows as name: value."""
-    from bs4 import BeautifulSoup
-
-    _refuse_giant(path)
-    with _open(path) as file:
-        page = BeautifulSoup(file.read(), "html.parser")
-    title = page.title.get_text(" ", strip=True) if page.title else ""
-    for part in page(BOILERPLATE.split()):
-        part.decompose()
-    for table in page("table"):
-        rows = [[cell.get_text(" ", strip=True) for cell in row(["th", "td"])] for row in table("tr")]
-        rows = [row for row in rows if row]
-        table.replace_with(
-            "\n" + "\n".join(f"- {_row(rows[0], row)}" for row in rows[1:]) + "\n\n" if rows else ""
-        )
-    for level in range(1, 7):
-        for heading in page(f"h{level}"):
-            heading.replace_with(f"\n\n{'#' * level} {heading.get_text(' ', strip=True)}\n\n")
-    for item in page("li"):
-        item.insert_before("\n- ")
-    for part in page([*BLOCKS.split(), "br"]):
-        part.insert_after("\n\n" if part.name == "p" else "\n")
-    text = page.get_text()
-    text = re.sub(r"[ \t\xa0]+", " ", text)
-    text = re.sub(r" ?\n ?", "\n", text)
-    text = re.sub(r"\n{3,}", "\n\n", text).strip()
-    yield Piece(text if re.match("# ", text) or not title else f"# {title}\n\n{text}")
-
-
-def _refuse_giant(path: Path) -> None:
-    size = path.stat().st_size
-    if size > LARGEST_WHOLE:
+def refuse_giant(size: int, largest: int) -> None:
+    """For a format that can't be read in parts."""
+    if size > largest:
         raise UnreadableError(
-            f"{size / 1e6:.0f} MB: this format is parsed whole, {LARGEST_WHOLE / 1e6:.0f} MB at most"
+            f"{size / 1e6:.0f} MB: this format has to be parsed whole, {largest / 1e6:.0f} MB at most"
         )
