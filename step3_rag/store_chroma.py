@@ -26,6 +26,8 @@ from step3_rag.embed import Embedder
 from step3_rag.store_common import CONNECT, READ, Address, collection_of, unreachable
 
 ERRORS: tuple[type[Exception], ...] = (ChromaError, httpx.HTTPError)
+# Wider searches than its defaults: among 18,000 chunks they missed some of the true hundred nearest.
+GRAPH: Any = {"space": "cosine", "ef_construction": 200, "ef_search": 200}
 ADVICE = "start one with `chroma run --path ./chroma`"
 TRIES = 3  # another process may be in the middle of writing
 
@@ -57,8 +59,7 @@ def _collection(client: Any, name: str, embedder: Embedder) -> Chroma:
         name,
         embedder,
         client=client,
-        # Wider searches than its defaults: among 18,000 chunks they missed some of the true hundred nearest.
-        collection_configuration={"hnsw": {"space": "cosine", "ef_construction": 200, "ef_search": 200}},
+        collection_configuration={"hnsw": GRAPH},
     )
 
 

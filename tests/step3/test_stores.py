@@ -9,6 +9,7 @@ documented wire format. The same contract runs against servers of your own:
 """
 
 import hashlib
+import importlib
 import os
 import shutil
 import socket
@@ -116,8 +117,10 @@ class Setup:
 
     def close(self):
         """Leave nothing on somebody's server."""
-        if self.address:
-            stores._kind(self.name).empty(self.store)
+        if self.name == "weaviate":
+            self.store._client.collections.delete(self.store._index_name)
+        elif self.address:
+            self.store.delete_collection()
         self.index.close()
 
 
@@ -154,19 +157,29 @@ def chroma_server(tmp_path_factory):
         server.wait(20)
 
 
+@pytest.fixture(scope="module")
+def weaviate_server():
+    """The stand-in, or a real one: its address."""
+    if "WEAVIATE_TEST_URL" in os.environ:
+        yield os.environ["WEAVIATE_TEST_URL"]
+        return
+    from tests.step3.fake_weaviate import FakeWeaviate
+
+    with FakeWeaviate() as server:
+        yield server.address
+
+
 def setup_of(kind, folder, request):
     """The kind of store that a test is run on, or a skip where its extra is not installed."""
     if kind == "chroma":
         return Setup("chroma", folder)
     if kind == "chroma server":
         return Setup("chroma", folder, request.getfixturevalue("chroma_server"))
-    if kind == "faiss":
-        pytest.importorskip("faiss")
-        return Setup("faiss", folder)
-    raise ValueError(kind)
+    pytest.importorskip({"faiss": "faiss", "weaviate": "langchain_weaviate"}[kind])
+    return Setup(kind, folder, request.getfixturevalue(f"{kind}_server") if kind != "faiss" else None)
 
 
-@pytest.fixture(params=["chroma", "chroma server", "faiss"])
+@pytest.fixture(params=["chroma", "chroma server", "faiss", "weaviate"])
 def setup(request, tmp_path):
     setup = setup_of(request.param, tmp_path / "rag-index", request)
     yield setup
@@ -333,26 +346,22 @@ def a_file_in_its_place(home):
     home.write_text("nonsense")
 
 
-@pytest.fixture(scope="module")
-def large(tmp_path_factory):
-    """An index whose Chroma has its graph on disk: from 1,000 chunks on."""
-    folder = tmp_path_factory.mktemp("large")
-    setup = Setup("chroma", folder)
-    fill(setup.index, "a/one.md: 1001")
+@pytest.mark.parametrize("damage", [damage_tables, cut_short, a_file_in_its_place, damage_graph, lose_graph])
+def test_a_damaged_chroma_folder_is_made_anew(damage, tmp_path, monkeypatch):
+    from step3_rag import store_chroma
+
+    # The graph is written to disk from 1,000 chunks on; here earlier.
+    monkeypatch.setattr(store_chroma, "GRAPH", {**store_chroma.GRAPH, "batch_size": 10, "sync_threshold": 20})
+    setup = Setup("chroma", tmp_path)
+    fill(setup.index, "a/one.md: 50")
     setup.sync()
     setup.store._client.close()
-    setup.close()
-    return folder
-
-
-@pytest.mark.parametrize("damage", [damage_tables, damage_graph, lose_graph, cut_short, a_file_in_its_place])
-def test_a_damaged_chroma_folder_is_made_anew(damage, large, tmp_path):
-    shutil.copytree(large, tmp_path, dirs_exist_ok=True)
+    assert list((tmp_path / "chroma").glob("*/*.bin"))
     damage(tmp_path / "chroma")
-    setup = Setup("chroma", tmp_path)
+    setup.open()
     assert not stores.is_current(setup.index, setup.store, "chroma")
-    assert setup.sync() == 1001
-    assert setup.said == ["the vector store chroma holds 0 of 1001 chunks: filling it anew"]
+    assert setup.sync() == 50
+    assert setup.said == ["the vector store chroma holds 0 of 50 chunks: filling it anew"]
     query = vector_of("anything")
     assert list(setup.nearest(query, 3)) == list(exact(setup.index, query, 3))
     setup.close()
@@ -373,8 +382,9 @@ def free_port():
         return free.getsockname()[1]
 
 
-@pytest.mark.parametrize(("name", "advice"), [("chroma", "chroma run")])
-def test_a_server_that_is_not_there_is_one_line(name, advice, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("name", "advice"), [("chroma", "chroma run"), ("weaviate", "docker run")])
+def test_a_server_that_is_not_there_is_one_line(name, advice, tmp_path):
+    pytest.importorskip({"chroma": "chromadb", "weaviate": "langchain_weaviate"}[name])
     began = time.monotonic()
     with pytest.raises(UserError) as refused:
         Setup(name, tmp_path, f"http://127.0.0.1:{free_port()}")
@@ -384,14 +394,66 @@ def test_a_server_that_is_not_there_is_one_line(name, advice, tmp_path, monkeypa
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("name", ["chroma"])
+@pytest.mark.parametrize("name", ["chroma", "weaviate"])
 def test_a_server_that_says_nothing_is_not_waited_for(name, tmp_path, monkeypatch):
-    monkeypatch.setattr("step3_rag.store_chroma.CONNECT", 0.5)
-    with socket.create_server(("127.0.0.1", 0)) as mute, pytest.raises(UserError, match="no Chroma answers"):
-        Setup(name, tmp_path, f"http://127.0.0.1:{mute.getsockname()[1]}")
+    pytest.importorskip({"chroma": "chromadb", "weaviate": "langchain_weaviate"}[name])
+    module = importlib.import_module(f"step3_rag.store_{name}")
+    monkeypatch.setattr(module, "CONNECT", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        with (
+            socket.create_server(("127.0.0.1", 0)) as grpc,
+            pytest.raises(UserError, match=f"no {name.title()} answers at {address} "),
+        ):
+            Setup(name, tmp_path, f"{address}?grpc={grpc.getsockname()[1]}")
 
 
 def test_an_address_that_is_none_is_refused(tmp_path):
     for address in ("ftp://localhost", "http://localhost:port", "http://"):
         with pytest.raises(UserError, match="write it like http://localhost:8000"):
             Setup("chroma", tmp_path, address)
+
+
+@pytest.fixture
+def weaviate(tmp_path, monkeypatch):
+    """A stand-in of one's own that wants a key, and an index on it."""
+    pytest.importorskip("langchain_weaviate")
+    from tests.step3.fake_weaviate import FakeWeaviate
+
+    monkeypatch.setenv("WEAVIATE_API_KEY", "open sesame")
+    with FakeWeaviate(key="open sesame") as server:
+        setup = Setup("weaviate", tmp_path / "rag-index", server.address)
+        setup.server = server
+        yield setup
+
+
+def test_weaviate_is_told_the_key(weaviate, monkeypatch):
+    fill(weaviate.index, "a/one.md: 3")
+    assert weaviate.sync() == 3
+    monkeypatch.setenv("WEAVIATE_API_KEY", "guessed")
+    with pytest.raises(UserError, match="401"):
+        weaviate.open()
+
+
+def test_what_weaviate_refuses_is_not_noted(weaviate):
+    fill(weaviate.index, "a/one.md: 3")
+    weaviate.server.refuse = "no space left"
+    with pytest.raises(
+        UserError, match=r"the vector store weaviate failed: .*1 chunks refused: no space left"
+    ):
+        weaviate.sync()
+    assert weaviate.sync() == 3
+
+
+def test_vectors_of_another_width_are_refused_in_one_line(weaviate):
+    fill(weaviate.index, "a/one.md: 3")
+    weaviate.sync()
+    with pytest.raises(UserError, match="vector lengths don't match"):
+        weaviate.nearest(np.ones(DIM + 1, np.float32), 3)
+
+
+def test_a_weaviate_port_that_is_none_is_refused(tmp_path):
+    pytest.importorskip("langchain_weaviate")
+    for port in ("many", "8080", "70000"):
+        with pytest.raises(UserError, match=f"grpc={port} in --address is no port of its own"):
+            Setup("weaviate", tmp_path, f"http://localhost:8080?grpc={port}")
