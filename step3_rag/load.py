@@ -127,13 +127,13 @@ def encoding_of(path: Path) -> str:
             return "utf-16"
         if b"\x00" in block:
             raise UnreadableError("binary, not text")
-        decoder = codecs.getincrementaldecoder("utf-8")()
-        while block:  # all of it: the first accent of a long text may come late
+        decoder, before = codecs.getincrementaldecoder("utf-8")(), b""
+        while block or before:  # all of it: the first accent of a long text may come late
             try:
-                decoder.decode(block)
+                decoder.decode(block, final=not block)
             except UnicodeDecodeError:
-                return _guess(block)
-            block = file.read(BLOCK)
+                return _guess(before + block)
+            before, block = block, file.read(BLOCK)
     return "utf-8-sig"
 
 

@@ -89,11 +89,12 @@ def text_of(tree: Any) -> str:
         elif name == "table" and (rows := _rows(node)):
             written.append("\n\n" + "\n".join(rows) + "\n\n")
         else:
-            edge = "\n\n" if name == "p" else "\n" if name in BREAKS else ""
+            edge = "\n\n" if name == "p" else "\v" if name in BREAKS else ""
             todo.append(edge)
             todo.extend(reversed(node.contents))
             todo.append(edge + "- " if name == "li" else edge)
-    text = re.sub(r" *\n(?: (?=\S))?", "\n", "".join(written))
+    text = re.sub(r"[ \v]*\v[ \v]*", "\n", "".join(written))  # \v: a new line, if there isn't one already
+    text = re.sub(r" *\n(?: (?=\S))?", "\n", text)
     return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 
@@ -107,7 +108,7 @@ def _rows(table: Any) -> list[str]:
 
     Read as a stream, since an end tag of a cell or a row may be left out.
     """
-    if table.find("table"):
+    if any(node.name == "table" for node in table.descendants):
         return []
     caption: list[str] = []
     rows: list[list[list[str]]] = []

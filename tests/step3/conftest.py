@@ -1,0 +1,112 @@
+"""An embedder that loads nothing, a few documents, and an index of them."""
+
+import zlib
+from functools import cache
+
+import numpy as np
+import pytest
+
+from shared.config import load_settings
+from step3_rag import ingest
+from step3_rag.chunk import word_spans
+from step3_rag.embed import Embedder, Encoded
+from step3_rag.index import Index
+
+DIM = 16
+SIZES = ingest.Sizes()
+FACTS = {"embedder": "fake", "chunk_size": 128, "chunk_overlap": 32}
+DOCUMENTS = {
+    "contracts/supply.md": "# Supply agreement\n\n## Renewal\n\nThe contract renews every year. "
+    "Notice is 60 days.\n\n## Price\n\nThe price of a sensor is EUR 412.\n",
+    "contracts/hosting.html": "<nav>Home</nav><h1>Hosting</h1><p>Servers stand in Oslo.</p>",
+    "handbook/leave.txt": "Employees have 30 days of leave. What is left in March is lost.\n",
+    "handbook/people.csv": "name,role\nAnn Reyes,pilot\nBo Lind,cook\n",
+    "notes.md": "# Notes\n\nThe kettle in the kitchen is broken.\n",
+}
+
+
+@cache
+def word_vector(word):
+    """A direction that a word always has, shape (DIM,), length 1."""
+    drawn = np.random.default_rng(zlib.crc32(word.encode())).normal(size=DIM)
+    return (drawn / np.linalg.norm(drawn)).astype(np.float32)
+
+
+class FakeEmbedder(Embedder):
+    """Words are tokens, and each word is a direction: texts that share words are near each other."""
+
+    longest = 254
+    dim = DIM
+    name = "fake"
+
+    def __init__(self, settings=None):
+        super().__init__(settings or load_settings())
+        self.embedded = []  # every text that was embedded, in order
+
+    def token_spans(self, text):
+        return word_spans(text)
+
+    def encode(self, texts, progress=lambda _n: None):
+        self.embedded += texts
+        encoded = []
+        for text in texts:
+            words = [text[start:end].lower() for start, end in word_spans(text)][: self.longest]
+            vectors = np.stack([word_vector(""), *map(word_vector, words)])  # the first for the markers
+            mean = vectors.mean(0)
+            ids = np.array([zlib.crc32(word.encode()) % 30_000 for word in words], np.int32)
+            encoded.append(Encoded(mean / np.linalg.norm(mean), ids, vectors[1:].astype(np.float16)))
+        progress(len(texts))
+        return encoded
+
+
+def write(folder, files):
+    """Write files, given as path: text or bytes."""
+    for name, contents in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(contents if isinstance(contents, bytes) else contents.encode())
+    return folder
+
+
+def bring_in(index, *paths, embedder=None, sizes=SIZES, collection=None):
+    """What the command `ingest` does with paths, without the lock and the vector store."""
+    report = ingest.Report()
+    known = {row["path"]: row["name"] for row in index.documents()}
+    files = ingest.find(paths, known, collection, report)
+    ingest.ingest(index, files, embedder or FakeEmbedder(), sizes, report)
+    ingest.remove_gone(index, paths, report)
+    return report
+
+
+def texts_of(index):
+    """The text of every chunk that can be found, by document."""
+    snapshot, found = index.snapshot(), {}
+    for chunk in index.chunks(snapshot.ids.tolist()):
+        found.setdefault(chunk.document, []).append(chunk.text)
+    return found
+
+
+@pytest.fixture
+def embedder():
+    return FakeEmbedder()
+
+
+@pytest.fixture
+def documents(tmp_path):
+    """A folder with five documents in three collections."""
+    return write(tmp_path / "documents", DOCUMENTS)
+
+
+@pytest.fixture
+def index(tmp_path):
+    """An empty index."""
+    index = Index.open(tmp_path / "index", FACTS, create=True)
+    yield index
+    index.close()
+
+
+@pytest.fixture
+def built(index, documents):
+    """An index of the five documents."""
+    assert len(bring_in(index, documents).new) == len(DOCUMENTS)
+    return index

@@ -1,0 +1,424 @@
+"""What comes out of files of every format, and what is said of those that can't be read."""
+
+import codecs
+import csv
+import io
+import os
+import time
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import docx
+import pypdf
+import pytest
+
+from step3_rag import load, load_html
+
+
+def text_of(name, contents):
+    """The whole text that a file of that name and these contents gives."""
+    path = Path(name)
+    path.write_bytes(contents if isinstance(contents, bytes) else contents.encode())
+    return "".join(piece.text for piece in load.pieces(path))
+
+
+def reason(name, contents=None):
+    """Why it can't be read: one line."""
+    path = Path(name)
+    if contents is not None:
+        path.write_bytes(contents if isinstance(contents, bytes) else contents.encode())
+    with pytest.raises(load.UnreadableError) as refused:
+        list(load.pieces(path))
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def pdf(*pages):
+    """A small PDF with a line of text on each page; a page of None has only a picture."""
+    parts = ["<< /Type /Catalog /Pages 2 0 R >>", ""]
+    for text in pages:
+        drawn = f"BT /F1 12 Tf 20 100 Td ({text}) Tj ET" if text is not None else "0 0 50 50 re f"
+        font = "<< /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >>"
+        here = len(parts) + 1
+        parts += [
+            "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 300 200] "
+            f"/Resources {font} /Contents {here + 1} 0 R >>",
+            f"<< /Length {len(drawn)} >>\nstream\n{drawn}\nendstream",
+        ]
+    kids = " ".join(f"{number} 0 R" for number in range(3, len(parts) + 1, 2))
+    parts[1] = f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>"
+    written, places = "%PDF-1.4\n", []
+    for number, part in enumerate(parts, 1):
+        places.append(len(written))
+        written += f"{number} 0 obj\n{part}\nendobj\n"
+    table = "".join(f"{place:010} 00000 n \n" for place in places)
+    end = f"trailer\n<< /Size {len(parts) + 1} /Root 1 0 R >>\nstartxref\n{len(written)}\n%%EOF\n"
+    return (written + f"xref\n0 {len(parts) + 1}\n0000000000 65535 f \n{table}{end}").encode("latin-1")
+
+
+def locked(contents, password, algorithm):
+    writer, file = pypdf.PdfWriter(clone_from=io.BytesIO(contents)), io.BytesIO()
+    writer.encrypt(password, "owner", algorithm=algorithm)
+    writer.write(file)
+    return file.getvalue()
+
+
+# --- text -------------------------------------------------------------------------------------------------
+
+LINE = "Größe 5 µm, naïve café – “quoted”, 30 €"
+
+
+@pytest.mark.parametrize(
+    ("contents", "text"),
+    [
+        (LINE.encode(), LINE),
+        (codecs.BOM_UTF8 + LINE.encode(), LINE),
+        (LINE.encode("utf-16"), LINE),
+        (LINE.encode("utf-32"), LINE),
+        (codecs.BOM_UTF16_BE + LINE.encode("utf-16-be"), LINE),
+        (LINE.encode("cp1252"), LINE),
+        ("Résumé".encode("latin-1"), "Résumé"),
+        ("Смета на год: договор продлевается ежегодно.".encode("cp1251"), None),
+        ("Číslo smlouvy, příští žádost, šest týdnů. Umowa zażółć.".encode("cp1250", "ignore"), None),
+        ("契約は毎年更新されます。通知期間は60日です。".encode("shift_jis"), None),
+        (b"one\r\ntwo\r\n\r\nthree\rfour", "one\ntwo\n\nthree\nfour"),
+        (
+            "Ω is fine, é too".encode() + b", \xff is not",
+            "Ω is fine, é too, \N{REPLACEMENT CHARACTER} is not",
+        ),
+    ],
+)
+def test_encodings(contents, text):
+    found = text_of("a.txt", contents)
+    assert found == text if text else "\N{REPLACEMENT CHARACTER}" not in found
+
+
+def test_cyrillic_is_not_taken_for_western():
+    assert text_of("a.txt", "Договор продлевается ежегодно. Fee: 60.".encode("cp1251")).startswith("Договор")
+
+
+def test_an_accent_that_comes_late_is_read_right():
+    assert text_of("a.txt", b"plain words\n" * 10_000 + "café".encode("cp1252")).endswith("café")
+    assert text_of("b.txt", b"a" * 65_535 + "é".encode()).endswith("aé")  # cut by the end of a block
+
+
+def test_a_large_text_comes_in_pieces_that_end_with_paragraphs():
+    text = ("A sentence of a paragraph. " * 40 + "\n\n") * 2_000
+    Path("a.md").write_text(text)
+    found = [piece.text for piece in load.pieces(Path("a.md"))]
+    assert len(found) == 3
+    assert "".join(found) == text
+    assert all(piece.startswith("\n\nA sentence") for piece in found[1:])
+
+
+@pytest.mark.parametrize("unit", ["x", "word ", "line\n", "x\n\n" + "y" * 999_998, "猫"])
+def test_pieces_are_never_longer_than_what_is_read_at_once(unit):
+    text = unit * (2_500_000 // len(unit))
+    Path("a.txt").write_text(text)
+    found = [piece.text for piece in load.pieces(Path("a.txt"))]
+    assert "".join(found).strip() == text.strip()
+    assert all(load.AT_ONCE // 2 < len(piece) <= load.AT_ONCE for piece in found[:-1])
+
+
+def test_reading_a_large_text_takes_little_memory():
+    Path("a.txt").write_text("The contract renews every year. Notice is 60 days.\n" * 600_000)
+    tracemalloc.start()
+    total = sum(len(piece.text) for piece in load.pieces(Path("a.txt")))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert total == 30_600_000
+    assert peak < 8_000_000
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.md", "a.html", "a.csv"])
+def test_what_is_binary_is_not_taken_for_text(name):
+    assert reason(name, b"\x7fELF\x00\x01" * 100) == "binary, not text"
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.md", "a.rst", "a.html", "a.csv", "a.tsv"])
+@pytest.mark.parametrize("contents", [b"", b" \n\t\n", codecs.BOM_UTF8])
+def test_empty_files(name, contents):
+    assert reason(name, contents) == "no text in it"
+
+
+def test_formats_that_are_not_read():
+    assert reason("a.png", b"x").startswith(".png: not one of .md .markdown .txt")
+    assert reason("Makefile", b"x").startswith("no ending: not one of")
+
+
+def test_endings_in_capitals():
+    assert text_of("A.TXT", "yes") == "yes"
+    assert text_of("A.Htm", "<p>yes") == "yes"
+
+
+def test_a_file_that_is_gone_or_a_folder():
+    assert reason("nowhere.txt") == "No such file or directory"
+    Path("folder.txt").mkdir()
+    assert reason("folder.txt") == "Is a directory"
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read():
+    Path("a.txt").write_text("secret")
+    Path("a.txt").chmod(0)
+    assert reason("a.txt") == "Permission denied"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "title"),
+    [
+        ("a.md", "\n# Supply agreement ##\n\ntext", "Supply agreement"),
+        ("a.md", "## Second level\n", "Second level"),
+        ("on-call_rota.md", "no heading\n# Later", "on call rota"),
+        ("a b\nc.txt", "", "a b c"),
+        ("a.md", "# " + "long " * 100, "long " * 39 + "long"),
+    ],
+)
+def test_titles(name, text, title):
+    assert load.title_of(Path(name), text) == title
+
+
+def test_clean_text_has_no_halves_of_characters():
+    assert load.clean("a\ud800b\0c🙂") == "a?bc🙂"
+
+
+# --- CSV --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("name", ["sales.csv", "sales.tsv"])
+def test_rows_carry_the_names_of_their_columns(name, mark):
+    rows = [["item", "price", "note"], ["bolt", "0,40", 'the "best" one'], ["nut", "0,10", "two\nlines"]]
+    file = io.StringIO()
+    csv.writer(file, delimiter=mark).writerows(rows)
+    assert text_of(name, file.getvalue()) == (
+        '# sales\n\n- item: bolt, price: 0,40, note: the "best" one\n'
+        "- item: nut, price: 0,10, note: two lines"
+    )
+
+
+@pytest.mark.parametrize(
+    ("contents", "lines"),
+    [
+        ("title\nIt is, well, a test\nAnother\n", ["- title: It is, well, a test", "- title: Another"]),
+        ("name\nAnn Smith\nBob Ray\n", ["- name: Ann Smith", "- name: Bob Ray"]),
+        ("a,b\n1\n1,2,3\n,\n,2\n", ["- a: 1", "- a: 1, b: 2, 3", "- b: 2"]),
+        ("a,b\n'tis,it's\n", ["- a: 'tis, b: it's"]),
+        ('a,b\n"1","never closed\n2,3\n', ["- a: 1, b: never closed 2,3"]),
+        ("a,b\n", ["- a, b"]),
+        (",b\n1,2\n", ["- 1, b: 2"]),
+        ("\ufeffa,b\n1,2\n", ["- a: 1, b: 2"]),
+        ("a,b\n# 1,x\n", ["- a: # 1, b: x"]),
+        ("a,b\r\n1,2\r\n\r\n3,4", ["- a: 1, b: 2", "- a: 3, b: 4"]),
+    ],
+)
+def test_odd_tables(contents, lines):
+    assert text_of("t.csv", contents) == "# t\n\n" + "\n".join(lines)
+
+
+def test_a_quote_doubled_long_after_the_beginning():
+    rows = "1,plain\n" * 20_000 + '2,"he said ""hi"", twice"\n'
+    assert text_of("t.csv", "n,text\n" + rows).endswith('- n: 2, text: he said "hi", twice')
+
+
+def test_long_tables_come_in_pieces_and_long_fields_go_in():
+    Path("t.csv").write_text(
+        "n,text\n" + "".join(f"{i},row\n" for i in range(250)) + "999," + "long " * 400_000
+    )
+    found = [piece.text for piece in load.pieces(Path("t.csv"))]
+    assert found[0].startswith("# t\n\n- n: 0, text: row\n- n: 1,")
+    assert found[1].startswith("- n: 100, text: row\n")
+    assert all(len(piece) <= load.AT_ONCE for piece in found)
+    assert "".join(found).count("long") == 400_000
+
+
+def test_a_field_without_end_is_named():
+    assert "field larger than" in reason("t.csv", 'a,b\n1,"' + "x" * (load.LONGEST_CELL + 10))
+
+
+# --- PDF --------------------------------------------------------------------------------------------------
+
+
+def test_a_pdf_has_pages():
+    Path("a.pdf").write_bytes(pdf("First page.", None, "Third page."))
+    assert [(piece.text.strip(), piece.page) for piece in load.pieces(Path("a.pdf"))] == [
+        ("First page.", 1),
+        ("Third page.", 3),
+    ]
+
+
+def test_a_pdf_of_pictures_is_a_scan():
+    assert reason("a.pdf", pdf(None, None)) == "no text in it (a scan? it needs OCR)"
+
+
+@pytest.mark.parametrize("algorithm", ["RC4-128", "AES-256"])
+def test_encrypted_pdfs(algorithm):
+    pytest.importorskip("cryptography")
+    assert reason("a.pdf", locked(pdf("Secret."), "word", algorithm)) == "encrypted: it needs a password"
+    assert text_of("b.pdf", locked(pdf("May be read."), "", algorithm)) == "May be read."
+
+
+def test_an_encrypted_pdf_without_the_library_for_it(monkeypatch):
+    def refuse(*_args):
+        raise pypdf.errors.DependencyError("cryptography>=3.1 is required for AES algorithm")
+
+    contents = locked(pdf("x"), "", "RC4-128")
+    monkeypatch.setattr(pypdf.PdfReader, "decrypt", refuse)
+    assert reason("a.pdf", contents) == "encrypted: reading it takes `pip install cryptography`"
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [b"", b"no PDF at all\n" * 50, b"%PDF-1.7\n" + bytes(range(256)) * 40, pdf("x" * 900)[:600]],
+    ids=["nothing", "text", "noise", "half"],
+)
+def test_damaged_pdfs_are_named_and_nothing_else_is_said(contents, capfd):
+    assert reason("a.pdf", contents).startswith("damaged PDF")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_whatever_happens_in_a_damaged_pdf(monkeypatch):
+    def fail(*_args):
+        raise RecursionError
+
+    monkeypatch.setattr(pypdf.PageObject, "extract_text", fail)
+    assert reason("a.pdf", pdf("x")) == "damaged PDF (RecursionError)"
+
+
+# --- DOCX -------------------------------------------------------------------------------------------------
+
+
+def test_a_word_document(tmp_path):
+    document = docx.Document()
+    document.add_heading("Supply agreement", 0)
+    document.add_heading("Renewal", 2)
+    document.add_paragraph("It ").add_run("re").bold = True
+    document.paragraphs[-1].add_run("news every year.")
+    table = document.add_table(2, 2)
+    for cell, text in zip(table._cells, ["item", "price", "bolt", "0.40"], strict=True):
+        cell.text = text
+    document.add_table(1, 2).rows[0].cells[1].text = "a lone row"
+    document.add_paragraph("The end.")
+    document.save("a.docx")
+    assert "".join(piece.text for piece in load.pieces(Path("a.docx"))) == (
+        "# Supply agreement\n\n## Renewal\n\nIt renews every year."
+        "\n\n- item: bolt, price: 0.40\n\n- a lone row\n\nThe end."
+    )
+
+
+def zipped(**parts):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, contents in parts.items():
+            archive.writestr(name, contents)
+    return file.getvalue()
+
+
+def test_documents_that_are_none():
+    assert reason("a.docx", b"just text") == "no Word document (BadZipFile)"
+    assert reason("b.docx", b"") == "no Word document (BadZipFile)"
+    assert reason("c.docx", zipped(a="b")).startswith("no Word document (")
+    assert reason("d.docx", b"\xd0\xcf\x11\xe0\xa1\xb1").startswith("encrypted, or a .doc of the old kind")
+    docx.Document().save("e.docx")
+    assert reason("e.docx") == "no text in it"
+
+
+def test_a_small_archive_that_unpacks_to_a_giant(monkeypatch):
+    monkeypatch.setattr(load, "LARGEST_DOCX", 5_000_000)
+    contents = zipped(**{"word/document.xml": " " * 6_000_000})
+    assert len(contents) < 10_000
+    assert reason("a.docx", contents) == "6 MB: this format has to be parsed whole, 5 MB at most"
+
+
+# --- HTML -------------------------------------------------------------------------------------------------
+
+PAGE = """<!DOCTYPE html><html><head><title>Fees | Shop</title><style>p {}</style></head><body>
+<header><p>Shop</p></header><nav><a href="/">Home</a></nav>
+<main><h1>Fees</h1><p>The <b>fee</b>s of 2<sup>nd</sup>
+   class&nbsp;rise.</p><script>track()</script><!-- hidden -->
+<ul><li>one</li><li>two <i>and</i> a half</li></ul>
+<table><caption>Prices</caption><tr><th>item</th><th>price</th></tr>
+<tr><td>bo<b>lt</b></td><td>0.40<br>net</td></tr></table>
+<h2>C<em>od</em>e</h2><pre># comment
+  indented</pre></main>
+<aside>Buy!</aside><footer>Imprint</footer></body></html>"""
+
+
+def test_a_page_is_what_a_reader_came_for():
+    assert text_of("a.html", PAGE) == (
+        "# Fees\n\nThe fees of 2nd class rise.\n\n- one\n- two and a half"
+        "\n\nPrices\n- item: bolt, price: 0.40 net\n\n## Code\n\n```\n# comment\n  indented\n```"
+    )
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("text<p>one</p>two<div>three</div>four", "text\n\none\n\ntwo\nthree\nfour"),
+        ("a<br>b<br><br>c", "a\nb\nc"),
+        ("<head><title>T</title><p>no body", "# T\n\nno body"),
+        ("<title>T</title><h1>Own</h1>x", "# Own\n\nx"),
+        ("<h1></h1><h2> </h2><p>x", "x"),
+        ("<form><p>All of it is in a form.<input></form>", "All of it is in a form."),
+        ("<article><header><h1>Kept</h1></header>x</article>", "# Kept\n\nx"),
+        ("<table><tr><td>only row</td><td>x</td></tr></table>", "only row\nx"),
+        ("<table><tr><td>one</td></tr><tr><td>column</td></tr></table>", "one\ncolumn"),
+        (
+            "<table><tr><td><table><tr><th>a<th>b<tr><td>1<td>2</table></td></tr><tr><td>x</table>",
+            "- a: 1, b: 2\n\nx",
+        ),
+        ("<table><tr><td>a<td>b<tr><td>1<td>2</table>", "- a: 1, b: 2"),
+        (
+            "<table><tr><th>Phone</th><td>12</td></tr><tr><th>Mail</th><td>x@y</td></tr></table>",
+            "- Phone: 12\n- Mail: x@y",
+        ),
+        (
+            "<table><tr><th>a</th><th>b</th></tr><tr><th>1</th><td><p>2</p>3</td></tr></table>",
+            "- a: 1, b: 2 3",
+        ),
+        ("<p>line\n# 5 is no heading\n- and this no item", "line # 5 is no heading - and this no item"),
+        ("<p>&lt;b&gt; &amp; &#xD800;&eacute;", "<b> & \N{REPLACEMENT CHARACTER}é"),
+        ("plain text, no tags", "plain text, no tags"),
+        ("<svg><text>drawn</text></svg><template>t</template>x", "x"),
+    ],
+)
+def test_pages(html, text):
+    assert text_of("a.html", html) == text
+
+
+@pytest.mark.parametrize(
+    ("contents", "text"),
+    [
+        ("<meta charset='iso-8859-2'><p>Žluťoučký kůň".encode("iso-8859-2"), "Žluťoučký kůň"),
+        ("<meta charset='iso-8859-1'><p>30 € “so”".encode("cp1252"), "30 € “so”"),
+        ("<meta charset='iso-8859-1'><p>é in truth".encode(), "é in truth"),
+        ("<meta charset='nonsense'><p>Café".encode("latin-1"), "Café"),
+        ("<p>Café".encode("utf-16"), "Café"),
+    ],
+)
+def test_a_page_may_name_its_encoding(contents, text):
+    assert text_of("a.html", contents) == text
+
+
+@pytest.mark.parametrize("tag", ["div", "b", "table", "h1", "li", "td", "nav", "header", "span", "p"])
+def test_pages_nested_without_end(tag):
+    began = time.process_time()
+    page = f"<p>before</p>{f'<{tag}>' * 2_000}deep{f'</{tag}>' * 2_000}<p>after</p>"
+    assert "after" in text_of("a.html", page)
+    assert time.process_time() - began < 5
+
+
+def test_markup_that_the_parser_rejects():
+    assert reason("a.html", "<![n foo]> x") == "damaged HTML (ParserRejectedMarkup)"
+
+
+def test_a_page_without_text():
+    assert reason("a.html", "<html><nav>Home</nav><script>x</script></html>") == "no text in it"
+
+
+def test_a_giant_page_is_named_and_not_parsed(monkeypatch):
+    monkeypatch.setattr(load_html, "LARGEST", 1_000_000)
+    assert (
+        reason("a.html", "<p>" + "x" * 2_000_000) == "2 MB: this format has to be parsed whole, 1 MB at most"
+    )
