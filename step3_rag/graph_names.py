@@ -59,7 +59,8 @@ NO_NAME = frozenset(
     """January February March April May June July August September October November December Monday Tuesday
     Wednesday Thursday Friday Saturday Sunday EUR GBP USD CHF SEK DKK NOK JPY I A An The This That These No
     Nos Mr Mrs Ms Dr Clause Section Table Figure Annex Appendix Chapter Article Level Step Part Page Version
-    Rev Yes PDF HTML CSV URL Q1 Q2 Q3 Q4 We Our You Your It Its If In On For And Or""".lower().split()
+    Rev Yes English German French Spanish Italian Dutch Polish Swedish Danish Swiss Irish British American
+    PDF HTML CSV URL Q1 Q2 Q3 Q4 We Our You Your It Its If In On For And Or""".lower().split()
 )
 WORD = re.compile(r"[A-ZÀ-ÖØ-ÞĀ-Ž][\w’'-]*(?:/[A-Z]\w*)?|\d+[A-Z]?\b|&|(?:van|von|de|der|da|del|la|el)\b")
 REFERENCE = re.compile(r"[A-Z]{1,5}-(?:19|20)\d\d-\d+[A-Z]?")  # AB-2025-03: a document's number
@@ -179,10 +180,14 @@ def _trimmed(
         return None
     start, end = words[0].start(), words[-1].end()
     name = re.sub(r"['’]s?$", "", text[start:end])
-    if begins and len(words) == 1 and not CODE.fullmatch(name) and key(name) not in known:
+    is_sure = len(words) > 1 or CODE.fullmatch(name) or key(name) in known or column_kind(sentence, start)
+    if begins and not is_sure:
         return None  # any word may begin a sentence
     is_label = len(words) == 1 and text[end : end + 2] == ": "
-    if is_label or UNIT.fullmatch(name) or re.search(rf"(?:^| ){JOB}", name):
+    is_title = re.search(rf"\b{JOB}(?: of)? $", text[:start]) or re.match(
+        rf"{JOB}", name + text[end : end + 3]
+    )
+    if is_label or is_title or UNIT.fullmatch(name) or re.search(rf"(?:^| ){JOB}", name):
         return None
     return Name(name, start, start + len(name))
 
@@ -192,11 +197,9 @@ def vote(sentence: Sentence, name: Name) -> str:
     text = sentence.text
     before, after = text[max(0, name.start - 60) : name.start], text[name.end : name.end + 60]
     words = name.text.split(" ")
-    if sentence.is_row:
-        column = (CELL.findall(text[: name.start]) or [""])[-1].lower().replace("_", " ")
-        for kind, titles in COLUMNS.items():
-            if re.fullmatch(rf"(?:\w+ )?(?:{titles})s?", column):
-                return _unless_code(kind, name.text)
+    kind = column_kind(sentence, name.start)
+    if kind:
+        return "document" if REFERENCE.fullmatch(name.text) else kind
     if REFERENCE.fullmatch(name.text):
         return "document"
     if LEGAL_FORM.search(name.text) or LEGAL_FORM.match(after):
@@ -204,7 +207,7 @@ def vote(sentence: Sentence, name: Name) -> str:
     if re.search(rf"\b{ROLE}(?: is| are|:|,)? $", before, re.I) or re.match(
         rf",? ?\(?(?:acting )?(?:as |the |our |hereinafter )*[\"“]?{ROLE}\b", after, re.I
     ):
-        return _unless_code("organisation", name.text)
+        return "organisation"
     is_person_like = 2 <= len(words) <= 4 and not re.search(r"\d", name.text)
     if is_person_like and (
         re.match(rf",? ?(?:\w+ )?(?:[A-Z]\w+ ){{0,3}}{JOB}|,? ?(?:the|our|its|as) [\w ]*{JOB}", after)
@@ -219,7 +222,8 @@ def vote(sentence: Sentence, name: Name) -> str:
     if re.search(rf"\b{PAPER} $", before, re.I) and CODE.fullmatch(name.text):
         return "document"
     if (len(words) > 1 and re.fullmatch(r"(?=.*\d)[A-Z0-9-]+", words[-1])) or (
-        re.search(rf"\b{THING} $", before) or re.match(rf" (?:[a-z-]+ )?{THING}\b", after)
+        re.search(rf"\b{THING} $", before)
+        or re.match(rf" (?:(?!the|an?|has|have|is|and|of|in|on)[a-z-]+ )?{THING}\b", after)
     ):
         return "product"
     if re.search(r"\b(?:with|between|from|by) $", before) and re.match(r" (?:and|makes?|supplies)\b", after):
@@ -227,6 +231,15 @@ def vote(sentence: Sentence, name: Name) -> str:
     return "other"
 
 
-def _unless_code(kind: str, text: str) -> str:
-    """A code in a column of firms or products is what its shape says."""
-    return "document" if REFERENCE.fullmatch(text) else kind
+def column(sentence: Sentence, at: int) -> str:
+    """The name of the column that a place in a row belongs to; empty outside tables."""
+    names = CELL.findall(sentence.text[:at]) if sentence.is_row else []
+    return names[-1].lower().replace("_", " ") if names else ""
+
+
+def column_kind(sentence: Sentence, at: int) -> str | None:
+    """The type of what stands in that column, where its name tells."""
+    title = column(sentence, at)
+    return next(
+        (kind for kind, titles in COLUMNS.items() if re.fullmatch(rf"(?:\w+ )?(?:{titles})s?", title)), None
+    )

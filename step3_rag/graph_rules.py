@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations, groupby
 
 from step3_rag.graph_extract import Extraction, Mention, Names, Relation
-from step3_rag.graph_names import CELL, JOB, REFERENCE, Name, Sentence, find
+from step3_rag.graph_names import JOB, REFERENCE, Name, Sentence, column, find
 from step3_rag.graph_parties import Paper, inherit, own_number, read_parties, role_of
 from step3_rag.index import Chunk
 
@@ -175,19 +175,18 @@ def _row(sentence: Sentence, names: Names) -> Iterator[Triple]:
     """A table's row: its first name stands for the row, the columns say what the others are to it."""
     cells: dict[str, list[str]] = defaultdict(list)
     for name in sentence.names:
-        column = (CELL.findall(sentence.text[: name.start]) or [""])[-1].lower().replace("_", " ")
-        cells[column].append(names.of(name.text))
-    first = next(((column, them[0]) for column, them in cells.items()), ("", ""))
-    role = role_of(first[0])
-    for column, one in (
-        (column, one) for column, them in cells.items() for one in them if column != first[0]
-    ):
+        cells[column(sentence, name.start)].append(names.of(name.text))
+    if not cells:
+        return
+    (head, (first, *_)), *_ = cells.items()
+    role = role_of(head)
+    for title, one in ((title, one) for title, them in cells.items() for one in them if title != head):
         if role and names.type_of(one) in ("document", "product"):
-            yield one, role, first[1]
-        elif role_of(column):
-            yield first[1], role_of(column) or "", one
-        elif re.search(r"\bresponsible|\bowns?\b|\baccounts?\b", column):
-            yield one, "owner", first[1]
+            yield one, role, first
+        elif role_of(title):
+            yield first, role_of(title) or "", one
+        elif re.search(r"\bresponsible|\bowns?\b|\baccounts?\b", title):
+            yield one, "owner", first
         else:
-            relation = next((name for name, words in COLUMN.items() if re.search(words, column)), "together")
-            yield first[1], relation, one
+            relation = next((name for name, words in COLUMN.items() if re.search(words, title)), "together")
+            yield first, relation, one
