@@ -54,7 +54,7 @@ class Text:
         return len(self.text), -1  # no time of change: the digest decides
 
     def digest(self) -> str:
-        return hashlib.sha256(f"{self.heading}\0{self.text}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.heading}\0{self.text}".encode(errors="replace")).hexdigest()
 
     def pieces(self) -> Iterator[load.Piece]:
         yield load.Piece(self.text or self.heading)

@@ -1,0 +1,596 @@
+"""Only what has changed is read; and whatever goes wrong, what the index held is still there."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import psutil
+import pytest
+
+from shared.errors import UserError
+from step3_rag import ingest, load
+from step3_rag.index import Index
+from tests.conftest import ROOT
+from tests.step3.conftest import DOCUMENTS, FACTS, FakeEmbedder, bring_in, texts_of, write
+
+posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
+
+
+def change(path, text):
+    """Write a file so that it surely looks changed."""
+    path.write_text(text)
+    os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns + 1_000_000))
+
+
+def names(index):
+    return [row["name"] for row in index.documents()]
+
+
+# --- what goes in -----------------------------------------------------------------------------------------
+
+
+def test_everything_goes_in_under_its_path_and_the_first_folder_is_the_collection(built):
+    assert names(built) == sorted(DOCUMENTS)
+    assert {row["name"]: row["collection"] for row in built.documents()} == {
+        "contracts/hosting.html": "contracts",
+        "contracts/supply.md": "contracts",
+        "handbook/leave.txt": "handbook",
+        "handbook/people.csv": "handbook",
+        "notes.md": "documents",
+    }
+    assert {row["title"] for row in built.documents()} == {
+        "Hosting",
+        "Supply agreement",
+        "leave",
+        "people",
+        "Notes",
+    }
+
+
+def test_the_embedder_reads_a_chunk_under_its_title_and_headings(index, tmp_path):
+    write(tmp_path, {"a.md": "# Supply\n\nFirst.\n\n## Renewal\n\n" + "It renews every year. " * 40})
+    embedder = FakeEmbedder()
+    bring_in(index, tmp_path / "a.md", embedder=embedder)
+    first, second, *_ = embedder.embedded
+    assert first.startswith("# Supply\n\nFirst.")
+    assert second.startswith("Supply > Renewal\nIt renews")
+    assert index.chunks(index.snapshot().ids.tolist())[1].text.startswith("It renews")
+
+
+def test_pages_and_headings_are_kept(index, tmp_path):
+    class Book:
+        key, name, collection = "book", "book.pdf", "c"
+        stat, digest = (lambda self: (1, 1)), (lambda self: "x")
+        title = lambda self, text: "Book"  # noqa: E731
+        pieces = lambda self: iter([load.Piece("One.", 1), load.Piece("# Two\n\nText.", 2)])  # noqa: E731
+
+    ingest.ingest(index, [Book()], FakeEmbedder(), ingest.Sizes())
+    assert [chunk.source for chunk in index.neighbours("book.pdf", 0, 9)] == [
+        "book.pdf, page 1",
+        "book.pdf, page 2, Two",
+    ]
+
+
+@pytest.mark.parametrize(("size", "overlap"), [(254, 0), (250, 100), (128, 32), (8, 4)])
+def test_what_is_embedded_is_never_longer_than_what_is_read(size, overlap):
+    class Splits(FakeEmbedder):
+        """As subwords do: a word that is cut has more tokens at its beginning than it had within."""
+
+        def token_spans(self, text):
+            spans = []
+            for start, end in super().token_spans(text):
+                cuts = [start, *range(start + 9, end, 12), end]
+                spans += pairwise(cuts)
+            return spans
+
+    embedder, title = Splits(), "A title of many words that goes on " * 5
+    text = (
+        "# A heading that is long too\n\n" + "Interchangeabilities, " * 600 + "x" * 9000 + " and so on." * 90
+    )
+    drafts = list(ingest.drafts(load.Piece(text), title, embedder, ingest.Sizes(size, overlap)))
+    assert len(drafts) > 5
+    assert max(len(embedder.token_spans(draft.embedded)) for draft in drafts) <= embedder.longest
+    assert all(draft.text in draft.embedded for draft in drafts)
+    for draft in drafts:
+        above = draft.embedded.removesuffix(draft.text)
+        assert len(embedder.token_spans(above)) <= ingest.HEADER
+
+
+@pytest.mark.parametrize(("size", "overlap"), [(255, 0), (32, 32), (32, -1), (0, 0)])
+def test_sizes_that_can_not_be(index, documents, size, overlap):
+    with pytest.raises(
+        UserError, match=f"chunks of {size} tokens that overlap by {overlap} can't be: fake reads 254"
+    ):
+        bring_in(index, documents, sizes=ingest.Sizes(size, overlap))
+
+
+def test_halves_of_characters_do_no_harm(index):
+    text = ingest_text("a", "Broken \ud800 and \0 whole.", "Title \udfff")
+    ingest.ingest(index, [text], FakeEmbedder(), ingest.Sizes())
+    assert texts_of(index) == {"a": ["Broken ? and  whole."]}
+
+
+def ingest_text(name, text, heading=""):
+    from step3_rag.dataset import Text
+
+    return Text(name, heading, text)
+
+
+# --- incremental ------------------------------------------------------------------------------------------
+
+
+def test_what_is_unchanged_costs_nothing(built, documents, monkeypatch):
+    monkeypatch.setattr(ingest.File, "digest", lambda _file: pytest.fail("read again"))
+    generation, changes = built.generation, built.db.total_changes
+    embedder = FakeEmbedder()
+    report = bring_in(built, documents, embedder=embedder)
+    assert report == ingest.Report(unchanged=5)
+    assert not embedder.embedded
+    assert (built.generation, built.db.total_changes) == (generation, changes)
+
+
+def test_a_file_that_was_only_touched_is_hashed_once(built, documents, monkeypatch):
+    os.utime(documents / "notes.md", ns=(1, 1))
+    assert bring_in(built, documents).unchanged == 5
+    monkeypatch.setattr(ingest.File, "digest", lambda _file: pytest.fail("hashed again"))
+    assert bring_in(built, documents).unchanged == 5
+
+
+def test_a_changed_file_replaces_its_chunks_and_a_removed_one_goes(built, documents):
+    change(documents / "notes.md", "# Notes\n\nThe kettle works.\n")
+    (documents / "handbook" / "leave.txt").unlink()
+    write(documents, {"handbook/new.md": "# New\n\nA new one.\n"})
+    embedder = FakeEmbedder()
+    report = bring_in(built, documents, embedder=embedder)
+    assert (report.new, report.changed, report.removed) == (
+        ["handbook/new.md"],
+        ["notes.md"],
+        ["handbook/leave.txt"],
+    )
+    assert report.unchanged == 3
+    assert len(embedder.embedded) == 2
+    assert texts_of(built)["notes.md"] == ["# Notes\n\nThe kettle works."]
+    assert "handbook/leave.txt" not in names(built)
+    assert built.db.execute("SELECT count(*) FROM tokens").fetchone() == (len(built.snapshot()),)
+
+
+def test_a_change_that_keeps_the_size_is_seen(built, documents):
+    change(documents / "notes.md", (documents / "notes.md").read_text().replace("kettle", "heater"))
+    assert bring_in(built, documents).changed == ["notes.md"]
+
+
+def test_texts_without_a_time_of_change_go_by_their_contents(index):
+    embedder = FakeEmbedder()
+    for text, embedded in [("One way.", 1), ("One way.", 1), ("Two way.", 2)]:
+        ingest.ingest(index, [ingest_text("a", text)], embedder, ingest.Sizes())
+        assert len(embedder.embedded) == embedded
+        assert texts_of(index) == {"a": [text]}
+
+
+def test_removal_stays_below_the_folders_that_were_given(built, documents):
+    (documents / "notes.md").unlink()
+    (documents / "handbook" / "leave.txt").unlink()
+    assert bring_in(built, documents / "handbook").removed == ["handbook/leave.txt"]
+    assert "notes.md" in names(built)
+
+
+def test_another_collection_is_a_change(built, documents):
+    report = bring_in(built, documents, collection="all")
+    assert len(report.changed) == 5
+    assert {row["collection"] for row in built.documents()} == {"all"}
+
+
+def test_the_same_name_in_two_folders(index, tmp_path):
+    for name in "abc":
+        write(tmp_path / name / "docs", {"x.md": f"In {name}."})
+    bring_in(index, *(tmp_path / name / "docs" for name in "abc"))
+    third = (tmp_path / "c/docs/x.md").as_posix()
+    assert texts_of(index) == {"x.md": ["In a."], "docs/x.md": ["In b."], third: ["In c."]}
+    assert bring_in(index, *(tmp_path / name / "docs" for name in "cba")).unchanged == 3
+    assert len(names(index)) == 3
+
+
+def test_a_folder_and_a_file_in_it_are_read_once(index, documents):
+    report = bring_in(index, documents, documents / "notes.md")
+    assert sorted(report.new) == sorted(DOCUMENTS)
+
+
+# --- what can't be read -----------------------------------------------------------------------------------
+
+
+def test_a_file_that_can_not_be_read_is_named_and_the_rest_goes_in(index, tmp_path):
+    folder = write(
+        tmp_path / "d",
+        {
+            "bad.pdf": b"no PDF",
+            "bad.docx": b"no zip",
+            "binary.txt": b"\x00\x01",
+            "empty.md": b"",
+            "good.md": "# Good\n\nText.",
+            "picture.png": b"\x89PNG",
+        },
+    )
+    report = bring_in(index, folder)
+    assert report.new == ["good.md"]
+    assert report.failed == {
+        "bad.docx": "no Word document (BadZipFile)",
+        "bad.pdf": "damaged PDF: Stream has ended unexpectedly",
+        "binary.txt": "binary, not text",
+        "empty.md": "no text in it",
+    }
+    assert names(index) == ["good.md"]
+    assert bring_in(index, folder).failed == report.failed
+
+
+def test_a_file_that_has_become_unreadable_keeps_what_the_index_has(built, documents):
+    generation = built.generation
+    change(documents / "notes.md", "")
+    change(documents / "contracts" / "supply.md", "\0\0")
+    report = bring_in(built, documents)
+    assert report.failed == {"contracts/supply.md": "binary, not text", "notes.md": "no text in it"}
+    assert texts_of(built)["notes.md"] == ["# Notes\n\nThe kettle in the kitchen is broken."]
+    assert built.generation == generation
+    change(documents / "notes.md", "# Notes\n\nBack again.")
+    assert bring_in(built, documents).changed == ["notes.md"]
+
+
+def test_a_file_that_breaks_off_in_the_middle_leaves_its_old_version(built, documents, monkeypatch):
+    pieces = load.pieces
+
+    def breaks_off(path):
+        yield from pieces(path)
+        if path.name == "notes.md":
+            for number in range(3 * ingest.AT_ONCE):
+                yield load.Piece(f"Chunk {number}.")
+            raise load.UnreadableError("damaged on page 4")
+
+    monkeypatch.setattr(load, "pieces", breaks_off)
+    generation = built.generation
+    change(documents / "notes.md", "# Notes\n\nA new version.")
+    change(documents / "handbook" / "leave.txt", "Changed before it.")
+    report = bring_in(built, documents)
+    assert report.failed == {"notes.md": "damaged on page 4"}
+    assert report.changed == ["handbook/leave.txt"]
+    assert texts_of(built)["notes.md"] == ["# Notes\n\nThe kettle in the kitchen is broken."]
+    assert built.db.execute("SELECT count(*) FROM chunks").fetchone() == (len(built.snapshot()),)
+    assert built.generation == generation + 1  # for the one that changed
+
+
+def test_a_file_that_vanishes_after_it_was_listed(built, documents, monkeypatch):
+    files = ingest.find([documents], {}, None, ingest.Report())
+    (documents / "notes.md").unlink()
+    report = ingest.ingest(built, files, FakeEmbedder(), ingest.Sizes())
+    assert report.failed == {"notes.md": "No such file or directory"}
+    assert "notes.md" in names(built)  # until remove_gone has looked
+
+
+def test_a_file_that_vanishes_while_it_is_read(built, documents, monkeypatch):
+    digest = ingest.File.digest
+
+    def digest_and_unlink(file):
+        found = digest(file)
+        file.path.unlink()
+        return found
+
+    change(documents / "notes.md", "# Notes\n\nSoon gone.")
+    monkeypatch.setattr(ingest.File, "digest", digest_and_unlink)
+    report = bring_in(built, documents)
+    assert report.failed == {"notes.md": "No such file or directory"}
+    assert report.removed == ["notes.md"]
+    assert len(texts_of(built)) == 4
+
+
+# --- where files are --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("files", [{}, {"a.png": b"x"}, {".hidden/a.md": "x", ".b.md": "x"}])
+def test_a_folder_without_documents(index, tmp_path, files):
+    (tmp_path / "d").mkdir()
+    with pytest.raises(UserError, match=r"d holds no document: readable are \.md"):
+        bring_in(index, write(tmp_path / "d", files))
+
+
+def test_an_empty_folder_beside_one_with_a_broken_file(index, tmp_path):
+    write(tmp_path / "a", {"a.md": "x"})
+    (tmp_path / "a" / "broken.md").symlink_to("nowhere")
+    (tmp_path / "b").mkdir()
+    with pytest.raises(UserError, match="b holds no document"):
+        bring_in(index, tmp_path / "a", tmp_path / "b")
+
+
+def test_a_path_that_is_not_there(built, tmp_path):
+    with pytest.raises(UserError, match="nowhere does not exist: give files or folders that do"):
+        bring_in(built, tmp_path / "nowhere")
+
+
+def test_a_folder_that_has_become_empty_takes_nothing_out(built, documents):
+    for path in documents.rglob("*.*"):
+        path.unlink()
+    with pytest.raises(UserError, match="holds no document"):
+        bring_in(built, documents)
+    assert len(names(built)) == 5
+
+
+@posix
+def test_links_are_followed_within_the_folder_only(index, tmp_path):
+    outside = write(tmp_path / "outside", {"secret.md": "Secret.", "more/deep.md": "Deep."})
+    folder = write(tmp_path / "d", {"real.md": "Real.", "sub/a.md": "A."})
+    (folder / "leads-out.md").symlink_to(outside / "secret.md")
+    (folder / "leads-out-folder").symlink_to(outside)
+    (folder / "sub" / "up").symlink_to(folder)
+    (folder / "circle.md").symlink_to("circle.md")
+    (folder / "broken.md").symlink_to("nowhere.md")
+    (folder / "within.md").symlink_to("real.md")
+    report = bring_in(index, folder)
+    assert sorted(texts_of(index)) == ["real.md", "sub/a.md", "within.md"]
+    assert report.passed_over == {
+        "leads-out-folder": "a link to a folder",
+        "leads-out.md": "a link that leads out of the folder",
+        "sub/up": "a link to a folder",
+    }
+    assert report.failed == dict.fromkeys(["broken.md", "circle.md"], "no file behind it (a broken link?)")
+
+
+@posix
+def test_a_document_behind_a_link_that_breaks_is_kept(index, tmp_path):
+    folder = write(tmp_path / "d", {"a.md": "A.", "store/real.md": "Real."})
+    (folder / "link.md").symlink_to("store/real.md")
+    bring_in(index, folder)
+    (folder / "store" / "real.md").unlink()
+    report = bring_in(index, folder)
+    assert report.removed == ["store/real.md"]
+    assert sorted(names(index)) == ["a.md", "link.md"]
+
+
+@posix
+def test_names_of_all_kinds(index, tmp_path):
+    odd = [
+        "with space.md",
+        "new\nline.md",
+        "Größe 猫 🙂.md",
+        "'quote\".md",
+        "%41#?.md",
+        "-dash.md",
+        "e\u0301.md",
+    ]
+    folder = write(tmp_path / "d", dict.fromkeys(odd, "Text."))
+    try:
+        Path(os.fsdecode(os.fsencode(folder) + b"/latin\xe9.md")).write_text("Text.")
+        failed = {"latin\N{REPLACEMENT CHARACTER}.md": "its name is no UTF-8: rename it"}
+    except OSError:  # macOS has no such names
+        failed = {}
+    report = bring_in(index, folder)
+    assert names(index) == sorted(odd)
+    assert report.failed == failed
+    assert bring_in(index, folder).unchanged == len(odd)
+
+
+@posix
+def test_what_is_no_ordinary_file_is_not_opened(index, tmp_path):
+    folder = write(tmp_path / "d", {"a.md": "A."})
+    os.mkfifo(folder / "pipe.txt")  # reading it would wait for ever
+    assert bring_in(index, folder).failed == {"pipe.txt": "no file behind it (a broken link?)"}
+    with pytest.raises(UserError, match="does not exist"):
+        bring_in(index, folder / "pipe.txt")
+
+
+def test_a_folder_that_may_not_be_read_is_named_and_its_documents_stay(built, documents, monkeypatch):
+    """As root may read everything, the refusals are played."""
+    scandir, lstat = os.scandir, os.lstat
+    shut = str(documents / "handbook")
+
+    def refuse(call, path):
+        if str(path).startswith(shut):
+            raise PermissionError(13, "Permission denied", str(path))
+        return call(path)
+
+    monkeypatch.setattr(os, "scandir", lambda path: refuse(scandir, path))
+    monkeypatch.setattr(os, "lstat", lambda path, **more: refuse(lstat, path))
+    report = bring_in(built, documents)
+    assert report.failed == {"handbook/": "Permission denied"}
+    assert not report.removed
+    assert len(names(built)) == 5
+
+
+# --- large files ------------------------------------------------------------------------------------------
+
+
+class Coarse(FakeEmbedder):
+    """Cheap: a line is a token (or a few), all vectors are the same; keeps the sizes of what it is given."""
+
+    def __init__(self):
+        super().__init__()
+        (self.one,) = super().encode(["x"])
+        self.longest_text, self.most_texts, self.most_memory = 0, 0, 0
+
+    def token_spans(self, text):
+        self.longest_text = max(self.longest_text, len(text))
+        return [found.span() for found in re.finditer(r"[^\n]+", text)]
+
+    def encode(self, texts, progress=lambda _n: None):
+        self.most_texts = max(self.most_texts, len(texts))
+        self.most_memory = max(self.most_memory, psutil.Process().memory_info().rss)
+        return [self.one for _ in texts]
+
+
+@pytest.mark.parametrize(
+    ("line", "count"),
+    [("x" * 149 + "\n", 130_000), ("x" * 150, 50_000)],
+    ids=["lines", "one line"],
+)
+def test_a_huge_file_goes_through_in_bounded_memory(index, tmp_path, line, count):
+    (tmp_path / "huge.txt").write_text(line * count)
+    embedder, before = Coarse(), psutil.Process().memory_info().rss
+    report = bring_in(index, tmp_path / "huge.txt", embedder=embedder)
+    assert report.new == ["huge.txt"]
+    total, longest = index.db.execute("SELECT sum(length(text)), max(length(text)) FROM chunks").fetchone()
+    assert total > 0.98 * len(line) * count
+    assert longest < 20_000
+    assert embedder.longest_text <= load.AT_ONCE
+    assert embedder.most_texts <= ingest.AT_ONCE
+    assert embedder.most_memory - before < 60_000_000
+
+
+# --- kills and company ------------------------------------------------------------------------------------
+
+CHILD = """
+    import sys
+    from pathlib import Path
+    from step3_rag import ingest
+    from step3_rag.index import Index
+    from tests.step3.conftest import FACTS, FakeEmbedder, bring_in
+
+    ingest.AT_ONCE = 8
+    name, calls = sys.argv[3], 0
+    owner = {"encode": FakeEmbedder, "add": Index, "finish": Index}.get(name)
+    work = getattr(owner, name, None)
+    def stops(self, *args):
+        global calls
+        if calls == int(sys.argv[4]):
+            print("now", flush=True)
+            sys.stdin.read()  # until it is killed, or told to go on
+        calls += 1
+        return work(self, *args)
+    if owner:
+        setattr(owner, name, stops)
+
+    def wait(line):
+        import contextlib
+        print(line, flush=True)
+        return contextlib.nullcontext()
+
+    with ingest.locked(Path(sys.argv[1]), wait):
+        bring_in(Index.open(Path(sys.argv[1]), FACTS, create=True), Path(sys.argv[2]))
+    print("done", flush=True)
+"""
+
+
+@contextmanager
+def child(index, documents, call, number):
+    """A process that ingests eight chunks at a time, and stops before that call (the first is 0)."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(CHILD), str(index), str(documents), call, str(number)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{os.environ['PYTHONPATH']}{os.pathsep}{ROOT}"},
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        process.stdin.close()
+
+
+@posix
+@pytest.mark.parametrize(
+    ("call", "number", "complete"), [("encode", 1, 0), ("encode", 3, 1), ("add", 4, 2), ("finish", 1, 1)]
+)
+def test_a_kill_in_the_middle_leaves_an_index_that_works_and_goes_on(tmp_path, call, number, complete):
+    home, folder = tmp_path / "index", tmp_path / "d"
+    old = {f"{name}.md": f"# {name}\n\nOld {name}.\n" for name in "abc"}
+    write(folder, old)
+    index = Index.open(home, FACTS, create=True)
+    bring_in(index, folder)
+    before = texts_of(index)
+    index.close()
+    new = {name: f"# {name}\n\n" + f"New {name} says so again. " * 170 for name in old}  # twelve chunks each
+    for name, text in new.items():
+        change(folder / name, text)
+    with child(home, folder, call, number) as process:
+        assert process.stdout.readline() == "now\n"
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+
+    index = Index.open(home, FACTS)
+    found = texts_of(index)
+    changed = [name for name in old if found[name] != before[name]]
+    assert changed == sorted(old)[: len(changed)]
+    assert len(changed) == complete
+    assert all(found[name][0].startswith(f"# {name}\n\nNew") for name in changed)
+    assert len(index.snapshot().sparse.scores(["old"])) == len(index.snapshot())
+    generation = index.generation
+    embedder = FakeEmbedder()
+    report = bring_in(index, folder, embedder=embedder)
+    assert report.changed == [name for name in sorted(old) if name not in changed]
+    assert report.unchanged == len(changed)
+    assert index.generation > generation
+    found = texts_of(index)
+    assert all(len(found[name]) > 8 and "Old" not in "".join(found[name]) for name in old)
+    assert index.db.execute("SELECT count(*) FROM chunks").fetchone() == (len(index.snapshot()),)
+    index.close()
+
+
+@posix
+def test_the_second_of_two_ingests_waits_and_says_for_whom(tmp_path):
+    home = tmp_path / "index"
+    folder = write(tmp_path / "d", DOCUMENTS)
+    with child(home, folder, "encode", 0) as first:
+        assert first.stdout.readline() == "now\n"
+        with child(home, folder, "-", 0) as second:
+            assert second.stdout.readline() == f"process {first.pid} is writing to {home}; waiting for it\n"
+            first.stdin.close()  # go on
+            assert first.stdout.readline() == "done\n"
+            assert second.stdout.readline() == "done\n"
+    index = Index.open(home, FACTS)
+    assert names(index) == sorted(DOCUMENTS)
+    assert not (home / ".lock.pid").exists()
+    index.close()
+
+
+def test_readers_see_the_old_version_until_the_new_one_is_whole(built, documents, tmp_path):
+    seen = []
+    reader = Index.open(tmp_path / "index", FACTS)
+
+    class Looks(FakeEmbedder):
+        def encode(self, texts, progress=lambda _n: None):
+            seen.append(texts_of(reader)["notes.md"])
+            return super().encode(texts)
+
+    change(documents / "notes.md", "# Notes\n\nNew.")
+    bring_in(built, documents, embedder=Looks())
+    assert seen == [["# Notes\n\nThe kettle in the kitchen is broken."]]
+    assert texts_of(reader)["notes.md"] == ["# Notes\n\nNew."]
+    reader.close()
+
+
+def test_a_lock_whose_holder_was_killed_is_free(tmp_path):
+    (tmp_path / ".lock.pid").write_text("999999")
+    (tmp_path / ".lock").touch()
+    with ingest.locked(tmp_path, lambda line: pytest.fail(line)):
+        assert (tmp_path / ".lock.pid").read_text() == str(os.getpid())
+
+
+def test_a_place_where_nothing_can_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(UserError, match=r"cannot write to .*: .*; name another place with --index"),
+        ingest.locked(tmp_path / "file" / "index", lambda line: pytest.fail(line)),
+    ):
+        pass
+
+
+def test_progress_counts_sources(index, documents):
+    seen = []
+    files = ingest.find([documents], {}, None, ingest.Report())
+    ingest.ingest(
+        index, files, FakeEmbedder(), ingest.Sizes(), None, lambda done, of: seen.append((done, of))
+    )
+    assert seen == [(number, 5) for number in range(6)]
+
+
+def test_hundreds_of_unchanged_files_take_no_time(index, tmp_path):
+    folder = write(tmp_path / "d", {f"{number}.md": f"Number {number}." for number in range(300)})
+    bring_in(index, folder, embedder=Coarse())
+    began = time.process_time()
+    assert bring_in(index, folder, embedder=Coarse()).unchanged == 300
+    assert time.process_time() - began < 1
