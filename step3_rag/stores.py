@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,13 @@ def _explained(name: str) -> Iterator[None]:
     try:
         yield
     except kind.ERRORS as error:
-        raise UserError(f"the vector store {name} failed: {reason(error)}") from None
+        raise UserError(f"the vector store {name} failed: {_said(error)}") from None
+
+
+def _said(error: Exception) -> str:
+    with contextlib.suppress(KeyError, TypeError, ValueError):  # Pinecone's texts begin with all headers
+        return str(json.loads(getattr(error, "body", None) or "")["message"])
+    return reason(error)
 
 
 def nearest(
@@ -214,7 +221,8 @@ class _Copy:
 
     def _note(self, change: str, ids: Sequence[int]) -> None:
         if self.name != "faiss":
-            self.index.db.executemany(change, [(self.key, each) for each in ids])
+            with self.index._transaction():  # one for all: each is a wait for the disk
+                self.index.db.executemany(change, [(self.key, each) for each in ids])
 
 
 def _wanted(index: Index) -> set[int]:

@@ -296,6 +296,7 @@ def handler_of(server):
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one packet: two would wait 40 ms for each other
 
         def _answer(self):
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

@@ -5,7 +5,9 @@ clients and LangChain's real classes against stand-ins on loopback that hold eve
 documented wire format. The same contract runs against servers of your own:
 
     CHROMA_TEST_URL=http://localhost:8000 WEAVIATE_TEST_URL=http://localhost:8080 \
-    PINECONE_TEST_HOST=http://localhost:5081 PINECONE_TEST_DIMENSION=8 pytest tests/step3/test_stores.py
+    PINECONE_TEST_HOST=http://localhost:5081 pytest tests/step3/test_stores.py
+
+(with a Pinecone index of 8 dimensions and the metric cosine, and keys in WEAVIATE_API_KEY, PINECONE_API_KEY).
 """
 
 import hashlib
@@ -31,6 +33,12 @@ from step3_rag.index import Draft, Index
 from tests.conftest import NO_NETWORK
 
 DIM = 8
+PACKAGES = {
+    "chroma": "chromadb",
+    "faiss": "faiss",
+    "weaviate": "langchain_weaviate",
+    "pinecone": "langchain_pinecone",
+}
 
 
 def vector_of(text):
@@ -119,6 +127,8 @@ class Setup:
         """Leave nothing on somebody's server."""
         if self.name == "weaviate":
             self.store._client.collections.delete(self.store._index_name)
+        elif self.name == "pinecone":
+            stores._kind("pinecone").empty(self.store)
         elif self.address:
             self.store.delete_collection()
         self.index.close()
@@ -169,17 +179,32 @@ def weaviate_server():
         yield server.address
 
 
+@pytest.fixture
+def pinecone_server(monkeypatch):
+    """The stand-in, or a real one: its address."""
+    if "PINECONE_TEST_HOST" in os.environ:
+        yield os.environ["PINECONE_TEST_HOST"]
+        return
+    from step3_rag import store_pinecone
+    from tests.step3.fake_pinecone import FakePinecone
+
+    monkeypatch.setattr(store_pinecone, "SETTLE", 0.1)
+    with FakePinecone(DIM) as server:
+        monkeypatch.setenv("PINECONE_API_KEY", server.key)
+        yield server.address
+
+
 def setup_of(kind, folder, request):
     """The kind of store that a test is run on, or a skip where its extra is not installed."""
     if kind == "chroma":
         return Setup("chroma", folder)
     if kind == "chroma server":
         return Setup("chroma", folder, request.getfixturevalue("chroma_server"))
-    pytest.importorskip({"faiss": "faiss", "weaviate": "langchain_weaviate"}[kind])
+    pytest.importorskip(PACKAGES[kind])
     return Setup(kind, folder, request.getfixturevalue(f"{kind}_server") if kind != "faiss" else None)
 
 
-@pytest.fixture(params=["chroma", "chroma server", "faiss", "weaviate"])
+@pytest.fixture(params=["chroma", "chroma server", "faiss", "weaviate", "pinecone"])
 def setup(request, tmp_path):
     setup = setup_of(request.param, tmp_path / "rag-index", request)
     yield setup
@@ -310,11 +335,9 @@ def test_an_unknown_store_is_refused(tmp_path):
         stores.open_store("qdrant", tmp_path, NeverEmbeds(load_settings()))
 
 
-@pytest.mark.parametrize(
-    ("name", "module"), [("faiss", "faiss"), ("weaviate", "weaviate"), ("pinecone", "pinecone")]
-)
-def test_an_extra_that_is_not_installed_is_named(name, module, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, module, None)
+@pytest.mark.parametrize("name", ["faiss", "weaviate", "pinecone"])
+def test_an_extra_that_is_not_installed_is_named(name, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, PACKAGES[name], None)  # as if there were no such package
     monkeypatch.delitem(sys.modules, f"step3_rag.store_{name}", raising=False)
     with pytest.raises(UserError) as refused:
         stores.open_store(name, tmp_path, NeverEmbeds(load_settings()))
@@ -382,9 +405,12 @@ def free_port():
         return free.getsockname()[1]
 
 
-@pytest.mark.parametrize(("name", "advice"), [("chroma", "chroma run"), ("weaviate", "docker run")])
-def test_a_server_that_is_not_there_is_one_line(name, advice, tmp_path):
-    pytest.importorskip({"chroma": "chromadb", "weaviate": "langchain_weaviate"}[name])
+@pytest.mark.parametrize(
+    ("name", "advice"), [("chroma", "chroma run"), ("weaviate", "docker run"), ("pinecone", "console")]
+)
+def test_a_server_that_is_not_there_is_one_line(name, advice, tmp_path, monkeypatch):
+    pytest.importorskip(PACKAGES[name])
+    monkeypatch.setenv("PINECONE_API_KEY", "any")
     began = time.monotonic()
     with pytest.raises(UserError) as refused:
         Setup(name, tmp_path, f"http://127.0.0.1:{free_port()}")
@@ -394,11 +420,12 @@ def test_a_server_that_is_not_there_is_one_line(name, advice, tmp_path):
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("name", ["chroma", "weaviate"])
+@pytest.mark.parametrize("name", ["chroma", "weaviate", "pinecone"])
 def test_a_server_that_says_nothing_is_not_waited_for(name, tmp_path, monkeypatch):
-    pytest.importorskip({"chroma": "chromadb", "weaviate": "langchain_weaviate"}[name])
+    pytest.importorskip(PACKAGES[name])
     module = importlib.import_module(f"step3_rag.store_{name}")
     monkeypatch.setattr(module, "CONNECT", 0.5)
+    monkeypatch.setenv("PINECONE_API_KEY", "any")
     with socket.create_server(("127.0.0.1", 0)) as mute:
         address = f"http://127.0.0.1:{mute.getsockname()[1]}"
         with (
@@ -457,3 +484,64 @@ def test_a_weaviate_port_that_is_none_is_refused(tmp_path):
     for port in ("many", "8080", "70000"):
         with pytest.raises(UserError, match=f"grpc={port} in --address is no port of its own"):
             Setup("weaviate", tmp_path, f"http://localhost:8080?grpc={port}")
+
+
+@pytest.fixture
+def pinecone(tmp_path, monkeypatch):
+    """A stand-in of one's own, and an index on it."""
+    pytest.importorskip("langchain_pinecone")
+    from tests.step3.fake_pinecone import FakePinecone
+
+    with FakePinecone(DIM) as server:
+        monkeypatch.setenv("PINECONE_API_KEY", server.key)
+        setup = Setup("pinecone", tmp_path / "rag-index", server.address)
+        setup.server = server
+        yield setup
+
+
+def test_pinecone_is_told_the_key(pinecone, monkeypatch):
+    fill(pinecone.index, "a/one.md: 3")
+    assert pinecone.sync() == 3
+    monkeypatch.setenv("PINECONE_API_KEY", "guessed")
+    with pytest.raises(UserError, match="the vector store pinecone failed: Invalid API Key"):
+        pinecone.open()
+    monkeypatch.delenv("PINECONE_API_KEY")
+    with pytest.raises(UserError, match="set PINECONE_API_KEY"):
+        pinecone.open()
+
+
+def test_pinecone_needs_the_host_of_an_index_that_measures_cosine(pinecone, tmp_path):
+    with pytest.raises(UserError, match="needs the host of an index, --address https://"):
+        Setup("pinecone", tmp_path)
+    pinecone.server.metric = "euclidean"
+    with pytest.raises(UserError, match="make one with the metric cosine"):
+        pinecone.open()
+
+
+def test_a_count_that_lags_behind_is_waited_for(pinecone):
+    fill(pinecone.index, "a/one.md: 3")
+    pinecone.server.lag = 3
+    assert pinecone.sync() == 3
+    drop(pinecone.index, "a/one.md")
+    pinecone.server.lag = 2
+    pinecone.sync()
+    assert pinecone.said == []
+
+
+def test_an_index_of_another_width_is_one_line(pinecone):
+    fill(pinecone.index, "a/one.md: 3")
+    pinecone.server.dimension = 384
+    with pytest.raises(UserError) as refused:
+        pinecone.sync()
+    assert str(refused.value) == (
+        "the vector store pinecone failed: "
+        f"Vector dimension {DIM} does not match the dimension of the index 384"
+    )
+
+
+def test_a_large_sync_keeps_to_pinecones_limits(pinecone):
+    fill(pinecone.index, "a/one.md: 1001")
+    assert pinecone.sync() == 1001
+    drop(pinecone.index, "a/one.md")
+    pinecone.sync()
+    assert not any(pinecone.server.namespaces.values())
