@@ -1,0 +1,320 @@
+"""The index on disk: what it refuses, what a damaged one says, what readers and writers see of each other."""
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from shared.errors import UserError
+from step3_rag.index import Chunk, Draft, Index
+from step3_rag.sparse import stems
+from tests.step3.conftest import DIM, DOCUMENTS, FACTS, FakeEmbedder, bring_in, texts_of, write
+
+
+def opened(folder, create=False, **facts):
+    return Index.open(folder, FACTS | facts, create=create)
+
+
+# --- opening ----------------------------------------------------------------------------------------------
+
+
+def test_there_is_none(tmp_path):
+    with pytest.raises(UserError, match="nowhere: make one with `python -m step3_rag ingest PATH`"):
+        opened(tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()
+    assert Index.facts_of(tmp_path / "nowhere") == {}
+    assert not Index.exists(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("other", "line"),
+    [
+        ({"embedder": "org/larger"}, "was made with embedder fake, not org/larger"),
+        ({"chunk_size": 64}, "was made with chunk size 128, not 64"),
+        ({"chunk_overlap": 0}, "was made with chunk overlap 32, not 0"),
+    ],
+)
+@pytest.mark.parametrize("create", [False, True])
+def test_an_index_made_in_another_way_is_refused_and_stays(built, other, line, create):
+    before = texts_of(built)
+    with pytest.raises(UserError, match=line) as refused:
+        opened(built.folder, create, **other)
+    assert "make it anew with `ingest --rebuild`" in str(refused.value)
+    assert texts_of(opened(built.folder)) == before
+
+
+def test_facts_of_an_index(built):
+    found = Index.facts_of(built.folder)
+    assert {key: found[key] for key in FACTS} == FACTS
+
+
+@pytest.mark.parametrize("name", ["with space", "50%41", "what?", "no#1", "Größe"])
+def test_an_index_in_a_folder_of_any_name(tmp_path, name):
+    opened(tmp_path / name, create=True).close()
+    assert Index.facts_of(tmp_path / name)["chunk_size"] == 128
+
+
+def garbage(file):
+    file.write_bytes(b"this is no database at all" * 1000)
+
+
+def empty(file):
+    file.write_bytes(b"")
+
+
+def truncated(file):
+    file.write_bytes(file.read_bytes()[:20_000])
+
+
+def overwritten(file):
+    contents = bytearray(file.read_bytes())
+    contents[100:5000] = os.urandom(4900)
+    file.write_bytes(contents)
+
+
+def meta_garbage(file):
+    with sqlite3.connect(file) as db:
+        db.execute("UPDATE meta SET value = '{' WHERE key = 'chunk_size'")
+    db.close()
+
+
+def a_folder(file):
+    file.unlink()
+    file.mkdir()
+
+
+@pytest.mark.parametrize("damage", [garbage, empty, truncated, overwritten, meta_garbage, a_folder])
+def test_a_damaged_index_says_so(index, documents, damage):
+    bring_in(index, documents)
+    folder = index.folder
+    index.close()
+    damage(folder / "index.sqlite")
+    with pytest.raises(UserError, match=r"index in .* cannot be read \(.+\): make it anew with") as refused:
+        opened(folder)
+    assert "\n" not in str(refused.value)
+    assert Index.facts_of(folder) == {}
+
+
+def test_a_kill_while_the_index_is_made_leaves_one_that_can_be_begun_again(tmp_path):
+    """The tables are there, and nothing is in them yet."""
+    opened(tmp_path / "i", create=True).close()
+    with sqlite3.connect(tmp_path / "i" / "index.sqlite") as db:
+        db.execute("DELETE FROM meta")
+    db.close()
+    with pytest.raises(UserError, match="it is empty"):
+        opened(tmp_path / "i")
+    opened(tmp_path / "i", create=True).close()
+    assert Index.facts_of(tmp_path / "i")["embedder"] == "fake"
+
+
+def test_what_it_was_made_with_is_written_at_once(tmp_path, monkeypatch):
+    class Fails(sqlite3.Connection):
+        def executemany(self, statement, rows):
+            super().executemany(statement, list(rows)[:2])
+            raise sqlite3.OperationalError("disk is full")
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *args, **more: connect(*args, factory=Fails, **more))
+    with pytest.raises(UserError, match="disk is full"):
+        opened(tmp_path / "i", create=True)
+    monkeypatch.undo()
+    opened(tmp_path / "i", create=True).close()  # not refused as another index's
+
+
+def test_an_index_can_be_moved(built, tmp_path):
+    built.close()
+    shutil.move(built.folder, tmp_path / "elsewhere")
+    index = opened(tmp_path / "elsewhere")
+    assert len(texts_of(index)) == len(DOCUMENTS)
+    index.close()
+
+
+# --- reading ----------------------------------------------------------------------------------------------
+
+
+def test_chunks_come_in_the_order_that_was_asked_for(built):
+    ids = built.snapshot().ids.tolist()
+    order = [ids[3], ids[0], ids[2]]
+    assert [chunk.id for chunk in built.chunks(order)] == order
+    assert [chunk.id for chunk in built.chunks([ids[1], 10**9])] == [ids[1]]
+    assert built.chunks([]) == []
+    assert isinstance(built.chunks(ids[:1])[0], Chunk)
+
+
+def test_where_a_reader_finds_it():
+    of = {"id": 1, "document": "a/b.pdf", "title": "T", "collection": "a", "place": 0, "text": "x"}
+    assert Chunk(**of, page=3, heading="A > Notice").source == "a/b.pdf, page 3, Notice"
+    assert Chunk(**of, page=None, heading="").source == "a/b.pdf"
+
+
+def test_neighbours_are_of_the_same_document_and_in_order(index, tmp_path):
+    folder = write(tmp_path / "d", {"a.md": "One word here. " * 200, "b.md": "Two words here. " * 200})
+    bring_in(index, folder)
+    found = index.neighbours("b.md", 1, 3)
+    assert [(chunk.document, chunk.place) for chunk in found] == [("b.md", 1), ("b.md", 2), ("b.md", 3)]
+    assert index.neighbours("b.md", -5, 0)[0].place == 0
+    assert index.neighbours("c.md", 0, 9) == []
+
+
+def test_vectors_are_those_of_the_embedder(built):
+    ids = built.snapshot().ids.tolist()[::-1]
+    above = {chunk.id: chunk for chunk in built.chunks(ids)}
+    leave = next(each for each in ids if above[each].document == "handbook/leave.txt")
+    (expected,) = FakeEmbedder().encode([f"leave\n{above[leave].text}"])
+    vectors, tokens = built.vectors(ids), built.token_vectors(ids, DIM)
+    assert vectors.shape == (len(ids), DIM)
+    assert vectors.dtype == np.float32
+    assert np.array_equal(vectors[ids.index(leave)], expected.vector)
+    assert np.array_equal(tokens[ids.index(leave)], expected.token_vectors)
+    assert built.token_vectors([ids[0], 10**9], DIM)[1].shape == (0, DIM)  # it has gone meanwhile
+
+
+def test_what_is_not_complete_is_seen_nowhere(built):
+    before = texts_of(built), built.documents(), built.snapshot().token_frequency.tolist()
+    number = built.begin("new.md", "/new.md", "c", "New", ("x", 1, 1))
+    (one,) = FakeEmbedder().encode(["kettle contract"])
+    built.add([(number, 0, Draft(None, "", "kettle contract", "kettle contract"), one)])
+    snapshot = built.snapshot()
+    assert (texts_of(built), built.documents(), snapshot.token_frequency.tolist()) == before
+    assert built.neighbours("new.md", 0, 9) == []
+    assert len(snapshot.sparse.scores(["kettl"])) == len(snapshot)
+    assert snapshot.vocabulary["kettle"] == 1
+    built.remove([number])
+    assert built.generation == snapshot.generation  # nobody has seen it
+    assert built.db.execute("SELECT count(*) FROM chunks").fetchone() == (len(snapshot),)
+
+
+def test_numbers_are_never_used_twice(built):
+    highest = built.snapshot().ids.max()
+    built.remove([row["id"] for row in built.documents()])
+    assert len(built.snapshot()) == 0
+    number = built.begin("new.md", "/new.md", "c", "New", ("x", 1, 1))
+    (one,) = FakeEmbedder().encode(["x"])
+    built.add([(number, 0, Draft(None, "", "x", "x"), one)])
+    built.finish([number])
+    assert built.snapshot().ids.min() > highest
+
+
+def test_an_error_in_the_middle_of_writing_takes_it_all_back(built):
+    number = built.begin("new.md", "/new.md", "c", "New", ("x", 1, 1))
+    (one,) = FakeEmbedder().encode(["x"])
+
+    def breaks():
+        yield number, 0, Draft(None, "", "x", "x"), one
+        raise OSError("no space left on device")
+
+    chunks = built.db.execute("SELECT count(*) FROM chunks").fetchone()
+    with pytest.raises(OSError, match="no space"):
+        built.add(breaks())
+    assert built.db.execute("SELECT count(*) FROM chunks").fetchone() == chunks
+    assert not built.db.in_transaction
+
+
+# --- what a search needs of all chunks --------------------------------------------------------------------
+
+
+def test_a_snapshot_of_nothing(index):
+    snapshot = index.snapshot()
+    assert len(snapshot) == 0
+    assert snapshot.generation == index.generation == 0
+    assert snapshot.sparse.scores(["x"]).shape == (0,)
+    assert snapshot.token_frequency.tolist() == [0]
+    assert not snapshot.vocabulary
+
+
+def test_statistics_are_counts_of_chunks(built):
+    snapshot = built.snapshot()
+    texts = [text for parts in texts_of(built).values() for text in parts]
+    assert snapshot.vocabulary["the"] == sum("the" in text.lower().split() for text in texts)
+    embedder = FakeEmbedder()
+    kettle = int(embedder.encode(["kettle"])[0].token_ids[0])
+    assert snapshot.token_frequency[kettle] == 1
+    assert snapshot.row_of[int(snapshot.ids[2])] == 2
+
+
+def test_the_keyword_index_is_kept_until_the_chunks_change(built, documents, monkeypatch):
+    first = built.snapshot()
+    scores = first.sparse.scores(stems("kettle"))
+    assert [path.name for path in built.folder.glob("bm25-*")] == [f"bm25-{first.generation}"]
+    again = opened(built.folder).snapshot()
+    monkeypatch.setattr(again, "_column", lambda _name: pytest.fail("made again"))
+    assert np.array_equal(again.sparse.scores(stems("kettle")), scores)
+    monkeypatch.undo()
+    (documents / "notes.md").unlink()
+    bring_in(built, documents)
+    later = built.snapshot()
+    assert later.sparse.scores(stems("kettle")).tolist() == [0] * len(later)
+    assert [path.name for path in built.folder.glob("bm25-*")] == [f"bm25-{later.generation}"]
+
+
+def test_a_damaged_keyword_index_is_made_again(built):
+    expected = built.snapshot().sparse.scores(stems("kettle"))
+    for file in next(built.folder.glob("bm25-*")).iterdir():
+        file.write_bytes(b"garbage")
+    assert np.array_equal(built.snapshot().sparse.scores(stems("kettle")), expected)
+
+
+def test_an_ingest_between_taking_a_snapshot_and_using_it(built, documents):
+    snapshot = built.snapshot()
+    for name in ("notes.md", "contracts/supply.md"):
+        (documents / name).unlink()
+    write(documents, {"new.md": "A kettle, a kettle.\n"})
+    bring_in(built, documents)
+    scores = snapshot.sparse.scores(stems("kettle leave"))
+    assert len(scores) == len(snapshot)
+    (row,) = np.flatnonzero(scores)
+    assert snapshot.names[row] == "handbook/leave.txt"
+    assert not list(built.folder.glob("bm25-*"))  # what it made then fits no state: it isn't kept
+    assert snapshot.vocabulary["kettle"] == 0
+
+
+def test_the_snapshot_and_its_generation_belong_together(built, documents):
+    writer = opened(built.folder)
+
+    class Meanwhile:
+        """A connection on which an ingest comes in between any two statements."""
+
+        def execute(self, *args):
+            found = built.db.execute(*args).fetchall()
+            (documents / "notes.md").write_text(
+                f"Version {len(found)}, {writer.generation}.\n\n" + "Word. " * 300
+            )
+            bring_in(writer, documents)
+            return sqlite3.connect(":memory:").execute("SELECT 1") if not found else Rows(found)
+
+    class Rows(list):
+        def fetchall(self):
+            return self
+
+        def fetchone(self):
+            return self[0]
+
+    before, chunks = built.generation, len(built.snapshot())
+    reader = Index(built.folder, Meanwhile())
+    snapshot = reader.snapshot()
+    assert (snapshot.generation, len(snapshot)) == (before, chunks)
+    assert built.generation > before
+    writer.close()
+
+
+def test_it_is_read_in_another_process_while_it_is_written(built, documents):
+    script = (
+        "import json, sys; from pathlib import Path; from step3_rag.index import Index\n"
+        "index = Index.open(Path(sys.argv[1]), json.loads(sys.argv[2]))\n"
+        "print([row['name'] for row in index.documents()])"
+    )
+    number = built.begin("new.md", "/new.md", "c", "New", ("x", 1, 1))
+    built.db.execute("BEGIN IMMEDIATE")
+    built.db.execute("UPDATE documents SET complete = 1 WHERE id = ?", (number,))
+    said = subprocess.check_output(
+        [sys.executable, "-c", script, str(built.folder), json.dumps(FACTS)],
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    built.db.execute("ROLLBACK")
+    assert said == f"{sorted(DOCUMENTS)}\n"
