@@ -70,21 +70,21 @@ def draw(graph: Graph, path: Path, title: str, seed: int = 0) -> None:
                 zorder=3,
             )
     axis.margins(0.03)
-    _legend(axis, [kind for kind in COLOURS if kind in kinds.values()])
+    _legend(figure, [kind for kind in COLOURS if kind in kinds.values()])
     axis.set_title(title, fontsize=12, parse_math=False, loc="left")
     figure.canvas.draw()  # the labels' sizes are known only now
     _labels(axis, graph, places, sizes)
     figure.savefig(path, dpi=120, format="png")
 
 
-def _legend(axis: Any, kinds: list[str]) -> None:
+def _legend(figure: Any, kinds: list[str]) -> None:
     from matplotlib.lines import Line2D
 
     marks = [
         Line2D([], [], ls="", marker="s" if kind == "document" else "o", c=COLOURS[kind], ms=8, label=kind)
         for kind in kinds
     ]
-    axis.legend(handles=marks, loc="lower right", fontsize=9, frameon=False, title="size: PageRank")
+    figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), fontsize=9, frameon=False)
 
 
 def chosen(graph: Graph) -> list[str]:
@@ -137,7 +137,9 @@ def _inside(part: nx.Graph, group: list[str]) -> np.ndarray:
     """Places of one community's nodes in the unit disc, evenly apart, shape (n, 2)."""
     if len(group) < 3:
         return np.array([[-0.4, 0.1], [0.4, -0.1]])[: len(group)] if len(group) > 1 else np.zeros((1, 2))
-    tied = nx.Graph(part)
+    tied = nx.Graph()
+    tied.add_nodes_from(group)  # in this order, or the picture would be another one each time
+    tied.add_edges_from(part.edges)
     tied.add_edges_from((group[0], node) for node in group[1:])  # in one piece, round the most central one
     found = nx.kamada_kawai_layout(tied)
     spots = np.stack([found[node] for node in group])
@@ -189,7 +191,7 @@ def _edges(axis: Any, flat: nx.Graph, places: Places, home: dict[str, int]) -> N
 
 
 def _labels(axis: Any, graph: Graph, places: Places, sizes: dict[str, float]) -> None:
-    """Names of the most central nodes, each on the side where it covers least; none where all are taken."""
+    """Names, each on the side where it covers least; those of small nodes only where nothing else is."""
     from matplotlib.patheffects import withStroke
 
     to_pixels = axis.transData.transform
@@ -208,35 +210,47 @@ def _labels(axis: Any, graph: Graph, places: Places, sizes: dict[str, float]) ->
         lines = text.split("\n")
         width = 0.56 * font * dpi / 72 * max(map(len, lines))
         height = 1.25 * font * dpi / 72 * len(lines)
-        sides = {  # horizontal and vertical alignment, and the lower left corner of the text
-            ("left", "center"): (x + r, y - height / 2),
-            ("right", "center"): (x - r - width, y - height / 2),
-            ("center", "bottom"): (x - width / 2, y + r),
-            ("center", "top"): (x - width / 2, y - r - height),
+        d = 0.7 * r
+        sides = {  # horizontal and vertical alignment, and the point of the text that they name
+            ("left", "center"): (x + r, y),
+            ("right", "center"): (x - r, y),
+            ("center", "bottom"): (x, y + r),
+            ("center", "top"): (x, y - r),
+            ("left", "bottom"): (x + d, y + d),
+            ("right", "bottom"): (x - d, y + d),
+            ("left", "top"): (x + d, y - d),
+            ("right", "top"): (x - d, y - d),
         }
-        for (across, along), (left, low) in sides.items():
+        choices = []
+        for (across, along), (at, up) in sides.items():
+            left = at - {"left": 0.0, "center": width / 2, "right": width}[across]
+            low = up - {"bottom": 0.0, "center": height / 2, "top": height}[along]
             box = (left, low, left + width, low + height)
-            if box[0] < frame.x0 or box[2] > frame.x1 or any(_overlap(box, other) for other in taken):
-                continue
-            spot = {"left": (x + r, y), "right": (x - r, y), "bottom": (x, y + r), "top": (x, y - r)}
-            axis.text(
-                *axis.transData.inverted().transform(spot[along if across == "center" else across]),
-                text,
-                fontsize=font,
-                color=colour,
-                ha=across,
-                va=along,
-                zorder=4,
-                parse_math=False,
-                linespacing=1.0,
-                path_effects=[withStroke(linewidth=2.2, foreground="white", alpha=0.85)],
-            )
-            taken.append(box)
-            break
+            outside = box[0] < frame.x0 or box[2] > frame.x1
+            covered = 1e9 if outside else sum(_overlap(box, other) for other in taken)
+            choices.append((covered, across, along, at, up, box))
+        covered, across, along, at, up, box = min(choices, key=lambda each: each[0])
+        if covered > 0 and rank >= LARGE:
+            continue
+        axis.text(
+            *axis.transData.inverted().transform((at, up)),
+            text,
+            fontsize=font,
+            color=colour,
+            ha=across,
+            va=along,
+            zorder=4,
+            parse_math=False,
+            linespacing=1.0,
+            path_effects=[withStroke(linewidth=2.2, foreground="white", alpha=0.85)],
+        )
+        taken.append(box)
 
 
-def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:
+    """The area that two boxes have in common."""
+    wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    return wide * high if wide > 0 and high > 0 else 0.0
 
 
 def short(graph: Graph, node: str) -> str:

@@ -7,7 +7,8 @@
 A run of capitalised words in the middle of a sentence is a name in English, with few exceptions. At its
 beginning every word is capitalised, so there a word counts only if the collection doesn't also write it small
 ("Orders" and "orders"). What a name stands for is said by what stands beside it: a legal form, a role ("the
-supplier is", ", Head of"), a noun ("the pump"), the name of a table's column. All mentions of a name vote.
+supplier is", ", Head of"), a noun ("the pump"), the name of a table's column. All mentions of a name vote,
+and where most say nothing, so do the names that stand in a list with it (Riloff and Shepherd 1997).
 
 It misses names that are written small, and gets some types wrong; a chat model does better (graph_model.py).
 Entity types from context words: Hearst 1992; Collins and Singer 1999.
@@ -19,6 +20,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from step3_rag.chunk import sentences
 from step3_rag.graph_extract import LEGAL_FORM, best_type, key
@@ -110,10 +112,26 @@ def find(texts: Sequence[str]) -> list[list[Sentence]]:
         for name in each.names:
             name.type = vote(each, name)
             votes[key(name.text)][name.type] += 1
+    for one, types in _in_lists(found, votes).items():
+        votes[one] += types
     for each in found:
         for name in each.names:
             name.type = best_type(votes[key(name.text)])
     return by_text
+
+
+def _in_lists(found: list[Sentence], votes: dict[str, Counter[str]]) -> dict[str, Counter[str]]:
+    """What stands in a list with the names of which little is known: most of their mentions said nothing."""
+    weak = {one for one, types in votes.items() if types["other"] > 0.8 * sum(types.values())}
+    listed: dict[str, Counter[str]] = defaultdict(Counter)
+    for each in found:
+        for a, b in pairwise(each.names):
+            if re.fullmatch(r",? (?:and |or )?", each.text[a.end : b.start]):
+                for one, other in ((key(a.text), key(b.text)), (key(b.text), key(a.text))):
+                    kind = best_type(votes[other])
+                    if one in weak and kind != "person":  # "A. Reyes, Brightwell" is no list
+                        listed[one][kind] += 1
+    return listed
 
 
 def split(text: str, columns: list[str]) -> list[Sentence]:
@@ -212,9 +230,8 @@ def vote(sentence: Sentence, name: Name) -> str:
     if is_person_like and (
         re.match(rf",? ?(?:\w+ )?(?:[A-Z]\w+ ){{0,3}}{JOB}|,? ?(?:the|our|its|as) [\w ]*{JOB}", after)
         or re.search(rf"{JOB}[\w ]{{0,24}}(?:,| is| -|:) $|\b(?:Mr|Mrs|Ms|Dr)\.? $", before)
-        or re.search(
-            r"\b(?:[Ss]igned|written|approved|reviewed|prepared)\b[\w ]* by $|\b(?:Owner|Author): $", before
-        )
+        or re.search(r"\b(?:[Ss]igned|written|approved|reviewed|prepared)\b[\w ]* by $", before)
+        or re.search(r"\b(?:Owner|Author|Signed|Contacts?): $|^For [^:]+: $|[.;] For [^:.]+: $", before)
     ):
         return "person"
     if re.search(rf"\b{PLACE}(?: is| are)?(?: (?:at|in|of|near))? $|\b(?:law|courts) of $", before):
@@ -222,8 +239,7 @@ def vote(sentence: Sentence, name: Name) -> str:
     if re.search(rf"\b{PAPER} $", before, re.I) and CODE.fullmatch(name.text):
         return "document"
     if (len(words) > 1 and re.fullmatch(r"(?=.*\d)[A-Z0-9-]+", words[-1])) or (
-        re.search(rf"\b{THING} $", before)
-        or re.match(rf" (?:(?!the|an?|has|have|is|and|of|in|on)[a-z-]+ )?{THING}\b", after)
+        re.search(rf"\b{THING} $", before) or re.match(rf" {THING}\b", after)
     ):
         return "product"
     if re.search(r"\b(?:with|between|from|by) $", before) and re.match(r" (?:and|makes?|supplies)\b", after):

@@ -11,6 +11,7 @@ LexRank takes the most central ones (Erkan and Radev 2004, arXiv:1109.2128).
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 PROMPTS = Path(__file__).with_name("prompts")
 SHORTEST, LONGEST = 40, 240  # characters of a sentence that can stand alone
+SIGNATURE = re.compile(r"Signed\b|For [A-Z][^.]{2,60}: ")
 SMALLEST = 4  # nodes of a community that makes a theme
 
 
@@ -40,14 +42,14 @@ def themes(
     Raises:
         anthropic.AnthropicError: a request failed.
     """
-    found = []
+    found, kinds = [], dict(graph.net.nodes(data="type"))
     for group in graph.communities:
         names = [node for node in group if "title" not in graph.net.nodes[node]]
         papers = [node for node in group if "title" in graph.net.nodes[node]]
         if len(group) < SMALLEST or not names or not papers:
             continue
         theme = {
-            "title": ", ".join(names[:3]),
+            "title": ", ".join(sorted(names[:6], key=lambda node: kinds[node] == "person")[:3]),
             "size": len(group),
             "names": names[:8],
             "documents": papers[:5],
@@ -76,7 +78,8 @@ def telling(graph: Graph, index: Index, group: list[str], most: int) -> list[dic
     scored: list[tuple[float, str, Chunk]] = []
     for chunk in index.chunks(ids[:500]):
         for sentence in split(chunk.text, []):
-            if SHORTEST <= len(sentence.text) <= LONGEST and not (sentence.is_row or sentence.is_heading):
+            stands_alone = not (sentence.is_row or sentence.is_heading or SIGNATURE.match(sentence.text))
+            if stands_alone and SHORTEST <= len(sentence.text) <= LONGEST:
                 here = [node for node in graph.link(sentence.text) if node in weight]
                 score = sum(weight[node] for node in here) if sentence.text[-1] in ".!?" else 0.0
                 scored.append((score, sentence.text, chunk))

@@ -94,7 +94,7 @@ def graph(index):
 @pytest.fixture
 def retriever(index):
     class KeywordsOnly(Retriever):
-        def search(self, query, options=Options(), encoded=None):
+        def search(self, query, options, encoded=None):
             return super().search(query, Options(k=options.k, use=("bm25",), rerank="none"), encoded)
 
     return KeywordsOnly(index, None, "chroma", FakeEmbedder())
@@ -290,11 +290,11 @@ def test_the_same_documents_make_the_same_graph(graph, index):
 
 
 def test_a_graph_of_older_documents_is_not_used(graph, index):
-    with pytest.raises(UserError, match="no graph of the index in .*graph build"):
+    with pytest.raises(UserError, match=r"no graph of the index in .*graph build"):
         graph_net.load(index)
     graph.save(index.folder)
     index.remove([index.documents()[0]["id"]])
-    with pytest.raises(UserError, match="documents have changed since the graph was built: run .* again"):
+    with pytest.raises(UserError, match=r"documents have changed since the graph was built: run .* again"):
         graph_net.load(index)
 
 
