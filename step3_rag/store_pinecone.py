@@ -69,7 +69,8 @@ def connect(folder: Path, embedder: Embedder, address: str | None) -> VectorStor
     try:
         metric = index.describe_index_stats().to_dict().get("metric", "cosine")
     except urllib3.exceptions.HTTPError as error:
-        raise unreachable("Pinecone", at.url, error, ADVICE) from None
+        cause = getattr(error, "reason", None) or error  # behind "max retries exceeded"
+        raise unreachable("Pinecone", at.url, cause, ADVICE) from None
     if metric == "euclidean":
         raise UserError(f"the index at {at.url} measures {metric} distance: make one with the metric cosine")
     return PineconeVectorStore(index, embedder, namespace=collection_of(folder))

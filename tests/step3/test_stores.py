@@ -510,6 +510,19 @@ def test_pinecone_is_told_the_key(pinecone, monkeypatch):
         pinecone.open()
 
 
+def test_what_fails_between_is_one_line_too(pinecone):
+    fill(pinecone.index, "a/one.md: 3")
+    pinecone.sync()
+    pinecone.server.key = "changed"
+    for work in (
+        pinecone.sync,
+        lambda: pinecone.nearest(vector_of("anything"), 3),
+        lambda: stores.is_current(pinecone.index, pinecone.store, "pinecone", pinecone.address),
+    ):
+        with pytest.raises(UserError, match="the vector store pinecone failed: Invalid API Key"):
+            work()
+
+
 def test_pinecone_needs_the_host_of_an_index_that_measures_cosine(pinecone, tmp_path):
     with pytest.raises(UserError, match="needs the host of an index, --address https://"):
         Setup("pinecone", tmp_path)
