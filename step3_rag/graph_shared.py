@@ -54,7 +54,7 @@ def related(graph: Graph, node: str, role: str = "supplier") -> list[Shared]:
     """The documents that share a supplier (customer, owner, signatory) with a document, a firm or a product.
 
     A document's subcontractors are its suppliers too. X may be a document; a firm, which stands for itself
-    if it is such a supplier and otherwise for the contracts it has; or a product, which stands for its parts.
+    if it is such a supplier and otherwise for the contracts it has; or a product, with its parts.
     """
     if node not in graph.net:
         return []
@@ -63,7 +63,7 @@ def related(graph: Graph, node: str, role: str = "supplier") -> list[Shared]:
     if any(target == node for _, _, target, _ in graph.edges(node, *relations)):
         whom[node] = []
     else:
-        for thing, way in _stands_for(graph, node, relations).items():
+        for thing, way in _stands_for(graph, node).items():
             own.add(thing)
             for source, _, target, chunks in graph.edges(thing, *relations):
                 if source == thing and target != node:
@@ -77,10 +77,10 @@ def related(graph: Graph, node: str, role: str = "supplier") -> list[Shared]:
     return sorted(found, key=lambda each: (each.whom, each.relation != role, each.document))
 
 
-def _stands_for(graph: Graph, node: str, relations: tuple[str, ...]) -> dict[str, list[int]]:
-    """The node, or what leads from it to suppliers, with the passages that say so."""
-    if any(source == node for source, *_ in graph.edges(node, *relations)):
+def _stands_for(graph: Graph, node: str) -> dict[str, list[int]]:
+    """The node, and what leads on from it: of a product its parts, of a customer its contracts; with evidence."""
+    if "title" in graph.net.nodes[node]:
         return {node: []}
     parts = {source: chunks for source, _, target, chunks in graph.edges(node, "part of") if target == node}
     papers = {source: chunks for source, _, target, chunks in graph.edges(node, "customer") if target == node}
-    return parts | papers
+    return {node: []} | parts | papers
