@@ -13,6 +13,7 @@ Three kinds of questions go three ways (`ask`):
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Sequence
@@ -141,15 +142,22 @@ def run_ask(
 
 
 def graph_of(index: Index, settings: Settings) -> Graph:
-    """The graph that lies beside the index; built by rules and saved where none does.
+    """The graph that lies beside the index; by rules it is built anew where there is none or an old one.
 
     Raises:
-        UserError: it is of an older state of the documents, or there are none.
+        UserError: one that a model made is of an older state of the documents, or there are no documents.
     """
-    if not (index.folder / graph_net.FILE).exists():
-        with spinner("looking for names and relations"):
-            build(index, graph_rules.extract, settings.seed).save(index.folder)
-    return graph_net.load(index)
+    if (index.folder / graph_net.FILE).exists():
+        try:
+            return graph_net.load(index)
+        except graph_net.StaleError as stale:
+            if stale.extractor != "rules":
+                raise
+    with spinner("looking for names and relations"):
+        graph = build(index, graph_rules.extract, settings.seed)
+    with contextlib.suppress(UserError):  # a folder that can't be written to: it takes a second next time too
+        graph.save(index.folder)
+    return graph
 
 
 def _source(index: Index, chunks: Sequence[int]) -> str:

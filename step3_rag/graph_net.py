@@ -33,6 +33,14 @@ MENTIONS = "mentions"  # document -> thing
 LONGEST = 12  # words of a name in a question: a document's title may be long
 
 
+class StaleError(UserError):
+    """The graph is of an older state of the documents; `extractor` made it."""
+
+    def __init__(self, message: str, extractor: str) -> None:
+        super().__init__(message)
+        self.extractor = extractor
+
+
 @dataclass
 class Graph:
     """Nodes and edges with their evidence, and the communities, largest first."""
@@ -172,5 +180,7 @@ def load(index: Index) -> Graph:
     except (OSError, ValueError, KeyError, TypeError, nx.NetworkXError) as error:
         raise UserError(f"{path} cannot be read ({reason(error)}): {again} again") from None
     if graph.generation != index.generation:
-        raise UserError(f"the documents have changed since the graph was built: {again} again")
+        raise StaleError(
+            f"the documents have changed since the graph was built: {again} again", graph.extractor
+        )
     return graph

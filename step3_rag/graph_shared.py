@@ -78,7 +78,7 @@ def related(graph: Graph, node: str, role: str = "supplier") -> list[Shared]:
 
 
 def _stands_for(graph: Graph, node: str) -> dict[str, list[int]]:
-    """The node, and what leads on from it: of a product its parts, of a customer its contracts; with evidence."""
+    """The node, and what leads on from it: a product's parts, a customer's contracts, with the evidence."""
     if "title" in graph.net.nodes[node]:
         return {node: []}
     parts = {source: chunks for source, _, target, chunks in graph.edges(node, "part of") if target == node}

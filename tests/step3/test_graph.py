@@ -298,6 +298,16 @@ def test_a_graph_of_older_documents_is_not_used(graph, index):
         graph_net.load(index)
 
 
+def test_a_graph_by_rules_is_built_anew_and_one_by_a_model_is_not(graph, index, settings):
+    graph.save(index.folder)
+    index.remove([index.documents()[0]["id"]])
+    assert commands.graph_of(index, settings).generation == index.generation
+    graph.extractor = "claude-sonnet-5-5"
+    graph.save(index.folder)
+    with pytest.raises(UserError, match="documents have changed"):
+        commands.graph_of(index, settings)
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"format": 1}', '{"format": 99}'])
 def test_a_damaged_file_is_one_line(index, text):
     (index.folder / graph_net.FILE).write_text(text)
