@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,10 +111,7 @@ def _sample(split: str) -> Dataset:
 
 
 def _folder(folder: Path, split: str) -> Dataset:
-    sources: list[ingest.Source] = [
-        Text(str(row["_id"]), row.get("title") or "", row["text"])
-        for row in _json_lines(folder / "corpus.jsonl", "_id", "text")
-    ]
+    sources = _texts(_json_lines(folder / "corpus.jsonl", "_id", "text"))
     qrels = _qrels(folder / "qrels" / f"{split}.tsv")
     known = {source.name for source in sources}
     lost = sorted({doc for row in qrels.values() for doc in row} - known)
@@ -130,11 +127,21 @@ def _folder(folder: Path, split: str) -> Dataset:
     return Dataset(folder.resolve().name, sources, questions)
 
 
+def _texts(rows: Iterable[dict[str, Any]]) -> list[ingest.Source]:
+    texts: dict[str, ingest.Source] = {}
+    for row in rows:
+        name = load.clean(str(row["_id"]))
+        if name in texts:
+            raise UserError(f"two documents of the corpus have the _id {name}")
+        texts[name] = Text(name, row.get("title") or "", row["text"])
+    return list(texts.values())
+
+
 def _qrels(path: Path) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
     for number, line in enumerate(_lines(path), 1):
-        parts = line.rstrip("\n").split("\t")
-        if number == 1 and parts[-1] == "score":
+        parts = line.split("\t")
+        if not line.strip() or (number == 1 and parts[-1].strip() == "score"):
             continue
         try:
             query, document, score = parts
@@ -156,12 +163,14 @@ def _from_hub(name: str, split: str, settings: Settings) -> Dataset:
     qrels: dict[str, dict[str, int]] = {}
     for row in judged:
         qrels.setdefault(str(row["query-id"]), {})[str(row["corpus-id"])] = int(row["score"])
-    sources: list[ingest.Source] = [Text(str(row["_id"]), row["title"] or "", row["text"]) for row in corpus]
+    sources = _texts(corpus)
     questions = [
         Question(str(row["_id"]), row["text"], qrels[str(row["_id"])])
         for row in queries
         if str(row["_id"]) in qrels
     ]
+    if not questions:
+        raise UserError(f"BeIR/{name} has none of the questions that BeIR/{name}-qrels judges")
     return Dataset(f"beir:{name}", sources, questions)
 
 
@@ -181,16 +190,23 @@ def _json_lines(path: Path, *needed: str) -> Iterator[dict[str, Any]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict) or any(name not in row for name in needed):
             raise UserError(f"{path} line {number}: it must be a JSON object with {', '.join(needed)}")
+        for name in ("text", "title"):
+            if not isinstance(row.get(name) or "", str) or (name in needed and row[name] is None):
+                raise UserError(f"{path} line {number}: {name} must be a string")
         yield row
 
 
 def _lines(path: Path) -> Iterator[str]:
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            yield from file
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {reason(error)}") from None
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+                except UnicodeDecodeError:
+                    raise UserError(f"{path} line {number}: it is no UTF-8") from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or reason(error)}") from None

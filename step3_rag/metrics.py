@@ -4,7 +4,7 @@
     0.386...
 
 A ranking is a list of document ids, best first; `qrels` maps the ids of relevant documents to their grade.
-Checked against ranx in the tests, which computes the same from the definitions of TREC.
+A grade of 0 or less is not relevant. The tests check them against trec_eval, the program of TREC.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ def ndcg(ranking: Sequence[str], qrels: Mapping[str, int], k: int = 10) -> float
 
     A relevant document at rank r is worth grade / log2(r + 1): 1 at the top, 0.63 next, 0.29 at rank 10.
     """
-    gain = sum(qrels.get(doc, 0) / math.log2(rank + 1) for rank, doc in enumerate(ranking[:k], 1))
-    best = sorted(qrels.values(), reverse=True)[:k]
+    gain = sum(max(0, qrels.get(doc, 0)) / math.log2(rank + 1) for rank, doc in enumerate(ranking[:k], 1))
+    best = sorted((grade for grade in qrels.values() if grade > 0), reverse=True)[:k]
     ideal = sum(grade / math.log2(rank + 1) for rank, grade in enumerate(best, 1))
     return gain / ideal if ideal else 0.0
 

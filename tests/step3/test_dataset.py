@@ -1,0 +1,252 @@
+"""Collections with judgements: the sample, folders in BEIR's layout with each wrong line named, the hub."""
+
+import json
+import re
+
+import datasets
+import pytest
+
+from shared.config import load_settings
+from shared.errors import UserError
+from step3_rag import dataset, ingest
+from step3_rag.dataset import Text
+from tests.step3.conftest import FakeEmbedder, texts_of
+
+CORPUS = [
+    {"_id": "d1", "title": "Supply", "text": "It renews every year."},
+    {"_id": "d2", "title": "", "text": "Soup at noon."},
+    {"_id": 3, "text": "No title, and a number for a name."},
+]
+QUERIES = [
+    {"_id": "q1", "text": "When does it renew?"},
+    {"_id": 2, "text": "Lunch?"},
+    {"_id": "q3", "text": "?"},
+]
+QRELS = "query-id\tcorpus-id\tscore\nq1\td1\t2\nq1\td2\t0\n2\td2\t1\n"
+
+
+def lines(rows):
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "beir" / "qrels").mkdir(parents=True)
+    (tmp_path / "beir" / "corpus.jsonl").write_text(lines(CORPUS))
+    (tmp_path / "beir" / "queries.jsonl").write_text(lines(QUERIES))
+    (tmp_path / "beir" / "qrels" / "test.tsv").write_text(QRELS)
+    return tmp_path / "beir"
+
+
+def read(name, split=None, **settings):
+    return dataset.read(str(name), split, load_settings(**settings))
+
+
+def refusal(name, split=None, **settings):
+    with pytest.raises(UserError) as refused:
+        read(name, split, **settings)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+# --- a folder ---------------------------------------------------------------------------------------------
+
+
+def test_a_folder_in_the_layout_of_beir(folder):
+    data = read(folder)
+    assert data.name == "beir"
+    assert [(text.name, text.heading, text.text) for text in data.sources] == [
+        ("d1", "Supply", "It renews every year."),
+        ("d2", "", "Soup at noon."),
+        ("3", "", "No title, and a number for a name."),
+    ]
+    assert [(each.id, each.text, each.qrels) for each in data.questions] == [
+        ("q1", "When does it renew?", {"d1": 2, "d2": 0}),
+        ("2", "Lunch?", {"d2": 1}),
+    ]
+
+
+def test_its_texts_can_be_ingested(folder, index):
+    report = ingest.ingest(index, read(folder).sources, FakeEmbedder(), ingest.Sizes())
+    assert report.new == ["d1", "d2", "3"]
+    assert texts_of(index)["d1"] == ["It renews every year."]
+    assert [row["title"] for row in index.documents()] == ["", "Supply", ""]
+
+
+def test_marks_of_byte_order_blank_lines_and_line_ends_of_windows_do_no_harm(folder):
+    for file in (folder / "corpus.jsonl", folder / "queries.jsonl", folder / "qrels" / "test.tsv"):
+        text = file.read_text().replace("\n", "\r\n")
+        file.write_bytes(b"\xef\xbb\xbf" + text.encode() + b"\r\n\r\n")
+    assert len(read(folder).sources) == 3
+    assert [each.qrels for each in read(folder).questions] == [{"d1": 2, "d2": 0}, {"d2": 1}]
+
+
+def test_qrels_without_a_header(folder):
+    (folder / "qrels" / "dev.tsv").write_text("q3\td1\t1")
+    assert [each.id for each in read(folder, "dev").questions] == ["q3"]
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "said"),
+    [
+        ("corpus.jsonl", '{"_id": "x", "text": "cut o', "it must be a JSON object with _id, text"),
+        ("corpus.jsonl", '{"_id": "x"}', "it must be a JSON object with _id, text"),
+        ("corpus.jsonl", '["x", "y"]', "it must be a JSON object with _id, text"),
+        ("corpus.jsonl", "[" * 100_000, "it must be a JSON object with _id, text"),
+        ("corpus.jsonl", '{"_id": "x", "text": null}', "text must be a string"),
+        ("corpus.jsonl", '{"_id": "x", "text": 5}', "text must be a string"),
+        ("corpus.jsonl", '{"_id": "x", "text": "", "title": ["T"]}', "title must be a string"),
+        ("queries.jsonl", '{"_id": "x", "query": "?"}', "it must be a JSON object with _id, text"),
+        ("queries.jsonl", '{"_id": "x", "text": ["?"]}', "text must be a string"),
+        ("qrels/test.tsv", "q1 d1 1", "it must be query-id, corpus-id and a whole number, with tabs between"),
+        ("qrels/test.tsv", "q1\t0\td1\t1", "it must be query-id, corpus-id and a whole number"),
+        ("qrels/test.tsv", "q1\td1\thigh", "it must be query-id, corpus-id and a whole number"),
+        ("qrels/test.tsv", "q1\td1\t0.5", "it must be query-id, corpus-id and a whole number"),
+        ("qrels/test.tsv", "q1\td1", "it must be query-id, corpus-id and a whole number"),
+    ],
+)
+def test_a_wrong_line_is_named(folder, file, line, said):
+    path = folder / file
+    number = path.read_text().count("\n") + 1
+    with path.open("a") as end:
+        end.write(line + "\n")
+    assert refusal(folder).startswith(f"{path} line {number}: {said}")
+
+
+@pytest.mark.parametrize("file", ["corpus.jsonl", "queries.jsonl", "qrels/test.tsv"])
+def test_a_line_in_another_encoding_is_named(folder, file):
+    path = folder / file
+    number = path.read_text().count("\n") + 1
+    path.write_bytes(path.read_bytes() + b"caf\xe9\n")
+    assert refusal(folder) == f"{path} line {number}: it is no UTF-8"
+
+
+@pytest.mark.parametrize("file", ["corpus.jsonl", "queries.jsonl", "qrels/test.tsv"])
+def test_a_missing_file_is_named(folder, file):
+    (folder / file).unlink()
+    assert refusal(folder) == f"cannot read {folder / file}: No such file or directory"
+
+
+def test_qrels_that_name_documents_which_are_not_there(folder):
+    (folder / "qrels" / "test.tsv").write_text(QRELS + "q1\td9\t1\nq1\td8\t1\n")
+    assert refusal(folder).endswith("qrels/test.tsv names documents that corpus.jsonl lacks: d8, ...")
+
+
+def test_qrels_of_other_questions(folder):
+    (folder / "qrels" / "test.tsv").write_text("q9\td1\t1\n")
+    assert refusal(folder).endswith("has none of the questions that qrels/test.tsv judges")
+
+
+def test_two_documents_of_one_name(folder):
+    (folder / "corpus.jsonl").write_text(lines([*CORPUS, CORPUS[0]]))
+    assert refusal(folder) == "two documents of the corpus have the _id d1"
+
+
+def test_no_such_collection(tmp_path):
+    assert refusal("nowhere") == "--dataset nowhere: use sample, a folder in BEIR's layout, or beir:NAME"
+    (tmp_path / "file").touch()
+    assert "use sample, a folder" in refusal(tmp_path / "file")
+
+
+def test_a_text_is_known_by_its_contents():
+    one = Text("d1", "T", "x")
+    assert one.digest() == Text("d2", "T", "x", "other").digest()
+    assert len({one.digest(), Text("d1", "T", "y").digest(), Text("d1", "Tx", "").digest()}) == 3
+    assert [piece.text for piece in Text("d1", "Title only", "").pieces()] == ["Title only"]
+    assert one.key == "corpus:d1"
+
+
+# --- the sample -------------------------------------------------------------------------------------------
+
+
+def test_every_judgement_of_the_sample_is_true():
+    questions = [each for split in ("dev", "test") for each in read("sample", split).questions]
+    sources = read("sample").sources
+    texts = {source.name: "".join(piece.text for piece in source.pieces()) for source in sources}
+    words = {name: set(re.findall(r"\w+", text)) for name, text in texts.items()}
+    assert len({each.id for each in questions}) == len(questions)
+    for question in questions:
+        assert set(question.qrels) <= set(texts), question.id
+        assert question.collection in {None, *(source.collection for source in sources)}
+        for quote in question.quotes:  # of a table as it stands in the file, so word by word only here
+            assert any(words[doc].issuperset(re.findall(r"\w+", quote)) for doc in question.qrels), quote
+
+
+def test_the_sample_has_questions_without_an_answer_and_the_test_split_by_default():
+    data = read("sample")
+    assert data == read("sample", "test")
+    assert any(not question.qrels for question in data.questions)
+    assert refusal("sample", "train") == "the sample has no split 'train': use dev or test"
+
+
+# --- the hub ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """What the hub would hand out, as the library's own objects."""
+    asked = []
+    parts = {
+        ("BeIR/small", "corpus", "corpus"): [
+            {"_id": "d1", "title": None, "text": "x"},
+            {"_id": "d2", "title": "Y", "text": "y"},
+        ],
+        ("BeIR/small", "queries", "queries"): [{"_id": "q1", "text": "?"}, {"_id": "q2", "text": "!"}],
+        ("BeIR/small-qrels", None, "test"): [{"query-id": "q1", "corpus-id": "d2", "score": 1}],
+    }
+
+    def load_dataset(repository, config, split):
+        asked.append((repository, config, split))
+        if (repository, config, split) not in parts:
+            raise ConnectionError(f"Couldn't reach '{repository}'\n(LocalEntryNotFoundError)")
+        return datasets.Dataset.from_list(parts[repository, config, split])
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    return asked
+
+
+def test_a_collection_of_the_hub(hub):
+    data = read("beir:small")
+    assert data.name == "beir:small"
+    assert data.sources == [Text("d1", "", "x"), Text("d2", "Y", "y")]
+    assert [(each.id, each.text, each.qrels) for each in data.questions] == [("q1", "?", {"d2": 1})]
+    assert hub == [
+        ("BeIR/small", "corpus", "corpus"),
+        ("BeIR/small", "queries", "queries"),
+        ("BeIR/small-qrels", None, "test"),
+    ]
+
+
+def test_a_hub_that_can_not_be_reached_or_is_switched_off(hub):
+    assert refusal("beir:large") == (
+        "BeIR/large cannot be had from the hub: Couldn't reach 'BeIR/large' (LocalEntryNotFoundError)"
+    )
+    assert "BeIR/small-qrels cannot be had" in refusal("beir:small", "train")
+    hub.clear()
+    assert refusal("beir:small", hub=False) == (
+        "beir:small comes from the hub, which is switched off (ROADMAP_HUB=false)"
+    )
+    assert not hub
+
+
+def test_the_library_itself_on_files_in_place_of_the_hubs(tmp_path, monkeypatch):
+    for name, rows in {
+        "BeIR/small/corpus": [{"_id": "1", "title": "T", "text": "x"}],
+        "BeIR/small/queries": [{"_id": "7", "title": "", "text": "?"}],
+        "BeIR/small-qrels/test": [{"query-id": 7, "corpus-id": 1, "score": 1}],  # numbers, as in some of them
+        "BeIR/small-qrels/dev": [{"query-id": 8, "corpus-id": 1, "score": 1}],
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        datasets.Dataset.from_list(rows).to_parquet(tmp_path / f"{name}.parquet")
+    load = datasets.load_dataset
+
+    def from_files(repository, config, split):
+        file = tmp_path / repository / f"{config or split}.parquet"
+        return load("parquet", data_files={split: str(file)}, split=split, cache_dir=str(tmp_path / "cache"))
+
+    monkeypatch.setattr(datasets, "load_dataset", from_files)
+    assert [(each.id, each.qrels) for each in read("beir:small").questions] == [("7", {"1": 1})]
+    assert read("beir:small").sources == [Text("1", "T", "x")]
+    assert refusal("beir:small", "dev") == (
+        "BeIR/small has none of the questions that BeIR/small-qrels judges"
+    )

@@ -1,0 +1,91 @@
+"""Our way to embed gives what sentence-transformers gives; on the real MiniLM."""
+
+import numpy as np
+import pytest
+
+from shared import models
+from shared.config import load_settings
+from step3_rag import ingest, load
+from step3_rag.chunk import chunk
+from step3_rag.dataset import SAMPLE
+from step3_rag.embed import Embedder
+
+pytestmark = pytest.mark.real
+
+TEXTS = [
+    "When does the contract renew?",
+    "",
+    "Notice is sixty days. " * 200,  # far beyond what is read
+    "x",
+    "Größe, 猫 and 🙂",
+    *(f"Sentence number {number} " + "goes on " * number for number in range(30)),
+]
+
+
+@pytest.fixture(scope="module")
+def of_sentence_transformers(real_weights):
+    """The library's own vectors, in float32."""
+    model = models.load_embedder(settings=load_settings(hub=real_weights, dtype="float32"))
+    return model.encode(TEXTS, normalize_embeddings=True)
+
+
+@pytest.mark.parametrize(("dtype", "least"), [("float32", 0.9999), ("bfloat16", 0.999)])
+def test_vectors_are_those_of_sentence_transformers_in_the_same_order(of_sentence_transformers, dtype, least):
+    encoded = Embedder(load_settings(dtype=dtype)).encode(TEXTS)
+    vectors = np.stack([one.vector for one in encoded])
+    assert vectors.dtype == np.float32
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(len(TEXTS)), abs=1e-5)
+    assert (vectors * of_sentence_transformers).sum(1).min() > least
+
+
+def test_a_text_alone_and_among_others_is_the_same():
+    embedder = Embedder(load_settings(dtype="float32"))
+    seen = []
+    together = embedder.encode(TEXTS, seen.append)
+    assert sum(seen) == len(TEXTS)
+    for i in (0, 1, 3, 20):
+        (alone,) = embedder.encode([TEXTS[i]])
+        assert float(alone.vector @ together[i].vector) > 0.9999
+        assert np.array_equal(alone.token_ids, together[i].token_ids)
+        assert alone.token_vectors == pytest.approx(together[i].token_vectors, abs=2e-3)
+
+
+def test_there_is_a_vector_of_length_one_for_each_token():
+    embedder = Embedder(load_settings())
+    for text, one in zip(TEXTS, embedder.encode(TEXTS), strict=True):
+        count = min(len(embedder.token_spans(text)), embedder.longest)
+        assert one.token_ids.shape == (count,)
+        assert one.token_vectors.shape == (count, embedder.dim)
+        assert one.token_vectors.dtype == np.float16
+        lengths = np.linalg.norm(one.token_vectors.astype(np.float32), axis=1)
+        assert lengths == pytest.approx(np.ones(count), abs=5e-3)
+    assert embedder.longest == 254
+    assert embedder.encode([]) == []
+
+
+def test_the_side_of_langchain():
+    embedder = Embedder(load_settings())
+    (first, second), query = embedder.embed_documents(["one", "two"]), embedder.embed_query("two")
+    assert len(first) == embedder.dim
+    assert second == pytest.approx(query, abs=1e-2)
+    embedder.expect(iter([np.ones(2, np.float32)]))
+    assert embedder.embed_documents(["anything"]) == [[1.0, 1.0]]
+
+
+@pytest.mark.parametrize(("size", "overlap"), [(128, 32), (254, 0), (32, 8)])
+def test_every_chunk_with_its_title_and_the_markers_is_read_whole(size, overlap):
+    embedder, sizes = Embedder(load_settings()), ingest.Sizes(size, overlap)
+    words = " ".join(f"Pseudohypoparathyroidism{number}" for number in range(400))
+    odd = f"# Odd\n\n{'x' * 5000}\n\nhttps://example.com/{'a' * 90}/{'b1' * 60}?q=%20 {words} {'猫' * 900}"
+    texts = [odd, *(piece.text for path in SAMPLE.rglob("*.md") for piece in load.pieces(path))]
+    longest = 0
+    for text in texts:
+        for start, end in chunk(text, embedder.token_spans, size, overlap):
+            if text is not odd:
+                assert len(embedder.token_spans(text[start:end])) <= size + 2
+        drafts = list(ingest.drafts(load.Piece(text), "A title that is rather long " * 9, embedder, sizes))
+        read = embedder.tokenizer([draft.embedded for draft in drafts], truncation=False, verbose=False)
+        longest = max(longest, *map(len, read["input_ids"]))
+        assert all(draft.text in draft.embedded for draft in drafts)
+    assert longest <= 256
+    assert longest > size

@@ -1,0 +1,289 @@
+"""Fusion, measures, late interaction and BM25, each against another way to get the same figures."""
+
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+import pytrec_eval
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from shared.config import load_settings
+from shared.errors import UserError
+from step3_rag import metrics, rerank
+from step3_rag.embed import Encoded
+from step3_rag.fuse import min_max, ranked, rrf, scaled
+from step3_rag.sparse import Sparse, stems
+from tests.step3.conftest import FakeEmbedder
+
+# --- fusion -----------------------------------------------------------------------------------------------
+
+FINITE = st.floats(-1e6, 1e6, allow_subnormal=False)
+RANKING = st.dictionaries(st.sampled_from("abcdefgh"), FINITE, max_size=8)
+WEIGHTS = st.floats(0, 1, allow_subnormal=False)
+
+
+def test_ranked_is_best_first_and_keeps_the_order_of_equals():
+    assert ranked({"a": 1.0, "b": 2.0, "c": 1.0, "d": 2.0}) == ["b", "d", "a", "c"]
+    assert ranked({}) == []
+
+
+def test_rrf_by_hand():
+    fused = rrf([{"a": 9.1, "b": 3.0}, {"b": 0.8, "c": 0.7}])
+    assert fused == pytest.approx({"a": 1 / 61, "b": 1 / 62 + 1 / 61, "c": 1 / 62})
+    assert rrf([{"a": 1.0}, {}], k=1) == {"a": 0.5}
+    assert rrf([]) == {}
+
+
+def test_min_max_by_hand():
+    assert min_max([{"a": 9.0, "b": 3.0}, {"b": 0.8, "c": 0.6}], [0.5, 0.5]) == {"a": 0.5, "b": 0.5, "c": 0.0}
+    fused = min_max([{"a": 10.0, "b": 5.0, "c": 0.0}, {"c": 1.0, "a": 0.0}], [0.25, 0.75])
+    assert fused == pytest.approx({"a": 0.25, "b": 0.125, "c": 0.75})
+    assert min_max([{"a": 7.0, "b": 7.0}, {}], [0.5, 0.5]) == {"a": 0.5, "b": 0.5}
+    assert scaled({}) == {}
+    with pytest.raises(ValueError, match="zip"):
+        min_max([{"a": 1.0}], [0.5, 0.5])
+
+
+@given(st.lists(RANKING, max_size=4), st.randoms())
+def test_rrf_does_not_depend_on_the_order_of_rankings_or_on_the_size_of_scores(rankings, random):
+    fused = rrf(rankings)
+    shuffled = random.sample(rankings, len(rankings))
+    assert rrf(shuffled) == pytest.approx(fused)
+    places = [{each: -float(rank) for rank, each in enumerate(ranked(scores))} for scores in rankings]
+    assert rrf(places) == pytest.approx(fused)
+
+
+@given(st.lists(st.tuples(RANKING, WEIGHTS), max_size=4), st.randoms())
+def test_min_max_does_not_depend_on_the_order_of_rankings(pairs, random):
+    shuffled = random.sample(pairs, len(pairs))
+    fused = min_max([scores for scores, _ in pairs], [weight for _, weight in pairs])
+    again = min_max([scores for scores, _ in shuffled], [weight for _, weight in shuffled])
+    assert again == pytest.approx(fused)
+    assert all(-1e-9 <= score <= sum(weight for _, weight in pairs) + 1e-9 for score in fused.values())
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcdefgh"), st.integers(-1000, 1000).map(float), max_size=8),
+    st.floats(0.01, 100),
+    st.floats(-1000, 1000),
+)
+def test_min_max_does_not_depend_on_the_scale(scores, factor, offset):
+    moved = {each: factor * score + offset for each, score in scores.items()}
+    assert scaled(moved) == pytest.approx(scaled(scores), abs=1e-6)
+    if len(set(scores.values())) > 1:
+        assert (min(scaled(scores).values()), max(scaled(scores).values())) == (0, 1)
+
+
+# --- measures ---------------------------------------------------------------------------------------------
+
+DOCS = [f"d{number}" for number in range(150)]
+
+
+def test_the_example_of_the_docstring():
+    assert metrics.ndcg(["d3", "d1", "d7"], {"d1": 1, "d2": 1}, k=10) == pytest.approx(0.3868528)
+
+
+@hypothesis_settings(max_examples=100)
+@given(
+    st.lists(st.sampled_from(DOCS), unique=True, min_size=1),
+    st.dictionaries(st.sampled_from(DOCS), st.integers(-1, 3), min_size=1, max_size=40),
+)
+def test_the_measures_are_those_of_trec_eval(ranking, qrels):
+    run = {doc: float(-rank) for rank, doc in enumerate(ranking)}
+    first_ten = {doc: score for doc, score in run.items() if score > -10}
+    judge = pytrec_eval.RelevanceEvaluator({"q": qrels}, {"ndcg_cut_10", "recall_10,100", "recip_rank"})
+    theirs = judge.evaluate({"q": run})["q"]
+    theirs["recip_rank"] = judge.evaluate({"q": first_ten})["q"]["recip_rank"]
+    ours = {name: measure(ranking, qrels) for name, measure in metrics.MEASURES.items()}
+    assert ours["nDCG@10"] == pytest.approx(theirs["ndcg_cut_10"], abs=1e-9)
+    assert ours["Recall@10"] == pytest.approx(theirs["recall_10"], abs=1e-9)
+    assert ours["Recall@100"] == pytest.approx(theirs["recall_100"], abs=1e-9)
+    assert ours["MRR@10"] == pytest.approx(theirs["recip_rank"], abs=1e-9)
+    assert ours["hit@5"] == (metrics.mrr(ranking, qrels, 5) > 0)
+    assert all(0 <= value <= 1 for value in ours.values())
+
+
+@pytest.mark.parametrize("measure", metrics.MEASURES.values(), ids=metrics.MEASURES)
+def test_measures_of_nothing(measure):
+    assert measure([], {"d1": 1}) == 0
+    assert measure(["d1"], {}) == 0
+    assert measure(["d1"], {"d1": 0}) == 0
+    assert measure(["d1"], {"d1": 1}) == 1
+
+
+@hypothesis_settings(max_examples=200)
+@given(st.lists(st.tuples(st.integers(0, 6).map(float), st.booleans()), max_size=30))
+def test_auroc_is_the_share_of_pairs_in_the_right_order(rows):
+    true = [score for score, label in rows if label]
+    false = [score for score, label in rows if not label]
+    found = metrics.auroc([score for score, _ in rows], [label for _, label in rows])
+    if not true or not false:
+        assert found is None
+        return
+    pairs = [(a > b) + (a == b) / 2 for a in true for b in false]
+    assert found == pytest.approx(sum(pairs) / len(pairs))
+
+
+# --- late interaction -------------------------------------------------------------------------------------
+
+
+def unit(rng, n, dim=8):
+    drawn = rng.normal(size=(n, dim))
+    return (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float16)
+
+
+def query_of(vectors):
+    return Encoded(np.zeros(vectors.shape[1], np.float32), np.arange(len(vectors), dtype=np.int32), vectors)
+
+
+@hypothesis_settings(max_examples=100)
+@given(st.integers(0, 9), st.lists(st.integers(0, 7), max_size=8), st.integers(0, 2**32 - 1))
+def test_late_interaction_is_the_naive_loop(n, lengths, seed):
+    rng = np.random.default_rng(seed)
+    query, documents = unit(rng, n), [unit(rng, length) for length in lengths]
+    weights = rng.uniform(0.01, 5, n).astype(np.float32)
+    expected = []
+    for document in documents:
+        total = 0.0
+        for i in range(n):
+            if len(document):
+                total += weights[i] * max(float(np.dot(query[i].astype(float), token)) for token in document)
+        expected.append(total / weights.sum() if n else 0.0)
+    found = rerank.late_interaction(query_of(query), documents, weights)
+    assert found.shape == (len(documents),)
+    assert found.tolist() == pytest.approx(expected, abs=1e-4)
+
+
+def test_late_interaction_of_the_same_text_is_one():
+    (text,) = FakeEmbedder().encode(["The contract renews every year."])
+    weights = np.ones(len(text.token_ids), np.float32)
+    scores = rerank.late_interaction(text, [text.token_vectors, text.token_vectors[:1]], weights)
+    assert scores[0] == pytest.approx(1, abs=1e-3)
+    assert scores[1] < 1
+
+
+def test_late_interaction_without_weights_or_tokens():
+    query = query_of(unit(np.random.default_rng(0), 3))
+    documents = [np.zeros((0, 8), np.float16), unit(np.random.default_rng(1), 4)]
+    assert rerank.late_interaction(query, documents, np.zeros(3, np.float32)).tolist() == [0, 0]
+    assert rerank.late_interaction(query, [], np.ones(3, np.float32)).tolist() == []
+    scores = rerank.late_interaction(query, documents, np.ones(3, np.float32))
+    assert scores[0] == 0
+    assert scores[1] != 0
+
+
+def test_idf_is_that_of_bm25():
+    found = rerank.idf(np.array([0, 1, 5, 10]), 10)
+    assert found.tolist() == pytest.approx(
+        [math.log(1 + (10 - df + 0.5) / (df + 0.5)) for df in (0, 1, 5, 10)], rel=1e-5
+    )
+    assert (np.diff(found) < 0).all()
+    assert found.min() > 0
+
+
+def test_rare_match_looks_at_the_rarest_words_only():
+    query, same, other = FakeEmbedder().encode(
+        ["the price of Zorn", "the price of Zorn", "the price of Quill"]
+    )
+    weights = np.array([0.1, 0.1, 0.1, 9.0], np.float32)
+    assert rerank.rare_match(query, same.token_vectors, weights, n=1) == pytest.approx(1, abs=1e-3)
+    assert rerank.rare_match(query, other.token_vectors, weights, n=1) < 0.9
+    assert rerank.rare_match(query, other.token_vectors[:0], weights) == 0
+    assert rerank.rare_match(query_of(query.token_vectors[:0]), same.token_vectors, weights[:0]) == 0
+    assert rerank.rare_match(query, same.token_vectors, 0 * weights) == 0
+
+
+def test_query_likelihood_is_the_mean_log_probability(tiny_cache):
+    score = rerank.likelihood_scorer(load_settings(model="tiny"))
+    scores = score("When does it renew?", ["The contract renews every year.", "Soup."])
+    assert len(scores) == 2
+    assert all(-20 < each < 0 for each in scores)
+    assert score("When does it renew?", []) == []
+
+
+def test_a_cross_encoder_that_is_not_there(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(UserError, match=r"the cross-encoder \./nowhere cannot be loaded: ") as refused:
+        rerank.cross_encoder("./nowhere", load_settings())
+    assert "\n" not in str(refused.value)
+
+
+# --- keywords ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("The contracts were renewed in 2025.", ["contract", "renew", "2025"]),
+        ("Strata P40, version 3.2.1 and TI-P40-010", ["strata", "p40", "version", "3.2.1", "ti", "p40-010"]),
+        ("What is this?", []),
+        ("", []),
+        ("Größe größe GRÖSSE", ["größe", "größe", "grösse"]),
+    ],
+)
+def test_stems(text, found):
+    assert stems(text) == found
+
+
+def bm25(query, texts, k1=1.2, b=0.75):
+    """The formula, as Lucene has it: without the factor k1 + 1, which changes no order."""
+    n, average = len(texts), sum(map(len, texts)) / len(texts)
+    scores = []
+    for text in texts:
+        counts, score = Counter(text), 0.0
+        for word in query:
+            df = sum(word in each for each in texts)
+            tf = counts[word]
+            idf = math.log(1 + (n - df + 0.5) / (df + 0.5))
+            score += idf * tf / (tf + k1 * (1 - b + b * len(text) / average)) if tf else 0
+        scores.append(score)
+    return scores
+
+
+TEXTS = [
+    stems(text)
+    for text in (
+        "The contract renews every year, and the contract is long.",
+        "Notice of the end of a contract is 60 days.",
+        "Soup is served at noon.",
+        "",
+        "Renewal, renewal and once more renewal of the year",
+    )
+]
+QUERIES = ["contract renewal", "soup", "unheard word", "", "soup soup", "contract nonsense"]
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_bm25_is_its_formula(query):
+    found = Sparse(TEXTS).scores(stems(query))
+    assert found.shape == (5,)
+    assert found.tolist() == pytest.approx(bm25(stems(query), TEXTS), abs=1e-5)
+
+
+@hypothesis_settings(max_examples=60)
+@given(
+    st.lists(st.lists(st.sampled_from("abcdef"), max_size=8), min_size=1, max_size=8),
+    st.lists(st.sampled_from("abcdefgh"), unique=True, max_size=5),
+)
+def test_bm25_of_any_texts(texts, query):
+    if not any(texts):
+        return
+    assert Sparse(texts).scores(query).tolist() == pytest.approx(bm25(query, texts), abs=1e-5)
+
+
+def test_a_keyword_index_comes_back_from_disk(tmp_path):
+    sparse = Sparse(TEXTS)
+    sparse.save(tmp_path / "bm25")
+    again = Sparse.load(tmp_path / "bm25", 5)
+    for query in QUERIES:
+        assert np.array_equal(again.scores(stems(query)), sparse.scores(stems(query)))
+
+
+@pytest.mark.parametrize("texts", [[], [[]], [[], []]])
+def test_a_keyword_index_of_nothing(texts, tmp_path):
+    sparse = Sparse(texts)
+    assert sparse.scores(["x"]).tolist() == [0] * len(texts)
+    sparse.save(tmp_path / "bm25")  # nothing to write
