@@ -12,20 +12,32 @@ from rich.console import Console
 
 from shared.config import load_settings
 from shared.errors import UserError
-from step3_rag import graph as commands
-from step3_rag import (
-    graph_build,
-    graph_compare,
-    graph_model,
-    graph_names,
-    graph_net,
-    graph_rules,
-    graph_shared,
-)
 from step3_rag.dataset import Question
-from step3_rag.graph_extract import Mention, Names, key
-from step3_rag.graph_search import retrieve
-from step3_rag.graph_themes import themes
+from step3_rag.graph import (
+    build as graph_build,
+)
+from step3_rag.graph import commands
+from step3_rag.graph import (
+    compare as graph_compare,
+)
+from step3_rag.graph import (
+    model as graph_model,
+)
+from step3_rag.graph import (
+    names as graph_names,
+)
+from step3_rag.graph import (
+    net as graph_net,
+)
+from step3_rag.graph import (
+    rules as graph_rules,
+)
+from step3_rag.graph import (
+    shared as graph_shared,
+)
+from step3_rag.graph.extract import Mention, Names, key
+from step3_rag.graph.search import retrieve
+from step3_rag.graph.themes import themes
 from step3_rag.index import Draft, Index
 from step3_rag.search import Options, Retriever
 from tests.scripted import ScriptedMessages

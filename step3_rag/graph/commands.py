@@ -6,9 +6,9 @@
 
 Three kinds of questions go three ways (`ask`):
 
-    "Which contracts share a supplier with X?"   edges of the graph: an exact set (graph_shared.py)
-    "What are the main themes?"                  communities of the graph (graph_themes.py)
-    anything else                                passages, by way of the names in them (graph_search.py)
+    "Which contracts share a supplier with X?"   edges of the graph: an exact set (shared.py)
+    "What are the main themes?"                  communities of the graph (themes.py)
+    anything else                                passages, by way of the names in them (search.py)
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ from shared.config import Settings
 from shared.errors import UserError, reason
 from shared.progress import count_bar, spinner
 from shared.report import picture_path
-from step3_rag import graph_compare, graph_net, graph_rules
 from step3_rag.dataset import Question
-from step3_rag.graph_build import all_chunks, build, describe
-from step3_rag.graph_net import Graph
-from step3_rag.graph_screen import show_ask, show_build, show_compare
+from step3_rag.graph import compare as graph_compare
+from step3_rag.graph import net as graph_net
+from step3_rag.graph import rules as graph_rules
+from step3_rag.graph.build import all_chunks, build, describe
+from step3_rag.graph.net import Graph
+from step3_rag.graph.screen import show_ask, show_build, show_compare
 from step3_rag.index import Index
 from step3_rag.search import Options, Retriever
 
@@ -68,7 +70,7 @@ def run_build(
     documents = len([node for node, facts in graph.net.nodes(data=True) if "title" in facts])
     what = describe(graph)
     if path:
-        from step3_rag.graph_draw import draw
+        from step3_rag.graph.draw import draw
 
         draw(graph, path, f"{documents} documents as a graph, extracted by {_by(graph)}", settings.seed)
     return {
@@ -90,7 +92,7 @@ def run_build(
 
 def _with_model(index: Index, settings: Settings) -> Graph:
     from shared import models
-    from step3_rag import graph_model
+    from step3_rag.graph import model as graph_model
 
     client = models.chat_client(settings=settings)
     total = len(all_chunks(index))
@@ -125,7 +127,7 @@ def run_ask(
     Raises:
         UserError: the graph is of an older state of the documents, or there are none.
     """
-    from step3_rag import graph_shared
+    from step3_rag.graph import shared as graph_shared
 
     graph = graph_of(index, settings)
     facts: dict[str, Any] = {
@@ -166,7 +168,7 @@ def _source(index: Index, chunks: Sequence[int]) -> str:
 
 
 def _shared(graph: Graph, index: Index, node: str, role: str) -> dict[str, Any]:
-    from step3_rag import graph_shared
+    from step3_rag.graph import shared as graph_shared
 
     found = graph_shared.related(graph, node, role)
     documents = list(dict.fromkeys(each.document for each in found))
@@ -192,7 +194,7 @@ def _shared(graph: Graph, index: Index, node: str, role: str) -> dict[str, Any]:
 
 
 def _themes(graph: Graph, index: Index, settings: Settings, with_model: bool) -> dict[str, Any]:
-    from step3_rag import graph_themes
+    from step3_rag.graph import themes as graph_themes
 
     client = None
     if with_model:
@@ -212,7 +214,7 @@ def _themes(graph: Graph, index: Index, settings: Settings, with_model: bool) ->
 
 
 def _passages(graph: Graph, index: Index, retriever: Retriever, question: str, k: int) -> dict[str, Any]:
-    from step3_rag.graph_search import retrieve
+    from step3_rag.graph.search import retrieve
 
     found = retrieve(graph, retriever, question, Options(k=k))
     passages = index.chunks(found.order[:k])
