@@ -30,31 +30,37 @@ from shared.errors import UserError, reason
 from step3_rag.search import Found
 
 WEIGHTS = Path(__file__).with_name("confidence.json")
-NEEDED = ("bm25", "dense", "maxsim")  # the stages that the signals are read from
+NEEDED = ("bm25", "dense", "maxsim", "rerank")  # the stages that the signals are read from
 
 
 def signals(found: Found) -> dict[str, float] | None:
-    """What the rankings show; None where a stage was left out that is needed."""
+    """What the rankings show; None where a stage was left out that is needed.
+
+    overlap        share of documents that BM25 and dense have in common, mean over the first 1 to 10
+    bm25_margin    how far the first document is ahead of the fifth, as a share of the first
+    cosine_margin  the same for dense, in cosine
+    maxsim_margin  the same for late interaction
+    lead           how far the first of the final ranking is ahead of the second
+    rare_match     how well the first passage matches the question's three rarest tokens
+    """
     if not set(NEEDED) <= found.stages.keys():
         return None
-    bm25, dense, maxsim = (list(found.by_document(stage).values()) for stage in NEEDED)
-    first = np.array(bm25[:20] or [0.0])
+    bm25, dense, maxsim, last = (list(found.by_document(stage).values()) for stage in NEEDED)
     by_bm25, by_dense = (found.ranking(stage) for stage in NEEDED[:2])
     overlaps = [len({*by_bm25[:depth]} & {*by_dense[:depth]}) / depth for depth in range(1, 11)]
     return {
-        "bm25_spread": float(first.std() / first.mean()) if first.any() else 0.0,
         "overlap": sum(overlaps) / len(overlaps),
-        "bm25_margin": _margin(bm25) / bm25[0] if bm25 else 0.0,
-        "cosine_margin": _margin(dense),
-        "cosine": dense[0] if dense else 0.0,
-        "maxsim_margin": _margin(maxsim),
-        "maxsim": maxsim[0] if maxsim else 0.0,
+        "bm25_margin": _margin(bm25, 5) / bm25[0] if bm25 else 0.0,
+        "cosine_margin": _margin(dense, 5),
+        "maxsim_margin": _margin(maxsim, 5),
+        "lead": _margin(last, 2),
+        "rare_match": found.rare_match or 0.0,
     }
 
 
-def _margin(scores: Sequence[float]) -> float:
-    """How far the first is ahead of the fifth."""
-    return scores[0] - scores[min(4, len(scores) - 1)] if scores else 0.0
+def _margin(scores: Sequence[float], place: int) -> float:
+    """How far the first is ahead of the one at that place, or of the last."""
+    return scores[0] - scores[min(place, len(scores)) - 1] if scores else 0.0
 
 
 @dataclass(frozen=True)
@@ -108,11 +114,13 @@ def save(weights: Weights, path: Path, **facts: object) -> None:
 
 
 def fit(
-    collections: Sequence[tuple[Sequence[Mapping[str, float]], Sequence[bool]]], ridge: float = 0.01
+    collections: Sequence[tuple[Sequence[Mapping[str, float]], Sequence[bool]]], ridge: float = 0.05
 ) -> Weights:
-    """Logistic regression by Newton's method; every collection counts the same, however large.
+    """Logistic regression, in two steps: what tells good from bad, then how probable good is.
 
-    `ridge` pulls the weights a little towards 0, so that they stay finite where signals separate perfectly.
+    For the first, every collection counts the same, and within it the good and the bad searches: otherwise
+    the weights would be those of the largest collection and of what is common. The second keeps that score
+    and fits two numbers to the true shares (Platt 1999). `ridge` pulls the weights a little towards 0.
 
     Raises:
         UserError: all searches succeeded, or all failed.
@@ -120,27 +128,43 @@ def fit(
     names = list(collections[0][0][0])
     rows = np.array([[each[name] for name in names] for given, _ in collections for each in given])
     truth = np.array([label for _, labels in collections for label in labels], float)
-    share = np.concatenate([np.full(len(given), 1 / len(given)) for given, _ in collections])
     if truth.min() == truth.max():
         raise UserError("nothing to learn: the searches all succeeded, or all failed; add harder questions")
+    even = np.concatenate([np.full(len(labels), 1 / len(labels)) for _, labels in collections])
+    balanced = np.concatenate([_balanced(np.array(labels)) for _, labels in collections])
     mean, deviation = rows.mean(0), np.maximum(rows.std(0), 1e-9)
-    data = np.column_stack([np.ones(len(rows)), (rows - mean) / deviation])  # (n, 1 + signals)
-    penalty = np.diag([0.0, *[ridge] * len(names)]) * len(collections)
+    data = (rows - mean) / deviation
+    theta = _logistic(data, truth, balanced, ridge * len(collections))
+    score = data @ theta[1:]
+    shift, scale = _logistic(score[:, None], truth, even, 0.0)
+    return Weights(
+        dict(zip(names, mean.tolist(), strict=True)),
+        dict(zip(names, deviation.tolist(), strict=True)),
+        dict(zip(names, (scale * theta[1:]).tolist(), strict=True)),
+        float(shift),
+    )
+
+
+def _balanced(labels: np.ndarray) -> np.ndarray:
+    """Shares that give the good and the bad searches half of the weight each."""
+    good = max(1, int(labels.sum()))
+    return np.where(labels, 0.5 / good, 0.5 / max(1, len(labels) - good))
+
+
+def _logistic(data: np.ndarray, truth: np.ndarray, share: np.ndarray, ridge: float) -> np.ndarray:
+    """Bias and weights by Newton's method, shape (1 + columns,)."""
+    data = np.column_stack([np.ones(len(data)), data])
+    penalty = np.diag([1e-9, *[ridge + 1e-9] * (data.shape[1] - 1)])
     theta = np.zeros(data.shape[1])
     for _ in range(100):
         expected = 1 / (1 + np.exp(-data @ theta))
         gradient = data.T @ (share * (expected - truth)) + penalty @ theta
         curvature = (data * (share * expected * (1 - expected))[:, None]).T @ data + penalty
-        step = np.linalg.solve(curvature + 1e-9 * np.eye(len(theta)), gradient)
+        step = np.linalg.solve(curvature, gradient)
         theta -= step
         if np.abs(step).max() < 1e-8:
             break
-    return Weights(
-        dict(zip(names, mean.tolist(), strict=True)),
-        dict(zip(names, deviation.tolist(), strict=True)),
-        dict(zip(names, theta[1:].tolist(), strict=True)),
-        float(theta[0]),
-    )
+    return theta
 
 
 def reliability(

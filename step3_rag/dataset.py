@@ -19,7 +19,8 @@ from typing import Any
 
 from shared.config import Settings
 from shared.errors import UserError, reason
-from step3_rag import ingest, load
+from step3_rag import load
+from step3_rag.sources import DEFAULT_COLLECTION, Report, Source, files_in
 
 SAMPLE = Path(__file__).with_name("sample")
 
@@ -44,7 +45,7 @@ class Text:
     name: str
     heading: str
     text: str
-    collection: str = ingest.DEFAULT_COLLECTION
+    collection: str = DEFAULT_COLLECTION
 
     @property
     def key(self) -> str:
@@ -68,7 +69,7 @@ class Dataset:
     """A corpus and questions about it."""
 
     name: str
-    sources: list[ingest.Source]
+    sources: list[Source]
     questions: list[Question]
     meta: dict[str, Any] = field(default_factory=dict)
 
@@ -90,8 +91,8 @@ def read(name: str, split: str | None, settings: Settings) -> Dataset:
 
 
 def _sample(split: str) -> Dataset:
-    report = ingest.Report()
-    files = ingest.files_in(SAMPLE / "documents", None, report)
+    report = Report()
+    files = files_in(SAMPLE / "documents", None, report)
     questions = [
         Question(
             row["id"],
@@ -127,8 +128,8 @@ def _folder(folder: Path, split: str) -> Dataset:
     return Dataset(folder.resolve().name, sources, questions)
 
 
-def _texts(rows: Iterable[dict[str, Any]]) -> list[ingest.Source]:
-    texts: dict[str, ingest.Source] = {}
+def _texts(rows: Iterable[dict[str, Any]]) -> list[Source]:
+    texts: dict[str, Source] = {}
     for row in rows:
         name = load.clean(str(row["_id"]))
         if name in texts:

@@ -9,11 +9,14 @@ relevant documents can't be ranked rightly: they are left to the judgement of co
 
 from __future__ import annotations
 
+import random
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from shared.errors import UserError
 from shared.stats import bootstrap
 from step3_rag.confidence import confidence, signals
 from step3_rag.dataset import Question
@@ -23,7 +26,7 @@ from step3_rag.search import Found, Options, Retriever
 
 MAIN = "nDCG@10"
 # Each stage and the one that it is compared with.
-STAGES = {"bm25": None, "dense": "bm25", "rrf": "bm25", "fusion": "rrf", "rerank": "fusion"}
+STAGES = {"bm25": None, "dense": None, "rrf": "bm25", "fusion": "rrf", "rerank": "fusion"}
 
 
 @dataclass
@@ -36,6 +39,7 @@ class Outcome:
     seconds: dict[str, float]
     confidence: float | None
     signals: dict[str, float] | None
+    cosine: float  # of the first hit of the dense search, 0 without one
 
 
 def ask(
@@ -54,6 +58,20 @@ def ask(
     return outcomes
 
 
+def draw(questions: Sequence[Question], limit: int | None, seed: int) -> list[Question]:
+    """All questions, or so many of them by chance, in their order.
+
+    Raises:
+        UserError: a limit under 1.
+    """
+    if limit is None:
+        return list(questions)
+    if limit < 1:
+        raise UserError(f"--limit {limit} leaves no question: use a number from 1")
+    chosen = random.Random(seed).sample(range(len(questions)), min(limit, len(questions)))
+    return [questions[i] for i in sorted(chosen)]
+
+
 def judge(question: Question, found: Found) -> Outcome:
     """The measures of one search, stage by stage."""
     rankings = {name: found.ranking(name) for name in STAGES if name in found.stages}
@@ -68,7 +86,9 @@ def judge(question: Question, found: Found) -> Outcome:
         for name, ranking in rankings.items()
         if question.qrels
     }
-    return Outcome(question, rankings, measures, dict(found.seconds), confidence(found), signals(found))
+    cosine = max(found.stages.get("dense", {}).values(), default=0.0)
+    seconds = dict(found.seconds)
+    return Outcome(question, rankings, measures, seconds, confidence(found), signals(found), cosine)
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -79,7 +99,11 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         row: dict[str, Any] = {
             measure: statistics.mean(each.measures[name][measure] for each in judged) for measure in MEASURES
         }
-        before = STAGES.get(name)
+        row["interval_95"] = bootstrap([each.measures[name][MAIN] for each in judged]) or (
+            row[MAIN],
+            row[MAIN],
+        )
+        before = STAGES.get(name, "rerank")
         if before in judged[0].measures:
             row["before"] = before
             row["difference"] = difference(
@@ -88,6 +112,45 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
             )
         table[name] = row
     return table
+
+
+def by_kind(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """The main measure of every stage, by kind of question; empty where there are no kinds."""
+    judged = [each for each in outcomes if each.measures and each.question.kind]
+    kinds = dict.fromkeys(each.question.kind for each in judged)
+    return {
+        kind: {
+            "n": len(group),
+            **{
+                name: statistics.mean(each.measures[name][MAIN] for each in group)
+                for name in group[0].measures
+            },
+        }
+        for kind in kinds
+        for group in [[each for each in judged if each.question.kind == kind]]
+    }
+
+
+def add(
+    outcomes: Sequence[Outcome],
+    name: str,
+    rank: Callable[[str], Sequence[int]],
+    retriever: Retriever,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> None:
+    """Another retriever's rankings beside ours; `rank` gives chunk ids, best first."""
+    snapshot = retriever.snapshot
+    for done, each in enumerate(outcomes):
+        progress(done, len(outcomes))
+        began = time.perf_counter()
+        chunks = rank(each.question.text)
+        each.seconds[name] = time.perf_counter() - began
+        ranking = list(dict.fromkeys(snapshot.names[snapshot.row_of[chunk]] for chunk in chunks))
+        each.rankings[name] = ranking
+        if each.measures:
+            each.measures[name] = {
+                measure: score(ranking, each.question.qrels) for measure, score in MEASURES.items()
+            }
 
 
 def difference(values: Sequence[float], others: Sequence[float]) -> dict[str, Any]:
@@ -112,8 +175,8 @@ def milliseconds(outcomes: Sequence[Outcome]) -> dict[str, float]:
 
 def failures(outcomes: Sequence[Outcome], options: Options, most: int = 10) -> list[dict[str, Any]]:
     """The questions without a relevant document among the first five: where did each stage have it?"""
-    worst = [each for each in outcomes if each.measures and not list(each.measures.values())[-1]["hit@5"]]
-    worst.sort(key=lambda each: list(each.measures.values())[-1][MAIN])
+    worst = [each for each in outcomes if each.measures and not _ours(each)["hit@5"]]
+    worst.sort(key=lambda each: _ours(each)[MAIN])
     rows = []
     for each in worst[:most]:
         ranks = {name: _rank(ranking, each.question.qrels) for name, ranking in each.rankings.items()}
@@ -127,6 +190,11 @@ def failures(outcomes: Sequence[Outcome], options: Options, most: int = 10) -> l
             }
         )
     return rows
+
+
+def _ours(outcome: Outcome) -> dict[str, float]:
+    """The measures of the pipeline's last stage."""
+    return [row for name, row in outcome.measures.items() if name in STAGES][-1]
 
 
 def _rank(ranking: Sequence[str], qrels: dict[str, int]) -> int | None:

@@ -14,43 +14,21 @@ away: `--rebuild` and a change of `--store` embed nothing again.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
-import os
-import shutil
 import sqlite3
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
 
-from shared.errors import UserError, reason
+from shared.errors import UserError
+from step3_rag.database import FORMAT, SCHEMA, Database, damaged
 from step3_rag.embed import Encoded
-from step3_rag.sparse import WORD, Sparse, stems
-
-FORMAT = 1  # of the tables below
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS documents (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice: a store may still know an old one
-    name TEXT NOT NULL, path TEXT NOT NULL, collection TEXT NOT NULL, title TEXT NOT NULL,
-    sha256 TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
-    complete INTEGER NOT NULL DEFAULT 0);
-CREATE INDEX IF NOT EXISTS by_path ON documents (path);
-CREATE TABLE IF NOT EXISTS chunks (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, document INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
-    place INTEGER NOT NULL, page INTEGER, heading TEXT NOT NULL, text TEXT NOT NULL,
-    stems TEXT NOT NULL, vector BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS by_document ON chunks (document);
-CREATE TABLE IF NOT EXISTS tokens (
-    chunk INTEGER PRIMARY KEY REFERENCES chunks ON DELETE CASCADE, ids BLOB NOT NULL, vectors BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS stored (store TEXT, chunk INTEGER, PRIMARY KEY (store, chunk)) WITHOUT ROWID;
-"""
+from step3_rag.snapshot import Snapshot
+from step3_rag.sparse import stems
 
 
 @dataclass(frozen=True)
@@ -108,10 +86,11 @@ class Index:
         file = folder / "index.sqlite"
         if not create and not file.exists():
             raise UserError(f"no index in {folder}: make one with `python -m step3_rag ingest PATH`")
-        db = None
+        db: Database | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            db = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+            db = sqlite3.connect(file, isolation_level=None, check_same_thread=False, factory=Database)
+            db.folder = folder
             db.execute("PRAGMA page_size = 16384")  # token vectors are 100 kB a chunk
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA foreign_keys = ON")
@@ -119,10 +98,10 @@ class Index:
             db.executescript(SCHEMA)
             index = cls(folder, db)
             index._agree({"format": FORMAT, **facts}, create=create)
-        except (sqlite3.Error, OSError, ValueError) as error:
+        except (sqlite3.Error, OSError, ValueError, UserError) as error:
             if db:
                 db.close()
-            raise damaged(folder, error) from None
+            raise error if isinstance(error, UserError) else damaged(folder, error) from None
         return index
 
     def _agree(self, facts: dict[str, Any], *, create: bool) -> None:
@@ -284,84 +263,3 @@ class Index:
         marks = ",".join("?" * len(ids))
         rows = dict(self.db.execute(f"SELECT chunk, vectors FROM tokens WHERE chunk IN ({marks})", list(ids)))
         return [np.frombuffer(rows.get(each, b""), np.float16).reshape(-1, dim) for each in ids]
-
-
-class Snapshot:
-    """What a search needs of all chunks at once: their numbers, documents and statistics.
-
-    Rows are in the order of `ids`; BM25 and token frequencies are made when first used.
-    """
-
-    def __init__(self, index: Index) -> None:
-        self.index = index
-        # One statement, so that the generation is that of these rows; without chunks, it stands alone.
-        found = index.db.execute(
-            "SELECT value, c.id, d.name, d.collection FROM meta LEFT JOIN "
-            "(chunks c JOIN documents d ON d.id = c.document AND d.complete) WHERE key = 'generation' "
-            "ORDER BY c.id"
-        ).fetchall()
-        self.generation = int(found[0][0])
-        rows = [row[1:] for row in found if row[1] is not None]
-        self.ids = np.array([row[0] for row in rows], np.int64)
-        self.names: list[str] = [row[1] for row in rows]
-        self.collections = np.array([row[2] for row in rows], dtype=object)
-        self.row_of = {int(each): row for row, each in enumerate(self.ids)}
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @cached_property
-    def sparse(self) -> Sparse:
-        """The keyword index; kept on disk as long as the chunks stay the same."""
-        home = self.index.folder / f"bm25-{self.generation}"
-        if home.is_dir():
-            with contextlib.suppress(Exception):  # whatever is wrong with it: it can be made again
-                return Sparse.load(home, len(self))
-        sparse = Sparse([row.split() for row in self._column("stems")])
-        if self.index.generation != self.generation:  # an ingest has changed the chunks: not worth keeping
-            return sparse
-        with contextlib.suppress(OSError):  # a read-only folder works too, only slower
-            draft = self.index.folder / f"bm25-{os.getpid()}.partial"
-            sparse.save(draft)
-            for old in self.index.folder.glob("bm25-*"):
-                if old != draft:
-                    shutil.rmtree(old, ignore_errors=True)
-            draft.rename(home)
-        return sparse
-
-    @cached_property
-    def token_frequency(self) -> np.ndarray:
-        """In how many chunks each token of the embedder's vocabulary occurs, shape (largest id + 1,)."""
-        counts = np.zeros(1, np.int64)
-        for chunk, blob in self.index.db.execute("SELECT chunk, ids FROM tokens"):
-            if chunk not in self.row_of:
-                continue
-            ids = np.unique(np.frombuffer(blob, np.int32))
-            if len(ids) and ids[-1] >= len(counts):
-                counts = np.concatenate([counts, np.zeros(int(ids[-1]) + 1 - len(counts), np.int64)])
-            counts[ids] += 1
-        return counts
-
-    @cached_property
-    def vocabulary(self) -> Counter[str]:
-        """Every word of the chunks in lower case, and in how many chunks it occurs."""
-        return Counter(word for text in self._column("text") for word in set(WORD.findall(text.lower())))
-
-    def _column(self, name: str) -> Iterator[str]:
-        """A column of the chunks, in the order of `ids`; nothing where a chunk has gone since."""
-        row = 0
-        for chunk, value in self.index.db.execute(f"SELECT id, {name} FROM chunks ORDER BY id"):
-            at = self.row_of.get(chunk)
-            if at is not None:
-                yield from itertools.repeat("", at - row)
-                yield value
-                row = at + 1
-        yield from itertools.repeat("", len(self) - row)
-
-
-def damaged(folder: Path, error: Exception) -> UserError:
-    """The one line for an index that can't be read."""
-    return UserError(
-        f"the index in {folder} cannot be read ({reason(error)}): make it anew with "
-        "`python -m step3_rag ingest PATH --rebuild`"
-    )

@@ -13,17 +13,16 @@ from __future__ import annotations
 
 import codecs
 import csv
-import io
-import itertools
 import logging
 import re
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from step3_rag.chunk import heading_name
+from step3_rag.load_tables import delimiter_of, table_lines, tables_as_rows
 
 SUFFIXES = (".md", ".markdown", ".txt", ".rst", ".html", ".htm", ".pdf", ".docx", ".csv", ".tsv")
 AT_ONCE = 1_000_000  # characters of a text, or
@@ -62,6 +61,8 @@ def pieces(path: Path) -> Iterator[Piece]:
             found = page(path)
         elif kind in (".csv", ".tsv"):
             found = _table(path)
+        elif kind in (".md", ".markdown"):
+            found = (Piece(tables_as_rows(piece.text)) for piece in _text(path))
         elif kind in SUFFIXES:
             found = _text(path)
         else:
@@ -175,7 +176,7 @@ def _table(path: Path) -> Iterator[Piece]:
     """Rows as items of a list, `- name: value, name: value`; the first row has the names."""
     csv.field_size_limit(LONGEST_CELL)
     with opened(path, newline="") as file:
-        delimiter = _delimiter(file.read(BLOCK), "\t" if path.suffix.lower() == ".tsv" else ",")
+        delimiter = delimiter_of(file.read(BLOCK), "\t" if path.suffix.lower() == ".tsv" else ",")
         file.seek(0)
         rows = csv.reader(file, delimiter=delimiter)
         names = next(rows, [])
@@ -189,33 +190,6 @@ def _table(path: Path) -> Iterator[Piece]:
             lines = table_lines([names])
         if lines:
             yield Piece(heading + "\n".join(lines))
-
-
-def _delimiter(sample: str, usual: str) -> str:
-    """What cuts most rows into as many cells as the first has, and into more than one."""
-
-    def fit(mark: str) -> tuple[float, int]:
-        try:
-            rows = [row for row in csv.reader(io.StringIO(sample, newline=""), delimiter=mark) if row]
-        except csv.Error:
-            return 0, 0
-        width = len(rows[0]) if rows else 0
-        return (sum(len(row) == width for row in rows) / len(rows), width) if width > 1 else (0, 0)
-
-    return max((usual, ",", ";", "\t", "|"), key=fit)
-
-
-def table_lines(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The rows of a table, each as a line under the names of the first; a lone row has no names."""
-    tidy = [[" ".join(cell.split()) for cell in row] for row in rows]
-    names = tidy.pop(0) if len(tidy) > 1 else []
-    lines = []
-    for row in tidy:
-        pairs = itertools.zip_longest(names, row, fillvalue="")
-        cells = [f"{name}: {value}" if name else value for name, value in pairs if value]
-        if cells:
-            lines.append("- " + ", ".join(cells))
-    return lines
 
 
 # --- formats with a parser of their own ---------------------------------------------------------------

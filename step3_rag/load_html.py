@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from step3_rag.load import Piece, UnreadableError, encoding_of, opened, refuse_giant, table_lines
+from step3_rag.load import Piece, UnreadableError, encoding_of, opened, refuse_giant
+from step3_rag.load_tables import table_lines
 
 LARGEST = 10_000_000  # bytes; as a tree, a page takes up to a hundred times as much
 # Tags that end a line, and what a reader doesn't come for.

@@ -17,10 +17,12 @@ so that you need not try.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+Scorer = Callable[[str, list[str]], Sequence[float]]  # query, texts -> scores
 
 if TYPE_CHECKING:
     from shared.config import Settings
@@ -59,6 +61,20 @@ def late_interaction(query: Encoded, documents: Sequence[np.ndarray], weights: n
     return scores
 
 
+def rare_match(query: Encoded, document: np.ndarray, weights: np.ndarray, n: int = 3) -> float:
+    """How well a document matches the n rarest tokens of a query: weighted mean of their highest cosines.
+
+    A question about a product that no document knows finds the passages about its siblings: all words match
+    but the one that matters.
+    """
+    if not len(query.token_ids) or not len(document):
+        return 0.0
+    rare = np.argsort(-weights, kind="stable")[:n]
+    best = (query.token_vectors[rare].astype(np.float32) @ document.astype(np.float32).T).max(1)
+    total = float(weights[rare].sum())
+    return float(weights[rare] @ best) / total if total else 0.0
+
+
 def cross_encoder(name: str, settings: Settings) -> Any:
     """A sentence-transformers CrossEncoder by the name of the hub, or from a local folder.
 
@@ -76,3 +92,44 @@ def cross_encoder(name: str, settings: Settings) -> Any:
         return CrossEncoder(name, device=choose_device(settings.device), trust_remote_code=False)
     except Exception as error:  # the hub's, the file system's and transformers' own
         raise UserError(f"the cross-encoder {name} cannot be loaded: {reason(error)}") from None
+
+
+def cross_encoder_scorer(name: str, settings: Settings) -> Scorer:
+    """A cross-encoder's scores of texts for a query; the higher the better."""
+    model = cross_encoder(name, settings)
+
+    def score(query: str, texts: list[str]) -> list[float]:
+        found: list[float] = model.predict(
+            [(query, text) for text in texts], show_progress_bar=False
+        ).tolist()
+        return found
+
+    return score
+
+
+def likelihood_scorer(settings: Settings) -> Scorer:
+    """The mean log-probability of the query's tokens after each text, by the chat model's weights.
+
+    The measured negative result: nats a token, one forward pass a text.
+    """
+    import torch
+
+    from shared.models import load_causal_lm, load_tokenizer
+
+    tokenizer, model = load_tokenizer(settings=settings), load_causal_lm(settings=settings)
+
+    def score(query: str, texts: list[str]) -> list[float]:
+        asked = tokenizer(f" {query}", add_special_tokens=False)["input_ids"]
+        scores = []
+        for text in texts:
+            read = tokenizer(f"Passage: {text}\nA question about it:", add_special_tokens=False)["input_ids"]
+            ids = torch.tensor([read + asked])  # (1, tokens)
+            with torch.inference_mode():
+                logits = (
+                    model(ids.to(model.device)).logits[0, len(read) - 1 : -1].float()
+                )  # (asked, vocabulary)
+            said = logits.log_softmax(-1)[torch.arange(len(asked)), torch.tensor(asked)]
+            scores.append(float(said.mean()))
+        return scores
+
+    return score

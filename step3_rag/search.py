@@ -15,7 +15,7 @@ answer is wrong is: which stage lost the passage?
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -26,11 +26,10 @@ from step3_rag import stores
 from step3_rag.embed import Embedder, Encoded
 from step3_rag.fuse import min_max, ranked, rrf
 from step3_rag.index import Chunk, Index, Snapshot
-from step3_rag.rerank import idf, late_interaction
+from step3_rag.rerank import Scorer, idf, late_interaction, rare_match
 from step3_rag.sparse import stems
 
 Scores = dict[int, float]  # of chunks, by their id
-Scorer = Callable[[str, list[str]], Sequence[float]]  # a reranker of another kind: query, texts -> scores
 
 
 @dataclass(frozen=True)
@@ -75,6 +74,7 @@ class Found:
     seconds: dict[str, float] = field(default_factory=dict)
     order: list[int] = field(default_factory=list)  # chunk ids, best first, all candidates
     best: list[Candidate] = field(default_factory=list)  # the first k
+    rare_match: float | None = None  # of the first chunk with the question's rarest tokens
 
     documents: dict[int, str] = field(default_factory=dict)  # the document of each chunk that was found
 
@@ -128,6 +128,9 @@ class Retriever:
             self._stage(found, options.rerank, lambda: self._closer(query, encoded, first, options))
             self._stage(found, "rerank", lambda: self._fuse_again(first, found, options))
         found.order = self._order(found)
+        if options.rerank == "maxsim" and found.order:
+            (first_vectors,) = self.index.token_vectors(found.order[:1], len(encoded.vector))
+            found.rare_match = rare_match(encoded, first_vectors, self.rarity(encoded.token_ids))
         snapshot = self.snapshot
         found.documents = {each: snapshot.names[snapshot.row_of[each]] for each in found.order}
         self._timed(found, "read", lambda: self._read(found))
@@ -170,7 +173,7 @@ class Retriever:
             scores = list(self.scorer(query, [chunk.text for chunk in self.index.chunks(ids)]))
         else:
             vectors = self.index.token_vectors(ids, len(encoded.vector))
-            scores = late_interaction(encoded, vectors, self._rarity(encoded)).tolist()
+            scores = late_interaction(encoded, vectors, self.rarity(encoded.token_ids)).tolist()
         return dict(zip(ids, scores, strict=True))
 
     def _fuse_again(self, first: Scores, found: Found, options: Options) -> Scores:
@@ -178,10 +181,11 @@ class Retriever:
         weight = options.rerank_weight
         return min_max([{each: first[each] for each in closer}, closer], [1 - weight, weight])
 
-    def _rarity(self, encoded: Encoded) -> np.ndarray:
+    def rarity(self, token_ids: np.ndarray) -> np.ndarray:
+        """The idf of tokens among the chunks, shape (n,)."""
         frequency = self.snapshot.token_frequency
-        ids = np.minimum(encoded.token_ids, len(frequency) - 1)
-        counts = np.where(encoded.token_ids < len(frequency), frequency[ids], 0)
+        ids = np.minimum(token_ids, len(frequency) - 1)
+        counts = np.where(token_ids < len(frequency), frequency[ids], 0)
         return idf(counts, len(self.snapshot))
 
     def _order(self, found: Found) -> list[int]:

@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from langchain_core.vectorstores import VectorStore
+
 from shared.config import Settings
 from shared.progress import count_bar, spinner
 from step3_rag import ingest, stores
-from step3_rag.dataset import SAMPLE
+from step3_rag.dataset import SAMPLE, Dataset
 from step3_rag.embed import Embedder
 from step3_rag.index import Index
 from step3_rag.search import Retriever
+from step3_rag.sources import Report, Source, files_in
 
 HOME = Path("rag-index")
 SIZES = ingest.Sizes()
@@ -41,14 +45,23 @@ class Service:
     def retriever(self) -> Retriever:
         """Opens the vector store, and brings it up to date where it lags behind the index."""
         store = stores.open_store(self.store_name, self.index.folder, self.embedder, self.address)
-        if stores.missing(self.index, self.store_name):
+        if not stores.is_current(self.index, store, self.store_name, self.address):
             with ingest.locked(self.index.folder, spinner):
-                stores.sync(self.index, store, self.store_name, self.embedder)
+                self.sync(store)
         return Retriever(self.index, store, self.store_name, self.embedder)
+
+    def sync(self, store: VectorStore) -> None:
+        """Bring the vector store up to date; the index's lock has to be held."""
+        stores.sync(self.index, store, self.store_name, self.embedder, address=self.address, say=warn)
 
     @property
     def is_sample(self) -> bool:
         return self.index.folder == sample_home(self.settings)
+
+
+def warn(text: str) -> None:
+    """A line on stderr."""
+    print(text, file=sys.stderr)
 
 
 def facts_of(settings: Settings, sizes: ingest.Sizes) -> dict[str, Any]:
@@ -80,14 +93,14 @@ def sample_home(settings: Settings) -> Path:
 
 def sample_service(settings: Settings, store: str = "chroma", address: str | None = None) -> Service:
     """The sample corpus, ingested when needed."""
-    files = ingest.files_in(SAMPLE / "documents", None, ingest.Report())
+    files = files_in(SAMPLE / "documents", None, Report())
     return corpus_service(settings, sample_home(settings), files, store=store, address=address)
 
 
 def corpus_service(
     settings: Settings,
     folder: Path,
-    sources: Sequence[ingest.Source],
+    sources: Sequence[Source],
     sizes: ingest.Sizes = SIZES,
     store: str = "chroma",
     address: str | None = None,
@@ -115,7 +128,17 @@ def _bar(text: str, total: int, known: bool) -> Iterator[Any]:
         yield progress
 
 
+def dataset_service(
+    settings: Settings, data: Dataset, sizes: ingest.Sizes = SIZES, store: str = "chroma"
+) -> Service:
+    """The index of an evaluation dataset, made when needed and kept in the cache."""
+    home = dataset_home(settings, data.name, sizes)
+    return corpus_service(settings, home, data.sources, sizes, store)
+
+
 def dataset_home(settings: Settings, name: str, sizes: ingest.Sizes) -> Path:
-    """Where the index of an evaluation dataset is kept."""
+    """Where that index is."""
+    if name.startswith("sample,") and sizes == SIZES:
+        return sample_home(settings)
     key = hashlib.sha256(f"{name} {settings.embedder} {sizes}".encode()).hexdigest()[:8]
     return settings.cache_dir / "rag" / f"{name.split(':')[-1].split(',')[0]}-{key}"

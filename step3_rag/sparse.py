@@ -73,9 +73,13 @@ class Sparse:
         if self._index:
             self._index.save(folder, show_progress=False)
 
+    def knows(self, stem: str) -> bool:
+        """Whether any text has it."""
+        return self._index is not None and stem in self._index.vocab_dict
+
     def scores(self, query: Sequence[str]) -> np.ndarray:
         """The score of every text, shape (n,), 0 where no word of the query occurs."""
-        known = [stem for stem in query if self._index and stem in self._index.vocab_dict]
+        known = [stem for stem in query if self.knows(stem)]
         if not known or self._index is None:
             return np.zeros(self.n, np.float32)
         found: np.ndarray = self._index.get_scores(known)

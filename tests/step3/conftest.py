@@ -11,6 +11,7 @@ from step3_rag import ingest
 from step3_rag.chunk import word_spans
 from step3_rag.embed import Embedder, Encoded
 from step3_rag.index import Index
+from step3_rag.sources import Report, find
 
 DIM = 16
 SIZES = ingest.Sizes()
@@ -70,9 +71,9 @@ def write(folder, files):
 
 def bring_in(index, *paths, embedder=None, sizes=SIZES, collection=None):
     """What the command `ingest` does with paths, without the lock and the vector store."""
-    report = ingest.Report()
+    report = Report()
     known = {row["path"]: row["name"] for row in index.documents()}
-    files = ingest.find(paths, known, collection, report)
+    files = find(paths, known, collection, report)
     ingest.ingest(index, files, embedder or FakeEmbedder(), sizes, report)
     ingest.remove_gone(index, paths, report)
     return report

@@ -1,5 +1,6 @@
 """The index on disk: what it refuses, what a damaged one says, what readers and writers see of each other."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from shared.errors import UserError
-from step3_rag.index import Chunk, Draft, Index
+from step3_rag.index import Chunk, Database, Draft, Index
 from step3_rag.sparse import stems
 from tests.step3.conftest import DIM, DOCUMENTS, FACTS, FakeEmbedder, bring_in, texts_of, write
 
@@ -100,6 +101,22 @@ def test_a_damaged_index_says_so(index, documents, damage):
     assert Index.facts_of(folder) == {}
 
 
+def test_damage_in_the_middle_says_so_when_it_is_met(index, tmp_path):
+    bring_in(index, write(tmp_path / "d", {f"{n}.md": f"Number {n} goes on. " * 300 for n in range(30)}))
+    folder = index.folder
+    index.close()
+    contents = bytearray((folder / "index.sqlite").read_bytes())
+    contents[len(contents) // 2 :] = os.urandom(len(contents) - len(contents) // 2)
+    (folder / "index.sqlite").write_bytes(contents)
+    index = opened(folder)
+    for read in (index.snapshot, lambda: index.chunks(list(range(2000))), lambda: index.vectors([1, 2])):
+        with contextlib.suppress(UserError, KeyError):
+            read()
+    with pytest.raises(UserError, match=r"cannot be read \(database disk image is malformed\): make it anew"):
+        index.snapshot().sparse.scores(["x"])
+    index.close()
+
+
 def test_a_kill_while_the_index_is_made_leaves_one_that_can_be_begun_again(tmp_path):
     """The tables are there, and nothing is in them yet."""
     opened(tmp_path / "i", create=True).close()
@@ -113,13 +130,12 @@ def test_a_kill_while_the_index_is_made_leaves_one_that_can_be_begun_again(tmp_p
 
 
 def test_what_it_was_made_with_is_written_at_once(tmp_path, monkeypatch):
-    class Fails(sqlite3.Connection):
+    class Fails(Database):
         def executemany(self, statement, rows):
             super().executemany(statement, list(rows)[:2])
             raise sqlite3.OperationalError("disk is full")
 
-    connect = sqlite3.connect
-    monkeypatch.setattr(sqlite3, "connect", lambda *args, **more: connect(*args, factory=Fails, **more))
+    monkeypatch.setattr("step3_rag.index.Database", Fails)
     with pytest.raises(UserError, match="disk is full"):
         opened(tmp_path / "i", create=True)
     monkeypatch.undo()

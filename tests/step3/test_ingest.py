@@ -17,6 +17,7 @@ import pytest
 from shared.errors import UserError
 from step3_rag import ingest, load
 from step3_rag.index import Index
+from step3_rag.sources import File, Report, find
 from tests.conftest import ROOT
 from tests.step3.conftest import DOCUMENTS, FACTS, FakeEmbedder, bring_in, texts_of, write
 
@@ -127,11 +128,11 @@ def ingest_text(name, text, heading=""):
 
 
 def test_what_is_unchanged_costs_nothing(built, documents, monkeypatch):
-    monkeypatch.setattr(ingest.File, "digest", lambda _file: pytest.fail("read again"))
+    monkeypatch.setattr(File, "digest", lambda _file: pytest.fail("read again"))
     generation, changes = built.generation, built.db.total_changes
     embedder = FakeEmbedder()
     report = bring_in(built, documents, embedder=embedder)
-    assert report == ingest.Report(unchanged=5)
+    assert report == Report(unchanged=5)
     assert not embedder.embedded
     assert (built.generation, built.db.total_changes) == (generation, changes)
 
@@ -139,7 +140,7 @@ def test_what_is_unchanged_costs_nothing(built, documents, monkeypatch):
 def test_a_file_that_was_only_touched_is_hashed_once(built, documents, monkeypatch):
     os.utime(documents / "notes.md", ns=(1, 1))
     assert bring_in(built, documents).unchanged == 5
-    monkeypatch.setattr(ingest.File, "digest", lambda _file: pytest.fail("hashed again"))
+    monkeypatch.setattr(File, "digest", lambda _file: pytest.fail("hashed again"))
     assert bring_in(built, documents).unchanged == 5
 
 
@@ -264,7 +265,7 @@ def test_a_file_that_breaks_off_in_the_middle_leaves_its_old_version(built, docu
 
 
 def test_a_file_that_vanishes_after_it_was_listed(built, documents, monkeypatch):
-    files = ingest.find([documents], {}, None, ingest.Report())
+    files = find([documents], {}, None, Report())
     (documents / "notes.md").unlink()
     report = ingest.ingest(built, files, FakeEmbedder(), ingest.Sizes())
     assert report.failed == {"notes.md": "No such file or directory"}
@@ -272,7 +273,7 @@ def test_a_file_that_vanishes_after_it_was_listed(built, documents, monkeypatch)
 
 
 def test_a_file_that_vanishes_while_it_is_read(built, documents, monkeypatch):
-    digest = ingest.File.digest
+    digest = File.digest
 
     def digest_and_unlink(file):
         found = digest(file)
@@ -280,7 +281,7 @@ def test_a_file_that_vanishes_while_it_is_read(built, documents, monkeypatch):
         return found
 
     change(documents / "notes.md", "# Notes\n\nSoon gone.")
-    monkeypatch.setattr(ingest.File, "digest", digest_and_unlink)
+    monkeypatch.setattr(File, "digest", digest_and_unlink)
     report = bring_in(built, documents)
     assert report.failed == {"notes.md": "No such file or directory"}
     assert report.removed == ["notes.md"]
@@ -581,7 +582,7 @@ def test_a_place_where_nothing_can_be_written(tmp_path):
 
 def test_progress_counts_sources(index, documents):
     seen = []
-    files = ingest.find([documents], {}, None, ingest.Report())
+    files = find([documents], {}, None, Report())
     ingest.ingest(
         index, files, FakeEmbedder(), ingest.Sizes(), None, lambda done, of: seen.append((done, of))
     )

@@ -1,0 +1,198 @@
+"""`ingest`, `forget` and `status` as commands: what goes into an index, what goes out, what is in it."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from shared.config import Settings
+from shared.errors import UserError
+from shared.progress import count_bar, spinner
+from step3_rag import ingest, stores
+from step3_rag.embed import Embedder
+from step3_rag.index import Index
+from step3_rag.service import HOME, Service, facts_of, sample_service
+from step3_rag.sources import File, Report, find
+
+
+def run(
+    settings: Settings,
+    paths: Sequence[Path],
+    folder: Path | None,
+    collection: str | None,
+    chunk_size: int,
+    chunk_overlap: int,
+    store: str,
+    address: str | None,
+    *,
+    rebuild: bool = False,
+) -> dict[str, Any]:
+    """Bring what stands under the paths into the index, then the vector store up to date.
+
+    Raises:
+        UserError: a path or a size that is not allowed, or an index that was made in another way.
+    """
+    began, folder = time.perf_counter(), folder or HOME
+    embedder = Embedder(settings)
+    sizes = checked_sizes(chunk_size, chunk_overlap, embedder)
+    with ingest.locked(folder, spinner):
+        if rebuild:
+            report = _rebuild(settings, paths, folder, collection, embedder, sizes)
+            index = Index.open(folder, facts_of(settings, sizes))
+        else:
+            index = Index.open(folder, facts_of(settings, sizes), create=True)
+            report = _bring_in(index, paths, collection, embedder, sizes)
+        service = Service(settings, index, embedder, store, address)
+        service.sync(stores.open_store(store, folder, embedder, address))
+    return {**_facts(index, folder, report, began), "command": "step3_rag ingest"}
+
+
+def checked_sizes(chunk: int, overlap: int, embedder: Embedder) -> ingest.Sizes:
+    """The sizes of chunks.
+
+    Raises:
+        UserError: they make no chunks, or chunks of which the embedder would not read the end.
+    """
+    longest = embedder.longest
+    if not 8 <= chunk <= longest:
+        raise UserError(
+            f"--chunk-size {chunk} is not allowed: {embedder.name} reads {longest} tokens, use 8 to {longest}"
+        )
+    if not 0 <= overlap <= chunk // 2:
+        raise UserError(f"--chunk-overlap {overlap} is not allowed: use 0 to half of the chunk, {chunk // 2}")
+    return ingest.Sizes(chunk, overlap)
+
+
+def _bring_in(
+    index: Index, paths: Sequence[Path], collection: str | None, embedder: Embedder, sizes: ingest.Sizes
+) -> Report:
+    report = Report()
+    known = {row["path"]: row["name"] for row in index.documents()}
+    files = find(paths, known, collection, report)
+    with count_bar(f"reading {len(files)} files", len(files)) as progress:
+        ingest.ingest(index, files, embedder, sizes, report, progress)
+    ingest.remove_gone(index, paths, report)
+    return report
+
+
+def _rebuild(
+    settings: Settings,
+    paths: Sequence[Path],
+    folder: Path,
+    collection: str | None,
+    embedder: Embedder,
+    sizes: ingest.Sizes,
+) -> Report:
+    """A new index beside the old one, which goes only when the new one is whole.
+
+    It takes in the files that the old one held, where that can still be read, and those under the paths.
+    """
+    draft = folder / "rebuild"
+    shutil.rmtree(draft, ignore_errors=True)
+    index = Index.open(draft, facts_of(settings, sizes), create=True)
+    report = _bring_in(index, paths, collection, embedder, sizes)
+    there = {row["path"] for row in index.documents()}
+    others = [each for each in old_files(folder) if each.key not in there and each.path.is_file()]
+    ingest.ingest(index, others, embedder, sizes, report)
+    index.close()
+    for each in folder.iterdir():
+        if each.name.startswith(".lock") or each == draft:
+            continue
+        shutil.rmtree(each) if each.is_dir() else each.unlink()
+    for each in list(draft.iterdir()):
+        each.rename(folder / each.name)
+    draft.rmdir()
+    return report
+
+
+def old_files(folder: Path) -> list[File]:
+    """The files that an index knows; none where it can't be read."""
+    try:
+        index = Index.open(folder, Index.facts_of(folder))
+        rows = index.documents()
+        index.close()
+    except UserError:
+        return []
+    return [File(Path(row["path"]), row["name"], row["collection"]) for row in rows]
+
+
+def forget(
+    settings: Settings, names: Sequence[str], folder: Path | None, store: str, address: str | None
+) -> dict[str, Any]:
+    """Take documents out, by name or path.
+
+    Raises:
+        UserError: the index has no such document.
+    """
+    began, folder = time.perf_counter(), folder or HOME
+    embedder = Embedder(settings)
+    index = Index.open(folder, Index.facts_of(folder))
+    with ingest.locked(folder, spinner):
+        rows = index.documents()
+        report = Report()
+        gone = []
+        for name in names:
+            found = [row for row in rows if name in (row["name"], row["path"], Path(row["path"]).name)]
+            if not found:
+                raise UserError(f"no document {name!r} in {folder}: `status --names` lists them")
+            gone += found
+        index.remove([row["id"] for row in gone])
+        report.removed = [row["name"] for row in gone]
+        report.unchanged = len(rows) - len(gone)
+        Service(settings, index, embedder, store, address).sync(
+            stores.open_store(store, folder, embedder, address)
+        )
+    return {**_facts(index, folder, report, began), "command": "step3_rag forget"}
+
+
+def _facts(index: Index, folder: Path, report: Report, began: float) -> dict[str, Any]:
+    rows = index.documents()
+    return {
+        "headline": f"{len(rows)} documents, {sum(row['chunks'] for row in rows)} chunks",
+        "index": str(folder),
+        "documents": len(rows),
+        "chunks": sum(row["chunks"] for row in rows),
+        "new": report.new,
+        "changed": report.changed,
+        "removed": report.removed,
+        "unchanged": report.unchanged,
+        "failed": report.failed,
+        "passed_over": report.passed_over,
+        "seconds": round(time.perf_counter() - began, 2),
+    }
+
+
+def status(settings: Settings, folder: Path | None, with_names: bool) -> dict[str, Any]:
+    """What is in the index, of ours or the sample's.
+
+    Raises:
+        UserError: there is no index in the folder that was named.
+    """
+    if folder is None and not Index.exists(HOME):
+        index = sample_service(settings).index
+    else:
+        index = Index.open(folder or HOME, Index.facts_of(folder or HOME))
+    rows = index.documents()
+    collections: dict[str, dict[str, int]] = {}
+    for row in rows:
+        held = collections.setdefault(row["collection"], {"documents": 0, "chunks": 0})
+        held["documents"] += 1
+        held["chunks"] += row["chunks"]
+    chunks = sum(row["chunks"] for row in rows)
+    size = sum(path.stat().st_size for path in index.folder.rglob("*") if path.is_file()) / 1e6
+    made_with = Index.facts_of(index.folder)
+    return {
+        "command": "step3_rag status",
+        "headline": f"{len(rows)} documents, {chunks} chunks, {size:.1f} MB",
+        "index": str(index.folder),
+        "collections": collections,
+        "names": [row["name"] for row in rows] if with_names else [],
+        "embedder": made_with.get("embedder"),
+        "chunk_size": made_with.get("chunk_size"),
+        "chunk_overlap": made_with.get("chunk_overlap"),
+        "megabytes": round(size, 1),
+        "megabytes_per_1000": round(1000 * size / chunks, 1) if chunks else None,
+    }

@@ -1,0 +1,146 @@
+"""The commands that measure: evaluate, calibrate, reflect, route, sweep, bench."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shared.cli import Engine, Json, Model, Out, Seed, Smoke, deliver, new_app
+from step3_rag.flags import Data, Limit, Rerank, Split, settings_of
+
+app = new_app("Measurements.")
+
+
+@app.command()
+def evaluate(
+    dataset: Data = "sample",
+    split: Split = None,
+    limit: Limit = None,
+    answers: Annotated[bool, typer.Option("--answers", help="Measure the answers, too.")] = False,
+    reader: Annotated[str, typer.Option(help="For --answers: auto, chat or quote.")] = "auto",
+    judge: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="For --answers: a chat model that judges them, too.")
+    ] = None,
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="Set LangChain's EnsembleRetriever beside.")
+    ] = False,
+    rerank: Rerank = "maxsim",
+    out: Annotated[Path | None, typer.Option(help="A folder for the report, its picture and a CSV.")] = None,
+    model: Model = None,
+    engine: Engine = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Measure retrieval stage by stage; with --answers what comes of it."""
+    settings = settings_of(smoke, model=model, engine=engine, seed=seed)
+    if answers:
+        from step3_rag import generation
+
+        facts = generation.run(settings, dataset, split, reader, limit, judge, out)
+        deliver(facts, lambda console: generation.show(facts, console), as_json=as_json)
+        return
+    from step3_rag import stages
+
+    facts = stages.run(settings, dataset, split, rerank, out, limit, ensemble)
+    deliver(facts, lambda console: stages.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def calibrate(
+    datasets: Annotated[
+        list[str] | None, typer.Argument(help="sample, folders in BEIR's layout, beir:NAME.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="Write the fitted weights to this file.")] = None,
+    limit: Limit = None,
+    out: Out = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Fit the confidence to questions with judgements, and test it on collections that it hasn't seen."""
+    from step3_rag import calibrate as lesson
+
+    facts = lesson.run(settings_of(smoke, seed=seed), datasets or ["sample"], weights, out, limit)
+    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def reflect(
+    dataset: Data = "sample",
+    split: Split = None,
+    strategies: Annotated[str, typer.Option(help="With commas between.")] = "spelling,feedback,deeper",
+    threshold: Annotated[float, typer.Option(help="Confidence under which it asks again.")] = 0.75,
+    limit: Limit = None,
+    model: Model = None,
+    engine: Engine = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Does asking again help? Every strategy measured where the first search looked bad."""
+    from step3_rag import asking
+    from step3_rag import second_look as lesson
+
+    settings = settings_of(smoke, model=model, engine=engine, seed=seed)
+    names = asking.strategies_of(strategies)
+    facts = lesson.run(settings, dataset, split, names, threshold, limit)
+    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def route(
+    split: Annotated[str, typer.Option(help="dev or test, of the sample.")] = "dev",
+    margins: Annotated[
+        str, typer.Option(help="Leads of the nearest collection, with commas.")
+    ] = "0.1,0,0.05,0.2",
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """How well the router finds the right collection, and what that does to the results."""
+    from shared.errors import UserError
+    from step3_rag import route as lesson
+
+    try:
+        leads = [float(each) for each in margins.split(",")]
+    except ValueError:
+        raise UserError(f"--margins {margins} are no numbers with commas between, like 0,0.1") from None
+    facts = lesson.run(settings_of(smoke, seed=seed), split, leads)
+    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def sweep(
+    dataset: Data = "sample",
+    split: Split = "dev",
+    sizes: Annotated[
+        str, typer.Option(help="Chunk sizes and overlaps, e.g. 64/16,128/32.")
+    ] = "64/16,128/32,192/48,254/0",
+    budget: Annotated[int, typer.Option(help="Tokens of the passages that are compared.")] = 1024,
+    limit: Limit = None,
+    out: Out = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Chunk sizes compared at the same number of tokens for the reader."""
+    from step3_rag import sweep as lesson
+
+    facts = lesson.run(settings_of(smoke, seed=seed), dataset, split, sizes, budget, limit, out)
+    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def bench(
+    documents: Annotated[int, typer.Option(help="Documents of the largest index.")] = 5000,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """How fast: embedding beside sentence-transformers, searching as the index grows, ingesting again."""
+    from step3_rag import bench as lesson
+
+    facts = lesson.run(settings_of(smoke), 60 if smoke else documents)
+    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)

@@ -1,0 +1,160 @@
+"""The reader: from passages to an answer with citations, written by the chat model or quoted word for word.
+
+    >>> answer = quote("How long is the notice period?", sources, embedder, weights)
+    >>> answer.text
+    'Either party may end it with 90 days notice. [1]'
+
+`chat` lets the chat model write. `quote` has no model write at all: it picks the sentences that fit the
+question best by late interaction, the method of the reranker, one size smaller. It can't be talked into
+anything and can't make anything up; it can't add two sentences up either. Which one is better depends on
+the chat model: for SmolLM2-135M the quote is (measured in the README).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from shared import prompts
+from step3_rag.chunk import sentences
+from step3_rag.context import Source, as_text, is_order
+from step3_rag.embed import Embedder
+from step3_rag.rerank import late_interaction
+from step3_rag.sparse import stems
+
+if TYPE_CHECKING:
+    import anthropic
+
+PROMPTS = Path(__file__).with_name("prompts")
+UNKNOWN = "I don't know."
+MAX_TOKENS = 200
+SUPPORTED = 0.6  # of a sentence's words stand in what it cites
+CITATION = re.compile(r"\s*\[(\d+(?:\s*,\s*\d+)*)\]")
+QUOTED = 3  # sentences
+
+
+@dataclass(frozen=True)
+class Cited:
+    """A sentence of an answer, what it cites, and whether that says so."""
+
+    sentence: str
+    numbers: tuple[int, ...]
+    support: float  # share of its words that stand in the cited sources, 0 to 1
+    unknown: tuple[int, ...] = ()  # numbers that no source has
+
+    @property
+    def is_supported(self) -> bool:
+        return bool(self.numbers) and not self.unknown and self.support >= SUPPORTED
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a reader said."""
+
+    text: str
+    cited: list[Cited] = field(default_factory=list)
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+    @property
+    def is_unknown(self) -> bool:
+        return is_unknown(self.text)
+
+
+def is_unknown(text: str) -> bool:
+    """Whether an answer says that it has none."""
+    return re.match(r"\W*i (?:do not|don['’]?t) know\b", text, re.IGNORECASE) is not None
+
+
+def chat(
+    client: anthropic.Anthropic,
+    model: str,
+    question: str,
+    sources: Sequence[Source],
+    write: Callable[[str], None] = lambda _text: None,
+    prompt: prompts.Prompt | None = None,
+) -> Answer:
+    """The chat model's answer; `write` gets its text as it comes. The SDK's errors pass through."""
+    rendered = prompts.render(prompt or prompts.load(PROMPTS, "answer", family=prompts.family_of(model)))
+    turn = {"role": "user", "content": f"{as_text(sources)}\n\nQuestion: {question}"}
+    request: dict[str, Any] = {"system": rendered["system"], "messages": [*rendered["messages"], turn]}
+    with client.messages.stream(model=model, max_tokens=MAX_TOKENS, **request) as stream:
+        for text in stream.text_stream:
+            write(text)
+        message = stream.get_final_message()
+    text = "".join(block.text for block in message.content if block.type == "text").strip()
+    usage = message.usage
+    read = (
+        usage.input_tokens + (usage.cache_read_input_tokens or 0) + (usage.cache_creation_input_tokens or 0)
+    )
+    return Answer(text, check(text, sources), read, usage.output_tokens)
+
+
+def quote(
+    question: str, sources: Sequence[Source], embedder: Embedder, rarity: Callable[[np.ndarray], np.ndarray]
+) -> Answer:
+    """The sentences that fit best, word for word, in the order of their sources.
+
+    `rarity` gives the idf of token ids. What reads like an order to a model is not quoted.
+    """
+    found = [
+        (source, source.text[start:end])
+        for source in sources
+        for start, end in sentences(source.text)
+        if not source.text.startswith("#", start) and not is_order(source.text[start:end])
+    ]
+    if not found:
+        return Answer(UNKNOWN)
+    # A sentence by itself doesn't say whose notice period it is; under its document's title all sentences of
+    # a document look alike. So it is read both ways.
+    alone = [text for _, text in found]
+    titled = [f"{source.place}\n{text}" for source, text in found]
+    query, *encoded = embedder.encode([question, *alone, *titled])
+    scores = late_interaction(query, [one.token_vectors for one in encoded], rarity(query.token_ids))
+    scores += np.array([float(query.vector @ one.vector) for one in encoded], np.float32)
+    scores = scores.reshape(2, len(found)).sum(0)
+    chosen = sorted(np.argsort(-scores, kind="stable")[:QUOTED])  # in the order of the sources
+    text = " ".join(f"{_plain(found[i][1])} [{found[i][0].number}]" for i in chosen)
+    return Answer(text, check(text, sources))
+
+
+def _plain(sentence: str) -> str:
+    """A sentence without the marks of its list, table or emphasis."""
+    text = re.sub(r"^\s*(?:[-*+|>]|\d+[.)])\s+", "", sentence)
+    return " ".join(text.replace("**", "").split()).strip("| ")
+
+
+def check(text: str, sources: Sequence[Source]) -> list[Cited]:
+    """Each sentence of an answer with its citations, held against the cited text.
+
+    A sentence is supported as far as its words (stems) stand in the sources that it cites. That is a check of
+    words: it finds what was made up, not what was twisted.
+    """
+    known = {source.number: set(stems(f"{source.place} {source.text}")) for source in sources}
+    checked = []
+    for part, marks in _by_citation(text):
+        numbers = tuple(dict.fromkeys(int(each) for mark in marks for each in re.findall(r"\d+", mark)))
+        own = set(stems(part))
+        held = set().union(*(known.get(number, set()) for number in numbers))
+        support = len(own & held) / len(own) if own else 0.0
+        checked.append(Cited(part, numbers, support, tuple(each for each in numbers if each not in known)))
+    return checked
+
+
+def _by_citation(text: str) -> list[tuple[str, list[str]]]:
+    """Sentences, each with the citations at its end: before or after the full stop."""
+    marked = re.sub(r"\s*((?:\[\d+(?:\s*,\s*\d+)*\]\s*)+)([.!?])", r"\2 \1", text)
+    parts: list[tuple[str, list[str]]] = []
+    for start, end in sentences(re.sub(r"([.!?])\s*(\[\d)", r"\1\2", marked)):
+        piece = re.sub(r"([.!?])\s*(\[\d)", r"\1\2", marked)[start:end]
+        said = CITATION.sub("", piece).strip()
+        if said:
+            parts.append((said, CITATION.findall(piece)))
+        elif parts:
+            parts[-1][1].extend(CITATION.findall(piece))
+    return parts
