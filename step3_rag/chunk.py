@@ -118,13 +118,22 @@ def headings(text: str) -> list[tuple[int, str]]:
     found, path, fence = [], dict[int, str](), ""
     for line in OUTLINE.finditer(text):
         if line[1]:
-            fence = line[1] if not fence else "" if line[1].startswith(fence) else fence
+            fence = fence_after(line[0], fence)
         elif not fence:
             level = len(line[2])
             path = {depth: name for depth, name in path.items() if depth < level}
             path[level] = heading_name(line[3])
             found.append((line.start(), " > ".join(path.values())))
     return found
+
+
+def fence_after(line: str, fence: str) -> str:
+    """The marks of the code block that is open after a line, where `fence` was open before; none: empty."""
+    found = OUTLINE.match(line)
+    marks = found[1] if found else None
+    if not marks:
+        return fence
+    return marks if not fence else "" if marks.startswith(fence) else fence
 
 
 def heading_name(text: str) -> str:

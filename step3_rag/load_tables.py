@@ -13,6 +13,8 @@ import re
 from collections import deque
 from collections.abc import Sequence
 
+from step3_rag.chunk import fence_after
+
 
 def delimiter_of(sample: str, usual: str) -> str:
     """What cuts most rows into as many cells as the first has, and into more than one."""
@@ -28,16 +30,18 @@ def delimiter_of(sample: str, usual: str) -> str:
     return max((usual, ",", ";", "\t", "|"), key=fit)
 
 
-RULE = re.compile(r"\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*")  # below the names of a Markdown table
+# The line below the names of a Markdown table; it never goes back (+), since any line may be a megabyte long.
+RULE = re.compile(r"\|?+\s*+:?-++:?\s*+(?:\|\s*+:?-++:?\s*+)*+\|?")
 
 
 def tables_as_rows(text: str) -> str:
     """A Markdown text with its tables as rows of `name: value`; what stands in a code fence is left alone."""
-    lines, found, fenced = deque(text.split("\n")), list[str](), False
+    lines, found, fence = deque(text.split("\n")), list[str](), ""
     while lines:
         line = lines.popleft()
-        fenced ^= line.lstrip().startswith(("```", "~~~"))
-        if fenced or "|" not in line or not lines or "|" not in lines[0] or not RULE.fullmatch(lines[0]):
+        fence = fence_after(line, fence)
+        is_head = not fence and "|" in line and lines and "|" in lines[0]
+        if not is_head or not RULE.fullmatch(lines[0].strip()):
             found.append(line)
             continue
         rows, _ = [_cells(line)], lines.popleft()
@@ -48,7 +52,9 @@ def tables_as_rows(text: str) -> str:
 
 
 def _cells(line: str) -> list[str]:
-    return [cell.replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
+    cells = re.split(r"(?<!\\)\|", line.strip())
+    inner = cells[cells[0] == "" : len(cells) - (cells[-1] == "")]  # a bar at either end is an edge
+    return [cell.replace("\\|", "|") for cell in inner]
 
 
 def table_lines(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -243,6 +243,34 @@ def test_a_field_without_end_is_named():
     assert "field larger than" in reason("t.csv", 'a,b\n1,"' + "x" * (load.LONGEST_CELL + 10))
 
 
+@pytest.mark.parametrize(
+    ("table", "rows"),
+    [
+        ("| a | b |\n|---|:-:|\n| 1 | 2 |\n", "- a: 1, b: 2\n"),
+        ("a | b\n--|--\n1 | 2\nafter it", "- a: 1, b: 2\nafter it"),
+        ("|a|b|\n|-|-|\n||2|\n|1||", "- b: 2\n- a: 1"),
+        ("| a | b |\n| - | - |\n| x \\| y | 2 | 3 |", "- a: x | y, b: 2, 3"),
+        ("| a | b |\n|---|---|", "- a, b"),
+        ("one | two\nis no table", "one | two\nis no table"),
+        ("| no | rule |\n| 1 | 2 |", "| no | rule |\n| 1 | 2 |"),
+        ("A line\n---\nand a | bar", "A line\n---\nand a | bar"),
+        ("```\n| a | b |\n|---|---|\n```\n|a|\n|-|\n|1|", "```\n| a | b |\n|---|---|\n```\n- a: 1"),
+        ("````\n```\n| a |\n|---|\n````", "````\n```\n| a |\n|---|\n````"),
+        ("```in``` one line\n|a|\n|-|\n|1|", "```in``` one line\n- a: 1"),
+    ],
+)
+def test_tables_in_markdown_become_rows_and_code_stays_code(table, rows):
+    assert text_of("a.md", table) == rows
+    assert text_of("a.txt", table) == table
+
+
+@pytest.mark.parametrize("rule", [" " * 200_000 + "|x", "-" + " " * 200_000 + "x|", "-|" * 100_000 + "x"])
+def test_a_rule_without_end_takes_no_more_than_linear_time(rule):
+    began = time.process_time()
+    text_of("a.md", "a|b\n" + rule)
+    assert time.process_time() - began < 2
+
+
 # --- PDF --------------------------------------------------------------------------------------------------
 
 
