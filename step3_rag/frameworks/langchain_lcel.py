@@ -1,0 +1,142 @@
+"""The pipeline in LangChain's expression language: Runnables, joined by `|`.
+
+    >>> search_chain(retriever).invoke("When does it renew?")[0].metadata["source"]
+    'contracts/supply-brightwell.md, Renewal'
+    >>> answer_chain(retriever, chat_client(), model).invoke("When does it renew?")["answer"]
+    'It renews for one year each 1 March. [1]'
+
+    query ─ RunnableParallel ─┬─ bm25 ──┬─ fused ─ reranked ─ prompt | ChatAnthropic | StrOutputParser
+                              └─ dense ─┘
+
+LangChain's own: the retrievers' base class, the parallel step, prompt, chat model, parser; with them come
+`batch`, `stream`, `ainvoke` and tracing. Ours: the two scorers, fusion and MaxSim. LangChain's BM25Retriever
+splits on spaces, its EnsembleRetriever fuses by ranks only (RRF), and a VectorStoreRetriever drops the scores
+that min-max fusion needs; so scores travel in `metadata`. Since 1.0 there is no `langchain.chains` and no
+`langchain.retrievers`: what there was lives on in `langchain_classic`, and a chain is what is written here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import anthropic
+from langchain_anthropic import ChatAnthropic
+from langchain_core.callbacks import CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.messages import SystemMessage
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import Runnable, RunnableLambda, RunnableParallel, RunnablePassthrough
+from pydantic import Field, SecretStr
+
+from shared import prompts
+from step3_rag.context import as_text
+from step3_rag.frameworks import Parts
+from step3_rag.fuse import min_max, ranked
+from step3_rag.read import MAX_TOKENS, PROMPTS
+from step3_rag.search import Retriever, Scores
+
+
+class ScoredRetriever(BaseRetriever):
+    """A scorer of ours as a retriever of LangChain."""
+
+    parts: Any = Field(repr=False)  # Parts, which is no pydantic model
+    score: Callable[[str], Scores] = Field(repr=False)
+
+    def _get_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,  # noqa: ARG002 (the interface)
+    ) -> list[Document]:
+        return documents_of(self.parts, self.score(query))
+
+
+def documents_of(parts: Parts, scores: Scores) -> list[Document]:
+    """Chunks as LangChain's documents, best first; the score is in the metadata."""
+    return [
+        Document(chunk.text, id=str(chunk.id), metadata={"source": chunk.source, "score": scores[chunk.id]})
+        for chunk in parts.retriever.index.chunks(ranked(scores))
+    ]
+
+
+def scores_of(documents: Sequence[Document]) -> Scores:
+    """The way back."""
+    return {int(each.id or 0): each.metadata["score"] for each in documents}
+
+
+def search_chain(retriever: Retriever, k: int = 5) -> Runnable[str, list[Document]]:
+    """A chain from a query to the k best documents."""
+    parts = Parts(retriever)
+
+    def fused(found: dict[str, Any]) -> Scores:
+        return min_max([scores_of(found["bm25"]), scores_of(found["dense"])], [0.5, 0.5])
+
+    def reranked(found: dict[str, Any]) -> list[Document]:
+        return documents_of(parts, parts.reranked(found["query"], found["fused"]))[:k]
+
+    both: Runnable[str, dict[str, Any]] = RunnableParallel(
+        query=RunnablePassthrough(),
+        bm25=ScoredRetriever(parts=parts, score=parts.bm25, name="bm25"),
+        dense=ScoredRetriever(parts=parts, score=parts.dense, name="dense"),
+    )
+    return both | RunnablePassthrough.assign(fused=RunnableLambda(fused)) | RunnableLambda(reranked)
+
+
+class ReadyChat(ChatAnthropic):
+    """ChatAnthropic on a client that is there already: Claude's, a local server's, or the embedded model's.
+
+    It would build its own from key and address, and knows no other transport than the network.
+    """
+
+    ready: Any = Field(exclude=True, repr=False)  # anthropic.Anthropic
+    ready_async: Any = Field(None, exclude=True, repr=False)  # anthropic.AsyncAnthropic
+
+    @cached_property
+    def _client(self) -> anthropic.Anthropic:
+        client: anthropic.Anthropic = self.ready
+        return client
+
+    @cached_property
+    def _async_client(self) -> anthropic.AsyncAnthropic:
+        if self.ready_async is None:  # LangChain's own would take the question to another server
+            raise RuntimeError("ainvoke needs an async client: chat_model(..., async_chat_client())")
+        client: anthropic.AsyncAnthropic = self.ready_async
+        return client
+
+
+def chat_model(
+    client: anthropic.Anthropic, model: str, async_client: anthropic.AsyncAnthropic | None = None
+) -> ReadyChat:
+    """LangChain's chat model on our client; `ainvoke` and `astream` need the async one, too."""
+    return ReadyChat(
+        ready=client,
+        ready_async=async_client,
+        model_name=model,
+        max_tokens_to_sample=MAX_TOKENS,
+        api_key=SecretStr("not-used"),
+    )
+
+
+def answer_chain(
+    retriever: Retriever, client: anthropic.Anthropic, model: str, k: int = 5
+) -> Runnable[str, dict[str, Any]]:
+    """A chain from a question to {"question", "documents", "sources", "answer"}."""
+    parts = Parts(retriever)
+    rendered = prompts.render(prompts.load(PROMPTS, "answer", family=prompts.family_of(model)))
+    # As a message, the system text is taken as it is; as a template, a brace in it would be a variable.
+    prompt = ChatPromptTemplate.from_messages(
+        [SystemMessage(rendered["system"]), ("human", "{sources}\n\nQuestion: {question}")]
+    )
+
+    def sources(found: dict[str, Any]) -> str:
+        return as_text(parts.sources([int(each.id) for each in found["documents"]]))
+
+    asked: Runnable[str, dict[str, Any]] = RunnableParallel(
+        question=RunnablePassthrough(), documents=search_chain(retriever, k)
+    )
+    answer = prompt | chat_model(client, model) | StrOutputParser()
+    return asked | RunnablePassthrough.assign(sources=RunnableLambda(sources)).assign(answer=answer)

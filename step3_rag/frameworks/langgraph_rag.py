@@ -1,0 +1,78 @@
+"""The pipeline as a graph of LangGraph: nodes that read a state and return what they change in it.
+
+    >>> build(retriever).invoke({"query": "When does it renew?"})["best"]
+    [1742, 88, 1743, 12, 640]
+
+    START ─┬─ bm25 ──┬─ fuse ─ rerank ─ (answer) ─ END
+           └─ dense ─┘
+
+LangGraph's own: the state, the two branches that run at once, the join that waits for both; with them come
+checkpoints, streaming of steps and a picture (`build(retriever).get_graph().draw_mermaid()`). Ours: all that
+happens in a node. LangGraph brings no retrieval, so nothing of it is given up. A straight line like this one
+needs no graph; reflect.py has the loop that does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypedDict, cast
+
+from langgraph.graph import END, START, StateGraph
+
+from step3_rag import read
+from step3_rag.frameworks import Parts
+from step3_rag.fuse import min_max, ranked
+from step3_rag.search import Retriever, Scores
+
+if TYPE_CHECKING:
+    import anthropic
+
+
+class State(TypedDict, total=False):
+    """What the nodes read and write; each key is written by one node, so the branches can't collide."""
+
+    query: str
+    bm25: Scores
+    dense: Scores
+    fused: Scores
+    best: list[int]  # chunk ids
+    answer: read.Answer
+
+
+def build(
+    retriever: Retriever, client: anthropic.Anthropic | None = None, model: str = "", k: int = 5
+) -> Any:
+    """The compiled graph; with a client it also answers."""
+    parts = Parts(retriever)
+
+    def bm25(state: State) -> State:
+        return {"bm25": parts.bm25(state["query"])}
+
+    def dense(state: State) -> State:
+        return {"dense": parts.dense(state["query"])}
+
+    def fuse(state: State) -> State:
+        return {"fused": min_max([state["bm25"], state["dense"]], [0.5, 0.5])}
+
+    def rerank(state: State) -> State:
+        return {"best": ranked(parts.reranked(state["query"], state["fused"]))[:k]}
+
+    graph: Any = StateGraph(cast(Any, State))  # its types don't know that a TypedDict is one
+    graph.add_node("bm25", bm25)
+    graph.add_node("dense", dense)
+    graph.add_node("fuse", fuse)
+    graph.add_node("rerank", rerank)
+    graph.add_edge(START, "bm25")
+    graph.add_edge(START, "dense")
+    graph.add_edge(["bm25", "dense"], "fuse")  # waits for both
+    graph.add_edge("fuse", "rerank")
+    if client is None:
+        graph.add_edge("rerank", END)
+        return graph.compile()
+
+    def answer(state: State) -> State:
+        return {"answer": read.chat(client, model, state["query"], parts.sources(state["best"]))}
+
+    graph.add_node("answer", answer)
+    graph.add_edge("rerank", "answer")
+    graph.add_edge("answer", END)
+    return graph.compile()
