@@ -82,13 +82,16 @@ def files_in(path: Path, collection: str | None, report: Report) -> list[File]:
         UserError: there is no such path.
     """
     if os.path.isfile(path):  # noqa: PTH113  (Path.is_file raises where a folder above may not be read)
+        if _has_bad_name(path.resolve()):
+            report.failed[_shown(path)] = BAD_NAME
+            return []
         return [File(path.resolve(), path.name, collection or DEFAULT_COLLECTION)]
     if not os.path.isdir(path):  # noqa: PTH112
         raise UserError(f"{path} does not exist: give files or folders that do")
     root, found = path.resolve(), list[File]()
 
     def failed(error: OSError) -> None:
-        name = Path(error.filename or root).relative_to(root).as_posix()
+        name = _shown(Path(error.filename or root).relative_to(root))
         report.failed[f"{name}/"] = error.strerror or str(error)
 
     for folder, folders, names in os.walk(root, onerror=failed):
@@ -97,16 +100,15 @@ def files_in(path: Path, collection: str | None, report: Report) -> list[File]:
             if name.startswith(".") or (here / name).is_symlink():
                 folders.remove(name)
                 if not name.startswith("."):
-                    report.passed_over[(here / name).relative_to(root).as_posix()] = "a link to a folder"
+                    report.passed_over[_shown((here / name).relative_to(root))] = "a link to a folder"
         folders.sort()
         for name in sorted(names):
             file = here / name
             relative = file.relative_to(root)
             if name.startswith(".") or file.suffix.lower() not in load.SUFFIXES:
                 continue
-            shown = os.fsencode(relative).decode(errors="replace")
-            if "\N{REPLACEMENT CHARACTER}" in shown:
-                report.failed[shown] = "its name is no UTF-8: rename it"
+            if _has_bad_name(file):
+                report.failed[_shown(relative)] = BAD_NAME
             elif not Path(os.path.realpath(file)).is_relative_to(root):  # Path.resolve raises on a circle
                 report.passed_over[relative.as_posix()] = "a link that leads out of the folder"
             elif not os.path.isfile(file):  # noqa: PTH113
@@ -115,6 +117,17 @@ def files_in(path: Path, collection: str | None, report: Report) -> list[File]:
                 first = relative.parts[0] if len(relative.parts) > 1 else DEFAULT_COLLECTION
                 found.append(File(file, relative.as_posix(), collection or first))
     return found
+
+
+BAD_NAME = "its name, or that of a folder above it, is no UTF-8: rename it"
+
+
+def _has_bad_name(path: Path) -> bool:
+    return any("\ud800" <= each <= "\udfff" for each in str(path))  # as Python keeps bytes that are no text
+
+
+def _shown(path: Path) -> str:
+    return path.as_posix().encode(errors="replace").decode()
 
 
 def find(paths: Sequence[Path], known: dict[str, str], collection: str | None, report: Report) -> list[File]:

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from shared.errors import UserError
-from step3_rag import ingest, load
+from step3_rag import ingest, load, sources
 from step3_rag.index import Index
 from step3_rag.sources import File, Report, find
 from tests.conftest import ROOT
@@ -364,13 +364,28 @@ def test_names_of_all_kinds(index, tmp_path):
     folder = write(tmp_path / "d", dict.fromkeys(odd, "Text."))
     try:
         Path(os.fsdecode(os.fsencode(folder) + b"/latin\xe9.md")).write_text("Text.")
-        failed = {"latin\N{REPLACEMENT CHARACTER}.md": "its name is no UTF-8: rename it"}
+        failed = {"latin?.md": sources.BAD_NAME}
     except OSError:  # macOS has no such names
         failed = {}
     report = bring_in(index, folder)
     assert names(index) == sorted(odd)
     assert report.failed == failed
     assert bring_in(index, folder).unchanged == len(odd)
+
+
+@posix
+def test_names_that_are_no_utf8(index, tmp_path):
+    bad = Path(os.fsdecode(os.fsencode(tmp_path) + b"/f\xfcr"))
+    try:
+        write(bad, {"a.md": "A.", "sub/b.md": "B."})
+    except OSError:
+        pytest.skip("no such names here")
+    (bad / "link").symlink_to(bad / "sub")
+    report = bring_in(index, bad)
+    assert report.failed == {"a.md": sources.BAD_NAME, "sub/b.md": sources.BAD_NAME}
+    assert bring_in(index, bad / "a.md").failed == {f"{tmp_path}/f?r/a.md": sources.BAD_NAME}
+    (tmp_path / "plain.md").write_text("Plain.")
+    assert bring_in(index, tmp_path).new == ["plain.md"]
 
 
 @posix
