@@ -71,7 +71,11 @@ class Embedder(Embeddings):
     def _model(self) -> Any:
         from shared.models import load_encoder
 
-        return load_encoder(settings=self.settings)
+        model = load_encoder(settings=self.settings)
+        if str(model.device) == "cpu" and str(model.dtype) == "torch.bfloat16":
+            # torch's fused attention is slow here: for short texts, plain products take two thirds of it.
+            model.set_attn_implementation("eager")
+        return model
 
     @cached_property
     def dim(self) -> int:

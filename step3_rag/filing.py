@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +13,9 @@ from shared.progress import count_bar, spinner
 from step3_rag import ingest, stores
 from step3_rag.embed import Embedder
 from step3_rag.index import Index
+from step3_rag.rebuild import rebuild as make_anew
 from step3_rag.service import HOME, Service, facts_of, sample_service
-from step3_rag.sources import File, Report, find
+from step3_rag.sources import Report, find
 
 
 def run(
@@ -38,10 +38,18 @@ def run(
     began, folder = time.perf_counter(), folder or HOME
     embedder = Embedder(settings)
     sizes = checked_sizes(chunk_size, chunk_overlap, embedder)
+    stores.check(store)
+    if not Index.exists(folder):  # a wrong path leaves no empty index behind
+        find(paths, {}, collection, Report())
     with ingest.locked(folder, spinner):
         if rebuild:
-            report = _rebuild(settings, paths, folder, collection, embedder, sizes)
-            index = Index.open(folder, facts_of(settings, sizes))
+            facts = facts_of(settings, sizes)
+
+            def bring_in(new: Index) -> Report:
+                return _bring_in(new, paths, collection, embedder, sizes)
+
+            report = make_anew(folder, facts, embedder, sizes, bring_in)
+            index = Index.open(folder, facts)
         else:
             index = Index.open(folder, facts_of(settings, sizes), create=True)
             report = _bring_in(index, paths, collection, embedder, sizes)
@@ -78,47 +86,6 @@ def _bring_in(
     return report
 
 
-def _rebuild(
-    settings: Settings,
-    paths: Sequence[Path],
-    folder: Path,
-    collection: str | None,
-    embedder: Embedder,
-    sizes: ingest.Sizes,
-) -> Report:
-    """A new index beside the old one, which goes only when the new one is whole.
-
-    It takes in the files that the old one held, where that can still be read, and those under the paths.
-    """
-    draft = folder / "rebuild"
-    shutil.rmtree(draft, ignore_errors=True)
-    index = Index.open(draft, facts_of(settings, sizes), create=True)
-    report = _bring_in(index, paths, collection, embedder, sizes)
-    there = {row["path"] for row in index.documents()}
-    others = [each for each in old_files(folder) if each.key not in there and each.path.is_file()]
-    ingest.ingest(index, others, embedder, sizes, report)
-    index.close()
-    for each in folder.iterdir():
-        if each.name.startswith(".lock") or each == draft:
-            continue
-        shutil.rmtree(each) if each.is_dir() else each.unlink()
-    for each in list(draft.iterdir()):
-        each.rename(folder / each.name)
-    draft.rmdir()
-    return report
-
-
-def old_files(folder: Path) -> list[File]:
-    """The files that an index knows; none where it can't be read."""
-    try:
-        index = Index.open(folder, Index.facts_of(folder))
-        rows = index.documents()
-        index.close()
-    except UserError:
-        return []
-    return [File(Path(row["path"]), row["name"], row["collection"]) for row in rows]
-
-
 def forget(
     settings: Settings, names: Sequence[str], folder: Path | None, store: str, address: str | None
 ) -> dict[str, Any]:
@@ -133,12 +100,7 @@ def forget(
     with ingest.locked(folder, spinner):
         rows = index.documents()
         report = Report()
-        gone = []
-        for name in names:
-            found = [row for row in rows if name in (row["name"], row["path"], Path(row["path"]).name)]
-            if not found:
-                raise UserError(f"no document {name!r} in {folder}: `status --names` lists them")
-            gone += found
+        gone = list({row["id"]: row for name in names for row in [_named(name, rows, folder)]}.values())
         index.remove([row["id"] for row in gone])
         report.removed = [row["name"] for row in gone]
         report.unchanged = len(rows) - len(gone)
@@ -146,6 +108,22 @@ def forget(
             stores.open_store(store, folder, embedder, address)
         )
     return {**_facts(index, folder, report, began), "command": "step3_rag forget"}
+
+
+def _named(name: str, rows: Sequence[dict[str, Any]], folder: Path) -> dict[str, Any]:
+    """The document of that name or path; or of that file, where only one is called so."""
+    whole = str(Path(name).resolve())
+    by_name = [row for row in rows if row["name"] == name]
+    by_path = [row for row in rows if row["path"] in (name, whole)]
+    found = by_name or by_path or [row for row in rows if Path(row["path"]).name == name]
+    if not found:
+        raise UserError(f"no document {name!r} in {folder}: `status --names` lists them")
+    if len(found) > 1:
+        several = ", ".join(row["name"] for row in found)
+        raise UserError(
+            f"{name!r} stands for {len(found)} documents in {folder}: {several}; name one of them"
+        )
+    return found[0]
 
 
 def _facts(index: Index, folder: Path, report: Report, began: float) -> dict[str, Any]:

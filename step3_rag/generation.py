@@ -28,9 +28,10 @@ from shared import hardware
 from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import count_bar
+from shared.report import writable
 from shared.stats import wilson
 from step3_rag import asking, dataset, evaluate
-from step3_rag.answer import Outcome, ask
+from step3_rag.answer import ChatError, Outcome, ask
 from step3_rag.dataset import Question
 from step3_rag.reflect import THRESHOLD
 from step3_rag.scoring import f1, holds
@@ -67,29 +68,43 @@ def run(
     limit: int | None = None,
     judge: str | None = None,
     out: Path | None = None,
+    ragas: Path | None = None,
 ) -> dict[str, Any]:
     """Answer every question of a collection that has reference answers, and measure the answers.
 
     Args:
         judge: a chat model that says whether an answer is right, beside the words.
-        out: a folder for answers.jsonl, which other tools of evaluation read (ragas_scores.py).
+        out: a folder for answers.jsonl, which other tools of evaluation read.
+        ragas: another Python, which has Ragas (ragas_scores.py).
 
     Raises:
         UserError: no such collection, or one without reference answers.
     """
+    if ragas and not out:
+        raise UserError("--ragas reads the answers from a folder: name one with --out")
+    from step3_rag import judging
+
+    if out:
+        writable(out / judging.ANSWERS)
     data = dataset.read(name, split, settings)
     if not any(each.answers for each in data.questions):
         raise UserError(f"{data.name} has no reference answers: leave out --answers, or use --dataset sample")
     retriever = dataset_service(settings, data).retriever
     plan = asking.plan_of(settings, Options(), reader, None, THRESHOLD, 1024)
     client = asking.client_of(settings) if asking.needs_chat(plan) else None
+    judges = judging.judge_of(settings, judge) if judge else None
     judged = []
     questions = evaluate.draw(data.questions, limit, settings.seed)
     with count_bar(f"answering {data.name}", len(questions)) as progress:
         for done, question in enumerate(questions):
             progress(done, len(questions))
             always = replace(plan, abstain=False)
-            outcome = ask(retriever, question.text, always, client, settings.model)
+            try:
+                outcome = ask(retriever, question.text, always, client, settings.model)
+            except ChatError as error:
+                from shared.api_errors import said
+
+                raise UserError(f"{settings.model}: {said(error.cause, settings)}") from None
             judged.append(_judge(question, outcome))
     facts: dict[str, Any] = {
         "command": "step3_rag evaluate",
@@ -110,18 +125,14 @@ def run(
     facts["headline"] = (
         f"answers from nothing relevant: {before:.0%} of questions, {after:.0%} with abstaining"
     )
-    if judge:
-        from step3_rag.judging import agreement, judge_of
-
-        facts["judge"] = agreement(
-            judge,
-            [(each.question, each.outcome.answer.text, each.right) for each in judged if each.answerable],
-            judge_of(settings, judge),
-        )
+    if judge and judges:
+        rows = [(each.question, each.outcome.answer.text, each.right) for each in judged if each.answerable]
+        facts["judge"] = judging.agreement(judge, rows, judges)
     if out:
-        from step3_rag.judging import write_answers
-
-        facts["answers"] = str(write_answers(out, [(each.question, each.outcome) for each in judged]))
+        answers = judging.write_answers(out, [(each.question, each.outcome) for each in judged])
+        facts["answers"] = str(answers)
+        if ragas:
+            facts["ragas"] = judging.ragas_scores(ragas, answers)
     return facts
 
 
@@ -268,6 +279,9 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
         )
     if "judge" in facts:
         console.print(f"\n{facts['judge']['line']}", soft_wrap=True)
+    if "ragas" in facts:
+        scores = ", ".join(f"{name} {value:g}" for name, value in facts["ragas"].items())
+        console.print(f"\nRagas: {scores}", soft_wrap=True)
     if "answers" in facts:
         console.print(f"\nevery answer with its passages: {facts['answers']}", soft_wrap=True)
     model = f" by {facts['model']}" if facts["model"] else ""

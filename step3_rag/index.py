@@ -135,6 +135,12 @@ class Index:
             return {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM meta")}
         return {}
 
+    def take_id(self, other: Index) -> None:
+        """Go by the other's name on servers of vectors, in whose place this index comes."""
+        row = other.db.execute("SELECT value FROM meta WHERE key = 'id'").fetchone()
+        if row:
+            self.db.execute("UPDATE meta SET value = ? WHERE key = 'id'", row)
+
     def close(self) -> None:
         self.db.close()
 

@@ -9,16 +9,19 @@ and a small model can't do it at all; so its verdicts stand beside the words' an
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from shared import prompts
 from shared.config import Settings
+from shared.errors import UserError
 from shared.report import writable
 from step3_rag.answer import Outcome
 from step3_rag.dataset import Question
 
+ANSWERS = "answers.jsonl"
 PROMPTS = Path(__file__).with_name("prompts")
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -53,7 +56,7 @@ def judge_of(settings: Settings, model: str) -> Callable[[Question, str], bool |
             )
         try:
             said = json.loads("".join(block.text for block in message.content if block.type == "text"))
-            return bool(said["verdict"] == "right")
+            return {"right": True, "wrong": False}.get(said["verdict"])
         except (ValueError, KeyError, TypeError):
             return None
 
@@ -69,14 +72,34 @@ def agreement(
     verdicts = [judge(question, text) for question, text, _ in answers]
     read = [(said, right) for said, (_, _, right) in zip(verdicts, answers, strict=True) if said is not None]
     right, same = sum(said for said, _ in read), sum(said == by_words for said, by_words in read)
+    lost = len(answers) - len(read)
     return {
         "model": model,
         "n": len(answers),
-        "unreadable": len(answers) - len(read),
+        "unreadable": lost,
         "right": right,
         "agrees": same,
-        "line": f"{model} finds {right} of {len(read)} answers right, and agrees with the words on {same}",
+        "line": f"{model} finds {right} of {len(read)} answers right, and agrees with the words on {same}"
+        + (f"; {lost} of its verdicts could not be read" if lost else ""),
     }
+
+
+def ragas_scores(python: Path, answers: Path) -> dict[str, Any]:
+    """Ragas' figures for the answers, by another Python that has it.
+
+    Raises:
+        UserError: that Python can't be run, or has no Ragas.
+    """
+    script = Path(__file__).with_name("ragas_scores.py")
+    try:
+        got = subprocess.run([str(python), str(script), str(answers)], capture_output=True, text=True)
+    except OSError as error:
+        raise UserError(f"--ragas {python} cannot be run: {error.strerror}") from None
+    if got.returncode:
+        why = got.stderr.strip().splitlines()[-1:] or ["it failed"]
+        raise UserError(f"--ragas {python}: {why[0]} ({script.name} says how to make its environment)")
+    scores: dict[str, Any] = json.loads(got.stdout)
+    return scores
 
 
 def write_answers(folder: Path, answers: Sequence[tuple[Question, Outcome]]) -> Path:
@@ -85,7 +108,7 @@ def write_answers(folder: Path, answers: Sequence[tuple[Question, Outcome]]) -> 
     Raises:
         UserError: nothing can be written there.
     """
-    path = writable(folder / "answers.jsonl")
+    path = writable(folder / ANSWERS)
     with path.open("w", encoding="utf-8") as file:
         for question, outcome in answers:
             row = {

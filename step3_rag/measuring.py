@@ -23,6 +23,9 @@ def evaluate(
     judge: Annotated[
         str | None, typer.Option(metavar="MODEL", help="For --answers: a chat model that judges them, too.")
     ] = None,
+    ragas: Annotated[
+        Path | None, typer.Option(metavar="PYTHON", help="For --answers: a Python with Ragas.")
+    ] = None,
     ensemble: Annotated[
         bool, typer.Option("--ensemble", help="Set LangChain's EnsembleRetriever beside.")
     ] = False,
@@ -35,11 +38,17 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure retrieval stage by stage; with --answers what comes of it."""
+    from shared.errors import UserError
+
+    if judge and not answers:
+        raise UserError("--judge reads answers: use it with --answers")
+    if ensemble and answers:
+        raise UserError("--ensemble is a retriever beside ours: leave out --answers")
     settings = settings_of(smoke, model=model, engine=engine, seed=seed)
     if answers:
         from step3_rag import generation
 
-        facts = generation.run(settings, dataset, split, reader, limit, judge, out)
+        facts = generation.run(settings, dataset, split, reader, limit, judge, out, ragas)
         deliver(facts, lambda console: generation.show(facts, console), as_json=as_json)
         return
     from step3_rag import stages

@@ -115,12 +115,12 @@ class Retriever:
 
     def search(self, query: str, options: Options = Options(), encoded: Encoded | None = None) -> Found:
         """Run the stages. `encoded` is the query's vectors, where they are known already."""
-        found = Found(query, options)
+        found, snapshot = Found(query, options), self.snapshot  # the same chunks for all stages
         encoded = encoded or self._timed(found, "embed", lambda: self.embedder.encode([query])[0])
         if "bm25" in options.use:
-            self._stage(found, "bm25", lambda: self._bm25(query, options))
+            self._stage(found, "bm25", lambda: self._bm25(snapshot, query, options))
         if "dense" in options.use:
-            self._stage(found, "dense", lambda: self._dense(encoded, options))
+            self._stage(found, "dense", lambda: self._dense(snapshot, encoded, options))
         if len(found.stages) > 1:
             self._stage(found, "fusion", lambda: self._fuse(found, options))
         if options.rerank != "none":
@@ -131,23 +131,21 @@ class Retriever:
         if options.rerank == "maxsim" and found.order:
             (first_vectors,) = self.index.token_vectors(found.order[:1], len(encoded.vector))
             found.rare_match = rare_match(encoded, first_vectors, self.rarity(encoded.token_ids))
-        snapshot = self.snapshot
         found.documents = {each: snapshot.names[snapshot.row_of[each]] for each in found.order}
         self._timed(found, "read", lambda: self._read(found))
         return found
 
     # --- the stages -----------------------------------------------------------------------------------
 
-    def _bm25(self, query: str, options: Options) -> Scores:
-        snapshot = self.snapshot
+    def _bm25(self, snapshot: Snapshot, query: str, options: Options) -> Scores:
         scores = snapshot.sparse.scores(stems(query))
         if options.collections:
             scores = np.where(np.isin(snapshot.collections, options.collections), scores, 0.0)
         top = _highest(scores, options.depth)
         return {int(snapshot.ids[row]): float(scores[row]) for row in top if scores[row] > 0}
 
-    def _dense(self, encoded: Encoded, options: Options) -> Scores:
-        known = self.snapshot.row_of
+    def _dense(self, snapshot: Snapshot, encoded: Encoded, options: Options) -> Scores:
+        known = snapshot.row_of
         if not known:
             return {}
         scores = stores.nearest(
@@ -170,7 +168,11 @@ class Retriever:
     def _closer(self, query: str, encoded: Encoded, first: Scores, options: Options) -> Scores:
         ids = ranked(first)[: options.rerank_depth]
         if options.rerank == "scorer" and self.scorer:
-            scores = list(self.scorer(query, [chunk.text for chunk in self.index.chunks(ids)]))
+            chunks = self.index.chunks(ids)  # one may have gone in the meantime
+            ids, scores = (
+                [each.id for each in chunks],
+                list(self.scorer(query, [each.text for each in chunks])),
+            )
         else:
             vectors = self.index.token_vectors(ids, len(encoded.vector))
             scores = late_interaction(encoded, vectors, self.rarity(encoded.token_ids)).tolist()

@@ -102,7 +102,7 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
     table.add_column("stage", no_wrap=True)
     for measure in MEASURES:
         table.add_column(measure, justify="right", no_wrap=True)
-    table.add_column("nDCG@10, difference with 95% interval", no_wrap=True)
+    table.add_column("nDCG@10, change and its 95% interval", no_wrap=True)
     for name, row in facts["stages"].items():
         table.add_row(name, *(f"{row[measure]:.3f}" for measure in MEASURES), difference(row))
     console.print(table)
@@ -133,7 +133,7 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
 
 
 def difference(row: Mapping[str, Any]) -> str:
-    """`+.023 (.015 to .030) over rrf, 87 up 35 down`"""
+    """`+0.023 (+0.015 to +0.030) over rrf`"""
     if "difference" not in row:
         return ""
     found = row["difference"]
@@ -141,7 +141,7 @@ def difference(row: Mapping[str, Any]) -> str:
     if found["interval_95"]:
         low, high = found["interval_95"]
         spread = f" ({low:+.3f} to {high:+.3f})"
-    return f"{found['mean']:+.3f}{spread} over {row['before']}, {found['better']} up {found['worse']} down"
+    return f"{found['mean']:+.3f}{spread} over {row['before']}"
 
 
 def _show_failures(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
@@ -169,7 +169,7 @@ def as_markdown(facts: Mapping[str, Any]) -> str:
         f"{facts['n']} questions, {facts['documents']} documents, {facts['chunks']} chunks; "
         f"embedder {facts['embedder']}; {facts['machine']}.",
         "",
-        f"| stage | {' | '.join(MEASURES)} | nDCG@10, difference with 95% interval |",
+        f"| stage | {' | '.join(MEASURES)} | nDCG@10, change and its 95% interval |",
         f"|---{'|---:' * len(MEASURES)}|---|",
     ]
     for name, row in facts["stages"].items():
@@ -221,6 +221,6 @@ def draw(facts: Mapping[str, Any], path: Path) -> None:
         axes[1].set_ylim(len(kinds) - 0.5, -0.5)
         axes[1].set_xlabel("nDCG@10")
         axes[1].set_title("by kind of question", fontsize=10)
-        axes[1].legend(fontsize=7)
+        axes[1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.01, 1.0))
         axes[1].grid(axis="x", alpha=0.3)
     figure.savefig(path, dpi=120, format="png")
