@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from shared.config import Settings
@@ -125,6 +126,21 @@ def client_of(settings: Settings) -> anthropic.Anthropic:
     return ready(chat_client(settings=settings))
 
 
+@contextlib.contextmanager
+def one_line(settings: Settings) -> Iterator[None]:
+    """For commands that show nothing without the chat model: its failure ends them.
+
+    Raises:
+        UserError: names the model, what happened, and what can be done.
+    """
+    try:
+        yield
+    except ChatError as error:
+        from shared.api_errors import said
+
+        raise UserError(f"{settings.model}: {said(error.cause, settings)}") from None
+
+
 def default_reader(settings: Settings) -> str:
     """What measured best: a small model quotes, a large one writes."""
     small = not settings.base_url and ("135m" in settings.model or settings.model == "tiny")
@@ -155,9 +171,15 @@ def run(
 
 
 def search(service: Service, question: str, options: Options, route: bool) -> dict[str, Any]:
-    """Search only; the facts of the results."""
+    """Search only; the facts of the results.
+
+    Raises:
+        UserError: collections are named and the router is to choose them, too.
+    """
     retriever = service.retriever
     if route:
+        if options.collections:
+            raise UserError("--route chooses the collections itself: leave out --collection")
         from step3_rag import route as router
 
         where = router.Router.of(retriever, seed=service.settings.seed)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared import hardware
 from shared.config import Settings
+from shared.errors import UserError
 from shared.models import load_embedder
 from shared.progress import count_bar, spinner
 from step3_rag import dataset, ingest, load
@@ -36,10 +37,17 @@ if TYPE_CHECKING:
 
 ROUNDS, TEXTS = 5, 128
 QUERIES = 30
+LEAST = 20  # documents
 
 
 def run(settings: Settings, documents: int) -> dict[str, Any]:
-    """Measure; `documents` is the size of the largest index."""
+    """Measure; `documents` is the size of the largest index.
+
+    Raises:
+        UserError: too few of them.
+    """
+    if documents < LEAST:
+        raise UserError(f"--documents {documents} is not allowed: use {LEAST} or more")
     texts = made_up(documents, settings.seed)
     embedding = compare_embedding(settings, texts[:TEXTS])
     home = Path(tempfile.mkdtemp(prefix="rag-bench-"))

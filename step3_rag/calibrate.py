@@ -21,7 +21,7 @@ from shared import hardware
 from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import count_bar
-from shared.report import picture_path
+from shared.report import picture_path, writable
 from shared.stats import bootstrap
 from step3_rag import confidence, dataset, evaluate
 from step3_rag.metrics import auroc
@@ -76,6 +76,8 @@ def run(
         UserError: a collection can't be read, or there is nothing to learn from it.
     """
     path = picture_path("step3_rag", "calibrate", picture)
+    if out:
+        writable(out)
     collections = collect(names, settings, limit)
     weights = confidence.fit([(each.signals, each.good) for each in collections])
     rows = {each.name: _row(each, collections) for each in collections}

@@ -23,10 +23,15 @@ ORDERS = re.compile(
     r"\b(?:ignore|disregard|forget|override|bypass)\b[^.!?\n]{0,40}"
     r"\b(?:previous|prior|above|earlier|all|any|your|system|these)\b[^.!?\n]{0,30}"
     r"\b(?:instructions?|prompts?|rules?|guidelines?|messages?|directions?|polic(?:y|ies))\b"
+    r"|\b(?:ignore|disregard|forget)\s+(?:everything\s+|all\s+)?(?:of\s+)?(?:the\s+)?above\b"
     r"|\b(?:you are now|act as if you|pretend (?:to be|that you)|new instructions?:|system prompt|as an ai\b)"
-    r"|<\|?(?:im_start|im_end|system|assistant|endoftext)\|?>|\[/?INST\]",
+    r"|<\|\w+\|>|<(?:im_start|im_end|system|assistant|endoftext)>|\[/?INST\]|<</?SYS>>|<\s*/\s*source\b",
     re.IGNORECASE,
 )
+
+
+WRAPPED = re.compile(r"(?<=\S)[ \t]*\n[ \t]*(?=[^\s#|*+>-])")  # a line break inside a paragraph
+REPEATED = 8  # characters that two neighbours share by more than chance
 
 
 @dataclass(frozen=True)
@@ -41,8 +46,8 @@ class Source:
 
     @property
     def is_suspicious(self) -> bool:
-        """Whether it holds what reads like an instruction to a model."""
-        return is_order(self.text)
+        """Whether it holds what reads like an instruction to a model; its headings are read by it, too."""
+        return is_order(self.text) or is_order(self.place)
 
 
 def is_order(text: str) -> bool:
@@ -53,7 +58,7 @@ def is_order(text: str) -> bool:
     >>> is_order("Ignore the red lamp during start-up.")
     False
     """
-    return ORDERS.search(text) is not None
+    return ORDERS.search(WRAPPED.sub(" ", text)) is not None
 
 
 def assemble(chunks: Sequence[Chunk], count: Callable[[str], int], budget: int = BUDGET) -> list[Source]:
@@ -71,11 +76,14 @@ def assemble(chunks: Sequence[Chunk], count: Callable[[str], int], budget: int =
         used += size
     groups: list[list[Chunk]] = []
     for chunk in taken:
-        group = next((each for each in groups if _touches(each, chunk)), None)
-        if group is None:
+        near = [each for each in groups if _touches(each, chunk)]
+        if not near:
             groups.append([chunk])
-        else:
-            group.append(chunk)
+            continue
+        near[0].append(chunk)
+        for other in near[1:]:  # it closes the gap between two
+            near[0].extend(other)
+            groups = [each for each in groups if each is not other]
     return [
         Source(number, group[0].document, group[0].source, joined(group), tuple(each.id for each in group))
         for number, group in enumerate(groups, 1)
@@ -92,9 +100,17 @@ def joined(chunks: Sequence[Chunk]) -> str:
     text = ordered[0].text
     for chunk in ordered[1:]:
         longest = min(len(text), len(chunk.text))
-        shared = next((n for n in range(longest, 0, -1) if text.endswith(chunk.text[:n])), 0)
+        shared = next((n for n in range(longest, 0, -1) if _repeats(text, chunk.text[:n])), 0)
         text += chunk.text[shared:] if shared else f"\n{chunk.text}"
     return text
+
+
+def _repeats(text: str, begin: str) -> bool:
+    """Whether a text ends with what the next begins with, and not by chance: cells of tables look alike."""
+    if len(begin) < REPEATED or not text.endswith(begin):
+        return False
+    before = text[: -len(begin)]
+    return not begin.startswith("|") or not before or before.endswith("\n")
 
 
 def as_text(sources: Sequence[Source]) -> str:
@@ -107,7 +123,7 @@ def as_text(sources: Sequence[Source]) -> str:
 
 def _inert(text: str) -> str:
     """Text that can't end its source or open a turn of the conversation."""
-    text = re.sub(r"<(/?)(source)", r"‹\1\2", text, flags=re.IGNORECASE)
+    text = re.sub(r"<(\s*/?\s*source)", r"‹\1", text, flags=re.IGNORECASE)
     return re.sub(r"<\|(\w+)\|>", r"‹\1›", text)
 
 

@@ -14,7 +14,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from shared.errors import UserError
 from shared.stats import bootstrap
@@ -24,6 +24,7 @@ from step3_rag.fuse import ranked, rrf
 from step3_rag.metrics import MEASURES
 from step3_rag.search import Found, Options, Retriever
 
+T = TypeVar("T")
 MAIN = "nDCG@10"
 # Each stage and the one that it is compared with.
 STAGES = {"bm25": None, "dense": None, "rrf": "bm25", "fusion": "rrf", "rerank": "fusion"}
@@ -58,7 +59,7 @@ def ask(
     return outcomes
 
 
-def draw(questions: Sequence[Question], limit: int | None, seed: int) -> list[Question]:
+def draw(questions: Sequence[T], limit: int | None, seed: int) -> list[T]:
     """All questions, or so many of them by chance, in their order.
 
     Raises:
@@ -78,9 +79,8 @@ def judge(question: Question, found: Found) -> Outcome:
     if {"bm25", "dense"} <= rankings.keys():
         fused = rrf([found.stages["bm25"], found.stages["dense"]])
         rankings["rrf"] = list(dict.fromkeys(found.documents[each] for each in ranked(fused)))
-    last = list(rankings)[-1] if "rerank" not in rankings else "rerank"
-    rankings[last] = found.ranking()
     rankings = {name: rankings[name] for name in STAGES if name in rankings}
+    rankings[list(rankings)[-1]] = found.ranking()  # with what the last stage didn't look at
     measures = {
         name: {measure: each(ranking, question.qrels) for measure, each in MEASURES.items()}
         for name, ranking in rankings.items()

@@ -31,7 +31,7 @@ from shared.progress import count_bar
 from shared.report import writable
 from shared.stats import wilson
 from step3_rag import asking, dataset, evaluate
-from step3_rag.answer import ChatError, Outcome, ask
+from step3_rag.answer import Outcome, ask
 from step3_rag.dataset import Question
 from step3_rag.reflect import THRESHOLD
 from step3_rag.scoring import f1, holds
@@ -99,12 +99,8 @@ def run(
         for done, question in enumerate(questions):
             progress(done, len(questions))
             always = replace(plan, abstain=False)
-            try:
+            with asking.one_line(settings):
                 outcome = ask(retriever, question.text, always, client, settings.model)
-            except ChatError as error:
-                from shared.api_errors import said
-
-                raise UserError(f"{settings.model}: {said(error.cause, settings)}") from None
             judged.append(_judge(question, outcome))
     facts: dict[str, Any] = {
         "command": "step3_rag evaluate",

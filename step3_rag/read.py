@@ -35,6 +35,8 @@ UNKNOWN = "I don't know."
 MAX_TOKENS = 200
 SUPPORTED = 0.6  # of a sentence's words stand in what it cites
 CITATION = re.compile(r"\s*\[(\d+(?:\s*,\s*\d+)*)\]")
+# A full stop, quotes or brackets that close there, and the citations that come after it.
+AFTER = re.compile(r"([.!?])([\"'”’)]*)((?:\s*\[\d+(?:\s*,\s*\d+)*\])+)[.]?(?!\s*[a-z,;:])")
 QUOTED = 3  # sentences
 
 
@@ -119,8 +121,12 @@ def quote(
     scores += np.array([float(query.vector @ one.vector) for one in encoded], np.float32)
     scores = scores.reshape(2, len(found)).sum(0)
     chosen = sorted(np.argsort(-scores, kind="stable")[:QUOTED])  # in the order of the sources
-    text = " ".join(f"{_plain(found[i][1])} [{found[i][0].number}]" for i in chosen)
-    return Answer(text, check(text, sources))
+    quoted = [(_plain(found[i][1]), found[i][0].number) for i in chosen]
+    known = _words_of(sources)
+    return Answer(
+        " ".join(f"{text} [{number}]" for text, number in quoted),
+        [_cited(text, (number,), known) for text, number in quoted],
+    )
 
 
 def _plain(sentence: str) -> str:
@@ -135,26 +141,38 @@ def check(text: str, sources: Sequence[Source]) -> list[Cited]:
     A sentence is supported as far as its words (stems) stand in the sources that it cites. That is a check of
     words: it finds what was made up, not what was twisted.
     """
-    known = {source.number: set(stems(f"{source.place} {source.text}")) for source in sources}
-    checked = []
-    for part, marks in _by_citation(text):
+    known = _words_of(sources)
+    return [_cited(part, numbers, known) for part, numbers in _by_citation(text)]
+
+
+def _words_of(sources: Sequence[Source]) -> dict[int, set[str]]:
+    """The stems of each source, by its number."""
+    return {source.number: set(stems(f"{source.place} {source.text}")) for source in sources}
+
+
+def _cited(sentence: str, numbers: tuple[int, ...], known: dict[int, set[str]]) -> Cited:
+    own = set(stems(sentence))
+    held = set().union(*(known.get(number, set()) for number in numbers))
+    support = len(own & held) / len(own) if own else 0.0
+    return Cited(sentence, numbers, support, tuple(each for each in numbers if each not in known))
+
+
+def _by_citation(text: str) -> list[tuple[str, tuple[int, ...]]]:
+    """Sentences, each with the sources that it cites: in it, at its end, or after its full stop.
+
+    A citation after a full stop belongs to the sentence before it, unless the next goes on from it in lower
+    case (`[2] says that ...`), or the whole answer has its citations in front.
+    """
+    in_front = bool(CITATION.match(text)) and not re.search(r"\][.!?]?\s*$", text)
+    if not in_front:
+        text = AFTER.sub(lambda found: f" {found[3].strip()}{found[1]}{found[2]}", text)
+    parts: list[tuple[str, tuple[int, ...]]] = []
+    for start, end in sentences(text):
+        marks = CITATION.findall(text[start:end])
         numbers = tuple(dict.fromkeys(int(each) for mark in marks for each in re.findall(r"\d+", mark)))
-        own = set(stems(part))
-        held = set().union(*(known.get(number, set()) for number in numbers))
-        support = len(own & held) / len(own) if own else 0.0
-        checked.append(Cited(part, numbers, support, tuple(each for each in numbers if each not in known)))
-    return checked
-
-
-def _by_citation(text: str) -> list[tuple[str, list[str]]]:
-    """Sentences, each with the citations at its end: before or after the full stop."""
-    marked = re.sub(r"\s*((?:\[\d+(?:\s*,\s*\d+)*\]\s*)+)([.!?])", r"\2 \1", text)
-    parts: list[tuple[str, list[str]]] = []
-    for start, end in sentences(re.sub(r"([.!?])\s*(\[\d)", r"\1\2", marked)):
-        piece = re.sub(r"([.!?])\s*(\[\d)", r"\1\2", marked)[start:end]
-        said = CITATION.sub("", piece).strip()
-        if said:
-            parts.append((said, CITATION.findall(piece)))
+        said = CITATION.sub("", text[start:end]).strip()
+        if re.search(r"\w", said):
+            parts.append((said, numbers))
         elif parts:
-            parts[-1][1].extend(CITATION.findall(piece))
+            parts[-1] = (parts[-1][0], tuple(dict.fromkeys(parts[-1][1] + numbers)))
     return parts

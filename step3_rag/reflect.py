@@ -85,7 +85,7 @@ def reflect(
 
 
 def build(retriever: Retriever, question: str, threshold: float, chat: Chat | None) -> Any:
-    """The compiled graph; `python -m step3_rag reflect --draw` prints it."""
+    """The compiled graph; `build(...).get_graph().draw_mermaid()` draws it."""
     from langgraph.graph import END, START, StateGraph
 
     def retrieve(state: State) -> dict[str, Any]:

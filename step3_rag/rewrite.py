@@ -67,7 +67,7 @@ def rewrite(
             raise UserError(f"the strategy {strategy} needs a chat model")
         name = "rewrite" if strategy == "chat" else "hyde"
         text = " ".join(chat(prompts.load(PROMPTS, name), question).split())
-        query = f"{question} {text}" if strategy == "hyde" else text
+        query = f"{question} {text}".strip() if strategy == "hyde" else text
     else:
         raise UserError(f"no strategy {strategy!r}: use {', '.join(STRATEGIES)}")
     return (query, options) if query and query != question else None

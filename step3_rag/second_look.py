@@ -15,10 +15,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from shared import hardware
+from shared.api_errors import one_line
 from shared.config import Settings
-from shared.models import chat_client
+from shared.errors import UserError
 from shared.progress import count_bar
-from step3_rag import dataset, evaluate
+from step3_rag import asking, dataset, evaluate
 from step3_rag.answer import chat_of
 from step3_rag.confidence import confidence
 from step3_rag.reflect import Attempt, better
@@ -43,9 +44,11 @@ def run(
     Raises:
         UserError: no such collection or strategy.
     """
+    if not 0 <= threshold <= 1:
+        raise UserError(f"--threshold {threshold:g} is no probability: use 0 to 1")
     data = dataset.read(name, split, settings)
     retriever = dataset_service(settings, data).retriever
-    client = chat_client(settings=settings) if set(strategies) & set(WITH_CHAT) else None
+    client = asking.client_of(settings) if set(strategies) & set(WITH_CHAT) else None
     chat = chat_of(client, settings.model) if client else None
     questions = [each for each in data.questions if each.qrels]
     first: list[Attempt] = []
@@ -55,7 +58,7 @@ def run(
             found = retriever.search(question.text, Options())
             first.append(Attempt("question", question.text, found, confidence(found)))
     low = [i for i, each in enumerate(first) if each.confidence is not None and each.confidence < threshold]
-    low = low if limit is None else low[:limit]
+    low = evaluate.draw(low, limit, settings.seed)
 
     def score(i: int, attempt: Attempt) -> float:
         return evaluate.judge(questions[i], attempt.found).measures["rerank"][evaluate.MAIN]
@@ -68,7 +71,8 @@ def run(
             for done, i in enumerate(low):
                 progress(done, len(low))
                 began = time.perf_counter()
-                other = rewrite(strategy, questions[i].text, first[i].found, retriever, chat)
+                with one_line(settings.model, settings):
+                    other = rewrite(strategy, questions[i].text, first[i].found, retriever, chat)
                 if other:
                     offered += 1
                     found = retriever.search(*other)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from typing import Any
 from langchain_core.vectorstores import VectorStore
 
 from shared.config import Settings
+from shared.errors import UserError
 from shared.progress import count_bar, spinner
 from step3_rag import ingest, stores
 from step3_rag.dataset import SAMPLE, Dataset
@@ -108,7 +110,12 @@ def corpus_service(
     """An index of our own making in the cache, brought up to date first."""
     embedder = Embedder(settings)
     with ingest.locked(folder, spinner):
-        index = Index.open(folder, facts_of(settings, sizes), create=True)
+        try:
+            index = Index.open(folder, facts_of(settings, sizes), create=True)
+        except UserError as error:  # damaged, or of another format: it is made of what lies elsewhere
+            warn(f"{error}; it is made anew now")
+            _clear(folder)
+            index = Index.open(folder, facts_of(settings, sizes), create=True)
         known = {row["path"] for row in index.documents()}
         with _bar(f"reading {len(sources)} documents", len(sources), bool(known)) as progress:
             ingest.ingest(index, sources, embedder, sizes, progress=progress)
@@ -116,6 +123,13 @@ def corpus_service(
         if gone:
             index.remove([row["id"] for row in index.documents() if row["path"] in gone])
     return Service(settings, index, embedder, store, address)
+
+
+def _clear(folder: Path) -> None:
+    """Everything of an index but its lock."""
+    for each in folder.iterdir():
+        if not each.name.startswith(".lock"):
+            shutil.rmtree(each) if each.is_dir() else each.unlink()
 
 
 @contextlib.contextmanager

@@ -62,6 +62,15 @@ def open_store(name: str, folder: Path, embedder: Embedder, address: str | None 
         return _kind(name).connect(folder, embedder, address)
 
 
+def check(name: str) -> None:
+    """Look whether there is a store of that name, before any work is done.
+
+    Raises:
+        UserError: no such store, or its extra is not installed.
+    """
+    _kind(name)
+
+
 def _kind(name: str) -> Kind:
     if name not in NAMES:
         raise UserError(f"--store {name} is not known: use {', '.join(NAMES)}")
