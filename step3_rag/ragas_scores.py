@@ -5,8 +5,8 @@
     python -m step3_rag evaluate --answers --out report/ --ragas ragas-env/bin/python
 
 Ragas 0.4 wants older versions than the rest of this project, so it can't live in the same environment. This
-file is run by that other Python: it imports nothing of ours, reads answers.jsonl and prints JSON. Only metrics
-that need no judge are computed: a 135M model can't judge, and nothing is sent anywhere.
+file is run by that other Python: it imports nothing of ours, reads answers.jsonl and prints JSON. It computes
+only metrics that need no judge: a 135M model can't judge, and nothing is sent anywhere.
 """
 
 from __future__ import annotations

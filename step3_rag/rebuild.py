@@ -107,15 +107,13 @@ def _kept(old: Index, row: dict[str, Any]) -> Kept:
 def _swap(draft: Path, folder: Path) -> None:
     """One rename puts the new index in place.
 
-    What the old one left beside it goes before or after, such that a kill in between leaves nothing that could
-    be taken for the new one's.
+    What the old one left beside it goes before or after, such that a kill in between leaves nothing that
+    could be taken for the new one's.
     """
     for each in folder.glob("bm25-*"):
         shutil.rmtree(each, ignore_errors=True)
-    with (
-        contextlib.suppress(sqlite3.Error),
-        contextlib.closing(sqlite3.connect(folder / "index.sqlite")) as db,
-    ):
+    file = folder / "index.sqlite"
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(file)) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     for each in ("index.sqlite-wal", "index.sqlite-shm"):
         (folder / each).unlink(missing_ok=True)

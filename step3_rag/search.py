@@ -169,10 +169,8 @@ class Retriever:
         ids = ranked(first)[: options.rerank_depth]
         if options.rerank == "scorer" and self.scorer:
             chunks = self.index.chunks(ids)  # one may have gone in the meantime
-            ids, scores = (
-                [each.id for each in chunks],
-                list(self.scorer(query, [each.text for each in chunks])),
-            )
+            ids = [each.id for each in chunks]
+            scores = list(self.scorer(query, [each.text for each in chunks]))
         else:
             vectors = self.index.token_vectors(ids, len(encoded.vector))
             scores = late_interaction(encoded, vectors, self.rarity(encoded.token_ids)).tolist()
