@@ -37,6 +37,7 @@ SUPPORTED = 0.6  # of a sentence's words stand in what it cites
 CITATION = re.compile(r"\s*\[(\d+(?:\s*,\s*\d+)*)\]")
 # A full stop, quotes or brackets that close there, and the citations that come after it.
 AFTER = re.compile(r"([.!?])([\"'”’)]*)((?:\s*\[\d+(?:\s*,\s*\d+)*\])+)[.]?(?!\s*[a-z,;:])")
+LETTER = re.compile(r"[^\W\d_]")
 QUOTED = 3  # sentences
 
 
@@ -108,7 +109,9 @@ def quote(
         (source, source.text[start:end])
         for source in sources
         for start, end in sentences(source.text)
-        if not source.text.startswith("#", start) and not is_order(source.text[start:end])
+        if not source.text.startswith("#", start)
+        and LETTER.search(source.text, start, end)  # not the number of an item alone
+        and not is_order(source.text[start:end])
     ]
     if not found:
         return Answer(UNKNOWN)

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from shared.config import load_settings
-from step3_rag import ingest
+from step3_rag import ingest, stores
 from step3_rag.chunk import word_spans
 from step3_rag.embed import Embedder, Encoded
 from step3_rag.index import Index
+from step3_rag.search import Retriever
 from step3_rag.sources import Report, find
 
 DIM = 16
@@ -111,3 +112,11 @@ def built(index, documents):
     """An index of the five documents."""
     assert len(bring_in(index, documents).new) == len(DOCUMENTS)
     return index
+
+
+@pytest.fixture
+def retriever(built, embedder):
+    """Searches the five documents."""
+    store = stores.open_store("chroma", built.folder, embedder)
+    stores.sync(built, store, "chroma", embedder)
+    return Retriever(built, store, "chroma", embedder)
