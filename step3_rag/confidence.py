@@ -27,9 +27,11 @@ from pathlib import Path
 import numpy as np
 
 from shared.errors import UserError, reason
+from step3_rag.fuse import ranked
 from step3_rag.search import Found
 
 WEIGHTS = Path(__file__).with_name("confidence.json")
+FEW = 8  # documents: among fewer, a fifth place says nothing
 NEEDED = ("bm25", "dense", "maxsim", "rerank")  # the stages that the signals are read from
 
 
@@ -45,8 +47,9 @@ def signals(found: Found) -> dict[str, float] | None:
     """
     if not set(NEEDED) <= found.stages.keys():
         return None
-    bm25, dense, maxsim, last = (list(found.by_document(stage).values()) for stage in NEEDED)
-    by_bm25, by_dense = (found.ranking(stage) for stage in NEEDED[:2])
+    rankings = [_ranked(found, stage) for stage in NEEDED]
+    bm25, dense, maxsim, last = (list(each.values()) for each in rankings)
+    by_bm25, by_dense = (list(each) for each in rankings[:2])
     overlaps = [len({*by_bm25[:depth]} & {*by_dense[:depth]}) / depth for depth in range(1, 11)]
     return {
         "overlap": sum(overlaps) / len(overlaps),
@@ -56,6 +59,14 @@ def signals(found: Found) -> dict[str, float] | None:
         "lead": _margin(last, 2),
         "rare_match": found.rare_match or 0.0,
     }
+
+
+def _ranked(found: Found, stage: str) -> dict[str, float]:
+    """Documents with their scores at a stage, best first; chunks, where there are but a few documents."""
+    if len(set(found.documents.values())) >= FEW:
+        return found.by_document(stage)
+    scores = found.stages[stage]
+    return {str(chunk): scores[chunk] for chunk in ranked(scores)}
 
 
 def _margin(scores: Sequence[float], place: int) -> float:

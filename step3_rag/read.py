@@ -101,7 +101,7 @@ def chat(
 def quote(
     question: str, sources: Sequence[Source], embedder: Embedder, rarity: Callable[[np.ndarray], np.ndarray]
 ) -> Answer:
-    """The sentences that fit best, word for word, in the order of their sources.
+    """The sentences that fit best, word for word, the best first.
 
     `rarity` gives the idf of token ids. What reads like an order to a model is not quoted.
     """
@@ -123,7 +123,7 @@ def quote(
     scores = late_interaction(query, [one.token_vectors for one in encoded], rarity(query.token_ids))
     scores += np.array([float(query.vector @ one.vector) for one in encoded], np.float32)
     scores = scores.reshape(2, len(found)).sum(0)
-    chosen = sorted(np.argsort(-scores, kind="stable")[:QUOTED])  # in the order of the sources
+    chosen = np.argsort(-scores, kind="stable")[:QUOTED]
     quoted = [(_plain(found[i][1]), found[i][0].number) for i in chosen]
     known = _words_of(sources)
     return Answer(

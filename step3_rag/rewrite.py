@@ -17,6 +17,7 @@ Which of them help depends on the collection and on the chat model; `python -m s
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -90,8 +91,7 @@ def respell(question: str, vocabulary: Counter[str], knows: Callable[[str], bool
         alike = [each for each in vocabulary if each[0] == word[0] and each.isalpha() and len(each) > 3]
         near = difflib.get_close_matches(word, alike, n=3, cutoff=CLOSE)
         if near:
-            at = found.lower().find(word)
-            found = found[:at] + near[0] + found[at + len(word) :]
+            found = re.sub(rf"\b{re.escape(word)}\b", near[0], found, flags=re.IGNORECASE)
     return found
 
 

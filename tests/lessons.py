@@ -39,7 +39,8 @@ class Example:
     def is_long(self) -> bool:
         """Minutes, so `make docs` runs it and no test does: measurements on all questions, and searches."""
         words = self.words
-        return "bench" in words or "optimize" in words or ("evaluate" in words and "--limit" not in words)
+        slow = {"bench", "optimize", "calibrate", "reflect", "route", "sweep", "likelihood"}
+        return bool(slow & set(words)) or ("evaluate" in words and "--limit" not in words)
 
     def run(self, folder: Path) -> subprocess.CompletedProcess[str]:
         """Run it as a reader would, in `folder`; `python` is this interpreter."""
