@@ -1,5 +1,6 @@
 """An embedder that loads nothing, a few documents, and an index of them."""
 
+import json
 import zlib
 from functools import cache
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from shared.config import load_settings
-from step3_rag import ingest, stores
+from step3_rag import filing, ingest, service, stores
 from step3_rag.chunk import word_spans
 from step3_rag.embed import Embedder, Encoded
 from step3_rag.index import Index
@@ -70,6 +71,19 @@ def write(folder, files):
     return folder
 
 
+JUDGED = {"q1": ("notiice supply", ["contracts/supply.md"]), "q2": ("kettle", ["notes.md"])}
+
+
+def as_beir(folder, questions=JUDGED):
+    """The five documents and questions about them as a folder in BEIR's layout."""
+    docs = [{"_id": name, "title": "", "text": text} for name, text in DOCUMENTS.items()]
+    asked = [{"_id": name, "text": text} for name, (text, _) in questions.items()]
+    qrels = [f"{name}\t{doc}\t1" for name, (_, relevant) in questions.items() for doc in relevant]
+    files = {"corpus.jsonl": map(json.dumps, docs), "queries.jsonl": map(json.dumps, asked)}
+    files["qrels/test.tsv"] = ["query-id\tcorpus-id\tscore", *qrels]
+    return write(folder, {name: "\n".join(lines) for name, lines in files.items()})
+
+
 def bring_in(index, *paths, embedder=None, sizes=SIZES, collection=None):
     """What the command `ingest` does with paths, without the lock and the vector store."""
     report = Report()
@@ -120,3 +134,17 @@ def retriever(built, embedder):
     store = stores.open_store("chroma", built.folder, embedder)
     stores.sync(built, store, "chroma", embedder)
     return Retriever(built, store, "chroma", embedder)
+
+
+@pytest.fixture
+def fake(monkeypatch, embedder):
+    """Commands use an embedder that loads nothing."""
+    for place in (service, filing):
+        monkeypatch.setattr(place, "Embedder", lambda _settings: embedder)
+    return embedder
+
+
+@pytest.fixture
+def beir(tmp_path, fake):
+    """A collection of five documents and two questions."""
+    return as_beir(tmp_path / "beir")

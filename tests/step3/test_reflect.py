@@ -1,0 +1,271 @@
+"""Asking again: which ways there are, when one is taken, and that none can make things worse."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared import models
+from shared.errors import UserError
+from step3_rag import answer, second_look
+from step3_rag import reflect as lesson
+from step3_rag.reflect import MARGIN, Attempt, better, reflect
+from step3_rag.rewrite import OFFLINE, STRATEGIES, WITH_CHAT, respell, rewrite, telling_words
+from step3_rag.search import Found, Options
+from tests.scripted import ScriptedMessages
+
+QUESTION = "What is the notiice of the supply agrement?"
+
+
+@pytest.fixture
+def sure(monkeypatch):
+    """Confidence by query, 0.1 for others: sure({"kettle": 0.9})."""
+
+    def set_to(said, other=0.1):
+        monkeypatch.setattr(lesson, "confidence", lambda found: said.get(found.query, other))
+
+    return set_to
+
+
+def scripted(*answers):
+    """A chat function that gives those answers, and the turns that it got."""
+    turns, left = [], list(answers)
+
+    def chat(prompt, text):
+        turns.append((prompt.id, text))
+        return left.pop(0)
+
+    return chat, turns
+
+
+# --- the ways to ask --------------------------------------------------------------------------------------
+
+
+def test_spelling_takes_the_words_of_the_documents(retriever):
+    found = retriever.search(QUESTION)
+    query, options = rewrite("spelling", QUESTION, found, retriever, None)
+    assert query == "What is the notice of the supply agreement?"
+    assert options == found.options
+
+
+def test_spelling_has_nothing_to_offer_for_words_that_are_known(retriever):
+    assert rewrite("spelling", "renewing contracts", retriever.search("x"), retriever, None) is None
+
+
+def test_respelling_keeps_codes_short_words_other_words_and_the_rest():
+    known = dict.fromkeys(["notice", "contract", "contracts", "sensor"], 1)
+    unknown = {"knows": lambda _stem: False}
+    assert respell("Notiice: CONTRACTT-24, tis sensr zebra", known, **unknown) == (
+        "notice: CONTRACTT-24, tis sensor zebra"
+    )
+    assert respell("unsensr sensr, sensr", known, **unknown) == "unsensr sensor, sensor"
+    assert respell("botice", known, **unknown) == "botice"  # begins with another letter
+    assert respell("renewals", known, lambda stem: stem == "renew") == "renewals"
+    assert respell("", known, **unknown) == ""
+
+
+def test_feedback_adds_telling_words_of_the_best_chunks(retriever):
+    found = retriever.search("kettle")
+    words = telling_words(found, retriever)
+    assert 0 < len(words) <= 8
+    assert "kitchen" in words
+    assert "kettle" not in words
+    assert not {"the", "is", "in"} & set(words)
+    query, _ = rewrite("feedback", "kettle", found, retriever, None)
+    assert query == f"kettle {' '.join(words)}"
+
+
+def test_deeper_looks_at_twice_as_many(retriever):
+    query, options = rewrite("deeper", "kettle", retriever.search("kettle", Options(k=3)), retriever, None)
+    assert (query, options.k, options.depth, options.rerank_depth) == ("kettle", 20, 200, 100)
+    _, options = rewrite("deeper", "kettle", retriever.search("kettle", Options(k=30)), retriever, None)
+    assert options.k == 30
+
+
+@pytest.mark.parametrize(
+    ("strategy", "prompt", "query"),
+    [
+        ("chat", "rewrite", "notice period"),
+        ("hyde", "hyde", f"{QUESTION} notice period"),
+        ("hyde-replace", "hyde", "notice period"),
+    ],
+)
+def test_the_chat_model_writes_a_query(retriever, strategy, prompt, query):
+    chat, turns = scripted(" notice\n period ", "", QUESTION)
+    found = retriever.search(QUESTION)
+    assert rewrite(strategy, QUESTION, found, retriever, chat) == (query, found.options)
+    assert turns == [(prompt, QUESTION)]
+    assert rewrite(strategy, QUESTION, found, retriever, chat) is None  # it wrote nothing
+    if strategy != "hyde":
+        assert rewrite(strategy, QUESTION, found, retriever, chat) is None  # it repeated the question
+
+
+def test_what_can_not_be_done_is_said(retriever):
+    found = retriever.search("kettle")
+    for strategy in WITH_CHAT:
+        with pytest.raises(UserError, match=f"the strategy {strategy} needs a chat model"):
+            rewrite(strategy, "kettle", found, retriever, None)
+    with pytest.raises(UserError, match="no strategy 'x': use spelling, feedback, deeper, chat"):
+        rewrite("x", "kettle", found, retriever, None)
+
+
+# --- the graph --------------------------------------------------------------------------------------------
+
+
+def test_a_confident_search_is_the_only_one(retriever, sure):
+    sure({QUESTION: 0.9})
+    got = reflect(retriever, QUESTION, Options(), OFFLINE)
+    assert got.path == ["retrieve (question)", "judge 0.90", "answer"]
+    assert got.verdict == "answer"
+    assert got.attempts == [got.best]
+
+
+def test_a_better_attempt_is_kept_and_ends_the_search(retriever, sure):
+    better_query = "What is the notice of the supply agreement?"
+    sure({better_query: 0.8})
+    got = reflect(retriever, QUESTION, Options(), ("spelling", "deeper"))
+    assert got.path == [
+        "retrieve (question)",
+        "judge 0.10",
+        "rewrite (spelling)",
+        "retrieve (spelling)",
+        "judge 0.80",
+        "answer",
+    ]
+    assert (got.best.strategy, got.best.query) == ("spelling", better_query)
+
+
+def test_a_bad_rewrite_can_not_replace_the_first_search(retriever, sure):
+    sure({QUESTION: 0.4, "zebra": 0.05, f"{QUESTION} zebra": 0.45})
+    chat, turns = scripted("zebra", "zebra")
+    got = reflect(retriever, QUESTION, Options(), ("chat", "hyde"), chat=chat)
+    assert [each.query for each in got.attempts] == [QUESTION, "zebra", f"{QUESTION} zebra"]
+    assert got.best is got.attempts[0]  # 0.45 is not better by the margin
+    assert got.verdict == "abstain"
+    assert len(turns) == 2
+
+
+def test_every_strategy_is_tried_once_at_most(retriever, sure):
+    sure({})
+    chat, turns = scripted("one", "two", "three")
+    got = reflect(retriever, QUESTION, Options(), (*STRATEGIES, *STRATEGIES[:3]), chat=chat)
+    tried = [each.strategy for each in got.attempts]
+    assert tried == ["question", "spelling", "feedback", "deeper", "chat", "hyde", "hyde-replace"]
+    assert got.path[-1] == "abstain"
+    assert len(turns) == 3
+
+
+def test_a_query_that_was_made_already_is_not_made_again(retriever, sure):
+    sure({})
+    chat, _ = scripted("same", "same")
+    got = reflect(retriever, "kettle", Options(), ("chat", "hyde-replace"), chat=chat)
+    assert [each.query for each in got.attempts] == ["kettle", "same"]
+
+
+def test_rounds_are_bounded_whatever_is_asked_for(retriever, sure):
+    sure({})
+    left = iter(range(100))
+    got = reflect(retriever, "x", Options(), ["chat"] * 40, chat=lambda *_given: f"query {next(left)}")
+    assert len(got.attempts) == 41
+
+
+def test_without_a_confidence_the_first_search_is_taken(retriever):
+    got = reflect(retriever, QUESTION, Options(rerank="none"), OFFLINE)
+    assert got.path == ["retrieve (question)", "judge unknown", "answer"]
+    assert got.best.confidence is None
+
+
+@pytest.mark.parametrize(("said", "verdict"), [(0.0, "answer"), (0.74, "answer"), (1.0, "answer")])
+def test_a_threshold_of_0_always_answers(retriever, sure, said, verdict):
+    sure({"zebra": said})
+    assert reflect(retriever, "zebra", Options(), OFFLINE, threshold=0.0).verdict == verdict
+
+
+@pytest.mark.parametrize(("said", "verdict"), [(0.7499, "abstain"), (0.75, "answer")])
+def test_it_is_silent_below_the_threshold(retriever, sure, said, verdict):
+    sure({"zebra": said})
+    assert reflect(retriever, "zebra", Options()).verdict == verdict
+
+
+@given(st.lists(st.none() | st.floats(0, 1), min_size=1, max_size=8))
+def test_what_is_kept_is_never_less_sure_than_the_first(said):
+    attempts = [Attempt(str(i), "q", Found("q", Options()), each) for i, each in enumerate(said)]
+    best = better(attempts)
+    assert best.rank >= attempts[0].rank
+    assert all(each.rank <= best.rank + MARGIN for each in attempts)
+
+
+def test_the_graph_can_be_drawn(retriever):
+    drawn = lesson.build(retriever, "x", 0.5, None).get_graph().draw_mermaid()
+    assert all(name in drawn for name in ("retrieve", "judge", "rewrite"))
+
+
+# --- the chat model in it ---------------------------------------------------------------------------------
+
+
+def test_the_chat_model_is_asked_with_the_prompts_examples(retriever, sure):
+    sure({"notice period supply": 0.9})
+    api = ScriptedMessages()
+    api.enqueue("notice period supply")
+    outcome = answer.ask(retriever, QUESTION, answer.Plan(strategies=("chat",)), api.client, "scripted")
+    assert outcome.reflection.best.strategy == "chat"
+    assert outcome.confidence == 0.9
+    (request,) = api.requests
+    assert [each["role"] for each in request["messages"]] == ["user", "assistant"] * 2 + ["user"]
+    assert request["messages"][-1]["content"] == QUESTION
+    assert "search query" in request["system"]
+
+
+def test_a_chat_model_that_fails_in_a_strategy_leaves_what_the_others_found(retriever, sure, monkeypatch):
+    monkeypatch.setattr("anthropic._base_client.INITIAL_RETRY_DELAY", 0.0)
+    sure({})
+    api = ScriptedMessages()
+    for _ in range(3):
+        api.enqueue(refused=True)
+    plan = answer.Plan(strategies=("spelling", "chat"))
+    with pytest.raises(answer.ChatError) as failed:
+        answer.ask(retriever, QUESTION, plan, api.client, "scripted")
+    assert [each.strategy for each in failed.value.reflection.attempts] == ["question", "spelling"]
+    assert failed.value.sources
+
+
+# --- the measurement --------------------------------------------------------------------------------------
+
+
+def test_every_strategy_is_measured_where_the_first_search_was_low(beir, monkeypatch, command):
+    said = {"kettle": 0.9, "notice supply": 0.8}
+    monkeypatch.setattr(second_look, "confidence", lambda found: said.get(found.query, 0.1))
+    got = command("step3_rag", "reflect", "--dataset", str(beir), "--json")
+    facts = json.loads(got.out)
+    assert (facts["n"], facts["low"], facts["model"]) == (2, 1, None)
+    assert facts["strategies"]["spelling"]["offered"] == 1
+    for row in facts["strategies"].values():
+        assert row["difference"]["worse"] == 0
+        assert row["kept"] >= row["before"] or row["kept"] == pytest.approx(row["before"])
+    shown = command("step3_rag", "reflect", "--dataset", str(beir)).out
+    assert "1 of 2 questions had a confidence under 0.75" in shown
+
+
+def test_a_chat_model_that_fails_ends_the_measurement_in_one_line(beir, monkeypatch, command):
+    monkeypatch.setattr("anthropic._base_client.INITIAL_RETRY_DELAY", 0.0)
+    monkeypatch.setattr(second_look, "confidence", lambda _found: 0.1)
+    api = ScriptedMessages()
+    for _ in range(3):
+        api.enqueue(status=529)
+    monkeypatch.setattr(models, "chat_client", lambda *_args, **_more: api.client)
+    got = command("step3_rag", "reflect", "--dataset", str(beir), "--strategies", "chat")
+    assert got.code == 2
+    assert got.err.splitlines()[-1].startswith("error: smollm2-135m-instruct: it is overloaded (529)")
+    assert "Traceback" not in got.err
+
+
+def test_a_limit_draws_among_the_low_ones(beir, monkeypatch, command, refused):
+    monkeypatch.setattr(second_look, "confidence", lambda _found: 0.1)
+    args = ("reflect", "--dataset", str(beir), "--strategies", "none")
+    assert json.loads(command("step3_rag", *args, "--limit", "1", "--json").out)["low"] == 1
+    for limit in ("0", "-1"):
+        got = command("step3_rag", *args, "--limit", limit)
+        assert got.code == 2
+        assert got.err.splitlines()[-1] == f"error: --limit {limit} leaves no question: use a number from 1"
+    assert "--threshold 2 is no probability" in refused("step3_rag", *args, "--threshold", "2")
