@@ -15,14 +15,17 @@ from typing import Any
 from shared.local import options
 from shared.local.candidates import Candidate, candidates
 from shared.local.fields import Form
+from shared.local.quantities import runs
 from shared.local.slots import Slot, slots
-from shared.local.spans import repeats
-from shared.local.words import overlaps
+from shared.local.spans import placed, repeats
+from shared.local.standards import date_spans
+from shared.local.words import Span, overlaps
 
 ABSENT = 2.0  # in favour of leaving out an optional argument
 CUED = 3.0  # for what stands beside the slot's own words or unit
 UNCUED = 3.0  # against a number for an optional argument that nothing in the question names
 TAKEN = 8.0  # against words that another slot has taken
+IN_ROW = 3.0  # as many numbers in a row as there are slots for them: to each its own
 IN_ORDER = 0.5  # two numbers in the order of their slots
 WIDTH, BREADTH = 40, 8  # of the beam: assignments that are kept, candidates tried for each slot
 
@@ -81,10 +84,17 @@ def _assign(form: Form, wanted: list[Slot], filled: Filled, partial: bool) -> No
     proposals: list[tuple[Slot, list[Candidate]]] = []
     absence, slot_of = {}, {slot.name: slot for slot in wanted}
     # What an option has been named by is no value of another slot: "in Fahrenheit" is no city.
+    in_row = _in_row(form, wanted)
     chosen = {str(filled.arguments[name]).lower() for name, margin in filled.margins.items() if margin > 0}
     for slot, (scored, absent) in zip(wanted, form.score([slot.label for slot in wanted]), strict=True):
         found, absence[slot.name] = candidates(form, slot, scored), absent
         found = [each for each in found if str(each.value).lower() not in chosen]
+        found = [
+            replace(each, score=each.score + IN_ROW, cued=True)
+            if each.span == in_row.get(slot.name, ())
+            else each
+            for each in found
+        ]
         if not slot.required:
             bar = absent + ABSENT + (UNCUED if slot.kind in ("integer", "number") else 0.0)
             found = [each for each in found if each.cued or each.score > bar]
@@ -102,7 +112,21 @@ def _assign(form: Form, wanted: list[Slot], filled: Filled, partial: bool) -> No
         margin = chosen.score - absence[name]
         if repeats(slot_of[name], str(chosen.value)):  # "Will it rain?" names no city "rain"
             margin = min(margin, options.UNSURE)
-        filled.put(name, chosen.value, min(margin, options.UNSURE) if chosen.is_taken else margin)
+        value = chosen.value
+        if slot_of[name].kind == "string":
+            value = placed(form, slot_of[name], value, chosen.is_taken)
+        filled.put(name, value, min(margin, options.UNSURE) if chosen.is_taken else margin)
+
+
+def _in_row(form: Form, wanted: list[Slot]) -> dict[str, Span]:
+    """Which number is whose where they are listed and there is one for each slot: "the point (9, 12, 15)"."""
+    names = [slot.name for slot in wanted if slot.kind in ("integer", "number")]
+    rows = [
+        run
+        for run in runs(form.question, form.quantities)
+        if len(run) == len(names) > 1 and not any(overlaps(run[0].span, d) for d in date_spans(form.question))
+    ]
+    return {name: number.span for name, number in zip(names, rows[0], strict=True)} if len(rows) == 1 else {}
 
 
 def _beam(proposals: list[tuple[Slot, list[Candidate]]]) -> dict[str, Candidate]:

@@ -16,11 +16,19 @@ from typing import Any
 
 from shared.local import words
 from shared.local.fields import Form, Scored
-from shared.local.quantities import FACTORS, UNIT_OF, Quantity, runs
+from shared.local.quantities import FACTORS, UNIT_OF, Quantity, runs, unit_spans
 from shared.local.slots import Slot, kind_of
 from shared.local.spans import span_score, written
-from shared.local.standards import asks_currency, asks_time, conform, currency_spans, time_spans
-from shared.local.words import Span, overlaps, word_spans
+from shared.local.standards import (
+    asks_currency,
+    asks_date,
+    asks_time,
+    conform,
+    currency_spans,
+    date_spans,
+    time_spans,
+)
+from shared.local.words import Span, as_words, overlaps, word_spans
 
 NEAR = 1.5  # the slot's own name stands beside the number
 UNIT = 3.0  # the number's unit is the one in the description; against another one
@@ -33,6 +41,7 @@ UNSEEN = -8.0  # where the model was not asked about the place
 
 
 YEAR = re.compile(r"\byear\b", re.I)
+FORMULA = re.compile(r"\b(?:func(?:tion)?|equation|polynomial|expression|formula|integrand)$", re.I)
 MONEY = re.compile(r"\b(?:amount|money|price|cost|budget|salary|sum)\b", re.I)
 
 
@@ -59,17 +68,23 @@ def candidates(form: Form, slot: Slot, scored: list[Scored]) -> list[Candidate]:
     if asks_currency(slot.description):
         return _known(form, slot, scored, _currencies(form))
     if asks_time(slot.description) and (times := time_spans(form.question)):
-        return _known(
-            form,
-            slot,
-            scored,
-            [(span, conform(form.question[slice(*span)], slot.description)) for span in times],
-        )
+        return _known(form, slot, scored, _conformed(form, slot, times))
+    if asks_date(slot.description) and (dates := date_spans(form.question)):
+        return _known(form, slot, scored, _conformed(form, slot, dates))
+    if FORMULA.search(as_words(slot.name)) and (formulas := words.formulas(form.question)):
+        return _known(form, slot, scored, [(span, form.original[slice(*span)]) for span in formulas])
+    if slot.is_unit and (units := unit_spans(form.question)):
+        return _known(form, slot, scored, [(span, form.original[slice(*span)]) for span in units])
     found = []
     for each in scored[:40]:
         value = written(form, each.span, slot)
         found.append(Candidate(span_score(form, slot, each), value, each.span))
     return found
+
+
+def _conformed(form: Form, slot: Slot, spans: list[Span]) -> list[tuple[Span, str]]:
+    """Dates or times of day, in the form that the description asks for."""
+    return [(span, conform(form.question[slice(*span)], slot.description)) for span in spans]
 
 
 def _currencies(form: Form) -> list[tuple[Span, str]]:
@@ -91,7 +106,7 @@ def _currencies(form: Form) -> list[tuple[Span, str]]:
 
 
 def _known(form: Form, slot: Slot, scored: list[Scored], values: list[tuple[Span, str]]) -> list[Candidate]:
-    """For a currency or a time of day: those that stand in the question, and nothing else."""
+    """For a currency, a unit, a date or a time of day: those that stand in the question, and nothing else."""
     asked = {each.span: each for each in scored}
     found = []
     for span, value in values:
@@ -167,6 +182,10 @@ def _lists(form: Form, slot: Slot, scored: list[Scored]) -> list[Candidate]:
             items = [form.original[slice(*each)] for each in quoted]
             score = probable(quoted[0]) + ENUMERATED * (len(quoted) > 1)
             found.append(Candidate(score, items, (quoted[0][0], quoted[-1][1])))
+        for start in by_start:
+            enumeration = words.enumerations(question, start)
+            if enumeration and len(items := words.listed(form.original[slice(*enumeration)])) > 2:
+                found.append(Candidate(probable(enumeration) + ENUMERATED, items, enumeration))
         for each in scored[:40]:
             score = span_score(form, slot, each, is_list=True)
             found.append(Candidate(score, words.listed(form.original[slice(*each.span)]), each.span))

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from shared.local.likelihood import Likelihood, Node, Place, Prefix
+from shared.local.places import Places
 from shared.local.quantities import Quantity, quantities
 from shared.local.words import Span, quotations, word_spans
 
@@ -60,9 +61,19 @@ class Form:
     """A question that has been read once, behind the filled-in examples."""
 
     def __init__(
-        self, lm: Likelihood, examples: Prefix, question: str, corrected: str = "", original: str = ""
+        self,
+        lm: Likelihood,
+        examples: Prefix,
+        question: str,
+        corrected: str = "",
+        original: str = "",
+        places: Places | None = None,
     ) -> None:
-        """`question` is what the model reads; `corrected` is without misspellings, `original` as typed."""
+        """`question` is what the model reads; `corrected` is without misspellings, `original` as typed.
+
+        `places` says where cities lie; without it, no state or country is added to them.
+        """
+        self.places = places
         self.lm, self.question, self.corrected = lm, question, corrected or question
         self.original = original if len(original) == len(question) else question
         self._examples = examples

@@ -19,6 +19,7 @@ from shared.local.clauses import is_item
 from shared.local.fields import SHOTS, Form
 from shared.local.likelihood import Likelihood, Prefix
 from shared.local.options import enumerated
+from shared.local.places import Places
 from shared.local.said import Said, joined
 from shared.local.slots import kind_of, slots
 from shared.local.words import about
@@ -30,7 +31,7 @@ class Filler:
     """Fills in forms, behind the filled-in examples that the model has read once."""
 
     def __init__(self, lm: Likelihood) -> None:
-        self.lm = lm
+        self.lm, self.places = lm, Places(lm)
 
     @cached_property
     def _examples(self) -> Prefix:
@@ -98,7 +99,7 @@ class Filler:
         return [filled]
 
     def _form(self, text: Said) -> Form:
-        return Form(self.lm, self._examples, text.read, text.mended, text.original)
+        return Form(self.lm, self._examples, text.read, text.mended, text.original, self.places)
 
 
 def _is_complete(filled: Filled, required: set[str]) -> bool:

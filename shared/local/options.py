@@ -44,6 +44,13 @@ LISTED_OPTIONS = re.compile(
     r"\s*([\w%+/ -]+(?:[|,][\w%+/ -]+)+)",
     re.I,
 )
+# Values without quotation marks: "(walk, bike or drive)", "could be breakfast, lunch or dinner"
+UNQUOTED = re.compile(
+    r"(?:\((?!e\.?g|such|like|for|default)|\b(?:can|could|may|must) be (?:either )?)"
+    r"([\w-]+(?:, [\w-]+)*,? or [\w-]+|[\w-]+(?:, [\w-]+){2,}(?=\)))"
+)
+EXAMPLES = re.compile(r"e\.g|such as|for (?:example|instance)|like (?=['\"`])", re.I)
+LIKE = 5  # letters that a word and an example have in common at least
 CLOSED = re.compile(
     r"['\"`],? or ['\"`]"
     r"|(?:either|can be|could be|must be|one of|options?:|choose|values?(?: include| are)?:?)"
@@ -71,12 +78,39 @@ def choose(form: Form, slot: Slot, taken: Collection[Any] = ()) -> tuple[Any, fl
         named = [each for each in named if _is_target(form.corrected, each[0]) == slot.is_target]
     if named:
         return max(named, key=lambda each: len(str(each[1])))[1], SURE
+    example = _example(form, slot)
+    if example:
+        return example, SURE
     options, closed = options_of(slot.schema)
     options = [option for option in options if option not in taken]
     if not (slot.required and closed and options):
         return None
     scores = form.choose(slot.label, [str(option) for option in options])
     return options[max(range(len(options)), key=scores.__getitem__)], UNSURE
+
+
+def _example(form: Form, slot: Slot) -> str | None:
+    """An example of the description that the question names in another form: "cardiologist" for 'Cardiology'.
+
+    What it names letter by letter needs no help.
+    """
+    examples = "".join(EXAMPLES.split(slot.description, maxsplit=1)[1:])
+    said = words.plain_words(form.corrected)
+    for hit in re.finditer(r"(?<!\w)['\"`]([^'\"`]{1,40})['\"`](?!\w)", examples):
+        parts = words.plain_words(hit[1])
+        is_named = all(any(_is_like(part, word) for word in said) for part in parts)
+        if (
+            is_named
+            and len(max(parts, key=len, default="")) > LIKE
+            and hit[1].lower() not in form.corrected.lower()
+        ):
+            return hit[1]
+    return None
+
+
+def _is_like(a: str, b: str) -> bool:
+    """Whether two words differ in their endings at most."""
+    return b.startswith(a[: max(len(a) - 2, LIKE)])
 
 
 def _is_target(text: str, at: int) -> bool:
@@ -155,5 +189,8 @@ def options_of(schema: dict[str, Any]) -> tuple[list[Any], bool]:
         return [option.strip() for option in re.split(r"[|,]", listed[1]) if option.strip()], True
     before_default = re.split(r"[,.]?\s*\(?\b[Dd]efault", text)[0]
     quoted = re.findall(r"(?<!\w)['\"`]([^'\"`]{1,30})['\"`](?!\w)", before_default)
-    open_ended = re.search(r"e\.g|such as|for (?:example|instance)|like ['\"`]", text, re.I)
+    open_ended = EXAMPLES.search(text)
+    unquoted = UNQUOTED.search(before_default)
+    if unquoted and not quoted and not open_ended:
+        return re.split(r",? or |, ", unquoted[1]), False
     return (quoted, bool(CLOSED.search(text))) if len(quoted) > 1 and not open_ended else ([], False)

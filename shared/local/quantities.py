@@ -96,6 +96,17 @@ def quantities(text: str) -> list[Quantity]:
     return sorted(finite, key=lambda quantity: quantity.span)
 
 
+def unit_spans(text: str) -> list[Span]:
+    """Where units stand, "km/h" and "square feet" as one; a lone letter is one only behind a number."""
+    words = re.finditer(r"(?:\b(?:square|cubic) )?(?P<unit>[A-Za-z°]+)(?:/[\w^/]+| per \w+|\^\d)*", text)
+    return [
+        hit.span()
+        for hit in words
+        if hit["unit"].lower() in UNIT_OF
+        and (len(hit.group()) > 1 or re.search(r"\d\s?$", text[: hit.start()]))
+    ]
+
+
 def _clock(text: str, found: list[Quantity]) -> list[Quantity]:
     """6:30 is six hours and thirty minutes; 6:30 pm and "at 6:30" are no quantities but a time of day."""
     units = {}
@@ -168,7 +179,7 @@ def runs(text: str, numbers: list[Quantity]) -> list[list[Quantity]]:
     for number in numbers:
         between = text[groups[-1][-1].span[1] : number.span[0]] if groups else "new"
         if groups and re.fullmatch(
-            r"[\s,;&%$€£°]*(?:[NSEW]\b)?[\s,]*(?:and|or|to)?[\s,;$€£\-−]*(?:[a-z]\s*=\s*[-−]?)?", between
+            r"[\s,;&%$€£°]*(?:[NSEW]\b)?[\s,]*(?:and|or|to|x|by)?[\s,;$€£\-−]*(?:[a-z]\s*=\s*[-−]?)?", between
         ):
             groups[-1].append(number)
         else:

@@ -49,8 +49,15 @@ class Slot:
         """Whether it is where something goes to, or what becomes of it: `to_unit`, `new_name`."""
         return TARGET.search(as_words(self.name)) is not None
 
+    @property
+    def is_unit(self) -> bool:
+        """Whether it is the unit of something: `unit`, `to_unit`."""
+        return as_words(self.name).split()[-1:] in (["unit"], ["units"])
+
     def is_beside(self, question: str, span: Span) -> bool:
         """Is a cue the nearest thing before the span ("radius of 5"), or right behind it ("5 rooms")?"""
+        if re.search(rf"(?<!\w){re.escape(self.name)}\s*[=:]\s*$", question[: span[0]], re.I):
+            return True  # "a = 4"
         for start, end in mentions(question, self.cues):
             between = question[end : span[0]]
             if 0 <= span[0] - end < 30 and not re.search(r"\d|[.;?!]\s", between):

@@ -15,7 +15,7 @@ from shared.local import words
 from shared.local.fields import Form, Scored
 from shared.local.quantities import UNIT_OF
 from shared.local.slots import Slot
-from shared.local.standards import conform, date_spans
+from shared.local.standards import MONTH, asks_date, conform, date_spans
 from shared.local.words import FUNCTION_WORDS, Span, as_words, overlaps, stem
 
 QUOTED, LONG_QUOTATION = 3.0, -6.0  # a span that is a quotation; what a long one pays for its words at most
@@ -31,6 +31,7 @@ ECHO = 3.0  # against a span that only repeats the slot's own name; half for the
 EXAMPLE = 1.5  # the description gives these very words as an example
 DIRECTION = 2.0  # "from" before what the slot calls the source, "to" before the target; against the reverse
 A_UNIT = 2.0  # against words that are the unit of a number
+NO_DATE = 6.0  # against what names no day where a date is wanted in figures
 NO_ADDRESS = 6.0  # against what has no @ where an e-mail address is wanted
 LISTED = 3.0  # a whole enumeration where a list is wanted; against a piece of one
 WHOLE_DATE = 2.0  # a complete date where a date is wanted; against a part of one
@@ -41,9 +42,13 @@ TAKES_NUMERALS = re.compile(
     r"\bids?\b|number|code|date|year|time|phone|zip|postal|period|duration|version|coordinate|latitude|longitude",
     re.I,
 )
+DAY = re.compile(rf"\d|{MONTH}|day\b|\b(?:tomorrow|tonight|week|weekend|month|year)\b", re.I)
 HALF_NAME = re.compile(r"(?<![.?!] )(?<!^)\b(?!I )[A-Z][\w.'&-]* $")
-OTHER_HALF = re.compile(r" [A-Z][a-z]+(?!\w*[.?!] )\b")
+OTHER_HALF = re.compile(r" [A-Z][a-z]+(?!\w*[.?!] [A-Z])\b")
 PLACE_AND_STATE = re.compile(r"[A-Z][\w ]+, [A-Z]\w+|city,? (?:and )?(?:state|country)|state or country")
+# "Austin, TX", or that both are wanted; not "the state if needed".
+PLACE = re.compile(r"\b(?:city|location|place|where|destination)\b", re.I)
+BOTH = re.compile(r"^(?!.*\bif\b).*(?:[a-z], [A-Z]{2}\b|\b[Cc]ity(?:,| and|, and) (?:state|country)\b)")
 AND_STATE = re.compile(r", ((?>(?:[A-Z]\.){2}|[A-Z][\w'’-]*(?: [A-Z]\w+)?))(?!\w|,? (?:and|or)\b|, [A-Z])")
 
 
@@ -59,8 +64,8 @@ def span_score(form: Form, slot: Slot, scored: Scored, is_list: bool = False) ->
     score += _surroundings(form, slot, scored, text)
     if is_list:
         is_whole = bool(re.search(r",| and | or ", text))
-        follows = re.match(r"(?:,[^,.;?!]*)?,?\s+(?:and|or)\b", question[end:])
-        is_cut = bool(follows or re.search(r"(?:,|\band|\bor)\s*$", question[:start]))
+        follows = re.match(r"['\"”’]?(?:,[^,.;?!]*)?,?\s+(?:and|or)\b", question[end:])
+        is_cut = bool(follows or re.search(r"(?:,|\band|\bor)\s*['\"“‘]?$", question[:start]))
         score += LISTED * ((is_whole and not is_cut) - is_cut)
     return score
 
@@ -75,6 +80,19 @@ def written(form: Form, span: Span, slot: Slot) -> str:
     if more and not set(words.stems(more[1])) & slot.common:
         text += form.original[span[1] : more.end()].rstrip(".")
     return conform(text, slot.description)
+
+
+def placed(form: Form, slot: Slot, value: str, is_taken: bool) -> str:
+    """A city with its state or country where the description wants both and the question has only the city.
+
+    `is_taken`: another slot has the city; then one for a state gets the state alone.
+    """
+    wants_both = BOTH.search(slot.description) and PLACE.search(slot.text)
+    wants_state = is_taken and re.search(r"\bstate\b", as_words(slot.name))
+    if not form.places or not (wants_both or wants_state) or not re.fullmatch(r"[A-Z][^\d,]+", value):
+        return value
+    around = form.places.around(value)
+    return value if around is None else around if wants_state else f"{value}, {around}"
 
 
 def repeats(slot: Slot, value: str) -> bool:
@@ -109,6 +127,8 @@ def _form(slot: Slot, text: str, single: bool) -> float:
     is_mail = re.search(r"\be-?mail\b", slot.description, re.I) and re.search(
         "address", slot.description, re.I
     )
+    if asks_date(slot.description) and not DAY.search(text):
+        against += NO_DATE
     return against + NO_ADDRESS * bool(is_mail and "@" not in text)
 
 

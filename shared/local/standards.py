@@ -49,6 +49,11 @@ def conform(value: str, description: str) -> str:
     return value
 
 
+def asks_date(description: str) -> bool:
+    """Whether the description asks for a date in figures, as YYYY-MM-DD."""
+    return DATE.search(description) is not None
+
+
 def asks_time(description: str) -> bool:
     """Whether the description asks for a time of day as HH:MM."""
     return re.search(r"\bHH:MM\b", description, re.I) is not None

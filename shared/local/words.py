@@ -25,6 +25,9 @@ why can could would should may might you i me my we us our it its this that thes
 please if then than into between about up using use given also them they their he she his her
 """
 FUNCTION_WORDS = frozenset(GRAMMAR.split())
+ITEM = rf"(?!(?:{'|'.join(GRAMMAR.split())})\b)[\w'’&.-]*(?:\w|(?<=\w)\.(?=,))"
+ITEM = rf"{ITEM}(?: {ITEM}){{0,3}}"
+ENUMERATION = re.compile(rf"{ITEM}(?:, {ITEM})*,? (?:and|or) {ITEM}|{ITEM}(?:, {ITEM}){{2,}}", re.I)
 
 
 def stem(word: str) -> str:
@@ -122,6 +125,25 @@ def _is_json(value: Any) -> bool:
     return isinstance(value, str | int | None) or (isinstance(value, float) and math.isfinite(value))
 
 
+# Digits, operators, variables of one letter and the common functions, with blanks between them.
+FORMULA = re.compile(
+    r"(?:(?:[-+*/^().\d²³]|(?<![A-Za-z])[a-z](?![A-Za-z])|sin|cos|tan|exp|log|ln|sqrt|pi)+"
+    r"(?: (?=\S)|\b|(?<=[)²³])))+"
+)
+
+
+def formulas(text: str) -> list[Span]:
+    """Where mathematical expressions stand: x^2 - 3x, sin(x); no bare numbers and no f(x)."""
+    found = []
+    for hit in FORMULA.finditer(text):
+        said = hit.group().strip().rstrip(".")
+        start = hit.start() + len(hit.group()) - len(hit.group().lstrip())
+        has_operator = re.search(r"[\^*²³]|[\w)] ?[-+/] ?[\w(]|[a-z]{2}\(|\d[a-z]", said)
+        if re.search(r"(?<![A-Za-z])[a-z](?![A-Za-z])", said) and has_operator:
+            found.append((start, start + len(said)))
+    return found
+
+
 def runs_of(text: str, spans: list[Span]) -> list[list[Span]]:
     """Quotations that are listed one after the other."""
     groups: list[list[Span]] = []
@@ -132,6 +154,12 @@ def runs_of(text: str, spans: list[Span]) -> list[list[Span]]:
         else:
             groups.append([span])
     return groups
+
+
+def enumerations(text: str, start: int) -> Span | None:
+    """The enumeration that begins there, of items of a few words: "total points, assists, and win rate"."""
+    hit = ENUMERATION.match(text, start)
+    return hit.span() if hit else None
 
 
 def listed(text: str) -> list[str]:
