@@ -144,6 +144,8 @@ def _beam(proposals: list[tuple[Slot, list[Candidate]]]) -> dict[str, Candidate]
                     continue
                 span, place = each.span, last
                 if any(overlaps(span, taken.span) for taken in chosen.values() if taken.span):
+                    if not slot.required:
+                        continue
                     each = replace(each, score=each.score - TAKEN, is_taken=True)
                 score = total + each.score
                 if slot.kind in ("integer", "number"):

@@ -18,7 +18,7 @@ from shared.local import words
 from shared.local.fields import Form, Scored
 from shared.local.quantities import FACTORS, UNIT_OF, Quantity, runs, unit_spans
 from shared.local.slots import Slot, kind_of
-from shared.local.spans import span_score, written
+from shared.local.spans import QUOTED, span_score, written
 from shared.local.standards import (
     asks_currency,
     asks_date,
@@ -65,11 +65,11 @@ def candidates(form: Form, slot: Slot, scored: list[Scored]) -> list[Candidate]:
         return _numbers(form, slot, scored)
     if slot.kind == "array":
         return _lists(form, slot, scored)
-    if asks_currency(slot.description):
+    if asks_currency(slot.standard):
         return _known(form, slot, scored, _currencies(form))
-    if asks_time(slot.description) and (times := time_spans(form.question)):
+    if asks_time(slot.standard) and (times := time_spans(form.question)):
         return _known(form, slot, scored, _conformed(form, slot, times))
-    if asks_date(slot.description) and (dates := date_spans(form.question)):
+    if asks_date(slot.standard) and (dates := date_spans(form.question)):
         return _known(form, slot, scored, _conformed(form, slot, dates))
     if FORMULA.search(as_words(slot.name)) and (formulas := words.formulas(form.question)):
         return _known(form, slot, scored, [(span, form.original[slice(*span)]) for span in formulas])
@@ -84,7 +84,7 @@ def candidates(form: Form, slot: Slot, scored: list[Scored]) -> list[Candidate]:
 
 def _conformed(form: Form, slot: Slot, spans: list[Span]) -> list[tuple[Span, str]]:
     """Dates or times of day, in the form that the description asks for."""
-    return [(span, conform(form.question[slice(*span)], slot.description)) for span in spans]
+    return [(span, conform(form.question[slice(*span)], slot.standard)) for span in spans]
 
 
 def _currencies(form: Form) -> list[tuple[Span, str]]:
@@ -152,7 +152,8 @@ def _converted(number: Quantity, slot: Slot, kind: str = "") -> float | int:
     value, kind, units = number.value, kind or slot.kind, _units(slot.text)
     if len(units) == 1 and number.unit not in units:
         value *= FACTORS.get((number.unit or "", next(iter(units))), 1)
-    wants_percent = re.search(r"percent|%", slot.description, re.I) and "0 to 1" not in slot.description
+    is_share = re.search(r"0 to 1|\bdecimal\b|\bfraction\b", slot.description)
+    wants_percent = re.search(r"percent|%", slot.description, re.I) and not is_share
     if number.is_percent and kind == "number" and not wants_percent:
         value /= 100
     return int(value) if value == int(value) and kind == "integer" else value
@@ -180,13 +181,15 @@ def _lists(form: Form, slot: Slot, scored: list[Scored]) -> list[Candidate]:
     elif inner != "array":
         for quoted in words.runs_of(question, form.quotations):
             items = [form.original[slice(*each)] for each in quoted]
-            score = probable(quoted[0]) + ENUMERATED * (len(quoted) > 1)
+            score = probable(quoted[0]) + QUOTED + ENUMERATED * (len(quoted) > 1)
             found.append(Candidate(score, items, (quoted[0][0], quoted[-1][1])))
         for start in by_start:
             enumeration = words.enumerations(question, start)
             if enumeration and len(items := words.listed(form.original[slice(*enumeration)])) > 2:
                 found.append(Candidate(probable(enumeration) + ENUMERATED, items, enumeration))
         for each in scored[:40]:
+            if each.span in form.quotations:
+                continue  # each is one item, as it is
             score = span_score(form, slot, each, is_list=True)
             found.append(Candidate(score, words.listed(form.original[slice(*each.span)]), each.span))
     return found

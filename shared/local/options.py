@@ -99,11 +99,8 @@ def _example(form: Form, slot: Slot) -> str | None:
     for hit in re.finditer(r"(?<!\w)['\"`]([^'\"`]{1,40})['\"`](?!\w)", examples):
         parts = words.plain_words(hit[1])
         is_named = all(any(_is_like(part, word) for word in said) for part in parts)
-        if (
-            is_named
-            and len(max(parts, key=len, default="")) > LIKE
-            and hit[1].lower() not in form.corrected.lower()
-        ):
+        is_long = any(len(part) > LIKE for part in parts)
+        if is_named and is_long and hit[1].lower() not in form.corrected.lower():
             return hit[1]
     return None
 
@@ -135,7 +132,7 @@ def named_options(form: Form, slot: Slot) -> list[tuple[int, Any]]:
         (at, option) for text, option in by_text.items() if (at := _otherwise_named(text, said)) is not None
     ]
     if not found and slot.description:
-        standard = {conform(form.question[start:end], slot.description): start for start, end in form.words}
+        standard = {conform(form.question[start:end], slot.standard): start for start, end in form.words}
         found = [(standard[option], option) for option in options if option in standard]
     return sorted(found, key=lambda each: -len(str(each[1])))[:1] or whole
 

@@ -40,6 +40,13 @@ class Slot:
         return f"{as_words(self.name)} {self.description}"
 
     @property
+    def standard(self) -> str:
+        """Where it is said in which form the value is wanted; of dates and currencies, the usual one is."""
+        is_open = not re.search(r"\d|[A-Z]{2}|format|name|code|e\.g|example|such as", self.description)
+        forms = {"date": "YYYY-MM-DD", "currency": "ISO currency code"}
+        return f"{self.description} {forms.get(as_words(self.name).split()[-1], '') if is_open else ''}"
+
+    @property
     def is_source(self) -> bool:
         """Whether it is where something comes from: `from_currency`, `origin`."""
         return SOURCE.search(as_words(self.name)) is not None

@@ -19,6 +19,7 @@ from shared.local.standards import MONTH, asks_date, conform, date_spans
 from shared.local.words import FUNCTION_WORDS, Span, as_words, overlaps, stem
 
 QUOTED, LONG_QUOTATION = 3.0, -6.0  # a span that is a quotation; what a long one pays for its words at most
+NAMED = 3.0  # a quotation that the slot's own name stands beside
 FUNCTION = 2.5  # against a span that begins or ends with "the", "of", ...
 ONLY_FUNCTION = 6.0
 NUMERAL = 6.0  # against a bare number where words are wanted
@@ -58,7 +59,9 @@ def span_score(form: Form, slot: Slot, scored: Scored, is_list: bool = False) ->
     text = question[start:end]
     quoted = scored.span in form.quotations
     score = max(scored.ended, LONG_QUOTATION) + QUOTED if quoted else scored.ended
-    if not quoted:
+    if quoted:
+        score += NAMED * slot.is_beside(form.question, (start - 1, end + 1))
+    else:
         score -= QUOTED * any(overlaps(scored.span, each) for each in form.quotations) + _echo(slot, text)
     score -= _form(slot, text, single=not is_list and not quoted)
     score += _surroundings(form, slot, scored, text)
@@ -79,7 +82,7 @@ def written(form: Form, span: Span, slot: Slot) -> str:
     more = AND_STATE.match(form.question, span[1]) if PLACE_AND_STATE.search(slot.description) else None
     if more and not set(words.stems(more[1])) & slot.common:
         text += form.original[span[1] : more.end()].rstrip(".")
-    return conform(text, slot.description)
+    return conform(text, slot.standard)
 
 
 def placed(form: Form, slot: Slot, value: str, is_taken: bool) -> str:
@@ -119,6 +122,8 @@ def _form(slot: Slot, text: str, single: bool) -> float:
         part == end and stem(part) in slot.common for part in text.split() for end in ends
     ):
         against += TOOL_WORD
+    if len(parts) > 1 and stem(parts[0]) in words.stems(as_words(slot.name)) and parts[-1][-1:].isdigit():
+        against += TOOL_WORD  # "case 123" for a case number
     if re.fullmatch(r"[\d.,$%:-]+", text) and not TAKES_NUMERALS.search(slot.text):
         against += NUMERAL
     takes_places = re.search(r"[A-Z][\w ]+, [A-Z]|state|country|format", slot.description)
@@ -127,7 +132,7 @@ def _form(slot: Slot, text: str, single: bool) -> float:
     is_mail = re.search(r"\be-?mail\b", slot.description, re.I) and re.search(
         "address", slot.description, re.I
     )
-    if asks_date(slot.description) and not DAY.search(text):
+    if asks_date(slot.standard) and not DAY.search(text):
         against += NO_DATE
     return against + NO_ADDRESS * bool(is_mail and "@" not in text)
 
