@@ -16,7 +16,7 @@ from typing import Any
 
 from shared.local import words
 from shared.local.fields import Form, Scored
-from shared.local.quantities import FACTORS, UNIT_OF, Quantity, runs, unit_spans
+from shared.local.quantities import FACTORS, REST, UNIT_OF, Quantity, runs, unit_spans
 from shared.local.slots import Slot, kind_of
 from shared.local.spans import QUOTED, span_score, written
 from shared.local.standards import (
@@ -41,6 +41,7 @@ UNSEEN = -8.0  # where the model was not asked about the place
 
 
 YEAR = re.compile(r"\byear\b", re.I)
+SPEED = re.compile(r"\b(?:initial|start(?:ing)?) (?:velocity|speed)\b", re.I)
 FORMULA = re.compile(r"\b(?:func(?:tion)?|equation|polynomial|expression|formula|integrand)$", re.I)
 MONEY = re.compile(r"\b(?:amount|money|price|cost|budget|salary|sum)\b", re.I)
 
@@ -119,7 +120,9 @@ def _known(form: Form, slot: Slot, scored: list[Scored], values: list[tuple[Span
 def _numbers(form: Form, slot: Slot, scored: list[Scored]) -> list[Candidate]:
     wanted = _units(slot.text)
     found = []
-    for number in form.quantities:
+    at_rest = [each for each in form.quantities if each.unit == REST]
+    moving = [each for each in form.quantities if each.unit != REST]
+    for number in (SPEED.search(slot.text) and at_rest) or moving:
         word = next((w for w in form.words if w[0] <= number.span[0] < w[1]), None)
         # Up to the number, without the line break: a unit may follow.
         same = [
@@ -137,12 +140,13 @@ def _numbers(form: Form, slot: Slot, scored: list[Scored]) -> list[Candidate]:
         if slot.kind == "integer" and number.value != int(number.value):
             score -= BROKEN
         is_meant = bool(MONEY.search(slot.text) or (1500 < number.value < 2200 and YEAR.search(slot.text)))
-        cued = beside or is_meant or (number.unit is not None and fits)
+        cued = beside or is_meant or (number.unit is not None and fits) or number.unit == REST
         found.append(Candidate(score, value, number.span, cued))
     return found
 
 
 def _units(text: str) -> set[str]:
+    text = re.sub(r"\w+(?:/| per )\w+", " ", text)  # "meters/second" is neither of the two
     found = re.findall(r"[a-z°$€%]+", text.lower())
     return {UNIT_OF[word] for word in found if word in UNIT_OF and len(word) > 1}
 

@@ -51,6 +51,8 @@ FACTORS = {
 }  # fmt: skip
 UNIT_OF = {spelling: unit for unit, spellings in UNITS.items() for spelling in spellings.split()}
 
+REST = "rest"  # the unit of a speed that is nil: "starts from rest"
+
 NUMBER = re.compile(
     r"(?<![\w.,])(?:(?P<sign>[-−+])(?=[$€£¥₹\d.]))?(?P<money>[$€£¥₹])?\s?"
     r"(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|\.\d+)(?P<half>\sand a half\b)?"
@@ -79,6 +81,8 @@ def quantities(text: str) -> list[Quantity]:
         value = float(hit["digits"].replace(",", "")) + 0.5 * bool(hit["half"])
         scale, after = (hit["scale"] or "").lower(), (hit["after"] or "").strip(" -").lower()
         unit = UNIT_OF.get(hit["money"] or "") or ("percent" if hit["percent"] else UNIT_OF.get(after))
+        if unit not in ("percent", "dollar", "euro") and re.match(r"\s?(?:/|per\b)", text[hit.end() :]):
+            unit = None  # "meters per second" is neither of the two
         if scale == "m" and not hit["money"]:
             unit = "metre"
         elif scale:
@@ -92,6 +96,7 @@ def quantities(text: str) -> list[Quantity]:
             r"\b(next|coming|upcoming|past|last|previous) (day|week|month|year)\b", text, re.I
         )
     ]
+    found += [Quantity(hit.span(1), 0.0, REST) for hit in re.finditer(r"\b(?:from|at) (rest)\b", text, re.I)]
     finite = [each for each in (*_clock(text, found), *_in_words(text)) if math.isfinite(each.value)]
     return sorted(finite, key=lambda quantity: quantity.span)
 

@@ -32,6 +32,7 @@ ECHO = 3.0  # against a span that only repeats the slot's own name; half for the
 EXAMPLE = 1.5  # the description gives these very words as an example
 DIRECTION = 2.0  # "from" before what the slot calls the source, "to" before the target; against the reverse
 A_UNIT = 2.0  # against words that are the unit of a number
+NO_DIGIT = 3.0  # against what has no digit where a number is wanted as a text
 NO_DATE = 6.0  # against what names no day where a date is wanted in figures
 NO_ADDRESS = 6.0  # against what has no @ where an e-mail address is wanted
 LISTED = 3.0  # a whole enumeration where a list is wanted; against a piece of one
@@ -43,9 +44,10 @@ TAKES_NUMERALS = re.compile(
     r"\bids?\b|number|code|date|year|time|phone|zip|postal|period|duration|version|coordinate|latitude|longitude",
     re.I,
 )
+NUMBERED = re.compile(r"\bnumber$")
 DAY = re.compile(rf"\d|{MONTH}|day\b|\b(?:tomorrow|tonight|week|weekend|month|year)\b", re.I)
 HALF_NAME = re.compile(r"(?<![.?!] )(?<!^)\b(?!I )[A-Z][\w.'&-]* $")
-OTHER_HALF = re.compile(r" [A-Z][a-z]+(?!\w*[.?!] [A-Z])\b")
+OTHER_HALF = re.compile(r" [A-Z](?:[a-z]+|\d+)(?!\w*[.?!] [A-Z])\b")
 PLACE_AND_STATE = re.compile(r"[A-Z][\w ]+, [A-Z]\w+|city,? (?:and )?(?:state|country)|state or country")
 # "Austin, TX", or that both are wanted; not "the state if needed".
 PLACE = re.compile(r"\b(?:city|location|place|where|destination)\b", re.I)
@@ -122,8 +124,9 @@ def _form(slot: Slot, text: str, single: bool) -> float:
         part == end and stem(part) in slot.common for part in text.split() for end in ends
     ):
         against += TOOL_WORD
-    if len(parts) > 1 and stem(parts[0]) in words.stems(as_words(slot.name)) and parts[-1][-1:].isdigit():
-        against += TOOL_WORD  # "case 123" for a case number
+    if NUMBERED.search(as_words(slot.name)):  # "123", not "case 123" or "case"
+        is_named = len(parts) > 1 and stem(parts[0]) in words.stems(as_words(slot.name))
+        against += TOOL_WORD * is_named + NO_DIGIT * (not re.search(r"\d", text))
     if re.fullmatch(r"[\d.,$%:-]+", text) and not TAKES_NUMERALS.search(slot.text):
         against += NUMERAL
     takes_places = re.search(r"[A-Z][\w ]+, [A-Z]|state|country|format", slot.description)
@@ -166,6 +169,7 @@ def _surroundings(form: Form, slot: Slot, scored: Scored, text: str) -> float:
     if unit and not re.search(r"\bunit", slot.text, re.I) and any(each.unit == unit for each in counted):
         score -= A_UNIT
     if re.search(r"\bdate|\bday\b", slot.text, re.I):
+        score -= CUT_NAME * bool(re.search(r"\b(?:next|this|coming|last) $", question[:start], re.I))
         dates = date_spans(question)
         if any(overlaps(scored.span, date) for date in dates):
             score += WHOLE_DATE if scored.span in dates else -WHOLE_DATE

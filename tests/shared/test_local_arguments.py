@@ -9,8 +9,9 @@ from shared.local.arguments import fill
 from shared.local.candidates import candidates
 from shared.local.fields import LONGEST, SHOTS, Form
 from shared.local.likelihood import Likelihood
+from shared.local.places import Places
 from shared.local.slots import kind_of, mentions, slots
-from shared.local.spans import span_score, written
+from shared.local.spans import placed, span_score, written
 
 
 @pytest.fixture(scope="module")
@@ -118,12 +119,22 @@ def test_an_option_is_guessed_only_if_there_must_be_one(form):
         ({"enum": ["a", None, 3]}, (["a", 3], True)),
         ({"description": "One of: red, green, dark blue"}, (["red", "green", "dark blue"], True)),
         ({"description": "either 'up' or 'down'. Default 'up'"}, (["up", "down"], True)),
+        ({"description": "The way (walk, bike, drive)."}, (["walk", "bike", "drive"], False)),
+        ({"description": "It could be lunch or dinner. Default all"}, (["lunch", "dinner"], False)),
         ({"description": "A city, e.g. 'Rome' or 'Oslo'"}, ([], False)),
+        ({"description": "Name (Last, First), city (e.g. Rome, Oslo, Paris)"}, ([], False)),
         ({}, ([], False)),
     ],
 )
 def test_options_of_a_schema(field, found):
     assert options.options_of(field) == found
+
+
+def test_an_example_that_is_named_in_another_form(form):
+    field = slot_of(field={"type": "string", "description": "Field. For example, 'Cardiology', 'high_score'."})
+    assert options.choose(form("I need a cardiologist"), field) == ("Cardiology", options.SURE)
+    assert options.choose(form("her high scores"), field) == ("high_score", options.SURE)
+    assert options.choose(form("a dentist, not 'cardiology'"), field) is None
 
 
 def test_enumerated_options(form):
@@ -221,6 +232,52 @@ def test_candidates_by_rules(form, question, field, found):
     assert values(form(question), slot_of(it=field)) == found
 
 
+@pytest.mark.parametrize(
+    ("question", "name", "description", "found"),
+    [
+        ("5 km/h or 3 square feet", "unit", "", ["km/h", "square feet"]),
+        ("is f(x) = 3x^2 - 1 at x = 2?", "function", "To be integrated.", ["3x^2 - 1"]),
+        ("from May 2, 2022 to 4 June 2022", "day", "As YYYY-MM-DD", ["2022-05-02", "2022-06-04"]),
+        ("after January 1, 2020", "start_date", "When it began.", ["2020-01-01"]),
+        ("10 dollars in euros", "to_currency", "The target.", ["USD", "EUR"]),
+    ],
+)
+def test_candidates_in_the_usual_form(form, question, name, description, found):
+    slot = slot_of(**{name: {"type": "string", "description": description}})
+    assert values(form(question), slot) == found
+
+
+@pytest.mark.parametrize(
+    ("question", "name", "description", "found"),
+    [
+        ("it starts from rest", "initial_velocity", "In m/s.", [0]),
+        ("it starts from rest", "height", "In m.", []),
+        ("at 6% a year", "rate", "As a decimal, e.g. 5% = 0.05", [0.06]),
+        ("at 6% a year", "rate", "e.g. 5%", [6]),
+    ],
+)
+def test_numbers_that_are_said_otherwise(form, question, name, description, found):
+    slot = slot_of(**{name: {"type": "number", "description": description}})
+    assert values(form(question), slot) == found
+
+
+def test_quotations_and_enumerations_are_lists(form):
+    facilities = slot_of(facilities={"type": "array", "items": TEXT})
+    asked = form("in 'Boston, MA' with 'Reading Room' and 'Wi-Fi'")
+    assert values(asked, facilities)[:2] == [["Boston, MA"], ["Reading Room", "Wi-Fi"]]
+    asked = form("Philadelphia, Washington D.C., and Atlanta by car")
+    assert ["Philadelphia", "Washington D.C", "Atlanta"] in values(asked, facilities)
+
+
+def test_a_quotation_belongs_to_the_slot_that_is_named_beside_it(form):
+    asked = form("the text 'Hi' in 'genbank' format")
+    ((scored, _),) = asked.score(["format"])
+    nats = {asked.question[slice(*each.span)]: each for each in scored}
+    wanted = slot_of(format=TEXT)
+    above = {text: span_score(asked, wanted, each) - each.ended for text, each in nats.items()}
+    assert above["genbank"] > above["Hi"]
+
+
 def test_texts_are_candidates_as_they_were_typed(form):
     asked = form("weather in New York", "weather in new york", "weather in new york")
     assert all(value in "weather in new york" for value in values(asked, slot_of(city=TEXT)))
@@ -232,6 +289,38 @@ def test_a_state_belongs_to_a_city_where_the_description_says_so(form):
     assert written(asked, city, slot_of(city=TEXT)) == "Paris"
     described = slot_of(city={"type": "string", "description": "e.g. Rome. Add the state or country."})
     assert written(asked, city, described) == "Paris, Texas"
+
+
+class Knows:
+    """Where cities lie, without a model."""
+
+    def around(self, city):
+        return {"Chicago": "IL"}.get(city)
+
+
+@pytest.mark.parametrize(
+    ("name", "description", "city", "is_taken", "value"),
+    [
+        ("city", "The city and state, e.g. Austin, TX", "Chicago", False, "Chicago, IL"),
+        ("location", "e.g. Austin, TX", "Chicago", False, "Chicago, IL"),
+        ("city", "The city and state, e.g. Austin, TX", "Vaduz", False, "Vaduz"),
+        ("city", "The city and state", "Chicago, IL", False, "Chicago, IL"),
+        ("city", "Add the state if needed, e.g. Paris, TX", "Chicago", False, "Chicago"),
+        ("name", "e.g. Austin, TX", "Chicago", False, "Chicago"),
+        ("state", "The state", "Chicago", True, "IL"),
+        ("state", "The state", "Chicago", False, "Chicago"),
+    ],
+)
+def test_a_city_gets_its_state_where_both_are_wanted(form, name, description, city, is_taken, value):
+    slot = slot_of(**{name: {"type": "string", "description": description}})
+    asked = form("in Chicago")
+    assert placed(asked, slot, city, is_taken) == city  # nobody knows
+    asked.places = Knows()
+    assert placed(asked, slot, city, is_taken) == value
+
+
+def test_a_model_that_is_not_sure_knows_no_place(form):
+    assert Places(form("").lm).around("Chicago") is None  # random weights
 
 
 def test_what_a_person_sees_at_a_glance(form):
@@ -272,6 +361,19 @@ def test_what_the_question_does_not_have_is_missing(form):
     assert "nights" not in filled.arguments
     assert fill(form("?"), TRIP).arguments.keys() <= {"guest"}
     assert fill(form("Hi"), schema()).arguments == {}
+
+
+def test_numbers_in_a_row_go_to_the_slots_in_order(form):
+    number = {"type": "integer"}
+    point = schema(["x", "y"], x=number, y=number, z=number)
+    assert fill(form("to the point (9, 12, 15)"), point).arguments == {"x": 9, "y": 12, "z": 15}
+    guests = schema(["adults", "children"], adults=number, children=number)
+    assert set(fill(form("2 adults on May 1, 2022"), guests).arguments.values()) != {1, 2022}
+
+
+def test_an_optional_slot_does_not_take_the_words_of_another(form):
+    match = schema(["player"], player=TEXT, team={"type": "string", "description": "The player's team"})
+    assert fill(form("'Michael Jordan'"), match).arguments == {"player": "Michael Jordan"}
 
 
 def test_two_slots_do_not_take_the_same_words(form):
