@@ -189,7 +189,10 @@ def _lists(form: Form, slot: Slot, scored: list[Scored]) -> list[Candidate]:
             found.append(Candidate(score, items, (quoted[0][0], quoted[-1][1])))
         for start in by_start:
             enumeration = words.enumerations(question, start)
-            if enumeration and len(items := words.listed(form.original[slice(*enumeration)])) > 2:
+            items = words.listed(form.original[slice(*enumeration)]) if enumeration else []
+            items = [re.sub(r"^an? ", "", item) for item in items]
+            # Of two, an "and" may join whole clauses: names only.
+            if enumeration and (len(items) > 2 or all(item[0].isupper() for item in items)):
                 found.append(Candidate(probable(enumeration) + ENUMERATED, items, enumeration))
         for each in scored[:40]:
             if each.span in form.quotations:

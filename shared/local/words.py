@@ -27,7 +27,7 @@ please if then than into between about up using use given also them they their h
 FUNCTION_WORDS = frozenset(GRAMMAR.split())
 ITEM = rf"(?!(?:{'|'.join(GRAMMAR.split())})\b)[\w'’&.-]*(?:\w|(?<=\w)\.(?=,))"
 ITEM = rf"{ITEM}(?: {ITEM}){{0,3}}"
-ENUMERATION = re.compile(rf"{ITEM}(?:, {ITEM})*,? (?:and|or) {ITEM}|{ITEM}(?:, {ITEM}){{2,}}", re.I)
+ENUMERATION = re.compile(rf"{ITEM}(?:, {ITEM})*,? (?:and|or) (?:an? )?{ITEM}|{ITEM}(?:, {ITEM}){{2,}}", re.I)
 
 
 def stem(word: str) -> str:

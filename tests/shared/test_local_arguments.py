@@ -131,9 +131,9 @@ def test_options_of_a_schema(field, found):
 
 
 def test_an_example_that_is_named_in_another_form(form):
-    field = slot_of(field={"type": "string", "description": "Field. For example, 'Cardiology', 'high_score'."})
+    field = slot_of(field={"type": "string", "description": "E.g. 'Cardiology', 'highest_score'."})
     assert options.choose(form("I need a cardiologist"), field) == ("Cardiology", options.SURE)
-    assert options.choose(form("her high scores"), field) == ("high_score", options.SURE)
+    assert options.choose(form("her highest scores"), field) == ("highest_score", options.SURE)
     assert options.choose(form("a dentist, not 'cardiology'"), field) is None
 
 
