@@ -3,6 +3,7 @@
     >>> fill(form, {"properties": {"city": {"type": "string"}}, "required": ["city"]})
     Filled(arguments={'city': 'new york'}, margins={'city': 9.2})
 
+The one thing that is not in the question is where a city lies, if both are wanted (places.py).
 Every slot has candidates with scores in nats (candidates.py); one beam search assigns them, so that two slots
 do not take the same words. A margin says by how many nats a value is ahead of "not given".
 """
@@ -83,8 +84,8 @@ def _options(slot: Slot) -> str:
 def _assign(form: Form, wanted: list[Slot], filled: Filled, partial: bool) -> None:
     proposals: list[tuple[Slot, list[Candidate]]] = []
     absence, slot_of = {}, {slot.name: slot for slot in wanted}
-    # What an option has been named by is no value of another slot: "in Fahrenheit" is no city.
     in_row = _in_row(form, wanted)
+    # What an option has been named by is no value of another slot: "in Fahrenheit" is no city.
     chosen = {str(filled.arguments[name]).lower() for name, margin in filled.margins.items() if margin > 0}
     for slot, (scored, absent) in zip(wanted, form.score([slot.label for slot in wanted]), strict=True):
         found, absence[slot.name] = candidates(form, slot, scored), absent
@@ -145,7 +146,7 @@ def _beam(proposals: list[tuple[Slot, list[Candidate]]]) -> dict[str, Candidate]
                 span, place = each.span, last
                 if any(overlaps(span, taken.span) for taken in chosen.values() if taken.span):
                     if not slot.required:
-                        continue
+                        continue  # what is optional is rather left out
                     each = replace(each, score=each.score - TAKEN, is_taken=True)
                 score = total + each.score
                 if slot.kind in ("integer", "number"):

@@ -5,7 +5,8 @@
      ToolCall(name='get_weather', input={'city': 'Vienna', 'day': 'tomorrow'})]
 
 A 135M model can't write such calls, whatever the prompt (0 of 30 were valid). It can say how probable a text
-is, and that is all it is asked here: every name and value is taken from the tools and from the question.
+is, and that is all it is asked here: every name and value is taken from the tools and from the question
+(but for the state or country of a city: places.py).
 This runs the loop of a lesson where there is no key; how well a real model calls tools it can't tell.
 """
 

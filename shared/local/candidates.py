@@ -188,12 +188,13 @@ def _lists(form: Form, slot: Slot, scored: list[Scored]) -> list[Candidate]:
             score = probable(quoted[0]) + QUOTED + ENUMERATED * (len(quoted) > 1)
             found.append(Candidate(score, items, (quoted[0][0], quoted[-1][1])))
         for start in by_start:
-            enumeration = words.enumerations(question, start)
-            items = words.listed(form.original[slice(*enumeration)]) if enumeration else []
-            items = [re.sub(r"^an? ", "", item) for item in items]
+            span = words.enumeration(question, start)
+            if span is None:
+                continue
+            items = [re.sub(r"^an? ", "", item) for item in words.listed(form.original[slice(*span)])]
             # Of two, an "and" may join whole clauses: names only.
-            if enumeration and (len(items) > 2 or all(item[0].isupper() for item in items)):
-                found.append(Candidate(probable(enumeration) + ENUMERATED, items, enumeration))
+            if len(items) > 2 or all(item[:1].isupper() for item in items):
+                found.append(Candidate(probable(span) + ENUMERATED, items, span))
         for each in scored[:40]:
             if each.span in form.quotations:
                 continue  # each is one item, as it is

@@ -15,7 +15,7 @@ from functools import cache, cached_property
 from itertools import product
 from string import ascii_uppercase
 
-from shared.local.likelihood import Likelihood, Node, Prefix
+from shared.local.likelihood import Likelihood, Node, Place, Prefix
 
 SHOTS = """Cities with their state or country:
 Denver, CO
@@ -28,9 +28,11 @@ Cairo, Egypt
 TRIED = 6  # names that are weighed to their end
 SURE, AHEAD = -1.35, 1.5  # log-probability from which the best one counts; nats before the next one
 
+REMEMBERED = 1000  # cities
+
 
 class Places:
-    """Reads the examples once, and remembers every city it was asked for."""
+    """Reads the examples once, and remembers the cities it was asked for."""
 
     def __init__(self, lm: Likelihood) -> None:
         self.lm = lm
@@ -48,17 +50,19 @@ class Places:
     def around(self, city: str) -> str | None:
         """The state or country that the city lies in; None where the model isn't sure."""
         if city not in self._known:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
             self._known[city] = self._around(city)
         return self._known[city]
 
     def _around(self, city: str) -> str | None:
         head = Node(self.lm.encode(f"{city},"))
-        firsts = [[(head, len(head.ids) - 1, token)] for token in self._first.values()]
-        begun = [score for (score,) in self._examples.logprobs([head], firsts)]
-        names = sorted(zip(begun, self._first, strict=True), reverse=True)[:TRIED]
-        nodes = [Node(self.lm.encode(f" {name}\n"), head) for _, name in names]
+        firsts: list[list[Place]] = [[(head, len(head.ids) - 1, token)] for token in self._first.values()]
+        begun = [each[0] for each in self._examples.logprobs([head], firsts)]
+        names = [name for _, name in sorted(zip(begun, self._first, strict=True), reverse=True)[:TRIED]]
+        nodes = [Node(self.lm.encode(f" {name}\n"), head) for name in names]
         scores = [sum(each) for each in self._examples.logprobs([head, *nodes], [n.path() for n in nodes])]
-        (best, name), (second, _) = sorted(zip(scores, (name for _, name in names), strict=True))[:-3:-1]
+        (best, name), (second, _) = sorted(zip(scores, names, strict=True), reverse=True)[:2]
         return name if best > SURE and best - second > AHEAD else None
 
 

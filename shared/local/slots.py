@@ -17,6 +17,8 @@ from shared.local.words import Span, as_words, stem
 SOURCE = re.compile(r"\b(?:from|source|origin|start|starting|departure|base|original)\b")
 TARGET = re.compile(r"\b(?:to|target|destination|end|ending|arrival|new)\b")
 
+USUAL = {"date": "YYYY-MM-DD", "currency": "ISO currency code"}
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -41,10 +43,12 @@ class Slot:
 
     @property
     def standard(self) -> str:
-        """Where it is said in which form the value is wanted; of dates and currencies, the usual one is."""
-        is_open = not re.search(r"\d|[A-Z]{2}|format|name|code|e\.g|example|such as", self.description)
-        forms = {"date": "YYYY-MM-DD", "currency": "ISO currency code"}
-        return f"{self.description} {forms.get(as_words(self.name).split()[-1], '') if is_open else ''}"
+        """The description; of dates and currencies of which it shows no form, with the usual one."""
+        shown = re.search(r"\d|[A-Z]{2}|format|name|code|e\.g|example|such as", self.description)
+        kind = re.search(r"\b(?:date|currency)$", as_words(self.name))
+        if shown or not kind:
+            return self.description
+        return f"{self.description} {USUAL[kind.group()]}"
 
     @property
     def is_source(self) -> bool:
@@ -59,7 +63,7 @@ class Slot:
     @property
     def is_unit(self) -> bool:
         """Whether it is the unit of something: `unit`, `to_unit`."""
-        return as_words(self.name).split()[-1:] in (["unit"], ["units"])
+        return re.search(r"\bunits?$", as_words(self.name)) is not None
 
     def is_beside(self, question: str, span: Span) -> bool:
         """Is a cue the nearest thing before the span ("radius of 5"), or right behind it ("5 rooms")?"""

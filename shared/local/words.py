@@ -25,8 +25,9 @@ why can could would should may might you i me my we us our it its this that thes
 please if then than into between about up using use given also them they their he she his her
 """
 FUNCTION_WORDS = frozenset(GRAMMAR.split())
-ITEM = rf"(?!(?:{'|'.join(GRAMMAR.split())})\b)[\w'’&.-]*(?:\w|(?<=\w)\.(?=,))"
-ITEM = rf"{ITEM}(?: {ITEM}){{0,3}}"
+# Items of an enumeration are up to four words of content; "Washington D.C.," keeps its dot.
+CONTENT = rf"(?!(?:{'|'.join(GRAMMAR.split())})\b)[\w'’&.-]*(?:\w|(?<=\w)\.(?=,))"
+ITEM = rf"{CONTENT}(?: {CONTENT}){{0,3}}"
 ENUMERATION = re.compile(rf"{ITEM}(?:, {ITEM})*,? (?:and|or) (?:an? )?{ITEM}|{ITEM}(?:, {ITEM}){{2,}}", re.I)
 
 
@@ -127,7 +128,8 @@ def _is_json(value: Any) -> bool:
 
 # Digits, operators, variables of one letter and the common functions, with blanks between them.
 FORMULA = re.compile(
-    r"(?:(?:[-+*/^().\d²³]|(?<![A-Za-z])[a-z](?![A-Za-z])|sin|cos|tan|exp|log|ln|sqrt|pi)+"
+    r"(?<![-+*/^().\d²³])"
+    r"(?:(?:[-+*/^().\d²³]|(?<![A-Za-z])(?:[a-z](?![A-Za-z])|sin|cos|tan|exp|log|ln|sqrt|pi))+"
     r"(?: (?=\S)|\b|(?<=[)²³])))+"
 )
 
@@ -156,7 +158,7 @@ def runs_of(text: str, spans: list[Span]) -> list[list[Span]]:
     return groups
 
 
-def enumerations(text: str, start: int) -> Span | None:
+def enumeration(text: str, start: int) -> Span | None:
     """The enumeration that begins there, of items of a few words: "total points, assists, and win rate"."""
     hit = ENUMERATION.match(text, start)
     return hit.span() if hit else None
