@@ -22,12 +22,20 @@ from step3_rag.confidence import confidence, signals
 from step3_rag.dataset import Question
 from step3_rag.fuse import ranked, rrf
 from step3_rag.metrics import MEASURES
+from step3_rag.reflect import reflect
 from step3_rag.search import Found, Options, Retriever
 
 T = TypeVar("T")
 MAIN = "nDCG@10"
 # Each stage and the one that it is compared with.
-STAGES = {"bm25": None, "dense": None, "rrf": "bm25", "fusion": "rrf", "rerank": "fusion"}
+STAGES = {
+    "bm25": None,
+    "dense": None,
+    "rrf": "bm25",
+    "fusion": "rrf",
+    "rerank": "fusion",
+    "reflect": "rerank",
+}
 
 
 @dataclass
@@ -48,13 +56,19 @@ def ask(
     questions: Sequence[Question],
     options: Options,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
+    strategies: Sequence[str] = (),
 ) -> list[Outcome]:
-    """Search for every question."""
+    """Search for every question, and again by the strategies where that looks bad: the stage `reflect`."""
     outcomes = []
     for done, question in enumerate(questions):
         progress(done, len(questions))
-        found = retriever.search(question.text, options)
-        outcomes.append(judge(question, found))
+        began = time.perf_counter()
+        reflection = reflect(retriever, question.text, options, strategies)
+        outcome = judge(question, reflection.attempts[0].found)
+        if strategies and outcome.confidence is not None:
+            outcome.seconds["reflect"] = time.perf_counter() - began - sum(outcome.seconds.values())
+            _add(outcome, "reflect", reflection.best.found.ranking())
+        outcomes.append(outcome)
     progress(len(questions), len(questions))
     return outcomes
 
@@ -145,12 +159,14 @@ def add(
         began = time.perf_counter()
         chunks = rank(each.question.text)
         each.seconds[name] = time.perf_counter() - began
-        ranking = list(dict.fromkeys(snapshot.names[snapshot.row_of[chunk]] for chunk in chunks))
-        each.rankings[name] = ranking
-        if each.measures:
-            each.measures[name] = {
-                measure: score(ranking, each.question.qrels) for measure, score in MEASURES.items()
-            }
+        _add(each, name, list(dict.fromkeys(snapshot.names[snapshot.row_of[chunk]] for chunk in chunks)))
+
+
+def _add(outcome: Outcome, name: str, ranking: list[str]) -> None:
+    outcome.rankings[name] = ranking
+    if outcome.measures:
+        qrels = outcome.question.qrels
+        outcome.measures[name] = {measure: score(ranking, qrels) for measure, score in MEASURES.items()}
 
 
 def difference(values: Sequence[float], others: Sequence[float]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from shared.errors import UserError
 from shared.progress import count_bar
 from shared.report import picture_path, writable
 from step3_rag import asking, dataset, evaluate
+from step3_rag.answer import STRATEGIES
 from step3_rag.metrics import MEASURES
 from step3_rag.service import dataset_service
 
@@ -51,7 +52,7 @@ def run(
     options, retriever.scorer = asking.options_of(service, 5, "minmax", rerank, "hybrid", ())
     questions = evaluate.draw(data.questions, limit, settings.seed)
     with count_bar(f"asking {data.name}", len(questions)) as progress:
-        outcomes = evaluate.ask(retriever, questions, options, progress)
+        outcomes = evaluate.ask(retriever, questions, options, progress, STRATEGIES)
     if not any(each.measures for each in outcomes):
         raise UserError(f"{data.name}: none of the questions has a relevant document, so there is no ranking")
     if ensemble:
@@ -90,7 +91,8 @@ def _folder(out: Path | None) -> Path | None:
         return None
     if out.is_file():
         raise UserError(f"--out {out} is a file: name a folder for the report, its picture and its table")
-    writable(out / "report.md")
+    for name in ("report.md", "questions.csv", "stages.png"):
+        writable(out / name)
     return out
 
 
@@ -182,7 +184,7 @@ def as_markdown(facts: Mapping[str, Any]) -> str:
     ]
     for row in facts["failures"]:
         ranks = " | ".join(str(row["ranks"].get(name) or "-") for name in facts["stages"])
-        question = row["question"].replace("|", "\\|")
+        question = " ".join(row["question"].split()).replace("|", "\\|")
         lines.append(f"| {question} | {ranks} | {row['lost']} |")
     times = ", ".join(f"{name} {value:.1f}" for name, value in facts["milliseconds"].items())
     lines += ["", f"Milliseconds a question (median): {times}.", ""]
