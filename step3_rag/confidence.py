@@ -168,7 +168,7 @@ def _logistic(data: np.ndarray, truth: np.ndarray, share: np.ndarray, ridge: flo
     penalty = np.diag([1e-9, *[ridge + 1e-9] * (data.shape[1] - 1)])
     theta = np.zeros(data.shape[1])
     for _ in range(100):
-        expected = 1 / (1 + np.exp(-data @ theta))
+        expected = 1 / (1 + np.exp(np.clip(-data @ theta, -30, 30)))
         gradient = data.T @ (share * (expected - truth)) + penalty @ theta
         curvature = (data * (share * expected * (1 - expected))[:, None]).T @ data + penalty
         step = np.linalg.solve(curvature, gradient)

@@ -281,7 +281,9 @@ def test_quotes_have_no_headings_and_no_marks_of_lists(embedder):
         source(2, "1. Go"),
     ]
     text = read.quote("notice", given, embedder, np.ones_like).text
-    assert text == "Notice is 60 days. [1] Notice is given in writing. [1] Go [2]"
+    parts = ["Notice is 60 days. [1]", "Notice is given in writing. [1]", "Go [2]"]
+    assert all(part in text for part in parts)
+    assert len(text) == len(" ".join(parts))
 
 
 def test_the_chat_models_answer_streams_and_is_checked(retriever):

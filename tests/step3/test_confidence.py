@@ -1,0 +1,254 @@
+"""How sure a search is: the signals, the regression that weighs them, and whether it can be trusted."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from shared.errors import UserError
+from step3_rag import calibrate, confidence
+from step3_rag.confidence import Weights, fit, reliability, signals
+from step3_rag.search import Found, Options
+from tests.step3.conftest import as_beir
+
+NAMES = ("overlap", "bm25_margin", "cosine_margin", "maxsim_margin", "lead", "rare_match")
+
+
+def made_up(n, weights=(2.0, -1.0), bias=0.5, seed=0):
+    """Searches whose signals tell, by those weights, how probable it is that they were good."""
+    random = np.random.default_rng(seed)
+    rows = random.normal(loc=(1, -2), scale=(0.5, 3), size=(n, 2))
+    z = bias + (rows - (1, -2)) / (0.5, 3) @ np.array(weights)
+    good = random.random(n) < 1 / (1 + np.exp(-z))
+    return [{"a": a, "b": b} for a, b in rows.tolist()], good.tolist()
+
+
+def found_by(stages, documents, rare_match=0.5):
+    found = Found("q", Options(), stages=stages, documents=documents, rare_match=rare_match)
+    found.order = list(documents)
+    return found
+
+
+# --- signals ----------------------------------------------------------------------------------------------
+
+
+def test_the_signals_are_what_the_rankings_show():
+    """Ten documents of one chunk each, and a second chunk of the first."""
+    documents = {i: f"d{i}" for i in range(10)} | {10: "d0"}
+    found = found_by(
+        {
+            "bm25": {0: 10.0, 10: 9.0, 1: 8.0, 2: 6.0, 3: 5.0, 4: 4.0},
+            "dense": {1: 0.9, 0: 0.8, 2: 0.7, 5: 0.6, 6: 0.5, 7: 0.4},
+            "maxsim": {0: 0.9, 1: 0.8, 2: 0.7},
+            "rerank": {0: 1.0, 1: 0.7, 10: 0.9},
+        },
+        documents,
+    )
+    given = signals(found)
+    assert tuple(given) == NAMES
+    shared = [0, 2, 3, 3, 3, 3, 3, 3, 3, 3]  # documents in common among the first 1 to 10
+    assert given["overlap"] == pytest.approx(np.mean([n / (i + 1) for i, n in enumerate(shared)]))
+    assert given["bm25_margin"] == pytest.approx((10 - 4) / 10)  # the fifth document is d4
+    assert given["cosine_margin"] == pytest.approx(0.9 - 0.5)
+    assert given["maxsim_margin"] == pytest.approx(0.9 - 0.7)  # of three, the last
+    assert given["lead"] == pytest.approx(1.0 - 0.7)
+    assert given["rare_match"] == 0.5
+
+
+@pytest.mark.parametrize("options", [{"rerank": "none"}, {"use": ("bm25",)}, {"use": ("dense",)}])
+def test_without_a_stage_nothing_is_said(retriever, options):
+    found = retriever.search("kettle", Options(**options))
+    assert signals(found) is None
+    assert confidence.confidence(found) is None
+
+
+@pytest.mark.parametrize("query", ["kettle", "zebra", "???", "อากาศเป็นอย่างไร", "\u200b"])
+def test_every_question_has_a_probability(retriever, query):
+    said = confidence.confidence(retriever.search(query))
+    assert 0 < said < 1
+
+
+def test_a_search_that_found_nothing_has_one_too(retriever, built):
+    built.remove([row["id"] for row in built.documents()])
+    assert 0 < confidence.confidence(retriever.search("kettle")) < 1
+
+
+# --- the regression ---------------------------------------------------------------------------------------
+
+
+def loss(theta, rows, truth, share, ridge):
+    z = theta[0] + rows @ theta[1:]
+    return share @ (np.logaddexp(0, z) - truth * z) + ridge / 2 * theta[1:] @ theta[1:]
+
+
+@pytest.mark.parametrize("ridge", [0.01, 1.0])
+def test_the_regression_is_at_the_lowest_point_of_its_loss(ridge):
+    given, good = made_up(200)
+    rows, truth = np.array([list(each.values()) for each in given]), np.array(good, float)
+    share = confidence._balanced(np.array(good))
+    theta = confidence._logistic(rows, truth, share, ridge)
+    lowest = loss(theta, rows, truth, share, ridge)
+    random = np.random.default_rng(1)
+    for size in (1e-3, 0.1, 1.0):
+        for step in random.normal(size=(50, 3)) * size:
+            assert loss(theta + step, rows, truth, share, ridge) >= lowest - 1e-9
+
+
+def test_a_fit_finds_the_weights_that_made_the_data():
+    weights = fit([made_up(20_000)], ridge=1e-6)
+    assert weights.mean == pytest.approx({"a": 1, "b": -2}, abs=0.1)
+    assert weights.weight == pytest.approx({"a": 2, "b": -1}, rel=0.1)
+    assert weights.bias == pytest.approx(0.5, abs=0.1)
+
+
+def test_what_it_says_is_on_average_what_was_seen():
+    """Also where few searches were bad: the second step undoes the balancing."""
+    given, good = made_up(5000, bias=3.0)
+    assert np.mean(good) > 0.85
+    weights = fit([(given, good)])
+    assert np.mean([weights.probability(each) for each in given]) == pytest.approx(np.mean(good), abs=1e-6)
+
+
+def test_good_and_bad_weigh_the_same_and_so_does_every_collection():
+    share = confidence._balanced(np.array([True, True, True, False]))
+    assert share.tolist() == [1 / 6, 1 / 6, 1 / 6, 1 / 2]
+    small, large = made_up(300, seed=1), made_up(300, weights=(-2.0, 1.0), seed=2)
+    even = fit([small, large])
+    twice = fit([small, (large[0] * 9, large[1] * 9)])  # the same, asked more often
+
+    def weighs_as(weights):
+        return weights.weight["a"] * weights.deviation["b"] / (weights.weight["b"] * weights.deviation["a"])
+
+    assert weighs_as(twice) == pytest.approx(weighs_as(even), rel=0.01)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("n", [2, 10, 1000])
+def test_data_that_a_line_separates_gives_finite_weights(n):
+    given = [{"a": float(i), "b": 0.0} for i in range(n)]
+    weights = fit([(given, [i >= n // 2 for i in range(n)])])
+    assert all(map(math.isfinite, [weights.bias, *weights.weight.values()]))
+    assert weights.probability(given[0]) < 0.5 < weights.probability(given[-1])
+
+
+@pytest.mark.parametrize("label", [True, False])
+def test_nothing_is_learnt_from_one_kind(label):
+    given, _ = made_up(10)
+    with pytest.raises(UserError, match="the searches all succeeded, or all failed; add harder questions"):
+        fit([(given, [label] * 10)])
+
+
+def test_a_probability_has_no_overflow():
+    weights = Weights({"a": 0.0}, {"a": 1e-9}, {"a": 1.0}, 0.0)
+    assert weights.probability({"a": 1e9}) == pytest.approx(1)
+    assert weights.probability({"a": -1e9}) == pytest.approx(0)
+
+
+# --- can it be trusted ------------------------------------------------------------------------------------
+
+
+def test_reliability_sets_said_beside_seen():
+    rows = reliability([0.9, 0.1, 0.2, 0.8], [True, False, True, True], bins=2)
+    assert [(row["said"], row["seen"], row["n"]) for row in rows] == [
+        (pytest.approx(0.15), 0.5, 2),
+        (pytest.approx(0.85), 1.0, 2),
+    ]
+    assert sum(row["n"] for row in reliability(list(np.linspace(0, 1, 13)), [True] * 13)) == 13
+    assert reliability([], []) == []
+    assert len(reliability([0.5], [True])) == 1
+
+
+def test_what_was_fitted_is_reliable_on_other_data():
+    weights = fit([made_up(3000)])
+    given, good = made_up(3000, seed=9)
+    for row in reliability([weights.probability(each) for each in given], good):
+        assert row["said"] == pytest.approx(row["seen"], abs=0.06)
+
+
+def test_each_collection_is_judged_by_weights_that_have_not_seen_it():
+    """The one that goes the other way spoils the figure of the rest, and theirs spoils its own."""
+    there = [calibrate.Collection(str(i), *made_up(300, seed=i), [0.5] * 300) for i in range(4)]
+    other = calibrate.Collection("odd", *made_up(300, weights=(-2.0, 1.0), seed=3), [0.5] * 300)
+    rows = {each.name: calibrate._row(each, [*there, other]) for each in (*there, other)}
+    assert rows["odd"]["auroc"] < 0.3
+    assert rows["0"]["auroc"] > 0.5
+    assert rows["odd"]["cosine"] == 0.5
+    low, high = rows["odd"]["interval_95"]
+    assert low < rows["odd"]["auroc"] < high
+    assert calibrate._row(there[0], [there[0]])["auroc"] > 0.8  # alone, it is judged by its own
+
+
+# --- files ------------------------------------------------------------------------------------------------
+
+
+def test_the_shipped_weights_are_those_of_the_signals(retriever):
+    weights = confidence.load()
+    assert tuple(weights.weight) == tuple(weights.mean) == tuple(weights.deviation) == NAMES
+    assert set(signals(retriever.search("kettle"))) == set(NAMES)
+    assert all(value > 0 for value in weights.weight.values())  # each was made so that more is better
+    facts = json.loads(confidence.WEIGHTS.read_text())
+    assert all(0 < row["good"] < row["n"] for row in facts["fitted_on"].values())
+
+
+def test_weights_come_back_from_a_file(tmp_path):
+    weights = fit([made_up(100)])
+    confidence.save(weights, tmp_path / "w.json", fitted_on={"x": 1})
+    assert confidence.load(tmp_path / "w.json") == weights
+    assert json.loads((tmp_path / "w.json").read_text())["fitted_on"] == {"x": 1}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"mean": {}}', None])
+def test_a_file_without_weights_is_one_line(tmp_path, text):
+    path = tmp_path / "w.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError, match="cannot read the confidence weights") as error:
+        confidence.load(path)
+    assert "\n" not in str(error.value)
+
+
+def test_weights_that_can_not_be_written_are_one_line(tmp_path):
+    with pytest.raises(UserError, match="cannot write"):
+        confidence.save(fit([made_up(20)]), tmp_path)
+
+
+# --- the command ------------------------------------------------------------------------------------------
+
+QUESTIONS = {
+    "q1": ("notice of the supply contract", ["contracts/supply.md"]),
+    "q2": ("the kettle is broken", ["notes.md"]),
+    "q3": ("zebra", ["notes.md"]),
+    "q4": ("days of leave", ["handbook/leave.txt"]),
+}
+
+
+def test_the_command_fits_measures_and_writes(tmp_path, fake, command, monkeypatch):
+    monkeypatch.setattr(calibrate, "is_good", lambda outcome: outcome.question.text != "zebra")
+    folder = as_beir(tmp_path / "beir", QUESTIONS)
+    args = ("calibrate", str(folder), "--weights", "w.json", "--out", "r.png")
+    facts = json.loads(command("step3_rag", *args, "--json").out)
+    row = facts["collections"]["beir"]
+    assert (row["n"], row["good"], facts["left_out"]) == (4, 3, False)
+    assert set(facts["weights"]) == set(row["alone"]) == set(NAMES)
+    assert confidence.load(tmp_path / "w.json").weight == pytest.approx(facts["weights"])
+    assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
+    shown = command("step3_rag", *args).out
+    assert "fitted on the same questions" in shown
+    assert "written: w.json" in shown
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (("--weights", "."), "cannot write ."),
+        (("--out", "x.jpg"), "use one that ends in .png"),
+        (("--limit", "0"), "--limit 0 leaves no question"),
+        ((), "the searches all succeeded, or all failed"),
+    ],
+)
+def test_what_is_wrong_is_one_line(beir, command, flags, line):
+    got = command("step3_rag", "calibrate", str(beir), *flags)
+    assert got.code == 2
+    assert line in got.err.splitlines()[-1]
+    assert not got.out

@@ -1,0 +1,309 @@
+"""What measures the search and the answers: by hand on a few questions, and the reports that it leaves."""
+
+import csv
+import json
+import statistics
+from pathlib import Path
+
+import pytest
+
+from shared import models
+from shared.config import load_settings
+from step3_rag import evaluate, generation, judging, stages, sweep
+from step3_rag.answer import Outcome
+from step3_rag.context import Source
+from step3_rag.dataset import Question
+from step3_rag.metrics import MEASURES, ndcg
+from step3_rag.read import UNKNOWN, Answer, Cited
+from step3_rag.reflect import Attempt, Reflection
+from step3_rag.scoring import f1, holds
+from step3_rag.search import Found, Options
+from tests.scripted import ScriptedMessages
+
+SQUAD = Path(__file__).parents[3] / "shared" / "data" / "ir" / "squad"
+QUESTIONS = [
+    Question("q1", "What is the notice of the supply contract?", {"contracts/supply.md": 1}, "one"),
+    Question("q2", "the kettle and the leave", {"notes.md": 1, "handbook/leave.txt": 1}, "two"),
+    Question("q3", "zebra", {"handbook/people.csv": 1}, "one"),
+    Question("q4", "unicorn", {}, "none"),
+]
+
+
+# --- the search -------------------------------------------------------------------------------------------
+
+
+def test_the_table_is_the_mean_of_the_questions_with_something_relevant(retriever):
+    outcomes = evaluate.ask(retriever, QUESTIONS, Options())
+    table = evaluate.summary(outcomes)
+    assert list(table) == ["bm25", "dense", "rrf", "fusion", "rerank"]
+    for stage, row in table.items():
+        for name, measure in MEASURES.items():
+            by_hand = [measure(each.rankings[stage], each.question.qrels) for each in outcomes[:3]]
+            assert row[name] == pytest.approx(statistics.mean(by_hand))
+    for stage, before in [("rrf", "bm25"), ("fusion", "rrf"), ("rerank", "fusion")]:
+        row, changes = table[stage], []
+        for each in outcomes[:3]:
+            own, other = (ndcg(each.rankings[name], each.question.qrels) for name in (stage, before))
+            changes.append(own - other)
+        assert row["before"] == before
+        assert row["difference"]["mean"] == pytest.approx(statistics.mean(changes))
+        assert row["difference"]["better"] == sum(change > 1e-12 for change in changes)
+    assert "before" not in table["bm25"]
+    assert outcomes[3].measures == {}
+    kinds = evaluate.by_kind(outcomes)
+    assert {kind: row["n"] for kind, row in kinds.items()} == {"one": 2, "two": 1}
+
+
+def test_the_rankings_of_all_stages_are_those_of_one_search(retriever):
+    found = retriever.search(QUESTIONS[1].text)
+    rankings = evaluate.judge(QUESTIONS[1], found).rankings
+    assert rankings["bm25"] == found.ranking("bm25")
+    assert rankings["fusion"] == found.ranking("fusion")
+    assert rankings["rerank"] == found.ranking()
+    assert set(rankings["rrf"]) == set(rankings["fusion"])
+
+
+def test_without_reranking_the_ranking_by_ranks_is_still_its_own(retriever):
+    """Each was first in one ranking and third in the other: by scores they are apart, by ranks they tie."""
+    found = retriever.search("kettle", Options(rerank="none"))
+    chunks = list(found.documents)[:3]
+    found.stages["bm25"] = dict(zip(chunks, (9.0, 1.0, 0.5), strict=True))
+    found.stages["dense"] = dict(zip(reversed(chunks), (0.9, 0.89, 0.1), strict=True))
+    found.stages["fusion"] = dict(zip(chunks, (0.5, 0.49, 0.51), strict=True))
+    found.order = sorted(chunks, key=lambda each: -found.stages["fusion"][each])
+    rankings = evaluate.judge(QUESTIONS[0], found).rankings
+    names = [found.documents[each] for each in chunks]
+    assert list(rankings) == ["bm25", "dense", "rrf", "fusion"]
+    assert rankings["rrf"] == [names[0], names[2], names[1]]
+    assert rankings["fusion"] == [names[2], names[0], names[1]]
+
+
+@pytest.mark.parametrize("options", [{"use": ("bm25",)}, {"use": ("dense",), "rerank": "none"}])
+def test_a_stage_that_is_left_out_is_left_out_of_the_table(retriever, options):
+    table = evaluate.summary(evaluate.ask(retriever, QUESTIONS, Options(**options)))
+    assert options["use"][0] in table
+    assert not {"rrf", "fusion"} & set(table)
+
+
+@pytest.mark.parametrize(
+    ("ranks", "lost"),
+    [
+        ({"bm25": None, "dense": None, "fusion": None, "rerank": None}, "never found"),
+        ({"bm25": 2, "dense": 70, "fusion": 9, "rerank": 8}, "fusion"),
+        ({"bm25": None, "dense": 5, "fusion": 6, "rerank": 6}, "fusion"),
+        ({"bm25": 2, "dense": 3, "fusion": 2, "rerank": 6}, "rerank"),
+        ({"bm25": 8, "dense": 9, "fusion": 4, "rerank": 7}, "rerank"),
+        ({"bm25": 8, "dense": None, "fusion": 7, "rerank": 6}, "low everywhere"),
+    ],
+)
+def test_the_stage_that_lost_the_document(ranks, lost):
+    assert evaluate.lost_at(ranks, Options()) == lost
+
+
+def test_failures_are_the_questions_without_a_relevant_document_in_the_first_five(retriever):
+    outcomes = evaluate.ask(retriever, QUESTIONS, Options())
+    for each in outcomes[:3]:
+        each.measures["rerank"]["hit@5"] = float(each.question.id != "q3")
+    (row,) = evaluate.failures(outcomes, Options())
+    assert (row["id"], row["ranks"]["bm25"]) == ("q3", None)
+
+
+def test_a_limit_draws_the_same_questions_for_a_seed_in_their_order():
+    drawn = evaluate.draw(range(100), 10, seed=3)
+    assert drawn == evaluate.draw(range(100), 10, seed=3) == sorted(drawn)
+    assert drawn != evaluate.draw(range(100), 10, seed=4)
+    assert evaluate.draw(range(5), 10, 0) == evaluate.draw(range(5), None, 0) == list(range(5))
+
+
+def test_another_retriever_stands_beside_and_is_compared_with_the_last_stage(retriever):
+    outcomes = evaluate.ask(retriever, QUESTIONS, Options())
+    evaluate.add(outcomes, "EnsembleRetriever", lambda _text: retriever.snapshot.ids.tolist(), retriever)
+    row = evaluate.summary(outcomes)["EnsembleRetriever"]
+    assert row["before"] == "rerank"
+    assert row["Recall@100"] == 1
+    assert evaluate.milliseconds(outcomes)["EnsembleRetriever"] >= 0
+    assert not any("EnsembleRetriever" in row["lost"] for row in evaluate.failures(outcomes, Options()))
+
+
+def test_the_command_leaves_a_report_its_picture_and_a_table(beir, command):
+    got = command("step3_rag", "evaluate", "--dataset", str(beir), "--out", "report", "--json")
+    facts = json.loads(got.out)
+    assert (facts["dataset"], facts["n"], facts["documents"]) == ("beir", 2, 5)
+    assert Path("report/stages.png").read_bytes().startswith(b"\x89PNG")
+    with Path("report/questions.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows] == ["q1", "q2"]
+    mean = statistics.mean(float(row["rerank nDCG@10"]) for row in rows)
+    assert mean == pytest.approx(facts["stages"]["rerank"]["nDCG@10"], abs=1e-4)
+    report = Path("report/report.md").read_text(encoding="utf-8")
+    table = [line for line in report.splitlines() if line.startswith("| rerank |")]
+    assert f"{facts['stages']['rerank']['nDCG@10']:.3f}" in table[0]
+    assert "![nDCG@10 by stage](stages.png)" in report
+
+
+def test_a_question_can_not_break_the_table_of_the_report():
+    facts = {"dataset": "d", "n": 1, "documents": 1, "chunks": 1, "embedder": "e", "machine": "m"}
+    facts |= {"stages": {}, "milliseconds": {}}
+    row = {"question": "a | b\nc", "ranks": {}, "lost": "rerank"}
+    assert "| a \\| b c |  | rerank |\n" in stages.as_markdown({**facts, "failures": [row]})
+
+
+def test_the_ensemble_is_a_column_of_its_own(beir, command):
+    pytest.importorskip("langchain_classic")
+    got = command("step3_rag", "evaluate", "--dataset", str(beir), "--ensemble", "--json")
+    assert list(json.loads(got.out)["stages"])[-1] == "EnsembleRetriever"
+
+
+# --- the answers ------------------------------------------------------------------------------------------
+
+
+def judged(question, text, *, documents=(), cites=(), right=False, low=False, supported=True, score=0.0):
+    """One answer from documents (in the order of their numbers) that cites some of the numbers."""
+    sources = [Source(i, name, name, "x", (i,)) for i, name in enumerate(documents, 1)]
+    cited = [Cited(text, (number,), float(supported)) for number in cites]
+    attempt = Attempt("question", question.text, Found(question.text, Options()), 0.5)
+    reflection = Reflection([attempt], attempt, "abstain" if low else "answer")
+    outcome = Outcome(question.text, reflection, sources, Answer(text, cited), {})
+    return generation.Judged(question, outcome, right, score, outcome.answer.is_unknown, low)
+
+
+ASKED = [Question(f"q{i}", f"{i}?", {"a": 1, "b": 1} if i < 4 else {}) for i in range(6)]
+JUDGED = [
+    judged(ASKED[0], "right", documents="abx", cites=(1, 3), right=True, score=0.8),
+    judged(ASKED[1], "wrong, from what is relevant", documents="ax", cites=(1,), supported=False),
+    judged(ASKED[2], "wrong, from nothing relevant", documents="x", cites=(1,), low=True, score=0.2),
+    judged(ASKED[3], UNKNOWN, documents="b"),
+    judged(ASKED[4], "made up", documents="x", cites=(1,), low=True),
+    judged(ASKED[5], "made up", documents="x"),
+]
+
+
+def test_figures_of_a_reader_that_always_answers():
+    row = generation.figures(JUDGED, abstain=False)
+    counts = {name: (each["hits"], each["n"]) for name, each in row.items() if isinstance(each, dict)}
+    assert counts == {
+        "right": (1, 4),
+        "wrong": (4, 6),  # all but the right one and the silent one
+        "misled": (3, 6),
+        "grounded": (4, 5),
+        "abstention_precision": (0, 1),  # silent, and b was there
+        "abstention_recall": (0, 2),
+    }
+    assert row["silent"] == 1
+    assert row["f1"] == pytest.approx((0.8 + 0 + 0.2 + 0) / 4)
+    assert row["citation_precision"] == pytest.approx((1 / 2 + 1 + 0) / 3)
+    assert row["citation_recall"] == pytest.approx((1 / 2 + 1 / 2 + 0) / 3)
+
+
+def test_figures_with_silence_under_the_threshold():
+    row = generation.figures(JUDGED, abstain=True)
+    counts = {name: (each["hits"], each["n"]) for name, each in row.items() if isinstance(each, dict)}
+    assert counts == {
+        "right": (1, 4),
+        "wrong": (2, 6),
+        "misled": (1, 6),
+        "grounded": (2, 3),
+        "abstention_precision": (2, 3),  # nothing relevant, no answer; but not where b was there
+        "abstention_recall": (1, 2),
+    }
+    assert row["f1"] == pytest.approx(0.8 / 4)
+    assert row["right"]["interval_95"][0] < 1 / 4 < row["right"]["interval_95"][1]
+
+
+def test_no_answers_have_no_shares():
+    row = generation.figures([judged(ASKED[4], UNKNOWN)], abstain=True)
+    assert row["right"]["share"] is row["f1"] is row["citation_precision"] is None
+    assert row["abstention_recall"]["share"] == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference", "right"),
+    [
+        ("Notice is 60 days, and liability ends at EUR 40,000.", "60 days and EUR 40,000", True),
+        ("Liability ends at EUR 40,000; notice is 60 days.", "60 days and EUR 40,000", True),
+        ("Notice is 60 days.", "60 days and EUR 40,000", False),
+        ("Notice is 160 days.", "60 days", False),
+        ("It is the Oslo office.", "Oslo office", True),
+        ("the  OSLO,office", "an Oslo office.", True),
+        ("Oslo's office", "Oslo office", False),
+        ("EUR 40", "EUR 40,000", False),
+        ("EUR 40,000", "EUR 40", False),
+        ("", "x", False),
+    ],
+)
+def test_an_answer_holds_a_reference_word_by_word(answer, reference, right):
+    assert holds(answer, reference) is right
+
+
+def test_f1_is_that_of_squad():
+    assert f1("The notice is 60 days.", "60 days") == pytest.approx(2 * (2 / 4) * 1 / (2 / 4 + 1))
+    assert f1("60 60", "60 days") == pytest.approx(1 / 2)  # a word counts as often as both have it
+    assert f1("days", "60 days") == f1("60 days", "days")
+    assert f1("", "x") == f1("x", "") == f1("y", "x") == 0
+
+
+# --- the judge --------------------------------------------------------------------------------------------
+
+
+def test_a_judge_is_held_to_a_schema_and_unreadable_verdicts_are_counted(monkeypatch):
+    api = ScriptedMessages()
+    replies = ['{"verdict": "right"}', '{"verdict": "wrong"}', '{"verdict": "perhaps"}', "Right!", "[]"]
+    for reply in replies:
+        api.enqueue(reply)
+    monkeypatch.setattr(models, "chat_client", lambda *_args, **_more: api.client)
+    judge = judging.judge_of(load_settings(), "scripted")
+    asked = Question("q", "How long?", {"d": 1}, answers=("60 days", "two months"))
+    facts = judging.agreement("scripted", [(asked, "It is 60 days.", True)] * 5, judge)
+    assert (facts["n"], facts["right"], facts["agrees"], facts["unreadable"]) == (5, 1, 1, 3)
+    assert facts["line"] == (
+        "scripted finds 1 of 2 answers right, and agrees with the words on 1; "
+        "3 of its verdicts could not be read"
+    )
+    request = api.requests[0]
+    assert request["output_config"]["format"]["schema"]["properties"]["verdict"]["enum"] == ["right", "wrong"]
+    assert request["messages"][0]["content"] == (
+        "Question: How long?\nReference: 60 days / two months\nAnswer: It is 60 days."
+    )
+
+
+def test_answers_are_written_for_other_tools(tmp_path):
+    path = judging.write_answers(tmp_path / "out", [(each.question, each.outcome) for each in JUDGED])
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert len(rows) == len(JUDGED)
+    assert rows[0]["response"] == "right"
+    assert rows[0]["retrieved_context_ids"] == ["a", "b", "x"]
+    assert rows[0]["reference"] is None
+
+
+# --- chunk sizes ------------------------------------------------------------------------------------------
+
+
+def test_a_context_holds_an_answer_if_it_has_every_quote_of_it():
+    asked = Question("q", "?", {"d": 1}, quotes=("Notice is 60 days", "EUR 412 | a | piece"))
+    whole = [("d", "The notice is 60 days."), ("e", "A piece is EUR 412, a bargain.")]
+    assert sweep.holds(asked, whole)
+    assert not sweep.holds(asked, whole[:1])
+    assert not sweep.holds(asked, [("d", "Notice is sixty days for a piece of EUR 412")])
+    plain = Question("q", "?", {"d": 1})
+    assert sweep.holds(plain, [("x", ""), ("d", "")])
+    assert not sweep.holds(plain, [("x", "")])
+
+
+# --- on the real model ------------------------------------------------------------------------------------
+
+
+@pytest.mark.real
+def test_the_default_pipeline_is_not_worse_than_fusion_on_the_sample(command):
+    facts = json.loads(command("step3_rag", "evaluate", "--split", "dev", "--json").out)
+    rows = {name: row["nDCG@10"] for name, row in facts["stages"].items()}
+    assert rows["rerank"] >= rows["fusion"] >= max(rows["bm25"], rows["dense"])
+    assert rows["rerank"] > 0.7
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not SQUAD.is_dir(), reason=f"{SQUAD} is not there")
+def test_squad(command):
+    facts = json.loads(
+        command("step3_rag", "evaluate", "--dataset", str(SQUAD), "--limit", "150", "--json").out
+    )
+    assert facts["stages"]["rerank"]["nDCG@10"] > 0.93
