@@ -148,3 +148,10 @@ def fake(monkeypatch, embedder):
 def beir(tmp_path, fake):
     """A collection of five documents and two questions."""
     return as_beir(tmp_path / "beir")
+
+
+@pytest.fixture
+def home(tmp_path, command, fake, documents):
+    """The five documents in rag-index of the working folder, brought in by the command."""
+    assert command("step3_rag", "ingest", str(documents)).code == 0
+    return tmp_path / "rag-index"

@@ -1,0 +1,152 @@
+"""Which collections a question is sent to, and what happens when that was wrong."""
+
+import json
+
+import numpy as np
+import pytest
+
+from step3_rag import route
+from step3_rag.route import Router, k_means
+from step3_rag.search import Options
+
+
+def on_circle(*degrees):
+    """Vectors of length 1 at those angles, shape (n, 2)."""
+    angles = np.radians(degrees)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+
+ROUTER = Router({"east": on_circle(0, 20), "north": on_circle(90), "west": on_circle(180)}, margin=0.1)
+
+
+# --- the router -------------------------------------------------------------------------------------------
+
+
+def test_a_question_is_as_near_to_a_collection_as_to_its_nearest_centroid():
+    near = ROUTER.nearness(on_circle(20)[0])
+    assert list(near) == ["east", "north", "west"]
+    assert near["east"] == pytest.approx(1)
+    assert near["north"] == pytest.approx(np.cos(np.radians(70)))
+
+
+@pytest.mark.parametrize(
+    ("degrees", "collections"),
+    [
+        (10, ("east",)),
+        (54, ("east", "north")),
+        (57, ("north", "east")),
+        (80, ("north",)),
+        (135, ("north", "west")),
+    ],
+)
+def test_the_nearest_is_searched_alone_if_it_leads_by_the_margin(degrees, collections):
+    assert set(ROUTER.route(on_circle(degrees)[0])) == set(collections)
+
+
+def test_no_margin_is_always_one_and_a_large_one_is_always_all():
+    for degrees in range(0, 360, 7):
+        vector = on_circle(degrees)[0]
+        assert len(Router(ROUTER.centroids, 0.0).route(vector)) == 1
+        assert Router(ROUTER.centroids, 2.1).route(vector) == ()
+
+
+def test_with_one_collection_or_none_everything_is_searched():
+    assert Router({"east": on_circle(0)}).route(on_circle(99)[0]) == ()
+    assert Router({}).route(on_circle(99)[0]) == ()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_k_means_finds_groups_and_is_the_same_for_a_seed(seed):
+    random = np.random.default_rng(seed)
+    groups = np.array([0.0, 90.0, 200.0])
+    vectors = on_circle(*(np.repeat(groups, 30) + random.normal(scale=4, size=90)))
+    centres = k_means(vectors, 3, seed)
+    assert np.linalg.norm(centres, axis=1) == pytest.approx(1)
+    nearest = (on_circle(*groups) @ centres.T).max(1)
+    assert nearest.min() > np.cos(np.radians(4))
+    assert np.array_equal(centres, k_means(vectors, 3, seed))
+
+
+def test_k_means_of_fewer_and_of_equal_vectors():
+    assert len(k_means(on_circle(0, 90), 24)) == 2
+    assert np.isfinite(k_means(on_circle(*[30] * 50), 24)).all()
+
+
+def test_a_router_knows_the_collections_of_an_index(retriever):
+    router = Router.of(retriever)
+    assert {name: each.shape[1] for name, each in router.centroids.items()} == {
+        "contracts": 16,
+        "documents": 16,
+        "handbook": 16,
+    }
+    for chunk in retriever.index.chunks(retriever.snapshot.ids.tolist()):
+        (vector,) = retriever.index.vectors([chunk.id])
+        assert next(iter(router.nearness(vector))) == chunk.collection
+
+
+def test_of_a_large_collection_some_chunks_are_enough(retriever, monkeypatch):
+    monkeypatch.setattr(route, "MANY", 1)
+    assert set(Router.of(retriever).centroids) == {"contracts", "documents", "handbook"}
+
+
+# --- a search by way of it --------------------------------------------------------------------------------
+
+
+def searched(retriever, query, margin=0.0):
+    encoded = retriever.embedder.encode([query])[0]
+    return route.search(retriever, Router.of(retriever, margin), query, Options(), encoded)
+
+
+def test_a_routed_search_stays_in_its_collections(retriever, monkeypatch):
+    monkeypatch.setattr(route, "confidence", lambda _found: 0.9)
+    found, where = searched(retriever, "days of leave")
+    assert where == ("handbook",)
+    assert {each.chunk.collection for each in found.best} == {"handbook"}
+
+
+def test_a_search_that_looks_bad_is_made_again_everywhere(retriever, monkeypatch):
+    asked = []
+    monkeypatch.setattr(route, "confidence", lambda found: asked.append(found) or 0.1)
+    found, where = searched(retriever, "days of leave")
+    assert where == ()
+    assert len(asked) == 1
+    assert {each.chunk.collection for each in found.best} == {"contracts", "documents", "handbook"}
+
+
+def test_the_command_says_what_was_searched(home, command, monkeypatch):
+    monkeypatch.setattr(route, "MARGIN", 0.0)
+    monkeypatch.setattr(route, "confidence", lambda _found: 0.9)
+    args = ("search", "days of leave", "--route")
+    facts = json.loads(command("step3_rag", *args, "--json").out)
+    assert set(facts["routed_to"]) <= {"contracts", "documents", "handbook"}
+    monkeypatch.setattr(route, "confidence", lambda _found: 0.1)
+    assert "searched all collections; confidence" in command("step3_rag", *args).out
+
+
+def test_routing_and_a_collection_do_not_go_together(home, refused):
+    line = refused("step3_rag", "search", "leave", "--route", "--collection", "handbook")
+    assert "--route chooses the collections itself: leave out --collection" in line
+
+
+# --- the measurement --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (("--margins", "a,b"), "--margins a,b are no numbers with commas between, like 0,0.1"),
+        (("--margins", ""), "are no numbers"),
+        (("--split", "train"), "the sample has no split 'train': use dev or test"),
+    ],
+)
+def test_what_is_wrong_is_one_line(fake, refused, flags, line):
+    assert line in refused("step3_rag", "route", *flags)
+
+
+@pytest.mark.real
+def test_most_questions_of_the_sample_reach_their_collection(command):
+    facts = json.loads(command("step3_rag", "route", "--json").out)
+    row = facts["margins"]["0.1"]
+    assert row["right"] >= 0.9 * facts["n"]
+    assert row["searched"] < 0.8
+    assert row["difference"]["mean"] > -0.02
