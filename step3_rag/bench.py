@@ -23,7 +23,7 @@ from shared.config import Settings
 from shared.errors import UserError
 from shared.models import load_embedder
 from shared.progress import count_bar, spinner
-from step3_rag import dataset, ingest, load
+from step3_rag import bench_growth, dataset, ingest, load
 from step3_rag.chunk import sentences
 from step3_rag.dataset import Text
 from step3_rag.embed import Embedder
@@ -40,7 +40,7 @@ QUERIES = 30
 LEAST = 20  # documents
 
 
-def run(settings: Settings, documents: int) -> dict[str, Any]:
+def run(settings: Settings, documents: int, chunks: int = 0) -> dict[str, Any]:
     """Measure; `documents` is the size of the largest index.
 
     Raises:
@@ -63,6 +63,7 @@ def run(settings: Settings, documents: int) -> dict[str, Any]:
         "embedding": embedding,
         "growth": growth,
         "again": again,
+        "made_up": bench_growth.run(settings, chunks) if chunks else [],
         "threads": _threads(),
         "idle_cores": round(hardware.idle_cores(0.2), 1),
         "machine": hardware.describe(),
@@ -188,6 +189,8 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
             f"{each['mb_per_1000_chunks']:.0f}",
         )
     console.print(table)
+    if facts["made_up"]:
+        bench_growth.show(facts["made_up"], console)
     again = facts["again"]
     console.print(
         f"\nthe same again: {again['seconds']:.2f} s, {again['seconds_per_1000']:.2f} s per 1,000 documents. "

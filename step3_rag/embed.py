@@ -15,6 +15,7 @@ MiniLM: 22 M parameters, 384 dimensions, the mean of the token vectors, length 1
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -78,6 +79,19 @@ class Embedder(Embeddings):
         return model
 
     @cached_property
+    def pooling(self) -> str:
+        """How a text's vector comes from those of its tokens: mean, cls (the first) or lasttoken."""
+        from shared import weights
+
+        config = weights.ensure(self.settings.embedder, self.settings) / "1_Pooling" / "config.json"
+        if not config.exists():
+            return "mean"
+        facts = json.loads(config.read_text(encoding="utf-8"))
+        old = ("cls_token", "cls"), ("lasttoken", "lasttoken")  # names of older and newer files
+        named = next((new for key, new in old if facts.get(f"pooling_mode_{key}")), "mean")
+        return str(facts.get("pooling_mode") or named)
+
+    @cached_property
     def dim(self) -> int:
         """Numbers in a vector."""
         return int(self._model.config.hidden_size)
@@ -100,20 +114,24 @@ class Embedder(Embeddings):
 
         if not texts:
             return []
-        read = self.tokenizer(
-            list(texts), truncation=True, max_length=self.longest + 2, add_special_tokens=True
-        )["input_ids"]
+        tokenized = self.tokenizer(
+            list(texts), truncation=True, max_length=self.longest + 2, return_special_tokens_mask=True
+        )
+        # Where a tokenizer sets no markers, an empty text has no token at all: it is read as one marker.
+        read = [each or [0] for each in tokenized["input_ids"]]
+        markers = [each or [1] for each in tokenized["special_tokens_mask"]]
         order = sorted(range(len(texts)), key=lambda i: len(read[i]))
         found: list[Encoded | None] = [None] * len(texts)
         with torch.inference_mode():
             for start in range(0, len(order), BATCH):
                 rows = order[start : start + BATCH]
-                for i, one in zip(rows, self._batch([read[i] for i in rows]), strict=True):
+                encoded = self._batch([read[i] for i in rows], [markers[i] for i in rows])
+                for i, one in zip(rows, encoded, strict=True):
                     found[i] = one
                 progress(len(rows))
         return [each for each in found if each is not None]
 
-    def _batch(self, rows: list[list[int]]) -> list[Encoded]:
+    def _batch(self, rows: list[list[int]], markers: list[list[int]]) -> list[Encoded]:
         import torch
         from torch.nn.functional import normalize
 
@@ -122,13 +140,19 @@ class Embedder(Embeddings):
         lengths = torch.tensor([len(row) for row in rows])
         mask = torch.arange(longest)[None] < lengths[:, None]  # (batch, longest)
         hidden = self._hidden(ids, mask).float()  # (batch, longest, dim)
-        mean = (hidden * mask[..., None]).sum(1) / lengths[:, None]
-        vectors = normalize(mean, dim=1).numpy()
+        if self.pooling == "cls":
+            pooled = hidden[:, 0]
+        elif self.pooling == "lasttoken":
+            pooled = hidden[torch.arange(len(rows)), lengths - 1]
+        else:
+            pooled = (hidden * mask[..., None]).sum(1) / lengths[:, None]
+        vectors = normalize(pooled, dim=1).numpy()  # (batch, dim)
         tokens = normalize(hidden, dim=2).half().numpy()
-        return [
-            Encoded(vectors[i], np.array(row[1:-1], np.int32), tokens[i, 1 : len(row) - 1].copy())
-            for i, row in enumerate(rows)
-        ]
+        encoded = []
+        for vector, of_tokens, row, marked in zip(vectors, tokens, rows, markers, strict=True):
+            own = ~np.array(marked, bool)  # the text's own tokens, without the markers at both ends
+            encoded.append(Encoded(vector, np.array(row, np.int32)[own], of_tokens[: len(row)][own]))
+        return encoded
 
     def _hidden(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         device = self._model.device

@@ -145,11 +145,12 @@ def sweep(
 @app.command()
 def bench(
     documents: Annotated[int, typer.Option(help="Documents of the largest index.")] = 5000,
+    chunks: Annotated[int, typer.Option(help="Also: chunks of an index of made-up ones, e.g. 100000.")] = 0,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
     """How fast: embedding beside sentence-transformers, searching as the index grows, ingesting again."""
     from step3_rag import bench as lesson
 
-    facts = lesson.run(settings_of(smoke), 60 if smoke else documents)
+    facts = lesson.run(settings_of(smoke), 60 if smoke else documents, chunks)
     deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
