@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 @contextmanager
@@ -44,32 +45,32 @@ def stage_bar(text: str, stages: int) -> Iterator[Callable[[str], None]]:
 @contextmanager
 def byte_bar(text: str) -> Iterator[Callable[[int, int], None]]:
     """A download bar; call what it yields with (bytes so far, bytes in all)."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+    from rich.progress import DownloadColumn, TransferSpeedColumn
 
-    console = Console(file=sys.stderr)
-    if not console.is_terminal:
-        console.print(text, highlight=False, soft_wrap=True)
-        yield lambda _done, _total: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(text, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+    with _bar(text, DownloadColumn(), TransferSpeedColumn()) as update:
+        yield update
 
 
 @contextmanager
 def count_bar(text: str, total: int) -> Iterator[Callable[[int, int], None]]:
     """A bar of things done; call what it yields with (done so far, all)."""
+    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
+
+    with _bar(text, MofNCompleteColumn(), TimeRemainingColumn(), total=total) as update:
+        yield update
+
+
+@contextmanager
+def _bar(text: str, *columns: Any, total: int | None = None) -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn
 
     console = Console(file=sys.stderr)
     if not console.is_terminal:
         console.print(text, highlight=False, soft_wrap=True)
         yield lambda _done, _total: None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), *columns)
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(text, total=total)
         yield lambda done, total: progress.update(task, completed=done, total=total)
