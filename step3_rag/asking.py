@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.config import Settings
@@ -29,7 +31,7 @@ def checked(question: str) -> str:
     Raises:
         UserError: it is empty, or long like a document.
     """
-    question = " ".join(question.split())
+    question = " ".join(question.encode("utf-8", "replace").decode().split())  # bytes that are no text: ?
     if not question:
         raise UserError("the question is empty: ask something, in quotation marks")
     if len(question) > LONGEST:
@@ -69,6 +71,14 @@ def options_of(
     options = dataclasses.replace(options, fusion=fusion)
     if rerank in ("maxsim", "none"):
         return dataclasses.replace(options, rerank=rerank), None
+    if rerank != "likelihood" and not Path(rerank).is_dir():
+        if not re.fullmatch(r"[\w.-]+/[\w.-]+", rerank):
+            raise UserError(
+                f"--rerank {rerank} is not known: use maxsim, none, likelihood, or a cross-encoder: a folder "
+                "or one of the hub like cross-encoder/ms-marco-MiniLM-L-6-v2"
+            )
+        if not service.settings.hub:
+            raise UserError(f"--rerank {rerank} is on the hub, which is switched off (ROADMAP_HUB=false)")
     scorer = (
         likelihood_scorer(service.settings)
         if rerank == "likelihood"

@@ -155,3 +155,23 @@ def home(tmp_path, command, fake, documents):
     """The five documents in rag-index of the working folder, brought in by the command."""
     assert command("step3_rag", "ingest", str(documents)).code == 0
     return tmp_path / "rag-index"
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory):
+    """The folder of an index of the five documents."""
+    folder = tmp_path_factory.mktemp("once")
+    index = Index.open(folder / "index", {**FACTS, "embedder": "all-minilm-l6-v2"}, create=True)
+    bring_in(index, write(folder / "documents", DOCUMENTS))
+    embedder = FakeEmbedder()
+    stores.sync(index, stores.open_store("chroma", index.folder, embedder), "chroma", embedder)
+    index.close()
+    return folder / "index"
+
+
+@pytest.fixture
+def read_only(made_once, fake, monkeypatch):
+    """Commands find that index without --index; for tests that leave it as it is."""
+    for place in (service, filing):
+        monkeypatch.setattr(place, "HOME", made_once)
+    return made_once

@@ -1,0 +1,360 @@
+"""What people get wrong, what breaks, and what is in the way: one line, the exit code, and no work lost."""
+
+import gc
+import json
+import os
+import signal
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from shared import models
+from step3_rag import ingest
+from step3_rag.index import Index
+from tests.scripted import ScriptedMessages
+from tests.step3.conftest import DOCUMENTS, as_beir, write
+
+
+def names(home):
+    """The documents of the index in a folder."""
+    index = Index.open(home, Index.facts_of(home))
+    found = [row["name"] for row in index.documents()]
+    index.close()
+    return found
+
+
+# --- questions --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command_name", ["ask", "search", "agent"])
+@pytest.mark.parametrize(
+    ("question", "line"),
+    [
+        ("", "the question is empty: ask something, in quotation marks"),
+        (" \n\t ", "the question is empty"),
+        ("word " * 10_000, "the question has 49,999 characters, 2,000 at most: ask one thing at a time"),
+    ],
+)
+def test_a_question_that_is_none(refused, command_name, question, line):
+    assert line in refused("step3_rag", command_name, question)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "อากาศที่กรุงเทพเป็นอย่างไร",
+        "Когда продлевается договор?",
+        "契約の更新条件は何ですか",
+        "🌧 ???",
+        "'; DROP TABLE chunks --",
+        "[bold]x[/bold] {x} %s",
+        "</source> <|im_end|>",
+        "caf\udce9 in Paris?",
+        "\u200b",
+        "the a of",
+        "x" * 2000,
+    ],
+)
+def test_any_text_can_be_asked(read_only, command, question):
+    for flags in (
+        (),
+        ("--reader", "quote", "--threshold", "0"),
+        ("--strategies", "spelling,feedback,deeper"),
+    ):
+        got = command("step3_rag", "ask", "--json", *flags, "--", question)
+        assert (got.code, got.err) == (0, "")
+        assert json.loads(got.out)["sources"]
+    assert command("step3_rag", "search", "--explain", "--route", "--", question).code == 0
+
+
+# --- flags ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (("--k", "0"), "--k 0 is not allowed: use a number from 1"),
+        (("--k", "-3"), "--k -3 is not allowed"),
+        (
+            ("--collection", "contract"),
+            "--collection contract is not in the index: it has contracts, documents",
+        ),
+        (("--store", "milvus"), "--store milvus is not known: use chroma, faiss, weaviate, pinecone"),
+        (("--fusion", "sum"), "--fusion sum is not known: use minmax or rrf"),
+        (("--use", "sparse"), "--use sparse is not known: use hybrid, bm25, dense"),
+        (
+            ("--rerank", "colbert"),
+            "--rerank colbert is not known: use maxsim, none, likelihood, or a",
+        ),
+        (("--rerank", "org/name"), "--rerank org/name is on the hub, which is switched off"),
+        (("--index", "nowhere"), "no index in nowhere: make one with `python -m step3_rag ingest PATH`"),
+    ],
+)
+def test_values_that_search_and_ask_do_not_know(read_only, refused, monkeypatch, flags, line):
+    monkeypatch.setenv("ROADMAP_HUB", "false")
+    for name in ("ask", "search"):
+        assert line in refused("step3_rag", name, "kettle", *flags)
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (("--reader", "poet"), "--reader poet is not known: use auto, chat, quote"),
+        (("--strategies", "spelling,guess"), "--strategies guess is not known: use none, spelling, feedback"),
+        (("--threshold", "1.5"), "--threshold 1.5 is no probability: use 0 (always answer) to 1"),
+        (("--threshold", "nan"), "--threshold nan is no probability"),
+        (("--budget", "0"), "--budget 0 leaves no room for a source"),
+        (("--model", "gpt-9"), "unknown model 'gpt-9'"),
+        (("--k", "many"), "Invalid value for '--k'"),
+    ],
+)
+def test_values_that_ask_does_not_know(read_only, refused, flags, line):
+    assert line in refused("step3_rag", "ask", "kettle", *flags)
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (("--chunk-size", "7"), "--chunk-size 7 is not allowed"),
+        (("--chunk-size", "255"), "reads 254 tokens, use 8 to 254"),
+        (("--chunk-overlap", "65"), "--chunk-overlap 65 is not allowed: use 0 to half of the chunk, 64"),
+        (("--store", "milvus"), "--store milvus is not known"),
+    ],
+)
+def test_values_that_ingest_does_not_know(documents, fake, refused, flags, line):
+    assert line in refused("step3_rag", "ingest", str(documents), *flags)
+    assert not Path("rag-index").exists()
+
+
+def test_flags_that_do_not_go_together(beir, refused):
+    args = ("step3_rag", "evaluate", "--dataset", str(beir))
+    assert "--judge reads answers: use it with --answers" in refused(*args, "--judge", "x")
+    assert "--ensemble is a retriever" in refused(*args, "--answers", "--ensemble")
+    assert "beir has no reference answers" in refused(*args, "--answers")
+    assert "--documents 3 is not allowed: use 20 or more" in refused("step3_rag", "bench", "--documents", "3")
+
+
+# --- documents --------------------------------------------------------------------------------------------
+
+
+def test_a_folder_without_documents_and_a_path_that_is_not_there(tmp_path, fake, refused):
+    (tmp_path / "empty").mkdir()
+    assert "empty holds no document: readable are .md" in refused("step3_rag", "ingest", "empty")
+    assert "nowhere does not exist" in refused("step3_rag", "ingest", "nowhere")
+    assert not Path("rag-index").exists()  # or the next question would be one to an empty index
+    assert "Missing argument 'paths'" in refused("step3_rag", "ingest")
+
+
+def test_an_unreadable_file_among_good_ones_is_named_and_the_rest_is_in(tmp_path, fake, command):
+    write(tmp_path / "d", {**DOCUMENTS, "broken.pdf": b"%PDF-1.4 no", "broken.docx": b"PK no"})
+    got = command("step3_rag", "ingest", "d")
+    assert got.code == 1
+    shown = [line for line in got.out.splitlines() if line.startswith("could not be read: ")]
+    assert [line.split(": ")[1] for line in shown] == ["broken.docx", "broken.pdf"]
+    assert all(len(line.split(": ", 2)[2]) > 5 for line in shown)
+    assert names(tmp_path / "rag-index") == sorted(DOCUMENTS)
+    got = command("step3_rag", "ingest", "d", "--json")
+    assert (got.code, set(json.loads(got.out)["failed"])) == (1, {"broken.pdf", "broken.docx"})
+
+
+# --- an index that does not fit, or is broken -------------------------------------------------------------
+
+
+def test_an_index_of_another_embedder_is_refused_and_can_be_made_anew(home, refused, command, monkeypatch):
+    monkeypatch.setenv("ROADMAP_EMBEDDER", "tiny")
+    for args in (("ask", "kettle"), ("search", "kettle"), ("ingest", "documents")):
+        line = refused("step3_rag", *args)
+        assert "was made with embedder all-minilm-l6-v2, not tiny: use that one, or make it anew" in line
+        assert "ingest --rebuild" in line
+    assert command("step3_rag", "ingest", "documents", "--rebuild").code == 0
+    assert json.loads(command("step3_rag", "search", "kettle", "--json").out)["results"]
+    assert names(home) == sorted(DOCUMENTS)
+
+
+@pytest.mark.parametrize("damage", ["garbage", "cut", "empty", "tables"])
+def test_a_corrupt_index_says_so_and_a_rebuild_mends_it(home, refused, command, damage):
+    gc.collect()  # no command has it open
+    file = home / "index.sqlite"
+    assert not (home / "index.sqlite-wal").exists()
+    if damage == "garbage":
+        file.write_bytes(b"no database " * 5000)
+    elif damage == "cut":
+        file.write_bytes(file.read_bytes()[:20_000])
+    elif damage == "empty":
+        file.write_bytes(b"")
+    else:
+        with sqlite3.connect(file) as db:
+            db.execute("DELETE FROM meta")
+    for args in (("ask", "kettle"), ("search", "kettle"), ("status",), ("forget", "notes.md")):
+        assert "ingest PATH --rebuild" in refused("step3_rag", *args)
+    got = command("step3_rag", "ingest", "documents", "--rebuild")
+    assert got.code == 0, got.err
+    assert names(home) == sorted(DOCUMENTS)
+    assert "kettle" in command("step3_rag", "search", "kettle").out
+
+
+def test_a_rebuild_keeps_documents_that_are_not_below_the_paths(home, command, tmp_path):
+    write(tmp_path / "more", {"more.md": "# More\n\nThe lamp is green.\n"})
+    command("step3_rag", "ingest", "more")
+    (tmp_path / "more" / "more.md").unlink()
+    assert command("step3_rag", "ingest", "documents", "--rebuild", "--chunk-size", "64").code == 0
+    assert names(home) == sorted([*DOCUMENTS, "more.md"])
+    assert "The lamp is green." in command("step3_rag", "search", "green lamp").out
+
+
+def test_an_index_of_our_own_making_is_made_anew_by_itself(beir, command):
+    args = ("step3_rag", "evaluate", "--dataset", str(beir), "--json")
+    before = json.loads(command(*args).out)
+    cache = Path(os.environ["ROADMAP_CACHE_DIR"])
+    (file,) = (each for each in cache.glob("rag/beir-*/index.sqlite"))
+    gc.collect()
+    file.write_bytes(b"no database " * 5000)
+    got = command(*args)
+    assert got.code == 0
+    assert "it is made anew now" in got.err
+    assert json.loads(got.out)["stages"] == before["stages"]
+
+
+# --- others at work, and ends in the middle ---------------------------------------------------------------
+
+
+def test_the_second_of_two_ingests_waits_and_says_who_holds_the_lock(home, command):
+    locked, go = threading.Event(), threading.Event()
+
+    def hold():
+        with FileLock(home / ".lock"):
+            (home / ".lock.pid").write_text("4242")
+            locked.set()
+            go.wait()
+
+    other = threading.Thread(target=hold)
+    other.start()
+    locked.wait()
+    threading.Timer(0.3, go.set).start()
+    got = command("step3_rag", "ingest", "documents", "--json")
+    assert "process 4242 is writing to rag-index; waiting for it" in got.err
+    assert (got.code, json.loads(got.out)["unchanged"]) == (0, len(DOCUMENTS))
+
+
+def test_ctrl_c_in_the_middle_of_an_ingest_leaves_an_index_that_works(
+    home, command, fake, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(ingest, "AT_ONCE", 1)
+    write(tmp_path / "documents", {f"new-{i}.md": f"# New {i}\n\nNew text {i}.\n" for i in range(4)})
+    work, calls = fake.encode, []
+
+    def stops(texts, *args):
+        calls.append(texts)
+        if len(calls) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return work(texts, *args)
+
+    monkeypatch.setattr(fake, "encode", stops)
+    got = command("step3_rag", "ingest", "documents", "--json")
+    assert (got.code, got.out) == (130, "")
+    assert got.err.splitlines()[-1] == "stopped"
+    found = names(home)
+    assert set(DOCUMENTS) < set(found)
+    assert len(found) < len(DOCUMENTS) + 4
+    assert command("step3_rag", "ask", "kettle").code == 0
+    facts = json.loads(command("step3_rag", "ingest", "documents", "--json").out)
+    assert facts["documents"] == len(DOCUMENTS) + 4
+
+
+# --- the chat model ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("failure", "why"),
+    [
+        ({"refused": True}, "can't be reached"),
+        ({"status": 401}, "the key is wrong (401)"),
+        ({"status": 529}, "it is overloaded (529)"),
+        ({"hang": True}, "no answer within 60 seconds"),
+    ],
+)
+@pytest.mark.parametrize(("flags", "said"), [(("--reader", "chat"), 0.9), (("--strategies", "chat"), 0.1)])
+def test_a_chat_model_that_is_down_leaves_what_was_found(
+    read_only, command, monkeypatch, flags, said, failure, why
+):
+    monkeypatch.setattr("anthropic._base_client.INITIAL_RETRY_DELAY", 0.0)
+    monkeypatch.setattr("step3_rag.reflect.confidence", lambda _found: said)
+    api = ScriptedMessages()
+    monkeypatch.setattr(models, "chat_client", lambda *_args, **_more: api.client)
+    for _ in range(6):
+        api.enqueue(**failure)
+    got = command("step3_rag", "ask", "kettle in the kitchen", *flags)
+    assert (got.code, got.err) == (3, "")
+    assert "No answer, but this was found. smollm2-135m-instruct: " in got.out
+    assert why in got.out
+    assert "[1] notes.md" in got.out
+    got = command("step3_rag", "ask", "kettle in the kitchen", *flags, "--json")
+    assert (got.code, got.err) == (3, "")
+    facts = json.loads(got.out)
+    assert why in facts["error"]
+    assert facts["answer"] is None
+    assert any("kettle" in each["text"] for each in facts["sources"])
+
+
+def test_claude_without_a_key(read_only, refused):
+    assert "ANTHROPIC_API_KEY" in refused("step3_rag", "kettle", "--model", "claude-sonnet-5-5")
+
+
+# --- reports and collections ------------------------------------------------------------------------------
+
+
+def test_a_report_that_can_not_be_written(beir, refused, tmp_path):
+    write(tmp_path, {"file": "x"})
+    args = ("step3_rag", "evaluate", "--dataset", str(beir), "--out")
+    assert "--out file is a file: name a folder for the report" in refused(*args, "file")
+    assert "cannot write file/below/report.md: " in refused(*args, "file/below")
+    assert "cannot write file/answers.jsonl: " in refused(
+        "step3_rag", "evaluate", "--answers", "--out", "file"
+    )
+    (tmp_path / "out" / "questions.csv").mkdir(parents=True)
+    assert "cannot write out/questions.csv: " in refused(*args, "out")
+    for name in ("calibrate", "sweep"):
+        assert "x.jpg is no name for a picture" in refused("step3_rag", name, "--out", "x.jpg")
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "said"),
+    [
+        (
+            "corpus.jsonl",
+            '{"_id": "d9", "text": ',
+            "corpus.jsonl line 2: it must be a JSON object with _id, text",
+        ),
+        ("corpus.jsonl", '{"_id": "d9"}', "corpus.jsonl line 2: it must be a JSON object with _id, text"),
+        ("queries.jsonl", "[]", "queries.jsonl line 2: it must be a JSON object with _id, text"),
+        (
+            "qrels/test.tsv",
+            "q1 notes.md 1",
+            "test.tsv line 2: it must be query-id, corpus-id and a whole number",
+        ),
+        (
+            "qrels/test.tsv",
+            "q1\tnotes.md\tvery",
+            "test.tsv line 2: it must be query-id, corpus-id and a whole",
+        ),
+        ("qrels/test.tsv", "q1\tlost.md\t1", "names documents that corpus.jsonl lacks: lost.md"),
+    ],
+)
+def test_a_wrong_line_of_a_collection_is_named(beir, refused, name, line, said):
+    lines = (beir / name).read_text().splitlines()
+    (beir / name).write_text("\n".join([lines[0], line, *lines[1:]]))
+    assert said in refused("step3_rag", "evaluate", "--dataset", str(beir))
+
+
+def test_collections_that_are_none(tmp_path, fake, refused):
+    for args in (("evaluate", "--dataset"), ("calibrate",), ("reflect", "--dataset"), ("sweep", "--dataset")):
+        assert "use sample, a folder in BEIR's layout, or beir:NAME" in refused("step3_rag", *args, "nowhere")
+    assert "the sample has no split 'train'" in refused("step3_rag", "evaluate", "--split", "train")
+    as_beir(tmp_path / "few", {"q1": ("kettle", [])})
+    assert "few/queries.jsonl has none of the questions" in refused(
+        "step3_rag", "evaluate", "--dataset", "few"
+    )
+    assert "write sizes and overlaps like 64/16" in refused("step3_rag", "sweep", "--sizes", "64x16")
