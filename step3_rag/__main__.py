@@ -58,7 +58,7 @@ def ask(
     ] = None,
     threshold: Annotated[
         float, typer.Option(help="Confidence under which it asks again, or abstains.")
-    ] = 0.75,
+    ] = 0.85,
     budget: Annotated[int, typer.Option(help="Tokens of the sources, at most.")] = 1024,
     graph: Annotated[bool, typer.Option("--graph", help="Find passages by way of the graph.")] = False,
     trace: Annotated[

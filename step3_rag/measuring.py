@@ -81,7 +81,7 @@ def reflect(
     dataset: Data = "sample",
     split: Split = None,
     strategies: Annotated[str, typer.Option(help="With commas between.")] = "spelling,feedback,deeper",
-    threshold: Annotated[float, typer.Option(help="Confidence under which it asks again.")] = 0.75,
+    threshold: Annotated[float, typer.Option(help="Confidence under which it asks again.")] = 0.85,
     limit: Limit = None,
     model: Model = None,
     engine: Engine = None,
@@ -104,7 +104,7 @@ def route(
     split: Annotated[str, typer.Option(help="dev or test, of the sample.")] = "dev",
     margins: Annotated[
         str, typer.Option(help="Leads of the nearest collection, with commas.")
-    ] = "0.1,0,0.05,0.2",
+    ] = "0.2,0,0.05,0.1",
     seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,

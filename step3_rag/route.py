@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 CENTROIDS = 24  # of each collection
 MANY = 10_000  # chunks of a collection, about, that are enough to tell where it lies
-MARGIN = 0.10  # of cosine: collections that are behind the nearest by more are not searched
+MARGIN = 0.2  # of cosine: collections that are behind the nearest by more are not searched
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-WORDS = "the notice period is sixty days fee euro leave weeks parental supplier".split()
+WORDS = ["the", "notice", "period", "is", "sixty", "days", "leave", "weeks", "supplier"]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from shared import models
 from shared.errors import UserError
 from step3_rag import answer, second_look
 from step3_rag import reflect as lesson
-from step3_rag.reflect import MARGIN, Attempt, better, reflect
+from step3_rag.reflect import MARGIN, THRESHOLD, Attempt, better, reflect
 from step3_rag.rewrite import OFFLINE, STRATEGIES, WITH_CHAT, respell, rewrite, telling_words
 from step3_rag.search import Found, Options
 from tests.scripted import ScriptedMessages
@@ -123,14 +123,14 @@ def test_a_confident_search_is_the_only_one(retriever, sure):
 
 def test_a_better_attempt_is_kept_and_ends_the_search(retriever, sure):
     better_query = "What is the notice of the supply agreement?"
-    sure({better_query: 0.8})
+    sure({better_query: 0.9})
     got = reflect(retriever, QUESTION, Options(), ("spelling", "deeper"))
     assert got.path == [
         "retrieve (question)",
         "judge 0.10",
         "rewrite (spelling)",
         "retrieve (spelling)",
-        "judge 0.80",
+        "judge 0.90",
         "answer",
     ]
     assert (got.best.strategy, got.best.query) == ("spelling", better_query)
@@ -182,7 +182,7 @@ def test_a_threshold_of_0_always_answers(retriever, sure, said, verdict):
     assert reflect(retriever, "zebra", Options(), OFFLINE, threshold=0.0).verdict == verdict
 
 
-@pytest.mark.parametrize(("said", "verdict"), [(0.7499, "abstain"), (0.75, "answer")])
+@pytest.mark.parametrize(("said", "verdict"), [(THRESHOLD - 0.0001, "abstain"), (THRESHOLD, "answer")])
 def test_it_is_silent_below_the_threshold(retriever, sure, said, verdict):
     sure({"zebra": said})
     assert reflect(retriever, "zebra", Options()).verdict == verdict
@@ -244,7 +244,7 @@ def test_every_strategy_is_measured_where_the_first_search_was_low(beir, monkeyp
         assert row["difference"]["worse"] == 0
         assert row["kept"] >= row["before"] or row["kept"] == pytest.approx(row["before"])
     shown = command("step3_rag", "reflect", "--dataset", str(beir)).out
-    assert "1 of 2 questions had a confidence under 0.75" in shown
+    assert f"1 of 2 questions had a confidence under {THRESHOLD}" in shown
 
 
 def test_a_chat_model_that_fails_ends_the_measurement_in_one_line(beir, monkeypatch, command):
