@@ -1,0 +1,208 @@
+"""Rows: what a member wrote, how it should be answered, and how not. Read from the sample or from your own file.
+
+    >>> row = read_rows(SAMPLE, split="train")[0]
+    >>> row.prompt[-1]["content"]
+    'since 12 May my hedge trimmer is so loud ...'
+    >>> row.chosen
+    'Dear member,\\n\\n...'
+
+Your own files are in TRL's formats, JSON lines or CSV, or a name of the hub (`org/name`, by `datasets`):
+
+    prompt, completion             for SFT
+    prompt, chosen, rejected       for DPO, and for SFT by its chosen replies
+
+A prompt is a text or a list of messages, a reply a text or a list of one message. Columns that only this step
+knows may stand beside them: id, topic, split, intent, subject, facts, breaks (the sample has them all). Where
+there is no `split`, rows are divided by topic, or by prompt where there is no topic: 80, 10, 10 of 100.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shared.errors import UserError, reason
+
+SAMPLE = Path(__file__).with_name("sample") / "rows.jsonl"
+GUIDE = SAMPLE.with_name("guide.yaml")
+GENERAL = SAMPLE.with_name("general.jsonl")
+SPLITS = ("train", "dev", "test")
+
+Message = dict[str, str]  # {"role": "user", "content": "..."}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One message and its replies. What is unknown is None, or empty."""
+
+    id: str
+    prompt: tuple[Message, ...]
+    chosen: str
+    rejected: str | None = None
+    split: str = "train"
+    topic: str | None = None
+    intent: str | None = None
+    subject: tuple[str, ...] = ()  # any of them shows that a reply speaks of the right thing
+    facts: tuple[str, ...] = ()  # all of them belong into a good reply
+    breaks: tuple[str, ...] | None = None  # rules that `rejected` breaks
+
+    @property
+    def message(self) -> str:
+        """What the member wrote last."""
+        return self.prompt[-1]["content"]
+
+    def with_system(self, system: str) -> list[Message]:
+        """The prompt under a system message; one that the row brings itself stays."""
+        if not system or self.prompt[0]["role"] == "system":
+            return list(self.prompt)
+        return [{"role": "system", "content": system}, *self.prompt]
+
+
+def read_rows(source: str | Path, split: str | None = None) -> list[Row]:
+    """The rows of a file (JSON lines, CSV) or of a dataset of the hub, all or those of one split.
+
+    Raises:
+        UserError: the file is not there, empty, or malformed; names the line and what is allowed there.
+    """
+    where = str(source)
+    rows = [_row(raw, f"{where}:{line}", line) for line, raw in _raw(source)]
+    if not rows:
+        raise UserError(f"{where} has no rows: it needs prompt and completion, or prompt, chosen and rejected")
+    rows = _divided(rows) if all(row.split == "" for row in rows) else rows
+    for row in rows:
+        if row.split not in SPLITS:
+            raise UserError(f"{where}: row {row.id} has split {row.split!r}: use {', '.join(SPLITS)}")
+    return [row for row in rows if split in (None, row.split)]
+
+
+def _raw(source: str | Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Line numbers and what stands there."""
+    path = Path(source)
+    if not path.exists():
+        if str(source).count("/") == 1 and not path.suffix:
+            yield from _hub(str(source))
+            return
+        raise UserError(f"there is no file {source}: name a .jsonl or .csv file, or a dataset of the hub")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{source} cannot be read as UTF-8 text: {reason(error)}") from None
+    if path.suffix == ".csv":
+        yield from enumerate(csv.DictReader(text.splitlines(keepends=True)), 2)
+        return
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{source}:{number} is not JSON ({error.msg}): one object a line") from None
+        if not isinstance(found, dict):
+            raise UserError(f"{source}:{number} is no JSON object: one object a line")
+        yield number, found
+
+
+def _hub(name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The rows of a dataset of the hub; each split that it has goes under its own name."""
+    from datasets import load_dataset
+
+    try:
+        found = load_dataset(name)
+    except Exception as error:
+        raise UserError(f"the dataset {name} cannot be had: {reason(error)}") from None
+    number = 0
+    for split, rows in found.items():
+        for row in rows:
+            number += 1
+            yield number, {"split": {"validation": "dev"}.get(str(split), str(split)), **row}
+
+
+def _row(raw: Mapping[str, Any], where: str, number: int) -> Row:
+    prompt = raw.get("prompt", raw.get("message"))
+    chosen = raw.get("chosen", raw.get("completion"))
+    if prompt in (None, "") or chosen is None:
+        raise UserError(
+            f"{where} has the columns {', '.join(map(str, raw)) or 'none'}: it needs prompt and completion, "
+            "or prompt, chosen and rejected"
+        )
+    rejected = raw.get("rejected")
+    return Row(
+        id=str(raw.get("id") or number),
+        prompt=_messages(prompt, where),
+        chosen=_reply(chosen, where),
+        rejected=None if rejected in (None, "") else _reply(rejected, where),
+        split=str(raw.get("split") or ""),
+        topic=raw.get("topic") or None,
+        intent=raw.get("intent") or None,
+        subject=_list(raw.get("subject"), where),
+        facts=_list(raw.get("facts"), where),
+        breaks=None if raw.get("breaks") is None else _list(raw["breaks"], where),
+    )
+
+
+def _messages(prompt: Any, where: str) -> tuple[Message, ...]:
+    if isinstance(prompt, str) and prompt.lstrip().startswith("[{"):  # a CSV cell can hold no list
+        prompt = _json(prompt, where)
+    if isinstance(prompt, str):
+        return ({"role": "user", "content": prompt},)
+    if (
+        not isinstance(prompt, list)
+        or not all(isinstance(each, dict) and {"role", "content"} <= each.keys() for each in prompt)
+        or not prompt
+        or prompt[-1]["role"] != "user"
+    ):
+        raise UserError(f"{where}: prompt must be a text or a list of messages that ends with a user's")
+    return tuple({"role": str(each["role"]), "content": str(each["content"])} for each in prompt)
+
+
+def _reply(reply: Any, where: str) -> str:
+    if isinstance(reply, list) and len(reply) == 1 and isinstance(reply[0], dict):
+        reply = reply[0].get("content")
+    if not isinstance(reply, str):
+        raise UserError(f"{where}: a reply must be a text or a list of one message")
+    return reply
+
+
+def _list(value: Any, where: str) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = _json(value, where) if value.startswith("[") else [value] if value else []
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise UserError(f"{where}: subject, facts and breaks must be lists of texts")
+    return tuple(map(str, value))
+
+
+def _json(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{where}: {text[:40]!r} is no JSON list ({error.msg})") from None
+
+
+def _divided(rows: Sequence[Row]) -> list[Row]:
+    """The rows with a split: whole topics (or prompts) go into one, the same each time."""
+    from dataclasses import replace
+
+    def share(row: Row) -> float:
+        key = (row.topic or row.message).encode()
+        return int(hashlib.sha256(key).hexdigest()[:8], 16) / 16**8
+
+    def split(row: Row) -> str:
+        at = share(row)
+        return "train" if at < 0.8 else "dev" if at < 0.9 else "test"
+
+    return [replace(row, split=split(row)) for row in rows]
+
+
+def fingerprint(rows: Iterable[Row]) -> str:
+    """A short hash of the rows' contents, kept with what was trained on them."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(json.dumps([row.prompt, row.chosen, row.rejected], ensure_ascii=False).encode())
+    return digest.hexdigest()[:12]
