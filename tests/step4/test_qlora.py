@@ -1,0 +1,155 @@
+"""QLoRA: what is in four bits, the trap of packed weights, and that it learns."""
+
+import pytest
+import torch
+
+from shared.config import load_settings
+from shared.errors import UserError
+from step4_finetune import qlora
+
+bitsandbytes = pytest.importorskip("bitsandbytes", reason="pip install .[bitsandbytes]")
+
+ROWS = torch.arange(5, 69).view(2, 32)
+BATCH = {"input_ids": ROWS, "labels": ROWS}
+
+
+def has_trap():
+    from bitsandbytes.functional import has_avx512bf16
+
+    return has_avx512bf16()
+
+
+def adapted(targets=("q_proj", "v_proj"), **flags):
+    """The tiny model in nf4 with adapters. `trap` leaves bitsandbytes as it comes."""
+    from peft import LoraConfig, get_peft_model
+
+    trap = flags.pop("trap", False)
+    model = qlora.load_nf4(load_settings(model="tiny", dtype="bfloat16", **flags))
+    if trap:
+        for layer in qlora.four_bit(model):
+            layer.support_avx512bf16_for_cpu = True
+    torch.manual_seed(0)
+    return get_peft_model(model, LoraConfig(r=8, lora_alpha=16, target_modules=list(targets)))
+
+
+@torch.no_grad()
+def look(model):
+    """A first look at the loss: a forward pass in eval mode, without gradients."""
+    return float(model.eval()(**BATCH).loss)
+
+
+def test_levels_and_scales_are_those_of_the_docstring():
+    row = torch.zeros(1, 64)
+    row[0, :3] = torch.tensor([0.028, -0.012, 0.055])
+    packed, state = bitsandbytes.functional.quantize_4bit(row, blocksize=64, quant_type="nf4")
+    assert [int(packed[0, 0]) >> 4, int(packed[0, 0]) & 15, int(packed[1, 0]) >> 4] == [13, 5, 15]
+    back = bitsandbytes.functional.dequantize_4bit(packed, state)[0, :3]
+    torch.testing.assert_close(back, torch.tensor([0.031, -0.010, 0.055]), atol=5e-4, rtol=0)
+
+
+def test_linear_layers_are_in_four_bits_and_the_rest_is_not():
+    model = qlora.load_nf4(load_settings(model="tiny", dtype="bfloat16"))
+    found = qlora.footprint(model)
+    weights = 2 * (
+        64 * 64 * 2 + 32 * 64 * 2 + 64 * 128 * 3
+    )  # of two layers; q and o, k and v, gate, up and down
+    assert found["four_bit"] == weights / 2
+    assert found["layers"] == 14
+    assert found["as_they_are"] == 2 * (512 * 64 + 5 * 64)
+    assert not any(each.requires_grad for each in model.parameters())
+
+
+@pytest.mark.skipif("not has_trap()", reason="needs avx512_bf16")
+def test_the_trap_is_real_without_the_switch_nothing_is_learnt():
+    model = adapted(trap=True)
+    assert qlora.probe(model, BATCH) > 0  # before the look at the loss, all is well
+    look(model)
+    with pytest.raises(UserError, match="8 of 8 trainable tensors get no gradient"):
+        qlora.probe(model, BATCH)
+    with pytest.raises(UserError, match="load the model anew"):
+        qlora.differentiable(model)
+
+
+@pytest.mark.skipif("not has_trap()", reason="needs avx512_bf16")
+def test_half_a_trap_is_found_too():
+    """Adapters on o_proj and down_proj write into the stream directly, so they still hear of the loss."""
+    model = adapted(["q_proj", "down_proj"], trap=True)
+    look(model)
+    with pytest.raises(UserError, match=r"4 of 8 trainable .*q_proj"):
+        qlora.probe(model, BATCH)
+
+
+def test_it_learns_after_a_look_at_the_loss():
+    model = adapted()
+    before = look(model)
+    assert qlora.probe(model, BATCH) == pytest.approx(before, abs=0.1)
+    model.train()
+    optimizer = torch.optim.AdamW((p for p in model.parameters() if p.requires_grad), lr=2e-2)
+    for _ in range(15):
+        model(**BATCH).loss.backward()
+        assert qlora.gradients(model) == 8
+        optimizer.step()
+        optimizer.zero_grad()
+    assert look(model) < before - 1
+
+
+def test_a_probe_changes_nothing():
+    model = adapted().eval()
+    before = {name: each.clone() for name, each in model.state_dict().items()}
+    qlora.probe(model, BATCH)
+    assert not model.training
+    assert all(each.grad is None for each in model.parameters())
+    assert all(torch.equal(each, before[name]) for name, each in model.state_dict().items())
+
+
+def test_frozen_adapters_are_found():
+    model = adapted()
+    model.requires_grad_(False)
+    with pytest.raises(UserError, match="nothing would be trained"):
+        qlora.probe(model, BATCH)
+
+
+def test_without_bitsandbytes_one_line_names_the_extra(monkeypatch):
+    monkeypatch.setattr(qlora, "find_spec", lambda _name: None)
+    with pytest.raises(UserError, match=r"pip install \.\[bitsandbytes\]"):
+        qlora.load_nf4(load_settings(model="tiny"))
+
+
+def test_on_apple_it_is_refused(monkeypatch):
+    monkeypatch.setattr(qlora.models, "choose_device", lambda _wanted: "mps")
+    with pytest.raises(UserError, match="not on mps"):
+        qlora.load_nf4(load_settings(model="tiny"))
+
+
+@pytest.mark.real
+def test_real_the_rounding_costs_and_every_adapter_learns():
+    from peft import LoraConfig, get_peft_model
+
+    from shared import models
+
+    settings = load_settings(dtype="bfloat16")
+    ids = models.load_tokenizer(settings=settings)(
+        "The capital of France is Paris, and the capital of Italy is Rome.", return_tensors="pt"
+    )["input_ids"]
+    batch = {"input_ids": ids, "labels": ids}
+    with torch.no_grad():
+        plain = float(models.load_causal_lm(settings=settings)(**batch).loss)
+    model = qlora.load_nf4(settings)
+    found = qlora.footprint(model)
+    assert found["four_bit"] == 106_168_320 / 2  # 30 layers
+    assert (found["four_bit"] + found["scales"]) * 8 / 106_168_320 == pytest.approx(4.13, abs=0.01)
+    model = get_peft_model(model, LoraConfig(r=4, target_modules="all-linear"))
+    with torch.no_grad():
+        rounded = float(model.eval()(**batch).loss)
+    assert plain < rounded < plain + 1.5
+    qlora.probe(model, batch)
+    optimizer = torch.optim.AdamW((p for p in model.parameters() if p.requires_grad), lr=1e-3)
+    losses = []
+    for _ in range(4):
+        loss = model.train()(**batch).loss
+        loss.backward()
+        assert qlora.gradients(model) == 30 * 7 * 2
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0] - 0.5
