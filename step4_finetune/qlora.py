@@ -4,7 +4,7 @@
     nf4    = [  13      5     15 ... ]     the nearest of 16 levels, dense where a bell curve has most weights
     w'     = [ .031  -.010  .055 ... ]     level * scale: half a byte each, 4.13 bits with the scales
 
-    model = load_nf4(settings)                     # transformers' model, bitsandbytes' Linear4bit in it
+    model = load_in_4bit(settings)                     # transformers' model, bitsandbytes' Linear4bit in it
     model = get_peft_model(model, LoraConfig(...))
     probe(model, batch)                            # one step: does every adapter hear of the loss?
 
@@ -20,7 +20,6 @@ are merged into the base in full precision (export.py), not into the rounded one
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -28,13 +27,14 @@ from typing import TYPE_CHECKING, Any
 from shared import hardware, models
 from shared.config import Settings
 from shared.errors import UserError
+from step4_finetune.quiet import quiet_peft
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
 
-def load_nf4(settings: Settings) -> PreTrainedModel:
+def load_in_4bit(settings: Settings) -> PreTrainedModel:
     """The model of the settings with its linear layers in nf4, frozen, ready for adapters.
 
     The scales are quantised, too (double quantisation); products are computed in the dtype of the settings.
@@ -49,7 +49,7 @@ def load_nf4(settings: Settings) -> PreTrainedModel:
     device = models.choose_device(settings.device)
     if device not in ("cpu", "cuda"):
         raise UserError(f"--tuning qlora runs on cpu and cuda, not on {device}: use --tuning lora there")
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it misses an optional kernel, at length
+    quiet_peft()
     from transformers import BitsAndBytesConfig
 
     dtype = models.choose_dtype(settings.dtype, device)

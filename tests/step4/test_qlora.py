@@ -24,7 +24,7 @@ def adapted(targets=("q_proj", "v_proj"), **flags):
     from peft import LoraConfig, get_peft_model
 
     trap = flags.pop("trap", False)
-    model = qlora.load_nf4(load_settings(model="tiny", dtype="bfloat16", **flags))
+    model = qlora.load_in_4bit(load_settings(model="tiny", dtype="bfloat16", **flags))
     if trap:
         for layer in qlora.four_bit(model):
             layer.support_avx512bf16_for_cpu = True
@@ -48,7 +48,7 @@ def test_levels_and_scales_are_those_of_the_docstring():
 
 
 def test_linear_layers_are_in_four_bits_and_the_rest_is_not():
-    model = qlora.load_nf4(load_settings(model="tiny", dtype="bfloat16"))
+    model = qlora.load_in_4bit(load_settings(model="tiny", dtype="bfloat16"))
     found = qlora.footprint(model)
     weights = 2 * (
         64 * 64 * 2 + 32 * 64 * 2 + 64 * 128 * 3
@@ -112,13 +112,13 @@ def test_frozen_adapters_are_found():
 def test_without_bitsandbytes_one_line_names_the_extra(monkeypatch):
     monkeypatch.setattr(qlora, "find_spec", lambda _name: None)
     with pytest.raises(UserError, match=r"pip install \.\[bitsandbytes\]"):
-        qlora.load_nf4(load_settings(model="tiny"))
+        qlora.load_in_4bit(load_settings(model="tiny"))
 
 
 def test_on_apple_it_is_refused(monkeypatch):
     monkeypatch.setattr(qlora.models, "choose_device", lambda _wanted: "mps")
     with pytest.raises(UserError, match="not on mps"):
-        qlora.load_nf4(load_settings(model="tiny"))
+        qlora.load_in_4bit(load_settings(model="tiny"))
 
 
 @pytest.mark.real
@@ -134,7 +134,7 @@ def test_real_the_rounding_costs_and_every_adapter_learns():
     batch = {"input_ids": ids, "labels": ids}
     with torch.no_grad():
         plain = float(models.load_causal_lm(settings=settings)(**batch).loss)
-    model = qlora.load_nf4(settings)
+    model = qlora.load_in_4bit(settings)
     found = qlora.footprint(model)
     assert found["four_bit"] == 106_168_320 / 2  # 30 layers
     assert (found["four_bit"] + found["scales"]) * 8 / 106_168_320 == pytest.approx(4.13, abs=0.01)

@@ -1,0 +1,178 @@
+"""LoRA by hand is PEFT's, and the arithmetic of sizes is the libraries' count."""
+
+import io
+from contextlib import redirect_stdout
+
+import pytest
+import torch
+from rich.console import Console
+
+from shared import models
+from shared.config import load_settings
+from shared.errors import UserError
+from step4_finetune import lora
+from step4_finetune.quiet import quiet_peft
+from step4_finetune.sizes import ALL_LINEAR, SIZES, TARGETS, Shape, shares
+
+
+def facts_of(**options):
+    return lora.run(load_settings(model="tiny"), **options)
+
+
+def shown(facts):
+    console = Console(file=io.StringIO(), width=100, highlight=False, markup=False)
+    lora.show(facts, console)
+    return console.file.getvalue()
+
+
+# --- one matrix -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("target", "r", "alpha"), [("q_proj", 16, 32), ("v_proj", 4, 4), ("down_proj", 7, 64), ("k_proj", 32, 1)]
+)
+def test_by_hand_is_what_peft_computes(target, r, alpha):
+    facts = facts_of(target=target, r=r, alpha=alpha)
+    assert facts["proved"]
+    assert max(facts["difference"], facts["difference_merged"], facts["difference_matrix"]) < 1e-5
+    assert facts["difference_at_start"] == 0
+    assert facts["largest_change"] > 1e-3  # the adapter did something
+    out, into = facts["shapes"]["W"]
+    assert (facts["shapes"]["A"], facts["shapes"]["B"]) == ([r, into], [out, r])
+    assert (facts["full"], facts["lora"]) == (out * into, r * (out + into))
+    assert facts["rank_of_update"] == min(r, out, into)
+
+
+def test_the_gradient_of_a_is_zero_until_b_has_learnt():
+    torch.manual_seed(0)
+    ours = lora.Lora.start(torch.randn(5, 6), r=2, alpha=4)
+    ours.A.requires_grad_(True)
+    ours.B.requires_grad_(True)
+    x = torch.randn(3, 6)
+    ours.forward(x).square().sum().backward()
+    assert not ours.A.grad.any()
+    assert ours.B.grad.any()
+
+
+def test_a_layer_with_a_bias_keeps_it(tmp_path):
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    models.load_tokenizer("tiny").save_pretrained(tmp_path / "qwen")
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 1, "num_attention_heads": 4}
+    model = Qwen2ForCausalLM(Qwen2Config(vocab_size=512, num_key_value_heads=2, **sizes))
+    torch.nn.init.normal_(model.model.layers[0].self_attn.q_proj.bias)
+    model.save_pretrained(tmp_path / "qwen")
+    assert lora.run(load_settings(model=str(tmp_path / "qwen")))["proved"]
+
+
+@pytest.mark.parametrize("wrong", ["scale", "forward", "merged"])
+def test_the_proof_fails_when_a_part_is_wrong(monkeypatch, wrong):
+    right = getattr(lora.Lora, wrong)
+    if wrong == "scale":
+        monkeypatch.setattr(lora.Lora, "scale", property(lambda self: float(self.alpha)))  # not by r
+    else:
+        monkeypatch.setattr(lora.Lora, wrong, lambda self, *args: right(self, *args) * 1.01)
+    facts = facts_of()
+    assert not facts["proved"]
+    assert "not the same" in shown(facts)
+
+
+def test_people_see_shapes_proof_and_table():
+    said = shown(facts_of())
+    assert "64 x 64" in said
+    assert "the same: by hand and by PEFT at most" in said
+    assert "0.45 % of SmolLM2-360M" in said
+    assert "tiny (0.1 M)" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"r": 0}, "rank of 1 or more"),
+        ({"target": "lm_head"}, "q_proj, k_proj"),
+        ({"layer": 2}, "has layers 0 to 1"),
+    ],
+)
+def test_what_can_not_be_is_refused_in_one_line(options, says):
+    with pytest.raises(UserError, match=says):
+        facts_of(**options)
+
+
+# --- a whole model ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_the_arithmetic_is_pefts_count(name):
+    """Of models that hold no weights (torch's meta device), so that the large one costs nothing."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    shape, peft = SIZES[name], quiet_peft()
+    config = LlamaConfig(
+        vocab_size=shape.vocab,
+        hidden_size=shape.hidden,
+        intermediate_size=shape.ffn,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.kv_heads,
+        tie_word_embeddings=True,
+    )
+    assert Shape.of(config) == shape
+    for targets, last in ((TARGETS["q, v"], None), (ALL_LINEAR, 10)):
+        chosen = list(range(shape.layers - last, shape.layers)) if last else None
+        with torch.device("meta"):
+            model = peft.get_peft_model(
+                LlamaForCausalLM(config),
+                peft.LoraConfig(r=16, target_modules=list(targets), layers_to_transform=chosen),
+            )
+        learn, every = model.get_nb_trainable_parameters()
+        assert learn == shape.adapters(targets, 16, last)
+        assert every == shape.parameters + learn
+
+
+def printed(model):
+    out = io.StringIO()
+    with redirect_stdout(out):
+        model.print_trainable_parameters()
+    return out.getvalue()
+
+
+def says_what_peft_prints(name):
+    peft, model = quiet_peft(), models.load_causal_lm(name)
+    shape = Shape.of(model.config)
+    for targets in TARGETS.values():
+        adapted = peft.get_peft_model(model, peft.LoraConfig(r=8, target_modules=list(targets)))
+        learn = shape.adapters(targets, 8)
+        assert printed(adapted).strip() == (
+            f"trainable params: {learn:,} || all params: {shape.parameters + learn:,} || "
+            f"trainable%: {100 * shape.share(targets, 8):.4f}"
+        )
+        model = adapted.unload()
+
+
+def test_the_share_is_what_peft_prints():
+    says_what_peft_prints("tiny")
+
+
+def test_what_the_roadmap_says_and_what_is_true():
+    percent = {(row["model"], row["targets"]): row["percent"] for row in shares(SIZES)}
+    assert percent["SmolLM2-360M", "q, v"][16] == 0.451
+    assert percent["SmolLM2-135M", "q, v"][16] == 0.680
+    assert percent["SmolLM2-135M", "all linear"][16] == 3.504
+    assert percent["SmolLM2-1.7B", "q, v"][16] < percent["SmolLM2-360M", "q, v"][16]
+
+
+def test_a_model_of_another_shape_is_not_counted():
+    from transformers import GPT2Config
+
+    with pytest.raises(UserError, match="not gpt2"):
+        Shape.of(GPT2Config())
+
+
+@pytest.mark.real
+def test_real_by_hand_is_peft():
+    settings = load_settings()
+    facts = lora.run(settings)
+    assert facts["proved"]
+    assert facts["shapes"]["W"] == [576, 576]
+    assert next(row for row in facts["shares"] if row["targets"] == "q, v")["percent"][16] == 0.68
+    says_what_peft_prints(settings.model)
