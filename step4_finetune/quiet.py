@@ -13,7 +13,7 @@ def quiet_peft() -> Any:
     """Import PEFT (several seconds) with the warnings off that no user of this step can act on."""
     quiet_transformers()
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # misses an optional kernel, at length
-    warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+    warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*", category=FutureWarning)
     import peft
 
     return peft

@@ -1,0 +1,150 @@
+"""The DPO loss by hand is TRL's, value and gradient, and does to the replies what it says."""
+
+import io
+import json
+import math
+
+import pytest
+import torch
+from rich.console import Console
+
+from shared import models
+from shared.config import load_settings
+from shared.errors import UserError
+from step4_finetune import dpo as lesson
+from step4_finetune.data import read_rows
+from step4_finetune.preference import dpo, encode, log_probs, pull
+
+SYSTEM = "You answer for Northwind Care."
+REPLY = "Dear member,\n\n{}\n\nKind regards,\nNorthwind Care"
+ROWS = [
+    {"id": "kettle-1", "prompt": "my kettle is broken", "chosen": REPLY.format("We will repair the kettle.")},
+    {"id": "lamp-1", "prompt": "where is my lamp?", "chosen": REPLY.format("We will trace the lamp today.")},
+    {
+        "id": "code-1",
+        "prompt": "the code fails",
+        "chosen": REPLY.format("We will send a code. Please wait."),
+    },
+]
+BAD = ["Hey! We'll fix that kettle.", "No idea, maybe it comes soon?", "Oops, try again."]
+
+
+@pytest.fixture
+def file(tmp_path):
+    rows = [{**row, "rejected": bad} for row, bad in zip(ROWS, BAD, strict=True)]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+def shown(facts):
+    console = Console(file=io.StringIO(), width=100, highlight=False, markup=False)
+    lesson.show(facts, console)
+    return console.file.getvalue()
+
+
+def test_by_hand_is_trls_value_and_gradient(file):
+    rows, tokenizer = read_rows(file), models.load_tokenizer("tiny")
+    policy = lesson.adapted(models.load_causal_lm("tiny", dtype="float32"), seed=0)
+    batch = encode(tokenizer, rows, SYSTEM)
+    trainer = lesson.by_trl(policy, tokenizer, rows, SYSTEM, beta=0.3)
+    theirs = trainer.data_collator(list(trainer.train_dataset))
+    assert torch.equal(batch.ids, theirs["input_ids"])
+    assert torch.equal(batch.attention, theirs["attention_mask"])
+    assert torch.equal(batch.completion, theirs["completion_mask"])
+
+    with torch.no_grad():
+        reference = log_probs(policy, batch)
+        for name, each in policy.named_parameters():
+            if each.requires_grad and "lora_B" in name:
+                each.normal_(std=0.1)  # away from the reference
+
+    def gradient(loss):
+        policy.zero_grad()
+        loss.backward()
+        return {name: each.grad.clone() for name, each in policy.named_parameters() if each.requires_grad}
+
+    own = dpo(log_probs(policy, batch), reference, beta=0.3).loss.mean()
+    other = trainer.compute_loss(policy, theirs)
+    assert abs(own.item() - math.log(2)) > 0.1
+    torch.testing.assert_close(own, other)
+    own, other = gradient(own), gradient(other)
+    assert any(each.any() for each in own.values())
+    torch.testing.assert_close(own, other, atol=1e-6, rtol=1e-4)
+
+
+def test_a_replys_log_probability_is_the_sum_over_its_tokens(file):
+    tokenizer, model = models.load_tokenizer("tiny"), models.load_causal_lm("tiny", dtype="float32")
+    row = read_rows(file)[0]
+    prompt = tokenizer.apply_chat_template(
+        row.with_system(SYSTEM), add_generation_prompt=True, tokenize=False
+    )
+    asked = tokenizer(prompt)["input_ids"]
+    ids = tokenizer(prompt + row.chosen + "<|im_end|>\n")["input_ids"]
+    with torch.no_grad():
+        expected = sum(
+            float(model(torch.tensor([ids[:t]])).logits[0, -1].log_softmax(-1)[ids[t]])
+            for t in range(len(asked), len(ids))
+        )
+        found = log_probs(model, encode(tokenizer, read_rows(file), SYSTEM))
+    assert float(found[0]) == pytest.approx(expected, abs=1e-3)
+
+
+def test_chosen_is_pulled_up_as_hard_as_rejected_is_pushed_down():
+    reference = torch.tensor([-10.0, -20.0, -12.0, -15.0])  # two chosen, two rejected
+    policy = torch.tensor([-9.0, -25.0, -14.0, -15.0], requires_grad=True)
+    found = dpo(policy, reference, beta=0.5)
+    assert found.margin.tolist() == [1.5, -2.5]
+    found.loss.sum().backward()
+    strength = pull(found.margin.detach(), 0.5)
+    torch.testing.assert_close(policy.grad, torch.cat([-strength, strength]))
+    assert strength[1] > strength[0]  # where the model is wrong, the pull is harder
+    assert float(dpo(reference, reference, 0.5).loss[0]) == pytest.approx(math.log(2))
+
+
+def test_the_loss_can_fall_while_both_replies_become_less_likely():
+    reference = torch.tensor([-10.0, -10.0])
+    found = dpo(torch.tensor([-12.0, -20.0]), reference, beta=0.1)
+    assert found.chosen < 0
+    assert found.rejected < 0
+    assert found.loss < math.log(2)
+
+
+def test_the_command_moves_the_margin_and_agrees_with_trl(file):
+    facts = lesson.run(load_settings(model="tiny"), file, SYSTEM)
+    assert facts["proved"]
+    assert facts["losses"][0] == pytest.approx(math.log(2))
+    assert facts["losses"] == sorted(facts["losses"], reverse=True)
+    for pair in facts["pairs"]:
+        moved = [pair[kind]["policy"] - pair[kind]["reference"] for kind in ("chosen", "rejected")]
+        assert pair["margin"] == pytest.approx(0.1 * (moved[0] - moved[1]), abs=1e-4)
+        assert pair["loss"] == pytest.approx(-math.log(1 / (1 + math.exp(-pair["margin"]))), abs=1e-5)
+    said = shown(facts)
+    assert "kettle-1" in said
+    assert "the same: TRL's DPOTrainer says" in said
+
+
+def test_the_proof_fails_when_the_loss_is_wrong(file, monkeypatch):
+    monkeypatch.setattr(lesson, "dpo", lambda policy, reference, beta: dpo(policy, reference, beta * 1.1))
+    facts = lesson.run(load_settings(model="tiny"), file, SYSTEM)
+    assert not facts["proved"]
+    assert "not the same" in shown(facts)
+
+
+@pytest.mark.parametrize("options", [{"pairs": 0}, {"steps": -1}, {"beta": 0}])
+def test_numbers_that_can_not_be_are_refused(file, options):
+    with pytest.raises(UserError, match="beta above 0"):
+        lesson.run(load_settings(model="tiny"), file, **options)
+
+
+def test_a_file_without_pairs_is_refused(tmp_path):
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"prompt": "hi", "completion": "ho"}))
+    with pytest.raises(UserError, match="prompt, chosen, rejected"):
+        lesson.run(load_settings(model="tiny"), tmp_path / "rows.jsonl")
+
+
+@pytest.mark.real
+def test_real_by_hand_is_trls(file):
+    facts = lesson.run(load_settings(), file, SYSTEM, pairs=2, steps=2)
+    assert facts["proved"]
+    assert facts["losses"][-1] < facts["losses"][0] - 0.02
