@@ -1,0 +1,199 @@
+"""Merging: equal to the adapter beside the base, in the right base only, whole or not at all."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from shared import models
+from shared.config import load_settings
+from shared.errors import UserError
+from step4_finetune import merge
+from step4_finetune.quiet import quiet_peft
+
+IDS = torch.arange(5, 45)[None]
+
+
+def train(folder, model="tiny", base=None, **options):
+    """An adapter as if it had learnt, saved in PEFT's format. Returns the logits of base plus adapter."""
+    peft = quiet_peft()
+    base = base or models.load_causal_lm(model, dtype="float32")
+    torch.manual_seed(1)
+    config = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "down_proj"], **options}
+    adapted = peft.get_peft_model(base, peft.LoraConfig(task_type="CAUSAL_LM", **config))
+    with torch.no_grad():
+        for name, each in adapted.named_parameters():
+            if "lora_B" in name:
+                each.normal_(std=0.1)
+        logits = adapted.eval()(IDS).logits
+    adapted.save_pretrained(folder)
+    return logits
+
+
+def recorded(run):
+    return json.loads((run / merge.CONFIG).read_text())["base_model_name_or_path"]
+
+
+@pytest.fixture
+def settings():
+    return load_settings(model="tiny", dtype="float32")
+
+
+def change(adapter, **values):
+    path = adapter / merge.CONFIG
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def test_merged_is_base_plus_adapter(settings, tmp_path):
+    expected = train(tmp_path / "run")
+    model = merge.merged(settings, tmp_path / "run")
+    assert type(model).__name__ == "LlamaForCausalLM"
+    with torch.no_grad():
+        torch.testing.assert_close(model(IDS).logits, expected, atol=1e-4, rtol=1e-4)
+        plain = models.load_causal_lm("tiny", dtype="float32")(IDS).logits
+    assert (plain - expected).abs().max() > 0.1  # the adapter did something
+
+
+def test_a_saved_model_is_plain_and_in_bf16(settings, tmp_path):
+    expected = train(tmp_path / "run")
+    out = merge.save(settings, tmp_path / "run", tmp_path / "new" / "tone")
+    assert {each.dtype for each in load_file(out / "model.safetensors").values()} == {torch.bfloat16}
+    again = load_settings(model=str(out), dtype="float32")
+    with torch.no_grad():
+        logits = models.load_causal_lm(settings=again)(IDS).logits
+    torch.testing.assert_close(logits, expected, atol=0.2, rtol=0.05)
+    assert models.load_tokenizer(settings=again).chat_template
+    assert str(tmp_path) not in (out / "config.json").read_text()
+    assert [each.name for each in (tmp_path / "new").iterdir()] == ["tone"]  # nothing half done beside it
+    with pytest.raises(UserError, match="is there already"):
+        merge.save(settings, tmp_path / "run", out)
+
+
+def test_a_merge_in_float32_is_nearer_than_one_in_bf16(settings, tmp_path):
+    train(tmp_path / "run")
+    exact = merge.merged(settings, tmp_path / "run").state_dict()
+    once = merge.merged(settings, tmp_path / "run", dtype="bfloat16").state_dict()
+    coarse = quiet_peft().PeftModel.from_pretrained(
+        models.load_causal_lm("tiny", dtype="bfloat16"), tmp_path / "run", autocast_adapter_dtype=False
+    )
+    twice = coarse.merge_and_unload().state_dict()
+    name = "model.layers.0.self_attn.q_proj.weight"
+    off = [(each[name].float() - exact[name]).abs().mean() for each in (once, twice)]
+    assert off[0] < off[1]
+
+
+def test_the_base_is_recorded_by_its_hub_name(settings, tmp_path):
+    assert merge.base_name(load_settings(model="smollm2-360m-instruct")).startswith("HuggingFaceTB/")
+    train(tmp_path / "run")
+    assert Path(recorded(tmp_path / "run")).is_dir()  # by PEFT: where the base was loaded from
+    merge.stamp(settings, tmp_path / "run")
+    assert recorded(tmp_path / "run") == "tiny"
+    merge.merged(settings, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "named", ["tiny", "", None, "/elsewhere/models/tiny/built-1234", Path("/somewhere/models/tiny")]
+)
+def test_names_of_the_same_base_are_taken(settings, tmp_path, named):
+    train(tmp_path / "run")
+    change(tmp_path / "run", base_model_name_or_path=named and str(named))
+    merge.merged(settings, tmp_path / "run")
+
+
+def no_config(run):
+    (run / merge.CONFIG).unlink()
+
+
+def no_weights(run):
+    (run / merge.WEIGHTS).unlink()
+
+
+def cut(run):
+    data = (run / merge.WEIGHTS).read_bytes()
+    (run / merge.WEIGHTS).write_bytes(data[: len(data) // 2])
+
+
+def emptied(run):
+    (run / merge.WEIGHTS).write_bytes(b"")
+
+
+def half(run):
+    tensors = load_file(run / merge.WEIGHTS)
+    name = next(name for name in tensors if "lora_B" in name)
+    save_file({key: each for key, each in tensors.items() if key != name}, run / merge.WEIGHTS)
+
+
+def not_a_number(run):
+    tensors = load_file(run / merge.WEIGHTS)
+    save_file({key: each * torch.nan for key, each in tensors.items()}, run / merge.WEIGHTS)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "says"),
+    [
+        (no_config, "is no adapter: it has no adapter_config.json"),
+        (lambda run: (run / merge.CONFIG).write_text("{"), "is damaged"),
+        (lambda run: (run / merge.CONFIG).write_text("[]"), "is damaged"),
+        (lambda run: change(run, peft_type="IA3"), "kind IA3"),
+        (no_weights, "has no adapter_model.safetensors"),
+        (cut, "was cut or is damaged"),
+        (emptied, "was cut or is damaged"),
+        (half, "has A or B only"),
+        (not_a_number, "cannot be merged"),
+        (lambda run: change(run, base_model_name_or_path="org/other"), "trained on org/other, not on tiny"),
+        (shutil.rmtree, "is no adapter"),
+    ],
+)
+def test_what_is_no_whole_adapter_is_refused_in_one_line(settings, tmp_path, break_it, says):
+    train(tmp_path / "run")
+    break_it(tmp_path / "run")
+    with pytest.raises(UserError, match=says) as caught:
+        merge.save(settings, tmp_path / "run", tmp_path / "tone")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "tone").exists()
+
+
+@pytest.mark.parametrize(("sizes", "says"), [({"hidden_size": 32}, "doesn't fit"), ({}, "hasn't")])
+def test_an_adapter_of_another_size_is_refused_though_it_has_the_name(settings, tmp_path, sizes, says):
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    kept = {"vocab_size": 512, "hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4}
+    other = LlamaForCausalLM(LlamaConfig(**{**kept, **sizes}, num_hidden_layers=2 if sizes else 3))
+    train(tmp_path / "run", base=other)
+    with pytest.raises(UserError, match=says):
+        merge.merged(settings, tmp_path / "run")
+
+
+def test_a_full_disk_is_said_before_a_byte_is_written(settings, tmp_path, monkeypatch):
+    train(tmp_path / "run")
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(merge.shutil, "disk_usage", lambda _path: usage._replace(free=10))
+    with pytest.raises(UserError, match="MB free, the model needs"):
+        merge.save(settings, tmp_path / "run", tmp_path / "tone")
+    assert [each.name for each in tmp_path.iterdir()] == ["run"]
+
+
+def test_an_error_while_writing_leaves_nothing(settings, tmp_path, monkeypatch):
+    train(tmp_path / "run")
+
+    def full(*_args, **_options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(merge.models, "load_tokenizer", full)
+    with pytest.raises(UserError, match="No space left"):
+        merge.save(settings, tmp_path / "run", tmp_path / "tone")
+    assert [each.name for each in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.real
+def test_real_merged_answers_as_base_plus_adapter(tmp_path):
+    settings = load_settings(dtype="float32")
+    expected = train(tmp_path / "run", model=settings.model)
+    model = merge.merged(settings, tmp_path / "run")
+    with torch.no_grad():
+        logits = model(IDS).logits
+    torch.testing.assert_close(logits, expected, atol=2e-2, rtol=1e-3)
+    assert (logits.argmax(-1) == expected.argmax(-1)).all()
