@@ -41,6 +41,19 @@ def test_dtype_is_as_asked(dtype):
     assert models.load_causal_lm("tiny", dtype=dtype).dtype == getattr(torch, dtype)
 
 
+@pytest.mark.parametrize(("faster", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_an_encoder_is_bf16_only_where_that_was_measured_to_be_faster(monkeypatch, faster, expected):
+    monkeypatch.setattr(models.hardware, "cpu_flags", lambda: {"avx512_bf16"})
+    monkeypatch.setattr(models.hardware, "bf16_is_faster", lambda: faster)
+    assert models.dtype_for_products("auto", "cpu") == expected
+    assert models.dtype_for_products("bfloat16", "cpu") == torch.bfloat16
+    assert models.choose_dtype("auto", "cpu") == torch.bfloat16
+
+
+def test_products_are_measured_without_fail():
+    assert models.hardware.bf16_is_faster() in (True, False)
+
+
 @pytest.mark.parametrize(("flags", "expected"), [({"amx_bf16"}, torch.bfloat16), ({"avx2"}, torch.float32)])
 def test_dtype_is_bf16_only_where_the_processor_multiplies_it(monkeypatch, flags, expected):
     monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset(flags))
