@@ -37,10 +37,10 @@ ADVERBS = r"(?:\w+ly |now |also |then |just |already |soon |today |both |at once
 # Who acts: we (with any verb), people of the company with a verb of their own, and the same once more.
 AUXILIARIES = "will|have|has|are|is|am|can|shall|would like to|want to|going to|get to"
 AGENT = re.compile(
-    r"(?<!if )(?<!whether )(?<!unless )(?<!until )(?<!how )(?<!why )(?<!what )(?<!where )(?<!when )(?<!than )\b"
-    rf"(?:(?:we|i)\b|let me\b|(?:{PEOPLE})(?: of (?:the |our )?\w+(?: \w+)?)?(?: \w+ly)? "
+    r"(?<!if )(?<!whether )(?<!unless )(?<!until )(?<!how )(?<!why )(?<!what )(?<!where )(?<!when )(?<!than )"
+    rf"\b(?:(?:we|i)\b|let me\b|(?:{PEOPLE})(?: of (?:the |our )?\w+(?: \w+)?)?(?: \w+ly)? "
     r"(?=(?:will|has|have|is|are|can|shall)\b)"
-    r"|you (?=will\b)|you (?=can now\b)|and (?=(?:will|have|are) (?!been |be )))"
+    r"|(?:you|who) (?=will\b)|you (?=can now\b)|and (?=(?:will|have|are) (?!been |be )))"
     rf" ?(?:(?:{AUXILIARIES}) )*{ADVERBS}",
 )
 DENIED = re.compile(
@@ -49,12 +49,18 @@ DENIED = re.compile(
 # What is done to a thing, whoever does it; the thing stands before it.
 PASSIVE = re.compile(
     r"\b(?:(?:will|can|shall) (?:\w+ )?be|(?:has|have) (?:\w+ )?been|(?:is|are) (?:\w+ )?being|(?:is|are) now"
-    r"|(?:is|are) (?:already )?on (?:its|the|their) way)\b(?! not\b)"
+    r"|(?:is|are) (?:already )?on (?:its|the|their) way"
+    r"|(?:is|are)(?= (?:hereby |already )?(?:cancelled|unlocked|refunded|restored|reset|updated|reserved)\b)"
+    r")\b(?! not\b)"
+)
+# Here the thing matters: a link will be sent. Elsewhere it may be part of what was said before.
+HANDED_OVER = re.compile(
+    r".{0,25}\b(?:sent|given|attached|included|enclosed|posted|issued|provided|ready|way)\b"
 )
 # Where an act ends: what the member does, wants or asked for is not the company's act.
 CUT = re.compile(
     r"\b(?:that|because|as|since|when|while|if|what|how|why|where|although|but|whether) (?:you|your)\b"
-    r"(?! will)|\b(?:who|which)\b|\bthat \w+ed\b"
+    r"(?! will)|(?<!out )\bwho\b|\b(?:which|that) (?:was|were|\w+ed)\b"
     r"|\b(?:your|the|this|a|any) (?:\w+ )?(?:request|wish|question|message|note|report|e-?mail|enquiry"
     r"|inquiry|query|interest|decision|intention|concern|feedback|complaint)s? "
     r"(?:to|about|regarding|for|that|of|in|whether|concerning)\b"
@@ -97,9 +103,11 @@ def acts(body: str) -> list[str]:
                 continue
             found.append(_cut(after))
         for passive in PASSIVE.finditer(sentence):
-            start = max(sentence.rfind(mark, 0, passive.start()) for mark in (", ", "; ", " and ", ": ")) + 1
-            subject = sentence[max(start, 0) : passive.start()]
-            found.append(f"{subject.strip()} {_cut(sentence[passive.start() :])}")
+            done = _cut(sentence[passive.start() :])
+            thing = re.split(r"[,;:]| and ", sentence[: passive.start()])[-1].strip()
+            if HANDED_OVER.match(done) and not re.search(r"\b(?:you|it|this|they)$", thing):
+                done = f"{thing} {done}"
+            found.append(done)
     return [each for each in found if each.strip()]
 
 
