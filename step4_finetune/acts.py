@@ -48,14 +48,16 @@ DENIED = re.compile(
 )
 # What is done to a thing, whoever does it; the thing stands before it.
 PASSIVE = re.compile(
-    r"\b(?:(?:will|can|shall) (?:\w+ )?be|(?:has|have) (?:\w+ )?been|(?:is|are) (?:\w+ )?being|(?:is|are) now"
+    r"\b(?:(?:will|can|shall) (?:\w+ )?be|(?:has|have) (?:\w+ )?been|(?:is|are) (?:\w+ )?being"
+    r"|(?:is|are|will) now"
     r"|(?:is|are) (?:already )?on (?:its|the|their) way"
     r"|(?:is|are)(?= (?:hereby |already )?(?:cancelled|unlocked|refunded|restored|reset|updated|reserved)\b)"
     r")\b(?! not\b)"
 )
 # Here the thing matters: a link will be sent. Elsewhere it may be part of what was said before.
 HANDED_OVER = re.compile(
-    r".{0,25}\b(?:sent|given|attached|included|enclosed|posted|issued|provided|ready|way)\b"
+    r".{0,25}\b(?:sent|given|attached|included|enclosed|posted|issued|provided|ready|way"
+    r"|returned|credited|paid|transferred)\b"
 )
 # Where an act ends: what the member does, wants or asked for is not the company's act.
 CUT = re.compile(
@@ -66,7 +68,8 @@ CUT = re.compile(
     r"(?:to|about|regarding|for|that|of|in|whether|concerning)\b"
 )
 NO_ACT = re.compile(
-    r"(?:understand|see|know|note|noted|hear|heard|read|regret|received|got your|need|require|ask you"
+    r"(?:unable|afraid"
+    r"|understand|see|know|note|noted|hear|heard|read|regret|received|got your|need|require|ask you"
     r"|asked you|sorry|glad|happy that|happy to hear|pleased|delighted|hope|appreciate|reali[sz]e|noticed?"
     r"|value|aware|agree|wish|thank|learned|learnt|saw|imagine|take (?:this|it|such|your \w+) seriously"
     r"|excited|apologi[sz]e|gather|recogni[sz]e|feel|believe|think|guess|reckon|get that|take it that)\b"
@@ -76,6 +79,21 @@ INFORMS_NOT = re.compile(
     r"|a pleasure|wonderful|sad|a shame)|this is (?:not|no)|that is (?:not|no)|nobody|no one|what a|how |glad"
     r"|happy|just |let us|let me|hope)\b"
 )
+
+
+OF_THEIR_OWN = frozenset(("i", "my", "me", "we", "our", "us", "mine"))
+ECHO = 4  # words
+
+
+def without_echo(body: str, message: str) -> str:
+    """The body without what it says back word by word, where the message speaks of the member as I."""
+    for clause in re.split(r"[.,!?;:\n]", message):
+        words = clause.split()
+        runs = [words[i : i + ECHO] for i in range(len(words) - ECHO + 1)]
+        for run in runs:
+            if OF_THEIR_OWN & {each.lower() for each in run}:
+                body = re.sub(r"\s+".join(map(re.escape, run)), "…", body, flags=re.IGNORECASE)
+    return body
 
 
 def plain(body: str) -> list[str]:

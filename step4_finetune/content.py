@@ -92,19 +92,23 @@ def score(
     parts = guide.parts(reply)
     kept = {rule.id: rule.allows(parts) for rule in guide.rules}
     fit = fits(parts.body, intent, message, others) if intent else None
-    return Score(kept, fit, *keeps(parts.body, subject, facts), problems(parts))
+    return Score(kept, fit, *keeps(parts.body, subject, facts), problems(parts, guide.sign_offs))
 
 
 # --- does it do what was asked? ---------------------------------------------------------------------------
 
 
 def fits(
-    body: str, intent: Intent, message: str = "", others: Mapping[str, Intent] | None = None
+    reply: str, intent: Intent, message: str = "", others: Mapping[str, Intent] | None = None
 ) -> bool | None:
-    """Whether a reply does what a message of that intent asks for; None for an intent without patterns."""
+    """Whether a reply does what a message of that intent asks for; None for an intent without patterns.
+
+    `message` and `others` (all intents) matter where a plain statement may be the answer: it must say
+    something that the message doesn't, in a reply that does nothing else.
+    """
     if not intent.does:
         return None
-    body = text.take_apart(body).body
+    body = acts.without_echo(text.take_apart(reply).body, message)
     said = " ".join(acts.plain(body))
     if not all(re.search(each, said) for each in intent.says):
         return False
@@ -148,20 +152,23 @@ def _holds(reply: str, phrase: str, plural: bool = False) -> bool:
     return re.search(rf"(?<!\w)(?<!\d[.,]){spaced}(?!\w)(?![.,]\d)", reply, re.IGNORECASE) is not None
 
 
-def problems(parts: text.Parts) -> tuple[str, ...]:
+def problems(parts: text.Parts, sign_offs: Sequence[str] = ()) -> tuple[str, ...]:
     """What is broken about a reply as a text: `empty`, `cut`, `looping`."""
     found = []
     if parts.is_empty:
         found.append("empty")
-    elif (
-        not parts.sign_off
-        and not re.search(r"[.!?…:)\"”'’]$", parts.reply)
-        and not text.emoji(parts.reply[-2:])
-    ):
+    elif _is_cut(parts, sign_offs):
         found.append("cut")
     if is_looping(parts.reply):
         found.append("looping")
     return tuple(found)
+
+
+def _is_cut(parts: text.Parts, sign_offs: Sequence[str]) -> bool:
+    """Whether a reply stops in a sentence or in its sign-off."""
+    if parts.sign_off:
+        return any(each != parts.sign_off and each.startswith(parts.sign_off) for each in sign_offs)
+    return not re.search(r"[.!?…:)\"”'’]$", parts.body) and not text.emoji(parts.body[-2:])
 
 
 def is_looping(reply: str) -> bool:

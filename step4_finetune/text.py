@@ -89,11 +89,15 @@ CLOSING = (
     r"|many thanks|thanks again|love|respectfully|warmly|cordially|see you soon|talk soon|until then|bye"
     r"|have a [\w ]+)"
 )
-# A closing formula with a name below or behind it, a dash with a name, or one or two short lines set apart.
+# A closing formula with a name below or behind it; a dash with a name; a short line or two, set apart.
+NAME = r"(?-i:(?:the |your )?(?:[A-Z][\w&]*[ \t]*){1,4}(?:team)?)"
+SET_APART = (
+    r"(?<=\n\n)(?!(?:we|i|you|it|this|that|there|please|if|as|the|to|when|your (?!(?:\w+ )?(?:team|crew)))\b)"
+    r"[^\n.!?]{1,40}\n?[^\n.!?]{0,40}"
+)
 SIGNATURE = re.compile(
     rf"(?:^|(?<=[.!?])[ \t]+)(?:{CLOSING}[,.!]*\s*\n(?:[^\n]{{0,40}}\s*){{0,2}}"
-    rf"|{CLOSING}[,!]*(?:[ \t]+(?-i:(?:the |your )?(?:[A-Z][\w&]*[ \t]*){{1,4}}(?:team)?))?[.!]?"
-    r"|[-–—~]+[ \t]*\w[^\n.!?]{0,40}|(?<=\n\n)[^\n.!?]{1,40}\n?[^\n.!?]{0,40})\s*\Z",
+    rf"|{CLOSING}[,!]*(?:[ \t]+{NAME})?[.!]?|[-–—~]+[ \t]*\w[^\n.!?]{{0,40}}|{SET_APART})\s*\Z",
     re.IGNORECASE | re.MULTILINE,
 )
 
