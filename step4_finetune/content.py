@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 LOOP = 4  # words that come again and again
 OFTEN = 3
+PARTS = re.compile(r"[,;:]| and (?:then )?")
+EVERYTHING = 4  # intents: a reply that does so many things does them for the evaluator
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Intent:
     wants: str = ""
     reply: str = ""
     does: tuple[str, ...] = ()  # one of them is found in an act
-    but_not: tuple[str, ...] = ()  # an act with one of them is another
+    but_not: tuple[str, ...] = ()  # an act with one of them in the same part is another
     says: tuple[str, ...] = ()  # all of them are found anywhere in the body
     informs: bool = False  # a plain statement of something new does it too, where no other act is done
 
@@ -77,6 +79,11 @@ class Score:
         """Every rule and the content."""
         return self.content if self.all_rules else False
 
+    def as_json(self) -> dict[str, Any]:
+        """For reports."""
+        names = ("adherence", "all_rules", "fits", "subject", "facts", "problems", "content", "both")
+        return {"rules": self.rules, **{name: getattr(self, name) for name in names}}
+
 
 def score(
     reply: str,
@@ -103,8 +110,8 @@ def fits(
 ) -> bool | None:
     """Whether a reply does what a message of that intent asks for; None for an intent without patterns.
 
-    `message` and `others` (all intents) matter where a plain statement may be the answer: it must say
-    something that the message doesn't, in a reply that does nothing else.
+    `message`: what a reply only says back is not counted, and a plain statement that is the answer must say
+    something new. `others` (all intents): such a reply does nothing else, and none does everything.
     """
     if not intent.does:
         return None
@@ -113,21 +120,24 @@ def fits(
     if not all(re.search(each, said) for each in intent.says):
         return False
     done = acts.acts(body)
+    also = [other for other in (others or {}).values() if other != intent and does(done, other)]
     if does(done, intent):
-        return True
-    if not intent.informs or any(does(done, other) for other in (others or {}).values() if other != intent):
+        return len(also) + 1 < EVERYTHING
+    if not intent.informs or also:
         return False
     known = set(_stems(message))
     return any(len(set(_stems(each)) - known) >= OFTEN for each in acts.statements(body))
 
 
 def does(done: Sequence[str], intent: Intent) -> bool:
-    """Whether one of the acts is the intent's."""
-    return any(
-        any(re.search(each, act) for each in intent.does)
-        and not any(re.search(each, act) for each in intent.but_not)
-        for act in done
-    )
+    """Whether one of the acts is the intent's: it has one of its patterns, and none of `not` in that part."""
+    for act in done:
+        for found in (each for pattern in intent.does for each in re.finditer(pattern, act)):
+            before, after = PARTS.split(act[: found.start()])[-1], PARTS.split(act[found.end() :])[0]
+            part = before + found[0] + after
+            if not any(re.search(each, part) for each in intent.but_not):
+                return True
+    return False
 
 
 def _stems(sentence: str) -> list[str]:

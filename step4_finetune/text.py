@@ -36,7 +36,7 @@ ALWAYS_GO_ON = frozenset(_list("mr mrs ms dr prof st e.g i.e eg ie vs approx inc
 GO_ON_BEFORE_A_NUMBER = frozenset(_list("no nos nr fig p pp art sec vol ch max min"))
 GO_ON_IN_LOWER_CASE = frozenset(_list("etc a.m p.m am pm inc ltd co corp dept est"))
 NEXT_BLOCK = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*•–]|\d+[.)])\s)")
-END = re.compile(rf"[.!?…]+[\"'”’)\]]*(?:\s*{PICTURE}\ufe0f?)*(?=\s)|{PICTURE}\ufe0f?(?=\s+[A-Z])")
+END = re.compile(rf"(?<![.!?…])[.!?…]+[\"'”’)\]]*(?:\s*{PICTURE}\ufe0f?)*(?=\s)|{PICTURE}\ufe0f?(?=\s+[A-Z])")
 LAST_WORD = re.compile(r"([\w.]+)\.[\"'”’)\]]*$")
 
 

@@ -118,6 +118,12 @@ def test_saying_the_message_back_does_nothing(intent, message):
         assert fits(text, INTENTS[intent], message, INTENTS) is False
 
 
+def test_doing_everything_is_gaming():
+    text = "We will repair it, refund the money, cancel the plan, trace the parcel and send you a new code."
+    assert not any(fits(text, INTENTS[name], "It broke", INTENTS) for name in INTENTS)
+    assert fits("We will repair it and refund the money.", INTENTS["repair"], "It broke", INTENTS)
+
+
 def test_acts():
     assert acts.acts("You want to cancel it. We've ended it. Please keep it.") == ["ended it."]
     assert acts.acts("We understand that we are late and will trace it.") == [
@@ -153,6 +159,8 @@ def test_a_score_has_it_all():
     )
     assert good.healthy
     assert good.content is good.both is True
+    assert good.as_json()["both"] is True
+    assert len(good.as_json()["rules"]) == 11
     off_tone = score(reply(BODY + " Cool!"), GUIDE, INTENTS["repair"], **asked)
     assert (off_tone.content, off_tone.all_rules, off_tone.both) == (True, False, False)
     for text in (
