@@ -1,0 +1,1 @@
+"""Step 4: fine-tuning. A small model learns a company's tone from pairs of replies; a program measures it."""

@@ -1,0 +1,150 @@
+r"""Whether a reply keeps the rules of a tone guide, rule by rule, by counting.
+
+    >>> broken("Dear member,\n\nDon't worry! It came. Please wait.\n\nKind regards,\nNorthwind Care", guide)
+    ('no_contractions', 'no_exclamation')
+
+A rule that only forbids is kept only by a reply that says something: greeting and sign-off alone, or nothing,
+would keep most of a guide otherwise. What the reply says, and whether it helps, is content.py's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from step4_finetune import text
+
+if TYPE_CHECKING:
+    from step4_finetune.guide import Guide
+
+MARKS: dict[str, Callable[[str], list[str]]] = {
+    "contractions": text.contractions,
+    "emoji": text.emoji,
+    "capitals": text.capitals,
+}
+SIZES: dict[str, Callable[[str], list[str]]] = {
+    "sentences": text.sentences,
+    "words": text.words,
+    "paragraphs": lambda part: [each for each in re.split(r"\n\s*\n", part) if each.strip()],
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """How many of what are allowed where; `values` are the texts, words or patterns that are looked for."""
+
+    kind: str
+    values: tuple[str, ...] = ()
+    low: int = 0
+    high: int | None = None
+    where: str = "reply"
+    exceptions: tuple[str, ...] = ()
+    of: str = "text"  # what the pattern of `count` is held against: the text, or each sentence
+
+    def allows(self, parts: text.Parts) -> bool:
+        """Whether a reply passes it."""
+        if self.low == 0 and parts.is_empty:
+            return False
+        if self.kind == "require":  # each of its patterns
+            place = self._place(parts)
+            return all(re.search(each, place, re.MULTILINE) for each in self.patterns)
+        n = len(self.found(parts))
+        return self.low <= n and (self.high is None or n <= self.high)
+
+    def found(self, parts: text.Parts) -> list[str]:
+        """What it counts, as it stands in the reply."""
+        place = self._place(parts)
+        if self.kind in MARKS:
+            return MARKS[self.kind](place)
+        if self.kind in SIZES:
+            return SIZES[self.kind](place)
+        if self.kind in ("starts_with", "ends_with"):
+            fits = text.begins if self.kind == "starts_with" else text.ends
+            return [each for each in self.values if fits(place, each)][:1]
+        if self.of == "sentences":
+            return [each for each in text.sentences(place) if re.search(self.patterns[0], each, re.MULTILINE)]
+        return [found[0] for each in self.patterns for found in re.finditer(each, place, re.MULTILINE)]
+
+    @cached_property
+    def patterns(self) -> tuple[str, ...]:
+        """Its values as regular expressions."""
+        if self.kind in ("forbid_words", "require_words"):
+            return ("|".join(word_pattern(each) for each in self.values),)
+        return self.values
+
+    def why(self, parts: text.Parts) -> str:
+        """What there is in a reply that it does not allow, for people."""
+        if self.low == 0 and parts.is_empty:
+            return "there is no reply"
+        found = self.found(parts)
+        if self.kind in SIZES:
+            return f"{len(found)} {self.kind}"
+        if self.high is not None and len(found) > self.high:
+            return ", ".join(found)
+        return f"{len(found)} instead of {self.low}" if found else f"no {self.kind}"
+
+    def _place(self, parts: text.Parts) -> str:
+        """The part of the reply that it looks at, without its exceptions."""
+        if self.where in ("first", "last"):
+            place = (parts.sentences or ("",))[0 if self.where == "first" else -1]
+        else:
+            place = parts.reply if self.where == "reply" else parts.body
+        for phrase in self.exceptions:
+            place = re.sub(word_pattern(phrase), " ", place)
+        return place
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule of the guide: kept when all of its checks pass. `say` is the rule in plain words."""
+
+    id: str
+    say: str
+    checks: tuple[Check, ...]
+
+    def allows(self, parts: text.Parts) -> bool:
+        """Whether a reply keeps it."""
+        return all(check.allows(parts) for check in self.checks)
+
+
+def word_pattern(phrase: str) -> str:
+    """The regular expression of a whole word or phrase: any case, any space between its words.
+
+    The i of `i.e.` and a part of an address are no whole words.
+    """
+    spaced = r"\s+".join(re.escape(each) for each in phrase.split())
+    return rf"(?i:(?<![\w@])(?<!\w\.){spaced}(?![\w@])(?!\.\w))"
+
+
+def scores(reply: str, guide: Guide) -> dict[str, bool]:
+    """By rule: whether the reply keeps it."""
+    parts = guide.parts(reply)
+    return {rule.id: rule.allows(parts) for rule in guide.rules}
+
+
+def broken(reply: str, guide: Guide) -> tuple[str, ...]:
+    """The ids of the rules that a reply breaks, in the guide's order."""
+    return tuple(rule_id for rule_id, kept in scores(reply, guide).items() if not kept)
+
+
+def adherence(reply: str, guide: Guide) -> float:
+    """Share of the rules that a reply keeps, 0 to 1."""
+    return sum(scores(reply, guide).values()) / len(guide.rules)
+
+
+def all_kept(reply: str, guide: Guide) -> bool:
+    """Whether a reply keeps every rule."""
+    return not broken(reply, guide)
+
+
+def reasons(reply: str, guide: Guide) -> dict[str, str]:
+    """For each rule that a reply breaks: what stands there that may not, or what is missing; for people."""
+    parts = guide.parts(reply)
+    return {
+        rule.id: "; ".join(check.why(parts) for check in rule.checks if not check.allows(parts))
+        for rule in guide.rules
+        if not rule.allows(parts)
+    }

@@ -1,0 +1,215 @@
+"""Guides of very different companies, and what is said of a guide that is wrong."""
+
+import pytest
+import yaml
+
+from shared.errors import UserError
+from step4_finetune import rules
+from step4_finetune.guide import read_guide
+from tests.step4.samples import GUIDE
+
+CASUAL = """
+company: Pip
+system: You are Pip, a cheerful assistant of a bike shop.
+rules:
+  - {id: greeting, say: Begin with hi or hey and a name., require: '^(?:hi|hey) [a-z]+,'}
+  - {id: contractions, say: Use contractions., contractions: require}
+  - {id: emoji, say: Use one or two emoji., emoji: {min: 1, max: 2}}
+  - {id: british, say: Spell as the British do., forbid_words: [color, center, favorite, tire, tires]}
+  - {id: lower, say: Write all in lower case., forbid: '[A-Z]'}
+  - {id: short, say: Write at most 40 words., words: {max: 40}, in: body}
+  - {id: question, say: End with a question., require: '\\?', in: last}
+  - {id: thanks, say: Say thanks first., require_words: [thanks, thank you, ta], in: first}
+  - {id: bye, say: Sign as pip., ends_with: ["ride on,\\npip", "cheers,\\npip"]}
+"""
+
+
+def write(tmp_path, text):
+    path = tmp_path / "guide.yaml"
+    path.write_text(
+        text if isinstance(text, str) else yaml.safe_dump(text, sort_keys=False), encoding="utf-8"
+    )
+    return path
+
+
+def guide(*rows, **more):
+    return {"company": "Acme", "rules": list(rows)} | more
+
+
+def rule(rule_id="a", say="Do so.", **what):
+    return {"id": rule_id, "say": say} | what
+
+
+def test_the_sample_has_the_eleven_rules_and_a_prompt():
+    assert [each.id for each in GUIDE.rules] == [
+        "greeting",
+        "sign_off",
+        "no_contractions",
+        "no_exclamation",
+        "member",
+        "sentences",
+        "next_step",
+        "no_slang",
+        "we",
+        "no_hedging",
+        "calm",
+    ]
+    prompt = GUIDE.as_prompt()
+    assert prompt.startswith(
+        "You answer members of Northwind Care. Follow every one of these rules:\n- Start with"
+    )
+    assert prompt.count("\n- ") == 11
+    assert GUIDE.greetings == ("Dear member,",)
+    assert GUIDE.sign_offs == ("Kind regards,\nNorthwind Care",)
+
+
+@pytest.mark.parametrize(
+    ("text", "broken"),
+    [
+        ("hi sam,\n\nthanks for the photo! we've got your colour 🎉 shall we post it?\n\nride on,\npip", ()),
+        ("hey jo,\n\nta! it's here 🚲🎉. is 5 p.m. ok for you?\n\ncheers,\npip", ()),
+        (
+            "Dear member,\n\nThe tires are here. Please come.\n\nKind regards,\nNorthwind Care",
+            ("greeting", "contractions", "emoji", "british", "lower", "question", "thanks", "bye"),
+        ),
+        (
+            "hi sam,\n\nride on,\npip",
+            ("contractions", "emoji", "british", "lower", "short", "question", "thanks"),
+        ),
+    ],
+)
+def test_a_casual_guide_needs_no_python(tmp_path, text, broken):
+    assert rules.broken(text, read_guide(write(tmp_path, CASUAL))) == broken
+
+
+def test_a_rule_may_have_several_checks_and_defaults(tmp_path):
+    loaded = read_guide(write(tmp_path, guide(rule(emoji="forbid", capitals="forbid", sentences={"max": 3}))))
+    assert loaded.system == "You answer messages to Acme."
+    assert [(each.kind, each.low, each.high, each.where) for each in loaded.rules[0].checks] == [
+        ("emoji", 0, 0, "reply"),
+        ("capitals", 0, 0, "reply"),
+        ("sentences", 0, 3, "body"),
+    ]
+
+
+WRONG = [
+    ("- a\n- b", "a guide has company, system and rules"),
+    ("company: [", "is no YAML: "),
+    ({"rules": [rule(words={"max": 3})]}, "company is missing: use the company's name"),
+    (guide(), "has no rules: list under rules what replies must keep"),
+    ({"company": "Acme", "ruls": []}, "has the unknown key 'ruls': did you mean rules?"),
+    (guide("be nice"), "rule 1 is no rule: use id, say and one of starts_with, ends_with, forbid, "),
+    (guide({"say": "x", "emoji": "forbid"}), "rule 1: id is missing: use a short name"),
+    (guide({"id": "a", "emoji": "forbid"}), "rule a: say is missing: use the rule in plain words"),
+    (guide(rule()), "rule a checks nothing: use one or more of starts_with, "),
+    (guide(rule(forbit="!")), "rule a has the unknown key 'forbit': did you mean forbid?"),
+    (guide(rule(tone="calm")), "rule a has the unknown key 'tone': use id, say, in, except, starts_with, "),
+    (guide(rule(forbid="(")), "rule a: forbid: '(' is no regular expression: missing )"),
+    (guide(rule(require="x*")), "rule a: require: 'x*' matches even the empty text: it must match something"),
+    (guide(rule(forbid=[])), "rule a: forbid is empty: use a regular expression or a list"),
+    (
+        guide(rule(forbid_words=[False])),
+        "rule a: forbid_words = False is not allowed: use a list of words (in quotes",
+    ),
+    (
+        guide(rule(sentences={"min": 4, "max": 2})),
+        "rule a: sentences: min 4 is more than max 2: no reply can keep it",
+    ),
+    (guide(rule(words={"min": -1})), "rule a: words: min = -1 is not allowed: use a whole number from 0"),
+    (guide(rule(words={"max": True})), "rule a: words: max = True is not allowed: use a whole number from 0"),
+    (guide(rule(words={})), "rule a: words allows everything: give it a min, a max or both"),
+    (guide(rule(words=40)), "rule a: words = 40 is not allowed: use {min: 1, max: 2}"),
+    (
+        guide(rule(emoji="some")),
+        "rule a: emoji = 'some' is not allowed: use forbid, require or {min: 1, max: 2}",
+    ),
+    (guide(rule(emoji={"most": 1})), "rule a: emoji has the unknown key 'most'"),
+    (guide(rule(count={"min": 1})), "rule a: count lacks its pattern"),
+    (
+        guide(rule(count={"pattern": "x", "of": "lines", "min": 1})),
+        "count: of = 'lines' is not allowed: use sentences",
+    ),
+    (
+        guide(rule(emoji="forbid", **{"in": "title"})),
+        "rule a: in = 'title' is not allowed: use reply, body, first, last",
+    ),
+    (
+        guide(rule(emoji="forbid"), rule(capitals="forbid")),
+        "two rules have the id a: give one of them another",
+    ),
+]
+
+
+@pytest.mark.parametrize(("data", "message"), WRONG, ids=[message[:40] for _, message in WRONG])
+def test_a_wrong_guide_is_said_in_one_line(tmp_path, data, message):
+    with pytest.raises(UserError) as refused:
+        read_guide(write(tmp_path, data))
+    assert message in str(refused.value)
+    assert "guide.yaml" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_guide_that_is_not_there(tmp_path):
+    with pytest.raises(UserError, match=r"cannot read .*nowhere\.yaml: "):
+        read_guide(tmp_path / "nowhere.yaml")
+
+
+IMPOSSIBLE = [
+    (
+        [rule("hello", starts_with="Dear customer,"), rule("names", forbid_words=["customer"])],
+        'both hello and names: "Dear customer," holds "customer"',
+    ),
+    (
+        [rule("bye", ends_with=["Bye!", "See you!"]), rule("quiet", forbid="!")],
+        'both bye and quiet: "Bye!" holds "!"',
+    ),
+    ([rule("bye", ends_with="LOVE, Pip"), rule("calm", capitals="forbid")], '"LOVE, Pip" holds "LOVE"'),
+    (
+        [rule("a", require=r"(?i)\b(?:please|kindly)\b"), rule("b", forbid_words=["please", "kindly"])],
+        "both a and b",
+    ),
+    ([rule("a", require="please"), rule("b", forbid="plea")], '"please" holds "plea"'),
+    (
+        [rule("a", require_words=["sorry"], **{"in": "first"}), rule("b", forbid="sorry")],
+        '"sorry" holds "sorry"',
+    ),
+    ([rule("a", count={"pattern": "sorry", "min": 1}), rule("b", forbid="sorry")], '"sorry" holds "sorry"'),
+    ([rule("a", emoji="require"), rule("b", emoji="forbid")], "at most 0 against at least 1 of the same"),
+    ([rule("a", sentences={"max": 2}), rule("b", sentences={"min": 3})], "at most 2 against at least 3"),
+    ([rule("a", forbid="x"), rule("b", require="x")], "no reply can keep both"),
+    ([rule("a", starts_with="Hi"), rule("b", starts_with="Dear")], '"Hi" and "Dear" cannot both come first'),
+    ([rule("a", ends_with="Pip"), rule("b", ends_with="Bo")], '"Pip" and "Bo" cannot both come last'),
+    ([rule("a", words={"max": 3}), rule("b", sentences={"min": 4})], "4 sentences have more than 3 words"),
+    (
+        [rule("a", words={"max": 3}, **{"in": "reply"}), rule("b", starts_with="Dear member of ours,")],
+        "4 words where 3 are allowed",
+    ),
+    ([rule("a", starts_with="Hi!", forbid="!")], "no reply can keep a: "),
+]
+
+
+@pytest.mark.parametrize(("rows", "message"), IMPOSSIBLE, ids=[message for _, message in IMPOSSIBLE])
+def test_rules_that_contradict_each_other(tmp_path, rows, message):
+    with pytest.raises(UserError) as refused:
+        read_guide(write(tmp_path, guide(*rows)))
+    assert message in str(refused.value)
+    assert "guide.yaml: no reply can keep" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [rule("a", starts_with=["Dear customer,", "Hello,"]), rule("b", forbid_words=["customer"])],
+        [rule("a", starts_with="Hi"), rule("b", starts_with="Hi there")],
+        [rule("a", starts_with="Hi!"), rule("b", count={"pattern": "!", "max": 1}, **{"in": "reply"})],
+        [rule("a", starts_with="Hi!"), rule("b", forbid="!", **{"in": "body"})],
+        [rule("a", emoji="require"), rule("b", emoji={"max": 2})],
+        [
+            rule("a", require="[Pp]lease"),
+            rule("b", count={"pattern": "^Please", "of": "sentences", "max": 1}),
+        ],
+        [rule("a", starts_with="Dear user,"), rule("b", forbid_words=["user"], **{"except": ["Dear user"]})],
+    ],
+)
+def test_rules_that_can_all_be_kept(tmp_path, rows):
+    assert len(read_guide(write(tmp_path, guide(*rows))).rules) == len(rows)

@@ -1,0 +1,185 @@
+"""Every rule of the sample on replies that keep it and that break it; sentences, and the parts of a reply."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from step4_finetune import rules, text
+from tests.step4.samples import BODY, GUIDE, reply
+
+KEPT = [
+    reply(),
+    reply().replace("\n", "\r\n") + "\n  ",
+    reply("The member's drill, our users' guide no. 4 e.g. on p. 3, is here. Please wait.").replace(
+        "users'", "own"
+    ),
+    reply("At 5 p.m. we bring the TV, code A4471, and the PIN. It costs 14.90. Please be in."),
+    reply("What kind of noise is it? Please tell us, i.e. write to us."),
+    reply("We have reset the HTTPS and USB-C part. Please wait."),
+    reply("We sent it to St. Ives, see www.acme.com/user.html. Please look."),
+]
+
+
+@pytest.mark.parametrize("text", KEPT)
+def test_replies_that_keep_every_rule(text):
+    assert rules.broken(text, GUIDE) == ()
+    assert rules.all_kept(text, GUIDE)
+    assert rules.adherence(text, GUIDE) == 1
+    assert rules.reasons(text, GUIDE) == {}
+
+
+BROKEN = [
+    (reply(greeting="Dear customer,"), "greeting member"),
+    (reply(greeting="Hi there!"), "greeting no_exclamation no_slang"),
+    (reply(greeting="dear member,"), "greeting"),
+    (reply(greeting=""), "greeting"),
+    (reply(sign_off="Best wishes,\nNorthwind Care"), "sign_off"),
+    (reply(sign_off="Kind regards, Northwind Care"), "sign_off"),
+    (reply(sign_off="Kind regards,\nNorthwind Care Team"), "sign_off"),
+    (reply(sign_off="Your Northwind team"), "sign_off"),
+    (reply(sign_off="Cheers,\nNorthwind"), "sign_off no_slang"),
+    (reply("We don't know. Please wait."), "no_contractions"),
+    (reply("We’ll know. Please wait."), "no_contractions"),
+    (reply("It`s here. Please wait."), "no_contractions"),
+    (reply("The parcel's on its way. Please wait."), "no_contractions"),
+    (reply("We dont know. Please wait."), "no_contractions"),
+    (reply("We know! Please wait."), "no_exclamation"),
+    (reply("Our customers are here. Please wait."), "member"),
+    (reply("The USER'S code is here. Please wait."), "member calm"),
+    (reply("Please wait here."), "sentences"),
+    (reply("We came. We saw. We left. We wait. Please wait."), "sentences"),
+    (reply("We came. We will wait."), "next_step"),
+    (reply("Please come. Please wait."), "next_step"),
+    (reply("We came, please wait. We left."), "next_step"),
+    (reply("We will send it asap. Please wait."), "no_slang"),
+    (reply("No  Worries, we have it. Please wait."), "no_slang"),
+    (reply("I have it. Please wait."), "we"),
+    (reply("I'll have it. Please wait."), "no_contractions we"),
+    (reply("We have it in my office. Please tell me."), "we"),
+    (reply("Perhaps we have it. Please wait."), "no_hedging"),
+    (reply("We are sort of ready. Please wait."), "no_hedging"),
+    (reply("We are ready 🎉. Please wait."), "calm"),
+    (reply("We are ready :-) and glad. Please wait."), "calm"),
+    (reply("We are NOT ready. Please wait."), "calm"),
+    (reply("We are SORRY. Please wait."), "calm"),
+]
+
+
+@pytest.mark.parametrize(("text", "broken"), BROKEN)
+def test_replies_that_break_rules(text, broken):
+    assert rules.broken(text, GUIDE) == tuple(broken.split())
+    assert list(rules.reasons(text, GUIDE)) == broken.split()
+    assert rules.adherence(text, GUIDE) == pytest.approx(1 - len(broken.split()) / 11)
+
+
+@pytest.mark.parametrize("text", ["", " \n", reply(""), reply("."), "Dear member,", reply("Thank you.")])
+def test_a_reply_that_says_nothing_keeps_next_to_nothing(text):
+    """Greeting and sign-off alone would keep 9 of 11 rules if silence kept those that forbid."""
+    assert set(rules.broken(text, GUIDE)) >= {rule.id for rule in GUIDE.rules[2:]}
+    assert rules.adherence(text, GUIDE) <= 2 / 11
+
+
+def test_reasons_say_what_stands_there():
+    text = reply("I don't know!! Please come. Please wait 🎉 and STOP.", greeting="Hello,")
+    assert rules.reasons(text, GUIDE) == {
+        "greeting": "no starts_with",
+        "no_contractions": "don't",
+        "no_exclamation": "!, !",
+        "next_step": "Please come., Please wait 🎉 and STOP.",
+        "we": "I",
+        "calm": "🎉; STOP",
+    }
+    assert rules.reasons(reply("Please wait here."), GUIDE) == {"sentences": "1 sentences"}
+    assert rules.reasons("", GUIDE)["calm"] == "there is no reply; there is no reply"
+
+
+SENTENCES = [
+    ("It is 14.90. We wait.", ["It is 14.90.", "We wait."]),
+    ("See no. 4 and No. 5. No. We can.", ["See no. 4 and No. 5.", "No.", "We can."]),
+    ("Ask Dr. J. R. Ewing, e.g. at 5 p.m. today.", ["Ask Dr. J. R. Ewing, e.g. at 5 p.m. today."]),
+    ("It ends at 5 p.m. We wait.", ["It ends at 5 p.m.", "We wait."]),
+    ("We have plan B. We wait.", ["We have plan B.", "We wait."]),
+    ("ok, got it. we'll see... and wait.", ["ok, got it.", "we'll see... and wait."]),
+    ("Really?! Yes… We wait.", ["Really?!", "Yes…", "We wait."]),
+    ('He said "Come." (And left.) We wait.', ['He said "Come."', "(And left.)", "We wait."]),
+    ("Done! 🎉 We wait 🎉 You go.", ["Done! 🎉", "We wait 🎉", "You go."]),
+    ("Do this:\n1. Open it.\n2. Close it.", ["Do this:", "1. Open it.", "2. Close it."]),
+    ("We know\n\nYou know", ["We know", "You know"]),
+    ("One line\ngoes on. Next.", ["One line goes on.", "Next."]),
+    ("It was in 2025. We know.", ["It was in 2025.", "We know."]),
+    ("Go to www.acme.com. Now.", ["Go to www.acme.com.", "Now."]),
+    ("... !", []),
+    ("", []),
+]
+
+
+@pytest.mark.parametrize(("given", "found"), SENTENCES)
+def test_sentences(given, found):
+    assert text.sentences(given) == found
+
+
+PARTS = [
+    ("Hi Sam! Your bike is here. Bye, Pip", "Hi Sam!", "Your bike is here.", "Bye, Pip"),
+    (
+        "Good morning,\nit is here now.\nBest\nPip and Bo",
+        "Good morning,",
+        "it is here now.",
+        "Best\nPip and Bo",
+    ),
+    (
+        "To the owner,\n\nIt is here now.\n\nTechnical department",
+        "To the owner,",
+        "It is here now.",
+        "Technical department",
+    ),
+    ("It is here now.", "", "It is here now.", ""),
+    ("It is here now. Thank you for your patience.", "", "It is here now. Thank you for your patience.", ""),
+    ("Hi-fi sets are here now.\n\n- Pip", "", "Hi-fi sets are here now.", "- Pip"),
+    ("It is here now. Thanks!", "", "It is here now.", "Thanks!"),
+]
+
+
+@pytest.mark.parametrize(("given", "greeting", "body", "sign_off"), PARTS)
+def test_a_reply_is_taken_apart(given, greeting, body, sign_off):
+    parts = text.take_apart(given)
+    assert (parts.greeting, parts.body, parts.sign_off) == (greeting, body, sign_off)
+
+
+def test_known_greetings_come_first():
+    parts = text.take_apart("Dear member of ours, hello.\n\nBye\nBye", ["Dear member of ours"], ["Bye"])
+    assert (parts.greeting, parts.body, parts.sign_off) == ("Dear member of ours", ", hello.\n\nBye", "Bye")
+    assert text.take_apart(reply(), GUIDE.greetings, GUIDE.sign_offs).body == BODY
+    assert text.take_apart(reply(reply()), GUIDE.greetings, GUIDE.sign_offs).body == reply()
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        (
+            "don't we’ll it's I'm let's who's y'all",
+            ["don't", "we’ll", "it's", "I'm", "let's", "who's", "y'all"],
+        ),
+        ("The boiler's been fixed, the van's still here.", ["boiler's", "van's"]),
+        ("The member's plan, the boys' club, five o'clock, its, well, were, ill, cant be", ["cant"]),
+        ("The member's on-site visit and the boiler's heating element", []),
+    ],
+)
+def test_contractions(given, found):
+    assert text.contractions(given) == found
+
+
+def test_emoji_are_counted_as_people_do():
+    assert text.emoji("👍🏽 👩‍🔧 🇬🇧 ❤️ ✓ :-) <3") == ["👍🏽", "👩‍🔧", "🇬🇧", "❤️", "✓", ":-)", "<3"]
+    assert text.emoji("(see: 8) and 3 < 4, 10:30; (p) © ™ →") == []
+
+
+def test_capitals_are_shouting_only():
+    assert text.capitals("NOT a TV, PIN 4 or USB-C; A4471, ABCD-12, U.S. HTTPS, PLEASE") == ["NOT", "PLEASE"]
+
+
+@given(st.text(max_size=300))
+def test_any_text_can_be_measured(given):
+    assert 0 <= rules.adherence(given, GUIDE) <= 1
+    parts = GUIDE.parts(given)
+    assert len(parts.greeting) + len(parts.body) + len(parts.sign_off) <= len(parts.reply)
+    assert " ".join(parts.sentences).split() == " ".join(text.sentences(parts.body)).split()
