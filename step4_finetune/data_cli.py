@@ -1,0 +1,227 @@
+"""The commands for rows: look at them, check them, write them for TRL, have more of them made.
+
+    python -m step4_finetune data show --topic "hedge trimmer"
+    python -m step4_finetune data check --data mine.jsonl --guide mine.yaml --fix clean.jsonl
+    python -m step4_finetune data build --format dpo --out data/
+    python -m step4_finetune data distill --messages messages.txt --model claude-sonnet-5-5
+
+exit 0    it worked; of check: nothing worse than warnings
+exit 1    check found something that must be mended
+exit 2    something the user can put right
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shared.cli import Engine, Json, Model, Seed, Smoke, deliver, new_app
+
+if TYPE_CHECKING:
+    from step4_finetune.content import Intent
+    from step4_finetune.guide import Guide
+
+app = new_app("Rows of messages and replies: look, check, build, distill.")
+
+Data = Annotated[
+    str | None,
+    typer.Option("--data", help="Rows: .jsonl, .csv, or a dataset of the hub; default the sample."),
+]
+GuideFile = Annotated[
+    Path | None,
+    typer.Option("--guide", help="Tone guide (YAML); default that of the sample, for its own rows."),
+]
+Intents = Annotated[
+    Path | None,
+    typer.Option("--intents", help="What fitting replies do (YAML); default: the guide's neighbour."),
+]
+Limit = Annotated[int, typer.Option("--limit-tokens", help="Tokens of a conversation, at most.")]
+Force = Annotated[bool, typer.Option("--force", help="Write over files that are there already.")]
+
+
+@app.command()
+def show(
+    split: Annotated[str | None, typer.Option(help="train, dev or test.")] = None,
+    topic: Annotated[str | None, typer.Option(help="Rows of this topic only.")] = None,
+    row_id: Annotated[str | None, typer.Option("--id", help="This row only.")] = None,
+    limit: Annotated[int, typer.Option(help="So many rows, at most.")] = 3,
+    data: Data = None,
+    guide: GuideFile = None,
+    as_json: Json = False,
+) -> None:
+    """Rows with chosen and rejected side by side, and what is broken in them."""
+    from step4_finetune import showing
+
+    rows, source = _rows(data)
+    facts = showing.run(rows, _guide(guide, data), source, split, topic, row_id, limit)
+    deliver(facts, lambda console: showing.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def check(
+    fix: Annotated[
+        Path | None,
+        typer.Option("--fix", metavar="OUT", help="Write a cleaned copy here, and a report beside it."),
+    ] = None,
+    force: Force = False,
+    limit_tokens: Limit = 512,
+    data: Data = None,
+    guide: GuideFile = None,
+    intents: Intents = None,
+    model: Model = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Everything that is wrong with the rows, by number and by row; exit code 1 where it is bad."""
+    from shared.models import load_tokenizer
+    from step4_finetune import curate
+    from step4_finetune.curate import fix as mending
+    from step4_finetune.data import SAMPLE
+
+    settings = _settings(smoke, model=model)
+    rows, source = _rows(data)
+    rule_book = _guide(guide, data)
+    known = _intents(intents, guide, data)
+    places = mending.targets(data or SAMPLE, fix, force=force) if fix else None
+    tokenizer = load_tokenizer(settings=settings)
+    findings = curate.run_checks(rows, rule_book, tokenizer, limit_tokens, known)
+    facts = curate.report(rows, rule_book, source=source, findings=findings)
+    errors = facts["errors"]
+    if places:
+        left, done = mending.run(rows, _raw(data), findings, source, places)
+        after = curate.report(left, rule_book, tokenizer, limit_tokens, source=str(fix), intents=known)
+        mending.write_report(source, facts, after, done)
+        facts["fix"] = {**done, "left": after["headline"]}
+        errors = after["errors"]
+    deliver(facts, lambda console: curate.show(facts, console), as_json=as_json)
+    if errors:
+        raise typer.Exit(1)
+
+
+@app.command()
+def build(
+    out: Annotated[Path, typer.Option("--out", help="Folder for train.jsonl, dev.jsonl and test.jsonl.")],
+    form: Annotated[str, typer.Option("--format", help="sft or dpo.")] = "sft",
+    force: Force = False,
+    limit_tokens: Limit = 512,
+    data: Data = None,
+    guide: GuideFile = None,
+    model: Model = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """The rows in TRL's formats, under the guide's system message, a file for each split."""
+    from shared.models import load_tokenizer
+    from step4_finetune import build as building
+
+    settings = _settings(smoke, model=model)
+    rows, source = _rows(data)
+    rule_book = _guide(guide, data)
+    facts = building.run(
+        rows,
+        rule_book.system if rule_book else "",
+        form,
+        out,
+        tokenizer=load_tokenizer(settings=settings),
+        limit=limit_tokens,
+        force=force,
+        source=source,
+    )
+    deliver(facts, lambda console: building.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def distill(
+    messages: Annotated[
+        Path | None,
+        typer.Option("--messages", help="To be answered: .txt (one a line), .jsonl or .csv; default train."),
+    ] = None,
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="Pairs are appended here (.jsonl); what is there is not asked again."),
+    ] = Path("pairs.jsonl"),
+    requests: Annotated[int, typer.Option(help="Requests to the model, at most.")] = 100,
+    attempts: Annotated[int, typer.Option(help="Replies to a message, at most, until one passes.")] = 2,
+    rejected: Annotated[
+        bool, typer.Option("--rejected/--chosen-only", help="Have a near miss written, too, for DPO.")
+    ] = True,
+    data: Data = None,
+    guide: GuideFile = None,
+    intents: Intents = None,
+    model: Model = None,
+    engine: Engine = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Have a chat model write replies, and keep those that break no rule and keep the facts."""
+    from step4_finetune import data as rows_of
+    from step4_finetune import distill as lesson
+    from step4_finetune.guide import read_guide
+
+    settings = _settings(smoke, model=model, engine=engine, seed=seed)
+    rows = (
+        lesson.read_messages(messages)
+        if messages
+        else [row for row in _rows(data)[0] if row.split == "train"]
+    )
+    facts = lesson.run(
+        rows,
+        read_guide(guide or rows_of.GUIDE),
+        settings,
+        out,
+        requests=requests,
+        attempts=attempts,
+        rejected=rejected,
+        intents=_intents(intents, guide or rows_of.GUIDE, None),
+    )
+    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+
+
+def _settings(smoke: bool, **flags: Any) -> Any:
+    from shared.catalog import default
+    from shared.config import load_settings
+
+    if smoke:
+        given = {name: value for name, value in flags.items() if value is not None}
+        flags = {"model": default("smoke").id} | given
+    return load_settings(**flags)
+
+
+def _rows(data: str | None) -> tuple[Any, str]:
+    """The rows of the flag, or the sample's, and what they are called."""
+    from step4_finetune.data import SAMPLE, read_rows
+
+    return read_rows(data or SAMPLE), data or "the sample"
+
+
+def _raw(data: str | None) -> list[Any]:
+    """The same with all the columns that they came with."""
+    from step4_finetune import data as rows_of
+
+    return [raw for _, raw in rows_of._raw(data or rows_of.SAMPLE)]
+
+
+def _guide(guide: Path | None, data: str | None) -> Guide | None:
+    """The guide of the flag; the sample's for the sample; none for other rows."""
+    from step4_finetune.data import GUIDE
+    from step4_finetune.guide import read_guide
+
+    if guide is None and data is not None:
+        return None
+    return read_guide(guide or GUIDE)
+
+
+def _intents(intents: Path | None, guide: Path | None, data: str | None) -> dict[str, Intent] | None:
+    """What fitting replies do: the flag's file, or intents.yaml beside the guide, where there is one."""
+    from step4_finetune.content import read_intents
+    from step4_finetune.data import GUIDE
+
+    if intents:
+        return read_intents(intents)
+    if guide is None and data is not None:
+        return None
+    beside = (guide or GUIDE).with_name("intents.yaml")
+    return read_intents(beside) if beside.exists() else None

@@ -1,0 +1,254 @@
+"""Reading rows: TRL's formats and our own, from JSON lines, CSV and the hub; what is wrong, by its line."""
+
+import csv
+import json
+
+import datasets
+import pytest
+
+from shared.errors import UserError
+from step4_finetune.data import Row, fingerprint, read_rows
+
+ASK = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Is it\nopen?"}]
+
+
+def jsonl(path, *rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "rows.jsonl"
+
+
+def refusal(source):
+    with pytest.raises(UserError) as refused:
+        read_rows(source)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+# --- formats ----------------------------------------------------------------------------------------------
+
+
+def test_prompt_and_completion(file):
+    (row,) = read_rows(jsonl(file, {"prompt": "Open?", "completion": "Yes.", "split": "train"}))
+    assert row == Row("1", ({"role": "user", "content": "Open?"},), "Yes.")
+    assert row.message == "Open?"
+
+
+def test_prompt_chosen_and_rejected(file):
+    (row,) = read_rows(
+        jsonl(file, {"prompt": "Open?", "chosen": "Yes.", "rejected": "yep", "split": "dev", "id": 7})
+    )
+    assert (row.id, row.chosen, row.rejected, row.split) == ("7", "Yes.", "yep", "dev")
+
+
+def test_conversations(file):
+    said = [{"role": "assistant", "content": "Yes."}]
+    sft, dpo = read_rows(
+        jsonl(
+            file,
+            {"prompt": ASK, "completion": said, "split": "train"},
+            {
+                "prompt": ASK,
+                "chosen": said,
+                "rejected": [{"role": "assistant", "content": "yep"}],
+                "split": "train",
+            },
+        )
+    )
+    assert sft.prompt == dpo.prompt == tuple(ASK)
+    assert (sft.message, sft.chosen, sft.rejected) == ("Is it\nopen?", "Yes.", None)
+    assert (dpo.chosen, dpo.rejected) == ("Yes.", "yep")
+
+
+def test_the_samples_own_columns(file):
+    own = {
+        "id": "a",
+        "topic": "door",
+        "split": "test",
+        "intent": "access",
+        "message": "Open?",
+        "subject": ["door"],
+    }
+    own |= {
+        "facts": ["4", "5"],
+        "chosen": "Yes.",
+        "rejected": "yep",
+        "breaks": ["slang"],
+        "unknown": {"kept": 0},
+    }
+    (row,) = read_rows(jsonl(file, own))
+    assert (row.topic, row.intent, row.split) == ("door", "access", "test")
+    assert (row.subject, row.facts, row.breaks) == (("door",), ("4", "5"), ("slang",))
+
+
+def test_csv_with_lists_in_its_cells(tmp_path):
+    path = tmp_path / "rows.csv"
+    with path.open("w", newline="", encoding="utf-8-sig") as file:
+        rows = csv.writer(file)
+        rows.writerow(["prompt", "chosen", "rejected", "split", "facts", "subject"])
+        rows.writerow(["Open, or not?", "Dear member,\n\nYes.", "", "train", '["3 May", "7"]', "door"])
+        rows.writerow([json.dumps(ASK), "Yes.", "yep", "dev", "", ""])
+    first, second = read_rows(path)
+    assert (first.message, first.chosen, first.rejected) == ("Open, or not?", "Dear member,\n\nYes.", None)
+    assert (first.facts, first.subject, first.breaks) == (("3 May", "7"), ("door",), None)
+    assert second.prompt == tuple(ASK)
+
+
+def test_blank_lines_and_a_byte_order_mark_are_no_rows(file):
+    file.write_text('\ufeff{"prompt": "a", "completion": "b", "split": "train"}\n\n', encoding="utf-8")
+    assert len(read_rows(file)) == 1
+
+
+def test_rows_of_one_split(file):
+    jsonl(file, *({"prompt": split, "completion": "x", "split": split} for split in ("train", "test", "dev")))
+    assert [row.message for row in read_rows(file, "test")] == ["test"]
+    assert len(read_rows(file)) == 3
+
+
+def test_the_system_message_of_a_row_stays():
+    row = Row("1", ({"role": "user", "content": "Open?"},), "Yes.")
+    assert row.with_system("Be kind.") == [{"role": "system", "content": "Be kind."}, *row.prompt]
+    assert row.with_system("") == list(row.prompt)
+    assert Row("2", tuple(ASK), "Yes.").with_system("Be kind.") == ASK
+
+
+def test_the_fingerprint_is_of_the_texts():
+    row = Row("1", ({"role": "user", "content": "Open?"},), "Yes.")
+    same = Row("2", ({"role": "user", "content": "Open?"},), "Yes.", split="test", topic="door")
+    other = Row("1", ({"role": "user", "content": "Open?"},), "Yes!")
+    assert fingerprint([row]) == fingerprint([same]) != fingerprint([other])
+    assert fingerprint([row, other]) != fingerprint([other, row])
+
+
+# --- splits -----------------------------------------------------------------------------------------------
+
+
+def test_rows_without_a_split_are_divided_by_topic(file):
+    jsonl(
+        file,
+        *(
+            {"prompt": f"{topic} {n}", "completion": "x", "topic": f"topic {topic}"}
+            for topic in range(300)
+            for n in range(2)
+        ),
+    )
+    rows = read_rows(file)
+    of = {}
+    for row in rows:
+        of.setdefault(row.topic, set()).add(row.split)
+    assert all(len(splits) == 1 for splits in of.values())
+    counts = {split: sum(row.split == split for row in rows) for split in ("train", "dev", "test")}
+    assert 440 <= counts["train"] <= 520
+    assert all(30 <= counts[split] <= 90 for split in ("dev", "test"))
+    assert read_rows(file) == rows  # the same each time
+
+
+def test_rows_without_a_topic_are_divided_by_prompt(file):
+    jsonl(
+        file,
+        *({"prompt": f"question {n}", "completion": f"{again}"} for n in range(200) for again in range(2)),
+    )
+    splits = {}
+    for row in read_rows(file):
+        splits.setdefault(row.message, set()).add(row.split)
+    assert all(len(each) == 1 for each in splits.values())
+    assert {"train", "dev", "test"} == set().union(*splits.values())
+
+
+# --- what is wrong, by its line ---------------------------------------------------------------------------
+
+GOOD = '{"prompt": "a", "completion": "b", "split": "train"}\n'
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{prompt: 1}", "rows.jsonl:2 is not JSON (Expecting property name enclosed in double quotes)"),
+        ('["a"]', "rows.jsonl:2 is no JSON object: one object a line"),
+        (
+            '{"text": "a", "label": 1}',
+            "rows.jsonl:2 has the columns text, label: it needs prompt and completion",
+        ),
+        ("{}", "rows.jsonl:2 has the columns none"),
+        ('{"prompt": "", "completion": "b"}', "rows.jsonl:2 has the columns prompt, completion: it needs"),
+        ('{"prompt": "a"}', "rows.jsonl:2 has the columns prompt: it needs"),
+        ('{"prompt": [], "completion": "b"}', "rows.jsonl:2: prompt must be a text or a list of messages"),
+        ('{"prompt": 5, "completion": "b"}', "rows.jsonl:2: prompt must be a text or a list of messages"),
+        (
+            '{"prompt": [{"role": "assistant", "content": "x"}], "completion": "b"}',
+            "rows.jsonl:2: prompt must be a text or a list of messages that ends with a user's",
+        ),
+        ('{"prompt": "[{]", "completion": "b"}', "rows.jsonl:2: '[{]' is no JSON list"),
+        ('{"prompt": "a", "completion": 5}', "rows.jsonl:2: a reply must be a text or a list of one message"),
+        (
+            '{"prompt": "a", "chosen": "b", "rejected": [1, 2]}',
+            "rows.jsonl:2: a reply must be a text or a list",
+        ),
+        (
+            '{"prompt": "a", "completion": "b", "facts": 5}',
+            "rows.jsonl:2: subject, facts and breaks must be lists",
+        ),
+        (
+            '{"prompt": "a", "completion": "b", "split": "tset"}',
+            "row 2 has split 'tset': use train, dev, test",
+        ),
+    ],
+)
+def test_a_line_that_is_wrong_is_named(file, line, said):
+    file.write_text(GOOD + line + "\n", encoding="utf-8")
+    assert said in refusal(file)
+
+
+def test_a_file_without_rows(file):
+    file.write_text("\n", encoding="utf-8")
+    assert "rows.jsonl has no rows: it needs prompt and completion" in refusal(file)
+
+
+def test_a_table_without_rows(tmp_path):
+    (tmp_path / "rows.csv").write_text("prompt,completion\n", encoding="utf-8")
+    assert "has no rows" in refusal(tmp_path / "rows.csv")
+
+
+def test_a_file_that_is_not_there():
+    assert refusal("nowhere.jsonl").startswith("there is no file nowhere.jsonl: name a .jsonl or .csv file")
+
+
+def test_a_file_that_is_no_text(file):
+    file.write_bytes(b"\xff\xfe\x00{")
+    assert "cannot be read as UTF-8 text" in refusal(file)
+
+
+# --- the hub ----------------------------------------------------------------------------------------------
+
+
+def test_a_dataset_of_the_hub(monkeypatch):
+    rows = {"prompt": ["Open?", "Closed?"], "chosen": ["Yes.", "No."], "rejected": ["yep", "nope"]}
+    asked = []
+
+    def load(name):
+        asked.append(name)
+        parts = {"train": rows, "validation": {name: [each[0]] for name, each in rows.items()}}
+        return datasets.DatasetDict(
+            {split: datasets.Dataset.from_dict(each) for split, each in parts.items()}
+        )
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    found = read_rows("someone/replies")
+    assert asked == ["someone/replies"]
+    assert [(row.id, row.split, row.message) for row in found] == [
+        ("1", "train", "Open?"),
+        ("2", "train", "Closed?"),
+        ("3", "dev", "Open?"),
+    ]
+
+
+def test_a_dataset_that_cannot_be_had(monkeypatch):
+    def load(name):
+        raise ConnectionError("no route\nto the hub")
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    assert refusal("someone/replies") == "the dataset someone/replies cannot be had: no route to the hub"

@@ -1,0 +1,303 @@
+"""The commands for rows: what they print, what they write, and their exit codes."""
+
+import json
+import re
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from shared import cli, models
+from step4_finetune import data_cli
+from step4_finetune.data import GUIDE, fingerprint, read_rows
+from tests.scripted import ScriptedMessages
+from tests.step4.made import as_file, good, spoilt
+
+ROWS = good()
+NOISY = ROWS[0].chosen.replace("A technician will", "A technician might")
+
+
+@pytest.fixture
+def data(capsys, monkeypatch):
+    """Run a command line in this process: data("check", "--smoke") -> code, out, err."""
+
+    def run(*args):
+        args = list(map(str, args))
+        monkeypatch.setattr(sys, "argv", ["step4_finetune", "data", *args])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.run(data_cli.app, "python -m step4_finetune data", args)
+        out, err = capsys.readouterr()
+        return SimpleNamespace(code=ended.value.code, out=out, err=err)
+
+    return run
+
+
+@pytest.fixture
+def refused(data):
+    """Run a command that the user got wrong, and return its one line."""
+
+    def run(*args):
+        got = data(*args)
+        errors = [line for line in got.err.splitlines() if not line.startswith("checking ")]
+        assert (got.code, len(errors), got.out) == (2, 1, ""), got
+        assert errors[0].startswith("error: ")
+        return errors[0]
+
+    return run
+
+
+@pytest.fixture
+def file(tmp_path):
+    return as_file(tmp_path / "mine.jsonl", ROWS)
+
+
+def own(file):
+    return ("--data", file, "--guide", GUIDE)
+
+
+# --- show -------------------------------------------------------------------------------------------------
+
+
+def test_show_sets_the_replies_side_by_side(data, file):
+    got = data("show", *own(file), "--topic", "Boiler", "--limit", "1")
+    assert got.code == 0
+    assert got.out.startswith(
+        "boiler-3 · train · boiler · book\nCould someone come and do the yearly boiler service"
+    )
+    assert "subject: boiler\n" in got.out
+    assert "│ keeps every rule " in got.out
+    assert "│ breaks no_exclamation (!)" in got.out
+    assert got.out.endswith("1 more with --limit\n")
+
+
+def test_show_for_programs(data, file):
+    facts = json.loads(data("show", *own(file), "--split", "dev", "--json").out)
+    assert [row["id"] for row in facts["rows"]] == ["gym-card-7", "gym-card-8"]
+    assert facts["rows"][0]["broken"]["rejected"].keys() == {"no_slang"}
+
+
+def test_show_without_a_guide_judges_nothing(data, file):
+    assert json.loads(data("show", "--data", file, "--json").out)["rows"][0]["broken"] is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--split", "tset"), "--split tset is not known: use train, dev, test"),
+        (("--topic", "cars"), "has no such row: topics are kettle, boiler, magazine, gym card, parcel"),
+        (("--id", "x"), "has no such row: ids are like kettle-1, kettle-2, boiler-3"),
+        (("--limit", "0"), "--limit 0 shows nothing: use a number from 1"),
+    ],
+)
+def test_show_of_what_is_not_there(refused, file, flags, said):
+    assert said in refused("show", *own(file), *flags)
+
+
+# --- check ------------------------------------------------------------------------------------------------
+
+
+def test_check_of_good_rows(data, file):
+    got = data("check", *own(file), "--smoke")
+    assert got.code == 0, got.out
+    assert re.search(r"^label noise +ok +0  10  rows", got.out, re.MULTILINE)
+    assert got.out.endswith(f"of {file}, fingerprint {fingerprint(ROWS)}\n")
+
+
+def test_warnings_are_no_failure(data, file):
+    got = data(
+        "check", *own(as_file(file, [spoilt(row, breaks=("we",)) for row in ROWS])), "--smoke", "--json"
+    )
+    assert (got.code, json.loads(got.out)["warnings"]) == (0, 1)
+
+
+def test_check_of_bad_rows_names_them_and_exits_1(data, file):
+    as_file(file, [spoilt(ROWS[0], chosen=NOISY), *ROWS[1:]])
+    got = data("check", *own(file), "--smoke", "--json")
+    assert got.code == 1
+    facts = json.loads(got.out)
+    noise = next(each for each in facts["findings"] if each["check"] == "label noise")
+    assert noise["rows"][0] == {
+        "id": "kettle-1",
+        "row": 1,
+        "example": "chosen breaks no_hedging (might)",
+    }
+
+
+def test_fix_writes_a_copy_with_all_columns_and_a_report(data, file, tmp_path):
+    rows = [
+        spoilt(ROWS[0], id="noisy", chosen=NOISY),
+        *ROWS,
+        spoilt(ROWS[9], id="bad-test", chosen="Hi!"),
+    ]
+    as_file(file, rows)
+    lines = [json.loads(line) | {"column": "kept"} for line in file.read_text().splitlines()]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    before = file.read_bytes()
+    got = data("check", *own(file), "--smoke", "--fix", tmp_path / "clean.jsonl", "--json")
+    assert got.code == 1  # the test split keeps its noise
+    assert file.read_bytes() == before
+    facts = json.loads(got.out)
+    assert (facts["fix"]["removed"], facts["fix"]["kept"], facts["fix"]["by_check"]) == (
+        1,
+        11,
+        {"label noise": 1},
+    )
+    assert [row.id for row in read_rows(tmp_path / "clean.jsonl")] == [row.id for row in rows[1:]]
+    assert {json.loads(line)["column"] for line in (tmp_path / "clean.jsonl").read_text().splitlines()} == {
+        "kept"
+    }
+    report = (tmp_path / "clean.md").read_text()
+    assert report.startswith("# What was taken out of mine.jsonl\n\n- before: 12 rows")
+    assert "## label noise: 1\n\n- noisy: chosen breaks no\\_hedging (might)\n" in report
+    assert "### error: label noise, 1 rows\n\n- bad-test: chosen breaks" in report
+
+
+def test_fix_of_all_that_is_wrong_exits_0(data, file, tmp_path):
+    as_file(file, [spoilt(ROWS[0], id="noisy", chosen=NOISY), *ROWS])
+    got = data("check", *own(file), "--smoke", "--fix", tmp_path / "clean.csv")
+    assert got.code == 0
+    assert f"1 rows taken out (label noise 1), 10 kept: {tmp_path / 'clean.csv'}" in got.out
+    assert fingerprint(read_rows(tmp_path / "clean.csv")) == fingerprint(ROWS)  # through CSV and back
+    assert (tmp_path / "clean.md").read_text().endswith("## Left\n\nNothing.\n")
+
+
+def test_fix_never_writes_in_place(refused, data, file, tmp_path):
+    before = file.read_bytes()
+    assert "is the data itself, which is never changed" in refused(
+        "check", *own(file), "--fix", file, "--force"
+    )
+    assert file.read_bytes() == before
+    taken = tmp_path / "clean.jsonl"
+    taken.write_text("mine")
+    assert "clean.jsonl is there already" in refused("check", *own(file), "--fix", taken)
+    assert taken.read_text() == "mine"
+    assert data("check", *own(file), "--smoke", "--fix", taken, "--force").code == 0
+    assert len(read_rows(taken)) == 10
+    assert "use one that ends in .jsonl or .csv" in refused(
+        "check", *own(file), "--fix", tmp_path / "clean.txt"
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("--data", "nowhere.jsonl"), "there is no file nowhere.jsonl"),
+        (("--data", "mine.jsonl", "--guide", "nowhere.yaml"), "cannot read nowhere.yaml"),
+        (("--data", "mine.jsonl", "--limit-tokens", "0", "--smoke"), "--limit-tokens 0 is not allowed"),
+    ],
+)
+def test_check_of_what_cannot_be_read(refused, file, args, said):
+    assert said in refused("check", *args)
+
+
+# --- build ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["sft", "dpo"])
+def test_build_writes_what_trl_reads(data, file, tmp_path, form):
+    from datasets import load_dataset
+    from trl.data_utils import is_conversational
+
+    got = data("build", *own(file), "--format", form, "--out", tmp_path / "built", "--smoke", "--json")
+    assert got.code == 0, got.err
+    facts = json.loads(got.out)
+    assert {split: each["rows"] for split, each in facts["splits"].items()} == {
+        "train": 6,
+        "dev": 2,
+        "test": 2,
+    }
+    assert facts["fingerprint"] == fingerprint(ROWS)
+    path = tmp_path / "built" / "train.jsonl"
+    table = load_dataset("json", data_files=str(path), split="train", cache_dir=str(tmp_path / "cache"))
+    assert is_conversational(table[0])
+    columns = {"prompt", "completion"} if form == "sft" else {"prompt", "chosen", "rejected"}
+    assert columns <= set(table.column_names)
+    assert table[0]["prompt"][0] == {"role": "system", "content": "You answer members of Northwind Care."}
+    again = read_rows(path)  # and what we read ourselves
+    assert [(row.id, row.topic, row.facts, row.chosen) for row in again] == [
+        (row.id, row.topic, row.facts, row.chosen) for row in ROWS[:6]
+    ]
+    assert again[0].rejected == (None if form == "sft" else ROWS[0].rejected)
+
+
+def test_build_prints_the_counts(data, file, tmp_path):
+    got = data("build", *own(file), "--out", tmp_path / "built", "--smoke")
+    assert "train     6       3 " in got.out
+    assert "10 rows for sft: 6 train, 2 dev, 2 test; fingerprint " in got.out
+    assert "system message: You answer members of Northwind Care.\n" in got.out
+
+
+def test_build_leaves_out_rows_without_a_rejected_reply(data, file, tmp_path):
+    as_file(file, [spoilt(ROWS[0], rejected=None), *ROWS[1:]])
+    got = data("build", *own(file), "--format", "dpo", "--out", tmp_path / "built", "--smoke")
+    assert "; 1 without a rejected reply left out" in got.out
+    assert len((tmp_path / "built" / "train.jsonl").read_text().splitlines()) == 5
+
+
+@pytest.mark.parametrize(
+    ("rows", "flags", "said"),
+    [
+        (ROWS, ("--format", "ppo"), "--format ppo is not known: use sft or dpo"),
+        ([spoilt(row, rejected=None) for row in ROWS], ("--format", "dpo"), "has no rejected replies"),
+        ([spoilt(row, split="test") for row in ROWS], (), "has no rows to train on"),
+        ([*ROWS, spoilt(ROWS[0], id="mute", chosen=" ")], (), "row mute: chosen is empty: mend them"),
+        (
+            [*ROWS, spoilt(ROWS[0], "word " * 900, id="long"), spoilt(ROWS[0], "word " * 950, id="longer")],
+            (),
+            "also longer: allow more than 512 (--limit-tokens)",
+        ),
+    ],
+)
+def test_build_refuses_what_cannot_be_trained_on(refused, file, tmp_path, rows, flags, said):
+    assert said in refused("build", *own(as_file(file, rows)), "--out", tmp_path / "built", "--smoke", *flags)
+    assert not (tmp_path / "built").exists()
+
+
+def test_build_keeps_files_that_are_there(refused, data, file, tmp_path):
+    (tmp_path / "built").mkdir()
+    (tmp_path / "built" / "dev.jsonl").write_text("mine")
+    command = ("build", *own(file), "--out", tmp_path / "built", "--smoke")
+    assert "dev.jsonl is there already" in refused(*command)
+    assert (tmp_path / "built" / "dev.jsonl").read_text() == "mine"
+    assert data(*command, "--force").code == 0
+    assert (tmp_path / "built" / "dev.jsonl").read_text() != "mine"
+
+
+# --- distill ----------------------------------------------------------------------------------------------
+
+
+def test_distill_of_the_training_messages(data, file, tmp_path, monkeypatch):
+    api = ScriptedMessages()
+    for row in ROWS[:2]:
+        api.enqueue(row.chosen)
+        api.enqueue(row.rejected)
+    api.enqueue("Hi!")
+    api.enqueue("Hi again!")
+    monkeypatch.setattr(models, "chat_client", lambda *_args, **_more: api.client)
+    got = data("distill", *own(file), "--requests", "6", "--out", tmp_path / "pairs.jsonl", "--smoke")
+    assert got.code == 0
+    assert got.out.startswith(
+        "2 of 3 messages have a reply that keeps the guide, by 6 requests to tiny; 2 of them as"
+    )
+    assert "boiler-3: empty, greeting, sign_off" in got.out
+    assert (
+        "3 messages not asked: the budget of 6 requests is used up; the same command goes on with them"
+        in got.out
+    )
+    assert [row.id for row in read_rows(tmp_path / "pairs.jsonl")] == ["kettle-1", "kettle-2"]
+
+
+def test_distill_with_the_embedded_model(data, tmp_path):
+    (tmp_path / "asked.txt").write_text("Where is my parcel?\n")
+    got = data("distill", "--messages", "asked.txt", "--requests", "1", "--attempts", "1", "--smoke")
+    assert got.code == 0, got.err
+    assert got.out.startswith("0 of 1 messages have a reply that keeps the guide, by 1 requests to tiny")
+    assert "few replies of tiny pass; a stronger model (--model) passes more" in got.out
+    assert (tmp_path / "pairs.filtered.jsonl").exists()
+
+
+def test_help_names_the_commands(data):
+    got = data("--help")
+    assert got.code == 0
+    assert all(name in got.out for name in ("show", "check", "build", "distill"))

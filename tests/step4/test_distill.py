@@ -1,0 +1,231 @@
+"""Distillation over a scripted API: what is asked, what passes the evaluator, and going on after a stop."""
+
+import json
+
+import pytest
+
+from shared import models
+from shared.config import load_settings
+from shared.errors import UserError
+from step4_finetune import distill, distill_ask
+from step4_finetune.data import GUIDE, read_rows
+from step4_finetune.guide import read_guide
+from tests.scripted import ScriptedMessages
+from tests.step4.made import good, reply, spoilt
+
+ROWS = good()
+
+
+@pytest.fixture(scope="module")
+def guide():
+    return read_guide(GUIDE)
+
+
+@pytest.fixture
+def api(monkeypatch):
+    api = ScriptedMessages(max_retries=0)
+    monkeypatch.setattr(models, "chat_client", lambda *_args, **_more: api.client)
+    return api
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "pairs.jsonl"
+
+
+def run(rows, guide, out, **options):
+    return distill.run(rows, guide, load_settings(model="tiny"), out, **options)
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_pair(api, guide, out):
+    api.enqueue(ROWS[0].chosen, usage={"input_tokens": 400, "output_tokens": 60})
+    api.enqueue(ROWS[0].rejected)
+    facts = run(ROWS[:1], guide, out)
+    asked, off = api.requests
+    assert (
+        "You answer members of Northwind Care. Follow every one of these rules:\n- Start with"
+        in asked["system"]
+    )
+    assert asked["messages"] == [{"role": "user", "content": f"<message>\n{ROWS[0].message}\n</message>"}]
+    assert 'Start with "Dear member,"' in off["system"]  # the first rule is to be broken first
+    assert ROWS[0].chosen in off["messages"][0]["content"]
+    (row,) = read_rows(out)
+    assert row == spoilt(ROWS[0], breaks=("no_contractions",))
+    assert (facts["kept"], facts["pairs"], facts["requests"], facts["filtered"]) == (1, 1, 2, 0)
+    assert (facts["input_tokens"], facts["output_tokens"]) == (500, 70)
+    assert facts["dollars"] is None  # unknown, not 0
+    assert facts["headline"] == "1 of 1 messages have a reply that keeps the guide, by 2 requests to tiny"
+
+
+def test_chosen_only(api, guide, out):
+    api.enqueue(ROWS[0].chosen)
+    facts = run(ROWS[:1], guide, out, rejected=False)
+    assert (facts["kept"], facts["pairs"], api.left) == (1, 0, 0)
+    assert lines(out)[0]["rejected"] is None
+
+
+def test_a_reply_that_breaks_a_rule_is_tried_again_with_what_was_wrong(api, guide, out):
+    api.enqueue(ROWS[0].rejected)
+    api.enqueue(ROWS[0].chosen)
+    facts = run(ROWS[:1], guide, out, rejected=False)
+    told = api.requests[1]["messages"]
+    assert [turn["role"] for turn in told] == ["user", "assistant", "user"]
+    assert told[1]["content"] == ROWS[0].rejected
+    assert "Use no contractions" in told[2]["content"]
+    assert "(found: We're)" in told[2]["content"]
+    assert (facts["kept"], facts["requests"]) == (1, 2)
+
+
+def test_what_never_passes_is_put_aside_with_its_reasons(api, guide, out):
+    api.enqueue("Hi! We'll fix it.")
+    api.enqueue(reply("We are sorry. We will have it repaired since 3 May. Please wait for our call."))
+    facts = run(ROWS[:1], guide, out)
+    assert not out.exists()
+    (aside,) = lines(out.with_suffix(".filtered.jsonl"))
+    assert (aside["id"], aside["why"]) == ("kettle-1", ["the subject 'kettle'"])
+    assert (facts["kept"], facts["filtered"], facts["why"]) == (0, 1, {"the subject 'kettle'": 1})
+    assert (facts["out"], facts["filtered_out"]) == (None, str(out.with_suffix(".filtered.jsonl")))
+
+
+@pytest.mark.parametrize(
+    ("text", "stop", "why"),
+    [
+        ("", "end_turn", ["empty"]),
+        ("I can't.", "refusal", ["refused"]),
+        ("Dear member,\n\nWe", "max_tokens", ["cut"]),
+        (ROWS[0].rejected, "end_turn", ["no_contractions"]),
+        (ROWS[0].chosen.replace("3 May", "4 May"), "end_turn", ["the fact '3 May'"]),
+        (ROWS[0].chosen, "end_turn", []),
+    ],
+)
+def test_faults(guide, text, stop, why):
+    assert distill_ask.faults(text, stop, ROWS[0], guide) == why
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (ROWS[0].chosen, "rejected: breaks no rule"),
+        ("Hey! We're on it since 3 May, kettle.", "rejected: another length"),
+        (ROWS[0].rejected.replace("3 May", "May"), "rejected: lacks the fact '3 May'"),
+    ],
+)
+def test_a_rejected_reply_that_is_none_leaves_the_chosen_one(api, guide, out, text, why):
+    api.enqueue(ROWS[0].chosen)
+    api.enqueue(text)
+    facts = run(ROWS[:1], guide, out)
+    assert (facts["kept"], facts["pairs"], facts["why"]) == (1, 0, {why: 1})
+    (row,) = lines(out)
+    assert (row["rejected"], row["breaks"]) == (None, None)
+
+
+def test_each_rule_is_broken_in_turn(api, guide, out):
+    for row in ROWS[:3]:
+        api.enqueue(row.chosen)
+        api.enqueue(row.rejected)
+    run(ROWS[:3], guide, out)
+    for request, rule in zip(api.requests[1::2], guide.rules, strict=False):
+        assert rule.say in request["system"]
+
+
+def test_the_budget_ends_it_and_the_same_command_goes_on(api, guide, out):
+    for row in ROWS[:2]:
+        api.enqueue(row.chosen)
+    facts = run(ROWS[:4], guide, out, rejected=False, requests=2)
+    assert (facts["kept"], facts["asked"], facts["not_asked"], api.left) == (2, 2, 2, 0)
+    for row in ROWS[2:4]:
+        api.enqueue(row.chosen)
+    facts = run(ROWS[:4], guide, out, rejected=False)
+    assert (facts["kept"], facts["there_already"], facts["not_asked"]) == (2, 2, 0)
+    assert [row.id for row in read_rows(out)] == [row.id for row in ROWS[:4]]
+    assert run(ROWS[:4], guide, out)["requests"] == 0
+
+
+def test_what_was_filtered_is_not_asked_again(api, guide, out):
+    api.enqueue("Hi!")
+    run(ROWS[:1], guide, out, attempts=1)
+    assert run(ROWS[:1], guide, out)["requests"] == 0
+
+
+def test_a_budget_that_ends_between_chosen_and_rejected_keeps_the_chosen(api, guide, out):
+    api.enqueue(ROWS[0].chosen)
+    facts = run(ROWS[:2], guide, out, requests=1)
+    assert (facts["kept"], facts["pairs"]) == (1, 0)
+    assert [row["id"] for row in lines(out)] == ["kettle-1"]
+
+
+def test_a_model_that_fails_loses_nothing(api, guide, out):
+    api.enqueue(ROWS[0].chosen)
+    api.enqueue(status=529, error="Overloaded")
+    with pytest.raises(UserError, match=r"tiny: it is overloaded \(529\)") as refused:
+        run(ROWS[:2], guide, out, rejected=False)
+    assert "\n" not in str(refused.value)
+    assert [row["id"] for row in lines(out)] == ["kettle-1"]
+
+
+def test_conversations_keep_their_turns(api, guide, out):
+    turns = (
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": "Dear member"},
+        *ROWS[0].prompt,
+    )
+    api.enqueue(ROWS[0].chosen)
+    run([spoilt(ROWS[0], prompt=turns)], guide, out, rejected=False)
+    assert read_rows(out)[0].prompt == turns
+    assert run([spoilt(ROWS[0], prompt=turns)], guide, out)["there_already"] == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"requests": 0}, "--requests 0"), ({"attempts": 0}, "--attempts 0")],
+)
+def test_options_that_are_not_allowed(guide, out, options, said):
+    with pytest.raises(UserError, match=said):
+        run(ROWS, guide, out, **options)
+
+
+def test_a_file_that_is_none_of_ours(api, guide, out):
+    out.write_text('{"text": "a novel"}\n')
+    with pytest.raises(UserError, match=r"pairs\.jsonl:1 is no row of an earlier run"):
+        run(ROWS, guide, out)
+    with pytest.raises(UserError, match=r"use one that ends in \.jsonl"):
+        run(ROWS, guide, out.with_suffix(".csv"))
+    assert out.read_text() == '{"text": "a novel"}\n'
+
+
+# --- messages ---------------------------------------------------------------------------------------------
+
+
+def test_messages_of_a_text_file(tmp_path):
+    (tmp_path / "asked.txt").write_text("Is it open?\n\n  my door is stuck \n", encoding="utf-8")
+    first, second = distill.read_messages(tmp_path / "asked.txt")
+    assert (first.id, first.message) == ("asked-1", "Is it open?")
+    assert (second.id, second.message, second.chosen) == ("asked-3", "my door is stuck", "")
+
+
+def test_messages_of_json_lines(tmp_path):
+    path = tmp_path / "asked.jsonl"
+    path.write_text('{"message": "Open?", "facts": ["3"], "chosen": "old"}\n{"prompt": "Shut?"}\n')
+    first, second = distill.read_messages(path)
+    assert (first.message, first.facts, first.chosen) == ("Open?", ("3",), "")
+    assert second.message == "Shut?"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.txt", "\n \n", "has no messages"),
+        ("a.jsonl", "", "has no messages"),
+        ("a.jsonl", '{"text": "x"}', r"a\.jsonl:1 has the columns text"),
+        ("b.txt", None, "cannot read"),
+    ],
+)
+def test_messages_that_cannot_be_read(tmp_path, name, text, said):
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=said):
+        distill.read_messages(tmp_path / name)
