@@ -39,6 +39,11 @@ def base_name(settings: Settings) -> str:
     return spec.hub.repo if spec.hub else settings.model
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether the folder holds a whole model and no adapter."""
+    return (folder / "config.json").is_file() and not (folder / CONFIG).is_file()
+
+
 def stamp(settings: Settings, adapter: Path) -> None:
     """Record the base by its name, once an adapter is saved (PEFT would look a name up on the hub before)."""
     path = adapter / CONFIG
@@ -133,9 +138,13 @@ def _by(shape: Any) -> str:
 def merged(settings: Settings, adapter: Path, dtype: str | None = None) -> PreTrainedModel:
     """The base with the adapter added, in eval mode: a plain transformers model of `dtype` (the settings').
 
+    The folder of a run that trained every weight (`--tuning full`) is loaded as it is.
+
     Raises:
         UserError: the adapter is none, was cut, or belongs to another base.
     """
+    if is_whole(adapter):
+        return models.load_causal_lm(settings=settings.model_copy(update={"model": str(adapter)}), dtype=dtype)
     peft = quiet_peft()
     base = models.load_causal_lm(settings=settings, dtype="float32")
     check(settings, adapter, base)

@@ -1,0 +1,193 @@
+"""A model's folder as one GGUF file, which llama.cpp and Ollama serve: weights, sizes, tokenizer, chat template.
+
+    >>> write(Path("tone"), Path("tone/model-q8_0.gguf"), "q8_0")
+    PosixPath('tone/model-q8_0.gguf')
+
+    model.layers.3.self_attn.q_proj.weight    ->  blk.3.attn_q.weight      rows of each head in another order
+    model.layers.3.mlp.gate_proj.weight       ->  blk.3.ffn_gate.weight
+    model.embed_tokens.weight                 ->  token_embd.weight
+
+Llama's rotary embedding turns pairs of numbers: here number i of a head pairs with number i + dim / 2, in GGUF
+with its neighbour, so the rows of q and k are reordered.
+
+Norms stay in float32. F16 holds all digits of bf16, and its smaller range is enough for weights: llama.cpp then
+writes what transformers writes. Q8_0 (eight bits, and a scale for every 32) is half the size; llama.cpp rounds
+what flows through the model to eight bits as well, and on SmolLM2-135M log-probabilities moved by up to 0.3:
+where two tokens are nearly tied, another one wins.
+
+For Llama-shaped models with a byte-level BPE; others go through llama.cpp's own convert_hf_to_gguf.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shared.errors import UserError, reason
+
+FORMATS = ("f16", "q8_0", "bf16", "f32")
+
+# How a text is cut before BPE, by tokenizer.json, and llama.cpp's name for it.
+BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+PRE_TOKENIZERS = [
+    (BYTE_LEVEL, "gpt-2"),
+    ({"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, BYTE_LEVEL]}, "smollm"),
+]
+NORMAL, CONTROL, USER_DEFINED = 1, 3, 4  # kinds of tokens
+
+
+def write(folder: Path, out: Path, number_format: str = "q8_0") -> Path:
+    """Convert a model's folder (config, safetensors, tokenizer) into one GGUF file.
+
+    Raises:
+        UserError: no such format, a model or tokenizer of another shape, or a full disk.
+    """
+    import gguf
+
+    if number_format not in FORMATS:
+        raise UserError(f"GGUF in {number_format!r} can't be written: use {', '.join(FORMATS)}")
+    config = _read(folder / "config.json")
+    if config.get("model_type") != "llama" or config["rope_parameters"].get("rope_type") != "default":
+        raise UserError(
+            f"{folder} is a {config.get('model_type')} model: only Llama-shaped ones with plain RoPE are written "
+            "here; use llama.cpp's convert_hf_to_gguf.py"
+        )
+    partial = out.with_name(f".{out.name}.partial")
+    writer = gguf.GGUFWriter(partial, "llama")
+    try:
+        describe(writer, config, folder.name, number_format)
+        add_tokenizer(writer, folder, config["vocab_size"])
+        add_tensors(writer, folder, config, number_format)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        os.replace(partial, out)
+    except OSError as error:
+        raise UserError(f"{out} cannot be written: {reason(error)}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+    return out
+
+
+def describe(writer: Any, config: dict[str, Any], name: str, number_format: str) -> None:
+    """The sizes, as llama.cpp wants to know them."""
+    import gguf
+
+    heads = config["num_attention_heads"]
+    head_dim = config.get("head_dim") or config["hidden_size"] // heads
+    writer.add_name(name)
+    writer.add_file_type(gguf.LlamaFileType[_file_type(number_format)])
+    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(config["num_key_value_heads"])
+    writer.add_key_length(head_dim)
+    writer.add_value_length(head_dim)
+    writer.add_rope_dimension_count(head_dim)
+    writer.add_rope_freq_base(config["rope_parameters"]["rope_theta"])
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    writer.add_vocab_size(config["vocab_size"])
+
+
+def _file_type(number_format: str) -> str:
+    return "ALL_F32" if number_format == "f32" else f"MOSTLY_{number_format.upper()}"
+
+
+def add_tokenizer(writer: Any, folder: Path, size: int) -> None:
+    """Tokens, merges, special ones and the chat template, from tokenizer.json.
+
+    Raises:
+        UserError: it is no byte-level BPE that llama.cpp has a name for.
+    """
+    from transformers import AutoTokenizer
+
+    found = _read(folder / "tokenizer.json")
+    model, cut = found["model"], found.get("pre_tokenizer")
+    name = next((name for known, name in PRE_TOKENIZERS if _without_noise(cut) == _without_noise(known)), None)
+    if model["type"] != "BPE" or name is None or found.get("normalizer"):
+        raise UserError(
+            f"the tokenizer of {folder} is cut in a way that is not known here: use llama.cpp's "
+            "convert_hf_to_gguf.py"
+        )
+    added = {each["id"]: each for each in found["added_tokens"]}
+    tokens = {each: text for text, each in model["vocab"].items()} | {
+        each: token["content"] for each, token in added.items()
+    }
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(name)
+    writer.add_token_list([tokens.get(each, f"[PAD{each}]") for each in range(size)])
+    writer.add_token_types(
+        [
+            NORMAL if each not in added else CONTROL if added[each]["special"] else USER_DEFINED
+            for each in range(size)
+        ]
+    )
+    writer.add_token_merges([each if isinstance(each, str) else " ".join(each) for each in model["merges"]])
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    for kind in ("bos", "eos", "unk", "pad"):
+        if (token := getattr(tokenizer, f"{kind}_token_id")) is not None:
+            getattr(writer, f"add_{kind}_token_id")(token)
+    writer.add_add_bos_token(False)
+    writer.add_add_space_prefix(False)
+    if tokenizer.chat_template:
+        writer.add_chat_template(tokenizer.chat_template)
+
+
+def _without_noise(cut: Any) -> Any:
+    """A pre-tokenizer's settings without those that don't change where it cuts."""
+    if isinstance(cut, dict):
+        return {key: _without_noise(each) for key, each in cut.items() if key != "trim_offsets"}
+    return [_without_noise(each) for each in cut] if isinstance(cut, list) else cut
+
+
+def add_tensors(writer: Any, folder: Path, config: dict[str, Any], number_format: str) -> None:
+    """Every weight under its GGUF name and in its number format.
+
+    Raises:
+        UserError: the folder's weights have a name that GGUF doesn't know.
+    """
+    import gguf
+    from safetensors import SafetensorError, safe_open
+
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config["num_hidden_layers"])
+    heads = {"q_proj": config["num_attention_heads"], "k_proj": config["num_key_value_heads"]}
+    wanted = gguf.GGMLQuantizationType[number_format.upper()]
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise UserError(f"{folder} has no *.safetensors: merge the adapter first")
+    for path in files:
+        try:
+            file = safe_open(path, framework="pt")
+        except (SafetensorError, OSError) as error:
+            raise UserError(f"{path} was cut or is damaged: {reason(error)}") from None
+        for key in file.keys():  # noqa: SIM118
+            name = names.get_name(key, try_suffixes=(".weight", ".bias"))
+            if name is None:
+                raise UserError(f"{path} holds {key}, which has no name in a GGUF of a Llama")
+            weight = file.get_tensor(key).float().numpy()
+            if n := next((n for part, n in heads.items() if part in key), None):
+                weight = neighbours(weight, n)
+            kind = gguf.GGMLQuantizationType.F32 if weight.ndim == 1 else wanted
+            writer.add_tensor(name, gguf.quants.quantize(weight, kind), raw_dtype=kind)
+
+
+def neighbours(weight: np.ndarray, heads: int) -> np.ndarray:
+    """Rows 0, 1, 2 ... of each head as 0, half, 1, half + 1 ...: (heads * dim, in) -> the same shape."""
+    halves = weight.reshape(heads, 2, -1, *weight.shape[1:])  # (heads, 2, dim / 2, in)
+    return halves.swapaxes(1, 2).reshape(weight.shape)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return found
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {reason(error)}") from None

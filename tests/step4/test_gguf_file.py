@@ -1,0 +1,175 @@
+"""GGUF files: the same weights for transformers, the same words from llama.cpp."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from shared import models, weights
+from shared.config import load_settings
+from shared.errors import UserError
+from step4_finetune import gguf_file
+
+TEXTS = [
+    "my kettle broke on 12 May, order A4471, 79.50 paid",
+    "Where is my parcel??  It's LATE",
+    "Straße, 猫 и สวัสดี 🙂\n\n\ttab",
+    "<|im_start|>user\nhi<|im_end|>\n",
+    "What is 2+2?",
+]
+
+
+def llama_cpp(path):
+    """llama.cpp's server on the file, with its KV cache in float32 so that near ties fall the same way."""
+    xllamacpp = pytest.importorskip("xllamacpp", reason="pip install .[llamacpp]")
+    params = xllamacpp.CommonParams()
+    params.model.path = str(path)
+    params.n_ctx, params.n_parallel, params.verbosity, params.warmup = 512, 1, -1, False
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
+    params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+    return xllamacpp.Server(params)
+
+
+def greedy(server, ids, n):
+    got = server.handle_completions({"prompt": ids, "n_predict": n, "temperature": 0, "cache_prompt": False})
+    return got["choices"][0]["text"]
+
+
+@torch.no_grad()
+def expected(model, tokenizer, ids, n):
+    out = model.generate(torch.tensor([ids]), max_new_tokens=n, do_sample=False)[0, len(ids) :]
+    return tokenizer.decode(out, skip_special_tokens=True)
+
+
+def asked(tokenizer, text):
+    turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": text}]
+    return tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, tiny_cache):
+    return weights.ensure("tiny", load_settings(cache_dir=tiny_cache, model="tiny"))
+
+
+@pytest.mark.parametrize(("number_format", "off"), [("f32", 0), ("f16", 2e-3), ("bf16", 2e-2), ("q8_0", 1e-2)])
+def test_transformers_reads_the_same_weights_back(folder, tmp_path, number_format, off):
+    from transformers import AutoModelForCausalLM
+
+    gguf_file.write(folder, tmp_path / "model.gguf", number_format)
+    back = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file="model.gguf", dtype=torch.float32)
+    model = models.load_causal_lm(str(folder), dtype="float32")
+    found, right = back.state_dict(), model.state_dict()
+    assert found.keys() == right.keys()
+    for name, weight in right.items():
+        torch.testing.assert_close(found[name], weight, atol=off, rtol=0)
+    kept = ("rms_norm_eps", "max_position_embeddings", "num_key_value_heads", "vocab_size", "eos_token_id")
+    for key in kept:
+        assert getattr(back.config, key) == pytest.approx(getattr(model.config, key))
+
+
+def test_llama_cpp_says_the_same_words(folder, tmp_path):
+    tokenizer, model = models.load_tokenizer(str(folder)), models.load_causal_lm(str(folder), dtype="float32")
+    server = llama_cpp(gguf_file.write(folder, tmp_path / "model.gguf", "f32"))
+    for text in TEXTS:
+        ids = asked(tokenizer, text)
+        assert greedy(server, ids, 8) == expected(model, tokenizer, ids, 8)
+
+
+def test_llama_cpp_cuts_texts_as_the_tokenizer_does(folder, tmp_path):
+    tokenizer = models.load_tokenizer(str(folder))
+    server = llama_cpp(gguf_file.write(folder, tmp_path / "model.gguf", "f32"))
+    for text in TEXTS:
+        own = {"prompt": text, "n_predict": 1, "temperature": 0, "cache_prompt": False}
+        assert server.handle_completions(own)["usage"]["prompt_tokens"] == len(tokenizer(text)["input_ids"])
+        turns = {"messages": [{"role": "user", "content": text}], "max_tokens": 1}
+        if "<|" not in text:  # in a chat, markers are text
+            ids = tokenizer.apply_chat_template(turns["messages"], add_generation_prompt=True, return_dict=False)
+            assert server.handle_chat_completions(turns)["usage"]["prompt_tokens"] == len(ids)
+
+
+def test_rows_of_a_head_are_reordered_as_pairs():
+    weight = np.arange(8)[:, None]  # two heads of four rows
+    assert gguf_file.neighbours(weight, heads=2)[:, 0].tolist() == [0, 2, 1, 3, 4, 6, 5, 7]
+
+
+def test_digits_alone_are_known_as_smollms(folder, tmp_path):
+    """The tokenizer of the hub's SmolLM2 cuts digits apart before BPE."""
+    from gguf import GGUFReader
+
+    copied(folder, tmp_path / "digits")
+    path = tmp_path / "digits" / "tokenizer.json"
+    found = json.loads(path.read_text())
+    digits = {"type": "Digits", "individual_digits": True}
+    found["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [digits, found["pre_tokenizer"]]}
+    path.write_text(json.dumps(found))
+    reader = GGUFReader(gguf_file.write(tmp_path / "digits", tmp_path / "model.gguf"))
+    assert reader.get_field("tokenizer.ggml.pre").contents() == "smollm"
+    assert reader.get_field("tokenizer.ggml.model").contents() == "gpt2"
+
+
+def copied(folder, to):
+    to.mkdir()
+    for each in folder.iterdir():
+        (to / each.name).write_bytes(each.read_bytes())
+
+
+def change(path, **values):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+@pytest.mark.parametrize(
+    ("break_it", "says"),
+    [
+        (lambda f: change(f / "config.json", model_type="qwen2"), "is a qwen2 model"),
+        (lambda f: change(f / "config.json", rope_parameters={"rope_type": "yarn"}), "plain RoPE"),
+        (lambda f: change(f / "tokenizer.json", pre_tokenizer={"type": "Whitespace"}), "cut in a way"),
+        (lambda f: (f / "tokenizer.json").unlink(), "tokenizer.json cannot be read"),
+        (lambda f: (f / "model.safetensors").unlink(), "merge the adapter first"),
+        (lambda f: (f / "model.safetensors").write_bytes(b"no"), "was cut or is damaged"),
+        (lambda f: (f / "config.json").write_text("{"), "config.json cannot be read"),
+    ],
+)
+def test_what_can_not_be_converted_is_said_in_one_line(folder, tmp_path, break_it, says):
+    copied(folder, tmp_path / "model")
+    break_it(tmp_path / "model")
+    with pytest.raises(UserError, match=says):
+        gguf_file.write(tmp_path / "model", tmp_path / "model.gguf")
+    assert [each.name for each in tmp_path.iterdir()] == ["model"]
+
+
+def test_an_unknown_format_is_refused(folder, tmp_path):
+    with pytest.raises(UserError, match="use f16, q8_0"):
+        gguf_file.write(folder, tmp_path / "model.gguf", "q2_k")
+
+
+@pytest.mark.real
+def test_real_llama_cpp_answers_as_transformers_does(tmp_path):
+    settings = load_settings(dtype="float32")
+    folder = weights.ensure(settings.model, settings)
+    tokenizer, model = models.load_tokenizer(settings=settings), models.load_causal_lm(settings=settings)
+    sizes, off = {}, {"f16": 0.0, "q8_0": 0.0}
+    for number_format in off:
+        path = gguf_file.write(folder, tmp_path / f"model-{number_format}.gguf", number_format)
+        sizes[number_format] = path.stat().st_size
+        server = llama_cpp(path)
+        for text in TEXTS:
+            ids = asked(tokenizer, text)
+            if number_format == "f16":
+                assert greedy(server, ids, 16) == expected(model, tokenizer, ids, 16)
+            own = {"prompt": text, "n_predict": 1, "cache_prompt": False}
+            assert server.handle_completions(own)["usage"]["prompt_tokens"] == len(tokenizer(text)["input_ids"])
+            with torch.no_grad():
+                right = model(torch.tensor([ids])).logits[0, -1].log_softmax(-1)
+            for each in first_guesses(server, ids):
+                off[number_format] = max(off[number_format], abs(each["logprob"] - float(right[each["id"]])))
+    assert off["f16"] < 0.02
+    assert off["q8_0"] < 0.5
+    assert sizes["q8_0"] < 0.55 * sizes["f16"]
+
+
+def first_guesses(server, ids):
+    """The three likeliest tokens after the prompt, with their log-probabilities."""
+    asks = {"prompt": ids, "n_predict": 1, "temperature": 0, "logprobs": 3, "cache_prompt": False}
+    got = server.handle_completions(asks)
+    return got["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
