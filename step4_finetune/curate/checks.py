@@ -172,14 +172,21 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
 
 
 def details(finding: Mapping[str, Any]) -> list[str]:
-    """Examples, the other rows by id, and the advice."""
-    named = [f"{row['id']}: {row['example']}" for row in finding["rows"]]
-    lines = named[:EXAMPLES]
-    more = list(dict.fromkeys(row["id"] for row in finding["rows"][EXAMPLES:]))
-    if more:
-        rest = f" and {len(more) - NAMED} more" if len(more) > NAMED else ""
-        lines.append(f"also {', '.join(more[:NAMED])}{rest}")
-    return [*lines, f"→ {finding['advice']}"]
+    """Examples, each with the rows that have it, the other rows by id, and the advice."""
+    groups: dict[str, list[str]] = {}
+    for row in finding["rows"]:
+        groups.setdefault(row["example"], []).append(row["id"])
+    shown = list(groups)[:EXAMPLES]
+    lines = [f"{_some(groups[example])}: {example}" for example in shown]
+    said = {each for example in shown for each in groups[example]}
+    more = list(dict.fromkeys(row["id"] for row in finding["rows"] if row["id"] not in said))
+    return [*lines, *([f"also {_some(more)}"] if more else []), f"→ {finding['advice']}"]
+
+
+def _some(ids: Sequence[str]) -> str:
+    """The first of many."""
+    rest = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
+    return ", ".join(ids[:NAMED]) + rest
 
 
 def _unit(finding: Mapping[str, Any]) -> str:

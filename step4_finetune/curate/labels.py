@@ -16,9 +16,11 @@ Broken = Callable[[str], Mapping[str, str]]  # the rules that a reply breaks, wi
 
 
 def label_noise(rows: Sequence[Row], broken: Broken) -> Finding:
-    """Chosen replies that break the guide, and rejected ones that keep all of it."""
+    """Chosen replies (empty ones aside) that break the guide, and rejected ones that keep all of it."""
     cases = []
     for at, row in enumerate(rows):
+        if not row.chosen.strip():
+            continue
         if wrong := broken(row.chosen):
             what = "; ".join(f"{rule} ({why})" if why else rule for rule, why in wrong.items())
             cases.append(Case(at, row.id, f"chosen breaks {what}"))
@@ -52,7 +54,9 @@ def contents(rows: Sequence[Row], intents: Mapping[str, Intent] | None = None) -
     And rows whose message does not hold their facts itself. `intents`: what replies to each do (content.py).
     """
     labelled = [
-        at for at, row in enumerate(rows) if row.subject or row.facts or row.intent in (intents or {})
+        at
+        for at, row in enumerate(rows)
+        if row.chosen.strip() and (row.subject or row.facts or row.intent in (intents or {}))
     ]
     cases = []
     for at in labelled:

@@ -77,7 +77,8 @@ def _is_telephone(text: str, start: int, end: int) -> bool:
         return True
     if NUMBER_OF.search(text[:start]):
         return False
-    return not text[start:end].isdigit() or bool(RINGING.search(text[max(0, start - 60) : start]))
+    plain = re.fullmatch(r"\d+(?:[.,]\d+)?", text[start:end])  # as an amount may be written, too
+    return not plain or bool(RINGING.search(text[max(0, start - 60) : start]))
 
 
 @cache

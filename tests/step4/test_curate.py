@@ -14,6 +14,7 @@ from shared.models import load_tokenizer
 from step4_finetune import curate, rules
 from step4_finetune.content import read_intents
 from step4_finetune.curate import balance, doubles, fix, labels, personal, style, tokens
+from step4_finetune.curate.checks import details
 from step4_finetune.curate.finding import ERROR, OK, WARNING
 from step4_finetune.data import GUIDE, Row
 from step4_finetune.guide import read_guide
@@ -209,6 +210,11 @@ def test_label_noise(broken):
     ]
 
 
+def test_an_empty_reply_is_no_label_noise(broken):
+    assert labels.label_noise([spoilt(ROWS[0], chosen=" ")], broken).severity == OK
+    assert labels.contents([spoilt(ROWS[0], chosen=" ")]).severity == OK
+
+
 def test_breaks_that_are_named_wrongly(broken):
     rows = [spoilt(ROWS[0], breaks=("no_contractions",)), spoilt(ROWS[3], breaks=("we", "member")), *ROWS[4:]]
     found = labels.named_breaks(rows, broken)
@@ -375,6 +381,7 @@ def test_a_model_without_a_chat_template(tokenizer):
         ("call us about 4111 1111 1111 1112", []),  # the check sum is wrong
         ("mail at example dot com, @northwind", []),
         ("A4471 on 3 May at 10:15", []),
+        ("0.7384917389 of the share", []),
     ],
 )
 def test_personal_data(text, found):
@@ -460,6 +467,18 @@ def test_the_report_counts_and_names(guide, tokenizer):
     assert re.search(r"^label noise +error +2  17  rows", text, re.MULTILINE)
     assert "\nerror: leakage\n  leak: 1.00 like parcel-9 (test): I was billed 14.90" in text
     assert "→ take them out of train" in text
+
+
+def test_rows_with_the_same_fault_share_a_line():
+    rows = [{"id": f"r{n}", "example": "12 times we will see to it."} for n in range(14)]
+    rows += [{"id": f"s{n}", "example": f"fault {n}"} for n in range(4)]
+    assert details({"rows": rows, "advice": "reword"}) == [
+        "r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11 and 2 more: 12 times we will see to it.",
+        "s0: fault 0",
+        "s1: fault 1",
+        "also s2, s3",
+        "→ reword",
+    ]
 
 
 def test_without_guide_and_tokenizer_their_checks_are_unknown():
