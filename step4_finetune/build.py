@@ -1,8 +1,8 @@
 """The rows as files that TRL's trainers read, one for each split.
 
     $ python -m step4_finetune data build --format dpo --out data/
-    split   rows   topics   file
-    train    252       28   data/train.jsonl
+    split  rows  topics  fingerprint   file
+    train   252      28  6b6c64a0938d  data/train.jsonl
     ...
 
 What can't be trained on is refused here, by its row: an empty reply, a pair that is no pair, a conversation

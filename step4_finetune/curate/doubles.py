@@ -3,7 +3,7 @@
     >>> near = Near()
     >>> near.add(0, "My hedge trimmer is too loud since Monday.")
     >>> near.find("my hedge trimmer is much too loud since monday")
-    (0, 0.82)
+    (0, 0.7555555555555555)
 
 Near means: of the runs of five letters that two texts have, at least `NEAR` are common to both (Jaccard).
 Comparing all with all would take n²; MinHash (Broder 1997) shrinks a text to 128 numbers, and hashing these
