@@ -28,36 +28,41 @@ LONG_FORMS = (
     (r"\bgotta\b", "have to"),
 )
 PEOPLE = (
-    "team|teams|manager|managers|supervisor|technician|technicians|engineer|engineers|mechanic|electrician|plumber"
-    "|specialist|specialists|expert|workshop|colleague|colleagues|carrier|courier|driver|depot|warehouse|office"
-    "|department|desk|staff|crew|fitter|gardener|trainer|instructor|teacher|tutor|planner|lead|leader|head|guy|guys"
-    "|folks|people|service|accounts|billing|support|locksmith|caretaker|coordinator|someone|somebody|director"
+    r"(?:team|manager|supervisor|technician|engineer|mechanic|electrician|plumber|specialist|expert|colleague"
+    r"|fitter|gardener|trainer|instructor|teacher|planner|driver|courier|carrier|depot|leader|bookkeeper)s?"
+    r"|workshop|warehouse|office|department|desk|staff|crew|guys|folks|people|accounts|billing|support"
+    r"|someone|somebody|our (?:\w+ ){0,2}\w+"
 )
-ADVERBS = r"(?:\w+ly |now |also |then |just |already |soon |today |both |at once |therefore |hereby )*"
-# Who acts: we (with any verb), people of the company with a verb of their own, and the same once more.
+ANY_PEOPLE = re.compile(rf"\b(?:{PEOPLE})\b")
+OF_PLACE = r"(?: of (?:the |our )?\w+(?: \w+)?)?"
 AUXILIARIES = "will|have|has|are|is|am|can|shall|would like to|want to|going to|get to"
+ADVERBS = r"(?:\w+ly |now |also |then |just |already |soon |today |both |at once |therefore |hereby )*"
+# Who acts: we (with any verb), people of the company with an auxiliary, a thing that will, and so on.
 AGENT = re.compile(
     r"(?<!if )(?<!whether )(?<!unless )(?<!until )(?<!how )(?<!why )(?<!what )(?<!where )(?<!when )(?<!than )"
-    rf"\b(?:(?:we|i)\b|let me\b|(?:{PEOPLE})(?: of (?:the |our )?\w+(?: \w+)?)?(?: \w+ly)? "
+    rf"\b(?:(?:we|i)\b|let me\b|(?P<people>(?:{PEOPLE}){OF_PLACE},?(?: who)?(?: \w+ly)? )"
     r"(?=(?:will|has|have|is|are|can|shall)\b)"
+    r"|(?P<thing>(?:the|a|an|this|that|your|his|her|their|no|nothing) "
+    r"(?:(?!and |or |but |who |that )\w+ ){1,3}(?=will\b))"
     r"|(?:you|who) (?=will\b)|you (?=can now\b)|and (?=(?:will|have|are) (?!been |be )))"
     rf" ?(?:(?:{AUXILIARIES}) )*{ADVERBS}",
 )
 DENIED = re.compile(
-    r"(?:will|have|has|are|is|am|can|do|did|could|would|shall)?\s?(?:\w+ )?(?:not|never|no longer)\b"
+    r"(?:(?:will|have|has|are|is|am|can|do|did|could|would|shall) )?(?:\w+ )?(?:not|never|no longer)\b"
 )
 # What is done to a thing, whoever does it; the thing stands before it.
 PASSIVE = re.compile(
     r"\b(?:(?:will|can|shall) (?:\w+ )?be|(?:has|have) (?:\w+ )?been|(?:is|are) (?:\w+ )?being"
-    r"|(?:is|are|will) now"
-    r"|(?:is|are) (?:already )?on (?:its|the|their) way"
-    r"|(?:is|are)(?= (?:hereby |already )?(?:cancelled|unlocked|refunded|restored|reset|updated|reserved)\b)"
-    r")\b(?! not\b)"
+    r"|(?:is|are|will) now|(?:is|are) (?:already )?on (?:its|the|their) way|here (?:is|are)"
+    r"|ends?(?= (?:on|with|at|now|today|from)\b)|comes? to (?:an end|a close)"
+    r"|(?:is|are)(?= (?:(?:hereby |already )?(?:cancelled|unlocked|refunded|restored|reset|updated|reserved)"
+    r"|(?:still )?(?:yours|set aside|free|available|active again))\b))"
+    r"\b(?! not\b)"
 )
 # Here the thing matters: a link will be sent. Elsewhere it may be part of what was said before.
 HANDED_OVER = re.compile(
     r".{0,25}\b(?:sent|given|attached|included|enclosed|posted|issued|provided|ready|way"
-    r"|returned|credited|paid|transferred)\b"
+    r"|returned|credited|paid|transferred|free|available|yours|in place)\b"
 )
 # Where an act ends: what the member does, wants or asked for is not the company's act.
 CUT = re.compile(
@@ -107,20 +112,26 @@ def plain(body: str) -> list[str]:
     return found
 
 
-def acts(body: str) -> list[str]:
-    """What the company does in a body: each act from its verb to the end of its sentence or of its part."""
+def acts(body: str, things: bool = True) -> list[str]:
+    """What the company does in a body: each act from its verb to the end of its sentence or of its part.
+
+    What it will not do begins with `not`. `things`: also what will happen to things, whoever does it.
+    """
     found = []
     for sentence in plain(body):
         for agent in AGENT.finditer(sentence):
             after = sentence[agent.end() :]
-            if (
-                DENIED.match(after)
-                or DENIED.match(sentence[agent.start() :].split(" ", 1)[-1])
-                or NO_ACT.match(after)
-            ):
+            if agent["thing"] and not things and not ANY_PEOPLE.search(agent["thing"]):
                 continue
-            found.append(_cut(after))
+            if denied := DENIED.match(after) or DENIED.match(
+                sentence, agent.start() + len(agent["people"] or "we ")
+            ):
+                found.append("not" + _cut(denied.string[denied.end() :]))
+            elif not NO_ACT.match(after):
+                found.append((agent["people"] or "") + _cut(after))
         for passive in PASSIVE.finditer(sentence):
+            if not (things or passive[0].endswith(("be", "been", "being"))):
+                continue
             done = _cut(sentence[passive.start() :])
             thing = re.split(r"[,;:]| and ", sentence[: passive.start()])[-1].strip()
             if HANDED_OVER.match(done) and not re.search(r"\b(?:you|it|this|they)$", thing):

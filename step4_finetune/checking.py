@@ -8,6 +8,7 @@
 A row of labelled.jsonl names a message, its intent, a reply, the rules that the reply breaks (`breaks`),
 whether it does what was asked (`fits`) and keeps subject and facts (`keeps`). For a rule, precision
 is the share of broken ones among those called broken, and recall the share of broken ones that were found.
+Replies without a body are not counted for rules that only forbid: those are broken there by definition.
 """
 
 from __future__ import annotations
@@ -78,8 +79,7 @@ def measure(
     Raises:
         UserError: a row names a rule or an intent that there isn't.
     """
-    ids = [rule.id for rule in guide.rules]
-    scores = []
+    ids, scores = [rule.id for rule in guide.rules], []
     for row in rows:
         if unknown := [each for each in row["breaks"] if each not in ids]:
             raise UserError(
@@ -93,10 +93,11 @@ def measure(
             content.score(row["reply"], guide, intent, message=row["message"], others=intents, **asked)
         )
     both = list(zip(rows, scores, strict=True))
-    found = [
-        _measured(rule, [(not score.rules[rule], rule in row["breaks"]) for row, score in both])
-        for rule in ids
-    ]
+    found = []
+    for rule in guide.rules:
+        judged = [pair for pair in both if not (rule.only_forbids and "empty" in pair[1].problems)]
+        pairs = [(not score.rules[rule.id], rule.id in row["breaks"]) for row, score in judged]
+        found.append(_measured(rule.id, pairs))
     for name, verdict in VERDICTS.items():
         pairs = [(verdict(score), row.get(name)) for row, score in both]
         known = [(said, label) for said, label in pairs if said is not None and label is not None]
@@ -108,6 +109,39 @@ VERDICTS: dict[str, Callable[[content.Score], bool | None]] = {
     "fits": lambda score: score.fits,
     "keeps": lambda score: False not in (score.subject, score.facts),
 }
+
+
+def halves(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """The sample's odd rows, which its patterns were improved on, and its even ones, which were held out."""
+    return {"improved on": list(rows[0::2]), "held out": list(rows[1::2])}
+
+
+def crossed(
+    rows: Sequence[Mapping[str, Any]], guide: Guide, intents: Mapping[str, content.Intent]
+) -> dict[str, Any]:
+    """Chosen replies of a data set: do they fit their own intent, and none of their topic's other messages?
+
+    A reply under a message of another intent is wrong, so whatever fits there is a false fit.
+    """
+    bodies = [guide.parts(row["chosen"]).body for row in rows]
+    own = own_n = false = false_n = 0
+    for row, body in zip(rows, bodies, strict=True):
+        for other in rows:
+            if other is not row and (other["topic"] != row["topic"] or other["intent"] == row["intent"]):
+                continue
+            fit = content.fits(body, intents[other["intent"]], other["message"], intents)
+            if other is row:
+                own, own_n = own + bool(fit), own_n + 1
+            else:
+                false, false_n = false + bool(fit), false_n + 1
+    return {
+        "n": own_n,
+        "fit": own,
+        "fit_interval": list(stats.wilson(own, own_n)),
+        "crossed": false_n,
+        "false_fit": false,
+        "false_fit_interval": list(stats.wilson(false, false_n)),
+    }
 
 
 def _measured(name: str, pairs: Sequence[tuple[bool, bool]]) -> Measured:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,11 +118,11 @@ def fits(
         return None
     body = acts.without_echo(text.take_apart(reply).body, message)
     said = " ".join(acts.plain(body))
-    if not all(re.search(each, said) for each in intent.says):
+    if not all(_words(each).search(said) for each in intent.says):
         return False
-    done = acts.acts(body)
-    also = [other for other in (others or {}).values() if other != intent and does(done, other)]
-    if does(done, intent):
+    ours = acts.acts(body, things=False)
+    also = [other for other in (others or {}).values() if other != intent and does(ours, other)]
+    if does(acts.acts(body), intent):
         return len(also) + 1 < EVERYTHING
     if not intent.informs or also:
         return False
@@ -132,12 +133,21 @@ def fits(
 def does(done: Sequence[str], intent: Intent) -> bool:
     """Whether one of the acts is the intent's: it has one of its patterns, and none of `not` in that part."""
     for act in done:
-        for found in (each for pattern in intent.does for each in re.finditer(pattern, act)):
-            before, after = PARTS.split(act[: found.start()])[-1], PARTS.split(act[found.end() :])[0]
-            part = before + found[0] + after
-            if not any(re.search(each, part) for each in intent.but_not):
-                return True
+        for pattern in intent.does:
+            if act.startswith("not ") != pattern.startswith("not "):
+                continue
+            for found in _words(pattern).finditer(act):
+                before, after = PARTS.split(act[: found.start()])[-1], PARTS.split(act[found.end() :])[0]
+                part = before + found[0] + after
+                if not any(_words(each).search(part) for each in intent.but_not):
+                    return True
     return False
+
+
+@cache
+def _words(pattern: str) -> re.Pattern[str]:
+    """A pattern of whole words."""
+    return re.compile(rf"\b(?:{pattern})\b")
 
 
 def _stems(sentence: str) -> list[str]:

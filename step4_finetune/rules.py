@@ -105,6 +105,11 @@ class Rule:
     say: str
     checks: tuple[Check, ...]
 
+    @property
+    def only_forbids(self) -> bool:
+        """Whether silence would keep it, if silence were a reply."""
+        return all(check.low == 0 for check in self.checks)
+
     def allows(self, parts: text.Parts) -> bool:
         """Whether a reply keeps it."""
         return all(check.allows(parts) for check in self.checks)
@@ -113,10 +118,10 @@ class Rule:
 def word_pattern(phrase: str) -> str:
     """The regular expression of a whole word or phrase: any case, any space between its words.
 
-    The i of `i.e.` and a part of an address are no whole words.
+    The i of `i.e.`, the hi of `hi-fi` and a part of an address are no whole words.
     """
     spaced = r"\s+".join(re.escape(each) for each in phrase.split())
-    return rf"(?i:(?<![\w@])(?<!\w\.){spaced}(?![\w@])(?!\.\w))"
+    return rf"(?i:(?<![\w@])(?<!\w[.-]){spaced}(?![\w@])(?![.-]\w))"
 
 
 def scores(reply: str, guide: Guide) -> dict[str, bool]:

