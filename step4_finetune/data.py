@@ -1,4 +1,4 @@
-"""Rows: what a member wrote, how it should be answered, and how not. Read from the sample or from your own file.
+"""Rows: what a member wrote, how to answer it, and how not. Read from the sample or from your own file.
 
     >>> row = read_rows(SAMPLE, split="train")[0]
     >>> row.prompt[-1]["content"]
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from shared.errors import UserError, reason
 SAMPLE = Path(__file__).with_name("sample") / "rows.jsonl"
 GUIDE = SAMPLE.with_name("guide.yaml")
 GENERAL = SAMPLE.with_name("general.jsonl")
+LABELLED = SAMPLE.with_name("labelled.jsonl")
 SPLITS = ("train", "dev", "test")
 
 Message = dict[str, str]  # {"role": "user", "content": "..."}
@@ -70,9 +72,11 @@ def read_rows(source: str | Path, split: str | None = None) -> list[Row]:
         UserError: the file is not there, empty, or malformed; names the line and what is allowed there.
     """
     where = str(source)
-    rows = [_row(raw, f"{where}:{line}", line) for line, raw in _raw(source)]
+    rows = [row_of(raw, f"{where}:{line}", line) for line, raw in raw_rows(source)]
     if not rows:
-        raise UserError(f"{where} has no rows: it needs prompt and completion, or prompt, chosen and rejected")
+        raise UserError(
+            f"{where} has no rows: it needs prompt and completion, or prompt, chosen and rejected"
+        )
     rows = _divided(rows) if all(row.split == "" for row in rows) else rows
     for row in rows:
         if row.split not in SPLITS:
@@ -80,8 +84,8 @@ def read_rows(source: str | Path, split: str | None = None) -> list[Row]:
     return [row for row in rows if split in (None, row.split)]
 
 
-def _raw(source: str | Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Line numbers and what stands there."""
+def raw_rows(source: str | Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Line numbers and what stands there, with all columns."""
     path = Path(source)
     if not path.exists():
         if str(source).count("/") == 1 and not path.suffix:
@@ -92,19 +96,36 @@ def _raw(source: str | Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{source} cannot be read as UTF-8 text: {reason(error)}") from None
-    if path.suffix == ".csv":
-        yield from enumerate(csv.DictReader(text.splitlines(keepends=True)), 2)
-        return
-    for number, line in enumerate(text.splitlines(), 1):
+    yield from _table(text, str(source)) if path.suffix == ".csv" else _lines(text, str(source))
+
+
+def _lines(text: str, source: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """JSON lines. They end at line feeds alone: U+2028 and the like may stand in a text."""
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
             found = json.loads(line)
         except json.JSONDecodeError as error:
             raise UserError(f"{source}:{number} is not JSON ({error.msg}): one object a line") from None
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{source}:{number} is not JSON ({reason(error)}): one object a line") from None
         if not isinstance(found, dict):
             raise UserError(f"{source}:{number} is no JSON object: one object a line")
         yield number, found
+
+
+def _table(text: str, source: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """CSV, each row under the number of its first line: replies have several."""
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
+    table = csv.DictReader(io.StringIO(text, newline=""))
+    number = 2
+    try:
+        for row in table:
+            yield number, row
+            number = table.line_num + 1
+    except csv.Error as error:
+        raise UserError(f"{source}:{number} is no CSV ({reason(error)})") from None
 
 
 def _hub(name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -112,17 +133,19 @@ def _hub(name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     from datasets import load_dataset
 
     try:
-        found = load_dataset(name)
+        found: Any = load_dataset(name)
     except Exception as error:
         raise UserError(f"the dataset {name} cannot be had: {reason(error)}") from None
     number = 0
     for split, rows in found.items():
+        name = {"validation": "dev"}.get(str(split), str(split)) if len(found) > 1 else ""
         for row in rows:
             number += 1
-            yield number, {"split": {"validation": "dev"}.get(str(split), str(split)), **row}
+            yield number, {"split": name, **row}
 
 
-def _row(raw: Mapping[str, Any], where: str, number: int) -> Row:
+def row_of(raw: Mapping[str, Any], where: str, number: int) -> Row:
+    """A row from the columns that stand there; `where` names the place in errors."""
     prompt = raw.get("prompt", raw.get("message"))
     chosen = raw.get("chosen", raw.get("completion"))
     if prompt in (None, "") or chosen is None:
@@ -131,18 +154,23 @@ def _row(raw: Mapping[str, Any], where: str, number: int) -> Row:
             "or prompt, chosen and rejected"
         )
     rejected = raw.get("rejected")
-    return Row(
+    row = Row(
         id=str(raw.get("id") or number),
         prompt=_messages(prompt, where),
         chosen=_reply(chosen, where),
         rejected=None if rejected in (None, "") else _reply(rejected, where),
         split=str(raw.get("split") or ""),
-        topic=raw.get("topic") or None,
-        intent=raw.get("intent") or None,
+        topic=_label(raw.get("topic"), where),
+        intent=_label(raw.get("intent"), where),
         subject=_list(raw.get("subject"), where),
         facts=_list(raw.get("facts"), where),
         breaks=None if raw.get("breaks") is None else _list(raw["breaks"], where),
     )
+    try:
+        "".join([*(each["content"] for each in row.prompt), row.chosen, row.rejected or ""]).encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{where} holds half a character (a lone surrogate): write the text anew") from None
+    return row
 
 
 def _messages(prompt: Any, where: str) -> tuple[Message, ...]:
@@ -152,12 +180,13 @@ def _messages(prompt: Any, where: str) -> tuple[Message, ...]:
         return ({"role": "user", "content": prompt},)
     if (
         not isinstance(prompt, list)
-        or not all(isinstance(each, dict) and {"role", "content"} <= each.keys() for each in prompt)
+        or not all(isinstance(each, dict) and isinstance(each.get("content"), str) for each in prompt)
+        or not all(isinstance(each.get("role"), str) for each in prompt)
         or not prompt
         or prompt[-1]["role"] != "user"
     ):
         raise UserError(f"{where}: prompt must be a text or a list of messages that ends with a user's")
-    return tuple({"role": str(each["role"]), "content": str(each["content"])} for each in prompt)
+    return tuple({"role": each["role"], "content": each["content"]} for each in prompt)
 
 
 def _reply(reply: Any, where: str) -> str:
@@ -166,6 +195,14 @@ def _reply(reply: Any, where: str) -> str:
     if not isinstance(reply, str):
         raise UserError(f"{where}: a reply must be a text or a list of one message")
     return reply
+
+
+def _label(value: Any, where: str) -> str | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str | int):
+        raise UserError(f"{where}: topic and intent must be texts")
+    return str(value)
 
 
 def _list(value: Any, where: str) -> tuple[str, ...]:

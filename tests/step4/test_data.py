@@ -103,6 +103,26 @@ def test_blank_lines_and_a_byte_order_mark_are_no_rows(file):
     assert len(read_rows(file)) == 1
 
 
+def test_line_separators_inside_of_a_text_end_no_row(file):
+    row = {"prompt": "a\u2028b\x85c", "completion": "d\x0be", "split": "train"}
+    file.write_text(json.dumps(row, ensure_ascii=False) + "\r\n", encoding="utf-8")
+    (found,) = read_rows(file)
+    assert (found.message, found.chosen) == (row["prompt"], row["completion"])
+
+
+def test_labels_may_be_numbers(file):
+    (row,) = read_rows(jsonl(file, {"prompt": "a", "completion": "b", "topic": 7}))
+    assert row.topic == "7"
+
+
+def test_rows_of_a_table_have_the_number_of_their_first_line(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text('prompt,completion\n"a\nb","c\nd"\nx,\n' + "y" * 200_000 + ",z\n", encoding="utf-8")
+    assert [row.id for row in read_rows(path)] == ["2", "5", "6"]
+    path.write_text('prompt,completion\n"a\nb","c\nd"\n,x\n', encoding="utf-8")
+    assert "rows.csv:5 has the columns" in refusal(path)
+
+
 def test_rows_of_one_split(file):
     jsonl(file, *({"prompt": split, "completion": "x", "split": split} for split in ("train", "test", "dev")))
     assert [row.message for row in read_rows(file, "test")] == ["test"]
@@ -244,6 +264,13 @@ def test_a_dataset_of_the_hub(monkeypatch):
         ("2", "train", "Closed?"),
         ("3", "dev", "Open?"),
     ]
+
+
+def test_a_dataset_of_one_split_is_divided(monkeypatch):
+    rows = {"prompt": [f"{n}?" for n in range(100)], "completion": ["Yes."] * 100}
+    one = datasets.DatasetDict({"train": datasets.Dataset.from_dict(rows)})
+    monkeypatch.setattr(datasets, "load_dataset", lambda name: one)
+    assert {row.split for row in read_rows("someone/replies")} == {"train", "dev", "test"}
 
 
 def test_a_dataset_that_cannot_be_had(monkeypatch):
