@@ -61,6 +61,25 @@ def count_bar(text: str, total: int) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
+def loss_bar(text: str) -> Iterator[Callable[[int, int, str], None]]:
+    """A bar of training steps; call what it yields with (steps so far, all, what to say beside it)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(file=sys.stderr)
+    if not console.is_terminal:
+        console.print(text, highlight=False, soft_wrap=True)
+        yield lambda _done, _total, _said: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(text, total=None)
+        yield lambda done, total, said: progress.update(
+            task, completed=done, total=total, description=f"{text}: {said}"
+        )
+
+
+@contextmanager
 def _bar(text: str, *columns: Any, total: int | None = None) -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn

@@ -1,15 +1,17 @@
-"""Compute the frozen lower layers once: what they say of a text doesn't change while only the upper ones learn.
+"""Compute the frozen lower layers once: what they say of a text stays while only the upper ones learn.
 
     with cached_trunk(model, first=20):   # adapters sit on layers 20 to 29
         trainer.train()                   # layers 0 to 19 run once per text, not once per epoch
 
-A layer without adapters, below the first that has some, gets no gradient and gives the same vectors for the same
-tokens in every epoch. So together with the embedding it is one big look-up table, from a sequence of token ids
-to a sequence of vectors, that is filled as the texts come by. While it is in place, the lower layers are empty.
+A layer without adapters, below the first that has some, gets no gradient and gives the same vectors for the
+same tokens in every epoch. So together with the embedding it is one big look-up table, from a sequence of
+token ids to a sequence of vectors, that is filled as the texts come by. While it is in place, the lower
+layers are empty.
 
-Attention looks back only, so a text's vectors don't depend on the padding that stands behind it: rows are kept
-without it, and batches padded at their right side (as TRL's collators do) share them. Padding gets zeros; no loss
-looks at it. Not for padding on the left, for packing, nor for dropout in the lower layers (SmolLM2 has none).
+Attention looks back only, so a text's vectors don't depend on the padding that stands behind it: rows are
+kept without it, and batches padded at their right side (as TRL's collators do) share them. Padding gets
+zeros; no loss looks at it. Not for padding on the left, for packing, nor for dropout in the lower layers
+(SmolLM2 has none).
 """
 
 from __future__ import annotations

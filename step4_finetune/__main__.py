@@ -1,0 +1,196 @@
+"""Step 4: teach a small model a company's tone, and prove it.
+
+    python -m step4_finetune train --out runs/tone         minutes on a laptop
+    python -m step4_finetune evaluate --adapter runs/tone  better than prompting? what broke?
+    python -m step4_finetune chat --adapter runs/tone      base and tuned, side by side
+
+Heavy libraries are imported inside the commands, so that --help answers at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from shared.cli import Device, Dtype, Json, Model, Seed, Smoke, Threads, deliver, new_app, run
+from step4_finetune import data_cli, lessons_cli, passing_on
+
+app = new_app("Step 4: fine-tuning and alignment. A company's tone, taught to a small model and measured.")
+app.add_typer(data_cli.app, name="data")
+app.add_typer(lessons_cli.app)
+app.add_typer(passing_on.app)
+
+DataFile = Annotated[str | None, typer.Option("--data", help="Rows: .jsonl, .csv, or a dataset of the hub.")]
+GuideFile = Annotated[Path | None, typer.Option("--guide", help="Tone guide (YAML); default the sample's.")]
+Adapters = Annotated[list[Path] | None, typer.Option("--adapter", help="Folder of a run; may come twice.")]
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
+    recipe: Annotated[str, typer.Option(help="Name of a recipe, or a YAML file.")] = "default",
+    method: Annotated[str | None, typer.Option(help="sft, dpo or sft+dpo; default the recipe's.")] = None,
+    tuning: Annotated[str | None, typer.Option(help="lora, qlora or full; default the recipe's.")] = None,
+    data: DataFile = None,
+    guide: GuideFile = None,
+    report_to: Annotated[str, typer.Option(help="none, wandb or tensorboard.")] = "none",
+    limit: Annotated[int | None, typer.Option(help="Rows, at most.")] = None,
+    model: Model = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    threads: Threads = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Train by a recipe: SFT, DPO, or the one after the other; goes on with a run that was stopped."""
+    from shared.progress import loss_bar
+    from step4_finetune import lesson
+    from step4_finetune import recipe as recipes
+    from step4_finetune import run as training
+
+    settings = _settings(smoke, model=model, device=device, dtype=dtype, threads=threads, seed=seed)
+    changes = {"method": method, "tuning": tuning, "seed": seed}
+    chosen = recipes.read_recipe(recipe, **{name: each for name, each in changes.items() if each is not None})
+    if smoke:
+        chosen, limit = recipes.smoke(chosen), 4
+    rows, its_guide = _read(data, guide)
+    prepared = lesson.prepare(settings, chosen, rows, its_guide, limit)
+    with loss_bar(f"training {out.name}") as bar:
+        facts = training.run(settings, chosen, prepared, out, bar, report_to)
+    deliver(facts, lambda console: training.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def evaluate(
+    adapter: Adapters = None,
+    baselines: Annotated[
+        str, typer.Option(help="base, guide, few-shot; commas between.")
+    ] = "base,guide,few-shot",
+    split: Annotated[str, typer.Option(help="dev, to choose by; test, to report.")] = "dev",
+    data: DataFile = None,
+    guide: GuideFile = None,
+    limit: Annotated[int | None, typer.Option(help="Messages, at most.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="A folder for the report, pictures and replies.")
+    ] = None,
+    model: Model = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    threads: Threads = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Compare base, prompting and tuned models: tone, content, leak, perplexity, with intervals."""
+    from shared.progress import stage_bar
+    from step4_finetune import evaluate as evaluation
+    from step4_finetune import evaluation_report as report
+
+    settings = _settings(smoke, model=model, device=device, dtype=dtype, threads=threads)
+    rows, its_guide = _read(data, guide)
+    names = [each.strip() for each in baselines.split(",") if each.strip()]
+    with stage_bar("evaluating", len(names) + len(adapter or [])) as stage:
+        facts = evaluation.run(
+            settings,
+            its_guide,
+            rows,
+            split=split,
+            baselines=names,
+            adapters=adapter or [],
+            limit=3 if smoke else limit,
+            intents=_intents(guide),
+            progress=stage,
+        )
+    report.write(facts, out or report.place())
+    deliver(facts, lambda console: report.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def chat(
+    messages: Annotated[
+        list[str] | None, typer.Argument(help="What a member writes; none: asks for them.")
+    ] = None,
+    adapter: Adapters = None,
+    guide: GuideFile = None,
+    max_new_tokens: Annotated[int, typer.Option(help="Stop after so many tokens.")] = 128,
+    model: Model = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    threads: Threads = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Base and tuned models, side by side."""
+    from step4_finetune import chat as talking
+
+    settings = _settings(smoke, model=model, device=device, dtype=dtype, threads=threads)
+    facts = talking.run(
+        settings, _read(None, guide)[1], messages or [], adapter or [], max_new_tokens, not as_json
+    )
+    deliver(facts, lambda console: talking.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def guard(
+    text: Annotated[str | None, typer.Argument(help="A message; none: measure the checks.")] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Catch and false-alarm rates on the labelled sets.")
+    ] = False,
+    adapter: Annotated[Path | None, typer.Option(help="Answer with this tuned model.")] = None,
+    data: DataFile = None,
+    guide: GuideFile = None,
+    model: Model = None,
+    device: Device = None,
+    threads: Threads = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Checks around generation: personal data, injection, off topic, tone; and what they catch."""
+    from shared.errors import UserError
+    from step4_finetune.guard import command
+
+    if measure == (text is not None):
+        raise UserError("guard takes a text to look at, or --measure, and not both")
+    settings = _settings(smoke, model=model, device=device, threads=threads)
+    rows, its_guide = _read(data, guide)
+    generate = None
+    if adapter:
+        from step4_finetune.chat import generator
+
+        generate = generator(settings, adapter, its_guide)
+    facts = command.run(settings, its_guide, rows, text, generate=generate)
+    deliver(facts, lambda console: command.show(facts, console), as_json=as_json)
+
+
+def _settings(smoke: bool = False, **flags: Any) -> Any:
+    from shared.catalog import default
+    from shared.config import load_settings
+
+    if smoke:
+        flags = {"model": default("smoke").id, "embedder": default("smoke").id} | {
+            name: value for name, value in flags.items() if value is not None
+        }
+    return load_settings(**flags)
+
+
+def _read(data: str | None, guide: Path | None) -> tuple[list[Any], Any]:
+    """The rows and the guide, of the sample where none are named."""
+    from step4_finetune.data import GUIDE, SAMPLE, read_rows
+    from step4_finetune.guide import read_guide
+
+    return read_rows(data or SAMPLE), read_guide(guide or GUIDE)
+
+
+def _intents(guide: Path | None) -> dict[str, Any]:
+    """What fitting replies do: the file beside the guide, where there is one."""
+    from step4_finetune.content import read_intents
+    from step4_finetune.data import GUIDE
+
+    path = (guide or GUIDE).with_name("intents.yaml")
+    return read_intents(path) if path.exists() else {}
+
+
+if __name__ == "__main__":
+    run(app, "python -m step4_finetune")

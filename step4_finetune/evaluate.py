@@ -1,0 +1,173 @@
+"""Is the tuned model better than prompting, and did it break anything? Systems side by side, with intervals.
+
+    python -m step4_finetune evaluate --adapter runs/tone
+
+    system    adherence  all rules  fits    both    tokens in  ...
+    base           0.41   0% ...
+    few-shot       0.83  21% ...
+    tone           0.99  97% ...
+
+Every system answers every message of the split once, greedily. Rules, fit, subject and facts are judged by
+program (rules.py, content.py); differences are paired, over the same messages. Leak, kept answers and
+perplexity (general.py) belong to a model and not to a prompt, so they are measured for the base and for each
+tuned model.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from shared import hardware
+from shared.config import Settings
+from shared.errors import UserError
+from shared.models import choose_device, dtype_for_products, load_causal_lm, load_tokenizer
+from shared.stats import bootstrap, wilson
+from step4_finetune import content, general, tuning
+from step4_finetune.data import Row
+from step4_finetune.generate import Reply, replies
+from step4_finetune.guide import Guide
+from step4_finetune.malloc import keep_memory
+from step4_finetune.systems import System, systems
+
+REPLY_TOKENS = 128
+SHARES = ("all_rules", "fits", "subject", "facts", "healthy", "content", "both")
+Progress = Callable[[str], None]
+
+
+def run(
+    settings: Settings,
+    guide: Guide,
+    rows: Sequence[Row],
+    *,
+    split: str,
+    baselines: Sequence[str],
+    adapters: Sequence[Path],
+    limit: int | None = None,
+    intents: Mapping[str, content.Intent] | None = None,
+    progress: Progress = lambda _stage: None,
+) -> dict[str, Any]:
+    """Answer, judge and compare.
+
+    Raises:
+        UserError: no rows in the split, or an adapter that doesn't fit.
+    """
+    asked = [row for row in rows if row.split == split][:limit]
+    if not asked:
+        raise UserError(f"there are no rows in the split {split}")
+    keep_memory()
+    dtype = str(dtype_for_products(settings.dtype, choose_device(settings.device))).removeprefix("torch.")
+    settings = settings.model_copy(update={"dtype": dtype})
+    tokenizer = load_tokenizer(settings=settings)
+    questions = general.questions("test" if split == "test" else "dev")[: limit or None]
+    train = [row for row in rows if row.split == "train"]
+    found, models, model, loaded = [], {}, None, object()
+    for system in systems(baselines, adapters, guide, train):
+        progress(system.name)
+        if system.adapter != loaded:
+            model = (
+                tuning.load_tuned(settings, system.adapter)
+                if system.adapter
+                else load_causal_lm(settings=settings)
+            )
+            loaded = system.adapter
+            models[system.name] = general.measure(model, tokenizer, guide, questions)
+        start = time.perf_counter()
+        got = replies(model, tokenizer, [system.prompt(row) for row in asked], REPLY_TOKENS)
+        seconds = time.perf_counter() - start
+        found.append(_measured(system, asked, got, seconds, guide, intents or {}))
+    facts = {
+        "command": "step4_finetune evaluate",
+        "company": guide.company,
+        "split": split,
+        "n": len(asked),
+        "model": settings.model,
+        "systems": found,
+        "models": models,
+        "differences": differences(found),
+        "messages": [{"id": row.id, "message": row.message, "intent": row.intent} for row in asked],
+        "machine": hardware.describe(),
+    }
+    last = found[-1]
+    facts["headline"] = f"{last['name']}: all rules {last['all_rules']['share']:.0%} of {len(asked)} replies"
+    return facts
+
+
+def _measured(
+    system: System,
+    rows: Sequence[Row],
+    got: Sequence[Reply],
+    seconds: float,
+    guide: Guide,
+    intents: Mapping[str, content.Intent],
+) -> dict[str, Any]:
+    """One system's replies and what they are worth."""
+    scores = [
+        content.score(
+            reply.text,
+            guide,
+            intents.get(row.intent or ""),
+            message=row.message,
+            subject=row.subject,
+            facts=row.facts,
+            others=intents,
+        )
+        for row, reply in zip(rows, got, strict=True)
+    ]
+    adherence = [score.adherence for score in scores]
+    return {
+        "name": system.name,
+        "tuned": system.adapter is not None,
+        "adherence": {"mean": fmean(adherence), "interval": bootstrap(adherence)},
+        **{name: _share([getattr(score, name) for score in scores]) for name in SHARES},
+        "rules": {rule.id: _share([score.rules[rule.id] for score in scores]) for rule in guide.rules},
+        "prompt_tokens": fmean(reply.prompt_tokens for reply in got),
+        "reply_tokens": fmean(reply.tokens for reply in got),
+        "seconds_a_reply": seconds / len(got),
+        "replies": [asdict(reply) | score.as_json() for reply, score in zip(got, scores, strict=True)],
+    }
+
+
+def _share(values: Sequence[bool | None]) -> dict[str, Any] | None:
+    """Hits of n with their interval; what is unknown doesn't count, and None where nothing is known."""
+    known = [bool(value) for value in values if value is not None]
+    if not known:
+        return None
+    return {
+        "hits": sum(known),
+        "n": len(known),
+        "share": sum(known) / len(known),
+        "interval": wilson(sum(known), len(known)),
+    }
+
+
+def differences(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each tuned model against each other system: adherence, all rules, fits, both; paired bootstrap."""
+    rows = []
+    for at, system in enumerate(found):
+        if not system["tuned"]:
+            continue
+        for other in found[:at]:
+            for name in ("adherence", "all_rules", "fits", "both"):
+                pairs = [
+                    (float(mine[name]), float(theirs[name]))
+                    for mine, theirs in zip(system["replies"], other["replies"], strict=True)
+                    if mine[name] is not None and theirs[name] is not None
+                ]
+                if pairs:
+                    changes = [mine - theirs for mine, theirs in pairs]
+                    rows.append(
+                        {
+                            "system": system["name"],
+                            "over": other["name"],
+                            "measure": name,
+                            "difference": fmean(changes),
+                            "interval": bootstrap(changes),
+                            "n": len(pairs),
+                        }
+                    )
+    return rows

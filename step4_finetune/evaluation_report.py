@@ -1,0 +1,251 @@
+"""What `evaluate` found: tables for the screen; a folder with reports (Markdown, HTML), picture and CSV."""
+
+from __future__ import annotations
+
+import csv
+import html
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SHOWN = ("all_rules", "fits", "content", "both")
+SIDE_BY_SIDE = 3  # messages
+Table = tuple[list[str], list[list[str]]]  # head, rows
+
+
+def systems_table(facts: Mapping[str, Any]) -> Table:
+    """One row for each system; shares with their 95 % intervals."""
+    head = ["system", "adherence", "all rules", "fits", "content", "both", "read", "written", "s"]
+    rows = [
+        [
+            each["name"],
+            f"{each['adherence']['mean']:.2f}",
+            *(_share(each[name]) for name in SHOWN),
+            f"{each['prompt_tokens']:.0f}",
+            f"{each['reply_tokens']:.0f}",
+            f"{each['seconds_a_reply']:.1f}",
+        ]
+        for each in facts["systems"]
+    ]
+    return head, rows
+
+
+def models_table(facts: Mapping[str, Any]) -> Table:
+    """One row for each model: what should not have changed."""
+    head = ["model", "leak", "general answers right", "perplexity"]
+    first = next(iter(facts["models"].values()))["perplexity"]
+    rows = [
+        [
+            name,
+            f"{each['leaked']} of {each['asked']}",
+            f"{each['right']} of {each['answers']}",
+            f"{each['perplexity']:.1f} ({each['perplexity'] / first:.2f})",
+        ]
+        for name, each in facts["models"].items()
+    ]
+    return head, rows
+
+
+def differences_table(facts: Mapping[str, Any]) -> Table:
+    """The tuned models against the others."""
+    rows = [
+        [
+            f"{each['system']} over {each['over']}",
+            each["measure"].replace("_", " "),
+            f"{each['difference']:+.2f}",
+            f"{each['interval'][0]:+.2f} to {each['interval'][1]:+.2f}" if each["interval"] else "-",
+        ]
+        for each in facts["differences"]
+    ]
+    return ["difference", "of", "mean", "95 %"], rows
+
+
+def rules_table(facts: Mapping[str, Any]) -> Table:
+    """Which rule each system keeps how often."""
+    names = [each["name"] for each in facts["systems"]]
+    rules = facts["systems"][0]["rules"]
+    rows = [[rule, *(f"{each['rules'][rule]['share']:.0%}" for each in facts["systems"])] for rule in rules]
+    return ["rule", *names], rows
+
+
+def _share(found: Mapping[str, Any] | None) -> str:
+    if found is None:
+        return "-"
+    low, high = found["interval"]
+    return f"{found['share']:.0%} ({100 * low:.0f}-{100 * high:.0f})"
+
+
+def show(facts: Mapping[str, Any], console: Console) -> None:
+    """The tables, and what the systems say to one message."""
+    from rich import box
+    from rich.table import Table as RichTable
+
+    for head, rows in (
+        systems_table(facts),
+        models_table(facts),
+        differences_table(facts),
+        rules_table(facts),
+    ):
+        if not rows:
+            continue
+        table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
+        for at, name in enumerate(head):
+            table.add_column(name, justify="left" if at == 0 else "right")
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    for name, text in _samples(facts, 1)[0]:
+        console.print(f"{name}:", style="bold")
+        console.print(f"{text}\n")
+    console.print(foot(facts))
+
+
+def foot(facts: Mapping[str, Any]) -> str:
+    """Where the figures come from."""
+    return (
+        f"{facts['company']}, {facts['split']}: {facts['n']} messages; read and written: tokens a reply; "
+        f"{facts['model']}; {facts['machine']}"
+    )
+
+
+def _samples(facts: Mapping[str, Any], n: int) -> list[list[tuple[str, str]]]:
+    """For some messages: the message, then what each system replied."""
+    step = max(1, facts["n"] // n)
+    return [
+        [
+            ("message", facts["messages"][at]["message"]),
+            *((each["name"], each["replies"][at]["text"]) for each in facts["systems"]),
+        ]
+        for at in range(0, facts["n"], step)
+    ][:n]
+
+
+def place() -> Path:
+    """Where the report goes when nobody says: beside the other steps' reports."""
+    from shared.report import picture_path
+
+    return picture_path("step4_finetune", "evaluate", None).parent / "evaluate"
+
+
+# --- a folder -----------------------------------------------------------------------------------------------
+
+
+def write(facts: Mapping[str, Any], folder: Path) -> None:
+    """report.md, report.html, evaluate.png and replies.csv, in `folder`.
+
+    Raises:
+        UserError: the folder can't be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "report.md").write_text(markdown(facts), encoding="utf-8")
+        (folder / "report.html").write_text(page(facts), encoding="utf-8")
+        (folder / "evaluate.json").write_text(
+            json.dumps(facts, ensure_ascii=False, indent=1), encoding="utf-8"
+        )
+        _csv(facts, folder / "replies.csv")
+        draw(facts, folder / "evaluate.png")
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written: {error.strerror}") from None
+
+
+def _tables(facts: Mapping[str, Any]) -> dict[str, Table]:
+    return {
+        "Systems": systems_table(facts),
+        "What should not have changed": models_table(facts),
+        "Differences": differences_table(facts),
+        "Rules": rules_table(facts),
+    }
+
+
+def markdown(facts: Mapping[str, Any]) -> str:
+    """The report as Markdown."""
+    parts = [f"# {facts['company']}: {facts['headline']}", foot(facts), "![the measures](evaluate.png)"]
+    for title, (head, rows) in _tables(facts).items():
+        lines = [head, ["---"] * len(head), *rows]
+        parts += [f"## {title}", "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)]
+    parts.append("## Side by side")
+    for sample in _samples(facts, SIDE_BY_SIDE):
+        parts += [
+            f"**{name}**\n\n" + "\n".join(f"> {line}" for line in text.splitlines()) for name, text in sample
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;"
+    "color:#222;background:#fff}table{border-collapse:collapse;margin:1rem 0;display:block;overflow-x:auto}"
+    "th,td{padding:.3rem .8rem;border-bottom:1px solid #ccc;text-align:right;white-space:nowrap}"
+    "th:first-child,td:first-child{text-align:left}img{max-width:100%}"
+    "blockquote{white-space:pre-wrap;border-left:3px solid #999;margin:0 0 1rem;padding-left:1rem}"
+    "@media(prefers-color-scheme:dark){body{color:#ddd;background:#1b1b1b}img{background:#fff}}"
+)
+
+
+def page(facts: Mapping[str, Any]) -> str:
+    """The report as one HTML page that needs nothing from outside but its picture."""
+    parts = []
+    for title, (head, rows) in _tables(facts).items():
+        cells = ["".join(f"<th>{html.escape(each)}</th>" for each in head)]
+        cells += ["".join(f"<td>{html.escape(each)}</td>" for each in row) for row in rows]
+        body = "".join(f"<tr>{each}</tr>" for each in cells)
+        parts.append(f"<h2>{html.escape(title)}</h2><table>{body}</table>")
+    parts.append("<h2>Side by side</h2>")
+    parts += [
+        f"<h3>{html.escape(name)}</h3><blockquote>{html.escape(text)}</blockquote>"
+        for sample in _samples(facts, SIDE_BY_SIDE)
+        for name, text in sample
+    ]
+    title = html.escape(f"{facts['company']}: {facts['headline']}")
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{title}</title><style>{STYLE}</style><h1>{title}</h1><p>{html.escape(foot(facts))}</p>"
+        f'<img src="evaluate.png" alt="the measures, by system">{"".join(parts)}</html>\n'
+    )
+
+
+def _csv(facts: Mapping[str, Any], path: Path) -> None:
+    """One row for each message and system."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "intent", "system", "adherence", "all_rules", "fits", "both", "reply"])
+        for system in facts["systems"]:
+            for message, reply in zip(facts["messages"], system["replies"], strict=True):
+                values = [reply[name] for name in ("adherence", "all_rules", "fits", "both", "text")]
+                writer.writerow([message["id"], message["intent"], system["name"], *values])
+
+
+def draw(facts: Mapping[str, Any], picture: Path) -> None:
+    """Shares with their intervals, by system."""
+    from matplotlib.figure import Figure
+
+    measures: Sequence[str] = [name for name in SHOWN if facts["systems"][0][name] is not None]
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    axes = figure.subplots()
+    width = 0.8 / len(facts["systems"])
+    for number, system in enumerate(facts["systems"]):
+        shares = [system[name]["share"] for name in measures]
+        errors = [
+            [max(0.0, system[name]["share"] - system[name]["interval"][0]) for name in measures],
+            [max(0.0, system[name]["interval"][1] - system[name]["share"]) for name in measures],
+        ]
+        places = [at + (number - (len(facts["systems"]) - 1) / 2) * width for at in range(len(measures))]
+        axes.bar(places, shares, width, yerr=errors, capsize=2, label=system["name"])
+    axes.set_xticks(range(len(measures)), [name.replace("_", " ") for name in measures])
+    axes.set_ylim(0, 1.05)
+    axes.set_ylabel("share of replies")
+    axes.set_title(f"{facts['company']}, {facts['split']}, n={facts['n']}")
+    axes.grid(axis="y", alpha=0.3)
+    figure.legend(loc="outside right upper", fontsize="small")
+    figure.savefig(picture, dpi=150)

@@ -1,0 +1,92 @@
+"""Commands that show one part of the lesson by itself: LoRA, the DPO loss, and how good the evaluator is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from shared.cli import Json, Model, Seed, Smoke, deliver, new_app
+
+app = new_app("Parts of the lesson.")
+
+
+@app.command()
+def lora(
+    layer: Annotated[int, typer.Option(help="Number of the layer; -1 is the last.")] = -1,
+    target: Annotated[str, typer.Option(help="Which matrix of it.")] = "q_proj",
+    r: Annotated[int, typer.Option(help="Rank.")] = 16,
+    alpha: Annotated[int, typer.Option(help="The update is scaled by alpha / r.")] = 32,
+    model: Model = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """LoRA by hand on one matrix, equal to PEFT's; and what share of a model it trains."""
+    from step4_finetune import lora as lesson
+
+    facts = lesson.run(_settings(smoke, model=model, seed=seed), layer, target, r, alpha)
+    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def dpo(
+    pairs: Annotated[int, typer.Option(help="So many pairs.")] = 3,
+    beta: Annotated[float, typer.Option(help="How far the model may go from its reference.")] = 0.1,
+    steps: Annotated[int, typer.Option(help="So many steps.")] = 3,
+    data: Annotated[str | None, typer.Option("--data", help="Rows: .jsonl, .csv, or of the hub.")] = None,
+    model: Model = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """The DPO loss by hand on some pairs, equal to TRL's; and what a few steps of it do."""
+    from step4_finetune import dpo as lesson
+    from step4_finetune.data import GUIDE, SAMPLE
+    from step4_finetune.guide import read_guide
+
+    settings = _settings(smoke, model=model, seed=seed)
+    facts = lesson.run(settings, data or SAMPLE, read_guide(GUIDE).system, pairs, beta, steps)
+    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def evaluator(
+    labelled: Annotated[
+        Path | None, typer.Option(help="Labelled replies (JSON lines); default the sample's.")
+    ] = None,
+    guide: Annotated[
+        Path | None, typer.Option("--guide", help="Tone guide (YAML); default the sample's.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """How good the evaluator itself is: precision and recall of every rule on labelled replies."""
+    from shared import hardware
+    from step4_finetune import checking
+    from step4_finetune.content import read_intents
+    from step4_finetune.data import GUIDE, LABELLED
+    from step4_finetune.guide import read_guide
+
+    path = guide or GUIDE
+    intents = path.with_name("intents.yaml")
+    rows = checking.read_labelled(labelled or LABELLED)
+    found = checking.measure(rows, read_guide(path), read_intents(intents) if intents.exists() else {})
+    fits = next((each for each in found if each.name == "fits"), found[0])
+    facts = {
+        "command": "step4_finetune evaluator",
+        "headline": f"{fits.name}: kappa {fits.kappa or 0:.2f} on {fits.n} labelled replies",
+        "n": len(rows),
+        "verdicts": [each.as_json() for each in found],
+        "machine": hardware.describe(),
+    }
+    deliver(facts, lambda console: checking.show(console, found), as_json=as_json)
+
+
+def _settings(smoke: bool, **flags: Any) -> Any:
+    from shared.catalog import default
+    from shared.config import load_settings
+
+    if smoke and flags.get("model") is None:
+        flags["model"] = default("smoke").id
+    return load_settings(**flags)

@@ -1,0 +1,110 @@
+"""Commands that hand a tuned model on: export to other programs, a model card, and the hub when asked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from shared.cli import Json, Model, deliver, new_app
+
+app = new_app("Handing a tuned model on.")
+Run = Annotated[Path, typer.Argument(help="Folder of a run.")]
+
+
+@app.command()
+def export(
+    adapter: Run,
+    out: Annotated[Path, typer.Option("--out", help="A new folder.")],
+    gguf: Annotated[str, typer.Option(help="f16, q8_0; commas between; empty: none.")] = "f16,q8_0",
+    guide: Annotated[
+        Path | None, typer.Option("--guide", help="Its system message goes into the Modelfile.")
+    ] = None,
+    model: Model = None,
+    as_json: Json = False,
+) -> None:
+    """Merged model, GGUF with a Modelfile for Ollama, and an adapter that vLLM loads."""
+    from shared.config import load_settings
+    from step4_finetune import export as exporting
+    from step4_finetune.data import GUIDE
+    from step4_finetune.guide import read_guide
+
+    formats = [each.strip() for each in gguf.split(",") if each.strip()]
+    facts = exporting.run(
+        load_settings(model=model), adapter, out, read_guide(guide or GUIDE).system, formats
+    )
+    deliver(facts, lambda console: exporting.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def card(
+    adapter: Run,
+    evaluation: Annotated[
+        Path | None, typer.Option(help="evaluate.json of `evaluate --out`; none: the card says so.")
+    ] = None,
+    model: Model = None,
+    as_json: Json = False,
+) -> None:
+    """Write a model card with the measured results beside the adapter."""
+    from shared.config import load_settings
+    from step4_finetune import card as cards
+
+    path = cards.write(
+        adapter, cards.text(load_settings(model=model), adapter.name, results(evaluation, adapter.name))
+    )
+    facts = {"command": "step4_finetune card", "headline": f"a card in {path}", "card": str(path)}
+    deliver(facts, lambda console: console.print(str(path)), as_json=as_json)
+
+
+@app.command()
+def push(
+    folder: Run,
+    repo: Annotated[str, typer.Option(help="owner/name on the hub.")],
+    public: Annotated[bool, typer.Option("--public", help="For everybody to see.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Upload a run or an export to the hub. Nothing else ever does."""
+    from shared.config import load_settings
+    from step4_finetune import card as cards
+
+    where = cards.push(load_settings(), folder, repo, private=not public)
+    facts = {"command": "step4_finetune push", "headline": where, "address": where}
+    deliver(facts, lambda console: console.print(where), as_json=as_json)
+
+
+def results(evaluation: Path | None, name: str) -> list[dict[str, Any]]:
+    """What a card says of an evaluation: shares of the tuned model beside the base's.
+
+    Raises:
+        UserError: the file is no evaluation, or doesn't know the model.
+    """
+    from shared.errors import UserError
+
+    if evaluation is None:
+        return []
+    try:
+        facts = json.loads(evaluation.read_text(encoding="utf-8"))
+        systems = {each["name"]: each for each in facts["systems"]}
+        base, mine, split = systems.get("base"), systems[name], facts["split"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(
+            f"{evaluation} holds no evaluation of {name}: `evaluate --adapter ... --out` writes one"
+        ) from None
+    rows = []
+    for measure in ("all_rules", "fits", "content", "both"):
+        if (found := mine[measure]) is None:
+            continue
+        low, high = found["interval"]
+        rows.append(
+            {
+                "name": f"{measure.replace('_', ' ')} ({split})",
+                "value": found["share"],
+                "base": base[measure]["share"] if base else None,
+                "low": low,
+                "high": high,
+                "n": found["n"],
+            }
+        )
+    return rows

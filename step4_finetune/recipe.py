@@ -1,0 +1,144 @@
+"""A recipe: everything that decides how a run trains, in one YAML file, with every default written out.
+
+    python -m step4_finetune train --recipe seed --out runs/seed
+
+    # recipes/seed.yaml
+    about: the roadmap's own: r=16, alpha 32, query and value projections
+    lora: {r: 16, alpha: 32, targets: [q_proj, v_proj]}
+    ...
+
+What a file leaves out takes the default below; the whole recipe is saved with the run. A key that is not
+known is an error, because a misspelt `learnin_rate` would train with another one in silence.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.errors import UserError, reason
+
+FOLDER = Path(__file__).with_name("recipes")
+LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]  # of a Llama layer
+
+Method = Literal["sft", "dpo", "sft+dpo"]
+Tuning = Literal["lora", "qlora", "full"]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Lora(Part):
+    """Which matrices get an adapter, and how large it is; see lora.py."""
+
+    r: int = Field(16, ge=1, le=1024)
+    alpha: float = Field(32, gt=0)  # the update is scaled by alpha / r
+    dropout: float = Field(0.0, ge=0, lt=1)
+    targets: list[str] = LINEAR
+    last_layers: int | None = Field(10, ge=1)  # None: all. The layers below are frozen, so they run only once
+
+
+class Stage(Part):
+    """What SFT and DPO both need."""
+
+    epochs: float = Field(3, gt=0)
+    batch_size: int = Field(8, ge=1)
+    accumulate: int = Field(1, ge=1)  # batches for one step of the optimiser
+    learning_rate: float = Field(1e-3, gt=0)
+    scheduler: str = "cosine"
+    warmup_steps: int = Field(10, ge=0)
+    weight_decay: float = Field(0.0, ge=0)
+
+
+class Sft(Stage):
+    """Supervised fine-tuning: imitate the chosen replies."""
+
+    replay: int = Field(120, ge=0)  # general questions with the base's own answers, so that it stays itself
+
+
+class Dpo(Stage):
+    """Direct preference optimisation: prefer the chosen reply to the rejected one; see preference.py."""
+
+    epochs: float = Field(1, gt=0)
+    learning_rate: float = Field(2e-4, gt=0)
+    beta: float = Field(0.1, gt=0)
+    loss: list[Literal["sigmoid", "ipo", "sft"]] = ["sigmoid"]
+    loss_weights: list[float] | None = None
+    negatives: list[Literal["rejected", "intent", "policy"]] = ["rejected"]  # see negatives.py
+
+
+class Recipe(Part):
+    """A whole run."""
+
+    name: str = "default"
+    about: str = ""
+    method: Method = "sft"
+    tuning: Tuning = "lora"
+    lora: Lora = Lora()
+    sft: Sft = Sft()
+    dpo: Dpo = Dpo()
+    max_length: int = Field(
+        512, ge=16
+    )  # tokens; longer rows are refused, not cut: a cut takes the sign-off away
+    cache_frozen: bool = True  # see trunk.py
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    seed: int = 0
+
+
+def read_recipe(name: str | Path = "default", **changes: Any) -> Recipe:
+    """A recipe of the house by its name, or one of your own by its file; `changes` win over the file.
+
+    Raises:
+        UserError: no such recipe, no YAML, an unknown key or a value that is not allowed, by name.
+    """
+    path = FOLDER / f"{name}.yaml" if "/" not in str(name) and not str(name).endswith(".yaml") else Path(name)
+    if not path.exists():
+        known = sorted(each.stem for each in FOLDER.glob("*.yaml"))
+        raise UserError(f"there is no recipe {name}: use {', '.join(known)}, or name a .yaml file")
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path} is no YAML file: {reason(error)}") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{path} must hold keys and values, such as `method: sft`")
+    try:
+        return Recipe.model_validate({"name": path.stem, **found, **changes})
+    except ValidationError as error:
+        raise UserError(f"{path}: {_first(error)}") from None
+
+
+def _first(error: ValidationError) -> str:
+    """The first of pydantic's complaints, in one line."""
+    found = error.errors()[0]
+    where = ".".join(map(str, found["loc"]))
+    if found["type"] != "extra_forbidden":
+        return f"{where} is {found['input']!r}: {found['msg'].removeprefix('Input ')}"
+    part: Any = Recipe
+    for name in found["loc"][:-1]:
+        part = part.model_fields[str(name)].annotation
+    near = difflib.get_close_matches(str(found["loc"][-1]), part.model_fields, 1)
+    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(part.model_fields)}"
+    return f"{where} is not known: {hint}"
+
+
+def smoke(recipe: Recipe) -> Recipe:
+    """The same on a tiny random model: one layer, a few rows, one epoch."""
+    few = {"epochs": 1, "batch_size": 2, "replay": 0}
+    return recipe.model_copy(
+        update={
+            "lora": recipe.lora.model_copy(update={"last_layers": 1}),
+            "sft": recipe.sft.model_copy(update=few),
+            "dpo": recipe.dpo.model_copy(update={"epochs": 1, "batch_size": 2}),
+            "max_length": 2048,
+        }
+    )
+
+
+def to_yaml(recipe: Recipe) -> str:
+    """The recipe with every default, as it is saved with a run."""
+    return yaml.safe_dump(recipe.model_dump(), sort_keys=False, allow_unicode=True, width=110)

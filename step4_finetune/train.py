@@ -1,0 +1,141 @@
+"""TRL's trainers, set up by a recipe: what is learnt, from what, and with which arguments.
+
+    >>> trainer = sft(model, tokenizer, Lesson(rows, guide.system), recipe, Path("runs/tone"))
+    >>> trainer.train()
+
+The tone is tied to a system message: every chosen reply is trained under the guide's `system`. General
+questions, without it and with the base model's own answers (*replay*), keep the model what it was where
+nobody asks for the tone. run.py puts the stages together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from step4_finetune.data import Row
+from step4_finetune.recipe import Recipe, Stage
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What is to be learnt: rows of the train split, their system message, replay examples, pairs for DPO."""
+
+    rows: Sequence[Row]
+    system: str
+    replay: Sequence[tuple[str, str]] = ()  # (question, the base model's own answer)
+    pairs: Sequence[Row] = ()  # rows with a rejected reply, see negatives.py
+
+    def demonstrations(self, replay: int) -> list[dict[str, Any]]:
+        """For SFT, in TRL's conversational prompt-completion format."""
+        tone = [
+            {"prompt": row.with_system(self.system), "completion": [_assistant(row.chosen)]}
+            for row in self.rows
+        ]
+        general = [
+            {"prompt": [{"role": "user", "content": question}], "completion": [_assistant(answer)]}
+            for question, answer in self.replay[:replay]
+        ]
+        return tone + general
+
+    def preferences(self) -> list[dict[str, Any]]:
+        """For DPO, in TRL's conversational preference format."""
+        return [
+            {
+                "prompt": row.with_system(self.system),
+                "chosen": [_assistant(row.chosen)],
+                "rejected": [_assistant(row.rejected)],
+            }
+            for row in self.pairs
+            if row.rejected
+        ]
+
+
+def _assistant(text: str) -> dict[str, str]:
+    return {"role": "assistant", "content": text}
+
+
+def arguments(stage: Stage, recipe: Recipe, out: Path, report_to: str) -> dict[str, Any]:
+    """What TRL's SFTConfig and DPOConfig share, from the recipe."""
+    import torch
+
+    on_gpu = torch.cuda.is_available()
+    return {
+        "output_dir": str(out),
+        "num_train_epochs": stage.epochs,
+        "per_device_train_batch_size": stage.batch_size,
+        "gradient_accumulation_steps": stage.accumulate,
+        "learning_rate": stage.learning_rate,
+        "lr_scheduler_type": stage.scheduler,
+        "warmup_steps": stage.warmup_steps,
+        "weight_decay": stage.weight_decay,
+        "max_length": recipe.max_length,
+        "seed": recipe.seed,
+        "use_cpu": not on_gpu,
+        "bf16": False,  # the weights are bf16 where that is fast; autocast would cast them at every step
+        "gradient_checkpointing": False,
+        "logging_steps": 5,
+        "save_strategy": "epoch",
+        "save_total_limit": 1,
+        "report_to": report_to,
+        "disable_tqdm": True,
+        "dataloader_pin_memory": False,
+        "dataloader_num_workers": 0,
+        "train_sampling_strategy": "group_by_length",
+    }
+
+
+def sft(
+    model: Any,
+    tokenizer: PreTrainedTokenizerFast,
+    lesson: Lesson,
+    recipe: Recipe,
+    out: Path,
+    report_to: str = "none",
+    **more: Any,
+) -> Any:
+    """TRL's SFTTrainer; the loss counts the tokens of the replies only."""
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    return SFTTrainer(
+        model=model,
+        args=SFTConfig(**arguments(recipe.sft, recipe, out, report_to), completion_only_loss=True),
+        train_dataset=Dataset.from_list(lesson.demonstrations(recipe.sft.replay)),
+        processing_class=tokenizer,
+        **more,
+    )
+
+
+def dpo(
+    model: Any,
+    tokenizer: PreTrainedTokenizerFast,
+    lesson: Lesson,
+    recipe: Recipe,
+    out: Path,
+    report_to: str = "none",
+    **more: Any,
+) -> Any:
+    """TRL's DPOTrainer; the reference is the model as it comes in, its log-probabilities computed before."""
+    from datasets import Dataset
+    from trl import DPOConfig, DPOTrainer
+
+    args = DPOConfig(
+        **arguments(recipe.dpo, recipe, out, report_to),
+        beta=recipe.dpo.beta,
+        loss_type=list(recipe.dpo.loss),
+        loss_weights=recipe.dpo.loss_weights,
+        precompute_ref_log_probs=True,
+    )
+    return DPOTrainer(
+        model=model,
+        args=args,
+        train_dataset=Dataset.from_list(lesson.preferences()),
+        processing_class=tokenizer,
+        **more,
+    )

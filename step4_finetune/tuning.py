@@ -1,0 +1,86 @@
+"""What may learn: adapters on the last layers (LoRA), the same on a base in 4 bits (QLoRA), or every weight.
+
+>>> model = prepare(settings, recipe)
+>>> model.print_trainable_parameters()
+trainable params: 1,626,880 || all params: 136,142,016 || trainable%: 1.1950
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared.config import Settings
+from shared.errors import UserError
+from shared.models import load_causal_lm
+from step4_finetune.recipe import Recipe
+
+if TYPE_CHECKING:
+    from peft import LoraConfig
+    from transformers import PreTrainedModel
+
+
+def prepare(settings: Settings, recipe: Recipe) -> Any:
+    """The base model of the settings, ready to be trained by the recipe: a PeftModel, or the model itself."""
+    if recipe.tuning == "qlora":
+        from step4_finetune.qlora import load_in_4bit
+
+        base = load_in_4bit(settings)
+    else:
+        base = load_causal_lm(settings=settings)
+    base.config.use_cache = False
+    if recipe.tuning == "full":
+        base.requires_grad_(True)
+        return base
+    import peft
+
+    return peft.get_peft_model(base, lora_config(base, recipe), autocast_adapter_dtype=False)
+
+
+def first_trained(model: PreTrainedModel, recipe: Recipe) -> int:
+    """The number of the first layer that learns; the ones below it are frozen."""
+    last = recipe.lora.last_layers
+    if recipe.tuning == "full" or last is None:
+        return 0
+    return max(0, model.config.num_hidden_layers - last)
+
+
+def lora_config(model: PreTrainedModel, recipe: Recipe) -> LoraConfig:
+    """PEFT's configuration of the recipe's adapter, for this model's layers.
+
+    Raises:
+        UserError: a target that no layer of the model has.
+    """
+    from peft import LoraConfig
+
+    names = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}
+    missing = [target for target in recipe.lora.targets if target not in names]
+    if missing:
+        linear = sorted(name for name in names if name.endswith("_proj"))
+        raise UserError(
+            f"lora.targets: the model has no {', '.join(missing)}: use some of {', '.join(linear)}"
+        )
+    first = first_trained(model, recipe)
+    return LoraConfig(
+        r=recipe.lora.r,
+        lora_alpha=recipe.lora.alpha,  # type: ignore[arg-type]
+        lora_dropout=recipe.lora.dropout,
+        target_modules=recipe.lora.targets,
+        layers_to_transform=list(range(first, model.config.num_hidden_layers)) if first else None,
+        task_type="CAUSAL_LM",
+    )
+
+
+def load_tuned(settings: Settings, adapter: Path) -> Any:
+    """What a run's folder holds, as a plain model: the base with the adapter added, or all weights anew.
+
+    Raises:
+        UserError: there is no run, it was cut, or it belongs to another base model.
+    """
+    from step4_finetune.merge import merged
+
+    if not adapter.is_dir():
+        raise UserError(
+            f"there is no run in {adapter}: `python -m step4_finetune train --out {adapter}` makes one"
+        )
+    return merged(settings, adapter, dtype=settings.dtype)
