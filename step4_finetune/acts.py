@@ -5,7 +5,7 @@
 
 A message has words such as `cancel` and `refund` in it, and a reply that only says them back does nothing. So
 only what follows `we will`, `a technician has`, `will be` and their like is an act; not what follows `you
-want to`, `we understand that` or `your request to`; what is denied begins with `not`. It knows English, and it
+want to`, `we understand that` or `your request to`; what is denied begins with `not`. It knows English and
 goes by words: it is a sieve, not a parser.
 """
 
