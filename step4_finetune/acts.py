@@ -1,12 +1,12 @@
 """What a reply does: the clauses in which the company acts, and those that plainly inform.
 
-    >>> acts("You want to cancel the plan. We've ended it, and a letter will be sent to you. Please keep it.")
-    ['ended it, and a letter will be sent to you.', 'and a letter will be sent']
+    >>> acts("You want to cancel the plan. We've ended it. A letter is on its way. We can't return the fee.")
+    ['ended it.', 'a letter is on its way.', 'not return the fee.']
 
 A message has words such as `cancel` and `refund` in it, and a reply that only says them back does nothing. So
 only what follows `we will`, `a technician has`, `will be` and their like is an act; not what follows `you
-want to`, `we understand that` or `your request to`, and nothing that is denied. It knows English, and it goes
-by words: it is a sieve, not a parser.
+want to`, `we understand that` or `your request to`; what is denied begins with `not`. It knows English and
+goes by words: it is a sieve, not a parser.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """The evaluator evaluated: its verdicts held against replies that were labelled by hand.
 
-    verdict      n   said  right  missed  precision         recall
-    greeting   140     31     31       0  1.00 [.89, 1.00]  1.00 [.89, 1.00]
+    verdict     n  said  right  missed          precision             recall  kappa
+    greeting   70     4      4       0  1.00 [0.51, 1.00]  1.00 [0.51, 1.00]   1.00
     ...
-    fits       140     71     68       4  .96 [.88, .99]    .94 [.86, .98]
+    fits       70    48     47       9  0.98 [0.89, 1.00]  0.84 [0.72, 0.91]   0.63
 
 A row of labelled.jsonl names a message, its intent, a reply, the rules that the reply breaks (`breaks`),
-whether it does what was asked (`fits`) and keeps subject and facts (`keeps`). For a rule, precision
-is the share of broken ones among those called broken, and recall the share of broken ones that were found.
-Replies without a body are not counted for rules that only forbid: those are broken there by definition.
+whether it does what was asked (`fits`) and keeps subject and facts (`keeps`). For a rule, precision is the
+share of broken ones among those called broken, and recall the share of broken ones that were found. Replies
+without a body are not counted for rules that only forbid: those are broken there by definition.
 """
 
 from __future__ import annotations

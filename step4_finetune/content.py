@@ -227,7 +227,9 @@ def _intent(name: str, row: Any, at: str) -> Intent:
             raise UserError(f"{at}: {key} is missing: say it in words")
     patterns = {}
     for key in ("does", "not", "says"):
-        patterns[key] = tuple(row.get(key) or ())
+        if not isinstance(listed := row.get(key) or [], list):
+            raise UserError(f"{at}: {key} must be a list of regular expressions")
+        patterns[key] = tuple(listed)
         for each in patterns[key]:
             try:
                 re.compile(each)

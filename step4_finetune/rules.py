@@ -84,7 +84,9 @@ class Check:
             return f"{len(found)} {self.kind}"
         if self.high is not None and len(found) > self.high:
             return ", ".join(found)
-        return f"{len(found)} instead of {self.low}" if found else f"no {self.kind}"
+        if found:
+            return f"{len(found)} instead of {self.low}"
+        return f"no {self.kind}" if self.kind in MARKS else f'no "{" ".join(self.values[0].split())}"'
 
     def _place(self, parts: text.Parts) -> str:
         """The part of the reply that it looks at, without its exceptions."""

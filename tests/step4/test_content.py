@@ -138,6 +138,9 @@ def test_acts():
         "not did it."
     ]
     assert acts.acts("Tell us if we may do it.") == []
+    text = "You want to cancel the plan. We've ended it. A letter is on its way. We can't return the fee."
+    assert acts.acts(text) == ["ended it.", "a letter is on its way.", "not return the fee."]
+    assert acts.acts(text, things=False) == ["ended it.", "not return the fee."]
 
 
 def test_an_intent_without_patterns_is_unknown():
@@ -245,6 +248,7 @@ def test_problems(text, found):
         ("a: {wants: x, reply: y, dose: [z]}", "intent a: use wants, reply, does, not, says, informs"),
         ("a: {reply: y}", "intent a: wants is missing: say it in words"),
         ("a: {wants: x, reply: y, does: ['(']}", "intent a: does: '(' is no regular expression: missing )"),
+        ("a: {wants: x, reply: y, does: fix}", "intent a: does must be a list of regular expressions"),
         ("a: {wants: x, reply: y, does: [1]}", "intent a: does: 1 is no regular expression"),
     ],
 )

@@ -82,7 +82,7 @@ def test_a_reply_that_says_nothing_keeps_next_to_nothing(text):
 def test_reasons_say_what_stands_there():
     text = reply("I don't know!! Please come. Please wait 🎉 and STOP.", greeting="Hello,")
     assert rules.reasons(text, GUIDE) == {
-        "greeting": "no starts_with",
+        "greeting": 'no "Dear member,"',
         "no_contractions": "don't",
         "no_exclamation": "!, !",
         "next_step": "Please come., Please wait 🎉 and STOP.",
