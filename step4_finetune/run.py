@@ -15,7 +15,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,7 +55,7 @@ def run(
     keep_memory()
     tokenizer = load_tokenizer(settings=settings)
     check_lengths(tokenizer, lesson, recipe.max_length)
-    settings = settings.model_copy(update={"dtype": _dtype(settings, recipe)})
+    settings = settings.model_copy(update={"dtype": dtype_of(settings, recipe)})
     model = tuning.prepare(settings, recipe)
     began, seconds = time.perf_counter(), {}
     for stage in recipe.method.split("+"):
@@ -111,19 +111,21 @@ def _stage(
         return _reload(model, folder / "done", recipe)
     seen = watch.Watch(stage, out / "log.jsonl", bar)
     trainer = TRAINERS[stage](model, tokenizer, lesson, recipe, folder, report_to, callbacks=[seen])
-    base = model if recipe.tuning == "full" else model.get_base_model()
-    cached = (
-        cached_trunk(base, tuning.first_trained(base, recipe), tokenizer.pad_token_id)
-        if recipe.cache_frozen
-        else nullcontext()
-    )
-    with cached, stopping(seen):
+    with frozen(model, tokenizer, recipe), stopping(seen):
         trainer.train(resume_from_checkpoint=last_checkpoint(folder))
     if seen.stopped:
         raise KeyboardInterrupt
     if recipe.method != stage:
         model.save_pretrained(folder / "done")
     return trainer.accelerator.unwrap_model(trainer.model)
+
+
+def frozen(model: Any, tokenizer: PreTrainedTokenizerFast, recipe: Recipe) -> AbstractContextManager[Any]:
+    """The layers below the first that learns as a table, where the recipe wants it."""
+    if not recipe.cache_frozen or recipe.tuning == "full":
+        return nullcontext()
+    base = model.get_base_model()
+    return cached_trunk(base, tuning.first_trained(base, recipe), tokenizer.pad_token_id)
 
 
 @contextmanager
@@ -237,7 +239,7 @@ def _reload(model: Any, folder: Path, recipe: Recipe) -> Any:
     return model
 
 
-def _dtype(settings: Settings, recipe: Recipe) -> str:
+def dtype_of(settings: Settings, recipe: Recipe) -> str:
     """The number format to train in: the flags', the recipe's, or the one that is faster here."""
     from shared.models import choose_device, dtype_for_products
 
@@ -262,8 +264,7 @@ def show(facts: dict[str, Any], console: Console) -> None:
     share = 100 * facts["trainable"] / facts["parameters"]
     console.print(
         f"{facts['trainable']:,} of {facts['parameters']:,} weights trained ({share:.2f} %), "
-        f"on {facts['rows']} rows"
-        + (f" and {facts['pairs']} pairs" if facts["pairs"] else "")
+        f"on {facts['rows']} rows" + (f" and {facts['pairs']} pairs" if facts["pairs"] else "")
     )
     each = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in facts["seconds"].items())
     console.print(f"{each}; {facts['peak_memory_mb']:,} MB at most; {facts['dtype']}; {facts['machine']}")
