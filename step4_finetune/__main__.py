@@ -37,6 +37,7 @@ def train(
     guide: GuideFile = None,
     report_to: Annotated[str, typer.Option(help="none, wandb or tensorboard.")] = "none",
     limit: Annotated[int | None, typer.Option(help="Rows, at most.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Remove an earlier run in --out first.")] = False,
     model: Model = None,
     device: Device = None,
     dtype: Dtype = None,
@@ -58,6 +59,8 @@ def train(
         chosen, limit = recipes.smoke(chosen), 4
     rows, its_guide = _read(data, guide)
     prepared = lesson.prepare(settings, chosen, rows, its_guide, limit)
+    if fresh:
+        training.discard(out)
     with loss_bar(f"training {out.name}") as bar:
         facts = training.run(settings, chosen, prepared, out, bar, report_to)
     deliver(facts, lambda console: training.show(facts, console), as_json=as_json)

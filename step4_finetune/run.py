@@ -166,6 +166,12 @@ def _begin(out: Path, recipe: Recipe) -> None:
         raise UserError(f"{out} cannot be written: {error.strerror}") from None
 
 
+def discard(out: Path) -> None:
+    """Remove a run, finished or stopped; a folder that holds none is left as it is."""
+    if (out / "recipe.yaml").is_file():
+        shutil.rmtree(out)
+
+
 def check_lengths(tokenizer: PreTrainedTokenizerFast, lesson: train.Lesson, limit: int) -> None:
     """No row is longer than the recipe's `max_length`: trainers would cut it in silence, sign-off first.
 
