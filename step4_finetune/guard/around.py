@@ -1,0 +1,163 @@
+"""The guard around a model: what goes in, what comes out, and what is sent instead.
+
+    >>> got = guarded(generate, "My mail is j.marsh@example.com. Where is my parcel?", guide)
+    >>> got.reply, got.findings
+    ('Dear member, ...', (Finding('pii', 'input', 'e-mail address: j.m…', 'redact'),))
+
+`generate` is any function from chat messages to a reply: a model of this process, a client of a server, a
+chain with retrieval. In the message it never sees personal data; in a system message of its own it sees the
+guide's. A message that is blocked never reaches it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import UserError
+from step4_finetune import rules, text
+from step4_finetune.data import Message
+from step4_finetune.guard import injection, pii
+from step4_finetune.guard.fallback import BODIES, fallback
+from step4_finetune.guard.finding import BLOCK, FALLBACK, INPUT, OUTPUT, REDACT, REGENERATE, Finding
+from step4_finetune.guard.language import is_english
+from step4_finetune.guard.reply import LIMITS, Limits, wrong
+
+if TYPE_CHECKING:
+    from step4_finetune.guard.topic import Topic
+    from step4_finetune.guide import Guide
+
+LONG_WORD = 10  # characters; what is longer on average is no prose
+CHECKS = ("length", "injection", "language", "pii", "offtopic", "leak", "tone")
+Generate = Callable[[list[Message]], str]
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """The reply that may go out, and how it came about."""
+
+    reply: str
+    findings: tuple[Finding, ...]
+    attempts: int  # replies that the model wrote; 0 where it was not asked
+    fallback: bool  # whether the reply is the ready-made one
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same for JSON."""
+        findings = [each.as_dict() for each in self.findings]
+        return {
+            "reply": self.reply,
+            "findings": findings,
+            "attempts": self.attempts,
+            "fallback": self.fallback,
+        }
+
+
+def guarded(
+    generate: Generate,
+    message: str,
+    guide: Guide,
+    topic: Topic | None = None,
+    *,
+    limits: Limits = LIMITS,
+    checks: Collection[str] = CHECKS,
+    fallbacks: Mapping[str, str] | None = None,
+) -> Guarded:
+    """Answer a message by a model, between checks.
+
+    Args:
+        topic: what members write about (`load_topic`); without it nothing is off topic.
+        checks: those of CHECKS that are made.
+        fallbacks: replies of your own by reason (see BODIES), which must keep the guide, too.
+
+    Raises:
+        UserError: there is no fallback that keeps the guide, or Presidio is needed and missing; both before
+            the model is asked. What `generate` raises passes through.
+    """
+    instead = replies_instead(guide, fallbacks)
+    cleaned, findings = look(message, topic, limits, checks, allowed=guide.as_prompt())
+    if blocked := next((each.check for each in findings if each.action == BLOCK), None):
+        return Guarded(instead[blocked], tuple(findings), 0, True)
+    said: set[str] = set()
+    reminder: tuple[str, ...] = ()
+    for attempt in range(1, limits.attempts + 1):
+        reply = generate(_prompt(guide, cleaned, reminder))
+        if "pii" in checks:
+            reply, found = pii.redact(reply, allowed=guide.as_prompt())
+            findings += [_masked(OUTPUT, each, attempt) for each in found]
+        objections = [each for each in wrong(reply, guide, limits) if each[0] in checks]
+        if not objections:
+            return Guarded(reply, tuple(findings), attempt, False)
+        last = attempt == limits.attempts or reply in said  # a model that repeats itself would do so again
+        action = FALLBACK if last else REGENERATE
+        findings += [Finding(check, OUTPUT, seen, action, attempt) for check, seen in objections]
+        if last:
+            break
+        said.add(reply)
+        reminder = rules.broken(reply, guide)
+    return Guarded(instead["reply"], tuple(findings), attempt, True)
+
+
+def look(
+    message: str,
+    topic: Topic | None = None,
+    limits: Limits = LIMITS,
+    checks: Collection[str] = CHECKS,
+    allowed: str = "",
+) -> tuple[str, list[Finding]]:
+    """The message as the model may see it, and what the checks found in it; the first block decides.
+
+    Personal data that stands in `allowed` is the company's own, and stays.
+    """
+    if unknown := set(checks) - set(CHECKS):
+        raise UserError(f"there is no check {', '.join(sorted(unknown))}: use {', '.join(CHECKS)}")
+    n = len(text.words(message))
+    if "length" in checks and not (
+        0 < n <= limits.message_words and len(message) <= LONG_WORD * limits.message_words
+    ):
+        seen = f"{n} words, {len(message)} characters"
+        return "", [Finding("length", INPUT, seen, BLOCK)]  # neither patterns nor models should read it
+    findings: list[Finding] = []
+    if "pii" in checks:
+        message, found = pii.redact(message, allowed)
+        findings += [_masked(INPUT, each, 0) for each in found]
+    if "injection" in checks and (attempt := injection.find(message)):
+        findings.append(Finding("injection", INPUT, f"{attempt.family}: {attempt.seen}", BLOCK))
+    if "language" in checks and is_english(message) is False:
+        findings.append(Finding("language", INPUT, "not English", BLOCK))
+    if topic and "offtopic" in checks and not any(each.action == BLOCK for each in findings):
+        score = topic.score(message)
+        if score > topic.threshold:
+            seen = f"score {score:.2f}, over {topic.threshold:.2f}"
+            findings.append(Finding("offtopic", INPUT, seen, BLOCK))
+    return message, findings
+
+
+def replies_instead(guide: Guide, own: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The fallbacks by reason.
+
+    Raises:
+        UserError: one of `own` breaks the guide, or there is none that keeps it.
+    """
+    own = own or {}
+    for reason, reply in own.items():
+        if reason not in BODIES:
+            raise UserError(f"fallback for {reason!r}: use {', '.join(BODIES)}")
+        if broken := rules.broken(reply, guide):
+            raise UserError(
+                f"the fallback for {reason} breaks the guide's {', '.join(broken)}: write it anew"
+            )
+    return {reason: own.get(reason) or fallback(guide, reason) for reason in BODIES}
+
+
+def _prompt(guide: Guide, message: str, reminder: Collection[str]) -> list[Message]:
+    """What the model is asked; after a reply that broke rules, with these rules in the system message."""
+    broken = [rule.say for rule in guide.rules if rule.id in reminder]
+    return [
+        {"role": "system", "content": " ".join([guide.system, *broken])},
+        {"role": "user", "content": message},
+    ]
+
+
+def _masked(side: str, found: pii.Personal, attempt: int) -> Finding:
+    return Finding("pii", side, f"{found.kind}: {found.masked}", REDACT, attempt)

@@ -1,0 +1,43 @@
+"""What a check saw, on which side of the generation, and what was done about it.
+
+    >>> Finding("pii", "input", "e-mail address: j.m…", REDACT)
+
+Findings are kept and logged, so `seen` never holds what was found in full where that is personal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+BLOCK, REDACT, REGENERATE, FALLBACK = "block", "redact", "regenerate", "fallback"
+INPUT, OUTPUT = "input", "output"
+LONGEST = 90  # characters of what was seen
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a check saw.
+
+    check    length, language, injection, pii, offtopic; of replies: length, leak, language, tone, pii
+    side     input (the member's message) or output (the model's reply)
+    seen     what was seen, personal data masked
+    action   block (the model is not asked), redact, regenerate, fallback (the reply was not sent)
+    attempt  which reply it was seen in, from 1; 0 for the message
+    """
+
+    check: str
+    side: str
+    seen: str
+    action: str
+    attempt: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same for JSON."""
+        return asdict(self)
+
+
+def short(text: str) -> str:
+    """A text on one line of bearable length."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST else line[: LONGEST - 1].rstrip() + "…"

@@ -1,0 +1,79 @@
+"""What is looked at in a reply: its length, whether it tells the model's orders, its language, its tone.
+
+    >>> wrong("Dear member,\\n\\nDon't worry. Please wait.\\n\\nKind regards,\\nNorthwind Care", guide)
+    [('tone', "no_contractions: Don't")]
+
+Whether a reply is *true*, or answers what was asked, none of these sees: that is measured before a model is
+let on to members (`evaluate`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from step4_finetune import rules, text
+from step4_finetune.content import problems
+from step4_finetune.guard.finding import short
+from step4_finetune.guard.language import is_english
+
+if TYPE_CHECKING:
+    from step4_finetune.guide import Guide
+
+IN_A_ROW = 5  # words of the orders: fewer come together by chance
+QUOTED = re.compile(r"[\"“]([^\"”\n]{2,}(?:\n[^\"”]*)?)[\"”]")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where the checks begin to object."""
+
+    message_words: int = 300
+    reply_words: int = 120  # of the body; the sample's are 70 at most
+    tone: float = 1.0  # share of the guide's rules that a reply must keep
+    attempts: int = 3  # replies that the model may write, before the fallback goes out
+
+
+LIMITS = Limits()
+
+
+def wrong(reply: str, guide: Guide, limits: Limits = LIMITS) -> list[tuple[str, str]]:
+    """The checks that a reply fails, and what they saw; the worst first."""
+    parts = guide.parts(reply)
+    found = []
+    if how := too_short_or_long(parts, guide, limits):
+        found.append(("length", how))
+    if told := leaked(parts, guide):
+        found.append(("leak", told))
+    if is_english(parts.body) is False:
+        found.append(("language", "not English"))
+    if rules.adherence(reply, guide) < limits.tone:
+        why = rules.reasons(reply, guide)
+        found.append(("tone", short("; ".join(f"{rule}: {each}" for rule, each in why.items()))))
+    return found
+
+
+def too_short_or_long(parts: text.Parts, guide: Guide, limits: Limits) -> str:
+    """`empty`, `cut`, `looping` or the number of words; nothing where the length is right."""
+    if found := problems(parts, guide.sign_offs):
+        return ", ".join(found)
+    n = len(text.words(parts.body))
+    return f"{n} words" if n > limits.reply_words else ""
+
+
+def leaked(parts: text.Parts, guide: Guide) -> str:
+    """Five words in a row of the system message or the rules; nothing where there are none.
+
+    What the rules quote ("Dear member,") is meant to be said.
+    """
+    told = guide.as_prompt()
+    quoted = {run for each in QUOTED.findall(told) for run in _runs(each)}
+    orders = {run for line in told.split("\n") for run in _runs(line)} - quoted
+    found = next((run for run in _runs(parts.body) if run in orders), ())
+    return short(" ".join(found))
+
+
+def _runs(words: str) -> list[tuple[str, ...]]:
+    found = [each.lower() for each in text.words(words)]
+    return [tuple(found[at : at + IN_A_ROW]) for at in range(len(found) - IN_A_ROW + 1)]
