@@ -91,7 +91,9 @@ def modelfile(gguf: str, system: str = "") -> str:
         UserError: a system message that a Modelfile can't hold.
     """
     if '"""' in system:
-        raise UserError('the system message holds """, which ends a text in a Modelfile: take it out of the guide')
+        raise UserError(
+            'the system message holds """, which ends a text in a Modelfile: take it out of the guide'
+        )
     lines = [f"FROM ./{gguf}", f'TEMPLATE """{OLLAMA_TEMPLATE}"""']
     if system:
         lines.append(f'SYSTEM """{system.strip()}"""')

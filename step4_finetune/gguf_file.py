@@ -35,7 +35,10 @@ FORMATS = ("f16", "q8_0", "bf16", "f32")
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
 PRE_TOKENIZERS = [
     (BYTE_LEVEL, "gpt-2"),
-    ({"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, BYTE_LEVEL]}, "smollm"),
+    (
+        {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, BYTE_LEVEL]},
+        "smollm",
+    ),
 ]
 NORMAL, CONTROL, USER_DEFINED = 1, 3, 4  # kinds of tokens
 
@@ -111,7 +114,9 @@ def add_tokenizer(writer: Any, folder: Path, size: int) -> None:
 
     found = _read(folder / "tokenizer.json")
     model, cut = found["model"], found.get("pre_tokenizer")
-    name = next((name for known, name in PRE_TOKENIZERS if _without_noise(cut) == _without_noise(known)), None)
+    name = next(
+        (name for known, name in PRE_TOKENIZERS if _without_noise(cut) == _without_noise(known)), None
+    )
     if model["type"] != "BPE" or name is None or found.get("normalizer"):
         raise UserError(
             f"the tokenizer of {folder} is cut in a way that is not known here: use llama.cpp's "

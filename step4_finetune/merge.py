@@ -63,11 +63,15 @@ def read_config(adapter: Path) -> dict[str, Any]:
         config = json.loads((adapter / CONFIG).read_text(encoding="utf-8"))
         kind = config["peft_type"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{adapter / CONFIG} is damaged ({reason(error)}): train again, or copy anew") from None
+        raise UserError(
+            f"{adapter / CONFIG} is damaged ({reason(error)}): train again, or copy anew"
+        ) from None
     if kind != "LORA":
         raise UserError(f"{adapter} is an adapter of kind {kind}: only LORA is merged here")
     if not (adapter / WEIGHTS).is_file():
-        raise UserError(f"{adapter} has no {WEIGHTS}: the run was stopped before it saved, or the copy was cut")
+        raise UserError(
+            f"{adapter} has no {WEIGHTS}: the run was stopped before it saved, or the copy was cut"
+        )
     return config
 
 
@@ -144,7 +148,9 @@ def merged(settings: Settings, adapter: Path, dtype: str | None = None) -> PreTr
         UserError: the adapter is none, was cut, or belongs to another base.
     """
     if is_whole(adapter):
-        return models.load_causal_lm(settings=settings.model_copy(update={"model": str(adapter)}), dtype=dtype)
+        return models.load_causal_lm(
+            settings=settings.model_copy(update={"model": str(adapter)}), dtype=dtype
+        )
     peft = quiet_peft()
     base = models.load_causal_lm(settings=settings, dtype="float32")
     check(settings, adapter, base)
