@@ -9,6 +9,8 @@ Heavy libraries are imported inside the commands, so that --help answers at once
 
 from __future__ import annotations
 
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,7 +38,7 @@ def train(
     data: DataFile = None,
     guide: GuideFile = None,
     report_to: Annotated[str, typer.Option(help="none, wandb or tensorboard.")] = "none",
-    limit: Annotated[int | None, typer.Option(help="Rows, at most.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Rows, at most.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Remove an earlier run in --out first.")] = False,
     model: Model = None,
     device: Device = None,
@@ -48,7 +50,10 @@ def train(
 ) -> None:
     """Train by a recipe: SFT, DPO, or the one after the other; goes on with a run that was stopped."""
     from shared.progress import loss_bar
-    from step4_finetune import lesson
+    from step4_finetune.quiet import quiet_peft
+
+    quiet_peft()
+    from step4_finetune import folder, lesson, several
     from step4_finetune import recipe as recipes
     from step4_finetune import run as training
 
@@ -58,12 +63,20 @@ def train(
     if smoke:
         chosen, limit = recipes.smoke(chosen), 4
     rows, its_guide = _read(data, guide)
-    prepared = lesson.prepare(settings, chosen, rows, its_guide, limit)
-    if fresh:
-        training.discard(out)
-    with loss_bar(f"training {out.name}") as bar:
-        facts = training.run(settings, chosen, prepared, out, bar, report_to)
-    deliver(facts, lambda console: training.show(facts, console), as_json=as_json)
+    with several.together(settings.device):
+        with several.main_first():
+            if fresh and several.is_main():
+                folder.discard(out)
+            prepared = lesson.prepare(settings, chosen, rows, its_guide, limit)
+        shown = loss_bar(f"training {out.name}") if several.is_main() else nullcontext(lambda *_: None)
+        try:
+            with shown as bar:
+                facts = training.run(settings, chosen, prepared, out, bar, report_to)
+        except training.Stopped as stopped:
+            print(stopped, file=sys.stderr)
+            raise
+    if several.is_main():
+        deliver(facts, lambda console: training.show(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -75,7 +88,7 @@ def evaluate(
     split: Annotated[str, typer.Option(help="dev, to choose by; test, to report.")] = "dev",
     data: DataFile = None,
     guide: GuideFile = None,
-    limit: Annotated[int | None, typer.Option(help="Messages, at most.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Messages, at most.")] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="A folder for the report, pictures and replies.")
     ] = None,
@@ -118,6 +131,9 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Training speed beside TRL's defaults, in turns: samples per CPU-second."""
+    from step4_finetune.quiet import quiet_peft
+
+    quiet_peft()
     from step4_finetune import bench as lesson
     from step4_finetune import recipe as recipes
     from step4_finetune.train import Lesson
@@ -138,7 +154,7 @@ def chat(
     ] = None,
     adapter: Adapters = None,
     guide: GuideFile = None,
-    max_new_tokens: Annotated[int, typer.Option(help="Stop after so many tokens.")] = 128,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Stop after so many tokens.")] = 128,
     model: Model = None,
     device: Device = None,
     dtype: Dtype = None,

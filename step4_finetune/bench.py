@@ -1,4 +1,4 @@
-"""How fast does it train beside TRL's defaults? Samples per CPU-second on the same rows, in turns, in one run.
+"""How fast does it train beside TRL's defaults? Samples per CPU-second, same rows, in turns.
 
     $ python -m step4_finetune bench
 
@@ -23,6 +23,7 @@ from shared.models import load_causal_lm, load_tokenizer
 from step4_finetune import run as running
 from step4_finetune import train, tuning
 from step4_finetune.malloc import keep_memory
+from step4_finetune.quiet import quiet_peft
 from step4_finetune.recipe import LINEAR, Recipe
 
 if TYPE_CHECKING:
@@ -58,14 +59,12 @@ def run(settings: Settings, recipe: Recipe, lesson: train.Lesson) -> dict[str, A
 
 def _by_defaults(settings: Settings, recipe: Recipe, lesson: train.Lesson) -> float:
     """CPU-seconds of SFTTrainer as its documentation shows it."""
-    import peft
-    from datasets import Dataset
-    from trl import SFTConfig, SFTTrainer
-
+    datasets, trl = train.quiet_trl()
+    peft = quiet_peft()
     with tempfile.TemporaryDirectory() as folder:
-        trainer = SFTTrainer(
+        trainer = trl.SFTTrainer(
             model=load_causal_lm(settings=settings, dtype="float32"),
-            args=SFTConfig(
+            args=trl.SFTConfig(
                 folder,
                 use_cpu=settings.device == "cpu" or not _has_gpu(),
                 num_train_epochs=recipe.sft.epochs,
@@ -75,9 +74,10 @@ def _by_defaults(settings: Settings, recipe: Recipe, lesson: train.Lesson) -> fl
                 disable_tqdm=True,
             ),
             peft_config=peft.LoraConfig(r=recipe.lora.r, target_modules=LINEAR, task_type="CAUSAL_LM"),
-            train_dataset=Dataset.from_list(lesson.demonstrations(0)),
+            train_dataset=datasets.Dataset.from_list(lesson.demonstrations(0)),
             processing_class=load_tokenizer(settings=settings),
         )
+        train.silent(trainer)
         start = time.process_time()
         trainer.train()
         return time.process_time() - start

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared.errors import UserError, reason
 
@@ -50,7 +50,7 @@ class Stage(Part):
     batch_size: int = Field(8, ge=1)
     accumulate: int = Field(1, ge=1)  # batches for one step of the optimiser
     learning_rate: float = Field(1e-3, gt=0)
-    scheduler: str = "cosine"
+    scheduler: Literal["cosine", "linear", "constant", "constant_with_warmup"] = "cosine"
     warmup_steps: int = Field(10, ge=0)
     weight_decay: float = Field(0.0, ge=0)
 
@@ -71,6 +71,12 @@ class Dpo(Stage):
     loss_weights: list[float] | None = None
     negatives: list[Literal["rejected", "intent", "policy"]] = ["rejected"]  # see negatives.py
 
+    @model_validator(mode="after")
+    def _one_weight_a_loss(self) -> Dpo:
+        if self.loss_weights is not None and len(self.loss_weights) != len(self.loss):
+            raise ValueError(f"loss has {len(self.loss)} and loss_weights {len(self.loss_weights)} values")
+        return self
+
 
 class Recipe(Part):
     """A whole run."""
@@ -87,7 +93,8 @@ class Recipe(Part):
     )  # tokens; longer rows are refused, not cut: a cut takes the sign-off away
     cache_frozen: bool = True  # see trunk.py
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    seed: int = 0
+    needs_gpu: bool = False
+    seed: int = Field(0, ge=0, lt=2**32)
 
 
 def read_recipe(name: str | Path = "default", **changes: Any) -> Recipe:
@@ -116,6 +123,8 @@ def _first(error: ValidationError) -> str:
     """The first of pydantic's complaints, in one line."""
     found = error.errors()[0]
     where = ".".join(map(str, found["loc"]))
+    if found["type"] == "value_error":
+        return f"{where}: {found['msg'].removeprefix('Value error, ')}"
     if found["type"] != "extra_forbidden":
         return f"{where} is {found['input']!r}: {found['msg'].removeprefix('Input ')}"
     part: Any = Recipe
@@ -128,12 +137,12 @@ def _first(error: ValidationError) -> str:
 
 def smoke(recipe: Recipe) -> Recipe:
     """The same on a tiny random model: one layer, a few rows, one epoch."""
-    few = {"epochs": 1, "batch_size": 2, "replay": 0}
+    few = {"epochs": 1, "batch_size": 2, "warmup_steps": 0}
     return recipe.model_copy(
         update={
             "lora": recipe.lora.model_copy(update={"last_layers": 1}),
-            "sft": recipe.sft.model_copy(update=few),
-            "dpo": recipe.dpo.model_copy(update={"epochs": 1, "batch_size": 2}),
+            "sft": recipe.sft.model_copy(update={**few, "replay": 0}),
+            "dpo": recipe.dpo.model_copy(update=few),
             "max_length": 2048,
         }
     )

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any
 
 from shared import hardware
 from shared.config import Settings
-from shared.errors import UserError
 from shared.models import load_tokenizer
-from step4_finetune import data, merge, train, tuning, watch
+from step4_finetune import data, folder, merge, several, train, tuning, watch
+from step4_finetune.limits import check_lengths, check_means, in_one_line
 from step4_finetune.malloc import keep_memory
-from step4_finetune.recipe import Recipe, to_yaml
+from step4_finetune.recipe import Recipe
 from step4_finetune.trunk import cached_trunk
 
 if TYPE_CHECKING:
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 
 Bar = Callable[[int, int, str], None]
 TRAINERS = {"sft": train.sft, "dpo": train.dpo}
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C in training: a checkpoint was written."""
 
 
 def run(
@@ -49,50 +53,92 @@ def run(
 
     Raises:
         UserError: `out` holds a finished or another run, rows are too long, a checkpoint is damaged, memory
-        is out. KeyboardInterrupt: stopped, with a checkpoint.
+        or the disk is full.
+        Stopped: by Ctrl-C, with a checkpoint.
     """
-    _begin(out, recipe)
+    check_means(settings, recipe, report_to)
+    rows = data.fingerprint([*lesson.rows, *lesson.pairs])
+    on = {"model": settings.model, "data": rows, "system": lesson.system}
+    if several.is_main():
+        folder.check(out, recipe, on)
     keep_memory()
     tokenizer = load_tokenizer(settings=settings)
     check_lengths(tokenizer, lesson, recipe.max_length)
     settings = settings.model_copy(update={"dtype": dtype_of(settings, recipe)})
-    model = tuning.prepare(settings, recipe)
-    began, seconds = time.perf_counter(), {}
-    for stage in recipe.method.split("+"):
-        start = time.perf_counter()
-        model = _stage(stage, model, tokenizer, lesson, recipe, out, bar, report_to)
-        seconds[stage] = round(time.perf_counter() - start, 1)
-    model.save_pretrained(out)
+    with in_one_line(out):
+        model = tuning.prepare(settings, recipe)
+        learning = [each for each in model.parameters() if each.requires_grad]
+        if several.is_main():
+            folder.check_space(out, sum(each.nbytes for each in learning))
+            folder.begin(out, recipe, on)
+        several.wait()
+        began, seconds, notes = time.perf_counter(), {}, []
+        for stage in recipe.method.split("+"):
+            start = time.perf_counter()
+            model = _stage(stage, model, tokenizer, lesson, recipe, out, bar, report_to)
+            seconds[stage] = round(time.perf_counter() - start, 1)
+            if several.is_main() and watch.falls(out / "log.jsonl", stage) is False:
+                notes.append(f"the loss of {stage} did not fall in its first {watch.FIRST} steps")
+        facts = {
+            "command": "step4_finetune train",
+            "recipe": recipe.model_dump(),
+            "model": settings.model,
+            "trainable": sum(each.numel() for each in learning),
+            "parameters": sum(each.numel() for name, each in model.named_parameters() if ".ref." not in name),
+            "rows": len(lesson.rows),
+            "pairs": len(lesson.pairs),
+            "data": data.fingerprint(lesson.rows),
+            "dtype": settings.dtype,
+            "processes": several.count(),
+            "seconds": seconds,
+            "seconds_in_all": round(time.perf_counter() - began, 1),
+            "peak_memory_mb": round(hardware.peak_memory_mb()),
+            "versions": {
+                name: version(name) for name in ("torch", "transformers", "peft", "trl", "datasets")
+            },
+            "commit": _commit(),
+            "machine": hardware.describe(),
+            "notes": notes,
+        }
+        facts["headline"] = (
+            f"{recipe.name}: {facts['seconds_in_all']:.0f} s, {facts['trainable']:,} weights trained"
+        )
+        if several.is_main():
+            _save(settings, recipe, model, tokenizer, out, facts)
+        several.wait()
+    return facts
+
+
+def _save(
+    settings: Settings,
+    recipe: Recipe,
+    model: Any,
+    tokenizer: PreTrainedTokenizerFast,
+    out: Path,
+    facts: dict[str, Any],
+) -> None:
+    """The weights, what is known of the run, its log and curve; checkpoints go when all is there."""
+    _write(model, recipe, out)
     if recipe.tuning == "full":
         tokenizer.save_pretrained(out)
     else:
         merge.stamp(settings, out)
-    facts = {
-        "command": "step4_finetune train",
-        "recipe": recipe.model_dump(),
-        "model": settings.model,
-        "trainable": sum(each.numel() for each in model.parameters() if each.requires_grad),
-        "parameters": sum(each.numel() for each in model.parameters()),
-        "rows": len(lesson.rows),
-        "pairs": len(lesson.pairs),
-        "data": data.fingerprint(lesson.rows),
-        "dtype": settings.dtype,
-        "seconds": seconds,
-        "seconds_in_all": round(time.perf_counter() - began, 1),
-        "peak_memory_mb": round(hardware.peak_memory_mb()),
-        "versions": {name: version(name) for name in ("torch", "transformers", "peft", "trl", "datasets")},
-        "commit": _commit(),
-        "machine": hardware.describe(),
-        "loss": [row["loss"] for row in watch.read_log(out / "log.jsonl")][-1:],
-    }
-    facts["headline"] = (
-        f"{recipe.name}: {facts['seconds_in_all']:.0f} s, {facts['trainable']:,} weights trained"
-    )
+        (out / "README.md").unlink(missing_ok=True)  # PEFT's empty form; `card` writes a real one
+    facts["loss"] = [row["loss"] for row in watch.read_log(out / "log.jsonl")][-1:]
     watch.to_csv(out / "log.jsonl")
     watch.draw(out / "log.jsonl", out / "loss.png")
     (out / "run.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
-    return facts
+
+
+def _write(model: Any, recipe: Recipe, out: Path) -> None:
+    """What was trained; not TRL's frozen copy of the adapter, DPO's reference."""
+    if recipe.tuning == "full":
+        model.config.use_cache = True  # off while training; the tuned model writes with it
+        model.save_pretrained(out)
+        model.config.use_cache = False
+    else:
+        model.save_pretrained(out, selected_adapters=["default"])
 
 
 def _stage(
@@ -106,23 +152,32 @@ def _stage(
     report_to: str,
 ) -> Any:
     """One of the recipe's stages on the model; returns the trained model."""
-    folder = out / "checkpoints" / stage
-    if (folder / "done").exists():  # an earlier run got so far
-        return _reload(model, folder / "done", recipe)
+    place = out / "checkpoints" / stage
+    if (place / "done" / "whole").exists():  # an earlier run got so far
+        return _reload(model, place / "done", recipe)
+    start = folder.last_checkpoint(place)
     seen = watch.Watch(stage, out / "log.jsonl", bar)
-    trainer = TRAINERS[stage](model, tokenizer, lesson, recipe, folder, report_to, callbacks=[seen])
+    if several.is_main():
+        watch.cut(out / "log.jsonl", stage, int(start.rpartition("-")[2]) if start else 0)
     with frozen(model, tokenizer, recipe), stopping(seen):
-        trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+        trainer = TRAINERS[stage](model, tokenizer, lesson, recipe, place, report_to, callbacks=[seen])
+        if not seen.stopped:
+            trainer.train(resume_from_checkpoint=start)
     if seen.stopped:
-        raise KeyboardInterrupt
-    if recipe.method != stage:
-        model.save_pretrained(folder / "done")
-    return trainer.accelerator.unwrap_model(trainer.model)
+        raise Stopped(
+            f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps} of {stage}, "
+            f"with a checkpoint in {place}: the same command goes on from there"
+        )
+    trained = trainer.accelerator.unwrap_model(trainer.model)
+    if recipe.method.split("+")[-1] != stage and several.is_main():
+        _write(trained, recipe, place / "done")
+        (place / "done" / "whole").touch()
+    return trained
 
 
 def frozen(model: Any, tokenizer: PreTrainedTokenizerFast, recipe: Recipe) -> AbstractContextManager[Any]:
     """The layers below the first that learns as a table, where the recipe wants it."""
-    if not recipe.cache_frozen or recipe.tuning == "full":
+    if not recipe.cache_frozen or recipe.tuning == "full" or several.is_sharded():
         return nullcontext()
     base = model.get_base_model()
     return cached_trunk(base, tuning.first_trained(base, recipe), tokenizer.pad_token_id)
@@ -146,91 +201,6 @@ def stopping(seen: watch.Watch) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _begin(out: Path, recipe: Recipe) -> None:
-    """The folder of the run, new or that of a stopped one."""
-    text = to_yaml(recipe)
-    if (out / "run.json").exists():
-        raise UserError(f"{out} holds a finished run: name another --out, or remove it first")
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / "recipe.yaml").exists()):
-        raise UserError(f"{out} is not empty and holds no run: name another --out")
-    if (out / "recipe.yaml").exists() and (out / "recipe.yaml").read_text(encoding="utf-8") != text:
-        raise UserError(
-            f"{out} holds a stopped run of another recipe: name another --out, or remove it first"
-        )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "recipe.yaml").write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{out} cannot be written: {error.strerror}") from None
-
-
-def discard(out: Path) -> None:
-    """Remove a run, finished or stopped; a folder that holds none is left as it is."""
-    if (out / "recipe.yaml").is_file():
-        shutil.rmtree(out)
-
-
-def check_lengths(tokenizer: PreTrainedTokenizerFast, lesson: train.Lesson, limit: int) -> None:
-    """No row is longer than the recipe's `max_length`: trainers would cut it in silence, sign-off first.
-
-    Raises:
-        UserError: names the rows, and the length that is needed.
-    """
-    counted = [
-        (
-            row.id,
-            len(tokenizer.apply_chat_template([*row.with_system(lesson.system), reply], return_dict=False)),
-        )
-        for row in [*lesson.rows, *lesson.pairs]
-        for text in (row.chosen, row.rejected)
-        if text
-        for reply in [{"role": "assistant", "content": text}]
-    ]
-    long = list(dict.fromkeys(name for name, tokens in counted if tokens > limit))
-    if long:
-        most = max(tokens for _, tokens in counted)
-        raise UserError(
-            f"{len(long)} rows are over max_length {limit} tokens ({', '.join(long[:5])}): "
-            f"set max_length: {most} in the recipe, or `data check --fix` takes them out"
-        )
-
-
-def last_checkpoint(folder: Path) -> str | None:
-    """Where a stopped stage goes on, or None where it begins.
-
-    Raises:
-        UserError: the checkpoint is not whole.
-    """
-    from transformers.trainer_utils import get_last_checkpoint
-
-    found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    if found is None:
-        return None
-    state = Path(found) / "trainer_state.json"
-    weights = [*Path(found).glob("*.safetensors")]
-    try:
-        json.loads(state.read_text(encoding="utf-8"))
-        for each in weights:
-            _check_whole(each)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"the checkpoint {found} is not whole ({error}): remove that folder, and train again"
-        ) from None
-    if not weights:
-        raise UserError(f"the checkpoint {found} holds no weights: remove that folder, and train again")
-    return found
-
-
-def _check_whole(file: Path) -> None:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(file), framework="pt") as tensors:
-            tensors.keys()
-    except SafetensorError as error:
-        raise ValueError(f"{file.name}: {error}") from None
 
 
 def _reload(model: Any, folder: Path, recipe: Recipe) -> Any:
@@ -272,5 +242,7 @@ def show(facts: dict[str, Any], console: Console) -> None:
         f"{facts['trainable']:,} of {facts['parameters']:,} weights trained ({share:.2f} %), "
         f"on {facts['rows']} rows" + (f" and {facts['pairs']} pairs" if facts["pairs"] else "")
     )
+    for note in facts["notes"]:
+        console.print(f"note: {note}")
     each = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in facts["seconds"].items())
     console.print(f"{each}; {facts['peak_memory_mb']:,} MB at most; {facts['dtype']}; {facts['machine']}")

@@ -10,12 +10,14 @@ nobody asks for the tone. run.py puts the stages together.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from step4_finetune.data import Row
+from step4_finetune.quiet import quiet_peft
 from step4_finetune.recipe import Recipe, Stage
 
 if TYPE_CHECKING:
@@ -60,11 +62,8 @@ def _assistant(text: str) -> dict[str, str]:
     return {"role": "assistant", "content": text}
 
 
-def arguments(stage: Stage, recipe: Recipe, out: Path, report_to: str) -> dict[str, Any]:
-    """What TRL's SFTConfig and DPOConfig share, from the recipe."""
-    import torch
-
-    on_gpu = torch.cuda.is_available()
+def arguments(model: Any, stage: Stage, recipe: Recipe, out: Path, report_to: str) -> dict[str, Any]:
+    """What TRL's SFTConfig and DPOConfig share, from the recipe; the model stays on its device."""
     return {
         "output_dir": str(out),
         "num_train_epochs": stage.epochs,
@@ -76,17 +75,17 @@ def arguments(stage: Stage, recipe: Recipe, out: Path, report_to: str) -> dict[s
         "weight_decay": stage.weight_decay,
         "max_length": recipe.max_length,
         "seed": recipe.seed,
-        "use_cpu": not on_gpu,
+        "use_cpu": model.device.type == "cpu",
         "bf16": False,  # the weights are bf16 where that is fast; autocast would cast them at every step
         "gradient_checkpointing": False,
-        "logging_steps": 5,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,  # or a loss that is no number would be logged as one
         "save_strategy": "epoch",
         "save_total_limit": 1,
         "report_to": report_to,
         "disable_tqdm": True,
         "dataloader_pin_memory": False,
         "dataloader_num_workers": 0,
-        "train_sampling_strategy": "group_by_length",
     }
 
 
@@ -100,16 +99,20 @@ def sft(
     **more: Any,
 ) -> Any:
     """TRL's SFTTrainer; the loss counts the tokens of the replies only."""
-    from datasets import Dataset
-    from trl import SFTConfig, SFTTrainer
-
-    return SFTTrainer(
+    datasets, trl = quiet_trl()
+    args = trl.SFTConfig(
+        **arguments(model, recipe.sft, recipe, out, report_to),
+        completion_only_loss=True,
+        train_sampling_strategy="group_by_length",  # little padding; DPO's rows have no one length
+    )
+    trainer = trl.SFTTrainer(
         model=model,
-        args=SFTConfig(**arguments(recipe.sft, recipe, out, report_to), completion_only_loss=True),
-        train_dataset=Dataset.from_list(lesson.demonstrations(recipe.sft.replay)),
+        args=alone(args),
+        train_dataset=datasets.Dataset.from_list(lesson.demonstrations(recipe.sft.replay)),
         processing_class=tokenizer,
         **more,
     )
+    return silent(trainer)
 
 
 def dpo(
@@ -122,20 +125,44 @@ def dpo(
     **more: Any,
 ) -> Any:
     """TRL's DPOTrainer; the reference is the model as it comes in, its log-probabilities computed before."""
-    from datasets import Dataset
-    from trl import DPOConfig, DPOTrainer
-
-    args = DPOConfig(
-        **arguments(recipe.dpo, recipe, out, report_to),
+    datasets, trl = quiet_trl()
+    args = trl.DPOConfig(
+        **arguments(model, recipe.dpo, recipe, out, report_to),
         beta=recipe.dpo.beta,
         loss_type=list(recipe.dpo.loss),
         loss_weights=recipe.dpo.loss_weights,
         precompute_ref_log_probs=True,
     )
-    return DPOTrainer(
-        model=model,
-        args=args,
-        train_dataset=Dataset.from_list(lesson.preferences()),
+    trainer = trl.DPOTrainer(
+        model=model.eval(),  # the reference without dropout; `train` puts it back
+        args=alone(args),
+        train_dataset=datasets.Dataset.from_list(lesson.preferences()),
         processing_class=tokenizer,
         **more,
     )
+    return silent(trainer)
+
+
+def alone(args: Any) -> Any:
+    """One process, one device: the Trainer would spread a batch over all GPUs that it sees (DataParallel)."""
+    args._n_gpu = min(args.n_gpu, 1)
+    return args
+
+
+def silent(trainer: Any) -> Any:
+    """Without the callback that prints every log to stdout."""
+    from transformers import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def quiet_trl() -> tuple[Any, Any]:
+    """datasets and TRL, their bars off."""
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    quiet_peft()
+    import datasets
+    import trl
+
+    datasets.disable_progress_bars()
+    return datasets, trl

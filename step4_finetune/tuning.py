@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from shared.config import Settings
 from shared.errors import UserError
 from shared.models import load_causal_lm
+from step4_finetune.quiet import quiet_peft
 from step4_finetune.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -32,8 +33,10 @@ def prepare(settings: Settings, recipe: Recipe) -> Any:
     if recipe.tuning == "full":
         base.requires_grad_(True)
         return base
-    import peft
+    peft = quiet_peft()
+    from transformers import set_seed
 
+    set_seed(recipe.seed)  # of the random matrices A
     return peft.get_peft_model(base, lora_config(base, recipe), autocast_adapter_dtype=False)
 
 

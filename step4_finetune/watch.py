@@ -1,5 +1,7 @@
 """What is seen of a run while it trains: a bar with loss and time left, a log, checks of the first steps."""
 
+# ruff: noqa: ARG002  (the trainer hands every callback all of its arguments, by name)
+
 from __future__ import annotations
 
 import csv
@@ -7,13 +9,17 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from shared.errors import UserError
+from step4_finetune import several
+from step4_finetune.qlora import gradients
 
-CHECKED = 2  # steps of the optimiser after which gradients must have been seen
+CHECKED = 2  # steps of the optimiser in which gradients are looked for
+FIRST = 20  # steps in which the loss should fall
 
 
 class Watch(TrainerCallback):
@@ -24,26 +30,33 @@ class Watch(TrainerCallback):
         self.stopped = False  # set from outside: end after this step, with a checkpoint
 
     def on_pre_optimizer_step(
-        self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **more: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **more: Any,
     ) -> None:
         """Gradients are there: some kernels have none, and raise no error."""
-        if state.global_step >= CHECKED:
-            return
-        learning = [each for each in more["model"].parameters() if each.requires_grad]
-        if not any(each.grad is not None and bool(each.grad.abs().max() > 0) for each in learning):
-            raise UserError(
-                "no weight gets a gradient, so nothing would be learnt: use --tuning lora, or see qlora.py"
-            )
+        if state.global_step < CHECKED and not several.is_sharded():
+            gradients(more["model"])
 
     def on_step_end(
-        self, _args: TrainingArguments, state: TrainerState, control: TrainerControl, **_more: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **_more: Any,
     ) -> None:
         self.bar(state.global_step, state.max_steps, self._said(state))
         if self.stopped:
             control.should_save = control.should_training_stop = True
 
     def on_log(
-        self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **more: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **more: Any,
     ) -> None:
         facts = dict(more.get("logs") or {})
         loss = facts.get("loss")
@@ -51,6 +64,8 @@ class Watch(TrainerCallback):
             return
         if not math.isfinite(float(loss)):
             raise UserError(f"the loss is {loss} at step {state.global_step}: take a smaller learning_rate")
+        if not state.is_world_process_zero:
+            return
         with self.log.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"stage": self.stage, "step": state.global_step, **facts}) + "\n")
 
@@ -63,7 +78,22 @@ def read_log(log: Path) -> list[dict[str, Any]]:
     """The lines of `log.jsonl`."""
     if not log.exists():
         return []
-    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]  # the last may have been cut
+
+
+def cut(log: Path, stage: str, step: int) -> None:
+    """Take out what a stopped run logged after the checkpoint that training goes on from."""
+    rows = [row for row in read_log(log) if row["stage"] != stage or row["step"] <= step]
+    if log.exists():
+        log.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def falls(log: Path, stage: str) -> bool | None:
+    """Whether the loss fell in the first steps: their last quarter below their first; None for too few."""
+    losses = [float(row["loss"]) for row in read_log(log) if row["stage"] == stage][:FIRST]
+    part = len(losses) // 4
+    return fmean(losses[-part:]) < fmean(losses[:part]) if part else None
 
 
 def to_csv(log: Path) -> None:

@@ -1,0 +1,96 @@
+"""What a run needs and may run out of, said in one line: a GPU, a reporter, tokens, memory, disk."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shared.config import Settings
+from shared.errors import UserError, reason
+from step4_finetune.recipe import Recipe
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from step4_finetune.train import Lesson
+
+REPORTERS = ("none", "wandb", "tensorboard")
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
+NO_SPACE_SAID = ("os error 28", "os error 27", "file write failed", "No space left")  # safetensors, torch
+LESS_MEMORY = (
+    "a smaller batch_size with more accumulate, a shorter max_length, fewer lora.last_layers or, for the "
+    "weights, --tuning qlora; checkpoints are kept"
+)
+
+
+def check_means(settings: Settings, recipe: Recipe, report_to: str) -> None:
+    """What the run needs is there: a GPU where the recipe wants one, the program that gets the reports.
+
+    Raises:
+        UserError: it isn't.
+    """
+    from shared.models import choose_device
+
+    if recipe.needs_gpu and choose_device(settings.device) == "cpu":
+        raise UserError(
+            f"GPU recipe on a CPU: {recipe.name} would take days here; use --recipe default, "
+            "or needs_gpu: false in a recipe of your own"
+        )
+    if report_to not in REPORTERS:
+        raise UserError(f"--report-to {report_to}: use {', '.join(REPORTERS)}")
+    if report_to != "none" and find_spec(report_to) is None:
+        raise UserError(f"--report-to {report_to} needs {report_to}: pip install .[{report_to}]")
+
+
+def check_lengths(tokenizer: PreTrainedTokenizerFast, lesson: Lesson, limit: int) -> None:
+    """No row is longer than the recipe's `max_length`: trainers would cut it in silence, sign-off first.
+
+    Raises:
+        UserError: names the rows, and the length that is needed.
+    """
+    counted = [
+        (
+            row.id,
+            len(tokenizer.apply_chat_template([*row.with_system(lesson.system), reply], return_dict=False)),
+        )
+        for row in [*lesson.rows, *lesson.pairs]
+        for text in (row.chosen, row.rejected)
+        if text
+        for reply in [{"role": "assistant", "content": text}]
+    ]
+    long = list(dict.fromkeys(name for name, tokens in counted if tokens > limit))
+    if long:
+        most = max(tokens for _, tokens in counted)
+        raise UserError(
+            f"{len(long)} rows are over max_length {limit} tokens ({', '.join(long[:5])}): "
+            f"set max_length: {most} in the recipe, or `data check --fix` takes them out"
+        )
+
+
+@contextmanager
+def in_one_line(out: Path) -> Iterator[None]:
+    """Memory or disk that is full, in one line; what was written before stays.
+
+    Raises:
+        UserError: what to change, and that the run goes on.
+    """
+    import torch
+    from safetensors import SafetensorError
+
+    go_on = "the same command goes on from the last checkpoint"
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError):
+        raise UserError(f"out of memory: {LESS_MEMORY}") from None
+    except (OSError, RuntimeError, SafetensorError) as error:
+        said = str(error)
+        if "allocate memory" in said or "not enough memory" in said:
+            raise UserError(f"out of memory: {LESS_MEMORY}") from None
+        full = getattr(error, "errno", None) in NO_SPACE or any(each in said for each in NO_SPACE_SAID)
+        if not full:
+            raise
+        raise UserError(f"{out} cannot be written ({reason(error)}): make room, and {go_on}") from None
