@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from step4_finetune import several
 from step4_finetune.data import Row
+from step4_finetune.order import ByLength
 from step4_finetune.quiet import quiet_peft
 from step4_finetune.recipe import Recipe, Stage
 
@@ -103,7 +105,6 @@ def sft(
     args = trl.SFTConfig(
         **arguments(model, recipe.sft, recipe, out, report_to),
         completion_only_loss=True,
-        train_sampling_strategy="group_by_length",  # little padding; DPO's rows have no one length
     )
     trainer = trl.SFTTrainer(
         model=model,
@@ -112,6 +113,9 @@ def sft(
         processing_class=tokenizer,
         **more,
     )
+    lengths = [len(ids) for ids in trainer.train_dataset["input_ids"]]
+    together = recipe.sft.batch_size * recipe.sft.accumulate * several.count()  # in one step
+    trainer._get_train_sampler = lambda *_: ByLength(lengths, together, recipe.seed)
     return silent(trainer)
 
 

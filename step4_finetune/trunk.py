@@ -62,9 +62,10 @@ class Trunk(nn.Module):
         return out
 
     def key(self, row: list[int]) -> tuple[int, ...]:
-        """The tokens without padding; one is kept, because SmolLM2 pads with the token that ends a reply."""
+        """The tokens without padding. Where a text ends with the token that pads, that one goes, too: nothing
+        stands behind it, so no loss looks at what comes out there."""
         end = len(row)
-        while end > 1 and row[end - 1] == self.pad and row[end - 2] == self.pad:
+        while end > 1 and row[end - 1] == self.pad:
             end -= 1
         return tuple(row[:end])
 

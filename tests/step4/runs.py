@@ -1,0 +1,43 @@
+"""Small runs on the tiny model: what the tests of training and evaluation share."""
+
+from shared.config import load_settings
+from step4_finetune import recipe as recipes
+from step4_finetune import run as training
+from step4_finetune.train import Lesson
+from tests.step4.made import good
+
+SYSTEM = "You answer members of Northwind Care."
+
+
+def settings(**flags):
+    return load_settings(**{"model": "tiny", "dtype": "float32", "threads": "1", **flags})
+
+
+def rows(n=6):
+    return [row for row in good() if row.split == "train"][:n]
+
+
+def lesson(n=6, replay=2):
+    questions = [("What is 2 + 3?", "5"), ("Name a colour.", "Blue.")]
+    return Lesson(rows(n), SYSTEM, questions[:replay], rows(n))
+
+
+def recipe(method="sft", tuning="lora", epochs=2, **changes):
+    """A few steps at a rate at which even random weights learn something."""
+    stage = {"epochs": epochs, "batch_size": 4, "learning_rate": 5e-3, "warmup_steps": 0}
+    return recipes.Recipe.model_validate(
+        {
+            "name": "small",
+            "method": method,
+            "tuning": tuning,
+            "lora": {"last_layers": 1},
+            "sft": {**stage, "replay": 2, **changes.pop("sft", {})},
+            "dpo": {**stage, **changes.pop("dpo", {})},
+            "max_length": 1024,
+            **changes,
+        }
+    )
+
+
+def train(out, chosen=None, its_lesson=None, **more):
+    return training.run(settings(), chosen or recipe(), its_lesson or lesson(), out, **more)

@@ -1,0 +1,123 @@
+"""Recipes: the house's own, what a file may say, and that what it may not is named."""
+
+import pytest
+import yaml
+from accelerate.commands.config.config_args import load_config_from_file
+
+from shared.errors import UserError
+from step4_finetune import recipe as recipes
+from step4_finetune.recipe import FOLDER, read_recipe
+
+NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def written(tmp_path, text):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_of_the_house_says_what_it_is_for(name):
+    found = read_recipe(name)
+    assert found.name == name
+    assert 20 < len(found.about) < 130
+    assert not found.about.endswith(".")
+
+
+def test_the_recipes_that_the_issue_names_are_there():
+    assert {"default", "seed", "qlora", "full", "dpo", "sft-dpo", "gpu"} <= set(NAMES)
+    assert read_recipe("qlora").tuning == "qlora"
+    assert read_recipe("full").tuning == "full"
+    assert read_recipe("dpo").method == "dpo"
+    assert read_recipe("sft-dpo").method == "sft+dpo"
+    assert read_recipe("gpu").needs_gpu
+    assert not any(read_recipe(name).needs_gpu for name in NAMES if name != "gpu")
+
+
+def test_the_seed_of_the_roadmap_is_there_under_its_name():
+    lora = read_recipe("seed").lora
+    assert (lora.r, lora.alpha, lora.targets, lora.last_layers) == (16, 32, ["q_proj", "v_proj"], None)
+
+
+def test_what_a_file_leaves_out_takes_the_default_and_flags_win(tmp_path):
+    path = written(tmp_path, "method: dpo\nsft: {epochs: 7}\n")
+    found = read_recipe(path, method="sft", seed=3)
+    assert (found.method, found.seed, found.sft.epochs) == ("sft", 3, 7)
+    assert found.sft.batch_size == recipes.Sft().batch_size
+    assert found.name == "mine"
+
+
+def test_the_saved_recipe_has_every_default_and_reads_back_equal(tmp_path):
+    found = read_recipe("sft-dpo")
+    text = recipes.to_yaml(found)
+    assert set(yaml.safe_load(text)) == set(recipes.Recipe.model_fields)
+    assert set(yaml.safe_load(text)["dpo"]) == set(recipes.Dpo.model_fields)
+    assert read_recipe(written(tmp_path, text)) == found
+
+
+def test_an_empty_file_is_the_default(tmp_path):
+    default = read_recipe("default")
+    found = read_recipe(written(tmp_path, ""))
+    assert found.model_copy(update={"name": "default", "about": default.about}) == default
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("learnin_rate: 1", "learnin_rate is not known: known are name, about, method"),
+        ("sft: {learnin_rate: 1}", "sft.learnin_rate is not known: did you mean learning_rate?"),
+        ("lora: {rank: 8}", "lora.rank is not known"),
+        ("method: ppo", "method is 'ppo'"),
+        ("tuning: dora", "tuning is 'dora'"),
+        ("sft: {epochs: 0}", "sft.epochs is 0"),
+        ("sft: {batch_size: two}", "sft.batch_size is 'two'"),
+        ("sft: {scheduler: zigzag}", "sft.scheduler is 'zigzag'"),
+        ("lora: {dropout: 1}", "lora.dropout is 1"),
+        ("dpo: {loss: [hope]}", "dpo.loss.0 is 'hope'"),
+        ("dpo: {loss: [sigmoid, sft], loss_weights: [1]}", "loss has 2 and loss_weights 1 values"),
+        ("max_length: 3", "max_length is 3"),
+        ("seed: -1", "seed is -1"),
+        ("sft: nothing", "sft is 'nothing'"),
+        ("[1, 2]", "must hold keys and values"),
+        ("1: 2", "1"),
+        ("method: [", "is no YAML file"),
+        ("a: b: c", "is no YAML file"),
+    ],
+)
+def test_what_is_not_allowed_is_named_in_one_line(tmp_path, text, says):
+    with pytest.raises(UserError) as caught:
+        read_recipe(written(tmp_path, text))
+    assert says in str(caught.value)
+    assert "mine.yaml" in str(caught.value)
+    assert "\n" not in str(caught.value).strip()
+
+
+@pytest.mark.parametrize("name", ["defualt", "", "nowhere/mine.yaml", "mine.yaml"])
+def test_a_recipe_that_is_not_there_lists_those_that_are(name):
+    with pytest.raises(UserError, match=f"there is no recipe {name}: use .*default.*seed"):
+        read_recipe(name)
+
+
+def test_a_folder_or_a_picture_is_no_recipe(tmp_path):
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "picture.yaml").write_bytes(b"\x89PNG\xff\xfe")
+    for name in ("folder.yaml", "picture.yaml"):
+        with pytest.raises(UserError, match="is no YAML file"):
+            read_recipe(tmp_path / name)
+
+
+def test_smoke_keeps_method_and_tuning():
+    found = recipes.smoke(read_recipe("sft-dpo", tuning="qlora"))
+    assert (found.method, found.tuning, found.sft.epochs, found.sft.replay) == ("sft+dpo", "qlora", 1, 0)
+
+
+@pytest.mark.parametrize("name", ["ddp", "fsdp"])
+def test_accelerate_reads_the_configurations_for_several_gpus(name):
+    path = FOLDER / "accelerate" / f"{name}.yaml"
+    found = load_config_from_file(str(path))
+    assert found.distributed_type.value == {"ddp": "MULTI_GPU", "fsdp": "FSDP"}[name]
+    assert found.num_processes > 1
+    assert found.mixed_precision == "no"  # the recipe decides
+    known = set(found.to_dict())
+    assert set(yaml.safe_load(path.read_text())) <= known

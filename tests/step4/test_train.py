@@ -1,0 +1,424 @@
+"""Training: every method and kind of tuning learns, what it leaves behind, and how it stops and goes on."""
+
+import csv
+import json
+import shutil
+from importlib.util import find_spec
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from shared.errors import UserError
+from step4_finetune import folder, limits, tuning, watch
+from step4_finetune import run as training
+from step4_finetune.data import Row
+from step4_finetune.order import ByLength
+from tests.step4 import runs
+
+TOGETHER = [(method, how) for method in ("sft", "dpo", "sft+dpo") for how in ("lora", "qlora", "full")]
+ADAPTER = "adapter_model.safetensors"
+
+
+def adapter(out):
+    return load_file(out / ADAPTER)
+
+
+def equal(one, other, **close):
+    assert one.keys() == other.keys()
+    for name, each in one.items():
+        torch.testing.assert_close(each, other[name], **(close or {"rtol": 0, "atol": 0}))
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory, tiny_cache):
+    """A finished run of the small recipe, to compare others with."""
+    out = tmp_path_factory.mktemp("runs") / "unbroken"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROADMAP_CACHE_DIR", str(tiny_cache))
+        patch.setenv("ROADMAP_DEVICE", "cpu")
+        facts = runs.train(out)
+    return out, facts
+
+
+# --- every way learns -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("method", "how"), TOGETHER)
+def test_every_method_and_tuning_learns_and_leaves_a_whole_folder(tmp_path, method, how):
+    if how == "qlora" and find_spec("bitsandbytes") is None:
+        pytest.skip("pip install .[bitsandbytes]")
+    rate = 5e-4 if how == "full" else 5e-3
+    chosen = runs.recipe(method, how, epochs=4, sft={"learning_rate": rate}, dpo={"learning_rate": rate / 4})
+    facts = runs.train(tmp_path / "run", chosen)
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert {"recipe.yaml", "run.json", "log.jsonl", "log.csv", "loss.png"} <= names
+    assert ({ADAPTER, "adapter_config.json"} <= names) == (how != "full")
+    assert ("model.safetensors" in names) == (how == "full")
+    assert not {"checkpoints", "ref", "README.md"} & names
+    log = watch.read_log(tmp_path / "run" / "log.jsonl")
+    assert list(dict.fromkeys(row["stage"] for row in log)) == method.split("+")
+    for stage in method.split("+"):
+        losses = [row["loss"] for row in log if row["stage"] == stage]
+        assert len(losses) == 8
+        assert sum(losses[-2:]) < sum(losses[:2])
+    assert json.loads((tmp_path / "run" / "run.json").read_text()) == facts
+    assert list(facts["seconds"]) == method.split("+")
+    model = tuning.load_tuned(runs.settings(), tmp_path / "run")
+    base = tuning.load_causal_lm(settings=runs.settings())
+    ids = torch.arange(5, 40)[None]
+    with torch.no_grad():
+        assert (model(ids).logits - base(ids).logits).abs().max() > 0.01
+    assert model.config.use_cache
+
+
+def test_what_is_known_of_a_run(unbroken):
+    out, facts = unbroken
+    assert facts["trainable"] == 16_384  # r 16 on the seven matrices of one layer
+    assert facts["parameters"] == 106_816 + 16_384
+    assert (facts["rows"], facts["pairs"], facts["processes"], facts["notes"]) == (6, 6, 1, [])
+    assert len(facts["data"]) == 12
+    assert set(facts["versions"]) == {"torch", "transformers", "peft", "trl", "datasets"}
+    assert facts["recipe"]["seed"] == 0
+    assert facts["peak_memory_mb"] > 100
+    with (out / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["1", "2", "3", "4"]
+    assert float(rows[-1]["loss"]) == pytest.approx(facts["loss"][0])
+    assert (out / "loss.png").read_bytes().startswith(b"\x89PNG")
+    config = json.loads((out / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == "tiny"  # not a folder of this machine
+    assert str(out) not in (out / "run.json").read_text()
+
+
+def test_the_same_seed_gives_the_same_adapter_and_another_another(unbroken, tmp_path):
+    runs.train(tmp_path / "again")
+    equal(adapter(tmp_path / "again"), adapter(unbroken[0]))
+    runs.train(tmp_path / "other", runs.recipe(seed=1))
+    name = next(name for name in adapter(tmp_path / "other") if "lora_A" in name)
+    assert not torch.equal(adapter(tmp_path / "other")[name], adapter(unbroken[0])[name])
+
+
+def test_dpo_starts_from_its_own_model_as_the_reference(tmp_path):
+    """The first loss is log 2 in DPO alone, and again after SFT: the reference is what SFT made."""
+    runs.train(tmp_path / "run", runs.recipe("sft+dpo", epochs=1))
+    log = watch.read_log(tmp_path / "run" / "log.jsonl")
+    first = next(row for row in log if row["stage"] == "dpo")
+    assert first["loss"] == pytest.approx(0.6931, abs=1e-3)
+
+
+def test_nothing_is_printed_but_by_us(tmp_path, capfd, recwarn):
+    runs.train(tmp_path / "run", runs.recipe("sft+dpo", epochs=1))
+    assert capfd.readouterr() == ("", "")
+    assert not [each for each in recwarn if "step4_finetune" in each.filename]
+
+
+def test_the_bar_hears_of_every_step(tmp_path):
+    heard = []
+    runs.train(tmp_path / "run", bar=lambda *said: heard.append(said))
+    assert [each[:2] for each in heard] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert heard[-1][2].startswith("sft, loss ")
+
+
+# --- stopped, and on again --------------------------------------------------------------------------------
+
+
+def stop_at(monkeypatch, step, stage="sft"):
+    """As Ctrl-C does: stop after this step, once."""
+    plain = watch.Watch.on_step_end
+
+    def on_step_end(self, args, state, control, **more):
+        if self.stage == stage and state.global_step == step:
+            self.stopped = True
+        plain(self, args, state, control, **more)
+
+    monkeypatch.setattr(watch.Watch, "on_step_end", on_step_end)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_a_stopped_run_goes_on_and_ends_as_an_unbroken_one(unbroken, tmp_path, monkeypatch, step):
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        stop_at(patch, step)
+        with pytest.raises(training.Stopped, match=f"step {step} of 4 of sft.*same command goes on"):
+            runs.train(out)
+    assert not (out / "run.json").exists()
+    assert [row["step"] for row in watch.read_log(out / "log.jsonl")] == list(range(1, step + 1))
+    runs.train(out)
+    assert [row["step"] for row in watch.read_log(out / "log.jsonl")] == [1, 2, 3, 4]
+    equal(adapter(out), adapter(unbroken[0]), rtol=1e-4, atol=1e-6)
+    assert not (out / "checkpoints").exists()
+
+
+def test_a_run_that_was_stopped_in_dpo_keeps_its_sft(tmp_path, monkeypatch):
+    chosen = runs.recipe("sft+dpo")
+    runs.train(tmp_path / "unbroken", chosen)
+    with monkeypatch.context() as patch:
+        stop_at(patch, 2, "dpo")
+        with pytest.raises(training.Stopped, match="of dpo"):
+            runs.train(tmp_path / "run", chosen)
+    heard = []
+    runs.train(tmp_path / "run", chosen, bar=lambda *said: heard.append(said))
+    assert {each[2].split(",")[0] for each in heard} == {"dpo"}
+    equal(adapter(tmp_path / "run"), adapter(tmp_path / "unbroken"), rtol=1e-3, atol=1e-5)
+
+
+def test_what_was_logged_after_the_checkpoint_is_logged_once(tmp_path, monkeypatch):
+    """A crash, unlike Ctrl-C, writes no checkpoint: training goes on from the last epoch."""
+    plain = watch.Watch.on_step_end
+
+    def crash(self, args, state, control, **more):
+        plain(self, args, state, control, **more)
+        if state.global_step == 3:
+            raise RuntimeError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watch.Watch, "on_step_end", crash)
+        with pytest.raises(RuntimeError, match="power cut"):
+            runs.train(tmp_path / "run")
+    log = tmp_path / "run" / "log.jsonl"
+    log.write_text(log.read_text() + '{"stage": "sft", "st')  # it was just writing
+    runs.train(tmp_path / "run")
+    assert [row["step"] for row in watch.read_log(log)] == [1, 2, 3, 4]
+
+
+@pytest.fixture
+def stopped(tmp_path, monkeypatch):
+    """A run that was stopped after step 3; what comes back is its checkpoint."""
+    with monkeypatch.context() as patch:
+        stop_at(patch, 3)
+        with pytest.raises(training.Stopped):
+            runs.train(tmp_path / "run")
+    return tmp_path / "run" / "checkpoints" / "sft" / "checkpoint-3"
+
+
+@pytest.mark.parametrize("name", ["trainer_state.json", ADAPTER, "optimizer.pt", "scheduler.pt"])
+def test_a_checkpoint_that_was_cut_is_named_and_can_be_removed(stopped, name):
+    data = (stopped / name).read_bytes()
+    (stopped / name).write_bytes(data[: len(data) // 2])
+    with pytest.raises(
+        UserError, match=r"checkpoint-3 is not whole .*remove that folder and train again"
+    ) as got:
+        folder.last_checkpoint(stopped.parent)
+    assert "\n" not in str(got.value)
+    shutil.rmtree(stopped)
+    assert folder.last_checkpoint(stopped.parent) is None
+
+
+@pytest.mark.parametrize("name", ["trainer_state.json", ADAPTER])
+def test_a_part_of_a_checkpoint_that_is_missing_is_found(stopped, name):
+    (stopped / name).unlink()
+    with pytest.raises(UserError, match="is not whole"):
+        folder.last_checkpoint(stopped.parent)
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        (lambda out: runs.train(out, runs.recipe(epochs=3)), "a stopped run of another recipe"),
+        (lambda out: runs.train(out, its_lesson=runs.lesson(5)), "a stopped run of another data"),
+    ],
+)
+def test_a_stopped_run_is_not_gone_on_with_by_something_else(stopped, changed, says):
+    out = stopped.parents[2]
+    with pytest.raises(UserError, match=says):
+        changed(out)
+    assert stopped.exists()
+    assert (out / "recipe.yaml").exists()
+
+
+def test_a_finished_run_is_not_written_over(unbroken):
+    with pytest.raises(UserError, match=r"finished run: name another --out, or take --fresh"):
+        runs.train(unbroken[0])
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_text("meow")
+    (tmp_path / "file").write_text("text")
+    for name in ("photos", "file"):
+        with pytest.raises(UserError, match="is not empty and holds no run"):
+            runs.train(tmp_path / name)
+        folder.discard(tmp_path / name)
+    assert (tmp_path / "photos" / "cat.jpg").exists()
+
+
+# --- what cannot be trained -------------------------------------------------------------------------------
+
+
+def test_rows_over_the_limit_are_named_with_the_limit_that_they_need(tmp_path):
+    with pytest.raises(
+        UserError, match=r"6 rows are over max_length 64 tokens \(kettle-1, .*max_length: \d+"
+    ):
+        runs.train(tmp_path / "run", runs.recipe(max_length=64))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_was_refused_can_be_tried_again_in_the_same_folder(tmp_path):
+    out = tmp_path / "run"
+    with pytest.raises(UserError, match=r"the model has no c_attn: use some of down_proj, gate_proj"):
+        runs.train(out, runs.recipe(lora={"targets": ["c_attn"]}))
+    runs.train(out, runs.recipe(epochs=1))
+    assert (out / "run.json").exists()
+
+
+def test_no_gradient_is_an_error_and_not_a_wasted_hour(tmp_path, monkeypatch):
+    plain = tuning.prepare
+
+    def deaf(settings, recipe):
+        model = plain(settings, recipe)
+        for name, each in model.named_parameters():
+            if "lora_A" in name:
+                each.requires_grad_(False)
+                each.zero_()
+        return model
+
+    monkeypatch.setattr(training.tuning, "prepare", deaf)
+    with pytest.raises(UserError, match="trainable tensors get no gradient"):
+        runs.train(tmp_path / "run")
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path, monkeypatch):
+    plain = tuning.prepare
+
+    def broken(settings, recipe):
+        model = plain(settings, recipe)
+        with torch.no_grad():
+            for name, each in model.named_parameters():
+                if "lora_B" in name:
+                    each.fill_(float("inf"))
+        return model
+
+    monkeypatch.setattr(training.tuning, "prepare", broken)
+    with pytest.raises(UserError, match=r"the loss is nan at step 1: take a smaller learning_rate"):
+        runs.train(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        RuntimeError("[enforce fail at inline_container.cc:603] . unexpected pos 64 vs 0; file write failed"),
+    ],
+)
+def test_a_full_disk_in_the_middle_is_one_line_and_the_run_goes_on_later(
+    unbroken, tmp_path, monkeypatch, error
+):
+    plain, saved = torch.save, []
+
+    def full(*args, **more):
+        saved.append(args)
+        if len(saved) == 5:  # in the second epoch
+            raise error
+        return plain(*args, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", full)
+        with pytest.raises(UserError, match=r"cannot be written .*make room, and the same command goes on"):
+            runs.train(tmp_path / "run")
+    cut = tmp_path / "run" / "checkpoints" / "sft" / "checkpoint-4"
+    if cut.exists():
+        with pytest.raises(UserError, match="is not whole"):
+            folder.last_checkpoint(cut.parent)
+        shutil.rmtree(cut)
+    assert folder.last_checkpoint(cut.parent).endswith("checkpoint-2")
+    runs.train(tmp_path / "run")
+    equal(adapter(tmp_path / "run"), adapter(unbroken[0]), rtol=1e-4, atol=1e-6)
+
+
+def test_a_disk_without_room_is_found_before_the_first_step(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(folder.shutil, "disk_usage", lambda _path: usage._replace(free=10))
+    with pytest.raises(UserError, match="MB free, the run needs"):
+        runs.train(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_out_of_memory_is_advice(tmp_path, error):
+    with pytest.raises(UserError, match=r"out of memory: a smaller batch_size"), limits.in_one_line(tmp_path):
+        raise error
+
+
+def test_other_errors_are_not_dressed_up(tmp_path):
+    with pytest.raises(RuntimeError, match="a bug"), limits.in_one_line(tmp_path):
+        raise RuntimeError("a bug")
+
+
+def test_a_recipe_for_a_gpu_is_refused_on_a_processor(tmp_path):
+    with pytest.raises(UserError, match="GPU recipe on a CPU"):
+        runs.train(tmp_path / "run", runs.recipe(needs_gpu=True))
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_adapter_for_another_base_is_refused(unbroken, tmp_path):
+    shutil.copytree(unbroken[0], tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "adapter_config.json").read_text())
+    config["base_model_name_or_path"] = "org/other"
+    (tmp_path / "run" / "adapter_config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="was trained on org/other, not on tiny"):
+        tuning.load_tuned(runs.settings(), tmp_path / "run")
+    with pytest.raises(UserError, match=r"there is no run in .*train --out"):
+        tuning.load_tuned(runs.settings(), tmp_path / "nowhere")
+
+
+def test_an_adapter_that_was_cut_is_refused(unbroken, tmp_path):
+    shutil.copytree(unbroken[0], tmp_path / "run")
+    tensors = adapter(tmp_path / "run")
+    save_file(dict(list(tensors.items())[1:]), tmp_path / "run" / ADAPTER)
+    with pytest.raises(UserError, match="incomplete"):
+        tuning.load_tuned(runs.settings(), tmp_path / "run")
+
+
+def test_rows_of_one_length_come_together_and_by_seed_and_epoch():
+    lengths = [90, 20, 80, 30]
+    sampler = ByLength(lengths, 2, seed=0)
+    for epoch in range(4):
+        sampler.set_epoch(epoch)
+        order = list(sampler)
+        assert sorted(order) == [0, 1, 2, 3]
+        assert order == list(sampler)
+    long = ByLength(list(range(1000)), 8, seed=0)
+    first = list(long)
+    long.set_epoch(1)
+    assert list(long) != first != list(ByLength(list(range(1000)), 8, seed=1))
+    assert max(max(first[at : at + 8]) - min(first[at : at + 8]) for at in range(8, 1000 - 8, 8)) < 250
+
+
+# --- what is learnt from ----------------------------------------------------------------------------------
+
+
+def test_demonstrations_are_under_the_system_message_and_replay_is_not():
+    got = runs.lesson().demonstrations(1)
+    assert len(got) == 7
+    assert [each["role"] for each in got[0]["prompt"]] == ["system", "user"]
+    assert got[0]["prompt"][0]["content"] == runs.SYSTEM
+    assert got[-1] == {
+        "prompt": [{"role": "user", "content": "What is 2 + 3?"}],
+        "completion": [{"role": "assistant", "content": "5"}],
+    }
+
+
+def test_preferences_leave_out_rows_without_a_rejected_reply():
+    row = Row("1", ({"role": "user", "content": "Hi"},), "Good day.")
+    lesson = training.train.Lesson([row], "", pairs=[row, *runs.rows(1)])
+    assert [each["chosen"][0]["content"] for each in lesson.preferences()] == [runs.rows(1)[0].chosen]
+
+
+def test_a_loss_that_rises_is_noted(tmp_path):
+    log = tmp_path / "log.jsonl"
+
+    def logged(*losses):
+        log.write_text("".join(json.dumps({"stage": "sft", "step": n, "loss": x}) + "\n" for n, x in losses))
+        return watch.falls(log, "sft")
+
+    assert logged(*enumerate([5, 4, 3, 2])) is True
+    assert logged(*enumerate([2, 3, 4, 5])) is False
+    assert logged((1, 2.0)) is None
