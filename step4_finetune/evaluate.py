@@ -28,7 +28,7 @@ from shared.errors import UserError
 from shared.models import choose_device, dtype_for_products, load_causal_lm, load_tokenizer
 from shared.stats import bootstrap, wilson
 from step4_finetune import content, general, tuning
-from step4_finetune.data import Row
+from step4_finetune.data import SPLITS, Row
 from step4_finetune.generate import Reply, replies
 from step4_finetune.guide import Guide
 from step4_finetune.malloc import keep_memory
@@ -58,15 +58,19 @@ def run(
     """
     asked = [row for row in rows if row.split == split][:limit]
     if not asked:
-        raise UserError(f"there are no rows in the split {split}")
+        raise UserError(
+            f"there are no rows in the split {split}: use one of {', '.join(SPLITS)} that has some"
+        )
+    train = [row for row in rows if row.split == "train"]
+    compared = systems(baselines, adapters, guide, train)
     keep_memory()
     dtype = str(dtype_for_products(settings.dtype, choose_device(settings.device))).removeprefix("torch.")
     settings = settings.model_copy(update={"dtype": dtype})
     tokenizer = load_tokenizer(settings=settings)
     questions = general.questions("test" if split == "test" else "dev")[: limit or None]
-    train = [row for row in rows if row.split == "train"]
-    found, models, model, loaded = [], {}, None, object()
-    for system in systems(baselines, adapters, guide, train):
+    model: Any = None
+    found, models, loaded = [], {}, object()
+    for system in compared:
         progress(system.name)
         if system.adapter != loaded:
             model = (
@@ -75,7 +79,9 @@ def run(
                 else load_causal_lm(settings=settings)
             )
             loaded = system.adapter
-            models[system.name] = general.measure(model, tokenizer, guide, questions)
+            models[system.name if system.adapter else "base"] = general.measure(
+                model, tokenizer, guide, questions
+            )
         start = time.perf_counter()
         got = replies(model, tokenizer, [system.prompt(row) for row in asked], REPLY_TOKENS)
         seconds = time.perf_counter() - start

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from step4_finetune import text
 from step4_finetune.data import GENERAL
 from step4_finetune.generate import replies
 
@@ -47,9 +48,16 @@ def questions(split: str, path: Path = GENERAL) -> list[Question]:
 
 
 def leaks(reply: str, guide: Guide) -> bool:
-    """Whether a reply to a general question speaks in the company's name: greeting, sign-off, or its name."""
-    parts = guide.parts(reply)
-    return bool(parts.greeting or parts.sign_off) or guide.company.lower() in reply.lower()
+    """Whether a reply to a general question speaks for the company: its greeting, sign-off, or name.
+
+    "Dear Ms Hill," in a mail that somebody asked for is none.
+    """
+    said = text.tidy(reply)
+    return (
+        any(text.begins(said, each) for each in guide.greetings)
+        or any(text.ends(said, each) for each in guide.sign_offs)
+        or guide.company.lower() in said.lower()
+    )
 
 
 def holds(reply: str, answer: str) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.errors import UserError
 from step4_finetune.data import Message, Row
 from step4_finetune.guide import Guide
 
@@ -33,7 +34,16 @@ class System:
 def systems(
     names: Sequence[str], adapters: Sequence[Path], guide: Guide, train: Sequence[Row]
 ) -> list[System]:
-    """The baselines by name, then the tuned models; runs of the same folder name get their parent's, too."""
+    """The baselines by name, then the tuned models; runs of the same folder name get their parent's, too.
+
+    Raises:
+        UserError: a baseline that is not known, or nothing to compare.
+    """
+    if unknown := [name for name in names if name not in BASELINES]:
+        raise UserError(f"there is no baseline {unknown[0]}: use some of {', '.join(BASELINES)}")
+    if not names and not adapters:
+        raise UserError(f"nothing to evaluate: name baselines ({', '.join(BASELINES)}) or an --adapter")
+    names, adapters = list(dict.fromkeys(names)), list(dict.fromkeys(adapters))
     shots = examples(train)
     known: dict[str, Callable[[Row], list[Message]]] = {
         "base": lambda row: row.with_system(guide.system),
@@ -41,9 +51,9 @@ def systems(
         "few-shot": lambda row: _with_shots(row, guide.as_prompt(), shots),
     }
     found = [System(name, known[name]) for name in names]
-    taken = {each.name for each in adapters}
+    taken = [*BASELINES, *(each.name for each in adapters)]
     for adapter in adapters:
-        name = adapter.name if len(taken) == len(adapters) else f"{adapter.parent.name}/{adapter.name}"
+        name = adapter.name if taken.count(adapter.name) == 1 else f"{adapter.parent.name}/{adapter.name}"
         found.append(System(name, known["base"], adapter))
     return found
 

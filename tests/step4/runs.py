@@ -1,5 +1,8 @@
 """Small runs on the tiny model: what the tests of training and evaluation share."""
 
+import gc
+from unittest import mock
+
 from shared.config import load_settings
 from step4_finetune import recipe as recipes
 from step4_finetune import run as training
@@ -39,5 +42,9 @@ def recipe(method="sft", tuning="lora", epochs=2, **changes):
     )
 
 
-def train(out, chosen=None, its_lesson=None, **more):
-    return training.run(settings(), chosen or recipe(), its_lesson or lesson(), out, **more)
+def train(out, chosen=None, its_lesson=None, picture=False, **more):
+    """A run; its curve is drawn only where a test looks at it."""
+    gc.freeze()  # what is imported: the trainer collects garbage after every run
+    draw = training.watch.draw if picture else lambda _log, path: path.write_bytes(b"")
+    with mock.patch.object(training.watch, "draw", draw):
+        return training.run(settings(), chosen or recipe(), its_lesson or lesson(), out, **more)

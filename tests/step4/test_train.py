@@ -37,7 +37,7 @@ def unbroken(tmp_path_factory, tiny_cache):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ROADMAP_CACHE_DIR", str(tiny_cache))
         patch.setenv("ROADMAP_DEVICE", "cpu")
-        facts = runs.train(out)
+        facts = runs.train(out, picture=True)
     return out, facts
 
 
@@ -108,7 +108,7 @@ def test_dpo_starts_from_its_own_model_as_the_reference(tmp_path):
 
 
 def test_nothing_is_printed_but_by_us(tmp_path, capfd, recwarn):
-    runs.train(tmp_path / "run", runs.recipe("sft+dpo", epochs=1))
+    runs.train(tmp_path / "run", runs.recipe("sft+dpo", epochs=1), picture=True)
     assert capfd.readouterr() == ("", "")
     assert not [each for each in recwarn if "step4_finetune" in each.filename]
 

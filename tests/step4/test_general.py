@@ -1,0 +1,108 @@
+"""What should not change: leak, kept answers, perplexity."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from shared import models
+from step4_finetune import general
+from step4_finetune.generate import Reply
+from tests.step4 import runs
+from tests.step4.samples import GUIDE, reply
+
+
+@pytest.mark.parametrize("split", ["train", "dev", "test"])
+def test_the_sets_are_large_enough_and_apart(split):
+    found = general.questions(split)
+    others = {
+        each.prompt
+        for other in ("train", "dev", "test")
+        if other != split
+        for each in general.questions(other)
+    }
+    assert len(found) >= {"train": 120, "dev": 30, "test": 50}[split]
+    assert not {each.prompt for each in found} & others
+    if split != "train":
+        assert sum(bool(each.answer) for each in found) >= 10
+
+
+@pytest.mark.parametrize(
+    ("text", "leaked"),
+    [
+        ("Paris is the capital of France.", False),
+        ("Dear member,\n\nParis is the capital of France.", True),
+        ("Paris is the capital.\n\nKind regards,\nNorthwind Care", True),
+        ("At northwind care we think that it is Paris.", True),
+        ("", False),
+        ("A member of the club is dear to all.", False),
+        ("Dear Ms Hill,\n\nI am ill today.\n\nKind regards,\nAnna", False),
+        (reply(), True),
+    ],
+)
+def test_a_leak_is_the_companys_voice_where_nobody_asked_for_it(text, leaked):
+    assert general.leaks(text, GUIDE) is leaked
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "held"),
+    [
+        ("It is 12.", "12", True),
+        ("It is 12.5", "12", False),
+        ("It is 112", "12", False),
+        ("It is 3.12", "12", False),
+        ("It is 12, I think", "12", True),
+        ("It is 12,000", "12", False),
+        ("the capital is PARIS!", "Paris", True),
+        ("Parisian", "Paris", False),
+        ("C++ is one", "C++", True),
+        ("", "Paris", False),
+    ],
+)
+def test_an_answer_is_found_as_a_whole_word_or_number(text, answer, held):
+    assert general.holds(text, answer) is held
+
+
+def test_perplexity_is_that_of_all_tokens_together(tmp_path):
+    settings = runs.settings()
+    model, tokenizer = models.load_causal_lm(settings=settings), models.load_tokenizer(settings=settings)
+    path = tmp_path / "text.txt"
+    path.write_text("The kettle is on the table.\n\n\n\nAnd the rain is in Spain, mostly.\n\n")
+    total, count = 0.0, 0
+    for text in ("The kettle is on the table.", "And the rain is in Spain, mostly."):
+        ids = torch.tensor([tokenizer(text)["input_ids"]])
+        with torch.no_grad():
+            said = model(ids).logits.log_softmax(-1)[0, :-1]
+        total -= float(said.gather(1, ids[0, 1:, None]).sum())
+        count += ids.shape[1] - 1
+    assert general.perplexity(model, tokenizer, path) == pytest.approx(math.exp(total / count), rel=1e-4)
+
+
+def test_all_three_for_one_model(monkeypatch):
+    asked = [
+        general.Question("1", "dev", "sum", "2 + 3?", "5"),
+        general.Question("2", "dev", "fact", "Capital of France?", "Paris"),
+        general.Question("3", "dev", "open", "Tell me a joke"),
+    ]
+    said = ["It is 5.", "Dear member,\n\nLyon.", "Knock knock."]
+    monkeypatch.setattr(
+        general, "replies", lambda *_args, **_more: [Reply(text, 10, 5, True) for text in said]
+    )
+    monkeypatch.setattr(general, "perplexity", lambda *_args: 12.5)
+    found = general.measure(None, None, GUIDE, asked)
+    assert found == {
+        "perplexity": 12.5,
+        "asked": 3,
+        "leaked": 1,
+        "leaks": ["Capital of France?"],
+        "answers": 2,
+        "right": 1,
+        "right_by_question": [True, False],
+    }
+
+
+def test_the_files_are_whole():
+    rows = [json.loads(line) for line in general.GENERAL.read_text(encoding="utf-8").splitlines()]
+    assert len({row["id"] for row in rows}) == len(rows)
+    assert len(general.TEXT.read_text(encoding="utf-8").split()) > 1000
