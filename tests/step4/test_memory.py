@@ -1,0 +1,165 @@
+"""The estimate of memory: its parts by hand, the advice, and peaks measured in processes of their own."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from step4_finetune import memory
+from step4_finetune.memory import Plan, advice, estimate
+from step4_finetune.sizes import SIZES
+from tests.conftest import ROOT
+
+SMALL, LARGE = SIZES["SmolLM2-135M"], SIZES["SmolLM2-1.7B"]
+PLAN = Plan(batch=8, length=200, last_layers=10)
+
+
+def test_weights_gradients_and_optimizer_by_hand():
+    full = estimate(SMALL, replace(PLAN, tuning="full", dtype="float32"))
+    assert full.weights == full.gradients == SMALL.parameters * 4
+    assert full.optimizer == 2 * SMALL.parameters * 4
+    assert full.adapters == 0
+    lora = estimate(SMALL, PLAN)
+    assert lora.weights == SMALL.parameters * 2
+    assert lora.adapters == lora.gradients == lora.optimizer / 2 == 1_628_160 * 2  # of the last ten layers
+    nf4 = estimate(SMALL, replace(PLAN, tuning="qlora"))
+    assert nf4.weights == pytest.approx(111e6, rel=0.01)
+    assert nf4.activations == lora.activations
+
+
+def test_what_grows_with_what():
+    base = estimate(SMALL, PLAN)
+    assert estimate(SMALL, replace(PLAN, method="dpo")).activations == 2 * base.activations  # two replies
+    assert estimate(SMALL, replace(PLAN, batch=4)).logits == base.logits / 2
+    assert estimate(SMALL, replace(PLAN, last_layers=20)).activations > 1.8 * base.activations
+    assert estimate(SMALL, replace(PLAN, last_layers=99)) == estimate(SMALL, replace(PLAN, last_layers=None))
+    assert estimate(SMALL, replace(PLAN, scored=50)).logits == base.logits / 4
+    assert estimate(SMALL, replace(PLAN, cached=1000)).cache == 1000 * 576 * 2
+    assert estimate(SMALL, replace(PLAN, batch=64)).logits == estimate(SMALL, replace(PLAN, batch=32)).logits
+    assert estimate(SMALL, replace(PLAN, device="cuda")).logits < base.logits / 10
+    assert estimate(LARGE, PLAN).total > 1.5 * base.total
+
+
+def test_it_is_said_in_one_line():
+    assert estimate(SMALL, PLAN).describe() == (
+        "about 3.0 GB: logits 1.63, libraries 0.65, activations 0.45, weights 0.27, the rest 0.01"
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "plan", "there", "says"),
+    [
+        (SMALL, PLAN, 4e9, None),
+        (SMALL, PLAN, 2.5e9, "with batch_size: 4 and accumulate: 2 it takes 2.0 GB"),
+        (SMALL, PLAN, 1.5e9, "with batch_size: 2 and accumulate: 4 it takes 1.5 GB"),
+        (SMALL, replace(PLAN, tuning="full"), 1.6e9, "tuning: lora it takes"),
+        (SMALL, replace(PLAN, batch=1, length=3000, last_layers=None), 5.5e9, "lora.last_layers: 10 it takes"),
+        (LARGE, replace(PLAN, batch=1), 3e9, "with tuning: qlora it takes"),
+        (LARGE, PLAN, 1e9, "even with batch_size: 1 and accumulate: 8, tuning: qlora it takes"),
+        (SMALL, replace(PLAN, batch=1, tuning="qlora"), 0.5e9, "even with this recipe it takes"),
+    ],
+)
+def test_advice_is_the_smallest_change_that_fits(shape, plan, there, says):
+    found = advice(shape, plan, there)
+    if says is None:
+        assert found is None
+    else:
+        assert says in found
+        assert "\n" not in found
+
+
+def test_float32_is_advised_against_where_bf16_is_fast(monkeypatch):
+    plan = replace(PLAN, batch=1, dtype="float32")
+    monkeypatch.setattr(memory.hardware, "has_fast_bf16", lambda: True)
+    assert "with dtype: bfloat16 it takes" in advice(SMALL, plan, 1.25e9)
+    monkeypatch.setattr(memory.hardware, "has_fast_bf16", lambda: False)
+    assert "bfloat16" not in advice(SMALL, plan, 1.25e9)
+
+
+def test_a_containers_limit_counts(monkeypatch, tmp_path):
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    whole = memory.free()
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.stat").write_text("anon 5\ninactive_file 100000000\n")
+    (tmp_path / "memory.current").write_text("300000000\n")
+    assert memory.free() == pytest.approx(whole, rel=0.2)
+    (tmp_path / "memory.max").write_text("1000000000\n")
+    own = memory.psutil.Process().memory_info().rss
+    assert memory.free() == pytest.approx(own + 0.8e9, rel=0.05)
+
+
+def test_the_stages_of_a_recipe_become_plans():
+    stage = SimpleNamespace(batch_size=8)
+    lora = SimpleNamespace(r=16, targets=["q_proj", "v_proj"], last_layers=10)
+    recipe = SimpleNamespace(
+        method="sft+dpo", tuning="lora", lora=lora, sft=stage, dpo=SimpleNamespace(batch_size=4), cache_frozen=True
+    )
+    first, second = memory.plans(recipe, length=190, tokens=50_000, dtype="bfloat16")
+    assert first == Plan(
+        batch=8, length=190, targets=("q_proj", "v_proj"), last_layers=10, cached=50_000, dtype="bfloat16"
+    )
+    assert (second.method, second.batch) == ("dpo", 4)
+    recipe.tuning = "full"
+    assert memory.plans(recipe, 190, 50_000, "float32")[0].cached == 0
+
+
+# A run as the trainers do it, with rows of one length; its peak memory is the last line that it prints.
+MEASURE = """
+import json, sys, tempfile
+from shared import hardware, models
+from shared.config import load_settings
+from step4_finetune.quiet import quiet_peft
+from step4_finetune.sizes import ALL_LINEAR
+
+plan = json.loads(sys.argv[1])
+peft = quiet_peft()
+import datasets
+from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+
+settings = load_settings(device="cpu", dtype=plan["dtype"], threads=1)
+tokenizer, model = models.load_tokenizer(settings=settings), models.load_causal_lm(settings=settings)
+layers = model.config.num_hidden_layers
+if plan["tuning"] == "full":
+    model.requires_grad_(True)
+else:
+    chosen = list(range(layers - (plan["last_layers"] or layers), layers))
+    config = peft.LoraConfig(r=16, target_modules=list(ALL_LINEAR), layers_to_transform=chosen)
+    model = peft.get_peft_model(model, config, autocast_adapter_dtype=False)
+reply = [{"role": "assistant", "content": " water" * ((plan["length"] - 34) // 2)}]
+row = {"prompt": [{"role": "user", "content": reply[0]["content"]}]}
+row |= {"completion": reply} if plan["method"] == "sft" else {"chosen": reply, "rejected": reply}
+data = datasets.Dataset.from_list([row] * (2 * plan["batch"]))
+with tempfile.TemporaryDirectory() as folder:
+    common = dict(
+        output_dir=folder, per_device_train_batch_size=plan["batch"], max_steps=2, use_cpu=True, bf16=False,
+        gradient_checkpointing=False, max_length=None, report_to="none", disable_tqdm=True, save_strategy="no",
+    )
+    if plan["method"] == "sft":
+        kind, args = SFTTrainer, SFTConfig(**common)
+    else:
+        kind, args = DPOTrainer, DPOConfig(**common, precompute_ref_log_probs=True)
+    kind(model=model, args=args, train_dataset=data, processing_class=tokenizer).train()
+print(hardware.peak_memory_mb() * 1e6)
+"""
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    "plan",
+    [
+        Plan(batch=4, length=160, last_layers=10),
+        Plan(batch=2, length=160, method="dpo", last_layers=10),
+        Plan(batch=2, length=160, tuning="full"),
+    ],
+    ids=lambda plan: f"{plan.method}-{plan.tuning}-{plan.dtype}",
+)
+def test_real_peaks_lie_within_a_quarter_of_the_estimate(plan):
+    got = subprocess.run(
+        [sys.executable, "-c", MEASURE, json.dumps(vars(plan))], cwd=ROOT, capture_output=True, text=True
+    )
+    assert got.returncode == 0, got.stderr[-2000:]
+    measured, expected = float(got.stdout.split()[-1]), estimate(SMALL, plan).total
+    assert 0.8 < measured / expected < 1.25, f"{measured / 1e9:.2f} GB measured, {expected / 1e9:.2f} estimated"
