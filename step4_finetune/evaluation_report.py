@@ -230,7 +230,9 @@ def draw(facts: Mapping[str, Any], picture: Path) -> None:
     """Shares with their intervals, by system."""
     from matplotlib.figure import Figure
 
-    measures: Sequence[str] = [name for name in SHOWN if facts["systems"][0][name] is not None]
+    measures: Sequence[str] = [
+        name for name in SHOWN if all(system[name] is not None for system in facts["systems"])
+    ]
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     axes = figure.subplots()
     width = 0.8 / len(facts["systems"])

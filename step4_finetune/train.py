@@ -88,6 +88,7 @@ def arguments(model: Any, stage: Stage, recipe: Recipe, out: Path, report_to: st
         "disable_tqdm": True,
         "dataloader_pin_memory": False,
         "dataloader_num_workers": 0,
+        "ddp_find_unused_parameters": False,
     }
 
 

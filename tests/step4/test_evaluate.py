@@ -1,0 +1,277 @@
+"""Evaluation: what is compared with what, on scripted replies; tables, report and what is unknown."""
+
+import csv
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from shared.errors import UserError
+from shared.stats import wilson
+from step4_finetune import content, evaluate, evaluation_report, systems
+from step4_finetune.generate import Reply
+from tests.step4 import runs
+from tests.step4.made import good, spoilt
+from tests.step4.samples import GUIDE, INTENTS
+
+BASE = "hey, that's awesome! we'll look"
+MODELS = {"base": 10.0, "tone": 11.0}
+
+
+@pytest.fixture
+def scripted(monkeypatch, tmp_path):
+    """Replies without a model: the base writes one bad reply, the tuned model each row's own good one."""
+    rows = good()
+    chosen = {row.message: row.chosen for row in rows}
+    asked = []
+
+    def replies(model, _tokenizer, prompts, _limit, **_more):
+        asked.append((model, prompts))
+        return [
+            Reply(chosen[prompt[-1]["content"]] if model == "tone" else BASE, 10 * len(prompt), 7, True)
+            for prompt in prompts
+        ]
+
+    def measure(model, _tokenizer, _guide, questions):
+        return {
+            "perplexity": MODELS[model],
+            "asked": len(questions),
+            "leaked": int(model == "tone"),
+            "leaks": [],
+            "answers": 4,
+            "right": 3,
+            "right_by_question": [True] * 3 + [False],
+        }
+
+    monkeypatch.setattr(evaluate, "replies", replies)
+    monkeypatch.setattr(evaluate.general, "measure", measure)
+    monkeypatch.setattr(evaluate, "load_causal_lm", lambda **_: "base")
+    monkeypatch.setattr(evaluate.tuning, "load_tuned", lambda _settings, adapter: adapter.name)
+
+    def run(**more):
+        given = {"split": "test", "baselines": systems.BASELINES, "adapters": [tmp_path / "tone"]}
+        return evaluate.run(runs.settings(), GUIDE, rows, **{**given, "intents": INTENTS, **more})
+
+    run.asked = asked
+    return run
+
+
+def text_of(facts):
+    console = Console(file=io.StringIO(), width=200, highlight=False, markup=False)
+    evaluation_report.show(facts, console)
+    return console.file.getvalue()
+
+
+def test_every_system_answers_every_message_of_the_split(scripted):
+    facts = scripted()
+    assert [each["name"] for each in facts["systems"]] == ["base", "guide", "few-shot", "tone"]
+    assert [each["id"] for each in facts["messages"]] == ["parcel-9", "parcel-10"]
+    assert [model for model, _ in scripted.asked] == ["base"] * 3 + ["tone"]
+    base, guide, shots, tone = (prompts[0] for _, prompts in scripted.asked)
+    assert base == tone == [{"role": "system", "content": GUIDE.system}, base[-1]]
+    assert guide[0]["content"] == GUIDE.as_prompt()
+    assert [each["role"] for each in shots] == ["system", *["user", "assistant"] * 3, "user"]
+    assert shots[-1] == base[-1]
+
+
+def test_what_the_replies_are_worth(scripted):
+    facts = scripted()
+    base, tone = facts["systems"][0], facts["systems"][-1]
+    assert tone["all_rules"] == {"hits": 2, "n": 2, "share": 1.0, "interval": wilson(2, 2)}
+    assert base["all_rules"]["hits"] == base["fits"]["hits"] == base["both"]["hits"] == 0
+    assert base["adherence"]["mean"] < 0.6 < tone["adherence"]["mean"] == 1.0
+    assert set(tone["rules"]) == {rule.id for rule in GUIDE.rules}
+    assert base["rules"]["no_slang"]["hits"] == 0
+    assert (base["prompt_tokens"], tone["reply_tokens"]) == (20, 7)
+    assert (base["tuned"], tone["tuned"]) == (False, True)
+    assert facts["headline"] == "tone: all rules 100% of 2 replies"
+
+
+def test_models_are_measured_once_each(scripted):
+    facts = scripted()
+    assert list(facts["models"]) == ["base", "tone"]
+    assert list(scripted(baselines=["guide"])["models"]) == ["base", "tone"]
+    assert list(scripted(baselines=[])["models"]) == ["tone"]
+
+
+def test_differences_are_paired_and_of_the_tuned_models_only(scripted):
+    facts = scripted()
+    assert {each["system"] for each in facts["differences"]} == {"tone"}
+    over = [each for each in facts["differences"] if each["over"] == "base"]
+    rules = next(each for each in over if each["measure"] == "all_rules")
+    assert (rules["difference"], rules["interval"], rules["n"]) == (1.0, (1.0, 1.0), 2)
+    assert scripted(adapters=[])["differences"] == []
+
+
+def test_a_difference_leaves_out_what_is_unknown_of_either():
+    def system(name, tuned, fits):
+        replies = [{"adherence": 1.0, "all_rules": True, "fits": each, "both": each} for each in fits]
+        return {"name": name, "tuned": tuned, "replies": replies}
+
+    found = evaluate.differences(
+        [system("base", False, [False, None, False]), system("tone", True, [True, True, None])]
+    )
+    fits = next(each for each in found if each["measure"] == "fits")
+    assert (fits["difference"], fits["n"], fits["interval"]) == (1.0, 1, None)
+
+
+def test_without_intents_fit_is_unknown_and_shown_so(scripted, monkeypatch, tmp_path):
+    facts = scripted(intents={})
+    assert facts["systems"][0]["fits"] is None
+    assert {each["measure"] for each in facts["differences"]} == {"adherence", "all_rules"}
+    head, rows = evaluation_report.systems_table(facts)
+    assert [row[head.index("fits")] for row in rows] == ["-"] * 4
+    evaluation_report.write(facts, tmp_path / "report")
+    assert "| - |" in (tmp_path / "report" / "report.md").read_text()
+
+
+def test_rows_with_nothing_but_a_prompt_and_a_reply(scripted, monkeypatch, tmp_path):
+    bare = [spoilt(row, intent=None, subject=(), facts=(), topic=None) for row in good()]
+    facts = evaluate.run(
+        runs.settings(), GUIDE, bare, split="test", baselines=["few-shot"], adapters=[tmp_path / "tone"]
+    )
+    assert facts["systems"][0]["subject"] is facts["systems"][0]["facts"] is None
+    assert len(scripted.asked[0][1][0]) == 8  # three examples all the same
+    evaluation_report.write(facts, tmp_path / "report")
+    text_of(facts)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"split": "validation"}, "no rows in the split validation: use one of train, dev, test"),
+        ({"baselines": ["bas"]}, "there is no baseline bas: use some of base, guide, few-shot"),
+        ({"baselines": [], "adapters": []}, "nothing to evaluate"),
+    ],
+)
+def test_what_cannot_be_compared(scripted, changes, says):
+    with pytest.raises(UserError, match=says):
+        scripted(**changes)
+
+
+def test_runs_of_the_same_name_get_their_parents(tmp_path):
+    places = [tmp_path / "a" / "tone", tmp_path / "b" / "tone", tmp_path / "b" / "other", tmp_path / "c/base"]
+    found = systems.systems(["base"], places, GUIDE, [])
+    assert [each.name for each in found] == ["base", "a/tone", "b/tone", "other", "c/base"]
+    twice = systems.systems(["base", "base"], [places[0], places[0]], GUIDE, [])
+    assert [each.name for each in twice] == ["base", "tone"]
+
+
+def test_examples_are_of_different_topics_and_intents():
+    shots = systems.examples([row for row in good() if row.split == "train"])
+    assert len({row.topic for row in shots}) == len({row.intent for row in shots}) == 3
+    assert systems.examples([]) == []
+
+
+# --- what is shown and written ----------------------------------------------------------------------------
+
+
+def test_the_tables_on_the_screen(scripted):
+    facts = scripted()
+    shown = text_of(facts)
+    for expected in ("adherence", "few-shot", "0% (0-66)", "100% (34-100)", "tone over base", "+1.00"):
+        assert expected in shown
+    assert "11.0 (1.10)" in shown
+    assert f"1 of {facts['models']['tone']['asked']} " in shown
+    assert BASE in shown
+    assert "Northwind Care, test: 2 messages" in shown
+
+
+def test_the_report_is_a_folder_that_needs_nothing_else(scripted, tmp_path):
+    facts = scripted()
+    facts["messages"][0]["message"] = "<script>alert('x')</script> | a pipe"
+    evaluation_report.write(facts, tmp_path / "out" / "report")
+    folder = tmp_path / "out" / "report"
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"report.md", "report.html", "evaluate.json", "evaluate.png", "replies.csv"}
+    page = (folder / "report.html").read_text()
+    assert "<script>" not in page
+    assert "http" not in page
+    markdown = (folder / "report.md").read_text()
+    assert markdown.startswith("# Northwind Care: tone: all rules 100% of 2 replies\n")
+    assert "![the measures](evaluate.png)" in markdown
+    for title in ("Systems", "What should not have changed", "Differences", "Rules", "Side by side"):
+        assert f"## {title}" in markdown
+    lines = [line for line in markdown.splitlines() if line.startswith("|")]
+    assert len({line.count("|") for line in lines if "few-shot" in line and "no_" not in line}) <= 3
+    with (folder / "replies.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 8
+    assert rows[0]["reply"] == BASE
+    assert json.loads((folder / "evaluate.json").read_text())["n"] == 2
+    assert (folder / "evaluate.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(scripted, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written"):
+        evaluation_report.write(scripted(), tmp_path / "file" / "report")
+
+
+def test_one_message_has_no_intervals_of_means(scripted):
+    facts = scripted(limit=1)
+    assert facts["n"] == 1
+    assert facts["systems"][0]["adherence"]["interval"] is None
+    assert "-" in [row[-1] for row in evaluation_report.differences_table(facts)[1]]
+    text_of(facts)
+
+
+def test_a_score_is_that_of_the_evaluator(scripted):
+    facts = scripted()
+    row = next(row for row in good() if row.id == "parcel-9")
+    expected = content.score(
+        row.chosen,
+        GUIDE,
+        INTENTS["refund"],
+        message=row.message,
+        subject=row.subject,
+        facts=row.facts,
+        others=INTENTS,
+    ).as_json()
+    got = facts["systems"][-1]["replies"][0]
+    assert {name: got[name] for name in expected} == expected
+
+
+# --- the tiny model, and the real one ---------------------------------------------------------------------
+
+
+def test_a_trained_run_is_evaluated_on_the_tiny_model(tmp_path):
+    runs.train(tmp_path / "run", runs.recipe(epochs=1))
+    facts = evaluate.run(
+        runs.settings(),
+        GUIDE,
+        good(),
+        split="dev",
+        baselines=["base"],
+        adapters=[tmp_path / "run"],
+        limit=2,
+        intents=INTENTS,
+    )
+    base, tuned = facts["models"].values()
+    assert base["perplexity"] != tuned["perplexity"]
+    assert facts["systems"][1]["name"] == "run"
+
+
+@pytest.mark.real
+def test_real_a_short_training_raises_adherence(tmp_path):
+    """A few dozen rows, one epoch and a half: under three minutes on one core."""
+    from step4_finetune.data import GUIDE as PLACE
+    from step4_finetune.data import SAMPLE, read_rows
+    from step4_finetune.guide import read_guide
+    from step4_finetune.recipe import Recipe
+    from step4_finetune.train import Lesson
+
+    settings, guide, rows = runs.settings(model=None, dtype="auto"), read_guide(PLACE), read_rows(SAMPLE)
+    recipe = Recipe.model_validate(
+        {"lora": {"last_layers": 8}, "sft": {"epochs": 2, "learning_rate": 2e-3, "warmup_steps": 2}}
+    )
+    lesson = Lesson([row for row in rows if row.split == "train"][:40], guide.system)
+    facts = runs.training.run(settings, recipe, lesson, tmp_path / "run")
+    assert not facts["notes"]
+    found = evaluate.run(
+        settings, guide, rows, split="dev", baselines=["base"], adapters=[tmp_path / "run"], limit=8
+    )
+    base, tuned = (each["adherence"]["mean"] for each in found["systems"])
+    assert tuned > base + 0.2
+    assert next(each for each in found["differences"] if each["measure"] == "adherence")["interval"][0] > 0
