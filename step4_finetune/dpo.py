@@ -1,9 +1,9 @@
 """A few steps of DPO by hand on a few pairs: four log-probabilities, margin, loss; and TRL says the same.
 
     $ python -m step4_finetune dpo
-    pair             reply     tokens  log p_ref     log p  reward  margin    loss    pull
-    hedge-trimmer-1  chosen        64    -198.69   -195.72  +0.297  +0.257  0.5729  0.0436
-                     rejected      64    -197.28   -196.88  +0.040
+    pair             reply     log p_ref   log p  reward  margin    loss    pull
+    hedge-trimmer-1  chosen       -198.7  -195.7  +0.297  +0.257  0.5729  0.0436
+                     rejected     -197.3  -196.9  +0.040
     ...
 
 The loss itself is in preference.py. A lesson, not the way to train: that is `train --method dpo`.
@@ -170,19 +170,16 @@ def show(facts: dict[str, Any], console: Console) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("pair", no_wrap=True, min_width=max(len(pair["id"]) for pair in facts["pairs"]))
-    table.add_column("reply")
-    for name in ("tokens", "log p_ref", "log p", "reward", "margin", "loss", "pull"):
-        table.add_column(name, justify="right")
+    table.add_column("pair", no_wrap=True)
+    table.add_column("reply", no_wrap=True)
+    for name in ("log p_ref", "log p", "reward", "margin", "loss", "pull"):
+        table.add_column(name, justify="right", no_wrap=True)
     for pair in facts["pairs"]:
-        for kind in ("chosen", "rejected"):
+        both = [f"{pair['margin']:+.3f}", f"{pair['loss']:.4f}", f"{pair['pull']:.4f}"]
+        for kind, name, more in (("chosen", pair["id"], both), ("rejected", "", [])):
             side = pair[kind]
-            own = [str(side["tokens"]), *(f"{side[name]:.2f}" for name in ("reference", "policy"))]
-            both = [f"{pair['margin']:+.3f}", f"{pair['loss']:.4f}", f"{pair['pull']:.4f}"]
-            first = kind == "chosen"
-            table.add_row(
-                pair["id"] if first else "", kind, *own, f"{side['reward']:+.3f}", *(both if first else [])
-            )
+            own = [f"{side['reference']:.1f}", f"{side['policy']:.1f}", f"{side['reward']:+.3f}"]
+            table.add_row(name, kind, *own, *more)
     console.print(f"after {facts['steps']} steps of DPO by hand, beta {facts['beta']:g}\n", style="bold")
     console.print(table)
     console.print(

