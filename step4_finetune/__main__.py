@@ -10,7 +10,7 @@ Heavy libraries are imported inside the commands, so that --help answers at once
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,32 +49,25 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train by a recipe: SFT, DPO, or the one after the other; goes on with a run that was stopped."""
-    from shared.progress import loss_bar
-    from step4_finetune.quiet import quiet_peft
+    with redirect_stdout(sys.stderr):  # transformers and its reporters print; our facts come after
+        from step4_finetune.quiet import quiet_peft
 
-    quiet_peft()
-    from step4_finetune import folder, lesson, several
-    from step4_finetune import recipe as recipes
-    from step4_finetune import run as training
+        quiet_peft()
+        from step4_finetune import lesson, several
+        from step4_finetune import recipe as recipes
+        from step4_finetune import run as training
 
-    settings = _settings(smoke, model=model, device=device, dtype=dtype, threads=threads, seed=seed)
-    changes = {"method": method, "tuning": tuning, "seed": seed}
-    chosen = recipes.read_recipe(recipe, **{name: each for name, each in changes.items() if each is not None})
-    if smoke:
-        chosen, limit = recipes.smoke(chosen), 4
-    rows, its_guide = _read(data, guide)
-    with several.together(settings.device):
-        with several.main_first():
-            if fresh and several.is_main():
-                folder.discard(out)
-            prepared = lesson.prepare(settings, chosen, rows, its_guide, limit)
-        shown = loss_bar(f"training {out.name}") if several.is_main() else nullcontext(lambda *_: None)
-        try:
-            with shown as bar:
-                facts = training.run(settings, chosen, prepared, out, bar, report_to)
-        except training.Stopped as stopped:
-            print(stopped, file=sys.stderr)
-            raise
+        settings = _settings(smoke, model=model, device=device, dtype=dtype, threads=threads, seed=seed)
+        changes = {"method": method, "tuning": tuning, "seed": seed}
+        changes = {name: each for name, each in changes.items() if each is not None}
+        chosen = recipes.read_recipe(recipe, **changes)
+        if smoke:
+            chosen, limit = recipes.smoke(chosen), 4
+        rows, its_guide = _read(data, guide)
+        with several.together(settings.device):
+            with several.main_first():
+                prepared = lesson.prepare(settings, chosen, rows, its_guide, limit)
+            facts = training.seen(settings, chosen, prepared, out, report_to, fresh=fresh)
     if several.is_main():
         deliver(facts, lambda console: training.show(facts, console), as_json=as_json)
 

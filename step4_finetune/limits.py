@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from shared.config import Settings
 from shared.errors import UserError, reason
+from step4_finetune import memory, sizes
 from step4_finetune.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -46,8 +48,20 @@ def check_means(settings: Settings, recipe: Recipe, report_to: str) -> None:
         raise UserError(f"--report-to {report_to} needs {report_to}: pip install .[{report_to}]")
 
 
-def check_lengths(tokenizer: PreTrainedTokenizerFast, lesson: Lesson, limit: int) -> None:
+def report_places(out: Path, report_to: str) -> None:
+    """Reporters write into the run's folder and not into the working one, unless told otherwise."""
+    if report_to == "wandb":
+        os.environ.setdefault("WANDB_DIR", str(out))
+        os.environ.setdefault("WANDB_PROJECT", "step4_finetune")
+    elif report_to == "tensorboard":
+        os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(out / "tensorboard"))
+
+
+def check_lengths(tokenizer: PreTrainedTokenizerFast, lesson: Lesson, limit: int) -> list[int]:
     """No row is longer than the recipe's `max_length`: trainers would cut it in silence, sign-off first.
+
+    Returns:
+        Tokens of each conversation.
 
     Raises:
         UserError: names the rows, and the length that is needed.
@@ -69,6 +83,33 @@ def check_lengths(tokenizer: PreTrainedTokenizerFast, lesson: Lesson, limit: int
             f"{len(long)} rows are over max_length {limit} tokens ({', '.join(long[:5])}): "
             f"set max_length: {most} in the recipe, or `data check --fix` takes them out"
         )
+    return [tokens for _, tokens in counted]
+
+
+def foresee(settings: Settings, recipe: Recipe, lengths: Sequence[int]) -> memory.Estimate | None:
+    """The memory that the recipe's largest stage will take; None for a model that can't be counted.
+
+    Raises:
+        UserError: there is less, and what to change.
+    """
+    from transformers import AutoConfig
+
+    from shared import weights
+    from shared.models import choose_device
+
+    config = AutoConfig.from_pretrained(weights.ensure(settings.model, settings), local_files_only=True)
+    if not set(recipe.lora.targets) <= set(sizes.ALL_LINEAR):
+        return None
+    try:
+        shape = sizes.Shape.of(config)
+    except UserError:
+        return None
+    device = choose_device(settings.device)
+    plans = memory.plans(recipe, max(lengths), sum(lengths), settings.dtype, device)
+    for plan in plans:
+        if said := memory.advice(shape, plan, memory.free(device)):
+            raise UserError(said)
+    return max((memory.estimate(shape, plan) for plan in plans), key=lambda each: each.total)
 
 
 @contextmanager

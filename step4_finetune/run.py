@@ -13,9 +13,11 @@ import json
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,8 +25,9 @@ from typing import TYPE_CHECKING, Any
 from shared import hardware
 from shared.config import Settings
 from shared.models import load_tokenizer
+from shared.progress import loss_bar
 from step4_finetune import data, folder, merge, several, train, tuning, watch
-from step4_finetune.limits import check_lengths, check_means, in_one_line
+from step4_finetune.limits import check_lengths, check_means, foresee, in_one_line, report_places
 from step4_finetune.malloc import keep_memory
 from step4_finetune.recipe import Recipe
 from step4_finetune.trunk import cached_trunk
@@ -41,6 +44,28 @@ class Stopped(KeyboardInterrupt):
     """Ctrl-C in training: a checkpoint was written."""
 
 
+def seen(
+    settings: Settings,
+    recipe: Recipe,
+    lesson: train.Lesson,
+    out: Path,
+    report_to: str,
+    *,
+    fresh: bool = False,
+) -> dict[str, Any]:
+    """`run` with a bar and lines on stderr, the main process only; `fresh` removes an earlier run."""
+    if not several.is_main():
+        return run(settings, recipe, lesson, out, report_to=report_to)
+    if fresh:
+        folder.discard(out)
+    try:
+        with loss_bar(f"training {out.name}") as bar:
+            return run(settings, recipe, lesson, out, bar, report_to, partial(print, file=sys.stderr))
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        raise
+
+
 def run(
     settings: Settings,
     recipe: Recipe,
@@ -48,6 +73,7 @@ def run(
     out: Path,
     bar: Bar = lambda *_: None,
     report_to: str = "none",
+    say: Callable[[str], None] = lambda _line: None,
 ) -> dict[str, Any]:
     """Train, or go on with what was stopped, and save to `out`.
 
@@ -63,8 +89,12 @@ def run(
         folder.check(out, recipe, on)
     keep_memory()
     tokenizer = load_tokenizer(settings=settings)
-    check_lengths(tokenizer, lesson, recipe.max_length)
+    lengths = check_lengths(tokenizer, lesson, recipe.max_length)
     settings = settings.model_copy(update={"dtype": dtype_of(settings, recipe)})
+    report_places(out, report_to)
+    foreseen = foresee(settings, recipe, lengths)
+    if foreseen:
+        say(f"memory: {foreseen.describe()}")
     with in_one_line(out):
         model = tuning.prepare(settings, recipe)
         learning = [each for each in model.parameters() if each.requires_grad]
@@ -92,6 +122,7 @@ def run(
             "processes": several.count(),
             "seconds": seconds,
             "seconds_in_all": round(time.perf_counter() - began, 1),
+            "foreseen_memory_mb": round(foreseen.total / 1e6) if foreseen else None,
             "peak_memory_mb": round(hardware.peak_memory_mb()),
             "versions": {
                 name: version(name) for name in ("torch", "transformers", "peft", "trl", "datasets")

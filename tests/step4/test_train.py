@@ -334,6 +334,19 @@ def test_a_disk_without_room_is_found_before_the_first_step(tmp_path, monkeypatc
     assert not (tmp_path / "run").exists()
 
 
+def test_memory_is_foreseen_and_said_before_it_starts(tmp_path, monkeypatch, unbroken):
+    assert unbroken[1]["foreseen_memory_mb"] > 600
+    monkeypatch.setattr(limits.memory, "free", lambda _device: 1e6)
+    said = []
+    with pytest.raises(UserError, match=r"training would take .* of memory and 0.0 GB are free"):
+        runs.train(tmp_path / "run", say=said.append)
+    assert not said
+    assert not (tmp_path / "run").exists()
+    monkeypatch.undo()
+    runs.train(tmp_path / "run", runs.recipe(epochs=1), say=said.append)
+    assert said[0].startswith("memory: about 0.7 GB: libraries 0.65, ")
+
+
 @pytest.mark.parametrize(
     "error",
     [
