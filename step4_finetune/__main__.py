@@ -100,18 +100,17 @@ def evaluate(
     settings = _settings(smoke, model=model, device=device, dtype=dtype, threads=threads)
     rows, its_guide = _read(data, guide)
     names = [each.strip() for each in baselines.split(",") if each.strip()]
-    with stage_bar("evaluating", len(names) + len(adapter or [])) as stage:
-        facts = evaluation.run(
-            settings,
-            its_guide,
-            rows,
-            split=split,
-            baselines=names,
-            adapters=adapter or [],
-            limit=3 if smoke else limit,
-            intents=_intents(guide),
-            progress=stage,
-        )
+    facts = evaluation.run(
+        settings,
+        its_guide,
+        rows,
+        split=split,
+        baselines=names,
+        adapters=adapter or [],
+        limit=3 if smoke else limit,
+        intents=_intents(guide),
+        bar=stage_bar("evaluating", len(names) + len(adapter or [])),
+    )
     report.write(facts, out or report.place())
     deliver(facts, lambda console: report.show(facts, console), as_json=as_json)
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
@@ -49,9 +50,9 @@ def run(
     adapters: Sequence[Path],
     limit: int | None = None,
     intents: Mapping[str, content.Intent] | None = None,
-    progress: Progress = lambda _stage: None,
+    bar: AbstractContextManager[Progress] | None = None,
 ) -> dict[str, Any]:
-    """Answer, judge and compare.
+    """Answer, judge and compare; `bar` opens once nothing is wrong.
 
     Raises:
         UserError: no rows in the split, or an adapter that doesn't fit.
@@ -68,24 +69,22 @@ def run(
     settings = settings.model_copy(update={"dtype": dtype})
     tokenizer = load_tokenizer(settings=settings)
     questions = general.questions("test" if split == "test" else "dev")[: limit or None]
-    model: Any = None
-    found, models, loaded = [], {}, object()
-    for system in compared:
-        progress(system.name)
-        if system.adapter != loaded:
-            model = (
-                tuning.load_tuned(settings, system.adapter)
-                if system.adapter
-                else load_causal_lm(settings=settings)
-            )
-            loaded = system.adapter
-            models[system.name if system.adapter else "base"] = general.measure(
-                model, tokenizer, guide, questions
-            )
-        start = time.perf_counter()
-        got = replies(model, tokenizer, [system.prompt(row) for row in asked], REPLY_TOKENS)
-        seconds = time.perf_counter() - start
-        found.append(_measured(system, asked, got, seconds, guide, intents or {}))
+    model: Any = load_causal_lm(settings=settings)
+    for adapter in adapters:
+        tuning.check_run(settings, adapter, model)
+    found, models, loaded = [], {}, None
+    with bar or nullcontext(lambda _stage: None) as progress:
+        for system in compared:
+            progress(system.name)
+            if system.adapter and system.adapter != loaded:
+                model, loaded = tuning.load_tuned(settings, system.adapter), system.adapter
+            name = system.name if system.adapter else "base"
+            if name not in models:
+                models[name] = general.measure(model, tokenizer, guide, questions)
+            start = time.perf_counter()
+            got = replies(model, tokenizer, [system.prompt(row) for row in asked], REPLY_TOKENS)
+            seconds = time.perf_counter() - start
+            found.append(_measured(system, asked, got, seconds, guide, intents or {}))
     facts = {
         "command": "step4_finetune evaluate",
         "company": guide.company,

@@ -23,7 +23,7 @@ def check(out: Path, recipe: Recipe, on: dict[str, Any]) -> None:
     """The folder is free, or holds a stopped run of the same recipe `on` the same model and rows.
 
     Raises:
-        UserError: it is taken; says by what.
+        UserError: it is taken, says by what; or its checkpoint is damaged.
     """
     text = to_yaml(recipe)
     if (out / "run.json").exists():
@@ -43,6 +43,8 @@ def check(out: Path, recipe: Recipe, on: dict[str, Any]) -> None:
             f"{out} holds a stopped run of another {other}: name another --out, or take --fresh, "
             "which removes it"
         )
+    for stage in recipe.method.split("+"):
+        last_checkpoint(out / "checkpoints" / stage)
 
 
 def begin(out: Path, recipe: Recipe, on: dict[str, Any]) -> None:

@@ -59,8 +59,8 @@ def seen(
     if fresh:
         folder.discard(out)
     try:
-        with loss_bar(f"training {out.name}") as bar:
-            return run(settings, recipe, lesson, out, bar, report_to, partial(print, file=sys.stderr))
+        bar, say = loss_bar(f"training {out.name}"), partial(print, file=sys.stderr)
+        return run(settings, recipe, lesson, out, bar, report_to, say)
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
         raise
@@ -71,11 +71,11 @@ def run(
     recipe: Recipe,
     lesson: train.Lesson,
     out: Path,
-    bar: Bar = lambda *_: None,
+    bar: AbstractContextManager[Bar] | None = None,
     report_to: str = "none",
     say: Callable[[str], None] = lambda _line: None,
 ) -> dict[str, Any]:
-    """Train, or go on with what was stopped, and save to `out`.
+    """Train, or go on with what was stopped, and save to `out`; `bar` opens once nothing is wrong.
 
     Raises:
         UserError: `out` holds a finished or another run, rows are too long, a checkpoint is damaged, memory
@@ -93,8 +93,6 @@ def run(
     settings = settings.model_copy(update={"dtype": dtype_of(settings, recipe)})
     report_places(out, report_to)
     foreseen = foresee(settings, recipe, lengths)
-    if foreseen:
-        say(f"memory: {foreseen.describe()}")
     with in_one_line(out):
         model = tuning.prepare(settings, recipe)
         learning = [each for each in model.parameters() if each.requires_grad]
@@ -102,13 +100,16 @@ def run(
             folder.check_space(out, sum(each.nbytes for each in learning))
             folder.begin(out, recipe, on)
         several.wait()
+        if foreseen:
+            say(f"memory: {foreseen.describe()}")
         began, seconds, notes = time.perf_counter(), {}, []
-        for stage in recipe.method.split("+"):
-            start = time.perf_counter()
-            model = _stage(stage, model, tokenizer, lesson, recipe, out, bar, report_to)
-            seconds[stage] = round(time.perf_counter() - start, 1)
-            if several.is_main() and watch.falls(out / "log.jsonl", stage) is False:
-                notes.append(f"the loss of {stage} did not fall in its first {watch.FIRST} steps")
+        with bar or nullcontext(lambda *_: None) as shown:
+            for stage in recipe.method.split("+"):
+                start = time.perf_counter()
+                model = _stage(stage, model, tokenizer, lesson, recipe, out, shown, report_to)
+                seconds[stage] = round(time.perf_counter() - start, 1)
+                if several.is_main() and watch.falls(out / "log.jsonl", stage) is False:
+                    notes.append(f"the loss of {stage} did not fall in its first {watch.FIRST} steps")
         facts = {
             "command": "step4_finetune train",
             "recipe": recipe.model_dump(),

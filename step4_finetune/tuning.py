@@ -74,16 +74,30 @@ def lora_config(model: PreTrainedModel, recipe: Recipe) -> LoraConfig:
     )
 
 
-def load_tuned(settings: Settings, adapter: Path) -> Any:
-    """What a run's folder holds, as a plain model: the base with the adapter added, or all weights anew.
+def check_run(settings: Settings, adapter: Path, base: Any) -> None:
+    """A run's folder is whole and belongs to the base.
 
     Raises:
         UserError: there is no run, it was cut, or it belongs to another base model.
     """
-    from step4_finetune.merge import merged
+    from step4_finetune import merge
 
     if not adapter.is_dir():
         raise UserError(
             f"there is no run in {adapter}: `python -m step4_finetune train --out {adapter}` makes one"
         )
+    if not merge.is_whole(adapter):
+        merge.check(settings, adapter, base)
+
+
+def load_tuned(settings: Settings, adapter: Path) -> Any:
+    """What a run's folder holds, as a plain model: the base with the adapter added, or all weights anew.
+
+    Raises:
+        UserError: as in `check_run`.
+    """
+    from step4_finetune.merge import merged
+
+    if not adapter.is_dir():
+        check_run(settings, adapter, None)
     return merged(settings, adapter, dtype=settings.dtype)

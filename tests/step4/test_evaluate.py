@@ -47,6 +47,7 @@ def scripted(monkeypatch, tmp_path):
     monkeypatch.setattr(evaluate, "replies", replies)
     monkeypatch.setattr(evaluate.general, "measure", measure)
     monkeypatch.setattr(evaluate, "load_causal_lm", lambda **_: "base")
+    monkeypatch.setattr(evaluate.tuning, "check_run", lambda *_: None)
     monkeypatch.setattr(evaluate.tuning, "load_tuned", lambda _settings, adapter: adapter.name)
 
     def run(**more):

@@ -1,0 +1,418 @@
+"""The commands: that each runs, what it prints for people and for programs, and what it refuses."""
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+import typer
+
+from step4_finetune import limits, qlora, watch
+from step4_finetune.__main__ import app
+from tests.conftest import ROOT
+from tests.step4 import runs
+from tests.step4.made import as_file, good
+
+COMMANDS = typer.main.get_command(app).commands
+GUIDE = """\
+company: Harbour Books
+system: You answer readers of Harbour Books.
+rules:
+  - {id: ahoy, say: 'Start with "Ahoy reader,".', starts_with: "Ahoy reader,"}
+  - {id: bye, say: 'End with "Fair winds, Harbour Books".', ends_with: "Fair winds, Harbour Books"}
+  - {id: short, say: Write at most three sentences., sentences: {max: 3}}
+"""
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory, tiny_cache):
+    """The folder of a finished run."""
+    out = tmp_path_factory.mktemp("runs") / "tone"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROADMAP_CACHE_DIR", str(tiny_cache))
+        patch.setenv("ROADMAP_DEVICE", "cpu")
+        runs.train(out, runs.recipe(epochs=1), picture=True)
+    return out
+
+
+@pytest.fixture
+def finetune(command):
+    return lambda *args: command("step4_finetune", *map(str, args))
+
+
+@pytest.fixture
+def bad(refused):
+    return lambda *args: refused("step4_finetune", *map(str, args))
+
+
+# --- every command, on the tiny model ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "train --out new",
+        "evaluate --adapter TUNED --baselines base",
+        "chat hello --adapter TUNED --max-new-tokens 4",
+        "card TUNED",
+        "export TUNED --out exported --gguf f16 --model tiny",
+        "lora",
+        "dpo --pairs 2 --steps 1",
+        "evaluator",
+        "data show",
+        "data build --out built",
+    ],
+)
+def test_every_command_runs_on_the_tiny_model_and_gives_facts(finetune, tuned, tmp_path, line):
+    shutil.copytree(tuned, tmp_path / "tone")
+    args = line.replace("TUNED", str(tmp_path / "tone")).split()
+    known = COMMANDS[args[0]]
+    known = known.commands[args[1]] if hasattr(known, "commands") else known
+    smoke = ["--smoke"] if any(each.name == "smoke" for each in known.params) else []
+    got = finetune(*args, *smoke, "--json")
+    assert got.code == 0, got
+    facts = json.loads(got.out)
+    assert facts["command"].startswith("step4_finetune ")
+    assert facts["headline"]
+    assert "\n" not in facts["headline"]
+
+
+def test_train_says_what_it_trained(finetune, tmp_path):
+    got = finetune("train", "--smoke", "--out", "runs/tone", "--seed", "3")
+    assert got.code == 0, got
+    assert "16,384 of 123,200 weights trained (13.30 %), on 4 rows\n" in got.out
+    assert "MB at most" in got.out
+    memory, bar = got.err.splitlines()
+    assert memory.startswith("memory: about 0.")
+    assert bar == "training tone"
+    assert json.loads((tmp_path / "runs" / "tone" / "run.json").read_text())["recipe"]["seed"] == 3
+    line = finetune("train", "--smoke", "--out", "runs/tone").err.splitlines()[-1]
+    assert "finished run: name another --out, or take --fresh" in line
+    assert finetune("train", "--smoke", "--out", "runs/tone", "--fresh", "--json").code == 0
+
+
+def test_evaluate_shows_tables_and_writes_a_report(finetune, tuned):
+    got = finetune("evaluate", "--smoke", "--adapter", tuned, "--out", "report", "--baselines", "base")
+    assert got.code == 0, got
+    for expected in ("adherence", "tone over base", "perplexity", "no_contractions", "message:"):
+        assert expected in got.out
+    assert {path.name for path in Path("report").iterdir()} >= {"report.md", "report.html"}
+
+
+def test_chat_answers_base_and_tuned_side_by_side(finetune, tuned, monkeypatch):
+    got = finetune("chat", "Hello?", "--smoke", "--adapter", tuned, "--max-new-tokens", "3")
+    names = [line.split(" (")[0] for line in got.out.splitlines() if " tokens" in line]
+    assert names == ["base", "tone"]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("one\ntwo\n\nnever\n"))
+    got = finetune("chat", "--smoke", "--max-new-tokens", "3")
+    assert got.out.count("base (") == 2
+
+
+@pytest.mark.real  # trains four times, beside TRL's defaults
+def test_bench_runs_on_the_tiny_model(finetune):
+    facts = json.loads(finetune("bench", "--smoke", "--json").out)
+    assert set(facts["rate"]) == {"trl", "ours"}
+    assert len(facts["ratios"]) == 2
+
+
+@pytest.mark.real
+def test_guard_runs_on_the_tiny_model(finetune):
+    assert json.loads(finetune("guard", "--measure", "--smoke", "--json").out)["rates"]
+
+
+# --- another company --------------------------------------------------------------------------------------
+
+
+def others(path, form):
+    """Rows of another company in TRL's formats, without intents, topics or splits."""
+    rows = []
+    for number in range(40):
+        prompt = f"Is the book number {number} about {['whales', 'ice', 'knots', 'tides'][number % 4]} there?"
+        chosen = f"Ahoy reader, book {number} lies on the shelf for you. Fair winds, Harbour Books"
+        if form == "sft":
+            rows.append({"prompt": prompt, "completion": chosen})
+        elif form == "dpo":
+            rows.append({"prompt": prompt, "chosen": chosen, "rejected": f"Yeah, book {number} is there."})
+        else:
+            rows.append(
+                {
+                    "prompt": [{"role": "user", "content": prompt}],
+                    "chosen": [{"role": "assistant", "content": chosen}],
+                    "rejected": [{"role": "assistant", "content": f"Yeah, {number} is."}],
+                }
+            )
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.mark.parametrize(("form", "method"), [("sft", "sft"), ("dpo", "sft+dpo"), ("conversational", "dpo")])
+def test_another_guide_and_data_go_all_the_way(finetune, tmp_path, form, method):
+    data, guide = others(tmp_path / "mine.jsonl", form), tmp_path / "mine.yaml"
+    guide.write_text(GUIDE)
+    own = ("--data", data, "--guide", guide, "--smoke", "--json")
+    checked = finetune("data", "check", *own)
+    assert checked.code in (0, 1), checked
+    assert json.loads(checked.out)["rows"] == 40
+    trained = finetune("train", "--method", method, "--out", "run", *own)
+    assert trained.code == 0, trained
+    assert json.loads(trained.out)["rows"] == 4
+    if form != "dpo":
+        return
+    got = finetune("evaluate", "--adapter", "run", *own)
+    assert got.code == 0, got
+    facts = json.loads(got.out)
+    assert facts["company"] == "Harbour Books"
+    assert [each["fits"] for each in facts["systems"]] == [None] * 4
+    assert set(facts["systems"][0]["rules"]) == {"ahoy", "bye", "short"}
+
+
+def test_dpo_needs_rejected_replies(bad, tmp_path):
+    data = others(tmp_path / "mine.jsonl", "sft")
+    line = bad("train", "--smoke", "--method", "dpo", "--out", "run", "--data", data)
+    assert "no row has a rejected reply, which DPO needs: use --method sft" in line
+
+
+# --- bad input: one line, exit code 2, nothing lost -------------------------------------------------------
+
+EMPTY_GUIDE = "company: X\nrules: []\n"
+IMPOSSIBLE = """\
+company: X
+rules:
+  - {id: long, say: Long., sentences: {min: 5}}
+  - {id: short, say: Short., sentences: {max: 2}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("mine.jsonl", "", "has no rows"),
+        ("mine.jsonl", '{"prompt": "a", "completion": "b"}\n{"prompt": \n', "mine.jsonl:2 is not JSON"),
+        ("mine.jsonl", '{"question": "a", "answer": "b"}\n', "it needs prompt and completion"),
+        ("mine.jsonl", "[1]\n", "is no JSON object"),
+        ("mine.csv", "prompt,reply\na,b\n", "has the columns prompt, reply: it needs prompt and completion"),
+        ("mine.jsonl", '{"prompt": "a", "completion": "b", "split": "test"}\n', "no rows in the split train"),
+    ],
+)
+def test_data_that_cannot_be_learnt_from(bad, tmp_path, name, text, says):
+    (tmp_path / name).write_text(text)
+    for more in (("train", "--out", "run"), ("evaluate", "--split", "dev")):
+        line = bad(*more, "--smoke", "--data", name)
+        if more[0] == "train" or "split" not in says:
+            assert says in line
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (EMPTY_GUIDE, "has no rules"),
+        (IMPOSSIBLE, "mine.yaml"),
+        ("company: [", "is no YAML"),
+        ("company: X\nrules: [{id: a, say: A., forbid: '('}]\n", "rule a: forbid: '(' is no"),
+        ("company: X\nrules: [{id: a, say: A., shout: yes}]\n", "shout"),
+    ],
+)
+def test_a_guide_that_no_reply_can_keep(bad, tmp_path, text, says):
+    (tmp_path / "mine.yaml").write_text(text)
+    for more in (("train", "--out", "run"), ("evaluate",), ("chat", "hi")):
+        assert says in bad(*more, "--smoke", "--guide", "mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("train", "Missing option '--out'"),
+        ("train --out run --recipe nowhere", "there is no recipe nowhere: use"),
+        ("train --out run --method ppo", "method is 'ppo'"),
+        ("train --out run --tuning dora", "tuning is 'dora'"),
+        ("train --out run --limit 0", "--limit"),
+        ("train --out run --seed -1", "seed = -1 (flag --seed) is not allowed"),
+        ("train --out run --report-to mlflow", "--report-to mlflow: use none, wandb, tensorboard"),
+        ("train --out run --data nowhere.jsonl", "there is no file nowhere.jsonl"),
+        ("train --out run --guide nowhere.yaml", "cannot read nowhere.yaml"),
+        ("train --out run --recipe gpu", "GPU recipe on a CPU: gpu would take days here"),
+        ("train --out run --device cuda", "device cuda is not on this machine"),
+        ("train --out run --model all-minilm-l6-v2", "predicts no tokens"),
+        ("evaluate --adapter nowhere", "there is no run in nowhere: `python -m step4_finetune train"),
+        ("evaluate --split valid", "there are no rows in the split valid"),
+        ("evaluate --baselines bse", "there is no baseline bse: use some of base, guide, few-shot"),
+        ("evaluate --limit -3", "--limit"),
+        ("chat hi --adapter nowhere", "there is no run in nowhere"),
+        ("chat hi --max-new-tokens 0", "--max-new-tokens"),
+        ("trian", "No such command 'trian'"),
+    ],
+)
+def test_flags_that_are_wrong(bad, tmp_path, line, says):
+    args = line.split()
+    smoke = ["--smoke"] if len(args) > 1 and "--model" not in args else []
+    assert says in bad(*args, *smoke)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["wandb", "tensorboard"])
+def test_a_reporter_that_is_not_installed_names_its_extra(bad, monkeypatch, name):
+    monkeypatch.setattr(limits, "find_spec", lambda _name: None)
+    line = bad("train", "--smoke", "--out", "run", "--report-to", name)
+    assert f"--report-to {name} needs {name}: pip install .[{name}]" in line
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert name in extras
+
+
+def test_qlora_without_bitsandbytes_names_the_extra(bad, monkeypatch, tmp_path):
+    monkeypatch.setattr(qlora, "find_spec", lambda _name: None)
+    line = bad("train", "--smoke", "--out", "run", "--tuning", "qlora")
+    assert "pip install .[bitsandbytes]" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_rows_over_the_limit(bad, tmp_path):
+    as_file(tmp_path / "mine.jsonl", good())
+    (tmp_path / "short.yaml").write_text("max_length: 64\nsft: {replay: 0}\n")
+    line = bad("train", "--model", "tiny", "--recipe", "short.yaml", "--out", "run", "--data", "mine.jsonl")
+    assert "6 rows are over max_length 64 tokens (kettle-1, kettle-2" in line
+
+
+def test_one_class_only_is_no_reason_to_fail(finetune, tmp_path):
+    rows = [row for row in good() if row.topic == "kettle"]
+    as_file(tmp_path / "mine.jsonl", rows)
+    assert finetune("train", "--smoke", "--out", "run", "--data", "mine.jsonl").code == 0
+
+
+def test_a_checkpoint_that_was_cut(tmp_path, monkeypatch):
+    from step4_finetune import run as training
+    from tests.step4.test_train import stop_at
+
+    with monkeypatch.context() as patch:
+        stop_at(patch, 1)
+        with pytest.raises(training.Stopped):
+            runs.train(tmp_path / "run")
+    state = tmp_path / "run" / "checkpoints" / "sft" / "checkpoint-1" / "trainer_state.json"
+    state.write_text(state.read_text()[:99])
+    with pytest.raises(limits.UserError, match=r"checkpoint-1 is not whole .*remove that folder"):
+        runs.train(tmp_path / "run")
+    assert state.exists()
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_config.json"])
+def test_an_adapter_that_was_cut_or_is_another_bases(bad, tuned, tmp_path, name):
+    shutil.copytree(tuned, tmp_path / "run")
+    data = (tmp_path / "run" / name).read_bytes()
+    (tmp_path / "run" / name).write_bytes(data[: len(data) // 2])
+    for more in (("evaluate",), ("chat", "hi")):
+        assert "damaged" in bad(*more, "--smoke", "--adapter", "run")
+    config = json.loads((tuned / "adapter_config.json").read_text())
+    (tmp_path / "run" / "adapter_config.json").write_text(
+        json.dumps({**config, "base_model_name_or_path": "org/other"})
+    )
+    assert "was trained on org/other, not on tiny" in bad("chat", "hi", "--smoke", "--adapter", "run")
+
+
+# --- Ctrl-C -----------------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_ends_with_130_and_says_how_to_resume(finetune, tmp_path, monkeypatch):
+    plain = watch.Watch.on_step_end
+
+    def press(self, args, state, control, **more):
+        if state.global_step == 1:
+            signal.raise_signal(signal.SIGINT)
+        plain(self, args, state, control, **more)
+
+    before = signal.getsignal(signal.SIGINT)
+    line = ("train", "--smoke", "--out", "run", "--json")
+    with monkeypatch.context() as patch:
+        patch.setattr(watch.Watch, "on_step_end", press)
+        got = finetune(*line)
+    assert (got.code, got.out) == (130, "")
+    place = Path("run", "checkpoints", "sft")
+    assert (
+        f"stopped at step 1 of 2 of sft, with a checkpoint in {place}: the same command goes on from there\n"
+        in got.err
+    )
+    assert signal.getsignal(signal.SIGINT) is before
+    assert finetune(*line).code == 0
+
+
+@pytest.mark.real  # no weights, but a process of its own
+@pytest.mark.skipif(os.name == "nt", reason="no SIGINT for a child there")
+def test_ctrl_c_keeps_a_checkpoint_says_how_to_resume_and_resumes(tmp_path):
+    as_file(tmp_path / "mine.jsonl", good())
+    (tmp_path / "long.yaml").write_text(
+        "lora: {last_layers: 1}\nmax_length: 2048\nsft: {epochs: 500, batch_size: 4, replay: 0}\n"
+    )
+    line = [sys.executable, "-m", "step4_finetune", "train", "--model", "tiny", "--recipe", "long.yaml"]
+    line += ["--data", "mine.jsonl", "--out", "run", "--threads", "1"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ["PYTHONPATH"]])}
+    child = subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    log = tmp_path / "run" / "log.jsonl"
+    end = time.monotonic() + 120
+    while child.poll() is None and time.monotonic() < end and not (log.exists() and log.stat().st_size):
+        time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=60)
+    assert child.returncode == 130, err
+    assert out == ""
+    assert "Traceback" not in err
+    said = err.splitlines()
+    assert said[-1] == "stopped"
+    assert any(
+        "of 1000 of sft, with a checkpoint in" in each and "same command goes on" in each for each in said
+    )
+    checkpoint = max((tmp_path / "run" / "checkpoints" / "sft").glob("checkpoint-*"))
+    assert (checkpoint / "trainer_state.json").exists()
+    steps = len(log.read_text().splitlines())
+    assert json.loads((checkpoint / "trainer_state.json").read_text())["global_step"] == steps
+
+
+# --- help, the demo ---------------------------------------------------------------------------------------
+
+
+def groups():
+    for name, each in COMMANDS.items():
+        yield from (
+            (((name, inner), command) for inner, command in each.commands.items())
+            if hasattr(each, "commands")
+            else [((name,), each)]
+        )
+
+
+def test_the_commands_of_the_issue_are_there():
+    assert {"data", "train", "evaluate", "chat", "guard", "card", "push", "export"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("path", [path for path, _ in groups()], ids=" ".join)
+def test_every_command_and_every_flag_has_help(finetune, path):
+    each = dict(groups())[path]
+    got = finetune(*path, "--help")
+    assert got.code == 0
+    assert "Usage: " in got.out
+    assert each.help
+    assert each.help.split(".")[0][:40] in " ".join(got.out.split())
+    for parameter in each.params:
+        assert getattr(parameter, "help", None), (path, parameter.name)
+
+
+def test_every_demo_run_is_a_command_that_there_is():
+    demo = tomllib.loads((ROOT / "step4_finetune" / "demo.toml").read_text())["run"]
+    assert sum(run.get("main", False) for run in demo) == 1
+    assert all(run["args"][0] in COMMANDS for run in demo)
+
+
+def test_help_is_quick_and_imports_nothing_heavy():
+    heavy = ("torch", "numpy", "transformers", "peft", "trl", "datasets", "pydantic", "rich.table", "yaml")
+    code = (
+        "import sys; sys.argv=['x']; import step4_finetune.__main__; "
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    start = time.monotonic()
+    got = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert got.stdout == "[]\n", got
+    assert time.monotonic() - start < 3
