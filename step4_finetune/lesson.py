@@ -37,6 +37,11 @@ def prepare(
     train = [row for row in rows if row.split == "train"][:limit]
     if not train:
         raise UserError("there are no rows in the split train: nothing to learn from")
+    if "dpo" in recipe.method and "policy" in recipe.dpo.negatives:
+        raise UserError(
+            "dpo.negatives: policy needs replies of the model itself, which train does not write yet: "
+            "put them into the column rejected of --data, and use rejected"
+        )
     chosen = pairs(train, recipe.dpo.negatives, recipe.seed) if "dpo" in recipe.method else []
     if "dpo" in recipe.method and not chosen:
         raise UserError(

@@ -141,11 +141,23 @@ def dpo(
     trainer = trl.DPOTrainer(
         model=model.eval(),  # the reference without dropout; `train` puts it back
         args=alone(args),
-        train_dataset=datasets.Dataset.from_list(lesson.preferences()),
+        train_dataset=shared(datasets.Dataset.from_list(lesson.preferences()), out / "pairs"),
         processing_class=tokenizer,
         **more,
     )
     return silent(trainer)
+
+
+def shared(dataset: Any, place: Path) -> Any:
+    """The same on disk: beside it TRL keeps the log-probabilities of the reference, for all processes."""
+    if several.count() == 1:
+        return dataset
+    import datasets
+
+    if several.is_main():
+        dataset.save_to_disk(place)
+    several.wait()
+    return datasets.load_from_disk(str(place))
 
 
 def alone(args: Any) -> Any:
