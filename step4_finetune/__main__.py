@@ -39,6 +39,9 @@ def train(
     guide: GuideFile = None,
     report_to: Annotated[str, typer.Option(help="none, wandb or tensorboard.")] = "none",
     limit: Annotated[int | None, typer.Option(min=1, help="Rows, at most.")] = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", help="Folder of a run whose adapter goes on learning.")
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Remove an earlier run in --out first.")] = False,
     model: Model = None,
     device: Device = None,
@@ -66,7 +69,7 @@ def train(
         rows, its_guide = _read(data, guide)
         with several.together(settings.device):
             with several.main_first():
-                prepared = lesson.prepare(settings, chosen, rows, its_guide, limit)
+                prepared = lesson.prepare(settings, chosen, rows, its_guide, limit, start, _intents(guide))
             facts = training.seen(settings, chosen, prepared, out, report_to, fresh=fresh)
     if several.is_main():
         deliver(facts, lambda console: training.show(facts, console), as_json=as_json)

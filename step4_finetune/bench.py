@@ -74,7 +74,7 @@ def _by_defaults(settings: Settings, recipe: Recipe, lesson: train.Lesson) -> fl
                 disable_tqdm=True,
             ),
             peft_config=peft.LoraConfig(r=recipe.lora.r, target_modules=LINEAR, task_type="CAUSAL_LM"),
-            train_dataset=datasets.Dataset.from_list(lesson.demonstrations(0)),
+            train_dataset=datasets.Dataset.from_list(lesson.demonstrations()),
             processing_class=load_tokenizer(settings=settings),
         )
         train.silent(trainer)

@@ -1,89 +1,118 @@
-"""What a recipe trains on: the rows, replay answers of the base model itself, and the pairs for DPO.
-
-Replay answers are the base's own, greedy, so that they teach nothing new. For the default model they come
-with the package (`sample/replay.jsonl`); for another they are written once, which takes a minute or more, and
-kept in the cache.
-"""
+"""What a recipe trains on: the rows, what the base model says by itself, and the pairs for DPO."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from shared.catalog import default
 from shared.config import Settings
 from shared.errors import UserError
-from step4_finetune import general
-from step4_finetune.data import GENERAL, Row
+from step4_finetune import content, merge
+from step4_finetune.data import Row
 from step4_finetune.guide import Guide
 from step4_finetune.negatives import pairs
 from step4_finetune.recipe import Recipe
+from step4_finetune.replay import replay
 from step4_finetune.train import Lesson
 
-REPLAY = GENERAL.with_name("replay.jsonl")
-REPLAY_TOKENS = 96
+REPLY_TOKENS = 128
 
 
 def prepare(
-    settings: Settings, recipe: Recipe, rows: Sequence[Row], guide: Guide, limit: int | None = None
+    settings: Settings,
+    recipe: Recipe,
+    rows: Sequence[Row],
+    guide: Guide,
+    limit: int | None = None,
+    start: Path | None = None,
+    intents: Mapping[str, content.Intent] | None = None,
 ) -> Lesson:
-    """Everything that the recipe's stages need.
+    """Everything that the recipe's stages need; `start` is a run whose adapter goes on learning.
 
     Raises:
-        UserError: no training rows, or none with a rejected reply where DPO needs them.
+        UserError: no training rows, none with a rejected reply where DPO needs one, or a start that doesn't fit.
     """
     train = [row for row in rows if row.split == "train"][:limit]
     if not train:
         raise UserError("there are no rows in the split train: nothing to learn from")
-    if "dpo" in recipe.method and "policy" in recipe.dpo.negatives:
+    if start:
+        check_start(recipe, start)
+    if "dpo" not in recipe.method:
+        return Lesson(train, guide.system, replay(settings, recipe.sft.replay), start=start)
+    if "policy" in recipe.dpo.negatives and start is None:
         raise UserError(
-            "dpo.negatives: policy needs replies of the model itself, which train does not write yet: "
-            "put them into the column rejected of --data, and use rejected"
+            "dpo.negatives: policy takes what the tuned model itself writes: name its run with --from"
         )
-    chosen = pairs(train, recipe.dpo.negatives, recipe.seed) if "dpo" in recipe.method else []
-    if "dpo" in recipe.method and not chosen:
+    chosen = pairs(
+        train,
+        recipe.dpo.negatives,
+        recipe.seed,
+        own=lambda: own_mistakes(settings, train, guide, start, intents or {}) if start else [],
+    )
+    if not chosen:
         raise UserError(
             "no row has a rejected reply, which DPO needs: use --method sft, or add a column rejected"
         )
     asked = recipe.sft.replay if "sft" in recipe.method else 0
-    return Lesson(train, guide.system, replay(settings, asked), chosen)
+    return Lesson(train, guide.system, replay(settings, asked), chosen, start)
 
 
-def replay(settings: Settings, n: int) -> list[tuple[str, str]]:
-    """`n` general questions with the answers of the model of the settings, before any tuning."""
-    if n == 0:
-        return []
-    asked = [each.prompt for each in general.questions("train")][:n]
-    path = REPLAY if settings.model == default("chat").id else _cache(settings, asked)
-    if not path.exists():
-        write(settings, asked, path)
-    known = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    answers = {each["prompt"]: each["completion"] for each in known}
-    return [(question, answers[question]) for question in asked if question in answers]
+def check_start(recipe: Recipe, start: Path) -> None:
+    """The run has an adapter of the shape that the recipe trains.
+
+    Raises:
+        UserError: it hasn't.
+    """
+    if recipe.tuning == "full":
+        raise UserError("--from goes on with an adapter: use --tuning lora or qlora")
+    config = merge.read_config(start)
+    layers = config.get("layers_to_transform")
+    same = (
+        config.get("r") == recipe.lora.r
+        and set(config.get("target_modules") or ()) == set(recipe.lora.targets)
+        and (len(layers) if layers else None) == recipe.lora.last_layers
+    )
+    if not same:
+        raise UserError(
+            f"the adapter in {start} has another r, targets or last_layers than the recipe: make them equal"
+        )
 
 
-def write(settings: Settings, asked: Sequence[str], path: Path) -> None:
-    """Have the base model answer, and keep it."""
-    from shared.models import load_causal_lm, load_tokenizer
+def own_mistakes(
+    settings: Settings,
+    rows: Sequence[Row],
+    guide: Guide,
+    start: Path,
+    intents: Mapping[str, content.Intent],
+) -> list[str | None]:
+    """What the tuned model replies to the training messages, where it breaks a rule or its content is wrong."""
+    from shared.models import choose_device, dtype_for_products, load_tokenizer
     from shared.progress import count_bar
     from step4_finetune.generate import replies
+    from step4_finetune.tuning import load_tuned
 
-    model, tokenizer = load_causal_lm(settings=settings), load_tokenizer(settings=settings)
-    prompts = [[{"role": "user", "content": each}] for each in asked]
-    with count_bar("replay: what the base model answers", len(asked)) as progress:
-        got = replies(model, tokenizer, prompts, REPLAY_TOKENS, progress=progress)
-    lines = [
-        json.dumps({"prompt": question, "completion": reply.text}, ensure_ascii=False)
-        for question, reply in zip(asked, got, strict=True)
+    dtype = str(dtype_for_products(settings.dtype, choose_device(settings.device))).removeprefix("torch.")
+    settings = settings.model_copy(update={"dtype": dtype})
+    model, tokenizer = load_tuned(settings, start), load_tokenizer(settings=settings)
+    with count_bar("the tuned model's own replies", len(rows)) as progress:
+        got = replies(
+            model, tokenizer, [row.with_system(guide.system) for row in rows], REPLY_TOKENS, progress=progress
+        )
+    return [
+        None if _good(reply.text, row, guide, intents) else reply.text
+        for reply, row in zip(got, rows, strict=True)
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_suffix(".part")
-    half.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    half.replace(path)
 
 
-def _cache(settings: Settings, asked: Sequence[str]) -> Path:
-    key = hashlib.sha256("\n".join([settings.model, *asked]).encode()).hexdigest()[:12]
-    return settings.cache_dir / "replay" / f"{key}.jsonl"
+def _good(reply: str, row: Row, guide: Guide, intents: Mapping[str, content.Intent]) -> bool:
+    """Nothing is wrong with it, as far as the evaluator can tell."""
+    score = content.score(
+        reply,
+        guide,
+        intents.get(row.intent or ""),
+        message=row.message,
+        subject=row.subject,
+        facts=row.facts,
+        others=intents,
+    )
+    return score.all_rules and score.content is not False

@@ -58,7 +58,7 @@ class Stage(Part):
 class Sft(Stage):
     """Supervised fine-tuning: imitate the chosen replies."""
 
-    replay: int = Field(120, ge=0)  # general questions with the base's own answers, so that it stays itself
+    replay: int = Field(120, ge=0)  # examples of the base's own, so that it stays itself; see replay.py
 
 
 class Dpo(Stage):

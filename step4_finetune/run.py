@@ -95,6 +95,8 @@ def run(
     foreseen = foresee(settings, recipe, lengths)
     with in_one_line(out):
         model = tuning.prepare(settings, recipe)
+        if lesson.start:
+            model = _reload(model, lesson.start, recipe)
         learning = [each for each in model.parameters() if each.requires_grad]
         if several.is_main():
             folder.check_space(out, sum(each.nbytes for each in learning))
@@ -114,6 +116,7 @@ def run(
             "command": "step4_finetune train",
             "recipe": recipe.model_dump(),
             "model": settings.model,
+            "start": str(lesson.start) if lesson.start else None,
             "trainable": sum(each.numel() for each in learning),
             "parameters": sum(each.numel() for name, each in model.named_parameters() if ".ref." not in name),
             "rows": len(lesson.rows),
@@ -237,11 +240,10 @@ def stopping(seen: watch.Watch) -> Iterator[None]:
 
 def _reload(model: Any, folder: Path, recipe: Recipe) -> Any:
     """The model as it was at the end of a stage."""
-    from safetensors.torch import load_file
-
     if recipe.tuning == "full":
         return type(model).from_pretrained(folder, dtype=model.dtype)
     from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
 
     set_peft_model_state_dict(model, load_file(folder / "adapter_model.safetensors"))
     return model

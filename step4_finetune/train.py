@@ -21,6 +21,7 @@ from step4_finetune.data import Row
 from step4_finetune.order import ByLength
 from step4_finetune.quiet import quiet_peft
 from step4_finetune.recipe import Recipe, Stage
+from step4_finetune.replay import Replay
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -32,20 +33,32 @@ class Lesson:
 
     rows: Sequence[Row]
     system: str
-    replay: Sequence[tuple[str, str]] = ()  # (question, the base model's own answer)
+    replay: Sequence[Replay] = ()  # what the base model says by itself
     pairs: Sequence[Row] = ()  # rows with a rejected reply, see negatives.py
+    start: Path | None = None  # an earlier run whose adapter goes on learning
 
-    def demonstrations(self, replay: int) -> list[dict[str, Any]]:
+    def demonstrations(self) -> list[dict[str, Any]]:
         """For SFT, in TRL's conversational prompt-completion format."""
-        tone = [
+        return [
             {"prompt": row.with_system(self.system), "completion": [_assistant(row.chosen)]}
             for row in self.rows
         ]
-        general = [
-            {"prompt": [{"role": "user", "content": question}], "completion": [_assistant(answer)]}
-            for question, answer in self.replay[:replay]
+
+    def tokens(self, tokenizer: PreTrainedTokenizerFast) -> list[dict[str, Any]]:
+        """The same and the replay, as TRL would tokenise them: ids, and a mask of what is to be learnt.
+
+        Done here because replay mixes chats, texts, and answers without an end, for which TRL has no format.
+        """
+        render = tokenizer.apply_chat_template
+        tone = [
+            (
+                render([*each["prompt"], *each["completion"]], return_dict=False),
+                len(render(each["prompt"], add_generation_prompt=True, return_dict=False)),
+            )
+            for each in self.demonstrations()
         ]
-        return tone + general
+        found = tone + [each.encode(tokenizer) for each in self.replay]
+        return [{"input_ids": ids, "completion_mask": [0] * n + [1] * (len(ids) - n)} for ids, n in found]
 
     def preferences(self) -> list[dict[str, Any]]:
         """For DPO, in TRL's conversational preference format."""
@@ -110,7 +123,7 @@ def sft(
     trainer = trl.SFTTrainer(
         model=model,
         args=alone(args),
-        train_dataset=datasets.Dataset.from_list(lesson.demonstrations(recipe.sft.replay)),
+        train_dataset=datasets.Dataset.from_list(lesson.tokens(tokenizer)),
         processing_class=tokenizer,
         **more,
     )
@@ -160,6 +173,19 @@ def shared(dataset: Any, place: Path) -> Any:
     return datasets.load_from_disk(str(place))
 
 
+def score_replies_only() -> None:
+    """Leave the tokens that are not to be learnt out of the head.
+
+    TRL does so on GPUs only. On a processor, the prompts' log-probabilities over the whole vocabulary would
+    be half of the work, thrown away in the next line. The name is private: where it is gone, nothing is lost
+    but time.
+    """
+    from trl.trainer import utils
+
+    if hasattr(utils, "_use_triton"):
+        utils._use_triton = lambda _device: True  # of what it decides there: which positions are scored
+
+
 def alone(args: Any) -> Any:
     """One process, one device: the Trainer would spread a batch over all GPUs that it sees (DataParallel)."""
     args._n_gpu = min(args.n_gpu, 1)
@@ -182,4 +208,5 @@ def quiet_trl() -> tuple[Any, Any]:
     import trl
 
     datasets.disable_progress_bars()
+    score_replies_only()
     return datasets, trl
