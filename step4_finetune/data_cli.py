@@ -201,7 +201,7 @@ def _raw(data: str | None) -> list[Any]:
     """The same with all the columns that they came with."""
     from step4_finetune import data as rows_of
 
-    return [raw for _, raw in rows_of._raw(data or rows_of.SAMPLE)]
+    return [raw for _, raw in rows_of.raw_rows(data or rows_of.SAMPLE)]
 
 
 def _guide(guide: Path | None, data: str | None) -> Guide | None:

@@ -57,13 +57,13 @@ def read_messages(path: Path) -> list[Row]:
             if line.strip()
         ]
     else:
-        raws = list(data._raw(path))
+        raws = list(data.raw_rows(path))
     if not raws:
         raise UserError(f"{path} has no messages: write one a line")
     rows = []
     for number, raw in raws:
         kept = {key: value for key, value in raw.items() if key not in ("completion", "rejected", "breaks")}
-        rows.append(data._row({**kept, "chosen": ""}, f"{path}:{number}", number))
+        rows.append(data.row_of({**kept, "chosen": ""}, f"{path}:{number}", number))
     return rows
 
 
