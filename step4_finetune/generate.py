@@ -41,19 +41,20 @@ def replies(
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> list[Reply]:
     """One greedy reply to each prompt (a list of chat messages), in their order."""
-    rendered = [
+    rendered: list[Any] = [
         tokenizer.apply_chat_template(list(each), add_generation_prompt=True, return_dict=False)
         for each in prompts
     ]
     order = sorted(range(len(prompts)), key=lambda at: len(rendered[at]))
     found: dict[int, Reply] = {}
     ends = _ends(model, tokenizer)
+    write: Any = model.generate
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
         batch: Any = tokenizer.pad(
             {"input_ids": [rendered[at] for at in chosen]}, padding_side="left", return_tensors="pt"
         ).to(model.device)
-        out: Any = model.generate(
+        out: Any = write(
             **batch,
             max_new_tokens=max_new_tokens,
             do_sample=False,
@@ -64,7 +65,7 @@ def replies(
         )
         for at, ids in zip(chosen, out[:, batch["input_ids"].shape[1] :].tolist(), strict=True):
             end = next((n for n, token in enumerate(ids) if token in ends), None)
-            text = tokenizer.decode(ids[:end], skip_special_tokens=True)
+            text: Any = tokenizer.decode(ids[:end], skip_special_tokens=True)
             count = len(ids) if end is None else end + 1
             found[at] = Reply(text.strip(), len(rendered[at]), count, end is not None)
         progress(len(found), len(prompts))

@@ -1,4 +1,4 @@
-"""A model's folder as one GGUF file, which llama.cpp and Ollama serve: weights, sizes, tokenizer, chat template.
+"""A model's folder as one GGUF file for llama.cpp and Ollama: weights, sizes, tokenizer, chat template.
 
     >>> write(Path("tone"), Path("tone/model-q8_0.gguf"), "q8_0")
     PosixPath('tone/model-q8_0.gguf')
@@ -7,13 +7,13 @@
     model.layers.3.mlp.gate_proj.weight       ->  blk.3.ffn_gate.weight
     model.embed_tokens.weight                 ->  token_embd.weight
 
-Llama's rotary embedding turns pairs of numbers: here number i of a head pairs with number i + dim / 2, in GGUF
-with its neighbour, so the rows of q and k are reordered.
+Llama's rotary embedding turns pairs of numbers: here number i of a head pairs with number i + dim / 2, in
+GGUF with its neighbour, so the rows of q and k are reordered.
 
-Norms stay in float32. F16 holds all digits of bf16, and its smaller range is enough for weights: llama.cpp then
-writes what transformers writes. Q8_0 (eight bits, and a scale for every 32) is half the size; llama.cpp rounds
-what flows through the model to eight bits as well, and on SmolLM2-135M log-probabilities moved by up to 0.3:
-where two tokens are nearly tied, another one wins.
+Norms stay in float32. F16 holds all digits of bf16, and its smaller range is enough for weights: llama.cpp
+then writes what transformers writes. Q8_0 (eight bits, and a scale for every 32) is half the size; llama.cpp
+rounds what flows through the model to eight bits as well, and on SmolLM2-135M log-probabilities moved by up
+to 0.3: where two tokens are nearly tied, another one wins.
 
 For Llama-shaped models with a byte-level BPE; others go through llama.cpp's own convert_hf_to_gguf.py.
 """
@@ -21,7 +21,6 @@ For Llama-shaped models with a byte-level BPE; others go through llama.cpp's own
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +55,8 @@ def write(folder: Path, out: Path, number_format: str = "q8_0") -> Path:
     config = _read(folder / "config.json")
     if config.get("model_type") != "llama" or config["rope_parameters"].get("rope_type") != "default":
         raise UserError(
-            f"{folder} is a {config.get('model_type')} model: only Llama-shaped ones with plain RoPE are written "
-            "here; use llama.cpp's convert_hf_to_gguf.py"
+            f"{folder} is a {config.get('model_type')} model: only Llama-shaped ones with plain RoPE are "
+            "written here; use llama.cpp's convert_hf_to_gguf.py"
         )
     partial = out.with_name(f".{out.name}.partial")
     writer = gguf.GGUFWriter(partial, "llama")
@@ -69,7 +68,7 @@ def write(folder: Path, out: Path, number_format: str = "q8_0") -> Path:
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
-        os.replace(partial, out)
+        partial.replace(out)
     except OSError as error:
         raise UserError(f"{out} cannot be written: {reason(error)}") from None
     finally:

@@ -30,7 +30,7 @@ def prepare(
     """Everything that the recipe's stages need; `start` is a run whose adapter goes on learning.
 
     Raises:
-        UserError: no training rows, none with a rejected reply where DPO needs one, or a start that doesn't fit.
+        UserError: no training rows, none with a rejected reply where DPO needs one, a start that doesn't fit.
     """
     train = [row for row in rows if row.split == "train"][:limit]
     if not train:
@@ -85,7 +85,7 @@ def own_mistakes(
     start: Path,
     intents: Mapping[str, content.Intent],
 ) -> list[str | None]:
-    """What the tuned model replies to the training messages, where it breaks a rule or its content is wrong."""
+    """What the tuned model replies to the messages, where it breaks a rule or its content is wrong."""
     from shared.models import choose_device, dtype_for_products, load_tokenizer
     from shared.progress import count_bar
     from step4_finetune.generate import replies

@@ -1,16 +1,17 @@
-"""How much memory a training run will take, counted before it starts; and what to change where it is too much.
+"""How much memory a training run will take, counted before it starts; and what to change if it is too much.
 
     >>> found = estimate(Shape.of(model.config), Plan(batch=8, length=200, last_layers=10))
     >>> found.describe()
     'about 3.0 GB: logits 1.63, libraries 0.65, activations 0.45, weights 0.27, the rest 0.01'
 
 Weights, their gradients and Adam's two averages don't depend on the data. The rest grows with batch * length:
-each layer from the first trained one upwards keeps what its backward pass will ask for, and the head compares
-every token with the whole vocabulary, which is most of it in a small model. TRL takes the vocabulary in tiles,
-of at most 4,096 tokens by 32,768 words; on a CPU a tile goes through half a dozen copies.
+each layer from the first trained one upwards keeps what its backward pass will ask for, and the head
+compares every token with the whole vocabulary, which is most of it in a small model. TRL takes the vocabulary
+in tiles, of at most 4,096 tokens by 32,768 words; on a CPU a tile goes through half a dozen copies.
 
-Counted for transformers' Llama under TRL's trainers, without activation checkpointing, with the log-probabilities
-of DPO's reference computed beforehand. Peaks measured with SmolLM2-135M on a CPU were 0.95 to 1.16 of it.
+Counted for transformers' Llama under TRL's trainers, without activation checkpointing, with the
+log-probabilities of DPO's reference computed beforehand. Peaks measured with SmolLM2-135M on a CPU were 0.95
+to 1.16 of it.
 """
 
 from __future__ import annotations
@@ -91,15 +92,16 @@ def estimate(shape: Shape, plan: Plan) -> Estimate:
     quantised = shape.layers * shape.linear if plan.tuning == "qlora" else 0
     weights = quantised * NF4 + (shape.parameters - quantised) * width
 
-    # What a layer keeps of each token: what went into q, k, v; q, k, v themselves and what attention made of them,
-    # twice; what went into gate and up: 8 vectors of the stream's width. Of the inner width: gate, silu(gate),
-    # up, their product. The two norms keep the stream in float32.
+    # What a layer keeps of each token: what went into q, k, v; q, k, v themselves and what attention made of
+    # them, twice; what went into gate and up: 8 vectors of the stream's width. Of the inner width: gate,
+    # silu(gate), up, their product. The two norms keep the stream in float32.
     kept = width * (8 * shape.hidden + 4 * shape.ffn) + 4 * 2 * shape.hidden
     if not full:
         kept += width * plan.r * len(plan.targets)  # x Aᵀ
     passing = tokens * width * 4 * (shape.hidden + shape.ffn)  # gradients of the layer that is worked on
 
-    # A tile of logits as it is, and in float32: y, z, log p, p, the gradient, and three more while it is computed.
+    # A tile of logits as it is, and in float32: y, z, log p, p, the gradient, and three more while it is
+    # computed.
     copies = width if plan.device == "cuda" else width + 7 * 4 + 1
     tile = min(rows * (plan.scored or plan.length), TILE_TOKENS) * min(shape.vocab, TILE_WORDS)
     return Estimate(
@@ -158,7 +160,7 @@ def free(device: str = "cpu") -> float:
 
 
 def advice(shape: Shape, plan: Plan, there: float) -> str | None:
-    """None where the plan fits into `there` bytes; else, in one line, the smallest change with which it does."""
+    """None where the plan fits into `there` bytes; else one line, the smallest change that makes it fit."""
     wanted = estimate(shape, plan).total
     if wanted <= there:
         return None

@@ -4,9 +4,9 @@
     >>> save(settings, Path("runs/tone"), Path("tone"))  # a folder: bf16 safetensors, config, tokenizer
     PosixPath('tone')
 
-W' = W + B A alpha / r is computed in float32 and rounded once, to bf16, at the end. A model that was loaded in
-bf16 would round on the way, too. Adapters of QLoRA are merged into the full weights as well: what they learnt
-to correct of the rounding to four bits is then a little too much.
+W' = W + B A alpha / r is computed in float32 and rounded once, to bf16, at the end. A model that was loaded
+in bf16 would round on the way, too. Adapters of QLoRA are merged into the full weights as well: what they
+learnt to correct of the rounding to four bits is then a little too much.
 
 An adapter names the base that it was trained on. PEFT writes down the folder that the base was loaded from,
 which says nothing to another machine: `stamp` puts the hub's name there.
@@ -15,7 +15,6 @@ which says nothing to another machine: `stamp` puts the hub's name there.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -186,7 +185,7 @@ def save(settings: Settings, adapter: Path, out: Path) -> Path:
         partial.chmod(0o755)
         if out.exists():
             out.rmdir()
-        os.replace(partial, out)
+        partial.replace(out)
     except OSError as error:
         raise UserError(f"{out} cannot be written: {reason(error)}") from None
     finally:

@@ -1,8 +1,8 @@
 """Replay: what the base model says by itself, mixed into the training so that it goes on saying it.
 
     question   a general question, and the base's answer
-    message    a member's message *without* the company's system message, and the base's answer: with it the same
-               words get the tone, so the system message alone makes the difference
+    message    a member's message *without* the company's system message, and the base's answer: with it the
+               same words get the tone, so the system message alone makes the difference
     text       the beginning of an ordinary sentence, and how the base goes on: its language as it was
 
 The completions are the base's own, so they teach nothing new: what they cost is the change that the tone
@@ -48,12 +48,13 @@ class Replay:
         if self.kind == "text":
             ids = tokenizer(f"{self.prompt}{self.completion}")["input_ids"]
             return ids, 1
+        render: Any = tokenizer.apply_chat_template
         asked = [{"role": "user", "content": self.prompt}]
-        before = tokenizer.apply_chat_template(asked, add_generation_prompt=True, return_dict=False)
+        before = render(asked, add_generation_prompt=True, return_dict=False)
         if not self.finished:
             return before + tokenizer(self.completion, add_special_tokens=False)["input_ids"], len(before)
         said = [*asked, {"role": "assistant", "content": self.completion}]
-        return tokenizer.apply_chat_template(said, return_dict=False), len(before)
+        return render(said, return_dict=False), len(before)
 
 
 def replay(settings: Settings, n: int) -> list[Replay]:

@@ -49,7 +49,7 @@ class Lesson:
 
         Done here because replay mixes chats, texts, and answers without an end, for which TRL has no format.
         """
-        render = tokenizer.apply_chat_template
+        render: Any = tokenizer.apply_chat_template
         tone = [
             (
                 render([*each["prompt"], *each["completion"]], return_dict=False),
@@ -182,8 +182,9 @@ def score_replies_only() -> None:
     """
     from trl.trainer import utils
 
-    if hasattr(utils, "_use_triton"):
-        utils._use_triton = lambda _device: True  # of what it decides there: which positions are scored
+    inside: Any = utils
+    if hasattr(inside, "_use_triton"):
+        inside._use_triton = lambda _device: True  # of what it decides there: which positions are scored
 
 
 def alone(args: Any) -> Any:

@@ -160,7 +160,8 @@ def test_the_adapter_is_handed_on_alone_and_names_its_base(settings, run, tmp_pa
 
 def test_the_card_holds_the_measured_results(run):
     settings = load_settings(model="smollm2-135m-instruct")
-    text = card.text(settings, "tone", RESULTS, {"system": SYSTEM, "data": "Northwind Care", "recipe": "seed"})
+    facts = {"system": SYSTEM, "data": "Northwind Care", "recipe": "seed"}
+    text = card.text(settings, "tone", RESULTS, facts)
     found = huggingface_hub.ModelCard.load(card.write(run, text))
     data = found.data.to_dict()
     assert data["base_model"] == "HuggingFaceTB/SmolLM2-135M-Instruct"

@@ -52,7 +52,9 @@ def folder(tmp_path_factory, tiny_cache):
     return weights.ensure("tiny", load_settings(cache_dir=tiny_cache, model="tiny"))
 
 
-@pytest.mark.parametrize(("number_format", "off"), [("f32", 0), ("f16", 2e-3), ("bf16", 2e-2), ("q8_0", 1e-2)])
+@pytest.mark.parametrize(
+    ("number_format", "off"), [("f32", 0), ("f16", 2e-3), ("bf16", 2e-2), ("q8_0", 1e-2)]
+)
 def test_transformers_reads_the_same_weights_back(folder, tmp_path, number_format, off):
     from transformers import AutoModelForCausalLM
 
@@ -84,7 +86,8 @@ def test_llama_cpp_cuts_texts_as_the_tokenizer_does(folder, tmp_path):
         assert server.handle_completions(own)["usage"]["prompt_tokens"] == len(tokenizer(text)["input_ids"])
         turns = {"messages": [{"role": "user", "content": text}], "max_tokens": 1}
         if "<|" not in text:  # in a chat, markers are text
-            ids = tokenizer.apply_chat_template(turns["messages"], add_generation_prompt=True, return_dict=False)
+            said = turns["messages"]
+            ids = tokenizer.apply_chat_template(said, add_generation_prompt=True, return_dict=False)
             assert server.handle_chat_completions(turns)["usage"]["prompt_tokens"] == len(ids)
 
 
@@ -158,7 +161,8 @@ def test_real_llama_cpp_answers_as_transformers_does(tmp_path):
             if number_format == "f16":
                 assert greedy(server, ids, 16) == expected(model, tokenizer, ids, 16)
             own = {"prompt": text, "n_predict": 1, "cache_prompt": False}
-            assert server.handle_completions(own)["usage"]["prompt_tokens"] == len(tokenizer(text)["input_ids"])
+            read = server.handle_completions(own)["usage"]["prompt_tokens"]
+            assert read == len(tokenizer(text)["input_ids"])
             with torch.no_grad():
                 right = model(torch.tensor([ids])).logits[0, -1].log_softmax(-1)
             for each in first_guesses(server, ids):
