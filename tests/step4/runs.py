@@ -6,10 +6,16 @@ from unittest import mock
 from shared.config import load_settings
 from step4_finetune import recipe as recipes
 from step4_finetune import run as training
+from step4_finetune.replay import Replay
 from step4_finetune.train import Lesson
 from tests.step4.made import good
 
 SYSTEM = "You answer members of Northwind Care."
+REPLAY = [
+    Replay("question", "What is 2 + 3?", "5"),
+    Replay("text", "The history of the bicycle begins", " in 1817, with two wheels and", finished=False),
+    Replay("message", "my kettle leaks", "A kettle is a pot for water. It", finished=False),
+]
 
 
 def settings(**flags):
@@ -21,8 +27,7 @@ def rows(n=6):
 
 
 def lesson(n=6, replay=2):
-    questions = [("What is 2 + 3?", "5"), ("Name a colour.", "Blue.")]
-    return Lesson(rows(n), SYSTEM, questions[:replay], rows(n))
+    return Lesson(rows(n), SYSTEM, REPLAY[:replay], rows(n))
 
 
 def recipe(method="sft", tuning="lora", epochs=2, **changes):

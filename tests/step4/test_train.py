@@ -5,12 +5,15 @@ import json
 import shutil
 from contextlib import nullcontext
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from trl.trainer import utils as trl_utils
 
 from shared.errors import UserError
+from shared.models import load_tokenizer
 from step4_finetune import folder, limits, tuning, watch
 from step4_finetune import run as training
 from step4_finetune.data import Row
@@ -410,14 +413,91 @@ def test_rows_of_one_length_come_together_and_by_seed_and_epoch():
 
 
 def test_demonstrations_are_under_the_system_message_and_replay_is_not():
-    got = runs.lesson().demonstrations(1)
-    assert len(got) == 7
+    lesson, tokenizer = runs.lesson(), load_tokenizer("tiny")
+    got = lesson.demonstrations()
+    assert len(got) == 6
     assert [each["role"] for each in got[0]["prompt"]] == ["system", "user"]
     assert got[0]["prompt"][0]["content"] == runs.SYSTEM
-    assert got[-1] == {
-        "prompt": [{"role": "user", "content": "What is 2 + 3?"}],
-        "completion": [{"role": "assistant", "content": "5"}],
-    }
+    texts = tokenizer.batch_decode([each["input_ids"] for each in lesson.tokens(tokenizer)])
+    assert [runs.SYSTEM in each for each in texts] == [True] * 6 + [False] * 2
+
+
+def by_trl(lesson, tokenizer, out):
+    """The rows as TRL tokenises them itself: its trainer on what its documentation calls conversational."""
+    datasets, trl = training.train.quiet_trl()
+    trainer = trl.SFTTrainer(
+        model=tuning.prepare(runs.settings(), runs.recipe()),
+        args=trl.SFTConfig(str(out), use_cpu=True, report_to="none", disable_tqdm=True),
+        train_dataset=datasets.Dataset.from_list(lesson.demonstrations()),
+        processing_class=tokenizer,
+    )
+    return [
+        (each["input_ids"], [int(label != -100) for label in each["labels"]])
+        for each in trainer.train_dataset
+    ]
+
+
+def check_tokens_are_trls(tokenizer, out):
+    lesson = runs.lesson(replay=0)
+    own = [(each["input_ids"], each["completion_mask"]) for each in lesson.tokens(tokenizer)]
+    assert own == by_trl(lesson, tokenizer, out)
+    for (ids, mask), row in zip(own, lesson.rows, strict=True):
+        learnt = tokenizer.decode([token for token, learn in zip(ids, mask, strict=True) if learn])
+        assert learnt.rstrip() == f"{row.chosen}{tokenizer.eos_token}"
+
+
+def test_tokens_of_the_rows_are_those_of_trl(tmp_path):
+    check_tokens_are_trls(load_tokenizer("tiny"), tmp_path)
+
+
+@pytest.mark.real
+def test_real_tokens_of_the_rows_are_those_of_trl(tmp_path):
+    check_tokens_are_trls(load_tokenizer(), tmp_path)
+
+
+@pytest.fixture
+def scored(monkeypatch):
+    """How many positions TRL's head is asked to score, call by call."""
+    heads, plain = [], trl_utils._ChunkedLogProbFunction.apply
+
+    def apply(hidden, *more):
+        heads.append(len(hidden))
+        return plain(hidden, *more)
+
+    monkeypatch.setattr(trl_utils, "_ChunkedLogProbFunction", SimpleNamespace(apply=apply))
+    return heads
+
+
+@pytest.mark.parametrize("how", ["lora", "full"])
+def test_the_head_scores_replies_only_and_loss_and_gradients_are_the_same(tmp_path, monkeypatch, scored, how):
+    settings, recipe = runs.settings(), runs.recipe(tuning=how)
+    torch.manual_seed(0)
+    model, tokenizer = tuning.prepare(settings, recipe), load_tokenizer(settings=settings)
+    with torch.no_grad():
+        for name, each in model.named_parameters():
+            if "lora_B" in name:
+                each.normal_(std=0.1)  # else A would have no gradient
+    trainer = training.train.sft(model, tokenizer, runs.lesson(replay=3), recipe, tmp_path)
+    batch = next(iter(trainer.get_train_dataloader()))
+
+    def gradients():
+        model.zero_grad()
+        torch.manual_seed(0)  # of the dropout
+        loss = trainer.compute_loss(model, dict(batch))
+        loss.backward()
+        return float(loss.detach()), {
+            n: p.grad.clone() for n, p in model.named_parameters() if p.requires_grad
+        }
+
+    loss, found = gradients()
+    monkeypatch.setattr(trl_utils, "_use_triton", lambda _device: False)  # TRL's own answer on a CPU
+    its_loss, expected = gradients()
+    labels = batch["labels"][:, 1:]
+    assert scored == [int((labels != -100).sum()), labels.numel()]
+    assert scored[0] < 0.8 * scored[1]
+    assert loss == pytest.approx(its_loss, abs=1e-5)
+    assert any(each.abs().max() > 1e-3 for each in found.values())
+    equal(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_preferences_leave_out_rows_without_a_rejected_reply():
