@@ -5,6 +5,7 @@
 
 A block that starts with ```console holds commands after `$ ` and, below each, what it printed. In a README
 `...` stands for lines left out: `make docs` keeps the first lines of such a block (as many as there were).
+Each command runs in an empty folder; only what a lesson's commands leave in `runs/` is there for later ones.
 """
 
 from __future__ import annotations
@@ -37,10 +38,14 @@ class Example:
 
     @property
     def is_long(self) -> bool:
-        """Minutes, so `make docs` runs it and no test does: measurements on all questions, and searches."""
+        """Minutes, so `make docs` runs it and no test does: measurements on all questions, and searches.
+
+        Nor does a test run what trains a model for the lesson (in `runs/`), or what takes such a model.
+        """
         words = self.words
         slow = {"bench", "optimize", "calibrate", "reflect", "route", "sweep", "likelihood"}
-        return bool(slow & set(words)) or ("evaluate" in words and "--limit" not in words)
+        trained = any(word.startswith("runs/") for word in words)
+        return trained or bool(slow & set(words)) or ("evaluate" in words and "--limit" not in words)
 
     def run(self, folder: Path) -> subprocess.CompletedProcess[str]:
         """Run it as a reader would, in `folder`; `python` is this interpreter."""
@@ -98,17 +103,23 @@ def renew(path: Path, word: str = "") -> None:
                 continue
             print(f"{path.parent.name}: {example.command}", flush=True)
             with tempfile.TemporaryDirectory() as folder:
+                if runs.exists():
+                    shutil.move(runs, folder)
                 got = example.run(Path(folder))
-                for picture in Path(folder).rglob("*.png"):
+                for picture in sorted(Path(folder).rglob("*.png"), key=lambda each: each.stat().st_mtime):
                     if f"](pictures/{picture.name})" in text:
                         (path.parent / "pictures").mkdir(exist_ok=True)
                         shutil.copy(picture, path.parent / "pictures" / picture.name)
+                if (Path(folder) / runs.name).exists():
+                    shutil.move(Path(folder) / runs.name, runs)
             if got.returncode:
                 sys.exit(f"{example.command} ended with {got.returncode}: {got.stderr}")
             parts.append(f"$ {example.command}\n{shorten(tidy(got.stdout), example.output)}")
         return "```console\n" + "".join(parts) + "```"
 
-    path.write_text(BLOCK.sub(block, text), encoding="utf-8")
+    with tempfile.TemporaryDirectory() as kept:
+        runs = Path(kept) / "runs"
+        path.write_text(BLOCK.sub(block, text), encoding="utf-8")
 
 
 if __name__ == "__main__":

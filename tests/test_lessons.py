@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from shared import hardware
-from tests.lessons import READMES, ROOT, Example, examples, shorten, tidy
+from tests.lessons import READMES, ROOT, Example, examples, renew, shorten, tidy
 
 EXAMPLES = [
     pytest.param(path, example, id=f"{path.parent.name}: {example.command}")
@@ -15,7 +15,8 @@ EXAMPLES = [
     for example in examples(path.read_text(encoding="utf-8"))
     if not example.is_long  # the tests of the step run the same on less
 ]
-EXACT = {"shared", "tokens", "tools", "schema", "prompts"}  # commands that print the same on every machine
+# Commands that print the same on every machine.
+EXACT = {"shared", "tokens", "tools", "schema", "prompts", "evaluator"}
 
 
 def shape(text):
@@ -38,6 +39,26 @@ def test_commands_of_the_lessons_run_and_print_what_is_shown(path, example, tmp_
     same = sum(a == b for a, b in zip(shape(printed), shape(example.output), strict=True))
     made_here = hardware.cpu_name() in path.read_text(encoding="utf-8")
     assert same >= (0.8 if made_here else 0.5) * len(shape(printed)), printed
+
+
+def test_what_a_lesson_trains_is_there_for_its_next_commands(tmp_path, monkeypatch):
+    def run(self, folder):
+        word = self.words[-1]
+        found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.*"))
+        (folder / word).parent.mkdir(exist_ok=True)
+        (folder / word).write_text(word)
+        return subprocess.CompletedProcess([], 0, stdout=f"{found}\n", stderr="")
+
+    monkeypatch.setattr(Example, "run", run)
+    lesson = tmp_path / "README.md"
+    commands = ("runs/a.png", "b.txt", "runs/c.txt")
+    blocks = [f"```console\n$ python -m step {each}\n```\n" for each in commands]
+    lesson.write_text("\n".join(["![a](pictures/a.png)\n", *blocks]))
+    renew(lesson)
+    shown = [example.output for example in examples(lesson.read_text())]
+    assert shown == ["[]\n", "['runs/a.png']\n", "['runs/a.png']\n"]
+    assert (tmp_path / "pictures" / "a.png").exists()
+    assert [example.is_long for example in examples(lesson.read_text())] == [True, False, True]
 
 
 def inline(text):
