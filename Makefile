@@ -46,6 +46,7 @@ bench: $(VENV)/.weights  ## measure the speeds that the lessons claim
 	@ROADMAP_REPORTS_DIR=reports $(PY) -m step1_foundations bench
 	@ROADMAP_REPORTS_DIR=reports $(PY) -m step2_tools bench
 	@ROADMAP_REPORTS_DIR=reports $(PY) -m step3_rag bench
+	@ROADMAP_REPORTS_DIR=reports $(PY) -m step4_finetune bench
 	@ROADMAP_REPORTS_DIR=reports $(PY) -m shared bench
 	@$(PY) -m shared report
 
