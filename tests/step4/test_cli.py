@@ -181,7 +181,7 @@ def test_dpo_needs_rejected_replies(bad, tmp_path):
 
 def test_negatives_that_nobody_writes_are_not_left_out_in_silence(bad, tmp_path):
     (tmp_path / "mine.yaml").write_text("method: dpo\ndpo: {negatives: [rejected, policy]}\n")
-    assert "policy needs replies of the model itself" in bad(
+    assert "policy takes what the tuned model itself writes: name its run with --from" in bad(
         "train", "--smoke", "--recipe", "mine.yaml", "--out", "run"
     )
 
