@@ -61,6 +61,7 @@ def _by_defaults(settings: Settings, recipe: Recipe, lesson: train.Lesson) -> fl
     """CPU-seconds of SFTTrainer as its documentation shows it."""
     datasets, trl = train.quiet_trl()
     peft = quiet_peft()
+    train.score_replies_only(False)
     with tempfile.TemporaryDirectory() as folder:
         trainer = trl.SFTTrainer(
             model=load_causal_lm(settings=settings, dtype="float32"),

@@ -173,18 +173,20 @@ def shared(dataset: Any, place: Path) -> Any:
     return datasets.load_from_disk(str(place))
 
 
-def score_replies_only() -> None:
-    """Leave the tokens that are not to be learnt out of the head.
+def score_replies_only(only: bool = True) -> None:
+    """Leave the tokens that are not to be learnt out of the head; False: as TRL does it.
 
     TRL does so on GPUs only. On a processor, the prompts' log-probabilities over the whole vocabulary would
     be half of the work, thrown away in the next line. The name is private: where it is gone, nothing is lost
     but time.
     """
-    from trl.trainer import utils
-
-    inside: Any = utils
-    if hasattr(inside, "_use_triton"):
-        inside._use_triton = lambda _device: True  # of what it decides there: which positions are scored
+    try:
+        from trl.kernels.chunked_logprob import _use_triton
+        from trl.trainer import utils
+    except ImportError:
+        return
+    inside: Any = utils  # where the name decides nothing else than which positions are scored
+    inside._use_triton = (lambda _device: True) if only else _use_triton
 
 
 def alone(args: Any) -> Any:
