@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from step4_finetune.guide import Guide
 
-FIELDS = {"message": str, "reply": str, "breaks": list, "fits": bool}
+FIELDS = {"message": str, "reply": str, "fits": bool}
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def measure(
     """
     ids, scores = [rule.id for rule in guide.rules], []
     for row in rows:
-        if unknown := [each for each in row["breaks"] if each not in ids]:
+        if unknown := [each for each in row.get("breaks") or () if each not in ids]:
             raise UserError(
                 f"row {row.get('id')} breaks {unknown[0]!r}: the guide's rules are {', '.join(ids)}"
             )
@@ -95,9 +95,13 @@ def measure(
     both = list(zip(rows, scores, strict=True))
     found = []
     for rule in guide.rules:
-        judged = [pair for pair in both if not (rule.only_forbids and "empty" in pair[1].problems)]
+        judged = [
+            (row, score)
+            for row, score in both
+            if row.get("breaks") is not None and not (rule.only_forbids and "empty" in score.problems)
+        ]
         pairs = [(not score.rules[rule.id], rule.id in row["breaks"]) for row, score in judged]
-        found.append(_measured(rule.id, pairs))
+        found += [_measured(rule.id, pairs)] if pairs else []
     for name, verdict in VERDICTS.items():
         pairs = [(verdict(score), row.get(name)) for row, score in both]
         known = [(said, label) for said, label in pairs if said is not None and label is not None]
