@@ -92,6 +92,10 @@ def evaluate(
     device: Device = None,
     dtype: Dtype = None,
     threads: Threads = None,
+    ragas: Annotated[
+        Path | None,
+        typer.Option(metavar="PYTHON", help="A Python with Ragas: likeness to the chosen replies."),
+    ] = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
@@ -99,9 +103,11 @@ def evaluate(
     from shared.progress import stage_bar
     from step4_finetune import evaluate as evaluation
     from step4_finetune import evaluation_report as report
+    from step4_finetune import ragas_scores
 
     settings = _settings(smoke, model=model, device=device, dtype=dtype, threads=threads)
     rows, its_guide = _read(data, guide)
+    extras = [each.ready(given) for each, given in ((ragas_scores, ragas),) if given]
     names = [each.strip() for each in baselines.split(",") if each.strip()]
     facts = evaluation.run(
         settings,
@@ -114,7 +120,11 @@ def evaluate(
         intents=_intents(guide),
         bar=stage_bar("evaluating", len(names) + len(adapter or [])),
     )
-    report.write(facts, out or report.place())
+    try:
+        for add in extras:
+            add(facts)
+    finally:  # the replies took minutes: they are kept whatever an extra does
+        report.write(facts, out or report.place())
     deliver(facts, lambda console: report.show(facts, console), as_json=as_json)
 
 

@@ -94,7 +94,10 @@ def run(
         "systems": found,
         "models": models,
         "differences": differences(found),
-        "messages": [{"id": row.id, "message": row.message, "intent": row.intent} for row in asked],
+        "messages": [
+            {name: getattr(row, name) for name in ("id", "message", "intent", "chosen", "rejected")}
+            for row in asked
+        ],
         "machine": hardware.describe(),
     }
     last = found[-1]

@@ -74,6 +74,19 @@ def rules_table(facts: Mapping[str, Any]) -> Table:
     return ["rule", *names], rows
 
 
+def likeness_table(facts: Mapping[str, Any]) -> Table:
+    """Ragas' figures (ragas_scores.py), means with their 95 % intervals."""
+    systems = facts["ragas"]["systems"]
+    metrics = list(next(iter(systems.values())))
+    rows = [[name, *(_mean(each[metric]) for metric in metrics)] for name, each in systems.items()]
+    return ["like the chosen reply", *metrics], rows
+
+
+def _mean(found: Mapping[str, Any]) -> str:
+    between = "" if found["interval"] is None else " ({:.2f}-{:.2f})".format(*found["interval"])
+    return f"{found['mean']:.2f}{between}"
+
+
 def _share(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return "-"
@@ -86,12 +99,7 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
     from rich import box
     from rich.table import Table as RichTable
 
-    for head, rows in (
-        systems_table(facts),
-        models_table(facts),
-        differences_table(facts),
-        rules_table(facts),
-    ):
+    for head, rows in _tables(facts).values():
         if not rows:
             continue
         table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -156,12 +164,17 @@ def write(facts: Mapping[str, Any], folder: Path) -> None:
 
 
 def _tables(facts: Mapping[str, Any]) -> dict[str, Table]:
-    return {
+    tables = {
         "Systems": systems_table(facts),
         "What should not have changed": models_table(facts),
         "Differences": differences_table(facts),
         "Rules": rules_table(facts),
     }
+    if "ragas" in facts:
+        tables[f"Likeness to the chosen replies, by Ragas {facts['ragas']['version']}"] = likeness_table(
+            facts
+        )
+    return tables
 
 
 def markdown(facts: Mapping[str, Any]) -> str:
