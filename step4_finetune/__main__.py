@@ -96,6 +96,9 @@ def evaluate(
         Path | None,
         typer.Option(metavar="PYTHON", help="A Python with Ragas: likeness to the chosen replies."),
     ] = None,
+    phoenix: Annotated[
+        str | None, typer.Option(metavar="URL", help="A Phoenix server: each system becomes an experiment.")
+    ] = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
@@ -103,11 +106,14 @@ def evaluate(
     from shared.progress import stage_bar
     from step4_finetune import evaluate as evaluation
     from step4_finetune import evaluation_report as report
-    from step4_finetune import ragas_scores
+    from step4_finetune import phoenix_experiments, ragas_scores
 
     settings = _settings(smoke, model=model, device=device, dtype=dtype, threads=threads)
     rows, its_guide = _read(data, guide)
-    extras = [each.ready(given) for each, given in ((ragas_scores, ragas),) if given]
+    extras = [
+        *([ragas_scores.ready(ragas)] if ragas else []),
+        *([phoenix_experiments.ready(phoenix)] if phoenix else []),
+    ]
     names = [each.strip() for each in baselines.split(",") if each.strip()]
     facts = evaluation.run(
         settings,

@@ -111,14 +111,15 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
     for name, text in _samples(facts, 1)[0]:
         console.print(f"{name}:", style="bold")
         console.print(f"{text}\n")
-    console.print(foot(facts))
+    console.print(foot(facts), soft_wrap=True)
 
 
 def foot(facts: Mapping[str, Any]) -> str:
-    """Where the figures come from."""
+    """Where the figures come from, and where else they went."""
+    sent = facts.get("phoenix")
     return (
         f"{facts['company']}, {facts['split']}: {facts['n']} messages; read and written: tokens a reply; "
-        f"{facts['model']}; {facts['machine']}"
+        f"{facts['model']}; {facts['machine']}" + (f"; experiments in Phoenix: {sent['url']}" if sent else "")
     )
 
 
