@@ -153,8 +153,10 @@ def one_line(settings: Settings) -> Iterator[None]:
 
 def default_reader(settings: Settings) -> str:
     """What measured best: a small model quotes, a large one writes."""
-    small = not settings.base_url and ("135m" in settings.model or settings.model == "tiny")
-    return "quote" if small else "chat"
+    from shared.catalog import default
+
+    embedded = not settings.base_url and settings.model in (default("chat").id, default("smoke").id)
+    return "quote" if embedded else "chat"
 
 
 def needs_chat(plan: Plan) -> bool:

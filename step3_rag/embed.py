@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -122,7 +123,7 @@ class Embedder(Embeddings):
         markers = [each or [1] for each in tokenized["special_tokens_mask"]]
         order = sorted(range(len(texts)), key=lambda i: len(read[i]))
         found: list[Encoded | None] = [None] * len(texts)
-        with torch.inference_mode():
+        with torch.inference_mode(), _threads(1 if len(texts) == 1 else torch.get_num_threads()):
             for start in range(0, len(order), BATCH):
                 rows = order[start : start + BATCH]
                 encoded = self._batch([read[i] for i in rows], [markers[i] for i in rows])
@@ -177,3 +178,17 @@ class Embedder(Embeddings):
     def expect(self, vectors: Iterable[np.ndarray]) -> None:
         """The vectors that a store will ask for next, in this order: they are known already."""
         self._expected = deque(vectors)
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    """torch with `n` threads. One for a question: two save 3 ms of 9 when nothing else runs, and beside the
+    threads of a vector store they wait for each other, up to a tenth of a second."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

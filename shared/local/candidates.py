@@ -16,7 +16,7 @@ from typing import Any
 
 from shared.local import words
 from shared.local.fields import Form, Scored
-from shared.local.quantities import FACTORS, REST, UNIT_OF, Quantity, runs, unit_spans
+from shared.local.quantities import FACTORS, REST, THOUSAND, UNIT_OF, Quantity, runs, unit_spans
 from shared.local.slots import Slot, kind_of
 from shared.local.spans import QUOTED, span_score, written
 from shared.local.standards import (
@@ -25,7 +25,7 @@ from shared.local.standards import (
     asks_time,
     conform,
     currency_spans,
-    date_spans,
+    dates,
     time_spans,
 )
 from shared.local.words import Span, as_words, overlaps, word_spans
@@ -69,9 +69,10 @@ def candidates(form: Form, slot: Slot, scored: list[Scored]) -> list[Candidate]:
     if asks_currency(slot.standard):
         return _known(form, slot, scored, _currencies(form))
     if asks_time(slot.standard) and (times := time_spans(form.question)):
-        return _known(form, slot, scored, _conformed(form, slot, times))
-    if asks_date(slot.standard) and (dates := date_spans(form.question)):
-        return _known(form, slot, scored, _conformed(form, slot, dates))
+        said = [(span, form.question[slice(*span)]) for span in times]
+        return _known(form, slot, scored, _conformed(slot, said))
+    if asks_date(slot.standard) and (said := dates(form.question)):
+        return _known(form, slot, scored, _conformed(slot, said))
     if FORMULA.search(as_words(slot.name)) and (formulas := words.formulas(form.question)):
         return _known(form, slot, scored, [(span, form.original[slice(*span)]) for span in formulas])
     if slot.is_unit and (units := unit_spans(form.question)):
@@ -83,9 +84,9 @@ def candidates(form: Form, slot: Slot, scored: list[Scored]) -> list[Candidate]:
     return found
 
 
-def _conformed(form: Form, slot: Slot, spans: list[Span]) -> list[tuple[Span, str]]:
+def _conformed(slot: Slot, said: list[tuple[Span, str]]) -> list[tuple[Span, str]]:
     """Dates or times of day, in the form that the description asks for."""
-    return [(span, conform(form.question[slice(*span)], slot.standard)) for span in spans]
+    return [(span, conform(text, slot.standard)) for span, text in said]
 
 
 def _currencies(form: Form) -> list[tuple[Span, str]]:
@@ -118,7 +119,7 @@ def _known(form: Form, slot: Slot, scored: list[Scored], values: list[tuple[Span
 
 
 def _numbers(form: Form, slot: Slot, scored: list[Scored]) -> list[Candidate]:
-    wanted = _units(slot.text)
+    wanted = units_of(slot.text)
     found = []
     at_rest = [each for each in form.quantities if each.unit == REST]
     moving = [each for each in form.quantities if each.unit != REST]
@@ -135,7 +136,7 @@ def _numbers(form: Form, slot: Slot, scored: list[Scored]) -> list[Candidate]:
         beside = slot.is_beside(form.question, number.span)
         fits = number.unit in wanted or any((number.unit, each) in FACTORS for each in wanted)
         score += NEAR * beside
-        if number.unit and wanted:
+        if number.unit and wanted and (fits or number.unit != THOUSAND):
             score += UNIT if fits else -UNIT
         if slot.kind == "integer" and number.value != int(number.value):
             score -= BROKEN
@@ -145,7 +146,8 @@ def _numbers(form: Form, slot: Slot, scored: list[Scored]) -> list[Candidate]:
     return found
 
 
-def _units(text: str) -> set[str]:
+def units_of(text: str) -> set[str]:
+    """The units that a description names."""
     text = re.sub(r"\w+(?:/| per )\w+", " ", text)  # "meters/second" is neither of the two
     found = re.findall(r"[a-z°$€%]+", text.lower())
     return {UNIT_OF[word] for word in found if word in UNIT_OF and len(word) > 1}
@@ -153,14 +155,19 @@ def _units(text: str) -> set[str]:
 
 def _converted(number: Quantity, slot: Slot, kind: str = "") -> float | int:
     """The number in the slot's unit: hours as minutes, percents as a share unless percents are wanted."""
-    value, kind, units = number.value, kind or slot.kind, _units(slot.text)
+    value, kind, units = number.value, kind or slot.kind, units_of(slot.text)
     if len(units) == 1 and number.unit not in units:
-        value *= FACTORS.get((number.unit or "", next(iter(units))), 1)
+        value = round(value * FACTORS.get((number.unit or "", next(iter(units))), 1), 9)
     is_share = re.search(r"0 to 1|\bdecimal\b|\bfraction\b", slot.description)
     wants_percent = re.search(r"percent|%", slot.description, re.I) and not is_share
     if number.is_percent and kind == "number" and not wants_percent:
         value /= 100
     return int(value) if value == int(value) and kind == "integer" else value
+
+
+def _are_numbers(values: list[Any]) -> bool:
+    """Whether all are numbers that a float can hold."""
+    return all(type(value) in (int, float) and abs(value) < 1e300 for value in values)
 
 
 def _lists(form: Form, slot: Slot, scored: list[Scored]) -> list[Candidate]:
@@ -176,6 +183,7 @@ def _lists(form: Form, slot: Slot, scored: list[Scored]) -> list[Candidate]:
     for span, value in words.literals(question):
         is_deep = bool(value) and isinstance(value[0], list)
         if is_deep == (inner == "array") and (inner != "string" or all(isinstance(v, str) for v in value)):
+            value = [float(v) for v in value] if inner == "number" and _are_numbers(value) else value
             found.append(Candidate(probable(span) + LITERAL, value, span))
     if inner in ("integer", "number"):
         for run in runs(question, form.quantities):
@@ -187,14 +195,19 @@ def _lists(form: Form, slot: Slot, scored: list[Scored]) -> list[Candidate]:
             items = [form.original[slice(*each)] for each in quoted]
             score = probable(quoted[0]) + QUOTED + ENUMERATED * (len(quoted) > 1)
             found.append(Candidate(score, items, (quoted[0][0], quoted[-1][1])))
-        for start in by_start:
+        for start in by_start.keys() | set(words.item_starts(question)):
             span = words.enumeration(question, start)
             if span is None:
                 continue
             items = [re.sub(r"^an? ", "", item) for item in words.listed(form.original[slice(*span)])]
             # Of two, an "and" may join whole clauses: names only.
             if len(items) > 2 or all(item[:1].isupper() for item in items):
-                found.append(Candidate(probable(span) + ENUMERATED, items, span))
+                # From its first item on, it is as probable as from any other.
+                inner_starts = [by_start[at] for at in by_start if span[0] <= at < span[1]]
+                likely = max(inner_starts, default=UNSEEN) if start not in by_start else by_start[start]
+                is_cut = re.search(r",\s*$", question[:start])
+                score = likely + NEAR * slot.is_beside(question, span) + ENUMERATED * (not is_cut)
+                found.append(Candidate(score, items, span))
         for each in scored[:40]:
             if each.span in form.quotations:
                 continue  # each is one item, as it is

@@ -44,16 +44,19 @@ LISTED_OPTIONS = re.compile(
     r"\s*([\w%+/ -]+(?:[|,][\w%+/ -]+)+)",
     re.I,
 )
-# Values without quotation marks: "(walk, bike or drive)", "could be breakfast, lunch or dinner"
+# Values without quotation marks: "(walk, bike or drive)", "could be breakfast or lunch", "either a or b"
 UNQUOTED = re.compile(
-    r"(?:\((?!e\.?g|such|like|for|default)|\b(?:can|could|may|must) be (?:either )?)"
+    r"(?:\((?!e\.?g|such|like|for|default)|\beither |\b(?:can|could|may|must) be (?:either )?)"
     r"([\w-]+(?:, [\w-]+)*,? or [\w-]+|[\w-]+(?:, [\w-]+){2,}(?=\)))"
 )
+CODED = re.compile(r"['\"`]([^'\"`]{1,10})['\"`] (?:for|means|is|=) ([A-Z]\w*(?: [A-Z]\w+)+|[A-Z]?\w{3,})")
+# "Default is 'Standard'." is no list of options, but one may follow.
+DEFAULT = re.compile(r"[,.;]?\s*\(?\bdefault[^.'\"`]*(?:['\"`][^'\"`]*['\"`][^.'\"`]*)*", re.I)
 EXAMPLES = re.compile(r"e\.g|such as|for (?:example|instance)|like (?=['\"`])", re.I)
 LIKE = 5  # letters that a word and an example have in common at least
 CLOSED = re.compile(
     r"['\"`],? or ['\"`]"
-    r"|(?:either|can be|could be|must be|one of|options?:|choose|values?(?: include| are)?:?)"
+    r"|(?:either|can be|could be|must be|one of|options?(?: are|:)|choose|values?(?: include| are)?:?)"
     r"\b[^.]*['\"`]",
     re.I,
 )
@@ -116,16 +119,30 @@ def _is_target(text: str, at: int) -> bool:
     return before in AFTER_TARGET and not re.search(r"\d\s*$", text[:at])
 
 
-def named_options(form: Form, slot: Slot) -> list[tuple[int, Any]]:
-    """The options that the question names, each with the place, in order; by full name before all else."""
+def named_options(form: Form, slot: Slot, several: bool = False) -> list[tuple[int, Any]]:
+    """The options that the question names, each with the place, in order; by full name before all else.
+
+    `several`: a list of them is wanted, so that those named in another form count, too.
+    """
     options, _ = options_of(slot.schema)
-    said = form.corrected.lower()
+    said = re.sub(r"[_.\-]", " ", form.corrected.lower())
     by_text = {as_words(str(option)): option for option in options}
+    # "'fr' for French": the code is named by what it stands for.
+    by_text |= {
+        meaning.lower(): code
+        for code, meaning in CODED.findall(slot.description)
+        if not slot.schema.get("enum") or code in options
+    }
     # The longest first, so that "tomorrow" is not found within "day after tomorrow".
     names = "|".join(re.escape(text) for text in sorted(by_text, key=len, reverse=True) if text)
     whole = [
-        (hit.start(), by_text[hit[1]]) for hit in re.finditer(rf"(?<!\w)({names})s?(?!\w)", said) if names
+        (hit.start(), by_text[hit[1]])
+        for hit in re.finditer(rf"(?<!\w)({names})s?(?!\w)", said)
+        # "a" is no option A, "us" is not the US
+        if names and (hit[1] not in words.FUNCTION_WORDS or str(by_text[hit[1]]) in form.corrected)
     ]
+    if several:
+        return _several(whole, by_text, said)
     if any(as_words(str(option)) not in GENERAL for _, option in whole):
         return [each for each in whole if as_words(str(each[1])) not in GENERAL]
     found = [
@@ -135,6 +152,18 @@ def named_options(form: Form, slot: Slot) -> list[tuple[int, Any]]:
         standard = {conform(form.question[start:end], slot.standard): start for start, end in form.words}
         found = [(standard[option], option) for option in options if option in standard]
     return sorted(found, key=lambda each: -len(str(each[1])))[:1] or whole
+
+
+def _several(whole: list[tuple[int, Any]], by_text: dict[str, Any], said: str) -> list[tuple[int, Any]]:
+    """Those named in full, and those that are named by less elsewhere."""
+    taken = [(at, at + len(as_words(str(option)))) for at, option in whole]
+    known = {option for _, option in whole}
+    for text, option in by_text.items():
+        at = _otherwise_named(text, said)
+        if at is not None and option not in known and not any(start <= at < end for start, end in taken):
+            whole = [*whole, (at, option)]
+    special = [each for each in whole if as_words(str(each[1])) not in GENERAL]
+    return sorted(special or whole, key=lambda each: each[0])
 
 
 def enumerated(form: Form, slot: Slot) -> list[Any]:
@@ -155,14 +184,15 @@ def enumerated(form: Form, slot: Slot) -> list[Any]:
 
 def _otherwise_named(option: str, said: str) -> int | None:
     """Where an option stands by less than its name: "ascending" for asc, "on fri", "350 f", "°F"."""
-    if option in GENERAL or not option:
+    if option in GENERAL or option in words.FUNCTION_WORDS or not option:
         return None
+    is_word = " " not in option  # only single words are shortened
     begun = len(option) > 2 and re.search(rf"\b{re.escape(option)}", said)
     parts = {stem(part) for part in words.plain_words(option)}
     present = {stem(hit.group()): hit.start() for hit in re.finditer(r"[^\W\d_]+|\d+", said)}
     cut = "|".join(re.escape(option[:n]) for n in (4, 3) if n < len(option)) or re.escape(option)
     longer = "|".join(re.escape(option[:n]) for n in (5, 4, 3) if n < len(option) - 1) or re.escape(option)
-    short = re.search(
+    short = is_word and re.search(
         rf"\b(?:on|this|next|by|for|until) (?:{cut})\b|\b(?:{longer})s?\b(?<=\w{{4}})"
         rf"|(?:°|\bdegrees? ){option[0]}\b",
         said,
@@ -184,10 +214,10 @@ def options_of(schema: dict[str, Any]) -> tuple[list[Any], bool]:
     listed = LISTED_OPTIONS.search(text)
     if listed:
         return [option.strip() for option in re.split(r"[|,]", listed[1]) if option.strip()], True
-    before_default = re.split(r"[,.]?\s*\(?\b[Dd]efault", text)[0]
-    quoted = re.findall(r"(?<!\w)['\"`]([^'\"`]{1,30})['\"`](?!\w)", before_default)
+    listing = DEFAULT.sub("", text)
+    quoted = re.findall(r"(?<!\w)['\"`]([^'\"`]{1,30})['\"`](?!\w)", listing)
     open_ended = EXAMPLES.search(text)
-    unquoted = UNQUOTED.search(before_default)
+    unquoted = UNQUOTED.search(listing)
     if unquoted and not quoted and not open_ended:
         return re.split(r",? or |, ", unquoted[1]), False
     return (quoted, bool(CLOSED.search(text))) if len(quoted) > 1 and not open_ended else ([], False)

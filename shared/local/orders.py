@@ -13,6 +13,7 @@ import re
 from typing import Any
 
 from shared.local import words
+from shared.local.slots import mentions
 from shared.local.words import about, as_words, bag, stem
 
 ACTS = """
@@ -83,7 +84,7 @@ def is_of_knowledge(text: str, tool: dict[str, Any] | None = None) -> bool:
     Who and when may be the business of a tool that shares words with the question.
     """
     own = set(words.stems(about(tool))) if tool else set()
-    return bool(KNOWLEDGE.search(text) or (WHO.search(text) and not own & set(words.stems(text))))
+    return bool(KNOWLEDGE.search(text) or (WHO.search(text) and not mentions(text, own)))
 
 
 def is_beyond(text: str, tool: dict[str, Any]) -> bool:

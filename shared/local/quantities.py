@@ -47,17 +47,24 @@ UNITS = {
 FACTORS = {
     ("week", "day"): 7, ("day", "hour"): 24, ("hour", "minute"): 60, ("minute", "second"): 60,
     ("year", "month"): 12, ("litre", "millilitre"): 1000, ("kilogram", "gram"): 1000,
-    ("kilometre", "metre"): 1000, ("metre", "centimetre"): 100,
+    ("kilometre", "metre"): 1000, ("metre", "centimetre"): 100, ("foot", "inch"): 12,
+    ("thousand", "kelvin"): 1e-3,
 }  # fmt: skip
 UNIT_OF = {spelling: unit for unit, spellings in UNITS.items() for spelling in spellings.split()}
 
 REST = "rest"  # the unit of a speed that is nil: "starts from rest"
+THOUSAND = "thousand"  # of 300K without another unit: 300 kelvin where kelvin is wanted
 
 NUMBER = re.compile(
     r"(?<![\w.,])(?:(?P<sign>[-−+])(?=[$€£¥₹\d.]))?(?P<money>[$€£¥₹])?\s?"
     r"(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|\.\d+)(?P<half>\sand a half\b)?"
     r"(?:\s?(?P<scale>[kK]|[bB]n|[mM]|thousand|million|billion|hundred|dozen|lakh)\b)?"
     r"(?P<percent>\s?(?:%|percent\b))?(?:st|nd|rd|th)?(?P<after>[\s-]?[A-Za-z°$€£%²/^]+)?"
+)
+FEET = re.compile(r"\s?(?:ft\.?|feet|foot|['’′])[\s-]?(?:and )?", re.I)
+INCHES = re.compile(r"\s?-?(?:in\b|inch|[\"”″])", re.I)
+COORDINATES = re.compile(
+    r"(?<![\w.])(\d+(?:\.\d+)?)\s?°?\s?([NS])\b,?\s*(?:and )?(\d+(?:\.\d+)?)\s?°?\s?([EW])\b"
 )
 
 
@@ -87,9 +94,11 @@ def quantities(text: str) -> list[Quantity]:
             unit = "metre"
         elif scale:
             value *= {**SCALES, **SHORT_SCALES}[scale]
+            unit = unit or (THOUSAND if hit["scale"] == "K" else None)
         if hit["sign"] in ("-", "−"):
             value = -value
         found.append(Quantity(hit.span("digits"), value, unit))
+    found = _coordinates(text, _heights(text, found))
     found += [
         Quantity(hit.span(2), 1.0, UNIT_OF[hit[2].lower()])
         for hit in re.finditer(
@@ -109,6 +118,35 @@ def unit_spans(text: str) -> list[Span]:
         for hit in words
         if hit["unit"].lower() in UNIT_OF
         and (len(hit.group()) > 1 or re.search(r"\d\s?$", text[: hit.start()]))
+    ]
+
+
+def _heights(text: str, found: list[Quantity]) -> list[Quantity]:
+    """5 ft 10 in is one length, in inches."""
+    merged: list[Quantity] = []
+    for each in found:
+        last = merged[-1] if merged else None
+        between = text[last.span[1] : each.span[0]] if last else ""
+        after = text[each.span[1] : each.span[1] + 8]
+        if last and FEET.fullmatch(between) and INCHES.match(after):
+            merged[-1] = Quantity((last.span[0], each.span[1]), 12 * last.value + each.value, "inch")
+        else:
+            merged.append(each)
+    return merged
+
+
+def _coordinates(text: str, found: list[Quantity]) -> list[Quantity]:
+    """33.4 N, 112.1 W are no newtons and watts; what lies in the south or west is below zero."""
+    letters = {
+        hit.span(number): hit[letter]
+        for hit in COORDINATES.finditer(text)
+        for number, letter in ((1, 2), (3, 4))
+    }
+    return [
+        Quantity(each.span, each.value * (-1 if letters[each.span] in "SW" else 1), "degree")
+        if each.span in letters
+        else each
+        for each in found
     ]
 
 
@@ -184,7 +222,8 @@ def runs(text: str, numbers: list[Quantity]) -> list[list[Quantity]]:
     for number in numbers:
         between = text[groups[-1][-1].span[1] : number.span[0]] if groups else "new"
         if groups and re.fullmatch(
-            r"[\s,;&%$€£°]*(?:[NSEW]\b)?[\s,]*(?:and|or|to|x|by)?[\s,;$€£\-−]*(?:[a-z]\s*=\s*[-−]?)?", between
+            r"(?:st|nd|rd|th)?[\s,;&%$€£°]*(?:[NSEW]\b)?[\s,]*(?:and|or|to|x|by)?[\s,;$€£\-−]*(?:[a-z]\s*=\s*[-−]?)?",
+            between,
         ):
             groups[-1].append(number)
         else:

@@ -12,17 +12,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.local import words
-from shared.local.words import Span, as_words, stem
+from shared.local.words import GRAMMAR, Span, as_words, stem
 
 SOURCE = re.compile(r"\b(?:from|source|origin|start|starting|departure|base|original)\b")
 TARGET = re.compile(r"\b(?:to|target|destination|end|ending|arrival|new)\b")
+
+WORD = rf"(?:(?!(?:{'|'.join(GRAMMAR.split())})\b)[^\W\d]+)"  # of content
+# "Number of top events to return" counts events; one of the words is the noun.
+COUNTED = re.compile(rf"(?:the )?(?:\w+ )?(?:number of|how many)((?: {WORD}){{1,3}})", re.I)
+ADJECTIVES = rf"[\s-](?:{WORD} ){{0,3}}"  # between a number and what it counts: "ten major historical events"
 
 USUAL = {"date": "YYYY-MM-DD", "currency": "ISO currency code"}
 
 
 @dataclass(frozen=True)
 class Slot:
-    """An argument. `cues` are stems that tell it from its neighbours, `common` those of all and the tool."""
+    """An argument. `cues` are stems that tell it from its neighbours, `common` those of all and the tool.
+
+    `counted` are stems of what it is the number of.
+    """
 
     name: str
     schema: dict[str, Any]
@@ -31,6 +39,7 @@ class Slot:
     label: str
     cues: frozenset[str]
     common: frozenset[str]
+    counted: frozenset[str] = frozenset()
 
     @property
     def description(self) -> str:
@@ -69,6 +78,9 @@ class Slot:
         """Is a cue the nearest thing before the span ("radius of 5"), or right behind it ("5 rooms")?"""
         if re.search(rf"(?<!\w){re.escape(self.name)}\s*[=:]\s*$", question[: span[0]], re.I):
             return True  # "a = 4"
+        for start, _ in mentions(question, self.counted):  # "ten major events", "3 of them"
+            if re.fullmatch(ADJECTIVES, question[span[1] : start], re.I):
+                return True
         for start, end in mentions(question, self.cues):
             between = question[end : span[0]]
             if 0 <= span[0] - end < 30 and not re.search(r"\d|[.;?!]\s", between):
@@ -92,12 +104,21 @@ def slots(schema: dict[str, Any], about: str = "") -> list[Slot]:
     for name, field in fields.items():
         others = set().union(*(texts[other] for other in fields if other != name))
         cues = {each for each in texts[name] - others - (tool - names[name]) if len(each) > 1}
-        counted = re.match(r"(?:[Tt]he )?(?:[Nn]umber of|[Hh]ow many) (\w+)", field.get("description") or "")
-        cues |= {words.stem(counted[1].lower())} if counted else set()
+        hit = COUNTED.match(field.get("description") or "")
+        counted = frozenset(words.stems(hit[1]) if hit else [])
         common = tool | set().union(*(names[other] for other in fields))
         required = name in schema.get("required", [])
         found.append(
-            Slot(name, field, kind_of(field), required, labels[name], frozenset(cues), frozenset(common))
+            Slot(
+                name,
+                field,
+                kind_of(field),
+                required,
+                labels[name],
+                frozenset(cues) | counted,
+                frozenset(common),
+                counted,
+            )
         )
     return found
 

@@ -35,13 +35,14 @@ A_UNIT = 2.0  # against words that are the unit of a number
 NO_DIGIT = 3.0  # against what has no digit where a number is wanted as a text
 NO_DATE = 6.0  # against what names no day where a date is wanted in figures
 NO_ADDRESS = 6.0  # against what has no @ where an e-mail address is wanted
+NO_PATH = 3.0  # against what has neither a slash nor a dot where a path or URL is wanted
 LISTED = 3.0  # a whole enumeration where a list is wanted; against a piece of one
 WHOLE_DATE = 2.0  # a complete date where a date is wanted; against a part of one
 SYMBOL = 2.0  # capitals only, where a symbol or code is wanted
 NEAR = 0.5  # the slot's own name stands beside it
 
 TAKES_NUMERALS = re.compile(
-    r"\bids?\b|number|code|date|year|time|phone|zip|postal|period|duration|version|coordinate|latitude|longitude",
+    r"\bids?\b|number|code|date|year|season|time|phone|zip|postal|period|duration|version|coordinate|latitude|longitude",
     re.I,
 )
 NUMBERED = re.compile(r"\bnumber$")
@@ -51,7 +52,7 @@ OTHER_HALF = re.compile(r" [A-Z](?:[a-z]+|\d+)(?!\w*[.?!] [A-Z])\b")
 PLACE_AND_STATE = re.compile(r"[A-Z][\w ]+, [A-Z]\w+|city,? (?:and )?(?:state|country)|state or country")
 # "Austin, TX", or that both are wanted; not "the state if needed".
 PLACE = re.compile(r"\b(?:city|location|place|where|destination)\b", re.I)
-BOTH = re.compile(r"^(?!.*\bif\b).*(?:[a-z], [A-Z]{2}\b|\b[Cc]ity(?:,| and|, and) (?:state|country)\b)")
+BOTH = re.compile(r"^(?!.*\bif\b).*(?:[a-z], [A-Z]{2}\b|\b[Cc]ity(?:,| and|, and) (?:[Ss]tate|[Cc]ountry)\b)")
 AND_STATE = re.compile(r", ((?>(?:[A-Z]\.){2}|[A-Z][\w'’-]*(?: [A-Z]\w+)?))(?!\w|,? (?:and|or)\b|, [A-Z])")
 
 
@@ -137,6 +138,8 @@ def _form(slot: Slot, text: str, single: bool) -> float:
     )
     if asks_date(slot.standard) and not DAY.search(text):
         against += NO_DATE
+    if re.search(r"\b(?:path|url)\b", slot.text, re.I) and not re.search(r"[/\\.]", text):
+        against += NO_PATH
     return against + NO_ADDRESS * bool(is_mail and "@" not in text)
 
 

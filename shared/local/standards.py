@@ -15,19 +15,26 @@ from datetime import datetime
 from functools import cache
 
 from shared.currencies import codes
+from shared.local.words import overlaps
 
-DATE = re.compile(r"\b(YYYY|YY|MM|DD)([-/. ])(YYYY|MM|DD)\2(YYYY|YY|DD|MM)\b", re.I)
-STRFTIME = {"YYYY": "%Y", "YY": "%y", "MM": "%m", "DD": "%d"}
+DATE = re.compile(
+    r"\b(YYYY|YY|MM|DD|year|month|day)([-/. ])(YYYY|MM|DD|month|day)\2(YYYY|YY|DD|MM|year|month|day)\b", re.I
+)
+STRFTIME = {"YYYY": "%Y", "YEAR": "%Y", "YY": "%y", "MM": "%m", "MONTH": "%m", "DD": "%d", "DAY": "%d"}
 MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+NTH = r"\d\d?(?:st|nd|rd|th)?"
 WRITTEN = re.compile(
-    rf"\b(?:\d{{4}}-\d\d?-\d\d?|\d\d?[/.-]\d\d?[/.-]\d{{2,4}}|{MONTH} \d\d?(?:st|nd|rd|th)?,?\s?\d{{4}}"
-    rf"|\d\d?(?:st|nd|rd|th)?(?: of)? {MONTH},?\s?\d{{4}})\b",
+    rf"\b(?:\d{{4}}([-/.])\d\d?\1\d\d?|\d\d?[/.-]\d\d?[/.-]\d{{2,4}}|\d{{4}},? {MONTH} {NTH}"
+    rf"|{MONTH} {NTH},?\s?\d{{4}}|{NTH}(?: of)? {MONTH},?\s?\d{{4}})\b",
     re.I,
 )
+# "from April 3rd [to April 5th, 2023]": the year stands at one end only.
+DAY = rf"\b(?:{MONTH} {NTH}|{NTH}(?: of)? {MONTH})(?!\w)"
+UNTIL = r"\s*(?:to|until|till|through|and|[-–])\s*(?:the )?"
 
 
 CLOCK = re.compile(
-    r"\b(?:(?P<hour>\d{1,2})[:.](?P<minute>\d{2})(?:\s?(?P<half>[ap]\.?m\b\.?))?|(?P<h>\d{1,2})\s?(?P<half2>[ap]\.?m\b\.?)"
+    r"\b(?<!\d\.)(?:(?P<hour>\d{1,2})[:.](?P<minute>\d{2})(?!\.?\d)(?:\s?(?P<half>[ap]\.?m\b\.?))?|(?P<h>\d{1,2})\s?(?P<half2>[ap]\.?m\b\.?)"
     r"|(?P<word>noon|midday|midnight))",
     re.I,
 )
@@ -113,6 +120,24 @@ def currency_spans(text: str) -> list[tuple[tuple[int, int], str]]:
     return found
 
 
+def dates(text: str) -> list[tuple[tuple[int, int], str]]:
+    """Where complete dates stand, and what they say; those at the ends of a period share its year.
+
+    >>> dates("from May 2 to May 5, 2024")
+    [((5, 10), 'May 2, 2024'), ((14, 25), 'May 5, 2024')]
+    """
+    complete = date_spans(text)
+    found = {span: text[slice(*span)] for span in complete}
+    for start, end in complete:
+        year = re.search(r"\d{4}", text[start:end])
+        before = re.search(rf"({DAY}){UNTIL}$", text[:start], re.I)
+        after = re.compile(rf"{UNTIL}({DAY})", re.I).match(text, end)
+        for part in (before, after):
+            if year and part and not any(overlaps(part.span(1), each) for each in complete):
+                found[part.span(1)] = f"{part[1]}, {year[0]}"
+    return sorted(found.items())
+
+
 def date_spans(text: str) -> list[tuple[int, int]]:
     """Where complete dates stand: 2024-08-11, 8/11/2024, August 11(th), 2024, 11 August 2024."""
     return [found.span() for found in WRITTEN.finditer(text)]
@@ -123,7 +148,7 @@ def _date(value: str, wanted: re.Match[str]) -> str:
 
     text = re.sub(r"\b(?:of|the)\b", " ", value)
     # 5/6/2024 is read as it is to be written; 2024-06-05 says by itself which is which.
-    day_first = wanted[1].upper() == "DD" and not re.match(r"\s*\d{4}", text)
+    day_first = wanted[1].upper() in ("DD", "DAY") and not re.match(r"\s*\d{4}", text)
     try:
         date, other = (
             parser.parse(text, default=datetime(*day), dayfirst=day_first)

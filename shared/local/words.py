@@ -34,8 +34,8 @@ ENUMERATION = re.compile(rf"{ITEM}(?:, {ITEM})*,? (?:and|or) (?:an? )?{ITEM}|{IT
 def stem(word: str) -> str:
     """Cut the commonest endings of English: enough to bring `prices` and `price` together."""
     for ending in ("ations", "ation", "ings", "ing", "ies", "ed", "es", "s", "e", "y"):
-        if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word[: -len(ending)]
+        if word.endswith(ending) and len(word) - len(ending) >= 3 and not (ending == "s" and word[-2] == "s"):
+            return word[: -len(ending)]  # "weakness" is no plural
     return word
 
 
@@ -162,6 +162,14 @@ def enumeration(text: str, start: int) -> Span | None:
     """The enumeration that begins there, of items of a few words: "total points, assists, and win rate"."""
     hit = ENUMERATION.match(text, start)
     return hit.span() if hit else None
+
+
+def item_starts(text: str) -> list[int]:
+    """Where an enumeration may begin: at content behind punctuation or a word of grammar."""
+    spans = word_spans(text)
+    begins = [i == 0 or text[spans[i - 1][1] : start].strip() != "" for i, (start, _) in enumerate(spans)]
+    grammar = [text[start:end].lower() in FUNCTION_WORDS for start, end in spans]
+    return [start for i, (start, _) in enumerate(spans) if not grammar[i] and (begins[i] or grammar[i - 1])]
 
 
 def listed(text: str) -> list[str]:

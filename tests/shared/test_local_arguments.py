@@ -7,9 +7,10 @@ from shared.config import load_settings
 from shared.local import options
 from shared.local.arguments import fill
 from shared.local.candidates import candidates
-from shared.local.fields import LONGEST, SHOTS, Form
+from shared.local.fields import LONGEST, SHOTS, Form, Scored
 from shared.local.likelihood import Likelihood
 from shared.local.places import Places
+from shared.local.quantities import quantities
 from shared.local.slots import kind_of, mentions, slots
 from shared.local.spans import placed, span_score, written
 
@@ -78,6 +79,21 @@ def spans(text, *parts):
     return [(part, (text.index(part), text.index(part) + len(part))) for part in parts]
 
 
+@pytest.mark.parametrize(
+    ("question", "description", "is_beside"),
+    [
+        ("ten major historical events", "Number of events to return", True),
+        ("three character traits", "The number of top traits", True),
+        ("in 2020 there was a major event", "The number of events", False),
+        ("2 grown men and a child", "How many men come", True),
+    ],
+)
+def test_a_number_counts_the_noun_behind_its_adjectives(question, description, is_beside):
+    wanted = slot_of(many={"type": "integer", "description": description}, about="Events and traits.")
+    (number,) = quantities(question)[:1]
+    assert wanted.is_beside(question, number.span) is is_beside
+
+
 def test_where_words_are_mentioned():
     assert mentions("Prices of the price-list", {"pric"}) == [(0, 6), (14, 19)]
     assert mentions("", {"pric"}) == mentions("anything", set()) == []
@@ -97,6 +113,12 @@ def test_where_words_are_mentioned():
         ("sort ascending", {"type": "string", "description": "one of 'asc', 'desc'"}, "asc"),
         ("in Rome", UNITS, None),
         ("todayish", UNITS, None),
+        ("a plan", {"enum": ["A", "B"]}, None),
+        ("plan A or plan b", {"enum": ["A"]}, "A"),
+        ("after breakfast", DAYS, None),
+        ("rent with Wi-Fi", {"enum": ["wi-fi", "pool"]}, "wi-fi"),
+        ("in Celsius", {"description": "'c' for Celsius, 'f' for Fahrenheit. Default is 'c'."}, "c"),
+        ("taxes in New York", {"description": "The state, such as 'NY' for New York"}, "NY"),
     ],
 )
 def test_options_that_are_named(form, question, field, value):
@@ -119,6 +141,9 @@ def test_an_option_is_guessed_only_if_there_must_be_one(form):
         ({"enum": ["a", None, 3]}, (["a", 3], True)),
         ({"description": "One of: red, green, dark blue"}, (["red", "green", "dark blue"], True)),
         ({"description": "either 'up' or 'down'. Default 'up'"}, (["up", "down"], True)),
+        ({"description": "Default is 'b'. Options are 'a', 'b', 'c'."}, (["a", "b", "c"], True)),
+        ({"description": "To choose between 'red' and 'blue'; default 'red'"}, (["red", "blue"], True)),
+        ({"description": "Type of it, either big or small. Default is 'big'"}, (["big", "small"], False)),
         ({"description": "The way (walk, bike, drive)."}, (["walk", "bike", "drive"], False)),
         ({"description": "It could be lunch or dinner. Default all"}, (["lunch", "dinner"], False)),
         ({"description": "A city, e.g. 'Rome' or 'Oslo'"}, ([], False)),
@@ -128,6 +153,21 @@ def test_an_option_is_guessed_only_if_there_must_be_one(form):
 )
 def test_options_of_a_schema(field, found):
     assert options.options_of(field) == found
+
+
+@pytest.mark.parametrize(
+    ("question", "options_", "found"),
+    [
+        ("her strength and weakness", ["weaknesses", "strengths", "other"], ["strengths", "weaknesses"]),
+        ("no highways and toll roads", ["tolls", "highways"], ["highways", "tolls"]),
+        ("the day after tomorrow", ["tomorrow", "day after tomorrow"], ["day after tomorrow"]),
+        ("a day at court", ["court_updates"], []),
+        ("all of them", ["all", "red"], ["all"]),
+    ],
+)
+def test_several_options_are_named_in_any_form(form, question, options_, found):
+    named = options.named_options(form(question), slot_of(it={"enum": options_}), several=True)
+    assert [option for _, option in named] == found
 
 
 def test_an_example_that_is_named_in_another_form(form):
@@ -216,6 +256,9 @@ def values(asked, slot):
         ("3 or 50%", {"type": "number"}, [3, 0.5]),
         ("50%", {"type": "number", "description": "in percent"}, [50]),
         ("2 hours", {"type": "integer", "description": "Duration in minutes"}, [120]),
+        ("300K", {"type": "integer", "description": "Temperature in Kelvin"}, [300]),
+        ("300K", {"type": "integer", "description": "Income in dollars"}, [300_000]),
+        ("5 ft", {"type": "integer", "description": "Height in inches"}, [60]),
         ("3, 5 or 8", {"type": "integer", "enum": [5, 8]}, [5, 8]),
         ("no number", {"type": "number"}, []),
         (
@@ -225,6 +268,7 @@ def values(asked, slot):
         ),
         ("at 3:30 pm or noon", {"type": "string", "description": "Time as HH:MM"}, ["15:30", "12:00"]),
         ("of [1, 2]", {"type": "array", "items": {"type": "integer"}}, [[1, 2], [1, 2]]),
+        ("of ['a', 'b']", {"type": "array", "items": {"type": "number"}}, [["a", "b"]]),
         ("12, 15 and 18", {"type": "array", "items": {"type": "integer"}}, [[12, 15, 18]]),
     ],
 )
@@ -259,6 +303,19 @@ def test_candidates_in_the_usual_form(form, question, name, description, found):
 def test_numbers_that_are_said_otherwise(form, question, name, description, found):
     slot = slot_of(**{name: {"type": "number", "description": description}})
     assert values(form(question), slot) == found
+
+
+def test_the_numbers_of_a_list_are_of_its_type(form):
+    numbers = slot_of(it={"type": "array", "items": {"type": "number"}})
+    assert all(isinstance(each, float) for each in values(form("of [1, 2.5]"), numbers)[0])
+    huge = [10**400, 1]
+    assert values(form(f"of {huge}"), numbers)[0] == huge  # no float holds them
+
+
+def test_an_enumeration_is_whole(form):
+    traits = slot_of(traits={"type": "array", "items": TEXT})
+    asked = form("I am efficient, organized, easy going and kind, ok?")
+    assert ["efficient", "organized", "easy going", "kind"] in values(asked, traits)
 
 
 def test_quotations_and_enumerations_are_lists(form):
@@ -303,6 +360,7 @@ class Knows:
     [
         ("city", "The city and state, e.g. Austin, TX", "Chicago", False, "Chicago, IL"),
         ("location", "e.g. Austin, TX", "Chicago", False, "Chicago, IL"),
+        ("location", "In the format City, State", "Chicago", False, "Chicago, IL"),
         ("city", "The city and state, e.g. Austin, TX", "Vaduz", False, "Vaduz"),
         ("city", "The city and state", "Chicago, IL", False, "Chicago, IL"),
         ("city", "Add the state if needed, e.g. Paris, TX", "Chicago", False, "Chicago"),
@@ -331,6 +389,18 @@ def test_what_a_person_sees_at_a_glance(form):
     above = {text: span_score(asked, city, each) - each.ended for text, each in by_text.items()}
     assert above["5"] < 0  # a bare number is no city
     assert all(above[text] < 0 for text in ("the weather", "of New York", "New") if text in above)
+
+
+def test_a_path_has_slashes_or_dots(form):
+    asked = form("the scans in ~/data/a.nii please")
+    path, scans = Scored((13, 25), -1.0, -1.0), Scored((4, 9), -1.0, -1.0)
+    wanted = slot_of(source={"type": "string", "description": "The path of the data"})
+    assert span_score(asked, wanted, path) > span_score(asked, wanted, scans)
+
+
+def test_a_season_may_be_a_year(form):
+    asked, year = form("the scores of 2021"), Scored((14, 18), -1.0, -1.0)
+    assert span_score(asked, slot_of(season=TEXT), year) > span_score(asked, slot_of(team=TEXT), year)
 
 
 # --- all together -------------------------------------------------------------------------------------
@@ -374,6 +444,23 @@ def test_numbers_in_a_row_go_to_the_slots_in_order(form):
 def test_an_optional_slot_does_not_take_the_words_of_another(form):
     match = schema(["player"], player=TEXT, team={"type": "string", "description": "The player's team"})
     assert fill(form("'Michael Jordan'"), match).arguments == {"player": "Michael Jordan"}
+
+
+@pytest.mark.parametrize(
+    ("question", "unit", "arguments"),
+    [
+        ("radius of 5 in a circle", "The unit of the area", {"radius": 5}),  # "circle" is the tool's own word
+        ("radius of 5 cm", "The unit of the area", {"radius": 5}),  # "cm" is the radius's
+        ("radius of 5 cm in miles", "The unit of the area", {"radius": 5, "unit": "miles"}),
+        ("radius of 5 cm in miles", "Either 'metric' or 'imperial'.", {"radius": 5}),
+    ],
+)
+def test_an_optional_slot_does_not_take_what_says_something_else(form, question, unit, arguments):
+    radius = {"type": "integer", "description": "The radius in centimeters"}
+    area = schema(["radius"], radius=radius, unit={"type": "string", "description": unit})
+    found = fill(form(question), area, "Get the area of a circle.").arguments
+    assert found.get("unit") == arguments.get("unit")
+    assert found["radius"] == arguments["radius"]
 
 
 def test_two_slots_do_not_take_the_same_words(form):

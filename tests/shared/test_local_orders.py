@@ -120,6 +120,12 @@ def test_what_tools_look_up(text):
     assert not is_of_knowledge(text)
 
 
+def test_who_did_it_is_the_business_of_a_tool_of_such_words():
+    finder = {"name": "who", "description": "Get the discoverer of an element.", "input_schema": {}}
+    assert not is_of_knowledge("Who discovered radium?", finder)
+    assert is_of_knowledge("Who painted this?", finder)
+
+
 @pytest.mark.parametrize(
     "text", ["I'm flying to Oslo on Friday.", "Hello, I am Bob", "My dad is old.", "we’re here"]
 )

@@ -81,7 +81,13 @@ def test_a_module_without_a_model_imports_nothing_heavy():
 
 @pytest.mark.parametrize(
     "together",
-    [("price", "prices"), ("city", "cities"), ("convert", "converted", "converting"), ("box", "boxes")],
+    [
+        ("price", "prices"),
+        ("city", "cities"),
+        ("convert", "converted", "converting"),
+        ("box", "boxes"),
+        ("weakness", "weaknesses"),
+    ],
 )
 def test_endings_do_not_count(together):
     assert len(set(map(words.stem, together))) == 1
@@ -176,6 +182,11 @@ def test_items_of_an_enumeration(text, items):
     assert words.listed(text) == items
 
 
+def test_where_an_enumeration_may_begin():
+    said = "I am calm, quite tidy and kind"
+    assert [said[start:].split()[0] for start in words.item_starts(said)] == ["calm,", "quite", "kind"]
+
+
 @given(TEXTS)
 def test_what_is_found_stands_in_the_text(text):
     spans = [
@@ -201,7 +212,8 @@ def test_two_thousand_odd_characters_take_no_time(letters):
     start = time.perf_counter()
     words.quotations(text), words.literals(text), words.word_spans(text), words.listed(text)
     quantities.quantities(text), clauses.pieces(text)
-    standards.currency_spans(text), standards.date_spans(text), standards.time_spans(text)
+    standards.currency_spans(text), standards.dates(text), standards.time_spans(text)
+    words.item_starts(text)
     orders.is_beyond(text, {"name": "get_x", "input_schema": {}}), orders.is_of_knowledge(text)
     spelling.mend(text, {"weather", "tomorrow"}, lambda _word: False)
     assert time.perf_counter() - start < 1
@@ -243,6 +255,12 @@ def test_two_thousand_odd_characters_take_no_time(letters):
         ("at 6:30, 5 p.m.", [(6, "clock"), (30, "clock"), (5, "clock")]),
         ("6:30 pm", [(6, "clock"), (30, "clock")]),
         ("next week, last 3 days", [(1, "week"), (3, "day")]),
+        # a letter behind a number
+        ("300K, 20k", [(300_000, "thousand"), (20_000, None)]),
+        ("5 ft 10 in or 6'2\"", [(70, "inch"), (74, "inch")]),
+        ("40.7° N, 74.5 W", [(40.7, "degree"), (-74.5, "degree")]),
+        ("(33.9 S, 18.4 E)", [(-33.9, "degree"), (18.4, "degree")]),
+        ("5 N and 10 kg, 6 W", [(5, "newton"), (10, "kilogram"), (6, "watt")]),
         # What no float holds is no number.
         ("1e999, " + "9" * 400 + ", one" + " hundred" * 200, []),
         ("", []),
@@ -272,6 +290,7 @@ def test_numbers_are_finite_and_in_order(text):
         ("12, 15 and 18", [[12, 15, 18]]),
         ("x = 3, y = -4", [[3, -4]]),
         ("3 cats and 4 dogs", [[3], [4]]),
+        ("the 2nd, 3rd and 4th floor", [[2, 3, 4]]),
         ("none", []),
     ],
 )
@@ -392,6 +411,8 @@ def test_distance_between_words(a, b, far):
         ("8/11/2024", "YYYY-MM-DD", "2024-08-11"),
         ("8/11/2024", "MM/DD/YYYY", "08/11/2024"),
         ("8/11/2024", "DD/MM/YYYY", "08/11/2024"),
+        ("2024/8/11", "YYYY-MM-DD", "2024-08-11"),
+        ("2024 August 11th", "month-day-year", "08-11-2024"),
         ("2024-08-11", "DD.MM.YYYY", "11.08.2024"),
         ("1 Feb 2003", "DD/MM/YY", "01/02/03"),
         # What can't be read, or is not complete, stays.
@@ -446,8 +467,24 @@ def test_where_dates_and_times_stand():
         "11th of August 2024",
         "2024-08-11",
     ]
-    said = "15:30, 3:30 pm, 8pm, noon, at 5"
+    said = "2024/8/11, 2024 August 11th or 2024.8.11"
+    assert texts(said, standards.date_spans(said)) == ["2024/8/11", "2024 August 11th", "2024.8.11"]
+    said = "15:30, 3:30 pm, 8pm, noon, at 5 on 11.08.2024"
     assert texts(said, standards.time_spans(said)) == ["15:30", "3:30 pm", "8pm", "noon"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("from April 3rd to April 5th, 2023", ["April 3rd, 2023", "April 5th, 2023"]),
+        ("2023 April 4th until the 8th of April", ["2023 April 4th", "8th of April, 2023"]),
+        ("May 1, 2023 and May 2, 2024", ["May 1, 2023", "May 2, 2024"]),
+        ("May 1, and on May 2, 2024", ["May 2, 2024"]),
+        ("from May 1 to May 2", []),
+    ],
+)
+def test_the_ends_of_a_period_share_its_year(text, found):
+    assert [said for _, said in standards.dates(text)] == found
 
 
 # --- currencies ---------------------------------------------------------------------------------------
