@@ -29,7 +29,7 @@ from step4_finetune.recipe import LINEAR, Recipe
 if TYPE_CHECKING:
     from rich.console import Console
 
-ROWS, ROUNDS = 24, 2
+ROWS, ROUNDS = 16, 2
 
 
 def run(settings: Settings, recipe: Recipe, lesson: train.Lesson) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from step4_finetune import several
 from step4_finetune.qlora import gradients
 
 CHECKED = 2  # steps of the optimiser in which gradients are looked for
-FIRST = 20  # steps in which the loss should fall
+MEAN = 15  # steps: batches hold texts of like length, so of like kinds, and their losses differ
+FIRST = 60  # steps in which the loss should fall: batches differ, so it takes some to see it
 
 
 class Watch(TrainerCallback):
@@ -90,9 +91,9 @@ def cut(log: Path, stage: str, step: int) -> None:
 
 
 def falls(log: Path, stage: str) -> bool | None:
-    """Whether the loss fell in the first steps: their last quarter below their first; None for too few."""
+    """Whether the loss fell in the first steps: their last third below their first; None for too few."""
     losses = [float(row["loss"]) for row in read_log(log) if row["stage"] == stage][:FIRST]
-    part = len(losses) // 4
+    part = len(losses) // 3
     return fmean(losses[-part:]) < fmean(losses[:part]) if part else None
 
 
@@ -116,9 +117,10 @@ def draw(log: Path, picture: Path) -> None:
     offset = 0
     for stage in dict.fromkeys(row["stage"] for row in rows):
         mine = [row for row in rows if row["stage"] == stage]
-        axes.plot(
-            [offset + row["step"] for row in mine], [row["loss"] for row in mine], marker=".", label=stage
-        )
+        steps, losses = [offset + row["step"] for row in mine], [row["loss"] for row in mine]
+        mean = [fmean(losses[max(0, at - MEAN + 1) : at + 1]) for at in range(len(losses))]
+        (line,) = axes.plot(steps, mean, label=f"{stage}, mean of {MEAN} steps")
+        axes.plot(steps, losses, ".", markersize=3, alpha=0.5, color=line.get_color())
         offset += mine[-1]["step"]
     axes.set_xlabel("step")
     axes.set_ylabel("loss")
