@@ -58,6 +58,7 @@ class Stage(Part):
 class Sft(Stage):
     """Supervised fine-tuning: imitate the chosen replies."""
 
+    learning_rate: float = Field(1.5e-3, gt=0)
     replay: int = Field(120, ge=0)  # examples of the base's own, so that it stays itself; see replay.py
 
 
