@@ -153,7 +153,6 @@ print(hardware.peak_memory_mb() * 1e6)
     [
         Plan(batch=4, length=160, last_layers=10),
         Plan(batch=2, length=160, method="dpo", last_layers=10),
-        Plan(batch=2, length=160, tuning="full"),
     ],
     ids=lambda plan: f"{plan.method}-{plan.tuning}-{plan.dtype}",
 )
