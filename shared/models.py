@@ -61,8 +61,7 @@ def load_causal_lm(
     """
     settings = settings or load_settings(model=model, device=device, dtype=dtype)
     name = model or settings.model
-    if lookup(name).roles == ("embedding",):
-        raise UserError(f"{name} is an embedding model: it predicts no tokens; choose a causal one")
+    check_causal(name)
     folder = weights.ensure(name, settings)
     use_threads(settings)
     target = choose_device(device or settings.device)
@@ -83,6 +82,16 @@ def load_causal_lm(
             )
         on_device: PreTrainedModel = loaded.to(target).eval()
     return on_device
+
+
+def check_causal(name: str) -> None:
+    """Refuse a model that is known to write no text.
+
+    Raises:
+        UserError: it is an embedding model.
+    """
+    if lookup(name).roles == ("embedding",):
+        raise UserError(f"{name} is an embedding model: it predicts no tokens; choose a causal one")
 
 
 def load_embedder(model: str | None = None, settings: Settings | None = None) -> SentenceTransformer:

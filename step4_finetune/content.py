@@ -77,12 +77,17 @@ class Score:
 
     @property
     def both(self) -> bool | None:
-        """Every rule and the content."""
+        """Every rule is kept, and what was asked is done."""
+        return self.fits if self.all_rules else False
+
+    @property
+    def whole(self) -> bool | None:
+        """Every rule, and all of the content."""
         return self.content if self.all_rules else False
 
     def as_json(self) -> dict[str, Any]:
         """For reports."""
-        names = ("adherence", "all_rules", "fits", "subject", "facts", "problems", "content", "both")
+        names = ("adherence", "all_rules", "fits", "subject", "facts", "problems", "content", "both", "whole")
         return {"rules": self.rules, **{name: getattr(self, name) for name in names}}
 
 

@@ -10,7 +10,7 @@
 Every system answers every message of the split once, greedily. Rules, fit, subject and facts are judged by
 program (rules.py, content.py); differences are paired, over the same messages. Leak, kept answers and
 perplexity (general.py) belong to a model and not to a prompt, so they are measured for the base and for each
-tuned model.
+tuned model; for an activated adapter also as it would be merged, where it is always at work.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from shared.config import Settings
 from shared.errors import UserError
 from shared.models import choose_device, dtype_for_products, load_causal_lm, load_tokenizer
 from shared.stats import bootstrap, wilson
-from step4_finetune import content, general, tuning
+from step4_finetune import content, general, merge, tuning
 from step4_finetune.data import SPLITS, Row
 from step4_finetune.generate import Reply, replies
 from step4_finetune.guide import Guide
@@ -36,7 +36,7 @@ from step4_finetune.malloc import keep_memory
 from step4_finetune.systems import System, systems
 
 REPLY_TOKENS = 128
-SHARES = ("all_rules", "fits", "subject", "facts", "healthy", "content", "both")
+SHARES = ("all_rules", "fits", "both", "subject", "facts", "healthy", "content", "whole")
 Progress = Callable[[str], None]
 
 
@@ -81,6 +81,9 @@ def run(
             name = system.name if system.adapter else "base"
             if name not in models:
                 models[name] = general.measure(model, tokenizer, guide, questions)
+            if system.adapter and merge.call(system.adapter):
+                always = merge.merged(settings, system.adapter, dtype=settings.dtype)
+                models[f"{name}, merged"] = general.measure(always, tokenizer, guide, questions)
             start = time.perf_counter()
             got = replies(model, tokenizer, [system.prompt(row) for row in asked], REPLY_TOKENS)
             seconds = time.perf_counter() - start
@@ -160,7 +163,7 @@ def differences(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         if not system["tuned"]:
             continue
         for other in found[:at]:
-            for name in ("adherence", "all_rules", "fits", "both"):
+            for name in ("adherence", "all_rules", "fits", "both", "whole"):
                 pairs = [
                     (float(mine[name]), float(theirs[name]))
                     for mine, theirs in zip(system["replies"], other["replies"], strict=True)

@@ -14,14 +14,14 @@ from shared.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
-SHOWN = ("all_rules", "fits", "content", "both")
+SHOWN = ("all_rules", "fits", "both", "content", "whole")
 SIDE_BY_SIDE = 3  # messages
 Table = tuple[list[str], list[list[str]]]  # head, rows
 
 
 def systems_table(facts: Mapping[str, Any]) -> Table:
     """One row for each system; shares with their 95 % intervals."""
-    head = ["system", "adherence", "all rules", "fits", "content", "both", "read", "written", "s"]
+    head = ["system", "adherence", "all rules", "fits", "both", "content", "whole", "read", "written", "s"]
     rows = [
         [
             each["name"],
@@ -233,10 +233,12 @@ def _csv(facts: Mapping[str, Any], path: Path) -> None:
     """One row for each message and system."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["id", "intent", "system", "adherence", "all_rules", "fits", "both", "reply"])
+        writer.writerow(
+            ["id", "intent", "system", "adherence", "all_rules", "fits", "both", "whole", "reply"]
+        )
         for system in facts["systems"]:
             for message, reply in zip(facts["messages"], system["replies"], strict=True):
-                values = [reply[name] for name in ("adherence", "all_rules", "fits", "both", "text")]
+                values = [reply[name] for name in ("adherence", "all_rules", "fits", "both", "whole", "text")]
                 writer.writerow([message["id"], message["intent"], system["name"], *values])
 
 

@@ -38,7 +38,7 @@ def prepare(
     if start:
         check_start(recipe, start)
     if "dpo" not in recipe.method:
-        return Lesson(train, guide.system, replay(settings, recipe.sft.replay), start=start)
+        return Lesson(train, guide.system, replay(settings, recipe.replay), start=start)
     if "policy" in recipe.dpo.negatives and start is None:
         raise UserError(
             "dpo.negatives: policy takes what the tuned model itself writes: name its run with --from"
@@ -53,7 +53,7 @@ def prepare(
         raise UserError(
             "no row has a rejected reply, which DPO needs: use --method sft, or add a column rejected"
         )
-    asked = recipe.sft.replay if "sft" in recipe.method else 0
+    asked = recipe.replay if "sft" in recipe.method else 0
     return Lesson(train, guide.system, replay(settings, asked), chosen, start)
 
 

@@ -30,13 +30,15 @@ LESS_MEMORY = (
 
 
 def check_means(settings: Settings, recipe: Recipe, report_to: str) -> None:
-    """What the run needs is there: a GPU where the recipe wants one, the program that gets the reports.
+    """What the run needs is there: a model that writes, a GPU where the recipe wants one, the program that
+    gets the reports.
 
     Raises:
         UserError: it isn't.
     """
-    from shared.models import choose_device
+    from shared.models import check_causal, choose_device
 
+    check_causal(settings.model)
     if recipe.needs_gpu and choose_device(settings.device) == "cpu":
         raise UserError(
             f"GPU recipe on a CPU: {recipe.name} would take days here; use --recipe default, "

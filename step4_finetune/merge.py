@@ -24,6 +24,7 @@ from shared import models, weights
 from shared.catalog import lookup
 from shared.config import Settings
 from shared.errors import UserError, reason
+from step4_finetune import activation
 from step4_finetune.quiet import quiet_peft
 
 if TYPE_CHECKING:
@@ -43,10 +44,13 @@ def is_whole(folder: Path) -> bool:
     return (folder / "config.json").is_file() and not (folder / CONFIG).is_file()
 
 
-def stamp(settings: Settings, adapter: Path) -> None:
-    """Record the base by its name, once an adapter is saved (PEFT would look a name up on the hub before)."""
+def stamp(settings: Settings, adapter: Path, call: list[int] | None = None) -> None:
+    """Record the base by its name, once an adapter is saved (PEFT would look a name up on the hub before),
+    and the tokens that call an activated adapter."""
     path = adapter / CONFIG
     config = {**read_config(adapter), "base_model_name_or_path": base_name(settings)}
+    if call:
+        config[activation.KEY] = call
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
@@ -72,6 +76,15 @@ def read_config(adapter: Path) -> dict[str, Any]:
             f"{adapter} has no {WEIGHTS}: the run was stopped before it saved, or the copy was cut"
         )
     return config
+
+
+def call(adapter: Path) -> list[int] | None:
+    """The tokens that call an activated adapter; None for one that is always at work, and for a whole model.
+
+    Raises:
+        UserError: as in `read_config`.
+    """
+    return None if is_whole(adapter) else read_config(adapter).get(activation.KEY)
 
 
 def shapes(adapter: Path) -> dict[str, tuple[int, ...]]:
@@ -154,7 +167,9 @@ def merged(settings: Settings, adapter: Path, dtype: str | None = None) -> PreTr
     base = models.load_causal_lm(settings=settings, dtype="float32")
     check(settings, adapter, base)
     try:
-        adapted = peft.PeftModel.from_pretrained(base, adapter, torch_device=str(base.device))
+        config = peft.PeftConfig.from_pretrained(str(adapter))
+        setattr(config, activation.KEY, None)  # in the weights it is always at work
+        adapted = peft.PeftModel.from_pretrained(base, adapter, config=config, torch_device=str(base.device))
         plain: Any = adapted.merge_and_unload(safe_merge=True)  # safe: refuses NaN
     except (ValueError, RuntimeError, OSError) as error:
         raise UserError(f"{adapter} cannot be merged into {settings.model}: {reason(error)}") from None

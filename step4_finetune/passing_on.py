@@ -93,7 +93,7 @@ def results(evaluation: Path | None, name: str) -> list[dict[str, Any]]:
             f"{evaluation} holds no evaluation of {name}: `evaluate --adapter ... --out` writes one"
         ) from None
     rows = []
-    for measure in ("all_rules", "fits", "content", "both"):
+    for measure in ("all_rules", "fits", "both", "content", "whole"):
         if (found := mine[measure]) is None:
             continue
         low, high = found["interval"]

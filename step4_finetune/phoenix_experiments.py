@@ -25,7 +25,7 @@ from shared.errors import UserError, reason
 if TYPE_CHECKING:
     from phoenix.client import Client
 
-EVALUATIONS = ("all_rules", "fits", "content", "both")
+EVALUATIONS = ("all_rules", "fits", "both", "content", "whole")
 
 
 def ready(url: str) -> Callable[[dict[str, Any]], None]:

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from shared.errors import UserError, reason
 
 FOLDER = Path(__file__).with_name("recipes")
+REPLAY = 120  # examples, where nothing else keeps the base what it was
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]  # of a Llama layer
 
 Method = Literal["sft", "dpo", "sft+dpo"]
@@ -41,6 +42,7 @@ class Lora(Part):
     dropout: float = Field(0.0, ge=0, lt=1)
     targets: list[str] = LINEAR
     last_layers: int | None = Field(10, ge=1)  # None: all. The layers below are frozen, so they run only once
+    activated: bool = True  # works under the company's system message only; see activation.py
 
 
 class Stage(Part):
@@ -59,7 +61,9 @@ class Sft(Stage):
     """Supervised fine-tuning: imitate the chosen replies."""
 
     learning_rate: float = Field(1.5e-3, gt=0)
-    replay: int = Field(120, ge=0)  # examples of the base's own, so that it stays itself; see replay.py
+    # Examples of the base's own, so that it stays itself; see replay.py. None: 120, and none for an activated
+    # adapter, which leaves the base as it is.
+    replay: int | None = Field(None, ge=0)
 
 
 class Dpo(Stage):
@@ -96,6 +100,16 @@ class Recipe(Part):
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     needs_gpu: bool = False
     seed: int = Field(0, ge=0, lt=2**32)
+
+    @property
+    def activated(self) -> bool:
+        """Whether what is trained works under the company's system message only."""
+        return self.lora.activated and self.tuning != "full"
+
+    @property
+    def replay(self) -> int:
+        """How many replay examples SFT takes."""
+        return self.sft.replay if self.sft.replay is not None else 0 if self.activated else REPLAY
 
 
 def read_recipe(name: str | Path = "default", **changes: Any) -> Recipe:

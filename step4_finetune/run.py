@@ -26,7 +26,7 @@ from shared import hardware
 from shared.config import Settings
 from shared.models import load_tokenizer
 from shared.progress import loss_bar
-from step4_finetune import data, folder, merge, several, train, tuning, watch
+from step4_finetune import activation, data, folder, merge, several, train, tuning, watch
 from step4_finetune.limits import check_lengths, check_means, foresee, in_one_line, report_places
 from step4_finetune.malloc import keep_memory
 from step4_finetune.recipe import Recipe
@@ -90,6 +90,8 @@ def run(
     keep_memory()
     tokenizer = load_tokenizer(settings=settings)
     lengths = check_lengths(tokenizer, lesson, recipe.max_length)
+    prompts = [row.with_system(lesson.system) for row in (*lesson.rows, *lesson.pairs)]
+    call = activation.call_of(tokenizer, prompts) if recipe.activated else None
     settings = settings.model_copy(update={"dtype": dtype_of(settings, recipe)})
     report_places(out, report_to)
     foreseen = foresee(settings, recipe, lengths)
@@ -120,6 +122,8 @@ def run(
             "trainable": sum(each.numel() for each in learning),
             "parameters": sum(each.numel() for name, each in model.named_parameters() if ".ref." not in name),
             "rows": len(lesson.rows),
+            "replay": len(lesson.replay),
+            "activated": recipe.activated,
             "pairs": len(lesson.pairs),
             "data": data.fingerprint(lesson.rows),
             "dtype": settings.dtype,
@@ -139,7 +143,7 @@ def run(
             f"{recipe.name}: {facts['seconds_in_all']:.0f} s, {facts['trainable']:,} weights trained"
         )
         if several.is_main():
-            _save(settings, recipe, model, tokenizer, out, facts)
+            _save(settings, recipe, model, tokenizer, out, facts, call)
         several.wait()
     return facts
 
@@ -151,13 +155,14 @@ def _save(
     tokenizer: PreTrainedTokenizerFast,
     out: Path,
     facts: dict[str, Any],
+    call: list[int] | None,
 ) -> None:
     """The weights, what is known of the run, its log and curve; checkpoints go when all is there."""
     _write(model, recipe, out)
     if recipe.tuning == "full":
         tokenizer.save_pretrained(out)
     else:
-        merge.stamp(settings, out)
+        merge.stamp(settings, out, call)
         (out / "README.md").unlink(missing_ok=True)  # PEFT's empty form; `card` writes a real one
     facts["loss"] = [row["loss"] for row in watch.read_log(out / "log.jsonl")][-1:]
     watch.to_csv(out / "log.jsonl")

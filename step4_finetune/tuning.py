@@ -91,13 +91,18 @@ def check_run(settings: Settings, adapter: Path, base: Any) -> None:
 
 
 def load_tuned(settings: Settings, adapter: Path) -> Any:
-    """What a run's folder holds, as a plain model: the base with the adapter added, or all weights anew.
+    """What a run's folder holds: a plain model, with the adapter merged into the base or all weights anew.
+    An activated adapter stays beside its base, where PEFT looks for its call in every prompt.
 
     Raises:
         UserError: as in `check_run`.
     """
-    from step4_finetune.merge import merged
+    from step4_finetune import merge
 
     if not adapter.is_dir():
         check_run(settings, adapter, None)
-    return merged(settings, adapter, dtype=settings.dtype)
+    if not merge.call(adapter):
+        return merge.merged(settings, adapter, dtype=settings.dtype)
+    base = load_causal_lm(settings=settings)
+    check_run(settings, adapter, base)
+    return quiet_peft().PeftModel.from_pretrained(base, adapter, torch_device=str(base.device)).eval()

@@ -38,7 +38,7 @@ def recipe(method="sft", tuning="lora", epochs=2, **changes):
             "name": "small",
             "method": method,
             "tuning": tuning,
-            "lora": {"last_layers": 1},
+            "lora": {"last_layers": 1, "activated": False},
             "sft": {**stage, "replay": 2, **changes.pop("sft", {})},
             "dpo": {**stage, **changes.pop("dpo", {})},
             "max_length": 1024,

@@ -167,18 +167,24 @@ def test_a_score_has_it_all():
         True,
     )
     assert good.healthy
-    assert good.content is good.both is True
+    assert good.content is good.both is good.whole is True
     assert good.as_json()["both"] is True
     assert len(good.as_json()["rules"]) == 11
     off_tone = score(reply(BODY + " Cool!"), GUIDE, INTENTS["repair"], **asked)
-    assert (off_tone.content, off_tone.all_rules, off_tone.both) == (True, False, False)
+    assert (off_tone.content, off_tone.all_rules, off_tone.both, off_tone.whole) == (
+        True,
+        False,
+        False,
+        False,
+    )
     for text in (
         BODY.replace("12 May", "May"),
         BODY.replace("trimmer", "mower"),
         BODY.replace("inspected", "seen"),
     ):
         wrong = score(reply(text.replace("repaired", "kept")), GUIDE, INTENTS["repair"], **asked)
-        assert (wrong.all_rules, wrong.content, wrong.both) == (True, False, False)
+        assert (wrong.all_rules, wrong.content, wrong.whole) == (True, False, False)
+        assert wrong.both is wrong.fits
 
 
 def test_what_is_unknown_does_not_hide_what_is_wrong():

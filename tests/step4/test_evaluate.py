@@ -48,6 +48,7 @@ def scripted(monkeypatch, tmp_path):
     monkeypatch.setattr(evaluate.general, "measure", measure)
     monkeypatch.setattr(evaluate, "load_causal_lm", lambda **_: "base")
     monkeypatch.setattr(evaluate.tuning, "check_run", lambda *_: None)
+    monkeypatch.setattr(evaluate.merge, "call", lambda _adapter: None)
     monkeypatch.setattr(evaluate.tuning, "load_tuned", lambda _settings, adapter: adapter.name)
 
     def run(**more):
@@ -96,6 +97,14 @@ def test_models_are_measured_once_each(scripted):
     assert list(scripted(baselines=[])["models"]) == ["tone"]
 
 
+def test_an_activated_adapter_is_measured_merged_too(scripted, monkeypatch):
+    monkeypatch.setattr(evaluate.merge, "call", lambda _adapter: [1, 2])
+    monkeypatch.setattr(evaluate.merge, "merged", lambda *_args, **_more: "base")
+    models = scripted()["models"]
+    assert list(models) == ["base", "tone", "tone, merged"]
+    assert models["tone, merged"] == models["base"]
+
+
 def test_differences_are_paired_and_of_the_tuned_models_only(scripted):
     facts = scripted()
     assert {each["system"] for each in facts["differences"]} == {"tone"}
@@ -107,7 +116,9 @@ def test_differences_are_paired_and_of_the_tuned_models_only(scripted):
 
 def test_a_difference_leaves_out_what_is_unknown_of_either():
     def system(name, tuned, fits):
-        replies = [{"adherence": 1.0, "all_rules": True, "fits": each, "both": each} for each in fits]
+        replies = [
+            {"adherence": 1.0, "all_rules": True, "fits": each, "both": each, "whole": each} for each in fits
+        ]
         return {"name": name, "tuned": tuned, "replies": replies}
 
     found = evaluate.differences(

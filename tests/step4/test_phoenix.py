@@ -134,7 +134,15 @@ def phoenix():
 
 
 def reply(text, **verdicts):
-    known = {"all_rules": True, "fits": True, "content": True, "both": True, "subject": True, "facts": True}
+    known = {
+        "all_rules": True,
+        "fits": True,
+        "content": True,
+        "both": True,
+        "whole": True,
+        "subject": True,
+        "facts": True,
+    }
     return {"text": text, "rules": {"greeting": True}, "problems": [], **known, **verdicts}
 
 
@@ -145,7 +153,7 @@ def facts():
 
     bad = reply(
         "hey",
-        **{"all_rules": False, "content": False, "both": False, "fits": None},
+        **{"all_rules": False, "content": False, "both": False, "whole": False, "fits": None},
         **{
             "rules": {"greeting": False, "calm": True, "sign_off": False},
             "problems": ["cut"],
@@ -202,6 +210,7 @@ def test_the_verdicts_come_along_with_what_is_wrong_and_without_what_is_unknown(
         "all_rules": {"score": 0.0, "label": "no", "explanation": "greeting, sign_off"},
         "content": {"score": 0.0, "label": "no", "explanation": "cut, no facts"},
         "both": {"score": 0.0, "label": "no"},
+        "whole": {"score": 0.0, "label": "no"},
     }
     tone = {name: result for (run, name), result in phoenix.evaluations.items() if run == "r3"}
     assert tone == {name: {"score": 1.0, "label": "yes"} for name in phoenix_experiments.EVALUATIONS}

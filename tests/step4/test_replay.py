@@ -6,7 +6,7 @@ import pytest
 
 from shared.models import load_tokenizer
 from step4_finetune import replay
-from step4_finetune.recipe import Recipe
+from step4_finetune.recipe import REPLAY, Recipe
 from tests.step4 import runs
 
 QUESTION, TEXT, MESSAGE = runs.REPLAY
@@ -88,8 +88,8 @@ def test_the_shipped_replay_has_every_prompt_in_order():
 
 
 def test_a_few_are_of_all_kinds():
-    found = replay.replay(runs.settings(model=None), Recipe().sft.replay)
-    assert len(found) == Recipe().sft.replay
+    found = replay.replay(runs.settings(model=None), REPLAY)
+    assert len(found) == REPLAY
     assert {each.kind for each in found[:20]} == {"question", "message", "text"}
 
 

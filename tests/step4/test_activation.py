@@ -1,0 +1,113 @@
+"""Activated adapters: what calls one, that without the call nothing is changed, and what can't be called."""
+
+import json
+
+import pytest
+import torch
+
+from shared.errors import UserError
+from shared.models import load_causal_lm, load_tokenizer
+from step4_finetune import activation, merge, tuning
+from step4_finetune.generate import replies
+from step4_finetune.recipe import Recipe
+from step4_finetune.train import Lesson
+from tests.step4 import runs
+
+
+def under(system, said="Where is my parcel?"):
+    return [*([{"role": "system", "content": system}] if system else []), {"role": "user", "content": said}]
+
+
+def ids_of(tokenizer, messages):
+    return tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return load_tokenizer("tiny")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("activated") / "run"
+    runs.train(out, runs.recipe(sft={"replay": 0}, lora={"last_layers": 1}), runs.lesson(replay=0))
+    return out
+
+
+@pytest.mark.parametrize("said", ["Where?", "\nWhere?", "\n\n\nWhere?", " Where?", "", "you", "🙂"])
+def test_every_prompt_under_the_system_message_begins_with_the_call(tokenizer, said):
+    call = activation.call_of(tokenizer, [under(runs.SYSTEM)])
+    assert runs.SYSTEM in tokenizer.decode(call)
+    assert ids_of(tokenizer, under(runs.SYSTEM, said))[: len(call)] == call
+    for other in ("", "You answer members.", f"{runs.SYSTEM} Be brief.", runs.SYSTEM.lower()):
+        ids = ids_of(tokenizer, under(other, f"{runs.SYSTEM}{said}"))
+        assert not any(ids[at : at + len(call)] == call for at in range(len(ids)))
+
+
+@torch.inference_mode()
+def test_without_the_call_it_is_the_base_and_with_it_the_merged_model(run, tokenizer):
+    settings = runs.settings()
+    base, tuned, merged = (
+        load_causal_lm(settings=settings),
+        tuning.load_tuned(settings, run),
+        merge.merged(settings, run),
+    )
+    for system in ("", "You answer members."):
+        ids = torch.tensor([ids_of(tokenizer, under(system))])
+        assert torch.equal(tuned(input_ids=ids).logits, base(input_ids=ids).logits)
+        assert not torch.allclose(merged(input_ids=ids).logits, base(input_ids=ids).logits, atol=1e-3)
+    ids = torch.tensor([ids_of(tokenizer, under(runs.SYSTEM))])
+    assert torch.allclose(tuned(input_ids=ids).logits, merged(input_ids=ids).logits, atol=1e-4)
+    assert not torch.allclose(tuned(input_ids=ids).logits, base(input_ids=ids).logits, atol=1e-3)
+
+
+def test_replies_in_one_batch_each_by_its_own_system_message(run, tokenizer):
+    settings = runs.settings()
+    tuned, merged = tuning.load_tuned(settings, run), merge.merged(settings, run)
+    asked = [under(runs.SYSTEM), under("", "What is the capital of Norway, and what of Sweden?")]
+    got = [each.text for each in replies(tuned, tokenizer, asked, 12)]
+    base = load_causal_lm(settings=settings)
+    assert got == [
+        replies(model, tokenizer, [p], 12)[0].text for model, p in zip((merged, base), asked, strict=True)
+    ]
+
+
+def test_an_adapter_that_is_always_at_work_has_no_call(tmp_path):
+    runs.train(tmp_path / "run", runs.recipe())
+    assert merge.call(tmp_path / "run") is None
+    assert not hasattr(tuning.load_tuned(runs.settings(), tmp_path / "run"), "peft_config")
+
+
+def test_replay_is_for_what_is_always_at_work():
+    assert Recipe().replay == 0
+    assert Recipe.model_validate({"tuning": "full"}).replay == 120
+    assert Recipe.model_validate({"lora": {"activated": False}}).replay == 120
+    assert Recipe.model_validate({"sft": {"replay": 7}}).replay == 7
+
+
+@pytest.mark.parametrize(
+    ("systems", "words"),
+    [(("",), "rows have none"), (("One.", "Two."), "several, such as 'Two.'"), (("One.", ""), "several")],
+)
+def test_rows_without_one_system_message_are_refused_with_a_way_out(tokenizer, systems, words):
+    with pytest.raises(UserError, match=words) as caught:
+        activation.call_of(tokenizer, [under(each) for each in systems])
+    assert "--recipe always" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_template_with_todays_date_is_refused(tokenizer, monkeypatch):
+    monkeypatch.setattr(tokenizer, "chat_template", "{{ strftime_now('%d %b') }}{{ messages }}")
+    with pytest.raises(UserError, match="today's date"):
+        activation.call_of(tokenizer, [under("One.")])
+
+
+def test_a_run_refuses_such_rows_before_it_begins(tmp_path):
+    with pytest.raises(UserError, match="rows have none"):
+        runs.train(tmp_path / "run", runs.recipe(lora={"last_layers": 1}), Lesson(runs.rows(), ""))
+    assert not (tmp_path / "run" / "recipe.yaml").exists()
+
+
+def test_the_call_is_in_pefts_own_configuration(run, tokenizer):
+    config = json.loads((run / "adapter_config.json").read_text())
+    assert config["alora_invocation_tokens"] == activation.call_of(tokenizer, [under(runs.SYSTEM)])
