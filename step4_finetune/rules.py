@@ -124,9 +124,13 @@ class Rule:
 def word_pattern(phrase: str) -> str:
     """The regular expression of a whole word or phrase: any case, any space between its words.
 
-    The i of `i.e.`, the hi of `hi-fi` and a part of an address are no whole words.
+    The i of `i.e.`, the hi of `hi-fi` and a part of an address are no whole words. `apolog*` is every word
+    that begins so.
     """
-    spaced = r"\s+".join(re.escape(each) for each in phrase.split())
+    spaced = r"\s+".join(
+        re.escape(each[:-1]) + r"\w*" if each[1:].endswith("*") else re.escape(each)
+        for each in phrase.split()
+    )
     return rf"(?i:(?<![\w@])(?<!\w[.-]){spaced}(?![\w@])(?![.-]\w))"
 
 
