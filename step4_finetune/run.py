@@ -119,6 +119,7 @@ def run(
             "recipe": recipe.model_dump(),
             "model": settings.model,
             "start": str(lesson.start) if lesson.start else None,
+            "system": lesson.system,
             "trainable": sum(each.numel() for each in learning),
             "parameters": sum(each.numel() for name, each in model.named_parameters() if ".ref." not in name),
             "rows": len(lesson.rows),
