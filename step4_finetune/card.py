@@ -6,9 +6,11 @@
     model-index: ...                    the measured results, as the hub reads them
     ---
     # tone
+    ## Measured                         and what should not have changed: leak, general answers, perplexity
+    ## Training                         recipe, rows, seconds, machine, versions, from the run's own files
     ...
 
-    $ python -m step4_finetune card runs/tone
+    $ python -m step4_finetune card runs/tone --evaluation report/evaluate.json
     $ python -m step4_finetune push runs/tone --repo you/tone
 
 Nothing is written that was not measured: a card without results says so.
@@ -62,7 +64,7 @@ def text(
 
     facts = dict(facts or {})
     spec, base = lookup(settings.model), merge.base_name(settings)
-    data = str(facts.pop("data", "messages and replies of the sample"))
+    data = str(facts.pop("data", "messages and replies"))
     system = str(facts.pop("system", "")).strip()
     measured = [
         EvalResult(
@@ -81,7 +83,7 @@ def text(
         pipeline_tag="text-generation",
         language="en",
         license=spec.license.lower() if spec.license else None,
-        tags=["lora", "trl", "tone"],
+        tags=[*(["lora"] if library == "peft" else []), "trl", "tone"],
         model_name=name,
         eval_results=measured or None,
     )
@@ -89,7 +91,8 @@ def text(
     lines += ["", "## Measured", "", *_table(results)]
     if system:
         lines += ["", "## Use", "", "The tone is tied to this system message:", "", *_quoted(system)]
-    lines += ["", "## Training", "", *(f"- {key}: {value}" for key, value in facts.items())]
+    known = [f"- {key}: {value}" for key, value in facts.items()]
+    lines += ["", "## Training", "", *(known or ["Not recorded."])]
     lines += [
         "",
         "## Limits",

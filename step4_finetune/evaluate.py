@@ -2,10 +2,13 @@
 
     python -m step4_finetune evaluate --adapter runs/tone
 
-    system    adherence  all rules  fits    both    tokens in  ...
+    system    adherence  all rules  fits    both   ...
     base           0.41   0% ...
     few-shot       0.83  21% ...
     tone           0.99  97% ...
+    cost of it  read  written  s a reply  trained, s     MB
+    few-shot     614       90        3.6           -      -
+    tone          54       60        1.0         312  1,234
 
 Every system answers every message of the split once, greedily. Rules, fit, subject and facts are judged by
 program (rules.py, content.py); differences are paired, over the same messages. Leak, kept answers and
@@ -28,7 +31,7 @@ from shared.config import Settings
 from shared.errors import UserError
 from shared.models import choose_device, dtype_for_products, load_causal_lm, load_tokenizer
 from shared.stats import bootstrap, wilson
-from step4_finetune import content, general, merge, tuning
+from step4_finetune import card_facts, content, general, merge, tuning
 from step4_finetune.data import SPLITS, Row
 from step4_finetune.generate import Reply, replies
 from step4_finetune.guide import Guide
@@ -133,6 +136,7 @@ def _measured(
     return {
         "name": system.name,
         "tuned": system.adapter is not None,
+        "training": training(system.adapter) if system.adapter else None,
         "adherence": {"mean": fmean(adherence), "interval": bootstrap(adherence)},
         **{name: _share([getattr(score, name) for score in scores]) for name in SHARES},
         "rules": {rule.id: _share([score.rules[rule.id] for score in scores]) for rule in guide.rules},
@@ -141,6 +145,16 @@ def _measured(
         "seconds_a_reply": seconds / len(got),
         "replies": [asdict(reply) | score.as_json() for reply, score in zip(got, scores, strict=True)],
     }
+
+
+def training(adapter: Path) -> dict[str, Any]:
+    """What the run cost: seconds, and MB of memory at most; None where its run.json doesn't say."""
+    try:
+        run = card_facts.read_run(adapter)
+    except UserError:
+        run = {}
+    known = {"seconds": run.get("seconds_in_all"), "peak_memory_mb": run.get("peak_memory_mb")}
+    return {name: each if isinstance(each, int | float) else None for name, each in known.items()}
 
 
 def _share(values: Sequence[bool | None]) -> dict[str, Any] | None:

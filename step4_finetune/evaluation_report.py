@@ -21,19 +21,37 @@ Table = tuple[list[str], list[list[str]]]  # head, rows
 
 def systems_table(facts: Mapping[str, Any]) -> Table:
     """One row for each system; shares with their 95 % intervals."""
-    head = ["system", "adherence", "all rules", "fits", "both", "content", "whole", "read", "written", "s"]
+    head = ["system", "adherence", "all rules", "fits", "both", "content", "whole"]
     rows = [
-        [
-            each["name"],
-            f"{each['adherence']['mean']:.2f}",
-            *(_share(each[name]) for name in SHOWN),
-            f"{each['prompt_tokens']:.0f}",
-            f"{each['reply_tokens']:.0f}",
-            f"{each['seconds_a_reply']:.1f}",
-        ]
+        [each["name"], f"{each['adherence']['mean']:.2f}", *(_share(each[name]) for name in SHOWN)]
         for each in facts["systems"]
     ]
     return head, rows
+
+
+def costs_table(facts: Mapping[str, Any]) -> Table:
+    """What a system costs: at every reply, and once to make, where that is known."""
+    head = ["cost of it", "read", "written", "s a reply", "trained, s", "MB"]
+    rows = []
+    for each in facts["systems"]:
+        seconds, megabytes = _training(each)
+        rows.append(
+            [
+                each["name"],
+                f"{each['prompt_tokens']:.0f}",
+                f"{each['reply_tokens']:.0f}",
+                f"{each['seconds_a_reply']:.1f}",
+                "-" if seconds is None else f"{seconds:,.0f}",
+                "-" if megabytes is None else f"{megabytes:,.0f}",
+            ]
+        )
+    return head, rows
+
+
+def _training(system: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """Seconds and MB of the training; None for what was not trained, or where nobody knows."""
+    training = system.get("training") or {}
+    return training.get("seconds"), training.get("peak_memory_mb")
 
 
 def models_table(facts: Mapping[str, Any]) -> Table:
@@ -102,7 +120,7 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
     for head, rows in _tables(facts).values():
         if not rows:
             continue
-        table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
+        table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         for at, name in enumerate(head):
             table.add_column(name, justify="left" if at == 0 else "right")
         for row in rows:
@@ -119,7 +137,8 @@ def foot(facts: Mapping[str, Any]) -> str:
     sent = facts.get("phoenix")
     return (
         f"{facts['company']}, {facts['split']}: {facts['n']} messages; read and written: tokens a reply; "
-        f"{facts['model']}; {facts['machine']}" + (f"; experiments in Phoenix: {sent['url']}" if sent else "")
+        f"MB: memory of the training, at most; {facts['model']}; {facts['machine']}"
+        + (f"; experiments in Phoenix: {sent['url']}" if sent else "")
     )
 
 
@@ -167,6 +186,7 @@ def write(facts: Mapping[str, Any], folder: Path) -> None:
 def _tables(facts: Mapping[str, Any]) -> dict[str, Table]:
     tables = {
         "Systems": systems_table(facts),
+        "What a system costs": costs_table(facts),
         "What should not have changed": models_table(facts),
         "Differences": differences_table(facts),
         "Rules": rules_table(facts),
@@ -233,12 +253,11 @@ def _csv(facts: Mapping[str, Any], path: Path) -> None:
     """One row for each message and system."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(
-            ["id", "intent", "system", "adherence", "all_rules", "fits", "both", "whole", "reply"]
-        )
+        judged = ["adherence", "all_rules", "fits", "both", "whole"]
+        writer.writerow(["id", "intent", "system", *judged, "trained_s", "trained_mb", "reply"])
         for system in facts["systems"]:
             for message, reply in zip(facts["messages"], system["replies"], strict=True):
-                values = [reply[name] for name in ("adherence", "all_rules", "fits", "both", "whole", "text")]
+                values = [*(reply[name] for name in judged), *_training(system), reply["text"]]
                 writer.writerow([message["id"], message["intent"], system["name"], *values])
 
 

@@ -20,7 +20,7 @@ BEGUN = "checkpoints/begun.json"
 
 
 def check(out: Path, recipe: Recipe, on: dict[str, Any]) -> None:
-    """The folder is free, or holds a stopped run of the same recipe `on` the same model and rows.
+    """The folder is free, or holds a stopped run of the same recipe `on` the same model, rows and rest.
 
     Raises:
         UserError: it is taken, says by what; or its checkpoint is damaged.

@@ -21,13 +21,19 @@ plain words, for people and for prompts) and one or more of these:
 
     starts_with, ends_with: TEXT or [TEXT, ...]     one of them, word by word
     forbid, require: REGEX or [REGEX, ...]          none of them found; each of them found
-    forbid_words, require_words: [WORD, ...]        whole words (not their plurals) or phrases, any case
+    forbid_words, require_words: [WORD, ...]        none, or at least one; words or phrases, any case
     count: {pattern: REGEX, of: sentences|text, min: 1, max: 1}
     sentences, words, paragraphs: {min: 2, max: 4}
     contractions, emoji, capitals: forbid, require or {min: 1, max: 2}
 
-and may have `in`: reply (all of it), body (without greeting and sign-off), first or last (sentence of the
-body); `except`: [TEXT, ...], which is not looked at. In a REGEX (?i) ignores case, ^ and $ match at lines.
+A WORD is that very word: `guest` is not `guests`, so list plurals and other forms, or write `apolog*` for all
+words that begin so. In a REGEX (?i) ignores case, ^ and $ match at every line, and \A and \Z at the beginning
+and the end of the place that is looked at: `require: '\?\Z'` wants a question mark to end it.
+
+The place is `in`: reply (all of it), body (without greeting and sign-off), first or last (sentence of the
+body). It holds for everything in its rule; a rule without it looks at the body for count, sentences, words
+and paragraphs, and at the reply for all the rest. So what looks elsewhere is a rule of its own. `except`:
+[TEXT, ...] is cut out of the place before.
 """
 
 from __future__ import annotations

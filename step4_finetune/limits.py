@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.config import Settings
 from shared.errors import UserError, reason
@@ -59,37 +59,39 @@ def report_places(out: Path, report_to: str) -> None:
         os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(out / "tensorboard"))
 
 
-def check_lengths(tokenizer: PreTrainedTokenizerFast, lesson: Lesson, limit: int) -> list[int]:
+def check_lengths(tokenizer: PreTrainedTokenizerFast, lesson: Lesson, limit: int) -> list[tuple[int, int]]:
     """No row is longer than the recipe's `max_length`: trainers would cut it in silence, sign-off first.
 
     Returns:
-        Tokens of each conversation.
+        Tokens of each conversation, replay's too, and how many of them are to be learnt.
 
     Raises:
         UserError: names the rows, and the length that is needed.
     """
-    counted = [
-        (
-            row.id,
-            len(tokenizer.apply_chat_template([*row.with_system(lesson.system), reply], return_dict=False)),
-        )
-        for row in [*lesson.rows, *lesson.pairs]
-        for text in (row.chosen, row.rejected)
-        if text
-        for reply in [{"role": "assistant", "content": text}]
-    ]
-    long = list(dict.fromkeys(name for name, tokens in counted if tokens > limit))
+    render: Any = tokenizer.apply_chat_template
+    counted = []
+    for row in [*lesson.rows, *lesson.pairs]:
+        prompt = row.with_system(lesson.system)
+        asked = len(render(prompt, add_generation_prompt=True, return_dict=False))
+        for text in filter(None, (row.chosen, row.rejected)):
+            whole = len(render([*prompt, {"role": "assistant", "content": text}], return_dict=False))
+            counted.append((row.id, whole, whole - asked))
+    long = list(dict.fromkeys(name for name, tokens, _ in counted if tokens > limit))
     if long:
-        most = max(tokens for _, tokens in counted)
+        most = max(tokens for _, tokens, _ in counted)
         raise UserError(
             f"{len(long)} rows are over max_length {limit} tokens ({', '.join(long[:5])}): "
             f"set max_length: {most} in the recipe, or `data check --fix` takes them out"
         )
-    return [tokens for _, tokens in counted]
+    own = [(len(ids), len(ids) - asked) for ids, asked in (each.encode(tokenizer) for each in lesson.replay)]
+    return [(tokens, learnt) for _, tokens, learnt in counted] + own
 
 
-def foresee(settings: Settings, recipe: Recipe, lengths: Sequence[int]) -> memory.Estimate | None:
+def foresee(settings: Settings, recipe: Recipe, lengths: Sequence[tuple[int, int]]) -> memory.Estimate | None:
     """The memory that the recipe's largest stage will take; None for a model that can't be counted.
+
+    `lengths` are those of `check_lengths`: the head looks at what is to be learnt only, see
+    `train.score_replies_only`.
 
     Raises:
         UserError: there is less, and what to change.
@@ -107,7 +109,8 @@ def foresee(settings: Settings, recipe: Recipe, lengths: Sequence[int]) -> memor
     except UserError:
         return None
     device = choose_device(settings.device)
-    plans = memory.plans(recipe, max(lengths), sum(lengths), settings.dtype, device)
+    tokens, learnt = zip(*lengths, strict=True)
+    plans = memory.plans(recipe, max(tokens), sum(tokens), settings.dtype, device, max(learnt))
     for plan in plans:
         if said := memory.advice(shape, plan, memory.free(device)):
             raise UserError(said)

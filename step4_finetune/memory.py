@@ -5,9 +5,10 @@
     'about 3.0 GB: logits 1.63, libraries 0.65, activations 0.45, weights 0.27, the rest 0.01'
 
 Weights, their gradients and Adam's two averages don't depend on the data. The rest grows with batch * length:
-each layer from the first trained one upwards keeps what its backward pass will ask for, and the head
-compares every token with the whole vocabulary, which is most of it in a small model. TRL takes the vocabulary
-in tiles, of at most 4,096 tokens by 32,768 words; on a CPU a tile goes through half a dozen copies.
+each layer from the first trained one upwards keeps what its backward pass will ask for, and the head compares
+tokens with the whole vocabulary, which is most of it in a small model. So the head looks only at those that
+are to be learnt (train.score_replies_only). TRL takes the vocabulary in tiles, of at most 4,096 tokens by
+32,768 words; on a CPU a tile goes through half a dozen copies.
 
 Counted for transformers' Llama under TRL's trainers, without activation checkpointing, with the
 log-probabilities of DPO's reference computed beforehand. Peaks measured with SmolLM2-135M on a CPU were 0.95
@@ -116,8 +117,11 @@ def estimate(shape: Shape, plan: Plan) -> Estimate:
     )
 
 
-def plans(recipe: Recipe, length: int, tokens: int, dtype: str, device: str = "cpu") -> list[Plan]:
-    """The stages of a recipe. `length` is that of the longest row, `tokens` of all rows together."""
+def plans(
+    recipe: Recipe, length: int, tokens: int, dtype: str, device: str = "cpu", scored: int | None = None
+) -> list[Plan]:
+    """The stages of a recipe. `length` is that of the longest row, `tokens` of all rows together, `scored` of
+    the longest reply."""
     found = []
     for method in recipe.method.split("+"):
         stage = recipe.sft if method == "sft" else recipe.dpo
@@ -131,6 +135,7 @@ def plans(recipe: Recipe, length: int, tokens: int, dtype: str, device: str = "c
             r=recipe.lora.r,
             targets=tuple(recipe.lora.targets),
             last_layers=recipe.lora.last_layers,
+            scored=scored,
             cached=tokens if frozen and recipe.cache_frozen else 0,
             device=device,
         )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -47,13 +46,20 @@ def card(
     model: Model = None,
     as_json: Json = False,
 ) -> None:
-    """Write a model card with the measured results beside the adapter."""
+    """Write a model card beside the adapter: how it was trained, and what it was measured to do."""
     from shared.config import load_settings
     from step4_finetune import card as cards
+    from step4_finetune import card_facts, merge
 
-    path = cards.write(
-        adapter, cards.text(load_settings(model=model), adapter.name, results(evaluation, adapter.name))
+    base = model or card_facts.read_run(adapter).get("model")
+    text = cards.text(
+        load_settings(model=base),
+        adapter.resolve().name,
+        card_facts.results(evaluation, adapter.resolve()),
+        card_facts.of_run(adapter),
+        "transformers" if merge.is_whole(adapter) else "peft",
     )
+    path = cards.write(adapter, text)
     facts = {"command": "step4_finetune card", "headline": f"a card in {path}", "card": str(path)}
     deliver(facts, lambda console: console.print(str(path)), as_json=as_json)
 
@@ -72,39 +78,3 @@ def push(
     where = cards.push(load_settings(), folder, repo, private=not public)
     facts = {"command": "step4_finetune push", "headline": where, "address": where}
     deliver(facts, lambda console: console.print(where), as_json=as_json)
-
-
-def results(evaluation: Path | None, name: str) -> list[dict[str, Any]]:
-    """What a card says of an evaluation: shares of the tuned model beside the base's.
-
-    Raises:
-        UserError: the file is no evaluation, or doesn't know the model.
-    """
-    from shared.errors import UserError
-
-    if evaluation is None:
-        return []
-    try:
-        facts = json.loads(evaluation.read_text(encoding="utf-8"))
-        systems = {each["name"]: each for each in facts["systems"]}
-        base, mine, split = systems.get("base"), systems[name], facts["split"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(
-            f"{evaluation} holds no evaluation of {name}: `evaluate --adapter ... --out` writes one"
-        ) from None
-    rows = []
-    for measure in ("all_rules", "fits", "both", "content", "whole"):
-        if (found := mine[measure]) is None:
-            continue
-        low, high = found["interval"]
-        rows.append(
-            {
-                "name": f"{measure.replace('_', ' ')} ({split})",
-                "value": found["share"],
-                "base": base[measure]["share"] if base else None,
-                "low": low,
-                "high": high,
-                "n": found["n"],
-            }
-        )
-    return rows

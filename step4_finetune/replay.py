@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,6 +66,12 @@ def replay(settings: Settings, n: int) -> list[Replay]:
         write(settings, path)
     lines = path.read_text(encoding="utf-8").splitlines()
     return [Replay(**json.loads(line)) for line in lines][:n]
+
+
+def fingerprint(examples: Iterable[Replay]) -> str:
+    """A short hash of their contents, as data.py has one of rows."""
+    said = json.dumps([asdict(each) for each in examples], ensure_ascii=False)
+    return hashlib.sha256(said.encode()).hexdigest()[:12]
 
 
 def prompts() -> list[tuple[str, str]]:

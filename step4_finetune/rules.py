@@ -15,16 +15,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from step4_finetune import text
+from step4_finetune import contractions, text
 
 if TYPE_CHECKING:
     from step4_finetune.guide import Guide
 
 MARKS: dict[str, Callable[[str], list[str]]] = {
-    "contractions": text.contractions,
+    "contractions": contractions.contractions,
     "emoji": text.emoji,
     "capitals": text.capitals,
 }
+LENIENT = {"contractions": contractions.possible}  # what counts where there must be some
 SIZES: dict[str, Callable[[str], list[str]]] = {
     "sentences": text.sentences,
     "words": text.words,
@@ -51,12 +52,15 @@ class Check:
         if self.kind == "require":  # each of its patterns
             place = self._place(parts)
             return all(re.search(each, place, re.MULTILINE) for each in self.patterns)
-        n = len(self.found(parts))
-        return self.low <= n and (self.high is None or n <= self.high)
+        found = self.found(parts)
+        most = self.found(parts, lenient=True) if self.kind in LENIENT else found
+        return self.low <= len(most) and (self.high is None or len(found) <= self.high)
 
-    def found(self, parts: text.Parts) -> list[str]:
-        """What it counts, as it stands in the reply."""
+    def found(self, parts: text.Parts, *, lenient: bool = False) -> list[str]:
+        """What it counts, as it stands in the reply; `lenient` with what may or may not be one."""
         place = self._place(parts)
+        if lenient and self.kind in LENIENT:
+            return LENIENT[self.kind](place)
         if self.kind in MARKS:
             return MARKS[self.kind](place)
         if self.kind in SIZES:
@@ -84,7 +88,7 @@ class Check:
             return f"{len(found)} {self.kind}"
         if self.high is not None and len(found) > self.high:
             return ", ".join(found)
-        if found:
+        if found := self.found(parts, lenient=True):
             return f"{len(found)} instead of {self.low}"
         return f"no {self.kind}" if self.kind in MARKS else f'no "{" ".join(self.values[0].split())}"'
 
@@ -120,9 +124,13 @@ class Rule:
 def word_pattern(phrase: str) -> str:
     """The regular expression of a whole word or phrase: any case, any space between its words.
 
-    The i of `i.e.`, the hi of `hi-fi` and a part of an address are no whole words.
+    The i of `i.e.`, the hi of `hi-fi` and a part of an address are no whole words. `apolog*` is every word
+    that begins so.
     """
-    spaced = r"\s+".join(re.escape(each) for each in phrase.split())
+    spaced = r"\s+".join(
+        re.escape(each[:-1]) + r"\w*" if each[1:].endswith("*") else re.escape(each)
+        for each in phrase.split()
+    )
     return rf"(?i:(?<![\w@])(?<!\w[.-]){spaced}(?![\w@])(?![.-]\w))"
 
 

@@ -26,7 +26,7 @@ from shared import hardware
 from shared.config import Settings
 from shared.models import load_tokenizer
 from shared.progress import loss_bar
-from step4_finetune import activation, data, folder, merge, several, train, tuning, watch
+from step4_finetune import activation, data, folder, merge, replay, several, train, tuning, watch
 from step4_finetune.limits import check_lengths, check_means, foresee, in_one_line, report_places
 from step4_finetune.malloc import keep_memory
 from step4_finetune.recipe import Recipe
@@ -84,7 +84,13 @@ def run(
     """
     check_means(settings, recipe, report_to)
     rows = data.fingerprint([*lesson.rows, *lesson.pairs])
-    on = {"model": settings.model, "data": rows, "system": lesson.system}
+    on = {
+        "model": settings.model,
+        "data": rows,
+        "system": lesson.system,
+        "replay": replay.fingerprint(lesson.replay),
+        "start (--from)": str(lesson.start) if lesson.start else None,
+    }
     if several.is_main():
         folder.check(out, recipe, on)
     keep_memory()
@@ -119,6 +125,7 @@ def run(
             "recipe": recipe.model_dump(),
             "model": settings.model,
             "start": str(lesson.start) if lesson.start else None,
+            "system": lesson.system,
             "trainable": sum(each.numel() for each in learning),
             "parameters": sum(each.numel() for name, each in model.named_parameters() if ".ref." not in name),
             "rows": len(lesson.rows),

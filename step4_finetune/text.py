@@ -3,11 +3,11 @@
     >>> parts = take_apart("Hi there!\n\nIt's done. See no. 4, e.g. at 8 a.m. today.\n\nCheers,\nAcme")
     >>> parts.greeting, parts.sentences, parts.sign_off
     ('Hi there!', ("It's done.", 'See no. 4, e.g. at 8 a.m. today.'), 'Cheers,\nAcme')
-    >>> contractions(parts.body), emoji("Done 🎉 :)"), capitals("Do NOT open the TV, code A4471")
-    (["It's"], ['🎉', ':)'], ['NOT'])
+    >>> emoji("Done 🎉 :)"), capitals("Do NOT open the TV, code A4471")
+    (['🎉', ':)'], ['NOT'])
 
 It knows English. It does not parse: a sentence is what ends like one, a greeting what stands and begins
-like one.
+like one. For contractions see contractions.py.
 """
 
 from __future__ import annotations
@@ -151,18 +151,6 @@ def ends(text: str, end: str) -> bool:
 
 # --- marks of a tone --------------------------------------------------------------------------------------
 
-PRONOUNS = "it|that|this|there|here|what|who|where|when|how|why|he|she|let|one|everything|something|nothing"
-# After a noun 's is short for `is` or `has` where no possession can follow: the parcel's on its way.
-VERB_FOLLOWS = (
-    "been|not|a|an|the|on|in|at|now|already|still|ready|here|there|gone|due|being|going|coming|getting|having"
-)
-CONTRACTION = re.compile(
-    rf"\b\w+n{APOSTROPHE}t\b|\b\w+{APOSTROPHE}(?:re|ve|ll|d|m)\b|\b(?:{PRONOUNS}){APOSTROPHE}s\b"
-    rf"|\b\w+{APOSTROPHE}s(?=\s(?:{VERB_FOLLOWS})\s)|\by{APOSTROPHE}all\b|{APOSTROPHE}(?:tis|twas)\b"
-    r"|\b(?:dont|doesnt|didnt|isnt|arent|wasnt|werent|wont|cant|couldnt|wouldnt|shouldnt|havent|hasnt|hadnt"
-    r"|im|ive|youre|youve|youll|theyre|theyve|weve|thats|whats|theres|heres|itll|cannae)\b",
-    re.IGNORECASE,
-)
 SHOUTED = frozenset(
     _list(
         "NO SO TO DO GO WE ON OFF OUT UP IN OF AT BY IF IS AM BE HE ME MY OR AS NOT YES NOW ALL ANY YOU OUR"
@@ -173,11 +161,6 @@ SHOUTED = frozenset(
 )
 IN_CAPITALS = re.compile(r"(?<![\w/-])[A-Z]{2,}(?![\w/-]|\.\w)")
 VOWEL = re.compile("[AEIOUY]")
-
-
-def contractions(text: str) -> list[str]:
-    """`don't`, `we'll`, `it's`, also where the apostrophe is missing or another; not `the member's`."""
-    return CONTRACTION.findall(text)
 
 
 def emoji(text: str) -> list[str]:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
-from step4_finetune.curate.finding import ERROR, OK, WARNING, Case, Finding, of_cases, replies, short
+from step4_finetune.curate.finding import (
+    ERROR,
+    OK,
+    WARNING,
+    Case,
+    Finding,
+    of_cases,
+    replies,
+    short,
+    unchecked,
+)
 from step4_finetune.data import SPLITS, Row
 
 UNEVEN = 3.0  # times that the largest class may have of the smallest
@@ -74,7 +84,7 @@ def intents(rows: Sequence[Row]) -> Finding:
 def _balance(name: str, rows: Sequence[Row], of: Callable[[Row], str | None]) -> Finding:
     counts = Counter(label for row in rows if (label := of(row)))
     if not counts:
-        return Finding(name, None, None, "times the smallest", facts={"classes": {}})
+        return unchecked(name, "times the smallest", f"no {name}", classes={})
     (largest, most), (smallest, least) = counts.most_common(1)[0], counts.most_common()[-1]
     uneven = most / least > UNEVEN
     first = {

@@ -7,6 +7,7 @@
     ...
     length bias            ok       1.003       times rejected (95% 1.00-1.01)
 
+What the rows have nothing for (topics, pairs, a guide) is `not checked`, which is no failure.
 What stands in no row is not found: whether a reply answers its message takes a reader.
 """
 
@@ -21,7 +22,7 @@ from shared.progress import stage_bar
 from step4_finetune import rules
 from step4_finetune.content import Intent
 from step4_finetune.curate import balance, doubles, labels, personal, style, tokens
-from step4_finetune.curate.finding import ERROR, OK, WARNING, Finding
+from step4_finetune.curate.finding import ERROR, OK, UNCHECKED, WARNING, Finding, unchecked
 from step4_finetune.data import SPLITS, Row, fingerprint
 from step4_finetune.guide import Guide
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = 3  # shown of each finding
 NAMED = 12  # rows whose ids are shown
-COLOURS = {OK: "green", WARNING: "yellow", ERROR: "bold red"}
+COLOURS = {OK: "green", UNCHECKED: "dim", WARNING: "yellow", ERROR: "bold red"}
 
 
 def run_checks(
@@ -70,7 +71,7 @@ def run_checks(
         checks.append(("labels", lambda: labels.label_noise(rows, broken)))
         checks.append(("named breaks", lambda: labels.named_breaks(rows, broken)))
     else:
-        checks.append(("labels", lambda: Finding("label noise", None, len(rows), "rows: there is no guide")))
+        checks.append(("labels", lambda: unchecked("label noise", "rows", "no guide")))
     if tokenizer is not None:
         checks.append(("tokens", lambda: tokens.too_long(rows, tokenizer, system, limit)))
         checks.append(("chat template", lambda: tokens.round_trip(rows, tokenizer, system)))
@@ -144,14 +145,14 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
         table.add_row(
             each["check"],
             each["severity"],
-            "unknown" if each["number"] is None else f"{each['number']:g}",
+            _number(each),
             "" if each["of"] is None else str(each["of"]),
             _unit(each),
             style=COLOURS[each["severity"]] if each["severity"] != OK else "",
         )
     console.print(table)
     for each in facts["findings"]:
-        if each["severity"] != OK:
+        if each["severity"] not in (OK, UNCHECKED):
             console.print()
             console.print(f"{each['severity']}: {each['check']}", style=COLOURS[each["severity"]])
             for line in details(each):
@@ -162,6 +163,8 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
         f"fingerprint {facts['fingerprint']}",
         soft_wrap=True,
     )
+    if facts["guide"] is None:
+        console.print("no guide: label noise not checked; name one with --guide")
     if fix := facts.get("fix"):
         by_check = ", ".join(f"{check} {n}" for check, n in fix["by_check"].items()) or "nothing to mend"
         console.print(
@@ -189,8 +192,16 @@ def _some(ids: Sequence[str]) -> str:
     return ", ".join(ids[:NAMED]) + rest
 
 
+def _number(finding: Mapping[str, Any]) -> str:
+    if finding["number"] is None:
+        return "" if finding["severity"] == UNCHECKED else "unknown"
+    return f"{finding['number']:g}"
+
+
 def _unit(finding: Mapping[str, Any]) -> str:
-    """What the number counts, with the figures that belong to it."""
+    """What the number counts, with the figures that belong to it; or why there is none."""
+    if finding["severity"] == UNCHECKED:
+        return str(finding["why"])
     unit = str(finding["unit"])
     if finding.get("interval_95"):
         low, high = finding["interval_95"]

@@ -18,7 +18,17 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from step4_finetune.curate.finding import ERROR, WARNING, Case, Finding, of_cases, places, prompt_text, short
+from step4_finetune.curate.finding import (
+    ERROR,
+    WARNING,
+    Case,
+    Finding,
+    of_cases,
+    places,
+    prompt_text,
+    short,
+    unchecked,
+)
 from step4_finetune.data import SPLITS, Row
 
 if TYPE_CHECKING:
@@ -156,6 +166,8 @@ def topics_apart(rows: Sequence[Row]) -> Finding:
     for at, row in enumerate(rows):
         if row.topic:
             first.setdefault(row.topic, {}).setdefault(row.split, at)
+    if not first:
+        return unchecked("topics across splits", "rows", "no topics")
     torn = {topic: where for topic, where in first.items() if len(where) > 1}
     cases = []
     for at, row in enumerate(rows):

@@ -4,7 +4,8 @@
     >>> Finding("schema", 1, 386, "rows", ERROR, "write what is missing, or leave the row out", (case,))
 
 A check is a function of all rows that returns one of these. `number` is what was counted (or a ratio, or
-None where it could not be told), `of` what it could have been at most.
+None where it could not be told), `of` what it could have been at most. Where the rows have nothing that it
+could look at, it is `unchecked`, which is neither well nor wrong.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 from step4_finetune.data import Row
 
-OK, WARNING, ERROR = "ok", "warning", "error"
+OK, WARNING, ERROR, UNCHECKED = "ok", "warning", "error", "not checked"
 LONGEST = 90  # characters of an example
 
 
@@ -68,6 +69,11 @@ def of_cases(
     found = tuple(cases)
     number = len({case.row for case in found})
     return Finding(check, number, of, unit, severity if found else OK, advice if found else "", found, facts)
+
+
+def unchecked(check: str, unit: str, why: str, **facts: Any) -> Finding:
+    """The finding of a check that had nothing to look at, and what was missing."""
+    return Finding(check, None, None, unit, UNCHECKED, facts={**facts, "why": why})
 
 
 def prompt_text(row: Row) -> str:

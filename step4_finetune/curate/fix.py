@@ -19,7 +19,7 @@ from shared.errors import UserError
 from shared.report import writable
 from step4_finetune.curate import doubles
 from step4_finetune.curate.checks import details
-from step4_finetune.curate.finding import OK, Case, Finding
+from step4_finetune.curate.finding import OK, UNCHECKED, Case, Finding
 from step4_finetune.data import Row, fingerprint
 from step4_finetune.write import SUFFIXES, write_rows, write_text
 
@@ -128,7 +128,7 @@ def write_report(
         ]
         lines.append("")
     lines += ["## Left", ""]
-    open_ = [each for each in after["findings"] if each["severity"] != OK]
+    open_ = [each for each in after["findings"] if each["severity"] not in (OK, UNCHECKED)]
     for each in open_:
         what = "unknown" if each["number"] is None else f"{each['number']:g} {each['unit']}"
         lines += [f"### {each['severity']}: {each['check']}, {what}", ""]

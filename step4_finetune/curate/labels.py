@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from step4_finetune import content
 from step4_finetune.content import Intent
-from step4_finetune.curate.finding import ERROR, WARNING, Case, Finding, of_cases
+from step4_finetune.curate.finding import ERROR, WARNING, Case, Finding, of_cases, unchecked
 from step4_finetune.data import Row
 
 Broken = Callable[[str], Mapping[str, str]]  # the rules that a reply breaks, with what stands there
@@ -38,6 +38,8 @@ def label_noise(rows: Sequence[Row], broken: Broken) -> Finding:
 def named_breaks(rows: Sequence[Row], broken: Broken) -> Finding:
     """Rows whose `breaks` are not the rules that `rejected` breaks."""
     labelled = [at for at, row in enumerate(rows) if row.breaks is not None and row.rejected is not None]
+    if not labelled:
+        return unchecked("named breaks", "rows", "no breaks named")
     cases = []
     for at in labelled:
         said, found = set(rows[at].breaks or ()), set(broken(rows[at].rejected or ""))
@@ -58,6 +60,8 @@ def contents(rows: Sequence[Row], intents: Mapping[str, Intent] | None = None) -
         for at, row in enumerate(rows)
         if row.chosen.strip() and (row.subject or row.facts or row.intent in (intents or {}))
     ]
+    if not labelled:
+        return unchecked("content", "rows", "no subject, facts or intent")
     cases = []
     for at in labelled:
         row = rows[at]

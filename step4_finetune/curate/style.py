@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from shared.stats import bootstrap
 from step4_finetune import text
 from step4_finetune.curate.doubles import boilerplate
-from step4_finetune.curate.finding import ERROR, OK, WARNING, Case, Finding, of_cases, short
+from step4_finetune.curate.finding import ERROR, OK, WARNING, Case, Finding, of_cases, short, unchecked
 from step4_finetune.data import Row
 
 FAIR = (0.8, 1.25)  # chosen to rejected, in words
@@ -36,7 +36,7 @@ def length_bias(rows: Sequence[Row], fair: tuple[float, float] = FAIR) -> Findin
         if row.rejected and row.rejected.split() and row.chosen.split()
     }
     if not ratios:
-        return Finding(name, None, None, unit, facts={"n": 0, "interval_95": None})
+        return unchecked(name, unit, "no pairs", n=0, interval_95=None)
     logs = [math.log(each) for each in ratios.values()]
     mean = math.exp(sum(logs) / len(logs))
     interval = bootstrap(logs)

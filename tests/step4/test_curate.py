@@ -15,7 +15,7 @@ from step4_finetune import curate, rules
 from step4_finetune.content import read_intents
 from step4_finetune.curate import balance, doubles, fix, labels, personal, style, tokens
 from step4_finetune.curate.checks import details
-from step4_finetune.curate.finding import ERROR, OK, WARNING
+from step4_finetune.curate.finding import ERROR, OK, UNCHECKED, WARNING
 from step4_finetune.data import GUIDE, Row
 from step4_finetune.guide import read_guide
 from tests.step4.made import good, reply, spoilt
@@ -46,7 +46,9 @@ def ids(finding):
 def test_good_rows_have_nothing_wrong(guide, tokenizer):
     intents = read_intents(GUIDE.with_name("intents.yaml"))
     findings = curate.run_checks(ROWS, guide, tokenizer, intents=intents)
-    assert [(each.check, each.severity) for each in findings if each.severity != OK] == []
+    assert [(each.check, each.severity) for each in findings if each.severity != OK] == [
+        ("named breaks", UNCHECKED)  # the rows have no such column
+    ]
     assert len({each.check for each in findings}) == len(findings) == 17
 
 
@@ -99,7 +101,7 @@ def test_splits_without_rows():
 def test_unlabelled_rows_are_no_class():
     rows = [spoilt(row, topic=None, intent=None) for row in ROWS]
     assert balance.one_class(rows).severity == OK
-    assert (balance.topics(rows).number, balance.intents(rows).severity) == (None, OK)
+    assert (balance.topics(rows).number, balance.intents(rows).severity) == (None, UNCHECKED)
 
 
 def test_uneven_classes():
@@ -212,7 +214,7 @@ def test_label_noise(broken):
 
 def test_an_empty_reply_is_no_label_noise(broken):
     assert labels.label_noise([spoilt(ROWS[0], chosen=" ")], broken).severity == OK
-    assert labels.contents([spoilt(ROWS[0], chosen=" ")]).severity == OK
+    assert labels.contents([ROWS[0], spoilt(ROWS[0], chosen=" ")]).severity == OK
 
 
 def test_breaks_that_are_named_wrongly(broken):
@@ -266,7 +268,8 @@ def test_a_length_bias_that_may_be_chance_is_a_warning():
 
 
 def test_no_pairs_no_bias():
-    assert style.length_bias([spoilt(row, rejected=None) for row in ROWS]).number is None
+    found = style.length_bias([spoilt(row, rejected=None) for row in ROWS])
+    assert (found.number, found.severity, found.facts["why"]) == (None, UNCHECKED, "no pairs")
 
 
 def test_templates_are_found_behind_subject_facts_and_numbers():
@@ -439,6 +442,12 @@ def bad():
     ]
 
 
+def said(facts):
+    console = Console(width=100, file=io.StringIO(), markup=False, highlight=False)
+    curate.show(facts, console)
+    return console.file.getvalue()
+
+
 def test_the_report_counts_and_names(guide, tokenizer):
     facts = curate.report(bad(), guide, tokenizer, source="bad.jsonl")
     found = {each["check"]: each for each in facts["findings"]}
@@ -461,9 +470,7 @@ def test_the_report_counts_and_names(guide, tokenizer):
     assert facts["splits"] == {"train": 12, "dev": 2, "test": 3}
     json.dumps(facts)
 
-    console = Console(width=100, file=io.StringIO(), markup=False, highlight=False)
-    curate.show(facts, console)
-    text = console.file.getvalue()
+    text = said(facts)
     assert re.search(r"^label noise +error +2  17  rows", text, re.MULTILINE)
     assert "\nerror: leakage\n  leak: 1.00 like parcel-9 (test): I was billed 14.90" in text
     assert "→ take them out of train" in text
@@ -484,9 +491,32 @@ def test_rows_with_the_same_fault_share_a_line():
 def test_without_guide_and_tokenizer_their_checks_are_unknown():
     facts = curate.report(ROWS)
     found = {each["check"]: each for each in facts["findings"]}
-    assert found["label noise"]["number"] is None
+    assert (found["label noise"]["number"], found["label noise"]["severity"]) == (None, UNCHECKED)
     assert "tokens over the limit" not in found
     assert facts["headline"] == "no errors, no warnings in 10 rows"
+
+
+def test_what_the_rows_have_nothing_for_is_not_checked(guide, tokenizer):
+    bare = [
+        Row(row.id, row.prompt, row.chosen, split=row.split)  # a prompt and a reply
+        for row in ROWS
+    ]
+    facts = curate.report(bare, guide, tokenizer, source="bare.jsonl")
+    assert {each["check"]: each["why"] for each in facts["findings"] if each["severity"] == UNCHECKED} == {
+        "topics across splits": "no topics",
+        "length bias": "no pairs",
+        "content": "no subject, facts or intent",
+        "topics": "no topics",
+        "intents": "no intents",
+        "named breaks": "no breaks named",
+    }
+    assert facts["headline"] == "no errors, no warnings in 10 rows"
+    shown = said(facts)
+    assert re.search(r"^length bias +not checked +no pairs *$", shown, re.MULTILINE)
+    assert re.search(r"^content +not checked +no subject, facts or intent *$", shown, re.MULTILINE)
+    assert "unknown" not in shown
+    assert "no guide" not in shown
+    assert "no guide: label noise not checked; name one with --guide\n" in said(curate.report(bare))
 
 
 def test_nothing_to_check():

@@ -124,6 +124,31 @@ def test_check_of_bad_rows_names_them_and_exits_1(data, file):
     }
 
 
+def test_check_without_a_guide_says_so_in_one_line(data, file):
+    got = data("check", "--data", file, "--smoke")
+    assert got.code == 0
+    assert got.out.endswith("\nno guide: label noise not checked; name one with --guide\n")
+    assert re.search(r"^label noise +not checked +no guide *$", got.out, re.MULTILINE)
+    assert "no guide" not in data("check", *own(file), "--smoke").out
+
+
+def test_check_takes_the_intents_beside_the_guide(data, file, tmp_path):
+    as_file(file, [spoilt(ROWS[0], intent="cancel"), *ROWS[1:]])
+
+    def content(guide, *more):
+        got = data("check", "--data", file, "--guide", guide, "--smoke", "--json", *more)
+        assert got.code == 0
+        found = next(each for each in json.loads(got.out)["findings"] if each["check"] == "content")
+        return [row["example"] for row in found["rows"]]
+
+    (tmp_path / "guide.yaml").write_text(GUIDE.read_text())
+    assert content(tmp_path / "guide.yaml") == []
+    wrong = ["chosen does not do what cancel asks for, as far as patterns see"]
+    assert content(tmp_path / "guide.yaml", "--intents", GUIDE.with_name("intents.yaml")) == wrong
+    (tmp_path / "intents.yaml").write_text(GUIDE.with_name("intents.yaml").read_text())
+    assert content(tmp_path / "guide.yaml") == wrong
+
+
 def test_fix_writes_a_copy_with_all_columns_and_a_report(data, file, tmp_path):
     rows = [
         spoilt(ROWS[0], id="noisy", chosen=NOISY),

@@ -190,6 +190,50 @@ def test_the_tables_on_the_screen(scripted):
     assert "Northwind Care, test: 2 messages" in shown
 
 
+def test_what_a_system_cost_to_make(scripted, tmp_path):
+    (tmp_path / "tone").mkdir()
+    run = {"seconds_in_all": 1311.6, "peak_memory_mb": 2345}
+    (tmp_path / "tone" / "run.json").write_text(json.dumps(run))
+    facts = scripted(adapters=[tmp_path / "tone", tmp_path / "unknown" / "tone"])
+    assert [each["training"] for each in facts["systems"][-3:]] == [
+        None,
+        {"seconds": 1311.6, "peak_memory_mb": 2345},
+        {"seconds": None, "peak_memory_mb": None},
+    ]
+    head, rows = evaluation_report.costs_table(facts)
+    assert head[-2:] == ["trained, s", "MB"]
+    assert [row[-2:] for row in rows] == [["-", "-"]] * 3 + [["1,312", "2,345"], ["-", "-"]]
+    assert "1,312" in text_of(facts)
+    evaluation_report.write(facts, tmp_path / "report")
+    for name in ("report.md", "report.html"):
+        text = (tmp_path / "report" / name).read_text()
+        assert "trained, s" in text
+        assert "2,345" in text
+    with (tmp_path / "report" / "replies.csv").open() as file:
+        trained = {row["system"]: (row["trained_s"], row["trained_mb"]) for row in csv.DictReader(file)}
+    assert trained["base"] == ("", "")
+    assert ("1311.6", "2345") in trained.values()
+
+
+def test_a_run_that_was_cut_has_an_unknown_cost(tmp_path):
+    (tmp_path / "run.json").write_text("{")
+    assert evaluate.training(tmp_path) == {"seconds": None, "peak_memory_mb": None}
+    (tmp_path / "run.json").write_text('{"seconds_in_all": "long", "peak_memory_mb": null}')
+    assert evaluate.training(tmp_path) == {"seconds": None, "peak_memory_mb": None}
+
+
+def test_tables_fit_into_100_columns(scripted):
+    facts = scripted()
+    for system in facts["systems"]:
+        for name in evaluation_report.SHOWN:
+            system[name] = {"hits": 80, "n": 80, "share": 1.0, "interval": (0.95, 1.0)}
+    console = Console(file=io.StringIO(), width=100, highlight=False, markup=False)
+    evaluation_report.show(facts, console)
+    lines = console.file.getvalue().splitlines()
+    assert sum("100% (95-100)" in line for line in lines) == 4  # one line a system
+    assert all(line.count("100% (95-100)") in (0, 5) for line in lines)
+
+
 def test_the_report_is_a_folder_that_needs_nothing_else(scripted, tmp_path):
     facts = scripted()
     facts["messages"][0]["message"] = "<script>alert('x')</script> | a pipe"
@@ -203,10 +247,17 @@ def test_the_report_is_a_folder_that_needs_nothing_else(scripted, tmp_path):
     markdown = (folder / "report.md").read_text()
     assert markdown.startswith("# Northwind Care: tone: all rules 100% of 2 replies\n")
     assert "![the measures](evaluate.png)" in markdown
-    for title in ("Systems", "What should not have changed", "Differences", "Rules", "Side by side"):
+    for title in (
+        "Systems",
+        "What a system costs",
+        "What should not have changed",
+        "Differences",
+        "Rules",
+        "Side by side",
+    ):
         assert f"## {title}" in markdown
     lines = [line for line in markdown.splitlines() if line.startswith("|")]
-    assert len({line.count("|") for line in lines if "few-shot" in line and "no_" not in line}) <= 3
+    assert len({line.count("|") for line in lines if "few-shot" in line and "no_" not in line}) <= 4
     with (folder / "replies.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 8

@@ -92,6 +92,64 @@ def test_a_rule_may_have_several_checks_and_defaults(tmp_path):
     ]
 
 
+def test_in_holds_for_the_whole_rule_and_has_a_default_for_each_kind(tmp_path):
+    kinds = {
+        "starts_with": "Hi",
+        "ends_with": "Bye",
+        "forbid": "x",
+        "require": "y",
+        "forbid_words": ["a"],
+        "require_words": ["b"],
+        "contractions": "forbid",
+        "count": {"pattern": "c", "min": 1},
+        "sentences": {"max": 3},
+        "words": {"max": 30},
+        "paragraphs": {"max": 3},
+    }
+    places = {
+        each.kind: each.where for each in read_guide(write(tmp_path, guide(rule(**kinds)))).rules[0].checks
+    }
+    body = {"count", "sentences", "words", "paragraphs"}
+    assert places == {kind: "body" if kind in body else "reply" for kind in kinds}
+    checks = read_guide(write(tmp_path, guide(rule(**kinds, **{"in": "last"})))).rules[0].checks
+    assert {each.where for each in checks} == {"last"}
+
+
+@pytest.mark.parametrize(
+    ("where", "body", "kept"),
+    [
+        ("body", "It is here. Will you come?", True),
+        ("body", "Will you come? It is here.", False),
+        ("body", "Will you come?\nIt is here.", False),  # \Z is no end of a line
+        ("reply", "It is here. Will you come?", False),  # the sign-off ends it
+        ("last", "It is here. Will you come?", True),
+        ("first", "Will you come? It is here.", True),
+    ],
+)
+def test_the_end_of_a_pattern_is_that_of_the_place(tmp_path, where, body, kept):
+    rows = [rule("bye", ends_with="Bye, Pip"), rule("ask", require=r"\?\Z", **{"in": where})]
+    loaded = read_guide(write(tmp_path, guide(*rows)))
+    assert (rules.broken(f"{body}\n\nBye, Pip", loaded) == ()) is kept
+
+
+def test_words_are_exact_or_stems(tmp_path):
+    loaded = read_guide(
+        write(tmp_path, guide(rule("exact", forbid_words=["guest"]), rule("stem", forbid_words=["apolog*"])))
+    )
+    said = {
+        "The guest came in today.": ("exact",),
+        "The guests came in today.": (),
+        "Our apologies. We Apologise for it.": ("stem",),
+        "An un-apologetic apo-log of it.": (),
+    }
+    assert {each: rules.broken(each, loaded) for each in said} == said
+    assert rules.reasons("Our apologies. We Apologise for it.", loaded) == {"stem": "apologies, Apologise"}
+    with pytest.raises(UserError, match='"Apology," holds "Apology"'):
+        read_guide(
+            write(tmp_path, guide(rule("a", starts_with="Apology,"), rule("b", forbid_words=["apol*"])))
+        )
+
+
 WRONG = [
     ("- a\n- b", "a guide has company, system and rules"),
     ("company: [", "is no YAML: "),

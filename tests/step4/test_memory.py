@@ -7,11 +7,14 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from trl.trainer import utils as trl_utils
 
-from step4_finetune import memory
+from shared.models import load_tokenizer
+from step4_finetune import limits, memory
 from step4_finetune.memory import Plan, advice, estimate
 from step4_finetune.sizes import SIZES
 from tests.conftest import ROOT
+from tests.step4 import runs
 
 SMALL, LARGE = SIZES["SmolLM2-135M"], SIZES["SmolLM2-1.7B"]
 PLAN = Plan(batch=8, length=200, last_layers=10)
@@ -102,8 +105,41 @@ def test_the_stages_of_a_recipe_become_plans():
         batch=8, length=190, targets=("q_proj", "v_proj"), last_layers=10, cached=50_000, dtype="bfloat16"
     )
     assert (second.method, second.batch) == ("dpo", 4)
+    assert {each.scored for each in memory.plans(recipe, 190, 50_000, "bfloat16", scored=90)} == {90}
     recipe.tuning = "full"
     assert memory.plans(recipe, 190, 50_000, "float32")[0].cached == 0
+
+
+def test_the_head_of_a_run_is_counted_for_replies_only(tiny_cache):
+    tokenizer, lesson, settings = load_tokenizer("tiny"), runs.lesson(replay=3), runs.settings()
+    lengths = limits.check_lengths(tokenizer, lesson, 1024)
+    made = lesson.tokens(tokenizer)  # as TRL gets them: rows and replay
+    for each in made:
+        assert (len(each["input_ids"]), sum(each["completion_mask"])) in lengths
+    assert len(lengths) == 2 * 6 * 2 + 3  # chosen and rejected of rows and pairs; replay
+    scored = max(learnt for _, learnt in lengths)
+    assert max(sum(each["completion_mask"]) for each in made) <= scored < max(whole for whole, _ in lengths)
+    less = limits.foresee(settings, runs.recipe("sft+dpo"), lengths)
+    more = limits.foresee(settings, runs.recipe("sft+dpo"), [(whole, whole) for whole, _ in lengths])
+    assert less.logits == pytest.approx(more.logits * scored / max(whole for whole, _ in lengths))
+    assert replace(less, logits=0) == replace(more, logits=0)
+
+
+@pytest.mark.parametrize("method", ["sft", "dpo"])
+def test_no_step_scores_more_than_was_counted(tmp_path, monkeypatch, method):
+    heads, plain = [], trl_utils._ChunkedLogProbFunction.apply
+
+    def apply(hidden, *more):
+        heads.append(len(hidden))
+        return plain(hidden, *more)
+
+    monkeypatch.setattr(trl_utils, "_ChunkedLogProbFunction", SimpleNamespace(apply=apply))
+    recipe, lesson = runs.recipe(method, epochs=1), runs.lesson()
+    lengths = limits.check_lengths(load_tokenizer("tiny"), lesson, 1024)
+    (plan,) = memory.plans(recipe, 0, 0, "float32", scored=max(learnt for _, learnt in lengths))
+    runs.train(tmp_path / "run", recipe, lesson)
+    counted = plan.scored * plan.batch * (2 if method == "dpo" else 1)
+    assert 0.6 * counted < max(heads) <= counted
 
 
 # A run as the trainers do it, with rows of one length; its peak memory is the last line that it prints.
@@ -113,11 +149,13 @@ from shared import hardware, models
 from shared.config import load_settings
 from step4_finetune.quiet import quiet_peft
 from step4_finetune.sizes import ALL_LINEAR
+from step4_finetune.train import score_replies_only
 
 plan = json.loads(sys.argv[1])
 peft = quiet_peft()
 import datasets
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+score_replies_only(plan["scored"] is not None)
 
 settings = load_settings(device="cpu", dtype=plan["dtype"], threads=1)
 tokenizer, model = models.load_tokenizer(settings=settings), models.load_causal_lm(settings=settings)
@@ -151,7 +189,7 @@ print(hardware.peak_memory_mb() * 1e6)
 @pytest.mark.parametrize(
     "plan",
     [
-        Plan(batch=4, length=160, last_layers=10),
+        Plan(batch=8, length=160, scored=66, last_layers=10),
         Plan(batch=2, length=160, method="dpo", last_layers=10),
     ],
     ids=lambda plan: f"{plan.method}-{plan.tuning}-{plan.dtype}",

@@ -152,22 +152,6 @@ def test_known_greetings_come_first():
     assert text.take_apart(reply(reply()), GUIDE.greetings, GUIDE.sign_offs).body == reply()
 
 
-@pytest.mark.parametrize(
-    ("given", "found"),
-    [
-        (
-            "don't we’ll it's I'm let's who's y'all",
-            ["don't", "we’ll", "it's", "I'm", "let's", "who's", "y'all"],
-        ),
-        ("The boiler's been fixed, the van's still here.", ["boiler's", "van's"]),
-        ("The member's plan, the boys' club, five o'clock, its, well, were, ill, cant be", ["cant"]),
-        ("The member's on-site visit and the boiler's heating element", []),
-    ],
-)
-def test_contractions(given, found):
-    assert text.contractions(given) == found
-
-
 def test_emoji_are_counted_as_people_do():
     assert text.emoji("👍🏽 👩‍🔧 🇬🇧 ❤️ ✓ :-) <3") == ["👍🏽", "👩‍🔧", "🇬🇧", "❤️", "✓", ":-)", "<3"]
     assert text.emoji("(see: 8) and 3 < 4, 10:30; (p) © ™ →") == []

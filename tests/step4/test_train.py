@@ -1,6 +1,7 @@
 """Training: every method and kind of tuning learns, what it leaves behind, and how it stops and goes on."""
 
 import csv
+import dataclasses
 import json
 import shutil
 from contextlib import nullcontext
@@ -221,6 +222,11 @@ def test_a_part_of_a_checkpoint_that_is_missing_is_found(stopped, name):
     [
         (lambda out: runs.train(out, runs.recipe(epochs=3)), "a stopped run of another recipe"),
         (lambda out: runs.train(out, its_lesson=runs.lesson(5)), "a stopped run of another data"),
+        (lambda out: runs.train(out, its_lesson=runs.lesson(replay=1)), "a stopped run of another replay"),
+        (
+            lambda out: runs.train(out, its_lesson=dataclasses.replace(runs.lesson(), start=out)),
+            r"a stopped run of another start \(--from\)",
+        ),
     ],
 )
 def test_a_stopped_run_is_not_gone_on_with_by_something_else(stopped, changed, says):
