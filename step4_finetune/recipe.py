@@ -60,7 +60,7 @@ class Stage(Part):
 class Sft(Stage):
     """Supervised fine-tuning: imitate the chosen replies."""
 
-    learning_rate: float = Field(1.5e-3, gt=0)
+    learning_rate: float = Field(2e-3, gt=0)
     # Examples of the base's own, so that it stays itself; see replay.py. None: 120, and none for an activated
     # adapter, which leaves the base as it is.
     replay: int | None = Field(None, ge=0)

@@ -2,8 +2,8 @@
 
     $ python -m step4_finetune data check
     check                           found   of  what
-    schema                 ok           0  386  rows
-    duplicates             ok           0  386  rows
+    schema                 ok           0  506  rows
+    duplicates             ok           0  506  rows
     ...
     length bias            ok       1.003       times rejected (95% 1.00-1.01)
 

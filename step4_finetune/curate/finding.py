@@ -1,7 +1,7 @@
 """What a check of the data says: a number, the rows with an example each, how bad it is, and what to do.
 
     >>> case = Case(7, "kettle-8", "the message is empty")
-    >>> Finding("schema", 1, 386, "rows", ERROR, "write what is missing, or leave the row out", (case,))
+    >>> Finding("schema", 1, 506, "rows", ERROR, "write what is missing, or leave the row out", (case,))
 
 A check is a function of all rows that returns one of these. `number` is what was counted (or a ratio, or
 None where it could not be told), `of` what it could have been at most. Where the rows have nothing that it

@@ -2,7 +2,7 @@
 
     $ python -m step4_finetune data check --data rows.jsonl --fix clean.jsonl
     ...
-    19 rows taken out (schema 2, leakage 1, label noise 13, personal data 1, ...), 386 kept: clean.jsonl
+    19 rows taken out (schema 2, leakage 1, label noise 13, personal data 1, ...), 506 kept: clean.jsonl
 
 Rows are taken from train only: a test set that loses the rows one dislikes measures nothing. What stands in
 dev and test, and what no removal can mend (length bias, classes, templates), is reported as left.
