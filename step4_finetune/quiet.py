@@ -12,8 +12,7 @@ from shared.quiet import quiet_transformers
 def quiet_peft() -> Any:
     """Import PEFT (several seconds) with the warnings off that no user of this step can act on."""
     quiet_transformers()
-    for each in ("bitsandbytes", "torchao", "torch.utils._pytree"):  # miss optional kernels, at length
-        logging.getLogger(each).setLevel(logging.ERROR)
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # misses an optional kernel, at length
     warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*", category=FutureWarning)
     import peft
 
