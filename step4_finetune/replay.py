@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 FILE = GENERAL.with_name("replay.jsonl")
 OPENERS = GENERAL.with_name("openers.txt")
 TOKENS = 96  # of a completion, at most
-MESSAGES = 60
+MESSAGES, EVERY = 60, 4  # of the train rows
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def prompts() -> list[tuple[str, str]]:
     """Kinds and prompts, mixed."""
     rows = read_rows(SAMPLE, "train")
     found = [("question", each.prompt) for each in general.questions("train")]
-    found += [("message", row.message) for row in rows[1 :: max(1, len(rows) // MESSAGES)][:MESSAGES]]
+    found += [("message", row.message) for row in rows[1::EVERY][:MESSAGES]]
     found += [("text", line) for line in OPENERS.read_text(encoding="utf-8").splitlines() if line]
     random.Random(0).shuffle(found)
     return found

@@ -74,7 +74,7 @@ def test_a_run_says_how_it_was_trained(folder):
         "data": "252 messages and replies",
         "system": "You answer members of Northwind Care.",
         "recipe": "default: a laptop's",
-        "method": "sft, 3 epochs of 8 rows a step, learning rate 0.0015",
+        "method": "sft, 3 epochs of 8 rows a step, learning rate 0.002",
         "tuning": "lora, r 16, alpha 32 on q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj of "
         "the last 10 layers, activated by the company's system message",
         "weights trained": "16,384 of 123,200",
@@ -94,7 +94,7 @@ def test_another_run_says_something_else(folder):
     said = write(folder, recipe=recipe.model_dump(), pairs=30, replay=120, start="runs/first", commit=None)
     assert said["recipe"] == "default"
     assert said["method"] == (
-        "sft, 3 epochs of 16 rows a step, learning rate 0.0015; then "
+        "sft, 3 epochs of 16 rows a step, learning rate 0.002; then "
         "dpo, 1 epochs of 8 pairs a step, learning rate 0.0002"
     )
     assert said["tuning"] == "full: every weight"
