@@ -68,6 +68,9 @@ class Attempt:
     query: str
     confidence: float | None
     took: bool = True
+    start_ms: float | None = None  # counted from the call's arrival; None: not timed
+    retrieve_ms: float | None = None
+    rerank_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
