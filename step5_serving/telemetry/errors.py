@@ -1,27 +1,19 @@
-"""What a caller is refused with when telemetry says no: each has the HTTP status and the type of its reply."""
+"""What a caller is refused with when telemetry says no."""
 
 from __future__ import annotations
 
-
-class Refused(Exception):
-    """One line for the caller; `type` and `status` as they stand in the reply, `retry_after` in seconds."""
-
-    type = "refused"
-    status = 503
-
-    def __init__(self, message: str, retry_after: int = 1) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
+from step5_serving.errors import Refusal
 
 
-class TelemetryDown(Refused):
+class TelemetryDown(Refusal):
     """The row could not be written: the answer is held back, since an answered call must have its row."""
 
-    type = "telemetry_unavailable"
+    def __init__(self, why: str, retry_after: int = 1) -> None:
+        super().__init__(503, "telemetry_unavailable", why, retry_after=retry_after)
 
 
-class BudgetExceeded(Refused):
-    """Today's money is spent."""
+class BudgetExceeded(Refusal):
+    """Today's money is spent; `retry_after` is the time to midnight, UTC."""
 
-    type = "budget_exceeded"
-    status = 429
+    def __init__(self, why: str, retry_after: int) -> None:
+        super().__init__(429, "budget_exceeded", why, retry_after=retry_after)
