@@ -12,7 +12,6 @@ anybody can compute it again. A caller may name a version; that call is not part
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,10 +34,7 @@ def prompt_of(ref: PromptRef) -> prompts.Prompt:
     Raises:
         UserError: its text is none of a prompt, or not the one that the hash is of.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{ref.label.replace('/', '-')}.md"
-        path.write_text(ref.text, encoding="utf-8")
-        prompt = prompts.read(path)
+    prompt = prompts.parse(ref.text, Path(ref.label))
     if prompt.sha256 != ref.sha256:
         raise UserError(
             f"the stored text of {ref.label} has another hash, {prompt.sha256[:8]}: it was changed"
@@ -56,14 +52,14 @@ class Versions:
 
     @classmethod
     def of(cls, folder: Path, id: str, family: str | None = None, split: str | None = None) -> Versions:
-        """The prompt's versions for a family of models and for any; without a split, the latest gets all.
+        """The prompt's versions; without a split, the latest for that family of models gets all.
 
         Raises:
             UserError: no such prompt, or a split that names none of its versions.
         """
         latest = prompts.load(folder, id, family=family)
-        fit = [each for each in prompts.read_all(folder) if each.id == id]
-        known = {each.version: each for each in fit if each.family in (family, prompts.ANY)}
+        # By its number any version can be had, as with `prompts.load`: a candidate in trial is nobody's default.
+        known = {each.version: each for each in prompts.read_all(folder) if each.id == id}
         shares = {latest.version: 1.0} if split is None else parse_split(split, known)
         return cls(known, shares, {version: ref_of(each) for version, each in known.items()})
 
