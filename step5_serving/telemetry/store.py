@@ -107,7 +107,7 @@ class Store:
         db.execute("PRAGMA foreign_keys = ON")
         return db
 
-    def read(self, *statements: sa.Select[Any]) -> list[Sequence[sa.Row[Any]]]:
+    def read(self, *statements: Any) -> list[Sequence[Any]]:
         """The rows of each statement, all of the same moment.
 
         Raises:

@@ -58,7 +58,7 @@ class Versions:
             UserError: no such prompt, or a split that names none of its versions.
         """
         latest = prompts.load(folder, id, family=family)
-        # By its number any version can be had, as with `prompts.load`: a candidate in trial is nobody's default.
+        # By its number any version can be had, as by `prompts.load`: one in trial is nobody's default.
         known = {each.version: each for each in prompts.read_all(folder) if each.id == id}
         shares = {latest.version: 1.0} if split is None else parse_split(split, known)
         return cls(known, shares, {version: ref_of(each) for version, each in known.items()})
