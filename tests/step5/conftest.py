@@ -1,0 +1,3 @@
+"""What the tests of the service share."""
+
+from tests.step5.browsing import browser, look, script, stand_in  # noqa: F401  (fixtures)
