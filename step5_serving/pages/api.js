@@ -75,10 +75,12 @@ async function troubleOf(response, hadKey) {
   return new Trouble(line + later, { status, retryAfter });
 }
 
-// The service's errors begin in lower case and end without a full stop, like a command's.
+// The service's errors begin in lower case and end without a full stop, like a command's. The name of a
+// field (prompt_version) stays as it is.
 export function sentence(text) {
   const line = text.replace(/\s+/g, " ").trim();
-  return line.charAt(0).toUpperCase() + line.slice(1) + (/[.!?]$/.test(line) ? "" : ".");
+  const begun = /^[a-z]+[ ,]/.test(line) ? line.charAt(0).toUpperCase() + line.slice(1) : line;
+  return begun + (/[.!?]$/.test(line) ? "" : ".");
 }
 
 // A budget is back at midnight, a rate in a moment.

@@ -79,7 +79,7 @@ async function follow(response, call) {
       if (event === "done") return done(facts, page);
     }
   } catch (error) {
-    page.text.end();
+    if (running === call) page.text.end(); // else the place belongs to the next answer
     if (error instanceof Trouble || error.name === "AbortError") throw error;
   }
   throw new Trouble("The connection broke off: the answer is not complete.");

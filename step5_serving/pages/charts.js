@@ -6,7 +6,7 @@
 // A chart is drawn as wide as its place is, so that letters keep their size. What it shows is said in one
 // sentence for screen readers, and in full in a table below it. Colours are classes: style.css gives them.
 
-import { clock, day, el, svg } from "./dom.js";
+import { clock, compact, day, el, svg } from "./dom.js";
 import { swatch } from "./trace.js";
 
 const HEIGHT = 190;
@@ -223,7 +223,7 @@ export const per = (name) => (_highest, { step }) => {
   return [`${name} per ${length}`, 1];
 };
 const label = (start, span) => (isLong(span) ? `${day(start)}, ${clock(start)}` : clock(start));
-const tickText = (tick) => (tick >= 10000 ? `${tick / 1000}k` : String(tick));
+const tickText = (tick) => (tick >= 10000 ? compact(tick) : String(tick));
 
 // A table of texts and elements; a number's column is set right.
 export function table(head, rows, { numbers = head.map((_, i) => i > 0), attributes = () => ({}) } = {}) {

@@ -112,7 +112,7 @@ function versions(rows) {
     el("code", {}, each.prompt_version ?? "none"), count(each.calls), ms(each.p50_ms), ms(each.p95_ms),
     confidence(each.mean_confidence), percent(each.error_rate), usd(each.cost_usd),
   ]);
-  byId("versions").replaceChildren(rows.length ? el("div", { class: "scroll", tabindex: "0", role: "region", "aria-labelledby": "versions-title" }, table(head, cells)) : el("p", { class: "none" }, "None yet."));
+  byId("versions").replaceChildren(rows.length ? el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of prompt versions" }, table(head, cells)) : el("p", { class: "none" }, "None yet."));
 }
 
 function latest() {

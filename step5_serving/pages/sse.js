@@ -39,15 +39,19 @@ export class Parser {
   }
 }
 
-// The events of a response's body, as they come.
+// The events of a response's body, as they come. Whoever stops reading lets go of the connection.
 export async function* events(body) {
   const reader = body.getReader();
   const decoder = new TextDecoder();
   const parser = new Parser();
-  for (;;) {
-    const { done, value } = await reader.read();
-    yield* parser.push(decoder.decode(value, { stream: !done }));
-    if (done) break;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      yield* parser.push(decoder.decode(value, { stream: !done }));
+      if (done) break;
+    }
+    yield* parser.end();
+  } finally {
+    reader.cancel().catch(() => {}); // it may be broken already
   }
-  yield* parser.end();
 }

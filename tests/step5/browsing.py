@@ -50,7 +50,7 @@ def missing(what):
 @pytest.fixture(scope="session")
 def stand_in():
     script = pages_service.Script()
-    with pages_service.running(script) as address:
+    with pages_service.listening(pages_service.make_app(script)) as address:
         yield SimpleNamespace(script=script, address=address)
 
 
@@ -64,7 +64,7 @@ def script(stand_in):
 @pytest.fixture
 def look(browser, stand_in, script):
     """look("/dashboard", dark=True, width=360) opens a page; what it did wrong fails the test at its end."""
-    contexts, wrong = [], []
+    contexts, wrong, origins = [], [], set()
 
     def told(message):
         # Chromium logs each status from 400 by itself; what the page makes of it is for the tests to see.
@@ -72,10 +72,11 @@ def look(browser, stand_in, script):
             wrong.append(message.text)
 
     def asked(request):
-        if not request.url.startswith(f"{stand_in.address}/"):
+        if not request.url.startswith(tuple(origins)):
             wrong.append(f"left the origin: {request.url}")
 
-    def open_page(path="/", dark=False, width=1280, clock=False):
+    def open_page(path="/", dark=False, width=1280, clock=False, at=stand_in.address):
+        origins.add(f"{at}/")
         context = browser.new_context(
             viewport={"width": width, "height": 800}, color_scheme="dark" if dark else "light", locale="en-GB"
         )
@@ -88,7 +89,7 @@ def look(browser, stand_in, script):
         page.on("console", told)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("request", asked)
-        page.goto(stand_in.address + path)
+        page.goto(at + path)
         return page
 
     yield open_page

@@ -333,11 +333,9 @@ async def events(script):
 
 
 @contextmanager
-def running(script, port=0):
-    """The stand-in on loopback; gives its address."""
-    server = uvicorn.Server(
-        uvicorn.Config(make_app(script), host="127.0.0.1", port=port, log_level="critical", lifespan="off")
-    )
+def listening(app, port=0):
+    """An app on loopback, in a thread; gives its address."""
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="critical"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
@@ -350,6 +348,6 @@ def running(script, port=0):
 
 
 if __name__ == "__main__":
-    with running(Script(pace=0.05), 8765) as address:
+    with listening(make_app(Script(pace=0.05)), 8765) as address:
         print(address, file=sys.stderr)
         threading.Event().wait()

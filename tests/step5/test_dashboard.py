@@ -85,7 +85,7 @@ def test_one_call_by_keyboard(look):
     assert again.startswith("/?q=My%20notebook")
     page.keyboard.press("Escape")
     assert page.locator("#call").is_hidden()
-    assert "#" not in page.url
+    until(page, lambda: "#" not in page.url)
     assert page.evaluate("document.activeElement.textContent") == second["question"]
 
 
@@ -117,6 +117,12 @@ def test_it_looks_again_until_paused(look, script):
     assert after(30) == 0
     page.locator("#pause").click()
     assert page.locator("#pause").inner_text() == "Pause"
+    page.route("**/telemetry/**", lambda route: route.abort())
+    after(10.2)
+    until(page, lambda: "can’t be reached" in page.locator("#error").inner_text())
+    page.unroute("**/telemetry/**")
+    assert after(10.2) == 1
+    assert page.locator("#error").is_hidden()
     page.locator("input[value='7d']").check(force=True)
     page.locator(".chart .unit", has_text="calls per 3.5 h").wait_for()
     assert after(10.2) == 1

@@ -1,0 +1,52 @@
+"""Takes the lesson's pictures of the pages, from a service that runs: step5_serving/pictures/*.png.
+
+    $ python -m step5_serving serve &
+    $ python -m tests.step5.pictures http://127.0.0.1:8000 "What are the contract renewal terms?"
+    step5_serving/pictures/ask.png         121 kB
+    step5_serving/pictures/dashboard.png   164 kB
+
+The dashboard shows what the service was asked before: ask it something first (make demo does).
+"""
+
+import sys
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from tests.step5.browsing import ARGS, CHROMIUM
+
+FOLDER = Path(__file__).parents[2] / "step5_serving" / "pictures"
+LARGEST = 200_000  # bytes
+
+
+def take(address, question):
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        page = chromium.new_page(viewport={"width": 1200, "height": 800})
+        page.goto(address)
+        page.locator("#question").fill(question)
+        page.keyboard.press("Enter")
+        page.locator("#facts .id").wait_for(timeout=120_000)
+        page.locator(".cite").first.click()
+        page.locator(".facts h2").hover()
+        page.wait_for_timeout(500)  # the passage's frame fades in
+        save(page, "ask.png", 1150)
+        page.goto(f"{address}/dashboard")
+        page.locator("input[value='1h']").check(force=True)
+        page.locator(".calls tbody tr").first.wait_for()
+        page.wait_for_timeout(500)
+        save(page, "dashboard.png", 1300)
+        chromium.close()
+
+
+def save(page, name, height):
+    """The page down to that height."""
+    whole = page.evaluate("document.documentElement.scrollHeight")
+    page.set_viewport_size({"width": 1200, "height": min(whole, height)})
+    content = page.screenshot(path=FOLDER / name)
+    print(f"step5_serving/pictures/{name:15} {len(content) // 1000:4} kB")
+    assert len(content) < LARGEST
+
+
+if __name__ == "__main__":
+    take(sys.argv[1].rstrip("/"), sys.argv[2])
