@@ -82,6 +82,7 @@ bodies = Table(
     Column("parameters", Text, nullable=False),
 )
 
+# `seen_us` is when a text was last used, give or take half a day (sinks.py): prune needs no more.
 prompts = Table(
     "prompts",
     metadata,
@@ -89,6 +90,7 @@ prompts = Table(
     Column("id", Text),
     Column("version", Integer),
     Column("text", Text, nullable=False),
+    Column("seen_us", BigInteger, nullable=False),
 )
 
 texts = Table(
@@ -96,6 +98,7 @@ texts = Table(
     metadata,
     Column("sha256", String(64), primary_key=True),
     Column("text", Text, nullable=False),
+    Column("seen_us", BigInteger, nullable=False),
 )
 
 
@@ -143,8 +146,8 @@ def body_row(call: Call) -> tuple[Any, ...]:
     """The columns of `bodies` but the id."""
     sources = [{name: value for name, value in each.items() if name != "text"} for each in call.sources]
     return (
-        _clean(call.question),
-        _clean(call.answer),
+        clean(call.question),
+        clean(call.answer),
         dumps(sources),
         dumps(call.attempts),
         dumps(call.parameters),
@@ -152,9 +155,9 @@ def body_row(call: Call) -> tuple[Any, ...]:
 
 
 def dumps(value: Any) -> str:
-    return _clean(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)) or ""
+    return clean(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)) or ""
 
 
-def _clean(text: str | None) -> str | None:
+def clean(text: str | None) -> str | None:
     """Without what a database can't hold: the null character, and halves of surrogate pairs."""
     return text if text is None else text.replace("\0", "").encode("utf-8", "replace").decode()

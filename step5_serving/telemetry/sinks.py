@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -21,11 +22,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.errors import UserError
 from step5_serving.telemetry.call import Call
-from step5_serving.telemetry.schema import bodies, body_row, call_row, calls, prompts, texts
-from step5_serving.telemetry.store import LOCK, PATIENCE, Store, why
+from step5_serving.telemetry.schema import bodies, body_row, call_row, calls, clean, prompts, texts
+from step5_serving.telemetry.store import PATIENCE, Store, why
 
 Batch = Sequence[tuple[Call, str | None]]  # with the text of its prompt
-PRUNED = "SELECT value FROM meta WHERE key = 'pruned'"
+ALIVE = "SELECT value FROM meta WHERE key = 'schema_version'"
+MARK_EVERY = 43_200_000_000  # microseconds: half a day
 CALL_COLUMNS = calls.columns.keys()[1:]  # the database counts the ids
 REMEMBERED = 10_000  # hashes of texts that are known to be there
 
@@ -45,35 +47,41 @@ def sink_of(store: Store, synchronous: str) -> Sink:
 
 
 class Known:
-    """Which texts are in the database already; forgets all when it has grown large."""
+    """Which texts are in the database, so that a passage that is found often is not written each time.
+
+    A text that is used again is marked as seen, twice a day at most. So `seen_us` lags behind its last use by
+    half a day at most, and `prune` may delete what was not seen for a day longer than it keeps calls,
+    without looking into any call, and without asking the workers what they think is there.
+    """
 
     def __init__(self) -> None:
-        self.hashes: set[str] = set()
-        self.pruned: str | None = None  # the mark of the last prune: after it, nothing is known to be there
+        self.seen: dict[str, int] = {}
 
-    def see(self, pruned: str | None) -> None:
-        if pruned != self.pruned:
-            self.hashes.clear()
-        self.pruned = pruned
-
-    def new_texts(self, batch: Batch) -> tuple[dict[str, tuple[Any, ...]], dict[str, tuple[str, str]]]:
-        """The rows of prompts and texts that may be missing, by hash."""
+    def rows(self, batch: Batch) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+        """The rows of prompts and of texts that have to be written, in the order of their hashes."""
+        at = time.time_ns() // 1000
         new_prompts: dict[str, tuple[Any, ...]] = {}
-        new_texts: dict[str, tuple[str, str]] = {}
+        new_texts: dict[str, tuple[Any, ...]] = {}
         for call, text in batch:
             sha = call.prompt_sha256
-            if text is not None and sha and sha not in self.hashes:
-                new_prompts[sha] = (sha, call.prompt_id, call.prompt_version, text)
+            if text is not None and sha and self._is_due(sha, at):
+                new_prompts[sha] = (sha, call.prompt_id, call.prompt_version, clean(text), at)
             for source in call.sources:
                 sha = source.get("sha256")
-                if sha and sha not in self.hashes and source.get("text") is not None:
-                    new_texts[sha] = (sha, source["text"])
-        return new_prompts, new_texts
+                if sha and source.get("text") is not None and self._is_due(sha, at):
+                    new_texts[sha] = (sha, clean(source["text"]), at)
+        # Two workers that write the same texts in different orders would lock each other out.
+        return sorted(new_prompts.values()), sorted(new_texts.values())
 
-    def add(self, *hashes: Any) -> None:
-        if len(self.hashes) > REMEMBERED:
-            self.hashes.clear()
-        self.hashes.update(*hashes)
+    def _is_due(self, sha: str, at: int) -> bool:
+        return at - self.seen.get(sha, 0) > MARK_EVERY
+
+    def add(self, *written: Sequence[tuple[Any, ...]]) -> None:
+        """These rows are safe now."""
+        if len(self.seen) > REMEMBERED:
+            self.seen.clear()
+        for rows in written:
+            self.seen.update((row[0], row[-1]) for row in rows)
 
 
 class SqliteSink:
@@ -87,8 +95,8 @@ class SqliteSink:
         dialect = sqlite.dialect()
         self.insert_call = str(sa.insert(calls).compile(dialect=dialect, column_keys=CALL_COLUMNS))
         self.insert_body = str(sa.insert(bodies).compile(dialect=dialect))
-        self.insert_prompt = str(sa.insert(prompts).prefix_with("OR IGNORE").compile(dialect=dialect))
-        self.insert_text = str(sa.insert(texts).prefix_with("OR IGNORE").compile(dialect=dialect))
+        self.insert_prompt = str(_upsert(sqlite.insert(prompts)).compile(dialect=dialect))
+        self.insert_text = str(_upsert(sqlite.insert(texts)).compile(dialect=dialect))
 
     def write(self, batch: Batch) -> None:
         """All or none.
@@ -98,11 +106,10 @@ class SqliteSink:
         """
         try:
             db = self._open()
+            new_prompts, new_texts = self.known.rows(batch)
             db.execute("BEGIN IMMEDIATE")
-            self.known.see(*db.execute(PRUNED).fetchone() or (None,))
-            new_prompts, new_texts = self.known.new_texts(batch)
-            db.executemany(self.insert_prompt, new_prompts.values())
-            db.executemany(self.insert_text, new_texts.values())
+            db.executemany(self.insert_prompt, new_prompts)
+            db.executemany(self.insert_text, new_texts)
             for call, _ in batch:
                 row = db.execute(self.insert_call, call_row(call)).lastrowid
                 db.execute(self.insert_body, (row, *body_row(call)))
@@ -117,7 +124,7 @@ class SqliteSink:
     def ping(self) -> None:
         """Raises CannotWrite where it can't even be opened."""
         try:
-            self._open().execute("SELECT 1 FROM meta").fetchone()
+            self._open().execute(ALIVE).fetchone()
         except (sqlite3.Error, OSError, sa.exc.SQLAlchemyError, UserError) as error:
             self.close()
             raise CannotWrite(why(error)) from None
@@ -162,11 +169,10 @@ class PostgresSink:
         arguments = {"connect_timeout": 5, "options": limits}
         self.engine = sa.create_engine(store.url, pool_pre_ping=True, pool_size=1, connect_args=arguments)
         self.known = Known()
-        insert = postgresql.insert
         self.insert_call = sa.insert(calls).returning(calls.c.id, sort_by_parameter_order=True)
         self.insert_body = sa.insert(bodies)
-        self.insert_prompt = insert(prompts).on_conflict_do_nothing()
-        self.insert_text = insert(texts).on_conflict_do_nothing()
+        self.insert_prompt = _upsert(postgresql.insert(prompts))
+        self.insert_text = _upsert(postgresql.insert(texts))
 
     def write(self, batch: Batch) -> None:
         """All or none.
@@ -176,14 +182,9 @@ class PostgresSink:
         """
         try:
             with self.engine.begin() as connection:
-                connection.execute(
-                    sa.select(sa.func.pg_advisory_xact_lock_shared(LOCK))
-                )  # no prune meanwhile
-                self.known.see(connection.exec_driver_sql(PRUNED).scalar())
-                new_prompts, new_texts = self.known.new_texts(batch)
-                # In the order of the hashes: two workers with the same texts would lock each other out.
-                _put(connection, self.insert_prompt, prompts, sorted(new_prompts.values()))
-                _put(connection, self.insert_text, texts, sorted(new_texts.values()))
+                new_prompts, new_texts = self.known.rows(batch)
+                _put(connection, self.insert_prompt, prompts, new_prompts)
+                _put(connection, self.insert_text, texts, new_texts)
                 rows = [dict(zip(CALL_COLUMNS, call_row(call), strict=True)) for call, _ in batch]
                 ids = connection.execute(self.insert_call, rows).scalars().all()
                 rest = [(id, *body_row(call)) for id, (call, _) in zip(ids, batch, strict=True)]
@@ -196,12 +197,17 @@ class PostgresSink:
         """Raises CannotWrite where the server isn't there."""
         try:
             with self.engine.connect() as connection:
-                connection.exec_driver_sql(PRUNED)
+                connection.exec_driver_sql(ALIVE)
         except sa.exc.SQLAlchemyError as error:
             raise CannotWrite(why(error)) from None
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def _upsert(insert: Any) -> Any:
+    """A text that is there already is only marked as seen."""
+    return insert.on_conflict_do_update(index_elements=["sha256"], set_={"seen_us": insert.excluded.seen_us})
 
 
 def _put(connection: sa.Connection, statement: Any, table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> None:

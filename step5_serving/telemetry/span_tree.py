@@ -142,15 +142,17 @@ def _of_chat(call: Call, content: bool) -> dict[str, Any]:
     }
     if content:
         attributes["gen_ai.input.messages"] = _messages("user", call.question)
-        attributes["gen_ai.output.messages"] = _messages("assistant", call.answer)
+        finish = {"finish_reason": call.finish_reason or "stop"}
+        attributes["gen_ai.output.messages"] = _messages("assistant", call.answer, finish)
     return _known(attributes)
 
 
-def _messages(role: str, text: str | None) -> str | None:
+def _messages(role: str, text: str | None, more: Mapping[str, str] | None = None) -> str | None:
     """One message in the form of the conventions."""
     if text is None:
         return None
-    return json.dumps([{"role": role, "parts": [{"type": "text", "content": text}]}], ensure_ascii=False)
+    message = {"role": role, "parts": [{"type": "text", "content": text}], **(more or {})}
+    return json.dumps([message], ensure_ascii=False)
 
 
 def _known(attributes: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class Store:
             self.engine = sa.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 5})
         else:
             self.engine = sa.create_engine("sqlite://", creator=self.connect, poolclass=NullPool)
+            sa.event.listen(self.engine, "begin", _begin)
 
     @classmethod
     def open(cls, text: str, *, create: bool = False) -> Store:
@@ -73,9 +74,7 @@ class Store:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.closing(sqlite3.connect(self.file, timeout=10 * PATIENCE)) as db:
             db.execute("PRAGMA journal_mode = WAL")
-        with self.engine.begin() as connection:
-            connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(10_000 * PATIENCE)}")
-            connection.exec_driver_sql("BEGIN IMMEDIATE")  # or two workers would both make them
+        with self.writing() as connection:  # or two workers would both make them
             self._make(connection)
 
     def _make(self, connection: sa.Connection) -> None:
@@ -117,14 +116,26 @@ class Store:
             with self.engine.connect() as connection:
                 if self.file is None:
                     connection = connection.execution_options(isolation_level="REPEATABLE READ")
-                else:
-                    connection.exec_driver_sql("BEGIN")
                 return [connection.execute(each).all() for each in statements]
         except sa.exc.SQLAlchemyError as error:
             raise TelemetryDown(f"telemetry cannot be read: {why(error)}") from None
 
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """A transaction that writes; SQLite's takes the lock at its start, so that it can't lose its turn."""
+        with (
+            self.engine.connect().execution_options(begin="BEGIN IMMEDIATE") as connection,
+            connection.begin(),
+        ):
+            yield connection
+
     def close(self) -> None:
         self.engine.dispose()
+
+
+def _begin(connection: sa.Connection) -> None:
+    """The driver's own transactions are off: they begin late, and not at all before a SELECT."""
+    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
 
 
 def parse(text: str) -> tuple[sa.URL, Path | None]:

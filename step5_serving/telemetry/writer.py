@@ -30,7 +30,7 @@ LONGEST = 15.0  # seconds that a call waits for its row; a server that hangs mus
 
 
 class _Waiting(NamedTuple):
-    call: Call
+    call: Call | None  # None: whoever waits only wants to know whether it works
     prompt_text: str | None
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[None]
@@ -83,6 +83,9 @@ class Recorder:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
             self._thread.start()
+        await self._done(call, prompt_text)
+
+    async def _done(self, call: Call | None, prompt_text: str | None = None) -> None:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         self._queue.put(_Waiting(call, prompt_text, loop, future))
@@ -93,10 +96,11 @@ class Recorder:
             raise TelemetryDown(f"the call's row was not written within {LONGEST:.0f} s") from None
 
     async def ready(self) -> str | None:
-        """None when the last commit went well, or why not: for /readyz."""
-        if self.trouble is None:
-            return None
-        return f"telemetry cannot be written: {self.trouble}"
+        """None when the last commit went well, or when the database can be had again; for /readyz."""
+        if self.trouble is not None and not self._closed:
+            with contextlib.suppress(TelemetryDown):
+                await self._done(None)
+        return f"telemetry cannot be written: {self.trouble}" if self.trouble else None
 
     async def close(self) -> None:
         """Write what waits, then close. No `record` after it."""
@@ -136,7 +140,8 @@ class Recorder:
         """None, or why it could not be written."""
         try:
             hide = self.redact or _as_it_is
-            self.sink.write([(hide(each.call), each.prompt_text) for each in batch])
+            rows = [(hide(each.call), each.prompt_text) for each in batch if each.call]
+            self.sink.write(rows) if rows else self.sink.ping()
             self.trouble = None
         except CannotWrite as error:
             self.trouble = str(error)

@@ -1,3 +1,4 @@
 """What the tests of the service share."""
 
 from tests.step5.browsing import browser, look, script, stand_in  # noqa: F401  (fixtures)
+from tests.step5.telemetry_parts import database, postgres, postgres_server  # noqa: F401
