@@ -25,7 +25,7 @@ IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"
 CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-]|[.,]\d)")
 PHONE = re.compile(r"(?<![\w.,/+-])(?:\+|\(?\d)(?:[ .\u00a0/()-]{0,2}\d)++(?![\w/-]|[.,:]\d)")
 DATE = re.compile(r"\d{4}[-./ ]\d{1,2}[-./ ]\d{1,2}(?!\d)|\d{1,2}[-./ ]\d{1,2}[-./ ]\d{4}(?!\d)|\d{4}-\d{4}")
-AMOUNT = re.compile(r"[1-9]\d{0,2}(?:[ .\u00a0]\d{3})+")
+AMOUNT = re.compile(r"[1-9]\d{0,2}(?:[ .\u00a0]\d{3})+|(?:0|[1-9]\d*)\.\d+")
 ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 NUMBER_OF = re.compile(
     r"\b(?:order|booking|ticket|reference|ref|invoice|account|contract|serial|tracking|parcel|shipment|case|code"

@@ -160,21 +160,24 @@ def _remote(call: Call) -> Any:
     return trace.NonRecordingSpan(context)
 
 
-def _say_once(logger: str, where: str) -> None:
+class _Once(logging.Filter):
     """One line when an endpoint can't be reached, instead of the exporter's for every batch."""
 
-    class Once(logging.Filter):
-        said = False
+    where, said = "", False
 
-        def filter(self, record: logging.LogRecord) -> bool:
-            if not Once.said and record.levelno >= logging.WARNING:
-                Once.said = True
-                print(
-                    f"spans: {where} takes none ({record.getMessage()[:150]}); they are dropped",
-                    file=sys.stderr,
-                )
-            return False
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not self.said and record.levelno >= logging.WARNING:
+            self.said = True
+            why = record.getMessage()[:150]
+            print(f"spans: {self.where} takes none ({why}); they are dropped", file=sys.stderr)
+        return False
 
+
+_once = _Once()
+
+
+def _say_once(logger: str, where: str) -> None:
+    _once.where, _once.said = where, False
     for name in list(logging.root.manager.loggerDict):
         if name.startswith(logger):
-            logging.getLogger(name).addFilter(Once())
+            logging.getLogger(name).addFilter(_once)  # a second time, it is the same
