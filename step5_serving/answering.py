@@ -68,7 +68,7 @@ class Attempt:
     query: str
     confidence: float | None
     took: bool = True
-    start_ms: float | None = None  # counted from the call's arrival; None: not timed
+    start_ms: float | None = None  # counted from when the answerer began; None: not timed
     retrieve_ms: float | None = None
     rerank_ms: float | None = None
 

@@ -43,3 +43,12 @@ class Refusal(Exception):
     def body(self) -> dict[str, Any]:
         """As the service's own routes say it."""
         return {"error": {"type": self.type, "message": self.message}}
+
+
+def shaped(refusal: Refusal, path: str) -> dict[str, Any]:
+    """The body in the format of the API that a path imitates."""
+    if path.startswith("/v1/messages"):
+        return {"type": "error", **refusal.body()}
+    if path.startswith("/v1/"):  # OpenAI's
+        return {"error": {**refusal.body()["error"], "param": None, "code": None}}
+    return refusal.body()
