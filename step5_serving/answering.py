@@ -59,6 +59,19 @@ class Source:
     chunk: int  # the index's own number
     sha256: str  # of the text: whether a replay has the same passages
 
+    def shown(self) -> dict[str, Any]:
+        """As replies show it."""
+        return {
+            "number": self.number,
+            "document": self.document,
+            "place": self.place,
+            "text": self.text,
+        }
+
+    def row(self) -> dict[str, Any]:
+        """As telemetry keeps it."""
+        return {**self.shown(), "chunk": self.chunk, "sha256": self.sha256}
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -71,6 +84,21 @@ class Attempt:
     start_ms: float | None = None  # counted from when the answerer began; None: not timed
     retrieve_ms: float | None = None
     rerank_ms: float | None = None
+
+    def shown(self) -> dict[str, Any]:
+        """As replies show it."""
+        return {
+            "strategy": self.strategy,
+            "query": self.query,
+            "confidence": self.confidence,
+            "took": self.took,
+        }
+
+    def row(self, queue_ms: float) -> dict[str, Any]:
+        """As telemetry keeps it: its start is counted from the call's arrival."""
+        times = {"retrieve_ms": self.retrieve_ms, "rerank_ms": self.rerank_ms}
+        start = None if self.start_ms is None else round(self.start_ms + queue_ms, 3)
+        return {**self.shown(), "start_ms": start, **times}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +123,14 @@ class Retrieved:
     sources: list[Source]
     confidence: float | None
     attempts: list[Attempt]
+
+    def shown(self) -> dict[str, Any]:
+        """As replies show it."""
+        return {
+            "sources": [each.shown() for each in self.sources],
+            "confidence": self.confidence,
+            "attempts": [each.shown() for each in self.attempts],
+        }
 
 
 @dataclass(slots=True)

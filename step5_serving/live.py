@@ -26,6 +26,7 @@ from step5_serving.service import ClientGone
 
 T = TypeVar("T")
 EVENTS = "text/event-stream; charset=utf-8"
+WATCH_AFTER = 0.02  # seconds
 PATIENCE = 1.0  # seconds before a stream says at least that it has begun
 PING_EVERY = 15.0  # seconds; proxies close what is silent for longer
 PING = b": ping\n\n"
@@ -47,7 +48,14 @@ async def while_connected(receive: Receive, work: Awaitable[T]) -> T:
         gone = True
         task.cancel()
 
-    watcher = asyncio.ensure_future(watch())
+    watchers: list[asyncio.Future[None]] = []
+
+    def begin() -> (
+        None
+    ):  # what is done sooner needs nobody to watch, and a task costs as much as a small reply
+        watchers.append(asyncio.ensure_future(watch()))
+
+    beginning = asyncio.get_running_loop().call_later(WATCH_AFTER, begin)
     try:
         return await work
     except asyncio.CancelledError:
@@ -55,7 +63,9 @@ async def while_connected(receive: Receive, work: Awaitable[T]) -> T:
             raise ClientGone from None
         raise
     finally:
-        watcher.cancel()
+        beginning.cancel()
+        for watcher in watchers:
+            watcher.cancel()
 
 
 def event(name: str | None, data: Any) -> bytes:

@@ -36,7 +36,6 @@ MEANINGS = {
 TYPES = {
     404: "not_found_error",
     405: "invalid_request_error",
-    408: "timeout_error",
     413: "request_too_large",
     415: "invalid_request_error",
 }
@@ -132,7 +131,7 @@ async def of_http(request: Request, error: Exception) -> Response:
         text = f"there is no {request.url.path[:200]}: see /openapi.json"
     if error.status_code == 405:
         text = f"{request.method} is not allowed here: use {headers.get('allow') or headers.get('Allow')}"
-    if error.status_code in (408, 413):
+    if error.status_code in (413,):
         headers["connection"] = "close"  # the rest of the body is not read
     kind = TYPES.get(error.status_code, "invalid_request_error" if error.status_code < 500 else "api_error")
     return reply(shaped(Refusal(error.status_code, kind, text), request.url.path), error.status_code, headers)

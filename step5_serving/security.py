@@ -15,11 +15,9 @@ third of the throughput.
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import logging
 import re
-import secrets
 from collections.abc import Iterable
 from typing import Any
 
@@ -29,8 +27,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from step5_serving.errors import Refusal, shaped
 from step5_serving.keys import SHAPE
+from step5_serving.telemetry.call import new_trace_id
 
-SECONDS = 30  # for a body to come; one that trickles in only keeps a connection busy
 LONGEST_BODY = 1024 * 1024  # bytes; a question has 2,000 characters
 LARGE_BODIES = {"/ingest": 64 * 1024 * 1024, "/v1/": 32 * 1024 * 1024}  # by the path's beginning
 REQUEST_ID = re.compile(rb"[\w.-]{1,64}")
@@ -71,7 +69,7 @@ class Shield:
             return
         given: dict[bytes, bytes] = dict(scope["headers"])
         asked = given.get(b"x-request-id", b"")
-        request_id = asked if REQUEST_ID.fullmatch(asked) else f"req_{secrets.token_hex(12)}".encode()
+        request_id = asked if REQUEST_ID.fullmatch(asked) else f"req_{new_trace_id()[:24]}".encode()
         scope.setdefault("state", {})["request_id"] = request_id.decode()
         started = False
 
@@ -79,12 +77,13 @@ class Shield:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                headers = [*message.get("headers", ()), *HEADERS, (b"x-request-id", request_id)]
-                if scope["path"].startswith("/v1/"):  # as the APIs that they imitate call it
-                    headers.append((b"request-id", request_id))
-                if not any(name.lower() == b"cache-control" for name, _ in headers):
+                headers = message.setdefault("headers", [])
+                there = {name for name, _ in headers}
+                if b"cache-control" not in there:
                     headers.append(UNCACHED)
-                message = {**message, "headers": headers}
+                if scope["path"].startswith("/v1/") and b"request-id" not in there:
+                    headers.append((b"request-id", request_id))  # as the APIs that they imitate call it
+                message = {**message, "headers": [*headers, *HEADERS, (b"x-request-id", request_id)]}
             await send(message)
 
         most = limit_of(scope["path"])
@@ -151,22 +150,15 @@ def _large(most: int) -> Refusal:
 
 def _limited(receive: Receive, most: int) -> Receive:
     """The same, but no more than `most` bytes: a body in pieces doesn't say beforehand how long it is."""
-    read, whole, until = 0, False, 0.0
+    read = 0
 
     async def receive_some() -> Message:
-        nonlocal read, whole, until
-        if whole:  # whoever asks now wants to know when the client goes away
-            return await receive()
-        until = until or asyncio.get_running_loop().time() + SECONDS
-        try:
-            async with asyncio.timeout_at(until):
-                message = await receive()
-        except TimeoutError:  # one of Starlette's exceptions passes through FastAPI
-            raise HTTPException(408, f"the body did not come within {SECONDS} s: send it again") from None
+        nonlocal read
+        message = await receive()
         if message["type"] == "http.request":
-            read, whole = read + len(message.get("body", b"")), not message.get("more_body")
+            read += len(message.get("body", b""))
             if read > most:
-                raise HTTPException(413, _large(most).message)
+                raise HTTPException(413, _large(most).message)  # one of Starlette's passes through FastAPI
         return message
 
     return receive_some

@@ -9,8 +9,8 @@
     a second one         not waited for any longer
 
 It listens on loopback unless it is told otherwise, and then only with at least one API key. uvicorn does the
-HTTP; from the time that it has a connection until the first request is complete, it gets a limit here that it
-doesn't have itself, so that ten thousand connections that say nothing are closed and not kept.
+HTTP; what it has no limits for gets them here, so that ten thousand connections that say nothing, or say it
+very slowly, are closed and not kept.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from step5_serving.security import is_loopback, keep_secrets
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-SILENCE_S = 20  # for a connection to complete its first request, and between requests
+SILENCE_S = 20  # for a connection until its first request, and between requests
+SLOWEST_S = 300  # for a request's body to come
 BACKLOG = 2048
 LAST_S = 2  # for connections to be closed once nothing runs any more
 
@@ -214,26 +215,36 @@ def _server(config: Config, app: FastAPI) -> Any:
 
 
 def _protocol() -> Any:
-    """uvicorn's HTTP, with a limit for how long a connection may say nothing before its first request."""
+    """uvicorn's HTTP, with limits for a connection that says nothing, and for a body that trickles in."""
     try:
         from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as Base
     except ImportError:
         from uvicorn.protocols.http.h11_impl import H11Protocol as Base  # type: ignore[assignment]
 
     class Impatient(Base):  # type: ignore[misc, valid-type]
-        _silence: Any = None
+        _looking: Any = None
+        _waited = 0.0  # seconds for the same request to come
+        _seen: Any = None
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
-            self._silence = self.loop.call_later(SILENCE_S, self._look)
+            self._looking = self.loop.call_later(SILENCE_S, self._look)
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._silence.cancel()
+            self._looking.cancel()
             super().connection_lost(exc)
 
         def _look(self) -> None:
-            if self.cycle is None:  # no request's headers have come yet
+            """Once in a while, so that a request pays nothing for it."""
+            cycle = self.cycle
+            coming = cycle is None or (cycle.more_body and not cycle.response_complete)
+            same = cycle is self._seen
+            self._waited = self._waited + SILENCE_S if coming and same else 0.0
+            self._seen = cycle
+            if coming and (cycle is None or self._waited >= SLOWEST_S):
                 self.transport.close()
+            else:
+                self._looking = self.loop.call_later(SILENCE_S, self._look)
 
     return Impatient
 

@@ -17,7 +17,7 @@ import logging
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from step5_serving.admission import Admission
@@ -271,9 +271,7 @@ def body_of(answered: Answered, call: Call) -> dict[str, Any]:
     return {
         "answer": answered.text,
         "abstained": answered.abstained,
-        "sources": sources_of(answered.sources),
-        "confidence": answered.confidence,
-        "attempts": attempts_of(answered.attempts),
+        **Retrieved(answered.sources, answered.confidence, answered.attempts).shown(),
         "usage": {"input_tokens": answered.input_tokens, "output_tokens": answered.output_tokens},
         "latency_ms": {
             "total": call.total_ms,
@@ -287,22 +285,6 @@ def body_of(answered: Answered, call: Call) -> dict[str, Any]:
         "model": answered.model,
         "trace_id": call.trace_id,
     }
-
-
-def sources_of(sources: list[Any]) -> list[dict[str, Any]]:
-    """Passages as a reply shows them."""
-    return [
-        {"number": each.number, "document": each.document, "place": each.place, "text": each.text}
-        for each in sources
-    ]
-
-
-def attempts_of(attempts: list[Any]) -> list[dict[str, Any]]:
-    """Searches as a reply shows them."""
-    return [
-        {"strategy": each.strategy, "query": each.query, "confidence": each.confidence, "took": each.took}
-        for each in attempts
-    ]
 
 
 def _failed(call: Call, status: int, type: str) -> None:
@@ -327,11 +309,8 @@ def _fill(call: Call, answered: Answered) -> None:
 
 def _fill_found(call: Call, found: Retrieved) -> None:
     call.confidence = found.confidence
-    call.sources = [asdict(each) for each in found.sources]
-    call.attempts = [asdict(each) for each in found.attempts]
-    for row in call.attempts:
-        if row["start_ms"] is not None:  # counted from when the answerer began, and now from the arrival
-            row["start_ms"] = round(row["start_ms"] + (call.queue_ms or 0.0), 3)
+    call.sources = [each.row() for each in found.sources]
+    call.attempts = [each.row(call.queue_ms or 0.0) for each in found.attempts]
 
 
 def _ms(seconds: float) -> float:

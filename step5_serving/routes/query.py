@@ -26,7 +26,6 @@ from step5_serving.answering import Query, Retrieved
 from step5_serving.errors import Refusal
 from step5_serving.live import Live, Sender, event, pump, while_connected
 from step5_serving.replies import caller_of, errors, reply, service_of, trace_of
-from step5_serving.service import attempts_of, sources_of
 
 router = APIRouter(tags=["questions"])
 
@@ -145,8 +144,7 @@ async def stream(query: Query, request: Request) -> Response:
     async def work(sender: Sender) -> None:
         async def begin(put: Callable[[bytes], None]) -> dict[str, Any]:
             def tell(found: Retrieved) -> None:
-                told = {"sources": sources_of(found.sources), "confidence": found.confidence}
-                put(event("retrieved", {**told, "attempts": attempts_of(found.attempts)}))
+                put(event("retrieved", found.shown()))
 
             return await service.query(
                 query, caller, trace, lambda text: put(event("delta", {"text": text})), tell

@@ -125,23 +125,6 @@ def test_documents_may_be_larger_than_questions():
     assert security.limit_of("/v1/messages") == 32 * 1024 * 1024
 
 
-def test_a_body_that_trickles_in_is_given_up(monkeypatch):
-    monkeypatch.setattr(security, "SECONDS", 0.05)
-
-    async def pieces():
-        while True:
-            await asyncio.sleep(0.02)
-            yield b" "
-
-    async def go():
-        async with client_of(app_of()) as client:
-            return await client.post("/query", content=pieces(), headers={"content-type": "application/json"})
-
-    got = asyncio.run(asyncio.wait_for(go(), 5))
-    assert got.status_code == 408
-    assert error_of(got)[0] == "timeout_error"
-
-
 @in_loop
 async def test_what_nobody_foresaw_is_one_line_in_the_callers_format(caplog):
     app = app_of()
