@@ -11,9 +11,12 @@ import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from shared.cli import run as run_cli
+from step5_serving import commands_telemetry
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.writer import Recorder
 
@@ -83,6 +86,20 @@ def record(url, *calls, **options):
         await recorder.close()
 
     asyncio.run(write())
+
+
+@pytest.fixture
+def run(capsys):
+    """Run one of the commands: run("replay", ...) -> code, out, err."""
+
+    def run(*args):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            run_cli(commands_telemetry.app, "python -m step5_serving", [str(each) for each in args])
+        out, err = capsys.readouterr()
+        return SimpleNamespace(code=ended.value.code, out=out, err=err)
+
+    return run
 
 
 # --- Postgres -----------------------------------------------------------------------------------------
