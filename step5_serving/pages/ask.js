@@ -108,6 +108,7 @@ function done(call, page) {
   const all = call.sources?.length ?? 0;
   byId("passages-title").textContent = used ? `${used} of ${passages(all)} cited` : `${passages(all)} found, none cited`;
   if (call.abstained) abstained(all);
+  else if (!used) note("It cites no passage. ", "So nothing says where this comes from: read the passages before you rely on it.");
   status.textContent = `${call.abstained ? "No answer" : "Answered"} after ${ms(call.latency_ms?.total)}.`;
   facts(call);
 }
@@ -115,13 +116,16 @@ function done(call, page) {
 const passages = (n) => `${n} ${n === 1 ? "passage" : "passages"}`;
 
 function abstained(found) {
-  const line = byId("abstained");
-  line.hidden = false;
-  line.replaceChildren(
-    el("b", {}, "It does not know, and says so rather than guess. "),
+  note("It does not know, and says so rather than guess. ",
     found ? "The passages that it found do not answer this well enough. Ask in other words, or look at what it found."
-      : "It found no passage that fits. Ask in other words, or in another collection.",
-  );
+      : "It found no passage that fits. Ask in other words, or in another collection.");
+}
+
+// What to know before reading the answer.
+function note(first, rest) {
+  const line = byId("note");
+  line.hidden = false;
+  line.replaceChildren(el("b", {}, first), rest);
 }
 
 // How the answer came about; called with what is known so far.
@@ -157,7 +161,7 @@ function show(text) {
   byId("answer").replaceChildren();
   byId("answer").setAttribute("aria-busy", "true"); // read out once it is whole, not word by word
   byId("result").classList.add("busy");
-  byId("abstained").hidden = true;
+  byId("note").hidden = true;
   byId("facts").hidden = true;
   document.querySelector(".passages").hidden = true;
   status.textContent = "Searching …";

@@ -37,7 +37,7 @@ SEARCHES = [
     {"start_ms": 12.4, "retrieve_ms": 70.0, "rerank_ms": 31.5},
     {"start_ms": 115.1, "retrieve_ms": 71.0, "rerank_ms": 30.0},
 ]
-SPAN = {"1h": 3600, "24h": 86400, "7d": 7 * 86400}
+SPAN = {"15m": 900, "1h": 3600, "24h": 86400, "7d": 7 * 86400}
 
 
 def sources():

@@ -1,7 +1,7 @@
 """Takes the lesson's pictures of the pages, from a service that runs: step5_serving/pictures/*.png.
 
     $ python -m step5_serving serve &
-    $ python -m tests.step5.pictures http://127.0.0.1:8000 "What are the contract renewal terms?"
+    $ python -m tests.step5.pictures http://127.0.0.1:8000 "When does it renew?" quote
     step5_serving/pictures/ask.png         121 kB
     step5_serving/pictures/dashboard.png   164 kB
 
@@ -19,12 +19,16 @@ FOLDER = Path(__file__).parents[2] / "step5_serving" / "pictures"
 LARGEST = 200_000  # bytes
 
 
-def take(address, question):
+def take(address, question, reader="auto"):
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         page = chromium.new_page(viewport={"width": 1200, "height": 800})
         page.goto(address)
+        page.locator("#options summary").click()
+        page.locator("#reader").select_option(reader)
+        page.locator("#options summary").click()
         page.locator("#question").fill(question)
+        page.locator("#question").focus()
         page.keyboard.press("Enter")
         page.locator("#facts .id").wait_for(timeout=120_000)
         page.locator(".cite").first.click()
@@ -32,7 +36,7 @@ def take(address, question):
         page.wait_for_timeout(500)  # the passage's frame fades in
         save(page, "ask.png", 1150)
         page.goto(f"{address}/dashboard")
-        page.locator("input[value='1h']").check(force=True)
+        page.locator("input[value='15m']").check(force=True)
         page.locator(".calls tbody tr").first.wait_for()
         page.wait_for_timeout(500)
         save(page, "dashboard.png", 1300)
@@ -49,4 +53,4 @@ def save(page, name, height):
 
 
 if __name__ == "__main__":
-    take(sys.argv[1].rstrip("/"), sys.argv[2])
+    take(sys.argv[1].rstrip("/"), *sys.argv[2:])

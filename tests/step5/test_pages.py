@@ -327,11 +327,24 @@ def test_no_answer_and_no_price_are_said(look, script):
     page = look()
     ask(page)
     page.locator("#facts .id").wait_for()
-    assert "does not know, and says so" in page.locator("#abstained").inner_text()
+    assert "does not know, and says so" in page.locator("#note").inner_text()
     assert page.locator("[role=status]").inner_text() == "No answer after 2.9 s."
     facts = page.locator("#facts").inner_text()
     assert "unknown (this model has no price)" in facts
     assert "unknown in · unknown out" in facts
+
+
+def test_an_answer_without_a_citation_is_marked(look, script):
+    script.pieces = ["EUR 40."]
+    page = look()
+    ask(page)
+    page.locator("#facts .id").wait_for()
+    assert page.locator("#note").inner_text().startswith("It cites no passage.")
+    assert page.locator("#passages-title").inner_text() == "5 passages found, none cited"
+    script.pieces = ["EUR 40 [2]."]
+    ask(page)
+    until(page, lambda: page.locator("#passages-title").inner_text() == "1 of 5 passages cited")
+    assert page.locator("#note").is_hidden()
 
 
 def test_options_and_examples(look, script):

@@ -2,7 +2,6 @@
 
 import pytest
 
-from shared.config import load_settings
 from step5_serving.app import create_app
 from step5_serving.config import Config
 from step5_serving.scripted import ANSWER, ScriptedAnswerer
@@ -14,7 +13,7 @@ from tests.step5.pages_service import listening
 @pytest.fixture
 def address(tmp_path):
     recorder = Recorder.from_url(f"sqlite:///{tmp_path / 'telemetry.db'}")
-    config = Config(load_settings(), keys=tmp_path / "keys.json")
+    config = Config(keys=tmp_path / "keys.json")
     with listening(create_app(config, answerer=ScriptedAnswerer(pace=0.02), recorder=recorder)) as address:
         yield address
 
