@@ -14,13 +14,14 @@ import asyncio
 import contextlib
 import hashlib
 import re
+import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from shared.errors import UserError
+from shared.errors import UserError, reason
 from step3_rag import ingest, load, stores
 from step3_rag.index import Index
 from step3_rag.sources import DEFAULT_COLLECTION, Report
@@ -207,3 +208,7 @@ class Library:
                     index.close()
         except UserError as error:
             raise Refusal(503, "api_error", str(error), retry_after=5) from None
+        except (OSError, sqlite3.Error) as error:  # a full disk; what was begun is taken back
+            raise Refusal(
+                503, "api_error", f"cannot write to the index: {reason(error)}", retry_after=30
+            ) from None
