@@ -19,6 +19,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    disable_created_metrics,
     generate_latest,
 )
 
@@ -35,6 +36,7 @@ class Metrics:
     def __init__(
         self, waiting: Callable[[], float] | None = None, telemetry_waiting: Callable[[], float] | None = None
     ) -> None:
+        disable_created_metrics()  # a second series for each, which no query here needs
         self.registry = CollectorRegistry()
         own = {"registry": self.registry, "namespace": "rag"}
         self.calls = Counter("calls", "Calls by route and class of status.", ["route", "status"], **own)

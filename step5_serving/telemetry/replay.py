@@ -133,9 +133,10 @@ def compared(
             notes.append(f"the {what} was {was}, now it is {now}")
     if PLACEHOLDERS.search(row["question"]):
         notes.append("the question was stored without its personal data: it is not word for word the same")
+    said, by = "equal" if equal else "different", row["prompt_version"] or "a quote"
     return {
         "command": "step5_serving replay",
-        "headline": f"{'equal' if equal else 'different'}: {row['trace_id'][:8]}, {row['prompt_version']}",
+        "headline": f"{said}: {row['trace_id'][:8]}, {by}",
         "trace_id": row["trace_id"],
         "question": row["question"],
         "equal": equal,
@@ -178,7 +179,8 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
     index = f", {same} of {len(facts['passages'])} passages are in the index as they were"
     console.print(
         f"{facts['headline']}{index if facts['passages'] else ''}\n"
-        f"before {_numbers(facts['old'])}\nnow    {_numbers(facts['new'])}"
+        f"before {_numbers(facts['old'])}\nnow    {_numbers(facts['new'])}",
+        soft_wrap=True,
     )
 
 

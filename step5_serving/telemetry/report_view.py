@@ -104,7 +104,7 @@ def _counts(summary: Mapping[str, Any]) -> str:
     """The first line: calls, errors, tokens, money."""
     cost = "unknown" if summary["cost_usd"] is None else f"${summary['cost_usd']:.4f}"
     if summary["unknown_costs"] and summary["cost_usd"] is not None:
-        cost += f" and {summary['unknown_costs']} calls of unknown cost"
+        cost += f", unknown for {summary['unknown_costs']} of the calls"
     tokens = summary["tokens"]
     return (
         f"{summary['calls']} calls, {summary['errors']} errors, {summary['refused']} refused; "

@@ -16,7 +16,7 @@ def show_summary(facts: Mapping[str, Any], console: Console) -> None:
     """Counts, the calls over time as bars, percentiles, versions, questions in doubt."""
     cost = "unknown" if facts["cost_usd"] is None else f"${facts['cost_usd']:.4f}"
     if facts["unknown_costs"] and facts["cost_usd"] is not None:
-        cost += f" and {facts['unknown_costs']} calls of unknown cost"
+        cost += f", unknown for {facts['unknown_costs']} of the calls"
     rate = "" if facts["error_rate"] is None else f" ({facts['error_rate']:.1%})"
     console.print(
         f"{facts['calls']} calls, {facts['errors']} errors{rate}, {facts['refused']} refused, "
@@ -51,15 +51,14 @@ def show_summary(facts: Mapping[str, Any], console: Console) -> None:
 def show_calls(facts: Mapping[str, Any], console: Console) -> None:
     """One line a call."""
     table = _table("call", "when (UTC)", "", "ms", "sure", "tokens", "question")
-    table.columns[-1].justify = "left"
-    table.columns[-1].overflow = "ellipsis"
+    table.expand, question = True, table.columns[-1]
+    question.justify, question.overflow, question.ratio = "left", "ellipsis", 1  # takes what is left
     for row in facts["calls"]:
         status = str(row["status"]) if row["status"] < 400 else f"{row['status']} {row['error_type']}"
         sure = "-" if row["confidence"] is None else f"{row['confidence']:.2f}"
         when = row["started_at"][5:19].replace("T", " ")
-        question = " ".join((row["question"] or row["route"]).split())
-        tokens = _tokens(row)
-        table.add_row(row["trace_id"][:8], when, status, _ms(row["total_ms"]), sure, tokens, question)
+        asked = " ".join((row["question"] or row["route"]).split())
+        table.add_row(row["trace_id"][:8], when, status, _ms(row["total_ms"]), sure, _tokens(row), asked)
     console.print(table)
     if facts["next"] is not None:
         console.print(f"older ones: --before {facts['next']}")

@@ -26,7 +26,7 @@ from step5_serving.telemetry.schema import bodies, body_row, call_row, calls, cl
 from step5_serving.telemetry.store import PATIENCE, Store, why
 
 Batch = Sequence[tuple[Call, str | None]]  # with the text of its prompt
-ALIVE = "SELECT value FROM meta WHERE key = 'schema_version'"
+WRITE_NOTHING = "UPDATE meta SET value = value WHERE key = 'schema_version'"  # but it has to be able to
 MARK_EVERY = 43_200_000_000  # microseconds: half a day
 CALL_COLUMNS = calls.columns.keys()[1:]  # the database counts the ids
 REMEMBERED = 10_000  # hashes of texts that are known to be there
@@ -122,9 +122,9 @@ class SqliteSink:
         self.known.add(new_prompts, new_texts)
 
     def ping(self) -> None:
-        """Raises CannotWrite where it can't even be opened."""
+        """Raises CannotWrite where nothing could be written now."""
         try:
-            self._open().execute(ALIVE).fetchone()
+            self._open().execute(WRITE_NOTHING)
         except (sqlite3.Error, OSError, sa.exc.SQLAlchemyError, UserError) as error:
             self.close()
             raise CannotWrite(why(error)) from None
@@ -194,10 +194,10 @@ class PostgresSink:
         self.known.add(new_prompts, new_texts)
 
     def ping(self) -> None:
-        """Raises CannotWrite where the server isn't there."""
+        """Raises CannotWrite where nothing could be written now."""
         try:
-            with self.engine.connect() as connection:
-                connection.exec_driver_sql(ALIVE)
+            with self.engine.begin() as connection:
+                connection.exec_driver_sql(WRITE_NOTHING)
         except sa.exc.SQLAlchemyError as error:
             raise CannotWrite(why(error)) from None
 

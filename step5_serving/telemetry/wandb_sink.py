@@ -3,7 +3,8 @@
     $ python -m step5_serving compare 1 2 --wandb my-project
     $ wandb sync wandb/offline-run-*          # later, from where there is a network
 
-Without a key it works offline: the run lies in the folder `wandb` and can be sent on later. Numbers of the
+Without a key it works offline: the run lies in the folder `wandb`, complete when the command has ended, and
+can be sent on later. Numbers of the
 facts become the run's summary, by their path (measures/right/difference/mean); answers that changed, a table.
 """
 
@@ -25,19 +26,19 @@ def send(facts: Mapping[str, Any], project: str) -> str:
     Raises:
         UserError: wandb is not installed, or takes the run not.
     """
+    os.environ.setdefault("WANDB_SILENT", "true")  # its advertisements would stand among our figures
     try:
         wandb: Any = importlib.import_module("wandb")
     except ImportError:
         raise UserError("--wandb wants its client: pip install wandb") from None
     mode = os.environ.get("WANDB_MODE") or ("online" if os.environ.get("WANDB_API_KEY") else "offline")
-    settings = wandb.Settings(silent=True, console="off")
     try:
         run = wandb.init(
             project=project,
             job_type=str(facts["command"]).split(" ")[-1],
             config={key: facts[key] for key in KEYS if facts.get(key) is not None},
             mode=mode,
-            settings=settings,
+            settings=wandb.Settings(console="off"),
         )
         run.summary.update(dict(numbers(facts)))
         rows = facts.get("changed") or []

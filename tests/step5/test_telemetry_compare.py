@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import os
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -12,6 +14,7 @@ from shared.config import load_settings
 from shared.errors import UserError
 from step3_rag.dataset import Question
 from step5_serving.telemetry import compare, replaying, wandb_sink
+from tests.conftest import ROOT
 from tests.scripted import ScriptedMessages
 from tests.step3.conftest import write
 
@@ -175,11 +178,15 @@ def test_without_its_client_one_line_says_what_to_install(monkeypatch):
 @pytest.mark.skipif(
     not importlib.util.find_spec("wandb"), reason="wandb is not installed (pip install wandb)"
 )
-def test_offline_a_run_is_left_in_a_folder(tmp_path, monkeypatch):
-    for name in ("WANDB_API_KEY", "WANDB_MODE"):
-        monkeypatch.delenv(name, raising=False)
-    wandb_sink.send(FACTS, "lesson")
+def test_offline_a_run_is_left_in_a_folder(tmp_path):
+    code = (
+        f"import anthropic; from step5_serving.telemetry import wandb_sink; wandb_sink.send({FACTS!r}, 'x')"
+    )
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
+    clean["PYTHONPATH"] = f"{ROOT}:{clean['PYTHONPATH']}"
+    done = subprocess.run([sys.executable, "-c", code], env=clean, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     [file] = (tmp_path / "wandb").glob("offline-run-*/*.wandb")
     kept = file.read_bytes()
-    assert b"measures/right/a" in kept
+    assert b"measures/right/a" in kept  # the file is complete only after the process has ended
     assert b"answer/1@aaaaaaaa" in kept
