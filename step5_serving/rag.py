@@ -321,12 +321,13 @@ class RagAnswerer:
         from step5_serving.sharing import Gate, SharedRetriever
 
         config = self.config
-        model = threading.Thread(target=self._warm_engine, name="loading the model", daemon=True)
-        model.start()  # beside the index: both wait for the disk, and for imports
         service = open_service(self.settings, config.index, config.store, config.store_address)
         retriever = SharedRetriever.of(service)
         retriever.search(WARM_UP)
-        model.join()
+        # Not beside it: transformers imports its parts when they are first used, which two threads at once
+        # break, and loading a model in bf16 changes torch's default for all threads: an embedder that loads
+        # meanwhile is bf16 in half of its layers.
+        self._warm_engine()
         timeout = max(1.0, config.timeout_s)
         return Opened(retriever, Gate(), ready(self.serving.client(), timeout))
 
