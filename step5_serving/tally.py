@@ -35,6 +35,12 @@ class Tally:
         """One event's JSON; one that is none of the Messages API's counts for nothing."""
         if not isinstance(data, dict):
             return
+        try:
+            self._add(data)
+        except (KeyError, TypeError, AttributeError):
+            self.error = {"type": "api_error", "message": f"an event of no sense: {str(data)[:100]}"}
+
+    def _add(self, data: dict[str, Any]) -> None:
         match data.get("type"):
             case "content_block_delta":
                 if self.first is None:
@@ -53,10 +59,12 @@ class Tally:
 
     def whole(self, message: Any) -> None:
         """A message that came in one piece."""
-        if isinstance(message, dict) and message.get("type") == "message":
-            self.usage, self.model = message.get("usage") or {}, message.get("model")
-            self.stop_reason, self.ended = message.get("stop_reason"), True
-            self._pieces = [block.get("text") or "" for block in message.get("content") or []]
+        try:
+            self.usage, self.model = {**message["usage"]}, message["model"]
+            self._pieces = [block.get("text") or "" for block in message["content"]]
+            self.stop_reason, self.ended = message["stop_reason"], message["type"] == "message"
+        except (KeyError, TypeError, AttributeError):
+            self.ended = False  # it is none
 
     def fill(self, call: Call) -> None:
         """Note it in the call's row."""

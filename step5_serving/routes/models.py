@@ -245,7 +245,8 @@ async def _completions(served: _Served) -> None:
                 if is_stream(response):
                     await sender.start()
                     async for got in served.events(response, tally):
-                        for chunk in chunks.of(got.data) if isinstance(got.data, dict) else ():
+                        is_event = isinstance(got.data, dict) and tally.error is None
+                        for chunk in chunks.of(got.data) if is_event else ():
                             await sender.write(event(None, chunk))
                     if tally.error is not None:
                         message = str(tally.error.get("message") or "the engine broke off its answer")
