@@ -17,6 +17,7 @@ its largest value, and a last row of ones keeps that scale the same forever.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -68,9 +69,10 @@ def int8(weight: Tensor, bias: Tensor | None) -> Multiply:
     quantized: Any = torch.ops.quantized
     scale = (weight.float().abs().amax(1) / 127).clamp_min(1e-8).double()  # one for each output
     zero = torch.zeros(len(weight), dtype=torch.long)
-    ready = quantized.linear_prepack(
-        torch.quantize_per_channel(weight.float(), scale, zero, 0, torch.qint8), None
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # this way of making such tensors is deprecated, its kernel is not
+        small = torch.quantize_per_channel(weight.float(), scale, zero, 0, torch.qint8)
+        ready = quantized.linear_prepack(small, None)
     ones = torch.zeros(weight.shape[1])
     ones[0], ones[1] = 1, -1
 

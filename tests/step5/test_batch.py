@@ -1,5 +1,6 @@
 """The batcher: the same texts as one at a time, whoever sits beside them, and who joins, waits and leaves."""
 
+import copy
 import json
 import random
 import threading
@@ -10,14 +11,14 @@ import jsonschema
 import pytest
 import torch
 
-from shared import models
+from shared import hardware, models
 from shared.config import load_settings
 from shared.errors import UserError
 from shared.local.backend import Backend
 from shared.local.guide import Guide
 from shared.local.on_transformers import TransformersEngine
 from shared.local.refuse import Refused
-from step5_serving.batch import choose, scheduler
+from step5_serving.batch import choose, linear, scheduler
 from step5_serving.batch.engine import BatchEngine
 from step5_serving.batch.llama import Llama, check
 from step5_serving.batch.request import End, Request, Sampling
@@ -106,6 +107,44 @@ def test_the_forward_by_hand_gives_the_logits_of_the_model(loaded):
         for ids, ours in zip(rows, logits, strict=True):
             theirs = model(input_ids=torch.tensor([ids])).logits[0, -1]
             torch.testing.assert_close(ours, theirs, rtol=0, atol=2e-5)
+
+
+@pytest.fixture
+def one_thread():
+    """float32 attention on several threads differs in the last bit with the place of a row in memory."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("kernel", ["best", "int8"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_to_the_last_bit_it_makes_no_difference_who_sits_there(loaded, one_thread, dtype, kernel):
+    """Not near: equal. In a batch of 1 to 9, and however the prompt was cut.
+
+    Measured on AVX-512; where the matrices have a unit of their own (AMX), attention may pack them otherwise.
+    """
+    exact = linear.best() is linear.packed and "amx_bf16" not in hardware.cpu_flags()
+    near = {"rtol": 0, "atol": 0 if exact else 1e-4 if dtype == torch.float32 else 0.2}
+    model = copy.deepcopy(loaded[0]).to(dtype)
+    random.seed(0)
+    rows = [[random.randrange(3, 512) for _ in range(random.randrange(2, 150))] for _ in range(9)]
+    with torch.inference_mode():
+        llama = Llama(model, linear.int8 if kernel == "int8" else None)
+
+        def last(rows, chunk):
+            seats = Seats(llama, 9, 192, dtype)
+            for seat, ids in enumerate(rows):
+                for start in range(0, len(ids) - 1, chunk):
+                    seats.prefill(seat, ids[start : min(start + chunk, len(ids) - 1)], start)
+            return seats.decode([ids[-1] for ids in rows], [len(ids) - 1 for ids in rows])
+
+        together = last(rows, 500)
+        for seat, ids in enumerate(rows):
+            torch.testing.assert_close(last([ids], 500)[0], together[seat], **near)
+        torch.testing.assert_close(last(rows, 13), together, **near)
+        torch.testing.assert_close(last(rows[:4], 64), together[:4], **near)
 
 
 def test_a_seat_whose_turn_it_is_not_stays_as_it_is(loaded):
