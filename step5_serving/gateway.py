@@ -22,7 +22,7 @@ from step5_serving.errors import Refusal
 if TYPE_CHECKING:
     from step5_serving.engines import Serving
 
-TO_ENGINE = ("anthropic-version", "anthropic-beta", "content-type")
+TO_ENGINE = ("anthropic-version", "anthropic-beta")
 TO_CALLER = ("content-type", "request-id", "retry-after", "retry-after-ms", "x-should-retry")
 VERSION = "2023-06-01"  # of the Messages API
 CONNECT_S = 5.0
@@ -64,9 +64,10 @@ class Gateway:
         Raises:
             Refusal: the engine can't be reached (503), or says nothing in time (504).
         """
-        passed = {name: headers[name] for name in TO_ENGINE if name in headers}
-        fixed = {"anthropic-version": VERSION, "content-type": "application/json", **passed}
-        fixed |= {"accept-encoding": "identity", **self._own}
+        given = {name: headers.get(name, "") for name in TO_ENGINE}
+        passed = {name: value for name, value in given.items() if value and value.isascii()}
+        fixed = {"content-type": "application/json", "accept-encoding": "identity"}
+        fixed |= {"anthropic-version": VERSION, **passed, **self._own}
         try:
             request = self.client.build_request("POST", path, content=body, headers=fixed)
             return await self.client.send(request, stream=True)

@@ -100,8 +100,8 @@ class ScriptedAnswerer:
         if prompt is None:
             known = ", ".join(map(str, self.versions))
             raise Refusal(
-                400,
-                "invalid_request_error",
+                404,
+                "not_found_error",
                 f"prompt_version {query.prompt_version} does not exist: there are {known}",
             )
         attempts = self.attempts or [Attempt("asked", query.question, self.confidence)]

@@ -32,8 +32,18 @@ HI = [{"role": "user", "content": "Hi!"}]
 EXAMPLE = {"model": "smollm2-135m-instruct", "max_tokens": 64, "messages": HI}
 
 
+KINDS: dict[str, Any] = {
+    "model": {"type": "string", "minLength": 1},
+    "max_tokens": {"type": "integer", "minimum": 1},
+    "messages": {"type": "array", "minItems": 1, "items": {"type": "object"}},
+    "stream": {"type": "boolean"},
+}
+
+
 def _body(example: dict[str, Any]) -> dict[str, Any]:
-    content = {"application/json": {"schema": {"type": "object"}, "example": example}}
+    """What is needed; the rest is as the API that is imitated has it, as far as the engine does."""
+    schema = {"type": "object", "properties": KINDS, "required": list(example)}
+    content = {"application/json": {"schema": schema, "example": example}}
     return {"requestBody": {"required": True, "content": content}}
 
 

@@ -116,7 +116,7 @@ class Reply(BaseModel):
     trace_id: str
 
 
-@router.post("/query", response_model=Reply, responses=errors(400, 415, 502, 503, 504))
+@router.post("/query", response_model=Reply, responses=errors(400, 404, 502, 503, 504))
 async def query(query: Query, request: Request) -> Response:
     """Answer a question from the documents."""
     service, caller = service_of(request), caller_of(request, "ask")
@@ -133,7 +133,7 @@ async def query(query: Query, request: Request) -> Response:
             "description": "Server-sent events: retrieved, delta ..., then done or error.",
             "content": {"text/event-stream": {"example": 'event: delta\ndata: {"text":"It renews "}\n\n'}},
         },
-        **errors(400, 415, 502, 503, 504),
+        **errors(400, 404, 502, 503, 504),
     },
 )
 async def stream(query: Query, request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""The model's own routes: both SDKs and LangChain over a real server, errors in both formats, rows, breaks."""
+"""The model's own routes: both SDKs and LangChain over a real server, errors in both formats, rows."""
 
 import asyncio
 import json

@@ -158,10 +158,10 @@ def test_a_question_is_stripped_and_its_limits_count_after_that():
 def test_a_refusal_of_the_answerer_keeps_its_status_and_gets_its_row():
     app = app_of()
     got = post(app, json={**ASKED, "prompt_version": 9})
-    assert got.status_code == 400
+    assert got.status_code == 404
     assert error_of(got)[1] == "prompt_version 9 does not exist: there are 1, 2"
     [call] = calls_of(app)
-    assert (call.status, call.error_type, call.answer) == (400, "invalid_request_error", None)
+    assert (call.status, call.error_type, call.answer) == (404, "not_found_error", None)
 
 
 def test_what_was_found_before_the_model_failed_is_in_the_row():

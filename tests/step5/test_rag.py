@@ -85,7 +85,7 @@ def test_the_version_of_the_prompt_that_was_asked_for_is_sent(rag):
         assert made.api.requests[-1]["system"] == prompts.load(prompts_folder(), "answer", version).system
     with pytest.raises(Refusal, match="prompt_version 9 does not exist: there are 1, 2") as refused:
         answer(made, asked(prompt_version=9))
-    assert refused.value.status == 400
+    assert refused.value.status == 404
 
 
 def test_a_quote_is_step_threes_own_and_uses_no_tokens(rag):
@@ -120,7 +120,7 @@ def test_every_attempt_counts_for_the_time(rag):
 def test_a_collection_that_is_not_there(rag):
     with pytest.raises(Refusal, match="it has contracts, documents, handbook") as refused:
         answer(rag(), asked(collection="nowhere"))
-    assert refused.value.status == 400
+    assert refused.value.status == 404
 
 
 @pytest.mark.parametrize(

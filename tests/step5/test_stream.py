@@ -101,7 +101,7 @@ async def test_the_model_stops_when_the_reader_leaves_in_the_middle():
 
 def test_what_is_refused_before_anything_was_sent_has_its_status():
     got = post(app_of(), STREAM, json={**ASKED, "prompt_version": 9})
-    assert got.status_code == 400
+    assert got.status_code == 404
     assert "does not exist" in error_of(got)[1]
     assert post(app_of(), STREAM, json={}).status_code == 400
     app = app_of(running=1, waiting=0)
