@@ -41,6 +41,7 @@ IndexFolder = Annotated[
 Prompts = Annotated[
     Path | None, typer.Option("--prompts", help="Folder with the prompts; default those of step 3.")
 ]
+SMOKE_TOKENS = 256  # of passages: the tiny model reads no more
 HOME = "sqlite:///telemetry.db"
 
 
@@ -161,8 +162,11 @@ def compare(
 
     pair = replaying.pair_of(a, b, prompts)
     serving = replaying.serving_of(engine, model, quantize, seed=seed, smoke=smoke)
+    budget = SMOKE_TOKENS if smoke else None
     try:
-        facts = work.run(serving, pair, dataset=dataset, split=split, limit=limit, judge=judge, out=out)
+        facts = work.run(
+            serving, pair, dataset=dataset, split=split, limit=limit, judge=judge, out=out, budget=budget
+        )
     finally:
         serving.close()
     if wandb:

@@ -59,6 +59,7 @@ def answer_pairs(
     client: anthropic.Anthropic,
     model: str,
     judge: Callable[[Any, str], bool | None] | None = None,
+    budget: int | None = None,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> list[Pair]:
     """Search, then let both versions answer. The SDK's errors pass through as step 3's ChatError."""
@@ -67,12 +68,13 @@ def answer_pairs(
 
     from step3_rag import generation, read
     from step3_rag.answer import ChatError, Plan, ask
+    from step3_rag.context import BUDGET
 
     pairs = []
     for done, question in enumerate(questions):
         progress(done, len(questions))
         order = (0, 1) if done % 2 == 0 else (1, 0)
-        plan = Plan(abstain=False, reader="chat", prompt=versions[order[0]])
+        plan = Plan(abstain=False, reader="chat", prompt=versions[order[0]], budget=budget or BUDGET)
         first = ask(retriever, question.text, plan, client, model)
         began = time.perf_counter()
         try:
@@ -194,9 +196,14 @@ def run(
     limit: int | None = None,
     judge: str | None = None,
     out: Path | None = None,
+    budget: int | None = None,
     patience: float = 600.0,
 ) -> dict[str, Any]:
     """Compare on a dataset with reference answers; `serving` is an engine (engines.resolve).
+
+    Args:
+        out: a folder for every answer, as step 3 writes them.
+        budget: tokens of the passages, where a model reads less than usual.
 
     Raises:
         UserError: no such dataset, or the model can't be asked.
@@ -217,7 +224,7 @@ def run(
     retriever = dataset_service(settings, data).retriever
     client = ready(serving.client(), patience)
     with count_bar(f"answering {data.name} twice", len(questions)) as progress, asking.one_line(settings):
-        pairs = answer_pairs(retriever, questions, versions, client, settings.model, judges, progress)
+        pairs = answer_pairs(retriever, questions, versions, client, settings.model, judges, budget, progress)
     facts: dict[str, Any] = {"command": "step5_serving compare", **figures(pairs, versions)}
     facts |= {"headline": f"{facts['a']} against {facts['b']}: {verdict(facts)}"}
     facts |= {"dataset": data.name, "model": settings.model, "engine": serving.name, "judge": judge}
@@ -234,7 +241,8 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name in ("", "n", facts["a"], facts["b"], "difference", "95 % interval"):
+    short = [facts[side].split("@")[0] for side in "ab"]
+    for name in ("", "n", *short, "difference", "95 % interval"):
         table.add_column(name, justify="left" if not name else "right", no_wrap=True)
     for name, row in facts["measures"].items():
         change, interval = row["difference"], row["difference"]["interval_95"]
