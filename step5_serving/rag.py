@@ -15,11 +15,13 @@ import contextlib
 import hashlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import httpx2
 
 from shared.config import Settings
 from shared.errors import UserError
@@ -73,6 +75,22 @@ class Stopped(Exception):
     """Nobody waits for this answer any more."""
 
 
+class Watched(httpx2.SyncByteStream):
+    """A reply's bytes, until nobody waits for them."""
+
+    def __init__(self, inner: Any, stopped: threading.Event) -> None:
+        self._inner, self._stopped = inner, stopped
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._inner:
+            if self._stopped.is_set():
+                raise Stopped
+            yield chunk
+
+    def close(self) -> None:
+        self._inner.close()
+
+
 @dataclass
 class Opened:
     """What an answer needs, loaded."""
@@ -89,6 +107,7 @@ class RagAnswerer:
         self.config, self.serving, self.versions = config, serving, versions
         self.model, self.engine = serving.model, serving.name
         self.threads = Threads(config.running, "answering")
+        self._own = threading.local()  # `stopped`: whether anybody waits for what this thread does
         self._opening = asyncio.Lock()
         self._opened: Opened | None = None
         self._trouble: tuple[float, str] | None = None  # when, and why it could not be opened
@@ -124,6 +143,10 @@ class RagAnswerer:
         """Run it; what it writes and tells is handed over to the loop's thread, until nobody waits."""
         loop, stopped = asyncio.get_running_loop(), threading.Event()
 
+        def watched() -> Answered:
+            self._own.stopped = stopped
+            return work(handing(write), handing(tell))
+
         def handing(to: Callable[[Any], None]) -> Callable[[Any], None]:
             def hand(item: Any) -> None:
                 if stopped.is_set():
@@ -133,7 +156,7 @@ class RagAnswerer:
             return hand
 
         try:
-            return await self.threads.run(work, handing(write), handing(tell))
+            return await self.threads.run(watched)
         finally:
             stopped.set()
 
@@ -162,7 +185,9 @@ class RagAnswerer:
                 found = found or retrieved(error.reflection, error.sources)
                 raise refusal_of(error.cause, self.settings, found) from None
         assert found is not None
-        silent = outcome.reflection.verdict == "abstain" and plan.abstain
+        silent = not found.sources or (outcome.reflection.verdict == "abstain" and plan.abstain)
+        if plan.reader == "chat" and not silent:
+            whole(outcome.answer, self.model, found)
         answered = self._answered(outcome.answer, plan, found, wrote=plan.reader == "chat" and not silent)
         answered.latency_ms = {
             "retrieve": sum(each.retrieve_ms or 0.0 for each in found.attempts),
@@ -185,7 +210,6 @@ class RagAnswerer:
     ) -> Answered:
         """The reader alone, in a thread."""
         import anthropic
-        import httpx2
 
         from step3_rag import read
         from step3_rag.answer import Plan
@@ -212,6 +236,7 @@ class RagAnswerer:
                     )
                 except (anthropic.AnthropicError, httpx2.TransportError) as error:
                     raise refusal_of(error, self.settings, None) from None
+                whole(answer, self.model, None)
         answered = self._answered(
             answer, plan, Retrieved(sources, None, []), wrote=reader == "chat" and not silent
         )
@@ -337,7 +362,16 @@ class RagAnswerer:
         # meanwhile is bf16 in half of its layers.
         self._warm_engine()
         timeout = max(1.0, config.timeout_s)
-        return Opened(retriever, Gate(), ready(self.serving.client(), timeout))
+        client = ready(self.serving.client(), timeout).with_middleware(self._watching)
+        return Opened(retriever, Gate(), client)
+
+    def _watching(self, request: Any, call_next: Any) -> Any:
+        """What the model sends ends when nobody waits any more: also where it sends no text, but pings."""
+        response = call_next(request)
+        stopped = getattr(self._own, "stopped", None)
+        if request.stream and stopped is not None:
+            response.http_response.stream = Watched(response.http_response.stream, stopped)
+        return response
 
     def _warm_engine(self) -> None:
         with contextlib.suppress(UserError):  # `ready` will say it, and every question
@@ -348,20 +382,25 @@ class RagAnswerer:
             await self.opened()
         except Refusal as refusal:
             return refusal.message
-        return await self._engine_trouble()
-
-    async def _engine_trouble(self) -> str | None:
-        """Why a model elsewhere would not answer; asked for no more than once in a while."""
-        if self.serving.backend is not None or self.config.reader == "quote":
-            return None
         checked = getattr(self, "_checked", None)
         if checked is None or time.monotonic() - checked[0] > TRY_AGAIN:
-            try:
-                await asyncio.to_thread(self.serving.warm_up)
-                self._checked = time.monotonic(), None
-            except UserError as error:
-                self._checked = time.monotonic(), str(error)
-        return self._checked[1]
+            trouble = await asyncio.to_thread(self._trouble_elsewhere)
+            self._checked = checked = time.monotonic(), trouble
+        return checked[1]
+
+    def _trouble_elsewhere(self) -> str | None:
+        """Why the servers behind this one would not answer."""
+        from step3_rag import stores
+
+        assert self._opened is not None
+        try:
+            if self.config.store_address:
+                stores.count(self._opened.retriever.store, self.config.store)
+            if self.serving.backend is None and self.config.reader != "quote":
+                self.serving.warm_up()
+        except UserError as error:
+            return str(error)
+        return None
 
     async def close(self) -> None:
         self.threads.close()
@@ -393,11 +432,12 @@ def source_of(source: Any) -> Source:
 def refusal_of(error: Exception, settings: Settings, found: Retrieved | None) -> Refusal:
     """What to tell the caller when the chat model fails."""
     import anthropic
-    import httpx2
 
-    from shared.api_errors import TimedOut, said
+    from shared.api_errors import NotTheApi, TimedOut, said
 
     message = f"{settings.model}: {said(error, settings)}"
+    if isinstance(error, NotTheApi):  # and will not in five seconds either
+        return Refusal(502, "api_error", message, retrieved=found)
     if isinstance(error, TimedOut | httpx2.TimeoutException):
         return Refusal(504, "timeout_error", message, retrieved=found)
     if isinstance(error, anthropic.APIConnectionError) or (
@@ -407,6 +447,16 @@ def refusal_of(error: Exception, settings: Settings, found: Retrieved | None) ->
     if isinstance(error, anthropic.APIStatusError) and error.status_code in (429, 503, 529):
         return Refusal(503, "overloaded_error", message, retry_after=5, retrieved=found)
     return Refusal(502, "api_error", message, retrieved=found)
+
+
+def whole(answer: Any, model: str, found: Retrieved | None) -> None:
+    """Look whether the model came to an end: a connection that is closed without one looks like it.
+
+    Raises:
+        Refusal: it broke off.
+    """
+    if answer.stop_reason is None:
+        raise Refusal(502, "api_error", f"{model}: it broke off its answer: ask again", retrieved=found)
 
 
 @contextlib.contextmanager
