@@ -10,8 +10,9 @@
 import { Trouble, askForKey, getJson, onKey, request, say, sentence } from "./api.js";
 import { CitedText } from "./cited.js";
 import { UNKNOWN, byId, count, el, ms, usd } from "./dom.js";
+import { Passages } from "./passages.js";
 import { events } from "./sse.js";
-import { Passages, attemptList, confidenceBar, timeBar, tokensLine } from "./trace.js";
+import { attemptList, confidenceBar, modelOf, timeBar, tokensLine } from "./trace.js";
 
 const LONGEST = 2000; // characters of a question
 // Questions of step 3's sample, each with a document that must be there for it to make sense.
@@ -138,8 +139,8 @@ function facts(call) {
   if (call.trace_id) {
     row("Tokens", tokensLine(call.usage?.input_tokens, call.usage?.output_tokens, call.latency_ms?.generate));
     row("Cost", call.cost_usd == null ? `${UNKNOWN} (this model has no price)` : usd(call.cost_usd));
-    row("Model", call.model || UNKNOWN);
-    row("Prompt", call.prompt_version ? el("code", {}, call.prompt_version) : "none: quoted word for word");
+    row("Model", modelOf(call));
+    if (call.prompt_version) row("Prompt", el("code", {}, call.prompt_version));
     row("Trace", el("a", { href: `/dashboard#call=${call.trace_id}`, class: "id" }, call.trace_id));
   }
   section.replaceChildren(

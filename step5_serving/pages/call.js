@@ -3,7 +3,8 @@
 import { getJson, Trouble } from "./api.js";
 import { CitedText } from "./cited.js";
 import { UNKNOWN, byId, dayAndTime, el, usd, when } from "./dom.js";
-import { Passages, attemptList, confidenceBar, tokensLine, waterfall } from "./trace.js";
+import { Passages } from "./passages.js";
+import { attemptList, confidenceBar, modelOf, tokensLine, waterfall } from "./trace.js";
 
 let wanted = null;
 
@@ -59,7 +60,7 @@ function facts(call) {
     ["Confidence", confidenceBar(call.confidence, call.abstained), call.abstained && el("span", { class: "tag unsure" }, "abstained")],
     ["Tokens", tokensLine(call.input_tokens, call.output_tokens, call.generate_ms)],
     ["Cost", call.cost_usd == null ? UNKNOWN : usd(call.cost_usd)],
-    ["Model", call.model || UNKNOWN, call.engine && el("span", { class: "hint" }, ` on ${call.engine}`)],
+    ["Model", modelOf(call), call.engine && el("span", { class: "hint" }, ` on ${call.engine}`)],
     ["Prompt", call.prompt_version ? el("code", {}, call.prompt_version) : "none"],
     ["Route", call.route ?? UNKNOWN],
     ["Key", call.key_id ?? "none"],

@@ -11,6 +11,7 @@ const MAY_BECOME_ONE = /\[[\d\s,]{0,24}$/;
 
 export class CitedText {
   #waiting = "";
+  #claim = ""; // what was said since the last citation: the next one is for it
 
   // `sources` are the passages, `passages` their list on the page. `cited` counts the citations of each.
   constructor(target, sources = [], passages = null) {
@@ -25,7 +26,9 @@ export class CitedText {
     this.#waiting += text;
     for (let found; (found = CITATION.exec(this.#waiting)); ) {
       this.#plain(this.#waiting.slice(0, found.index));
-      for (const number of new Set(found[1].split(",").map(Number))) this.#cite(number);
+      if (/\w/.test(this.#claim)) this.claim = this.#claim; // [1] [2]: both for the same
+      for (const number of new Set(found[1].split(",").map(Number))) this.#cite(number, this.claim);
+      this.#claim = "";
       this.#waiting = this.#waiting.slice(found.index + found[0].length);
     }
     const cut = this.#waiting.search(MAY_BECOME_ONE);
@@ -41,12 +44,13 @@ export class CitedText {
 
   #plain(text) {
     if (!text) return;
+    this.#claim += text;
     const last = this.target.lastChild;
     if (last?.nodeType === Node.TEXT_NODE) last.appendData(text);
     else this.target.append(text);
   }
 
-  #cite(number) {
+  #cite(number, claim) {
     const source = this.sources.get(number);
     if (!source) {
       this.target.append(el("span", { class: "cite missing", title: "There is no such passage" }, String(number)));
@@ -60,7 +64,7 @@ export class CitedText {
       "aria-label": `passage ${number}`,
       onclick: (event) => {
         event.preventDefault(); // the address stays as it is, and the same citation works twice
-        this.passages?.open(number, event.currentTarget);
+        this.passages?.open(number, event.currentTarget, claim);
       },
     };
     this.target.append(el("a", attributes, String(number)));

@@ -110,7 +110,7 @@ function versions(rows) {
   const head = ["prompt", "calls", "p50", "p95", "confidence", "errors", "cost"];
   const cells = rows.map((each) => [
     el("code", {}, each.prompt_version ?? "none"), count(each.calls), ms(each.p50_ms), ms(each.p95_ms),
-    confidence(each.mean_confidence), percent(each.error_rate), usd(each.cost_usd),
+    confidence(each.mean_confidence), percent(each.error_rate), usd(each.cost_usd) + (each.cost_usd != null && each.unknown_costs ? ` + ${count(each.unknown_costs)} unknown` : ""),
   ]);
   byId("versions").replaceChildren(rows.length ? el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of prompt versions" }, table(head, cells)) : el("p", { class: "none" }, "None yet."));
 }
@@ -151,6 +151,7 @@ async function look() {
   try {
     const [summary, page] = await Promise.all([getJson(`/telemetry/summary?since=${state.since}`, options), getJson(callsPath(), options)]);
     if (state.loading !== own) return;
+    byId("figures").classList.remove("stale");
     merge(page);
     show(summary);
     say("");
@@ -215,6 +216,7 @@ function show(summary) {
 byId("curl").textContent = `curl ${location.origin}/query -H 'Content-Type: application/json' \\\n  -d '{"question": "What are the contract renewal terms?"}'`;
 byId("range").addEventListener("change", (event) => {
   state.since = event.target.value;
+  byId("figures").classList.add("stale"); // until what is chosen is there
   look();
 });
 byId("filter").addEventListener("change", () => {

@@ -37,7 +37,7 @@ export const ms = (value) =>
   known(value, () =>
     value >= 59950 ? `${figures.format(value / 60000)} min`
     : value >= 999.5 ? `${(value / 1000).toFixed(value >= 9950 ? 0 : 1)} s`
-    : value >= 9.95 || value === 0 ? `${Math.round(value)} ms`
+    : value >= 9.95 || value < 0.05 ? `${Math.round(value)} ms`
     : `${value.toFixed(1)} ms`,
   );
 export const usd = (value) =>

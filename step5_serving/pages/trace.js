@@ -1,15 +1,16 @@
-// What a call did, as both pages show it: attempts, passages, confidence, and the time of its parts.
+// What a call did, as both pages show it: attempts, confidence, and the time of its parts.
 //
 //     timeBar({ total: 2000, queue: 10, retrieve: 240, rerank: 60, generate: 1650 })
 
-import { confidence, count, el, ms, svg } from "./dom.js";
+import { UNKNOWN, confidence, count, el, ms, svg } from "./dom.js";
 
 export const PARTS = ["queue", "retrieve", "rerank", "generate"];
+const LEAST = 0.05; // ms: what rounds to nothing is left out
 const TOLD = 0.01; // of the total: less than that between the parts is not worth a colour
 
 // [part, milliseconds] of each part that is known, and of what lies between them: "other".
 export function partsOf(latency) {
-  const parts = PARTS.filter((name) => latency[name] > 0).map((name) => [name, latency[name]]);
+  const parts = PARTS.filter((name) => latency[name] >= LEAST).map((name) => [name, latency[name]]);
   const rest = (latency.total ?? 0) - parts.reduce((sum, [, time]) => sum + time, 0);
   return rest > TOLD * latency.total ? [...parts, ["other", rest]] : parts;
 }
@@ -47,7 +48,7 @@ function lanesOf(latency, attempts) {
     now += bar[2];
     return bar;
   };
-  const add = (name) => latency[name] > 0 && lanes.push([name, [after(name)]]);
+  const add = (name) => latency[name] >= LEAST && lanes.push([name, [after(name)]]);
   add("queue");
   if (timed) {
     for (const each of attempts) {
@@ -137,78 +138,9 @@ export function attemptList(attempts, callConfidence, abstained) {
   );
 }
 
-// The passages as a list that citations can open.
-export class Passages {
-  constructor(list, sources, idPrefix = "passage") {
-    this.items = new Map();
-    this.idPrefix = idPrefix;
-    list.replaceChildren(...sources.map((source) => this.#item(source)));
-  }
-
-  #item(source) {
-    const text = el("p", { class: "passage-text" }, source.text ?? "The text of this passage is not stored (any more).");
-    const more = el("button", { type: "button", class: "more", "aria-expanded": "false", onclick: () => this.#unfold(item, more) }, "Show all");
-    const back = el("button", { type: "button", class: "more back", onclick: () => this.#back() }, "Back to the answer");
-    const item = el("li", { id: `${this.idPrefix}-${source.number}`, class: "card passage", tabindex: "-1" },
-      el("h3", {}, el("span", { class: "number" }, String(source.number)),
-        el("span", { class: "document" }, source.document),
-        placeOf(source) && el("span", { class: "place" }, placeOf(source))),
-      text, more, back);
-    this.items.set(source.number, item);
-    return item;
-  }
-
-  // Long passages are folded; a button where something is hidden. Once they are on the page, not before.
-  fold() {
-    for (const item of this.items.values()) {
-      const text = item.querySelector(".passage-text");
-      item.classList.toggle("fits", text.scrollHeight <= text.clientHeight + 2);
-    }
-  }
-
-  #unfold(item, button, open = !item.classList.contains("open")) {
-    item.classList.toggle("open", open);
-    button.setAttribute("aria-expanded", String(open));
-    button.textContent = open ? "Show less" : "Show all";
-  }
-
-  // Show the passage that a citation names, and move there; `from` is the citation, for the way back.
-  open(number, from) {
-    this.from = from;
-    for (const each of this.items.values()) each.classList.remove("shown");
-    const item = this.items.get(number);
-    if (!item.classList.contains("fits")) this.#unfold(item, item.querySelector(".more"), true);
-    item.classList.add("shown");
-    item.focus({ preventScroll: true });
-    moveTo(item, "nearest");
-  }
-
-  #back() {
-    this.from.focus({ preventScroll: true });
-    moveTo(this.from, "center");
-  }
-
-  // Which of them the answer cites; the others step back.
-  mark(cited) {
-    for (const [number, item] of this.items) {
-      item.classList.toggle("cited", cited.has(number));
-      item.classList.toggle("uncited", cited.size > 0 && !cited.has(number));
-    }
-    this.fold();
-  }
-}
-
-function moveTo(element, block) {
-  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  element.scrollIntoView({ block, behavior: still ? "instant" : "smooth" });
-}
-
-// "contracts/supply.md, Renewal" without the document, which stands beside it.
-function placeOf({ document, place = "" }) {
-  return place === document ? "" : place.startsWith(`${document}, `) ? place.slice(document.length + 2) : place;
-}
-
 export function tokensLine(input, output, generateMs) {
   const speed = output > 0 && generateMs > 0 ? ` · ${count(output / (generateMs / 1000))} tokens/s` : "";
   return `${count(input)} in · ${count(output)} out${speed}`;
 }
+
+export const modelOf = ({ model }) => (model === "quote" ? "none: quoted word for word" : model || UNKNOWN);

@@ -211,6 +211,8 @@ def test_asking_by_keyboard_alone_and_reading_along(look, script):
     assert shown.count() == 1
     assert "renewal-overview.md" in shown.inner_text()
     assert "key account managers" in shown.inner_text()  # all of it
+    said = "Most agreements renew automatically for a fixed period unless one party gives notice in time."
+    assert shown.locator("mark").inner_text().strip() == said
     shown.locator(".back").press("Enter")
     assert page.evaluate("document.activeElement.className") == "cite"
 

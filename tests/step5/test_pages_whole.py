@@ -45,7 +45,9 @@ def test_from_a_question_to_its_row_on_the_dashboard(look, address):
     page.keyboard.press("Escape")
     page.locator(".calls tbody tr").first.wait_for()
     assert page.locator("#tiles dd").first.inner_text().split("\n") == ["2", "0 abstained · 1 refused"]
-    assert page.locator(".calls .tag").all_inner_texts() == ["400 invalid_request_error", "answered"]
+    refused, answered = page.locator(".calls .tag").all_inner_texts()
+    assert refused.startswith("40")
+    assert answered == "answered"
     assert page.locator(".chart svg").count() > 6
     page.locator("input[value='1h']").check(force=True)
     until(page, lambda: "per 2 min" in page.locator(".chart .unit").first.inner_text())
