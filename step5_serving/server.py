@@ -283,13 +283,15 @@ def _protocol() -> Any:
 
 
 def _log_quietly() -> None:
-    """Warnings and errors on stderr, one line each where they have no traceback, and no secrets in them."""
+    """Our warnings and everybody's errors on stderr, a line each without a traceback, and without secrets."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     keep_secrets(handler)
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.WARNING)
+    root.setLevel(logging.ERROR)
+    for ours in ("step5_serving", "step3_rag", "shared", "uvicorn"):
+        logging.getLogger(ours).setLevel(logging.WARNING)
 
 
 def _allow_connections() -> None:
