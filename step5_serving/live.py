@@ -124,7 +124,8 @@ class Sender:
     async def start(self, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
         """The status and the headers; those of events where none are given."""
         self.started = True
-        given = {"content-type": EVENTS} if headers is None else headers
+        # The second is for nginx, which would keep the events until there are many.
+        given = {"content-type": EVENTS, "x-accel-buffering": "no"} if headers is None else headers
         raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in given.items()]
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
 
