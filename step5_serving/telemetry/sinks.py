@@ -22,11 +22,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.errors import UserError
 from step5_serving.telemetry.call import Call
-from step5_serving.telemetry.schema import bodies, body_row, call_row, calls, clean, prompts, texts
+from step5_serving.telemetry.schema import bodies, body_row, call_row, calls, clean, meta, prompts, texts
 from step5_serving.telemetry.store import PATIENCE, Store, why
 
 Batch = Sequence[tuple[Call, str | None]]  # with the text of its prompt
-WRITE_NOTHING = "UPDATE meta SET value = value WHERE key = 'schema_version'"  # but it has to be able to
+ROOM = "x" * 65536  # what is tried: a disk that is full still takes a few bytes
 MARK_EVERY = 43_200_000_000  # microseconds: half a day
 CALL_COLUMNS = calls.columns.keys()[1:]  # the database counts the ids
 REMEMBERED = 10_000  # hashes of texts that are known to be there
@@ -124,7 +124,10 @@ class SqliteSink:
     def ping(self) -> None:
         """Raises CannotWrite where nothing could be written now."""
         try:
-            self._open().execute(WRITE_NOTHING)
+            db = self._open()
+            for value in (ROOM, ""):
+                db.execute("INSERT OR REPLACE INTO meta VALUES ('room', ?)", (value,))
+            self.close()  # which moves what was tried out of the log: it must not be in the way itself
         except (sqlite3.Error, OSError, sa.exc.SQLAlchemyError, UserError) as error:
             self.close()
             raise CannotWrite(why(error)) from None
@@ -196,8 +199,11 @@ class PostgresSink:
     def ping(self) -> None:
         """Raises CannotWrite where nothing could be written now."""
         try:
-            with self.engine.begin() as connection:
-                connection.exec_driver_sql(WRITE_NOTHING)
+            insert = postgresql.insert(meta)
+            put = insert.on_conflict_do_update(index_elements=["key"], set_={"value": insert.excluded.value})
+            for value in (ROOM, ""):
+                with self.engine.begin() as connection:
+                    connection.execute(put, {"key": "room", "value": value})
         except sa.exc.SQLAlchemyError as error:
             raise CannotWrite(why(error)) from None
 

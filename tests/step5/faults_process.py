@@ -117,7 +117,10 @@ def main(given):
         assert hasattr(server, name), name
         setattr(server, name, value)
     if given["answerer"]:
-        server._parts = lambda _config: {"answerer": ScriptedAnswerer(**given["answerer"])}
+        script = dict(given["answerer"])
+        if "text" in script:
+            script["text"] *= script.pop("times", 1)  # a long one would not fit into the command line
+        server._parts = lambda _config: {"answerer": ScriptedAnswerer(**script)}
     fields = dict(given["config"])
     for name in ("keys", "index"):
         if name in fields:
