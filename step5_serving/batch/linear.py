@@ -10,15 +10,17 @@
     int8                                                                 9  10   15    86
 
 A row of a product must not depend on the rows beside it, or a text would depend on its neighbours. The plain
-float32 kernel adds up in another order where there are fewer than four rows; oneDNN's packed one always does
-the same. PyTorch's own dynamic int8 takes one scale from all rows together: here each row is first divided by
-its largest value, and a last row of ones keeps that scale the same forever.
+float32 kernel adds up in another order where there are fewer than four rows. oneDNN's packed one does so only
+for a row that is alone and long: it gets a second one for company. PyTorch's own dynamic int8 takes one scale
+from all rows together: here each row is first divided by its largest value, and a last row of 1 and -1
+keeps that scale the same for ever.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -41,17 +43,32 @@ def plain(weight: Tensor, bias: Tensor | None) -> Multiply:
 
 def packed(weight: Tensor, bias: Tensor | None) -> Multiply:
     """oneDNN's, the one that torch.compile calls for frozen weights."""
-    mkldnn: Any = torch.ops.mkldnn
-    ready = mkldnn._reorder_linear_weight(weight.contiguous(), None)
+    ready = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), None)
+    alone = _same_alone(*weight.shape, weight.dtype)
 
     def multiply(x: Tensor) -> Tensor:
         n = len(x)
-        if n == 1 and x.dtype == torch.float32:  # the one case in which it adds up in another order
+        if n == 1 and not alone:
             x = x.expand(2, -1).contiguous()
-        product: Tensor = mkldnn._linear_pointwise(x, ready, bias, "none", [], "")
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(x, ready, bias, "none", [], "")
         return product[:n]
 
     return multiply
+
+
+@cache
+def _same_alone(outputs: int, inputs: int, dtype: torch.dtype) -> bool:
+    """Whether a single row gives what it gives among others: for long rows, oneDNN may sum it up in parts."""
+    random = torch.Generator().manual_seed(0)
+    weight = torch.randn(min(outputs, 1024), inputs, generator=random).to(dtype)
+    rows = torch.randn(16, inputs, generator=random).to(dtype)
+    ready = torch.ops.mkldnn._reorder_linear_weight(weight, None)
+
+    def multiply(x: Tensor) -> Tensor:
+        return torch.ops.mkldnn._linear_pointwise(x, ready, None, "none", [], "")
+
+    together = multiply(rows)
+    return all(torch.equal(multiply(rows[n : n + 1])[0], together[n]) for n in range(len(rows)))
 
 
 def _can_pack() -> bool:

@@ -1,6 +1,6 @@
 """The KV cache: a seat for each row, taken when a request comes and given back when it ends.
 
-    keys, values   for each layer (seats, 2 * kv, places, dim), allocated once; keys are the first kv
+    keys, values   for each layer (2, seats, kv, places, dim), allocated once
     seat           a row sits in it with what it has read: places 0 .. read-1
     places         per seat; doubled when a longer request comes, as far as `tokens` for all seats allows
 
@@ -37,7 +37,7 @@ class Seats:
         self.dtype = dtype or llama.dtype
         self.seats = self.places = 0
         self.context = llama.context
-        self._layers: list[Tensor] = []  # (seats, 2 * kv, places, dim) each
+        self._layers: list[Tensor] = []  # (2, seats, kv, places, dim) each: keys, and values
         self.resize(seats, places)
 
     def resize(self, seats: int, places: int) -> None:
@@ -46,16 +46,16 @@ class Seats:
         s, p = min(seats, self.seats), min(places, self.places)
         for number in range(len(llama.layers)):
             # Zeros, not whatever lies there: a masked place must hold a number.
-            new = torch.zeros(seats, 2 * llama.kv, places, llama.dim, dtype=self.dtype)
+            new = torch.zeros(2, seats, llama.kv, places, llama.dim, dtype=self.dtype)
             if s:
-                new[:s, :, :p] = old[number][:s, :, :p]
+                new[:, :s, :, :p] = old[number][:, :s, :, :p]
             old[number : number + 1] = [new]  # one layer at a time: not all of it twice
         self.seats, self.places = seats, places
 
     def copy(self, source: int, target: int, places: int) -> None:
         """The first places of a seat to another one."""
         for each in self._layers:
-            each[target, :, :places] = each[source, :, :places]
+            each[:, target, :, :places] = each[:, source, :, :places]
 
     def decode(self, ids: Sequence[int], positions: Sequence[int | None]) -> Tensor:
         """One token of every row from seat 0 on, each at its position: logits (rows, vocabulary).
@@ -68,16 +68,21 @@ class Seats:
         at = torch.tensor([self.places - 1 if each is None else each for each in positions])  # (rows,)
         seen = torch.tensor([each or 0 for each in positions])
         looked = min(-(-(int(seen.max()) + 1) // STEP) * STEP, self.places)
-        mask = torch.zeros(rows, 1, 1, looked, dtype=self.dtype)
-        mask.masked_fill_(torch.arange(looked) > seen[:, None, None, None], float("-inf"))
+        hidden = torch.zeros(rows, 1, 1, looked)
+        hidden.masked_fill_(torch.arange(looked) > seen[:, None, None, None], float("-inf"))
+        heads, group, dim = rows * llama.kv, llama.heads // llama.kv, llama.dim
 
         def attend(layer: int, q: Tensor, kv: Tensor) -> Tensor:
             cache = self._layers[layer]
-            cache[seats, :, at] = kv.to(self.dtype)
-            keys, values = cache[:rows, : llama.kv, :looked], cache[:rows, llama.kv :, :looked]
-            # The queries that share a key head stand side by side, as if they were a sequence.
-            q = q.reshape(rows, llama.kv, -1, llama.dim).to(self.dtype)  # (rows, kv, heads / kv, dim)
-            return F.scaled_dot_product_attention(q, keys, values, attn_mask=mask).reshape(rows, -1)
+            cache[:, seats, :, at] = kv.view(rows, 2, llama.kv, dim).to(self.dtype)
+            keys, values = cache[:, :rows].view(2, heads, -1, dim)[:, :, :looked]  # (heads, looked, dim)
+            # Two plain products: scaled_dot_product_attention takes twice the time for so few queries, and
+            # in float32 on several threads its sums depend on the row's place. Those that share a key head
+            # are one matrix (dim, group).
+            q = q.reshape(heads, group, dim).to(self.dtype).transpose(1, 2)
+            scores = torch.bmm(keys, q).view(rows, llama.kv, looked, group).transpose(2, 3)
+            shares = torch.add(hidden, scores, alpha=dim**-0.5).softmax(3).to(self.dtype)
+            return torch.bmm(shares.view(heads, group, looked), values).view(rows, -1)
 
         return llama.logits(llama.forward(torch.tensor(ids), at, attend))
 
@@ -92,9 +97,8 @@ class Seats:
         masks = [_causal(block, self.dtype) for block in blocks]
 
         def attend(layer: int, q: Tensor, kv: Tensor) -> Tensor:
-            cache = self._layers[layer][seat]
-            cache[:, start:end] = kv.transpose(0, 1)  # (2 * kv, n, dim)
-            keys, values = cache[: llama.kv], cache[llama.kv :]
+            keys, values = cache = self._layers[layer][:, seat]  # (kv, places, dim) each
+            cache[:, :, start:end] = kv.view(len(ids), 2, llama.kv, llama.dim).permute(1, 2, 0, 3)
             queries = torch.zeros(1, llama.heads, STEP * len(blocks), llama.dim, dtype=self.dtype)
             queries[0, :, start - first : end - first] = q.transpose(0, 1)
             looked = [
