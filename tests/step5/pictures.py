@@ -43,16 +43,16 @@ def take(address, question, reader="auto"):
 
 
 def save(page, name, height):
-    """The page down to that height, in 256 colours: it has few."""
+    """The page down to that height, in 256 colours, rare ones too."""
     page.mouse.move(0, 0)
     page.evaluate("scrollTo(0, 0)")
     whole = page.evaluate("document.documentElement.scrollHeight")
     page.set_viewport_size({"width": 1200, "height": min(whole, height)})
     page.wait_for_timeout(300)  # charts are drawn anew
     page.screenshot(path=FOLDER / name)
-    Image.open(FOLDER / name).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
-        FOLDER / name, optimize=True
-    )
+    Image.open(FOLDER / name).convert("RGB").quantize(
+        256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+    ).save(FOLDER / name, optimize=True)
     size = (FOLDER / name).stat().st_size
     print(f"step5_serving/pictures/{name:15} {size // 1000:4} kB")
     assert size < LARGEST
