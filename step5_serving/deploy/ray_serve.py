@@ -103,22 +103,25 @@ def deploy(config: Config, replicas: int = 2, cores: float = 1.0) -> None:
     from step5_serving.server import listen
 
     listen(HOST, config.port).close()  # says at once what Ray would say in a long traceback
-    if "RAY_ADDRESS" in os.environ:
-        ray.init(log_to_driver=False)
-    else:
-        ray.init(
-            _node_ip_address=HOST,
-            include_dashboard=False,
-            num_cpus=max(1, round(replicas * cores + 0.5)),
-            object_store_memory=OBJECTS,
-            log_to_driver=False,
-        )
-    serve.start(http_options={"host": HOST, "port": config.port})
     try:
+        if "RAY_ADDRESS" in os.environ:
+            ray.init(log_to_driver=False)
+        else:
+            ray.init(
+                _node_ip_address=HOST,
+                include_dashboard=False,
+                num_cpus=max(1, round(replicas * cores + 0.5)),
+                object_store_memory=OBJECTS,
+                log_to_driver=False,
+            )
+        serve.start(http_options={"host": HOST, "port": config.port})
         serve.run(application(_absolute(config), replicas, cores), name=NAME, route_prefix="/")
-    except RuntimeError as error:  # a replica's own error stands in Ray's logs
-        shut_down()
-        raise UserError(f"the replicas do not start: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # Ray raises just that; what a replica said stands in its logs
+        ray.shutdown()
+        first = str(error).partition("\n")[0]
+        raise UserError(
+            f"Ray does not start the replicas: {first} (see /tmp/ray/session_latest/logs)"
+        ) from None
 
 
 def application(config: Config, replicas: int, cores: float) -> Any:
