@@ -4,7 +4,8 @@
     $ python -m step5_serving bench --engine torch --engine vllm --rate 0.5,1,2
 
 `lock` is what a server has that calls transformers behind a lock: one request at a time. Every engine is
-asked the same prompts; each text is open-ended, so that it runs to the limit. All take their turn in every
+asked the same prompts; each text is open-ended, so that it runs to the limit. A server that knows OpenAI's
+chat completions only is `openai:http://127.0.0.1:8001#its-model`. All take their turn in every
 round, because a shared machine is faster at one time than at another: compare engines by the ratio of the
 same round, not by figures of two runs.
 """
@@ -25,7 +26,7 @@ from shared.errors import UserError
 from shared.progress import count_bar
 from shared.report import picture_path, writable
 from step5_serving import bench_view, engines, roofline
-from step5_serving.load import Body, InProcess, OverHttp, Run, Target, closed_loop, open_loop
+from step5_serving.load import Body, InProcess, OverChat, OverHttp, Run, Target, closed_loop, open_loop
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 READING = Path(__file__).with_name("sample") / "reading.txt"
 ASK = "Go on with this text, at length:\n\n"
 MOST = 64  # users at once
+CHAT = "openai:"  # before the address of a server that knows no Messages API; its model behind a #
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,9 @@ def _target(name: str, settings: Settings, stack: ExitStack) -> Target:
 
         plain = settings.model_copy(update={"engine": "transformers", "base_url": None})
         return InProcess(name, Backend(plain))
+    if name.startswith(CHAT):
+        address, _, model = name.removeprefix(CHAT).partition("#")
+        return OverChat(name, address, model or settings.model)
     how = engines.Embedded(rows=MOST if name.startswith("torch") else 16)
     if name == "torch-int8":
         name, how = "torch", engines.Embedded(MOST, "int8")

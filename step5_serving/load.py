@@ -59,15 +59,18 @@ class InProcess:
 class OverHttp:
     """A server, by its Messages API: the events of a stream, read as they come.
 
-    A server may send several tokens in one event, and says only at the end how many there were: in between
+    A server may send several tokens in one event, and says only at the end how many there were: in between,
     one event counts as one token.
     """
+
+    path = "/v1/messages"
 
     def __init__(self, name: str, address: str, model: str, key: str | None = None) -> None:
         import httpx2
 
         self.name, self._address, self._model = name, address.rstrip("/"), model
-        headers = {"x-api-key": key or "not-needed", "anthropic-version": "2023-06-01"}
+        key = key or "not-needed"
+        headers = {"x-api-key": key, "authorization": f"Bearer {key}", "anthropic-version": "2023-06-01"}
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
         self._http = httpx2.Client(headers=headers, timeout=PATIENCE, limits=limits, trust_env=False)
 
@@ -79,26 +82,50 @@ class OverHttp:
         """
         import httpx2
 
-        body = {**body, "model": self._model, "stream": True}
-        events = 0
+        # Greedy, as the engines of this process are.
+        request = {**body, "model": self._model, "stream": True, "temperature": 0.0}
+        tokens = 0
         try:
-            with self._http.stream("POST", f"{self._address}/v1/messages", json=body) as reply:
+            with self._http.stream("POST", self._address + self.path, json=request) as reply:
                 if reply.status_code != 200:
                     said = " ".join(reply.read().decode(errors="replace").split())
                     raise UserError(f"{self.name}: {reply.status_code} {said[:200]}")
                 for line in reply.iter_lines():
-                    if not line.startswith("data:"):
+                    if not line.startswith("data:") or line[5:].strip() == "[DONE]":
                         continue
-                    event = json.loads(line[5:])
-                    if event["type"] == "content_block_delta":
-                        events += 1
-                        yield events
-                    elif event["type"] == "message_delta":
-                        yield max(events, event["usage"]["output_tokens"])
-                    elif event["type"] == "error":
-                        raise UserError(f"{self.name}: {event['error'].get('message')}")
+                    grown = self.count(json.loads(line[5:]), tokens)
+                    if grown > tokens:
+                        tokens = grown
+                        yield tokens
         except httpx2.TransportError as error:
             raise UserError(f"{self.name}: {reason(error)}") from None
+
+    def count(self, event: dict[str, Any], tokens: int) -> int:
+        """Tokens written after an event; `tokens` before it.
+
+        Raises:
+            UserError: the event is an error.
+        """
+        if event["type"] == "error":
+            raise UserError(f"{self.name}: {event['error'].get('message')}")
+        if event["type"] == "message_delta":
+            return max(tokens, event["usage"]["output_tokens"])
+        return tokens + (event["type"] == "content_block_delta")
+
+
+class OverChat(OverHttp):
+    """A server that knows OpenAI's chat completions only, such as `transformers serve`."""
+
+    path = "/v1/chat/completions"
+
+    def count(self, event: dict[str, Any], tokens: int) -> int:
+        """See `OverHttp.count`."""
+        if "error" in event:
+            raise UserError(f"{self.name}: {event['error']}")
+        usage, choices = event.get("usage"), event.get("choices")
+        if usage and usage.get("completion_tokens"):
+            return max(tokens, usage["completion_tokens"])
+        return tokens + bool(choices and choices[0].get("delta", {}).get("content"))
 
 
 @dataclass

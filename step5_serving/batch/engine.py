@@ -62,7 +62,7 @@ class BatchEngine:
         self._limits = limits or Limits(ROWS, ROWS * PLACES)
         is_word = cache(partial(_is_word, tokenizer))
         neutral = next(token for token in range(self._llama.vocabulary) if not is_word(token))
-        seats = Seats(self._llama, self._limits.rows, min(FIRST, self.context), model.dtype)
+        seats = Seats(self._llama, self._limits.rows, FIRST, model.dtype)
         self.scheduler = Scheduler(seats, Chooser(self._limits.rows, is_word, neutral), self._limits)
         self._tokens: LLTokenizer | None = None
         self._lock = threading.Lock()

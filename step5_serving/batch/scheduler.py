@@ -114,8 +114,7 @@ class Scheduler:
         for seat, row in enumerate(self._rows):
             if row and row.cancelled:
                 self._leave(seat)
-        while self._waiting and self._admit(self._waiting[0]):
-            self._waiting.popleft()
+        self._join()
         self._read()
         self._step()
 
@@ -129,17 +128,30 @@ class Scheduler:
         if everybody:
             failed += self._waiting
             self._waiting.clear()
-        self._rows = [None] * len(self._rows)
-        self._held = [[] for _ in self._rows]  # what was half written is not to be trusted
+        self._seats.clear(self._limits.rows)  # what was half written is not to be trusted
+        self._rows = [None] * self._seats.seats
+        self._held = [[] for _ in self._rows]
         for row in failed:
             row.out.put(error)
 
     # --- 1. who joins ---
 
+    def _join(self) -> None:
+        """Seats for the first of the queue."""
+        if any(each.cancelled for each in tuple(self._waiting)):
+            with self._changed:
+                self._waiting = deque(each for each in self._waiting if not each.cancelled)
+        while self._waiting:
+            try:
+                if not self._admit(self._waiting[0]):
+                    break
+            except Exception as error:  # no memory for a seat of that length
+                self._waiting.popleft().out.put(error)
+                raise
+            self._waiting.popleft()
+
     def _admit(self, request: Request) -> bool:
         """Give the request a seat, if there is one."""
-        if request.cancelled:
-            return True
         if not self._make_room(request.longest):
             return False
         empty = [seat for seat, row in enumerate(self._rows) if row is None]

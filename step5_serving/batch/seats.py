@@ -2,14 +2,15 @@
 
     keys, values   for each layer (2, seats, kv, places, dim), allocated once
     seat           a row sits in it with what it has read: places 0 .. read-1
-    places         per seat; doubled when a longer request comes, as far as `tokens` for all seats allows
+    places         per seat; doubled when a longer request comes: then there are fewer seats
 
 transformers' own cache grows by concatenation: every step copies all of it. Here a step writes one place a
-row. vLLM cuts the places into pages, so that a long row takes room from no short one; with seats, a long
-row makes all seats long, and then there are fewer of them.
+row. vLLM cuts the places into pages, so that a long row takes room from no short one; with seats, one long
+row makes all seats long.
 
-A seat that was left still holds what was read there. A newcomer whose prompt begins alike (the same system
-message, the next turn of a conversation) sits there and doesn't read it again, or copies it from a neighbour.
+A seat that was left still holds the prompt that was read there. A newcomer whose prompt begins alike (the
+same system message, a conversation that goes on) sits there and need not read that again, or copies it from a
+neighbour.
 """
 
 from __future__ import annotations
@@ -35,10 +36,16 @@ class Seats:
         self._llama = llama
         # Eight-bit weights go with float32 outside of the products; keys and values need no more than half.
         self.dtype = dtype or llama.dtype
-        self.seats = self.places = 0
         self.context = llama.context
+        self._first = min(places, llama.context)
         self._layers: list[Tensor] = []  # (2, seats, kv, places, dim) each: keys, and values
-        self.resize(seats, places)
+        self.clear(seats)
+
+    def clear(self, seats: int) -> None:
+        """All of them empty, as at the beginning."""
+        self._layers.clear()
+        self.seats = self.places = 0
+        self.resize(seats, self._first)
 
     def resize(self, seats: int, places: int) -> None:
         """Another number of seats and places; what the first of them hold stays."""

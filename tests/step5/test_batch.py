@@ -303,6 +303,16 @@ def test_one_that_is_closed_while_it_waits_never_sits(make, monkeypatch):
     until(lambda: engine.scheduler.waiting == 0)
     assert waiting.read == 0
     assert waiting.out.empty()
+    first = engine.generate(engine.encode("Once"), 2000)
+    next(first)
+    later = [Request([5, 6], 5, frozenset()) for _ in range(3)]
+    for each in later:
+        engine.scheduler.submit(each)
+    later[1].cancelled = True  # in the middle of the queue
+    until(lambda: engine.scheduler.waiting == 2)
+    first.close()
+    until(lambda: engine.scheduler.running == engine.scheduler.waiting == 0)
+    assert [each.out.empty() for each in later] == [False, True, False]
 
 
 def test_the_queue_is_bounded(make):
@@ -393,6 +403,22 @@ def test_a_forward_that_fails_ends_those_in_it_and_not_the_next(make, monkeypatc
         patch.setattr(Seats, "decode", lambda *args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             write(engine, "Once")
+    assert write(engine, SENTENCES[0]) == alone(SENTENCES[0])
+
+
+def test_no_memory_for_a_long_row_ends_that_row_and_the_loop_goes_on(make, monkeypatch, alone):
+    engine = make()
+    assert write(engine, "Once")
+    resize = Seats.resize
+
+    def fails(self, seats, places):
+        if places > 512:
+            raise MemoryError("no room")
+        resize(self, seats, places)
+
+    monkeypatch.setattr(Seats, "resize", fails)
+    with pytest.raises(MemoryError):
+        list(engine.generate([7] * 600, 3))
     assert write(engine, SENTENCES[0]) == alone(SENTENCES[0])
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -106,6 +107,27 @@ def test_a_server_is_read_event_by_event(server):  # noqa: F811
     path, headers, body = server.asked[0]
     assert (path, body["model"], body["stream"]) == ("/v1/messages", "m", True)
     assert {name.lower(): value for name, value in headers.items()}["x-api-key"] == "key"
+
+
+def test_a_server_that_knows_chat_completions_only(server):  # noqa: F811
+    pieces = [
+        {"choices": [{"delta": delta}]}
+        for delta in ({"role": "assistant"}, {"content": "a"}, {"content": "b"})
+    ]
+    lines = [
+        *map(json.dumps, pieces),
+        json.dumps({"choices": [], "usage": {"completion_tokens": 5}}),
+        "[DONE]",
+    ]
+    server.replies["/v1/chat/completions"] = (200, "".join(f"data: {each}\n\n" for each in lines).encode())
+    settings = load_settings(model="tiny")
+    with ExitStack() as stack:
+        target = bench._target(f"openai:{server.address}#its-model", settings, stack)
+    assert list(target.ask({"max_tokens": 3, "messages": []})) == [1, 2, 5]
+    assert server.asked[-1][2]["model"] == "its-model"
+    server.replies["/v1/chat/completions"] = (200, b'data: {"error": "no more"}\n\n')
+    with pytest.raises(UserError, match="no more"):
+        list(target.ask({}))
 
 
 @pytest.mark.parametrize(
