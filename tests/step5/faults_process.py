@@ -113,10 +113,10 @@ def main(given):
     from step5_serving.config import Config
     from step5_serving.scripted import ScriptedAnswerer
 
-    for name, value in given["patience"].items():
+    for name, value in given.get("patience", {}).items():
         assert hasattr(server, name), name
         setattr(server, name, value)
-    if given["answerer"]:
+    if given.get("answerer"):
         script = dict(given["answerer"])
         if "text" in script:
             script["text"] *= script.pop("times", 1)  # a long one would not fit into the command line
