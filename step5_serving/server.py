@@ -145,7 +145,7 @@ def _parts(config: Config) -> dict[str, Any]:
     from step5_serving.telemetry.versions import Versions
 
     check_index(config)
-    how = Embedded(**({"rows": config.rows} if config.rows else {}), quantize=config.quantize)
+    how = Embedded(**({} if config.rows is None else {"rows": config.rows}), quantize=config.quantize)
     serving = resolve(config.engine, config.model, how, **config.flags)
     versions = Versions.of(prompts_folder(), "answer", family_of(serving.model), config.prompts)
     answerer = RagAnswerer(config, serving, versions)

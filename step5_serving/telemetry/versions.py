@@ -92,17 +92,15 @@ def parse_split(text: str, known: Sequence[int] | Mapping[int, object]) -> dict[
         try:
             version, weight = int(name), float(share) if colon else 1.0
         except ValueError:
-            raise UserError(f"--prompt-split {text!r} is no split: {ALLOWED}") from None
+            raise UserError(f"--prompts {text!r} is no split: {ALLOWED}") from None
         if version in shares or not 0 <= weight < float("inf") or (not colon and "," in text):
-            raise UserError(f"--prompt-split {text!r} is no split: {ALLOWED}")
+            raise UserError(f"--prompts {text!r} is no split: {ALLOWED}")
         if version not in known:
             there = ", ".join(map(str, sorted(known)))
-            raise UserError(
-                f"--prompt-split names version {version}, which does not exist: there are {there}"
-            )
+            raise UserError(f"--prompts names version {version}, which does not exist: there are {there}")
         shares[version] = weight
     if not sum(shares.values()) > 0:
-        raise UserError(f"--prompt-split {text!r} gives nobody a share: {ALLOWED}")
+        raise UserError(f"--prompts {text!r} gives nobody a share: {ALLOWED}")
     return shares
 
 
