@@ -100,7 +100,7 @@ def parse_split(text: str, known: Sequence[int] | Mapping[int, object]) -> dict[
             raise UserError(f"--prompts names version {version}, which does not exist: there are {there}")
         shares[version] = weight
     if not sum(shares.values()) > 0:
-        raise UserError(f"--prompts {text!r} gives nobody a share: {ALLOWED}")
+        raise UserError(f"--prompts {text!r} is a split that gives nobody a share: {ALLOWED}")
     return shares
 
 
