@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import typer
-
 from shared.cli import Json, Model, Out, Smoke, deliver, new_app
 
 app = new_app("The service in a minute.")
@@ -11,7 +9,7 @@ app = new_app("The service in a minute.")
 
 @app.command()
 def demo(model: Model = None, out: Out = None, smoke: Smoke = False, as_json: Json = False) -> None:
-    """Start the service, ask it twenty questions, show its telemetry, take a picture of the dashboard, stop."""
+    """Start the service, ask it twenty questions, show its telemetry and a picture of it, stop."""
     from shared.catalog import default
     from shared.config import load_settings
     from step5_serving import demo as lesson

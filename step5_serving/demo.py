@@ -1,4 +1,4 @@
-"""The whole of step 5 in a minute: start the service, ask it twenty questions, look at what it recorded, stop.
+"""The whole of step 5 in a minute: start the service, ask it twenty questions, see what it recorded, stop.
 
     $ python -m step5_serving demo
     20 questions, 4 at a time: 20 answered in 31 s
@@ -48,7 +48,10 @@ def run(settings: Settings, smoke: bool = False, out: Path | None = None) -> dic
 
     picture = picture_path("step5_serving", "demo", out)
     asked = [each.text for each in read("sample", "dev", settings).questions][: 4 if smoke else QUESTIONS]
-    with tempfile.TemporaryDirectory() as folder, serving(Path(folder), settings, smoke) as (address, start_s):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serving(Path(folder), settings, smoke) as (address, start_s),
+    ):
         began = time.perf_counter()
         with count_bar("asking", len(asked)) as progress:
             statuses = asyncio.run(ask_all(address, asked, progress))
@@ -190,8 +193,8 @@ def show(facts: dict[str, Any], console: Console) -> None:
     from step5_serving.telemetry.screens import show_summary
 
     console.print(
-        f"ready after {facts['start_seconds']:.1f} s; {facts['questions']} questions, {facts['together']} at a "
-        f"time: {facts['answered']} answered in {facts['seconds']:.0f} s\n",
+        f"ready after {facts['start_seconds']:.1f} s; {facts['questions']} questions, {facts['together']} at "
+        f"a time: {facts['answered']} answered in {facts['seconds']:.0f} s\n",
         soft_wrap=True,
     )
     show_summary(facts["summary"], console)
