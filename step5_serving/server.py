@@ -286,6 +286,7 @@ def _log_quietly() -> None:
     """Our warnings and everybody's errors on stderr, a line each without a traceback, and without secrets."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setLevel(logging.WARNING)  # for libraries that give their own loggers a level
     keep_secrets(handler)
     root = logging.getLogger()
     root.handlers[:] = [handler]
