@@ -3,11 +3,11 @@
     $ python -m step5_serving bench --engine torch --engine lock --users 1,4,8
     $ python -m step5_serving bench --engine torch --engine vllm --rate 0.5,1,2
 
-`lock` is what a server has that calls transformers behind a lock: one request at a time. Every engine is
-asked the same prompts; each text is open-ended, so that it runs to the limit. A server that knows OpenAI's
-chat completions only is `openai:http://127.0.0.1:8001#its-model`. All take their turn in every
-round, because a shared machine is faster at one time than at another: compare engines by the ratio of the
-same round, not by figures of two runs.
+`lock` is what a server has that calls transformers behind a lock: tokens of different requests take turns.
+A server that knows OpenAI's chat completions only is `openai:http://127.0.0.1:8001#its-model`. Every engine is
+asked the same prompts; each text is open-ended, so that it runs to the limit. All take their turn in every
+round, because a shared machine is faster at one time than at another: compare engines by the ratio within a
+round, not by figures of two runs.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from shared import hardware, weights
 from shared.config import Settings
@@ -119,7 +120,7 @@ def _target(name: str, settings: Settings, stack: ExitStack) -> Target:
         return InProcess(name, Backend(plain))
     if name.startswith(CHAT):
         address, _, model = name.removeprefix(CHAT).partition("#")
-        return OverChat(name, address, model or settings.model)
+        return OverChat(urlsplit(address).netloc, address, model or settings.model)
     how = engines.Embedded(rows=MOST if name.startswith("torch") else 16)
     if name == "torch-int8":
         name, how = "torch", engines.Embedded(MOST, "int8")
@@ -131,6 +132,7 @@ def _target(name: str, settings: Settings, stack: ExitStack) -> Target:
     address = serving.settings.base_url
     if address is None:
         raise UserError(f"--engine {name} is not measured here: every token would be paid for")
+    name = urlsplit(address).netloc if serving.name == "server" else name
     return OverHttp(name, address, serving.model, key.get_secret_value() if key else None)
 
 

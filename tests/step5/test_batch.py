@@ -244,14 +244,14 @@ def test_draws_follow_the_probabilities():
 
     def shares(**sampling):
         request = Request([1], 1, frozenset(), Sampling(seed=1, **sampling))
-        drawn = [choose.draw(logits, [request])[0] for _ in range(4000)]
-        return [drawn.count(token) / 4000 for token in range(4)]
+        drawn = [choose.draw(logits, [request])[0] for _ in range(1500)]
+        return [drawn.count(token) / 1500 for token in range(4)]
 
-    assert shares(temperature=1.0) == pytest.approx([0.5, 0.3, 0.15, 0.05], abs=0.03)
-    assert shares(temperature=1.0, top_p=0.79) == pytest.approx([0.625, 0.375, 0, 0], abs=0.03)
+    assert shares(temperature=1.0) == pytest.approx([0.5, 0.3, 0.15, 0.05], abs=0.05)
+    assert shares(temperature=1.0, top_p=0.79) == pytest.approx([0.625, 0.375, 0, 0], abs=0.05)
     assert shares(temperature=1.0, top_p=0.5) == [1, 0, 0, 0]
     assert shares(temperature=0) == [1, 0, 0, 0]
-    assert shares(temperature=0.5)[0] == pytest.approx(0.25 / 0.365, abs=0.03)
+    assert shares(temperature=0.5)[0] == pytest.approx(0.25 / 0.365, abs=0.05)
 
 
 def test_a_nucleus_wider_than_the_likely_tokens(monkeypatch):
