@@ -8,9 +8,9 @@ The arithmetic, for people who ask by chance (Poisson) and machines that share t
     arrivals     l = users x questions an hour / 3600                        questions/s
     a machine    m(n) = X(n) / tokens out                                    questions/s with n at once
                  X(n), tokens/s with n at once, is what the bench's closed loop measured; between its loads
-                 a straight line, beyond the last one no more than that
+                 a straight line
     machines     N = l / (target x m(most)), rounded up                      busy: l / (N x m(most))
-                 `most` is the last load of the bench: let it be what the engine takes at once
+                 `most` is the load at which it did the most: what comes beyond it waits (serve --running)
     in each      p(n) ~ product of l/N / m(k) for k = 1..n                   chance that n are there
     Little       mean time = mean n / (l/N)
     p95          who finds n there shares the machine with them: (n + 1) / m(n + 1) seconds; of that, the
@@ -108,7 +108,7 @@ class Machine:
 
     @property
     def capacity(self) -> float:
-        """Questions a second that it can keep up: when many wait, the last load that was measured."""
+        """Questions a second that it can keep up: as many at once as it does best, and the others wait."""
         return self.rate(self.points[-1][0])
 
     def company(self, arrivals: float) -> list[float]:
@@ -290,7 +290,11 @@ def machine_of(bench: dict[str, Any], tokens_out: float, engine: str | None) -> 
         raise UserError("the bench has no rows by users: run it with --users 1,4,8,16")
     if engine is not None and engine not in found:
         raise UserError(f"--engine {engine} is not in the bench: it has {', '.join(found)}")
-    made = [Machine(name, tuple(sorted(points)), tokens_out) for name, points in found.items()]
+    made = []
+    for name, points in found.items():
+        most, _ = max(points, key=lambda point: (point[1], -point[0]))
+        known = tuple(sorted(point for point in points if point[0] <= most))
+        made.append(Machine(name, known, tokens_out))
     return max((each for each in made if engine in (None, each.engine)), key=lambda each: each.capacity)
 
 

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from step5_serving.capacity import Machine, Need, break_even, machines, row
+from step5_serving.capacity import Machine, Need, break_even, machine_of, machines, row
 
 POINTS = ((1, 20.0), (4, 70.0), (8, 100.0))
 MACHINE = Machine("torch", POINTS, 50)
@@ -75,6 +75,13 @@ def test_between_the_loads_a_line_and_beyond_them_no_more():
     assert [MACHINE.tokens_per_second(n) for n in (0, 1, 2, 4, 6, 8, 64)] == pytest.approx(
         [0, 20, 20 + 50 / 3, 70, 85, 100, 100]
     )
+
+
+def test_more_at_once_than_it_does_best_wait():
+    rows = [{"engine": "torch", "users": n, "tokens_per_second": x} for n, x in ((16, 90.0), *POINTS)]
+    assert machine_of({"rows": rows}, 50, None).points == POINTS
+    flat = [{"engine": "lock", "users": n, "tokens_per_second": 20.0} for n in (1, 4, 8)]
+    assert machine_of({"rows": flat}, 50, None).points == ((1, 20.0),)
 
 
 def test_machines_and_dollars_by_hand():

