@@ -4,10 +4,10 @@
     $ python -m step5_serving bench --engine torch --engine vllm --rate 0.5,1,2
 
 `lock` is what a server has that calls transformers behind a lock: tokens of different requests take turns.
-A server that knows OpenAI's chat completions only is `openai:http://127.0.0.1:8001#its-model`. Every engine is
-asked the same prompts; each text is open-ended, so that it runs to the limit. All take their turn in every
-round, because a shared machine is faster at one time than at another: compare engines by the ratio within a
-round, not by figures of two runs.
+A server that knows OpenAI's chat completions only is `openai:http://127.0.0.1:8001#its-model`. All are asked
+the same prompts; each text is open-ended, so that it runs to the limit. All take their turn in every round,
+because a shared machine is faster at one time than at another: compare engines by the ratio within a round,
+not by figures of two runs.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     >>> model = int8(load_settings())
     >>> model.write(prompt, 20), model.log_likelihood(ids), model.weight_bytes()
 
-The linear layers are quantized; embedding and norms stay. SmolLM2's head is its embedding, so bitsandbytes
-and torchao leave a fifth of the weights as it is; `int8` quantizes the head's copy, too.
+The linear layers are quantized; embedding and norms stay. SmolLM2's head is its embedding: `int8` and torchao
+hold it a second time in eight bits, bitsandbytes leaves it alone, llama.cpp quantizes the one.
 """
 
 from __future__ import annotations
