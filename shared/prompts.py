@@ -146,6 +146,15 @@ def read(path: Path) -> Prompt:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path}: {reason(error)}") from None
+    return parse(text, path)
+
+
+def parse(text: str, path: Path = Path("the prompt")) -> Prompt:
+    """A prompt from its file's text, as `str(prompt)` gives it; `path` is for the error.
+
+    Raises:
+        UserError: it says something else than a prompt.
+    """
     parts = FRONT_MATTER.fullmatch(text)
     if not parts:
         raise UserError(f"{path} has no front matter: begin with a line ---, then id, version, family, ---")

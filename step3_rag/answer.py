@@ -37,6 +37,7 @@ class Plan:
     abstain: bool = True
     reader: str = "quote"
     budget: int = BUDGET
+    prompt: prompts.Prompt | None = None  # of the chat reader; None: the latest for the model
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,9 @@ def ask(
     client: anthropic.Anthropic | None = None,
     model: str = "",
     write: Callable[[str], None] = lambda _text: None,
+    found: Callable[[Reflection, list[Source]], None] = lambda _reflection, _sources: None,
 ) -> Outcome:
-    """Answer one question; `write` gets the answer's text as it comes.
+    """Answer one question; `found` gets what the search gave, then `write` the answer's text as it comes.
 
     Raises:
         ChatError: the chat model can't be reached, or refused.
@@ -93,12 +95,13 @@ def ask(
         raise ChatError(error, reflection, _sources(retriever, reflection, plan)) from None
     searched = time.perf_counter()
     sources = _sources(retriever, reflection, plan)
+    found(reflection, sources)
     if (plan.abstain and reflection.verdict == "abstain") or not sources:
         write(read.UNKNOWN)
         answer = read.Answer(read.UNKNOWN)
     elif plan.reader == "chat" and client:
         try:
-            answer = read.chat(client, model, question, sources, write)
+            answer = read.chat(client, model, question, sources, write, plan.prompt)
         except failed as error:
             raise ChatError(error, reflection, sources) from None
     else:

@@ -16,6 +16,7 @@ MiniLM: 22 M parameters, 384 dimensions, the mean of the token vectors, length 1
 from __future__ import annotations
 
 import json
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -44,11 +45,12 @@ class Encoded:
 
 
 class Embedder(Embeddings):
-    """A sentence-embedding model; loaded when first used."""
+    """A sentence-embedding model; loaded when first used. Several threads may use one at the same time."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._expected: deque[np.ndarray] = deque()
+        self._of_thread = threading.local()  # its `expected`: what one thread announces is not another's
+        self._tokenizing = threading.Lock()  # truncation is a state of the tokenizer, and both ways are used
 
     @property
     def name(self) -> str:
@@ -99,9 +101,11 @@ class Embedder(Embeddings):
 
     def token_spans(self, text: str) -> list[tuple[int, int]]:
         """Where each token of a text of any length begins and ends, in characters."""
-        read = self.tokenizer(
-            text, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False
-        )
+        tokenizer = self.tokenizer
+        with self._tokenizing:
+            read = tokenizer(
+                text, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False
+            )
         return [(start, end) for start, end in read["offset_mapping"] if end > start]
 
     def encode(
@@ -115,9 +119,11 @@ class Embedder(Embeddings):
 
         if not texts:
             return []
-        tokenized = self.tokenizer(
-            list(texts), truncation=True, max_length=self.longest + 2, return_special_tokens_mask=True
-        )
+        tokenizer, longest = self.tokenizer, self.longest + 2
+        with self._tokenizing:
+            tokenized = tokenizer(
+                list(texts), truncation=True, max_length=longest, return_special_tokens_mask=True
+            )
         # Where a tokenizer sets no markers, an empty text has no token at all: it is read as one marker.
         read = [each or [0] for each in tokenized["input_ids"]]
         markers = [each or [1] for each in tokenized["special_tokens_mask"]]
@@ -167,17 +173,18 @@ class Embedder(Embeddings):
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Vectors of texts; those that `expect` announced are handed over as they are."""
-        if not self._expected:
+        expected: deque[np.ndarray] | None = getattr(self._of_thread, "expected", None)
+        if not expected:
             return [one.vector.tolist() for one in self.encode(texts)]
-        return [self._expected.popleft().tolist() for _ in texts]
+        return [expected.popleft().tolist() for _ in texts]
 
     def embed_query(self, text: str) -> list[float]:
         """The vector of a query: MiniLM treats it like any text."""
         return self.embed_documents([text])[0]
 
     def expect(self, vectors: Iterable[np.ndarray]) -> None:
-        """The vectors that a store will ask for next, in this order: they are known already."""
-        self._expected = deque(vectors)
+        """The vectors that a store asks this thread for next, in this order: they are known already."""
+        self._of_thread.expected = deque(vectors)
 
 
 @contextmanager

@@ -101,7 +101,7 @@ def run(
             always = replace(plan, abstain=False)
             with asking.one_line(settings):
                 outcome = ask(retriever, question.text, always, client, settings.model)
-            judged.append(_judge(question, outcome))
+            judged.append(judge_words(question, outcome))
     facts: dict[str, Any] = {
         "command": "step3_rag evaluate",
         "dataset": data.name,
@@ -132,7 +132,8 @@ def run(
     return facts
 
 
-def _judge(question: Question, outcome: Outcome) -> Judged:
+def judge_words(question: Question, outcome: Outcome) -> Judged:
+    """One answer against the reference answers, by its words."""
     text = outcome.answer.text
     said = re.sub(r"\[[\d, ]+\]", "", text)
     low = outcome.reflection.verdict == "abstain"

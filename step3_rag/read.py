@@ -63,6 +63,7 @@ class Answer:
     cited: list[Cited] = field(default_factory=list)
     input_tokens: int | None = None
     output_tokens: int | None = None
+    stop_reason: str | None = None  # the chat model's
 
     @property
     def is_unknown(self) -> bool:
@@ -95,7 +96,7 @@ def chat(
     read = (
         usage.input_tokens + (usage.cache_read_input_tokens or 0) + (usage.cache_creation_input_tokens or 0)
     )
-    return Answer(text, check(text, sources), read, usage.output_tokens)
+    return Answer(text, check(text, sources), read, usage.output_tokens, message.stop_reason)
 
 
 def quote(

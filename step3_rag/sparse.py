@@ -13,6 +13,7 @@ the Snowball stemmer.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -33,11 +34,18 @@ def _stop_words() -> frozenset[str]:
     return frozenset(STOP_WORDS.split())
 
 
-@cache
-def _stemmer() -> Any:
-    import Stemmer
+_of_thread = threading.local()
 
-    return Stemmer.Stemmer("english")
+
+def _stemmer() -> Any:
+    """One for each thread: a stemmer keeps a cache that only one may write to."""
+    try:
+        return _of_thread.stemmer
+    except AttributeError:
+        import Stemmer
+
+        _of_thread.stemmer = Stemmer.Stemmer("english")
+        return _of_thread.stemmer
 
 
 def stems(text: str) -> list[str]:

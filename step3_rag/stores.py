@@ -128,6 +128,16 @@ def only(collections: Sequence[str]) -> dict[str, Any]:
     return {"filter": {"collection": {"$in": list(collections)}}} if collections else {}
 
 
+def count(store: VectorStore, name: str) -> int:
+    """How many chunks it holds, by its own word: a look whether it answers at all.
+
+    Raises:
+        UserError: the store fails.
+    """
+    with _explained(name):
+        return _kind(name).count(store, 0)
+
+
 # --- keeping up with the index ------------------------------------------------------------------------
 
 

@@ -43,9 +43,12 @@ class Example:
         Nor does a test run what trains a model for the lesson (in `runs/`), or what takes such a model.
         """
         words = self.words
-        slow = {"bench", "optimize", "calibrate", "reflect", "route", "sweep", "likelihood"}
+        slow = {"bench", "optimize", "calibrate", "quantize", "reflect", "route", "sweep", "likelihood"}
         trained = any(word.startswith("runs/") for word in words)
-        return trained or bool(slow & set(words)) or ("evaluate" in words and "--limit" not in words)
+        on_all = ("evaluate" in words and "--limit" not in words) or (
+            "demo" in words and "--smoke" not in words
+        )
+        return trained or bool(slow & set(words)) or on_all
 
     def run(self, folder: Path) -> subprocess.CompletedProcess[str]:
         """Run it as a reader would, in `folder`; `python` is this interpreter."""

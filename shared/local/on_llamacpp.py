@@ -34,10 +34,11 @@ if TYPE_CHECKING:
 # Against circles, as in on_transformers.py; here it counts all tokens, those at the end of the prompt too.
 PENALTY = {"repeat_penalty": 1.1, "repeat_last_n": 128}
 NO_PENALTY = {"repeat_penalty": 1.0}
+SHARE = 1024  # tokens of the cache for each of several sequences
 
 
 class LlamaCppEngine:
-    """A GGUF on llama.cpp, one sequence at a time; calls from several threads wait for each other."""
+    """A GGUF on llama.cpp, one sequence at a time unless loaded for more; further calls wait."""
 
     name = "llamacpp"
 
@@ -46,8 +47,8 @@ class LlamaCppEngine:
         self._server, self._tokenizer = server, tokenizer
 
     @classmethod
-    def load(cls, folder: Path, settings: Settings) -> LlamaCppEngine:
-        """The GGUF of a model's folder.
+    def load(cls, folder: Path, settings: Settings, parallel: int = 1) -> LlamaCppEngine:
+        """The GGUF of a model's folder; `parallel` sequences are written at once, further ones wait.
 
         Raises:
             UserError: the wheel is missing, the model has no GGUF, or llama.cpp can't read it.
@@ -67,7 +68,8 @@ class LlamaCppEngine:
         context = int(json.loads((folder / "config.json").read_text())["max_position_embeddings"])
         params = xllamacpp.CommonParams()
         params.model.path = str(gguf)
-        params.n_ctx, params.n_parallel = context, 1
+        params.n_ctx, params.n_parallel = max(context, parallel * SHARE), parallel
+        params.kv_unified = parallel > 1  # one cache for all, so that a single one may still fill its context
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads_of(settings)
         if settings.device == "cpu":
             params.n_gpu_layers = 0

@@ -188,6 +188,13 @@ def test_two_files_with_the_same_version(folder):
         prompts.load(folder, "translate")
 
 
+def test_a_text_is_parsed_as_its_file_is(folder):
+    prompt = prompts.load(folder, "translate")
+    assert prompts.parse(str(prompt)) == prompt
+    with pytest.raises(UserError, match="the prompt has no front matter"):
+        prompts.parse("# system")
+
+
 def test_what_is_not_there(folder, tmp_path):
     with pytest.raises(UserError, match=r"no prompt 'traduce' in .*: use translate"):
         prompts.load(folder, "traduce")

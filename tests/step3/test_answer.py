@@ -298,6 +298,31 @@ def test_the_chat_models_answer_streams_and_is_checked(retriever):
     assert api.requests[0]["stream"] is True
 
 
+def test_what_was_found_is_told_before_the_first_word(retriever):
+    told = []
+    answer.ask(
+        retriever,
+        "Notice is 60 days",
+        answer.Plan(**ALWAYS),
+        write=lambda _text: told.append("word"),
+        found=lambda reflection, sources: told.append((reflection.best.query, len(sources))),
+    )
+    assert told[0][0] == "Notice is 60 days"
+    assert told[0][1] > 0
+    assert told[1] == "word"
+
+
+def test_a_plan_may_name_another_prompt(retriever):
+    api = ScriptedMessages()
+    api.enqueue("60 days [1].", stop_reason="max_tokens")
+    second = prompts.load(read.PROMPTS, "answer", version=2)
+    plan = answer.Plan(reader="chat", prompt=second, **ALWAYS)
+    outcome = answer.ask(retriever, "Notice is 60 days", plan, api.client, "scripted")
+    assert api.requests[0]["system"] == second.system
+    assert outcome.answer.stop_reason == "max_tokens"
+    assert prompts.load(read.PROMPTS, "answer").version == 1  # a candidate is nobody's default
+
+
 def test_silence_needs_no_chat_model(retriever, monkeypatch):
     monkeypatch.setattr("step3_rag.reflect.confidence", lambda _found: 0.1)
     api, said = ScriptedMessages(), []

@@ -1,5 +1,7 @@
 """Our way to embed gives what sentence-transformers gives; on the real MiniLM."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -61,6 +63,25 @@ def test_there_is_a_vector_of_length_one_for_each_token():
         assert lengths == pytest.approx(np.ones(count), abs=5e-3)
     assert embedder.longest == 254
     assert embedder.encode([]) == []
+
+
+def test_threads_get_each_its_own():
+    embedder, texts = Embedder(load_settings(dtype="float32")), TEXTS[5:25]
+    alone = [embedder.encode([text])[0] for text in texts]
+
+    def work(i):
+        embedder.expect([alone[i].vector])
+        spans = embedder.token_spans(TEXTS[2])  # read whole, while others have theirs cut
+        (one,) = embedder.encode([texts[i]])
+        return embedder.embed_query(""), one, len(spans)
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(work, [*range(len(texts))] * 3))
+    for i, (expected, one, spans) in enumerate(found):
+        own = alone[i % len(texts)]
+        assert expected == own.vector.tolist()
+        assert np.array_equal(one.token_ids, own.token_ids)
+        assert spans > embedder.longest
 
 
 def test_the_side_of_langchain():

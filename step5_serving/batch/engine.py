@@ -1,0 +1,157 @@
+"""The batcher as an engine of the embedded backend (shared/local/engine.py): the same texts, many at once.
+
+    >>> engine = BatchEngine.load(load_settings())
+    >>> backend = Backend(settings, engine=engine)        # from here on everything is as with the others
+    >>> "".join(engine.generate(engine.encode("The capital of France is"), 5))
+    ' Paris.\\n\\nThe'
+
+`generate` may be called from as many threads as you like. The text is that of shared's TransformersEngine:
+the same penalty, stop strings, schemas and circles. What a step gives to a row waits until somebody asks for
+the next piece; a row doesn't wait for its reader, and goes on until its limit, or until it is closed.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from collections.abc import Iterator, Sequence
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+from shared import models
+from shared.config import Settings
+from shared.local.engine import Generation, StopStrings, room
+from shared.local.grammar import grammar_of
+from shared.local.guide import Guide, circles, tokens_of
+from shared.local.on_transformers import Letters, _end_tokens, _is_word
+from step5_serving.batch.choose import Chooser
+from step5_serving.batch.linear import int8
+from step5_serving.batch.llama import Llama
+from step5_serving.batch.request import GREEDY, End, Request, Sampling
+from step5_serving.batch.scheduler import Limits, Scheduler
+from step5_serving.batch.seats import FIRST, Seats
+
+if TYPE_CHECKING:
+    from llguidance import LLTokenizer
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+ROWS = 16
+PLACES = 2048  # of the cache for each row: 47 MB a row for SmolLM2-135M in bfloat16, once they are used
+
+
+class BatchEngine:
+    """A Llama of transformers, up to `rows` sequences at a time.
+
+    Raises:
+        UserError: the model is no Llama.
+    """
+
+    name = "torch"
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerFast,
+        limits: Limits | None = None,
+        quantize: str | None = None,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.ends = _end_tokens(model, tokenizer)
+        self._llama = Llama(model, int8 if quantize == "int8" else None)
+        self.context = self._llama.context
+        self._limits = limits or Limits(ROWS, ROWS * PLACES)
+        is_word = cache(partial(_is_word, tokenizer))
+        neutral = next(token for token in range(self._llama.vocabulary) if not is_word(token))
+        seats = Seats(self._llama, self._limits.rows, FIRST, model.dtype)
+        self.scheduler = Scheduler(seats, Chooser(self._limits.rows, is_word, neutral), self._limits)
+        self._tokens: LLTokenizer | None = None
+        self._lock = threading.Lock()
+        atexit.register(self.close)  # a thread that is inside torch when the interpreter goes would abort it
+
+    @classmethod
+    def load(cls, settings: Settings, rows: int = ROWS, quantize: str | None = None) -> BatchEngine:
+        """The model of the settings, on the processor. `quantize`: int8, or not.
+
+        Raises:
+            UserError: it can't be had, is damaged, or is no Llama.
+        """
+        model = models.load_causal_lm(settings=settings, device="cpu")
+        tokenizer = models.load_tokenizer(settings=settings)
+        return cls(model, tokenizer, Limits(rows, rows * PLACES), quantize)
+
+    def encode(self, text: str) -> list[int]:
+        """Ids without added ones; markers in the text are parsed."""
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
+        return ids
+
+    def generate(
+        self,
+        prompt: list[int],
+        max_tokens: int,
+        *,
+        stop: Sequence[str] = (),
+        schema: dict[str, Any] | None = None,
+        sampling: Sampling = GREEDY,
+    ) -> Generation:
+        """See `Engine.generate`. The request is queued when its first piece is asked for.
+
+        Raises:
+            Refused: too many requests wait already; when the first piece is asked for.
+        """
+        guide = self._guide(schema) if schema is not None else None
+        space = room(prompt, self.context)
+        return Generation(
+            partial(self._run, list(prompt), max_tokens, space, StopStrings(stop), guide, sampling)
+        )
+
+    def close(self) -> None:
+        """End the thread; texts that are being written end with an error."""
+        atexit.unregister(self.close)
+        self.scheduler.close()
+
+    def _run(
+        self,
+        prompt: list[int],
+        max_tokens: int,
+        space: int,
+        stops: StopStrings,
+        guide: Guide | None,
+        sampling: Sampling,
+        done: Generation,
+    ) -> Iterator[str]:
+        limit = min(max_tokens, space)
+        letters, written = Letters(self.tokenizer), list[int]()
+        request = Request(prompt, limit, self.ends, sampling, guide, guide.forced() if guide else [])
+        if len(request.written) < limit:
+            self.scheduler.submit(request)
+        else:
+            request.out.put(End())
+        try:
+            while not isinstance(new := request.out.get(), End):
+                if isinstance(new, BaseException):
+                    raise new
+                done.cached_tokens = request.cached
+                for token in new[: limit - done.output_tokens]:
+                    done.output_tokens += 1
+                    if piece := stops.add(letters.add(token)):
+                        yield piece
+                    if stops.found:
+                        done.stop_reason, done.stop_sequence = "stop_sequence", stops.found
+                        return
+                written += new
+                if not guide and circles(written):
+                    break
+            else:
+                if not new.finished:
+                    full = space < max_tokens
+                    done.stop_reason = "model_context_window_exceeded" if full else "max_tokens"
+            if piece := stops.add(letters.rest()) + stops.rest():
+                yield piece
+        finally:
+            request.cancelled = True
+
+    def _guide(self, schema: dict[str, Any]) -> Guide:
+        with self._lock:
+            if self._tokens is None:
+                self._tokens = tokens_of(self.tokenizer, self._llama.vocabulary, self.ends)
+        return Guide(self._tokens, grammar_of(schema), self.ends)

@@ -1,0 +1,131 @@
+"""The KV cache: a seat for each row, taken when a request comes and given back when it ends.
+
+    keys, values   for each layer (2, seats, kv, places, dim), allocated once
+    seat           a row sits in it with what it has read: places 0 .. read-1
+    places         per seat; doubled when a longer request comes: then there are fewer seats
+
+transformers' own cache grows by concatenation: every step copies all of it. Here a step writes one place a
+row. vLLM cuts the places into pages, so that a long row takes room from no short one; with seats, one long
+row makes all seats long.
+
+A seat that was left still holds the prompt that was read there. A newcomer whose prompt begins alike (the
+same system message, a conversation that goes on) sits there and need not read that again, or copies it from a
+neighbour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from step5_serving.batch.llama import Llama
+
+FIRST = 512  # places of a seat to begin with
+STEP = 64  # attention looks at a multiple of so many places
+
+
+class Seats:
+    """Keys and values of all rows."""
+
+    def __init__(
+        self, llama: Llama, seats: int, places: int = FIRST, dtype: torch.dtype | None = None
+    ) -> None:
+        self._llama = llama
+        # Eight-bit weights go with float32 outside of the products; keys and values need no more than half.
+        self.dtype = dtype or llama.dtype
+        self.context = llama.context
+        self._first = min(places, llama.context)
+        self._layers: list[Tensor] = []  # (2, seats, kv, places, dim) each: keys, and values
+        self.clear(seats)
+
+    def clear(self, seats: int) -> None:
+        """All of them empty, as at the beginning."""
+        self._layers.clear()
+        self.seats = self.places = 0
+        self.resize(seats, self._first)
+
+    def resize(self, seats: int, places: int) -> None:
+        """Another number of seats and places; what the first of them hold stays."""
+        llama, old = self._llama, self._layers
+        s, p = min(seats, self.seats), min(places, self.places)
+        for number in range(len(llama.layers)):
+            # Zeros, not whatever lies there: a masked place must hold a number.
+            new = torch.zeros(2, seats, llama.kv, places, llama.dim, dtype=self.dtype)
+            if s:
+                new[:, :s, :, :p] = old[number][:, :s, :, :p]
+            old[number : number + 1] = [new]  # one layer at a time: not all of it twice
+        self.seats, self.places = seats, places
+
+    def copy(self, source: int, target: int, places: int) -> None:
+        """The first places of a seat to another one."""
+        for each in self._layers:
+            each[:, target, :, :places] = each[:, source, :, :places]
+
+    def decode(self, ids: Sequence[int], positions: Sequence[int | None]) -> Tensor:
+        """One token of every row from seat 0 on, each at its position: logits (rows, vocabulary).
+
+        Where the position is None, it is nobody's turn: that seat stays as it is, and its logits say nothing.
+        """
+        llama, rows = self._llama, len(ids)
+        seats = torch.arange(rows)
+        # Who is not asked writes to the last place, which no row reaches: its last token is never read.
+        at = torch.tensor([self.places - 1 if each is None else each for each in positions])  # (rows,)
+        seen = torch.tensor([each or 0 for each in positions])
+        looked = min(-(-(int(seen.max()) + 1) // STEP) * STEP, self.places)
+        hidden = torch.zeros(rows, 1, 1, looked)
+        hidden.masked_fill_(torch.arange(looked) > seen[:, None, None, None], float("-inf"))
+        heads, group, dim = rows * llama.kv, llama.heads // llama.kv, llama.dim
+
+        def attend(layer: int, q: Tensor, kv: Tensor) -> Tensor:
+            cache = self._layers[layer]
+            cache[:, seats, :, at] = kv.view(rows, 2, llama.kv, dim).to(self.dtype)
+            keys, values = cache[:, :rows].view(2, heads, -1, dim)[:, :, :looked]  # (heads, looked, dim)
+            # Two plain products: scaled_dot_product_attention takes twice the time for so few queries, and
+            # in float32 on several threads its sums depend on the row's place. Those that share a key head
+            # are one matrix (dim, group).
+            q = q.reshape(heads, group, dim).to(self.dtype).transpose(1, 2)
+            scores = torch.bmm(keys, q).view(rows, llama.kv, looked, group).transpose(2, 3)
+            shares = torch.add(hidden, scores, alpha=dim**-0.5).softmax(3).to(self.dtype)
+            return torch.bmm(shares.view(heads, group, looked), values).view(rows, -1)
+
+        return llama.logits(llama.forward(torch.tensor(ids), at, attend))
+
+    def prefill(self, seat: int, ids: Sequence[int], start: int) -> None:
+        """Read ids into the places from `start` on.
+
+        Attention takes 64 queries at a time, those of places 0-63, 64-127 and so on, with as many keys as
+        the last of them sees: however a prompt is cut, a query is computed in a product of the same shape.
+        """
+        llama, end = self._llama, start + len(ids)
+        first, blocks = start - start % STEP, range(start // STEP, -(-end // STEP))
+        masks = [_causal(block, self.dtype) for block in blocks]
+
+        def attend(layer: int, q: Tensor, kv: Tensor) -> Tensor:
+            keys, values = cache = self._layers[layer][:, seat]  # (kv, places, dim) each
+            cache[:, :, start:end] = kv.view(len(ids), 2, llama.kv, llama.dim).permute(1, 2, 0, 3)
+            queries = torch.zeros(1, llama.heads, STEP * len(blocks), llama.dim, dtype=self.dtype)
+            queries[0, :, start - first : end - first] = q.transpose(0, 1)
+            looked = [
+                F.scaled_dot_product_attention(
+                    queries[:, :, n * STEP : (n + 1) * STEP],
+                    keys[None, :, : (block + 1) * STEP],
+                    values[None, :, : (block + 1) * STEP],
+                    attn_mask=mask,
+                    enable_gqa=True,
+                )
+                for n, (block, mask) in enumerate(zip(blocks, masks, strict=True))
+            ]
+            heads = torch.cat(looked, 2)[0, :, start - first : end - first]  # (heads, n, dim)
+            return heads.transpose(0, 1).reshape(len(ids), -1)
+
+        llama.forward(torch.tensor(ids), torch.arange(start, end), attend)
+
+
+def _causal(block: int, dtype: torch.dtype) -> Tensor:
+    """Which keys the 64 queries of a block see: all before it, and in it those up to themselves."""
+    mask = torch.zeros(STEP, (block + 1) * STEP, dtype=dtype)
+    mask[:, block * STEP :] = torch.full((STEP, STEP), float("-inf")).triu(1)
+    return mask

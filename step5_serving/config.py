@@ -1,0 +1,84 @@
+"""Everything about a server that can be chosen: the flags of `serve`, with their defaults.
+
+>>> Config(engine="llamacpp", running=8).timeout_s
+120.0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shared.errors import UserError
+from step5_serving.keys import HOME as KEYS
+
+HOST, PORT = "127.0.0.1", 8000
+SCRIPTED = "scripted"  # the engine that is none: for measuring the API itself
+READERS = ("chat", "quote")
+
+
+@dataclass(frozen=True)
+class Config:
+    """How to serve."""
+
+    host: str = HOST
+    port: int = PORT
+    names: tuple[str, ...] = ()  # further hosts that requests may name, behind a proxy
+
+    engine: str = "auto"  # engines.py; or SCRIPTED
+    model: str | None = None
+    flags: Mapping[str, Any] = field(default_factory=dict)  # further settings: device, dtype, threads, seed
+    rows: int | None = None  # requests that an engine in this process decodes together; None: its default
+    quantize: str | None = None  # of an engine in this process
+
+    index: Path | None = None  # None: rag-index here, or else the sample's
+    store: str = "chroma"
+    store_address: str | None = None
+    reader: str = "chat"
+    strategies: tuple[str, ...] | None = None  # None: those that measured best
+    threshold: float | None = None  # of confidence, below which it says that it doesn't know
+    context_tokens: int = 1024  # of passages in a prompt
+    prompts: str | None = None  # traffic split, "1:90,2:10"; None: the latest version
+
+    telemetry: str = "sqlite:///telemetry.db"
+    synchronous: str = "normal"
+    redact: bool = False
+    otlp: str | None = None
+    otlp_content: bool = False  # questions and answers in the spans, too
+    budget_usd_per_day: float | None = None
+
+    keys: Path = KEYS
+    rate: float | None = None  # requests a second and key; None: as many as come
+    burst: float | None = None
+    running: int = 16
+    waiting: int = 64
+    timeout_s: float = 120.0
+    drain_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be, in the flags' own words.
+
+        Raises:
+            UserError: a value that is not allowed.
+        """
+        if not 0 <= self.port <= 65535:
+            raise UserError(f"--port {self.port} is not allowed: use 1 to 65535, or 0 for any that is free")
+        if self.reader not in READERS:
+            raise UserError(f"--reader {self.reader} is not known: use {' or '.join(READERS)}")
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise UserError(f"--threshold {self.threshold:g} is no probability: use 0 (always answer) to 1")
+        for name, least in (("running", 1), ("waiting", 0), ("context_tokens", 1)):
+            if getattr(self, name) < least:
+                flag = name.replace("_", "-")
+                raise UserError(f"--{flag} {getattr(self, name)} is not allowed: use a number from {least}")
+        for name in ("timeout_s", "drain_s"):
+            seconds = getattr(self, name)
+            if not (0 < seconds <= 86400 or (name == "drain_s" and seconds == 0)):
+                flag = name.removesuffix("_s")
+                raise UserError(f"--{flag} {seconds:g} is not allowed: use 1 to 86400 seconds")
+        for name in ("rate", "burst"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise UserError(f"--{name} {value:g} is not allowed: use a number over 0")

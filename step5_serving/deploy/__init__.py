@@ -1,0 +1,1 @@
+"""Ways onto several processes and machines: Ray Serve, Docker Compose, Kubernetes."""

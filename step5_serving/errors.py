@@ -1,0 +1,54 @@
+"""The one error of the service: a status, a type for programs, a line for people.
+
+    >>> Refusal(429, "rate_limit_error", "2 requests a second are allowed: wait 1 s", retry_after=1).body()
+    {'error': {'type': 'rate_limit_error', 'message': '2 requests a second are allowed: wait 1 s'}}
+
+The types are those of the Messages API (invalid_request_error, authentication_error, permission_error,
+not_found_error, request_too_large, rate_limit_error, api_error, overloaded_error, timeout_error), so that a
+client needs one list, whichever route it calls.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from step5_serving.answering import Retrieved
+
+
+class Refusal(Exception):
+    """A request that gets no answer, and why.
+
+    Args:
+        status: of HTTP.
+        type: one of the Messages API's.
+        message: what was wrong, what is allowed, in one line.
+        retry_after: seconds after which another try makes sense.
+        retrieved: what was found before it failed, for the telemetry.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        type: str,
+        message: str,
+        *,
+        retry_after: int | None = None,
+        retrieved: Retrieved | None = None,
+    ) -> None:
+        self.status, self.type, self.message = status, type, " ".join(message.split())
+        self.retry_after, self.retrieved = retry_after, retrieved
+        super().__init__(self.message)
+
+    def body(self) -> dict[str, Any]:
+        """As the service's own routes say it."""
+        return {"error": {"type": self.type, "message": self.message}}
+
+
+def shaped(refusal: Refusal, path: str) -> dict[str, Any]:
+    """The body in the format of the API that a path imitates."""
+    if path.startswith("/v1/messages"):
+        return {"type": "error", **refusal.body()}
+    if path.startswith("/v1/"):  # OpenAI's
+        return {"error": {**refusal.body()["error"], "param": None, "code": None}}
+    return refusal.body()

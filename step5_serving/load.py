@@ -1,0 +1,246 @@
+"""A load generator: so many users at once, or so many requests a second, and what each of them waited for.
+
+    closed loop   `users` people, each asks again as soon as the answer is there: the engine sets the pace
+    open loop     requests arrive at a rate, by chance (Poisson), whether the last ones are answered or not:
+                  the world sets the pace; waiting counts from the moment at which a request should have gone
+
+    asked    first token             last token
+      |---------|..:..:..:..:..:..:..:..|
+      first     per token: the mean of the gaps behind the first
+
+It asks an engine in this process through the same `Backend` as every client, and a server by its Messages
+API. What it reports are times of single requests; bench.py makes rows and percentiles of them.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from shared.errors import UserError, reason
+
+if TYPE_CHECKING:
+    from shared.local.backend import Backend
+
+Body = dict[str, Any]  # a request of the Messages API
+PATIENCE = 600.0  # seconds for a server's answer
+
+
+class Target(Protocol):
+    """What is asked."""
+
+    name: str
+
+    def ask(self, body: Body) -> Iterator[int]:
+        """The number of tokens written so far, whenever it grows."""
+        ...
+
+
+class InProcess:
+    """An engine in this process, through the backend that serves it."""
+
+    def __init__(self, name: str, backend: Backend) -> None:
+        self.name, self._backend = name, backend
+
+    def ask(self, body: Body) -> Iterator[int]:
+        """See `Target.ask`."""
+        answer = self._backend.answer(body)
+        with closing(answer.text):
+            for _ in answer.text:
+                yield answer.text.output_tokens
+
+
+class OverHttp:
+    """A server, by its Messages API: the events of a stream, read as they come.
+
+    A server may send several tokens in one event, and says only at the end how many there were: in between,
+    one event counts as one token.
+    """
+
+    path = "/v1/messages"
+
+    def __init__(self, name: str, address: str, model: str, key: str | None = None) -> None:
+        import httpx2
+
+        self.name, self._address, self._model = name, address.rstrip("/"), model
+        key = key or "not-needed"
+        headers = {"x-api-key": key, "authorization": f"Bearer {key}", "anthropic-version": "2023-06-01"}
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
+        self._http = httpx2.Client(headers=headers, timeout=PATIENCE, limits=limits, trust_env=False)
+
+    def ask(self, body: Body) -> Iterator[int]:
+        """See `Target.ask`.
+
+        Raises:
+            UserError: the server doesn't answer, or with an error.
+        """
+        import httpx2
+
+        # Greedy, as the engines of this process are.
+        request = {**body, "model": self._model, "stream": True, "temperature": 0.0}
+        tokens = 0
+        try:
+            with self._http.stream("POST", self._address + self.path, json=request) as reply:
+                if reply.status_code != 200:
+                    said = " ".join(reply.read().decode(errors="replace").split())
+                    raise UserError(f"{self.name}: {reply.status_code} {said[:200]}")
+                for line in reply.iter_lines():
+                    if not line.startswith("data:") or line[5:].strip() == "[DONE]":
+                        continue
+                    grown = self.count(json.loads(line[5:]), tokens)
+                    if grown > tokens:
+                        tokens = grown
+                        yield tokens
+        except httpx2.TransportError as error:
+            raise UserError(f"{self.name}: {reason(error)}") from None
+
+    def count(self, event: dict[str, Any], tokens: int) -> int:
+        """Tokens written after an event; `tokens` before it.
+
+        Raises:
+            UserError: the event is an error.
+        """
+        if event["type"] == "error":
+            raise UserError(f"{self.name}: {event['error'].get('message')}")
+        if event["type"] == "message_delta":
+            return max(tokens, event["usage"]["output_tokens"])
+        return tokens + (event["type"] == "content_block_delta")
+
+
+class OverChat(OverHttp):
+    """A server that knows OpenAI's chat completions only, such as `transformers serve`."""
+
+    path = "/v1/chat/completions"
+
+    def count(self, event: dict[str, Any], tokens: int) -> int:
+        """See `OverHttp.count`."""
+        if "error" in event:
+            raise UserError(f"{self.name}: {event['error']}")
+        usage, choices = event.get("usage"), event.get("choices")
+        if usage and usage.get("completion_tokens"):
+            return max(tokens, usage["completion_tokens"])
+        return tokens + bool(choices and choices[0].get("delta", {}).get("content"))
+
+
+@dataclass
+class Timed:
+    """One request: when it should have gone, and when each token was there (seconds of one clock)."""
+
+    asked: float
+    times: list[float] = field(default_factory=list)  # one for each event
+    counts: list[int] = field(default_factory=list)  # tokens written by then
+    error: str | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Tokens written."""
+        return self.counts[-1] if self.counts else 0
+
+    @property
+    def first(self) -> float | None:
+        """Seconds to the first token."""
+        return self.times[0] - self.asked if self.times else None
+
+    @property
+    def per_token(self) -> float | None:
+        """Seconds between two tokens, on average, behind the first."""
+        if self.tokens < 2 or self.counts[0] == self.tokens:
+            return None
+        return (self.times[-1] - self.times[0]) / (self.tokens - self.counts[0])
+
+    @property
+    def stall(self) -> float | None:
+        """The longest wait for the next token."""
+        gaps = [b - a for a, b in zip(self.times, self.times[1:], strict=False)]
+        return max(gaps, default=None)
+
+    @property
+    def whole(self) -> float | None:
+        """Seconds to the last token."""
+        return self.times[-1] - self.asked if self.times else None
+
+    def tokens_until(self, moment: float) -> int:
+        """How many of its tokens were there at a moment."""
+        return max((n for at, n in zip(self.times, self.counts, strict=True) if at <= moment), default=0)
+
+
+@dataclass
+class Run:
+    """All requests of one load, the moment of the first, and the last moment at which it was complete."""
+
+    requests: list[Timed]
+    began: float
+    until: float
+
+    @property
+    def tokens_per_second(self) -> float:
+        """While all users were busy: when the first one goes home, the engine is no longer full."""
+        tokens = sum(each.tokens_until(self.until) for each in self.requests)
+        return tokens / (self.until - self.began)
+
+
+def closed_loop(target: Target, bodies: Sequence[Body], users: int) -> Run:
+    """Ask all `bodies`, `users` at a time."""
+    left, lock = iter(bodies), threading.Lock()
+    done: list[Timed] = []
+    ends: list[float] = []
+    began = time.perf_counter()
+
+    def user() -> None:
+        while True:
+            with lock:
+                body = next(left, None)
+                if body is None:
+                    ends.append(time.perf_counter())
+                    return
+            timed = _ask(target, body, time.perf_counter())
+            with lock:
+                done.append(timed)
+
+    _in_threads([user] * users)
+    return Run(done, began, min(ends))
+
+
+def open_loop(target: Target, bodies: Sequence[Body], rate: float, seed: int = 0) -> Run:
+    """Ask all `bodies`, at `rate` requests a second on average."""
+    chance, at = random.Random(seed), 0.0
+    plan: list[tuple[float, Body]] = []
+    for body in bodies:
+        at += chance.expovariate(rate)
+        plan.append((at, body))
+    done: list[Timed] = []
+    began = time.perf_counter()
+
+    def request(due: float, body: Body) -> None:
+        time.sleep(max(0.0, began + due - time.perf_counter()))
+        done.append(_ask(target, body, began + due))  # list.append is atomic
+
+    _in_threads([lambda due=due, body=body: request(due, body) for due, body in plan])
+    last = began + plan[-1][0]
+    ends = [each.times[-1] for each in done if each.times]
+    return Run(done, began, max([last, *ends]))
+
+
+def _ask(target: Target, body: Body, asked: float) -> Timed:
+    timed = Timed(asked)
+    try:
+        for tokens in target.ask(body):
+            timed.times.append(time.perf_counter())
+            timed.counts.append(tokens)
+    except Exception as error:  # counted, and shown: a load that breaks an engine is a finding
+        timed.error = reason(error)
+    return timed
+
+
+def _in_threads(work: Sequence[Callable[[], None]]) -> None:
+    threads = [threading.Thread(target=each, daemon=True) for each in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

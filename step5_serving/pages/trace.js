@@ -1,0 +1,146 @@
+// What a call did, as both pages show it: attempts, confidence, and the time of its parts.
+//
+//     timeBar({ total: 2000, queue: 10, retrieve: 240, rerank: 60, generate: 1650 })
+
+import { UNKNOWN, confidence, count, el, ms, svg } from "./dom.js";
+
+export const PARTS = ["queue", "retrieve", "rerank", "generate"];
+const LEAST = 0.05; // ms: what rounds to nothing is left out
+const TOLD = 0.01; // of the total: less than that between the parts is not worth a colour
+
+// [part, milliseconds] of each part that is known, and of what lies between them: "other".
+export function partsOf(latency) {
+  const parts = PARTS.filter((name) => latency[name] >= LEAST).map((name) => [name, latency[name]]);
+  const rest = (latency.total ?? 0) - parts.reduce((sum, [, time]) => sum + time, 0);
+  return rest > TOLD * latency.total ? [...parts, ["other", rest]] : parts;
+}
+
+export function timeBar(latency) {
+  const parts = partsOf(latency);
+  if (!parts.length) return null;
+  const all = parts.reduce((sum, [, time]) => sum + time, 0);
+  let x = 0;
+  const bars = parts.map(([name, time]) => {
+    const width = (100 * time) / all;
+    x += width;
+    return svg("rect", { class: `part-${name}`, x: x - width, y: 0, width, height: 10 });
+  });
+  const words = parts.map(([name, time]) => `${name} ${ms(time)}`).join(", ");
+  return el("div", { class: "time-bar" },
+    svg("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", role: "img", "aria-label": `Time by part: ${words}` }, bars),
+    el("ul", { class: "legend" },
+      parts.map(([name, time]) => el("li", {}, swatch(`part-${name}`), name, " ", el("b", {}, ms(time)))),
+    ),
+  );
+}
+
+export const swatch = (name) =>
+  svg("svg", { class: "swatch", viewBox: "0 0 10 10", "aria-hidden": "true" }, svg("rect", { class: name, width: 10, height: 10, rx: 2.5 }));
+
+// What happened when, from the call's arrival on: [name, [[part, begin, milliseconds], ...]] a row. Searches that
+// were timed one by one have a row each; else all of retrieving and reranking is shown at once.
+function lanesOf(latency, attempts) {
+  const timed = attempts.length > 1 && attempts.every((each) => each.start_ms != null);
+  const lanes = [];
+  let now = 0;
+  const after = (name) => {
+    const bar = [name, now, latency[name] ?? 0];
+    now += bar[2];
+    return bar;
+  };
+  const add = (name) => latency[name] >= LEAST && lanes.push([name, [after(name)]]);
+  add("queue");
+  if (timed) {
+    for (const each of attempts) {
+      now = Math.max(now, each.start_ms);
+      const times = { retrieve: each.retrieve_ms ?? 0, rerank: each.rerank_ms ?? 0 };
+      lanes.push([each.strategy, Object.entries(times).map(([name, time]) => [name, (now += time) - time, time])]);
+    }
+  } else {
+    add("retrieve");
+    add("rerank");
+  }
+  add("generate");
+  return lanes;
+}
+
+// The parts one after the other, each from where it began; `firstToken` is a mark on the way.
+export function waterfall(latency, attempts, firstToken) {
+  const lanes = lanesOf(latency, attempts);
+  if (!lanes.length) return null;
+  const all = Math.max(latency.total ?? 0, ...lanes.flatMap(([, bars]) => bars.map(([, begin, time]) => begin + time)));
+  const share = (time) => (100 * time) / all;
+  const rows = lanes.map(([name, bars]) =>
+    el("tr", {},
+      el("th", { scope: "row" }, name),
+      el("td", { class: "lane" },
+        svg("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" },
+          svg("rect", { class: "lane-back", width: 100, height: 10 }),
+          bars.map(([part, begin, time]) => svg("rect", { class: `part-${part}`, x: share(begin), width: Math.max(0.5, share(time)), height: 10 })),
+          name === "generate" && firstToken <= all && firstToken > 0
+            && svg("rect", { class: "first-token", x: share(firstToken), width: 0.5, height: 10 }),
+        ),
+      ),
+      el("td", { class: "figure" }, ms(bars.reduce((sum, [, , time]) => sum + time, 0))),
+    ),
+  );
+  const mixed = lanes.some(([, bars]) => bars.length > 1);
+  return el("div", {},
+    el("table", { class: "waterfall" },
+      el("caption", { class: "hidden" }, "Time by part"),
+      el("tbody", {}, rows),
+      el("tfoot", {}, el("tr", {}, el("th", { scope: "row" }, "total"), el("td"), el("td", { class: "figure" }, ms(latency.total)))),
+    ),
+    mixed && el("ul", { class: "legend" }, ["retrieve", "rerank", "generate"].map((name) => el("li", {}, swatch(`part-${name}`), `${name} `, el("b", {}, ms(latency[name]))))),
+    firstToken > 0 && el("p", { class: "hint" }, `First token after ${ms(firstToken)}.`),
+  );
+}
+
+export function confidenceBar(value, abstained = false) {
+  const share = Math.min(1, Math.max(0, value ?? 0));
+  return el("span", { class: "confidence" },
+    el("b", {}, confidence(value)),
+    value != null && svg("svg", { class: "meter", viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" },
+      svg("rect", { class: "lane-back", width: 100, height: 10 }),
+      svg("rect", { class: abstained ? "level low" : "level", width: 100 * share, height: 10 }),
+    ),
+  );
+}
+
+// Which search the answer was made from; an older service doesn't say, but its confidence is the call's.
+export function takenOf(attempts, callConfidence) {
+  const said = attempts.findIndex((each) => each.took);
+  return said >= 0 ? said : attempts.findIndex((each) => each.confidence === callConfidence);
+}
+
+const STRATEGIES = {
+  asked: "the question itself",
+  question: "as asked",
+  spelling: "words respelled",
+  deeper: "more candidates",
+  feedback: "words of the best passages added",
+  chat: "rewritten by the model",
+  hyde: "with an invented answer",
+  "hyde-replace": "as an invented answer",
+};
+
+export function attemptList(attempts, callConfidence, abstained) {
+  const taken = takenOf(attempts, callConfidence);
+  return el("ol", { class: "attempts" },
+    attempts.map((each, i) =>
+      el("li", { class: i === taken ? "taken" : "" },
+        el("p", {}, el("b", {}, each.strategy), STRATEGIES[each.strategy] && el("span", { class: "hint" }, ` ${STRATEGIES[each.strategy]}`),
+          i === taken && el("span", { class: "tag" }, "taken")),
+        el("p", { class: "query" }, each.query),
+        confidenceBar(each.confidence, abstained),
+      ),
+    ),
+  );
+}
+
+export function tokensLine(input, output, generateMs) {
+  const speed = output > 0 && generateMs > 0 ? ` · ${count(output / (generateMs / 1000))} tokens/s` : "";
+  return `${count(input)} in · ${count(output)} out${speed}`;
+}
+
+export const modelOf = ({ model }) => (model === "quote" ? "none: quoted word for word" : model || UNKNOWN);

@@ -1,0 +1,139 @@
+"""One index for many threads, and changes that nobody sees half of.
+
+    retriever = SharedRetriever.of(service, gate)
+    with gate.reading(): retriever.search(...)        # any number of threads
+    with gate.writing(): index.finish(...)            # alone
+
+What of step 3 may be used by several threads at once, and what is done about the rest:
+
+    Index       a SQLite connection: two threads that run the same statement on one may get each other's rows,
+                since Python keeps prepared statements by their text. Each thread has a connection of its own.
+    Snapshot    made lazily, from one connection: made whole under a lock here, then only read, and shared.
+    Embedder    safe: a lock around its tokenizer, and what one thread announces to a store is its own.
+    Chroma      safe: its client is; LangChain's object around it keeps nothing.
+
+A document's new version becomes visible in SQLite in one transaction, but its vectors are in another store.
+So whoever changes the index shuts the gate for the moment in which both change: a question sees the old
+index or the new one. The time-consuming part, reading and embedding, happens before that with the gate open.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from langchain_core.vectorstores import VectorStore
+
+from shared import hardware
+from step3_rag.embed import Embedder, Encoded
+from step3_rag.index import Index, Snapshot
+from step3_rag.search import Found, Options, Retriever
+from step3_rag.service import Service
+
+DEFAULTS = Options()
+
+
+class Gate:
+    """Many readers or one writer; a writer who waits goes before readers who come later."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._readers, self._writing, self._waiting = 0, False, 0
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._writing and not self._waiting)
+            self._readers += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._readers -= 1
+                self._changed.notify_all()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        with self._changed:
+            self._waiting += 1
+            self._changed.wait_for(lambda: not self._writing and not self._readers)
+            self._waiting -= 1
+            self._writing = True
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._writing = False
+                self._changed.notify_all()
+
+
+class ThreadsIndex(Index):
+    """An index with a connection for each thread that uses it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._own = threading.local()
+        self._lock, self._all = threading.Lock(), list[Any]()
+
+    @property
+    def db(self) -> Any:  # type: ignore[override]
+        """The calling thread's connection, opened when it first asks."""
+        try:
+            return self._own.db
+        except AttributeError:
+            db = Index.open(self.folder, {}).db
+            self._own.db = db
+            with self._lock:
+                self._all.append(db)
+            return db
+
+    def close(self) -> None:
+        """Close the connections of all threads; none of them may be at work."""
+        with self._lock:
+            for db in self._all:
+                db.close()
+            self._all.clear()
+        self._own = threading.local()
+
+
+class SharedRetriever(Retriever):
+    """A retriever for many threads. As many search at once as there are cores: more would only take turns."""
+
+    def __init__(self, index: Index, store: VectorStore, store_name: str, embedder: Embedder) -> None:
+        super().__init__(index, store, store_name, embedder)
+        self.collections: frozenset[str] = frozenset()
+        self._making = threading.Lock()
+        self._searching = threading.BoundedSemaphore(max(1, hardware.cores()))
+
+    @classmethod
+    def of(cls, service: Service) -> SharedRetriever:
+        """One on the opened index of a service; what that one has open is closed.
+
+        Raises:
+            UserError: the vector store can't be reached.
+        """
+        own = service.retriever  # brings the store up to date
+        service.index.close()
+        return cls(ThreadsIndex(service.index.folder), own.store, own.store_name, service.embedder)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The chunks as they are: whole, and the same for all threads."""
+        known = self._snapshot
+        if known is not None and known.generation == self.index.generation:
+            return known
+        with self._making:
+            known = self._snapshot
+            if known is None or known.generation != self.index.generation:
+                known = self.index.snapshot()
+                _ = known.sparse, known.token_frequency, known.vocabulary  # made here, by one
+                self.collections = frozenset(known.collections.tolist())
+                self._snapshot = known
+            return known
+
+    def search(self, query: str, options: Options = DEFAULTS, encoded: Encoded | None = None) -> Found:
+        with self._searching:
+            return super().search(query, options, encoded)

@@ -1,0 +1,89 @@
+"""One call as telemetry keeps it: what was asked and answered, with which prompt, how long, at what cost.
+
+>>> call = Call(route="query", status=200, question="When does it renew?", total_ms=41.5)
+>>> len(call.trace_id), call.prompt, call.cost_usd
+(32, None, None)
+
+None is "unknown" or "did not happen", never zero: an engine that counts no tokens has None for them, and a
+call without a price has None for its cost. The database names its columns after OpenTelemetry's GenAI
+conventions where these have a name (store.py); here they have short ones.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+STAGES = ("queue", "retrieve", "rerank", "generate")  # in the order in which a call goes through them
+
+# Of its own, so that nobody's `random.seed(0)` makes trace ids that were there before. Ids are no secrets,
+# and to ask the system for each would let go of the interpreter, which under load is milliseconds.
+_random = random.Random()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_random.seed)
+
+
+def new_trace_id() -> str:
+    """A trace id of W3C Trace Context: 32 hex digits, not all zero."""
+    return f"{_random.getrandbits(128) or 1:032x}"
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass
+class Call:
+    """One call; `total_ms` is from the arrival of the request to the last byte of the answer but the row.
+
+    `sources` are dicts {number, document, place, text, chunk, sha256}; their texts are stored once by hash.
+    `attempts` are dicts {strategy, query, confidence, took}, and where they were timed also {start_ms,
+    retrieve_ms, rerank_ms}, start_ms counted from `started_at`: spans.py draws them.
+    """
+
+    route: str  # query, messages or chat.completions
+    status: int
+    trace_id: str = field(default_factory=new_trace_id)
+    started_at: datetime = field(default_factory=now)
+    error_type: str | None = None
+    key_id: str | None = None
+    question: str | None = None
+    answer: str | None = None
+    sources: list[dict[str, Any]] = field(default_factory=list)
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+    confidence: float | None = None
+    abstained: bool | None = None
+    model: str | None = None
+    engine: str | None = None
+    prompt_id: str | None = None
+    prompt_version: int | None = None
+    prompt_sha256: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    finish_reason: str | None = None
+    cost_usd: float | None = None
+    total_ms: float | None = None
+    queue_ms: float | None = None
+    retrieve_ms: float | None = None
+    rerank_ms: float | None = None
+    generate_ms: float | None = None
+    first_token_ms: float | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    parent_span_id: str | None = None  # of the caller's traceparent header, 16 hex; not stored
+
+    @property
+    def prompt(self) -> str | None:
+        """The prompt as people name it: answer/1@ab12cd34."""
+        return prompt_name(self.prompt_id, self.prompt_version, self.prompt_sha256)
+
+
+def prompt_name(id: str | None, version: int | None, sha256: str | None) -> str | None:
+    """Id, version and the first eight digits of the hash; None where the call had no prompt.
+
+    >>> prompt_name("answer", 1, "ab12cd34ef")
+    'answer/1@ab12cd34'
+    """
+    return f"{id}/{version}@{(sha256 or '')[:8]}" if id is not None else None

@@ -1,0 +1,97 @@
+"""Prometheus: what a call adds to the counters and histograms, and the page that a scraper reads.
+
+    metrics = Metrics(waiting=lambda: recorder.waiting)
+    metrics.observe(call)               # after the row is written
+    metrics.page()                      # GET /metrics: b'rag_calls_total{route="query",...} 1.0 ...'
+
+The labels have few values by design: routes, classes of status, stages, the prompt versions of a folder.
+Questions, keys and trace ids never become labels: each new value is a new series, kept for ever. Every
+worker counts for itself; Prometheus scrapes them one by one and adds up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from step5_serving.telemetry.call import STAGES, Call
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+PROBABILITIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0)
+
+
+class Metrics:
+    """A registry of its own, so that two services in one process (the tests) don't add up."""
+
+    def __init__(
+        self, waiting: Callable[[], float] | None = None, telemetry_waiting: Callable[[], float] | None = None
+    ) -> None:
+        disable_created_metrics()  # a second series for each, which no query here needs
+        self.registry = CollectorRegistry()
+        own = {"registry": self.registry, "namespace": "rag"}
+        self.calls = Counter("calls", "Calls by route and class of status.", ["route", "status"], **own)
+        self.errors = Counter("errors", "Calls that failed, by type of error.", ["type"], **own)
+        self.stage = Histogram(
+            "stage_seconds", "Time by stage; total is the whole call.", ["stage"], buckets=SECONDS, **own
+        )
+        self.first = Histogram(
+            "first_token_seconds", "From the request to the first piece of text.", buckets=SECONDS, **own
+        )
+        self.tokens = Counter("tokens", "Tokens read and written.", ["direction"], **own)
+        self.cost = Counter("cost_usd", "Dollars, where the price is known.", **own)
+        self.unknown = Counter("cost_unknown_calls", "Answered calls whose cost is not known.", **own)
+        self.confidence = Histogram(
+            "confidence", "Of the search, where it has one.", buckets=PROBABILITIES, **own
+        )
+        self.abstained = Counter("abstained", "Calls answered by: I don't know.", **own)
+        self.versions = Counter("prompt_calls", "Calls by version of the prompt.", ["prompt"], **own)
+        self.in_flight = Gauge("in_flight", "Requests being answered now.", **own)
+        self.queue = Gauge("queue_depth", "Requests that wait for their turn.", **own)
+        self.unwritten = Gauge("telemetry_waiting", "Calls that wait for their row.", **own)
+        if waiting:
+            self.queue.set_function(waiting)
+        if telemetry_waiting:
+            self.unwritten.set_function(telemetry_waiting)
+        # A look-up by label costs more than the count itself.
+        self._stages = {stage: self.stage.labels(stage) for stage in (*STAGES, "total")}
+        self._input, self._output = self.tokens.labels("input"), self.tokens.labels("output")
+        for route in ("query", "messages", "chat.completions"):
+            self.calls.labels(route, "2xx")  # there from the start: a rate needs a zero to begin with
+
+    def observe(self, call: Call) -> None:
+        """Count one call."""
+        self.calls.labels(call.route, f"{call.status // 100}xx").inc()
+        if call.error_type:
+            self.errors.labels(call.error_type).inc()
+        for stage, histogram in self._stages.items():
+            milliseconds = getattr(call, f"{stage}_ms")
+            if milliseconds is not None and call.status < 400:
+                histogram.observe(milliseconds / 1000)
+        if call.first_token_ms is not None:
+            self.first.observe(call.first_token_ms / 1000)
+        self._input.inc(call.input_tokens or 0)
+        self._output.inc(call.output_tokens or 0)
+        if call.cost_usd is not None:
+            self.cost.inc(call.cost_usd)
+        elif call.status < 400:
+            self.unknown.inc()
+        if call.confidence is not None:
+            self.confidence.observe(call.confidence)
+        if call.abstained:
+            self.abstained.inc()
+        if call.prompt:
+            self.versions.labels(call.prompt).inc()
+
+    def page(self) -> bytes:
+        """The text format of Prometheus; CONTENT_TYPE goes with it."""
+        return generate_latest(self.registry)

@@ -1,0 +1,71 @@
+"""Retention: calls that are older than so long go, with what was asked and answered, and texts nobody uses.
+
+    $ python -m step5_serving telemetry prune --older-than 30d
+    4,211 calls, 380 passages and 1 prompt deleted; 12,004 calls stay
+
+In steps of some thousand calls, so that a running service waits milliseconds for its turn and not seconds.
+Passages and prompts go once they were not seen for a day longer than calls are kept (sinks.py says why).
+SQLite keeps the freed pages for later rows: the file doesn't shrink; `--vacuum` rewrites it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared.errors import UserError
+from step5_serving.telemetry.call import now
+from step5_serving.telemetry.schema import bodies, calls, iso, microseconds, prompts, texts
+from step5_serving.telemetry.store import Store, why
+
+STEP = 2000
+LONGER = timedelta(days=1)  # that texts stay
+
+
+def prune(
+    store: Store, older_than: timedelta, *, vacuum: bool = False, at: datetime | None = None
+) -> dict[str, Any]:
+    """Delete what is older; returns how many rows of each table went, and how many calls stay.
+
+    Raises:
+        UserError: the database is locked, or can't be written.
+    """
+    cutoff = (at or now()) - older_than
+    try:
+        deleted = 0
+        while some := _step(store, microseconds(cutoff)):
+            deleted += some
+        with store.writing() as connection:
+            unseen = microseconds(cutoff - LONGER)
+            gone = [
+                connection.execute(sa.delete(table).where(table.c.seen_us < unseen)).rowcount
+                for table in (texts, prompts)
+            ]
+        if vacuum and store.file:
+            with contextlib.closing(store.connect()) as db:
+                db.execute("VACUUM")
+        [[[left]]] = store.read(sa.select(sa.func.count()).select_from(calls))
+    except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
+        raise UserError(f"telemetry in {store.name} cannot be pruned: {why(error)}") from None
+    return {
+        "before": iso(microseconds(cutoff)),
+        "calls": deleted,
+        "passages": gone[0],
+        "prompts": gone[1],
+        "left": left,
+    }
+
+
+def _step(store: Store, cutoff: int) -> int:
+    """Delete some thousand of the oldest calls; how many it were."""
+    with store.writing() as connection:
+        oldest = sa.select(calls.c.id).where(calls.c.started_us < cutoff).limit(STEP)
+        ids = connection.execute(oldest).scalars().all()
+        if ids:
+            connection.execute(sa.delete(bodies).where(bodies.c.call_id.in_(ids)))
+            connection.execute(sa.delete(calls).where(calls.c.id.in_(ids)))
+        return len(ids)

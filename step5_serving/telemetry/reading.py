@@ -1,0 +1,141 @@
+"""Single calls read back: a page of short rows, or one call with everything that was kept.
+
+    >>> list_calls(store, limit=1)
+    {'calls': [{'trace_id': '4bf9...', 'question': 'When does it renew?', 'total_ms': 41.5, ...}], 'next': 17}
+    >>> show_call(store, "4bf9")["prompt"]["text"]
+
+Names are those of call.py; `next` is what the following page takes as `before`. A trace id may be cut short
+as long as only one call begins with it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared.errors import UserError
+from step5_serving.telemetry.call import prompt_name
+from step5_serving.telemetry.schema import bodies, calls, iso, prompts, texts
+from step5_serving.telemetry.store import Store
+
+LOW = 0.85  # the confidence under which step 3 asks again, or says that it doesn't know
+LONGEST = 200  # characters of a question in a short row
+MOST = 500  # rows of a page
+c = calls.c
+FAILED = c.http_response_status_code >= 400
+SHORT = (
+    c.id,
+    c.trace_id,
+    c.started_us,
+    c.http_route.label("route"),
+    c.http_response_status_code.label("status"),
+    c.error_type,
+    c.key_id,
+    c.gen_ai_provider_name.label("engine"),
+    c.gen_ai_request_model.label("model"),
+    c.gen_ai_response_finish_reasons.label("finish_reason"),
+    c.gen_ai_prompt_name.label("prompt_id"),
+    c.prompt_version,
+    c.prompt_sha256,
+    c.gen_ai_usage_input_tokens.label("input_tokens"),
+    c.gen_ai_usage_output_tokens.label("output_tokens"),
+    c.cost_usd,
+    c.confidence,
+    c.abstained,
+    c.total_ms,
+    c.queue_ms,
+    c.retrieve_ms,
+    c.rerank_ms,
+    c.generate_ms,
+    c.first_token_ms,
+)
+
+
+def list_calls(
+    store: Store,
+    limit: int = 50,
+    before: int | None = None,
+    *,
+    low_confidence: bool = False,
+    error: bool = False,
+    since_us: int | None = None,
+) -> dict[str, Any]:
+    """The latest calls first; only those in doubt, or that failed, where asked for."""
+    limit = max(1, min(limit, MOST))
+    question = sa.func.substr(bodies.c.question, 1, LONGEST).label("question")
+    statement = sa.select(*SHORT, question).outerjoin(bodies, bodies.c.call_id == c.id)
+    if before is not None:
+        statement = statement.where(c.id < before)
+    if low_confidence:
+        statement = statement.where(c.confidence < LOW)
+    if error:
+        statement = statement.where(FAILED)
+    if since_us is not None:
+        statement = statement.where(c.started_us >= since_us)
+    [rows] = store.read(statement.order_by(c.id.desc()).limit(limit + 1))
+    found = [_short(row) for row in rows[:limit]]
+    return {"calls": found, "next": rows[limit - 1].id if len(rows) > limit else None}
+
+
+def show_call(store: Store, trace_id: str) -> dict[str, Any] | None:
+    """The latest call of that trace with its texts; None where there is none.
+
+    Raises:
+        UserError: it is no trace id, or several begin like that.
+    """
+    if not re.fullmatch(r"[0-9a-fA-F]{4,32}", trace_id):
+        raise UserError(f"{trace_id[:60]!r} is no trace id: it has 32 digits of 0-9 and a-f (4 may do)")
+    trace_id = trace_id.lower()
+    statement = sa.select(*SHORT, bodies, prompts.c.text.label("prompt_text"))
+    statement = statement.outerjoin(bodies, bodies.c.call_id == c.id)
+    statement = statement.outerjoin(prompts, prompts.c.sha256 == c.prompt_sha256)
+    # A range, not LIKE: it uses the index in both databases, whatever their collation.
+    within = c.trace_id.between(trace_id, trace_id.ljust(32, "f"))
+    [rows] = store.read(statement.where(within).order_by(c.id.desc()).limit(100))
+    if not rows:
+        return None
+    if len({row.trace_id for row in rows}) > 1:
+        raise UserError(f"several calls begin with {trace_id}: give more of its digits")
+    row = rows[0]
+    whole = {**_short(row), "answer": row.answer}
+    for name in ("sources", "attempts", "parameters"):
+        whole[name] = json.loads(getattr(row, name) or "null") or ({} if name == "parameters" else [])
+    hashes = [each.get("sha256") for each in whole["sources"] if each.get("sha256")]
+    if hashes:
+        [found] = store.read(sa.select(texts).where(texts.c.sha256.in_(hashes)))
+        known = {each.sha256: each.text for each in found}
+        for each in whole["sources"]:
+            each["text"] = known.get(each.get("sha256"))
+    whole["prompt"] = row.prompt_id and {
+        "id": row.prompt_id,
+        "version": row.prompt_version,
+        "sha256": row.prompt_sha256,
+        "text": row.prompt_text,
+    }
+    return whole
+
+
+def _short(row: Any) -> dict[str, Any]:
+    found: dict[str, Any] = dict(row._mapping)
+    return {
+        "trace_id": found["trace_id"],
+        "started_at": iso(found["started_us"]),
+        "route": found["route"],
+        "status": found["status"],
+        "error_type": found["error_type"],
+        "question": found["question"],
+        "confidence": found["confidence"],
+        "abstained": found["abstained"],
+        "model": found["model"],
+        "engine": found["engine"],
+        "prompt_version": prompt_name(found["prompt_id"], found["prompt_version"], found["prompt_sha256"]),
+        "input_tokens": found["input_tokens"],
+        "output_tokens": found["output_tokens"],
+        "finish_reason": found["finish_reason"],
+        "cost_usd": found["cost_usd"],
+        **{name: value for name, value in found.items() if name.endswith("_ms")},
+        "key_id": found["key_id"],
+    }

@@ -1,0 +1,156 @@
+"""The operator's report: what happened, against limits and against a baseline that was saved before.
+
+    $ python -m step5_serving report --since 24h --baseline baseline.json --max-p95-ms 2000
+    p95, ms      1,840   1,210   +630 (+420 to +800)   slower
+    ...
+    exit code 1: a limit is crossed, or something is worse than the baseline
+
+A limit is crossed when the figure is beyond it. A regression takes more, or every noisy night would be one:
+the 95 % interval of the difference (bootstrap, both sides drawn anew) lies wholly on the bad side, and the
+difference is larger than --tolerance of the baseline. Under twenty values nothing is claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from step5_serving.telemetry.baseline import FEWEST, Window, window
+from step5_serving.telemetry.call import now
+from step5_serving.telemetry.store import Store
+from step5_serving.telemetry.summary import summarize
+
+DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure of a window: which values it is of, how they become one number, which way is bad."""
+
+    name: str
+    title: str
+    of: str  # the column of Window
+    quantile: float | None  # None: the mean
+    worse: str  # the word for a regression
+    up_is_bad: bool = True
+    digits: int = 0
+
+
+MEASURES = (
+    Measure("p50_ms", "p50, ms", "total_ms", 0.5, "slower"),
+    Measure("p95_ms", "p95, ms", "total_ms", 0.95, "slower"),
+    Measure("first_token_p95_ms", "first token p95, ms", "first_token_ms", 0.95, "slower"),
+    Measure("cost_usd", "cost a call, USD", "cost_usd", None, "dearer", digits=6),
+    Measure("error_rate", "error rate", "error", None, "more errors", digits=4),
+    Measure("confidence", "mean confidence", "confidence", None, "less sure", up_is_bad=False, digits=3),
+    Measure("abstained", "share of: I don't know", "abstained", None, "more silence", digits=3),
+)
+
+
+def report(
+    store: Store,
+    since: timedelta,
+    *,
+    baseline: Mapping[str, Any] | None = None,
+    limits: Mapping[str, float] | None = None,
+    tolerance: float = 0.1,
+    at: datetime | None = None,
+) -> dict[str, Any]:
+    """Every figure with its interval, limits that are crossed, and regressions.
+
+    Args:
+        limits: by name of the measure: the most that is allowed, or the least where down is bad.
+        tolerance: a difference up to this share of the baseline's figure is none.
+
+    Raises:
+        TelemetryDown: the database can't be read.
+    """
+    at = at or now()
+    summary, values = summarize(store, since, at), window(store, since, at)
+    rows, crossed = {}, []
+    for measure in MEASURES:
+        row = _row(measure, values, baseline and baseline["values"], tolerance)
+        limit = (limits or {}).get(measure.name)
+        if limit is not None and row["value"] is not None:
+            row["limit"] = limit
+            if row["value"] > limit if measure.up_is_bad else row["value"] < limit:
+                than = "over" if measure.up_is_bad else "under"
+                number = text_of(measure, row["value"])
+                crossed.append(f"{measure.title} is {number}, {than} the limit of {limit:g}")
+        if row.get("regressed"):
+            before, value = text_of(measure, row["baseline"]), text_of(measure, row["value"])
+            crossed.append(f"{measure.title} is {value}, {measure.worse} than the baseline's {before}")
+        rows[measure.name] = row
+    if limits and not summary["calls"]:
+        crossed.append("there were no calls: nothing can be held against the limits")
+    return {
+        "command": "step5_serving report",
+        "headline": crossed[0] if crossed else f"{summary['calls']} calls, nothing out of bounds",
+        "crossed": crossed,
+        "measures": rows,
+        "baseline": baseline and {"until": baseline["until"], "calls": baseline["calls"]},
+        "tolerance": tolerance,
+        "summary": summary,
+    }
+
+
+def _row(measure: Measure, values: Window, before: Window | None, tolerance: float) -> dict[str, Any]:
+    mine = values[measure.of]
+    row: dict[str, Any] = {"n": len(mine), "value": _figure(measure, mine), "interval_95": None}
+    draws = _draws(measure, mine)
+    if draws is not None:
+        row["interval_95"] = _interval(draws)
+    theirs = before.get(measure.of) if before else None
+    if not theirs:
+        return row
+    row["baseline"] = _figure(measure, theirs)
+    other = _draws(measure, theirs, seed=1)
+    if draws is None or other is None or row["value"] is None:
+        return row
+    difference = row["value"] - row["baseline"]
+    low, high = _interval(draws - other)
+    row |= {"difference": difference, "difference_95": [low, high]}
+    sign = 1 if measure.up_is_bad else -1
+    surely = min(sign * low, sign * high) > 0
+    row["regressed"] = surely and sign * difference > tolerance * abs(row["baseline"])
+    return row
+
+
+def _figure(measure: Measure, values: Sequence[float]) -> float | None:
+    """The mean, or the nearest rank as in the summary."""
+    if not values:
+        return None
+    if measure.quantile is None:
+        return sum(values) / len(values)
+    rank = -(-round(100 * measure.quantile) * len(values) // 100)
+    return sorted(values)[rank - 1]
+
+
+def _draws(measure: Measure, values: Sequence[float], seed: int = 0) -> Any:
+    """The figure of `DRAWS` resamples (Efron 1979), shape (DRAWS,); None for too few values."""
+    import numpy as np
+
+    if len(values) < FEWEST:
+        return None
+    random, data = np.random.default_rng(seed), np.sort(np.asarray(values, dtype=float))
+    n = len(data)
+    if measure.quantile is None:
+        return np.array([data[random.integers(n, size=n)].mean() for _ in range(DRAWS)])
+    # The k-th smallest of n values drawn from n is the one at the k-th smallest place drawn: places are
+    # uniform, and the k-th smallest of n uniform numbers follows a beta distribution. No resample is made.
+    k = -(-round(100 * measure.quantile) * n // 100)
+    places = np.floor(random.beta(k, n - k + 1, size=DRAWS) * n).astype(int)
+    return data[np.minimum(places, n - 1)]
+
+
+def _interval(draws: Any) -> list[float]:
+    import numpy as np
+
+    return [float(each) for each in np.percentile(draws, [2.5, 97.5])]
+
+
+def text_of(measure: Measure, value: float) -> str:
+    """A figure with as many digits as it deserves."""
+    return f"{value:,.{measure.digits}f}"

@@ -1,0 +1,116 @@
+"""Telemetry on a terminal: the summary, a page of calls, one call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+BARS = " ▁▂▃▄▅▆▇█"
+
+
+def show_summary(facts: Mapping[str, Any], console: Console) -> None:
+    """Counts, the calls over time as bars, percentiles, versions, questions in doubt."""
+    cost = "unknown" if facts["cost_usd"] is None else f"${facts['cost_usd']:.4f}"
+    if facts["unknown_costs"] and facts["cost_usd"] is not None:
+        cost += f", unknown for {facts['unknown_costs']} of the calls"
+    rate = "" if facts["error_rate"] is None else f" ({facts['error_rate']:.1%})"
+    console.print(
+        f"{facts['calls']} calls, {facts['errors']} errors{rate}, {facts['refused']} refused, "
+        f"{facts['abstained']} times: I don't know\n{facts['tokens']['input']:,} tokens in, "
+        f"{facts['tokens']['output']:,} out; cost {cost}",
+        soft_wrap=True,
+    )
+    counts = [each["calls"] for each in facts["series"]]
+    if any(counts):
+        console.print(f"{_bars(counts)}  calls, {facts['since'][:16]} to {facts['until'][:16]} UTC")
+    table = _table("ms", "p50", "p95")
+    for stage, row in facts["latency_ms"].items():
+        if row["p50"] is not None:
+            table.add_row(stage.replace("_", " "), _ms(row["p50"]), _ms(row["p95"]))
+    if table.row_count:
+        console.print()
+        console.print(table)
+    if facts["by_prompt_version"]:
+        table = _table("prompt", "calls", "p50", "p95", "confidence", "errors")
+        for row in facts["by_prompt_version"]:
+            sure = "-" if row["mean_confidence"] is None else f"{row['mean_confidence']:.2f}"
+            times = (_ms(row["p50_ms"]), _ms(row["p95_ms"]))
+            table.add_row(row["prompt_version"], str(row["calls"]), *times, sure, f"{row['error_rate']:.1%}")
+        console.print()
+        console.print(table)
+    if facts["low_confidence"]:
+        console.print("\nin doubt", style="bold")
+    for row in facts["low_confidence"]:
+        console.print(f"{row['confidence']:.2f}  {row['trace_id'][:8]}  {row['question']}", soft_wrap=True)
+
+
+def show_calls(facts: Mapping[str, Any], console: Console) -> None:
+    """One line a call."""
+    table = _table("call", "when (UTC)", "", "ms", "sure", "tokens", "question")
+    table.expand, question = True, table.columns[-1]
+    question.justify, question.overflow, question.ratio = "left", "ellipsis", 1  # takes what is left
+    for row in facts["calls"]:
+        status = str(row["status"]) if row["status"] < 400 else f"{row['status']} {row['error_type']}"
+        sure = "-" if row["confidence"] is None else f"{row['confidence']:.2f}"
+        when = row["started_at"][5:19].replace("T", " ")
+        asked = " ".join((row["question"] or row["route"]).split())
+        table.add_row(row["trace_id"][:8], when, status, _ms(row["total_ms"]), sure, _tokens(row), asked)
+    console.print(table)
+    if facts["next"] is not None:
+        console.print(f"older ones: --before {facts['next']}")
+
+
+def show_one(facts: Mapping[str, Any], console: Console) -> None:
+    """Question, answer, how it came about, and what it was made from."""
+    console.print(facts["question"] or f"(no question: {facts['route']})", style="bold")
+    console.print(facts["answer"] or f"{facts['status']} {facts['error_type']}")
+    console.print()
+    for each in facts["attempts"]:
+        sure = "-" if each.get("confidence") is None else f"{each['confidence']:.2f}"
+        took = "taken" if each.get("took") else ""
+        console.print(f"{each.get('strategy', ''):<10} {sure:>5}  {each.get('query', '')}  {took}".rstrip())
+    stages = ("queue", "retrieve", "rerank", "generate", "first_token", "total")
+    times = [
+        f"{stage.replace('_', ' ')} {_ms(facts[f'{stage}_ms'])}"
+        for stage in stages
+        if facts[f"{stage}_ms"] is not None
+    ]
+    cost = "unknown" if facts["cost_usd"] is None else f"${facts['cost_usd']:.6f}"
+    console.print(f"\nms: {', '.join(times) or 'unknown'}\ntokens: {_tokens(facts)}; cost {cost}")
+    console.print(f"{facts['model']} on {facts['engine']}; prompt {facts['prompt_version'] or 'none'}")
+    console.print(f"{facts['started_at']}, trace {facts['trace_id']}")
+    for each in facts["sources"]:
+        console.print(f"\n[{each['number']}] {each['place']}", style="bold")
+        console.print(each["text"] or "(its text is not stored any more)")
+
+
+def _table(*names: str) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for place, name in enumerate(names):
+        table.add_column(name, justify="right" if place else "left", no_wrap=True)
+    return table
+
+
+def _bars(counts: list[int]) -> str:
+    """Counts as a row of bars; where there is something, there is a bar.
+
+    >>> _bars([0, 1, 50, 100])
+    ' ▁▄█'
+    """
+    most = max(counts)
+    return "".join(BARS[-(-each * (len(BARS) - 1) // most)] for each in counts)
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def _tokens(row: Mapping[str, Any]) -> str:
+    read, wrote = (row[f"{side}_tokens"] for side in ("input", "output"))
+    return "unknown" if read is None or wrote is None else f"{read:,}+{wrote:,}"

@@ -1,0 +1,118 @@
+"""Which prompt a call gets: the versions of a folder, pinned by content, two at once by a traffic split.
+
+    >>> versions = Versions.of(PROMPTS, "answer", "smollm2", "1:90,2:10")
+    >>> versions.pick(trace_id="4bf92f3577b34da6a3ce929d0e0e4736").label
+    'answer/1@ab12cd34'
+
+The files are read once, at the start: an edit in place changes nothing of a running server, and afterwards
+the hash tells it. The trace id decides which version a call gets, so that a retry gets the same one and
+anybody can compute it again. A caller may name a version; that call is not part of the split.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shared import prompts
+from shared.errors import UserError
+from step5_serving.answering import PromptRef
+
+ALLOWED = 'use a version, or versions with their shares: "2" or "1:90,2:10"'
+
+
+def ref_of(prompt: prompts.Prompt) -> PromptRef:
+    """A prompt as a call remembers it; its text is the file."""
+    return PromptRef(prompt.id, prompt.version, prompt.sha256, str(prompt))
+
+
+def prompt_of(ref: PromptRef) -> prompts.Prompt:
+    """The prompt that a call remembers, whatever the folder holds today.
+
+    Raises:
+        UserError: its text is none of a prompt, or not the one that the hash is of.
+    """
+    prompt = prompts.parse(ref.text, Path(ref.label))
+    if prompt.sha256 != ref.sha256:
+        raise UserError(
+            f"the stored text of {ref.label} has another hash, {prompt.sha256[:8]}: it was changed"
+        )
+    return prompt
+
+
+@dataclass(frozen=True)
+class Versions:
+    """The versions of one prompt, and the share of each in the traffic (they add up to anything)."""
+
+    known: Mapping[int, prompts.Prompt]
+    shares: Mapping[int, float]
+    refs: Mapping[int, PromptRef] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, folder: Path, id: str, family: str | None = None, split: str | None = None) -> Versions:
+        """The prompt's versions; without a split, the latest for that family of models gets all.
+
+        Raises:
+            UserError: no such prompt, or a split that names none of its versions.
+        """
+        latest = prompts.load(folder, id, family=family)
+        # By its number any version can be had, as by `prompts.load`: one in trial is nobody's default.
+        known = {each.version: each for each in prompts.read_all(folder) if each.id == id}
+        shares = {latest.version: 1.0} if split is None else parse_split(split, known)
+        return cls(known, shares, {version: ref_of(each) for version, each in known.items()})
+
+    def pick(self, trace_id: str, version: int | None = None) -> PromptRef:
+        """The version asked for, or the one that the trace id draws.
+
+        Raises:
+            UserError: there is no such version.
+        """
+        if version is None:
+            version = drawn(trace_id, self.shares)
+        if version not in self.refs:
+            there = ", ".join(map(str, sorted(self.refs)))
+            raise UserError(f"prompt_version {version} does not exist: there are {there}")
+        return self.refs[version]
+
+    def prompt(self, version: int) -> prompts.Prompt:
+        return self.known[version]
+
+
+def parse_split(text: str, known: Sequence[int] | Mapping[int, object]) -> dict[int, float]:
+    """`1:90,2:10` as shares by version; a version alone has all.
+
+    Raises:
+        UserError: no split, or of versions that are not known.
+    """
+    shares: dict[int, float] = {}
+    for part in text.split(","):
+        name, colon, share = part.partition(":")
+        try:
+            version, weight = int(name), float(share) if colon else 1.0
+        except ValueError:
+            raise UserError(f"--prompts {text!r} is no split: {ALLOWED}") from None
+        if version in shares or not 0 <= weight < float("inf") or (not colon and "," in text):
+            raise UserError(f"--prompts {text!r} is no split: {ALLOWED}")
+        if version not in known:
+            there = ", ".join(map(str, sorted(known)))
+            raise UserError(f"--prompts names version {version}, which does not exist: there are {there}")
+        shares[version] = weight
+    if not sum(shares.values()) > 0:
+        raise UserError(f"--prompts {text!r} is a split that gives nobody a share: {ALLOWED}")
+    return shares
+
+
+def drawn(trace_id: str, shares: Mapping[int, float]) -> int:
+    """The version that falls to a trace id: its hash as a point on a line cut by the shares.
+
+    The id is hashed since callers choose it (traceparent), and not all choose by chance.
+    """
+    point = int.from_bytes(hashlib.sha256(trace_id.encode()).digest()[:8], "big") / 2**64
+    point *= sum(shares.values())
+    for version in sorted(shares):
+        point -= shares[version]
+        if point < 0:
+            return version
+    return max(version for version, share in shares.items() if share > 0)

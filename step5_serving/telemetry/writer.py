@@ -1,0 +1,174 @@
+"""The group commit: one thread writes what waits in one transaction, then wakes all who waited for it.
+
+    recorder = Recorder.from_url("sqlite:///telemetry.db")
+    await recorder.record(call, prompt_text)      # returns when the row is safe; only then send the reply
+    await recorder.close()                        # at shutdown: writes what still waits
+
+A commit costs the same for one row as for fifty. So nobody waits for a timer or a full batch: the thread
+takes whatever has come while it wrote the batch before, and the batches grow by themselves when there is
+much to do. A commit that fails takes nothing down: those who waited are told (TelemetryDown, 503), and the
+next one tries anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import NamedTuple
+
+from shared.errors import UserError, reason
+from step5_serving.telemetry.call import Call
+from step5_serving.telemetry.errors import TelemetryDown
+from step5_serving.telemetry.sinks import CannotWrite, Sink, sink_of
+from step5_serving.telemetry.store import Store
+
+LARGEST = 512  # rows of a transaction
+LONGEST = 15.0  # seconds that a call waits for its row; a server that hangs must not hang us
+
+
+class _Waiting(NamedTuple):
+    call: Call | None  # None: whoever waits only wants to know whether it works
+    prompt_text: str | None
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[None]
+
+
+class Recorder:
+    """Writes calls; `store` reads them back (in a thread: it blocks)."""
+
+    def __init__(self, store: Store, sink: Sink, redact: Callable[[Call], Call] | None = None) -> None:
+        self.store, self.sink, self.redact = store, sink, redact
+        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self.trouble: str | None = None  # what the last commit failed with; None: it went well
+
+    @classmethod
+    def from_url(cls, url: str, *, redact: bool = False, synchronous: str = "normal") -> Recorder:
+        """Open (and make, where it is new) the database: sqlite:///FILE or postgresql+psycopg://HOST/NAME.
+
+        Args:
+            redact: take personal data out of questions and answers before they are written (redact.py).
+            synchronous: SQLite only: normal survives the death of the process, full also a power cut.
+
+        Raises:
+            UserError: the URL is none, its driver is missing, or the file is another program's.
+        """
+        if synchronous not in ("normal", "full"):
+            raise UserError(f"synchronous {synchronous!r} is not known: use normal or full")
+        hide = None
+        if redact:
+            from step5_serving.telemetry.redact import redacted as hide
+        store = Store.open(url, create=True)
+        return cls(store, sink_of(store, synchronous), hide)
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for their row."""
+        return self._queue.qsize()
+
+    async def record(self, call: Call, prompt_text: str | None = None) -> None:
+        """Write one row; returns after the commit. Never blocks the event loop.
+
+        A waiter that is cancelled leaves its row in the queue: it is written all the same.
+
+        Raises:
+            TelemetryDown: it could not be written (disk full, locked, gone). The next call tries anew.
+        """
+        if self._closed:
+            raise TelemetryDown("telemetry is closed: the service is stopping")
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
+            self._thread.start()
+        await self._done(call, prompt_text)
+
+    async def _done(self, call: Call | None, prompt_text: str | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        self._queue.put(_Waiting(call, prompt_text, loop, future))
+        try:
+            async with asyncio.timeout(LONGEST):
+                await future
+        except TimeoutError:
+            raise TelemetryDown(f"the call's row was not written within {LONGEST:.0f} s") from None
+
+    async def ready(self) -> str | None:
+        """None when the last commit went well, or when the database can be had again; for /readyz."""
+        if self.trouble is not None and not self._closed:
+            with contextlib.suppress(TelemetryDown):
+                await self._done(None)
+        return f"telemetry cannot be written: {self.trouble}" if self.trouble else None
+
+    async def close(self) -> None:
+        """Write what waits, then close. No `record` after it."""
+        self._closed = True
+        if self._thread is not None:
+            self._queue.put(None)
+            await asyncio.to_thread(self._thread.join, LONGEST)
+        self.sink.close()
+        self.store.close()
+
+    # --- in the thread ------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        going = True
+        while going:
+            batch, going = self._take()
+            problem = None
+            if batch:
+                problem = self._write(batch)
+                self._wake(batch, problem)
+
+    def _take(self) -> tuple[list[_Waiting], bool]:
+        """All that waits, at least one; and whether to go on."""
+        batch: list[_Waiting] = []
+        item = self._queue.get()
+        while item is not None:
+            batch.append(item)
+            if len(batch) == LARGEST:
+                return batch, True
+            try:
+                item = self._queue.get_nowait()
+            except Empty:
+                return batch, True
+        return batch, False
+
+    def _write(self, batch: list[_Waiting]) -> str | None:
+        """None, or why it could not be written."""
+        try:
+            hide = self.redact or _as_it_is
+            rows = [(hide(each.call), each.prompt_text) for each in batch if each.call]
+            self.sink.write(rows) if rows else self.sink.ping()
+            self.trouble = None
+        except CannotWrite as error:
+            self.trouble = str(error)
+        except Exception as error:  # a row that no database takes must not end the thread
+            self.trouble = f"{type(error).__name__}: {reason(error)}"
+        return self.trouble
+
+    @staticmethod
+    def _wake(batch: list[_Waiting], problem: str | None) -> None:
+        """One call into each event loop for all of its waiters."""
+        loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+        for each in batch:
+            loops.setdefault(each.loop, []).append(each.future)
+        for loop, futures in loops.items():
+            with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits
+                loop.call_soon_threadsafe(_finish, futures, problem)
+
+
+def _finish(futures: list[asyncio.Future[None]], problem: str | None) -> None:
+    for future in futures:
+        if future.done():  # cancelled, or out of patience
+            continue
+        if problem is None:
+            future.set_result(None)
+        else:
+            future.set_exception(TelemetryDown(f"the call's row could not be written: {problem}"))
+
+
+def _as_it_is(call: Call) -> Call:
+    return call

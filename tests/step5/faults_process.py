@@ -1,0 +1,134 @@
+"""A real server in a process of its own, and what a test needs to ask it, starve it, stop it.
+
+    python -m tests.step5.faults_process '{"config": {"engine": "scripted", "port": 0}}'
+
+The JSON may hold `config` (fields of Config), `answerer` (fields of a ScriptedAnswerer) and `patience`
+(constants of server.py, so that a test needn't wait 20 seconds for a client to be given up).
+"""
+
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+
+ROOT = Path(__file__).parents[2]
+ASKED = {"question": "When does it renew?"}
+
+
+class Process:
+    """A running server: its address, its process, and what it said on stderr."""
+
+    def __init__(self, folder, *, config=None, answerer=None, patience=None, environment=None, start=60.0):
+        paths = {"telemetry": f"sqlite:///{folder}/telemetry.db", "keys": str(Path(folder) / "keys.json")}
+        config = {"engine": "scripted", "port": 0, "drain_s": 2, **paths, **(config or {})}
+        given = {"config": config, "answerer": answerer or {}, "patience": patience or {}}
+        self.folder, self.log, lines = Path(folder), [], queue.Queue()
+        self.popen = subprocess.Popen(
+            [sys.executable, "-m", "tests.step5.faults_process", json.dumps(given)],
+            cwd=ROOT,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+        def read():
+            for line in self.popen.stderr:
+                self.log.append(line)
+                lines.put(line)
+            lines.put(None)
+
+        threading.Thread(target=read, daemon=True).start()
+        end = time.monotonic() + start
+        while True:
+            line = lines.get(timeout=max(0.1, end - time.monotonic()))
+            if line is None:
+                raise AssertionError(f"the server did not start: {''.join(self.log)[-2000:]}")
+            if line.startswith("listening on "):
+                self.address = line.split()[2]
+                break
+        self.port = int(self.address.rsplit(":", 1)[1])
+        self.process = psutil.Process(self.popen.pid)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        """SIGTERM, and its exit status; killed only when it does not stop by itself."""
+        with contextlib.suppress(ProcessLookupError):
+            self.popen.terminate()
+        try:
+            return self.popen.wait(20)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            raise AssertionError(f"it did not stop: {''.join(self.log)[-2000:]}") from None
+
+    def get(self, path, **options):
+        return self.request("GET", path, **options)
+
+    def ask(self, json=ASKED, path="/query", **options):
+        return self.request("POST", path, json=json, **options)
+
+    def request(self, method, path, timeout=30, **options):
+        with httpx.Client(base_url=self.address, timeout=timeout, trust_env=False) as client:
+            return client.request(method, path, **options)
+
+    def until(self, condition, seconds=15.0):
+        """Ask again until an answer is as wanted; the last one."""
+        end = time.monotonic() + seconds
+        while True:
+            got = condition()
+            if got or time.monotonic() > end:
+                return got
+            time.sleep(0.1)
+
+    def ready(self, seconds=60.0):
+        """Wait until it says that it can answer."""
+        assert self.until(lambda: self.get("/readyz").status_code == 200, seconds), self.get("/readyz").text
+        return self
+
+    def rows(self):
+        """Calls that telemetry counts."""
+        return self.get("/telemetry/summary?since=1h").json()["calls"]
+
+    @property
+    def connections(self):
+        """Sockets that clients hold open to it."""
+        kinds = self.process.net_connections("tcp")
+        return sum(each.status == psutil.CONN_ESTABLISHED and each.laddr.port == self.port for each in kinds)
+
+
+def main(given):
+    from step5_serving import server
+    from step5_serving.config import Config
+    from step5_serving.scripted import ScriptedAnswerer
+
+    for name, value in given.get("patience", {}).items():
+        assert hasattr(server, name), name
+        setattr(server, name, value)
+    if given.get("answerer"):
+        script = dict(given["answerer"])
+        if "text" in script:
+            script["text"] *= script.pop("times", 1)  # a long one would not fit into the command line
+        server._parts = lambda _config: {"answerer": ScriptedAnswerer(**script)}
+    fields = dict(given["config"])
+    for name in ("keys", "index"):
+        if name in fields:
+            fields[name] = Path(fields[name])
+    if fields.get("strategies") is not None:
+        fields["strategies"] = tuple(fields["strategies"])
+    server.serve(Config(**fields))
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

@@ -1,0 +1,111 @@
+"""A service for tests: a scripted answerer, calls kept in a list, requests without a network."""
+
+import asyncio
+import functools
+import json
+
+import httpx
+
+from step5_serving.app import create_app
+from step5_serving.config import Config
+from step5_serving.keys import Keys
+from step5_serving.scripted import ScriptedAnswerer
+from step5_serving.telemetry.errors import TelemetryDown
+
+ASKED = {"question": "When does it renew?"}
+
+
+class ListRecorder:
+    """Keeps calls in a list, and can be told to fail."""
+
+    def __init__(self):
+        self.calls, self.texts, self.trouble, self.closed = [], [], None, False
+
+    async def record(self, call, prompt_text=None):
+        await asyncio.sleep(0)
+        if self.trouble:
+            raise TelemetryDown(self.trouble)
+        self.calls.append(call)
+        self.texts.append(prompt_text)
+
+    async def ready(self):
+        return self.trouble
+
+    async def close(self):
+        self.closed = True
+
+
+def app_of(answerer=None, recorder=None, keys=None, gateway=None, library=None, parts=None, **config):
+    """An app; `config` are fields of Config."""
+    config = Config(engine="scripted", **config)
+    return create_app(
+        config,
+        answerer=answerer or ScriptedAnswerer(),
+        recorder=recorder or ListRecorder(),
+        gateway=gateway,
+        library=library,
+        keys=keys or Keys(config.keys),
+        **(parts or {}),
+    )
+
+
+def client_of(app, **options):
+    """An httpx client whose requests go straight to the app."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, **{"base_url": "http://127.0.0.1", **options})
+
+
+def request(app, method, path, **options):
+    """One request, from outside an event loop."""
+
+    async def go():
+        async with client_of(app) as client:
+            return await client.request(method, path, **options)
+
+    return asyncio.run(go())
+
+
+def post(app, path="/query", json=None, **options):
+    return request(app, "POST", path, json=ASKED if json is None else json, **options)
+
+
+def get(app, path, **options):
+    return request(app, "GET", path, **options)
+
+
+def in_loop(test):
+    """A test that is a coroutine."""
+
+    @functools.wraps(test)
+    def run(*args, **kwargs):
+        asyncio.run(asyncio.wait_for(test(*args, **kwargs), 30))
+
+    return run
+
+
+def calls_of(app):
+    return app.state.service.recorder.calls
+
+
+def error_of(response):
+    """Type and message of an error; it is one line."""
+    error = response.json()["error"]
+    assert "\n" not in error["message"]
+    return error["type"], error["message"]
+
+
+def events_in(text):
+    """(name, data) of a stream of server-sent events."""
+    found = []
+    for block in text.split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if lines:
+            found.append((lines.get("event"), json.loads(lines["data"])))
+    return found
+
+
+async def eventually(condition, seconds=5.0):
+    """Wait until it holds."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.002)

@@ -1,0 +1,186 @@
+"""What the tests of telemetry share: made-up calls, and a Postgres server of their own."""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from shared.cli import run as run_cli
+from step5_serving import commands_telemetry
+from step5_serving.telemetry.call import Call
+from step5_serving.telemetry.writer import Recorder
+
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+PROMPT = "---\nid: answer\nversion: 1\nfamily: any\n---\n# system\n\nAnswer from the sources.\n"
+
+
+def sha(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def source_of(text, document="contracts/supply.md", number=1):
+    """A passage as a call keeps it."""
+    place = f"{document}, Renewal"
+    return {
+        "number": number,
+        "document": document,
+        "place": place,
+        "text": text,
+        "chunk": number,
+        "sha256": sha(text),
+    }
+
+
+def call_of(**given):
+    """A call that was answered; what matters to a test is given."""
+    known = {
+        "route": "query",
+        "status": 200,
+        "started_at": NOON,
+        "question": "When does it renew?",
+        "answer": "Every two years. [1]",
+        "sources": [source_of("It renews every two years.")],
+        "attempts": [{"strategy": "asked", "query": "When does it renew?", "confidence": 0.93, "took": True}],
+        "confidence": 0.93,
+        "abstained": False,
+        "model": "smollm2-135m-instruct",
+        "engine": "torch",
+        "prompt_id": "answer",
+        "prompt_version": 1,
+        "prompt_sha256": sha(PROMPT),
+        "input_tokens": 164,
+        "output_tokens": 18,
+        "finish_reason": "end_turn",
+        "total_ms": 41.5,
+        "queue_ms": 0.5,
+        "retrieve_ms": 4.0,
+        "rerank_ms": 1.5,
+        "generate_ms": 30.0,
+        "first_token_ms": 12.0,
+        "parameters": {"k": 5, "collection": None, "reader": "chat", "max_tokens": 200},
+    }
+    return Call(**(known | given))
+
+
+def after(seconds):
+    """So long after noon."""
+    return NOON + timedelta(seconds=seconds)
+
+
+def record(url, *calls, **options):
+    """Write calls, all at once, and close."""
+
+    async def write():
+        recorder = Recorder.from_url(url, **options)
+        await asyncio.gather(*(recorder.record(call, PROMPT) for call in calls))
+        await recorder.close()
+
+    asyncio.run(write())
+
+
+@pytest.fixture
+def run(capsys):
+    """Run one of the commands: run("replay", ...) -> code, out, err."""
+
+    def run(*args):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            run_cli(commands_telemetry.app, "python -m step5_serving", [str(each) for each in args])
+        out, err = capsys.readouterr()
+        return SimpleNamespace(code=ended.value.code, out=out, err=err)
+
+    return run
+
+
+# --- Postgres -----------------------------------------------------------------------------------------
+
+
+def binaries():
+    """The folder of the newest server that Debian, or anybody, has put on this machine."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
+    if found:
+        return found[-1].parent
+    initdb = shutil.which("initdb")
+    return Path(initdb).parent if initdb and (Path(initdb).parent / "postgres").exists() else None
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    """A server in a temporary folder, on a Unix socket; no port is opened. Gives the URL of its database."""
+    pytest.importorskip("psycopg", reason="no Postgres test: pip install 'psycopg[binary]'")
+    where = binaries()
+    if where is None:
+        pytest.skip("no Postgres test: no server here (Debian: apt-get install postgresql)")
+    options = {}
+    if os.getuid() == 0:  # it refuses to run as root
+        nobody = pwd.getpwnam("nobody")
+        options = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+    home = Path(tempfile.mkdtemp(prefix="pg"))
+    if options:
+        os.chown(home, options["user"], options["group"])
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, home, ignore_errors=True)
+        data, log = home / "data", stack.enter_context((home / "log").open("wb"))
+        made = [where / "initdb", "-D", data, "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync"]
+        subprocess.run([*made, "--locale=C"], check=True, stdout=log, stderr=log, cwd=home, **options)
+        server = PostgresServer(where, home, log, options)
+        server.start()
+        stack.callback(server.stop)
+        yield server
+
+
+class PostgresServer:
+    """The server's process, for tests that end it."""
+
+    def __init__(self, where, home, log, options):
+        self.where, self.home, self.log, self.options = where, home, log, options
+        self.url = f"postgresql+psycopg://tester@/postgres?host={home}"
+
+    def start(self):
+        flags = ["-D", self.home / "data", "-k", self.home, "-c", "listen_addresses=", "-c", "fsync=off"]
+        self.process = subprocess.Popen(
+            [self.where / "postgres", *flags], stdout=self.log, stderr=self.log, cwd=self.home, **self.options
+        )
+        for _ in range(200):
+            with contextlib.suppress(Exception), self.connect() as connection:
+                connection.execute("SELECT 1")
+                return
+            time.sleep(0.05)
+        pytest.fail(f"Postgres does not start: {(self.home / 'log').read_text()[-500:]}")
+
+    def stop(self):
+        self.process.terminate()  # waits for nobody: sessions are ended by a second signal
+        self.process.send_signal(2)
+        self.process.wait(20)
+
+    def connect(self):
+        import psycopg
+
+        return psycopg.connect(f"dbname=postgres user=tester host={self.home}", autocommit=True)
+
+
+@pytest.fixture
+def postgres(postgres_server):
+    """Its URL, with an empty database."""
+    with postgres_server.connect() as connection:
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+    return postgres_server.url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request, tmp_path):
+    """The URL of an empty place for telemetry: on SQLite, then on Postgres."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/telemetry.db"
+    return request.getfixturevalue("postgres")

@@ -1,0 +1,140 @@
+"""The bounded queue: N run, M wait in their order, the rest is refused; no place is ever lost."""
+
+import asyncio
+import random
+
+import pytest
+
+from step5_serving.admission import Admission
+from step5_serving.errors import Refusal
+from tests.step5.service_parts import eventually, in_loop
+
+
+async def hold(admission, until, order=None, name=None):
+    async with admission.turn() as queued:
+        if order is not None:
+            order.append(name)
+        await until.wait()
+    return queued
+
+
+@in_loop
+async def test_first_come_first_served():
+    admission, gates, order = Admission(1, 5), [asyncio.Event() for _ in range(4)], []
+    tasks = []
+    for i, gate in enumerate(gates):
+        tasks.append(asyncio.ensure_future(hold(admission, gate, order, i)))
+        await asyncio.sleep(0)
+    assert (admission.running, admission.waiting, order) == (1, 3, [0])
+    for gate in gates:
+        gate.set()
+    queued = await asyncio.gather(*tasks)
+    assert order == [0, 1, 2, 3]
+    assert queued[0] < 0.01
+    assert (admission.running, admission.waiting) == (0, 0)
+
+
+@in_loop
+async def test_a_full_house_says_when_to_come_again():
+    admission, gate = Admission(2, 1), asyncio.Event()
+    tasks = [asyncio.ensure_future(hold(admission, gate)) for _ in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(Refusal) as refused:
+        async with admission.turn():
+            pass
+    assert (refused.value.status, refused.value.type) == (503, "overloaded_error")
+    assert 1 <= refused.value.retry_after <= 60
+    admission._mean = 1000.0  # calls have been slow
+    assert admission.retry_after() == 60
+    gate.set()
+    await asyncio.gather(*tasks)
+
+
+@in_loop
+async def test_no_waiting_room_at_all():
+    admission, gate = Admission(1, 0), asyncio.Event()
+    task = asyncio.ensure_future(hold(admission, gate))
+    await asyncio.sleep(0)
+    with pytest.raises(Refusal):
+        admission.check()
+    gate.set()
+    await task
+    admission.check()
+
+
+@in_loop
+async def test_closed_doors_let_out_but_not_in():
+    admission, gate = Admission(1, 5), asyncio.Event()
+    tasks = [asyncio.ensure_future(hold(admission, gate)) for _ in range(3)]
+    await asyncio.sleep(0)
+    admission.close("the server is stopping")
+    with pytest.raises(Refusal, match="stopping"):
+        async with admission.turn():
+            pass
+    waiting = asyncio.ensure_future(admission.drained())
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    gate.set()
+    await asyncio.gather(*tasks, waiting)  # those who waited had their turn
+
+
+@in_loop
+async def test_who_is_cancelled_while_he_waits_is_skipped():
+    admission, gate = Admission(1, 5), asyncio.Event()
+    first, second, third = (asyncio.ensure_future(hold(admission, gate)) for _ in range(3))
+    await asyncio.sleep(0)
+    second.cancel()
+    await asyncio.sleep(0)
+    assert admission.waiting == 1
+    gate.set()
+    await asyncio.gather(first, third)
+    assert second.cancelled()
+
+
+@in_loop
+async def test_who_is_cancelled_in_the_moment_of_his_turn_passes_it_on():
+    admission, gate = Admission(1, 5), asyncio.Event()
+    first, second, third = (asyncio.ensure_future(hold(admission, gate)) for _ in range(3))
+    await asyncio.sleep(0)
+    gate.set()
+    await first  # second's turn has come, but it has not run yet
+    second.cancel()
+    await third
+    assert (admission.running, admission.waiting) == (0, 0)
+
+
+@in_loop
+async def test_an_error_inside_frees_the_place():
+    admission = Admission(1, 0)
+    with pytest.raises(ZeroDivisionError):
+        async with admission.turn():
+            raise ZeroDivisionError
+    admission.check()
+    await admission.drained()
+
+
+@in_loop
+async def test_whatever_happens_no_place_is_lost():
+    admission, rng, most = Admission(3, 10), random.Random(0), 0
+
+    async def one():
+        nonlocal most
+        try:
+            async with admission.turn():
+                most = max(most, admission.running)
+                await asyncio.sleep(rng.random() / 500)
+                if rng.random() < 0.2:
+                    raise ValueError
+        except (Refusal, ValueError):
+            pass
+
+    tasks = []
+    for _ in range(400):
+        tasks.append(asyncio.ensure_future(one()))
+        if rng.random() < 0.3:
+            rng.choice(tasks).cancel()
+        if rng.random() < 0.3:
+            await asyncio.sleep(0.001)
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await eventually(lambda: admission.running == 0)
+    assert (admission.waiting, most) == (0, 3)

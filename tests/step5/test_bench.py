@@ -1,0 +1,243 @@
+"""The load generator and the bench: whose times, which requests, and what the table makes of them."""
+
+import csv
+import json
+import time
+from contextlib import ExitStack
+
+import pytest
+
+from shared import weights
+from shared.config import load_settings
+from shared.errors import UserError
+from step5_serving import bench, bench_view, load, roofline
+from step5_serving.load import OverHttp, Run, Timed, closed_loop, open_loop
+from tests.step5.test_engines import server  # noqa: F401
+
+
+class Clockwork:
+    """Writes `tokens` tokens, one every `gap` seconds; counts how many are asked at once."""
+
+    name = "clockwork"
+
+    def __init__(self, tokens=4, gap=0.01, fails=lambda n: False):
+        self.tokens, self.gap, self.fails = tokens, gap, fails
+        self.at_once = self.most = self.asked = 0
+
+    def ask(self, body):
+        self.asked += 1
+        if self.fails(self.asked):
+            raise UserError("it broke")
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        for n in range(1, self.tokens + 1):
+            time.sleep(self.gap)
+            yield n
+        self.at_once -= 1
+
+
+# --- the load generator -------------------------------------------------------------------------------
+
+
+def test_a_closed_loop_keeps_so_many_busy():
+    target = Clockwork()
+    run = closed_loop(target, [{}] * 9, 3)
+    assert (target.most, target.asked, len(run.requests)) == (3, 9, 9)
+    assert all(each.tokens == 4 and not each.error for each in run.requests)
+    assert run.tokens_per_second == pytest.approx(3 / 0.01, rel=0.4)
+
+
+def test_an_open_loop_asks_whether_it_is_answered_or_not():
+    target = Clockwork(tokens=2, gap=0.1)
+    run = open_loop(target, [{}] * 20, rate=100)
+    assert target.most > 5
+    assert all(each.whole >= 0.2 for each in run.requests)
+    again = open_loop(Clockwork(tokens=1, gap=0.001), [{}] * 20, rate=100)
+    plan = sorted(each.asked - run.began for each in run.requests)
+    assert plan == pytest.approx(sorted(each.asked - again.began for each in again.requests))
+
+
+def test_waiting_counts_from_when_a_request_should_have_gone():
+    timed = Timed(asked=10.0, times=[11.0, 11.5, 12.5], counts=[1, 2, 4])
+    assert (timed.first, timed.whole, timed.stall) == (1.0, 2.5, 1.0)
+    assert timed.per_token == pytest.approx(0.5)
+    assert [timed.tokens_until(moment) for moment in (10, 11, 12, 99)] == [0, 1, 2, 4]
+
+
+def test_a_request_of_one_token_has_no_time_between_two():
+    assert Timed(0.0, [1.0], [1]).per_token is None
+    assert Timed(0.0, [1.0], [3]).per_token is None  # all of them came in one event
+    assert Timed(0.0).first is None
+
+
+def test_only_the_time_in_which_all_are_busy_counts():
+    run = Run([Timed(0.0, [1.0, 2.0], [10, 20]), Timed(0.0, [1.0, 9.0], [10, 90])], began=0.0, until=2.0)
+    assert run.tokens_per_second == (20 + 10) / 2
+
+
+def test_requests_that_fail_are_counted():
+    run = closed_loop(Clockwork(fails=lambda n: n % 2 == 0), [{}] * 6, 1)
+    assert [each.error for each in run.requests].count("it broke") == 3
+    row = bench._row("clockwork", "users", 1.0, [run])
+    assert (row["requests"], row["errors"]) == (3, 3)
+
+
+def test_a_target_that_answers_nothing_ends_the_bench():
+    target = Clockwork(fails=lambda n: True)
+    with pytest.raises(UserError, match="clockwork answers nothing: it broke"):
+        bench._checked(closed_loop(target, [{}] * 2, 1), target)
+
+
+# --- over HTTP ----------------------------------------------------------------------------------------
+
+
+def stream(*events):
+    return "".join(f"event: {each['type']}\ndata: {json.dumps(each)}\n\n" for each in events).encode()
+
+
+DELTA = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "a"}}
+END = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 7}}
+
+
+def test_a_server_is_read_event_by_event(server):  # noqa: F811
+    server.replies["/v1/messages"] = (200, stream(DELTA, DELTA, END))
+    server.asked.clear()
+    target = OverHttp("s", server.address, "m", "key")
+    assert list(target.ask({"max_tokens": 3, "messages": []})) == [1, 2, 7]
+    path, headers, body = server.asked[0]
+    assert (path, body["model"], body["stream"]) == ("/v1/messages", "m", True)
+    assert {name.lower(): value for name, value in headers.items()}["x-api-key"] == "key"
+
+
+def test_a_server_that_knows_chat_completions_only(server):  # noqa: F811
+    pieces = [
+        {"choices": [{"delta": delta}]}
+        for delta in ({"role": "assistant"}, {"content": "a"}, {"content": "b"})
+    ]
+    lines = [
+        *map(json.dumps, pieces),
+        json.dumps({"choices": [], "usage": {"completion_tokens": 5}}),
+        "[DONE]",
+    ]
+    server.replies["/v1/chat/completions"] = (200, "".join(f"data: {each}\n\n" for each in lines).encode())
+    settings = load_settings(model="tiny")
+    with ExitStack() as stack:
+        target = bench._target(f"openai:{server.address}#its-model", settings, stack)
+    assert list(target.ask({"max_tokens": 3, "messages": []})) == [1, 2, 5]
+    assert server.asked[-1][2]["model"] == "its-model"
+    server.replies["/v1/chat/completions"] = (200, b'data: {"error": "no more"}\n\n')
+    with pytest.raises(UserError, match="no more"):
+        list(target.ask({}))
+
+
+@pytest.mark.parametrize(
+    ("reply", "line"),
+    [
+        ((529, {"error": "busy"}), 's: 529 {"error": "busy"}'),
+        ((200, stream(DELTA, {"type": "error", "error": {"message": "no more"}})), "s: no more"),
+    ],
+)
+def test_a_server_that_fails(server, reply, line):  # noqa: F811
+    server.replies["/v1/messages"] = reply
+    with pytest.raises(UserError, match=line):
+        list(OverHttp("s", server.address, "m").ask({}))
+    with pytest.raises(UserError, match="s: "):
+        list(OverHttp("s", "http://127.0.0.1:1", "m").ask({}))
+
+
+# --- the bench ----------------------------------------------------------------------------------------
+
+
+def test_prompts_have_the_length_and_are_none_like_another():
+    settings = load_settings(model="tiny")
+    plan = bench.Plan(("torch",), input_tokens=120)
+    prompts = bench.Prompts(settings, plan)
+    bodies = prompts.next(8)
+    sizes = [prompts._tokens(body["messages"][0]["content"][len(bench.ASK) :].split()) for body in bodies]
+    assert all(100 < size <= 120 for size in sizes)
+    assert len({body["messages"][0]["content"] for body in bodies}) == 8
+    assert bodies == bench.Prompts(settings, plan).next(8)
+
+
+def test_bench_compares_engines_in_turns(command, tmp_path):
+    got = command(
+        "tests.step5.commands",
+        *("bench", "--smoke", "--engine", "torch", "--engine", "lock", "--engine", "torch-int8"),
+        *("--rate", "50", "--csv", str(tmp_path / "rows.csv"), "--out", str(tmp_path / "b.png"), "--json"),
+    )
+    facts = json.loads(got.out)
+    assert facts["command"] == "step5_serving bench"
+    assert [row["engine"] for row in facts["rows"]] == ["torch", "lock", "torch-int8"] * 3
+    assert [row.get("users", row.get("rate")) for row in facts["rows"]] == [1] * 3 + [2] * 3 + [50] * 3
+    for row in facts["rows"]:
+        assert row["first_ms_p50"] <= row["first_ms_p95"] <= row["whole_ms_p95"]
+        assert row["tokens_per_second"] > 0
+        assert row["errors"] == 0
+    assert [(row["over"], row["users"]) for row in facts["ratios"]] == [
+        ("lock", 1),
+        ("lock", 2),
+        ("torch-int8", 1),
+        ("torch-int8", 2),
+    ]
+    assert facts["roofline"]["bound_tokens_per_second"] > 0
+    assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
+    with (tmp_path / "rows.csv").open() as file:
+        assert [row["engine"] for row in csv.DictReader(file)] == ["torch", "lock", "torch-int8"] * 3
+
+
+def test_the_table_for_people(command, tmp_path):
+    out = command("tests.step5.commands", "bench", "--smoke", "--out", str(tmp_path / "b.png")).out
+    assert "torch / lock with 2 users:" in out
+    assert "roofline:" in out
+
+
+@pytest.mark.parametrize(
+    ("wrong", "line"),
+    [
+        (["--users", "0"], "use numbers from 1 to 64"),
+        (["--users", "four"], "--users four is not allowed: use numbers like 1,4,8"),
+        (["--rate", "-1"], "use more than 0"),
+        (["--rounds", "0"], "must be 1 or more"),
+        (["--input-tokens", "3"], "use --input-tokens from 40"),
+        (["--engine", "torch", "--engine", "torch"], "named twice"),
+        (["--engine", "nonsense"], "--engine nonsense is not known"),
+        (["--out", "b.jpg"], "ends in .png"),
+    ],
+)
+def test_bench_refuses(refused, wrong, line):
+    assert line in refused("tests.step5.commands", "bench", "--model", "tiny", *wrong)
+
+
+def test_claude_is_not_measured(refused, monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "none")
+    assert "would be paid for" in refused(
+        "tests.step5.commands", "bench", "--model", "tiny", "--engine", "claude-opus-5-5"
+    )
+
+
+def test_loads_in_words():
+    assert [bench_view.load_of(each) for each in ({"users": 1}, {"users": 8}, {"rate": 0.5})] == [
+        "1 user",
+        "8 users",
+        "0.5/s",
+    ]
+
+
+# --- the roofline -------------------------------------------------------------------------------------
+
+
+def test_the_bytes_of_a_token_are_all_weights_once():
+    folder = weights.ensure("tiny")
+    size = roofline.weight_bytes(folder, 4)
+    files = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    assert size == pytest.approx(files, rel=0.05)
+    assert roofline.weight_bytes(folder, 1) * 4 == size
+
+
+def test_the_bound_is_bandwidth_over_bytes():
+    assert roofline.bound(269e6, 21e9) == pytest.approx(78.07, abs=0.01)
+    assert 1e8 < roofline.bandwidth(1, seconds=0.05) < 1e12
+
+
+def test_load_reports_its_parts():
+    assert load.PATIENCE > 0

@@ -1,0 +1,159 @@
+"""The dashboard in a real browser: charts, tables, one call, refreshing."""
+
+from tests.step5.browsing import until
+from tests.step5.pages_service import PROMPT, QUESTION, call_facts, rows, summary
+
+TITLES = ["Calls", "Latency", "Latency by stage", "Tokens", "Cost", "Error rate"]
+
+
+def ready(page):
+    page.locator(".calls tbody tr").first.wait_for()
+    return page
+
+
+def test_charts_show_what_the_summary_says(look):
+    page = ready(look("/dashboard"))
+    told = summary("24h")
+    assert page.locator(".chart h2").all_inner_texts() == TITLES
+    tiles = dict(
+        zip(
+            page.locator("#tiles dt").all_inner_texts(),
+            page.locator("#tiles dd").all_inner_texts(),
+            strict=True,
+        )
+    )
+    assert tiles["Calls"].split("\n") == [str(told["calls"]), "27 abstained · 4 refused"]
+    assert tiles["Cost"].split("\n") == ["$0.13", "+ 31 calls unknown"]
+    assert tiles["Latency p95"].split("\n")[0] == "4.1 s"
+
+    bars = page.locator(".chart >> nth=0 >> svg .c-main:not(.swatch *)")
+    assert bars.count() == sum(each["calls"] > each["errors"] for each in told["series"])
+    gaps = sum(
+        a["p50_ms"] is not None and b["p50_ms"] is None
+        for a, b in zip(told["series"], told["series"][1:], strict=False)
+    )
+    runs = page.locator(".chart >> nth=1 >> .plot .c-main")
+    assert runs.count() == gaps + 1  # lines stop where nothing was called
+    assert page.locator(".chart >> nth=2 >> .row-name").all_text_contents() == [
+        "queue",
+        "retrieve",
+        "rerank",
+        "generate",
+        "total",
+    ]
+    for chart in page.locator(".chart").all():
+        assert chart.locator(".unit").inner_text()
+        assert chart.locator(".tick").count() >= 4
+        assert (
+            chart.locator(".plot").get_attribute("aria-label").endswith(".")
+            or chart.locator("h2").inner_text() == TITLES[2]
+        )
+
+    first = page.locator(".chart").first
+    first.locator("summary").click()
+    cells = first.locator("tbody tr").all()
+    assert len(cells) == len(told["series"])
+    assert [row.locator("td").nth(1).inner_text() for row in cells[24:27]] == [
+        str(each["calls"] - each["errors"]) for each in told["series"][24:27]
+    ]
+    box = page.locator(".chart >> nth=1 >> .plot").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60)
+    assert page.locator(".chart >> nth=1 >> .legend b").first.inner_text().endswith(" s")
+
+    assert page.locator("#low li").count() == len(told["low_confidence"])
+    assert page.locator("#versions code").all_inner_texts() == ["answer/1@ab12cd34", "answer/2@77fe01c2"]
+    assert page.locator("#versions td").last.inner_text() == "unknown"
+
+
+def test_one_call_by_keyboard(look):
+    page = ready(look("/dashboard"))
+    page.locator(".calls a").nth(1).focus()
+    page.keyboard.press("Enter")
+    page.locator("#call .waterfall").wait_for()
+    second = rows()[1]
+    assert page.url.endswith(f"#call={second['trace_id']}")
+    body = page.locator("#call-body")
+    assert body.locator(".asked").inner_text() == second["question"]
+    lanes = ["queue", "asked", "spelling", "generate", "total"]
+    assert body.locator(".waterfall th").all_inner_texts() == lanes
+    assert body.locator(".attempts .taken b").first.inner_text() == "spelling"
+    body.locator(".cite").first.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "source-1"
+    body.locator("summary", has_text="Prompt").press("Enter")
+    assert body.locator("pre").first.inner_text() == PROMPT
+    again = body.locator("a", has_text="Ask it again").get_attribute("href")
+    assert again.startswith("/?q=My%20notebook")
+    page.keyboard.press("Escape")
+    assert page.locator("#call").is_hidden()
+    until(page, lambda: "#" not in page.url)
+    assert page.evaluate("document.activeElement.textContent") == second["question"]
+
+
+def test_a_link_to_a_call_opens_it_also_one_that_is_gone(look, script):
+    script.facts = call_facts(answer="<img src=x onerror=alert(1)> [1]")
+    page = look("/dashboard#call=" + rows()[0]["trace_id"])
+    page.locator("#call .waterfall").wait_for()
+    assert page.locator("#call img").count() == 0
+    assert page.locator("#call .text").inner_text().startswith("<img src=x")
+    page.locator("#close").click()
+    page.evaluate("location.hash = 'call=" + 32 * "f" + "'")
+    page.locator("#call .error").wait_for()
+    assert page.locator("#call .error").inner_text() == "This call is not stored (any more)."
+
+
+def test_it_looks_again_until_paused(look, script):
+    page = ready(look("/dashboard", clock=True))
+
+    def after(seconds):
+        before = script.looks
+        page.clock.run_for(1000 * seconds)
+        page.wait_for_timeout(150)
+        return script.looks - before
+
+    assert script.looks == 1
+    assert after(10.2) == 1
+    page.locator("#pause").click()
+    assert page.locator("#pause").inner_text() == "Resume"
+    assert after(30) == 0
+    page.locator("#pause").click()
+    assert page.locator("#pause").inner_text() == "Pause"
+    page.route("**/telemetry/**", lambda route: route.abort())
+    after(10.2)
+    until(page, lambda: "can’t be reached" in page.locator("#error").inner_text())
+    page.unroute("**/telemetry/**")
+    assert after(10.2) == 1
+    assert page.locator("#error").is_hidden()
+    page.locator("input[value='7d']").check(force=True)
+    page.locator(".chart .unit", has_text="calls per 3.5 h").wait_for()
+    assert after(10.2) == 1
+
+
+def test_filter_and_older_calls(look):
+    page = ready(look("/dashboard"))
+    assert page.locator(".calls tbody tr").count() == 20
+    page.locator("#older").click()
+    until(page, lambda: page.locator(".calls tbody tr").count() == 40)
+    page.locator("#older").click()
+    until(page, lambda: page.locator(".calls tbody tr").count() == 60)
+    assert page.locator("#older").is_hidden()
+    page.locator("#filter").select_option("error")
+    failed = [row for row in rows() if row["error_type"]]
+    until(page, lambda: page.locator(".calls tbody tr").count() == len(failed))
+    assert set(page.locator(".calls .tag").all_inner_texts()) == {"504 timeout_error"}
+
+
+def test_nothing_yet_and_no_key(look, script):
+    script.has_calls = False
+    page = look("/dashboard")
+    page.locator("#empty").wait_for()
+    assert QUESTION in page.locator("#curl").inner_text()
+    assert page.locator("#figures").is_hidden()
+    script.has_calls = True
+    script.key = "s5_right"
+    page.reload()
+    page.locator("#key-form").wait_for()
+    assert page.locator("#error").inner_text() == "This service needs an API key."
+    page.locator("#key").fill("s5_right")
+    page.keyboard.press("Enter")
+    ready(page)
+    assert page.locator("#error").is_hidden()

@@ -1,0 +1,325 @@
+"""Documents come and go while questions are answered: never half of one, one change at a time, errors."""
+
+import asyncio
+import io
+import subprocess
+import sys
+import threading
+import zipfile
+
+import pytest
+
+from shared.errors import UserError
+from step3_rag import stores
+from step3_rag.index import Index
+from step3_rag.search import Options
+from step5_serving.answering import Query
+from step5_serving.errors import Refusal
+from step5_serving.library import upload_of
+from tests.step5.service_parts import app_of, client_of, error_of, in_loop
+
+
+@pytest.fixture
+def made(rag):
+    """A server on the five documents, that quotes."""
+    found = rag(reader="quote")
+    found.app = app_of(found.answerer, library=lambda: found.answerer.library, reader="quote")
+    return found
+
+
+def text(name="leave.md", words="# Parrots\n\nThe parrot sings at noon.", **more):
+    return {"name": name, "text": words, **more}
+
+
+async def ask(client, question):
+    got = await client.post("/query", json={"question": question})
+    assert got.status_code == 200, got.text
+    return got.json()
+
+
+def documents_of(body):
+    return {each["document"] for each in body["sources"]}
+
+
+@in_loop
+async def test_a_document_is_found_replaced_and_forgotten(made):
+    async with client_of(made.app) as client:
+        assert "birds/parrots.md" not in documents_of(await ask(client, "When does the parrot sing?"))
+        first = await client.post("/ingest", json=text("parrots.md", collection="birds"))
+        assert first.status_code == 200, first.text
+        assert first.json()["new"] == ["birds/parrots.md"]
+        [row] = first.json()["documents"]
+        assert (row["name"], row["collection"], row["title"]) == ("birds/parrots.md", "birds", "Parrots")
+        assert "path" not in row
+        body = await ask(client, "When does the parrot sing?")
+        assert body["sources"][0]["document"] == "birds/parrots.md"
+
+        same = await client.post("/ingest", json=text("parrots.md", collection="birds"))
+        assert (same.json()["unchanged"], same.json()["new"], same.json()["changed"]) == (1, [], [])
+        other = await client.post(
+            "/ingest", json=text("parrots.md", "# Parrots\n\nThe parrot sings at dusk.", collection="birds")
+        )
+        assert other.json()["changed"] == ["birds/parrots.md"]
+        body = await ask(client, "When does the parrot sing?")
+        assert any("dusk" in each["text"] for each in body["sources"])
+        assert not any("noon" in each["text"] for each in body["sources"])
+
+        listed = (await client.get("/documents")).json()["documents"]
+        assert len(listed) == 6
+        id = next(each["id"] for each in listed if each["name"] == "birds/parrots.md")
+        gone = await client.delete(f"/documents/{id}")
+        assert gone.json()["name"] == "birds/parrots.md"
+        assert "birds/parrots.md" not in documents_of(await ask(client, "When does the parrot sing?"))
+        again = await client.delete(f"/documents/{id}")
+        assert again.status_code == 404
+        assert error_of(again) == ("not_found_error", f"there is no document {id}: see GET /documents")
+
+
+@in_loop
+async def test_a_new_version_of_what_came_from_a_folder(made):
+    async with client_of(made.app) as client:
+        body = text("supply.md", "# Supply\n\nNotice is 61 days.", collection="contracts")
+        got = await client.post("/ingest", json=body)
+        assert got.json()["changed"] == ["contracts/supply.md"]
+        assert len((await client.get("/documents")).json()["documents"]) == 5
+
+
+@in_loop
+async def test_files_of_a_form(made):
+    page = b"<h1>Owls</h1><p>Owls hunt in the dark.</p>"
+    files = [
+        ("files", ("owls.html", page, "text/html")),
+        ("files", ("prices.csv", b"bird,price\nowl,30\n", "text/csv")),
+        ("files", ("broken.pdf", b"%PDF-1.4 no more than that", "application/pdf")),
+    ]
+    async with client_of(made.app) as client:
+        got = await client.post("/ingest", files=files, data={"collection": "birds"})
+        assert got.status_code == 200, got.text
+        body = got.json()
+        assert body["new"] == ["birds/owls.html", "birds/prices.csv"]
+        assert list(body["failed"]) == ["birds/broken.pdf"]
+        assert "birds/owls.html" in documents_of(await ask(client, "When do owls hunt?"))
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({}, "name: Field required"),
+        ({"name": "a.md"}, "text: Field required"),
+        ({"name": "a.md", "text": ""}, "text: String should have at least 1 character"),
+        ({"name": "a.exe", "text": "x"}, "a.exe: .exe can't be read: use one of .md"),
+        ({"name": "a", "text": "x"}, "a: no ending can't be read"),
+        ({"name": "../a.md", "text": "x"}, "the name '../a.md' is not allowed"),
+        ({"name": "/etc/a.md", "text": "x"}, "is not allowed"),
+        ({"name": "a//b.md", "text": "x"}, "is not allowed"),
+        ({"name": "a\\b.md", "text": "x"}, "is not allowed"),
+        ({"name": "a\n.md", "text": "x"}, "is not allowed"),
+        ({"name": "a.md", "text": "x", "collection": "a/b"}, "the collection 'a/b' is not allowed"),
+        ({"name": "a.md", "text": "x", "collection": ".."}, "is not allowed"),
+        ({"name": "a.md", "text": "x", "more": 1}, "more: Extra inputs are not permitted"),
+        ({"name": "a.md", "text": " \n "}, "a.md: no text in it"),
+        ({"name": "a.pdf", "text": "no pdf"}, "a.pdf: "),
+        ({"name": "a.docx", "text": "no docx"}, "a.docx: "),
+        (3, "Input should be an object"),
+    ],
+)
+def test_what_can_be_no_document(made, body, said):
+    async def go():
+        async with client_of(made.app) as client:
+            return await client.post("/ingest", json=body)
+
+    got = asyncio.run(go())
+    assert got.status_code == 400
+    kind, message = error_of(got)
+    assert kind == "invalid_request_error"
+    assert said in message
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        ({"content": b"x", "headers": {"content-type": "text/plain"}}, 415),
+        ({"content": b"{", "headers": {"content-type": "application/json"}}, 400),
+        ({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 400),
+        ({"content": b"x", "headers": {"content-type": "multipart/form-data; boundary=y"}}, 400),
+        ({"data": {"collection": "birds"}, "files": {"collection": ("a.md", b"x")}}, 400),
+        ({"data": {"other": "birds"}, "files": {"files": ("a.md", b"x")}}, 400),
+        ({"files": {"files": ("", b"x")}}, 400),
+        ({"files": [("files", (f"{i}.md", b"x")) for i in range(101)]}, 400),
+    ],
+)
+def test_what_can_be_no_form(made, options, status):
+    async def go():
+        async with client_of(made.app) as client:
+            return await client.post("/ingest", **options)
+
+    got = asyncio.run(go())
+    assert got.status_code == status, got.text
+    assert error_of(got)[0] == "invalid_request_error"
+
+
+def test_a_bomb_is_refused():
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("word/document.xml", b" " * 60_000_000)
+    upload = upload_of("a.docx", None, bomb.getvalue())
+    with pytest.raises(Exception, match=r"."):
+        list(upload.pieces())
+
+
+@pytest.mark.parametrize(
+    ("name", "collection", "called"),
+    [
+        ("leave.md", None, ("leave.md", "documents")),
+        ("leave.md", "handbook", ("handbook/leave.md", "handbook")),
+        ("handbook/leave.md", None, ("handbook/leave.md", "handbook")),
+        ("handbook/leave.md", "handbook", ("handbook/leave.md", "handbook")),
+        ("./leave.MD", " ", ("leave.MD", "documents")),
+        ("Größe 猫.txt", None, ("Größe 猫.txt", "documents")),
+    ],
+)
+def test_what_a_document_is_called(name, collection, called):
+    upload = upload_of(name, collection, b"x")
+    assert (upload.name, upload.collection) == called
+
+
+def test_a_question_sees_the_old_documents_or_the_new_ones_never_half(made):
+    """Two versions of many chunks each; each search has all of its chunks from one, in each stage."""
+
+    def version(letter):
+        return "\n\n".join(
+            f"# Part {i}\n\n{letter * 3} zebra {letter * 3} stripe {i}." for i in range(12)
+        ).encode()
+
+    async def prepare():
+        await made.answerer.library.ingest([upload_of("zebra.md", None, version("a"))])
+        return await made.answerer.opened()
+
+    opened, seen, stop = asyncio.run(prepare()), [], threading.Event()
+
+    def look():
+        while not stop.is_set():
+            with opened.gate.reading():
+                found = opened.retriever.search("zebra stripe", Options(k=20))
+            texts = [each.chunk.text for each in found.best if each.chunk.document == "zebra.md"]
+            letters = {text.split("zebra")[0].split()[-1] for text in texts}
+            ids = [
+                {chunk for chunk in found.stages[stage] if found.documents[chunk] == "zebra.md"}
+                for stage in ("bm25", "dense")
+            ]
+            seen.append((letters, ids[0] == ids[1], len(texts)))
+
+    threads = [threading.Thread(target=look) for _ in range(3)]
+    for each in threads:
+        each.start()
+    try:
+
+        async def change():
+            for i in range(8):
+                await made.answerer.library.ingest([upload_of("zebra.md", None, version("ba"[i % 2]))])
+
+        asyncio.run(asyncio.wait_for(change(), 60))
+    finally:
+        stop.set()
+        for each in threads:
+            each.join(20)
+    assert len(seen) > 20
+    assert {frozenset(letters) for letters, _, _ in seen} == {frozenset({"aaa"}), frozenset({"bbb"})}
+    assert all(same for _, same, _ in seen)
+    assert len({n for _, _, n in seen}) == 1
+
+
+@in_loop
+async def test_nothing_shows_before_all_of_an_ingest_is_read(made, monkeypatch):
+    opened = await made.answerer.opened()
+    going, let_go = threading.Event(), threading.Event()
+    encode = opened.retriever.embedder.encode
+
+    def slow(texts, *args):
+        if len(texts) > 1 or "parrot" not in texts[0].lower():
+            return encode(texts, *args)
+        going.set()
+        let_go.wait(5)
+        return encode(texts, *args)
+
+    monkeypatch.setattr(opened.retriever.embedder, "encode", slow)
+    bringing = asyncio.ensure_future(
+        made.answerer.library.ingest([upload_of("parrot.md", None, b"# Parrot\n\nIt sings.")])
+    )
+    await asyncio.to_thread(going.wait, 5)
+    before = await asyncio.wait_for(  # the gate is open meanwhile
+        made.answerer.answer(Query(question="kettle", reader="quote")), 5
+    )
+    assert before.text
+    assert len(await made.answerer.library.documents()) == 5
+    let_go.set()
+    await bringing
+    assert len(await made.answerer.library.documents()) == 6
+
+
+@in_loop
+async def test_while_another_process_writes_the_second_gets_503(made):
+    code = (
+        "import sys; from pathlib import Path; from filelock import FileLock\n"
+        "lock = FileLock(Path(sys.argv[1]) / '.lock'); lock.acquire()\n"
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, str(made.home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert other.stdout.readline().strip() == b"held"
+        (made.home / ".lock.pid").write_text(str(other.pid))
+        async with client_of(made.app) as client:
+            got = await client.post("/ingest", json=text())
+            assert got.status_code == 503
+            assert error_of(got) == (
+                "overloaded_error",
+                f"process {other.pid} is writing to {made.home}: try again when it is done",
+            )
+            assert got.headers["retry-after"] == "10"
+    finally:
+        other.stdin.close()
+        other.wait(10)
+    async with client_of(made.app) as client:
+        assert (await client.post("/ingest", json=text())).status_code == 200
+
+
+@in_loop
+async def test_a_vector_store_that_fails_leaves_an_index_that_works(made, monkeypatch):
+    sync = stores.sync
+
+    def broken(*args, **kwargs):
+        raise UserError("the vector store chroma failed: gone")
+
+    monkeypatch.setattr(stores, "sync", broken)
+    async with client_of(made.app) as client:
+        got = await client.post("/ingest", json=text("parrots.md"))
+        assert got.status_code == 503
+        assert "vector store" in error_of(got)[1]
+        assert (await ask(client, "When does the parrot sing?"))["answer"]
+        monkeypatch.setattr(stores, "sync", sync)
+        assert (await client.post("/ingest", json=text("owls.md", "# Owls\n\nThey hunt."))).status_code == 200
+    opened = await made.answerer.opened()
+    index = Index.open(made.home, {})
+    assert stores.is_current(index, opened.retriever.store, "chroma")
+    index.close()
+
+
+@in_loop
+async def test_what_failed_half_way_leaves_nothing(made, monkeypatch):
+    opened = await made.answerer.opened()
+    encode = opened.retriever.embedder.encode
+
+    def broken(texts, *args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(opened.retriever.embedder, "encode", broken)
+    with pytest.raises(Refusal, match=r"cannot write to the index: .*No space left"):
+        await made.answerer.library.ingest([upload_of("parrot.md", None, b"# Parrot\n\nIt sings.")])
+    monkeypatch.setattr(opened.retriever.embedder, "encode", encode)
+    index = Index.open(made.home, {})
+    assert index.db.execute("SELECT count(*) FROM documents").fetchone() == (5,)
+    index.close()
+    with pytest.raises(Refusal):
+        await made.answerer.library.remove(10_000)

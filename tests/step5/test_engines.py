@@ -1,0 +1,204 @@
+"""Which engine a flag means, what its clients reach, and one line for whatever is wrong."""
+
+import asyncio
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
+
+import pytest
+
+from shared.errors import UserError
+from step5_serving import engines
+from step5_serving.engines import Embedded, resolve
+
+HELLO = {"max_tokens": 12, "messages": [{"role": "user", "content": "Hello there"}]}
+
+
+@pytest.fixture
+def closing():
+    """Engines that are closed at the end."""
+    made = []
+    yield lambda serving: made.append(serving) or serving
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def server():
+    """A stand-in on loopback that knows /v1/models and /v1/messages; `replies` and `asked` are the test's."""
+
+    class Handler(BaseHTTPRequestHandler):
+        replies: ClassVar = {"/v1/models": (200, {"data": [{"id": "qwen3:4b"}, {"id": "smollm2:135m"}]})}
+        asked: ClassVar = []
+
+        def answer(self):
+            length = int(self.headers.get("content-length", 0))
+            self.asked.append((self.path, dict(self.headers), json.loads(self.rfile.read(length) or "null")))
+            status, body = self.replies[self.path]
+            said = body if isinstance(body, bytes) else json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        do_GET = do_POST = answer
+
+        def log_message(self, *args):
+            pass
+
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=listening.serve_forever, daemon=True).start()
+    Handler.address = f"http://127.0.0.1:{listening.server_port}"
+    yield Handler
+    listening.shutdown()
+    listening.server_close()
+
+
+# --- in this process ----------------------------------------------------------------------------------
+
+
+def test_torch_answers_through_both_clients(closing):
+    serving = closing(resolve("torch", "tiny", Embedded(rows=2)))
+    assert (serving.name, serving.model) == ("torch", "tiny")
+    said = serving.client().messages.create(model="tiny", **HELLO)
+
+    async def ask():
+        client = serving.async_client()
+        return await asyncio.gather(*(client.messages.create(model="tiny", **HELLO) for _ in range(3)))
+
+    assert [each.content for each in asyncio.run(ask())] == [said.content] * 3
+    assert said.usage.output_tokens == 12
+    assert type(serving.backend.engine).__name__ == "BatchEngine"
+
+
+def test_all_clients_share_one_engine_and_nothing_is_loaded_before_it_must_be(closing, monkeypatch):
+    loads = []
+    load = engines._load
+    monkeypatch.setattr(engines, "_load", lambda *args: loads.append(args) or load(*args))
+    serving = closing(resolve("torch", "tiny"))
+    serving.client(), serving.client(), serving.async_client()
+    assert not loads
+    serving.warm_up()
+    serving.client().messages.create(model="tiny", **HELLO)
+    assert len(loads) == 1
+
+
+def test_int8_answers(closing):
+    serving = closing(resolve("torch", "tiny", Embedded(2, "int8")))
+    assert serving.client().messages.create(model="tiny", **HELLO).usage.output_tokens > 0
+
+
+def test_without_a_flag_the_settings_decide(monkeypatch, server, closing):
+    assert closing(resolve(model="tiny")).name == "torch"
+    assert resolve("auto", "tiny").settings.engine == "transformers"
+    monkeypatch.setenv("ROADMAP_BASE_URL", server.address)
+    assert resolve(model="x").settings.base_url == server.address
+    assert resolve("torch", "tiny").settings.base_url is None
+
+
+@pytest.mark.parametrize(
+    ("engine", "model", "how", "line"),
+    [
+        ("gpt", "tiny", None, "--engine gpt is not known: use torch, llamacpp, vllm, ollama, an http"),
+        ("torch", "all-minilm-l6-v2", None, "can't run all-minilm-l6-v2: choose a chat model"),
+        ("torch", "claude-opus-5", None, "can't run claude-opus-5: choose a chat model with weights"),
+        ("torch", "tiny", Embedded(0), "--rows 0 is not allowed"),
+        ("torch", "tiny", Embedded(4, "int3"), "--quantize int3 is not known: use int8"),
+        ("llamacpp", "tiny", Embedded(4, "int8"), "--quantize is for engine torch"),
+        ("torch", "nonsense", None, "unknown model 'nonsense'"),
+    ],
+)
+def test_what_can_not_run_here(engine, model, how, line):
+    with pytest.raises(UserError, match=line.replace("(", r"\(")):
+        resolve(engine, model, how)
+
+
+def test_llamacpp_without_its_wheel(monkeypatch):
+    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"pip install \.\[llamacpp\]"):
+        resolve("llamacpp", "tiny")
+
+
+# --- Claude -------------------------------------------------------------------------------------------
+
+
+def test_claude_needs_a_key(monkeypatch):
+    with pytest.raises(UserError, match="claude-opus-5-5 needs a key: set ANTHROPIC_API_KEY"):
+        resolve("claude-opus-5-5")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-none")
+    serving = resolve("claude-opus-5-5")
+    assert (serving.name, serving.model, serving.backend) == ("claude", "claude-opus-5-5", None)
+    assert serving.client().api_key == "sk-none"
+    assert resolve("claude").model == "claude-sonnet-5-5"
+    with pytest.raises(UserError, match="names the model itself: leave out --model tiny"):
+        resolve("claude-opus-5-5", "tiny")
+
+
+# --- a server -----------------------------------------------------------------------------------------
+
+
+def test_a_server_is_asked_which_model_it_has(server):
+    serving = resolve(server.address)
+    assert (serving.name, serving.model) == ("server", "qwen3:4b")
+    assert resolve(server.address, "smollm2:135m").model == "smollm2:135m"
+    assert len(server.asked) >= 1
+    serving.warm_up()
+    serving.close()
+
+
+def test_the_model_of_the_settings_counts_where_the_server_has_it(server, monkeypatch):
+    monkeypatch.setenv("ROADMAP_MODEL", "smollm2:135m")
+    assert resolve(server.address).model == "smollm2:135m"
+
+
+def test_the_key_goes_along(server, monkeypatch):
+    monkeypatch.setenv("ROADMAP_BASE_URL_KEY", "secret")
+    server.asked.clear()
+    resolve(server.address)
+    headers = {name.lower(): value for name, value in server.asked[0][1].items()}
+    assert (headers["x-api-key"], headers["authorization"]) == ("secret", "Bearer secret")
+
+
+def test_clients_of_a_server_reach_it(server):
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "stop_sequence": None}
+    message |= {"content": [{"type": "text", "text": "Hi"}], "stop_reason": "end_turn"}
+    message |= {"usage": {"input_tokens": 1, "output_tokens": 1}}
+    server.replies["/v1/messages"] = (200, message)
+    said = resolve(server.address, "m").client().messages.create(model="m", **HELLO)
+    assert said.content[0].text == "Hi"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "line"),
+    [
+        (404, {}, "/v1/models says 404: name the model"),
+        (200, b"<html>", "lists no models: name one"),
+        (200, {"data": [{}]}, "lists no models: name one"),
+        (200, {"data": []}, "has no model: give it one"),
+    ],
+)
+def test_a_server_that_does_not_say_which(server, monkeypatch, status, body, line):
+    monkeypatch.setitem(server.replies, "/v1/models", (status, body))
+    with pytest.raises(UserError, match=line) as caught:
+        resolve(server.address)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("engine", "start"), [("vllm", "vllm serve MODEL"), ("ollama", "ollama serve")])
+def test_nobody_answers(engine, start, monkeypatch):
+    monkeypatch.setitem(engines.SERVERS, engine, "http://127.0.0.1:1")
+    with pytest.raises(UserError, match=rf"nobody answers at http://127.0.0.1:1 \(start it: {start}\)"):
+        resolve(engine)
+    assert resolve(engine, "some-model").name == engine  # named: it is asked with the first question
+
+
+def test_an_address_with_v1_at_its_end(server):
+    with pytest.raises(UserError, match="without the /v1 at its end"):
+        resolve(f"{server.address}/v1", "m")
+
+
+def test_an_address_that_is_none():
+    with pytest.raises(UserError, match="is not allowed"):
+        resolve("http://", "m")

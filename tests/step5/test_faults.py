@@ -1,0 +1,279 @@
+"""Faults around the service: slow and silent clients, too many of them, too much load, a full disk.
+
+Each is done to a real server process on loopback with a scripted answerer. For each fault: what the client
+is told, that others are served meanwhile, and that it is over when the fault is, without a new start.
+"""
+
+import asyncio
+import contextlib
+import os
+import resource
+import shutil
+import socket
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.step5.faults_process import ASKED, Process
+
+HEAD = b"POST /query HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+BODY = b"Content-Length: 1000\r\n\r\n"
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+SILENCE, SLOWEST = 0.4, 1.2
+
+
+@pytest.fixture
+def service(tmp_path):
+    """A server that is sooner out of patience."""
+    with Process(tmp_path, patience={"SILENCE_S": SILENCE, "SLOWEST_S": SLOWEST}) as process:
+        yield process
+
+
+def connect(service):
+    return socket.create_connection(("127.0.0.1", service.port), timeout=10)
+
+
+def closed_after(connection, drops=None, limit=10.0):
+    """Seconds until the server closes it, while a byte of `drops` is sent twenty times a second."""
+    began, at = time.monotonic(), 0
+    connection.settimeout(0.05)
+    while time.monotonic() - began < limit:
+        try:
+            if drops is not None:
+                connection.sendall(drops[at : at + 1] or b"x")
+                at += 1
+            if not connection.recv(4096):
+                return time.monotonic() - began
+        except TimeoutError:
+            continue
+        except OSError:
+            return time.monotonic() - began
+    return None
+
+
+# --- slow clients -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("first", "drops", "longest"),
+    [
+        (b"", None, 2 * SILENCE),
+        (b"", HEAD + b"X-Slow: ", 2 * SILENCE),
+        (HEAD + BODY, b'{"question": "', SLOWEST + 2 * SILENCE),
+    ],
+    ids=["nothing", "head", "body"],
+)
+def test_a_client_that_trickles_is_given_up(service, first, drops, longest):
+    with connect(service) as slow:
+        slow.sendall(first)
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(closed_after, slow, drops)
+            while not waiting.done():  # others are served meanwhile
+                assert service.ask().status_code == 200
+        assert waiting.result() < longest + 1.0
+
+
+def test_one_that_trickles_with_its_second_request_is_given_up_too(service):
+    with connect(service) as slow:
+        slow.sendall(HEALTH + b"\r\n")
+        assert slow.recv(4096).startswith(b"HTTP/1.1 200")
+        assert closed_after(slow, HEALTH + b"X-Slow: ") < 3 * SILENCE + 1.0
+
+
+def test_a_head_without_end_is_refused(service):
+    before = service.process.memory_info().rss
+    with connect(service) as greedy, contextlib.suppress(OSError):
+        greedy.sendall(HEALTH + b"X-Long: ")
+        for _ in range(1000):
+            greedy.sendall(b"x" * 65536)
+        pytest.fail("64 MB of headers were taken")
+    assert service.process.memory_info().rss - before < 20e6
+    assert service.ask().status_code == 200
+
+
+def test_one_that_reads_nothing_is_given_up(tmp_path):
+    patience, long = {"SILENCE_S": SILENCE, "SLOWEST_S": SLOWEST}, {"text": "word ", "times": 1_000_000}
+    with Process(tmp_path, answerer=long, patience=patience) as service:
+        with socket.socket() as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.connect(("127.0.0.1", service.port))
+            body = b'{"question": "When?"}'
+            deaf.sendall(HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            assert service.until(lambda: service.connections == 1, 5)
+            assert service.until(lambda: service.connections == 0, 10)
+        assert service.get("/healthz").status_code == 200
+
+
+# --- many clients -------------------------------------------------------------------------------------
+
+
+def test_ten_thousand_idle_connections(tmp_path):
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    many = 10_000 if most == resource.RLIM_INFINITY else min(10_000, most - 500)
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    held = []
+    try:
+        with Process(tmp_path, patience={"SILENCE_S": 8.0}) as service:
+            files = service.process.num_fds()
+            memory = service.process.memory_info().rss
+            began = time.monotonic()
+            for _ in range(many):
+                held.append(connect(service))
+            took, seconds = time.monotonic() - began, []
+            assert service.process.num_fds() > files + many * 0.9 or took > 7
+            for _ in range(20):
+                began = time.monotonic()
+                assert service.ask().status_code == 200
+                seconds.append(time.monotonic() - began)
+            assert sorted(seconds)[10] < 1.0
+            grown = service.process.memory_info().rss - memory
+            assert grown < many * 20_000, f"{grown / many:.0f} bytes a connection"
+            print(f"{many} idle: p50 {1000 * sorted(seconds)[10]:.1f} ms, {grown / many:.0f} bytes each")
+            assert service.until(lambda: service.process.num_fds() < files + 50, 40), "they stay"
+            assert service.ask().status_code == 200
+    finally:
+        for each in held:
+            each.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, soft)
+
+
+def test_no_file_descriptor_is_left_and_it_goes_on_when_there_is(tmp_path):
+    with Process(tmp_path, patience={"SILENCE_S": 2.0}) as service:
+        assert service.ask().status_code == 200
+        files = service.process.num_fds()
+        service.process.rlimit(resource.RLIMIT_NOFILE, (files + 20, files + 20))
+        held = [connect(service) for _ in range(60)]
+        time.sleep(0.3)
+        assert service.popen.poll() is None
+        for each in held:
+            each.close()
+        assert service.until(lambda: answers(service), 15), "".join(service.log)[-1000:]
+        assert len(service.log) < 500, "it fills the log"
+
+
+def answers(service):
+    with contextlib.suppress(httpx.HTTPError):
+        return service.ask(timeout=3).status_code == 200
+    return False
+
+
+# --- too much load ------------------------------------------------------------------------------------
+
+DELAY, RUNNING, WAITING = 0.2, 4, 8
+CAPACITY = RUNNING / DELAY  # requests a second
+
+
+async def open_loop(address, rate, seconds):
+    """Requests at a rate, whether the last ones are answered or not: (status, seconds, headers)."""
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    async with httpx.AsyncClient(base_url=address, timeout=30, limits=limits, trust_env=False) as client:
+
+        async def one():
+            began = time.monotonic()
+            got = await client.post("/query", json=ASKED)
+            return got.status_code, time.monotonic() - began, got.headers
+
+        tasks, began = [], time.monotonic()
+        for number in range(int(rate * seconds)):
+            await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
+            tasks.append(asyncio.ensure_future(one()))
+        return await asyncio.gather(*tasks)
+
+
+def overloaded(folder, seconds):
+    """Twice what it can do: the surplus is told to come again, the rest doesn't wait long."""
+    config = {"running": RUNNING, "waiting": WAITING}
+    with Process(folder, config=config, answerer={"delay": DELAY}) as service:
+        got = asyncio.run(open_loop(service.address, 2 * CAPACITY, seconds))
+        taken = sorted(took for status, took, _ in got if status == 200)
+        refused = [headers for status, _, headers in got if status == 503]
+        assert len(taken) + len(refused) == len(got), {status for status, _, _ in got}
+        assert len(refused) > 0.25 * len(got)
+        assert all(1 <= int(headers["retry-after"]) <= 60 for headers in refused)
+        longest = DELAY * (1 + WAITING / RUNNING)
+        p95 = taken[int(0.95 * len(taken))]
+        print(
+            f"{len(got)} asked in {seconds} s, {len(taken)} answered ({len(taken) / seconds:.0f}/s of "
+            f"{CAPACITY:.0f}/s), p95 {1000 * p95:.0f} ms"
+        )
+        assert p95 < longest + 1.0  # other programs use this machine, too
+        assert len(taken) > 0.5 * CAPACITY * seconds
+        began = time.monotonic()
+        assert service.ask().status_code == 200
+        assert time.monotonic() - began < DELAY + 1.0, "the queue is not empty"
+        assert service.rows() == len(got) + 1  # refused ones have their row, too
+
+
+def test_twice_the_load_it_can_take(tmp_path):
+    overloaded(tmp_path, 3.0)
+
+
+@pytest.mark.real
+def test_twice_the_load_for_a_minute(tmp_path):
+    overloaded(tmp_path, 60.0)
+
+
+# --- no room for telemetry ----------------------------------------------------------------------------
+
+
+def full(service):
+    """Ask until no row can be written any more: in between some still fit, where others made room."""
+
+    def refused():
+        got = service.ask()
+        if got.status_code == 200:
+            return None
+        assert got.status_code == 503, got.text
+        message = got.json()["error"]["message"]
+        assert "\n" not in message
+        assert "row could not be written" in message
+        return got if service.get("/readyz").status_code == 503 else None
+
+    got = None
+    for _ in range(300):
+        got = got or refused()
+    assert got is not None, "it never got full"
+    assert "telemetry cannot be written" in service.get("/readyz").json()["reason"]
+    assert service.get("/healthz").status_code == 200
+
+
+def test_files_that_may_not_grow(tmp_path):
+    with Process(tmp_path) as service:
+        answered = sum(service.ask().status_code == 200 for _ in range(3))
+        # Its files may not grow beyond this any more: to SQLite as if the disk were full.
+        service.process.rlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
+        full(service)
+        service.process.rlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        assert service.until(lambda: service.ask().status_code == 200, 10)
+        assert service.get("/readyz").status_code == 200
+        assert service.rows() > answered
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """A file system of half a megabyte."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if os.getuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("no disk of half a megabyte: only root may mount one")
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", place], capture_output=True)
+    if made.returncode:
+        pytest.skip(f"no disk of half a megabyte: {made.stderr.decode().strip()}")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def test_a_disk_that_is_full(tmp_path, tiny_disk):
+    config = {"telemetry": f"sqlite:///{tiny_disk}/telemetry.db"}
+    with Process(tmp_path, config=config) as service:
+        filler = tiny_disk / "others"
+        assert service.ask().status_code == 200
+        filler.write_bytes(b"x" * 200_000)
+        full(service)
+        filler.unlink()
+        assert service.until(lambda: service.ask().status_code == 200, 10)
+        assert service.get("/readyz").status_code == 200

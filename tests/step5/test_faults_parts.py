@@ -1,0 +1,224 @@
+"""Faults of what stands behind the service: the engine dies, hangs, breaks off; the vector store is gone.
+
+One server process on step 3's real code with the tiny embedder, a stand-in for the engine, a real Chroma
+server. Each fault has a stated answer in time, and nothing has to be started anew when it is over.
+"""
+
+import contextlib
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import httpx
+import pytest
+
+from shared.config import load_settings
+from step3_rag import filing
+from tests.step5.faults_process import Process
+from tests.step5.stand_in_engine import WORDS, StandInEngine
+
+TIMEOUT = 2.0
+DOCUMENTS = {
+    "supply.md": "# Supply agreement\n\n## Renewal\n\nThe contract renews every year. Notice is 60 days.\n",
+    "leave.txt": "Employees have 30 days of leave. What is left in March is lost.\n",
+}
+MESSAGE = {"model": "stand-in", "max_tokens": 20, "messages": [{"role": "user", "content": "Hi"}]}
+
+
+class ChromaServer:
+    """`chroma run`, which keeps its folder and its port when it is started again."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.start()
+
+    @property
+    def address(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self):
+        code = "import sys; from chromadb.cli.cli import app; sys.exit(app())"
+        where = ["--path", self.folder, "--host", "127.0.0.1", "--port", str(self.port)]
+        self.popen = subprocess.Popen(
+            [sys.executable, "-c", code, "run", *where],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(f"{self.address}/api/v2/heartbeat", trust_env=False).status_code == 200:
+                    return
+            time.sleep(0.1)
+        raise AssertionError("chroma run does not start")
+
+    def stop(self):
+        self.popen.kill()
+        self.popen.wait(10)
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    """The service and the two servers behind it."""
+    folder = tmp_path_factory.mktemp("faults")
+    for name, text in DOCUMENTS.items():
+        (folder / "documents" / name).parent.mkdir(exist_ok=True)
+        (folder / "documents" / name).write_text(text)
+    environment = {
+        "ROADMAP_CACHE_DIR": str(folder / "cache"),
+        "ROADMAP_EMBEDDER": "tiny",
+        "ROADMAP_DEVICE": "cpu",
+        "ROADMAP_THREADS": "1",
+    }
+    with contextlib.ExitStack() as stack:
+        chroma = ChromaServer(folder / "chroma")
+        stack.callback(chroma.stop)
+        engine = stack.enter_context(StandInEngine())
+        settings = load_settings(embedder="tiny", cache_dir=folder / "cache", device="cpu")
+        where = (folder / "index", None, 128, 32, "chroma", chroma.address)
+        filing.run(settings, [folder / "documents"], *where)
+        config = {
+            "engine": engine.address,
+            "model": "stand-in",
+            "index": str(folder / "index"),
+            "store_address": chroma.address,
+            "threshold": 0.0,
+            "strategies": [],
+            "timeout_s": TIMEOUT,
+            "running": 3,
+            "waiting": 6,
+        }
+        service = stack.enter_context(Process(folder, config=config, environment=environment))
+        yield SimpleNamespace(service=service.ready(), engine=engine, chroma=chroma)
+
+
+@pytest.fixture
+def healthy(parts):
+    """All parts in order, before a test and after it."""
+    assert parts.service.ask().json()["answer"] == WORDS
+    yield parts
+    parts.engine.mode = "answer"
+    parts.engine.released.set()
+    parts.engine.released.clear()
+    recovers(parts.service)
+
+
+def recovers(service, seconds=15):
+    """It answers again, by itself."""
+    got = service.until(lambda: (r := service.ask()).status_code == 200 and r, seconds)
+    assert got, service.ask().text
+    assert got.json()["answer"] == WORDS
+
+
+def refused(got, status, *words):
+    """One line of an error, with that status."""
+    assert got.status_code == status, got.text
+    message = got.json()["error"]["message"]
+    assert "\n" not in message
+    assert "Traceback" not in message
+    assert all(word in message for word in words), message
+    return message
+
+
+def test_an_engine_that_hangs_costs_a_time_out(healthy):
+    healthy.engine.mode = "hang"
+    for path, body in (("/query", None), ("/v1/messages", MESSAGE)):
+        began = time.monotonic()
+        got = healthy.service.ask(**({"json": body} if body else {}), path=path)
+        refused(got, 504)
+        assert TIMEOUT - 0.2 < time.monotonic() - began < TIMEOUT + 2
+    assert healthy.service.get("/healthz").status_code == 200
+
+
+def test_when_many_hang_all_are_told_and_the_next_ones_are_answered(healthy):
+    healthy.engine.mode = "hang"
+    with ThreadPoolExecutor(12) as pool:
+        got = list(pool.map(lambda _: healthy.service.ask(), range(12)))
+    statuses = [each.status_code for each in got]
+    assert set(statuses) <= {503, 504}, statuses
+    assert statuses.count(504) >= 3
+    for each in got:
+        if each.status_code == 503:
+            assert int(each.headers["retry-after"]) >= 1
+    healthy.engine.mode = "answer"
+    healthy.engine.released.set()
+    recovers(healthy.service)
+
+
+@pytest.mark.parametrize("mode", ["stall", "pings"])
+def test_an_engine_that_stops_in_the_middle_of_an_answer(healthy, mode):
+    healthy.engine.mode = mode
+    for _ in range(4):  # more than run at the same time: no thread stays behind with one of them
+        began = time.monotonic()
+        refused(healthy.service.ask(), 504)
+        assert time.monotonic() - began < TIMEOUT + 2
+    healthy.engine.mode = "answer"
+    recovers(healthy.service, 5)
+
+
+def test_an_engine_that_is_gone(healthy):
+    healthy.engine.stop()
+    try:
+        got = healthy.service.ask()
+        refused(got, 503)
+        assert got.headers["retry-after"]
+        got = healthy.service.ask(json=MESSAGE, path="/v1/messages")
+        refused(got, 503, "reached")
+        ready = healthy.service.until(
+            lambda: (r := healthy.service.get("/readyz")).status_code == 503 and r, 10
+        )
+        assert ready
+        assert "nobody answers" in ready.json()["reason"]
+        assert healthy.service.get("/healthz").status_code == 200
+    finally:
+        healthy.engine.start()
+    recovers(healthy.service)
+    assert healthy.service.until(lambda: healthy.service.get("/readyz").status_code == 200, 10)
+
+
+@pytest.mark.parametrize(("mode", "status"), [("break", 502), ("overloaded", 503), ("nonsense", 502)])
+def test_an_engine_that_answers_badly(healthy, mode, status):
+    healthy.engine.mode = mode
+    refused(healthy.service.ask(), status)
+
+
+def test_a_stream_that_breaks_ends_with_an_error_event(healthy):
+    healthy.engine.mode = "break"
+    got = healthy.service.ask(path="/query/stream")
+    assert got.status_code == 200
+    assert "event: retrieved" in got.text
+    assert got.text.rstrip().rsplit("\n\n", 1)[-1].startswith("event: error")
+
+
+def test_the_vector_store_is_gone_and_comes_back(healthy):
+    healthy.chroma.stop()
+    try:
+        got = healthy.service.ask()
+        refused(got, 503, "vector store")
+        assert got.headers["retry-after"]
+        assert healthy.service.ask(json=MESSAGE, path="/v1/messages").status_code == 200
+        assert healthy.service.get("/healthz").status_code == 200
+        unready = healthy.service.until(
+            lambda: (r := healthy.service.get("/readyz")).status_code == 503 and r, 10
+        )
+        assert unready
+        assert "vector store" in unready.json()["reason"]
+    finally:
+        healthy.chroma.start()
+    recovers(healthy.service)
+    assert healthy.service.until(lambda: healthy.service.get("/readyz").status_code == 200, 10)
+
+
+def test_every_call_that_failed_has_its_row(healthy):
+    healthy.engine.mode = "nonsense"
+    before = healthy.service.rows()
+    healthy.service.ask()
+    assert healthy.service.rows() == before + 1
+    row = healthy.service.get("/telemetry/calls?limit=1").json()["calls"][0]
+    assert (row["status"], row["error_type"]) == (502, "api_error")

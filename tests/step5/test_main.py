@@ -1,0 +1,203 @@
+"""The command line as a whole: help, typos, what `serve` refuses, and the demo from start to stop."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tomllib
+
+import psutil
+import pytest
+import typer
+
+from step5_serving import server
+from step5_serving.__main__ import app
+from tests.conftest import NO_NETWORK, ROOT
+
+COMMANDS = typer.main.get_command(app).commands
+HEAVY = (
+    "anthropic",
+    "chromadb",
+    "fastapi",
+    "httpx2",
+    "langchain_core",
+    "numpy",
+    "pydantic",
+    "rich.table",
+    "sqlalchemy",
+    "torch",
+    "uvicorn",
+)
+
+
+def groups():
+    """Every command by its words."""
+    for name, each in COMMANDS.items():
+        inner = getattr(each, "commands", None)
+        yield from (((name, one), command) for one, command in inner.items()) if inner else [((name,), each)]
+
+
+@pytest.fixture
+def bad(refused, monkeypatch):
+    def served(*args):
+        raise AssertionError("it serves")  # and would for ever
+
+    monkeypatch.setattr(server, "run", served)
+    return lambda *args: refused("step5_serving", *map(str, args))
+
+
+# --- help ---------------------------------------------------------------------------------------------
+
+
+def test_the_commands_of_the_issue_are_there():
+    assert {"serve", "keys", "bench", "quantize", "replay", "compare", "report", "telemetry"} <= set(COMMANDS)
+    assert {"capacity", "demo"} <= set(COMMANDS)
+    assert set(COMMANDS["telemetry"].commands) == {"summary", "calls", "show", "prune"}
+    assert set(COMMANDS["keys"].commands) == {"add", "list", "remove"}
+
+
+@pytest.mark.parametrize("path", [path for path, _ in groups()], ids=" ".join)
+def test_every_command_and_every_flag_has_help(command, path):
+    each = dict(groups())[path]
+    got = command("step5_serving", *path, "--help")
+    assert got.code == 0
+    assert "Usage: " in got.out
+    assert each.help
+    assert each.help.split(".")[0][:40] in " ".join(got.out.split())
+    for parameter in each.params:
+        assert getattr(parameter, "help", None), (path, parameter.name)
+
+
+@pytest.mark.parametrize("path", [(), ("serve",), ("telemetry", "summary")], ids=" ".join)
+def test_help_answers_in_half_a_second(path):
+    resource = pytest.importorskip("resource")  # Unix
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    got = subprocess.run(
+        [sys.executable, "-m", "step5_serving", *path, "--help"], capture_output=True, text=True, cwd=ROOT
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert got.returncode == 0
+    assert "Usage" in got.stdout
+    # Not by the clock: others may be using the machine.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; sys.argv=['x']; import step5_serving.__main__; "
+        f"print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    got = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert got.stdout == "[]\n", got
+
+
+# --- what is refused, in one line -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "serv",
+        "serve --prot 8000",
+        "serve --port eighty",
+        "keys ad alice",
+        "telemetry summry",
+        "telemetry calls --limit many",
+        "report --max-p95 300",
+        "replay",
+        "compare 1",
+        "bench --engin torch",
+        "quantize --questions all",
+    ],
+)
+def test_typos_end_in_one_line(bad, line):
+    assert "--help" in bad(*line.split())
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("--engine turbo", "--engine turbo is not known: use torch, llamacpp, vllm, ollama, an http(s)://"),
+        (
+            "--index nowhere",
+            "no index in nowhere: make one with `python -m step3_rag ingest PATH --index nowh",
+        ),
+        ("--store redis", "--store redis is not known: use chroma, faiss"),
+        ("--quantize int3", "--quantize int3 is not known: use int8"),
+        ("--rows 0", "--rows 0 is not allowed"),
+        ("--prompts 9", "--prompts names version 9, which does not exist: there are 1, 2"),
+        ("--reader poet", "--reader poet is not known: use chat or quote"),
+        ("--threshold 2", "--threshold 2 is no probability"),
+        ("--running 0", "--running 0 is not allowed"),
+        ("--timeout 0", "--timeout 0 is not allowed"),
+        ("--rate 0", "--rate 0 is not allowed"),
+        ("--budget-usd-per-day 1", "--budget-usd-per-day needs to know what tiny costs"),
+        ("--telemetry mysql://x/y", "is not supported: use sqlite:///FILE or postgresql+psycopg://"),
+        ("--telemetry nowhere.db", "is no URL of a database"),
+        ("--otlp localhost", "is no address: use one like http://127.0.0.1:6006"),
+        ("--host 0.0.0.0", "can be reached from other machines, and there is no API key"),
+        ("--port 99999", "--port 99999 is not allowed"),
+        ("--engine claude", "needs a key: set ANTHROPIC_API_KEY"),
+        ("--engine http://127.0.0.1:9", "nobody answers at http://127.0.0.1:9"),
+    ],
+)
+def test_what_serve_refuses_ends_in_one_line(bad, line, said):
+    args = line.split()
+    tiny = [] if "--engine" in args else ["--smoke"]
+    free = [] if "--port" in args else ["--port", "0"]
+    assert said in bad("serve", *tiny, *free, *args)
+
+
+def test_a_port_in_use_is_said(bad):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        line = bad("serve", "--engine", "scripted", "--port", port)
+    assert line == f"error: port {port} of 127.0.0.1 is in use: choose another with --port\n"
+
+
+def test_what_serve_refuses_leaves_the_port_free(bad):
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    bad("serve", "--port", port, "--engine", "turbo")
+    socket.create_server(("127.0.0.1", port)).close()
+
+
+# --- from start to stop ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tiny_models(monkeypatch):
+    """What the command starts finds this code, not an installed copy of it."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), NO_NETWORK]))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+def test_the_demo_starts_asks_looks_and_stops(command, tiny_models, tmp_path):
+    resource = pytest.importorskip("resource")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    got = command("step5_serving", "demo", "--smoke", "--json", "--out", "demo.png")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert got.code == 0, got
+    facts = json.loads(got.out)
+    assert facts["command"] == "step5_serving demo"
+    assert facts["headline"].startswith("4 of 4 questions in ")
+    assert (facts["questions"], facts["answered"]) == (4, 4)
+    summary = facts["summary"]
+    assert (summary["calls"], summary["errors"], summary["abstained"]) == (4, 0, 0)
+    assert summary["tokens"]["output"] > 0
+    assert summary["latency_ms"]["generate"]["p50"] > 0
+    assert (summary["cost_usd"], summary["unknown_costs"]) == (None, 4)  # nobody knows what it costs: not 0
+    [version] = summary["by_prompt_version"]
+    assert version["prompt_version"].startswith("answer/1@")
+    assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
+    assert psutil.Process().children(recursive=True) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["demo.png"]
+    # Not by the clock: others may be using the machine.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 25
+
+
+def test_every_demo_run_is_a_command_that_there_is():
+    demo = tomllib.loads((ROOT / "step5_serving" / "demo.toml").read_text())["run"]
+    assert sum(run.get("main", False) for run in demo) == 1
+    assert all(run["args"][0] in COMMANDS for run in demo)

@@ -1,0 +1,178 @@
+"""Whatever fits the OpenAPI, and much that doesn't, gets a reply that the OpenAPI names: never a 500."""
+
+import asyncio
+import json
+
+import hypothesis
+import pytest
+import schemathesis
+from hypothesis import strategies as st
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from shared.config import load_settings
+from step5_serving.scripted import ScriptedAnswerer
+from step5_serving.telemetry.writer import Recorder
+from tests.step5.service_parts import app_of, client_of
+from tests.step5.test_models import Served
+
+EXAMPLES = 12  # of each operation
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory, request):
+    """The whole service in small: telemetry on disk, documents that are only counted, a tiny model."""
+    import httpx2
+
+    from shared.local.transport import LocalTransport
+    from step5_serving.gateway import Gateway
+
+    folder = tmp_path_factory.mktemp("openapi")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROADMAP_CACHE_DIR", str(request.getfixturevalue("tiny_cache")))
+        patch.setenv("ROADMAP_DEVICE", "cpu")
+        settings = load_settings(model="tiny")
+        client = httpx2.AsyncClient(transport=LocalTransport(settings), base_url="http://embedded.invalid")
+        recorder = Recorder.from_url(f"sqlite:///{folder / 'telemetry.db'}")
+        library = Shelf()
+        app = app_of(
+            ScriptedAnswerer(),
+            recorder,
+            gateway=Gateway(client, "tiny", "torch"),
+            library=lambda: library,
+        )
+        with Served(app) as found:
+            yield found
+
+
+class Shelf:
+    """Documents that are only counted: what reads and embeds them is tested with test_documents.py."""
+
+    def __init__(self):
+        self.rows = {}
+
+    async def documents(self):
+        return list(self.rows.values())
+
+    async def ingest(self, uploads):
+        for each in uploads:
+            id = len(self.rows) + 1
+            row = {"title": each.file, "sha256": each.digest(), "size": len(each.content), "chunks": 1}
+            self.rows[id] = {"id": id, "name": each.name, "collection": each.collection, **row}
+        names = [each.name for each in uploads]
+        return {
+            "new": names,
+            "changed": [],
+            "unchanged": 0,
+            "failed": {},
+            "documents": list(self.rows.values()),
+        }
+
+    async def remove(self, id):
+        from step5_serving.errors import Refusal
+
+        if id not in self.rows:
+            raise Refusal(404, "not_found_error", f"there is no document {id}")
+        return self.rows.pop(id)
+
+
+def operations():
+    return [(path, method) for path, of_path in app_of().openapi()["paths"].items() for method in of_path]
+
+
+@pytest.mark.parametrize(("path", "method"), operations())
+def test_schemathesis_finds_nothing(served, path, method):
+    schema = schemathesis.openapi.from_dict(served.app.openapi())
+    schema.config.update(base_url=served.url)
+    operation = schema[path][method.upper()]
+    checks = [
+        not_a_server_error,
+        status_code_conformance,
+        content_type_conformance,
+        response_schema_conformance,
+    ]
+
+    modes = schemathesis.GenerationMode
+    for mode in (modes.POSITIVE, modes.NEGATIVE):
+        try:
+            strategy = operation.as_strategy(generation_mode=mode)
+        except Exception:  # there is nothing that could be wrong
+            continue
+
+        @hypothesis.settings(
+            max_examples=EXAMPLES,
+            deadline=None,
+            suppress_health_check=list(hypothesis.HealthCheck),
+            database=None,
+            phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+        )
+        @hypothesis.given(case=strategy)
+        def run(case):
+            response = case.call(timeout=20)
+            case.validate_response(response, checks=checks)
+
+        try:
+            run()
+        except hypothesis.errors.Unsatisfiable:
+            continue
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+NAMES = ["question", "collection", "k", "prompt_version", "reader", "model", "messages", "max_tokens", "stop"]
+NAMES += ["stream", "system", "tools", "name", "text", "response_format", "stop_sequences", "tool_choice"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/query",
+        "/query/stream",
+        "/ingest",
+        "/v1/messages",
+        "/v1/messages/count_tokens",
+        "/v1/chat/completions",
+    ],
+)
+def test_no_json_makes_a_500(served, path):
+    @hypothesis.settings(max_examples=60, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
+    @hypothesis.given(body=st.dictionaries(st.sampled_from(NAMES), JSON) | JSON)
+    def run(body):
+        content = json.dumps(body).encode()
+
+        async def go():
+            async with client_of(served.app) as client:
+                return await client.post(path, content=content, headers={"content-type": "application/json"})
+
+        got = asyncio.run(go())
+        assert got.status_code < 500, (got.status_code, got.text)
+        if got.status_code >= 400:
+            assert "\n" not in got.json()["error"]["message"]
+
+    run()
+
+
+@pytest.mark.parametrize("path", ["/query", "/ingest", "/v1/messages", "/v1/chat/completions"])
+def test_no_bytes_make_a_500(served, path):
+    kinds = st.sampled_from(
+        ["application/json", "text/plain", "multipart/form-data; boundary=x", "multipart/form-data", "", "é"]
+    )
+
+    @hypothesis.settings(max_examples=40, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
+    @hypothesis.given(content=st.binary(max_size=200), kind=kinds)
+    def run(content, kind):
+        async def go():
+            async with client_of(served.app) as client:
+                headers = [(b"content-type", kind.encode("latin-1"))]
+                return await client.post(path, content=content, headers=headers)
+
+        assert 400 <= asyncio.run(go()).status_code < 500
+
+    run()

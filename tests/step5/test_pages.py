@@ -1,0 +1,446 @@
+"""The pages' files, and the page to ask on, in a real browser."""
+
+import http.client
+import json
+import re
+
+import pytest
+from starlette.testclient import TestClient
+
+from step5_serving.routes.pages import FOLDER
+from tests.step5 import pages_service
+from tests.step5.browsing import until
+from tests.step5.pages_service import ANSWER, QUESTION, call_facts
+
+# --- files ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def client():
+    return TestClient(pages_service.make_app(pages_service.Script()))
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/", "text/html; charset=utf-8"),
+        ("/dashboard", "text/html; charset=utf-8"),
+        ("/pages/ask.js", "text/javascript; charset=utf-8"),
+        ("/pages/style.css", "text/css; charset=utf-8"),
+        ("/pages/favicon.svg", "image/svg+xml"),
+        ("/favicon.ico", "image/svg+xml"),
+    ],
+)
+def test_files_come_with_their_type_and_only_once(client, path, kind):
+    got = client.get(path)
+    assert got.status_code == 200
+    assert got.headers["content-type"] == kind
+    assert got.headers["cache-control"] == "no-cache"
+    tag = got.headers["etag"]
+    for condition in (tag, f'"other", W/{tag}', "*"):
+        again = client.get(path, headers={"If-None-Match": condition})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    assert client.get(path, headers={"If-None-Match": '"other"'}).content == got.content
+    head = client.head(path)
+    assert (head.status_code, head.content, head.headers["etag"]) == (200, b"", tag)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(
+            "/pages/../routes/pages.py",
+            "/pages/..%2froutes%2fpages.py",
+            "/pages/%2e%2e/errors.py",
+            "/pages/..",
+        ),
+        *(
+            "/pages/ask.js%00",
+            "/pages/ask.js%0a",
+            "/pages/",
+            "/pages/ASK.JS",
+            "/pages/none.js",
+        ),
+        *("/pages/.git", "/pages/%5c..%5cerrors.py", "/pages//etc/passwd", "/pages/%C0%AE%C0%AE/errors.py"),
+    ],
+)
+def test_nothing_but_the_pages_can_be_reached(stand_in, path):
+    connection = http.client.HTTPConnection(stand_in.address.removeprefix("http://"))
+    connection.request("GET", path)  # as it is written: other clients tidy it up
+    assert connection.getresponse().status == 404
+    connection.close()
+
+
+def test_pages_need_nothing_from_elsewhere_and_have_nothing_inline():
+    for path in FOLDER.iterdir():
+        text = path.read_text()
+        code = re.sub(r"^\s*//.*$", "", text, flags=re.MULTILINE)
+        assert set(re.findall(r"https?://[\w./-]+", code)) <= {"http://www.w3.org/2000/svg"}, path
+        if path.suffix == ".html":
+            assert not re.search(r"<style|style=|\son\w+=|<script(?![^>]*\ssrc=)|javascript:", text), path
+        # Untrusted text becomes text nodes: there is no way to markup or code.
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|DOMParser", code
+        ), path
+        assert path.read_text().count("\n") <= 300, path
+
+
+# --- the two parsers, cut in all places -----------------------------------------------------------------
+
+
+def test_events_are_the_same_wherever_the_network_cuts(look):
+    stream = (
+        ': hello\n\nevent: delta\r\ndata: {"text": "Zürich 東京 🚀"}\r\n\r\n'
+        "data: one\ndata:two\rdata\r\rid: 3\nevent: empty\n\nevent: done\r\ndata: {}\r\n\r\ndata: unfinished"
+    )
+    got = look().evaluate(
+        """async (stream) => {
+          const { events } = await import("/pages/sse.js");
+          const bytes = new TextEncoder().encode(stream);
+          const read = async (...cuts) => {
+            const pieces = [0, ...cuts].map((cut, i) => bytes.slice(cut, [...cuts, bytes.length][i]));
+            const found = [];
+            const body = new ReadableStream({
+              start: (control) => { pieces.forEach((piece) => control.enqueue(piece)); control.close(); },
+            });
+            for await (const event of events(body)) found.push(event);
+            return JSON.stringify(found);
+          };
+          const ways = new Set([await read(...bytes.keys())]);
+          for (let cut = 0; cut <= bytes.length; cut += 1) ways.add(await read(cut));
+          return [...ways];
+        }""",
+        stream,
+    )
+    assert [json.loads(way) for way in got] == [
+        [
+            {"event": "delta", "data": '{"text": "Zürich 東京 🚀"}'},
+            {"event": "message", "data": "one\ntwo\n"},
+            {"event": "done", "data": "{}"},
+        ]
+    ]
+
+
+def test_citations_are_the_same_wherever_the_text_is_cut(look):
+    got = look().evaluate(
+        """async () => {
+          const { CitedText } = await import("/pages/cited.js");
+          const text = "Yes [1]. Both [1, 2,2]; [9] is none. a[0] = [x] and [1";
+          const read = (pieces) => {
+            const target = document.createElement("div");
+            const cited = new CitedText(target, [{ number: 1, place: "a" }, { number: 2, place: "b" }]);
+            pieces.forEach((piece) => cited.write(piece));
+            cited.end();
+            return target.innerHTML.replace(/ (href|title|aria-label)="[^"]*"/g, "");
+          };
+          const ways = new Set([read([...text])]);
+          [...text].forEach((_, cut) => ways.add(read([text.slice(0, cut), text.slice(cut)])));
+          return [...ways];
+        }"""
+    )
+    link = '<a class="cite">{}</a>'.format
+    missing = '<span class="cite missing">{}</span>'.format
+    assert got == [
+        f"Yes {link(1)}. Both {link(1)}{link(2)}; {missing(9)} is none. a{missing(0)} = [x] and [1"
+    ]
+
+
+# --- asking ---------------------------------------------------------------------------------------------
+
+
+def ask(page, question=QUESTION):
+    page.locator("#question").fill(question)
+    page.keyboard.press("Enter")
+
+
+def line(page):
+    """The error's line, once there is one."""
+    page.locator("#error:not([hidden])").wait_for()
+    return page.locator("#error").inner_text()
+
+
+def test_asking_by_keyboard_alone_and_reading_along(look, script):
+    script.pace = 0.03
+    page = look()
+    focused = "document.activeElement.id || document.activeElement.className"
+    assert page.evaluate(focused) == "question"
+    page.keyboard.press("Shift+Tab+Tab")
+    page.locator(".skip").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate(focused) == "question"
+
+    page.keyboard.type("What are the contract")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("renewal terms?")
+    page.keyboard.press("Enter")
+    page.locator("#stop").wait_for()
+    seen = []
+    while page.locator("#answer").get_attribute("aria-busy") == "true":
+        seen.append(page.locator("#answer").inner_text())
+        page.wait_for_timeout(60)
+    lengths = [len(text) for text in seen]
+    assert lengths == sorted(lengths)
+    assert len({*lengths}) >= 4  # it grew, and was not shown at once
+    assert script.asked == [{"question": "What are the contract\nrenewal terms?", "k": 5}]
+
+    said = re.sub(r" \[([\d, ]+)\]", lambda found: " " + found[1].replace(", ", ""), ANSWER)
+    assert page.locator("#answer").inner_text().strip() == said
+    assert page.locator("[role=status]").inner_text() == "Answered after 2.9 s."
+    assert page.locator("#passages-title").inner_text() == "3 of 5 passages cited"
+    facts = page.locator("#facts").inner_text()
+    for fact in (
+        "0.93",
+        "862 in · 74 out",
+        "$0.00052",
+        "answer/1@ab12cd34",
+        "retrieve 141 ms",
+        "generate 2.7 s",
+    ):
+        assert fact in facts
+    assert page.locator(".attempts .taken b").first.inner_text() == "spelling"
+    trace = call_facts()["trace_id"]
+    assert page.locator(f"a[href='/dashboard#call={trace}']").is_visible()
+
+    for _ in range(12):  # on to the first citation
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.className") == "cite":
+            break
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "passage-1"
+    shown = page.locator(".passage.shown")
+    assert shown.count() == 1
+    assert "renewal-overview.md" in shown.inner_text()
+    assert "key account managers" in shown.inner_text()  # all of it
+    said = "Most agreements renew automatically for a fixed period unless one party gives notice in time."
+    assert shown.locator("mark").inner_text().strip() == said
+    shown.locator(".back").press("Enter")
+    assert page.evaluate("document.activeElement.className") == "cite"
+
+
+@pytest.mark.parametrize("way", ["Escape", "button"])
+def test_stopping_ends_the_call_and_keeps_what_came(look, script, way):
+    script.pace = 0.05
+    page = look()
+    ask(page)
+    until(page, lambda: len(page.locator("#answer").inner_text()) > 20)
+    if way == "Escape":
+        page.keyboard.press("Escape")
+    else:
+        page.locator("#stop").click()
+    assert page.locator("[role=status]").inner_text() == "Stopped."
+    length = len(page.locator("#answer").inner_text())
+    page.wait_for_timeout(300)
+    assert 20 < len(page.locator("#answer").inner_text()) == length < len(ANSWER) / 2
+    assert script.cancelled == 1
+    assert page.locator("#error").is_hidden()
+    assert page.evaluate("document.activeElement.id") == "question"
+    script.pace = 0
+    ask(page)  # and the next one works
+    page.locator("#facts .id").wait_for()
+
+
+def test_markup_in_answers_questions_and_passages_stays_text(look, script):
+    attack = '<img src=x onerror="document.title=1"><script>document.title=1</script></p>[1]<b>'
+    script.pieces = list(attack)
+    source = {"number": 1, "document": attack, "place": attack, "text": attack}
+    script.facts = call_facts(
+        sources=[source],
+        model=attack,
+        prompt_version=attack,
+        attempts=[{"strategy": attack, "query": attack, "confidence": 0.93}],
+    )
+    page = look()
+    title = page.title()
+    ask(page, attack)
+    page.locator("#facts .id").wait_for()
+    assert page.locator("#answer").inner_text().startswith('<img src=x onerror="')
+    assert page.locator("#result img, #result script, #answer b, .passage b").count() == 0
+    assert page.locator(".passage-text").inner_text() == attack
+    assert page.title() == title
+
+
+def error_of(message):
+    return {"error": {"type": "...", "message": message}}
+
+
+FAILURES = [  # status, body, headers; what the page says
+    ((400, error_of("collection x is not known: use a"), {}), "Collection x is not known: use a."),
+    ((422, {"detail": [{"msg": "?"}]}, {}), "The service did not understand the question."),
+    (
+        (429, error_of("2 a second at most"), {"Retry-After": "12"}),
+        "2 a second at most. Try again in 12 seconds.",
+    ),
+    ((429, {}, {"Retry-After": "9000"}), "Too many calls at once. Try again in 3 hours."),
+    ((503, error_of("the queue is full"), {"Retry-After": "1"}), "The queue is full. Try again in 1 second."),
+    ((500, None, {}), "The service failed (500)."),
+]
+
+
+def test_what_goes_wrong_is_one_friendly_line(look, script):
+    page = look()
+    for failure, said in FAILURES:
+        script.fail = failure
+        ask(page)
+        assert line(page) == said
+        assert page.locator("#result").is_hidden()
+        assert page.locator("#send").is_visible()
+    script.event_error = "the model failed"
+    ask(page)
+    until(page, lambda: line(page) == "The model failed.")
+    script.event_error, script.cut_after = None, 3
+    ask(page)
+    until(page, lambda: line(page).startswith("The connection broke off"))
+    assert page.locator("#answer").inner_text().startswith("Most agreements renew")  # what came stays
+    page.route("**/query/stream", lambda route: route.abort())
+    ask(page)
+    until(page, lambda: "can’t be reached" in line(page))
+    page.locator("#question").fill("x" * 2001)
+    assert page.locator("#length").inner_text() == "1 over the limit of 2,000 characters"
+    page.keyboard.press("Enter")
+    assert line(page) == "The question has 2,001 characters: 2,000 are allowed."
+    ask(page, "  ")
+    assert len(script.asked) == len(FAILURES) + 2
+
+
+def test_a_key_is_asked_for_when_it_is_needed(look, script):
+    script.key = "s5_right"
+    page = look()
+    assert page.locator("#key-form").is_hidden()
+    ask(page)
+    assert line(page) == "This service needs an API key."
+    assert page.evaluate("document.activeElement.id") == "key"
+    page.keyboard.type("wrong")
+    page.keyboard.press("Enter")
+    until(page, lambda: line(page) == "This API key was not accepted.")
+    page.keyboard.type("s5_right")
+    page.keyboard.press("Enter")
+    page.locator("#facts .id").wait_for()
+    assert page.locator("#key-form").is_hidden()
+    assert page.locator("#error").is_hidden()
+    assert page.evaluate("[sessionStorage.length, localStorage.length, document.cookie]") == [1, 0, ""]
+    page.locator("#collection").wait_for(state="attached")  # what needed the key is there now
+
+
+def test_no_answer_and_no_price_are_said(look, script):
+    script.pieces = ["I don't know."]
+    script.facts = call_facts(
+        abstained=True, confidence=None, cost_usd=None, usage={"input_tokens": None, "output_tokens": None}
+    )
+    page = look()
+    ask(page)
+    page.locator("#facts .id").wait_for()
+    assert "does not know, and says so" in page.locator("#note").inner_text()
+    assert page.locator("[role=status]").inner_text() == "No answer after 2.9 s."
+    facts = page.locator("#facts").inner_text()
+    assert "unknown (this model has no price)" in facts
+    assert "unknown in · unknown out" in facts
+
+
+def test_an_answer_without_a_citation_is_marked(look, script):
+    script.pieces = ["EUR 40."]
+    page = look()
+    ask(page)
+    page.locator("#facts .id").wait_for()
+    assert page.locator("#note").inner_text().startswith("It cites no passage.")
+    assert page.locator("#passages-title").inner_text() == "5 passages found, none cited"
+    script.pieces = ["EUR 40 [2]."]
+    ask(page)
+    until(page, lambda: page.locator("#passages-title").inner_text() == "1 of 5 passages cited")
+    assert page.locator("#note").is_hidden()
+
+
+def test_options_and_examples(look, script):
+    page = look("/?q=When+does+it+renew%3F")
+    assert page.locator("#question").input_value() == "When does it renew?"
+    assert script.asked == []  # a link asks nothing by itself
+    page.locator("#options summary").click()
+    page.locator("#collection").select_option("contracts")
+    page.locator("#k").fill("3")
+    page.locator("#prompt-version").fill("2")
+    page.locator("#reader").select_option("quote")
+    assert page.locator("#chosen").inner_text() == ": contracts, 3 passages, prompt 2, quote"
+    page.locator(".example").first.click()
+    page.locator("#facts .id").wait_for()
+    sent = {"question": QUESTION, "k": 3, "collection": "contracts", "prompt_version": 2, "reader": "quote"}
+    assert script.asked == [sent]
+    page.locator("#k").fill("99")
+    page.locator("#send").click()
+    assert len(script.asked) == 1
+
+
+def test_without_a_list_of_documents_the_collection_is_typed(look, script):
+    script.key = "s5_right"  # the list can't be had
+    page = look()
+    page.locator("#options summary").click()
+    assert page.locator("#collection").is_hidden()
+    assert page.locator("#collection-name").is_visible()
+    assert page.locator("#examples").is_hidden()
+
+
+# --- how it looks ---------------------------------------------------------------------------------------
+
+# The least contrast of all text on the page with what is behind it (WCAG 2.2: 4.5 is enough), and where.
+CONTRAST = """() => {
+  const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  const rgba = (color) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = color;
+    canvas.fillRect(0, 0, 1, 1);
+    const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data;
+    return [r, g, b, a / 255];
+  };
+  const light = (color) => {
+    const linear = (c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    const [r, g, b] = color.map((c) => linear(c / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (element) => {
+    for (let each = element; each; each = each.parentElement) {
+      const color = rgba(getComputedStyle(each).backgroundColor);
+      if (color[3] > 0.99) return color;
+    }
+    return [255, 255, 255, 1];
+  };
+  let least = [21, ""];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.data.trim() || !element.checkVisibility()) continue;
+    const style = getComputedStyle(element);
+    const ink = rgba(element.closest("svg") ? style.fill : style.color);
+    const [a, b] = [light(ink), light(behind(element))].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < least[0]) least = [ratio, walker.currentNode.data];
+  }
+  return least;
+}"""
+NO_SCROLL = "[document.documentElement.scrollWidth, innerWidth]"
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_readable_in_light_and_dark_and_on_a_narrow_screen(look, script, dark):
+    script.facts = call_facts(model="A" * 60, abstained=True)
+    page = look(dark=dark, width=360)
+    assert page.evaluate(NO_SCROLL) == [360, 360]
+    ask(page, "Whatisthelongestwordthatyouknowandhowisitwritten" * 3)
+    page.locator("#facts .id").wait_for()
+    page.locator("#options summary").click()
+    assert page.evaluate(NO_SCROLL) == [360, 360]
+    ratio, text = page.evaluate(CONTRAST)
+    assert ratio >= 4.5, text
+    brightness = page.evaluate(
+        "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0]"
+    )
+    assert (brightness < 60) == dark
+
+    page = look("/dashboard", dark=dark, width=360)
+    page.locator(".calls tbody tr").first.wait_for()
+    assert page.evaluate(NO_SCROLL) == [360, 360]
+    ratio, text = page.evaluate(CONTRAST)
+    assert ratio >= 4.5, text
+    page.locator(".calls a").nth(1).click()
+    page.locator(".waterfall").wait_for()
+    inside = page.locator("#call-body")
+    assert inside.evaluate("each => each.scrollWidth <= each.clientWidth")
+    ratio, text = page.evaluate(CONTRAST)
+    assert ratio >= 4.5, text

@@ -1,0 +1,344 @@
+"""POST /query: what comes back, what is written down, what is refused, and whether the work stops in time."""
+
+import asyncio
+
+import pytest
+
+from step5_serving import service
+from step5_serving.answering import Retrieved
+from step5_serving.errors import Refusal
+from step5_serving.scripted import ANSWER, TEXT, ScriptedAnswerer, source_of
+from step5_serving.telemetry.prices import Budget
+from step5_serving.telemetry.versions import Versions
+from tests.step5.service_parts import (
+    ASKED,
+    ListRecorder,
+    app_of,
+    calls_of,
+    client_of,
+    error_of,
+    eventually,
+    in_loop,
+    post,
+    request,
+)
+
+
+def test_a_reply_has_the_answer_and_how_it_came_about():
+    app = app_of()
+    got = post(app)
+    assert got.status_code == 200
+    body = got.json()
+    assert body["answer"] == ANSWER
+    assert body["abstained"] is False
+    assert body["sources"] == [
+        {
+            "number": 1,
+            "document": "contracts/supply-brightwell.md",
+            "place": "Renewal",
+            "text": TEXT,
+        }
+    ]
+    assert body["confidence"] == 0.97
+    assert body["attempts"] == [
+        {"strategy": "asked", "query": ASKED["question"], "confidence": 0.97, "took": True}
+    ]
+    assert body["usage"] == {"input_tokens": 164, "output_tokens": 18}
+    assert set(body["latency_ms"]) == {"total", "queue", "retrieve", "rerank", "generate"}
+    assert body["latency_ms"]["total"] > 0
+    assert body["cost_usd"] is None  # no price is known: not free
+    assert body["prompt_version"].startswith("answer/1@")
+    assert body["model"] == "scripted"
+    assert len(body["trace_id"]) == 32
+    assert got.headers["x-trace-id"] == body["trace_id"]
+
+
+def test_its_row_says_the_same_and_more():
+    app = app_of()
+    body = post(app, json={**ASKED, "k": 3, "collection": "contracts"}).json()
+    [call] = calls_of(app)
+    assert (call.route, call.status, call.error_type) == ("query", 200, None)
+    assert (call.trace_id, call.question, call.answer) == (body["trace_id"], ASKED["question"], ANSWER)
+    assert call.sources[0]["sha256"] == source_of(TEXT).sha256
+    assert call.attempts[0]["took"] is True
+    assert (call.input_tokens, call.output_tokens, call.finish_reason) == (164, 18, "end_turn")
+    assert (call.retrieve_ms, call.rerank_ms, call.generate_ms) == (4.0, 1.5, 20.0)
+    assert call.total_ms == body["latency_ms"]["total"]
+    assert call.first_token_ms is not None
+    assert call.parameters == {"k": 3, "collection": "contracts", "reader": "chat"}
+    assert call.prompt == body["prompt_version"]
+    assert app.state.service.recorder.texts == ["Answer from the sources, version 1."]
+
+
+def test_the_row_is_written_before_the_reply_goes_out():
+    @in_loop
+    async def test():
+        recorder = ListRecorder()
+        written = asyncio.Event()
+        record = recorder.record
+
+        async def slow(call, text=None):
+            await written.wait()
+            await record(call, text)
+
+        recorder.record = slow
+        async with client_of(app_of(recorder=recorder)) as client:
+            asking = asyncio.ensure_future(client.post("/query", json=ASKED))
+            await asyncio.sleep(0.05)
+            assert not asking.done()
+            written.set()
+            assert (await asking).status_code == 200
+        assert len(recorder.calls) == 1
+
+    test()
+
+
+def test_no_row_no_answer():
+    recorder = ListRecorder()
+    recorder.trouble = "the disk is full"
+    app = app_of(recorder=recorder)
+    got = post(app)
+    assert got.status_code == 503
+    assert error_of(got) == ("telemetry_unavailable", "the disk is full")
+    assert got.headers["retry-after"]
+    recorder.trouble = None
+    assert post(app).status_code == 200  # without a restart
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({}, "question: Field required"),
+        ({"question": "   "}, "question: String should have at least 1 character"),
+        ({"question": "x" * 2001}, "question: String should have at most 2000 characters"),
+        ({"question": 7}, "question: Input should be a valid string"),
+        ({"question": "a", "k": 0}, "k: Input should be greater than or equal to 1"),
+        ({"question": "a", "k": 21}, "k: Input should be less than or equal to 20"),
+        ({"question": "a", "k": 10**40}, "k: "),
+        ({"question": "a", "prompt_version": 0}, "prompt_version: "),
+        ({"question": "a", "reader": "oracle"}, "reader: Input should be 'auto', 'chat' or 'quote'"),
+        ({"question": "a", "kk": 3}, "kk: Extra inputs are not permitted"),
+        ({"question": "a", "collection": ""}, "collection: "),
+        ([1], "Input should be a valid dictionary"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_one_line(body, said):
+    got = post(app_of(), json=body)
+    assert got.status_code == 400
+    kind, message = error_of(got)
+    assert kind == "invalid_request_error"
+    assert said in message
+
+
+@pytest.mark.parametrize(
+    ("content", "headers"),
+    [
+        (b"{", {"content-type": "application/json"}),
+        (b'{"question": "\\ud800"}', {"content-type": "application/json"}),
+        (b"\xff\xfe", {"content-type": "application/json"}),
+        (b"", {"content-type": "application/json"}),
+        (b"[" * 100_000, {"content-type": "application/json"}),
+        (b'{"question": "Who?"}', {"content-type": "text/plain"}),
+        (b"question=Who", {"content-type": "application/x-www-form-urlencoded"}),
+        (b"\0" * 20, {}),
+    ],
+)
+def test_a_body_that_is_no_json_is_refused_in_one_line(content, headers):
+    got = request(app_of(), "POST", "/query", content=content, headers=headers)
+    assert got.status_code == 400
+    assert error_of(got)[0] == "invalid_request_error"
+
+
+def test_a_question_is_stripped_and_its_limits_count_after_that():
+    app = app_of()
+    assert post(app, json={"question": "  " + "x" * 2000 + "\n"}).status_code == 200
+    assert app.state.service.answerer.asked[-1].question == "x" * 2000
+
+
+def test_a_refusal_of_the_answerer_keeps_its_status_and_gets_its_row():
+    app = app_of()
+    got = post(app, json={**ASKED, "prompt_version": 9})
+    assert got.status_code == 404
+    assert error_of(got)[1] == "prompt_version 9 does not exist: there are 1, 2"
+    [call] = calls_of(app)
+    assert (call.status, call.error_type, call.answer) == (404, "not_found_error", None)
+
+
+def test_what_was_found_before_the_model_failed_is_in_the_row():
+    found = Retrieved([source_of(TEXT)], 0.9, [])
+    error = Refusal(502, "api_error", "the engine failed", retrieved=found)
+    app = app_of(ScriptedAnswerer(error=error))
+    assert post(app).status_code == 502
+    [call] = calls_of(app)
+    assert call.confidence == 0.9
+    assert call.sources[0]["text"] == TEXT
+
+
+def test_a_bug_is_one_line_for_the_caller_and_all_of_it_for_the_log(caplog):
+    app = app_of(ScriptedAnswerer(error=ZeroDivisionError("secret detail")))
+    got = post(app)
+    assert got.status_code == 500
+    kind, message = error_of(got)
+    [call] = calls_of(app)
+    assert (kind, message) == ("api_error", f"internal error: the server's log has it under {call.trace_id}")
+    assert "secret detail" in caplog.text
+    assert (call.status, call.error_type) == (500, "api_error")
+
+
+def test_the_trace_of_the_caller_is_kept():
+    app, trace = app_of(), "4bf92f3577b34da6a3ce929d0e0e4736"
+    headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+    assert post(app, headers=headers).json()["trace_id"] == trace
+    assert calls_of(app)[0].parent_span_id == "00f067aa0ba902b7"
+
+
+@pytest.mark.parametrize("wrong", ["", "00-xyz-1-01", f"00-{'0' * 32}-00f067aa0ba902b7-01", "é"])
+def test_a_trace_that_is_none_is_replaced(wrong):
+    found = service.Trace.of(wrong)
+    assert len(found.id) == 32
+    assert found.parent is None
+
+
+def test_the_version_of_the_prompt_falls_by_the_trace(tmp_path):
+    for version in (1, 2):
+        text = f"---\nid: answer\nversion: {version}\nfamily: any\n---\n# system\n\nVersion {version}.\n"
+        (tmp_path / f"answer.{version}.md").write_text(text)
+    versions = Versions.of(tmp_path, "answer", None, "1:50,2:50")
+    app = app_of(parts={"versions": versions})
+    for _ in range(12):
+        body = post(app).json()
+        assert body["prompt_version"].startswith(f"answer/{versions.pick(body['trace_id']).version}@")
+    assert {call.prompt_version for call in calls_of(app)} == {1, 2}
+    assert post(app, json={**ASKED, "prompt_version": 2}).json()["prompt_version"].startswith("answer/2@")
+    post(app, json={**ASKED, "reader": "quote"})
+    assert app.state.service.answerer.asked[-1].prompt_version is None  # a quote has no prompt
+
+
+def test_a_server_that_quotes_quotes_where_nobody_says_otherwise():
+    app = app_of(reader="quote")
+    post(app)
+    post(app, json={**ASKED, "reader": "chat"})
+    assert [query.reader for query in app.state.service.answerer.asked] == ["quote", "chat"]
+
+
+def test_a_spent_budget_refuses_and_says_until_when():
+    budget = Budget(0.01)
+    app = app_of(ScriptedAnswerer(model="claude-sonnet-5-5", input_tokens=100_000), parts={"budget": budget})
+    first = post(app)
+    assert first.status_code == 200
+    assert first.json()["cost_usd"] > 0.01
+    got = post(app)
+    assert got.status_code == 429
+    assert error_of(got)[0] == "budget_exceeded"
+    assert int(got.headers["retry-after"]) <= 86_400
+    assert [call.status for call in calls_of(app)] == [200, 429]
+
+
+@in_loop
+async def test_no_answer_in_time_is_a_504_and_the_work_stops():
+    answerer = ScriptedAnswerer(gate=asyncio.Event())
+    app = app_of(answerer, timeout_s=0.05)
+    async with client_of(app) as client:
+        got = await client.post("/query", json=ASKED)
+    assert got.status_code == 504
+    assert error_of(got) == (
+        "timeout_error",
+        "no answer from the model within 0.05 s: try again later",
+    )
+    assert (answerer.cancelled, answerer.running) == (1, 0)
+    [call] = calls_of(app)
+    assert (call.status, call.error_type) == (504, "timeout_error")
+    assert call.total_ms >= 50
+
+
+@in_loop
+async def test_the_work_stops_when_the_client_goes_away():
+    answerer = ScriptedAnswerer(gate=asyncio.Event())
+    app = app_of(answerer)
+    leave = asyncio.Event()
+    sent = await talk(app, leave, lambda: answerer.running)
+    assert sent == []  # nobody is told anything
+    assert (answerer.cancelled, answerer.running, app.state.service.admission.running) == (1, 0, 0)
+    [call] = calls_of(app)
+    assert (call.status, call.error_type) == (499, "client_gone")
+
+
+async def talk(app, leave, begun):
+    """A request at the level of ASGI, whose client leaves once it has begun; what was sent to him."""
+    body, sent, asked = b'{"question": "Who?"}', [], False
+
+    async def receive():
+        nonlocal asked
+        if not asked:
+            asked = True
+            return {"type": "http.request", "body": body, "more_body": False}
+        await leave.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        if not leave.is_set():
+            sent.append(message)
+
+    headers = [(b"host", b"127.0.0.1"), (b"content-type", b"application/json")]
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "path": "/query",
+        "raw_path": b"/query",
+        "query_string": b"",
+        "headers": headers,
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+        "scheme": "http",
+        "root_path": "",
+    }
+    running = asyncio.ensure_future(app(scope, receive, send))
+    await eventually(begun)
+    leave.set()
+    await asyncio.wait_for(running, 5)
+    return sent
+
+
+@in_loop
+async def test_one_who_waits_in_the_queue_and_leaves_frees_his_place():
+    answerer = ScriptedAnswerer(gate=asyncio.Event())
+    app = app_of(answerer, running=1, waiting=1)
+    admission = app.state.service.admission
+    async with client_of(app) as client:
+        first = asyncio.ensure_future(client.post("/query", json=ASKED))
+        await eventually(lambda: answerer.running)
+        await talk(app, asyncio.Event(), lambda: admission.waiting)
+        assert admission.waiting == 0
+        answerer.gate.set()
+        assert (await first).status_code == 200
+    assert sorted(call.status for call in calls_of(app)) == [200, 499]
+
+
+@in_loop
+async def test_more_than_there_is_room_for_get_503_at_once():
+    answerer = ScriptedAnswerer(gate=asyncio.Event())
+    app = app_of(answerer, running=2, waiting=3)
+    async with client_of(app) as client:
+        asking = [asyncio.ensure_future(client.post("/query", json=ASKED)) for _ in range(9)]
+        await eventually(lambda: sum(each.done() for each in asking) == 4)
+        refused = [each.result() for each in asking if each.done()]
+        assert {got.status_code for got in refused} == {503}
+        assert error_of(refused[0])[0] == "overloaded_error"
+        assert 1 <= int(refused[0].headers["retry-after"]) <= 60
+        answerer.gate.set()
+        done = await asyncio.gather(*asking)
+    assert sorted(got.status_code for got in done) == [200] * 5 + [503] * 4
+    assert answerer.most_running == 2
+    waited = [call.queue_ms for call in calls_of(app) if call.status == 200]
+    assert len(waited) == 5
+    assert max(waited) > 0
+
+
+def test_what_telemetry_does_with_a_call_comes_after_its_row():
+    seen = []
+    app = app_of()
+    app.state.service.after.append(lambda call: seen.append(call.trace_id))
+    trace = post(app).json()["trace_id"]
+    assert seen == [trace]

@@ -1,0 +1,395 @@
+"""The seam on step 3: the same answers, what they took, many at a time, stopped in time, failing in words."""
+
+import asyncio
+import re
+import threading
+
+import pytest
+
+from shared import prompts
+from shared.errors import UserError
+from step3_rag import read
+from step3_rag.answer import Plan, ask
+from step3_rag.search import Options
+from step5_serving.answering import Query
+from step5_serving.errors import Refusal
+from step5_serving.rag import check_index, prompts_folder
+from step5_serving.sharing import Gate, SharedRetriever, ThreadsIndex
+from step5_serving.threads import Threads
+from tests.step5.rag_parts import NOTICE, Trickle, trickling
+from tests.step5.service_parts import eventually, in_loop
+
+
+def asked(question=NOTICE, **fields):
+    return Query(question=question, **fields)
+
+
+def answer(rag, query=None, **given):
+    """One answer, with what was told and written."""
+    heard = []
+
+    async def go():
+        return await rag.answerer.answer(
+            query or asked(),
+            lambda text: heard.append(("delta", text)),
+            lambda found: heard.append(("found", found)),
+        )
+
+    return asyncio.run(go()), heard
+
+
+def test_the_chat_models_answer_with_all_that_telemetry_wants(rag):
+    made = rag()
+    made.api.enqueue("Notice is 60 days [1].", usage={"input_tokens": 90, "output_tokens": 12})
+    got, heard = answer(made, asked(k=3, collection="contracts"))
+    assert got.text == "Notice is 60 days [1]."
+    assert heard[0][0] == "found"
+    assert "".join(text for kind, text in heard[1:]) == got.text
+    assert len(heard) > 2
+    assert (got.input_tokens, got.output_tokens, got.finish_reason) == (90, 12, "end_turn")
+    assert got.sources == heard[0][1].sources
+    source = got.sources[0]
+    assert (source.number, source.document) == (1, "contracts/supply.md")
+    assert re.fullmatch("[0-9a-f]{64}", source.sha256)
+    assert set(got.latency_ms) == {"retrieve", "rerank", "generate"}
+    assert all(each > 0 for each in got.latency_ms.values())
+    [attempt] = got.attempts
+    assert (attempt.strategy, attempt.query, attempt.took, attempt.start_ms) == (
+        "question",
+        NOTICE,
+        True,
+        0.0,
+    )
+    assert attempt.retrieve_ms == got.latency_ms["retrieve"]
+    assert got.prompt.label.startswith("answer/1@")
+    assert prompts.parse(got.prompt.text).sha256 == got.prompt.sha256
+    assert (got.model, got.engine, got.abstained) == ("scripted", "scripted", False)
+    assert got.parameters == {
+        "k": 3,
+        "collection": "contracts",
+        "reader": "chat",
+        "strategies": [],
+        "threshold": 0.0,
+        "budget": 1024,
+        "max_tokens": 200,
+        "verdict": "answer",
+    }
+
+
+def test_the_version_of_the_prompt_that_was_asked_for_is_sent(rag):
+    made = rag()
+    for version in (1, 2):
+        made.api.enqueue("60 days [1].")
+        got, _ = answer(made, asked(prompt_version=version))
+        assert got.prompt.version == version
+        assert made.api.requests[-1]["system"] == prompts.load(prompts_folder(), "answer", version).system
+    with pytest.raises(Refusal, match="prompt_version 9 does not exist: there are 1, 2") as refused:
+        answer(made, asked(prompt_version=9))
+    assert refused.value.status == 404
+
+
+def test_a_quote_is_step_threes_own_and_uses_no_tokens(rag):
+    made = rag()
+    got, heard = answer(made, asked(reader="quote"))
+    retriever = asyncio.run(made.answerer.opened()).retriever
+    same = ask(retriever, NOTICE, Plan(strategies=(), threshold=0.0, abstain=False))
+    assert got.text == same.answer.text
+    assert [text for kind, text in heard if kind == "delta"] == [got.text]
+    assert (got.input_tokens, got.output_tokens, got.prompt, got.model) == (0, 0, None, "quote")
+    assert not made.api.requests
+
+
+def test_who_does_not_know_asks_no_model(rag):
+    made = rag(threshold=1.0)
+    got, heard = answer(made)
+    assert (got.text, got.abstained, got.input_tokens, got.output_tokens) == (read.UNKNOWN, True, 0, 0)
+    assert got.parameters["verdict"] == "abstain"
+    assert got.confidence < 1
+    assert heard[-1] == ("delta", read.UNKNOWN)
+    assert not made.api.requests
+
+
+def test_every_attempt_counts_for_the_time(rag):
+    got, _ = answer(rag(threshold=1.0, strategies=("deeper",)), asked(reader="quote"))
+    assert [each.strategy for each in got.attempts] == ["question", "deeper"]
+    assert got.attempts[1].start_ms == got.attempts[0].retrieve_ms + got.attempts[0].rerank_ms
+    assert got.latency_ms["retrieve"] == sum(each.retrieve_ms for each in got.attempts)
+    assert sum(each.took for each in got.attempts) == 1
+
+
+def test_a_collection_that_is_not_there(rag):
+    with pytest.raises(Refusal, match="it has contracts, documents, handbook") as refused:
+        answer(rag(), asked(collection="nowhere"))
+    assert refused.value.status == 404
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "kind"),
+    [
+        ({"refused": True}, 503, "api_error"),
+        ({"hang": True}, 504, "timeout_error"),
+        ({"status": 529}, 503, "overloaded_error"),
+        ({"status": 429}, 503, "overloaded_error"),
+        ({"status": 401}, 502, "api_error"),
+        ({"status": 500}, 502, "api_error"),
+        ({"text": "Half an answer", "sse_cut": 4}, 502, "api_error"),
+    ],
+)
+def test_a_model_that_fails_is_told_in_words_and_what_was_found_is_kept(rag, failure, status, kind):
+    made = rag()
+    made.api.enqueue(**failure)
+    with pytest.raises(Refusal) as refused:
+        answer(made)
+    assert (refused.value.status, refused.value.type) == (status, kind)
+    assert refused.value.message.startswith("scripted: ")
+    assert refused.value.retrieved.sources
+    made.api.enqueue("60 days [1].")
+    assert answer(made)[0].text  # without a restart
+
+
+@in_loop
+async def test_cancelling_stops_the_model_at_the_next_word(rag):
+    stream = Trickle()
+    made, heard = rag(trickling(stream)), []
+    task = asyncio.ensure_future(made.answerer.answer(asked(), heard.append))
+    await eventually(lambda: len(heard) >= 3)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await eventually(stream.closed.is_set)
+    assert stream.sent < 100
+    before = len(heard)
+    await asyncio.sleep(0.05)
+    assert len(heard) <= before + 1  # one may have been on its way
+
+
+@in_loop
+async def test_who_is_cancelled_before_a_thread_is_free_never_begins():
+    threads, gate, begun = Threads(1, "test"), threading.Event(), []
+    first = asyncio.ensure_future(threads.run(gate.wait))
+    second = asyncio.ensure_future(threads.run(begun.append, 2))
+    third = asyncio.ensure_future(threads.run(begun.append, 3))
+    await asyncio.sleep(0.01)
+    second.cancel()
+    gate.set()
+    await asyncio.gather(first, third)
+    assert begun == [3]
+    threads.close()
+
+
+@in_loop
+async def test_threads_are_made_when_needed_and_used_again():
+    threads = Threads(3, "test")
+    for _ in range(5):
+        assert await threads.run(lambda: 7) == 7
+    assert len(threads._threads) == 1
+    barrier = threading.Barrier(3)
+    await asyncio.gather(*(threads.run(barrier.wait, 5) for _ in range(3)))
+    assert len(threads._threads) == 3
+    with pytest.raises(ZeroDivisionError):
+        await threads.run(lambda: 1 / 0)
+    await asyncio.gather(*(threads.run(str, i) for i in range(50)))
+    assert len(threads._threads) == 3
+    threads.close()
+    for each in threads._threads:
+        each.join(2)
+        assert not each.is_alive()
+
+
+QUESTIONS = [NOTICE, "kettle in the kitchen", "Oslo servers", "days of leave", "price of a sensor", "pilot"]
+
+
+@in_loop
+async def test_many_at_a_time_get_what_each_gets_alone(rag):
+    made = rag(running=8)
+    alone = {q: await made.answerer.answer(asked(q, reader="quote")) for q in QUESTIONS}
+    for _ in range(5):
+        asking = [asked(q, reader="quote") for q in QUESTIONS * 3]
+        for query, got in zip(asking, await asyncio.gather(*map(made.answerer.answer, asking)), strict=True):
+            same = alone[query.question]
+            assert (got.text, got.sources, got.confidence) == (same.text, same.sources, same.confidence)
+
+
+def test_the_same_call_again_sends_the_same_request(rag):
+    made = rag()
+    made.api.enqueue("60 days [1].")
+    first, _ = answer(made, asked(prompt_version=2))
+    made.api.enqueue("Sixty days [1].")
+    again = asyncio.run(
+        made.answerer.again(asked(), first.sources, first.prompt, {**first.parameters, "more": 1})
+    )
+    assert again.text == "Sixty days [1]."
+    assert made.api.requests[0] == made.api.requests[1]
+    assert (again.prompt, again.parameters["more"]) == (first.prompt, 1)
+    quoted, _ = answer(made, asked(reader="quote"))
+    assert (
+        asyncio.run(made.answerer.again(asked(), quoted.sources, None, quoted.parameters)).text == quoted.text
+    )
+    silent = asyncio.run(made.answerer.again(asked(), first.sources, first.prompt, {"verdict": "abstain"}))
+    assert (silent.text, silent.input_tokens) == (read.UNKNOWN, 0)
+    made.api.enqueue(status=500)
+    with pytest.raises(Refusal):
+        asyncio.run(made.answerer.again(asked(), first.sources, first.prompt, {}))
+
+
+# --- its life ---------------------------------------------------------------------------------------------
+
+
+@in_loop
+async def test_ready_once_all_is_loaded(rag):
+    made = rag()
+    assert await made.answerer.ready() is None
+    made.serving.trouble = "nobody answers at http://127.0.0.1:9"
+    made.answerer._checked = None
+    assert await made.answerer.ready() == made.serving.trouble
+    made.serving.trouble = None
+    made.answerer._checked = None
+    assert await made.answerer.ready() is None
+    await made.answerer.close()
+    assert made.serving.closed
+
+
+@in_loop
+async def test_what_can_not_be_opened_is_tried_again_but_not_all_the_time(rag, monkeypatch):
+    made, file = rag(), None
+    file = made.home / "index.sqlite"
+    kept, tries = file.read_bytes(), []
+    opening = made.answerer._open
+    monkeypatch.setattr(made.answerer, "_open", lambda: (tries.append(1), opening())[1])
+    file.write_bytes(b"no database at all" * 1000)
+    for _ in range(3):
+        with pytest.raises(Refusal, match="cannot be read") as refused:
+            await made.answerer.answer(asked())
+        assert (refused.value.status, refused.value.retry_after) == (503, 2)
+    assert len(tries) == 1
+    assert "cannot be read" in await made.answerer.ready()
+    file.write_bytes(kept)
+    made.answerer._trouble = None  # two seconds later
+    assert await made.answerer.ready() is None
+
+
+@in_loop
+async def test_one_who_leaves_while_it_loads_stops_nothing(rag):
+    made = rag()
+    first = asyncio.ensure_future(made.answerer.answer(asked(reader="quote")))
+    second = asyncio.ensure_future(made.answerer.answer(asked(reader="quote")))
+    await asyncio.sleep(0.01)
+    first.cancel()
+    assert (await second).text
+
+
+@in_loop
+async def test_a_vector_store_that_is_gone_is_told_and_comes_back(rag, monkeypatch):
+    made = rag()
+    opened = await made.answerer.opened()
+    search = opened.retriever.store.similarity_search_with_score
+
+    def gone(*args, **kwargs):
+        from chromadb.errors import InternalError
+
+        raise InternalError("connection refused")
+
+    monkeypatch.setattr(opened.retriever.store, "similarity_search_with_score", gone)
+    with pytest.raises(Refusal, match="vector store chroma failed") as refused:
+        await made.answerer.answer(asked(reader="quote"))
+    assert (refused.value.status, refused.value.retry_after) == (503, 5)
+    monkeypatch.setattr(opened.retriever.store, "similarity_search_with_score", search)
+    assert (await made.answerer.answer(asked(reader="quote"))).text
+
+
+def test_an_index_that_was_named_must_be_there(rag, tmp_path):
+    with pytest.raises(UserError, match="no index in"):
+        check_index(rag(index=tmp_path).answerer.config)
+    with pytest.raises(UserError, match="--store shoebox is not known"):
+        check_index(rag(store="shoebox").answerer.config)
+
+
+# --- many threads -----------------------------------------------------------------------------------------
+
+
+def test_each_thread_has_a_connection_of_its_own(index_home):
+    index, seen = ThreadsIndex(index_home), []
+    threads = [threading.Thread(target=lambda: seen.append(index.db)) for _ in range(3)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert len({id(each) for each in [*seen, index.db]}) == 4
+    assert index.db is index.db
+    assert index.documents()
+    index.close()
+
+
+def test_a_snapshot_is_made_once_and_is_whole(rag, monkeypatch):
+    retriever = asyncio.run(rag().answerer.opened()).retriever
+    retriever._snapshot, made = None, []
+    snapshot = retriever.index.snapshot
+    monkeypatch.setattr(retriever.index, "snapshot", lambda: (made.append(1), snapshot())[1])
+    threads = [threading.Thread(target=lambda: retriever.search("kettle", Options())) for _ in range(6)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert len(made) == 1
+    assert {"sparse", "token_frequency", "vocabulary"} <= set(vars(retriever.snapshot))
+    assert isinstance(retriever, SharedRetriever)
+
+
+def test_the_gate_lets_many_read_and_one_write_alone():
+    gate, inside, most, wrong = Gate(), [0, 0], [0], []
+
+    def read_on():
+        for _ in range(200):
+            with gate.reading():
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+                if inside[1]:
+                    wrong.append("a reader beside a writer")
+                inside[0] -= 1
+
+    def write_on():
+        for _ in range(50):
+            with gate.writing():
+                inside[1] += 1
+                if inside != [0, 1]:
+                    wrong.append("a writer not alone")
+                inside[1] -= 1
+
+    threads = [threading.Thread(target=each) for each in [read_on] * 4 + [write_on] * 2]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(20)
+        assert not each.is_alive()
+    assert not wrong
+
+
+def test_a_writer_is_not_kept_waiting_by_readers_who_come_later():
+    gate, order = Gate(), []
+    held, let_go = threading.Event(), threading.Event()
+
+    def first():
+        with gate.reading():
+            held.set()
+            let_go.wait(5)
+        order.append("first reader")
+
+    def writer():
+        with gate.writing():
+            order.append("writer")
+
+    def late():
+        with gate.reading():
+            order.append("late reader")
+
+    threads = [threading.Thread(target=first)]
+    threads[0].start()
+    held.wait(5)
+    for each in (writer, late):
+        threads.append(threading.Thread(target=each))
+        threads[-1].start()
+        threads[-1].join(0.05)
+    let_go.set()
+    for each in threads:
+        each.join(5)
+    assert order.index("writer") < order.index("late reader")

@@ -1,0 +1,68 @@
+"""Token buckets: how many at once, how many in the long run, one for each key."""
+
+import pytest
+
+from step5_serving import rates
+from step5_serving.keys import Keys
+from step5_serving.rates import Rates
+from tests.step5.service_parts import app_of, calls_of, error_of, get, post
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_a_burst_then_a_steady_rate():
+    clock = Clock()
+    limit = Rates(2, 3, clock)
+    assert [limit.take("a") for _ in range(4)] == [0.0, 0.0, 0.0, 0.5]
+    clock.now = 0.4
+    assert limit.take("a") == pytest.approx(0.1)
+    clock.now = 0.5
+    assert limit.take("a") == 0.0
+    clock.now = 100.0
+    assert [limit.take("a") for _ in range(4)] == [0.0, 0.0, 0.0, 0.5]  # no more than it holds
+
+
+def test_over_a_minute_as_many_as_were_promised():
+    clock, taken = Clock(), 0
+    limit = Rates(5, 10, clock)
+    for step in range(6000):
+        clock.now = step / 100
+        taken += limit.take("a") == 0.0
+    assert 10 + 5 * 59 <= taken <= 10 + 5 * 60
+
+
+def test_everybody_has_a_bucket_and_the_forgotten_had_a_full_one(monkeypatch):
+    monkeypatch.setattr(rates, "MOST", 3)
+    limit = Rates(1, 1, Clock())
+    for who in "abcd":
+        assert limit.take(who) == 0.0
+    assert limit.take("d") > 0
+    assert limit.take("a") == 0.0
+    assert len(limit._buckets) == 3
+
+
+def test_at_the_door_each_key_is_counted_by_itself(tmp_path):
+    keys = Keys(tmp_path / "keys.json")
+    one, two = (keys.add(name, ["ask", "operate"])[1] for name in ("one", "two"))
+    app = app_of(keys=keys, rate=0.01, burst=2)
+    assert [post(app, headers={"x-api-key": one}).status_code for _ in range(3)] == [200, 200, 429]
+    got = post(app, headers={"x-api-key": one})
+    assert error_of(got)[0] == "rate_limit_error"
+    assert 0 < int(got.headers["retry-after"]) <= 101
+    assert post(app, headers={"x-api-key": two}).status_code == 200
+    assert len(calls_of(app)) == 3  # who is turned away at the door leaves no row
+    assert get(app, "/readyz").status_code == 200
+
+
+def test_a_wrong_key_takes_nothing_from_anybody(tmp_path):
+    keys = Keys(tmp_path / "keys.json")
+    _, text = keys.add("one", ["ask"])
+    app = app_of(keys=keys, rate=0.01, burst=1)
+    for _ in range(3):
+        assert post(app, headers={"x-api-key": "wrong"}).status_code == 401
+    assert post(app, headers={"x-api-key": text}).status_code == 200

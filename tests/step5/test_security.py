@@ -1,0 +1,199 @@
+"""What stands before the routes: headers, hosts and origins, limits of bodies, and logs without secrets."""
+
+import asyncio
+import io
+import logging
+
+import pytest
+
+from step5_serving import security
+from step5_serving.keys import Keys
+from step5_serving.security import Shield, is_loopback, keep_secrets, masked_text
+from tests.step5.service_parts import (
+    ASKED,
+    app_of,
+    client_of,
+    error_of,
+    get,
+    in_loop,
+    post,
+    request,
+)
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/nowhere", "/openapi.json", "/query"])
+def test_every_reply_has_the_headers(path):
+    headers = get(app_of(), path).headers
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["x-request-id"].startswith("req_")
+    assert headers["cache-control"]
+    assert "server" not in headers
+
+
+def test_a_request_id_of_the_callers_own_is_kept_if_it_is_harmless():
+    app = app_of()
+    assert get(app, "/healthz", headers={"x-request-id": "abc-1.2"}).headers["x-request-id"] == "abc-1.2"
+    for wrong in ("a" * 65, "a b", "<script>"):
+        assert (
+            get(app, "/healthz", headers={"x-request-id": wrong}).headers["x-request-id"].startswith("req_")
+        )
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost:8000", "LOCALHOST", "[::1]:8000", "127.0.0.1:1"])
+def test_names_of_this_machine(host):
+    assert get(app_of(), "/healthz", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil:80", "", "[::2]"])
+def test_other_names_are_refused_whatever_they_point_to(host):
+    got = get(app_of(), "/healthz", headers={"host": host})
+    assert got.status_code == 421
+    assert "is not here" in error_of(got)[1]
+    assert (
+        get(app_of(names=("evil.example",)), "/healthz", headers={"host": "evil.example"}).status_code == 200
+    )
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "http://localhost:9", "http://127.0.0.1:80x"]
+)
+def test_pages_from_elsewhere_may_not_call(origin):
+    got = post(app_of(), headers={"origin": origin})
+    assert got.status_code == 403
+    assert error_of(got)[0] == "permission_error"
+
+
+def test_our_own_pages_may_call():
+    assert post(app_of(), headers={"origin": "http://127.0.0.1"}).status_code == 200
+
+
+def test_a_body_that_says_it_is_too_large_is_not_read():
+    read = []
+
+    async def app(scope, receive, send):
+        read.append(await receive())
+
+    async def go():
+        sent = []
+
+        async def receive():
+            read.append("asked")
+
+        async def send(message):
+            sent.append(message)
+
+        headers = [(b"host", b"localhost"), (b"content-length", b"1048577")]
+        scope = {"type": "http", "method": "POST", "path": "/query", "headers": headers}
+        await Shield(app, None)(scope, receive, send)
+        return sent
+
+    sent = asyncio.run(go())
+    assert sent[0]["status"] == 413
+    assert (b"connection", b"close") in sent[0]["headers"]
+    assert read == []
+
+
+@pytest.mark.parametrize("path", ["/query", "/query/stream"])
+def test_a_body_in_pieces_is_cut_off_where_it_gets_too_large(path, monkeypatch):
+    monkeypatch.setattr(security, "LONGEST_BODY", 1000)
+    sent = 0
+
+    async def pieces():
+        nonlocal sent
+        for _ in range(1000):
+            sent += 100
+            yield b" " * 100
+
+    async def go():
+        async with client_of(app_of()) as client:
+            return await client.post(path, content=pieces(), headers={"content-type": "application/json"})
+
+    got = asyncio.run(go())
+    assert got.status_code == 413
+    assert error_of(got) == ("request_too_large", "the body is too large: 1,000 bytes are allowed here")
+    assert sent <= 1200
+
+
+def test_documents_may_be_larger_than_questions():
+    assert security.limit_of("/ingest") > security.limit_of("/query")
+    assert security.limit_of("/v1/messages") == 32 * 1024 * 1024
+
+
+@in_loop
+async def test_what_nobody_foresaw_is_one_line_in_the_callers_format(caplog):
+    app = app_of()
+
+    @app.get("/broken")
+    async def broken():
+        raise ZeroDivisionError("secret detail")
+
+    async with client_of(app) as client:
+        got = await client.get("/broken", headers={"x-request-id": "abc"})
+    assert got.status_code == 500
+    assert error_of(got) == ("api_error", "internal error: the server's log has it under abc")
+    assert "secret detail" in caplog.text
+    assert "abc" in caplog.text
+    assert got.headers["x-content-type-options"] == "nosniff"
+
+
+def test_errors_have_the_format_of_the_api_that_is_imitated():
+    app = app_of(host="127.0.0.1")
+    for path, keys in (("/v1/messages", {"type", "error"}), ("/v1/chat/completions", {"error"})):
+        got = request(app, "POST", path, json=ASKED, headers={"host": "evil.example"})
+        assert set(got.json()) == keys
+    assert set(got.json()["error"]) == {"type", "message", "param", "code"}
+
+
+def test_no_secret_reaches_a_log(tmp_path):
+    _, key = Keys(tmp_path / "keys.json").add("alice", ["ask"])
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    keep_secrets(handler)
+    logger = logging.getLogger("test.secrets")
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        logger.warning("key %s and %s", key, "sk-" + "abcdefghijklmnop" * 2)
+        logger.warning("authorization: Bearer abcdef123456; postgresql://user:pass" + "word@host/db")
+        try:
+            raise ValueError(f"no such key {key}")
+        except ValueError:
+            logger.exception("failed")
+    finally:
+        logger.removeHandler(handler)
+    said = stream.getvalue()
+    assert key not in said
+    assert key.split("_")[-1] not in said
+    for secret in ("abcdefghijklmnop", "abcdef123456", "user:pass"):
+        assert secret not in said
+    assert "key *** and ***" in said
+    assert "ValueError: no such key ***" in said
+
+
+def test_what_is_no_secret_stays():
+    text = "call 4bf92f3577b34da6a3ce929d0e0e4736 failed: http://127.0.0.1:8000/v1 says 500"
+    assert masked_text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("host", "is_it"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("localhost", True),
+        ("::1", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.168.0.1", False),
+        ("example.com", False),
+        ("", False),
+    ],
+)
+def test_loopback(host, is_it):
+    assert is_loopback(host) is is_it

@@ -1,0 +1,119 @@
+"""The service as its command starts it, on the sample corpus and the real models: every part together."""
+
+import contextlib
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import anthropic
+import httpx
+import openai
+import pytest
+
+from step3_rag.dataset import SAMPLE
+from tests.conftest import AS_STARTED, NO_NETWORK, OWN_PLACES, ROOT
+from tests.step5.service_parts import events_in
+
+pytestmark = pytest.mark.real
+QUESTION = {"question": "What are the contract renewal terms?"}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory, real_weights):
+    """`serve` with its defaults, on an index of its own and a free port; how it stops is checked."""
+    folder = tmp_path_factory.mktemp("served")
+    environment = {name: value for name, value in AS_STARTED.items() if not name.startswith("ROADMAP_")}
+    environment |= {**OWN_PLACES, "ROADMAP_HUB": real_weights, "ROADMAP_DEVICE": "cpu"}
+    environment["PYTHONPATH"] = f"{ROOT}:{NO_NETWORK}"
+    ingest = ["step3_rag", "ingest", str(SAMPLE / "documents"), "--index", "index"]
+    subprocess.run([sys.executable, "-m", *ingest], cwd=folder, env=environment, check=True)
+    serve = ["step5_serving", "serve", "--port", "0", "--timeout", "300", "--index", "index"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", *serve], cwd=folder, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    line = process.stderr.readline()
+    assert line.startswith("listening on "), line + process.stderr.read()
+    url = line.split()[2]
+    try:
+        _until_ready(url)
+        yield url
+    finally:
+        process.terminate()
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert said.splitlines()[-1] == "stopped"
+    assert "Traceback" not in said
+
+
+def _until_ready(url):
+    for _ in range(600):
+        with contextlib.suppress(httpx.TransportError):
+            got = httpx.get(f"{url}/readyz")
+            if got.status_code == 200:
+                return
+        time.sleep(0.2)
+    raise AssertionError(got.text)
+
+
+def test_a_quote_is_right_and_says_where_it_stands(served):
+    body = httpx.post(f"{served}/query", json={**QUESTION, "reader": "quote"}, timeout=60).json()
+    assert "renew" in body["answer"].lower()
+    assert body["confidence"] > 0.85
+    assert body["sources"][0]["document"].startswith("contracts/")
+    assert body["usage"] == {"input_tokens": 0, "output_tokens": 0}
+    assert body["cost_usd"] == 0
+
+
+def test_the_model_answers_piece_by_piece(served):
+    events = events_in(httpx.post(f"{served}/query/stream", json={**QUESTION, "k": 1}, timeout=300).text)
+    assert events[0][0] == "retrieved"
+    name, body = events[-1]
+    assert name == "done"
+    assert "".join(data["text"] for kind, data in events if kind == "delta").strip() == body["answer"]
+    assert body["usage"]["input_tokens"] > 50
+    assert body["usage"]["output_tokens"] > 1
+    assert body["prompt_version"].startswith("answer/1@")
+    assert body["latency_ms"]["generate"] > body["latency_ms"]["retrieve"] > 0
+    call = httpx.get(f"{served}/telemetry/calls/{body['trace_id']}").json()
+    assert call["answer"] == body["answer"]
+    assert call["prompt"]["text"].startswith("---\nid: answer")
+
+
+def test_what_no_document_says_is_not_answered(served):
+    body = httpx.post(f"{served}/query", json={"question": "Who won the 1954 world cup?"}, timeout=60).json()
+    assert body["abstained"] is True
+    assert body["answer"] == "I don't know."
+
+
+def test_the_same_question_from_many_gets_the_same_quote(served):
+    def ask(_):
+        return httpx.post(f"{served}/query", json={**QUESTION, "reader": "quote"}, timeout=60).json()
+
+    with ThreadPoolExecutor(8) as pool:
+        bodies = list(pool.map(ask, range(24)))
+    assert len({body["answer"] for body in bodies}) == 1
+    assert len({body["trace_id"] for body in bodies}) == 24
+
+
+def test_a_document_that_is_sent_is_found_and_forgotten(served):
+    text = "# Parrots\n\nThe parrot of the Ellermouth office is called Quillfeather and sings at noon."
+    question = {"question": "What is the parrot of the Ellermouth office called?", "reader": "quote"}
+    got = httpx.post(f"{served}/ingest", json={"name": "parrots.md", "text": text}, timeout=60).json()
+    assert got["new"] == ["parrots.md"]
+    try:
+        assert "Quillfeather" in httpx.post(f"{served}/query", json=question, timeout=60).json()["answer"]
+    finally:
+        gone = httpx.delete(f"{served}/documents/{got['documents'][0]['id']}", timeout=60)
+    assert gone.status_code == 200
+    assert "Quillfeather" not in httpx.post(f"{served}/query", json=question, timeout=60).json()["answer"]
+
+
+def test_both_sdks_get_the_same_words(served):
+    hello = [{"role": "user", "content": "What is the capital of France?"}]
+    one = anthropic.Anthropic(base_url=served, api_key="none")
+    said = one.messages.create(model="smollm2-135m-instruct", max_tokens=20, messages=hello)
+    other = openai.OpenAI(base_url=f"{served}/v1", api_key="none")
+    same = other.chat.completions.create(model="smollm2-135m-instruct", max_tokens=20, messages=hello)
+    assert "Paris" in said.content[0].text
+    assert same.choices[0].message.content == said.content[0].text

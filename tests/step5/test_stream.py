@@ -1,0 +1,175 @@
+"""POST /query/stream: the events, their order, how a stream ends that can't go on, and who may leave it."""
+
+import asyncio
+
+from step5_serving import live
+from step5_serving.errors import Refusal
+from step5_serving.scripted import ANSWER, ScriptedAnswerer
+from tests.step5.service_parts import (
+    ASKED,
+    ListRecorder,
+    app_of,
+    calls_of,
+    client_of,
+    error_of,
+    events_in,
+    eventually,
+    in_loop,
+    post,
+)
+
+STREAM = "/query/stream"
+
+
+def test_what_was_found_then_the_text_then_all_of_it():
+    app = app_of()
+    got = post(app, STREAM)
+    assert got.status_code == 200
+    assert got.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert got.headers["cache-control"] == "no-store"
+    events = events_in(got.text)
+    assert events[0][0] == "retrieved"
+    assert events[0][1]["sources"][0]["document"] == "contracts/supply-brightwell.md"
+    assert events[0][1]["confidence"] == 0.97
+    assert [name for name, _ in events[1:-1]] == ["delta"] * len(ANSWER.split())
+    assert "".join(data["text"] for _, data in events[1:-1]) == ANSWER
+    assert events[-1][0] == "done"
+    assert events[-1][1].keys() == post(app).json().keys()
+    assert calls_of(app)[0].trace_id == events[-1][1]["trace_id"]
+
+
+@in_loop
+async def test_each_piece_is_sent_when_it_comes():
+    app, seen = app_of(ScriptedAnswerer(text="one two three", pace=0.03)), []
+    loop = asyncio.get_running_loop()
+
+    async def send(message):
+        if message["type"] == "http.response.body":
+            seen.append((loop.time(), message.get("body", b"")))
+
+    await asked(app, send)
+    deltas = [when for when, body in seen if b"delta" in body]
+    assert len(deltas) == 3
+    assert deltas[2] - deltas[0] > 0.04
+
+
+async def asked(app, send, leave=None, begun=None):
+    """POST /query/stream at the level of ASGI; the client leaves when `begun` holds."""
+    leave, sent_body = leave or asyncio.Event(), False
+
+    async def receive():
+        nonlocal sent_body
+        if not sent_body:
+            sent_body = True
+            return {"type": "http.request", "body": b'{"question": "Who?"}', "more_body": False}
+        await leave.wait()
+        return {"type": "http.disconnect"}
+
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "path": STREAM,
+        "raw_path": STREAM.encode(),
+        "query_string": b"",
+        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
+        "client": ("127.0.0.1", 1),
+        "scheme": "http",
+        "root_path": "",
+    }
+    running = asyncio.ensure_future(app(scope, receive, send))
+    if begun:
+        await eventually(begun)
+        leave.set()
+    await asyncio.wait_for(running, 5)
+
+
+@in_loop
+async def test_the_model_stops_when_the_reader_leaves_in_the_middle():
+    answerer, sent = ScriptedAnswerer(text="word " * 1000, pace=0.005), []
+    app = app_of(answerer)
+
+    async def send(message):
+        sent.append(message.get("body", b""))
+
+    await asked(app, send, begun=lambda: b"".join(sent).count(b"delta") >= 3)
+    assert (answerer.cancelled, answerer.running) == (1, 0)
+    assert app.state.service.admission.running == 0
+    assert [(call.status, call.error_type) for call in calls_of(app)] == [(499, "client_gone")]
+    assert b"".join(sent).count(b"delta") < 50
+
+
+def test_what_is_refused_before_anything_was_sent_has_its_status():
+    got = post(app_of(), STREAM, json={**ASKED, "prompt_version": 9})
+    assert got.status_code == 404
+    assert "does not exist" in error_of(got)[1]
+    assert post(app_of(), STREAM, json={}).status_code == 400
+    app = app_of(running=1, waiting=0)
+    app.state.service.admission.running = 1
+    assert post(app, STREAM).status_code == 503
+
+
+def test_what_fails_in_the_middle_ends_with_an_error():
+    app = app_of(ScriptedAnswerer(error=Refusal(502, "api_error", "the engine broke off")))
+    got = post(app, STREAM)
+    assert got.status_code == 200
+    assert events_in(got.text)[-1] == ("error", {"type": "api_error", "message": "the engine broke off"})
+    assert [call.status for call in calls_of(app)] == [502]
+
+
+def test_a_bug_in_the_middle_shows_one_line_too():
+    events = events_in(post(app_of(ScriptedAnswerer(error=RuntimeError("secret"))), STREAM).text)
+    assert events[-1][0] == "error"
+    assert "internal error" in events[-1][1]["message"]
+    assert "secret" not in str(events)
+
+
+def test_no_row_no_end():
+    recorder = ListRecorder()
+    recorder.trouble = "the disk is full"
+    events = events_in(post(app_of(recorder=recorder), STREAM).text)
+    assert events[-1] == ("error", {"type": "telemetry_unavailable", "message": "the disk is full"})
+    assert "done" not in [name for name, _ in events]
+
+
+@in_loop
+async def test_a_stream_that_waits_says_that_it_lives(monkeypatch):
+    monkeypatch.setattr(live, "PATIENCE", 0.02)
+    monkeypatch.setattr(live, "PING_EVERY", 0.02)
+    answerer = ScriptedAnswerer(gate=asyncio.Event())
+    asyncio.get_running_loop().call_later(0.1, answerer.gate.set)
+    async with client_of(app_of(answerer)) as client:
+        got = await client.post(STREAM, json=ASKED)
+    assert got.text.startswith(": ping\n\n: ping\n\n")
+    assert events_in(got.text)[-1][0] == "done"
+
+
+@in_loop
+async def test_time_runs_out_in_the_middle():
+    answerer = ScriptedAnswerer(text="word " * 1000, pace=0.01)
+    app = app_of(answerer, timeout_s=0.1)
+    async with client_of(app) as client:
+        got = await client.post(STREAM, json=ASKED)
+    name, data = events_in(got.text)[-1]
+    assert (name, data["type"]) == ("error", "timeout_error")
+    assert answerer.running == 0
+    [call] = calls_of(app)
+    assert (call.status, call.first_token_ms is not None) == (504, True)
+
+
+@in_loop
+async def test_events_of_another_server_are_found_wherever_the_network_cuts():
+    text = b'event: a\r\ndata: {"n": 1}\r\n\r\n: ping\n\nevent: b\ndata: {"n":\ndata: 2}\n\ndata: [DONE]\n\n'
+    for size in (1, 2, 3, 7, 1000):
+
+        async def chunks(size=size):
+            for start in range(0, len(text), size):
+                yield text[start : start + size]
+
+        found = [each async for each in live.events_of(chunks())]
+        assert [(each.name, each.data) for each in found] == [
+            ("a", {"n": 1}),
+            ("message", None),
+            ("b", {"n": 2}),
+            ("message", None),
+        ]

@@ -1,0 +1,192 @@
+"""Two prompts on the same questions: paired figures on a scripted model; W&B as a sink."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from shared import prompts
+from shared.config import load_settings
+from shared.errors import UserError
+from step3_rag.dataset import Question
+from step5_serving.telemetry import compare, replaying, wandb_sink
+from tests.conftest import ROOT
+from tests.scripted import ScriptedMessages
+from tests.step3.conftest import write
+
+FILE = "---\nid: answer\nversion: {0}\nfamily: any\n---\n# system\n\nAnswer, version {0}.\n"
+QUESTIONS = [
+    Question("q1", "When does the contract renew?", {"contracts/supply.md": 1}, answers=("every year",)),
+    Question("q2", "Where do servers stand?", {"contracts/hosting.html": 1}, answers=("Oslo",)),
+    Question("q3", "How many days of leave?", {"handbook/leave.txt": 1}, answers=("30 days",)),
+    Question("q4", "Who is the pope?", {}),
+]
+
+
+@pytest.fixture
+def pair(tmp_path):
+    folder = write(tmp_path / "prompts", {f"answer.{i}.md": FILE.format(i) for i in (1, 2)})
+    (folder / "answer.3.md").write_text(FILE.format(1).replace("version: 1", "version: 3"))
+    return replaying.pair_of(1, 2, folder)
+
+
+def answering(first, second):
+    """A script: version 1 says `first`, version 2 `second`, question by question, in the order of asking."""
+    api = ScriptedMessages()
+    for i, (a, b) in enumerate(zip(first, second, strict=True)):
+        for text in (a, b) if i % 2 == 0 else (b, a):
+            api.enqueue(text)
+    return api
+
+
+ONE = ["It renews every year. [1]", "In Bergen. [1]", "20 days. [1]", "Ann. [1]"]
+TWO = ["It renews every year. [1]", "In Oslo. [1]", "30 days of leave. [1]", "I don't know."]
+
+
+def test_both_versions_answer_from_one_search_in_turns(retriever, pair):
+    api = answering(ONE, TWO)
+    pairs = compare.answer_pairs(retriever, QUESTIONS, pair, api.client, "tiny")
+    asked = [request["system"] for request in api.requests]
+    assert asked == [f"Answer, version {v}." for v in (1, 2, 2, 1, 1, 2, 2, 1)]
+    for i in range(0, 8, 2):
+        assert api.requests[i]["messages"] == api.requests[i + 1]["messages"]  # the same passages
+    said = [[side.outcome.answer.text for side in each.judged] for each in pairs]
+    assert said == [list(each) for each in zip(ONE, TWO, strict=True)]
+
+
+def test_the_figures_are_those_of_pairs(retriever, pair):
+    pairs = compare.answer_pairs(retriever, QUESTIONS, pair, answering(ONE, TWO).client, "tiny")
+    facts = compare.figures(pairs, pair)
+    right = facts["measures"]["right"]
+    assert (right["n"], right["a"], right["b"]) == (3, 1 / 3, 1.0)
+    assert right["difference"]["mean"] == pytest.approx(2 / 3)
+    assert (facts["gained"], facts["lost"], facts["p"]) == (2, 0, 0.5)
+    assert facts["measures"]["unknown"]["b"] == 0.25
+    assert "cost_usd" not in facts["measures"]  # tiny has no price: unknown, not nothing
+    assert [each["id"] for each in facts["changed"]] == ["q2", "q3"]
+    assert all(each["right"] == "b" for each in facts["changed"])
+    assert "-Answer, version 1." in facts["prompt_diff"]
+
+
+def test_equal_answers_show_no_difference(retriever, pair):
+    pairs = compare.answer_pairs(retriever, QUESTIONS, pair, answering(ONE, ONE).client, "tiny")
+    facts = compare.figures(pairs, pair)
+    assert facts["measures"]["right"]["difference"]["mean"] == 0
+    assert compare.verdict(facts) == "no difference is shown"
+
+
+@pytest.mark.parametrize(
+    ("interval", "said"), [([0.1, 0.5], "b is better"), ([-0.5, -0.1], "a is better"), (None, "too few")]
+)
+def test_the_verdict_needs_an_interval_beside_zero(interval, said):
+    measures = {"right": {"difference": {"interval_95": interval}}}
+    assert compare.verdict({"measures": measures, "a": "a", "b": "b"}).startswith(said)
+
+
+def test_a_judge_is_heard_beside_the_words(retriever, pair):
+    judge = lambda question, text: "Bergen" in text or None  # noqa: E731  (None: it can't be read)
+    pairs = compare.answer_pairs(retriever, QUESTIONS, pair, answering(ONE, ONE).client, "tiny", judge)
+    assert compare.figures(pairs, pair)["measures"]["judge"]["n"] == 1
+
+
+def test_a_model_with_a_price_has_costs(retriever, pair):
+    pairs = compare.answer_pairs(retriever, QUESTIONS, pair, answering(ONE, TWO).client, "claude-sonnet-5-5")
+    row = compare.figures(pairs, pair)["measures"]["cost_usd"]
+    assert row["a"] == pytest.approx((100 * 2 + 10 * 10) / 1e6)
+
+
+@pytest.fixture
+def serving(monkeypatch, retriever):
+    """`compare` on the five documents with a scripted model."""
+
+    def use(api):
+        settings = load_settings(model="tiny")
+        made = SimpleNamespace(name="torch", settings=settings, client=lambda: api.client, close=lambda: None)
+        monkeypatch.setattr(replaying, "serving_of", lambda *_, **__: made)
+        data = SimpleNamespace(name="five documents", questions=QUESTIONS)
+        monkeypatch.setattr("step3_rag.dataset.read", lambda *_: data)
+        service = SimpleNamespace(retriever=retriever)
+        monkeypatch.setattr("step3_rag.service.dataset_service", lambda *_: service)
+
+    return use
+
+
+def test_the_command_shows_a_table_and_keeps_the_answers(run, serving, pair, tmp_path):
+    serving(answering(ONE, TWO))
+    got = run("compare", 1, 2, "--prompts", tmp_path / "prompts", "--out", tmp_path / "out")
+    assert got.code == 0, got.err
+    assert "right answers" in got.out
+    assert "only b is right: Oslo" in got.out
+    rows = [json.loads(line) for line in (tmp_path / "out" / "b" / "answers.jsonl").open()]
+    assert [row["response"] for row in rows] == TWO
+    serving(answering(ONE, TWO))
+    facts = json.loads(run("compare", 1, 2, "--prompts", tmp_path / "prompts", "--json").out)
+    assert facts["measures"]["right"]["b"] == 1.0
+    assert facts["command"] == "step5_serving compare"
+
+
+def test_what_cannot_be_compared_is_said_in_one_line(run, serving, pair, tmp_path):
+    serving(ScriptedMessages())
+    for versions, said in [((1, 3), "say the same"), ((1, 9), "has no version 9")]:
+        got = run("compare", *versions, "--prompts", tmp_path / "prompts")
+        assert (got.code, got.err.count("\n"), said in got.err) == (2, 1, True)
+    api = ScriptedMessages()
+    api.enqueue(ONE[0])
+    api.enqueue(status=400, error="too long for me")
+    serving(api)
+    got = run("compare", 1, 2, "--prompts", tmp_path / "prompts")
+    assert (got.code, "too long for me" in got.err) == (2, True)
+
+
+def test_step_3_has_two_versions_to_compare():
+    pair = replaying.pair_of(1, 2, None)
+    assert prompts.diff(*pair)
+
+
+# --- W&B ----------------------------------------------------------------------------------------------------
+
+FACTS = {
+    "command": "step5_serving compare",
+    "a": "answer/1@aaaaaaaa",
+    "model": "tiny",
+    "judge": None,
+    "n": 4,
+    "measures": {"right": {"a": 0.5, "difference": {"interval_95": [0.1, 0.9]}, "flag": True}},
+    "changed": [{"id": "q1", "question": "When?", "right": "b"}],
+}
+
+
+def test_numbers_have_paths():
+    assert dict(wandb_sink.numbers(FACTS)) == {
+        "n": 4,
+        "measures/right/a": 0.5,
+        "measures/right/difference/interval_95/0": 0.1,
+        "measures/right/difference/interval_95/1": 0.9,
+    }
+
+
+def test_without_its_client_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(UserError, match="pip install wandb"):
+        wandb_sink.send(FACTS, "lesson")
+
+
+@pytest.mark.skipif(
+    not importlib.util.find_spec("wandb"), reason="wandb is not installed (pip install wandb)"
+)
+def test_offline_a_run_is_left_in_a_folder(tmp_path):
+    code = (
+        f"import anthropic; from step5_serving.telemetry import wandb_sink; wandb_sink.send({FACTS!r}, 'x')"
+    )
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
+    clean["PYTHONPATH"] = f"{ROOT}:{clean['PYTHONPATH']}"
+    done = subprocess.run([sys.executable, "-c", code], env=clean, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    [file] = (tmp_path / "wandb").glob("offline-run-*/*.wandb")
+    kept = file.read_bytes()
+    assert b"measures/right/a" in kept  # the file is complete only after the process has ended
+    assert b"answer/1@aaaaaaaa" in kept

@@ -1,0 +1,50 @@
+"""Prometheus: the page says what was counted, in the format that its own parser reads."""
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from step5_serving.telemetry.metrics import Metrics
+from tests.step5.telemetry_parts import call_of
+
+
+def read(metrics):
+    """Samples by name and labels."""
+    return {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(metrics.page().decode())
+        for sample in family.samples
+    }
+
+
+def test_calls_are_counted():
+    metrics = Metrics(waiting=lambda: 3, telemetry_waiting=lambda: 2)
+    metrics.observe(call_of(cost_usd=0.25))
+    metrics.observe(call_of(cost_usd=None, abstained=True, confidence=0.4))
+    metrics.observe(call_of(status=503, error_type="overloaded_error", total_ms=0.1, input_tokens=None))
+    got = read(metrics)
+    assert got["rag_calls_total", "2xx", "query"] == 2
+    assert got["rag_calls_total", "5xx", "query"] == 1
+    assert got["rag_calls_total", "2xx", "messages"] == 0
+    assert got["rag_errors_total", "overloaded_error"] == 1
+    assert got["rag_stage_seconds_count", "total"] == 2  # a refusal has no latency worth the name
+    assert abs(got["rag_stage_seconds_sum", "generate"] - 0.06) < 1e-9
+    assert got["rag_stage_seconds_bucket", "0.05", "total"] == 2
+    assert got["rag_tokens_total", "input"] == 328
+    assert (got["rag_cost_usd_total",], got["rag_cost_unknown_calls_total",]) == (0.25, 1)
+    assert got["rag_abstained_total",] == 1
+    assert got["rag_confidence_bucket", "0.5"] == 1
+    assert (got["rag_queue_depth",], got["rag_telemetry_waiting",]) == (3, 2)
+    assert any(name == "rag_prompt_calls_total" and value == 3 for (name, *_), value in got.items())
+
+
+def test_two_services_in_one_process_count_apart():
+    one, other = Metrics(), Metrics()
+    one.observe(call_of())
+    assert read(other)["rag_calls_total", "2xx", "query"] == 0
+
+
+def test_in_flight_goes_up_and_down():
+    metrics = Metrics()
+    metrics.in_flight.inc()
+    assert read(metrics)["rag_in_flight",] == 1
+    metrics.in_flight.dec()
+    assert read(metrics)["rag_in_flight",] == 0

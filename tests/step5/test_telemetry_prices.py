@@ -1,0 +1,84 @@
+"""What calls cost, and the day's budget."""
+
+from datetime import timedelta
+
+import pytest
+
+from shared.catalog import lookup
+from shared.errors import UserError
+from step5_serving.telemetry.errors import BudgetExceeded
+from step5_serving.telemetry.prices import Budget, cost_of
+from step5_serving.telemetry.store import Store
+from tests.step5.telemetry_parts import NOON, after, call_of, record
+
+DAY = 86400
+
+
+@pytest.mark.parametrize(
+    ("model", "tokens", "cost"),
+    [
+        ("claude-sonnet-5-5", (1000, 200), 0.004),
+        ("smollm2-135m-instruct", (1000, 200), None),  # no price is not free
+        ("claude-of-tomorrow", (1000, 200), None),
+        (None, (1000, 200), None),
+        ("claude-sonnet-5-5", (None, 200), None),
+        ("claude-sonnet-5-5", (1000, None), None),
+        ("smollm2-135m-instruct", (0, 0), 0.0),  # a quote: no model had a part
+    ],
+)
+def test_costs(model, tokens, cost):
+    assert cost_of(model, *tokens) == cost
+
+
+def test_a_long_prompt_has_its_own_price():
+    priced = [name for name in ("claude-haiku-5-5",) if lookup(name).price.long_prompt]
+    for name in priced:
+        above = int(lookup(name).price.long_prompt["above"])
+        assert cost_of(name, above + 1, 0) > cost_of(name, above, 0) * 1.01
+
+
+def test_a_budget_is_spent_and_refuses_in_one_line():
+    budget = Budget(1.0, today=NOON)
+    for _ in range(2):
+        budget.check(NOON)
+        budget.add(call_of(cost_usd=0.5))
+    with pytest.raises(BudgetExceeded, match=r"budget of \$1 is spent") as error:
+        budget.check(NOON)
+    assert (error.value.status, error.value.type) == (429, "budget_exceeded")
+    assert error.value.retry_after == pytest.approx(DAY / 2, abs=2)
+
+
+def test_a_new_day_is_new_money():
+    budget = Budget(1.0, today=NOON)
+    budget.add(call_of(cost_usd=2.0))
+    with pytest.raises(BudgetExceeded):
+        budget.check(after(DAY / 2 - 1))
+    budget.check(after(DAY / 2))
+    assert budget.spent(after(DAY / 2)) == 0.0
+
+
+def test_a_call_that_began_yesterday_is_yesterdays_money():
+    budget = Budget(1.0, today=NOON)
+    budget.add(call_of(cost_usd=0.25, started_at=after(DAY / 2)))
+    budget.add(call_of(cost_usd=0.5, started_at=after(DAY / 2 - 1)))
+    assert budget.spent(after(DAY / 2)) == 0.25
+
+
+def test_what_is_unknown_adds_nothing():
+    budget = Budget(1.0, today=NOON)
+    budget.add(call_of(cost_usd=None))
+    assert budget.spent(NOON) == 0.0
+
+
+def test_a_restart_forgets_nothing(database):
+    yesterday = call_of(cost_usd=64.0, started_at=NOON - timedelta(hours=13))
+    record(database, yesterday, call_of(cost_usd=0.5), call_of(cost_usd=0.25), call_of(cost_usd=None))
+    budget = Budget(1.0, Store.open(database), today=NOON)
+    assert budget.spent(NOON) == 0.75
+    budget.check(NOON)
+
+
+@pytest.mark.parametrize("dollars", [0, -1, float("nan"), float("inf")])
+def test_a_budget_has_to_be_money(dollars):
+    with pytest.raises(UserError, match="buys nothing"):
+        Budget(dollars)

@@ -1,0 +1,235 @@
+"""Replay: the same call again, on step 3's index and a scripted chat model; and what became different."""
+
+import asyncio
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from shared.config import load_settings
+from shared.errors import UserError
+from step3_rag.context import joined
+from step5_serving.answering import Answered, Query
+from step5_serving.config import Config
+from step5_serving.rag import RagAnswerer, prompts_folder
+from step5_serving.scripted import ScriptedAnswerer
+from step5_serving.telemetry import replay, replaying
+from step5_serving.telemetry.call import Call
+from step5_serving.telemetry.reading import show_call
+from step5_serving.telemetry.store import Store
+from step5_serving.telemetry.versions import Versions
+from tests.scripted import ScriptedMessages
+from tests.step3.conftest import bring_in, write
+from tests.step5.telemetry_parts import PROMPT, call_of, record, sha, source_of
+
+
+def row_of(tmp_path, **given):
+    address = f"sqlite:///{tmp_path}/telemetry.db"
+    call = call_of(**given)
+    record(address, call)
+    return show_call(Store.open(address), call.trace_id)
+
+
+# --- the parts ------------------------------------------------------------------------------------------
+
+
+def test_the_same_question_passages_prompt_and_parameters_go_in(tmp_path):
+    row = row_of(
+        tmp_path, question="When  does\nit renew?", parameters={"k": 3, "reader": "chat", "collection": "c"}
+    )
+    seen = {}
+
+    class Answerer(ScriptedAnswerer):
+        async def again(self, query, sources, prompt, parameters):
+            seen.update(query=query, sources=sources, prompt=prompt, parameters=parameters)
+            return Answered("x")
+
+    asyncio.run(replay.replay(row, Answerer()))
+    assert seen["query"] == Query(question="When does it renew?", k=3, collection="c", reader="chat")
+    assert [each.text for each in seen["sources"]] == ["It renews every two years."]
+    assert (seen["prompt"].sha256, seen["prompt"].text) == (sha(PROMPT), PROMPT)
+    assert seen["parameters"] == row["parameters"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"route": "messages"}, "went to /v1/messages"),
+        ({"status": 503, "error_type": "overloaded_error", "answer": None}, "failed .503 overloaded_error"),
+        ({"sources": [source_of("x") | {"text": None}]}, "passage 1 is not stored any more"),
+        ({"sources": [source_of("x") | {"text": "y"}]}, "the stored passage 1 was changed"),
+        ({"prompt_sha256": None}, "its prompt is not stored"),
+    ],
+)
+def test_what_cannot_be_made_again_is_said(tmp_path, given, said):
+    row = row_of(tmp_path, **given)
+    with pytest.raises(UserError, match=said):
+        replay.check(row)
+
+
+def passage(index, document, first, last):
+    """A passage as a search joins it."""
+    text = joined(index.neighbours(document, first, last))
+    return source_of(text, document)
+
+
+def test_what_became_of_a_passage_is_found_by_its_text(index, tmp_path, embedder):
+    long = "# Rules\n\n" + "\n\n".join(f"Rule {i} says what {i} people may do. " * 12 for i in range(8))
+    folder = write(tmp_path / "documents", {"rules.md": long, "other.md": "# Other\n\nNothing of note.\n"})
+    bring_in(index, folder, embedder=embedder)
+    assert len(index.neighbours("rules.md", 0, 99)) > 4
+    sources = [
+        passage(index, "rules.md", 0, 0),
+        passage(index, "rules.md", 1, 3),
+        passage(index, "other.md", 0, 0),
+    ]
+    assert replay.states(index, sources) == ["same"] * 3
+    (folder / "rules.md").write_text(long.replace("Rule 2 says", "Rule 2 said"))
+    (folder / "other.md").unlink()
+    bring_in(index, folder, embedder=embedder)  # every chunk has another number now
+    assert replay.states(index, sources) == ["same", "changed", "gone"]
+
+
+def test_what_differs_is_told(tmp_path):
+    row = row_of(tmp_path, question="Write to [e-mail]?", answer="One. Two. Three.")
+    new = Answered("One. Another. Three.", output_tokens=9, model="other", engine="vllm")
+    facts = replay.compared(row, new, ["changed"], "f" * 64)
+    assert not facts["equal"]
+    assert facts["diff"] == ["  One.", "- Two.", "+ Another.", "  Three."]
+    assert facts["notes"] == [
+        "passage 1, contracts/supply.md, Renewal: changed in the index since",
+        f"answer/1@{sha(PROMPT)[:8]} says something else in its file now: ffffffff",
+        "the model was smollm2-135m-instruct, now it is other",
+        "the engine was torch, now it is vllm",
+        "the question was stored without its personal data: it is not word for word the same",
+    ]
+    assert facts["old"]["output_tokens"] == 18
+    same = Answered("One. Two. Three. ", model="smollm2-135m-instruct", engine="torch")
+    facts = replay.compared(row | {"question": "?"}, same, ["same"], sha(PROMPT))
+    assert (facts["equal"], facts["diff"], facts["notes"]) == (True, [], [])
+
+
+# --- the whole way --------------------------------------------------------------------------------------
+
+
+class Serving:
+    """An engine whose answers are scripted."""
+
+    def __init__(self, api):
+        self.api, self.name, self.model, self.backend = api, "torch", "tiny", True
+        self.settings = load_settings(model="tiny")
+
+    def client(self):
+        return self.api.client
+
+    def warm_up(self):
+        pass
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def asked(home, monkeypatch, tmp_path):
+    """Ask the five documents once, by a reader; the row is stored, and replays go to the same script."""
+    api = ScriptedMessages()
+    address = f"sqlite:///{tmp_path}/telemetry.db"
+    monkeypatch.setattr(replaying, "serving_of", lambda *_, **__: Serving(api))
+
+    async def answer(query, config):
+        versions = Versions.of(prompts_folder(), "answer")
+        answerer = RagAnswerer(config, Serving(api), versions)
+        try:
+            return await answerer.answer(query)
+        finally:
+            await answerer.close()
+
+    def ask(text, reader="chat"):
+        if reader == "chat":
+            api.enqueue(text)
+        config = Config(engine="torch", index=home, reader=reader, threshold=0)
+        answered = asyncio.run(answer(Query(question="When does the contract renew?"), config))
+        prompt = answered.prompt
+        call = Call(
+            "query",
+            200,
+            question="When does the contract renew?",
+            answer=answered.text,
+            sources=[vars_of(each) for each in answered.sources],
+            model=answered.model,
+            engine=answered.engine,
+            prompt_id=prompt and prompt.id,
+            prompt_version=prompt and prompt.version,
+            prompt_sha256=prompt and prompt.sha256,
+            input_tokens=answered.input_tokens,
+            output_tokens=answered.output_tokens,
+            generate_ms=answered.latency_ms["generate"],
+            parameters=answered.parameters,
+        )
+        asyncio.run(_write(address, call, prompt and prompt.text))
+        return call
+
+    return SimpleNamespace(ask=ask, api=api, address=address, home=home)
+
+
+def vars_of(source):
+    return {name: getattr(source, name) for name in source.__slots__}
+
+
+async def _write(address, call, text):
+    from step5_serving.telemetry.writer import Recorder
+
+    recorder = Recorder.from_url(address)
+    await recorder.record(call, text)
+    await recorder.close()
+
+
+def test_the_same_answer_ends_with_0_and_another_with_1(asked, run):
+    call = asked.ask("It renews every year. [1]")
+    asked.api.enqueue("It renews every year. [1]")
+    got = run("replay", call.trace_id[:10], "--telemetry", asked.address, "--index", asked.home, "--json")
+    facts = json.loads(got.out)
+    assert (got.code, facts["equal"], facts["notes"]) == (0, True, [])
+    assert set(facts["passages"]) == {"same"}
+    first, again = asked.api.requests
+    assert first == again  # byte for byte: the model can't tell them apart
+    asked.api.enqueue("Never. [1]")
+    got = run("replay", call.trace_id[:10], "--telemetry", asked.address, "--index", asked.home)
+    assert got.code == 1
+    assert "- It renews every year. [1]" in got.out
+    assert "+ Never. [1]" in got.out
+
+
+def test_a_changed_document_is_told_and_the_old_passage_used(asked, run, documents, command):
+    call = asked.ask("It renews every year. [1]")
+    file = documents / "contracts" / "supply.md"
+    file.write_text(file.read_text().replace("60 days", "90 days"))
+    assert command("step3_rag", "ingest", str(documents)).code == 0
+    asked.api.enqueue("It renews every year. [1]")
+    got = run("replay", call.trace_id, "--telemetry", asked.address, "--index", asked.home)
+    assert got.code == 0
+    assert "changed in the index since" in got.out
+    assert "60 days" in str(asked.api.requests[1]["messages"])
+
+
+def test_a_quote_needs_no_model(asked, run):
+    call = asked.ask("", reader="quote")
+    got = run("replay", call.trace_id, "--telemetry", asked.address, "--index", asked.home)
+    assert got.code == 0, got
+    assert not asked.api.requests
+
+
+def test_errors_end_in_one_line(asked, run):
+    call = asked.ask("It renews every year. [1]")
+    for args, said in [
+        (("replay", "ffff" * 8), "there is no call ffff"),
+        (("replay", "xyz"), "is no trace id"),
+        (("replay", call.trace_id, "--index", "nowhere"), "no index in nowhere"),
+    ]:
+        got = run(*args, "--telemetry", asked.address)
+        assert (got.code, got.err.count("\n"), got.out) == (2, 1, "")
+        assert said in got.err
+    asked.api.enqueue(status=400, error="too long for me")
+    got = run("replay", call.trace_id, "--index", asked.home, "--telemetry", asked.address)
+    assert (got.code, got.err.count("\n")) == (2, 1)
+    assert "too long for me" in got.err

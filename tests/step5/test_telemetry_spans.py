@@ -1,0 +1,220 @@
+"""Spans: the tree of a call, and how it arrives at the other end of OTLP."""
+
+import gzip
+import http.server
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from shared.errors import UserError
+from step5_serving.telemetry import spans
+from step5_serving.telemetry.redact import redacted
+from step5_serving.telemetry.span_tree import tree
+from step5_serving.telemetry.spans import Spans
+from tests.step5.telemetry_parts import call_of, source_of
+
+ATTEMPTS = [
+    {"strategy": "asked", "query": "renewl?", "confidence": 0.4, "took": False}
+    | {"start_ms": 1.0, "retrieve_ms": 3.0, "rerank_ms": 1.0},
+    {"strategy": "spelling", "query": "renewal?", "confidence": 0.9, "took": True}
+    | {"start_ms": 5.0, "retrieve_ms": 2.0, "rerank_ms": 1.5},
+]
+NAMES = ["query", "attempt asked", "retrieve", "rerank", "attempt spelling", "retrieve", "rerank"]
+CHAT = "chat smollm2-135m-instruct"
+
+
+class Receiver:
+    """An OTLP endpoint over HTTP: decodes the protobuf that comes to /v1/traces."""
+
+    def __init__(self, status=200):
+        self.status, self.spans, self.resources = status, [], []
+
+    def __enter__(self):
+        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+        receiver = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                if self.headers.get("content-encoding") == "gzip":
+                    body = gzip.decompress(body)
+                assert self.path == "/v1/traces"
+                assert self.headers["content-type"] == "application/x-protobuf"
+                for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                    receiver.resources.append(values(resource.resource.attributes))
+                    for scope in resource.scope_spans:
+                        receiver.spans += scope.spans
+                self.send_response(receiver.status)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._http.shutdown()
+        self._http.server_close()
+
+
+def values(attributes):
+    """Attributes as a dict of plain values."""
+    found = {}
+    for each in attributes:
+        kind = each.value.WhichOneof("value")
+        value = getattr(each.value, kind)
+        found[each.key] = [v.string_value for v in value.values] if kind == "array_value" else value
+    return found
+
+
+def sent(call, receiver, **options):
+    """What arrives of a call: spans by their name (the last of a name), with plain attributes."""
+    sender = Spans.of(receiver.url, **options)
+    sender.export(call)
+    sender.close()
+    return {
+        span.name: SimpleNamespace(raw=span, attributes=values(span.attributes)) for span in receiver.spans
+    }
+
+
+def test_a_call_is_a_tree_of_attempts_and_a_generation():
+    nodes = tree(call_of(attempts=ATTEMPTS))
+    assert [node.name for node in nodes] == [*NAMES, CHAT]
+    assert [node.parent for node in nodes] == [None, 0, 1, 1, 0, 4, 4, 0]
+    assert [node.kind for node in nodes] == ["SERVER", *["INTERNAL"] * 6, "CLIENT"]
+    for node in nodes[1:]:
+        parent = nodes[node.parent]
+        assert parent.start_ms <= node.start_ms <= node.end_ms <= parent.end_ms
+    assert nodes[7].end_ms - nodes[7].start_ms == 30.0
+
+
+def test_a_single_attempt_has_the_times_of_the_call():
+    nodes = tree(call_of())
+    assert [(each.name, each.start_ms, each.end_ms) for each in nodes[1:4]] == [
+        ("attempt asked", 0.5, 6.0),
+        ("retrieve", 0.5, 4.5),
+        ("rerank", 4.5, 6.0),
+    ]
+
+
+def test_no_time_is_invented_for_attempts_that_were_not_timed():
+    untimed = [{"strategy": each["strategy"], "query": each["query"]} for each in ATTEMPTS]
+    nodes = tree(call_of(attempts=untimed))
+    assert [node.name for node in nodes] == ["query", CHAT]
+    assert nodes[0].attributes["rag.attempts"] == ["asked", "spelling"]
+
+
+def test_a_call_to_the_model_alone_and_a_quote():
+    call = call_of(route="messages", attempts=[], sources=[], retrieve_ms=None, rerank_ms=None)
+    assert [node.name for node in tree(call)] == ["messages", CHAT]
+    assert tree(call)[0].attributes["gen_ai.operation.name"] == "chat"
+    quoted = call_of(prompt_id=None, generate_ms=2.0, input_tokens=0, output_tokens=0)
+    assert [node.name for node in tree(quoted)] == ["query", "attempt asked", "retrieve", "rerank"]
+
+
+def test_it_arrives_as_protobuf_with_the_calls_own_trace_id():
+    call = call_of(attempts=ATTEMPTS, started_at=call_of().started_at)
+    with Receiver() as receiver:
+        got = sent(call, receiver)
+    assert len(receiver.spans) == len(NAMES) + 1
+    assert {span.trace_id.hex() for span in receiver.spans} == {call.trace_id}
+    assert receiver.resources[0]["service.name"] == "step5_serving"
+    root, chat = got["query"], got[CHAT]
+    assert root.raw.parent_span_id == b""
+    assert chat.raw.parent_span_id == root.raw.span_id
+    assert root.raw.start_time_unix_nano == int(call.started_at.timestamp()) * 10**9
+    assert root.raw.end_time_unix_nano - root.raw.start_time_unix_nano == 41_500_000
+    assert (root.raw.kind, chat.raw.kind) == (2, 3)  # SERVER, CLIENT
+    assert chat.attributes["gen_ai.operation.name"] == "chat"
+    assert chat.attributes["gen_ai.usage.input_tokens"] == 164
+    assert chat.attributes["gen_ai.response.finish_reasons"] == ["end_turn"]
+    assert root.attributes["rag.prompt"].startswith("answer/1@")
+    assert got["attempt spelling"].attributes["rag.took"] is True
+    assert "rag.cost_usd" not in root.attributes  # unknown is left out
+
+
+def test_a_callers_span_becomes_the_parent():
+    with Receiver() as receiver:
+        got = sent(call_of(parent_span_id="00f067aa0ba902b7"), receiver)
+    assert got["query"].raw.parent_span_id.hex() == "00f067aa0ba902b7"
+
+
+@pytest.mark.parametrize("content", [True, False])
+def test_words_leave_the_house_only_when_asked(content):
+    secret = "when does the secret treaty renew"
+    call = call_of(
+        question=secret,
+        answer=secret,
+        sources=[source_of(secret)],
+        attempts=[{"strategy": "asked", "query": secret, "took": True}],
+    )
+    with Receiver() as receiver:
+        sent(call, receiver, content=content)
+    assert any(secret in str(span) for span in receiver.spans) == content
+
+
+def test_what_leaves_the_house_is_redacted_like_what_is_stored():
+    with Receiver() as receiver:
+        got = sent(call_of(question="I am ann@example.com"), receiver, content=True, redact=redacted)
+    assert got["query"].attributes["input.value"] == "I am [e-mail]"
+
+
+def test_an_error_of_the_service_is_one_of_the_span():
+    with Receiver() as receiver:
+        failed = sent(call_of(status=503, error_type="overloaded_error", generate_ms=None), receiver)
+    assert failed["query"].raw.status.code == 2
+    assert failed["query"].attributes["error.type"] == "overloaded_error"
+    with Receiver() as receiver:
+        refused = sent(call_of(status=429, error_type="rate_limit_error", generate_ms=None), receiver)
+    assert refused["query"].raw.status.code == 0  # the caller's error, by the conventions
+
+
+def test_an_endpoint_that_is_gone_costs_one_line(capsys, monkeypatch):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    sender = Spans.of("http://127.0.0.1:9")
+    for _ in range(3):
+        sender.export(call_of())
+    sender.close()
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "http://127.0.0.1:9/v1/traces takes none" in err
+
+
+def test_more_than_fit_are_dropped_and_counted(monkeypatch):
+    monkeypatch.setattr(spans, "MOST_WAITING", 0)
+    with Receiver() as receiver:
+        sender = Spans.of(receiver.url)
+        sender.export(call_of())
+        sender.close()
+    assert (sender.dropped, receiver.spans) == (1, [])
+
+
+def test_a_call_that_cannot_be_drawn_does_not_end_the_thread(capsys):
+    with Receiver() as receiver:
+        sender = Spans.of(receiver.url)
+        sender.export(call_of(trace_id="no hex"))
+        sender.export(call_of())
+        sender.close()
+    assert sender.dropped == 1
+    assert len(receiver.spans) == 5
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_off_by_default_and_on_by_the_variable_of_opentelemetry(monkeypatch):
+    for name in spans.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    assert Spans.of() is None
+    with pytest.raises(UserError, match="is no address"):
+        Spans.of("localhost:6006")
+    with Receiver() as receiver:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+        sender = Spans.of()
+        sender.export(call_of())
+        sender.close()
+    assert len(receiver.spans) == 5

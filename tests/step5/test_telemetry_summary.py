@@ -1,0 +1,181 @@
+"""The summary against a plain Python account of the same calls, on both databases."""
+
+import math
+import random
+import statistics
+from datetime import timedelta
+
+import hypothesis
+import pytest
+import sqlalchemy as sa
+from hypothesis import strategies as st
+
+from shared.errors import UserError
+from step5_serving.telemetry.store import Store
+from step5_serving.telemetry.summary import (
+    ANSWERED,
+    BUCKETS,
+    _width,
+    parse_since,
+    percentiles,
+    summarize,
+)
+from tests.step5.telemetry_parts import after, call_of, record, sha
+
+
+def rank(values, p):
+    """The nearest rank, by its definition: the smallest value that p % of the values don't exceed."""
+    ordered = sorted(values)
+    return next(each for each in ordered if 100 * sum(v <= each for v in ordered) >= p * len(ordered))
+
+
+numbers = st.floats(0, 1e6, allow_nan=False)
+
+
+@hypothesis.given(st.lists(numbers, min_size=1, max_size=60))
+def test_the_percentiles_of_the_database_are_the_nearest_ranks(values):
+    engine = sa.create_engine("sqlite://")
+    with engine.begin() as connection:
+        table = sa.Table("t", sa.MetaData(), sa.Column("v", sa.Double), sa.Column("g", sa.Integer))
+        table.create(connection)
+        connection.execute(sa.insert(table), [{"v": each, "g": i % 3} for i, each in enumerate(values)])
+        connection.execute(sa.insert(table).values(v=None, g=0))  # unknown times don't count
+        [(p50, p95)] = connection.execute(percentiles(table.c.v, sa.true())).all()
+        groups = connection.execute(percentiles(table.c.v, sa.true(), (table.c.g,))).all()
+    assert (p50, p95) == (rank(values, 50), rank(values, 95))
+    assert p50 in values
+    assert p95 in values
+    assert {row[0]: (row.p50, row.p95) for row in groups} == {
+        g: (rank(values[g::3], 50), rank(values[g::3], 95)) for g in range(3) if values[g::3]
+    }
+
+
+@hypothesis.given(st.integers(1, 10**10), st.integers(0, 10**15))
+def test_never_more_buckets_than_a_screen_shows(seconds, begin):
+    width = _width(seconds * 10**6) * 10**6
+    assert (begin + seconds * 10**6) // width - begin // width + 1 <= BUCKETS
+    assert seconds < 100 or seconds * 10**6 / width > 2
+
+
+def made_up(n, seed=0):
+    """Calls over two hours before noon: some failed, some refused, some of unknown cost."""
+    draw = random.Random(seed)
+    for i in range(n):
+        status = draw.choice([200] * 8 + [503, 429])
+        version = draw.choice([1, 2, None])
+        yield call_of(
+            started_at=after(-draw.uniform(0, 7200)),
+            status=status,
+            error_type=None if status == 200 else "x",
+            total_ms=draw.lognormvariate(4, 1),
+            retrieve_ms=draw.choice([None, draw.uniform(1, 9)]),
+            cost_usd=draw.choice([None, 0.25, 0.5]),
+            input_tokens=draw.choice([None, draw.randrange(500)]),
+            confidence=draw.choice([None, draw.random()]),
+            prompt_id=version and "answer",
+            prompt_version=version,
+            prompt_sha256=version and sha(str(version)),
+            trace_id=f"{i + 1:032x}",
+        )
+
+
+def test_the_summary_is_that_of_the_calls(database):
+    made = list(made_up(200))
+    record(database, *made)
+    got = summarize(Store.open(database), timedelta(hours=1), at=after(0))
+    calls = [each for each in made if each.started_at >= after(-3600)]
+    answered = [each for each in calls if each.status == 200]
+    assert got["calls"] == len(calls)
+    assert got["errors"] == sum(each.status == 503 for each in calls)
+    assert got["refused"] == sum(each.status == 429 for each in calls)
+    assert got["error_rate"] == pytest.approx(got["errors"] / len(calls))
+    assert got["unknown_costs"] == sum(each.cost_usd is None for each in answered)
+    assert got["cost_usd"] == pytest.approx(sum(each.cost_usd or 0 for each in calls))
+    assert got["tokens"]["input"] == sum(each.input_tokens or 0 for each in calls)
+    known = [each.confidence for each in calls if each.confidence is not None]
+    assert got["mean_confidence"] == pytest.approx(statistics.mean(known))
+    for stage in ("total", "retrieve"):
+        times = [getattr(each, f"{stage}_ms") for each in answered]
+        times = [each for each in times if each is not None]
+        assert got["latency_ms"][stage] == {"p50": rank(times, 50), "p95": rank(times, 95)}
+    doubtful = sorted(each.confidence for each in answered if (each.confidence or 1) < 0.85)[:10]
+    assert [each["confidence"] for each in got["low_confidence"]] == pytest.approx(doubtful)
+    for row, version in zip(got["by_prompt_version"], (1, 2), strict=True):
+        mine = [each for each in calls if each.prompt_version == version]
+        assert row["prompt_version"] == mine[0].prompt
+        assert row["calls"] == len(mine)
+        assert row["p95_ms"] == rank([each.total_ms for each in mine if each.status == 200], 95)
+    assert sum(each["calls"] for each in got["series"]) == len(calls)
+    assert sum(each["cost_usd"] or 0 for each in got["series"]) == pytest.approx(got["cost_usd"])
+    assert 30 <= len(got["series"]) <= BUCKETS
+    starts = [each["start"] for each in got["series"]]
+    assert starts == sorted(set(starts))
+
+
+def test_both_databases_say_the_same(tmp_path, postgres):
+    made = list(made_up(60, seed=1))
+    sqlite = f"sqlite:///{tmp_path}/telemetry.db"
+    said = []
+    for where in (sqlite, postgres):
+        record(where, *made)
+        said.append(summarize(Store.open(where), timedelta(hours=3), at=after(0)))
+    assert _rounded(said[0]) == _rounded(said[1])
+
+
+def _rounded(value):
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else value
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    return [_rounded(each) for each in value] if isinstance(value, list) else value
+
+
+def test_of_nothing_nothing_is_claimed(database):
+    record(database)
+    got = summarize(Store.open(database), timedelta(hours=1), at=after(0))
+    assert (got["calls"], got["error_rate"], got["cost_usd"]) == (0, None, 0.0)
+    assert got["latency_ms"]["total"] == {"p50": None, "p95": None}
+    assert got["by_prompt_version"] == got["low_confidence"] == []
+    assert all(each["p50_ms"] is None for each in got["series"])
+    everything = summarize(Store.open(database))
+    assert len(everything["series"]) == 1
+
+
+def test_an_unknown_cost_is_null_and_counted_never_zero(database):
+    record(database, call_of(cost_usd=None))
+    got = summarize(Store.open(database), timedelta(hours=1), at=after(1))
+    assert (got["cost_usd"], got["unknown_costs"]) == (None, 1)
+    record(database, call_of(cost_usd=0.5))
+    got = summarize(Store.open(database), timedelta(hours=1), at=after(1))
+    assert (got["cost_usd"], got["unknown_costs"]) == (0.5, 1)
+
+
+def test_refusals_do_not_make_a_service_look_fast(database):
+    record(database, call_of(total_ms=100.0), *(call_of(status=429, total_ms=0.1) for _ in range(50)))
+    got = summarize(Store.open(database), timedelta(hours=1), at=after(1))
+    assert got["latency_ms"]["total"] == {"p50": 100.0, "p95": 100.0}
+    assert (got["errors"], got["refused"], got["error_rate"]) == (0, 50, 0.0)
+
+
+def test_without_a_beginning_it_is_the_first_call_that_begins(database):
+    record(database, call_of(started_at=after(-(10**7))), call_of())
+    got = summarize(Store.open(database), at=after(1))
+    assert got["calls"] == 2
+    assert 2 <= len(got["series"]) <= BUCKETS
+
+
+@pytest.mark.parametrize(
+    ("text", "length"), [("24h", 86400), ("30m", 1800), ("7d", 604_800), (" 2W ", 1_209_600), ("1s", 1)]
+)
+def test_lengths_of_time(text, length):
+    assert parse_since(text) == timedelta(seconds=length)
+
+
+@pytest.mark.parametrize("text", ["", "24", "0h", "-1h", "1y", "1.5h", "9" * 7 + "h", "h"])
+def test_what_is_no_length_of_time(text):
+    with pytest.raises(UserError, match="no length of time"):
+        parse_since(text)
+
+
+def test_the_answered_are_those_below_400():
+    assert "http_response_status_code < " in str(ANSWERED)
