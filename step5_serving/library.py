@@ -26,7 +26,8 @@ from step3_rag import ingest, load, stores
 from step3_rag.index import Index
 from step3_rag.sources import DEFAULT_COLLECTION, Report
 from step5_serving.errors import Refusal
-from step5_serving.rag import Opened, RagAnswerer
+from step5_serving.opening import Opened
+from step5_serving.rag import RagAnswerer
 
 NAME = re.compile(r"[^\x00-\x1f\x7f\\]{1,200}")
 SHOWN = ("id", "name", "collection", "title", "sha256", "size", "chunks")

@@ -21,14 +21,15 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from step5_serving.admission import Admission
-from step5_serving.answering import Answered, Answerer, PromptRef, Query, Retrieved, Tell, Write, nothing
+from step5_serving.answering import Answerer, PromptRef, Query, Tell, Write, nothing
 from step5_serving.config import Config
 from step5_serving.errors import Refusal
+from step5_serving.filling import body_of, fill, fill_found
 from step5_serving.keys import Keys
 from step5_serving.rates import Rates
 from step5_serving.security import is_loopback
 from step5_serving.telemetry.call import Call, new_trace_id
-from step5_serving.telemetry.prices import Budget, cost_of
+from step5_serving.telemetry.prices import Budget
 from step5_serving.telemetry.versions import Versions
 
 log = logging.getLogger(__name__)
@@ -154,7 +155,7 @@ class Service:
             query = self._with_version(query, trace)
             async with self.turn(call, began):
                 answered = await self.answerer.answer(query, write_on, tell)
-            _fill(call, answered)
+            fill(call, answered)
             if answered.prompt:
                 prompts.append(answered.prompt)
         return body_of(answered, call)
@@ -218,7 +219,7 @@ class Service:
         except Refusal as refusal:
             _failed(call, refusal.status, refusal.type)
             if refusal.retrieved:
-                _fill_found(call, refusal.retrieved)
+                fill_found(call, refusal.retrieved)
             await self._close_books(call, began, used)
             raise
         except Exception:
@@ -266,51 +267,8 @@ class Service:
         await self.recorder.close()
 
 
-def body_of(answered: Answered, call: Call) -> dict[str, Any]:
-    """The JSON of a reply."""
-    return {
-        "answer": answered.text,
-        "abstained": answered.abstained,
-        **Retrieved(answered.sources, answered.confidence, answered.attempts).shown(),
-        "usage": {"input_tokens": answered.input_tokens, "output_tokens": answered.output_tokens},
-        "latency_ms": {
-            "total": call.total_ms,
-            "queue": call.queue_ms,
-            "retrieve": call.retrieve_ms,
-            "rerank": call.rerank_ms,
-            "generate": call.generate_ms,
-        },
-        "cost_usd": call.cost_usd,
-        "prompt_version": call.prompt,
-        "model": answered.model,
-        "trace_id": call.trace_id,
-    }
-
-
 def _failed(call: Call, status: int, type: str) -> None:
     call.status, call.error_type = status, type
-
-
-def _fill(call: Call, answered: Answered) -> None:
-    """What is known once it is answered."""
-    call.answer, call.abstained = answered.text, answered.abstained
-    _fill_found(call, Retrieved(answered.sources, answered.confidence, answered.attempts))
-    call.input_tokens, call.output_tokens = answered.input_tokens, answered.output_tokens
-    call.model, call.engine = answered.model, answered.engine
-    call.finish_reason, call.parameters = answered.finish_reason, answered.parameters
-    if answered.prompt:
-        call.prompt_id, call.prompt_version = answered.prompt.id, answered.prompt.version
-        call.prompt_sha256 = answered.prompt.sha256
-    for stage in ("retrieve", "rerank", "generate"):
-        if (milliseconds := answered.latency_ms.get(stage)) is not None:
-            setattr(call, f"{stage}_ms", round(milliseconds, 3))
-    call.cost_usd = cost_of(answered.model, answered.input_tokens, answered.output_tokens)
-
-
-def _fill_found(call: Call, found: Retrieved) -> None:
-    call.confidence = found.confidence
-    call.sources = [each.row() for each in found.sources]
-    call.attempts = [each.row(call.queue_ms or 0.0) for each in found.attempts]
 
 
 def _ms(seconds: float) -> float:

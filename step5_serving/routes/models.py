@@ -10,26 +10,24 @@ against the same limits, and have their row before their last byte.
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
 from fastapi import APIRouter, Request, Response
 from pydantic_core import from_json, to_json
 
+from shared.catalog import default
 from step5_serving import openai_format
 from step5_serving.errors import Refusal, shaped
 from step5_serving.gateway import Gateway, error_type_of, passed_on, refusal_of
-from step5_serving.live import Live, Received, Sender, event, events_of, while_connected
-from step5_serving.replies import caller_of, errors, reply, service_of, trace_of
-from step5_serving.service import Caller, Service, Trace
-from step5_serving.tally import Tally, parameters_of, question_of
-from step5_serving.telemetry.call import Call
+from step5_serving.live import Live, event, while_connected
+from step5_serving.replies import caller_of, errors, reply, service_of
+from step5_serving.served import Served
+from step5_serving.tally import Tally
 
 router = APIRouter(prefix="/v1", tags=["models"])
 HI = [{"role": "user", "content": "Hi!"}]
-EXAMPLE = {"model": "smollm2-135m-instruct", "max_tokens": 64, "messages": HI}
+EXAMPLE = {"model": default("chat").id, "max_tokens": 64, "messages": HI}
 
 
 KINDS: dict[str, Any] = {
@@ -145,65 +143,10 @@ async def _served(request: Request, route: str, how: Any) -> Response:
     caller, gateway, body = caller_of(request, "ask"), gateway_of(request), await request.body()
     service = service_of(request)
     service.admission.check()
-    return Live(lambda sender: how(_Served(request, service, gateway, sender, body, caller, route)))
+    return Live(lambda sender: how(Served(request, service, gateway, sender, body, caller, route)))
 
 
-class _Served:
-    """One call of a model on its way through the service."""
-
-    def __init__(
-        self,
-        request: Request,
-        service: Service,
-        gateway: Gateway,
-        sender: Sender,
-        body: bytes,
-        caller: Caller,
-        route: str,
-    ) -> None:
-        self.request, self.service, self.gateway = request, service, gateway
-        self.sender, self.body = sender, body
-        try:
-            self.parsed: Any = from_json(body, allow_inf_nan=False)
-        except ValueError:
-            self.parsed = None  # the engine will say what is wrong with it
-        trace: Trace = trace_of(request)
-        self.call: Call = service.begin(route, caller, trace)
-        self.call.model, self.call.engine = gateway.model, gateway.engine
-        self.call.question = question_of(self.parsed)
-        self.call.parameters = parameters_of(self.parsed)
-        self.began = time.perf_counter()
-
-    async def post(self, body: bytes) -> httpx2.Response:
-        return await self.gateway.send("/v1/messages", body, self.request.headers)
-
-    def failed(self, status: int, body: Any) -> None:
-        """The engine refuses, in its own words."""
-        self.call.status, self.call.error_type = status, error_type_of(body)
-
-    async def events(self, response: httpx2.Response, tally: Tally) -> AsyncIterator[Received]:
-        """The engine's events, counted.
-
-        Raises:
-            Refusal: they broke off.
-        """
-        try:
-            async for got in events_of(response.aiter_raw()):
-                tally.add(got.data)
-                yield got
-        except Exception as error:
-            tally.fill(self.call)
-            raise refusal_of(error, self.gateway.engine) from None
-        tally.fill(self.call)
-        if tally.error is not None:
-            self.failed(502, {"error": tally.error})
-        elif not tally.ended:
-            raise Refusal(
-                502, "api_error", f"the engine {self.gateway.engine} broke off its answer: try again"
-            )
-
-
-async def _messages(served: _Served) -> None:
+async def _messages(served: Served) -> None:
     """As it came, and back as it comes; the last event waits for the row."""
     sender, held, whole = served.sender, list[bytes](), None
     try:
@@ -237,7 +180,7 @@ async def _messages(served: _Served) -> None:
         await sender.end(whole)
 
 
-async def _completions(served: _Served) -> None:
+async def _completions(served: Served) -> None:
     """Told in the other API's words, there and back."""
     sender, last, whole, status = served.sender, list[bytes](), None, 200
     wanted = served.parsed
@@ -294,7 +237,7 @@ async def _read(response: httpx2.Response, gateway: Gateway) -> bytes:
         raise refusal_of(error, gateway.engine) from None
 
 
-def _count(served: _Served, tally: Tally, status: int, content: bytes) -> Any:
+def _count(served: Served, tally: Tally, status: int, content: bytes) -> Any:
     """Note a reply that came in one piece; its JSON.
 
     Raises:

@@ -22,6 +22,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.catalog import default
 from step5_serving.answering import Query, Retrieved
 from step5_serving.errors import Refusal
 from step5_serving.live import Live, Sender, event, pump, while_connected
@@ -96,7 +97,7 @@ class Reply(BaseModel):
                     },
                     "cost_usd": None,
                     "prompt_version": "answer/1@ab12cd34",
-                    "model": "smollm2-135m-instruct",
+                    "model": default("chat").id,
                     "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
                 }
             ]

@@ -34,7 +34,8 @@ def run(
         UserError: it can't be made again, or they can't be had.
     """
     from step5_serving.config import Config
-    from step5_serving.rag import RagAnswerer, check_index, prompts_folder
+    from step5_serving.opening import check_index, prompts_folder
+    from step5_serving.rag import RagAnswerer
     from step5_serving.telemetry.versions import Versions
 
     quoted = row["prompt"] is None
@@ -91,7 +92,7 @@ def pair_of(a: int, b: int, folder: Path | None) -> tuple[prompts.Prompt, prompt
         UserError: one of them does not exist, or both say the same.
     """
     if folder is None:
-        from step5_serving.rag import prompts_folder
+        from step5_serving.opening import prompts_folder
 
         folder = prompts_folder()
     pair = prompts.load(folder, PROMPT, a), prompts.load(folder, PROMPT, b)

@@ -13,7 +13,7 @@ from step3_rag.answer import Plan, ask
 from step3_rag.search import Options
 from step5_serving.answering import Query
 from step5_serving.errors import Refusal
-from step5_serving.rag import check_index, prompts_folder
+from step5_serving.opening import check_index, prompts_folder
 from step5_serving.sharing import Gate, SharedRetriever, ThreadsIndex
 from step5_serving.threads import Threads
 from tests.step5.rag_parts import NOTICE, Trickle, trickling
@@ -240,10 +240,10 @@ async def test_ready_once_all_is_loaded(rag):
     made = rag()
     assert await made.answerer.ready() is None
     made.serving.trouble = "nobody answers at http://127.0.0.1:9"
-    made.answerer._checked = None
+    made.answerer.opening._checked = None
     assert await made.answerer.ready() == made.serving.trouble
     made.serving.trouble = None
-    made.answerer._checked = None
+    made.answerer.opening._checked = None
     assert await made.answerer.ready() is None
     await made.answerer.close()
     assert made.serving.closed
@@ -254,8 +254,8 @@ async def test_what_can_not_be_opened_is_tried_again_but_not_all_the_time(rag, m
     made, file = rag(), None
     file = made.home / "index.sqlite"
     kept, tries = file.read_bytes(), []
-    opening = made.answerer._open
-    monkeypatch.setattr(made.answerer, "_open", lambda: (tries.append(1), opening())[1])
+    opening = made.answerer.opening._open
+    monkeypatch.setattr(made.answerer.opening, "_open", lambda: (tries.append(1), opening())[1])
     file.write_bytes(b"no database at all" * 1000)
     for _ in range(3):
         with pytest.raises(Refusal, match="cannot be read") as refused:
@@ -264,7 +264,7 @@ async def test_what_can_not_be_opened_is_tried_again_but_not_all_the_time(rag, m
     assert len(tries) == 1
     assert "cannot be read" in await made.answerer.ready()
     file.write_bytes(kept)
-    made.answerer._trouble = None  # two seconds later
+    made.answerer.opening._trouble = None  # two seconds later
     assert await made.answerer.ready() is None
 
 

@@ -11,7 +11,8 @@ from shared.errors import UserError
 from step3_rag.context import joined
 from step5_serving.answering import Answered, Query
 from step5_serving.config import Config
-from step5_serving.rag import RagAnswerer, prompts_folder
+from step5_serving.opening import prompts_folder
+from step5_serving.rag import RagAnswerer
 from step5_serving.scripted import ScriptedAnswerer
 from step5_serving.telemetry import replay, replaying
 from step5_serving.telemetry.call import Call
