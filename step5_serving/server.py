@@ -25,9 +25,9 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError
+from step5_serving import patience
 from step5_serving.config import SCRIPTED, Config
 from step5_serving.keys import Keys
-from step5_serving.patience import SILENCE_S, protocol
 from step5_serving.security import is_loopback, keep_secrets
 
 if TYPE_CHECKING:
@@ -201,14 +201,14 @@ def _server(config: Config, app: FastAPI) -> Any:
     return Draining(
         uvicorn.Config(
             app,
-            http=protocol(),
+            http=patience.protocol(),
             loop="auto",  # uvloop where it is installed
             ws="none",
             lifespan="on",
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_keep_alive=SILENCE_S,
+            timeout_keep_alive=patience.SILENCE_S,
             timeout_graceful_shutdown=LAST_S,
         )
     )

@@ -18,7 +18,7 @@ ARGS += ["--disable-background-networking", "--disable-component-update", "--dis
 WATCH = "addEventListener('securitypolicyviolation', e => console.error('CSP', e.effectiveDirective))"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright keeps an event loop running meanwhile
 def browser():
     """Chromium, driven by Playwright; CI has both, elsewhere the tests skip and say what is missing."""
     try:

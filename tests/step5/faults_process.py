@@ -109,13 +109,13 @@ class Process:
 
 
 def main(given):
-    from step5_serving import server
+    from step5_serving import patience, server
     from step5_serving.config import Config
     from step5_serving.scripted import ScriptedAnswerer
 
     for name, value in given.get("patience", {}).items():
-        assert hasattr(server, name), name
-        setattr(server, name, value)
+        assert hasattr(patience, name), name
+        setattr(patience, name, value)
     if given.get("answerer"):
         script = dict(given["answerer"])
         if "text" in script:
