@@ -47,7 +47,7 @@ class Plan:
     rates: tuple[float, ...] = ()
     rounds: int = 3
     per_user: int = 2
-    seconds: float = 20  # of an open loop
+    seconds: float = 20  # an open loop lasts so long; a closed loop begins nothing afterwards
     input_tokens: int = 164
     output_tokens: int = 64
 
@@ -64,7 +64,7 @@ class Plan:
         if min(self.rounds, self.per_user) < 1:
             raise UserError("--rounds and --per-user must be 1 or more")
         if not 0 < self.seconds <= 3600:
-            raise UserError("--seconds is how long an open loop lasts: use more than 0, up to 3600")
+            raise UserError("--seconds is how long a load lasts: use more than 0, up to 3600")
         if self.input_tokens < 40 or not 2 <= self.output_tokens <= 4096:
             raise UserError("use --input-tokens from 40, and --output-tokens from 2 to 4096")
         if len(set(self.engines)) < len(self.engines):
@@ -192,7 +192,7 @@ def _measure(targets: Sequence[Target], plan: Plan, prompts: Prompts, seed: int)
                 bodies = prompts.next(n)
                 for target in targets if number % 2 == 0 else reversed(targets):
                     run = (
-                        closed_loop(target, bodies, round(value))
+                        closed_loop(target, bodies, round(value), plan.seconds)
                         if kind == "users"
                         else open_loop(target, bodies, value, seed + number)
                     )

@@ -26,7 +26,9 @@ def bench(
     rate: Annotated[str, typer.Option(help="So many requests a second: open loop, Poisson.")] = "",
     rounds: Annotated[int, typer.Option(help="Every engine takes its turn so often.")] = 3,
     per_user: Annotated[int, typer.Option(help="Requests of each user a round.")] = 2,
-    seconds: Annotated[float, typer.Option(help="An open loop lasts so long.")] = 20,
+    seconds: Annotated[
+        float, typer.Option(help="An open loop lasts so long; a closed one begins nothing afterwards.")
+    ] = 20,
     input_tokens: Annotated[int, typer.Option(help="Of each prompt.")] = 164,
     output_tokens: Annotated[int, typer.Option(help="Of each answer, at most.")] = 64,
     model: Model = None,

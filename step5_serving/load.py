@@ -15,6 +15,7 @@ API. What it reports are times of single requests; bench.py makes rows and perce
 from __future__ import annotations
 
 import json
+import math
 import random
 import threading
 import time
@@ -185,8 +186,8 @@ class Run:
         return tokens / (self.until - self.began)
 
 
-def closed_loop(target: Target, bodies: Sequence[Body], users: int) -> Run:
-    """Ask all `bodies`, `users` at a time."""
+def closed_loop(target: Target, bodies: Sequence[Body], users: int, seconds: float = math.inf) -> Run:
+    """Ask the `bodies`, `users` at a time; none is begun after so many seconds."""
     left, lock = iter(bodies), threading.Lock()
     done: list[Timed] = []
     ends: list[float] = []
@@ -195,7 +196,7 @@ def closed_loop(target: Target, bodies: Sequence[Body], users: int) -> Run:
     def user() -> None:
         while True:
             with lock:
-                body = next(left, None)
+                body = next(left, None) if time.perf_counter() < began + seconds else None
                 if body is None:
                     ends.append(time.perf_counter())
                     return

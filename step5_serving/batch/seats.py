@@ -58,6 +58,8 @@ class Seats:
                 new[:, :s, :, :p] = old[number][:, :s, :, :p]
             old[number : number + 1] = [new]  # one layer at a time: not all of it twice
         self.seats, self.places = seats, places
+        self._lines = [each.view(-1, llama.dim) for each in old]  # (2 * seats * kv * places, dim)
+        self._seen: tuple[int, int, list[Tensor]] = (0, 0, [])
 
     def copy(self, source: int, target: int, places: int) -> None:
         """The first places of a seat to another one."""
@@ -70,28 +72,42 @@ class Seats:
         Where the position is None, it is nobody's turn: that seat stays as it is, and its logits say nothing.
         """
         llama, rows = self._llama, len(ids)
-        seats = torch.arange(rows)
         # Who is not asked writes to the last place, which no row reaches: its last token is never read.
         at = torch.tensor([self.places - 1 if each is None else each for each in positions])  # (rows,)
         seen = torch.tensor([each or 0 for each in positions])
         looked = min(-(-(int(seen.max()) + 1) // STEP) * STEP, self.places)
         hidden = torch.zeros(rows, 1, 1, looked)
         hidden.masked_fill_(torch.arange(looked) > seen[:, None, None, None], float("-inf"))
+        lines, known = self._lines_of(at), self._known(rows, looked)
         heads, group, dim = rows * llama.kv, llama.heads // llama.kv, llama.dim
 
         def attend(layer: int, q: Tensor, kv: Tensor) -> Tensor:
-            cache = self._layers[layer]
-            cache[:, seats, :, at] = kv.view(rows, 2, llama.kv, dim).to(self.dtype)
-            keys, values = cache[:, :rows].view(2, heads, -1, dim)[:, :, :looked]  # (heads, looked, dim)
-            # Two plain products: scaled_dot_product_attention takes twice the time for so few queries, and
-            # in float32 on several threads its sums depend on the row's place. Those that share a key head
-            # are one matrix (dim, group).
+            self._lines[layer].index_copy_(0, lines, kv.reshape(-1, dim).to(self.dtype))
+            keys, values = known[layer]  # (heads, looked, dim) each
+            # Two plain products: scaled_dot_product_attention takes longer for so few queries, and in float32
+            # on several threads its sums depend on the row's place. Those queries that share a key head are
+            # one matrix (dim, group).
             q = q.reshape(heads, group, dim).to(self.dtype).transpose(1, 2)
             scores = torch.bmm(keys, q).view(rows, llama.kv, looked, group).transpose(2, 3)
             shares = torch.add(hidden, scores, alpha=dim**-0.5).softmax(3).to(self.dtype)
             return torch.bmm(shares.view(heads, group, looked), values).view(rows, -1)
 
         return llama.logits(llama.forward(torch.tensor(ids), at, attend))
+
+    def _lines_of(self, at: Tensor) -> Tensor:
+        """Which lines of a layer the key and value heads of the rows are at places `at` (rows,)."""
+        kv = self._llama.kv
+        both = torch.arange(2)[:, None] * self.seats * kv + torch.arange(kv)  # (2, kv)
+        seats = torch.arange(len(at))[:, None, None] * kv  # (rows, 1, 1)
+        return ((seats + both) * self.places + at[:, None, None]).flatten()
+
+    def _known(self, rows: int, looked: int) -> list[Tensor]:
+        """What the first rows look at, by layer: (2, rows * kv, looked, dim); mostly as the step before."""
+        if self._seen[:2] != (rows, looked):
+            heads = rows * self._llama.kv
+            views = [each[:, :rows].view(2, heads, -1, self._llama.dim) for each in self._layers]
+            self._seen = (rows, looked, [each[:, :, :looked] for each in views])
+        return self._seen[2]
 
     def prefill(self, seat: int, ids: Sequence[int], start: int) -> None:
         """Read ids into the places from `start` on.

@@ -47,6 +47,13 @@ def test_a_closed_loop_keeps_so_many_busy():
     assert run.tokens_per_second == pytest.approx(3 / 0.01, rel=0.4)
 
 
+def test_a_closed_loop_begins_nothing_when_its_time_is_over():
+    target = Clockwork(tokens=4, gap=0.02)
+    run = closed_loop(target, [{}] * 100, 2, seconds=0.1)
+    assert 2 <= target.asked <= 6
+    assert all(each.tokens == 4 for each in run.requests)
+
+
 def test_an_open_loop_asks_whether_it_is_answered_or_not():
     target = Clockwork(tokens=2, gap=0.1)
     run = open_loop(target, [{}] * 20, rate=100)
