@@ -12,9 +12,12 @@ left for anything else. The text then fits the schema, whatever the model wanted
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from shared.local.grammar import grammar_of
 
 if TYPE_CHECKING:
     import torch
@@ -204,6 +207,26 @@ def bytes_as_tokens() -> LLTokenizer:
             return list(text.encode() if isinstance(text, str) else text)
 
     return LLTokenizer(TokenizerWrapper(Bytes()))
+
+
+class Guides:
+    """Makes the guides of one tokenizer, from several threads; its half of the work is done once, when the
+    first schema comes."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, vocabulary: int, ends: Collection[int]) -> None:
+        self._parts = tokenizer, vocabulary, ends
+        self._tokens: LLTokenizer | None = None
+        self._lock = threading.Lock()
+
+    def of(self, schema: dict[str, Any]) -> Guide:
+        """The guide to texts that fit the schema.
+
+        Raises:
+            UnsupportedSchema: it can't be enforced.
+        """
+        with self._lock:
+            self._tokens = self._tokens or tokens_of(*self._parts)
+        return Guide(self._tokens, grammar_of(schema), self._parts[2])
 
 
 def tokens_of(tokenizer: PreTrainedTokenizerFast, vocabulary: int, ends: Iterable[int]) -> LLTokenizer:

@@ -27,12 +27,10 @@ from typing import TYPE_CHECKING, Any
 from shared import models
 from shared.config import Settings
 from shared.local.engine import Generation, StopStrings, room
-from shared.local.grammar import grammar_of
-from shared.local.guide import Guide, circles, tokens_of
+from shared.local.guide import Guide, Guides, circles
 
 if TYPE_CHECKING:
     import torch
-    from llguidance import LLTokenizer
     from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerFast
 
 # Greedy, a 135M model falls into saying the same thing again and again: 6 of 17 answers of 300 tokens did.
@@ -61,7 +59,7 @@ class TransformersEngine:
         self.context = int(getattr(model.config, "max_position_embeddings", 1 << 30))
         self.ends = _end_tokens(model, tokenizer)
         self._is_word = cache(partial(_is_word, tokenizer))
-        self._tokens: LLTokenizer | None = None  # for schemas, once one comes
+        self._guides = Guides(tokenizer, model.config.get_text_config().vocab_size, self.ends)
         self._lock = threading.Lock()
         self._kept: Past | None = None
 
@@ -88,7 +86,7 @@ class TransformersEngine:
         schema: dict[str, Any] | None = None,
     ) -> Generation:
         """See `Engine.generate`. The work is done piece by piece, by whoever asks for the next one."""
-        guide = self._guide(schema) if schema is not None else None
+        guide = self._guides.of(schema) if schema is not None else None
         space = room(prompt, self.context)
         return Generation(partial(self._run, list(prompt), max_tokens, space, StopStrings(stop), guide))
 
@@ -168,13 +166,6 @@ class TransformersEngine:
         words = [token for token in set(lately) if self._is_word(token)]
         scores = logits[words]
         logits[words] = torch.where(scores > 0, scores / PENALTY, scores * PENALTY)
-
-    def _guide(self, schema: dict[str, Any]) -> Guide:
-        with self._lock:
-            if self._tokens is None:
-                vocabulary = self.model.config.get_text_config().vocab_size
-                self._tokens = tokens_of(self.tokenizer, vocabulary, self.ends)
-        return Guide(self._tokens, grammar_of(schema), self.ends)
 
 
 def common(first: Sequence[int], second: Sequence[int]) -> int:

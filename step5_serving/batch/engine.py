@@ -13,7 +13,6 @@ the next piece; a row doesn't wait for its reader, and goes on until its limit, 
 from __future__ import annotations
 
 import atexit
-import threading
 from collections.abc import Iterator, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -21,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 from shared import models
 from shared.config import Settings
 from shared.local.engine import Generation, StopStrings, room
-from shared.local.grammar import grammar_of
-from shared.local.guide import Guide, circles, tokens_of
+from shared.local.guide import Guide, Guides, circles
 from shared.local.on_transformers import Letters, _end_tokens, _is_word
 from step5_serving.batch.choose import Chooser
 from step5_serving.batch.linear import int8
@@ -32,7 +30,6 @@ from step5_serving.batch.scheduler import Limits, Scheduler
 from step5_serving.batch.seats import FIRST, Seats
 
 if TYPE_CHECKING:
-    from llguidance import LLTokenizer
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 ROWS = 16
@@ -64,8 +61,7 @@ class BatchEngine:
         neutral = next(token for token in range(self._llama.vocabulary) if not is_word(token))
         seats = Seats(self._llama, self._limits.rows, FIRST, model.dtype)
         self.scheduler = Scheduler(seats, Chooser(self._limits.rows, is_word, neutral), self._limits)
-        self._tokens: LLTokenizer | None = None
-        self._lock = threading.Lock()
+        self._guides = Guides(tokenizer, self._llama.vocabulary, self.ends)
         atexit.register(self.close)  # a thread that is inside torch when the interpreter goes would abort it
 
     @classmethod
@@ -98,7 +94,7 @@ class BatchEngine:
         Raises:
             Refused: too many requests wait already; when the first piece is asked for.
         """
-        guide = self._guide(schema) if schema is not None else None
+        guide = self._guides.of(schema) if schema is not None else None
         space = room(prompt, self.context)
         return Generation(
             partial(self._run, list(prompt), max_tokens, space, StopStrings(stop), guide, sampling)
@@ -149,9 +145,3 @@ class BatchEngine:
                 yield piece
         finally:
             request.cancelled = True
-
-    def _guide(self, schema: dict[str, Any]) -> Guide:
-        with self._lock:
-            if self._tokens is None:
-                self._tokens = tokens_of(self.tokenizer, self._llama.vocabulary, self.ends)
-        return Guide(self._tokens, grammar_of(schema), self.ends)
