@@ -271,6 +271,12 @@ def dtype_for_products(wanted: str = "auto", device: str = "cpu") -> torch.dtype
     return choose_dtype(wanted, device)
 
 
+def for_products(settings: Settings) -> Settings:
+    """The settings with the number format that `dtype_for_products` finds for their device."""
+    dtype = dtype_for_products(settings.dtype, choose_device(settings.device))
+    return settings.model_copy(update={"dtype": str(dtype).removeprefix("torch.")})
+
+
 def use_threads(settings: Settings) -> int:
     """Set and return torch's thread count: that of the settings, or as many as `free_threads` finds."""
     import torch

@@ -87,7 +87,7 @@ def _by_defaults(settings: Settings, recipe: Recipe, lesson: train.Lesson) -> fl
 def _by_recipe(settings: Settings, recipe: Recipe, lesson: train.Lesson) -> float:
     """CPU-seconds of the same by a recipe of this step."""
     keep_memory()
-    settings = settings.model_copy(update={"dtype": running.dtype_of(settings, recipe)})
+    settings = running.in_format(settings, recipe)
     tokenizer = load_tokenizer(settings=settings)
     model = tuning.prepare(settings, recipe)
     with tempfile.TemporaryDirectory() as folder:

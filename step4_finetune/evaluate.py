@@ -29,7 +29,7 @@ from typing import Any
 from shared import hardware
 from shared.config import Settings
 from shared.errors import UserError
-from shared.models import choose_device, dtype_for_products, load_causal_lm, load_tokenizer
+from shared.models import for_products, load_causal_lm, load_tokenizer
 from shared.stats import bootstrap, wilson
 from step4_finetune import card_facts, content, general, merge, tuning
 from step4_finetune.data import SPLITS, Row
@@ -68,8 +68,7 @@ def run(
     train = [row for row in rows if row.split == "train"]
     compared = systems(baselines, adapters, guide, train)
     keep_memory()
-    dtype = str(dtype_for_products(settings.dtype, choose_device(settings.device))).removeprefix("torch.")
-    settings = settings.model_copy(update={"dtype": dtype})
+    settings = for_products(settings)
     tokenizer = load_tokenizer(settings=settings)
     questions = general.questions("test" if split == "test" else "dev")[: limit or None]
     model: Any = load_causal_lm(settings=settings)

@@ -98,7 +98,7 @@ def run(
     lengths = check_lengths(tokenizer, lesson, recipe.max_length)
     prompts = [row.with_system(lesson.system) for row in (*lesson.rows, *lesson.pairs)]
     call = activation.call_of(tokenizer, prompts) if recipe.activated else None
-    settings = settings.model_copy(update={"dtype": dtype_of(settings, recipe)})
+    settings = in_format(settings, recipe)
     report_places(out, report_to)
     foreseen = foresee(settings, recipe, lengths)
     with in_one_line(out):
@@ -261,12 +261,13 @@ def _reload(model: Any, folder: Path, recipe: Recipe) -> Any:
     return model
 
 
-def dtype_of(settings: Settings, recipe: Recipe) -> str:
-    """The number format to train in: the flags', the recipe's, or the one that is faster here."""
-    from shared.models import choose_device, dtype_for_products
+def in_format(settings: Settings, recipe: Recipe) -> Settings:
+    """With the number format to train in: the flags', the recipe's, or the one that is faster here."""
+    from shared.models import for_products
 
-    wanted = settings.dtype if settings.dtype != "auto" else recipe.dtype
-    return str(dtype_for_products(wanted, choose_device(settings.device))).removeprefix("torch.")
+    if settings.dtype == "auto":
+        settings = settings.model_copy(update={"dtype": recipe.dtype})
+    return for_products(settings)
 
 
 def _commit() -> str | None:
