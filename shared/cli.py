@@ -48,6 +48,22 @@ def new_app(description: str) -> typer.Typer:
     )
 
 
+def settings_of(smoke: bool = False, **flags: Any) -> Any:
+    """The settings under these flags; a smoke run takes the tiny models, unless a flag names others.
+
+    Raises:
+        UserError: as `load_settings`.
+    """
+    from shared.catalog import default
+    from shared.config import load_settings
+
+    if smoke:
+        flags = {"model": default("smoke").id, "embedder": default("smoke").id} | {
+            name: value for name, value in flags.items() if value is not None
+        }
+    return load_settings(**flags)
+
+
 def with_default(app: typer.Typer, command: str, args: list[str]) -> list[str]:
     """The arguments with `command` in front, where they name none themselves.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -27,6 +27,7 @@ from shared.cli import (
     deliver,
     new_app,
     run,
+    settings_of,
     with_default,
 )
 
@@ -35,17 +36,6 @@ app = new_app("Step 1: tokens, embeddings, attention, the transformer block, and
 PACKAGE = "step1_foundations"
 PROMPT = "Explain what a transformer is:"
 Text = Annotated[str, typer.Argument(help="The text to look at.", show_default=True)]
-
-
-def _settings(smoke: bool = False, **flags: Any) -> Any:
-    from shared.catalog import default
-    from shared.config import load_settings
-
-    if smoke:
-        flags = {"model": default("smoke").id, "embedder": default("smoke").id} | {
-            name: value for name, value in flags.items() if value is not None
-        }
-    return load_settings(**flags)
 
 
 @app.command()
@@ -79,7 +69,7 @@ def generate(
     how = Sampling(temperature, top_k, top_p, repetition_penalty)
     if quantize not in (None, "int8"):
         raise UserError(f"--quantize {quantize} is not known: use int8, or leave it out")
-    settings = _settings(smoke, model=model, device=device, dtype=dtype, threads=threads, seed=seed)
+    settings = settings_of(smoke, model=model, device=device, dtype=dtype, threads=threads, seed=seed)
     from step1_foundations import generate as lesson
 
     def write(text: str) -> None:
@@ -103,7 +93,7 @@ def tokens(
     as_json: Json = False,
 ) -> None:
     """See a text as the model reads it: pieces, ids, bytes; in other languages, too."""
-    settings = _settings(smoke, model=model)
+    settings = settings_of(smoke, model=model)
     from step1_foundations import tokens as lesson
 
     facts = lesson.run(settings, text, compare)
@@ -125,7 +115,7 @@ def next_token(
     as_json: Json = False,
 ) -> None:
     """What the model expects at every place: guesses, entropy, surprisal, perplexity."""
-    settings = _settings(smoke, model=model, device=device, dtype=dtype, threads=threads)
+    settings = settings_of(smoke, model=model, device=device, dtype=dtype, threads=threads)
     from step1_foundations import next_token as lesson
 
     if dataset:
@@ -151,7 +141,7 @@ def embeddings(
     """Neighbours in the embedding table, a map of words, and what a sentence model adds."""
     from shared.report import picture_path
 
-    settings = _settings(smoke, model=model, device=device, threads=threads)
+    settings = settings_of(smoke, model=model, device=device, threads=threads)
     path = picture_path(PACKAGE, "embeddings", out)
     from step1_foundations import embeddings as lesson
 
@@ -181,7 +171,7 @@ def attention(
     """Who looks at whom, and which heads have a habit with a name."""
     from shared.report import picture_path
 
-    settings = _settings(smoke, model=model, device=device, dtype=dtype, threads=threads, seed=seed)
+    settings = settings_of(smoke, model=model, device=device, dtype=dtype, threads=threads, seed=seed)
     path = picture_path(PACKAGE, "attention-all" if every else "attention", out)
     from step1_foundations import attention as lesson
 
@@ -199,7 +189,7 @@ def block(
     as_json: Json = False,
 ) -> None:
     """One block by hand, each line with its shape, and proof that it is the model's own."""
-    settings = _settings(smoke, model=model, threads=threads)
+    settings = settings_of(smoke, model=model, threads=threads)
     from step1_foundations import block as lesson
 
     facts = lesson.run(settings, text, layer)
@@ -222,7 +212,7 @@ def logit_lens(
     """What each layer would say next: how an answer forms over depth."""
     from shared.report import picture_path
 
-    settings = _settings(smoke, model=model, device=device, dtype=dtype, threads=threads)
+    settings = settings_of(smoke, model=model, device=device, dtype=dtype, threads=threads)
     path = picture_path(PACKAGE, "logit-lens", out)
     from step1_foundations import logit_lens as lesson
 
@@ -241,7 +231,7 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """The hand-written loop against model.generate, and int8 against its defaults."""
-    settings = _settings(smoke, model=model, device=device, dtype=dtype, threads=threads)
+    settings = settings_of(smoke, model=model, device=device, dtype=dtype, threads=threads)
     from step1_foundations import bench as lesson
 
     facts = lesson.run(settings, pairs)

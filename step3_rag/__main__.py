@@ -20,7 +20,7 @@ from typing import Annotated
 
 import typer
 
-from shared.cli import Engine, Json, Model, Out, Seed, Smoke, deliver, new_app, run, with_default
+from shared.cli import Engine, Json, Model, Out, Seed, Smoke, deliver, new_app, run, settings_of, with_default
 from step3_rag import measuring
 from step3_rag.flags import (
     QUESTION,
@@ -36,7 +36,6 @@ from step3_rag.flags import (
     Use,
     open_index,
     open_sample,
-    settings_of,
 )
 
 app = new_app("Step 3: retrieval. Answers from documents, with sources, measured stage by stage.")

@@ -27,17 +27,6 @@ ChunkSize = Annotated[int, typer.Option(help="Tokens of a chunk, at most.")]
 Overlap = Annotated[int, typer.Option("--chunk-overlap", help="Tokens that neighbouring chunks share.")]
 
 
-def settings_of(smoke: bool = False, **flags: Any) -> Any:
-    from shared.catalog import default
-    from shared.config import load_settings
-
-    if smoke:
-        flags = {"model": default("smoke").id, "embedder": default("smoke").id} | {
-            name: value for name, value in flags.items() if value is not None
-        }
-    return load_settings(**flags)
-
-
 def open_index(settings: Any, index: Path | None, store: str, address: str | None) -> Any:
     from step3_rag.service import open_service
 

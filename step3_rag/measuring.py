@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from shared.cli import Engine, Json, Model, Out, Seed, Smoke, deliver, new_app
-from step3_rag.flags import Data, Limit, Rerank, Split, settings_of
+from shared.cli import Engine, Json, Model, Out, Seed, Smoke, deliver, new_app, settings_of
+from step3_rag.flags import Data, Limit, Rerank, Split
 
 app = new_app("Measurements.")
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from shared.cli import Device, Dtype, Json, Model, Seed, Smoke, Threads, deliver, new_app, run
+from shared.cli import Device, Dtype, Json, Model, Seed, Smoke, Threads, deliver, new_app, run, settings_of
 from step4_finetune import data_cli, lessons_cli, passing_on
 
 app = new_app("Step 4: fine-tuning and alignment. A company's tone, taught to a small model and measured.")
@@ -60,7 +60,7 @@ def train(
         from step4_finetune import recipe as recipes
         from step4_finetune import run as training
 
-        settings = _settings(smoke, model=model, device=device, dtype=dtype, threads=threads, seed=seed)
+        settings = settings_of(smoke, model=model, device=device, dtype=dtype, threads=threads, seed=seed)
         changes = {"method": method, "tuning": tuning, "seed": seed}
         changes = {name: each for name, each in changes.items() if each is not None}
         chosen = recipes.read_recipe(recipe, **changes)
@@ -108,7 +108,7 @@ def evaluate(
     from step4_finetune import evaluation_report as report
     from step4_finetune import phoenix_experiments, ragas_scores
 
-    settings = _settings(smoke, model=model, device=device, dtype=dtype, threads=threads)
+    settings = settings_of(smoke, model=model, device=device, dtype=dtype, threads=threads)
     rows, its_guide = _read(data, guide)
     extras = [
         *([ragas_scores.ready(ragas)] if ragas else []),
@@ -149,7 +149,7 @@ def bench(
     from step4_finetune import recipe as recipes
     from step4_finetune.train import Lesson
 
-    settings = _settings(smoke, model=model, threads=threads)
+    settings = settings_of(smoke, model=model, threads=threads)
     rows, guide = _read(None, None)
     recipe = recipes.read_recipe()
     train = [row for row in rows if row.split == "train"]
@@ -176,7 +176,7 @@ def chat(
     """Base and tuned models, side by side."""
     from step4_finetune import chat as talking
 
-    settings = _settings(smoke, model=model, device=device, dtype=dtype, threads=threads)
+    settings = settings_of(smoke, model=model, device=device, dtype=dtype, threads=threads)
     facts = talking.run(
         settings, _read(None, guide)[1], messages or [], adapter or [], max_new_tokens, not as_json
     )
@@ -204,7 +204,7 @@ def guard(
 
     if measure == (text is not None):
         raise UserError("guard takes a text to look at, or --measure, and not both")
-    settings = _settings(smoke, model=model, device=device, threads=threads)
+    settings = settings_of(smoke, model=model, device=device, threads=threads)
     rows, its_guide = _read(data, guide)
     generate = None
     if adapter:
@@ -213,17 +213,6 @@ def guard(
         generate = generator(settings, adapter, its_guide)
     facts = command.run(settings, its_guide, rows, text, generate=generate)
     deliver(facts, lambda console: command.show(facts, console), as_json=as_json)
-
-
-def _settings(smoke: bool = False, **flags: Any) -> Any:
-    from shared.catalog import default
-    from shared.config import load_settings
-
-    if smoke:
-        flags = {"model": default("smoke").id, "embedder": default("smoke").id} | {
-            name: value for name, value in flags.items() if value is not None
-        }
-    return load_settings(**flags)
 
 
 def _read(data: str | None, guide: Path | None) -> tuple[list[Any], Any]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shared.cli import Engine, Json, Model, Seed, Smoke, deliver, new_app
+from shared.cli import Engine, Json, Model, Seed, Smoke, deliver, new_app, settings_of
 
 if TYPE_CHECKING:
     from step4_finetune.content import Intent
@@ -80,7 +80,7 @@ def check(
     from step4_finetune.curate import fix as mending
     from step4_finetune.data import SAMPLE
 
-    settings = _settings(smoke, model=model)
+    settings = settings_of(smoke, model=model)
     rows, source = _rows(data)
     rule_book = _guide(guide, data)
     known = _intents(intents, guide, data)
@@ -116,7 +116,7 @@ def build(
     from shared.models import load_tokenizer
     from step4_finetune import build as building
 
-    settings = _settings(smoke, model=model)
+    settings = settings_of(smoke, model=model)
     rows, source = _rows(data)
     rule_book = _guide(guide, data)
     facts = building.run(
@@ -161,7 +161,7 @@ def distill(
     from step4_finetune import distill as lesson
     from step4_finetune.guide import read_guide
 
-    settings = _settings(smoke, model=model, engine=engine, seed=seed)
+    settings = settings_of(smoke, model=model, engine=engine, seed=seed)
     rows = (
         lesson.read_messages(messages)
         if messages
@@ -178,16 +178,6 @@ def distill(
         intents=_intents(intents, guide or rows_of.GUIDE, None),
     )
     deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
-
-
-def _settings(smoke: bool, **flags: Any) -> Any:
-    from shared.catalog import default
-    from shared.config import load_settings
-
-    if smoke:
-        given = {name: value for name, value in flags.items() if value is not None}
-        flags = {"model": default("smoke").id} | given
-    return load_settings(**flags)
 
 
 def _rows(data: str | None) -> tuple[Any, str]:

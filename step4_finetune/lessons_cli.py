@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from shared.cli import Json, Model, Seed, Smoke, deliver, new_app
+from shared.cli import Json, Model, Seed, Smoke, deliver, new_app, settings_of
 
 app = new_app("Parts of the lesson.")
 
@@ -26,7 +26,7 @@ def lora(
     """LoRA by hand on one matrix, equal to PEFT's; and what share of a model it trains."""
     from step4_finetune import lora as lesson
 
-    facts = lesson.run(_settings(smoke, model=model, seed=seed), layer, target, r, alpha)
+    facts = lesson.run(settings_of(smoke, model=model, seed=seed), layer, target, r, alpha)
     deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 
@@ -46,7 +46,7 @@ def dpo(
     from step4_finetune.data import GUIDE, SAMPLE
     from step4_finetune.guide import read_guide
 
-    settings = _settings(smoke, model=model, seed=seed)
+    settings = settings_of(smoke, model=model, seed=seed)
     facts = lesson.run(settings, data or SAMPLE, read_guide(GUIDE).system, pairs, beta, steps)
     deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
@@ -81,12 +81,3 @@ def evaluator(
         "machine": hardware.describe(),
     }
     deliver(facts, lambda console: checking.show(console, found), as_json=as_json)
-
-
-def _settings(smoke: bool, **flags: Any) -> Any:
-    from shared.catalog import default
-    from shared.config import load_settings
-
-    if smoke and flags.get("model") is None:
-        flags["model"] = default("smoke").id
-    return load_settings(**flags)

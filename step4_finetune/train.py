@@ -3,9 +3,9 @@
     >>> trainer = sft(model, tokenizer, Lesson(rows, guide.system), recipe, Path("runs/tone"))
     >>> trainer.train()
 
-The tone is tied to a system message: every chosen reply is trained under the guide's `system`. General
-questions, without it and with the base model's own answers (*replay*), keep the model what it was where
-nobody asks for the tone. run.py puts the stages together.
+The tone is tied to a system message: every chosen reply is trained under the guide's `system`. Where what is
+trained will always be at work (activation.py says when it is not), general questions without it and with the
+base model's own answers (*replay*) keep the model what it was. run.py puts the stages together.
 """
 
 from __future__ import annotations

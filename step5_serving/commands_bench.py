@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from shared.cli import Dtype, Json, Model, Out, Seed, Smoke, Threads, deliver, new_app
+from shared.cli import Dtype, Json, Model, Out, Seed, Smoke, Threads, deliver, new_app, settings_of
 
 app = new_app("Measure engines.")
 
@@ -44,7 +44,7 @@ def bench(
     from step5_serving import bench as lesson
     from step5_serving import bench_view
 
-    settings = _settings(smoke, model=model, dtype=dtype, threads=threads, seed=seed)
+    settings = settings_of(smoke, model=model, dtype=dtype, threads=threads, seed=seed)
     numbers = tuple(int(each) for each in _numbers("users", users))
     plan = lesson.Plan(
         tuple(engine or ENGINES),
@@ -77,7 +77,7 @@ def quantize(
     """Fewer bits: memory, tokens a second, perplexity, and how many answers changed."""
     from step5_serving import quantize as lesson
 
-    settings = _settings(smoke, model=model, threads=threads)
+    settings = settings_of(smoke, model=model, threads=threads)
     plan = lesson.Plan(
         tuple(way or lesson.WAYS),
         3 if smoke else questions,
@@ -100,12 +100,3 @@ def _numbers(flag: str, text: str) -> tuple[float, ...]:
         return tuple(float(each) for each in text.split(",") if each.strip())
     except ValueError:
         raise UserError(f"--{flag} {text} is not allowed: use numbers like 1,4,8") from None
-
-
-def _settings(smoke: bool, **flags: Any) -> Any:
-    from shared.catalog import default
-    from shared.config import load_settings
-
-    if smoke and flags.get("model") is None:
-        flags["model"] = default("smoke").id
-    return load_settings(**flags)
