@@ -23,6 +23,7 @@ from shared.errors import UserError, reason
 from step4_finetune import acts, text
 
 if TYPE_CHECKING:
+    from step4_finetune.data import Row
     from step4_finetune.guide import Guide
 
 LOOP = 4  # words that come again and again
@@ -109,6 +110,19 @@ def score(
 
 
 # --- does it do what was asked? ---------------------------------------------------------------------------
+
+
+def score_row(reply: str, row: Row, guide: Guide, intents: Mapping[str, Intent]) -> Score:
+    """Everything about a reply to a row's message, by what the row says of it."""
+    return score(
+        reply,
+        guide,
+        intents.get(row.intent or ""),
+        message=row.message,
+        subject=row.subject,
+        facts=row.facts,
+        others=intents,
+    )
 
 
 def fits(

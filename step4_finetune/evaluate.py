@@ -120,16 +120,7 @@ def _measured(
 ) -> dict[str, Any]:
     """One system's replies and what they are worth."""
     scores = [
-        content.score(
-            reply.text,
-            guide,
-            intents.get(row.intent or ""),
-            message=row.message,
-            subject=row.subject,
-            facts=row.facts,
-            others=intents,
-        )
-        for row, reply in zip(rows, got, strict=True)
+        content.score_row(reply.text, row, guide, intents) for row, reply in zip(rows, got, strict=True)
     ]
     adherence = [score.adherence for score in scores]
     return {

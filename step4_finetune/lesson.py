@@ -105,13 +105,5 @@ def own_mistakes(
 
 def _good(reply: str, row: Row, guide: Guide, intents: Mapping[str, content.Intent]) -> bool:
     """Nothing is wrong with it, as far as the evaluator can tell."""
-    score = content.score(
-        reply,
-        guide,
-        intents.get(row.intent or ""),
-        message=row.message,
-        subject=row.subject,
-        facts=row.facts,
-        others=intents,
-    )
+    score = content.score_row(reply, row, guide, intents)
     return score.all_rules and score.content is not False
