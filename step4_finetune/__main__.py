@@ -185,7 +185,7 @@ def chat(
 
 @app.command()
 def guard(
-    text: Annotated[str | None, typer.Argument(help="A message; none: measure the checks.")] = None,
+    text: Annotated[str | None, typer.Argument(help="A message to look at.")] = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="Catch and false-alarm rates on the labelled sets.")
     ] = False,
@@ -225,11 +225,10 @@ def _read(data: str | None, guide: Path | None) -> tuple[list[Any], Any]:
 
 def _intents(guide: Path | None) -> dict[str, Any]:
     """What fitting replies do: the file beside the guide, where there is one."""
-    from step4_finetune.content import read_intents
+    from step4_finetune.content import beside
     from step4_finetune.data import GUIDE
 
-    path = (guide or GUIDE).with_name("intents.yaml")
-    return read_intents(path) if path.exists() else {}
+    return beside(guide or GUIDE)
 
 
 if __name__ == "__main__":

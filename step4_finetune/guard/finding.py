@@ -12,7 +12,6 @@ from typing import Any
 
 BLOCK, REDACT, REGENERATE, FALLBACK = "block", "redact", "regenerate", "fallback"
 INPUT, OUTPUT = "input", "output"
-LONGEST = 90  # characters of what was seen
 
 
 @dataclass(frozen=True)
@@ -35,9 +34,3 @@ class Finding:
     def as_dict(self) -> dict[str, Any]:
         """The same for JSON."""
         return asdict(self)
-
-
-def short(text: str) -> str:
-    """A text on one line of bearable length."""
-    line = " ".join(text.split())
-    return line if len(line) <= LONGEST else line[: LONGEST - 1].rstrip() + "…"

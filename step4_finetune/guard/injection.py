@@ -26,7 +26,7 @@ from functools import cache
 from pathlib import Path
 
 from shared.errors import UserError, reason
-from step4_finetune.guard.finding import short
+from step4_finetune.curate.finding import short
 
 PATTERNS = Path(__file__).with_name("injection.yaml")
 ALIKE = str.maketrans("аеорсухіјѕԁһαοιευκντ", "aeopcyxijsdhaoieuknt")  # Cyrillic and Greek that looks Latin

@@ -1,7 +1,7 @@
 """How much each check catches, and how often it objects for nothing: on labelled sets, with intervals.
 
     check      side    split  caught         95 %   false alarms         95 %
-    injection  input   test    14/20  0.48-0.85           0/20  0.00-0.16
+    injection  input   test    20/20  0.84-1.00           0/20  0.00-0.16
 
 The sets are in sample/guard, typed by hand, half dev, half test: patterns and thresholds were made looking
 at dev alone. One hand wrote both halves, so that test is unseen, but not unlike: what strangers will send is
@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError, reason
 from shared.stats import wilson
+from step4_finetune.curate.finding import short
 from step4_finetune.data import SAMPLE, Row
 from step4_finetune.guard import injection, pii
 from step4_finetune.guard.around import look
-from step4_finetune.guard.finding import INPUT, OUTPUT, short
+from step4_finetune.guard.finding import INPUT, OUTPUT
 from step4_finetune.guard.language import is_english
 from step4_finetune.guard.reply import Limits, leaked, too_short_or_long, wrong
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from step4_finetune import rules, text
 from step4_finetune.content import problems
-from step4_finetune.guard.finding import short
+from step4_finetune.curate.finding import short
 from step4_finetune.guard.language import is_english
 
 if TYPE_CHECKING:
