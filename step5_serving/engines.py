@@ -95,9 +95,8 @@ class Serving:
 
     def close(self) -> None:
         """End the engine's threads. Texts that are being written end with an error."""
-        close = getattr(self.backend, "close", None)
-        if close:
-            close()
+        if self.backend:
+            self.backend.close()
 
     def _transport(self, backend: Backend) -> LocalTransport:
         from shared.local.transport import LocalTransport
@@ -158,21 +157,7 @@ def _backend(name: str, settings: Settings, how: Embedded) -> Backend:
     """The embedded backend on an engine that takes several requests at once; nothing is loaded yet."""
     from shared.local.backend import Backend
 
-    class Batching(Backend):
-        @property
-        def engine(self) -> Engine:
-            with self._loading:
-                if self._engine is None:
-                    self._engine = _load(name, settings, how)
-                return self._engine
-
-        def close(self) -> None:
-            """End the engine's threads, if it has any."""
-            close = getattr(self._engine, "close", None)
-            if close:
-                close()
-
-    return Batching(settings)
+    return Backend(settings, load=lambda: _load(name, settings, how))
 
 
 def _load(name: str, settings: Settings, how: Embedded) -> Engine:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -59,9 +59,14 @@ class Backend:
     """One chat model with its engine and its tool chooser; both are loaded when they are first needed."""
 
     def __init__(
-        self, settings: Settings, engine: Engine | None = None, caller: Caller | None = None
+        self,
+        settings: Settings,
+        engine: Engine | None = None,
+        caller: Caller | None = None,
+        load: Callable[[], Engine] | None = None,
     ) -> None:
-        self.settings = settings
+        """`load` brings the engine when it is first needed; without it, the one of the settings comes."""
+        self.settings, self._load = settings, load
         self._engine, self._caller = engine, caller
         self._tokenizer: PreTrainedTokenizerBase | None = None
         self._loading, self._choosing = threading.Lock(), threading.Lock()
@@ -106,8 +111,15 @@ class Backend:
     def engine(self) -> Engine:
         """What writes the text."""
         with self._loading:
-            self._engine = self._engine or engines.load(self.settings)
+            if self._engine is None:
+                self._engine = self._load() if self._load else engines.load(self.settings)
             return self._engine
+
+    def close(self) -> None:
+        """End the engine's threads, if it has any. Texts that are being written end with an error."""
+        close = getattr(self._engine, "close", None)
+        if close:
+            close()
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
