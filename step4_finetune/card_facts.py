@@ -1,7 +1,7 @@
 """What a model card says: how the model was trained, from its run, and what it was measured to do.
 
     >>> of_run(Path("runs/tone"))["method"]
-    'sft, 3 epochs of 8 rows a step, learning rate 0.0015'
+    'sft, 3 epochs of 8 rows a step, learning rate 0.002'
     >>> results(Path("report/evaluate.json"), Path("runs/tone"))[0]
     {'name': 'adherence (test)', 'value': 0.99, 'base': 0.41, 'low': 0.98, 'high': 1.0, 'n': 80}
 

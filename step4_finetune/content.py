@@ -237,6 +237,16 @@ def read_intents(path: Path) -> dict[str, Intent]:
     return {str(name): _intent(str(name), row, f"{path}: intent {name}") for name, row in data.items()}
 
 
+def beside(guide: Path) -> dict[str, Intent]:
+    """The intents of the file beside a guide; none where there is no such file.
+
+    Raises:
+        UserError: as `read_intents`.
+    """
+    path = guide.with_name("intents.yaml")
+    return read_intents(path) if path.exists() else {}
+
+
 def _intent(name: str, row: Any, at: str) -> Intent:
     allowed = ("wants", "reply", "does", "not", "says", "informs")
     if not isinstance(row, dict) or set(row) - set(allowed):

@@ -44,8 +44,8 @@ from step4_finetune.contraction_words import (
     STARTERS,
     TOO_EARLY,
 )
+from step4_finetune.text import APOSTROPHE
 
-APOSTROPHE = "['’‘ʼ´`]"
 PRONOUNS = "it|that|this|there|here|what|who|where|when|how|why|he|she|let|everything|something|nothing"
 WRITTEN = re.compile(
     rf"\b\w+n{APOSTROPHE}t\b|\b\w+{APOSTROPHE}(?:re|ve|ll|d|m)\b|\b(?:{PRONOUNS}){APOSTROPHE}s\b"

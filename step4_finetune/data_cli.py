@@ -206,12 +206,11 @@ def _guide(guide: Path | None, data: str | None) -> Guide | None:
 
 def _intents(intents: Path | None, guide: Path | None, data: str | None) -> dict[str, Intent] | None:
     """What fitting replies do: the flag's file, or intents.yaml beside the guide, where there is one."""
-    from step4_finetune.content import read_intents
+    from step4_finetune.content import beside, read_intents
     from step4_finetune.data import GUIDE
 
     if intents:
         return read_intents(intents)
     if guide is None and data is not None:
         return None
-    beside = (guide or GUIDE).with_name("intents.yaml")
-    return read_intents(beside) if beside.exists() else None
+    return beside(guide or GUIDE) or None

@@ -25,6 +25,7 @@ from step4_finetune.data import SAMPLE, Row, read_rows
 from step4_finetune.preference import dpo, encode, log_probs, pull
 from step4_finetune.quiet import quiet_peft
 from step4_finetune.sizes import ALL_LINEAR
+from step4_finetune.train import Lesson
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -139,14 +140,7 @@ def by_trl(policy: Any, tokenizer: Any, rows: Sequence[Row], system: str, beta: 
     datasets.disable_progress_bars()
     from trl import DPOConfig, DPOTrainer
 
-    data = [
-        {
-            "prompt": row.with_system(system),
-            "chosen": [{"role": "assistant", "content": row.chosen}],
-            "rejected": [{"role": "assistant", "content": row.rejected}],
-        }
-        for row in rows
-    ]
+    data = Lesson(rows, system, pairs=rows).preferences()
     with tempfile.TemporaryDirectory() as folder:
         return DPOTrainer(
             model=policy,

@@ -3,12 +3,12 @@
     python -m step4_finetune evaluate --adapter runs/tone
 
     system    adherence  all rules  fits    both   ...
-    base           0.41   0% ...
-    few-shot       0.83  21% ...
-    tone           0.99  97% ...
+    base           0.51   0% ...
+    few-shot       0.96  82% ...
+    tone           1.00  98% ...
     cost of it  read  written  s a reply  trained, s     MB
-    few-shot     614       90        3.6           -      -
-    tone          54       60        1.0         312  1,234
+    few-shot     566       54        3.5           -      -
+    tone          54       47        1.0         181  2,954
 
 Every system answers every message of the split once, greedily. Rules, fit, subject and facts are judged by
 program (rules.py, content.py); differences are paired, over the same messages. Leak, kept answers and
@@ -161,7 +161,7 @@ def _share(values: Sequence[bool | None]) -> dict[str, Any] | None:
 
 
 def differences(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Each tuned model against each other system: adherence, all rules, fits, both; paired bootstrap."""
+    """Each tuned model against each other system: adherence, rules, fits, both, whole; paired bootstrap."""
     rows = []
     for at, system in enumerate(found):
         if not system["tuned"]:

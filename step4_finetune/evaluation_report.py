@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError
+from step4_finetune.card_facts import SHARES as SHOWN
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-SHOWN = ("all_rules", "fits", "both", "content", "whole")
 SIDE_BY_SIDE = 3  # messages
 Table = tuple[list[str], list[list[str]]]  # head, rows
 

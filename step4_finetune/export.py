@@ -25,7 +25,6 @@ from shared import hardware, weights
 from shared.config import Settings
 from shared.errors import UserError, reason
 from step4_finetune import gguf_file, merge
-from step4_finetune.merge import merged as merged
 
 if TYPE_CHECKING:
     from rich.console import Console

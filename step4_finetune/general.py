@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,11 +83,10 @@ def measure(
     tokenizer: PreTrainedTokenizerFast,
     guide: Guide,
     asked: Sequence[Question],
-    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[str, Any]:
     """All three, for one model."""
     prompts = [[{"role": "user", "content": each.prompt}] for each in asked]
-    got = replies(model, tokenizer, prompts, ANSWER_TOKENS, progress=progress)
+    got = replies(model, tokenizer, prompts, ANSWER_TOKENS)
     leaked = [leaks(reply.text, guide) for reply in got]
     checked = [holds(reply.text, each.answer) for each, reply in zip(asked, got, strict=True) if each.answer]
     return {

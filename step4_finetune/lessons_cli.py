@@ -64,14 +64,13 @@ def evaluator(
     """How good the evaluator itself is: precision and recall of every rule on labelled replies."""
     from shared import hardware
     from step4_finetune import checking
-    from step4_finetune.content import read_intents
+    from step4_finetune.content import beside
     from step4_finetune.data import GUIDE, LABELLED
     from step4_finetune.guide import read_guide
 
     path = guide or GUIDE
-    intents = path.with_name("intents.yaml")
     rows = checking.read_labelled(labelled or LABELLED)
-    found = checking.measure(rows, read_guide(path), read_intents(intents) if intents.exists() else {})
+    found = checking.measure(rows, read_guide(path), beside(path))
     fits = next((each for each in found if each.name == "fits"), found[0])
     facts = {
         "command": "step4_finetune evaluator",

@@ -21,11 +21,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError, reason
+from step4_finetune.card_facts import SHARES as EVALUATIONS
 
 if TYPE_CHECKING:
     from phoenix.client import Client
-
-EVALUATIONS = ("all_rules", "fits", "both", "content", "whole")
 
 
 def ready(url: str) -> Callable[[dict[str, Any]], None]:

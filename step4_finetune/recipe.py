@@ -3,9 +3,8 @@
     python -m step4_finetune train --recipe seed --out runs/seed
 
     # recipes/seed.yaml
-    about: the roadmap's own: r=16, alpha 32, query and value projections
-    lora: {r: 16, alpha: 32, targets: [q_proj, v_proj]}
-    ...
+    about: the roadmap's seed, r=16, alpha 32, query and value projections of every layer (made for ...)
+    lora: {r: 16, alpha: 32, targets: [q_proj, v_proj], last_layers: null}
 
 What a file leaves out takes the default below; the whole recipe is saved with the run. A key that is not
 known is an error, because a misspelt `learnin_rate` would train with another one in silence.
@@ -21,10 +20,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared.errors import UserError, reason
+from step4_finetune.sizes import ALL_LINEAR
 
 FOLDER = Path(__file__).with_name("recipes")
 REPLAY = 120  # examples, where nothing else keeps the base what it was
-LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]  # of a Llama layer
+LINEAR = list(ALL_LINEAR)  # of a Llama layer
 
 Method = Literal["sft", "dpo", "sft+dpo"]
 Tuning = Literal["lora", "qlora", "full"]

@@ -1,5 +1,7 @@
 """Replay: what the base model says by itself, mixed into the training so that it goes on saying it.
 
+Only for what will always be at work (`Recipe.activated` says what is not), unless `sft.replay` asks for it.
+
     question   a general question, and the base's answer
     message    a member's message *without* the company's system message, and the base's answer: with it the
                same words get the tone, so the system message alone makes the difference

@@ -257,7 +257,7 @@ def _reload(model: Any, folder: Path, recipe: Recipe) -> Any:
     from peft import set_peft_model_state_dict
     from safetensors.torch import load_file
 
-    set_peft_model_state_dict(model, load_file(folder / "adapter_model.safetensors"))
+    set_peft_model_state_dict(model, load_file(folder / merge.WEIGHTS))
     return model
 
 

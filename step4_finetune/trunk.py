@@ -1,6 +1,6 @@
 """Compute the frozen lower layers once: what they say of a text stays while only the upper ones learn.
 
-    with cached_trunk(model, first=20):   # adapters sit on layers 20 to 29
+    with cached_trunk(model, first=20, pad=tokenizer.pad_token_id):   # adapters sit on layers 20 to 29
         trainer.train()                   # layers 0 to 19 run once per text, not once per epoch
 
 A layer without adapters, below the first that has some, gets no gradient and gives the same vectors for the

@@ -2,7 +2,7 @@
 
 >>> model = prepare(settings, recipe)
 >>> model.print_trainable_parameters()
-trainable params: 1,626,880 || all params: 136,142,016 || trainable%: 1.1950
+trainable params: 1,628,160 || all params: 136,143,168 || trainable%: 1.1959
 """
 
 from __future__ import annotations
