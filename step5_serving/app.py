@@ -24,7 +24,7 @@ from step5_serving.config import Config
 from step5_serving.gateway import Gateway
 from step5_serving.keys import Keys
 from step5_serving.replies import HANDLERS
-from step5_serving.routes import documents, health, models, query, telemetry
+from step5_serving.routes import documents, health, models, pages, query, telemetry
 from step5_serving.security import Shield, is_loopback
 from step5_serving.service import Records, Service
 
@@ -67,12 +67,15 @@ def create_app(
     state.service, state.gateway, state.library = service, gateway, library
     state.began, state.closing = datetime.now(UTC), list[Callable[[], None]]()
     state.metrics, state.metrics_type = _metrics(service)
-    for module in (query, models, health, telemetry, documents):  # in the order of how often they are asked
+    for module in (
+        query,
+        models,
+        health,
+        telemetry,
+        documents,
+        pages,
+    ):  # by how often they are asked
         app.include_router(module.router)
-    with contextlib.suppress(ImportError):
-        from step5_serving.routes import pages
-
-        app.include_router(pages.router)
     names = {*LOOPBACK, config.host, *config.names} if is_loopback(config.host) else None
     app.add_middleware(Shield, names=names)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

@@ -98,8 +98,8 @@ def run(settings: Settings, plan: Plan, out: Path | None, csv: Path | None) -> d
         "output_tokens": plan.output_tokens,
         "rows": rows,
         "ratios": ratios(runs, plan),
-        "roofline": roofline.facts_of(folder, _dtype(settings), _threads()),
-        "threads": _threads(),
+        "roofline": roofline.facts_of(folder, _dtype(settings), threads()),
+        "threads": threads(),
         "idle_cores_before": round(idle, 1),
         "machine": hardware.describe(),
         "picture": str(picture),
@@ -121,7 +121,7 @@ def _target(name: str, settings: Settings, stack: ExitStack) -> Target:
     if name.startswith(CHAT):
         address, _, model = name.removeprefix(CHAT).partition("#")
         return OverChat(urlsplit(address).netloc, address, model or settings.model)
-    how = engines.Embedded(rows=MOST if name.startswith("torch") else 16)
+    how = engines.Embedded(rows=MOST if name.startswith("torch") else engines.ROWS)
     if name == "torch-int8":
         name, how = "torch", engines.Embedded(MOST, "int8")
     serving = engines.resolve(name, how=how, settings=settings)
@@ -279,7 +279,7 @@ def _dtype(settings: Settings) -> str:
     return str(choose_dtype(settings.dtype, "cpu")).removeprefix("torch.")
 
 
-def _threads() -> int:
+def threads() -> int:
     import torch
 
     return torch.get_num_threads()

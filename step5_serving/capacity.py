@@ -114,10 +114,10 @@ class Machine:
         """The chance that n questions are there, for n = 0, 1, 2 ...; empty where they get ever more."""
         if arrivals >= self.capacity:
             return []
-        weights, largest = [1.0], self.points[-1][0]
-        while weights[-1] > UNLIKELY * sum(weights) or len(weights) <= largest:
+        weights, total, largest = [1.0], 1.0, self.points[-1][0]
+        while weights[-1] > UNLIKELY * total or len(weights) <= largest:
             weights.append(weights[-1] * arrivals / self.rate(len(weights)))
-        total = sum(weights)
+            total += weights[-1]
         return [each / total for each in weights]
 
     def times(self, arrivals: float) -> tuple[float, float, float] | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shared.cli import Device, Dtype, Json, Model, Seed, Smoke, Threads, deliver, new_app
-from step5_serving.config import HOST, PORT
+from step5_serving.config import HOST, PORT, TELEMETRY
 from step5_serving.keys import HOME as KEYS
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def serve(
     ] = None,
     telemetry: Annotated[
         str, typer.Option(help="Database: sqlite:///FILE or postgresql+psycopg://HOST/NAME.")
-    ] = "sqlite:///telemetry.db",
+    ] = TELEMETRY,
     synchronous: Annotated[
         str, typer.Option(help="SQLite: normal (survives a kill) or full (a power cut, too).")
     ] = "normal",

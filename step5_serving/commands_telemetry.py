@@ -17,6 +17,7 @@ import typer
 
 from shared.cli import Json, Model, Seed, Smoke, deliver, new_app
 from shared.errors import UserError
+from step5_serving.config import TELEMETRY
 
 if TYPE_CHECKING:
     from step5_serving.telemetry.store import Store
@@ -42,11 +43,10 @@ Prompts = Annotated[
     Path | None, typer.Option("--prompts", help="Folder with the prompts; default those of step 3.")
 ]
 SMOKE_TOKENS = 256  # of passages: the tiny model reads no more
-HOME = "sqlite:///telemetry.db"
 
 
 @telemetry_app.command()
-def summary(since: Since = "24h", telemetry: Telemetry = HOME, as_json: Json = False) -> None:
+def summary(since: Since = "24h", telemetry: Telemetry = TELEMETRY, as_json: Json = False) -> None:
     """Counts, costs, p50 and p95 by stage, prompt versions, questions in doubt."""
     from step5_serving.telemetry import screens
     from step5_serving.telemetry.summary import parse_since, summarize
@@ -65,7 +65,7 @@ def calls(
     before: Annotated[int | None, typer.Option(help="`next` of the page before.")] = None,
     low_confidence: Annotated[bool, typer.Option("--low-confidence", help="Only those in doubt.")] = False,
     error: Annotated[bool, typer.Option("--error", help="Only those that failed or were refused.")] = False,
-    telemetry: Telemetry = HOME,
+    telemetry: Telemetry = TELEMETRY,
     as_json: Json = False,
 ) -> None:
     """The latest calls."""
@@ -81,7 +81,7 @@ def calls(
 
 
 @telemetry_app.command()
-def show(trace_id: TraceId, telemetry: Telemetry = HOME, as_json: Json = False) -> None:
+def show(trace_id: TraceId, telemetry: Telemetry = TELEMETRY, as_json: Json = False) -> None:
     """One call with its passages, attempts and prompt."""
     from step5_serving.telemetry import screens
 
@@ -95,7 +95,7 @@ def show(trace_id: TraceId, telemetry: Telemetry = HOME, as_json: Json = False) 
 def prune(
     older_than: Annotated[str, typer.Option(help="Delete what is older: 30d, 12h.", show_default=False)],
     vacuum: Annotated[bool, typer.Option("--vacuum", help="SQLite: make the file smaller.")] = False,
-    telemetry: Telemetry = HOME,
+    telemetry: Telemetry = TELEMETRY,
     as_json: Json = False,
 ) -> None:
     """Delete calls that are older than so long, and texts that no call uses any more."""
@@ -116,7 +116,7 @@ def prune(
 @app.command()
 def replay(
     trace_id: TraceId,
-    telemetry: Telemetry = HOME,
+    telemetry: Telemetry = TELEMETRY,
     index: IndexFolder = None,
     engine: EngineName = None,
     model: Model = None,
@@ -196,7 +196,7 @@ def report(
         float, typer.Option(help="Differences up to this share of the baseline are none.")
     ] = 0.1,
     out: Annotated[Path | None, typer.Option("--out", help="The report as Markdown.")] = None,
-    telemetry: Telemetry = HOME,
+    telemetry: Telemetry = TELEMETRY,
     as_json: Json = False,
 ) -> None:
     """The operator's report. Exit code 1 when a limit is crossed or something is worse than the baseline."""

@@ -15,6 +15,7 @@ from shared.errors import UserError
 from step5_serving.keys import HOME as KEYS
 
 HOST, PORT = "127.0.0.1", 8000
+TELEMETRY = "sqlite:///telemetry.db"
 SCRIPTED = "scripted"  # the engine that is none: for measuring the API itself
 READERS = ("chat", "quote")
 
@@ -42,7 +43,7 @@ class Config:
     context_tokens: int = 1024  # of passages in a prompt
     prompts: str | None = None  # traffic split, "1:90,2:10"; None: the latest version
 
-    telemetry: str = "sqlite:///telemetry.db"
+    telemetry: str = TELEMETRY
     synchronous: str = "normal"
     redact: bool = False
     otlp: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from step5_serving.answering import Answered, Retrieved
+from step5_serving.answering import STAGES, Answered, Retrieved
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.prices import cost_of
 
@@ -40,7 +40,7 @@ def fill(call: Call, answered: Answered) -> None:
     if answered.prompt:
         call.prompt_id, call.prompt_version = answered.prompt.id, answered.prompt.version
         call.prompt_sha256 = answered.prompt.sha256
-    for stage in ("retrieve", "rerank", "generate"):
+    for stage in STAGES:
         if (milliseconds := answered.latency_ms.get(stage)) is not None:
             setattr(call, f"{stage}_ms", round(milliseconds, 3))
     call.cost_usd = cost_of(answered.model, answered.input_tokens, answered.output_tokens)

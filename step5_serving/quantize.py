@@ -33,11 +33,11 @@ from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import stage_bar
 from step5_serving import quantized
+from step5_serving.bench import READING, threads
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-READING = Path(__file__).with_name("sample") / "reading.txt"
 WINDOW = 512  # tokens that are read in one go
 WAYS = ("fp32", "bf16", "int8", "torchao int8", "bnb int8", "nf4", "gguf q8_0", "gguf q4_1")
 NEEDS = {"torchao int8": "torchao", "bnb int8": "bitsandbytes", "nf4": "bitsandbytes"}
@@ -147,7 +147,7 @@ def run(settings: Settings, plan: Plan) -> dict[str, Any]:
         "rows": rows,
         "tokens_read": len(ids),
         "tokens_written": plan.tokens,
-        "threads": _threads(),
+        "threads": threads(),
         "idle_cores_before": round(idle, 1),
         "machine": hardware.describe(),
     }
@@ -218,12 +218,6 @@ def _prompt(tokenizer: Any, question: str) -> list[int]:
 
 def _ratio(row: dict[str, Any], reference: dict[str, Any]) -> str:
     return f"{row['tokens_per_second'] / reference['tokens_per_second']:.1f}"
-
-
-def _threads() -> int:
-    import torch
-
-    return torch.get_num_threads()
 
 
 def show(facts: dict[str, Any], console: Console) -> None:

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 
 from step5_serving.errors import Refusal, shaped
 from step5_serving.live import ClientGone
+from step5_serving.security import internal
 from step5_serving.service import GONE, Caller, Service, Trace
 
 MEANINGS = {
@@ -131,7 +132,7 @@ async def of_http(request: Request, error: Exception) -> Response:
         text = f"there is no {request.url.path[:200]}: see /openapi.json"
     if error.status_code == 405:
         text = f"{request.method} is not allowed here: use {headers.get('allow') or headers.get('Allow')}"
-    if error.status_code in (413,):
+    if error.status_code == 413:
         headers["connection"] = "close"  # the rest of the body is not read
     kind = TYPES.get(error.status_code, "invalid_request_error" if error.status_code < 500 else "api_error")
     return reply(shaped(Refusal(error.status_code, kind, text), request.url.path), error.status_code, headers)
@@ -144,8 +145,7 @@ async def client_gone(request: Request, error: Exception) -> Response:  # noqa: 
 
 async def unforeseen(request: Request, error: Exception) -> Response:  # noqa: ARG001  (Shield logs it)
     """A bug of ours."""
-    text = f"internal error: the server's log has it under {request.state.request_id}"
-    return reply(shaped(Refusal(500, "api_error", text), request.url.path), 500)
+    return reply(shaped(internal(request.state.request_id), request.url.path), 500)
 
 
 HANDLERS: dict[Any, Any] = {

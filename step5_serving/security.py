@@ -91,12 +91,12 @@ class Shield:
         if refusal is None:
             try:
                 await self.app(scope, _limited(receive, most), send_with_headers)
-            except Exception as error:
+            except Exception:
                 # A bug: the log gets all of it, the caller one line. What has begun can only be broken off.
                 logging.getLogger(__name__).exception("request %s failed", request_id.decode())
                 if started:
                     raise
-                refusal = internal(request_id.decode(), error)
+                refusal = internal(request_id.decode())
         if refusal is not None:
             headers = {"connection": "close"} if refusal.status == 413 else {}
             response = JSONResponse(shaped(refusal, scope["path"]), refusal.status, headers)
@@ -124,7 +124,7 @@ class Shield:
         return None
 
 
-def internal(request_id: str, error: BaseException) -> Refusal:  # noqa: ARG001  (it is for the log only)
+def internal(request_id: str) -> Refusal:
     """What a caller reads of a bug of ours."""
     return Refusal(500, "api_error", f"internal error: the server's log has it under {request_id}")
 

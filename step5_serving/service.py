@@ -27,7 +27,7 @@ from step5_serving.errors import Refusal
 from step5_serving.filling import body_of, fill, fill_found
 from step5_serving.keys import Keys
 from step5_serving.rates import Rates
-from step5_serving.security import is_loopback
+from step5_serving.security import internal, is_loopback
 from step5_serving.telemetry.call import Call, new_trace_id
 from step5_serving.telemetry.prices import Budget
 from step5_serving.telemetry.versions import Versions
@@ -226,9 +226,7 @@ class Service:
             log.exception("call %s failed", call.trace_id)
             _failed(call, 500, "api_error")
             await self._close_books(call, began, used)
-            raise Refusal(
-                500, "api_error", f"internal error: the server's log has it under {call.trace_id}"
-            ) from None
+            raise internal(call.trace_id) from None
         call.total_ms = _ms(time.perf_counter() - began)
         await self.recorder.record(call, used[0].text if used else None)
         self._count(call)

@@ -51,7 +51,7 @@ class Scheduler:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed, self._submitted = False, 0
-        self.steps = self.decoded = self.prefilled = 0  # since the start
+        self.decoded = 0  # tokens written since the start
 
     # --- from any thread ---
 
@@ -212,7 +212,6 @@ class Scheduler:
                 self._seats.prefill(seat, ids, row.read)
                 row.read += len(ids)
                 left -= len(ids)
-                self.prefilled += len(ids)
 
     # --- 3. who decodes ---
 
@@ -227,7 +226,6 @@ class Scheduler:
         seats = range(max(ready) + 1)
         ids = [ready[seat].ids[ready[seat].read] if seat in ready else 0 for seat in seats]
         logits = self._seats.decode(ids, [ready[seat].read if seat in ready else None for seat in seats])
-        self.steps += 1
         for row in ready.values():
             row.read += 1
         writing = {seat: row for seat, row in ready.items() if row.read == len(row.ids)}

@@ -41,7 +41,6 @@ MEASURES = {
     "milliseconds": "time, ms",
     "cost_usd": "cost, USD",
 }
-BETTER_UP = {"right", "judge", "f1", "grounded", "citation_precision"}
 
 
 @dataclass(frozen=True)

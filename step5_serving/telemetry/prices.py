@@ -49,7 +49,7 @@ class Budget:
     """So many dollars a day (UTC), by what the store says was spent and what came since.
 
     In memory, so that asking costs nothing; several workers each know their own calls, and the others' only
-    as of their start and of every `refresh`.
+    as of their start.
     """
 
     def __init__(self, usd_per_day: float, store: Store | None = None, today: datetime | None = None) -> None:
@@ -58,19 +58,7 @@ class Budget:
         self.limit, self.store = usd_per_day, store
         self._lock = threading.Lock()
         self._day = _midnight(today or now())
-        self._spent = 0.0
-        self.refresh(today)
-
-    def refresh(self, at: datetime | None = None) -> None:
-        """Sum today's calls from the store anew. Blocks: in a thread, where there is an event loop.
-
-        Raises:
-            TelemetryDown: the store can't be read.
-        """
-        day = _midnight(at or now())
-        spent = spent_between(self.store, day, day + timedelta(days=1)) if self.store else 0.0
-        with self._lock:
-            self._day, self._spent = day, spent
+        self._spent = spent_between(store, self._day, self._day + timedelta(days=1)) if store else 0.0
 
     def check(self, at: datetime | None = None) -> None:
         """Before a call.

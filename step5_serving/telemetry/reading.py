@@ -61,7 +61,6 @@ def list_calls(
     *,
     low_confidence: bool = False,
     error: bool = False,
-    since_us: int | None = None,
 ) -> dict[str, Any]:
     """The latest calls first; only those in doubt, or that failed, where asked for."""
     limit = max(1, min(limit, MOST))
@@ -73,8 +72,6 @@ def list_calls(
         statement = statement.where(c.confidence < LOW)
     if error:
         statement = statement.where(FAILED)
-    if since_us is not None:
-        statement = statement.where(c.started_us >= since_us)
     [rows] = store.read(statement.order_by(c.id.desc()).limit(limit + 1))
     found = [_short(row) for row in rows[:limit]]
     return {"calls": found, "next": rows[limit - 1].id if len(rows) > limit else None}

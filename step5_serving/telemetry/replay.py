@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError
 from step5_serving.answering import Answered, Answerer, PromptRef, Query, Source
+from step5_serving.config import READERS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 PLACEHOLDERS = re.compile(r"\[(?:e-mail|telephone|card|IBAN)\]")
 LONGEST_RUN = 40  # chunks of a document that a passage may have been joined from
-READERS = ("chat", "quote")
 # What became of a passage in the index.
 SAME, CHANGED, GONE = "same", "changed", "gone"
 

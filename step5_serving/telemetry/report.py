@@ -37,6 +37,10 @@ class Measure:
     up_is_bad: bool = True
     digits: int = 0
 
+    def is_beyond(self, value: float, limit: float) -> bool:
+        """Whether a limit is crossed."""
+        return value > limit if self.up_is_bad else value < limit
+
 
 MEASURES = (
     Measure("p50_ms", "p50, ms", "total_ms", 0.5, "slower"),
@@ -75,7 +79,7 @@ def report(
         limit = (limits or {}).get(measure.name)
         if limit is not None and row["value"] is not None:
             row["limit"] = limit
-            if row["value"] > limit if measure.up_is_bad else row["value"] < limit:
+            if measure.is_beyond(row["value"], limit):
                 than = "over" if measure.up_is_bad else "under"
                 number = text_of(measure, row["value"])
                 crossed.append(f"{measure.title} is {number}, {than} the limit of {limit:g}")

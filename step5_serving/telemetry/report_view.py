@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from step5_serving.telemetry.report import MEASURES, Measure, text_of
+from step5_serving.telemetry.screens import cost_of_all
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -102,13 +103,10 @@ def _table(header: tuple[str, ...], cells: Sequence[tuple[str, ...]]) -> list[st
 
 def _counts(summary: Mapping[str, Any]) -> str:
     """The first line: calls, errors, tokens, money."""
-    cost = "unknown" if summary["cost_usd"] is None else f"${summary['cost_usd']:.4f}"
-    if summary["unknown_costs"] and summary["cost_usd"] is not None:
-        cost += f", unknown for {summary['unknown_costs']} of the calls"
     tokens = summary["tokens"]
     return (
         f"{summary['calls']} calls, {summary['errors']} errors, {summary['refused']} refused; "
-        f"{tokens['input']:,} tokens in, {tokens['output']:,} out; cost {cost}"
+        f"{tokens['input']:,} tokens in, {tokens['output']:,} out; cost {cost_of_all(summary)}"
     )
 
 
@@ -118,6 +116,6 @@ def _signed(measure: Measure, value: float) -> str:
 
 def _word(measure: Measure, row: Mapping[str, Any]) -> str:
     limit = row.get("limit")
-    if limit is not None and (row["value"] > limit if measure.up_is_bad else row["value"] < limit):
+    if limit is not None and measure.is_beyond(row["value"], limit):
         return "over the limit" if measure.up_is_bad else "under the limit"
     return measure.worse if row.get("regressed") else ""

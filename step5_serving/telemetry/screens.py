@@ -14,14 +14,11 @@ BARS = " ▁▂▃▄▅▆▇█"
 
 def show_summary(facts: Mapping[str, Any], console: Console) -> None:
     """Counts, the calls over time as bars, percentiles, versions, questions in doubt."""
-    cost = "unknown" if facts["cost_usd"] is None else f"${facts['cost_usd']:.4f}"
-    if facts["unknown_costs"] and facts["cost_usd"] is not None:
-        cost += f", unknown for {facts['unknown_costs']} of the calls"
     rate = "" if facts["error_rate"] is None else f" ({facts['error_rate']:.1%})"
     console.print(
         f"{facts['calls']} calls, {facts['errors']} errors{rate}, {facts['refused']} refused, "
         f"{facts['abstained']} times: I don't know\n{facts['tokens']['input']:,} tokens in, "
-        f"{facts['tokens']['output']:,} out; cost {cost}",
+        f"{facts['tokens']['output']:,} out; cost {cost_of_all(facts)}",
         soft_wrap=True,
     )
     counts = [each["calls"] for each in facts["series"]]
@@ -46,6 +43,14 @@ def show_summary(facts: Mapping[str, Any], console: Console) -> None:
         console.print("\nin doubt", style="bold")
     for row in facts["low_confidence"]:
         console.print(f"{row['confidence']:.2f}  {row['trace_id'][:8]}  {row['question']}", soft_wrap=True)
+
+
+def cost_of_all(summary: Mapping[str, Any]) -> str:
+    """What the calls of a summary cost, and for how many nobody knows."""
+    cost = "unknown" if summary["cost_usd"] is None else f"${summary['cost_usd']:.4f}"
+    if summary["unknown_costs"] and summary["cost_usd"] is not None:
+        cost += f", unknown for {summary['unknown_costs']} of the calls"
+    return cost
 
 
 def show_calls(facts: Mapping[str, Any], console: Console) -> None:

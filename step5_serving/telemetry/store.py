@@ -23,7 +23,6 @@ from shared.errors import UserError, reason
 from step5_serving.telemetry.errors import TelemetryDown
 from step5_serving.telemetry.schema import VERSION, meta, metadata
 
-HOME = "sqlite:///telemetry.db"
 ALLOWED = "use sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
 LOCK = 0x5E1E6E7D  # any number: whoever makes the tables holds it, so that several workers may start at once
 PATIENCE = 2.0  # seconds that a write waits for another one's lock
