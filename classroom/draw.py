@@ -1,0 +1,59 @@
+"""Inputs of a test, drawn from a recorded seed: the same for a whole class, others for the next.
+
+    def test_rrf(submission, draw):
+        for _ in range(3):
+            submission.check("step3_rag.fuse:rrf", [{name: draw.random() for name in draw.words(5)}])
+
+A `Draw` is Python's own random.Random, with words, names and arrays. It depends on the seed and on the test's
+name only, so a test that is added changes no other.
+"""
+
+from __future__ import annotations
+
+import random
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+
+@cache
+def _lists() -> list[list[str]]:
+    """Words in the first paragraph of words.txt, first names in the second."""
+    text = Path(__file__).with_name("words.txt").read_text("utf-8")
+    return [paragraph.split() for paragraph in text.split("\n\n")]
+
+
+class Draw(random.Random):
+    """Random numbers, words and arrays of one test."""
+
+    def __init__(self, seed: int | str, test: str) -> None:
+        super().__init__(f"{seed}:{test}")
+
+    def words(self, n: int) -> list[str]:
+        """n different words."""
+        return self.sample(_lists()[0], n)
+
+    def names(self, n: int) -> list[str]:
+        """n different first names."""
+        return self.sample(_lists()[1], n)
+
+    def text(self, n: int) -> str:
+        """n words, some of them more than once."""
+        return " ".join(self.choices(_lists()[0], k=n))
+
+    def array(self, *shape: int, scale: float = 1.0) -> np.ndarray:
+        """Normally distributed float32 numbers."""
+        import numpy as np
+
+        made = np.random.default_rng(self.getrandbits(64)).normal(size=shape) * scale
+        return np.asarray(made, np.float32)
+
+    def tensor(self, *shape: int, scale: float = 1.0) -> torch.Tensor:
+        """The same for torch."""
+        import torch
+
+        return torch.from_numpy(self.array(*shape, scale=scale))

@@ -1,0 +1,147 @@
+"""Run the tests of a step against a submission: ordinary pytest, in a process that is trusted.
+
+Each test gets `submission` (see submission.py) and `draw` (see draw.py). What it says is kept as an `Outcome`:
+how it ended, in one of these words, why, and each call that it made.
+
+    passed           all of its checks held
+    failed           a result was wrong, or something was raised
+    not attempted    the stub is still there
+    timed out        no answer within the test's time
+    crashed          the process ended, ran into a limit, or spoke nonsense
+    blocked          an exercise that it depends on has no points
+    broken           the test itself failed: a bug of the grader
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from classroom.draw import Draw
+from classroom.rubric import MARK, Mark, mark_of
+from classroom.submission import Fault, Raised, Remote, Seen, Submission, Wrong
+
+PLAIN = ["-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", os.sep, "--noconftest"]
+PLAIN += ["--import-mode=importlib", "--assert=plain", "--disable-warnings", "-o", "python_functions=test_*"]
+
+
+@dataclass
+class Outcome:
+    """How one test ended."""
+
+    mark: Mark
+    status: str
+    cause: str = ""
+    seen: list[Seen] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def score(self) -> int:
+        return self.mark.points if self.status == "passed" else 0
+
+
+class Running:
+    """The plugin. `open_` gives the submission of a test; `heard` hears of each outcome."""
+
+    def __init__(
+        self,
+        open_: Callable[[Mark], Submission],
+        hidden_seed: int,
+        public_seed: int,
+        heard: Callable[[Outcome], None] = lambda _outcome: None,
+        only: str | None = None,
+    ) -> None:
+        self._open, self._heard, self._only = open_, heard, only
+        self._seeds = {"public": public_seed}
+        self._hidden_seed = hidden_seed
+        self.outcomes: list[Outcome] = []
+        self.problems: list[str] = []  # of the tests themselves
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.addinivalue_line("markers", MARK)
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """In the order of the exercises, so that what others depend on comes first."""
+        if self._only:
+            items[:] = [item for item in items if mark_of(item).id == self._only]
+        items.sort(key=lambda item: [int(part) for part in mark_of(item).id.split(".")])
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.problems.append(str(report.longrepr))
+
+    @pytest.fixture
+    def submission(self, request: pytest.FixtureRequest) -> Submission:
+        """The submission; each test starts with an empty list of what was seen."""
+        mark = mark_of(request.node)
+        submission = self._open(mark)
+        submission.seen = []
+        if isinstance(submission, Remote):
+            submission.reveal = mark.visibility == "public"
+            submission.deadline = time.monotonic() + mark.timeout
+        request.node.submission = submission
+        return submission
+
+    @pytest.fixture
+    def draw(self, request: pytest.FixtureRequest) -> Draw:
+        """Random inputs: of the class's variant for public tests, of the recorded seed for the others."""
+        mark = mark_of(request.node)
+        return Draw(self._seeds.get(mark.visibility, self._hidden_seed), mark.test)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
+        mark = mark_of(item)
+        blocked = [other for other in mark.depends if not self._has_points(other)]
+        if blocked:
+            self._add(Outcome(mark, "blocked", f"needs exercise {blocked[0]} first"))
+            return True
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+        report = yield
+        error = call.excinfo.value if call.excinfo else None
+        if call.when == "call" or (call.when == "setup" and error is not None):
+            status, cause = judged(error)
+            seen = getattr(getattr(item, "submission", None), "seen", [])
+            self._add(Outcome(mark_of(item), status, cause, list(seen), call.duration))
+        return report
+
+    def _has_points(self, id: str) -> bool:
+        return any(outcome.score for outcome in self.outcomes if outcome.mark.id == id)
+
+    def _add(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+        self._heard(outcome)
+
+
+def judged(error: BaseException | None) -> tuple[str, str]:
+    """The status of a test that ended like this, and why."""
+    if error is None:
+        return "passed", ""
+    if isinstance(error, Raised):
+        if error.not_attempted:
+            return "not attempted", error.text
+        return "failed", f"raised {error}" + (f" ({error.place})" if error.place else "")
+    if isinstance(error, Fault):
+        return ("timed out" if "too long" in str(error) and "reply" not in str(error) else "crashed"), str(
+            error
+        )
+    if isinstance(error, Wrong):
+        return "failed", str(error)
+    if isinstance(error, AssertionError):
+        return "failed", str(error) or "a condition of the test does not hold"
+    return "broken", f"{type(error).__name__}: {error}"
+
+
+def quietly(args: Sequence[str], plugins: Sequence[object]) -> int:
+    """pytest without its output, its cache, the project's own settings and conftest files."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        return int(pytest.main([*PLAIN, *args], plugins=list(plugins)))
