@@ -1,0 +1,275 @@
+"""Run a step's rubric against the reference, and against submissions that are wrong in a known way.
+
+    assert_sound("step3")                                   100 points, titles, hints, public and hidden tests
+    assert_all_pass(of_reference("step3"))                  the reference, in a worker of its own
+    assert_all_pass(of_learner("step3"))                    its public tests, as they run in a starter
+    outcomes = of_wrong("step3", {"step3_rag.fuse:rrf": from_rank_0}, "3.1")
+    assert lost(outcomes) == {"test_rrf", "test_rrf_small"}
+    assert points(outcomes, "3.1") == 0
+
+All give the outcomes (see classroom/running.py) by the name of the test. A wrong function stands in for the
+right one wherever a step, `shared` or a driver holds it, as in a real submission, but only while the
+submission is called: the reference that it is compared with stays right. `Class.method` may be replaced, too,
+and so may a constant. A stub is `not_attempted("3.1")`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import site
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from classroom import wire
+from classroom.rubric import Exercise, Mark, files_of, read
+from classroom.running import Outcome, Running, quietly
+from classroom.same import short
+from classroom.submission import Local, Made, Remote, Seen, Submission, _awaited, _Base, _raised, _twin, said
+
+ROOT = Path(__file__).parents[2]
+OURS = (
+    "shared",
+    "step1_",
+    "step2_",
+    "step3_",
+    "step4_",
+    "step5_",
+    "classroom.drivers",
+)  # begin modules' names
+
+Outcomes = dict[str, Outcome]
+Wrong = Mapping[str, Any]  # target: what stands there in the submission
+
+
+# --- a submission in a process, without a sandbox ---------------------------------------------------------
+
+
+class Plain:
+    """A worker without a sandbox: for the reference, which may be trusted."""
+
+    level = "none"
+
+    def __init__(self, tree: Path = ROOT) -> None:
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by close)
+        self._process = subprocess.Popen(
+            [
+                sys.executable,
+                "-I",
+                "-S",
+                str(ROOT / "classroom" / "worker.py"),
+                str(tree),
+                *site.getsitepackages(),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "ROADMAP_HUB": "false"},
+        )
+        assert self._process.stdin
+        assert self._process.stdout
+        self.stdin, self.stdout = self._process.stdin.fileno(), self._process.stdout.fileno()
+        os.set_blocking(self.stdin, False)
+        os.set_blocking(self.stdout, False)
+
+    def broken(self) -> str | None:
+        return None
+
+    def why_ended(self) -> str:
+        return f"exit {self._process.wait()}: {self.output()[-500:]}"
+
+    def output(self) -> str:
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace")
+
+    def close(self) -> None:
+        self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        self._process.wait()
+        self._log.close()
+
+
+# --- a submission in this process, wrong in places --------------------------------------------------------
+
+
+@contextlib.contextmanager
+def swapped(wrong: Wrong) -> Iterator[None]:
+    """What is wrong stands where the right one is, under every name that our modules have for it."""
+    done: list[tuple[Any, str, Any]] = []
+    try:
+        for target, other in wrong.items():
+            module, _, path = target.partition(":")
+            holder: Any = importlib.import_module(module)
+            *outer, name = path.split(".")
+            for each in outer:
+                holder = getattr(holder, each)
+            right = vars(holder)[name]
+            places = [(holder, name)]
+            if callable(right):
+                loaded = [found for known, found in list(sys.modules.items()) if known.startswith(OURS)]
+                places += [
+                    (found, key) for found in loaded for key, value in vars(found).items() if value is right
+                ]
+            for place, key in places:
+                done.append((place, key, right))
+                setattr(place, key, other)
+        yield
+    finally:
+        for place, key, right in reversed(done):
+            setattr(place, key, right)
+
+
+@dataclass
+class Patched(_Base):
+    """The reference's own code in this process, but for what is wrong."""
+
+    wrong: Wrong = field(default_factory=dict)
+
+    def make(self, target: str, /, *args: Any, **kwargs: Any) -> Made:
+        self.seen.append(Seen(said(target, args, kwargs), "nothing"))
+        named = {name: _here(each) for name, each in kwargs.items()}
+        here = self._run(lambda: _find(target)(*map(_here, args), **named))
+        twin = _find(target)(*map(_twin, args), **{name: _twin(each) for name, each in kwargs.items()})
+        return Made(self, target, here=here, twin=twin)
+
+    def _ask(
+        self, do: str, what: str, args: tuple[Any, ...], kwargs: dict[str, Any], made: Made | None = None
+    ) -> Any:
+        self.seen.append(Seen(said(f"{made.type}.{what}" if made else what, args, kwargs), "nothing"))
+        named = {name: _here(each) for name, each in kwargs.items()}
+
+        def run() -> Any:
+            if do == "get":
+                return getattr(made.here, what)  # type: ignore[union-attr]
+            called = _find(what) if made is None else getattr(made.here, what)
+            return called(*map(_here, args), **named)
+
+        value = wire.neutral(self._run(run))
+        self.seen[-1].got = short(value)
+        return value
+
+    def _run(self, run: Callable[[], Any]) -> Any:
+        try:
+            with swapped(self.wrong):
+                return _awaited(run())
+        except Exception as error:
+            raised = _raised(error)
+            self.seen[-1].got = self.seen[-1].verdict = f"raised {raised}"
+            raise raised from error
+
+
+def _here(value: Any) -> Any:
+    return value.here if isinstance(value, Made) else _twin(value)
+
+
+def _find(target: str) -> Any:
+    module, _, path = target.partition(":")
+    found: Any = importlib.import_module(module)
+    for name in path.split("."):
+        found = getattr(found, name)
+    return found
+
+
+def not_attempted(id: str) -> Callable[..., Any]:
+    """A stub, as it stands in a starter."""
+
+    def stub(*_args: Any, **_kwargs: Any) -> Any:
+        raise NotImplementedError(f"exercise {id}: a stub")
+
+    return stub
+
+
+# --- runs -------------------------------------------------------------------------------------------------
+
+
+def of_reference(step: str, seed: int = 1, tree: Path = ROOT) -> Outcomes:
+    """All tests of a step against a tree, by default this repository, in a plain worker."""
+    remote = Remote(start=lambda: Plain(tree))
+    try:
+        return _run(step, lambda _mark: remote, seed)
+    finally:
+        remote.close()
+
+
+def of_wrong(step: str, wrong: Wrong, only: str | None = None, seed: int = 1) -> Outcomes:
+    """The tests of a step, or of one exercise, against a submission that is wrong in these places."""
+    needed = [mark.depends for each in rubric(step) for mark in each.marks if each.id == only]
+    return _run(step, lambda _mark: Patched(wrong=wrong), seed, None if any(needed) else only)
+
+
+def of_learner(step: str, seed: int = 1) -> Outcomes:
+    """The public tests as they run in a starter: recorded on the reference, then compared with that."""
+    first = Local()
+    recorded = _run(step, lambda _mark: first, seed, public_only=True)
+    assert_all_pass(recorded)
+    second = Local(recorded=json.loads(json.dumps(first.record)))
+    return _run(step, lambda _mark: second, seed, public_only=True)
+
+
+def _run(
+    step: str,
+    open_: Callable[[Mark], Submission],
+    seed: int,
+    only: str | None = None,
+    public_only: bool = False,
+) -> Outcomes:
+    running = Running(open_, seed, seed, only=only)
+    quietly([*map(str, files_of(step, public_only))], [running])
+    assert not running.problems, running.problems
+    broken = [f"{each.mark.test}: {each.cause}" for each in running.outcomes if each.status == "broken"]
+    assert not broken, broken
+    return {each.mark.test: each for each in running.outcomes}
+
+
+# --- what came of it --------------------------------------------------------------------------------------
+
+
+def points(outcomes: Outcomes, id: str | None = None) -> int:
+    """The points of an exercise, or of all."""
+    return sum(each.score for each in outcomes.values() if id in (None, each.mark.id))
+
+
+def lost(outcomes: Outcomes) -> set[str]:
+    """The tests that gave no points."""
+    return {test for test, each in outcomes.items() if not each.score}
+
+
+def assert_all_pass(outcomes: Outcomes) -> None:
+    assert outcomes
+    failed = {test: f"{each.status}: {each.cause}" for test, each in outcomes.items() if not each.score}
+    assert not failed, failed
+
+
+@cache
+def rubric(step: str) -> list[Exercise]:
+    """The exercises of a step."""
+    return read(step)
+
+
+def assert_sound(step: str) -> None:
+    """What holds for the rubric of every step."""
+    exercises = rubric(step)
+    marks = [mark for each in exercises for mark in each.marks]
+    assert sum(each.points for each in exercises) == 100
+    assert 5 <= len(exercises) <= 8
+    names = [mark.test for mark in marks]
+    assert len(names) == len(set(names)), "two tests have the same name"
+    lines = [mark.line for mark in marks]
+    assert len(lines) == len(set(lines)), "two tests have the same rubric line"
+    for each in exercises:
+        assert (
+            sum(bool(mark.title) for mark in each.marks) == sum(bool(mark.hint) for mark in each.marks) == 1
+        ), each.id
+        public = sum(mark.points for mark in each.marks if mark.visibility == "public")
+        assert 0.2 <= public / each.points <= 0.4, f"{each.id}: {public} of {each.points} points are public"
