@@ -256,6 +256,8 @@ def _twin(value: Any) -> Any:
         return _find(value.type)(**{name: _twin(each) for name, each in value.fields.items()})
     if isinstance(value, list):
         return [_twin(each) for each in value]
+    if callable(value) and not isinstance(value, type):
+        return value  # a copy of `clock.now` would bring a clock of its own
     return copy.deepcopy(value)  # it may be changed in place, and is used twice
 
 
