@@ -3,17 +3,20 @@
     >>> replies(model, tokenizer, [[{"role": "user", "content": "Where is my parcel?"}]])
     [Reply(text='Dear member, ...', tokens=61, finished=True)]
 
-Greedy, because a comparison of two models should not depend on luck. Prompts are padded on the left, so that
-all of a batch write their first token at the same place.
+Greedy, because a comparison of two models should not depend on luck. What all prompts begin with (a guide,
+the same examples) is read once, and its keys and values are handed to every batch. Behind it prompts are
+padded on the left, so that all of a batch write their first token at the same place.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers import DynamicCache
 
 from step4_finetune.data import Message
 
@@ -37,7 +40,7 @@ def replies(
     tokenizer: PreTrainedTokenizerFast,
     prompts: Sequence[Sequence[Message]],
     max_new_tokens: int = 128,
-    batch_size: int = 16,
+    batch_size: int = 32,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> list[Reply]:
     """One greedy reply to each prompt (a list of chat messages), in their order."""
@@ -49,11 +52,22 @@ def replies(
     found: dict[int, Reply] = {}
     ends = _ends(model, tokenizer)
     write: Any = model.generate
+    prefix = _prefix(model, rendered)
+    read = read_once(model, prefix)
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
         batch: Any = tokenizer.pad(
-            {"input_ids": [rendered[at] for at in chosen]}, padding_side="left", return_tensors="pt"
+            {"input_ids": [rendered[at][len(prefix) :] for at in chosen]},
+            padding_side="left",
+            return_tensors="pt",
         ).to(model.device)
+        cache = None
+        if prefix:
+            cache = copy.deepcopy(read)
+            cache.batch_repeat_interleave(len(chosen))
+            before = torch.tensor([prefix], device=model.device).expand(len(chosen), -1)
+            batch["input_ids"] = torch.cat([before, batch["input_ids"]], dim=1)
+            batch["attention_mask"] = torch.cat([torch.ones_like(before), batch["attention_mask"]], dim=1)
         out: Any = write(
             **batch,
             max_new_tokens=max_new_tokens,
@@ -62,6 +76,7 @@ def replies(
             top_p=None,
             top_k=None,
             pad_token_id=tokenizer.pad_token_id,
+            **({"cache": cache} if cache else {}),
         )
         for at, ids in zip(chosen, out[:, batch["input_ids"].shape[1] :].tolist(), strict=True):
             end = next((n for n, token in enumerate(ids) if token in ends), None)
@@ -70,6 +85,30 @@ def replies(
             found[at] = Reply(text.strip(), len(rendered[at]), count, end is not None)
         progress(len(found), len(prompts))
     return [found[at] for at in range(len(prompts))]
+
+
+WORTH_IT = 64  # tokens in common that are worth a pass of their own
+
+
+def _prefix(model: PreTrainedModel, rendered: Sequence[list[int]]) -> list[int]:
+    """What all prompts begin with, without their last token: something has to be left to read.
+
+    Nothing where it is short, or where an adapter looks for its own words in each prompt (activation.py).
+    """
+    if len(rendered) < 2 or hasattr(model, "peft_config"):
+        return []
+    longest = min(map(len, rendered)) - 1
+    differs = (at for at in range(longest) if len({ids[at] for ids in rendered}) > 1)
+    common = next(differs, longest)
+    return rendered[0][:common] if common >= WORTH_IT else []
+
+
+def read_once(model: PreTrainedModel, ids: list[int]) -> DynamicCache:
+    """Keys and values of these tokens, of batch size 1."""
+    cache = DynamicCache(config=model.config)
+    if ids:
+        model(input_ids=torch.tensor([ids], device=model.device), cache=cache, use_cache=True)
+    return cache
 
 
 def _ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> set[int]:

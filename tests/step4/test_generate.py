@@ -1,0 +1,58 @@
+"""Replies in batches: what all prompts begin with is read once, and nothing changes by it."""
+
+import pytest
+import torch
+
+from shared.models import load_causal_lm, load_tokenizer
+from step4_finetune import generate
+from tests.step4 import runs
+
+GUIDE = "Be brief, be kind, and name one next step. " * 12
+ASKED = ("Where is my parcel?", "My trimmer hums and does not cut, what now?", "Cancel it")
+
+
+@pytest.fixture
+def parts():
+    return load_causal_lm(settings=runs.settings()), load_tokenizer(settings=runs.settings())
+
+
+def prompts():
+    return [[{"role": "system", "content": GUIDE}, {"role": "user", "content": each}] for each in ASKED]
+
+
+def tokens_read(model, write):
+    """What `write` returns, and how many tokens the model's embedding was asked for (batch times length)."""
+    read = []
+    hook = model.get_input_embeddings().register_forward_pre_hook(
+        lambda _, args: read.append(args[0].numel())
+    )
+    made = write()
+    hook.remove()
+    return made, sum(read)
+
+
+def test_a_common_beginning_is_read_once_and_the_replies_are_the_same(parts, monkeypatch):
+    model, tokenizer = parts
+    shared, few = tokens_read(model, lambda: generate.replies(model, tokenizer, prompts(), 12, batch_size=2))
+    monkeypatch.setattr(generate, "WORTH_IT", 10**9)
+    each, many = tokens_read(model, lambda: generate.replies(model, tokenizer, prompts(), 12, batch_size=2))
+    assert [reply.text for reply in shared] == [reply.text for reply in each]
+    assert [reply.prompt_tokens for reply in shared] == [reply.prompt_tokens for reply in each]
+    prefix = min(reply.prompt_tokens for reply in shared) - 40
+    assert many - few > prefix  # two prompts' worth of it, at least one of them for certain
+
+
+def test_something_is_left_to_read_where_one_prompt_begins_another(parts):
+    model, tokenizer = parts
+    twice = [prompts()[0], prompts()[0]]
+    first, second = generate.replies(model, tokenizer, twice, 5)
+    assert first == second
+
+
+def test_the_keys_of_one_batch_are_not_the_next_ones(parts):
+    model, tokenizer = parts
+    ids = tokenizer("a b c d")["input_ids"]
+    cache = generate.read_once(model, ids)
+    assert cache.get_seq_length() == len(ids)
+    assert generate.read_once(model, []).get_seq_length() == 0
+    assert torch.equal(cache.layers[0].keys, generate.read_once(model, ids).layers[0].keys)
