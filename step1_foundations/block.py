@@ -36,31 +36,33 @@ TOLERANCE = 1e-4  # largest difference in float32 that counts as the same
 def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
     """Scale each row of x (T, d) to root-mean-square 1, then by a learned weight (d,).
 
+    `eps` is added to the mean square, so that a row of zeros stays one and a tiny row stays small.
     Source: Zhang and Sennrich 2019, arXiv 1910.07467.
     """
+    ### BEGIN SOLUTION 1.3: RMSNorm
     return x * torch.rsqrt(x.pow(2).mean(dim=-1, keepdim=True) + eps) * weight
+    ### END SOLUTION
 
 
 def rope(x: torch.Tensor, base: float) -> torch.Tensor:
     """Turn each pair of numbers in x (heads, T, head_dim) by an angle that grows with the place in the row.
 
     The product of a turned query and a turned key then depends on how far apart they stand, not on where.
-    Pair i is (x[i], x[i + head_dim / 2]). Source: Su et al. 2021, arXiv 2104.09864.
+    Pair i is (x[i], x[i + head_dim / 2]), a point in the plane; at place t (from 0: not turned) it is turned
+    anticlockwise by t / base ** (2 i / head_dim). In float32. Source: Su et al. 2021, arXiv 2104.09864.
     """
+    ### BEGIN SOLUTION 1.5: RoPE
     places, half = x.shape[-2], x.shape[-1] // 2
     speed = 1 / base ** (torch.arange(half) / half)  # (half,) fast pairs first
     angle = torch.arange(places)[:, None] * speed  # (T, half)
     cos, sin = angle.cos(), angle.sin()
     a, b = x[..., :half], x[..., half:]
     return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
+    ### END SOLUTION
 
 
 def attention(x: torch.Tensor, layer: Any, config: Any, note: Note) -> torch.Tensor:
-    """Grouped-query attention with a causal mask: (T, d) -> (T, d).
-
-    Several query heads share one key and value head, which makes the KV cache smaller.
-    Source: Ainslie et al. 2023, arXiv 2305.13245.
-    """
+    """Queries, keys and values from x, attention, and the heads' results mixed: (T, d) -> (T, d)."""
     T, heads, kv_heads = len(x), config.num_attention_heads, config.num_key_value_heads
     dim = getattr(config, "head_dim", None) or config.hidden_size // heads
 
@@ -75,17 +77,39 @@ def attention(x: torch.Tensor, layer: Any, config: Any, note: Note) -> torch.Ten
     q, k = rope(q, base), rope(k, base)
     note("q = rope(q)", q)
     note("k = rope(k)", k)
-    k = k.repeat_interleave(heads // kv_heads, dim=0)  # (heads, T, dim): each serves its group
-    v = v.repeat_interleave(heads // kv_heads, dim=0)
-    note("k, v: each repeated for its group of q", k)
-    scores = q @ k.transpose(1, 2) / dim**0.5  # (heads, T, T)
-    note("scores = q kᵀ / √head_dim", scores)
-    future = torch.ones(T, T, dtype=torch.bool).triu(diagonal=1)
-    weights = scores.masked_fill(future, -torch.inf).softmax(dim=-1)  # (heads, T, T), rows add up to 1
-    note("weights = softmax(scores, no future)", weights)
-    mixed = (weights @ v).transpose(0, 1).reshape(T, heads * dim)  # (T, heads * dim)
+    mixed = attend(q, k, v, note).transpose(0, 1).reshape(T, heads * dim)  # (T, heads * dim)
     note("mixed = weights v, heads side by side", mixed)
     return F.linear(mixed, layer.o_proj.weight, layer.o_proj.bias)
+
+
+def attend(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, note: Note = lambda _line, _tensor: None
+) -> torch.Tensor:
+    """Grouped-query attention with a causal mask: q (heads, T, dim), k and v (kv_heads, T, dim) -> q's shape.
+
+    Several query heads share one key and value head, which makes the KV cache smaller: with heads = 6 and
+    kv_heads = 2, queries 0, 1 and 2 use head 0 of k and v, queries 3, 4 and 5 head 1. A place looks at itself
+    and at those before it. `note` hears of each intermediate. Source: Ainslie et al. 2023, arXiv 2305.13245.
+    """
+    ### BEGIN SOLUTION 1.6: Causal attention
+    group = len(q) // len(k)
+    k = k.repeat_interleave(group, dim=0)  # (heads, T, dim): each serves its group
+    v = v.repeat_interleave(group, dim=0)
+    ### END SOLUTION
+    note("k, v: each repeated for its group of q", k)
+    ### BEGIN SOLUTION 1.6: Causal attention
+    T, dim = q.shape[1:]
+    scores = q @ k.transpose(1, 2) / dim**0.5  # (heads, T, T)
+    ### END SOLUTION
+    note("scores = q kᵀ / √head_dim", scores)
+    ### BEGIN SOLUTION 1.6: Causal attention
+    future = torch.ones(T, T, dtype=torch.bool).triu(diagonal=1)
+    weights = scores.masked_fill(future, -torch.inf).softmax(dim=-1)  # (heads, T, T), rows add up to 1
+    ### END SOLUTION
+    note("weights = softmax(scores, no future)", weights)
+    ### BEGIN SOLUTION 1.6: Causal attention
+    return weights @ v
+    ### END SOLUTION
 
 
 def swiglu(x: torch.Tensor, mlp: Any, note: Note) -> torch.Tensor:

@@ -56,13 +56,20 @@ def generate(
 ) -> Generation:
     """Continue `prompt` (ids of shape (1, T)); `on_token` hears each new id as it comes.
 
+    The first forward reads the prompt, each later one only the token that was chosen last: the rest is in the
+    `cache`, which goes along every time. Only the last place's logits are asked for (`logits_to_keep=1`), and
+    `choose` gets them with all ids so far, those of prompt and answer in one row. An id is among the result's
+    when `on_token` hears it. One of `stop_ids` ends the answer: it is the result's `stop_id`, not among its
+    ids and not heard. `prefill_seconds` is the time to the first choice. What is chosen last is never read.
+
     Ctrl-C ends the loop, not the program: what was written until then is returned.
     """
     done = Generation()
     cache = DynamicCache(config=model.config)
-    sequence, ids = prompt[0].tolist(), prompt  # all ids so far; the ids that the next forward reads
     start = time.perf_counter()
     try:
+        ### BEGIN SOLUTION 1.8: The cached loop
+        sequence, ids = prompt[0].tolist(), prompt  # all ids so far; the ids that the next forward reads
         for step in range(max_new_tokens):
             logits = model(input_ids=ids, cache=cache, use_cache=True, logits_to_keep=1).logits[0, -1]  # (V,)
             token = choose(logits, torch.tensor(sequence, device=logits.device), how, generator)
@@ -75,6 +82,7 @@ def generate(
             sequence.append(token)
             on_token(token)
             ids = torch.tensor([[token]], device=prompt.device)
+        ### END SOLUTION
     except KeyboardInterrupt:
         done.stop_reason = "interrupt"
     done.decode_seconds = time.perf_counter() - start - done.prefill_seconds

@@ -23,18 +23,38 @@ from shared.errors import UserError
 FEW_ROWS = 8  # up to here the int8 kernel wins; above, a dense product of unpacked weights does
 
 
+def quantize_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Round a weight matrix (out, in) row by row: its int8 (out, in), and one bf16 scale per row (out,).
+
+    A row's scale maps its largest absolute value to 127. The scale is kept in bf16, and the row is divided by
+    the one that is kept and rounded to the nearest whole number, -127 to 127. A row of zeros stays one; its
+    scale is finite. `weight` (float32 or bf16) is left as it is; the arithmetic is float32.
+    """
+    ### BEGIN SOLUTION 1.7: A linear layer in int8
+    weight = weight.to(torch.float32, copy=True)  # worked on in place
+    largest = torch.maximum(weight.amax(dim=1), -weight.amin(dim=1))  # (out,) without another copy
+    scale = largest.clamp_min(1e-8) / 127
+    scale = scale.bfloat16().float()  # round with the scale that is kept
+    weight.div_(scale[:, None]).round_().clamp_(-127, 127)
+    return weight.to(torch.int8), scale.to(torch.bfloat16)
+    ### END SOLUTION
+
+
+def product(rows: torch.Tensor, weight_int8: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """Rows (n, in) in bf16 through a quantised layer (out, in) with its scales (out,): (n, out) in bf16."""
+    ### BEGIN SOLUTION 1.7: A linear layer in int8
+    return F.linear(rows, weight_int8.to(rows.dtype)) * scale
+    ### END SOLUTION
+
+
 class Int8Linear(nn.Module):
     """A linear layer without bias whose weight is int8, with one scale per output row."""
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
-        weight = linear.weight.detach().to(torch.float32, copy=True)  # (out, in); worked on in place
-        largest = torch.maximum(weight.amax(dim=1), -weight.amin(dim=1))  # (out,) without another copy
-        scale = largest.clamp_min(1e-8) / 127
-        scale = scale.bfloat16().float()  # round with the scale that is kept
-        weight.div_(scale[:, None]).round_().clamp_(-127, 127)
-        self.register_buffer("weight_int8", weight.to(torch.int8))
-        self.register_buffer("scale", scale.to(torch.bfloat16))
+        weight_int8, scale = quantize_rows(linear.weight.detach())
+        self.register_buffer("weight_int8", weight_int8)
+        self.register_buffer("scale", scale)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(..., in) -> (..., out), both bf16."""
@@ -42,7 +62,7 @@ class Int8Linear(nn.Module):
         if len(rows) <= FEW_ROWS:  # decode: bound by reading the weights
             out = torch.ops.aten._weight_int8pack_mm(rows, self.weight_int8, self.scale)
         else:  # prefill: bound by arithmetic
-            out = F.linear(rows, self.weight_int8.to(rows.dtype)) * self.scale
+            out = product(rows, self.weight_int8, self.scale)
         return out.view(*x.shape[:-1], -1)
 
 

@@ -54,13 +54,26 @@ def expect(model: PreTrainedModel, ids: torch.Tensor, k: int = 1) -> Expectation
     following = ids[0].roll(-1)  # place t predicts token t + 1; the last one's is not used
     parts = []
     for place in range(0, len(logits), SLICE):
-        log2p = torch.log_softmax(logits[place : place + SLICE].float(), dim=-1) / math.log(2)
-        surprisal = -log2p.gather(1, following[place : place + SLICE, None])[:, 0]
-        entropy = -(log2p.exp2() * log2p).nan_to_num().sum(dim=-1)
+        log2p, surprisal, entropy = bits(logits[place : place + SLICE], following[place : place + SLICE])
         top = log2p.topk(k, dim=-1)
         parts.append((surprisal, entropy, top.values.exp2(), top.indices))
     surprisal, entropy, top_p, top_ids = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
     return Expectation(surprisal[:-1], entropy, top_p, top_ids)
+
+
+def bits(logits: torch.Tensor, following: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Log2-probabilities, surprisal and entropy from logits (T, V), where `following` (T,) is what came.
+
+    All in float32, whatever the logits are in: (T, V), (T,) and (T,). Logits may be in the thousands, and a
+    token that is hardly possible has a large surprisal, not an infinite one. A logit of minus infinity is an
+    impossible token: its log2-probability is minus infinity, its surprisal infinite, and entropy skips it.
+    """
+    ### BEGIN SOLUTION 1.2: Surprisal and entropy
+    log2p = torch.log_softmax(logits.float(), dim=-1) / math.log(2)
+    surprisal = -log2p.gather(1, following[:, None])[:, 0]
+    entropy = -(log2p.exp2() * log2p).nan_to_num().sum(dim=-1)  # 0 * log 0 is NaN here, and 0 in the formula
+    return log2p, surprisal, entropy
+    ### END SOLUTION
 
 
 def run(settings: Settings, text: str, top_k: int) -> dict[str, Any]:

@@ -66,12 +66,16 @@ def choose(
 def penalise_repetition(logits: torch.Tensor, seen: torch.Tensor, penalty: float) -> torch.Tensor:
     """Make every token that was seen less likely: positive logits divided, negative ones multiplied.
 
-    Source: Keskar et al. 2019 (CTRL), arXiv 1909.05858.
+    From `logits` (V,) and the ids `seen` (T,) come new logits (V,); those given stay as they are. What was
+    seen several times is penalised once; where nothing was seen (T = 0), nothing changes. A penalty under 1
+    makes it more likely. Source: Keskar et al. 2019 (CTRL), arXiv 1909.05858.
     """
+    ### BEGIN SOLUTION 1.1: Repetition penalty
     logits = logits.clone()
     said = logits[seen]
     logits[seen] = torch.where(said > 0, said / penalty, said * penalty)
     return logits
+    ### END SOLUTION
 
 
 def keep_top_k(logits: torch.Tensor, k: int) -> torch.Tensor:
@@ -83,9 +87,14 @@ def keep_top_k(logits: torch.Tensor, k: int) -> torch.Tensor:
 def keep_top_p(logits: torch.Tensor, p: float) -> torch.Tensor:
     """Keep the smallest set of tokens whose probabilities add up to at least p: the nucleus.
 
+    Logits (V,), in any order, give logits (V,): those of the nucleus as they were and where they were, all
+    others minus infinity. The token that lifts the sum to p or over it belongs to the nucleus, so at least
+    one stays, however small p is. Some logits may be minus infinity already (top-k comes first).
     Source: Holtzman et al. 2020, arXiv 1904.09751.
     """
+    ### BEGIN SOLUTION 1.4: Top-p
     ordered, ids = logits.sort()  # ascending: the tail is what falls away
     tail = torch.softmax(ordered, dim=-1).cumsum(dim=-1) <= 1 - p
     tail[-1] = False  # the most probable token always stays
     return logits.masked_fill(torch.zeros_like(tail).scatter(0, ids, tail), -torch.inf)
+    ### END SOLUTION
