@@ -1,4 +1,4 @@
-"""What grading one submission gives: always valid, whatever the submission did. Other formats are made from it.
+"""What grading one submission gives: always valid, whatever it did. Other formats are made from it.
 
     {"schema": "classroom/result/v1", "step": "step3_rag", "submission": "ada", "score": 93, "points": 100,
      "isolation": "sandlock", "safe": true, "seed": 4711, "items": [{"id": "3.1", "score": 10, ...}, ...]}
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from classroom.running import Outcome
 
 SCHEMA = "classroom/result/v1"
-COMMAND = re.compile(r"^(\s*)(::|##\[|##vso\[)", re.MULTILINE)  # what GitHub's and Azure's runners obey
+COMMAND = re.compile(r"(^\s*)(?=::)|(?=##\[|##vso\[)", re.MULTILINE)  # GitHub's and Azure's runners obey
 LONGEST = 4_000
 
 
@@ -30,10 +30,10 @@ def harmless(text: str, limit: int = LONGEST) -> str:
     r"""A submission's text as harmless data.
 
     >>> harmless("\x1b[31mred\n::set-output name=x::1")
-    '[31mred\n:\u200b:set-output name=x::1'
+    '[31mred\n\u200b::set-output name=x::1'
     """
     plain = "".join(c for c in text[: 4 * limit] if c == "\n" or unicodedata.category(c)[0] != "C")
-    plain = COMMAND.sub(lambda found: f"{found[1]}{found[2][0]}\u200b{found[2][1:]}", plain)
+    plain = COMMAND.sub(lambda found: f"{found[1] or ''}\u200b", plain)
     return plain if len(plain) <= limit else plain[: limit - 1] + "…"
 
 
@@ -80,6 +80,7 @@ class Item:
         if self.score:
             return "partial"
         kinds = {test.status for test in self.tests}
+        kinds -= {"blocked"} if len(kinds) > 1 else set()
         return kinds.pop() if len(kinds) == 1 else "failed"
 
     @property
@@ -137,10 +138,15 @@ class Result:
 
 
 def _item(made: dict[str, Any]) -> Item:
-    tests = tuple(
-        Test(**{**test, "calls": tuple(Call(**call) for call in test["calls"])}) for test in made["tests"]
-    )
-    return Item(**{**made, "tests": tests})
+    return Item(**_with(made, "tests", tuple(map(_test, made["tests"]))))
+
+
+def _test(made: dict[str, Any]) -> Test:
+    return Test(**_with(made, "calls", tuple(Call(**call) for call in made["calls"])))
+
+
+def _with(made: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
+    return {**made, name: value}
 
 
 def items_of(exercises: Iterable[Exercise], outcomes: Iterable[Outcome]) -> tuple[Item, ...]:
@@ -155,7 +161,12 @@ def items_of(exercises: Iterable[Exercise], outcomes: Iterable[Outcome]) -> tupl
             if outcome is not None:
                 status, cause, seconds = outcome.status, harmless(outcome.cause), round(outcome.seconds, 3)
                 calls = tuple(
-                    Call(harmless(seen.call), harmless(seen.got), seen.expected, harmless(seen.verdict))
+                    Call(
+                        harmless(seen.call),
+                        harmless(seen.got),
+                        None if seen.expected is None else harmless(seen.expected),
+                        harmless(seen.verdict),
+                    )
                     for seen in outcome.seen
                     if seen.verdict != "ok"
                 )

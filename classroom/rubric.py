@@ -1,12 +1,13 @@
 """What is graded: read from the marks on the tests, the one place where it stands.
 
     @pytest.mark.rubric("3.1", points=4, timeout=5, visibility="public", title="Fusion by ranks",
-                        hint=("The first rank is 1.", "A dict grows ...", "for rank, name in enumerate(..., 1)"))
+                        hint=("The first rank is 1.", "A dict grows.", "for rank, name in enumerate(..., 1)"))
     def test_rrf(submission, draw):
         "Rankings of different lengths are fused by rank."
 
-An exercise is all tests with its id; its points are theirs together, its title and its ladder of hints stand on
-its first test. A test's docstring is the rubric line. Exercises of a step are worth 100 points together.
+An exercise is all tests with its id; its points are theirs together, its title and its ladder of hints
+stand on its first test. A test's docstring is the rubric line. Exercises of a step are worth 100 points
+together.
 
 visibility    public            in the starter, everything is shown
               after_due_date    graders that know a deadline show the feedback after it
@@ -24,7 +25,7 @@ from typing import Any
 import pytest
 
 VISIBILITIES = ("public", "after_due_date", "hidden")
-MARK = "rubric(id, points, timeout, visibility, hint, depends, title): what this test is worth, and in which exercise"
+MARK = "rubric(id, points, timeout, visibility, hint, depends, title): what a test is worth, and where"
 
 
 class RubricError(Exception):
@@ -124,10 +125,17 @@ def exercises(marks: Iterable[Mark]) -> list[Exercise]:
 
 
 def files_of(step: str, public_only: bool = False) -> list[Path]:
-    """The files with a step's tests: `step3` or `step3_rag`."""
+    """The files with the tests of `step3` or `step3_rag`: step3_public*.py and step3_hidden*.py.
+
+    Raises:
+        RubricError: there are none.
+    """
     folder, number = Path(__file__).with_name("rubrics"), step.partition("_")[0]
     kinds = ("public",) if public_only else ("public", "hidden")
-    return [folder / f"{number}_{kind}.py" for kind in kinds]
+    files = [path for kind in kinds for path in sorted(folder.glob(f"{number}_{kind}*.py"))]
+    if not files:
+        raise RubricError(f"{step} has no tests")
+    return files
 
 
 class Collector:

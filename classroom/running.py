@@ -1,7 +1,7 @@
 """Run the tests of a step against a submission: ordinary pytest, in a process that is trusted.
 
-Each test gets `submission` (see submission.py) and `draw` (see draw.py). What it says is kept as an `Outcome`:
-how it ended, in one of these words, why, and each call that it made.
+Each test gets `submission` (see submission.py) and `draw` (see draw.py). What it says is kept as an
+`Outcome`: how it ended, in one of these words, why, and each call that it made.
 
     passed           all of its checks held
     failed           a result was wrong, or something was raised
@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,9 +27,12 @@ import pytest
 
 from classroom.draw import Draw
 from classroom.rubric import MARK, Mark, mark_of
-from classroom.submission import Fault, Raised, Remote, Seen, Submission, Wrong
+from classroom.submission import Fault, Raised, Seen, Submission, Wrong
 
-PLAIN = ["-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", os.sep, "--noconftest"]
+PLAIN = ["-q", "-s", "-c", os.devnull, "--rootdir", os.sep, "--noconftest", "--disable-plugin-autoload"]
+PLAIN += [
+    f"-pno:{name}" for name in ("cacheprovider", "faulthandler", "threadexception", "unraisableexception")
+]
 PLAIN += ["--import-mode=importlib", "--assert=plain", "--disable-warnings", "-o", "python_functions=test_*"]
 
 
@@ -48,7 +52,11 @@ class Outcome:
 
 
 class Running:
-    """The plugin. `open_` gives the submission of a test; `heard` hears of each outcome."""
+    """The plugin. `open_` gives the submission of a test; `heard` hears of each outcome.
+
+    `until` is the time.monotonic() after which no test begins. Without `depends`, no test waits for another
+    exercise.
+    """
 
     def __init__(
         self,
@@ -57,10 +65,14 @@ class Running:
         public_seed: int,
         heard: Callable[[Outcome], None] = lambda _outcome: None,
         only: str | None = None,
+        until: float = math.inf,
+        depends: bool = True,
     ) -> None:
         self._open, self._heard, self._only = open_, heard, only
+        self._until, self._depends = until, depends
         self._seeds = {"public": public_seed}
         self._hidden_seed = hidden_seed
+        self.marks: list[Mark] = []  # of all tests
         self.outcomes: list[Outcome] = []
         self.problems: list[str] = []  # of the tests themselves
 
@@ -69,6 +81,7 @@ class Running:
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """In the order of the exercises, so that what others depend on comes first."""
+        self.marks = [mark_of(item) for item in items]
         if self._only:
             items[:] = [item for item in items if mark_of(item).id == self._only]
         items.sort(key=lambda item: [int(part) for part in mark_of(item).id.split(".")])
@@ -79,13 +92,10 @@ class Running:
 
     @pytest.fixture
     def submission(self, request: pytest.FixtureRequest) -> Submission:
-        """The submission; each test starts with an empty list of what was seen."""
+        """The submission, ready for this test."""
         mark = mark_of(request.node)
         submission = self._open(mark)
-        submission.seen = []
-        if isinstance(submission, Remote):
-            submission.reveal = mark.visibility == "public"
-            submission.deadline = time.monotonic() + mark.timeout
+        submission.begin(mark)
         request.node.submission = submission
         return submission
 
@@ -98,7 +108,10 @@ class Running:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
         mark = mark_of(item)
-        blocked = [other for other in mark.depends if not self._has_points(other)]
+        blocked = [other for other in mark.depends if self._depends and not self._has_points(other)]
+        if time.monotonic() >= self._until:
+            self._add(Outcome(mark, "timed out", "no time left"))
+            return True
         if blocked:
             self._add(Outcome(mark, "blocked", f"needs exercise {blocked[0]} first"))
             return True
@@ -109,8 +122,9 @@ class Running:
         report = yield
         error = call.excinfo.value if call.excinfo else None
         if call.when == "call" or (call.when == "setup" and error is not None):
-            status, cause = judged(error)
-            seen = getattr(getattr(item, "submission", None), "seen", [])
+            submission = getattr(item, "submission", None)
+            status, cause = judged(error, getattr(submission, "unchecked", False))
+            seen = getattr(submission, "seen", [])
             self._add(Outcome(mark_of(item), status, cause, list(seen), call.duration))
         return report
 
@@ -122,8 +136,11 @@ class Running:
         self._heard(outcome)
 
 
-def judged(error: BaseException | None) -> tuple[str, str]:
-    """The status of a test that ended like this, and why."""
+def judged(error: BaseException | None, unchecked: bool = False) -> tuple[str, str]:
+    """The status of a test that ended like this, and why.
+
+    A test may stumble over what a submission made up, where that is `unchecked`: not the test's fault.
+    """
     if error is None:
         return "passed", ""
     if isinstance(error, Raised):
@@ -131,17 +148,23 @@ def judged(error: BaseException | None) -> tuple[str, str]:
             return "not attempted", error.text
         return "failed", f"raised {error}" + (f" ({error.place})" if error.place else "")
     if isinstance(error, Fault):
-        return ("timed out" if "too long" in str(error) and "reply" not in str(error) else "crashed"), str(
-            error
-        )
+        return ("timed out" if error.late else "crashed"), str(error)
     if isinstance(error, Wrong):
         return "failed", str(error)
-    if isinstance(error, AssertionError):
+    if isinstance(error, (AssertionError, pytest.fail.Exception)):
         return "failed", str(error) or "a condition of the test does not hold"
+    if unchecked and isinstance(error, Exception):
+        return "failed", f"what it gave can't be used ({type(error).__name__})"
     return "broken", f"{type(error).__name__}: {error}"
 
 
 def quietly(args: Sequence[str], plugins: Sequence[object]) -> int:
-    """pytest without its output, its cache, the project's own settings and conftest files."""
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        return int(pytest.main([*PLAIN, *args], plugins=list(plugins)))
+    """pytest without its output, its cache, the project's own settings, conftest files and other plugins."""
+    settings = {
+        name: os.environ.pop(name) for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS") if name in os.environ
+    }
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            return int(pytest.main([*PLAIN, *args], plugins=list(plugins)))
+    finally:
+        os.environ.update(settings)

@@ -5,10 +5,10 @@
     >>> unpack(pack((1, 2.5, {"a": None})))
     (1, 2.5, {'a': None})
 
-What comes back is data and nothing else: `unpack` builds only Python's own types, arrays, and `Record`s, which
-are names with fields. Nothing is unpickled, imported or evaluated, so an object that claims to equal everything
-arrives as what it is: a `Reference` to some object over there. Types are exact: a subclass of float is no
-float. Arrays travel in numpy's own format, without its pickles.
+What comes back is data and nothing else: `unpack` builds only Python's own types, arrays, and `Record`s,
+which are names with fields. Nothing is unpickled, imported or evaluated, so an object that claims to equal
+everything arrives as what it is: a `Reference` to some object over there. Types are exact: a subclass of
+float is no float; only the dicts of `collections` count as dicts. Arrays travel as arrays.py says.
 
 Only the other side, which may trust the grader, rebuilds classes and functions by name: see worker.py.
 """
@@ -16,46 +16,56 @@ Only the other side, which may trust the grader, rebuilds classes and functions 
 from __future__ import annotations
 
 import base64
+import collections
 import dataclasses
 import enum
-import io
+import inspect
+import itertools
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
+
+from classroom import arrays
+from classroom.arrays import MAX_BYTES, Unsendable
 
 MAX_DEPTH = 60  # lists in lists
 MAX_BITS = 4096  # of a whole number
-MAX_BYTES = 1 << 20  # of a reply
+MAX_LINE = 2 * MAX_BYTES  # of a message
+MAX_ITEMS = 100_000  # of a generator
+DICTS = (dict, collections.defaultdict, collections.OrderedDict, collections.Counter)
 
 Keep = Callable[[Any], int]  # remembers an object that can't travel; its number
 
 
-class Unsendable(Exception):
-    """A value that can't travel, in words."""
-
-
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Record:
     """An instance of a dataclass, a named tuple or a pydantic model, as a name and its fields."""
 
     type: str  # module:qualname, as the other side says
     fields: dict[str, Any]
 
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={each!r}" for name, each in self.fields.items())
+        return f"{self.type.rpartition(':')[2]}({fields})"
+
     def __getattr__(self, name: str) -> Any:
-        try:
-            return self.__dict__["fields"][name]
-        except KeyError:
-            raise AttributeError(f"{self.__dict__.get('type')} has no field {name}") from None
+        fields = self.__dict__.get("fields", {})
+        if name.startswith("__") or name not in fields:  # numpy, copy and others obey such names
+            raise AttributeError(f"{self.__dict__.get('type')} has no field {name}")
+        return fields[name]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Reference:
     """An object that stayed where it is, by its number."""
 
     id: int
     type: str
+
+    def __repr__(self) -> str:
+        return f"<{self.type}>"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +105,7 @@ def pack(value: Any, keep: Keep | None = None, depth: int = 0) -> Any:
         return [pack(each, keep, depth + 1) for each in value]
     if kind is tuple:
         return {"$": "tuple", "v": [pack(each, keep, depth + 1) for each in value]}
-    if kind is dict:
+    if kind in DICTS:
         pairs = [[pack(key, keep, depth + 1), pack(each, keep, depth + 1)] for key, each in value.items()]
         return {"$": "dict", "v": pairs}
     if kind in (set, frozenset):
@@ -109,7 +119,7 @@ def pack(value: Any, keep: Keep | None = None, depth: int = 0) -> Any:
         return {"$": "object", "id": value.id, "type": value.type}
     if isinstance(value, enum.Enum):
         return {"$": "enum", "type": name_of(kind), "v": value.name}
-    array = _packed_array(value)
+    array = arrays.packed(value)
     if array is not None:
         return array
     fields = _fields_of(value)
@@ -138,101 +148,94 @@ def _fields_of(value: Any) -> Iterator[tuple[str, Any]] | None:
     return None
 
 
-def _packed_array(value: Any) -> dict[str, Any] | None:
-    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
-    if torch is not None and type(value) in (torch.Tensor, torch.nn.Parameter):
-        plain = value.detach().cpu()
-        name = str(plain.dtype).removeprefix("torch.")
-        if plain.dtype == torch.bfloat16:
-            plain = plain.float()  # numpy has no such type; the widening is exact
-        return {"$": "tensor", "dtype": name, "npy": _npy(plain.numpy())}
-    if numpy is not None and type(value) is numpy.ndarray:
-        return {"$": "array", "npy": _npy(value)}
-    if numpy is not None and isinstance(value, numpy.generic):
-        return {"$": "scalar", "npy": _npy(numpy.asarray(value))}
-    return None
-
-
-def _npy(array: Any) -> str:
-    import numpy as np
-
-    if array.nbytes > MAX_BYTES:
-        raise Unsendable(f"an array of {array.nbytes:,} bytes")
-    file = io.BytesIO()
-    try:
-        np.save(file, array, allow_pickle=False)
-    except ValueError:
-        raise Unsendable("an array of objects") from None
-    return base64.b64encode(file.getvalue()).decode()
-
-
 def unpack(packed: Any) -> Any:
     """The value, in the grader's own types. Never imports, unpickles or evaluates.
 
     Raises:
         ValueError: this is nothing that `pack` makes.
     """
-    if isinstance(packed, list):
-        return [unpack(each) for each in packed]
-    if not isinstance(packed, dict):
-        return packed
     try:
-        return _unpack(packed)
-    except (KeyError, TypeError, AttributeError, RecursionError, ValueError) as error:
+        return _unpack(packed, 0)
+    except Exception as error:  # whatever a stranger's data can make of numpy and of Python
         raise ValueError(f"not a value: {type(error).__name__}") from None
 
 
-def _unpack(packed: dict[str, Any]) -> Any:
-    kind = packed["$"]
+def _unpack(packed: Any, depth: int) -> Any:
+    if depth > MAX_DEPTH + 1:
+        raise ValueError("nested too deep")
+    if isinstance(packed, list):
+        return [_unpack(each, depth + 1) for each in packed]
+    if isinstance(packed, dict):
+        return _unpack_kind(packed["$"], packed, depth + 1)
+    if type(packed) is int and packed.bit_length() > MAX_BITS:
+        raise ValueError("a number too large")
+    return packed
+
+
+def _unpack_kind(kind: Any, packed: dict[str, Any], depth: int) -> Any:
     if kind == "tuple":
-        return tuple(unpack(each) for each in packed["v"])
+        return tuple(_unpack(each, depth) for each in packed["v"])
     if kind == "dict":
-        return {unpack(key): unpack(each) for key, each in packed["v"]}
+        keys = _spread([_unpack(key, depth) for key, _ in packed["v"]])
+        return dict(zip(keys, (_unpack(each, depth) for _, each in packed["v"]), strict=True))
     if kind in ("set", "frozenset"):
-        return {"set": set, "frozenset": frozenset}[kind](unpack(each) for each in packed["v"])
+        items = _spread([_unpack(each, depth) for each in packed["v"]])
+        return set(items) if kind == "set" else frozenset(items)
     if kind == "int":
         return int(packed["v"][: MAX_BITS // 4 + 3], 16)
     if kind == "float":
         return {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[packed["v"]]
     if kind == "complex":
-        real, imag = (unpack(each) for each in packed["v"])
+        real, imag = (_unpack(each, depth) for each in packed["v"])
         return complex(real, imag)
     if kind == "bytes":
         return base64.b64decode(packed["v"], validate=True)
     if kind == "record":
-        return Record(str(packed["type"]), {name: unpack(each) for name, each in packed["v"].items()})
+        fields = {name: _unpack(each, depth) for name, each in packed["v"].items()}
+        return Record(str(packed["type"]), fields)
     if kind == "enum":
         return Record(str(packed["type"]), {"name": str(packed["v"])})
     if kind == "object":
         return Reference(int(packed["id"]), str(packed["type"]))
-    if kind == "name":
-        return Name(str(packed["v"]))
     if kind in ("array", "scalar", "tensor"):
-        return _unpacked_array(packed)
-    raise ValueError(f"unknown kind {kind!r}")
+        return arrays.unpacked(packed)
+    raise ValueError(f"unknown kind {kind!r}")  # a name, too: only the grader may ask for an import
 
 
-def _unpacked_array(packed: dict[str, Any]) -> Any:
-    import numpy as np
+def _spread(keys: list[Any]) -> list[Any]:
+    """Keys that were not chosen to collide: a dict of 50,000 such takes a minute to build."""
+    if len(keys) > 100 and len({hash(key) for key in keys}) < 0.9 * len(keys):
+        raise ValueError("keys that collide")
+    return keys
 
-    data = base64.b64decode(packed["npy"], validate=True)
-    file = io.BytesIO(data)
-    if np.lib.format.read_magic(file) != (1, 0):
-        raise ValueError("not the format that this was asked in")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(file, max_header_size=2_000)
-    if math.prod(shape) * dtype.itemsize > len(data):  # before room is made for what a header claims
-        raise ValueError("an array that is larger than its data")
-    array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False, max_header_size=2_000)
-    if packed["$"] == "array":
-        return array
-    if packed["$"] == "scalar":
-        return array[()]
-    import torch
 
-    dtype = getattr(torch, packed["dtype"])
-    if not isinstance(dtype, torch.dtype):
-        raise ValueError("no such type of number")
-    return torch.from_numpy(array).to(dtype)
+def settled(value: Any) -> Any:
+    """What a call gave, waited for where it is awaitable; what a generator yields, as a list.
+
+    Raises:
+        Unsendable: the generator has no end.
+    """
+    if inspect.isawaitable(value) or isinstance(value, AsyncIterator):
+        import asyncio
+
+        return settled(asyncio.run(_waited(value)))
+    if not isinstance(value, Iterator):
+        return value
+    items = list(itertools.islice(value, MAX_ITEMS + 1))
+    if len(items) > MAX_ITEMS:
+        raise Unsendable(f"an iterator of more than {MAX_ITEMS:,} items")
+    return items
+
+
+async def _waited(value: Any) -> Any:
+    if not isinstance(value, AsyncIterator):
+        return await value
+    items: list[Any] = []
+    async for each in value:
+        items.append(each)
+        if len(items) > MAX_ITEMS:
+            raise Unsendable(f"an iterator of more than {MAX_ITEMS:,} items")
+    return items
 
 
 def neutral(value: Any) -> Any:
@@ -244,11 +247,11 @@ def to_line(message: dict[str, Any]) -> bytes:
     """A message as one line of JSON.
 
     Raises:
-        Unsendable: it is longer than a reply may be.
+        Unsendable: it is longer than a message may be.
     """
     line = json.dumps(message, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode() + b"\n"
-    if len(line) > 4 * MAX_BYTES:
-        raise Unsendable(f"{len(line):,} bytes")
+    if len(line) > MAX_LINE:
+        raise Unsendable(f"{len(line):,} bytes, where {MAX_LINE:,} are allowed")
     return line
 
 

@@ -2,10 +2,11 @@
 
     python -I -S classroom/worker.py TREE SITE-PACKAGES...
 
-Started by the grader inside a sandbox. Requests and replies are lines of JSON over what were stdin and stdout;
-both are taken away from the submission, whose own output goes to stderr. A submission can reach them all the
-same, as it can reach everything in its own process: a forged reply is a wrong answer to a question that it
-has not seen, which is why nothing here is trusted and no expected value ever comes this way.
+Started by the grader inside a sandbox. Requests and replies are lines of JSON over what were stdin and
+stdout; both are taken away from the submission, whose own output goes to stderr. A submission can reach
+them all the same, as it can reach everything in its own process: a forged reply is a wrong answer to a
+question that it has not seen, which is why nothing here is trusted and no expected value ever comes this
+way.
 
     {"id": "7f..", "do": "call", "what": "step3_rag.fuse:rrf", "args": [...], "kwargs": {...}}
     {"id": "7f..", "value": {"$": "dict", ...}}       or "raised": {...}, or "unsendable": "..."
@@ -28,7 +29,7 @@ class Worker:
     def __init__(self, requests: Any, replies: Any) -> None:
         self._requests, self._replies = requests, replies
         self._objects: dict[int, Any] = {}
-        self._now = ""  # the id of the request that is being worked on
+        self._now = ""  # the id of the request that is being worked on; of none, nothing
         self._one_at_a_time = threading.RLock()  # a submission's threads may all call back
 
     def serve(self) -> None:
@@ -40,6 +41,7 @@ class Worker:
             self._now = request["id"]
             reply = self._reply(request)
             with self._one_at_a_time:
+                self._now = ""
                 self._send({"id": request["id"], **reply})
 
     def _reply(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -51,7 +53,7 @@ class Worker:
             if request["do"] == "make":
                 return {"value": {"$": "object", "id": keep(value), "type": wire.name_of(type(value))}}
             packed = wire.pack(value, keep)
-            wire.to_line({"value": packed})  # too large is said here, while it can be
+            wire.to_line({"id": request["id"], "value": packed})  # too large is said here, while it can be
             return {"value": packed}
         except wire.Unsendable as error:
             return {"unsendable": str(error)}
@@ -59,27 +61,22 @@ class Worker:
             return {"raised": _described(error)}
 
     def _do(self, request: dict[str, Any]) -> Any:
+        from classroom import wire
+
         args = [self._rebuilt(each) for each in request.get("args", [])]
         kwargs = {name: self._rebuilt(each) for name, each in request.get("kwargs", {}).items()}
         do = request["do"]
-        if do in ("call", "make"):
-            value = find(request["what"])(*args, **kwargs)
-        elif do == "method":
-            value = getattr(self._objects[request["object"]], request["what"])(*args, **kwargs)
-        elif do == "get":
-            value = getattr(self._objects[request["object"]], request["what"])
-        elif do == "import":
-            value = importlib.import_module(request["what"]) and None
-        else:
-            raise ValueError(f"unknown request {do}")
-        if hasattr(value, "__await__"):
-            import asyncio
-
-            async def awaited() -> Any:
-                return await value
-
-            return asyncio.run(awaited())
-        return value
+        if do == "make":
+            return find(request["what"])(*args, **kwargs)
+        if do == "call":
+            return wire.settled(find(request["what"])(*args, **kwargs))
+        if do == "method":
+            return wire.settled(getattr(self._objects[request["object"]], request["what"])(*args, **kwargs))
+        if do == "get":
+            return getattr(self._objects[request["object"]], request["what"])
+        if do == "import":
+            return importlib.import_module(request["what"]) and None
+        raise ValueError(f"unknown request {do}")
 
     def _keep(self, value: Any) -> int:
         number = len(self._objects) + 1
@@ -87,7 +84,7 @@ class Worker:
         return number
 
     def _rebuilt(self, packed: Any) -> Any:
-        """A value of the grader's, as the submission's own types: it may be trusted, so names are imported."""
+        """A value of the grader's, in the submission's own types. It is trusted, so names are imported."""
         from classroom import wire
 
         if isinstance(packed, list):
@@ -110,6 +107,8 @@ class Worker:
         if kind == "record":
             made = find(packed["type"])
             fields = {name: self._rebuilt(each) for name, each in packed["v"].items()}
+            if hasattr(made, "__members__"):  # an enum that the submission gave, and that goes back to it
+                return made[fields["name"]]
             return made.model_validate(fields) if hasattr(made, "model_validate") else made(**fields)
         return wire.unpack(packed)
 
@@ -121,10 +120,12 @@ class Worker:
             packed = [wire.pack(each, self._keep) for each in args]
             named = {name: wire.pack(each, self._keep) for name, each in kwargs.items()}
             with self._one_at_a_time:
+                if not self._now:
+                    raise RuntimeError("the call that this function was given to is over")
                 self._send({"id": self._now, "callback": number, "args": packed, "kwargs": named})
                 reply = wire.from_line(self._requests.readline())
             if "raised" in reply:
-                raise find(reply["raised"]["type"])(*map(self._rebuilt, reply["raised"]["args"]))
+                raise _raised(reply["raised"])
             return self._rebuilt(reply["value"])
 
         return ask
@@ -143,6 +144,14 @@ def find(target: str) -> Any:
     for name in path.split("."):
         found = getattr(found, name)
     return found
+
+
+def _raised(told: dict[str, Any]) -> BaseException:
+    """What a function of the grader's raised. Its class may be unknown here, or want other arguments."""
+    try:
+        return find(told["type"])(*told["args"])
+    except Exception:
+        return RuntimeError(": ".join([told["type"].rpartition(":")[2], *told["args"]]))
 
 
 def _described(error: BaseException) -> dict[str, Any]:

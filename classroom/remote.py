@@ -1,0 +1,301 @@
+"""A submission in a sandbox: requests go to a worker (worker.py), and nothing that comes back is trusted.
+
+    remote = Remote(start=lambda: open_worker(tree), preload=("numpy",))
+    remote.warm()                                      starts, and goes on while other things are done
+    remote.call("step3_rag.fuse:rrf", [{"a": 1.0}])
+
+A worker that dies, hangs or speaks nonsense is ended, and the next call gets a fresh one. Time is the
+submission's own: starting a worker, importing its modules and running the reference are not counted against
+a test, only against `until`. A worker that can't be started at all is nobody's wrong answer: `Unready`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import secrets
+import select
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from classroom import wire
+from classroom.calls import Fault, Fresh, Raised, Seen, Wrong, called, find, outcome, said
+from classroom.same import short
+from classroom.submission import Base, Made, on_twin
+from classroom.wire import Reference
+
+if TYPE_CHECKING:
+    from classroom.isolation import Sandboxed
+    from classroom.rubric import Mark
+
+START_SECONDS = 60.0  # for the worker and the libraries that it needs, which are not the submission's fault
+IMPORT_SECONDS = 20.0  # for a module of the submission
+OUTPUT = 4_000  # characters of what was printed
+
+
+class Unready(Exception):
+    """No worker can be started: the grader's problem."""
+
+
+@dataclass
+class Remote(Base):
+    """A submission in a sandbox. `start` opens one; after a fault the next call gets a fresh one."""
+
+    start: Callable[[], Sandboxed] = field(kw_only=True)
+    preload: tuple[str, ...] = ()  # libraries that every worker imports before anything of the submission
+    deadline: float = math.inf  # time.monotonic() until which the present test may take
+    until: float = math.inf  # the same for everything
+    level: str = ""  # of the sandbox
+    unready: str = ""  # why no worker could be started
+    printed: str = ""
+    _ever: bool = False  # whether one has been ready
+    _box: Sandboxed | None = None
+    _loading: list[str] = field(default_factory=list)
+    _callbacks: dict[int, Callable[..., Any]] = field(default_factory=dict)
+    _passed: int = 0  # functions so far: no two have the same number
+    _rest: bytes = b""
+    _imported: dict[str, Fault | None] = field(default_factory=dict)  # by module
+
+    def begin(self, mark: Mark) -> None:
+        super().begin(mark)
+        self.reveal = mark.visibility == "public"
+        self.deadline = time.monotonic() + mark.timeout
+        self._callbacks.clear()
+
+    def make(self, target: str, /, *args: Any, **kwargs: Any) -> Made:
+        found = self.ask("make", target, args, kwargs)
+        if not isinstance(found, Reference):
+            raise self._fault("it answered with something that was not made")
+        return Made(self, target, found.id, twin=self._untimed(lambda: called(find(target), args, kwargs)))
+
+    def expected(self, reference: Callable[[], Any], got: Any) -> Any:  # noqa: ARG002
+        return self._untimed(lambda: outcome(reference))
+
+    def follow(self, made: Made, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._untimed(lambda: on_twin(made, method, args, kwargs))
+
+    def ask(
+        self, do: str, what: str, args: tuple[Any, ...], kwargs: dict[str, Any], made: Made | None = None
+    ) -> Any:
+        self.seen.append(Seen(said(what, args, kwargs, made), "nothing"))
+        try:
+            if made is None:
+                self._untimed(lambda: self._import(what.partition(":")[0]))
+            elif self._box is None:
+                raise Fault("the process that held this object is gone")
+            message = {
+                "do": do,
+                "what": what,
+                "args": [self._packed(each) for each in args],
+                "kwargs": {name: self._packed(each) for name, each in kwargs.items()},
+            }
+            message |= {} if made is None else {"object": made.id}
+            reply = self._answer(self._request(message, self.deadline), self.deadline)
+            return self._understood(reply)
+        except Fault as fault:
+            self.seen[-1].verdict = str(fault)
+            raise
+
+    def warm(self) -> None:
+        """Start a worker where there is none, and ask for its libraries without waiting for them.
+
+        Raises:
+            Unready: it can't be started.
+        """
+        if self.unready:
+            raise Unready(self.unready)
+        if self._box is not None:
+            return
+        deadline = time.monotonic() + START_SECONDS
+        try:
+            self._box = self.start()
+            self.level = self._box.level
+            requests = [{"do": "import", "what": library} for library in self.preload]
+            self._loading = [self._request(each, deadline) for each in requests]
+        except Exception as error:
+            raise self._not_started(f"{type(error).__name__}: {error}") from error
+
+    def close(self) -> None:
+        """End the worker."""
+        if self._box is not None:
+            self.printed = (self.printed + self._box.output())[-OUTPUT:]
+            self._box.close()
+        self._box, self._rest, self._loading = None, b"", []
+        self._callbacks.clear()
+        self._imported = {module: fault for module, fault in self._imported.items() if fault}
+
+    def _import(self, module: str) -> None:
+        """Get a module of the submission imported; one that kills its worker is not tried twice."""
+        self._started()
+        if module not in self._imported:
+            deadline = time.monotonic() + IMPORT_SECONDS
+            try:
+                self._answer(self._request({"do": "import", "what": module}, deadline), deadline)
+                self._imported[module] = None  # an exception is raised again by the call
+            except Fault as fault:
+                self._imported[module] = Fault(f"importing {module}: {fault}", fault.late)
+        if fault := self._imported[module]:
+            raise fault
+
+    def _started(self) -> None:
+        try:
+            self.warm()
+            while self._loading:
+                reply = self._answer(self._loading[0], time.monotonic() + START_SECONDS)
+                if "raised" in reply:
+                    raise self._not_started(f"a library can't be imported: {str(reply['raised'])[:300]}")
+                self._loading = self._loading[1:]
+            self._ever = True
+        except Fault as fault:
+            if time.monotonic() > self.until:
+                raise
+            wrong = self._not_started(str(fault))
+        except Unready as error:
+            wrong = error
+        else:
+            return
+        if not self._ever:
+            raise wrong
+        raise Fault(f"no fresh process could be started ({wrong})")
+
+    def _not_started(self, why: str) -> Unready:
+        """Of the first worker, it is final; a later one may suffer from what the first left behind."""
+        printed = f"; {self._box.output()[-300:].strip()}" if self._box is not None else ""
+        self.close()
+        if not self._ever:
+            self.unready = f"{why}{printed}"
+        return Unready(f"{why}{printed}")
+
+    def _untimed(self, run: Callable[[], Any]) -> Any:
+        """Run what is not counted against the test's time."""
+        began = time.monotonic()
+        try:
+            return run()
+        finally:
+            self.deadline += time.monotonic() - began
+
+    def _understood(self, reply: dict[str, Any]) -> Any:
+        seen, value, wrong = self.seen[-1], None, None
+        try:
+            if "raised" in reply:
+                told = reply["raised"]
+                kinds = [str(each)[:100] for each in told["kinds"]][:20] or ["an exception"]
+                wrong = Raised(kinds, str(told["text"])[:2000], str(told["place"])[:200])
+                seen.got = f"raised {wrong}" + (f" ({wrong.place})" if wrong.place else "")
+            elif "unsendable" in reply:
+                seen.got = f"returned {str(reply['unsendable'])[:200]}"
+                wrong = Wrong(seen.got)
+            else:
+                value = wire.unpack(reply["value"])
+                seen.got = short(value)
+        except Exception as error:
+            raise self._fault(f"it sent what is no reply ({type(error).__name__})") from None
+        if wrong is not None:
+            seen.verdict = seen.got
+            raise wrong
+        return value
+
+    def _packed(self, value: Any) -> Any:
+        if isinstance(value, Fresh):
+            value = value.make()
+        if isinstance(value, Made):
+            return {"$": "object", "id": value.id, "type": value.type}
+        if callable(value) and not isinstance(value, type):
+            self._passed += 1
+            self._callbacks[self._passed] = value
+            return {"$": "callback", "id": self._passed}
+        if type(value) is list:
+            return [self._packed(each) for each in value]
+        if type(value) is tuple:
+            return {"$": "tuple", "v": [self._packed(each) for each in value]}
+        if type(value) is dict:
+            pairs = [[self._packed(key), self._packed(each)] for key, each in value.items()]
+            return {"$": "dict", "v": pairs}
+        return wire.pack(value)
+
+    def _request(self, message: dict[str, Any], deadline: float) -> str:
+        id = secrets.token_hex(8)
+        self._send({"id": id, **message}, deadline)
+        return id
+
+    def _answer(self, id: str, deadline: float) -> dict[str, Any]:
+        """The reply to a request; until it comes, what it calls back is served."""
+        while True:
+            reply = self._receive(deadline)
+            if reply.get("id") != id:
+                raise self._fault("it sent a reply that nobody asked for")
+            if "callback" not in reply:
+                return reply
+            self._send(self._called_back(reply), deadline)
+
+    def _called_back(self, request: dict[str, Any]) -> dict[str, Any]:
+        number = request["callback"]
+        if type(number) is not int or number not in self._callbacks:
+            raise self._fault("it called a function that it was not given")
+        try:
+            args = [wire.unpack(each) for each in request["args"]]
+            kwargs = {str(name): wire.unpack(each) for name, each in request["kwargs"].items()}
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise self._fault("it called back with what is no value") from None
+        self.unchecked = True
+        try:
+            return {"value": wire.pack(self._callbacks[number](*args, **kwargs))}
+        except Exception as error:  # the test's own way to let a callback fail
+            told = {"type": wire.name_of(type(error)), "args": [str(each) for each in error.args]}
+            return {"raised": told}
+
+    def _send(self, message: dict[str, Any], deadline: float) -> None:
+        assert self._box is not None
+        data = memoryview(wire.to_line(message))
+        while data:
+            _, ready, _ = select.select([], [self._box.stdin], [], self._left(deadline))
+            if not ready:
+                raise self._fault("it took too long", late=True)
+            try:
+                data = data[os.write(self._box.stdin, data) :]
+            except BlockingIOError:
+                continue
+            except OSError:
+                raise self._fault(self._box.why_ended()) from None
+
+    def _receive(self, deadline: float) -> dict[str, Any]:
+        assert self._box is not None
+        while b"\n" not in self._rest:
+            if len(self._rest) > wire.MAX_LINE:
+                raise self._fault("its reply was too long")
+            ready, _, _ = select.select([self._box.stdout], [], [], min(self._left(deadline), 0.2))
+            if broken := self._box.broken():
+                raise self._fault(broken)
+            if ready:
+                self._rest += self._read()
+            elif not self._left(deadline):
+                break
+        if not self._left(deadline):  # however busy it is: one that calls back for ever is late, too
+            raise self._fault("it took too long", late=True)
+        line, _, self._rest = self._rest.partition(b"\n")
+        try:
+            return wire.from_line(line)
+        except ValueError:
+            raise self._fault("it sent what is no reply") from None
+
+    def _read(self) -> bytes:
+        assert self._box is not None
+        try:
+            more = os.read(self._box.stdout, 1 << 16)
+        except BlockingIOError:
+            return b""
+        except OSError:
+            more = b""
+        if not more:
+            raise self._fault(self._box.why_ended())
+        return more
+
+    def _left(self, deadline: float) -> float:
+        return max(0.0, min(deadline, self.until) - time.monotonic())
+
+    def _fault(self, why: str, late: bool = False) -> Fault:
+        """End the worker; the next call gets a fresh one."""
+        self.close()
+        return Fault(why, late)
