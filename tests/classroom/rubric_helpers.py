@@ -7,6 +7,8 @@
     assert lost(outcomes) == {"test_rrf", "test_rrf_small"}
     assert points(outcomes, "3.1") == 0
 
+    of_wrong("step3", altered("step3_rag.fuse:rrf", "ranked(scores), 1", "ranked(scores), 0"), "3.1")
+
 All give the outcomes (see classroom/running.py) by the name of the test. A wrong function stands in for the
 right one wherever a step, `shared` or a driver holds it, as in a real submission, but only while the
 submission is called: the reference that it is compared with stays right. `Class.method` may be replaced, too,
@@ -17,34 +19,30 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import json
 import os
 import site
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from classroom import wire
+from classroom.calls import called, find, outcome, raised, said
+from classroom.remote import Remote
 from classroom.rubric import Exercise, Mark, files_of, read
 from classroom.running import Outcome, Running, quietly
 from classroom.same import short
-from classroom.submission import Local, Made, Remote, Seen, Submission, _awaited, _Base, _raised, _twin, said
+from classroom.submission import Base, Local, Made, Seen, Submission, on_twin
 
 ROOT = Path(__file__).parents[2]
-OURS = (
-    "shared",
-    "step1_",
-    "step2_",
-    "step3_",
-    "step4_",
-    "step5_",
-    "classroom.drivers",
-)  # begin modules' names
+OURS = ("shared", "step", "classroom.drivers")  # how the names of our modules begin
 
 Outcomes = dict[str, Outcome]
 Wrong = Mapping[str, Any]  # target: what stands there in the submission
@@ -131,54 +129,69 @@ def swapped(wrong: Wrong) -> Iterator[None]:
 
 
 @dataclass
-class Patched(_Base):
+class Patched(Base):
     """The reference's own code in this process, but for what is wrong."""
 
     wrong: Wrong = field(default_factory=dict)
 
+    def begin(self, mark: Mark) -> None:
+        super().begin(mark)
+        self.reveal = mark.visibility == "public"
+
     def make(self, target: str, /, *args: Any, **kwargs: Any) -> Made:
         self.seen.append(Seen(said(target, args, kwargs), "nothing"))
-        named = {name: _here(each) for name, each in kwargs.items()}
-        here = self._run(lambda: _find(target)(*map(_here, args), **named))
-        twin = _find(target)(*map(_twin, args), **{name: _twin(each) for name, each in kwargs.items()})
-        return Made(self, target, here=here, twin=twin)
+        here = self._run(lambda: called(find(target), *_here(args, kwargs)))
+        return Made(self, target, here=here, twin=called(find(target), args, kwargs))
 
-    def _ask(
+    def ask(
         self, do: str, what: str, args: tuple[Any, ...], kwargs: dict[str, Any], made: Made | None = None
     ) -> Any:
-        self.seen.append(Seen(said(f"{made.type}.{what}" if made else what, args, kwargs), "nothing"))
-        named = {name: _here(each) for name, each in kwargs.items()}
+        self.seen.append(Seen(said(what, args, kwargs, made), "nothing"))
 
         def run() -> Any:
             if do == "get":
                 return getattr(made.here, what)  # type: ignore[union-attr]
-            called = _find(what) if made is None else getattr(made.here, what)
-            return called(*map(_here, args), **named)
+            function = find(what) if made is None else getattr(made.here, what)
+            return wire.settled(called(function, *_here(args, kwargs)))
 
         value = wire.neutral(self._run(run))
         self.seen[-1].got = short(value)
         return value
 
+    def expected(self, reference: Callable[[], Any], got: Any) -> Any:
+        return outcome(reference)
+
+    def follow(self, made: Made, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        on_twin(made, method, args, kwargs)
+
     def _run(self, run: Callable[[], Any]) -> Any:
         try:
             with swapped(self.wrong):
-                return _awaited(run())
+                return run()
         except Exception as error:
-            raised = _raised(error)
-            self.seen[-1].got = self.seen[-1].verdict = f"raised {raised}"
-            raise raised from error
+            told = raised(error)
+            self.seen[-1].got = self.seen[-1].verdict = f"raised {told}"
+            raise told from error
 
 
-def _here(value: Any) -> Any:
-    return value.here if isinstance(value, Made) else _twin(value)
+def _here(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments for the submission: of what was made before, its own object and not the twin."""
+
+    def own(value: Any) -> Any:
+        return replace(value, twin=None) if isinstance(value, Made) else value
+
+    return tuple(map(own, args)), {name: own(each) for name, each in kwargs.items()}
 
 
-def _find(target: str) -> Any:
-    module, _, path = target.partition(":")
-    found: Any = importlib.import_module(module)
-    for name in path.split("."):
-        found = getattr(found, name)
-    return found
+def altered(target: str, old: str, new: str) -> dict[str, Any]:
+    """The reference's function with one place of its source changed, as {target: function}."""
+    function = find(target)
+    source = textwrap.dedent(inspect.getsource(function))
+    assert source.count(old) == 1, f"{source.count(old)} times in {target}: {old}"
+    source = f"from __future__ import annotations\n{source.replace(old, new)}"
+    space: dict[str, Any] = {}
+    exec(source, function.__globals__, space)  # it sees what its module has, also what is swapped there
+    return {target: space[function.__name__]}
 
 
 def not_attempted(id: str) -> Callable[..., Any]:
@@ -204,8 +217,7 @@ def of_reference(step: str, seed: int = 1, tree: Path = ROOT) -> Outcomes:
 
 def of_wrong(step: str, wrong: Wrong, only: str | None = None, seed: int = 1) -> Outcomes:
     """The tests of a step, or of one exercise, against a submission that is wrong in these places."""
-    needed = [mark.depends for each in rubric(step) for mark in each.marks if each.id == only]
-    return _run(step, lambda _mark: Patched(wrong=wrong), seed, None if any(needed) else only)
+    return _run(step, lambda _mark: Patched(wrong=wrong), seed, only)
 
 
 def of_learner(step: str, seed: int = 1) -> Outcomes:
@@ -224,7 +236,7 @@ def _run(
     only: str | None = None,
     public_only: bool = False,
 ) -> Outcomes:
-    running = Running(open_, seed, seed, only=only)
+    running = Running(open_, seed, seed, only=only, depends=only is None)
     quietly([*map(str, files_of(step, public_only))], [running])
     assert not running.problems, running.problems
     broken = [f"{each.mark.test}: {each.cause}" for each in running.outcomes if each.status == "broken"]
