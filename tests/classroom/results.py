@@ -1,0 +1,159 @@
+"""Sample results, one of each kind that grading gives: what the formats are tried on.
+
+`SECRET` stands where learners may see nothing: as what hidden tests expected (which a real result leaves out)
+and in what the submission printed while they ran.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from classroom.result import Call, Item, Result, Test
+
+SECRET = "s3cr3t-42"
+NASTY = (
+    "\x1b[31mred\x00\ud800\uffff\u202e</pre></details><script>alert(1)</script><img src=x onerror=alert(2)>\n"
+    "::set-output name=score::100\n##[command]rm\n````\n~~~\n]]> <!-- -- & &lt; &#60; \"'\n"
+    "| a | b | **bold** [link](javascript:alert(3)) ![](http://evil.example/x.png) @everyone #1 https://evil.example\n"
+    "{{7*7}} ${7*7} <% %> \\`\\` `` `\n\n# heading\n\n- item\n\n<details open>\n" + "x" * 3_000
+)
+
+
+def passed(test: Test) -> Test:
+    """The test, passed."""
+    return replace(test, status="passed", score=test.points, cause="", calls=())
+
+
+def ended(test: Test, status: str, cause: str, *calls: Call) -> Test:
+    """The test, with another end."""
+    return replace(test, status=status, score=0, cause=cause, calls=calls)
+
+
+def item(id: str, title: str, *tests: Test) -> Item:
+    """An exercise of these tests."""
+    points, score = sum(test.points for test in tests), sum(test.score for test in tests)
+    return Item(id, title, points, score, tests)
+
+
+SMALL = Test("test_rrf_small", "Two short rankings are fused by rank.", 3, 3, "public", "passed", "", 0.012)
+RRF = Test("test_rrf", "Any number of rankings, with any k.", 7, 7, "hidden", "passed", "", 0.034)
+NDCG_SMALL = Test("test_ndcg_small", "Three documents: nDCG@3.", 4, 4, "public", "passed", "", 0.01)
+NDCG = Test("test_ndcg", "Any ranking | any *k*, also <empty> ones.", 6, 6, "hidden", "passed", "", 0.02)
+LATE = Test("test_late", "Graded relevance.", 5, 5, "after_due_date", "passed", "", 0.02)
+
+WRONG_SMALL = ended(
+    SMALL,
+    "failed",
+    "at ['rub']: 0.0322 instead of 0.0317",
+    Call(
+        "rrf([{'rub': 0.12}], k=60)",
+        "{'rub': 0.0322}",
+        "{'rub': 0.0317}",
+        "at ['rub']: 0.0322 instead of 0.0317",
+    ),
+)
+WRONG = ended(
+    RRF,
+    "failed",
+    "at ['sun']: 0.25",
+    Call("rrf([{'sun': 0.4}], k=3)", "{'sun': 0.25}", SECRET, "at ['sun']: 0.25"),
+)
+WRONG_LATE = ended(LATE, "failed", "grade-too-early", Call("ndcg([2])", "0.5", SECRET, "grade-too-early"))
+
+FULL = Result(
+    step="step3_rag",
+    submission="ada",
+    items=(
+        item("3.1", "Fusion by ranks", SMALL, RRF),
+        item("3.2", "nDCG", NDCG_SMALL, NDCG),
+    ),
+    seed=471_108,
+    variant=0,
+    isolation="sandlock",
+    safe=True,
+    started="2026-11-27T10:00:05+00:00",
+    seconds=4.2,
+    versions={"python": "3.12.3"},
+)
+PARTIAL = replace(
+    FULL,
+    submission="bob",
+    items=(item("3.1", "Fusion by ranks", SMALL, WRONG), item("3.2", "nDCG", NDCG_SMALL, NDCG)),
+    output=f"debug: {SECRET}\n",
+)
+WAITING = replace(
+    PARTIAL,
+    submission="cleo",
+    items=(*PARTIAL.items, item("3.3", "Graded nDCG", WRONG_LATE)),
+)
+STUB = "exercise 3.1: Fusion by ranks"
+NOT_ATTEMPTED = replace(
+    FULL,
+    submission="dan",
+    items=(
+        item("3.1", "Fusion by ranks", *(ended(each, "not attempted", STUB) for each in (SMALL, RRF))),
+        item(
+            "3.2",
+            "nDCG",
+            *(ended(each, "blocked", "needs exercise 3.1 first") for each in (NDCG_SMALL, NDCG)),
+        ),
+    ),
+)
+HOSTILE = replace(
+    FULL,
+    submission=NASTY,
+    items=(
+        item(
+            "3.1",
+            "Fusion by ranks",
+            *(ended(each, "failed", NASTY, *[Call(NASTY, NASTY, None, NASTY)] * 5) for each in (SMALL, RRF)),
+        ),
+        item("3.2", "nDCG", passed(NDCG_SMALL), ended(NDCG, "failed", NASTY)),
+    ),
+    notes=(NASTY,),
+    output=NASTY + SECRET,
+)
+CRASH = "the process ended: exit 139 (SIGSEGV)"
+CRASHED = replace(
+    FULL,
+    submission="eve",
+    items=(
+        item("3.1", "Fusion by ranks", *(ended(each, "crashed", CRASH) for each in (SMALL, RRF))),
+        item("3.2", "nDCG", *(ended(each, "timed out", "it took too long") for each in (NDCG_SMALL, NDCG))),
+    ),
+)
+UNSAFE = replace(
+    PARTIAL,
+    submission="fay",
+    isolation="rlimits",
+    safe=False,
+    notes=("conftest.py was not taken over",),
+)
+BROKEN = replace(
+    FULL,
+    submission="gus",
+    items=(
+        item("3.1", "Fusion by ranks", SMALL, ended(RRF, "broken", f"KeyError: {SECRET}")),
+        item("3.2", "nDCG", NDCG_SMALL, NDCG),
+    ),
+)
+PUBLIC = replace(
+    FULL,
+    submission="hal",
+    items=(item("3.1", "Fusion by ranks", WRONG_SMALL), item("3.2", "nDCG", NDCG_SMALL)),
+    output="".join(f"line {i} of a loop\n" for i in range(200)),
+)
+NOTHING = replace(FULL, submission="", items=(), output=SECRET)  # the grader found no test
+
+SAMPLES = {
+    "full": FULL,
+    "partial": PARTIAL,
+    "waiting": WAITING,
+    "not attempted": NOT_ATTEMPTED,
+    "hostile": HOSTILE,
+    "crashed": CRASHED,
+    "unsafe": UNSAFE,
+    "broken": BROKEN,
+    "public": PUBLIC,
+    "nothing": NOTHING,
+}
