@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any
 from shared import stats
 from shared.errors import UserError, reason
 from step4_finetune import content
-from step4_finetune.judge import kappa
+from step4_finetune.judge import judge_of, kappa
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from shared.config import Settings
     from step4_finetune.guide import Guide
 
 FIELDS = {"message": str, "reply": str, "fits": bool}
@@ -113,6 +114,25 @@ VERDICTS: dict[str, Callable[[content.Score], bool | None]] = {
     "fits": lambda score: score.fits,
     "keeps": lambda score: False not in (score.subject, score.facts),
 }
+
+
+def judged(
+    settings: Settings, rows: Sequence[Mapping[str, Any]], intents: Mapping[str, content.Intent]
+) -> list[Measured]:
+    """The same for a judge model (judge.py) and `fits`; what it says that can't be read is not counted.
+
+    Raises:
+        UserError: the model can't be asked.
+    """
+    from shared.progress import count_bar
+
+    ask, pairs = judge_of(settings, settings.model), []
+    with count_bar("judging", len(rows)) as progress:
+        for number, row in enumerate(rows, 1):
+            said = ask(row["message"], row["reply"], intents.get(row.get("intent") or ""))
+            pairs += [(said, row["fits"])] if said is not None else []
+            progress(number, len(rows))
+    return [_measured(f"fits, by {settings.model}", pairs)]
 
 
 def halves(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:

@@ -59,6 +59,10 @@ def evaluator(
     guide: Annotated[
         Path | None, typer.Option("--guide", help="Tone guide (YAML); default the sample's.")
     ] = None,
+    judge: Annotated[
+        str | None, typer.Option("--judge", help="A chat model that judges, too, whether a reply fits.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Replies that the judge reads, at most.")] = None,
     as_json: Json = False,
 ) -> None:
     """How good the evaluator itself is: precision and recall of every rule on labelled replies."""
@@ -70,7 +74,10 @@ def evaluator(
 
     path = guide or GUIDE
     rows = checking.read_labelled(labelled or LABELLED)
-    found = checking.measure(rows, read_guide(path), beside(path))
+    intents = beside(path)
+    found = checking.measure(rows, read_guide(path), intents)
+    if judge:
+        found += checking.judged(settings_of(model=judge), rows[:limit], intents)
     fits = next((each for each in found if each.name == "fits"), found[0])
     facts = {
         "command": "step4_finetune evaluator",

@@ -82,3 +82,19 @@ def test_agreement_counts_what_could_be_read():
         "interval": None,
         "kappa": None,
     }
+
+
+def test_the_evaluator_holds_a_judge_against_the_labels(api, command, tmp_path):
+    rows = [
+        {"message": MESSAGE, "reply": reply(), "fits": fits, "intent": "repair", "breaks": []}
+        for fits in (True, True, False, False)
+    ]
+    path = tmp_path / "labelled.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    for said in ("fits", "does not fit", "does not fit"):
+        api.enqueue(json.dumps({"verdict": said}))
+    api.enqueue("no verdict")
+    args = ("--labelled", str(path), "--judge", "claude-sonnet-5-5", "--json")
+    judged = json.loads(command("step4_finetune", "evaluator", *args).out)["verdicts"][-1]
+    assert judged["name"] == "fits, by claude-sonnet-5-5"
+    assert (judged["n"], judged["said"], judged["right"], judged["missed"]) == (3, 1, 1, 1)
