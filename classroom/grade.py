@@ -1,0 +1,175 @@
+"""Grade one submission: its files into a tree, the tree into a sandbox, the hidden tests against it.
+
+    result = grade(Path("ada.zip"), "step3", seed=4711)
+
+Whatever the submission does, this gives a valid `Result` in bounded time: `seconds` for all tests together,
+and a little for the rest. What is the grader's own fault is no 0 for the learner, but an error: no sandbox,
+tests that can't be collected.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.metadata
+import platform
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from classroom.assignment import PRELOAD, Assignment
+from classroom.assignment import assignment as read_assignment
+from classroom.calls import Fault
+from classroom.intake import Taken, take
+from classroom.remote import Remote, Unready
+from classroom.result import Result, harmless, items_of
+from classroom.rubric import exercises, files_of
+from classroom.running import Outcome, Running, quietly
+from classroom.tree import laid_out
+from shared.errors import UserError
+
+if TYPE_CHECKING:
+    from classroom.isolation import Sandboxed
+
+SECONDS = 120.0  # for all tests
+GRACE = 30.0  # seconds after which the grader itself must have got stuck
+UNSAFE = ("rlimits", "none")
+
+assignment_of = cache(read_assignment)
+Open = Callable[[Path], "Sandboxed"]
+
+
+def grade(
+    submission: Path,
+    step: str,
+    seed: int,
+    variants: Sequence[int] = (0,),
+    isolation: str | None = None,
+    seconds: float = SECONDS,
+    heard: Callable[[Outcome], None] = lambda _outcome: None,
+    depends: bool = True,
+    opened: Open | None = None,
+) -> Result:
+    """Grade a folder or an archive.
+
+    Args:
+        seed: of the hidden tests' inputs; the same for a whole class.
+        variants: those that the instructor gave out. A submission's own is believed if it is one of them.
+        isolation: the sandbox; the best that this machine has where it is None.
+        seconds: for all tests together; what has no time left counts as timed out.
+        heard: hears of each test.
+        depends: whether tests wait for the exercises that they depend on.
+        opened: opens a worker for a tree, in place of classroom.isolation.
+
+    Raises:
+        UserError: no such submission, step or isolation, or something is wrong with the grader.
+    """
+    assignment = assignment_of(step)
+    began, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
+    until = began + seconds
+    taken = Taken(submission.name)
+    with _alarm(seconds + GRACE):
+        taken = take(submission, assignment.files)
+    variant = _variant(taken, variants)
+    with laid_out(assignment, taken.files) as tree:
+        start = opened or _sandbox(isolation)
+        remote = Remote(start=lambda: start(tree), preload=PRELOAD.get(assignment.step, ()), until=until)
+        running = Running(lambda _mark: remote, seed, variant, heard, until=until, depends=depends)
+        try:
+            remote.warm()
+            with _alarm(seconds + GRACE):
+                _import_reference(assignment)
+                quietly([*map(str, files_of(assignment.step))], [running])
+        except Unready as error:
+            raise UserError(f"no worker can be started, so nothing was graded: {error}") from None
+        except Fault:
+            taken.note("grading took too long, and was ended")
+        finally:
+            remote.close()
+    _no_fault_of_ours(assignment, remote, running, taken)
+    return Result(
+        step=assignment.step,
+        submission=taken.name,
+        items=items_of(exercises(running.marks), running.outcomes),
+        seed=seed,
+        variant=variant,
+        isolation=remote.level,
+        safe=remote.level not in UNSAFE,
+        started=started,
+        seconds=round(time.monotonic() - began, 3),
+        notes=tuple(taken.notes),
+        output=harmless(remote.printed),
+        versions=_versions(assignment.step),
+    )
+
+
+def _sandbox(isolation: str | None) -> Open:
+    from classroom import isolation as sandboxes
+
+    return lambda tree: sandboxes.open_worker(tree, isolation)
+
+
+def _import_reference(assignment: Assignment) -> None:
+    """While the worker gets ready: it has the same to import."""
+    for file in assignment.files:
+        importlib.import_module(file.removesuffix(".py").replace("/", "."))
+    for library in PRELOAD.get(assignment.step, ()):
+        importlib.import_module(library)
+
+
+def _variant(taken: Taken, given: Sequence[int]) -> int:
+    """The variant of a submission: what it says itself counts only if it was given out."""
+    if taken.variant in given:
+        return int(taken.variant or 0)
+    if taken.variant is not None:
+        taken.note(
+            f"it says that it is of variant {taken.variant}, which was not given out: taken as {given[0]}"
+        )
+    return given[0]
+
+
+def _no_fault_of_ours(assignment: Assignment, remote: Remote, running: Running, taken: Taken) -> None:
+    """Refuse a result that the grader has spoilt; say what it did wrong in one test."""
+    if remote.unready:
+        raise UserError(f"no worker can be started, so nothing was graded: {remote.unready}")
+    if running.problems or not running.marks:
+        why = " ".join((running.problems or ["there are none"])[0].split())[-300:]
+        raise UserError(f"the tests of {assignment.step} can't be collected: {why}")
+    for outcome in running.outcomes:
+        if outcome.status == "broken":
+            taken.note(f"the test {outcome.mark.test} is broken, a fault of the grader: {outcome.cause}")
+    if remote.level in UNSAFE:
+        taken.note(f"isolation {remote.level!r} is not safe for code of strangers")
+
+
+@contextlib.contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    """Interrupt this process should it get stuck itself, say in a pathological archive."""
+
+    def ring(_number: int, _frame: Any) -> None:
+        raise Fault("it took too long", late=True)
+
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _versions(step: str) -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("llm-roadmap", "pytest", *PRELOAD.get(step, ())):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            name = name.partition(".")[0]
+            found[name] = importlib.metadata.version(name)
+    return found
