@@ -1,5 +1,6 @@
 """The rubric of step 1: right solutions of any kind get all points, wrong ones lose what they should."""
 
+import contextlib
 import math
 import time
 
@@ -367,6 +368,20 @@ def test_a_wrong_solution_loses_points(target, wrong, tests, less):
     mine = {test: each for test, each in outcomes.items() if each.mark.id == exercise.id}
     assert lost(mine) == ({mark.test for mark in exercise.marks} if tests == ALL else tests)
     assert points(mine) == exercise.points - less
+
+
+def junk_to_the_model(model, prompt, *_args, **_kwargs):
+    for read in (torch.zeros(1, 200), torch.zeros(1, 0)):
+        with contextlib.suppress(Exception):
+            model(read)
+    return Generation(ids=[1.5])
+
+
+@pytest.mark.parametrize("junk", [None, (None, "a"), (torch.zeros(3, 2).T, torch.tensor(math.nan))])
+def test_junk_is_wrong_and_no_test_breaks_on_it(junk):
+    wrong = dict.fromkeys(TITLES, lambda *_args, **_kwargs: junk)
+    outcomes = of_wrong("step1", {**wrong, GENERATE: junk_to_the_model})  # raises where a test is broken
+    assert points(outcomes) == 0
 
 
 TITLES = {
