@@ -20,6 +20,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 Span = tuple[int, int]  # where a piece of text begins and ends, in characters
 
@@ -38,10 +39,25 @@ LONGEST_NAME = 200  # characters of a heading that are kept
 WIDEST = 32  # characters that count as one token; a run of 100 without a space is one *unknown* to MiniLM
 
 
+class Unit(NamedTuple):
+    """What chunks are made of: a sentence, or a part of one that is longer than a chunk; a run of tokens."""
+
+    first: int  # the number of its first token
+    end: int  # the number of the token after its last
+    is_section: bool  # it begins with a heading
+
+
 def chunk(
     text: str, tokens_of: Callable[[str], Sequence[Span]], size: int = 128, overlap: int = 32
 ) -> list[Span]:
-    """The chunks of a text, in order, as spans of characters.
+    """The chunks of a text, in order, as spans of characters: a list of tuples.
+
+    A chunk is a run of `_units`, from the start of its first token to the end of its last. It takes as many
+    units as fit into `size` tokens, unless a section begins: a unit that `is_section` begins a new chunk,
+    which repeats nothing, if the one that grows has `size // 2` tokens or more by then.
+
+    Otherwise the next chunk begins with the last units of the one before: as many as have together at most
+    `overlap` tokens and leave room for the unit that comes next. No unit is lost; no units, no chunks.
 
     Args:
         tokens_of: gives the span of each token of the text, e.g. from a tokenizer's offset mapping.
@@ -54,29 +70,38 @@ def chunk(
     if not 0 <= overlap < size:
         raise ValueError(f"chunks of {size} tokens cannot overlap by {overlap}")
     tokens = list(_narrow(tokens_of(text)))
-    ends = [end for _, end in tokens]
-    sections = {place for place, _ in headings(text)}
-    # Sentences as runs of tokens: first, end, does a section begin there? Every token is in one run, even
-    # one that reaches over a border. A long sentence makes several, short enough for the overlap to repeat.
-    part = min(overlap, size - overlap) or size
-    places = [place for place, _ in sentences(text)]
-    cuts = [0, *(bisect_right(ends, place) for place in places[1:]), len(tokens)]
-    units: list[tuple[int, int, bool]] = []
-    for place, (first, end) in zip(places, pairwise(cuts), strict=False):
-        for begin, stop in _parts(tokens, first, end, part if end - first > size else size):
-            units.append((begin, stop, begin == first and place in sections))
+    units = _units(text, tokens, size, overlap)
+    ### BEGIN SOLUTION 3.5: A chunker
     chunks: list[Span] = []
     begin = 0  # of the chunk that grows, in units
     for i, (first, end, is_section) in enumerate(units):
-        starts_section = is_section and first - units[begin][0] >= size // 2
-        if i > begin and (starts_section or end - units[begin][0] > size):
-            chunks.append((units[begin][0], units[i - 1][1]))
+        starts_section = is_section and first - units[begin].first >= size // 2
+        if i > begin and (starts_section or end - units[begin].first > size):
+            chunks.append((units[begin].first, units[i - 1].end))
             room = min(overlap, size - (end - first))
-            while begin < i and (starts_section or first - units[begin][0] > room):
+            while begin < i and (starts_section or first - units[begin].first > room):
                 begin += 1
     if units:
-        chunks.append((units[begin][0], units[-1][1]))
+        chunks.append((units[begin].first, units[-1].end))
     return [(tokens[first][0], tokens[end - 1][1]) for first, end in chunks]
+    ### END SOLUTION
+
+
+def _units(text: str, tokens: Sequence[Span], size: int, overlap: int) -> list[Unit]:
+    """A text in units of at most `size` tokens, in order. Every token is in one, even one over a border.
+
+    A sentence that is longer makes several, short enough for the overlap to repeat.
+    """
+    ends = [end for _, end in tokens]
+    sections = {place for place, _ in headings(text)}
+    part = min(overlap, size - overlap) or size
+    places = [place for place, _ in sentences(text)]
+    cuts = [0, *(bisect_right(ends, place) for place in places[1:]), len(tokens)]
+    units: list[Unit] = []
+    for place, (first, end) in zip(places, pairwise(cuts), strict=False):
+        for begin, stop in _parts(tokens, first, end, part if end - first > size else size):
+            units.append(Unit(begin, stop, begin == first and place in sections))
+    return units
 
 
 def _narrow(tokens: Iterable[Span]) -> Iterator[Span]:

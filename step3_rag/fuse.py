@@ -25,26 +25,51 @@ def ranked(scores: Mapping[Id, float]) -> list[Id]:
 
 
 def rrf(rankings: Sequence[Mapping[Id, float]], k: int = 60) -> dict[Id, float]:
-    """Reciprocal rank fusion: each ranking gives 1 / (k + rank) to what it holds, the first rank is 1."""
+    """Reciprocal rank fusion: each ranking gives 1 / (k + rank) to each candidate that it holds.
+
+    Ranks count from 1, the highest score first, equal scores in the order of the mapping (as `ranked` has
+    them). A candidate gets nothing from a ranking that doesn't hold it.
+
+    Returns:
+        A plain dict: the sum of each candidate that any of the rankings holds; {} where there is none.
+    """
+    ### BEGIN SOLUTION 3.1: Fusion by ranks
     fused: dict[Id, float] = {}
     for scores in rankings:
         for rank, each in enumerate(ranked(scores), 1):
             fused[each] = fused.get(each, 0.0) + 1 / (k + rank)
     return fused
+    ### END SOLUTION
 
 
 def min_max(rankings: Sequence[Mapping[Id, float]], weights: Sequence[float]) -> dict[Id, float]:
-    """Weighted sum of scores, each ranking scaled to 0..1; what a ranking doesn't hold gets 0 from it."""
+    """Weighted sum of scores, each ranking scaled to 0..1 by itself before it gets its weight.
+
+    A candidate gets 0 from a ranking that doesn't hold it.
+
+    Returns:
+        A plain dict with each candidate that any of the rankings holds, also those whose sum is 0.
+
+    Raises:
+        ValueError: there is not one weight for each ranking.
+    """
+    ### BEGIN SOLUTION 3.3: Fusion by scores
     fused: dict[Id, float] = {}
     for scores, weight in zip(rankings, weights, strict=True):
         for each, score in scaled(scores).items():
             fused[each] = fused.get(each, 0.0) + weight * score
     return fused
+    ### END SOLUTION
 
 
 def scaled(scores: Mapping[Id, float]) -> dict[Id, float]:
-    """Scores with the highest at 1 and the lowest at 0; all 1 when they are the same."""
+    """Scores with the highest at 1.0, the lowest at 0.0 and the others between, as far apart as they were.
+
+    All are 1.0 when they are the same, and so is a single one; no scores give {}. They may be negative.
+    """
+    ### BEGIN SOLUTION 3.3: Fusion by scores
     if not scores:
         return {}
     low, high = min(scores.values()), max(scores.values())
     return {each: (score - low) / (high - low) if high > low else 1.0 for each, score in scores.items()}
+    ### END SOLUTION

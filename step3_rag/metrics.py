@@ -16,12 +16,22 @@ from collections.abc import Mapping, Sequence
 def ndcg(ranking: Sequence[str], qrels: Mapping[str, int], k: int = 10) -> float:
     """Discounted gain of the first k, as a share of the best that was possible (Järvelin, Kekäläinen 2002).
 
-    A relevant document at rank r is worth grade / log2(r + 1): 1 at the top, 0.63 next, 0.29 at rank 10.
+    A relevant document at rank r, from 1, is worth grade / log2(r + 1): 1 at the top, 0.63 next, 0.29 at
+    rank 10. What is not in `qrels`, or has a grade of 0 or less, is worth nothing. The best that was
+    possible: the k highest grades of `qrels` in falling order, whether or not the ranking holds them.
+
+    Args:
+        ranking: names each document once; may be shorter than k, or empty.
+
+    Returns:
+        A Python float, 0 to 1; 0.0 where nothing is relevant.
     """
+    ### BEGIN SOLUTION 3.2: nDCG
     gain = sum(max(0, qrels.get(doc, 0)) / math.log2(rank + 1) for rank, doc in enumerate(ranking[:k], 1))
     best = sorted((grade for grade in qrels.values() if grade > 0), reverse=True)[:k]
     ideal = sum(grade / math.log2(rank + 1) for rank, grade in enumerate(best, 1))
     return gain / ideal if ideal else 0.0
+    ### END SOLUTION
 
 
 def recall(ranking: Sequence[str], qrels: Mapping[str, int], k: int) -> float:

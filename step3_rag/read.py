@@ -155,18 +155,32 @@ def _words_of(sources: Sequence[Source]) -> dict[int, set[str]]:
 
 
 def _cited(sentence: str, numbers: tuple[int, ...], known: dict[int, set[str]]) -> Cited:
+    """A sentence held against the sources that it cites; `known` has the stems of each that there is.
+
+    Its support is the share of its different `stems` that stand in any of the sources that it cites; 0.0
+    where it cites none or has no stems. Numbers that no source has support nothing: they are `unknown`, in
+    their order.
+    """
+    ### BEGIN SOLUTION 3.7: Check the citations
     own = set(stems(sentence))
     held = set().union(*(known.get(number, set()) for number in numbers))
     support = len(own & held) / len(own) if own else 0.0
     return Cited(sentence, numbers, support, tuple(each for each in numbers if each not in known))
+    ### END SOLUTION
 
 
 def _by_citation(text: str) -> list[tuple[str, tuple[int, ...]]]:
     """Sentences, each with the sources that it cites: in it, at its end, or after its full stop.
 
     A citation after a full stop belongs to the sentence before it, unless the next goes on from it in lower
-    case (`[2] says that ...`), or the whole answer has its citations in front.
+    case (`[2] says that ...`), or the whole answer has its citations in front: it begins with one and does
+    not end with one. AFTER finds those after a full stop, CITATION any; `sentences` cuts a text.
+
+    Sentences come without their citations, the white space in front of these, and that at both ends. Numbers
+    come in their order, each once, from `[2]`, `[1, 2]` and `[1][2]` alike. What has no word left is no
+    sentence: its numbers go to the one before, if there is one.
     """
+    ### BEGIN SOLUTION 3.7: Check the citations
     in_front = bool(CITATION.match(text)) and not re.search(r"\][.!?]?\s*$", text)
     if not in_front:
         text = AFTER.sub(lambda found: f" {found[3].strip()}{found[1]}{found[2]}", text)
@@ -180,3 +194,4 @@ def _by_citation(text: str) -> list[tuple[str, tuple[int, ...]]]:
         elif parts:
             parts[-1] = (parts[-1][0], tuple(dict.fromkeys(parts[-1][1] + numbers)))
     return parts
+    ### END SOLUTION

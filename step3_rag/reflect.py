@@ -99,6 +99,14 @@ def build(retriever: Retriever, question: str, threshold: float, chat: Chat | No
         return {"path": [*state["path"], f"judge {'unknown' if said is None else f'{said:.2f}'}"]}
 
     def propose(state: State) -> dict[str, Any]:
+        """The next search: by the first strategy left that offers one which was not made yet.
+
+        Strategies are taken off the front of `left`, each once. `rewrite` makes of the question, and of what
+        the *first* attempt found, a query and options, or None. A query that was searched with the same
+        options already is passed over. The proposal is (strategy, query, options), and the path goes on with
+        `rewrite (strategy)`; where no strategy offers any, it is None, none is left, and the path stays.
+        """
+        ### BEGIN SOLUTION 3.6: Keep the better attempt
         first, left = state["attempts"][0], list(state["left"])
         tried = {(each.query, each.found.options) for each in state["attempts"]}
         while left:
@@ -111,10 +119,16 @@ def build(retriever: Retriever, question: str, threshold: float, chat: Chat | No
                     "path": [*state["path"], f"rewrite ({strategy})"],
                 }
         return {"proposal": None, "left": []}
+        ### END SOLUTION
 
     def after_judge(state: State) -> str:
-        said = better(state["attempts"]).confidence
-        return "rewrite" if said is not None and said < threshold and state["left"] else END
+        """`rewrite`, or END where the best attempt's confidence is unknown or reaches the threshold, or no
+        strategy is left.
+        """
+        ### BEGIN SOLUTION 3.6: Keep the better attempt
+        sure = better(state["attempts"]).confidence
+        return "rewrite" if sure is not None and sure < threshold and state["left"] else END
+        ### END SOLUTION
 
     graph: Any = StateGraph(cast(Any, State))
     graph.add_node("retrieve", retrieve)
@@ -130,9 +144,15 @@ def build(retriever: Retriever, question: str, threshold: float, chat: Chat | No
 
 
 def better(attempts: Sequence[Attempt]) -> Attempt:
-    """The most confident attempt; a later one has to be better by a margin."""
+    """The attempt to be kept. There is at least one.
+
+    In their order, each takes the place of the best so far if its `rank` is higher by more than MARGIN; just
+    MARGIN is not enough. An attempt without a confidence has the lowest rank.
+    """
+    ### BEGIN SOLUTION 3.6: Keep the better attempt
     best = attempts[0]
     for each in attempts[1:]:
         if each.rank > best.rank + MARGIN:
             best = each
     return best
+    ### END SOLUTION

@@ -38,13 +38,20 @@ def idf(document_frequency: np.ndarray, n: int) -> np.ndarray:
 def late_interaction(query: Encoded, documents: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
     """MaxSim of a query with each document: its tokens' highest cosines, their weighted mean.
 
+    Each token of the query takes its highest cosine with the tokens of the document, which may be negative.
+    The score is the sum of these, each times its weight, divided by the sum of the weights.
+
     Args:
-        documents: the token vectors of each, shape (tokens, dim), length 1.
-        weights: one for each token of the query, shape (n,), e.g. their idf.
+        query: its `token_vectors` have shape (n, dim) and length 1, so that products are cosines. All
+            vectors are kept as float16; the arithmetic is to be float32.
+        documents: the token vectors of each, shape (tokens, dim), length 1; some may have no tokens.
+        weights: one for each token of the query, shape (n,), e.g. their idf; none is negative.
 
     Returns:
-        Scores, shape (documents,), -1 to 1; 0 for a document or a query without tokens.
+        Scores, shape (documents,), float32, -1 to 1; 0 for a document without tokens, and 0 for all where the
+        query has no tokens or no weight.
     """
+    ### BEGIN SOLUTION 3.4: MaxSim
     scores = np.zeros(len(documents), np.float32)
     if not len(query.token_ids) or not weights.sum():
         return scores
@@ -59,6 +66,7 @@ def late_interaction(query: Encoded, documents: Sequence[np.ndarray], weights: n
     best = np.maximum.reduceat(cosines, starts, axis=1)  # (n, documents)
     scores[held] = weights @ best / weights.sum()
     return scores
+    ### END SOLUTION
 
 
 def rare_match(query: Encoded, document: np.ndarray, weights: np.ndarray, n: int = 3) -> float:
