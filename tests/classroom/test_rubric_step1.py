@@ -3,6 +3,7 @@
 import contextlib
 import math
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -374,7 +375,9 @@ def junk_to_the_model(model, prompt, *_args, **_kwargs):
     for read in (torch.zeros(1, 200), torch.zeros(1, 0)):
         with contextlib.suppress(Exception):
             model(read)
-    return Generation(ids=[1.5])
+    return SimpleNamespace(
+        ids=[1.5], stop_reason=None, stop_id="x", prefill_seconds=-1.0, decode_seconds=-1.0
+    )
 
 
 @pytest.mark.parametrize("junk", [None, (None, "a"), (torch.zeros(3, 2).T, torch.tensor(math.nan))])
