@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -56,15 +57,13 @@ def test_peak_memory_is_that_of_this_process_and_not_of_the_one_that_started_it(
 
 @pytest.mark.real
 def test_the_bench_of_the_lesson_runs_and_its_claims_hold_with_room_for_a_busy_machine(tmp_path, monkeypatch):
-    """The claims themselves (never slower; at most 0.7) are measured on quiet cores, for the lesson."""
+    """The claims themselves (never slower; at most 0.7) are measured on quiet cores, with more pairs."""
     lesson = ROOT / "step1_foundations" / "README.md"
-    bench_command = next(
-        each for each in examples(lesson.read_text(encoding="utf-8")) if "bench" in each.words
-    )
+    there = next(each for each in examples(lesson.read_text(encoding="utf-8")) if "bench" in each.words)
     monkeypatch.setenv("ROADMAP_REPORTS_DIR", str(tmp_path))
-    got = bench_command.run(tmp_path)
+    got = replace(there, command=f"{there.command} --pairs 5").run(tmp_path)
     assert got.returncode == 0, got.stderr
-    assert len(tidy(got.stdout).splitlines()) == len(bench_command.output.splitlines())
+    assert len(tidy(got.stdout).splitlines()) == len(there.output.splitlines())
     facts = json.loads((tmp_path / "step1_foundations" / "bench.json").read_text())["facts"]
     assert facts["output_tokens"] == 80
     assert facts["hand_loop_speedup"]["median"] > 0.9

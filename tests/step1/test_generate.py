@@ -182,9 +182,9 @@ def test_greedy_is_that_of_model_generate_on_the_real_model():
     for prompt in ("Explain what a transformer is:", "The capital of France is"):
         for chat in (True, False):
             ids = encode(tokenizer, prompt, chat=chat)
-            assert by_hand(model, ids, 80) == library(model, ids, 80)
-            penalised = by_hand(model, ids, 60, Sampling(repetition_penalty=1.3))
-            assert penalised == library(model, ids, 60, repetition_penalty=1.3)
+            assert by_hand(model, ids, 40) == library(model, ids, 40)
+            penalised = by_hand(model, ids, 30, Sampling(repetition_penalty=1.3))
+            assert penalised == library(model, ids, 30, repetition_penalty=1.3)
 
 
 @pytest.mark.real
