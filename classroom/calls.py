@@ -124,7 +124,7 @@ def _rebuilt(record: Record) -> Any:
         except (ImportError, AttributeError):
             kind = None
     if not isinstance(kind, type) or wire.name_of(kind) != record.type:
-        raise Wrong(f"a {short(record.type)} is nothing to go on with")
+        raise Wrong(f"a {record.type[:100]} is nothing to go on with")
     fields = {name: twin(each) for name, each in record.fields.items()}
     pydantic = sys.modules.get("pydantic")
     try:
@@ -135,8 +135,8 @@ def _rebuilt(record: Record) -> Any:
         if dataclasses.is_dataclass(kind) or (issubclass(kind, tuple) and hasattr(kind, "_fields")):
             return kind(**fields)
     except Exception as error:  # fields that this type doesn't have, or refuses
-        raise Wrong(f"a {short(record.type)} with other fields: {type(error).__name__}") from None
-    raise Wrong(f"a {short(record.type)} is nothing to go on with")
+        raise Wrong(f"a {record.type[:100]} with other fields: {type(error).__name__}") from None
+    raise Wrong(f"a {record.type[:100]} is nothing to go on with")
 
 
 def called(what: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

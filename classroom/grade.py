@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 SECONDS = 120.0  # for all tests
 GRACE = 30.0  # seconds after which the grader itself must have got stuck
-UNSAFE = ("rlimits", "none")
 
 assignment_of = cache(read_assignment)
 Open = Callable[[Path], "Sandboxed"]
@@ -99,7 +98,7 @@ def grade(
         seed=seed,
         variant=variant,
         isolation=remote.level,
-        safe=remote.level not in UNSAFE,
+        safe=remote.safe,
         started=started,
         seconds=round(time.monotonic() - began, 3),
         notes=tuple(taken.notes),
@@ -143,7 +142,7 @@ def _no_fault_of_ours(assignment: Assignment, remote: Remote, running: Running, 
     for outcome in running.outcomes:
         if outcome.status == "broken":
             taken.note(f"the test {outcome.mark.test} is broken, a fault of the grader: {outcome.cause}")
-    if remote.level in UNSAFE:
+    if not remote.safe:
         taken.note(f"isolation {remote.level!r} is not safe for code of strangers")
 
 

@@ -48,6 +48,7 @@ class Remote(Base):
     deadline: float = math.inf  # time.monotonic() until which the present test may take
     until: float = math.inf  # the same for everything
     level: str = ""  # of the sandbox
+    safe: bool = False  # whether it holds strangers' code
     unready: str = ""  # why no worker could be started
     printed: str = ""
     _ever: bool = False  # whether one has been ready
@@ -111,7 +112,7 @@ class Remote(Base):
         deadline = time.monotonic() + START_SECONDS
         try:
             self._box = self.start()
-            self.level = self._box.level
+            self.level, self.safe = self._box.level, self._box.safe
             requests = [{"do": "import", "what": library} for library in self.preload]
             self._loading = [self._request(each, deadline) for each in requests]
         except Exception as error:

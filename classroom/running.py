@@ -34,6 +34,7 @@ PLAIN += [
     f"-pno:{name}" for name in ("cacheprovider", "faulthandler", "threadexception", "unraisableexception")
 ]
 PLAIN += ["--import-mode=importlib", "--assert=plain", "--disable-warnings", "-o", "python_functions=test_*"]
+PLAIN += ["--tb=native"]  # nobody reads pytest's own, which takes 50 ms a test that fails
 
 
 @dataclass

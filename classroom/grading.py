@@ -1,0 +1,121 @@
+"""The command `grade`: one submission, a table for people, a file for programs."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from classroom.grade import assignment_of, grade
+from shared.errors import UserError
+from shared.progress import count_bar
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from classroom.result import Result, Test
+    from classroom.running import Outcome
+
+STYLES = {"passed": "green", "partial": "yellow", "not attempted": "dim", "broken": "bold red"}
+CALLS = 2  # of a failed test that are shown
+
+
+def run(
+    submission: Path,
+    step: str,
+    seed: int | None,
+    variants: list[int],
+    format: str | None,
+    out: Path | None,
+    isolation: str | None,
+    seconds: float,
+    as_json: bool,
+) -> None:
+    """Grade, write the file, and show the result.
+
+    Raises:
+        UserError: no such submission, step, format, isolation or folder.
+    """
+    from classroom.formats import FORMATS, render
+
+    if format is not None and format not in FORMATS:
+        raise UserError(f"unknown format {format[:60]!r}; known are {', '.join(FORMATS)}")
+    if out is not None and not (out if out.is_dir() else out.absolute().parent).is_dir():
+        raise UserError(f"there is no folder {out.absolute().parent}")
+    seed = secrets.randbelow(1 << 31) if seed is None else seed
+    tests = [mark for task in assignment_of(step).tasks for mark in task.exercise.marks]
+    with count_bar(f"grading {submission.name}", len(tests)) as update:
+        done: list[Outcome] = []
+
+        def heard(outcome: Outcome) -> None:
+            done.append(outcome)
+            update(len(done), len(tests))
+
+        result = grade(submission, step, seed, variants, isolation, seconds, heard)
+    if out is not None:
+        save(result, format or "json", out)
+    if as_json:
+        print(render(result, "json"), end="")
+    elif format is not None and out is None:
+        print(render(result, format), end="")
+    else:
+        from rich.console import Console
+
+        show(result, Console(highlight=False, markup=False))
+        if out is not None:
+            print(f"written to {out}")
+
+
+def save(result: Result, format: str, out: Path) -> None:
+    """The result in a format, as a file of this name, or as what its readers look for in this folder."""
+    from classroom.formats import render, write
+
+    try:
+        if out.is_dir():
+            write(result, format, out)
+            return
+        part = out.with_name(out.name + ".part")
+        part.write_bytes(render(result, format).encode())
+        part.replace(out)
+    except OSError as error:
+        raise UserError(f"{out} can't be written: {error.strerror}") from None
+
+
+def show(result: Result, console: Console) -> None:
+    """Points by exercise, then what went wrong in each test that failed."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("exercise", "", "points", "of", "status", "why"):
+        table.add_column(column, justify="right" if column in ("points", "of") else "left")
+    for item in result.items:
+        style = STYLES.get(item.status, "red")
+        why = " ".join(item.cause.split())[:120] if item.status != "not attempted" else ""
+        table.add_row(item.id, item.title, str(item.score), str(item.points), item.status, why, style=style)
+    console.print(f"{result.submission}: {result.score} of {result.points} points", style="bold")
+    console.print(table)
+    for item in result.items:
+        for test in item.tests:
+            if test.status not in ("passed", "not attempted", "blocked"):
+                _show_test(item.id, test, console)
+    for note in result.notes:
+        console.print(f"note: {note}", style="yellow", soft_wrap=True)
+    if result.output.strip():
+        console.print("printed, at the end:", style="dim")
+        console.print(result.output.strip()[-600:], style="dim", soft_wrap=True)
+    how = f"isolation {result.isolation}" + ("" if result.safe else ", NOT SAFE for strangers' code")
+    console.print(
+        f"{result.seconds:.1f} s, {how}, seed {result.seed}, variant {result.variant}",
+        style="dim" if result.safe else "bold red",
+        soft_wrap=True,
+    )
+
+
+def _show_test(id: str, test: Test, console: Console) -> None:
+    console.print(f"{id} {test.line} ({test.score} of {test.points}, {test.visibility})", style="bold")
+    console.print(f"   {test.status}: {' '.join(test.cause.split())}", soft_wrap=True)
+    for call in test.calls[:CALLS]:
+        console.print(f"   {call.call}", style="dim", soft_wrap=True)
+        console.print(f"      came      {call.got}", style="dim", soft_wrap=True)
+        if call.expected is not None:
+            console.print(f"      expected  {call.expected}", style="dim", soft_wrap=True)

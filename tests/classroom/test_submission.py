@@ -1,0 +1,439 @@
+"""What a submission may say, and how little comes of it: each is called as a hidden test would call it."""
+
+import time
+
+import numpy as np
+import pytest
+
+from classroom.calls import Fault, Fresh, Name, Raised, Wrong, twin
+from classroom.remote import Remote, Unready
+from classroom.running import judged
+from classroom.submission import Local
+from classroom.wire import Record, Reference
+from tests.classroom.rubric_helpers import Plain
+from tests.classroom.workers import mark, tree
+
+RRF = "step3_rag.fuse:rrf"
+RANKINGS = [{"a": 2.0, "b": 1.0}, {"b": 3.0}]
+RIGHT = "def rrf(rankings, k=60):\n    fused = {}\n    for scores in rankings:\n"
+RIGHT += "        for rank, each in enumerate(sorted(scores, key=lambda each: -scores[each]), 1):\n"
+RIGHT += "            fused[each] = fused.get(each, 0.0) + 1 / (k + rank)\n    return fused\n"
+
+
+def test_a_right_one_is_right(made_of):
+    remote = made_of(RIGHT)
+    got = remote.check(RRF, RANKINGS)
+    assert got == pytest.approx({"a": 1 / 61, "b": 1 / 62 + 1 / 61})
+    assert remote.check(RRF, RANKINGS, k=1)
+    assert [seen.verdict for seen in remote.seen] == ["ok", "ok"]
+    assert remote.seen[0].call == "rrf([{'a': 2.0, 'b': 1.0}, {'b': 3.0}])"
+
+
+def body(code: str) -> str:
+    return "class Float(float): pass\ndef rrf(rankings, k=60):\n    " + code.replace("\n", "\n    ")
+
+
+LIES = {
+    "always equal": "class Equal:\n    def __eq__(self, other): return True\nreturn Equal()",
+    "equal dict": "class Equal(dict):\n    def __eq__(self, other): return True\nreturn Equal(a=1.0)",
+    "float subclass": "return {'a': Float(1 / 61), 'b': Float(1 / 62 + 1 / 61)}",
+    "numpy floats": "import numpy as np\nreturn {'a': np.float64(1 / 61), 'b': np.float64(1 / 62 + 1 / 61)}",
+    "whole numbers": "return {'a': 0, 'b': 0}",
+    "other keys": "return {'a': 1 / 61, 'b': 1 / 62 + 1 / 61, 'c': 0.0}",
+    "key that is a number": "return {1: 1 / 61, 'b': 1 / 62 + 1 / 61}",
+    "nan": "return {'a': float('nan'), 'b': float('nan')}",
+    "infinite": "return {'a': float('inf'), 'b': 1e999}",
+    "pairs": "return [('a', 1 / 61), ('b', 1 / 62 + 1 / 61)]",
+    "nothing": "return None",
+    "a generator": "return (each for each in ())",
+    "an endless generator": "import itertools\nreturn itertools.count()",
+    "a function": "return rrf",
+    "a class": "return dict",
+    "a module": "import sys\nreturn sys",
+    "a huge number": "return 10 ** 100_000",
+    "a huge text": "return 'x' * 5_000_000",
+    "deep": "made = []\nfor _ in range(10_000): made = [made]\nreturn made",
+    "itself": "made = []\nmade.append(made)\nreturn made",
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_what_is_not_the_answer_fails_and_the_worker_goes_on(made_of, lie):
+    remote = made_of(body("if k == 1: return None\n" + LIES[lie]))
+    with pytest.raises(Wrong) as wrong:
+        remote.check(RRF, RANKINGS)
+    assert judged(wrong.value)[0] == "failed"
+    assert len(str(wrong.value)) < 1000
+    assert remote.call(RRF, RANKINGS, k=1) is None
+
+
+RAISED = {
+    "an exception": ("raise ValueError('no')", "ValueError: no"),
+    "the stub": ("raise NotImplementedError('exercise 3.1: x')", "NotImplementedError: exercise 3.1: x"),
+    "exit": ("import sys; sys.exit(0)", "SystemExit: 0"),
+    "ctrl-c": ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+    "no words": (
+        "class Mute(Exception):\n    def __str__(self): raise SystemExit\nraise Mute",
+        "Mute",
+    ),
+    "megabytes": (
+        "class Loud(Exception):\n    def __str__(self): return 'x' * 50_000_000\nraise Loud",
+        "Loud: xxx",
+    ),
+    "a text that is none": ("class Odd(Exception):\n    def __str__(self): return 3\nraise Odd", "Odd"),
+    "without end": ("return rrf(rankings, k)", "RecursionError: maximum recursion"),
+    "wrong arity": ("return sorted()", "TypeError: sorted expected 1 argument"),
+}
+
+
+@pytest.mark.parametrize("case", RAISED)
+def test_what_is_raised_is_told(made_of, case):
+    code, text = RAISED[case]
+    remote = made_of(body(code))
+    with pytest.raises(Raised) as raised:
+        remote.check(RRF, RANKINGS)
+    assert str(raised.value).startswith(text)
+    assert len(str(raised.value)) < 3000
+    assert judged(raised.value)[0] == ("not attempted" if case == "the stub" else "failed")
+    with pytest.raises(Raised):  # the worker is still there
+        remote.call(RRF, RANKINGS)
+
+
+ENDS = {
+    "exit of the process": ("import os; os._exit(0)", "crashed", "exit"),
+    "a signal": ("import os; os.kill(os.getpid(), 9)", "crashed", "exit"),
+    "a loop": ("while True: pass", "timed out", "took too long"),
+    "a sleep": ("import time; time.sleep(60)", "timed out", "took too long"),
+    "a lock": (
+        "import threading; threading.Lock().acquire(); l = threading.Lock(); l.acquire(); l.acquire()",
+        "timed out",
+        "too long",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ENDS)
+def test_who_ends_or_hangs_is_replaced(made_of, case):
+    code, status, why = ENDS[case]
+    remote = made_of(body(f"if k == 1: return 5\n{code}"), timeout=1.5)
+    began = time.monotonic()
+    with pytest.raises(Fault, match=why) as fault:
+        remote.check(RRF, RANKINGS)
+    assert judged(fault.value)[0] == status
+    remote.begin(mark())
+    assert remote.call(RRF, RANKINGS, k=1) == 5
+    assert time.monotonic() - began < 15
+
+
+FORGER = """
+import gc, json, os
+def pipe():
+    worker = next(each for each in gc.get_objects() if type(each).__name__ == "Worker")
+    return worker._now, worker._replies.fileno()
+def say(line):
+    os.write(pipe()[1], line)
+def rrf(rankings, k=60):
+    {}
+    return "the true one"
+"""
+
+
+@pytest.mark.parametrize(
+    ("forgery", "cause"),
+    [
+        ("say(json.dumps({'id': 'other', 'value': 1}).encode() + b'\\n')", "nobody asked for"),
+        (
+            "say(json.dumps({'id': pipe()[0], 'value': {'$': 'name', 'v': 'os:system'}}).encode() + b'\\n')",
+            "no reply",
+        ),
+        ("say(json.dumps({'id': pipe()[0]}).encode() + b'\\n')", "no reply"),
+        ("say(json.dumps({'id': pipe()[0], 'raised': 3}).encode() + b'\\n')", "no reply"),
+        ("say(json.dumps({'id': pipe()[0], 'raised': {'kinds': []}}).encode() + b'\\n')", "no reply"),
+        (
+            "say(json.dumps({'id': pipe()[0], 'callback': 1, 'args': [], 'kwargs': {}}).encode() + b'\\n')",
+            "not given",
+        ),
+        (
+            "say(json.dumps({'id': pipe()[0], 'callback': True, 'args': []}).encode() + b'\\n')",
+            "not given",
+        ),
+        ("say(json.dumps({'id': pipe()[0], 'callback': [], 'args': 3}).encode() + b'\\n')", "not given"),
+        ("say(b'nonsense\\n')", "no reply"),
+        ("say(b'\\n')", "no reply"),
+        ("say(b'[' * 100_000 + b'\\n')", "no reply"),
+        ("say(b'[1, 2]\\n')", "no reply"),
+        ("say(b'x' * 60_000)\n    while True: say(b'x' * 60_000)", "too long"),
+        ("os.close(pipe()[1])", "exit"),
+    ],
+)
+def test_a_forged_line_is_no_reply(made_of, forgery, cause):
+    remote = made_of(FORGER.format(forgery), timeout=5)
+    with pytest.raises(Fault, match=cause):
+        remote.check(RRF, RANKINGS)
+    remote.begin(mark())
+    assert remote.seen == []
+
+
+def test_a_forged_reply_is_compared_like_any_other(made_of):
+    remote = made_of(
+        FORGER.format("say(json.dumps({'id': pipe()[0], 'value': {'$': 'dict', 'v': []}}).encode() + b'\\n')")
+    )
+    with pytest.raises(Wrong):
+        remote.check(RRF, RANKINGS)
+    with pytest.raises(Fault, match="nobody asked for"):  # the true reply comes when the next is waited for
+        remote.check(RRF, RANKINGS)
+
+
+def test_a_late_reply_is_not_taken_for_the_next(made_of):
+    remote = made_of("import time\ndef rrf(rankings, k=60):\n    time.sleep(k)\n    return k", timeout=1)
+    remote.call(RRF, [], k=0)
+    with pytest.raises(Fault, match="too long"):
+        remote.call(RRF, [], k=1.5)
+    remote.begin(mark())
+    assert remote.call(RRF, [], k=0.1) == 0.1
+
+
+CALLER = """
+import threading
+def rrf(ask, how):
+    if how == "often":
+        while True: ask(1)
+    if how == "threads":
+        got = []
+        threads = [threading.Thread(target=lambda i=i: got.append(ask(i))) for i in range(20)]
+        for each in threads: each.start()
+        for each in threads: each.join()
+        return sorted(got)
+    if how == "fails":
+        try: ask("no")
+        except ValueError as error: return str(error)
+    if how == "object":
+        return ask(object())
+    if how == "later":
+        global kept
+        kept = ask
+    if how == "again":
+        return kept(1)
+    if how == "left over":
+        threading.Timer(0.2, lambda: ask(1)).start()
+"""
+
+
+def test_functions_of_the_grader_stay_with_it(made_of):
+    asked = []
+
+    def ask(value):
+        asked.append(value)
+        if value == "no":
+            raise ValueError("not this one")
+        return [value]
+
+    remote = made_of(CALLER, timeout=2)
+    assert remote.call(RRF, ask, "threads") == [[i] for i in range(20)]
+    assert sorted(asked) == list(range(20))
+    assert remote.call(RRF, ask, "fails") == "not this one"
+    assert isinstance(remote.call(RRF, ask, "object")[0], Reference)
+    remote.begin(mark(timeout=2))
+    assert remote.call(RRF, ask, "left over") is None
+    time.sleep(0.4)
+    assert remote.call(
+        RRF, ask, "threads"
+    )  # what a thread left over asked then was not answered, and harms nobody
+    remote.begin(mark(timeout=1))
+    with pytest.raises(Fault, match="too long"):  # though it is never silent
+        remote.call(RRF, ask, "often")
+
+
+def test_a_function_of_a_test_is_not_for_the_next(made_of):
+    remote = made_of(CALLER)
+    remote.call(RRF, lambda value: value, "later")
+    remote.begin(mark())
+    with pytest.raises(Fault, match="not given"):
+        remote.call(RRF, None, "again")
+
+
+def test_a_test_that_stumbles_over_what_it_was_given_is_no_bug_of_the_grader(made_of):
+    remote = made_of("def rrf(rankings, k=60):\n    return None")
+    got = remote.call(RRF, RANKINGS)
+    with pytest.raises(TypeError) as error:
+        sum(got.values() if got else got)
+    assert judged(error.value, remote.unchecked) == ("failed", "what it gave can't be used (TypeError)")
+    remote.begin(mark())
+    assert judged(error.value, remote.unchecked)[0] == "broken"
+
+
+EVIL = """
+class Trap:
+    pass
+Trap.__module__, Trap.__qualname__ = "os", "system"
+def made():
+    from dataclasses import make_dataclass
+    kind = make_dataclass("system", ["command"])
+    kind.__module__, kind.__qualname__ = MODULE, NAME
+    return kind("touch " + PLACE)
+def rrf(rankings, k=60):
+    return made() if k == 60 else {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("os", "system"),
+        ("subprocess", "getoutput"),
+        ("builtins", "eval"),
+        ("shared.cli", "os.system"),
+        ("shared.cli", "run"),
+        ("step3_rag.fuse", "rrf"),
+        ("step3_rag.fuse", "__builtins__"),
+        ("step3_rag.nowhere", "Thing"),
+        ("step3_rag/../os", "system"),
+        ("tests.classroom.workers", "mark"),
+        ("classroom.grade", "grade"),
+    ],
+)
+def test_a_type_that_a_submission_names_is_not_called(made_of, tmp_path, module, name):
+    """A test may hand on what it was given; the reference must not make of it what the submission says."""
+    place = tmp_path / "touched"
+    code = EVIL.replace("MODULE", repr(module)).replace("NAME", repr(name)).replace("PLACE", repr(str(place)))
+    remote = made_of(code)
+    got = remote.call(RRF, RANKINGS)
+    assert isinstance(got, Record)
+    for value in (got, [got], {"a": (got,)}):
+        with pytest.raises(Wrong):
+            twin(value)
+    assert not place.exists()
+    with pytest.raises((Wrong, Raised)):  # the worker may make of it what it likes
+        remote.check(RRF, got, k=1)
+
+
+def test_data_of_a_step_may_be_handed_on():
+    source = Record(
+        "step3_rag.context:Source", {"number": 1, "document": "a", "place": "b", "text": "c", "chunks": (1,)}
+    )
+    made = twin([source])[0]
+    assert type(made).__name__ == "Source"
+    assert made.text == "c"
+    with pytest.raises(Wrong, match="other fields"):
+        twin(Record("step3_rag.context:Source", {"command": "ls"}))
+
+
+def test_objects_are_made_once_and_compared_by_what_they_do(made_of):
+    remote = made_of(RIGHT)
+    made = remote.make("collections:Counter", "abracadabra")
+    assert made.check("most_common", 1) == [("a", 5)]
+    assert made.call("subtract", "aaa") is None
+    assert made.check("total") == 8
+    assert made.twin["a"] == 2
+    with pytest.raises(
+        TypeError, match="can't compare objects"
+    ):  # of two objects only the types were compared
+        remote.check("builtins:object")
+
+
+def test_imports_that_kill_or_hang_are_tried_once(made_of, monkeypatch):
+    monkeypatch.setattr("classroom.remote.IMPORT_SECONDS", 1.0)
+    for code, status in (("import os; os._exit(3)", "crashed"), ("while True: pass", "timed out")):
+        remote = made_of(code)
+        with pytest.raises(Fault, match=r"importing step3_rag\.fuse") as fault:
+            remote.check(RRF, RANKINGS)
+        assert judged(fault.value)[0] == status
+        began = time.monotonic()
+        with pytest.raises(Fault, match="importing"):
+            remote.check(RRF, RANKINGS)
+        assert time.monotonic() - began < 0.9 or status == "crashed"
+
+
+def test_a_module_that_is_no_program_is_the_submissions_fault(made_of):
+    cases = {
+        "def rrf(:": "SyntaxError",
+        "import nowhere": "ModuleNotFoundError",
+        "raise SystemExit('bye')": "SystemExit: bye",
+        "x = 1": "AttributeError",
+    }
+    for code, text in cases.items():
+        remote = made_of(code)
+        with pytest.raises(Raised, match=text) as raised:
+            remote.check(RRF, RANKINGS)
+        assert judged(raised.value)[0] == "failed"
+
+
+def test_what_is_printed_is_no_reply(made_of):
+    remote = made_of(
+        "import os\ndef rrf(rankings, k=60):\n    print('{}')\n    os.write(1, b'out\\n')\n    return k"
+    )
+    assert remote.call(RRF, []) == 60
+    remote.close()
+    assert "out" in remote.printed
+
+
+def test_a_worker_that_cannot_be_started_is_nobodys_zero(tmp_path):
+    def refuse():
+        raise OSError("no processes left")
+
+    remote = Remote(start=refuse)
+    with pytest.raises(Unready, match="no processes left"):
+        remote.warm()
+    assert remote.unready
+    where = tree(tmp_path, fuse=RIGHT)
+    remote = Remote(start=lambda: Plain(where), preload=("no_such_library",))
+    remote.warm()
+    remote.begin(mark())
+    with pytest.raises(Unready, match="no_such_library"):
+        remote.check(RRF, RANKINGS)
+    assert "no_such_library" in remote.unready
+
+
+def test_a_later_worker_that_cannot_be_started_is_a_fault(tmp_path):
+    where = tree(tmp_path, fuse=body("import os; os._exit(1)"))
+    boxes = [Plain(where)]
+    remote = Remote(start=lambda: boxes.pop())
+    remote.begin(mark())
+    with pytest.raises(Fault, match="exit"):
+        remote.check(RRF, RANKINGS)
+    with pytest.raises(Fault, match="no fresh process"):
+        remote.check(RRF, RANKINGS)
+    assert not remote.unready
+
+
+def test_nothing_takes_longer_than_all_together_may(made_of):
+    remote = made_of(body("while True: pass"), timeout=60)
+    remote.until = time.monotonic() + 1.5
+    with pytest.raises(Fault, match="too long"):
+        remote.check(RRF, RANKINGS)
+
+
+def test_hidden_feedback_says_nothing_of_what_was_expected(made_of):
+    code = body("return {'a': 5.0, 'b': 1 / 62 + 1 / 61}")
+    told = made_of(code, visibility="public")
+    with pytest.raises(Wrong, match="instead of"):
+        told.check(RRF, RANKINGS)
+    assert told.seen[0].expected
+    hidden = made_of(code)
+    with pytest.raises(Wrong, match=r"at \['a'\]: 5.0$"):
+        hidden.check(RRF, RANKINGS)
+    assert hidden.seen[0].expected is None
+
+
+def test_local_compares_with_what_was_recorded():
+    reference = Local()
+    reference.begin(mark())
+    reference.check(RRF, RANKINGS)
+    with pytest.raises(Raised):
+        reference.call("step3_rag.fuse:min_max", RANKINGS, [])
+    learner = Local(recorded=reference.record)
+    learner.check(RRF, RANKINGS)
+    with pytest.raises(Wrong, match="more checks"):
+        learner.check(RRF, RANKINGS)
+    with pytest.raises(Wrong, match="instead of"):
+        Local(recorded=[{"value": 3}]).check(RRF, RANKINGS)
+
+
+def test_arguments_are_made_twice():
+    used = []
+    local = Local()
+    array = np.ones(2)
+    local.call("builtins:repr", Fresh(lambda: used.append(1)))
+    assert len(used) == 2  # for the call, and for how it is told
+    assert twin([array])[0] is not array
+    assert twin(Name("builtins:len")) is len

@@ -1,0 +1,326 @@
+"""Values on their way: what arrives is data of exactly the types that were sent, or a refusal."""
+
+import base64
+import collections
+import dataclasses
+import enum
+import io
+import json
+import math
+import time
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+from classroom import wire
+from classroom.same import difference
+from classroom.wire import Record, Reference, Unsendable, from_line, neutral, pack, settled, to_line, unpack
+
+
+@dataclasses.dataclass
+class Point:
+    x: float
+    tags: list
+
+
+class Pair(NamedTuple):
+    left: int
+    right: str
+
+
+class Colour(enum.Enum):
+    RED = 1
+
+
+class Liar(float):
+    """Equals everything."""
+
+    def __eq__(self, other):
+        return True
+
+    __hash__ = float.__hash__
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        True,
+        0,
+        -(2**64),
+        2**4095,
+        0.1,
+        math.inf,
+        -math.inf,
+        "é\ud800\x00",
+        b"\x00\xff",
+        3 + 4j,
+        [1, [2.0, ()]],
+        (1, "a", None),
+        {1: "int", "1": "text", (1, 2): [3]},
+        {1, 2},
+        frozenset({"a"}),
+        {},
+    ],
+)
+def test_plain_values_arrive_as_they_were(value):
+    line = to_line({"value": pack(value)})
+    got = unpack(from_line(line)["value"])
+    assert got == value
+    assert type(got) is type(value)
+
+
+def test_not_a_number_arrives():
+    assert math.isnan(unpack(pack(math.nan)))
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(6, dtype=np.float16).reshape(2, 3).T,
+        np.zeros((0, 4)),
+        np.array(3, np.int8),
+        np.array(["ab", "c"]),
+        np.array([True, False]),
+        np.float64(1.5),
+        np.int32(-7),
+    ],
+)
+def test_arrays_and_their_numbers_arrive_with_their_types(array):
+    got = unpack(pack(array))
+    assert type(got) is type(array)
+    assert got.dtype == array.dtype
+    assert np.array_equal(got, array)
+
+
+def test_tensors_arrive_with_their_types():
+    for dtype in (torch.bfloat16, torch.float32, torch.int64, torch.bool, torch.complex64):
+        tensor = torch.tensor([[0.0, 1.0, 3.0]]).to(dtype)
+        got = unpack(pack(tensor))
+        assert got.dtype == dtype
+        assert torch.equal(got, tensor)
+    assert unpack(pack(torch.nn.Parameter(torch.ones(2)))).requires_grad is False
+
+
+def test_what_learners_naturally_return_is_a_dict():
+    counted = collections.defaultdict(float, a=1.0)
+    assert unpack(pack(counted)) == {"a": 1.0}
+    assert type(unpack(pack(collections.Counter("aab")))) is dict
+
+
+def test_own_types_become_records_and_no_method_of_theirs_arrives():
+    assert unpack(pack(Point(1.0, [Pair(1, "a")]))) == Record(
+        f"{__name__}:Point", {"x": 1.0, "tags": [Record(f"{__name__}:Pair", {"left": 1, "right": "a"})]}
+    )
+    assert unpack(pack(Colour.RED)) == Record(f"{__name__}:Colour", {"name": "RED"})
+    kept = []
+    got = unpack(pack(Liar(3.0), keep=lambda value: kept.append(value) or 7))
+    assert got == Reference(7, f"{__name__}:Liar")
+    assert got != 3.0
+
+
+@pytest.mark.parametrize(
+    "value", [object(), Liar(1.0), lambda: 1, type("Text", (str,), {})("a"), np.array([object()]), 2**5000]
+)
+def test_what_cannot_travel_is_said(value):
+    with pytest.raises(Unsendable):
+        pack(value)
+
+
+def test_what_is_too_much_is_said():
+    deep: list = []
+    for _ in range(1000):
+        deep = [deep]
+    endless: list = []
+    endless.append(endless)
+    for value in (deep, endless, np.zeros(1 << 20), torch.zeros(1 << 20, dtype=torch.bfloat16)):
+        with pytest.raises(Unsendable):
+            pack(value)
+    with pytest.raises(Unsendable, match="bytes"):
+        to_line({"value": "x" * (3 << 20)})
+
+
+def npy(header, data=b""):
+    """An array file with a header of one's own."""
+    text = header.encode() + b"\n"
+    file = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + data
+    return {"$": "array", "npy": base64.b64encode(file).decode()}
+
+
+def pickled():
+    file = io.BytesIO()
+    np.save(file, np.array([{}], object), allow_pickle=True)
+    return {"$": "array", "npy": base64.b64encode(file.getvalue()).decode()}
+
+
+def nested(n, kind=None):
+    made: object = 1
+    for _ in range(n):
+        made = [made] if kind is None else {"$": kind, "v": [made]}
+    return made
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        {},
+        {"$": "name", "v": "os:system"},
+        {"$": "callback", "id": 0},
+        {"$": "object", "id": math.inf, "type": "a"},
+        {"$": "object", "id": "x", "type": "a"},
+        {"$": ["tuple"], "v": []},
+        {"$": "tuple"},
+        {"$": "tuple", "v": 3},
+        {"$": "dict", "v": [[[], 1]]},
+        {"$": "dict", "v": [[1, 2, 3]]},
+        {"$": "set", "v": [[1]]},
+        {"$": "int", "v": "zz"},
+        {"$": "float", "v": "1.0"},
+        {"$": "bytes", "v": "é"},
+        {"$": "complex", "v": [1]},
+        {"$": "record", "type": "a:b", "v": []},
+        {"$": "tensor", "dtype": "_dynamo", "npy": pack(np.ones(2))["npy"]},
+        npy("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }"),
+        npy("{'descr': '|V0', 'fortran_order': False, 'shape': (1000000000,), }"),
+        npy("{'descr': '<U0', 'fortran_order': False, 'shape': (1000000000,), }"),
+        npy("{'descr': '<U900000000', 'fortran_order': False, 'shape': (0,), }"),
+        npy("{'descr': '<f8', 'fortran_order': False, 'shape': (-1, 5), }", b"\0" * 64),
+        npy("{'descr': [('a', '<f8')], 'fortran_order': False, 'shape': (1,), }", b"\0" * 8),
+        npy("__import__('os').getpid()"),
+        npy("(" * 1500),
+        pickled(),
+        nested(200),
+        nested(200, "tuple"),
+        10**2000,
+    ],
+)
+def test_nonsense_is_a_value_error_and_nothing_else(packed):
+    with pytest.raises(ValueError, match="not a value"):
+        unpack(packed)
+
+
+def test_nesting_that_ends_the_parser_is_no_message():
+    for line in (b"[" * 500_000, b'{"a":' * 100_000, b"\xff\xfe\x00", b"9" * 5000, b"[1]", b""):
+        with pytest.raises(ValueError):  # noqa: PT011  (of several kinds)
+            from_line(line)
+
+
+def test_keys_that_were_made_to_collide_are_refused_at_once():
+    modulus = 2**61 - 1  # of Python's hash of whole numbers
+    keys = [i * modulus for i in range(40_000)]
+    began = time.monotonic()
+    for packed in (
+        {"$": "set", "v": keys},
+        {"$": "dict", "v": [[key, 0] for key in keys]},
+    ):
+        with pytest.raises(ValueError, match="not a value"):
+            unpack(packed)
+    assert time.monotonic() - began < 2
+    assert len(unpack(pack(set(range(-20_000, 20_000))))) == 40_000
+
+
+def test_a_record_has_no_magic_methods():
+    """numpy and copy look for such names on the object, and would obey them."""
+    record = unpack(
+        {"$": "record", "type": "a:B", "v": {"__array_interface__": 1, "__deepcopy__": 1, "x": 2}}
+    )
+    assert record.x == 2
+    assert not hasattr(record, "__array_interface__")
+    assert not hasattr(record, "__deepcopy__")
+    assert np.asarray(record).dtype == object
+    assert repr(record).startswith("B(")
+
+
+def test_generators_are_lists_and_endless_ones_are_refused():
+    def endless():
+        while True:
+            yield 1
+
+    async def later():
+        yield 1
+        yield 2
+
+    async def answer():
+        return 3
+
+    assert settled(iter((1, 2))) == [1, 2]
+    assert settled(later()) == [1, 2]
+    assert settled(answer()) == 3
+    with pytest.raises(Unsendable, match="iterator"):
+        settled(endless())
+
+
+@pytest.mark.parametrize(
+    ("got", "expected"),
+    [
+        (1, 1.0),
+        (True, 1),
+        (1.0, np.float64(1.0)),
+        (np.float32(1.0), np.float64(1.0)),
+        (np.ones(2), [1.0, 1.0]),
+        (np.ones(2, np.float32), np.ones(2)),
+        (np.ones((2, 1)), np.ones(2)),
+        (np.ones(2), torch.ones(2)),
+        (torch.ones(2, dtype=torch.bfloat16), torch.ones(2)),
+        ((1, 2), [1, 2]),
+        ({1: "a"}, {1.0: "a"}),
+        ({True: "a"}, {1: "a"}),
+        ({(1, 2): "a"}, {(1.0, 2): "a"}),
+        ({1, 2}, {1.0, 2}),
+        ({True}, {1}),
+        (frozenset({1}), {1}),
+        ("1", 1),
+        (b"a", "a"),
+        (None, False),
+        (Record("a:B", {"x": 1}), Record("a:C", {"x": 1})),
+        (Record("a:B", {"x": 1}), Record("a:B", {"x": 1, "y": 2})),
+        (Reference(1, "a:B"), Reference(1, "a:C")),
+        (Reference(1, "a:B"), 3.0),
+        (math.nan, 0.0),
+        (math.inf, 1e308),
+        (1.00001, 1.0),
+        (np.array([True, False]), np.array([True, True])),
+        (np.array(["a", "b"]), np.array(["a", "c"])),
+        (np.array(1.0), np.array(2.0)),
+        (torch.tensor([1 + 1j]), torch.tensor([1 + 2j])),
+        (2**200, 2**200 + 1),
+    ],
+)
+def test_what_differs_in_type_or_value_differs(got, expected):
+    got, expected = neutral(got), neutral(expected)
+    assert difference(got, expected)
+    assert difference(got, expected, tell=False)
+    assert difference(got, got) is None
+    assert difference(expected, expected) is None
+
+
+def test_floats_are_compared_nearly():
+    assert difference(neutral({"a": [1.0, (math.nan,)]}), {"a": [1.0 + 1e-7, (math.nan,)]}) is None
+    assert difference(0.1 + 0.2 + 1j, 0.3 + 1j) is None
+    assert difference(torch.ones(3, dtype=torch.bfloat16), torch.ones(3, dtype=torch.bfloat16)) is None
+
+
+def test_without_telling_nothing_of_what_was_expected_is_said():
+    secret = 31337
+    for got, expected in [
+        (1, secret),
+        ([1], [secret]),
+        ({"a": 1}, {"a": 1, secret: 2}),
+        ({"b": 1}, {secret: 2}),
+        (np.array([1, 2]), np.array([1, secret])),
+        (np.zeros(3), np.zeros(secret)),
+        ([], [0] * secret),
+        (Record("a:B", {}), Record(f"a:C{secret}", {})),
+    ]:
+        assert str(secret) in (difference(got, expected) or "")
+        assert str(secret) not in (difference(got, expected, tell=False) or str(secret))
+
+
+def test_a_message_is_one_line_of_ascii():
+    line = to_line({"value": pack("ü\n\x85")})
+    assert line.count(b"\n") == 1
+    assert line.isascii()
+    assert json.loads(line) == {"value": "ü\n\x85"}
+    assert len(line) <= wire.MAX_LINE
