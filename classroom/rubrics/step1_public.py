@@ -70,8 +70,8 @@ def tokens(draw, n):
         "To be less likely is to have a smaller logit. What does division do to a negative number?",
         "Copy the logits, pick those of the seen ids, and choose for each: divided if positive, else "
         "multiplied.",
-        "`said = logits[seen]`, then put `torch.where(said > 0, ..., ...)` back at the same places of the "
-        "copy.",
+        "`old = logits[seen]`, and `new[seen] = torch.where(old > 0, ..., ...)` on the copy: an id that "
+        "stands twice in `seen` is then written twice, with the same number.",
     ),
 )
 def test_penalty_small(submission, draw):
@@ -94,8 +94,8 @@ def test_penalty_small(submission, draw):
         "weighted by its probability. In bits, the logarithm is to base 2.",
         "`torch.log_softmax` takes the logarithm without an exponential that overflows; divide it by ln 2. "
         "`gather` picks one column per row. 0 times minus infinity is NaN: put 0 there before you add up.",
-        "`surprisal = -log2p.gather(1, following[:, None])[:, 0]`, and entropy is the negative sum over the "
-        "last dimension of `(log2p.exp2() * log2p).nan_to_num()`.",
+        "Surprisal is `-log2p.gather(1, ...)` with `following` as a column, made flat again. Entropy is the "
+        "negative sum over the last dimension of `p * log2p`, after `nan_to_num()`.",
     ),
 )
 def test_bits_small(submission, draw):
@@ -136,8 +136,8 @@ def test_rms_norm_small(submission, draw):
         "one with which it does?",
         "Sort the logits and take the cumulative sum of their softmax. Sorted upwards, the tokens whose sum "
         "is at most 1 - p are those to drop. `scatter` takes a mask back to the places before sorting.",
-        "`tail = torch.softmax(ordered, dim=-1).cumsum(dim=-1) <= 1 - p`, never the last one; then mask with "
-        "`torch.zeros_like(tail).scatter(0, ids, tail)`.",
+        "`values, ids = logits.sort()`; drop where `values.softmax(-1).cumsum(-1) <= 1 - p`, but never the "
+        "last one; then `masked_fill` with `torch.zeros_like(drop).scatter(0, ids, drop)`.",
     ),
 )
 def test_top_p_small(submission, draw):
