@@ -23,6 +23,12 @@ ROOT = Path(__file__).parents[1]
 hypothesis.settings.register_profile("house", deadline=None, derandomize=os.environ.get("CI") == "true")
 hypothesis.settings.load_profile("house")
 
+
+def for_long(what):
+    """A mark for what proves little more than a shorter test and takes minutes: TESTS_FOR_LONG=1 runs it."""
+    return pytest.mark.skipif(not os.environ.get("TESTS_FOR_LONG"), reason=f"{what}: TESTS_FOR_LONG=1")
+
+
 AS_STARTED = dict(os.environ)
 OWN_PLACES = {
     name: AS_STARTED[name] for name in ("ROADMAP_CACHE_DIR", "ROADMAP_MODELS_DIR") if name in AS_STARTED

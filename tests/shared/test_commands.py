@@ -12,6 +12,7 @@ import pytest
 
 from shared import doctor, report, stats, steps
 from shared.config import load_settings
+from tests.conftest import for_long
 
 
 @pytest.mark.parametrize("package", ["shared", *(step.package for step in steps.steps())])
@@ -233,10 +234,16 @@ def test_intervals_cover_the_true_share_about_95_times_in_100():
 
 
 @pytest.mark.real
-def test_the_demo_runs_every_step_and_leaves_the_page(tmp_path):
+@pytest.mark.parametrize(
+    "flags", [["--smoke"], pytest.param([], marks=for_long("the whole demo takes five minutes"))]
+)
+def test_the_demo_runs_every_step_and_leaves_the_page(tmp_path, flags):
     """What `make demo` runs after its set-up."""
     got = subprocess.run(
-        [sys.executable, "-m", "shared", "demo", "--out", "out"], capture_output=True, text=True, cwd=tmp_path
+        [sys.executable, "-m", "shared", "demo", "--out", "out", *flags],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
     )
     assert got.returncode == 0, got.stdout + got.stderr
     table = got.stdout[got.stdout.index("what ran") :]

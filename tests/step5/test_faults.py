@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from tests.conftest import for_long
 from tests.step5.faults_process import ASKED, Process
 
 HEAD = b"POST /query HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
@@ -213,7 +214,7 @@ def test_twice_the_load_it_can_take(tmp_path):
 
 
 @pytest.mark.real
-@pytest.mark.skipif(not os.environ.get("FAULTS_FOR_LONG"), reason="takes a minute: FAULTS_FOR_LONG=1")
+@for_long("a minute of overload")
 def test_twice_the_load_for_a_minute(tmp_path):
     overloaded(tmp_path, 60.0)
 
