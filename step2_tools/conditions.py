@@ -98,19 +98,17 @@ def ask(
     tools: Sequence[FunctionTool],
 ) -> Reply:
     """Put one question in the manner of the condition; the SDK's errors pass through."""
-    turn = {"role": "user", "content": question}
     definitions: list[dict[str, Any]] = [{**tool.to_dict()} for tool in tools]
     if condition.native:
+        turn = {"role": "user", "content": question}
         system = prompts.render(condition.prompt)["system"]
         if condition.loop:
             return _converse(client, model, system, turn, tools)
         return send(client, model, system=system, messages=[turn], tools=definitions)
-    rendered = prompts.render(condition.prompt, tools="\n".join(map(signature, definitions)))
-    options: dict[str, Any] = {}
+    request = few_shot(condition.prompt, list(map(signature, definitions)), question)
     if condition.schema:
-        options["output_config"] = {"format": {"type": "json_schema", "schema": calls_schema(definitions)}}
-    messages = [*rendered["messages"], turn]
-    reply = send(client, model, system=rendered["system"], messages=messages, **options)
+        request["output_config"] = {"format": {"type": "json_schema", "schema": calls_schema(definitions)}}
+    reply = send(client, model, **request)
     return dataclasses.replace(reply, calls=calls_in(reply.text))
 
 
@@ -143,12 +141,61 @@ def _read(usage: anthropic.types.Usage) -> int:
     )
 
 
+def few_shot(prompt: prompts.Prompt, tools: Sequence[str], question: str) -> dict[str, Any]:
+    """The fields `system` and `messages` of a request: the examples as turns, and after them the question.
+
+    Each example becomes two turns, {"role": "user", "content": ...} and the same of the "assistant", in the
+    order of the prompt. Where the prompt says `{{tools}}`, in the system message or in an example, stand the
+    tools, one a line. They and the question come as they are: what looks like a variable in them is none.
+
+    Raises:
+        UserError: the prompt has no place for the tools, or one for something else.
+    """
+    ### BEGIN SOLUTION 2.2: A few-shot renderer
+    rendered = prompts.render(prompt, tools="\n".join(tools))
+    turn = {"role": "user", "content": question}
+    return {"system": rendered["system"], "messages": [*rendered["messages"], turn]}
+    ### END SOLUTION
+
+
+def written(row: dict[str, Any]) -> str:
+    """The label of a question as the reply that a model should write: the second half of an example.
+
+    A list of calls as `json.dumps` writes it, but é stays é; `[]` where no call is asked for. A call has its
+    name, then its input: each argument with the first of the values that the label accepts, without those
+    that may be left out (`None` is among the values, or there are none).
+
+    >>> written({"calls": [{"name": "get_time", "input": {"city": ["Lima", "Lima, Peru"]}}]})
+    '[{"name": "get_time", "input": {"city": "Lima"}}]'
+    """
+    ### BEGIN SOLUTION 2.2: A few-shot renderer
+    calls = [
+        {
+            "name": label["name"],
+            "input": {
+                name: accepted[0]
+                for name, accepted in label["input"].items()
+                if accepted and None not in accepted
+            },
+        }
+        for label in row["calls"]
+    ]
+    return json.dumps(calls, ensure_ascii=False)
+    ### END SOLUTION
+
+
 def calls_in(text: str) -> list[Call] | None:
     """The first list of calls, or single call, that stands in the text as JSON; None when there is none.
+
+    A call is what `_is_call` says; a single one gives a list of one, and `[]` is a list of no calls. What
+    stands around it does not matter. The text is tried at each `[` and `{` in turn. JSON that begins there
+    and is no calls is passed over whole: nothing inside it counts. Where no JSON begins (or one that is
+    nested too deep to be read), the next bracket is tried.
 
     >>> calls_in('Sure! [{"name": "get_time", "input": {"city": "Vaduz"}}]')
     [{'name': 'get_time', 'input': {'city': 'Vaduz'}}]
     """
+    ### BEGIN SOLUTION 2.3: Calls in text
     place = 0
     while opening := re.compile(r"[\[{]").search(text, place):
         try:
@@ -160,9 +207,11 @@ def calls_in(text: str) -> list[Call] | None:
         if all(_is_call(each) for each in calls):
             return calls
     return None
+    ### END SOLUTION
 
 
 def _is_call(value: Any) -> bool:
+    """An object with a name and an input, of the right types, and nothing else."""
     return (
         isinstance(value, dict)
         and value.keys() == {"name", "input"}
@@ -194,9 +243,15 @@ def calls_schema(tools: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def signature(tool: dict[str, Any]) -> str:
     """A tool on one line, shorter than its definition and easier for a small model.
 
+    The arguments stand in the order of the schema's `properties`, as `name: kind`; one that is not `required`
+    as `name?: kind`. Its kind is the values of its `enum` as `json.dumps` writes them, with ` | ` between;
+    without an enum (or with an empty one) its `type`; without that, `any`. In the description, white space of
+    any length is one space. `properties`, `required`, `description` may be missing: none, none, "" then.
+
     >>> signature(tool)
     'get_time(city: string): Get the local date and time in a city.'
     """
+    ### BEGIN SOLUTION 2.1: A tool on one line
     schema = tool["input_schema"]
     arguments = []
     for name, about in schema.get("properties", {}).items():
@@ -204,3 +259,4 @@ def signature(tool: dict[str, Any]) -> str:
         optional = "" if name in schema.get("required", []) else "?"
         arguments.append(f"{name}{optional}: {kind}")
     return f"{tool['name']}({', '.join(arguments)}): {' '.join(tool.get('description', '').split())}"
+    ### END SOLUTION

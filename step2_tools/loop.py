@@ -134,9 +134,18 @@ def whole(stream: Any) -> Any:
 def take(reply: Any, done: Outcome, max_turns: int, on_message: Callable[[Message], None]) -> list[Block]:
     """Add the model's turn to the conversation; returns the tool calls that are to be run now.
 
-    Calls that nobody will answer must not stay in it, or the API refuses the conversation ever after: those
-    of the last turn allowed, and those of a turn that was cut (`max_tokens`), whose arguments may be half.
+    `done` is given the usage of this turn, its stop reason, and its text: that of all text blocks, joined. A
+    turn that would go on (`tool_use`, `pause_turn`) and is the last of `max_turns` has the stop reason
+    `max_turns`. The turn, {"role": "assistant", "content": [block.to_dict(), ...]}, is added to the messages
+    and `on_message` hears it. What the API would refuse ever after is left out: empty text blocks, a turn
+    without any block, and calls that nobody will answer. They are run, and stay, only where the stop reason
+    is `tool_use` in the end: those of a turn that was cut (`max_tokens`) may be half.
+
+    Raises:
+        httpx2.RemoteProtocolError: no stop reason, the stream ended without its last events; `done` is as it
+            was.
     """
+    ### BEGIN SOLUTION 2.7: The end of a turn
     if reply.stop_reason is None:  # the stream ended without its last events
         raise httpx2.RemoteProtocolError("the stream ended before the message did")
     done.usages.append(reply.usage)
@@ -151,10 +160,20 @@ def take(reply: Any, done: Outcome, max_turns: int, on_message: Callable[[Messag
         done.messages.append({"role": "assistant", "content": content})
         on_message(done.messages[-1])
     return [block for block in content if block["type"] == "tool_use"]
+    ### END SOLUTION
 
 
 def answer(call: Block, tools: Tools) -> Block:
-    """Run one tool call; what goes wrong is told to the model, which can mend its arguments."""
+    """Run one tool call; what goes wrong is told to the model, which can mend its arguments.
+
+    The `tool_result` block has the call's id as `tool_use_id`, and as `content` what the tool gave, as it is.
+    What went wrong has `"is_error": True`, too, and says (what went well has no `is_error`):
+
+        there is no tool 'NAME'; use A, B      the tools in their order, or none
+        the `content` of the ToolError         as it is
+        NAME failed                            at any other Exception: its text is for us, not for the model
+    """
+    ### BEGIN SOLUTION 2.6: Dispatch of a turn
     tool = next((tool for tool in tools if tool.name == call["name"]), None)
     result: Block = {"type": "tool_result", "tool_use_id": call["id"]}
     if tool is None:
@@ -166,14 +185,16 @@ def answer(call: Block, tools: Tools) -> Block:
         return result | {"content": error.content, "is_error": True}
     except Exception:  # a bug of the tool: its text is for us, not for the model
         return result | {"content": f"{tool.name} failed", "is_error": True}
+    ### END SOLUTION
 
 
 def in_parallel(jobs: Sequence[Callable[[], Block]]) -> list[Block]:
-    """Do all jobs at once; the results are in the order of the jobs.
+    """Do all jobs, one or more, at once; the results are in the order of the jobs.
 
     The first is done here, each other one in a thread of its own: a daemon, so that Ctrl-C ends the program
-    though a tool still waits for its server.
+    though a tool still waits for its server. Each sees the caller's context variables, in a copy of its own.
     """
+    ### BEGIN SOLUTION 2.6: Dispatch of a turn
     results: list[Block] = [{} for _ in jobs]
     contexts = [copy_context() for _ in jobs]  # so that tracing knows whose calls these are
 
@@ -187,6 +208,7 @@ def in_parallel(jobs: Sequence[Callable[[], Block]]) -> list[Block]:
     for thread in threads:
         thread.join()
     return results
+    ### END SOLUTION
 
 
 def blocks_of(message: Message) -> list[Block]:

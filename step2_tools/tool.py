@@ -67,6 +67,15 @@ class FunctionTool(BetaFunctionTool[Callable[..., str]]):
         return _cut(result)
 
     def _checked(self, input: object) -> dict[str, Any]:
+        """Each argument of the function by name, in the signature's order, as `self._arguments` validates it.
+
+        What was not given has its default, and 3 for a float is 3.0.
+
+        Raises:
+            ToolError: `the input of NAME must be a JSON object with A, B` (all arguments) where it is no
+                dict; else the first five wrong arguments as `_explained` says them, with "; " between them.
+        """
+        ### BEGIN SOLUTION 2.5: Validation
         names = list(self._arguments.model_fields)
         if not isinstance(input, dict):
             raise ToolError(f"the input of {self.name} must be a JSON object with {', '.join(names)}")
@@ -76,9 +85,20 @@ class FunctionTool(BetaFunctionTool[Callable[..., str]]):
             wrong = "; ".join(self._explained(each) for each in error.errors()[:5])
             raise ToolError(wrong) from None
         return {name: getattr(checked, name) for name in names}
+        ### END SOLUTION
 
     def _explained(self, error: Any) -> str:
-        """One wrong argument in words: its name, what was given, what is allowed."""
+        """One of pydantic's `ValidationError.errors()` in words, in one of three forms by its `type`.
+
+            missing           dish is missing
+            extra_forbidden   'dihs' is no argument of order: allowed are dish, size      (or: are none)
+            any other         size = "huge" is not allowed: it must be 'small' or 'large'
+
+        The name is the first of `loc` through `plain`, of 40 characters at most. What was given is `input` as
+        JSON (é stays é; what JSON doesn't have, as `str`) through `plain`, of 60. What is allowed is `msg`
+        without "Input should be " at its beginning, and with "text" for "a valid string".
+        """
+        ### BEGIN SOLUTION 2.5: Validation
         name = plain(str(error["loc"][0]), 40)
         if error["type"] == "missing":
             return f"{name} is missing"
@@ -88,6 +108,7 @@ class FunctionTool(BetaFunctionTool[Callable[..., str]]):
         given = plain(json.dumps(error["input"], ensure_ascii=False, default=str), 60)
         allowed = error["msg"].removeprefix("Input should be ").replace("a valid string", "text")
         return f"{name} = {given} is not allowed: it must be {allowed}"
+        ### END SOLUTION
 
     def _within_limit(self, arguments: dict[str, Any]) -> str:
         """The function's result; it runs in a thread of its own, the only way to stop waiting for it."""
@@ -111,7 +132,13 @@ class FunctionTool(BetaFunctionTool[Callable[..., str]]):
 
 
 def _arguments_of(func: Callable[..., str]) -> type[pydantic.BaseModel]:
-    """A pydantic model of the signature. Strict: what passes is what the schema allows ("5" is no number)."""
+    """A pydantic model of the signature. Strict: what passes is what the schema allows ("5" is no number).
+
+    A field for each parameter of the function, or bound method, in the signature's order: with the type of
+    its hint (also where hints are text, and with what `Annotated` adds), with its default, and required where
+    it has none. Any other argument is refused, and so are numbers that JSON doesn't have (NaN, infinity).
+    """
+    ### BEGIN SOLUTION 2.4: A schema from a signature
     hints = typing.get_type_hints(func, include_extras=True)
     fields: dict[str, Any] = {
         name: (hints[name], ... if parameter.default is parameter.empty else parameter.default)
@@ -119,6 +146,7 @@ def _arguments_of(func: Callable[..., str]) -> type[pydantic.BaseModel]:
     }
     config = pydantic.ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
     return pydantic.create_model("Arguments", __config__=config, **fields)
+    ### END SOLUTION
 
 
 def _cut(result: str) -> str:

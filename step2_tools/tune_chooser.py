@@ -31,9 +31,8 @@ from shared.local.likelihood import Likelihood
 from shared.local.meaning import Meaning
 from shared.local.remember import Remembering
 from shared.prompts import Prompt
-from step2_tools.conditions import Reply
+from step2_tools.conditions import Reply, written
 from step2_tools.tool import FunctionTool
-from step2_tools.tune_json import written
 
 TEMPLATES = (
     "Tool: {{name}}. {{description}} ({{parameters}})\nQuestion:",

@@ -10,7 +10,6 @@ a place for the list of tools. How candidates are found is tune_search.py.
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -67,23 +66,7 @@ class JsonCalls:
 
     @staticmethod
     def written(row: dict[str, Any]) -> str:
-        return written(row)
-
-
-def written(row: dict[str, Any]) -> str:
-    """The label of a question as a reply: each argument's first value, none where it may be left out."""
-    calls = [
-        {
-            "name": label["name"],
-            "input": {
-                name: accepted[0]
-                for name, accepted in label["input"].items()
-                if accepted and None not in accepted
-            },
-        }
-        for label in row["calls"]
-    ]
-    return json.dumps(calls, ensure_ascii=False)
+        return conditions.written(row)
 
 
 def _whole(instructions: str) -> str:

@@ -10,9 +10,10 @@ from rich.console import Console
 from shared import api_errors
 from shared.config import load_settings
 from shared.errors import UserError
-from step2_tools import conditions, evaluate, figures
-from step2_tools.scoring import Score
+from step2_tools import conditions, evaluate, figures, questions
+from step2_tools.scoring import Score, score
 from step2_tools.tool import FunctionTool
+from step2_tools.tools import build
 from tests.scripted import URL, ScriptedMessages
 from tests.step2.test_bfcl import question as bfcl_question
 from tests.step2.test_bfcl import write as write_bfcl
@@ -106,6 +107,14 @@ def test_every_example_of_the_shipped_prompt_is_itself_a_list_of_calls():
     assert len(prompt.examples) == 5
     for _, assistant in prompt.examples:
         assert conditions.calls_in(assistant) == json.loads(assistant)
+
+
+def test_the_reply_written_from_a_label_is_right_by_that_label():
+    rows, tools = questions.read(), [{**tool.to_dict()} for tool in build(offline=True)]
+    assert len(rows) > 100
+    for row in rows:
+        calls = conditions.calls_in(conditions.written(row))
+        assert score(calls, row["calls"], tools) == Score(True, True, True, 0, 0), row["id"]
 
 
 def test_the_schema_permits_valid_calls_and_nothing_else(api):
