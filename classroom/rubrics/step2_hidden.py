@@ -1,0 +1,178 @@
+"""Step 2, what learners don't see: texts for a model, and texts of a model."""
+
+import json
+
+import pytest
+
+from classroom.wire import Record
+
+SIGNATURE = "step2_tools.conditions:signature"
+FEW_SHOT = "step2_tools.conditions:few_shot"
+WRITTEN = "step2_tools.conditions:written"
+CALLS_IN = "step2_tools.conditions:calls_in"
+
+
+# --- 2.1 --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.rubric("2.1", points=3)
+def test_signature_of_enums(submission, draw):
+    """An enum stands for its type, with its values in JSON: texts, numbers, true and null."""
+    for _ in range(3):
+        name, *arguments = draw.words(4)
+        values = [*draw.words(3), draw.randint(1, 99), draw.random(), None, True, f"{draw.words(1)[0]} é"]
+        properties = {
+            each: {"type": "string", "enum": draw.sample(values, draw.randint(1, 4))} for each in arguments
+        }
+        properties[arguments[0]].pop("type")
+        schema = {"properties": properties, "required": draw.sample(arguments, 2)[::-1]}
+        submission.check(SIGNATURE, {"name": name, "description": draw.text(3), "input_schema": schema})
+
+
+@pytest.mark.rubric("2.1", points=2)
+def test_signature_of_what_is_missing(submission, draw):
+    """No properties, no required ones, no type, an empty enum, no description."""
+    for _ in range(3):
+        name, a, b = draw.words(3)
+        description = draw.text(4)
+        bare = {
+            "name": name,
+            "input_schema": {"type": "object", "properties": {a: {}, b: {"type": "number"}}},
+        }
+        submission.check(SIGNATURE, bare)
+        submission.check(
+            SIGNATURE, {"name": a, "description": description, "input_schema": {"type": "object"}}
+        )
+        empty = {"properties": {b: {"enum": [], "type": "integer"}, a: {"enum": []}}, "required": [a]}
+        submission.check(SIGNATURE, {"name": name, "description": description, "input_schema": empty})
+
+
+@pytest.mark.rubric("2.1", points=2)
+def test_signature_on_one_line(submission, draw):
+    """A description of several lines, with indents and tabs, comes on one."""
+    for _ in range(3):
+        name, a = draw.words(2)
+        description = f"\n  {draw.text(3)}\n\n    {draw.text(2)}\t {draw.text(2)}\r\n{draw.text(1)}.  "
+        schema = {"properties": {a: {"type": "string"}}, "required": [a]}
+        submission.check(SIGNATURE, {"name": name, "description": description, "input_schema": schema})
+
+
+# --- 2.2 --------------------------------------------------------------------------------------------------
+
+
+TOOLS = "{{tools}}"
+
+
+def variable(name):
+    """Its place in a prompt."""
+    return "{{" + name + "}}"
+
+
+def prompt(draw, system, *examples):
+    """A prompt of any name."""
+    fields = {"id": f"p{draw.randint(100, 999)}", "version": draw.randint(10, 99), "family": "any"}
+    return Record("shared.prompts:Prompt", fields | {"system": system, "examples": examples})
+
+
+@pytest.mark.rubric("2.2", points=2)
+def test_few_shot_takes_texts_as_they_are(submission, draw):
+    """Braces, backslashes and line breaks in tools and question mean nothing."""
+    for _ in range(3):
+        a, b = draw.words(2)
+        tools = [f"{a}(): {TOOLS} \\1 {variable(b)}", f"{b}(x: \\g<0>): {draw.text(1)}\n"]
+        said = f" {TOOLS} {variable(a)} {variable(f' {b} ')}\n\\n "
+        submission.check(FEW_SHOT, prompt(draw, f"{TOOLS} {a}", (a, b)), tools, said)
+
+
+@pytest.mark.rubric("2.2", points=2)
+def test_few_shot_tools_anywhere(submission, draw):
+    """Tools stand wherever the prompt says so, also twice, and in examples; there may be no examples."""
+    for _ in range(3):
+        lines = [f"{name}()" for name in draw.words(draw.randint(0, 3))]
+        examples = [
+            (f"{draw.text(1)} {variable(' tools ')}", '[{"x": {}}, {{tools}}]'),
+            (draw.text(2), "{tools}"),
+            (draw.text(2), draw.text(1)),
+        ]
+        system = f"{variable('tools ')}\n\n{draw.text(3)} {TOOLS}"
+        submission.check(FEW_SHOT, prompt(draw, system, *draw.sample(examples, 3)), lines, draw.text(2))
+        submission.check(FEW_SHOT, prompt(draw, system), lines, draw.text(2))
+
+
+@pytest.mark.rubric("2.2", points=1)
+def test_few_shot_refuses_other_prompts(submission, draw):
+    """A prompt without a place for the tools, or with a place for something else, is a UserError."""
+    for _ in range(3):
+        a, b = draw.words(2)
+        for system in (draw.text(3), f"{TOOLS} {variable(a)}", variable(b)):
+            submission.check(FEW_SHOT, prompt(draw, system, (a, b)), [draw.text(1)], draw.text(2))
+
+
+@pytest.mark.rubric("2.2", points=2)
+def test_written_of_any_label(submission, draw):
+    """Several calls or none, values of any type, and without what may be left out, wherever that stands."""
+    for _ in range(3):
+        a, b, c, d, e = draw.words(5)
+        labels = [
+            {"name": a, "input": {b: [draw.text(1), None], c: [None, draw.text(1)], d: [f"é {e}"]}},
+            {"name": b, "input": {}},
+            {
+                "name": c,
+                "input": {d: [], a: [draw.choice([0, False, ""]), 1], b: [draw.random()], e: [{a: [b]}]},
+            },
+        ]
+        for calls in (draw.sample(labels, 3), draw.sample(labels, 1), []):
+            submission.check(WRITTEN, {"id": a, "question": draw.text(3), "calls": calls})
+
+
+# --- 2.3 --------------------------------------------------------------------------------------------------
+
+
+def call(draw):
+    """A call that a model might write."""
+    name, argument = draw.words(2)
+    return {"name": name, "input": {argument: draw.text(1), "more": {"list": [draw.randint(1, 9), []]}}}
+
+
+@pytest.mark.rubric("2.3", points=3)
+def test_calls_in_chatter(submission, draw):
+    """Footnotes, braces, code fences and other JSON before the calls, and more calls after them."""
+    for _ in range(3):
+        calls, other = [call(draw), call(draw)], call(draw)
+        word, number = draw.words(1)[0], draw.randint(1, 9)
+        submission.check(
+            CALLS_IN, f"As in [{number}], {{{word}}}:\n```json\n{json.dumps(calls, indent=2)}\n```\n[{word}]"
+        )
+        submission.check(
+            CALLS_IN, f'{{"{word}": [{{}}]}} [{number}, [{number}]] {json.dumps(other)} or {calls}'
+        )
+        submission.check(CALLS_IN, f"[ {{ [{json.dumps(calls)} and {json.dumps(other)}")
+
+
+@pytest.mark.rubric("2.3", points=2)
+def test_calls_in_brackets(submission, draw):
+    """Brackets within texts, a list of no calls, a list that was cut behind its first call."""
+    for _ in range(3):
+        name, argument, word = draw.words(3)
+        tricky = [{"name": name, "input": {argument: f'{word} ]}} [{{"x": ]'}}]
+        submission.check(CALLS_IN, f"{word} {json.dumps(tricky)}]")
+        submission.check(CALLS_IN, f"{word}: []")
+        submission.check(CALLS_IN, json.dumps([call(draw), call(draw)])[: -draw.randint(2, 20)])
+
+
+@pytest.mark.rubric("2.3", points=2)
+def test_calls_in_what_is_none(submission, draw):
+    """JSON that is no calls, though lists and calls are inside it; text that was cut; brackets only."""
+    for _ in range(3):
+        name, argument = draw.words(2)
+        for value in (
+            [{"name": name, "args": {"list": []}}],
+            [{"name": name, "input": draw.text(1)}],
+            [{"name": draw.randint(1, 9), "input": {}}],
+            [call(draw), {"name": name}],
+            {"name": name, "input": {}, "note": draw.text(1)},
+            {"calls": [call(draw)]},
+        ):
+            submission.check(CALLS_IN, f"{argument} {json.dumps(value)}")
+        submission.check(CALLS_IN, json.dumps([{"name": name, "input": {argument: draw.text(2)}}])[:-3])
+    submission.check(CALLS_IN, "[" * draw.randint(1_100, 1_500))

@@ -1,0 +1,179 @@
+"""Step 2, what learners don't see: the turns of a conversation."""
+
+import pytest
+
+ANSWERS = "classroom.drivers.step2:answers"
+TOGETHER = "classroom.drivers.step2:together"
+ENDING = "classroom.drivers.step2:ending"
+CONTEXTS = "classroom.drivers.step2:contexts"
+KEEPING = "classroom.drivers.step2:keeping"
+TURNS = "classroom.drivers.step2:turns"
+TOLD = "classroom.drivers.step2:told"
+
+
+def use(draw, name, **given):
+    """A call, with an id of its own."""
+    return {"type": "tool_use", "id": f"toolu_{draw.randint(1, 10**9)}", "name": name, "input": given}
+
+
+# --- 2.6 --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.rubric("2.6", points=2)
+def test_answer_without_such_a_tool(submission, draw):
+    """A tool that doesn't exist is answered with those that do, or none, and no tool is called."""
+    for _ in range(3):
+        missing, *names = draw.words(4)
+        tools = [(name, "gives", draw.text(2)) for name in names]
+        submission.check(ANSWERS, [use(draw, missing, of=missing)], tools)
+        submission.check(ANSWERS, [use(draw, missing)], [])
+
+
+@pytest.mark.rubric("2.6", points=2)
+def test_answer_that_a_tool_refuses(submission, draw):
+    """What a ToolError says is the content, text or blocks; what a tool gives is no error, even if empty."""
+    for _ in range(3):
+        a, b, c, d = draw.words(4)
+        blocks = [{"type": "text", "text": draw.text(2)}, {"type": "text", "text": draw.text(2)}]
+        tools = [(a, "refuses", draw.text(3)), (b, "refuses", blocks), (c, "gives", ""), (d, "gives", blocks)]
+        submission.check(ANSWERS, [use(draw, name, x=draw.randint(1, 9)) for name in (a, b, c, d)], tools)
+
+
+@pytest.mark.rubric("2.6", points=2)
+def test_answer_of_a_broken_tool(submission, draw):
+    """What a bug says stays with us: the model hears that the tool failed, and nothing else."""
+    for _ in range(3):
+        a, b, secret = draw.words(3)
+        tools = [(a, "breaks", f"password {secret}"), (b, "gives", secret)]
+        submission.check(ANSWERS, [use(draw, a, x={b: secret}), use(draw, a)], tools)
+
+
+@pytest.mark.rubric("2.6", points=1)
+def test_answer_lets_ctrl_c_through(submission, draw):
+    """Ctrl-C while a tool runs is no mistake of the tool."""
+    for _ in range(3):
+        a, b = draw.words(2)
+        submission.check(ANSWERS, [use(draw, a)], [(b, "gives", a), (a, "stopped", None)])
+
+
+@pytest.mark.rubric("2.6", points=2, timeout=30)
+def test_jobs_at_once(submission, draw):
+    """All jobs are under way before the first one ends."""
+    for n in draw.sample(range(2, 9), 3):
+        submission.check(TOGETHER, n)
+
+
+@pytest.mark.rubric("2.6", points=2, timeout=30)
+def test_jobs_in_any_number(submission, draw):
+    """Results stand in the order of the jobs: where the last ends first, of a single job, of many."""
+    for _ in range(3):
+        n = draw.randint(4, 7)
+        submission.check(ENDING, [*range(n)][::-1])
+        submission.check(ENDING, [0])
+        submission.check(ENDING, draw.sample(range(n), n))
+
+
+@pytest.mark.rubric("2.6", points=2)
+def test_jobs_know_the_context(submission, draw):
+    """Each job sees the caller's context variables, and what it changes there changes nothing elsewhere."""
+    for word in draw.words(3):
+        submission.check(CONTEXTS, word, draw.randint(2, 5))
+
+
+@pytest.mark.rubric("2.6", points=1)
+def test_jobs_do_not_hold_the_program(submission, draw):
+    """The threads are daemons, so that the program can end without them."""
+    for n in draw.sample(range(2, 9), 3):
+        submission.check(KEEPING, n)
+
+
+# --- 2.7 --------------------------------------------------------------------------------------------------
+
+
+def text(draw, n=3):
+    """A block of text."""
+    return {"type": "text", "text": draw.text(n)}
+
+
+def reply(draw, stop_reason, *content):
+    """What `turns` makes a message of."""
+    usage = {"input_tokens": draw.randint(1, 99), "output_tokens": draw.randint(1, 9_999)}
+    return {"content": list(content), "stop_reason": stop_reason, "usage": usage}
+
+
+def asked(draw):
+    """A conversation that has begun."""
+    said = [{"role": "user", "content": draw.text(3)}, {"role": "assistant", "content": draw.text(3)}]
+    return [*said, {"role": "user", "content": draw.text(3)}]
+
+
+@pytest.mark.rubric("2.7", points=3)
+def test_take_what_is_empty(submission, draw):
+    """Empty texts are left out, and so is a turn of which nothing is left; other blocks stay as they came."""
+    for _ in range(3):
+        empty, call = {"type": "text", "text": ""}, use(draw, draw.words(1)[0], of=draw.text(1))
+        thought = {"type": "thinking", "thinking": draw.text(3), "signature": draw.text(1)}
+        submission.check(TURNS, asked(draw), [reply(draw, "end_turn", empty)], 5)
+        submission.check(TURNS, asked(draw), [reply(draw, "end_turn")], 5)
+        replies = [
+            reply(draw, "tool_use", empty, thought, call, empty),
+            reply(draw, "end_turn", thought, text(draw)),
+        ]
+        submission.check(TURNS, asked(draw), replies, 5)
+
+
+@pytest.mark.rubric("2.7", points=3)
+def test_take_calls_that_nobody_answers(submission, draw):
+    """Calls of a turn that was cut, refused or too long for the context are not run, and leave no trace."""
+    for _ in range(3):
+        first, second = (use(draw, name, of=draw.text(1)) for name in draw.words(2))
+        for stop_reason in ("max_tokens", "refusal", "model_context_window_exceeded", "end_turn"):
+            limit = draw.randint(1, 4)
+            submission.check(TURNS, asked(draw), [reply(draw, stop_reason, first, text(draw), second)], limit)
+            submission.check(TURNS, asked(draw), [reply(draw, stop_reason, first)], limit)
+
+
+@pytest.mark.rubric("2.7", points=3)
+def test_take_the_last_turn_allowed(submission, draw):
+    """A model that would go on, with calls or after a pause, is stopped at the last turn, and not before."""
+    for _ in range(3):
+        name, limit = draw.words(1)[0], draw.randint(2, 4)
+        for stop_reason in ("tool_use", "pause_turn", "end_turn", "max_tokens"):
+            calls = [reply(draw, "tool_use", text(draw), use(draw, name, n=i)) for i in range(limit - 1)]
+            last = reply(draw, stop_reason, text(draw), *[use(draw, name)] * (stop_reason == "tool_use"))
+            submission.check(TURNS, asked(draw), [*calls, last], limit)
+        submission.check(TURNS, asked(draw), [reply(draw, "tool_use", use(draw, name))], 1)
+
+
+@pytest.mark.rubric("2.7", points=2)
+def test_take_a_long_conversation(submission, draw):
+    """Turns and their calls add up, the text is that of the last one, and a paused turn stays as it is."""
+    for _ in range(3):
+        name = draw.words(1)[0]
+        replies = [
+            reply(draw, "pause_turn", text(draw)),
+            reply(draw, "tool_use", use(draw, name, n=1), use(draw, name, n=2)),
+            reply(draw, "tool_use", text(draw), use(draw, name), text(draw)),
+            reply(draw, draw.choice(["end_turn", "stop_sequence", "refusal"]), text(draw), text(draw, 1)),
+        ]
+        submission.check(TURNS, asked(draw), replies, draw.randint(4, 8))
+
+
+@pytest.mark.rubric("2.7", points=2)
+def test_take_tells_and_counts(submission, draw):
+    """`on_message` hears each turn that is added and no other, and the tokens of every turn are counted."""
+    for _ in range(3):
+        call = use(draw, draw.words(1)[0])
+        replies = [reply(draw, "tool_use", text(draw), call), reply(draw, "max_tokens", call)]
+        submission.check(TOLD, asked(draw), replies, draw.randint(3, 5))
+        submission.check(TOLD, asked(draw), [*replies[:1], reply(draw, "end_turn", text(draw))], 2)
+
+
+@pytest.mark.rubric("2.7", points=1)
+def test_take_a_stream_that_broke_off(submission, draw):
+    """A turn without a stop reason is an error of the connection, and nothing is changed by it."""
+    for _ in range(3):
+        call = use(draw, draw.words(1)[0])
+        replies = [reply(draw, "tool_use", text(draw), call), reply(draw, None, text(draw), call)]
+        submission.check(TURNS, asked(draw), replies, draw.randint(2, 4))
+        submission.check(TURNS, asked(draw), [reply(draw, None)], 3)
