@@ -34,6 +34,9 @@ The place is `in`: reply (all of it), body (without greeting and sign-off), firs
 body). It holds for everything in its rule; a rule without it looks at the body for count, sentences, words
 and paragraphs, and at the reply for all the rest. So what looks elsewhere is a rule of its own. `except`:
 [TEXT, ...] is cut out of the place before.
+
+`fallbacks` may give the guardrails' ready-made replies by reason (injection, offtopic, language, length,
+reply), where none of their own keeps the rules.
 """
 
 from __future__ import annotations
@@ -65,6 +68,7 @@ class Guide:
     rules: tuple[Rule, ...]
     greetings: tuple[str, ...] = ()
     sign_offs: tuple[str, ...] = ()
+    fallbacks: tuple[tuple[str, str], ...] = ()  # reason and reply, for guardrails whose own don't fit
 
     def parts(self, reply: str) -> text.Parts:
         """A reply taken apart, by this guide's greeting and sign-off."""
@@ -112,7 +116,7 @@ def guide_of(data: Any, source: str) -> Guide:
     """
     if not isinstance(data, dict):
         raise UserError(f"{source}: a guide has company, system and rules")
-    _known(data, ("company", "system", "rules"), source)
+    _known(data, ("company", "system", "rules", "fallbacks"), source)
     company = _text(data.get("company"), f"{source}: company", "the company's name")
     system = data.get("system", f"You answer messages to {company}.")
     system = _text(system, f"{source}: system", "a short system message")
@@ -132,7 +136,11 @@ def guide_of(data: Any, source: str) -> Guide:
         )
         for kind in TEXTS
     )
-    return Guide(company, system, tuple(rules), greetings, sign_offs)
+    own = data.get("fallbacks") or {}
+    if not isinstance(own, dict):
+        raise UserError(f"{source}: fallbacks are replies by reason, such as offtopic: TEXT")
+    fallbacks = tuple((str(why), _text(own[why], f"{source}: fallbacks: {why}", "a reply")) for why in own)
+    return Guide(company, system, tuple(rules), greetings, sign_offs, fallbacks)
 
 
 def _rule(row: Any, at: str, source: str) -> Rule:

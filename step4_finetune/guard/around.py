@@ -134,12 +134,12 @@ def look(
 
 
 def replies_instead(guide: Guide, own: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The fallbacks by reason.
+    """The fallbacks by reason: `own`, the guide's, or one of the house's.
 
     Raises:
-        UserError: one of `own` breaks the guide, or there is none that keeps it.
+        UserError: one that is given breaks the guide, or there is none that keeps it.
     """
-    own = own or {}
+    own = dict(guide.fallbacks) | dict(own or {})
     for reason, reply in own.items():
         if reason not in BODIES:
             raise UserError(f"fallback for {reason!r}: use {', '.join(BODIES)}")

@@ -1,4 +1,4 @@
-"""The reply that goes out when the model's may not: it keeps the guide, whatever the guide is.
+"""The reply that goes out when the model's may not: it keeps the guide, too.
 
     >>> print(fallback(guide, "language"))
     Dear member,
@@ -10,7 +10,7 @@
 
 It is put together from the guide's greeting and sign-off and one of a few bodies, which is turned
 (contractions or none, "we" or "I", "Please" or a question) until every rule is kept. For a guide that wants
-what nobody could foresee there is none: the error says so, and you write the reply.
+what nobody could foresee there is none: the error says so, and you write the reply into the guide.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def fallback(guide: Guide, reason: str) -> str:
             nearest = broken
     raise UserError(
         f"no ready-made reply keeps the guide of {guide.company} (the nearest breaks "
-        f"{', '.join(nearest or ())}): write one for {reason}, and give it in fallbacks"
+        f"{', '.join(nearest or ())}): write one in the guide, as {reason} under fallbacks"
     )
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -329,6 +330,7 @@ def test_no_fallback_is_said_before_the_model_is_asked():
     assert not model.asked
     own = dict.fromkeys(BODIES, "With thee and thou we shall speak.")
     assert guarded(model, "", strange, fallbacks=own).reply == own["length"]
+    assert guarded(model, "", replace(strange, fallbacks=tuple(own.items()))).reply == own["length"]
     with pytest.raises(UserError, match="the fallback for reply breaks the guide's verse"):
         guarded(model, "hello", strange, fallbacks={**own, "reply": "No."})
     with pytest.raises(UserError, match="fallback for 'tone': use injection, "):

@@ -5,7 +5,7 @@ import yaml
 
 from shared.errors import UserError
 from step4_finetune import rules
-from step4_finetune.guide import read_guide
+from step4_finetune.guide import guide_of, read_guide
 from tests.step4.samples import GUIDE
 
 CASUAL = """
@@ -271,3 +271,17 @@ def test_rules_that_contradict_each_other(tmp_path, rows, message):
 )
 def test_rules_that_can_all_be_kept(tmp_path, rows):
     assert len(read_guide(write(tmp_path, guide(*rows))).rules) == len(rows)
+
+
+def test_a_guide_brings_ready_made_replies_of_its_own():
+    made = {
+        "company": "Acme",
+        "rules": [{"id": "fair", "say": "Wish fair winds.", "ends_with": "Fair winds"}],
+    }
+    own = {why: "It is noted.\n\nFair winds" for why in ("offtopic", "reply")}
+    guide = guide_of({**made, "fallbacks": own}, "mine")
+    assert dict(guide.fallbacks) == own
+    with pytest.raises(UserError, match="fallbacks are replies by reason"):
+        guide_of({**made, "fallbacks": ["No."]}, "mine")
+    with pytest.raises(UserError, match="fallbacks: reply is missing: use a reply"):
+        guide_of({**made, "fallbacks": {"reply": None}}, "mine")
