@@ -31,6 +31,7 @@ from shared.errors import UserError
 
 MARKER = re.compile(r"###\s*(BEGIN|END)\s+SOLUTION\b\s*(.*)")
 NAMED = re.compile(r"(\d+\.\d+): (\S.*)")
+BLANK = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Scope = Function | ast.ClassDef
 
@@ -83,6 +84,8 @@ def places(source: str, file: str) -> list[Place]:
             raise UserError(f"{here}: END SOLUTION without BEGIN SOLUTION")
         else:
             first, id, title, outer = begin
+            if not _is_whole(tree, source, first, line):
+                raise UserError(f"{file}, line {first}: a solution holds whole statements of one block")
             function = _function_at(tree, first, line)
             if not function:
                 raise UserError(f"{file}, line {first}: a solution is code inside one function")
@@ -135,6 +138,22 @@ def _comments(source: str) -> Iterator[tuple[int, str, str]]:
         before = token.line[: token.start[1]]
         if token.type == tokenize.COMMENT and not before.strip():
             yield token.start[0], before, token.string.strip()
+
+
+def _is_whole(tree: ast.Module, source: str, first: int, last: int) -> bool:
+    """Whether what stands between two lines is statements and nothing else: no half of one, no `else:`."""
+    held = [each for each in ast.walk(tree) if isinstance(each, ast.stmt) and first < each.lineno < last]
+    covered: set[int] = set()
+    for each in held:
+        decorators = getattr(each, "decorator_list", [])
+        end = each.end_lineno or each.lineno
+        if end >= last:
+            return False
+        covered.update(range(min(part.lineno for part in [each, *decorators]), end + 1))
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return all(
+        each.type in BLANK or each.start[0] in covered for each in tokens if first < each.start[0] < last
+    )
 
 
 def _function_at(tree: ast.Module, first: int, last: int) -> str:

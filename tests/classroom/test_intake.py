@@ -1,0 +1,290 @@
+"""What comes in: the files that were asked for, from folders and archives; what is wrong is noted."""
+
+import gzip
+import io
+import os
+import stat
+import tarfile
+import zipfile
+
+import pytest
+
+from classroom.intake import MAX_BYTES, take
+from shared.errors import UserError
+
+FUSE, CHUNK = "step3_rag/fuse.py", "step3_rag/chunk.py"
+WANTED = [CHUNK, FUSE]
+SECRET = "the grader's own file"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with both files."""
+    made = tmp_path / "ada"
+    (made / "step3_rag").mkdir(parents=True)
+    (made / FUSE).write_text("fuse")
+    (made / CHUNK).write_text("chunk")
+    (tmp_path / "secret.py").write_text(SECRET)
+    return made
+
+
+def zipped(path, entries, **options):
+    """A zip of (name or ZipInfo, contents)."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, **options) as archive:
+        for name, content in entries:
+            archive.writestr(name, content)
+    return path
+
+
+def tarred(path, entries, mode="w:gz"):
+    """A tar of (TarInfo or name, contents)."""
+    with tarfile.open(path, mode) as archive:
+        for name, content in entries:
+            entry = tarfile.TarInfo(name) if isinstance(name, str) else name
+            if entry.isreg():
+                entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content.encode()))
+    return path
+
+
+def test_a_folder_and_archives_of_it_give_the_same(folder, tmp_path):
+    both = [(FUSE, "fuse"), (CHUNK, "chunk")]
+    for path in (
+        folder,
+        zipped(tmp_path / "ada.zip", both),
+        zipped(tmp_path / "renamed.bin", both),
+        tarred(tmp_path / "ada.tar.gz", both),
+        tarred(tmp_path / "ada.tar", both, "w"),
+    ):
+        taken = take(path, WANTED)
+        assert taken.files == {FUSE: b"fuse", CHUNK: b"chunk"}
+        assert taken.notes == []
+        assert taken.name == path.name
+
+
+def test_nothing_else_is_read(folder):
+    (folder / "conftest.py").write_text("raise SystemExit")
+    (folder / "step3_rag" / "sitecustomize.py").write_text("raise SystemExit")
+    (folder / "numpy.py").write_text("raise SystemExit")
+    assert set(take(folder, WANTED).files) == set(WANTED)
+
+
+def test_a_folder_around_it_is_found(tmp_path):
+    for outer in ("ada-main/", "a/b/"):
+        entries = [
+            (f"{outer}{FUSE}", "fuse"),
+            (f"{outer}{CHUNK}", "chunk"),
+            ("__MACOSX/x", ""),
+            (".DS_Store", ""),
+        ]
+        taken = take(zipped(tmp_path / "a.zip", entries), WANTED)
+        assert taken.files == {FUSE: b"fuse", CHUNK: b"chunk"}
+        assert outer.strip("/") in taken.notes[0]
+
+
+def test_files_without_their_folders_are_found(folder, tmp_path):
+    taken = take(zipped(tmp_path / "a.zip", [("fuse.py", "fuse"), ("chunk.py", "chunk")]), WANTED)
+    assert taken.files == {FUSE: b"fuse", CHUNK: b"chunk"}
+    assert taken.notes == [
+        "chunk.py was taken for step3_rag/chunk.py",
+        "fuse.py was taken for step3_rag/fuse.py",
+    ]
+    ambiguous = take(tmp_path / "a.zip", [FUSE, "step3_rag/graph/fuse.py"])
+    assert ambiguous.files == {}
+
+
+def test_backslashes_of_windows_are_slashes(tmp_path):
+    assert take(zipped(tmp_path / "a.zip", [("step3_rag\\fuse.py", "fuse")]), [FUSE]).files == {FUSE: b"fuse"}
+
+
+def test_what_is_missing_is_noted(folder):
+    (folder / FUSE).unlink()
+    taken = take(folder, WANTED)
+    assert taken.files == {CHUNK: b"chunk"}
+    assert taken.notes == ["step3_rag/fuse.py is missing: the starter's is graded"]
+
+
+def test_bytes_are_passed_on_as_they_are(folder):
+    latin = "# coding: latin-1\nx = 'é'\n".encode("latin-1")
+    (folder / FUSE).write_bytes(latin)
+    (folder / CHUNK).write_bytes(b"\xff\xfe\x00\x00nonsense")
+    assert take(folder, WANTED).files == {FUSE: latin, CHUNK: b"\xff\xfe\x00\x00nonsense"}
+
+
+def refused(taken, words):
+    assert FUSE not in taken.files
+    assert SECRET.encode() not in taken.files.values()
+    assert any(FUSE in note and words in note for note in taken.notes), taken.notes
+
+
+@pytest.mark.parametrize(
+    "target", ["../../secret.py", "absolute", "/etc/passwd", "chunk.py", "fuse.py", "nowhere"]
+)
+def test_a_link_is_refused(folder, tmp_path, target):
+    (folder / FUSE).unlink()
+    (folder / FUSE).symlink_to(tmp_path / "secret.py" if target == "absolute" else target)
+    refused(take(folder, WANTED), "symbolic link")
+
+
+def test_a_link_on_the_way_is_refused(folder, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "fuse.py").write_text(SECRET)
+    (folder / "step3_rag").rename(folder / "step3")
+    (folder / "step3_rag").symlink_to(outside)
+    refused(take(folder, WANTED), "step3_rag is a symbolic link")
+
+
+def test_what_is_no_file_is_refused_and_nobody_waits(folder):
+    (folder / FUSE).unlink()
+    os.mkfifo(folder / FUSE)
+    refused(take(folder, WANTED), "no ordinary file")
+    (folder / FUSE).unlink()
+    (folder / FUSE).mkdir()
+    refused(take(folder, WANTED), "no ordinary file")
+    (folder / FUSE).rmdir()
+    (folder / CHUNK).unlink()
+    (folder / "step3_rag").rmdir()
+    (folder / "step3_rag").write_text("a file")
+    assert take(folder, WANTED).files == {}
+
+
+def test_what_is_too_large_is_refused(folder, tmp_path):
+    with (folder / FUSE).open("wb") as file:
+        file.truncate(1 << 40)  # sparse
+    refused(take(folder, WANTED), "larger than")
+    big = os.urandom(MAX_BYTES + 1)
+    refused(take(zipped(tmp_path / "a.zip", [(FUSE, big)]), WANTED), "larger than")
+    (folder / FUSE).write_bytes(big[:-1])
+    assert take(folder, WANTED).files[FUSE] == big[:-1]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_what_cannot_be_read_is_refused(folder):
+    (folder / FUSE).chmod(0)
+    refused(take(folder, WANTED), "can't be read")
+
+
+def test_a_zip_bomb_is_refused(tmp_path):
+    refused(take(zipped(tmp_path / "a.zip", [(FUSE, "0" * MAX_BYTES)]), WANTED), "shrinks")
+    refused(take(zipped(tmp_path / "b.zip", [(FUSE, b"\0" * (20 << 20))]), WANTED), "larger than")
+
+
+def test_a_zip_that_lies_about_sizes_is_refused(tmp_path):
+    path = zipped(tmp_path / "a.zip", [(FUSE, "0" * (5 << 20))])
+    content = path.read_bytes()
+    path.write_bytes(content.replace((5 << 20).to_bytes(4, "little"), (1000).to_bytes(4, "little")))
+    refused(take(path, WANTED), "")
+    path.write_bytes(content[: len(content) // 2])
+    assert "damaged" in take(path, WANTED).notes[0]
+
+
+def link(name, kind=stat.S_IFLNK):
+    entry = zipfile.ZipInfo(name)
+    entry.create_system = 3
+    entry.external_attr = (kind | 0o777) << 16
+    return entry
+
+
+def test_what_is_odd_in_a_zip_is_refused(tmp_path, recwarn):
+    refused(take(zipped(tmp_path / "a.zip", [(link(FUSE), "/etc/passwd")]), WANTED), "symbolic link")
+    refused(take(zipped(tmp_path / "a.zip", [(link(FUSE, stat.S_IFIFO), "")]), WANTED), "no ordinary file")
+    refused(take(zipped(tmp_path / "a.zip", [(FUSE, "one"), (FUSE, "two")]), WANTED), "2 times")
+    refused(take(zipped(tmp_path / "a.zip", [(FUSE, "one"), (f"./{FUSE}", "two")]), WANTED), "2 times")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr(FUSE, "fuse")
+    refused(take(tmp_path / "a.zip", WANTED), "compressed")
+    content = bytearray(zipped(tmp_path / "a.zip", [(FUSE, "fuse")]).read_bytes())
+    content[6] |= 1  # encrypted, as both headers say
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "a.zip").write_bytes(content)
+    refused(take(tmp_path / "a.zip", WANTED), "encrypted")
+
+
+def test_names_that_lead_outside_lead_nowhere(tmp_path):
+    names = ["../../../tmp/evil.py", "/tmp/evil.py", "C:\\evil.py", f"x/../{FUSE}", f"{FUSE}/../../../evil"]
+    before = sorted(tmp_path.rglob("*"))
+    for path in (
+        zipped(tmp_path / "a.zip", [(name, SECRET) for name in names]),
+        tarred(tmp_path / "a.tar.gz", [(name, SECRET) for name in names]),
+    ):
+        taken = take(path, WANTED)
+        assert taken.files == {}
+        assert "5 names would lead outside" in taken.notes[0]
+        path.unlink()
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_thousands_of_entries_are_refused_at_once(tmp_path):
+    path = zipped(tmp_path / "a.zip", [(f"{i}.py", "") for i in range(6000)] + [(FUSE, "fuse")])
+    assert take(path, WANTED).notes == ["nothing could be read: the archive has more than 5,000 entries"]
+    path = tarred(tmp_path / "a.tar.gz", [(f"{i}.py", "") for i in range(6000)])
+    assert "more than 5,000 entries" in take(path, WANTED).notes[0]
+
+
+def odd(name, kind, target="/etc/passwd"):
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname = kind, target
+    return entry
+
+
+def test_what_is_odd_in_a_tar_is_refused(tmp_path):
+    path = tmp_path / "a.tar.gz"
+    for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE):
+        refused(take(tarred(path, [(CHUNK, "chunk"), (odd(FUSE, kind, CHUNK), "")]), WANTED), "link")
+    for kind in (tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE):
+        refused(take(tarred(path, [(odd(FUSE, kind), "")]), WANTED), "no ordinary file")
+    refused(take(tarred(path, [(FUSE, "one"), (FUSE, "two")]), WANTED), "2 times")
+    refused(take(tarred(path, [(FUSE, "x" * (MAX_BYTES + 1))]), WANTED), "larger than")
+
+
+def test_a_tar_bomb_is_refused(tmp_path):
+    path = tmp_path / "a.tar.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        for _ in range(70):
+            file.write(b"\0" * (1 << 20))
+    assert take(path, WANTED).notes == ["nothing could be read: the archive holds more than 64 MiB"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"PK", b"PK\x05\x06", b"\x1f\x8b", b"\x1f\x8b\x08" + b"x" * 50, b"\0" * 600]
+)
+def test_what_is_no_archive_is_a_note(tmp_path, content):
+    (tmp_path / "ada.zip").write_bytes(content)
+    taken = take(tmp_path / "ada.zip", WANTED)
+    assert taken.files == {}
+    assert taken.notes[0].startswith("nothing could be read: ")
+
+
+def test_what_is_no_submission_at_all(tmp_path):
+    with pytest.raises(UserError, match="there is no submission"):
+        take(tmp_path / "nowhere", WANTED)
+    os.mkfifo(tmp_path / "pipe")
+    assert take(tmp_path / "pipe", WANTED).notes == ["nothing could be read: it is no ordinary file"]
+    (tmp_path / "loop").symlink_to("loop")
+    assert "can't be read" in take(tmp_path / "loop", WANTED).notes[0]
+
+
+def test_names_and_notes_are_harmless(tmp_path):
+    made = tmp_path / "a\x1b[31m\n::error::x"
+    (made / "\x1b]0;x").mkdir(parents=True)
+    (made / "\x1b]0;x" / "fuse.py").write_text("fuse")
+    taken = take(made, WANTED)
+    assert all(c.isprintable() or c in "\n\u200b" for c in taken.name + "".join(taken.notes))
+    assert "\n::" not in taken.name
+
+
+def test_a_manifest_is_only_a_claim(folder):
+    for content, claimed in (
+        ('{"variant": 7}', 7),
+        ('{"variant": true}', None),
+        ('{"variant": "7"}', None),
+        ('{"variant": 1e400}', None),
+        ("{}", None),
+        ("[1]", None),
+        ("[" * 100_000, None),
+        ("9" * 5000, None),
+        ("\ud800".encode("utf-8", "surrogatepass").decode("latin-1"), None),
+    ):
+        (folder / "classroom.json").write_text(content)
+        assert take(folder, WANTED).variant == claimed

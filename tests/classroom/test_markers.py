@@ -1,0 +1,154 @@
+"""Marked places: found, taken out, and refused where a marker is wrong."""
+
+import ast
+
+import pytest
+
+from classroom import markers
+from shared.errors import UserError
+
+CODE = '''\
+"""A module."""
+
+import math
+
+
+class Rates:
+    def take(self, who):
+        """Whether it may."""
+        ### BEGIN SOLUTION 3.2: Rates "in" time
+        allowed = math.floor(1.5)
+        # the answer
+        return allowed
+        ### END SOLUTION
+
+    async def wait(self):
+        def inner():
+            ### BEGIN SOLUTION 3.3: Wait
+            return 1
+            ### END SOLUTION
+
+        ### BEGIN SOLUTION 3.3: Wait
+        x = inner()
+        ### END SOLUTION
+        return x
+
+
+def text():
+    return """
+    ### BEGIN SOLUTION 9.9: in a text
+    """
+'''
+
+
+def function(*lines):
+    return "def f():\n" + "".join(f"    {line}\n" for line in lines)
+
+
+BEGIN, END = "### BEGIN SOLUTION 1.1: F", "### END SOLUTION"
+
+
+def test_places_are_found_with_their_functions():
+    found = markers.places(CODE, "rates.py")
+    assert [(each.id, each.title, each.function) for each in found] == [
+        ("3.2", 'Rates "in" time', "Rates.take"),
+        ("3.3", "Wait", "Rates.wait.inner"),
+        ("3.3", "Wait", "Rates.wait"),
+    ]
+    lines = CODE.splitlines()
+    assert all("BEGIN" in lines[each.first - 1] and "END" in lines[each.last - 1] for each in found)
+
+
+def test_solutions_go_and_all_else_stays():
+    stripped = markers.strip(CODE, "rates.py")
+    assert 'raise NotImplementedError("exercise 3.2: Rates \\"in\\" time")' in stripped
+    assert stripped.count('raise NotImplementedError("exercise 3.3: Wait")') == 2
+    assert "math.floor" not in stripped
+    assert "the answer" not in stripped
+    assert "import math" in stripped
+    assert '"""Whether it may."""' in stripped
+    assert "        return x\n" in stripped
+    assert "### BEGIN SOLUTION 9.9: in a text" in stripped
+    assert markers.strip(stripped, "rates.py") == stripped
+    namespace: dict = {}
+    exec(stripped, namespace)
+    with pytest.raises(NotImplementedError, match=r'^exercise 3\.2: Rates "in" time$'):
+        namespace["Rates"]().take("ada")
+
+
+def test_only_some_solutions_go():
+    stripped = markers.strip(CODE, "rates.py", only="3.2")
+    assert "math.floor" not in stripped
+    assert "### BEGIN SOLUTION 3.3: Wait" in stripped
+
+
+def test_a_generator_stays_one():
+    code = function(BEGIN, "for i in range(3):", "    yield i", END)
+    namespace: dict = {}
+    exec(markers.strip(code, "f.py"), namespace)
+    generator = namespace["f"]()
+    with pytest.raises(NotImplementedError):
+        next(generator)
+    inner = code.replace("yield i", "f = lambda: (yield i)")
+    assert "yield" not in markers.strip(inner, "f.py")
+
+
+def test_line_ends_are_kept():
+    code = "def f():\r\n    ### BEGIN SOLUTION 1.1: F\r\n    return 1\r\n    ### END SOLUTION\r\n"
+    assert markers.strip(code, "f.py") == 'def f():\r\n    raise NotImplementedError("exercise 1.1: F")\r\n'
+
+
+@pytest.mark.parametrize(
+    ("code", "line", "what"),
+    [
+        (function(BEGIN, "return 1"), 2, "BEGIN SOLUTION without END"),
+        (function("return 1", END), 3, "END SOLUTION without BEGIN"),
+        (function(BEGIN, "x = 1", "### BEGIN SOLUTION 1.2: G", "x = 2", END, END), 4, "begins in line 2"),
+        (function("### BEGIN SOLUTION", "return 1", END), 2, "names no exercise"),
+        (function("### BEGIN SOLUTION 1: F", "return 1", END), 2, "names no exercise"),
+        (function("### BEGIN SOLUTION 1.1:", "return 1", END), 2, "names no exercise"),
+        (function(BEGIN, "# nothing", END, "return 1"), 2, "inside one function"),
+        (f"{BEGIN}\nx = 1\n{END}\n", 1, "inside one function"),
+        (f"class A:\n    {BEGIN}\n    x = 1\n    {END}\n", 2, "inside one function"),
+        (f"{BEGIN}\ndef f():\n    return 1\n{END}\n", 1, "inside one function"),
+        (function(BEGIN, "return 1") + f"def g():\n    return 2\n    {END}\n", 2, "inside one function"),
+        ("def f(:\n", 1, "invalid syntax"),
+        (
+            function("if True:", f"    {BEGIN}", "    x = 1", "else:", f"    {END}", "    x = 2"),
+            3,
+            "whole statements",
+        ),
+        (function("if True:", "    x = 1", BEGIN, "else:", "    x = 2", END), 4, "whole statements"),
+        (function(BEGIN, "x = (1,", END, "2)"), 2, "whole statements"),
+        (function("x = (1,", BEGIN, "2)", "y = 1", END), 3, "whole statements"),
+        (
+            function("if True:", f"    {BEGIN}", "    x = 1", "    while x:", f"    {END}", "        x = 0"),
+            3,
+            "whole",
+        ),
+    ],
+)
+def test_a_wrong_marker_is_named_with_its_place(code, line, what):
+    with pytest.raises(UserError) as error:
+        markers.strip(code, "step3_rag/f.py")
+    assert what in str(error.value)
+    assert f"line {line}" in str(error.value)
+    assert str(error.value).startswith("step3_rag/f.py")
+
+
+def test_every_marked_place_of_the_steps_can_be_taken_out():
+    from classroom.assignment import sources
+
+    packages = ("step1_foundations", "step2_tools", "step3_rag", "step4_finetune", "step5_serving", "shared")
+    marked = 0
+    for name, path in sources(packages).items():
+        source = path.read_text("utf-8") if name.endswith(".py") else ""
+        if "### BEGIN SOLUTION" in source:
+            found = markers.places(source, name)
+            stripped = markers.strip(source, name)
+            assert stripped.count('raise NotImplementedError("exercise ') >= len(found)
+            assert [each.name for each in ast.parse(stripped).body if isinstance(each, ast.FunctionDef)] == [
+                each.name for each in ast.parse(source).body if isinstance(each, ast.FunctionDef)
+            ]
+            marked += len(found)
+    assert marked > 30
