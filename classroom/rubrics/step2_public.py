@@ -43,8 +43,8 @@ def test_signature_of_types(submission, draw):
         "Of several accepted values one is enough; what a question does not say is left out.",
         "`prompts.render` fills in the variables that it is given, and has the examples as turns: what is "
         "missing is the question. A label has a list for each argument, a call has one value.",
-        'The messages are `[*rendered["messages"], ...]`. In `written`, an input is '
-        "`{name: accepted[0] for name, accepted in ... if ...}`, and the condition has two parts.",
+        'The messages are `[*rendered["messages"], ...]`. In `written`, an input has `accepted[0]` of each '
+        "argument, if there is one and `None` is not among them.",
     ),
 )
 def test_few_shot_examples_as_turns(submission, draw):
