@@ -78,6 +78,15 @@ class Admission:
         await self._empty.wait()
 
     async def _enter(self) -> None:
+        """Come in, or wait for one's turn; returns when this call is counted among the running.
+
+        Who is refused by `check` is refused here. While fewer than `most_running` run, a call begins at once
+        (`_begin`). Else it stands at the end of `_queue`, as a future that whoever leaves sets (`_leave`)
+        when it has counted the call in. A call that is cancelled while it waits is out of the queue. If it
+        is cancelled when its turn has come, but before it could begin, its place goes to the next:
+        `_leave(None)`. In both cases the cancellation goes on to the caller.
+        """
+        ### BEGIN SOLUTION 5.6: The doors
         self.check()
         if self.running < self.most_running:  # then nobody is waiting either
             self._begin()
@@ -93,12 +102,20 @@ class Admission:
                 with contextlib.suppress(ValueError):  # passed over already by whoever left
                     self._queue.remove(turn)
             raise
+        ### END SOLUTION
 
     def _begin(self) -> None:
         self.running += 1
         self._empty.clear()
 
     def _leave(self, seconds: float | None) -> None:
+        """A running call is done, after so many seconds; None: it never began, and tells nothing of how long.
+
+        `_mean` goes towards the seconds by FORGET of the way. While there is room, the first of the queue
+        comes in: counted here (`_begin`), so that nobody slips in before him, then told by his future. Whose
+        future is done already has given up: he is passed over. Where nobody runs any more, `_empty` is set.
+        """
+        ### BEGIN SOLUTION 5.6: The doors
         if seconds is not None:
             self._mean += FORGET * (seconds - self._mean)
         self.running -= 1
@@ -109,6 +126,7 @@ class Admission:
                 turn.set_result(None)
         if not self.running:
             self._empty.set()
+        ### END SOLUTION
 
 
 class Turn:

@@ -30,7 +30,14 @@ class Rates:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, when
 
     def take(self, who: str) -> float:
-        """Take a token: 0.0, or the seconds until there is one; then nothing was taken."""
+        """Take a token: 0.0, or the seconds until there is one; then nothing was taken.
+
+        `_buckets` holds for each who asked how many tokens were left then, and when that was. Somebody new
+        has a full bucket. It fills up by `per_second`, in parts of a token too, and never beyond `burst`;
+        one whole token is enough. Who asks, in vain or not, is the last of `_buckets`; when these have
+        become more than MOST, the first is forgotten.
+        """
+        ### BEGIN SOLUTION 5.2: A token bucket
         now = self._clock()
         tokens, when = self._buckets.get(who, (self.burst, now))
         tokens = min(self.burst, tokens + (now - when) * self.per_second)
@@ -40,3 +47,4 @@ class Rates:
         if len(self._buckets) > MOST:
             self._buckets.popitem(last=False)
         return 0.0 if enough else (1.0 - tokens) / self.per_second
+        ### END SOLUTION

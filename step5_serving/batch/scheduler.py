@@ -111,12 +111,15 @@ class Scheduler:
         self._fail(Refused("Overloaded: the engine was closed", 529, "overloaded_error"), everybody=True)
 
     def _turn(self) -> None:
+        """Rows that were cancelled leave, others join, some prompts are read, and one step is taken."""
+        ### BEGIN SOLUTION 5.8: The batcher's loop
         for seat, row in enumerate(self._rows):
             if row and row.cancelled:
                 self._leave(seat)
         self._join()
         self._read()
         self._step()
+        ### END SOLUTION
 
     def _leave(self, seat: int) -> None:
         row = self._rows[seat]
@@ -151,7 +154,15 @@ class Scheduler:
             self._waiting.popleft()
 
     def _admit(self, request: Request) -> bool:
-        """Give the request a seat, if there is one."""
+        """Give the request a seat, if there is one (`_make_room`, and then an empty one); or else say False.
+
+        Of the empty seats it gets the one that holds the longest beginning of its ids but the last (`_ids`,
+        `common`); of equals the first. Where any seat, be it taken, holds LEAST more of them or above, these
+        are copied from there first. What the seat then holds of them is `read` and `cached`. The chooser
+        hears who sits there, and what was written already; where there is a guide, that is none of its
+        business.
+        """
+        ### BEGIN SOLUTION 5.8: The batcher's loop
         if not self._make_room(request.longest):
             return False
         empty = [seat for seat, row in enumerate(self._rows) if row is None]
@@ -167,6 +178,7 @@ class Scheduler:
         self._rows[seat] = request
         self._chooser.sit(seat, () if request.guide else request.written)
         return True
+        ### END SOLUTION
 
     def _ids(self, seat: int) -> list[int]:
         row = self._rows[seat]
@@ -203,7 +215,12 @@ class Scheduler:
     # --- 2. who reads ---
 
     def _read(self) -> None:
-        """Some of the prompts, the one that came first first."""
+        """Some of the prompts, the one that came first first: `chunk` tokens at most, of all rows together.
+
+        A prompt is what stands before `begin`, and `read` counts what is in the cache: rows go on where they
+        stopped, and leave what is over to the next. Seats read by `prefill`, never nothing.
+        """
+        ### BEGIN SOLUTION 5.8: The batcher's loop
         left = self._limits.chunk
         reading = [(row.number, seat, row) for seat, row in enumerate(self._rows) if row and not row.decodes]
         for _, seat, row in sorted(reading):
@@ -212,17 +229,25 @@ class Scheduler:
                 self._seats.prefill(seat, ids, row.read)
                 row.read += len(ids)
                 left -= len(ids)
+        ### END SOLUTION
 
     # --- 3. who decodes ---
 
     def _step(self) -> None:
-        """One forward: the next token of every row whose prompt is read."""
+        """One forward: the next token of every row whose prompt is read.
+
+        `decode` gets the first unread id of each, and its place; it wants all seats from 0 to the last of
+        them: 0 and None where it is nobody's turn. Then they have read one more, and those that have read all
+        of their ids write (freely, or by their guide; by seat, in order). The others have yet to read what
+        their guide wrote for them.
+        """
         ready = {seat: row for seat, row in enumerate(self._rows) if row and row.decodes}
         if not ready:
             return
         if max(ready) + 1 > max(4, 2 * self.running):  # mostly empty seats
             self._compact()
             return
+        ### BEGIN SOLUTION 5.8: The batcher's loop
         seats = range(max(ready) + 1)
         ids = [ready[seat].ids[ready[seat].read] if seat in ready else 0 for seat in seats]
         logits = self._seats.decode(ids, [ready[seat].read if seat in ready else None for seat in seats])
@@ -231,6 +256,7 @@ class Scheduler:
         writing = {seat: row for seat, row in ready.items() if row.read == len(row.ids)}
         self._write_freely({seat: row for seat, row in writing.items() if not row.guide}, logits)
         self._write_guided({seat: row for seat, row in writing.items() if row.guide}, logits)
+        ### END SOLUTION
 
     def _write_freely(self, rows: dict[int, Request], logits: Tensor) -> None:
         if not rows:

@@ -36,13 +36,20 @@ def price_of(model: str) -> catalog.Price | None:
 
 
 def cost_of(model: str | None, input_tokens: int | None, output_tokens: int | None) -> float | None:
-    """US dollars; None where the price or a count is unknown."""
+    """US dollars; None where the price or a count is unknown.
+
+    Where 0 tokens were read and 0 written, it is 0.0, whatever the model: also for one that has no price, and
+    for none. Else it takes a model that has a price (`price_of`) and both counts; if one of them is missing,
+    the cost is None and never 0. A price knows how it is applied, to long prompts too: `Price.cost`.
+    """
+    ### BEGIN SOLUTION 5.1: The price of a call
     if input_tokens == 0 and output_tokens == 0:
         return 0.0
     price = price_of(model) if model else None
     if price is None or input_tokens is None or output_tokens is None:
         return None
     return price.cost(input_tokens, output_tokens)
+    ### END SOLUTION
 
 
 class Budget:

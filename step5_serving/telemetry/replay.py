@@ -48,9 +48,16 @@ async def replay(row: Mapping[str, Any], answerer: Answerer) -> Answered:
 def check(row: Mapping[str, Any]) -> tuple[list[Source], PromptRef | None]:
     """What the call was answered from, verified by the hashes.
 
+    Args:
+        row: as `reading.show_call` gives it: route, status, error_type, answer, trace_id; sources, each with
+            the fields of a Source; prompt, with those of a PromptRef, or None for a quote.
+
     Raises:
-        UserError: it can't be made again; says why.
+        UserError: it can't be made again; says why. The call was no `query`; it failed (a status of 400 or
+            more, or no answer: an empty one is one); the text of a passage is gone (None), or is not the one
+            that its hash was made of (`_sha256`); the call had a prompt, whose text is gone.
     """
+    ### BEGIN SOLUTION 5.4: Make a call again
     name = f"call {row['trace_id'][:8]}"
     if row["route"] != "query":
         raise UserError(
@@ -69,6 +76,7 @@ def check(row: Mapping[str, Any]) -> tuple[list[Source], PromptRef | None]:
     if prompt and prompt["text"] is None:
         raise UserError(f"{name} can't be made again: its prompt is not stored any more")
     return sources, PromptRef(**prompt) if prompt else None
+    ### END SOLUTION
 
 
 def state_of(source: Mapping[str, Any], document: Sequence[Any], join: Callable[[Sequence[Any]], str]) -> str:
@@ -79,8 +87,10 @@ def state_of(source: Mapping[str, Any], document: Sequence[Any], join: Callable[
         join: makes the text of neighbouring chunks, as a search does.
 
     Chunks have other numbers after each ingest, so the passage is looked for by its hash: some run of
-    neighbours must join to it again.
+    neighbours (one chunk, or up to LONGEST_RUN) must join to it again. To be part of a longer text is not
+    enough. A document without chunks is gone.
     """
+    ### BEGIN SOLUTION 5.4: Make a call again
     if not document:
         return GONE
     for first, chunk in enumerate(document):
@@ -93,6 +103,7 @@ def state_of(source: Mapping[str, Any], document: Sequence[Any], join: Callable[
             if len(text) > len(source["text"]):
                 break
     return CHANGED
+    ### END SOLUTION
 
 
 def states(index: Any, sources: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -101,6 +101,20 @@ def report(
 
 
 def _row(measure: Measure, values: Window, before: Window | None, tolerance: float) -> dict[str, Any]:
+    """A figure of now, and what can be said of it beside the baseline.
+
+    n, value        how many values `values` has of the measure, and its `_figure`
+    interval_95     the `_interval` of its `_draws`; None for too few values, which have no draws
+    baseline        the `_figure` of the same values in `before`; this and what follows is only there if
+                    there are such values
+    difference      value - baseline; this and what follows is only there if both sides have draws
+    difference_95   the `_interval` of the difference, draw by draw; those of the baseline have the seed 1,
+                    or both sides would be drawn alike
+    regressed       a bool: whether all of `difference_95` lies on the side that is bad for this measure (zero
+                    is not bad), and the difference goes there by more than `tolerance` times the baseline's
+                    size
+    """
+    ### BEGIN SOLUTION 5.5: A regression
     mine = values[measure.of]
     row: dict[str, Any] = {"n": len(mine), "value": _figure(measure, mine), "interval_95": None}
     draws = _draws(measure, mine)
@@ -120,6 +134,7 @@ def _row(measure: Measure, values: Window, before: Window | None, tolerance: flo
     surely = min(sign * low, sign * high) > 0
     row["regressed"] = surely and sign * difference > tolerance * abs(row["baseline"])
     return row
+    ### END SOLUTION
 
 
 def _figure(measure: Measure, values: Sequence[float]) -> float | None:

@@ -99,11 +99,19 @@ class SqliteSink:
         self.insert_text = str(_upsert(sqlite.insert(texts)).compile(dialect=dialect))
 
     def write(self, batch: Batch) -> None:
-        """All or none.
+        """All or none, in one transaction of the connection that `_open` gives.
+
+        It takes the lock at its beginning (BEGIN IMMEDIATE), then holds the prompts and texts that
+        `known.rows` gives (`insert_prompt`, `insert_text`), and of each call a row (`insert_call`,
+        `call_row`) and its body (`insert_body`, `body_row`), which begins with the id that the database gave
+        the row. Texts are known (`known.add`) when they are safe, and not before. If the file is another one
+        after the commit (`_file_now`, `file`), the rows are in a file without a name: nothing was written.
 
         Raises:
-            CannotWrite: disk full, locked by another, gone.
+            CannotWrite: disk full, locked by another, gone, a value that no database takes; with `why`. The
+                connection is closed, so that nothing half done is left, and the next batch opens anew.
         """
+        ### BEGIN SOLUTION 5.7: A row before the reply
         try:
             db = self._open()
             new_prompts, new_texts = self.known.rows(batch)
@@ -120,6 +128,7 @@ class SqliteSink:
             self.close()
             raise CannotWrite(why(error)) from None
         self.known.add(new_prompts, new_texts)
+        ### END SOLUTION
 
     def ping(self) -> None:
         """Raises CannotWrite where nothing could be written now."""

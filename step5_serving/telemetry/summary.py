@@ -100,8 +100,19 @@ def summarize(store: Store, since: timedelta | None = None, at: datetime | None 
 def percentiles(column: Any, where: Any, group: Sequence[Any] = ()) -> Any:
     """p50 and p95 of a column by nearest rank, in each group; NULLs are not counted.
 
-    rank = ceil(p * n / 100), in whole numbers: (p * n + 99) // 100.
+    The p-th percentile of n values is the one with rank ceil(p * n / 100) in their order, counted from 1,
+    and so always one of them. Databases round and divide each in their way, so the rank is of whole numbers
+    alone.
+
+    Args:
+        column: what is ranked, of the rows for which `where` holds.
+        group: expressions; rows that are alike in all of them are a group. Where it is empty, all rows are.
+
+    Returns:
+        A SELECT of key0, key1 ... (those of `group`), p50 and p95, a row for each group that has a value, in
+        any order. Without `group` it has one row, always: of NULLs where there is no value.
     """
+    ### BEGIN SOLUTION 5.3: Percentiles in SQL
     keys = [key.label(f"key{i}") for i, key in enumerate(group)]
     by: dict[str, Any] = {"partition_by": list(group)} if group else {}
     inner = (
@@ -117,9 +128,11 @@ def percentiles(column: Any, where: Any, group: Sequence[Any] = ()) -> Any:
     of = [inner.c[key.name] for key in keys]
 
     def at(p: int) -> Any:
+        # In whole numbers: ceil(a / b) is (a + b - 1) // b.
         return sa.func.max(sa.case((inner.c.rank == (p * inner.c.n + 99) // 100, inner.c.value)))
 
     return sa.select(*of, at(50).label("p50"), at(95).label("p95")).group_by(*of)
+    ### END SOLUTION
 
 
 def _sums() -> list[Any]:

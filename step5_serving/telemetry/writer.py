@@ -123,7 +123,13 @@ class Recorder:
                 self._wake(batch, problem)
 
     def _take(self) -> tuple[list[_Waiting], bool]:
-        """All that waits, at least one; and whether to go on."""
+        """All that waits now, in its order, at most LARGEST; and whether to go on.
+
+        Waits for the first one only: what else is there comes along, and nothing that has yet to come is
+        waited for. A None in the queue is the end: what came before it is the last batch (it may be empty),
+        and there is nothing to go on with.
+        """
+        ### BEGIN SOLUTION 5.7: A row before the reply
         batch: list[_Waiting] = []
         item = self._queue.get()
         while item is not None:
@@ -135,6 +141,7 @@ class Recorder:
             except Empty:
                 return batch, True
         return batch, False
+        ### END SOLUTION
 
     def _write(self, batch: list[_Waiting]) -> str | None:
         """None, or why it could not be written."""
@@ -151,13 +158,20 @@ class Recorder:
 
     @staticmethod
     def _wake(batch: list[_Waiting], problem: str | None) -> None:
-        """One call into each event loop for all of its waiters."""
+        """Tell all who wait what came of it: `_finish` in the event loop of each.
+
+        A future belongs to its loop's thread, and this is another one: there is one call into each loop
+        (`call_soon_threadsafe`), with all of its futures. A loop that is closed raises RuntimeError: nobody
+        waits there, and the others are told all the same.
+        """
+        ### BEGIN SOLUTION 5.7: A row before the reply
         loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
         for each in batch:
             loops.setdefault(each.loop, []).append(each.future)
         for loop, futures in loops.items():
             with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits
                 loop.call_soon_threadsafe(_finish, futures, problem)
+        ### END SOLUTION
 
 
 def _finish(futures: list[asyncio.Future[None]], problem: str | None) -> None:

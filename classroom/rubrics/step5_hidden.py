@@ -1,0 +1,248 @@
+"""Step 5, what learners don't see."""
+
+import hashlib
+
+import pytest
+
+# --- 5.1 ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.rubric("5.1", points=2)
+def test_nothing_is_free_and_unknown_is_unknown(submission, draw):
+    """No tokens at all cost 0.0, whatever the model; a count or a price that is unknown makes the cost so."""
+    cost_of = "step5_serving.telemetry.prices:cost_of"
+    unpriced = ["smollm2-135m-instruct", "tiny", f"org/{draw.words(1)[0]}", None]
+    for model in ["claude-sonnet-5-5", *unpriced]:
+        n = draw.randint(1, 5_000)
+        for tokens in ((0, 0), (0, n), (n, 0), (None, n), (n, None), (0, None), (None, 0), (None, None)):
+            submission.check(cost_of, model, *tokens)
+
+
+@pytest.mark.rubric("5.1", points=1)
+def test_long_prompts_have_their_price(submission, draw):
+    """Models whose long prompts cost more, on both sides of where these begin."""
+    from shared.catalog import catalog
+
+    for name, spec in catalog().items():
+        if spec.price and spec.price.long_prompt:
+            above = int(spec.price.long_prompt["above"])
+            for n in (above, above + 1, above + draw.randint(2, 50_000), draw.randint(1, above)):
+                submission.check("step5_serving.telemetry.prices:cost_of", name, n, draw.randint(1, 900))
+
+
+# --- 5.2 ------------------------------------------------------------------------------------------------
+
+RATES = "step5_serving.rates:Rates"
+
+
+@pytest.mark.rubric("5.2", points=3)
+def test_it_fills_up_steadily(submission, draw):
+    """Buckets fill up in parts of a token, whether anybody is served or not, and never beyond their size."""
+    for _ in range(3):
+        now = [draw.randint(1, 1000) / 8]
+        per_second, burst = draw.choice([0.25, 0.5, 1.0, 2.0]), draw.choice([1.0, 2.0, 2.5, 4.0])
+        limit = submission.make(RATES, per_second, burst, clock=lambda now=now: now[0])
+        for _ in range(25):
+            now[0] += draw.choice([0.0, 0.125, 0.125, 0.5, 1.0, 9.0])  # exact in binary
+            limit.check("take", "ada")
+
+
+@pytest.mark.rubric("5.2", points=2)
+def test_everybody_has_a_bucket(submission, draw):
+    """Each caller has a bucket, which is full at first, whenever he comes."""
+    for _ in range(3):
+        now, names = [0.0], draw.names(3)
+        limit = submission.make(RATES, 0.5, float(draw.randint(1, 3)), clock=lambda now=now: now[0])
+        for i in range(24):
+            now[0] += draw.choice([0.0, 0.25])
+            limit.check("take", draw.choice(names[: 1 + i // 8]))
+
+
+@pytest.mark.rubric("5.2", points=2)
+def test_who_has_not_asked_for_longest_is_forgotten(submission, draw):
+    """Of too many buckets, that of who asked least lately is forgotten, be it that he was refused."""
+    for _ in range(3):
+        names = draw.names(5)
+        asks = [(float(i) / 8, draw.choice(names)) for i in range(40)]
+        submission.check(
+            "classroom.drivers.step5:buckets", asks, per_second=0.125, burst=2.0, most=draw.randint(2, 3)
+        )
+
+
+# --- 5.3 ------------------------------------------------------------------------------------------------
+
+RANKED = "classroom.drivers.step5:ranked"
+
+
+@pytest.mark.rubric("5.3", points=3)
+def test_percentiles_of_groups(submission, draw):
+    """Each group has its own ranks: by one key, and by two."""
+    for groups in (1, 1, 2):
+        names, places = draw.names(4), draw.words(2)
+        rows = [
+            [draw.choice(names), draw.choice(places), 1, draw.uniform(1, 900)]
+            for _ in range(draw.randint(20, 70))
+        ]
+        submission.check(RANKED, rows, groups)
+
+
+@pytest.mark.rubric("5.3", points=2)
+def test_unknown_values_and_other_rows(submission, draw):
+    """NULLs and rows outside of `where` neither have a rank nor are counted."""
+    for groups in (0, 1, 1):
+        names = draw.names(3)
+        rows = [
+            [draw.choice(names), draw.randint(1, 9), draw.choice([None, draw.uniform(1, 900)])]
+            for _ in range(draw.randint(30, 60))
+        ]
+        rows += [["nobody", 9, None], ["before", 1, 5.0]]
+        submission.check(RANKED, rows, groups, draw.randint(3, 6))
+
+
+@pytest.mark.rubric("5.3", points=2)
+def test_few_values_equal_values_and_none(submission, draw):
+    """One value, 19 to 21, many equal ones; without any value there is a row of NULLs, or no group."""
+    for n in (1, 2, 3, 19, 20, 21, 40, 100):
+        rows = [["a", 1, float(draw.randint(1, 12))] for _ in range(n)]
+        submission.check(RANKED, rows, draw.randint(0, 1))
+    for groups in (0, 1):
+        submission.check(RANKED, [], groups)
+        submission.check(RANKED, [["a", 1, None], ["b", 1, None]], groups)
+
+
+# --- 5.4 ------------------------------------------------------------------------------------------------
+
+CHECK = "step5_serving.telemetry.replay:check"
+
+
+def sha_of(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def row_of(draw, n):
+    """A call from n passages that can be made again."""
+    texts = [draw.text(12) for _ in range(n)]
+    sources = [
+        {
+            "number": number,
+            "document": f"{draw.words(1)[0]}.md",
+            "place": draw.text(2),
+            "text": text,
+            "chunk": draw.randint(1, 99),
+            "sha256": sha_of(text),
+        }
+        for number, text in enumerate(texts, 1)
+    ]
+    template = draw.text(9)
+    prompt = {"id": "answer", "version": draw.randint(1, 5), "sha256": sha_of(template), "text": template}
+    row = {"trace_id": f"{draw.getrandbits(128):032x}", "route": "query", "status": 200, "error_type": None}
+    row |= {"question": draw.text(6), "answer": draw.text(8), "parameters": {"k": 5}}
+    return {**row, "sources": sources, "prompt": prompt}
+
+
+@pytest.mark.rubric("5.4", points=3)
+def test_what_can_not_be_made_again(submission, draw):
+    """Another route, a failure, a passage or a prompt that is gone, a passage that is another one."""
+    for _ in range(3):
+        row = row_of(draw, 3)
+        place = draw.randrange(3)
+        gone, other = ([dict(each) for each in row["sources"]] for _ in range(2))
+        gone[place]["text"] = None
+        other[place]["text"] = row["sources"][(place + 1) % 3]["text"]
+        submission.check(CHECK, row)
+        for wrong in (
+            {"route": draw.choice(["messages", "chat.completions"])},
+            {"status": draw.choice([400, 429, 503]), "error_type": "x"},
+            {"status": 503, "answer": None},
+            {"answer": None},
+            {"sources": gone},
+            {"sources": other},
+            {"prompt": {**row["prompt"], "text": None}},
+        ):
+            submission.check(CHECK, {**row, **wrong})
+
+
+@pytest.mark.rubric("5.4", points=1)
+def test_quotes_and_empty_answers(submission, draw):
+    """A quote has no prompt, an answer may be empty, and there may be no passage: these can be made again."""
+    for n in (0, 1, draw.randint(2, 4)):
+        row = row_of(draw, n)
+        submission.check(CHECK, {**row, "prompt": None})
+        submission.check(CHECK, {**row, "answer": ""})
+
+
+@pytest.mark.rubric("5.4", points=3)
+def test_what_became_of_a_passage(submission, draw):
+    """A passage is the same if some run of chunks joins to it; part of a text, or parts apart, are not it."""
+    state = "classroom.drivers.step5:what_became_of"
+    for _ in range(3):
+        chunks = [draw.text(draw.randint(1, 6)) for _ in range(8)]
+        first, last = sorted(draw.sample(range(9), 2))
+        run = "\n".join(chunks[first:last])
+        for passage in (run, chunks[last - 1], "\n".join(chunks), run + " ", run[:-1], run[1:]):
+            submission.check(state, passage, chunks)
+        submission.check(state, "\n".join([chunks[0], chunks[2]]), chunks)
+        submission.check(state, run, draw.sample(chunks, 8))
+        submission.check(state, run, [])
+    many = [draw.text(2) for _ in range(60)]
+    for n in (39, 40, 41):
+        first = draw.randint(0, 60 - n)
+        submission.check(state, "\n".join(many[first : first + n]), many)
+    word = draw.words(1)[0]
+    submission.check(state, f"{word}\n{word}\nthe end", [word, word, word, "the end"])
+
+
+# --- 5.5 ------------------------------------------------------------------------------------------------
+
+ROW = "step5_serving.telemetry.report:_row"
+
+
+def values(draw, mean, spread, n):
+    return [max(0.0, draw.gauss(mean, spread * mean)) for _ in range(n)]
+
+
+@pytest.mark.rubric("5.5", points=2)
+def test_whichever_way_is_bad(submission, draw):
+    """Times and costs get worse upwards, confidence downwards; what got better is no regression."""
+    from step5_serving.telemetry.report import MEASURES
+
+    for measure in MEASURES:
+        mean = draw.uniform(0.3, 0.6)
+        before = {measure.of: values(draw, mean, 0.1, 60)}
+        for factor in (0.6, 1.5):
+            now = {measure.of: values(draw, factor * mean, 0.1, 50)}
+            submission.check(ROW, measure, now, before, 0.1)
+
+
+@pytest.mark.rubric("5.5", points=3)
+def test_neither_noise_nor_trifles(submission, draw):
+    """A large difference that may be chance is no regression, nor is a sure one within the tolerance."""
+    from step5_serving.telemetry.report import MEASURES
+
+    for measure in draw.sample(MEASURES, 3):
+        sign = 1 if measure.up_is_bad else -1
+        mean = draw.uniform(0.4, 0.6)
+        before = {measure.of: values(draw, mean, 0.02, 300)}
+        for by in (0.05, 0.3):  # sure, but small; and not
+            now = {measure.of: values(draw, mean * (1 + sign * by), 0.02, 300)}
+            submission.check(ROW, measure, now, before, 0.15)
+        noisy = {measure.of: values(draw, mean, 0.9, 20)}
+        for _ in range(3):  # large, and as good as never sure
+            now = {measure.of: values(draw, mean * (1 + sign * 0.3), 0.9, 20)}
+            submission.check(ROW, measure, now, noisy, 0.01)
+
+
+@pytest.mark.rubric("5.5", points=2)
+def test_of_too_little_nothing_is_claimed(submission, draw):
+    """Fewer than twenty values on either side, none, no baseline, or one that doesn't know the measure."""
+    from step5_serving.telemetry.report import MEASURES
+
+    for measure in draw.sample(MEASURES, 2):
+        many, few, none = (values(draw, 0.5, 0.1, n) for n in (40, draw.randint(1, 19), 0))
+        for now in (many, few, none):
+            for before in (many, few, none):
+                submission.check(ROW, measure, {measure.of: now}, {measure.of: before}, 0.1)
+            submission.check(ROW, measure, {measure.of: now}, {"other": many}, 0.1)
+            submission.check(ROW, measure, {measure.of: now}, None, 0.1)
+        flat = {measure.of: [0.0] * 30}  # the baseline's size is 0, and the difference none
+        submission.check(ROW, measure, flat, flat, 0.1)

@@ -1,0 +1,215 @@
+"""Step 5, what learners don't see: the doors, the writer, the batcher."""
+
+import pytest
+
+# --- 5.6 ------------------------------------------------------------------------------------------------
+
+DOORS = "classroom.drivers.step5:doors"
+
+
+@pytest.mark.rubric("5.6", points=3)
+def test_a_full_house(submission, draw):
+    """Beyond N and M callers are refused, and told how long calls ran lately; then there is room again."""
+    for running, waiting in ((1, 0), (2, 1), (draw.randint(1, 3), draw.randint(1, 3))):
+        names = draw.names(30)
+        moments, came = [], []
+        for _ in range(3):
+            new = [names.pop() for _ in range(running + waiting + 1)]
+            moments.append([["come", name] for name in new])
+            moments.append([["pass", draw.randint(1, 900) / 8]])
+            came += new[:-1]
+            moments += [[["go", name]] for name in came]
+        moments.append([["come", name] for name in [names.pop() for _ in range(running + waiting + 1)]])
+        submission.check(DOORS, running, waiting, moments)
+
+
+@pytest.mark.rubric("5.6", points=3)
+def test_who_gives_up_waiting(submission, draw):
+    """A caller who is cancelled while he waits is out of the queue, also if somebody leaves that moment."""
+    for _ in range(3):
+        inside, *queue = draw.names(6)
+        moments = [[["come", inside]], [["come", name] for name in queue]]
+        first, second = draw.sample(queue[1:4], 2)
+        moments += [[["cancel", first]], [["come", "late"]]]
+        moments += [[["cancel", queue[0]], ["go", inside]]]  # passed over by who leaves
+        moments += [[["cancel", second]]]
+        moments += [[["go", name]] for name in (*queue, "late")]
+        submission.check(DOORS, 1, 6, moments)
+
+
+@pytest.mark.rubric("5.6", points=3)
+def test_in_the_moment_of_his_turn(submission, draw):
+    """Cancelled when his turn has come, he passes it on; who comes in that moment does not slip in."""
+    for running in (1, 1, 2):
+        names = draw.names(8)
+        inside, queue = names[:running], names[running:6]
+        moments = [[["come", name] for name in inside], [["come", name] for name in queue]]
+        moments += [[["go", inside[0]], ["cancel", queue[0]]]]  # queue[0] was told, and has not run yet
+        moments += [[["come", names[6]], ["go", queue[1]]]]  # queue[2] was told; names[6] is there before him
+        moments += [[["go", queue[2]], ["cancel", queue[3]], ["come", names[7]]]]
+        moments += [[["go", name] for name in names], [["go", name] for name in names]]
+        moments += [[["pass", 2.0], ["await end", "the end"]], *[[["go", name]] for name in names]]
+        submission.check(DOORS, running, 8, moments)
+
+
+@pytest.mark.rubric("5.6", points=2)
+def test_closed_doors_and_whatever_happens(submission, draw):
+    """Who is in or waits may finish after the doors were closed; no place is lost, whatever happens."""
+    for _ in range(3):
+        names, came = draw.names(24), []
+        moments = []
+        for name in names[:20]:
+            came.append(name)
+            now = [["come", name]]
+            for _ in range(draw.randint(0, 2)):
+                now.append([draw.choice(["go", "go", "cancel"]), draw.choice(came)])
+            moments.append([*draw.sample(now, len(now)), ["pass", draw.randint(0, 16) / 8]])
+        moments += [[["close", "the server is stopping"], ["await end", "the end"], ["come", names[20]]]]
+        moments += [[["go", name]] for name in came] * 2
+        moments += [[["await end", "again"]]]
+        submission.check(DOORS, draw.randint(1, 3), draw.randint(2, 5), moments)
+
+
+# --- 5.7 ------------------------------------------------------------------------------------------------
+
+
+def calls_of(draw, n, **more):
+    """Calls that share passages and prompts."""
+    texts, prompts = draw.words(4), draw.names(2)
+    return [
+        {
+            "question": f"{draw.text(4)} {draw.getrandbits(40)}",
+            "prompt": draw.choice([None, *prompts]),
+            "passages": draw.sample(texts, draw.randint(0, 3)),
+            **more,
+        }
+        for _ in range(n)
+    ]
+
+
+@pytest.mark.rubric("5.7", points=4)
+def test_all_or_none(submission, draw):
+    """A batch with a call that can't be written, or whose file is deleted, fails whole; the next goes on."""
+    for _ in range(3):
+        given = [calls_of(draw, draw.randint(1, 4)) for _ in range(4)]
+        failing = given[1] + calls_of(draw, 1, broken=True) + calls_of(draw, 1)
+        given[1], given[2] = failing, [{**each, "broken": False} for each in failing]  # tried again
+        submission.check("classroom.drivers.step5_rows:batches", given)
+        submission.check("classroom.drivers.step5_rows:batches", given[2:] + given[:1], vanishes=1)
+
+
+@pytest.mark.rubric("5.7", points=3)
+def test_batches_have_a_size_and_an_end(submission, draw):
+    """No batch is larger than LARGEST, a None ends it all, and an empty last batch is possible."""
+    for _ in range(3):
+        largest, words = draw.randint(2, 4), draw.words(9)
+        takes = "classroom.drivers.step5_rows:takes"
+        submission.check(takes, words[: draw.randint(5, 9)], largest)
+        submission.check(takes, words[: 2 * largest], largest)
+        for n in (0, draw.randint(1, 5), largest):
+            submission.check(takes, [*words[:n], None], largest)
+            submission.check(takes, [*words[:n], None, *words[n:]], largest)
+
+
+@pytest.mark.rubric("5.7", points=4)
+def test_everybody_is_told_in_his_loop(submission, draw):
+    """One call into each event loop tells its waiters; closed loops, cancelled waiters disturb nobody."""
+    for problem in (None, draw.text(3), None):
+        waiters = [*range(3), *(draw.randrange(3) for _ in range(6))]
+        draw.shuffle(waiters)
+        woken = "classroom.drivers.step5_rows:woken"
+        submission.check(woken, waiters, problem)
+        submission.check(woken, waiters, problem, closed=[draw.randrange(3)])
+        submission.check(woken, waiters, problem, cancelled=draw.sample(range(9), 3))
+
+
+@pytest.mark.rubric("5.7", points=3)
+def test_a_failed_commit_is_everybodys_in_it_and_nobodys_after_it(submission, draw):
+    """A whole Recorder: what came meanwhile is one commit, is there before anybody hears, or fails alone."""
+    for _ in range(3):
+        groups = [calls_of(draw, draw.randint(2, 5)) for _ in range(3)]
+        groups[1].insert(draw.randint(1, len(groups[1])), *calls_of(draw, 1, broken=True))
+        submission.check("classroom.drivers.step5_rows:recorded", groups)
+
+
+# --- 5.8 ------------------------------------------------------------------------------------------------
+
+
+def prompt_of(draw, n):
+    return [draw.randrange(64) for _ in range(n)]
+
+
+@pytest.mark.rubric("5.8", points=2)
+def test_prompts_are_read_in_turn(submission, draw):
+    """The prompt that came first is read first, and what it leaves of the chunk is the next one's."""
+    for _ in range(3):
+        seats = draw.sample(range(8), 4)
+        sitting = []
+        for seat in seats:
+            prompt = prompt_of(draw, draw.randint(1, 25))
+            sitting.append([seat, prompt, draw.choice([0, 0, draw.randrange(len(prompt))])])
+        submission.check("classroom.drivers.step5_batch:reads", sitting, draw.randint(4, 12), 6)
+
+
+@pytest.mark.rubric("5.8", points=3)
+def test_seats_and_what_they_know_already(submission, draw):
+    """Who joins sits where most of his prompt is known, or has it copied if that pays; or he has to wait."""
+    for _ in range(3):
+        known = prompt_of(draw, 60)
+        shared = known[: draw.randint(20, 40)] + prompt_of(draw, 5)
+        sitting = [[0, known, 59], [3, prompt_of(draw, 30), draw.randint(5, 20)]]
+        left = {1: known[: draw.randint(2, 5)], 2: shared[:-2], 4: prompt_of(draw, 9)}
+        newcomers = [
+            [known[: draw.randint(21, 50)], 9],
+            [shared, 9],
+            [shared, 9],
+            [known[: draw.randint(6, 15)] + prompt_of(draw, 3), 9],
+            [prompt_of(draw, 1), 3],
+        ]
+        admits = "classroom.drivers.step5_batch:admits"
+        submission.check(admits, sitting, left, draw.sample(newcomers, 5), 5)
+        submission.check(admits, sitting, left, [[known, 700], [shared, 9], [known, 9]], draw.choice([5, 8]))
+        submission.check(admits, [], {0: known, 1: known}, [[known, 1], [known, 1], [known, 1]], 2)
+
+
+@pytest.mark.rubric("5.8", points=3)
+def test_one_forward_for_everybody(submission, draw):
+    """Each forward has one token of every row whose prompt is read; a guide's tokens are read one by one."""
+    for _ in range(3):
+        sitting = []
+        for seat in draw.sample(range(4), 3):
+            prompt = prompt_of(draw, draw.randint(2, 12))
+            read = len(prompt) - draw.choice([1, 1, 1, 2])
+            ends, guided = draw.sample(range(64), 4), draw.random() < 0.4
+            sitting.append([seat, prompt, read, draw.randint(1, 7), ends, guided])
+        submission.check("classroom.drivers.step5_batch:steps", sitting, 6)
+
+
+def arrivals_of(draw, turns):
+    """Some requests before each turn, some of which begin alike."""
+    common, arrivals = prompt_of(draw, 40), []
+    for _ in range(turns):
+        arrivals.append([])
+        for _ in range(draw.choice([0, 0, 1, 1, 3])):
+            prompt = common[: draw.choice([0, 0, 20, 35])] + prompt_of(draw, draw.randint(1, 30))
+            ends = draw.sample(range(64), 3)
+            arrivals[-1].append([prompt, draw.randint(1, 15), ends, draw.random() < 0.25])
+    return arrivals
+
+
+@pytest.mark.rubric("5.8", points=2)
+def test_a_text_depends_on_no_neighbour(submission, draw):
+    """Many texts that come and go over few seats, however their prompts are cut, are those of each alone."""
+    for rows in (1, 3, draw.randint(4, 6)):
+        arrivals = arrivals_of(draw, 12)
+        submission.check("classroom.drivers.step5_batch:texts", arrivals, rows, draw.choice([1, 5, 16]))
+
+
+@pytest.mark.rubric("5.8", points=4)
+def test_turn_by_turn(submission, draw):
+    """Cancelled requests leave before others join, newcomers join at once, and long prompts starve nobody."""
+    for rows in (2, 3, 5):
+        arrivals = arrivals_of(draw, 12)
+        numbers = range(1, 1 + sum(map(len, arrivals)))
+        cancels = {draw.randint(3, 15): draw.sample(numbers, 1) for _ in range(3) if numbers}
+        submission.check("classroom.drivers.step5_batch:turns", arrivals, rows, 8, cancels)

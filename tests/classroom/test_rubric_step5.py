@@ -1,0 +1,341 @@
+"""Step 5's rubric: the reference has 100 points, a stub none, mistakes cost some, another right way none."""
+
+import __future__
+
+import importlib
+import inspect
+import re
+import textwrap
+
+import pytest
+
+from tests.classroom.rubric_helpers import (
+    ROOT,
+    assert_all_pass,
+    assert_sound,
+    lost,
+    not_attempted,
+    of_learner,
+    of_reference,
+    of_wrong,
+    points,
+    rubric,
+)
+
+PRICES = "step5_serving.telemetry.prices:cost_of"
+TAKE = "step5_serving.rates:Rates.take"
+PERCENTILES = "step5_serving.telemetry.summary:percentiles"
+CHECK, STATE = (f"step5_serving.telemetry.replay:{name}" for name in ("check", "state_of"))
+ROW = "step5_serving.telemetry.report:_row"
+ENTER, LEAVE = (f"step5_serving.admission:Admission.{name}" for name in ("_enter", "_leave"))
+WRITE = "step5_serving.telemetry.sinks:SqliteSink.write"
+TAKES, WAKE = (f"step5_serving.telemetry.writer:Recorder.{name}" for name in ("_take", "_wake"))
+TURN, ADMIT, READ, STEP = (
+    f"step5_serving.batch.scheduler:Scheduler.{name}" for name in ("_turn", "_admit", "_read", "_step")
+)
+SOLUTIONS = {
+    "5.1": [PRICES],
+    "5.2": [TAKE],
+    "5.3": [PERCENTILES],
+    "5.4": [CHECK, STATE],
+    "5.5": [ROW],
+    "5.6": [ENTER, LEAVE],
+    "5.7": [WRITE, TAKES, WAKE],
+    "5.8": [TURN, ADMIT, READ, STEP],
+}
+BEGIN = re.compile(r"^ +### BEGIN SOLUTION ([\d.]+): (.+)$", re.MULTILINE)
+
+
+def changed(*edits):
+    """The reference, edited: what stands at each target then. An edit is (target, old text, new text)."""
+    sources = {}
+    for target, old, new in edits:
+        module, _, path = target.partition(":")
+        holder = importlib.import_module(module)
+        for name in path.split("."):
+            holder = getattr(holder, name)
+        source = sources.get(target) or textwrap.dedent(inspect.getsource(holder))
+        assert source.count(old) == 1, (target, old, source.count(old))
+        sources[target] = source.replace(old, new)
+    return {target: _compiled(target, source) for target, source in sources.items()}
+
+
+def _compiled(target, source):
+    module, _, path = target.partition(":")
+    scope = {}
+    code = compile(source, "<edited>", "exec", __future__.annotations.compiler_flag, dont_inherit=True)
+    exec(code, vars(importlib.import_module(module)), scope)
+    return scope[path.split(".")[-1]]
+
+
+def id_of(edits):
+    return next(id for id, targets in SOLUTIONS.items() if edits[0][0] in targets)
+
+
+def test_it_is_sound():
+    assert_sound("step5")
+
+
+def test_titles_in_the_code_are_those_of_the_rubric():
+    found = {}
+    for path in (ROOT / "step5_serving").rglob("*.py"):
+        text = path.read_text()
+        for id, title in BEGIN.findall(text):
+            found.setdefault(id, []).append(title)
+        assert len(BEGIN.findall(text)) == text.count("### END SOLUTION")
+    assert {id: set(titles) for id, titles in found.items()} == {
+        each.id: {each.title} for each in rubric("step5")
+    }
+    assert {id: len(titles) for id, titles in found.items()} == {
+        id: len(targets) for id, targets in SOLUTIONS.items()
+    }
+
+
+def test_the_lesson_names_each_exercise_with_its_points():
+    lesson = (ROOT / "step5_serving" / "README.md").read_text()
+    rows = re.findall(r"^\| (5\.\d) \| (\d+) \| \*\*([^*]+)\.\*\*", lesson, re.MULTILINE)
+    assert rows == [(each.id, str(each.points), each.title) for each in rubric("step5")]
+
+
+def test_the_reference_has_all_points():
+    outcomes = of_reference("step5")
+    assert_all_pass(outcomes)
+    assert points(outcomes) == 100
+
+
+def test_whatever_is_drawn_the_reference_agrees_with_itself():
+    assert_all_pass(of_wrong("step5", {}, seed=2))
+
+
+def test_a_learner_with_the_solution_passes_the_public_tests():
+    assert_all_pass(of_learner("step5"))
+
+
+def test_stubs_are_not_attempted():
+    stubs = {target: not_attempted(id) for id, targets in SOLUTIONS.items() for target in targets}
+    outcomes = of_wrong("step5", stubs)
+    assert {each.status for each in outcomes.values()} == {"not attempted"}, {
+        name: each.cause for name, each in outcomes.items() if each.status != "not attempted"
+    }
+
+
+# What went wrong: the tests that have to notice, and what was edited.
+MISTAKES = {
+    # --- 5.1
+    "an unknown price is 0": (
+        {"test_a_call_with_a_price_and_one_without", "test_nothing_is_free_and_unknown_is_unknown"},
+        (PRICES, "        return None\n", "        return 0.0\n"),
+    ),
+    "0 tokens have an unknown price": (
+        {"test_nothing_is_free_and_unknown_is_unknown"},
+        (PRICES, "if input_tokens == 0 and output_tokens == 0:", "if False:"),
+    ),
+    "long prompts cost as short ones": (
+        {"test_long_prompts_have_their_price"},
+        (
+            PRICES,
+            "price.cost(input_tokens, output_tokens)",
+            "(input_tokens * price.input + output_tokens * price.output) / 1e6",
+        ),
+    ),
+    # --- 5.2
+    "it is never full": ({"test_it_fills_up_steadily"}, (TAKE, "min(self.burst, tokens", "min(1e9, tokens")),
+    "whole tokens only": (
+        {"test_it_fills_up_steadily", "test_everybody_has_a_bucket"},
+        (TAKE, "* self.per_second)", "* self.per_second // 1)"),
+    ),
+    "one bucket for all": (
+        {"test_everybody_has_a_bucket", "test_who_has_not_asked_for_longest_is_forgotten"},
+        (TAKE, "now = self._clock()", "now, who = self._clock(), 'all'"),
+    ),
+    "who came first is forgotten": (
+        {"test_who_has_not_asked_for_longest_is_forgotten"},
+        (TAKE, "self._buckets.move_to_end(who)", "pass"),
+    ),
+    # --- 5.3
+    "the rank is rounded down": (
+        {
+            "test_percentiles_of_all_rows",
+            "test_percentiles_of_groups",
+            "test_unknown_values_and_other_rows",
+            "test_few_values_equal_values_and_none",
+        },
+        (PERCENTILES, "(p * inner.c.n + 99) // 100", "p * inner.c.n // 100"),
+    ),
+    "NULLs are counted": (
+        {"test_unknown_values_and_other_rows", "test_few_values_equal_values_and_none"},
+        (PERCENTILES, "where(where, column.is_not(None))", "where(where)"),
+    ),
+    "one order for all groups": (
+        {"test_percentiles_of_groups", "test_unknown_values_and_other_rows"},
+        (PERCENTILES, "if group else {}", "if not group else {}"),
+    ),
+    # --- 5.4
+    "hashes are not looked at": (
+        {"test_a_call_with_all_it_takes", "test_what_can_not_be_made_again"},
+        (CHECK, '_sha256(each["text"]) != each["sha256"]', "False"),
+    ),
+    "an empty answer is none": (
+        {"test_quotes_and_empty_answers"},
+        (CHECK, 'row["answer"] is None', 'not row["answer"]'),
+    ),
+    "a failed call is made again": (
+        {"test_what_can_not_be_made_again"},
+        (CHECK, 'row["status"] >= 400 or', ""),
+    ),
+    "a part of a text will do": (
+        {"test_what_became_of_a_passage"},
+        (STATE, "if _sha256(text) ==", 'if source["text"] in text or _sha256(text) =='),
+    ),
+    "a passage is one chunk": (
+        {"test_what_became_of_a_passage"},
+        (STATE, "first + LONGEST_RUN", "first + 1"),
+    ),
+    # --- 5.5
+    "noise is a regression": ({"test_neither_noise_nor_trifles"}, (ROW, "surely and sign", "sign")),
+    "a trifle is a regression": ({"test_neither_noise_nor_trifles"}, (ROW, "> tolerance *", "> 0 *")),
+    "up is always bad": (
+        {"test_whichever_way_is_bad"},
+        (ROW, "1 if measure.up_is_bad else -1", "1"),
+    ),
+    # --- 5.6
+    "who is cancelled keeps his place": (
+        {"test_in_the_moment_of_his_turn"},
+        (ENTER, "self._leave(None)", "pass"),
+    ),
+    "who gives up stays in the queue": (
+        {"test_who_gives_up_waiting", "test_closed_doors_and_whatever_happens"},
+        (ENTER, "self._queue.remove(turn)", "pass"),
+    ),
+    "who waits counts himself in": (
+        {"test_in_the_moment_of_his_turn"},
+        (ENTER, "await turn  # whoever leaves counts us in", "await turn; self._begin()"),
+        (LEAVE, "self._begin()", "pass"),
+    ),
+    "the last come is the first served": (
+        {"test_first_come_first_served"},
+        (LEAVE, "popleft()", "pop()"),
+    ),
+    "nobody is passed over": (
+        {"test_who_gives_up_waiting"},
+        (LEAVE, "while self._queue and", "if self._queue and"),
+    ),
+    "the mean is the last call": (
+        {"test_a_full_house"},
+        (LEAVE, "FORGET * (seconds - self._mean)", "seconds - self._mean"),
+    ),
+    # --- 5.7
+    "a commit a row": (
+        {"test_a_batch_in_one_commit", "test_all_or_none"},
+        (WRITE, "for call, _ in batch:\n", "for call, _ in batch:\n" + 12 * " " + "db.commit()\n"),
+    ),
+    "a failed transaction stays open": (
+        {"test_all_or_none", "test_a_failed_commit_is_everybodys_in_it_and_nobodys_after_it"},
+        (WRITE, "self.close()\n", "pass\n"),
+    ),
+    "a deleted file is not noticed": (
+        {"test_all_or_none"},
+        (WRITE, "if self._file_now() != self.file:", "if False:"),
+    ),
+    "one at a time": (
+        {"test_what_waits_is_taken_together", "test_batches_have_a_size_and_an_end"},
+        (TAKES, "== LARGEST", "== 1"),
+    ),
+    "waits a while for others": (
+        {"test_what_waits_is_taken_together"},
+        (TAKES, "self._queue.get_nowait()", "self._queue.get(timeout=0.01)"),
+    ),
+    "never ends": ({"test_batches_have_a_size_and_an_end"}, (TAKES, "batch, False", "batch, True")),
+    "futures are set from the thread": (
+        {"test_everybody_is_told_in_his_loop"},
+        (WAKE, "loop.call_soon_threadsafe(_finish, futures, problem)", "_finish(futures, problem)"),
+    ),
+    "a closed loop ends it": (
+        {"test_everybody_is_told_in_his_loop"},
+        (WAKE, "suppress(RuntimeError)", "suppress(OSError)"),
+    ),
+    "failures are not told": (
+        {
+            "test_everybody_is_told_in_his_loop",
+            "test_a_failed_commit_is_everybodys_in_it_and_nobodys_after_it",
+        },
+        (WAKE, "_finish, futures, problem)", "_finish, futures, None)"),
+    ),
+    # --- 5.8
+    "a chunk a row": (
+        {"test_prompts_are_read_in_turn", "test_turn_by_turn"},
+        (READ, "while left and", "left = self._limits.chunk\n        while left and"),
+    ),
+    "all of the prompt is read": (
+        {"test_a_prompt_is_read_in_chunks", "test_prompts_are_read_in_turn"},
+        (READ, "min(row.begin, row.read + left)", "min(row.begin + 1, row.read + left)"),
+    ),
+    "seats are read in order": (
+        {"test_prompts_are_read_in_turn"},
+        (READ, "in sorted(reading)", "in reading"),
+    ),
+    "nothing is remembered": (
+        {"test_seats_and_what_they_know_already"},
+        (ADMIT, "= request.cached = known[seat]", "= request.cached = 0"),
+    ),
+    "nothing is copied": (
+        {"test_seats_and_what_they_know_already", "test_a_text_depends_on_no_neighbour"},
+        (ADMIT, "self._seats.copy(source, seat, known[source])", "pass"),
+    ),
+    "the last token is remembered, too": (
+        {"test_seats_and_what_they_know_already"},
+        (ADMIT, "request.ids[:-1]", "request.ids"),
+    ),
+    "what a guide wrote is not read": (
+        {"test_one_forward_for_everybody", "test_a_text_depends_on_no_neighbour"},
+        (STEP, " if row.read == len(row.ids)}", "}"),
+    ),
+    "one place too far": (
+        {"test_some_texts", "test_one_forward_for_everybody", "test_a_text_depends_on_no_neighbour"},
+        (STEP, "[ready[seat].read if seat in ready", "[ready[seat].read + 1 if seat in ready"),
+    ),
+    "who was cancelled goes on": ({"test_turn_by_turn"}, (TURN, "if row and row.cancelled:", "if False:")),
+    "newcomers wait for an empty house": (
+        {"test_turn_by_turn"},
+        (TURN, "self._join()", "self.running or self._join()"),
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_costs_points(mistake):
+    notice, *edits = MISTAKES[mistake]
+    outcomes = of_wrong("step5", changed(*edits), id_of(edits))
+    assert notice <= lost(outcomes) < set(outcomes) or notice == set(outcomes)
+    assert {each.status for each in outcomes.values()} <= {"passed", "failed"}
+
+
+OTHER_WAYS = {
+    "the first that is not below": (
+        (
+            PERCENTILES,
+            "max(sa.case((inner.c.rank == (p * inner.c.n + 99) // 100,",
+            "min(sa.case((100 * inner.c.rank >= p * inner.c.n,",
+        ),
+    ),
+    "all seats in a forward": ((STEP, "range(max(ready) + 1)", "range(len(self._rows))"),),
+    "one token after the other": ((READ, "row.read + left)]", "row.read + 1)]"),),
+    "a rollback": ((WRITE, "self.close()\n", "self.db and self.db.rollback()\n"),),
+    "as many as there are": (
+        (TAKES, "if len(batch) == LARGEST:", "if self._queue.empty() or len(batch) == LARGEST:"),
+    ),
+    "a function of its own": (
+        (
+            WAKE,
+            "loop.call_soon_threadsafe(_finish, futures, problem)",
+            "loop.call_soon_threadsafe(lambda futures=futures: _finish(futures, problem))",
+        ),
+    ),
+    "no prefix is looked at twice": ((STATE, 'if not source["text"].startswith(chunk.text):', "if False:"),),
+}
+
+
+@pytest.mark.parametrize("way", OTHER_WAYS)
+def test_another_right_way_costs_nothing(way):
+    edits = OTHER_WAYS[way]
+    assert_all_pass(of_wrong("step5", changed(*edits), id_of(edits)))
