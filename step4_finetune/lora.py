@@ -54,15 +54,28 @@ class Lora:
     @property
     def scale(self) -> float:
         """alpha / r, so that a larger rank is not at once a larger update."""
+        ### BEGIN SOLUTION 4.5: LoRA
         return self.alpha / len(self.A)
+        ### END SOLUTION
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(T, in) -> (T, out): down to r numbers a token and up again. B A itself is never built."""
+        """(T, in) -> (T, out): down to r numbers a token and up again. B A itself is never built.
+
+        The frozen layer's own output, with its bias where it has one, plus what the adapter adds: this times
+        `scale`, the bias not. A and B get gradients; nothing is changed in place.
+        """
+        ### BEGIN SOLUTION 4.5: LoRA
         return F.linear(x, self.W, self.bias) + (x @ self.A.T) @ self.B.T * self.scale
+        ### END SOLUTION
 
     def merged(self) -> torch.Tensor:
-        """One matrix (out, in) that does it all; what was added has rank r at most."""
+        """One new matrix (out, in) that does it all, beside the same bias; W stays as it is.
+
+        What was added has rank r at most.
+        """
+        ### BEGIN SOLUTION 4.5: LoRA
         return self.W + self.B @ self.A * self.scale
+        ### END SOLUTION
 
 
 def run(

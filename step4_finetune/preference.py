@@ -48,12 +48,19 @@ class Loss:
     @property
     def margin(self) -> torch.Tensor:
         """How much more the chosen reply gained."""
+        ### BEGIN SOLUTION 4.6: the DPO loss
         return self.chosen - self.rejected
+        ### END SOLUTION
 
     @property
     def loss(self) -> torch.Tensor:
-        """-log of the probability that a judge with these rewards prefers the chosen one (Bradley, Terry)."""
+        """-log of the probability that a judge with these rewards prefers the chosen one (Bradley, Terry).
+
+        That probability is σ(margin). Right for margins of ±1000, too, where σ itself is 0 or 1 in float32.
+        """
+        ### BEGIN SOLUTION 4.6: the DPO loss
         return -F.logsigmoid(self.margin)
+        ### END SOLUTION
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row], system: str = "") -> Batch:
@@ -79,18 +86,32 @@ def encode(tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row], system: str 
 
 
 def log_probs(model: Any, batch: Batch) -> torch.Tensor:
-    """log p(reply) of each row, shape (2n,)."""
+    """log p(reply) of each row, shape (2n,), in float32 whatever type the model's logits are of.
+
+    `model(input_ids=..., attention_mask=...)` gives an object with `logits`, shape (2n, T, V): those at
+    place t are the guess of the token at t + 1. Only tokens of the reply count (`completion`); their
+    log-probabilities are added up, not averaged. The first token of all, before which nothing stands, never
+    counts. Gradients go through to the model.
+    """
+    ### BEGIN SOLUTION 4.6: the DPO loss
     logits = model(input_ids=batch.ids, attention_mask=batch.attention, use_cache=False).logits  # (2n, T, V)
     each = logits[:, :-1].float().log_softmax(-1)  # what stands at place t is guessed at t - 1
     each = each.gather(-1, batch.ids[:, 1:, None])[..., 0]  # (2n, T - 1)
     return (each * batch.completion[:, 1:]).sum(dim=1)
+    ### END SOLUTION
 
 
 def dpo(policy: torch.Tensor, reference: torch.Tensor, beta: float) -> Loss:
-    """The loss of n pairs from their log-probabilities, shape (2n,) as in `log_probs`."""
+    """The loss of n pairs from their log-probabilities, shape (2n,) as in `log_probs`.
+
+    The first n are those of the chosen replies, and row n + i is the rejected one of pair i. The rewards are
+    `beta` times what the policy gives more than the reference, see above.
+    """
+    ### BEGIN SOLUTION 4.6: the DPO loss
     rewards = beta * (policy - reference)
     chosen, rejected = rewards.chunk(2)
     return Loss(chosen, rejected)
+    ### END SOLUTION
 
 
 def pull(margin: torch.Tensor, beta: float) -> torch.Tensor:

@@ -46,7 +46,15 @@ class Check:
     of: str = "text"  # what the pattern of `count` is held against: the text, or each sentence
 
     def allows(self, parts: text.Parts) -> bool:
-        """Whether a reply passes it."""
+        """Whether a reply passes it.
+
+        - A check that only forbids (its `low` is 0) is not passed by a reply that says nothing (`is_empty`).
+        - `require` wants each of its `patterns` in its place (`_place`), under re.MULTILINE; how often, and
+          what its `low` and `high` are, does not matter.
+        - Of any other kind, `found` says what it counts: no fewer than `low` and, unless `high` is None, no
+          more than `high`. What *may* be one (`lenient`) helps to reach `low`, and does not count for `high`.
+        """
+        ### BEGIN SOLUTION 4.2: tone rules
         if self.low == 0 and parts.is_empty:
             return False
         if self.kind == "require":  # each of its patterns
@@ -55,6 +63,7 @@ class Check:
         found = self.found(parts)
         most = self.found(parts, lenient=True) if self.kind in LENIENT else found
         return self.low <= len(most) and (self.high is None or len(found) <= self.high)
+        ### END SOLUTION
 
     def found(self, parts: text.Parts, *, lenient: bool = False) -> list[str]:
         """What it counts, as it stands in the reply; `lenient` with what may or may not be one."""
@@ -122,16 +131,23 @@ class Rule:
 
 
 def word_pattern(phrase: str) -> str:
-    """The regular expression of a whole word or phrase: any case, any space between its words.
+    r"""The regular expression of a whole word or phrase: any case, any white space between its words.
 
-    The i of `i.e.`, the hi of `hi-fi` and a part of an address are no whole words. `apolog*` is every word
-    that begins so.
+    All that the phrase holds is meant literally, but for a star at the end of a word of two characters or
+    more: `apolog*` is every word that begins so, and matches the whole of it.
+
+    A match is no part of something longer: before it stands neither a \w nor an @, nor a \w with a full stop
+    or hyphen behind it; after it neither a \w nor an @, nor a full stop or hyphen with a \w behind it. So
+    the i of `i.e.`, the hi of `hi-fi` and a part of an address are no whole words, but the last word of a
+    sentence is. It needs no flags, and may be joined with others by |.
     """
+    ### BEGIN SOLUTION 4.2: tone rules
     spaced = r"\s+".join(
         re.escape(each[:-1]) + r"\w*" if each[1:].endswith("*") else re.escape(each)
         for each in phrase.split()
     )
     return rf"(?i:(?<![\w@])(?<!\w[.-]){spaced}(?![\w@])(?![.-]\w))"
+    ### END SOLUTION
 
 
 def scores(reply: str, guide: Guide) -> dict[str, bool]:

@@ -119,7 +119,19 @@ class Parts:
 
 
 def take_apart(reply: str, greetings: Sequence[str] = (), sign_offs: Sequence[str] = ()) -> Parts:
-    """The parts of a reply: by the known greetings and sign-offs, otherwise by what looks like one."""
+    """The parts of a reply: by the known greetings and sign-offs, otherwise by what looks like one.
+
+    The reply is `tidy` first; its parts are cut out of that, without the spaces around them.
+
+    greeting     from the start: the first of `greetings` that the reply `begins` with; where there is none,
+                 what SALUTATION matches there; else nothing
+    sign_off     to the end: the first of `sign_offs` that the reply `ends` with; where there is none, what
+                 SIGNATURE finds in the reply, searched from where the greeting ends; else nothing
+    body         what stands between them. A known sign-off may overlap the greeting, as in a reply that is
+                 nothing but "Bye": then the greeting keeps its letters, and the sign-off is what is left
+    sentences    of the body
+    """
+    ### BEGIN SOLUTION 4.1: the parts of a reply
     reply = tidy(reply)
     start = next((len(text) for text in greetings if begins(reply, text)), None)
     if start is None:
@@ -132,6 +144,7 @@ def take_apart(reply: str, greetings: Sequence[str] = (), sign_offs: Sequence[st
     end = max(start, end)
     body = reply[start:end].strip()
     return Parts(reply, reply[:start].strip(), body, reply[end:].strip(), tuple(sentences(body)))
+    ### END SOLUTION
 
 
 def tidy(text: str) -> str:

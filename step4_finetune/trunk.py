@@ -18,11 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 class Empty(nn.Module):
@@ -49,7 +51,14 @@ class Trunk(nn.Module):
         return self.embed.weight  # pyrefly: ignore
 
     def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
-        """Vectors, shape (batch, tokens, dim), of `input_ids`, shape (batch, tokens)."""
+        """Vectors, shape (batch, tokens, dim), of `input_ids`, shape (batch, tokens).
+
+        Each row is looked up in `rows` by its `key`; what is not there is computed (`compute`) and put there,
+        once, be it in the batch twice. Behind a row's key, where the padding is, its vectors are zeros.
+        `computed` counts the rows that had to be computed, `looked_up` all others of the batch. The result is
+        of the type that `compute` gives.
+        """
+        ### BEGIN SOLUTION 4.7: a table of texts
         keys = [self.key(row) for row in input_ids.tolist()]
         new = sorted({key for key in keys if key not in self.rows}, key=len)
         self.computed, self.looked_up = self.computed + len(new), self.looked_up + len(keys) - len(new)
@@ -60,18 +69,28 @@ class Trunk(nn.Module):
         for at, key in enumerate(keys):
             out[at, : len(key)] = self.rows[key]
         return out
+        ### END SOLUTION
 
     def key(self, row: list[int]) -> tuple[int, ...]:
-        """The tokens without padding. Where a text ends with the token that pads, that one goes, too: nothing
-        stands behind it, so no loss looks at what comes out there."""
+        """The tokens without the padding behind them, but always the first, be it padding. The same token
+        elsewhere stays. Where a text ends with the token that pads, that one goes, too: nothing stands behind
+        it, so no loss looks at what comes out there."""
+        ### BEGIN SOLUTION 4.7: a table of texts
         end = len(row)
         while end > 1 and row[end - 1] == self.pad:
             end -= 1
         return tuple(row[:end])
+        ### END SOLUTION
 
     @torch.no_grad()
     def compute(self, key: tuple[int, ...], device: torch.device) -> torch.Tensor:
-        """The vectors of one text, shape (tokens, dim)."""
+        """The vectors of one text, shape (tokens, dim): its embedding, sent through all frozen layers.
+
+        They work on batches, here of one text. `rotary(hidden, position_ids=...)` makes of the positions from
+        0 on, shape (1, tokens), what every layer is given as `position_embeddings`, one layer after another:
+        `layer(hidden, attention_mask=None, position_ids=..., position_embeddings=...)`.
+        """
+        ### BEGIN SOLUTION 4.7: a table of texts
         layers, rotary = self._frozen
         hidden = self.embed(torch.tensor([key], device=device))
         positions = torch.arange(len(key), device=device)[None]
@@ -79,6 +98,7 @@ class Trunk(nn.Module):
         for layer in layers:
             hidden = layer(hidden, attention_mask=None, position_ids=positions, position_embeddings=turned)
         return hidden[0]
+        ### END SOLUTION
 
 
 @contextmanager

@@ -56,12 +56,19 @@ class Near:
         self.lsh.insert(number, self._sketch(self.shingles[number]))
 
     def find(self, text: str) -> tuple[int, float] | None:
-        """The nearest of the texts and how near it is; None where none is near."""
+        """The nearest of the texts, as its number and how near it is (`jaccard` of the `shingles`).
+
+        Of several that are equally near the one with the smallest number; None where none is as near as
+        `threshold` or nearer. `self.lsh.query(self._sketch(shingles))` gives the numbers of the candidates,
+        in no order, and may name some that are not near at all.
+        """
+        ### BEGIN SOLUTION 4.4: near duplicates
         own = shingles(text)
         candidates: Any = self.lsh.query(self._sketch(own))
         found = [(jaccard(own, self.shingles[number]), -number) for number in candidates]
         near, number = max(found, default=(0.0, 0))
         return (-number, near) if near >= self.threshold else None
+        ### END SOLUTION
 
     @staticmethod
     def _sketch(parts: frozenset[str]) -> MinHash:
@@ -73,14 +80,21 @@ class Near:
 
 
 def shingles(text: str) -> frozenset[str]:
-    """Every run of five letters of the words, in lower case; the whole of a text that is shorter."""
+    """Every run of LETTERS characters of the text when it is `folded`, so spaces between words count.
+
+    What is shorter is one shingle as a whole, be it empty.
+    """
+    ### BEGIN SOLUTION 4.4: near duplicates
     plain = folded(text)
     return frozenset(plain[at : at + LETTERS] for at in range(max(1, len(plain) - LETTERS + 1)))
+    ### END SOLUTION
 
 
 def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
-    """Share of what both have in what either has."""
+    """Share of what both have in what either has, 0 to 1. Neither is empty."""
+    ### BEGIN SOLUTION 4.4: near duplicates
     return len(one & other) / len(one | other)
+    ### END SOLUTION
 
 
 def folded(text: str) -> str:
@@ -109,9 +123,16 @@ def duplicates(rows: Sequence[Row]) -> Finding:
 def near_duplicates(rows: Sequence[Row], threshold: float = NEAR) -> Finding:
     """Prompts that are nearly the same as an earlier one of their split.
 
-    Pairs that differ in `rejected` alone are none: a prompt may have several.
+    Split by split, in the order of SPLITS, and in the order of the rows: a row whose prompt (`prompt_text`)
+    is near that of an earlier one is a case (`_case`), with the nearest of these; any other is remembered, so
+    that later ones are held against it. A case itself is not remembered.
+
+    Passed over, neither found nor remembered: a prompt without words, and a row that has the same `folded`
+    prompt and the same chosen reply as an earlier one of its split. Such pairs differ in `rejected` alone,
+    and a prompt may have several of these.
     """
-    cases = []
+    cases: list[Case] = []
+    ### BEGIN SOLUTION 4.4: near duplicates
     for split in SPLITS:
         near, seen = Near(threshold), set()
         for at in places(rows, split):
@@ -124,6 +145,7 @@ def near_duplicates(rows: Sequence[Row], threshold: float = NEAR) -> Finding:
                 cases.append(_case(rows, at, *found))
             else:
                 near.add(at, text)
+    ### END SOLUTION
     return of_cases(
         "near-duplicates",
         cases,

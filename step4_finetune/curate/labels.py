@@ -16,8 +16,17 @@ Broken = Callable[[str], Mapping[str, str]]  # the rules that a reply breaks, wi
 
 
 def label_noise(rows: Sequence[Row], broken: Broken) -> Finding:
-    """Chosen replies (empty ones aside) that break the guide, and rejected ones that keep all of it."""
-    cases = []
+    """Chosen replies that break the guide, and rejected ones that keep all of it, row by row.
+
+    `broken` says of a reply which rules it breaks, as {rule: what stands there}. A row whose chosen reply is
+    blank is passed over, with its rejected one: another check speaks of it. The cases of the row at place 3,
+    chosen before rejected, rules in the order in which `broken` has them:
+
+        Case(3, "kettle-4", "chosen breaks no_slang (asap); greeting")    where `greeting` has nothing to show
+        Case(3, "kettle-4", "rejected breaks no rule")                    where there is a rejected reply
+    """
+    cases: list[Case] = []
+    ### BEGIN SOLUTION 4.3: pair checks
     for at, row in enumerate(rows):
         if not row.chosen.strip():
             continue
@@ -26,6 +35,7 @@ def label_noise(rows: Sequence[Row], broken: Broken) -> Finding:
             cases.append(Case(at, row.id, f"chosen breaks {what}"))
         if row.rejected is not None and not broken(row.rejected):
             cases.append(Case(at, row.id, "rejected breaks no rule"))
+    ### END SOLUTION
     return of_cases(
         "label noise",
         cases,
@@ -36,17 +46,25 @@ def label_noise(rows: Sequence[Row], broken: Broken) -> Finding:
 
 
 def named_breaks(rows: Sequence[Row], broken: Broken) -> Finding:
-    """Rows whose `breaks` are not the rules that `rejected` breaks."""
+    """Rows whose `breaks` are not the rules that `rejected` breaks.
+
+    One case for each row where the two sets differ. It names first what is broken and not named, then what is
+    named and not broken, each in the order of the alphabet:
+
+        Case(3, "kettle-4", "rejected breaks calm, not named; names greeting, which it keeps")
+    """
     labelled = [at for at, row in enumerate(rows) if row.breaks is not None and row.rejected is not None]
     if not labelled:
         return unchecked("named breaks", "rows", "no breaks named")
-    cases = []
+    cases: list[Case] = []
+    ### BEGIN SOLUTION 4.3: pair checks
     for at in labelled:
         said, found = set(rows[at].breaks or ()), set(broken(rows[at].rejected or ""))
         parts = [f"breaks {rule}, not named" for rule in sorted(found - said)]
         parts += [f"names {rule}, which it keeps" for rule in sorted(said - found)]
         if parts:
             cases.append(Case(at, rows[at].id, "rejected " + "; ".join(parts)))
+    ### END SOLUTION
     return of_cases("named breaks", cases, len(labelled), WARNING, "correct the column breaks")
 
 
