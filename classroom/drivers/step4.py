@@ -1,0 +1,181 @@
+"""Step 4 beside a submission: what takes a model, a gradient or a count of operations.
+
+    submission.check("classroom.drivers.step4:dpo_steps", policy, reference, 0.1)
+
+All is small and drawn by the test: a model is a table of logits, a layer one matrix and a running mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+# --- 4.5 --------------------------------------------------------------------------------------------------
+
+
+class Watched(TorchFunctionMode):
+    """Sees every tensor that is made; of views, which share the numbers of another, it takes no notice."""
+
+    def __init__(self, known: Sequence[torch.Tensor]) -> None:
+        super().__init__()
+        self.known = {each.untyped_storage().data_ptr() for each in known}
+        self.largest = 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor) and made.untyped_storage().data_ptr() not in self.known:
+            self.largest = max(self.largest, made.numel())
+        return made
+
+
+def lora_largest(lora: Any, x: torch.Tensor) -> int:
+    """How many numbers the largest tensor holds that the forward pass makes."""
+    with Watched([lora.W, lora.A, lora.B, x]) as watched:
+        lora.forward(x)
+    return watched.largest
+
+
+def lora_gradients(lora: Any, x: torch.Tensor) -> dict[str, Any]:
+    """The gradients of the sum of squares, and what W and x are afterwards."""
+    lora.A.requires_grad_(True)
+    lora.B.requires_grad_(True)
+    lora.forward(x).square().sum().backward()
+    return {"A": lora.A.grad, "B": lora.B.grad, "W": lora.W, "x": x}
+
+
+# --- 4.6 --------------------------------------------------------------------------------------------------
+
+
+class Said(dict):
+    """What a model of transformers gives: `.logits`, `["logits"]` and `[0]`."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self[name]
+
+    def __getitem__(self, key: Any) -> Any:
+        return [*self.values()][key] if isinstance(key, int) else super().__getitem__(key)
+
+
+class Table(nn.Module):
+    """A model that guesses by the last token alone: row t of the table holds the logits after token t."""
+
+    def __init__(self, logits: torch.Tensor, dtype: str) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(logits)  # (V, V)
+        self.dtype = getattr(torch, dtype)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: Any = None, **_rest: Any) -> Said:  # noqa: ARG002
+        return Said(logits=self.logits[input_ids].to(self.dtype))
+
+
+def log_probs(logits: torch.Tensor, batch: Any, dtype: str = "float32") -> torch.Tensor:
+    """Of replies, by a model that holds these logits."""
+    from step4_finetune import preference
+
+    return preference.log_probs(Table(logits, dtype), batch)
+
+
+def log_probs_gradient(logits: torch.Tensor, batch: Any, weights: torch.Tensor) -> Any:
+    """By the logits, of the weighted sum over the replies."""
+    from step4_finetune import preference
+
+    model = Table(logits, "float32")
+    (preference.log_probs(model, batch) * weights).sum().backward()
+    return model.logits.grad
+
+
+def dpo_steps(policy: torch.Tensor, reference: torch.Tensor, beta: float) -> dict[str, Any]:
+    """Margin and loss of each pair, and the gradient of their sum by the policy."""
+    from step4_finetune import preference
+
+    policy.requires_grad_(True)
+    found = preference.dpo(policy, reference, beta)
+    found.loss.sum().backward()
+    return {"margin": found.margin, "loss": found.loss, "gradient": policy.grad}
+
+
+# --- 4.7 --------------------------------------------------------------------------------------------------
+
+
+class Turned(nn.Module):
+    """Positions as angles, (batch, tokens, dim), as rotary embeddings have them."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.speed = torch.linspace(0.1, 1.0, dim)
+
+    def forward(self, x: torch.Tensor, position_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ARG002
+        angle = position_ids[..., None].float() * self.speed
+        return angle.cos(), angle.sin()
+
+
+class Layer(nn.Module):
+    """Called like one of Llama's: each token sees itself and those before it, turned by their positions."""
+
+    def __init__(self, weight: torch.Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight)  # (dim, dim)
+        self.rows = 0  # that it was called with
+
+    def forward(
+        self, hidden_states: torch.Tensor, *, position_embeddings: Any, **_rest: Any
+    ) -> torch.Tensor:  # (batch, tokens, dim)
+        self.rows += len(hidden_states)
+        cos, sin = position_embeddings
+        turned = hidden_states * cos + hidden_states.roll(1, -1) * sin
+        n = torch.arange(1, hidden_states.shape[1] + 1)[:, None]
+        return hidden_states + (turned.cumsum(1) / n @ self.weight).tanh()
+
+
+def _trunk(embedding: torch.Tensor, weights: Sequence[torch.Tensor], pad: int) -> tuple[Any, list[Layer]]:
+    from step4_finetune.trunk import Trunk
+
+    layers = [Layer(each) for each in weights]
+    embed = nn.Embedding.from_pretrained(embedding, freeze=False)
+    return Trunk(embed, list(layers), Turned(embedding.shape[1]), pad), layers
+
+
+def keys(pad: int, rows: Sequence[list[int]]) -> list[Any]:
+    """The keys of these rows."""
+    trunk, _ = _trunk(torch.zeros(2, 2), [], pad)
+    return [trunk.key(row) for row in rows]
+
+
+def vectors(
+    embedding: torch.Tensor, weights: Sequence[torch.Tensor], texts: Sequence[list[int]]
+) -> list[Any]:
+    """What `compute` gives for these texts."""
+    trunk, _ = _trunk(embedding, weights, 0)
+    return [trunk.compute(tuple(text), torch.device("cpu")) for text in texts]
+
+
+def look_up(
+    pad: int, batches: Sequence[list[list[int]]], compute: Callable[[list[int]], Any]
+) -> dict[str, Any]:
+    """What comes out for these batches where `compute` gives the vectors of a text, and what is kept."""
+    trunk, _ = _trunk(torch.zeros(2, 2), [], pad)
+    trunk.compute = lambda key, device: compute(list(key))  # noqa: ARG005
+    found = [trunk(torch.tensor(batch)) for batch in batches]
+    return {
+        "vectors": found,
+        "computed": trunk.computed,
+        "looked_up": trunk.looked_up,
+        "keys": sorted(trunk.rows),
+    }
+
+
+def reads(
+    embedding: torch.Tensor, weights: Sequence[torch.Tensor], pad: int, batches: Sequence[list[list[int]]]
+) -> dict[str, Any]:
+    """What comes out for these batches, how many rows each layer saw, and whether a gradient goes there."""
+    trunk, layers = _trunk(embedding, weights, pad)
+    found = [trunk(torch.tensor(batch)) for batch in batches]
+    return {
+        "vectors": found,
+        "seen": [layer.rows for layer in layers],
+        "gradient": any(each.requires_grad for each in found),
+    }

@@ -1,0 +1,192 @@
+"""Step 4, what learners don't see: adapters, log-probabilities and frozen layers."""
+
+import pytest
+
+from classroom.rubrics.step4_public import NEAR, batch, lora
+
+# --- 4.5 --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.rubric("4.5", points=3)
+def test_forward_of_any_shape(submission, draw):
+    """With and without a bias, of ranks from one to larger than the matrix, of one token and of many."""
+    for bias, r, tokens in ((True, 1, 1), (False, 12, 7), (True, draw.randint(2, 6), 30)):
+        out, into = draw.sample(range(3, 12), 2)
+        layer = lora(draw, out, into, r, draw.choice([1, 5, 32]), bias)
+        submission.check("step4_finetune.lora:Lora.forward", layer, draw.tensor(tokens, into), **NEAR)
+
+
+@pytest.mark.rubric("4.5", points=3)
+def test_merged_leaves_the_layer_as_it_was(submission, draw):
+    """Merging twice gives the same, W stays, and the bias is not merged in."""
+    for _ in range(3):
+        out, into, r = draw.randint(3, 9), draw.randint(3, 9), draw.randint(2, 5)
+        fields = lora(draw, out, into, r, draw.choice([1, 5, 32]), bias=True).fields
+        layer = submission.make("step4_finetune.lora:Lora", **fields)
+        layer.check("merged", **NEAR)
+        layer.check("merged", **NEAR)
+        layer.check_get("W")
+        layer.check("forward", draw.tensor(2, into), **NEAR)
+
+
+@pytest.mark.rubric("4.5", points=2)
+def test_the_product_is_never_built(submission, draw):
+    """The forward pass makes nothing that is as large as W, whatever stands in it."""
+    for _ in range(3):
+        out, into, r, tokens = (
+            draw.randint(30, 60),
+            draw.randint(30, 60),
+            draw.randint(2, 6),
+            draw.randint(1, 3),
+        )
+        layer, x = lora(draw, out, into, r, 8), draw.tensor(tokens, into)
+        submission.check("step4_finetune.lora:Lora.forward", layer, x, **NEAR)
+        largest = submission.call("classroom.drivers.step4:lora_largest", layer, x)
+        assert type(largest) is int
+        assert 0 < largest < out * into, f"it makes a tensor of {largest} numbers, W has {out * into}"
+
+
+@pytest.mark.rubric("4.5", points=2)
+def test_the_adapter_gets_gradients(submission, draw):
+    """A and B learn, W and x stay."""
+    for bias in (True, False, True):
+        out, into, r = draw.randint(3, 6), draw.randint(3, 6), draw.randint(1, 3)
+        layer = lora(draw, out, into, r, draw.choice([2, 3]), bias)
+        submission.check(
+            "classroom.drivers.step4:lora_gradients", layer, draw.tensor(3, into), rel=1e-3, abs=1e-3
+        )
+
+
+# --- 4.6 --------------------------------------------------------------------------------------------------
+
+LOG_PROBS = "classroom.drivers.step4:log_probs"
+
+
+@pytest.mark.rubric("4.6", points=4)
+def test_log_probs_of_padded_rows(submission, draw):
+    """Replies and prompts of all lengths, padded; also a row that is all reply, and one without."""
+    for _ in range(3):
+        lengths = [(draw.randint(1, 5), draw.randint(1, 5)) for _ in range(4)]
+        lengths += [(0, draw.randint(2, 4)), (draw.randint(2, 4), 0)]
+        made = batch(draw, draw.sample(lengths, len(lengths)))
+        submission.check(LOG_PROBS, draw.tensor(9, 9, scale=draw.choice([1, 4])), made, **NEAR)
+
+
+@pytest.mark.rubric("4.6", points=2)
+def test_log_probs_in_float32(submission, draw):
+    """Logits in bfloat16 give log-probabilities in float32, with its precision."""
+    for _ in range(3):
+        made = batch(draw, [(draw.randint(1, 3), draw.randint(2, 6)) for _ in range(4)])
+        submission.check(LOG_PROBS, draw.tensor(9, 9), made, dtype="bfloat16", **NEAR)
+
+
+@pytest.mark.rubric("4.6", points=2)
+def test_gradients_go_through_to_the_model(submission, draw):
+    """The gradient of the log-probabilities by the model's logits."""
+    for _ in range(3):
+        made = batch(draw, [(draw.randint(1, 3), draw.randint(1, 4)) for _ in range(4)])
+        weights = draw.tensor(4)
+        submission.check(
+            "classroom.drivers.step4:log_probs_gradient", draw.tensor(9, 9), made, weights, rel=1e-3, abs=1e-4
+        )
+
+
+@pytest.mark.rubric("4.6", points=2)
+def test_rewards_of_any_number_of_pairs(submission, draw):
+    """The first half are chosen, the second rejected, whatever their number."""
+    for n in (1, 2, draw.randint(3, 6)):
+        policy, reference = (draw.tensor(2 * n, scale=8) - 40 for _ in range(2))
+        beta = round(draw.uniform(0.05, 1), 2)
+        submission.check("step4_finetune.preference:dpo", policy, reference, beta, **NEAR)
+
+
+@pytest.mark.rubric("4.6", points=2)
+def test_loss_of_large_margins(submission, draw):
+    """The loss is a right number where the margin is large, either way, or nothing."""
+    import torch
+
+    for _ in range(3):
+        large = torch.tensor([1000.0, -1000.0, 90.0, -90.0, 0.0]) * draw.uniform(0.9, 1.0)
+        loss = submission.make("step4_finetune.preference:Loss", large, draw.tensor(5))
+        loss.check_get("margin", **NEAR)
+        loss.check_get("loss", **NEAR)
+
+
+@pytest.mark.rubric("4.6", points=2)
+def test_gradients_of_the_loss(submission, draw):
+    """Chosen replies are pulled up as hard as rejected ones are pushed down."""
+    for n in (1, 2, draw.randint(3, 5)):
+        policy, reference = (draw.tensor(2 * n, scale=4) - 20 for _ in range(2))
+        policy[0] += 400
+        submission.check(
+            "classroom.drivers.step4:dpo_steps", policy, reference, draw.uniform(0.1, 0.9), **NEAR
+        )
+
+
+# --- 4.7 --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.rubric("4.7", points=2)
+def test_keys_of_odd_rows(submission, draw):
+    """Nothing but padding, padding in front and in the middle, one token."""
+    for pad in (0, draw.randint(1, 9), draw.randint(10, 40)):
+        a, b = draw.sample(range(50, 90), 2)
+        rows = [
+            [pad],
+            [pad, pad, pad],
+            [pad, a],
+            [pad, pad, a, pad, pad],
+            [a],
+            [a, pad],
+            [a, pad, b],
+            [a, a, pad, a],
+        ]
+        submission.check("classroom.drivers.step4:keys", pad, rows)
+
+
+@pytest.mark.rubric("4.7", points=3)
+def test_vectors_of_a_text(submission, draw):
+    """The embedding through all layers, with positions from zero."""
+    for n in (0, 1, 3):
+        weights = [draw.tensor(4, 4) for _ in range(n)]
+        texts = [[draw.randrange(12) for _ in range(length)] for length in (1, draw.randint(2, 6), 9)]
+        submission.check("classroom.drivers.step4:vectors", draw.tensor(12, 4), weights, texts, **NEAR)
+
+
+@pytest.mark.rubric("4.7", points=3)
+def test_each_text_is_computed_once(submission, draw):
+    """Over several batches of several widths, with texts that come twice, and of any type of number."""
+    import torch
+
+    for dtype in (torch.float32, torch.bfloat16, torch.float32):
+        pad, *tokens = draw.sample(range(40), 9)
+        table = draw.tensor(40, 3).to(dtype)
+        texts = [draw.sample(tokens, n) for n in (2, 4, 4, 6)] + [[*tokens[:3], pad], [pad]]
+        batches = []
+        for width in (6, 8, 7, 6):
+            some = [draw.choice(texts) for _ in range(3)]
+            some += [some[0]]
+            batches.append([[*text, *[pad] * (width - len(text))] for text in some])
+        asked = []
+
+        def compute(key, table=table, asked=asked):
+            asked.append(repr(key))
+            return table[key]
+
+        submission.call("classroom.drivers.step4:look_up", pad, batches, compute)
+        assert len(asked) == len(set(asked)), "a text was computed more than once"
+        submission.check("classroom.drivers.step4:look_up", pad, batches, lambda key, table=table: table[key])
+
+
+@pytest.mark.rubric("4.7", points=2)
+def test_batches_read_by_frozen_layers(submission, draw):
+    """Together: vectors of padded batches, no row through the layers twice, and no gradient into them."""
+    for _ in range(3):
+        pad, *tokens = draw.sample(range(20), 9)
+        weights = [draw.tensor(4, 4) for _ in range(2)]
+        texts = [draw.sample(tokens, n) for n in (1, 3, 5, 5)]
+        batches = [
+            [[*text, *[pad] * (width - len(text))] for text in draw.choices(texts, k=4)]
+            for width in (5, 7, 5)
+        ]
+        submission.check("classroom.drivers.step4:reads", draw.tensor(20, 4), weights, pad, batches, **NEAR)
