@@ -54,7 +54,7 @@ Wrong = Mapping[str, Any]  # target: what stands there in the submission
 class Plain:
     """A worker without a sandbox: for the reference, which may be trusted."""
 
-    level = "none"
+    level, safe = "none", False
 
     def __init__(self, tree: Path = ROOT) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by close)
@@ -105,17 +105,18 @@ class Plain:
 def swapped(wrong: Wrong) -> Iterator[None]:
     """What is wrong stands where the right one is, under every name that our modules have for it."""
     done: list[tuple[Any, str, Any]] = []
+    modules = {target: importlib.import_module(target.partition(":")[0]) for target in wrong}
+    loaded = [found for known, found in list(sys.modules.items()) if known.startswith(OURS)]
     try:
         for target, other in wrong.items():
-            module, _, path = target.partition(":")
-            holder: Any = importlib.import_module(module)
+            path = target.partition(":")[2]
+            holder: Any = modules[target]
             *outer, name = path.split(".")
             for each in outer:
                 holder = getattr(holder, each)
             right = vars(holder)[name]
             places = [(holder, name)]
             if callable(right):
-                loaded = [found for known, found in list(sys.modules.items()) if known.startswith(OURS)]
                 places += [
                     (found, key) for found in loaded for key, value in vars(found).items() if value is right
                 ]
