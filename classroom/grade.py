@@ -28,7 +28,7 @@ from classroom.calls import Fault
 from classroom.intake import Taken, take
 from classroom.remote import Remote, Unready
 from classroom.result import Result, harmless, items_of
-from classroom.rubric import exercises, files_of
+from classroom.rubric import files_of
 from classroom.running import Outcome, Running, quietly
 from classroom.tree import laid_out
 from shared.errors import UserError
@@ -71,9 +71,7 @@ def grade(
     assignment = assignment_of(step)
     began, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     until = began + seconds
-    taken = Taken(submission.name)
-    with _alarm(seconds + GRACE):
-        taken = take(submission, assignment.files)
+    taken = _taken(submission, assignment, seconds)
     variant = _variant(taken, variants)
     with laid_out(assignment, taken.files) as tree:
         start = opened or _sandbox(isolation)
@@ -88,13 +86,14 @@ def grade(
             raise UserError(f"no worker can be started, so nothing was graded: {error}") from None
         except Fault:
             taken.note("grading took too long, and was ended")
+            _time_out(assignment, running)
         finally:
             remote.close()
     _no_fault_of_ours(assignment, remote, running, taken)
     return Result(
         step=assignment.step,
         submission=taken.name,
-        items=items_of(exercises(running.marks), running.outcomes),
+        items=items_of([task.exercise for task in assignment.tasks], running.outcomes),
         seed=seed,
         variant=variant,
         isolation=remote.level,
@@ -105,6 +104,14 @@ def grade(
         output=harmless(remote.printed),
         versions=_versions(assignment.step),
     )
+
+
+def _taken(submission: Path, assignment: Assignment, seconds: float) -> Taken:
+    try:
+        with _alarm(seconds + GRACE):
+            return take(submission, assignment.files)
+    except Fault:
+        return Taken(harmless(submission.name), notes=["nothing could be read: it took too long"])
 
 
 def _sandbox(isolation: str | None) -> Open:
@@ -136,7 +143,7 @@ def _no_fault_of_ours(assignment: Assignment, remote: Remote, running: Running, 
     """Refuse a result that the grader has spoilt; say what it did wrong in one test."""
     if remote.unready:
         raise UserError(f"no worker can be started, so nothing was graded: {remote.unready}")
-    if running.problems or not running.marks:
+    if running.problems or not running.outcomes:
         why = " ".join((running.problems or ["there are none"])[0].split())[-300:]
         raise UserError(f"the tests of {assignment.step} can't be collected: {why}")
     for outcome in running.outcomes:
@@ -144,6 +151,13 @@ def _no_fault_of_ours(assignment: Assignment, remote: Remote, running: Running, 
             taken.note(f"the test {outcome.mark.test} is broken, a fault of the grader: {outcome.cause}")
     if not remote.safe:
         taken.note(f"isolation {remote.level!r} is not safe for code of strangers")
+
+
+def _time_out(assignment: Assignment, running: Running) -> None:
+    """What was not reached had no time left."""
+    done = {outcome.mark.test for outcome in running.outcomes}
+    marks = [mark for task in assignment.tasks for mark in task.exercise.marks if mark.test not in done]
+    running.outcomes += [Outcome(mark, "timed out", "no time left") for mark in marks]
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from classroom.grade import assignment_of, grade
+from classroom.intake import must_be_there
 from shared.errors import UserError
 from shared.progress import count_bar
 
@@ -37,11 +38,15 @@ def run(
         UserError: no such submission, step, format, isolation or folder.
     """
     from classroom.formats import FORMATS, render
+    from classroom.isolation import LEVELS
 
     if format is not None and format not in FORMATS:
         raise UserError(f"unknown format {format[:60]!r}; known are {', '.join(FORMATS)}")
     if out is not None and not (out if out.is_dir() else out.absolute().parent).is_dir():
         raise UserError(f"there is no folder {out.absolute().parent}")
+    if isolation is not None and isolation not in LEVELS:
+        raise UserError(f"unknown isolation {isolation[:60]!r}; known are {', '.join(LEVELS)}")
+    must_be_there(submission)
     seed = secrets.randbelow(1 << 31) if seed is None else seed
     tests = [mark for task in assignment_of(step).tasks for mark in task.exercise.marks]
     with count_bar(f"grading {submission.name}", len(tests)) as update:

@@ -82,8 +82,7 @@ def take(path: Path, wanted: Sequence[str]) -> Taken:
     """
     from classroom.archives import open_archive
 
-    if not os.path.lexists(path):
-        raise UserError(f"there is no submission {str(path)!r}; name a folder, a .zip or a .tar.gz")
+    must_be_there(path)
     taken = Taken(harmless(Path(os.path.abspath(path)).name, 200) or "submission")  # noqa: PTH100  (no links)
     try:
         source: Source = Folder(path) if path.is_dir() else open_archive(path)
@@ -102,6 +101,16 @@ def take(path: Path, wanted: Sequence[str]) -> Taken:
         _take_file(source, top, name, wanted, taken)
     taken.variant = _claimed_variant(source, top)
     return taken
+
+
+def must_be_there(path: Path) -> None:
+    """Refuse a submission that there is not.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not os.path.lexists(path):
+        raise UserError(f"there is no submission {str(path)!r}; name a folder, a .zip or a .tar.gz")
 
 
 def _take_file(source: Source, top: str, name: str, wanted: Sequence[str], taken: Taken) -> None:

@@ -52,6 +52,10 @@ class Outcome:
         return self.mark.points if self.status == "passed" else 0
 
 
+class Blocked(Exception):
+    """A test is not run: another exercise has no points."""
+
+
 class Running:
     """The plugin. `open_` gives the submission of a test; `heard` hears of each outcome.
 
@@ -95,6 +99,11 @@ class Running:
     def submission(self, request: pytest.FixtureRequest) -> Submission:
         """The submission, ready for this test."""
         mark = mark_of(request.node)
+        if time.monotonic() >= self._until:
+            raise Fault("no time left", late=True)
+        for other in mark.depends if self._depends else ():
+            if not self._has_points(other):
+                raise Blocked(f"needs exercise {other} first")
         submission = self._open(mark)
         submission.begin(mark)
         request.node.submission = submission
@@ -105,18 +114,6 @@ class Running:
         """Random inputs: of the class's variant for public tests, of the recorded seed for the others."""
         mark = mark_of(request.node)
         return Draw(self._seeds.get(mark.visibility, self._hidden_seed), mark.test)
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
-        mark = mark_of(item)
-        blocked = [other for other in mark.depends if self._depends and not self._has_points(other)]
-        if time.monotonic() >= self._until:
-            self._add(Outcome(mark, "timed out", "no time left"))
-            return True
-        if blocked:
-            self._add(Outcome(mark, "blocked", f"needs exercise {blocked[0]} first"))
-            return True
-        return (yield)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
@@ -144,6 +141,8 @@ def judged(error: BaseException | None, unchecked: bool = False) -> tuple[str, s
     """
     if error is None:
         return "passed", ""
+    if isinstance(error, Blocked):
+        return "blocked", str(error)
     if isinstance(error, Raised):
         if error.not_attempted:
             return "not attempted", error.text

@@ -1,0 +1,297 @@
+"""One submission is graded: whatever it does, in bounded time, with a valid result and the cause named."""
+
+import itertools
+import json
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from classroom import grade as grading
+from classroom import grading as commands
+from classroom.assignment import Assignment, Task, places_of
+from classroom.grade import grade
+from classroom.result import Result
+from classroom.rubric import Exercise
+from classroom.running import Running, quietly
+from shared.errors import UserError
+from tests.classroom.rubric_helpers import Plain
+from tests.classroom.test_submission import RIGHT
+from tests.conftest import ROOT
+
+TESTS = '''
+import pytest
+RRF = "step3_rag.fuse:rrf"
+SCALED = "step3_rag.fuse:scaled"
+HINTS = ("a", "b", "c")
+
+@pytest.mark.rubric("3.1", points=3, visibility="public", title="Fusion", hint=HINTS, timeout={timeout})
+def test_small(submission, draw):
+    """Two rankings."""
+    for _ in range(3):
+        submission.check(RRF, [{{name: draw.random() for name in draw.words(3)}} for _ in range(2)])
+
+@pytest.mark.rubric("3.1", points=7, timeout={timeout})
+def test_large(submission, draw):
+    """Any rankings."""
+    for _ in range(3):
+        submission.check(RRF, [{{name: draw.random() for name in draw.words(9)}}], k=draw.randint(1, 9))
+
+@pytest.mark.rubric("3.3", points=5, title="Scaling", hint=HINTS, depends=("3.1",), timeout={timeout})
+def test_scaled(submission, draw):
+    """From 0 to 1."""
+    submission.check(SCALED, {{name: draw.random() for name in draw.words(9)}})
+    {more}
+'''
+
+
+@pytest.fixture
+def graded(tmp_path, monkeypatch):
+    """graded(code, ...): the result of a step3_rag/fuse.py under three small tests, without a sandbox."""
+    monkeypatch.setattr(grading, "PRELOAD", {})
+    places, numbers = places_of(["step3_rag"]), itertools.count()
+
+    def run(code=None, timeout=10, more="", tests=TESTS, submission=None, **options):
+        file = tmp_path / f"tests{next(numbers)}.py"  # pytest imports a file once
+        file.write_text(tests.format(timeout=timeout, more=more))
+        marks = Running(None, 0, 0)
+        quietly([str(file), "--collect-only"], [marks])
+        tasks = [
+            Task(Exercise(id, [each for each in marks.marks if each.id == id]), tuple(places[id]))
+            for id in ("3.1", "3.3")
+        ]
+        made = Assignment("step3_rag", "Step 3", (), "", tuple(tasks), ())
+        monkeypatch.setattr(grading, "assignment_of", lambda _step: made)
+        monkeypatch.setattr(grading, "files_of", lambda _step: [file])
+        if submission is None:
+            submission = tmp_path / "ada"
+            (submission / "step3_rag").mkdir(parents=True, exist_ok=True)
+            if code is not None:
+                (submission / "step3_rag" / "fuse.py").write_text(code)
+        return grade(submission, "step3", **{"seed": 1, "opened": Plain, **options})
+
+    return run
+
+
+SCALED = "def scaled(scores):\n    low, high = min(scores.values()), max(scores.values())\n"
+SCALED += "    return {each: (score - low) / (high - low) for each, score in scores.items()}\n"
+
+
+def statuses(result):
+    return {test.name: test.status for item in result.items for test in item.tests}
+
+
+def test_points_by_exercise(graded):
+    result = graded(RIGHT + SCALED)
+    assert (result.score, result.points) == (15, 15)
+    assert [(item.id, item.status) for item in result.items] == [("3.1", "passed"), ("3.3", "passed")]
+    assert (result.seed, result.variant, result.isolation, result.safe) == (1, 0, "none", False)
+    assert "not safe" in result.notes[-1]
+    assert result.versions["python"]
+    assert Result.from_dict(json.loads(json.dumps(result.to_dict()))) == result
+
+
+def test_part_of_the_points(graded):
+    result = graded(RIGHT.replace("def rrf(rankings, k=60):", "def rrf(rankings, k=0):\n    k = 60"))
+    assert statuses(result) == {"test_small": "passed", "test_large": "failed", "test_scaled": "failed"}
+    assert (result.score, result.items[0].status) == (3, "partial")
+    large, scaled = result.items[0].tests[1], result.items[1].tests[0]
+    assert large.calls[0].call.startswith("rrf([{")
+    assert large.calls[0].expected is None
+    assert "instead of" not in large.cause
+    assert "AttributeError" in scaled.cause
+
+
+def test_feedback_of_public_tests_says_what_was_expected(graded):
+    call = graded("def rrf(rankings, k=60):\n    return {}\n").items[0].tests[0].calls[0]
+    assert call.got == "{}"
+    assert call.expected.startswith("{'")
+    assert "missing" in call.verdict
+
+
+def test_the_starter_is_not_attempted(graded):
+    result = graded(None, depends=False)
+    assert set(statuses(result).values()) == {"not attempted"}
+    assert result.score == 0
+    assert "step3_rag/fuse.py is missing: the starter's is graded" in result.notes
+    assert statuses(graded(None))["test_scaled"] == "blocked"
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "cause"),
+    [
+        ("def rrf(:", "failed", "SyntaxError"),
+        ("\0", "failed", "null bytes"),
+        ("import os; os._exit(0)", "crashed", "exit"),
+        ("raise SystemExit", "failed", "SystemExit"),
+        ("def rrf(rankings, k=60):\n    import os; os.kill(os.getpid(), 11)", "crashed", "exit"),
+        ("def rrf(rankings): return {}", "failed", ""),
+        ("def rrf(rankings, k=60): return float('nan')", "failed", "float"),
+        ("", "failed", "AttributeError"),
+    ],
+)
+def test_what_goes_wrong_is_named(graded, code, status, cause):
+    result = graded(code)
+    assert result.score == 0
+    assert statuses(result)["test_large"] == status
+    assert cause in result.items[0].cause
+
+
+def test_a_file_of_another_encoding_is_python_business(graded, tmp_path):
+    folder = tmp_path / "ada" / "step3_rag"
+    folder.mkdir(parents=True)
+    (folder / "fuse.py").write_bytes(("# coding: latin-1\nx = 'é'\n" + RIGHT).encode("latin-1"))
+    assert graded().items[0].score == 10
+    (folder / "fuse.py").write_bytes(("x = 'é'\n" + RIGHT).encode("latin-1"))
+    assert "SyntaxError" in graded().items[0].cause
+
+
+def test_time_is_bounded_for_each_test_and_for_all(graded):
+    loop = "def rrf(rankings, k=60):\n    while True: pass"
+    began = time.monotonic()
+    result = graded(loop, timeout=0.5)
+    assert statuses(result)["test_large"] == "timed out"
+    result = graded(loop, timeout=60, seconds=2)
+    assert time.monotonic() - began < 25
+    assert statuses(result) == dict.fromkeys(["test_small", "test_large", "test_scaled"], "timed out")
+    assert result.items[0].tests[1].cause == "no time left"
+
+
+def test_the_grader_does_not_hang_where_it_gets_stuck_itself(graded, monkeypatch):
+    monkeypatch.setattr(grading, "GRACE", 0.0)
+    began = time.monotonic()
+    result = graded(RIGHT + SCALED, more="while True: pass", seconds=3)
+    assert time.monotonic() - began < 20
+    assert statuses(result)["test_scaled"] == "timed out"
+    assert result.score == 10
+    monkeypatch.setattr(grading, "take", lambda *_: time.sleep(60))
+    result = graded(RIGHT, seconds=1)
+    assert (result.score, result.notes[0]) == (0, "nothing could be read: it took too long")
+
+
+def test_a_variant_counts_only_if_it_was_given_out(graded, tmp_path):
+    folder = tmp_path / "ada"
+    folder.mkdir()
+    (folder / "classroom.json").write_text('{"variant": 7}')
+    assert graded(RIGHT, variants=(7, 8)).variant == 7
+    result = graded(RIGHT, variants=(3,))
+    assert result.variant == 3
+    assert "says that it is of variant 7" in result.notes[0]
+
+
+def test_inputs_come_from_the_seed_and_the_variant(graded):
+    wrong = "def rrf(rankings, k=60):\n    return {}\n"
+
+    def calls(**options):
+        return [test.calls[0].call for test in graded(wrong, **options).items[0].tests]
+
+    assert calls() == calls()
+    public, hidden = calls(seed=2)
+    assert public == calls()[0]
+    assert hidden != calls()[1]
+    assert calls(variants=(5,))[0] != public
+
+
+def test_a_broken_test_is_noted_as_the_graders_fault(graded):
+    result = graded(RIGHT + SCALED, more="raise KeyError('oh')")
+    assert statuses(result)["test_scaled"] == "broken"
+    assert "the test test_scaled is broken, a fault of the grader: KeyError: 'oh'" in result.notes
+
+
+def test_what_is_the_graders_fault_is_an_error_and_no_zero(graded, tmp_path):
+    def refuse(_tree):
+        raise OSError("no room")
+
+    with pytest.raises(UserError, match="nothing was graded: OSError: no room"):
+        graded(RIGHT, opened=refuse)
+    with pytest.raises(UserError, match="can't be collected"):
+        graded(RIGHT, tests="import nowhere")
+    with pytest.raises(UserError, match="there is no submission"):
+        graded(submission=tmp_path / "nobody")
+    with pytest.raises(UserError, match="no step 'step9'"):
+        grading.read_assignment("step9")
+
+
+def test_what_was_printed_is_kept_and_harmless(graded):
+    loud = "def rrf(rankings, k=60):\n    print('\\x1b[31mred\\n::error::x', flush=True)\n"
+    result = graded(loud)
+    assert "red" in result.output
+    assert "\x1b" not in result.output
+    assert "\n::" not in result.output
+
+
+def test_nothing_of_a_submission_but_its_files_is_in_the_tree(graded, tmp_path):
+    spy = "import os\ndef rrf(rankings, k=60):\n    raise ValueError(' '.join(sorted(os.listdir({}))))\n"
+    tree = "os.path.dirname(os.path.dirname(__file__))"
+    folder = tmp_path / "ada"
+    (folder / "step3_rag").mkdir(parents=True)
+    for name in ("conftest.py", "sitecustomize.py", "random.py", "step3_rag/chunk.py"):
+        (folder / name).write_text("raise SystemExit('run')")
+    assert "ValueError: classroom shared step3_rag" in graded(spy.format(tree)).items[0].cause
+    inside = graded(spy.format(f"{tree} + '/classroom'")).items[0].cause
+    assert "ValueError: __init__.py arrays.py drivers wire.py worker.py" in inside
+    assert graded(RIGHT).items[0].score == 10
+
+
+def test_no_solution_is_in_the_tree(graded):
+    spy = "import step3_rag.metrics as m\ndef rrf(rankings, k=60):\n    return m.ndcg(['a'], {'a': 1})\n"
+    assert statuses(graded(spy))["test_large"] == "not attempted"
+
+
+def test_an_archive_is_graded_as_a_folder(graded, tmp_path):
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "eve.zip", "w") as archive:
+        archive.writestr("eve-main/step3_rag/fuse.py", RIGHT + SCALED)
+    result = graded(submission=tmp_path / "eve.zip")
+    assert (result.score, result.submission) == (15, "eve.zip")
+
+
+@pytest.fixture
+def graded_command(graded, monkeypatch, tmp_path, command):
+    """The command line, on a right submission."""
+    result = graded(RIGHT + SCALED)
+
+    def run(*args):
+        monkeypatch.setattr(commands, "assignment_of", grading.assignment_of)
+        monkeypatch.setattr(commands, "grade", lambda *_, **__: result)
+        return command("classroom", "grade", str(tmp_path / "ada"), "--step", "step3", *args)
+
+    return SimpleNamespace(run=run, result=result)
+
+
+def test_the_command_shows_and_writes(graded_command, tmp_path):
+    got = graded_command.run()
+    assert got.code == 0
+    assert "ada: 15 of 15 points" in got.out
+    assert "NOT SAFE" in got.out
+    assert json.loads(graded_command.run("--json").out)["score"] == 15
+    assert graded_command.run("--format", "junit").out.startswith("<?xml")
+    out = tmp_path / "result.json"
+    got = graded_command.run("--out", str(out))
+    assert got.out.endswith(f"written to {out}\n")
+    assert json.loads(out.read_text())["schema"] == "classroom/result/v1"
+    folder = tmp_path / "out"
+    folder.mkdir()
+    graded_command.run("--format", "gradescope", "--out", str(folder))
+    assert [each.name for each in folder.iterdir()] == ["results.json"]
+
+
+def test_the_command_refuses_what_it_cannot_do(refused, tmp_path):
+    (tmp_path / "ada").mkdir()
+    ada = str(tmp_path / "ada")
+    assert "no step 'step9'" in refused("classroom", "grade", ada, "--step", "step9")
+    assert "no submission" in refused("classroom", "grade", ada + "x", "--step", "step3")
+    assert "unknown format" in refused("classroom", "grade", ada, "--step", "step3", "--format", "pdf")
+    assert "unknown isolation" in refused("classroom", "grade", ada, "--step", "step3", "--isolation", "hope")
+    assert "no folder" in refused("classroom", "grade", ada, "--step", "step3", "--out", f"{ada}/a/b")
+    assert "--step" in refused("classroom", "grade", ada)
+
+
+def test_the_reference_of_step_3_gets_all_points_in_time(tmp_path):
+    began = time.monotonic()
+    heard = []
+    result = grade(ROOT, "step3", seed=3, heard=heard.append, opened=Plain)
+    assert (result.score, result.points) == (100, 100)
+    assert len(heard) == sum(len(item.tests) for item in result.items)
+    assert time.monotonic() - began < 60
