@@ -13,10 +13,8 @@ from packaging.utils import canonicalize_name
 from tests.conftest import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-PACKAGES = [
-    "shared",
-    *sorted(path.name for path in ROOT.glob("step[0-9]_*") if (path / "__init__.py").exists()),
-]
+STEPS = sorted(path.name for path in ROOT.glob("step[0-9]_*") if (path / "__init__.py").exists())
+PACKAGES = ["shared", *STEPS, "classroom"]
 
 
 def test_every_package_is_shipped_checked_and_has_its_layer():
@@ -29,7 +27,7 @@ def test_every_package_is_shipped_checked_and_has_its_layer():
 
 
 def test_every_step_has_a_lesson_a_demo_and_an_extra():
-    for package in PACKAGES[1:]:
+    for package in STEPS:
         assert (ROOT / package / "README.md").stat().st_size > 1000
         assert (ROOT / package / "demo.toml").exists()
         assert package.split("_")[0] in PROJECT["project"]["optional-dependencies"]
@@ -81,7 +79,7 @@ def test_ci_runs_what_the_readme_says():
     assert "make test" in (ROOT / ".ci" / "run").read_text()
     workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
     steps = re.search(r"step: \[([^\]]+)\]", workflow)[1].split(", ")
-    assert steps == [package.split("_")[0] for package in PACKAGES[1:]]
+    assert steps == [package.split("_")[0] for package in STEPS]
     for system in ("ubuntu-latest", "macos-latest", "windows-latest"):
         assert system in workflow
 
