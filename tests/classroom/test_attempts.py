@@ -1,0 +1,225 @@
+"""Whose a submission is, which attempt, when it was handed in, and whether that was late."""
+
+import os
+import tarfile
+import time
+import zipfile
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from classroom import deadline
+from classroom.attempts import find
+from classroom.handed_in import handed_in
+from shared.errors import UserError
+
+NOON = datetime(2025, 11, 30, 12, 0, 0, tzinfo=UTC)
+
+
+def laid(folder, *names, when=NOON):
+    """Submissions by name: a folder with a file for `ada/`, an archive for `ada.zip`, else a file."""
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith("/"):
+            (path / "step3_rag").mkdir(parents=True)
+            file = path / "step3_rag" / "fuse.py"
+            file.write_text("x = 1")
+            os.utime(file, (when.timestamp(), when.timestamp()))
+        elif name.endswith(".zip"):
+            with zipfile.ZipFile(path, "w") as archive:
+                archive.writestr(zipfile.ZipInfo("fuse.py", when.astimezone().timetuple()[:6]), "x = 1")
+        elif name.endswith(".tar.gz"):
+            with tarfile.open(path, "w:gz") as archive:
+                info = tarfile.TarInfo("fuse.py")
+                info.mtime = int(when.timestamp())
+                archive.addfile(info)
+        else:
+            path.write_text("no submission")
+    return folder
+
+
+def names(folder, **kwargs):
+    found = find(folder, **kwargs)
+    return [(each.name, each.number, each.path.relative_to(folder).as_posix()) for each in found.attempts]
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        (
+            ["ada/", "bob.zip", "cleo.tar.gz"],
+            [("ada", 1, "ada"), ("bob", 1, "bob.zip"), ("cleo", 1, "cleo.tar.gz")],
+        ),
+        (["ada/", "ada-2.zip"], [("ada", 1, "ada"), ("ada", 2, "ada-2.zip")]),
+        (
+            ["ada.zip", "ada-2/", "ada-10.zip"],
+            [("ada", 1, "ada.zip"), ("ada", 2, "ada-2"), ("ada", 10, "ada-10.zip")],
+        ),
+        (["team-1/", "team-2/"], [("team-1", 1, "team-1"), ("team-2", 1, "team-2")]),
+        (["ada_attempt_2/"], [("ada", 2, "ada_attempt_2")]),
+        (
+            ["ada/attempt-1/", "ada/attempt_2.zip"],
+            [("ada", 1, "ada/attempt-1"), ("ada", 2, "ada/attempt_2.zip")],
+        ),
+        (["ada/attempt-1/", "ada/notes/"], [("ada", 1, "ada")]),  # a submission that has such a folder
+        (["ada/work.zip"], [("ada", 1, "ada/work.zip")]),
+        (
+            ["lovelaceada_123_456_work.zip", "kayalan_LATE_124_457_my_work-1.zip"],
+            [
+                ("kayalan", 1, "kayalan_LATE_124_457_my_work-1.zip"),
+                ("lovelaceada", 1, "lovelaceada_123_456_work.zip"),
+            ],
+        ),
+        (
+            ["Ada Lovelace_77_assignsubmission_file_/work.zip"],
+            [("Ada Lovelace", 1, "Ada Lovelace_77_assignsubmission_file_/work.zip")],
+        ),
+        (["ada/", ".git/", "__MACOSX/"], [("ada", 1, "ada")]),
+    ],
+)
+def test_names_and_attempts(tmp_path, entries, expected):
+    assert names(laid(tmp_path, *entries)) == expected
+
+
+def test_two_that_are_the_same_attempt_are_both_graded_in_the_order_of_their_time(tmp_path):
+    laid(tmp_path, "ada.zip", when=NOON + timedelta(hours=1))
+    laid(tmp_path, "ada/")
+    assert names(tmp_path) == [("ada", 1, "ada"), ("ada", 2, "ada.zip")]
+    assert find(tmp_path).attempts[1].notes == ("ada.zip, too, is named as attempt 1",)
+
+
+def test_what_is_no_submission_is_told_and_links_are_not_followed(tmp_path):
+    folder = laid(tmp_path / "in", "ada/", "roster.csv", "bob.pdf")
+    laid(tmp_path, "elsewhere/")
+    (folder / "eve").symlink_to(tmp_path / "elsewhere")
+    found = find(folder, besides=[folder / "graded"])
+    assert [each.key for each in found.attempts] == ["ada"]
+    assert found.ignored == ["bob.pdf", "eve (a link)", "roster.csv"]
+
+
+def test_the_folder_of_the_results_is_no_submission(tmp_path):
+    laid(tmp_path, "ada/", "graded/")
+    assert names(tmp_path, besides=[tmp_path / "graded"]) == [("ada", 1, "ada")]
+
+
+def test_every_attempt_has_a_file_name_of_its_own(tmp_path):
+    laid(tmp_path, "Ada L/", "Ada_L/", "ada_l/", "a=b:c/", "x" * 200 + "/", "…/", "Ünal Öz-2.zip", "Ünal Öz/")
+    keys = [each.key for each in find(tmp_path).attempts]
+    assert len({key.casefold() for key in keys}) == len(keys) == 8
+    assert all(len(key.encode()) <= 130 and "/" not in key and not key.startswith((".", "-")) for key in keys)
+    assert "Ünal_Öz-2" in keys
+
+
+def test_an_empty_folder_and_none_at_all(tmp_path):
+    with pytest.raises(UserError, match="holds no submission"):
+        find(tmp_path)
+    with pytest.raises(UserError, match="there is no folder"):
+        find(tmp_path / "none")
+
+
+GRADESCOPE = """submission_11:
+  :submitters:
+  - :name: Ada Lovelace
+    :sid: '123'
+    :email: ada@school.example
+  :created_at: 2026-11-30 17:34:00.861687000 Z
+  :score: !ruby/object:BigDecimal 18:0.2e1
+submission_12:
+  :submitters:
+  - :name: Bob B
+    :sid: '124'
+    :email: bob@school.example
+  - :name: Cleo C
+    :sid: '125'
+    :email: cleo@school.example
+  :created_at: 2026-11-30 18:34:00 +01:00
+submission_13:
+  :submitters: []
+"""
+
+
+def test_an_export_of_gradescope_has_names_logins_and_times(tmp_path):
+    laid(tmp_path, "submission_11/", "submission_12/", "submission_13/")
+    (tmp_path / "submission_metadata.yml").write_text(GRADESCOPE)
+    ada, both, unknown = find(tmp_path).attempts
+    assert (ada.name, ada.login, ada.key, ada.time_from) == (
+        "Ada Lovelace",
+        "ada@school.example",
+        "Ada_Lovelace",
+        "Gradescope",
+    )
+    assert ada.submitted == datetime(2026, 11, 30, 17, 34, 0, 861687, tzinfo=UTC)
+    assert (both.name, both.login) == ("Bob B & Cleo C", "")
+    assert both.submitted == datetime(2026, 11, 30, 17, 34, tzinfo=UTC)
+    assert (unknown.name, unknown.time_from) == ("submission_13", "file dates")
+
+
+def test_metadata_that_is_broken_is_said(tmp_path):
+    laid(tmp_path, "submission_11/")
+    (tmp_path / "submission_metadata.yml").write_text("a: [")
+    with pytest.raises(UserError, match="can't be read"):
+        find(tmp_path)
+
+
+def test_canvas_ids_are_kept(tmp_path):
+    laid(tmp_path, "lovelaceada_LATE_123_456_work.zip")
+    assert find(tmp_path).attempts[0].canvas_id == "123"
+
+
+@pytest.mark.parametrize("name", ["ada/", "ada.zip", "ada.tar.gz"])
+def test_the_newest_date_of_a_file_is_the_time(tmp_path, name):
+    laid(tmp_path, name)
+    assert handed_in(tmp_path / name) == NOON
+
+
+def test_the_universal_time_in_a_zip_is_believed_first(tmp_path, monkeypatch):
+    info = zipfile.ZipInfo("fuse.py", (2025, 11, 30, 23, 0, 0))
+    info.extra = b"UT\x05\x00\x01" + int(NOON.timestamp()).to_bytes(4, "little")
+    with zipfile.ZipFile(tmp_path / "ada.zip", "w") as archive:
+        archive.writestr(info, "x = 1")
+    assert handed_in(tmp_path / "ada.zip") == NOON
+
+
+def test_broken_archives_pipes_and_empty_folders_have_no_time(tmp_path):
+    (tmp_path / "junk.zip").write_bytes(b"PK\x03\x04 nothing")
+    (tmp_path / "other.tar.gz").write_bytes(b"\x1f\x8bnothing")
+    (tmp_path / "empty").mkdir()
+    os.mkfifo(tmp_path / "pipe.zip")
+    began = time.monotonic()
+    assert [handed_in(path) for path in sorted(tmp_path.iterdir())] == [None] * 4
+    assert time.monotonic() - began < 5
+
+
+def test_dates_in_the_future_are_noted(tmp_path):
+    laid(tmp_path, "ada/", when=datetime.now(UTC) + timedelta(days=30))
+    assert find(tmp_path).attempts[0].notes == ("the dates of its files lie in the future",)
+
+
+def test_a_deadline_has_its_zone_or_that_of_this_machine(monkeypatch):
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        assert deadline.parse("2026-12-01T23:59") == datetime(2026, 12, 1, 22, 59, tzinfo=UTC)
+        assert deadline.parse("2026-07-01T23:59") == datetime(2026, 7, 1, 21, 59, tzinfo=UTC)  # summer time
+        assert deadline.parse("2026-12-01T23:59-05:00") == datetime(2026, 12, 2, 4, 59, tzinfo=UTC)
+        assert deadline.parse("2026-12-01") == datetime(2026, 12, 1, 22, 59, 59, tzinfo=UTC)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_lateness_is_counted_in_whole_seconds_and_never_negative():
+    due = datetime(2026, 12, 1, 23, 59, tzinfo=timezone(timedelta(hours=1)))
+    assert deadline.seconds_late(due, due) == 0
+    assert deadline.seconds_late(due - timedelta(days=3), due) == 0
+    assert deadline.seconds_late(due + timedelta(milliseconds=1), due) == 1
+    assert deadline.seconds_late(due + timedelta(seconds=150), due) == 150
+    assert deadline.seconds_late(None, due) is None
+    assert deadline.seconds_late(due, None) is None
+
+
+@pytest.mark.parametrize("text", ["tomorrow", "2026-13-01", "", "01.12.2026"])
+def test_a_deadline_that_is_no_time(text):
+    with pytest.raises(UserError, match="is no time: write it like"):
+        deadline.parse(text)
