@@ -1,0 +1,200 @@
+"""Which submissions look alike: pairs above a threshold, with the starter taken off as boilerplate.
+
+    first,second,similarity of first,similarity of second,shared
+    ada,bob,0.97,0.95,1843
+
+It is copydetect (winnowing, as MOSS does it: Schleimer, Wilkerson and Aiken 2003) on the files that are
+handed in, one text for each learner: names of variables, comments and white space don't matter to it. The
+reference solution takes part as `the reference`. Not compared are submissions that are the starter
+unchanged, and what stands after the first 200 kB.
+
+A pair is told where that share of both, on average, stands in the other, and is more than an exercise of a
+few lines. Alike is not copied: a short exercise has few right answers. Read the pairs before you ask anybody.
+
+What is compared is strangers' text, so that happens in a process of its own with a time limit:
+
+    python -m classroom.similarity FOLDER THRESHOLD     texts/NAME/work.py and starter/work.py are there
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from classroom.result import harmless
+
+THRESHOLD = 0.8
+SECONDS = 300.0
+MOST_BYTES = 200_000  # of a learner's text
+MOST_PAIRS = 1_000  # in the table
+MOST_SHOWN = 60  # with their code, in the report
+REFERENCE = "the reference"
+PIECE = 25  # characters, names counted as one: the shortest piece that counts, and that is surely found
+FEWEST = 200  # of such characters that two must share: one short exercise says nothing
+HEADER = ("first", "second", "similarity of first", "similarity of second", "shared")
+
+
+@dataclass(frozen=True)
+class Similar:
+    """What came of it: the pairs, or why there are none."""
+
+    compared: int
+    pairs: tuple[tuple[str, str, float, float, int], ...] = ()
+    report: str = ""  # HTML
+    problem: str = ""
+
+    def rows(self) -> list[list[object]]:
+        """The table."""
+        return [[*HEADER], *([*pair] for pair in self.pairs)]
+
+
+def compare(
+    submissions: Mapping[str, Mapping[str, bytes]],
+    starter: Mapping[str, bytes],
+    reference: Mapping[str, bytes],
+    threshold: float = THRESHOLD,
+    seconds: float = SECONDS,
+) -> Similar:
+    """Compare the files of all learners, by name, with each other and with the reference."""
+    texts = {name: _text(files, starter) for name, files in submissions.items()}
+    boilerplate = _text(starter, starter)
+    texts = {name: text for name, text in texts.items() if text != boilerplate}
+    if not texts:
+        return Similar(0)
+    texts[REFERENCE] = _text(reference, starter)
+    with tempfile.TemporaryDirectory(prefix="classroom-similarity-") as folder:
+        place = Path(folder)
+        names = _laid_out(place, texts, boilerplate)
+        command = [sys.executable, "-m", "classroom.similarity", str(place), str(threshold)]
+        environment = {**os.environ, "MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
+        try:
+            subprocess.run(
+                command,
+                cwd=Path(__file__).parents[1],
+                env=environment,
+                capture_output=True,
+                check=True,
+                timeout=seconds,
+                text=True,
+            )
+        except subprocess.TimeoutExpired:
+            return Similar(len(texts), problem=f"it took more than {seconds:.0f} s")
+        except subprocess.CalledProcessError as error:
+            last = (error.stderr.strip().splitlines() or [f"exit {error.returncode}"])[-1]
+            return Similar(len(texts), problem=harmless(last, 300))
+        found = json.loads((place / "pairs.json").read_text("utf-8"))
+        report = (place / "report.html").read_text("utf-8")
+    pairs = tuple((names[a], names[b], one, other, n) for a, b, one, other, n in found)
+    return Similar(len(texts), pairs, report)
+
+
+def _text(files: Mapping[str, bytes], starter: Mapping[str, bytes]) -> str:
+    """All files of a submission as one, the starter's where one is missing; any bytes give some text."""
+    parts = []
+    for name in sorted(starter):
+        content = files.get(name, starter[name]).decode("utf-8", errors="replace")
+        lines = content.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+        parts.append(f"# {name}\n" + "".join(c for c in lines if c in "\n\t" or c.isprintable()))
+    return "\n".join(parts)[:MOST_BYTES]
+
+
+def _laid_out(place: Path, texts: Mapping[str, str], boilerplate: str) -> dict[str, str]:
+    """The texts as files, in folders that are named so that HTML has nothing to run; name by folder."""
+    names: dict[str, str] = {}
+    for name, text in texts.items():
+        folder = re.sub(r"[^\w.-]+", "_", name)[:60] or "unnamed"
+        while folder.casefold() in map(str.casefold, names):
+            folder += "_"
+        names[folder] = name
+        path = place / "texts" / folder / "work.py"
+        path.parent.mkdir(parents=True)
+        path.write_text(text, "utf-8")
+    (place / "starter").mkdir()
+    (place / "starter" / "work.py").write_text(boilerplate, "utf-8")
+    return names
+
+
+def page(similar: Similar, threshold: float) -> str:
+    """The report: copydetect's, or a line that says why there is none."""
+    if similar.report:
+        return similar.report
+    why = similar.problem or "there was nothing to compare"
+    head = "<!doctype html><meta charset='utf-8'><title>Similarity</title>"
+    return f"{head}<p>No pairs above {threshold:g}: {escape(why)}.\n"
+
+
+def main() -> None:
+    """Compare what lies in a folder, and leave report.html and pairs.json there."""
+    os.chdir(sys.argv[1])  # so that no path of this machine stands in the report
+    detector = _detector(
+        test_dirs=["texts"],
+        boilerplate_dirs=["starter"],
+        extensions=["py"],
+        noise_t=PIECE,
+        guarantee_t=PIECE,
+        display_t=float(sys.argv[2]),
+        ignore_leaf=True,
+        autoopen=False,
+        truncate=True,
+        out_file="report.html",
+        silent=True,
+    )
+    detector.test_files.sort()
+    detector.ref_files.sort()
+    detector.run()
+    pairs = _pairs(detector)
+    Path("pairs.json").write_text(json.dumps(pairs[:MOST_PAIRS]), "utf-8")
+    detector.shown = {frozenset(pair[:2]) for pair in pairs[:MOST_SHOWN]}
+    detector.generate_html_report()
+
+
+def _detector(**settings: Any) -> Any:
+    """A CopyDetector whose report shows the code of some pairs only: it is long."""
+    from copydetect import CopyDetector
+
+    class Detector(CopyDetector):
+        shown: set[frozenset[str]]
+
+        def get_copied_code_list(self) -> list[Any]:
+            everything, some = self.similarity_matrix, self.similarity_matrix.copy()
+            for i, first in enumerate(self.test_files):
+                for j, second in enumerate(self.ref_files):
+                    if {_who(first), _who(second)} not in self.shown:
+                        some[i, j] = -1
+            self.similarity_matrix = some
+            try:
+                return super().get_copied_code_list()
+            finally:
+                self.similarity_matrix = everything
+
+    return Detector(**settings)
+
+
+def _who(path: str) -> str:
+    return Path(path).parent.name
+
+
+def _pairs(detector: Any) -> list[tuple[str, str, float, float, int]]:
+    """Each pair once, those that have most in common first."""
+    pairs = []
+    for i, first in enumerate(detector.test_files):
+        for j, second in enumerate(detector.ref_files[:i]):
+            one, other = map(float, detector.similarity_matrix[i, j])
+            shared = int(detector.token_overlap_matrix[i, j])
+            shares = round(min(other, 1.0), 3), round(min(one, 1.0), 3)
+            if sum(shares) / 2 >= detector.conf.display_t and shared >= FEWEST:
+                pairs.append((_who(second), _who(first), *shares, shared))
+    return sorted(pairs, key=lambda pair: (-pair[2] - pair[3], -pair[4], pair[:2]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,474 @@
+"""A class is graded: whatever one submission does, the others have their results, and no work is done twice.
+
+Most tests run a stand-in for the grader, which does what the submission says: one real class is at the end.
+"""
+
+import csv
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from classroom import canvas, class_csv, class_jobs, class_run, statistics
+from classroom.assignment import assignment, sources, stripped
+from classroom.attempts import Attempt
+from classroom.class_csv import Graded
+from classroom.class_jobs import Job
+from classroom.class_run import Wish, run
+from classroom.result import Result
+from shared.errors import UserError
+from tests.classroom.results import BROKEN, FULL, NOT_ATTEMPTED, PARTIAL, RRF, SMALL, ended, item, passed
+from tests.conftest import ROOT
+
+FILE = "step3_rag/fuse.py"  # one that is handed in
+# Stands in for `python -m classroom grade`: the submission's file is a program of the test's.
+STAND_IN = """
+import json, os, subprocess, sys, time
+from pathlib import Path
+submission, out, seed = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+def leave(score, seed=seed):
+    from classroom.result import Result
+    from tests.classroom.results import FULL, PARTIAL
+    made = {93: FULL, 20: FULL, 13: PARTIAL}[score].to_dict()
+    out.write_text(json.dumps({**made, "seed": seed, "submission": "what the file is called"}))
+with open(out.parent.parent / "graded.txt", "a") as log:
+    log.write(submission.name + "\\n")
+sys.path.insert(0, sys.argv[4])
+exec((submission / "step3_rag" / "fuse.py").read_text())
+"""
+
+
+@pytest.fixture
+def stand_in(monkeypatch, tmp_path):
+    """Grade with the stand-in; what it gives says which were graded since it was last asked."""
+    script = tmp_path / "stand_in.py"
+    script.write_text(STAND_IN)
+
+    def command(made, attempt, folder):
+        out = folder / f"{attempt.key}.json"
+        return [sys.executable, str(script), str(attempt.path), str(out), str(made.seed), str(ROOT)]
+
+    monkeypatch.setattr(class_run, "_command", command)
+    monkeypatch.setattr(class_run, "_isolation", lambda wanted: (wanted or "sandlock", True))
+    monkeypatch.setattr(class_run.tempfile, "tempdir", str(tmp_path))
+
+    def graded():
+        log = tmp_path / "graded.txt"
+        names = sorted(log.read_text().split()) if log.exists() else []
+        log.unlink(missing_ok=True)
+        return names
+
+    return graded
+
+
+def hand_in(folder, **programs):
+    for name, program in programs.items():
+        path = folder / name / FILE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(program)
+    return folder
+
+
+def wish(tmp_path, **kwargs):
+    return Wish(folder=tmp_path / "in", step="step3", home=tmp_path / "out", jobs=2, **kwargs)
+
+
+def runs(pid):
+    """Whether a process does: one that nobody has laid to rest does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def by_name(made):
+    return {each.attempt.name: each for each in made.graded}
+
+
+def test_one_that_crashes_hangs_or_lies_stops_no_other(tmp_path, stand_in, monkeypatch):
+    monkeypatch.setattr(class_run, "OVERHEAD", -class_run.GRACE * 2)
+    monkeypatch.setattr(class_jobs, "PATIENCE", 0.5)
+    hand_in(
+        tmp_path / "in",
+        ada="leave(20)",
+        bob="sys.exit('error: no worker can be started')",
+        cleo="import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(600)",
+        dan="os.kill(os.getpid(), 9)",
+        eve='out.write_text(\'{"schema": "classroom/result/v1", "score": 100}\')',
+        fay="pass",
+        gus="leave(13)",
+    )
+    began = time.monotonic()
+    made = run(wish(tmp_path, seconds=4))
+    assert time.monotonic() - began < 60
+    found = by_name(made)
+    assert [name for name, each in found.items() if not each.by_hand] == ["ada", "gus"]
+    assert (found["ada"].result.score, found["gus"].result.score) == (20, 13)
+    causes = {name: each.result.items[0].cause for name, each in found.items()}
+    assert causes["bob"] == "the grading process ended with exit code 1: no worker can be started"
+    assert causes["cleo"] == "grading took more than 4 s, and was ended"
+    assert causes["dan"] == "the grading process ended with SIGKILL"
+    assert causes["eve"] == causes["fay"] == "the grading process left no result"
+    whole = found["bob"].result
+    assert [each.status for each in whole.items] == ["broken"] * 7
+    assert (whole.points, whole.submission) == (100, "bob")
+    assert whole.notes[0].startswith("to be looked at by hand: the grading process ended")
+    assert Result.from_dict(json.loads((tmp_path / "out" / "results" / "bob.json").read_text())) == whole
+
+
+def test_a_process_that_is_ended_takes_its_children_along(tmp_path):
+    pids = tmp_path / "pids"
+    program = textwrap.dedent(f"""
+        import os, signal, subprocess, sys, time
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
+        child = subprocess.Popen(sleep, start_new_session=True)
+        open({str(pids)!r}, "w").write(f"{{os.getpid()}} {{child.pid}}")
+        time.sleep(600)
+    """)
+    jobs = [Job("hangs", [sys.executable, "-c", program]), Job("well", [sys.executable, "-c", "pass"])]
+    found = {each.key: each.problem for each in class_jobs.run(jobs, 2, 3.0)}
+    assert found == {"hangs": "grading took more than 3 s, and was ended", "well": ""}
+    assert not any(runs(int(pid)) for pid in pids.read_text().split())
+
+
+def test_only_what_changed_or_failed_is_graded_again(tmp_path, stand_in):
+    folder = hand_in(tmp_path / "in", ada="leave(20)", bob="sys.exit(3)", cleo="leave(13)")
+    first = run(wish(tmp_path))
+    assert stand_in() == ["ada", "bob", "cleo"]
+    hand_in(folder, cleo="leave(20)", dan="leave(13)")
+    second = run(wish(tmp_path))
+    assert stand_in() == ["bob", "cleo", "dan"]
+    assert second.seed == first.seed
+    assert {name: each.again for name, each in by_name(second).items()} == {
+        "ada": False,
+        "bob": True,
+        "cleo": True,
+        "dan": True,
+    }
+    assert by_name(second)["ada"].result == by_name(first)["ada"].result
+    assert by_name(second)["cleo"].result.score == 20
+    assert json.loads((tmp_path / "out" / "class.json").read_text())["seed"] == first.seed
+    assert all(each.result.seed == first.seed for each in second.graded if not each.by_hand)
+
+
+def test_what_the_grader_does_not_read_changes_nothing(tmp_path, stand_in):
+    folder = hand_in(tmp_path / "in", ada="leave(20)")
+    run(wish(tmp_path))
+    (folder / "ada" / "notes.txt").write_text("dear diary")
+    os.utime(folder / "ada" / FILE, (1, 1))
+    stand_in()
+    assert run(wish(tmp_path)).graded[0].again is False
+    assert stand_in() == []
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 5}, {"variants": (0, 7)}, {"isolation": "rlimits"}, {"seconds": 60.0}]
+)
+def test_another_seed_variant_sandbox_or_time_means_another_result(tmp_path, stand_in, change):
+    hand_in(tmp_path / "in", ada="leave(20)")
+    run(wish(tmp_path, seed=4))
+    stand_in()
+    run(wish(tmp_path, **{"seed": 4, **change}))
+    assert stand_in() == ["ada"]
+
+
+def test_another_grader_means_another_result(tmp_path, stand_in, monkeypatch):
+    hand_in(tmp_path / "in", ada="leave(20)")
+    run(wish(tmp_path))
+    stand_in()
+    monkeypatch.setattr(class_run, "_grader", lambda _assignment: "the next version")
+    run(wish(tmp_path))
+    assert stand_in() == ["ada"]
+
+
+def test_the_grader_is_its_code_and_the_reference(tmp_path, monkeypatch):
+    a = assignment("step3")
+    before = class_run._grader(a)
+    assert before == class_run._grader(a)
+    (tmp_path / "fuse.py").write_text("another reference")
+    files = sources(a.packages)
+    monkeypatch.setattr(class_run, "sources", lambda _packages: {**files, FILE: tmp_path / "fuse.py"})
+    assert class_run._grader(a) != before
+
+
+def test_results_of_submissions_that_are_gone_stay_and_are_told(tmp_path, stand_in):
+    folder = hand_in(tmp_path / "in", ada="leave(20)", bob="leave(13)")
+    run(wish(tmp_path))
+    (folder / "bob" / FILE).unlink()
+    (folder / "bob" / "step3_rag").rmdir()
+    (folder / "bob").rmdir()
+    made = run(wish(tmp_path))
+    assert made.leftover == ["bob"]
+    assert [each.attempt.name for each in made.graded] == ["ada"]
+
+
+def test_results_of_another_step_are_not_mixed_in(tmp_path, stand_in):
+    hand_in(tmp_path / "in", ada="leave(20)")
+    run(wish(tmp_path))
+    with pytest.raises(UserError, match="holds results of step3_rag: name another --out"):
+        run(replace(wish(tmp_path), step="step1"))
+    (tmp_path / "out" / "class.json").write_text("{")
+    with pytest.raises(UserError, match=r"class.json can't be read"):
+        run(wish(tmp_path))
+
+
+def test_two_at_once_in_the_same_place(tmp_path, stand_in):
+    import filelock
+
+    hand_in(tmp_path / "in", ada="leave(20)")
+    (tmp_path / "out").mkdir()
+    with filelock.FileLock(tmp_path / "out" / ".lock"), pytest.raises(UserError, match="another grade-class"):
+        run(wish(tmp_path))
+
+
+def test_bad_wishes_are_told_before_anything_is_graded(tmp_path):
+    hand_in(tmp_path / "in", ada="leave(20)")
+    with pytest.raises(UserError, match="there is no step"):
+        run(replace(wish(tmp_path), step="step9"))
+    with pytest.raises(UserError, match="no such isolation: jail"):
+        run(wish(tmp_path, isolation="jail"))
+    with pytest.raises(UserError, match="is no time"):
+        run(wish(tmp_path, deadline="soon"))
+    assert not (tmp_path / "out").exists()
+
+
+INTERRUPTED = """
+import sys
+from pathlib import Path
+from classroom import class_run
+from classroom.__main__ import main
+def command(made, attempt, folder):
+    paths = [str(attempt.path.absolute()), str(folder / (attempt.key + ".json"))]
+    return [sys.executable, {script!r}, *paths, "1", {root!r}]
+class_run._command = command
+class_run._isolation = lambda wanted: ("sandlock", True)
+class_run.tempfile.tempdir = {tmp!r}
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_when_it_is_stopped_it_keeps_what_is_there_and_says_how_to_go_on(tmp_path, stand_in, number):
+    waits = "Path(sys.argv[0]).with_name('at').touch(); time.sleep(600)"
+    hand_in(tmp_path / "in", ada="leave(20)", bob=waits)
+    program = INTERRUPTED.format(script=str(tmp_path / "stand_in.py"), root=str(ROOT), tmp=str(tmp_path))
+    command = [sys.executable, "-c", program, "grade-class", "in", "--step", "step3", "--jobs", "1"]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=tmp_path
+    )
+    until = time.monotonic() + 60
+    while not (tmp_path / "at").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    below = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "1 of 2 are graded and kept in" in told
+    assert "the same command goes on from there" in told
+    assert below
+    assert not any(runs(each.pid) for each in below)
+    home = tmp_path / "in-graded"
+    assert [path.name for path in (home / "results").iterdir()] == ["ada.json"]
+    assert not (home / "class.csv").exists()
+
+
+# --- tables -----------------------------------------------------------------------------------------------
+
+
+def graded(name, result, number=1, late=None, **kwargs):
+    return Graded(Attempt(name, number, Path(f"{name}.zip"), name, **kwargs), result, late)
+
+
+def parsed(rows):
+    return list(csv.reader(io.StringIO(class_csv.text(rows))))
+
+
+def test_the_table_of_the_class():
+    rows = class_csv.rows([graded("ada", PARTIAL, late=0), graded("gus", BROKEN, late=150)])
+    header, ada, gus = parsed(rows)
+    of_ada, of_gus = (dict(zip(header, row, strict=True)) for row in (ada, gus))
+    assert header[-4:] == ["3.1", "3.2", "isolation", "notes"]
+    assert (of_ada["score"], of_ada["points"], of_ada["3.1"], of_ada["3.2"]) == ("13", "20", "3", "10")
+    assert (of_ada["status"], of_ada["late"], of_ada["seconds late"]) == ("graded", "no", "0")
+    assert (of_gus["status"], of_gus["score"], of_gus["3.1"], of_gus["3.2"]) == ("by hand", "", "", "10")
+    assert (of_gus["late"], of_gus["seconds late"]) == ("yes", "150")
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r=", "\n=", "  =", "＝"])
+def test_no_cell_is_a_formula(start):
+    name = f"{start}HYPERLINK(1)"
+    result = replace(FULL, notes=(name,))
+    for rows in (
+        class_csv.rows([graded(name, result)]),
+        canvas.rows([graded(name, result, login=name)], name, 20, "best"),
+        statistics.rows(statistics.of_class([replace(result, items=(item("3.1", name, SMALL),))])),
+    ):
+        cells = [cell for row in parsed(rows) for cell in row if "HYPERLINK" in cell]
+        assert cells
+        assert all(cell.startswith("'") for cell in cells)
+
+
+def test_numbers_stay_numbers():
+    assert class_csv.text([[-0.12, -3, 0, None, "-0.12"]]) == "-0.12,-3,0,,'-0.12\n"
+
+
+def read_as_canvas_does(text):
+    """What lib/gradebook_importer.rb of instructure/canvas-lms takes from a file."""
+    header, *rows = list(csv.reader(io.StringIO(text)))
+    assert "Student" in header[0]
+    assert "ID" in header[1]
+    columns = 3
+    login = None
+    if re.search(r"SIS\s+Login\s+ID", header[2]):
+        login, columns = 2, 4
+    assert "Section" in header[columns - 1]
+    titles = header[columns:]
+    points, students = {}, []
+    for row in rows:
+        if "Points Possible" in row[0]:
+            points = dict(zip(titles, row[columns:], strict=True))
+        else:
+            students.append((row[0], row[1], row[login], dict(zip(titles, row[columns:], strict=True))))
+    return points, students
+
+
+def test_the_file_for_canvas_is_what_its_importer_reads():
+    rows = canvas.rows(
+        [
+            graded("Ada Lovelace", FULL, canvas_id="123"),
+            graded("Gus", BROKEN),
+            graded("Bob", PARTIAL, login="bob@school.example"),
+        ],
+        "Retrieval (77)",
+        20,
+        "best",
+    )
+    points, students = read_as_canvas_does(class_csv.text(rows))
+    assert points == {"Retrieval (77)": "20"}
+    assert students == [
+        ("Ada Lovelace", "123", "", {"Retrieval (77)": "20"}),
+        ("Gus", "", "", {"Retrieval (77)": ""}),  # to be looked at: the score in Canvas stays
+        ("Bob", "", "bob@school.example", {"Retrieval (77)": "13"}),
+    ]
+
+
+@pytest.mark.parametrize(("take", "score"), [("best", 20), ("latest", 13)])
+def test_one_attempt_of_each_learner_counts(take, score):
+    attempts = [graded("ada", NOT_ATTEMPTED), graded("ada", FULL, 2), graded("ada", PARTIAL, 3)]
+    assert [each.result.score for each in class_csv.taken(attempts, take)] == [score]
+
+
+def test_the_best_of_attempts_waits_for_one_that_is_to_be_looked_at():
+    attempts = [graded("ada", FULL), graded("ada", BROKEN, 2)]
+    assert class_csv.taken(attempts, "best")[0].by_hand
+    assert class_csv.taken([attempts[0], graded("ada", BROKEN, 1)][:1], "best")[0].result == FULL
+
+
+# --- statistics -------------------------------------------------------------------------------------------
+
+
+def result_of(*scores):
+    """A result with exercises of one test each, worth 10, that passed or failed; None: not attempted."""
+    items = []
+    for number, score in enumerate(scores, start=1):
+        test = replace(RRF, name=f"test_{number}", points=10, score=10)
+        if score is None:
+            test = ended(test, "not attempted", "exercise")
+        elif not score:
+            test = ended(test, "failed", f"wrong {number}")
+        items.append(item(f"3.{number}", f"Exercise {number}", test))
+    return replace(FULL, items=tuple(items))
+
+
+def test_shares_means_and_the_rest_correlation_are_right():
+    results = [result_of(1, 1, 1), result_of(1, 1, 0), result_of(1, 0, 0), result_of(0, 0, None)] * 3
+    first, second, third = statistics.of_class(results)
+    assert (first.n, first.share("solved"), first.share("failed"), first.mean_points) == (12, 0.75, 0.25, 7.5)
+    assert (third.share("not attempted"), third.share("failed")) == (0.25, 0.5)
+    # Pearson's r of (1,1,1,0) with the rest (2,1,0,0), and of (1,1,0,0) with (2,1,1,0), by hand:
+    assert first.rest_correlation == pytest.approx(0.5222, abs=1e-4)
+    assert second.rest_correlation == pytest.approx(0.7071, abs=1e-4)
+    assert statistics.of_class(results[:9])[0].rest_correlation is None  # fewer than ten
+    assert statistics.of_class([result_of(1, 1, 1)] * 12)[0].rest_correlation is None  # all the same
+
+
+def test_the_lines_name_what_nobody_solved_and_the_most_common_cause():
+    results = [result_of(1, 0, 0), result_of(0, 0, None), result_of(1, 0, 0)]
+    lines = statistics.lines(statistics.of_class(results))
+    assert lines[0] == "nobody solved 3.2 Exercise 2, 3.3 Exercise 3"
+    assert lines[1] == "3.2 test_2: 3 of 3 fail, 3 of them with: wrong 2"
+    assert lines[2] == "3.3 test_3: 2 of 3 fail, 2 of them with: wrong 3"
+
+
+def test_what_the_grader_spoilt_is_left_out_of_its_exercise_only():
+    first, second = statistics.of_class([BROKEN, FULL])
+    assert (first.n, second.n) == (1, 2)
+    assert first.rest_correlation is None
+
+
+def test_blocked_and_partial_are_counted_as_such():
+    first, second = statistics.of_class([NOT_ATTEMPTED, PARTIAL])
+    assert first.counts == {"solved": 0, "partial": 1, "failed": 0, "not attempted": 1, "blocked": 0}
+    assert second.counts == {"solved": 1, "partial": 0, "failed": 0, "not attempted": 0, "blocked": 1}
+    assert first.failing[0].fails == 1  # whoever did not try does not fail
+    assert statistics.rows([first])[1][:9] == ["3.1", "Fusion by ranks", 2, 0.0, 0.5, 0.0, 0.5, 0.0, 1.5]
+
+
+def test_the_picture_is_a_png(tmp_path):
+    long = item("3.1", "A $title$ that is much longer than there is room for", passed(SMALL))
+    titled = replace(FULL, items=(long,))
+    statistics.picture(statistics.of_class([titled, PARTIAL]), "step 3", tmp_path / "s.png")
+    assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
+    statistics.picture([], "nobody", tmp_path / "none.png")
+
+
+# --- the command ------------------------------------------------------------------------------------------
+
+
+def test_commands_are_light_until_they_run():
+    heavy = "{'pytest', 'numpy', 'copydetect', 'matplotlib', 'jinja2', 'rich.progress', 'yaml', 'torch'}"
+    code = f"import sys, classroom.__main__; print(sorted({heavy} & set(sys.modules)))"
+    got = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert got.stdout == "[]\n"
+
+
+def test_a_real_class(tmp_path, command, monkeypatch):
+    """The reference, the starter and junk, through the command, in the real sandbox."""
+    monkeypatch.setattr(class_run, "_grader", lambda _assignment: "the same, even while it is worked on")
+    a = assignment("step3")
+    reference, starter = sources([a.step]), stripped([a.step])
+    for name in a.files:
+        for learner, content in (("ada", reference[name].read_bytes()), ("bob-2", starter[name])):
+            path = tmp_path / "in" / learner / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    (tmp_path / "in" / "bob.zip").write_bytes(b"PK\x03\x04 no archive")
+    (tmp_path / "in" / "readme.txt").write_text("hello")
+    line = ("classroom", "grade-class", "in", "--step", "step3", "--jobs", "2", "--json")
+    facts = json.loads(command(*line, "--deadline", "2026-01-01").out)
+    assert (facts["attempts"], facts["learners"], facts["graded_now"], facts["by_hand"]) == (3, 2, 3, {})
+    assert facts["ignored"] == ["readme.txt"]
+    assert facts["late"] == ["ada", "bob-2"]
+    assert facts["time_unknown"] == ["bob"]
+    home = tmp_path / "in-graded"
+    assert {path.name for path in (home / "feedback").iterdir()} == {"ada.md", "bob.md", "bob-2.md"}
+    table = {row["file"]: row for row in csv.DictReader((home / "class.csv").open())}
+    assert {file: row["score"] for file, row in table.items()} == {"ada": "100", "bob.zip": "0", "bob-2": "0"}
+    assert table["bob.zip"]["notes"].startswith("nothing could be read: a damaged archive")
+    assert len({json.loads(path.read_text())["seed"] for path in (home / "results").iterdir()}) == 1
+    points, students = read_as_canvas_does((home / "canvas.csv").read_text())
+    assert list(points.values()) == ["100"]
+    assert [(name, *scores.values()) for name, _, _, scores in students] == [("ada", "100"), ("bob", "0")]
+    assert "ada,the reference,1.0,1.0" in (home / "similarity.csv").read_text()
+    assert json.loads(command(*line, "--no-similarity").out)["graded_now"] == 0
