@@ -18,6 +18,7 @@ What is compared is strangers' text, so that happens in a process of its own wit
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -31,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from classroom.result import harmless
+from shared.errors import reason
 
 THRESHOLD = 0.8
 SECONDS = 300.0
@@ -40,6 +42,7 @@ MOST_SHOWN = 60  # with their code, in the report
 REFERENCE = "the reference"
 PIECE = 25  # characters, names counted as one: the shortest piece that counts, and that is surely found
 FEWEST = 200  # of such characters that two must share: one short exercise says nothing
+MISSING = "copydetect is not installed: pip install 'llm-roadmap[classroom]'"
 HEADER = ("first", "second", "similarity of first", "similarity of second", "shared")
 
 
@@ -70,6 +73,8 @@ def compare(
     texts = {name: text for name, text in texts.items() if text != boilerplate}
     if not texts:
         return Similar(0)
+    if importlib.util.find_spec("copydetect") is None:
+        return Similar(len(texts), problem=MISSING)
     texts[REFERENCE] = _text(reference, starter)
     with tempfile.TemporaryDirectory(prefix="classroom-similarity-") as folder:
         place = Path(folder)
@@ -86,13 +91,15 @@ def compare(
                 timeout=seconds,
                 text=True,
             )
+            found = json.loads((place / "pairs.json").read_text("utf-8"))
+            report = (place / "report.html").read_text("utf-8")
         except subprocess.TimeoutExpired:
             return Similar(len(texts), problem=f"it took more than {seconds:.0f} s")
         except subprocess.CalledProcessError as error:
             last = (error.stderr.strip().splitlines() or [f"exit {error.returncode}"])[-1]
             return Similar(len(texts), problem=harmless(last, 300))
-        found = json.loads((place / "pairs.json").read_text("utf-8"))
-        report = (place / "report.html").read_text("utf-8")
+        except OSError as error:  # it ended well, and left nothing
+            return Similar(len(texts), problem=reason(error))
     pairs = tuple((names[a], names[b], one, other, n) for a, b, one, other, n in found)
     return Similar(len(texts), pairs, report)
 

@@ -1,0 +1,148 @@
+"""Which submissions look alike: a copy with other names is found, and nothing that is handed in stops it."""
+
+import re
+
+import pytest
+
+from classroom import similarity
+from classroom.assignment import assignment, sources, stripped
+from classroom.similarity import REFERENCE, compare, page
+
+A = "step3_rag/fuse.py"
+B = "step3_rag/metrics.py"
+STARTER = {
+    A: b"import math\n\n\ndef rrf(rankings, k=60):\n    'Fuse.'\n    raise NotImplementedError('exercise')\n",
+    B: b"def ndcg(gains):\n    'Cumulated.'\n    raise NotImplementedError('exercise')\n",
+}
+ADA = """    fused = {}
+    for ranking in rankings:
+        ordered = sorted(ranking.items(), key=lambda pair: (-pair[1], pair[0]))
+        for place, (name, _) in enumerate(ordered, start=1):
+            fused[name] = fused.get(name, 0.0) + 1.0 / (k + place)
+    total = sum(fused.values())
+    if total <= 0 or not math.isfinite(total):
+        return {}
+    best = max(fused.values())
+    return {name: score / best for name, score in sorted(fused.items()) if score > best / 100}
+"""
+BOB = """    out = collections.defaultdict(float)
+    while rankings:
+        one = rankings.pop()
+        names = list(one)
+        names.sort(key=one.__getitem__, reverse=True)
+        position = 0
+        while position < len(names):
+            position += 1
+            out[names[position - 1]] += (k + position) ** -1
+    try:
+        peak = max(out[each] for each in out)
+    except ValueError:
+        return dict()
+    result = dict()
+    for each in out:
+        if out[each] * 100 > peak:
+            result[each] = out[each] / peak
+    return result
+"""
+
+
+def solved(body):
+    stub = "    raise NotImplementedError('exercise')\n"
+    return {A: STARTER[A].decode().replace(stub, body).encode(), B: STARTER[B]}
+
+
+def renamed(body):
+    """The same with other names, comments and white space: what a copy looks like at first sight."""
+    for old, new in (("fused", "acc"), ("ranking", "lst"), ("ordered", "q"), ("place", "i"), ("name", "doc")):
+        body = re.sub(rf"\b{old}\b", new, body)
+    return body.replace("\n    for", "\n\n    # my own idea\n    for")
+
+
+@pytest.fixture(scope="module")
+def similar():
+    submissions = {
+        "ada": solved(ADA),
+        "bob": solved(BOB),
+        "cleo": solved(renamed(ADA)),
+        "dan": STARTER,
+        "eve": {A: bytes(range(256)) * 5_000},
+        "fay <script>alert(1)</script>": solved(ADA + "\n    <script>alert(2)</script> = (((\n"),
+        "gus": {A: "    x = 'ü'\n".encode("utf-16"), B: b""},
+        "hal": {},
+        "../../etc": {A: b"\x00" * 1_000, B: b"def f(:\n" * 1_000},
+    }
+    return compare(submissions, STARTER, solved(BOB))
+
+
+def test_a_copy_with_other_names_is_found_and_a_solution_of_one_s_own_is_not(similar):
+    assert not similar.problem
+    pairs = {frozenset(pair[:2]): pair[2:] for pair in similar.pairs}
+    assert pairs[frozenset(("ada", "cleo"))][:2] == (1.0, 1.0)
+    assert frozenset(("ada", "fay <script>alert(1)</script>")) in pairs
+    assert pairs[frozenset(("bob", REFERENCE))][:2] == (1.0, 1.0)
+    assert not any({"ada", "bob"} == set(pair) for pair in pairs)
+    assert not any({"dan", "hal"} & set(pair) for pair in pairs)
+
+
+def test_who_handed_in_nothing_is_not_compared(similar):
+    assert similar.compared == 8  # without dan and hal, with the reference
+
+
+def test_the_most_similar_come_first(similar):
+    shares = [one + other for _, _, one, other, _ in similar.pairs]
+    assert shares == sorted(shares, reverse=True)
+
+
+def test_nothing_of_a_submission_runs_in_the_report(similar):
+    text = page(similar, 0.8)
+    assert "<script>alert" not in text
+    assert "alert(2)" in text  # its code is there, as text
+    assert "/tmp" not in text
+
+
+def test_the_starter_counts_for_nothing():
+    """Two who solved nothing alike, in files that are mostly the starter's."""
+    found = compare({"ada": solved(ADA), "bob": solved(BOB)}, STARTER, solved("    return rankings[0]\n"))
+    assert found.pairs == ()
+    assert "No pairs above" not in page(found, 0.8)  # copydetect's own report says so
+    assert "nothing to compare" in page(compare({"dan": STARTER}, STARTER, STARTER), 0.8)
+
+
+def test_a_threshold_of_one_takes_the_same_only():
+    twice = {"ada": solved(ADA), "cleo": solved(renamed(ADA)), "bob": solved(ADA + BOB)}
+    found = compare(twice, STARTER, STARTER, threshold=1.0)
+    assert [pair[:2] for pair in found.pairs] == [("ada", "cleo")]
+
+
+def test_it_ends_when_its_time_is_over():
+    found = compare({"ada": solved(ADA)}, STARTER, STARTER, seconds=0.01)
+    assert found.problem == "it took more than 0 s"
+    assert "it took more than" in page(found, 0.8)
+
+
+def test_what_breaks_is_said(monkeypatch):
+    monkeypatch.setattr(similarity, "_laid_out", lambda place, texts, boilerplate: {})
+    found = compare({"ada": solved(ADA)}, STARTER, STARTER)
+    assert found.pairs == ()
+    assert "No such file" in found.problem
+
+
+def test_without_copydetect_there_is_a_hint_instead(monkeypatch):
+    monkeypatch.setattr(similarity.importlib.util, "find_spec", lambda _name: None)
+    assert "pip install 'llm-roadmap[classroom]'" in compare({"ada": solved(ADA)}, STARTER, STARTER).problem
+
+
+def test_a_class_of_real_files_in_bearable_time():
+    """Each has some of the reference's. A bound for a busy machine: it takes seconds."""
+    a = assignment("step3")
+    starter = {name: stripped([a.step])[name] for name in a.files}
+    reference = {name: sources([a.step])[name].read_bytes() for name in a.files}
+    submissions = {
+        f"learner {n}": {name: (reference if n >> i & 1 else starter)[name] for i, name in enumerate(a.files)}
+        for n in range(1, 31)
+    }
+    found = compare(submissions, starter, reference, seconds=120)
+    assert not found.problem
+    assert found.compared == 31
+    assert 0 < len(found.pairs) <= similarity.MOST_PAIRS
+    assert len(found.report) < 20_000_000
