@@ -1,0 +1,182 @@
+"""The process above a sandbox: starts it, watches what it uses, and ends everything that it ever started.
+
+    python -I -S keeper.py SPEC
+
+SPEC is JSON: the command, two descriptors, the limits, and what root is to make first (see box.py). Each
+sandbox has one keeper, which is outside of it. What a sandbox orphans becomes the keeper's child (it is a
+"subreaper"), so double forks and new sessions hide nothing. It says what happened on one descriptor, in
+lines:
+
+    limit it used more than 2 GiB of memory
+    ended 3                                      exit code; -9: signal 9
+
+and ends all of it when it is told to by SIGTERM, or when the process that holds the other end of the other
+descriptor is gone; then it also deletes what that left behind.
+This file is trusted, and stands alone with those beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import select
+import signal
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+TICK = 0.1  # seconds from look to look
+SET_CHILD_SUBREAPER = 36  # of prctl(2)
+
+
+class Keeper:
+    """One sandbox: the process that was started, and what there is to say of it."""
+
+    def __init__(self, spec: dict[str, Any]) -> None:
+        import watch  # pyrefly: ignore  (beside this file)
+
+        self._spec = spec
+        self._awake, wake = os.pipe()
+        os.set_blocking(wake, False)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        self._told_to_end = self._orphaned = False
+        signal.signal(signal.SIGTERM, self._end_soon)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # wakes
+        self._descendants = watch.descendants
+        disk = "quota" if spec["make_scratch"] and self._made_scratch() else spec["disk"]
+        self._watch = watch.Watch(os.getpid(), spec["limits"], spec["scratch"], disk)
+        self._worker = self._started()
+        self._gone = False  # laid to rest: its number may be another's
+
+    def _made_scratch(self) -> bool:
+        """Whether the scratch folder is a file system of fixed size now: containers may not mount."""
+        import room  # pyrefly: ignore  (beside this file)
+
+        limits = self._spec["limits"]
+        try:
+            room.scratch(self._spec["scratch"], limits["disk"], limits["files"], self._spec["uid"] or 0)
+        except OSError:
+            return False
+        return True
+
+    def _started(self) -> int:
+        worker = os.fork()
+        if not worker:
+            try:
+                for kept in (self._spec["lifeline"], self._spec["news"], self._awake):
+                    os.close(kept)
+                if self._spec["room"]:
+                    import room  # pyrefly: ignore  (beside this file)
+
+                    room.enter(self._spec["room"])
+                os.execv(self._spec["command"][0], self._spec["command"])
+            except BaseException as error:
+                os.write(2, f"the sandbox does not start: {error}\n".encode())
+            os._exit(125)
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, 0)  # so that both pipes close when the worker does
+        os.dup2(null, 1)
+        return worker
+
+    def keep(self) -> None:
+        """Until it ends, breaks a limit, or is to be ended. Whatever happens, nothing of it stays."""
+        try:
+            self._until_it_ends()
+        except Exception as error:
+            self._say(f"limit it can't be watched ({type(error).__name__})")
+            raise
+        finally:
+            self._end()
+        if self._orphaned:
+            self._tidy()
+
+    def _until_it_ends(self) -> None:
+        while not self._told_to_end:
+            ready, _, _ = select.select([self._spec["lifeline"], self._awake], [], [], TICK)
+            if self._awake in ready:
+                os.read(self._awake, 512)
+            if (ended := self._ended()) is not None:
+                self._say(f"ended {ended}")
+                break
+            if self._spec["lifeline"] in ready:
+                self._orphaned = not self._told_to_end
+                break
+            if broken := self._looked():
+                self._say(f"limit {broken}")
+                break
+
+    def _looked(self) -> str | None:
+        """As the user that the sandbox is, where root may not look into others' processes: in a container."""
+        uid = self._spec["look_as"]
+        if uid is None:
+            return self._watch.look()
+        os.setegid(uid)
+        os.seteuid(uid)
+        try:
+            return self._watch.look()
+        finally:
+            os.seteuid(0)
+            os.setegid(0)
+
+    def _ended(self) -> int | None:
+        """How the worker ended, if it did; the orphans that ended are laid to rest."""
+        with contextlib.suppress(ChildProcessError):
+            while (found := os.waitpid(-1, os.WNOHANG))[0]:
+                if found[0] == self._worker:
+                    self._gone = True
+                    return os.waitstatus_to_exitcode(found[1])
+        return None
+
+    def _end(self) -> None:
+        """Kill all, after all are stopped: a fork bomb at its limit fills each place that a death frees."""
+        stopped: set[int] = set()
+        while new := set(self._descendants(os.getpid())) - stopped:
+            _signal(new, signal.SIGSTOP)
+            stopped |= new
+        if sys.platform != "linux" and not self._gone:
+            os.killpg(self._worker, signal.SIGKILL)  # there is no list of children there
+        while True:
+            _signal(self._descendants(os.getpid()), signal.SIGKILL)
+            try:
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+            except ChildProcessError:
+                return
+            select.select([], [], [], 0.001)
+
+    def _tidy(self) -> None:
+        import removing  # pyrefly: ignore  (beside this file)
+        import room  # pyrefly: ignore  (beside this file)
+
+        if sys.platform == "linux":
+            room.leave(self._spec["scratch"])
+        with contextlib.suppress(OSError):
+            removing.remove(Path(self._spec["scratch"]).parent)
+
+    def _end_soon(self, *_: Any) -> None:
+        self._told_to_end = True
+
+    def _say(self, what: str) -> None:
+        with contextlib.suppress(OSError):
+            os.write(self._spec["news"], f"{what}\n".encode())
+
+
+def _signal(processes: Iterable[int], number: int) -> None:
+    for pid in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def main() -> None:
+    """Keep one sandbox."""
+    sys.path.append(str(Path(__file__).parent))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    Keeper(json.loads(sys.argv[1])).keep()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""What a submission may use, and the few variables of its environment.
+
+    >>> Limits(memory=1 << 30).rlimits()["DATA"]
+    1073741824
+
+The kernel holds what it can (resource limits); the rest is watched ten times a second by keeper.py. There is
+no limit on address space, which torch reserves without using it: RLIMIT_DATA counts what one process may
+write to, and the watch counts what all of them together really hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of one sandbox, all of its processes together; sizes in bytes."""
+
+    memory: int = 2 << 30
+    processes: int = 64  # and threads
+    disk: int = 64 << 20  # in its scratch folder
+    files: int = 4096  # in its scratch folder
+    output: int = 4 << 20  # printed
+    file_size: int = 16 << 20  # each
+    open_files: int = 256  # each process
+    cpu_seconds: int = 900  # each process; how long a test may take is not decided here
+
+    def rlimits(self) -> dict[str, int]:
+        """As RLIMIT_ names, for each process. The kernel counts processes by user: see `Place.first`."""
+        return {
+            "DATA": self.memory,
+            "FSIZE": self.file_size,
+            "NOFILE": self.open_files,
+            "CPU": self.cpu_seconds,
+            "CORE": 0,
+            "NPROC": self.processes,
+        }
+
+
+def environment(scratch: Path) -> dict[str, str]:
+    """All of it: no key, token or path of the grader's gets in. One thread, as classes share cores."""
+    one = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
+    return {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(scratch),
+        "TMPDIR": str(scratch),
+        "LANG": "C.UTF-8",
+        "PYTHONHASHSEED": "0",
+        "CUDA_VISIBLE_DEVICES": "",
+        "TOKENIZERS_PARALLELISM": "false",
+        **dict.fromkeys(one, "1"),
+    }

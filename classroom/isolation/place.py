@@ -1,0 +1,147 @@
+"""Where a submission is to run: its tree and scratch folder, what it may read, and its first command.
+
+    >>> place = Place(tree, scratch, Limits(), worker_command(tree), uid=None)
+    >>> place.first()
+    ['/usr/bin/python3.11', '-I', '-S', '.../classroom/isolation/start.py', '{"scratch": ...}']
+
+May be read: Python, the libraries of this environment, the tree. Not the repository, not the steps where
+they are installed among the libraries: they are the solutions.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import sys
+import sysconfig
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from classroom.isolation import seccomp
+from classroom.isolation.limits import Limits, environment
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]  # the repository, or the folder of the libraries
+SYSTEM = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/share/zoneinfo", "/sys/devices/system/cpu")
+SYSTEM += tuple(f"/etc/{name}" for name in ("ld.so.cache", "localtime", "mime.types", "nsswitch.conf"))
+SOLUTIONS = ("step[0-9]_*", "classroom", "tests")
+NICE = 10  # so that the grader and its keepers come first
+
+
+class Missing(Exception):
+    """Why a level can't be had here, in words."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a level starts one: what keeper.py is told beside the limits."""
+
+    command: list[str]
+    make_scratch: bool = False  # root makes a file system of fixed size for it
+    disk: str = "watch"  # as watch.py says, where that is not or can't be done
+    room: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """One sandbox that is to be. `uid`: a user that nobody is, where root may give one."""
+
+    tree: Path
+    scratch: Path
+    limits: Limits
+    command: list[str]
+    uid: int | None
+    more: tuple[str, ...] = ()  # files that it may read besides
+
+    def readable(self) -> list[str]:
+        """What exists of all that Python needs, none of it inside another."""
+        base = Path(sys.base_prefix)
+        wanted = [python(), base / "lib", base / "lib64", Path(os.__file__).parent, *map(Path, SYSTEM)]
+        wanted += [*site_packages(), self.tree, *map(Path, self.more)]
+        there = {path for path in wanted if path.exists()}
+        return sorted(str(path) for path in there if not there & set(path.parents))
+
+    def hidden(self) -> list[str]:
+        """Solutions that lie below what is readable."""
+        readable = {Path(path).resolve() for path in self.readable()}
+        found = []
+        for folder in {ROOT.resolve(), *(path.resolve() for path in site_packages())}:
+            if readable & {folder, *folder.parents}:
+                found += [str(path) for pattern in SOLUTIONS for path in folder.glob(pattern)]
+        return sorted(found)
+
+    def first(
+        self,
+        uid: int | None = None,
+        landlock: dict[str, Any] | None = None,
+        forbidden: Sequence[str] = (),
+        read_all: bool = False,
+        signals: bool = True,
+        modes: bool = True,
+    ) -> list[str]:
+        """The command that gives up everything and becomes the worker (see start.py)."""
+        rlimits = self.limits.rlimits()
+        if sys.platform != "linux":
+            del rlimits["NPROC"]
+        elif uid is None:  # the kernel counts all that this user runs
+            rlimits["NPROC"] = 2 * rlimits["NPROC"] + tasks_of_this_user()
+        spec = {
+            "scratch": str(self.scratch),
+            "nice": NICE,
+            "rlimits": rlimits,
+            "uid": uid,
+            "read_all": read_all,
+            "landlock": landlock,
+            "forbidden": list(forbidden),
+            "filter": base64.b64encode(seccomp.program(signals, modes)).decode(),
+            "command": self.command,
+            "environment": environment(self.scratch),
+        }
+        return [str(python()), "-I", "-S", str(HERE / "start.py"), json.dumps(spec)]
+
+
+def python() -> Path:
+    """The interpreter itself: that of a virtual environment is a link to it."""
+    return Path(getattr(sys, "_base_executable", sys.executable)).resolve()
+
+
+def site_packages() -> list[Path]:
+    """Where the libraries of this environment lie."""
+    return list(dict.fromkeys(Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")))
+
+
+def worker_command(tree: Path) -> list[str]:
+    """What every sandbox of a submission becomes in the end."""
+    worker = tree / "classroom" / "worker.py"
+    return [str(python()), "-I", "-S", str(worker), str(tree), *map(str, site_packages())]
+
+
+def closed_to_others(paths: Iterable[str | Path]) -> Path | None:
+    """The first of these, or of the folders above them, that keeps another user from reading them."""
+    for path in (Path(path).resolve() for path in paths):
+        for each, right in [(path, 0o004), *((up, 0o001) for up in path.parents)]:
+            if not each.stat().st_mode & right:
+                return each
+    return None
+
+
+def tasks_of_this_user() -> int:
+    """How many processes and threads this user runs: the kernel's limit counts those, too."""
+    count = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if folder.stat().st_uid == os.getuid():
+                count += len(os.listdir(folder / "task"))  # noqa: PTH208  (it is quicker)
+        except OSError:
+            continue
+    return count
+
+
+def may(capability: int) -> bool:
+    """Whether this process has a right of root's, by its number in capabilities(7); in containers few."""
+    found = re.search(r"CapEff:\s*(\w+)", Path("/proc/self/status").read_text())
+    return found is not None and bool(int(found[1], 16) >> capability & 1)

@@ -1,0 +1,51 @@
+"""What each level stops: data, for the lesson's table and for the tests, which attack each row.
+
+    >>> STOPS["network"]
+    ('sandlock', 'bubblewrap', 'other-uid', 'rlimits')
+    >>> print(table())
+    | | sandlock | bubblewrap | other-uid | rlimits |
+    ...
+
+So it is on Linux on x86-64 or arm64. `other-uid` is meant with the right to mount; without, as in most
+containers, it does not keep from reading what all users may read, which `levels()` then says. What holds on
+no level: a hole in the kernel itself, and a submission's attacks on itself.
+"""
+
+from __future__ import annotations
+
+ALL = ("sandlock", "bubblewrap", "other-uid", "rlimits")
+SAFE = ALL[:3]
+
+STOPS: dict[str, tuple[str, ...]] = {
+    "network": ALL,  # TCP, UDP and others, outwards and inwards, and unix sockets
+    "solutions": SAFE,  # reading the repository, or the steps among the libraries
+    "other files": SAFE,  # reading other submissions, people's folders, keys
+    "writing": SAFE,  # to anything but the scratch folder
+    "modes and times": ALL,  # changing those of files outside
+    "keys in the environment": ALL,
+    "inherited descriptors": ALL,
+    "memory of the grader": SAFE,  # and its environment and open files, by /proc
+    "tracing": ALL,  # of the grader, by system calls
+    "signals": SAFE,  # to the grader, its keeper, or anything outside
+    "limits of the grader": ALL,  # setting them, or its priority or cores
+    "seeing processes": SAFE,  # which there are, and their command lines
+    "rights of root": SAFE,
+    "the machine": ALL,  # clock, mounts, name, kernel
+    "raising limits": ALL,
+    "fork bomb": ALL,
+    "threads": ALL,
+    "memory": ALL,  # of all processes together
+    "memory without a process": ALL,  # memfd, shared segments
+    "endless output": ALL,
+    "full disk": ALL,
+    "daemons": SAFE,  # that double-fork, ignore signals, and kill what is above them first
+    "core dumps": ALL,
+}
+
+
+def table() -> str:
+    """As Markdown."""
+    lines = [f"| | {' | '.join(ALL)} |", "|---|" + ":-:|" * len(ALL)]
+    for what, by in STOPS.items():
+        lines.append(f"| {what} | {' | '.join('stopped' if level in by else '**no**' for level in ALL)} |")
+    return "\n".join(lines)

@@ -1,0 +1,164 @@
+"""What the processes of a sandbox use right now, against their limits. Used by keeper.py.
+
+    >>> Watch(os.getpid(), limits, scratch).look()
+    'it used more than 2 GiB of memory'
+
+Memory is what the processes hold: resident and swapped out, with pages that several of them share counted
+once (PSS) as soon as it matters. Disk is what lies in the scratch folder, and what was deleted there and is
+still open or mapped. All of it is read from /proc, which Linux alone has: elsewhere nothing is seen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
+PROC = Path("/proc")
+CHILDREN = PROC / "self" / "task" / str(os.getpid()) / "children"
+
+
+class Watch:
+    """Looks at all below one process: `limits` as in limits.py.
+
+    `disk` is what bounds the scratch folder: "quota" (nothing to do here), "watch", or "size" where it is a
+    file system of the sandbox's own that has a size but any number of files.
+    """
+
+    def __init__(self, keeper: int, limits: dict[str, int], scratch: str, disk: str) -> None:
+        self._keeper, self._limits, self._scratch, self._kind = keeper, limits, scratch, disk
+
+    def look(self) -> str | None:
+        """The limit that is broken, in words."""
+        processes, tasks = [], 0
+        for pid in descendants(self._keeper):
+            processes.append(pid)
+            with contextlib.suppress(*GONE):
+                tasks += len(os.listdir(PROC / str(pid) / "task"))  # noqa: PTH208  (it is quicker)
+            if tasks > self._limits["processes"]:
+                return f"it ran more than {self._limits['processes']} processes and threads"
+        if self._memory(processes) > self._limits["memory"]:
+            return f"it used more than {words(self._limits['memory'])} of memory"
+        if self._kind == "watch":
+            return self._disk(processes, self._scratch)
+        if self._kind == "size" and processes:
+            return self._inside(processes[-1])
+        return None
+
+    def _memory(self, processes: list[int]) -> int:
+        held = {pid: _sum_of(pid, "status", (b"VmRSS:", b"VmSwap:")) for pid in processes}
+        if sum(held.values()) <= self._limits["memory"]:
+            return sum(held.values())
+        return sum(_sum_of(pid, "smaps_rollup", (b"Pss:", b"SwapPss:")) or held[pid] for pid in processes)
+
+    def _disk(self, processes: list[int], scratch: str) -> str | None:
+        too_much = f"it wrote more than {words(self._limits['disk'])} of files"
+        size, count = _deleted(processes, scratch, self._limits["file_size"]), 0
+        if size > self._limits["disk"]:
+            return too_much
+        folders = [scratch]
+        while folders:
+            folder = folders.pop()
+            try:
+                for entry in os.scandir(folder):
+                    count += 1
+                    with contextlib.suppress(*GONE):
+                        size += entry.stat(follow_symlinks=False).st_blocks * 512
+                        if entry.is_dir(follow_symlinks=False):
+                            folders.append(entry.path)
+                    if size > self._limits["disk"]:
+                        return too_much
+                    if count > self._limits["files"]:
+                        return self._too_many()
+            except PermissionError:  # nothing is hidden from its owner
+                with contextlib.suppress(OSError):
+                    os.chmod(folder, 0o700)  # noqa: PTH101
+                    folders.append(folder)
+            except GONE:
+                continue
+            except OSError:
+                return "it made folders in folders, too deep to look into"
+        return None
+
+    def _inside(self, process: int) -> str | None:
+        """The scratch folder as one of its processes sees it."""
+        with contextlib.suppress(*GONE):
+            seen = os.statvfs(f"/proc/{process}/root{self._scratch}")
+            if seen.f_files - seen.f_ffree > self._limits["files"]:
+                return self._too_many()
+        return None
+
+    def _too_many(self) -> str:
+        return f"it made more than {self._limits['files']} files"
+
+
+def _deleted(processes: list[int], scratch: str, file_size: int) -> int:
+    """Bytes of files without a name: open ones as they are, mapped ones as large as they may be."""
+    found: dict[tuple[int, int], int] = {}
+    for pid in processes:
+        with contextlib.suppress(*GONE):
+            for entry in os.scandir(PROC / str(pid) / "fd"):
+                with contextlib.suppress(*GONE):
+                    seen = entry.stat()
+                    if stat.S_ISREG(seen.st_mode) and seen.st_nlink == 0:
+                        found[seen.st_dev, seen.st_ino] = seen.st_blocks * 512
+        with contextlib.suppress(*GONE):
+            maps = (PROC / str(pid) / "maps").read_bytes()
+            if b"(deleted)" in maps:
+                for line in maps.splitlines():
+                    fields = line.split(maxsplit=5)
+                    if line.endswith(b"(deleted)") and fields[5].startswith(os.fsencode(scratch)):
+                        device, inode = (
+                            os.makedev(*(int(part, 16) for part in fields[3].split(b":"))),
+                            fields[4],
+                        )
+                        found.setdefault((device, int(inode)), file_size)
+    return sum(found.values())
+
+
+def _sum_of(pid: int, file: str, names: tuple[bytes, ...]) -> int:
+    """Bytes of some lines of a file of /proc, which says kB."""
+    with contextlib.suppress(*GONE):
+        lines = (PROC / str(pid) / file).read_bytes().splitlines()
+        return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(names))
+    return 0
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """All that it started, parents first."""
+    todo = children(pid)
+    while todo:
+        yield (each := todo.pop())
+        todo += children(each)
+
+
+def children(pid: int) -> list[int]:
+    """Processes of which it is the parent, as far as one can see."""
+    found: list[int] = []
+    tasks = PROC / str(pid) / "task"
+    with contextlib.suppress(*GONE):
+        for task in os.listdir(tasks):  # noqa: PTH208
+            with contextlib.suppress(*GONE):
+                found += map(int, (tasks / task / "children").read_bytes().split())
+    return found if found or CHILDREN.exists() else _children_by_search(pid)
+
+
+def _children_by_search(pid: int) -> list[int]:
+    """For kernels that keep no list."""
+    found = []
+    for entry in PROC.glob("[0-9]*/stat"):
+        with contextlib.suppress(*GONE):
+            if int(entry.read_bytes().rpartition(b")")[2].split()[1]) == pid:
+                found.append(int(entry.parent.name))
+    return found
+
+
+def words(size: int) -> str:
+    """A size for people."""
+    for unit, shift in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
+        if size >= 1 << shift:
+            return f"{size / (1 << shift):.3g} {unit}"
+    return f"{size} bytes"

@@ -1,0 +1,231 @@
+"""The sandboxes: what stops.py says that each level stops is attacked on each level that this machine has."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from classroom import isolation
+from classroom.calls import Fault, Raised
+from classroom.isolation import Limits, open_worker
+from classroom.isolation.stops import STOPS, table
+from classroom.remote import Remote
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sandboxes are made on Linux")
+
+FOUND = isolation.levels() if sys.platform == "linux" else {}
+WORKS = [level for level, worked in FOUND.items() if not worked or level == "rlimits"]
+on_each_level = pytest.mark.parametrize("level", WORKS)
+SMALL = Limits(memory=300 << 20)
+GRADER = os.getpid()
+
+
+@pytest.fixture(scope="module")
+def top():
+    """A folder with the tree of a submission, and beside it what is none of its business."""
+    top = Path(tempfile.mkdtemp(prefix="classroom-"))  # pytest's own folders are closed to other users
+    tree = top / "tree"
+    (tree / "classroom").mkdir(parents=True)
+    for file in (ROOT / "classroom").glob("*.py"):
+        shutil.copy(file, tree / "classroom")
+    shutil.copy(Path(__file__).with_name("attacks.py"), tree)
+    for folder in (top, tree, tree / "classroom"):
+        folder.chmod(0o755)
+    (top / "other.py").write_text("another submission")
+    (top / "outside").write_text("is to stay as it is")
+    yield top
+    shutil.rmtree(top)
+
+
+@pytest.fixture(scope="module")
+def sockets(top):
+    """Somebody listens in each of the ways that there are: the network's port, and two names."""
+    with contextlib.ExitStack() as stack:
+        tcp = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        for family, kind, name in (
+            (socket.AF_UNIX, socket.SOCK_STREAM, str(top / "socket")),
+            (socket.AF_UNIX, socket.SOCK_DGRAM, str(top / "datagrams")),
+            (socket.AF_UNIX, socket.SOCK_STREAM, f"\0attacked-{GRADER}"),
+        ):
+            listening = stack.enter_context(socket.socket(family, kind))
+            listening.bind(name)
+            if kind == socket.SOCK_STREAM:
+                listening.listen()
+            if not name.startswith("\0"):
+                Path(name).chmod(0o777)
+        yield tcp.getsockname()[1]
+
+
+class Client:
+    """A worker in a sandbox; `try_` says how a call ended."""
+
+    def __init__(self, top, level, limits=isolation.LIMITS):
+        self.box = open_worker(top / "tree", level, limits)
+        self.remote = Remote(start=lambda: self.box)
+
+    def try_(self, what, *args, seconds=20):
+        """("worked", value), ("raised", words) or ("ended", why)."""
+        try:
+            self.remote._untimed(lambda: self.remote._import("attacks"))
+            self.remote.deadline = time.monotonic() + seconds
+            return "worked", self.remote.call(f"attacks:{what}", *args)
+        except Raised as error:
+            return "raised", str(error)
+        except Fault as fault:
+            return "ended", str(fault)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.box.close()
+
+
+def attacks(top, port):
+    """By row of the table: the attacks that leave the worker alive, so that none spoils another's."""
+    solution, outside, tree = (
+        str(ROOT / "step3_rag" / "fuse.py"),
+        str(top / "outside"),
+        str(top / "tree" / "attacks.py"),
+    )
+    reading = "read read_by_link read_by_hard_link read_by_root read_by_folder read_by_program"
+    machine = (
+        "clock mount new_mount user_namespace namespace_by_clone change_root hostname kernel_log io_uring"
+    )
+    machine += " userfaultfd bpf keyring type_into_terminal other_calls"
+    network = "tcp mptcp tcp_that_connects_by_sending udp listening netlink machine_below"
+    return {
+        "inherited descriptors": [("inherited_descriptors",)],
+        "keys in the environment": [("keys",)],
+        "core dumps": [("core_dump",)],
+        "raising limits": [("raise_limits",)],
+        "rights of root": [("become_root",)],
+        "network": [(name, port) for name in network.split()]
+        + [("unix_socket", str(top / "socket")), ("unix_socket_by_pair", str(top / "datagrams"))]
+        + [("abstract_socket", f"attacked-{GRADER}")],
+        "solutions": [(name, solution) for name in reading.split()],
+        "other files": [("read", str(top / "other.py")), ("read", "/etc/passwd"), ("read", __file__)],
+        "modes and times": [
+            (name, outside) for name in ("change_mode", "change_time", "change_attribute", "change_owner")
+        ],
+        "writing": [(name, outside) for name in ("write", "make_beside", "truncate", "rename")]
+        + [("shared_memory", ""), ("write", tree), ("write", str(top / "new")), ("delete", tree)],
+        "memory of the grader": [
+            (name, GRADER) for name in ("environment_of", "memory_of", "descriptors_of")
+        ],
+        "tracing": [("trace", GRADER), ("read_memory_of", GRADER)],
+        "signals": [("signal_to", GRADER), ("signal_by_descriptor", GRADER)],
+        "limits of the grader": [(name, GRADER) for name in ("limits_of", "cores_of", "priority_of")],
+        "seeing processes": [("list_processes", GRADER), ("command_line_of", GRADER)],
+        "the machine": [(name,) for name in machine.split()],
+        "memory without a process": [("memory_without_process",), ("segment",)],
+    }
+
+
+USED_UP = {  # these may end the worker: each gets one of its own
+    "fork bomb": [("processes",)],
+    "threads": [("threads",)],
+    "memory": [("memory_by_numpy",), ("memory_in_pieces",), ("memory_shared",), ("memory_of_many",)],
+    "endless output": [("output",)],
+    "full disk": [("full_disk",), ("many_files",), ("deleted_files",), ("mapped_files",), ("one_file",)],
+}
+
+
+def test_each_row_of_the_table_is_attacked(top, sockets):
+    assert {*attacks(top, 0), *USED_UP, "daemons"} == set(STOPS)
+    assert table().count("**no**") == sum(4 - len(by) for by in STOPS.values())
+
+
+@on_each_level
+def test_what_is_said_to_be_stopped_is_and_what_is_not_is_not(level, top, sockets, monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "secret")
+    lines = {}
+    with Client(top, level) as client:
+        for row, tries in attacks(top, sockets).items():
+            found = {attack: client.try_(*attack) for attack in tries}
+            assert all(how != "ended" for how, _ in found.values()), found
+            lines[row] = sorted(attack[0] for attack, (how, _) in found.items() if how == "worked")
+    if level == "rlimits":  # it worked there: put all back
+        (top / "outside-mine").rename(top / "outside")
+        shutil.rmtree(top / "outside-made")
+        shutil.copy(Path(__file__).with_name("attacks.py"), top / "tree")
+        if os.geteuid() != 0:
+            lines["rights of root"] = ["it has none"]
+    assert {row: worked for row, worked in lines.items() if bool(worked) == (level in STOPS[row])} == {}
+    assert level == "rlimits" or (top / "outside").read_text() == "is to stay as it is"
+    (top / "outside").write_text("is to stay as it is")
+
+
+@on_each_level
+def test_nothing_of_the_machine_can_be_used_up(level, top):
+    def attacked(attack):
+        name, *args = attack
+        with Client(top, level, isolation.LIMITS if name == "memory_by_numpy" else SMALL) as client:
+            began = time.monotonic()
+            how = client.try_(name, *args)
+            client.box.close()
+            return name, how, time.monotonic() - began
+
+    every = [attack for tries in USED_UP.values() for attack in tries]
+    with ThreadPoolExecutor(4) as pool:
+        found = {name: how for name, how, _ in pool.map(attacked, every)}
+    assert {name for name, (how, _) in found.items() if how == "worked"} == set()
+    words = {name: why for name, (how, why) in found.items() if how == "ended"}
+    assert words["output"] == "it printed more than 4 MiB"
+    assert words["memory_shared"] == words["memory_of_many"] == "it used more than 300 MiB of memory"
+    assert "MemoryError" in found["memory_by_numpy"][1]
+    assert set(words.values()) <= {
+        "it printed more than 4 MiB",
+        "it used more than 300 MiB of memory",
+        "it ran more than 64 processes and threads",
+        "it wrote more than 64 MiB of files",
+        "it made more than 4096 files",
+    }
+
+
+@on_each_level
+def test_daemons_end_with_it(level, top):
+    mark = f"daemon-{GRADER}-{level}"
+    with Client(top, level) as client:
+        assert client.try_("daemon", mark) == ("worked", "started")
+        assert wait_for(lambda: alive(mark))
+    assert not alive(mark)
+
+
+@on_each_level
+def test_daemons_that_kill_what_watches_them_end_with_it_where_the_table_says_so(level, top):
+    mark = f"murderer-{GRADER}-{level}"
+    with Client(top, level) as client:
+        client.try_("daemon_without_keeper", mark)
+        client.box.close()
+    left = alive(mark)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert bool(left) == (level not in STOPS["daemons"])
+    if left:
+        assert client.box.broken() == "it ended the process that watches it"
+
+
+def alive(mark):
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if file.read_bytes().endswith(mark.encode() + b"\0"):
+                found.append(int(file.parent.name))
+    return found
+
+
+def wait_for(what, seconds=3):
+    deadline = time.monotonic() + seconds
+    while not what() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return bool(what())

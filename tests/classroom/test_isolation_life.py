@@ -1,0 +1,283 @@
+"""How a sandbox lives and ends: work that is no attack, what is said of its end, and what is left of it."""
+
+import contextlib
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from classroom import isolation
+from classroom.isolation import Limits, open_worker, place
+from classroom.isolation.place import Missing, Plan
+from classroom.isolation.removing import remove
+from classroom.isolation.stops import STOPS
+from shared.errors import UserError
+from tests.classroom.test_isolation import WORKS, Client, alive, on_each_level, top, wait_for  # noqa: F401
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sandboxes are made on Linux")
+BEST = WORKS[0] if WORKS else ""
+
+WORK = """
+import asyncio, os, shutil, sqlite3, tempfile, threading, time
+from pathlib import Path
+
+def ordinary():
+    Path("touched").touch()
+    assert Path("touched").exists()
+    Path("made/inside").mkdir(parents=True)
+    Path("made/inside/file").write_text("text")
+    shutil.copy2("made/inside/file", "copy")
+    shutil.copytree("made", "again")
+    shutil.rmtree("made")
+    with tempfile.TemporaryDirectory() as folder:
+        assert folder.startswith(os.environ["HOME"])
+    with sqlite3.connect("base.db") as base:
+        base.execute("create table t (x)")
+        base.execute("insert into t values (1)")
+    threads = [threading.Thread(target=time.sleep, args=(0.01,)) for _ in range(8)]
+    [each.start() for each in threads], [each.join() for each in threads]
+    async def both():
+        return await asyncio.gather(asyncio.sleep(0, 1), asyncio.to_thread(lambda: 2))
+    return asyncio.run(both()), sorted(os.listdir("."))
+
+def multiplied():
+    import torch
+    return float((torch.ones(512, 512) @ torch.ones(512, 512)).sum()), torch.get_num_threads()
+
+def who():
+    return os.getuid(), os.environ["HOME"], os.getcwd()
+
+def busy():
+    while True: pass
+
+def say(text):
+    print(text, flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def work(top):  # noqa: F811
+    (top / "tree" / "work.py").write_text(WORK)
+    return top
+
+
+def call(box, what, *args, seconds=60):
+    """One request to a worker, and its reply."""
+    request = {"id": "1", "do": "call", "what": f"work:{what}", "args": list(args)}
+    os.write(box.stdin, json.dumps(request).encode() + b"\n")
+    reply, deadline = b"", time.monotonic() + seconds
+    while not reply.endswith(b"\n") and select.select([box.stdout], [], [], deadline - time.monotonic())[0]:
+        more = os.read(box.stdout, 1 << 16)
+        if not more:
+            return None
+        reply += more
+    return json.loads(reply)
+
+
+@contextlib.contextmanager
+def opened(work, level=BEST, limits=isolation.LIMITS):
+    box = open_worker(work / "tree", level, limits)
+    try:
+        yield box
+    finally:
+        box.close()
+
+
+@on_each_level
+def test_ordinary_code_works(level, work):
+    with opened(work, level) as box:
+        assert call(box, "ordinary").get("value") == {
+            "$": "tuple",
+            "v": [[1, 2], ["again", "base.db", "copy", "touched"]],
+        }, box.output()
+
+
+def test_torch_multiplies_under_the_default_limits_on_each_level(work):
+    def multiplied(level):
+        with opened(work, level) as box:
+            return call(box, "multiplied"), box.broken(), box.output()
+
+    with ThreadPoolExecutor(len(WORKS)) as pool:
+        for reply, broken, _output in pool.map(multiplied, WORKS):
+            assert reply["value"]["v"] == [512.0**3, 1]
+            assert broken is None
+
+
+@on_each_level
+def test_each_has_a_folder_of_its_own_which_goes_with_it(level, work):
+    with opened(work, level) as first, opened(work, level) as second:
+        (uid, home, where), (other_uid, other_home, _) = (
+            call(box, "who")["value"]["v"] for box in (first, second)
+        )
+        assert home == where != other_home
+        assert Path(home).is_dir()
+        if os.geteuid() == 0 and level != "rlimits":
+            assert 0 not in (uid, other_uid)
+            assert uid != other_uid
+        assert first.safe == second.safe == (level != "rlimits")
+    assert not Path(home).parent.exists()
+
+
+@on_each_level
+def test_its_end_is_told_in_words(level, work):
+    with Client(work, level) as client:
+        assert client.try_("exit_code") == ("ended", "its process ended (exit code 3)")
+    with Client(work, level) as client:
+        assert client.try_("crash") == ("ended", "its process was ended by SIGSEGV")
+    with Client(work, level) as client:
+        assert client.try_("own_group") == ("ended", "its process was ended by SIGKILL")
+
+
+def test_processor_time_is_limited_too(work):
+    with opened(work, limits=Limits(cpu_seconds=1)) as box:
+        assert call(box, "busy") is None
+        assert box.why_ended() == "it used more than 1 s of processor time"
+
+
+def test_the_end_of_what_it_prints_is_kept(work):
+    with opened(work) as box:
+        for number in range(3):
+            call(box, "say", f"{number}" * 50_000)
+        assert wait_for(lambda: box.output().endswith("2\n"))
+        assert len(box.output()) == 1 << 16
+        assert "0" not in box.output()
+
+
+def test_closing_takes_no_time_whatever_it_does(work):
+    for attack in ("never_ends", "closes_its_pipes", "fork_bomb", "deep_folders", "read_only_folder"):
+        with Client(work, BEST) as client:
+            client.try_(attack, seconds=0.5)
+            began = time.monotonic()
+            client.box.close()
+            assert time.monotonic() - began < 3, attack
+            client.box.close()  # once more does nothing
+            folder = client.box._place.scratch.parent
+            assert wait_for(lambda folder=folder: not folder.exists(), 30), attack
+
+
+def test_it_ends_with_a_grader_that_is_killed(work):
+    mark = f"orphan-{os.getpid()}"
+    code = f"""
+import os, json, time
+from pathlib import Path
+from classroom.isolation import open_worker
+box = open_worker(Path({str(work / "tree")!r}), {BEST!r})
+request = {{"id": "1", "do": "call", "what": "attacks:daemon", "args": [{mark!r}]}}
+os.write(box.stdin, json.dumps(request).encode() + b"\\n")
+print(box._place.scratch.parent, flush=True)
+time.sleep(60)
+"""
+    grader = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with grader:
+        folder = Path(grader.stdout.readline().strip())
+        assert folder.is_dir()
+        assert wait_for(lambda: alive(mark), 20)
+        grader.kill()
+    assert wait_for(lambda: not alive(mark))
+    assert wait_for(lambda: not folder.exists())
+
+
+def test_it_ends_when_its_keeper_is_killed_from_outside(work):
+    mark = f"unkept-{os.getpid()}"
+    with Client(work, BEST) as client:
+        client.try_("daemon", mark)
+        client.box._keeper.kill()
+        assert wait_for(lambda: client.box.broken() == "it ended the process that watches it")
+    if os.geteuid() == 0:  # found by its user id
+        assert wait_for(lambda: not alive(mark))
+
+
+@on_each_level
+def test_steps_that_are_installed_among_the_libraries_are_solutions(level, work, monkeypatch):
+    libraries = work / f"libraries-{level}"
+    for name in ("library", "step3_rag", "classroom"):
+        (libraries / name).mkdir(parents=True)
+        (libraries / name / "__init__.py").write_text(f"what = {name!r}")
+    (libraries / "sandlock").symlink_to(Path(isolation.place.site_packages()[0]) / "sandlock")
+    (work / "tree" / "work.py").write_text(
+        WORK
+        + "def library():\n    import library\n    return library.what\n"
+        + f"def solution():\n    return open({str(libraries / 'step3_rag' / '__init__.py')!r}).read()\n"
+    )
+    monkeypatch.setattr(place, "site_packages", lambda: [libraries])
+    with opened(work, level) as box:
+        reply = call(box, "library")
+        assert reply is not None, (time.sleep(0.2), box.why_ended(), box.output())
+        assert reply.get("value") == "library", reply
+        reply = call(box, "solution")
+        if level == "rlimits":
+            assert reply["value"] == "what = 'step3_rag'"
+        else:
+            assert reply["raised"]["kinds"][0] in ("PermissionError", "FileNotFoundError")
+
+
+def test_the_best_level_is_taken_and_what_is_not_there_is_said(work, monkeypatch):
+    with opened(work, None) as box:
+        assert box.level == BEST
+    with pytest.raises(UserError, match="no such isolation: docker; there is sandlock, bubblewrap"):
+        open_worker(work / "tree", "docker")
+
+    def missing(_place):
+        raise Missing("not on this system")
+
+    isolation._probed.cache_clear()
+    monkeypatch.setattr(
+        isolation, "LEVELS", {**dict.fromkeys(isolation.LEVELS, missing), "rlimits": isolation.rlimits.plan}
+    )
+    try:
+        with opened(work, None) as box:
+            assert (box.level, box.safe) == ("rlimits", False)
+        with pytest.raises(UserError, match="isolation sandlock can't be had here: not on this system"):
+            open_worker(work / "tree", "sandlock")
+        monkeypatch.setitem(isolation.LEVELS, "rlimits", missing)
+        isolation._probed.cache_clear()
+        with pytest.raises(UserError, match="submissions can't be run on this system: not on this system"):
+            open_worker(work / "tree")
+    finally:
+        isolation._probed.cache_clear()
+
+
+def test_a_level_that_lets_something_through_is_not_safe(work, monkeypatch):
+    """Another user, and nothing else: the probe finds what goes through."""
+    isolation._probed.cache_clear()
+    monkeypatch.setattr(place.seccomp, "program", lambda *_: b"")
+    leaky = lambda it: Plan(it.first(uid=it.uid, read_all=it.uid is not None and place.may(2)))  # noqa: E731
+    monkeypatch.setattr(isolation, "LEVELS", {"leaky": leaky})
+    try:
+        with opened(work, None) as box:
+            assert not box.safe
+        assert {"network", "solutions"} <= set(isolation.levels()["leaky"]) <= set(STOPS)
+    finally:
+        isolation._probed.cache_clear()
+
+
+def test_removing_takes_away_anything(tmp_path):
+    folder = tmp_path / "folder"
+    (folder / "a" / "b").mkdir(parents=True)
+    (folder / "a" / "b" / "file").touch()
+    (folder / "outside").symlink_to(tmp_path)
+    (folder / "a" / "b").chmod(0)
+    (folder / "a").chmod(0o500)
+    deep = os.open(folder, os.O_RDONLY)
+    for _ in range(300):
+        os.mkdir("d" * 50, dir_fd=deep)
+        below = os.open("d" * 50, os.O_RDONLY, dir_fd=deep)
+        os.close(deep)
+        deep = below
+    os.close(deep)
+    (tmp_path / "stays").touch()
+    remove(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["stays"]
