@@ -81,7 +81,8 @@ def sources(draw, n: int = 3) -> tuple[list[int], list[str], list[Record]]:
     hint=(
         "The first rank is 1. What a ranking doesn't hold gets nothing from it.",
         "Walk through each ranking, best first, and add 1 / (k + rank) to what its candidates have so far.",
-        "`for rank, each in enumerate(ranked(scores), 1): fused[each] = fused.get(each, 0.0) + ...`",
+        "`for rank, name in enumerate(ranked(scores), start=1)` walks through one ranking, and "
+        "`fused.get(name, 0.0)` is what a candidate has from those before.",
     ),
 )
 def test_rrf_small(submission, draw):
@@ -120,8 +121,8 @@ def test_ndcg_small(submission, draw):
         "What if all scores are the same? What does a candidate get that only one ranking knows?",
         "`scaled`: subtract the lowest, divide by highest minus lowest. `min_max`: scale each ranking, then "
         "sum up weight times score for each candidate, from 0.",
-        "`(score - low) / (high - low) if high > low else 1.0`, and "
-        "`for scores, weight in zip(rankings, weights, strict=True): ...`",
+        "`(score - low) / (high - low) if high > low else 1.0` for each score, and `zip` with `strict=True` "
+        "over the rankings and their weights.",
     ),
 )
 def test_scaled_small(submission, draw):
@@ -176,9 +177,10 @@ def test_maxsim_small(submission, draw):
         "Keep `begin`, the first unit of the chunk that grows. When unit i has no place in it, the chunk is "
         "`begin` to i - 1; then move `begin` on until what is left may be repeated: `min(overlap, size - "
         "tokens of unit i)` tokens, or nothing where a section begins.",
-        "`if i > begin and (starts_section or end - units[begin].first > size):` the chunk is done, then "
-        "`while begin < i and (starts_section or first - units[begin].first > room): begin += 1`. After the "
-        "loop comes the last chunk. Tokens give the characters: `tokens[first][0]`, `tokens[end - 1][1]`.",
+        "At unit i the chunk is done if it holds anything (`i > begin`) and a section starts, or the unit "
+        "would end more than `size` tokens after `units[begin].first`. Then, while `begin < i`: `begin += 1` "
+        "if a section starts, or if more than `room` tokens would be repeated. Last comes the last chunk. "
+        "Tokens give the characters: `tokens[first][0]`, `tokens[end - 1][1]`.",
     ),
 )
 def test_chunks_are_whole_sentences(submission, draw):
@@ -209,9 +211,9 @@ def test_chunks_repeat_sentences(submission, draw):
         "`better`: keep the best so far; a later one replaces it only if its `rank` is above that one's plus "
         "MARGIN. `propose`: take strategies off the list until one gives what was not searched yet. "
         "`after_judge` asks `better`, not the last attempt.",
-        "`if each.rank > best.rank + MARGIN: best = each`; `while left: strategy = left.pop(0); other = "
-        'rewrite(strategy, question, state["attempts"][0].found, retriever, chat)`, and return `{"proposal": '
-        '(strategy, *other), "left": left, "path": [...]}` once `other` is none of those that were tried.',
+        "`better` is a loop with `if later.rank > best.rank + MARGIN`. `propose`: while anything is `left`, "
+        'take the first of it off, `rewrite` with it and with `state["attempts"][0].found`, and once what '
+        "comes is none of those that were tried, return a dict with `proposal`, `left` and `path`.",
     ),
 )
 def test_better_small(submission, draw):

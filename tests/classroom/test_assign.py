@@ -1,0 +1,346 @@
+"""An assignment stands alone, gives nothing away, and comes whole or not at all."""
+
+import dataclasses
+import hashlib
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from classroom import assign, handout, prove
+from classroom.assignment import Assignment, assignment, places_of
+from classroom.expected import Expected, record
+from classroom.result import Item, Result, Test
+from classroom.rubric import Exercise, Mark
+from shared.errors import UserError
+from tests.classroom.rubric_helpers import Plain
+from tests.conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def made():
+    """Step 3's assignment."""
+    return assignment("step3")
+
+
+@pytest.fixture(scope="module")
+def files(made):
+    """What it is made of."""
+    return assign.starter(made, 0)
+
+
+def test_it_holds_what_a_learner_needs_and_no_more(made, files):
+    wanted = [
+        "README.md",
+        "HANDOUT.md",
+        "AGENTS.md",
+        "LICENSE",
+        "Makefile",
+        "pyproject.toml",
+        "constraints.txt",
+    ]
+    wanted += [".gitignore", "classroom.json", "step3_rag/README.md", "step3_rag/sample.md", "shared/cli.py"]
+    wanted += ["tests/conftest.py", "tests/expected.json", "tests/test_step3.py", *made.files]
+    assert set(wanted) <= set(files)
+    assert {name.split("/")[0] for name in files if "/" in name} == {
+        "classroom",
+        "shared",
+        "step3_rag",
+        "tests",
+    }
+    assert len([name for name in files if name.startswith("tests/")]) == 3
+    for name in files:
+        assert "hidden" not in name
+        assert "__pycache__" not in name
+        assert not re.match(r"classroom/(remote|grade|intake|isolation|formats|rubrics/step[1245])", name)
+
+
+def test_no_marker_and_no_solution_is_left(made, files):
+    for name, content in files.items():
+        assert b"### BEGIN SOLUTION" not in content or name == "classroom/markers.py", name
+    fuse = files["step3_rag/fuse.py"].decode()
+    assert 'raise NotImplementedError("exercise 3.1: Fusion by ranks")' in fuse
+    assert "1 / (k + rank)" not in fuse.replace("gives 1 / (k + rank)", "")
+
+
+def test_solutions_of_other_steps_go_unless_they_may_stay(monkeypatch):
+    monkeypatch.setattr(assign, "record", lambda *_: (Expected(0, {}), {}))
+    made = assignment("step5")
+    assert made.packages == ("step5_serving", "step3_rag", "shared")
+    assert "3.1" in made.others
+    assert not [file for file in made.files if file.startswith("step3")]
+    for with_others in (False, True):
+        files = assign.starter(made, 0, with_others)
+        assert (b"NotImplementedError" in files["step3_rag/fuse.py"]) is not with_others
+        assert b"NotImplementedError" in files["step5_serving/rates.py"]
+
+
+def test_the_manifest_says_all(made, files):
+    told = json.loads(files["classroom.json"])
+    assert (told["schema"], told["step"], told["variant"]) == ("classroom/assignment/v1", "step3_rag", 0)
+    assert told["hand_in"] == list(made.files)
+    assert sum(each["points"] for each in told["exercises"]) == 100
+    first = told["exercises"][0]
+    assert (first["id"], first["files"], first["functions"]) == ("3.1", ["step3_rag/fuse.py"], ["rrf"])
+    assert len(first["hints"]) == 3
+    assert sum(each["points"] for each in first["lines"]) == first["points"]
+    assert told["sha256"] == {
+        name: hashlib.sha256(content).hexdigest()
+        for name, content in files.items()
+        if name != "classroom.json"
+    }
+
+
+def test_the_handout_has_every_exercise_with_its_lines(made, files):
+    text = files["HANDOUT.md"].decode()
+    headings = {
+        re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-")
+        for each in re.findall(r"^#+ (.+)$", text, re.M)
+    }
+    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= headings
+    for task in made.tasks:
+        assert f"### {task.id} {task.exercise.title}" in text
+        for mark in task.exercise.marks:
+            assert mark.line in text
+        for name in (*task.functions, *task.files):
+            assert f"`{name}`" in text
+    assert ">>> rrf([{" in text
+    agents = files["AGENTS.md"].decode()
+    assert "coach" in agents
+    assert all(hint in agents for task in made.tasks for hint in task.exercise.hints)
+
+
+def test_no_link_dangles(files):
+    folders = {str(parent) for name in files for parent in Path(name).parents}
+    for name in files:
+        if name.endswith(".md") and "sample/" not in name:
+            for target in re.findall(r"\]\(([^)#\s]+)", files[name].decode()):
+                if "://" not in target:
+                    place = handout.posixpath.normpath(f"{Path(name).parent}/{target}")
+                    assert place in files or place in folders, (name, target)
+
+
+def test_links_are_taken_off_where_nothing_is():
+    text = "[a](there.md) [b](../gone.py#x) ![c](gone.png) [d](#e) [f](https://g) [`h`](sub/)\n"
+    text += "```\n[b](../gone.py)\n```\n"
+    got = handout.without_dangling(text, "step3_rag", {"step3_rag/there.md", "step3_rag/sub"})
+    assert got == text.replace("[b](../gone.py#x)", "b", 1).replace("![c](gone.png)", "*c*")
+
+
+def test_it_can_be_installed(files):
+    told = tomllib.loads(files["pyproject.toml"].decode())
+    whole = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extras = told["project"]["optional-dependencies"]
+    assert {"step3", "chat", "models", "classroom"} == set(extras)
+    assert {Requirement(each).name for each in extras["classroom"]} <= handout.LEARNERS_NEED
+    for each in [line for lines in extras.values() for line in lines]:
+        if (requirement := Requirement(each)).name == "llm-roadmap":
+            assert requirement.extras <= set(extras)
+    assert told["project"]["dependencies"] == whole["project"]["dependencies"]
+    packages = told["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert packages == ["classroom", "shared", "step3_rag"]
+    assert b'-e ".[step3,classroom]"' in files["Makefile"]
+
+
+def test_a_variant_has_numbers_of_its_own(made, files):
+    expected, examples = record("step3_rag", 7)
+    again, _ = record("step3_rag", 7)
+    other = Expected(**{**dataclasses.asdict(Expected(0, json.loads(files["tests/expected.json"])["tests"]))})
+    assert expected == again
+    assert set(expected.tests) == set(other.tests)
+    assert all(expected.tests[name] != other.tests[name] for name in expected.tests)
+    assert examples["3.1"][0].call not in files["HANDOUT.md"].decode()
+
+
+def test_what_is_recorded_comes_back(tmp_path):
+    expected = Expected(
+        3, {"test_a": [{"value": {"$": "tuple", "v": [1]}}, {"raised": ["ValueError"], "text": ""}]}
+    )
+    (tmp_path / "expected.json").write_text(expected.to_json())
+    assert Expected.load(tmp_path / "expected.json") == expected
+    (tmp_path / "expected.json").write_text("{}")
+    with pytest.raises(ValueError, match="not a classroom/expected"):
+        Expected.load(tmp_path / "expected.json")
+
+
+def test_a_folder_is_written_whole_or_not_at_all(tmp_path):
+    out = tmp_path / "deep" / "out"
+    assign.write({"a/b.py": b"1", "c": b"2"}, out)
+    assert (out / "a" / "b.py").read_bytes() == b"1"
+    with pytest.raises(UserError, match="not empty"):
+        assign.write({"c": b"3"}, out)
+    with pytest.raises(UserError, match="can't be written"):
+        assign.write({"c": b"3", "c/d": b"4"}, out, force=True)
+    assert (out / "c").read_bytes() == b"2"
+    assign.write({"c": b"3"}, out, force=True)
+    assert [path.name for path in out.iterdir()] == ["c"]
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
+
+
+def test_what_may_not_be_replaced_stays(tmp_path):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / "clone" / ".git").mkdir(parents=True)
+    for name, why in (("file", "no folder"), ("link", "no folder"), ("clone", "git repository")):
+        with pytest.raises(UserError, match=why):
+            assign.write({"a": b"1"}, tmp_path / name, force=True)
+    (tmp_path / "empty").mkdir()
+    assign.write({"a": b"1"}, tmp_path / "empty")
+
+
+def test_exercises_and_tests_must_agree(monkeypatch):
+    from classroom import assignment as module
+
+    places = places_of(["step3_rag", "shared"])
+    monkeypatch.setattr(module, "places_of", lambda _packages: {**places, "3.9": places["3.1"]})
+    with pytest.raises(UserError, match=r"exercise 3\.9 is marked in the code, and has no test"):
+        assignment("step3")
+    monkeypatch.setattr(
+        module, "places_of", lambda _packages: {id: each for id, each in places.items() if id != "3.2"}
+    )
+    with pytest.raises(UserError, match=r"exercise 3\.2 is tested, and not marked"):
+        assignment("step3")
+
+
+def exercise(points, hints=3):
+    mark = Mark("test_a", "3.1", points, 10, "public", "x", "X", ("h",) * hints)
+    return Exercise("3.1", [mark])
+
+
+def test_points_and_hints_are_counted(made):
+    def row(tasks):
+        return prove._exercises(dataclasses.replace(made, tasks=tuple(tasks)))
+
+    task = made.tasks[0]
+    assert prove._exercises(made).holds
+    five = [dataclasses.replace(task, exercise=exercise(20)) for _ in range(5)]
+    assert row(five).holds
+    assert not row(five[:4]).holds
+    assert not row([*five, task]).holds
+    assert not row([dataclasses.replace(task, exercise=exercise(20, 2)), *five[1:]]).holds
+
+
+@pytest.fixture
+def leaky(monkeypatch, tmp_path):
+    """leaky(text, name): what `--check` says of a starter with this text, of a small step."""
+    source = tmp_path / "a.py"
+    source.write_text(
+        "def f(x):\n    before = x + 12345\n    ### BEGIN SOLUTION 3.1: F\n"
+        "    total = sum(each for each in x)  # every one of them\n    before = x + 12345\n    y = 1\n"
+        '    def g():\n        """A telling docstring."""\n'
+        '        return "a\\"b\\"c and more"\n    return total\n'
+        "    ### END SOLUTION\n"
+    )
+    monkeypatch.setattr(prove, "sources", lambda _packages: {"a.py": source})
+    made = Assignment("step3_rag", "", (), "", (), ())
+    return lambda text, name="x.md": prove._solutions(made, {name: text.encode()}, "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "        total = sum(each for each in x)  # every one of them",
+        "so you see: total = sum(each for each in x)",
+        "> every one of them",
+        '"""A telling docstring."""',
+        'return "a\\"b\\"c and more"',
+    ],
+)
+def test_a_line_of_a_solution_is_found_anywhere(leaky, text):
+    row = leaky(text)
+    assert not row.holds
+    assert "x.md holds a line of 3.1 (a.py:" in row.detail
+    assert not leaky(json.dumps({"hints": [["a", text]]}), "classroom.json").holds
+
+
+@pytest.mark.parametrize(
+    "text", ["    before = x + 12345", "y = 1", "return total", "total = sum(x)", "\udcff"]
+)
+def test_what_is_no_secret_is_none(leaky, text):
+    if text == "\udcff":
+        assert prove._text("a.png", b"\xff\x00") == ""
+    else:
+        assert leaky(text).holds
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
+def test_no_starter_gives_anything_away(number, monkeypatch):
+    monkeypatch.setattr(assign, "record", lambda *_: (Expected(0, {}), {}))  # of values, which takes a while
+    made = assignment(str(number))
+    row = prove._solutions(made, assign.starter(made, 0), "")
+    assert row.holds, row.detail
+    assert prove._exercises(made).holds
+
+
+def test_the_proof_of_step_3_holds(made, files, monkeypatch):
+    every = prove._imports
+    few = (*made.files, "shared/", "classroom/")  # the real thing takes half a minute
+    monkeypatch.setattr(
+        prove,
+        "_imports",
+        lambda where, names: every(
+            where, [name for name in names if name.startswith(few) and name.count("/") < 2]
+        ),
+    )
+    rows = prove.prove(made, files, 0, opened=Plain)
+    assert [row.what for row in rows] == [
+        "exercises",
+        "solutions",
+        "reference",
+        "starter",
+        "imports",
+        "public tests",
+    ]
+    assert [row for row in rows if not row.holds] == []
+
+
+def test_a_proof_that_fails_says_why(made, files, tmp_path):
+    broken = dict(files)
+    broken["step3_rag/fuse.py"] = (ROOT / "step3_rag" / "fuse.py").read_bytes()
+    broken["step3_rag/metrics.py"] = b"import step3_rag.nowhere\n"
+    assign.write(broken, tmp_path / "out")
+    assert prove._imports(tmp_path / "out", ["step3_rag/metrics.py", "shared/cli.py"]) == (
+        False,
+        "step3_rag.metrics: No module named 'step3_rag.nowhere'",
+    )
+    item = Item("3.1", "X", 3, 3, (Test("test_a", "x", 3, 3, "public", "passed", "", 0.0),))
+    result = Result("step3_rag", "a", (item,), 0, 0, "none", False, "", 0.0)
+    assert prove._not_attempted(result) == (False, "3 points; test_a passed ()")
+    assert prove._full_points(result)[0] is False
+    holds, detail = prove._public_tests(tmp_path / "out", dataclasses.replace(made, tasks=()))
+    assert not holds
+    assert "failed" in detail
+
+
+def test_a_starter_runs_its_own_tests(files, tmp_path):
+    assign.write(files, tmp_path / "out")
+    code = "import sys; sys.path.insert(0, ''); import step3_rag.fuse as f; print(f.__file__); f.rrf([])"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path / "out", capture_output=True, text=True)
+    assert ran.stdout.strip() == str(tmp_path / "out" / "step3_rag" / "fuse.py")
+    assert ran.stderr.strip().endswith("NotImplementedError: exercise 3.1: Fusion by ranks")
+
+
+def test_the_command_says_what_it_made(command, refused, monkeypatch, tmp_path):
+    assert "where to?" in refused("classroom", "assign", "step3")
+    assert "there is no step 'step9'" in refused("classroom", "assign", "step9", "--out", "x")
+    from classroom import assigning
+
+    monkeypatch.setattr(assigning, "starter", lambda *_: {"HANDOUT.md": b"x"})
+    got = command("classroom", "assign", "3", "--out", "out", "--variant", "5")
+    assert (got.code, (tmp_path / "out" / "HANDOUT.md").read_text()) == (0, "x")
+    assert "3.4       MaxSim" in got.out
+    assert "variant 5" in got.out
+    rows = [prove.Row("exercises", True, "fine"), prove.Row("starter", False, "3 points")]
+    monkeypatch.setattr(assigning, "prove", lambda *_, **__: rows)
+    got = command("classroom", "assign", "3", "--out", "other", "--check")
+    assert got.code == 1
+    assert "NO  starter: 3 points" in got.out
+    assert "nothing was written" in got.out
+    assert not (tmp_path / "other").exists()
+    told = json.loads(command("classroom", "assign", "3", "--check", "--json").out)
+    assert told["checks"][1] == {"what": "starter", "holds": False, "detail": "3 points"}
