@@ -119,11 +119,15 @@ def _exercise(each: statistics.Statistic) -> dict[str, Any]:
         "id": each.id,
         "title": each.title,
         "n": each.n,
-        **{kind.replace(" ", "_"): each.counts[kind] for kind in statistics.KINDS},
+        **{_name(kind): each.counts[kind] for kind in statistics.KINDS},
         "mean_points": each.mean_points,
         "points": each.points,
         "rest_correlation": each.rest_correlation,
     }
+
+
+def _name(kind: str) -> str:
+    return kind.replace(" ", "_")
 
 
 def _similarity(similar: similarity.Similar | None) -> dict[str, Any] | None:
@@ -147,10 +151,11 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
         head += f": mean {facts['mean']:.1f}, median {facts['median']:g} of {facts['points']} points"
     console.print(head, style="bold")
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("", "points", *statistics.KINDS, "r"):
+    kinds = [kind for kind in statistics.KINDS if any(each[_name(kind)] for each in facts["exercises"])]
+    for column in ("", "points", *kinds, "r"):
         table.add_column(column.replace("not attempted", "untried"), justify="right" if column else "left")
     for each in facts["exercises"]:
-        counts = [str(each[kind.replace(" ", "_")]) for kind in statistics.KINDS]
+        counts = [str(each[_name(kind)]) for kind in kinds]
         points, r = each["mean_points"], each["rest_correlation"]
         shown = f"{'?' if points is None else f'{points:.1f}'} of {each['points']}"
         table.add_row(f"{each['id']} {each['title']}", shown, *counts, "" if r is None else f"{r:.2f}")

@@ -54,7 +54,7 @@ class Wish:
     variants: tuple[int, ...] = (0,)
     deadline: str | None = None
     isolation: str | None = None
-    seconds: float = 120.0
+    seconds: float = 240.0
 
 
 @dataclass

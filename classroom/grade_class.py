@@ -65,7 +65,9 @@ def grade_class(
         str | None,
         typer.Option(help="sandlock, bubblewrap, other-uid or rlimits; default: the best there is."),
     ] = None,
-    seconds: Annotated[float, typer.Option(min=1, help="For all tests of a submission together.")] = 120,
+    seconds: Annotated[
+        float, typer.Option(min=1, help="For all tests of a submission together; several share the cores.")
+    ] = 240,
     as_json: Json = False,
 ) -> None:
     """Grade every submission of a folder; again from where it stopped, should it be stopped."""

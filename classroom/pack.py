@@ -51,7 +51,9 @@ def register(app: typer.Typer) -> None:
 
 
 def pack(
-    service: Annotated[Literal["gradescope", "classroom50"], typer.Argument(show_default=False)],
+    service: Annotated[
+        Literal["gradescope", "classroom50"], typer.Argument(help="What it is for.", show_default=False)
+    ],
     step: Annotated[str, typer.Option("--step", help="step1 to step5.", show_default=False)],
     out: Annotated[
         Path, typer.Option("--out", help="A .zip for Gradescope, a new folder else.", show_default=False)
