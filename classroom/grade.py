@@ -76,7 +76,9 @@ def grade(
     with laid_out(assignment, taken.files) as tree:
         start = opened or _sandbox(isolation)
         remote = Remote(start=lambda: start(tree), preload=PRELOAD.get(assignment.step, ()), until=until)
-        running = Running(lambda _mark: remote, seed, variant, heard, until=until, depends=depends)
+        running = Running(
+            lambda _mark: remote, seed, variant, heard, until=until, depends=depends, unseen=True
+        )
         try:
             remote.warm()
             with _alarm(seconds + GRACE):

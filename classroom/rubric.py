@@ -9,7 +9,7 @@ An exercise is all tests with its id; its points are theirs together, its title 
 stand on its first test. A test's docstring is the rubric line. Exercises of a step are worth 100 points
 together.
 
-visibility    public            in the starter, everything is shown
+visibility    public            in the starter, everything is shown; graded on other inputs besides
               after_due_date    graders that know a deadline show the feedback after it
               hidden            points and what went wrong are shown, never what was expected
 depends       ids of exercises that must have points for this test to be run

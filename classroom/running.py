@@ -15,6 +15,7 @@ Each test gets `submission` (see submission.py) and `draw` (see draw.py). What i
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import math
 import os
@@ -60,7 +61,8 @@ class Running:
     """The plugin. `open_` gives the submission of a test; `heard` hears of each outcome.
 
     `until` is the time.monotonic() after which no test begins. Without `depends`, no test waits for another
-    exercise.
+    exercise. With `unseen`, public tests are run on inputs of the recorded seed besides: their own are known
+    to learners, with what is expected, so a table of answers would do.
     """
 
     def __init__(
@@ -72,9 +74,10 @@ class Running:
         only: str | None = None,
         until: float = math.inf,
         depends: bool = True,
+        unseen: bool = False,
     ) -> None:
         self._open, self._heard, self._only = open_, heard, only
-        self._until, self._depends = until, depends
+        self._until, self._depends, self._unseen = until, depends, unseen
         self._seeds = {"public": public_seed}
         self._hidden_seed = hidden_seed
         self.marks: list[Mark] = []  # of all tests
@@ -114,6 +117,19 @@ class Running:
         """Random inputs: of the class's variant for public tests, of the recorded seed for the others."""
         mark = mark_of(request.node)
         return Draw(self._seeds.get(mark.visibility, self._hidden_seed), mark.test)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Any:
+        """A public test, then the same as a hidden one would be: other inputs, and no word of what is right."""
+        done = yield
+        mark = mark_of(pyfuncitem)
+        if self._unseen and mark.visibility == "public":
+            submission: Submission = pyfuncitem.funcargs["submission"]
+            submission.begin(mark)
+            submission.reveal = False
+            held = {**pyfuncitem.funcargs, "draw": Draw(f"{self._hidden_seed}:unseen", mark.test)}
+            pyfuncitem.obj(**{name: held[name] for name in inspect.signature(pyfuncitem.obj).parameters})
+        return done
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:

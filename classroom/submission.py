@@ -44,6 +44,7 @@ class Submission(Protocol):
 
     seen: list[Seen]  # by the present test
     unchecked: bool  # whether the present test was given anything that the submission made up, unlooked at
+    reveal: bool  # whether feedback may show what was expected
 
     def begin(self, mark: Mark) -> None:
         """A test begins."""
