@@ -27,7 +27,9 @@ from shared.errors import UserError
 
 SCHEMA = "classroom/assignment/v1"
 MANIFEST = "classroom.json"
+GIVEN = "classroom/given.json"  # the files of the exercises as they are handed out, for `reset`
 IGNORED = ".venv/\n__pycache__/\n*.egg-info/\n.pytest_cache/\n.env\nhand-in.tar.gz\n"
+IGNORED += ".classroom.json\n*.bak-*\n"  # of hint and reset
 # Of instructors only: should a learner's file come to import one, the assignment is not made.
 NOT_FOR_LEARNERS = ("remote", "grade", "intake", "tree", "isolation", "formats", "assign", "handout", "prove")
 
@@ -45,6 +47,7 @@ def starter(a: Assignment, variant: int, with_others: bool = False) -> dict[str,
     own = f"{a.number.removeprefix('step')}." if with_others else ""
     files = stripped(a.packages, own) | _classroom(a)
     files |= {name: (ROOT / name).read_bytes() for name in ("constraints.txt", "LICENSE")}
+    files[GIVEN] = json.dumps({name: files[name].decode() for name in a.files}, indent=1).encode() + b"\n"
     tests = [path.relative_to(ROOT).as_posix() for path in files_of(a.step, public_only=True)]
     files |= handout.texts(a, examples, tests)
     files |= {"tests/expected.json": expected.to_json().encode(), ".gitignore": IGNORED.encode()}

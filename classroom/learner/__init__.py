@@ -1,0 +1,1 @@
+"""What learners have in a starter: status, hint, watch, reset. See __main__.py."""
