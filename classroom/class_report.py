@@ -48,7 +48,7 @@ def write(made: Class, take: str, title: str | None, threshold: float | None) ->
         files = ["class.csv", "canvas.csv", "feedback/", "statistics.csv", "statistics.png"]
         if similar is not None and threshold is not None:
             class_csv.write(home / "similarity.csv", similar.rows())
-            (home / "similarity.html").write_text(similarity.page(similar, threshold), "utf-8")
+            (home / "similarity.html").write_text(similarity.page(similar, title, threshold), "utf-8")
             files += ["similarity.csv", "similarity.html"]
     except OSError as error:
         raise UserError(f"{home} can't be written to: {reason(error)}") from None

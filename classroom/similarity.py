@@ -27,7 +27,6 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +51,7 @@ class Similar:
 
     compared: int
     pairs: tuple[tuple[str, str, float, float, int], ...] = ()
-    report: str = ""  # HTML
+    shown: tuple[dict[str, str], ...] = ()  # the first of them with their code, as HTML
     problem: str = ""
 
     def rows(self) -> list[list[object]]:
@@ -92,7 +91,7 @@ def compare(
                 text=True,
             )
             found = json.loads((place / "pairs.json").read_text("utf-8"))
-            report = (place / "report.html").read_text("utf-8")
+            shown = json.loads((place / "shown.json").read_text("utf-8"))
         except subprocess.TimeoutExpired:
             return Similar(len(texts), problem=f"it took more than {seconds:.0f} s")
         except subprocess.CalledProcessError as error:
@@ -101,7 +100,9 @@ def compare(
         except OSError as error:  # it ended well, and left nothing
             return Similar(len(texts), problem=reason(error))
     pairs = tuple((names[a], names[b], one, other, n) for a, b, one, other, n in found)
-    return Similar(len(texts), pairs, report)
+    for pair in shown:
+        pair.update({which: names[pair[which]] for which in ("first", "second")})
+    return Similar(len(texts), pairs, tuple(shown))
 
 
 def _text(files: Mapping[str, bytes], starter: Mapping[str, bytes]) -> str:
@@ -130,19 +131,22 @@ def _laid_out(place: Path, texts: Mapping[str, str], boilerplate: str) -> dict[s
     return names
 
 
-def page(similar: Similar, threshold: float) -> str:
-    """The report: copydetect's, or a line that says why there is none."""
-    if similar.report:
-        return similar.report
-    why = similar.problem or "there was nothing to compare"
-    head = "<!doctype html><meta charset='utf-8'><title>Similarity</title>"
-    return f"{head}<p>No pairs above {threshold:g}: {escape(why)}.\n"
+def page(similar: Similar, step: str, threshold: float) -> str:
+    """The report. Not copydetect's own, which has the browser load a script from elsewhere."""
+    import jinja2
+
+    folder = Path(__file__).with_name("templates")
+    made = jinja2.Environment(loader=jinja2.FileSystemLoader(folder), autoescape=True)
+    template = made.get_template("similarity.html.jinja")
+    return template.render(similar=similar, step=step, threshold=threshold)
 
 
 def main() -> None:
-    """Compare what lies in a folder, and leave report.html and pairs.json there."""
-    os.chdir(sys.argv[1])  # so that no path of this machine stands in the report
-    detector = _detector(
+    """Compare what lies in a folder, and leave pairs.json and shown.json there."""
+    os.chdir(sys.argv[1])
+    from copydetect import CopyDetector
+
+    detector = CopyDetector(
         test_dirs=["texts"],
         boilerplate_dirs=["starter"],
         extensions=["py"],
@@ -152,38 +156,33 @@ def main() -> None:
         ignore_leaf=True,
         autoopen=False,
         truncate=True,
-        out_file="report.html",
         silent=True,
     )
     detector.test_files.sort()
     detector.ref_files.sort()
     detector.run()
+    if not detector.file_data:
+        sys.exit("there was no text to compare")
     pairs = _pairs(detector)
     Path("pairs.json").write_text(json.dumps(pairs[:MOST_PAIRS]), "utf-8")
-    detector.shown = {frozenset(pair[:2]) for pair in pairs[:MOST_SHOWN]}
-    detector.generate_html_report()
+    Path("shown.json").write_text(json.dumps(_shown(detector, pairs[:MOST_SHOWN])), "utf-8")
 
 
-def _detector(**settings: Any) -> Any:
-    """A CopyDetector whose report shows the code of some pairs only: it is long."""
-    from copydetect import CopyDetector
-
-    class Detector(CopyDetector):
-        shown: set[frozenset[str]]
-
-        def get_copied_code_list(self) -> list[Any]:
-            everything, some = self.similarity_matrix, self.similarity_matrix.copy()
-            for i, first in enumerate(self.test_files):
-                for j, second in enumerate(self.ref_files):
-                    if {_who(first), _who(second)} not in self.shown:
-                        some[i, j] = -1
-            self.similarity_matrix = some
-            try:
-                return super().get_copied_code_list()
-            finally:
-                self.similarity_matrix = everything
-
-    return Detector(**settings)
+def _shown(detector: Any, pairs: list[tuple[str, str, float, float, int]]) -> list[dict[str, str]]:
+    """These pairs with their code, escaped, with marks around what they share."""
+    places = {frozenset(pair[:2]): place for place, pair in enumerate(pairs)}
+    for i, first in enumerate(detector.test_files):
+        for j, second in enumerate(detector.ref_files):
+            if frozenset((_who(first), _who(second))) not in places:
+                detector.similarity_matrix[i, j] = -1  # its code is not asked for: it is long
+    detector.conf.display_t = 0.0
+    shown = []
+    for _, _, first, second, code, other, _ in detector.get_copied_code_list():
+        one = code.replace("class='highlight-red'", "class='in-first'")
+        two = other.replace("class='highlight-green'", "class='in-second'")
+        names = {"first": _who(first), "second": _who(second)}
+        shown.append({**names, "code_of_first": one, "code_of_second": two})
+    return sorted(shown, key=lambda pair: places[frozenset((pair["first"], pair["second"]))])
 
 
 def _who(path: str) -> str:

@@ -94,37 +94,42 @@ def test_the_most_similar_come_first(similar):
 
 
 def test_nothing_of_a_submission_runs_in_the_report(similar):
-    text = page(similar, 0.8)
-    assert "<script>alert" not in text
-    assert "alert(2)" in text  # its code is there, as text
-    assert "/tmp" not in text
+    text = page(similar, "<b>step</b>", 0.8)
+    assert "<script" not in text
+    assert "alert(1)" in text  # the name
+    assert "alert(2)" in text  # the code
+    assert "<b>step" not in text
+    assert not re.search(r"://|/tmp|src=|href=", text)  # it stands alone
 
 
 def test_the_starter_counts_for_nothing():
     """Two who solved nothing alike, in files that are mostly the starter's."""
     found = compare({"ada": solved(ADA), "bob": solved(BOB)}, STARTER, solved("    return rankings[0]\n"))
     assert found.pairs == ()
-    assert "No pairs above" not in page(found, 0.8)  # copydetect's own report says so
-    assert "nothing to compare" in page(compare({"dan": STARTER}, STARTER, STARTER), 0.8)
+    assert "0 pairs are" in page(found, "step 3", 0.8)
+    assert "0 were compared" in page(compare({"dan": STARTER}, STARTER, STARTER), "step 3", 0.8)
 
 
 def test_a_threshold_of_one_takes_the_same_only():
     twice = {"ada": solved(ADA), "cleo": solved(renamed(ADA)), "bob": solved(ADA + BOB)}
     found = compare(twice, STARTER, STARTER, threshold=1.0)
     assert [pair[:2] for pair in found.pairs] == [("ada", "cleo")]
+    assert [(pair["first"], pair["second"]) for pair in found.shown] == [("ada", "cleo")]
+    assert "<span class='in-first'>" in found.shown[0]["code_of_first"]
+    assert "<span class='in-second'>" in found.shown[0]["code_of_second"]
 
 
 def test_it_ends_when_its_time_is_over():
     found = compare({"ada": solved(ADA)}, STARTER, STARTER, seconds=0.01)
     assert found.problem == "it took more than 0 s"
-    assert "it took more than" in page(found, 0.8)
+    assert "The comparison failed: it took more than" in page(found, "step 3", 0.8)
 
 
 def test_what_breaks_is_said(monkeypatch):
-    monkeypatch.setattr(similarity, "_laid_out", lambda place, texts, boilerplate: {})
+    monkeypatch.setattr(similarity, "_laid_out", lambda place, texts, boilerplate: {})  # nothing lies there
     found = compare({"ada": solved(ADA)}, STARTER, STARTER)
     assert found.pairs == ()
-    assert "No such file" in found.problem
+    assert found.problem == "there was no text to compare"
 
 
 def test_without_copydetect_there_is_a_hint_instead(monkeypatch):
@@ -145,4 +150,4 @@ def test_a_class_of_real_files_in_bearable_time():
     assert not found.problem
     assert found.compared == 31
     assert 0 < len(found.pairs) <= similarity.MOST_PAIRS
-    assert len(found.report) < 20_000_000
+    assert len(page(found, "step 3", 0.8)) < 20_000_000
