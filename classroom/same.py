@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from classroom.wire import Record, Reference
+from classroom.wire import Awaited, Record, Reference, Yielded
 
 SHOWN = 200  # characters of a value
 
@@ -59,6 +59,8 @@ class _Comparing:
             return self._of_dicts(got.fields, expected.fields, where)
         if isinstance(expected, Reference):
             return None
+        if isinstance(expected, Awaited):
+            return self.first(got.value, expected.value, where)
         if hasattr(expected, "shape"):
             return self._of_arrays(got, expected, where)
         return None if _exact(got) == _exact(expected) else self._said(where, short(got), short(expected))
@@ -137,6 +139,8 @@ def _number(value: Any) -> str:
 def _kind(value: Any) -> str:
     if isinstance(value, (Record, Reference)):
         return f"a {value.type}"
+    if isinstance(value, (Yielded, Awaited)):
+        return "an iterator" if isinstance(value, Yielded) else "a coroutine"
     if hasattr(value, "dtype"):
         return f"a {type(value).__module__.split('.')[0]} {value.dtype} {'array' if value.ndim else 'number'}"
     return "None" if value is None else type(value).__name__

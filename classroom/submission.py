@@ -13,9 +13,10 @@
 Functions that are passed stay with the grader: the submission gets a stand-in that asks for each call, so a
 scripted model's answers and a fake clock never leave the test, and what it was asked is known for sure.
 Data of the steps' own types (dataclasses, pydantic models) is rebuilt from the submission's.
-`Name("module:function")` passes something of the submission's own. What a generator yields arrives as a
-list. What `call` and `get` give is a stranger's: look at it before you compute with it (`"x" * got` may
-fill the memory), or `check` instead.
+`Name("module:function")` passes something of the submission's own. What a generator yields arrives as
+`Yielded`, a list of its own kind; what an `async` function gives as `Awaited(value)`. What `call` and `get`
+give is a stranger's: look at it before you compute with it (`"x" * got` may fill the memory), or `check`
+instead.
 
 A hidden test gets `Remote`, which speaks to a worker in a sandbox (remote.py). A learner's gets `Local`:
 the same tests on the code in this process, with the expected values that were recorded when the assignment

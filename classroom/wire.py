@@ -24,7 +24,7 @@ import itertools
 import json
 import math
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
 from classroom import arrays
@@ -68,6 +68,17 @@ class Reference:
         return f"<{self.type}>"
 
 
+class Yielded(list[Any]):
+    """What an iterator gave: the same as another's, and no list, which may have been asked for."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Awaited:
+    """What had to be waited for, of a function that is `async`."""
+
+    value: Any
+
+
 @dataclasses.dataclass(frozen=True)
 class Name:
     """Something that the other side is to import: `step3_rag.chunk:word_spans`."""
@@ -103,6 +114,10 @@ def pack(value: Any, keep: Keep | None = None, depth: int = 0) -> Any:
         return {"$": "bytes", "v": base64.b64encode(value).decode()}
     if kind is list:
         return [pack(each, keep, depth + 1) for each in value]
+    if kind is Yielded:
+        return {"$": "yielded", "v": [pack(each, keep, depth + 1) for each in value]}
+    if kind is Awaited:
+        return {"$": "awaited", "v": pack(value.value, keep, depth + 1)}
     if kind is tuple:
         return {"$": "tuple", "v": [pack(each, keep, depth + 1) for each in value]}
     if kind in DICTS:
@@ -175,6 +190,10 @@ def _unpack(packed: Any, depth: int) -> Any:
 def _unpack_kind(kind: Any, packed: dict[str, Any], depth: int) -> Any:
     if kind == "tuple":
         return tuple(_unpack(each, depth) for each in packed["v"])
+    if kind == "yielded":
+        return Yielded(_unpack(each, depth) for each in packed["v"])
+    if kind == "awaited":
+        return Awaited(_unpack(packed["v"], depth))
     if kind == "dict":
         keys = _spread([_unpack(key, depth) for key, _ in packed["v"]])
         return dict(zip(keys, (_unpack(each, depth) for _, each in packed["v"]), strict=True))
@@ -210,31 +229,41 @@ def _spread(keys: list[Any]) -> list[Any]:
 
 
 def settled(value: Any) -> Any:
-    """What a call gave, waited for where it is awaitable; what a generator yields, as a list.
+    """What a call gave; of an iterator what it yields, of a coroutine what comes in the end.
 
     Raises:
-        Unsendable: the generator has no end.
+        Unsendable: the iterator has no end.
     """
-    if inspect.isawaitable(value) or isinstance(value, AsyncIterator):
+    if isinstance(value, AsyncIterator):
         import asyncio
 
-        return settled(asyncio.run(_waited(value)))
+        return _bounded(asyncio.run(_items(value)))
+    if inspect.isawaitable(value):
+        import asyncio
+
+        return Awaited(settled(asyncio.run(_waited(value))))
     if not isinstance(value, Iterator):
         return value
-    items = list(itertools.islice(value, MAX_ITEMS + 1))
+    return _bounded(itertools.islice(value, MAX_ITEMS + 1))
+
+
+def _bounded(given: Iterable[Any]) -> Yielded:
+    items = Yielded(given)
     if len(items) > MAX_ITEMS:
         raise Unsendable(f"an iterator of more than {MAX_ITEMS:,} items")
     return items
 
 
-async def _waited(value: Any) -> Any:
-    if not isinstance(value, AsyncIterator):
-        return await value
+async def _waited(value: Awaitable[Any]) -> Any:
+    return await value
+
+
+async def _items(value: AsyncIterator[Any]) -> list[Any]:
     items: list[Any] = []
     async for each in value:
         items.append(each)
         if len(items) > MAX_ITEMS:
-            raise Unsendable(f"an iterator of more than {MAX_ITEMS:,} items")
+            break
     return items
 
 

@@ -16,7 +16,19 @@ import torch
 
 from classroom import wire
 from classroom.same import difference
-from classroom.wire import Record, Reference, Unsendable, from_line, neutral, pack, settled, to_line, unpack
+from classroom.wire import (
+    Awaited,
+    Record,
+    Reference,
+    Unsendable,
+    Yielded,
+    from_line,
+    neutral,
+    pack,
+    settled,
+    to_line,
+    unpack,
+)
 
 
 @dataclasses.dataclass
@@ -247,9 +259,21 @@ def test_generators_are_lists_and_endless_ones_are_refused():
 
     assert settled(iter((1, 2))) == [1, 2]
     assert settled(later()) == [1, 2]
-    assert settled(answer()) == 3
+    assert settled(answer()) == Awaited(3)
     with pytest.raises(Unsendable, match="iterator"):
         settled(endless())
+
+
+def test_what_is_yielded_or_awaited_is_no_list_and_no_value():
+    yielded, awaited = Yielded([1, Awaited((2,))]), Awaited(3)
+    for value in (yielded, awaited):
+        back = unpack(json.loads(json.dumps(pack(value))))
+        assert (type(back), back) == (type(value), value)
+        assert difference(back, value) is None
+    assert difference([1], Yielded([1])) == "list instead of an iterator"
+    assert difference(Yielded([1]), [1], tell=False) == "an iterator"
+    assert difference(awaited, 3) == "a coroutine instead of int"
+    assert difference(Awaited(4), awaited) == "4 instead of 3"
 
 
 @pytest.mark.parametrize(
