@@ -22,7 +22,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -120,11 +120,11 @@ class Running:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Any:
-        """A public test, then the same as a hidden one would be: other inputs, and no word of what is right."""
+        """A public test, then the same as if it were hidden: other inputs, and no word of what is right."""
         done = yield
         mark = mark_of(pyfuncitem)
         if self._unseen and mark.visibility == "public":
-            submission: Submission = pyfuncitem.funcargs["submission"]
+            submission = cast(Submission, pyfuncitem.funcargs["submission"])
             submission.begin(mark)
             submission.reveal = False
             held = {**pyfuncitem.funcargs, "draw": Draw(f"{self._hidden_seed}:unseen", mark.test)}
