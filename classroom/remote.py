@@ -64,6 +64,8 @@ class Remote(Base):
         self.reveal = mark.visibility == "public"
         self.deadline = time.monotonic() + mark.timeout
         self._callbacks.clear()
+        if self._box is not None and not self._loading and self._is_spoilt():
+            self.close()  # the test before did that, and this one is to have its own chance
 
     def make(self, target: str, /, *args: Any, **kwargs: Any) -> Made:
         found = self.ask("make", target, args, kwargs)
@@ -118,6 +120,12 @@ class Remote(Base):
         except Exception as error:
             raise self._not_started(f"{type(error).__name__}: {error}") from error
 
+    def _is_spoilt(self) -> bool:
+        """Whether the worker is gone, at a limit, or has said what nobody asked for."""
+        assert self._box is not None
+        spoke, _, _ = select.select([self._box.stdout], [], [], 0)
+        return bool(spoke or self._rest or self._box.broken())
+
     def close(self) -> None:
         """End the worker."""
         if self._box is not None:
@@ -128,17 +136,29 @@ class Remote(Base):
         self._imported = {module: fault for module, fault in self._imported.items() if fault}
 
     def _import(self, module: str) -> None:
-        """Get a module of the submission imported; one that kills its worker is not tried twice."""
+        """Get a module of the submission imported; one that kills its worker is not tried twice.
+
+        But for one that is the second of its worker: what killed that may have been the first one's doing.
+        """
         self._started()
         if module not in self._imported:
-            deadline = time.monotonic() + IMPORT_SECONDS
-            try:
-                self._answer(self._request({"do": "import", "what": module}, deadline), deadline)
-                self._imported[module] = None  # an exception is raised again by the call
-            except Fault as fault:
-                self._imported[module] = Fault(f"importing {module}: {fault}", fault.late)
+            used = None in self._imported.values()
+            fault = self._not_imported(module)
+            if fault and used:
+                self._started()
+                fault = self._not_imported(module)
+            self._imported[module] = Fault(f"importing {module}: {fault}", fault.late) if fault else None
         if fault := self._imported[module]:
             raise fault
+
+    def _not_imported(self, module: str) -> Fault | None:
+        """What happened to the worker; an exception is raised again by the call."""
+        deadline = time.monotonic() + IMPORT_SECONDS
+        try:
+            self._answer(self._request({"do": "import", "what": module}, deadline), deadline)
+        except Fault as fault:
+            return fault
+        return None
 
     def _started(self) -> None:
         try:
