@@ -22,6 +22,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from classroom.assignment import PRELOAD, Assignment
 from classroom.assignment import assignment as read_assignment
 from classroom.calls import Fault
@@ -83,7 +85,11 @@ def grade(
             remote.warm()
             with _alarm(seconds + GRACE):
                 _import_reference(assignment)
-                quietly([*map(str, files_of(assignment.step))], [running])
+                code = quietly([*map(str, files_of(assignment.step))], [running])
+            if code == pytest.ExitCode.INTERRUPTED and not running.problems:
+                raise KeyboardInterrupt
+            if code == pytest.ExitCode.INTERNAL_ERROR and time.monotonic() > until:
+                raise Fault("it took too long", late=True)
         except Unready as error:
             raise UserError(f"no worker can be started, so nothing was graded: {error}") from None
         except Fault:

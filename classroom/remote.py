@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 START_SECONDS = 60.0  # for the worker and the libraries that it needs, which are not the submission's fault
 IMPORT_SECONDS = 20.0  # for a module of the submission
 OUTPUT = 4_000  # characters of what was printed
+MAX_ASKED = 256 << 10  # bytes of one question to a function of the grader's, which has to work with it
+MAX_SAID = 32 * wire.MAX_LINE  # in one test: one that calls back for ever must not fill the grader's memory
 
 
 class Unready(Exception):
@@ -57,6 +59,8 @@ class Remote(Base):
     _callbacks: dict[int, Callable[..., Any]] = field(default_factory=dict)
     _passed: int = 0  # functions so far: no two have the same number
     _rest: bytes = b""
+    _heard: int = 0  # bytes of the last message
+    _said: int = 0  # bytes in the present test
     _imported: dict[str, Fault | None] = field(default_factory=dict)  # by module
 
     def begin(self, mark: Mark) -> None:
@@ -64,6 +68,7 @@ class Remote(Base):
         self.reveal = mark.visibility == "public"
         self.deadline = time.monotonic() + mark.timeout
         self._callbacks.clear()
+        self._said = 0
         if self._box is not None and not self._loading and self._is_spoilt():
             self.close()  # the test before did that, and this one is to have its own chance
 
@@ -249,12 +254,17 @@ class Remote(Base):
                 raise self._fault("it sent a reply that nobody asked for")
             if "callback" not in reply:
                 return reply
-            self._send(self._called_back(reply), deadline)
+            try:
+                self._send(self._called_back(reply), deadline)
+            except wire.Unsendable:
+                raise self._fault("it called back for more than can be sent") from None
 
     def _called_back(self, request: dict[str, Any]) -> dict[str, Any]:
         number = request["callback"]
         if type(number) is not int or number not in self._callbacks:
             raise self._fault("it called a function that it was not given")
+        if self._heard > MAX_ASKED:
+            raise self._fault("it called back with too much")
         try:
             args = [wire.unpack(each) for each in request["args"]]
             kwargs = {str(name): wire.unpack(each) for name, each in request["kwargs"].items()}
@@ -286,6 +296,8 @@ class Remote(Base):
         while b"\n" not in self._rest:
             if len(self._rest) > wire.MAX_LINE:
                 raise self._fault("its reply was too long")
+            if self._said > MAX_SAID:
+                raise self._fault("it said too much")
             ready, _, _ = select.select([self._box.stdout], [], [], min(self._left(deadline), 0.2))
             if broken := self._box.broken():
                 raise self._fault(broken)
@@ -296,6 +308,7 @@ class Remote(Base):
         if not self._left(deadline):  # however busy it is: one that calls back for ever is late, too
             raise self._fault("it took too long", late=True)
         line, _, self._rest = self._rest.partition(b"\n")
+        self._heard = len(line)
         try:
             return wire.from_line(line)
         except ValueError:
@@ -311,6 +324,7 @@ class Remote(Base):
             more = b""
         if not more:
             raise self._fault(self._box.why_ended())
+        self._said += len(more)
         return more
 
     def _left(self, deadline: float) -> float:

@@ -15,10 +15,10 @@ from packaging.requirements import Requirement
 from classroom import assign, handout, prove
 from classroom.assignment import Assignment, assignment, places_of
 from classroom.expected import Expected, record
-from classroom.result import Item, Result, Test
+from classroom.result import Item, Result
+from classroom.result import Test as Line
 from classroom.rubric import Exercise, Mark
 from shared.errors import UserError
-from tests.classroom.rubric_helpers import Plain
 from tests.conftest import ROOT
 
 
@@ -277,44 +277,35 @@ def test_no_starter_gives_anything_away(number, monkeypatch):
     assert prove._exercises(made).holds
 
 
-def test_the_proof_of_step_3_holds(made, files, monkeypatch):
-    every = prove._imports
-    few = (*made.files, "shared/", "classroom/")  # the real thing takes half a minute
-    monkeypatch.setattr(
-        prove,
-        "_imports",
-        lambda where, names: every(
-            where, [name for name in names if name.startswith(few) and name.count("/") < 2]
-        ),
-    )
-    rows = prove.prove(made, files, 0, opened=Plain)
-    assert [row.what for row in rows] == [
-        "exercises",
-        "solutions",
-        "reference",
-        "starter",
-        "imports",
-        "public tests",
-    ]
+def result(score, status):
+    item = Item("3.1", "X", 100, score, (Line("test_a", "x", 100, score, "public", status, "", 0.0),))
+    return Result("step3_rag", "a", (item,), 0, 0, "none", False, "", 0.0)
+
+
+def test_the_proof_tries_the_reference_and_the_starter(made, files, monkeypatch):
+    """What it grades here is put in its place: that step 3's reference gets 100 is in test_grade.py."""
+    graded = {True: result(100, "passed"), False: result(0, "not attempted")}
+    monkeypatch.setattr(prove, "_graded", lambda path, *_: graded[path == ROOT])
+    few = {name: files[name] for name in files if name.count("/") == 1 and "__main__" not in name}
+    monkeypatch.setattr(prove, "IMPORTS", "import sys; print(len(sys.argv))")
+    monkeypatch.setattr(prove, "_public_tests", lambda where, _made: (where.is_dir(), "3 passed"))
+    rows = prove.prove(made, few, 0)
+    names = ["exercises", "solutions", "reference", "starter", "imports", "public tests"]
+    assert [row.what for row in rows] == names
     assert [row for row in rows if not row.holds] == []
+    graded[False] = result(0, "blocked")
+    assert [row.what for row in prove.prove(made, few, 0) if not row.holds] == ["starter"]
 
 
-def test_a_proof_that_fails_says_why(made, files, tmp_path):
-    broken = dict(files)
-    broken["step3_rag/fuse.py"] = (ROOT / "step3_rag" / "fuse.py").read_bytes()
-    broken["step3_rag/metrics.py"] = b"import step3_rag.nowhere\n"
+def test_a_proof_that_fails_says_why(files, tmp_path):
+    broken = {**files, "step3_rag/metrics.py": b"import step3_rag.nowhere\n"}
     assign.write(broken, tmp_path / "out")
     assert prove._imports(tmp_path / "out", ["step3_rag/metrics.py", "shared/cli.py"]) == (
         False,
         "step3_rag.metrics: No module named 'step3_rag.nowhere'",
     )
-    item = Item("3.1", "X", 3, 3, (Test("test_a", "x", 3, 3, "public", "passed", "", 0.0),))
-    result = Result("step3_rag", "a", (item,), 0, 0, "none", False, "", 0.0)
-    assert prove._not_attempted(result) == (False, "3 points; test_a passed ()")
-    assert prove._full_points(result)[0] is False
-    holds, detail = prove._public_tests(tmp_path / "out", dataclasses.replace(made, tasks=()))
-    assert not holds
-    assert "failed" in detail
+    assert prove._not_attempted(result(3, "passed")) == (False, "3 points; test_a passed ()")
+    assert prove._full_points(result(99, "partial")) == (False, "99 points; 3.1 partial: ")
 
 
 def test_a_starter_runs_its_own_tests(files, tmp_path):
@@ -323,6 +314,13 @@ def test_a_starter_runs_its_own_tests(files, tmp_path):
     ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path / "out", capture_output=True, text=True)
     assert ran.stdout.strip() == str(tmp_path / "out" / "step3_rag" / "fuse.py")
     assert ran.stderr.strip().endswith("NotImplementedError: exercise 3.1: Fusion by ranks")
+    args = ("-m", "pytest", "-q", "-k", "rrf", "-p", "no:cacheprovider")
+    holds, detail = prove._run(tmp_path / "out", *args)
+    assert (holds, detail[:8]) == (False, "1 failed")
+    fuse = "step3_rag/fuse.py"
+    (tmp_path / "out" / fuse).write_bytes((ROOT / fuse).read_bytes())
+    holds, detail = prove._run(tmp_path / "out", *args)
+    assert (holds, detail[:8]) == (True, "1 passed")
 
 
 def test_the_command_says_what_it_made(command, refused, monkeypatch, tmp_path):

@@ -198,6 +198,10 @@ import threading
 def rrf(ask, how):
     if how == "often":
         while True: ask(1)
+    if how == "much":
+        while True: ask("x" * 200_000)
+    if how == "at once":
+        ask("x" * 1_000_000)
     if how == "threads":
         got = []
         threads = [threading.Thread(target=lambda i=i: got.append(ask(i))) for i in range(20)]
@@ -242,6 +246,17 @@ def test_functions_of_the_grader_stay_with_it(made_of):
     remote.begin(mark(timeout=1))
     with pytest.raises(Fault, match="too long"):  # though it is never silent
         remote.call(RRF, ask, "often")
+
+
+def test_who_says_too_much_is_ended(made_of, monkeypatch):
+    monkeypatch.setattr("classroom.remote.MAX_SAID", 5_000_000)
+    remote = made_of(CALLER)
+    with pytest.raises(Fault, match="said too much"):
+        remote.call(RRF, lambda _value: None, "much")
+    with pytest.raises(Fault, match="called back with too much"):
+        remote.call(RRF, lambda _value: None, "at once")
+    with pytest.raises(Fault, match="for more than can be sent"):
+        remote.call(RRF, lambda _value: "x" * 5_000_000, "fails")
 
 
 def test_a_function_of_a_test_is_not_for_the_next(made_of):
