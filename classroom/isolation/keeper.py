@@ -131,13 +131,19 @@ class Keeper:
         return None
 
     def _end(self) -> None:
-        """Kill all, after all are stopped: a fork bomb at its limit fills each place that a death frees."""
+        """Kill all: at once what its user or else its group has, then what is left, after that was stopped.
+
+        A fork bomb at its limit fills each place that a death frees, faster than one can look around.
+        """
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if self._spec["uid"] is not None:
+                _kill_all_of(self._spec["uid"])
+            elif not self._gone:
+                os.killpg(self._worker, signal.SIGKILL)
         stopped: set[int] = set()
         while new := set(self._descendants(os.getpid())) - stopped:
             _signal(new, signal.SIGSTOP)
             stopped |= new
-        if sys.platform != "linux" and not self._gone:
-            os.killpg(self._worker, signal.SIGKILL)  # there is no list of children there
         while True:
             _signal(self._descendants(os.getpid()), signal.SIGKILL)
             try:
@@ -162,6 +168,18 @@ class Keeper:
     def _say(self, what: str) -> None:
         with contextlib.suppress(OSError):
             os.write(self._spec["news"], f"{what}\n".encode())
+
+
+def _kill_all_of(uid: int) -> None:
+    """In one system call, as that user: no fork gets in between."""
+    if not (child := os.fork()):
+        with contextlib.suppress(BaseException):
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+            os.kill(-1, signal.SIGKILL)
+        os._exit(0)
+    os.waitpid(child, 0)
 
 
 def _signal(processes: Iterable[int], number: int) -> None:

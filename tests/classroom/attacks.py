@@ -382,11 +382,12 @@ def processes(count=400):
     return count
 
 
-def fork_bomb():
+def fork_bomb(sessions=False):
     until = time.monotonic() + 20
     while time.monotonic() < until:
         with contextlib.suppress(OSError):
-            os.fork()
+            if os.fork() == 0 and sessions:
+                os.setsid()
     return "survived"
 
 
