@@ -45,6 +45,8 @@ def run(
     if out is not None and holds:
         write(files, out, force)
     return {
+        "command": "classroom assign",
+        "headline": f"{a.number} as an assignment: {len(a.tasks)} exercises",
         "step": a.step,
         "title": a.title,
         "variant": variant,

@@ -12,9 +12,7 @@ a test, only against `until`. A worker that can't be started at all is nobody's 
 from __future__ import annotations
 
 import math
-import os
 import secrets
-import select
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from classroom import wire
 from classroom.calls import Fault, Fresh, Raised, Seen, Wrong, called, find, outcome, said
+from classroom.lines import Lines
 from classroom.same import short
 from classroom.submission import Base, Made, on_twin
 from classroom.wire import Reference
@@ -34,7 +33,6 @@ START_SECONDS = 60.0  # for the worker and the libraries that it needs, which ar
 IMPORT_SECONDS = 20.0  # for a module of the submission
 OUTPUT = 4_000  # characters of what was printed
 MAX_ASKED = 256 << 10  # bytes of one question to a function of the grader's, which has to work with it
-MAX_SAID = 32 * wire.MAX_LINE  # in one test: one that calls back for ever must not fill the grader's memory
 
 
 class Unready(Exception):
@@ -55,12 +53,10 @@ class Remote(Base):
     printed: str = ""
     _ever: bool = False  # whether one has been ready
     _box: Sandboxed | None = None
+    _lines: Lines | None = None
     _loading: list[str] = field(default_factory=list)
     _callbacks: dict[int, Callable[..., Any]] = field(default_factory=dict)
     _passed: int = 0  # functions so far: no two have the same number
-    _rest: bytes = b""
-    _heard: int = 0  # bytes of the last message
-    _said: int = 0  # bytes in the present test
     _imported: dict[str, Fault | None] = field(default_factory=dict)  # by module
 
     def begin(self, mark: Mark) -> None:
@@ -68,9 +64,10 @@ class Remote(Base):
         self.reveal = mark.visibility == "public"
         self.deadline = time.monotonic() + mark.timeout
         self._callbacks.clear()
-        self._said = 0
-        if self._box is not None and not self._loading and self._is_spoilt():
-            self.close()  # the test before did that, and this one is to have its own chance
+        if self._lines is not None:
+            self._lines.said = 0
+            if not self._loading and self._lines.is_spoilt():
+                self.close()  # the test before did that, and this one is to have its own chance
 
     def make(self, target: str, /, *args: Any, **kwargs: Any) -> Made:
         found = self.ask("make", target, args, kwargs)
@@ -119,24 +116,19 @@ class Remote(Base):
         deadline = time.monotonic() + START_SECONDS
         try:
             self._box = self.start()
+            self._lines = Lines(self._box)
             self.level, self.safe = self._box.level, self._box.safe
             requests = [{"do": "import", "what": library} for library in self.preload]
             self._loading = [self._request(each, deadline) for each in requests]
         except Exception as error:
             raise self._not_started(f"{type(error).__name__}: {error}") from error
 
-    def _is_spoilt(self) -> bool:
-        """Whether the worker is gone, at a limit, or has said what nobody asked for."""
-        assert self._box is not None
-        spoke, _, _ = select.select([self._box.stdout], [], [], 0)
-        return bool(spoke or self._rest or self._box.broken())
-
     def close(self) -> None:
         """End the worker."""
         if self._box is not None:
             self.printed = (self.printed + self._box.output())[-OUTPUT:]
             self._box.close()
-        self._box, self._rest, self._loading = None, b"", []
+        self._box, self._lines, self._loading = None, None, []
         self._callbacks.clear()
         self._imported = {module: fault for module, fault in self._imported.items() if fault}
 
@@ -246,10 +238,23 @@ class Remote(Base):
         self._send({"id": id, **message}, deadline)
         return id
 
+    def _send(self, message: dict[str, Any], deadline: float) -> None:
+        assert self._lines is not None
+        try:
+            self._lines.send(message, min(deadline, self.until))
+        except Fault:
+            self.close()
+            raise
+
     def _answer(self, id: str, deadline: float) -> dict[str, Any]:
         """The reply to a request; until it comes, what it calls back is served."""
         while True:
-            reply = self._receive(deadline)
+            assert self._lines is not None
+            try:
+                reply = self._lines.receive(min(deadline, self.until))
+            except Fault:
+                self.close()
+                raise
             if reply.get("id") != id:
                 raise self._fault("it sent a reply that nobody asked for")
             if "callback" not in reply:
@@ -263,7 +268,7 @@ class Remote(Base):
         number = request["callback"]
         if type(number) is not int or number not in self._callbacks:
             raise self._fault("it called a function that it was not given")
-        if self._heard > MAX_ASKED:
+        if self._lines is not None and self._lines.heard > MAX_ASKED:
             raise self._fault("it called back with too much")
         try:
             args = [wire.unpack(each) for each in request["args"]]
@@ -276,59 +281,6 @@ class Remote(Base):
         except Exception as error:  # the test's own way to let a callback fail
             told = {"type": wire.name_of(type(error)), "args": [str(each) for each in error.args]}
             return {"raised": told}
-
-    def _send(self, message: dict[str, Any], deadline: float) -> None:
-        assert self._box is not None
-        data = memoryview(wire.to_line(message))
-        while data:
-            _, ready, _ = select.select([], [self._box.stdin], [], self._left(deadline))
-            if not ready:
-                raise self._fault("it took too long", late=True)
-            try:
-                data = data[os.write(self._box.stdin, data) :]
-            except BlockingIOError:
-                continue
-            except OSError:
-                raise self._fault(self._box.why_ended()) from None
-
-    def _receive(self, deadline: float) -> dict[str, Any]:
-        assert self._box is not None
-        while b"\n" not in self._rest:
-            if len(self._rest) > wire.MAX_LINE:
-                raise self._fault("its reply was too long")
-            if self._said > MAX_SAID:
-                raise self._fault("it said too much")
-            ready, _, _ = select.select([self._box.stdout], [], [], min(self._left(deadline), 0.2))
-            if broken := self._box.broken():
-                raise self._fault(broken)
-            if ready:
-                self._rest += self._read()
-            elif not self._left(deadline):
-                break
-        if not self._left(deadline):  # however busy it is: one that calls back for ever is late, too
-            raise self._fault("it took too long", late=True)
-        line, _, self._rest = self._rest.partition(b"\n")
-        self._heard = len(line)
-        try:
-            return wire.from_line(line)
-        except ValueError:
-            raise self._fault("it sent what is no reply") from None
-
-    def _read(self) -> bytes:
-        assert self._box is not None
-        try:
-            more = os.read(self._box.stdout, 1 << 16)
-        except BlockingIOError:
-            return b""
-        except OSError:
-            more = b""
-        if not more:
-            raise self._fault(self._box.why_ended())
-        self._said += len(more)
-        return more
-
-    def _left(self, deadline: float) -> float:
-        return max(0.0, min(deadline, self.until) - time.monotonic())
 
     def _fault(self, why: str, late: bool = False) -> Fault:
         """End the worker; the next call gets a fresh one."""

@@ -249,7 +249,7 @@ def test_functions_of_the_grader_stay_with_it(made_of):
 
 
 def test_who_says_too_much_is_ended(made_of, monkeypatch):
-    monkeypatch.setattr("classroom.remote.MAX_SAID", 5_000_000)
+    monkeypatch.setattr("classroom.lines.MAX_SAID", 5_000_000)
     remote = made_of(CALLER)
     with pytest.raises(Fault, match="said too much"):
         remote.call(RRF, lambda _value: None, "much")
