@@ -13,6 +13,7 @@ known is an error, because a misspelt `learnin_rate` would train with another on
 from __future__ import annotations
 
 import difflib
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,6 +62,7 @@ class Sft(Stage):
     """Supervised fine-tuning: imitate the chosen replies."""
 
     learning_rate: float = Field(2e-3, gt=0)
+    least_steps: int = Field(120, ge=0)  # more epochs where few rows would make fewer steps than these
     # Examples of the base's own, so that it stays itself; see replay.py. None: 120, and none for an activated
     # adapter, which leaves the base as it is.
     replay: int | None = Field(None, ge=0)
@@ -111,6 +113,13 @@ class Recipe(Part):
         """How many replay examples SFT takes."""
         return self.sft.replay if self.sft.replay is not None else 0 if self.activated else REPLAY
 
+    def for_rows(self, n: int) -> Recipe:
+        """The recipe with as many epochs of SFT as `n` rows need for its least number of steps."""
+        epochs = math.ceil(self.sft.least_steps * self.sft.batch_size * self.sft.accumulate / max(1, n))
+        if epochs <= self.sft.epochs:
+            return self
+        return self.model_copy(update={"sft": self.sft.model_copy(update={"epochs": float(epochs)})})
+
 
 def read_recipe(name: str | Path = "default", **changes: Any) -> Recipe:
     """A recipe of the house by its name, or one of your own by its file; `changes` win over the file.
@@ -156,7 +165,7 @@ def smoke(recipe: Recipe) -> Recipe:
     return recipe.model_copy(
         update={
             "lora": recipe.lora.model_copy(update={"last_layers": 1}),
-            "sft": recipe.sft.model_copy(update={**few, "replay": 0}),
+            "sft": recipe.sft.model_copy(update={**few, "replay": 0, "least_steps": 0}),
             "dpo": recipe.dpo.model_copy(update=few),
             "max_length": 2048,
         }

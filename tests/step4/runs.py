@@ -39,7 +39,7 @@ def recipe(method="sft", tuning="lora", epochs=2, **changes):
             "method": method,
             "tuning": tuning,
             "lora": {"last_layers": 1, "activated": False},
-            "sft": {**stage, "replay": 2, **changes.pop("sft", {})},
+            "sft": {**stage, "replay": 2, "least_steps": 0, **changes.pop("sft", {})},
             "dpo": {**stage, **changes.pop("dpo", {})},
             "max_length": 1024,
             **changes,

@@ -121,3 +121,9 @@ def test_accelerate_reads_the_configurations_for_several_gpus(name):
     assert found.mixed_precision == "no"  # the recipe decides
     known = set(found.to_dict())
     assert set(yaml.safe_load(path.read_text())) <= known
+
+
+@pytest.mark.parametrize(("rows", "epochs"), [(372, 3), (320, 3), (319, 4), (120, 8), (0, 960)])
+def test_a_small_data_set_is_read_more_often(rows, epochs):
+    assert read_recipe().for_rows(rows).sft.epochs == epochs
+    assert read_recipe("short").for_rows(rows) == read_recipe("short")
