@@ -4,8 +4,10 @@
     'it used more than 2 GiB of memory'
 
 Memory is what the processes hold: resident and swapped out, with pages that several of them share counted
-once (PSS) as soon as it matters. Disk is what lies in the scratch folder, and what was deleted there and is
-still open or mapped. All of it is read from /proc, which Linux alone has: elsewhere nothing is seen.
+once (PSS) as soon as it matters, and the tables of their pages. What the kernel keeps for pipes and sockets
+is not counted: at most some 50 MiB for each process. Disk is what lies in the scratch folder, and what was
+deleted there and is still open or mapped. All of it is read from /proc, which Linux alone has: elsewhere
+nothing is seen.
 """
 
 from __future__ import annotations
@@ -50,9 +52,11 @@ class Watch:
 
     def _memory(self, processes: list[int]) -> int:
         held = {pid: _sum_of(pid, "status", (b"VmRSS:", b"VmSwap:")) for pid in processes}
-        if sum(held.values()) <= self._limits["memory"]:
-            return sum(held.values())
-        return sum(_sum_of(pid, "smaps_rollup", (b"Pss:", b"SwapPss:")) or held[pid] for pid in processes)
+        tables = sum(_sum_of(pid, "status", (b"VmPTE:",)) for pid in processes)
+        if tables + sum(held.values()) <= self._limits["memory"]:
+            return tables + sum(held.values())
+        shared_once = [_sum_of(pid, "smaps_rollup", (b"Pss:", b"SwapPss:")) or held[pid] for pid in processes]
+        return tables + sum(shared_once)
 
     def _disk(self, processes: list[int], scratch: str) -> str | None:
         too_much = f"it wrote more than {words(self._limits['disk'])} of files"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from classroom import isolation
-from classroom.isolation import Limits, open_worker, place
+from classroom.isolation import Limits, open_worker, place, sandlock
 from classroom.isolation.place import Missing, Plan
 from classroom.isolation.removing import remove
 from classroom.isolation.stops import STOPS
@@ -132,7 +132,11 @@ def test_its_end_is_told_in_words(level, work):
     with Client(work, level) as client:
         assert client.try_("crash") == ("ended", "its process was ended by SIGSEGV")
     with Client(work, level) as client:
-        assert client.try_("own_group") == ("ended", "its process was ended by SIGKILL")
+        ended = client.try_("own_group")  # older Landlock knows no signals: there, none may be sent at all
+        refused = ("raised", "PermissionError: [Errno 1] Operation not permitted")
+        assert ended == ("ended", "its process was ended by SIGKILL") or (
+            ended == refused and os.geteuid() != 0 and sandlock.landlock_version() < sandlock.SIGNALS_SINCE
+        )
 
 
 def test_processor_time_is_limited_too(work):
