@@ -60,7 +60,7 @@ def texts(a: Assignment, examples: dict[str, list[Example]], tests: Iterable[str
             points=sum(mark.points for mark in marks),
             public=sum(mark.points for mark in marks if mark.visibility == "public"),
         ),
-        "AGENTS.md": render("AGENTS.md", a=a, names=_named([task.exercise.title for task in a.tasks])),
+        "AGENTS.md": render("AGENTS.md", a=a),
         "README.md": render("README.md", a=a),
         "Makefile": render("Makefile", a=a),
         "pyproject.toml": _project(a),
@@ -83,10 +83,6 @@ def _is_short(example: Example) -> bool:
 def _anchor(task: Task) -> str:
     """What GitHub makes of the heading of a task."""
     return re.sub(r"[^\w\- ]", "", f"{task.id} {task.exercise.title}".lower()).replace(" ", "-")
-
-
-def _named(names: list[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
 
 
 def _project(a: Assignment) -> bytes:
