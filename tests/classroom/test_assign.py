@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -132,7 +133,7 @@ def test_links_are_taken_off_where_nothing_is():
     assert got == text.replace("[b](../gone.py#x)", "b", 1).replace("![c](gone.png)", "*c*")
 
 
-def test_it_can_be_installed(files):
+def test_it_can_be_installed(files, tmp_path):
     told = tomllib.loads(files["pyproject.toml"].decode())
     whole = tomllib.loads((ROOT / "pyproject.toml").read_text())
     extras = told["project"]["optional-dependencies"]
@@ -144,6 +145,11 @@ def test_it_can_be_installed(files):
     assert told["project"]["dependencies"] == whole["project"]["dependencies"]
     packages = told["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     assert packages == ["classroom", "shared", "step3_rag"]
+    assign.write(files, tmp_path / "out")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path]
+    subprocess.run(build, cwd=tmp_path / "out", check=True, capture_output=True)
+    built = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
+    assert {name for name in files if name.startswith(tuple(packages))} - built == {"classroom.json"}
     assert b'-e ".[step3,classroom]"' in files["Makefile"]
 
 

@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import subprocess
+import sys
 import time
 from types import SimpleNamespace
 
@@ -295,3 +297,10 @@ def test_the_reference_of_step_3_gets_all_points_in_time(tmp_path):
     assert (result.score, result.points) == (100, 100)
     assert len(heard) == sum(len(item.tests) for item in result.items)
     assert time.monotonic() - began < 60
+
+
+def test_help_loads_nothing_heavy():
+    heavy = "{'numpy', 'torch', 'pytest', 'jinja2', 'pydantic', 'matplotlib', 'classroom.grade'}"
+    code = f"import sys, classroom.__main__; print(sorted({heavy} & set(sys.modules)))"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"
