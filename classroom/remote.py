@@ -24,6 +24,7 @@ from classroom.lines import Lines
 from classroom.same import short
 from classroom.submission import Base, Made, on_twin
 from classroom.wire import Reference
+from shared.errors import UserError
 
 if TYPE_CHECKING:
     from classroom.isolation import Sandboxed
@@ -121,7 +122,8 @@ class Remote(Base):
             requests = [{"do": "import", "what": library} for library in self.preload]
             self._loading = [self._request(each, deadline) for each in requests]
         except Exception as error:
-            raise self._not_started(f"{type(error).__name__}: {error}") from error
+            kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+            raise self._not_started(f"{kind}{error}") from error
 
     def close(self) -> None:
         """End the worker."""
