@@ -14,13 +14,16 @@ space := $(subst ,, )
 PACKAGES := shared $(sort $(patsubst %/,%,$(wildcard step[0-9]_*/)))
 EXTRAS := $(subst $(space),$(comma),$(strip dev $(foreach step,$(wordlist 2,9,$(PACKAGES)),$(firstword $(subst _, ,$(step))))))
 
-.PHONY: help demo test test-fast lint format docs bench clean
+.PHONY: help demo classroom-demo test test-fast lint format docs bench clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.weights  ## run every step on a real model, then write reports/index.html
 	@$(PY) -m shared demo
+
+classroom-demo: $(VENV)/.installed  ## for instructors: from an assignment to a graded class of five
+	@ROADMAP_REPORTS_DIR=reports $(PY) -m classroom demo --out reports/classroom
 
 test: lint  ## everything that CI checks: lint, types, layers, all tests
 	@ROADMAP_HUB=false $(PY) -m shared weights || echo "no weights: the tests on real models will say so"

@@ -1,0 +1,210 @@
+"""Two of the instructors' commands: the demo's class of five, and which isolation works here."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from classroom import class_run, demo, isolation, levels, samples
+from classroom import grade as grading
+from classroom.assign import MANIFEST
+from classroom.assignment import assignment
+from classroom.attempts import find
+from classroom.isolation import place
+from classroom.isolation.stops import ALL, STOPS, table
+from classroom.markers import places, strip
+from classroom.running import Running, quietly
+from classroom.samples import LEARNERS, files_of, hand_in
+from classroom.tree import laid_out
+from shared.errors import UserError
+from tests.classroom.rubric_helpers import Patched, of_reference
+from tests.conftest import ROOT
+
+A = assignment("step3")
+ADA, BELA, CARMEN, DORA, EVE = LEARNERS
+LESSON = (ROOT / "classroom" / "README.md").read_text("utf-8")
+STAND_IN = """
+import json, sys
+from tests.classroom.results import FULL
+json.dump(FULL.to_dict(), open(sys.argv[1], "w"))
+"""
+
+
+def by_exercise(outcomes):
+    points = {}
+    for each in outcomes.values():
+        points[each.mark.id] = points.get(each.mark.id, 0) + each.score
+    return points
+
+
+def on_their_code(learner):
+    """The tests on a learner's files, without a sandbox: they are harmless, but for Eve's."""
+    with laid_out(A, files_of(learner, A.files)) as tree:
+        return of_reference("step3", tree=tree)
+
+
+def test_ada_has_the_reference():
+    assert files_of(ADA, A.files) == {name: (ROOT / name).read_bytes() for name in A.files}
+
+
+def test_bela_has_done_half_and_his_ndcg_is_wrong():
+    outcomes = on_their_code(BELA)
+    assert by_exercise(outcomes) == {"3.1": 10, "3.2": 6, "3.3": 15, "3.4": 15, "3.5": 0, "3.6": 0, "3.7": 0}
+    assert outcomes["test_ndcg_of_grades_cut_at_k"].status == "failed"
+    assert {each.status for each in outcomes.values() if each.mark.id == "3.5"} == {"not attempted"}
+
+
+def test_dora_loses_one_file_and_no_other():
+    outcomes = on_their_code(DORA)
+    assert by_exercise(outcomes) == {"3.1": 10, "3.2": 0, "3.3": 15, "3.4": 0, "3.5": 0, "3.6": 5, "3.7": 0}
+    assert all("SyntaxError" in each.cause for each in outcomes.values() if each.mark.id == "3.2")
+
+
+def test_carmen_has_belas_work_with_other_names():
+    of_bela, of_carmen = files_of(BELA, A.files), files_of(CARMEN, A.files)
+    shapes = []
+    for files in (of_bela, of_carmen):
+        texts = [re.sub(r"\b[a-z_]\w*", "_", ast.unparse(ast.parse(files[name]))) for name in sorted(files)]
+        shapes.append(texts)
+    assert shapes[0] == shapes[1]
+    changed = {name for name in of_bela if of_bela[name] != of_carmen[name]}
+    assert changed == {"step3_rag/fuse.py", "step3_rag/metrics.py", "step3_rag/rerank.py"}
+
+
+def test_eve_gets_nothing_in_a_sandbox(tmp_path, monkeypatch):
+    level = next((each for each in isolation.levels() if each != "rlimits"), None)
+    if level is None:
+        pytest.skip("no sandbox on this machine")
+    quick = replace(A, tasks=tuple(each for each in A.tasks if each.id in ("3.1", "3.2", "3.3")))
+    monkeypatch.setattr(grading, "assignment_of", lambda _step: quick)
+    begin = grading.Remote.begin
+    monkeypatch.setattr(  # the endless loop need not have its 10 seconds
+        grading.Remote, "begin", lambda self, mark: begin(self, replace(mark, timeout=min(mark.timeout, 3)))
+    )
+    result = grading.grade(hand_in(EVE, files_of(EVE, A.files), tmp_path), "step3", 1, isolation=level)
+    assert result.score == 0
+    causes = {test.name: test.cause for item in result.items for test in item.tests}
+    assert "Right" in causes["test_rrf_small"]
+    assert "it took too long" in causes["test_scaled_small"]
+    assert re.search("PermissionError|FileNotFoundError", causes["test_ndcg_small"])
+    assert re.search("PermissionError|OSError|Unreachable", causes["test_min_max_small"])
+    assert "::set-output" not in result.output
+    assert ": :set-output" in result.output
+
+
+def test_the_class_is_found_as_it_was_handed_in(tmp_path):
+    for learner in LEARNERS:
+        hand_in(learner, files_of(learner, A.files), tmp_path)
+    attempts = find(tmp_path).attempts
+    assert [(each.name, each.number, each.notes) for each in attempts] == [
+        (learner.name, 1, ()) for learner in LEARNERS
+    ]
+    shown = [f"{each.submitted.astimezone():%Y-%m-%dT%H:%M}" for each in attempts if each.submitted]
+    assert shown == [learner.when for learner in LEARNERS]
+
+
+@pytest.fixture
+def stand_in(monkeypatch, tmp_path):
+    """Grades nothing: everybody has the same result."""
+
+    def command(_made, attempt, folder):
+        return [sys.executable, "-c", STAND_IN, str(folder / f"{attempt.key}.json")]
+
+    monkeypatch.setattr(class_run, "_command", command)
+    monkeypatch.setattr(class_run, "_isolation", lambda wanted: (wanted or "sandlock", True))
+
+
+def test_the_demo_leaves_what_it_says_and_can_be_run_again(tmp_path, stand_in, capsys):
+    from rich.console import Console
+
+    out = tmp_path / "class"
+    facts = demo.run(out)
+    assert set(facts["open"]) == set(demo.OPEN)
+    assert [each["name"] for each in facts["learners"]] == [each.name for each in LEARNERS]
+    assert {each["name"]: each["late_minutes"] for each in facts["learners"] if each["late_minutes"]} == {
+        "carmen": 32
+    }
+    assert facts["class"]["graded_now"] == 5
+    pairs = {(each["first"], each["second"]) for each in facts["class"]["similarity"]["most_similar"]}
+    assert pairs == {("ada", "the reference"), ("bela", "carmen")}
+    assert json.loads((out / "assignment" / MANIFEST).read_text())["step"] == "step3_rag"
+    assert not list(out.glob("*.json"))  # the report page takes those of reports/classroom for records
+    demo.show(facts, Console(highlight=False, markup=False, width=100))
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in demo.OPEN)
+    assert demo.run(out)["class"]["graded_now"] == 0
+
+
+def test_the_demo_takes_no_folder_of_somebody_else(tmp_path):
+    (tmp_path / "thesis.md").write_text("mine")
+    with pytest.raises(UserError, match="not empty and not of the demo"):
+        demo.run(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.md"]
+
+
+def test_levels_say_what_works_here_and_what_each_stops(monkeypatch, capsys):
+    def tried(level):
+        if level == "bubblewrap":
+            raise place.Missing("there is no bwrap here")
+        return () if level == "sandlock" else ("solutions",)
+
+    monkeypatch.setattr(isolation, "tried", tried)
+    levels.levels(as_json=True)
+    facts = json.loads(capsys.readouterr().out)
+    assert [each["level"] for each in facts["levels"]] == list(ALL)
+    assert [each["safe"] for each in facts["levels"]] == [True, False, False, False]
+    assert facts["default"] == "sandlock"
+    assert facts["stops"].keys() == STOPS.keys()
+    levels.levels()
+    printed = capsys.readouterr().out
+    assert "there is no bwrap here" in printed
+    assert re.search(r"^rlimits +NOT SAFE", printed, re.MULTILINE)
+    assert all(what in printed for what in STOPS)
+
+
+def test_the_commands_are_there_and_light():
+    code = (
+        "import sys, classroom.__main__; print([name for name in sys.modules if name in ('numpy', 'pytest')])"
+    )
+    got = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert got.stdout.strip() == "[]"
+    got = subprocess.run(
+        [sys.executable, "-m", "classroom", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert {"assign", "demo", "grade", "grade-class", "levels", "pack"} <= set(got.stdout.split())
+
+
+def test_the_lesson_has_the_table_of_what_is_stopped():
+    assert table() in LESSON
+
+
+def test_samples_are_of_the_step_as_it_is():
+    """Each piece of code stands for a place that there is: else a learner would hand in a stub instead."""
+    functions = {place.function.rpartition(".")[2] for task in A.tasks for _, place in task.places}
+    for learner in LEARNERS[1:]:
+        assert set(learner.code) <= functions, learner.name
+    assert samples.written("step3_rag/fuse.py", {}).count(b"raise NotImplementedError") == 3
+
+
+def test_the_lessons_exercise_can_be_added_as_it_says(tmp_path):
+    blocks = re.findall(r"^```python\n(.*?)^```$", LESSON, re.DOTALL | re.MULTILINE)
+    function, *tests = [block for block in blocks if "3.8" in block]
+    source = (ROOT / "step3_rag" / "metrics.py").read_text("utf-8")
+    body = re.sub(r"^ *### (BEGIN|END) SOLUTION.*\n", "", function, flags=re.MULTILINE)
+    assert body in source  # so the step has what the lesson marks
+    marked = source.replace(body, function)
+    assert [each.function for each in places(marked, "metrics.py")] == ["ndcg", "mrr"]
+    assert "def mrr" in strip(marked, "metrics.py")
+    file = tmp_path / "lesson_rubric.py"
+    file.write_text("import pytest\n" + "\n\n".join(tests))
+    for wrong, statuses in ((None, {"passed"}), (lambda ranking, qrels, k=10: 1.0, {"failed"})):
+        stands_in = {"step3_rag.metrics:mrr": wrong} if wrong else {}
+        running = Running(lambda _mark, stands_in=stands_in: Patched(wrong=stands_in), 1, 1)
+        quietly([str(file)], [running])
+        assert {each.status for each in running.outcomes} == statuses
+        assert [each.mark.points for each in running.outcomes] == [2, 3]
+        file = file.replace(tmp_path / "again.py")  # pytest imports a file once
