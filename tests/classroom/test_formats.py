@@ -132,7 +132,7 @@ def test_the_schemas_refuse_what_is_wrong(name, break_):
 
 def test_every_json_format_has_a_schema_that_names_its_source():
     found = {path.stem: json.loads(path.read_text()) for path in SCHEMAS.glob("*.json")}
-    assert set(found) == set(JSON)
+    assert set(found) == {*JSON, "classroom50-assignment"}  # that one is of pack
     for schema in found.values():
         jsonschema.Draft202012Validator.check_schema(schema)
         assert "Source: " in schema["description"]
@@ -415,7 +415,7 @@ def test_markdown_holds_no_markup_but_its_own(sample):
     assert kinds.count("td_open") == 3 * len(result.items)
     wrong = [item for item in result.items if item.status != "passed"]
     assert kinds.count("heading_open") == 1 + len(wrong)
-    failed = sum(test.status != "passed" for item in wrong for test in item.tests)
+    failed = sum(test.status not in ("passed", "not attempted") for item in wrong for test in item.tests)
     assert kinds.count("fence") == failed + (sample == "public")
 
 
