@@ -40,7 +40,7 @@ def _sha(text: str) -> str:
 
 def _call(made: Made) -> Any:
     prompt = made.get("prompt")
-    known: dict[str, Any] = {"model": object() if made.get("broken") else "tiny"}
+    known: dict[str, Any] = {"model": object() if made.get("broken") else "small"}
     if prompt:
         known |= {"prompt_id": "answer", "prompt_version": 1, "prompt_sha256": _sha(prompt)}
     sources = [

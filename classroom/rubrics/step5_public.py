@@ -21,13 +21,13 @@ import pytest
 )
 def test_a_call_with_a_price_and_one_without(submission, draw):
     """A call of a model with a price costs it; that of another is unknown, not free."""
-    from shared.catalog import catalog
+    from shared.catalog import catalog, default
 
     priced = [name for name, spec in catalog().items() if spec.price]
     for name in draw.sample(priced, 3):
         tokens = draw.randint(100, 90_000), draw.randint(1, 2_000)
         submission.check("step5_serving.telemetry.prices:cost_of", name, *tokens)
-    for name in ("smollm2-135m-instruct", f"org/{draw.words(1)[0]}", None):
+    for name in (default("chat").id, f"org/{draw.words(1)[0]}", None):
         submission.check("step5_serving.telemetry.prices:cost_of", name, draw.randint(1, 900), 5)
 
 
