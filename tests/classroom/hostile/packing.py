@@ -1,0 +1,424 @@
+"""What a folder or an archive can hold: links, bombs, names that lead out, files that nobody asked for."""
+
+import contextlib
+import gzip
+import io
+import os
+import socket
+import struct
+import tarfile
+import zipfile
+import zlib
+
+from tests.classroom.hostile.kit import OTHERS, ROOT, RRF, WRONG, case, reference
+
+EVERY = "3.1 3.2 3.3 3.5"
+NAMES = [f"step3_rag/{name}.py" for name in ("fuse", "metrics", "chunk")]
+SHOUT = "import os\nfor path in {canaries!r}: open(path, 'w').write('run')\n"
+
+
+def shouting(at):
+    """Code that would leave its mark, were it run by the grader."""
+    return SHOUT.format(canaries=at.facts["canaries"])
+
+
+def wrong(at):
+    """Honest, but for 3.1."""
+    at.honest().write("step3_rag/fuse.py", reference("fuse") + WRONG)
+    return at
+
+
+def zipped(at, files, name="ada.zip", method=zipfile.ZIP_DEFLATED):
+    path = at.folder / name
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for inside, content in files.items():
+            archive.writestr(inside, content)
+    return path
+
+
+def honest_files():
+    return {name: reference(name[10:-3]) for name in NAMES}
+
+
+# --- files that nobody asked for --------------------------------------------------------------------------
+
+
+@case(OTHERS, r"is missing|too much", "failed")
+def conftest_and_settings_of_pytest(at):
+    wrong(at)
+    plugin = (
+        shouting(at)
+        + """
+import pytest, _pytest.runner
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    report.outcome = "passed"
+    return report
+pytest.fail = lambda *args, **kwargs: None
+"""
+    )
+    for name in ("conftest.py", "tests/conftest.py", "step3_rag/conftest.py", "plugin.py"):
+        at.write(name, plugin)
+    at.write("pytest.ini", "[pytest]\naddopts = -p plugin --co\npython_files = *.py\n")
+    at.write("pyproject.toml", '[tool.pytest.ini_options]\naddopts = "-p plugin"\npythonpath = ["."]\n')
+    at.write("tox.ini", "[pytest]\naddopts = -p plugin\n")
+    at.write("setup.cfg", "[tool:pytest]\naddopts = -p plugin\n")
+
+
+@case(OTHERS, r"is missing|too much", "failed")
+def files_that_python_runs_by_itself(at):
+    wrong(at)
+    for name in (
+        "sitecustomize.py",
+        "usercustomize.py",
+        "step3_rag/__init__.py",
+        "shared/__init__.py",
+        "__init__.py",
+    ):
+        at.write(name, shouting(at))
+    for name in ("hostile.pth", "site-packages/hostile.pth", ".venv/lib/python3.11/site-packages/x.pth"):
+        at.write(name, f"import os; {shouting(at).splitlines()[1]}")
+    at.write("pyvenv.cfg", "home = .\n")
+
+
+@case(OTHERS, r"is missing|too much", "failed")
+def modules_named_as_others(at):
+    wrong(at)
+    for name in [
+        "json",
+        "random",
+        "math",
+        "numpy",
+        "os",
+        "sys",
+        "typing",
+        "dataclasses",
+        "base64",
+        "pytest",
+        "re",
+        "inspect",
+        "asyncio",
+        "pydantic",
+    ]:
+        at.write(f"{name}.py", shouting(at))
+        at.write(f"step3_rag/{name}.py", shouting(at))
+    at.write("numpy/__init__.py", shouting(at))
+
+
+@case(OTHERS, r"is missing|too much", "failed")
+def a_grader_of_its_own(at):
+    """The package `classroom`, with a worker and drivers that know only right answers."""
+    wrong(at)
+    for name in ("worker", "wire", "arrays", "same", "submission", "__init__", "__main__", "drivers/step3"):
+        at.write(f"classroom/{name}.py", shouting(at) + "def difference(*args, **kwargs): return None\n")
+
+
+@case(OTHERS, r"is missing|too much", "failed")
+def tests_and_manifest_rewritten(at):
+    wrong(at)
+    at.write("tests/test_public.py", "def test_rrf(): pass\n")
+    at.write("tests/expected.json", '{"schema": "classroom/expected/v1", "variant": 0, "tests": {}}')
+    at.write(
+        "classroom.json",
+        '{"schema": "classroom/assignment/v1", "step": "step3_rag", "points": {"3.1": 1000}, '
+        '"files": {"step3_rag/fuse.py": "0"}, "exercises": [{"id": "3.1", "points": 1000, "score": 1000}], '
+        '"variant": 99, "score": 100, "safe": true}',
+    )
+
+
+@case(OTHERS, r"is missing|too much", "failed")
+def a_manifest_that_breaks_its_reader(at):
+    wrong(at)
+    at.write("classroom.json", "[" * 500_000)
+
+
+@case(OTHERS, r"is missing|too much", "failed", more=True)
+def a_manifest_with_a_huge_variant(at):
+    wrong(at)
+    at.write("classroom.json", '{"variant": ' + "9" * 4_000 + "}")
+
+
+@case(OTHERS, r"is missing|too much", "failed", more=True)
+def commands_in_a_makefile(at):
+    wrong(at)
+    at.write("Makefile", f"SHELL := python3\nall:\n\t{shouting(at).splitlines()[1]}\n")
+    at.write("setup.py", shouting(at))
+    at.write(".envrc", "rm -rf ~")
+    at.write("run_autograder", "#!/bin/sh\nexit 0\n")
+
+
+@case(OTHERS, r"is missing|too much", "failed")
+def compiled_beside_the_source(at):
+    """A cache of byte code that is right, for a source that is not."""
+    import importlib.util
+    import marshal
+
+    wrong(at)
+    source = at.ada / "step3_rag" / "fuse.py"
+    code = marshal.dumps(compile(reference("fuse"), str(source), "exec"))
+    facts = source.stat()
+    head = importlib.util.MAGIC_NUMBER + struct.pack("<III", 0, int(facts.st_mtime), facts.st_size)
+    for name in ("step3_rag/__pycache__/fuse.cpython-311.pyc", "step3_rag/fuse.pyc"):
+        at.write(name, head + code)
+
+
+# --- files that are none ----------------------------------------------------------------------------------
+
+
+@case("3.2 3.5", r"fuse\.py was refused: fuse\.py is a symbolic link", "not attempted")
+def symbolic_link_to_the_reference(at):
+    at.honest()
+    (at.ada / "step3_rag" / "fuse.py").unlink()
+    (at.ada / "step3_rag" / "fuse.py").symlink_to(ROOT / "step3_rag" / "fuse.py")
+
+
+@case("", r"was refused: step3_rag is a symbolic link", "not attempted")
+def symbolic_link_to_its_folder(at):
+    at.ada.mkdir()
+    (at.ada / "step3_rag").symlink_to(ROOT / "step3_rag")
+
+
+@case("3.2 3.5", r"fuse\.py was refused: fuse\.py is a symbolic link", "not attempted", more=True)
+def symbolic_link_to_itself(at):
+    at.honest()
+    (at.ada / "step3_rag" / "fuse.py").unlink()
+    (at.ada / "step3_rag" / "fuse.py").symlink_to("fuse.py")
+
+
+@case("3.2 3.5", r"fuse\.py was refused: it is no ordinary file", "not attempted")
+def pipe_for_a_file(at):
+    at.honest()
+    (at.ada / "step3_rag" / "fuse.py").unlink()
+    os.mkfifo(at.ada / "step3_rag" / "fuse.py")
+
+
+@case("3.2 3.5", r"fuse\.py was refused: it is no ordinary file", "not attempted", more=True)
+def socket_for_a_file(at):
+    at.honest()
+    (at.ada / "step3_rag" / "fuse.py").unlink()
+    with contextlib.chdir(at.ada / "step3_rag"), socket.socket(socket.AF_UNIX) as made:
+        made.bind("fuse.py")  # names of sockets are short
+
+
+@case("3.2 3.5", r"fuse\.py was refused: it is no ordinary file", "not attempted", more=True)
+def folder_for_a_file(at):
+    at.honest()
+    (at.ada / "step3_rag" / "fuse.py").unlink()
+    at.write("step3_rag/fuse.py/fuse.py", reference("fuse"))
+
+
+@case("3.2 3.5", r"fuse\.py was refused: it is larger than 1,048,576 bytes", "not attempted")
+def ten_megabytes(at):
+    at.honest().write("step3_rag/fuse.py", reference("fuse") + "#" * 10_000_000)
+
+
+@case("", r"is missing: the starter's is graded", "not attempted")
+def an_empty_folder(at):
+    at.ada.mkdir()
+
+
+@case("", r"is missing: the starter's is graded", "not attempted", more=True)
+def names_in_capitals(at):
+    for name in NAMES:
+        at.write(f"Step3_RAG/{name[10:].upper()}", reference(name[10:-3]))
+
+
+@case(EVERY, r"chunk\.py was taken for step3_rag/chunk\.py", "passed")
+def loose_files(at):
+    """As some forms for uploads leave them."""
+    for name in NAMES:
+        at.write(name[10:], reference(name[10:-3]))
+
+
+@case(EVERY, r"lies in the folder 'ada-main/homework'", "passed")
+def a_folder_in_a_folder(at):
+    for name in NAMES:
+        at.write(f"ada-main/homework/{name}", reference(name[10:-3]))
+
+
+@case(OTHERS, r"is missing|too much", "failed")
+def names_that_say_something(at):
+    wrong(at)
+    for name in (
+        "a\nb.py",
+        "::error::x",
+        "\x1b[31mred",
+        "<script>alert(1)</script>"[:20].replace("/", ""),
+        "-rf",
+        "$(id)",
+    ):
+        at.write(name, "x")
+
+
+@case(OTHERS, r"is missing|too much", "failed")
+def a_submission_whose_name_says_something(at):
+    wrong(at)
+    path = at.folder / "ada\n::error::x\x1b[31m <b> $(id)"
+    at.ada.rename(path)
+    return path
+
+
+@case(OTHERS, r"is missing|too much", "failed", more=True)
+def a_thousand_folders(at):
+    wrong(at)
+    for number in range(1000):
+        (at.ada / f"{number:04}" / "step3_rag").mkdir(parents=True)
+
+
+# --- archives ---------------------------------------------------------------------------------------------
+
+
+@case(EVERY, "^$", "passed")
+def an_honest_archive(at):
+    return zipped(at, honest_files())
+
+
+@case("3.2 3.5", r"names? would lead outside, as '(/|\.\./).*fuse\.py is missing", "not attempted")
+def names_that_lead_outside(at):
+    files = honest_files()
+    right = files.pop("step3_rag/fuse.py")
+    outside = {f"../../{'../' * n}{at.facts['root']}/step3_rag/fuse.py": WRONG for n in range(8)}
+    outside |= dict.fromkeys(at.facts["canaries"], "mine")
+    return zipped(at, files | outside | {"../step3_rag/fuse.py": right, "C:\\step3_rag\\fuse.py": right})
+
+
+@case("3.2 3.5", r"fuse\.py was refused: (it shrinks as no program does|it is larger)", "not attempted")
+def a_bomb(at):
+    return zipped(at, honest_files() | {"step3_rag/fuse.py": b"#" * (1 << 20)})
+
+
+@case("3.2 3.5", r"fuse\.py was refused: it is larger than", "not attempted", more=True)
+def a_large_bomb(at):
+    return zipped(at, honest_files() | {"step3_rag/fuse.py": bytes(200 << 20)})
+
+
+@case("3.2 3.5", r"fuse\.py was refused", "not attempted")
+def a_bomb_that_says_that_it_is_small(at):
+    """Sizes as declared are changed afterwards."""
+    path = zipped(at, honest_files() | {"step3_rag/fuse.py": bytes(64 << 20)})
+    content = path.read_bytes().replace(struct.pack("<I", 64 << 20), struct.pack("<I", 500))
+    path.write_bytes(content)
+    return path
+
+
+@case("", r"is missing: the starter's is graded", "not attempted")
+def an_archive_in_an_archive(at):
+    inner = zipped(at, honest_files(), "inner.zip").read_bytes()
+    for _ in range(5):
+        inner = zipped(at, {"ada.zip": inner}, "inner.zip").read_bytes()
+    return zipped(at, {"ada.zip": inner})
+
+
+@case("3.2 3.5", r"fuse\.py was refused: it is encrypted", "not attempted")
+def an_encrypted_archive(at):
+    path = zipped(at, honest_files())
+    content = bytearray(path.read_bytes())
+    local, central = content.find(b"PK\x03\x04"), content.find(b"PK\x01\x02")
+    content[local + 6] |= 1
+    content[central + 8] |= 1
+    path.write_bytes(content)
+    return path
+
+
+@case("3.2 3.5", r"fuse\.py was refused: it is a symbolic link", "not attempted")
+def a_link_in_an_archive(at):
+    path = zipped(at, {name: text for name, text in honest_files().items() if name != NAMES[0]})
+    entry = zipfile.ZipInfo(NAMES[0])
+    entry.create_system, entry.external_attr = 3, 0o120777 << 16
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(entry, str(ROOT / NAMES[0]))
+    return path
+
+
+@case("3.2 3.5", r"fuse\.py was refused: it is in the archive 2 times", "not attempted")
+def the_same_name_twice(at):
+    path = zipped(at, honest_files())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(NAMES[0].replace("/", "//").replace("//", "/"), RRF)
+    return path
+
+
+@case("", r"nothing could be read: the archive has more than 5,000 entries", "not attempted")
+def ten_thousand_entries(at):
+    return zipped(at, honest_files() | {f"{n}.py": "" for n in range(10_000)}, method=zipfile.ZIP_STORED)
+
+
+@case("", r"nothing could be read: a damaged archive", "not attempted")
+def half_an_archive(at):
+    path = zipped(at, honest_files())
+    path.write_bytes(path.read_bytes()[:-400])
+    return path
+
+
+@case("3.2 3.5", r"fuse\.py was refused: it is damaged", "not attempted", more=True)
+def an_archive_with_a_wrong_sum(at):
+    path = zipped(at, honest_files(), method=zipfile.ZIP_STORED)
+    path.write_bytes(path.read_bytes().replace(b"### BEGIN SOLUTION 3.1", b"### BEGIN SOLUTION 3.7", 1))
+    return path
+
+
+@case("", r"nothing could be read: it is no folder, no \.zip and no \.tar\.gz", "not attempted")
+def no_archive_at_all(at):
+    path = at.folder / "ada.zip"
+    path.write_bytes(b"Rar!\x1a\x07\x01\x00" + bytes(1000))
+    return path
+
+
+@case("", r"nothing could be read: it is no ordinary file", "not attempted", more=True)
+def a_pipe_for_an_archive(at):
+    os.mkfifo(at.folder / "ada.zip")
+    return at.folder / "ada.zip"
+
+
+@case("3.2 3.5", r"fuse\.py was refused: it is a link", "not attempted")
+def links_in_a_tar(at):
+    """A hard link to the reference, and a symbolic one beside it."""
+    path = at.folder / "ada.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for name in NAMES[1:]:
+            _add(archive, name, reference(name[10:-3]).encode())
+        for name, kind in ((NAMES[0], tarfile.LNKTYPE), ("beside.py", tarfile.SYMTYPE)):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname = kind, str(ROOT / NAMES[0])
+            archive.addfile(entry)
+    return path
+
+
+@case("3.2 3.5", r"fuse\.py was refused: it is no ordinary file", "not attempted", more=True)
+def a_device_in_a_tar(at):
+    path = at.folder / "ada.tar"
+    with tarfile.open(path, "w") as archive:
+        for name in NAMES[1:]:
+            _add(archive, name, reference(name[10:-3]).encode())
+        entry = tarfile.TarInfo(NAMES[0])
+        entry.type, entry.devmajor, entry.devminor = tarfile.CHRTYPE, 1, 5  # /dev/zero
+        archive.addfile(entry)
+    return path
+
+
+@case("", r"nothing could be read: the archive holds more than 64 MiB", "not attempted")
+def a_bomb_of_gzip(at):
+    path = at.folder / "ada.tar.gz"
+    packer = zlib.compressobj(9, wbits=31)
+    path.write_bytes(b"".join(packer.compress(bytes(1 << 24)) for _ in range(32)) + packer.flush())
+    return path
+
+
+@case("", r"nothing could be read: (a damaged archive|the archive has more)", "not attempted")
+def a_tar_of_names_for_names(at):
+    """Headers that each announce a long name for the next one."""
+    inside = io.BytesIO()
+    entry = tarfile.TarInfo("././@LongLink")
+    entry.type, entry.size = tarfile.GNUTYPE_LONGNAME, 10
+    for _ in range(20_000):
+        inside.write(entry.tobuf() + b"step3_rag".ljust(512, b"\0"))
+    path = at.folder / "ada.tar.gz"
+    path.write_bytes(gzip.compress(inside.getvalue(), 1))
+    return path
+
+
+def _add(archive, name, content):
+    entry = tarfile.TarInfo(name)
+    entry.size = len(content)
+    archive.addfile(entry, io.BytesIO(content))
