@@ -43,12 +43,10 @@ class Learner:
 
 LEARNERS = (
     Learner("ada", "has solved everything", "", "2026-11-18T20:15", None),
-    Learner("bela", "half done; nDCG is wrong, the chunker untouched", ".zip", "2026-11-20T22:40", code.BELA),
-    Learner(
-        "carmen", "Bela's work with other names, after the deadline", "", "2026-11-21T00:31", code.CARMEN
-    ),
-    Learner("dora", "half done; a bracket is missing in one file", ".tar.gz", "2026-11-20T19:05", code.DORA),
-    Learner("eve", "hangs, cheats, and looks for a way out", "", "2026-11-20T23:58", code.EVE),
+    Learner("bela", "half done; nDCG is wrong", ".zip", "2026-11-20T22:40", code.BELA),
+    Learner("carmen", "Bela's work, renamed; late", "", "2026-11-21T00:31", code.CARMEN),
+    Learner("dora", "half done; a bracket missing", ".tar.gz", "2026-11-20T19:05", code.DORA),
+    Learner("eve", "hangs, cheats, tries to get out", "", "2026-11-20T23:58", code.EVE),
 )
 
 
