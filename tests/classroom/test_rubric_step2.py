@@ -287,7 +287,9 @@ def character_by_character(text):
 
 
 @pytest.mark.parametrize(
-    "right", [{IN_PARALLEL: all_in_threads}, {CALLS_IN: character_by_character}], ids=str
+    "right",
+    [{IN_PARALLEL: all_in_threads}, {CALLS_IN: character_by_character}],
+    ids=["all_in_threads", "character_by_character"],
 )
 def test_another_way_that_is_right_costs_nothing(right):
     assert lost_by(right) == set()
