@@ -58,6 +58,7 @@ class Remote(Base):
     _loading: list[str] = field(default_factory=list)
     _callbacks: dict[int, Callable[..., Any]] = field(default_factory=dict)
     _passed: int = 0  # functions so far: no two have the same number
+    _served: set[str] = field(default_factory=set)  # exercises, by the present worker
     _imported: dict[str, Fault | None] = field(default_factory=dict)  # by module
 
     def begin(self, mark: Mark) -> None:
@@ -69,6 +70,9 @@ class Remote(Base):
             self._lines.said = 0
             if not self._loading and self._lines.is_spoilt():
                 self.close()  # the test before did that, and this one is to have its own chance
+        self._served = self._served if self._box is not None else set()
+        self.second_hand = bool(self._served - {mark.id})
+        self._served.add(mark.id)
 
     def make(self, target: str, /, *args: Any, **kwargs: Any) -> Made:
         found = self.ask("make", target, args, kwargs)
@@ -135,29 +139,20 @@ class Remote(Base):
         self._imported = {module: fault for module, fault in self._imported.items() if fault}
 
     def _import(self, module: str) -> None:
-        """Get a module of the submission imported; one that kills its worker is not tried twice.
-
-        But for one that is the second of its worker: what killed that may have been the first one's doing.
-        """
+        """Get a module of the submission imported; one that kills its worker is not tried twice."""
         self._started()
         if module not in self._imported:
-            used = None in self._imported.values()
-            fault = self._not_imported(module)
-            if fault and used:
-                self._started()
-                fault = self._not_imported(module)
-            self._imported[module] = Fault(f"importing {module}: {fault}", fault.late) if fault else None
+            deadline = time.monotonic() + IMPORT_SECONDS
+            try:
+                self._answer(self._request({"do": "import", "what": module}, deadline), deadline)
+                self._imported[module] = None  # an exception is raised again by the call
+            except Fault as fault:
+                fault = Fault(f"importing {module}: {fault}", fault.late)
+                if fault.late or not self.second_hand:
+                    self._imported[module] = fault
+                raise fault from None
         if fault := self._imported[module]:
             raise fault
-
-    def _not_imported(self, module: str) -> Fault | None:
-        """What happened to the worker; an exception is raised again by the call."""
-        deadline = time.monotonic() + IMPORT_SECONDS
-        try:
-            self._answer(self._request({"do": "import", "what": module}, deadline), deadline)
-        except Fault as fault:
-            return fault
-        return None
 
     def _started(self) -> None:
         try:

@@ -107,29 +107,38 @@ class Running:
         for other in mark.depends if self._depends else ():
             if not self._has_points(other):
                 raise Blocked(f"needs exercise {other} first")
-        submission = self._open(mark)
-        submission.begin(mark)
-        request.node.submission = submission
-        return submission
+        request.node.submission = self._open(mark)
+        return request.node.submission
 
     @pytest.fixture
     def draw(self, request: pytest.FixtureRequest) -> Draw:
         """Random inputs: of the class's variant for public tests, of the recorded seed for the others."""
-        mark = mark_of(request.node)
-        return Draw(self._seeds.get(mark.visibility, self._hidden_seed), mark.test)
+        return Draw(0, mark_of(request.node).test)  # `_run` puts another in its place
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Any:
-        """A public test, then the same as if it were hidden: other inputs, and no word of what is right."""
-        done = yield
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool:
+        """Run a test; a public one then as if it were hidden, too: other inputs, no word of what is right."""
         mark = mark_of(pyfuncitem)
+        self._run(pyfuncitem, mark, self._seeds.get(mark.visibility, self._hidden_seed))
         if self._unseen and mark.visibility == "public":
-            submission = cast(Submission, pyfuncitem.funcargs["submission"])
+            self._run(pyfuncitem, mark, f"{self._hidden_seed}:unseen", hide=True)
+        return True
+
+    def _run(self, item: pytest.Function, mark: Mark, seed: int | str, hide: bool = False) -> None:
+        """Run it; once more in a process of its own, where another exercise's may be at fault."""
+        submission = cast(Submission, item.funcargs["submission"])
+        for again in (True, False):
             submission.begin(mark)
-            submission.reveal = False
-            held = {**pyfuncitem.funcargs, "draw": Draw(f"{self._hidden_seed}:unseen", mark.test)}
-            pyfuncitem.obj(**{name: held[name] for name in inspect.signature(pyfuncitem.obj).parameters})
-        return done
+            if hide:
+                submission.reveal = False
+            held = {**item.funcargs, "draw": Draw(seed, mark.test)}
+            try:
+                item.obj(**{name: held[name] for name in inspect.signature(item.obj).parameters})
+            except Fault as fault:
+                if again and submission.second_hand and not fault.late:
+                    continue
+                raise
+            return
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:

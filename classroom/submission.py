@@ -46,6 +46,7 @@ class Submission(Protocol):
     seen: list[Seen]  # by the present test
     unchecked: bool  # whether the present test was given anything that the submission made up, unlooked at
     reveal: bool  # whether feedback may show what was expected
+    second_hand: bool  # whether what was run for other exercises may have spoilt its process
 
     def begin(self, mark: Mark) -> None:
         """A test begins."""
@@ -113,6 +114,7 @@ class Base:
     reveal: bool = False
     seen: list[Seen] = field(default_factory=list)
     unchecked: bool = False
+    second_hand: bool = False
 
     def begin(self, mark: Mark) -> None:  # noqa: ARG002
         self.seen, self.unchecked = [], False

@@ -301,6 +301,18 @@ def leaves_a_daemon_at_import(at):
     at.first(DAEMON.replace("\n        ", "\n") + "\ndaemon()\ntime.sleep(99)")
 
 
+@case("3.1 3.2 3.3 3.5", "^$", "passed")
+def ends_behind_a_right_answer(at):
+    """A thread ends the process a moment later: the next exercises get another one."""
+    at.rrf(f"""{RRF}
+import os, threading
+right = rrf
+def rrf(rankings, k=60):
+    if len(rankings) == 4: threading.Timer(0.01, os._exit, (3,)).start()  # the last one of the test
+    return right(rankings, k)
+""")
+
+
 @case(FUSE, r"ZeroDivisionError", "failed", more=True)
 def fails_at_import(at):
     at.first("1 / 0")

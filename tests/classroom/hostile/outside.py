@@ -103,7 +103,7 @@ def reads_the_shadow_file(at):
 def reads_what_the_system_says_of_others(at):
     at.tried("""
         opened = []
-        for path in ("/etc/passwd", "/proc/1/environ", "/proc/1/cmdline", "/root/.bash_history"):
+        for path in ("/etc/passwd", "/proc/1/environ", "/root/.bash_history"):
             try: text = open(path).read()
             except OSError as error: last = error
             else: opened += [path] if FACTS["root"] in text or path[:5] == "/root" or "root:" in text else []
