@@ -14,6 +14,7 @@ from tests.classroom.rubric_helpers import (
     rubric,
 )
 from tests.classroom.solutions_step4 import DOUBLES, DPO, LABELS, LORA, OTHERWISE, RULES, TEXT, TRUNK, WRONG
+from tests.conftest import for_long
 
 WRITTEN = {  # what learners write, by exercise
     "4.1": [f"{TEXT}:take_apart"],
@@ -59,6 +60,7 @@ def test_the_public_tests_run_in_a_starter():
     assert_all_pass(of_learner("step4"))
 
 
+@for_long("the reference on other seeds")
 @pytest.mark.parametrize("seed", [2, 33])
 def test_no_seed_draws_what_is_no_exercise(seed):
     assert points(of_wrong("step4", {}, seed=seed)) == 100
