@@ -157,8 +157,8 @@ def together(n: int) -> list[Data]:
     return in_parallel([partial(job, i) for i in range(n)])
 
 
-def ending(order: list[int]) -> list[Data]:
-    """Jobs 0, 1, 2, ... of which each waits with its end for the one before it in `order`: did that come?"""
+def ending(order: list[int], names: list[str]) -> list[Data]:
+    """Jobs with names, of which each waits with its end for the one before it in `order`: did that come?"""
     from step2_tools.loop import in_parallel
 
     ended = [threading.Event() for _ in order]
@@ -168,7 +168,7 @@ def ending(order: list[int]) -> list[Data]:
         place = order.index(i)
         came = place == 0 or ended[order[place - 1]].wait(max(0.0, until - time.monotonic()))
         ended[i].set()
-        return {"job": i, "came": came}
+        return {"job": names[i], "came": came}
 
     return in_parallel([partial(job, i) for i in range(len(order))])
 

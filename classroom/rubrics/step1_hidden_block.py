@@ -74,9 +74,12 @@ def test_rope_distance(submission, draw):
         rows = [draw.tensor(2, 1, dim).repeat(1, T, 1) for _ in range(2)]  # the same at every place
         q, k = (alike(submission.call(ROPE, each, base), each.shape) for each in rows)
         assert not near(q[:, 1:], rows[0][:, 1:], abs=0.02), "nothing is turned"
+        lengths = [each.norm(dim=-1) for each in (q, rows[0])]
+        assert near(*lengths, abs=2e-2), "a vector has not kept its length"
         scores = q @ k.transpose(1, 2)
         apart = [scores.diagonal(distance, dim1=1, dim2=2) for distance in range(1 - T, T)]
         assert all(near(each, each[:, :1], abs=5e-3) for each in apart), "the same distance, another product"
+        assert not near(apart[0][:, :1], apart[T - 1][:, :1], abs=1e-4), "another distance, the same product"
 
 
 @pytest.mark.rubric("1.5", points=2)

@@ -101,11 +101,13 @@ def test_few_shot_tools_anywhere(submission, draw):
 
 @pytest.mark.rubric("2.2", points=1)
 def test_few_shot_refuses_other_prompts(submission, draw):
-    """A prompt without a place for the tools, or with a place for something else, is a UserError."""
+    """A prompt without a place for the tools, or with one for something else, is a UserError; no other."""
     for _ in range(3):
         a, b = draw.words(2)
-        for system in (draw.text(3), f"{TOOLS} {variable(a)}", variable(b)):
-            submission.check(FEW_SHOT, prompt(draw, system, (a, b)), [draw.text(1)], draw.text(2))
+        wrong = (draw.text(3), f"{TOOLS} {variable(a)}", variable(b))
+        for system in draw.sample((*wrong, f"{TOOLS} {a}", TOOLS), 5):
+            examples = [(a, b)] if system in wrong else []
+            submission.check(FEW_SHOT, prompt(draw, system, *examples), [draw.text(1)], draw.text(2))
 
 
 @pytest.mark.rubric("2.2", points=2)
@@ -165,14 +167,16 @@ def test_calls_in_what_is_none(submission, draw):
     """JSON that is no calls, though lists and calls are inside it; text that was cut; brackets only."""
     for _ in range(3):
         name, argument = draw.words(2)
-        for value in (
+        values = (
             [{"name": name, "args": {"list": []}}],
             [{"name": name, "input": draw.text(1)}],
             [{"name": draw.randint(1, 9), "input": {}}],
             [call(draw), {"name": name}],
             {"name": name, "input": {}, "note": draw.text(1)},
             {"calls": [call(draw)]},
-        ):
+            [call(draw)],  # these are
+        )
+        for value in draw.sample(values, 7):
             submission.check(CALLS_IN, f"{argument} {json.dumps(value)}")
         submission.check(CALLS_IN, json.dumps([{"name": name, "input": {argument: draw.text(2)}}])[:-3])
     submission.check(CALLS_IN, "[" * draw.randint(1_100, 1_500))

@@ -73,7 +73,9 @@ def test_silence_keeps_no_rule_that_only_forbids(submission, draw):
     """A reply with an empty body, or next to it, against rules that forbid and rules that want something."""
     for _ in range(3):
         word = draw.words(1)[0]
-        for body in ("", f"{word.capitalize()}.", f"Thank {word}.", f"Thank the {word}."):
+        said = f"The {word} goes to the {word} today, and so do {word}."
+        bodies = ("", f"{word.capitalize()}.", f"Thank {word}.", f"Thank the {word}.", said)
+        for body in draw.sample(bodies, 5):
             for each in (
                 check("forbid", f"{word}x", high=0),
                 check("emoji", high=0),
@@ -92,15 +94,16 @@ def test_all_that_is_required(submission, draw):
     for _ in range(3):
         one, two, three = draw.words(3)
         reply = parts(f"The {one} is a {one}. A {two} is here. The {three} goes.")
-        for patterns in (
+        patterns = (
             (one,),
             (two, one),
             (one, three, f"{one}{two}"),
             (f"{two}$",),
             ("^Dear", "^Kind", "^North"),
-        ):
-            for where in ("reply", "body", "first", "last"):
-                submission.check(ALLOWS, check("require", *patterns, low=1, where=where), reply)
+        )
+        for wanted in draw.sample(patterns, 5):
+            for where in draw.sample(("reply", "body", "first", "last"), 4):
+                submission.check(ALLOWS, check("require", *wanted, low=1, where=where), reply)
 
 
 @pytest.mark.rubric("4.2", points=2)

@@ -1,0 +1,104 @@
+"""Points for nothing: no test of a rubric is passed by a function that knows nothing, nor by a recording."""
+
+import functools
+import itertools
+import json
+
+import pytest
+
+from classroom import wire
+from classroom.assignment import assignment
+from classroom.calls import Raised, find
+from classroom.rubric import files_of
+from classroom.running import Running, quietly
+from shared.errors import UserError
+from tests.classroom.rubric_helpers import Patched
+from tests.conftest import for_long
+
+STEPS = ["step3", *(pytest.param(f"step{n}", marks=for_long("other steps")) for n in (1, 2, 4, 5))]
+
+
+class Everything(ValueError, TypeError, KeyError, IndexError, RuntimeError, UserError):
+    """Is of the class that is expected, wherever one is."""
+
+
+def raises(*_args, **_kwargs):
+    raise Everything
+
+
+def nothing_of_it(*args, **_kwargs):
+    """An array of the same shape, all zeros; else 0."""
+    return next((each * 0 for each in args if hasattr(each, "shape")), 0)
+
+
+def first(*args, **kwargs):
+    return next(itertools.chain(args, kwargs.values()), None)
+
+
+def second(*args, **kwargs):
+    return next(itertools.islice((*args, *kwargs.values()), 1, None), None)
+
+
+CONSTANTS = (None, 0, 1, 0.0, 1.0, True, False, "", [], {}, ())
+GUESSES = [raises, nothing_of_it, first, second]
+GUESSES += [
+    functools.partial(
+        lambda value, *_args, **_kwargs: type(value)(value) if value is not None else None, value
+    )
+    for value in CONSTANTS
+]
+
+
+def run(step, submission, seed, only=None):
+    running = Running(lambda _mark: submission, seed, seed, only=only, depends=False)
+    quietly([*map(str, files_of(step))], [running])
+    assert not running.problems
+    return running.outcomes
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_no_function_that_knows_nothing_gets_a_point(step):
+    found = []
+    for task in assignment(step).tasks:
+        targets = []
+        for file, place in task.places:
+            target = f"{file.removesuffix('.py').replace('/', '.')}:{place.function}"
+            try:
+                find(target)
+            except AttributeError:  # a function within one
+                continue
+            targets.append(target)
+        for number, guess in enumerate(GUESSES if targets else ()):
+            outcomes = run(step, Patched(wrong=dict.fromkeys(targets, guess)), 5, task.id)
+            found += [f"{each.mark.test} by guess {number}" for each in outcomes if each.score]
+    assert not found
+
+
+class Recording(Patched):
+    """The reference, and all that was expected of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.by_test = {}
+
+    def begin(self, mark):
+        super().begin(mark)
+        self.heard = self.by_test.setdefault(mark.test, [])
+
+    def expected(self, reference, got):
+        value = super().expected(reference, got)
+        self.heard.append(value.kinds[0] if isinstance(value, Raised) else wire.pack(value, keep=lambda _: 0))
+        return value
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_what_is_expected_depends_on_the_seed(step):
+    """Whoever controls the process can answer with what was recorded: there must be nothing to record."""
+    recordings = []
+    for seed in (11, 22, 33):
+        submission = Recording()
+        outcomes = run(step, submission, seed)
+        assert all(each.score for each in outcomes)
+        recordings.append({test: json.dumps(heard) for test, heard in submission.by_test.items() if heard})
+    same = [test for test in recordings[0] if len({each[test] for each in recordings}) == 1]
+    assert not same
