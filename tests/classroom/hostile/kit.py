@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[3]
-FILES = {"3.1": "fuse", "3.2": "metrics", "3.3": "fuse", "3.5": "chunk"}
-ALL = tuple(FILES)
+FILES = ("fuse", "metrics", "chunk")  # of exercises 3.1 to 3.3 and 3.5
 OTHERS = "3.2 3.3 3.5"  # than 3.1, which most cases attack from
 RRF = """
 def rrf(rankings, k=60):
@@ -45,6 +44,7 @@ class Case:
     stops: tuple[str, ...] = ()  # rows of STOPS without which it does harm
     timeout: float = 15.0  # of the tests of 3.1 and 3.5
     imports: float = 20.0  # seconds for each file
+    rubric: str = "rubric"
     more: bool = False  # like another one: not in the fast tier
     kind: str = ""  # the file that it stands in
 
@@ -60,6 +60,7 @@ def case(
     stops: str = "",
     timeout: float = 15.0,
     imports: float = 20.0,
+    rubric: str = "rubric",
     more: bool = False,
 ) -> Callable[[Callable[[At], Path | None]], Callable[[At], Path | None]]:
     """Put a function into the corpus; `stops` holds rows of STOPS, with commas between them."""
@@ -69,7 +70,18 @@ def case(
         name, kind = make.__name__, make.__module__.rpartition(".")[2]
         assert name not in CASES, name
         CASES[name] = Case(
-            name, make, tuple(earns.split()), cause, status, points, rows, timeout, imports, more, kind
+            name,
+            make,
+            tuple(earns.split()),
+            cause,
+            status,
+            points,
+            rows,
+            timeout,
+            imports,
+            rubric,
+            more,
+            kind,
         )
         return make
 
@@ -96,7 +108,7 @@ class At:
 
     def honest(self) -> At:
         """The reference's files."""
-        for name in set(FILES.values()):
+        for name in FILES:
             self.write(f"step3_rag/{name}.py", reference(name))
         return self
 

@@ -37,9 +37,20 @@ from classroom.isolation.box import Box, marked
 from classroom.result import Result
 from classroom.rubric import Exercise
 from classroom.running import Running, quietly
-from tests.classroom.hostile.kit import ALL, CASES, ROOT, At, Case
+from tests.classroom.hostile.kit import CASES, ROOT, At, Case
 
-KINDS = ("honest", "values", "replies", "answers", "endings", "greed", "outside", "packing", "words")
+KINDS = (
+    "honest",
+    "values",
+    "replies",
+    "answers",
+    "drivers",
+    "endings",
+    "greed",
+    "outside",
+    "packing",
+    "words",
+)
 SECONDS = 60.0  # for all tests of a submission
 SECRET = "sk-ant-canary"
 SEED = 4711
@@ -195,16 +206,17 @@ def world() -> Iterator[World]:
 
 
 @functools.cache
-def small(timeout: float, folder: Path) -> tuple[Assignment, Path]:
-    """An assignment of four exercises, and its tests."""
-    tests = folder / f"rubric_{timeout:g}".replace(".", "_") / "rubric.py"
+def small(rubric: str, timeout: float, folder: Path) -> tuple[Assignment, Path]:
+    """An assignment of a few exercises, and its tests."""
+    tests = folder / f"{rubric}_{timeout:g}".replace(".", "_") / "rubric.py"
     tests.parent.mkdir()
-    source = Path(__file__).with_name("rubric.py").read_text("utf-8")
+    source = Path(__file__).with_name(f"{rubric}.py").read_text("utf-8")
     tests.write_text(source.replace("TIMEOUT = 15", f"TIMEOUT = {timeout:g}"), "utf-8")
     found = Running(lambda _mark: None, 0, 0)  # type: ignore[arg-type,return-value]
     quietly([str(tests), "--collect-only"], [found])
     places = places_of(["step3_rag"])
-    exercises = [Exercise(id, [mark for mark in found.marks if mark.id == id]) for id in ALL]
+    ids = sorted({mark.id for mark in found.marks})
+    exercises = [Exercise(id, [mark for mark in found.marks if mark.id == id]) for id in ids]
     tasks = tuple(Task(each, tuple(places[each.id])) for each in exercises)
     return Assignment("step3_rag", "Step 3", (), "", tasks, ()), tests
 
@@ -216,7 +228,7 @@ def graded(each: Case, around: World, level: str | None, real: bool) -> Graded:
     at = At(folder, around.facts(folder))
     submission = each.make(at) or at.ada
     if not real:
-        made, tests = small(each.timeout, around.top)
+        made, tests = small(each.rubric, each.timeout, around.top)
         grading.PRELOAD = {}
         grading.assignment_of = lambda _step: made  # type: ignore[assignment]
         grading.files_of = lambda _step: [tests]  # type: ignore[assignment]
