@@ -70,7 +70,7 @@ def train(
         with several.together(settings.device):
             with several.main_first():
                 prepared = lesson.prepare(settings, chosen, rows, its_guide, limit, start, _intents(guide))
-            chosen = chosen.for_rows(len(prepared.rows))
+            chosen = chosen.for_rows(len(prepared.rows), several.count())
             facts = training.seen(settings, chosen, prepared, out, report_to, fresh=fresh)
     if several.is_main():
         deliver(facts, lambda console: training.show(facts, console), as_json=as_json)

@@ -113,9 +113,10 @@ class Recipe(Part):
         """How many replay examples SFT takes."""
         return self.sft.replay if self.sft.replay is not None else 0 if self.activated else REPLAY
 
-    def for_rows(self, n: int) -> Recipe:
+    def for_rows(self, n: int, processes: int = 1) -> Recipe:
         """The recipe with as many epochs of SFT as `n` rows need for its least number of steps."""
-        epochs = math.ceil(self.sft.least_steps * self.sft.batch_size * self.sft.accumulate / max(1, n))
+        together = self.sft.batch_size * self.sft.accumulate * processes
+        epochs = math.ceil(self.sft.least_steps * together / max(1, n))
         if epochs <= self.sft.epochs:
             return self
         return self.model_copy(update={"sft": self.sft.model_copy(update={"epochs": float(epochs)})})

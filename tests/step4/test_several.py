@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 RECIPE = """\
 method: sft+dpo
 lora: {{last_layers: 1}}
-sft: {{epochs: 2, batch_size: {batch}, learning_rate: 5.0e-3, warmup_steps: 0, replay: 0}}
+sft: {{epochs: 2, batch_size: {batch}, learning_rate: 5.0e-3, warmup_steps: 0, replay: 0, least_steps: 9}}
 dpo: {{epochs: 1, batch_size: {batch}, learning_rate: 1.0e-3, warmup_steps: 0}}
 max_length: 2048
 """
