@@ -263,13 +263,14 @@ def wrong(each: Case, done: Graded, real: bool = False) -> list[str]:
         return [f"the grader crashed: {done.error}"]
     found = [f"touched: {what}" for what in done.touched] + [f"left behind: {what}" for what in done.left]
     due = each.points or sum(item.points for item in done.result.items if item.id in each.earns)
-    if done.result.score != due and not (real and each.points is not None):
+    if done.result.score != due and not (real and (each.points is not None or each.rubric != "rubric")):
         told = "; ".join(
             f"{item.id} {item.score} of {item.points} {item.cause}" for item in done.result.items
         )
         found.append(f"{done.result.score} points, where it deserves {due}: {told}")
     told = causes(done.result)
-    if told if each.cause == "^$" else not re.search(each.cause, told, re.DOTALL | re.MULTILINE):
+    nothing = each.cause == "^$" and not real  # is to be said
+    if told if nothing else not re.search(each.cause, told, re.DOTALL | re.MULTILINE):
         found.append(f"no cause like {each.cause!r} in: {told[:1500]}")
     status = done.result.items[0].tests[0].status
     if each.status and status != each.status:
