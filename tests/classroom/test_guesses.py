@@ -8,9 +8,10 @@ import pytest
 
 from classroom import wire
 from classroom.assignment import assignment
-from classroom.calls import Raised, find
+from classroom.calls import Raised, Seen, called, find, raised, twin
 from classroom.rubric import files_of
 from classroom.running import Running, quietly
+from classroom.submission import Made
 from shared.errors import UserError
 from tests.classroom.rubric_helpers import Patched
 from tests.conftest import for_long
@@ -71,6 +72,36 @@ def test_no_function_that_knows_nothing_gets_a_point(step):
         for number, guess in enumerate(GUESSES if targets else ()):
             outcomes = run(step, Patched(wrong=dict.fromkeys(targets, guess)), 5, task.id)
             found += [f"{each.mark.test} by guess {number}" for each in outcomes if each.score]
+    assert not found
+
+
+class Replying(Patched):
+    """Whatever is asked of it, a driver's transcript too: the same guess. So a forger of replies does it."""
+
+    def __init__(self, guess):
+        super().__init__()
+        self.guess = guess
+
+    def make(self, target, /, *args, **kwargs):
+        return Made(self, target, twin=called(find(target), args, kwargs))
+
+    def ask(self, do, what, args, kwargs, made=None):
+        self.seen.append(Seen(what, ""))
+        try:
+            return wire.neutral(
+                self.guess(*(None if isinstance(each, Made) else twin(each) for each in args))
+            )
+        except Everything as error:
+            raise raised(error) from None
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_no_reply_that_is_always_the_same_gets_a_point(step):
+    found = []
+    for number, guess in enumerate(GUESSES):
+        outcomes = run(step, Replying(guess), 5)
+        assert not [each for each in outcomes if each.status == "broken"]
+        found += [f"{each.mark.test} by guess {number}" for each in outcomes if each.score]
     assert not found
 
 
