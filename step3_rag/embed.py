@@ -18,8 +18,8 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -129,7 +129,7 @@ class Embedder(Embeddings):
         markers = [each or [1] for each in tokenized["special_tokens_mask"]]
         order = sorted(range(len(texts)), key=lambda i: len(read[i]))
         found: list[Encoded | None] = [None] * len(texts)
-        with torch.inference_mode(), _threads(1 if len(texts) == 1 else torch.get_num_threads()):
+        with torch.inference_mode(), _one_thread if len(texts) == 1 else nullcontext():
             for start in range(0, len(order), BATCH):
                 rows = order[start : start + BATCH]
                 encoded = self._batch([read[i] for i in rows], [markers[i] for i in rows])
@@ -187,15 +187,32 @@ class Embedder(Embeddings):
         self._of_thread.expected = deque(vectors)
 
 
-@contextmanager
-def _threads(n: int) -> Iterator[None]:
-    """torch with `n` threads. One for a question: two save 3 ms of 9 when nothing else runs, and beside the
-    threads of a vector store they wait for each other, up to a tenth of a second."""
-    import torch
+class _OneThread:
+    """torch with one thread while there is a question in it. Two save 3 ms of 9 when nothing else runs, and
+    beside the threads of a vector store they wait for each other, up to a tenth of a second.
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    The number is the process's, so the last of several questions puts back what the first one found.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._before = threading.Lock(), 0, 1
+
+    def __enter__(self) -> None:
+        import torch
+
+        with self._lock:
+            if not self._inside:
+                self._before = torch.get_num_threads()
+            self._inside += 1
+            torch.set_num_threads(1)
+
+    def __exit__(self, *_: object) -> None:
+        import torch
+
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                torch.set_num_threads(self._before)
+
+
+_one_thread = _OneThread()

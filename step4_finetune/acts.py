@@ -97,7 +97,8 @@ def without_echo(body: str, message: str) -> str:
         runs = [words[i : i + ECHO] for i in range(len(words) - ECHO + 1)]
         for run in runs:
             if OF_THEIR_OWN & {each.lower() for each in run}:
-                body = re.sub(r"\s+".join(map(re.escape, run)), "…", body, flags=re.IGNORECASE)
+                said = r"\s+".join(map(re.escape, run))
+                body = re.sub(rf"(?<!\w){said}(?!\w)", "…", body, flags=re.IGNORECASE)
     return body
 
 

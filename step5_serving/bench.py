@@ -7,7 +7,7 @@
 A server that knows OpenAI's chat completions only is `openai:http://127.0.0.1:8001#its-model`. All are asked
 the same prompts; each text is open-ended, so that it runs to the limit. All take their turn in every round,
 because a shared machine is faster at one time than at another: compare engines by the ratio within a round,
-not by figures of two runs.
+not by figures of two runs. `--rest` makes this machine's servers stand still out of their turn (resting.py).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from shared.progress import count_bar
 from shared.report import picture_path, writable
 from step5_serving import bench_view, engines, roofline
 from step5_serving.load import Body, InProcess, OverChat, OverHttp, Run, Target, closed_loop, open_loop
+from step5_serving.resting import Resting
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -50,6 +51,7 @@ class Plan:
     seconds: float = 20  # an open loop lasts so long; a closed loop begins nothing afterwards
     input_tokens: int = 164
     output_tokens: int = 64
+    rest: bool = False  # servers of this machine stand still while others have their turn
 
     def __post_init__(self) -> None:
         """Refuse what can't be measured.
@@ -84,9 +86,12 @@ def run(settings: Settings, plan: Plan, out: Path | None, csv: Path | None) -> d
         targets = [_target(name, settings, stack) for name in plan.engines]
         folder = weights.ensure(settings.model, settings)
         prompts = Prompts(settings, plan)
+        servers = {each.name: each.address for each in targets if isinstance(each, OverHttp)}
+        resting = Resting(servers if plan.rest else {})
         for target in targets:  # weights are loaded, caches grown, kernels chosen
-            _checked(closed_loop(target, prompts.next(min(4, max(plan.users, default=1))), 1), target)
-        runs = _measure(targets, plan, prompts, settings.seed)
+            with resting.turn_of(target.name), target.turn():
+                _checked(closed_loop(target, prompts.next(min(4, max(plan.users, default=1))), 1), target)
+        runs = _measure(targets, plan, prompts, settings.seed, resting)
     rows = [_row(*key, found) for key, found in runs.items()]
     facts = {
         "command": "step5_serving bench",
@@ -94,6 +99,7 @@ def run(settings: Settings, plan: Plan, out: Path | None, csv: Path | None) -> d
         "model": settings.model,
         "weights": weights.source_of(folder),
         "rounds": plan.rounds,
+        "rest": plan.rest,
         "input_tokens": plan.input_tokens,
         "output_tokens": plan.output_tokens,
         "rows": rows,
@@ -127,7 +133,8 @@ def _target(name: str, settings: Settings, stack: ExitStack) -> Target:
     serving = engines.resolve(name, how=how, settings=settings)
     stack.callback(serving.close)
     if serving.backend:
-        return InProcess(name if not how.quantize else f"{name}-{how.quantize}", serving.backend)
+        name = name if not how.quantize else f"{name}-{how.quantize}"
+        return InProcess(name, serving.backend, serving.again if name == "llamacpp" else None)
     key = serving.settings.base_url_key
     address = serving.settings.base_url
     if address is None:
@@ -137,14 +144,17 @@ def _target(name: str, settings: Settings, stack: ExitStack) -> Target:
 
 
 class Prompts:
-    """Requests of a length, none like another: pieces of sample/reading.txt, drawn by a seed."""
+    """Requests of a length, none like another: pieces of sample/reading.txt, each with a number in front.
+
+    Drawn without a seed: a server that was asked the same before may still have it in its cache.
+    """
 
     def __init__(self, settings: Settings, plan: Plan) -> None:
         from shared.models import load_tokenizer
 
         self._tokenizer: PreTrainedTokenizerBase = load_tokenizer(settings=settings)
         self._words = READING.read_text(encoding="utf-8").split()
-        self._random = random.Random(settings.seed)
+        self._random = random.Random()
         self._plan, self._model = plan, settings.model
 
     def next(self, n: int) -> list[Body]:
@@ -153,13 +163,13 @@ class Prompts:
 
     def _one(self) -> Body:
         start = self._random.randrange(len(self._words))
-        words = self._words[start:] + self._words[:start]
-        few, many = 0, len(words)
+        words = [f"({self._random.randrange(10**6)})", *self._words[start:], *self._words[:start]]
+        few, many = 1, len(words)
         while many - few > 1:  # the most words that fit
             middle = (few + many) // 2
             fits = self._tokens(words[:middle]) <= self._plan.input_tokens
             few, many = (middle, many) if fits else (few, middle)
-        if not few:
+        if few == 1:
             raise UserError(f"--input-tokens {self._plan.input_tokens} holds no prompt: use more")
         return {
             "model": self._model,
@@ -176,7 +186,9 @@ class Prompts:
 Key = tuple[str, str, float]  # engine, "users" or "rate", how many
 
 
-def _measure(targets: Sequence[Target], plan: Plan, prompts: Prompts, seed: int) -> dict[Key, list[Run]]:
+def _measure(
+    targets: Sequence[Target], plan: Plan, prompts: Prompts, seed: int, resting: Resting
+) -> dict[Key, list[Run]]:
     """All runs; in every round the engines take turns at each load, and change who begins."""
     loads = [("users", float(each)) for each in plan.users] + [("rate", each) for each in plan.rates]
     found: dict[Key, list[Run]] = {(each.name, *load): [] for load in loads for each in targets}
@@ -191,11 +203,12 @@ def _measure(targets: Sequence[Target], plan: Plan, prompts: Prompts, seed: int)
                 )
                 bodies = prompts.next(n)
                 for target in targets if number % 2 == 0 else reversed(targets):
-                    run = (
-                        closed_loop(target, bodies, round(value), plan.seconds)
-                        if kind == "users"
-                        else open_loop(target, bodies, value, seed + number)
-                    )
+                    with resting.turn_of(target.name), target.turn():
+                        run = (
+                            closed_loop(target, bodies, round(value), plan.seconds)
+                            if kind == "users"
+                            else open_loop(target, bodies, value, seed + number)
+                        )
                     found[target.name, kind, value].append(_checked(run, target))
                     done += 1
                     progress(done, total)

@@ -47,7 +47,8 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
     )
     console.print(
         f"{facts['model']}, {facts['input_tokens']} tokens in, {facts['output_tokens']} out at most, "
-        f"{facts['rounds']} rounds in turns; first token, per token, longest stall and whole answer in ms, "
+        f"{facts['rounds']} rounds in turns{', servers at rest out of theirs' if facts['rest'] else ''}; "
+        "first token, per token, longest stall and whole answer in ms, "
         f"p50 where nothing is said; {facts['threads']} threads; {facts['machine']}, "
         f"{facts['idle_cores_before']:.1f} cores idle before",
         soft_wrap=True,

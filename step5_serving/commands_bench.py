@@ -31,6 +31,9 @@ def bench(
     ] = 20,
     input_tokens: Annotated[int, typer.Option(help="Of each prompt.")] = 164,
     output_tokens: Annotated[int, typer.Option(help="Of each answer, at most.")] = 64,
+    rest: Annotated[
+        bool, typer.Option("--rest", help="Stop this machine's servers while others have their turn.")
+    ] = False,
     model: Model = None,
     dtype: Dtype = None,
     threads: Threads = None,
@@ -55,6 +58,7 @@ def bench(
         0.2 if smoke else seconds,
         64 if smoke else input_tokens,
         8 if smoke else output_tokens,
+        rest,
     )
     facts = lesson.run(settings, plan, out, csv)
     deliver(facts, lambda console: bench_view.show(facts, console), as_json=as_json)

@@ -54,13 +54,17 @@ class Serving:
     """One chosen engine: its settings, its clients, and what has to be closed at the end."""
 
     def __init__(self, name: str, settings: Settings, how: Embedded | None = None) -> None:
-        self.name, self.settings = name, settings
-        self.backend = _backend(name, settings, how or Embedded()) if name in EMBEDDED else None
+        self.name, self.settings, self._how = name, settings, how or Embedded()
+        self.backend = self.again() if name in EMBEDDED else None
 
     @property
     def model(self) -> str:
         """As requests must name it."""
         return self.settings.model
+
+    def again(self) -> Backend:
+        """Another backend in this process, with a model of its own. Loads nothing yet."""
+        return _backend(self.name, self.settings, self._how)
 
     def client(self) -> anthropic.Anthropic:
         """A client of the SDK. All clients of one engine in this process share its model."""

@@ -28,6 +28,7 @@ from step3_rag.sources import DEFAULT_COLLECTION, Report
 from step5_serving.errors import Refusal
 from step5_serving.opening import Opened
 from step5_serving.rag import RagAnswerer
+from step5_serving.threads import in_passing
 
 NAME = re.compile(r"[^\x00-\x1f\x7f\\]{1,200}")
 SHOWN = ("id", "name", "collection", "title", "sha256", "size", "chunks")
@@ -134,7 +135,7 @@ class Library:
         """
         opened = await self._answerer.opened()
         async with self._changing:
-            return await asyncio.shield(asyncio.to_thread(self._ingest, opened, uploads))
+            return await asyncio.shield(in_passing(self._ingest_here, opened, uploads))
 
     async def remove(self, id: int) -> dict[str, Any]:
         """Take one out; the row that it had.
@@ -145,6 +146,13 @@ class Library:
         opened = await self._answerer.opened()
         async with self._changing:
             return await asyncio.shield(asyncio.to_thread(self._remove, opened, id))
+
+    def _ingest_here(self, opened: Opened, uploads: Sequence[Upload]) -> dict[str, Any]:
+        """In a thread that ends: what it opened must end with it."""
+        try:
+            return self._ingest(opened, uploads)
+        finally:
+            opened.retriever.index.leave()
 
     def _ingest(self, opened: Opened, uploads: Sequence[Upload]) -> dict[str, Any]:
         with self._writing(opened) as index:

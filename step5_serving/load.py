@@ -20,7 +20,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -38,16 +38,38 @@ class Target(Protocol):
 
     name: str
 
+    def turn(self) -> AbstractContextManager[None]:
+        """Around all that is asked of it until it is another engine's turn."""
+        ...
+
     def ask(self, body: Body) -> Iterator[int]:
         """The number of tokens written so far, whenever it grows."""
         ...
 
 
 class InProcess:
-    """An engine in this process, through the backend that serves it."""
+    """An engine in this process, through the backend that serves it.
 
-    def __init__(self, name: str, backend: Backend) -> None:
-        self.name, self._backend = name, backend
+    Where it is made `anew` for each turn, nothing of it stands by in between: llama.cpp's helper threads
+    would slow those of torch (threads.py says why).
+    """
+
+    def __init__(self, name: str, backend: Backend, anew: Callable[[], Backend] | None = None) -> None:
+        self.name, self._backend, self._anew = name, backend, anew
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """See `Target.turn`."""
+        if self._anew is None:
+            yield
+            return
+        self._backend = self._anew()
+        for _ in self._backend.engine.generate(self._backend.engine.encode("Hello"), 4):
+            pass
+        try:
+            yield
+        finally:
+            self._backend = self._anew()  # with nothing loaded: the one that was used goes
 
     def ask(self, body: Body) -> Iterator[int]:
         """See `Target.ask`."""
@@ -69,11 +91,15 @@ class OverHttp:
     def __init__(self, name: str, address: str, model: str, key: str | None = None) -> None:
         import httpx2
 
-        self.name, self._address, self._model = name, address.rstrip("/"), model
+        self.name, self.address, self._model = name, address.rstrip("/"), model
         key = key or "not-needed"
         headers = {"x-api-key": key, "authorization": f"Bearer {key}", "anthropic-version": "2023-06-01"}
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
         self._http = httpx2.Client(headers=headers, timeout=PATIENCE, limits=limits, trust_env=False)
+
+    def turn(self) -> AbstractContextManager[None]:
+        """See `Target.turn`: a server has nothing to do."""
+        return nullcontext()
 
     def ask(self, body: Body) -> Iterator[int]:
         """See `Target.ask`.
@@ -87,7 +113,7 @@ class OverHttp:
         request = {**body, "model": self._model, "stream": True, "temperature": 0.0}
         tokens = 0
         try:
-            with self._http.stream("POST", self._address + self.path, json=request) as reply:
+            with self._http.stream("POST", self.address + self.path, json=request) as reply:
                 if reply.status_code != 200:
                     said = " ".join(reply.read().decode(errors="replace").split())
                     raise UserError(f"{self.name}: {reply.status_code} {said[:200]}")

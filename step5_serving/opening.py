@@ -1,6 +1,6 @@
 """Index and model, opened when they are first asked for, and tried again where they could not be had.
 
-opening = Opening(config, serving, threads, stopping)
+opening = Opening(config, serving, stopping)
 opened = await opening.opened()      # a retriever, its gate, a client
 """
 
@@ -20,7 +20,7 @@ from step5_serving.config import Config
 from step5_serving.engines import Serving
 from step5_serving.errors import Refusal
 from step5_serving.stopping import Stopping
-from step5_serving.threads import Threads
+from step5_serving.threads import in_passing
 
 TRY_AGAIN = 2.0  # seconds between attempts to open what could not be opened
 WARM_UP = "What are the terms of renewal?"
@@ -61,8 +61,8 @@ class Opened:
 class Opening:
     """What answers need, loaded once."""
 
-    def __init__(self, config: Config, serving: Serving, threads: Threads, stopping: Stopping) -> None:
-        self.config, self.serving, self.threads, self._stopping = config, serving, threads, stopping
+    def __init__(self, config: Config, serving: Serving, stopping: Stopping) -> None:
+        self.config, self.serving, self._stopping = config, serving, stopping
         self._opening = asyncio.Lock()
         self._opened: Opened | None = None
         self._trouble: tuple[float, str] | None = None  # when, and why it could not be opened
@@ -97,7 +97,7 @@ class Opening:
 
     @cached_property
     def _loading(self) -> asyncio.Future[Opened]:
-        return asyncio.ensure_future(self.threads.run(self._open))
+        return asyncio.ensure_future(in_passing(self._open))
 
     def _open(self) -> Opened:
         """Load everything, in a thread, and use it once: the first question shall not pay for it."""

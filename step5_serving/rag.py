@@ -49,7 +49,7 @@ class RagAnswerer:
         self.model, self.engine = serving.model, serving.name
         self.threads = Threads(config.running, "answering")
         self._stopping = Stopping()
-        self.opening = Opening(config, serving, self.threads, self._stopping)
+        self.opening = Opening(config, serving, self._stopping)
 
     @property
     def settings(self) -> Settings:

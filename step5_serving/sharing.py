@@ -90,6 +90,14 @@ class ThreadsIndex(Index):
                 self._all.append(db)
             return db
 
+    def leave(self) -> None:
+        """Close the calling thread's connection, where it has one."""
+        db = self._own.__dict__.pop("db", None)
+        if db is not None:
+            with self._lock:
+                self._all.remove(db)
+            db.close()
+
     def close(self) -> None:
         """Close the connections of all threads; none of them may be at work."""
         with self._lock:

@@ -71,12 +71,13 @@ def named_breaks(rows: Sequence[Row], broken: Broken) -> Finding:
 def contents(rows: Sequence[Row], intents: Mapping[str, Intent] | None = None) -> Finding:
     """Rows whose reply lacks the subject or a fact or does something else than was asked.
 
-    And rows whose message does not hold their facts itself. `intents`: what replies to each do (content.py).
+    And rows whose message does not hold their facts itself, or whose intent is not among the `intents`: what
+    replies to each do (content.py), where there are any.
     """
     labelled = [
         at
         for at, row in enumerate(rows)
-        if row.chosen.strip() and (row.subject or row.facts or row.intent in (intents or {}))
+        if row.chosen.strip() and (row.subject or row.facts or (row.intent and intents))
     ]
     if not labelled:
         return unchecked("content", "rows", "no subject, facts or intent")
@@ -87,6 +88,8 @@ def contents(rows: Sequence[Row], intents: Mapping[str, Intent] | None = None) -
         asked = "\n".join(each["content"] for each in row.prompt)
         found += [f"the message lacks its fact {fact!r}" for fact in row.facts if not _has(asked, fact)]
         intent = (intents or {}).get(row.intent or "")
+        if row.intent and intents and not intent:
+            found.append(f"the intent {row.intent} is none of {', '.join(sorted(intents))}")
         if intent and content.fits(row.chosen, intent, row.message, intents) is False:
             found.append(f"chosen does not do what {row.intent} asks for, as far as patterns see")
         cases += [Case(at, row.id, each) for each in found]

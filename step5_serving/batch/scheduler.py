@@ -9,6 +9,9 @@
 
 A request is never moved to the end of the queue, and none overtakes another: the first one waits until there
 is room for it. An error in one forward ends the requests that were in it, not the loop.
+
+The loop's thread ends with its work, and with it the helpers that torch keeps for it. Those that only stand
+by make the helpers of every other thread half as fast: threads.py.
 """
 
 from __future__ import annotations
@@ -41,16 +44,17 @@ class Limits:
 
 
 class Scheduler:
-    """Takes requests from any thread. Its own thread starts with the first one."""
+    """Takes requests from any thread. Its own is there while there are some."""
 
     def __init__(self, seats: Seats, chooser: Chooser, limits: Limits) -> None:
         self._seats, self._chooser, self._limits = seats, chooser, limits
         self._rows: list[Request | None] = [None] * seats.seats
         self._held: list[list[int]] = [[] for _ in self._rows]  # ids in the cache of a seat that is empty
         self._waiting: deque[Request] = deque()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closed, self._submitted = False, 0
+        self._threads = torch.get_num_threads()
         self.decoded = 0  # tokens written since the start
 
     # --- from any thread ---
@@ -61,7 +65,7 @@ class Scheduler:
         Raises:
             Refused: too many wait already, or the engine was closed (529, as the API says it).
         """
-        with self._changed:
+        with self._lock:
             if self._closed:
                 raise Refused("Overloaded: the engine is closing", 529, "overloaded_error")
             if len(self._waiting) >= self._limits.waiting:
@@ -74,7 +78,6 @@ class Scheduler:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._loop, name="batch", daemon=True)
                 self._thread.start()
-            self._changed.notify()
 
     @property
     def running(self) -> int:
@@ -88,27 +91,31 @@ class Scheduler:
 
     def close(self) -> None:
         """End the thread; requests that run or wait end with an error."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
-        if self._thread:
-            self._thread.join()
+        with self._lock:
+            self._closed, thread = True, self._thread
+        if thread:
+            thread.join()
 
     # --- the loop's thread ---
 
     def _loop(self) -> None:
+        torch.set_num_threads(self._threads)  # a new thread takes what was set last, by whomever
         with torch.inference_mode():
-            while True:
-                with self._changed:
-                    while not (self._closed or self._waiting or self.running):
-                        self._changed.wait()
-                    if self._closed:
-                        break
+            while self._goes_on():
                 try:
                     self._turn()
                 except Exception as error:  # a bug or no memory: for those who are in it, not for the next
                     self._fail(error)
-        self._fail(Refused("Overloaded: the engine was closed", 529, "overloaded_error"), everybody=True)
+        if self._closed:
+            self._fail(Refused("Overloaded: the engine was closed", 529, "overloaded_error"), everybody=True)
+
+    def _goes_on(self) -> bool:
+        """Whether there is work; where there is none, the next request begins a new thread."""
+        with self._lock:
+            going = not self._closed and bool(self._waiting or self.running)
+            if not going:
+                self._thread = None
+            return going
 
     def _turn(self) -> None:
         """Rows that were cancelled leave, others join, some prompts are read, and one step is taken."""
@@ -142,7 +149,7 @@ class Scheduler:
     def _join(self) -> None:
         """Seats for the first of the queue."""
         if any(each.cancelled for each in tuple(self._waiting)):
-            with self._changed:
+            with self._lock:
                 self._waiting = deque(each for each in self._waiting if not each.cancelled)
         while self._waiting:
             try:

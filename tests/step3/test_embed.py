@@ -10,7 +10,7 @@ from shared.config import load_settings
 from step3_rag import ingest, load
 from step3_rag.chunk import chunk
 from step3_rag.dataset import SAMPLE
-from step3_rag.embed import Embedder
+from step3_rag.embed import Embedder, _one_thread
 
 pytestmark = pytest.mark.real
 
@@ -38,6 +38,21 @@ def test_vectors_are_those_of_sentence_transformers_in_the_same_order(of_sentenc
     assert vectors.dtype == np.float32
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(len(TEXTS)), abs=1e-5)
     assert (vectors * of_sentence_transformers).sum(1).min() > least
+
+
+def test_several_questions_at_once_leave_torch_as_many_threads_as_it_had():
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with _one_thread:
+            with _one_thread:
+                assert torch.get_num_threads() == 1
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_text_alone_and_among_others_is_the_same():

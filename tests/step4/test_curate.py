@@ -231,6 +231,7 @@ def test_content():
         spoilt(
             ROWS[8], chosen=reply("We will send the parcel for 14.90 on Monday. Please wait for the parcel.")
         ),
+        spoilt(ROWS[2], intent="refnd"),
     ]
     found = labels.contents(rows, read_intents(GUIDE.with_name("intents.yaml")))
     assert [(case.id, case.example) for case in found.cases] == [
@@ -239,8 +240,10 @@ def test_content():
         ("kettle-2", "chosen lacks the fact 'Monday'"),
         ("kettle-2", "the message lacks its fact 'Monday'"),
         ("parcel-9", "chosen does not do what refund asks for, as far as patterns see"),
+        (ROWS[2].id, found.cases[-1].example),
     ]
-    assert (found.number, found.severity) == (3, WARNING)
+    assert found.cases[-1].example.startswith("the intent refnd is none of ")
+    assert (found.number, found.severity) == (4, WARNING)
 
 
 # --- style ------------------------------------------------------------------------------------------------

@@ -447,6 +447,16 @@ def test_closing_the_engine_ends_what_runs(make):
         write(engine, "Once")
 
 
+def test_its_thread_ends_with_the_work_and_comes_back_with_the_next(make):
+    engine = make()
+    first = write(engine, "Once upon a time")
+    until(lambda: engine.scheduler._thread is None)
+    assert "batch" not in {each.name for each in threading.enumerate()}
+    assert write(engine, "Once upon a time") == first
+    for _ in range(50):  # one that comes at the moment in which the thread goes is not forgotten
+        write(engine, "Once", 1)
+
+
 def test_it_serves_the_backend_from_several_threads(make):
     engine = make()
     backend = Backend(load_settings(model="tiny"), engine=engine)

@@ -163,7 +163,7 @@ def test_prompts_have_the_length_and_are_none_like_another():
     sizes = [prompts._tokens(body["messages"][0]["content"][len(bench.ASK) :].split()) for body in bodies]
     assert all(100 < size <= 120 for size in sizes)
     assert len({body["messages"][0]["content"] for body in bodies}) == 8
-    assert bodies == bench.Prompts(settings, plan).next(8)
+    assert bodies != bench.Prompts(settings, plan).next(8)  # a server's cache would know them
 
 
 def test_bench_compares_engines_in_turns(command, tmp_path):

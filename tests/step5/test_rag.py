@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import sqlite3
 import threading
 
 import pytest
@@ -318,6 +319,25 @@ def test_each_thread_has_a_connection_of_its_own(index_home):
     assert index.db is index.db
     assert index.documents()
     index.close()
+
+
+def test_who_leaves_closes_his_own_connection(index_home):
+    index = ThreadsIndex(index_home)
+    first = index.db
+    index.leave()
+    index.leave()
+    assert index._all == []
+    with pytest.raises(sqlite3.ProgrammingError):
+        first.execute("SELECT 1")
+    assert index.documents()
+    index.close()
+
+
+@in_loop
+async def test_the_thread_that_opens_it_ends(rag):
+    """Or the threads that torch keeps for it would slow every answer."""
+    await rag().answerer.opened()
+    await eventually(lambda: "in passing" not in {each.name for each in threading.enumerate()})
 
 
 def test_a_snapshot_is_made_once_and_is_whole(rag, monkeypatch):
