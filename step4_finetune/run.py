@@ -110,6 +110,7 @@ def run(
             folder.check_space(out, sum(each.nbytes for each in learning))
             folder.begin(out, recipe, on)
         several.wait()
+        say(f"system message: {lesson.system}")  # whose tone it is, should nobody have named a guide
         if foreseen:
             say(f"memory: {foreseen.describe()}")
         began, seconds, notes = time.perf_counter(), {}, []

@@ -89,7 +89,8 @@ def test_train_says_what_it_trained(finetune, tmp_path):
     assert got.code == 0, got
     assert "16,384 of 123,200 weights trained (13.30 %), on 4 rows\n" in got.out
     assert "MB at most" in got.out
-    memory, bar = got.err.splitlines()
+    system, memory, bar = got.err.splitlines()
+    assert system == "system message: You answer members of Northwind Care."
     assert memory.startswith("memory: about 0.")
     assert bar == "training tone"
     assert json.loads((tmp_path / "runs" / "tone" / "run.json").read_text())["recipe"]["seed"] == 3

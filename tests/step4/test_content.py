@@ -373,3 +373,13 @@ def test_the_table_for_people():
         "0.50",
     ]
     assert lines[2] == ["calm", "10", "0", "0", "0", "-", "-", "-"]
+
+
+def test_what_is_said_back_is_whole_words():
+    """`me off the waiting` stands in `name off the waiting list`, too."""
+    reply = "We have taken your name off the waiting list."
+    assert acts.without_echo(reply, "take me off the waiting list") == reply
+    assert (
+        acts.without_echo("You want me off the waiting list.", "take me off the waiting list")
+        == "You want … list."
+    )

@@ -123,7 +123,11 @@ def test_accelerate_reads_the_configurations_for_several_gpus(name):
     assert set(yaml.safe_load(path.read_text())) <= known
 
 
-@pytest.mark.parametrize(("rows", "epochs"), [(372, 3), (320, 3), (319, 4), (120, 8), (0, 960)])
-def test_a_small_data_set_is_read_more_often(rows, epochs):
-    assert read_recipe().for_rows(rows).sft.epochs == epochs
+@pytest.mark.parametrize(
+    ("rows", "epochs", "rate"),
+    [(372, 3, 2e-3), (320, 3, 2e-3), (319, 4, 1.5e-3), (180, 6, 1e-3), (120, 8, 1e-3), (0, 960, 1e-3)],
+)
+def test_a_small_data_set_is_read_more_often_at_a_lower_rate(rows, epochs, rate):
+    sft = read_recipe().for_rows(rows).sft
+    assert (sft.epochs, sft.learning_rate) == (epochs, pytest.approx(rate))
     assert read_recipe("short").for_rows(rows) == read_recipe("short")

@@ -354,7 +354,8 @@ def test_memory_is_foreseen_and_said_before_it_starts(tmp_path, monkeypatch, unb
     assert not (tmp_path / "run").exists()
     monkeypatch.undo()
     runs.train(tmp_path / "run", runs.recipe(epochs=1), say=said.append)
-    assert said[0].startswith("memory: about 0.7 GB: libraries 0.65, ")
+    assert said[0].startswith("system message: ")
+    assert said[1].startswith("memory: about 0.7 GB: libraries 0.65, ")
 
 
 @pytest.mark.parametrize(
