@@ -377,9 +377,6 @@ def test_the_table_for_people():
 
 def test_what_is_said_back_is_whole_words():
     """`me off the waiting` stands in `name off the waiting list`, too."""
-    reply = "We have taken your name off the waiting list."
-    assert acts.without_echo(reply, "take me off the waiting list") == reply
-    assert (
-        acts.without_echo("You want me off the waiting list.", "take me off the waiting list")
-        == "You want … list."
-    )
+    message, reply = "take me off the waiting list", "We have taken your name off the waiting list."
+    assert acts.without_echo(reply, message) == reply
+    assert acts.without_echo("You want me off the waiting list.", message) == "You want … list."
