@@ -62,7 +62,7 @@ class Sft(Stage):
     """Supervised fine-tuning: imitate the chosen replies."""
 
     learning_rate: float = Field(2e-3, gt=0)
-    least_steps: int = Field(120, ge=0)  # more epochs where few rows would make fewer steps than these
+    least_steps: int = Field(120, ge=0)  # where rows make fewer: more epochs, at a lower rate (`for_rows`)
     # Examples of the base's own, so that it stays itself; see replay.py. None: 120, and none for an activated
     # adapter, which leaves the base as it is.
     replay: int | None = Field(None, ge=0)
