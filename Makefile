@@ -28,7 +28,7 @@ classroom-demo: $(VENV)/.installed  ## for instructors: from an assignment to a 
 test: lint  ## everything that CI checks: lint, types, layers, all tests
 	@ROADMAP_HUB=false $(PY) -m shared weights || echo "no weights: the tests on real models will say so"
 	@$(PY) -m pytest -m "not real" -n auto --dist loadfile
-	@$(PY) -m pytest -m real
+	@$(PY) -m pytest -m real -n 2 --dist loadfile
 
 test-fast: $(VENV)/.installed  ## only the tests on the tiny model
 	@$(PY) -m pytest -m "not real" -n auto --dist loadfile
