@@ -86,9 +86,16 @@ def free_cores(usual: int) -> int:
 
 
 def idle_cores(seconds: float = 0.05) -> float:
-    """Cores that nobody used during the next `seconds` (this call sleeps as long)."""
+    """Cores that nobody else used during the next `seconds` (this call sleeps as long).
+
+    What other threads of this process do meanwhile, such as loading, does not count.
+    """
+    own = psutil.Process()
+    before = own.cpu_times()
     busy = (psutil.cpu_count() or 1) * psutil.cpu_percent(interval=seconds) / 100  # of the whole machine
-    return max(0.0, cores() - busy)
+    after = own.cpu_times()
+    ours = (after.user + after.system - before.user - before.system) / seconds
+    return min(float(cores()), max(0.0, cores() - busy + ours))
 
 
 def describe() -> str:

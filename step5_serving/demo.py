@@ -198,4 +198,6 @@ def show(facts: dict[str, Any], console: Console) -> None:
         soft_wrap=True,
     )
     show_summary(facts["summary"], console)
-    console.print(f"\nthe dashboard: {facts['picture']} (by {facts['picture_by']}); {facts['machine']}")
+    console.print(
+        f"\nthe dashboard: {facts['picture']} (by {facts['picture_by']}); {facts['machine']}", soft_wrap=True
+    )

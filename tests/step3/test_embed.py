@@ -55,6 +55,20 @@ def test_several_questions_at_once_leave_torch_as_many_threads_as_it_had():
         torch.set_num_threads(before)
 
 
+def test_a_model_that_is_loaded_for_a_question_counts_all_threads(monkeypatch):
+    import torch
+
+    seen = []
+    monkeypatch.setattr(models, "use_threads", lambda _settings: seen.append(torch.get_num_threads()))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        Embedder(load_settings()).encode(["a question"])
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen) == {2}
+
+
 def test_a_text_alone_and_among_others_is_the_same():
     embedder = Embedder(load_settings(dtype="float32"))
     seen = []
