@@ -120,9 +120,7 @@ class Embedder(Embeddings):
         if not texts:
             return []
         tokenizer, longest = self.tokenizer, self.longest + 2
-        _ = (
-            self._model
-        )  # loaded with all threads, which it counts for everybody, and not inside `_one_thread`
+        _ = self._model  # loaded before there is only one thread: who loads counts them for everybody
         with self._tokenizing:
             tokenized = tokenizer(
                 list(texts), truncation=True, max_length=longest, return_special_tokens_mask=True

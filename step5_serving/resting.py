@@ -8,14 +8,13 @@ any case.
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import Iterator, Sequence
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import psutil
 
 from shared.errors import UserError
+from step5_serving.security import is_loopback
 
 
 class Resting:
@@ -44,25 +43,13 @@ def _family(address: str) -> list[psutil.Process]:
     """The process that listens at an address, and its children, parents first."""
     parts = urlsplit(address)
     try:
-        here = ip_address(socket.gethostbyname(parts.hostname or "")).is_loopback
-    except OSError:
-        here = False
-    port = parts.port or 80
-    try:
-        pid = next(
-            (
-                each.pid
-                for each in psutil.net_connections("tcp")
-                if here and each.status == psutil.CONN_LISTEN and each.laddr[1:2] == (port,) and each.pid
-            ),
-            None,
-        )
-        if pid is None:
-            raise UserError(f"--rest: no process of this machine that you may stop listens at {address}")
-        first = psutil.Process(pid)
-        return [first, *first.children(recursive=True)]
+        for each in psutil.net_connections("tcp") if is_loopback(parts.hostname or "") else ():
+            if each.pid and each.status == psutil.CONN_LISTEN and each.laddr[1:2] == (parts.port or 80,):
+                first = psutil.Process(each.pid)
+                return [first, *first.children(recursive=True)]
     except psutil.Error as error:
         raise UserError(f"--rest: the server at {address} can't be stopped: {error}") from None
+    raise UserError(f"--rest: no process of this machine that you may stop listens at {address}")
 
 
 def _each(processes: Sequence[psutil.Process], what: str) -> None:

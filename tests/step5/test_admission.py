@@ -94,12 +94,20 @@ async def test_who_is_cancelled_while_he_waits_is_skipped():
 @in_loop
 async def test_who_is_cancelled_in_the_moment_of_his_turn_passes_it_on():
     admission, gate = Admission(1, 5), asyncio.Event()
-    first, second, third = (asyncio.ensure_future(hold(admission, gate)) for _ in range(3))
+
+    async def leaves_and_cancels():
+        async with admission.turn():
+            await gate.wait()
+        second.cancel()  # its turn has come, but it has not run yet
+
+    first = asyncio.ensure_future(leaves_and_cancels())
+    second, third = (asyncio.ensure_future(hold(admission, gate)) for _ in range(2))
     await asyncio.sleep(0)
     gate.set()
-    await first  # second's turn has come, but it has not run yet
-    second.cancel()
-    await third
+    async with asyncio.timeout(5):
+        await asyncio.gather(first, third)
+    with pytest.raises(asyncio.CancelledError):
+        await second
     assert (admission.running, admission.waiting) == (0, 0)
 
 
