@@ -8,6 +8,7 @@ exit 130  Ctrl-C
 from __future__ import annotations
 
 import difflib
+import gc
 import io
 import json
 import math
@@ -82,6 +83,7 @@ def run(app: typer.Typer, prog: str, args: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):  # a pipe may be ASCII, or cp1252 on Windows
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="replace")
+    gc.set_threshold(100_000, 50, 100)  # 700 would look through all that is being imported, again and again
     try:
         code = typer.main.get_command(app).main(args=args, prog_name=prog, standalone_mode=False)
         if sys.stdout:  # None when it was closed

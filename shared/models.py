@@ -9,8 +9,7 @@ Only safetensors are read and no code of a model repository is run (`trust_remot
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from shared import hardware, weights
 from shared.catalog import lookup
 from shared.config import Settings, load_settings
-from shared.errors import UserError, reason
+from shared.errors import UserError, loading
 from shared.quiet import quiet_transformers
 
 if TYPE_CHECKING:
@@ -37,11 +36,23 @@ def load_tokenizer(model: str | None = None, settings: Settings | None = None) -
     settings = settings or load_settings(model=model)
     name = model or settings.model
     folder = weights.ensure(name, settings)
-    with _one_line(f"the tokenizer of {name}", folder):
-        tokenizer: PreTrainedTokenizerFast = quiet_transformers().AutoTokenizer.from_pretrained(
+    with loading(f"the tokenizer of {name}", folder):
+        transformers = quiet_transformers()
+        # The classes of all models, which AutoTokenizer looks through, take a second to import.
+        kind: Any = transformers.PreTrainedTokenizerFast if _is_plain(folder) else transformers.AutoTokenizer
+        tokenizer: PreTrainedTokenizerFast = kind.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
     return tokenizer
+
+
+def _is_plain(folder: Path) -> bool:
+    """Whether AutoTokenizer would take the class that reads any tokenizer.json as it is."""
+    file = folder / "tokenizer_config.json"
+    if not file.is_file() or not (folder / "tokenizer.json").is_file():
+        return False
+    named = json.loads(file.read_text(encoding="utf-8")).get("tokenizer_class")
+    return named in ("TokenizersBackend", "PreTrainedTokenizerFast")
 
 
 def load_causal_lm(
@@ -65,7 +76,7 @@ def load_causal_lm(
     folder = weights.ensure(name, settings)
     use_threads(settings)
     target = choose_device(device or settings.device)
-    with _one_line(name, folder):
+    with loading(name, folder):
         loaded: Any
         loaded, report = quiet_transformers().AutoModelForCausalLM.from_pretrained(
             folder,
@@ -108,7 +119,7 @@ def load_embedder(model: str | None = None, settings: Settings | None = None) ->
     quiet_transformers()
     from sentence_transformers import SentenceTransformer
 
-    with _one_line(name, folder):
+    with loading(name, folder):
         return SentenceTransformer(
             str(folder),
             device=target,
@@ -131,7 +142,7 @@ def load_encoder(model: str | None = None, settings: Settings | None = None) -> 
     folder = weights.ensure(name, settings)
     use_threads(settings)
     target = choose_device(settings.device)
-    with _one_line(name, folder):
+    with loading(name, folder):
         loaded: Any = quiet_transformers().AutoModel.from_pretrained(
             folder,
             dtype=dtype_for_products(settings.dtype, target),
@@ -141,19 +152,6 @@ def load_encoder(model: str | None = None, settings: Settings | None = None) -> 
         )
         on_device: PreTrainedModel = loaded.to(target).eval()
     return on_device
-
-
-@contextmanager
-def _one_line(what: str, folder: Path) -> Iterator[None]:
-    """Whatever a loader raises over damaged, missing or foreign files (it has a dozen kinds) in one line."""
-    try:
-        yield
-    except Exception as error:
-        cause = reason(error)
-        if "above report" in cause:  # which is switched off
-            cause = "its config.json and its weights have different shapes"
-        place = "" if what.endswith(str(folder)) else f" from {folder}"
-        raise UserError(f"{what} cannot be loaded{place}: {cause}") from None
 
 
 # --- the chat client ----------------------------------------------------------------------------------

@@ -6,8 +6,9 @@
 
 The same numbers as `SentenceTransformer.encode` (cosine over .9999), several times faster where the
 processor multiplies bfloat16: sorted by length, small batches without padding to speak of, no padding
-inside a batch of equal lengths, and the token vectors for free. The class is a LangChain `Embeddings`, so
-every LangChain vector store takes it as it is.
+inside a batch of equal lengths, and the token vectors for free. A text that comes alone is a question, and
+needs no torch (bert.py). The class is a LangChain `Embeddings`, so every LangChain vector store takes it as
+it is.
 
 MiniLM: 22 M parameters, 384 dimensions, the mean of the token vectors, length 1 (Reimers and Gurevych
 2019, arXiv:1908.10084; Wang et al. 2020, arXiv:2002.10957).
@@ -22,15 +23,17 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
 
 from shared.config import Settings
+from step3_rag.bert import Bert
 
 if TYPE_CHECKING:
-    import torch
+    from tokenizers import Tokenizer
 
 BATCH = 16  # more gains nothing: a batch this size already keeps the arithmetic busy and fits the cache
 
@@ -50,26 +53,52 @@ class Embedder(Embeddings):
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._of_thread = threading.local()  # its `expected`: what one thread announces is not another's
-        self._tokenizing = threading.Lock()  # truncation is a state of the tokenizer, and both ways are used
 
     @property
     def name(self) -> str:
         return self.settings.embedder
 
     @cached_property
-    def tokenizer(self) -> Any:
-        """The model's fast tokenizer."""
-        from shared.models import load_tokenizer
+    def tokenizer(self) -> Tokenizer:
+        """The model's own; it reads texts of any length, whole."""
+        from shared import bare
 
-        return load_tokenizer(self.settings.embedder, self.settings)
+        return bare.load_tokenizer(self.settings.embedder, self.settings)
+
+    @cached_property
+    def _cutting(self) -> Tokenizer:
+        """The same; it reads as much as the model does."""
+        from shared import bare
+
+        tokenizer = bare.load_tokenizer(self.settings.embedder, self.settings)
+        tokenizer.enable_truncation(self.longest + 2)
+        return tokenizer
 
     @cached_property
     def longest(self) -> int:
         """The most tokens of a text that are read, the two markers not counted."""
         from shared.catalog import lookup
 
-        context = lookup(self.settings.embedder).context or self.tokenizer.model_max_length
+        context = lookup(self.settings.embedder).context or self._config.get("max_position_embeddings", 512)
         return int(min(context, 512)) - 2
+
+    @cached_property
+    def _folder(self) -> Path:
+        from shared import weights
+
+        return weights.ensure(self.settings.embedder, self.settings)
+
+    @cached_property
+    def _config(self) -> dict[str, Any]:
+        from shared import bare
+
+        return bare.read_config(self.settings.embedder, self.settings)
+
+    @cached_property
+    def _alone(self) -> Bert | None:
+        """For a question; None where torch has to do that, too."""
+        plain = self.settings.dtype in ("auto", "float32") and self.settings.device in ("auto", "cpu")
+        return Bert.open(self._folder) if plain else None
 
     @cached_property
     def _model(self) -> Any:
@@ -84,9 +113,7 @@ class Embedder(Embeddings):
     @cached_property
     def pooling(self) -> str:
         """How a text's vector comes from those of its tokens: mean, cls (the first) or lasttoken."""
-        from shared import weights
-
-        config = weights.ensure(self.settings.embedder, self.settings) / "1_Pooling" / "config.json"
+        config = self._folder / "1_Pooling" / "config.json"
         if not config.exists():
             return "mean"
         facts = json.loads(config.read_text(encoding="utf-8"))
@@ -97,16 +124,12 @@ class Embedder(Embeddings):
     @cached_property
     def dim(self) -> int:
         """Numbers in a vector."""
-        return int(self._model.config.hidden_size)
+        return int(self._config["hidden_size"])
 
     def token_spans(self, text: str) -> list[tuple[int, int]]:
         """Where each token of a text of any length begins and ends, in characters."""
-        tokenizer = self.tokenizer
-        with self._tokenizing:
-            read = tokenizer(
-                text, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False
-            )
-        return [(start, end) for start, end in read["offset_mapping"] if end > start]
+        read = self.tokenizer.encode(text, add_special_tokens=False)
+        return [(start, end) for start, end in read.offsets if end > start]
 
     def encode(
         self, texts: Sequence[str], progress: Callable[[int], None] = lambda _n: None
@@ -115,60 +138,57 @@ class Embedder(Embeddings):
 
         `progress` is called with the number of texts that were done since it was called last.
         """
-        import torch
-
         if not texts:
             return []
-        tokenizer, longest = self.tokenizer, self.longest + 2
-        _ = self._model  # loaded before there is only one thread: who loads counts them for everybody
-        with self._tokenizing:
-            tokenized = tokenizer(
-                list(texts), truncation=True, max_length=longest, return_special_tokens_mask=True
-            )
+        tokenized = self._cutting.encode_batch(list(texts))
         # Where a tokenizer sets no markers, an empty text has no token at all: it is read as one marker.
-        read = [each or [0] for each in tokenized["input_ids"]]
-        markers = [each or [1] for each in tokenized["special_tokens_mask"]]
-        order = sorted(range(len(texts)), key=lambda i: len(read[i]))
-        found: list[Encoded | None] = [None] * len(texts)
-        with torch.inference_mode(), _one_thread if len(texts) == 1 else nullcontext():
+        read = [each.ids or [0] for each in tokenized]
+        markers = [each.special_tokens_mask or [1] for each in tokenized]
+        if len(texts) == 1 and self._alone is not None:
+            progress(1)
+            return [self._encoded(self._alone.hidden(read[0]), read[0], markers[0])]
+        return self._encode_all(read, markers, progress)
+
+    def _encode_all(
+        self, read: list[list[int]], markers: list[list[int]], progress: Callable[[int], None]
+    ) -> list[Encoded]:
+        import torch
+
+        _ = self._model  # loaded before there is only one thread: who loads counts them for everybody
+        order = sorted(range(len(read)), key=lambda i: len(read[i]))
+        found: list[Encoded | None] = [None] * len(read)
+        with torch.inference_mode(), _one_thread if len(read) == 1 else nullcontext():
             for start in range(0, len(order), BATCH):
                 rows = order[start : start + BATCH]
-                encoded = self._batch([read[i] for i in rows], [markers[i] for i in rows])
-                for i, one in zip(rows, encoded, strict=True):
-                    found[i] = one
+                hidden = self._hidden([read[i] for i in rows])
+                for i, of_text in zip(rows, hidden, strict=True):
+                    found[i] = self._encoded(of_text, read[i], markers[i])
                 progress(len(rows))
         return [each for each in found if each is not None]
 
-    def _batch(self, rows: list[list[int]], markers: list[list[int]]) -> list[Encoded]:
+    def _hidden(self, rows: list[list[int]]) -> list[np.ndarray]:
+        """The last hidden states of several texts: (tokens, dim) for each."""
         import torch
-        from torch.nn.functional import normalize
 
-        longest = max(map(len, rows))
+        longest, device = max(map(len, rows)), self._model.device
         ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows])  # (batch, longest)
-        lengths = torch.tensor([len(row) for row in rows])
-        mask = torch.arange(longest)[None] < lengths[:, None]  # (batch, longest)
-        hidden = self._hidden(ids, mask).float()  # (batch, longest, dim)
-        if self.pooling == "cls":
-            pooled = hidden[:, 0]
-        elif self.pooling == "lasttoken":
-            pooled = hidden[torch.arange(len(rows)), lengths - 1]
-        else:
-            pooled = (hidden * mask[..., None]).sum(1) / lengths[:, None]
-        vectors = normalize(pooled, dim=1).numpy()  # (batch, dim)
-        tokens = normalize(hidden, dim=2).half().numpy()
-        encoded = []
-        for vector, of_tokens, row, marked in zip(vectors, tokens, rows, markers, strict=True):
-            own = ~np.array(marked, bool)  # the text's own tokens, without the markers at both ends
-            encoded.append(Encoded(vector, np.array(row, np.int32)[own], of_tokens[: len(row)][own]))
-        return encoded
-
-    def _hidden(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        device = self._model.device
-        ids, mask = ids.to(device), mask.to(device)
+        mask = torch.arange(longest)[None] < torch.tensor([[len(row)] for row in rows])  # (batch, longest)
         # Without a mask the attention takes its fast path; texts of one length need none.
-        attention = None if bool(mask.all()) else mask.long()
-        hidden: torch.Tensor = self._model(input_ids=ids, attention_mask=attention).last_hidden_state.cpu()
-        return hidden
+        attention = None if bool(mask.all()) else mask.long().to(device)
+        hidden = self._model(input_ids=ids.to(device), attention_mask=attention).last_hidden_state
+        return [each[: len(row)] for each, row in zip(hidden.float().cpu().numpy(), rows, strict=True)]
+
+    def _encoded(self, hidden: np.ndarray, read: list[int], markers: list[int]) -> Encoded:
+        """A text from its last hidden states, (tokens, dim)."""
+        if self.pooling == "cls":
+            pooled = hidden[0]
+        elif self.pooling == "lasttoken":
+            pooled = hidden[-1]
+        else:
+            pooled = hidden.mean(0)
+        own = ~np.array(markers, bool)  # the text's own tokens, without the markers at both ends
+        tokens = _of_length_one(hidden[own]).astype(np.float16)
+        return Encoded(_of_length_one(pooled), np.array(read, np.int32)[own], tokens)
 
     # --- the LangChain side -------------------------------------------------------------------------
 
@@ -186,6 +206,10 @@ class Embedder(Embeddings):
     def expect(self, vectors: Iterable[np.ndarray]) -> None:
         """The vectors that a store asks this thread for next, in this order: they are known already."""
         self._of_thread.expected = deque(vectors)
+
+
+def _of_length_one(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True).clip(1e-12)
 
 
 class _OneThread:

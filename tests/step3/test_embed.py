@@ -1,5 +1,7 @@
 """Our way to embed gives what sentence-transformers gives; on the real MiniLM."""
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -63,7 +65,7 @@ def test_a_model_that_is_loaded_for_a_question_counts_all_threads(monkeypatch):
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        Embedder(load_settings()).encode(["a question"])
+        Embedder(load_settings(dtype="bfloat16")).encode(["a question"])  # by torch
     finally:
         torch.set_num_threads(before)
     assert set(seen) == {2}
@@ -79,6 +81,19 @@ def test_a_text_alone_and_among_others_is_the_same():
         assert float(alone.vector @ together[i].vector) > 0.9999
         assert np.array_equal(alone.token_ids, together[i].token_ids)
         assert alone.token_vectors == pytest.approx(together[i].token_vectors, abs=2e-3)
+
+
+def test_a_question_needs_no_torch_and_gives_the_same():
+    code = """
+import sys
+sys.modules["torch"] = sys.modules["transformers"] = None
+from shared.config import load_settings
+from step3_rag.embed import Embedder
+print(*Embedder(load_settings()).embed_query("When does the contract renew?"))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    by_torch = Embedder(load_settings(dtype="float32")).encode(["When does the contract renew?", "x"])[0]
+    assert np.array(run.stdout.split(), float) == pytest.approx(by_torch.vector, abs=1e-6)
 
 
 def test_there_is_a_vector_of_length_one_for_each_token():
@@ -134,8 +149,8 @@ def test_every_chunk_with_its_title_and_the_markers_is_read_whole(size, overlap)
             if text is not odd:
                 assert len(embedder.token_spans(text[start:end])) <= size + 2
         drafts = list(ingest.drafts(load.Piece(text), "A title that is rather long " * 9, embedder, sizes))
-        read = embedder.tokenizer([draft.embedded for draft in drafts], truncation=False, verbose=False)
-        longest = max(longest, *map(len, read["input_ids"]))
+        read = embedder.tokenizer.encode_batch([draft.embedded for draft in drafts])
+        longest = max(longest, *(len(each.ids) for each in read))
         assert all(draft.text in draft.embedded for draft in drafts)
     assert longest <= 256
     assert longest > size
