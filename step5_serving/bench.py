@@ -119,9 +119,9 @@ def run(settings: Settings, plan: Plan, out: Path | None, csv: Path | None) -> d
 
 def _target(name: str, settings: Settings, stack: ExitStack) -> Target:
     """An engine by its name here: what --engine takes, `lock`, or `torch-int8`."""
-    if name == "lock":
-        from shared.local.backend import Backend
+    from shared.local.backend import Backend
 
+    if name == "lock":
         plain = settings.model_copy(update={"engine": "transformers", "base_url": None})
         return InProcess(name, Backend(plain))
     if name.startswith(CHAT):
@@ -132,7 +132,7 @@ def _target(name: str, settings: Settings, stack: ExitStack) -> Target:
         name, how = "torch", engines.Embedded(MOST, "int8")
     serving = engines.resolve(name, how=how, settings=settings)
     stack.callback(serving.close)
-    if serving.backend:
+    if isinstance(serving.backend, Backend):
         name = name if not how.quantize else f"{name}-{how.quantize}"
         return InProcess(name, serving.backend, serving.again if name == "llamacpp" else None)
     key = serving.settings.base_url_key

@@ -44,9 +44,12 @@ class _Model:
         self.seats = self.places = 0
         self.resize(seats, PLACES)
 
-    def resize(self, seats: int, places: int) -> None:
-        kept = [{place: id for place, id in each.items() if place < places} for each in self.cache[:seats]]
-        self.cache = kept + [{} for _ in range(seats - len(kept))]
+    def resize(self, seats: int, places: int, held: Sequence[int] = ()) -> None:
+        kept = [
+            {place: id for place, id in each.items() if place < min(places, n)}
+            for each, n in zip(self.cache, held, strict=False)
+        ]
+        self.cache = (kept + [{} for _ in range(seats)])[:seats]
         self.seats, self.places = seats, places
 
     def copy(self, source: int, target: int, places: int) -> None:

@@ -1,5 +1,6 @@
 """Continuous batching by hand: requests that arrive while others decode join at the next step.
 
+    weights.py     what a Llama is made of, read from its files
     llama.py       the model's forward, written out, for tokens of many rows at once
     linear.py      how a matrix of weights is held and multiplied: plain, packed, int8
     seats.py       the KV cache: a seat for each row, none moved or grown while it sits

@@ -14,54 +14,51 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from shared import models
 from shared.config import Settings
 from shared.local.engine import Generation, StopStrings, room
 from shared.local.guide import Guide, Guides, circles
-from shared.local.on_transformers import Letters, _end_tokens, _is_word
+from shared.local.on_transformers import Letters, _is_word
 from step5_serving.batch.choose import Chooser
 from step5_serving.batch.linear import int8
 from step5_serving.batch.llama import Llama
 from step5_serving.batch.request import GREEDY, End, Request, Sampling
 from step5_serving.batch.scheduler import Limits, Scheduler
-from step5_serving.batch.seats import FIRST, Seats
+from step5_serving.batch.seats import Seats
+from step5_serving.batch.weights import Weights
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
 ROWS = 16
 PLACES = 2048  # of the cache for each row: 47 MB a row for SmolLM2-135M in bfloat16, once they are used
 
 
 class BatchEngine:
-    """A Llama of transformers, up to `rows` sequences at a time.
-
-    Raises:
-        UserError: the model is no Llama.
-    """
+    """A Llama, up to `rows` sequences at a time."""
 
     name = "torch"
 
     def __init__(
         self,
-        model: PreTrainedModel,
+        llama: Llama,
         tokenizer: PreTrainedTokenizerFast,
         limits: Limits | None = None,
-        quantize: str | None = None,
     ) -> None:
-        self.tokenizer = tokenizer
-        self.ends = _end_tokens(model, tokenizer)
-        self._llama = Llama(model, int8 if quantize == "int8" else None)
-        self.context = self._llama.context
+        self.tokenizer, self._llama, self.context = tokenizer, llama, llama.context
+        self.ends = llama.ends | {*tokenizer.all_special_ids}  # markers of turns are never a part of a text
         self._limits = limits or Limits(ROWS, ROWS * PLACES)
         is_word = cache(partial(_is_word, tokenizer))
-        neutral = next(token for token in range(self._llama.vocabulary) if not is_word(token))
-        seats = Seats(self._llama, self._limits.rows, FIRST, model.dtype)
+        neutral = next(token for token in range(llama.vocabulary) if not is_word(token))
+        seats = Seats(llama, self._limits.rows)
         self.scheduler = Scheduler(seats, Chooser(self._limits.rows, is_word, neutral), self._limits)
-        self._guides = Guides(tokenizer, self._llama.vocabulary, self.ends)
+        self._guides = Guides(tokenizer, llama.vocabulary, self.ends)
         atexit.register(self.close)  # a thread that is inside torch when the interpreter goes would abort it
 
     @classmethod
@@ -75,9 +72,12 @@ class BatchEngine:
             UserError: it can't be had, is damaged, or is no Llama.
         """
         settings = models.for_products(settings.model_copy(update={"device": "cpu"}))
-        model = models.load_causal_lm(settings=settings)
-        tokenizer = models.load_tokenizer(settings=settings)
-        return cls(model, tokenizer, Limits(rows, rows * PLACES), quantize)
+        torch.set_num_threads(1)  # copying weights waits for memory, and beside it others are loading
+        with ThreadPoolExecutor(1) as beside:
+            tokenizer = beside.submit(models.load_tokenizer, settings=settings)
+            llama = Llama(Weights.read(settings), int8 if quantize == "int8" else None)
+            models.use_threads(settings)
+            return cls(llama, tokenizer.result(), Limits(rows, rows * PLACES))
 
     def encode(self, text: str) -> list[int]:
         """Ids without added ones; markers in the text are parsed."""

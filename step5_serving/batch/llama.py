@@ -1,4 +1,4 @@
-"""A Llama's forward, written out over the weights of a transformers model.
+"""A Llama's forward, written out over its weights (weights.py).
 
     x = embedding[ids]                                      (n, hidden): one line for each token
     30 times:
@@ -9,7 +9,7 @@
     logits = norm(x) @ embedding.T                          (n, vocabulary)
 
 The tokens may be of sixteen rows, one each, or of one prompt: nothing but `attend` needs to know. It gives
-the logits of the model it was made from (a test holds them against each other) in less time: q, k and v are
+the logits of transformers' model (a test holds them against each other) in less time: q, k and v are
 one product, gate and up are one, and there are no modules to walk through, 30 layers times 9 of them.
 
 What it does not do: other architectures than Llama (SmolLM2, Llama 2 and 3, TinyLlama, Yi ...), training.
@@ -19,22 +19,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from math import pi
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from shared.errors import UserError
 from step5_serving.batch.linear import Kernel, Multiply, best, int8
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+from step5_serving.batch.weights import Weights, rope
 
 Attend = Callable[
     [int, Tensor, Tensor], Tensor
 ]  # layer, q (n, heads, dim), kv (n, 2 * kv, dim) -> (n, hidden)
-ROPES = ("default", "linear", "llama3")  # whose angles don't change with the length of the text
 
 
 @dataclass(frozen=True)
@@ -50,54 +47,45 @@ class Layer:
 
 
 class Llama:
-    """The weights of `model`, and its forward.
+    """Weights as the forward needs them, and the forward."""
 
-    Raises:
-        UserError: it is no Llama, or one with parts that are not written out here.
-    """
+    def __init__(self, weights: Weights, kernel: Kernel | None = None) -> None:
+        multiply, config = kernel or best(), weights.config
+        self.heads = config["num_attention_heads"]
+        self.kv = config.get("num_key_value_heads") or self.heads
+        self.dim = config.get("head_dim") or config["hidden_size"] // self.heads
+        self.eps, self.context = config["rms_norm_eps"], config["max_position_embeddings"]
+        # Eight-bit weights go with float32 outside of the products; keys and values need no more than half.
+        self.dtype = torch.float32 if kernel is int8 else weights.dtype
+        self.kept_dtype, self.ends = weights.dtype, weights.ends
+        self.vocabulary = config["vocab_size"]
+        self.embedding = weights.tensors["model.embed_tokens.weight"]  # looked up, not multiplied
+        self.norm = weights.get("model.norm.weight")
 
-    def __init__(self, model: PreTrainedModel, kernel: Kernel | None = None) -> None:
-        multiply = kernel or best()
-        config: Any = model.config
-        check(config)
-        inner: Any = model.model
-        self.heads, self.kv = config.num_attention_heads, config.num_key_value_heads
-        self.dim = getattr(config, "head_dim", None) or config.hidden_size // self.heads
-        self.eps, self.context = config.rms_norm_eps, config.max_position_embeddings
-        self.dtype = torch.float32 if kernel is int8 else inner.embed_tokens.weight.dtype
-        self.vocabulary = config.vocab_size
-        self.embedding = inner.embed_tokens.weight.detach()
-        self.norm = inner.norm.weight.detach()
-
-        def joined(*linears: Any) -> Multiply:
-            weight = torch.cat([each.weight.detach() for each in linears])
-            bias = (
-                torch.cat([each.bias.detach() for each in linears]) if linears[0].bias is not None else None
-            )
-            return multiply(weight, bias)
+        def joined(block: str, *names: str) -> Multiply:
+            has_bias = f"{block}.{names[0]}.bias" in weights.tensors
+            bias = weights.get(*(f"{block}.{name}.bias" for name in names)) if has_bias else None
+            return multiply(weights.get(*(f"{block}.{name}.weight" for name in names)), bias)
 
         self.layers = [
             Layer(
-                each.input_layernorm.weight.detach(),
-                joined(each.self_attn.q_proj, each.self_attn.k_proj, each.self_attn.v_proj),
-                joined(each.self_attn.o_proj),
-                each.post_attention_layernorm.weight.detach(),
-                joined(each.mlp.gate_proj, each.mlp.up_proj),
-                joined(each.mlp.down_proj),
+                weights.get(f"{block}.input_layernorm.weight"),
+                joined(f"{block}.self_attn", "q_proj", "k_proj", "v_proj"),
+                joined(f"{block}.self_attn", "o_proj"),
+                weights.get(f"{block}.post_attention_layernorm.weight"),
+                joined(f"{block}.mlp", "gate_proj", "up_proj"),
+                joined(f"{block}.mlp", "down_proj"),
             )
-            for each in inner.layers
+            for block in (f"model.layers.{number}" for number in range(config["num_hidden_layers"]))
         ]
-        self.head = multiply(model.lm_head.weight.detach(), None)
-        self.cos, self.sin = self._angles(inner.rotary_emb)
+        self.head = multiply(weights.get("lm_head.weight"), None)
+        self.cos, self.sin = self._angles(frequencies(rope(config), self.dim))
 
-    def _angles(self, rotary: Any) -> tuple[Tensor, Tensor]:
+    def _angles(self, turns: Tensor) -> tuple[Tensor, Tensor]:
         """cos and sin of every position: (context, 1, dim). The sign of the rotation is in sin."""
-        positions = torch.arange(self.context)[None]
-        with torch.inference_mode():
-            cos, sin = rotary(torch.zeros(1, dtype=self.dtype), positions)
-        sign = torch.ones(self.dim, dtype=self.dtype)
-        sign[: self.dim // 2] = -1
-        return cos[0, :, None].contiguous(), (sin[0] * sign)[:, None].contiguous()
+        angles = torch.outer(torch.arange(self.context, dtype=torch.float32), turns)[:, None]
+        sin = angles.sin()
+        return torch.cat([angles.cos()] * 2, 2).to(self.dtype), torch.cat([-sin, sin], 2).to(self.dtype)
 
     def forward(self, ids: Tensor, positions: Tensor, attend: Attend) -> Tensor:
         """Read ids (n,) that stand at positions (n,): their last hidden states, (n, hidden)."""
@@ -126,15 +114,18 @@ class Llama:
         return wide.mul_(scale).to(x.dtype).mul_(weight)
 
 
-def check(config: Any) -> None:
-    """Whether a model of this configuration can be batched here.
+def frequencies(rope: dict[str, Any], dim: int) -> Tensor:
+    """How far each pair of a head's numbers turns from one position to the next, in radians: (dim / 2,).
 
-    Raises:
-        UserError: it can't.
+    linear and llama3 turn slower, so that a longer text turns no further than those of the training did;
+    llama3 leaves pairs alone that turn often within such a text (Llama 3.1, arXiv:2407.21783, and its code).
     """
-    rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
-    if config.model_type != "llama" or config.hidden_act != "silu" or rope not in ROPES:
-        raise UserError(
-            f"engine torch batches Llama models only (SmolLM2, Llama, TinyLlama ...), and this is a "
-            f"{config.model_type}: use engine vllm, or llamacpp with its GGUF"
-        )
+    turns = rope["rope_theta"] ** -(torch.arange(0, dim, 2, dtype=torch.int64).float() / dim)
+    if rope["rope_type"] == "default":
+        return turns
+    if rope["rope_type"] == "linear":
+        return turns / rope["factor"]
+    low, high = rope["low_freq_factor"], rope["high_freq_factor"]
+    rounds = rope["original_max_position_embeddings"] * turns / (2 * pi)  # within a text of the training
+    kept = ((rounds - low) / (high - low)).clamp(0, 1)
+    return turns * (kept + (1 - kept) / rope["factor"])

@@ -201,7 +201,8 @@ class Scheduler:
             return False
         if longest > self._seats.places or (len(active) == len(self._rows) < seats):
             self._compact()
-            self._seats.resize(seats, places)
+            held = [row.read if row else len(self._held[seat]) for seat, row in enumerate(self._rows)]
+            self._seats.resize(seats, places, held)
             self._rows = (self._rows + [None] * seats)[:seats]
             self._held = [ids[:places] for ids in (self._held + [[]] * seats)[:seats]]
         return True

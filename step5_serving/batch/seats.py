@@ -15,6 +15,8 @@ neighbour.
 
 from __future__ import annotations
 
+import math
+import mmap
 from collections.abc import Sequence
 
 import torch
@@ -34,8 +36,7 @@ class Seats:
         self, llama: Llama, seats: int, places: int = FIRST, dtype: torch.dtype | None = None
     ) -> None:
         self._llama = llama
-        # Eight-bit weights go with float32 outside of the products; keys and values need no more than half.
-        self.dtype = dtype or llama.dtype
+        self.dtype = dtype or llama.kept_dtype
         self.context = llama.context
         self._first = min(places, llama.context)
         self._layers: list[Tensor] = []  # (2, seats, kv, places, dim) each: keys, and values
@@ -47,15 +48,14 @@ class Seats:
         self.seats = self.places = 0
         self.resize(seats, self._first)
 
-    def resize(self, seats: int, places: int) -> None:
-        """Another number of seats and places; what the first of them hold stays."""
+    def resize(self, seats: int, places: int, held: Sequence[int] = ()) -> None:
+        """Another number of seats and places; of the first seats, as many places stay as each holds."""
         llama, old = self._llama, self._layers
-        s, p = min(seats, self.seats), min(places, self.places)
         for number in range(len(llama.layers)):
             # Zeros, not whatever lies there: a masked place must hold a number.
-            new = torch.zeros(2, seats, llama.kv, places, llama.dim, dtype=self.dtype)
-            if s:
-                new[:, :s, :, :p] = old[number][:, :s, :, :p]
+            new = _zeros((2, seats, llama.kv, places, llama.dim), self.dtype)
+            for seat, n in enumerate(held[:seats]):
+                new[:, seat, :, : min(n, places)] = old[number][:, seat, :, : min(n, places)]
             old[number : number + 1] = [new]  # one layer at a time: not all of it twice
         self.seats, self.places = seats, places
         self._lines = [each.view(-1, llama.dim) for each in old]  # (2 * seats * kv * places, dim)
@@ -138,6 +138,12 @@ class Seats:
             return heads.transpose(0, 1).reshape(len(ids), -1)
 
         llama.forward(torch.tensor(ids), torch.arange(start, end), attend)
+
+
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """As torch.zeros, but a page takes no memory, and no time, before it is used: the system sees to that."""
+    pages = mmap.mmap(-1, math.prod(shape) * dtype.itemsize)
+    return torch.frombuffer(pages, dtype=torch.uint8).view(dtype).view(shape)
 
 
 def _causal(block: int, dtype: torch.dtype) -> Tensor:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import jsonschema
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from shared import hardware, models
 from shared.config import load_settings
@@ -20,10 +21,11 @@ from shared.local.on_transformers import TransformersEngine
 from shared.local.refuse import Refused
 from step5_serving.batch import choose, linear, scheduler
 from step5_serving.batch.engine import BatchEngine
-from step5_serving.batch.llama import Llama, check
+from step5_serving.batch.llama import Llama, frequencies
 from step5_serving.batch.request import End, Request, Sampling
 from step5_serving.batch.scheduler import Limits
 from step5_serving.batch.seats import Seats
+from step5_serving.batch.weights import Weights, check, rope, shapes
 
 SENTENCES = [
     "The sea was calm.",
@@ -66,7 +68,8 @@ def make(loaded):
     made = []
 
     def new(rows=4, places=4 * 1024, **limits):
-        made.append(BatchEngine(*loaded, Limits(rows, places, **limits)))
+        model, tokenizer = loaded
+        made.append(BatchEngine(Llama(Weights.of(model)), tokenizer, Limits(rows, places, **limits)))
         return made[-1]
 
     yield new
@@ -99,7 +102,7 @@ def test_the_forward_by_hand_gives_the_logits_of_the_model(loaded):
     random.seed(0)
     rows = [[random.randrange(3, 512) for _ in range(n)] for n in (2, 20, 70)]
     with torch.inference_mode():
-        seats = Seats(Llama(model), 4, 128)
+        seats = Seats(Llama(Weights.of(model)), 4, 128)
         for seat, ids in enumerate(rows):
             for start in range(0, len(ids) - 1, 32):
                 seats.prefill(seat, ids[start : min(start + 32, len(ids) - 1)], start)
@@ -122,7 +125,7 @@ def test_to_the_last_bit_it_makes_no_difference_who_sits_there(loaded, dtype, ke
     random.seed(0)
     rows = [[random.randrange(3, 512) for _ in range(random.randrange(2, 150))] for _ in range(9)]
     with torch.inference_mode():
-        llama = Llama(model, linear.int8 if kernel == "int8" else None)
+        llama = Llama(Weights.of(model), linear.int8 if kernel == "int8" else None)
 
         def last(rows, chunk):
             seats = Seats(llama, 9, 192, dtype)
@@ -141,7 +144,7 @@ def test_to_the_last_bit_it_makes_no_difference_who_sits_there(loaded, dtype, ke
 def test_a_seat_whose_turn_it_is_not_stays_as_it_is(loaded):
     model, _ = loaded
     with torch.inference_mode():
-        seats = Seats(Llama(model), 2, 64)
+        seats = Seats(Llama(Weights.of(model)), 2, 64)
         seats.prefill(0, [5, 6, 7], 0)
         before = [each[:, 0, :, :63].clone() for each in seats._layers]
         seats.decode([0, 9], [None, 0])
@@ -153,12 +156,77 @@ def test_a_seat_whose_turn_it_is_not_stays_as_it_is(loaded):
     "change", [{"model_type": "qwen3"}, {"hidden_act": "gelu"}, {"rope_parameters": {"rope_type": "yarn"}}]
 )
 def test_other_architectures_are_refused_in_one_line(loaded, change):
-    config = loaded[0].config.__class__(**change) if "hidden_act" in change else loaded[0].config
-    for name, value in change.items():
-        config = config.__class__.from_dict({**config.to_dict()})
-        object.__setattr__(config, name, value)
+    config = loaded[0].config.to_dict()
     with pytest.raises(UserError, match="batches Llama models only"):
-        check(config)
+        check({**config, **change})
+
+
+def test_quantized_weights_are_refused_in_one_line(loaded):
+    with pytest.raises(UserError, match="these are quantized: use engine vllm"):
+        check({**loaded[0].config.to_dict(), "quantization_config": {"quant_method": "awq"}})
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"rope_type": "default", "rope_theta": 500000.0},
+        {"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0},
+        {
+            "rope_type": "llama3",
+            "rope_theta": 500000.0,
+            "factor": 8.0,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 256,
+        },
+    ],
+)
+def test_positions_turn_as_far_as_in_transformers(parameters):
+    from transformers import LlamaConfig
+    from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
+    config = LlamaConfig(hidden_size=128, num_attention_heads=2, rope_parameters=parameters)
+    theirs = LlamaRotaryEmbedding(config).inv_freq
+    torch.testing.assert_close(frequencies(rope(config.to_dict()), 64), theirs, rtol=1e-6, atol=0)
+    older = {"rope_theta": parameters["rope_theta"], "rope_scaling": dict(parameters)}
+    older["rope_scaling"]["type"] = older["rope_scaling"].pop("rope_type")
+    torch.testing.assert_close(frequencies(rope(older), 64), theirs, rtol=1e-6, atol=0)
+
+
+def test_weights_are_read_as_transformers_reads_them(loaded, tiny_cache):
+    settings = load_settings(model="tiny", dtype="float32", cache_dir=tiny_cache)
+    read, of = Weights.read(settings), Weights.of(loaded[0])
+    assert read.ends == of.ends
+    assert {*shapes(read.config)} <= {*read.tensors}
+    for name in read.tensors:
+        assert torch.equal(read.get(name), of.get(name))
+    assert torch.equal(read.get("lm_head.weight"), of.get("lm_head.weight"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda tensors: tensors.pop("model.norm.weight"), "model.norm.weight is missing"),
+        (lambda tensors: tensors.update({"model.norm.weight": torch.ones(3)}), r"has the shape \(3,\)"),
+    ],
+)
+def test_damaged_weights_are_named(loaded, tmp_path, change, message):
+    model, tokenizer = loaded
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    change(tensors)
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match=message):
+        BatchEngine.load(load_settings(model=str(tmp_path)))
+
+
+def test_weights_in_several_files_are_read_together(loaded, tmp_path):
+    model, _ = loaded
+    model.save_pretrained(tmp_path, max_shard_size="100KB")
+    assert len([*tmp_path.glob("*.safetensors")]) > 1
+    read = Weights.read(load_settings(model=str(tmp_path), dtype="float32"))
+    assert torch.equal(read.get("model.norm.weight"), Weights.of(model).get("model.norm.weight"))
 
 
 # --- the same texts -----------------------------------------------------------------------------------
@@ -411,10 +479,10 @@ def test_no_memory_for_a_long_row_ends_that_row_and_the_loop_goes_on(make, monke
     assert write(engine, "Once")
     resize = Seats.resize
 
-    def fails(self, seats, places):
+    def fails(self, seats, places, held=()):
         if places > 512:
             raise MemoryError("no room")
-        resize(self, seats, places)
+        resize(self, seats, places, held)
 
     monkeypatch.setattr(Seats, "resize", fails)
     with pytest.raises(MemoryError):
@@ -490,7 +558,7 @@ ASKED = [
 def test_smollm2_in_float32_writes_the_same_in_company_as_alone():
     settings = load_settings(dtype="float32", device="cpu")
     model, tokenizer = models.load_causal_lm(settings=settings), models.load_tokenizer(settings=settings)
-    lock, batch = TransformersEngine(model, tokenizer), BatchEngine(model, tokenizer)
+    lock, batch = TransformersEngine(model, tokenizer), BatchEngine(Llama(Weights.read(settings)), tokenizer)
     prompts = [f"<|im_start|>user\n{each}<|im_end|>\n<|im_start|>assistant\n" for each in ASKED]
     try:
         assert together(batch, prompts, 40) == [write(lock, each, 40) for each in prompts]

@@ -1,0 +1,156 @@
+"""What a Llama is made of: the numbers of its config.json and its tensors, by the names in the files.
+
+    weights = Weights.read(load_settings())         from the files: nothing of transformers is imported
+    weights = Weights.of(model)                     from a model of transformers
+    Llama(weights)
+
+The batcher has a forward of its own, so it needs no module of transformers, and the import of those takes
+longer than reading the weights does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from shared import bare, models
+from shared import weights as files
+from shared.config import Settings
+from shared.errors import UserError, loading
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+ROPES = ("default", "linear", "llama3")  # whose angles don't change with the length of the text
+DEFAULTS = {  # of transformers, for what a config.json doesn't say
+    "hidden_act": "silu",
+    "rms_norm_eps": 1e-6,
+    "max_position_embeddings": 2048,
+    "tie_word_embeddings": False,
+}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A Llama's config and tensors.
+
+    Raises:
+        UserError: it is no Llama, or one with parts that are not written out here, or it is damaged.
+    """
+
+    config: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]  # in the number format of the files
+    dtype: torch.dtype  # in which they are wanted
+    ends: frozenset[int] = frozenset()  # ids that end a text
+
+    def __post_init__(self) -> None:
+        check(self.config)
+        for name, shape in shapes(self.config).items():
+            there = self.tensors.get(name)
+            if there is None or tuple(there.shape) != shape:
+                found = "is missing" if there is None else f"has the shape {tuple(there.shape)}"
+                raise UserError(f"the weights are damaged: {name} {found}; config.json says {shape}")
+
+    @classmethod
+    def of(cls, model: PreTrainedModel) -> Weights:
+        """Those of a model that is loaded; nothing is copied."""
+        generation: Any = model.generation_config
+        tensors = {name: each.detach() for name, each in model.state_dict().items()}
+        ends = _ids(generation.eos_token_id if generation else None)
+        return cls(model.config.to_dict(), tensors, model.dtype, ends)
+
+    @classmethod
+    def read(cls, settings: Settings) -> Weights:
+        """Those of the settings' model, on the processor, in the settings' number format."""
+        models.check_causal(settings.model)
+        folder, config = files.ensure(settings.model, settings), bare.read_config(settings.model, settings)
+        check({**DEFAULTS, **config})
+        with loading(settings.model, folder):
+            tensors, ends = _read(folder), _ids(_end_of(folder, config))
+        return cls({**DEFAULTS, **config}, tensors, models.choose_dtype(settings.dtype), ends)
+
+    def get(self, *names: str) -> Tensor:
+        """A tensor, or several one below the other."""
+        found = [self._file_has(name) for name in names]
+        return (found[0] if len(found) == 1 else torch.cat(found)).to(self.dtype)
+
+    def _file_has(self, name: str) -> Tensor:
+        """The last matrix is the first one, where a model has no other."""
+        tied = name == "lm_head.weight" and name not in self.tensors
+        return self.tensors["model.embed_tokens.weight" if tied else name]
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Whether a model of this configuration can be batched here.
+
+    Raises:
+        UserError: it can't.
+    """
+    kind, activation = config.get("model_type"), config.get("hidden_act")
+    if kind != "llama" or activation != "silu" or rope(config)["rope_type"] not in ROPES:
+        raise UserError(
+            f"engine torch batches Llama models only (SmolLM2, Llama, TinyLlama ...), and this is a "
+            f"{kind}: use engine vllm, or llamacpp with its GGUF"
+        )
+    if config.get("quantization_config"):
+        raise UserError("engine torch reads whole weights, and these are quantized: use engine vllm")
+
+
+def rope(config: Mapping[str, Any]) -> dict[str, Any]:
+    """How positions turn into angles, with the names of today: files from before 2026 have others."""
+    found = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    kind = found.get("rope_type") or found.get("type") or "default"
+    return {"rope_theta": config.get("rope_theta") or 10000.0, **found, "rope_type": kind}
+
+
+def shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """The tensors that there must be, by name."""
+    hidden, inner, vocabulary = (config[key] for key in ("hidden_size", "intermediate_size", "vocab_size"))
+    heads = config["num_attention_heads"]
+    dim = config.get("head_dim") or hidden // heads
+    kv = config.get("num_key_value_heads") or heads
+    block: dict[str, tuple[int, ...]] = {
+        "input_layernorm": (hidden,),
+        "self_attn.q_proj": (heads * dim, hidden),
+        "self_attn.k_proj": (kv * dim, hidden),
+        "self_attn.v_proj": (kv * dim, hidden),
+        "self_attn.o_proj": (hidden, heads * dim),
+        "post_attention_layernorm": (hidden,),
+        "mlp.gate_proj": (inner, hidden),
+        "mlp.up_proj": (inner, hidden),
+        "mlp.down_proj": (hidden, inner),
+    }
+    found: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (vocabulary, hidden)}
+    found["model.norm.weight"] = (hidden,)
+    for number in range(config["num_hidden_layers"]):
+        found |= {f"model.layers.{number}.{name}.weight": shape for name, shape in block.items()}
+    if not config["tie_word_embeddings"]:
+        found["lm_head.weight"] = (vocabulary, hidden)
+    return found
+
+
+def _read(folder: Path) -> dict[str, Tensor]:
+    """All tensors; they lie in the files, and are read when they are used."""
+    from safetensors.torch import load_file
+
+    parts = sorted(folder.glob("model*.safetensors"))
+    if not parts:
+        raise FileNotFoundError("it has no model.safetensors")
+    return {name: each for part in parts for name, each in load_file(part).items()}
+
+
+def _end_of(folder: Path, config: Mapping[str, Any]) -> Any:
+    """What ends a text, by the model's generation_config.json, where it has one."""
+    file = folder / "generation_config.json"
+    given = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return given.get("eos_token_id", config.get("eos_token_id"))
+
+
+def _ids(end: int | list[int] | None) -> frozenset[int]:
+    return frozenset([end] if isinstance(end, int) else end or [])
