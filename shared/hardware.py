@@ -79,23 +79,23 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def free_cores(usual: int) -> int:
+def free_cores(usual: int, idle: float | None = None) -> int:
     """How many threads to use: `usual` while so many cores are idle, and what is idle otherwise."""
-    idle = idle_cores(0.1)
+    idle = idle_cores(0.1) if idle is None else idle
     return usual if idle > usual - 0.5 else max(1, int(idle))
 
 
-def idle_cores(seconds: float = 0.05) -> float:
+def idle_cores(seconds: float = 0.05, *others: int) -> float:
     """Cores that nobody else used during the next `seconds` (this call sleeps as long).
 
-    What other threads of this process do meanwhile, such as loading, does not count.
+    What other threads of this process do meanwhile, such as loading, does not count, nor what `others` do:
+    processes that belong to this one, by their ids.
     """
-    own = psutil.Process()
-    before = own.cpu_times()
+    own = [psutil.Process(), *map(psutil.Process, others)]
+    before = sum(sum(each.cpu_times()[:2]) for each in own)  # user and system
     busy = (psutil.cpu_count() or 1) * psutil.cpu_percent(interval=seconds) / 100  # of the whole machine
-    after = own.cpu_times()
-    ours = (after.user + after.system - before.user - before.system) / seconds
-    return min(float(cores()), max(0.0, cores() - busy + ours))
+    after = sum(sum(each.cpu_times()[:2]) for each in own)
+    return min(float(cores()), max(0.0, cores() - busy + (after - before) / seconds))
 
 
 def describe() -> str:

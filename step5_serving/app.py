@@ -19,13 +19,14 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from step5_serving.addresses import is_loopback
 from step5_serving.answering import Answerer
 from step5_serving.config import Config
 from step5_serving.gateway import Gateway
 from step5_serving.keys import Keys
 from step5_serving.replies import HANDLERS
 from step5_serving.routes import documents, health, models, pages, query, telemetry
-from step5_serving.security import Shield, is_loopback
+from step5_serving.security import Shield
 from step5_serving.service import Records, Service
 
 log = logging.getLogger(__name__)

@@ -90,6 +90,7 @@ def serve(
         flags={"device": device, "dtype": dtype, "threads": threads, "seed": seed},
         rows=rows,
         quantize=quantize,
+        apart=True,
         index=index,
         store=store,
         store_address=address,

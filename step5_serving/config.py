@@ -31,8 +31,9 @@ class Config:
     engine: str = "auto"  # engines.py; or SCRIPTED
     model: str | None = None
     flags: Mapping[str, Any] = field(default_factory=dict)  # further settings: device, dtype, threads, seed
-    rows: int | None = None  # requests that an engine in this process decodes together; None: its default
-    quantize: str | None = None  # of an engine in this process
+    rows: int | None = None  # requests that an engine of ours decodes together; None: its default
+    quantize: str | None = None  # of an engine of ours
+    apart: bool = False  # an engine of ours works in a process of its own
 
     index: Path | None = None  # None: rag-index here, or else the sample's
     store: str = "chroma"

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from shared.local.backend import Backend
     from shared.local.engine import Engine
     from shared.local.transport import LocalTransport
+    from step5_serving.apart.backend import Apart
 
 SERVERS = {"vllm": "http://127.0.0.1:8000", "ollama": "http://127.0.0.1:11434"}
 START = {"vllm": "vllm serve MODEL", "ollama": "ollama serve"}
@@ -44,10 +45,12 @@ ROWS = 16  # requests that are decoded together
 
 @dataclass(frozen=True)
 class Embedded:
-    """How an engine in this process works: requests at once, and eight-bit weights or not (torch only)."""
+    """How an engine of our own works: requests at once, eight-bit weights or not (torch only), and whether in
+    this process or in one of its own."""
 
     rows: int = ROWS
     quantize: str | None = None
+    apart: bool = False
 
 
 class Serving:
@@ -55,7 +58,9 @@ class Serving:
 
     def __init__(self, name: str, settings: Settings, how: Embedded | None = None) -> None:
         self.name, self.settings, self._how = name, settings, how or Embedded()
-        self.backend = self.again() if name in EMBEDDED else None
+        self.backend: Backend | Apart | None = None
+        if name in EMBEDDED:
+            self.backend = _apart(name, settings, self._how) if self._how.apart else self.again()
 
     @property
     def model(self) -> str:
@@ -64,7 +69,7 @@ class Serving:
 
     def again(self) -> Backend:
         """Another backend in this process, with a model of its own. Loads nothing yet."""
-        return _backend(self.name, self.settings, self._how)
+        return backend_of(self.name, self.settings, self._how)
 
     def client(self) -> anthropic.Anthropic:
         """A client of the SDK. All clients of one engine in this process share its model."""
@@ -93,7 +98,7 @@ class Serving:
             UserError: the model can't be had, or the server doesn't answer.
         """
         if self.backend:
-            _ = self.backend.tokenizer
+            self.backend.warm_up()
         elif self.settings.base_url:
             served(self.settings)
 
@@ -102,7 +107,7 @@ class Serving:
         if self.backend:
             self.backend.close()
 
-    def _transport(self, backend: Backend) -> LocalTransport:
+    def _transport(self, backend: Backend | Apart) -> LocalTransport:
         from shared.local.transport import LocalTransport
 
         return LocalTransport(self.settings, answering=backend)
@@ -157,11 +162,20 @@ def _embedded(engine: str, settings: Settings, how: Embedded) -> Serving:
     return Serving(engine, settings.model_copy(update={"engine": kind, "base_url": None}), how)
 
 
-def _backend(name: str, settings: Settings, how: Embedded) -> Backend:
+def backend_of(name: str, settings: Settings, how: Embedded) -> Backend:
     """The embedded backend on an engine that takes several requests at once; nothing is loaded yet."""
     from shared.local.backend import Backend
 
     return Backend(settings, load=lambda: _load(name, settings, how))
+
+
+def _apart(name: str, settings: Settings, how: Embedded) -> Apart:
+    """The same in a process of its own, which begins to load."""
+    from step5_serving.apart.backend import Apart
+
+    secrets = {"anthropic_api_key", "base_url_key"}  # that process asks nobody
+    given = settings.model_dump(mode="json", exclude=secrets)
+    return Apart({"name": name, "settings": given, "rows": how.rows, "quantize": how.quantize})
 
 
 def _load(name: str, settings: Settings, how: Embedded) -> Engine:

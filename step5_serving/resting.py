@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from shared.errors import UserError
-from step5_serving.security import is_loopback
+from step5_serving.addresses import is_loopback
 
 
 class Resting:

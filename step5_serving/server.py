@@ -26,14 +26,13 @@ from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError
 from step5_serving import patience
+from step5_serving.addresses import address_of, is_loopback, listen
 from step5_serving.config import SCRIPTED, Config
 from step5_serving.keys import Keys
-from step5_serving.security import is_loopback, keep_secrets
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-BACKLOG = 2048
 LAST_S = 2  # for connections to be closed once nothing runs any more
 
 
@@ -71,49 +70,19 @@ def check_host(config: Config, keys: Keys) -> None:
         )
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there.
-
-    Raises:
-        UserError: the port is taken or not allowed, or the host is none of this machine's.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except (socket.gaierror, UnicodeError):
-        raise UserError(f"--host {host} is no address of this machine: use 127.0.0.1") from None
-    found = socket.socket(family, kind, protocol)
-    try:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind(address)
-        found.listen(BACKLOG)
-    except OSError as error:
-        found.close()
-        what = "is in use" if error.errno in (48, 98, 10048) else f"can't be used ({error.strerror})"
-        raise UserError(f"port {port} of {host} {what}: choose another with --port") from None
-    return found
-
-
-def address_of(listening: socket.socket) -> str:
-    """What to type into a browser."""
-    host, port = listening.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
-
-
 def make_app(config: Config, keys: Keys | None = None) -> FastAPI:
     """The app with all its parts. Loads no model yet, and asks no engine but one whose model nobody named.
 
     Raises:
         UserError: the engine, the index, the prompts or telemetry can't be had.
     """
+    parts = _parts(config)  # before the imports: a process for the model begins to load beside them
     from step5_serving.app import create_app
     from step5_serving.telemetry.prices import Budget, price_of
     from step5_serving.telemetry.redact import redacted
     from step5_serving.telemetry.spans import Spans
     from step5_serving.telemetry.writer import Recorder
 
-    parts = _parts(config)
     model = parts["answerer"].model
     if config.budget_usd_per_day is not None and price_of(model) is None and config.engine != SCRIPTED:
         raise UserError(
@@ -136,16 +105,18 @@ def _parts(config: Config) -> dict[str, Any]:
         from step5_serving.scripted import ScriptedAnswerer
 
         return {"answerer": ScriptedAnswerer()}
-    from shared.prompts import family_of
     from step5_serving.engines import Embedded, resolve
-    from step5_serving.gateway import Gateway
     from step5_serving.opening import check_index, prompts_folder
+
+    check_index(config)
+    rows = {} if config.rows is None else {"rows": config.rows}
+    how = Embedded(**rows, quantize=config.quantize, apart=config.apart)
+    serving = resolve(config.engine, config.model, how, **config.flags)
+    from shared.prompts import family_of
+    from step5_serving.gateway import Gateway
     from step5_serving.rag import RagAnswerer
     from step5_serving.telemetry.versions import Versions
 
-    check_index(config)
-    how = Embedded(**({} if config.rows is None else {"rows": config.rows}), quantize=config.quantize)
-    serving = resolve(config.engine, config.model, how, **config.flags)
     versions = Versions.of(prompts_folder(), "answer", family_of(serving.model), config.prompts)
     answerer = RagAnswerer(config, serving, versions)
     return {
@@ -216,6 +187,8 @@ def _server(config: Config, app: FastAPI) -> Any:
 
 def _log_quietly() -> None:
     """Our warnings and everybody's errors on stderr, a line each without a traceback, and without secrets."""
+    from step5_serving.security import keep_secrets
+
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.setLevel(logging.WARNING)  # for libraries that give their own loggers a level

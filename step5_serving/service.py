@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from step5_serving.addresses import is_loopback
 from step5_serving.admission import Admission
 from step5_serving.answering import Answerer, PromptRef, Query, Tell, Write, nothing
 from step5_serving.config import Config
@@ -27,7 +28,7 @@ from step5_serving.errors import Refusal
 from step5_serving.filling import body_of, fill, fill_found
 from step5_serving.keys import Keys
 from step5_serving.rates import Rates
-from step5_serving.security import internal, is_loopback
+from step5_serving.security import internal
 from step5_serving.telemetry.call import Call, new_trace_id
 from step5_serving.telemetry.prices import Budget
 from step5_serving.telemetry.versions import Versions

@@ -115,6 +115,14 @@ class Backend:
                 self._engine = self._load() if self._load else engines.load(self.settings)
             return self._engine
 
+    def warm_up(self) -> None:
+        """Load what would be loaded with the first question.
+
+        Raises:
+            UserError: the model can't be had.
+        """
+        _ = self.tokenizer
+
     def close(self) -> None:
         """End the engine's threads, if it has any. Texts that are being written end with an error."""
         close = getattr(self._engine, "close", None)

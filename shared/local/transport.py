@@ -21,7 +21,7 @@ import logging
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import aclosing, suppress
-from typing import Any
+from typing import Any, Protocol
 
 import anthropic
 import anyio.to_thread
@@ -40,6 +40,18 @@ MESSAGES, COUNT = "/v1/messages", "/v1/messages/count_tokens"
 LONGEST_BODY = 32 * 1024 * 1024  # bytes, as at the API
 
 
+class Answers(Protocol):
+    """What answers: a `Backend`, here or elsewhere."""
+
+    def answer(self, body: dict[str, Any]) -> backend.Answer:
+        """See `Backend.answer`."""
+        ...
+
+    def count(self, body: dict[str, Any]) -> int:
+        """See `Backend.count`."""
+        ...
+
+
 class Unavailable(UserError, anthropic.AnthropicError):
     """The model can't be had. Being of the SDK's own kind, it passes through the SDK as it is, at once."""
 
@@ -51,9 +63,9 @@ class LocalTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         UserError: there is no such model, or it can't chat.
     """
 
-    def __init__(self, settings: Settings, answering: backend.Backend | None = None) -> None:
+    def __init__(self, settings: Settings, answering: Answers | None = None) -> None:
         self.model = settings.model
-        self._backend = answering or backend.backend(settings)
+        self._backend: Answers = answering or backend.backend(settings)
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Answer in the thread of the caller.

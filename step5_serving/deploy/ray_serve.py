@@ -100,7 +100,7 @@ def deploy(config: Config, replicas: int = 2, cores: float = 1.0) -> None:
         from ray import serve
     except ImportError:
         raise UserError('Ray is not installed: pip install -c constraints.txt ".[step5,ray]"') from None
-    from step5_serving.server import listen
+    from step5_serving.addresses import listen
 
     listen(HOST, config.port).close()  # says at once what Ray would say in a long traceback
     try:
