@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,6 +79,8 @@ def serve(
     smoke: Smoke = False,
 ) -> None:
     """Serve questions, documents and the model over HTTP."""
+    # numpy reads this when it is imported. Its threads wait for each other while the model works on all cores.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from step5_serving import server
     from step5_serving.config import Config
 
