@@ -79,7 +79,7 @@ def serve(
     smoke: Smoke = False,
 ) -> None:
     """Serve questions, documents and the model over HTTP."""
-    # numpy reads this when it is imported. Its threads wait for each other while the model works on all cores.
+    # Read by numpy when it is imported: its threads wait for each other while the model works on all cores.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from step5_serving import server
     from step5_serving.config import Config
