@@ -25,8 +25,10 @@ def loading(what: str, folder: Path) -> Iterator[None]:
     """
     try:
         yield
+    except UserError:
+        raise
     except Exception as error:
-        cause = reason(error)
+        cause = f"its files say nothing of {error}" if isinstance(error, KeyError) else reason(error)
         if "above report" in cause:  # which is switched off
             cause = "its config.json and its weights have different shapes"
         place = "" if what.endswith(str(folder)) else f" from {folder}"

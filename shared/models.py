@@ -39,15 +39,15 @@ def load_tokenizer(model: str | None = None, settings: Settings | None = None) -
     with loading(f"the tokenizer of {name}", folder):
         transformers = quiet_transformers()
         # The classes of all models, which AutoTokenizer looks through, take a second to import.
-        kind: Any = transformers.PreTrainedTokenizerFast if _is_plain(folder) else transformers.AutoTokenizer
+        kind: Any = transformers.PreTrainedTokenizerFast if is_plain(folder) else transformers.AutoTokenizer
         tokenizer: PreTrainedTokenizerFast = kind.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
     return tokenizer
 
 
-def _is_plain(folder: Path) -> bool:
-    """Whether AutoTokenizer would take the class that reads any tokenizer.json as it is."""
+def is_plain(folder: Path) -> bool:
+    """Whether tokenizer.json is taken as it is: AutoTokenizer would choose the class that does that."""
     file = folder / "tokenizer_config.json"
     if not file.is_file() or not (folder / "tokenizer.json").is_file():
         return False

@@ -50,7 +50,7 @@ class Bert:
                 return None
             bert = cls(config, load_file(folder / "model.safetensors"))
             in_float32 = bert.hidden([0]).dtype == np.float32  # and all that it needs is there
-        except (OSError, ValueError, KeyError, TypeError, IndexError, SafetensorError):
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError):
             return None
         return bert if in_float32 else None
 

@@ -79,7 +79,9 @@ class Embedder(Embeddings):
         """The most tokens of a text that are read, the two markers not counted."""
         from shared.catalog import lookup
 
-        context = lookup(self.settings.embedder).context or self._config.get("max_position_embeddings", 512)
+        of_model = self._says("config.json").get("max_position_embeddings")
+        of_tokenizer = self._says("tokenizer_config.json").get("model_max_length")
+        context = lookup(self.settings.embedder).context or min(of_model or 512, of_tokenizer or 512)
         return int(min(context, 512)) - 2
 
     @cached_property
@@ -88,11 +90,10 @@ class Embedder(Embeddings):
 
         return weights.ensure(self.settings.embedder, self.settings)
 
-    @cached_property
-    def _config(self) -> dict[str, Any]:
+    def _says(self, file: str) -> dict[str, Any]:
         from shared import bare
 
-        return bare.read_config(self.settings.embedder, self.settings)
+        return bare.read_config(self.settings.embedder, self.settings, file)
 
     @cached_property
     def _alone(self) -> Bert | None:
@@ -121,11 +122,6 @@ class Embedder(Embeddings):
         named = next((new for key, new in old if facts.get(f"pooling_mode_{key}")), "mean")
         return str(facts.get("pooling_mode") or named)
 
-    @cached_property
-    def dim(self) -> int:
-        """Numbers in a vector."""
-        return int(self._config["hidden_size"])
-
     def token_spans(self, text: str) -> list[tuple[int, int]]:
         """Where each token of a text of any length begins and ends, in characters."""
         read = self.tokenizer.encode(text, add_special_tokens=False)
@@ -145,8 +141,9 @@ class Embedder(Embeddings):
         read = [each.ids or [0] for each in tokenized]
         markers = [each.special_tokens_mask or [1] for each in tokenized]
         if len(texts) == 1 and self._alone is not None:
+            alone = self._encoded(self._alone.hidden(read[0]), read[0], markers[0])
             progress(1)
-            return [self._encoded(self._alone.hidden(read[0]), read[0], markers[0])]
+            return [alone]
         return self._encode_all(read, markers, progress)
 
     def _encode_all(

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import shutil
 import signal
 import subprocess
@@ -54,7 +55,10 @@ def run(settings: Settings, smoke: bool = False, out: Path | None = None) -> dic
         tempfile.TemporaryDirectory() as folder,
         serving(Path(folder), settings, smoke) as (address, began),
     ):
-        start = {"listening": time.perf_counter() - began, **first_answer(address, began)}
+        start = {
+            "listening": time.perf_counter() - began,
+            **first_answer(address, began, Path(folder, "log")),
+        }
         began = time.perf_counter()
         with count_bar("asking", len(asked)) as progress:
             statuses = asyncio.run(ask_all(address, asked, progress))
@@ -110,23 +114,27 @@ def _address(server: subprocess.Popen[bytes], log: Path) -> str:
     raise UserError(f"the server did not start: {_last(log)}")
 
 
-def first_answer(address: str, began: float) -> dict[str, float]:
+def first_answer(address: str, began: float, log: Path) -> dict[str, float]:
     """Ask while it still loads: the seconds since it was started until the first word and the last.
 
     Raises:
-        UserError: it can't answer; its own line says why.
+        UserError: it doesn't answer; its own line says why.
     """
     import httpx2
 
     words, said = list[float](), list[str]()
     client = httpx2.Client(base_url=address, timeout=START_S, trust_env=False)
-    with client, client.stream("POST", "/query/stream", json={"question": FIRST}) as reply:
-        for line in reply.iter_lines():
-            said += [line] if line else []
-            words += [time.perf_counter() - began] if line == "event: delta" else []
-    if reply.status_code != 200 or "event: done" not in said:
-        raise UserError(f"the server does not answer: {' '.join(said[-2:])}")
+    try:
+        with client, client.stream("POST", "/query/stream", json={"question": FIRST}) as reply:
+            for line in reply.iter_lines():
+                said += [line] if line else []
+                words += [time.perf_counter() - began] if line == "event: delta" else []
+    except httpx2.HTTPError:
+        raise UserError(f"the server does not answer: {_last(log)}") from None
     whole = time.perf_counter() - began
+    if "event: done" not in said:
+        error = json.loads(said[-1].removeprefix("data: "))["error"]["message"]
+        raise UserError(f"the server does not answer: {error}")
     return {"first_word": min([*words, whole]), "whole": whole}
 
 

@@ -1,7 +1,7 @@
 """What answers behind the service: the values of `--engine`, and the clients that talk to each.
 
-    torch              the model in this process, requests in one batch (batch/)
-    llamacpp           its GGUF in this process, by llama.cpp
+    torch              the model in this process or one of its own (apart/), requests in one batch (batch/)
+    llamacpp           its GGUF, in the same way, by llama.cpp
     vllm, ollama       a server on this machine, at its usual port
     http(s)://...      any server that speaks the Anthropic Messages API
     claude-...         Anthropic
@@ -102,6 +102,18 @@ class Serving:
         elif self.settings.base_url:
             served(self.settings)
 
+    def trouble(self) -> str | None:
+        """Why it would not answer at this moment, for a model that was there already.
+
+        Raises:
+            UserError: a server doesn't answer.
+        """
+        from step5_serving.apart.backend import Apart
+
+        if self.backend is None:
+            self.warm_up()
+        return self.backend.trouble if isinstance(self.backend, Apart) else None
+
     def close(self) -> None:
         """End the engine's threads. Texts that are being written end with an error."""
         if self.backend:
@@ -143,7 +155,7 @@ def resolve(
     raise UserError(f"--engine {engine} is not known: use {ALLOWED}")
 
 
-# --- in this process ----------------------------------------------------------------------------------
+# --- ours --------------------------------------------------------------------------------------------
 
 
 def _embedded(engine: str, settings: Settings, how: Embedded) -> Serving:

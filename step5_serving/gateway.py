@@ -4,7 +4,7 @@
     response = await gateway.send("/v1/messages", body, headers)       # an httpx2.Response, not yet read
     async for chunk in response.aiter_raw(): ...
 
-An engine in this process is reached through `LocalTransport`, any other over HTTP: to the caller, and to the
+An engine of ours is reached through `LocalTransport`, any other over HTTP: to the caller, and to the
 rest of the service, both are the same httpx2 client. Bodies are handed through as bytes, both ways, so that
 the service costs an engine next to nothing; its errors keep their words and their status.
 """
@@ -84,7 +84,7 @@ def refusal_of(error: Exception, engine: str) -> Refusal:
     Raises:
         Exception: the error itself, where it is none of these.
     """
-    if isinstance(error, UserError):  # the model in this process can't be had
+    if isinstance(error, UserError):  # our own model can't be had
         return Refusal(503, "api_error", str(error))
     if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
         text = f"the engine {engine} can't be reached ({reason(error)}): try again when it is back"

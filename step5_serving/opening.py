@@ -109,9 +109,8 @@ class Opening:
         service = open_service(self.settings, config.index, config.store, config.store_address)
         retriever = SharedRetriever.of(service)
         retriever.search(WARM_UP)
-        # Not beside it: transformers imports its parts when they are first used, which two threads at once
-        # break, and loading a model in bf16 changes torch's default for all threads: an embedder that loads
-        # meanwhile is bf16 in half of its layers.
+        # Not beside it, where the engine is in this process: transformers imports its parts when they are
+        # first used, which two threads at once break, and loading in bf16 changes torch's default for all.
         self._warm_engine()
         timeout = max(1.0, config.timeout_s)
         client = ready(self.serving.client(), timeout).with_middleware(self._stopping.middleware)
@@ -133,15 +132,15 @@ class Opening:
         return checked[1]
 
     def _trouble_elsewhere(self) -> str | None:
-        """Why the servers behind this one would not answer."""
+        """Why the servers and the process behind this one would not answer."""
         from step3_rag import stores
 
         assert self._opened is not None
         try:
             if self.config.store_address:
                 stores.count(self._opened.retriever.store, self.config.store)
-            if self.serving.backend is None and self.config.reader != "quote":
-                self.serving.warm_up()
+            if self.config.reader != "quote":
+                return self.serving.trouble()
         except UserError as error:
             return str(error)
         return None

@@ -76,7 +76,15 @@ def make_app(config: Config, keys: Keys | None = None) -> FastAPI:
     Raises:
         UserError: the engine, the index, the prompts or telemetry can't be had.
     """
-    parts = _parts(config)  # before the imports: a process for the model begins to load beside them
+    with contextlib.ExitStack() as undo:  # what was begun ends where the rest can't be had
+        parts = _parts(config, undo)  # before other imports: a process for the model loads beside them
+        app = _app(config, keys, parts)
+        undo.pop_all()
+    return app
+
+
+def _app(config: Config, keys: Keys | None, parts: dict[str, Any]) -> FastAPI:
+    """The app around what answers."""
     from step5_serving.app import create_app
     from step5_serving.telemetry.prices import Budget, price_of
     from step5_serving.telemetry.redact import redacted
@@ -99,7 +107,7 @@ def make_app(config: Config, keys: Keys | None = None) -> FastAPI:
     return app
 
 
-def _parts(config: Config) -> dict[str, Any]:
+def _parts(config: Config, undo: contextlib.ExitStack) -> dict[str, Any]:
     """What answers: the answerer, the way to its model, its documents, its prompts."""
     if config.engine == SCRIPTED:
         from step5_serving.scripted import ScriptedAnswerer
@@ -112,6 +120,7 @@ def _parts(config: Config) -> dict[str, Any]:
     rows = {} if config.rows is None else {"rows": config.rows}
     how = Embedded(**rows, quantize=config.quantize, apart=config.apart)
     serving = resolve(config.engine, config.model, how, **config.flags)
+    undo.callback(serving.close)
     from shared.prompts import family_of
     from step5_serving.gateway import Gateway
     from step5_serving.rag import RagAnswerer

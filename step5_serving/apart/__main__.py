@@ -7,6 +7,7 @@ process.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import logging
@@ -24,42 +25,44 @@ class Speaking:
 
     def __init__(self, backend: Any, out: int) -> None:
         self._backend, self._out = backend, os.fdopen(out, "wb")
-        self._writing, self._stopped = threading.Lock(), set[int]()
+        self._writing, self._wanted = threading.Lock(), set[int]()
 
     def hear(self, line: bytes) -> None:
         """Begin what a line asks for."""
         number, verb, body = words.parsed(line)
         if verb == "stop":
-            self._stopped.add(number)
-        else:  # a thread that ends: what torch keeps for each that asked it ends with it
+            self._wanted.discard(number)
+        else:
+            self._wanted.add(number)
+            # A thread that ends: what torch keeps for each that asked it ends with it.
             threading.Thread(target=self._do, args=(number, verb, body), daemon=True).start()
 
     def _do(self, number: int, verb: str, body: bytes) -> None:
         try:
             if verb == "ready":
-                _ = self._backend.tokenizer
+                self._backend.warm_up()
                 self._say(number, "said", {"result": True})
             elif verb == "count":
                 self._say(number, "said", {"result": self._backend.count(json.loads(body))})
             else:
                 self._answer(number, json.loads(body))
+        except BrokenPipeError:  # the service has gone; so will this process, with its input
+            pass
         except Exception as error:
             logging.getLogger(__name__).debug("a request failed", exc_info=error)
-            self._say(number, "failed", words.told(error))
+            with contextlib.suppress(BrokenPipeError):
+                self._say(number, "failed", words.told(error))
         finally:
-            self._stopped.discard(number)
+            self._wanted.discard(number)
 
     def _answer(self, number: int, body: dict[str, Any]) -> None:
         answer = self._backend.answer(body)
-        text = answer.text
         calls = [{"name": each.name, "input": each.input} for each in answer.calls]
-        begun = {"input_tokens": answer.input_tokens, "calls": calls, "counts": words.counts_of(text)}
-        self._say(number, "begun", begun)
-        for piece in text:
-            if number in self._stopped:
-                break
-            self._say(number, "piece", {"piece": piece, "counts": words.counts_of(text)})
-        text.close()
+        with contextlib.closing(answer.text) as text:
+            begun = {"input_tokens": answer.input_tokens, "calls": calls, "counts": words.counts_of(text)}
+            self._say(number, "begun", begun)
+            while number in self._wanted and (piece := next(text, None)) is not None:
+                self._say(number, "piece", {"piece": piece, "counts": words.counts_of(text)})
         self._say(number, "end", {"counts": words.counts_of(text)})
 
     def _say(self, number: int, verb: str, body: dict[str, Any]) -> None:
@@ -78,7 +81,7 @@ def main() -> None:
     os.dup2(2, 1)  # whatever else prints must not talk in between
     first = json.loads(sys.stdin.buffer.readline())
     speaking = Speaking(_backend(first), out)
-    speaking.hear(b"0 ready")  # loads, while the service does
+    speaking.hear(words.line(words.LOADED, "ready"))  # at once, while the service loads
     for line in sys.stdin.buffer:
         speaking.hear(line)
     os._exit(0)  # whatever threads are doing: nobody waits for it
@@ -90,22 +93,30 @@ def _backend(first: dict[str, Any]) -> Any:
 
     settings = Settings(**first["settings"])
     if settings.threads == "auto":
-        settings = settings.model_copy(update={"threads": _free_threads()})
+        settings = settings.model_copy(update={"threads": _free_threads(first["name"])})
     how = Embedded(rows=first["rows"], quantize=first["quantize"])
     return backend_of(first["name"], settings, how)
 
 
-def _free_threads() -> int:
-    """As many as torch would take, or as cores are idle. The service uses one to load: that will be over."""
+def _free_threads(engine: str) -> int:
+    """As many as cores are idle. The service uses one to load at this moment: that will be over."""
     from concurrent.futures import ThreadPoolExecutor
+
+    import psutil
 
     from shared import hardware
 
+    usual = hardware.cores()
     with ThreadPoolExecutor(1) as beside:  # the import takes as long
         idle = beside.submit(hardware.idle_cores, 1.0, os.getppid())
-        import torch
+        if engine == "torch":
+            import torch
 
-        return hardware.free_cores(min(torch.get_num_threads(), hardware.cores()), idle.result())
+            usual = min(torch.get_num_threads(), usual)
+        try:
+            return hardware.free_cores(usual, idle.result())
+        except psutil.Error:  # the service is gone already
+            return 1
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
 """The service's side: answers of a model that works in another process.
 
     backend = Apart({"name": "torch", "settings": {...}, "rows": 16, "quantize": None})    # begins to load
-    backend.answer(body).text                           # from any thread
+    backend.answer(body).text                                                    # from any thread
     backend.close()
 
-A process that has ended (killed, or out of memory) is started again by the next request; those that were
+A process that has ended (killed, or out of memory) is started again by whoever asks next; those that were
 being answered end with an error.
+
+Nobody who asks waits for the pipe to it: one thread writes to it, one reads from it. So even a process that
+stands still can be left, and closed.
 """
 
 from __future__ import annotations
@@ -25,83 +28,106 @@ from shared.local.backend import Answer
 from shared.local.engine import Generation
 from step5_serving.apart import words
 
+COMMAND = [sys.executable, "-m", "step5_serving.apart"]
 PATIENCE = 5.0  # seconds for the process to end
-Reply = tuple[str, dict[str, Any]]  # verb and body
+Replies = SimpleQueue[tuple[str, dict[str, Any]]]  # verbs and bodies
+GONE = "gone", dict[str, Any]()  # comes to all who wait when the process ends
+LEFT = "left", dict[str, Any]()  # comes to who waits for an answer that somebody closes
 
 
 class Process:
     """One life of the process, and who waits for what it says."""
 
     def __init__(self, first: dict[str, Any]) -> None:
-        command = [sys.executable, "-m", "step5_serving.apart"]
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self._child = subprocess.Popen(command, start_new_session=True, **pipes)  # out of Ctrl-C's reach
-        self._waiting: dict[int, SimpleQueue[Reply | None]] = {}
-        self._numbers, self._writing = itertools.count(1), threading.Lock()
+        self.child = subprocess.Popen(COMMAND, start_new_session=True, **pipes)  # out of Ctrl-C's reach
+        self._said: SimpleQueue[bytes | None] = SimpleQueue()
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, Replies] = {words.LOADED: SimpleQueue()}
         self.ended = False
-        self._write(json.dumps(first).encode() + b"\n")
-        threading.Thread(target=self._read, name="apart", daemon=True).start()
+        self._said.put(json.dumps(first).encode() + b"\n")
+        for work in (self._write, self._read):
+            threading.Thread(target=work, name="apart", daemon=True).start()
 
-    def ask(self, verb: str, body: dict[str, Any] | None = None) -> tuple[int, SimpleQueue[Reply | None]]:
-        """Say something; the number that it has, and where the replies come. None comes behind the last."""
-        number, replies = next(self._numbers), SimpleQueue[Reply | None]()
-        self._waiting[number] = replies
+    def ask(self, verb: str, body: dict[str, Any] | None = None) -> tuple[int, Replies]:
+        """Say something; the number that it has, and where the replies come."""
+        number, replies = next(self._numbers), Replies()
         said = words.line(number, verb, body)
-        if self.ended:  # nobody reads any more who would say so
-            replies.put(None)
-        self._write(said)
+        self._waiting[number] = replies
+        self._said.put(said)
+        if self.ended:  # perhaps since nobody looked who would say so
+            replies.put(GONE)
         return number, replies
 
-    def forget(self, number: int) -> None:
-        """Nobody waits for these replies any more."""
-        if self._waiting.pop(number, None) is not None:
-            self._write(words.line(number, "stop"))
+    def leave(self, number: int) -> None:
+        """Nobody waits for these replies any more. From any thread, also while another waits for them."""
+        replies = self._waiting.pop(number, None)
+        if replies is not None:
+            self._said.put(words.line(number, "stop"))
+            replies.put(LEFT)
 
-    def next(self, replies: SimpleQueue[Reply | None]) -> Reply:
-        """The next reply.
+    def next(self, replies: Replies) -> tuple[str, dict[str, Any]]:
+        """The next reply: its verb and its body.
 
         Raises:
             Exception: the one that the process said; UserError where it has ended.
         """
-        reply = replies.get()
-        if reply is None:
+        verb, body = replies.get()
+        if verb == "gone":
             raise UserError(f"the model's process has ended ({self._how()}): try again, it starts anew")
-        if reply[0] == "failed":
-            raise words.error_of(reply[1])
-        return reply
+        if verb == "failed":
+            raise words.error_of(body)
+        return verb, body
+
+    @property
+    def trouble(self) -> str | None:
+        """Why a question would have to wait, or would get no answer; None where the model is there."""
+        replies = self._waiting.get(words.LOADED)
+        if replies is None:
+            return self._failed
+        return "the model is loading"
 
     def close(self) -> None:
         """Let it end, and see to it that it does."""
-        with contextlib.suppress(OSError):
-            assert self._child.stdin is not None
-            self._child.stdin.close()
+        self._said.put(None)
         try:
-            self._child.wait(PATIENCE)
+            self.child.wait(PATIENCE)
         except subprocess.TimeoutExpired:
-            self._child.kill()
-            self._child.wait()
+            self.child.kill()
+            self.child.wait()
 
-    def _write(self, said: bytes) -> None:
-        assert self._child.stdin is not None
-        with self._writing, contextlib.suppress(OSError, ValueError):  # it has ended: `_read` tells everybody
-            self._child.stdin.write(said)
-            self._child.stdin.flush()
+    _failed: str | None = None  # what it said when it could not load
+
+    def _write(self) -> None:
+        assert self.child.stdin is not None
+        with contextlib.suppress(OSError), self.child.stdin as stdin:  # it has ended: `_read` tells everybody
+            while (said := self._said.get()) is not None:
+                stdin.write(said)
+                stdin.flush()
 
     def _read(self) -> None:
-        assert self._child.stdout is not None
-        for line in self._child.stdout:
-            number, verb, body = words.parsed(line)
-            replies = self._waiting.get(number)
-            if verb in ("end", "said", "failed"):
-                self._waiting.pop(number, None)
-            if replies is not None:
-                replies.put((verb, json.loads(body)))
-        self.ended = True
-        for replies in list(self._waiting.values()):
-            replies.put(None)
+        assert self.child.stdout is not None
+        try:
+            with self.child.stdout as stdout:
+                for line in stdout:
+                    if line.endswith(b"\n"):  # the last one may be half of one
+                        self._hear(*words.parsed(line))
+        finally:
+            self.ended = True
+            for replies in list(self._waiting.values()):
+                replies.put(GONE)
+
+    def _hear(self, number: int, verb: str, body: bytes) -> None:
+        said = json.loads(body)
+        if number == words.LOADED and verb == "failed":
+            self._failed = said["message"]
+        last = verb in ("end", "said", "failed")
+        replies = self._waiting.pop(number, None) if last else self._waiting.get(number)
+        if replies is not None:
+            replies.put((verb, said))
 
     def _how(self) -> str:
-        code = self._child.wait()
+        code = self.child.wait()
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
@@ -120,9 +146,9 @@ class Apart:
         try:
             _, begun = process.next(replies)
         except BaseException:
-            process.forget(number)
+            process.leave(number)
             raise
-        text = Generation(lambda done: self._pieces(process, number, replies, done))
+        text = Generation(lambda done: _Pieces(process, number, replies, done))
         words.note(begun["counts"], text)
         return Answer(begun["input_tokens"], text, _calls(begun["calls"]))
 
@@ -137,6 +163,11 @@ class Apart:
             UserError: it can't be had.
         """
         self._said("ready")
+
+    @property
+    def trouble(self) -> str | None:
+        """Why a question would have to wait, or get no answer. A process that has ended starts again."""
+        return self._alive().trouble
 
     def close(self) -> None:
         """End the process. Texts that are being written end with an error."""
@@ -156,16 +187,37 @@ class Apart:
                 self._process = Process(self._first)
             return self._process
 
-    def _pieces(
-        self, process: Process, number: int, replies: SimpleQueue[Reply | None], done: Generation
-    ) -> Iterator[str]:
+
+class _Pieces(Iterator[str]):
+    """A text as it comes. Whoever drops it, even before its first piece, ends the writing."""
+
+    def __init__(self, process: Process, number: int, replies: Replies, done: Generation) -> None:
+        self._process, self._number, self._replies, self._done = process, number, replies, done
+        self._over = False
+
+    def __next__(self) -> str:
+        if self._over:
+            raise StopIteration
         try:
-            while (reply := process.next(replies))[0] == "piece":
-                words.note(reply[1]["counts"], done)
-                yield reply[1]["piece"]
-            words.note(reply[1]["counts"], done)
-        finally:
-            process.forget(number)
+            verb, body = self._process.next(self._replies)
+        except BaseException:
+            self.close()
+            raise
+        if verb != "left":
+            words.note(body["counts"], self._done)
+        if verb != "piece":
+            self.close()
+            raise StopIteration
+        piece: str = body["piece"]
+        return piece
+
+    def close(self) -> None:
+        """Nobody reads it any more."""
+        self._over = True
+        self._process.leave(self._number)
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def _calls(told: list[dict[str, Any]]) -> list[Any]:

@@ -3,6 +3,7 @@
     service                            process
     {"name": "torch", "settings": ..., "rows": 16, ...}        the first line; from here on it loads
     7 answer {"messages": [...]}                               a request, by its number
+                                       0 said {"result": true}     it has loaded
                                        7 begun {"input_tokens": 31, "calls": [], "counts": ...}
                                        7 piece {"piece": "The", "counts": ...}
     7 stop                                                     nobody waits for it any more
@@ -25,6 +26,7 @@ from shared.local.engine import Generation
 from shared.local.grammar import UnsupportedSchema
 from shared.local.refuse import Refused
 
+LOADED = 0  # the number under which the process says, unasked, that the model is there, or why not
 COUNTS = ("output_tokens", "cached_tokens", "stop_reason", "stop_sequence")
 
 

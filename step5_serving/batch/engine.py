@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from shared import models
+from shared import weights as files
 from shared.config import Settings
+from shared.errors import loading
 from shared.local.engine import Generation, StopStrings, room
 from shared.local.guide import Guide, Guides, circles
 from shared.local.on_transformers import Letters, _is_word
@@ -72,12 +74,16 @@ class BatchEngine:
             UserError: it can't be had, is damaged, or is no Llama.
         """
         settings = models.for_products(settings.model_copy(update={"device": "cpu"}))
+        threads = models.use_threads(settings)
         torch.set_num_threads(1)  # copying weights waits for memory, and beside it others are loading
-        with ThreadPoolExecutor(1) as beside:
-            tokenizer = beside.submit(models.load_tokenizer, settings=settings)
-            llama = Llama(Weights.read(settings), int8 if quantize == "int8" else None)
-            models.use_threads(settings)
-            return cls(llama, tokenizer.result(), Limits(rows, rows * PLACES))
+        try:
+            with ThreadPoolExecutor(1) as beside:
+                tokenizer = beside.submit(models.load_tokenizer, settings=settings)
+                with loading(settings.model, files.ensure(settings.model, settings)):
+                    llama = Llama(Weights.read(settings), int8 if quantize == "int8" else None)
+        finally:
+            torch.set_num_threads(threads)
+        return cls(llama, tokenizer.result(), Limits(rows, rows * PLACES))
 
     def encode(self, text: str) -> list[int]:
         """Ids without added ones; markers in the text are parsed."""

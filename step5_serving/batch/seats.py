@@ -1,6 +1,6 @@
 """The KV cache: a seat for each row, taken when a request comes and given back when it ends.
 
-    keys, values   for each layer (2, seats, kv, places, dim), allocated once
+    keys, values   for each layer (2, seats, kv, places, dim), allocated anew when seats change
     seat           a row sits in it with what it has read: places 0 .. read-1
     places         per seat; doubled when a longer request comes: then there are fewer seats
 
@@ -142,7 +142,8 @@ class Seats:
 
 def _zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """As torch.zeros, but a page takes no memory, and no time, before it is used: the system sees to that."""
-    pages = mmap.mmap(-1, math.prod(shape) * dtype.itemsize)
+    private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+    pages = mmap.mmap(-1, math.prod(shape) * dtype.itemsize, **private)
     return torch.frombuffer(pages, dtype=torch.uint8).view(dtype).view(shape)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,11 +52,16 @@ class Weights:
 
     def __post_init__(self) -> None:
         check(self.config)
-        for name, shape in shapes(self.config).items():
+        for name, shape in self.shapes.items():
             there = self.tensors.get(name)
             if there is None or tuple(there.shape) != shape:
                 found = "is missing" if there is None else f"has the shape {tuple(there.shape)}"
                 raise UserError(f"the weights are damaged: {name} {found}; config.json says {shape}")
+
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the tensors that there must be, by name."""
+        return shapes(self.config)
 
     @classmethod
     def of(cls, model: PreTrainedModel) -> Weights:
@@ -69,11 +75,12 @@ class Weights:
     def read(cls, settings: Settings) -> Weights:
         """Those of the settings' model, on the processor, in the settings' number format."""
         models.check_causal(settings.model)
-        folder, config = files.ensure(settings.model, settings), bare.read_config(settings.model, settings)
-        check({**DEFAULTS, **config})
+        folder = files.ensure(settings.model, settings)
+        config = {**DEFAULTS, **bare.read_config(settings.model, settings)}
+        check(config)
         with loading(settings.model, folder):
-            tensors, ends = _read(folder), _ids(_end_of(folder, config))
-        return cls({**DEFAULTS, **config}, tensors, models.choose_dtype(settings.dtype), ends)
+            ends = _ids(_end_of(folder, config))
+            return cls(config, _read(folder), models.choose_dtype(settings.dtype), ends)
 
     def get(self, *names: str) -> Tensor:
         """A tensor, or several one below the other."""
@@ -126,17 +133,21 @@ def shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         "mlp.up_proj": (inner, hidden),
         "mlp.down_proj": (hidden, inner),
     }
+    biased = config.get("attention_bias") and "self_attn", config.get("mlp_bias") and "mlp"
     found: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (vocabulary, hidden)}
     found["model.norm.weight"] = (hidden,)
     for number in range(config["num_hidden_layers"]):
-        found |= {f"model.layers.{number}.{name}.weight": shape for name, shape in block.items()}
+        for name, shape in block.items():
+            found[f"model.layers.{number}.{name}.weight"] = shape
+            if name.split(".")[0] in biased:
+                found[f"model.layers.{number}.{name}.bias"] = shape[:1]
     if not config["tie_word_embeddings"]:
         found["lm_head.weight"] = (vocabulary, hidden)
     return found
 
 
 def _read(folder: Path) -> dict[str, Tensor]:
-    """All tensors; they lie in the files, and are read when they are used."""
+    """All tensors. They lie in the files and are read when they are used: those must stay until then."""
     from safetensors.torch import load_file
 
     parts = sorted(folder.glob("model*.safetensors"))

@@ -1,5 +1,7 @@
 """Our way to embed gives what sentence-transformers gives; on the real MiniLM."""
 
+import json
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from shared import models
+from shared import models, weights
 from shared.config import load_settings
 from step3_rag import ingest, load
 from step3_rag.chunk import chunk
@@ -96,12 +98,30 @@ print(*Embedder(load_settings()).embed_query("When does the contract renew?"))
     assert np.array(run.stdout.split(), float) == pytest.approx(by_torch.vector, abs=1e-6)
 
 
+@pytest.mark.parametrize("lower", [True, False])
+def test_a_tokenizer_whose_files_differ_reads_as_transformers_does(tmp_path, real_weights, lower):
+    shutil.copytree(weights.ensure("all-minilm-l6-v2", load_settings(hub=real_weights)), tmp_path / "own")
+    file = tmp_path / "own" / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"do_lower_case": lower}))
+    settings = load_settings(embedder=str(tmp_path / "own"))
+    theirs = models.load_tokenizer(settings.embedder, settings)("Hello World")["input_ids"]
+    assert Embedder(settings).tokenizer.encode("Hello World").ids == theirs
+
+
+def test_no_more_is_read_than_either_file_allows(tmp_path, real_weights):
+    shutil.copytree(weights.ensure("all-minilm-l6-v2", load_settings(hub=real_weights)), tmp_path / "own")
+    assert Embedder(load_settings(embedder=str(tmp_path / "own"))).longest == 510
+    file = tmp_path / "own" / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"model_max_length": 100}))
+    assert Embedder(load_settings(embedder=str(tmp_path / "own"))).longest == 98
+
+
 def test_there_is_a_vector_of_length_one_for_each_token():
     embedder = Embedder(load_settings())
     for text, one in zip(TEXTS, embedder.encode(TEXTS), strict=True):
         count = min(len(embedder.token_spans(text)), embedder.longest)
         assert one.token_ids.shape == (count,)
-        assert one.token_vectors.shape == (count, embedder.dim)
+        assert one.token_vectors.shape == (count, len(one.vector))
         assert one.token_vectors.dtype == np.float16
         lengths = np.linalg.norm(one.token_vectors.astype(np.float32), axis=1)
         assert lengths == pytest.approx(np.ones(count), abs=5e-3)
@@ -131,7 +151,7 @@ def test_threads_get_each_its_own():
 def test_the_side_of_langchain():
     embedder = Embedder(load_settings())
     (first, second), query = embedder.embed_documents(["one", "two"]), embedder.embed_query("two")
-    assert len(first) == embedder.dim
+    assert len(first) == 384
     assert second == pytest.approx(query, abs=1e-2)
     embedder.expect(iter([np.ones(2, np.float32)]))
     assert embedder.embed_documents(["anything"]) == [[1.0, 1.0]]

@@ -120,7 +120,7 @@ def main(given):
         script = dict(given["answerer"])
         if "text" in script:
             script["text"] *= script.pop("times", 1)  # a long one would not fit into the command line
-        server._parts = lambda _config: {"answerer": ScriptedAnswerer(**script)}
+        server._parts = lambda _config, _undo: {"answerer": ScriptedAnswerer(**script)}
     fields = dict(given["config"])
     for name in ("keys", "index"):
         if name in fields:

@@ -16,11 +16,12 @@ import pytest
 
 from shared.config import load_settings
 from shared.errors import UserError
+from shared.local import stream
 from shared.local.backend import Answer
 from shared.local.engine import Generation
 from shared.local.grammar import UnsupportedSchema
 from shared.local.refuse import Refused
-from step5_serving.apart import words
+from step5_serving.apart import backend, words
 from step5_serving.apart.__main__ import Speaking
 from step5_serving.apart.backend import Apart
 from step5_serving.engines import Embedded, resolve
@@ -56,7 +57,7 @@ def here(of_tiny):
 
 
 def child_of(serving):
-    return psutil.Process(serving.backend._process._child.pid)
+    return psutil.Process(serving.backend._process.child.pid)
 
 
 def ended(pid, seconds=10):
@@ -188,11 +189,13 @@ def test_one_that_was_killed_is_started_again(of_tiny):
             pytest.raises(UserError, match=r"process has ended \(signal 9\): try again"),
         ):
             lost.result()
+        assert serving.trouble() == "the model is loading"  # and it is: readiness brings it back, too
         assert serving.client().messages.create(**HELLO).usage.output_tokens == 12
         assert child_of(serving).pid != first.pid
+        assert serving.trouble() is None
     finally:
         serving.close()
-    assert ended(serving.backend._process._child.pid)
+    assert ended(serving.backend._process.child.pid)
     with pytest.raises(UserError, match="process has ended"):  # and not a third one
         serving.client().messages.create(**HELLO)
 
@@ -214,6 +217,7 @@ def test_a_service_goes_on_when_its_process_is_killed(tmp_path):
 
 
 def test_signals_are_for_the_service(apart):
+    apart.warm_up()
     child = child_of(apart)
     for each in (signal.SIGINT, signal.SIGTERM):
         child.send_signal(each)
@@ -227,7 +231,7 @@ from shared.config import load_settings
 from step5_serving.engines import Embedded, resolve
 from tests.step5.faults_process import Process
 serving = resolve("torch", "tiny", Embedded(1, apart=True), cache_dir={str(of_tiny.cache_dir)!r})
-print(serving.backend._process._child.pid, flush=True)
+print(serving.backend._process.child.pid, flush=True)
 serving.warm_up()
 print("ready", flush=True)
 serving.client().messages.create(**{ {**HELLO, "max_tokens": 2000}!r})
@@ -238,6 +242,88 @@ serving.client().messages.create(**{ {**HELLO, "max_tokens": 2000}!r})
         assert psutil.pid_exists(pid)
         service.kill()
     assert ended(pid)
+
+
+# --- between the two ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    """An Apart over a process that does what a few lines of Python say, once it has read the first line."""
+    made = []
+
+    def make(code):
+        code = f"import sys, time\nsay = lambda line: print(line, flush=True)\nsys.stdin.readline()\n{code}"
+        monkeypatch.setattr(backend, "COMMAND", [sys.executable, "-c", code])
+        made.append(Apart({}))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+COUNTS = '{"output_tokens": 0, "cached_tokens": 0, "stop_reason": "end_turn", "stop_sequence": null}'
+BEGUN = f'{{"input_tokens": 3, "calls": [], "counts": {COUNTS}}}'
+BEGINS = f"""
+for line in sys.stdin:
+    number, verb = line.split()[:2]
+    if verb == "answer":
+        say(number + ' begun {BEGUN}')
+    if verb == "stop":
+        open("stopped", "a").write(number)
+"""
+
+
+def test_a_process_that_ends_in_the_middle_of_a_line_has_ended(scripted):
+    apart = scripted("""sys.stdin.readline()\nsys.stdout.write('1 begun {"inp')""")
+    with pytest.raises(UserError, match=r"process has ended \(exit code 0\)"):
+        apart.answer({})
+
+
+def test_a_process_that_reads_nothing_keeps_nobody(scripted, monkeypatch):
+    monkeypatch.setattr(backend, "PATIENCE", 0.2)
+    apart = scripted("time.sleep(60)")
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(apart.answer, {"long": "x" * 1_000_000}) for _ in range(2)]
+        time.sleep(0.2)
+        apart.close()
+        for each in asked:
+            with pytest.raises(UserError, match=r"process has ended \(signal 9\)"):
+                each.result()
+
+
+def test_an_answer_that_is_dropped_unread_is_stopped(scripted, tmp_path):
+    apart = scripted(BEGINS)
+    apart.answer({})
+    apart.answer({}).text.close()
+    list(stream.events(apart.answer({}), "m").send(None))
+    end = time.monotonic() + 10
+    while not (tmp_path / "stopped").exists() or (tmp_path / "stopped").read_text() != "123":
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_who_waits_for_an_answer_that_another_closes_waits_no_longer(scripted):
+    text = scripted(BEGINS).answer({}).text
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(list, text)
+        time.sleep(0.2)
+        assert not waiting.done()
+        text.close()
+        assert waiting.result(5) == []
+
+
+def test_what_hinders_is_known_without_waiting(scripted):
+    apart = scripted(
+        """sys.stdin.readline()\nsay('0 failed {"kind": "UserError", "message": "none"}')""" + BEGINS
+    )
+    assert apart.trouble == "the model is loading"
+    apart._process.ask("answer", {})
+    end = time.monotonic() + 10
+    while apart.trouble == "the model is loading":
+        assert time.monotonic() < end
+    assert apart.trouble == "none"
 
 
 def test_what_nobody_reads_any_more_is_not_written():

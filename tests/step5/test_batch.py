@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import jsonschema
 import pytest
@@ -219,6 +220,47 @@ def test_damaged_weights_are_named(loaded, tmp_path, change, message):
     save_file(tensors, tmp_path / "model.safetensors")
     with pytest.raises(UserError, match=message):
         BatchEngine.load(load_settings(model=str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hidden_size": None}, "its files say nothing of 'hidden_size'"),
+        ({"num_attention_heads": 0}, r"config.json says \(0, 64\)"),
+        ({"attention_bias": True}, r"self_attn.q_proj.bias is missing"),
+        ({"mlp_bias": True}, r"mlp.gate_proj.bias is missing"),
+        ({"rope_parameters": {"rope_type": "linear"}}, "its files say nothing of 'factor'"),
+    ],
+)
+def test_a_config_that_cannot_be_right_ends_in_one_line(loaded, tmp_path, change, message):
+    model, tokenizer = loaded
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text()) | change
+    config = {key: value for key, value in config.items() if value is not None}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=message):
+        BatchEngine.load(load_settings(model=str(tmp_path)))
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_loading_takes_no_threads_away(loaded, tmp_path, monkeypatch, damaged):
+    model, tokenizer = loaded
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    if damaged:
+        (tmp_path / "model.safetensors").write_bytes(b"none")
+    monkeypatch.setattr(models, "free_threads", lambda: min(2, torch.get_num_threads()))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(UserError) if damaged else nullcontext():
+            engine = BatchEngine.load(load_settings(model=str(tmp_path)))
+            assert engine.scheduler._threads == 2
+            engine.close()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_weights_in_several_files_are_read_together(loaded, tmp_path):

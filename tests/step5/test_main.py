@@ -193,7 +193,7 @@ def test_the_demo_starts_asks_looks_and_stops(command, tiny_models, tmp_path):
     [version] = summary["by_prompt_version"]
     assert version["prompt_version"].startswith("answer/1@")
     assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
-    assert psutil.Process().children(recursive=True) == []
+    assert [each.cmdline() for each in psutil.Process().children(recursive=True)] == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["demo.png"]
     # Not by the clock: others may be using the machine.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 25

@@ -31,7 +31,7 @@ from step5_serving.scripted import ScriptedAnswerer
 delay, drain = float(sys.argv[1]), float(sys.argv[2])
 config = Config(engine="scripted", port=0, drain_s=drain, telemetry="sqlite:///telemetry.db")
 make = server._parts
-server._parts = lambda config: {"answerer": ScriptedAnswerer(delay=delay)}
+server._parts = lambda config, undo: {"answerer": ScriptedAnswerer(delay=delay)}
 server.serve(config)
 """
 
