@@ -79,9 +79,10 @@ class Embedder(Embeddings):
         """The most tokens of a text that are read, the two markers not counted."""
         from shared.catalog import lookup
 
-        of_model = self._says("config.json").get("max_position_embeddings")
-        of_tokenizer = self._says("tokenizer_config.json").get("model_max_length")
-        context = lookup(self.settings.embedder).context or min(of_model or 512, of_tokenizer or 512)
+        context = lookup(self.settings.embedder).context
+        if context is None:
+            of_model = self._says("config.json").get("max_position_embeddings")
+            context = min(of_model or 512, self._says("tokenizer_config.json").get("model_max_length") or 512)
         return int(min(context, 512)) - 2
 
     @cached_property

@@ -32,14 +32,16 @@ class FakeServing:
     def __init__(self, client=None):
         self.settings = load_settings(base_url="http://127.0.0.1:9", model="scripted")
         self.api = ScriptedMessages(max_retries=0)
-        self.given, self.closed, self.trouble = client, False, None
+        self.given, self.closed, self.ill = client, False, None
 
     def client(self):
         return self.given or self.api.client
 
     def warm_up(self):
-        if self.trouble:
-            raise UserError(self.trouble)
+        if self.ill:
+            raise UserError(self.ill)
+
+    trouble = warm_up
 
     def close(self):
         self.closed = True

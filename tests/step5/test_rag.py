@@ -240,10 +240,10 @@ def test_the_same_call_again_sends_the_same_request(rag):
 async def test_ready_once_all_is_loaded(rag):
     made = rag()
     assert await made.answerer.ready() is None
-    made.serving.trouble = "nobody answers at http://127.0.0.1:9"
+    made.serving.ill = "nobody answers at http://127.0.0.1:9"
     made.answerer.opening._checked = None
-    assert await made.answerer.ready() == made.serving.trouble
-    made.serving.trouble = None
+    assert await made.answerer.ready() == made.serving.ill
+    made.serving.ill = None
     made.answerer.opening._checked = None
     assert await made.answerer.ready() is None
     await made.answerer.close()
