@@ -30,8 +30,8 @@ test: lint  ## everything that CI checks: lint, types, layers, all tests
 	@$(PY) -m pytest -m "not real" -n auto --dist loadfile
 	@$(PY) -m pytest -m real -n 2 --dist loadfile
 
-test-fast: $(VENV)/.installed  ## only the tests on the tiny model
-	@$(PY) -m pytest -m "not real" -n auto --dist loadfile
+test-fast: $(VENV)/.installed  ## the tests on the tiny model, without real servers and gradings
+	@$(PY) -m pytest -m "not real and not slow" -n auto --dist loadfile
 
 lint: $(VENV)/.installed  ## ruff, types, and who may import whom
 	@$(PY) -m ruff check .

@@ -1,8 +1,9 @@
 """Ground rules of the suite: no network, no settings of the machine it runs on, one cache for tiny models.
 
-Two tiers: what has no marker runs on `tiny` in seconds; `real` runs on the real weights, fetched once into
-the user's own cache. When no source of weights can be reached, `real` tests skip and say why; under
-CI=true that is a failure.
+Three tiers: what has no marker runs on `tiny` in seconds; `slow` needs no weights either, but starts real
+servers, sandboxes and whole gradings; `real` runs on the real weights, fetched once into the user's own
+cache. When no source of weights can be reached, `real` tests skip and say why; under CI=true that is a
+failure.
 """
 
 import importlib
@@ -27,6 +28,23 @@ hypothesis.settings.load_profile("house")
 def for_long(what):
     """A mark for what proves little more than a shorter test and takes minutes: TESTS_FOR_LONG=1 runs it."""
     return pytest.mark.skipif(not os.environ.get("TESTS_FOR_LONG"), reason=f"{what}: TESTS_FOR_LONG=1")
+
+
+# Files whose tests take most of the minutes: real servers, sandboxes and whole gradings.
+SLOW = {
+    "classroom": "assign demo grade grade_class guesses hostile isolation isolation_life learner pack "
+    "rubric_step1 rubric_step2 rubric_step3 rubric_step4 rubric_step5 similarity submission",
+    "shared": "weights",
+    "step5": "apart bench dashboard faults faults_parts pages server workers",
+}
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items):
+    slow = {(step, f"test_{name}.py") for step, names in SLOW.items() for name in names.split()}
+    for item in items:
+        if (item.path.parent.name, item.path.name) in slow:
+            item.add_marker(pytest.mark.slow)
 
 
 AS_STARTED = dict(os.environ)

@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SLOW
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 STEPS = sorted(path.name for path in ROOT.glob("step[0-9]_*") if (path / "__init__.py").exists())
@@ -73,6 +73,11 @@ def test_files_have_one_idea():
         if path.read_text().count("\n") > 300
     ]
     assert not long
+
+
+def test_slow_files_are_there():
+    named = [ROOT / "tests" / step / f"test_{name}.py" for step in SLOW for name in SLOW[step].split()]
+    assert [str(each) for each in named if not each.exists()] == []
 
 
 def test_ci_runs_what_the_readme_says():
