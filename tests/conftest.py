@@ -35,7 +35,9 @@ SLOW = {
     "classroom": "assign demo grade grade_class guesses hostile isolation isolation_life learner pack "
     "rubric_step1 rubric_step2 rubric_step3 rubric_step4 rubric_step5 similarity submission",
     "shared": "weights",
-    "step5": "apart bench dashboard faults faults_parts pages server workers",
+    "step1": "bench",
+    "step5": "apart bench dashboard faults faults_parts openapi pages pages_whole server telemetry_kill "
+    "workers",
 }
 
 

@@ -173,6 +173,7 @@ def tiny_models(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
+@pytest.mark.slow
 def test_the_demo_starts_asks_looks_and_stops(command, tiny_models, tmp_path):
     resource = pytest.importorskip("resource")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
