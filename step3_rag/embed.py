@@ -16,14 +16,13 @@ MiniLM: 22 M parameters, 384 dimensions, the mean of the token vectors, length 1
 
 from __future__ import annotations
 
-import json
+import copy
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,9 +67,7 @@ class Embedder(Embeddings):
     @cached_property
     def _cutting(self) -> Tokenizer:
         """The same; it reads as much as the model does."""
-        from shared import bare
-
-        tokenizer = bare.load_tokenizer(self.settings.embedder, self.settings)
+        tokenizer = copy.deepcopy(self.tokenizer)
         tokenizer.enable_truncation(self.longest + 2)
         return tokenizer
 
@@ -85,12 +82,6 @@ class Embedder(Embeddings):
             context = min(of_model or 512, self._says("tokenizer_config.json").get("model_max_length") or 512)
         return int(min(context, 512)) - 2
 
-    @cached_property
-    def _folder(self) -> Path:
-        from shared import weights
-
-        return weights.ensure(self.settings.embedder, self.settings)
-
     def _says(self, file: str) -> dict[str, Any]:
         from shared import bare
 
@@ -99,8 +90,10 @@ class Embedder(Embeddings):
     @cached_property
     def _alone(self) -> Bert | None:
         """For a question; None where torch has to do that, too."""
+        from shared import weights
+
         plain = self.settings.dtype in ("auto", "float32") and self.settings.device in ("auto", "cpu")
-        return Bert.open(self._folder) if plain else None
+        return Bert.open(weights.ensure(self.settings.embedder, self.settings)) if plain else None
 
     @cached_property
     def _model(self) -> Any:
@@ -115,10 +108,7 @@ class Embedder(Embeddings):
     @cached_property
     def pooling(self) -> str:
         """How a text's vector comes from those of its tokens: mean, cls (the first) or lasttoken."""
-        config = self._folder / "1_Pooling" / "config.json"
-        if not config.exists():
-            return "mean"
-        facts = json.loads(config.read_text(encoding="utf-8"))
+        facts = self._says("1_Pooling/config.json")
         old = ("cls_token", "cls"), ("lasttoken", "lasttoken")  # names of older and newer files
         named = next((new for key, new in old if facts.get(f"pooling_mode_{key}")), "mean")
         return str(facts.get("pooling_mode") or named)

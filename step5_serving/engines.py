@@ -108,11 +108,10 @@ class Serving:
         Raises:
             UserError: a server doesn't answer.
         """
-        from step5_serving.apart.backend import Apart
-
-        if self.backend is None:
-            self.warm_up()
-        return self.backend.trouble if isinstance(self.backend, Apart) else None
+        if self.backend:
+            return self.backend.trouble
+        self.warm_up()
+        return None
 
     def close(self) -> None:
         """End the engine's threads. Texts that are being written end with an error."""

@@ -58,6 +58,8 @@ class Answer:
 class Backend:
     """One chat model with its engine and its tool chooser; both are loaded when they are first needed."""
 
+    trouble: str | None = None  # why a question would have to wait: never, for a model in this process
+
     def __init__(
         self,
         settings: Settings,

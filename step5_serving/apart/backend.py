@@ -43,8 +43,9 @@ class Process:
         self.child = subprocess.Popen(COMMAND, start_new_session=True, **pipes)  # out of Ctrl-C's reach
         self._said: SimpleQueue[bytes | None] = SimpleQueue()
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, Replies] = {words.LOADED: SimpleQueue()}
+        self._waiting: dict[int, Replies] = {}
         self.ended = False
+        self.trouble: str | None = "the model is loading"  # why a question would get no answer, or not yet
         self._said.put(json.dumps(first).encode() + b"\n")
         for work in (self._write, self._read):
             threading.Thread(target=work, name="apart", daemon=True).start()
@@ -79,14 +80,6 @@ class Process:
             raise words.error_of(body)
         return verb, body
 
-    @property
-    def trouble(self) -> str | None:
-        """Why a question would have to wait, or would get no answer; None where the model is there."""
-        replies = self._waiting.get(words.LOADED)
-        if replies is None:
-            return self._failed
-        return "the model is loading"
-
     def close(self) -> None:
         """Let it end, and see to it that it does."""
         self._said.put(None)
@@ -95,8 +88,6 @@ class Process:
         except subprocess.TimeoutExpired:
             self.child.kill()
             self.child.wait()
-
-    _failed: str | None = None  # what it said when it could not load
 
     def _write(self) -> None:
         assert self.child.stdin is not None
@@ -119,8 +110,8 @@ class Process:
 
     def _hear(self, number: int, verb: str, body: bytes) -> None:
         said = json.loads(body)
-        if number == words.LOADED and verb == "failed":
-            self._failed = said["message"]
+        if number == words.LOADED:
+            self.trouble = said["message"] if verb == "failed" else None
         last = verb in ("end", "said", "failed")
         replies = self._waiting.pop(number, None) if last else self._waiting.get(number)
         if replies is not None:

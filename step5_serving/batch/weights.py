@@ -10,7 +10,6 @@ longer than reading the weights does.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +22,7 @@ from torch import Tensor
 from shared import bare, models
 from shared import weights as files
 from shared.config import Settings
-from shared.errors import UserError, loading
+from shared.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -73,21 +72,25 @@ class Weights:
 
     @classmethod
     def read(cls, settings: Settings) -> Weights:
-        """Those of the settings' model, on the processor, in the settings' number format."""
+        """Those of the settings' model, on the processor, in the settings' number format.
+
+        Raises:
+            Exception: its files are damaged; `loading` makes one line of it.
+        """
         models.check_causal(settings.model)
-        folder = files.ensure(settings.model, settings)
-        config = {**DEFAULTS, **bare.read_config(settings.model, settings)}
-        check(config)
-        with loading(settings.model, folder):
-            ends = _ids(_end_of(folder, config))
-            return cls(config, _read(folder), models.choose_dtype(settings.dtype), ends)
+        config: dict[str, Any] = {**DEFAULTS, **bare.read_config(settings.model, settings)}
+        check(config)  # before the tensors: those of another model may lie elsewhere
+        generation = bare.read_config(settings.model, settings, "generation_config.json")
+        tensors = _read(files.ensure(settings.model, settings))
+        ends = _ids({**config, **generation}.get("eos_token_id"))
+        return cls(config, tensors, models.choose_dtype(settings.dtype), ends)
 
     def get(self, *names: str) -> Tensor:
         """A tensor, or several one below the other."""
-        found = [self._file_has(name) for name in names]
+        found = [self._stored(name) for name in names]
         return (found[0] if len(found) == 1 else torch.cat(found)).to(self.dtype)
 
-    def _file_has(self, name: str) -> Tensor:
+    def _stored(self, name: str) -> Tensor:
         """The last matrix is the first one, where a model has no other."""
         tied = name == "lm_head.weight" and name not in self.tensors
         return self.tensors["model.embed_tokens.weight" if tied else name]
@@ -154,13 +157,6 @@ def _read(folder: Path) -> dict[str, Tensor]:
     if not parts:
         raise FileNotFoundError("it has no model.safetensors")
     return {name: each for part in parts for name, each in load_file(part).items()}
-
-
-def _end_of(folder: Path, config: Mapping[str, Any]) -> Any:
-    """What ends a text, by the model's generation_config.json, where it has one."""
-    file = folder / "generation_config.json"
-    given = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return given.get("eos_token_id", config.get("eos_token_id"))
 
 
 def _ids(end: int | list[int] | None) -> frozenset[int]:

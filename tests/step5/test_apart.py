@@ -229,7 +229,6 @@ def test_it_ends_with_a_service_that_is_killed(of_tiny):
     code = f"""
 from shared.config import load_settings
 from step5_serving.engines import Embedded, resolve
-from tests.step5.faults_process import Process
 serving = resolve("torch", "tiny", Embedded(1, apart=True), cache_dir={str(of_tiny.cache_dir)!r})
 print(serving.backend._process.child.pid, flush=True)
 serving.warm_up()
