@@ -85,7 +85,7 @@ def statuses(result):
 
 def test_points_by_exercise(graded):
     result = graded(RIGHT + SCALED)
-    assert (result.score, result.points) == (15, 15)
+    assert (result.score, result.points) == (15, 15), result
     assert [(item.id, item.status) for item in result.items] == [("3.1", "passed"), ("3.3", "passed")]
     assert (result.seed, result.variant, result.isolation, result.safe) == (1, 0, "none", False)
     assert "not safe" in result.notes[-1]
