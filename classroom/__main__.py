@@ -21,7 +21,7 @@ from typing import Annotated
 
 import typer
 
-from shared.cli import Json, deliver, new_app, run
+from shared.cli import Json, emit, new_app, run
 
 COMMANDS = ("grade_class", "pack", "levels", "demo")  # modules here with `register(app)`, light to import
 
@@ -57,7 +57,7 @@ def assign(
     from classroom import assigning
 
     facts = assigning.run(step, out, variant, check, with_others, force, isolation)
-    deliver(facts, lambda console: assigning.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: assigning.show(facts, console), as_json=as_json)
     if not facts["holds"]:
         sys.exit(1)
 

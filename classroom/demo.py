@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shared.cli import Json, deliver
+from shared.cli import Json, emit
 from shared.errors import UserError, reason
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def demo(
 ) -> None:
     """Assign step 3, take five sample submissions, grade them, and write everything down."""
     facts = run(out, isolation)
-    deliver(facts, lambda console: show(facts, console), as_json=as_json)
+    emit(facts, lambda console: show(facts, console), as_json=as_json)
 
 
 def run(out: Path, isolation: str | None = None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shared.cli import Device, Dtype, Engine, Json, Model, Seed, Smoke, Threads, deliver, new_app, run
+from shared.cli import Device, Dtype, Engine, Json, Model, Seed, Smoke, Threads, emit, new_app, run
 from shared.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ ReportsDir = Annotated[Path, typer.Option("--out", help="Folder of records, pict
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Check Python, each step's packages, weights, keys, accelerator, memory and disk."""
-    from shared import doctor as check
     from shared.config import load_settings
+    from shared.report import doctor as check
 
     findings = check.examine(load_settings())
-    deliver(check.facts(findings), lambda console: check.show(findings, console), as_json=as_json)
+    emit(check.facts(findings), lambda console: check.show(findings, console), as_json=as_json)
     if any(finding.state == "missing" for finding in findings):
         raise typer.Exit(1)
 
@@ -69,7 +69,7 @@ def config(
             table.add_row(row["setting"], value, row["from"], row["takes"])
         console.print(table)
 
-    deliver(facts, show, as_json=as_json)
+    emit(facts, show, as_json=as_json)
 
 
 @app.command()
@@ -83,8 +83,8 @@ def weights(
     as_json: Json = False,
 ) -> None:
     """Bring models to this machine, and say where each lies and where it came from."""
-    from shared import weights as store
     from shared.config import load_settings
+    from shared.models import weights as store
 
     settings = load_settings()
     rows = []
@@ -102,7 +102,7 @@ def weights(
                 f"{row['model']}: {row['mb']} MB, {row['from']}, in {row['folder']}", soft_wrap=True
             )
 
-    deliver(facts, show, as_json=as_json)
+    emit(facts, show, as_json=as_json)
 
 
 @app.command()
@@ -117,12 +117,12 @@ def bench(
     """How fast the text engines of the embedded model are on this machine."""
     from shared.catalog import default
     from shared.config import load_settings
-    from shared.local import measure
+    from shared.embedded import measure
 
     if smoke:
         model, repeats = default("smoke").id, 1
     facts = measure.run(load_settings(model=model, dtype=dtype, threads=threads), repeats)
-    deliver(facts, lambda console: measure.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: measure.show(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -130,11 +130,11 @@ def demo(out: ReportsDir = Path("reports"), smoke: Smoke = False) -> None:
     """Run the demo of every step that is installed, then print what ran and write the report page."""
     from rich.console import Console
 
-    from shared import demo as runner
-    from shared import report as page
+    from shared.report import demo as runner
+    from shared.report import page, record
 
     console = Console()
-    page.writable(out / "index.html")  # now, not after a minute of work
+    record.writable(out / "index.html")  # now, not after a minute of work
     ran = runner.run_all(out.resolve(), console, smoke=smoke)
     runner.show(ran, page.build(out), console)
     if any(each.exit_code == 130 for each in ran):
@@ -146,7 +146,7 @@ def demo(out: ReportsDir = Path("reports"), smoke: Smoke = False) -> None:
 @app.command()
 def report(out: ReportsDir = Path("reports")) -> None:
     """Write the report page anew from the records that lie in the folder."""
-    from shared import report as page
+    from shared.report import page
 
     if not out.is_dir():
         raise UserError(f"{out} is no folder: run make demo first, or name the folder with --out")

@@ -49,7 +49,7 @@ def new_app(description: str) -> typer.Typer:
     )
 
 
-def settings_of(smoke: bool = False, **flags: Any) -> Any:
+def settings_from_flags(smoke: bool = False, **flags: Any) -> Any:
     """The settings under these flags; a smoke run takes the tiny models, unless a flag names others.
 
     Raises:
@@ -112,9 +112,9 @@ def _fail(message: str) -> int:
     return 2
 
 
-def deliver(facts: dict[str, Any], show: Callable[[Console], None], *, as_json: bool) -> None:
+def emit(facts: dict[str, Any], show: Callable[[Console], None], *, as_json: bool) -> None:
     """Give people the table (`show`), programs the same facts as JSON, and the report page a record."""
-    from shared import report
+    from shared.report import record as report
 
     facts = _without_nan(facts)
     if as_json:

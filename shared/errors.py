@@ -17,7 +17,7 @@ def reason(error: BaseException) -> str:
 
 
 @contextmanager
-def loading(what: str, folder: Path) -> Iterator[None]:
+def explain_load_errors(what: str, folder: Path) -> Iterator[None]:
     """Whatever a loader raises over damaged, missing or foreign files (it has a dozen kinds) in one line.
 
     Raises:

@@ -24,10 +24,10 @@ from shared.cli import (
     Seed,
     Smoke,
     Threads,
-    deliver,
+    emit,
     new_app,
     run,
-    settings_of,
+    settings_from_flags,
     with_default,
 )
 
@@ -69,7 +69,7 @@ def generate(
     how = Sampling(temperature, top_k, top_p, repetition_penalty)
     if quantize not in (None, "int8"):
         raise UserError(f"--quantize {quantize} is not known: use int8, or leave it out")
-    settings = settings_of(smoke, model=model, device=device, dtype=dtype, threads=threads, seed=seed)
+    settings = settings_from_flags(smoke, model=model, device=device, dtype=dtype, threads=threads, seed=seed)
     from step1_foundations import generate as lesson
 
     def write(text: str) -> None:
@@ -77,7 +77,7 @@ def generate(
             print(text, end="", flush=True)
 
     facts = lesson.run(settings, prompt, how, max_new_tokens, chat=chat, quantize=quantize, write=write)
-    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
     if facts["stop_reason"] == "interrupt":
         raise KeyboardInterrupt
 
@@ -93,11 +93,11 @@ def tokens(
     as_json: Json = False,
 ) -> None:
     """See a text as the model reads it: pieces, ids, bytes; in other languages, too."""
-    settings = settings_of(smoke, model=model)
+    settings = settings_from_flags(smoke, model=model)
     from step1_foundations import tokens as lesson
 
     facts = lesson.run(settings, text, compare)
-    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 
 @app.command("next")
@@ -115,15 +115,15 @@ def next_token(
     as_json: Json = False,
 ) -> None:
     """What the model expects at every place: guesses, entropy, surprisal, perplexity."""
-    settings = settings_of(smoke, model=model, device=device, dtype=dtype, threads=threads)
+    settings = settings_from_flags(smoke, model=model, device=device, dtype=dtype, threads=threads)
     from step1_foundations import next_token as lesson
 
     if dataset:
         facts = lesson.run_dataset(settings, dataset)
-        deliver(facts, lambda console: lesson.show_dataset(facts, console), as_json=as_json)
+        emit(facts, lambda console: lesson.show_dataset(facts, console), as_json=as_json)
     else:
         facts = lesson.run(settings, text, top_k)
-        deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+        emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -139,14 +139,14 @@ def embeddings(
     as_json: Json = False,
 ) -> None:
     """Neighbours in the embedding table, a map of words, and what a sentence model adds."""
-    from shared.report import picture_path
+    from shared.report.record import picture_path
 
-    settings = settings_of(smoke, model=model, device=device, threads=threads)
+    settings = settings_from_flags(smoke, model=model, device=device, threads=threads)
     path = picture_path(PACKAGE, "embeddings", out)
     from step1_foundations import embeddings as lesson
 
     facts = lesson.run(settings, word, top_k, words.split(","), path)
-    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -169,14 +169,14 @@ def attention(
     as_json: Json = False,
 ) -> None:
     """Who looks at whom, and which heads have a habit with a name."""
-    from shared.report import picture_path
+    from shared.report.record import picture_path
 
-    settings = settings_of(smoke, model=model, device=device, dtype=dtype, threads=threads, seed=seed)
+    settings = settings_from_flags(smoke, model=model, device=device, dtype=dtype, threads=threads, seed=seed)
     path = picture_path(PACKAGE, "attention-all" if every else "attention", out)
     from step1_foundations import attention as lesson
 
     facts = lesson.run(settings, text, layer, head, every, path)
-    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -189,11 +189,11 @@ def block(
     as_json: Json = False,
 ) -> None:
     """One block by hand, each line with its shape, and proof that it is the model's own."""
-    settings = settings_of(smoke, model=model, threads=threads)
+    settings = settings_from_flags(smoke, model=model, threads=threads)
     from step1_foundations import block as lesson
 
     facts = lesson.run(settings, text, layer)
-    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
     if not facts["proved"]:
         raise typer.Exit(1)
 
@@ -210,14 +210,14 @@ def logit_lens(
     as_json: Json = False,
 ) -> None:
     """What each layer would say next: how an answer forms over depth."""
-    from shared.report import picture_path
+    from shared.report.record import picture_path
 
-    settings = settings_of(smoke, model=model, device=device, dtype=dtype, threads=threads)
+    settings = settings_from_flags(smoke, model=model, device=device, dtype=dtype, threads=threads)
     path = picture_path(PACKAGE, "logit-lens", out)
     from step1_foundations import logit_lens as lesson
 
     facts = lesson.run(settings, text, path)
-    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -231,11 +231,11 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """The hand-written loop against model.generate, and int8 against its defaults."""
-    settings = settings_of(smoke, model=model, device=device, dtype=dtype, threads=threads)
+    settings = settings_from_flags(smoke, model=model, device=device, dtype=dtype, threads=threads)
     from step1_foundations import bench as lesson
 
     facts = lesson.run(settings, pairs)
-    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 
 def with_default_command(args: list[str]) -> list[str]:

@@ -22,10 +22,11 @@ import torch
 import torch.nn.functional as F
 
 import shared
-from shared import hardware, models, weights
+from shared import hardware, models
 from shared.config import Settings
 from shared.errors import UserError
-from shared.quiet import quiet_transformers
+from shared.models import weights
+from shared.models.quiet import quiet_transformers
 from step1_foundations.generate import generate, stop_ids_of
 from step1_foundations.int8 import quantize_int8
 
@@ -138,7 +139,7 @@ def _same_dtype(settings: Settings, tokenizer: Any, n: int) -> dict[str, Any]:
 
 def _prompt(tokenizer: Any) -> torch.Tensor:
     """The first 200 tokens of a text of the repository: (1, 200)."""
-    text = Path(shared.__file__).with_name("tiny_corpus.txt").read_text(encoding="utf-8")
+    text = (Path(shared.__file__).parent / "models" / "tiny_corpus.txt").read_text(encoding="utf-8")
     return tokenizer(text, return_tensors="pt").input_ids[:, :PROMPT_TOKENS]
 
 

@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import DynamicCache
 
-from shared import hardware, models, weights
+from shared import hardware, models
 from shared.config import Settings
 from shared.errors import UserError
+from shared.models import weights
 from step1_foundations.int8 import quantize_int8
 from step1_foundations.sampling import Sampling, choose
 from step1_foundations.text import context_of, encode, text_pieces

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from shared.cli import Engine, Json, Model, Out, Seed, Smoke, deliver, new_app, run, with_default
+from shared.cli import Engine, Json, Model, Out, Seed, Smoke, emit, new_app, run, with_default
 
 app = new_app("Step 2: prompting and native tool calling, the same code with Claude and with no key at all.")
 prompts_app = new_app("The prompt files of this step: list them, show one, compare two.")
@@ -85,7 +85,7 @@ def ask(
         facts = lesson.run(settings, question, how, screen.text, screen.message)
     finally:
         screen.end()
-    deliver(facts, lambda _console: screen.finish(facts), as_json=as_json)
+    emit(facts, lambda _console: screen.finish(facts), as_json=as_json)
     if facts["unreachable"]:
         print(lesson.HINT, file=sys.stderr)
     if facts["incomplete"]:
@@ -118,7 +118,7 @@ def chat(
         by_runner, "text", smoke if offline is None else offline, max_turns, max_tokens, timeout, prompt
     )
     facts = talk.run(settings, how, Console(highlight=False, markup=False), traced=trace)
-    deliver(facts, lambda console: talk.show(facts, console), as_json=False)
+    emit(facts, lambda console: talk.show(facts, console), as_json=False)
 
 
 @app.command()
@@ -127,7 +127,7 @@ def tools(as_json: Json = False) -> None:
     from step2_tools import listing
 
     facts = listing.tools()
-    deliver(facts, lambda console: listing.show_tools(facts, console), as_json=as_json)
+    emit(facts, lambda console: listing.show_tools(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -146,7 +146,7 @@ def list_prompts(as_json: Json = False) -> None:
     from step2_tools import listing
 
     facts = listing.prompts()
-    deliver(facts, lambda console: listing.show_prompts(facts, console), as_json=as_json)
+    emit(facts, lambda console: listing.show_prompts(facts, console), as_json=as_json)
 
 
 @prompts_app.command("show")
@@ -197,9 +197,10 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """How often the model calls the right tools, asked in several ways."""
-    from shared import api_errors, models
+    from shared.chat import errors as api_errors
+    from shared.chat.client import chat_client
     from shared.errors import UserError
-    from shared.report import picture_path
+    from shared.report.record import picture_path
 
     if answers and not bfcl:
         raise UserError("--answers goes with --bfcl FILE")
@@ -213,14 +214,14 @@ def evaluate(
     from step2_tools.screen import progress
     from step2_tools.tools import build
 
-    client = api_errors.ready(models.chat_client(settings.model, settings), timeout)
+    client = api_errors.with_timeouts(chat_client(settings.model, settings), timeout)
     with progress(silent=as_json) as say:
         if bfcl:
             facts = lesson.run_bfcl(settings, client, bfcl, answers, limit, say, out=path)
         else:
             rows = questions.read(split=split or "dev")
             facts = lesson.run(settings, client, build(True, settings), rows, condition, limit, say, out=path)
-    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -265,7 +266,7 @@ def optimize(
         dev, test = questions.read(split="dev"), questions.read(split="test")
         tell = partial(print, file=sys.stderr)
         facts = lesson.run(settings, target, tools, dev, test, optimizer, budget, limit, say, tell, out=out)
-    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -278,7 +279,7 @@ def bench(
     from step2_tools import bench as lesson
 
     facts = lesson.run(5 if smoke else pairs)
-    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 
 def with_default_command(args: list[str]) -> list[str]:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared import api_errors, catalog, models, prompts
+from shared import catalog, prompts
+from shared.chat import errors as api_errors
 from shared.config import Settings
 from shared.errors import UserError
 from step2_tools import answer, costs, loop, runner
@@ -62,7 +63,7 @@ class Assistant:
             UserError: the API can't be had, or refuses.
         """
         run = runner.run if self.how.by_runner else loop.run
-        with api_errors.one_line(self.settings.model, self.settings):
+        with api_errors.one_line_errors(self.settings.model, self.settings):
             return run(
                 self.client,
                 self.settings.model,
@@ -92,11 +93,13 @@ def assistant(settings: Settings, how: How) -> Assistant:
         if value < 1:
             raise UserError(f"{flag} {value} is not allowed: use 1 or more")
     prompt = prompts.render(load_prompt(how.prompt, settings.model))
-    client = models.chat_client(settings.model, settings)
+    from shared.chat.client import chat_client
+
+    client = chat_client(settings.model, settings)
     return Assistant(
         settings,
         how,
-        api_errors.ready(client, how.timeout_s),
+        api_errors.with_timeouts(client, how.timeout_s),
         build(how.offline, settings),
         answer.system_for(how.format, prompt["system"]),
         prompt["messages"],

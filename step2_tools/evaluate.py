@@ -20,7 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared import api_errors, hardware, prompts
+from shared import hardware, prompts
+from shared.chat import errors as api_errors
 from shared.config import Settings
 from shared.errors import UserError
 from step2_tools import bfcl, conditions, figures, scoring
@@ -188,7 +189,7 @@ def _outcome(
     try:
         reply, error = ask(item), None
     except (anthropic.AnthropicError, httpx2.TransportError) as failure:
-        reply, error = None, api_errors.said(failure, settings)
+        reply, error = None, api_errors.explain(failure, settings)
     seconds = time.perf_counter() - start
     return Outcome(item, reply, error, judge(item, reply.calls if reply else None), seconds)
 

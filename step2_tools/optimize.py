@@ -19,12 +19,15 @@ from importlib import util
 from pathlib import Path
 from typing import Any, Protocol
 
-from shared import api_errors, hardware, models, prompts, report
+from shared import hardware, prompts
 from shared.catalog import lookup
+from shared.chat import client as chat
+from shared.chat import errors as api_errors
 from shared.config import Settings
+from shared.embedded import wording
 from shared.errors import UserError
-from shared.local import wording
 from shared.prompts import Prompt
+from shared.report import record as report
 from step2_tools import conditions, evaluate, figures, scoring, tune_plan, tune_report
 from step2_tools.conditions import Reply
 from step2_tools.evaluate import Progress
@@ -78,7 +81,7 @@ def target(
 
         version = version or (2 if optimizer == "gepa" else 1)
         start = prompts.load(conditions.PROMPTS, "json_calls", version)
-        client = api_errors.ready(models.chat_client(settings.model, settings), timeout)
+        client = api_errors.with_timeouts(chat.chat_client(settings.model, settings), timeout)
         return JsonCalls(client, settings.model, tools, start), conditions.PROMPTS
     if version:
         raise UserError(

@@ -6,7 +6,7 @@
 To DSPy the chooser is a model like any other: the instruction is the wording and its weights (as YAML), the
 demonstrations are demonstrations, the reply is a list of calls. What it can't do is write a better one, so
 a rule does (`Proposer`): it reads what went wrong, as GEPA's model would, and changes one thing. Likelihoods
-are remembered (shared/local/remember.py): other weights cost milliseconds a question, a new wording about
+are remembered (shared/embedded/remember.py): other weights cost milliseconds a question, a new wording about
 half of the first time.
 """
 
@@ -25,11 +25,11 @@ import yaml
 from shared import models, prompts
 from shared.catalog import lookup
 from shared.config import Settings
-from shared.local import wording
-from shared.local.calls import Caller
-from shared.local.likelihood import Likelihood
-from shared.local.meaning import Meaning
-from shared.local.remember import Remembering
+from shared.embedded import wording
+from shared.embedded.calls import Caller
+from shared.embedded.likelihood import Likelihood
+from shared.embedded.meaning import Meaning
+from shared.embedded.remember import Remembering
 from shared.prompts import Prompt
 from step2_tools.conditions import Reply, written
 from step2_tools.tool import FunctionTool

@@ -20,7 +20,19 @@ from typing import Annotated
 
 import typer
 
-from shared.cli import Engine, Json, Model, Out, Seed, Smoke, deliver, new_app, run, settings_of, with_default
+from shared.cli import (
+    Engine,
+    Json,
+    Model,
+    Out,
+    Seed,
+    Smoke,
+    emit,
+    new_app,
+    run,
+    settings_from_flags,
+    with_default,
+)
 from step3_rag import measuring
 from step3_rag.flags import (
     QUESTION,
@@ -79,7 +91,7 @@ def ask(
     from step3_rag import asking, screen
 
     question = asking.checked(question)
-    settings = settings_of(smoke, model=model, engine=engine, seed=seed)
+    settings = settings_from_flags(smoke, model=model, engine=engine, seed=seed)
     plan = asking.plan_of(settings, asking.Options(k=k), reader, strategies, threshold, budget)
     service = open_index(settings, index, store, address)
     options, scorer = asking.options_of(service, k, fusion, rerank, use, collection or [])
@@ -89,14 +101,14 @@ def ask(
         from step3_rag.graph import commands as lesson
 
         facts = lesson.run_ask(service.index, service.retriever, settings, question, k=k)
-        deliver(facts, lambda console: lesson.show_ask(facts, console), as_json=as_json)
+        emit(facts, lambda console: lesson.show_ask(facts, console), as_json=as_json)
         return
     streams = plan.reader == "chat" and not as_json
     client = asking.client_of(settings) if asking.needs_chat(plan) else None
     facts = asking.run(service, question, plan, client, _write if streams else _ignore)
     if streams:
         print()
-    deliver(
+    emit(
         facts,
         lambda console: screen.show_answer(facts, console, trace=trace, streamed=streams),
         as_json=as_json,
@@ -127,11 +139,11 @@ def search(
     from step3_rag import asking, screen
 
     question = asking.checked(question)
-    service = open_index(settings_of(smoke, model=model, seed=seed), index, store, address)
+    service = open_index(settings_from_flags(smoke, model=model, seed=seed), index, store, address)
     options, scorer = asking.options_of(service, k, fusion, rerank, use, collection or [])
     service.retriever.scorer = scorer
     facts = asking.search(service, question, options, route)
-    deliver(facts, lambda console: screen.show_search(facts, console, explain=explain), as_json=as_json)
+    emit(facts, lambda console: screen.show_search(facts, console, explain=explain), as_json=as_json)
 
 
 @app.command()
@@ -154,11 +166,11 @@ def ingest(
     """Bring files into the index: Markdown, text, HTML, PDF, DOCX, CSV. Only what has changed is read."""
     from step3_rag import filing, screen
 
-    settings = settings_of(smoke)
+    settings = settings_from_flags(smoke)
     facts = filing.run(
         settings, paths, index, collection, chunk_size, chunk_overlap, store, address, rebuild=rebuild
     )
-    deliver(facts, lambda console: screen.show_ingest(facts, console), as_json=as_json)
+    emit(facts, lambda console: screen.show_ingest(facts, console), as_json=as_json)
     if facts["failed"]:
         sys.exit(1)
 
@@ -175,8 +187,8 @@ def forget(
     """Take documents out of the index; the files stay where they are."""
     from step3_rag import filing, screen
 
-    facts = filing.forget(settings_of(smoke), names, index, store, address)
-    deliver(facts, lambda console: screen.show_ingest(facts, console), as_json=as_json)
+    facts = filing.forget(settings_from_flags(smoke), names, index, store, address)
+    emit(facts, lambda console: screen.show_ingest(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -189,8 +201,8 @@ def status(
     """What is in the index, and how much room it takes."""
     from step3_rag import filing, screen
 
-    facts = filing.status(settings_of(smoke), index, names)
-    deliver(facts, lambda console: screen.show_status(facts, console), as_json=as_json)
+    facts = filing.status(settings_from_flags(smoke), index, names)
+    emit(facts, lambda console: screen.show_status(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -208,9 +220,11 @@ def agent(
     from step3_rag import asking
 
     question = asking.checked(question)
-    service = open_index(settings_of(smoke, model=model, engine=engine, seed=seed), index, "chroma", None)
+    service = open_index(
+        settings_from_flags(smoke, model=model, engine=engine, seed=seed), index, "chroma", None
+    )
     facts = lesson.run_command(service, question)
-    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 
 @graph_app.command("build")
@@ -229,10 +243,10 @@ def graph_build(
     """Find names and relations in the documents, bind them into a graph, and draw it."""
     from step3_rag.graph import commands as lesson
 
-    settings = settings_of(smoke, model=model, engine=engine, seed=seed)
+    settings = settings_from_flags(smoke, model=model, engine=engine, seed=seed)
     service = open_index(settings, index, "chroma", None)
     facts = lesson.run_build(service.index, settings, with_model=with_model, out=out)
-    deliver(facts, lambda console: lesson.show_build(facts, console), as_json=as_json)
+    emit(facts, lambda console: lesson.show_build(facts, console), as_json=as_json)
 
 
 @graph_app.command("compare")
@@ -246,12 +260,12 @@ def graph_compare(
     from step3_rag import dataset
     from step3_rag.graph import commands as lesson
 
-    settings = settings_of(smoke, seed=seed)
+    settings = settings_from_flags(smoke, seed=seed)
     service = open_sample(settings)
     data = dataset.read("sample", split, settings)
     hard = [each for each in data.questions if each.kind in ("multi-hop", "two-sources")]
     facts = lesson.run_compare(service.index, service.retriever, settings, hard, data.name)
-    deliver(facts, lambda console: lesson.show_compare(facts, console), as_json=as_json)
+    emit(facts, lambda console: lesson.show_compare(facts, console), as_json=as_json)
 
 
 def _write(text: str) -> None:

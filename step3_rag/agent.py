@@ -125,12 +125,12 @@ def run_command(service: Service, question: str) -> dict[str, Any]:
     Raises:
         UserError: no key, or an API that fails.
     """
-    from shared.api_errors import one_line
+    from shared.chat.errors import one_line_errors
     from step3_rag.asking import client_of
 
     settings, began = service.settings, time.perf_counter()
     client = client_of(settings)
-    with one_line(settings.model, settings):
+    with one_line_errors(settings.model, settings):
         done = run(client, settings.model, service.retriever, question)
     return {
         "command": "step3_rag agent",

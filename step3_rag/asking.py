@@ -130,14 +130,14 @@ def client_of(settings: Settings) -> anthropic.Anthropic:
     Raises:
         UserError: Claude without a key, or a model that can't chat.
     """
-    from shared.api_errors import ready
-    from shared.models import chat_client
+    from shared.chat.client import chat_client
+    from shared.chat.errors import with_timeouts
 
-    return ready(chat_client(settings=settings))
+    return with_timeouts(chat_client(settings=settings))
 
 
 @contextlib.contextmanager
-def one_line(settings: Settings) -> Iterator[None]:
+def one_line_errors(settings: Settings) -> Iterator[None]:
     """For commands that show nothing without the chat model: its failure ends them.
 
     Raises:
@@ -146,9 +146,9 @@ def one_line(settings: Settings) -> Iterator[None]:
     try:
         yield
     except ChatError as error:
-        from shared.api_errors import said
+        from shared.chat.errors import explain
 
-        raise UserError(f"{settings.model}: {said(error.cause, settings)}") from None
+        raise UserError(f"{settings.model}: {explain(error.cause, settings)}") from None
 
 
 def default_reader(settings: Settings) -> str:
@@ -176,9 +176,9 @@ def run(
     try:
         outcome = ask(service.retriever, question, plan, client, model, write)
     except ChatError as error:
-        from shared.api_errors import said
+        from shared.chat.errors import explain
 
-        return screen.failed_facts(question, error, f"{model}: {said(error.cause, service.settings)}")
+        return screen.failed_facts(question, error, f"{model}: {explain(error.cause, service.settings)}")
     return screen.answer_facts(outcome, plan.reader, model if client else None)
 
 

@@ -21,7 +21,7 @@ from shared import hardware
 from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import count_bar
-from shared.report import picture_path, writable
+from shared.report.record import picture_path, writable
 from shared.stats import bootstrap
 from step3_rag import confidence, dataset, evaluate
 from step3_rag.metrics import auroc

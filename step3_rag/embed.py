@@ -60,9 +60,9 @@ class Embedder(Embeddings):
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The model's own; it reads texts of any length, whole."""
-        from shared import bare
+        from shared.models import fast_tokenizer
 
-        return bare.load_tokenizer(self.settings.embedder, self.settings)
+        return fast_tokenizer.load_tokenizer(self.settings.embedder, self.settings)
 
     @cached_property
     def _cutting(self) -> Tokenizer:
@@ -83,14 +83,14 @@ class Embedder(Embeddings):
         return int(min(context, 512)) - 2
 
     def _says(self, file: str) -> dict[str, Any]:
-        from shared import bare
+        from shared.models import fast_tokenizer
 
-        return bare.read_config(self.settings.embedder, self.settings, file)
+        return fast_tokenizer.read_config(self.settings.embedder, self.settings, file)
 
     @cached_property
     def _alone(self) -> Bert | None:
         """For a question; None where torch has to do that, too."""
-        from shared import weights
+        from shared.models import weights
 
         plain = self.settings.dtype in ("auto", "float32") and self.settings.device in ("auto", "cpu")
         return Bert.open(weights.ensure(self.settings.embedder, self.settings)) if plain else None

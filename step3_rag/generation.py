@@ -28,7 +28,7 @@ from shared import hardware
 from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import count_bar
-from shared.report import writable
+from shared.report.record import writable
 from shared.stats import wilson
 from step3_rag import asking, dataset, evaluate
 from step3_rag.answer import Outcome, ask
@@ -99,7 +99,7 @@ def run(
         for done, question in enumerate(questions):
             progress(done, len(questions))
             always = replace(plan, abstain=False)
-            with asking.one_line(settings):
+            with asking.one_line_errors(settings):
                 outcome = ask(retriever, question.text, always, client, settings.model)
             judged.append(judge_words(question, outcome))
     facts: dict[str, Any] = {

@@ -17,7 +17,7 @@ from typing import Any
 from shared import prompts
 from shared.config import Settings
 from shared.errors import UserError
-from shared.report import writable
+from shared.report.record import writable
 from step3_rag.answer import Outcome
 from step3_rag.dataset import Question
 
@@ -38,15 +38,15 @@ def judge_of(settings: Settings, model: str) -> Callable[[Question, str], bool |
     Raises:
         UserError: the model can't be asked.
     """
-    from shared.api_errors import one_line, ready
-    from shared.models import chat_client
+    from shared.chat.client import chat_client
+    from shared.chat.errors import one_line_errors, with_timeouts
 
-    client = ready(chat_client(model, settings))
+    client = with_timeouts(chat_client(model, settings))
     prompt = prompts.load(PROMPTS, "judge")
 
     def judge(question: Question, answer: str) -> bool | None:
         text = f"Question: {question.text}\nReference: {' / '.join(question.answers)}\nAnswer: {answer}"
-        with one_line(model, settings):
+        with one_line_errors(model, settings):
             message = client.messages.create(
                 model=model,
                 max_tokens=50,

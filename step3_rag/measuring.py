@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shared.cli import Engine, Json, Model, Out, Seed, Smoke, deliver, new_app, settings_of
+from shared.cli import Engine, Json, Model, Out, Seed, Smoke, emit, new_app, settings_from_flags
 from step3_rag.flags import Data, Limit, Rerank, Split
 
 app = new_app("Measurements.")
@@ -44,17 +44,17 @@ def evaluate(
         raise UserError("--judge reads answers: use it with --answers")
     if ensemble and answers:
         raise UserError("--ensemble is a retriever beside ours: leave out --answers")
-    settings = settings_of(smoke, model=model, engine=engine, seed=seed)
+    settings = settings_from_flags(smoke, model=model, engine=engine, seed=seed)
     if answers:
         from step3_rag import generation
 
         facts = generation.run(settings, dataset, split, reader, limit, judge, out, ragas)
-        deliver(facts, lambda console: generation.show(facts, console), as_json=as_json)
+        emit(facts, lambda console: generation.show(facts, console), as_json=as_json)
         return
     from step3_rag import stages
 
     facts = stages.run(settings, dataset, split, rerank, out, limit, ensemble)
-    deliver(facts, lambda console: stages.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: stages.show(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -72,8 +72,8 @@ def calibrate(
     """Fit the confidence to questions with judgements, and test it on collections that it hasn't seen."""
     from step3_rag import calibrate as lesson
 
-    facts = lesson.run(settings_of(smoke, seed=seed), datasets or ["sample"], weights, out, limit)
-    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    facts = lesson.run(settings_from_flags(smoke, seed=seed), datasets or ["sample"], weights, out, limit)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -93,10 +93,10 @@ def reflect(
     from step3_rag import asking
     from step3_rag import second_look as lesson
 
-    settings = settings_of(smoke, model=model, engine=engine, seed=seed)
+    settings = settings_from_flags(smoke, model=model, engine=engine, seed=seed)
     names = asking.strategies_of(strategies)
     facts = lesson.run(settings, dataset, split, names, threshold, limit)
-    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -117,8 +117,8 @@ def route(
         leads = [float(each) for each in margins.split(",")]
     except ValueError:
         raise UserError(f"--margins {margins} are no numbers with commas between, like 0,0.1") from None
-    facts = lesson.run(settings_of(smoke, seed=seed), split, leads)
-    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    facts = lesson.run(settings_from_flags(smoke, seed=seed), split, leads)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -138,8 +138,8 @@ def sweep(
     """Chunk sizes compared at the same number of tokens for the reader."""
     from step3_rag import sweep as lesson
 
-    facts = lesson.run(settings_of(smoke, seed=seed), dataset, split, sizes, budget, limit, out)
-    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    facts = lesson.run(settings_from_flags(smoke, seed=seed), dataset, split, sizes, budget, limit, out)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -152,5 +152,5 @@ def bench(
     """How fast: embedding beside sentence-transformers, searching as the index grows, ingesting again."""
     from step3_rag import bench as lesson
 
-    facts = lesson.run(settings_of(smoke), 60 if smoke else documents, chunks)
-    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    facts = lesson.run(settings_from_flags(smoke), 60 if smoke else documents, chunks)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)

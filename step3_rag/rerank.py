@@ -90,8 +90,8 @@ def cross_encoder(name: str, settings: Settings) -> Any:
         UserError: it can't be had.
     """
     from shared.errors import UserError, reason
-    from shared.models import choose_device
-    from shared.quiet import quiet_transformers
+    from shared.models.device import choose_device
+    from shared.models.quiet import quiet_transformers
 
     quiet_transformers()
     from sentence_transformers import CrossEncoder

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from shared import hardware
-from shared.api_errors import one_line
+from shared.chat.errors import one_line_errors
 from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import count_bar
@@ -71,7 +71,7 @@ def run(
             for done, i in enumerate(low):
                 progress(done, len(low))
                 began = time.perf_counter()
-                with one_line(settings.model, settings):
+                with one_line_errors(settings.model, settings):
                     other = rewrite(strategy, questions[i].text, first[i].found, retriever, chat)
                 if other:
                     offered += 1

@@ -16,7 +16,7 @@ from shared import hardware
 from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import count_bar
-from shared.report import picture_path, writable
+from shared.report.record import picture_path, writable
 from step3_rag import asking, dataset, evaluate
 from step3_rag.answer import STRATEGIES
 from step3_rag.metrics import MEASURES

@@ -19,7 +19,7 @@ from shared import hardware
 from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import count_bar
-from shared.report import picture_path
+from shared.report.record import picture_path
 from shared.stats import wilson
 from step3_rag import dataset, evaluate
 from step3_rag.context import assemble

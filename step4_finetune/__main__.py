@@ -16,7 +16,19 @@ from typing import Annotated, Any
 
 import typer
 
-from shared.cli import Device, Dtype, Json, Model, Seed, Smoke, Threads, deliver, new_app, run, settings_of
+from shared.cli import (
+    Device,
+    Dtype,
+    Json,
+    Model,
+    Seed,
+    Smoke,
+    Threads,
+    emit,
+    new_app,
+    run,
+    settings_from_flags,
+)
 from step4_finetune import data_cli, lessons_cli, passing_on
 
 app = new_app("Step 4: fine-tuning and alignment. A company's tone, taught to a small model and measured.")
@@ -60,7 +72,9 @@ def train(
         from step4_finetune import recipe as recipes
         from step4_finetune import run as training
 
-        settings = settings_of(smoke, model=model, device=device, dtype=dtype, threads=threads, seed=seed)
+        settings = settings_from_flags(
+            smoke, model=model, device=device, dtype=dtype, threads=threads, seed=seed
+        )
         changes = {"method": method, "tuning": tuning, "seed": seed}
         changes = {name: each for name, each in changes.items() if each is not None}
         chosen = recipes.read_recipe(recipe, **changes)
@@ -73,7 +87,7 @@ def train(
             chosen = chosen.for_rows(len(prepared.rows), several.count())
             facts = training.seen(settings, chosen, prepared, out, report_to, fresh=fresh)
     if several.is_main():
-        deliver(facts, lambda console: training.show(facts, console), as_json=as_json)
+        emit(facts, lambda console: training.show(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -109,7 +123,7 @@ def evaluate(
     from step4_finetune import evaluation_report as report
     from step4_finetune import phoenix_experiments, ragas_scores
 
-    settings = settings_of(smoke, model=model, device=device, dtype=dtype, threads=threads)
+    settings = settings_from_flags(smoke, model=model, device=device, dtype=dtype, threads=threads)
     rows, its_guide = _read(data, guide)
     extras = [
         *([ragas_scores.ready(ragas)] if ragas else []),
@@ -132,7 +146,7 @@ def evaluate(
             add(facts)
     finally:  # the replies took minutes: they are kept whatever an extra does
         report.write(facts, out or report.place())
-    deliver(facts, lambda console: report.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: report.show(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -150,13 +164,13 @@ def bench(
     from step4_finetune import recipe as recipes
     from step4_finetune.train import Lesson
 
-    settings = settings_of(smoke, model=model, threads=threads)
+    settings = settings_from_flags(smoke, model=model, threads=threads)
     rows, guide = _read(None, None)
     recipe = recipes.read_recipe()
     train = [row for row in rows if row.split == "train"]
     prepared = Lesson(train[:4] if smoke else train, guide.system)
     facts = lesson.run(settings, recipes.smoke(recipe) if smoke else recipe, prepared)
-    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -177,11 +191,11 @@ def chat(
     """Base and tuned models, side by side."""
     from step4_finetune import chat as talking
 
-    settings = settings_of(smoke, model=model, device=device, dtype=dtype, threads=threads)
+    settings = settings_from_flags(smoke, model=model, device=device, dtype=dtype, threads=threads)
     facts = talking.run(
         settings, _read(None, guide)[1], messages or [], adapter or [], max_new_tokens, not as_json
     )
-    deliver(facts, lambda console: talking.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: talking.show(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -205,7 +219,7 @@ def guard(
 
     if measure == (text is not None):
         raise UserError("guard takes a text to look at, or --measure, and not both")
-    settings = settings_of(smoke, model=model, device=device, threads=threads)
+    settings = settings_from_flags(smoke, model=model, device=device, threads=threads)
     rows, its_guide = _read(data, guide)
     generate = None
     if adapter:
@@ -213,7 +227,7 @@ def guard(
 
         generate = generator(settings, adapter, its_guide)
     facts = command.run(settings, its_guide, rows, text, generate=generate)
-    deliver(facts, lambda console: command.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: command.show(facts, console), as_json=as_json)
 
 
 def _read(data: str | None, guide: Path | None) -> tuple[list[Any], Any]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shared.cli import Engine, Json, Model, Seed, Smoke, deliver, new_app, settings_of
+from shared.cli import Engine, Json, Model, Seed, Smoke, emit, new_app, settings_from_flags
 
 if TYPE_CHECKING:
     from step4_finetune.content import Intent
@@ -56,7 +56,7 @@ def show(
 
     rows, source = _rows(data)
     facts = showing.run(rows, _guide(guide, data), source, split, topic, row_id, limit)
-    deliver(facts, lambda console: showing.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: showing.show(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -80,7 +80,7 @@ def check(
     from step4_finetune.curate import fix as mending
     from step4_finetune.data import SAMPLE
 
-    settings = settings_of(smoke, model=model)
+    settings = settings_from_flags(smoke, model=model)
     rows, source = _rows(data)
     rule_book = _guide(guide, data)
     known = _intents(intents, guide, data)
@@ -95,7 +95,7 @@ def check(
         mending.write_report(source, facts, after, done)
         facts["fix"] = {**done, "left": after["headline"]}
         errors = after["errors"]
-    deliver(facts, lambda console: curate.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: curate.show(facts, console), as_json=as_json)
     if errors:
         raise typer.Exit(1)
 
@@ -116,7 +116,7 @@ def build(
     from shared.models import load_tokenizer
     from step4_finetune import build as building
 
-    settings = settings_of(smoke, model=model)
+    settings = settings_from_flags(smoke, model=model)
     rows, source = _rows(data)
     rule_book = _guide(guide, data)
     facts = building.run(
@@ -129,7 +129,7 @@ def build(
         force=force,
         source=source,
     )
-    deliver(facts, lambda console: building.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: building.show(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -161,7 +161,7 @@ def distill(
     from step4_finetune import distill as lesson
     from step4_finetune.guide import read_guide
 
-    settings = settings_of(smoke, model=model, engine=engine, seed=seed)
+    settings = settings_from_flags(smoke, model=model, engine=engine, seed=seed)
     rows = (
         lesson.read_messages(messages)
         if messages
@@ -177,7 +177,7 @@ def distill(
         rejected=rejected,
         intents=_intents(intents, guide or rows_of.GUIDE, None),
     )
-    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 
 def _rows(data: str | None) -> tuple[Any, str]:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from shared.config import Settings
 from shared.errors import UserError, reason
 from shared.progress import count_bar
-from shared.report import writable
+from shared.report.record import writable
 from step4_finetune import data, rules
 from step4_finetune.content import Intent
 from step4_finetune.curate.finding import prompt_text, short
@@ -87,8 +87,8 @@ def run(
         UserError: a value that is not allowed, a file that can't be written, or the model fails; what was let
             through until then is in the file.
     """
-    from shared.api_errors import ready
-    from shared.models import chat_client
+    from shared.chat.client import chat_client
+    from shared.chat.errors import with_timeouts
 
     if requests < 1 or attempts < 1:
         raise UserError(f"--requests {requests} and --attempts {attempts}: both must be 1 or more")
@@ -99,7 +99,7 @@ def run(
     todo = list({prompt_text(row): row for row in rows if prompt_text(row) not in done}.values())
     writable(out), writable(aside)
     tally, began, answered = Tally(requests), time.perf_counter(), 0
-    ask = asker(ready(chat_client(settings=settings)), settings, tally)
+    ask = asker(with_timeouts(chat_client(settings=settings)), settings, tally)
     with count_bar(f"{settings.model} answers {len(todo)} messages", len(todo)) as progress:
         for row in todo:
             progress(answered, len(todo))

@@ -56,14 +56,14 @@ Ask = Callable[[str, list[dict[str, str]]], tuple[str, str]]  # system, turns ->
 
 def asker(client: anthropic.Anthropic, settings: Settings, tally: Tally) -> Ask:
     """The chat model as a function that counts what it costs."""
-    from shared.api_errors import one_line
+    from shared.chat.errors import one_line_errors
 
     def ask(system: str, turns: list[dict[str, str]]) -> tuple[str, str]:
         if tally.requests >= tally.budget:
             raise SpentError
         tally.requests += 1
         given: Any = turns
-        with one_line(settings.model, settings):
+        with one_line_errors(settings.model, settings):
             message = client.messages.create(
                 model=settings.model, max_tokens=MAX_TOKENS, system=system, messages=given
             )

@@ -29,7 +29,8 @@ from typing import Any
 from shared import hardware
 from shared.config import Settings
 from shared.errors import UserError
-from shared.models import for_products, load_causal_lm, load_tokenizer
+from shared.models import load_causal_lm, load_tokenizer
+from shared.models.device import settings_for_batch
 from shared.stats import bootstrap, wilson
 from step4_finetune import card_facts, content, general, merge, tuning
 from step4_finetune.data import SPLITS, Row
@@ -68,7 +69,7 @@ def run(
     train = [row for row in rows if row.split == "train"]
     compared = systems(baselines, adapters, guide, train)
     keep_memory()
-    settings = for_products(settings)
+    settings = settings_for_batch(settings)
     tokenizer = load_tokenizer(settings=settings)
     questions = general.questions("test" if split == "test" else "dev")[: limit or None]
     model: Any = load_causal_lm(settings=settings)

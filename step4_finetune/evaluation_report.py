@@ -156,7 +156,7 @@ def _samples(facts: Mapping[str, Any], n: int) -> list[list[tuple[str, str]]]:
 
 def place() -> Path:
     """Where the report goes when nobody says: beside the other steps' reports."""
-    from shared.report import picture_path
+    from shared.report.record import picture_path
 
     return picture_path("step4_finetune", "evaluate", None).parent / "evaluate"
 

@@ -21,9 +21,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared import hardware, weights
+from shared import hardware
 from shared.config import Settings
 from shared.errors import UserError, reason
+from shared.models import weights
 from step4_finetune import gguf_file, merge
 
 if TYPE_CHECKING:

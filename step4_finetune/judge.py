@@ -37,16 +37,16 @@ def judge_of(settings: Settings, model: str) -> Judge:
     Raises:
         UserError: the model can't be asked.
     """
-    from shared.api_errors import one_line, ready
-    from shared.models import chat_client
+    from shared.chat.client import chat_client
+    from shared.chat.errors import one_line_errors, with_timeouts
 
-    client = ready(chat_client(model, settings))
+    client = with_timeouts(chat_client(model, settings))
     system = prompts.render(prompts.load(PROMPTS, "judge", family=prompts.family_of(model)))["system"]
 
     def judge(message: str, reply: str, intent: Intent | None = None) -> bool | None:
         wanted = f"{intent.wants}\nA fitting reply: {intent.reply}\n\n" if intent else ""
         text = f"{wanted}<message>\n{message}\n</message>\n\n<reply>\n{reply}\n</reply>"
-        with one_line(model, settings):
+        with one_line_errors(model, settings):
             answer = client.messages.create(
                 model=model,
                 max_tokens=50,

@@ -86,12 +86,13 @@ def own_mistakes(
     intents: Mapping[str, content.Intent],
 ) -> list[str | None]:
     """What the tuned model replies to the messages, where it breaks a rule or its content is wrong."""
-    from shared.models import for_products, load_tokenizer
+    from shared.models import load_tokenizer
+    from shared.models.device import settings_for_batch
     from shared.progress import count_bar
     from step4_finetune.generate import replies
     from step4_finetune.tuning import load_tuned
 
-    settings = for_products(settings)
+    settings = settings_for_batch(settings)
     model, tokenizer = load_tuned(settings, start), load_tokenizer(settings=settings)
     with count_bar("the tuned model's own replies", len(rows)) as progress:
         got = replies(

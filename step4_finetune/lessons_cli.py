@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shared.cli import Json, Model, Seed, Smoke, deliver, new_app, settings_of
+from shared.cli import Json, Model, Seed, Smoke, emit, new_app, settings_from_flags
 
 app = new_app("Parts of the lesson.")
 
@@ -26,8 +26,8 @@ def lora(
     """LoRA by hand on one matrix, equal to PEFT's; and what share of a model it trains."""
     from step4_finetune import lora as lesson
 
-    facts = lesson.run(settings_of(smoke, model=model, seed=seed), layer, target, r, alpha)
-    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    facts = lesson.run(settings_from_flags(smoke, model=model, seed=seed), layer, target, r, alpha)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -46,9 +46,9 @@ def dpo(
     from step4_finetune.data import GUIDE, SAMPLE
     from step4_finetune.guide import read_guide
 
-    settings = settings_of(smoke, model=model, seed=seed)
+    settings = settings_from_flags(smoke, model=model, seed=seed)
     facts = lesson.run(settings, data or SAMPLE, read_guide(GUIDE).system, pairs, beta, steps)
-    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -77,7 +77,7 @@ def evaluator(
     intents = beside(path)
     found = checking.measure(rows, read_guide(path), intents)
     if judge:
-        found += checking.judged(settings_of(model=judge), rows[:limit], intents)
+        found += checking.judged(settings_from_flags(model=judge), rows[:limit], intents)
     fits = next((each for each in found if each.name == "fits"), found[0])
     facts = {
         "command": "step4_finetune evaluator",
@@ -86,4 +86,4 @@ def evaluator(
         "verdicts": [each.as_json() for each in found],
         "machine": hardware.describe(),
     }
-    deliver(facts, lambda console: checking.show(console, found), as_json=as_json)
+    emit(facts, lambda console: checking.show(console, found), as_json=as_json)

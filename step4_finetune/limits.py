@@ -36,9 +36,10 @@ def check_means(settings: Settings, recipe: Recipe, report_to: str) -> None:
     Raises:
         UserError: it isn't.
     """
-    from shared.models import check_causal, choose_device
+    from shared.models import require_causal
+    from shared.models.device import choose_device
 
-    check_causal(settings.model)
+    require_causal(settings.model)
     if recipe.needs_gpu and choose_device(settings.device) == "cpu":
         raise UserError(
             f"GPU recipe on a CPU: {recipe.name} would take days here; use --recipe default, "
@@ -98,8 +99,8 @@ def foresee(settings: Settings, recipe: Recipe, lengths: Sequence[tuple[int, int
     """
     from transformers import AutoConfig
 
-    from shared import weights
-    from shared.models import choose_device
+    from shared.models import weights
+    from shared.models.device import choose_device
 
     config = AutoConfig.from_pretrained(weights.ensure(settings.model, settings), local_files_only=True)
     if not set(recipe.lora.targets) <= set(sizes.ALL_LINEAR):

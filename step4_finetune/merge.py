@@ -20,10 +20,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared import models, weights
+from shared import models
 from shared.catalog import lookup
 from shared.config import Settings
 from shared.errors import UserError, reason
+from shared.models import weights
+from shared.models.device import choose_device, choose_dtype
 from step4_finetune import activation
 from step4_finetune.quiet import quiet_peft
 
@@ -173,8 +175,8 @@ def merged(settings: Settings, adapter: Path, dtype: str | None = None) -> PreTr
         plain: Any = adapted.merge_and_unload(safe_merge=True)  # safe: refuses NaN
     except (ValueError, RuntimeError, OSError) as error:
         raise UserError(f"{adapter} cannot be merged into {settings.model}: {reason(error)}") from None
-    device = models.choose_device(settings.device)
-    result: PreTrainedModel = plain.to(models.choose_dtype(dtype or settings.dtype, device)).eval()
+    device = choose_device(settings.device)
+    result: PreTrainedModel = plain.to(choose_dtype(dtype or settings.dtype, device)).eval()
     return result
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shared.cli import Json, Model, deliver, new_app
+from shared.cli import Json, Model, emit, new_app
 
 app = new_app("Handing a tuned model on.")
 Run = Annotated[Path, typer.Argument(help="Folder of a run.")]
@@ -34,7 +34,7 @@ def export(
     facts = exporting.run(
         load_settings(model=model), adapter, out, read_guide(guide or GUIDE).system, formats
     )
-    deliver(facts, lambda console: exporting.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: exporting.show(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -61,7 +61,7 @@ def card(
     )
     path = cards.write(adapter, text)
     facts = {"command": "step4_finetune card", "headline": f"a card in {path}", "card": str(path)}
-    deliver(facts, lambda console: console.print(str(path)), as_json=as_json)
+    emit(facts, lambda console: console.print(str(path)), as_json=as_json)
 
 
 @app.command()
@@ -77,4 +77,4 @@ def push(
 
     where = cards.push(load_settings(), folder, repo, private=not public)
     facts = {"command": "step4_finetune push", "headline": where, "address": where}
-    deliver(facts, lambda console: console.print(where), as_json=as_json)
+    emit(facts, lambda console: console.print(where), as_json=as_json)

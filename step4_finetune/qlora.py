@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from shared import hardware, models
 from shared.config import Settings
 from shared.errors import UserError
+from shared.models.device import choose_device, choose_dtype
 from step4_finetune.quiet import quiet_peft
 
 if TYPE_CHECKING:
@@ -46,13 +47,13 @@ def load_in_4bit(settings: Settings) -> PreTrainedModel:
         raise UserError(
             "--tuning qlora needs bitsandbytes: pip install .[bitsandbytes], or use --tuning lora"
         )
-    device = models.choose_device(settings.device)
+    device = choose_device(settings.device)
     if device not in ("cpu", "cuda"):
         raise UserError(f"--tuning qlora runs on cpu and cuda, not on {device}: use --tuning lora there")
     quiet_peft()
     from transformers import BitsAndBytesConfig
 
-    dtype = models.choose_dtype(settings.dtype, device)
+    dtype = choose_dtype(settings.dtype, device)
     model = models.load_causal_lm(
         settings=settings,
         quantization_config=BitsAndBytesConfig(

@@ -6,7 +6,7 @@ import logging
 import warnings
 from typing import Any
 
-from shared.quiet import quiet_transformers
+from shared.models.quiet import quiet_transformers
 
 
 def quiet_peft() -> Any:

@@ -264,11 +264,11 @@ def _reload(model: Any, folder: Path, recipe: Recipe) -> Any:
 
 def in_format(settings: Settings, recipe: Recipe) -> Settings:
     """With the number format to train in: the flags', the recipe's, or the one that is faster here."""
-    from shared.models import for_products
+    from shared.models.device import settings_for_batch
 
     if settings.dtype == "auto":
         settings = settings.model_copy(update={"dtype": recipe.dtype})
-    return for_products(settings)
+    return settings_for_batch(settings)
 
 
 def _commit() -> str | None:

@@ -21,11 +21,12 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from shared import hardware, weights
+from shared import hardware
 from shared.config import Settings
 from shared.errors import UserError
+from shared.models import weights
 from shared.progress import count_bar
-from shared.report import picture_path, writable
+from shared.report.record import picture_path, writable
 from step5_serving import bench_view, engines, roofline
 from step5_serving.load import Body, InProcess, OverChat, OverHttp, Run, Target, closed_loop, open_loop
 from step5_serving.resting import Resting
@@ -119,7 +120,7 @@ def run(settings: Settings, plan: Plan, out: Path | None, csv: Path | None) -> d
 
 def _target(name: str, settings: Settings, stack: ExitStack) -> Target:
     """An engine by its name here: what --engine takes, `lock`, or `torch-int8`."""
-    from shared.local.backend import Backend
+    from shared.embedded.backend import Backend
 
     if name == "lock":
         plain = settings.model_copy(update={"engine": "transformers", "base_url": None})
@@ -287,9 +288,9 @@ def headline(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _dtype(settings: Settings) -> str:
-    from shared.models import for_products
+    from shared.models.device import settings_for_batch
 
-    return for_products(settings.model_copy(update={"device": "cpu"})).dtype
+    return settings_for_batch(settings.model_copy(update={"device": "cpu"})).dtype
 
 
 def threads() -> int:

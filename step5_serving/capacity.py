@@ -213,7 +213,7 @@ def run(
     Raises:
         UserError: no bench in that file, no such engine in it, or a value that is not allowed.
     """
-    from shared.report import picture_path
+    from shared.report.record import picture_path
     from step5_serving import capacity_view
     from step5_serving.capacity_bench import machine_of, read_bench
 

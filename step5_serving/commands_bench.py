@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shared.cli import Dtype, Json, Model, Out, Seed, Smoke, Threads, deliver, new_app, settings_of
+from shared.cli import Dtype, Json, Model, Out, Seed, Smoke, Threads, emit, new_app, settings_from_flags
 
 app = new_app("Measure engines.")
 
@@ -47,7 +47,7 @@ def bench(
     from step5_serving import bench as lesson
     from step5_serving import bench_view
 
-    settings = settings_of(smoke, model=model, dtype=dtype, threads=threads, seed=seed)
+    settings = settings_from_flags(smoke, model=model, dtype=dtype, threads=threads, seed=seed)
     numbers = tuple(int(each) for each in _numbers("users", users))
     plan = lesson.Plan(
         tuple(engine or ENGINES),
@@ -61,7 +61,7 @@ def bench(
         rest,
     )
     facts = lesson.run(settings, plan, out, csv)
-    deliver(facts, lambda console: bench_view.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: bench_view.show(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -81,7 +81,7 @@ def quantize(
     """Fewer bits: memory, tokens a second, perplexity, and how many answers changed."""
     from step5_serving import quantize as lesson
 
-    settings = settings_of(smoke, model=model, threads=threads)
+    settings = settings_from_flags(smoke, model=model, threads=threads)
     plan = lesson.Plan(
         tuple(way or lesson.WAYS),
         3 if smoke else questions,
@@ -89,7 +89,7 @@ def quantize(
         128 if smoke else read,
     )
     facts = lesson.run(settings, plan)
-    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 
 def _numbers(flag: str, text: str) -> tuple[float, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.cli import Json, Model, Out, Smoke, deliver, new_app, settings_of
+from shared.cli import Json, Model, Out, Smoke, emit, new_app, settings_from_flags
 
 app = new_app("The service in a minute.")
 
@@ -12,5 +12,5 @@ def demo(model: Model = None, out: Out = None, smoke: Smoke = False, as_json: Js
     """Start the service, ask it twenty questions, show its telemetry and a picture of it, stop."""
     from step5_serving import demo as lesson
 
-    facts = lesson.run(settings_of(smoke, model=model), smoke, out)
-    deliver(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    facts = lesson.run(settings_from_flags(smoke, model=model), smoke, out)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shared.cli import Json, Out, deliver, new_app
+from shared.cli import Json, Out, emit, new_app
 
 app = new_app("Beyond one machine.")
 
@@ -52,7 +52,7 @@ def capacity(
         "within": within,
     }
     facts = lesson.run(bench, need, _users(users), engine, model, out)
-    deliver(facts, lambda console: capacity_view.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: capacity_view.show(facts, console), as_json=as_json)
 
 
 def _users(text: str) -> list[int]:

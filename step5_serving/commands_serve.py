@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shared.cli import Device, Dtype, Json, Model, Seed, Smoke, Threads, deliver, new_app
+from shared.cli import Device, Dtype, Json, Model, Seed, Smoke, Threads, emit, new_app
 from step5_serving.config import HOST, PORT, TELEMETRY
 from step5_serving.keys import HOME as KEYS
 
@@ -132,7 +132,7 @@ def add(
 
     key, text = Keys(keys).add(name, scope or ["ask"])
     facts = {"id": key.id, "name": key.name, "scopes": list(key.scopes), "key": text}
-    # Not through `deliver`, which would leave the key among the reports.
+    # Not through `emit`, which would leave the key among the reports.
     if as_json:
         import json
 
@@ -162,7 +162,7 @@ def list_(keys: KeyFile = KEYS, as_json: Json = False) -> None:
             table.add_row(row["id"], row["name"], " ".join(row["scopes"]), row["created_at"])
         console.print(table if rows else f"no keys in {keys}: everybody on this machine may do everything")
 
-    deliver(facts, show, as_json=as_json)
+    emit(facts, show, as_json=as_json)
 
 
 @keys_app.command()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shared.cli import Json, Model, Seed, Smoke, deliver, new_app
+from shared.cli import Json, Model, Seed, Smoke, emit, new_app
 from shared.errors import UserError
 from step5_serving.config import TELEMETRY
 
@@ -56,7 +56,7 @@ def summary(since: Since = "24h", telemetry: Telemetry = TELEMETRY, as_json: Jso
         found = summarize(store, length)
     head = f"{found['calls']} calls and {found['errors']} errors in {since}"
     facts = {"command": "step5_serving summary", "headline": head, **found}
-    deliver(facts, lambda console: screens.show_summary(facts, console), as_json=as_json)
+    emit(facts, lambda console: screens.show_summary(facts, console), as_json=as_json)
 
 
 @telemetry_app.command()
@@ -77,7 +77,7 @@ def calls(
     with _opened(telemetry) as store:
         found = list_calls(store, limit, before, low_confidence=low_confidence, error=error)
     facts = {"command": "step5_serving calls", "headline": f"{len(found['calls'])} calls", **found}
-    deliver(facts, lambda console: screens.show_calls(facts, console), as_json=as_json)
+    emit(facts, lambda console: screens.show_calls(facts, console), as_json=as_json)
 
 
 @telemetry_app.command()
@@ -88,7 +88,7 @@ def show(trace_id: TraceId, telemetry: Telemetry = TELEMETRY, as_json: Json = Fa
     with _opened(telemetry) as store:
         row = _row(store, trace_id)
     facts = {"command": "step5_serving show", "headline": f"call {row['trace_id']}", **row}
-    deliver(facts, lambda console: screens.show_one(facts, console), as_json=as_json)
+    emit(facts, lambda console: screens.show_one(facts, console), as_json=as_json)
 
 
 @telemetry_app.command()
@@ -110,7 +110,7 @@ def prune(
         f"{gone['left']:,} calls stay"
     )
     facts = {"command": "step5_serving prune", "headline": line, **gone}
-    deliver(facts, lambda console: console.print(line, soft_wrap=True), as_json=as_json)
+    emit(facts, lambda console: console.print(line, soft_wrap=True), as_json=as_json)
 
 
 @app.command()
@@ -131,7 +131,7 @@ def replay(
         row = _row(store, trace_id)
         work.check(row)
         facts = replaying.run(row, index=index, engine=engine, model=model, quantize=quantize)
-    deliver(facts, lambda console: work.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: work.show(facts, console), as_json=as_json)
     if not facts["equal"]:
         sys.exit(1)
 
@@ -173,7 +173,7 @@ def compare(
         from step5_serving.telemetry import wandb_sink
 
         facts["wandb"] = wandb_sink.send(facts, wandb)
-    deliver(facts, lambda console: work.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: work.show(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -200,7 +200,7 @@ def report(
     as_json: Json = False,
 ) -> None:
     """The operator's report. Exit code 1 when a limit is crossed or something is worse than the baseline."""
-    from shared.report import writable
+    from shared.report.record import writable
     from step5_serving.telemetry import baseline as kept
     from step5_serving.telemetry import report as work
     from step5_serving.telemetry import report_view
@@ -227,13 +227,13 @@ def report(
             saved = kept.save_baseline(store, length, writable(baseline))
             line = f"{baseline}: the values of {saved['calls']} calls are kept"
             facts: dict[str, Any] = {"command": "step5_serving report", "headline": line, "crossed": []}
-            deliver(facts, lambda console: console.print(line, soft_wrap=True), as_json=as_json)
+            emit(facts, lambda console: console.print(line, soft_wrap=True), as_json=as_json)
             return
         before = kept.read_baseline(baseline) if baseline else None
         facts = work.report(store, length, baseline=before, limits=given, tolerance=tolerance)
     if out:
         writable(out).write_text(report_view.markdown(facts), encoding="utf-8")
-    deliver(facts, lambda console: report_view.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: report_view.show(facts, console), as_json=as_json)
     if facts["crossed"]:
         sys.exit(1)
 

@@ -30,7 +30,7 @@ from shared import hardware
 from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import count_bar
-from shared.report import picture_path
+from shared.report.record import picture_path
 
 if TYPE_CHECKING:
     from rich.console import Console

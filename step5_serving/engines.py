@@ -22,17 +22,18 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from shared import models, weights
 from shared.catalog import lookup
+from shared.chat import client as chat
 from shared.config import Settings, load_settings
 from shared.errors import UserError, reason
+from shared.models import weights
 
 if TYPE_CHECKING:
     import anthropic
 
-    from shared.local.backend import Backend
-    from shared.local.engine import Engine
-    from shared.local.transport import LocalTransport
+    from shared.embedded.backend import Backend
+    from shared.embedded.engine import Engine
+    from shared.embedded.transport import EmbeddedTransport
     from step5_serving.apart.backend import Apart
 
 SERVERS = {"vllm": "http://127.0.0.1:8000", "ollama": "http://127.0.0.1:11434"}
@@ -74,22 +75,22 @@ class Serving:
     def client(self) -> anthropic.Anthropic:
         """A client of the SDK. All clients of one engine in this process share its model."""
         if self.backend is None:
-            return models.chat_client(settings=self.settings)
+            return chat.chat_client(settings=self.settings)
         import anthropic
         import httpx2
 
         http = httpx2.Client(transport=self._transport(self.backend), trust_env=False)
-        return anthropic.Anthropic(http_client=http, **models.EMBEDDED)
+        return anthropic.Anthropic(http_client=http, **chat.EMBEDDED)
 
     def async_client(self) -> anthropic.AsyncAnthropic:
         """The same, for `await`."""
         if self.backend is None:
-            return models.async_chat_client(settings=self.settings)
+            return chat.async_chat_client(settings=self.settings)
         import anthropic
         import httpx2
 
         http = httpx2.AsyncClient(transport=self._transport(self.backend), trust_env=False)
-        return anthropic.AsyncAnthropic(http_client=http, **models.EMBEDDED)
+        return anthropic.AsyncAnthropic(http_client=http, **chat.EMBEDDED)
 
     def warm_up(self) -> None:
         """Load what would be loaded with the first question. May take seconds.
@@ -118,10 +119,10 @@ class Serving:
         if self.backend:
             self.backend.close()
 
-    def _transport(self, backend: Backend | Apart) -> LocalTransport:
-        from shared.local.transport import LocalTransport
+    def _transport(self, backend: Backend | Apart) -> EmbeddedTransport:
+        from shared.embedded.transport import EmbeddedTransport
 
-        return LocalTransport(self.settings, answering=backend)
+        return EmbeddedTransport(self.settings, answering=backend)
 
 
 def resolve(
@@ -175,7 +176,7 @@ def _embedded(engine: str, settings: Settings, how: Embedded) -> Serving:
 
 def backend_of(name: str, settings: Settings, how: Embedded) -> Backend:
     """The embedded backend on an engine that takes several requests at once; nothing is loaded yet."""
-    from shared.local.backend import Backend
+    from shared.embedded.backend import Backend
 
     return Backend(settings, load=lambda: _load(name, settings, how))
 
@@ -191,7 +192,7 @@ def _apart(name: str, settings: Settings, how: Embedded) -> Apart:
 
 def _load(name: str, settings: Settings, how: Embedded) -> Engine:
     if name == "llamacpp":
-        from shared.local.on_llamacpp import LlamaCppEngine
+        from shared.embedded.on_llamacpp import LlamaCppEngine
 
         folder = weights.ensure(settings.model, settings)
         return LlamaCppEngine.load(folder, settings, parallel=how.rows)
@@ -224,10 +225,10 @@ def _server(engine: str, model: str | None, flags: dict[str, Any]) -> Serving:
 
 
 def served(settings: Settings, engine: str | None = None) -> list[str]:
-    """The models of a server, by its /v1/models.
+    """The models of a server, by its /v1/chat.
 
     Raises:
-        UserError: it doesn't answer, or not with a list of models.
+        UserError: it doesn't answer, or not with a list of chat.
     """
     import httpx2
 

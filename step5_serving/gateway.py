@@ -4,7 +4,7 @@
     response = await gateway.send("/v1/messages", body, headers)       # an httpx2.Response, not yet read
     async for chunk in response.aiter_raw(): ...
 
-An engine of ours is reached through `LocalTransport`, any other over HTTP: to the caller, and to the
+An engine of ours is reached through `EmbeddedTransport`, any other over HTTP: to the caller, and to the
 rest of the service, both are the same httpx2 client. Bodies are handed through as bytes, both ways, so that
 the service costs an engine next to nothing; its errors keep their words and their status.
 """
@@ -47,9 +47,9 @@ class Gateway:
         """
         timeout = httpx2.Timeout(timeout_s, connect=CONNECT_S)
         if serving.backend is not None:
-            from shared.local.transport import LocalTransport
+            from shared.embedded.transport import EmbeddedTransport
 
-            transport = LocalTransport(serving.settings, answering=serving.backend)
+            transport = EmbeddedTransport(serving.settings, answering=serving.backend)
             client = httpx2.AsyncClient(transport=transport, base_url="http://embedded.invalid")
             return cls(client, serving.model, serving.name)
         sdk = serving.async_client()

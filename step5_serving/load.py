@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from shared.errors import UserError, reason
 
 if TYPE_CHECKING:
-    from shared.local.backend import Backend
+    from shared.embedded.backend import Backend
 
 Body = dict[str, Any]  # a request of the Messages API
 PATIENCE = 600.0  # seconds for a server's answer

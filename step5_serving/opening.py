@@ -101,7 +101,7 @@ class Opening:
 
     def _open(self) -> Opened:
         """Load everything, in a thread, and use it once: the first question shall not pay for it."""
-        from shared.api_errors import ready
+        from shared.chat.errors import with_timeouts
         from step3_rag.service import open_service
         from step5_serving.sharing import Gate, SharedRetriever
 
@@ -113,7 +113,7 @@ class Opening:
         # first used, which two threads at once break, and loading in bf16 changes torch's default for all.
         self._warm_engine()
         timeout = max(1.0, config.timeout_s)
-        client = ready(self.serving.client(), timeout).with_middleware(self._stopping.middleware)
+        client = with_timeouts(self.serving.client(), timeout).with_middleware(self._stopping.middleware)
         return Opened(retriever, Gate(), client)
 
     def _warm_engine(self) -> None:

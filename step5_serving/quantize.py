@@ -28,9 +28,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from shared import hardware, weights
+from shared import hardware
 from shared.config import Settings
 from shared.errors import UserError
+from shared.models import weights
 from shared.progress import stage_bar
 from step5_serving import quantized
 from step5_serving.bench import READING, threads

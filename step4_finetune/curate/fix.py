@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import UserError
-from shared.report import writable
+from shared.report.record import writable
 from step4_finetune.curate import doubles
 from step4_finetune.curate.checks import details
 from step4_finetune.curate.finding import OK, UNCHECKED, Case, Finding

@@ -84,7 +84,7 @@ def _is_telephone(text: str, start: int, end: int) -> bool:
 @cache
 def recognizers() -> tuple[Any, ...]:
     """Presidio's recognisers that need neither a language model nor the network."""
-    from shared.quiet import quiet_transformers
+    from shared.models.quiet import quiet_transformers
 
     quiet_transformers()  # which Presidio imports
     import tldextract

@@ -49,7 +49,7 @@ def find(text: str) -> list[Personal]:
 
 @cache
 def _spelt_out() -> Any:
-    from shared.quiet import quiet_transformers
+    from shared.models.quiet import quiet_transformers
 
     quiet_transformers()  # which Presidio imports
     from presidio_analyzer import Pattern, PatternRecognizer

@@ -1,6 +1,6 @@
 """The model in a process of its own: it loads while the service does, and writes while the service works.
 
-    backend.py     its side in the service: an answer as shared/local/backend.py gives it
+    backend.py     its side in the service: an answer as shared/embedded/backend.py gives it
     __main__.py    the process: python -m step5_serving.apart
     words.py       what they say to each other
 

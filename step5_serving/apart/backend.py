@@ -23,9 +23,9 @@ from collections.abc import Iterator
 from queue import SimpleQueue
 from typing import Any
 
+from shared.embedded.backend import Answer
+from shared.embedded.engine import Generation
 from shared.errors import UserError
-from shared.local.backend import Answer
-from shared.local.engine import Generation
 from step5_serving.apart import words
 
 COMMAND = [sys.executable, "-m", "step5_serving.apart"]
@@ -214,6 +214,6 @@ class _Pieces(Iterator[str]):
 def _calls(told: list[dict[str, Any]]) -> list[Any]:
     if not told:
         return []
-    from shared.local.calls import ToolCall
+    from shared.embedded.calls import ToolCall
 
     return [ToolCall(**each) for each in told]

@@ -21,10 +21,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from shared.embedded.engine import Generation
+from shared.embedded.grammar import UnsupportedSchema
+from shared.embedded.refuse import Refused
 from shared.errors import UserError, reason
-from shared.local.engine import Generation
-from shared.local.grammar import UnsupportedSchema
-from shared.local.refuse import Refused
 
 LOADED = 0  # the number under which the process says, unasked, that the model is there, or why not
 COUNTS = ("output_tokens", "cached_tokens", "stop_reason", "stop_sequence")

@@ -7,7 +7,7 @@
     choose.py      from logits to tokens: penalty, greedy, sampling, for all rows at once
     request.py     what a request is while it waits and runs
     scheduler.py   the loop: who joins, who reads, who decodes, who leaves
-    engine.py      the Engine of shared/local on top of it
+    engine.py      the Engine of shared/embedded on top of it
 
 Why it pays: to write one token, all weights must come from memory once, for one row as for sixteen.
 

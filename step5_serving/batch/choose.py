@@ -2,7 +2,7 @@
 
     logits   (rows, vocabulary)      as the model gives them, float32
     recent   (rows, 128)             the words that each row wrote last; a neutral id where there is none
-    penalty  words that came lately become less probable, as in shared/local/on_transformers.py
+    penalty  words that came lately become less probable, as in shared/embedded/on_transformers.py
     greedy   logits.argmax(1)
     sampled  u = the row's own random number; the first token at which the running sum of the probabilities,
              sorted, goes past u (top_p: only those that make up this share)
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from shared.local.on_transformers import PENALTY, WINDOW
+from shared.embedded.on_transformers import PENALTY, WINDOW
 from step5_serving.batch.request import Request
 
 if TYPE_CHECKING:

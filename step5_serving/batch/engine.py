@@ -1,4 +1,4 @@
-"""The batcher as an engine of the embedded backend (shared/local/engine.py): the same texts, many at once.
+"""The batcher as an engine of the embedded backend (shared/embedded/engine.py): the same texts, many at once.
 
     >>> engine = BatchEngine.load(load_settings())
     >>> backend = Backend(settings, engine=engine)        # from here on everything is as with the others
@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from shared import models
-from shared import weights as files
 from shared.config import Settings
-from shared.errors import loading
-from shared.local.engine import Generation, StopStrings, room
-from shared.local.guide import Guide, Guides, circles
-from shared.local.on_transformers import Letters, _is_word
+from shared.embedded.engine import Generation, StopStrings, room
+from shared.embedded.guide import Guide, Guides, circles
+from shared.embedded.on_transformers import Letters, _is_word
+from shared.errors import explain_load_errors
+from shared.models import device
+from shared.models import weights as files
 from step5_serving.batch.choose import Chooser
 from step5_serving.batch.linear import int8
 from step5_serving.batch.llama import Llama
@@ -73,13 +74,13 @@ class BatchEngine:
         Raises:
             UserError: it can't be had, is damaged, or is no Llama.
         """
-        settings = models.for_products(settings.model_copy(update={"device": "cpu"}))
-        threads = models.use_threads(settings)
+        settings = device.settings_for_batch(settings.model_copy(update={"device": "cpu"}))
+        threads = device.use_threads(settings)
         torch.set_num_threads(1)  # copying weights waits for memory, and beside it others are loading
         try:
             with ThreadPoolExecutor(1) as beside:
                 tokenizer = beside.submit(models.load_tokenizer, settings=settings)
-                with loading(settings.model, files.ensure(settings.model, settings)):
+                with explain_load_errors(settings.model, files.ensure(settings.model, settings)):
                     llama = Llama(Weights.read(settings), int8 if quantize == "int8" else None)
         finally:
             torch.set_num_threads(threads)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from shared.errors import UserError
 
 if TYPE_CHECKING:
-    from shared.local.guide import Guide
+    from shared.embedded.guide import Guide
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from shared.local.on_transformers import common
-from shared.local.refuse import Refused
+from shared.embedded.on_transformers import common
+from shared.embedded.refuse import Refused
 from step5_serving.batch.choose import Chooser, draw
 from step5_serving.batch.request import End, Request
 from step5_serving.batch.seats import FIRST, Seats

@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from shared import bare, models
-from shared import weights as files
+from shared import models
 from shared.config import Settings
 from shared.errors import UserError
+from shared.models import fast_tokenizer
+from shared.models import weights as files
+from shared.models.device import choose_dtype
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -77,13 +79,13 @@ class Weights:
         Raises:
             Exception: its files are damaged; `loading` makes one line of it.
         """
-        models.check_causal(settings.model)
-        config: dict[str, Any] = {**DEFAULTS, **bare.read_config(settings.model, settings)}
+        models.require_causal(settings.model)
+        config: dict[str, Any] = {**DEFAULTS, **fast_tokenizer.read_config(settings.model, settings)}
         check(config)  # before the tensors: those of another model may lie elsewhere
-        generation = bare.read_config(settings.model, settings, "generation_config.json")
+        generation = fast_tokenizer.read_config(settings.model, settings, "generation_config.json")
         tensors = _read(files.ensure(settings.model, settings))
         ends = _ids({**config, **generation}.get("eos_token_id"))
-        return cls(config, tensors, models.choose_dtype(settings.dtype), ends)
+        return cls(config, tensors, choose_dtype(settings.dtype), ends)
 
     def get(self, *names: str) -> Tensor:
         """A tensor, or several one below the other."""

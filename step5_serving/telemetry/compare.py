@@ -208,7 +208,7 @@ def run(
         UserError: no such dataset, or the model can't be asked.
     """
     from shared import hardware
-    from shared.api_errors import ready
+    from shared.chat.errors import with_timeouts
     from shared.progress import count_bar
     from step3_rag import asking, evaluate, judging
     from step3_rag import dataset as datasets
@@ -221,8 +221,11 @@ def run(
     questions = evaluate.draw(data.questions, limit, settings.seed)
     judges = judging.judge_of(settings, judge) if judge else None
     retriever = dataset_service(settings, data).retriever
-    client = ready(serving.client(), patience)
-    with count_bar(f"answering {data.name} twice", len(questions)) as progress, asking.one_line(settings):
+    client = with_timeouts(serving.client(), patience)
+    with (
+        count_bar(f"answering {data.name} twice", len(questions)) as progress,
+        asking.one_line_errors(settings),
+    ):
         pairs = answer_pairs(retriever, questions, versions, client, settings.model, judges, budget, progress)
     facts: dict[str, Any] = {"command": "step5_serving compare", **figures(pairs, versions)}
     facts |= {"headline": f"{facts['a']} against {facts['b']}: {verdict(facts)}"}

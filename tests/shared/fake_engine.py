@@ -4,9 +4,9 @@ import dataclasses
 
 from shared import models
 from shared.config import load_settings
-from shared.local.backend import Backend
-from shared.local.calls import ToolCall
-from shared.local.engine import Generation, StopStrings
+from shared.embedded.backend import Backend
+from shared.embedded.calls import ToolCall
+from shared.embedded.engine import Generation, StopStrings
 
 
 class FakeEngine:

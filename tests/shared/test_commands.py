@@ -10,8 +10,9 @@ import sys
 
 import pytest
 
-from shared import doctor, report, stats, steps
+from shared import stats, steps
 from shared.config import load_settings
+from shared.report import doctor, page
 from tests.conftest import for_long
 
 
@@ -159,7 +160,9 @@ def test_every_step_has_a_demo_whose_first_run_is_the_main_one():
 def test_bench_has_a_column_for_each_text_engine(command, refused, monkeypatch):
     pytest.importorskip("anthropic")
     pytest.importorskip("llguidance")
-    monkeypatch.setattr("shared.local.measure._start", lambda name, settings: 1.0)  # a new process each time
+    monkeypatch.setattr(
+        "shared.embedded.measure._start", lambda name, settings: 1.0
+    )  # a new process each time
     table = command("shared", "bench", "--smoke").out
     assert table.splitlines()[0].split() == ["transformers"]
     assert "tokens/s written" in table
@@ -202,7 +205,7 @@ def test_nothing_is_recorded_unless_asked_for(command, tmp_path):
 
 
 def test_a_page_without_records_says_what_to_run(tmp_path):
-    assert "make demo" in report.build(tmp_path).read_text()
+    assert "make demo" in page.build(tmp_path).read_text()
 
 
 def test_a_report_of_no_folder_or_a_broken_record_is_refused(refused, tmp_path):

@@ -6,9 +6,11 @@ import time
 import pytest
 import torch
 
-from shared import hardware, models, tiny
+from shared import hardware, models
+from shared.chat import client as chat
 from shared.config import load_settings
 from shared.errors import UserError
+from shared.models import device, tiny, weights
 
 
 def tiny_folder(cache):
@@ -43,21 +45,21 @@ def test_dtype_is_as_asked(dtype):
 
 @pytest.mark.parametrize(("faster", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
 def test_an_encoder_is_bf16_only_where_that_was_measured_to_be_faster(monkeypatch, faster, expected):
-    monkeypatch.setattr(models.hardware, "cpu_flags", lambda: {"avx512_bf16"})
-    monkeypatch.setattr(models.hardware, "bf16_is_faster", lambda: faster)
-    assert models.dtype_for_products("auto", "cpu") == expected
-    assert models.dtype_for_products("bfloat16", "cpu") == torch.bfloat16
-    assert models.choose_dtype("auto", "cpu") == torch.bfloat16
+    monkeypatch.setattr(hardware, "cpu_flags", lambda: {"avx512_bf16"})
+    monkeypatch.setattr(hardware, "bf16_is_faster", lambda: faster)
+    assert device.dtype_for_batch("auto", "cpu") == expected
+    assert device.dtype_for_batch("bfloat16", "cpu") == torch.bfloat16
+    assert device.choose_dtype("auto", "cpu") == torch.bfloat16
 
 
 def test_products_are_measured_without_fail():
-    assert models.hardware.bf16_is_faster() in (True, False)
+    assert hardware.bf16_is_faster() in (True, False)
 
 
 @pytest.mark.parametrize(("flags", "expected"), [({"amx_bf16"}, torch.bfloat16), ({"avx2"}, torch.float32)])
 def test_dtype_is_bf16_only_where_the_processor_multiplies_it(monkeypatch, flags, expected):
     monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset(flags))
-    assert models.choose_dtype("auto", "cpu") == expected
+    assert device.choose_dtype("auto", "cpu") == expected
 
 
 @pytest.mark.parametrize(
@@ -69,12 +71,12 @@ def test_threads_follow_the_idle_cores(monkeypatch, cores, idle, expected):
         torch.set_num_threads(cores)
         monkeypatch.setattr(hardware, "cores", lambda: cores)
         monkeypatch.setattr(hardware, "idle_cores", lambda seconds: idle)
-        models.free_threads.cache_clear()
-        assert models.use_threads(load_settings()) == expected
-        assert models.use_threads(load_settings(threads=3)) == 3
+        device.free_threads.cache_clear()
+        assert device.use_threads(load_settings()) == expected
+        assert device.use_threads(load_settings(threads=3)) == 3
     finally:
         torch.set_num_threads(before)
-        models.free_threads.cache_clear()
+        device.free_threads.cache_clear()
 
 
 def test_idle_cores_lie_between_none_and_all():
@@ -84,7 +86,7 @@ def test_idle_cores_lie_between_none_and_all():
 def test_a_device_that_is_not_here_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match=r"device cuda is not on this machine: use cpu.* or auto"):
-        models.choose_device("cuda")
+        device.choose_device("cuda")
 
 
 def test_a_model_of_the_wrong_kind_is_refused():
@@ -135,17 +137,17 @@ def test_any_model_folder_serves_as_embedder():
 # --- the chat client --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("client", [models.chat_client, models.async_chat_client])
+@pytest.mark.parametrize("client", [chat.chat_client, chat.async_chat_client])
 def test_claude_without_a_key_says_how_to_set_it(client):
     pytest.importorskip("anthropic")
     with pytest.raises(UserError, match="set ANTHROPIC_API_KEY, or choose a local model"):
         client(load_settings().claude_model)
 
 
-@pytest.mark.parametrize("client", [models.chat_client, models.async_chat_client])
+@pytest.mark.parametrize("client", [chat.chat_client, chat.async_chat_client])
 def test_a_local_model_is_embedded_and_loads_at_the_first_question(monkeypatch, client, tmp_path):
     pytest.importorskip("anthropic")
-    monkeypatch.setattr(models.weights, "ensure", lambda *_args, **_more: pytest.fail("it was loaded"))
+    monkeypatch.setattr(weights, "ensure", lambda *_args, **_more: pytest.fail("it was loaded"))
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-very-secret")
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "https://api.anthropic.com")
     for name in ("tiny", None, "HuggingFaceTB/SmolLM2-360M-Instruct", str(tmp_path)):
@@ -154,7 +156,7 @@ def test_a_local_model_is_embedded_and_loads_at_the_first_question(monkeypatch, 
         assert made.max_retries == 0
 
 
-@pytest.mark.parametrize("client", [models.chat_client, models.async_chat_client])
+@pytest.mark.parametrize("client", [chat.chat_client, chat.async_chat_client])
 def test_a_model_that_is_none_or_cannot_chat_is_refused_at_once(client):
     pytest.importorskip("anthropic")
     with pytest.raises(UserError, match="unknown model 'tinny': did you mean tiny"):
@@ -166,7 +168,7 @@ def test_a_model_that_is_none_or_cannot_chat_is_refused_at_once(client):
 def test_claude_with_a_key_is_the_real_api(monkeypatch):
     pytest.importorskip("anthropic")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
-    for client in (models.chat_client, models.async_chat_client):
+    for client in (chat.chat_client, chat.async_chat_client):
         made = client(load_settings().claude_model)
         assert made.api_key == "sk-test"
         assert made.base_url.host == "api.anthropic.com"
@@ -210,9 +212,9 @@ def test_a_base_url_is_asked_by_the_real_sdk(monkeypatch):
         monkeypatch.setenv("ROADMAP_BASE_URL", f"http://127.0.0.1:{server.server_port}")
         monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-very-secret")
         question = {"model": "tiny", "max_tokens": 5, "messages": [{"role": "user", "content": "hello"}]}
-        said = models.chat_client("tiny").messages.create(**question)
+        said = chat.chat_client("tiny").messages.create(**question)
         monkeypatch.setenv("ROADMAP_BASE_URL_KEY", "its-own")
-        models.chat_client("tiny").messages.create(**question)
+        chat.chat_client("tiny").messages.create(**question)
     finally:
         server.shutdown()
         server.server_close()

@@ -11,9 +11,11 @@ import time
 import pytest
 import torch
 
-from shared import models, pypi, weights
+from shared import models
 from shared.config import load_settings
 from shared.errors import UserError
+from shared.models import weights
+from shared.models import wheel as pypi
 from tests.fake_sources import CHILD, hub_on_loopback, make_wheel, spec_of, write_gguf
 
 FILES = {
@@ -232,7 +234,7 @@ def test_a_full_disk_while_converting_is_recognised():
     pytest.importorskip("resource")  # Unix
     script = """
 import resource, safetensors.torch, torch
-from shared.weights import _is_no_room
+from shared.models.weights import _is_no_room
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
 try:
     safetensors.torch.save_file({"a": torch.ones(40_000)}, "a.safetensors")

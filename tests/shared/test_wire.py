@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from shared.wire import problem_of, problem_of_reply
+from shared.embedded.wire import validate_reply, validate_request
 from tests.scripted import ScriptedMessages, WireError
 
 USER = {"role": "user", "content": "Hi"}
@@ -52,7 +52,7 @@ FORMAT = {"type": "json_schema", "schema": {"type": "object", "additionalPropert
     ],
 )
 def test_what_the_api_takes_has_no_problem(fields):
-    assert problem_of(BODY | fields) is None
+    assert validate_request(BODY | fields) is None
 
 
 UNANSWERED = "messages.1: `tool_use` ids were found without `tool_result` blocks immediately after: "
@@ -156,19 +156,19 @@ UNANSWERED = "messages.1: `tool_use` ids were found without `tool_result` blocks
     ],
 )
 def test_what_the_api_refuses_is_said_in_its_manner(fields, problem):
-    said = problem_of(BODY | fields)
+    said = validate_request(BODY | fields)
     assert said is not None
     assert said.startswith(problem), said
 
 
 @pytest.mark.parametrize("field", ["model", "max_tokens", "messages"])
 def test_required_fields(field):
-    assert problem_of({k: v for k, v in BODY.items() if k != field}) == f"{field}: Field required"
+    assert validate_request({k: v for k, v in BODY.items() if k != field}) == f"{field}: Field required"
 
 
 def test_counting_takes_no_max_tokens():
-    assert problem_of(BODY, count_tokens=True) == "max_tokens: Extra inputs are not permitted"
-    assert problem_of({"model": "tiny", "messages": [USER]}, count_tokens=True) is None
+    assert validate_request(BODY, count_tokens=True) == "max_tokens: Extra inputs are not permitted"
+    assert validate_request({"model": "tiny", "messages": [USER]}, count_tokens=True) is None
 
 
 REPLY = {
@@ -209,7 +209,7 @@ CALL = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}
     ],
 )
 def test_replies(fields, problem):
-    said = problem_of_reply(REPLY | fields)
+    said = validate_reply(REPLY | fields)
     assert said is None if problem is None else said.startswith(problem), said
 
 
@@ -239,7 +239,7 @@ def places(value, path=()):
 @given(data=st.data(), value=json_values)
 @hypothesis_settings(max_examples=150)
 def test_any_json_gets_an_answer_and_no_exception(data, value):
-    for whole, check in ((WHOLE, problem_of), (REPLY | {"content": [CALL]}, problem_of_reply)):
+    for whole, check in ((WHOLE, validate_request), (REPLY | {"content": [CALL]}, validate_reply)):
         body = copy.deepcopy(whole)
         path = data.draw(st.sampled_from(list(places(body))))
         inner = body

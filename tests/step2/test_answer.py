@@ -3,8 +3,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from shared import models, wire
 from shared.catalog import Price, lookup
+from shared.embedded import wire
 from step2_tools import answer, costs
 from step2_tools.loop import Call
 from tests.scripted import ScriptedMessages
@@ -15,7 +15,7 @@ WEATHER = {"tool_uses": [("get_weather", {"city": "Bangkok"})]}
 @pytest.fixture
 def api(monkeypatch):
     api = ScriptedMessages()
-    monkeypatch.setattr(models, "chat_client", lambda *_args, **_more: api.client)
+    monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
     return api
 
 
@@ -171,4 +171,4 @@ def test_a_server_of_ones_own_has_no_price_of_anthropic(api, command, monkeypatc
 
 def test_the_schema_of_the_answer_is_one_that_the_wire_takes():
     body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
-    assert wire.problem_of(body | answer.request_for("json")) is None
+    assert wire.validate_request(body | answer.request_for("json")) is None

@@ -7,7 +7,6 @@ import anthropic
 import httpx2
 import pytest
 
-from shared import models
 from tests.scripted import ScriptedMessages
 
 WEATHER = {"tool_uses": [("get_weather", {"city": "Bangkok"})]}
@@ -17,7 +16,7 @@ WEATHER = {"tool_uses": [("get_weather", {"city": "Bangkok"})]}
 def api(monkeypatch):
     monkeypatch.setattr("anthropic._base_client.INITIAL_RETRY_DELAY", 0.0)
     api = ScriptedMessages()
-    monkeypatch.setattr(models, "chat_client", lambda *_args, **_more: api.client)
+    monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
     return api
 
 
@@ -115,7 +114,7 @@ def test_a_server_that_speaks_something_else(refused, monkeypatch, headers, body
     web = httpx2.MockTransport(lambda _request: httpx2.Response(200, headers=headers, text=body))
     options = {"api_key": "x", "base_url": "http://me:secret@x.invalid"}
     client = anthropic.Anthropic(http_client=httpx2.Client(transport=web), **options)
-    monkeypatch.setattr(models, "chat_client", lambda *_args, **_more: client)
+    monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: client)
     said = refused("step2_tools", "Hi", "--offline", *flags)
     assert line in said
     assert "secret" not in said

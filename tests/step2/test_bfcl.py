@@ -5,7 +5,7 @@ import json
 import jsonschema
 import pytest
 
-from shared import wire
+from shared.embedded import wire
 from shared.errors import UserError
 from step2_tools import bfcl
 
@@ -82,7 +82,7 @@ def judged(case, **arguments):
 def test_a_question_becomes_a_request_that_the_messages_api_takes(case):
     assert case.system == "Be brief."
     request = {"model": "m", "max_tokens": 9, "messages": case.messages, "tools": case.tools}
-    assert wire.problem_of(request) is None
+    assert wire.validate_request(request) is None
     for tool in case.tools:
         jsonschema.Draft202012Validator.check_schema(tool["input_schema"])
 

@@ -1,7 +1,6 @@
 import httpx2
 import pytest
 
-from shared import models
 from tests.scripted import ScriptedMessages
 
 WEATHER = {"tool_uses": [("get_weather", {"city": "Bangkok"})]}
@@ -10,7 +9,7 @@ WEATHER = {"tool_uses": [("get_weather", {"city": "Bangkok"})]}
 @pytest.fixture
 def api(monkeypatch):
     api = ScriptedMessages()
-    monkeypatch.setattr(models, "chat_client", lambda *_args, **_more: api.client)
+    monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
     return api
 
 

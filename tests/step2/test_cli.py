@@ -6,8 +6,7 @@ import tomllib
 
 import pytest
 
-from shared import models
-from shared.wire import problem_of
+from shared.embedded.wire import validate_request
 from step2_tools.__main__ import _settings, app, with_default_command
 from tests.conftest import ROOT
 from tests.scripted import ScriptedMessages
@@ -18,7 +17,7 @@ WEATHER = {"tool_uses": [("get_weather", {"city": "Bangkok"})]}
 @pytest.fixture
 def api(monkeypatch):
     api = ScriptedMessages()
-    monkeypatch.setattr(models, "chat_client", lambda *_args, **_more: api.client)
+    monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
     return api
 
 
@@ -148,7 +147,7 @@ def test_tools_prints_what_the_api_takes(command):
     names = [tool["name"] for tool in facts["tools"]]
     assert names == ["get_weather", "get_stock_price", "convert_currency", "get_time"]
     body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
-    assert problem_of(body | {"tools": facts["tools"]}) is None
+    assert validate_request(body | {"tools": facts["tools"]}) is None
     shown = command("step2_tools", "tools").out
     assert "get_weather(city, unit?, day?)" in shown
     assert "celsius | fahrenheit, default celsius" in shown

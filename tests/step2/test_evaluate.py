@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 from rich.console import Console
 
-from shared import api_errors
+from shared.chat import errors as api_errors
 from shared.config import load_settings
 from shared.errors import UserError
 from step2_tools import conditions, evaluate, figures, questions
@@ -253,7 +253,9 @@ def test_a_time_out_and_an_answer_of_something_else_are_failed_requests(api):
     page = httpx2.Response(200, headers={"content-type": "text/html"}, text="<h1>It works!</h1>")
     scripted = httpx2.MockTransport(lambda request: api._answer(request) if api.left else page)
     client = anthropic.Anthropic(http_client=httpx2.Client(transport=scripted), api_key="x", base_url=URL)
-    facts = evaluate.run(load_settings(), api_errors.ready(client, 5), TOOLS, QUESTIONS, ["native"], 3)
+    facts = evaluate.run(
+        load_settings(), api_errors.with_timeouts(client, 5), TOOLS, QUESTIONS, ["native"], 3
+    )
     assert facts["conditions"]["native"]["errors"] == {
         "no answer within 5 seconds: try again, or allow more with --timeout": 1,
         "the server at http://scripted.invalid does not speak the Messages API": 1,

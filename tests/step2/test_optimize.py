@@ -10,10 +10,10 @@ import httpx2
 import pytest
 from rich.console import Console
 
-from shared import prompts, stats, wire
+from shared import prompts, stats
 from shared.config import load_settings
+from shared.embedded import wire, wording
 from shared.errors import UserError
-from shared.local import wording
 from step2_tools import evaluate, optimize, scoring, tune_plan, tune_report
 from step2_tools.tool import FunctionTool
 from tests.scripted import URL
@@ -70,7 +70,7 @@ class StandIn:
 
     def _answer(self, request):
         body = json.loads(request.content)
-        assert wire.problem_of(body) is None
+        assert wire.validate_request(body) is None
         with self._lock:
             task = "get_weather(city: string" in body.get("system", "") and "[[ ##" not in body["system"]
             self.tasks, self.written = self.tasks + task, self.written + (not task)
@@ -288,7 +288,7 @@ def test_the_command_asks_the_server_of_the_settings(
     api, command, monkeypatch, tmp_path, optimizer, examples
 ):
     monkeypatch.setenv("ROADMAP_BASE_URL", URL)
-    monkeypatch.setattr(optimize.models, "chat_client", lambda model, settings: api.client)
+    monkeypatch.setattr("shared.chat.client.chat_client", lambda model, settings: api.client)
     flags = ["--model", "claude-haiku-5-5", "--limit", "4", "--json", "--out", str(tmp_path / "found")]
     got = command("step2_tools", "optimize", "--optimizer", optimizer, *flags)
     assert got.code == 0, got
@@ -343,8 +343,8 @@ def test_a_rule_changes_one_thing_about_what_went_wrong():
 
 
 def test_likelihoods_are_remembered_and_the_same(chooser):
-    from shared.local.calls import Caller
-    from shared.local.likelihood import Likelihood
+    from shared.embedded.calls import Caller
+    from shared.embedded.likelihood import Likelihood
 
     plain = Caller(Likelihood(chooser.lm.model, chooser.lm.tokenizer))
     tools = [{**tool.to_dict()} for tool in TOOLS]

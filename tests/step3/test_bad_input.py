@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from shared import models
 from step3_rag import ingest
 from step3_rag.index import Index
 from tests.scripted import ScriptedMessages
@@ -283,7 +282,7 @@ def test_a_chat_model_that_is_down_leaves_what_was_found(
     monkeypatch.setattr("anthropic._base_client.INITIAL_RETRY_DELAY", 0.0)
     monkeypatch.setattr("step3_rag.reflect.confidence", lambda _found: said)
     api = ScriptedMessages()
-    monkeypatch.setattr(models, "chat_client", lambda *_args, **_more: api.client)
+    monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
     for _ in range(6):
         api.enqueue(**failure)
     got = command("step3_rag", "ask", "kettle in the kitchen", *flags)

@@ -9,7 +9,6 @@ import tomllib
 import pytest
 import typer
 
-from shared import models
 from step3_rag.__main__ import app, with_default_command
 from step3_rag.read import UNKNOWN
 from tests.conftest import ROOT
@@ -55,7 +54,7 @@ def test_the_chat_models_answer_is_printed_once_and_what_is_not_borne_out_is_sai
 ):
     api = ScriptedMessages()
     api.enqueue("The kettle is broken [1]. It was sold in Peru [9].")
-    monkeypatch.setattr(models, "chat_client", lambda *_args, **_more: api.client)
+    monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
     got = command("step3_rag", "ask", "kettle", "--reader", "chat", "--threshold", "0")
     assert got.out.startswith("The kettle is broken [1]. It was sold in Peru [9].\n\n[1] notes.md")
     assert got.out.count("kettle is broken [1]") == 1

@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from shared import models, weights
+from shared import models
 from shared.config import load_settings
+from shared.models import weights
 from step3_rag import ingest, load
 from step3_rag.chunk import chunk
 from step3_rag.dataset import SAMPLE
@@ -63,7 +64,9 @@ def test_a_model_that_is_loaded_for_a_question_counts_all_threads(monkeypatch):
     import torch
 
     seen = []
-    monkeypatch.setattr(models, "use_threads", lambda _settings: seen.append(torch.get_num_threads()))
+    monkeypatch.setattr(
+        "shared.models.load.use_threads", lambda _settings: seen.append(torch.get_num_threads())
+    )
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:

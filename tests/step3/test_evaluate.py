@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from shared import models
 from shared.config import load_settings
 from step3_rag import dataset, evaluate, generation, judging, stages, sweep
 from step3_rag.answer import Outcome
@@ -251,7 +250,7 @@ def test_a_judge_is_held_to_a_schema_and_unreadable_verdicts_are_counted(monkeyp
     replies = ['{"verdict": "right"}', '{"verdict": "wrong"}', '{"verdict": "perhaps"}', "Right!", "[]"]
     for reply in replies:
         api.enqueue(reply)
-    monkeypatch.setattr(models, "chat_client", lambda *_args, **_more: api.client)
+    monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
     judge = judging.judge_of(load_settings(), "scripted")
     asked = Question("q", "How long?", {"d": 1}, answers=("60 days", "two months"))
     facts = judging.agreement("scripted", [(asked, "It is 60 days.", True)] * 5, judge)

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import models
 from shared.errors import UserError
 from step3_rag import answer, second_look
 from step3_rag import reflect as lesson
@@ -253,7 +252,7 @@ def test_a_chat_model_that_fails_ends_the_measurement_in_one_line(beir, monkeypa
     api = ScriptedMessages()
     for _ in range(3):
         api.enqueue(status=529)
-    monkeypatch.setattr(models, "chat_client", lambda *_args, **_more: api.client)
+    monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
     got = command("step3_rag", "reflect", "--dataset", str(beir), "--strategies", "chat")
     assert got.code == 2
     assert got.err.splitlines()[-1].startswith("error: smollm2-135m-instruct: it is overloaded (529)")

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from shared import cli, models
+from shared import cli
 from step4_finetune import data_cli
 from step4_finetune.data import GUIDE, fingerprint, read_rows
 from tests.scripted import ScriptedMessages
@@ -299,7 +299,7 @@ def test_distill_of_the_training_messages(data, file, tmp_path, monkeypatch):
         api.enqueue(row.rejected)
     api.enqueue("Hi!")
     api.enqueue("Hi again!")
-    monkeypatch.setattr(models, "chat_client", lambda *_args, **_more: api.client)
+    monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
     got = data("distill", *own(file), "--requests", "6", "--out", tmp_path / "pairs.jsonl", "--smoke")
     assert got.code == 0
     assert got.out.startswith(

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from shared import models
 from shared.config import load_settings
 from shared.errors import UserError
 from step4_finetune import distill, distill_ask
@@ -24,7 +23,7 @@ def guide():
 @pytest.fixture
 def api(monkeypatch):
     api = ScriptedMessages(max_retries=0)
-    monkeypatch.setattr(models, "chat_client", lambda *_args, **_more: api.client)
+    monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
     return api
 
 

@@ -57,7 +57,7 @@ def test_everything_is_written_and_said(settings, run, tmp_path):
 
 def test_the_houses_own_engine_runs_the_export(settings, run, tmp_path):
     pytest.importorskip("xllamacpp", reason="pip install .[llamacpp]")
-    from shared.local.on_llamacpp import LlamaCppEngine
+    from shared.embedded.on_llamacpp import LlamaCppEngine
 
     export.run(settings, run, tmp_path / "tone", formats=["f16"])
     engine = LlamaCppEngine.load(tmp_path / "tone", load_settings(model=str(tmp_path / "tone"), threads=1))

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from shared import models, weights
+from shared import models
 from shared.config import load_settings
 from shared.errors import UserError
+from shared.models import weights
 from step4_finetune import gguf_file
 
 TEXTS = [

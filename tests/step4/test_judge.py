@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from shared import models
 from shared.config import load_settings
 from shared.errors import UserError
 from step4_finetune import judge
@@ -17,7 +16,7 @@ MESSAGE = "My hedge trimmer is too loud."
 @pytest.fixture
 def api(monkeypatch):
     scripted = ScriptedMessages()
-    monkeypatch.setattr(models, "chat_client", lambda *_: scripted.client)
+    monkeypatch.setattr("shared.chat.client.chat_client", lambda *_: scripted.client)
     return scripted
 
 

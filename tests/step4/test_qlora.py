@@ -116,7 +116,7 @@ def test_without_bitsandbytes_one_line_names_the_extra(monkeypatch):
 
 
 def test_on_apple_it_is_refused(monkeypatch):
-    monkeypatch.setattr(qlora.models, "choose_device", lambda _wanted: "mps")
+    monkeypatch.setattr(qlora, "choose_device", lambda _wanted: "mps")
     with pytest.raises(UserError, match="not on mps"):
         qlora.load_in_4bit(load_settings(model="tiny"))
 

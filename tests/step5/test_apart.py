@@ -15,12 +15,12 @@ import psutil
 import pytest
 
 from shared.config import load_settings
+from shared.embedded import stream
+from shared.embedded.backend import Answer
+from shared.embedded.engine import Generation
+from shared.embedded.grammar import UnsupportedSchema
+from shared.embedded.refuse import Refused
 from shared.errors import UserError
-from shared.local import stream
-from shared.local.backend import Answer
-from shared.local.engine import Generation
-from shared.local.grammar import UnsupportedSchema
-from shared.local.refuse import Refused
 from step5_serving.apart import backend, words
 from step5_serving.apart.__main__ import Speaking
 from step5_serving.apart.backend import Apart

@@ -15,11 +15,11 @@ from safetensors.torch import load_file, save_file
 
 from shared import hardware, models
 from shared.config import load_settings
+from shared.embedded.backend import Backend
+from shared.embedded.guide import Guide
+from shared.embedded.on_transformers import TransformersEngine
+from shared.embedded.refuse import Refused
 from shared.errors import UserError
-from shared.local.backend import Backend
-from shared.local.guide import Guide
-from shared.local.on_transformers import TransformersEngine
-from shared.local.refuse import Refused
 from step5_serving.batch import choose, linear, scheduler
 from step5_serving.batch.engine import BatchEngine
 from step5_serving.batch.llama import Llama, frequencies
@@ -250,7 +250,7 @@ def test_loading_takes_no_threads_away(loaded, tmp_path, monkeypatch, damaged):
     tokenizer.save_pretrained(tmp_path)
     if damaged:
         (tmp_path / "model.safetensors").write_bytes(b"none")
-    monkeypatch.setattr(models, "free_threads", lambda: min(2, torch.get_num_threads()))
+    monkeypatch.setattr("shared.models.device.free_threads", lambda: min(2, torch.get_num_threads()))
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from shared import weights
 from shared.config import load_settings
 from shared.errors import UserError
+from shared.models import weights
 from step5_serving import bench, bench_view, load, roofline
 from step5_serving.load import OverHttp, Run, Timed, closed_loop, open_loop
 from tests.step5.test_engines import server  # noqa: F401

@@ -10,7 +10,7 @@ import openai
 import pytest
 
 from shared.config import load_settings
-from shared.local.transport import LocalTransport
+from shared.embedded.transport import EmbeddedTransport
 from step5_serving import openai_format
 from step5_serving.errors import Refusal
 from step5_serving.gateway import Gateway
@@ -73,7 +73,7 @@ class Served:
 def tiny():
     """The tiny random model in the process, served on a real port."""
     settings = load_settings(model="tiny")
-    client = httpx2.AsyncClient(transport=LocalTransport(settings), base_url="http://embedded.invalid")
+    client = httpx2.AsyncClient(transport=EmbeddedTransport(settings), base_url="http://embedded.invalid")
     with Served(app_of(gateway=Gateway(client, "tiny", "torch"))) as served:
         yield served
 
@@ -85,7 +85,7 @@ def test_the_anthropic_sdk(tiny, stream):
     direct = anthropic.Anthropic(
         api_key="none",
         base_url="http://embedded.invalid",
-        http_client=httpx2.Client(transport=LocalTransport(load_settings(model="tiny"))),
+        http_client=httpx2.Client(transport=EmbeddedTransport(load_settings(model="tiny"))),
     )
     wanted = direct.messages.create(**request)
     if stream:

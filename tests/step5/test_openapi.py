@@ -28,7 +28,7 @@ def served(tmp_path_factory, request):
     """The whole service in small: telemetry on disk, documents that are only counted, a tiny model."""
     import httpx2
 
-    from shared.local.transport import LocalTransport
+    from shared.embedded.transport import EmbeddedTransport
     from step5_serving.gateway import Gateway
 
     folder = tmp_path_factory.mktemp("openapi")
@@ -36,7 +36,7 @@ def served(tmp_path_factory, request):
         patch.setenv("ROADMAP_CACHE_DIR", str(request.getfixturevalue("tiny_cache")))
         patch.setenv("ROADMAP_DEVICE", "cpu")
         settings = load_settings(model="tiny")
-        client = httpx2.AsyncClient(transport=LocalTransport(settings), base_url="http://embedded.invalid")
+        client = httpx2.AsyncClient(transport=EmbeddedTransport(settings), base_url="http://embedded.invalid")
         recorder = Recorder.from_url(f"sqlite:///{folder / 'telemetry.db'}")
         library = Shelf()
         app = app_of(

@@ -6,9 +6,10 @@ import json
 import pytest
 import torch
 
-from shared import models, weights
+from shared import models
 from shared.config import load_settings
 from shared.errors import UserError
+from shared.models import weights
 from step5_serving import quantize, quantized
 from step5_serving.batch import linear
 from step5_serving.quantize import Plan

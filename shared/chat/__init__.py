@@ -1,0 +1,1 @@
+"""The chat client, and what can go wrong on the way to a Messages API."""

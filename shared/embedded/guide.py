@@ -1,0 +1,236 @@
+"""Follows one text through a grammar: which tokens may come next, which must, and how it can end.
+
+    >>> guide = Guide(tokens_of(tokenizer, vocabulary, ends), grammar_of(schema), ends)
+    >>> guide.forced()                  # ids that must come first, such as those of {"name": "
+    >>> guide.choose(logits, left=80)   # the best allowed id, and those that follow of necessity
+
+A small model loses the thread inside a JSON text: it lists the same thing for ever. So the guide knows a
+short way to finish what is begun, and takes it when the text goes round in a circle, or when no token is
+left for anything else. The text then fits the schema, whatever the model wanted to add.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Collection, Iterable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from shared.embedded.grammar import grammar_of
+
+if TYPE_CHECKING:
+    import torch
+    from llguidance import LLMatcher, LLTokenizer
+    from transformers import PreTrainedTokenizerFast
+
+# What leads to an end soonest comes first. Inside a string: its end, then what formats ask for.
+IN_STRING = ('"', ":", "@", "0", "a")
+OUTSIDE = ("}", "]", "null", "n", "0", "1", '"', "[", "{")
+TRIES = 5
+
+
+class Guide:
+    """One text under a grammar, with llguidance."""
+
+    def __init__(self, tokens: LLTokenizer, grammar: str, ends: Iterable[int]) -> None:
+        from llguidance import LLMatcher
+
+        self._matcher = LLMatcher(tokens, grammar, log_level=0)
+        self._tokens, self._ends = tokens, frozenset(ends)
+        self._ids: list[int] = []
+        self._text = Quotes()
+        self._need: int | None = None  # tokens of the shortest ending found last; none was found: None
+        self._started = self._done = False
+        self.string: list[int] = []  # the ids of the string that is being written
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing can be added any more."""
+        return self._done or self._matcher.is_stopped()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the text fits the schema as it stands."""
+        return self._matcher.is_accepting()
+
+    def forced(self) -> list[int]:
+        """The ids that must come next, taken as written."""
+        ids: list[int] = self._matcher.compute_ff_tokens()
+        return self._take(ids)
+
+    def follow(self, ids: list[int]) -> bool:
+        """Go along with ids that somebody else wrote; False if the grammar does not allow them."""
+        allowed = self._matcher.validate_tokens(ids) == len(ids)
+        if allowed:
+            self._take(ids)
+        return allowed
+
+    def choose(self, logits: torch.Tensor, left: int) -> list[int]:
+        """The most probable allowed id of `logits` (vocabulary,) and those it forces; none: the end.
+
+        Instead come the ids of a way to finish, when it needs all of the `left` tokens or has to be taken.
+        """
+        if not self._started:
+            self._started = True
+            self._need = _length(self.ending(left))
+        if circles(self._ids) and (way := self.ending(left)) is not None:
+            return self._end(way)
+        token = int(self._masked(logits).argmax())
+        if token in self._ends:
+            return self._end([])
+        # Looked at only when it may matter: an ending grows as objects open, but not by this much at once.
+        if self._need is not None and left <= 2 * self._need + 64:
+            self._need = _length(self.ending(left - 1, [token]))
+            if self._need is None and (way := self.ending(left)) is not None:
+                return self._end(way)
+        self._take([token])
+        return [token, *self.forced()]
+
+    def ending(self, longest: int, first: Sequence[int] = ()) -> list[int] | None:
+        """The ids of a short way to finish, at most `longest`; None when none is found.
+
+        With `first`, the way from where those ids lead.
+        """
+        found = (self._try_to_end(longest, first, random.Random(n) if n else None) for n in range(TRIES))
+        return next((ids for ids in found if ids is not None), None)
+
+    def _try_to_end(
+        self, longest: int, first: Sequence[int], chance: random.Random | None
+    ) -> list[int] | None:
+        matcher, text, ids = self._matcher.deep_copy(), self._text, list[int]()
+        new = list(first)
+        while matcher.consume_tokens(new) and len(ids) <= longest:
+            text = text.after(self._tokens.decode_bytes(new))
+            if matcher.is_accepting():
+                return ids
+            new = matcher.compute_ff_tokens() or self._one(matcher, text.inside, chance)
+            if not new:
+                break
+            ids += new
+        return None
+
+    def _one(self, matcher: LLMatcher, inside: bool, chance: random.Random | None) -> list[int]:
+        """An allowed id that leads to an end soon; if chance decides, then only about what has no such id."""
+        wanted = _single(self._tokens, IN_STRING if inside else OUTSIDE)
+        for ids in wanted[: 1 if chance and inside else None]:
+            if matcher.validate_tokens(ids) == 1:
+                return ids
+        allowed = [int(i) for i in _allowed(matcher) if int(i) not in self._ends]
+        return [chance.choice(allowed) if chance else allowed[0]] if allowed else []
+
+    def _masked(self, logits: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        masked = torch.full_like(logits, float("-inf"))
+        allowed = torch.from_numpy(_allowed(self._matcher)).to(logits.device)
+        masked[allowed] = logits[allowed]
+        return masked
+
+    def _take(self, ids: list[int]) -> list[int]:
+        self._matcher.consume_tokens(ids)
+        self._ids += ids
+        for token in ids:
+            more = self._tokens.decode_bytes([token])
+            self._text = self._text.after(more)
+            self.string = [*self.string, token] if self._text.inside and b'"' not in more else []
+        return ids
+
+    def _end(self, way: list[int]) -> list[int]:
+        self._done = True
+        return self._take(way)
+
+
+def circles(tokens: list[int] | list[str]) -> bool:
+    """Whether a text goes round in a circle.
+
+    Its end is one piece four times over, and 32 tokens long; or its last 48 tokens have stood there before.
+    """
+    lengths = ((piece, max(32, 4 * piece)) for piece in range(1, 65))
+    if any(tokens[-n + piece :] == tokens[-n:-piece] for piece, n in lengths if n <= len(tokens)):
+        return True
+    end = tokens[-48:]
+    return any(tokens[i : i + 48] == end for i in range(len(tokens) - 48) if tokens[i] == end[0])
+
+
+def _length(way: list[int] | None) -> int | None:
+    return None if way is None else len(way)
+
+
+class Quotes:
+    """Whether the end of a JSON text lies inside a string.
+
+    >>> Quotes().after(b'{"a').inside
+    True
+    """
+
+    def __init__(self, inside: bool = False, escaped: bool = False) -> None:
+        self.inside, self._escaped = inside, escaped
+
+    def after(self, more: bytes) -> Quotes:
+        """The same some bytes later."""
+        inside, escaped = self.inside, self._escaped
+        for byte in more:
+            if escaped:
+                escaped = False
+            elif byte == ord('"'):
+                inside = not inside
+            elif byte == ord("\\"):
+                escaped = True
+        return Quotes(inside, escaped)
+
+
+def _allowed(matcher: LLMatcher) -> Any:
+    """The ids that may come next, as an array."""
+    import numpy as np
+
+    bits = np.unpackbits(np.frombuffer(matcher.compute_bitmask(), np.uint8), bitorder="little")
+    return bits.nonzero()[0]
+
+
+@cache
+def _single(tokens: LLTokenizer, texts: tuple[str, ...]) -> list[list[int]]:
+    """The texts that are one token each."""
+    return [ids for text in texts if len(ids := tokens.tokenize_str(text)) == 1]
+
+
+@cache
+def bytes_as_tokens() -> LLTokenizer:
+    """A tokenizer whose ids are bytes (256 ends the text): to follow a text without its model."""
+    from llguidance import LLTokenizer, TokenizerWrapper
+
+    class Bytes:
+        eos_token_id, bos_token_id, special_token_ids = 256, None, (256,)
+        tokens = (*(bytes([i]) for i in range(256)), b"<end>")
+
+        def __call__(self, text: str | bytes) -> list[int]:
+            return list(text.encode() if isinstance(text, str) else text)
+
+    return LLTokenizer(TokenizerWrapper(Bytes()))
+
+
+class Guides:
+    """Makes the guides of one tokenizer, from several threads; its half of the work is done once, when the
+    first schema comes."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, vocabulary: int, ends: Collection[int]) -> None:
+        self._parts = tokenizer, vocabulary, ends
+        self._tokens: LLTokenizer | None = None
+        self._lock = threading.Lock()
+
+    def of(self, schema: dict[str, Any]) -> Guide:
+        """The guide to texts that fit the schema.
+
+        Raises:
+            UnsupportedSchema: it can't be enforced.
+        """
+        with self._lock:
+            self._tokens = self._tokens or tokens_of(*self._parts)
+        return Guide(self._tokens, grammar_of(schema), self._parts[2])
+
+
+def tokens_of(tokenizer: PreTrainedTokenizerFast, vocabulary: int, ends: Iterable[int]) -> LLTokenizer:
+    """The tokenizer as llguidance wants it, for logits of `vocabulary` places. Takes up to a second."""
+    from llguidance.hf import from_tokenizer
+
+    return from_tokenizer(tokenizer, n_vocab=vocabulary, eos_token=list(ends))

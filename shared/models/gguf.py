@@ -1,0 +1,51 @@
+"""Turns a GGUF (llama.cpp's quantised file) into bf16 safetensors, tokenizer and chat template, once.
+
+`from_pretrained(folder, gguf_file=...)` alone would work, and take over ten seconds at every start; the
+saved copy loads in under two. The weights keep the rounding of their quantisation: bf16 does not undo it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import redirect_stderr
+from io import StringIO
+from pathlib import Path
+
+STAGES = 4
+
+
+def to_safetensors(gguf: Path, folder: Path, stage: Callable[[str], None] = lambda _name: None) -> None:
+    """Dequantise `gguf` into `folder` as a normal transformers model in bfloat16.
+
+    `stage` is called with the name of each of the four steps as it begins.
+    """
+    stage("starting")
+    import torch
+
+    from shared.models.quiet import quiet_transformers
+
+    transformers = quiet_transformers()
+
+    source, name = str(gguf.parent), gguf.name
+    stage("tokenizer")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(source, gguf_file=name)
+    stage("weights")
+    with redirect_stderr(StringIO()):  # transformers has a bar of its own here, which can't be switched off
+        quantised = transformers.AutoModelForCausalLM.from_pretrained(
+            source, gguf_file=name, dtype=torch.float32
+        )
+    weights = {key: value.to(torch.bfloat16) for key, value in quantised.state_dict().items()}
+    del quantised
+
+    # A model that came from a GGUF refuses save_pretrained: its state goes into a fresh one.
+    config = transformers.AutoConfig.from_pretrained(source, gguf_file=name)
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    config._name_or_path = ""
+    with torch.device("meta"):
+        model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    model.load_state_dict(weights, assign=True)
+    model.tie_weights()
+    stage("saving")
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

@@ -1,0 +1,152 @@
+"""The loaders: a name goes in, the field's own object comes out (a transformers model, its tokenizer).
+
+    >>> tokenizer, model = load_tokenizer("tiny"), load_causal_lm("tiny")
+    >>> model.generate(**tokenizer("Hello", return_tensors="pt"), max_new_tokens=5).shape
+    torch.Size([1, 10])
+
+Only safetensors are read and no code of a model repository is run (`trust_remote_code` stays off).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared.catalog import lookup
+from shared.config import Settings, load_settings
+from shared.errors import UserError, explain_load_errors
+from shared.models import weights
+from shared.models.device import choose_device, choose_dtype, dtype_for_batch, use_threads
+from shared.models.quiet import quiet_transformers
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+
+def load_tokenizer(model: str | None = None, settings: Settings | None = None) -> PreTrainedTokenizerFast:
+    """The model's own tokenizer, with its chat template.
+
+    Raises:
+        UserError: the model can't be had, or its folder has no tokenizer.
+    """
+    settings = settings or load_settings(model=model)
+    name = model or settings.model
+    folder = weights.ensure(name, settings)
+    with explain_load_errors(f"the tokenizer of {name}", folder):
+        transformers = quiet_transformers()
+        # The classes of all models, which AutoTokenizer looks through, take a second to import.
+        kind: Any = transformers.PreTrainedTokenizerFast if is_plain(folder) else transformers.AutoTokenizer
+        tokenizer: PreTrainedTokenizerFast = kind.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    return tokenizer
+
+
+def is_plain(folder: Path) -> bool:
+    """Whether tokenizer.json is taken as it is: AutoTokenizer would choose the class that does that."""
+    file = folder / "tokenizer_config.json"
+    if not file.is_file() or not (folder / "tokenizer.json").is_file():
+        return False
+    named = json.loads(file.read_text(encoding="utf-8")).get("tokenizer_class")
+    return named in ("TokenizersBackend", "PreTrainedTokenizerFast")
+
+
+def load_causal_lm(
+    model: str | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    settings: Settings | None = None,
+    **kwargs: Any,
+) -> PreTrainedModel:
+    """A transformers causal LM in eval mode, on the device and in the dtype of the settings.
+
+    Also sets torch's thread count from `settings.threads`. `kwargs` go to `from_pretrained`, e.g.
+    `attn_implementation="eager"` to see attention weights.
+
+    Raises:
+        UserError: the model can't be had, is damaged, or predicts no tokens.
+    """
+    settings = settings or load_settings(model=model, device=device, dtype=dtype)
+    name = model or settings.model
+    require_causal(name)
+    folder = weights.ensure(name, settings)
+    use_threads(settings)
+    target = choose_device(device or settings.device)
+    with explain_load_errors(name, folder):
+        loaded: Any
+        loaded, report = quiet_transformers().AutoModelForCausalLM.from_pretrained(
+            folder,
+            output_loading_info=True,
+            dtype=choose_dtype(dtype or settings.dtype, target),
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            **kwargs,
+        )
+        if report["missing_keys"]:  # transformers would fill them with random numbers
+            raise ValueError(
+                f"the weights lack {len(report['missing_keys'])} tensors that its config.json names"
+            )
+        on_device: PreTrainedModel = loaded.to(target).eval()
+    return on_device
+
+
+def require_causal(name: str) -> None:
+    """Refuse a model that is known to write no text.
+
+    Raises:
+        UserError: it is an embedding model.
+    """
+    if lookup(name).roles == ("embedding",):
+        raise UserError(f"{name} is an embedding model: it predicts no tokens; choose a causal one")
+
+
+def load_embedder(model: str | None = None, settings: Settings | None = None) -> SentenceTransformer:
+    """A sentence-transformers model: `encode(texts)` gives vectors of shape (n, dim).
+
+    Raises:
+        UserError: the model can't be had or is damaged.
+    """
+    settings = settings or load_settings(embedder=model)
+    name = model or settings.embedder
+    folder = weights.ensure(name, settings)
+    use_threads(settings)
+    target = choose_device(settings.device)
+    quiet_transformers()
+    from sentence_transformers import SentenceTransformer
+
+    with explain_load_errors(name, folder):
+        return SentenceTransformer(
+            str(folder),
+            device=target,
+            local_files_only=True,
+            trust_remote_code=False,
+            model_kwargs={"dtype": choose_dtype(settings.dtype, target), "use_safetensors": True},
+        )
+
+
+def load_encoder(model: str | None = None, settings: Settings | None = None) -> PreTrainedModel:
+    """The transformer of a sentence-embedding model alone: last hidden states of shape (n, tokens, dim).
+
+    Several seconds quicker to come than `load_embedder`, whose library it doesn't import.
+
+    Raises:
+        UserError: the model can't be had or is damaged.
+    """
+    settings = settings or load_settings(embedder=model)
+    name = model or settings.embedder
+    folder = weights.ensure(name, settings)
+    use_threads(settings)
+    target = choose_device(settings.device)
+    with explain_load_errors(name, folder):
+        loaded: Any = quiet_transformers().AutoModel.from_pretrained(
+            folder,
+            dtype=dtype_for_batch(settings.dtype, target),
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+        )
+        on_device: PreTrainedModel = loaded.to(target).eval()
+    return on_device

