@@ -1,4 +1,4 @@
-"""Prompts as data: one Markdown file per version, with front matter, rendered by one function.
+"""Prompts as files: Markdown with front matter, one file per version.
 
     ---
     id: translate
@@ -18,14 +18,8 @@
 
     Bonjour !
 
-    >>> prompt = load(Path("prompts"), "translate")
-    >>> render(prompt, language="French")
-    {'system': 'You translate English into French.', 'messages': [{'role': 'user', 'content': 'Good ...
-
-A prompt is a program's source in all but name: it gets versions, a diff, a measured score, and no edits in
-place (`save_new_version` never overwrites). The body is the system message, then examples as pairs of turns.
-`{{name}}` is replaced by a value, once and no more: a prompt has no logic, and a value that holds braces
-stays what it is. Text of a section is stripped of the blank lines around it.
+After the system message come examples, each a user's turn and an assistant's. `{{name}}` is a variable; a
+prompt has no other logic. A version is never edited: `save_new_version` writes a new file.
 """
 
 from __future__ import annotations
@@ -34,113 +28,109 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
+import frontmatter
 import yaml
 
 from shared.errors import UserError, reason
 
-FRONT_MATTER = re.compile(r"---\n(.*?)^---[ \t]*\n(.*)", re.DOTALL | re.MULTILINE)
 SECTION = re.compile(r"^# (system|user|assistant)[ \t]*$", re.MULTILINE)
 VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
-ANY = "any"  # the family of prompts for every model
+ANY = "any"  # the family of a prompt for every model
+FIELDS: dict[str, tuple[type, str]] = {
+    "id": (str, "a name"),
+    "version": (int, "a whole number from 1"),
+    "family": (str, f"a model family, or {ANY}"),
+}
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One version of a prompt; `meta` is the rest of the front matter (score, note, ...)."""
+    """One version of a prompt."""
 
     id: str
     version: int
-    family: str
+    family: str  # which models it is for, as `family_of` names them, or "any"
     system: str
     examples: tuple[tuple[str, str], ...] = ()  # (user, assistant)
-    meta: dict[str, Any] = field(default_factory=dict)
+    meta: dict[str, Any] = field(default_factory=dict)  # the rest of the front matter: note, score, ...
 
     @property
     def sha256(self) -> str:
-        """Of what a model reads: a score or a note that is added later does not change it."""
+        """Hash of the system message and the examples, so that a new note or score does not change it."""
         return hashlib.sha256(json.dumps([self.system, self.examples]).encode()).hexdigest()
 
     @property
     def variables(self) -> set[str]:
-        """The names that `render` must be given."""
-        return {name for text in _texts(self) for name in VARIABLE.findall(text)}
+        """The names that `render` needs."""
+        return {name for _, text in self.turns for name in VARIABLE.findall(text)}
+
+    @property
+    def turns(self) -> list[tuple[str, str]]:
+        """(role, text) of every section of the file, the system message first."""
+        examples = (zip(("user", "assistant"), pair, strict=True) for pair in self.examples)
+        return [("system", self.system), *chain.from_iterable(examples)]
 
     def __str__(self) -> str:
-        """The file that holds this prompt."""
-        head = {"id": self.id, "version": self.version, "family": self.family, **self.meta}
-        front = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=100)
-        turns = [("system", self.system)]
-        for user, assistant in self.examples:
-            turns += [("user", user), ("assistant", assistant)]
-        return f"---\n{front}---\n" + "\n".join(f"# {role}\n\n{text}\n" for role, text in turns)
+        """The text of the prompt's file."""
+        post = frontmatter.Post("\n".join(f"# {role}\n\n{text}\n" for role, text in self.turns))
+        post.metadata = {"id": self.id, "version": self.version, "family": self.family, **self.meta}
+        return frontmatter.dumps(post, sort_keys=False, width=100) + "\n"
 
 
 def load(folder: Path, id: str, version: int | None = None, family: str | None = None) -> Prompt:
-    """One prompt of a folder: that version, or the latest for `family`, or the latest for any model.
+    """The given version of a prompt, or its latest for `family`, or else its latest for any model.
 
     Raises:
-        UserError: there is none such (the line says what there is), or a file is wrong.
+        UserError: there is none (the message lists what exists), or a file is not valid.
     """
     prompts = read_all(folder)
-    same_id = [prompt for prompt in prompts if prompt.id == id]
-    if not same_id:
-        known = sorted({prompt.id for prompt in prompts})
-        raise UserError(f"no prompt {id!r} in {folder}: use {' or '.join(known)}")
+    versions = [prompt for prompt in prompts if prompt.id == id]
+    if not versions:
+        raise UserError(f"no prompt {id!r} in {folder}: use {' or '.join(sorted({p.id for p in prompts}))}")
     if version is not None:
-        found = [prompt for prompt in same_id if prompt.version == version]
+        found, wanted = [p for p in versions if p.version == version], f"version {version}"
     else:
-        found = [prompt for prompt in same_id if prompt.family == family] or [
-            prompt for prompt in same_id if prompt.family == ANY
-        ]
+        found, wanted = [p for p in versions if p.family in (family, ANY)], f"version for {family or ANY}"
     if not found:
-        there = ", ".join(f"{prompt.version} ({prompt.family})" for prompt in same_id)
-        wanted = f"version {version}" if version is not None else f"version for {family or 'any'} model"
-        raise UserError(f"prompt {id} has no {wanted}: there are {there}")
-    return found[-1]
+        existing = ", ".join(f"{p.version} ({p.family})" for p in versions)
+        raise UserError(f"prompt {id} has no {wanted}: there are {existing}")
+    return max(found, key=lambda p: (p.family != ANY, p.version))
 
 
 def family_of(model: str) -> str:
-    """The family that a model's name begins with: claude, smollm2, qwen3, ...
+    """The first part of a model's name, in lower case: claude, smollm2, qwen3, ...
 
     >>> family_of("HuggingFaceTB/SmolLM2-135M-Instruct")
     'smollm2'
-    >>> family_of("qwen3:4b")
-    'qwen3'
     """
     return re.split("[-:]", model.rsplit("/", 1)[-1])[0].lower()
 
 
 def read_all(folder: Path) -> list[Prompt]:
-    """Every prompt of a folder (`*.md`), by id and version.
+    """Every prompt of a folder (`*.md`), sorted by id and version.
 
     Raises:
-        UserError: no folder, no prompts in it, a file that is wrong, or two with the same id and version.
+        UserError: there are no files, a file is not valid, or two have the same id and version.
     """
-    places: dict[tuple[str, int], tuple[Path, Prompt]] = {}
-    for path in sorted(folder.glob("*.md")):
-        prompt = read(path)
-        key = (prompt.id, prompt.version)
-        if key in places:
-            raise UserError(
-                f"{path} and {places[key][0].name} are both version {prompt.version} of prompt {prompt.id}: "
-                "give one of them another version"
-            )
-        places[key] = path, prompt
-    if not places:
+    prompts = sorted((read(path) for path in folder.glob("*.md")), key=lambda p: (p.id, p.version))
+    if not prompts:
         raise UserError(f"no prompts in {folder}: it should be a folder with Markdown files (*.md)")
-    return [places[key][1] for key in sorted(places)]
+    for one, two in pairwise(prompts):
+        if (one.id, one.version) == (two.id, two.version):
+            raise UserError(f"two files in {folder} are version {one.version} of prompt {one.id}; change one")
+    return prompts
 
 
 def read(path: Path) -> Prompt:
-    """One prompt file.
+    """The prompt in a file.
 
     Raises:
-        UserError: it can't be read, or says something else than a prompt; the line names the file.
+        UserError: the file cannot be read or is not a valid prompt; the message names it.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -150,119 +140,70 @@ def read(path: Path) -> Prompt:
 
 
 def parse(text: str, path: Path = Path("the prompt")) -> Prompt:
-    """A prompt from its file's text, as `str(prompt)` gives it; `path` is for the error.
+    """The prompt that a file holds, from its text; `path` is for error messages.
 
     Raises:
-        UserError: it says something else than a prompt.
+        UserError: the text is not a valid prompt.
     """
-    parts = FRONT_MATTER.fullmatch(text)
-    if not parts:
-        raise UserError(f"{path} has no front matter: begin with a line ---, then id, version, family, ---")
     try:
-        head = yaml.safe_load(parts[1])
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none, for one
-        raise UserError(f"{path}: the front matter is no YAML: {reason(error)}") from None
-    prompt_id, version, family = _checked(head, path)
-    system, examples = _sections(parts[2], path)
-    return Prompt(prompt_id, version, family, system, examples, head)
+        meta, body = frontmatter.parse(text)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: 2026-13-45, for example
+        raise UserError(f"{path}: the front matter cannot be read: {reason(error)}") from None
+    for name, (kind, allowed) in FIELDS.items():
+        value: Any = meta.get(name)
+        if type(value) is not kind or not value or (kind is int and value < 1):
+            raise UserError(f"{path}: the front matter needs {name}, {allowed}; found {value!r}")
+    before, *sections = SECTION.split(body)  # before, role, text, role, text, ...
+    roles, texts = sections[::2], [section.strip() for section in sections[1::2]]
+    if before.strip() or roles != ["system", *["user", "assistant"] * (len(roles) // 2)] or "" in texts:
+        raise UserError(
+            f"{path}: after the front matter come # system, then pairs of # user and # assistant, none empty"
+        )
+    fields: Any = {name: meta.pop(name) for name in FIELDS}
+    examples = tuple(zip(texts[1::2], texts[2::2], strict=True))
+    return Prompt(**fields, system=texts[0], examples=examples, meta=meta)
 
 
 def render(prompt: Prompt, /, **variables: object) -> dict[str, Any]:
-    """What `messages.create` takes: {"system": ..., "messages": [examples as turns]}; add your own turn.
+    """The arguments `system` and `messages` of `messages.create`; the examples are the first messages.
+
+    Each variable is replaced once: braces in a value stay as they are.
 
     Raises:
-        UserError: a variable that is missing, or one that the prompt doesn't know.
+        UserError: a variable is missing, or the prompt does not have it.
     """
-    for wrong, what in (
-        (prompt.variables - variables.keys(), "needs the variable"),
-        (variables.keys() - prompt.variables, "has no variable"),
-    ):
-        if wrong:
-            raise UserError(f"prompt {prompt.id} version {prompt.version} {what} {', '.join(sorted(wrong))}")
+    if variables.keys() != prompt.variables:
+        needed, given = (", ".join(sorted(names)) or "none" for names in (prompt.variables, variables))
+        raise UserError(f"prompt {prompt.id}.{prompt.version} needs the variables {needed}; given: {given}")
 
     def fill(text: str) -> str:
         return VARIABLE.sub(lambda found: str(variables[found[1]]), text)
 
-    messages = []
-    for user, assistant in prompt.examples:
-        messages.append({"role": "user", "content": fill(user)})
-        messages.append({"role": "assistant", "content": fill(assistant)})
+    _, *examples = prompt.turns
+    messages = [{"role": role, "content": fill(text)} for role, text in examples]
     return {"system": fill(prompt.system), "messages": messages}
 
 
-def diff(a: Prompt, b: Prompt) -> str:
-    """What changed from `a` to `b`, as a unified diff of their files; empty when nothing did."""
-    lines = difflib.unified_diff(
-        str(a).splitlines(),
-        str(b).splitlines(),
-        f"{a.id} version {a.version}",
-        f"{b.id} version {b.version}",
-        lineterm="",
-    )
-    return "\n".join(lines)
+def diff(old: Prompt, new: Prompt) -> str:
+    """A unified diff of two prompts' files; empty when they are equal."""
+    a, b = (f"{prompt.id} version {prompt.version}" for prompt in (old, new))
+    return "\n".join(difflib.unified_diff(str(old).splitlines(), str(new).splitlines(), a, b, lineterm=""))
 
 
-def save_new_version(
-    folder: Path,
-    old: Prompt,
-    *,
-    system: str | None = None,
-    examples: Sequence[tuple[str, str]] | None = None,
-    **meta: Any,
-) -> Path:
-    """Write the next version of `old`, with what is given changed, to a new file; `meta` takes score, note.
+def save_new_version(folder: Path, prompt: Prompt) -> Path:
+    """Write `prompt` to a new file, as the version after the latest of its id in the folder.
 
     Raises:
-        UserError: nothing can be written there, or a text holds a line that would begin a section.
+        UserError: the file exists or cannot be written, or a text is empty or holds a section's heading.
     """
-    version = 1 + max(prompt.version for prompt in [old, *read_all(folder)] if prompt.id == old.id)
-    new = Prompt(
-        old.id,
-        version,
-        old.family,
-        (old.system if system is None else system).strip(),
-        tuple((u.strip(), a.strip()) for u, a in (old.examples if examples is None else examples)),
-        {"based_on": old.version, **meta},
-    )
-    if any(not text or SECTION.search(text) for text in _texts(new)):
-        raise UserError(f"prompt {old.id}: no text may be empty or hold a line that is just a section's name")
-    path = folder / f"{old.id}.{version}.md"
+    latest = max(each.version for each in [prompt, *read_all(folder)] if each.id == prompt.id)
+    new = replace(prompt, version=latest + 1, meta={"based_on": prompt.version, **prompt.meta})
+    path = folder / f"{new.id}.{new.version}.md"
+    if len(parse(str(new), path).examples) != len(new.examples):
+        raise UserError(f"cannot write {path}: one of its texts holds a section's heading, such as # user")
     try:
-        with path.open("x", encoding="utf-8") as file:  # x: fails where a file is, instead of replacing it
+        with path.open("x", encoding="utf-8") as file:  # x: never overwrite a file
             file.write(str(new))
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from None
     return path
-
-
-def _texts(prompt: Prompt) -> list[str]:
-    return [prompt.system, *(text for example in prompt.examples for text in example)]
-
-
-def _checked(head: Any, path: Path) -> tuple[str, int, str]:
-    """Take the three fields that every prompt has out of the front matter."""
-    if not isinstance(head, dict):
-        raise UserError(f"{path}: the front matter must be lines of name: value")
-    for name, kind, what in (
-        ("id", str, "a name"),
-        ("version", int, "a whole number from 1"),
-        ("family", str, f"a model family, or {ANY}"),
-    ):
-        if name not in head:
-            raise UserError(f"{path}: the front matter lacks {name}, {what}")
-        if type(head[name]) is not kind or (kind is int and head[name] < 1) or head[name] == "":
-            raise UserError(f"{path}: {name} = {head[name]!r} is not allowed: use {what}")
-    return head.pop("id"), head.pop("version"), head.pop("family")
-
-
-def _sections(body: str, path: Path) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """The system message and the examples."""
-    before, *rest = SECTION.split(body)  # before, role, text, role, text, ...
-    roles, texts = rest[::2], [text.strip() for text in rest[1::2]]
-    if before.strip() or roles[:1] != ["system"]:
-        raise UserError(f"{path}: the first section must be # system")
-    if roles[1:] != ["user", "assistant"] * (len(roles) // 2):
-        raise UserError(f"{path}: after # system come pairs of # user and # assistant, here {roles[1:]}")
-    if "" in texts:
-        raise UserError(f"{path}: the section # {roles[texts.index('')]} is empty")
-    return texts[0], tuple(zip(texts[1::2], texts[2::2], strict=True))

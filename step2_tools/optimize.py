@@ -12,6 +12,7 @@ the test bears it out; nothing is saved when nothing was better. The search is D
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import os
 from collections.abc import Sequence
@@ -260,7 +261,7 @@ def _save(folder: Path, old: Prompt, new: Prompt, facts: dict[str, Any]) -> Path
         "seed": facts["seed"],
         "date": datetime.date.today().isoformat(),
     }
-    return prompts.save_new_version(folder, old, system=new.system, examples=new.examples, **meta)
+    return prompts.save_new_version(folder, dataclasses.replace(new, meta=meta))
 
 
 def _name(optimizer: str) -> str:

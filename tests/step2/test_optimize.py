@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 import subprocess
@@ -279,7 +280,7 @@ def test_any_instruction_becomes_a_prompt_that_can_be_saved_and_rendered(api, in
     assert prompt.system == system
     assert prompts.render(prompt, tools="T")["messages"][0]["content"] == "a {b}"
     (tmp_path / "json_calls.1.md").write_text(str(start))
-    prompts.save_new_version(tmp_path, start, system=prompt.system, examples=prompt.examples)
+    prompts.save_new_version(tmp_path, prompt)
     assert prompts.load(tmp_path, "json_calls", 2).system == system
 
 
@@ -397,14 +398,16 @@ def test_shots_for_the_chooser(chooser, tmp_path):
 
 def test_what_was_found_for_the_chooser_is_a_setting(chooser, tmp_path, monkeypatch, refused):
     (tmp_path / "chooser.1.md").write_text(str(chooser.start))
-    prompts.save_new_version(
-        tmp_path,
+    found = dataclasses.replace(
         chooser.start,
         system="{{name}} {{description}} {{parameters}}\nUser:",
-        examples=[wording.example("Hot?", TOOLS[0].to_dict())],
-        neutral=["Small talk."],
-        weights={"overlap": 1, "meaning": 2, "far": 0, "bias": 3, "cut": 4},
+        examples=(wording.example("Hot?", TOOLS[0].to_dict()),),
+        meta={
+            "neutral": ["Small talk."],
+            "weights": {"overlap": 1, "meaning": 2, "far": 0, "bias": 3, "cut": 4},
+        },
     )
+    prompts.save_new_version(tmp_path, found)
     monkeypatch.setenv("ROADMAP_CHOOSER", str(tmp_path / "chooser.2.md"))
     said = wording.load(load_settings().chooser)
     assert said.neutral == ("Small talk.\nUser:",)
