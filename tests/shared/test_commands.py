@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from shared import stats, steps
+from shared import steps
 from shared.config import load_settings
 from shared.report import doctor, page
 from tests.conftest import for_long
@@ -219,21 +219,6 @@ def test_a_report_of_no_folder_or_a_broken_record_is_refused(refused, tmp_path):
 def test_a_reports_folder_that_cannot_be_written_is_refused_before_the_demo_runs(refused, tmp_path):
     (tmp_path / "file").write_text("")
     assert "cannot write" in refused("shared", "demo", "--out", "file/x", "--smoke")
-
-
-def test_intervals_cover_the_true_share_about_95_times_in_100():
-    import numpy as np
-
-    random = np.random.default_rng(0)
-    hits = random.binomial(40, 0.9, size=500)
-    covered = [low <= 0.9 <= high for low, high in (stats.wilson(int(h), 40) for h in hits)]
-    assert 0.92 < sum(covered) / 500 < 0.98
-    low, high = stats.bootstrap([1.0, 2.0, 3.0, 4.0])
-    assert 1 <= low < 2.5 < high <= 4
-    assert stats.bootstrap([1.0]) is None
-    means = random.normal(size=(200, 30))
-    covered = [low <= 0 <= high for low, high in (stats.bootstrap(each, draws=300) for each in means)]
-    assert 0.88 < sum(covered) / 200 < 0.98
 
 
 @pytest.mark.real

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from rich.console import Console
 
-from shared import prompts, stats
+from shared import prompts
 from shared.config import load_settings
 from shared.embedded import wire, wording
 from shared.errors import UserError
@@ -463,11 +463,6 @@ def test_pairs_are_compared_question_by_question():
     assert (found["gained"], found["lost"], found["p"]) == (3, 1, 0.62)
     assert found["difference"] == pytest.approx(0.3333)
     assert found["interval_95"][0] < 0.3333 < found["interval_95"][1]
-
-
-@pytest.mark.parametrize(("gained", "lost", "p"), [(0, 0, 1), (1, 0, 1), (6, 0, 0.03125), (5, 1, 0.21875)])
-def test_the_sign_test(gained, lost, p):
-    assert stats.sign_test(gained, lost) == stats.sign_test(lost, gained) == p
 
 
 def test_no_folder_of_dspys_is_left_and_nothing_is_imported_for_help(tmp_path):

@@ -1,0 +1,28 @@
+import numpy as np
+import pytest
+
+from shared import stats
+
+
+def test_wilson_gives_the_published_interval():
+    """Newcombe 1998, table I: 15 of 148."""
+    assert stats.wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=1e-4)
+    assert stats.wilson(0, 0) == (0, 1)
+
+
+def test_a_bootstrap_interval_holds_the_true_mean_about_95_times_in_100():
+    means = np.random.default_rng(0).normal(size=(200, 30))
+    intervals = [stats.bootstrap(each) for each in means]
+    assert 0.88 < np.mean([low <= 0 <= high for low, high in intervals]) < 0.98
+    assert intervals[0] == stats.bootstrap(means[0])
+    assert stats.bootstrap([1.0]) is None
+
+
+def test_a_weight_counts_as_so_many_values():
+    low, high = stats.bootstrap([1.0, 2.0, 3.0, 4.0], weights=[1, 1, 1, 1000])
+    assert 1 <= low < 3.9 < high <= 4
+
+
+@pytest.mark.parametrize(("gained", "lost", "p"), [(0, 0, 1), (1, 0, 1), (6, 0, 0.03125), (5, 1, 0.21875)])
+def test_the_sign_test(gained, lost, p):
+    assert stats.sign_test(gained, lost) == stats.sign_test(lost, gained) == pytest.approx(p)
