@@ -1,8 +1,10 @@
-"""An Anthropic SDK client for whichever model the settings name: Claude, a server of your own, or the
-embedded one.
+"""The Anthropic SDK's own client for whichever model the settings name.
 
-    >>> chat_client("tiny").messages.create(model="tiny", max_tokens=5, messages=[...]).usage.output_tokens
-    5
+    >>> client = chat_client("tiny")
+    >>> client.messages.create(model="tiny", max_tokens=5, messages=[{"role": "user", "content": "Hi"}])
+
+Three things can answer: Claude, a server of yours that speaks the Messages API (`ROADMAP_BASE_URL`), or the
+model embedded in this process (no server, no key; it is loaded with the first question).
 """
 
 from __future__ import annotations
@@ -16,22 +18,24 @@ from shared.errors import UserError
 if TYPE_CHECKING:
     import anthropic
 
+# Named, because the SDK would otherwise send the key to wherever ANTHROPIC_BASE_URL points.
+CLAUDE_URL = "https://api.anthropic.com"
+# No key, and an address that cannot exist (RFC 6761): without its transport nothing could be sent.
+EMBEDDED: Any = {"api_key": "not-needed", "base_url": "http://embedded.invalid", "max_retries": 0}
+
 
 def chat_client(model: str | None = None, settings: Settings | None = None) -> anthropic.Anthropic:
-    """An Anthropic SDK client for the model: Claude itself, any server that speaks its Messages API, or the
-    model embedded in this process (no server, no key; it is loaded when the first question comes).
-
-    Your Anthropic key goes to Anthropic only; a server of your own gets `base_url_key`.
+    """A client for the model. Your Anthropic key goes to Anthropic only; your server gets `base_url_key`.
 
     Raises:
         UserError: Claude without a key, or a model that can't chat.
     """
-    settings = _for_chat(model, settings)
     import anthropic
     import httpx2
 
+    settings = _with_model(model, settings)
     if not _is_embedded(settings):
-        return anthropic.Anthropic(base_url=settings.base_url, api_key=_key(settings))
+        return anthropic.Anthropic(**_server(settings))
     from shared.embedded.transport import EmbeddedTransport
 
     http = httpx2.Client(transport=EmbeddedTransport(settings), trust_env=False)
@@ -44,24 +48,19 @@ def async_chat_client(model: str | None = None, settings: Settings | None = None
     Raises:
         UserError: as there.
     """
-    settings = _for_chat(model, settings)
     import anthropic
     import httpx2
 
+    settings = _with_model(model, settings)
     if not _is_embedded(settings):
-        return anthropic.AsyncAnthropic(base_url=settings.base_url, api_key=_key(settings))
+        return anthropic.AsyncAnthropic(**_server(settings))
     from shared.embedded.transport import EmbeddedTransport
 
     http = httpx2.AsyncClient(transport=EmbeddedTransport(settings), trust_env=False)
     return anthropic.AsyncAnthropic(http_client=http, **EMBEDDED)
 
 
-# No key, and an address that leads nowhere (RFC 6761): even without its transport nothing could be sent.
-EMBEDDED: Any = {"api_key": "not-needed", "base_url": "http://embedded.invalid", "max_retries": 0}
-
-
-def _for_chat(model: str | None, settings: Settings | None) -> Settings:
-    """The settings with the model that was asked for."""
+def _with_model(model: str | None, settings: Settings | None) -> Settings:
     settings = settings or load_settings(model=model)
     return settings.model_copy(update={"model": model}) if model else settings
 
@@ -70,15 +69,17 @@ def _is_embedded(settings: Settings) -> bool:
     return not settings.base_url and not lookup(settings.model).is_claude
 
 
-def _key(settings: Settings) -> str:
-    """For the server that is asked.
+def _server(settings: Settings) -> dict[str, str]:
+    """The address and the key that the SDK is given; both always, so that it reads neither elsewhere.
 
     Raises:
-        UserError: there is none, and Claude needs one.
+        UserError: Claude is asked and there is no key.
     """
-    key = settings.base_url_key if settings.base_url else settings.anthropic_api_key
-    if key is None and not settings.base_url:
+    if settings.base_url:
+        key = settings.base_url_key
+        return {"base_url": settings.base_url, "api_key": key.get_secret_value() if key else "not-needed"}
+    if settings.anthropic_api_key is None:
         raise UserError(
             f"{settings.model} needs a key: set ANTHROPIC_API_KEY, or choose a local model (--model)"
         )
-    return key.get_secret_value() if key else "not-needed"
+    return {"base_url": CLAUDE_URL, "api_key": settings.anthropic_api_key.get_secret_value()}

@@ -1,11 +1,11 @@
-"""What can go wrong between us and a Messages API, each in one line: what it was, and what to do now.
+"""What can go wrong with a Messages API, each in one line: what happened and what to do.
 
     with one_line_errors("claude-sonnet-5-5", settings):
         client.messages.create(...)
 
     error: claude-sonnet-5-5: the key is wrong (401): set ANTHROPIC_API_KEY to a valid one
 
-The SDK retries when a server is busy or can't be reached (twice, within a few seconds). It would also wait as
+The SDK retries twice, within a few seconds, when a server is busy or can't be reached. It would also wait as
 long as `retry-after` says and resend a request that timed out; `with_timeouts` prevents both. Once an answer
 has begun to stream, nothing is resent.
 
@@ -14,7 +14,6 @@ Source: https://docs.claude.com/en/api/errors
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,7 +21,7 @@ from typing import Any
 import anthropic
 import httpx2
 
-from shared.config import Settings
+from shared.config import Settings, mask_password
 from shared.errors import UserError, reason
 
 LONGEST_WAIT_S = 30.0
@@ -30,30 +29,29 @@ TIMEOUT_S, LONGEST_TIMEOUT_S = 60.0, 86400.0
 
 
 class TimedOut(UserError, anthropic.AnthropicError):
-    """No answer came in time. Of the SDK's own kind, so that it counts as a request that failed."""
+    """No answer came in time."""
 
 
 class NotMessagesApi(UserError, anthropic.AnthropicError):
-    """The server answered with something that is no message."""
+    """The server answered with something that is not a message."""
 
 
 def with_timeouts(client: anthropic.Anthropic, timeout_s: float = TIMEOUT_S) -> anthropic.Anthropic:
-    """The client with a time-out of `timeout_s` for each read, and no retries that a person would sit out.
+    """The client with a time-out of `timeout_s` for each read, and no retry that takes over 30 seconds.
 
-    Its requests raise `TimedOut`, and `NotMessagesApi` where something else than the Messages API answers.
+    Its requests raise `TimedOut`, and `NotMessagesApi` where the server does not speak the Messages API.
 
     Raises:
-        UserError: a time-out that is none.
+        UserError: the time-out is not between 1 second and a day.
     """
-    if not 1 <= timeout_s <= LONGEST_TIMEOUT_S:  # nor is nan
+    if not 1 <= timeout_s <= LONGEST_TIMEOUT_S:  # false for nan, too
         raise UserError(f"--timeout {timeout_s:g} is not allowed: use 1 to {LONGEST_TIMEOUT_S:.0f} seconds")
-    place = _without_password(str(client.base_url).rstrip("/"))
+    place = mask_password(str(client.base_url).rstrip("/"))
 
-    def impatient(request: Any, call_next: Any) -> Any:
+    def check_response(request: Any, call_next: Any) -> Any:
         try:
             response = call_next(request)
         except anthropic.APITimeoutError:
-            # Not retried: the answer may have been on its way, and three time-outs are three minutes.
             raise TimedOut(
                 f"no answer within {timeout_s:g} seconds: try again, or allow more with --timeout"
             ) from None
@@ -64,7 +62,7 @@ def with_timeouts(client: anthropic.Anthropic, timeout_s: float = TIMEOUT_S) -> 
             response.headers["x-should-retry"] = "false"
         return response
 
-    return client.with_options(timeout=timeout_s).with_middleware(impatient)
+    return client.with_options(timeout=timeout_s).with_middleware(check_response)
 
 
 @contextmanager
@@ -76,9 +74,7 @@ def one_line_errors(model: str, settings: Settings) -> Iterator[None]:
     """
     try:
         yield
-    except (
-        UserError
-    ):  # from the embedded backend or `with_timeouts`, an error of the SDK as well: it says all
+    except UserError:  # such as TimedOut: already one line
         raise
     except (httpx2.TransportError, anthropic.AnthropicError) as error:
         raise UserError(f"{model}: {explain(error, settings)}") from None
@@ -89,9 +85,9 @@ def explain(error: Exception, settings: Settings) -> str:
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, anthropic.APIStatusError):
-        return _of_status(error, settings)
+        return _explain_status(error, settings)
     if isinstance(error, anthropic.APIConnectionError):
-        place = _without_password(settings.base_url) if settings.base_url else "the API"
+        place = mask_password(settings.base_url) if settings.base_url else "the API"
         cause = reason(error.__cause__) if error.__cause__ else "no connection"
         return f"{place} can't be reached ({cause}): is it running, are you online?"
     if isinstance(error, httpx2.TimeoutException):
@@ -99,30 +95,32 @@ def explain(error: Exception, settings: Settings) -> str:
     return f"the connection broke off in the middle of the answer ({reason(error)})"
 
 
-def _of_status(error: anthropic.APIStatusError, settings: Settings) -> str:
-    """An error that the server sent: with a status of its own, or (status 200) as an event of a stream."""
-    code, told = error.status_code, reason(Exception(error.api_message or error.message))
+def _explain_status(error: anthropic.APIStatusError, settings: Settings) -> str:
+    """An error that the server sent: with its status, or (status 200) as an event in a stream."""
+    code, message = error.status_code, reason(Exception(error.api_message or error.message))
     if code == 200:
-        return f"the server broke off its answer: {told}; ask again"
-    key = "ROADMAP_BASE_URL_KEY" if settings.base_url else "ANTHROPIC_API_KEY"
+        return f"the server broke off its answer: {message}; ask again"
     if code == 401:
+        key = "ROADMAP_BASE_URL_KEY" if settings.base_url else "ANTHROPIC_API_KEY"
         return f"the key is wrong (401): set {key} to a valid one"
     if code == 403:
-        return f"the key may not do this (403): {told}"
+        return f"the key may not do this (403): {message}"
     if code == 404:
-        return f"the server doesn't know this model (404): choose another with --model ({told})"
-    if code == 413 or "too long" in told:
-        return f"the conversation is too long for it ({code}): {told}; ask less at once, or start a new chat"
+        return f"the server doesn't know this model (404): choose another with --model ({message})"
+    if code == 413 or "too long" in message:
+        return f"the conversation is too long ({code}): {message}; ask for less, or start a new chat"
     if code in (429, 529) or code >= 500:
-        what = {429: "its limit for you is reached", 529: "it is overloaded"}.get(code, "it failed")
+        what = {429: "your rate limit is reached", 529: "the server is overloaded"}.get(
+            code, "the server failed"
+        )
         wait = _retry_after(error.response.headers)
         when = f"in {wait:.0f} seconds" if wait and wait >= 1 else "in a minute"
-        return f"{what} ({code}): try again {when} ({told})"
-    return f"the server refuses the request ({code}): {told}"
+        return f"{what} ({code}): try again {when} ({message})"
+    return f"the server refuses the request ({code}): {message}"
 
 
 def _is_message(request: Any, response: httpx2.Response) -> bool:
-    """Is it what the request asked for: events, a message, or a count? Looked at before anything reads it."""
+    """Whether the response is what was requested: an event stream, a message, or a token count."""
     if request.stream:
         return response.headers.get("content-type", "").startswith("text/event-stream")
     try:
@@ -132,12 +130,8 @@ def _is_message(request: Any, response: httpx2.Response) -> bool:
     return isinstance(body, dict) and (body.get("type") == "message" or "input_tokens" in body)
 
 
-def _without_password(address: str) -> str:
-    return re.sub(r"//[^/@]*@", "//", address)
-
-
 def _retry_after(headers: Any) -> float | None:
-    """Seconds, if the header is there and is a number (it may also be a date, which we leave)."""
+    """Seconds; None where the header is missing or holds a date."""
     try:
         return float(headers.get("retry-after", ""))
     except ValueError:
