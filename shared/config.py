@@ -1,13 +1,11 @@
-"""Settings of all five steps, from the environment, a .env file and flags, in rising order of precedence.
+"""The settings of all five steps. The first place that names one wins: flags, environment, `.env`, default.
 
-    ROADMAP_MODEL=tiny python -m shared config
-
+    $ ROADMAP_MODEL=tiny python -m shared config
     setting   value   from
     model     tiny    environment ROADMAP_MODEL
     ...
 
-The file wins over the environment because it lies nearer to the project than the shell does; a flag
-wins over both. A variable that starts with ROADMAP_ and names no setting is an error, not a silent no.
+A variable that begins with ROADMAP_ and names no setting is an error, so that a typo does not go unnoticed.
 """
 
 from __future__ import annotations
@@ -24,11 +22,7 @@ from urllib.parse import urlsplit
 import platformdirs
 from dotenv.parser import parse_stream
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared import catalog
 from shared.errors import UserError
@@ -38,7 +32,7 @@ ENV_FILE = ".env"
 
 
 def _setting(allowed: str, description: str, **kwargs: Any) -> Any:
-    """A field that knows, in words, which values it takes: error messages and `config` print them."""
+    """A field that says in words which values it takes; error messages and `config` print them."""
     return Field(description=description, json_schema_extra={"allowed": allowed}, **kwargs)
 
 
@@ -47,16 +41,14 @@ def _default_model(role: str) -> Any:
 
 
 class Settings(BaseSettings):
-    """Everything that can be set. Each field's environment variable is ROADMAP_ and its name."""
+    """Everything that can be set. A field's environment variable is ROADMAP_ and its name in capitals."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", protected_namespaces=()
     )
 
     model: str = _setting(
-        "an id, folder or org/name",
-        "the language model",
-        default_factory=_default_model("chat"),
+        "an id, folder or org/name", "the language model", default_factory=_default_model("chat")
     )
     embedder: str = _setting(
         "an id, folder or org/name",
@@ -77,14 +69,14 @@ class Settings(BaseSettings):
     )
     chooser: Path | None = _setting(
         "a prompt file",
-        "how tools are put to the embedded chat model; see step2_tools optimize",
+        "how tools are described to the embedded chat model; see step2_tools optimize",
         default=None,
     )
     threads: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = _setting(
         "auto or a whole number from 1", "processor threads of torch", default="auto"
     )
     seed: Annotated[int, Field(ge=0, lt=2**63)] = _setting(
-        "a whole number from 0 to 2**63 - 1", "of everything random", default=0
+        "a whole number from 0 to 2**63 - 1", "seed of all random draws", default=0
     )
     cache_dir: Path = _setting(
         "a folder",
@@ -96,9 +88,7 @@ class Settings(BaseSettings):
     )
     hub: bool = _setting("true or false", "ask the Hugging Face hub before PyPI", default=True)
     base_url: str | None = _setting(
-        "an http:// or https:// address",
-        "a server that speaks the Anthropic Messages API",
-        default=None,
+        "an http:// or https:// address", "a server that speaks the Anthropic Messages API", default=None
     )
     anthropic_api_key: SecretStr | None = _setting(
         "a key",
@@ -107,8 +97,14 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("ROADMAP_ANTHROPIC_API_KEY", "ANTHROPIC_API_KEY"),
     )
     base_url_key: SecretStr | None = _setting("a key", "for that server, if it wants one", default=None)
+    alphavantage_api_key: SecretStr | None = _setting(
+        "a key",
+        "for live stock prices; ALPHAVANTAGE_API_KEY works too",
+        default=None,
+        validation_alias=AliasChoices("ROADMAP_ALPHAVANTAGE_API_KEY", "ALPHAVANTAGE_API_KEY"),
+    )
     reports_dir: Path | None = _setting(
-        "a folder", "when set, every command leaves its figures here for the report page", default=None
+        "a folder", "when set, every command leaves its results here for the report page", default=None
     )
 
     @field_validator("embedder", "claude_model")
@@ -124,7 +120,7 @@ class Settings(BaseSettings):
             return None
         try:
             path = path.expanduser()
-            path.exists()  # too long a name, for one, shows here
+            path.exists()  # fails for a name that is too long
         except (OSError, RuntimeError) as error:
             raise ValueError(str(error)) from None
         return path
@@ -135,84 +131,80 @@ class Settings(BaseSettings):
         if url is None:
             return None
         parts = urlsplit(url)
-        _ = parts.port  # a ValueError where it is no number
+        _ = parts.port  # a ValueError where it is not a number
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("not an address")
         if parts.path.rstrip("/").endswith("/v1"):
-            raise UserError("base_url is given without the /v1 at its end, which the client adds itself")
+            raise UserError("base_url: leave out the /v1 at its end; the client adds it")
         return url
+
+    @field_validator("anthropic_api_key", "base_url_key", "alphavantage_api_key")
+    @classmethod
+    def _stripped(cls, key: SecretStr | None) -> SecretStr | None:
+        value = key.get_secret_value().strip() if key else ""
+        return SecretStr(value) if value else None
 
     @model_validator(mode="after")
     def _known_chat_model(self) -> Settings:
-        """A server of one's own knows its models, by names such as qwen3:4b."""
+        """A server of your own has its own model names, such as qwen3:4b."""
         if not self.base_url:
             catalog.lookup(self.model)
         return self
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003  (the base class names these two)
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """First wins: flags, then .env, then the environment."""
-        return init_settings, dotenv_settings, env_settings
 
 
 def load_settings(**flags: Any) -> Settings:
     """Read the settings; a flag that is None was not given.
 
     Raises:
-        UserError: a value that is not allowed (names setting, value and what is), or an unknown variable.
+        UserError: a value that is not allowed, an unknown variable, or a `.env` that can't be read.
     """
     given = {name: value for name, value in flags.items() if value is not None}
-    _refuse_unknown_names()
+    _refuse_unknown_variables()
     try:
         return Settings(**given)
     except ValidationError as error:
-        raise UserError(_explain(error, given)) from None
+        first = error.errors()[0]
+        name = str(first["loc"][0]).removeprefix(PREFIX).lower()
+        value = mask_password(str(first["input"])) if name == "base_url" else first["input"]
+        raise UserError(
+            f"{name} = {value!r} ({origin(name, given)}) is not allowed: use {_allowed(name)}"
+        ) from None
 
 
-def origins(flags: dict[str, Any]) -> dict[str, str]:
-    """Where each setting's value came from, in words, by field name."""
-    in_file, in_environment = _file_names(), {name.upper() for name, value in os.environ.items() if value}
-    found = {}
-    for name, field in Settings.model_fields.items():
-        alias = field.validation_alias
-        variables = (
-            [str(each) for each in alias.choices] if isinstance(alias, AliasChoices) else [_variable(name)]
-        )
-        if flags.get(name) is not None:
-            found[name] = f"flag --{name.replace('_', '-')}"
-        elif variable := next((each for each in variables if each in in_file), None):
-            found[name] = f"file {ENV_FILE}, {variable}"
-        elif variable := next((each for each in variables if each in in_environment), None):
-            found[name] = f"environment {variable}"
-        else:
-            found[name] = "default"
-    return found
+def origin(name: str, flags: dict[str, Any]) -> str:
+    """Where a setting's value comes from, in words."""
+    alias = Settings.model_fields[name].validation_alias
+    variables = (
+        [str(each) for each in alias.choices] if isinstance(alias, AliasChoices) else [_variable(name)]
+    )
+    environment = {key.upper() for key, value in os.environ.items() if value}
+    if flags.get(name) is not None:
+        return f"flag --{name.replace('_', '-')}"
+    for place, names in (("environment", environment), (f"file {ENV_FILE},", _names_in_env_file())):
+        for variable in variables:
+            if variable in names:
+                return f"{place} {variable}"
+    return "default"
 
 
 def describe(flags: dict[str, Any]) -> list[dict[str, Any]]:
-    """One row a setting, for people and programs: name, value (secrets masked), origin, what it takes."""
-    settings, origin = load_settings(**flags), origins(flags)
+    """One row per setting: name, value (secrets masked), origin, description, allowed values."""
+    settings = load_settings(**flags)
     rows = []
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
-        if isinstance(value, SecretStr):
-            value = str(value)  # asterisks
+        if isinstance(value, SecretStr | Path):
+            value = str(value)  # a secret turns into asterisks
         elif name == "base_url" and value:
-            value = _masked(value)
-        elif isinstance(value, Path):
-            value = str(value)
-        takes = _allowed(name)
-        rows.append(
-            {"setting": name, "value": value, "from": origin[name], "is": field.description, "takes": takes}
-        )
+            value = mask_password(value)
+        row = {"setting": name, "value": value, "from": origin(name, flags), "is": field.description}
+        rows.append(row | {"takes": _allowed(name)})
     return rows
+
+
+def mask_password(address: str) -> str:
+    """`http://me:secret@host` with asterisks for the user and the password."""
+    return re.sub(r"//[^/@]*@", "//**********@", address)
 
 
 def _allowed(name: str) -> str:
@@ -220,19 +212,15 @@ def _allowed(name: str) -> str:
     return str(extra["allowed"]) if isinstance(extra, dict) else ""
 
 
-def _masked(address: str) -> str:
-    return re.sub(r"//[^/@]*@", "//**********@", address)
-
-
 def _variable(field: str) -> str:
     return PREFIX + field.upper()
 
 
-def _file_names() -> set[str]:
-    """The names that the .env file sets to something, in capitals.
+def _names_in_env_file() -> set[str]:
+    """The names that `.env` sets to something, in capitals.
 
     Raises:
-        UserError: it can't be read, or a line of it is no NAME=value (which pydantic would pass over).
+        UserError: it can't be read, or a line is not NAME=value (pydantic would ignore that line).
     """
     file = Path(ENV_FILE)
     if not file.exists():
@@ -241,24 +229,20 @@ def _file_names() -> set[str]:
         bindings = list(parse_stream(StringIO(file.read_text(encoding="utf-8"))))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {ENV_FILE}: {error}; it must be UTF-8 lines of NAME=value") from None
-    wrong = next((binding.original for binding in bindings if binding.error), None)
-    if wrong:
-        raise UserError(f"{ENV_FILE} line {wrong.line} is no NAME=value: {wrong.string.strip()!r}")
+    for binding in bindings:
+        if binding.error:
+            line = binding.original
+            raise UserError(f"{ENV_FILE} line {line.line} is not NAME=value: {line.string.strip()!r}")
     return {binding.key.upper() for binding in bindings if binding.key and binding.value}
 
 
-def _refuse_unknown_names() -> None:
+def _refuse_unknown_variables() -> None:
     known = {_variable(name) for name in Settings.model_fields}
-    places = {name.upper(): "the environment" for name in os.environ} | dict.fromkeys(_file_names(), ENV_FILE)
+    places = dict.fromkeys(_names_in_env_file(), ENV_FILE) | {
+        name.upper(): "the environment" for name in os.environ
+    }
     for name, place in places.items():
         if name.startswith(PREFIX) and name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
             raise UserError(f"{name} in {place} is not a setting: {hint}")
-
-
-def _explain(error: ValidationError, flags: dict[str, Any]) -> str:
-    first = error.errors()[0]
-    name = str(first["loc"][0])
-    value = first["input"] if name != "base_url" else _masked(str(first["input"]))
-    return f"{name} = {value!r} ({origins(flags)[name]}) is not allowed: use {_allowed(name)}"

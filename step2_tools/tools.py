@@ -9,8 +9,6 @@ All four share one client: one pool of connections, one cache. Another tool is o
 
 from __future__ import annotations
 
-import os
-
 from shared.config import Settings, load_settings
 from step2_tools import replay
 from step2_tools.alphavantage import AlphaVantage
@@ -31,13 +29,13 @@ def build(offline: bool = False, settings: Settings | None = None) -> list[Funct
         api = Api((settings or load_settings()).cache_dir / "http")
     return [
         FunctionTool(Weather(api).get_weather),
-        FunctionTool(Stocks(provider(api), api.recorded).get_stock_price),
+        FunctionTool(Stocks(provider(api, settings or load_settings()), api.recorded).get_stock_price),
         FunctionTool(Currency(api).convert_currency),
         FunctionTool(Clock(api).get_time),
     ]
 
 
-def provider(api: Api) -> Provider:
+def provider(api: Api, settings: Settings) -> Provider:
     """Alpha Vantage if there is a key for it, else Yahoo; recorded answers are Yahoo's."""
-    key = os.environ.get("ALPHAVANTAGE_API_KEY", "").strip()
-    return AlphaVantage(api, key) if key and not api.recorded else Yahoo(api)
+    key = settings.alphavantage_api_key
+    return AlphaVantage(api, key.get_secret_value()) if key and not api.recorded else Yahoo(api)

@@ -2,17 +2,17 @@ import json
 
 import pytest
 
-from shared.config import Settings, load_settings, origins
+from shared.config import Settings, load_settings, origin
 from shared.errors import UserError
 
 
-def test_precedence_rises_from_environment_to_file_to_flag(monkeypatch, tmp_path):
-    assert load_settings().seed == 0
-    monkeypatch.setenv("ROADMAP_SEED", "1")
-    assert (load_settings().seed, origins({})["seed"]) == (1, "environment ROADMAP_SEED")
-    (tmp_path / ".env").write_text("ROADMAP_SEED=2\n")
-    assert (load_settings().seed, origins({})["seed"]) == (2, "file .env, ROADMAP_SEED")
-    assert (load_settings(seed=3).seed, origins({"seed": 3})["seed"]) == (3, "flag --seed")
+def test_flags_win_over_the_environment_and_that_over_the_env_file(monkeypatch, tmp_path):
+    assert (load_settings().seed, origin("seed", {})) == (0, "default")
+    (tmp_path / ".env").write_text("ROADMAP_SEED=1\n")
+    assert (load_settings().seed, origin("seed", {})) == (1, "file .env, ROADMAP_SEED")
+    monkeypatch.setenv("ROADMAP_SEED", "2")
+    assert (load_settings().seed, origin("seed", {})) == (2, "environment ROADMAP_SEED")
+    assert (load_settings(seed=3).seed, origin("seed", {"seed": 3})) == (3, "flag --seed")
 
 
 def test_a_flag_that_was_not_given_changes_nothing(monkeypatch):
@@ -56,13 +56,13 @@ def test_an_empty_value_is_no_value(monkeypatch, tmp_path):
     (tmp_path / ".env").write_text("ROADMAP_SEED=\nROADMAP_CACHE_DIR=\n")
     assert load_settings().seed == 0
     assert load_settings().model
-    assert origins({})["model"] == origins({})["seed"] == "default"
+    assert origin("model", {}) == origin("seed", {}) == "default"
 
 
 @pytest.mark.parametrize("line", ["foo bar", "A='open", "=3"])
 def test_a_line_that_is_no_setting_is_named(tmp_path, line):
     (tmp_path / ".env").write_text(f"# a comment\nB=1\n{line}\n")
-    with pytest.raises(UserError, match=r"\.env line 3 is no NAME=value"):
+    with pytest.raises(UserError, match=r"\.env line 3 is not NAME=value"):
         load_settings()
 
 
@@ -87,7 +87,7 @@ def test_a_password_in_an_address_is_masked(monkeypatch, command):
 @pytest.mark.parametrize("address", ["http://localhost:1/v1", "http://localhost:1/v1/"])
 def test_an_address_is_given_without_v1(monkeypatch, address):
     monkeypatch.setenv("ROADMAP_BASE_URL", address)
-    with pytest.raises(UserError, match="without the /v1"):
+    with pytest.raises(UserError, match="leave out the /v1"):
         load_settings()
 
 
@@ -96,10 +96,10 @@ def test_a_server_of_ones_own_has_its_own_names_for_models(monkeypatch, tmp_path
         load_settings(model="qwen3:4b")
     monkeypatch.setenv("ROADMAP_BASE_URL", "http://localhost:11434")
     assert load_settings(model="qwen3:4b").model == "qwen3:4b"
-    monkeypatch.setenv("ROADMAP_MODEL", "qwen3:4b")
-    assert load_settings().model == "qwen3:4b"
     (tmp_path / ".env").write_text("ROADMAP_MODEL=qwen3:8b\n")
     assert load_settings().model == "qwen3:8b"
+    monkeypatch.setenv("ROADMAP_MODEL", "qwen3:4b")
+    assert load_settings().model == "qwen3:4b"
 
 
 def test_an_env_file_that_is_no_text_is_named(tmp_path):

@@ -230,12 +230,12 @@ def test_a_failed_request_is_a_wrong_answer_and_is_reported(api, evaluated):
     assert native["n"] == 6
     assert native["failed_requests"] == 2
     assert native["errors"] == {
-        "it is overloaded (529): try again in a minute (Overloaded)": 1,
+        "the server is overloaded (529): try again in a minute (Overloaded)": 1,
         "the API can't be reached (connection refused): is it running, are you online?": 1,
     }
     assert native["valid"]["hits"] == 4
     assert native["right_arguments"]["hits"] == 2
-    assert "native: 1 of 6 requests failed: it is overloaded (529)" in shown(facts)
+    assert "native: 1 of 6 requests failed: the server is overloaded (529)" in shown(facts)
 
 
 def test_a_stream_that_breaks_off_is_a_failed_request(api, evaluated):

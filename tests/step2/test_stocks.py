@@ -1,6 +1,7 @@
 import httpx2
 import pytest
 
+from shared.config import load_settings
 from step2_tools.alphavantage import AlphaVantage
 from step2_tools.http import Api
 from step2_tools.stocks import Quote, Stocks
@@ -250,12 +251,18 @@ def test_a_price_that_is_no_number_is_not_taken_for_one(price):
 
 def test_the_key_decides_who_is_asked(monkeypatch):
     monkeypatch.delenv("ALPHAVANTAGE_API_KEY", raising=False)
-    assert isinstance(provider(Api()), Yahoo)
+    assert isinstance(provider(Api(), load_settings()), Yahoo)
     monkeypatch.setenv("ALPHAVANTAGE_API_KEY", " ")
-    assert isinstance(provider(Api()), Yahoo)
+    assert isinstance(provider(Api(), load_settings()), Yahoo)
     monkeypatch.setenv("ALPHAVANTAGE_API_KEY", "KEY-123")
-    assert isinstance(provider(Api()), AlphaVantage)
-    assert isinstance(provider(Api(recorded="2026-11-20")), Yahoo)
+    assert isinstance(provider(Api(), load_settings()), AlphaVantage)
+    assert isinstance(provider(Api(recorded="2026-11-20"), load_settings()), Yahoo)
+
+
+def test_the_stock_key_is_read_from_the_env_file(monkeypatch, tmp_path):
+    monkeypatch.delenv("ALPHAVANTAGE_API_KEY", raising=False)
+    (tmp_path / ".env").write_text("ALPHAVANTAGE_API_KEY=KEY-123\n")
+    assert isinstance(provider(Api(), load_settings()), AlphaVantage)
 
 
 def test_any_object_with_find_and_quote_is_a_provider():

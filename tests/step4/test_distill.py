@@ -160,7 +160,7 @@ def test_a_budget_that_ends_between_chosen_and_rejected_keeps_the_chosen(api, gu
 def test_a_model_that_fails_loses_nothing(api, guide, out):
     api.enqueue(ROWS[0].chosen)
     api.enqueue(status=529, error="Overloaded")
-    with pytest.raises(UserError, match=r"tiny: it is overloaded \(529\)") as refused:
+    with pytest.raises(UserError, match=r"tiny: the server is overloaded \(529\)") as refused:
         run(ROWS[:2], guide, out, rejected=False)
     assert "\n" not in str(refused.value)
     assert [row["id"] for row in lines(out)] == ["kettle-1"]

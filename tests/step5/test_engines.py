@@ -195,7 +195,7 @@ def test_nobody_answers(engine, start, monkeypatch):
 
 
 def test_an_address_with_v1_at_its_end(server):
-    with pytest.raises(UserError, match="without the /v1 at its end"):
+    with pytest.raises(UserError, match="leave out the /v1 at its end"):
         resolve(f"{server.address}/v1", "m")
 
 
