@@ -187,7 +187,7 @@ def changes(plan: Plan) -> Iterator[tuple[str, Plan]]:
         yield keep, replace(plan, batch=batch)
     if batch < plan.batch:
         words, plan = [keep], replace(plan, batch=1)
-    if plan.dtype == "float32" and (plan.device == "cuda" or hardware.has_fast_bf16()):
+    if plan.dtype == "float32" and (plan.device == "cuda" or hardware.bf16_feature()):
         words, plan = [*words, "dtype: bfloat16"], replace(plan, dtype="bfloat16")
         yield ", ".join(words), plan
     if plan.tuning == "full":

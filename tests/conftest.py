@@ -73,6 +73,7 @@ def clean(request, monkeypatch, tmp_path, tiny_cache):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("ROADMAP_DEVICE", "cpu")
+    monkeypatch.setenv("ROADMAP_THREADS", "1")  # the tests run side by side
     if request.node.get_closest_marker("real"):
         for name, value in OWN_PLACES.items():
             monkeypatch.setenv(name, value)

@@ -204,7 +204,5 @@ class Ender:
 
 
 def threads_of(settings: Settings) -> int:
-    """As many as the settings say, or as there are idle cores: threads that wait for a busy core spin."""
-    if settings.threads != "auto":
-        return settings.threads
-    return hardware.free_cores(hardware.cores())
+    """As many as the settings say, or one for each core."""
+    return hardware.cores() if settings.threads == "auto" else settings.threads

@@ -1,12 +1,16 @@
-"""Which device, number format and how many threads a model runs with.
+"""On which device, in which number format and with how many threads a model runs.
 
->>> choose_device("auto")
-'cpu'
+    >>> choose_device("auto"), choose_dtype("auto", "cpu")
+    ('cpu', torch.bfloat16)
+    >>> describe_choice(settings, "cpu")
+    'bfloat16 (auto: avx512_bf16), 2 threads (auto: 2 cores)'
+
+`auto` decides by what the machine has, never by a measurement of the moment: the same machine gives the same
+choice, and so the same text for the same seed.
 """
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
 
 from shared import hardware
@@ -36,50 +40,69 @@ def choose_device(wanted: str = "auto") -> str:
 
 
 def choose_dtype(wanted: str = "auto", device: str = "cpu") -> torch.dtype:
-    """`auto`: bfloat16 where the hardware multiplies it, float32 elsewhere."""
+    """`auto`: bfloat16 where the hardware multiplies it, float32 elsewhere.
+
+    Decoding waits for the weights to come from memory, and bfloat16 halves them.
+    """
     import torch
 
     if wanted != "auto":
         chosen: torch.dtype = getattr(torch, wanted)
         return chosen
-    fast = (
-        torch.cuda.is_bf16_supported() if device == "cuda" else device == "cpu" and hardware.has_fast_bf16()
-    )
-    return torch.bfloat16 if fast else torch.float32
+    if device == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    return torch.bfloat16 if device == "cpu" and hardware.bf16_feature() else torch.float32
 
 
 def dtype_for_batch(wanted: str = "auto", device: str = "cpu") -> torch.dtype:
-    """As `choose_dtype`, for work that is all products of large matrices: embedding, training.
+    """As `choose_dtype`, for work whose time goes into large matrix products: embedding, training.
 
-    Writing token by token waits for the weights to come from memory, and half as many bytes come sooner on
-    any processor that knows bfloat16; large products wait for the arithmetic.
+    On some processors that multiply bfloat16 such products are still faster in float32.
     """
-    if wanted == "auto" and device == "cpu" and hardware.has_fast_bf16() and not hardware.bf16_is_faster():
+    if wanted == "auto" and device == "cpu" and not hardware.has_fast_bf16_matmul():
         wanted = "float32"
     return choose_dtype(wanted, device)
 
 
 def settings_for_batch(settings: Settings) -> Settings:
-    """The settings with the number format that `dtype_for_batch` finds for their device."""
+    """The settings with the dtype that `dtype_for_batch` chooses for their device."""
     dtype = dtype_for_batch(settings.dtype, choose_device(settings.device))
     return settings.model_copy(update={"dtype": str(dtype).removeprefix("torch.")})
 
 
-def use_threads(settings: Settings) -> int:
-    """Set and return torch's thread count: that of the settings, or as many as `free_threads` finds."""
+def choose_threads(settings: Settings) -> int:
+    """`auto`: torch's own number, but no more than the cores that this process may use."""
     import torch
 
-    torch.set_num_threads(free_threads() if settings.threads == "auto" else settings.threads)
+    if settings.threads != "auto":
+        return settings.threads
+    return min(torch.get_num_threads(), hardware.cores())
+
+
+def use_threads(settings: Settings) -> int:
+    """Set torch's thread count to that of the settings, and return it."""
+    import torch
+
+    torch.set_num_threads(choose_threads(settings))
     return torch.get_num_threads()
 
 
-@cache
-def free_threads() -> int:
-    """Torch's default while enough cores are idle, and what is idle otherwise.
+def describe_choice(settings: Settings, device: str) -> str:
+    """The dtype and thread count that the settings give on `device`, and why."""
+    dtype = str(choose_dtype(settings.dtype, device)).removeprefix("torch.")
+    if settings.dtype != "auto":
+        why = "as set"
+    elif device == "cpu":
+        why = f"auto: {hardware.bf16_feature() or 'no bfloat16 instructions'}"
+    else:
+        why = f"auto: {device}"
+    text = f"{dtype} ({why})"
+    if device != "cpu":
+        return text
+    threads, cores = choose_threads(settings), hardware.cores()
+    why = f"auto: {_count(cores, 'core')}" if settings.threads == "auto" else "as set"
+    return f"{text}, {_count(threads, 'thread')} ({why})"
 
-    Threads that spin on a core that somebody else uses are slower than one thread alone (a tenth of the
-    speed was seen). Looked at once, before this process loads the cores itself.
-    """
-    import torch
 
-    return hardware.free_cores(min(torch.get_num_threads(), hardware.cores()))
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"

@@ -1,10 +1,10 @@
-"""The loaders: a name goes in, the field's own object comes out (a transformers model, its tokenizer).
+"""The loaders: a name goes in, a transformers or sentence-transformers object comes out.
 
     >>> tokenizer, model = load_tokenizer("tiny"), load_causal_lm("tiny")
     >>> model.generate(**tokenizer("Hello", return_tensors="pt"), max_new_tokens=5).shape
     torch.Size([1, 10])
 
-Only safetensors are read and no code of a model repository is run (`trust_remote_code` stays off).
+Only safetensors are read, and no code of a model repository is run (`trust_remote_code` stays off).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def load_tokenizer(model: str | None = None, settings: Settings | None = None) -
     folder = weights.ensure(name, settings)
     with explain_load_errors(f"the tokenizer of {name}", folder):
         transformers = quiet_transformers()
-        # The classes of all models, which AutoTokenizer looks through, take a second to import.
+        # AutoTokenizer takes a second to import the classes of all models.
         kind: Any = transformers.PreTrainedTokenizerFast if is_plain(folder) else transformers.AutoTokenizer
         tokenizer: PreTrainedTokenizerFast = kind.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
@@ -45,7 +45,7 @@ def load_tokenizer(model: str | None = None, settings: Settings | None = None) -
 
 
 def is_plain(folder: Path) -> bool:
-    """Whether tokenizer.json is taken as it is: AutoTokenizer would choose the class that does that."""
+    """Whether AutoTokenizer would take the folder's tokenizer.json as it is."""
     file = folder / "tokenizer_config.json"
     if not file.is_file() or not (folder / "tokenizer.json").is_file():
         return False
@@ -94,7 +94,7 @@ def load_causal_lm(
 
 
 def require_causal(name: str) -> None:
-    """Refuse a model that is known to write no text.
+    """Refuse a model that can't generate text.
 
     Raises:
         UserError: it is an embedding model.
@@ -128,9 +128,9 @@ def load_embedder(model: str | None = None, settings: Settings | None = None) ->
 
 
 def load_encoder(model: str | None = None, settings: Settings | None = None) -> PreTrainedModel:
-    """The transformer of a sentence-embedding model alone: last hidden states of shape (n, tokens, dim).
+    """Only the transformer of a sentence-embedding model: last hidden states of shape (n, tokens, dim).
 
-    Several seconds quicker to come than `load_embedder`, whose library it doesn't import.
+    Loads several seconds faster than `load_embedder`, because sentence-transformers is not imported.
 
     Raises:
         UserError: the model can't be had or is damaged.

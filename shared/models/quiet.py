@@ -1,4 +1,4 @@
-"""transformers without its chatter: our own lines and bars are the only ones on the screen."""
+"""transformers without its noise: no line on the terminal that is not ours."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import logging
 import os
 from typing import Any
 
+# These log long warnings at import, about optional kernels that are not installed.
+NOISY = ("bitsandbytes", "torchao", "torch.utils._pytree")
+
 
 def quiet_transformers() -> Any:
-    """Import transformers with its warnings and progress bars off (this takes a second or two)."""
+    """Import transformers (one to two seconds) with its warnings and progress bars off."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    for each in ("torchao", "torch.utils._pytree"):  # miss optional kernels, at length
-        logging.getLogger(each).setLevel(logging.ERROR)
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.ERROR)
     import transformers
 
     transformers.logging.set_verbosity_error()

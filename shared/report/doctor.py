@@ -159,7 +159,7 @@ def _accelerator() -> Finding:
         return Finding("ok", "accelerator", torch.cuda.get_device_name())
     if torch.backends.mps.is_available():
         return Finding("ok", "accelerator", "Apple GPU (mps)")
-    fast = "bf16 in hardware" if hardware.has_fast_bf16() else "no bf16 in hardware"
+    fast = "bf16 in hardware" if hardware.bf16_feature() else "no bf16 in hardware"
     return Finding(
         "optional", "accelerator", f"none, runs on {hardware.cpu_name()}, {hardware.cores()} cores, {fast}"
     )

@@ -92,31 +92,8 @@ def _backend(first: dict[str, Any]) -> Any:
     from step5_serving.engines import Embedded, backend_of
 
     settings = Settings(**first["settings"])
-    if settings.threads == "auto":
-        settings = settings.model_copy(update={"threads": _free_threads(first["name"])})
     how = Embedded(rows=first["rows"], quantize=first["quantize"])
     return backend_of(first["name"], settings, how)
-
-
-def _free_threads(engine: str) -> int:
-    """As many as cores are idle. The service uses one to load at this moment: that will be over."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    import psutil
-
-    from shared import hardware
-
-    usual = hardware.cores()
-    with ThreadPoolExecutor(1) as beside:  # the import takes as long
-        idle = beside.submit(hardware.idle_cores, 1.0, os.getppid())
-        if engine == "torch":
-            import torch
-
-            usual = min(torch.get_num_threads(), usual)
-        try:
-            return hardware.free_cores(usual, idle.result())
-        except psutil.Error:  # the service is gone already
-            return 1
 
 
 if __name__ == "__main__":

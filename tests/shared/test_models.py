@@ -1,5 +1,7 @@
 import http.server
 import json
+import subprocess
+import sys
 import threading
 import time
 
@@ -43,44 +45,59 @@ def test_dtype_is_as_asked(dtype):
     assert models.load_causal_lm("tiny", dtype=dtype).dtype == getattr(torch, dtype)
 
 
-@pytest.mark.parametrize(("faster", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
-def test_an_encoder_is_bf16_only_where_that_was_measured_to_be_faster(monkeypatch, faster, expected):
-    monkeypatch.setattr(hardware, "cpu_flags", lambda: {"avx512_bf16"})
-    monkeypatch.setattr(hardware, "bf16_is_faster", lambda: faster)
-    assert device.dtype_for_batch("auto", "cpu") == expected
-    assert device.dtype_for_batch("bfloat16", "cpu") == torch.bfloat16
-    assert device.choose_dtype("auto", "cpu") == torch.bfloat16
-
-
-def test_products_are_measured_without_fail():
-    assert hardware.bf16_is_faster() in (True, False)
-
-
-@pytest.mark.parametrize(("flags", "expected"), [({"amx_bf16"}, torch.bfloat16), ({"avx2"}, torch.float32)])
-def test_dtype_is_bf16_only_where_the_processor_multiplies_it(monkeypatch, flags, expected):
-    monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset(flags))
-    assert device.choose_dtype("auto", "cpu") == expected
-
-
 @pytest.mark.parametrize(
-    ("cores", "idle", "expected"), [(2, 2.0, 2), (2, 1.0, 1), (2, 0.1, 1), (8, 5.2, 5), (8, 7.6, 8)]
+    ("flags", "vendor", "one_token", "batch"),
+    [
+        ("avx2", "AuthenticAMD", torch.float32, torch.float32),
+        ("avx512_bf16", "AuthenticAMD", torch.bfloat16, torch.bfloat16),
+        ("avx512_bf16", "GenuineIntel", torch.bfloat16, torch.float32),  # its products are faster in float32
+        ("amx_bf16 avx512_bf16", "GenuineIntel", torch.bfloat16, torch.bfloat16),
+        ("", "", torch.float32, torch.float32),  # a system that does not list them
+    ],
 )
-def test_threads_follow_the_idle_cores(monkeypatch, cores, idle, expected):
+def test_the_dtype_follows_the_features_of_the_processor(monkeypatch, flags, vendor, one_token, batch):
+    monkeypatch.setattr(hardware, "_cpuinfo", lambda: {"flags": flags, "vendor_id": vendor})
+    assert device.choose_dtype("auto", "cpu") == one_token
+    assert device.dtype_for_batch("auto", "cpu") == batch
+    assert device.dtype_for_batch("bfloat16", "cpu") == torch.bfloat16
+
+
+def test_threads_are_as_set_or_one_for_each_core(monkeypatch):
     before = torch.get_num_threads()
     try:
-        torch.set_num_threads(cores)
-        monkeypatch.setattr(hardware, "cores", lambda: cores)
-        monkeypatch.setattr(hardware, "idle_cores", lambda seconds: idle)
-        device.free_threads.cache_clear()
-        assert device.use_threads(load_settings()) == expected
+        for cores, expected in ((1, 1), (4, 4), (16, 8)):
+            torch.set_num_threads(8)
+            monkeypatch.setattr(hardware, "cores", lambda cores=cores: cores)
+            assert device.use_threads(load_settings(threads="auto")) == expected
         assert device.use_threads(load_settings(threads=3)) == 3
     finally:
         torch.set_num_threads(before)
-        device.free_threads.cache_clear()
+
+
+def test_the_choice_is_said_with_its_reason(monkeypatch):
+    monkeypatch.setattr(hardware, "_cpuinfo", lambda: {"flags": "avx512_bf16"})
+    monkeypatch.setattr(hardware, "cores", lambda: 1)
+    said = device.describe_choice(load_settings(threads="auto"), "cpu")
+    assert said == "bfloat16 (auto: avx512_bf16), 1 thread (auto: 1 core)"
+    said = device.describe_choice(load_settings(dtype="float32", threads=2), "cpu")
+    assert said == "float32 (as set), 2 threads (as set)"
 
 
 def test_idle_cores_lie_between_none_and_all():
-    assert 0 <= hardware.idle_cores() <= hardware.cores()
+    assert 0 <= hardware.idle_cores(0.05) <= hardware.cores()
+
+
+def test_libraries_are_quiet_about_optional_kernels():
+    """bitsandbytes logs "Failed to load CPU gemm_4bit_forward ..." at import, where the processor has bf16."""
+    script = """
+import logging
+from shared.models.quiet import quiet_transformers
+quiet_transformers()
+logging.getLogger("bitsandbytes.backends.cpu.ops").warning("Failed to load a kernel")
+logging.getLogger("torchao.kernel").warning("Skipping import of cpp extensions")
+"""
+    got = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (got.returncode, got.stderr) == (0, "")
 
 
 def test_a_device_that_is_not_here_is_refused(monkeypatch):
@@ -165,9 +182,10 @@ def test_a_model_that_is_none_or_cannot_chat_is_refused_at_once(client):
         client("all-minilm-l6-v2")
 
 
-def test_claude_with_a_key_is_the_real_api(monkeypatch):
+def test_claude_with_a_key_is_the_real_api_wherever_the_environment_points(monkeypatch):
     pytest.importorskip("anthropic")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")
     for client in (chat.chat_client, chat.async_chat_client):
         made = client(load_settings().claude_model)
         assert made.api_key == "sk-test"

@@ -68,5 +68,5 @@ def test_the_bench_of_the_lesson_runs_and_its_claims_hold_with_room_for_a_busy_m
     assert facts["output_tokens"] == 80
     assert facts["hand_loop_speedup"]["median"] > 0.9
     assert facts["peak_memory_mb"] < 1500
-    if hardware.has_fast_bf16():
+    if hardware.bf16_feature():
         assert facts["int8_share_of_default_time"]["median"] < 0.85

@@ -77,9 +77,9 @@ def test_advice_is_the_smallest_change_that_fits(shape, plan, there, says):
 
 def test_float32_is_advised_against_where_bf16_is_fast(monkeypatch):
     plan = replace(PLAN, batch=1, dtype="float32")
-    monkeypatch.setattr(memory.hardware, "has_fast_bf16", lambda: True)
+    monkeypatch.setattr(memory.hardware, "bf16_feature", lambda: "amx_bf16")
     assert "with dtype: bfloat16 it takes" in advice(SMALL, plan, 1.25e9)
-    monkeypatch.setattr(memory.hardware, "has_fast_bf16", lambda: False)
+    monkeypatch.setattr(memory.hardware, "bf16_feature", lambda: None)
     assert "bfloat16" not in advice(SMALL, plan, 1.25e9)
 
 

@@ -225,11 +225,11 @@ def test_damaged_weights_are_named(loaded, tmp_path, change, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"hidden_size": None}, "its files say nothing of 'hidden_size'"),
+        ({"hidden_size": None}, "'hidden_size' is missing from its files"),
         ({"num_attention_heads": 0}, r"config.json says \(0, 64\)"),
         ({"attention_bias": True}, r"self_attn.q_proj.bias is missing"),
         ({"mlp_bias": True}, r"mlp.gate_proj.bias is missing"),
-        ({"rope_parameters": {"rope_type": "linear"}}, "its files say nothing of 'factor'"),
+        ({"rope_parameters": {"rope_type": "linear"}}, "'factor' is missing from its files"),
     ],
 )
 def test_a_config_that_cannot_be_right_ends_in_one_line(loaded, tmp_path, change, message):
@@ -250,7 +250,8 @@ def test_loading_takes_no_threads_away(loaded, tmp_path, monkeypatch, damaged):
     tokenizer.save_pretrained(tmp_path)
     if damaged:
         (tmp_path / "model.safetensors").write_bytes(b"none")
-    monkeypatch.setattr("shared.models.device.free_threads", lambda: min(2, torch.get_num_threads()))
+    monkeypatch.setenv("ROADMAP_THREADS", "auto")
+    monkeypatch.setattr(hardware, "cores", lambda: 2)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
