@@ -1,9 +1,9 @@
-"""Command line of what the steps share: settings, weights, a check of the machine, the demo and its page.
+"""The commands that all steps share.
 
-python -m shared doctor          is everything here?
-python -m shared config          every setting, its value and where it came from
+python -m shared doctor          check the machine
+python -m shared config          every setting, its value and where it comes from
 python -m shared weights         fetch the default models
-python -m shared bench           the text engines of the embedded model, side by side
+python -m shared bench           compare the speeds of the embedded model's engines
 python -m shared demo            run every step's demo and write reports/index.html
 """
 
@@ -20,14 +20,14 @@ from shared.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
-app = new_app("What the steps share: settings, weights, a check of the machine, the demo and its page.")
+app = new_app("Settings, weights, a check of the machine, the demo and its report page.")
 
-ReportsDir = Annotated[Path, typer.Option("--out", help="Folder of records, pictures and index.html.")]
+ReportsDir = Annotated[Path, typer.Option("--out", help="Folder for records, pictures and index.html.")]
 
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """Check Python, each step's packages, weights, keys, accelerator, memory and disk."""
+    """Check Python, the packages of each step, weights, keys, accelerator, memory and disk."""
     from shared.config import load_settings
     from shared.report import doctor as check
 
@@ -47,7 +47,7 @@ def config(
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
-    """Print every setting, its value, where it came from and what it takes; secrets are masked."""
+    """Print every setting: its value, where it comes from and which values it takes; secrets are masked."""
     from shared.config import describe
 
     flags = {"model": model, "device": device, "dtype": dtype, "engine": engine, "threads": threads}
@@ -75,32 +75,38 @@ def config(
 @app.command()
 def weights(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Model ids; the two default models if none.")
+        list[str] | None, typer.Argument(help="Model ids; without any, the two default models.")
     ] = None,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Hash every file, and fetch anew what differs.")
+        bool, typer.Option("--verify", help="Hash every file, and fetch again what differs.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Bring models to this machine, and say where each lies and where it came from."""
+    """Bring models to this machine, and print where each is and where it came from."""
     from shared.config import load_settings
     from shared.models import weights as store
 
     settings = load_settings()
     rows = []
     for name in names or [settings.model, settings.embedder]:
-        folder = store.ensure(name, settings, thorough=verify)
+        folder = store.ensure(name, settings, verify=verify)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         rows.append(
-            {"model": name, "folder": str(folder), "from": store.source_of(folder), "mb": round(size / 1e6)}
+            {
+                "model": name,
+                "folder": str(folder),
+                "from": store.source_of(folder),
+                "mb": round(size / 1e6),
+                "verified": verify,
+            }
         )
     facts = {"command": "shared weights", "headline": f"{len(rows)} models are here", "models": rows}
 
     def show(console: Console) -> None:
         for row in rows:
-            console.print(
-                f"{row['model']}: {row['mb']} MB, {row['from']}, in {row['folder']}", soft_wrap=True
-            )
+            state = ", verified" if verify else ""
+            text = f"{row['model']}: {row['mb']} MB, {row['from']}{state}, in {row['folder']}"
+            console.print(text, soft_wrap=True)
 
     emit(facts, show, as_json=as_json)
 
@@ -114,7 +120,7 @@ def bench(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """How fast the text engines of the embedded model are on this machine."""
+    """Measure how fast the embedded model's engines are on this machine."""
     from shared.catalog import default
     from shared.config import load_settings
     from shared.embedded import measure
@@ -127,7 +133,7 @@ def bench(
 
 @app.command()
 def demo(out: ReportsDir = Path("reports"), smoke: Smoke = False) -> None:
-    """Run the demo of every step that is installed, then print what ran and write the report page."""
+    """Run the demo of every installed step, then print what ran and write the report page."""
     from rich.console import Console
 
     from shared.report import demo as runner
@@ -145,11 +151,11 @@ def demo(out: ReportsDir = Path("reports"), smoke: Smoke = False) -> None:
 
 @app.command()
 def report(out: ReportsDir = Path("reports")) -> None:
-    """Write the report page anew from the records that lie in the folder."""
+    """Write the report page again from the records in the folder."""
     from shared.report import page
 
     if not out.is_dir():
-        raise UserError(f"{out} is no folder: run make demo first, or name the folder with --out")
+        raise UserError(f"{out} is not a folder: run make demo first, or name the folder with --out")
     print(page.build(out))
 
 

@@ -1,11 +1,11 @@
-"""Reads models.toml: which models there are, where their weights come from, what their tokens cost.
+"""The models of models.toml: where their weights come from, what their tokens cost.
 
     >>> lookup("tiny").context
     2048
     >>> default("chat").hub.repo.split("/")[0]
     'HuggingFaceTB'
 
-It knows names only; bringing the files is weights.py, loading them is models.py.
+Fetching the files is models/weights.py, loading them models/load.py.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Price:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One model. `random` weights are built here; `folder` is set when the user named one, not an id."""
+    """One model. `random`: its weights are built here. `folder`: the user named a folder, not an id."""
 
     id: str
     roles: tuple[str, ...]
@@ -74,7 +74,7 @@ class ModelSpec:
 
     @property
     def is_claude(self) -> bool:
-        """Served by Anthropic's API; has no weights to load."""
+        """Whether Anthropic's API serves it; it has no weights to load."""
         return self.id.startswith("claude-")
 
 
@@ -102,17 +102,17 @@ def catalog() -> dict[str, ModelSpec]:
 
 
 def default(role: str) -> ModelSpec:
-    """The model that takes a role when nobody says otherwise: `chat`, `embedder`, `claude`, `smoke`."""
+    """The default model of a role: `chat`, `embedder`, `claude` or `smoke`."""
     return catalog()[_read()["defaults"][role]]
 
 
 def lookup(name: str) -> ModelSpec:
     """Find a model by id, local folder, or hub repository (`org/name`).
 
-    Any other Claude id is passed through without a price, so that a model newer than this file works.
+    An unknown Claude id is accepted without a price, so that models newer than this file work.
 
     Raises:
-        UserError: the name is none of these; names the nearest known one.
+        UserError: the name is none of these; the message names the nearest known one.
     """
     if name in catalog():
         return catalog()[name]

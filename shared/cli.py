@@ -1,7 +1,7 @@
-"""What every command line of the house has in common: the same flags, one-line errors, exit codes.
+"""What all command lines have in common: flags, one-line errors, exit codes, `--json`.
 
 exit 0    it worked
-exit 2    something the user can put right, said in one line on stderr
+exit 2    an error that the user can put right, in one line on stderr
 exit 130  Ctrl-C
 """
 
@@ -14,7 +14,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +24,7 @@ from shared.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 Model = Annotated[
     str | None, typer.Option("--model", help="Model id, local folder, or hub repository (org/name).")
@@ -32,14 +33,14 @@ Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or
 Dtype = Annotated[str | None, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]
 Engine = Annotated[str | None, typer.Option("--engine", help="auto, transformers or llamacpp.")]
 Threads = Annotated[str | None, typer.Option("--threads", help="Processor threads: auto or a number.")]
-Seed = Annotated[int | None, typer.Option("--seed", help="Of everything random.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the facts as JSON and nothing else.")]
-Out = Annotated[Path | None, typer.Option("--out", help="Where the picture goes (PNG).")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of all random draws.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
+Out = Annotated[Path | None, typer.Option("--out", help="File for the picture (PNG).")]
 Smoke = Annotated[bool, typer.Option("--smoke", help="A quick run on the tiny random model.")]
 
 
 def new_app(description: str) -> typer.Typer:
-    """A typer app in the house's manner: no completion commands, help also by -h."""
+    """A typer app without completion commands, whose help also answers to -h."""
     return typer.Typer(
         help=description,
         no_args_is_help=True,
@@ -50,7 +51,7 @@ def new_app(description: str) -> typer.Typer:
 
 
 def settings_from_flags(smoke: bool = False, **flags: Any) -> Any:
-    """The settings under these flags; a smoke run takes the tiny models, unless a flag names others.
+    """The settings with these flags; a smoke run uses the tiny model, unless a flag names another.
 
     Raises:
         UserError: as `load_settings`.
@@ -66,9 +67,9 @@ def settings_from_flags(smoke: bool = False, **flags: Any) -> Any:
 
 
 def with_default(app: typer.Typer, command: str, args: list[str]) -> list[str]:
-    """The arguments with `command` in front, where they name none themselves.
+    """Put `command` in front of arguments that name no command, such as a prompt.
 
-    A single word that is nearly a command's name stays as it is, so that the typo is reported.
+    A single word close to a command's name is left alone, so that the typo is reported.
     """
     commands = list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
     if args and (args[0] in commands or args[0] in ("-h", "--help")):
@@ -79,11 +80,11 @@ def with_default(app: typer.Typer, command: str, args: list[str]) -> list[str]:
 
 
 def run(app: typer.Typer, prog: str, args: list[str] | None = None) -> None:
-    """Run the app and end the process; what a user can put right ends in one line, never in a traceback."""
+    """Run the app and end the process; an error that the user can put right ends in one line."""
     for stream in (sys.stdout, sys.stderr):  # a pipe may be ASCII, or cp1252 on Windows
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="replace")
-    gc.set_threshold(100_000, 50, 100)  # 700 would look through all that is being imported, again and again
+    gc.set_threshold(100_000, 50, 100)  # the default of 700 would scan everything again during imports
     try:
         code = typer.main.get_command(app).main(args=args, prog_name=prog, standalone_mode=False)
         if sys.stdout:  # None when it was closed
@@ -95,12 +96,12 @@ def run(app: typer.Typer, prog: str, args: list[str] | None = None) -> None:
     except (BrokenPipeError, SystemExit) as error:
         code = getattr(error, "code", 1)
         if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader (head, less) has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # head or less has closed the pipe
             code = 0
     except Exception as error:
-        if not hasattr(error, "format_message"):  # a usage error of typer has it; the rest are bugs
+        if not hasattr(error, "format_message"):  # only typer's usage errors have it
             raise
-        message = error.format_message()  # empty where the help was shown instead
+        message = error.format_message()  # empty where the help was printed
         code = _fail(f"{message} (see {prog} --help)") if message else 0
     if code == 130:
         print("\nstopped", file=sys.stderr)
@@ -112,22 +113,33 @@ def _fail(message: str) -> int:
     return 2
 
 
-def emit(facts: dict[str, Any], show: Callable[[Console], None], *, as_json: bool) -> None:
-    """Give people the table (`show`), programs the same facts as JSON, and the report page a record."""
-    from shared.report import record as report
+def emit(results: dict[str, Any], show: Callable[[Console], None], *, as_json: bool) -> None:
+    """Print the results with `show`, or as JSON, and leave a record for the report page."""
+    from shared.report.record import record
 
-    facts = _without_nan(facts)
+    results = _without_nan(results)
     if as_json:
-        print(json.dumps(facts, ensure_ascii=False, indent=1, allow_nan=False))
+        print(json.dumps(results, ensure_ascii=False, indent=1, allow_nan=False))
     else:
         from rich.console import Console
 
-        show(Console(highlight=False, markup=False))  # texts and paths may hold [brackets]
-    report.record(facts)
+        show(Console(highlight=False, markup=False))  # texts and paths may contain [brackets]
+    record(results)
+
+
+def plain_table(*columns: str, right: Sequence[str] = (), title: str | None = None) -> Table:
+    """A rich table without lines; the columns named in `right` are aligned right."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.header_style, table.padding = "bold", (0, 2, 0, 0)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left")
+    return table
 
 
 def _without_nan(value: Any) -> Any:
-    """The same with null for every number that is none: JSON has no NaN, and unknown stays unknown."""
+    """The value with None for NaN and infinity, which JSON does not have."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

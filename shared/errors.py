@@ -1,4 +1,4 @@
-"""The one exception for what a user can put right: printed as a single line, exit code 2, no traceback."""
+"""The exception for everything that a user can cause: printed as one line, exit code 2, no traceback."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from pathlib import Path
 
 
 class UserError(Exception):
-    """What was wrong, what is allowed, what to do, in one line."""
+    """In one line: what is wrong, what is allowed, what to do."""
 
 
 def reason(error: BaseException) -> str:
-    """What an exception says, on one line of bearable length; its kind where it says nothing."""
+    """An exception's message on one line of at most 200 characters; its class where it has none."""
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 @contextmanager
 def explain_load_errors(what: str, folder: Path) -> Iterator[None]:
-    """Whatever a loader raises over damaged, missing or foreign files (it has a dozen kinds) in one line.
+    """Turn whatever a loader raises over damaged or missing files into a `UserError`.
 
     Raises:
-        UserError: in place of all of them.
+        UserError: names `what`, the folder and the cause.
     """
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        cause = f"its files say nothing of {error}" if isinstance(error, KeyError) else reason(error)
-        if "above report" in cause:  # which is switched off
+        cause = f"{error} is missing from its files" if isinstance(error, KeyError) else reason(error)
+        if "above report" in cause:  # transformers logs that report, and its log is off
             cause = "its config.json and its weights have different shapes"
         place = "" if what.endswith(str(folder)) else f" from {folder}"
         raise UserError(f"{what} cannot be loaded{place}: {cause}") from None

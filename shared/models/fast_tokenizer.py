@@ -1,9 +1,10 @@
-"""A model's files without the library around them: transformers takes four seconds to import, with torch.
+"""A model's tokenizer and config without transformers, which takes seconds to import.
 
     >>> read_config("tiny", load_settings())["hidden_size"]
     64
 
-What has to answer at once (a search, a service that starts) takes these; everything else takes models.py.
+For what must answer at once: a search from the command line, a service that starts. Everything else uses
+load.py.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
 
 
 def load_tokenizer(model: str, settings: Settings) -> Tokenizer:
-    """The model's tokenizer: nothing is cut or padded, whatever its file says.
+    """The model's tokenizer (Hugging Face tokenizers), with truncation and padding off.
 
     Raises:
         UserError: the model can't be had, or its folder has no tokenizer.
     """
     folder = weights.ensure(model, settings)
-    if _says_all(folder):
+    if _is_complete(folder):
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         from tokenizers import Tokenizer
 
@@ -44,21 +45,21 @@ def load_tokenizer(model: str, settings: Settings) -> Tokenizer:
 
 
 def read_config(model: str, settings: Settings, file: str = "config.json") -> dict[str, Any]:
-    """What a file of the model's says; nothing where there is none.
+    """A JSON file of the model; empty where it doesn't exist.
 
     Raises:
-        UserError: the model can't be had, or its file is no JSON object.
+        UserError: the model can't be had, or the file is not a JSON object.
     """
     folder = weights.ensure(model, settings)
     with explain_load_errors(model, folder):
         config = _read(folder / file)
         if not isinstance(config, dict):
-            raise ValueError(f"{file} is no JSON object")
+            raise ValueError(f"{file} is not a JSON object")
     return config
 
 
-def _says_all(folder: Path) -> bool:
-    """Whether tokenizer.json is all that counts: BERT's class has settings of its own, which may differ."""
+def _is_complete(folder: Path) -> bool:
+    """Whether tokenizer.json alone gives transformers' ids; BERT's class has settings that may differ."""
     try:
         if is_plain(folder):
             return True
@@ -72,7 +73,7 @@ def _says_all(folder: Path) -> bool:
                 ("handle_chinese_chars", "tokenize_chinese_chars", True),
             )
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # transformers will say what is wrong
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # transformers will report it
         return False
 
 

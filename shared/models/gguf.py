@@ -1,7 +1,7 @@
-"""Turns a GGUF (llama.cpp's quantised file) into bf16 safetensors, tokenizer and chat template, once.
+"""Converts a GGUF (llama.cpp's quantized file) to bfloat16 safetensors, tokenizer and chat template, once.
 
-`from_pretrained(folder, gguf_file=...)` alone would work, and take over ten seconds at every start; the
-saved copy loads in under two. The weights keep the rounding of their quantisation: bf16 does not undo it.
+`from_pretrained(folder, gguf_file=...)` would take over ten seconds at every start; the converted copy loads
+in under two. The weights keep the rounding of their quantization.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ STAGES = 4
 
 
 def to_safetensors(gguf: Path, folder: Path, stage: Callable[[str], None] = lambda _name: None) -> None:
-    """Dequantise `gguf` into `folder` as a normal transformers model in bfloat16.
+    """Dequantize `gguf` into `folder` as an ordinary transformers model in bfloat16.
 
     `stage` is called with the name of each of the four steps as it begins.
     """
@@ -30,14 +30,14 @@ def to_safetensors(gguf: Path, folder: Path, stage: Callable[[str], None] = lamb
     stage("tokenizer")
     tokenizer = transformers.AutoTokenizer.from_pretrained(source, gguf_file=name)
     stage("weights")
-    with redirect_stderr(StringIO()):  # transformers has a bar of its own here, which can't be switched off
-        quantised = transformers.AutoModelForCausalLM.from_pretrained(
+    with redirect_stderr(StringIO()):  # transformers' progress bar can't be switched off here
+        dequantized = transformers.AutoModelForCausalLM.from_pretrained(
             source, gguf_file=name, dtype=torch.float32
         )
-    weights = {key: value.to(torch.bfloat16) for key, value in quantised.state_dict().items()}
-    del quantised
+    weights = {key: value.to(torch.bfloat16) for key, value in dequantized.state_dict().items()}
+    del dequantized
 
-    # A model that came from a GGUF refuses save_pretrained: its state goes into a fresh one.
+    # A model loaded from a GGUF refuses save_pretrained: a new one takes its weights.
     config = transformers.AutoConfig.from_pretrained(source, gguf_file=name)
     if hasattr(config, "quantization_config"):
         del config.quantization_config

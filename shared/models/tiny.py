@@ -1,8 +1,7 @@
-"""A random two-layer Llama with a real tokenizer: what `--model` runs on when quality does not matter.
+"""`tiny`: a random two-layer Llama with a real tokenizer, for tests and `--smoke`.
 
-It has every part of its big siblings (byte-level BPE, chat template, grouped-query attention, RoPE, tied
-embeddings), 0.1 M parameters, and is the same on every machine: built in under a second, then cached.
-It talks nonsense; it never learnt anything.
+It has every part of SmolLM2 (byte-level BPE, chat template, grouped-query attention, RoPE, tied embeddings)
+and 0.1 M parameters. It is built in under a second, the same on every machine, and writes nonsense.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ CHAT_TEMPLATE = (
 
 
 def recipe() -> str:
-    """A short hash of this file and its corpus: another one of either makes another model."""
+    """A short hash of this file and its corpus: a change to either makes another model."""
     return hashlib.sha256(Path(__file__).read_bytes() + CORPUS.read_bytes()).hexdigest()[:8]
 
 

@@ -209,7 +209,7 @@ def test_a_page_without_records_says_what_to_run(tmp_path):
 
 
 def test_a_report_of_no_folder_or_a_broken_record_is_refused(refused, tmp_path):
-    assert "is no folder" in refused("shared", "report")
+    assert "is not a folder" in refused("shared", "report")
     (tmp_path / "reports" / "x").mkdir(parents=True)
     for content in ("{", "[]", "3"):
         (tmp_path / "reports" / "x" / "y.json").write_text(content)
