@@ -35,7 +35,8 @@ def chat_client(model: str | None = None, settings: Settings | None = None) -> a
 
     settings = _with_model(model, settings)
     if not _is_embedded(settings):
-        return anthropic.Anthropic(**_server(settings))
+        url, key = _url_and_key(settings)
+        return anthropic.Anthropic(base_url=url, api_key=key)
     from shared.embedded.transport import EmbeddedTransport
 
     http = httpx2.Client(transport=EmbeddedTransport(settings), trust_env=False)
@@ -53,7 +54,8 @@ def async_chat_client(model: str | None = None, settings: Settings | None = None
 
     settings = _with_model(model, settings)
     if not _is_embedded(settings):
-        return anthropic.AsyncAnthropic(**_server(settings))
+        url, key = _url_and_key(settings)
+        return anthropic.AsyncAnthropic(base_url=url, api_key=key)
     from shared.embedded.transport import EmbeddedTransport
 
     http = httpx2.AsyncClient(transport=EmbeddedTransport(settings), trust_env=False)
@@ -69,17 +71,17 @@ def _is_embedded(settings: Settings) -> bool:
     return not settings.base_url and not lookup(settings.model).is_claude
 
 
-def _server(settings: Settings) -> dict[str, str]:
-    """The address and the key that the SDK is given; both always, so that it reads neither elsewhere.
+def _url_and_key(settings: Settings) -> tuple[str, str]:
+    """What the SDK is told; always both, so that it looks for neither in the environment.
 
     Raises:
         UserError: Claude is asked and there is no key.
     """
     if settings.base_url:
         key = settings.base_url_key
-        return {"base_url": settings.base_url, "api_key": key.get_secret_value() if key else "not-needed"}
+        return settings.base_url, key.get_secret_value() if key else "not-needed"
     if settings.anthropic_api_key is None:
         raise UserError(
             f"{settings.model} needs a key: set ANTHROPIC_API_KEY, or choose a local model (--model)"
         )
-    return {"base_url": CLAUDE_URL, "api_key": settings.anthropic_api_key.get_secret_value()}
+    return CLAUDE_URL, settings.anthropic_api_key.get_secret_value()

@@ -88,7 +88,7 @@ def test_idle_cores_lie_between_none_and_all():
 
 
 def test_libraries_are_quiet_about_optional_kernels():
-    """bitsandbytes logs "Failed to load CPU gemm_4bit_forward ..." at import, where the processor has bf16."""
+    """bitsandbytes logs "Failed to load CPU gemm_4bit_forward ..." at import on processors with bf16."""
     script = """
 import logging
 from shared.models.quiet import quiet_transformers
