@@ -1,95 +1,74 @@
-"""Progress on stderr, so that stdout stays the command's answer. Silent where stderr is no terminal."""
+"""Progress bars on stderr, so that stdout holds only the command's answer.
+
+Where stderr is not a terminal, a line says what begins, and every ten seconds another how far it is:
+
+    reading 400 files
+    reading 400 files: 120 of 400
+"""
 
 from __future__ import annotations
 
+import itertools
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+
+INTERVAL = 10.0  # seconds between two lines where stderr is not a terminal
 
 
 @contextmanager
 def spinner(text: str) -> Iterator[None]:
-    """Show `text` and the seconds that passed, for work of unknown length."""
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    console = Console(file=sys.stderr)
-    if not console.is_terminal:
-        console.print(text, highlight=False, soft_wrap=True)
-        yield
-        return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        progress.add_task(text)
+    """Show `text` and the time, for work of unknown length."""
+    with count_bar(text):
         yield
 
 
 @contextmanager
 def stage_bar(text: str, stages: int) -> Iterator[Callable[[str], None]]:
-    """A bar of `stages` steps; call what it yields with the name of the step that begins."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(file=sys.stderr)
-    if not console.is_terminal:
-        console.print(text, highlight=False, soft_wrap=True)
-        yield lambda _stage: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(text, total=stages, completed=-1)
-        yield lambda stage: progress.update(task, description=f"{text}: {stage}", advance=1)
+    """A bar of stages; call what it yields with the name of each stage as it begins."""
+    finished = itertools.count()
+    with count_bar(text, stages) as update:
+        yield lambda stage: update(next(finished), stages, stage)
 
 
 @contextmanager
 def byte_bar(text: str) -> Iterator[Callable[[int, int], None]]:
-    """A download bar; call what it yields with (bytes so far, bytes in all)."""
-    from rich.progress import DownloadColumn, TransferSpeedColumn
-
-    with _bar(text, DownloadColumn(), TransferSpeedColumn()) as update:
-        yield update
+    """A download's bar; call what it yields with (bytes so far, bytes in total)."""
+    with count_bar(text) as update:
+        yield lambda done, total: update(done // 10**6, total // 10**6, "MB")
 
 
 @contextmanager
-def count_bar(text: str, total: int) -> Iterator[Callable[[int, int], None]]:
-    """A bar of things done; call what it yields with (done so far, all)."""
-    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
-
-    with _bar(text, MofNCompleteColumn(), TimeRemainingColumn(), total=total) as update:
-        yield update
-
-
-@contextmanager
-def loss_bar(text: str) -> Iterator[Callable[[int, int, str], None]]:
-    """A bar of training steps; call what it yields with (steps so far, all, what to say beside it)."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(file=sys.stderr)
-    if not console.is_terminal:
-        console.print(text, highlight=False, soft_wrap=True)
-        yield lambda _done, _total, _said: None
+def count_bar(text: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+    """A bar of things done; call what it yields with (done so far, total[, a note to show beside them])."""
+    if not sys.stderr.isatty():
+        yield _lines(text)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(text, total=None)
-        yield lambda done, total, said: progress.update(
-            task, completed=done, total=total, description=f"{text}: {said}"
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(20), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(text, total=total)
+        yield lambda done, total, note="": progress.update(
+            task, completed=done, total=total, description=f"{text}: {_so_far(done, total, note)}"
         )
 
 
-@contextmanager
-def _bar(text: str, *columns: Any, total: int | None = None) -> Iterator[Callable[[int, int], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
+def _lines(text: str) -> Callable[..., None]:
+    """Print `text`; what is returned prints how far it is, at most every INTERVAL seconds."""
+    print(text, file=sys.stderr)
+    printed = time.monotonic()
 
-    console = Console(file=sys.stderr)
-    if not console.is_terminal:
-        console.print(text, highlight=False, soft_wrap=True)
-        yield lambda _done, _total: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), *columns)
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(text, total=total)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+    def update(done: int, total: int, note: str = "") -> None:
+        nonlocal printed
+        if time.monotonic() - printed >= INTERVAL:
+            printed = time.monotonic()
+            print(f"{text}: {_so_far(done, total, note)}", file=sys.stderr)
+
+    return update
+
+
+def _so_far(done: int, total: int, note: str) -> str:
+    return f"{done} of {total} {note}".rstrip()

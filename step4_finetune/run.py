@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from shared import hardware
 from shared.config import Settings
 from shared.models import load_tokenizer
-from shared.progress import loss_bar
+from shared.progress import count_bar
 from step4_finetune import activation, data, folder, merge, replay, several, train, tuning, watch
 from step4_finetune.limits import check_lengths, check_means, foresee, in_one_line, report_places
 from step4_finetune.malloc import keep_memory
@@ -59,7 +59,7 @@ def seen(
     if fresh:
         folder.discard(out)
     try:
-        bar, say = loss_bar(f"training {out.name}"), partial(print, file=sys.stderr)
+        bar, say = count_bar(f"training {out.name}"), partial(print, file=sys.stderr)
         return run(settings, recipe, lesson, out, bar, report_to, say)
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
