@@ -21,9 +21,9 @@ import torch
 from shared import models
 from shared.config import Settings
 from shared.errors import UserError
-from step1_foundations import pictures
-from step1_foundations.anatomy import pick
-from step1_foundations.text import encode, piece
+from step1_foundations.support import plots
+from step1_foundations.support.model_parts import resolve_index
+from step1_foundations.support.text import encode, piece
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,7 +60,7 @@ def induction_score(weights: torch.Tensor) -> torch.Tensor:
     return weights.diagonal(offset=1 - n, dim1=-2, dim2=-1)[..., -n + 1 :].mean(dim=-1)
 
 
-def said_twice(vocabulary: int, n: int, seed: int) -> torch.Tensor:
+def repeated_tokens(vocabulary: int, n: int, seed: int) -> torch.Tensor:
     """n random ids, then the same again: (1, 2n)."""
     generator = torch.Generator().manual_seed(seed)
     half = torch.randint(vocabulary, (n,), generator=generator)
@@ -79,14 +79,14 @@ def run(
     tokenizer = models.load_tokenizer(settings=settings)
     model = models.load_causal_lm(settings=settings, attn_implementation="eager")
     layers, heads = model.config.num_hidden_layers, model.config.num_attention_heads
-    layer = layer if layer is None else pick("layer", layer, layers)
-    head = head if head is None else pick("head", head, heads)
+    layer = layer if layer is None else resolve_index("layer", layer, layers)
+    head = head if head is None else resolve_index("head", head, heads)
     ids = encode(tokenizer, text, LONGEST, what="text").to(model.device)
     if ids.shape[1] < 3:
         raise UserError(f"the text is {ids.shape[1]} tokens long: attention needs 3 or more to show a habit")
 
     weights = weights_of(model, ids)
-    twice = said_twice(len(tokenizer), REPEATED, settings.seed).to(model.device)
+    twice = repeated_tokens(len(tokenizer), REPEATED, settings.seed).to(model.device)
     scores = {
         "previous-token": previous_token_score(weights),
         "sink": sink_score(weights),
@@ -137,23 +137,23 @@ def _named(score: torch.Tensor) -> list[dict[str, Any]]:
 
 def _draw_one(weights: torch.Tensor, labels: list[str], title: str, out: Path) -> None:
     side = max(4.5, 0.34 * len(labels))
-    figure = pictures.new_figure(side + 1.2, side)
+    figure = plots.new_figure(side + 1.2, side)
     axis = figure.subplots()
     shown = axis.imshow(weights.cpu().numpy(), cmap="Blues", vmin=0, vmax=1)
     if len(labels) <= 60:
-        names = [pictures.letters(label) for label in labels]
+        names = [plots.letters(label) for label in labels]
         axis.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
         axis.set_yticks(range(len(names)), names, fontsize=8)
     axis.set_xlabel("is looked at")
     axis.set_ylabel("looks")
     axis.set_title(title)
     figure.colorbar(shown, label="attention weight", shrink=0.8)
-    pictures.save(figure, out)
+    plots.save(figure, out)
 
 
 def _draw_all(weights: torch.Tensor, out: Path) -> None:
     layers, heads = weights.shape[:2]
-    figure = pictures.new_figure(1.1 * heads + 0.6, 1.1 * layers + 0.6)
+    figure = plots.new_figure(1.1 * heads + 0.6, 1.1 * layers + 0.6)
     for (r, c), axis in zip(
         torch.cartesian_prod(torch.arange(layers), torch.arange(heads)),
         figure.subplots(layers, heads).flat,
@@ -166,7 +166,7 @@ def _draw_all(weights: torch.Tensor, out: Path) -> None:
             axis.set_ylabel(f"layer {r}", fontsize=8)
         if r == 0:
             axis.set_title(f"head {c}", fontsize=8)
-    pictures.save(figure, out)
+    plots.save(figure, out)
 
 
 def show(facts: dict[str, Any], console: Console) -> None:

@@ -22,8 +22,8 @@ import torch.nn.functional as F
 from shared import hardware, models
 from shared.config import Settings
 from shared.errors import UserError
-from step1_foundations.anatomy import anatomy, pick, stream
-from step1_foundations.text import context_of, encode
+from step1_foundations.support.model_parts import model_parts, residual_stream, resolve_index
+from step1_foundations.support.text import context_of, encode
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -149,16 +149,16 @@ def run(settings: Settings, text: str, layer: int) -> dict[str, Any]:
     model = models.load_causal_lm(
         device="cpu", dtype="float32", settings=settings, attn_implementation="eager"
     )
-    parts, config = anatomy(model), model.config
+    parts, config = model_parts(model), model.config
     if config.rope_parameters.get("rope_type") != "default" or getattr(
         parts.blocks[0].self_attn, "sliding_window", None
     ):
         raise UserError(
             "block unrolls plain RoPE and full attention; this model stretches one or cuts the other"
         )
-    chosen = pick("layer", layer, len(parts.blocks))
+    chosen = resolve_index("layer", layer, len(parts.blocks))
     ids = encode(tokenizer, text, min(context_of(model), LONGEST), what="text")
-    states, logits = stream(model, ids)
+    states, logits = residual_stream(model, ids)
 
     lines: list[dict[str, Any]] = []
     block(

@@ -20,8 +20,8 @@ from shared import models
 from shared.config import Settings
 from shared.errors import UserError
 from shared.stats import wilson
-from step1_foundations import pictures
-from step1_foundations.text import check_unicode, piece
+from step1_foundations.support import plots
+from step1_foundations.support.text import check_unicode, piece
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -203,7 +203,7 @@ def _draw(
     out: Path,
 ) -> None:
     """Both spaces, pressed flat, side by side."""
-    figure = pictures.new_figure(13, 6.2)
+    figure = plots.new_figure(13, 6.2)
     axes = figure.subplots(1, 2)
     titles = ("token table (one row per token)", f"{embedder} (reads the text)")
     for axis, vectors, title in zip(axes, (token_vectors, sentence_vectors), titles, strict=True):
@@ -218,7 +218,7 @@ def _draw(
         axis.set_xticks([])
         axis.set_yticks([])
     axes[1].legend(loc="best", fontsize=8)
-    pictures.save(figure, out)
+    plots.save(figure, out)
 
 
 def show(facts: dict[str, Any], console: Console) -> None:

@@ -27,7 +27,7 @@ from shared.errors import UserError
 from shared.models import weights
 from step1_foundations.int8 import quantize_int8
 from step1_foundations.sampling import Sampling, choose
-from step1_foundations.text import context_of, encode, text_pieces
+from step1_foundations.support.text import context_of, encode, text_pieces
 
 if TYPE_CHECKING:
     from rich.console import Console

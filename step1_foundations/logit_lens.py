@@ -18,9 +18,9 @@ import torch
 
 from shared import models
 from shared.config import Settings
-from step1_foundations import pictures
-from step1_foundations.anatomy import anatomy, stream
-from step1_foundations.text import context_of, encode, piece
+from step1_foundations.support import plots
+from step1_foundations.support.model_parts import model_parts, residual_stream
+from step1_foundations.support.text import context_of, encode, piece
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,9 +37,9 @@ def run(settings: Settings, text: str, out: Path) -> dict[str, Any]:
     """
     tokenizer = models.load_tokenizer(settings=settings)
     model = models.load_causal_lm(settings=settings)
-    parts = anatomy(model)
+    parts = model_parts(model)
     ids = encode(tokenizer, text, min(context_of(model), 512), what="text").to(model.device)
-    states, logits = stream(model, ids)
+    states, logits = residual_stream(model, ids)
     answer = int(logits[-1].argmax())
     layers: list[dict[str, Any]] = []
     grid: list[list[tuple[str, float]]] = []
@@ -81,18 +81,18 @@ def run(settings: Settings, text: str, out: Path) -> dict[str, Any]:
 
 def _draw(grid: list[list[tuple[str, float]]], labels: list[str], out: Path) -> None:
     depth, width = len(grid), len(labels)
-    figure = pictures.new_figure(2 + 1.2 * width, 1.2 + 0.26 * depth)
+    figure = plots.new_figure(2 + 1.2 * width, 1.2 + 0.26 * depth)
     axis = figure.subplots()
     shown = axis.imshow([[p for _, p in row] for row in grid], aspect="auto", cmap="Blues", vmin=0, vmax=1)
     for y, row in enumerate(grid):
         for x, (token, p) in enumerate(row):
             colour = "white" if p > 0.5 else "black"
-            axis.text(x, y, pictures.letters(token[:14]), ha="center", va="center", fontsize=7, color=colour)
-    axis.set_xticks(range(width), [pictures.letters(label[:14]) for label in labels], rotation=30, ha="right")
+            axis.text(x, y, plots.letters(token[:14]), ha="center", va="center", fontsize=7, color=colour)
+    axis.set_xticks(range(width), [plots.letters(label[:14]) for label in labels], rotation=30, ha="right")
     axis.set_yticks(range(depth), ["embedding", *(f"layer {i}" for i in range(depth - 1))], fontsize=7)
     axis.set_xlabel("token that was read; the cell says what would come next")
     figure.colorbar(shown, label="probability")
-    pictures.save(figure, out)
+    plots.save(figure, out)
 
 
 def show(facts: dict[str, Any], console: Console) -> None:

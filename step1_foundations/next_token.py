@@ -26,7 +26,7 @@ from shared import models
 from shared.config import Settings
 from shared.errors import UserError, reason
 from shared.stats import bootstrap
-from step1_foundations.text import context_of, encode, piece, text_pieces
+from step1_foundations.support.text import context_of, encode, piece, text_pieces
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -51,7 +51,7 @@ def choose(
     """The next token's id, from `logits` (V,); `seen` (T,) holds all ids so far, for the penalty."""
     logits = logits.float()  # what is rounded to bf16 ties too often
     if how.repetition_penalty != 1:
-        logits = penalise_repetition(logits, seen, how.repetition_penalty)
+        logits = penalize_repetition(logits, seen, how.repetition_penalty)
     if how.temperature == 0:
         return int(logits.argmax())
     logits = logits / how.temperature
@@ -63,7 +63,7 @@ def choose(
     return int(torch.multinomial(probabilities, 1, generator=generator))
 
 
-def penalise_repetition(logits: torch.Tensor, seen: torch.Tensor, penalty: float) -> torch.Tensor:
+def penalize_repetition(logits: torch.Tensor, seen: torch.Tensor, penalty: float) -> torch.Tensor:
     """Make every token that was seen less likely: positive logits divided, negative ones multiplied.
 
     From `logits` (V,) and the ids `seen` (T,) come new logits (V,); those given stay as they are. What was

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared import models
 from shared.config import Settings
-from step1_foundations.text import encode, piece, token_bytes, visible
+from step1_foundations.support.text import encode, piece, token_bytes, visible
 
 if TYPE_CHECKING:
     from rich.console import Console

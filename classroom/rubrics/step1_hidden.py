@@ -8,7 +8,7 @@ import torch
 from classroom.rubrics.step1_public import WORDS, scripted, share, tokens
 from classroom.submission import Name
 
-PENALTY, TOP_P = "step1_foundations.sampling:penalise_repetition", "step1_foundations.sampling:keep_top_p"
+PENALTY, TOP_P = "step1_foundations.sampling:penalize_repetition", "step1_foundations.sampling:keep_top_p"
 BITS = "step1_foundations.next_token:bits"
 WITH_ARGUMENTS, WRITE = "classroom.drivers.step1:with_arguments", "classroom.drivers.step1:write"
 

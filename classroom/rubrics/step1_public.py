@@ -80,7 +80,7 @@ def test_penalty_small(submission, draw):
         logits = torch.tensor([draw.uniform(0.5, 3) * sign for sign in (1, -1, 1, -1, 1)])
         seen = torch.tensor(draw.sample([draw.choice([0, 2, 4]), draw.choice([1, 3])], 2))
         submission.check(
-            "step1_foundations.sampling:penalise_repetition", logits, seen, round(draw.uniform(1.1, 2), 2)
+            "step1_foundations.sampling:penalize_repetition", logits, seen, round(draw.uniform(1.1, 2), 2)
         )
 
 

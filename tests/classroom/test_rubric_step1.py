@@ -24,7 +24,7 @@ from tests.classroom.rubric_helpers import (
     rubric,
 )
 
-PENALTY, TOP_P = "step1_foundations.sampling:penalise_repetition", "step1_foundations.sampling:keep_top_p"
+PENALTY, TOP_P = "step1_foundations.sampling:penalize_repetition", "step1_foundations.sampling:keep_top_p"
 BITS, RMS_NORM = "step1_foundations.next_token:bits", "step1_foundations.block:rms_norm"
 ROPE, ATTEND = "step1_foundations.block:rope", "step1_foundations.block:attend"
 QUANTIZE, PRODUCT = "step1_foundations.int8:quantize_rows", "step1_foundations.int8:product"

@@ -14,7 +14,7 @@ from shared import models
 from step1_foundations.generate import generate, stop_ids_of, weight_bytes
 from step1_foundations.int8 import Int8Linear, quantize_int8
 from step1_foundations.sampling import Sampling
-from step1_foundations.text import encode, text_pieces
+from step1_foundations.support.text import encode, text_pieces
 
 
 @pytest.fixture(scope="module")

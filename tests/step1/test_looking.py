@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from shared import models
 from shared.config import load_settings
 from step1_foundations import attention, block, embeddings, next_token, tokens
-from step1_foundations.anatomy import Anatomy, anatomy, stream
-from step1_foundations.text import encode
+from step1_foundations.support.model_parts import ModelParts, model_parts, residual_stream
+from step1_foundations.support.text import encode
 
 TEXT = "The cat sat on the mat because the cat was tired."
 
@@ -207,14 +207,14 @@ def test_the_proof_fails_when_only_the_logits_are_wrong(command, monkeypatch, pa
     """The blocks are right, but what stands before or after them is not."""
 
     def wrong(model):
-        parts = anatomy(model)
+        parts = model_parts(model)
         other = torch.nn.Linear(64, 512, bias=False) if part == "head" else parts.head
         norm = torch.nn.RMSNorm(64) if part == "norm" else parts.norm
         if part == "norm":
             torch.nn.init.constant_(norm.weight, 2.0)
-        return Anatomy(parts.table * 1.01 if part == "table" else parts.table, parts.blocks, norm, other)
+        return ModelParts(parts.table * 1.01 if part == "table" else parts.table, parts.blocks, norm, other)
 
-    monkeypatch.setattr(block, "anatomy", wrong)
+    monkeypatch.setattr(block, "model_parts", wrong)
     got = command("step1_foundations", "block", TEXT, "--smoke")
     assert got.code == 1
     assert "not the same" in got.out
@@ -263,8 +263,8 @@ def test_rope_makes_scores_depend_on_the_distance_only():
 def test_the_stream_ends_in_the_logits_and_the_lens_reads_them(command):
     tokenizer, model = models.load_tokenizer("tiny"), models.load_causal_lm("tiny", dtype="float32")
     ids = encode(tokenizer, TEXT)
-    states, logits = stream(model, ids)
-    parts = anatomy(model)
+    states, logits = residual_stream(model, ids)
+    parts = model_parts(model)
     with torch.inference_mode():
         torch.testing.assert_close(parts.head(parts.norm(states[-1])), logits)
         torch.testing.assert_close(states[0], parts.table[ids[0]])

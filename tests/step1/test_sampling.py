@@ -12,7 +12,7 @@ from transformers import (
 )
 
 from shared.errors import UserError
-from step1_foundations.sampling import Sampling, choose, keep_top_k, keep_top_p, penalise_repetition
+from step1_foundations.sampling import Sampling, choose, keep_top_k, keep_top_p, penalize_repetition
 
 SIZE = 50
 logits = st.integers(0, 2**32 - 1).map(
@@ -39,7 +39,7 @@ def test_top_p(values, p):
 def test_repetition_penalty(values, penalty, said):
     seen = torch.tensor(said)
     expected = theirs(RepetitionPenaltyLogitsProcessor(penalty), values, seen)
-    assert torch.equal(penalise_repetition(values, seen, penalty), expected)
+    assert torch.equal(penalize_repetition(values, seen, penalty), expected)
 
 
 @settings(max_examples=50)

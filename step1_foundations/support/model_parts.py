@@ -20,7 +20,7 @@ SHAPED_ALIKE = ("llama", "mistral", "qwen2")  # model_type in the config; SmolLM
 
 
 @dataclass(frozen=True)
-class Anatomy:
+class ModelParts:
     """The named parts of one model."""
 
     table: torch.Tensor  # (V, d)
@@ -29,7 +29,7 @@ class Anatomy:
     head: Any
 
 
-def anatomy(model: PreTrainedModel) -> Anatomy:
+def model_parts(model: PreTrainedModel) -> ModelParts:
     """The parts of a Llama-shaped model.
 
     Raises:
@@ -39,17 +39,17 @@ def anatomy(model: PreTrainedModel) -> Anatomy:
     if kind not in SHAPED_ALIKE:
         raise UserError(f"this takes Llama-shaped models ({', '.join(SHAPED_ALIKE)}), not {kind}")
     inner: Any = model.model
-    return Anatomy(inner.embed_tokens.weight, inner.layers, inner.norm, model.lm_head)
+    return ModelParts(inner.embed_tokens.weight, inner.layers, inner.norm, model.lm_head)
 
 
 @torch.inference_mode()
-def stream(model: PreTrainedModel, ids: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+def residual_stream(model: PreTrainedModel, ids: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
     """What flows through the model for ids (1, T): before block 0, after each block, and the logits.
 
     Returns:
         L + 1 tensors of shape (T, d), and logits (T, V).
     """
-    parts, states = anatomy(model), []
+    parts, states = model_parts(model), []
     hooks = [parts.blocks[0].register_forward_pre_hook(lambda _, args: states.append(args[0][0]))]
     hooks += [
         block.register_forward_hook(lambda _, __, out: states.append(_tensor(out)[0]))
@@ -67,7 +67,7 @@ def _tensor(out: Any) -> torch.Tensor:
     return out if isinstance(out, torch.Tensor) else out[0]
 
 
-def pick(name: str, wanted: int, n: int) -> int:
+def resolve_index(name: str, wanted: int, n: int) -> int:
     """A layer or head by number; negative ones count from the end.
 
     Raises:
