@@ -1,10 +1,11 @@
-"""Runs the demo of every step that exists, in order, then says what ran and binds the report page.
+"""Runs the demo of every step, then prints a table of what ran, with the main result of each command.
 
 $ python -m shared demo
 ...
-step               run        seconds  figure
-step1_foundations  generate       6.3  41 tokens/s ...
-the page: reports/index.html
+step               run       seconds  result
+step1_foundations  generate      6.3  41 tokens in 1.9 s, 21 tokens/s; 4,530 positions of context are free
+...
+All results and pictures on one page: reports/index.html
 """
 
 from __future__ import annotations
@@ -14,81 +15,84 @@ import os
 import shlex
 import subprocess
 import sys
+import textwrap
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shared.steps import Step, steps
+from shared.steps import steps
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+INTERRUPTED = 130  # exit code after Ctrl-C
+
 
 @dataclass(frozen=True)
 class Run:
-    """One command of the demo and how it went; `headline` is the figure it left behind."""
+    """One command of the demo and how it ended."""
 
     step: str
     title: str
-    seconds: float
+    is_main: bool  # whether its result is the step's main one
     exit_code: int
-    headline: str
-    is_main: bool
+    seconds: float
+    headline: str  # of the record that the command left; empty if it left none
 
 
 def run_all(folder: Path, console: Console, *, smoke: bool = False) -> list[Run]:
-    """Run each step's demo with its output on the screen; a failed run doesn't stop the others."""
-    ran: list[Run] = []
+    """Run every step's demo commands; a command that fails does not stop the others, Ctrl-C does.
+
+    The commands print to the terminal, and leave their records and pictures in `folder`.
+    """
+    runs: list[Run] = []
     for step in steps():
         for entry in step.demo():
-            ran.append(
-                _run_one(step, entry["title"], entry["args"], bool(entry.get("main")), folder, console, smoke)
-            )
-            if ran[-1].exit_code == 130:  # Ctrl-C there is meant for the whole demo
-                return ran
-    return ran
+            args = [*entry["args"], *(["--smoke"] if smoke else [])]
+            console.rule(f"[bold]{step.package}: {entry['title']}", align="left")
+            exit_code, seconds, headline = _run(step.package, args, folder, console)
+            main = bool(entry.get("main"))
+            runs.append(Run(step.package, entry["title"], main, exit_code, seconds, headline))
+            if exit_code == INTERRUPTED:
+                return runs
+    return runs
 
 
-def _run_one(
-    step: Step, title: str, args: list[str], is_main: bool, folder: Path, console: Console, smoke: bool
-) -> Run:
-    args = [*args, "--smoke"] if smoke else args
-    console.rule(f"[bold]{step.package}: {title}", align="left")
-    console.print(
-        f"$ python -m {step.package} {shlex.join(args)}", style="dim", highlight=False, markup=False
-    )
-    began, environment = time.time(), {**os.environ, "ROADMAP_REPORTS_DIR": str(folder)}
+def _run(package: str, args: list[str], folder: Path, console: Console) -> tuple[int, float, str]:
+    """Exit code, seconds and headline of one command."""
+    console.print(f"$ python -m {package} {shlex.join(args)}", style="dim", highlight=False, markup=False)
     sys.stdout.flush()
-    process = subprocess.Popen([sys.executable, "-m", step.package, *args], env=environment)
+    began = time.time()
+    environment = {**os.environ, "ROADMAP_REPORTS_DIR": str(folder)}
+    process = subprocess.Popen([sys.executable, "-m", package, *args], env=environment)
     try:
-        code = process.wait()
-    except KeyboardInterrupt:  # the terminal sent it to the child too, which ends in its own way
+        exit_code = process.wait()
+    except KeyboardInterrupt:  # the terminal sent Ctrl-C to the command too: let it end
         process.wait()
-        code = 130
-    records = {path.stat().st_mtime: path for path in (folder / step.package).glob(f"{args[0]}*.json")}
-    fresh = code == 0 and records and max(records) >= began - 1
-    headline = json.loads(records[max(records)].read_text(encoding="utf-8"))["headline"] if fresh else ""
-    return Run(step.package, title, time.time() - began, code, headline, is_main)
+        exit_code = INTERRUPTED
+    records = {path.stat().st_mtime: path for path in (folder / package).glob("*.json")}
+    headline = ""
+    if exit_code == 0 and records and max(records) >= began - 1:  # file times may be rounded
+        headline = json.loads(records[max(records)].read_text(encoding="utf-8"))["headline"]
+    return exit_code, time.time() - began, headline
 
 
-def show(ran: list[Run], page: Path, console: Console) -> None:
-    """What ran, how long it took, and the figure that each run left."""
+def show(runs: list[Run], page: Path, console: Console) -> None:
+    """Print what ran, how long it took, its main result, and where the page is."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title="what ran", title_justify="left", box=None, pad_edge=False, header_style="bold")
-    table.add_column("step", no_wrap=True)
-    table.add_column("run", no_wrap=True)
-    table.add_column("seconds", justify="right", no_wrap=True)
-    table.add_column("figure")
-    for run in ran:
-        ended = "stopped" if run.exit_code == 130 else f"failed with exit code {run.exit_code}"
-        failed = Text(ended, "bold red")
-        figure = Text(run.headline) if run.exit_code == 0 else failed
-        table.add_row(
-            run.step, run.title, f"{run.seconds:.1f}", figure, style="bold" if run.is_main else None
-        )
+    for name in ("step", "run", "seconds", "result"):
+        table.add_column(name, no_wrap=name != "result", justify="right" if name == "seconds" else "left")
+    for run in runs:
+        result = Text(textwrap.shorten(run.headline, 200, placeholder=" ..."))
+        if run.exit_code:
+            stopped = run.exit_code == INTERRUPTED
+            result = Text("stopped" if stopped else f"failed with exit code {run.exit_code}", "bold red")
+        style = "bold" if run.is_main else None
+        table.add_row(run.step, run.title, f"{run.seconds:.1f}", result, style=style)
     console.print()
     console.print(table)
-    console.print(f"\nAll figures and pictures on one page: {page}", highlight=False, soft_wrap=True)
+    console.print(f"\nAll results and pictures on one page: {page}", highlight=False, soft_wrap=True)

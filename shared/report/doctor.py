@@ -1,9 +1,13 @@
-"""Is everything here that the steps need? One table, and exit code 1 only when an installed step can't run.
+"""Checks this machine: is everything here that the steps need?
 
 $ python -m shared doctor
-[ok]       Python     3.11.7
-[ok]       step1      torch 2.13.0, transformers 5.24.0, ...
-[optional] weights    all-minilm-l6-v2: not here yet, fetched at first use
+[ok]        Python   3.11.7
+[ok]        step1    10 packages
+[optional]  step2    not installed: anthropic>=2.10, babel>=2.16 (pip install -c constraints.txt ".[step2]")
+[optional]  key      HF_TOKEN: not set (for gated models of the Hugging Face hub)
+...
+
+`missing` marks what is installed and cannot run; the exit code is then 1.
 """
 
 from __future__ import annotations
@@ -12,142 +16,138 @@ import importlib.metadata
 import os
 import platform
 import shutil
-import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.specifiers import SpecifierSet
 
 from shared import hardware
 from shared.catalog import catalog
 from shared.config import Settings
+from shared.errors import UserError
 from shared.models import weights
-from shared.steps import requirements, steps
+from shared.steps import steps
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-KEYS = ("ANTHROPIC_API_KEY", "HF_TOKEN", "WANDB_API_KEY")
-State = Literal["ok", "missing", "optional"]
+DISTRIBUTION = "llm-roadmap"
+PYTHON = SpecifierSet(">=3.11,<3.15")
+GIB = 2**30
+COLOURS = {"ok": "green", "missing": "bold red", "optional": "yellow"}
 
 
 @dataclass(frozen=True)
 class Finding:
     """One line of the table."""
 
-    state: State
+    state: Literal["ok", "missing", "optional"]
     what: str
     detail: str
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Look at everything; a finding is `missing` only when something that is installed can't run."""
+    """Everything that the steps need, and whether it is here."""
+    memory = psutil.virtual_memory()
+    cache = settings.cache_dir.absolute()
+    disk = shutil.disk_usage(next(folder for folder in (cache, *cache.parents) if folder.exists()))
     return [
         _python(),
-        *_packages(),
+        *(_packages(step.extra) for step in steps()),
         *_weights(settings),
         *_keys(settings),
         _accelerator(),
-        _memory(),
-        _disk(settings),
+        _enough("memory", memory.available, 2, f"of {memory.total / GIB:.1f} GiB free"),
+        _enough("disk", disk.free, 1, f"GiB free for {cache}"),
     ]
 
 
 def facts(findings: list[Finding]) -> dict[str, Any]:
-    """The findings for programs, with a headline."""
+    """The findings as JSON values, with a headline."""
     broken = [finding.what for finding in findings if finding.state == "missing"]
-    headline = f"missing: {', '.join(broken)}" if broken else "everything that is installed can run"
-    return {
-        "command": "shared doctor",
-        "headline": headline,
-        "findings": [asdict(finding) for finding in findings],
-    }
+    headline = f"cannot run: {', '.join(broken)}" if broken else "everything that is installed can run"
+    return {"command": "shared doctor", "headline": headline, "findings": [asdict(each) for each in findings]}
 
 
 def show(findings: list[Finding], console: Console) -> None:
-    """The findings for people, coloured by state."""
+    """Print the findings as a table."""
     from rich.table import Table
     from rich.text import Text
 
-    colour = {"ok": "green", "missing": "bold red", "optional": "yellow"}
     table = Table.grid(padding=(0, 2))
     for finding in findings:
-        table.add_row(Text(f"[{finding.state}]", colour[finding.state]), finding.what, Text(finding.detail))
+        table.add_row(Text(f"[{finding.state}]", COLOURS[finding.state]), finding.what, Text(finding.detail))
     console.print(table)
 
 
-def _python() -> Finding:
-    good = (3, 11) <= sys.version_info[:2] <= (3, 13)
-    return Finding(
-        "ok" if good else "missing",
-        "Python",
-        platform.python_version() + ("" if good else "; 3.11 to 3.13 needed"),
-    )
+def requirements(extra: str) -> dict[str, Requirement]:
+    """What an extra of this project needs, by package; it may include other extras.
 
-
-def _packages() -> list[Finding]:
-    """One line a step. pip doesn't record which extras were asked for, so a step counts as installed when
-    most of its packages are here, and some that no complete step, nor what its packages need, explains."""
-    checks = {step.extra: _check(requirements(step.extra)) for step in steps()}
-    explained = {name for have, lack in checks.values() if not lack for name in have}
-    explained |= {needed for name in explained for needed in _needed_by(name)}
-    found = []
-    for extra, (have, lack) in checks.items():
-        remedy = f'{", ".join(lack)}: pip install -c constraints.txt ".[{extra}]"'
-        if not lack:
-            found.append(
-                Finding("ok", extra, ", ".join(f"{name} {version}" for name, version in have.items()))
-            )
-        elif len(have) <= len(requirements(extra)) / 2 or have.keys() <= explained:
-            found.append(Finding("optional", extra, f"not installed, needs {remedy}"))
-        else:
-            found.append(Finding("missing", extra, remedy))
+    Raises:
+        UserError: this project is not installed.
+    """
+    try:
+        listed = importlib.metadata.requires(DISTRIBUTION) or []
+    except importlib.metadata.PackageNotFoundError:
+        raise UserError(f"{DISTRIBUTION} is not installed: run pip install -e . in its folder") from None
+    found: dict[str, Requirement] = {}
+    for requirement in map(Requirement, listed):
+        if requirement.marker and requirement.marker.evaluate({"extra": extra}):
+            if requirement.name == DISTRIBUTION:
+                for included in requirement.extras:
+                    found |= requirements(included)
+            else:
+                found[requirement.name] = requirement
     return found
 
 
-def _needed_by(package: str) -> set[str]:
-    return {canonicalize_name(Requirement(each).name) for each in importlib.metadata.requires(package) or []}
+def _python() -> Finding:
+    version = platform.python_version()
+    if PYTHON.contains(version, prereleases=True):
+        return Finding("ok", "Python", version)
+    needed = "use 3.11 to 3.14 (numpy, scipy and others have no wheels for 3.15 yet)"
+    return Finding("missing", "Python", f"{version}: {needed}")
 
 
-def _check(wanted: list[Requirement]) -> tuple[dict[str, str], list[str]]:
-    """The packages that are here with their versions, and what is missing or too old."""
-    have, lack = {}, []
-    for requirement in wanted:
+def _packages(extra: str) -> Finding:
+    """Not every package is here: the step is not installed. A version is wrong: it cannot run."""
+    absent, wrong, needed = [], [], requirements(extra)
+    for name, requirement in sorted(needed.items()):
         try:
-            version = have[requirement.name] = importlib.metadata.version(requirement.name)
+            version = importlib.metadata.version(name)
+            if not requirement.specifier.contains(version, prereleases=True):
+                wrong.append(f"{name}{requirement.specifier} (is {version})")
         except importlib.metadata.PackageNotFoundError:
-            lack.append(f"{requirement.name}{requirement.specifier}")
-            continue
-        if not requirement.specifier.contains(version, prereleases=True):
-            lack.append(f"{requirement.name}{requirement.specifier} (is {version})")
-    return have, lack
+            absent.append(f"{name}{requirement.specifier}")
+    command = f'(pip install -c constraints.txt ".[{extra}]")'
+    if wrong:
+        return Finding("missing", extra, f"needs {', '.join(wrong)} {command}")
+    if absent:
+        return Finding("optional", extra, f"not installed: {', '.join(absent)} {command}")
+    return Finding("ok", extra, f"{len(needed)} packages")
 
 
-def _weights(settings: Settings) -> list[Finding]:
-    found = []
+def _weights(settings: Settings) -> Iterator[Finding]:
     for spec in catalog().values():
         if spec.is_claude or spec.random:
             continue
         own = settings.models_dir / spec.id if settings.models_dir else None
         folder = own if own and own.is_dir() else weights.cached(spec, settings)
-        if folder:
-            found.append(Finding("ok", "weights", f"{spec.id}: {weights.source_of(folder)}, in {folder}"))
-        else:
-            bring = "fetched at first use" if spec.wheel else "fetched from the hub at first use"
-            found.append(Finding("optional", "weights", f"{spec.id}: not here yet, {bring}"))
-    return found
+        where = weights.source_of(folder) if folder else "not here; fetched at first use"
+        yield Finding("ok" if folder else "optional", "weights", f"{spec.id}: {where}")
 
 
-def _keys(settings: Settings) -> list[Finding]:
-    have = {name: bool(os.environ.get(name)) for name in KEYS}
-    have["ANTHROPIC_API_KEY"] = settings.anthropic_api_key is not None
-    return [
-        Finding("ok" if is_set else "optional", "key", f"{name} {'set' if is_set else 'not set'}")
-        for name, is_set in have.items()
-    ]
+def _keys(settings: Settings) -> Iterator[Finding]:
+    for name, key, use in (
+        ("ANTHROPIC_API_KEY", settings.anthropic_api_key, "for Claude"),
+        ("ALPHAVANTAGE_API_KEY", settings.alphavantage_api_key, "for live stock prices"),
+        ("HF_TOKEN", os.environ.get("HF_TOKEN"), "for gated models of the Hugging Face hub"),
+        ("WANDB_API_KEY", os.environ.get("WANDB_API_KEY"), "for Weights & Biases"),
+    ):
+        yield Finding("ok" if key else "optional", "key", f"{name}: {'set' if key else f'not set ({use})'}")
 
 
 def _accelerator() -> Finding:
@@ -159,20 +159,14 @@ def _accelerator() -> Finding:
         return Finding("ok", "accelerator", torch.cuda.get_device_name())
     if torch.backends.mps.is_available():
         return Finding("ok", "accelerator", "Apple GPU (mps)")
-    fast = "bf16 in hardware" if hardware.bf16_feature() else "no bf16 in hardware"
+    bf16 = "bf16 in hardware" if hardware.bf16_feature() else "no bf16 in hardware"
     return Finding(
-        "optional", "accelerator", f"none, runs on {hardware.cpu_name()}, {hardware.cores()} cores, {fast}"
+        "optional", "accelerator", f"none: {hardware.cpu_name()}, {hardware.cores()} cores, {bf16}"
     )
 
 
-def _memory() -> Finding:
-    memory = psutil.virtual_memory()
-    text = f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB free"
-    return Finding("ok" if memory.available > 2 * 2**30 else "optional", "memory", text)
-
-
-def _disk(settings: Settings) -> Finding:
-    folder = settings.cache_dir
-    there = next(path for path in (folder, *folder.parents) if path.exists() or path == Path(path.anchor))
-    free = shutil.disk_usage(there).free / 2**30
-    return Finding("ok" if free > 1 else "optional", "disk", f"{free:.1f} GiB free for {folder}")
+def _enough(what: str, free: int, needed: int, text: str) -> Finding:
+    """`free` in bytes, `needed` in GiB."""
+    enough = free >= needed * GIB
+    advice = "" if enough else f"; about {needed} GiB are needed"
+    return Finding("ok" if enough else "optional", what, f"{free / GIB:.1f} {text}{advice}")

@@ -1,4 +1,4 @@
-"""Binds the records of a folder into one HTML file that needs nothing but itself.
+"""Makes one HTML page of the records in a folder; the pictures are in the file, so that it can be passed on.
 
 python -m shared report      writes reports/index.html
 """
@@ -15,43 +15,51 @@ from shared.errors import UserError
 from shared.report.record import writable
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
-LONGEST = 700  # characters of a fact that the page still shows
+KEYS = ("package", "name", "command", "headline", "seconds", "machine", "picture", "facts")
+LONGEST = 700  # characters of a value that the page still shows
 
 
-def read(folder: Path) -> list[dict[str, Any]]:
-    """All records under `folder`, in the order of the steps and of their making."""
-    entries = []
+def read_records(folder: Path) -> list[dict[str, Any]]:
+    """All records in `folder`, by step and then by age. `picture` becomes a data: address, or None.
+
+    Raises:
+        UserError: a JSON file is not a record.
+    """
+    records = []
     for path in folder.glob("*/*.json"):
         try:
-            entry = json.loads(path.read_text(encoding="utf-8"))
-            entry["made"] = path.stat().st_mtime
-            entry["picture"] = _data_uri(path.parent / entry["picture"]) if entry["picture"] else None
-            entries.append(entry)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            found = json.loads(path.read_text(encoding="utf-8"))
+            record = {key: found[key] for key in KEYS} | {"made": path.stat().st_mtime}
+            record["picture"] = record["picture"] and _data_address(path.parent / record["picture"])
+        except (OSError, ValueError, KeyError, TypeError):
             raise UserError(
-                f"{path} is no record of a command; delete it and run the command again"
+                f"{path} is not a command's record: delete it, and run the command again"
             ) from None
-    return sorted(entries, key=lambda entry: (entry["package"], entry["made"]))
+        records.append(record)
+    return sorted(records, key=lambda record: (record["package"], record["made"]))
 
 
 def build(folder: Path) -> Path:
-    """Write `folder`/index.html from the records that lie there, and return its path."""
+    """Write `folder`/index.html from the records in `folder`, and return its path.
+
+    Raises:
+        UserError: a record is not valid, or the file cannot be written.
+    """
     import jinja2
 
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"plain": _plain, "title_of": _title}
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        records=read(folder), made=time.strftime("%Y-%m-%d %H:%M")
+        records=read_records(folder), made=time.strftime("%Y-%m-%d %H:%M"), title_of=_title, rows_of=_rows
     )
-    target = writable(folder / "index.html")
-    target.write_text(page, encoding="utf-8")
-    return target
+    path = writable(folder / "index.html")
+    path.write_text(page, encoding="utf-8")
+    return path
 
 
-def _data_uri(path: Path) -> str | None:
-    """The picture as an address that holds it; None when the file is gone."""
+def _data_address(picture: Path) -> str | None:
+    """The picture as a data: address; None if the file is gone."""
     try:
-        return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+        return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
     except OSError:
         return None
 
@@ -62,13 +70,11 @@ def _title(package: str) -> str:
     return f"Step {step.removeprefix('step')}: {name}" if name else package
 
 
-def _plain(facts: dict[str, Any]) -> list[tuple[str, str]]:
-    """The facts that fit on a line; long lists and tables stay in the JSON."""
-    rows = []
-    for key, value in facts.items():
-        if key in ("command", "headline", "picture") or value is None or value == "":
-            continue
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        if len(text) <= LONGEST:
-            rows.append((key.replace("_", " "), text))
-    return rows
+def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """The table of a record: names and short values. Long lists and tables are only in the JSON file."""
+    texts = {
+        key.replace("_", " "): value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for key, value in facts.items()
+        if key not in ("command", "headline", "picture") and value not in (None, "")
+    }
+    return [(name, text) for name, text in texts.items() if len(text) <= LONGEST]

@@ -1,4 +1,4 @@
-"""Records: what a command leaves in the reports folder for the page, and where its picture goes.
+"""Records: the results that a command leaves in the reports folder, from which `page` makes an HTML page.
 
 ROADMAP_REPORTS_DIR=reports python -m step1_foundations attention     leaves a record and a picture
 """
@@ -21,10 +21,13 @@ from shared.errors import UserError
 
 
 def record(facts: dict[str, Any]) -> None:
-    """Leave a command's facts in the reports folder, when ROADMAP_REPORTS_DIR names one.
+    """Write a command's facts to `<package>/<command>.json` in ROADMAP_REPORTS_DIR, if that is set.
 
-    Some keys of `facts` have a meaning here: `command`, the package and the name; `headline`, the one line
-    that counts; `picture`, a path; and `question`, where answers to several may stand side by side.
+    Of `facts`, four keys have a meaning here: `command`, for example "step2_tools ask"; `headline`, the main
+    result in one line; `picture`, a path or None; `question`: each question gets a record of its own.
+
+    Raises:
+        UserError: nothing can be written there.
     """
     folder = load_settings().reports_dir
     if folder is None:
@@ -32,10 +35,9 @@ def record(facts: dict[str, Any]) -> None:
     from shared import hardware
 
     package, name = facts["command"].split(" ")
-    asked = facts.get("question")
-    own = f"-{hashlib.sha256(asked.encode()).hexdigest()[:8]}" if asked else ""
-    home = writable(folder / package / f"{name}{own}.json")
-    picture = facts.get("picture")
+    question, picture = facts.get("question"), facts.get("picture")
+    suffix = f"-{hashlib.sha256(question.encode()).hexdigest()[:8]}" if question else ""
+    path = writable(folder / package / f"{name}{suffix}.json")
     entry = {
         "package": package,
         "name": name,
@@ -43,39 +45,38 @@ def record(facts: dict[str, Any]) -> None:
         "headline": facts["headline"],
         "seconds": round(time.time() - psutil.Process().create_time(), 1),
         "machine": hardware.describe(),
-        "picture": os.path.relpath(picture, home.parent) if picture else None,
+        "picture": os.path.relpath(picture, path.parent) if picture else None,
         "facts": facts,
     }
-    home.write_text(json.dumps(entry, ensure_ascii=False, indent=1), encoding="utf-8")
+    path.write_text(json.dumps(entry, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
 def picture_path(package: str, name: str, out: Path | None) -> Path:
-    """Where a command's picture goes: --out, or the reports folder; checked before any work is done.
+    """Where a command's picture goes: --out, or the reports folder. Call it before any work is done.
 
     Raises:
-        UserError: nothing can be written there, or the name is not that of a PNG.
+        UserError: nothing can be written there, or the name does not end in .png.
     """
     if out and out.suffix.lower() != ".png":
-        raise UserError(f"--out {out} is no name for a picture: use one that ends in .png")
+        raise UserError(f"--out {out} is not the name of a picture: use one that ends in .png")
     folder = load_settings().reports_dir or Path("reports")
     return writable(out or folder / package / f"{name}.png")
 
 
 def writable(path: Path) -> Path:
-    """Make the folder of `path` and try that the file can be written.
+    """Make the path's folder, check that the file can be written, and return the path.
 
     Raises:
-        UserError: it can't.
+        UserError: it cannot.
     """
     try:
         existed = path.exists()
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab"):
-            pass
+        path.open("ab").close()
         if not existed:
             path.unlink()
     except OSError as error:
         raise UserError(
-            f"cannot write {path}: {error.strerror}; give another place (--out, or ROADMAP_REPORTS_DIR)"
+            f"cannot write {path}: {error.strerror}; choose another place with --out or ROADMAP_REPORTS_DIR"
         ) from None
     return path

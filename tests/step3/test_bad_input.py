@@ -316,7 +316,7 @@ def test_a_report_that_can_not_be_written(beir, refused, tmp_path):
     (tmp_path / "out" / "questions.csv").mkdir(parents=True)
     assert "cannot write out/questions.csv: " in refused(*args, "out")
     for name in ("calibrate", "sweep"):
-        assert "x.jpg is no name for a picture" in refused("step3_rag", name, "--out", "x.jpg")
+        assert "x.jpg is not the name of a picture" in refused("step3_rag", name, "--out", "x.jpg")
 
 
 @pytest.mark.parametrize(
