@@ -6,8 +6,8 @@
     loop.run(api.client, ...)
     api.requests[1]["messages"]         what was sent the second time
 
-Every request is held against the wire format, and so is every reply, so that a script can't show a test
-what the API would never send. JSON and SSE, sync and async; errors, cuts and time-outs on demand.
+Every request and every reply is checked, so that a test never sends or sees what the real API would not. JSON
+and SSE, sync and async; errors, cuts and time-outs on demand.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from collections import deque
 
 import anthropic
 import httpx2
+from anthropic.types import Message
 
 from shared.embedded import wire
 
@@ -35,7 +36,24 @@ KINDS = {
 
 
 class WireError(BaseException):
-    """A test sent or scripted what is not the wire format. No `Exception`: the SDK would retry those."""
+    """A test sent what the API would refuse, or asked once too often. The SDK would retry an Exception."""
+
+
+def check_message(body):
+    """Check that `body` is a finished Message, as the API sends it.
+
+    Raises:
+        ValidationError: a field is missing or has another type.
+        AssertionError: the fields contradict each other, or there are others.
+    """
+    message = Message.model_validate(body, strict=True)
+    calls = [block.id for block in message.content if block.type == "tool_use"]
+    assert message.stop_reason
+    assert calls or message.stop_reason != "tool_use"
+    assert not calls or message.stop_reason not in ("end_turn", "stop_sequence")
+    assert len(calls) == len(set(calls))
+    assert (message.stop_reason == "stop_sequence") == (message.stop_sequence is not None)
+    assert not any(each.model_extra for each in (message, message.usage, *message.content))
 
 
 class ScriptedMessages:
@@ -92,9 +110,7 @@ class ScriptedMessages:
             "stop_sequence": stop_sequence,
             "usage": {"input_tokens": 100, "output_tokens": 10} | (usage or {}),
         }
-        problem = wire.validate_reply(message)
-        if problem:
-            raise WireError(f"no server sends this: {problem}")
+        check_message(message)
         self._script.append(
             {
                 "message": message,

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable
 from functools import cache
 from typing import Any, get_args, get_type_hints
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from typing_extensions import is_typeddict
 
 
@@ -35,9 +35,9 @@ def by_type(union: Any) -> dict[str, Any]:
     """The members of a union of the SDK's types, by what their `type` field says: "text", "tool_use" ..."""
     found = {}
     for member in get_args(union):
-        is_model = isinstance(member, type) and issubclass(member, BaseModel)
-        hint = member.model_fields["type"].annotation if is_model else get_type_hints(member)["type"]
-        for literal in get_args(hint):  # of Literal["text"], or of Optional[Literal["custom"]]
+        for literal in get_args(
+            get_type_hints(member)["type"]
+        ):  # of Literal["text"], or of Optional[Literal["custom"]]
             found |= {name: member for name in get_args(literal) or [literal] if isinstance(name, str)}
     return found
 
@@ -77,7 +77,7 @@ def check_type(kind: Any, value: Any, where: str) -> None:
         # Pydantic puts the names of the types that it tried in the path; the API shows fields only.
         path = [str(each) for each in first["loc"] if isinstance(each, int) or _is_field(each)]
         raise Wrong(".".join([where, *path]), first["msg"]) from None
-    known = get_type_hints(kind) if is_typeddict(kind) else getattr(kind, "model_fields", None)
+    known = get_type_hints(kind) if is_typeddict(kind) else None
     extra = next((name for name in value if name not in known), None) if known else None
     if extra is not None:
         raise Wrong(f"{where}.{extra}", "Extra inputs are not permitted")

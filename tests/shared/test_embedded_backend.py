@@ -9,6 +9,7 @@ from shared.embedded.calls import ToolCall
 from shared.embedded.prompt import Conversation
 from shared.embedded.refuse import Refused
 from shared.errors import UserError
+from tests.scripted import check_message
 from tests.shared.fake_engine import fake_backend
 
 TOOL = {
@@ -53,7 +54,7 @@ def ask(fake, *messages, **more):
     body = {"model": "tiny", "max_tokens": 200, "messages": list(messages)} | more
     assert wire.validate_request(body) is None
     reply = stream.whole(stream.events(fake.backend.answer(body), "tiny"))
-    assert wire.validate_reply(reply) is None
+    check_message(reply)
     counted = {key: body[key] for key in body if key in wire._request_fields(True)}
     usage = reply["usage"]
     assert fake.backend.count(counted) == usage["input_tokens"] + usage["cache_read_input_tokens"]
@@ -537,7 +538,7 @@ def test_tiny_answers_the_same_twice_and_reads_less_the_second_time():
     body = {"model": "tiny", "max_tokens": 12, "messages": [user("Hello there, how are you?")]}
     first, second = (stream.whole(stream.events(answering.answer(body), "tiny")) for _ in range(2))
     for reply in (first, second):
-        assert wire.validate_reply(reply) is None
+        check_message(reply)
     assert said(first) == said(second)
     assert second["usage"]["cache_read_input_tokens"] > first["usage"]["cache_read_input_tokens"] == 0
     total = [u["input_tokens"] + u["cache_read_input_tokens"] for u in (first["usage"], second["usage"])]

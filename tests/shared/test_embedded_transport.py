@@ -13,9 +13,10 @@ import pytest
 from shared.chat import client as chat
 from shared.chat import errors as api_errors
 from shared.config import load_settings
-from shared.embedded import results, stream, transport, wire
+from shared.embedded import results, stream, transport
 from shared.embedded.transport import EmbeddedTransport
 from shared.errors import UserError
+from tests.scripted import check_message
 from tests.shared.fake_engine import fake_backend
 
 TOOL = {
@@ -63,8 +64,7 @@ def streamed(kind, fake, **body):
 def bare(message):
     """A message as the API would have sent it, without what differs from one to the next."""
     sent = json.loads(message.to_json())
-    if problem := wire.validate_reply({"stop_sequence": None, **sent}):
-        raise AssertionError(problem)
+    check_message(sent)
     assert sent.pop("stop_details", None) is None  # the SDK adds it to what was streamed
     content = [{**block, "id": "some"} if "id" in block else block for block in sent["content"]]
     return {**sent, "id": "some", "content": content}
@@ -108,7 +108,7 @@ def test_the_events_come_in_the_documented_order():
     assert events[0]["message"]["stop_reason"] is None
     assert events[-2]["delta"] == {"stop_reason": "end_turn", "stop_sequence": None}
     assert events[-2]["usage"]["output_tokens"] == 2
-    assert wire.validate_reply(stream.whole(events)) is None
+    check_message(stream.whole(events))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -422,7 +422,7 @@ def test_nothing_leaves_the_machine(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     message = client.messages.create(**HI | {"max_tokens": 5})
-    assert wire.validate_reply({"stop_sequence": None, **json.loads(message.to_json())}) is None
+    check_message(json.loads(message.to_json()))
     assert message.model == "tiny"
 
 
