@@ -34,6 +34,7 @@ class Step:
 
 def steps() -> list[Step]:
     """Every step package on Python's path, sorted by number."""
-    names = {module.name for module in pkgutil.iter_modules() if re.fullmatch(r"step\d+_\w+", module.name)}
-    specs = [importlib.util.find_spec(name) for name in sorted(names)]
+    packages = {module.name for module in pkgutil.iter_modules() if module.ispkg}
+    names = sorted(name for name in packages if re.fullmatch(r"step\d+_\w+", name))
+    specs = [importlib.util.find_spec(name) for name in names]
     return [Step(spec.name, Path(spec.origin).parent) for spec in specs if spec and spec.origin]

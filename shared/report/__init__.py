@@ -1,1 +1,1 @@
-"""What a run leaves behind: records, the page that shows them, the demo, and a check of the machine."""
+"""Records of what commands found, the page made from them, the demo, and the check of the machine."""

@@ -2,8 +2,8 @@
 
 $ python -m shared doctor
 [ok]        Python   3.11.7
-[ok]        step1    10 packages
-[optional]  step2    not installed: anthropic>=2.10, babel>=2.16 (pip install -c constraints.txt ".[step2]")
+[ok]        step1    11 packages
+[optional]  step2    not installed: anthropic>=2.10, ... (pip install -c constraints.txt ".[step2]")
 [optional]  key      HF_TOKEN: not set (for gated models of the Hugging Face hub)
 ...
 
