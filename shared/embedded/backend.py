@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from shared import models
 from shared.catalog import lookup
 from shared.config import Settings
-from shared.embedded import engine as engines
+from shared.embedded import engines
 from shared.embedded.engine import Engine, Generation, StopStrings
 from shared.embedded.prompt import Conversation, call_as_json
 from shared.embedded.refuse import Refused, refuse
@@ -114,7 +114,7 @@ class Backend:
         """What writes the text."""
         with self._loading:
             if self._engine is None:
-                self._engine = self._load() if self._load else engines.load(self.settings)
+                self._engine = self._load() if self._load else engines.load_engine(self.settings)
             return self._engine
 
     def warm_up(self) -> None:

@@ -1,6 +1,6 @@
-"""What the embedded backend needs of a text engine, and how it gets one.
+"""What the embedded backend needs of a text engine.
 
-    >>> engine = load(load_settings())
+    >>> engine = load_engine(load_settings())
     >>> prompt = "<|im_start|>user\\nWhat is the capital of France?<|im_end|>\\n<|im_start|>assistant\\n"
     >>> answer = engine.generate(engine.encode(prompt), max_tokens=50)
     >>> "".join(answer), answer.stop_reason, answer.output_tokens
@@ -12,13 +12,9 @@ and tools are the backend's.
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, Protocol
-
-from shared.config import Settings
-from shared.models import weights
 
 StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "model_context_window_exceeded"]
 
@@ -125,33 +121,3 @@ def room(prompt: list[int], context: int) -> int:
     if len(prompt) >= context:
         raise ValueError(f"prompt is too long: {len(prompt)} tokens > {context - 1} maximum")
     return context - len(prompt)
-
-
-# --- one engine a process -----------------------------------------------------------------------------
-
-_engines: dict[tuple[str, ...], Engine] = {}
-_loading = threading.Lock()
-
-
-def load(settings: Settings) -> Engine:
-    """The engine of `settings.engine`, loaded once for each model, number format and device.
-
-    `auto` is transformers: the tool chooser needs its log-likelihoods; llama.cpp's server gives none.
-
-    Raises:
-        UserError: the model can't be had, or not by this engine.
-    """
-    name = "transformers" if settings.engine == "auto" else settings.engine
-    with _loading:
-        folder = weights.ensure(settings.model, settings)
-        key = (name, str(folder), settings.dtype, settings.device)
-        if key not in _engines:
-            if name == "llamacpp":
-                from shared.embedded.on_llamacpp import LlamaCppEngine
-
-                _engines[key] = LlamaCppEngine.load(folder, settings)
-            else:
-                from shared.embedded.on_transformers import TransformersEngine
-
-                _engines[key] = TransformersEngine.load(settings)
-        return _engines[key]

@@ -33,8 +33,8 @@ TEXT = "The ship left the harbour before dawn, and nobody on the quay knew where
 START = """
 import sys
 from shared.config import load_settings
-from shared.embedded.engine import load
-load(load_settings(engine=sys.argv[1]))
+from shared.embedded.engines import load_engine
+load_engine(load_settings(engine=sys.argv[1]))
 """
 
 

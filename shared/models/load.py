@@ -22,7 +22,10 @@ from shared.models.quiet import quiet_transformers
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import GenerationMixin, PreTrainedModel, PreTrainedTokenizerFast
+
+    class CausalLM(PreTrainedModel, GenerationMixin):
+        """What `load_causal_lm` returns: a transformers model that generates."""
 
 
 def load_tokenizer(model: str | None = None, settings: Settings | None = None) -> PreTrainedTokenizerFast:
@@ -59,7 +62,7 @@ def load_causal_lm(
     dtype: str | None = None,
     settings: Settings | None = None,
     **kwargs: Any,
-) -> PreTrainedModel:
+) -> CausalLM:
     """A transformers causal LM in eval mode, on the device and in the dtype of the settings.
 
     Also sets torch's thread count from `settings.threads`. `kwargs` go to `from_pretrained`, e.g.
@@ -89,7 +92,7 @@ def load_causal_lm(
             raise ValueError(
                 f"the weights lack {len(report['missing_keys'])} tensors that its config.json names"
             )
-        on_device: PreTrainedModel = loaded.to(target).eval()
+        on_device: CausalLM = loaded.to(target).eval()
     return on_device
 
 

@@ -513,7 +513,7 @@ def test_every_field_of_a_request_is_accepted_refused_or_used():
 
 
 def test_a_backend_is_made_once_and_loads_nothing(monkeypatch):
-    monkeypatch.setattr(backends.engines, "load", lambda settings: pytest.fail("loaded"))
+    monkeypatch.setattr(backends.engines, "load_engine", lambda settings: pytest.fail("loaded"))
     one, other = load_settings(model="tiny", seed=1), load_settings(model="tiny", seed=2)
     assert backends.backend(one) is backends.backend(other)
     assert backends.backend(one) is not backends.backend(load_settings(model="tiny", dtype="float32"))

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from shared.config import load_settings
-from shared.embedded import engine as engines
+from shared.embedded import engines, on_llamacpp, on_transformers
 from shared.embedded import measure as measuring
-from shared.embedded import on_llamacpp, on_transformers
-from shared.embedded.engine import StopStrings, load, room
+from shared.embedded.engine import StopStrings, room
+from shared.embedded.engines import load_engine
 from shared.embedded.on_transformers import Letters, TransformersEngine
 from shared.errors import UserError
 from shared.models import weights
@@ -292,16 +292,16 @@ def test_threads_do_not_mix(engine):
 
 def test_one_engine_a_process(monkeypatch):
     monkeypatch.setattr(engines, "_engines", {})
-    first = load(load_settings(engine="auto", model="tiny"))
+    first = load_engine(load_settings(engine="auto", model="tiny"))
     assert first.name == "transformers"
-    assert load(load_settings(engine="transformers", model="tiny")) is first
-    assert load(load_settings(engine="auto", model="tiny", dtype="float16")) is not first
+    assert load_engine(load_settings(engine="transformers", model="tiny")) is first
+    assert load_engine(load_settings(engine="auto", model="tiny", dtype="float16")) is not first
 
 
 def test_llamacpp_without_its_wheel(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "xllamacpp", None)
     with pytest.raises(UserError, match=r"pip install \.\[llamacpp\]"):
-        load(load_settings(engine="llamacpp", model="tiny"))
+        load_engine(load_settings(engine="llamacpp", model="tiny"))
 
 
 has_llamacpp = pytest.mark.skipif(
@@ -312,7 +312,7 @@ has_llamacpp = pytest.mark.skipif(
 @has_llamacpp
 def test_llamacpp_without_a_gguf():
     with pytest.raises(UserError, match="tiny has no GGUF for engine llamacpp: use engine transformers"):
-        load(load_settings(engine="llamacpp", model="tiny"))
+        load_engine(load_settings(engine="llamacpp", model="tiny"))
 
 
 @has_llamacpp
@@ -361,7 +361,7 @@ def turn(engine, question):
     params=["transformers", pytest.param("llamacpp", marks=has_llamacpp)],
 )
 def real(request):
-    return load(load_settings(engine=request.param))
+    return load_engine(load_settings(engine=request.param))
 
 
 @pytest.mark.real
@@ -409,7 +409,7 @@ def test_llamacpp_ends_at_its_context_and_lets_nobody_in():
     import urllib.error
     import urllib.request
 
-    engine = load(load_settings(engine="llamacpp"))
+    engine = load_engine(load_settings(engine="llamacpp"))
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(f"{engine._server.listening_address}/v1/models")  # loopback
     assert engine.context == 8192

@@ -378,7 +378,7 @@ def test_a_model_that_cannot_be_had_is_one_line_for_the_user(kind, streams, monk
         tried.append(settings)
         raise UserError("no source has tiny: bring it yourself")
 
-    monkeypatch.setattr("shared.embedded.engine.load", load)
+    monkeypatch.setattr("shared.embedded.engines.load_engine", load)
     fake = fake_backend()
     fake.backend._engine = None
     with pytest.raises(UserError, match=r"^no source has tiny: bring it yourself$"):
