@@ -1,42 +1,37 @@
-"""One transformer block, unrolled by hand with the model's own weights, and proof that nothing is missing.
+"""One transformer block by hand, with the model's own weights, and a proof that nothing is missing.
 
-    x (T, d)
-    x = x + attention(rms_norm(x))      tokens exchange what they know
-    x = x + swiglu(rms_norm(x))         each token thinks for itself
+    x (T, d)                            the residual stream
+    x = x + attention(rms_norm(x))      tokens exchange information
+    x = x + swiglu(rms_norm(x))         each token is processed alone
 
-    $ python -m step1_foundations block
-    the same: at most 0 in a block (allowed 0.0001), in a stream whose largest value is 22,951, at place 0
-
-Every function below is a few lines of matrix algebra on (T, d). After each block the result is compared
-with the model's own; then all blocks in a row must give the model's own logits.
+Every function below is a few lines of matrix algebra. `compare` runs each block on the model's own residual
+stream and then all blocks in a row, and reports how far the results are from the model's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 
-from shared import hardware, models
-from shared.config import Settings
 from shared.errors import UserError
-from step1_foundations.support.model_parts import model_parts, residual_stream, resolve_index
-from step1_foundations.support.text import context_of, encode
+from step1_foundations.support.model_parts import model_parts, residual_stream
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from transformers import PreTrainedModel
 
-Note = Callable[[str, torch.Tensor], Any]  # hears of each intermediate: a line of the algebra and its tensor
+Note = Callable[[str, torch.Tensor], Any]  # called with a line of the algebra and its result
 LONGEST = 512  # every block is computed twice, with scores of heads * T * T
-TOLERANCE = 1e-4  # largest difference in float32 that counts as the same
+TOLERANCE = 1e-4  # largest difference that counts as the same, as a share of the row's largest value
 
 
 def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
     """Scale each row of x (T, d) to root-mean-square 1, then by a learned weight (d,).
 
-    `eps` is added to the mean square, so that a row of zeros stays one and a tiny row stays small.
+    `eps` is added to the mean square: a row of zeros stays zero, a tiny row stays small.
     Source: Zhang and Sennrich 2019, arXiv 1910.07467.
     """
     ### BEGIN SOLUTION 1.3: RMSNorm
@@ -45,11 +40,12 @@ def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
 
 
 def rope(x: torch.Tensor, base: float) -> torch.Tensor:
-    """Turn each pair of numbers in x (heads, T, head_dim) by an angle that grows with the place in the row.
+    """Rotate each pair of numbers in x (heads, T, head_dim) by an angle that grows with the place t.
 
-    The product of a turned query and a turned key then depends on how far apart they stand, not on where.
-    Pair i is (x[i], x[i + head_dim / 2]), a point in the plane; at place t (from 0: not turned) it is turned
-    anticlockwise by t / base ** (2 i / head_dim). In float32. Source: Su et al. 2021, arXiv 2104.09864.
+    The product of a rotated query and key then depends on their distance, not on where they stand. Pair i is
+    (x[i], x[i + head_dim / 2]), a point in the plane; at place t (place 0 is not rotated) it is rotated
+    anticlockwise by t / base ** (2 i / head_dim) radians. In float32.
+    Source: Su et al. 2021, arXiv 2104.09864.
     """
     ### BEGIN SOLUTION 1.5: RoPE
     places, half = x.shape[-2], x.shape[-1] // 2
@@ -62,7 +58,7 @@ def rope(x: torch.Tensor, base: float) -> torch.Tensor:
 
 
 def attention(x: torch.Tensor, layer: Any, config: Any, note: Note) -> torch.Tensor:
-    """Queries, keys and values from x, attention, and the heads' results mixed: (T, d) -> (T, d)."""
+    """Attention: queries, keys and values from x, the heads, and the output projection: (T, d) -> (T, d)."""
     T, heads, kv_heads = len(x), config.num_attention_heads, config.num_key_value_heads
     dim = getattr(config, "head_dim", None) or config.hidden_size // heads
 
@@ -88,8 +84,9 @@ def attend(
     """Grouped-query attention with a causal mask: q (heads, T, dim), k and v (kv_heads, T, dim) -> q's shape.
 
     Several query heads share one key and value head, which makes the KV cache smaller: with heads = 6 and
-    kv_heads = 2, queries 0, 1 and 2 use head 0 of k and v, queries 3, 4 and 5 head 1. A place looks at itself
-    and at those before it. `note` hears of each intermediate. Source: Ainslie et al. 2023, arXiv 2305.13245.
+    kv_heads = 2, queries 0, 1 and 2 use head 0 of k and v, queries 3, 4 and 5 use head 1. A place looks at
+    itself and at the places before it. `note` is called with each intermediate result.
+    Source: Ainslie et al. 2023, arXiv 2305.13245.
     """
     ### BEGIN SOLUTION 1.6: Causal attention
     group = len(q) // len(k)
@@ -113,7 +110,7 @@ def attend(
 
 
 def swiglu(x: torch.Tensor, mlp: Any, note: Note) -> torch.Tensor:
-    """The feed-forward half: one projection gates another, (T, d) -> (T, d).
+    """The feed-forward half, SwiGLU: one projection gates another, (T, d) -> (T, d).
 
     Source: Shazeer 2020, arXiv 2002.05202.
     """
@@ -125,7 +122,7 @@ def swiglu(x: torch.Tensor, mlp: Any, note: Note) -> torch.Tensor:
 
 
 def block(x: torch.Tensor, layer: Any, config: Any, note: Note = lambda _line, _tensor: None) -> torch.Tensor:
-    """One block: (T, d) -> (T, d). `note` hears of every intermediate."""
+    """One block: (T, d) -> (T, d). `note` is called with every intermediate result."""
     note("x", x)
     normed = rms_norm(x, layer.input_layernorm.weight, config.rms_norm_eps)
     note("h = rms_norm(x)", normed)
@@ -138,96 +135,71 @@ def block(x: torch.Tensor, layer: Any, config: Any, note: Note = lambda _line, _
     return x
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """How far our blocks are from the model's own. Differences are shares of a row's largest value."""
+
+    blocks: list[float]  # the largest difference after each block
+    logits: float  # the same for the logits after all blocks in a row
+    same_next_token: bool  # whether the most probable token is the same at every place
+    largest_value: float  # in the residual stream ...
+    place_of_largest_value: int  # ... and the place where it is
+
+    @property
+    def proved(self) -> bool:
+        return max(*self.blocks, self.logits) <= TOLERANCE
+
+
+def relative_difference(ours: torch.Tensor, theirs: torch.Tensor) -> float:
+    """The largest difference between two (T, n) tensors, row by row as a share of the row's largest value.
+
+    Relative, because the rows' sizes differ a thousandfold, and float32 keeps seven digits of each.
+    """
+    return float(((ours - theirs).abs().amax(dim=1) / theirs.abs().amax(dim=1).clamp_min(1e-30)).max())
+
+
 @torch.inference_mode()
-def run(settings: Settings, text: str, layer: int) -> dict[str, Any]:
-    """Unroll `layer` with its shapes, check every layer, then the whole model. Always float32 on the CPU.
+def compare(model: PreTrainedModel, ids: torch.Tensor) -> Comparison:
+    """Compute every block, and then the whole model, by hand for ids (1, T). In float32 on the CPU.
 
     Raises:
-        UserError: no such layer, a text that is empty or too long, or a model of another shape.
+        UserError: the model has parts that this file does not compute.
     """
-    tokenizer = models.load_tokenizer(settings=settings)
-    model = models.load_causal_lm(
-        device="cpu", dtype="float32", settings=settings, attn_implementation="eager"
-    )
     parts, config = model_parts(model), model.config
     if config.rope_parameters.get("rope_type") != "default" or getattr(
         parts.blocks[0].self_attn, "sliding_window", None
     ):
         raise UserError(
-            "block unrolls plain RoPE and full attention; this model stretches one or cuts the other"
+            "block computes plain RoPE and full attention; this model scales RoPE or has a window"
         )
-    chosen = resolve_index("layer", layer, len(parts.blocks))
-    ids = encode(tokenizer, text, min(context_of(model), LONGEST), what="text")
-    states, logits = residual_stream(model, ids)
-
-    lines: list[dict[str, Any]] = []
-    block(
-        states[chosen],
-        parts.blocks[chosen],
-        config,
-        lambda line, t: lines.append({"line": line, "shape": list(t.shape)}),
-    )
-    differences = [
-        float((block(states[i], each, config) - states[i + 1]).abs().max())
-        for i, each in enumerate(parts.blocks)
+    states, logits = residual_stream(model, ids)  # L + 1 times (T, d), and (T, V)
+    one_by_one = [
+        relative_difference(block(states[i], layer, config), states[i + 1])
+        for i, layer in enumerate(parts.blocks)
     ]
-    x = parts.table[ids[0]]  # (T, d): the whole model, from the table to the logits
-    for each in parts.blocks:
-        x = block(x, each, config)
-    x = rms_norm(x, parts.norm.weight, config.rms_norm_eps)
-    own = x @ parts.head.weight.T  # (T, V)
-    worst, logits_difference = max(differences), float((own - logits).abs().max())
-    stream_size = torch.stack(states).abs().amax(dim=(0, 2))  # (T,) the largest value at each place
-    return {
-        "command": "step1_foundations block",
-        "headline": f"largest difference to the model's own: {worst:.1g} in {len(differences)} blocks, "
-        f"{logits_difference:.1g} in the logits",
-        "model": settings.model,
-        "text": text,
-        "layer": chosen,
-        "lines": lines,
-        "max_difference_per_layer": differences,
-        "max_difference": worst,
-        "max_difference_logits": logits_difference,
-        "largest_value_in_stream": float(stream_size.max()),
-        "place_of_largest_value": int(stream_size.argmax()),
-        "same_next_token": bool((own.argmax(-1) == logits.argmax(-1)).all()),
-        "tolerance": TOLERANCE,
-        "proved": max(worst, logits_difference) < TOLERANCE,
-        "machine": hardware.describe(),
-    }
+    x = parts.table[ids[0]]  # (T, d): now the whole model, from the table to the logits
+    for layer in parts.blocks:
+        x = block(x, layer, config)
+    ours = rms_norm(x, parts.norm.weight, config.rms_norm_eps) @ parts.head.weight.T  # (T, V)
+    sizes = torch.stack(states).abs().amax(dim=(0, 2))  # (T,) the largest value at each place
+    return Comparison(
+        one_by_one,
+        relative_difference(ours, logits),
+        bool((ours.argmax(-1) == logits.argmax(-1)).all()),
+        float(sizes.max()),
+        int(sizes.argmax()),
+    )
 
 
-def show(facts: dict[str, Any], console: Console) -> None:
-    """The shapes and the proof, for people."""
-    from rich.table import Table
-
-    table = Table(
-        f"block {facts['layer']}",
-        "shape",
-        box=None,
-        pad_edge=False,
-        header_style="bold",
-        padding=(0, 3, 0, 0),
+@torch.inference_mode()
+def shapes(model: PreTrainedModel, ids: torch.Tensor, layer: int) -> list[tuple[str, tuple[int, ...]]]:
+    """Each line of the algebra of one block, with the shape of its result, for ids (1, T)."""
+    states, _ = residual_stream(model, ids)
+    lines: list[tuple[str, tuple[int, ...]]] = []
+    block(
+        states[layer],
+        model_parts(model).blocks[layer],
+        model.config,
+        lambda line, result: lines.append((line, tuple(result.shape))),
     )
-    for row in facts["lines"]:
-        table.add_row(row["line"], " x ".join(map(str, row["shape"])))
-    console.print(table)
-    console.print("\nLargest difference to the model's own, block by block (float32)", style="bold")
-    differences = facts["max_difference_per_layer"]
-    cells = [f"{i:2d}: {f'{value:.0e}' if value else '0':<5}" for i, value in enumerate(differences)]
-    for start in range(0, len(cells), 6):
-        console.print("  ".join(cells[start : start + 6]))
-    verdict, colour = ("the same", "green") if facts["proved"] else ("not the same", "bold red")
-    console.print(
-        f"\n{verdict}: at most {facts['max_difference']:.1g} in a block (allowed {facts['tolerance']:g}), "
-        f"in a stream whose largest value is {facts['largest_value_in_stream']:,.0f}, "
-        f"at place {facts['place_of_largest_value']}",
-        style=colour,
-        soft_wrap=True,
-    )
-    console.print(
-        f"all blocks in a row: logits differ by at most {facts['max_difference_logits']:.1g}; "
-        f"the most probable next token is {'' if facts['same_next_token'] else 'NOT '}the same everywhere",
-        soft_wrap=True,
-    )
+    return lines

@@ -1,12 +1,12 @@
-"""From logits to the next token: penalty, temperature, top-k, top-p, draw.
+"""From logits to the next token: repetition penalty, temperature, top-k, top-p, draw.
 
     logits     the      a     my    zebra
                2.0    1.0    0.5    -3.0
     softmax    .62    .23    .14    .004
-    top_p .8   .73    .27      0       0     the smallest set that holds 80 %, scaled up to 1
+    top-p .8   .73    .27      0       0     the smallest set that holds 80 %, scaled up to 1
 
-Each filter takes logits and gives logits; what is filtered out becomes minus infinity. Temperature 0 is
-no filter: it means "take the largest" (greedy).
+Each filter takes logits and returns logits; what is filtered out becomes minus infinity. Temperature 0 means
+greedy: take the most probable token.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from shared.errors import UserError
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is chosen. The defaults are greedy: always the most probable one."""
+    """How the next token is chosen. The default is greedy: always the most probable one."""
 
     temperature: float = 0.0
     top_k: int = 0
@@ -48,8 +48,8 @@ def _check(flag: str, value: float, good: bool, allowed: str) -> None:
 def choose(
     logits: torch.Tensor, seen: torch.Tensor, how: Sampling, generator: torch.Generator | None = None
 ) -> int:
-    """The next token's id, from `logits` (V,); `seen` (T,) holds all ids so far, for the penalty."""
-    logits = logits.float()  # what is rounded to bf16 ties too often
+    """The id of the next token, from `logits` (V,); `seen` (T,) holds all ids so far, for the penalty."""
+    logits = logits.float()  # rounded to bfloat16, too many of them would be equal
     if how.repetition_penalty != 1:
         logits = penalize_repetition(logits, seen, how.repetition_penalty)
     if how.temperature == 0:
@@ -64,22 +64,22 @@ def choose(
 
 
 def penalize_repetition(logits: torch.Tensor, seen: torch.Tensor, penalty: float) -> torch.Tensor:
-    """Make every token that was seen less likely: positive logits divided, negative ones multiplied.
+    """Make every token that was seen less likely: divide positive logits, multiply negative ones.
 
-    From `logits` (V,) and the ids `seen` (T,) come new logits (V,); those given stay as they are. What was
-    seen several times is penalised once; where nothing was seen (T = 0), nothing changes. A penalty under 1
-    makes it more likely. Source: Keskar et al. 2019 (CTRL), arXiv 1909.05858.
+    Takes `logits` (V,) and the ids `seen` (T,), returns new logits (V,) and leaves those given unchanged. A
+    token seen several times is penalized once; with nothing seen (T = 0), nothing changes. A penalty under 1
+    makes tokens more likely. Source: Keskar et al. 2019 (CTRL), arXiv 1909.05858.
     """
     ### BEGIN SOLUTION 1.1: Repetition penalty
     logits = logits.clone()
-    said = logits[seen]
-    logits[seen] = torch.where(said > 0, said / penalty, said * penalty)
+    old = logits[seen]  # (T,)
+    logits[seen] = torch.where(old > 0, old / penalty, old * penalty)
     return logits
     ### END SOLUTION
 
 
 def keep_top_k(logits: torch.Tensor, k: int) -> torch.Tensor:
-    """Keep the k largest (and what ties with the k-th)."""
+    """Keep the k largest of `logits` (V,), and any equal to the k-th."""
     kth = logits.topk(min(k, len(logits))).values[-1]
     return logits.masked_fill(logits < kth, -torch.inf)
 
@@ -87,13 +87,13 @@ def keep_top_k(logits: torch.Tensor, k: int) -> torch.Tensor:
 def keep_top_p(logits: torch.Tensor, p: float) -> torch.Tensor:
     """Keep the smallest set of tokens whose probabilities add up to at least p: the nucleus.
 
-    Logits (V,), in any order, give logits (V,): those of the nucleus as they were and where they were, all
-    others minus infinity. The token that lifts the sum to p or over it belongs to the nucleus, so at least
-    one stays, however small p is. Some logits may be minus infinity already (top-k comes first).
+    Takes logits (V,) in any order and returns logits (V,): those of the nucleus unchanged and in place, all
+    others minus infinity. The token that lifts the sum to p or above belongs to the nucleus, so at least one
+    token stays, however small p is. Some logits may be minus infinity already (top-k comes first).
     Source: Holtzman et al. 2020, arXiv 1904.09751.
     """
     ### BEGIN SOLUTION 1.4: Top-p
-    ordered, ids = logits.sort()  # ascending: the tail is what falls away
+    ordered, ids = logits.sort()  # ascending: the tail comes first
     tail = torch.softmax(ordered, dim=-1).cumsum(dim=-1) <= 1 - p
     tail[-1] = False  # the most probable token always stays
     return logits.masked_fill(torch.zeros_like(tail).scatter(0, ids, tail), -torch.inf)

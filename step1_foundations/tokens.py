@@ -1,147 +1,94 @@
-"""What the model really reads: not letters, not words, but pieces found by counting.
+"""What the model reads: not letters, not words, but pieces that were found by counting.
 
-    $ python -m step1_foundations tokens "Tokenization isn't magic."
+    >>> [token.piece for token in split(tokenizer, "Tokenization isn't magic.")]
+    ['Token', 'ization', '·isn', "'t", '·magic', '.']
+    >>> learn_merges("low lower lowest", 2)
+    [Merge(left=b'l', right=b'o', count=3), Merge(left=b'lo', right=b'w', count=3)]
 
-    piece      id     bytes
-    Token      20855  54 6f 6b 65 6e
-    ization    1237   69 7a 61 74 69 6f 6e
-    ·isn       3247   20 69 73 6e
-
-The pieces come from byte-pair encoding: single bytes first, then the pair that stands together most often
-is joined, thousands of times (Sennrich et al. 2016, arXiv 1508.07909). Common words end as one piece.
+Byte-pair encoding (Sennrich et al. 2016, arXiv 1508.07909) starts from single bytes and joins the most
+frequent pair of neighbours, thousands of times. Frequent words end as one piece, rare ones as several.
 """
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import re
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, TypeVar
 
-from shared import models
-from shared.config import Settings
-from step1_foundations.support.text import encode, piece, token_bytes, visible
+from step1_foundations.support.text import piece, token_bytes
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from transformers import PreTrainedTokenizerFast
 
-LANGUAGES = Path(__file__).with_name("data") / "languages.jsonl"
-
-# Pairs that differ in one small thing, to see what the tokenizer makes of it.
-SPLITS = [
-    "hello",
-    " hello",
-    "Hello",
-    "HELLO",
-    "helo",
-    "hello    world",
-    "dog",
-    "platypus",
-    "antidisestablishmentarianism",
-    "12345",
-    "3.14159",
-]
+T = TypeVar("T")
+WORD = re.compile(r" ?\S+|\s")  # a word takes the space before it; joins never cross words
 
 
-def split(tokenizer: PreTrainedTokenizerFast, text: str) -> list[dict[str, Any]]:
-    """Each token of `text`: the piece as text, its id, its bytes in hexadecimal."""
-    rows = []
-    for token_id in tokenizer(text, add_special_tokens=False).input_ids:
-        raw = token_bytes(tokenizer, token_id)
-        rows.append({"piece": piece(tokenizer, token_id), "id": token_id, "bytes": raw.hex(" ")})
-    return rows
+@dataclass(frozen=True)
+class Token:
+    """One token of a text."""
+
+    piece: str
+    id: int
+    bytes: bytes
 
 
-def count(tokenizer: PreTrainedTokenizerFast, text: str) -> int:
-    """How many tokens the text is, without special ones."""
-    return len(tokenizer(text, add_special_tokens=False).input_ids)
+@dataclass(frozen=True)
+class Merge:
+    """Two pieces that are joined, and how often they stood side by side."""
+
+    left: bytes
+    right: bytes
+    count: int
 
 
-def run(settings: Settings, text: str, compare: str | None) -> dict[str, Any]:
-    """Split the text, then the same sentence in several languages, then words that differ in one thing."""
-    tokenizer = models.load_tokenizer(settings=settings)
-    encode(tokenizer, text, what="text")  # refuses an empty one
-    other = models.load_tokenizer(compare, settings) if compare else None
-    rows = split(tokenizer, text)
-    texts: dict[str, list[str]] = {}
-    for line in LANGUAGES.read_text(encoding="utf-8").splitlines():
-        sample = json.loads(line)
-        texts.setdefault(sample["kind"], []).append(sample["text"])
-    languages = [
-        {
-            "kind": kind,
-            "characters": sum(map(len, samples)),
-            "bytes": sum(len(sample.encode()) for sample in samples),
-            "tokens": sum(count(tokenizer, sample) for sample in samples),
-            "tokens_compared": sum(count(other, sample) for sample in samples) if other else None,
-        }
-        for kind, samples in texts.items()
-    ]
-    splits = [
-        {
-            "text": word,
-            "pieces": [row["piece"] for row in split(tokenizer, word)],
-            "pieces_compared": [row["piece"] for row in split(other, word)] if other else None,
-        }
-        for word in SPLITS
-    ]
-    per_token = len(text) / len(rows)
-    return {
-        "command": "step1_foundations tokens",
-        "headline": f"{len(text)} characters are {len(rows)} tokens: {per_token:.2f} characters per token",
-        "model": settings.model,
-        "compared_with": compare,
-        "vocabulary": len(tokenizer),
-        "vocabulary_compared": len(other) if other else None,
-        "text": text,
-        "characters_per_token": round(per_token, 3),
-        "tokens": rows,
-        "tokens_compared": split(other, text) if other else None,
-        "languages": languages,
-        "splits": splits,
-    }
+def split(tokenizer: PreTrainedTokenizerFast, text: str) -> list[Token]:
+    """The tokens of `text`, without special ones."""
+    ids = tokenizer(text, add_special_tokens=False).input_ids
+    return [Token(piece(tokenizer, i), i, token_bytes(tokenizer, i)) for i in ids]
 
 
-def show(facts: dict[str, Any], console: Console) -> None:
-    """Pieces, languages and splits, for people."""
-    from rich.table import Table
-    from rich.text import Text
+def learn_merges(text: str, n: int) -> list[Merge]:
+    """Train byte-pair encoding on `text`: n times, join the most frequent pair of neighbours.
 
-    both = facts["compared_with"]
+    Of equally frequent pairs, the one with the smaller ids wins, as in Hugging Face's tokenizers. Fewer than
+    n merges are returned when every word has become one piece.
+    """
+    piece_of = {byte: bytes([byte]) for byte in range(256)}  # id -> the bytes it stands for
+    times = Counter(WORD.findall(text))
+    words = {word: list(word.encode()) for word in times}  # each different word as ids, 0 to 255 at first
+    merges: list[Merge] = []
+    while len(merges) < n:
+        pairs: Counter[tuple[int, int]] = Counter()
+        for word, ids in words.items():
+            for pair in pairwise(ids):
+                pairs[pair] += times[word]
+        if not pairs:
+            break
+        left, right = best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        new_id = 256 + len(merges)
+        piece_of[new_id] = piece_of[left] + piece_of[right]
+        merges.append(Merge(piece_of[left], piece_of[right], pairs[best]))
+        words = {word: join(ids, best, new_id) for word, ids in words.items()}
+    return merges
 
-    def table(*columns: str) -> Table:
-        return Table(*columns, box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
 
-    pieces = table("piece", "id", "bytes")
-    for row in facts["tokens"]:
-        pieces.add_row(Text(row["piece"]), str(row["id"]), row["bytes"])
-    console.print(pieces)
-    console.print(f"\n{facts['headline']} (vocabulary of {facts['vocabulary']:,} tokens)", soft_wrap=True)
-    if both:
-        others = " ".join(row["piece"] for row in facts["tokens_compared"])
-        console.print(
-            f"{both} ({facts['vocabulary_compared']:,}): {len(facts['tokens_compared'])} tokens",
-            soft_wrap=True,
-        )
-        console.print(Text(f"  {others}"))
+def join(parts: list[T], pair: tuple[T, T], joined: T) -> list[T]:
+    """Replace each occurrence of `pair` among neighbouring `parts` by `joined`, from left to right."""
+    result: list[T] = []
+    for part in parts:
+        if result and (result[-1], part) == pair:
+            result[-1] = joined
+        else:
+            result.append(part)
+    return result
 
-    console.print("\nThe same five sentences, and some code", style="bold")
-    languages = table("", "characters", "bytes", "tokens", "characters per token", *([both] if both else []))
-    for row in facts["languages"]:
-        extra = [str(row["tokens_compared"])] if both else []
-        per_token = f"{row['characters'] / row['tokens']:.2f}"
-        languages.add_row(
-            row["kind"], str(row["characters"]), str(row["bytes"]), str(row["tokens"]), per_token, *extra
-        )
-    for column in languages.columns[1:]:
-        column.justify = "right"
-    console.print(languages)
 
-    console.print("\nWhere spaces, capitals and rare words split", style="bold")
-    splits = table("text", "tokens", "pieces", *([both] if both else []))
-    for row in facts["splits"]:
-        extra = [Text(" | ".join(row["pieces_compared"]))] if both else []
-        splits.add_row(
-            Text(visible(row["text"])), str(len(row["pieces"])), Text(" | ".join(row["pieces"])), *extra
-        )
-    console.print(splits)
+def apply_merges(word: str, merges: list[Merge]) -> list[bytes]:
+    """Tokenize a word: cut it into bytes and apply the merges in the order in which they were learned."""
+    pieces = [bytes([byte]) for byte in word.encode()]
+    for merge in merges:
+        pieces = join(pieces, (merge.left, merge.right), merge.left + merge.right)
+    return pieces

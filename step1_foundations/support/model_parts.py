@@ -1,6 +1,6 @@
-"""Where the parts of a Llama-shaped model are, and what flows between its blocks.
+"""The parts of a Llama-shaped model, and the residual stream that flows through them.
 
-SmolLM2, Llama, Mistral and Qwen2 share this shape: an embedding table, blocks, a last norm, a head.
+SmolLM2, Llama, Mistral and Qwen2 share this shape: an embedding table, blocks, a final norm, a head.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from shared.errors import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-
-SHAPED_ALIKE = ("llama", "mistral", "qwen2")  # model_type in the config; SmolLM2 is a llama
+SUPPORTED = ("llama", "mistral", "qwen2")  # model_type in the config; SmolLM2 is a llama
 
 
 @dataclass(frozen=True)
 class ModelParts:
-    """The named parts of one model."""
+    """The parts of one model, in the order in which data flows through them."""
 
     table: torch.Tensor  # (V, d)
     blocks: Any
@@ -33,18 +32,18 @@ def model_parts(model: PreTrainedModel) -> ModelParts:
     """The parts of a Llama-shaped model.
 
     Raises:
-        UserError: the model is of another shape.
+        UserError: the model has another shape.
     """
     kind = model.config.model_type
-    if kind not in SHAPED_ALIKE:
-        raise UserError(f"this takes Llama-shaped models ({', '.join(SHAPED_ALIKE)}), not {kind}")
+    if kind not in SUPPORTED:
+        raise UserError(f"this takes Llama-shaped models ({', '.join(SUPPORTED)}), not {kind}")
     inner: Any = model.model
     return ModelParts(inner.embed_tokens.weight, inner.layers, inner.norm, model.lm_head)
 
 
 @torch.inference_mode()
 def residual_stream(model: PreTrainedModel, ids: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """What flows through the model for ids (1, T): before block 0, after each block, and the logits.
+    """The residual stream for ids (1, T): before block 0 and after each block; and the logits.
 
     Returns:
         L + 1 tensors of shape (T, d), and logits (T, V).
@@ -68,10 +67,10 @@ def _tensor(out: Any) -> torch.Tensor:
 
 
 def resolve_index(name: str, wanted: int, n: int) -> int:
-    """A layer or head by number; negative ones count from the end.
+    """The index of a layer or head; negative ones count from the end.
 
     Raises:
-        UserError: there is no such one (says the range).
+        UserError: it does not exist (the message names the range).
     """
     if not -n <= wanted < n:
         raise UserError(f"--{name} {wanted} does not exist: this model has {name}s 0 to {n - 1}")

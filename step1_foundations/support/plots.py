@@ -1,4 +1,4 @@
-"""Drawing to a PNG file, without a screen."""
+"""Plots as PNG files, without a screen."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 
 
 def new_figure(width: float, height: float) -> Any:
-    """A matplotlib figure of that many inches, free of the global state that pyplot keeps."""
-    os.environ["MPLBACKEND"] = "agg"  # whatever the user's is: nothing is shown on a screen
+    """A matplotlib figure, in inches, without pyplot's global state."""
+    os.environ["MPLBACKEND"] = "agg"  # no window, whatever the user has set
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def save(figure: Any, path: Path) -> None:
-    """Write the figure as a PNG, whatever the file is called."""
+    """Write the figure as a PNG file."""
     figure.savefig(path, dpi=120, format="png")
 
 
-def letters(text: str) -> str:
-    """Label text that matplotlib's own font can draw; other scripts become a box, and $ is no formula."""
+def drawable(text: str) -> str:
+    """Text that matplotlib's font can draw: letters of other scripts become a box, $ starts no formula."""
     return "".join(letter if ord(letter) < 0x500 or letter in "⏎⇥" else "□" for letter in text).replace(
         "$", r"\$"
     )

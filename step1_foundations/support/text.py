@@ -1,4 +1,4 @@
-"""Text in, ids out, and how a token looks on a screen.
+"""Text in, ids out, and tokens as they are shown on a screen.
 
 >>> [piece(tokenizer, i) for i in tokenizer("Hello world\n").input_ids]
 ['Hello', '·world', '⏎']
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 import torch
@@ -20,41 +20,60 @@ if TYPE_CHECKING:
 
 
 def encode(
-    tokenizer: PreTrainedTokenizerFast,
-    text: str,
-    context: int | None = None,
-    *,
-    chat: bool = False,
-    what: str = "prompt",
+    tokenizer: PreTrainedTokenizerFast, text: str, *, chat: bool = False, what: str = "prompt"
 ) -> torch.Tensor:
     """Token ids of shape (1, T); with `chat`, as the user's turn in the model's own chat template.
 
     Raises:
-        UserError: nothing to encode, or more tokens than `context` (both lengths are named).
+        UserError: nothing to encode, or bytes that are not UTF-8.
     """
     if not text.strip():
         raise UserError(f"the {what} is empty: give some text")
     check_unicode(text, what)
-    if chat:
-        if not tokenizer.chat_template:
-            raise UserError("this model has no chat template: use --raw")
-        turns = [{"role": "user", "content": text}]
-        try:
-            rendered = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
-        except jinja2.TemplateError as error:
-            raise UserError(f"this model's chat template fails: {error}; use --raw") from None
-        ids = tokenizer(rendered, add_special_tokens=False, return_tensors="pt").input_ids
-    else:
-        ids = tokenizer(text, return_tensors="pt").input_ids
-    if context is not None and ids.shape[1] > context:
+    ids = _encode_turn(tokenizer, text) if chat else tokenizer(text).input_ids
+    return torch.tensor([ids])
+
+
+def check_length(ids: torch.Tensor, longest: int, what: str) -> None:
+    """Refuse ids (1, T) that are more than `longest`.
+
+    Raises:
+        UserError: they are; the message has both numbers.
+    """
+    if ids.shape[1] > longest:
         raise UserError(
-            f"the {what} is {ids.shape[1]} tokens long, more than the {context} that fit: shorten it"
+            f"the {what} is {ids.shape[1]} tokens long, more than the {longest} that fit: shorten it"
         )
-    return ids
+
+
+def _encode_turn(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
+    """The ids of a user's turn and of the beginning of the answer.
+
+    A special token that the user typed, such as <|im_end|>, is encoded as ordinary text: it must not end the
+    user's turn and open a system turn.
+    """
+    if not tokenizer.chat_template:
+        raise UserError("this model has no chat template: use --raw")
+
+    def render(content: str) -> str:
+        turns = [{"role": "user", "content": content}]
+        return str(tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False))
+
+    def ids_of(part: str, **options: Any) -> list[int]:
+        ids: list[int] = tokenizer(part, add_special_tokens=False, **options).input_ids
+        return ids
+
+    try:
+        if not any(token in text for token in tokenizer.all_special_tokens):
+            return ids_of(render(text))
+        before, _, after = render("\0").partition("\0")
+    except jinja2.TemplateError as error:
+        raise UserError(f"this model's chat template fails: {error}; use --raw") from None
+    return ids_of(before) + ids_of(text, split_special_tokens=True) + ids_of(after)
 
 
 def check_unicode(text: str, what: str) -> None:
-    """Refuse text whose bytes were no UTF-8 when they came in.
+    """Refuse text that came in as bytes that are not UTF-8.
 
     Raises:
         UserError: it has such bytes.
@@ -63,12 +82,12 @@ def check_unicode(text: str, what: str) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise UserError(
-            f"the {what} is no valid UTF-8: check the file or the terminal that it came from"
+            f"the {what} is not valid UTF-8: check the file or the terminal that it came from"
         ) from None
 
 
 def context_of(model: PreTrainedModel) -> int:
-    """How many tokens the model reads at most."""
+    """How many tokens the model can read."""
     return int(getattr(model.config, "max_position_embeddings", 1 << 30))
 
 
@@ -84,48 +103,40 @@ def _byte_letters() -> dict[str, int]:
 
 
 def token_bytes(tokenizer: PreTrainedTokenizerFast, token_id: int) -> bytes:
-    """The bytes that a token stands for; it may be a part of a letter only."""
+    """The bytes that a token stands for; they may be only a part of a letter."""
+    if token_id in tokenizer.added_tokens_decoder:  # special tokens, and others added as plain text
+        return tokenizer.added_tokens_decoder[token_id].content.encode()
     token = str(tokenizer.convert_ids_to_tokens(token_id))
-    if token_id not in tokenizer.all_special_ids and is_byte_level(tokenizer):
+    if "ByteLevel" in str(tokenizer.backend_tokenizer.decoder):  # GPT-2, SmolLM2
         return bytes(_byte_letters()[letter] for letter in token)
-    return token.removeprefix("##").encode()  # WordPiece marks what goes on with ##
-
-
-def is_byte_level(tokenizer: PreTrainedTokenizerFast) -> bool:
-    """Whether its tokens are made of bytes (GPT-2, SmolLM2) rather than of letters (BERT, MiniLM)."""
-    return "ByteLevel" in str(tokenizer.backend_tokenizer.decoder)
+    return token.removeprefix("##").encode()  # WordPiece (BERT, MiniLM) marks a word's later pieces with ##
 
 
 def piece(tokenizer: PreTrainedTokenizerFast, token_id: int) -> str:
-    """One token as text, with its spaces and line ends visible; a part of a letter as its bytes, \\xe7."""
-    raw = token_bytes(tokenizer, token_id)
+    """One token as text, with spaces and line ends visible; a part of a letter as its bytes, \\xe7."""
+    return show_bytes(token_bytes(tokenizer, token_id))
+
+
+def show_bytes(raw: bytes) -> str:
+    """Bytes as visible text, or as \\xe7 where they are only a part of a letter."""
     try:
         return visible(raw.decode())
     except UnicodeDecodeError:
         return "".join(f"\\x{byte:02x}" for byte in raw)
 
 
-def text_pieces(tokenizer: PreTrainedTokenizerFast) -> Callable[[int], str]:
-    """Decode a stream: feed ids one by one, get the text that each one completes.
+def stream_decoder(tokenizer: PreTrainedTokenizerFast) -> Callable[[int], str]:
+    """A function that takes ids one by one and returns the text that each one completes.
 
-    A letter outside ASCII may be spread over several tokens; it appears with the last of them.
+    A letter outside ASCII may span several tokens; it appears with the last of them.
     """
-    ids: list[int] = []
-    shown = ""
+    from tokenizers.decoders import DecodeStream
 
-    def add(token: int) -> str:
-        nonlocal shown
-        ids.append(token)
-        text = str(tokenizer.decode(ids, skip_special_tokens=True))
-        if text.endswith("\N{REPLACEMENT CHARACTER}"):
-            return ""
-        new, shown = text[len(shown) :], text
-        return new
-
-    return add
+    stream = DecodeStream(skip_special_tokens=True)
+    return lambda token_id: stream.step(tokenizer.backend_tokenizer, token_id) or ""
 
 
 def visible(text: str) -> str:
-    """Text with its spaces, line ends and control characters made visible (and so harmless to a terminal)."""
+    """Text with its spaces, line ends and control characters visible, and so harmless to a terminal."""
     text = text.replace(" ", "·").replace("\n", "⏎").replace("\t", "⇥")
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

@@ -33,11 +33,11 @@ PACKAGE = "step1_foundations"
         (["tokens", "--compare", "nonsense"], "unknown model 'nonsense'"),
         (["next", ""], "the text is empty"),
         (["next", "--top-k", "0"], "use 1 to 512"),
-        (["next", "--dataset", "missing.jsonl"], "no such file"),
-        (["next", "--dataset", "texts.doc"], "use a file that ends in"),
-        (["next", "--dataset", "broken.jsonl"], "cannot be read"),
-        (["next", "--dataset", "columns.jsonl"], "has no column text: it has words"),
-        (["next", "--dataset", "empty.jsonl"], "empty.jsonl"),
+        (["perplexity", "missing.jsonl"], "no such file"),
+        (["perplexity", "texts.doc"], "use a file that ends in"),
+        (["perplexity", "broken.jsonl"], "cannot be read"),
+        (["perplexity", "columns.jsonl"], "has no column text: it has words"),
+        (["perplexity", "empty.jsonl"], "empty.jsonl"),
         (["embeddings", ""], "the word is empty"),
         (["embeddings", "#512"], "token #512 does not exist: ids go from #0 to #511"),
         (["embeddings", "#many"], "does not exist"),
@@ -55,8 +55,8 @@ PACKAGE = "step1_foundations"
         (["logit-lens", "--out", "folder.png"], "cannot write folder.png"),
         (["logit-lens", "--out", "picture.jpg"], "use one that ends in .png"),
         (["logit-lens", "--out", "a" * 300 + ".png"], "cannot write aaa"),
-        (["generate", "\udcff\udcfe"], "the prompt is no valid UTF-8"),
-        (["embeddings", "\udcff"], "the word is no valid UTF-8"),
+        (["generate", "\udcff\udcfe"], "the prompt is not valid UTF-8"),
+        (["embeddings", "\udcff"], "the word is not valid UTF-8"),
         (["generate", "--model", ""], "unknown model ''"),
         (["generate", "--model", "x" * 300], "is neither a name nor a folder"),
         (["generate", "--model", "~nobody-here/x"], "is neither a name nor a folder"),
@@ -71,6 +71,10 @@ def test_bad_input_ends_in_one_line(refused, tmp_path, args, says):
     (tmp_path / "columns.jsonl").write_text(json.dumps({"words": "hello"}))
     (tmp_path / "empty.jsonl").write_text("")
     assert says in refused(PACKAGE, *args, "--smoke")
+
+
+def test_no_merges_are_refused(refused):
+    assert "--n 0 is not allowed" in refused(PACKAGE, "merges", "--n", "0")
 
 
 def test_an_unknown_model_lists_the_known_and_the_nearest(refused):
@@ -120,7 +124,7 @@ def test_brackets_in_names_are_no_markup(command, tiny_cache, tmp_path):
     got = command(PACKAGE, "attention", "a [/b] c [bold]", "--smoke", "--out", "new[x]/a.png")
     assert (got.code, "new[x]/a.png" in got.out) == (0, True)
     (tmp_path / "[x].txt").write_text("the cat sat\n")
-    assert command(PACKAGE, "next", "--dataset", "[x].txt", "--smoke").code == 0
+    assert command(PACKAGE, "perplexity", "[x].txt", "--smoke").code == 0
 
 
 def test_an_option_that_looks_like_a_number_is_text(command):

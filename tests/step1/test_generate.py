@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from shared import models
-from step1_foundations.generate import generate, stop_ids_of, weight_bytes
+from shared import hardware, models
+from step1_foundations.generate import generate, stop_ids_of
 from step1_foundations.int8 import Int8Linear, quantize_int8
 from step1_foundations.sampling import Sampling
-from step1_foundations.support.text import encode, text_pieces
+from step1_foundations.support.memory import megabytes, read_weights, seconds_to_read
+from step1_foundations.support.text import encode, stream_decoder
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +50,9 @@ def test_greedy_is_token_for_token_that_of_model_generate(tiny, prompt):
 def test_the_repetition_penalty_is_that_of_model_generate(tiny, dtype):
     tokenizer, model = tiny[0], models.load_causal_lm("tiny", dtype=dtype)
     ids = encode(tokenizer, "Hello world hello world")
-    penalised = by_hand(model, ids, 40, Sampling(repetition_penalty=1.3))
-    assert penalised == library(model, ids, 40, repetition_penalty=1.3)
-    assert penalised != by_hand(model, ids, 40)
+    penalized = by_hand(model, ids, 40, Sampling(repetition_penalty=1.3))
+    assert penalized == library(model, ids, 40, repetition_penalty=1.3)
+    assert penalized != by_hand(model, ids, 40)
 
 
 def test_it_stops_at_end_of_turn(tiny):
@@ -95,7 +96,7 @@ def test_text_streams_out_whole_whatever_the_letters(tiny, text):
     tokenizer, _ = tiny
     ids = tokenizer(text, add_special_tokens=False).input_ids
     assert tokenizer.decode(ids) == text  # the round trip of a byte-level tokenizer
-    add = text_pieces(tokenizer)
+    add = stream_decoder(tokenizer)
     streamed = "".join(add(token) for token in ids)
     shown = tokenizer.decode(ids, skip_special_tokens=True)  # turn markers are not shown
     assert streamed == shown or "\N{REPLACEMENT CHARACTER}" in text
@@ -106,13 +107,13 @@ def test_int8_keeps_the_logits_nearly_and_halves_the_bytes(tiny):
     model = models.load_causal_lm("tiny", dtype="bfloat16")
     ids = encode(tokenizer, "What is the weather in Bangkok today?")
     with torch.inference_mode():
-        before, size = model(ids).logits.float(), weight_bytes(model)
+        before, size = model(ids).logits.float(), megabytes(read_weights(model))
         quantize_int8(model)
         many = model(ids).logits.float()
         few = torch.cat([model(ids[:, : i + 1]).logits[:, -1:] for i in range(4)], dim=1).float()
     assert torch.nn.functional.cosine_similarity(before, many, dim=-1).min() > 0.99
     torch.testing.assert_close(few, many[:, :4], atol=0.2, rtol=0.1)  # both kernels compute the same
-    assert weight_bytes(model) < 0.6 * size
+    assert megabytes(read_weights(model)) < 0.6 * size
     assert isinstance(model.lm_head, Int8Linear)
 
 
@@ -125,6 +126,23 @@ def test_int8_rounds_each_weight_by_at_most_half_a_step():
     error = (small.weight_int8 * step - weight).abs()
     assert bool((error <= step * 0.75).all())  # half a step; the largest of a row may be clipped a little
     assert float(error.mean()) < 0.3 * float(step.mean())
+
+
+def test_the_memory_bound_is_measured_without_a_copy_of_the_weights():
+    """A second buffer of the size of the weights once killed runs of large models after their answer."""
+    tracked = [torch.ones(3_000_001, dtype=torch.int8), torch.ones(1000, 1000)]
+    before = hardware.peak_memory_mb()
+    assert 0 < seconds_to_read(tracked) < 10
+    assert hardware.peak_memory_mb() - before < 2
+    assert megabytes(tracked) == pytest.approx(7.0, abs=0.01)
+
+
+def test_the_page_of_the_roadmap_runs(monkeypatch, capsys):
+    from step1_foundations import minimal
+
+    monkeypatch.setenv("ROADMAP_MODEL", "tiny")
+    minimal.main()
+    assert capsys.readouterr().out.startswith("Explain what a transformer is:")
 
 
 def test_the_command_streams_text_and_ends_with_counts(command):
@@ -140,7 +158,7 @@ def test_json_is_all_that_stands_on_stdout_and_the_default_command_is_generate(c
     assert facts["prompt"] == "Explain what a transformer is:"
     assert facts["output_tokens"] == 5
     assert facts["decode_tokens_per_second"] > 0
-    assert 0 < facts["share_of_bound"] < 5
+    assert facts["memory_bound_tokens_per_second"] > 0
     prompted = json.loads(
         command("step1_foundations", "Say hello", "--smoke", "--json", "--max-new-tokens", "2").out
     )
@@ -183,8 +201,8 @@ def test_greedy_is_that_of_model_generate_on_the_real_model():
         for chat in (True, False):
             ids = encode(tokenizer, prompt, chat=chat)
             assert by_hand(model, ids, 40) == library(model, ids, 40)
-            penalised = by_hand(model, ids, 30, Sampling(repetition_penalty=1.3))
-            assert penalised == library(model, ids, 30, repetition_penalty=1.3)
+            penalized = by_hand(model, ids, 30, Sampling(repetition_penalty=1.3))
+            assert penalized == library(model, ids, 30, repetition_penalty=1.3)
 
 
 @pytest.mark.real

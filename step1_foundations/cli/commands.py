@@ -1,0 +1,544 @@
+"""Every command of this step: parse the flags, call the lesson's code, hand the results to tables.py."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shared.cli import Device, Dtype, Json, Model, Out, Seed, Smoke, Threads, emit, settings_from_flags
+from shared.errors import UserError
+from step1_foundations.cli import pictures, tables
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from shared.config import Settings
+    from step1_foundations.generate import Generation
+
+PACKAGE = "step1_foundations"
+DATA = Path(__file__).parents[1] / "data"
+PROMPT = "Explain what a transformer is:"
+Text = Annotated[str, typer.Argument(help="The text to look at.", show_default=True)]
+
+
+def generate(
+    prompt: Annotated[str, typer.Argument(help="What to answer or continue.")] = PROMPT,
+    max_new_tokens: Annotated[int, typer.Option(help="Stop after this many tokens.")] = 80,
+    temperature: Annotated[float, typer.Option(help="0 takes the most probable token (greedy).")] = 0.0,
+    top_k: Annotated[int, typer.Option(help="Draw from the k most probable tokens; 0 is off.")] = 0,
+    top_p: Annotated[
+        float, typer.Option(help="Draw from the smallest set with this share of probability; 1 is off.")
+    ] = 1.0,
+    repetition_penalty: Annotated[
+        float, typer.Option(help="Above 1: tokens seen before become less likely.")
+    ] = 1.0,
+    chat: Annotated[
+        bool, typer.Option("--chat/--raw", help="As a user's turn, or as text to continue.")
+    ] = True,
+    quantize: Annotated[str | None, typer.Option(help="int8: weights in eight bits.")] = None,
+    model: Model = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    threads: Threads = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Answer a prompt by hand: prefill, then a loop with the KV cache until the model stops."""
+    from step1_foundations.sampling import Sampling
+
+    how = Sampling(temperature, top_k, top_p, repetition_penalty)
+    if quantize not in (None, "int8"):
+        raise UserError(f"--quantize {quantize} is not known: use int8, or leave it out")
+    if max_new_tokens < 1:
+        raise UserError(f"--max-new-tokens {max_new_tokens} is not allowed: use 1 or more")
+    settings = settings_from_flags(smoke, model=model, device=device, dtype=dtype, threads=threads, seed=seed)
+    import torch
+
+    from step1_foundations import generate as lesson
+    from step1_foundations.int8 import quantize_int8
+    from step1_foundations.support.text import context_of, stream_decoder
+
+    tokenizer, lm, ids = _load(settings, prompt, what="prompt", chat=chat, room=1)
+    if quantize:
+        quantize_int8(lm)
+    with torch.inference_mode():  # the first passes of a process also set up torch: not timed
+        for length in (8, 1):
+            lm(input_ids=ids[:, :length], use_cache=False)
+    decode = stream_decoder(tokenizer)
+
+    def print_token(token: int) -> None:
+        text = decode(token)
+        if not as_json:
+            print(text, end="", flush=True)
+
+    limit = min(max_new_tokens, context_of(lm) - ids.shape[1])
+    generator = torch.Generator(lm.device).manual_seed(settings.seed)
+    done = lesson.generate(lm, ids, limit, how, lesson.stop_ids_of(lm), generator, print_token)
+    results = {
+        "command": f"{PACKAGE} generate",
+        "prompt": prompt,
+        "text": tokenizer.decode(done.ids, skip_special_tokens=True),
+        "input_tokens": ids.shape[1],
+        "output_tokens": len(done.ids),
+        "stop_reason": done.stop_reason,
+        **_speed(lm, ids.shape[1], done),
+        **_origin(settings, lm, quantize),
+    }
+    emit(results, lambda console: tables.show_generate(results, console), as_json=as_json)
+    if done.stop_reason == "interrupt":
+        raise KeyboardInterrupt
+
+
+def _speed(model: Any, input_tokens: int, done: Generation) -> dict[str, Any]:
+    """Tokens per second of both phases, and the most that reading the weights allows."""
+    from step1_foundations.support.memory import megabytes, read_weights, seconds_to_read
+
+    # The first token comes from the prefill; the one that ends the answer is decoded like the others.
+    decoded = len(done.ids) if done.stop_reason == "stop" else max(0, len(done.ids) - 1)
+    speed = decoded / done.decode_seconds if decoded else 0.0
+    weights = read_weights(model)
+    bound = 1 / seconds_to_read(weights) if model.device.type == "cpu" else None
+    share = f", {speed / bound:.0%} of what memory allows" if bound else ""
+    return {
+        "headline": f"{len(done.ids)} tokens at {speed:.0f} tokens/s{share}",
+        "prefill_tokens_per_second": round(input_tokens / (done.prefill_seconds or 1), 1),
+        "decode_tokens_per_second": round(speed, 1),
+        "weight_megabytes": round(megabytes(weights), 1),
+        "memory_bound_tokens_per_second": bound and round(bound, 1),
+    }
+
+
+def _origin(settings: Settings, model: Any, quantize: str | None) -> dict[str, str]:
+    """The model, where its weights come from, and what it runs with."""
+    from shared import hardware
+    from shared.models import weights
+    from shared.models.device import describe_choice
+
+    choice = "int8 weights, 16-bit rest" if quantize else describe_choice(settings, model.device.type)
+    source = weights.source_of(weights.ensure(settings.model, settings))
+    return {"model": settings.model, "weights": source, "runs_with": choice, "machine": hardware.describe()}
+
+
+def _load(
+    settings: Settings,
+    text: str,
+    longest: int = 1 << 30,
+    *,
+    what: str = "text",
+    chat: bool = False,
+    room: int = 0,
+    **options: Any,
+) -> tuple[PreTrainedTokenizerFast, PreTrainedModel, torch.Tensor]:
+    """The tokenizer, the model and the text's ids (1, T); `room` places of the context stay free.
+
+    Raises:
+        UserError: the model can't be had; or the text is empty, or longer than the context or `longest`.
+    """
+    from shared import models
+    from step1_foundations.support.text import check_length, context_of, encode
+
+    tokenizer = models.load_tokenizer(settings=settings)
+    ids = encode(tokenizer, text, chat=chat, what=what)  # an empty text is refused before the model loads
+    lm = models.load_causal_lm(settings=settings, **options)
+    check_length(ids, min(context_of(lm) - room, longest), what)
+    return tokenizer, lm, ids.to(lm.device)
+
+
+def tokens(
+    text: Text = PROMPT,
+    compare: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Show another model's tokenizer beside it.")
+    ] = None,
+    languages: Annotated[
+        bool, typer.Option("--languages", help="Count the tokens of five sentences in ten languages.")
+    ] = False,
+    model: Model = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """See a text as the model reads it: pieces, ids and bytes."""
+    settings = settings_from_flags(smoke, model=model)
+    from shared import models
+    from step1_foundations.support.text import encode
+    from step1_foundations.tokens import split
+
+    tokenizers = {settings.model: models.load_tokenizer(settings=settings)}
+    if compare:
+        tokenizers[compare] = models.load_tokenizer(compare, settings)
+    encode(tokenizers[settings.model], text, what="text")  # refuses an empty text
+    found = {name: split(tokenizer, text) for name, tokenizer in tokenizers.items()}
+    own = found[settings.model]
+    results = {
+        "command": f"{PACKAGE} tokens",
+        "headline": f"{len(text)} characters are {len(own)} tokens: "
+        f"{len(text) / len(own):.2f} characters per token",
+        "model": settings.model,
+        "text": text,
+        "vocabulary": {name: len(tokenizer) for name, tokenizer in tokenizers.items()},
+        "tokens": {
+            name: [{"piece": each.piece, "id": each.id, "bytes": each.bytes.hex(" ")} for each in row]
+            for name, row in found.items()
+        },
+        "languages": _count_languages(tokenizers) if languages else [],
+    }
+    emit(results, lambda console: tables.show_tokens(results, console), as_json=as_json)
+
+
+def _count_languages(tokenizers: dict[str, Any]) -> list[dict[str, Any]]:
+    """Characters, bytes and tokens of the same sentences in each language, and of some code."""
+    from step1_foundations.tokens import split
+
+    rows: dict[str, dict[str, Any]] = {}
+    for line in (DATA / "languages.jsonl").read_text(encoding="utf-8").splitlines():
+        sample = json.loads(line)
+        empty = {"kind": sample["kind"], "characters": 0, "bytes": 0, "tokens": dict.fromkeys(tokenizers, 0)}
+        row = rows.setdefault(sample["kind"], empty)
+        row["characters"] += len(sample["text"])
+        row["bytes"] += len(sample["text"].encode())
+        for name, tokenizer in tokenizers.items():
+            row["tokens"][name] += len(split(tokenizer, sample["text"]))
+    return list(rows.values())
+
+
+def merges(
+    text: Annotated[
+        str | None, typer.Argument(help="The text to learn from; by default a short paragraph.")
+    ] = None,
+    n: Annotated[int, typer.Option("--n", help="How many merges to learn.")] = 20,
+    word: Annotated[str, typer.Option(help="A word to tokenize with them.")] = " lowest",
+    as_json: Json = False,
+) -> None:
+    """Train byte-pair encoding on a text, one merge after the other."""
+    from step1_foundations.support.text import check_unicode, show_bytes
+    from step1_foundations.tokens import WORD, apply_merges, learn_merges
+
+    text = text or (DATA / "merges.txt").read_text(encoding="utf-8").strip()
+    check_unicode(text, "text")
+    check_unicode(word, "word")
+    if n < 1:
+        raise UserError(f"--n {n} is not allowed: use 1 or more")
+    learned = learn_merges(text, n)
+    left = sum(len(apply_merges(part, learned)) for part in WORD.findall(text))
+    results = {
+        "command": f"{PACKAGE} merges",
+        "headline": f"{len(text.encode())} bytes are {left} pieces after {len(learned)} merges",
+        "merges": [
+            {"count": each.count, "left": show_bytes(each.left), "right": show_bytes(each.right)}
+            for each in learned
+        ],
+        "word": word,
+        "pieces": [show_bytes(part) for part in apply_merges(word, learned)],
+    }
+    emit(results, lambda console: tables.show_merges(results, console), as_json=as_json)
+
+
+def next_token(
+    text: Text = PROMPT,
+    top_k: Annotated[int, typer.Option(help="How many guesses to show at each place.")] = 5,
+    model: Model = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """What the model expects at every place: guesses, entropy, surprisal, perplexity."""
+    settings = settings_from_flags(smoke, model=model)
+    from step1_foundations.next_token import LONGEST, expect
+    from step1_foundations.perplexity import count_characters
+    from step1_foundations.support.text import piece, stream_decoder
+
+    tokenizer, lm, ids = _load(settings, text, LONGEST)
+    if not 1 <= top_k <= len(tokenizer):
+        raise UserError(f"--top-k {top_k} is not allowed: use 1 to {len(tokenizer)}")
+    seen, decode = expect(lm, ids, top_k), stream_decoder(tokenizer)
+    places = []
+    for t, token in enumerate(ids[0].tolist()):
+        guesses = zip(seen.top_ids[t].tolist(), seen.top_p[t].tolist(), strict=True)
+        places.append(
+            {
+                "token": piece(tokenizer, token),
+                "text": decode(token),
+                "surprisal_bits": round(float(seen.surprisal[t - 1]), 3) if t else None,
+                "next_entropy_bits": round(float(seen.entropy[t]), 3),
+                "next": [{"token": piece(tokenizer, guess), "p": round(p, 4)} for guess, p in guesses],
+            }
+        )
+    n, perplexity = len(seen.surprisal), seen.perplexity
+    bits = float(seen.surprisal.sum()) / count_characters(tokenizer, ids)
+    results = {
+        "command": f"{PACKAGE} next",
+        "headline": f"perplexity {perplexity:.1f} over {n} tokens" if perplexity else "no token to predict",
+        "model": settings.model,
+        "text": text,
+        "n": n,
+        "perplexity": perplexity and round(perplexity, 3),
+        "bits_per_character": round(bits, 3) if n else None,
+        "places": places,
+    }
+    emit(results, lambda console: tables.show_next(results, console), as_json=as_json)
+
+
+def perplexity(
+    file: Annotated[Path, typer.Argument(help="Texts: .jsonl, .csv, .parquet (column text) or .txt.")],
+    model: Model = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """How well the model predicts the texts of a file, by their column `kind` if there is one."""
+    settings = settings_from_flags(smoke, model=model)
+    from shared import models
+    from step1_foundations.perplexity import by_kind, read_texts
+
+    rows = read_texts(file, settings.cache_dir / "datasets")
+    tokenizer = models.load_tokenizer(settings=settings)
+    kinds, skipped = by_kind(models.load_causal_lm(settings=settings), tokenizer, rows)
+    results = {
+        "command": f"{PACKAGE} perplexity",
+        "headline": f"{len(rows)} texts: {kinds[0].bits_per_character:.2f} bits per character "
+        f"({kinds[0].name}) to {kinds[-1].bits_per_character:.2f} ({kinds[-1].name})",
+        "model": settings.model,
+        "file": str(file),
+        "skipped": skipped,
+        "kinds": [asdict(kind) for kind in kinds],
+    }
+    emit(results, lambda console: tables.show_perplexity(results, console), as_json=as_json)
+
+
+def embeddings(
+    word: Annotated[str, typer.Argument(help="A word, or a token id written as #42.")] = "king",
+    top_k: Annotated[int, typer.Option(help="How many neighbours to show.")] = 8,
+    words: Annotated[str, typer.Option(help="Words of the cosine table.")] = "dog,cat,France,Japan,run",
+    out: Out = None,
+    model: Model = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Neighbours in the embedding table, a map of words, and a sentence model beside it."""
+    from shared.report.record import picture_path
+
+    settings = settings_from_flags(smoke, model=model)
+    path = picture_path(PACKAGE, "embeddings", out)
+    import torch
+
+    from shared import models
+    from step1_foundations import embeddings as lesson
+    from step1_foundations.support.text import piece
+
+    tokenizer = models.load_tokenizer(settings=settings)
+    compared = {each: lesson.token_ids(tokenizer, each) for each in (word, *words.split(","))}
+    if not 1 <= top_k < len(tokenizer):
+        raise UserError(f"--top-k {top_k} is not allowed: use 1 to {len(tokenizer) - 1}")
+    lm: Any = models.load_causal_lm(settings=settings)
+    table = lm.get_input_embeddings().weight.detach().float().cpu()  # (V, d)
+    vectors = {each: lesson.vector(table, ids) for each, ids in compared.items()}
+    embedder = models.load_embedder(settings=settings)
+    encoders: dict[str, lesson.Encode] = {
+        "token table": lesson.table_encoder(tokenizer, table),
+        settings.embedder: lambda texts: torch.from_numpy(
+            embedder.encode(list(texts), normalize_embeddings=True)
+        ).float(),
+    }
+    groups = lesson.word_groups()
+    kinds = [kind for kind, group in groups.items() for _ in group]
+    all_words = [each for group in groups.values() for each in group]
+    spaces = {name: encode(all_words) for name, encode in encoders.items()}
+    shares = {name: lesson.same_kind(space, kinds) for name, space in spaces.items()}
+    pictures.draw_embeddings(spaces, groups, shares, path)
+    results = {
+        "command": f"{PACKAGE} embeddings",
+        "headline": "nearest word is of the same kind: "
+        + ", ".join(f"{name} {share.hits} of {share.n}" for name, share in shares.items()),
+        "model": settings.model,
+        "word": word,
+        "pieces": [piece(tokenizer, i) for i in compared[word]],
+        "table": list(table.shape),
+        "neighbours": [asdict(near) for near in lesson.neighbours(tokenizer, table, compared[word], top_k)],
+        "cosines": {
+            a: {b: float(vectors[a] @ vectors[b]) for b in words.split(",")} for a in words.split(",")
+        },
+        "same_kind": {name: asdict(share) for name, share in shares.items()},
+        "same_meaning": {name: asdict(lesson.same_meaning(encode)) for name, encode in encoders.items()},
+        "picture": str(path),
+    }
+    emit(results, lambda console: tables.show_embeddings(results, console), as_json=as_json)
+
+
+def attention(
+    text: Text = PROMPT,
+    layer: Annotated[int | None, typer.Option(help="Default: the strongest previous-token head's.")] = None,
+    head: Annotated[int | None, typer.Option(help="Default: the strongest previous-token head's.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Draw every head of every layer.")] = False,
+    out: Out = None,
+    model: Model = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Which token looks at which, and which heads have a type with a name."""
+    from shared.report.record import picture_path
+
+    if every and (layer is not None or head is not None):
+        raise UserError("--all shows every head: leave out --layer and --head")
+    settings = settings_from_flags(smoke, model=model)
+    path = picture_path(PACKAGE, "attention-all" if every else "attention", out)
+    from step1_foundations import attention as lesson
+    from step1_foundations.support.model_parts import resolve_index
+    from step1_foundations.support.text import piece
+
+    tokenizer, lm, ids = _load(settings, text, lesson.LONGEST, attn_implementation="eager")
+    if ids.shape[1] < 3:
+        raise UserError(f"the text is {ids.shape[1]} tokens long: attention needs 3 or more")
+    if layer is not None:
+        layer = resolve_index("layer", layer, lm.config.num_hidden_layers)
+    if head is not None:
+        head = resolve_index("head", head, lm.config.num_attention_heads)
+    weights = lesson.attention_weights(lm, ids)
+    scores = lesson.head_scores(lm, weights, len(tokenizer), settings.seed)
+    if layer is None or head is None:
+        layer, head = lesson.strongest_head(scores["previous-token"], layer, head)
+    named = {name: lesson.named_heads(score) for name, score in scores.items()}
+    results = {
+        "command": f"{PACKAGE} attention",
+        "headline": f"of {scores['sink'].numel()} heads: "
+        + ", ".join(f"{len(rows)} {name}" for name, rows in named.items()),
+        "model": settings.model,
+        "text": text,
+        "tokens": [piece(tokenizer, i) for i in ids[0].tolist()],
+        "layer": layer,
+        "head": head,
+        "weights": [[round(float(w), 3) for w in row] for row in weights[layer, head]],
+        "scores_of_head": {name: round(float(score[layer, head]), 3) for name, score in scores.items()},
+        "named_from": lesson.NAMED_FROM,
+        "heads": {name: [asdict(each) for each in rows] for name, rows in named.items()},
+        "best": {name: round(float(score.max()), 3) for name, score in scores.items()},
+        "picture": str(path),
+    }
+    if every:
+        pictures.draw_all_heads(weights, path)
+    else:
+        pictures.draw_attention(results, path)
+    emit(results, lambda console: tables.show_attention(results, console), as_json=as_json)
+
+
+def block(
+    text: Text = PROMPT,
+    layer: Annotated[int, typer.Option(help="The block whose shapes are printed.")] = 0,
+    model: Model = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """One block by hand, each line with its shape, and a proof that it computes what the model computes."""
+    settings = settings_from_flags(smoke, model=model, device="cpu", dtype="float32")
+    from shared import hardware
+    from step1_foundations import block as lesson
+    from step1_foundations.support.model_parts import model_parts, resolve_index
+
+    _, lm, ids = _load(settings, text, lesson.LONGEST, attn_implementation="eager")
+    chosen = resolve_index("layer", layer, len(model_parts(lm).blocks))
+    found = lesson.compare(lm, ids)
+    results = {
+        "command": f"{PACKAGE} block",
+        "headline": f"largest difference from the model: {max(found.blocks):.1g} in a block, "
+        f"{found.logits:.1g} in the logits, as a share of the row's largest value",
+        "model": settings.model,
+        "text": text,
+        "layer": chosen,
+        "lines": lesson.shapes(lm, ids, chosen),
+        "tolerance": lesson.TOLERANCE,
+        "proved": found.proved,
+        "machine": hardware.describe(),
+        **asdict(found),
+    }
+    emit(results, lambda console: tables.show_block(results, console), as_json=as_json)
+    if not found.proved:
+        raise typer.Exit(1)
+
+
+def logit_lens(
+    text: Text = PROMPT,
+    every: Annotated[bool, typer.Option("--all", help="All layers, and up to ten places.")] = False,
+    out: Out = None,
+    model: Model = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """What the model would predict after each of the last eight layers: how an answer forms over depth."""
+    from shared.report.record import picture_path
+
+    settings = settings_from_flags(smoke, model=model)
+    path = picture_path(PACKAGE, "logit-lens", out)
+    from step1_foundations import logit_lens as lesson
+    from step1_foundations.support.text import piece
+
+    tokenizer, lm, ids = _load(settings, text, lesson.LONGEST)
+    lens = lesson.read_layers(lm, ids)
+    depths = ["embedding", *(f"layer {i}" for i in range(len(lens.guesses) - 1))]
+    shown, places = (len(depths), 10) if every else (8, 6)
+    answer = piece(tokenizer, lens.answer)
+    results = {
+        "command": f"{PACKAGE} logit-lens",
+        "headline": f"{answer!r} is the best guess from {depths[lens.settled]} on (0 to {len(depths) - 2})",
+        "model": settings.model,
+        "text": text,
+        "answer": answer,
+        "settled_after": depths[lens.settled],
+        "read": [piece(tokenizer, i) for i in ids[0, -places:].tolist()],
+        "layers": [
+            {
+                "after": depths[depth],
+                "guesses": [piece(tokenizer, i) for i in lens.guesses[depth, -places:].tolist()],
+                "p": [round(p, 4) for p in lens.p_guess[depth, -places:].tolist()],
+                "p_answer": round(float(lens.p_answer[depth]), 4),
+                "rank_of_answer": int(lens.rank_of_answer[depth]),
+            }
+            for depth in range(max(0, len(depths) - shown), len(depths))
+        ],
+        "picture": str(path),
+    }
+    pictures.draw_logit_lens(results, path)
+    emit(results, lambda console: tables.show_logit_lens(results, console), as_json=as_json)
+
+
+def bench(
+    pairs: Annotated[int, typer.Option(help="Timed pairs of each comparison; 5 or more.")] = 5,
+    model: Model = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    threads: Threads = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Compare the loop by hand with model.generate, and int8 with generate's default dtype."""
+    if pairs < 5:
+        raise UserError(f"--pairs {pairs} is not allowed: use 5 or more; fewer prove nothing")
+    settings = settings_from_flags(smoke, model=model, device=device, dtype=dtype, threads=threads)
+    from shared import hardware
+    from shared.config import PREFIX
+    from step1_foundations import bench as lesson
+
+    idle = hardware.idle_cores(0.5)
+    given = {
+        PREFIX + name.upper(): str(getattr(settings, name))
+        for name in ("model", "device", "dtype", "threads")
+    }
+    memory = lesson.peak_memory({**os.environ, **given})
+    loops, int8 = lesson.compare_loops(settings, pairs), lesson.compare_int8(settings, pairs)
+    results = {
+        "command": f"{PACKAGE} bench",
+        "headline": f"the loop by hand takes {loops.pairs.ratio.median:.2f} of generate's time, "
+        f"int8 {int8.pairs.ratio.median:.2f}",
+        "model": settings.model,
+        "pairs": pairs,
+        "input_tokens": lesson.PROMPT_TOKENS,
+        "output_tokens": lesson.NEW_TOKENS,
+        "loops": asdict(loops),
+        "int8": asdict(int8),
+        "memory": asdict(memory) | {"per_weight": memory.per_weight},
+        "idle_cores_before": round(idle, 1),
+        "machine": hardware.describe(),
+    }
+    emit(results, lambda console: tables.show_bench(results, console), as_json=as_json)

@@ -1,0 +1,100 @@
+"""What the commands draw: PNG files, each with a title that says what to see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from step1_foundations.support import plots
+
+if TYPE_CHECKING:
+    import torch
+
+
+def draw_embeddings(
+    spaces: dict[str, torch.Tensor], groups: dict[str, list[str]], shares: dict[str, Any], out: Path
+) -> None:
+    """Each space (n, d), projected to the plane on which its words differ most."""
+    from adjustText import adjust_text
+
+    from step1_foundations.embeddings import project_to_plane
+
+    figure = plots.new_figure(14, 7.4)
+    for axis, (name, space) in zip(figure.subplots(1, 2), spaces.items(), strict=True):
+        flat, variance = project_to_plane(space)
+        points, labels = iter(flat.tolist()), []
+        for kind, words in groups.items():
+            places = [next(points) for _ in words]
+            dots = axis.scatter(*zip(*places, strict=True), label=kind, s=30)
+            colour = dots.get_facecolor()[0]
+            labels += [
+                axis.text(*place, word, color=colour) for word, place in zip(words, places, strict=True)
+            ]
+        share = shares[name]
+        axis.set_title(
+            f"{name}: for {share.hits} of {share.n} words, the nearest is of the same kind\n"
+            f"(seen from the side that shows {variance:.0%} of the variance)"
+        )
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.margins(0.1)
+        figure.draw_without_rendering()  # sizes of the labels
+        adjust_text(labels, ax=axis)
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=len(groups))
+    plots.save(figure, out)
+
+
+def draw_attention(results: dict[str, Any], out: Path) -> None:
+    """One head's weights: each row adds up to 1."""
+    names = [plots.drawable(token) for token in results["tokens"]]
+    side = max(4.5, 0.36 * len(names))
+    figure = plots.new_figure(side + 1.4, side + 0.4)
+    axis = figure.subplots()
+    shown = axis.imshow(results["weights"], cmap="Blues", vmin=0, vmax=1)
+    if len(names) <= 60:
+        axis.set_xticks(range(len(names)), names, rotation=90, fontsize=9)
+        axis.set_yticks(range(len(names)), names, fontsize=9)
+    axis.set_xlabel("token that is looked at")
+    axis.set_ylabel("token that looks")
+    scores = results["scores_of_head"]
+    kind = max(scores, key=lambda name: scores[name])
+    axis.set_title(f"layer {results['layer']}, head {results['head']}: {kind} score {scores[kind]:.2f}")
+    figure.colorbar(shown, label="attention weight", shrink=0.8)
+    plots.save(figure, out)
+
+
+def draw_all_heads(weights: torch.Tensor, out: Path) -> None:
+    """Every head's weights (layers, heads, T, T), one small square each."""
+    layers, heads = weights.shape[:2]
+    figure = plots.new_figure(1.1 * heads + 0.6, 1.1 * layers + 0.9)
+    figure.suptitle("A dark left column is a sink, a dark diagonal a previous-token head")
+    axes = figure.subplots(layers, heads, squeeze=False)
+    for layer in range(layers):
+        axes[layer, 0].set_ylabel(f"layer {layer}", fontsize=8)
+        for head in range(heads):
+            axis = axes[layer, head]
+            axis.imshow(weights[layer, head].cpu().numpy(), cmap="Blues", vmin=0, vmax=1)
+            axis.set_xticks([])
+            axis.set_yticks([])
+            if layer == 0:
+                axis.set_title(f"head {head}", fontsize=8)
+    plots.save(figure, out)
+
+
+def draw_logit_lens(results: dict[str, Any], out: Path) -> None:
+    """A cell per depth and place: the best guess, the darker the more probable. The last layer is on top."""
+    read, layers = results["read"], results["layers"]
+    figure = plots.new_figure(2.4 + 1.25 * len(read), 1.8 + 0.42 * len(layers))
+    axis = figure.subplots()
+    p = [layer["p"] for layer in layers]
+    shown = axis.imshow(p, aspect="auto", cmap="Blues", vmin=0, vmax=1, origin="lower")
+    for y, layer in enumerate(layers):
+        for x, token in enumerate(layer["guesses"]):
+            colour = "white" if p[y][x] > 0.5 else "black"
+            axis.text(x, y, plots.drawable(token[:12]), ha="center", va="center", fontsize=9, color=colour)
+    axis.set_xticks(range(len(read)), [plots.drawable(token[:12]) for token in read])
+    axis.set_yticks(range(len(layers)), [layer["after"] for layer in layers])
+    axis.set_xlabel("token that was read; its column shows the best guess for the next one")
+    axis.set_title(plots.drawable(results["headline"]), fontsize=11)
+    figure.colorbar(shown, label="probability of the guess")
+    plots.save(figure, out)

@@ -1,0 +1,23 @@
+"""The whole of text generation on one page: load a model, tokenize a prompt, generate, decode, print.
+
+    python -m step1_foundations.minimal
+
+Everything else in this step opens up one of these lines. generate.py opens the longest one.
+"""
+
+from shared.models import load_causal_lm, load_tokenizer
+
+PROMPT = "Explain what a transformer is:"
+
+
+def main() -> None:
+    """Continue the prompt by at most 80 tokens and print it all."""
+    tokenizer = load_tokenizer()  # SmolLM2-135M-Instruct, or what ROADMAP_MODEL names
+    model = load_causal_lm()
+    inputs = tokenizer(PROMPT, return_tensors="pt")  # input_ids: (1, 6), one id per token
+    output = model.generate(**inputs, max_new_tokens=80)  # (1, 86): the prompt's ids, then the new ones
+    print(tokenizer.decode(output[0], skip_special_tokens=True))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Helpers of the lessons: text and tokens, the parts of a model, plots."""
