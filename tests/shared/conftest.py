@@ -8,5 +8,5 @@ if not CHAT:
 
 
 def pytest_report_header():
-    """Say so."""
-    return None if CHAT else "without the extra `chat`: test_embedded_*, test_prompts and test_wire are left out"
+    """Say which tests are left out."""
+    return None if CHAT else "without the extra `chat`: no test_embedded_*, test_prompts, test_wire"
