@@ -18,7 +18,7 @@ from step4_finetune.curate.checks import details
 from step4_finetune.curate.finding import ERROR, OK, UNCHECKED, WARNING
 from step4_finetune.data import GUIDE, Row
 from step4_finetune.guide import read_guide
-from tests.step4.made import good, reply, spoilt
+from tests.step4.made import good, needs_presidio, reply, spoilt
 
 ROWS = good()
 NOISY = ROWS[0].chosen.replace("A technician will", "A technician might")
@@ -390,6 +390,7 @@ def test_a_model_without_a_chat_template(tokenizer):
         ("0.7384917389 of the share", []),
     ],
 )
+@needs_presidio
 def test_personal_data(text, found):
     assert [(each.kind, each.masked) for each in personal.personal(text)] == found
 
@@ -399,6 +400,7 @@ def test_clean_rows_need_no_recogniser(monkeypatch):
     assert personal.personal_data(ROWS).severity == OK
 
 
+@needs_presidio
 def test_personal_data_in_rows():
     rows = [
         *ROWS[:4],
@@ -451,6 +453,7 @@ def said(facts):
     return console.file.getvalue()
 
 
+@needs_presidio
 def test_the_report_counts_and_names(guide, tokenizer):
     facts = curate.report(bad(), guide, tokenizer, source="bad.jsonl")
     found = {each["check"]: each for each in facts["findings"]}
@@ -532,6 +535,7 @@ def test_nothing_to_check():
 # --- the cleaned copy -------------------------------------------------------------------------------------
 
 
+@needs_presidio
 def test_what_is_taken_out(guide, tokenizer):
     rows = bad()
     gone = fix.removed(rows, curate.run_checks(rows, guide, tokenizer))

