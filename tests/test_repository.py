@@ -1,5 +1,6 @@
 """The house itself: what must hold of its files, and stays in step when a package is added."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import tomllib
 import zipfile
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -15,6 +17,7 @@ from tests.conftest import ROOT, SLOW
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 STEPS = sorted(path.name for path in ROOT.glob("step[0-9]_*") if (path / "__init__.py").exists())
 PACKAGES = ["shared", *STEPS, "classroom"]
+UNIX_MODULES = {"fcntl", "grp", "pty", "pwd", "resource", "syslog", "termios", "tty", "uvloop"}
 
 
 def test_every_package_is_shipped_checked_and_has_its_layer():
@@ -65,14 +68,21 @@ def test_the_wheel_has_all_that_the_packages_have(tmp_path):
     assert set(tracked.stdout.split()) <= built
 
 
-def test_files_have_one_idea():
-    long = [
-        path
-        for package in PACKAGES
-        for path in (ROOT / package).rglob("*.py")
-        if path.read_text().count("\n") > 300
-    ]
-    assert not long
+def imported(path):
+    """The modules that a file imports on every system: not in a function, a `try` or an `if`."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+
+
+def test_windows_can_import_every_module():
+    tests = [ROOT / "tests" / package.split("_")[0] for package in ("shared", *STEPS)]
+    paths = {path for folder in (*tests, *map(ROOT.joinpath, PACKAGES)) for path in folder.rglob("*.py")}
+    paths.remove(ROOT / "classroom" / "isolation" / "start.py")  # runs in the sandbox, which needs Linux
+    found = {str(path): UNIX_MODULES.intersection(imported(path)) for path in paths}
+    assert {path: modules for path, modules in found.items() if modules} == {}
 
 
 def test_slow_files_are_there():
@@ -80,13 +90,10 @@ def test_slow_files_are_there():
     assert [str(each) for each in named if not each.exists()] == []
 
 
-def test_ci_runs_what_the_readme_says():
-    assert "make test" in (ROOT / ".ci" / "run").read_text()
-    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
-    steps = re.search(r"step: \[([^\]]+)\]", workflow)[1].split(", ")
-    assert steps == [package.split("_")[0] for package in STEPS]
-    for system in ("ubuntu-latest", "macos-latest", "windows-latest"):
-        assert system in workflow
+def test_ci_tests_every_step():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    matrix = workflow["jobs"]["step"]["strategy"]["matrix"]
+    assert matrix["step"] == [package.split("_")[0] for package in STEPS]
 
 
 @pytest.mark.parametrize(
