@@ -1,8 +1,9 @@
 # make demo and make test are all you need: each installs what is missing, then works.
-# Python 3.11 to 3.13 and make must be there; pip uses your own configuration (index, proxy, certificates).
+# Python 3.11 to 3.14 and make must be there; pip uses your own configuration (index, proxy, certificates).
 
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
-	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null && echo $$p && break; done)
+NO_PYTHON := no Python 3.11 to 3.14 here (for 3.15 there are no wheels of the tested numpy, scipy and others)
 
 VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
@@ -59,7 +60,7 @@ clean:  ## remove the virtual environment and caches; weights and reports stay
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.installed: pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 to 3.13 here; name one: make PYTHON=/path/to/python3.12"; exit 2; }
+	@test -n "$(PYTHON)" || { echo "error: $(NO_PYTHON); name one: make PYTHON=/path/to/python3.12"; exit 2; }
 	@echo "Installing into $(VENV) (once, a minute or more)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PY) -m pip install --quiet --upgrade pip

@@ -10,6 +10,7 @@ import zipfile
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from tests.conftest import ROOT, SLOW
@@ -90,10 +91,18 @@ def test_slow_files_are_there():
     assert [str(each) for each in named if not each.exists()] == []
 
 
-def test_ci_tests_every_step():
+def test_ci_tests_every_step_on_the_oldest_and_the_newest_python():
+    supported = SpecifierSet(PROJECT["project"]["requires-python"])
+    pythons = [f"3.{minor}" for minor in range(9, 30) if f"3.{minor}" in supported]
+    prefix = "Programming Language :: Python :: "
+    assert [prefix + each for each in pythons] == [
+        each for each in PROJECT["project"]["classifiers"] if each.startswith(prefix)
+    ]
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
     matrix = workflow["jobs"]["step"]["strategy"]["matrix"]
     assert matrix["step"] == [package.split("_")[0] for package in STEPS]
+    assert matrix["python"] == [pythons[0], pythons[-1]]
+    assert f"Python {pythons[0]} to {pythons[-1]}" in (ROOT / "Makefile").read_text()
 
 
 @pytest.mark.parametrize(
