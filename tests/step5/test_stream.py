@@ -137,7 +137,7 @@ async def test_a_stream_that_waits_says_that_it_lives(monkeypatch):
     monkeypatch.setattr(live, "PATIENCE", 0.02)
     monkeypatch.setattr(live, "PING_EVERY", 0.02)
     answerer = ScriptedAnswerer(gate=asyncio.Event())
-    asyncio.get_running_loop().call_later(0.1, answerer.gate.set)
+    asyncio.get_running_loop().call_later(0.5, answerer.gate.set)
     async with client_of(app_of(answerer)) as client:
         got = await client.post(STREAM, json=ASKED)
     assert got.text.startswith(": ping\n\n: ping\n\n")
