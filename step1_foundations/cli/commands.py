@@ -348,7 +348,6 @@ def embeddings(
     all_words = [each for group in groups.values() for each in group]
     spaces = {name: encode(all_words) for name, encode in encoders.items()}
     shares = {name: lesson.same_kind(space, kinds) for name, space in spaces.items()}
-    pictures.draw_embeddings(spaces, groups, shares, path)
     results = {
         "command": f"{PACKAGE} embeddings",
         "headline": "nearest word is of the same kind: "
@@ -365,6 +364,7 @@ def embeddings(
         "same_meaning": {name: asdict(lesson.same_meaning(encode)) for name, encode in encoders.items()},
         "picture": str(path),
     }
+    pictures.draw_embeddings(results, spaces, groups, path)
     emit(results, lambda console: tables.show_embeddings(results, console), as_json=as_json)
 
 
@@ -418,7 +418,7 @@ def attention(
         "picture": str(path),
     }
     if every:
-        pictures.draw_all_heads(weights, path)
+        pictures.draw_all_heads(results, weights, path)
     else:
         pictures.draw_attention(results, path)
     emit(results, lambda console: tables.show_attention(results, console), as_json=as_json)
@@ -481,7 +481,7 @@ def logit_lens(
     answer = piece(tokenizer, lens.answer)
     results = {
         "command": f"{PACKAGE} logit-lens",
-        "headline": f"{answer!r} is the best guess from {depths[lens.settled]} on (0 to {len(depths) - 2})",
+        "headline": f"{answer!r} is the best guess from {depths[lens.settled]} on; {depths[-1]} is the last",
         "model": settings.model,
         "text": text,
         "answer": answer,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def draw_embeddings(
-    spaces: dict[str, torch.Tensor], groups: dict[str, list[str]], shares: dict[str, Any], out: Path
+    results: dict[str, Any], spaces: dict[str, torch.Tensor], groups: dict[str, list[str]], out: Path
 ) -> None:
     """Each space (n, d), projected to the plane on which its words differ most."""
     from adjustText import adjust_text
@@ -23,25 +23,24 @@ def draw_embeddings(
     for axis, (name, space) in zip(figure.subplots(1, 2), spaces.items(), strict=True):
         flat, variance = project_to_plane(space)
         points, labels = iter(flat.tolist()), []
-        for kind, words in groups.items():
-            places = [next(points) for _ in words]
-            dots = axis.scatter(*zip(*places, strict=True), label=kind, s=30)
-            colour = dots.get_facecolor()[0]
+        axis.scatter(*flat.T, s=0)  # sets the limits of the axes
+        for k, words in enumerate(groups.values()):
             labels += [
-                axis.text(*place, word, color=colour) for word, place in zip(words, places, strict=True)
+                axis.text(*next(points), word, color=f"C{k}", ha="center", va="center") for word in words
             ]
-        share = shares[name]
+        share = results["same_kind"][name]
         axis.set_title(
-            f"{name}: for {share.hits} of {share.n} words, the nearest is of the same kind\n"
-            f"(seen from the side that shows {variance:.0%} of the variance)"
+            f"{name}: for {share['hits']} of {share['n']} words, the nearest is of the same kind\n"
+            f"(projected to the plane with the most variance, {variance:.0%} of it)"
         )
         axis.set_xticks([])
         axis.set_yticks([])
         axis.margins(0.1)
-        figure.draw_without_rendering()  # sizes of the labels
-        adjust_text(labels, ax=axis)
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=len(groups))
-    plots.save(figure, out)
+        figure.draw_without_rendering()  # so that the labels have sizes
+        adjust_text(labels, ax=axis, avoid_self=False, expand=(1.05, 1.1))
+    handles = [axis.scatter([], [], color=f"C{k}") for k in range(len(groups))]
+    figure.legend(handles, groups, loc="outside lower center", ncols=len(groups))
+    plots.save(figure, out, results)
 
 
 def draw_attention(results: dict[str, Any], out: Path) -> None:
@@ -58,12 +57,14 @@ def draw_attention(results: dict[str, Any], out: Path) -> None:
     axis.set_ylabel("token that looks")
     scores = results["scores_of_head"]
     kind = max(scores, key=lambda name: scores[name])
-    axis.set_title(f"layer {results['layer']}, head {results['head']}: {kind} score {scores[kind]:.2f}")
+    axis.set_title(
+        f"Layer {results['layer']}, head {results['head']}: {kind}, {scores[kind]:.0%} of its weight"
+    )
     figure.colorbar(shown, label="attention weight", shrink=0.8)
-    plots.save(figure, out)
+    plots.save(figure, out, results)
 
 
-def draw_all_heads(weights: torch.Tensor, out: Path) -> None:
+def draw_all_heads(results: dict[str, Any], weights: torch.Tensor, out: Path) -> None:
     """Every head's weights (layers, heads, T, T), one small square each."""
     layers, heads = weights.shape[:2]
     figure = plots.new_figure(1.1 * heads + 0.6, 1.1 * layers + 0.9)
@@ -78,7 +79,7 @@ def draw_all_heads(weights: torch.Tensor, out: Path) -> None:
             axis.set_yticks([])
             if layer == 0:
                 axis.set_title(f"head {head}", fontsize=8)
-    plots.save(figure, out)
+    plots.save(figure, out, results)
 
 
 def draw_logit_lens(results: dict[str, Any], out: Path) -> None:
@@ -95,6 +96,6 @@ def draw_logit_lens(results: dict[str, Any], out: Path) -> None:
     axis.set_xticks(range(len(read)), [plots.drawable(token[:12]) for token in read])
     axis.set_yticks(range(len(layers)), [layer["after"] for layer in layers])
     axis.set_xlabel("token that was read; its column shows the best guess for the next one")
-    axis.set_title(plots.drawable(results["headline"]), fontsize=11)
+    axis.set_title(plots.drawable(results["headline"]), fontsize=12)
     figure.colorbar(shown, label="probability of the guess")
-    plots.save(figure, out)
+    plots.save(figure, out, results)

@@ -127,7 +127,7 @@ def show_embeddings(results: dict[str, Any], console: Console) -> None:
         table.add_row(word, *(f"{value:.2f}" for value in row.values()))
     console.print(table)
     console.print()
-    questions = ("nearest word is of the same kind", "same meaning beats same word")
+    questions = ("nearest word: same kind", "same meaning beats same word")
     table = plain_table("share (95 % interval)", *questions)
     for name in results["same_kind"]:
         shares = results["same_kind"][name], results["same_meaning"][name]
@@ -160,7 +160,7 @@ def show_attention(results: dict[str, Any], console: Console) -> None:
     console.print()
     table = plain_table("type", f"heads from {results['named_from']}", "strongest: layer.head score")
     for name, rows in results["heads"].items():
-        best = "  ".join(f"{row['layer']}.{row['head']} {row['score']:.2f}" for row in rows[:5])
+        best = "  ".join(f"{row['layer']}.{row['head']} {row['score']:.2f}" for row in rows[:3])
         table.add_row(name, str(len(rows)), best or f"none; best {results['best'][name]:.2f}")
     console.print(table)
     console.print(f"\nThe picture: {results['picture']}", soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,9 @@ def new_figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def save(figure: Any, path: Path) -> None:
-    """Write the figure as a PNG file."""
-    figure.savefig(path, dpi=120, format="png")
+def save(figure: Any, path: Path, results: dict[str, Any]) -> None:
+    """Write the figure as a PNG file that carries the results it shows, as JSON in its description."""
+    figure.savefig(path, dpi=120, format="png", metadata={"Description": json.dumps(results)})
 
 
 def drawable(text: str) -> str:

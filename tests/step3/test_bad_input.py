@@ -271,7 +271,7 @@ def test_ctrl_c_in_the_middle_of_an_ingest_leaves_an_index_that_works(
     [
         ({"refused": True}, "can't be reached"),
         ({"status": 401}, "the key is wrong (401)"),
-        ({"status": 529}, "it is overloaded (529)"),
+        ({"status": 529}, "the server is overloaded (529)"),
         ({"hang": True}, "no answer within 60 seconds"),
     ],
 )

@@ -255,7 +255,7 @@ def test_a_chat_model_that_fails_ends_the_measurement_in_one_line(beir, monkeypa
     monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
     got = command("step3_rag", "reflect", "--dataset", str(beir), "--strategies", "chat")
     assert got.code == 2
-    assert got.err.splitlines()[-1].startswith("error: smollm2-135m-instruct: it is overloaded (529)")
+    assert got.err.splitlines()[-1].startswith("error: smollm2-135m-instruct: the server is overloaded (529)")
     assert "Traceback" not in got.err
 
 
