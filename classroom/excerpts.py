@@ -31,7 +31,7 @@ def renew(text: str, read: Callable[[str], str]) -> str:
         head, file, names, end = found.groups()
         source = read(file)
         parts = [excerpt(source, name.strip()) for name in names.split(",")]
-        return head + "\n\n".join(parts) + "\n" + end
+        return head + "\n\n\n".join(parts) + "\n" + end
 
     return BLOCK.sub(block, text)
 
