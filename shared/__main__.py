@@ -14,14 +14,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shared.cli import Device, Dtype, Engine, Json, Model, Seed, Smoke, Threads, emit, new_app, run
+from shared.cli import (
+    Device,
+    Dtype,
+    Engine,
+    Json,
+    Model,
+    Seed,
+    Smoke,
+    Threads,
+    emit,
+    new_app,
+    plain_table,
+    run,
+)
 from shared.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 app = new_app("Settings, weights, a check of the machine, the demo and its report page.")
-
 ReportsDir = Annotated[Path, typer.Option("--out", help="Folder for records, pictures and index.html.")]
 
 
@@ -29,11 +41,11 @@ ReportsDir = Annotated[Path, typer.Option("--out", help="Folder for records, pic
 def doctor(as_json: Json = False) -> None:
     """Check Python, the packages of each step, weights, keys, accelerator, memory and disk."""
     from shared.config import load_settings
-    from shared.report import doctor as check
+    from shared.report.doctor import examine, facts, show
 
-    findings = check.examine(load_settings())
-    emit(check.facts(findings), lambda console: check.show(findings, console), as_json=as_json)
-    if any(finding.state == "missing" for finding in findings):
+    findings = examine(load_settings())
+    emit(facts(findings), lambda console: show(findings, console), as_json=as_json)
+    if any(finding.state == "wrong" for finding in findings):
         raise typer.Exit(1)
 
 
@@ -53,23 +65,22 @@ def config(
     flags = {"model": model, "device": device, "dtype": dtype, "engine": engine, "threads": threads}
     rows = describe({**flags, "seed": seed})
     changed = sum(row["from"] != "default" for row in rows)
-    facts = {
+    results = {
         "command": "shared config",
         "headline": f"{changed} of {len(rows)} settings changed",
         "settings": rows,
     }
 
     def show(console: Console) -> None:
-        from rich.table import Table
         from rich.text import Text
 
-        table = Table("setting", "value", "from", "takes", box=None, pad_edge=False, header_style="bold")
+        table = plain_table("setting", "value", "from", "takes")
         for row in rows:
             value = Text("-" if row["value"] is None else str(row["value"]), overflow="fold")
             table.add_row(row["setting"], value, row["from"], row["takes"])
         console.print(table)
 
-    emit(facts, show, as_json=as_json)
+    emit(results, show, as_json=as_json)
 
 
 @app.command()
@@ -84,23 +95,16 @@ def weights(
 ) -> None:
     """Bring models to this machine, and print where each is and where it came from."""
     from shared.config import load_settings
-    from shared.models import weights as store
+    from shared.models import weights as files
 
     settings = load_settings()
     rows = []
     for name in names or [settings.model, settings.embedder]:
-        folder = store.ensure(name, settings, verify=verify)
+        folder = files.ensure(name, settings, verify=verify)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        rows.append(
-            {
-                "model": name,
-                "folder": str(folder),
-                "from": store.source_of(folder),
-                "mb": round(size / 1e6),
-                "verified": verify,
-            }
-        )
-    facts = {"command": "shared weights", "headline": f"{len(rows)} models are here", "models": rows}
+        row = {"model": name, "folder": str(folder), "from": files.source_of(folder)}
+        rows.append(row | {"mb": round(size / 1e6), "verified": verify})
+    results = {"command": "shared weights", "headline": f"{len(rows)} models are here", "models": rows}
 
     def show(console: Console) -> None:
         for row in rows:
@@ -108,7 +112,7 @@ def weights(
             text = f"{row['model']}: {row['mb']} MB, {row['from']}{state}, in {row['folder']}"
             console.print(text, soft_wrap=True)
 
-    emit(facts, show, as_json=as_json)
+    emit(results, show, as_json=as_json)
 
 
 @app.command()
@@ -121,14 +125,12 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Measure how fast the embedded model's engines are on this machine."""
-    from shared.catalog import default
-    from shared.config import load_settings
+    from shared.cli import settings_from_flags
     from shared.embedded import measure
 
-    if smoke:
-        model, repeats = default("smoke").id, 1
-    facts = measure.run(load_settings(model=model, dtype=dtype, threads=threads), repeats)
-    emit(facts, lambda console: measure.show(facts, console), as_json=as_json)
+    settings = settings_from_flags(smoke, model=model, dtype=dtype, threads=threads)
+    results = measure.run(settings, 1 if smoke else repeats)
+    emit(results, lambda console: measure.show(results, console), as_json=as_json)
 
 
 @app.command()
@@ -136,16 +138,17 @@ def demo(out: ReportsDir = Path("reports"), smoke: Smoke = False) -> None:
     """Run the demo of every installed step, then print what ran and write the report page."""
     from rich.console import Console
 
-    from shared.report import demo as runner
     from shared.report import page, record
+    from shared.report.demo import INTERRUPTED, run_all, show
 
     console = Console()
     record.writable(out / "index.html")  # now, not after a minute of work
-    ran = runner.run_all(out.resolve(), console, smoke=smoke)
-    runner.show(ran, page.build(out), console)
-    if any(each.exit_code == 130 for each in ran):
+    runs = run_all(out.resolve(), console, smoke=smoke)
+    show(runs, page.build(out), console)
+    codes = {each.exit_code for each in runs}
+    if INTERRUPTED in codes:
         raise KeyboardInterrupt
-    if any(each.exit_code for each in ran):
+    if codes - {0}:
         raise typer.Exit(1)
 
 

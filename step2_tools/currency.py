@@ -15,7 +15,7 @@ import math
 
 from anthropic.lib.tools import ToolError
 
-from shared.currencies import codes
+from shared.embedded.currencies import codes
 from step2_tools.http import Api, Refused, Shape
 from step2_tools.tool import plain, result
 

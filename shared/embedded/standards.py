@@ -14,7 +14,7 @@ import re
 from datetime import datetime
 from functools import cache
 
-from shared.currencies import codes
+from shared.embedded.currencies import codes
 from shared.embedded.words import overlaps
 
 DATE = re.compile(

@@ -7,7 +7,7 @@ $ python -m shared doctor
 [optional]  key      HF_TOKEN: not set (for gated models of the Hugging Face hub)
 ...
 
-`missing` marks what is installed and cannot run; the exit code is then 1.
+`wrong` marks what is installed and cannot run; the exit code is then 1.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 DISTRIBUTION = "llm-roadmap"
 PYTHON = SpecifierSet(">=3.11,<3.15")
 GIB = 2**30
-COLOURS = {"ok": "green", "missing": "bold red", "optional": "yellow"}
+COLOURS = {"ok": "green", "wrong": "bold red", "optional": "yellow"}
 
 
 @dataclass(frozen=True)
 class Finding:
     """One line of the table."""
 
-    state: Literal["ok", "missing", "optional"]
+    state: Literal["ok", "wrong", "optional"]
     what: str
     detail: str
 
@@ -67,7 +67,7 @@ def examine(settings: Settings) -> list[Finding]:
 
 def facts(findings: list[Finding]) -> dict[str, Any]:
     """The findings as JSON values, with a headline."""
-    broken = [finding.what for finding in findings if finding.state == "missing"]
+    broken = [finding.what for finding in findings if finding.state == "wrong"]
     headline = f"cannot run: {', '.join(broken)}" if broken else "everything that is installed can run"
     return {"command": "shared doctor", "headline": headline, "findings": [asdict(each) for each in findings]}
 
@@ -109,7 +109,7 @@ def _python() -> Finding:
     if PYTHON.contains(version, prereleases=True):
         return Finding("ok", "Python", version)
     needed = "use 3.11 to 3.14 (numpy, scipy and others have no wheels for 3.15 yet)"
-    return Finding("missing", "Python", f"{version}: {needed}")
+    return Finding("wrong", "Python", f"{version}: {needed}")
 
 
 def _packages(extra: str) -> Finding:
@@ -124,7 +124,7 @@ def _packages(extra: str) -> Finding:
             absent.append(f"{name}{requirement.specifier}")
     command = f'(pip install -c constraints.txt ".[{extra}]")'
     if wrong:
-        return Finding("missing", extra, f"needs {', '.join(wrong)} {command}")
+        return Finding("wrong", extra, f"needs {', '.join(wrong)} {command}")
     if absent:
         return Finding("optional", extra, f"not installed: {', '.join(absent)} {command}")
     return Finding("ok", extra, f"{len(needed)} packages")

@@ -106,7 +106,7 @@ def test_doctor_fails_where_a_package_is_too_old(examined, monkeypatch):
     monkeypatch.setattr(importlib.metadata, "version", lambda _name: "0.0.1")
     code, found = examined()
     assert code == 1
-    assert found["step1"][0][0] == "missing"
+    assert found["step1"][0][0] == "wrong"
     assert re.search(r"torch>=\S+ \(is 0\.0\.1\)", found["step1"][0][1])
 
 

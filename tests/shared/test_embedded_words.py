@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import currencies
 from shared import embedded as local
-from shared.embedded import clauses, orders, quantities, results, spelling, standards, words
+from shared.embedded import clauses, currencies, orders, quantities, results, spelling, standards, words
 
 LETTERS = r"[^\W\d_]+"
 SIGNS = " .,;:?!'\"()[]{}-–—/\\$€£°%&=\n\t"

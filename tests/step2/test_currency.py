@@ -1,7 +1,7 @@
 import httpx2
 import pytest
 
-from shared.currencies import MEANT
+from shared.embedded.currencies import MEANT
 from step2_tools.currency import Currency, code_of
 from step2_tools.tool import FunctionTool
 from tests.step2.fake_services import facts, refusal, service
