@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 LONGEST = 512  # all heads at once take layers * heads * T * T numbers
-NAMED_FROM = 0.4  # a head that gives this much weight to one place, on average, is called by that type
+NAMED_FROM = 0.4  # a head that gives this much weight to one position, on average, is called by that type
 REPEATED = 48  # random tokens, repeated once, to find induction heads
 
 
@@ -39,28 +39,28 @@ class Head:
 
 @torch.inference_mode()
 def attention_weights(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
-    """Attention weights (layers, heads, T, T) for ids (1, T): row t says where place t looks."""
+    """Attention weights (layers, heads, T, T) for ids (1, T): row t says where position t looks."""
     attentions = model(input_ids=ids, use_cache=False, output_attentions=True).attentions
     return torch.stack([layer[0].float() for layer in attentions])
 
 
 def previous_token_score(weights: torch.Tensor) -> torch.Tensor:
-    """Mean weight on the place before, over places 2 to T-1 (before place 1 is the sink): (layers, heads)."""
+    """Mean weight on the previous position, over positions 2 to T-1 (1 would count the sink): (layers, heads)."""
     return weights.diagonal(offset=-1, dim1=-2, dim2=-1)[..., 1:].mean(dim=-1)
 
 
 def sink_score(weights: torch.Tensor) -> torch.Tensor:
-    """Mean weight on the first place, over places 2 to T-1: (layers, heads)."""
+    """Mean weight on the first position, over positions 2 to T-1: (layers, heads)."""
     return weights[..., 2:, 0].mean(dim=-1)
 
 
 def induction_score(weights: torch.Tensor) -> torch.Tensor:
-    """On n tokens repeated once: mean weight on the place after the first occurrence, (layers, heads).
+    """On n tokens repeated once: mean weight on the position after the first occurrence, (layers, heads).
 
-    From the second token of the repetition on, because the first one is itself the place to copy.
+    Over the n tokens of the repetition.
     """
     n = weights.shape[-1] // 2
-    return weights.diagonal(offset=1 - n, dim1=-2, dim2=-1)[..., -n + 1 :].mean(dim=-1)
+    return weights.diagonal(offset=1 - n, dim1=-2, dim2=-1)[..., -n:].mean(dim=-1)
 
 
 def repeated_tokens(vocabulary: int, n: int, seed: int) -> torch.Tensor:
@@ -91,4 +91,4 @@ def strongest_head(score: torch.Tensor, layer: int | None, head: int | None) -> 
     """Layer and head with the largest score (layers, heads), within a layer or head if one is given."""
     rows = range(score.shape[0]) if layer is None else [layer]
     columns = range(score.shape[1]) if head is None else [head]
-    return max(((r, c) for r in rows for c in columns), key=lambda place: float(score[place]))
+    return max(((r, c) for r in rows for c in columns), key=lambda rc: float(score[rc]))

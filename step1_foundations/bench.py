@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from shared.config import Settings
 
 PROMPT_TOKENS, NEW_TOKENS = 200, 80
-COMPARED_PLACES = 64  # where the logits of int8 are compared with the default's
+COMPARED_POSITIONS = 64  # where the logits of int8 are compared with the default's
 Writer = Callable[[], list[int]]
 
 
@@ -49,7 +49,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: list[float]) -> Spread:
-        """Rounded to three places."""
+        """Rounded to three decimals."""
         return cls(round(min(values), 3), round(statistics.median(values), 3), round(max(values), 3))
 
 
@@ -100,7 +100,7 @@ class Comparison:
     pairs: Pairs
     memory_allows: tuple[float, float]  # seconds: reading the weights once per token, and nothing else
     same_tokens: int  # generated before the texts differ
-    logit_cosine: float  # mean over the prompt's last places
+    logit_cosine: float  # mean over the prompt's last positions
 
 
 def compare_loops(settings: Settings, n: int) -> Comparison:
@@ -156,9 +156,9 @@ def benchmark_prompt(settings: Settings) -> torch.Tensor:
 
 @torch.inference_mode()
 def logit_cosine(model: PreTrainedModel, other: PreTrainedModel, ids: torch.Tensor) -> float:
-    """Mean cosine between the logits of two models over the last places of ids (1, T)."""
+    """Mean cosine between the logits of two models over the last positions of ids (1, T)."""
     a, b = (
-        each(input_ids=ids, use_cache=False, logits_to_keep=COMPARED_PLACES).logits[0].float()
+        each(input_ids=ids, use_cache=False, logits_to_keep=COMPARED_POSITIONS).logits[0].float()
         for each in (model, other)
     )
     return float(F.cosine_similarity(a, b, dim=-1).mean())

@@ -40,17 +40,17 @@ def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
 
 
 def rope(x: torch.Tensor, base: float) -> torch.Tensor:
-    """Rotate each pair of numbers in x (heads, T, head_dim) by an angle that grows with the place t.
+    """Rotate each pair of numbers in x (heads, T, head_dim) by an angle that grows with the position t.
 
     The product of a rotated query and key then depends on their distance, not on where they stand. Pair i is
-    (x[i], x[i + head_dim / 2]), a point in the plane; at place t (place 0 is not rotated) it is rotated
+    (x[i], x[i + head_dim / 2]), a point in the plane; at position t (position 0 is not rotated) it is rotated
     anticlockwise by t / base ** (2 i / head_dim) radians. In float32.
     Source: Su et al. 2021, arXiv 2104.09864.
     """
     ### BEGIN SOLUTION 1.5: RoPE
-    places, half = x.shape[-2], x.shape[-1] // 2
+    T, half = x.shape[-2], x.shape[-1] // 2
     speed = 1 / base ** (torch.arange(half) / half)  # (half,) fast pairs first
-    angle = torch.arange(places)[:, None] * speed  # (T, half)
+    angle = torch.arange(T)[:, None] * speed  # (T, half)
     cos, sin = angle.cos(), angle.sin()
     a, b = x[..., :half], x[..., half:]
     return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
@@ -84,8 +84,8 @@ def attend(
     """Grouped-query attention with a causal mask: q (heads, T, dim), k and v (kv_heads, T, dim) -> q's shape.
 
     Several query heads share one key and value head, which makes the KV cache smaller: with heads = 6 and
-    kv_heads = 2, queries 0, 1 and 2 use head 0 of k and v, queries 3, 4 and 5 use head 1. A place looks at
-    itself and at the places before it. `note` is called with each intermediate result.
+    kv_heads = 2, queries 0, 1 and 2 use head 0 of k and v, queries 3, 4 and 5 use head 1. A position looks at
+    itself and at the positions before it. `note` is called with each intermediate result.
     Source: Ainslie et al. 2023, arXiv 2305.13245.
     """
     ### BEGIN SOLUTION 1.6: Causal attention
@@ -141,9 +141,9 @@ class Comparison:
 
     blocks: list[float]  # the largest difference after each block
     logits: float  # the same for the logits after all blocks in a row
-    same_next_token: bool  # whether the most probable token is the same at every place
+    same_next_token: bool  # whether the most probable token is the same at every position
     largest_value: float  # in the residual stream ...
-    place_of_largest_value: int  # ... and the place where it is
+    position_of_largest_value: int  # ... and the position where it is
 
     @property
     def proved(self) -> bool:
@@ -181,7 +181,7 @@ def compare(model: PreTrainedModel, ids: torch.Tensor) -> Comparison:
     for layer in parts.blocks:
         x = block(x, layer, config)
     ours = rms_norm(x, parts.norm.weight, config.rms_norm_eps) @ parts.head.weight.T  # (T, V)
-    sizes = torch.stack(states).abs().amax(dim=(0, 2))  # (T,) the largest value at each place
+    sizes = torch.stack(states).abs().amax(dim=(0, 2))  # (T,) the largest value at each position
     return Comparison(
         one_by_one,
         relative_difference(ours, logits),

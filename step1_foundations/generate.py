@@ -1,7 +1,7 @@
 """The loop at the heart of every language model: tokenize, forward, choose, decode, again.
 
     prompt ids        (1, T)         prefill: one forward pass over the whole prompt fills the KV cache
-    logits            (1, 1, V)      for the last place only
+    logits            (1, 1, V)      for the last position only
     next id           (1, 1)         decode: one forward pass per new token, which reads the cache
     ...               until the model ends its turn, or max_new_tokens is reached
 
@@ -49,7 +49,7 @@ def generate(
     """Continue `prompt`, ids of shape (1, T); `on_token` is called with each new id.
 
     The first forward pass reads the prompt, each later one only the token chosen last: the rest is in the
-    `cache`, which is passed every time. Only the last place's logits are computed (`logits_to_keep=1`);
+    `cache`, which is passed every time. Only the last position's logits are computed (`logits_to_keep=1`);
     `choose` gets them and all ids so far, prompt and answer, as one row. An id is appended to the result
     before `on_token` is called with it. One of `stop_ids` ends the answer: it becomes the result's `stop_id`,
     is not among its ids, and `on_token` is not called with it. `prefill_seconds` is the time until the first

@@ -5,9 +5,8 @@
     w_int8 = [[  30, -127,   64 ]]        round(w / scale): 1 byte each
     w_int8 * scale = [[ .118, -.50, .252 ]]
 
-Torch's dynamic quantization (torch.ao.quantization) is deprecated, and its successor torchao is made for
-compiled models. The kernel used here is torch's own, which gpt-fast and torchao also call. Its name begins
-with an underscore, so it may change; a test would notice.
+The kernel used here is torch's own, which gpt-fast and torchao also call. Its name begins with an underscore,
+so it may change; a test would notice.
 """
 
 from __future__ import annotations
@@ -31,12 +30,10 @@ def quantize_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     its scale is finite. `weight` (float32 or bfloat16) is left unchanged; the arithmetic is float32.
     """
     ### BEGIN SOLUTION 1.7: A linear layer in int8
-    weight = weight.to(torch.float32, copy=True)  # changed in place below
-    largest = torch.maximum(weight.amax(dim=1), -weight.amin(dim=1))  # (out,) without another copy
-    scale = largest.clamp_min(1e-8) / 127
-    scale = scale.bfloat16().float()  # divide by the scale that is stored
-    weight.div_(scale[:, None]).round_().clamp_(-127, 127)
-    return weight.to(torch.int8), scale.to(torch.bfloat16)
+    largest = weight.float().abs().amax(dim=1)  # (out,)
+    scale = (largest.clamp_min(1e-8) / 127).bfloat16()  # as it is stored
+    steps = (weight.float() / scale.float()[:, None]).round().clamp(-127, 127)
+    return steps.to(torch.int8), scale
     ### END SOLUTION
 
 

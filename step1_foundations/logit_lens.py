@@ -24,11 +24,11 @@ LONGEST = 512
 
 @dataclass(frozen=True)
 class Lens:
-    """What can be read at L + 1 depths (before block 0, after each block) and T places."""
+    """What can be read at L + 1 depths (before block 0, after each block) and T positions."""
 
     guesses: torch.Tensor  # (L + 1, T) the most probable next token
     p_guess: torch.Tensor  # (L + 1, T) its probability
-    p_answer: torch.Tensor  # (L + 1,) at the last place: the probability of the model's final answer ...
+    p_answer: torch.Tensor  # (L + 1,) at the last position: the probability of the model's final answer ...
     rank_of_answer: torch.Tensor  # (L + 1,) ... and its rank, from 1
 
     @property

@@ -1,4 +1,4 @@
-"""What the model expects at every place of a text, and how surprised it is by what stands there.
+"""What the model expects at every position of a text, and how surprised it is by what stands there.
 
     surprisal   -log2 p(the token that came)     in bits; 0: the model was certain of it
     entropy     the surprisal that it expects    in bits; 0: only one continuation is possible
@@ -18,8 +18,8 @@ import torch
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-LONGEST = 2048  # tokens of a text: there are logits for every place
-SLICE = 128  # places whose probabilities are computed at once: (T, V) floats would be large
+LONGEST = 2048  # tokens of a text: there are logits for every position
+SLICE = 128  # positions whose probabilities are computed at once: (T, V) floats would be large
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,12 @@ class Expectation:
 def expect(model: PreTrainedModel, ids: torch.Tensor, k: int = 1) -> Expectation:
     """One forward pass over ids (1, T), and what it says about every next token."""
     logits = model(input_ids=ids, use_cache=False).logits[0]  # (T, V), in the model's dtype
-    following = ids[0].roll(-1)  # (T,) place t predicts token t + 1; the last one is not used
+    following = ids[0].roll(-1)  # (T,) position t predicts token t + 1; the last one is not used
     parts = []
-    for place in range(0, len(logits), SLICE):
-        log2p, surprisal, entropy = bits(logits[place : place + SLICE], following[place : place + SLICE])
+    for position in range(0, len(logits), SLICE):
+        log2p, surprisal, entropy = bits(
+            logits[position : position + SLICE], following[position : position + SLICE]
+        )
         top = log2p.topk(k, dim=-1)
         parts.append((surprisal, entropy, top.values.exp2(), top.indices))
     surprisal, entropy, top_p, top_ids = (torch.cat(part).cpu() for part in zip(*parts, strict=True))

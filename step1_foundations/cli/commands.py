@@ -136,7 +136,7 @@ def _load(
     room: int = 0,
     **options: Any,
 ) -> tuple[PreTrainedTokenizerFast, PreTrainedModel, torch.Tensor]:
-    """The tokenizer, the model and the text's ids (1, T); `room` places of the context stay free.
+    """The tokenizer, the model and the text's ids (1, T); `room` positions of the context stay free.
 
     Raises:
         UserError: the model can't be had; or the text is empty, or longer than the context or `longest`.
@@ -241,12 +241,12 @@ def merges(
 
 def next_token(
     text: Text = PROMPT,
-    top_k: Annotated[int, typer.Option(help="How many guesses to show at each place.")] = 5,
+    top_k: Annotated[int, typer.Option(help="How many guesses to show at each position.")] = 5,
     model: Model = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """What the model expects at every place: guesses, entropy, surprisal, perplexity."""
+    """What the model expects at every position: guesses, entropy, surprisal, perplexity."""
     settings = settings_from_flags(smoke, model=model)
     from step1_foundations.next_token import LONGEST, expect
     from step1_foundations.perplexity import count_characters
@@ -256,10 +256,10 @@ def next_token(
     if not 1 <= top_k <= len(tokenizer):
         raise UserError(f"--top-k {top_k} is not allowed: use 1 to {len(tokenizer)}")
     seen, decode = expect(lm, ids, top_k), stream_decoder(tokenizer)
-    places = []
+    positions = []
     for t, token in enumerate(ids[0].tolist()):
         guesses = zip(seen.top_ids[t].tolist(), seen.top_p[t].tolist(), strict=True)
-        places.append(
+        positions.append(
             {
                 "token": piece(tokenizer, token),
                 "text": decode(token),
@@ -278,7 +278,7 @@ def next_token(
         "n": n,
         "perplexity": perplexity and round(perplexity, 3),
         "bits_per_character": round(bits, 3) if n else None,
-        "places": places,
+        "positions": positions,
     }
     emit(results, lambda console: tables.show_next(results, console), as_json=as_json)
 
@@ -411,7 +411,7 @@ def attention(
         "layer": layer,
         "head": head,
         "weights": [[round(float(w), 3) for w in row] for row in weights[layer, head]],
-        "scores_of_head": {name: round(float(score[layer, head]), 3) for name, score in scores.items()},
+        "scores_of_head": {name: float(score[layer, head]) for name, score in scores.items()},
         "named_from": lesson.NAMED_FROM,
         "heads": {name: [asdict(each) for each in rows] for name, rows in named.items()},
         "best": {name: round(float(score.max()), 3) for name, score in scores.items()},
@@ -460,7 +460,7 @@ def block(
 
 def logit_lens(
     text: Text = PROMPT,
-    every: Annotated[bool, typer.Option("--all", help="All layers, and up to ten places.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All layers, and up to ten positions.")] = False,
     out: Out = None,
     model: Model = None,
     smoke: Smoke = False,
@@ -477,7 +477,7 @@ def logit_lens(
     tokenizer, lm, ids = _load(settings, text, lesson.LONGEST)
     lens = lesson.read_layers(lm, ids)
     depths = ["embedding", *(f"layer {i}" for i in range(len(lens.guesses) - 1))]
-    shown, places = (len(depths), 10) if every else (8, 6)
+    shown, positions = (len(depths), 10) if every else (8, 6)
     answer = piece(tokenizer, lens.answer)
     results = {
         "command": f"{PACKAGE} logit-lens",
@@ -486,12 +486,12 @@ def logit_lens(
         "text": text,
         "answer": answer,
         "settled_after": depths[lens.settled],
-        "read": [piece(tokenizer, i) for i in ids[0, -places:].tolist()],
+        "read": [piece(tokenizer, i) for i in ids[0, -positions:].tolist()],
         "layers": [
             {
                 "after": depths[depth],
-                "guesses": [piece(tokenizer, i) for i in lens.guesses[depth, -places:].tolist()],
-                "p": [round(p, 4) for p in lens.p_guess[depth, -places:].tolist()],
+                "guesses": [piece(tokenizer, i) for i in lens.guesses[depth, -positions:].tolist()],
+                "p": [round(p, 4) for p in lens.p_guess[depth, -positions:].tolist()],
                 "p_answer": round(float(lens.p_answer[depth]), 4),
                 "rank_of_answer": int(lens.rank_of_answer[depth]),
             }

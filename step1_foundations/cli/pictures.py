@@ -83,7 +83,7 @@ def draw_all_heads(results: dict[str, Any], weights: torch.Tensor, out: Path) ->
 
 
 def draw_logit_lens(results: dict[str, Any], out: Path) -> None:
-    """A cell per depth and place: the best guess, the darker the more probable. The last layer is on top."""
+    """A cell per depth and position: the best guess, darker if more probable. The last layer is on top."""
     read, layers = results["read"], results["layers"]
     figure = plots.new_figure(2.4 + 1.25 * len(read), 1.8 + 0.42 * len(layers))
     axis = figure.subplots()

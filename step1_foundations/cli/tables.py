@@ -75,20 +75,20 @@ def show_merges(results: dict[str, Any], console: Console) -> None:
 
 
 def show_next(results: dict[str, Any], console: Console) -> None:
-    """The guesses at every place, and the text coloured by surprisal."""
+    """The guesses at every position, and the text coloured by surprisal."""
     numbers = ("surprisal", "entropy after")
     table = plain_table("token", *numbers, "most probable next tokens", right=numbers)
     coloured = Text("\n")
-    for place in results["places"]:
-        bits = place["surprisal_bits"]
+    for position in results["positions"]:
+        bits = position["surprisal_bits"]
         colour = "dim" if bits is None else "green" if bits < 2 else "yellow" if bits < 6 else "red"
         table.add_row(
-            Text(place["token"], colour),
+            Text(position["token"], colour),
             "-" if bits is None else f"{bits:.1f}",
-            f"{place['next_entropy_bits']:.1f}",
-            Text("  ".join(f"{each['token']} {each['p']:.0%}" for each in place["next"])),
+            f"{position['next_entropy_bits']:.1f}",
+            Text("  ".join(f"{each['token']} {each['p']:.0%}" for each in position["next"])),
         )
-        coloured.append("".join(c for c in place["text"] if c.isprintable() or c in "\n\t"), colour)
+        coloured.append("".join(c for c in position["text"] if c.isprintable() or c in "\n\t"), colour)
     console.print(table)
     console.print(coloured)
     legend = ("under 2 bits", "green"), ", ", ("2 to 6", "yellow"), ", ", ("over 6", "red")
@@ -103,10 +103,10 @@ def show_perplexity(results: dict[str, Any], console: Console) -> None:
     table = plain_table("kind", *columns, right=columns)
     for kind in results["kinds"]:
         numbers = [str(kind["texts"]), str(kind["tokens"])]
-        for name, places in (("perplexity", 1), ("bits_per_character", 2)):
+        for name, decimals in (("perplexity", 1), ("bits_per_character", 2)):
             bounds = kind[f"{name}_95"]
-            numbers.append(f"{kind[name]:.{places}f}")
-            numbers.append(f"{bounds[0]:.{places}f} to {bounds[1]:.{places}f}" if bounds else "-")
+            numbers.append(f"{kind[name]:.{decimals}f}")
+            numbers.append(f"{bounds[0]:.{decimals}f} to {bounds[1]:.{decimals}f}" if bounds else "-")
         table.add_row(Text(kind["name"]), *numbers)
     console.print(table)
     if results["skipped"]:
@@ -177,12 +177,12 @@ def show_block(results: dict[str, Any], console: Console) -> None:
         f"\n{verdict}, as a share of a row's largest value (allowed: {results['tolerance']:g}):",
         f"each of the {len(results['blocks'])} blocks alone differs by at most {max(results['blocks']):.1g},",
         f"the logits after all of them by {results['logits']:.1g}, "
-        f"{'with' if results['same_next_token'] else 'WITHOUT'} the same next token at every place.",
+        f"{'with' if results['same_next_token'] else 'WITHOUT'} the same next token at every position.",
     ):
         console.print(line, style=colour, soft_wrap=True)
     console.print(
         f"The largest value in the residual stream is {results['largest_value']:,.0f}, "
-        f"at place {results['place_of_largest_value']}.",
+        f"at position {results['position_of_largest_value']}.",
         soft_wrap=True,
     )
 

@@ -34,8 +34,8 @@ def box(x: float, y: float, w: float, h: float, text: str = "", fill: str = WHIT
 
 def path(*points: tuple[float, float], style: str = "") -> str:
     """A line through all points."""
-    places = " ".join(f"{x},{y}" for x, y in points)
-    return f'<polyline points="{places}" fill="none" stroke="{GREY}" stroke-width="1.5" {style}/>'
+    positions = " ".join(f"{x},{y}" for x, y in points)
+    return f'<polyline points="{positions}" fill="none" stroke="{GREY}" stroke-width="1.5" {style}/>'
 
 
 def arrow(*points: tuple[float, float]) -> str:

@@ -3,7 +3,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 import torch
@@ -19,13 +18,11 @@ def tiny_folder(cache):
     return next((cache / "models" / "tiny").glob("built-*"))
 
 
-def test_tiny_is_built_the_same_every_time_and_quickly(tmp_path):
-    tiny.build(tmp_path / "warm")  # imports
-    start = time.process_time()  # not by the clock: others may be using the machine
-    tiny.build(tmp_path / "again")
-    assert time.process_time() - start < 1
+def test_tiny_is_built_the_same_every_time(tmp_path):
+    for folder in ("one", "two"):
+        tiny.build(tmp_path / folder)
     for name in ("model.safetensors", "tokenizer.json", "config.json"):
-        assert (tmp_path / "warm" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
 def test_tiny_has_every_part_of_its_big_siblings():
