@@ -45,7 +45,7 @@ def attention_weights(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor
 
 
 def previous_token_score(weights: torch.Tensor) -> torch.Tensor:
-    """Mean weight on the previous position, over positions 2 to T-1 (1 would count the sink): (layers, heads)."""
+    """Mean weight on the previous position, over positions 2 to T-1 (not 1: the sink): (layers, heads)."""
     return weights.diagonal(offset=-1, dim1=-2, dim2=-1)[..., 1:].mean(dim=-1)
 
 
