@@ -82,7 +82,7 @@ def test_doctor_says_ok_when_everything_is_here(command, examined):
     code, found = examined()
     assert code == 0
     assert found["Python"] == [("ok", sys.version.split()[0])]
-    assert found["step1"][0][0] == "ok"
+    assert "ok" in {found[f"step{number}"][0][0] for number in range(1, 6)}  # CI installs one step alone
     assert {"weights", "key", "accelerator", "memory", "disk"} < set(found)
     assert "[ok]" in command("shared", "doctor").out
 
@@ -91,7 +91,7 @@ def test_doctor_lists_what_a_step_lacks(examined, monkeypatch):
     version = importlib.metadata.version
 
     def without(name):
-        if name in ("datasets", "matplotlib"):
+        if name in ("accelerate", "gguf"):
             raise importlib.metadata.PackageNotFoundError(name)
         return version(name)
 
@@ -99,7 +99,7 @@ def test_doctor_lists_what_a_step_lacks(examined, monkeypatch):
     code, found = examined()
     [(state, detail)] = found["step1"]
     assert (code, state) == (0, "optional")
-    assert re.search(r"not installed: datasets>=\S+, matplotlib>=\S+ \(pip install -c .*\[step1\]", detail)
+    assert re.search(r"not installed: accelerate>=\S+, .*gguf>=\S+.* \(pip install -c .*\[step1\]", detail)
 
 
 def test_doctor_fails_where_a_package_is_too_old(examined, monkeypatch):
