@@ -1,1 +1,1 @@
-"""Common ground of the five steps: configuration, model loading, and the page that gathers the figures."""
+"""What all steps share: settings, models, the chat client, the embedded model, reports."""

@@ -103,12 +103,15 @@ def weights(
         folder = files.ensure(name, settings, verify=verify)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         row = {"model": name, "folder": str(folder), "from": files.source_of(folder)}
-        rows.append(row | {"mb": round(size / 1e6), "verified": verify})
-    results = {"command": "shared weights", "headline": f"{len(rows)} models are here", "models": rows}
+        rows.append(row | {"mb": round(size / 1e6), "verified": verify and files.has_manifest(folder)})
+    headline = f"{len(rows)} model{'' if len(rows) == 1 else 's'} here"
+    results = {"command": "shared weights", "headline": headline, "models": rows}
 
     def show(console: Console) -> None:
         for row in rows:
-            state = ", verified" if verify else ""
+            state = (
+                ", verified" if row["verified"] else ", not hashed: it is your own folder" if verify else ""
+            )
             text = f"{row['model']}: {row['mb']} MB, {row['from']}{state}, in {row['folder']}"
             console.print(text, soft_wrap=True)
 

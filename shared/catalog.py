@@ -11,6 +11,7 @@ Fetching the files is models/weights.py, loading them models/load.py.
 from __future__ import annotations
 
 import difflib
+import stat
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -118,9 +119,12 @@ def lookup(name: str) -> ModelSpec:
         return catalog()[name]
     if name.startswith("claude-"):
         return ModelSpec(id=name, roles=("chat",))
+    path = Path(name)
     try:
-        path = Path(name).expanduser()
-        is_folder = bool(name) and path.is_dir()
+        path = path.expanduser()
+        is_folder = bool(name) and stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        is_folder = False
     except (OSError, RuntimeError, ValueError) as error:  # too long, ~nobody, a null byte
         raise UserError(f"model {name[:60]!r} is neither a name nor a folder: {error}") from None
     if is_folder:

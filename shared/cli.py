@@ -1,6 +1,7 @@
 """What all command lines have in common: flags, one-line errors, exit codes, `--json`.
 
 exit 0    it worked
+exit 1    the command ran, and what it checked is not right
 exit 2    an error that the user can put right, in one line on stderr
 exit 130  Ctrl-C
 """
@@ -111,6 +112,14 @@ def run(app: typer.Typer, prog: str, args: list[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def run_main(main: Callable[[], None], prog: str) -> None:
+    """`run` for a script without flags."""
+    app = new_app(main.__doc__ or "")
+    app.command()(main)
+    app.info.no_args_is_help = False
+    run(app, prog)
+
+
 def _fail(message: str) -> int:
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     return 2
@@ -126,7 +135,7 @@ def emit(results: dict[str, Any], show: Callable[[Console], None], *, as_json: b
     else:
         from rich.console import Console
 
-        show(Console(highlight=False, markup=False))  # texts and paths may contain [brackets]
+        show(Console(highlight=False, markup=False, emoji=False))  # texts are printed as they are
     record(results)
 
 

@@ -120,7 +120,9 @@ class Settings(BaseSettings):
             return None
         try:
             path = path.expanduser()
-            path.exists()  # fails for a name that is too long
+            path.stat()  # fails for a name that is too long
+        except (FileNotFoundError, NotADirectoryError):
+            pass
         except (OSError, RuntimeError) as error:
             raise ValueError(str(error)) from None
         return path
@@ -167,29 +169,29 @@ def load_settings(**flags: Any) -> Settings:
         name = str(first["loc"][0]).removeprefix(PREFIX).lower()
         value = mask_password(str(first["input"])) if name == "base_url" else first["input"]
         raise UserError(
-            f"{name} = {value!r} ({origin(name, given)}) is not allowed: use {_allowed(name)}"
+            f"{name} = {value!r} ({origins(given)[name]}) is not allowed: use {_allowed(name)}"
         ) from None
 
 
-def origin(name: str, flags: dict[str, Any]) -> str:
-    """Where a setting's value comes from, in words."""
-    alias = Settings.model_fields[name].validation_alias
-    variables = (
-        [str(each) for each in alias.choices] if isinstance(alias, AliasChoices) else [_variable(name)]
-    )
+def origins(flags: dict[str, Any]) -> dict[str, str]:
+    """Where each setting's value comes from, in words."""
     environment = {key.upper() for key, value in os.environ.items() if value}
-    if flags.get(name) is not None:
-        return f"flag --{name.replace('_', '-')}"
-    for place, names in (("environment", environment), (f"file {ENV_FILE},", _names_in_env_file())):
-        for variable in variables:
-            if variable in names:
-                return f"{place} {variable}"
-    return "default"
+    places = (("environment", environment), (f"file {ENV_FILE},", _names_in_env_file()))
+    found = {}
+    for name, field in Settings.model_fields.items():
+        alias = field.validation_alias
+        variables = (
+            [str(each) for each in alias.choices] if isinstance(alias, AliasChoices) else [_variable(name)]
+        )
+        named = [f"{place} {each}" for place, names in places for each in variables if each in names]
+        flag = [f"flag --{name.replace('_', '-')}"] if flags.get(name) is not None else []
+        found[name] = [*flag, *named, "default"][0]
+    return found
 
 
 def describe(flags: dict[str, Any]) -> list[dict[str, Any]]:
     """One row per setting: name, value (secrets masked), origin, description, allowed values."""
-    settings = load_settings(**flags)
+    settings, origin = load_settings(**flags), origins(flags)
     rows = []
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
@@ -197,14 +199,14 @@ def describe(flags: dict[str, Any]) -> list[dict[str, Any]]:
             value = str(value)  # a secret turns into asterisks
         elif name == "base_url" and value:
             value = mask_password(value)
-        row = {"setting": name, "value": value, "from": origin(name, flags), "is": field.description}
+        row = {"setting": name, "value": value, "from": origin[name], "is": field.description}
         rows.append(row | {"takes": _allowed(name)})
     return rows
 
 
 def mask_password(address: str) -> str:
     """`http://me:secret@host` with asterisks for the user and the password."""
-    return re.sub(r"//[^/@]*@", "//**********@", address)
+    return re.sub(r"^(\w+://)?[^/]*@", r"\1**********@", address)
 
 
 def _allowed(name: str) -> str:

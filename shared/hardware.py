@@ -14,6 +14,8 @@ from pathlib import Path
 
 import psutil
 
+QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "200000 100000": microseconds of each period; "max 100000": all
+
 
 @cache
 def _cpuinfo() -> dict[str, str]:
@@ -53,13 +55,12 @@ def has_fast_bf16_matmul() -> bool:
 def cores() -> int:
     """Cores that this process may use: its affinity, and the quota of its container."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = Path("/sys/fs/cgroup/cpu.max")  # "200000 100000": microseconds of each period; "max 100000": all
-    limit, _, period = quota.read_text().partition(" ") if quota.is_file() else ("max", "", "")
+    limit, _, period = QUOTA.read_text().partition(" ") if QUOTA.is_file() else ("max", "", "")
     return available if limit == "max" else max(1, min(available, math.ceil(int(limit) / int(period))))
 
 
 def idle_cores(seconds: float) -> float:
-    """Cores that no other process used during the next `seconds`: are they quiet enough for a benchmark?"""
+    """Cores that no other process used during the next `seconds`: enough for a benchmark?"""
     own = psutil.Process()
     before = sum(own.cpu_times()[:2])  # user and system
     busy = (psutil.cpu_count() or 1) * psutil.cpu_percent(interval=seconds) / 100  # of the whole machine

@@ -1,6 +1,6 @@
 """Progress bars on stderr, so that stdout holds only the command's answer.
 
-Where stderr is not a terminal, a line says what begins, and every ten seconds another how far it is:
+Where stderr is not a terminal, a line announces the work, and every ten seconds another reports progress:
 
     reading 400 files
     reading 400 files: 120 of 400
@@ -42,7 +42,7 @@ def byte_bar(text: str) -> Iterator[Callable[[int, int], None]]:
 @contextmanager
 def count_bar(text: str, total: int | None = None) -> Iterator[Callable[..., None]]:
     """A bar of things done; call what it yields with (done so far, total[, a note to show beside them])."""
-    if not sys.stderr.isatty():
+    if not (sys.stderr and sys.stderr.isatty()):
         yield _lines(text)
         return
     from rich.console import Console

@@ -197,7 +197,7 @@ def save_new_version(folder: Path, prompt: Prompt) -> Path:
         UserError: the file exists or cannot be written, or a text is empty or holds a section's heading.
     """
     latest = max(each.version for each in [prompt, *read_all(folder)] if each.id == prompt.id)
-    new = replace(prompt, version=latest + 1, meta={"based_on": prompt.version, **prompt.meta})
+    new = replace(prompt, version=latest + 1, meta={**prompt.meta, "based_on": prompt.version})
     path = folder / f"{new.id}.{new.version}.md"
     if len(parse(str(new), path).examples) != len(new.examples):
         raise UserError(f"cannot write {path}: one of its texts holds a section's heading, such as # user")

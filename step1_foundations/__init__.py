@@ -1,1 +1,1 @@
-"""Step 1: how a language model behaves at the level of tokens. The lesson is README.md."""
+"""Step 1 of the roadmap: what a language model does. The landing page is README.md."""

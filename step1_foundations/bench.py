@@ -98,7 +98,7 @@ class Comparison:
 
     names: tuple[str, str]
     pairs: Pairs
-    memory_allows: tuple[float, float]  # seconds: reading the weights once per token, and nothing else
+    memory_allows: tuple[float | None, float | None]  # seconds: only reading the weights once per token
     same_tokens: int  # generated before the texts differ
     logit_cosine: float  # mean over the prompt's last positions
 
@@ -141,9 +141,9 @@ def dtype_of(model: Any) -> str:
     return str(model.dtype).removeprefix("torch.")
 
 
-def memory_bound(model: Any) -> float:
-    """Seconds to read the model's weights once for each new token."""
-    return NEW_TOKENS * seconds_to_read(read_weights(model))
+def memory_bound(model: Any) -> float | None:
+    """Seconds to read the model's weights once for each new token; None on other devices than the CPU."""
+    return NEW_TOKENS * seconds_to_read(read_weights(model)) if model.device.type == "cpu" else None
 
 
 def benchmark_prompt(settings: Settings) -> torch.Tensor:
@@ -201,7 +201,13 @@ print(json.dumps([before, hardware.peak_memory_mb(), megabytes(read_weights(mode
 
 
 def peak_memory(environment: dict[str, str]) -> Memory:
-    """Measure a process of its own, which this environment tells what to load."""
+    """Measure a process of its own, which this environment tells what to load.
+
+    Raises:
+        UserError: the process failed.
+    """
     command = [sys.executable, "-c", MEASURE_MEMORY]
-    got = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    got = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if got.returncode:
+        raise UserError(f"memory can't be measured: {got.stderr.strip().splitlines()[-1]}")
     return Memory(*json.loads(got.stdout.splitlines()[-1]))

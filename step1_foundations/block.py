@@ -1,4 +1,4 @@
-"""One transformer block by hand, with the model's own weights, and a proof that nothing is missing.
+"""One transformer block by hand, with the model's own weights, checked against the model.
 
     x (T, d)                            the residual stream
     x = x + attention(rms_norm(x))      tokens exchange information
@@ -44,7 +44,7 @@ def rope(x: torch.Tensor, base: float) -> torch.Tensor:
 
     The product of a rotated query and key then depends on their distance, not on where they stand. Pair i is
     (x[i], x[i + head_dim / 2]), a point in the plane; at position t (position 0 is not rotated) it is rotated
-    anticlockwise by t / base ** (2 i / head_dim) radians. In float32.
+    counterclockwise by t / base ** (2 i / head_dim) radians. In float32.
     Source: Su et al. 2021, arXiv 2104.09864.
     """
     ### BEGIN SOLUTION 1.5: RoPE
@@ -147,7 +147,7 @@ class Comparison:
 
     @property
     def proved(self) -> bool:
-        return max(*self.blocks, self.logits) <= TOLERANCE
+        return all(difference <= TOLERANCE for difference in (*self.blocks, self.logits))  # false for NaN
 
 
 def relative_difference(ours: torch.Tensor, theirs: torch.Tensor) -> float:

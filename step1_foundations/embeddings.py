@@ -120,7 +120,7 @@ def same_meaning(encode: Encode) -> Share:
 
 def project_to_plane(vectors: torch.Tensor) -> tuple[torch.Tensor, float]:
     """The plane on which (n, d) vectors differ most (PCA): coordinates (n, 2), share of the variance."""
-    centred = vectors - vectors.mean(dim=0)
-    left, sizes, _ = torch.linalg.svd(centred, full_matrices=False)
+    centered = vectors - vectors.mean(dim=0)
+    left, sizes, _ = torch.linalg.svd(centered, full_matrices=False)
     variance = sizes**2
     return left[:, :2] * sizes[:2], float(variance[:2].sum() / variance.sum())

@@ -133,7 +133,7 @@ def read_texts(path: Path, cache: Path) -> Any:
             split="train",
             cache_dir=str(cache),
         )
-    except (datasets.exceptions.DatasetGenerationError, ValueError) as error:
+    except (datasets.exceptions.DatasetGenerationError, ValueError, OSError) as error:
         raise UserError(f"{path} cannot be read: {reason(error.__cause__ or error)}") from None
     if "text" not in rows.column_names:
         raise UserError(f"{path} has no column text: it has {', '.join(rows.column_names)}")

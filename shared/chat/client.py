@@ -33,14 +33,7 @@ def chat_client(model: str | None = None, settings: Settings | None = None) -> a
     import anthropic
     import httpx2
 
-    settings = _with_model(model, settings)
-    if not _is_embedded(settings):
-        url, key = _url_and_key(settings)
-        return anthropic.Anthropic(base_url=url, api_key=key)
-    from shared.embedded.transport import EmbeddedTransport
-
-    http = httpx2.Client(transport=EmbeddedTransport(settings), trust_env=False)
-    return anthropic.Anthropic(http_client=http, **EMBEDDED)
+    return anthropic.Anthropic(**_arguments(model, settings, httpx2.Client))
 
 
 def async_chat_client(model: str | None = None, settings: Settings | None = None) -> anthropic.AsyncAnthropic:
@@ -52,36 +45,26 @@ def async_chat_client(model: str | None = None, settings: Settings | None = None
     import anthropic
     import httpx2
 
-    settings = _with_model(model, settings)
-    if not _is_embedded(settings):
-        url, key = _url_and_key(settings)
-        return anthropic.AsyncAnthropic(base_url=url, api_key=key)
-    from shared.embedded.transport import EmbeddedTransport
-
-    http = httpx2.AsyncClient(transport=EmbeddedTransport(settings), trust_env=False)
-    return anthropic.AsyncAnthropic(http_client=http, **EMBEDDED)
+    return anthropic.AsyncAnthropic(**_arguments(model, settings, httpx2.AsyncClient))
 
 
-def _with_model(model: str | None, settings: Settings | None) -> Settings:
-    settings = settings or load_settings(model=model)
-    return settings.model_copy(update={"model": model}) if model else settings
-
-
-def _is_embedded(settings: Settings) -> bool:
-    return not settings.base_url and not lookup(settings.model).is_claude
-
-
-def _url_and_key(settings: Settings) -> tuple[str, str]:
-    """What the SDK is told; always both, so that it looks for neither in the environment.
+def _arguments(model: str | None, settings: Settings | None, http_client: Any) -> dict[str, Any]:
+    """What the SDK's client is made with. Address and key are always named: it looks for neither elsewhere.
 
     Raises:
-        UserError: Claude is asked and there is no key.
+        UserError: Claude without a key, or a model that can't chat.
     """
+    settings = settings or load_settings(model=model)
+    settings = settings.model_copy(update={"model": model}) if model else settings
     if settings.base_url:
         key = settings.base_url_key
-        return settings.base_url, key.get_secret_value() if key else "not-needed"
-    if settings.anthropic_api_key is None:
-        raise UserError(
-            f"{settings.model} needs a key: set ANTHROPIC_API_KEY, or choose a local model (--model)"
-        )
-    return CLAUDE_URL, settings.anthropic_api_key.get_secret_value()
+        return {"base_url": settings.base_url, "api_key": key.get_secret_value() if key else "not-needed"}
+    if lookup(settings.model).is_claude:
+        if settings.anthropic_api_key is None:
+            raise UserError(
+                f"{settings.model} needs a key: set ANTHROPIC_API_KEY, or choose a local model (--model)"
+            )
+        return {"base_url": CLAUDE_URL, "api_key": settings.anthropic_api_key.get_secret_value()}
+    from shared.embedded.transport import EmbeddedTransport
+
+    return {"http_client": http_client(transport=EmbeddedTransport(settings), trust_env=False), **EMBEDDED}

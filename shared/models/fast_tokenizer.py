@@ -28,7 +28,7 @@ def load_tokenizer(model: str, settings: Settings) -> Tokenizer:
     """The model's tokenizer (Hugging Face tokenizers), with truncation and padding off.
 
     Raises:
-        UserError: the model can't be had, or its folder has no tokenizer.
+        UserError: the model is not available, or its folder has no tokenizer.
     """
     folder = weights.ensure(model, settings)
     if _is_complete(folder):
@@ -36,19 +36,19 @@ def load_tokenizer(model: str, settings: Settings) -> Tokenizer:
         from tokenizers import Tokenizer
 
         with explain_load_errors(f"the tokenizer of {model}", folder):
-            bare = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     else:
-        bare = models.load_tokenizer(model, settings).backend_tokenizer
-    bare.no_truncation()
-    bare.no_padding()
-    return bare
+        tokenizer = models.load_tokenizer(model, settings).backend_tokenizer
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
 
 
 def read_config(model: str, settings: Settings, file: str = "config.json") -> dict[str, Any]:
     """A JSON file of the model; empty where it doesn't exist.
 
     Raises:
-        UserError: the model can't be had, or the file is not a JSON object.
+        UserError: the model is not available, or the file is not a JSON object.
     """
     folder = weights.ensure(model, settings)
     with explain_load_errors(model, folder):

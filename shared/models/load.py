@@ -32,7 +32,7 @@ def load_tokenizer(model: str | None = None, settings: Settings | None = None) -
     """The model's own tokenizer, with its chat template.
 
     Raises:
-        UserError: the model can't be had, or its folder has no tokenizer.
+        UserError: the model is not available, or its folder has no tokenizer.
     """
     settings = settings or load_settings(model=model)
     name = model or settings.model
@@ -69,7 +69,7 @@ def load_causal_lm(
     `attn_implementation="eager"` to see attention weights.
 
     Raises:
-        UserError: the model can't be had, is damaged, or predicts no tokens.
+        UserError: the model is not available, is damaged, or predicts no tokens.
     """
     settings = settings or load_settings(model=model, device=device, dtype=dtype)
     name = model or settings.model
@@ -110,13 +110,10 @@ def load_embedder(model: str | None = None, settings: Settings | None = None) ->
     """A sentence-transformers model: `encode(texts)` gives vectors of shape (n, dim).
 
     Raises:
-        UserError: the model can't be had or is damaged.
+        UserError: the model is not available or is damaged.
     """
     settings = settings or load_settings(embedder=model)
-    name = model or settings.embedder
-    folder = weights.ensure(name, settings)
-    use_threads(settings)
-    target = choose_device(settings.device)
+    name, folder, target = _prepare(model or settings.embedder, settings)
     quiet_transformers()
     from sentence_transformers import SentenceTransformer
 
@@ -126,7 +123,7 @@ def load_embedder(model: str | None = None, settings: Settings | None = None) ->
             device=target,
             local_files_only=True,
             trust_remote_code=False,
-            model_kwargs={"dtype": choose_dtype(settings.dtype, target), "use_safetensors": True},
+            model_kwargs={"dtype": dtype_for_batch(settings.dtype, target), "use_safetensors": True},
         )
 
 
@@ -136,13 +133,10 @@ def load_encoder(model: str | None = None, settings: Settings | None = None) -> 
     Loads several seconds faster than `load_embedder`, because sentence-transformers is not imported.
 
     Raises:
-        UserError: the model can't be had or is damaged.
+        UserError: the model is not available or is damaged.
     """
     settings = settings or load_settings(embedder=model)
-    name = model or settings.embedder
-    folder = weights.ensure(name, settings)
-    use_threads(settings)
-    target = choose_device(settings.device)
+    name, folder, target = _prepare(model or settings.embedder, settings)
     with explain_load_errors(name, folder):
         loaded: Any = quiet_transformers().AutoModel.from_pretrained(
             folder,
@@ -153,3 +147,10 @@ def load_encoder(model: str | None = None, settings: Settings | None = None) -> 
         )
         on_device: PreTrainedModel = loaded.to(target).eval()
     return on_device
+
+
+def _prepare(name: str, settings: Settings) -> tuple[str, Path, str]:
+    """The model's name, its folder and the device; also sets torch's thread count."""
+    folder = weights.ensure(name, settings)
+    use_threads(settings)
+    return name, folder, choose_device(settings.device)

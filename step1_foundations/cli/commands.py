@@ -89,7 +89,7 @@ def generate(
         "output_tokens": len(done.ids),
         "stop_reason": done.stop_reason,
         **_speed(lm, ids.shape[1], done),
-        **_origin(settings, lm, quantize),
+        **_run_details(settings, lm, quantize),
     }
     emit(results, lambda console: tables.show_generate(results, console), as_json=as_json)
     if done.stop_reason == "interrupt":
@@ -115,13 +115,15 @@ def _speed(model: Any, input_tokens: int, done: Generation) -> dict[str, Any]:
     }
 
 
-def _origin(settings: Settings, model: Any, quantize: str | None) -> dict[str, str]:
+def _run_details(settings: Settings, model: Any, quantize: str | None) -> dict[str, str]:
     """The model, where its weights come from, and what it runs with."""
     from shared import hardware
     from shared.models import weights
     from shared.models.device import describe_choice
 
-    choice = "int8 weights, 16-bit rest" if quantize else describe_choice(settings, model.device.type)
+    if quantize:  # int8 weights; the rest runs in bfloat16
+        settings = settings.model_copy(update={"dtype": "bfloat16"})
+    choice = ("int8 weights, " if quantize else "") + describe_choice(settings, model.device.type)
     source = weights.source_of(weights.ensure(settings.model, settings))
     return {"model": settings.model, "weights": source, "runs_with": choice, "machine": hardware.describe()}
 
@@ -139,7 +141,7 @@ def _load(
     """The tokenizer, the model and the text's ids (1, T); `room` positions of the context stay free.
 
     Raises:
-        UserError: the model can't be had; or the text is empty, or longer than the context or `longest`.
+        UserError: the model is not available; or the text is empty, or longer than the context or `longest`.
     """
     from shared import models
     from step1_foundations.support.text import check_length, context_of, encode
@@ -175,6 +177,8 @@ def tokens(
     encode(tokenizers[settings.model], text, what="text")  # refuses an empty text
     found = {name: split(tokenizer, text) for name, tokenizer in tokenizers.items()}
     own = found[settings.model]
+    if not own:
+        raise UserError("the tokenizer makes no tokens of this text: give some letters")
     results = {
         "command": f"{PACKAGE} tokens",
         "headline": f"{len(text)} characters are {len(own)} tokens: "
@@ -431,7 +435,7 @@ def block(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """One block by hand, each line with its shape, and a proof that it computes what the model computes."""
+    """One block by hand, each line with its shape, and a check against what the model computes."""
     settings = settings_from_flags(smoke, model=model, device="cpu", dtype="float32")
     from shared import hardware
     from step1_foundations import block as lesson
@@ -525,8 +529,8 @@ def bench(
         PREFIX + name.upper(): str(getattr(settings, name))
         for name in ("model", "device", "dtype", "threads")
     }
-    memory = lesson.peak_memory({**os.environ, **given})
     loops, int8 = lesson.compare_loops(settings, pairs), lesson.compare_int8(settings, pairs)
+    memory = lesson.peak_memory({**os.environ, **given})
     results = {
         "command": f"{PACKAGE} bench",
         "headline": f"the loop by hand takes {loops.pairs.ratio.median:.2f} of generate's time, "

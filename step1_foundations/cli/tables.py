@@ -212,7 +212,7 @@ def show_bench(results: dict[str, Any], console: Console) -> None:
             rows["names"], ("first", "second"), rows["memory_allows"], strict=True
         ):
             seconds = [f"{rows['pairs'][spread][key]:.2f} s" for key in numbers]
-            table.add_row(name, *seconds, f"{bound:.2f} s")
+            table.add_row(name, *seconds, f"{bound:.2f} s" if bound else "-")
         ratio = [f"{rows['pairs']['ratio'][key]:.2f}" for key in numbers]
         table.add_row("second / first", *ratio, style="bold")
     console.print(table)

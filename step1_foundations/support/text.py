@@ -7,11 +7,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import jinja2
 import torch
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from shared.errors import UserError
 
@@ -91,25 +91,19 @@ def context_of(model: PreTrainedModel) -> int:
     return int(getattr(model.config, "max_position_embeddings", 1 << 30))
 
 
-@cache
-def _byte_letters() -> dict[str, int]:
-    """Byte-level BPE writes each of the 256 bytes as a printable letter (a space as Ġ): letter -> byte.
-
-    Printable bytes stand for themselves; the others take the letters from 256 on, in order (GPT-2, 2019).
-    """
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in printable]
-    return {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(others)}
-
-
 def token_bytes(tokenizer: PreTrainedTokenizerFast, token_id: int) -> bytes:
     """The bytes that a token stands for; they may be only a part of a letter."""
     if token_id in tokenizer.added_tokens_decoder:  # special tokens, and others added as plain text
         return tokenizer.added_tokens_decoder[token_id].content.encode()
-    token = str(tokenizer.convert_ids_to_tokens(token_id))
-    if "ByteLevel" in str(tokenizer.backend_tokenizer.decoder):  # GPT-2, SmolLM2
-        return bytes(_byte_letters()[letter] for letter in token)
-    return token.removeprefix("##").encode()  # WordPiece (BERT, MiniLM) marks a word's later pieces with ##
+    token: Any = tokenizer.convert_ids_to_tokens(token_id)
+    if token is None:  # a row that only pads the embedding table
+        return f"#{token_id}".encode()
+    if "ByteLevel" in str(tokenizer.backend_tokenizer.decoder):  # GPT-2, SmolLM2: a printable letter per byte
+        byte_of = {letter: byte for byte, letter in bytes_to_unicode().items()}
+        return bytes(byte_of[letter] for letter in token)
+    return (
+        str(token).removeprefix("##").encode()
+    )  # WordPiece (BERT, MiniLM) marks a word's later pieces with ##
 
 
 def piece(tokenizer: PreTrainedTokenizerFast, token_id: int) -> str:

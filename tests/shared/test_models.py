@@ -80,8 +80,14 @@ def test_the_choice_is_said_with_its_reason(monkeypatch):
     assert said == "float32 (as set), 2 threads (as set)"
 
 
-def test_idle_cores_lie_between_none_and_all():
-    assert 0 <= hardware.idle_cores(0.05) <= hardware.cores()
+@pytest.mark.parametrize(
+    ("quota", "expected"), [("max 100000", 4), ("150000 100000", 2), ("50000 100000", 1)]
+)
+def test_a_containers_quota_limits_the_cores(monkeypatch, tmp_path, quota, expected):
+    (tmp_path / "cpu.max").write_text(quota + "\n")
+    monkeypatch.setattr(hardware, "QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(hardware.os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
+    assert hardware.cores() == expected
 
 
 def test_libraries_are_quiet_about_optional_kernels():

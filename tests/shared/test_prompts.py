@@ -146,7 +146,7 @@ printable = st.text(
 texts = printable.map(str.strip).filter(lambda text: text and not prompts.SECTION.search(text))
 
 
-@given(texts, st.lists(st.tuples(texts, texts), max_size=3), printable)
+@given(texts, st.lists(st.tuples(texts, texts), max_size=3), texts)
 def test_what_is_written_is_read_again(system, examples, note):
     prompt = prompts.Prompt("p", 1, "any", system, tuple(examples), {"note": note})
     assert prompts.parse(str(prompt)) == prompt

@@ -248,7 +248,7 @@ def test_a_full_disk_ends_in_one_line_and_the_next_run_repairs(wheel, cache):
     assert_whole(weights.ensure("fake"))
 
 
-def test_a_full_disk_while_converting_is_recognised():
+def test_a_full_disk_while_converting_is_recognized():
     """safetensors, written in Rust, has no errno: only the words of its message."""
     pytest.importorskip("resource")  # Unix
     script = """

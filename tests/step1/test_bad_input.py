@@ -1,7 +1,9 @@
 """Whatever a user gets wrong ends in one line that says what is allowed. Also: nothing is half done."""
 
 import json
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -59,7 +61,6 @@ PACKAGE = "step1_foundations"
         (["embeddings", "\udcff"], "the word is not valid UTF-8"),
         (["generate", "--model", ""], "unknown model ''"),
         (["generate", "--model", "x" * 300], "is neither a name nor a folder"),
-        (["generate", "--model", "~nobody-here/x"], "is neither a name nor a folder"),
         (["generate", "--seed", "9" * 23], "a whole number from 0 to 2**63 - 1"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
@@ -73,8 +74,36 @@ def test_bad_input_ends_in_one_line(refused, tmp_path, args, says):
     assert says in refused(PACKAGE, *args, "--smoke")
 
 
+def test_a_text_without_tokens_is_refused(refused, monkeypatch):
+    monkeypatch.setattr("step1_foundations.tokens.split", lambda *_: [])  # as BERT's does for \x01
+    assert "makes no tokens" in refused(PACKAGE, "tokens", "\x01", "--smoke")
+
+
+def test_a_bench_that_cannot_load_says_so_in_one_line(refused):
+    assert "device" in refused(PACKAGE, "bench", "--device", "mps", "--smoke")
+
+
+def test_a_cache_that_cannot_be_written_is_named(refused, monkeypatch, tmp_path, tiny_cache):
+    (tmp_path / "texts.txt").write_text("the cat sat\n")
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "datasets").write_text("a file in the way")
+    monkeypatch.setenv("ROADMAP_CACHE_DIR", str(tmp_path / "cache"))
+    assert "texts.txt cannot be read" in refused(PACKAGE, "perplexity", "texts.txt", "--smoke")
+
+
+def test_emoji_codes_stay_as_they_are(command):
+    assert ":cat:" in command(PACKAGE, "merges", "a :cat:", "--word", ":cat:", "--n", "1").out.replace(
+        " | ", ""
+    )
+
+
 def test_no_merges_are_refused(refused):
     assert "--n 0 is not allowed" in refused(PACKAGE, "merges", "--n", "0")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows makes a path of any user's name")
+def test_the_folder_of_an_unknown_user_is_refused(refused):
+    assert "is neither a name nor a folder" in refused(PACKAGE, "generate", "--model", "~nobody-here/x")
 
 
 def test_an_unknown_model_lists_the_known_and_the_nearest(refused):
@@ -122,7 +151,7 @@ def test_brackets_in_names_are_no_markup(command, tiny_cache, tmp_path):
     assert got.code == 0
     assert "[red]x" in got.out
     got = command(PACKAGE, "attention", "a [/b] c [bold]", "--smoke", "--out", "new[x]/a.png")
-    assert (got.code, "new[x]/a.png" in got.out) == (0, True)
+    assert (got.code, str(Path("new[x]/a.png")) in got.out) == (0, True)
     (tmp_path / "[x].txt").write_text("the cat sat\n")
     assert command(PACKAGE, "perplexity", "[x].txt", "--smoke").code == 0
 

@@ -13,7 +13,7 @@ from shared import models
 from shared.config import load_settings
 from step1_foundations import attention, block, embeddings, next_token, tokens
 from step1_foundations.support.model_parts import ModelParts, model_parts, residual_stream
-from step1_foundations.support.text import encode
+from step1_foundations.support.text import encode, piece
 from tests.conftest import ROOT
 
 TEXT = "The cat sat on the mat because the cat was tired."
@@ -173,6 +173,7 @@ def test_rows_that_pad_the_table_are_no_neighbours():
     table = torch.randn(len(tokenizer) + 64, 16, generator=torch.Generator().manual_seed(0))
     table[-1] = table[5]
     assert all(each.id < len(tokenizer) for each in embeddings.neighbours(tokenizer, table, [5], 20))
+    assert piece(tokenizer, len(tokenizer) + 3) == f"#{len(tokenizer) + 3}"  # where such a row is a guess
 
 
 def test_same_kind_counts_nearest_neighbours():
@@ -246,6 +247,12 @@ def test_the_proof_allows_for_rounding_in_large_values():
     assert block.relative_difference(ours, theirs) < block.TOLERANCE
     wrong = theirs + torch.tensor([[0.0, 0.0], [0.002, 0.0]])
     assert block.relative_difference(wrong, theirs) > block.TOLERANCE
+
+
+def test_a_difference_that_is_no_number_proves_nothing():
+    nan = float("nan")
+    for blocks, logits in (([0.0, 0.0], nan), ([0.0, nan], 0.0), ([nan, 0.0], 0.0)):
+        assert not block.Comparison(blocks, logits, True, 1.0, 0).proved
 
 
 @pytest.mark.parametrize("part", ["rope", "rms_norm", "swiglu"])
