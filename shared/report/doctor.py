@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 DISTRIBUTION = "llm-roadmap"
+PYTHON = sys.version_info[:2]
 GIB = 2**30
 COLOURS = {"ok": "green", "wrong": "bold red", "optional": "yellow"}
 
@@ -105,7 +106,7 @@ def requirements(extra: str) -> dict[str, Requirement]:
 
 def _python() -> Finding:
     version = platform.python_version()
-    if (3, 11) <= sys.version_info[:2] <= (3, 14):
+    if (3, 11) <= PYTHON <= (3, 14):
         return Finding("ok", "Python", version)
     needed = "use 3.11 to 3.14 (numpy, scipy and others have no wheels for 3.15 yet)"
     return Finding("wrong", "Python", f"{version}: {needed}")
