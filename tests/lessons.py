@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,10 +131,8 @@ def fill_in(path: Path, text: str) -> str:
 def goals(step: str) -> str:
     """Goals, hours and prerequisites of a step, as Markdown."""
     told = tomllib.loads((ROOT / "classroom" / "rubrics" / f"{step}.toml").read_text(encoding="utf-8"))
-    lines = [f"- {goal}" for goal in told["goals"]]
-    return "\n".join(
-        [*lines, "", f"About {told['hours']} hours. You need: {'; '.join(told['prerequisites'])}.", ""]
-    )
+    needs = f"About {told['hours']} hours. You need: {'; '.join(told['prerequisites'])}."
+    return "\n".join([*(f"- {goal}" for goal in told["goals"]), "", textwrap.fill(needs, 118), ""])
 
 
 def renew(path: Path, word: str = "") -> None:
