@@ -298,6 +298,7 @@ def test_a_folder_without_documents(index, tmp_path, files):
         bring_in(index, write(tmp_path / "d", files))
 
 
+@posix
 def test_an_empty_folder_beside_one_with_a_broken_file(index, tmp_path):
     write(tmp_path / "a", {"a.md": "x"})
     (tmp_path / "a" / "broken.md").symlink_to("nowhere")
