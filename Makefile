@@ -44,7 +44,8 @@ format: $(VENV)/.installed  ## put the code into shape
 	@$(PY) -m ruff check --fix-only --quiet .
 	@$(PY) -m ruff format --quiet .
 
-docs: $(VENV)/.weights  ## run the commands of the lessons again and write their output into them
+docs: $(VENV)/.weights  ## run the commands of the lessons; fill in outputs, code, goals and drawings
+	@$(PY) step1_foundations/lessons/draw.py
 	@$(PY) -m tests.lessons
 
 bench: $(VENV)/.weights  ## measure the speeds that the lessons claim

@@ -176,26 +176,29 @@ def common_length(a: list[int], b: list[int]) -> int:
 class Memory:
     """Peak memory in MB of a process that loads a model and generates with it."""
 
-    imports_mb: float  # Python and its libraries, before the model is loaded
+    libraries_mb: float  # the same with a tiny model: Python and its libraries
     peak_mb: float
     weights_mb: float
 
     @property
     def per_weight(self) -> float:
-        """The peak without the imports, as a multiple of the weights."""
-        return (self.peak_mb - self.imports_mb) / self.weights_mb
+        """The peak without the libraries, as a multiple of the weights."""
+        return (self.peak_mb - self.libraries_mb) / self.weights_mb
 
 
 MEASURE_MEMORY = """
 import json
-from transformers import AutoModelForCausalLM, DynamicCache
 from shared import hardware, models
 from shared.config import load_settings
 from step1_foundations import bench
 from step1_foundations.support.memory import megabytes, read_weights
+settings = load_settings()
+prompt = bench.benchmark_prompt(settings)
+tiny = models.load_causal_lm("tiny")
+bench.by_hand(tiny, prompt.clamp(max=tiny.config.vocab_size - 1).to(tiny.device))
 before = hardware.peak_memory_mb()
-model = models.load_causal_lm()
-bench.by_hand(model, bench.benchmark_prompt(load_settings()).to(model.device))
+model = models.load_causal_lm(settings=settings)
+bench.by_hand(model, prompt.to(model.device))
 print(json.dumps([before, hardware.peak_memory_mb(), megabytes(read_weights(model))]))
 """
 
