@@ -222,7 +222,7 @@ def show_bench(results: dict[str, Any], console: Console) -> None:
         f"the first two generated the same {loops['same_tokens']} tokens",
         f"int8: logits at cosine {int8['logit_cosine']:.4f} to the default's, the same text for the first "
         f"{int8['same_tokens']} of {results['output_tokens']} tokens",
-        f"peak memory: {memory['peak_mb']:,.0f} MB, of which {memory['libraries_mb']:,.0f} for Python and libraries; "
+        f"peak memory: {memory['peak_mb']:,.0f} MB, of which {memory['libraries_mb']:,.0f} for libraries; "
         f"the rest is {memory['per_weight']:.2f} times the weights' {memory['weights_mb']:.0f} MB",
         results["machine"],
     ):
