@@ -158,7 +158,7 @@ def show_attention(results: dict[str, Any], console: Console) -> None:
         table.add_row(Text(token), Text(looks))
     console.print(table)
     console.print()
-    table = plain_table("type", f"heads from {results['named_from']}", "strongest: layer.head score")
+    table = plain_table("type", f"heads >= {results['named_from']}", "strongest: layer.head score")
     for name, rows in results["heads"].items():
         best = "  ".join(f"{row['layer']}.{row['head']} {row['score']:.2f}" for row in rows[:3])
         table.add_row(name, str(len(rows)), best or f"none; best {results['best'][name]:.2f}")
