@@ -21,8 +21,8 @@ from tests.no_network import sitecustomize  # noqa: F401  (blocks this process)
 
 ROOT = Path(__file__).parents[1]
 # No deadlines: others may be using the machine. CI tries the same examples each time, people new ones.
-hypothesis.settings.register_profile("house", deadline=None, derandomize=os.environ.get("CI") == "true")
-hypothesis.settings.load_profile("house")
+hypothesis.settings.register_profile("tests", deadline=None, derandomize=os.environ.get("CI") == "true")
+hypothesis.settings.load_profile("tests")
 
 
 def for_long(what):
