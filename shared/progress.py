@@ -33,13 +33,6 @@ def stage_bar(text: str, stages: int) -> Iterator[Callable[[str], None]]:
 
 
 @contextmanager
-def byte_bar(text: str) -> Iterator[Callable[[int, int], None]]:
-    """A download's bar; call what it yields with (bytes so far, bytes in total)."""
-    with count_bar(text) as update:
-        yield lambda done, total: update(done // 10**6, total // 10**6, "MB")
-
-
-@contextmanager
 def count_bar(text: str, total: int | None = None) -> Iterator[Callable[..., None]]:
     """A bar of things done; call what it yields with (done so far, total[, a note to show beside them])."""
     if not (sys.stderr and sys.stderr.isatty()):

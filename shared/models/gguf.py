@@ -6,20 +6,13 @@ in under two. The weights keep the rounding of their quantization.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import redirect_stderr
 from io import StringIO
 from pathlib import Path
 
-STAGES = 4
 
-
-def to_safetensors(gguf: Path, folder: Path, stage: Callable[[str], None] = lambda _name: None) -> None:
-    """Dequantize `gguf` into `folder` as an ordinary transformers model in bfloat16.
-
-    `stage` is called with the name of each of the four steps as it begins.
-    """
-    stage("starting")
+def to_safetensors(gguf: Path, folder: Path) -> None:
+    """Dequantize `gguf` into `folder` as an ordinary transformers model in bfloat16."""
     import torch
 
     from shared.models.quiet import quiet_transformers
@@ -27,9 +20,7 @@ def to_safetensors(gguf: Path, folder: Path, stage: Callable[[str], None] = lamb
     transformers = quiet_transformers()
 
     source, name = str(gguf.parent), gguf.name
-    stage("tokenizer")
     tokenizer = transformers.AutoTokenizer.from_pretrained(source, gguf_file=name)
-    stage("weights")
     with redirect_stderr(StringIO()):  # transformers' progress bar can't be switched off here
         dequantized = transformers.AutoModelForCausalLM.from_pretrained(
             source, gguf_file=name, dtype=torch.float32
@@ -46,6 +37,5 @@ def to_safetensors(gguf: Path, folder: Path, stage: Callable[[str], None] = lamb
         model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     model.load_state_dict(weights, assign=True)
     model.tie_weights()
-    stage("saving")
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

