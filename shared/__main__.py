@@ -9,25 +9,14 @@ python -m shared demo            run every step's demo and write reports/index.h
 
 from __future__ import annotations
 
+import textwrap
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shared.cli import (
-    Device,
-    Dtype,
-    Engine,
-    Json,
-    Model,
-    Seed,
-    Smoke,
-    Threads,
-    emit,
-    new_app,
-    plain_table,
-    run,
-)
+from shared.cli import Dtype, Json, Model, Smoke, Threads, emit, new_app, plain_table, run
 from shared.errors import UserError
 
 if TYPE_CHECKING:
@@ -41,29 +30,36 @@ ReportsDir = Annotated[Path, typer.Option("--out", help="Folder for records, pic
 def doctor(as_json: Json = False) -> None:
     """Check Python, the packages of each step, weights, keys, accelerator, memory and disk."""
     from shared.config import load_settings
-    from shared.report.doctor import examine, facts, show
+    from shared.report.doctor import examine
 
     findings = examine(load_settings())
-    emit(facts(findings), lambda console: show(findings, console), as_json=as_json)
-    if any(finding.state == "wrong" for finding in findings):
+    broken = [finding.what for finding in findings if finding.state == "wrong"]
+    results = {
+        "command": "shared doctor",
+        "headline": f"cannot run: {', '.join(broken)}" if broken else "everything that is installed can run",
+        "findings": [asdict(finding) for finding in findings],
+    }
+
+    def show(console: Console) -> None:
+        from rich.text import Text
+
+        colours = {"ok": "green", "wrong": "bold red", "optional": "yellow"}
+        table = plain_table("state", "what", "found")
+        for each in findings:
+            table.add_row(Text(f"[{each.state}]", colours[each.state]), each.what, Text(each.detail))
+        console.print(table)
+
+    emit(results, show, as_json=as_json)
+    if broken:
         raise typer.Exit(1)
 
 
 @app.command()
-def config(
-    model: Model = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    engine: Engine = None,
-    threads: Threads = None,
-    seed: Seed = None,
-    as_json: Json = False,
-) -> None:
+def config(model: Model = None, as_json: Json = False) -> None:
     """Print every setting: its value, where it comes from and which values it takes; secrets are masked."""
     from shared.config import describe
 
-    flags = {"model": model, "device": device, "dtype": dtype, "engine": engine, "threads": threads}
-    rows = describe({**flags, "seed": seed})
+    rows = describe({"model": model})
     changed = sum(row["from"] != "default" for row in rows)
     results = {
         "command": "shared config",
@@ -102,16 +98,15 @@ def weights(
     for name in names or [settings.model, settings.embedder]:
         folder = files.ensure(name, settings, verify=verify)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        row = {"model": name, "folder": str(folder), "from": files.source_of(folder)}
-        rows.append(row | {"mb": round(size / 1e6), "verified": verify and files.has_manifest(folder)})
+        row = {"model": name, "folder": str(folder), "from": files.source_of(folder), "mb": round(size / 1e6)}
+        rows.append(row | {"verified": verify and (folder / files.MANIFEST).is_file()})
     headline = f"{len(rows)} model{'' if len(rows) == 1 else 's'} here"
     results = {"command": "shared weights", "headline": headline, "models": rows}
 
     def show(console: Console) -> None:
         for row in rows:
-            state = (
-                ", verified" if row["verified"] else ", not hashed: it is your own folder" if verify else ""
-            )
+            unhashed = ", not hashed: it is your own folder" if verify else ""
+            state = ", verified" if row["verified"] else unhashed
             text = f"{row['model']}: {row['mb']} MB, {row['from']}{state}, in {row['folder']}"
             console.print(text, soft_wrap=True)
 
@@ -140,14 +135,28 @@ def bench(
 def demo(out: ReportsDir = Path("reports"), smoke: Smoke = False) -> None:
     """Run the demo of every installed step, then print what ran and write the report page."""
     from rich.console import Console
+    from rich.text import Text
 
     from shared.report import page, record
-    from shared.report.demo import INTERRUPTED, run_all, show
+    from shared.report.demo import INTERRUPTED, run_all
 
     console = Console()
     record.writable(out / "index.html")  # now, not after a minute of work
     runs = run_all(out.resolve(), console, smoke=smoke)
-    show(runs, page.build(out), console)
+    table = plain_table("step", "run", "seconds", "result", right=("seconds",), title="what ran")
+    for each in runs:
+        result = Text(textwrap.shorten(each.headline, 200, placeholder=" ..."))
+        if each.exit_code:
+            stopped = each.exit_code == INTERRUPTED
+            result = Text("stopped" if stopped else f"failed with exit code {each.exit_code}", "bold red")
+        table.add_row(
+            each.step, each.title, f"{each.seconds:.1f}", result, style="bold" if each.is_main else None
+        )
+    console.print()
+    console.print(table)
+    console.print(
+        f"\nAll results and pictures on one page: {page.build(out)}", highlight=False, soft_wrap=True
+    )
     codes = {each.exit_code for each in runs}
     if INTERRUPTED in codes:
         raise KeyboardInterrupt

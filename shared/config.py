@@ -13,7 +13,6 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -36,10 +35,6 @@ def _setting(allowed: str, description: str, **kwargs: Any) -> Any:
     return Field(description=description, json_schema_extra={"allowed": allowed}, **kwargs)
 
 
-def _default_model(role: str) -> Any:
-    return partial(lambda role: catalog.default(role).id, role)
-
-
 class Settings(BaseSettings):
     """Everything that can be set. A field's environment variable is ROADMAP_ and its name in capitals."""
 
@@ -48,15 +43,15 @@ class Settings(BaseSettings):
     )
 
     model: str = _setting(
-        "an id, folder or org/name", "the language model", default_factory=_default_model("chat")
+        "an id, folder or org/name", "the language model", default_factory=lambda: catalog.default("chat").id
     )
     embedder: str = _setting(
         "an id, folder or org/name",
         "the sentence-embedding model",
-        default_factory=_default_model("embedder"),
+        default_factory=lambda: catalog.default("embedder").id,
     )
     claude_model: str = _setting(
-        "a Claude model id", "the Claude model", default_factory=_default_model("claude")
+        "a Claude model id", "the Claude model", default_factory=lambda: catalog.default("claude").id
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = _setting(
         "auto, cpu, cuda or mps", "where the model runs", default="auto"

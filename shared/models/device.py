@@ -70,25 +70,19 @@ def settings_for_batch(settings: Settings) -> Settings:
     return settings.model_copy(update={"dtype": str(dtype).removeprefix("torch.")})
 
 
-def choose_threads(settings: Settings) -> int:
-    """`auto`: torch's own number, but no more than the cores that this process may use."""
-    import torch
-
-    if settings.threads != "auto":
-        return settings.threads
-    return min(torch.get_num_threads(), hardware.cores())
-
-
 def use_threads(settings: Settings) -> int:
-    """Set torch's thread count to that of the settings, and return it."""
+    """Set torch's thread count and return it. `auto`: torch's own, but no more than this process's cores."""
     import torch
 
-    torch.set_num_threads(choose_threads(settings))
+    auto = min(torch.get_num_threads(), hardware.cores())
+    torch.set_num_threads(auto if settings.threads == "auto" else settings.threads)
     return torch.get_num_threads()
 
 
 def describe_choice(settings: Settings, device: str) -> str:
-    """The dtype and thread count that the settings give on `device`, and why."""
+    """With which dtype and how many threads a loaded model runs on `device`, and why."""
+    import torch
+
     dtype = str(choose_dtype(settings.dtype, device)).removeprefix("torch.")
     if settings.dtype != "auto":
         why = "as set"
@@ -99,7 +93,7 @@ def describe_choice(settings: Settings, device: str) -> str:
     text = f"{dtype} ({why})"
     if device != "cpu":
         return text
-    threads, cores = choose_threads(settings), hardware.cores()
+    threads, cores = torch.get_num_threads(), hardware.cores()
     why = f"auto: {_count(cores, 'core')}" if settings.threads == "auto" else "as set"
     return f"{text}, {_count(threads, 'thread')} ({why})"
 

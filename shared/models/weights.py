@@ -91,11 +91,6 @@ def source_of(folder: Path) -> str:
     return f"folder {folder}"
 
 
-def has_manifest(folder: Path) -> bool:
-    """Whether the folder's files have recorded hashes; your own folders have none."""
-    return (folder / MANIFEST).is_file()
-
-
 def gguf_of(folder: Path) -> Path | None:
     """The GGUF file that the safetensors in the folder were made from, if there is one."""
     return next(iter(sorted(folder.glob("*.gguf"))), None)

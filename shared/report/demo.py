@@ -1,12 +1,4 @@
-"""Runs the demo of every step, then prints a table of what ran, with the main result of each command.
-
-$ python -m shared demo --smoke
-...
-step               run     seconds  result
-step1_foundations  tokens      4.5  30 characters are 17 tokens: 1.76 characters per token
-...
-All results and pictures on one page: reports/index.html
-"""
+"""Runs the demo of every step; the commands print to the terminal and leave their records in a folder."""
 
 from __future__ import annotations
 
@@ -15,7 +7,6 @@ import os
 import shlex
 import subprocess
 import sys
-import textwrap
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,23 +67,3 @@ def _run(package: str, args: list[str], folder: Path, console: Console) -> tuple
     if exit_code == 0 and records and max(records) >= began - 1:  # file times may be rounded
         headline = json.loads(records[max(records)].read_text(encoding="utf-8"))["headline"]
     return exit_code, time.time() - began, headline
-
-
-def show(runs: list[Run], page: Path, console: Console) -> None:
-    """Print what ran, how long it took, its main result, and where the page is."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title="what ran", title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for name in ("step", "run", "seconds", "result"):
-        table.add_column(name, no_wrap=name != "result", justify="right" if name == "seconds" else "left")
-    for run in runs:
-        result = Text(textwrap.shorten(run.headline, 200, placeholder=" ..."))
-        if run.exit_code:
-            stopped = run.exit_code == INTERRUPTED
-            result = Text("stopped" if stopped else f"failed with exit code {run.exit_code}", "bold red")
-        style = "bold" if run.is_main else None
-        table.add_row(run.step, run.title, f"{run.seconds:.1f}", result, style=style)
-    console.print()
-    console.print(table)
-    console.print(f"\nAll results and pictures on one page: {page}", highlight=False, soft_wrap=True)

@@ -1,6 +1,7 @@
 """Checks this machine: is everything here that the steps need?
 
 $ python -m shared doctor
+state       what     found
 [ok]        Python   3.11.7
 [ok]        step1    11 packages
 [optional]  step2    not installed: anthropic>=2.10, ... (pip install -c constraints.txt ".[step2]")
@@ -18,8 +19,8 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import psutil
 from packaging.requirements import Requirement
@@ -31,13 +32,9 @@ from shared.errors import UserError
 from shared.models import weights
 from shared.steps import steps
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
 DISTRIBUTION = "llm-roadmap"
 PYTHON = sys.version_info[:2]
 GIB = 2**30
-COLOURS = {"ok": "green", "wrong": "bold red", "optional": "yellow"}
 
 
 @dataclass(frozen=True)
@@ -63,24 +60,6 @@ def examine(settings: Settings) -> list[Finding]:
         _enough("memory", memory.available, 2, f"of {memory.total / GIB:.1f} GiB free"),
         _enough("disk", disk.free, 1, f"GiB free for {cache}"),
     ]
-
-
-def facts(findings: list[Finding]) -> dict[str, Any]:
-    """The findings as JSON values, with a headline."""
-    broken = [finding.what for finding in findings if finding.state == "wrong"]
-    headline = f"cannot run: {', '.join(broken)}" if broken else "everything that is installed can run"
-    return {"command": "shared doctor", "headline": headline, "findings": [asdict(each) for each in findings]}
-
-
-def show(findings: list[Finding], console: Console) -> None:
-    """Print the findings as a table."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2))
-    for finding in findings:
-        table.add_row(Text(f"[{finding.state}]", COLOURS[finding.state]), finding.what, Text(finding.detail))
-    console.print(table)
 
 
 def requirements(extra: str) -> dict[str, Requirement]:

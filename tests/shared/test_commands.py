@@ -48,7 +48,7 @@ def test_a_closed_pipe_ends_the_command_quietly():
         assert (got.returncode, got.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("args", [["nonsense"], ["config", "--sed", "1"], ["config", "--seed", "x"]])
+@pytest.mark.parametrize("args", [["nonsense"], ["bench", "--repeat", "1"], ["bench", "--repeats", "x"]])
 def test_typos_end_in_one_line(refused, args):
     assert "--help" in refused("shared", *args)
 

@@ -74,8 +74,10 @@ def test_threads_are_as_set_or_one_for_each_core(monkeypatch):
 def test_the_choice_is_said_with_its_reason(monkeypatch):
     monkeypatch.setattr(hardware, "_cpuinfo", lambda: {"flags": "avx512_bf16"})
     monkeypatch.setattr(hardware, "cores", lambda: 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     said = device.describe_choice(load_settings(threads="auto"), "cpu")
     assert said == "bfloat16 (auto: avx512_bf16), 1 thread (auto: 1 core)"
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     said = device.describe_choice(load_settings(dtype="float32", threads=2), "cpu")
     assert said == "float32 (as set), 2 threads (as set)"
 
