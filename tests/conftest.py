@@ -8,6 +8,7 @@ failure.
 
 import importlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,8 @@ ROOT = Path(__file__).parents[1]
 # No deadlines: others may be using the machine. CI tries the same examples each time, people new ones.
 hypothesis.settings.register_profile("tests", deadline=None, derandomize=os.environ.get("CI") == "true")
 hypothesis.settings.load_profile("tests")
+# Ctrl-C is ignored by what a script's shell starts in the background; commands of the tests inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def for_long(what):
