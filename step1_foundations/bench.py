@@ -27,7 +27,7 @@ from shared.models import weights
 from shared.models.quiet import quiet_transformers
 from step1_foundations.generate import generate, stop_ids_of
 from step1_foundations.int8 import quantize_int8
-from step1_foundations.support.memory import read_weights, seconds_to_read
+from step1_foundations.support.memory import seconds_to_decode
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 PROMPT_TOKENS, NEW_TOKENS = 200, 80
 COMPARED_POSITIONS = 64  # where the logits of int8 are compared with the default's
-Writer = Callable[[], list[int]]
 
 
 @dataclass(frozen=True)
@@ -53,18 +52,9 @@ class Spread:
         return cls(round(min(values), 3), round(statistics.median(values), 3), round(max(values), 3))
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Two ways to do the same, timed in turns."""
-
-    first: Spread  # seconds
-    second: Spread  # seconds
-    ratio: Spread  # second / first, pair by pair
-
-
-def time_pairs(first: Writer, second: Writer, n: int) -> Pairs:
-    """Run each once to warm up, then n pairs; which one goes first alternates."""
-    first(), second()
+def time_pairs(first: Callable[[], Any], second: Callable[[], Any], n: int) -> tuple[Spread, Spread, Spread]:
+    """The seconds of both and the ratios second / first of n pairs; which one goes first alternates."""
+    first(), second()  # to warm up
     seconds: tuple[list[float], list[float]] = ([], [])
     for i in range(n):
         for which in (0, 1) if i % 2 == 0 else (1, 0):
@@ -72,7 +62,7 @@ def time_pairs(first: Writer, second: Writer, n: int) -> Pairs:
             (first, second)[which]()
             seconds[which].append(time.perf_counter() - start)
     ratios = [b / a for a, b in zip(*seconds, strict=True)]
-    return Pairs(Spread.of(seconds[0]), Spread.of(seconds[1]), Spread.of(ratios))
+    return Spread.of(seconds[0]), Spread.of(seconds[1]), Spread.of(ratios)
 
 
 def library(model: Any, prompt: torch.Tensor) -> list[int]:
@@ -97,10 +87,12 @@ class Comparison:
     """Two ways to generate, timed in pairs, and how alike their output is."""
 
     names: tuple[str, str]
-    pairs: Pairs
-    memory_allows: tuple[float | None, float | None]  # seconds: only reading the weights once per token
+    memory_allows: tuple[float | None, float | None]  # seconds
+    first: Spread  # seconds
+    second: Spread  # seconds
+    ratio: Spread  # second / first, pair by pair
     same_tokens: int  # generated before the texts differ
-    logit_cosine: float  # mean over the prompt's last positions
+    logit_cosine: float | None = None  # mean over the prompt's last positions
 
 
 def compare_loops(settings: Settings, n: int) -> Comparison:
@@ -114,9 +106,10 @@ def compare_loops(settings: Settings, n: int) -> Comparison:
     written = by_hand(model, prompt)
     if written != library(model, prompt):
         raise UserError("the loop by hand and model.generate generate different tokens here")
-    pairs = time_pairs(lambda: library(model, prompt), lambda: by_hand(model, prompt), n)
-    bound, dtype = memory_bound(model), dtype_of(model)
-    return Comparison((f"generate, {dtype}", f"by hand, {dtype}"), pairs, (bound, bound), len(written), 1.0)
+    names = f"generate, {dtype_of(model)}", f"by hand, {dtype_of(model)}"
+    bound = seconds_to_decode(model, NEW_TOKENS)
+    times = time_pairs(lambda: library(model, prompt), lambda: by_hand(model, prompt), n)
+    return Comparison(names, (bound, bound), *times, len(written))
 
 
 def compare_int8(settings: Settings, n: int) -> Comparison:
@@ -126,24 +119,16 @@ def compare_int8(settings: Settings, n: int) -> Comparison:
     default = auto.from_pretrained(folder, local_files_only=True).eval()
     small = models.load_causal_lm(settings=settings, dtype="bfloat16", device="cpu")
     quantize_int8(small)
-    pairs = time_pairs(lambda: library(default, prompt), lambda: by_hand(small, prompt), n)
-    return Comparison(
-        (f"generate, its default ({dtype_of(default)})", "by hand, int8"),
-        pairs,
-        (memory_bound(default), memory_bound(small)),
-        common_length(library(default, prompt), by_hand(small, prompt)),
-        logit_cosine(default, small, prompt),
-    )
+    names = f"generate, its default ({dtype_of(default)})", "by hand, int8"
+    bounds = seconds_to_decode(default, NEW_TOKENS), seconds_to_decode(small, NEW_TOKENS)
+    times = time_pairs(lambda: library(default, prompt), lambda: by_hand(small, prompt), n)
+    same = common_length(library(default, prompt), by_hand(small, prompt))
+    return Comparison(names, bounds, *times, same, logit_cosine(default, small, prompt))
 
 
 def dtype_of(model: Any) -> str:
     """`bfloat16`, not `torch.bfloat16`."""
     return str(model.dtype).removeprefix("torch.")
-
-
-def memory_bound(model: Any) -> float | None:
-    """Seconds to read the model's weights once for each new token; None on other devices than the CPU."""
-    return NEW_TOKENS * seconds_to_read(read_weights(model)) if model.device.type == "cpu" else None
 
 
 def benchmark_prompt(settings: Settings) -> torch.Tensor:

@@ -146,7 +146,7 @@ class Comparison:
     position_of_largest_value: int  # ... and the position where it is
 
     @property
-    def proved(self) -> bool:
+    def matches(self) -> bool:
         return all(difference <= TOLERANCE for difference in (*self.blocks, self.logits))  # false for NaN
 
 

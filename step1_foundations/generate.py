@@ -35,13 +35,19 @@ class Generation:
     prefill_seconds: float = 0.0
     decode_seconds: float = 0.0
 
+    @property
+    def decode_speed(self) -> float:
+        """Tokens per second: without the first, which the prefill gives, but with the one that ends it."""
+        decoded = len(self.ids) - (self.stop_reason != "stop")
+        return decoded / self.decode_seconds if decoded > 0 else 0.0
+
 
 @torch.inference_mode()
 def generate(
     model: PreTrainedModel,
     prompt: torch.Tensor,
     max_new_tokens: int = 80,
-    how: Sampling = Sampling(),  # noqa: B008  (frozen: shared safely)
+    sampling: Sampling = Sampling(),  # noqa: B008  (frozen: shared safely)
     stop_ids: frozenset[int] = frozenset(),
     generator: torch.Generator | None = None,
     on_token: Callable[[int], None] = lambda _token: None,
@@ -65,7 +71,7 @@ def generate(
         sequence, ids = prompt[0].tolist(), prompt  # all ids so far; the ids that the next pass reads
         for step in range(max_new_tokens):
             logits = model(input_ids=ids, cache=cache, use_cache=True, logits_to_keep=1).logits[0, -1]  # (V,)
-            token = choose(logits, torch.tensor(sequence, device=logits.device), how, generator)
+            token = choose(logits, torch.tensor(sequence, device=logits.device), sampling, generator)
             if step == 0:
                 done.prefill_seconds = time.perf_counter() - start
             if token in stop_ids:

@@ -29,36 +29,31 @@ class Sampling:
 
     def __post_init__(self) -> None:
         warm = self.temperature == 0 or 0.01 <= self.temperature <= 100
-        _check("--temperature", self.temperature, warm, "0 (greedy), or 0.01 to 100")
-        _check("--top-k", self.top_k, self.top_k >= 0, "0 (off) or more")
-        _check("--top-p", self.top_p, 0 < self.top_p <= 1, "more than 0, up to 1 (off)")
-        _check(
-            "--repetition-penalty",
-            self.repetition_penalty,
-            0 < self.repetition_penalty <= 100,
-            "more than 0 (1 is off), up to 100",
-        )
-
-
-def _check(flag: str, value: float, good: bool, allowed: str) -> None:
-    if not good:
-        raise UserError(f"{flag} {value} is not allowed: use {allowed}")
+        penalty = self.repetition_penalty
+        for flag, value, good, allowed in (
+            ("--temperature", self.temperature, warm, "0 (greedy), or 0.01 to 100"),
+            ("--top-k", self.top_k, self.top_k >= 0, "0 (off) or more"),
+            ("--top-p", self.top_p, 0 < self.top_p <= 1, "more than 0, up to 1 (off)"),
+            ("--repetition-penalty", penalty, 0 < penalty <= 100, "more than 0 (1 is off), up to 100"),
+        ):
+            if not good:
+                raise UserError(f"{flag} {value} is not allowed: use {allowed}")
 
 
 def choose(
-    logits: torch.Tensor, seen: torch.Tensor, how: Sampling, generator: torch.Generator | None = None
+    logits: torch.Tensor, seen: torch.Tensor, sampling: Sampling, generator: torch.Generator | None = None
 ) -> int:
     """The id of the next token, from `logits` (V,); `seen` (T,) holds all ids so far, for the penalty."""
     logits = logits.float()  # rounded to bfloat16, too many of them would be equal
-    if how.repetition_penalty != 1:
-        logits = penalize_repetition(logits, seen, how.repetition_penalty)
-    if how.temperature == 0:
+    if sampling.repetition_penalty != 1:
+        logits = penalize_repetition(logits, seen, sampling.repetition_penalty)
+    if sampling.temperature == 0:
         return int(logits.argmax())
-    logits = logits / how.temperature
-    if how.top_k:
-        logits = keep_top_k(logits, how.top_k)
-    if how.top_p < 1:
-        logits = keep_top_p(logits, how.top_p)
+    logits = logits / sampling.temperature
+    if sampling.top_k:
+        logits = keep_top_k(logits, sampling.top_k)
+    if sampling.top_p < 1:
+        logits = keep_top_p(logits, sampling.top_p)
     probabilities = torch.softmax(logits, dim=-1)
     return int(torch.multinomial(probabilities, 1, generator=generator))
 

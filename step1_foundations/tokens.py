@@ -11,10 +11,12 @@ frequent pair of neighbours, thousands of times. Frequent words end as one piece
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from step1_foundations.support.text import piece, token_bytes
@@ -22,6 +24,7 @@ from step1_foundations.support.text import piece, token_bytes
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+DATA = Path(__file__).with_name("data")
 T = TypeVar("T")
 WORD = re.compile(r" ?\S+|\s")  # a word takes the space before it; joins never cross words
 
@@ -44,10 +47,33 @@ class Merge:
     count: int
 
 
+@dataclass(frozen=True)
+class Count:
+    """How long the texts of one kind are, in three units."""
+
+    kind: str
+    characters: int
+    bytes: int
+    tokens: dict[str, int]  # by tokenizer
+
+
 def split(tokenizer: PreTrainedTokenizerFast, text: str) -> list[Token]:
     """The tokens of `text`, without special ones."""
     ids = tokenizer(text, add_special_tokens=False).input_ids
     return [Token(piece(tokenizer, i), i, token_bytes(tokenizer, i)) for i in ids]
+
+
+def count_languages(tokenizers: dict[str, PreTrainedTokenizerFast]) -> list[Count]:
+    """Count the same five sentences in each of ten languages, and some code."""
+    texts: dict[str, list[str]] = {}
+    for line in (DATA / "languages.jsonl").read_text(encoding="utf-8").splitlines():
+        sample = json.loads(line)
+        texts.setdefault(sample["kind"], []).append(sample["text"])
+    rows = []
+    for kind, group in texts.items():
+        counts = {name: sum(len(split(each, text)) for text in group) for name, each in tokenizers.items()}
+        rows.append(Count(kind, len("".join(group)), len("".join(group).encode()), counts))
+    return rows
 
 
 def learn_merges(text: str, n: int) -> list[Merge]:

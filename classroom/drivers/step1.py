@@ -66,13 +66,13 @@ def write(
     prompt: list[int],
     max_new_tokens: int,
     stop_ids: list[int] | None = None,
-    how: dict[str, float] | None = None,
+    sampling: dict[str, float] | None = None,
     seed: int = 0,
     interrupt_after: int = 0,
 ) -> dict[str, Any]:
     """What the loop writes, why it ends, and what was heard while it wrote.
 
-    `how` holds the fields of a Sampling. After `interrupt_after` tokens (0: never) somebody presses Ctrl-C.
+    `sampling` holds the fields of a Sampling. After `interrupt_after` tokens (0: never) comes Ctrl-C.
     """
     from step1_foundations.generate import generate
     from step1_foundations.sampling import Sampling
@@ -85,7 +85,7 @@ def write(
             raise KeyboardInterrupt
 
     model: Any = Scripted(told)
-    chosen: Any = how or {}
+    chosen: Any = sampling or {}
     done = generate(
         model,
         torch.tensor([prompt]),

@@ -148,9 +148,9 @@ def test_write_draws(submission, draw):
     """Tokens are drawn as the settings say, from one generator, with a penalty on prompt and answer."""
     for _ in range(4):
         _, told, _ = scripted(draw)
-        how = {"temperature": draw.uniform(0.5, 1.5), "repetition_penalty": draw.uniform(1.5, 2.5)}
+        sampling = {"temperature": draw.uniform(0.5, 1.5), "repetition_penalty": draw.uniform(1.5, 2.5)}
         seed = draw.getrandbits(30)
-        submission.check(WRITE, told, tokens(draw, 6), 10, how=how, seed=seed)
+        submission.check(WRITE, told, tokens(draw, 6), 10, sampling=sampling, seed=seed)
 
 
 @pytest.mark.rubric("1.8", points=2)

@@ -222,7 +222,7 @@ def test_quantize_small(submission, draw):
         "Each round: call the model on the ids that it has not read, choose from the last place's logits, "
         "stop or keep the token, tell `on_token`, and make it the next round's ids, of shape (1, 1).",
         "`model(input_ids=ids, cache=cache, use_cache=True, logits_to_keep=1).logits[0, -1]`, then "
-        "`choose(logits, torch.tensor(sequence), how, generator)`.",
+        "`choose(logits, torch.tensor(sequence), sampling, generator)`.",
     ),
 )
 def test_write_small(submission, draw):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -19,10 +18,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from shared.config import Settings
-    from step1_foundations.generate import Generation
 
 PACKAGE = "step1_foundations"
-DATA = Path(__file__).parents[1] / "data"
 PROMPT = "Explain what a transformer is:"
 Text = Annotated[str, typer.Argument(help="The text to look at.", show_default=True)]
 
@@ -53,7 +50,7 @@ def generate(
     """Answer a prompt by hand: prefill, then a loop with the KV cache until the model stops."""
     from step1_foundations.sampling import Sampling
 
-    how = Sampling(temperature, top_k, top_p, repetition_penalty)
+    sampling = Sampling(temperature, top_k, top_p, repetition_penalty)
     if quantize not in (None, "int8"):
         raise UserError(f"--quantize {quantize} is not known: use int8, or leave it out")
     if max_new_tokens < 1:
@@ -61,13 +58,18 @@ def generate(
     settings = settings_from_flags(smoke, model=model, device=device, dtype=dtype, threads=threads, seed=seed)
     import torch
 
+    from shared import hardware
+    from shared.models import weights
+    from shared.models.device import describe_choice
     from step1_foundations import generate as lesson
     from step1_foundations.int8 import quantize_int8
+    from step1_foundations.support.memory import megabytes, read_weights, seconds_to_decode
     from step1_foundations.support.text import context_of, stream_decoder
 
     tokenizer, lm, ids = _load(settings, prompt, what="prompt", chat=chat, room=1)
     if quantize:
         quantize_int8(lm)
+        settings = settings.model_copy(update={"dtype": "bfloat16"})  # of what is not int8
     with torch.inference_mode():  # the first passes of a process also set up torch: not timed
         for length in (8, 1):
             lm(input_ids=ids[:, :length], use_cache=False)
@@ -80,52 +82,28 @@ def generate(
 
     limit = min(max_new_tokens, context_of(lm) - ids.shape[1])
     generator = torch.Generator(lm.device).manual_seed(settings.seed)
-    done = lesson.generate(lm, ids, limit, how, lesson.stop_ids_of(lm), generator, print_token)
+    done = lesson.generate(lm, ids, limit, sampling, lesson.stop_ids_of(lm), generator, print_token)
+    seconds = seconds_to_decode(lm, 1)
     results = {
         "command": f"{PACKAGE} generate",
+        "headline": f"{len(done.ids)} tokens at {done.decode_speed:.0f} tokens/s",
         "prompt": prompt,
         "text": tokenizer.decode(done.ids, skip_special_tokens=True),
         "input_tokens": ids.shape[1],
         "output_tokens": len(done.ids),
         "stop_reason": done.stop_reason,
-        **_speed(lm, ids.shape[1], done),
-        **_run_details(settings, lm, quantize),
+        "prefill_tokens_per_second": round(ids.shape[1] / (done.prefill_seconds or 1), 1),
+        "decode_tokens_per_second": round(done.decode_speed, 1),
+        "weight_megabytes": round(megabytes(read_weights(lm)), 1),
+        "memory_bound_tokens_per_second": round(1 / seconds, 1) if seconds else None,
+        "model": settings.model,
+        "weights": weights.source_of(weights.ensure(settings.model, settings)),
+        "runs_with": ("int8 weights, " if quantize else "") + describe_choice(settings, lm.device.type),
+        "machine": hardware.describe(),
     }
     emit(results, lambda console: tables.show_generate(results, console), as_json=as_json)
     if done.stop_reason == "interrupt":
         raise KeyboardInterrupt
-
-
-def _speed(model: Any, input_tokens: int, done: Generation) -> dict[str, Any]:
-    """Tokens per second of both phases, and the most that reading the weights allows."""
-    from step1_foundations.support.memory import megabytes, read_weights, seconds_to_read
-
-    # The first token comes from the prefill; the one that ends the answer is decoded like the others.
-    decoded = len(done.ids) if done.stop_reason == "stop" else max(0, len(done.ids) - 1)
-    speed = decoded / done.decode_seconds if decoded else 0.0
-    weights = read_weights(model)
-    bound = 1 / seconds_to_read(weights) if model.device.type == "cpu" else None
-    share = f", {speed / bound:.0%} of what memory allows" if bound else ""
-    return {
-        "headline": f"{len(done.ids)} tokens at {speed:.0f} tokens/s{share}",
-        "prefill_tokens_per_second": round(input_tokens / (done.prefill_seconds or 1), 1),
-        "decode_tokens_per_second": round(speed, 1),
-        "weight_megabytes": round(megabytes(weights), 1),
-        "memory_bound_tokens_per_second": bound and round(bound, 1),
-    }
-
-
-def _run_details(settings: Settings, model: Any, quantize: str | None) -> dict[str, str]:
-    """The model, where its weights come from, and what it runs with."""
-    from shared import hardware
-    from shared.models import weights
-    from shared.models.device import describe_choice
-
-    if quantize:  # int8 weights; the rest runs in bfloat16
-        settings = settings.model_copy(update={"dtype": "bfloat16"})
-    choice = ("int8 weights, " if quantize else "") + describe_choice(settings, model.device.type)
-    source = weights.source_of(weights.ensure(settings.model, settings))
-    return {"model": settings.model, "weights": source, "runs_with": choice, "machine": hardware.describe()}
 
 
 def _load(
@@ -144,12 +122,14 @@ def _load(
         UserError: the model is not available; or the text is empty, or longer than the context or `longest`.
     """
     from shared import models
-    from step1_foundations.support.text import check_length, context_of, encode
+    from step1_foundations.support.text import context_of, encode
 
     tokenizer = models.load_tokenizer(settings=settings)
     ids = encode(tokenizer, text, chat=chat, what=what)  # an empty text is refused before the model loads
     lm = models.load_causal_lm(settings=settings, **options)
-    check_length(ids, min(context_of(lm) - room, longest), what)
+    length, longest = ids.shape[1], min(context_of(lm) - room, longest)
+    if length > longest:
+        raise UserError(f"the {what} is {length} tokens long, more than the {longest} that fit: shorten it")
     return tokenizer, lm, ids.to(lm.device)
 
 
@@ -169,7 +149,7 @@ def tokens(
     settings = settings_from_flags(smoke, model=model)
     from shared import models
     from step1_foundations.support.text import encode
-    from step1_foundations.tokens import split
+    from step1_foundations.tokens import count_languages, split
 
     tokenizers = {settings.model: models.load_tokenizer(settings=settings)}
     if compare:
@@ -190,25 +170,9 @@ def tokens(
             name: [{"piece": each.piece, "id": each.id, "bytes": each.bytes.hex(" ")} for each in row]
             for name, row in found.items()
         },
-        "languages": _count_languages(tokenizers) if languages else [],
+        "languages": [asdict(row) for row in count_languages(tokenizers)] if languages else [],
     }
     emit(results, lambda console: tables.show_tokens(results, console), as_json=as_json)
-
-
-def _count_languages(tokenizers: dict[str, Any]) -> list[dict[str, Any]]:
-    """Characters, bytes and tokens of the same sentences in each language, and of some code."""
-    from step1_foundations.tokens import split
-
-    rows: dict[str, dict[str, Any]] = {}
-    for line in (DATA / "languages.jsonl").read_text(encoding="utf-8").splitlines():
-        sample = json.loads(line)
-        empty = {"kind": sample["kind"], "characters": 0, "bytes": 0, "tokens": dict.fromkeys(tokenizers, 0)}
-        row = rows.setdefault(sample["kind"], empty)
-        row["characters"] += len(sample["text"])
-        row["bytes"] += len(sample["text"].encode())
-        for name, tokenizer in tokenizers.items():
-            row["tokens"][name] += len(split(tokenizer, sample["text"]))
-    return list(rows.values())
 
 
 def merges(
@@ -221,7 +185,7 @@ def merges(
 ) -> None:
     """Train byte-pair encoding on a text, one merge after the other."""
     from step1_foundations.support.text import check_unicode, show_bytes
-    from step1_foundations.tokens import WORD, apply_merges, learn_merges
+    from step1_foundations.tokens import DATA, WORD, apply_merges, learn_merges
 
     text = text or (DATA / "merges.txt").read_text(encoding="utf-8").strip()
     check_unicode(text, "text")
@@ -453,12 +417,12 @@ def block(
         "layer": chosen,
         "lines": lesson.shapes(lm, ids, chosen),
         "tolerance": lesson.TOLERANCE,
-        "proved": found.proved,
+        "matches": found.matches,
         "machine": hardware.describe(),
         **asdict(found),
     }
     emit(results, lambda console: tables.show_block(results, console), as_json=as_json)
-    if not found.proved:
+    if not found.matches:
         raise typer.Exit(1)
 
 
@@ -533,8 +497,8 @@ def bench(
     memory = lesson.peak_memory({**os.environ, **given})
     results = {
         "command": f"{PACKAGE} bench",
-        "headline": f"the loop by hand takes {loops.pairs.ratio.median:.2f} of generate's time, "
-        f"int8 {int8.pairs.ratio.median:.2f}",
+        "headline": f"the loop by hand takes {loops.ratio.median:.2f} of generate's time, "
+        f"int8 {int8.ratio.median:.2f}",
         "model": settings.model,
         "pairs": pairs,
         "input_tokens": lesson.PROMPT_TOKENS,

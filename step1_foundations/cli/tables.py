@@ -172,7 +172,7 @@ def show_block(results: dict[str, Any], console: Console) -> None:
     for line, shape in results["lines"]:
         table.add_row(line, " x ".join(map(str, shape)))
     console.print(table)
-    verdict, colour = ("the same", "green") if results["proved"] else ("not the same", "bold red")
+    verdict, colour = ("the same", "green") if results["matches"] else ("not the same", "bold red")
     for line in (
         f"\n{verdict}, as a share of a row's largest value (allowed: {results['tolerance']:g}):",
         f"each of the {len(results['blocks'])} blocks alone differs by at most {max(results['blocks']):.1g},",
@@ -208,13 +208,11 @@ def show_bench(results: dict[str, Any], console: Console) -> None:
     table = plain_table("", *numbers, "memory allows", right=(*numbers, "memory allows"))
     for kind in ("loops", "int8"):
         rows = results[kind]
-        for name, spread, bound in zip(
-            rows["names"], ("first", "second"), rows["memory_allows"], strict=True
-        ):
-            seconds = [f"{rows['pairs'][spread][key]:.2f} s" for key in numbers]
-            table.add_row(name, *seconds, f"{bound:.2f} s" if bound else "-")
-        ratio = [f"{rows['pairs']['ratio'][key]:.2f}" for key in numbers]
-        table.add_row("second / first", *ratio, style="bold")
+        for i, seconds in enumerate((rows["first"], rows["second"])):
+            bound = rows["memory_allows"][i]
+            times = [f"{seconds[key]:.2f} s" for key in numbers]
+            table.add_row(rows["names"][i], *times, f"{bound:.2f} s" if bound else "-")
+        table.add_row("second / first", *(f"{rows['ratio'][key]:.2f}" for key in numbers), style="bold")
     console.print(table)
     loops, int8, memory = results["loops"], results["int8"], results["memory"]
     for line in (

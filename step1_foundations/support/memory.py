@@ -22,6 +22,11 @@ def megabytes(tensors: list[torch.Tensor]) -> float:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors) / 1e6
 
 
+def seconds_to_decode(model: Any, tokens: int) -> float | None:
+    """Seconds to read the weights once for each token: the least that decoding takes. None off the CPU."""
+    return tokens * seconds_to_read(read_weights(model)) if model.device.type == "cpu" else None
+
+
 @torch.inference_mode()
 def seconds_to_read(tensors: list[torch.Tensor]) -> float:
     """How long this machine takes to read the tensors once where they are: best of three."""

@@ -48,22 +48,13 @@ def residual_stream(model: PreTrainedModel, ids: torch.Tensor) -> tuple[list[tor
     Returns:
         L + 1 tensors of shape (T, d), and logits (T, V).
     """
-    parts, states = model_parts(model), []
-    hooks = [parts.blocks[0].register_forward_pre_hook(lambda _, args: states.append(args[0][0]))]
-    hooks += [
-        block.register_forward_hook(lambda _, __, out: states.append(_tensor(out)[0]))
-        for block in parts.blocks
-    ]
+    last: list[torch.Tensor] = []  # transformers normalizes its last hidden state; here it is taken before
+    hook = model_parts(model).norm.register_forward_pre_hook(lambda _norm, args: last.append(args[0]))
     try:
-        logits = model(input_ids=ids, use_cache=False).logits[0]
+        out = model(input_ids=ids, use_cache=False, output_hidden_states=True)
     finally:
-        for hook in hooks:
-            hook.remove()
-    return states, logits
-
-
-def _tensor(out: Any) -> torch.Tensor:
-    return out if isinstance(out, torch.Tensor) else out[0]
+        hook.remove()
+    return [state[0] for state in (*out.hidden_states[:-1], *last)], out.logits[0]
 
 
 def resolve_index(name: str, wanted: int, n: int) -> int:

@@ -34,18 +34,6 @@ def encode(
     return torch.tensor([ids])
 
 
-def check_length(ids: torch.Tensor, longest: int, what: str) -> None:
-    """Refuse ids (1, T) that are more than `longest`.
-
-    Raises:
-        UserError: they are; the message has both numbers.
-    """
-    if ids.shape[1] > longest:
-        raise UserError(
-            f"the {what} is {ids.shape[1]} tokens long, more than the {longest} that fit: shorten it"
-        )
-
-
 def _encode_turn(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
     """The ids of a user's turn and of the beginning of the answer.
 

@@ -134,7 +134,7 @@ def loop(
         model,
         prompt,
         max_new_tokens,
-        how=None,
+        sampling=None,
         stop_ids=frozenset(),
         generator=None,
         on_token=lambda _token: None,
@@ -151,7 +151,7 @@ def loop(
                     )
                 past = out.past_key_values if cached else None
                 seen = torch.tensor(whole if prompt_seen else written, dtype=torch.long)
-                token = choose(out.logits[0, -1], seen, (draws and how) or Sampling(), generator)
+                token = choose(out.logits[0, -1], seen, (draws and sampling) or Sampling(), generator)
                 if times and not done.prefill_seconds:
                     done.prefill_seconds = time.perf_counter() - start
                 if token in stop_ids:

@@ -31,9 +31,9 @@ def library(model, ids, n, **kwargs):
     return out[0, ids.shape[1] :].tolist()
 
 
-def by_hand(model, ids, n, how=Sampling()):  # noqa: B008
+def by_hand(model, ids, n, sampling=Sampling()):  # noqa: B008
     stop = stop_ids_of(model)
-    done = generate(model, ids, n, how, stop)
+    done = generate(model, ids, n, sampling, stop)
     return done.ids if done.stop_id is None else [*done.ids, done.stop_id]
 
 

@@ -233,7 +233,7 @@ def test_without_a_head_the_strongest_previous_token_head_is_shown(command):
 
 def test_the_block_by_hand_is_the_models_own(command):
     facts = facts_of(command, "block", TEXT)
-    assert facts["proved"]
+    assert facts["matches"]
     assert max(*facts["blocks"], facts["logits"]) < 1e-5
     assert facts["same_next_token"]
     assert len(facts["blocks"]) == 2
@@ -252,7 +252,7 @@ def test_the_proof_allows_for_rounding_in_large_values():
 def test_a_difference_that_is_no_number_proves_nothing():
     nan = float("nan")
     for blocks, logits in (([0.0, 0.0], nan), ([0.0, nan], 0.0), ([nan, 0.0], 0.0)):
-        assert not block.Comparison(blocks, logits, True, 1.0, 0).proved
+        assert not block.Comparison(blocks, logits, True, 1.0, 0).matches
 
 
 @pytest.mark.parametrize("part", ["rope", "rms_norm", "swiglu"])
@@ -299,7 +299,7 @@ def test_the_block_is_also_that_of_qwen2_with_biases(command, tmp_path):
     torch.nn.init.normal_(model.model.layers[0].self_attn.q_proj.bias)
     model.save_pretrained(tmp_path / "qwen")
     got = command("step1_foundations", "block", TEXT, "--model", str(tmp_path / "qwen"), "--json")
-    assert json.loads(got.out)["proved"]
+    assert json.loads(got.out)["matches"]
 
 
 def test_a_model_of_another_shape_is_refused(refused, tmp_path):
@@ -409,7 +409,7 @@ def test_real_attention_has_heads_of_all_three_types(command):
 @pytest.mark.parametrize("text", ["Explain what a transformer is:", TEXT * 10, "猫睡在温暖的屋顶上", "a"])
 def test_real_blocks_are_the_models_own(command, text):
     facts = real(command, "block", text)
-    assert facts["proved"]
+    assert facts["matches"]
     assert len(facts["blocks"]) == 30
 
 

@@ -51,8 +51,8 @@ def test_the_whole_chain_draws_what_transformers_would_draw(values, temperature,
     if p < 1:
         expected = theirs(TopPLogitsWarper(p), expected)
     drawn = torch.multinomial(expected.softmax(-1), 1, generator=torch.Generator().manual_seed(seed))
-    how = Sampling(temperature, k, p)
-    assert choose(values, torch.tensor([0]), how, torch.Generator().manual_seed(seed)) == int(drawn)
+    sampling = Sampling(temperature, k, p)
+    assert choose(values, torch.tensor([0]), sampling, torch.Generator().manual_seed(seed)) == int(drawn)
 
 
 @given(logits)
