@@ -26,7 +26,7 @@ Text = Annotated[str, typer.Argument(help="The text to look at.", show_default=T
 
 def generate(
     prompt: Annotated[str, typer.Argument(help="What to answer or continue.")] = PROMPT,
-    max_new_tokens: Annotated[int, typer.Option(help="Stop after this many tokens.")] = 80,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Stop after this many tokens.")] = 80,
     temperature: Annotated[float, typer.Option(help="0 takes the most probable token (greedy).")] = 0.0,
     top_k: Annotated[int, typer.Option(help="Draw from the k most probable tokens; 0 is off.")] = 0,
     top_p: Annotated[
@@ -53,8 +53,6 @@ def generate(
     sampling = Sampling(temperature, top_k, top_p, repetition_penalty)
     if quantize not in (None, "int8"):
         raise UserError(f"--quantize {quantize} is not known: use int8, or leave it out")
-    if max_new_tokens < 1:
-        raise UserError(f"--max-new-tokens {max_new_tokens} is not allowed: use 1 or more")
     settings = settings_from_flags(smoke, model=model, device=device, dtype=dtype, threads=threads, seed=seed)
     import torch
 
@@ -179,7 +177,7 @@ def merges(
     text: Annotated[
         str | None, typer.Argument(help="The text to learn from; by default a short paragraph.")
     ] = None,
-    n: Annotated[int, typer.Option("--n", help="How many merges to learn.")] = 20,
+    n: Annotated[int, typer.Option("--n", min=1, help="How many merges to learn.")] = 20,
     word: Annotated[str, typer.Option(help="A word to tokenize with them.")] = " lowest",
     as_json: Json = False,
 ) -> None:
@@ -190,8 +188,6 @@ def merges(
     text = text or (DATA / "merges.txt").read_text(encoding="utf-8").strip()
     check_unicode(text, "text")
     check_unicode(word, "word")
-    if n < 1:
-        raise UserError(f"--n {n} is not allowed: use 1 or more")
     learned = learn_merges(text, n)
     left = sum(len(apply_merges(part, learned)) for part in WORD.findall(text))
     results = {
@@ -472,7 +468,7 @@ def logit_lens(
 
 
 def bench(
-    pairs: Annotated[int, typer.Option(help="Timed pairs of each comparison; 5 or more.")] = 5,
+    pairs: Annotated[int, typer.Option(min=5, help="Timed pairs; fewer than 5 prove nothing.")] = 5,
     model: Model = None,
     device: Device = None,
     dtype: Dtype = None,
@@ -481,8 +477,6 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Compare the loop by hand with model.generate, and int8 with generate's default dtype."""
-    if pairs < 5:
-        raise UserError(f"--pairs {pairs} is not allowed: use 5 or more; fewer prove nothing")
     settings = settings_from_flags(smoke, model=model, device=device, dtype=dtype, threads=threads)
     from shared import hardware
     from shared.config import PREFIX

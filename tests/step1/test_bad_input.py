@@ -26,7 +26,7 @@ PACKAGE = "step1_foundations"
         (["generate", "--temperature", "nan"], "--temperature nan is not allowed"),
         (["generate", "--temperature", "hot"], "--temperature"),
         (["generate", "--repetition-penalty", "0"], "--repetition-penalty"),
-        (["generate", "--max-new-tokens", "0"], "--max-new-tokens 0 is not allowed: use 1 or more"),
+        (["generate", "--max-new-tokens", "0"], "Invalid value for '--max-new-tokens'"),
         (["generate", "--quantize", "int4"], "--quantize int4 is not known: use int8"),
         (["generate", "--threads", "none"], "threads = 'none' (flag --threads) is not allowed"),
         (["generate", "--device", "tpu"], "use auto, cpu, cuda or mps"),
@@ -98,7 +98,7 @@ def test_emoji_codes_stay_as_they_are(command):
 
 
 def test_no_merges_are_refused(refused):
-    assert "--n 0 is not allowed" in refused(PACKAGE, "merges", "--n", "0")
+    assert "Invalid value for '--n'" in refused(PACKAGE, "merges", "--n", "0")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows makes a path of any user's name")

@@ -43,7 +43,7 @@ def test_bench_reports_ratios_bounds_and_memory(command):
 
 
 def test_fewer_than_five_pairs_are_refused(refused):
-    assert "use 5 or more" in refused("step1_foundations", "bench", "--smoke", "--pairs", "4")
+    assert "Invalid value for '--pairs'" in refused("step1_foundations", "bench", "--smoke", "--pairs", "4")
 
 
 def test_peak_memory_is_that_of_this_process_and_not_of_the_one_that_started_it():
