@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from step1_foundations.support import plots
-
 if TYPE_CHECKING:
     import torch
+
+
+def new_figure(width: float, height: float) -> Any:
+    """A matplotlib figure, in inches, without pyplot's global state."""
+    os.environ["MPLBACKEND"] = "agg"  # no window, whatever the user has set
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save(figure: Any, path: Path, results: dict[str, Any]) -> None:
+    """Write the figure as a PNG file that carries the results it shows, as JSON in its description."""
+    figure.savefig(path, dpi=120, format="png", metadata={"Description": json.dumps(results)})
+
+
+def drawable(text: str) -> str:
+    """Text that matplotlib's font can draw: letters of other scripts become a box, $ starts no formula."""
+    return "".join(letter if ord(letter) < 0x500 or letter in "⏎⇥" else "□" for letter in text).replace(
+        "$", r"\$"
+    )
 
 
 def draw_embeddings(
@@ -19,7 +39,7 @@ def draw_embeddings(
 
     from step1_foundations.embeddings import project_to_plane
 
-    figure = plots.new_figure(14, 7.4)
+    figure = new_figure(14, 7.4)
     for axis, (name, space) in zip(figure.subplots(1, 2), spaces.items(), strict=True):
         flat, variance = project_to_plane(space)
         points, labels = iter(flat.tolist()), []
@@ -40,14 +60,14 @@ def draw_embeddings(
         adjust_text(labels, ax=axis, avoid_self=False, expand=(1.05, 1.1))
     handles = [axis.scatter([], [], color=f"C{k}") for k in range(len(groups))]
     figure.legend(handles, groups, loc="outside lower center", ncols=len(groups))
-    plots.save(figure, out, results)
+    save(figure, out, results)
 
 
 def draw_attention(results: dict[str, Any], out: Path) -> None:
     """One head's weights: each row adds up to 1."""
-    names = [plots.drawable(token) for token in results["tokens"]]
+    names = [drawable(token) for token in results["tokens"]]
     side = max(4.5, 0.36 * len(names))
-    figure = plots.new_figure(side + 1.4, side + 0.4)
+    figure = new_figure(side + 1.4, side + 0.4)
     axis = figure.subplots()
     shown = axis.imshow(results["weights"], cmap="Blues", vmin=0, vmax=1)
     if len(names) <= 60:
@@ -61,13 +81,13 @@ def draw_attention(results: dict[str, Any], out: Path) -> None:
         f"Layer {results['layer']}, head {results['head']}: {kind}, {scores[kind]:.0%} of its weight"
     )
     figure.colorbar(shown, label="attention weight", shrink=0.8)
-    plots.save(figure, out, results)
+    save(figure, out, results)
 
 
 def draw_all_heads(results: dict[str, Any], weights: torch.Tensor, out: Path) -> None:
     """Every head's weights (layers, heads, T, T), one small square each."""
     layers, heads = weights.shape[:2]
-    figure = plots.new_figure(1.1 * heads + 0.6, 1.1 * layers + 0.9)
+    figure = new_figure(1.1 * heads + 0.6, 1.1 * layers + 0.9)
     figure.suptitle("A dark left column is a sink, a dark diagonal a previous-token head")
     axes = figure.subplots(layers, heads, squeeze=False)
     for layer in range(layers):
@@ -79,23 +99,23 @@ def draw_all_heads(results: dict[str, Any], weights: torch.Tensor, out: Path) ->
             axis.set_yticks([])
             if layer == 0:
                 axis.set_title(f"head {head}", fontsize=8)
-    plots.save(figure, out, results)
+    save(figure, out, results)
 
 
 def draw_logit_lens(results: dict[str, Any], out: Path) -> None:
     """A cell per depth and position: the best guess, darker if more probable. The last layer is on top."""
     read, layers = results["read"], results["layers"]
-    figure = plots.new_figure(2.4 + 1.25 * len(read), 1.8 + 0.42 * len(layers))
+    figure = new_figure(2.4 + 1.25 * len(read), 1.8 + 0.42 * len(layers))
     axis = figure.subplots()
     p = [layer["p"] for layer in layers]
     shown = axis.imshow(p, aspect="auto", cmap="Blues", vmin=0, vmax=1, origin="lower")
     for y, layer in enumerate(layers):
         for x, token in enumerate(layer["guesses"]):
             colour = "white" if p[y][x] > 0.5 else "black"
-            axis.text(x, y, plots.drawable(token[:12]), ha="center", va="center", fontsize=9, color=colour)
-    axis.set_xticks(range(len(read)), [plots.drawable(token[:12]) for token in read])
+            axis.text(x, y, drawable(token[:12]), ha="center", va="center", fontsize=9, color=colour)
+    axis.set_xticks(range(len(read)), [drawable(token[:12]) for token in read])
     axis.set_yticks(range(len(layers)), [layer["after"] for layer in layers])
     axis.set_xlabel("token that was read; its column shows the best guess for the next one")
-    axis.set_title(plots.drawable(results["headline"]), fontsize=12)
+    axis.set_title(drawable(results["headline"]), fontsize=12)
     figure.colorbar(shown, label="probability of the guess")
-    plots.save(figure, out, results)
+    save(figure, out, results)
