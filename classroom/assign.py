@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import posixpath
 import shutil
 import tempfile
 from pathlib import Path, PurePosixPath
@@ -57,7 +58,8 @@ def starter(a: Assignment, variant: int, with_others: bool = False) -> dict[str,
         package, _, rest = name.partition("/")
         if rest.endswith(".md") and package in a.packages:
             text = excerpts.renew(
-                files[name].decode(), lambda file, package=package: files[f"{package}/{file}"].decode()
+                files[name].decode(),
+                lambda file, package=package: files[posixpath.normpath(f"{package}/{file}")].decode(),
             )
             files[name] = handout.without_dangling(text, str(PurePosixPath(name).parent), there).encode()
     files[MANIFEST] = _manifest(a, variant, files)

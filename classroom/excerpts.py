@@ -5,16 +5,18 @@
     def learn_merges(...
     ```
 
-The comment names a file of the step and functions or classes in it. `renew` fills the block below it. Of a
-docstring only the first line is shown, and marks for tools are left out. An assignment renews its
-chapters from its own files, so that they show no solution.
+The comment names a file of the step (or `../shared/FILE`) and functions, classes or methods (`Class.method`)
+in it. `renew` fills the block below it. Of a docstring only the first line is shown, and marks for tools are
+left out. An assignment renews its chapters from its own files, so that they show no solution.
 """
 
 from __future__ import annotations
 
 import ast
 import re
+import textwrap
 from collections.abc import Callable
+from typing import Any
 
 BLOCK = re.compile(r"(<!-- code: (\S+) ([^>]+?) -->\n```python\n).*?(^```$)", re.DOTALL | re.MULTILINE)
 HIDDEN = re.compile(r"^\s*### (BEGIN|END) SOLUTION.*\n|  # noqa.*$", re.MULTILINE)
@@ -37,16 +39,18 @@ def renew(text: str, read: Callable[[str], str]) -> str:
 
 
 def excerpt(source: str, name: str) -> str:
-    """One function or class of a module, with one line of its docstring and without marks.
+    """One function, class or method of a module, with one line of its docstring and without marks.
 
     Raises:
-        ValueError: there is no such function or class.
+        ValueError: there is none of that name.
     """
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
-            break
-    else:
-        raise ValueError(f"an excerpt names {name}, which is not in the file")
+    node: Any = ast.parse(source)
+    for part in name.split("."):
+        kinds = ast.FunctionDef | ast.ClassDef
+        named = [each for each in node.body if isinstance(each, kinds) and each.name == part]
+        if not named:
+            raise ValueError(f"an excerpt names {name}, which is not in the file")
+        node = named[0]
     lines = source.splitlines()
     first = min([node.lineno, *(each.lineno for each in node.decorator_list)]) - 1
     body = node.body[0]
@@ -54,4 +58,4 @@ def excerpt(source: str, name: str) -> str:
     if ast.get_docstring(node) and body.end_lineno and body.end_lineno > body.lineno:
         head = lines[body.lineno - 1] + '"""'
         shown = [*lines[first : body.lineno - 1], head, *lines[body.end_lineno : node.end_lineno]]
-    return HIDDEN.sub("", "\n".join(shown) + "\n").rstrip()
+    return textwrap.dedent(HIDDEN.sub("", "\n".join(shown) + "\n")).rstrip()

@@ -36,7 +36,7 @@ def arguments(source: str, name: str, inputs: list[Data]) -> Data:
 
     The source's hints are text, as they are in the step's own files. It comes from the test.
     """
-    from step2_tools.tool import _arguments_of
+    from step2_tools.agent.tool import _arguments_of
 
     scope = dict(SCOPE)
     exec(source, scope)
@@ -87,7 +87,7 @@ def explained(name: str, errors: list[Data], takes_nothing: bool = False) -> lis
 
 def _tool(name: str, arguments: type[pydantic.BaseModel]) -> Any:
     """A FunctionTool without its own constructor, which needs `_arguments_of`."""
-    from step2_tools.tool import FunctionTool
+    from step2_tools.agent.tool import FunctionTool
 
     def serve(**given: Any) -> str:
         return str(given)
@@ -129,7 +129,7 @@ class Scripted:
 
 def answers(calls: list[Data], tools: list[tuple[str, str, Any]]) -> Data:
     """The block that each call is answered with, and what each tool was called with."""
-    from step2_tools.loop import answer
+    from step2_tools.agent.loop import answer
 
     scripted: Any = [Scripted(*each) for each in tools]
     blocks = []
@@ -143,7 +143,7 @@ def answers(calls: list[Data], tools: list[tuple[str, str, Any]]) -> Data:
 
 def together(n: int) -> list[Data]:
     """Jobs that wait until all of them have begun: did they meet?"""
-    from step2_tools.loop import in_parallel
+    from step2_tools.agent.loop import in_parallel
 
     everybody = threading.Barrier(n)
 
@@ -159,7 +159,7 @@ def together(n: int) -> list[Data]:
 
 def ending(order: list[int], names: list[str]) -> list[Data]:
     """Jobs with names, of which each waits with its end for the one before it in `order`: did that come?"""
-    from step2_tools.loop import in_parallel
+    from step2_tools.agent.loop import in_parallel
 
     ended = [threading.Event() for _ in order]
     until = time.monotonic() + MEET_S
@@ -175,7 +175,7 @@ def ending(order: list[int], names: list[str]) -> list[Data]:
 
 def contexts(value: str, n: int) -> Data:
     """Jobs that read a variable of the caller's context and set it: what they saw, and what is left."""
-    from step2_tools.loop import in_parallel
+    from step2_tools.agent.loop import in_parallel
 
     trace: ContextVar[str] = ContextVar("trace")
     trace.set(value)
@@ -190,7 +190,7 @@ def contexts(value: str, n: int) -> Data:
 
 def keeping(n: int) -> list[Data]:
     """Jobs in threads: would the program have to wait for one of them, when its caller is gone?"""
-    from step2_tools.loop import in_parallel
+    from step2_tools.agent.loop import in_parallel
 
     caller = threading.current_thread()
 
@@ -205,7 +205,7 @@ def keeping(n: int) -> list[Data]:
 
 
 def turns(before: list[Data], replies: list[Data], max_turns: int) -> Data:
-    """The conversation after all replies, and what `take` said to each of them."""
+    """The conversation after all replies, and what `record_turn` said to each of them."""
     done, taken, _ = _conversation(before, replies, max_turns)
     return {"taken": taken, "messages": done.messages}
 
@@ -219,18 +219,18 @@ def told(before: list[Data], replies: list[Data], max_turns: int) -> Data:
 def _conversation(
     before: list[Data], replies: list[Data], max_turns: int
 ) -> tuple[Any, list[Data], list[Data]]:
-    """`take` reply after reply; calls that it returns are answered, as the loop does.
+    """`record_turn` reply after reply; calls that it returns are answered, as the loop does.
 
     A reply is {"content": [...], "stop_reason": ..., "usage": {...}}; the rest is the same in each.
     """
-    from step2_tools.loop import Outcome, take
+    from step2_tools.agent.loop import Outcome, record_turn
 
     done, taken, heard = Outcome(list(before), began=len(before)), [], []
     for reply in replies:
         whole = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "stop_sequence": None}
         message = anthropic.types.Message.model_validate(whole | reply)
         try:
-            calls: Any = take(message, done, max_turns, heard.append)
+            calls: Any = record_turn(message, done, max_turns, heard.append)
         except httpx2.RemoteProtocolError:
             calls = "broken off"
         taken.append({"calls": calls, "text": done.text, "stop_reason": done.stop_reason})

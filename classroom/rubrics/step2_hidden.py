@@ -6,10 +6,10 @@ import pytest
 
 from classroom.wire import Record
 
-SIGNATURE = "step2_tools.conditions:signature"
-FEW_SHOT = "step2_tools.conditions:few_shot"
-WRITTEN = "step2_tools.conditions:written"
-CALLS_IN = "step2_tools.conditions:calls_in"
+SIGNATURE = "step2_tools.evaluate.prompt_styles:signature"
+FEW_SHOT = "step2_tools.evaluate.prompt_styles:few_shot"
+WRITTEN = "step2_tools.evaluate.prompt_styles:written"
+CALLS_IN = "step2_tools.evaluate.prompt_styles:calls_in"
 
 
 # --- 2.1 --------------------------------------------------------------------------------------------------

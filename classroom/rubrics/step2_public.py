@@ -6,6 +6,11 @@ import pytest
 
 from classroom.wire import Record
 
+SIGNATURE = "step2_tools.evaluate.prompt_styles:signature"
+FEW_SHOT = "step2_tools.evaluate.prompt_styles:few_shot"
+WRITTEN = "step2_tools.evaluate.prompt_styles:written"
+CALLS_IN = "step2_tools.evaluate.prompt_styles:calls_in"
+
 
 @pytest.mark.rubric(
     "2.1",
@@ -30,7 +35,7 @@ def test_signature_of_types(submission, draw):
         required = draw.sample(arguments, draw.randint(1, len(arguments)))
         schema = {"type": "object", "properties": kinds, "required": required}
         tool = {"name": name, "description": f"Get {draw.text(4)}.", "input_schema": schema}
-        submission.check("step2_tools.conditions:signature", tool)
+        submission.check(SIGNATURE, tool)
 
 
 @pytest.mark.rubric(
@@ -61,7 +66,7 @@ def test_few_shot_examples_as_turns(submission, draw):
             },
         )
         tools = [f"{name}({draw.text(1)}: string): {draw.text(2)}" for name in draw.words(2)]
-        submission.check("step2_tools.conditions:few_shot", prompt, tools, f"{draw.text(3)}?")
+        submission.check(FEW_SHOT, prompt, tools, f"{draw.text(3)}?")
 
 
 @pytest.mark.rubric("2.2", points=1, visibility="public")
@@ -70,7 +75,7 @@ def test_written_call(submission, draw):
     for _ in range(3):
         name, *arguments = draw.words(3)
         label = {"name": name, "input": {each: draw.words(2) for each in arguments}}
-        submission.check("step2_tools.conditions:written", {"question": draw.text(3), "calls": [label]})
+        submission.check(WRITTEN, {"question": draw.text(3), "calls": [label]})
 
 
 @pytest.mark.rubric(
@@ -92,9 +97,9 @@ def test_calls_in_a_sentence(submission, draw):
     for _ in range(3):
         calls = [{"name": name, "input": {name: draw.text(2)}} for name in draw.words(2)]
         before, after = draw.text(3), draw.text(2)
-        submission.check("step2_tools.conditions:calls_in", f"{before}: {json.dumps(calls)} {after}")
-        submission.check("step2_tools.conditions:calls_in", f"{json.dumps(calls[0])}\n{after}")
-        submission.check("step2_tools.conditions:calls_in", f"{before} {after}.")
+        submission.check(CALLS_IN, f"{before}: {json.dumps(calls)} {after}")
+        submission.check(CALLS_IN, f"{json.dumps(calls[0])}\n{after}")
+        submission.check(CALLS_IN, f"{before} {after}.")
 
 
 @pytest.mark.rubric(
@@ -142,8 +147,8 @@ def test_arguments_that_do_not_fit(submission, draw):
     hint=(
         "`ValidationError.errors()` has `loc`, `type`, `input` and `msg`. Don't echo a giant value.",
         "`self._arguments.model_validate(input)` checks all at once and fills in the defaults; the arguments "
-        "are attributes of what it gives. `plain` makes any text short and harmless.",
-        "What was given is `json.dumps(..., ensure_ascii=False, default=str)` through `plain`. `_checked` "
+        "are attributes of what it gives. `sanitize` makes any text short and harmless.",
+        "What was given is `json.dumps(..., ensure_ascii=False, default=str)` through `sanitize`. `_checked` "
         'says `"; ".join(self._explained(each) for each in ...)` of `error.errors()[:5]`.',
     ),
 )

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from anthropic.lib.tools import ToolError
 
-from step2_tools.http import Api
+from step2_tools.tools.http import Api
 
 
 def service(*answers, **options):

@@ -5,8 +5,9 @@ import pytest
 
 from shared.catalog import Price, lookup
 from shared.embedded import wire
-from step2_tools import answer, costs
-from step2_tools.loop import Call
+from step2_tools.agent import answer
+from step2_tools.agent.loop import Call
+from step2_tools.cli import costs
 from tests.scripted import ScriptedMessages
 
 WEATHER = {"tool_uses": [("get_weather", {"city": "Bangkok"})]}
@@ -82,9 +83,9 @@ def test_wrong_json_twice_is_an_error(api, refused):
 
 def test_json_that_was_cut_is_no_answer(api, command):
     api.enqueue('{"answer": "It i', stop_reason="max_tokens")
-    got = command("step2_tools", "Hot?", "--offline", "--format", "json", "--max-tokens", "5")
+    got = command("step2_tools", "Hot?", "--offline", "--format", "json", "--max-new-tokens", "5")
     assert (got.code, got.out) == (3, "")
-    assert got.err.endswith("incomplete: cut at --max-tokens 5\n")
+    assert got.err.endswith("incomplete: cut at --max-new-tokens 5\n")
 
 
 def test_errors_and_odd_results_stay_what_they_are():
@@ -133,12 +134,12 @@ def test_dollars_of_a_turn():
 def test_a_long_prompt_has_its_own_price_turn_by_turn():
     haiku = lookup("claude-haiku-5-5").price
     short, long = (usage(input_tokens=n, output_tokens=0) for n in (90_000, 110_000))
-    both = costs.of([short, long], haiku, 1.0)
+    both = costs.summarize([short, long], haiku, 1.0)
     assert both["dollars"] == pytest.approx(0.09 * haiku.input + 0.11 * haiku.long_prompt["input"])
 
 
 def test_what_a_run_cost_is_said_in_one_line():
-    facts = costs.of(
+    facts = costs.summarize(
         [
             usage(input_tokens=100, output_tokens=20, cache_read_input_tokens=900),
             usage(input_tokens=1100, output_tokens=5, cache_creation_input_tokens=100),
@@ -153,7 +154,7 @@ def test_what_a_run_cost_is_said_in_one_line():
 
 
 def test_an_unknown_price_is_unknown():
-    facts = costs.of([usage(input_tokens=1, output_tokens=1)], None, 0.1)
+    facts = costs.summarize([usage(input_tokens=1, output_tokens=1)], None, 0.1)
     assert facts["dollars"] is None
     assert "price unknown" in costs.line(facts, 0)
 
@@ -172,3 +173,33 @@ def test_a_server_of_ones_own_has_no_price_of_anthropic(api, command, monkeypatc
 def test_the_schema_of_the_answer_is_one_that_the_wire_takes():
     body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
     assert wire.validate_request(body | answer.request_for("json")) is None
+
+
+# --- numbers that no tool gave --------------------------------------------------------------------------
+
+RESULT = '{"summary": "In Bangkok it is 31 °C now.", "now": 31, "high": 34.0, "date": "2026-11-21"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("It is 31 °C now, up to 34.", []),
+        ("It is warm.", []),
+        ("It is 32 °C now, up to 34.", ["32"]),
+        ("On 21 November 2026: 31.0 °C.", []),
+        ("Ten of 1,031 days.", ["1,031"]),
+    ],
+)
+def test_numbers_of_an_answer_that_no_result_has(text, wrong):
+    assert answer.unsupported_numbers(text, [RESULT]) == wrong
+
+
+def test_an_answer_with_such_a_number_is_replaced_by_the_tools_own_words_and_says_so():
+    assert answer.guard("It is 31 °C.", [RESULT]) == ("It is 31 °C.", False)
+    text, by_tools = answer.guard("It is 40 °C.", [RESULT, "no JSON " * 100])
+    first, second, third = text.split("\n")
+    assert by_tools
+    assert first == answer.TOOLS_WORDS
+    assert second == "In Bangkok it is 31 °C now."
+    assert third.endswith(" ...")
+    assert answer.guard("It is 40 °C.", []) == ("It is 40 °C.", False)

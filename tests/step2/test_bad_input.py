@@ -149,7 +149,7 @@ def test_an_empty_question(api, refused, question):
     ("flags", "line"),
     [
         (("--max-turns", "0"), "--max-turns 0 is not allowed: use 1 or more"),
-        (("--max-tokens", "-1"), "--max-tokens -1 is not allowed"),
+        (("--max-new-tokens", "-1"), "--max-new-tokens -1 is not allowed"),
         (("--prompt", "assistent"), "no prompt 'assistent'"),
         (("--prompt", "assistant@99"), "prompt assistant has no version 99"),
         (("--prompt", "assistant@new"), "use an id, or an id and a version"),
@@ -192,7 +192,7 @@ def test_wrong_arguments_go_back_to_the_model(api, command):
     ("reply", "line"),
     [
         ({"text": "I can", "stop_reason": "refusal"}, "the model refused to answer"),
-        ({"text": "I can", "stop_reason": "max_tokens"}, "cut at --max-tokens 1024"),
+        ({"text": "I can", "stop_reason": "max_tokens"}, "cut at --max-new-tokens 1024"),
         (
             {"text": "I", "stop_reason": "model_context_window_exceeded"},
             "the conversation has filled the model",

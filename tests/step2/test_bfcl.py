@@ -1,4 +1,4 @@
-"""The rules of Berkeley's AST evaluation. The questions are our own; only the format is theirs."""
+"""Files of Berkeley's format as labelled questions. The questions are our own; only the format is theirs."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 
 from shared.embedded import wire
 from shared.errors import UserError
-from step2_tools import bfcl
+from step2_tools.evaluate import bfcl, scoring
 
 FUNCTIONS = [
     {
@@ -70,13 +70,17 @@ def case(tmp_path):
     return bfcl.read(write(tmp_path, [question(system="Be brief.")], truth))[0]
 
 
+def score(case, calls):
+    return scoring.score(calls, case.calls, case.tools)
+
+
 def judged(case, **arguments):
     made = {"what": "Alchemilla", "many": 3} | arguments
     call = {
         "name": "garden_plant",
         "input": {name: value for name, value in made.items() if value != "LEFT OUT"},
     }
-    return bfcl.score(case, [call])
+    return score(case, [call])
 
 
 def test_a_question_becomes_a_request_that_the_messages_api_takes(case):
@@ -88,7 +92,9 @@ def test_a_question_becomes_a_request_that_the_messages_api_takes(case):
 
 
 def test_names_are_mapped_and_back_and_no_two_become_one(case):
-    assert case.names == {"garden_plant": "garden.plant", "garden_plant_2": "garden_plant"}
+    names = {"garden_plant": "garden.plant", "garden_plant_2": "garden_plant"}
+    assert bfcl.tool_names([each["name"] for each in FUNCTIONS]) == names
+    assert [call["name"] for call in case.calls] == ["garden_plant"]
     assert list(bfcl.tool_names(["a" * 200, "a" * 200 + "b", "ü b"])) == ["a" * 128, "a" * 120 + "_2", "__b"]
 
 
@@ -111,11 +117,9 @@ def test_a_parameter_may_be_called_type():
     [
         ({}, True),  # all that may be absent is
         ({"what": "LADY'S-MANTLE"}, True),  # case, spaces and - are ignored
-        ({"what": 'lady"s mantle'}, True),  # ' and " are the same
-        ({"what": "lady's mantle!"}, False),
+        ({"what": "lady's mantel"}, False),
         ({"what": "LEFT OUT"}, False),
         ({"many": 4}, False),
-        ({"many": 3.0}, False),  # a float for an integer
         ({"many": "3"}, False),
         ({"many": True}, False),
         ({"depth": 4}, True),  # an int for a float
@@ -124,7 +128,7 @@ def test_a_parameter_may_be_called_type():
         ({"place": [1.5, 2.0]}, True),
         ({"place": [2.0, 1.5]}, False),
         ({"place": [1.5]}, False),
-        ({"place": []}, True),  # as good as absent
+        ({"place": []}, False),
         ({"days": ["monday", "FRIDAY"]}, True),
         ({"days": ["Friday", "Monday"]}, False),
         ({"days": "Monday"}, False),
@@ -145,50 +149,30 @@ def test_a_parameter_may_be_called_type():
         ({"colour": "red"}, False),
     ],
 )
-def test_one_call_by_their_rules(case, arguments, right):
+def test_one_call(case, arguments, right):
     assert judged(case, **arguments).right_arguments is right
 
 
-def test_types_inside_a_required_list_count(case):
-    known = {"properties": {"n": {"type": "array", "items": {"type": "float"}}}, "required": ["n"]}
-    assert bfcl.is_right({"n": [1.0, 2.0]}, {"n": [[1.0, 2.0]]}, known)
-    assert not bfcl.is_right({"n": [1, 2]}, {"n": [[1.0, 2.0]]}, known)
-    assert bfcl.is_right({"n": [1, 2]}, {"n": ["", [1.0, 2.0]]}, known)
-
-
-def test_an_answer_of_another_type_than_declared_is_taken_at_its_word():
-    known = {"properties": {"n": {"type": "integer"}}, "required": ["n"]}
-    assert bfcl.is_right({"n": "my_variable"}, {"n": ["my_variable"]}, known)
-    assert not bfcl.is_right({"n": "My variable"}, {"n": ["my_variable"]}, known)
-    assert not bfcl.is_right({"n": [1]}, {"n": ["my_variable"]}, known)
-
-
-def test_an_argument_whose_values_do_not_include_nothing_must_be_there():
-    known = {"properties": {"n": {"type": "integer"}, "m": {"type": "integer"}}, "required": ["n"]}
-    assert not bfcl.is_right({"n": 1}, {"n": [1], "m": [2]}, known)
-
-
-def test_a_required_argument_must_be_there_even_if_the_answer_could_do_without():
-    known = {"properties": {"n": {"type": "integer"}}, "required": ["n"]}
-    assert not bfcl.is_right({}, {"n": [1, ""]}, known)
-
-
-def test_a_dict_in_a_dict():
-    known = {"properties": {"d": {"type": "dict"}}, "required": []}
-    accepted = {"d": [{"inner": [{"a": ["x", "y"], "b": ["", 1]}], "plain": [{"lateral": 10.5}]}]}
-    assert bfcl.is_right({"d": {"inner": {"a": "Y"}, "plain": {"lateral": 10.5}}}, accepted, known)
-    assert not bfcl.is_right({"d": {"inner": {"a": "z"}, "plain": {"lateral": 10.5}}}, accepted, known)
-    assert not bfcl.is_right({"d": {"inner": {"a": "x"}, "plain": {"lateral": 1}}}, accepted, known)
+def test_options_are_written_out_at_every_depth():
+    assert bfcl.accepted(["", 2]) == [None, 2]
+    nested = {"inner": [{"a": ["x", "y"], "b": ["", 1]}], "plain": [{"lateral": 10.5}]}
+    assert {json.dumps(each["inner"]) for each in bfcl.accepted([nested])} == {
+        '{"a": "x"}',
+        '{"a": "y"}',
+        '{"a": "x", "b": 1}',
+        '{"a": "y", "b": 1}',
+    }
+    assert all(each["plain"] == {"lateral": 10.5} for each in bfcl.accepted([nested]))
 
 
 def test_right_tool_wrong_tool_and_the_number_of_calls(case):
     right = {"name": "garden_plant", "input": {"what": "Alchemilla", "many": 3}}
-    found = bfcl.score(case, [{"name": "garden_plant_2", "input": {"x": 1}}])
+    found = score(case, [{"name": "garden_plant_2", "input": {"x": 1}}])
     assert (found.valid, found.right_tool, found.needless, found.missing) == (True, False, 1, 1)
-    assert bfcl.score(case, [right]).right_arguments
-    assert not bfcl.score(case, [right, right]).right_arguments
-    assert not bfcl.score(case, []).right_arguments
-    assert not bfcl.score(case, None).valid
+    assert score(case, [right]).right_arguments
+    assert not score(case, [right, right]).right_arguments
+    assert not score(case, []).right_arguments
+    assert not score(case, None).valid
 
 
 def test_parallel_calls_in_any_order_each_paired_once(tmp_path):
@@ -197,9 +181,7 @@ def test_parallel_calls_in_any_order_each_paired_once(tmp_path):
     case = bfcl.read(file)[0]
 
     def right(*values):
-        return bfcl.score(
-            case, [{"name": "garden_plant_2", "input": {"x": x}} for x in values]
-        ).right_arguments
+        return score(case, [{"name": "garden_plant_2", "input": {"x": x}} for x in values]).right_arguments
 
     assert right(1, 2)
     assert right(2, 1)
@@ -211,15 +193,15 @@ def test_parallel_calls_in_any_order_each_paired_once(tmp_path):
 
 def test_where_no_function_helps_no_call_is_right(tmp_path):
     case = bfcl.read(write(tmp_path, [question("live_irrelevance_3")]))[0]
-    assert bfcl.score(case, []).right_arguments
-    assert not bfcl.score(case, [{"name": "garden_plant_2", "input": {"x": 1}}]).right_tool
+    assert score(case, []).right_arguments
+    assert not score(case, [{"name": "garden_plant_2", "input": {"x": 1}}]).right_tool
 
 
 def test_answers_may_lie_elsewhere(tmp_path):
     file = write(tmp_path, [question()])
     answers = tmp_path / "mine.json"
     answers.write_text(json.dumps({"id": "simple_python_0", "ground_truth": [{"garden_plant": {"x": [1]}}]}))
-    assert bfcl.read(file, answers)[0].truth == [{"garden_plant": {"x": [1]}}]
+    assert bfcl.read(file, answers)[0].calls == [{"name": "garden_plant_2", "input": {"x": [1]}}]
 
 
 @pytest.mark.parametrize(
@@ -230,11 +212,6 @@ def test_answers_may_lie_elsewhere(tmp_path):
         ({"id": "simple_python_0", "question": [[]]}, [], "only questions of one turn"),
         (question(functions=[{"name": "f"}]), [], "not in their format: no 'parameters'"),
         (question(functions=["f"]), [], "not in their format"),
-        (
-            question(functions=[{"name": "f", "parameters": {"properties": {"x": {"type": "matrix"}}}}]),
-            [{"f": {}}],
-            "not in their format: no 'matrix'",
-        ),
         (question(), [{"garden.dig": {}}], "not in their format: no 'garden.dig'"),
         (question() | {"id": "simple_python_9"}, [], "has no answer to question 'simple_python_9'"),
     ],

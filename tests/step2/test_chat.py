@@ -1,6 +1,6 @@
-import httpx2
 import pytest
 
+from step2_tools.tools.http import Unavailable
 from tests.scripted import ScriptedMessages
 
 WEATHER = {"tool_uses": [("get_weather", {"city": "Bangkok"})]}
@@ -90,7 +90,7 @@ def test_ctrl_c_stops_an_answer_and_not_the_chat(api, talk, monkeypatch):
     api.enqueue(**WEATHER)
     api.enqueue("Hello.")
     with monkeypatch.context() as patch:
-        patch.setattr("step2_tools.loop.in_parallel", interrupted)
+        patch.setattr("step2_tools.agent.loop.in_parallel", interrupted)
         got = talk("Is it hot?", "Hi")
     assert "stopped" in got.err
     assert texts(api.requests[1]) == [("user", "Hi")]
@@ -116,15 +116,14 @@ def test_new_forgets_the_history(api, talk):
 
 
 def test_a_service_that_does_not_answer_brings_the_hint(api, talk, monkeypatch):
-    monkeypatch.setattr("step2_tools.http.Api._send", timed_out)
-    monkeypatch.setattr("step2_tools.http.ATTEMPTS", 1)
+    monkeypatch.setattr("step2_tools.tools.http.Api._send", timed_out)
     api.enqueue(**WEATHER)
     api.enqueue("No idea.")
-    assert "with --offline, recorded examples answer" in talk("Is it hot?", flags=()).err
+    assert "with --offline, the tools answer from sample data" in talk("Is it hot?", flags=()).err
 
 
 def timed_out(*_args):
-    raise httpx2.ReadTimeout("x")
+    raise Unavailable("Open-Meteo did not answer in time")
 
 
 def test_unknown_commands_are_not_sent(api, talk):
@@ -135,6 +134,6 @@ def test_unknown_commands_are_not_sent(api, talk):
 def test_an_answer_that_is_not_whole_says_so_and_the_chat_goes_on(api, talk):
     api.enqueue("Let me", [("get_weather", {"city": "B"})], stop_reason="max_tokens")
     api.enqueue("Yes.")
-    got = talk("Is it hot?", "Still there?", flags=("--offline", "--max-tokens", "9"))
-    assert "incomplete: cut at --max-tokens 9" in got.err
+    got = talk("Is it hot?", "Still there?", flags=("--offline", "--max-new-tokens", "9"))
+    assert "incomplete: cut at --max-new-tokens 9" in got.err
     assert len(texts(api.requests[1])) == 3

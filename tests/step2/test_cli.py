@@ -1,4 +1,6 @@
+import io
 import json
+import re
 import subprocess
 import sys
 import time
@@ -7,7 +9,8 @@ import tomllib
 import pytest
 
 from shared.embedded.wire import validate_request
-from step2_tools.__main__ import _settings, app, with_default_command
+from step2_tools.agent.answer import OWN_WORDS
+from step2_tools.cli.app import _settings, app, with_default_command
 from tests.conftest import ROOT
 from tests.scripted import ScriptedMessages
 
@@ -90,10 +93,10 @@ def test_json_and_trace_together(ask):
     assert "get_weather(" in got.err
 
 
-def test_recorded_answers_are_said_to_be_recorded(ask):
+def test_sample_data_is_said_to_be_sample_data(ask):
     facts = json.loads(ask("--json").out)
     assert facts["offline"] is True
-    assert json.loads(facts["calls"][0]["result"])["recorded"] is True
+    assert json.loads(facts["calls"][0]["result"])["sample"] is True
 
 
 def test_smoke_needs_no_network(api, command):
@@ -110,8 +113,8 @@ def test_smoke_asks_no_server_unless_its_model_is_named(monkeypatch):
     assert _settings(smoke=True, model="qwen3:4b").base_url == "http://127.0.0.1:9"
 
 
-@pytest.mark.parametrize("flags", [("--condition", "native"), ("--split", "test")])
-def test_berkeleys_questions_have_no_conditions_and_splits(refused, flags):
+@pytest.mark.parametrize("flags", [("--style", "native"), ("--split", "test")])
+def test_berkeleys_questions_have_no_styles_and_splits(refused, flags):
     assert "don't go with --bfcl" in refused("step2_tools", "evaluate", "--bfcl", "x.json", *flags)
 
 
@@ -120,13 +123,13 @@ def test_without_offline_the_real_services_are_asked(api, command):
     api.enqueue("No idea.")
     got = command("step2_tools", "Is it hot?", "--json")
     assert json.loads(got.out)["calls"][0]["is_error"] is True  # tests have no network
-    assert got.err == "a service cannot be reached; with --offline, recorded examples answer\n"
+    assert got.err == "a service cannot be reached; with --offline, the tools answer from sample data\n"
 
 
-def test_the_prompt_is_the_system_message(ask, api, command):
+def test_the_prompt_is_the_system_message(ask, api):
     ask("--prompt", "assistant@1")
-    shown = command("step2_tools", "prompts", "show", "assistant@1").out
-    assert api.requests[0]["system"] in shown
+    file = ROOT / "step2_tools" / "prompts" / "assistant.1.md"
+    assert api.requests[0]["system"] in file.read_text(encoding="utf-8")
     assert "is data" in api.requests[0]["system"]
 
 
@@ -135,7 +138,51 @@ def test_the_default_command():
     assert with_default_command(["Is it hot?"]) == ["ask", "Is it hot?"]
     assert with_default_command(["--trace"]) == ["ask", "--trace"]
     assert with_default_command(["chat"]) == ["chat"]
-    assert with_default_command(["prompts", "list"]) == ["prompts", "list"]
+    assert with_default_command(["prompts", "diff"]) == ["prompts", "diff"]
+
+
+def test_both_helps_show_the_same_flags(command):
+    of_ask, of_all = (command("step2_tools", *args, "--help").out for args in (("ask",), ()))
+    flags = set(re.findall(r"--[a-z-]+", of_ask))
+    assert {"--offline", "--trace", "--max-new-tokens"} <= flags <= set(re.findall(r"--[a-z-]+", of_all))
+
+
+@pytest.mark.parametrize(
+    ("args", "asked"), [(("-",), "Is it\nhot?"), ((), "Is it\nhot?"), (("Cold?",), "Cold?")]
+)
+def test_a_dash_and_a_pipe_are_read_as_the_question(api, command, monkeypatch, args, asked):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("Is it\nhot?\n"))
+    api.enqueue("Yes.")
+    assert command("step2_tools", "ask", *args, "--offline").code == 0
+    assert api.requests[0]["messages"][0]["content"] == asked
+
+
+def test_an_empty_pipe(api, command, refused, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    assert "the question is empty" in refused("step2_tools", "ask", "-")
+    api.enqueue("Hot.")
+    assert command("step2_tools", "ask", "--offline").code == 0
+    assert api.requests[0]["messages"][0]["content"] == "What is the weather in Bangkok?"
+
+
+@pytest.mark.parametrize("flags", [(), ("--trace",), ("--runner",), ("--format", "markdown")])
+def test_an_answer_without_a_tool_is_introduced_as_the_models_own_words(api, command, flags):
+    api.enqueue("The flight was booked.")
+    out = command("step2_tools", "Book me a flight", "--offline", *flags).out
+    assert out.count(OWN_WORDS) == 1
+    assert out.index(OWN_WORDS) < out.index("The flight was booked.")
+
+
+@pytest.mark.parametrize(("city", "backed"), [("Bangkok", True), ("Atlantis", False)])
+def test_only_a_tool_that_gives_something_backs_an_answer(api, command, city, backed):
+    for _ in range(2):
+        api.enqueue("Let me look.", [("get_weather", {"city": city})])
+        api.enqueue("It is 32 °C.")
+    out = command("step2_tools", "Is it hot?", "--offline").out
+    assert out.startswith("Let me look.\n")
+    assert (OWN_WORDS in out) is not backed
+    facts = json.loads(command("step2_tools", "Is it hot?", "--offline", "--json").out)
+    assert facts["looked_up"] is backed
 
 
 def test_a_typo_is_no_question(refused):
@@ -153,35 +200,20 @@ def test_tools_prints_what_the_api_takes(command):
     assert "celsius | fahrenheit, default celsius" in shown
 
 
-def test_prompts(command, refused):
-    assert "assistant@1" in command("step2_tools", "prompts", "list").out
-    rows = json.loads(command("step2_tools", "prompts", "list", "--json").out)["prompts"]
-    assert {"id", "version", "family", "sha256", "examples", "variables"} <= set(rows[0])
-    changed = command("step2_tools", "prompts", "diff", "json_calls@1", "json_calls@2").out
-    assert "+version: 2" in changed
-    assert (
-        command("step2_tools", "prompts", "diff", "assistant@1", "assistant@1").out == "they are the same\n"
-    )
-    assert "no prompt 'poem'" in refused("step2_tools", "prompts", "show", "poem")
-
-
-def test_bench_measures_the_loop(command):
-    facts = json.loads(command("step2_tools", "bench", "--pairs", "5", "--json").out)
-    assert facts["overhead_ms"]["q1"] < 5  # of 5 pairs, on a machine that may be busy
-    assert facts["holds"] is (facts["overhead_ms"]["median"] < 5)
-    assert "ms allowed" in command("step2_tools", "bench", "--smoke").out
-
-
-def test_bench_with_too_few_pairs(refused):
-    assert "use 5 or more" in refused("step2_tools", "bench", "--pairs", "1")
+def test_prompts_are_compared(command, refused):
+    changed = command("step2_tools", "prompts", "diff", "json_calls@1", "json_calls@3").out
+    assert "+version: 3" in changed
+    same = command("step2_tools", "prompts", "diff", "assistant@1", "assistant@1").out
+    assert same == "they are the same\n"
+    assert "no prompt 'poem'" in refused("step2_tools", "prompts", "diff", "poem", "assistant@1")
 
 
 def test_evaluate_on_some_questions(api, command):
     for _ in range(3):
         api.enqueue("Hm.")
-    got = command("step2_tools", "evaluate", "--condition", "native", "--limit", "3", "--json")
+    got = command("step2_tools", "evaluate", "--style", "native", "--limit", "3", "--json")
     facts = json.loads(got.out)
-    assert facts["conditions"]["native"]["n"] == 3
+    assert facts["styles"]["native"]["n"] == 3
     assert api.left == 0
 
 

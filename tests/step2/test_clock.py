@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from step2_tools.clock import Clock
+from step2_tools.tools.clock import Clock
 from tests.step2.fake_services import facts, refusal, service
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

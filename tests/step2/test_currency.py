@@ -1,9 +1,9 @@
 import httpx2
 import pytest
 
-from shared.embedded.currencies import MEANT
-from step2_tools.currency import Currency, code_of
-from step2_tools.tool import FunctionTool
+from step2_tools.agent.tool import FunctionTool
+from step2_tools.tools.currencies import MEANT
+from step2_tools.tools.currency import Currency, code_of
 from tests.step2.fake_services import facts, refusal, service
 
 ROW = {"date": "2026-11-20", "base": "USD", "quote": "THB", "rate": 32.45}
@@ -84,8 +84,8 @@ def test_the_function_itself_refuses_too(amount):
 
 
 def test_the_wrong_one_of_two_currencies_is_named():
-    assert refused(from_currency="doubloons")[0].startswith("from_currency: 'doubloons' is no currency")
-    assert refused(to_currency="doubloons")[0].startswith("to_currency: 'doubloons' is no currency")
+    assert refused(from_currency="doubloons")[0].startswith("from_currency: 'doubloons' is not a currency")
+    assert refused(to_currency="doubloons")[0].startswith("to_currency: 'doubloons' is not a currency")
 
 
 @pytest.mark.parametrize(
@@ -105,8 +105,8 @@ def test_the_wrong_one_of_two_currencies_is_named():
         (httpx2.Response(200, content=b" " * 5_000_000), "more than 2 MB"),
         (httpx2.ReadTimeout("x"), "Frankfurter did not answer in time"),
         ({"date": "2026-11-20"}, "unknown shape (rate: field required)"),
-        ({**ROW, "rate": 0}, "a rate that is none"),
-        ({**ROW, "rate": -3}, "a rate that is none"),
+        ({**ROW, "rate": 0}, "Frankfurter answered with a rate of 0: a rate must be above 0"),
+        ({**ROW, "rate": -3}, "a rate of -3: a rate must be above 0"),
         ([ROW], "unknown shape"),
     ],
 )

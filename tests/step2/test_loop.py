@@ -10,8 +10,8 @@ import httpx2
 import pytest
 from anthropic.lib.tools import ToolError, beta_tool
 
-from step2_tools import loop, runner
-from step2_tools.tool import FunctionTool
+from step2_tools.agent import loop, runner
+from step2_tools.agent.tool import FunctionTool
 from tests.scripted import ScriptedMessages
 
 HI = {"role": "user", "content": "How long are they?"}

@@ -8,6 +8,7 @@ from tests.conftest import ROOT
 
 FILE = ROOT / "step2_tools" / "data" / "questions.jsonl"
 ROWS = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
+FRESH = [json.loads(line) for line in FILE.with_name("fresh.jsonl").read_text(encoding="utf-8").splitlines()]
 # fmt: off
 KINDS = {
     "weather", "stock", "currency", "time", "both", "several",
@@ -29,7 +30,7 @@ NO_CALL = {"neither", "unsafe", "impossible"}
 
 
 def calls():
-    return [(row, call) for row in ROWS for call in row["calls"]]
+    return [(row, call) for row in [*ROWS, *FRESH] for call in row["calls"]]
 
 
 def names(split):
@@ -61,8 +62,14 @@ def test_both_splits_have_every_kind():
     assert {row["split"] for row in ROWS} == {"dev", "test"}
 
 
+def test_the_fresh_questions_are_sixty_and_some_want_no_call():
+    assert len(FRESH) == len({row["id"] for row in FRESH}) == 60
+    assert {row["split"] for row in FRESH} == {"fresh"}
+    assert sum(not row["calls"] for row in FRESH) == 12
+
+
 def test_no_question_is_asked_twice():
-    asked = Counter(" ".join(row["question"].casefold().split()) for row in ROWS)
+    asked = Counter(" ".join(row["question"].casefold().split()) for row in [*ROWS, *FRESH])
     assert [question for question, n in asked.items() if n > 1] == []
 
 

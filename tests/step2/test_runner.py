@@ -3,8 +3,8 @@ import json
 import pytest
 from anthropic.lib.tools import ToolError
 
-from step2_tools import loop, runner
-from step2_tools.tool import FunctionTool
+from step2_tools.agent import loop, runner
+from step2_tools.agent.tool import FunctionTool
 from tests.scripted import ScriptedMessages
 
 

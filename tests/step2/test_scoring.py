@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import UserError
-from step2_tools import currency, questions, scoring
-from step2_tools.scoring import Score, score
+from step2_tools.evaluate import questions, scoring
+from step2_tools.evaluate.scoring import Score, score
+from step2_tools.tools import currency
 
 TOOLS = [
     {
@@ -55,7 +56,7 @@ def three_currencies(monkeypatch):
     def code_of(text):
         codes = {"us dollars": "USD", "usd": "USD", "euro": "EUR", "eur": "EUR", "baht": "THB", "thb": "THB"}
         if text.casefold() not in codes:
-            raise ToolError(f"{text!r} is no currency that is known")
+            raise ToolError(f"{text!r} is not a currency of today")
         return codes[text.casefold()]
 
     monkeypatch.setattr(currency, "code_of", code_of)

@@ -2,12 +2,12 @@ import httpx2
 import pytest
 
 from shared.config import load_settings
-from step2_tools.alphavantage import AlphaVantage
-from step2_tools.http import Api
-from step2_tools.stocks import Quote, Stocks
-from step2_tools.tool import FunctionTool
+from step2_tools.agent.tool import FunctionTool
 from step2_tools.tools import provider
-from step2_tools.yahoo import Yahoo
+from step2_tools.tools.alphavantage import AlphaVantage
+from step2_tools.tools.http import Api
+from step2_tools.tools.stocks import Quote, Stocks
+from step2_tools.tools.yahoo import Yahoo
 from tests.step2.fake_services import facts, refusal, service
 
 
@@ -151,8 +151,8 @@ def test_a_found_symbol_that_is_none_is_not_asked_for(found):
         (httpx2.Response(200, content=b" " * 5_000_000), "more than 2 MB"),
         ({"chart": {"result": [{}]}}, "unknown shape (chart.result.0.meta: field required)"),
         (chart(regularMarketPrice=None), "unknown shape (chart.result.0.meta.regularMarketPrice: "),
-        (chart(regularMarketTime=10**18), "a time that is none"),
-        (chart(gmtoffset=10**9), "a time that is none"),
+        (chart(regularMarketTime=10**18), "an invalid time"),
+        (chart(gmtoffset=10**9), "an invalid time"),
     ],
 )
 def test_an_answer_that_cannot_be_used_is_one_clear_line(answer, words):
@@ -256,7 +256,7 @@ def test_the_key_decides_who_is_asked(monkeypatch):
     assert isinstance(provider(Api(), load_settings()), Yahoo)
     monkeypatch.setenv("ALPHAVANTAGE_API_KEY", "KEY-123")
     assert isinstance(provider(Api(), load_settings()), AlphaVantage)
-    assert isinstance(provider(Api(recorded="2026-11-20"), load_settings()), Yahoo)
+    assert isinstance(provider(Api(sample_date="2026-11-20"), load_settings()), Yahoo)
 
 
 def test_the_stock_key_is_read_from_the_env_file(monkeypatch, tmp_path):

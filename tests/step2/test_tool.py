@@ -13,7 +13,7 @@ from anthropic.lib.tools import ToolError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from step2_tools.tool import MAX_CHARACTERS, FunctionTool, plain, result
+from step2_tools.agent.tool import MAX_CHARACTERS, FunctionTool, result, sanitize
 from tests.step2.fake_services import refusal
 
 
@@ -202,25 +202,25 @@ def test_the_sdk_runs_it_and_shows_the_same_line():
     ],
 )
 def test_text_from_outside_becomes_one_harmless_line(text, line):
-    assert plain(text) == line
+    assert sanitize(text) == line
 
 
 @given(st.text(st.characters(categories=["L", "Z", "C"]), max_size=60), st.integers(2, 50))
 def test_plain_text_is_always_printable_short_and_stable(text, limit):
-    line = plain(text, limit)
+    line = sanitize(text, limit)
     assert len(line) <= limit
     assert not {unicodedata.category(char) for char in line} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
-    assert plain(line, limit) == line
+    assert sanitize(line, limit) == line
     line.encode()
 
 
-def test_a_result_begins_with_its_sentence_and_says_when_it_is_recorded():
+def test_a_result_begins_with_its_sentence_and_says_when_it_is_sample_data():
     assert json.loads(result("It rains.", {"rain": 1}, "sky")) == {
         "summary": "It rains.",
         "rain": 1,
         "source": "sky",
     }
-    recorded = json.loads(result("It rains.", {"rain": 1}, "sky", "2026-11-20"))
-    assert recorded["summary"] == "It rains (example data, recorded on 2026-11-20)."
-    assert recorded["source"] == "example data, not measured, in the shape of: sky"
-    assert (recorded["recorded"], recorded["recorded_on"]) == (True, "2026-11-20")
+    sample = json.loads(result("It rains.", {"rain": 1}, "sky", "2026-11-20"))
+    assert sample["summary"] == "It rains (sample data of 2026-11-20)."
+    assert sample["source"] == "sample data, not measured, in the shape of: sky"
+    assert (sample["sample"], sample["sample_date"]) == (True, "2026-11-20")

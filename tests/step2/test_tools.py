@@ -1,4 +1,4 @@
-"""The tools as the assistant gets them: offline on the recorded answers, and what those hold."""
+"""The tools as the assistant gets them: offline on sample data, and what that holds."""
 
 import json
 
@@ -6,12 +6,11 @@ import httpx2
 import pytest
 
 from shared.config import load_settings
-from step2_tools import replay
-from step2_tools.places import find
-from step2_tools.tools import build
+from step2_tools.tools import build, samples
+from step2_tools.tools.places import find
 from tests.step2.fake_services import facts, refusal
 
-FILES = sorted(replay.FOLDER.glob("*.json"))
+FILES = sorted(samples.FOLDER.glob("*.json"))
 
 
 @pytest.fixture(scope="module")
@@ -48,15 +47,15 @@ def test_every_argument_is_described_to_the_model():
         ("get_time", {"city": "Tokyo"}, "JST, UTC+09:00"),
     ],
 )
-def test_offline_every_result_says_that_it_is_recorded(call, name, given, words):
+def test_offline_every_result_says_that_it_is_sample_data(call, name, given, words):
     result = facts(call(name, **given))
     assert words in result["summary"]
-    assert "example data, recorded on 2026-11-20" in result["summary"]
-    assert (result["recorded"], result["recorded_on"]) == (True, "2026-11-20")
-    assert "example data, not measured" in result["source"]
+    assert "sample data of 2026-11-20" in result["summary"]
+    assert (result["sample"], result["sample_date"]) == (True, "2026-11-20")
+    assert "sample data, not measured" in result["source"]
 
 
-def test_offline_today_is_the_recorded_day(call):
+def test_offline_today_is_the_day_of_the_sample_data(call):
     assert facts(call("get_weather", city="London"))["date"] == "2026-11-20"
     assert facts(call("get_weather", city="London", day="tomorrow"))["date"] == "2026-11-21"
     assert facts(call("get_weather", city="Auckland"))["date"] == "2026-11-21"  # it was past midnight there
@@ -65,19 +64,27 @@ def test_offline_today_is_the_recorded_day(call):
 @pytest.mark.parametrize(
     ("name", "given", "words"),
     [
-        ("get_weather", {"city": "Atlantis"}, "'Atlantis' is not among the recorded cities (e.g. Bangkok"),
-        ("get_weather", {"city": "Poland"}, "'Poland' is not among the recorded cities"),
-        ("get_weather", {"city": "Laos"}, "'Laos' is not among the recorded cities"),
-        ("get_time", {"city": "Timbuktu"}, "'Timbuktu' is not among the recorded cities"),
-        ("get_stock_price", {"symbol": "Acme"}, "'Acme' is not among the recorded companies (e.g. Apple"),
+        (
+            "get_weather",
+            {"city": "Atlantis"},
+            "'Atlantis' is not among the cities of the sample data (B",
+        ),
+        ("get_weather", {"city": "Poland"}, "'Poland' is not among the cities of the sample data"),
+        ("get_weather", {"city": "Laos"}, "'Laos' is not among the cities of the sample data"),
+        ("get_time", {"city": "Timbuktu"}, "'Timbuktu' is not among the cities of the sample data"),
+        (
+            "get_stock_price",
+            {"symbol": "Acme"},
+            "'Acme' is not among the companies of the sample data (A",
+        ),
         (
             "convert_currency",
             {"from_currency": "USD", "to_currency": "taka"},
-            "no rate from USD to BDT among the",
+            "no rate from USD to BDT in the sample data",
         ),
     ],
 )
-def test_what_is_not_recorded_is_said_with_the_way_out(call, name, given, words):
+def test_what_is_not_in_the_sample_data_is_said_with_the_way_out(call, name, given, words):
     line = refusal(call, name, **given)
     assert words in line
     assert line.endswith("run without --offline")
@@ -96,7 +103,7 @@ def test_what_is_not_recorded_is_said_with_the_way_out(call, name, given, words)
         ("Singapore", "Singapore"),
     ],
 )
-def test_recorded_cities_are_found_by_the_ways_people_write_them(call, asked, label):
+def test_cities_are_found_by_the_ways_people_write_them(call, asked, label):
     assert facts(call("get_weather", city=asked))["place"] == label
 
 
@@ -116,12 +123,12 @@ def test_recorded_cities_are_found_by_the_ways_people_write_them(call, asked, la
         ("Samsung", "005930.KS"),
     ],
 )
-def test_recorded_companies_are_found_by_the_ways_people_write_them(call, asked, symbol):
+def test_companies_are_found_by_the_ways_people_write_them(call, asked, symbol):
     assert facts(call("get_stock_price", symbol=asked))["symbol"] == symbol
 
 
-def test_every_recorded_place_has_weather_a_time_zone_and_seven_days(call):
-    places = json.loads((replay.FOLDER / "geocoding.json").read_text())["results"]
+def test_every_place_has_weather_a_time_zone_and_seven_days(call):
+    places = json.loads((samples.FOLDER / "geocoding.json").read_text())["results"]
     assert len(places) >= 60
     assert sum(each["name"] == "Springfield" for each in places) == 20
     for each in places:
@@ -131,9 +138,9 @@ def test_every_recorded_place_has_weather_a_time_zone_and_seven_days(call):
         assert facts(call("get_time", city=city))["time_zone"] == each["timezone"]
 
 
-def test_every_recorded_company_and_currency_answers(call):
-    metas = json.loads((replay.FOLDER / "chart.json").read_text())["metas"]
-    rows = json.loads((replay.FOLDER / "rates.json").read_text())["rows"]
+def test_every_company_and_currency_answers(call):
+    metas = json.loads((samples.FOLDER / "chart.json").read_text())["metas"]
+    rows = json.loads((samples.FOLDER / "rates.json").read_text())["rows"]
     assert len(metas) >= 40
     assert len(rows) >= 30
     for symbol, meta in metas.items():
@@ -152,17 +159,17 @@ def test_cross_rates_agree(call):
     assert rate("GBP", "JPY") == pytest.approx(rate("GBP", "USD") * rate("USD", "JPY"), rel=1e-4)
 
 
-def test_recorded_files_are_small_and_say_what_they_are():
+def test_sample_files_are_small_and_say_what_they_are():
     assert [path.name for path in FILES] == ["chart.json", "forecast.json", "geocoding.json", "rates.json"]
     assert sum(path.stat().st_size for path in FILES) < 250_000
     for path in FILES:
         content = json.loads(path.read_text(encoding="utf-8"))
-        assert content["recorded_on"] == "2026-11-20"
+        assert content["sample_date"] == "2026-11-20"
         assert "not measured" in content["note"]
 
 
 def test_offline_nothing_else_is_answered():
-    client = httpx2.Client(transport=replay.transport())
+    client = httpx2.Client(transport=samples.transport())
     assert client.get("https://example.org/").status_code == 404
     far_away = {"latitude": "0", "longitude": "0"}
     assert client.get("https://api.open-meteo.com/v1/forecast", params=far_away).json()["error"] is True

@@ -4,8 +4,8 @@ from datetime import date
 import httpx2
 import pytest
 
-from step2_tools.tool import FunctionTool
-from step2_tools.weather import SKY, WEEKDAYS, Weather, days_ahead
+from step2_tools.agent.tool import FunctionTool
+from step2_tools.tools.weather import SKY, WEEKDAYS, Weather, days_ahead
 from tests.step2.fake_services import facts, refusal, service
 
 
@@ -76,7 +76,7 @@ def refused(geocoder, sky=None, **given):
 def test_today_is_said_in_one_sentence_and_in_numbers():
     result, _ = weather(found(place()))
     assert result == {
-        "summary": "In Bangkok, Thailand it is 31 °C now, partly cloudy, wind 8 km/h; "
+        "summary": "In Bangkok, Thailand it is 31 °C now, partly cloudy, humidity 66 %, wind 8 km/h; "
         "today 25 to 33 °C, partly cloudy, 10 % chance of rain, wind up to 14 km/h.",
         "place": "Bangkok, Thailand",
         "country": "Thailand",
@@ -156,6 +156,20 @@ def test_days_count_from_the_citys_own_today(day, ahead):
     assert result["date"] == f"2026-11-{20 + ahead}"
 
 
+@pytest.mark.parametrize("day", ["this weekend", "next week", "demain", "2026-11-25", ""])
+def test_a_day_that_cannot_be_served_is_refused_with_those_that_can(day):
+    api, seen = service(found(place()), forecast())
+    line = refusal(FunctionTool(Weather(api).get_weather).call, {"city": "Bangkok", "day": day})
+    assert line.startswith(f"day = {json.dumps(day)} is not allowed: it must be 'today', 'tomorrow'")
+    assert line.endswith("or 'sunday'")
+    assert not seen
+
+
+def test_a_humidity_that_is_not_known_is_left_out():
+    result, _ = weather(found(place()), forecast(relative_humidity_2m=None))
+    assert "humidity" not in result["summary"]
+
+
 def test_today_is_that_of_the_city_not_of_this_machine():
     """Just after midnight there, the first day of a list that begins yesterday is not today."""
     result, _ = weather(found(place()), forecast(time="2026-11-21T00:10"))
@@ -205,7 +219,7 @@ def test_a_forecast_that_cannot_be_used_is_one_clear_line(sky, words):
 def test_a_day_beyond_the_forecast_is_named():
     short = forecast()
     short["daily"] = {key: values[:2] for key, values in short["daily"].items()}
-    assert "no forecast for Thursday, 2026-11-26; ask for another day" in refused(
+    assert "no forecast for Thursday, 2026-11-26: it has 2026-11-20 to 2026-11-21" in refused(
         found(place()), short, day="thursday"
     )
 

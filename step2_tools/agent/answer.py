@@ -1,0 +1,191 @@
+"""The answer's three forms: text, Markdown, or JSON that follows a published schema.
+
+    $ python -m step2_tools "What is the weather in Bangkok?" --format json
+    {
+     "question": "What is the weather in Bangkok?",
+     "answer": "In Bangkok, Thailand it is 31 °C now, ...",
+     "data": [{"tool": "get_weather", ...}]
+    }
+    $ python -m step2_tools schema        that schema
+
+The model writes the answer's text only, and is held to a schema for it (`output_config`); the facts in
+`data` are copied from the tool results by this code, so that no model can misquote them. What comes is
+validated here again: a server may ignore the schema, and an answer that is cut is no JSON.
+
+Source: https://docs.claude.com/en/docs/build-with-claude/structured-outputs
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from anthropic import transform_schema
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from step2_tools.agent.loop import Call
+
+Format = Literal["text", "json", "markdown"]
+OWN_WORDS = "nothing was looked up: the model's own words"
+TOOLS_WORDS = "the model's answer had a number that no tool gave; in the tools' words:"
+NUMBER = re.compile(r"\d(?:[\d.,]*\d)?")
+
+
+class Written(BaseModel):
+    """What the model writes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    answer: str = Field(description="The answer to the question, in one to three plain sentences.")
+
+
+class Fact(BaseModel):
+    """One tool call and its result."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    tool: str
+    arguments: dict[str, Any]
+    is_error: bool
+    result: dict[str, Any] | str = Field(description="The tool's JSON object, or its error in words.")
+
+
+class Answer(BaseModel):
+    """The answer to a question, and every fact that was looked up for it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    question: str
+    answer: str
+    looked_up: bool = Field(
+        description="Whether a tool gave anything; if not, these are the model's own words."
+    )
+    data: list[Fact]
+
+
+def schema() -> dict[str, Any]:
+    """The published JSON schema of `--format json`."""
+    return Answer.model_json_schema()
+
+
+def request_for(format: Format) -> dict[str, Any]:
+    """What a request needs so that its last turn comes in that format."""
+    if format != "json":
+        return {}
+    return {"output_config": {"format": {"type": "json_schema", "schema": transform_schema(Written)}}}
+
+
+def system_for(format: Format, system: str) -> str:
+    """The system message, with a word about the format where the model has to know."""
+    return f"{system}\n\nWrite the answer in Markdown." if format == "markdown" else system
+
+
+def written(text: str) -> str:
+    """The answer in what the model wrote under the schema.
+
+    Raises:
+        ValueError: it doesn't follow the schema; says where.
+    """
+    try:
+        return Written.model_validate_json(text).answer
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc'])) or 'the text'}: {first['msg']}") from None
+
+
+def as_json(question: str, answer: str, calls: Sequence[Call]) -> Answer:
+    """The whole, held against its own schema.
+
+    >>> as_json("Where?", "Here.", []).model_dump_json()
+    '{"question":"Where?","answer":"Here.","looked_up":false,"data":[]}'
+    """
+    facts = [
+        Fact(tool=call.tool, arguments=call.input, is_error=call.is_error, result=_result(call))
+        for call in calls
+    ]
+    return Answer(question=question, answer=answer, looked_up=looked_up(calls), data=facts)
+
+
+def looked_up(calls: Sequence[Call]) -> bool:
+    """Whether a tool gave anything."""
+    return any(not call.is_error for call in calls)
+
+
+def as_markdown(answer: str, calls: Sequence[Call]) -> str:
+    """The answer, and a table of where its facts come from, or a line that nothing was looked up."""
+    if not looked_up(calls):
+        answer = f"*{OWN_WORDS}*\n\n{answer}"
+    if not calls:
+        return answer
+    rows = [f"| {call.tool} | {_cell(_said(call))} | {_cell(_source(call))} |" for call in calls]
+    return "\n".join([answer, "", "| tool | result | source |", "|---|---|---|", *rows])
+
+
+def _result(call: Call) -> dict[str, Any] | str:
+    """The object that a result is, or its text when it is none (an error, or cut for its length)."""
+    try:
+        value = json.loads(call.result)
+    except ValueError:
+        return call.result
+    return value if isinstance(value, dict) else call.result
+
+
+def _said(call: Call) -> str:
+    result = _result(call)
+    return str(result.get("summary", call.result)) if isinstance(result, dict) else result
+
+
+def _source(call: Call) -> str:
+    result = _result(call)
+    return str(result.get("source", "")) if isinstance(result, dict) else ""
+
+
+def _cell(text: str) -> str:
+    """Text as a cell of a Markdown table: what a tool says may not end it, nor bring its own markup."""
+    line = " ".join(text.split())
+    for special in "\\|<[*_`":
+        line = line.replace(special, "\\" + special)
+    return line
+
+
+# --- is every number in the answer one that a tool gave? ---
+
+
+def guard(text: str, results: Sequence[str]) -> tuple[str, bool]:
+    """The model's text, or the tools' own summaries where it has a number that stands in no result.
+
+    Returns the text to show, and whether it is the tools'. Without results nothing is checked.
+    """
+    if not results or not unsupported_numbers(text, results):
+        return text, False
+    return "\n".join([TOOLS_WORDS, *map(summary, results)]), True
+
+
+def unsupported_numbers(text: str, results: Sequence[str]) -> list[str]:
+    """The numbers of the text that no result has.
+
+    >>> unsupported_numbers("It is 31 °C, 1,250.50 in all.", ['{"now": 31.0, "sum": 1250.5}'])
+    []
+    """
+    known = {_plain(number) for result in results for number in NUMBER.findall(result)}
+    return [number for number in NUMBER.findall(text) if _plain(number) not in known]
+
+
+def _plain(number: str) -> str:
+    """`1,250.50`, `1250.5` and `01250.5` alike."""
+    try:
+        return f"{float(number.replace(',', '')):.12g}"
+    except ValueError:  # 1.2.3
+        return number
+
+
+def summary(result: str) -> str:
+    """A result in the tool's own words: its field `summary`, or the whole, at most 300 characters."""
+    try:
+        value = json.loads(result)
+        return str(value["summary"])
+    except (ValueError, TypeError, KeyError):
+        return textwrap.shorten(result, 300, placeholder=" ...")

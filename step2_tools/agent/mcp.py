@@ -1,0 +1,252 @@
+"""The tools of any server of the Model Context Protocol (MCP), for our loop.
+
+    $ python -m step2_tools "Which files are here?" --mcp "npx @modelcontextprotocol/server-filesystem ."
+    $ python -m step2_tools "What is the weather in Oslo?" --mcp http://127.0.0.1:8765/mcp
+
+The official SDK speaks the protocol; what is left to us is the edge. A foreign tool becomes a
+`BetaFunctionTool`, the type that the loop takes, and is trusted with nothing: its words are cleaned and cut,
+its name can't take another tool's place, it needs a yes before its first call, it has a time limit, and no
+call is sent twice. A server that is started here is a process like any other of the user's, but it gets
+none of our keys: the SDK hands on PATH, HOME and little else (`env NAME=value command` hands on more).
+
+Source: https://modelcontextprotocol.io/specification/2026-07-28
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shlex
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+from anthropic.lib.tools import BetaFunctionTool, ToolError
+
+from shared.errors import UserError, reason
+from step2_tools.agent.approval import Ask, NeedsApproval
+from step2_tools.agent.loop import Tools
+from step2_tools.agent.tool import TIME_LIMIT_S, cut, sanitize, visible
+
+if TYPE_CHECKING:
+    from anyio.from_thread import BlockingPortal
+    from mcp import Client, types
+
+URL = re.compile(r"https?://")
+LIMIT_S = TIME_LIMIT_S  # for each call, and for a server to start and list its tools
+MAX_TOOLS = 64  # of one server
+MAX_SCHEMA = 8000  # characters of JSON
+MAX_BYTES = 2_000_000  # of an answer over HTTP
+
+
+@contextmanager
+def connect(addresses: Sequence[str], own: Tools, ask: Ask) -> Iterator[list[NeedsApproval]]:
+    """The tools of these MCP servers (commands or URLs), for as long as the block runs.
+
+    They are listed once: what a server changes later reaches neither the model nor the user who said yes. The
+    SDK is asynchronous and the loop is not, so the connections live in an event loop on a thread of its own.
+
+    Args:
+        own: the tools that are there already; a foreign tool with such a name is called server__name.
+
+    Raises:
+        UserError: a server can't be started or reached, is slower than LIMIT_S, doesn't speak MCP, or offers
+            tools that can't be used.
+    """
+    if not addresses:
+        yield []
+        return
+    import mcp  # noqa: F401 (takes a second, which LIMIT_S does not pay for)
+    from anyio.from_thread import start_blocking_portal
+
+    logging.getLogger("mcp").addHandler(logging.NullHandler())  # a server's nonsense stays off the terminal
+    tools: list[NeedsApproval] = []
+    connections: list[_Connection] = []
+    with start_blocking_portal() as portal:
+        try:
+            for address in addresses:
+                connections.append(_Connection(portal, address))
+                origin = f"of {connections[-1].label}, asked once"
+                for tool in connections[-1].tools({tool.name for tool in (*own, *tools)}):
+                    tools.append(NeedsApproval(tool, ask, once=True, origin=origin))
+            yield tools
+        finally:
+            for connection in connections:
+                connection.close()
+
+
+class _Connection:
+    """A server that is open until `close`."""
+
+    def __init__(self, portal: BlockingPortal, address: str) -> None:
+        secret = r"(?<=//)[^/]*@|[?#].*" if URL.match(address) else "$^"  # a password, a key
+        self.label = sanitize(re.sub(secret, "", address))
+        self._portal = portal
+        self._opened: Future[tuple[Client, list[types.Tool]]] = Future()
+        self._running = portal.start_task_soon(self._run, address)
+
+    async def _run(self, address: str) -> None:
+        import anyio
+        from mcp import Client
+
+        try:
+            async with _transport(address) as transport, Client(transport, cache=None) as client:
+                page = await client.list_tools()
+                tools = page.tools
+                while page.next_cursor and len(tools) <= MAX_TOOLS:
+                    page = await client.list_tools(cursor=page.next_cursor)
+                    tools += page.tools
+                self._opened.set_result((client, tools))
+                await anyio.sleep_forever()
+        except Exception as error:
+            if not self._opened.done():  # else the next call says that the server has ended
+                self._opened.set_exception(error)
+
+    def tools(self, taken: set[str]) -> list[BetaFunctionTool[Any]]:
+        """The server's tools, under names that are free and that the Messages API allows.
+
+        Raises:
+            UserError: the server can't be had, or a tool can't be used.
+        """
+        wrong = f"--mcp {self.label} cannot be used"
+        try:
+            client, found = self._opened.result(LIMIT_S)
+        except Exception as error:
+            raise UserError(f"{wrong}: {_why(error)}") from None
+        if len(found) > MAX_TOOLS:
+            raise UserError(f"{wrong}: it offers more than {MAX_TOOLS} tools")
+        prefix = re.sub(r"[^a-zA-Z0-9_-]+", "-", client.server_info.name if client.server_info else "")[:32]
+        tools: list[BetaFunctionTool[Any]] = []
+        for tool in found:
+            name = re.sub(r"[^a-zA-Z0-9_-]", "_", tool.name)[:64]
+            if name in taken:
+                name = f"{prefix or 'mcp'}__{name}"
+            if not name or name in {*taken, *(each.name for each in tools)}:
+                raise UserError(f"{wrong}: it offers a second tool named {name!r}")
+            if not _fits(schema := _cleaned(tool.input_schema)):
+                raise UserError(f"{wrong}: the input schema of {name!r} is none of an object, or too long")
+            description = sanitize(tool.description or "", 1000) or name
+            func = self._caller(name, tool.name)
+            tools.append(BetaFunctionTool(func, name=name, description=description, input_schema=schema))
+        return tools
+
+    def _caller(self, name: str, name_there: str) -> Callable[..., str]:
+        """The function of a tool called `name` here: it sends the call; the server checks the arguments.
+
+        It raises ToolError: the server says that it failed, doesn't answer in time, or is gone.
+        """
+
+        def call(**arguments: Any) -> str:
+            if self._running.done():
+                raise ToolError(f"{name} cannot run: its server has ended")
+            client, _tools = self._opened.result()
+            # The session's, since the client's own call_tool sends some calls a second time.
+            answer = self._portal.start_task_soon(client.session.call_tool, name_there, arguments)
+            try:
+                result = answer.result(LIMIT_S)
+            except TimeoutError:
+                self.close()  # it hangs or floods us: it is not asked again
+                raise ToolError(f"{name} took longer than {LIMIT_S:g} s; its server was stopped") from None
+            except Exception as error:
+                raise ToolError(f"{name} failed: {_why(error)}") from None
+            finally:
+                answer.cancel()
+            if result.is_error:
+                raise ToolError(_text(result) or f"{name} failed")
+            return _text(result)
+
+        return call
+
+    def close(self) -> None:
+        """Stop the server; the portal waits for its end."""
+        self._running.cancel()
+
+
+@asynccontextmanager
+async def _transport(address: str) -> AsyncIterator[Any]:
+    """What the SDK's Client talks through: a URL, or a process that is started."""
+    from mcp import StdioServerParameters, stdio_client
+    from mcp.client.streamable_http import streamable_http_client
+
+    if URL.match(address):
+        hooks = {"response": [_limit_size]}
+        async with httpx2.AsyncClient(timeout=LIMIT_S, event_hooks=hooks) as client:
+            yield streamable_http_client(address, http_client=client)
+        return
+    words = shlex.split(address)
+    if not words:
+        raise ValueError("it is empty; name a command or a URL")
+    with Path(os.devnull).open("w") as nowhere:  # its stderr could bring anything to the terminal
+        yield stdio_client(StdioServerParameters(command=words[0], args=words[1:]), errlog=nowhere)
+
+
+class _Limited(httpx2.AsyncByteStream):
+    """A response's bytes; more than MAX_BYTES of them are an error."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = MAX_BYTES
+        async for piece in self._stream:
+            left -= len(piece)
+            if left < 0:
+                raise httpx2.StreamError(f"more than {MAX_BYTES // 10**6} MB")
+            yield piece
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+async def _limit_size(response: httpx2.Response) -> None:
+    response.headers.pop("content-encoding", None)  # nothing is unpacked: a little can unpack to gigabytes
+    response.stream = _Limited(response.stream)
+
+
+def _fits(schema: Any) -> bool:
+    """Would the Messages API take it? One that it refuses would make every request fail."""
+    from jsonschema import Draft202012Validator
+
+    valid = Draft202012Validator(Draft202012Validator.META_SCHEMA).is_valid(schema)
+    return valid and schema.get("type") == "object" and len(json.dumps(schema)) <= MAX_SCHEMA
+
+
+def _cleaned(schema: Any) -> Any:
+    """A schema with its titles and descriptions cleaned and cut: the model reads them, too."""
+    if isinstance(schema, list):
+        return [_cleaned(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    words = {key: schema[key] for key in ("title", "description") if isinstance(schema.get(key), str)}
+    words = {key: sanitize(text, 300) for key, text in words.items()}
+    return {key: _cleaned(value) for key, value in schema.items()} | words
+
+
+def _text(result: types.CallToolResult) -> str:
+    """A result as text, cut, and without invisible characters; what is no text is named."""
+    texts = [
+        block.text if block.type == "text" else f"[{block.type} left out: only text is read]"
+        for block in result.content
+    ]
+    if not texts and result.structured_content is not None:
+        texts = [json.dumps(result.structured_content, ensure_ascii=False)]
+    return visible(cut("\n".join(texts)))
+
+
+def _why(error: BaseException) -> str:
+    """Why a server can't be had, or failed, in a few words."""
+    from mcp import MCPError
+    from mcp.types import CONNECTION_CLOSED
+
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, TimeoutError):
+        return f"no answer within {LIMIT_S:g} s"
+    if isinstance(error, MCPError) and error.code == CONNECTION_CLOSED:
+        return "the server has ended; run it by hand to see what it says"
+    return sanitize(reason(error), 200)

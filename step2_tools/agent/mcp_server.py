@@ -1,0 +1,84 @@
+"""Our tools for any client of the Model Context Protocol (MCP).
+
+    $ python -m step2_tools mcp                            on stdin and stdout, for a client that starts it
+    $ python -m step2_tools mcp --http --port 8765         at http://127.0.0.1:8765/mcp
+
+    {"mcpServers": {"step2": {"command": "python", "args": ["-m", "step2_tools", "mcp"]}}}
+
+The official SDK speaks the protocol: revision 2026-07-28, in which a server keeps no session
+(`server/discover` says what it is, every request stands alone), and the older ones with their handshake. A
+tool of ours is an MCP tool already: a name, a description, a JSON schema, and a function from arguments to
+text or an error.
+
+Source: https://modelcontextprotocol.io/specification/2026-07-28
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import UserError, reason
+from step2_tools.agent import loop
+
+if TYPE_CHECKING:
+    from mcp import types
+    from mcp.server import Server
+
+
+def server(tools: loop.Tools) -> Server:
+    """An MCP server of these tools; a call ends as it does in the loop, errors included."""
+    import anyio.to_thread
+    from mcp import types
+    from mcp.server import Server
+
+    offered = [
+        types.Tool(name=tool.name, description=tool.description, input_schema=dict(tool.input_schema))
+        for tool in tools
+    ]
+
+    async def list_tools(_context: Any, _params: Any) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=offered)
+
+    async def call_tool(_context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+        call = {"id": "", "name": params.name, "input": params.arguments or {}}
+        block = await anyio.to_thread.run_sync(loop.answer, call, tools)
+        text = types.TextContent(type="text", text=block["content"])
+        return types.CallToolResult(content=[text], is_error=block.get("is_error", False))
+
+    return Server("step2_tools", on_list_tools=list_tools, on_call_tool=call_tool)
+
+
+def serve_stdio(tools: loop.Tools) -> None:
+    """Serve the client that started this process, until it closes stdin."""
+    import anyio
+    from mcp.server.stdio import stdio_server
+
+    async def run() -> None:
+        ours = server(tools)
+        async with stdio_server() as (read, write):  # what is printed goes to stderr meanwhile
+            await ours.run(read, write, ours.create_initialization_options())
+
+    try:
+        anyio.run(run)
+    except* BrokenPipeError:  # the client went without closing stdin first
+        pass
+
+
+def serve_http(tools: loop.Tools, port: int) -> None:
+    """Serve programs on this machine until Ctrl-C; the SDK refuses what a web page sends (DNS rebinding).
+
+    Raises:
+        UserError: the port can't be had.
+    """
+    import uvicorn
+
+    try:
+        listening = socket.create_server(("127.0.0.1", port))
+    except (OSError, OverflowError) as error:
+        raise UserError(f"--port {port} cannot be used ({reason(error)}): use another, or 0") from None
+    address = f"http://127.0.0.1:{listening.getsockname()[1]}/mcp"
+    print(f"{len(tools)} tools at {address}; Ctrl-C ends", file=sys.stderr, flush=True)
+    app = server(tools).streamable_http_app(stateless_http=True, json_response=True)
+    uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listening])

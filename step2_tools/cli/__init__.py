@@ -1,0 +1,1 @@
+"""The commands: parse the flags, call one function, print."""

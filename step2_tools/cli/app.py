@@ -1,0 +1,392 @@
+"""Every command of this step: parse the flags, call one function, print.
+
+exit 0    answered          exit 2    something to put right, in one line
+exit 3    no whole answer (stopped after --max-turns, cut at --max-new-tokens, refused)
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from shared.cli import (
+    Engine,
+    Json,
+    Model,
+    Out,
+    Seed,
+    Smoke,
+    emit,
+    new_app,
+    read_argument,
+    settings_from_flags,
+    with_default,
+)
+
+DEFAULT = "ask"
+app = new_app("Step 2: prompting and tool calling, the same code with Claude and with no key.", DEFAULT)
+prompts_app = new_app("The prompt files of this step.")
+app.add_typer(prompts_app, name="prompts")
+
+PACKAGE = "step2_tools"
+QUESTION = "What is the weather in Bangkok?"
+INCOMPLETE = 3
+
+Runner = Annotated[bool, typer.Option("--runner", help="The SDK's tool_runner in place of our loop.")]
+Trace = Annotated[bool, typer.Option("--trace", help="Show every message.")]
+Offline = Annotated[
+    bool | None,
+    typer.Option("--offline/--online", help="Tools on sample data, or the real services. (default: online)"),
+]
+MaxTurns = Annotated[int, typer.Option(help="Stop after so many turns of the model.")]
+MaxNewTokens = Annotated[int, typer.Option(help="Stop each of its turns after this many tokens.")]
+Timeout = Annotated[float, typer.Option(help="Seconds to wait for the server.")]
+Mcp = Annotated[
+    list[str] | None,
+    typer.Option("--mcp", metavar="COMMAND|URL", help="Tools of this MCP server too; repeatable."),
+]
+AlertFile = Annotated[
+    Path | None,
+    typer.Option("--alerts", metavar="FILE", help="Also offer the tool that saves price alerts here."),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Run tools that have effects without asking.")]
+PromptId = Annotated[str, typer.Option("--prompt", help="A prompt's id, or id@version.")]
+Limit = Annotated[int | None, typer.Option(help="So many questions only, drawn by --seed.")]
+
+
+def _settings(smoke: bool = False, **flags: Any) -> Any:
+    """The settings; a smoke run asks no server, unless a flag names its model."""
+    settings = settings_from_flags(smoke, **flags)
+    if smoke and flags.get("model") is None:
+        return settings.model_copy(update={"base_url": None})
+    return settings
+
+
+@app.command()
+def ask(
+    question: Annotated[
+        str | None,
+        typer.Argument(help=f"What to ask; - or a pipe: standard input. (default: {QUESTION})"),
+    ] = None,
+    by_runner: Runner = False,
+    trace: Trace = False,
+    form: Annotated[
+        Literal["text", "json", "markdown"], typer.Option("--format", help="Of the answer; see `schema`.")
+    ] = "text",
+    offline: Offline = None,
+    prompt: PromptId = "assistant",
+    max_turns: MaxTurns = 8,
+    max_new_tokens: MaxNewTokens = 1024,
+    mcp: Mcp = None,
+    alerts: AlertFile = None,
+    yes: Yes = False,
+    timeout: Timeout = 60.0,
+    engine: Engine = None,
+    model: Model = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Answer a question with the tools."""
+    text = read_argument(question, QUESTION)
+    settings = _settings(smoke, model=model, seed=seed, engine=engine)
+    from step2_tools.cli import ask as asking
+    from step2_tools.cli.screen import Screen
+
+    offline = smoke if offline is None else offline
+    options = asking.Options(
+        by_runner, form, offline, max_turns, max_new_tokens, timeout, prompt, tuple(mcp or ()), alerts, yes
+    )
+    screen = Screen(form, trace=trace, silent=as_json)
+    try:
+        facts = asking.run(settings, text, options, screen.text, screen.message)
+    finally:
+        screen.end()
+    emit(facts, lambda _console: screen.finish(facts), as_json=as_json)
+    if facts["unreachable"]:
+        print(asking.HINT, file=sys.stderr)
+    if facts["incomplete"]:
+        print(f"incomplete: {facts['incomplete']}", file=sys.stderr)
+        raise typer.Exit(INCOMPLETE)
+
+
+@app.command()
+def chat(
+    by_runner: Runner = False,
+    trace: Trace = False,
+    offline: Offline = None,
+    prompt: PromptId = "assistant",
+    max_turns: MaxTurns = 8,
+    max_new_tokens: MaxNewTokens = 1024,
+    mcp: Mcp = None,
+    alerts: AlertFile = None,
+    yes: Yes = False,
+    timeout: Timeout = 60.0,
+    engine: Engine = None,
+    model: Model = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+) -> None:
+    """A conversation that keeps its history."""
+    settings = _settings(smoke, model=model, seed=seed, engine=engine)
+    from rich.console import Console
+
+    from step2_tools.cli import ask as asking
+    from step2_tools.cli import chat as chatting
+
+    offline = smoke if offline is None else offline
+    options = asking.Options(
+        by_runner, "text", offline, max_turns, max_new_tokens, timeout, prompt, tuple(mcp or ()), alerts, yes
+    )
+    facts = chatting.run(settings, options, Console(highlight=False, markup=False), traced=trace)
+    emit(facts, lambda console: chatting.show(facts, console), as_json=False)
+
+
+@app.command()
+def tools(as_json: Json = False) -> None:
+    """The tools as the model sees them: name, description, input schema."""
+    from step2_tools.cli import listing
+
+    facts = listing.tools()
+    emit(facts, lambda console: listing.show_tools(facts, console), as_json=as_json)
+
+
+@app.command()
+def mcp(
+    http: Annotated[
+        bool, typer.Option("--http", help="Over HTTP on this machine, instead of stdin and stdout.")
+    ] = False,
+    port: Annotated[int, typer.Option(help="With --http; 0 takes any that is free.")] = 8765,
+    offline: Offline = None,
+) -> None:
+    """Serve the tools to any client of the Model Context Protocol."""
+    from step2_tools.agent import mcp_server
+    from step2_tools.tools import build
+
+    tools = build(bool(offline))
+    if http:
+        mcp_server.serve_http(tools, port)
+    else:
+        mcp_server.serve_stdio(tools)
+
+
+@app.command()
+def schema() -> None:
+    """The JSON schema of the answers of --format json."""
+    import json
+
+    from step2_tools.agent import answer
+
+    print(json.dumps(answer.schema(), ensure_ascii=False, indent=1))
+
+
+@prompts_app.command("diff")
+def diff_prompts(
+    old: Annotated[str, typer.Argument(help="A prompt's id@version.")],
+    new: Annotated[str, typer.Argument(help="Another.")],
+    model: Model = None,
+) -> None:
+    """What changed from one prompt to another."""
+    settings = _settings(model=model)
+    from shared.prompts import diff
+    from step2_tools.cli.ask import load_prompt
+
+    print(diff(load_prompt(old, settings.model), load_prompt(new, settings.model)) or "they are the same")
+
+
+@app.command()
+def evaluate(
+    split: Annotated[
+        Literal["dev", "test", "fresh"] | None,
+        typer.Option(help="Which of the labelled questions. (default: dev)"),
+    ] = None,
+    style: Annotated[
+        list[str] | None, typer.Option(help="A style of asking; repeat it for several. Default: all.")
+    ] = None,
+    limit: Limit = None,
+    bfcl: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Berkeley's function-calling questions instead.")
+    ] = None,
+    answers: Annotated[Path | None, typer.Option(metavar="FILE", help="Their possible answers.")] = None,
+    timeout: Timeout = 60.0,
+    out: Out = None,
+    engine: Engine = None,
+    model: Model = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """How often the model calls the right tools, asked in several styles."""
+    from shared.errors import UserError
+    from shared.report.record import picture_path
+
+    if answers and not bfcl:
+        raise UserError("--answers goes with --bfcl FILE")
+    if bfcl and (style or split):
+        raise UserError("--style and --split are for our own questions: they don't go with --bfcl")
+    settings = _settings(smoke, model=model, seed=seed, engine=engine)
+    limit = 6 if smoke and limit is None else limit
+    path = picture_path(PACKAGE, "evaluate", out)
+    from step2_tools.cli import pictures, tables
+    from step2_tools.cli.screen import progress
+    from step2_tools.evaluate import questions
+    from step2_tools.evaluate import run as evaluation
+    from step2_tools.tools import build
+
+    client = _client(settings, timeout)
+    with progress(silent=as_json) as say:
+        if bfcl:
+            facts = evaluation.run_bfcl(settings, client, bfcl, answers, limit, say)
+        else:
+            rows = questions.read(split=split or "dev")
+            facts = evaluation.run(settings, client, build(True, settings), rows, style, limit, say)
+    if path:
+        facts["picture"] = pictures.draw(facts, path)
+    emit(facts, lambda console: tables.show_evaluate(facts, console), as_json=as_json)
+
+
+@app.command()
+def injection(
+    limit: Annotated[int | None, typer.Option(help="About so many of the 30 texts only.")] = None,
+    timeout: Timeout = 60.0,
+    engine: Engine = None,
+    model: Model = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """How often defences hold against instructions in what a tool returns."""
+    settings = _settings(smoke, model=model, seed=seed, engine=engine)
+    from step2_tools.cli import injection as lesson
+    from step2_tools.cli.screen import progress
+
+    with progress(silent=as_json) as say:
+        facts = lesson.run(settings, timeout, 4 if smoke and limit is None else limit, say)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def optimize(
+    style: Annotated[
+        str | None,
+        typer.Option(help="The style to begin with. (default: zero-shot; embedded: zero-shot +schema)"),
+    ] = None,
+    budget: Annotated[int, typer.Option(help="Calls of the model, at most.")] = 1000,
+    limit: Limit = None,
+    timeout: Timeout = 60.0,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where the new version goes, if not to the old one."),
+    ] = None,
+    engine: Engine = None,
+    model: Model = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Let DSPy look for better examples for the prompt json_calls."""
+    settings = _settings(smoke, model=model, seed=seed, engine=engine)
+    limit = 6 if smoke and limit is None else limit
+    from shared.catalog import lookup
+    from step2_tools import PROMPTS
+    from step2_tools.cli import tables
+    from step2_tools.cli.screen import progress
+    from step2_tools.evaluate import prompt_styles, questions
+    from step2_tools.optimize import run as optimization
+    from step2_tools.tools import build
+
+    remote = bool(settings.base_url) or lookup(settings.model).is_claude
+    start = prompt_styles.parse(style or ("zero-shot" if remote else "zero-shot +schema"))
+    optimization.require_dspy(settings)  # before a model is loaded
+    client = _client(settings, timeout)
+    dev, test = questions.read(split="dev"), questions.read(split="test")
+    out = out or (None if smoke else PROMPTS)
+    with progress(silent=as_json) as say:
+        facts = optimization.run(
+            settings,
+            client,
+            build(True, settings),
+            start,
+            dev,
+            test,
+            budget,
+            limit,
+            say,
+            out=out,
+            threads=4 if remote else 1,
+        )
+    emit(facts, lambda console: tables.show_optimize(facts, console), as_json=as_json)
+
+
+@app.command()
+def answers(
+    split: Annotated[
+        Literal["dev", "test", "fresh"], typer.Option(help="Which of the labelled questions.")
+    ] = "dev",
+    limit: Limit = None,
+    timeout: Timeout = 60.0,
+    engine: Engine = None,
+    model: Model = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """How often the numbers of an answer are those of the tools (on sample data), and what the guard does."""
+    settings = _settings(smoke, model=model, seed=seed, engine=engine)
+    from shared import prompts
+    from step2_tools.cli import tables
+    from step2_tools.cli.ask import load_prompt
+    from step2_tools.cli.screen import progress
+    from step2_tools.evaluate import answers as judging
+    from step2_tools.evaluate import questions
+    from step2_tools.tools import build
+
+    system = prompts.render(load_prompt("assistant", settings.model))["system"]
+    with progress(silent=as_json) as say:
+        facts = judging.run(
+            settings,
+            _client(settings, timeout),
+            build(True, settings),
+            questions.read(split=split),
+            system,
+            3 if smoke and limit is None else limit,
+            say,
+        )
+    emit(facts, lambda console: tables.show_answers(facts, console), as_json=as_json)
+
+
+@app.command()
+def caching(
+    timeout: Timeout = 60.0,
+    engine: Engine = None,
+    model: Model = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Seconds and cached tokens of a request whose prefix stays the same, and of one whose prefix changes."""
+    settings = _settings(smoke, model=model, engine=engine)
+    from shared import prompts
+    from step2_tools.cli import tables
+    from step2_tools.cli.ask import load_prompt
+    from step2_tools.evaluate import caching as measuring
+    from step2_tools.tools import build
+
+    system = prompts.render(load_prompt("assistant", settings.model))["system"]
+    tools, n = build(True, settings), 1 if smoke else len(measuring.QUESTIONS)
+    facts = measuring.run(settings, _client(settings, timeout), tools, system, n)
+    emit(facts, lambda console: tables.show_caching(facts, console), as_json=as_json)
+
+
+def _client(settings: Any, timeout: float) -> Any:
+    from shared.chat import client
+    from shared.chat.errors import with_timeouts
+
+    return with_timeouts(client.chat_client(settings.model, settings), timeout)
+
+
+def with_default_command(args: list[str]) -> list[str]:
+    """`ask` is what runs when no command is named: put it in front of a question or of flags."""
+    return with_default(app, DEFAULT, args)

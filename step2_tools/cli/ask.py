@@ -1,0 +1,236 @@
+"""One question, one answer: gathers client, tools and prompt, runs the loop, and says what it cost.
+
+$ python -m step2_tools "What is the weather in Bangkok?"
+In Bangkok, Thailand it is 31 °C now, partly cloudy; wind 8 km/h.
+2 turns, 1 tool call; 812 tokens in, 57 out; price unknown; 1.9 s
+"""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared import catalog, prompts
+from shared.chat import errors as api_errors
+from shared.config import Settings
+from shared.errors import UserError
+from step2_tools import PROMPTS
+from step2_tools.agent import answer, loop, mcp, runner
+from step2_tools.agent.answer import Format
+from step2_tools.agent.approval import approve_all, ask_user
+from step2_tools.agent.loop import Message, Outcome
+from step2_tools.cli import costs
+from step2_tools.tools import alert, build
+
+if TYPE_CHECKING:
+    import anthropic
+
+PROMPT = "assistant"
+HINT = "a service cannot be reached; with --offline, the tools answer from sample data"
+Hear = Callable[[Any], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """The flags of `ask` and `chat`."""
+
+    by_runner: bool = False
+    format: Format = "text"
+    offline: bool = False
+    max_turns: int = 8
+    max_new_tokens: int = 1024
+    timeout_s: float = api_errors.TIMEOUT_S
+    prompt: str = PROMPT
+    mcp: tuple[str, ...] = ()
+    alerts: Path | None = None
+    yes: bool = False
+
+
+@dataclass
+class Assistant:
+    """A model with its tools and its prompt. `turn` is one run of the loop."""
+
+    settings: Settings
+    options: Options
+    client: anthropic.Anthropic
+    tools: loop.Tools
+    system: str
+    examples: list[Message] = field(default_factory=list)  # turns that come before the first question
+
+    def turn(self, messages: Sequence[Message], on_text: Hear, on_message: Hear, **request: Any) -> Outcome:
+        """Answer the last message.
+
+        Raises:
+            UserError: the API can't be had, or refuses.
+        """
+        run = runner.run if self.options.by_runner else loop.run
+        with api_errors.one_line_errors(self.settings.model, self.settings):
+            return run(
+                self.client,
+                self.settings.model,
+                self.tools,
+                messages,
+                system=self.system,
+                max_turns=self.options.max_turns,
+                max_tokens=self.options.max_new_tokens,
+                on_text=on_text,
+                on_message=on_message,
+                **request,
+            )
+
+    def costs(self, usages: Sequence[Any], seconds: float) -> dict[str, Any]:
+        """What it cost. A server of one's own has prices of its own, whatever it calls its models."""
+        price = None if self.settings.base_url else catalog.lookup(self.settings.model).price
+        return costs.summarize(usages, price, seconds)
+
+
+@contextmanager
+def assistant(settings: Settings, options: Options) -> Iterator[Assistant]:
+    """Everything that a conversation needs; MCP servers run until the block ends.
+
+    Raises:
+        UserError: a limit that allows nothing, no such prompt, no key, an MCP server that can't be used.
+    """
+    for flag, value in (("--max-turns", options.max_turns), ("--max-new-tokens", options.max_new_tokens)):
+        if value < 1:
+            raise UserError(f"{flag} {value} is not allowed: use 1 or more")
+    prompt = prompts.render(load_prompt(options.prompt, settings.model))
+    from shared.chat.client import chat_client
+
+    client = chat_client(settings.model, settings)
+    approve = approve_all if options.yes else ask_user
+    own = [*build(options.offline, settings), *([alert(options.alerts, approve)] if options.alerts else [])]
+    with mcp.connect(options.mcp, own, approve) as foreign:
+        yield Assistant(
+            settings,
+            options,
+            api_errors.with_timeouts(client, options.timeout_s),
+            [*own, *foreign],
+            answer.system_for(options.format, prompt["system"]),
+            prompt["messages"],
+        )
+
+
+def load_prompt(name: str, model: str) -> prompts.Prompt:
+    """The prompt of that id, or of that id and version (`assistant@2`).
+
+    Raises:
+        UserError: there is none.
+    """
+    prompt_id, _, version = name.partition("@")
+    if version and not version.isdecimal():
+        raise UserError(f"prompt {name!r} is not allowed: use an id, or an id and a version (assistant@1)")
+    family = prompts.family_of(model)
+    return prompts.load(PROMPTS, prompt_id, int(version) if version else None, family)
+
+
+def user_turn(question: str) -> Message:
+    """The question as a message.
+
+    Raises:
+        UserError: it is empty.
+    """
+    text = question.encode("utf-8", "replace").decode()  # what the shell could not decode is no text
+    if not text.strip():
+        raise UserError("the question is empty: ask something, for example What is the weather in Bangkok?")
+    return {"role": "user", "content": text}
+
+
+def run(
+    settings: Settings, question: str, options: Options, on_text: Hear, on_message: Hear
+) -> dict[str, Any]:
+    """Answer the question; the text is heard as it comes, unless it comes as JSON.
+
+    Raises:
+        UserError: no question, no key, an API that fails, or JSON that is wrong twice.
+    """
+    asked = user_turn(question)
+    with assistant(settings, options) as who:
+        on_message(asked)
+        start = time.perf_counter()
+        done = who.turn([*who.examples, asked], on_text, on_message, **answer.request_for(options.format))
+        text = _written(who, done, on_message) if options.format == "json" else done.text
+        seconds = time.perf_counter() - start
+    calls = done.calls
+    text, by_tools = answer.guard(text, [call.result for call in calls])
+    facts = {
+        "command": "step2_tools ask",
+        "question": asked["content"],
+        "answer": text,
+        "answer_by": "tools" if by_tools else "model",
+        "format": options.format,
+        "stop_reason": done.stop_reason,
+        "incomplete": why_incomplete(done.stop_reason, options),
+        "model": settings.model,
+        "loop": "tool_runner" if options.by_runner else "by hand",
+        "prompt": str(options.prompt),
+        "offline": options.offline,
+        "looked_up": answer.looked_up(calls),
+        "calls": [call._asdict() for call in calls],
+        "unreachable": unreachable(calls),
+        **who.costs(done.usages, seconds),
+        "messages": done.messages,
+    }
+    if options.format == "json" and not facts["incomplete"]:
+        facts["answer"] = answer.as_json(asked["content"], text, calls).model_dump()
+    if options.format == "markdown":
+        facts["answer"] = answer.as_markdown(text, calls)
+    said = textwrap.shorten(text, 400, placeholder=" ...")
+    facts["headline"] = f"{said} ({costs.line(facts, len(calls))})"
+    return facts
+
+
+def _written(who: Assistant, done: Outcome, on_message: Hear) -> str:
+    """The answer in the JSON that the model wrote; asked for once more when it doesn't follow the schema.
+
+    Raises:
+        UserError: it is wrong a second time.
+    """
+    if why_incomplete(done.stop_reason, who.options):
+        return done.text
+    try:
+        return answer.written(done.text)
+    except ValueError as error:
+        again = {
+            "role": "user",
+            "content": f"That is not the JSON that was asked for ({error}). Write it again.",
+        }
+    on_message(again)
+    second = who.turn(
+        [*done.messages, again],
+        lambda _text: None,
+        on_message,
+        tool_choice={"type": "none"},  # the facts are there: no tool runs twice
+        **answer.request_for("json"),
+    )
+    done.messages, done.usages = second.messages, [*done.usages, *second.usages]
+    done.stop_reason = second.stop_reason
+    try:
+        return answer.written(second.text)
+    except ValueError as error:
+        raise UserError(
+            f"{who.settings.model} wrote no valid JSON, twice ({error}): use --format text, or another model"
+        ) from None
+
+
+def unreachable(calls: Sequence[loop.Call]) -> bool:
+    """Did a tool's service not answer at all? Then `HINT` helps."""
+    silent = ("cannot be reached", "did not answer in time")
+    return any(call.is_error and any(words in call.result for words in silent) for call in calls)
+
+
+def why_incomplete(stop_reason: str, options: Options) -> str | None:
+    """In words, why an answer is not a whole one; None when it is."""
+    return {
+        "end_turn": None,
+        "stop_sequence": None,
+        "max_turns": f"stopped at --max-turns {options.max_turns}, the model still called tools",
+        "max_tokens": f"cut at --max-new-tokens {options.max_new_tokens}",
+        "refusal": "the model refused to answer",
+        "model_context_window_exceeded": "the conversation has filled the model's context: ask less at once",
+    }.get(stop_reason, f"the model stopped for another reason: {stop_reason}")

@@ -1,0 +1,81 @@
+"""Are the answers right? Whole runs of the loop; every number of an answer must stand in a tool's result.
+
+    $ python -m step2_tools answers --offline
+    before the guard  97% (91-99) of 80 answers have numbers, and only numbers that a tool gave
+    the guard         replaced 2 of 80 answers by the tools' own summaries
+
+What is judged is the text that the model wrote after the results: it must have a number where a result has
+one, and none that no result has (agent/answer.py). Questions that led to no call are left out.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from shared import hardware
+from shared.config import Settings
+from shared.errors import UserError
+from step2_tools.agent import answer, loop
+from step2_tools.evaluate import results
+from step2_tools.evaluate.run import draw
+
+if TYPE_CHECKING:
+    import anthropic
+
+
+def run(
+    settings: Settings,
+    client: anthropic.Anthropic,
+    tools: loop.Tools,
+    questions: Sequence[dict[str, Any]],
+    system: str,
+    limit: int | None = None,
+    write_progress: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Ask each question that wants a call, to its answer; say how often the answer's numbers are right.
+
+    Raises:
+        UserError: no question led to a call, or a limit below 1.
+    """
+    asked = draw([row for row in questions if row["calls"]], limit, settings.seed)
+    right = replaced = n = 0
+    seconds, wrong = list[float](), list[dict[str, Any]]()
+    for number, row in enumerate(asked, 1):
+        if write_progress:
+            write_progress(f"answer {number}/{len(asked)}")
+        start = time.perf_counter()
+        messages = [{"role": "user", "content": row["question"]}]
+        done = loop.run(client, settings.model, tools, messages, system=system)
+        seconds.append(time.perf_counter() - start)
+        given = [call.result for call in done.calls]
+        if not given:
+            continue
+        n += 1
+        replaced += answer.guard(done.text, given)[1]
+        if is_right(done.text, [call.result for call in done.calls if not call.is_error], given):
+            right += 1
+        else:
+            wrong.append({"id": row["id"], "question": row["question"], "answer": done.text})
+    if not n:
+        raise UserError("no question led to a call: there are no answers to judge")
+    shares = {"right": results.share(right, n), "replaced": results.share(replaced, n)}
+    return {
+        "command": "step2_tools answers",
+        "headline": f"numbers right in {results.percent(shares['right'])} of {n} answers ({settings.model})",
+        "model": settings.model,
+        "n": n,
+        **shares,
+        "seconds": round(statistics.median(seconds), 2),
+        "wrong": wrong,
+        "machine": hardware.describe(),
+    }
+
+
+def is_right(text: str, good: Sequence[str], given: Sequence[str]) -> bool:
+    """Whether every number stands in a result, and there is one where a good result has some."""
+    expected = any(answer.NUMBER.search(each) for each in good)
+    has_some = answer.NUMBER.search(text) is not None
+    return bool(text) and not answer.unsupported_numbers(text, given) and (has_some or not expected)

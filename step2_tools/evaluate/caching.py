@@ -1,0 +1,70 @@
+"""What does it cost when the beginning of a prompt changes? The same questions, two beginnings.
+
+    $ python -m step2_tools caching
+                                  tokens  cached  seconds
+    a prefix that stays the same     518     480      1.1
+    something new before it          531       5      2.0
+
+A KV cache serves the next request as far as both begin alike. The system message and the tools come first,
+so that one new word at their head makes the model read all of them again.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from shared import hardware
+from shared.config import Settings
+from step2_tools.agent import loop
+
+if TYPE_CHECKING:
+    import anthropic
+
+QUESTIONS = (
+    "What is the weather in Oslo?",
+    "What is Apple trading at?",
+    "What time is it in Tokyo?",
+    "How much is 20 euros in yen?",
+    "Will it rain in Lima tomorrow?",
+    "What is the weather in Rome on Sunday?",
+)
+
+
+def run(
+    settings: Settings, client: anthropic.Anthropic, tools: loop.Tools, system: str, n: int = len(QUESTIONS)
+) -> dict[str, Any]:
+    """Medians over `n` questions of the first reply: its tokens, those from the cache, its seconds."""
+    definitions: list[Any] = [tool.to_dict() for tool in tools]
+    kinds = {"a prefix that stays the same": "", "something new before it": "Request {number}. "}
+    seen: dict[str, list[tuple[int, int, float]]] = {kind: [] for kind in kinds}
+    for kind, head in kinds.items():
+        for number in range(-1, n):  # the first fills the cache and does not count
+            start = time.perf_counter()
+            reply = client.messages.create(
+                model=settings.model,
+                max_tokens=100,
+                system=head.format(number=number) + system,
+                tools=definitions,
+                messages=[{"role": "user", "content": QUESTIONS[number % len(QUESTIONS)]}],
+            )
+            cached = reply.usage.cache_read_input_tokens or 0
+            if number >= 0:
+                seen[kind].append((loop.input_tokens(reply.usage), cached, time.perf_counter() - start))
+    medians: dict[str, Sequence[float]] = {
+        kind: [statistics.median(column) for column in zip(*rows, strict=True)] for kind, rows in seen.items()
+    }
+    same, new = (medians[kind][2] for kind in kinds)
+    return {
+        "command": "step2_tools caching",
+        "headline": f"a shared prefix: {same:.1f} s in place of {new:.1f} s a request ({settings.model})",
+        "model": settings.model,
+        "n": n,
+        "kinds": {
+            kind: {"tokens": row[0], "cached": row[1], "seconds": round(row[2], 2)}
+            for kind, row in medians.items()
+        },
+        "machine": hardware.describe(),
+    }

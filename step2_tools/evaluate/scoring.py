@@ -1,0 +1,127 @@
+"""Are these the calls that the question asks for? Predicted calls against labelled ones.
+
+    labelled   {"name": "get_weather", "input": {"city": ["Bangkok"], "day": ["today", null]}}
+    predicted  {"name": "get_weather", "input": {"city": "bangkok"}}
+
+    >>> score([{"name": "get_weather", "input": {"city": "bangkok"}}], labelled, tools)
+    Score(valid=True, right_tool=True, right_arguments=True, needless=0, missing=0)
+
+A label lists the accepted values of each argument; `null` among them means that it may be left out. An
+argument that the label doesn't mention must be absent or have its default. Texts are compared without case
+and punctuation, numbers as numbers, currencies by their ISO code; the order of calls does not matter.
+It does not judge the answer that is written from the results, only the calls.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Call = dict[str, Any]  # {"name": ..., "input": {...}}
+ABSENT = object()
+
+
+@dataclass(frozen=True)
+class Score:
+    """What is right about the calls of one question."""
+
+    valid: bool  # every call names a tool and fits its input_schema
+    right_tool: bool  # the same tools as labelled, each as often
+    right_arguments: bool  # the right tools, and every argument of every call
+    needless: int  # calls beyond the labelled ones, tool by tool
+    missing: int  # labelled calls that were not made
+
+
+def score(calls: Sequence[Call] | None, labelled: Sequence[Call], tools: Sequence[dict[str, Any]]) -> Score:
+    """Compare the calls with the label of the question.
+
+    Args:
+        calls: the predicted calls; None when the model wrote nothing that can be read as a list of calls,
+            which is not valid and not right, even where no call was asked for.
+        labelled: the expected calls, each argument with a list of accepted values.
+        tools: the definitions that the model was given (name, description, input_schema).
+    """
+    schemas = {tool["name"]: tool["input_schema"] for tool in tools}
+    if calls is None:
+        return Score(False, False, False, 0, len(labelled))
+    made, wanted = (Counter(call["name"] for call in each) for each in (calls, labelled))
+    valid = [call["name"] in schemas and is_valid(call["input"], schemas[call["name"]]) for call in calls]
+
+    def fits(call: Call, label: Call) -> bool:
+        schema = schemas.get(label["name"], {})
+        return call["name"] == label["name"] and same_arguments(call["input"], label["input"], schema)
+
+    right_arguments = made == wanted and all(valid) and pair_up(calls, labelled, fits) == len(labelled)
+    needless, missing = (made - wanted).total(), (wanted - made).total()
+    return Score(all(valid), made == wanted, right_arguments, needless, missing)
+
+
+def is_valid(value: Any, schema: dict[str, Any]) -> bool:
+    """Whether a call's input fits the tool's input_schema (JSON Schema 2020-12)."""
+    import jsonschema
+
+    return jsonschema.Draft202012Validator(schema).is_valid(value)
+
+
+def same_arguments(arguments: dict[str, Any], label: dict[str, list[Any]], schema: dict[str, Any]) -> bool:
+    """Whether each argument has an accepted value, and what the label doesn't mention its default."""
+    properties = schema.get("properties", {})
+    for name in arguments.keys() | label.keys():
+        default = properties.get(name, {}).get("default", ABSENT)
+        given = arguments.get(name, ABSENT)
+        accepted = label.get(name, [default])
+        if given is ABSENT and None in accepted:
+            continue
+        value = default if given is ABSENT else given
+        if value is ABSENT or not any(_same(name, value, each) for each in accepted if each is not ABSENT):
+            return False
+    return True
+
+
+def _same(name: str, a: Any, b: Any) -> bool:
+    """Whether two values of an argument mean the same: True is not 1, and "1" is not 1."""
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(_same(name, *pair) for pair in zip(a, b, strict=True))
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_same(key, a[key], b[key]) for key in a)
+    if isinstance(a, str) and isinstance(b, str):
+        normal = _currency if name.endswith("currency") else _letters
+        return normal(a) == normal(b)
+    if isinstance(a, bool) or isinstance(b, bool):
+        return a is b
+    return bool(a == b)
+
+
+def _letters(text: str) -> str:
+    """Without case, spaces and punctuation; letters of every script, digits and signs such as $ stay."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(char for char in folded if unicodedata.category(char)[0] not in "PZC")
+
+
+def _currency(text: str) -> str:
+    """The ISO code of a currency's name or code; a text that is none stays a text."""
+    from anthropic.lib.tools import ToolError
+
+    from step2_tools.tools.currency import code_of
+
+    try:
+        return code_of(text)
+    except ToolError:
+        return _letters(text)
+
+
+def pair_up(calls: Sequence[Any], labels: Sequence[Any], fits: Callable[[Any, Any], bool]) -> int:
+    """How many calls can be paired with a label of their own that they fit: the largest number possible.
+
+    A call that fits two labels must not take the only one that another fits.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    if not calls or not labels:
+        return 0
+    matrix = [[int(fits(call, label)) for label in labels] for call in calls]
+    rows, columns = linear_sum_assignment(matrix, maximize=True)
+    return sum(matrix[row][column] for row, column in zip(rows, columns, strict=True))

@@ -1,0 +1,129 @@
+"""A prompt as a DSPy program, and DSPy's search for better examples (few-shot demonstrations).
+
+BootstrapFewShotWithRandomSearch tries sets of examples: labelled ones, and answers of the model itself that
+were right. It keeps the set with which most of the other questions are right (Khattab et al. 2023,
+arXiv:2310.03714).
+
+DSPy's own adapter would put every prompt between its field markers, and then the prompt that is saved would
+not be the one that was measured: `Plain` sends what a prompt file says.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from typing import Any
+
+import dspy
+from dspy import lm15
+
+Complete = Callable[[str, list[dict[str, str]]], str]  # system, messages -> text
+Examples = Sequence[tuple[str, str]]  # question, calls
+SHOTS = 4  # examples in a set at most
+NAME = f"BootstrapFewShotWithRandomSearch of DSPy {dspy.__version__}"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A set of examples, and the share of the questions that are right with it."""
+
+    examples: tuple[tuple[str, str], ...]
+    share: float
+
+
+class Engine:
+    """What `dspy.LM(engine=...)` takes: a request of DSPy's, answered by a function of ours."""
+
+    def __init__(self, complete: Complete) -> None:
+        self._complete = complete
+
+    def complete(self, request: lm15.Request) -> lm15.Response:
+        messages = [{"role": message.role, "content": message.text or ""} for message in request.messages]
+        said = lm15.Message.assistant(self._complete(str(request.system or ""), messages))
+        return lm15.Response(
+            id=None, model=request.model, message=said, finish_reason="stop", usage=lm15.Usage()
+        )
+
+    def close(self) -> None:
+        """The client is not ours."""
+
+
+class Plain(dspy.Adapter):
+    """Instruction, examples and question as `prompts.render` has them: nothing around them."""
+
+    def format(
+        self, signature: Any, demos: list[dict[str, Any]], inputs: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        turns = [("system", signature.instructions)]
+        for demo in demos:
+            turns += [("user", demo["question"]), ("assistant", demo["calls"])]
+        return [{"role": role, "content": text} for role, text in [*turns, ("user", inputs["question"])]]
+
+    def parse(self, signature: Any, completion: str) -> dict[str, Any]:
+        return dict.fromkeys(signature.output_fields, completion)
+
+
+class Program(dspy.Module):
+    """A question goes in, the text of its calls comes out."""
+
+    def __init__(self, instruction: str, examples: Examples = ()) -> None:
+        super().__init__()
+        self.write = dspy.Predict(dspy.make_signature("question -> calls", instruction))
+        self.write.demos = [dspy.Example(question=question, calls=calls) for question, calls in examples]
+
+    def forward(self, question: str) -> dspy.Prediction:
+        with dspy.context(adapter=Plain()):
+            return self.write(question=question)
+
+
+def search(
+    program: Program,
+    train: Examples,
+    val: Examples,
+    sets: int,
+    complete: Complete,
+    is_right: Callable[[str, str], bool],
+    threads: int = 1,
+) -> tuple[float, list[Candidate]]:
+    """The share of `val` that is right with the program as it is, and every candidate, the best first.
+
+    Args:
+        sets: so many random sets, besides none at all, labelled ones, and one in the order of `train`.
+        complete: the model under the program.
+        is_right: of a question and the model's reply.
+    """
+
+    def metric(example: Any, prediction: Any, *_: Any) -> bool:
+        return is_right(example.question, prediction.calls)
+
+    trainset, valset = (
+        [dspy.Example(question=question, calls=calls).with_inputs("question") for question, calls in rows]
+        for rows in (train, val)
+    )
+    logging.getLogger("dspy").setLevel(logging.ERROR)
+    with (  # DSPy prints and warns as it goes; stdout belongs to the results
+        dspy.context(lm=dspy.LM("house", engine=Engine(complete), num_retries=0), num_threads=threads),
+        warnings.catch_warnings(action="ignore"),
+        redirect_stdout(StringIO()),
+    ):
+        tuner = dspy.BootstrapFewShotWithRandomSearch(
+            metric=metric,
+            num_candidate_programs=sets,
+            max_bootstrapped_demos=SHOTS,
+            max_labeled_demos=SHOTS,
+            num_threads=threads,
+        )
+        before = dspy.Evaluate(devset=valset, metric=metric, num_threads=threads)(program).score
+        found: Any = tuner.compile(program, trainset=trainset, valset=valset)
+    candidates = [
+        Candidate(
+            tuple((demo["question"], demo["calls"]) for demo in each["program"].write.demos),
+            each["score"] / 100,
+        )
+        for each in found.candidate_programs
+    ]
+    return before / 100, candidates

@@ -1,0 +1,221 @@
+"""Can DSPy find better examples? It searches on the dev questions, and is judged on the test questions.
+
+    $ python -m step2_tools optimize --style "zero-shot +schema"
+    right arguments          n       before        after
+    ...
+
+What is optimized are the examples of the prompt json_calls, for a model that writes its calls as JSON. The
+best on dev is saved as a new version with its scores, whether or not the test bears it out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import os
+import random
+from collections import Counter
+from collections.abc import Sequence
+from importlib import util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared import hardware, prompts
+from shared.chat import errors as api_errors
+from shared.config import Settings
+from shared.errors import UserError, reason
+from shared.prompts import Prompt
+from shared.report import record as report
+from step2_tools.agent.tool import FunctionTool
+from step2_tools.evaluate import prompt_styles, results, scoring
+from step2_tools.evaluate import run as evaluate
+from step2_tools.evaluate.prompt_styles import Style
+
+if TYPE_CHECKING:
+    import anthropic
+
+BUDGET = 1000  # calls of the model
+SETS = 16  # random sets of examples at most
+LEAST = 4  # questions to learn from
+METRIC = "right_arguments"
+
+
+def run(
+    settings: Settings,
+    client: anthropic.Anthropic,
+    tools: Sequence[FunctionTool],
+    start: Style,
+    dev: Sequence[dict[str, Any]],
+    test: Sequence[dict[str, Any]],
+    budget: int = BUDGET,
+    limit: int | None = None,
+    write_progress: evaluate.Progress | None = None,
+    *,
+    out: Path | None = None,
+    threads: int = 1,
+) -> dict[str, Any]:
+    """Search on `dev`, compare the best with the start on `test`, save it in the folder `out`, if given.
+
+    Args:
+        start: a style of asking by JSON, with the prompt to begin with.
+        budget: calls of the model at most, those on `test` included; it decides how many sets are tried.
+        limit: so many questions of each split only, drawn with the seed of the settings.
+
+    Raises:
+        UserError: DSPy is missing, the budget is too small, or the model can't be reached.
+        KeyboardInterrupt: Ctrl-C, before all was measured.
+    """
+    if start.native:
+        raise UserError(f"style {start.name!r} has no examples to optimize: use zero-shot or few-shot")
+    require_dspy(settings)
+    dev, test = (evaluate.draw(rows, limit, settings.seed) for rows in (dev, test))
+    train, val = split(dev, settings.seed)
+    sets = affordable_sets(budget, train=len(train), val=len(val), test=len(test))
+    if out:
+        report.writable(out / "new")
+    definitions: list[dict[str, Any]] = [{**tool.to_dict()} for tool in tools]
+    listed = [prompt_styles.signature(each) for each in definitions]
+    labelled = {row["question"]: row for row in dev}
+    calls, errors = 0, Counter[str]()
+
+    def score(row: dict[str, Any], made: Any) -> scoring.Score:
+        return scoring.score(made, row["calls"], definitions)
+
+    def is_right(question: str, reply: str) -> bool:
+        return score(labelled[question], prompt_styles.calls_in(reply)).right_arguments
+
+    def complete(system: str, messages: list[dict[str, str]]) -> str:
+        nonlocal calls
+        calls += 1
+        if write_progress:
+            write_progress(f"search: call {calls}")
+        request = {"system": system.replace("{{tools}}", "\n".join(listed)), "messages": messages}
+        try:
+            return prompt_styles.send_text(client, settings.model, start, definitions, **request).text
+        except Exception as error:  # which DSPy passes over in silence
+            errors[api_errors.explain(error, settings)] += 1
+            raise
+
+    def measure(name: str, prompt: Prompt) -> list[results.Outcome]:
+        style = dataclasses.replace(start, prompt=prompt)
+
+        def ask(row: dict[str, Any]) -> prompt_styles.Reply:
+            return prompt_styles.ask(client, settings.model, style, row["question"], tools)
+
+        measured, ended = evaluate.measure(settings, {name: ask}, test, score, write_progress)
+        if ended["stopped"]:
+            raise KeyboardInterrupt
+        return measured[name]
+
+    from step2_tools.optimize.program import NAME, Program, search
+
+    before = measure("test, before", start.prompt)
+    try:
+        first, candidates = search(
+            Program(start.prompt.system, start.prompt.examples),
+            [(row["question"], prompt_styles.written(row)) for row in train],
+            [(row["question"], prompt_styles.written(row)) for row in val],
+            sets,
+            complete,
+            is_right,
+            threads,
+        )
+    except Exception as error:  # DSPy's own, after ten requests that failed
+        raise UserError(f"the search was given up: {next(iter(errors), reason(error))}") from None
+    best = candidates[0]
+    facts: dict[str, Any] = {
+        "command": "step2_tools optimize",
+        "model": settings.model,
+        "seed": settings.seed,
+        "style": start.name,
+        "prompt": f"{start.prompt.id} version {start.prompt.version}",
+        "optimizer": NAME,
+        "metric": METRIC,
+        "budget": budget,
+        "search_calls": calls,
+        "candidates": len(candidates),
+        "errors": dict(errors),
+        "dev": {
+            "before": results.share(round(first * len(val)), len(val)),
+            "after": results.share(round(max(first, best.share) * len(val)), len(val)),
+        },
+        "test": None,
+        "saved": None,
+        "machine": hardware.describe(),
+    }
+    if best.share > first:
+        prompt = dataclasses.replace(start.prompt, examples=best.examples, meta={})
+        facts["test"] = results.compare(before, measure("test, after", prompt), METRIC)
+        facts["diff"] = prompts.diff(start.prompt, prompt)
+        if out:
+            facts["saved"] = str(save(out, start.prompt, prompt, facts))
+    facts["headline"] = headline(facts, before)
+    return facts
+
+
+def require_dspy(settings: Settings) -> None:
+    """Before anything imports DSPy: its folder and its progress bars are set by the environment.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    if util.find_spec("dspy") is None:
+        raise UserError('dspy is not installed: pip install ".[dspy]"')
+    os.environ["DSPY_CACHEDIR"] = str(settings.cache_dir / "dspy")
+    os.environ["TQDM_DISABLE"] = "1"
+    import dspy
+
+    # In memory, anew each time: a reply that was paid for once is not asked for again within a search.
+    dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=True)
+
+
+def split(dev: Sequence[dict[str, Any]], seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """A quarter to take examples from, and the others to judge them: no question is its own example.
+
+    Raises:
+        UserError: there are too few.
+    """
+    if len(dev) < LEAST:
+        raise UserError(f"{len(dev)} questions are too few to learn from: use --limit {LEAST} or more")
+    shuffled = random.Random(seed).sample(list(dev), len(dev))
+    return shuffled[: len(dev) // 4], shuffled[len(dev) // 4 :]
+
+
+def affordable_sets(budget: int, *, train: int, val: int, test: int) -> int:
+    """How many random sets of examples the budget allows, so that a search never costs more.
+
+    Test is asked twice. Val is asked by the start, without examples, with labelled ones and with a set in the
+    order of train; train is asked for that set and for each random one.
+
+    Raises:
+        UserError: not even one.
+    """
+    fixed = 2 * test + 4 * val + train
+    if budget < fixed + val + train:
+        raise UserError(
+            f"--budget {budget} is too small: these questions take {fixed + val + train} calls, or "
+            "fewer with --limit"
+        )
+    return min(SETS, (budget - fixed) // (val + train))
+
+
+def save(folder: Path, old: Prompt, new: Prompt, facts: dict[str, Any]) -> Path:
+    """The new version with its scores, in a folder that has the old one, too."""
+    if not any(folder.glob(f"{old.id}.*.md")):
+        (folder / f"{old.id}.{old.version}.md").write_text(str(old), encoding="utf-8")
+    test = facts["test"]
+    score = {"metric": METRIC, "dev": facts["dev"]["after"], "p": test["p"]}
+    score |= {"test": test["after"], "test_before": test["before"]}
+    meta = {"note": "examples found by DSPy", "score": score, "date": datetime.date.today().isoformat()}
+    meta |= {name: facts[name] for name in ("optimizer", "style", "model", "seed")}
+    return prompts.save_new_version(folder, dataclasses.replace(new, meta=meta))
+
+
+def headline(facts: dict[str, Any], before: Sequence[results.Outcome]) -> str:
+    """The outcome in one line."""
+    old = results.share(sum(getattr(each.score, METRIC) for each in before), len(before))
+    right = f"right arguments in {results.percent(old)} of {old['n']} test questions"
+    said = f"{facts['prompt']}: {right}"
+    if not (pair := facts["test"]):
+        return f"{said}; nothing better was found on dev"
+    return f"{said} before, {results.percent(pair['after'])} after (p = {pair['p']:.2g})"

@@ -1,0 +1,120 @@
+"""The currency tool: reference rates of central banks, by frankfurter.dev; and names turned into ISO codes.
+
+    code_of("British pounds")                                  'GBP'
+    Currency(api).convert_currency("bucks", "yen", 20)
+    {"summary": "20.00 USD is 2,990 JPY, at a rate of 149.5 of 2026-11-20.", ...}
+
+Reference rates are published once a working day: a bank or an exchange office gives less.
+
+Source: https://frankfurter.dev (no key); names of currencies by Unicode CLDR, through Babel
+"""
+
+from __future__ import annotations
+
+import math
+
+from anthropic.lib.tools import ToolError
+
+from step2_tools.agent.tool import result, sanitize
+from step2_tools.tools.currencies import codes
+from step2_tools.tools.http import Api, Refused, Shape
+
+URL = "https://api.frankfurter.dev/v2/rate"
+SOURCE = "frankfurter.dev (reference rates of central banks)"
+KEEP_S = 3600
+LARGEST = 1e15
+MAX_NAME = 60
+
+
+class Rate(Shape):
+    """The whole answer: {"date": "2026-07-17", "base": "USD", "quote": "EUR", "rate": 0.8739}."""
+
+    date: str
+    rate: float
+
+
+class Currency:
+    """Holds the client; its method is the tool."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+
+    def convert_currency(self, from_currency: str, to_currency: str, amount: float = 1.0) -> str:
+        """Convert an amount of money from one currency to another, or get the exchange rate.
+
+        Args:
+            from_currency: ISO code or name of the currency, e.g. USD or US dollar.
+            to_currency: ISO code or name of the currency, e.g. EUR or euro.
+            amount: How much money to convert; 0 or more.
+
+        Raises:
+            ToolError: no such currency, an amount that is not allowed, or the service fails.
+        """
+        if not (math.isfinite(amount) and 0 <= amount <= LARGEST):
+            raise ToolError(f"amount = {amount} is not allowed: it must be a number from 0 to {LARGEST:.0e}")
+        base, target = _code("from_currency", from_currency), _code("to_currency", to_currency)
+        rate, day = (1.0, None) if base == target else self._rate(base, target)
+        converted = amount * rate
+        said = f"{_money(amount, base)} {base} is {_money(converted, target)} {target}"
+        of = f", at a rate of {rate:.6g} of {day}" if day else ""
+        facts = {
+            "from_currency": base,
+            "to_currency": target,
+            "amount": amount,
+            "converted": float(f"{converted:.12g}"),
+            "rate": rate,
+            "rate_of": day,
+        }
+        return result(f"{said}{of}.", facts, SOURCE, self.api.sample_date)
+
+    def _rate(self, base: str, target: str) -> tuple[float, str]:
+        try:
+            answer = self.api.get("Frankfurter", f"{URL}/{base}/{target}", Rate, keep_s=KEEP_S)
+        except Refused as error:
+            if error.status not in (400, 404, 422):
+                raise
+            where = (
+                "in the sample data (which has USD, EUR, GBP, JPY, THB, …); run without --offline"
+                if self.api.sample_date
+                else "at frankfurter.dev; choose another currency"
+            )
+            raise ToolError(f"there is no rate from {base} to {target} {where}") from None
+        if answer.rate <= 0:
+            raise ToolError(f"Frankfurter answered with a rate of {answer.rate:g}: a rate must be above 0")
+        return answer.rate, sanitize(answer.date, 20)
+
+
+def code_of(text: str) -> str:
+    """The ISO 4217 code that a code, a name, a plural or a sign means.
+
+    >>> [code_of(text) for text in ("usd", "US dollars", "euros", "€", "British pounds", "bucks")]
+    ['USD', 'USD', 'EUR', 'EUR', 'GBP', 'USD']
+
+    Raises:
+        ToolError: no current currency has this name, or several have it (names them).
+    """
+    asked = sanitize(text, MAX_NAME)
+    found = codes(asked)
+    if len(found) == 1:
+        return next(iter(found))
+    if found:
+        raise ToolError(f"{asked!r} can be {', '.join(sorted(found))}: give the ISO code")
+    raise ToolError(
+        f"{asked!r} is not a currency of today: use an ISO code (USD, EUR) or a name (US dollar, Thai baht)"
+    )
+
+
+def _code(argument: str, text: str) -> str:
+    try:
+        return code_of(text)
+    except ToolError as error:
+        raise ToolError(f"{argument}: {error}") from None
+
+
+def _money(amount: float, code: str) -> str:
+    """With the digits that the currency has (yen none), and with more where those would show nothing."""
+    from babel.numbers import get_currency_precision
+
+    if 0 < amount < 1:
+        return f"{amount:.4g}"
+    return f"{amount:,.{get_currency_precision(code)}f}"

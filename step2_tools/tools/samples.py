@@ -1,0 +1,124 @@
+"""Sample data in place of the real services: a transport under the very same client.
+
+    Api(transport=transport(), sample_date=sample_date())
+
+Everything above the wire runs as with the real services: parsing, checks, choice of the city. samples/*.json
+hold answers in the services' shapes. They are made up: nobody measured that weather or paid those prices.
+What is not in them gets the service's own "no": no results, 404, 422.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from step2_tools.tools.places import folded
+
+FOLDER = Path(__file__).with_name("samples")
+LEGAL_FORMS = "inc|incorporated|corp|corporation|company|co|plc|ag|se|sa|nv|ltd|limited|group|holdings?"
+ALIKE = 0.86  # how near a misspelt name must be; the real searches forgive about as much
+
+
+def transport() -> httpx2.BaseTransport:
+    """Answers each service's addresses from the files, and refuses every other address."""
+    return httpx2.MockTransport(_answer)
+
+
+def sample_date() -> str:
+    """The date that counts as today in the sample data."""
+    return _file("forecast")["sample_date"]
+
+
+def _answer(request: httpx2.Request) -> httpx2.Response:
+    asked, path = request.url.params, request.url.path
+    match request.url.host:
+        case "geocoding-api.open-meteo.com":
+            return httpx2.Response(200, json=_geocoded(asked["name"]))
+        case "api.open-meteo.com":
+            return _forecast(f"{float(asked['latitude']):.2f},{float(asked['longitude']):.2f}")
+        case "query1.finance.yahoo.com" if path.endswith("/search"):
+            return httpx2.Response(200, json=_companies(asked["q"]))
+        case "query1.finance.yahoo.com":
+            return _chart(path.rsplit("/", 1)[-1])
+        case "api.frankfurter.dev":
+            return _rate(*path.rsplit("/", 2)[-2:])
+    return httpx2.Response(404, json={"reason": "there is no sample data for this address"})
+
+
+def _geocoded(name: str) -> dict[str, Any]:
+    """All places of the name, or of the name in the sample data most like it."""
+    file = _file("geocoding")
+    places: dict[str, list[Any]] = {}
+    for each in file["results"]:
+        places.setdefault(folded(each["name"]), []).append(each)
+    aliases = {alias: places[folded(name)] for alias, name in file["aliases"].items()}
+    found = _nearest(name, {**aliases, **places})
+    return {"results": found, "generationtime_ms": 0.5} if found else {"generationtime_ms": 0.5}
+
+
+def _forecast(place: str) -> httpx2.Response:
+    file = _file("forecast")
+    if place not in file["places"]:
+        return httpx2.Response(400, json={"error": True, "reason": "there is no sample data for this place"})
+    sample = file["places"][place]
+    daily = dict(zip(file["daily_units"], sample["daily"], strict=True))
+    head = {key: sample[key] for key in ("latitude", "longitude", "elevation", "timezone")}
+    units = {key: file[key] for key in ("current_units", "daily_units")}
+    return httpx2.Response(200, json={**head, **units, "current": sample["current"], "daily": daily})
+
+
+def _companies(text: str) -> dict[str, Any]:
+    metas = _file("chart")["metas"]
+    names = {symbol.casefold(): symbol for symbol in metas}
+    names |= {_company(meta["longName"]): symbol for symbol, meta in metas.items()}
+    names |= _file("chart")["aliases"]
+    symbol = _nearest(_company(text), names)
+    if not symbol:
+        return {"count": 0, "quotes": []}
+    hit = {"symbol": symbol, "longname": metas[symbol]["longName"], "quoteType": "EQUITY"}
+    return {"count": 1, "quotes": [hit]}
+
+
+def _chart(symbol: str) -> httpx2.Response:
+    meta = _file("chart")["metas"].get(symbol)
+    if meta is None:
+        error = {"code": "Not Found", "description": "No data found, symbol may be delisted"}
+        return httpx2.Response(404, json={"chart": {"result": None, "error": error}})
+    shared = _file("chart")["shared"]
+    return httpx2.Response(200, json={"chart": {"result": [{"meta": {**shared, **meta}}], "error": None}})
+
+
+def _rate(base: str, quote: str) -> httpx2.Response:
+    """From the two rates to the euro, as the services make their cross rates."""
+    file = _file("rates")
+    per_euro = {"EUR": 1.0, **{row["quote"]: row["rate"] for row in file["rows"]}}
+    if base not in per_euro or quote not in per_euro:
+        return httpx2.Response(422, json={"status": 422, "message": "invalid currency"})
+    rate = float(f"{per_euro[quote] / per_euro[base]:.6g}")
+    return httpx2.Response(200, json={"date": file["date"], "base": base, "quote": quote, "rate": rate})
+
+
+def _nearest(text: str, names: dict[str, Any]) -> Any:
+    wanted = folded(text)
+    if wanted in names:
+        return names[wanted]
+    # Short names are one slip apart from each other: Laos is not Lagos.
+    near = difflib.get_close_matches(wanted, names, n=1, cutoff=ALIKE) if len(wanted) > 4 else []
+    return names[near[0]] if near else None
+
+
+def _company(name: str) -> str:
+    """Without the legal form: 'The Coca-Cola Company' is 'coca-cola'."""
+    bare = re.sub(r"[,.]|'s?\b", "", folded(name)).removeprefix("the ")
+    return re.sub(r"\s*&$", "", re.sub(rf"\s+({LEGAL_FORMS}|stock|shares?)\b", "", bare)).strip()
+
+
+@functools.cache
+def _file(name: str) -> dict[str, Any]:
+    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))

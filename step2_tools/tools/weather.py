@@ -1,0 +1,252 @@
+"""The weather tool: Open-Meteo's forecast for a city, now or on one of the next seven days.
+
+    Weather(api).get_weather("Bangkok", day="tomorrow")
+    {"summary": "In Bangkok, Thailand on Saturday, 21 November it will be 24 to 32 °C, ...", ...}
+
+Days are the city's own: "today" in Auckland is not "today" in Honolulu. It knows no past and no eighth day.
+
+Source: https://open-meteo.com/en/docs (weather data CC BY 4.0, no key, 10,000 calls a day)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Literal
+
+from anthropic.lib.tools import ToolError
+
+from step2_tools.agent.tool import result
+from step2_tools.tools import places
+from step2_tools.tools.http import Api, Shape
+
+URL = "https://api.open-meteo.com/v1/forecast"
+SOURCE = "Weather data by Open-Meteo.com (CC BY 4.0)"
+KEEP_S = 15 * 60  # as often as `current` is made anew
+CURRENT = ("temperature_2m", "apparent_temperature", "relative_humidity_2m", "weather_code", "wind_speed_10m")
+DAILY = (
+    "weather_code",
+    "temperature_2m_max",
+    "temperature_2m_min",
+    "precipitation_sum",
+    "precipitation_probability_max",
+    "wind_speed_10m_max",
+)
+
+Unit = Literal["celsius", "fahrenheit"]
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+NEXT_DAYS = ("today", "tomorrow", "day after tomorrow")
+Day = Literal[
+    "today",
+    "tomorrow",
+    "day after tomorrow",
+    "monday",
+    "tuesday",
+    "wednesday",
+    "thursday",
+    "friday",
+    "saturday",
+    "sunday",
+]
+
+# WMO code table 4677, the part that Open-Meteo uses.
+SKY = {
+    0: "clear sky",
+    1: "mainly clear",
+    2: "partly cloudy",
+    3: "overcast",
+    45: "fog",
+    48: "freezing fog",
+    51: "light drizzle",
+    53: "drizzle",
+    55: "heavy drizzle",
+    56: "light freezing drizzle",
+    57: "freezing drizzle",
+    61: "light rain",
+    63: "rain",
+    65: "heavy rain",
+    66: "light freezing rain",
+    67: "freezing rain",
+    71: "light snow",
+    73: "snow",
+    75: "heavy snow",
+    77: "snow grains",
+    80: "light rain showers",
+    81: "rain showers",
+    82: "violent rain showers",
+    85: "light snow showers",
+    86: "heavy snow showers",
+    95: "thunderstorm",
+    96: "thunderstorm with light hail",
+    99: "thunderstorm with heavy hail",
+}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Units of a result. The service is always asked in °C, km/h and mm: one cached answer serves both."""
+
+    degree: str
+    speed: str
+    rain: str
+    per_celsius: float = 1.0
+    zero: float = 0.0
+    per_kmh: float = 1.0
+    per_mm: float = 1.0
+    rain_digits: int = 1
+
+    def temperature(self, celsius: float | None) -> int | None:
+        """Whole degrees."""
+        return None if celsius is None else round(celsius * self.per_celsius + self.zero)
+
+    def wind(self, kmh: float | None) -> int | None:
+        """Whole km/h or mph."""
+        return None if kmh is None else round(kmh * self.per_kmh)
+
+    def length(self, mm: float | None) -> float | None:
+        """Rain, or melted snow."""
+        return None if mm is None else round(mm * self.per_mm, self.rain_digits)
+
+    def names(self) -> dict[str, str]:
+        """Which unit each kind of number in the result is in."""
+        return {"temperature": self.degree, "wind": self.speed, "rain": self.rain}
+
+
+SCALES = {
+    "celsius": Scale("°C", "km/h", "mm"),
+    "fahrenheit": Scale("°F", "mph", "inch", 9 / 5, 32.0, 1 / 1.609344, 1 / 25.4, 2),
+}
+
+
+class Current(Shape):
+    """The weather now; `time` is the city's own."""
+
+    time: datetime
+    temperature_2m: float
+    apparent_temperature: float | None = None
+    relative_humidity_2m: float | None = None
+    weather_code: int
+    wind_speed_10m: float
+
+
+class Daily(Shape):
+    """One list entry a day; null where the model gives nothing."""
+
+    time: list[date]
+    weather_code: list[int | None]
+    temperature_2m_max: list[float | None]
+    temperature_2m_min: list[float | None]
+    precipitation_sum: list[float | None]
+    precipitation_probability_max: list[float | None]
+    wind_speed_10m_max: list[float | None]
+
+
+class Forecast(Shape):
+    """The part of the forecast that is used."""
+
+    current: Current
+    daily: Daily
+
+
+class Weather:
+    """Holds the client; its method is the tool."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+
+    def get_weather(self, city: str, unit: Unit = "celsius", day: Day = "today") -> str:
+        """Get the weather in a city: current conditions, or the forecast for one of the next seven days.
+
+        Args:
+            city: Name of the city, e.g. Bangkok. Add the state or country if needed, e.g. Paris, Texas.
+            unit: Unit of temperatures.
+            day: The day of the forecast.
+
+        Raises:
+            ToolError: no such city, or the service fails.
+        """
+        found = places.find(self.api, city)
+        forecast = self._forecast(found.place)
+        today = forecast.current.time.date()
+        which = today + timedelta(days=days_ahead(day, today))
+        scale = SCALES[unit]
+        facts = _of_day(forecast.daily, which, scale)
+        said = _day_in_words(facts, scale)
+        if which == today:
+            now = _now(forecast.current, scale)
+            percent = now["humidity_percent"]
+            humidity = "" if percent is None else f"humidity {percent:.0f} %, "
+            said = f"it is {now['temperature']} {scale.degree} now, {now['sky']}, " + (
+                f"{humidity}wind {now['wind']} {scale.speed}; today {said}"
+            )
+            facts = {"now": now, **facts}
+        else:
+            said = f"on {which:%A}, {which.day} {which:%B} it will be {said}"
+        facts = {**found.facts(), "date": which.isoformat(), **facts, "units": scale.names()}
+        return result(f"In {found.label}{found.doubt} {said}.", facts, SOURCE, self.api.sample_date)
+
+    def _forecast(self, place: places.Place) -> Forecast:
+        params = {
+            "latitude": f"{place.latitude:.4f}",
+            "longitude": f"{place.longitude:.4f}",
+            "current": ",".join(CURRENT),
+            "daily": ",".join(DAILY),
+            "timezone": "auto",
+            "forecast_days": "7",
+        }
+        return self.api.get("Open-Meteo", URL, Forecast, params, keep_s=KEEP_S)
+
+
+def days_ahead(day: str, today: date) -> int:
+    """How many days from `today` the day lies: 0 to 6.
+
+    >>> days_ahead("monday", date(2026, 11, 20))  # a Friday
+    3
+    """
+    if day in WEEKDAYS:
+        return (WEEKDAYS.index(day) - today.weekday()) % 7
+    return NEXT_DAYS.index(day)
+
+
+def _of_day(daily: Daily, which: date, scale: Scale) -> dict[str, Any]:
+    try:
+        i = daily.time.index(which)
+        return {
+            "sky": _sky(daily.weather_code[i]),
+            "low": scale.temperature(daily.temperature_2m_min[i]),
+            "high": scale.temperature(daily.temperature_2m_max[i]),
+            "rain": scale.length(daily.precipitation_sum[i]),
+            "chance_of_rain_percent": daily.precipitation_probability_max[i],
+            "wind_up_to": scale.wind(daily.wind_speed_10m_max[i]),
+        }
+    except (ValueError, IndexError):
+        served = f"{daily.time[0]} to {daily.time[-1]}" if daily.time else "no day"
+        raise ToolError(f"Open-Meteo has no forecast for {which:%A}, {which}: it has {served}") from None
+
+
+def _now(current: Current, scale: Scale) -> dict[str, Any]:
+    return {
+        "local_time": current.time.isoformat(timespec="minutes"),
+        "temperature": scale.temperature(current.temperature_2m),
+        "feels_like": scale.temperature(current.apparent_temperature),
+        "humidity_percent": current.relative_humidity_2m,
+        "sky": _sky(current.weather_code),
+        "wind": scale.wind(current.wind_speed_10m),
+    }
+
+
+def _day_in_words(day: dict[str, Any], scale: Scale) -> str:
+    """'24 to 32 °C, light rain, 60 % chance of rain, wind up to 14 km/h'; what is unknown is left out."""
+    known = [str(day[key]) for key in ("low", "high") if day[key] is not None]
+    said = [f"{' to '.join(known)} {scale.degree}"] if known else []
+    said.append(day["sky"])
+    if day["chance_of_rain_percent"] is not None:
+        what = "snow" if "snow" in day["sky"] else "rain"
+        said.append(f"{day['chance_of_rain_percent']:.0f} % chance of {what}")
+    if day["wind_up_to"] is not None:
+        said.append(f"wind up to {day['wind_up_to']} {scale.speed}")
+    return ", ".join(said)
+
+
+def _sky(code: int | None) -> str:
+    return "weather unknown" if code is None else SKY.get(code, f"weather code {code}")

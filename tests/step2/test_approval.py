@@ -1,0 +1,165 @@
+import json
+import threading
+from types import SimpleNamespace
+
+import pytest
+from anthropic.lib.tools import ToolError
+
+from step2_tools.agent import approval, loop
+from step2_tools.agent.approval import NeedsApproval
+from step2_tools.agent.tool import FunctionTool
+from step2_tools.tools import alert, build
+from step2_tools.tools.alert import Alerts
+from tests.scripted import ScriptedMessages
+
+ALERT = {"symbol": "AAPL", "direction": "above", "price": 250}
+ALERT_CALL = {"tool_uses": [("create_price_alert", ALERT)]}
+
+
+class Answers:
+    """Someone who gives these answers in order, and remembers what was asked."""
+
+    def __init__(self, *answers):
+        self.answers, self.questions = list(answers), []
+
+    def __call__(self, question):
+        self.questions.append(question)
+        return self.answers.pop(0)
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """A terminal on which these lines are typed."""
+
+    def typing(*lines, there=True):
+        left = list(lines)
+        stdin = SimpleNamespace(isatty=lambda: there, readline=lambda: left.pop(0))
+        monkeypatch.setattr("sys.stdin", stdin)
+        monkeypatch.setattr("sys.stderr.isatty", lambda: there, raising=False)
+
+    return typing
+
+
+@pytest.fixture
+def api(monkeypatch):
+    api = ScriptedMessages()
+    monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
+    return api
+
+
+@pytest.fixture
+def ask(api, command, tmp_path):
+    """Ask for an alert, for which the model calls the tool: the output, the alerts, and the tool's result."""
+
+    def run(*flags):
+        api.enqueue(**ALERT_CALL)
+        api.enqueue("Done.")
+        file = tmp_path / "alerts.jsonl"
+        got = command("step2_tools", "Alert me!", "--offline", "--alerts", str(file), *flags)
+        assert got.code == 0
+        saved = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        return got, saved, api.requests[-1]["messages"][-1]["content"][0]
+
+    return run
+
+
+@pytest.mark.parametrize("typed", ["y\n", "YES\n"])
+def test_a_yes_runs_the_tool(ask, terminal, typed):
+    terminal(typed)
+    got, saved, result = ask()
+    assert got.err.startswith('create_price_alert({"symbol": "AAPL", "direction": "above", "price": 250})')
+    assert got.err.endswith(": run it? [y/N] ")
+    assert [alert["symbol"] for alert in saved] == ["AAPL"]
+    assert "is_error" not in result
+
+
+@pytest.mark.parametrize("typed", ["n\n", "\n", "", "yep, but later\n"])
+def test_anything_else_is_a_no_that_the_model_hears(ask, terminal, typed):
+    terminal(typed)
+    _got, saved, result = ask()
+    assert (saved, result["is_error"]) == ([], True)
+    assert result["content"].startswith("create_price_alert was not run: the user said no")
+
+
+@pytest.mark.parametrize("flags", [(), ("--runner",)])
+def test_without_a_terminal_it_is_refused_and_the_model_is_told_why(ask, terminal, flags):
+    terminal("y\n", there=False)
+    _got, saved, result = ask(*flags)
+    assert (saved, result["is_error"]) == ([], True)
+    assert "no terminal is there to ask on; the user can allow it with --yes" in result["content"]
+
+
+def test_yes_asks_nobody(ask, terminal):
+    terminal(there=False)
+    got, saved, _result = ask("--yes")
+    assert (got.err, len(saved)) == ("", 1)
+
+
+def test_the_alert_tool_is_offered_only_when_asked_for(api, command):
+    api.enqueue("Hello.")
+    command("step2_tools", "Hi", "--offline")
+    assert [tool["name"] for tool in api.requests[0]["tools"]] == [tool.name for tool in build(offline=True)]
+    assert "create_price_alert" not in str(api.requests[0]["tools"])
+
+
+def test_each_call_is_asked_for_and_the_question_has_no_control_characters(tmp_path):
+    answers = Answers("", "no")
+    tool = alert(tmp_path / "a.jsonl", answers)
+    tool.call(ALERT)
+    with pytest.raises(ToolError, match="was not run: no"):
+        tool.call({**ALERT, "symbol": "A\x1b[2K\u202eB"})
+    assert len(answers.questions) == 2
+    assert answers.questions[1].isprintable()
+
+
+def test_once_means_one_question_whatever_the_answer():
+    def effect() -> str:
+        """Do it."""
+        return "done"
+
+    yes, no = Answers(""), Answers("the user said no")
+    tool = NeedsApproval(FunctionTool(effect), yes, once=True)
+    assert [tool.call({}), tool.call({})] == ["done", "done"]
+    refused = NeedsApproval(FunctionTool(effect), no, once=True)
+    for _ in range(2):
+        with pytest.raises(ToolError, match="the user said no"):
+            refused.call({})
+    assert (len(yes.questions), len(no.questions)) == (1, 1)
+
+
+def test_calls_with_effects_run_in_order_on_the_main_thread(tmp_path):
+    threads = []
+
+    def ask(question):
+        threads.append(threading.current_thread())
+        return ""
+
+    api, path = ScriptedMessages(), tmp_path / "a.jsonl"
+    prices = [3, 1, 2]
+    api.enqueue(tool_uses=[("create_price_alert", {**ALERT, "price": price}) for price in prices])
+    api.enqueue("Done.")
+    question = [{"role": "user", "content": "Three alerts!"}]
+    loop.run(api.client, "scripted", [alert(path, ask)], question, system="Help.")
+    assert [json.loads(line)["price"] for line in path.read_text().splitlines()] == prices
+    assert set(threads) == {threading.main_thread()}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"symbol": "not a symbol\x1b"}, "symbol = 'not a symbol' is not allowed"),
+        ({"price": 0}, "price = 0 is not allowed"),
+        ({"price": float("nan")}, "price = NaN is not allowed"),
+        ({"direction": "sideways"}, 'direction = "sideways" is not allowed'),
+    ],
+)
+def test_an_alert_that_makes_no_sense(tmp_path, change, said):
+    with pytest.raises(ToolError, match=f"^{said}"):
+        alert(tmp_path / "a.jsonl", approval.approve_all).call({**ALERT, **change})
+    assert not (tmp_path / "a.jsonl").exists()
+
+
+def test_a_file_that_cannot_be_written(tmp_path):
+    with pytest.raises(ToolError, match="its file cannot be written") as error:
+        FunctionTool(Alerts(tmp_path / "none" / "a.jsonl").create_price_alert).call(ALERT)
+    assert str(tmp_path) not in str(error.value)

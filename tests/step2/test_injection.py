@@ -1,0 +1,90 @@
+from collections import Counter
+
+import pytest
+
+from step2_tools.evaluate import injection
+from tests.scripted import ScriptedMessages
+
+WEATHER = ("get_weather", {"city": "Bangkok"})
+
+
+def row(id):
+    return next(each for each in injection.read() if each.id == id)
+
+
+def test_the_texts_are_thirty_of_every_kind():
+    rows = injection.read()
+    assert len({each.id for each in rows}) == len(rows) == 30
+    assert Counter(each.channel for each in rows).keys() == {"result", "description"}
+    assert min(Counter(each.goal for each in rows)[goal] for goal in injection.GOALS) >= 7
+    assert len({each.language for each in rows}) >= 5
+    assert len({each.disguise for each in rows}) >= 10
+    assert len({each.text for each in rows}) == 30
+    assert all(each.proof in injection.ARGUMENTS for each in rows if each.goal in ("call", "alert"))
+    assert all(each.proof for each in rows if each.goal == "answer")
+
+
+def test_against_a_model_that_obeys_only_code_holds():
+    table = injection.measure({}, limit=15)
+    held = {each["defence"]: {goal: hits for goal, (hits, _n) in each["goals"].items()} for each in table}
+    n = {goal: n for goal, (_hits, n) in table[0]["goals"].items()}
+    assert sum(n.values()) == 15
+    assert all(n.values())
+    nothing = dict.fromkeys(n, 0)
+    assert held["none"] == held["marking"] == nothing
+    assert held["approval"] == {**nothing, "alert": n["alert"]}
+    assert held["allow-list"] == held["all"] == {**nothing, "call": n["call"], "alert": n["alert"]}
+    low, high = table[0]["interval"]
+    assert low == 0
+    assert 0.1 < high < 0.3
+
+
+@pytest.mark.parametrize(
+    ("id", "answer", "held"),
+    [
+        ("answer-01", "It is 31 °C.", True),
+        ("answer-01", "It is 99 degrees.", False),
+        ("reveal-01", f"My message: {injection.CODEWORD}", False),
+        ("alert-01", "It is 31 °C.", True),
+    ],
+)
+def test_it_is_the_outcome_that_counts(id, answer, held):
+    api = ScriptedMessages()
+    api.enqueue(tool_uses=[WEATHER])
+    api.enqueue(answer)
+    assert injection.holds(api.client, "scripted", row(id), "none") is held
+    assert row(id).text in api.requests[1]["messages"][-1]["content"][0]["content"]
+
+
+def test_marking_tells_and_tags_and_the_tag_cannot_be_guessed():
+    tags = set()
+    for _ in range(2):
+        api = ScriptedMessages()
+        api.enqueue(tool_uses=[WEATHER])
+        api.enqueue("Hot.")
+        injection.holds(api.client, "scripted", row("alert-05"), "marking")  # brings an end tag of its own
+        content = api.requests[1]["messages"][-1]["content"][0]["content"]
+        tag = content[1 : content.index(">")]
+        assert content.endswith(f"</{tag}>")
+        assert f"<{tag}>" in api.requests[0]["system"]
+        tags.add(tag)
+    assert len(tags) == 2
+
+
+def test_the_command_prints_both_models(command, monkeypatch):
+    api = ScriptedMessages()
+    for _ in injection.DEFENCES:
+        for _row in range(2):
+            api.enqueue("I don't know.")
+    monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
+    got = command("step2_tools", "injection", "--limit", "2", "--model", "claude-sonnet-5-5")
+    assert (got.code, got.err, api.left) == (0, "", 0)
+    lines = [line.split() for line in got.out.splitlines()]
+    assert lines[:2] == [
+        ["held", "obedient", "claude-sonnet-5-5"],
+        ["none", "0/2", "(0%-66%)", "2/2", "(34%-100%)"],
+    ]
+
+
+def test_a_limit_below_one(refused):
+    assert "--limit 0 is not allowed" in refused("step2_tools", "injection", "--limit", "0")
