@@ -71,6 +71,7 @@ def train(
         from step4_finetune import lesson, several
         from step4_finetune import recipe as recipes
         from step4_finetune import run as training
+        from step4_finetune.toolcalls.lesson import ToolLesson
 
         settings = settings_from_flags(
             smoke, model=model, device=device, dtype=dtype, threads=threads, seed=seed
@@ -80,11 +81,16 @@ def train(
         chosen = recipes.read_recipe(recipe, **changes)
         if smoke:
             chosen, limit = recipes.smoke(chosen), 4
-        rows, its_guide = _read(data, guide)
         with several.together(settings.device):
-            with several.main_first():
-                prepared = lesson.prepare(settings, chosen, rows, its_guide, limit, start, _intents(guide))
-            chosen = chosen.for_rows(len(prepared.rows), several.count())
+            if chosen.task == "tools":
+                prepared: Any = ToolLesson.read(Path(data or "data/tools/train.jsonl"), limit)
+            else:
+                rows, its_guide = _read(data, guide)
+                with several.main_first():
+                    prepared = lesson.prepare(
+                        settings, chosen, rows, its_guide, limit, start, _intents(guide)
+                    )
+                chosen = chosen.for_rows(len(prepared.rows), several.count())
             facts = training.seen(settings, chosen, prepared, out, report_to, fresh=fresh)
     if several.is_main():
         emit(facts, lambda console: training.show(facts, console), as_json=as_json)

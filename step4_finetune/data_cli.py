@@ -12,6 +12,7 @@ exit 2    something the user can put right
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,6 +39,15 @@ Intents = Annotated[
     typer.Option("--intents", help="What fitting replies do (YAML); default: the guide's neighbour."),
 ]
 Limit = Annotated[int, typer.Option("--limit-tokens", help="Tokens of a conversation, at most.")]
+
+
+class Kind(StrEnum):
+    """What `build` writes."""
+
+    rows = "rows"
+    tools = "tools"
+
+
 Force = Annotated[bool, typer.Option("--force", help="Write over files that are there already.")]
 
 
@@ -103,6 +113,11 @@ def check(
 @app.command()
 def build(
     out: Annotated[Path, typer.Option("--out", help="Folder for train.jsonl, dev.jsonl and test.jsonl.")],
+    what: Annotated[
+        Kind, typer.Argument(help="rows: replies in a tone; tools: conversations with tool calls.")
+    ] = Kind.rows,
+    count: Annotated[int, typer.Option("--rows", min=1, help="tools: so many rows.")] = 1000,
+    seed: Seed = None,
     form: Annotated[str, typer.Option("--format", help="sft or dpo.")] = "sft",
     force: Force = False,
     limit_tokens: Limit = 512,
@@ -112,11 +127,17 @@ def build(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """The rows in TRL's formats, under the guide's system message, a file for each split."""
+    """Files to train on, one a split: the rows in TRL's formats, or conversations with tool calls."""
+    settings = settings_from_flags(smoke, model=model, seed=seed)
+    if what is Kind.tools:
+        from step4_finetune.toolcalls import build as composing
+
+        facts = composing.run(out, 40 if smoke else count, settings.seed, force=force)
+        emit(facts, lambda console: composing.show(facts, console), as_json=as_json)
+        return
     from shared.models import load_tokenizer
     from step4_finetune import build as building
 
-    settings = settings_from_flags(smoke, model=model)
     rows, source = _rows(data)
     rule_book = _guide(guide, data)
     facts = building.run(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shared.config import Settings
 from shared.errors import UserError, reason
@@ -18,6 +18,7 @@ from step4_finetune.recipe import Recipe
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+    from step4_finetune.toolcalls.lesson import ToolLesson
     from step4_finetune.train import Lesson
 
 REPORTERS = ("none", "wandb", "tensorboard")
@@ -60,7 +61,9 @@ def report_places(out: Path, report_to: str) -> None:
         os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(out / "tensorboard"))
 
 
-def check_lengths(tokenizer: PreTrainedTokenizerFast, lesson: Lesson, limit: int) -> list[tuple[int, int]]:
+def check_lengths(
+    tokenizer: PreTrainedTokenizerFast, lesson: Lesson | ToolLesson, limit: int
+) -> list[tuple[int, int]]:
     """No row is longer than the recipe's `max_length`: trainers would cut it in silence, sign-off first.
 
     Returns:
@@ -69,14 +72,7 @@ def check_lengths(tokenizer: PreTrainedTokenizerFast, lesson: Lesson, limit: int
     Raises:
         UserError: names the rows, and the length that is needed.
     """
-    render: Any = tokenizer.apply_chat_template
-    counted = []
-    for row in [*lesson.rows, *lesson.pairs]:
-        prompt = row.with_system(lesson.system)
-        asked = len(render(prompt, add_generation_prompt=True, return_dict=False))
-        for text in filter(None, (row.chosen, row.rejected)):
-            whole = len(render([*prompt, {"role": "assistant", "content": text}], return_dict=False))
-            counted.append((row.id, whole, whole - asked))
+    counted = lesson.lengths(tokenizer)
     long = list(dict.fromkeys(name for name, tokens, _ in counted if tokens > limit))
     if long:
         most = max(tokens for _, tokens, _ in counted)

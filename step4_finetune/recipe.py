@@ -27,6 +27,7 @@ FOLDER = Path(__file__).with_name("recipes")
 REPLAY = 120  # examples, where nothing else keeps the base what it was
 LINEAR = list(ALL_LINEAR)  # of a Llama layer
 
+Task = Literal["tone", "tools"]  # what is taught: a company's replies, or calling tools (toolcalls/)
 Method = Literal["sft", "dpo", "sft+dpo"]
 Tuning = Literal["lora", "qlora", "full"]
 
@@ -56,6 +57,7 @@ class Stage(Part):
     scheduler: Literal["cosine", "linear", "constant", "constant_with_warmup"] = "cosine"
     warmup_steps: int = Field(10, ge=0)
     weight_decay: float = Field(0.0, ge=0)
+    save_steps: int | None = Field(None, ge=1)  # steps between checkpoints; None: one an epoch
 
 
 class Sft(Stage):
@@ -90,6 +92,7 @@ class Recipe(Part):
 
     name: str = "default"
     about: str = ""
+    task: Task = "tone"
     method: Method = "sft"
     tuning: Tuning = "lora"
     lora: Lora = Lora()
@@ -173,7 +176,7 @@ def smoke(recipe: Recipe) -> Recipe:
             "lora": recipe.lora.model_copy(update={"last_layers": 1}),
             "sft": recipe.sft.model_copy(update={**few, "replay": 0, "least_steps": 0}),
             "dpo": recipe.dpo.model_copy(update=few),
-            "max_length": 2048,
+            "max_length": 4 * recipe.max_length,  # its tokens are shorter
         }
     )
 

@@ -26,7 +26,7 @@ from shared import hardware
 from shared.config import Settings
 from shared.models import load_tokenizer
 from shared.progress import count_bar
-from step4_finetune import activation, data, folder, merge, replay, several, train, tuning, watch
+from step4_finetune import activation, folder, merge, replay, several, train, tuning, watch
 from step4_finetune.limits import check_lengths, check_means, foresee, in_one_line, report_places
 from step4_finetune.malloc import keep_memory
 from step4_finetune.recipe import Recipe
@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from transformers import PreTrainedTokenizerFast
 
+    from step4_finetune.toolcalls.lesson import ToolLesson
+
 Bar = Callable[[int, int, str], None]
-TRAINERS = {"sft": train.sft, "dpo": train.dpo}
+TRAINERS: dict[str, Callable[..., Any]] = {"sft": train.sft, "dpo": train.dpo}
 
 
 class Stopped(KeyboardInterrupt):
@@ -47,7 +49,7 @@ class Stopped(KeyboardInterrupt):
 def seen(
     settings: Settings,
     recipe: Recipe,
-    lesson: train.Lesson,
+    lesson: train.Lesson | ToolLesson,
     out: Path,
     report_to: str,
     *,
@@ -69,7 +71,7 @@ def seen(
 def run(
     settings: Settings,
     recipe: Recipe,
-    lesson: train.Lesson,
+    lesson: train.Lesson | ToolLesson,
     out: Path,
     bar: AbstractContextManager[Bar] | None = None,
     report_to: str = "none",
@@ -83,7 +85,7 @@ def run(
         Stopped: by Ctrl-C, with a checkpoint.
     """
     check_means(settings, recipe, report_to)
-    rows = data.fingerprint([*lesson.rows, *lesson.pairs])
+    rows = lesson.fingerprint()
     on = {
         "model": settings.model,
         "data": rows,
@@ -96,8 +98,10 @@ def run(
     keep_memory()
     tokenizer = load_tokenizer(settings=settings)
     lengths = check_lengths(tokenizer, lesson, recipe.max_length)
-    prompts = [row.with_system(lesson.system) for row in (*lesson.rows, *lesson.pairs)]
-    call = activation.call_of(tokenizer, prompts) if recipe.activated else None
+    call = None
+    if recipe.activated and isinstance(lesson, train.Lesson):
+        prompts = [row.with_system(lesson.system) for row in (*lesson.rows, *lesson.pairs)]
+        call = activation.call_of(tokenizer, prompts)
     settings = in_format(settings, recipe)
     report_places(out, report_to)
     foreseen = foresee(settings, recipe, lengths)
@@ -133,7 +137,7 @@ def run(
             "replay": len(lesson.replay),
             "activated": recipe.activated,
             "pairs": len(lesson.pairs),
-            "data": data.fingerprint(lesson.rows),
+            "data": rows,
             "dtype": settings.dtype,
             "processes": several.count(),
             "seconds": seconds,
@@ -193,7 +197,7 @@ def _stage(
     stage: str,
     model: Any,
     tokenizer: PreTrainedTokenizerFast,
-    lesson: train.Lesson,
+    lesson: train.Lesson | ToolLesson,
     recipe: Recipe,
     out: Path,
     bar: Bar,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from step4_finetune import several
-from step4_finetune.data import Row
+from step4_finetune.data import Row, fingerprint
 from step4_finetune.order import ByLength
 from step4_finetune.quiet import quiet_peft
 from step4_finetune.recipe import Recipe, Stage
@@ -25,6 +25,8 @@ from step4_finetune.replay import Replay
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
+
+    from step4_finetune.toolcalls.lesson import ToolLesson
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,25 @@ class Lesson:
         ]
         found = tone + [each.encode(tokenizer) for each in self.replay]
         return [{"input_ids": ids, "completion_mask": [0] * n + [1] * (len(ids) - n)} for ids, n in found]
+
+    def fingerprint(self) -> str:
+        """A short hash of the rows and pairs."""
+        return fingerprint([*self.rows, *self.pairs])
+
+    def lengths(self, tokenizer: PreTrainedTokenizerFast) -> list[tuple[str, int, int]]:
+        """Id of each row, tokens of its conversation, and how many of them are to be learnt."""
+        render: Any = tokenizer.apply_chat_template
+        counted = []
+        for row in [*self.rows, *self.pairs]:
+            prompt = row.with_system(self.system)
+            asked = len(render(prompt, add_generation_prompt=True, return_dict=False))
+            for text in filter(None, (row.chosen, row.rejected)):
+                whole = len(render([*prompt, _assistant(text)], return_dict=False))
+                counted.append((row.id, whole, whole - asked))
+        return counted
+
+    def collator(self, _model: Any, _pad: int) -> None:
+        """TRL's own makes the batches."""
 
     def preferences(self) -> list[dict[str, Any]]:
         """For DPO, in TRL's conversational preference format."""
@@ -95,7 +116,8 @@ def arguments(model: Any, stage: Stage, recipe: Recipe, out: Path, report_to: st
         "gradient_checkpointing": False,
         "logging_steps": 1,
         "logging_nan_inf_filter": False,  # or a loss that is no number would be logged as one
-        "save_strategy": "epoch",
+        "save_strategy": "steps" if stage.save_steps else "epoch",
+        "save_steps": stage.save_steps or 500,
         "save_total_limit": 1,
         "report_to": report_to,
         "disable_tqdm": True,
@@ -108,7 +130,7 @@ def arguments(model: Any, stage: Stage, recipe: Recipe, out: Path, report_to: st
 def sft(
     model: Any,
     tokenizer: PreTrainedTokenizerFast,
-    lesson: Lesson,
+    lesson: Lesson | ToolLesson,
     recipe: Recipe,
     out: Path,
     report_to: str = "none",
@@ -125,6 +147,7 @@ def sft(
         args=alone(args),
         train_dataset=datasets.Dataset.from_list(lesson.tokens(tokenizer)),
         processing_class=tokenizer,
+        data_collator=lesson.collator(model, int(tokenizer.pad_token_id)),  # type: ignore[arg-type]
         **more,
     )
     lengths = [len(ids) for ids in trainer.train_dataset["input_ids"]]

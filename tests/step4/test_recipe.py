@@ -65,7 +65,7 @@ def test_an_empty_file_is_the_default(tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("learnin_rate: 1", "learnin_rate is not known: known are name, about, method"),
+        ("learnin_rate: 1", "learnin_rate is not known: known are name, about, task, method"),
         ("sft: {learnin_rate: 1}", "sft.learnin_rate is not known: did you mean learning_rate?"),
         ("lora: {rank: 8}", "lora.rank is not known"),
         ("method: ppo", "method is 'ppo'"),

@@ -1,0 +1,99 @@
+"""Read the tools once for many questions: each question is a branch behind the same prefix.
+
+    prefix   system message with the tools       P tokens, read by all branches
+    branch 1 "Is it warm in Rome?" -> calls      sees the prefix and itself, at positions P, P + 1, ...
+    branch 2 "hello" -> []                       sees the prefix and itself, at positions P, P + 1, ...
+
+A model that reads row by row would read the prefix, a third of the text, again for every question, and in
+plain packing each branch would see those before it. Here attention is computed for each branch by itself:
+what comes out is what it would be if the branch stood there alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+NAME = "branches"  # of this kind of attention, in transformers
+IGNORED = -100  # a label that no loss counts
+
+
+@dataclass(frozen=True)
+class BranchCollator:
+    """Makes a batch of rows: `input_ids`, `labels`, `seq_lengths` (of the prefix, then each branch)."""
+
+    pad: int
+
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """`input_ids`, `labels` and `position_ids`: (rows, T). `attention_mask`: (rows, 1, 1, parts).
+
+        transformers hands a mask of four dimensions to the attention as it is: ours holds the lengths.
+        """
+        shape = (len(rows), max(len(row["input_ids"]) for row in rows))
+        ids, labels = torch.full(shape, self.pad), torch.full(shape, IGNORED)
+        positions = torch.zeros(shape, dtype=torch.long)
+        lengths = torch.zeros(len(rows), 1, 1, max(len(row["seq_lengths"]) for row in rows), dtype=torch.long)
+        for at, row in enumerate(rows):
+            n = len(row["input_ids"])
+            ids[at, :n], labels[at, :n] = torch.tensor(row["input_ids"]), torch.tensor(row["labels"])
+            positions[at, :n] = torch.cat(
+                [
+                    torch.arange(m) + (row["seq_lengths"][0] if i else 0)
+                    for i, m in enumerate(row["seq_lengths"])
+                ]
+            )
+            lengths[at, 0, 0, : len(row["seq_lengths"])] = torch.tensor(row["seq_lengths"])
+        return {"input_ids": ids, "labels": labels, "position_ids": positions, "attention_mask": lengths}
+
+
+def attend(
+    _layer: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor,
+    scaling: float | None = None,
+    **_rest: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention of a prefix and its branches, in transformers' form; no dropout.
+
+    query: (rows, heads, T, dim); key, value: (rows, key-value heads, T, dim); attention_mask: lengths, as
+    `BranchCollator` gives them. Returns (rows, T, heads, dim); where padding stands, zeros.
+    """
+    shared_by = query.shape[1] // key.shape[1]
+    key, value = (each.repeat_interleave(shared_by, dim=1) for each in (key, value))
+    rows = []
+    for q, k, v, lengths in zip(query, key, value, attention_mask[:, 0, 0].tolist(), strict=True):
+        first = lengths[0]
+        parts = [_one(q[:, :first], k[:, :first], v[:, :first], scaling)]
+        start = first
+        for n in filter(None, lengths[1:]):
+            own = slice(start, start + n)
+            keys, values = (torch.cat([each[:, :first], each[:, own]], dim=1) for each in (k, v))
+            parts.append(_one(q[:, own], keys, values, scaling))
+            start += n
+        parts.append(q.new_zeros(q.shape[0], q.shape[1] - start, q.shape[2]))
+        rows.append(torch.cat(parts, dim=1))
+    return torch.stack(rows).transpose(1, 2).contiguous(), None
+
+
+def _one(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scaling: float | None) -> torch.Tensor:
+    """Causal attention of the last tokens of k: q (heads, n, dim), k and v (heads, m, dim) with m >= n."""
+    n, m = q.shape[1], k.shape[1]
+    mask = None if n == m else torch.ones(n, m, dtype=torch.bool, device=q.device).tril(m - n)
+    found = scaled_dot_product_attention(
+        q[None], k[None], v[None], attn_mask=mask, is_causal=mask is None, scale=scaling
+    )
+    return found[0]
+
+
+def use_branches(model: Any) -> None:
+    """Have the model attend by branches, whatever batch it is given."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(NAME, attend)
+    model.set_attn_implementation(NAME)

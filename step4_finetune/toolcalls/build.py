@@ -1,0 +1,88 @@
+"""Write conversations with tool calls for training and for choosing.
+
+    $ python -m step4_finetune data build tools --out data/tools
+    split  rows   calls  no call   domains
+    train 1,000  ...
+    dev      25  ...       domains that train never sees
+
+The same seed writes the same files.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import UserError
+from step4_finetune.toolcalls.conversations import Material, compose
+from step4_finetune.toolcalls.domains import read_tools
+from step4_finetune.toolcalls.lesson import fingerprint
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+UNSEEN = frozenset({"sports_games", "hotels_cars"})  # for dev only
+
+
+def run(out: Path, rows: int, seed: int, *, force: bool = False) -> dict[str, Any]:
+    """Write `out`/train.jsonl and `out`/dev.jsonl.
+
+    Raises:
+        UserError: a file is there already, or cannot be written.
+    """
+    known = set(read_tools())
+    materials = {
+        "train": Material.read(leave_out=UNSEEN),
+        "dev": Material.read(leave_out=frozenset(known - UNSEEN)),
+    }
+    paths = {split: out / f"{split}.jsonl" for split in materials}
+    taken = [path for path in paths.values() if path.exists()]
+    if taken and not force:
+        raise UserError(f"{taken[0]} is there already: name another folder with --out, or add --force")
+    splits: dict[str, Any] = {}
+    for split, material in materials.items():
+        made = [compose(material, n, seed) for n in range(rows if split == "train" else max(1, rows // 40))]
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made)
+            paths[split].write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UserError(
+                f"cannot write to {out}: {error.strerror}; give another folder with --out"
+            ) from None
+        turns = [
+            message["content"]
+            for row in made
+            for branch in row["branches"]
+            for message in branch
+            if message["role"] == "assistant"
+        ]
+        splits[split] = {
+            "rows": len(made),
+            "calls": sum(isinstance(turn, list) and bool(turn) for turn in turns),
+            "no_call": sum(turn == [] for turn in turns),
+            "answers": sum(isinstance(turn, str) for turn in turns),
+            "domains": len(material.domains),
+            "tools": sum(map(len, material.domains.values())),
+            "fingerprint": fingerprint(made),
+            "file": str(paths[split]),
+        }
+    train = splits["train"]
+    return {
+        "command": "step4_finetune data-build-tools",
+        "headline": f"{train['rows']:,} conversations over {train['tools']} tools, seed {seed}",
+        "seed": seed,
+        "splits": splits,
+    }
+
+
+def show(facts: dict[str, Any], console: Console) -> None:
+    """One line a split."""
+    from shared.cli import plain_table
+
+    names = ("rows", "calls", "no_call", "answers", "domains", "tools", "fingerprint")
+    table = plain_table("split", *names)
+    for split, each in facts["splits"].items():
+        table.add_row(split, *(f"{each[n]:,}" if isinstance(each[n], int) else each[n] for n in names))
+    console.print(table)

@@ -1,0 +1,414 @@
+"""Conversations for training, composed by chance from the tools and wordings of domains/.
+
+    row = compose(Material.read(), number=7, seed=0)
+    row["tools"]       some tools as the Messages API takes them, under one of their names
+    row["branches"]    conversations with these tools: questions, calls, results, answers
+
+A row has several short conversations about the same tools, which are read once for all (branches.py). No
+call is an empty list. What a question is:
+
+    call        one tool, one wording            many        one call for each of several values
+    joined      two or three at once             follow      "and in Oslo?", after a call
+    other       for a tool that is not offered   never, chat nothing that a tool could do
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from step4_finetune.toolcalls.domains import FOLDER, SLOT, Ask, Tool, fill, read_tools
+
+HERE = Path(__file__).parent
+# Domains that have tools in common: a question for one may fit a tool of another.
+RELATED = [
+    {"assistant", "weather_variants", "markets_variants", "units_money_maths", "nature_cars_pets"},
+    {"statistics", "geometry_maths", "physics", "units_money_maths", "code_devops", "chemistry_biology"},
+    {"calendar_mail", "notes_reminders", "company_hr", "media", "smart_home"},
+    {"search", "company_hr", "law_news_education", "books_films_music", "history_geography"},
+    {"shopping", "orders_support", "banking_property", "restaurants_food"},
+    {"flights_trains", "hotels_cars", "maps_traffic", "restaurants_food", "nature_cars_pets"},
+    {"restaurants_food", "nutrition_health"},
+    {"history_geography", "books_films_music", "sports_games", "maps_traffic"},
+    {"language_text", "media", "notes_reminders", "calendar_mail"},
+    {"search", "orders_support", "banking_property", "law_news_education", "nutrition_health"},
+]
+ERRORS = (
+    "the service did not answer in time; try again",
+    "no match was found for {value!r}",
+    "{value!r} is not known: check the spelling",
+    "the daily limit is reached",
+    "the service is not available at the moment",
+)
+FAILED = ("That did not work: {error}.", "I could not look that up: {error}.", "Sorry, no result: {error}.")
+DECLINED = (
+    "I can't look that up with the tools that I have.",
+    "None of my tools can do that.",
+    "You're welcome!",
+    "Sure, ask me anything.",
+    "I can't help with that, but ask me something else.",
+)
+SENTENCES = ("summary", "summary", "summary", "message", "answer", "text")  # fields that hold one
+KINDS = {"call": 46, "many": 9, "joined": 15, "follow": 8, "other": 10, "never": 9, "chat": 8}
+
+
+@dataclass(frozen=True)
+class Material:
+    """All that conversations are made of."""
+
+    domains: dict[str, list[Tool]]
+    chat: list[str]
+    systems: list[str]
+    before: list[str]
+    after: list[str]
+    joins: list[dict[str, Any]]
+
+    @classmethod
+    def read(cls, folder: Path = FOLDER, leave_out: frozenset[str] = frozenset()) -> Material:
+        """From the files; without the domains `leave_out`, which stay unseen for a measurement.
+
+        Raises:
+            UserError: a file of tools is damaged.
+        """
+        frames = yaml.safe_load((HERE / "frames.yaml").read_text(encoding="utf-8"))
+        return cls(
+            {name: tools for name, tools in read_tools(folder).items() if name not in leave_out},
+            (HERE / "chat.txt").read_text(encoding="utf-8").splitlines(),
+            (HERE / "systems.txt").read_text(encoding="utf-8").splitlines(),
+            **frames,
+        )
+
+    def unrelated(self, names: set[str]) -> list[str]:
+        """The domains whose questions no tool of the domains `names` can answer."""
+        near = names.union(*(group for group in RELATED if group & names))
+        return [name for name in self.domains if name not in near]
+
+
+@dataclass
+class Offered:
+    """A tool under the name and the parameter names of one conversation."""
+
+    tool: Tool
+    domain: str
+    name: str
+    about: str
+    parameters: dict[str, str]  # the name of each parameter here, in their order here
+    described: bool = True
+
+    def definition(self) -> dict[str, Any]:
+        """As the Messages API takes it."""
+        properties = {}
+        for own, here in self.parameters.items():
+            properties[here] = self.tool.parameters[own].as_schema()
+            if not self.described:
+                del properties[here]["description"]
+        required = [here for own, here in self.parameters.items() if own in self.tool.required]
+        schema = {"type": "object", "properties": properties, "required": required}
+        return {"name": self.name, "description": self.about, "input_schema": schema}
+
+    def call(self, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """A call under the names of here."""
+        return self.name, {here: arguments[own] for own, here in self.parameters.items() if own in arguments}
+
+
+@dataclass
+class Question:
+    """What is asked, with the calls that answer it: the tool and its arguments under their own names."""
+
+    text: str
+    calls: list[tuple[Offered, dict[str, Any]]] = field(default_factory=list)
+
+
+def compose(material: Material, number: int, seed: int = 0) -> dict[str, Any]:
+    """One row; the same number and seed give the same one."""
+    return Composer(material, random.Random(f"{seed}-{number}")).compose()
+
+
+class Composer:
+    """Composes one conversation."""
+
+    def __init__(self, material: Material, chance: random.Random) -> None:
+        self.material, self.chance = material, chance
+        self.offered = self._offer()
+
+    # --- which tools ---
+
+    def _offer(self) -> list[Offered]:
+        chance, domains = self.chance, self.material.domains
+        main = (
+            "assistant" if chance.random() < 0.34 and "assistant" in domains else chance.choice(list(domains))
+        )
+        size = chance.choice((1, 1, 2, 2, 2, 3, 3, 4, 4, 4, 5, 6))
+        if main == "assistant" and chance.random() < 0.5:
+            size = 4
+        own = domains[main]
+        near = size if main == "assistant" else chance.choice((1, size, size))
+        picked = [(main, tool) for tool in chance.sample(own, min(near, len(own)))]
+        others = self.material.unrelated({main})
+        while len(picked) < size and others:
+            domain = chance.choice(others)
+            tool = chance.choice(domains[domain])
+            if all(tool is not each for _, each in picked):
+                picked.append((domain, tool))
+        chance.shuffle(picked)
+        if main == "assistant" and chance.random() < 0.5:  # the order in which the step has them
+            order = [tool.name for tool in own]
+            picked.sort(key=lambda each: order.index(each[1].name) if each[1].name in order else 99)
+        offered: list[Offered] = []
+        for domain, tool in picked:
+            new = self._disguised(domain, tool)
+            if all(new.name != each.name for each in offered):
+                offered.append(new)
+        return offered
+
+    def _disguised(self, domain: str, tool: Tool) -> Offered:
+        chance = self.chance
+        name = chance.choice(tool.names) if tool.names and chance.random() < 0.5 else tool.name
+        about = (
+            tool.about[0] if domain == "assistant" and chance.random() < 0.8 else chance.choice(tool.about)
+        )
+        names = {
+            own: chance.choice(each.names) if each.names and chance.random() < 0.4 else own
+            for own, each in tool.parameters.items()
+        }
+        if len(set(names.values())) < len(names):
+            names = {own: own for own in names}
+        if domain != "assistant" and chance.random() < 0.15:
+            names = dict(chance.sample(list(names.items()), len(names)))
+        return Offered(tool, domain, name, about, names, described=chance.random() > 0.12)
+
+    # --- what is asked ---
+
+    def compose(self) -> dict[str, Any]:
+        """The row: system message, tools, and its branches."""
+        chance = self.chance
+        count = chance.choice((7, 8, 9)) if len(self.offered) > 1 else chance.choice((4, 5))
+        branches = [self._branch() for _ in range(count)]
+        system = chance.choice(self.material.systems) if chance.random() < 0.4 else ""
+        return {"system": system, "tools": [each.definition() for each in self.offered], "branches": branches}
+
+    def _branch(self) -> list[dict[str, Any]]:
+        """One conversation: mostly a question and its calls; some go on with results or a second question."""
+        chance = self.chance
+        question = self._question(None)
+        messages = [{"role": "user", "content": question.text}, *self._answered(question, 0)]
+        if chance.random() < 0.12:
+            if not question.calls:  # later, a conversation holds only what was said
+                messages[1] = {"role": "assistant", "content": chance.choice(DECLINED), "given": True}
+            second = self._question(question)
+            messages += [{"role": "user", "content": second.text}, *self._answered(second, 1)]
+        return messages
+
+    def _question(self, before: Question | None) -> Question:
+        chance = self.chance
+        while True:
+            kind = chance.choices(list(KINDS), list(KINDS.values()))[0]
+            found: Question | None = getattr(self, f"_{kind}")(before)
+            if found is not None:
+                return self._framed(found) if kind != "follow" else found
+
+    def _call(self, _before: Question | None) -> Question:
+        return self._one(self.chance.choice(self.offered))
+
+    def _one(self, offered: Offered) -> Question:
+        return self._filled(offered, offered.tool.ask(self.chance.choice(offered.tool.asks)))
+
+    def _filled(self, offered: Offered, ask: Ask) -> Question:
+        if self.chance.random() < 0.08:
+            ask = ask.model_copy(update={"text": misspelt(ask.text, self.chance)})
+        text, calls = fill(offered.tool, ask, self.chance)
+        if self.chance.random() < 0.22:
+            text, calls = in_lower_case(offered.tool, text, calls)
+        if self.chance.random() < 0.15:
+            text = text.rstrip("?.!")
+        return Question(text, [(offered, each) for each in calls])
+
+    def _many(self, _before: Question | None) -> Question | None:
+        able = [each for each in self.offered if each.tool.many]
+        if not able:
+            return None
+        offered = self.chance.choice(able)
+        return self._filled(offered, offered.tool.ask(self.chance.choice(offered.tool.many)))
+
+    def _joined(self, _before: Question | None) -> Question:
+        chance = self.chance
+        count = chance.choice((2, 2, 2, 2, 3))
+        parts = []
+        for _ in range(count):
+            if chance.random() < 0.1 and (other := self._other(None)):
+                parts.append(other)
+            else:
+                parts.append(self._one(chance.choice(self.offered)))
+        whole = parts[0]
+        for part in parts[1:]:
+            whole = self._together(whole, part)
+        return whole
+
+    def _together(self, first: Question, second: Question) -> Question:
+        join = self.chance.choice(self.material.joins)
+        a, b = first.text.strip(), second.text.strip()
+        bare = not a.endswith(("?", ".", "!")) or self.chance.random() < 0.4
+        if join["lower"]:
+            a = a.rstrip("?.!") if bare else a
+            b = b[:1].lower() + b[1:] if _starts_plain(b) else b
+        elif a[-1:] not in "?.!":
+            a += self.chance.choice((".", "?", ",", ""))
+        return Question(join["text"].replace("{a}", a).replace("{b}", b), first.calls + second.calls)
+
+    def _follow(self, before: Question | None) -> Question | None:
+        if before is None or len(before.calls) != 1:
+            return None
+        offered, arguments = before.calls[0]
+        if not offered.tool.follow:
+            return None
+        question = self._filled(offered, offered.tool.ask(self.chance.choice(offered.tool.follow)))
+        calls = [(tool, {**arguments, **new}) for tool, new in question.calls]
+        order = list(offered.tool.parameters)
+        return Question(
+            question.text, [(tool, {name: new[name] for name in order if name in new}) for tool, new in calls]
+        )
+
+    def _other(self, _before: Question | None) -> Question | None:
+        chance, domains = self.chance, self.material.domains
+        mine = {each.domain for each in self.offered}
+        far = self.material.unrelated(mine)
+        near = [
+            (name, tool)
+            for name in sorted(mine - {"weather_variants", "markets_variants", "search"})
+            for tool in domains[name]
+            if all(tool is not each.tool for each in self.offered)
+        ]
+        if near and chance.random() < 0.5:
+            domain, tool = chance.choice(near)
+        elif far:
+            domain = chance.choice(far)
+            tool = chance.choice(domains[domain])
+        else:
+            return None
+        return Question(self._one(self._disguised(domain, tool)).text)
+
+    def _never(self, _before: Question | None) -> Question | None:
+        wordings = [text for each in self.offered for text in each.tool.never]
+        if not wordings:
+            return None
+        text = self.chance.choice(wordings)
+        return Question(text.lower() if self.chance.random() < 0.2 else text)
+
+    def _chat(self, _before: Question | None) -> Question:
+        text = self.chance.choice(self.material.chat)
+        return Question(text.lower() if self.chance.random() < 0.15 else text)
+
+    def _framed(self, question: Question) -> Question:
+        chance, text = self.chance, question.text
+        if chance.random() < 0.13:
+            text = chance.choice(self.material.before) + text
+        if chance.random() < 0.1:
+            text = text + chance.choice(self.material.after)
+        return Question(text, question.calls)
+
+    # --- what comes back ---
+
+    def _answered(self, question: Question, number: int) -> list[dict[str, Any]]:
+        """The model's calls; in some cases with their results and what the model says of them."""
+        chance = self.chance
+        if not question.calls:
+            return [{"role": "assistant", "content": []}]
+        calls, results, said = [], [], []
+        for at, (offered, arguments) in enumerate(question.calls):
+            name, given = offered.call(arguments)
+            use = {"type": "tool_use", "id": f"toolu_{number}_{at}", "name": name, "input": given}
+            calls.append(use)
+            result, answer, failed = self._result(offered.tool, arguments)
+            block = {"type": "tool_result", "tool_use_id": use["id"], "content": result}
+            results.append(block | ({"is_error": True} if failed else {}))
+            said.append(answer)
+        found: list[dict[str, Any]] = [{"role": "assistant", "content": calls}]
+        if all(said) and len(calls) <= 3 and chance.random() < 0.15:
+            found.append({"role": "user", "content": results})
+            found.append({"role": "assistant", "content": " ".join(said)})
+        return found
+
+    def _result(self, tool: Tool, arguments: dict[str, Any]) -> tuple[str, str, bool]:
+        """What a call returns, what the model says of it, and whether it failed."""
+        chance = self.chance
+        if not tool.answers or not tool.results:
+            return "", "", False
+        if chance.random() < 0.08:
+            value = next((each for each in arguments.values() if isinstance(each, str)), "the request")
+            error = chance.choice(ERRORS).format(value=value)
+            return error, chance.choice(FAILED).format(error=error), True
+        facts = {name: chance.choice(values) for name, values in tool.results.items()}
+        known = {name: _in_words(value) for name, value in {**arguments, **facts}.items()}
+        able = [text for text in tool.answers if all(match[2] in known for match in SLOT.finditer(text))]
+        if not able:
+            return "", "", False
+        answer = SLOT.sub(lambda match: known[match[2]], able[0])
+        whole: dict[str, Any] = dict(facts)
+        if chance.random() < 0.3:
+            whole = {**arguments, **whole}
+        if (
+            chance.random() < 0.65
+        ):  # what is said of a result is a sentence that stands in it, where there is one
+            answer = SLOT.sub(lambda match: known[match[2]], chance.choice(able))
+            whole = {chance.choice(SENTENCES): answer, **whole, "source": "example data"}
+        if chance.random() < 0.2:
+            return "; ".join(f"{name}: {_in_words(value)}" for name, value in whole.items()), answer, False
+        return json.dumps(whole, ensure_ascii=False), answer, False
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return str(value)
+
+
+def _starts_plain(text: str) -> bool:
+    """Whether the first word may lose its capital: it is not a name, `I` or an abbreviation."""
+    word = text.split(" ", 1)[0].rstrip(",'’")
+    return word in OPENINGS
+
+
+# fmt: off
+OPENINGS = frozenset({
+    "What", "What's", "How", "Is", "Are", "Will", "Would", "Could", "Can", "Should", "Do", "Does", "Did",
+    "Which", "When", "Where", "Who", "Why", "Please", "Tell", "Give", "Show", "Get", "Find", "Check",
+    "Book", "Set", "Turn", "Look", "Compare", "Convert", "Calculate", "Work", "Need", "Any", "Has",
+    "Have", "Let", "Add", "Send", "Play", "Search", "Translate", "Create", "Make", "Put", "Remind",
+    "Start", "Stop", "Open", "Close", "Order", "Track", "List",
+})
+# fmt: on
+
+
+def in_lower_case(tool: Tool, text: str, calls: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:
+    """The question typed without capitals; what the calls copy from it is typed so, too."""
+
+    def lower(name: str, value: Any) -> Any:
+        if isinstance(value, list):
+            return [lower(name, each) for each in value]
+        copied = isinstance(value, str) and not tool.parameters[name].enum and value in text
+        return value.lower() if copied else value
+
+    return text.lower(), [{name: lower(name, value) for name, value in call.items()} for call in calls]
+
+
+def misspelt(text: str, chance: random.Random) -> str:
+    """One word of the wording, outside its slots, with two letters swapped, one left out or one doubled."""
+    words = text.split(" ")
+    able = [at for at, word in enumerate(words) if len(word) > 4 and word.isalpha()]
+    if not able:
+        return text
+    at = chance.choice(able)
+    word, i = words[at], chance.randrange(1, len(words[at]) - 2)
+    words[at] = chance.choice(
+        (
+            word[:i] + word[i + 1] + word[i] + word[i + 2 :],
+            word[:i] + word[i + 1 :],
+            word[: i + 1] + word[i:],
+        )
+    )
+    return " ".join(words)

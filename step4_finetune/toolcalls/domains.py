@@ -1,0 +1,275 @@
+"""The tools that the model learns from, one YAML file a domain: what they are called, and how people ask.
+
+    $ python -m step4_finetune.toolcalls.domains domains/travel.yaml    # check a file that you wrote
+
+    - name: book_table
+      names: [reserve_table, restaurants.book]              # other names for the same tool
+      about: [Reserve a table at a restaurant., Book a table for some guests.]
+      parameters:
+        restaurant: {type: string, names: [venue], about: Its name., values: [Chez Nous, "Otto's"]}
+        guests: {type: integer, about: How many come., values: [2, "four => 4", "a dozen => 12"]}
+        seating: {type: string, enum: [inside, terrace], optional: true, about: Where to sit.}
+      asks:                                                 # `| name=value`: what the wording implies
+      - book a table for {guests} at {restaurant}
+      - "we want to eat outside at {restaurant}, {guests} of us | seating=terrace"
+      many: ["compare {*restaurant} for {guests} people"]   # one call for each of two or three values
+      follow: ["and at {restaurant}?"]                      # later on; the other arguments stay
+      never: [how do I become a waiter?]                    # its words, but nothing that it could do
+      results: {time: ["19:30", "20:15"], code: [K7731, B22]}
+      answers: ["Your table at {restaurant} is booked for {time}, the code is {code}."]
+
+A value is what people write and what the call holds; where they differ: "four => 4".
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from shared.errors import UserError
+
+FOLDER = Path(__file__).with_name("domains")
+SLOT = re.compile(r"\{(\*?)([A-Za-z_]\w*)\}")
+PYTHON: dict[str, Any] = {"string": str, "integer": int, "number": (int, float), "boolean": bool}
+
+Type = Literal["string", "integer", "number", "boolean", "strings", "integers", "numbers"]
+
+
+class Loader(yaml.SafeLoader):
+    """YAML 1.2's plain values: `on` and `no` are texts, and so are 19:30 and 2026-05-14."""
+
+
+Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"^(?:true|false)$", "tf"),
+    ("null", r"^(?:~|null)$", "~n"),
+    ("int", r"^-?(?:0|[1-9][0-9]*)$", "-0123456789"),
+    ("float", r"^-?[0-9]+\.[0-9]+(?:e[-+]?[0-9]+)?$", "-0123456789"),
+):
+    Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Parameter(Strict):
+    """One parameter of a tool; `values` are written as people write them, see `spoken`."""
+
+    type: Type
+    about: str
+    names: list[str] = []
+    enum: list[str] | None = None
+    optional: bool = False
+    default: Any = None  # shown in the schema only
+    values: list[Any] = []
+
+    def spoken(self) -> list[tuple[str, Any]]:
+        """What people write, and the value that it means."""
+        return [_spoken(each, self.type) for each in self.values or self.enum or []]
+
+    def as_schema(self) -> dict[str, Any]:
+        """The parameter as JSON schema."""
+        of = self.type.removesuffix("s")
+        schema: dict[str, Any] = (
+            {"type": "array", "items": {"type": of}} if self.type.endswith("s") else {"type": of}
+        )
+        if self.enum:
+            schema["enum"] = self.enum
+        schema["description"] = self.about
+        if self.default is not None:
+            schema["default"] = self.default
+        return schema
+
+
+class Ask(BaseModel):
+    """A wording: the text with its slots, and the arguments that it implies without naming them."""
+
+    text: str
+    implied: dict[str, Any] = {}
+
+    def slots(self) -> list[str]:
+        """The names in braces, in order."""
+        return [match[2] for match in SLOT.finditer(self.text)]
+
+
+class Tool(Strict):
+    """A tool, how people ask for it, and what it gives back."""
+
+    name: str
+    about: list[str] = Field(min_length=1)
+    parameters: dict[str, Parameter] = {}
+    names: list[str] = []
+    asks: list[str] = Field(min_length=1)
+    many: list[str] = []
+    follow: list[str] = []
+    never: list[str] = []
+    results: dict[str, list[Any]] = {}
+    answers: list[str] = []
+
+    @property
+    def required(self) -> list[str]:
+        """Parameters that every call must have."""
+        return [name for name, each in self.parameters.items() if not each.optional]
+
+    def ask(self, text: str) -> Ask:
+        """A wording read: `text | name=value; other=value`."""
+        text, _, rest = text.partition(" | ")
+        implied = {}
+        for each in filter(None, (part.strip() for part in rest.split(";"))):
+            name, _, value = each.partition("=")
+            implied[name.strip()] = _value(value.strip(), self._parameter(name.strip(), text).type)
+        return Ask(text=text.strip(), implied=implied)
+
+    def _parameter(self, name: str, where: str) -> Parameter:
+        if name not in self.parameters:
+            raise ValueError(f"{self.name}: {where!r} names {name}, which is no parameter")
+        return self.parameters[name]
+
+    @model_validator(mode="after")
+    def _wordings_fit(self) -> Tool:
+        for kind, texts in (("ask", self.asks), ("many", self.many), ("follow", self.follow)):
+            for text in texts:
+                ask = self.ask(text)
+                for name in ask.slots():
+                    if not self._parameter(name, text).spoken():
+                        raise ValueError(f"{self.name}: {text!r} needs values for {name}")
+                named = {*ask.slots(), *ask.implied}
+                if kind != "follow" and (missing := set(self.required) - named):
+                    raise ValueError(f"{self.name}: {text!r} lacks {', '.join(sorted(missing))}")
+                if kind == "many" and "{*" not in text:
+                    raise ValueError(f"{self.name}: {text!r} needs one slot with a star")
+                for name, value in ask.implied.items():
+                    enum = self.parameters[name].enum
+                    if enum and value not in enum:
+                        raise ValueError(f"{self.name}: {text!r}: {value} is not in the enum of {name}")
+        for each in self.parameters.values():
+            if each.enum and not {value for _, value in each.spoken()} <= set(each.enum):
+                raise ValueError(f"{self.name}: values of an enum lie outside it")
+        for text in self.answers:
+            for match in SLOT.finditer(text):
+                if match[2] not in self.results and match[2] not in self.parameters:
+                    raise ValueError(f"{self.name}: {text!r} names {match[2]}, no result and no parameter")
+        return self
+
+
+def _spoken(written: Any, type_: Type) -> tuple[str, Any]:
+    if isinstance(written, str) and " => " in written:
+        text, value = written.split(" => ", 1)
+        return text, _value(value, _of(type_))
+    return str(written), _value(str(written), _of(type_))
+
+
+def _of(type_: Type) -> Any:
+    return type_.removesuffix("s") if type_.endswith("s") else type_
+
+
+def _value(text: str, type_: Type) -> Any:
+    """A value of the type from its text.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if type_ == "string":
+        return text
+    value = json.loads(text.lower() if type_ == "boolean" else text)
+    if type_.endswith("s"):
+        return value if isinstance(value, list) else [value]
+    if not isinstance(value, PYTHON[type_]) or (type_ != "boolean" and isinstance(value, bool)):
+        raise ValueError(f"{text!r} is no {type_}")
+    return value
+
+
+def read_tools(folder: Path = FOLDER) -> dict[str, list[Tool]]:
+    """The tools by domain, in the order of the file names.
+
+    Raises:
+        UserError: a file does not hold tools; says which and why.
+    """
+    return {path.stem: read_domain(path) for path in sorted(folder.glob("*.yaml"))}
+
+
+def read_domain(path: Path) -> list[Tool]:
+    """The tools of one file.
+
+    Raises:
+        UserError: it does not hold tools.
+    """
+    try:
+        found = yaml.load(path.read_text(encoding="utf-8"), Loader)
+        return [Tool.model_validate(each) for each in found]
+    except (OSError, TypeError, yaml.YAMLError) as error:
+        raise UserError(f"{path} holds no list of tools: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def fill(tool: Tool, ask: Ask, chance: random.Random) -> tuple[str, list[dict[str, Any]]]:
+    """A question from a wording, and the arguments of its calls (several for a slot with a star)."""
+    said: dict[str, str] = {}
+    common: dict[str, Any] = {}
+    starred: tuple[str, list[Any]] | None = None
+    for star, name in SLOT.findall(ask.text):
+        if name in said:
+            continue
+        parameter = tool.parameters[name]
+        values = parameter.spoken()
+        if star:
+            picked = chance.sample(values, min(len(values), chance.choice((2, 2, 3))))
+            texts = [text for text, _ in picked]
+            said[name], starred = (
+                _joined(texts, chance, numbers=parameter.type != "string"),
+                (name, [v for _, v in picked]),
+            )
+        elif parameter.type.endswith("s"):
+            picked = chance.sample(values, min(len(values), chance.choice((2, 3, 4))))
+            texts, numbers = [text for text, _ in picked], parameter.type != "strings"
+            commas = numbers and chance.random() < 0.7
+            said[name] = ", ".join(texts) if commas else _joined(texts, chance, numbers=numbers)
+            common[name] = [value for _, value in picked]
+        else:
+            said[name], common[name] = chance.choice(values)
+    text = SLOT.sub(lambda match: said[match[2]], ask.text)
+    common |= ask.implied
+    calls = [common] if starred is None else [{**common, starred[0]: value} for value in starred[1]]
+    order = list(tool.parameters)
+    return text, [{name: call[name] for name in order if name in call} for call in calls]
+
+
+def _joined(texts: list[str], chance: random.Random, *, numbers: bool) -> str:
+    """The values as one writes them in a row; "plus" between numbers would be a sum."""
+    words = (" and ", " and ", " and ", " & ", " and also ") + (() if numbers else (" plus ",))
+    return ", ".join(texts[:-1]) + chance.choice(words) + texts[-1]
+
+
+def main(paths: list[str]) -> None:
+    """Check files: what they hold, with three examples a tool."""
+    for path in paths:
+        tools = read_domain(Path(path))
+        chance = random.Random(0)
+        for tool in tools:
+            for text in chance.sample(tool.asks, min(2, len(tool.asks))) + tool.many[:1]:
+                question, calls = fill(tool, tool.ask(text), chance)
+                print(f"{tool.name:30} {question}\n{'':30} {json.dumps(calls, ensure_ascii=False)}")
+        print(f"{path}: {len(tools)} tools, {sum(len(each.asks) for each in tools)} wordings")
+
+
+def described(results: Mapping[str, Any]) -> str:
+    """Results as a tool returns them."""
+    return json.dumps(results, ensure_ascii=False)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        sys.exit(str(error))

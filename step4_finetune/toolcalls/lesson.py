@@ -1,0 +1,138 @@
+"""Conversations with tool calls as training data: what the model reads, and which of it is to be learnt.
+
+    lesson = ToolLesson.read(Path("data/train.jsonl"))
+    lesson.tokens(tokenizer)[0]    {"input_ids": [...], "completion_mask": [0, ..., 1], "seq_lengths": [...]}
+
+The text is the one that the embedded model is given later: the same function writes both (embedded/prompt).
+Learnt are the calls (also the empty list) and the sentences after a result; nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared.embedded.prompt import Conversation, Turn, calls_as_text, harmless
+from shared.errors import UserError
+from step4_finetune.toolcalls.branches import BranchCollator, use_branches
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Row = dict[str, Any]  # system, tools and branches, as the Messages API has them; see conversations.py
+
+
+@dataclass(frozen=True)
+class ToolLesson:
+    """What the recipe `tools` trains on."""
+
+    rows: Sequence[Row]
+    system: str = "the conversation's own"
+    replay: tuple[()] = ()
+    pairs: tuple[()] = ()
+    start: Path | None = None
+
+    @classmethod
+    def read(cls, path: Path, limit: int | None = None) -> ToolLesson:
+        """The conversations of a file that `data build tools` wrote.
+
+        Raises:
+            UserError: the file is not there, or a line is no conversation.
+        """
+        try:
+            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()[:limit]]
+            if not all(isinstance(row["branches"], list) and row["tools"] for row in rows):
+                raise ValueError
+        except OSError as error:
+            raise UserError(
+                f"{path} cannot be read ({error.strerror}): "
+                "`python -m step4_finetune data build tools --out DIR` writes DIR/train.jsonl"
+            ) from None
+        except (ValueError, KeyError, TypeError):
+            raise UserError(
+                f"{path} holds no conversations with tools: build it with data build tools"
+            ) from None
+        return cls(rows)
+
+    def fingerprint(self) -> str:
+        """A short hash of the conversations."""
+        return fingerprint(self.rows)
+
+    def lengths(self, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, int, int]]:
+        """Number of each conversation, its tokens, and how many of them are to be learnt."""
+        found = self.tokens(tokenizer)
+        return [
+            (str(at), len(each["input_ids"]), sum(each["completion_mask"])) for at, each in enumerate(found)
+        ]
+
+    def tokens(self, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, list[int]]]:
+        """Ids and mask of each row, 1 where the loss counts; the tokens of the tools and of each branch."""
+        found = []
+        for row in self.rows:
+            ids, mask, lengths = list[int](), list[int](), list[int]()
+            for part in parts(row, tokenizer):
+                start = len(ids)
+                for text, learn in part:
+                    new = tokenizer.encode(text, add_special_tokens=False)
+                    ids += new
+                    mask += [int(learn)] * len(new)
+                lengths.append(len(ids) - start)
+            found.append({"input_ids": ids, "completion_mask": mask, "seq_lengths": lengths})
+        return found
+
+    def collator(self, model: Any, pad: int) -> BranchCollator:
+        """What makes batches of the rows; the model is told to read them by branches."""
+        use_branches(model)
+        return BranchCollator(pad)
+
+
+def parts(row: Row, tokenizer: PreTrainedTokenizerBase) -> Iterator[list[tuple[str, bool]]]:
+    """The tools, then each branch: its text in pieces, each with whether it is to be learnt."""
+    head = Conversation({"system": row["system"], "messages": []}, row["tools"]).turns
+    render: Any = partial(tokenizer.apply_chat_template, tokenize=False)
+    first = _messages(head, tokenizer)
+    prefix = str(render(first))
+    yield [(prefix, False)]
+    for branch in row["branches"]:
+        turns = turns_of(branch)
+        messages = first + _messages([turn for turn, _ in turns], tokenizer)
+        done, pieces = len(prefix), []
+        for at, (turn, learn) in enumerate(turns, len(first)):
+            if turn.role == "assistant":
+                start = len(render(messages[:at], add_generation_prompt=True))
+                whole = str(render(messages[: at + 1])).rstrip("\n")
+                pieces += [(whole[done:start], False), (whole[start:], learn)]
+                done = len(whole)
+        yield pieces
+
+
+def _messages(turns: Sequence[Turn], tokenizer: PreTrainedTokenizerBase) -> list[dict[str, str]]:
+    return [{"role": turn.role, "content": harmless(turn.text, tokenizer)} for turn in turns]
+
+
+def turns_of(branch: Sequence[dict[str, Any]]) -> list[tuple[Turn, bool]]:
+    """The turns as the model reads them; the assistant's calls and answers are to be learnt."""
+    found: list[tuple[Turn, bool]] = []
+    for message in branch:
+        content = message["content"]
+        if message["role"] == "assistant" and isinstance(content, list):
+            calls = calls_as_text((call["name"], call["input"]) for call in content)
+            found.append((Turn("assistant", calls), True))
+        else:
+            new = Conversation({"messages": [message]}).turns
+            learn = message["role"] == "assistant" and not message.get("given")
+            found += [(turn, learn) for turn in new]
+    return found
+
+
+def fingerprint(rows: Sequence[Row]) -> str:
+    """A short hash of conversations, kept with what was trained on them."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(json.dumps(row, ensure_ascii=False, sort_keys=True).encode())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,228 @@
+"""Data for tool calling: what is composed, what is learnt of it, and that branches are read apart."""
+
+import itertools
+import json
+import random
+import subprocess
+import sys
+
+import jsonschema
+import pytest
+import torch
+
+from shared import models
+from shared.config import load_settings
+from shared.embedded.prompt import Conversation
+from shared.errors import UserError
+from step4_finetune.toolcalls import build
+from step4_finetune.toolcalls.branches import BranchCollator, use_branches
+from step4_finetune.toolcalls.conversations import Material, compose, in_lower_case, misspelt
+from step4_finetune.toolcalls.domains import Tool, fill, read_domain, read_tools
+from step4_finetune.toolcalls.lesson import ToolLesson, fingerprint, parts
+
+TABLE = Tool.model_validate(
+    {
+        "name": "book_table",
+        "about": ["Reserve a table."],
+        "parameters": {
+            "restaurant": {"type": "string", "about": "Its name.", "values": ["Chez Nous", "Otto's"]},
+            "guests": {"type": "integer", "about": "How many.", "values": ["four => 4"]},
+            "seating": {"type": "string", "enum": ["inside", "terrace"], "optional": True, "about": "Where."},
+        },
+        "asks": ["a table for {guests} at {restaurant}"],
+        "many": ["tables for {guests} at {*restaurant}"],
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def material():
+    return Material.read()
+
+
+@pytest.fixture(scope="module")
+def rows(material):
+    return [compose(material, number, seed=1) for number in range(60)]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return models.load_tokenizer("tiny")
+
+
+def messages(rows):
+    return [message for row in rows for branch in row["branches"] for message in branch]
+
+
+# --- wordings -------------------------------------------------------------------------------------------
+
+
+def test_a_wording_gives_its_question_and_its_calls():
+    question, calls = fill(
+        TABLE, TABLE.ask("we sit outside at {restaurant}, {guests} of us | seating=terrace"), random.Random(0)
+    )
+    assert question == f"we sit outside at {calls[0]['restaurant']}, four of us"
+    assert calls == [{"restaurant": calls[0]["restaurant"], "guests": 4, "seating": "terrace"}]
+    question, calls = fill(TABLE, TABLE.ask(TABLE.many[0]), random.Random(0))
+    assert {call["restaurant"] for call in calls} == {"Chez Nous", "Otto's"}
+    assert all(call["guests"] == 4 and call["restaurant"] in question for call in calls)
+
+
+def test_what_is_copied_from_a_question_in_lower_case_is_in_lower_case():
+    calls = [{"restaurant": "Chez Nous", "guests": 4, "seating": "terrace"}]
+    assert in_lower_case(TABLE, "Four at Chez Nous", calls) == (
+        "four at chez nous",
+        [{"restaurant": "chez nous", "guests": 4, "seating": "terrace"}],
+    )
+
+
+def test_a_misspelling_leaves_slots_alone():
+    texts = {misspelt("please book {restaurant} tonight", random.Random(n)) for n in range(30)}
+    assert all("{restaurant}" in text for text in texts)
+    assert len(texts) > 5
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"asks": ["a table at {restaurant}"]}, "lacks guests"),
+        ({"asks": ["a table for {guests} at {place}"]}, "names place, which is no parameter"),
+        ({"asks": ["{guests} at {restaurant} | seating=roof"]}, "roof is not in the enum"),
+        ({"many": ["tables for {guests} at {restaurant}"]}, "needs one slot with a star"),
+        ({"answers": ["It is {when}."]}, "names when, no result and no parameter"),
+        ({"colour": "red"}, "Extra inputs"),
+    ],
+)
+def test_a_file_that_would_teach_wrong_calls_is_refused(tmp_path, change, line):
+    path = tmp_path / "food.yaml"
+    path.write_text(json.dumps([TABLE.model_dump() | change]))
+    with pytest.raises(UserError, match=line) as refused:
+        read_domain(path)
+    assert str(path) in str(refused.value)
+
+
+# --- what is composed -----------------------------------------------------------------------------------
+
+
+def test_every_call_fits_the_schema_of_an_offered_tool(rows):
+    checked = 0
+    for row in rows:
+        schemas = {tool["name"]: tool["input_schema"] for tool in row["tools"]}
+        assert len(schemas) == len(row["tools"])
+        for message in messages([row]):
+            if message["role"] == "assistant" and isinstance(message["content"], list):
+                for call in message["content"]:
+                    jsonschema.validate(call["input"], schemas[call["name"]])
+                    checked += 1
+    assert checked > 300
+
+
+def test_there_are_calls_several_calls_no_calls_results_and_second_questions(rows):
+    said = [each["content"] for each in messages(rows) if each["role"] == "assistant"]
+    lists = [each for each in said if isinstance(each, list)]
+    assert 0.15 < sum(not each for each in lists) / len(lists) < 0.4
+    assert sum(len(each) > 1 for each in lists) > 0.1 * len(lists)
+    assert any(isinstance(each, str) for each in said)
+    assert any(
+        len([m for m in branch if m["role"] == "user"]) > 1 for row in rows for branch in row["branches"]
+    )
+
+
+def test_what_is_said_of_a_result_stands_in_it(rows):
+    seen = 0
+    for row in rows:
+        for branch in row["branches"]:
+            for before, after in itertools.pairwise(branch):
+                content = before["content"]
+                if before["role"] != "user" or isinstance(content, str) or len(content) > 1:
+                    continue
+                facts = content[0]["content"] + json.dumps(branch, ensure_ascii=False)
+                numbers = [word.strip(".,;:()%") for word in after["content"].split() if word[:1].isdigit()]
+                assert all(number in facts for number in numbers)
+                seen += 1
+    assert seen > 20
+
+
+def test_the_same_seed_gives_the_same_rows_in_any_process(rows):
+    code = (
+        "from step4_finetune.toolcalls.conversations import Material, compose\n"
+        "from step4_finetune.toolcalls.lesson import fingerprint\n"
+        "m = Material.read(); print(fingerprint([compose(m, n, seed=1) for n in range(60)]))"
+    )
+    got = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert got.stdout.strip() == fingerprint(rows)
+
+
+def test_domains_for_dev_are_not_in_train(tmp_path):
+    facts = build.run(tmp_path, 40, 0)
+    names = {tool.name for domain in build.UNSEEN for tool in read_tools()[domain]}
+    train = ToolLesson.read(tmp_path / "train.jsonl").rows
+    assert not names & {tool["name"] for row in train for tool in row["tools"]}
+    assert facts["splits"]["dev"]["domains"] == len(build.UNSEEN)
+    with pytest.raises(UserError, match="is there already"):
+        build.run(tmp_path, 40, 0)
+
+
+@pytest.mark.parametrize("text", ['{"prompt": "x"}', "not JSON", "[]"])
+def test_a_file_without_conversations_is_refused(tmp_path, text):
+    path = tmp_path / "train.jsonl"
+    path.write_text(text)
+    with pytest.raises(UserError, match="holds no conversations"):
+        ToolLesson.read(path)
+    with pytest.raises(UserError, match="data build tools"):
+        ToolLesson.read(tmp_path / "none.jsonl")
+
+
+# --- what is learnt -------------------------------------------------------------------------------------
+
+
+def test_a_branch_reads_as_the_embedded_model_is_given_it(rows, tokenizer):
+    """Training and serving write the same text, letter by letter."""
+    for row in rows[:20]:
+        prefix, *branches = parts(row, tokenizer)
+        for pieces, branch in zip(branches, row["branches"], strict=True):
+            body = {"system": row["system"], "messages": branch[:1]}
+            prompt = Conversation(body, row["tools"]).render(tokenizer)
+            assert prefix[0][0] + pieces[0][0] == prompt
+
+
+def test_learnt_are_calls_and_answers_and_nothing_that_was_given(rows, tokenizer):
+    learnt = [text for row in rows for part in parts(row, tokenizer) for text, learn in part if learn]
+    assert all(text.endswith("<|im_end|>") for text in learnt)
+    assert any(text == "[]<|im_end|>" for text in learnt)
+    wanted = [m for m in messages(rows) if m["role"] == "assistant" and not m.get("given")]
+    assert len(learnt) == len(wanted)
+
+
+def test_branches_are_read_as_if_each_stood_alone(tokenizer):
+    settings = load_settings(model="tiny", dtype="float32")
+    model = models.load_causal_lm("tiny", settings=settings)
+    prefix, branches = [5, 6, 7], [[8, 9], [10, 11, 12]]
+    ids = prefix + branches[0] + branches[1]
+    row = {"input_ids": ids, "labels": ids, "seq_lengths": [3, 2, 3]}
+    other = {"input_ids": [1, 2], "labels": [1, 2], "seq_lengths": [2]}  # shorter: padded
+    batch = BranchCollator(pad=0)([row, other])
+    batch.pop("labels")
+    alones = [model(torch.tensor([prefix + branch])).logits[0] for branch in branches]
+    use_branches(model)
+    together = model(**batch).logits[0]
+    for at, branch, alone in zip((3, 5), branches, alones, strict=True):
+        torch.testing.assert_close(together[at : at + len(branch)], alone[3:], rtol=1e-4, atol=1e-4)
+
+
+def test_positions_go_on_behind_the_prefix():
+    row = {"input_ids": [1] * 5, "labels": [1] * 5, "seq_lengths": [2, 2, 1]}
+    assert BranchCollator(pad=0)([row])["position_ids"].tolist() == [[0, 1, 2, 3, 2]]
+
+
+def test_train_by_the_recipe_tools(command, tmp_path):
+    command("step4_finetune", "data", "build", "tools", "--out", str(tmp_path / "data"), "--smoke")
+    out = tmp_path / "run"
+    facts = json.loads(
+        command(
+            "step4_finetune", "train", "--recipe", "tools", "--smoke", "--json",
+            "--data", str(tmp_path / "data" / "train.jsonl"), "--out", str(out),
+        ).out
+    )  # fmt: skip
+    assert facts["rows"] == 4
+    assert (out / "adapter_model.safetensors").is_file()
