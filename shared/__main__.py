@@ -3,7 +3,6 @@
 python -m shared doctor          check the machine
 python -m shared config          every setting, its value and where it comes from
 python -m shared weights         fetch the default models
-python -m shared bench           compare the speeds of the embedded model's engines
 python -m shared demo            run every step's demo and write reports/index.html
 """
 
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shared.cli import Dtype, Json, Model, Smoke, Threads, emit, new_app, plain_table, run
+from shared.cli import Json, Model, Smoke, emit, new_app, plain_table, run
 from shared.errors import UserError
 
 if TYPE_CHECKING:
@@ -111,24 +110,6 @@ def weights(
             console.print(text, soft_wrap=True)
 
     emit(results, show, as_json=as_json)
-
-
-@app.command()
-def bench(
-    repeats: Annotated[int, typer.Option(help="Timed rounds.")] = 3,
-    model: Model = None,
-    dtype: Dtype = None,
-    threads: Threads = None,
-    smoke: Smoke = False,
-    as_json: Json = False,
-) -> None:
-    """Measure how fast the embedded model's engines are on this machine."""
-    from shared.cli import settings_from_flags
-    from shared.embedded import measure
-
-    settings = settings_from_flags(smoke, model=model, dtype=dtype, threads=threads)
-    results = measure.run(settings, 1 if smoke else repeats)
-    emit(results, lambda console: measure.show(results, console), as_json=as_json)
 
 
 @app.command()

@@ -118,6 +118,8 @@ def lookup(name: str) -> ModelSpec:
     if name in catalog():
         return catalog()[name]
     if name.startswith("claude-"):
+        if (meant := _mend_claude_id(name)) != name:
+            raise UserError(f"unknown model {name!r}: did you mean {meant}?")
         return ModelSpec(id=name, roles=("chat",))
     path = Path(name)
     try:
@@ -141,3 +143,17 @@ def lookup(name: str) -> ModelSpec:
         f"unknown model {name!r}: {hint}known are {', '.join(catalog())}; "
         "a local folder or a hub repository (org/name) works too"
     )
+
+
+def _mend_claude_id(name: str) -> str:
+    """The id with each misspelt word mended; numbers may be newer than this file.
+
+    >>> _mend_claude_id("claude-sonet-5-9")
+    'claude-sonnet-5-9'
+    """
+    known = {word for each in catalog() if each.startswith("claude-") for word in each.split("-")}
+    words = [
+        next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.75)), word) if word.isalpha() else word
+        for word in name.split("-")
+    ]
+    return "-".join(words)

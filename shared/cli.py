@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from shared.errors import UserError
 
@@ -40,9 +41,21 @@ Out = Annotated[Path | None, typer.Option("--out", help="File for the picture (P
 Smoke = Annotated[bool, typer.Option("--smoke", help="A quick run on the tiny random model.")]
 
 
-def new_app(description: str) -> typer.Typer:
-    """A typer app without completion commands, whose help also answers to -h."""
+def new_app(description: str, default: str | None = None) -> typer.Typer:
+    """A typer app without completion commands, whose help also answers to -h.
+
+    `default` is the command that runs where none is named: the app's help shows its flags, too.
+    """
+
+    class Group(TyperGroup):
+        def format_help(self, ctx: Any, formatter: Any) -> None:
+            super().format_help(ctx, formatter)
+            if default:
+                command = self.commands[default]
+                command.format_help(typer.Context(command, info_name=default, parent=ctx), formatter)
+
     return typer.Typer(
+        cls=Group,
         help=description,
         no_args_is_help=True,
         add_completion=False,
@@ -65,6 +78,14 @@ def settings_from_flags(smoke: bool = False, **flags: Any) -> Any:
             name: value for name, value in flags.items() if value is not None
         }
     return load_settings(**flags)
+
+
+def read_argument(given: str | None, default: str) -> str:
+    """A text argument: as given, or standard input for `-` and for a pipe, or else the default."""
+    if given == "-" or (given is None and not sys.stdin.isatty()):
+        piped = sys.stdin.read().strip()
+        return piped if piped or given else default
+    return default if given is None else given
 
 
 def with_default(app: typer.Typer, command: str, args: list[str]) -> list[str]:
@@ -112,7 +133,7 @@ def run(app: typer.Typer, prog: str, args: list[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def run_main(main: Callable[[], None], prog: str) -> None:
+def run_main(main: Callable[..., None], prog: str) -> None:
     """`run` for a script without flags."""
     app = new_app(main.__doc__ or "")
     app.command()(main)

@@ -62,9 +62,9 @@ class Settings(BaseSettings):
     engine: Literal["auto", "transformers", "llamacpp"] = _setting(
         "auto, transformers or llamacpp", "what runs the embedded chat model", default="auto"
     )
-    chooser: Path | None = _setting(
-        "a prompt file",
-        "how tools are described to the embedded chat model; see step2_tools optimize",
+    tools_adapter: Path | None = _setting(
+        "a folder of step4_finetune train --recipe tools",
+        "the adapter with which the embedded chat model calls tools",
         default=None,
     )
     threads: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = _setting(
@@ -108,7 +108,7 @@ class Settings(BaseSettings):
         catalog.lookup(name)
         return name
 
-    @field_validator("cache_dir", "models_dir", "reports_dir", "chooser")
+    @field_validator("cache_dir", "models_dir", "reports_dir", "tools_adapter")
     @classmethod
     def _usable_path(cls, path: Path | None) -> Path | None:
         if path is None:

@@ -39,6 +39,7 @@ SLOW = {
     "rubric_step1 rubric_step2 rubric_step3 rubric_step4 rubric_step5 similarity submission",
     "shared": "weights",
     "step1": "bench",
+    "step2": "mcp",
     "step5": "apart bench dashboard faults faults_parts openapi pages pages_whole server telemetry_kill "
     "workers",
 }

@@ -1,7 +1,7 @@
 """What a lesson takes from elsewhere: the output of its commands, code of its modules, goals of its rubric.
 
     make docs       fills all of it in again
-    python -m tests.lessons step2_tools/README.md evaluate     only commands with that word in that file
+    python -m tests.lessons step2_tools/lessons/10-measuring.md fresh     only commands with that word
 
 A block that starts with ```console holds commands after `$ ` and, below each, what it printed. `...` in it
 stands for lines left out: `make docs` keeps as many lines as there were before it. Each command runs in an
@@ -58,7 +58,8 @@ class Example:
         Nor does a test run what trains a model for the lesson (in `runs/`), or what takes such a model.
         """
         words = self.words
-        slow = {"bench", "optimize", "calibrate", "quantize", "reflect", "route", "sweep", "likelihood"}
+        slow = {"bench", "answers", "caching", "injection", "optimize"}  # steps 1 and 2
+        slow |= {"calibrate", "quantize", "reflect", "route", "sweep", "likelihood"}
         trained = any(word.startswith("runs/") for word in words)
         on_all = ("evaluate" in words and "--limit" not in words) or (
             "demo" in words and "--smoke" not in words
@@ -68,6 +69,8 @@ class Example:
     def run(self, folder: Path) -> subprocess.CompletedProcess[str]:
         """Run it as a reader would, in `folder`; `python` is this interpreter."""
         environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1"}
+        # As in an activated environment: a command may name another `python -m ...` that it starts.
+        environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
         for name in ("ROADMAP_DEVICE", "ROADMAP_THREADS"):  # set for the tests only
             environment.pop(name, None)
         if self.in_chapters and not self.is_long:

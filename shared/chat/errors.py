@@ -14,6 +14,9 @@ Source: https://docs.claude.com/en/api/errors
 
 from __future__ import annotations
 
+import email.utils
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -58,7 +61,7 @@ def with_timeouts(client: anthropic.Anthropic, timeout_s: float = TIMEOUT_S) -> 
         if response.http_response.is_success and not _is_message(request, response.http_response):
             response.http_response.close()
             raise NotMessagesApi(f"the server at {place} does not speak the Messages API")
-        if (_retry_after(response.headers) or 0) > LONGEST_WAIT_S:
+        if (retry_after(response.headers) or 0) > LONGEST_WAIT_S:
             response.headers["x-should-retry"] = "false"
         return response
 
@@ -113,7 +116,7 @@ def _explain_status(error: anthropic.APIStatusError, settings: Settings) -> str:
         what = {429: "your rate limit is reached", 529: "the server is overloaded"}.get(
             code, "the server failed"
         )
-        wait = _retry_after(error.response.headers)
+        wait = retry_after(error.response.headers)
         when = f"in {wait:.0f} seconds" if wait and wait >= 1 else "in a minute"
         return f"{what} ({code}): try again {when} ({message})"
     return f"the server refuses the request ({code}): {message}"
@@ -130,9 +133,14 @@ def _is_message(request: Any, response: httpx2.Response) -> bool:
     return isinstance(body, dict) and (body.get("type") == "message" or "input_tokens" in body)
 
 
-def _retry_after(headers: Any) -> float | None:
-    """Seconds; None where the header is missing or holds a date."""
+def retry_after(headers: Any) -> float | None:
+    """Seconds to wait by the header of that name, a number or a date (RFC 9110, 10.2.3); None without one."""
+    value = headers.get("retry-after", "")
     try:
-        return float(headers.get("retry-after", ""))
+        seconds = float(value)
     except ValueError:
-        return None
+        try:
+            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return None if math.isnan(seconds) else max(0.0, seconds)

@@ -1,15 +1,13 @@
-"""Answers a request of the Messages API on this machine: with tool calls, with tool results, or with text.
+"""Answers a request of the Messages API on this machine: with tool calls, or with text.
 
-    question, tools        the tool chooser finds calls               -> tool_use blocks
-    question               no tools, none wanted, or none that fits   -> text, written by the model
-    tool results           what they say, put together by rule        -> text
-    output_config          a JSON schema                              -> text, written under a grammar
+    question, tools     the model writes a list of calls, with its tools' adapter, under a grammar
+                        some calls            -> tool_use blocks
+                        []                    -> text, written without the tools and without the adapter
+    tool results        text, written with the adapter
+    output_config       a JSON schema         -> text, written under a grammar
 
-Results are not retold by the model: a model of 135M parameters gets figures wrong, so results.py puts them
-into words. The model doesn't read the tools' definitions either (it can't use them, the chooser does), but
-`usage` counts them, as every server would. This backend is there to run the loop with no key and no network;
-how good an answer is must be judged on a bigger model.
-
+What is called, with which arguments, and what is said of a result are the model's choice; this file only
+puts the question to it. A model of 135M parameters gets some of that wrong: step 2 measures how often.
 It knows requests and answers, not their transport: JSON, events and HTTP are stream.py and transport.py.
 """
 
@@ -27,18 +25,16 @@ from shared import models
 from shared.catalog import lookup
 from shared.config import Settings
 from shared.embedded import engines
-from shared.embedded.engine import Engine, Generation, StopStrings
-from shared.embedded.prompt import Conversation, call_as_json
+from shared.embedded.calls import ToolCall, read, schema_of
+from shared.embedded.engine import Engine, Generation
+from shared.embedded.prompt import Conversation, calls_as_text
 from shared.embedded.refuse import Refused, refuse
 from shared.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from shared.embedded.calls import Caller, ToolCall
-    from shared.embedded.results import Result
-
-WORDS = re.compile(r"(?:\s*\S+){1,4}\s*|\s+")  # a piece of a text that is there already
+CALL_TOKENS = 512  # what calls may take; a list that is cut is none
 
 
 @dataclass
@@ -56,22 +52,17 @@ class Answer:
 
 
 class Backend:
-    """One chat model with its engine and its tool chooser; both are loaded when they are first needed."""
+    """One chat model with its engine, which is loaded when it is first needed."""
 
     trouble: str | None = None  # why a question would have to wait: never, for a model in this process
 
     def __init__(
-        self,
-        settings: Settings,
-        engine: Engine | None = None,
-        caller: Caller | None = None,
-        load: Callable[[], Engine] | None = None,
+        self, settings: Settings, engine: Engine | None = None, load: Callable[[], Engine] | None = None
     ) -> None:
         """`load` brings the engine when it is first needed; without it, the one of the settings comes."""
-        self.settings, self._load = settings, load
-        self._engine, self._caller = engine, caller
+        self.settings, self._load, self._engine = settings, load, engine
         self._tokenizer: PreTrainedTokenizerBase | None = None
-        self._loading, self._choosing = threading.Lock(), threading.Lock()
+        self._loading = threading.Lock()
 
     def answer(self, body: dict[str, Any]) -> Answer:
         """Decide how to answer a request that has the wire format.
@@ -84,19 +75,17 @@ class Backend:
         schema = ((body.get("output_config") or {}).get("format") or {}).get("schema")
         if schema is not None:
             _check(schema)
-        engine, conversation = self.engine, Conversation(body)
-        prompt, stops = engine.encode(conversation.render(self.tokenizer)), body.get("stop_sequences", [])
-        results = conversation.results() if schema is None or _holds_one_text(schema) else []
-        # Results are read by no model, so they may be longer than its context.
-        if len(prompt) >= engine.context and (conversation.is_asked or not results):
-            raise Refused(f"prompt is too long: {len(prompt)} tokens > {engine.context - 1} maximum")
-        counted, limit = self._count(conversation, body, prompt), body["max_tokens"]
-        if calls := self._calls(conversation, body):
-            return self._called(counted, calls, limit)
-        if results:
-            text = self._spoken(_in_words(results, schema), limit, stops)
-        else:
-            text = engine.generate(prompt, limit, stop=stops, schema=schema)
+        tools = self._tools(body)
+        conversation = Conversation(body, tools)
+        prompt, limit = self._encoded(conversation), body["max_tokens"]
+        counted, forced = len(prompt), _is_forced(body)
+        if tools and not conversation.prefill and (forced or not conversation.has_results):
+            calls, cached = self._calls(prompt, tools, body.get("tool_choice"))
+            if calls:
+                return self._called(counted, cached, calls, limit)
+            prompt, tools = self._encoded(Conversation(body)), []
+        stops = body.get("stop_sequences", [])
+        text = self.engine.generate(prompt, limit, stop=stops, schema=schema, adapter=bool(tools))
         return Answer(counted, text if schema is None else _validated(text, schema))
 
     def count(self, body: dict[str, Any]) -> int:
@@ -106,8 +95,45 @@ class Backend:
             Refused, UserError: as `answer`.
         """
         refuse(body)
-        conversation = Conversation(body)
-        return self._count(conversation, body, self.engine.encode(conversation.render(self.tokenizer)))
+        return len(self.engine.encode(Conversation(body, self._tools(body)).render(self.tokenizer)))
+
+    def _tools(self, body: dict[str, Any]) -> list[dict[str, Any]]:
+        """The tools that may be called.
+
+        Raises:
+            Refused: the engine can't call any.
+        """
+        tools = body.get("tools") or []
+        if (body.get("tool_choice") or {}).get("type") == "none":
+            return []
+        if tools and not self.engine.calls_tools:
+            raise Refused(f"tools: engine {self.engine.name} can't call tools; use engine transformers")
+        return tools
+
+    def _encoded(self, conversation: Conversation) -> list[int]:
+        """The prompt's ids.
+
+        Raises:
+            Refused: they leave no room in the context.
+        """
+        prompt = self.engine.encode(conversation.render(self.tokenizer))
+        if len(prompt) >= self.engine.context:
+            raise Refused(f"prompt is too long: {len(prompt)} tokens > {self.engine.context - 1} maximum")
+        return prompt
+
+    def _calls(
+        self, prompt: list[int], tools: Sequence[dict[str, Any]], choice: dict[str, Any] | None
+    ) -> tuple[list[ToolCall], int]:
+        """The calls that the model writes, and how much of the prompt was cached.
+
+        There are none where no tool fits, or where their list was cut.
+        """
+        written = self.engine.generate(prompt, CALL_TOKENS, schema=schema_of(tools, choice), adapter=True)
+        text = "".join(written)
+        try:
+            return read(text), written.cached_tokens
+        except ValueError:
+            return [], written.cached_tokens
 
     @property
     def engine(self) -> Engine:
@@ -146,45 +172,13 @@ class Backend:
                     )
             return self._tokenizer
 
-    def _count(self, conversation: Conversation, body: dict[str, Any], prompt: list[int]) -> int:
-        tools = body.get("tools")
-        return len(self.engine.encode(conversation.render(self.tokenizer, tools)) if tools else prompt)
-
-    def _calls(self, conversation: Conversation, body: dict[str, Any]) -> list[ToolCall]:
-        """The calls that the question leads to: none when there are no tools, or none fits."""
-        tools, choice = body.get("tools"), body.get("tool_choice")
-        forced = choice is not None and choice["type"] in ("any", "tool")
-        if not tools or conversation.prefill or (choice or {}).get("type") == "none":
-            return []
-        if not conversation.is_asked and not forced:
-            return []
-        with self._choosing:
-            calls = self._chooser().calls(conversation.question, tools, choice, conversation.earlier())
-        if forced and not calls:
-            raise Refused("tool_choice: the embedded model takes calls from a question, and there is none")
-        return calls
-
-    def _chooser(self) -> Caller:
-        if self._caller is None:
-            from shared.embedded.calls import Caller
-            from shared.embedded.likelihood import Likelihood
-            from shared.embedded.meaning import Meaning
-            from shared.embedded.wording import load
-
-            wording = load(self.settings.chooser)
-            # llama.cpp gives no log-likelihoods of a prompt: with it, tools need the model a second time.
-            model: Any = getattr(self.engine, "model", None) or models.load_causal_lm(settings=self.settings)
-            # Random weights know no meaning, and what stands on them must need no other model.
-            meaning = None if lookup(self.settings.model).random else Meaning(self.settings)
-            self._caller = Caller(Likelihood(model, self.tokenizer), meaning, wording)
-        return self._caller
-
-    def _called(self, counted: int, calls: Sequence[ToolCall], limit: int) -> Answer:
+    def _called(self, counted: int, cached: int, calls: Sequence[ToolCall], limit: int) -> Answer:
         """As many of the calls as `limit` allows: half a call is none."""
         kept: list[ToolCall] = []
         text = Generation(lambda _done: iter(()))
+        text.cached_tokens = cached
         for call in calls:
-            size = len(self.engine.encode(call_as_json(call.name, call.input)))
+            size = len(self.engine.encode(calls_as_text([(call.name, call.input)])))
             if text.output_tokens + size > limit:
                 text.output_tokens, text.stop_reason = limit, "max_tokens"
                 break
@@ -192,23 +186,10 @@ class Backend:
             kept.append(call)
         return Answer(counted, text, kept)
 
-    def _spoken(self, said: str, limit: int, stops: Sequence[str]) -> Generation:
-        """A text that is there already, as if the model wrote it: cut where it would have had to stop."""
 
-        def run(done: Generation) -> Iterator[str]:
-            found = StopStrings(stops)
-            shown = found.add(said) + found.rest()
-            ids = self.engine.encode(shown)
-            done.output_tokens = min(len(ids), limit)
-            if len(ids) > limit:
-                done.stop_reason = "max_tokens"
-                shown = str(self.tokenizer.decode(ids[:limit], clean_up_tokenization_spaces=False))
-                shown = shown.rstrip("\N{REPLACEMENT CHARACTER}")  # half a letter
-            elif found.found:
-                done.stop_reason, done.stop_sequence = "stop_sequence", found.found
-            yield from WORDS.findall(shown)
-
-        return Generation(run)
+def _is_forced(body: dict[str, Any]) -> bool:
+    """Whether the request wants a call, whatever was said."""
+    return (body.get("tool_choice") or {}).get("type") in ("any", "tool")
 
 
 def _check(schema: dict[str, Any]) -> None:
@@ -223,32 +204,6 @@ def _check(schema: dict[str, Any]) -> None:
         raise Refused(f"output_config.format.schema: {error.message}") from None
     except grammar.UnsupportedSchema as error:
         raise Refused(f"output_config.format.schema: {error}") from None
-
-
-def _in_words(results: Sequence[Result], schema: dict[str, Any] | None) -> str:
-    from shared.embedded.results import render
-
-    said = render(results)
-    if schema is None:
-        return said
-    return json.dumps({next(iter(schema["properties"])): said}, ensure_ascii=False)
-
-
-def _holds_one_text(schema: dict[str, Any]) -> bool:
-    """Whether it asks for nothing but a text, of any wording, in one field."""
-    fields = schema.get("properties", {})
-    bare = {"type", "title", "description", "properties", "required", "additionalProperties", "$schema"}
-    return (
-        schema.get("type") == "object"
-        and len(fields) == 1
-        and set(schema) <= bare
-        and all(
-            isinstance(field, dict)
-            and field.get("type") == "string"
-            and set(field) <= {"type", "title", "description"}
-            for field in fields.values()
-        )
-    )
 
 
 def _validated(text: Generation, schema: dict[str, Any]) -> Generation:
@@ -288,7 +243,7 @@ def backend(settings: Settings) -> Backend:
     spec = lookup(settings.model)
     if spec.is_claude or "chat" not in spec.roles:
         raise UserError(f"{settings.model} can't chat on this machine: choose a chat model")
-    what = {"model", "embedder", "engine", "chooser", "device", "dtype", "threads"}
+    what = {"model", "engine", "tools_adapter", "device", "dtype", "threads"}
     what |= {"cache_dir", "models_dir", "hub"}
     key = settings.model_dump_json(include=what)
     with _making:

@@ -7,7 +7,7 @@
     ('The capital of France is Paris.', 'end_turn', 7)
 
 Engines write greedily: the same request gives the same text. They know token ids and text; messages, turns
-and tools are the backend's.
+and tools are the backend's. Only an engine that can put the tools' adapter beside the model calls tools.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class Engine(Protocol):
 
     name: str
     context: int  # tokens, prompt and answer together
+    calls_tools: bool  # whether `generate` takes `adapter=True`
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a rendered prompt: markers such as <|im_start|> count, none are added."""
@@ -62,13 +63,16 @@ class Engine(Protocol):
         *,
         stop: Sequence[str] = (),
         schema: dict[str, Any] | None = None,
+        adapter: bool = False,
     ) -> Generation:
         """Continue `prompt` by at most `max_tokens`, up to the first of the `stop` strings (not included).
 
-        With a `schema`, a text that ends in `end_turn` is JSON that fits it.
+        With a `schema`, a text that ends in `end_turn` is JSON that fits it. With `adapter`, the model works
+        with the adapter that was trained to call tools.
 
         Raises:
             UnsupportedSchema: it can't be enforced.
+            UserError: there is no such adapter for the model.
             ValueError: an empty prompt, or one that leaves no room in the context.
         """
         ...

@@ -15,7 +15,7 @@ _loading = threading.Lock()
 def load_engine(settings: Settings) -> Engine:
     """The engine of `settings.engine`, loaded once for each model, dtype and device.
 
-    `auto` is transformers: the tool chooser needs its log-likelihoods; llama.cpp's server gives none.
+    `auto` is transformers: only there does the adapter that calls tools stand beside the model.
 
     Raises:
         UserError: the model can't be had, or not by this engine.
@@ -23,7 +23,7 @@ def load_engine(settings: Settings) -> Engine:
     name = "transformers" if settings.engine == "auto" else settings.engine
     with _loading:
         folder = weights.ensure(settings.model, settings)
-        key = (name, str(folder), settings.dtype, settings.device)
+        key = (name, str(folder), settings.dtype, settings.device, str(settings.tools_adapter))
         if key not in _engines:
             if name == "llamacpp":
                 from shared.embedded.on_llamacpp import LlamaCppEngine

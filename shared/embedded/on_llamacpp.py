@@ -42,6 +42,7 @@ class LlamaCppEngine:
     """A GGUF on llama.cpp, one sequence at a time unless loaded for more; further calls wait."""
 
     name = "llamacpp"
+    calls_tools = False
 
     def __init__(self, server: Any, tokenizer: Tokenizer, context: int) -> None:
         self.context = context
@@ -96,6 +97,7 @@ class LlamaCppEngine:
         *,
         stop: Sequence[str] = (),
         schema: dict[str, Any] | None = None,
+        adapter: bool = False,  # noqa: ARG002 (nobody asks for it: `calls_tools` is false)
     ) -> Generation:
         """See `Engine.generate`. llama.cpp works ahead of whoever asks for the pieces."""
         space = room(prompt, self.context)

@@ -20,12 +20,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared import models
+from shared.catalog import lookup
 from shared.config import Settings
+from shared.embedded.adapter import TOOLS, Adapter
 from shared.embedded.engine import Generation, StopStrings, room
 from shared.embedded.guide import Guide, Guides, circles
 
@@ -43,25 +47,32 @@ PENALTY, WINDOW = 1.1, 128
 
 @dataclass
 class Past:
-    """A KV cache and the ids it holds; no ids once it can't be trusted."""
+    """A KV cache and the ids it holds (none once it can't be trusted), read with the adapter or without."""
 
     cache: DynamicCache
     ids: list[int] = field(default_factory=list)
+    adapter: bool = False
 
 
 class TransformersEngine:
     """Any causal model of transformers, one sequence at a time."""
 
     name = "transformers"
+    calls_tools = True
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, tools: Path | None = None
+    ) -> None:
+        """`tools` is the folder of the adapter that calls tools; without one, the bare model does."""
         self.model, self.tokenizer = model, tokenizer
+        self._tools = tools
+        self._adapter: Adapter | None = None
         self.context = int(getattr(model.config, "max_position_embeddings", 1 << 30))
         self.ends = _end_tokens(model, tokenizer)
         self._is_word = cache(partial(_is_word, tokenizer))
         self._guides = Guides(tokenizer, model.config.get_text_config().vocab_size, self.ends)
         self._lock = threading.Lock()
-        self._kept: Past | None = None
+        self._kept: dict[bool, Past] = {}  # with and without the adapter
 
     @classmethod
     def load(cls, settings: Settings) -> TransformersEngine:
@@ -70,7 +81,11 @@ class TransformersEngine:
         Raises:
             UserError: it can't be had or is damaged.
         """
-        return cls(models.load_causal_lm(settings=settings), models.load_tokenizer(settings=settings))
+        model, tokenizer = models.load_causal_lm(settings=settings), models.load_tokenizer(settings=settings)
+        random = lookup(
+            settings.model
+        ).random  # a model for tests: its calls fit the grammar and mean nothing
+        return cls(model, tokenizer, None if random else settings.tools_adapter or TOOLS)
 
     def encode(self, text: str) -> list[int]:
         """Ids without added ones; markers in the text are parsed."""
@@ -84,11 +99,21 @@ class TransformersEngine:
         *,
         stop: Sequence[str] = (),
         schema: dict[str, Any] | None = None,
+        adapter: bool = False,
     ) -> Generation:
         """See `Engine.generate`. The work is done piece by piece, by whoever asks for the next one."""
         guide = self._guides.of(schema) if schema is not None else None
         space = room(prompt, self.context)
-        return Generation(partial(self._run, list(prompt), max_tokens, space, StopStrings(stop), guide))
+        if adapter:
+            self._load_adapter()
+        return Generation(
+            partial(self._run, list(prompt), max_tokens, space, StopStrings(stop), guide, adapter)
+        )
+
+    def _load_adapter(self) -> None:
+        with self._lock:
+            if self._adapter is None and self._tools:
+                self._adapter = Adapter.load(self._tools, self.model)
 
     def _run(
         self,
@@ -97,9 +122,10 @@ class TransformersEngine:
         space: int,
         stops: StopStrings,
         guide: Guide | None,
+        adapter: bool,
         done: Generation,
     ) -> Iterator[str]:
-        past = self._claim(prompt)
+        past = self._claim(prompt, adapter)
         done.cached_tokens = len(past.ids)
         limit = min(max_tokens, space)
         letters, written = Letters(self.tokenizer), list[int]()
@@ -123,7 +149,8 @@ class TransformersEngine:
                     done.stop_reason = "model_context_window_exceeded" if full else "max_tokens"
                     break
                 logits, unread = self._forward(unread, past), []
-                self._penalise(logits, guide.string if guide else written[-WINDOW:])
+                if not adapter:
+                    self._penalise(logits, guide.string if guide else written[-WINDOW:])
                 new = guide.choose(logits, limit - len(written)) if guide else [int(logits.argmax())]
                 if not new or new[0] in self.ends:
                     break
@@ -131,33 +158,37 @@ class TransformersEngine:
                 yield piece
         finally:
             with self._lock:
-                self._kept = past
+                self._kept[past.adapter] = past
 
-    def _claim(self, prompt: list[int]) -> Past:
+    def _claim(self, prompt: list[int], adapter: bool) -> Past:
         """A cache that holds a beginning of the prompt, and not all of it: the kept one, or an empty one."""
         from transformers import DynamicCache
 
         with self._lock:
-            past, self._kept = self._kept, None
+            past = self._kept.pop(adapter, None)
         if past and (same := common(past.ids, prompt[:-1])):
             surplus = len(past.ids) - same
             if not surplus or _croppable(past.cache):
                 past.cache.crop(-surplus)  # a view: nothing is copied
                 del past.ids[same:]
                 return past
-        return Past(DynamicCache(config=self.model.config))
+        return Past(DynamicCache(config=self.model.config), adapter=adapter)
 
     def _forward(self, ids: list[int], past: Past) -> torch.Tensor:
         """Read `ids` behind the cache; the logits for the next token, shape (vocabulary,)."""
         import torch
 
         known, past.ids = past.ids, []  # should it break off in the middle, the layers differ in length
-        with self._lock, torch.inference_mode():
+        with self._lock, torch.inference_mode(), self._adapted(past.adapter):
             row = torch.tensor([ids], device=self.model.device)  # (1, T)
             logits = self.model(input_ids=row, cache=past.cache, use_cache=True, logits_to_keep=1).logits
         past.ids = known + ids
         last: torch.Tensor = logits[0, -1].to(torch.float32, copy=True)
         return last
+
+    def _adapted(self, on: bool) -> AbstractContextManager[None]:
+        """The adapter at work, or not; where there is none, nothing."""
+        return self._adapter.on(on) if self._adapter else nullcontext()
 
     def _penalise(self, logits: torch.Tensor, lately: list[int]) -> None:
         """Make words that came lately less probable, in place."""

@@ -4,10 +4,18 @@
     >>> conversation.render(tokenizer)
     '<|im_start|>system\\nBe brief.<|im_end|>\\n<|im_start|>user\\nHi<|im_end|>\\n<|im_start|>assistant\\n'
 
-Tools stand in the system message, their calls and results in the turns, as JSON and text: that way they can
-be counted and read like everything else. It also answers what the backend has to know about a conversation:
-what was asked last, with which results, and what before.
+With tools, the system message ends with one line a tool; the model answers with a JSON list of calls, and the
+results follow in a turn of their own:
 
+    system      You can call these functions:
+                get_weather: Get the weather in a city. city: string (Name of the city.), day?: string (...)
+                Reply with a JSON list of calls; [] if no function fits.
+    user        Is it warm in Rome?
+    assistant   [{"name": "get_weather", "arguments": {"city": "Rome"}}]
+    tool        {"temperature": 21, "sky": "clear"}
+    assistant   It is 21 °C in Rome, with a clear sky.
+
+The adapter that calls tools was trained on exactly this text (step4_finetune/toolcalls).
 It takes requests that have the wire format and that the backend can serve (wire.py, refuse.py).
 """
 
@@ -15,7 +23,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -25,49 +33,42 @@ from shared.embedded.refuse import Refused
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from shared.embedded.calls import ToolCall
-    from shared.embedded.results import Result
-
 Block = dict[str, Any]
 APART = "\n\n"  # between the blocks of a turn
 
 
 @dataclass(frozen=True)
 class Turn:
-    """All that one side said before the other spoke: consecutive messages of a role are one turn."""
+    """What one side said before another spoke; role is system, user, assistant or tool."""
 
     role: str
-    blocks: list[Block]
-
-    @property
-    def text(self) -> str:
-        """What was said, without calls and results."""
-        return APART.join(block["text"] for block in self.blocks if block["type"] == "text")
-
-    def all_of(self, kind: str) -> list[Block]:
-        """Its blocks of one type."""
-        return [block for block in self.blocks if block["type"] == kind]
+    text: str
 
 
 class Conversation:
-    """The messages of a request body."""
+    """The messages of a request body, and the tools that it offers."""
 
-    def __init__(self, body: dict[str, Any]) -> None:
-        self.system = APART.join(block["text"] for block in _blocks(body.get("system", "")))
-        self.turns: list[Turn] = []
+    def __init__(self, body: dict[str, Any], tools: Sequence[Block] = ()) -> None:
+        system = APART.join(block["text"] for block in blocks_of(body.get("system", "")))
+        head = APART.join(part for part in (system, tools_as_text(tools)) if part)
+        self.turns = [Turn("system", head)] if head else []
         for message in body["messages"]:
-            blocks = _blocks(message["content"])
-            if self.turns and self.turns[-1].role == message["role"]:
-                self.turns[-1].blocks.extend(blocks)
-            elif blocks:  # an empty assistant message at the end starts the answer with nothing
-                self.turns.append(Turn(message["role"], list(blocks)))
+            for turn in _turns(message["role"], blocks_of(message["content"])):
+                if self.turns and self.turns[-1].role == turn.role != "tool":
+                    turn = Turn(turn.role, self.turns.pop().text + APART + turn.text)
+                self.turns.append(turn)
 
     @property
     def prefill(self) -> str:
         """The beginning of the answer, when the request gives one."""
         return self.turns[-1].text if self.turns[-1].role == "assistant" else ""
 
-    def render(self, tokenizer: PreTrainedTokenizerBase, tools: Sequence[Block] = ()) -> str:
+    @property
+    def has_results(self) -> bool:
+        """Whether the last thing said is a tool's result."""
+        return self.turns[-1].role == "tool"
+
+    def render(self, tokenizer: PreTrainedTokenizerBase) -> str:
         """The prompt, up to where the model's answer begins or goes on.
 
         Raises:
@@ -75,73 +76,85 @@ class Conversation:
         """
         import jinja2
 
-        system = APART.join(part for part in (self.system, _tools_as_text(tools)) if part)
-        turns = [{"role": "system", "content": harmless(system, tokenizer)}] if system else []
         read = self.turns[:-1] if self.prefill else self.turns
-        turns += [
-            {"role": turn.role, "content": harmless(APART.join(map(_as_text, turn.blocks)), tokenizer)}
-            for turn in read
-        ]
+        turns = [{"role": turn.role, "content": harmless(turn.text, tokenizer)} for turn in read]
         try:
             prompt = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         except jinja2.TemplateError as error:
             raise Refused(f"messages: this model's chat template refuses them: {error}") from None
         return str(prompt) + harmless(self.prefill, tokenizer)
 
-    # --- what the backend has to know ---
 
-    @property
-    def question(self) -> str:
-        """What the user said last."""
-        return next((turn.text for turn in reversed(self.turns) if turn.role == "user" and turn.text), "")
+def _turns(role: str, blocks: list[Block]) -> Iterable[Turn]:
+    """Results are turns of their own; calls are one list, behind what was said."""
+    for block in blocks:
+        if block["type"] == "tool_result":
+            error = "error: " if block.get("is_error") else ""
+            yield Turn("tool", error + content_of(block))
+    said = [block["text"] for block in blocks if block["type"] == "text"]
+    if calls := [block for block in blocks if block["type"] == "tool_use"]:
+        said.append(calls_as_text([(call["name"], call["input"]) for call in calls]))
+    if said:
+        yield Turn(role, APART.join(said))
 
-    @property
-    def is_asked(self) -> bool:
-        """Whether the user has said something that nobody has answered yet (results alone say nothing)."""
-        last = self._last_spoken()
-        return last.role == "user" and bool(last.text)
 
-    def results(self) -> list[Result]:
-        """The results that the answer is to be made of: all since the last question, in their order."""
-        from shared.embedded.results import Result
+def calls_as_text(calls: Iterable[tuple[str, dict[str, Any]]]) -> str:
+    """Tool calls as the model writes them.
 
-        if self._last_spoken().role != "user" or not self._last_spoken().all_of("tool_result"):
-            return []
-        calls = {call["id"]: call for turn in self.turns for call in turn.all_of("tool_use")}
-        found: list[Block] = []
-        for turn in reversed(self.turns):
-            if turn.role == "user" and turn.text and turn is not self._last_spoken():
-                break
-            found[:0] = turn.all_of("tool_result")
-        return [
-            Result(
-                calls[block["tool_use_id"]]["name"],
-                calls[block["tool_use_id"]]["input"],
-                _content(block),
-                block.get("is_error", False),
-            )
-            for block in found
+    >>> calls_as_text([("get_time", {"city": "Rome"})])
+    '[{"name": "get_time", "arguments": {"city": "Rome"}}]'
+    """
+    return _json([{"name": name, "arguments": arguments} for name, arguments in calls])
+
+
+def tools_as_text(tools: Sequence[Block]) -> str:
+    """The tools, one a line, and how to call them; nothing where there are none."""
+    if not tools:
+        return ""
+    lines = [f"{tool['name']}: {_signature(tool)}" for tool in tools]
+    return "\n".join(
+        [
+            "You can call these functions:",
+            *lines,
+            "Reply with a JSON list of calls; [] if no function fits.",
         ]
-
-    def earlier(self) -> list[tuple[str, list[ToolCall]]]:
-        """The questions before the last one, each with the calls that it led to."""
-        from shared.embedded.calls import ToolCall
-
-        found: list[tuple[str, list[ToolCall]]] = []
-        for turn in self.turns:
-            if turn.role == "user" and turn.text:
-                found.append((turn.text, []))
-            if found:
-                found[-1][1].extend(ToolCall(call["name"], call["input"]) for call in turn.all_of("tool_use"))
-        return found[:-1]
-
-    def _last_spoken(self) -> Turn:
-        return next(turn for turn in reversed(self.turns) if turn.role != "system")
+    )
 
 
-def call_as_json(name: str, arguments: dict[str, Any]) -> str:
-    """A tool call as a model that can would write it."""
-    return _json({"name": name, "arguments": arguments})
+def _signature(tool: Block) -> str:
+    schema = tool["input_schema"]
+    required = schema.get("required", [])
+    fields = [
+        f"{name}{'' if name in required else '?'}: {_field(field)}"
+        for name, field in schema.get("properties", {}).items()
+    ]
+    about = " ".join(str(tool.get("description", "")).split())
+    return " ".join(part for part in (about, ", ".join(fields)) if part)
+
+
+def _field(field: Any) -> str:
+    """A parameter's type and description: `string (Name of the city.)`."""
+    if not isinstance(field, dict):
+        return "any"
+    about = " ".join(str(field.get("description", "")).split())
+    return _type(field) + (f" ({about})" if about else "")
+
+
+def _type(field: dict[str, Any]) -> str:
+    """`integer`, `array of string`, or the values to choose from: `"celsius" | "fahrenheit"`."""
+    if "enum" in field:
+        return " | ".join(map(_json, field["enum"]))
+    if "const" in field:
+        return _json(field["const"])
+    if several := field.get("anyOf") or field.get("oneOf"):
+        return " | ".join(_type(each) for each in several if isinstance(each, dict))
+    kind = field.get("type", "any")
+    if kind == "array" and isinstance(field.get("items"), dict):
+        return f"array of {_type(field['items'])}"
+    if kind == "object" and field.get("properties"):
+        inner = (f"{name}: {_type(each)}" for name, each in field["properties"].items())
+        return "{" + ", ".join(inner) + "}"
+    return kind if isinstance(kind, str) else " | ".join(map(str, kind))
 
 
 def harmless(text: str, tokenizer: PreTrainedTokenizerBase) -> str:
@@ -161,30 +174,16 @@ def _markers(tokenizer: PreTrainedTokenizerBase) -> re.Pattern[str]:
     return re.compile("|".join(re.escape(each) for each in sorted(found, key=len, reverse=True)) or "(?!)")
 
 
-def _blocks(content: str | list[Block]) -> list[Block]:
+def blocks_of(content: str | list[Block]) -> list[Block]:
+    """A message's content as blocks."""
     if isinstance(content, str):
         return [{"type": "text", "text": content}] if content else []
     return content
 
 
-def _as_text(block: Block) -> str:
-    if block["type"] == "tool_use":
-        return f"<tool_call>\n{call_as_json(block['name'], block['input'])}\n</tool_call>"
-    if block["type"] == "tool_result":
-        error = "error: " if block.get("is_error") else ""
-        return f"<tool_response>\n{error}{_content(block)}\n</tool_response>"
-    return str(block["text"])
-
-
-def _content(result: Block) -> str:
-    return APART.join(block["text"] for block in _blocks(result.get("content", "")))
-
-
-def _tools_as_text(tools: Sequence[Block]) -> str:
-    """Their definitions, one a line; what is not for the model stays out."""
-    ours = ("type", "cache_control", "eager_input_streaming", "allowed_callers", "strict", "defer_loading")
-    lines = [_json({key: value for key, value in tool.items() if key not in ours}) for tool in tools]
-    return "\n".join(["You can call these tools:", *lines]) if lines else ""
+def content_of(result: Block) -> str:
+    """The text of a tool's result."""
+    return APART.join(block["text"] for block in blocks_of(result.get("content", "")))
 
 
 def _json(value: Any) -> str:

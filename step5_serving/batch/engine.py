@@ -47,6 +47,7 @@ class BatchEngine:
     """A Llama, up to `rows` sequences at a time."""
 
     name = "torch"
+    calls_tools = False
 
     def __init__(
         self,
@@ -98,6 +99,7 @@ class BatchEngine:
         *,
         stop: Sequence[str] = (),
         schema: dict[str, Any] | None = None,
+        adapter: bool = False,  # noqa: ARG002 (nobody asks for it: `calls_tools` is false)
         sampling: Sampling = GREEDY,
     ) -> Generation:
         """See `Engine.generate`. The request is queued when its first piece is asked for.

@@ -11,19 +11,19 @@ from contextvars import copy_context
 import pytest
 
 from classroom.calls import find
-from step2_tools import conditions
+from step2_tools.evaluate import prompt_styles
 from tests.classroom import rubric_helpers as helpers
 
-SIGNATURE = "step2_tools.conditions:signature"
-FEW_SHOT = "step2_tools.conditions:few_shot"
-WRITTEN = "step2_tools.conditions:written"
-CALLS_IN = "step2_tools.conditions:calls_in"
-ARGUMENTS_OF = "step2_tools.tool:_arguments_of"
-CHECKED = "step2_tools.tool:FunctionTool._checked"
-EXPLAINED = "step2_tools.tool:FunctionTool._explained"
-ANSWER = "step2_tools.loop:answer"
-IN_PARALLEL = "step2_tools.loop:in_parallel"
-TAKE = "step2_tools.loop:take"
+SIGNATURE = "step2_tools.evaluate.prompt_styles:signature"
+FEW_SHOT = "step2_tools.evaluate.prompt_styles:few_shot"
+WRITTEN = "step2_tools.evaluate.prompt_styles:written"
+CALLS_IN = "step2_tools.evaluate.prompt_styles:calls_in"
+ARGUMENTS_OF = "step2_tools.agent.tool:_arguments_of"
+CHECKED = "step2_tools.agent.tool:FunctionTool._checked"
+EXPLAINED = "step2_tools.agent.tool:FunctionTool._explained"
+ANSWER = "step2_tools.agent.loop:answer"
+IN_PARALLEL = "step2_tools.agent.loop:in_parallel"
+TAKE = "step2_tools.agent.loop:record_turn"
 EXERCISES = {
     "2.1": [SIGNATURE],
     "2.2": [FEW_SHOT, WRITTEN],
@@ -119,7 +119,7 @@ MISSED = [
     (CHECKED, "if not isinstance(input, dict):", "if not input:", "checked_what_is_no_object"),
     (CHECKED, "[:5]", "[:1]", "checked_with_several_mistakes"),
     (CHECKED, "[:5]", "", "checked_with_several_mistakes"),
-    (EXPLAINED, 'plain(str(error["loc"][0]), 40)', 'error["loc"][0]', "explained_long_and_hostile"),
+    (EXPLAINED, 'sanitize(str(error["loc"][0]), 40)', 'error["loc"][0]', "explained_long_and_hostile"),
     (EXPLAINED, "default=str), 60)", "default=str), 10**9)", "explained_long_and_hostile"),
     (EXPLAINED, ", default=str", "", "explained_what_is_allowed"),
     (ANSWER, "if tool is None:", "if False:", "answer_without_such_a_tool"),
@@ -281,7 +281,7 @@ def character_by_character(text):
             continue
         end += i
         calls = value if isinstance(value, list) else [value]
-        if all(conditions._is_call(each) for each in calls):
+        if all(prompt_styles._is_call(each) for each in calls):
             return calls
     return None
 

@@ -1,29 +1,38 @@
-"""In place of a model, in the tests of the embedded backend: an engine and a tool chooser with a script."""
+"""In place of a model, in the tests of the embedded backend: an engine with a script."""
 
 import dataclasses
 
 from shared import models
 from shared.config import load_settings
 from shared.embedded.backend import Backend
-from shared.embedded.calls import ToolCall
 from shared.embedded.engine import Generation, StopStrings
+from shared.embedded.prompt import calls_as_text
 
 
 class FakeEngine:
-    """Says `says` piece by piece, whatever it is asked; one token a piece. `asked` has what it was given."""
+    """Says `says` piece by piece, whatever it is asked; one token a piece. `asked` has what it was given.
+
+    Where a list of calls is wanted, it writes `calls`.
+    """
 
     name = "fake"
+    calls_tools = True
 
-    def __init__(self, *says, context=2048, cached=0, fails=None):
-        self.says, self.context, self.cached, self.fails = list(says), context, cached, fails
+    def __init__(self, *says, calls=(), context=2048, cached=0, fails=None):
+        self.says, self.calls = list(says), list(calls)
+        self.context, self.cached, self.fails = context, cached, fails
         self.tokenizer = models.load_tokenizer("tiny")
-        self.asked, self.generated, self.closed = [], 0, 0
+        self.asked, self.asked_calls, self.generated, self.closed = [], [], 0, 0
 
     def encode(self, text):
         return self.tokenizer.encode(text, add_special_tokens=False)
 
-    def generate(self, prompt, max_tokens, *, stop=(), schema=None):
-        self.asked.append({"prompt": self.tokenizer.decode(prompt), "stop": list(stop), "schema": schema})
+    def generate(self, prompt, max_tokens, *, stop=(), schema=None, adapter=False):
+        asked = {"prompt": self.tokenizer.decode(prompt), "stop": list(stop), "schema": schema}
+        if schema and schema["type"] == "array" and adapter:
+            self.asked_calls.append(asked)
+            return Generation(lambda _done: iter([calls_as_text(self.calls)]))
+        self.asked.append({**asked, "adapter": adapter})
 
         def run(done):
             stops = StopStrings(stop)
@@ -48,28 +57,14 @@ class FakeEngine:
         return Generation(run)
 
 
-class FakeCaller:
-    """Finds the calls of its script; `asked` has what it was given."""
-
-    def __init__(self, *calls):
-        self.found, self.asked = [ToolCall(name, dict(given)) for name, given in calls], []
-
-    def calls(self, question, tools, choice=None, earlier=()):
-        self.asked.append({"question": question, "tools": tools, "choice": choice, "earlier": earlier})
-        if choice and choice.get("disable_parallel_tool_use"):
-            return self.found[:1]
-        return self.found
-
-
 @dataclasses.dataclass
 class Fake:
-    """A backend on fakes, and the fakes."""
+    """A backend on a fake, and the fake."""
 
     engine: FakeEngine
-    caller: FakeCaller
     backend: Backend
 
 
-def fake_backend(*says, calls=(), **options):
-    engine, caller = FakeEngine(*says, **options), FakeCaller(*calls)
-    return Fake(engine, caller, Backend(load_settings(model="tiny"), engine, caller))
+def fake_backend(*says, **options):
+    engine = FakeEngine(*says, **options)
+    return Fake(engine, Backend(load_settings(model="tiny"), engine))

@@ -43,11 +43,18 @@ def test_cost_is_per_million_tokens_and_long_prompts_may_cost_more():
     assert lookup("tiny").price is None  # unknown is unknown, not 0
 
 
+@pytest.mark.parametrize("typo", ["claude-sonet-5-5", "claude-sonnett-5-5", "cluade-sonnet-5-5"])
+def test_a_misspelt_claude_id_names_the_nearest(typo):
+    with pytest.raises(UserError, match=r"did you mean claude-sonnet-5-5\?"):
+        lookup(typo)
+
+
 def test_lookup_takes_ids_folders_and_hub_names(tmp_path):
     assert lookup("tiny").random
     assert lookup(str(tmp_path)).folder == tmp_path
     assert lookup("some-org/some-model").hub.repo == "some-org/some-model"
     assert lookup("claude-that-is-newer-than-this-file").price is None
+    assert lookup("claude-3-5-sonnet-20991231").price is None
 
 
 def test_an_unknown_name_lists_the_known_ones_and_the_nearest():

@@ -48,19 +48,9 @@ def test_a_closed_pipe_ends_the_command_quietly():
         assert (got.returncode, got.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("args", [["nonsense"], ["bench", "--repeat", "1"], ["bench", "--repeats", "x"]])
+@pytest.mark.parametrize("args", [["nonsense"], ["demo", "--smok"], ["weights", "--verifyy"]])
 def test_typos_end_in_one_line(refused, args):
     assert "--help" in refused("shared", *args)
-
-
-def test_bench_has_a_column_for_each_text_engine(command, refused, monkeypatch):
-    pytest.importorskip("anthropic")
-    pytest.importorskip("llguidance")
-    monkeypatch.setattr("shared.embedded.measure._start", lambda *_: 1.0)  # instead of a new process
-    table = command("shared", "bench", "--smoke").out
-    assert table.splitlines()[0].split() == ["transformers"]
-    assert "tokens/s written" in table
-    assert "use 1 or more" in refused("shared", "bench", "--repeats", "0")
 
 
 # --- doctor -----------------------------------------------------------------------------------------------

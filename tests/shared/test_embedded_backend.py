@@ -4,9 +4,8 @@ import pytest
 
 from shared.config import load_settings
 from shared.embedded import backend as backends
-from shared.embedded import prompt, results, stream, wire
-from shared.embedded.calls import ToolCall
-from shared.embedded.prompt import Conversation
+from shared.embedded import prompt, stream, wire
+from shared.embedded.calls import read, schema_of
 from shared.embedded.refuse import Refused
 from shared.errors import UserError
 from tests.scripted import check_message
@@ -19,14 +18,6 @@ TOOL = {
 }
 CLOCK = {"name": "get_time", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}
 BANGKOK, OSLO = ("get_weather", {"city": "Bangkok"}), ("get_weather", {"city": "Oslo"})
-
-
-@pytest.fixture(autouse=True)
-def _plain_results(monkeypatch):
-    """What results.py makes of results is tested where it lives."""
-    monkeypatch.setattr(
-        results, "render", lambda found: " ".join(f"{'!' if r.is_error else ''}{r.text}" for r in found)
-    )
 
 
 def user(*content):
@@ -87,6 +78,7 @@ def test_text_comes_from_the_engine():
             "<|im_start|>assistant\n",
             "stop": ["STOP"],
             "schema": None,
+            "adapter": False,
         }
     ]
     tokens = len(fake.engine.encode(fake.engine.asked[0]["prompt"]))
@@ -138,7 +130,7 @@ def test_an_assistant_message_at_the_end_is_continued(prefill):
     reply = ask(fake, user("France?"), {"role": "assistant", "content": prefill}, tools=[TOOL])
     assert said(reply) == " Paris"
     assert fake.engine.asked[0]["prompt"].endswith("<|im_start|>assistant\nThe capital is")
-    assert not fake.caller.asked
+    assert not fake.engine.asked_calls
 
 
 def test_an_empty_assistant_message_at_the_end_is_no_turn():
@@ -173,15 +165,6 @@ def test_a_prompt_that_fills_the_context_is_refused():
         ask(fake, user("Hello " * 50))
 
 
-def test_results_may_be_longer_than_the_context_for_no_model_reads_them():
-    fake = fake_backend("ok", context=50)
-    long = (ASKED, assistant(use(1)), user(result(1, "31 °C " * 20)))
-    assert said(ask(fake, *long)).startswith("31 °C 31 °C")
-    with pytest.raises(Refused, match="prompt is too long"):
-        ask(fake, *long, user("Thanks"), tools=[TOOL])
-    assert not fake.caller.asked
-
-
 def test_a_model_without_a_chat_template_is_no_chat_model():
     fake = fake_backend("ok")
     fake.engine.tokenizer.chat_template = None
@@ -191,156 +174,142 @@ def test_a_model_without_a_chat_template_is_no_chat_model():
 
 # --- tool calls -----------------------------------------------------------------------------------------
 
+TOLD = (
+    "You can call these functions:\nget_weather: Get the weather in a city. city: string\n"
+    "Reply with a JSON list of calls; [] if no function fits."
+)
 
-def test_a_question_with_tools_leads_to_calls():
+
+def test_the_models_calls_are_the_answer():
     fake = fake_backend(calls=[BANGKOK, OSLO])
-    reply = ask(fake, ASKED, tools=[TOOL])
+    reply = ask(fake, ASKED, tools=[TOOL], system="Be brief.")
     assert calls(reply) == [BANGKOK, OSLO]
     assert reply["stop_reason"] == "tool_use"
     ids = [block["id"] for block in reply["content"]]
     assert len(set(ids)) == 2
     assert all(each.startswith("toolu_") for each in ids)
-    written = [prompt.call_as_json(*call) for call in (BANGKOK, OSLO)]
+    written = [prompt.calls_as_text([call]) for call in (BANGKOK, OSLO)]
     assert reply["usage"]["output_tokens"] == sum(len(fake.engine.encode(each)) for each in written)
-    assert fake.caller.asked == [
-        {"question": "How warm is it in Bangkok?", "tools": [TOOL], "choice": None, "earlier": []}
-    ]
+    (asked,) = fake.engine.asked_calls
+    assert asked["prompt"] == (
+        f"<|im_start|>system\nBe brief.\n\n{TOLD}<|im_end|>\n<|im_start|>user\nHow warm is it in Bangkok?"
+        "<|im_end|>\n<|im_start|>assistant\n"
+    )
     assert not fake.engine.asked
 
 
-def test_tools_are_counted_but_the_model_that_writes_text_does_not_read_them():
+def test_where_no_tool_fits_the_text_is_that_of_a_request_without_tools():
     with_tools, without = fake_backend("Hello"), fake_backend("Hello")
     reply, bare = ask(with_tools, user("Hi"), tools=[TOOL]), ask(without, user("Hi"))
     assert said(reply) == said(bare) == "Hello"
     assert with_tools.engine.asked == without.engine.asked
+    assert not with_tools.engine.asked[0]["adapter"]
     assert reply["usage"]["input_tokens"] > bare["usage"]["input_tokens"] + 20
 
 
-def test_tool_choice_none_asks_nobody():
+def test_tool_choice_none_hides_the_tools():
     fake = fake_backend("Hello", calls=[BANGKOK])
     assert said(ask(fake, ASKED, tools=[TOOL], tool_choice={"type": "none"})) == "Hello"
-    assert not fake.caller.asked
+    assert not fake.engine.asked_calls
 
 
 @pytest.mark.parametrize(
-    "choice",
+    ("choice", "names", "least", "most"),
     [
-        {"type": "auto"},
-        {"type": "any"},
-        {"type": "tool", "name": "get_weather"},
-        {"type": "auto", "disable_parallel_tool_use": True},
+        ({"type": "auto"}, ["get_weather", "get_time"], 0, 8),
+        ({"type": "any"}, ["get_weather", "get_time"], 1, 8),
+        ({"type": "tool", "name": "get_time"}, ["get_time"], 1, 8),
+        ({"type": "auto", "disable_parallel_tool_use": True}, ["get_weather", "get_time"], 0, 1),
     ],
 )
-def test_other_choices_are_the_choosers(choice):
-    fake = fake_backend(calls=[BANGKOK, OSLO])
-    reply = ask(fake, ASKED, tools=[TOOL], tool_choice=choice)
-    assert calls(reply) == [BANGKOK, OSLO][: 1 if "disable_parallel_tool_use" in choice else 2]
-    assert fake.caller.asked[0]["choice"] == choice
+def test_the_grammar_follows_the_tool_choice(choice, names, least, most):
+    schema = schema_of([TOOL, CLOCK], choice)
+    assert [each["properties"]["name"]["const"] for each in schema["items"]["anyOf"]] == names
+    assert (schema["minItems"], schema["maxItems"]) == (least, most)
+    fake = fake_backend(calls=[BANGKOK])
+    ask(fake, ASKED, tools=[TOOL, CLOCK], tool_choice=choice)
+    assert fake.engine.asked_calls[0]["schema"] == schema
+
+
+def test_references_inside_a_tools_schema_still_point_into_it():
+    place = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+    schema = {"type": "object", "properties": {"at": {"$ref": "#/$defs/Place"}}, "$defs": {"Place": place}}
+    tool = {"name": "go", "input_schema": schema}
+    moved = schema_of([TOOL, tool])["items"]["anyOf"][1]["properties"]["arguments"]
+    assert moved["properties"]["at"]["$ref"] == "#/items/anyOf/1/properties/arguments/$defs/Place"
+
+
+def test_a_tool_whose_schema_cannot_be_enforced_is_named():
+    broken = {"name": "broken", "input_schema": {"type": "object", "properties": {"x": {"not": {}}}}}
+    with pytest.raises(Refused, match=r"tools: the input_schema of broken can't be enforced: not at"):
+        ask(fake_backend(), ASKED, tools=[TOOL, broken])
 
 
 def test_a_forced_call_comes_after_results_too_as_it_does_at_the_api():
     fake = fake_backend(calls=[OSLO])
-    reply = ask(fake, *CALLED, tools=[TOOL], tool_choice={"type": "any"})
-    assert calls(reply) == [OSLO]
-    assert fake.caller.asked[0]["question"] == "How warm is it in Bangkok?"
-
-
-def test_a_call_cannot_be_forced_out_of_no_question():
-    with pytest.raises(Refused, match=r"tool_choice: .*there is none"):
-        ask(fake_backend(), user(" "), tools=[TOOL], tool_choice={"type": "any"})
-
-
-def test_earlier_questions_are_known_with_their_calls():
-    fake = fake_backend(calls=[OSLO])
-    ask(fake, user("Hi"), assistant("Hello"), *CALLED, assistant("31 °C."), user("And Oslo?"), tools=[TOOL])
-    assert fake.caller.asked[0]["question"] == "And Oslo?"
-    assert fake.caller.asked[0]["earlier"] == [
-        ("Hi", []),
-        ("How warm is it in Bangkok?", [ToolCall(*BANGKOK)]),
-    ]
+    assert calls(ask(fake, *CALLED, tools=[TOOL], tool_choice={"type": "any"})) == [OSLO]
 
 
 def test_a_call_that_max_tokens_would_cut_does_not_come():
     fake = fake_backend(calls=[BANGKOK, OSLO])
-    size = len(fake.engine.encode(prompt.call_as_json(*BANGKOK)))
+    size = len(fake.engine.encode(prompt.calls_as_text([BANGKOK])))
     reply = ask(fake, ASKED, tools=[TOOL], max_tokens=size + 1)
     assert calls(reply) == [BANGKOK]
     assert (reply["stop_reason"], reply["usage"]["output_tokens"]) == ("max_tokens", size + 1)
 
 
+def test_the_same_call_twice_is_one_call_and_a_list_that_was_cut_is_none():
+    assert len(read(prompt.calls_as_text([BANGKOK, OSLO, BANGKOK]))) == 2
+    with pytest.raises(ValueError, match=r"."):
+        read('[{"name": "get_weather", "argu')
+
+
 def test_calls_and_results_of_before_stand_in_the_prompt():
     fake = fake_backend("ok")
     ask(fake, *CALLED, assistant("31 °C."), user("Thanks"))
-    read = fake.engine.asked[0]["prompt"]
-    call = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Bangkok"}}\n</tool_call>'
-    assert f"<|im_start|>assistant\n{call}<|im_end|>" in read
-    assert "<|im_start|>user\n<tool_response>\n31 °C and sunny in Bangkok\n</tool_response><|im_end|>" in read
+    read_text = fake.engine.asked[0]["prompt"]
+    call = '[{"name": "get_weather", "arguments": {"city": "Bangkok"}}]'
+    assert f"<|im_start|>assistant\n{call}<|im_end|>" in read_text
+    assert "<|im_start|>tool\n31 °C and sunny in Bangkok<|im_end|>" in read_text
+
+
+def test_an_engine_without_the_adapter_refuses_tools_in_one_line():
+    fake = fake_backend("ok")
+    fake.engine.calls_tools = False
+    with pytest.raises(Refused, match=r"^tools: engine fake can't call tools; use engine transformers$"):
+        ask(fake, ASKED, tools=[TOOL])
+    assert said(ask(fake, ASKED)) == "ok"
 
 
 # --- tool results ---------------------------------------------------------------------------------------
 
 
-def test_results_are_put_into_words_without_the_model():
-    fake = fake_backend("I guess 12 degrees")
+def test_the_model_says_what_the_results_are():
+    fake = fake_backend("It is ", "31 °C.")
     reply = ask(fake, *CALLED, tools=[TOOL])
-    assert said(reply) == "31 °C and sunny in Bangkok"
-    assert reply["stop_reason"] == "end_turn"
-    assert reply["usage"]["output_tokens"] == len(fake.engine.encode("31 °C and sunny in Bangkok"))
-    assert not fake.engine.asked
-    assert not fake.caller.asked
+    assert (said(reply), reply["stop_reason"]) == ("It is 31 °C.", "end_turn")
+    assert fake.engine.asked[0]["adapter"]
+    assert not fake.engine.asked_calls
 
 
-def test_all_results_since_the_question_count_in_their_order_and_those_before_do_not():
-    reply = ask(
-        fake_backend(),
-        *CALLED,
-        assistant("31 °C."),
-        user("And in Oslo and Rome?"),
+def test_each_result_is_a_turn_in_the_order_given_and_errors_are_marked():
+    fake = fake_backend("ok")
+    ask(
+        fake,
+        user("Oslo and Rome?"),
         assistant(text("I look."), use(2, "Oslo"), use(3, "Rome")),
         user(result(3, [text("20 °C"), text("windy")]), result(2, "no such city", is_error=True)),
-        assistant(use(4, "Oslo")),
-        user(result(4, "5 °C")),
         tools=[TOOL],
     )
-    assert said(reply) == "20 °C\n\nwindy !no such city 5 °C"
+    assert (
+        "<|im_start|>tool\n20 °C\n\nwindy<|im_end|>\n<|im_start|>tool\nerror: no such city<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    ) in fake.engine.asked[0]["prompt"]
 
 
-def test_a_result_without_content_is_empty():
-    empty = {"type": "tool_result", "tool_use_id": "toolu_1"}
-    assert ask(fake_backend(), ASKED, assistant(use(1)), user(empty))["content"] == []
-
-
-@pytest.mark.parametrize("found", [[], [OSLO]])
-def test_a_question_beside_the_results_is_asked_first(found):
-    fake = fake_backend(calls=found)
+def test_a_question_beside_the_results_is_asked_first():
     last = user(result(1, "31 °C"), text("And in Oslo?"))
-    reply = ask(fake, ASKED, assistant(use(1)), last, tools=[TOOL])
-    assert fake.caller.asked[0]["question"] == "And in Oslo?"
-    assert (calls(reply), said(reply)) == ((found, "") if found else ([], "31 °C"))
-
-
-@pytest.mark.parametrize(
-    ("more", "expected"),
-    [
-        ({"stop_sequences": ["nowhere", " and"]}, ("31 °C", "stop_sequence", " and")),
-        ({"max_tokens": 3}, ("31 °", "max_tokens", None)),
-    ],
-)
-def test_limits_of_results_in_words(more, expected):
-    reply = ask(fake_backend(), *CALLED, **more)
-    if "max_tokens" in more:
-        assert reply["usage"]["output_tokens"] == 3
-        assert "31 °C and sunny in Bangkok".startswith(said(reply))
-        assert reply["stop_reason"] == "max_tokens"
-    else:
-        assert (said(reply), reply["stop_reason"], reply["stop_sequence"]) == expected
-
-
-def test_results_come_in_pieces():
-    body = {"model": "tiny", "max_tokens": 100, "messages": list(CALLED)}
-    pieces = list(fake_backend().backend.answer(body).text)
-    assert len(pieces) > 1
-    assert "".join(pieces) == "31 °C and sunny in Bangkok"
+    assert calls(ask(fake_backend(calls=[OSLO]), ASKED, assistant(use(1)), last, tools=[TOOL])) == [OSLO]
 
 
 # --- JSON -----------------------------------------------------------------------------------------------
@@ -359,13 +328,6 @@ def test_a_schema_is_given_to_the_engine():
     reply = ask(fake, user("Hi"), output_config=ONE_TEXT)
     assert said(reply) == '{"answer": "Hi"}'
     assert fake.engine.asked[0]["schema"] == ONE_TEXT["format"]["schema"]
-
-
-def test_results_go_into_a_schema_of_one_text():
-    fake = fake_backend()
-    reply = ask(fake, ASKED, assistant(use(1)), user(result(1, 'It is "hot"')), output_config=ONE_TEXT)
-    assert json.loads(said(reply)) == {"answer": 'It is "hot"'}
-    assert not fake.engine.asked
 
 
 @pytest.mark.parametrize(
@@ -522,12 +484,6 @@ def test_a_backend_is_made_once_and_loads_nothing(monkeypatch):
 def test_a_model_that_cannot_chat_is_refused_at_once():
     with pytest.raises(UserError, match="can't chat"):
         backends.backend(load_settings(model=load_settings().embedder))
-
-
-def test_a_conversation_knows_what_was_asked():
-    asked = Conversation({"messages": [ASKED, {"role": "system", "content": "Be brief."}]})
-    assert (asked.is_asked, asked.question) == (True, "How warm is it in Bangkok?")
-    assert not Conversation({"messages": list(CALLED)}).is_asked
 
 
 # --- real models ----------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ import torch
 
 from shared.config import load_settings
 from shared.embedded import engines, on_llamacpp, on_transformers
-from shared.embedded import measure as measuring
 from shared.embedded.engine import StopStrings, room
 from shared.embedded.engines import load_engine
 from shared.embedded.on_transformers import Letters, TransformersEngine
@@ -208,7 +207,7 @@ def test_the_answer_is_kept_too(engine):
     ids = engine.encode("The sea was calm")
     answer = engine.generate(ids, 20)
     said = "".join(answer)
-    longer = engine.generate([*engine._kept.ids, *engine.encode(" and")], 5)
+    longer = engine.generate([*engine._kept[False].ids, *engine.encode(" and")], 5)
     list(longer)
     assert said
     assert longer.cached_tokens >= len(ids) + answer.output_tokens - 1
@@ -231,7 +230,7 @@ def test_closing_early_keeps_the_cache_right(engine, loaded):
     next(early)
     early.close()
     assert list(early) == []
-    assert len(engine._kept.ids) == engine._kept.cache.get_seq_length()
+    assert len(engine._kept[False].ids) == engine._kept[False].cache.get_seq_length()
     text, answer = write(engine, short)
     assert text == write(TransformersEngine(loaded.model, loaded.tokenizer), short)[0]
     assert answer.cached_tokens > 0
@@ -241,7 +240,7 @@ def test_a_generation_that_was_dropped_leaves_its_cache(engine):
     answer = engine.generate(engine.encode("The sea was calm"), 40)
     next(answer)
     del answer
-    assert len(engine._kept.ids) >= 4
+    assert len(engine._kept[False].ids) >= 4
 
 
 def test_a_forward_that_breaks_off_leaves_no_cache_to_trust(engine, monkeypatch, loaded):
@@ -323,17 +322,6 @@ def test_a_gguf_that_is_none(tmp_path):
     (tmp_path / "model.gguf").write_bytes(b"GGUFnothing")
     with pytest.raises(UserError, match="cannot be loaded from"):
         on_llamacpp.LlamaCppEngine.load(tmp_path, load_settings(model="tiny"))
-
-
-def test_measure_has_figures_of_every_engine_there_is(monkeypatch):
-    monkeypatch.setattr(measuring, "_start", lambda name, settings: 1.0)  # a new process each time
-    found = measuring.measure(load_settings(model="tiny", threads=1), repeats=1)
-    assert set(found["engines"]) == {"transformers"}
-    figures = found["engines"]["transformers"]
-    assert figures["start_seconds"] > 0
-    assert figures["prefill_tokens_per_second"] > 0
-    assert set(figures) > {"start_seconds", "prefill_tokens_per_second", "decode_tokens_per_second"}
-    assert 0 < found["schema_seconds_per_token"] < 0.1
 
 
 # --- on the real model --------------------------------------------------------------------------------

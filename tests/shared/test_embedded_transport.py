@@ -13,7 +13,7 @@ import pytest
 from shared.chat import client as chat
 from shared.chat import errors as api_errors
 from shared.config import load_settings
-from shared.embedded import results, stream, transport
+from shared.embedded import stream, transport
 from shared.embedded.transport import EmbeddedTransport
 from shared.errors import UserError
 from tests.scripted import check_message
@@ -74,7 +74,7 @@ def bare(message):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("calls", [(), [("get_weather", {"city": "Zürich"})] * 2])
+@pytest.mark.parametrize("calls", [(), [("get_weather", {"city": city}) for city in ("Zürich", "Oslo")]])
 def test_a_stream_adds_up_to_the_same_message(kind, calls):
     body = HI | ({"tools": [TOOL], "max_tokens": 200} if calls else {})
     whole = bare(create(kind, fake_backend("Good ", "", "morning", calls=calls, cached=2), **body))
@@ -152,9 +152,7 @@ def test_parse_gives_the_object():
     )
 
 
-def test_the_sdks_own_tool_runner_works(monkeypatch):
-    monkeypatch.setattr(results, "render", lambda found: f"It says {found[0].text}.")
-
+def test_the_sdks_own_tool_runner_works():
     @anthropic.beta_tool
     def get_weather(city: str) -> str:
         """Get the weather.
@@ -164,11 +162,12 @@ def test_the_sdks_own_tool_runner_works(monkeypatch):
         """
         return f"31 °C in {city}"
 
-    fake = fake_backend(calls=[("get_weather", {"city": "Bangkok"})])
+    fake = fake_backend("It is 31 °C.", calls=[("get_weather", {"city": "Bangkok"})])
     runner = client_of(fake).beta.messages.tool_runner(
         tools=[get_weather], thread=False, **(HI | {"max_tokens": 200})
     )
-    assert runner.until_done().content[0].text == "It says 31 °C in Bangkok."
+    assert runner.until_done().content[0].text == "It is 31 °C."
+    assert "<|im_start|>tool\n31 °C in Bangkok<|im_end|>" in fake.engine.asked[0]["prompt"]
 
 
 def test_two_threads_get_their_own_answers():

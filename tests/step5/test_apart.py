@@ -90,7 +90,6 @@ def killed_while(process, work):
         {},
         {"stop_sequences": ["e", "a"], "max_tokens": 60},
         {"max_tokens": 60, "output_config": SCHEMA},
-        {"tools": [TOOL], "messages": [{"role": "user", "content": "What is the weather in Oslo?"}]},
         {
             "system": "Be brief. 日本語 🙂",
             "messages": [{"role": "user", "content": "line\nbreak\u2028and\x85more"}],
@@ -120,7 +119,7 @@ def test_many_at_once(apart, here):
 
 
 def test_it_counts(apart, here):
-    asked = {"model": "tiny", "messages": HELLO["messages"], "tools": [TOOL]}
+    asked = {"model": "tiny", "messages": HELLO["messages"]}
     ours, theirs = (each.client().messages.count_tokens(**asked).input_tokens for each in (apart, here))
     assert ours == theirs > 10
 
@@ -130,6 +129,7 @@ def test_it_counts(apart, here):
     [
         ({"messages": [{"role": "user", "content": "long " * 3000}]}, "prompt is too long"),
         ({"thinking": {"type": "adaptive"}}, "can't think"),
+        ({"tools": [TOOL]}, "tools: engine torch can't call tools"),
         ({"output_config": {"format": {"type": "json_schema", "schema": {"not": {}}}}}, "schema: "),
     ],
 )

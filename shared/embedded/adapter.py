@@ -1,0 +1,107 @@
+"""The LoRA adapter that calls tools, beside the weights of a loaded model and switched on by request.
+
+    >>> adapter = Adapter.load(TOOLS, model)
+    >>> with adapter.on():
+    ...     model(ids)      # y = x Wᵀ + alpha / r · (x Aᵀ) Bᵀ in every matrix that the adapter knows
+    >>> model(ids)          # the base model, to the last bit
+
+`python -m step4_finetune train --recipe tools` makes such a folder, in PEFT's format.
+
+Source: Hu et al. 2021, https://arxiv.org/abs/2106.09685
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import UserError, reason
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+TOOLS = Path(__file__).with_name("adapters") / "tools"
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+
+
+class Adapter:
+    """Pairs of small matrices, each on a linear layer of a model."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.active = False
+
+    @classmethod
+    def load(cls, folder: Path, model: PreTrainedModel) -> Adapter:
+        """Read a folder and hang it on the model; it does nothing until it is switched on.
+
+        Raises:
+            UserError: the folder holds no adapter, a damaged one, or one for a model of other shapes.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        scale = _scale(folder)
+        try:
+            tensors = load_file(folder / WEIGHTS)
+        except (OSError, SafetensorError) as error:
+            raise UserError(f"the adapter {folder / WEIGHTS} is damaged: {reason(error)}") from None
+        adapter = cls(folder)
+        layers = dict(model.named_modules())
+        for name in sorted(name for name in tensors if name.endswith(".lora_A.weight")):
+            layer: Any = layers.get(name.removeprefix("base_model.model.").removesuffix(".lora_A.weight"))
+            a, b = tensors[name], tensors.get(name.replace("lora_A", "lora_B"))
+            weight = getattr(layer, "weight", None)
+            if weight is None or b is None or (b.shape[0], a.shape[1]) != tuple(weight.shape):
+                raise UserError(f"the adapter {folder} is for another model: {name} does not fit this one")
+            layer.register_forward_hook(adapter._hook(a.to(weight), (scale * b).to(weight)))
+        return adapter
+
+    def _hook(self, a: torch.Tensor, b: torch.Tensor) -> Any:
+        """Adds x Aᵀ Bᵀ to a layer's output; a: (r, in), b: (out, r), scaled."""
+        from torch.nn.functional import linear
+
+        def add(_layer: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor | None:
+            return output + linear(linear(inputs[0], a), b) if self.active else None
+
+        return add
+
+    @contextmanager
+    def on(self, active: bool = True) -> Iterator[None]:
+        """While it lasts, the model works with the adapter. Not for two threads at once."""
+        self.active = active
+        try:
+            yield
+        finally:
+            self.active = False
+
+
+def _scale(folder: Path) -> float:
+    """alpha / r.
+
+    Raises:
+        UserError: there is no adapter, or none that is a LoRA.
+    """
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        if config["peft_type"] != "LORA":
+            raise UserError(f"the adapter {folder} is of kind {config['peft_type']}: it must be a LORA")
+        return float(config["lora_alpha"]) / float(config["r"])
+    except OSError as error:
+        raise UserError(f"there is no adapter in {folder}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+        raise UserError(f"the adapter {folder / CONFIG} is damaged: {reason(error)}") from None
+
+
+def base_of(folder: Path) -> str:
+    """The model that the adapter was trained on, by its hub name.
+
+    Raises:
+        UserError: see `_scale`.
+    """
+    _scale(folder)
+    return str(json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path"))
