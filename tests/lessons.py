@@ -58,7 +58,7 @@ class Example:
         Nor does a test run what trains a model for the lesson (in `runs/`), or what takes such a model.
         """
         words = self.words
-        slow = {"bench", "answers", "caching", "injection", "optimize"}  # steps 1 and 2
+        slow = {"bench", "answers", "caching", "injection", "optimize", "native -grammar"}  # steps 1 and 2
         slow |= {"calibrate", "quantize", "reflect", "route", "sweep", "likelihood"}
         trained = any(word.startswith("runs/") for word in words)
         on_all = ("evaluate" in words and "--limit" not in words) or (
