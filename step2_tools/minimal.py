@@ -3,8 +3,7 @@
     python -m step2_tools.minimal "Is it warm in Bangkok?"             the embedded model, no key
     python -m step2_tools.minimal --claude "Is it warm in Bangkok?"    Claude, with ANTHROPIC_API_KEY
 
-The model runs nothing. It writes which tool it wants, with which arguments; this file calls the function and
-sends back what it returned (https://docs.claude.com/en/docs/agents-and-tools/tool-use/overview).
+The model only writes which tool it wants, with which arguments; this file runs it and sends back the result.
 """
 
 from __future__ import annotations
