@@ -95,13 +95,3 @@ def _scale(folder: Path) -> float:
         raise UserError(f"there is no adapter in {folder}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
         raise UserError(f"the adapter {folder / CONFIG} is damaged: {reason(error)}") from None
-
-
-def base_of(folder: Path) -> str:
-    """The model that the adapter was trained on, by its hub name.
-
-    Raises:
-        UserError: see `_scale`.
-    """
-    _scale(folder)
-    return str(json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path"))

@@ -82,10 +82,9 @@ class TransformersEngine:
             UserError: it can't be had or is damaged.
         """
         model, tokenizer = models.load_causal_lm(settings=settings), models.load_tokenizer(settings=settings)
-        random = lookup(
-            settings.model
-        ).random  # a model for tests: its calls fit the grammar and mean nothing
-        return cls(model, tokenizer, None if random else settings.tools_adapter or TOOLS)
+        if lookup(settings.model).random:  # for tests: its calls fit the grammar and mean nothing
+            return cls(model, tokenizer)
+        return cls(model, tokenizer, settings.tools_adapter or TOOLS)
 
     def encode(self, text: str) -> list[int]:
         """Ids without added ones; markers in the text are parsed."""

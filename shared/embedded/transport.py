@@ -9,7 +9,7 @@
 It answers POST /v1/messages (as JSON, or as server-sent events) and POST /v1/messages/count_tokens, with the
 statuses, headers and errors of the API. Nothing is sent anywhere. Time-outs are not kept: they are for
 networks. Ctrl-C stops the model, and so does closing a stream, or cancelling an async request: at the next
-token, or after the piece of work that can't be cut (reading the prompt, choosing a tool).
+token, or after the piece of work that can't be cut (reading the prompt, writing tool calls).
 
 Source: https://docs.claude.com/en/api/errors
 """

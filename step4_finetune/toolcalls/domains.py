@@ -27,7 +27,6 @@ import json
 import random
 import re
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -162,17 +161,11 @@ class Tool(Strict):
 
 
 def _spoken(written: Any, type_: Type) -> tuple[str, Any]:
-    if isinstance(written, str) and " => " in written:
-        text, value = written.split(" => ", 1)
-        return text, _value(value, _of(type_))
-    return str(written), _value(str(written), _of(type_))
+    text, _, value = str(written).partition(" => ")
+    return text, _value(value or text, type_.removesuffix("s"))
 
 
-def _of(type_: Type) -> Any:
-    return type_.removesuffix("s") if type_.endswith("s") else type_
-
-
-def _value(text: str, type_: Type) -> Any:
+def _value(text: str, type_: str) -> Any:
     """A value of the type from its text.
 
     Raises:
@@ -261,11 +254,6 @@ def main(paths: list[str]) -> None:
                 question, calls = fill(tool, tool.ask(text), chance)
                 print(f"{tool.name:30} {question}\n{'':30} {json.dumps(calls, ensure_ascii=False)}")
         print(f"{path}: {len(tools)} tools, {sum(len(each.asks) for each in tools)} wordings")
-
-
-def described(results: Mapping[str, Any]) -> str:
-    """Results as a tool returns them."""
-    return json.dumps(results, ensure_ascii=False)
 
 
 if __name__ == "__main__":
