@@ -36,16 +36,18 @@ class Adapter:
         self.active = False
 
     @classmethod
-    def load(cls, folder: Path, model: PreTrainedModel) -> Adapter:
+    def load(cls, folder: Path, model: PreTrainedModel, base: str | None = None) -> Adapter:
         """Read a folder and hang it on the model; it does nothing until it is switched on.
 
+        `base` is the model's name on the hub, where it has one.
+
         Raises:
-            UserError: the folder holds no adapter, a damaged one, or one for a model of other shapes.
+            UserError: the folder holds no adapter, a damaged one, or one for another model.
         """
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        scale = _scale(folder)
+        scale = _scale(folder, base)
         try:
             tensors = load_file(folder / WEIGHTS)
         except (OSError, SafetensorError) as error:
@@ -80,16 +82,19 @@ class Adapter:
             self.active = False
 
 
-def _scale(folder: Path) -> float:
+def _scale(folder: Path, base: str | None) -> float:
     """alpha / r.
 
     Raises:
-        UserError: there is no adapter, or none that is a LoRA.
+        UserError: there is no adapter, none that is a LoRA, or one that was trained on another model.
     """
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         if config["peft_type"] != "LORA":
             raise UserError(f"the adapter {folder} is of kind {config['peft_type']}: it must be a LORA")
+        trained = config.get("base_model_name_or_path")
+        if base and trained and trained != base:
+            raise UserError(f"the adapter {folder} is for another model: {trained}, not {base}")
         return float(config["lora_alpha"]) / float(config["r"])
     except OSError as error:
         raise UserError(f"there is no adapter in {folder}: {error.strerror}") from None

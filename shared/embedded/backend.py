@@ -2,7 +2,7 @@
 
     question, tools     the model writes a list of calls, with its tools' adapter, under a grammar
                         some calls            -> tool_use blocks
-                        []                    -> text, written without the tools and without the adapter
+                        []                    -> a short text, without the tools and without the adapter
     tool results        text, written with the adapter
     output_config       a JSON schema         -> text, written under a grammar
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 CALL_TOKENS = 512  # what calls may take; a list that is cut is none
+SENTENCE_END = re.compile(r"(?:[^\d.]\.|[!?\n]) *$")  # not the point of "2."
+SHORT = 80  # tokens, after which a text that no tool stands behind ends with its sentence
 
 
 @dataclass
@@ -78,13 +80,14 @@ class Backend:
         tools = self._tools(body)
         conversation = Conversation(body, tools)
         prompt, limit = self._encoded(conversation), body["max_tokens"]
-        counted, forced = len(prompt), _is_forced(body)
+        counted, forced, stops = len(prompt), _is_forced(body), body.get("stop_sequences", [])
         if tools and not conversation.prefill and (forced or not conversation.has_results):
             calls, cached = self._calls(prompt, tools, body.get("tool_choice"))
             if calls:
                 return self._called(counted, cached, calls, limit)
-            prompt, tools = self._encoded(Conversation(body)), []
-        stops = body.get("stop_sequences", [])
+            prompt = self._encoded(Conversation(body))
+            text = self.engine.generate(prompt, limit, stop=stops, schema=schema)
+            return Answer(counted, _short(text) if schema is None else _validated(text, schema))
         text = self.engine.generate(prompt, limit, stop=stops, schema=schema, adapter=bool(tools))
         return Answer(counted, text if schema is None else _validated(text, schema))
 
@@ -206,26 +209,45 @@ def _check(schema: dict[str, Any]) -> None:
         raise Refused(f"output_config.format.schema: {error}") from None
 
 
+def _short(text: Generation) -> Generation:
+    """The same text up to the end of the sentence that its token number `SHORT` stands in."""
+
+    def pieces(done: Generation) -> Iterator[str]:
+        whole = ""
+        for piece in _passed_on(text, done):
+            whole += piece
+            yield piece
+            if text.output_tokens >= SHORT and SENTENCE_END.search(whole):
+                return
+
+    return Generation(pieces)
+
+
 def _validated(text: Generation, schema: dict[str, Any]) -> Generation:
     """The same text; one that came to its own end is held against the schema before it counts as ended."""
 
-    def run(done: Generation) -> Iterator[str]:
+    def pieces(done: Generation) -> Iterator[str]:
         import jsonschema
 
         whole = ""
-        try:
-            for piece in text:
-                whole += piece
-                yield piece
-        finally:
-            text.close()
-            done.output_tokens, done.cached_tokens = text.output_tokens, text.cached_tokens
-            done.stop_reason, done.stop_sequence = text.stop_reason, text.stop_sequence
+        for piece in _passed_on(text, done):
+            whole += piece
+            yield piece
         if text.stop_reason == "end_turn":
             with suppress(re.error):  # a pattern that is none for Python; the grammar knows the right ones
                 jsonschema.validate(json.loads(whole), schema)
 
-    return Generation(run)
+    return Generation(pieces)
+
+
+def _passed_on(text: Generation, done: Generation) -> Iterator[str]:
+    """The pieces of a text; its counts and its end are copied to `done`, and it is closed in the end."""
+    try:
+        yield from text
+    finally:
+        text.close()
+        done.output_tokens, done.cached_tokens = text.output_tokens, text.cached_tokens
+        done.stop_reason, done.stop_sequence = text.stop_reason, text.stop_sequence
 
 
 # --- one a process ------------------------------------------------------------------------------------

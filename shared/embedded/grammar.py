@@ -17,7 +17,6 @@ import json
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
-from urllib.parse import unquote
 
 # Where schemas lie inside a schema, and which other keywords there are.
 MAPS = ("properties", "patternProperties", "$defs", "definitions")
@@ -41,10 +40,6 @@ KNOWN = {*MAPS, *LISTS, *SINGLE, *ENFORCED, *SAY_NOTHING}
 
 DEPTH = 100  # of schemas in each other
 EXACT = 2**53  # integers up to here survive readers that hold numbers as doubles (RFC 8259, section 6)
-LEAP_DAYS = (  # no 29 February, or that of a leap year (RFC 3339, appendix C): the library takes any
-    r"^[0-9]{4}-(0[13-9]|1[0-2]|02-[01]|02-2[0-8])|^([0-9]{2}(0[48]|[2468][048]|[13579][26])"
-    r"|([02468][048]|[13579][26])00)-02-29"
-)
 OPTIONS: Any = {
     "item_separator": ", ",
     "key_separator": ": ",
@@ -102,8 +97,6 @@ def _grammar(text: str) -> str:
     failed, messages = LLMatcher.validate_grammar_with_warnings(grammar)
     if failed:
         raise UnsupportedSchema(" ".join(messages[0].split())[:300])
-    if "" not in _finite(schema):
-        raise UnsupportedSchema("$ref leads round in a circle: nothing finite fits the schema")
     return grammar
 
 
@@ -159,54 +152,20 @@ def _check_part(part: dict[str, Any], path: str) -> None:
         raise UnsupportedSchema(f"minProperties {where} can only be enforced up to the number of required")
 
 
-def _finite(schema: dict[str, Any]) -> set[str]:
-    """The pointers of those schemas that something finite can fit: all but circles of `$ref`."""
-    parts = {path: part for part, path in walk(schema)}
-    done: set[str] = set()
-
-    def fits(part: dict[str, Any], path: str) -> bool:
-        def are_done(key: str, names: Any) -> list[bool]:
-            places = [f"{path}/{key}/{name}" for name in names]
-            return [place in done for place in places if place in parts]
-
-        target = unquote(str(part.get("$ref", ""))).removeprefix("#")
-        if "$ref" in part and target in parts and target not in done:
-            return False
-        if not all(are_done("allOf", range(len(part.get("allOf", []))))):
-            return False
-        for key in ("anyOf", "oneOf"):
-            branches = part.get(key, [])
-            if branches and True not in branches and not any(are_done(key, range(len(branches)))):
-                return False
-        if part.get("type") == "object":
-            return all(are_done("properties", part.get("required", [])))
-        if part.get("type") == "array" and (least := part.get("minItems", 0)):
-            first = part.get("prefixItems", [])
-            rest = least <= len(first) or f"{path}/items" in done or f"{path}/items" not in parts
-            return rest and all(are_done("prefixItems", range(min(least, len(first)))))
-        return True
-
-    while new := {path for path, part in parts.items() if path not in done and fits(part, path)}:
-        done |= new
-    return done
-
-
 def narrowed(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema without room for a small model to get lost in; all that fits it fits the original too.
 
     Where schemas are merged (allOf, or keywords beside $ref, anyOf, oneOf), one part's narrowing could
-    forbid what another part asks for: a schema that has such a place only gets its leap days.
+    forbid what another part asks for: a schema that has such a place stays as it is.
     """
     copy: dict[str, Any] = json.loads(json.dumps(schema))
-    merged = any(
+    if any(
         "allOf" in part or (set(part) & {"$ref", "anyOf", "oneOf"} and len(set(part) - SAY_NOTHING) > 1)
         for part, _ in walk(schema)
-    )
+    ):
+        return copy
     for part, _ in list(walk(copy)):
-        if part.get("format") in ("date", "date-time"):
-            dates = {"pattern": LEAP_DAYS}
-            part.update({"allOf": [*part.get("allOf", []), dates]} if "pattern" in part else dates)
-        if merged or "enum" in part or "const" in part:
+        if "enum" in part or "const" in part:
             continue
         names = set(part.get("properties", {}))
         if names and "patternProperties" not in part and names.issuperset(part.get("required", [])):

@@ -61,11 +61,18 @@ class TransformersEngine:
     calls_tools = True
 
     def __init__(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, tools: Path | None = None
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerFast,
+        tools: Path | None = None,
+        base: str | None = None,
     ) -> None:
-        """`tools` is the folder of the adapter that calls tools; without one, the bare model does."""
+        """`tools` is the folder of the adapter that calls tools; without one, the bare model does.
+
+        `base` is the model's name on the hub, where it has one.
+        """
         self.model, self.tokenizer = model, tokenizer
-        self._tools = tools
+        self._tools, self._base = tools, base
         self._adapter: Adapter | None = None
         self.context = int(getattr(model.config, "max_position_embeddings", 1 << 30))
         self.ends = _end_tokens(model, tokenizer)
@@ -82,9 +89,10 @@ class TransformersEngine:
             UserError: it can't be had or is damaged.
         """
         model, tokenizer = models.load_causal_lm(settings=settings), models.load_tokenizer(settings=settings)
-        if lookup(settings.model).random:  # for tests: its calls fit the grammar and mean nothing
+        spec = lookup(settings.model)
+        if spec.random:  # for tests: its calls fit the grammar and mean nothing
             return cls(model, tokenizer)
-        return cls(model, tokenizer, settings.tools_adapter or TOOLS)
+        return cls(model, tokenizer, settings.tools_adapter or TOOLS, spec.hub.repo if spec.hub else None)
 
     def encode(self, text: str) -> list[int]:
         """Ids without added ones; markers in the text are parsed."""
@@ -112,7 +120,7 @@ class TransformersEngine:
     def _load_adapter(self) -> None:
         with self._lock:
             if self._adapter is None and self._tools:
-                self._adapter = Adapter.load(self._tools, self.model)
+                self._adapter = Adapter.load(self._tools, self.model, self._base)
 
     def _run(
         self,

@@ -80,8 +80,6 @@ def _in_tools(tools: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
         kind = tool.get("type") or "custom"
         if kind != "custom":
             yield f"tools.{i}", f"{WHO} has no `{kind}`; it takes tools with an input_schema"
-        if tool.get("strict"):
-            yield f"tools.{i}.strict", f"{WHO} can't promise that every input fits the schema; check it"
         if tool.get("defer_loading"):
             yield f"tools.{i}.defer_loading", f"{WHO} has no tool search that could load it"
         if set(tool.get("allowed_callers", ())) - {"direct"}:

@@ -69,6 +69,9 @@ class Assistant:
             UserError: the API can't be had, or refuses.
         """
         run = runner.run if self.options.by_runner else loop.run
+        if catalog.lookup(self.settings.model).is_claude and not self.settings.base_url:
+            # Tools, system message and earlier turns are the same again: Claude reads them from its cache.
+            request["cache_control"] = {"type": "ephemeral"}
         with api_errors.one_line_errors(self.settings.model, self.settings):
             return run(
                 self.client,

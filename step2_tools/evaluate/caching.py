@@ -48,6 +48,7 @@ def run(
                 max_tokens=100,
                 system=head.format(number=number) + system,
                 tools=definitions,
+                cache_control={"type": "ephemeral"},
                 messages=[{"role": "user", "content": QUESTIONS[number % len(QUESTIONS)]}],
             )
             cached = reply.usage.cache_read_input_tokens or 0

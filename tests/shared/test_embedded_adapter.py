@@ -62,6 +62,14 @@ def test_switched_on_it_adds_its_product_and_switched_off_nothing_is_left(model,
     torch.testing.assert_close(model(ids).logits, changed, rtol=1e-4, atol=1e-4)
 
 
+def test_an_adapter_that_was_trained_on_another_model_of_these_shapes_is_refused(model, tmp_path):
+    folder = written(tmp_path / "adapter", model, base_model_name_or_path="some/base")
+    Adapter.load(folder, model)
+    Adapter.load(folder, model, "some/base")
+    with pytest.raises(UserError, match=r"is for another model: some/base, not some/chat"):
+        Adapter.load(folder, model, "some/chat")
+
+
 @pytest.mark.parametrize(
     ("damage", "line"),
     [

@@ -207,6 +207,15 @@ def test_where_no_tool_fits_the_text_is_that_of_a_request_without_tools():
     assert reply["usage"]["input_tokens"] > bare["usage"]["input_tokens"] + 20
 
 
+def test_a_text_that_no_tool_stands_behind_ends_with_its_sentence():
+    fake = fake_backend(*["word "] * 90, "so", ".", " More", " words", ".")
+    short = ask(fake, user("Who are you?"), tools=[TOOL])
+    assert said(short) == "word " * 90 + "so."
+    assert short["stop_reason"] == "end_turn"
+    assert short["usage"]["output_tokens"] == 92
+    assert said(ask(fake, user("Who are you?"))).endswith("so. More words.")
+
+
 def test_tool_choice_none_hides_the_tools():
     fake = fake_backend("Hello", calls=[BANGKOK])
     assert said(ask(fake, ASKED, tools=[TOOL], tool_choice={"type": "none"})) == "Hello"
@@ -418,7 +427,6 @@ CITED = {
         ({"stop_sequences": ["ok", " "]}, "stop_sequences: each stop sequence must contain non-whitespace"),
         ({"tools": [{"type": "bash_20250124", "name": "bash"}]}, "tools.0: .*no `bash_20250124`"),
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools.0: .*no `web_search"),
-        ({"tools": [{**TOOL, "strict": True}]}, "tools.0.strict: "),
         ({"tools": [{**TOOL, "defer_loading": True}]}, "tools.0.defer_loading: "),
         ({"tools": [{**TOOL, "allowed_callers": ["code_execution_20250825"]}]}, "tools.0.allowed_callers: "),
         ({"messages": [user("Hi"), assistant("{")], "output_config": ONE_TEXT}, "messages: .*output_config"),
@@ -440,6 +448,11 @@ def test_what_it_cannot_do_is_refused_and_named(more, line):
 
 def test_a_tool_choice_of_null_is_none():
     assert said(ask(fake_backend("Hello"), user("Hi"), assistant("I"), tool_choice=None)) == "Hello"
+
+
+def test_a_strict_tool_is_what_every_tool_is_under_the_grammar():
+    reply = ask(fake_backend(calls=[BANGKOK]), user("Rome?"), tools=[{**TOOL, "strict": True}])
+    assert calls(reply) == [BANGKOK]
 
 
 def test_what_changes_nothing_is_accepted():

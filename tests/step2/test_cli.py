@@ -87,6 +87,14 @@ def test_json_has_the_facts_and_nothing_else(ask):
     assert [message["role"] for message in facts["messages"]] == ["user", "assistant", "user", "assistant"]
 
 
+@pytest.mark.parametrize("flags", [(), ("--runner",)])
+def test_claude_is_asked_to_cache_what_stays_the_same_and_no_other_model(api, command, flags):
+    for model, expected in (("claude-sonnet-5-5", {"type": "ephemeral"}), ("smollm2-135m-instruct", None)):
+        api.enqueue("Hello.")
+        command("step2_tools", "Hi", "--offline", "--model", model, *flags)
+        assert api.requests[-1].get("cache_control") == expected
+
+
 def test_json_and_trace_together(ask):
     got = ask("--json", "--trace")
     json.loads(got.out)
