@@ -1,7 +1,7 @@
 """What belongs to a step's assignment: its exercises and where they stand, its packages, and their files.
 
     >>> assignment("step3").tasks[0].files
-    ('step3_rag/fuse.py',)
+    ('step3_rag/retrieve/fuse.py',)
 
 The step's own code is the reference solution. `files_of` gives it without any solution, of whichever step.
 """

@@ -2,7 +2,7 @@
 
     def test_rrf(submission, draw):
         for _ in range(3):
-            submission.check("step3_rag.fuse:rrf", [{name: draw.random() for name in draw.words(5)}])
+            submission.check("step3_rag.retrieve.fuse:rrf", [{name: draw.random() for name in draw.words(5)}])
 
 A `Draw` is Python's own random.Random, with words, names and arrays. It depends on the seed and on the test's
 name only, so a test that is added changes no other.

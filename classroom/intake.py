@@ -1,7 +1,7 @@
 """A submission comes in: a folder or an archive, of which the files that were asked for are read.
 
-    taken = take(Path("ada.zip"), ["step3_rag/fuse.py", "step3_rag/chunk.py"])
-    taken.files["step3_rag/fuse.py"]      bytes; Python will say whether they are a program
+    taken = take(Path("ada.zip"), ["step3_rag/retrieve/fuse.py", "step3_rag/ingest/chunk.py"])
+    taken.files["step3_rag/retrieve/fuse.py"]      bytes; Python will say whether they are a program
     taken.notes                           what was refused or is missing, for the instructor
 
 The list is the grader's own. Only regular files are read, on a path without symbolic links, and at most 1

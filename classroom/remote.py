@@ -2,7 +2,7 @@
 
     remote = Remote(start=lambda: open_worker(tree), preload=("numpy",))
     remote.warm()                                      starts, and goes on while other things are done
-    remote.call("step3_rag.fuse:rrf", [{"a": 1.0}])
+    remote.call("step3_rag.retrieve.fuse:rrf", [{"a": 1.0}])
 
 A worker that dies, hangs or speaks nonsense is ended, and the next call gets a fresh one. Time is the
 submission's own: starting a worker, importing its modules and running the reference are not counted against

@@ -2,8 +2,8 @@
 
     def test_rrf(submission, draw):
         rankings = [{"a": 3.0, "b": 1.0}, {"b": 2.0}]
-        submission.check("step3_rag.fuse:rrf", rankings, k=60)          beside the reference solution
-        fused = submission.call("step3_rag.fuse:rrf", rankings, k=60)   or by hand: plain data
+        submission.check("step3_rag.retrieve.fuse:rrf", rankings, k=60)          beside the reference solution
+        fused = submission.call("step3_rag.retrieve.fuse:rrf", rankings, k=60)   or by hand: plain data
         assert sum(fused.values()) < 1
 
     clock = Clock()                                    an object of the test; its methods may go along

@@ -1,6 +1,6 @@
 """The tree that a worker sees: the step without solutions, with a submission's files laid over it.
 
-    with laid_out(assignment, taken.files) as tree: ...      tree/step3_rag/fuse.py is the learner's
+    with laid_out(assignment, taken.files) as tree: ...      tree/step3_rag/retrieve/fuse.py is the learner's
 
 Nothing else of a submission is there, and nothing of the reference, the tests or the grader but the worker
 itself, the values that it speaks in, and the step's drivers.

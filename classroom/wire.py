@@ -81,7 +81,7 @@ class Awaited:
 
 @dataclasses.dataclass(frozen=True)
 class Name:
-    """Something that the other side is to import: `step3_rag.chunk:word_spans`."""
+    """Something that the other side is to import: `step3_rag.ingest.chunk:word_spans`."""
 
     target: str
 

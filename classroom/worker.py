@@ -8,7 +8,7 @@ them all the same, as it can reach everything in its own process: a forged reply
 question that it has not seen, which is why nothing here is trusted and no expected value ever comes this
 way.
 
-    {"id": "7f..", "do": "call", "what": "step3_rag.fuse:rrf", "args": [...], "kwargs": {...}}
+    {"id": "7f..", "do": "call", "what": "step3_rag.retrieve.fuse:rrf", "args": [...], "kwargs": {...}}
     {"id": "7f..", "value": {"$": "dict", ...}}       or "raised": {...}, or "unsendable": "..."
     {"id": "7f..", "callback": 3, "args": [...]}      asks the grader's function 3; its line is the answer
 """

@@ -1,1 +1,6 @@
 """Step 3: retrieval. Documents in, measured answers with sources out, and an honest "I don't know"."""
+
+from pathlib import Path
+
+PROMPTS = Path(__file__).with_name("prompts")
+SAMPLE = Path(__file__).with_name("sample")  # documents/, and questions about them

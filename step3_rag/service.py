@@ -22,15 +22,17 @@ from langchain_core.vectorstores import VectorStore
 from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import count_bar, spinner
-from step3_rag import ingest, stores
-from step3_rag.dataset import SAMPLE, Dataset
-from step3_rag.embed import Embedder
-from step3_rag.index import Index
-from step3_rag.search import Retriever
-from step3_rag.sources import Report, Source, files_in
+from step3_rag import SAMPLE
+from step3_rag.ingest import update
+from step3_rag.ingest.embed import Embedder
+from step3_rag.ingest.index import Index
+from step3_rag.ingest.sources import Report, Source, files_in
+from step3_rag.retrieve.search import Retriever
+from step3_rag.stores import vector_store
+from step3_rag.stores.common import DamagedStore
 
 HOME = Path("rag-index")
-SIZES = ingest.Sizes()
+SIZES = update.Sizes()
 
 
 @dataclass
@@ -45,16 +47,35 @@ class Service:
 
     @cached_property
     def retriever(self) -> Retriever:
-        """Opens the vector store, and brings it up to date where it lags behind the index."""
-        store = stores.open_store(self.store_name, self.index.folder, self.embedder, self.address)
-        if not stores.is_current(self.index, store, self.store_name, self.address):
-            with ingest.locked(self.index.folder, spinner):
-                self.sync(store)
+        """Opens the vector store, and brings it up to date where it lags behind the index.
+
+        While somebody else writes to the index, the store is taken as it is: what is new there is found by
+        its words only, until the writer is done.
+        """
+        folder = self.index.folder
+        with contextlib.suppress(DamagedStore):
+            store = self.open_store()
+            if vector_store.is_current(self.index, store, self.store_name, self.address):
+                return Retriever(self.index, store, self.store_name, self.embedder)
+            with update.locked_if_free(folder) as free:
+                if free or self.store_name == "faiss":  # which is in this process only
+                    self.sync(store)
+                else:
+                    warn(f"an ingest is at work in {folder}: not all of it can be found by meaning yet")
+            return Retriever(self.index, store, self.store_name, self.embedder)
+        with update.locked(folder, spinner):
+            store = self.open_store(repair=True)
+            self.sync(store)
         return Retriever(self.index, store, self.store_name, self.embedder)
+
+    def open_store(self, *, repair: bool = False) -> VectorStore:
+        """The vector store, as it was left."""
+        folder = self.index.folder
+        return vector_store.open_store(self.store_name, folder, self.embedder, self.address, repair=repair)
 
     def sync(self, store: VectorStore) -> None:
         """Bring the vector store up to date; the index's lock has to be held."""
-        stores.sync(self.index, store, self.store_name, self.embedder, address=self.address, say=warn)
+        vector_store.sync(self.index, store, self.store_name, self.embedder, address=self.address, say=warn)
 
     @property
     def is_sample(self) -> bool:
@@ -66,9 +87,17 @@ def warn(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def facts_of(settings: Settings, sizes: ingest.Sizes) -> dict[str, Any]:
+def facts_of(settings: Settings, sizes: update.Sizes) -> dict[str, Any]:
     """What an index is made with."""
     return {"embedder": settings.embedder, "chunk_size": sizes.chunk, "chunk_overlap": sizes.overlap}
+
+
+def code_version() -> str:
+    """A hash of the code that makes chunks of documents, white space and comments included."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(update.__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def open_service(
@@ -83,7 +112,7 @@ def open_service(
         return sample_service(settings, store, address)
     folder = folder or HOME
     known = Index.facts_of(folder)
-    sizes = ingest.Sizes(known.get("chunk_size", 128), known.get("chunk_overlap", 32))
+    sizes = update.Sizes(known.get("chunk_size", 128), known.get("chunk_overlap", 32))
     index = Index.open(folder, facts_of(settings, sizes))
     return Service(settings, index, Embedder(settings), store, address)
 
@@ -103,22 +132,26 @@ def corpus_service(
     settings: Settings,
     folder: Path,
     sources: Sequence[Source],
-    sizes: ingest.Sizes = SIZES,
+    sizes: update.Sizes = SIZES,
     store: str = "chroma",
     address: str | None = None,
 ) -> Service:
     """An index of our own making in the cache, brought up to date first."""
     embedder = Embedder(settings)
-    with ingest.locked(folder, spinner):
+    facts = {**facts_of(settings, sizes), "code": code_version()}
+    with update.locked(folder, spinner):
+        if Index.exists(folder) and Index.facts_of(folder).get("code") != facts["code"]:
+            warn("the code that reads and cuts documents has changed: their index is made anew")
+            _clear(folder)
         try:
-            index = Index.open(folder, facts_of(settings, sizes), create=True)
+            index = Index.open(folder, facts, create=True)
         except UserError as error:  # damaged, or of another format: it is made of what lies elsewhere
             warn(f"{error}; it is made anew now")
             _clear(folder)
-            index = Index.open(folder, facts_of(settings, sizes), create=True)
+            index = Index.open(folder, facts, create=True)
         known = {row["path"] for row in index.documents()}
         with _bar(f"reading {len(sources)} documents", len(sources), bool(known)) as progress:
-            ingest.ingest(index, sources, embedder, sizes, progress=progress)
+            update.ingest(index, sources, embedder, sizes, progress=progress)
         gone = known - {source.key for source in sources}
         if gone:
             index.remove([row["id"] for row in index.documents() if row["path"] in gone])
@@ -140,19 +173,3 @@ def _bar(text: str, total: int, known: bool) -> Iterator[Any]:
         return
     with count_bar(text, total) as progress:
         yield progress
-
-
-def dataset_service(
-    settings: Settings, data: Dataset, sizes: ingest.Sizes = SIZES, store: str = "chroma"
-) -> Service:
-    """The index of an evaluation dataset, made when needed and kept in the cache."""
-    home = dataset_home(settings, data.name, sizes)
-    return corpus_service(settings, home, data.sources, sizes, store)
-
-
-def dataset_home(settings: Settings, name: str, sizes: ingest.Sizes) -> Path:
-    """Where that index is."""
-    if name.startswith("sample,") and sizes == SIZES:
-        return sample_home(settings)
-    key = hashlib.sha256(f"{name} {settings.embedder} {sizes}".encode()).hexdigest()[:8]
-    return settings.cache_dir / "rag" / f"{name.split(':')[-1].split(',')[0]}-{key}"

@@ -180,7 +180,7 @@ def remove(
 def _strategies(text: str | None) -> tuple[str, ...] | None:
     if text is None:
         return None
-    from step3_rag.asking import strategies_of
+    from step3_rag.options import strategies_of
 
     return strategies_of(text)
 

@@ -47,7 +47,7 @@ def run(settings: Settings, smoke: bool = False, out: Path | None = None) -> dic
     Raises:
         UserError: the server can't start; its own line says why.
     """
-    from step3_rag.dataset import read
+    from step3_rag.evaluate.dataset import read
 
     picture = picture_path("step5_serving", "demo", out)
     asked = [each.text for each in read("sample", "dev", settings).questions][: 4 if smoke else QUESTIONS]

@@ -22,9 +22,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from shared.errors import UserError, reason
-from step3_rag import ingest, load, stores
-from step3_rag.index import Index
-from step3_rag.sources import DEFAULT_COLLECTION, Report
+from step3_rag.ingest import load, update
+from step3_rag.ingest.index import Index
+from step3_rag.ingest.sources import DEFAULT_COLLECTION, Report
+from step3_rag.stores import vector_store
 from step5_serving.errors import Refusal
 from step5_serving.opening import Opened
 from step5_serving.rag import RagAnswerer
@@ -52,9 +53,6 @@ class Upload:
     @property
     def key(self) -> str:
         return self.known_as or f"upload:{self.name}"
-
-    def stat(self) -> tuple[int, int]:
-        return len(self.content), -1
 
     def digest(self) -> str:
         return hashlib.sha256(self.content).hexdigest()
@@ -161,8 +159,8 @@ class Library:
                 Upload(each.file, each.collection, each.content, known.get(each.name)) for each in uploads
             ]
             facts = Index.facts_of(index.folder)
-            sizes = ingest.Sizes(facts["chunk_size"], facts["chunk_overlap"])
-            report = ingest.ingest(index, sources, opened.retriever.embedder, sizes, Report())
+            sizes = update.Sizes(facts["chunk_size"], facts["chunk_overlap"])
+            report = update.ingest(index, sources, opened.retriever.embedder, sizes, Report())
             if report.failed and len(report.failed) == len(uploads):
                 name, why = next(iter(report.failed.items()))
                 raise Refusal(400, "invalid_request_error", f"{name}: {why}")
@@ -192,7 +190,9 @@ class Library:
     def _follow(self, opened: Opened, index: Index) -> None:
         """The vector store, then what all searches share, as the index is now. The gate is shut."""
         config, retriever = self._answerer.config, opened.retriever
-        stores.sync(index, retriever.store, config.store, retriever.embedder, address=config.store_address)
+        vector_store.sync(
+            index, retriever.store, config.store, retriever.embedder, address=config.store_address
+        )
         _ = retriever.snapshot
 
     @contextlib.contextmanager
@@ -205,7 +205,7 @@ class Library:
             raise Refusal(503, "overloaded_error", f"{holder}: try again when it is done", retry_after=10)
 
         try:
-            with ingest.locked(folder, busy):
+            with update.locked(folder, busy):
                 opened_here = Index.open(folder, {})
                 index = _Later(opened_here.folder, opened_here.db)
                 index.written = []

@@ -99,8 +99,8 @@ class RagAnswerer:
 
     def _ask(self, opened: Opened, query: Query, write: Write, tell: Tell) -> Answered:
         """Step 3's `ask`, in a thread. The gate is held for the search, not while a model writes."""
-        from step3_rag.answer import ChatError, ask
-        from step3_rag.asking import checked, needs_chat
+        from step3_rag.options import checked, needs_chat
+        from step3_rag.pipeline import ChatError, ask
 
         found: Retrieved | None = None
         with contextlib.ExitStack() as held, refusing():
@@ -148,9 +148,9 @@ class RagAnswerer:
         """The reader alone, in a thread."""
         import anthropic
 
-        from step3_rag import read
-        from step3_rag.answer import Plan
-        from step3_rag.context import Source as Passage
+        from step3_rag.answer import read
+        from step3_rag.answer.context import Source as Passage
+        from step3_rag.pipeline import Plan
 
         passages = [
             Passage(each.number, each.document, each.place, each.text, (each.chunk,)) for each in sources
@@ -184,7 +184,7 @@ class RagAnswerer:
 
     def _answered(self, answer: Any, plan: Any, found: Retrieved, *, wrote: bool) -> Answered:
         """`wrote` says whether the chat model did; where it didn't, it used no tokens, which is known."""
-        from step3_rag.read import MAX_TOKENS
+        from step3_rag.answer.read import MAX_TOKENS
 
         return Answered(
             text=answer.text,
@@ -217,9 +217,9 @@ class RagAnswerer:
         Raises:
             Refusal: it names a collection or a version of the prompt that is not there.
         """
-        from step3_rag.answer import STRATEGIES, Plan
-        from step3_rag.reflect import THRESHOLD
-        from step3_rag.search import Options
+        from step3_rag.pipeline import STRATEGIES, Plan
+        from step3_rag.reflect.reflect import THRESHOLD
+        from step3_rag.retrieve.search import Options
 
         _ = opened.retriever.snapshot  # as the index is now
         if query.collection is not None and query.collection not in opened.retriever.collections:

@@ -28,9 +28,10 @@ from typing import Any
 from langchain_core.vectorstores import VectorStore
 
 from shared import hardware
-from step3_rag.embed import Embedder, Encoded
-from step3_rag.index import Index, Snapshot
-from step3_rag.search import Found, Options, Retriever
+from step3_rag.ingest.embed import Embedder, Encoded
+from step3_rag.ingest.index import Index
+from step3_rag.retrieve.search import Found, Options, Retriever
+from step3_rag.retrieve.snapshot import Snapshot
 from step3_rag.service import Service
 
 DEFAULTS = Options()
@@ -136,7 +137,7 @@ class SharedRetriever(Retriever):
         with self._making:
             known = self._snapshot
             if known is None or known.generation != self.index.generation:
-                known = self.index.snapshot()
+                known = Snapshot(self.index)
                 _ = known.sparse, known.token_frequency, known.vocabulary  # made here, by one
                 self.collections = frozenset(known.collections.tolist())
                 self._snapshot = known

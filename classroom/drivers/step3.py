@@ -56,8 +56,8 @@ def _told(attempt: Any) -> tuple[str, str, float | None]:
 def _played(
     question: str, strategies: Sequence[str], threshold: float, sure: Sure, offers: Offers
 ) -> tuple[dict[str, list[Any]], Any]:
-    from step3_rag import reflect as lesson
-    from step3_rag.search import Found, Options
+    from step3_rag.reflect import reflect as lesson
+    from step3_rag.retrieve.search import Found, Options
 
     searched: list[Asked] = []
     rewritten: list[tuple[str, str, Asked]] = []
@@ -86,7 +86,7 @@ def _played(
 @contextmanager
 def _standing_in(**functions: Any) -> Iterator[None]:
     """Functions stand in for those of the same name, where they are defined and in the lesson."""
-    from step3_rag import confidence, reflect, rewrite
+    from step3_rag.reflect import confidence, reflect, rewrite
 
     with ExitStack() as stack:
         for module in (confidence, rewrite, reflect):

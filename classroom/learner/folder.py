@@ -2,7 +2,7 @@
 
     >>> starter = Starter.load(ROOT)
     >>> starter.places(starter.exercise("3.1"))
-    [Place(file='step3_rag/fuse.py', function='rrf', line=36, open=True)]
+    [Place(file='step3_rag/retrieve/fuse.py', function='rrf', line=36, open=True)]
 
 `classroom.json` says what is asked for, `classroom/given.json` holds the exercises' files as they were handed
 out. The folder may be moved, and may lie anywhere: all paths inside are relative to it.

@@ -3,7 +3,7 @@
     python -m classroom.learner.process OUT test_rrf_small ...      writes lines of JSON to OUT
 
     {"begin": "test_rrf_small"}
-    {"test": "test_rrf_small", "status": "failed", "cause": "...", "place": "step3_rag/fuse.py:41", ...}
+    {"test": "test_rrf_small", "status": "failed", "cause": "...", "place": "step3_rag/.../fuse.py:41", ...}
 
 A test has the time that its mark allows, without the time that libraries take to be imported.
 """

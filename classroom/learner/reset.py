@@ -1,8 +1,7 @@
 """An exercise's stub comes back: its functions, or its whole files, as they were handed out.
 
-    new = planned(starter, exercise, whole=False)    {"step3_rag/fuse.py": b"..."}: only what would change
-    done(starter, new)                               {"step3_rag/fuse.py": "step3_rag/fuse.py.bak-1"};
-                                                     None for a file that was gone
+    new = planned(starter, exercise, whole=False)    {"step3_rag/retrieve/fuse.py": b"..."}: what would change
+    done(starter, new)     {"step3_rag/retrieve/fuse.py": ".../fuse.py.bak-1"}; None for a file that was gone
 
 Other exercises in a file, imports and helpers stay as they are, and so does its way to end lines.
 """

@@ -113,7 +113,7 @@ def _read(root: Path, lines: list[str], errors: str, code: int, tests: list[str]
 
 
 def own(root: Path, file: str, line: int) -> str:
-    """`step3_rag/fuse.py:31` of a file of the step, nothing of another."""
+    """`step3_rag/retrieve/fuse.py:31` of a file of the step, nothing of another."""
     try:
         inside = Path(file).relative_to(root)
     except ValueError:

@@ -16,7 +16,7 @@ def test_rrf_of_any_rankings(submission, draw):
         candidates = draw.words(12)
         rankings = [ranking(draw, candidates, draw.randint(1, 7)) for _ in range(n)]
         rankings.insert(draw.randint(0, n), {})
-        submission.check("step3_rag.fuse:rrf", rankings, k=draw.randint(1, 50))
+        submission.check("step3_rag.retrieve.fuse:rrf", rankings, k=draw.randint(1, 50))
 
 
 @pytest.mark.rubric("3.1", points=3)
@@ -27,7 +27,7 @@ def test_rrf_of_ties(submission, draw):
         rankings = [
             {each: float(draw.randint(-1, 1)) for each in draw.sample(candidates, 6)} for _ in range(3)
         ]
-        submission.check("step3_rag.fuse:rrf", rankings)
+        submission.check("step3_rag.retrieve.fuse:rrf", rankings)
 
 
 # --- 3.2 --------------------------------------------------------------------------------------------------
@@ -41,7 +41,7 @@ def test_ndcg_of_grades_cut_at_k(submission, draw):
         missed = [each.upper() for each in draw.words(3)]
         qrels = dict.fromkeys(missed, 3)  # the best of all
         qrels |= {doc: draw.randint(1, 2) for doc in [first, *draw.sample(found, 4)]}
-        submission.check("step3_rag.metrics:ndcg", [first, *found], qrels, k=k)
+        submission.check("step3_rag.evaluate.metrics:ndcg", [first, *found], qrels, k=k)
 
 
 @pytest.mark.rubric("3.2", points=3)
@@ -50,10 +50,12 @@ def test_ndcg_of_what_is_not_relevant(submission, draw):
     for _ in range(3):
         docs = draw.words(8)
         qrels = {docs[0]: 2, docs[1]: -1, docs[2]: 0, docs[3]: 1, docs[4]: -2}
-        submission.check("step3_rag.metrics:ndcg", draw.sample(docs[:6], 6), qrels, k=draw.randint(4, 20))
-        submission.check("step3_rag.metrics:ndcg", docs[:3], {docs[1]: -1, docs[2]: 0})
-    submission.check("step3_rag.metrics:ndcg", [], qrels)
-    submission.check("step3_rag.metrics:ndcg", docs, {})
+        submission.check(
+            "step3_rag.evaluate.metrics:ndcg", draw.sample(docs[:6], 6), qrels, k=draw.randint(4, 20)
+        )
+        submission.check("step3_rag.evaluate.metrics:ndcg", docs[:3], {docs[1]: -1, docs[2]: 0})
+    submission.check("step3_rag.evaluate.metrics:ndcg", [], qrels)
+    submission.check("step3_rag.evaluate.metrics:ndcg", docs, {})
 
 
 # --- 3.3 --------------------------------------------------------------------------------------------------
@@ -66,7 +68,7 @@ def test_scaled_of_special_scores(submission, draw):
         names, score = draw.words(4), draw.randint(-50, 50) / 4
         negative = {name: -value for name, value in ranking(draw, names, 4).items()}
         for scores in (negative, dict.fromkeys(names, score), {names[0]: score}, {}):
-            submission.check("step3_rag.fuse:scaled", scores)
+            submission.check("step3_rag.retrieve.fuse:scaled", scores)
 
 
 @pytest.mark.rubric("3.3", points=5)
@@ -77,7 +79,7 @@ def test_min_max_of_missing_candidates(submission, draw):
         rankings = [ranking(draw, candidates, draw.randint(3, 6)) for _ in range(n)]
         rankings += [ranking(draw, candidates, 1), {}]
         weights = [draw.randint(0, 30) / 10 for _ in rankings]
-        submission.check("step3_rag.fuse:min_max", rankings, weights)
+        submission.check("step3_rag.retrieve.fuse:min_max", rankings, weights)
 
 
 @pytest.mark.rubric("3.3", points=2)
@@ -87,12 +89,12 @@ def test_min_max_wants_a_weight_for_each(submission, draw):
         candidates = draw.words(5)
         rankings = [ranking(draw, candidates, 3) for _ in range(n)]
         for weights in ([0.5] * n, [0.5] * (n - 1), [0.5] * (n + 1)):
-            submission.check("step3_rag.fuse:min_max", rankings, weights)
+            submission.check("step3_rag.retrieve.fuse:min_max", rankings, weights)
 
 
 # --- 3.4 --------------------------------------------------------------------------------------------------
 
-MAXSIM = "step3_rag.rerank:late_interaction"
+MAXSIM = "step3_rag.retrieve.rerank:late_interaction"
 
 
 @pytest.mark.rubric("3.4", points=4, timeout=20)

@@ -11,7 +11,7 @@ from classroom.rubrics.step3_public import attempts, sentence, sources, words
 
 # --- 3.5 --------------------------------------------------------------------------------------------------
 
-CHUNK = "step3_rag.chunk:chunk"
+CHUNK = "step3_rag.ingest.chunk:chunk"
 
 
 def pieces(text):
@@ -104,7 +104,7 @@ def test_better_by_the_margin(submission, draw):
         start = round(draw.uniform(0.1, 0.5), 2)
         small = [round(start + 0.06 * i, 2) for i in range(6)]
         for said in (steps, [low, high], [None], [None, *unknown], small, [steps[0]] * 3):
-            submission.check("step3_rag.reflect:better", attempts(said))
+            submission.check("step3_rag.reflect.reflect:better", attempts(said))
 
 
 @pytest.mark.rubric("3.6", points=3, timeout=30)
@@ -147,7 +147,7 @@ def test_reflection_says_where_it_went(submission, draw):
 
 # --- 3.7 --------------------------------------------------------------------------------------------------
 
-CHECK = "step3_rag.read:check"
+CHECK = "step3_rag.answer.read:check"
 
 
 @pytest.mark.rubric("3.7", points=3, timeout=20)

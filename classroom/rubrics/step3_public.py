@@ -35,7 +35,7 @@ def query_of(token_vectors: Any) -> Record:
     ids = np.arange(len(token_vectors), dtype=np.int32)
     mean = np.zeros(token_vectors.shape[1], np.float32)
     fields = {"vector": mean, "token_ids": ids, "token_vectors": token_vectors}
-    return Record("step3_rag.embed:Encoded", fields)
+    return Record("step3_rag.ingest.embed:Encoded", fields)
 
 
 def words(text: str) -> list[tuple[int, int]]:
@@ -52,7 +52,7 @@ def attempts(said: Sequence[float | None]) -> list[Record]:
     """Attempts with these confidences."""
     fields = {"query": "when", "found": None}
     return [
-        Record("step3_rag.reflect:Attempt", {"strategy": f"way {i}", **fields, "confidence": each})
+        Record("step3_rag.reflect.reflect:Attempt", {"strategy": f"way {i}", **fields, "confidence": each})
         for i, each in enumerate(said)
     ]
 
@@ -66,7 +66,7 @@ def sources(draw, n: int = 3) -> tuple[list[int], list[str], list[Record]]:
         said.append(f"The {thing} has {draw.randint(2, 90)} {one} in the {other}.")
         fields = {"number": number, "document": f"{place}.md", "place": f"{place}.md, About"}
         text = f"{said[-1]} It is old."
-        made.append(Record("step3_rag.context:Source", {**fields, "text": text, "chunks": (i,)}))
+        made.append(Record("step3_rag.answer.context:Source", {**fields, "text": text, "chunks": (i,)}))
     return numbers, said, made
 
 
@@ -89,7 +89,7 @@ def test_rrf_small(submission, draw):
     """Two short rankings are fused by rank."""
     for _ in range(3):
         candidates = draw.words(4)
-        submission.check("step3_rag.fuse:rrf", [ranking(draw, candidates, 3) for _ in range(2)])
+        submission.check("step3_rag.retrieve.fuse:rrf", [ranking(draw, candidates, 3) for _ in range(2)])
 
 
 @pytest.mark.rubric(
@@ -109,7 +109,7 @@ def test_ndcg_small(submission, draw):
     for _ in range(4):
         docs = draw.words(6)
         qrels = dict.fromkeys(draw.sample(docs, draw.randint(1, 3)), 1)
-        submission.check("step3_rag.metrics:ndcg", docs, qrels, k=10)
+        submission.check("step3_rag.evaluate.metrics:ndcg", docs, qrels, k=10)
 
 
 @pytest.mark.rubric(
@@ -128,7 +128,7 @@ def test_ndcg_small(submission, draw):
 def test_scaled_small(submission, draw):
     """Different scores are scaled to 0..1."""
     for _ in range(3):
-        submission.check("step3_rag.fuse:scaled", ranking(draw, draw.words(6), draw.randint(2, 6)))
+        submission.check("step3_rag.retrieve.fuse:scaled", ranking(draw, draw.words(6), draw.randint(2, 6)))
 
 
 @pytest.mark.rubric("3.3", points=3, visibility="public")
@@ -137,7 +137,7 @@ def test_min_max_small(submission, draw):
     for _ in range(3):
         candidates, weight = draw.words(4), draw.randint(1, 9) / 10
         rankings = [ranking(draw, candidates, 4) for _ in range(2)]
-        submission.check("step3_rag.fuse:min_max", rankings, [weight, 1 - weight])
+        submission.check("step3_rag.retrieve.fuse:min_max", rankings, [weight, 1 - weight])
 
 
 @pytest.mark.rubric(
@@ -164,7 +164,7 @@ def test_maxsim_small(submission, draw):
         n = draw.randint(2, 5)
         documents = [vectors(draw, draw.randint(1, 6)) for _ in range(3)]
         query, weights = query_of(vectors(draw, n)), np.ones(n, np.float32)
-        submission.check("step3_rag.rerank:late_interaction", query, documents, weights, abs=2e-3)
+        submission.check("step3_rag.retrieve.rerank:late_interaction", query, documents, weights, abs=2e-3)
 
 
 @pytest.mark.rubric(
@@ -187,7 +187,7 @@ def test_chunks_are_whole_sentences(submission, draw):
     """As many whole sentences as fit make a chunk, without an overlap."""
     for _ in range(3):
         text = " ".join(sentence(draw, draw.randint(3, 8)) for _ in range(8))
-        submission.check("step3_rag.chunk:chunk", text, words, size=draw.randint(10, 20), overlap=0)
+        submission.check("step3_rag.ingest.chunk:chunk", text, words, size=draw.randint(10, 20), overlap=0)
 
 
 @pytest.mark.rubric("3.5", points=3, visibility="public")
@@ -196,7 +196,9 @@ def test_chunks_repeat_sentences(submission, draw):
     for _ in range(3):
         n = draw.randint(3, 6)  # tokens of every sentence
         text = " ".join(sentence(draw, n) for _ in range(9))
-        submission.check("step3_rag.chunk:chunk", text, words, size=4 * n, overlap=draw.randint(n, 2 * n + 1))
+        submission.check(
+            "step3_rag.ingest.chunk:chunk", text, words, size=4 * n, overlap=draw.randint(n, 2 * n + 1)
+        )
 
 
 @pytest.mark.rubric(
@@ -221,7 +223,7 @@ def test_better_small(submission, draw):
     for _ in range(3):
         shift, steps = draw.randint(0, 99) / 1000, draw.sample(range(5), 4)
         submission.check(
-            "step3_rag.reflect:better", attempts([round(0.21 * each + shift, 3) for each in steps])
+            "step3_rag.reflect.reflect:better", attempts([round(0.21 * each + shift, 3) for each in steps])
         )
 
 
@@ -259,7 +261,7 @@ def test_citations_before_the_full_stop(submission, draw):
     for _ in range(3):
         numbers, said, given = sources(draw)
         text = " ".join(f"{each[:-1]} [{number}]." for each, number in zip(said, numbers, strict=True))
-        submission.check("step3_rag.read:check", text, given)
+        submission.check("step3_rag.answer.read:check", text, given)
 
 
 @pytest.mark.rubric("3.7", points=2, visibility="public", timeout=20)
@@ -268,4 +270,4 @@ def test_citations_after_the_full_stop(submission, draw):
     for between in (" ", "", "\n"):
         numbers, said, given = sources(draw)
         text = " ".join(f"{each}{between}[{number}]" for each, number in zip(said, numbers, strict=True))
-        submission.check("step3_rag.read:check", text, given)
+        submission.check("step3_rag.answer.read:check", text, given)

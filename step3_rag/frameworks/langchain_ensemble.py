@@ -21,7 +21,7 @@ from langchain_classic.retrievers import EnsembleRetriever
 from langchain_core.documents import Document
 
 from shared.errors import UserError
-from step3_rag.search import Retriever
+from step3_rag.retrieve.search import Retriever
 
 DEPTH = 100
 

@@ -33,11 +33,12 @@ from langchain_core.runnables import Runnable, RunnableLambda, RunnableParallel,
 from pydantic import Field, SecretStr
 
 from shared import prompts
-from step3_rag.context import as_text
-from step3_rag.frameworks import Parts
-from step3_rag.fuse import min_max, ranked
-from step3_rag.read import MAX_TOKENS, PROMPTS
-from step3_rag.search import Retriever, Scores
+from step3_rag import PROMPTS
+from step3_rag.answer.context import as_text
+from step3_rag.answer.read import MAX_TOKENS
+from step3_rag.frameworks.parts import Parts
+from step3_rag.retrieve.fuse import min_max, ranked
+from step3_rag.retrieve.search import Retriever, Scores
 
 
 class ScoredRetriever(BaseRetriever):

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from langgraph.graph import END, START, StateGraph
 
-from step3_rag import read
-from step3_rag.frameworks import Parts
-from step3_rag.fuse import min_max, ranked
-from step3_rag.search import Retriever, Scores
+from step3_rag.answer import read
+from step3_rag.frameworks.parts import Parts
+from step3_rag.retrieve.fuse import min_max, ranked
+from step3_rag.retrieve.search import Retriever, Scores
 
 if TYPE_CHECKING:
     import anthropic

@@ -30,11 +30,12 @@ from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from pydantic import Field
 
 from shared import prompts
-from step3_rag.context import as_text
-from step3_rag.frameworks import Parts
-from step3_rag.fuse import ranked
-from step3_rag.read import MAX_TOKENS, PROMPTS
-from step3_rag.search import Retriever, Scores
+from step3_rag import PROMPTS
+from step3_rag.answer.context import as_text
+from step3_rag.answer.read import MAX_TOKENS
+from step3_rag.frameworks.parts import Parts
+from step3_rag.retrieve.fuse import ranked
+from step3_rag.retrieve.search import Retriever, Scores
 
 if TYPE_CHECKING:
     import anthropic

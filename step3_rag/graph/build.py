@@ -24,7 +24,8 @@ import networkx as nx
 from shared.errors import UserError
 from step3_rag.graph.extract import Extraction, Names, key
 from step3_rag.graph.net import MENTIONS, TOGETHER, Graph
-from step3_rag.index import Chunk, Index
+from step3_rag.ingest.index import Chunk, Index
+from step3_rag.retrieve.snapshot import Snapshot
 
 WEIGHT = {TOGETHER: 0.5, MENTIONS: 0.3, "refers to": 1.0}
 STATED = 3.0  # the weight of all other relations
@@ -38,7 +39,7 @@ def all_chunks(index: Index) -> list[Chunk]:
     Raises:
         UserError: there are none.
     """
-    ids = [int(each) for each in index.snapshot().ids]
+    ids = [int(each) for each in Snapshot(index).ids]
     chunks = [chunk for start in range(0, len(ids), 500) for chunk in index.chunks(ids[start : start + 500])]
     if not chunks:
         raise UserError(

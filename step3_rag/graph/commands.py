@@ -25,15 +25,15 @@ from shared.config import Settings
 from shared.errors import UserError, reason
 from shared.progress import count_bar, spinner
 from shared.report.record import picture_path
-from step3_rag.dataset import Question
+from step3_rag.evaluate.dataset import Question
 from step3_rag.graph import compare as graph_compare
 from step3_rag.graph import net as graph_net
 from step3_rag.graph import rules as graph_rules
 from step3_rag.graph.build import all_chunks, build, describe
 from step3_rag.graph.net import Graph
 from step3_rag.graph.screen import show_ask, show_build, show_compare
-from step3_rag.index import Index
-from step3_rag.search import Options, Retriever
+from step3_rag.ingest.index import Index
+from step3_rag.retrieve.search import Options, Retriever
 
 __all__ = ["graph_of", "run_ask", "run_build", "run_compare", "show_ask", "show_build", "show_compare"]
 

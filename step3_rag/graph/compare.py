@@ -16,12 +16,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from step3_rag.dataset import Question
-from step3_rag.evaluate import difference
+from step3_rag.evaluate.dataset import Question
+from step3_rag.evaluate.metrics import recall
+from step3_rag.evaluate.retrieval import difference
 from step3_rag.graph.net import Graph
 from step3_rag.graph.search import Hopping, retrieve
-from step3_rag.metrics import recall
-from step3_rag.search import Options, Retriever
+from step3_rag.retrieve.search import Options, Retriever
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -17,18 +17,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import anthropic
 
 from shared import prompts
 from shared.errors import UserError, reason
+from step3_rag import PROMPTS
+from step3_rag.answer.context import inert
 from step3_rag.graph.extract import RELATIONS, TYPES, Extraction, Mention, Relation, key
 from step3_rag.graph.parties import Paper, own_number
-from step3_rag.index import Chunk
+from step3_rag.ingest.index import Chunk
 
-PROMPTS = Path(__file__).parents[1] / "prompts"
 THIS = "DOCUMENT"  # what the passage's own document is called
 MAX_TOKENS = 1500
 IN_A_ROW = 5  # failures at the very beginning: then something else is wrong than the passages
@@ -74,7 +74,7 @@ def extract_with_model(client: anthropic.Anthropic, model: str, text: str) -> di
     """
     rendered = _prompt()
     form: Any = {"format": {"type": "json_schema", "schema": schema()}}
-    turn: Any = {"role": "user", "content": f"<passage>\n{text}\n</passage>"}
+    turn: Any = {"role": "user", "content": f"<passage>\n{inert(text)}\n</passage>"}
     message = client.messages.create(
         model=model,
         max_tokens=MAX_TOKENS,

@@ -22,8 +22,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from step3_rag.chunk import sentences
 from step3_rag.graph.extract import LEGAL_FORM, best_type, key
+from step3_rag.ingest.chunk import sentences
 
 SUPPLIER = (
     r"(?:service |cloud |hosting )?(?:supplier|vendor|provider|seller|contractor|subcontractor|manufacturer|"

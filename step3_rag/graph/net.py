@@ -24,7 +24,7 @@ import networkx as nx
 
 from shared.errors import UserError, reason
 from step3_rag.graph.extract import key
-from step3_rag.index import Index
+from step3_rag.ingest.index import Index
 
 FILE = "graph.json"
 FORMAT = 1

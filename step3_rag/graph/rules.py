@@ -19,7 +19,7 @@ from itertools import combinations, groupby
 from step3_rag.graph.extract import Extraction, Mention, Names, Relation
 from step3_rag.graph.names import JOB, REFERENCE, Name, Sentence, column, find
 from step3_rag.graph.parties import Paper, inherit, own_number, read_parties, role_of
-from step3_rag.index import Chunk
+from step3_rag.ingest.index import Chunk
 
 Triple = tuple[str, str, str]  # source, relation, target
 Typed = tuple[Name, str, str]  # as it stands there, the one name, its type

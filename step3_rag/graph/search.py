@@ -17,9 +17,9 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from step3_rag.fuse import ranked, scaled
 from step3_rag.graph.net import Graph
-from step3_rag.search import Found, Options, Retriever
+from step3_rag.retrieve.fuse import ranked, scaled
+from step3_rag.retrieve.search import Found, Options, Retriever
 
 Scores = dict[int, float]  # of chunks, by their id
 

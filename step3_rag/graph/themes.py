@@ -12,18 +12,18 @@ LexRank takes the most central ones (Erkan and Radev 2004, arXiv:1109.2128).
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared import prompts
+from step3_rag import PROMPTS
+from step3_rag.answer.context import inert
 from step3_rag.graph.names import split
 from step3_rag.graph.net import Graph
-from step3_rag.index import Chunk, Index
+from step3_rag.ingest.index import Chunk, Index
 
 if TYPE_CHECKING:
     import anthropic
 
-PROMPTS = Path(__file__).parents[1] / "prompts"
 SHORTEST, LONGEST = 40, 240  # characters of a sentence that can stand alone
 SIGNATURE = re.compile(r"Signed\b|For [A-Z][^.]{2,60}: ")
 SMALLEST = 4  # nodes of a community that makes a theme
@@ -99,7 +99,7 @@ def summary(client: anthropic.Anthropic, model: str, graph: Graph, theme: dict[s
         f"Documents: {'; '.join(graph.label(each) for each in theme['documents'])}",
         *(f"Sentence: {each['text']}" for each in theme["sentences"]),
     ]
-    turn: Any = {"role": "user", "content": "<notes>\n" + "\n".join(told) + "\n</notes>"}
+    turn: Any = {"role": "user", "content": "<notes>\n" + inert("\n".join(told)) + "\n</notes>"}
     message = client.messages.create(
         model=model, max_tokens=150, system=rendered["system"], messages=[*rendered["messages"], turn]
     )

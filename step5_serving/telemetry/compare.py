@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import anthropic
     from rich.console import Console
 
-    from step3_rag.generation import Judged
-    from step3_rag.search import Retriever
+    from step3_rag.evaluate.answers import Judged
+    from step3_rag.retrieve.search import Retriever
 
 MEASURES = {
     "right": "right answers",
@@ -65,9 +65,10 @@ def answer_pairs(
     import anthropic
     import httpx2
 
-    from step3_rag import generation, read
-    from step3_rag.answer import ChatError, Plan, ask
-    from step3_rag.context import BUDGET
+    from step3_rag.answer import read
+    from step3_rag.answer.context import BUDGET
+    from step3_rag.evaluate import answers as generation
+    from step3_rag.pipeline import ChatError, Plan, ask
 
     pairs = []
     for done, question in enumerate(questions):
@@ -115,8 +116,8 @@ def _values(judged: Judged, model: str, judge: Any) -> dict[str, float | None]:
 def figures(pairs: Sequence[Pair], versions: tuple[Prompt, Prompt]) -> dict[str, Any]:
     """The table: means of both versions over the pairs that have both, and the difference."""
     from shared.stats import sign_test
-    from step3_rag import generation
-    from step3_rag.evaluate import difference
+    from step3_rag.evaluate import answers as generation
+    from step3_rag.evaluate.retrieval import difference
 
     measures: dict[str, Any] = {}
     for name in MEASURES:
@@ -210,21 +211,22 @@ def run(
     from shared import hardware
     from shared.chat.errors import with_timeouts
     from shared.progress import count_bar
-    from step3_rag import asking, evaluate, judging
-    from step3_rag import dataset as datasets
-    from step3_rag.service import dataset_service
+    from step3_rag import options
+    from step3_rag.evaluate import dataset as datasets
+    from step3_rag.evaluate import judging, retrieval
+    from step3_rag.evaluate.dataset import dataset_service
 
     settings = serving.settings
     data = datasets.read(dataset, split, settings)
     if not any(each.answers for each in data.questions):
         raise UserError(f"{data.name} has no reference answers to compare with: use --dataset sample")
-    questions = evaluate.draw(data.questions, limit, settings.seed)
+    questions = retrieval.draw(data.questions, limit, settings.seed)
     judges = judging.judge_of(settings, judge) if judge else None
     retriever = dataset_service(settings, data).retriever
     client = with_timeouts(serving.client(), patience)
     with (
         count_bar(f"answering {data.name} twice", len(questions)) as progress,
-        asking.one_line_errors(settings),
+        options.one_line_errors(settings),
     ):
         pairs = answer_pairs(retriever, questions, versions, client, settings.model, judges, budget, progress)
     facts: dict[str, Any] = {"command": "step5_serving compare", **figures(pairs, versions)}

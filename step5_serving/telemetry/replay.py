@@ -108,7 +108,7 @@ def state_of(source: Mapping[str, Any], document: Sequence[Any], join: Callable[
 
 def states(index: Any, sources: Sequence[Mapping[str, Any]]) -> list[str]:
     """What became of each passage in an index of step 3."""
-    from step3_rag.context import joined
+    from step3_rag.ingest.index import joined
 
     everything = 10**9
     return [state_of(each, index.neighbours(each["document"], 0, everything), joined) for each in sources]

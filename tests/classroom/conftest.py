@@ -9,7 +9,7 @@ from tests.classroom.workers import mark, tree
 
 @pytest.fixture
 def made_of(tmp_path):
-    """made_of("def rrf(rankings, k=60): ...", timeout=2): a Remote whose step3_rag.fuse is this code."""
+    """made_of("def rrf(rankings, k=60): ...", timeout=2): a Remote whose retrieve.fuse is this code."""
     opened = []
 
     def make(code: str, timeout: float = 10, visibility: str = "hidden", **modules: str) -> Remote:

@@ -3,11 +3,11 @@
     assert_sound("step3")                                   100 points, titles, hints, public and hidden tests
     assert_all_pass(of_reference("step3"))                  the reference, in a worker of its own
     assert_all_pass(of_learner("step3"))                    its public tests, as they run in a starter
-    outcomes = of_wrong("step3", {"step3_rag.fuse:rrf": from_rank_0}, "3.1")
+    outcomes = of_wrong("step3", {"step3_rag.retrieve.fuse:rrf": from_rank_0}, "3.1")
     assert lost(outcomes) == {"test_rrf", "test_rrf_small"}
     assert points(outcomes, "3.1") == 0
 
-    of_wrong("step3", altered("step3_rag.fuse:rrf", "ranked(scores), 1", "ranked(scores), 0"), "3.1")
+    of_wrong("step3", altered("step3_rag.retrieve.fuse:rrf", "ranked(scores), 1", "ranked(scores), 0"), "3.1")
 
 All give the outcomes (see classroom/running.py) by the name of the test. A wrong function stands in for the
 right one wherever a step, `shared` or a driver holds it, as in a real submission, but only while the

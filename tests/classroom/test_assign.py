@@ -64,7 +64,7 @@ def test_it_holds_what_a_learner_needs_and_no_more(made, files):
 def test_no_marker_and_no_solution_is_left(made, files):
     for name, content in files.items():
         assert b"### BEGIN SOLUTION" not in content or name == "classroom/markers.py", name
-    fuse = files["step3_rag/fuse.py"].decode()
+    fuse = files["step3_rag/retrieve/fuse.py"].decode()
     assert 'raise NotImplementedError("exercise 3.1: Fusion by ranks")' in fuse
     assert "1 / (k + rank)" not in fuse.replace("gives 1 / (k + rank)", "")
 
@@ -77,7 +77,7 @@ def test_solutions_of_other_steps_go_unless_they_may_stay(monkeypatch):
     assert not [file for file in made.files if file.startswith("step3")]
     for with_others in (False, True):
         files = assign.starter(made, 0, with_others)
-        assert (b"NotImplementedError" in files["step3_rag/fuse.py"]) is not with_others
+        assert (b"NotImplementedError" in files["step3_rag/retrieve/fuse.py"]) is not with_others
         assert b"NotImplementedError" in files["step5_serving/rates.py"]
 
 
@@ -87,7 +87,11 @@ def test_the_manifest_says_all(made, files):
     assert told["hand_in"] == list(made.files)
     assert sum(each["points"] for each in told["exercises"]) == 100
     first = told["exercises"][0]
-    assert (first["id"], first["files"], first["functions"]) == ("3.1", ["step3_rag/fuse.py"], ["rrf"])
+    assert (first["id"], first["files"], first["functions"]) == (
+        "3.1",
+        ["step3_rag/retrieve/fuse.py"],
+        ["rrf"],
+    )
     assert len(first["hints"]) == 3
     assert sum(each["points"] for each in first["lines"]) == first["points"]
     assert told["sha256"] == {
@@ -304,11 +308,11 @@ def test_the_proof_tries_the_reference_and_the_starter(made, files, monkeypatch)
 
 
 def test_a_proof_that_fails_says_why(files, tmp_path):
-    broken = {**files, "step3_rag/metrics.py": b"import step3_rag.nowhere\n"}
+    broken = {**files, "step3_rag/evaluate/metrics.py": b"import step3_rag.nowhere\n"}
     assign.write(broken, tmp_path / "out")
-    assert prove._imports(tmp_path / "out", ["step3_rag/metrics.py", "shared/cli.py"]) == (
+    assert prove._imports(tmp_path / "out", ["step3_rag/evaluate/metrics.py", "shared/cli.py"]) == (
         False,
-        "step3_rag.metrics: No module named 'step3_rag.nowhere'",
+        "step3_rag.evaluate.metrics: No module named 'step3_rag.nowhere'",
     )
     assert prove._not_attempted(result(3, "passed")) == (False, "3 points; test_a passed ()")
     assert prove._full_points(result(99, "partial")) == (False, "99 points; 3.1 partial: ")
@@ -316,14 +320,15 @@ def test_a_proof_that_fails_says_why(files, tmp_path):
 
 def test_a_starter_runs_its_own_tests(files, tmp_path):
     assign.write(files, tmp_path / "out")
-    code = "import sys; sys.path.insert(0, ''); import step3_rag.fuse as f; print(f.__file__); f.rrf([])"
+    code = "import sys; sys.path.insert(0, ''); from step3_rag.retrieve import fuse as f; "
+    code += "print(f.__file__); f.rrf([])"
     ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path / "out", capture_output=True, text=True)
-    assert ran.stdout.strip() == str(tmp_path / "out" / "step3_rag" / "fuse.py")
+    assert ran.stdout.strip() == str(tmp_path / "out" / "step3_rag" / "retrieve" / "fuse.py")
     assert ran.stderr.strip().endswith("NotImplementedError: exercise 3.1: Fusion by ranks")
     args = ("-m", "pytest", "-q", "-k", "rrf", "-p", "no:cacheprovider")
     holds, detail = prove._run(tmp_path / "out", *args)
     assert (holds, detail[:8]) == (False, "1 failed")
-    fuse = "step3_rag/fuse.py"
+    fuse = "step3_rag/retrieve/fuse.py"
     (tmp_path / "out" / fuse).write_bytes((ROOT / fuse).read_bytes())
     holds, detail = prove._run(tmp_path / "out", *args)
     assert (holds, detail[:8]) == (True, "1 passed")

@@ -22,8 +22,8 @@ def laid(folder, *names, when=NOON):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if name.endswith("/"):
-            (path / "step3_rag").mkdir(parents=True)
-            file = path / "step3_rag" / "fuse.py"
+            (path / "step3_rag" / "retrieve").mkdir(parents=True)
+            file = path / "step3_rag" / "retrieve" / "fuse.py"
             file.write_text("x = 1")
             os.utime(file, (when.timestamp(), when.timestamp()))
         elif name.endswith(".zip"):

@@ -72,7 +72,11 @@ def test_carmen_has_belas_work_with_other_names():
         shapes.append(texts)
     assert shapes[0] == shapes[1]
     changed = {name for name in of_bela if of_bela[name] != of_carmen[name]}
-    assert changed == {"step3_rag/fuse.py", "step3_rag/metrics.py", "step3_rag/rerank.py"}
+    assert changed == {
+        "step3_rag/retrieve/fuse.py",
+        "step3_rag/evaluate/metrics.py",
+        "step3_rag/retrieve/rerank.py",
+    }
 
 
 def test_eve_gets_nothing_in_a_sandbox(tmp_path, monkeypatch):
@@ -187,13 +191,13 @@ def test_samples_are_of_the_step_as_it_is():
     functions = {place.function.rpartition(".")[2] for task in A.tasks for _, place in task.places}
     for learner in LEARNERS[1:]:
         assert set(learner.code) <= functions, learner.name
-    assert samples.written("step3_rag/fuse.py", {}).count(b"raise NotImplementedError") == 3
+    assert samples.written("step3_rag/retrieve/fuse.py", {}).count(b"raise NotImplementedError") == 3
 
 
 def test_the_lessons_exercise_can_be_added_as_it_says(tmp_path):
     blocks = re.findall(r"^```python\n(.*?)^```$", LESSON, re.DOTALL | re.MULTILINE)
     function, *tests = [block for block in blocks if "3.8" in block]
-    source = (ROOT / "step3_rag" / "metrics.py").read_text("utf-8")
+    source = (ROOT / "step3_rag" / "evaluate" / "metrics.py").read_text("utf-8")
     body = re.sub(r"^ *### (BEGIN|END) SOLUTION.*\n", "", function, flags=re.MULTILINE)
     assert body in source  # so the step has what the lesson marks
     marked = source.replace(body, function)
@@ -202,7 +206,7 @@ def test_the_lessons_exercise_can_be_added_as_it_says(tmp_path):
     file = tmp_path / "lesson_rubric.py"
     file.write_text("import pytest\n" + "\n\n".join(tests))
     for wrong, statuses in ((None, {"passed"}), (lambda ranking, qrels, k=10: 1.0, {"failed"})):
-        stands_in = {"step3_rag.metrics:mrr": wrong} if wrong else {}
+        stands_in = {"step3_rag.evaluate.metrics:mrr": wrong} if wrong else {}
         running = Running(lambda _mark, stands_in=stands_in: Patched(wrong=stands_in), 1, 1)
         quietly([str(file)], [running])
         assert {each.status for each in running.outcomes} == statuses

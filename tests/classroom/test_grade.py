@@ -23,8 +23,8 @@ from tests.conftest import ROOT
 
 TESTS = '''
 import pytest
-RRF = "step3_rag.fuse:rrf"
-SCALED = "step3_rag.fuse:scaled"
+RRF = "step3_rag.retrieve.fuse:rrf"
+SCALED = "step3_rag.retrieve.fuse:scaled"
 HINTS = ("a", "b", "c")
 
 @pytest.mark.rubric("3.1", points=3, visibility="public", title="Fusion", hint=HINTS, timeout={timeout})
@@ -49,7 +49,7 @@ def test_scaled(submission, draw):
 
 @pytest.fixture
 def graded(tmp_path, monkeypatch):
-    """graded(code, ...): the result of a step3_rag/fuse.py under three small tests, without a sandbox."""
+    """graded(code, ...): the result of a retrieve/fuse.py under three small tests, without a sandbox."""
     monkeypatch.setattr(grading, "PRELOAD", {})
     places, numbers = places_of(["step3_rag"]), itertools.count()
 
@@ -67,9 +67,9 @@ def graded(tmp_path, monkeypatch):
         monkeypatch.setattr(grading, "files_of", lambda _step: [file])
         if submission is None:
             submission = tmp_path / "ada"
-            (submission / "step3_rag").mkdir(parents=True, exist_ok=True)
+            (submission / "step3_rag" / "retrieve").mkdir(parents=True, exist_ok=True)
             if code is not None:
-                (submission / "step3_rag" / "fuse.py").write_text(code)
+                (submission / "step3_rag" / "retrieve" / "fuse.py").write_text(code)
         return grade(submission, "step3", **{"seed": 1, "opened": Plain, **options})
 
     return run
@@ -115,7 +115,7 @@ def test_the_starter_is_not_attempted(graded):
     result = graded(None, depends=False)
     assert set(statuses(result).values()) == {"not attempted"}
     assert result.score == 0
-    assert "step3_rag/fuse.py is missing: the starter's is graded" in result.notes
+    assert "step3_rag/retrieve/fuse.py is missing: the starter's is graded" in result.notes
     assert statuses(graded(None))["test_scaled"] == "blocked"
 
 
@@ -140,7 +140,7 @@ def test_what_goes_wrong_is_named(graded, code, status, cause):
 
 
 def test_a_file_of_another_encoding_is_python_business(graded, tmp_path):
-    folder = tmp_path / "ada" / "step3_rag"
+    folder = tmp_path / "ada" / "step3_rag" / "retrieve"
     folder.mkdir(parents=True)
     (folder / "fuse.py").write_bytes(("# coding: latin-1\nx = 'é'\n" + RIGHT).encode("latin-1"))
     assert graded().items[0].score == 10
@@ -224,10 +224,10 @@ def test_what_was_printed_is_kept_and_harmless(graded):
 
 def test_nothing_of_a_submission_but_its_files_is_in_the_tree(graded, tmp_path):
     spy = "import os\ndef rrf(rankings, k=60):\n    raise ValueError(' '.join(sorted(os.listdir({}))))\n"
-    tree = "os.path.dirname(os.path.dirname(__file__))"
+    tree = "os.path.dirname(os.path.dirname(os.path.dirname(__file__)))"
     folder = tmp_path / "ada"
-    (folder / "step3_rag").mkdir(parents=True)
-    for name in ("conftest.py", "sitecustomize.py", "random.py", "step3_rag/chunk.py"):
+    (folder / "step3_rag" / "ingest").mkdir(parents=True)
+    for name in ("conftest.py", "sitecustomize.py", "random.py", "step3_rag/ingest/chunk.py"):
         (folder / name).write_text("raise SystemExit('run')")
     assert "ValueError: classroom shared step3_rag" in graded(spy.format(tree)).items[0].cause
     inside = graded(spy.format(f"{tree} + '/classroom'")).items[0].cause
@@ -236,7 +236,8 @@ def test_nothing_of_a_submission_but_its_files_is_in_the_tree(graded, tmp_path):
 
 
 def test_no_solution_is_in_the_tree(graded):
-    spy = "import step3_rag.metrics as m\ndef rrf(rankings, k=60):\n    return m.ndcg(['a'], {'a': 1})\n"
+    spy = "from step3_rag.evaluate import metrics as m\n"
+    spy += "def rrf(rankings, k=60):\n    return m.ndcg(['a'], {'a': 1})\n"
     assert statuses(graded(spy))["test_large"] == "not attempted"
 
 
@@ -244,7 +245,7 @@ def test_an_archive_is_graded_as_a_folder(graded, tmp_path):
     import zipfile
 
     with zipfile.ZipFile(tmp_path / "eve.zip", "w") as archive:
-        archive.writestr("eve-main/step3_rag/fuse.py", RIGHT + SCALED)
+        archive.writestr("eve-main/step3_rag/retrieve/fuse.py", RIGHT + SCALED)
     result = graded(submission=tmp_path / "eve.zip")
     assert (result.score, result.submission) == (15, "eve.zip")
 

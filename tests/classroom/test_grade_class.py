@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,7 +31,7 @@ from shared.errors import UserError
 from tests.classroom.results import BROKEN, FULL, NOT_ATTEMPTED, PARTIAL, RRF, SMALL, ended, item, passed
 from tests.conftest import ROOT
 
-FILE = "step3_rag/fuse.py"  # one that is handed in
+FILE = "step3_rag/retrieve/fuse.py"  # one that is handed in
 # Stands in for `python -m classroom grade`: the submission's file is a program of the test's.
 STAND_IN = """
 import json, os, subprocess, sys, time
@@ -44,7 +45,7 @@ def leave(score, seed=seed):
 with open(out.parent.parent / "graded.txt", "a") as log:
     log.write(submission.name + "\\n")
 sys.path.insert(0, sys.argv[4])
-exec((submission / "step3_rag" / "fuse.py").read_text())
+exec((submission / "step3_rag" / "retrieve" / "fuse.py").read_text())
 """
 
 
@@ -205,9 +206,7 @@ def test_the_grader_is_its_code_and_the_reference(tmp_path, monkeypatch):
 def test_results_of_submissions_that_are_gone_stay_and_are_told(tmp_path, stand_in):
     folder = hand_in(tmp_path / "in", ada="leave(20)", bob="leave(13)")
     run(wish(tmp_path))
-    (folder / "bob" / FILE).unlink()
-    (folder / "bob" / "step3_rag").rmdir()
-    (folder / "bob").rmdir()
+    shutil.rmtree(folder / "bob")
     made = run(wish(tmp_path))
     assert made.leftover == ["bob"]
     assert [each.attempt.name for each in made.graded] == ["ada"]

@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import shutil
 import stat
 import tarfile
 import zipfile
@@ -12,7 +13,7 @@ import pytest
 from classroom.intake import MAX_BYTES, take
 from shared.errors import UserError
 
-FUSE, CHUNK = "step3_rag/fuse.py", "step3_rag/chunk.py"
+FUSE, CHUNK = "step3_rag/retrieve/fuse.py", "step3_rag/ingest/chunk.py"
 WANTED = [CHUNK, FUSE]
 SECRET = "the grader's own file"
 
@@ -21,7 +22,8 @@ SECRET = "the grader's own file"
 def folder(tmp_path):
     """A folder with both files."""
     made = tmp_path / "ada"
-    (made / "step3_rag").mkdir(parents=True)
+    (made / FUSE).parent.mkdir(parents=True)
+    (made / CHUNK).parent.mkdir()
     (made / FUSE).write_text("fuse")
     (made / CHUNK).write_text("chunk")
     (tmp_path / "secret.py").write_text(SECRET)
@@ -86,22 +88,24 @@ def test_files_without_their_folders_are_found(folder, tmp_path):
     taken = take(zipped(tmp_path / "a.zip", [("fuse.py", "fuse"), ("chunk.py", "chunk")]), WANTED)
     assert taken.files == {FUSE: b"fuse", CHUNK: b"chunk"}
     assert taken.notes == [
-        "chunk.py was taken for step3_rag/chunk.py",
-        "fuse.py was taken for step3_rag/fuse.py",
+        "chunk.py was taken for step3_rag/ingest/chunk.py",
+        "fuse.py was taken for step3_rag/retrieve/fuse.py",
     ]
     ambiguous = take(tmp_path / "a.zip", [FUSE, "step3_rag/graph/fuse.py"])
     assert ambiguous.files == {}
 
 
 def test_backslashes_of_windows_are_slashes(tmp_path):
-    assert take(zipped(tmp_path / "a.zip", [("step3_rag\\fuse.py", "fuse")]), [FUSE]).files == {FUSE: b"fuse"}
+    assert take(zipped(tmp_path / "a.zip", [("step3_rag\\retrieve\\fuse.py", "fuse")]), [FUSE]).files == {
+        FUSE: b"fuse"
+    }
 
 
 def test_what_is_missing_is_noted(folder):
     (folder / FUSE).unlink()
     taken = take(folder, WANTED)
     assert taken.files == {CHUNK: b"chunk"}
-    assert taken.notes == ["step3_rag/fuse.py is missing: the starter's is graded"]
+    assert taken.notes == ["step3_rag/retrieve/fuse.py is missing: the starter's is graded"]
 
 
 def test_bytes_are_passed_on_as_they_are(folder):
@@ -144,7 +148,7 @@ def test_what_is_no_file_is_refused_and_nobody_waits(folder):
     refused(take(folder, WANTED), "no ordinary file")
     (folder / FUSE).rmdir()
     (folder / CHUNK).unlink()
-    (folder / "step3_rag").rmdir()
+    shutil.rmtree(folder / "step3_rag")
     (folder / "step3_rag").write_text("a file")
     assert take(folder, WANTED).files == {}
 

@@ -93,7 +93,7 @@ class Client:
 def attacks(top, port):
     """By row of the table: the attacks that leave the worker alive, so that none spoils another's."""
     solution, outside, tree = (
-        str(ROOT / "step3_rag" / "fuse.py"),
+        str(ROOT / "step3_rag" / "retrieve" / "fuse.py"),
         str(top / "outside"),
         str(top / "tree" / "attacks.py"),
     )

@@ -475,16 +475,16 @@ def test_step_3_as_a_learner_has_it(tmp_path):
         assert f'NotImplementedError("exercise {each["id"]}: {each["title"]}")' in line
 
     root = root.rename(tmp_path / "moved")
-    fuse = root / "step3_rag" / "fuse.py"
+    fuse = root / "step3_rag" / "retrieve" / "fuse.py"
     given = fuse.read_bytes()
-    shutil.copy(ROOT / "step3_rag" / "fuse.py", fuse)
+    shutil.copy(ROOT / "step3_rag" / "retrieve" / "fuse.py", fuse)
     told = json.loads(run("classroom", "status", "--json"))
     solved = {each["id"] for each in told["exercises"] if each["state"] == "solved"}
     assert (solved, told["public_score"], told["next"]) == ({"3.1", "3.3"}, 8, "3.2")
     assert "3 passed" in run(
         "pytest", "tests", "-q", "-k", "rrf or scaled or min_max", "-p", "no:cacheprovider"
     )
-    assert "write late_interaction in step3_rag/rerank.py" in run("classroom", "hint", "3.4")
+    assert "write late_interaction in step3_rag/retrieve/rerank.py" in run("classroom", "hint", "3.4")
     for id in ("3.1", "3.3"):
         run("classroom", "reset", id, "--yes")
     assert fuse.read_bytes() == given

@@ -163,7 +163,7 @@ def test_the_entry_for_classroom50_follows_its_schema(bundle):
     validate("classroom50-assignment", entry)
     assert entry["slug"] == "step3-rag"
     assert entry["allowed_files"][0] == "*"
-    assert "!step3_rag/fuse.py" in entry["allowed_files"]
+    assert "!step3_rag/retrieve/fuse.py" in entry["allowed_files"]
     assert json.loads((folder / "runtime.json").read_text()) == entry["runtime"]
     assert "publishes this bundle on GitHub Pages" in facts["notes"][0]
     assert "can read the solutions and the hidden tests" in (folder / "README.md").read_text()

@@ -19,10 +19,14 @@ from tests.classroom.rubric_helpers import (
 )
 
 STEP = "step3"
-RRF, SCALED, MIN_MAX = (f"step3_rag.fuse:{name}" for name in ("rrf", "scaled", "min_max"))
-NDCG, MAXSIM = "step3_rag.metrics:ndcg", "step3_rag.rerank:late_interaction"
-CHUNK, BETTER, BUILD = "step3_rag.chunk:chunk", "step3_rag.reflect:better", "step3_rag.reflect:build"
-BY_CITATION, CITED = "step3_rag.read:_by_citation", "step3_rag.read:_cited"
+RRF, SCALED, MIN_MAX = (f"step3_rag.retrieve.fuse:{name}" for name in ("rrf", "scaled", "min_max"))
+NDCG, MAXSIM = "step3_rag.evaluate.metrics:ndcg", "step3_rag.retrieve.rerank:late_interaction"
+CHUNK, BETTER, BUILD = (
+    "step3_rag.ingest.chunk:chunk",
+    "step3_rag.reflect.reflect:better",
+    "step3_rag.reflect.reflect:build",
+)
+BY_CITATION, CITED = "step3_rag.answer.read:_by_citation", "step3_rag.answer.read:_cited"
 POINTS = {"3.1": 10, "3.2": 10, "3.3": 15, "3.4": 15, "3.5": 20, "3.6": 15, "3.7": 15}
 
 
@@ -90,7 +94,7 @@ def maxsim_with(best, empty=0.0):
 
 def chunk_by_runs(text, tokens_of, size=128, overlap=32):
     """From the docstring: runs of units as lists."""
-    from step3_rag.chunk import _narrow, _units
+    from step3_rag.ingest.chunk import _narrow, _units
 
     if not 0 <= overlap < size:
         raise ValueError("no such chunks")
@@ -136,7 +140,7 @@ def test_other_ways_are_right(id, right):
 
 
 def only_candidates_in_all(rankings, weights):
-    from step3_rag.fuse import scaled
+    from step3_rag.retrieve.fuse import scaled
 
     fused = {}
     for name in rankings[0]:
@@ -148,7 +152,7 @@ def only_candidates_in_all(rankings, weights):
 
 def whole_sentences(text, tokens_of, size=128, overlap=32):
     """However long, and no overlap."""
-    from step3_rag.chunk import sentences
+    from step3_rag.ingest.chunk import sentences
 
     if not 0 <= overlap < size:
         raise ValueError("no such chunks")

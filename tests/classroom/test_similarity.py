@@ -8,8 +8,8 @@ from classroom import similarity
 from classroom.assignment import assignment, sources, stripped
 from classroom.similarity import REFERENCE, compare, page
 
-A = "step3_rag/fuse.py"
-B = "step3_rag/metrics.py"
+A = "step3_rag/retrieve/fuse.py"
+B = "step3_rag/evaluate/metrics.py"
 STARTER = {
     A: b"import math\n\n\ndef rrf(rankings, k=60):\n    'Fuse.'\n    raise NotImplementedError('exercise')\n",
     B: b"def ndcg(gains):\n    'Cumulated.'\n    raise NotImplementedError('exercise')\n",

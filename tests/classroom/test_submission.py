@@ -13,7 +13,7 @@ from classroom.wire import Record, Reference
 from tests.classroom.rubric_helpers import Plain
 from tests.classroom.workers import mark, tree
 
-RRF = "step3_rag.fuse:rrf"
+RRF = "step3_rag.retrieve.fuse:rrf"
 RANKINGS = [{"a": 2.0, "b": 1.0}, {"b": 3.0}]
 RIGHT = "def rrf(rankings, k=60):\n    fused = {}\n    for scores in rankings:\n"
 RIGHT += "        for rank, each in enumerate(sorted(scores, key=lambda each: -scores[each]), 1):\n"
@@ -300,8 +300,8 @@ def rrf(rankings, k=60):
         ("builtins", "eval"),
         ("shared.cli", "os.system"),
         ("shared.cli", "run"),
-        ("step3_rag.fuse", "rrf"),
-        ("step3_rag.fuse", "__builtins__"),
+        ("step3_rag.retrieve.fuse", "rrf"),
+        ("step3_rag.retrieve.fuse", "__builtins__"),
         ("step3_rag.nowhere", "Thing"),
         ("step3_rag/../os", "system"),
         ("tests.classroom.workers", "mark"),
@@ -325,13 +325,14 @@ def test_a_type_that_a_submission_names_is_not_called(made_of, tmp_path, module,
 
 def test_data_of_a_step_may_be_handed_on():
     source = Record(
-        "step3_rag.context:Source", {"number": 1, "document": "a", "place": "b", "text": "c", "chunks": (1,)}
+        "step3_rag.answer.context:Source",
+        {"number": 1, "document": "a", "place": "b", "text": "c", "chunks": (1,)},
     )
     made = twin([source])[0]
     assert type(made).__name__ == "Source"
     assert made.text == "c"
     with pytest.raises(Wrong, match="other fields"):
-        twin(Record("step3_rag.context:Source", {"command": "ls"}))
+        twin(Record("step3_rag.answer.context:Source", {"command": "ls"}))
 
 
 def test_objects_are_made_once_and_compared_by_what_they_do(made_of):
@@ -351,7 +352,7 @@ def test_imports_that_kill_or_hang_are_tried_once(made_of, monkeypatch):
     monkeypatch.setattr("classroom.remote.IMPORT_SECONDS", 1.0)
     for code, status in (("import os; os._exit(3)", "crashed"), ("while True: pass", "timed out")):
         remote = made_of(code)
-        with pytest.raises(Fault, match=r"importing step3_rag\.fuse") as fault:
+        with pytest.raises(Fault, match=r"importing step3_rag\.retrieve\.fuse") as fault:
             remote.check(RRF, RANKINGS)
         assert judged(fault.value)[0] == status
         began = time.monotonic()
@@ -436,7 +437,7 @@ def test_local_compares_with_what_was_recorded():
     reference.begin(mark())
     reference.check(RRF, RANKINGS)
     with pytest.raises(Raised):
-        reference.call("step3_rag.fuse:min_max", RANKINGS, [])
+        reference.call("step3_rag.retrieve.fuse:min_max", RANKINGS, [])
     learner = Local(recorded=reference.record)
     learner.check(RRF, RANKINGS)
     with pytest.raises(Wrong, match="more checks"):

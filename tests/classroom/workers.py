@@ -15,10 +15,11 @@ def mark(timeout: float = 10, visibility: str = "hidden") -> Mark:
 
 
 def tree(folder: Path, **modules: str) -> Path:
-    """A tree with the worker and these modules of `step3_rag`."""
+    """A tree with the worker and these modules of `step3_rag`; `fuse` is in its folder `retrieve`."""
+    names = {"__init__": "__init__", "empty": "retrieve/__init__", "fuse": "retrieve/fuse"}
     files = classroom_files(["worker.py"]) | {
-        f"step3_rag/{name}.py": textwrap.dedent(code).encode()
-        for name, code in {"__init__": "", **modules}.items()
+        f"step3_rag/{names.get(name, name)}.py": textwrap.dedent(code).encode()
+        for name, code in {"__init__": "", "empty": "", **modules}.items()
     }
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -8,15 +8,19 @@ import numpy as np
 import pytest
 
 from shared.config import load_settings
-from step3_rag import filing, ingest, service, stores
-from step3_rag.chunk import word_spans
-from step3_rag.embed import Embedder, Encoded
-from step3_rag.index import Index
-from step3_rag.search import Retriever
-from step3_rag.sources import Report, find
+from step3_rag import service
+from step3_rag.cli import index as filing
+from step3_rag.ingest import update
+from step3_rag.ingest.chunk import word_spans
+from step3_rag.ingest.embed import Embedder, Encoded
+from step3_rag.ingest.index import Index
+from step3_rag.ingest.sources import Report, find
+from step3_rag.retrieve.search import Retriever
+from step3_rag.retrieve.snapshot import Snapshot
+from step3_rag.stores import vector_store
 
 DIM = 16
-SIZES = ingest.Sizes()
+SIZES = update.Sizes()
 FACTS = {"embedder": "fake", "chunk_size": 128, "chunk_overlap": 32}
 DOCUMENTS = {
     "contracts/supply.md": "# Supply agreement\n\n## Renewal\n\nThe contract renews every year. "
@@ -89,14 +93,14 @@ def bring_in(index, *paths, embedder=None, sizes=SIZES, collection=None):
     report = Report()
     known = {row["path"]: row["name"] for row in index.documents()}
     files = find(paths, known, collection, report)
-    ingest.ingest(index, files, embedder or FakeEmbedder(), sizes, report)
-    ingest.remove_gone(index, paths, report)
+    update.ingest(index, files, embedder or FakeEmbedder(), sizes, report)
+    update.remove_gone(index, paths, report)
     return report
 
 
 def texts_of(index):
     """The text of every chunk that can be found, by document."""
-    snapshot, found = index.snapshot(), {}
+    snapshot, found = Snapshot(index), {}
     for chunk in index.chunks(snapshot.ids.tolist()):
         found.setdefault(chunk.document, []).append(chunk.text)
     return found
@@ -131,8 +135,8 @@ def built(index, documents):
 @pytest.fixture
 def retriever(built, embedder):
     """Searches the five documents."""
-    store = stores.open_store("chroma", built.folder, embedder)
-    stores.sync(built, store, "chroma", embedder)
+    store = vector_store.open_store("chroma", built.folder, embedder)
+    vector_store.sync(built, store, "chroma", embedder)
     return Retriever(built, store, "chroma", embedder)
 
 
@@ -164,7 +168,7 @@ def made_once(tmp_path_factory):
     index = Index.open(folder / "index", {**FACTS, "embedder": "all-minilm-l6-v2"}, create=True)
     bring_in(index, write(folder / "documents", DOCUMENTS))
     embedder = FakeEmbedder()
-    stores.sync(index, stores.open_store("chroma", index.folder, embedder), "chroma", embedder)
+    vector_store.sync(index, vector_store.open_store("chroma", index.folder, embedder), "chroma", embedder)
     index.close()
     return folder / "index"
 

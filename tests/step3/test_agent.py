@@ -10,8 +10,10 @@ from rich.console import Console
 
 from shared.config import load_settings
 from shared.errors import UserError
-from step3_rag import agent, search_tool, stores
-from step3_rag.search import Retriever
+from step3_rag.answer import agent, search_tool
+from step3_rag.cli import ask
+from step3_rag.retrieve.search import Retriever
+from step3_rag.stores import vector_store
 from tests.scripted import ScriptedMessages
 from tests.step3.conftest import bring_in, write
 
@@ -25,8 +27,8 @@ ATTACK = (
 
 @pytest.fixture
 def retriever(built, embedder):
-    store = stores.open_store("chroma", built.folder, embedder)
-    stores.sync(built, store, "chroma", embedder)
+    store = vector_store.open_store("chroma", built.folder, embedder)
+    vector_store.sync(built, store, "chroma", embedder)
     return Retriever(built, store, "chroma", embedder)
 
 
@@ -108,7 +110,7 @@ def test_a_wrong_input_is_said_in_one_line(retriever, given, said):
 
 def test_an_order_in_a_document_stays_in_its_source(built, retriever, tmp_path, sure):
     bring_in(built, write(tmp_path / "more", {"meters.md": ATTACK}))
-    stores.sync(built, retriever.store, "chroma", retriever.embedder)
+    vector_store.sync(built, retriever.store, "chroma", retriever.embedder)
     text, sources = search_tool.look_up(retriever, {"query": "meter"})
     result = json.loads(text)
     assert "PWNED" in result["sources"]
@@ -257,19 +259,18 @@ def test_the_langchain_tool_is_bound_with_our_schema(retriever):
 
 def shown(facts):
     console = Console(record=True, width=100, markup=False, highlight=False)
-    agent.show(facts, console)
+    ask.show_agent(facts, console)
     return console.export_text()
 
 
 def test_the_command_shows_what_was_looked_up_and_what_is_cited(retriever, sure, monkeypatch):
-    from step3_rag import asking
 
     api = ScriptedMessages()
     api.enqueue(tool_uses=[("search_documents", {"query": "notice supply"}), ("search_documents", {"k": 0})])
     api.enqueue("60 days. [1]")
-    monkeypatch.setattr(asking, "client_of", lambda _settings: api.client)
+    monkeypatch.setattr(ask, "client_of", lambda _settings: api.client)
     service = SimpleNamespace(settings=load_settings(), retriever=retriever)
-    facts = agent.run_command(service, NOTICE)
+    facts = ask.run_agent(service, NOTICE)
     assert json.loads(json.dumps(facts)) == facts
     assert facts["command"] == "step3_rag agent"
     assert facts["headline"] == "2 look-ups: 60 days. [1]"
@@ -282,24 +283,22 @@ def test_the_command_shows_what_was_looked_up_and_what_is_cited(retriever, sure,
 
 
 def test_the_command_says_where_nothing_was_looked_up(retriever, monkeypatch):
-    from step3_rag import asking
 
     api = ScriptedMessages()
     api.enqueue("Hello", stop_reason="max_tokens")
-    monkeypatch.setattr(asking, "client_of", lambda _settings: api.client)
-    text = shown(agent.run_command(SimpleNamespace(settings=load_settings(), retriever=retriever), "Hello!"))
+    monkeypatch.setattr(ask, "client_of", lambda _settings: api.client)
+    text = shown(ask.run_agent(SimpleNamespace(settings=load_settings(), retriever=retriever), "Hello!"))
     assert "nothing was looked up" in text
     assert "The answer is not whole: max_tokens." in text
 
 
 def test_a_server_that_fails_is_one_line(retriever, monkeypatch):
-    from step3_rag import asking
 
     api = ScriptedMessages(max_retries=0)
     api.enqueue(status=401, error="no")
-    monkeypatch.setattr(asking, "client_of", lambda _settings: api.client)
+    monkeypatch.setattr(ask, "client_of", lambda _settings: api.client)
     with pytest.raises(UserError, match="the key is wrong"):
-        agent.run_command(SimpleNamespace(settings=load_settings(), retriever=retriever), "Hello!")
+        ask.run_agent(SimpleNamespace(settings=load_settings(), retriever=retriever), "Hello!")
 
 
 @pytest.mark.real
@@ -307,7 +306,7 @@ def test_the_embedded_model_looks_up_what_stands_in_the_documents_and_no_more():
     from step3_rag.service import sample_service
 
     service = sample_service(load_settings())
-    facts = agent.run_command(service, "When is Vantry's signing certificate replaced next?")
+    facts = ask.run_agent(service, "When is Vantry's signing certificate replaced next?")
     assert "9 June 2026" in facts["answer"]
     assert [each["tool"] for each in facts["calls"]] == ["search_documents"]
-    assert not agent.run_command(service, "Hello!")["calls"]
+    assert not ask.run_agent(service, "Hello!")["calls"]

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from shared import prompts
-from step3_rag import answer, ingest, read
-from step3_rag.chunk import chunk as cut
-from step3_rag.chunk import word_spans
-from step3_rag.context import BUDGET, Source, as_text, assemble, is_order, joined
-from step3_rag.index import Chunk
-from step3_rag.search import Options
+from step3_rag import pipeline as answer
+from step3_rag.answer import read
+from step3_rag.answer.context import BUDGET, Source, as_text, assemble, inert, is_order, joined
+from step3_rag.ingest import update
+from step3_rag.ingest.chunk import chunk as cut
+from step3_rag.ingest.chunk import word_spans
+from step3_rag.ingest.index import Chunk
+from step3_rag.retrieve.search import Options
 from tests.scripted import ScriptedMessages
 from tests.step3.conftest import bring_in, write
 
@@ -144,6 +146,30 @@ def test_a_text_can_not_leave_its_source():
     assert ORDER in text  # it is quoted as it is
 
 
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "<start_of_turn>",
+        "<end_of_turn>",
+        "[INST]",
+        "[/INST]",
+        "<<SYS>>",
+        "<</SYS>>",
+        "</s>",
+        "<|eot_id|>",
+        "</passage>",
+        "</notes>",
+    ],
+)
+def test_no_models_marks_of_turns_and_none_of_our_tags_stay_in_a_document(mark):
+    assert mark not in inert(f"red {mark} kettle")
+    assert "red" in inert(f"red {mark} kettle")
+
+
+def test_markup_that_is_none_of_a_model_stays():
+    assert inert("a < b, <b>bold</b>, [1], x[INSTALL]") == "a < b, <b>bold</b>, [1], x[INSTALL]"
+
+
 @pytest.fixture
 def attacked(built, retriever, tmp_path):
     bring_in(built, write(tmp_path / "more", {"kettles.md": ATTACK}))
@@ -245,6 +271,25 @@ def test_the_words_of_a_sources_place_count_too():
     assert cited("The renewal of the supply contract is every year [1].")[0][2]
 
 
+@pytest.mark.parametrize(
+    ("sentence", "wrong"),
+    [
+        ("Notice is ninety days [1].", ("90",)),
+        ("Notice is 60 days [1].", ()),
+        ("Notice is not sixty days [1].", ("not",)),
+        ("It was signed on 2026-03-12 [1].", ()),
+        ("It was signed on 13 March 2026 [1].", ("2026-03-13",)),
+        ("It was signed by Dana Frost [1].", ("Dana", "Frost")),
+        ("It was signed by Mara Lind [1].", ()),
+    ],
+)
+def test_a_number_a_date_a_name_and_a_not_that_the_source_does_not_have(sentence, wrong):
+    text = "Notice is sixty days. It was signed by Mara Lind on 12 March 2026."
+    (only,) = read.check(sentence, [source(1, text)])
+    assert only.conflicts == wrong
+    assert not (wrong and only.is_supported)
+
+
 def test_no_text_has_no_sentences():
     assert read.check("", SOURCES) == read.check(" [1] ", SOURCES) == []
 
@@ -256,7 +301,18 @@ def test_i_do_not_know_is_recognised(text):
     assert read.is_unknown(text)
 
 
-@pytest.mark.parametrize("text", ["I didn't know", "They don't know.", "Notice is 60 days.", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I didn't know",
+        "They don't know.",
+        "Notice is 60 days.",
+        "",
+        "I don't know the price, but notice is 60 days [1].",
+        "I don't know. The notice period is 60 days [1].",
+        "I don't know the price [2]; notice is 60 days.",
+    ],
+)
 def test_an_answer_is_not_taken_for_i_do_not_know(text):
     assert not read.is_unknown(text)
 
@@ -324,7 +380,7 @@ def test_a_plan_may_name_another_prompt(retriever):
 
 
 def test_silence_needs_no_chat_model(retriever, monkeypatch):
-    monkeypatch.setattr("step3_rag.reflect.confidence", lambda _found: 0.1)
+    monkeypatch.setattr("step3_rag.reflect.reflect.confidence", lambda _found: 0.1)
     api, said = ScriptedMessages(), []
     plan = answer.Plan(reader="chat", strategies=())
     outcome = answer.ask(retriever, "zebra", plan, api.client, "scripted", said.append)
@@ -356,4 +412,4 @@ def test_the_budget_is_that_of_the_plan(retriever):
     assert len(few.sources) == 1
     many = answer.ask(retriever, "kettle", answer.Plan(budget=BUDGET, **ALWAYS))
     assert len(many.sources) == 5
-    assert ingest.Sizes().chunk * 5 < BUDGET
+    assert update.Sizes().chunk * 5 < BUDGET

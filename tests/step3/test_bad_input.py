@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from step3_rag import ingest
-from step3_rag.index import Index
+from step3_rag.ingest import update
+from step3_rag.ingest.index import Index
 from tests.scripted import ScriptedMessages
 from tests.step3.conftest import DOCUMENTS, as_beir, write
 
@@ -204,6 +204,13 @@ def test_a_rebuild_keeps_documents_that_are_not_below_the_paths(home, command, t
     assert "The lamp is green." in command("step3_rag", "search", "green lamp").out
 
 
+def test_a_rebuild_does_not_bring_back_what_was_deleted(home, command):
+    (home.parent / "documents" / "notes.md").unlink()
+    got = json.loads(command("step3_rag", "ingest", "documents", "--rebuild", "--json").out)
+    assert (got["new"].count("notes.md"), got["removed"]) == (0, ["notes.md"])
+    assert "notes.md" not in names(home)
+
+
 def test_an_index_of_our_own_making_is_made_anew_by_itself(beir, command):
     args = ("step3_rag", "evaluate", "--dataset", str(beir), "--json")
     before = json.loads(command(*args).out)
@@ -215,6 +222,17 @@ def test_an_index_of_our_own_making_is_made_anew_by_itself(beir, command):
     assert got.code == 0
     assert "it is made anew now" in got.err
     assert json.loads(got.out)["stages"] == before["stages"]
+
+
+def test_a_change_of_the_chunker_makes_the_index_of_a_dataset_anew(beir, command, monkeypatch):
+    args = ("step3_rag", "evaluate", "--dataset", str(beir), "--json")
+    assert "made anew" not in command(*args).err
+    (file,) = Path(os.environ["ROADMAP_CACHE_DIR"]).glob("rag/beir-*/index.sqlite")
+    before = Index.facts_of(file.parent)["id"]
+    monkeypatch.setattr("step3_rag.service.code_version", lambda: "edited")
+    assert "the code that reads and cuts documents has changed" in command(*args).err
+    assert Index.facts_of(file.parent)["id"] != before
+    assert "made anew" not in command(*args).err
 
 
 # --- others at work, and ends in the middle ---------------------------------------------------------------
@@ -241,7 +259,7 @@ def test_the_second_of_two_ingests_waits_and_says_who_holds_the_lock(home, comma
 def test_ctrl_c_in_the_middle_of_an_ingest_leaves_an_index_that_works(
     home, command, fake, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(ingest, "AT_ONCE", 1)
+    monkeypatch.setattr(update, "AT_ONCE", 1)
     write(tmp_path / "documents", {f"new-{i}.md": f"# New {i}\n\nNew text {i}.\n" for i in range(4)})
     work, calls = fake.encode, []
 
@@ -280,7 +298,7 @@ def test_a_chat_model_that_is_down_leaves_what_was_found(
     read_only, command, monkeypatch, flags, said, failure, why
 ):
     monkeypatch.setattr("anthropic._base_client.INITIAL_RETRY_DELAY", 0.0)
-    monkeypatch.setattr("step3_rag.reflect.confidence", lambda _found: said)
+    monkeypatch.setattr("step3_rag.reflect.reflect.confidence", lambda _found: said)
     api = ScriptedMessages()
     monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
     for _ in range(6):

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from step3_rag.chunk import WIDEST, chunk, headings, sentences, word_spans
+from step3_rag.ingest.chunk import WIDEST, chunk, headings, sentences, word_spans
 
 # Texts with all that makes borders, and with what hypothesis thinks of.
 PARTS = [
@@ -244,6 +244,12 @@ def test_headings_have_their_path(text, found):
             ["It costs 3.5 euros, e.g. Monday.", "Dr. No agrees."],
         ),
         ("version 2. then more", ["version 2. then more"]),
+        (
+            "Es endet. Übrigens, ca. ärgerlich. «Oui.» ¿Qué?",
+            ["Es endet.", "Übrigens, ca. ärgerlich.", "«Oui.»", "¿Qué?"],
+        ),
+        ("Это конец. Да, т. е. так.", ["Это конец.", "Да, т. е. так."]),
+        ("这是第一句。第二句！", ["这是第一句。", "第二句！"]),
         ("Signed by J. Smith and Co. Ltd. Today", ["Signed by J. Smith and Co. Ltd. Today"]),
         ("# A\nText\n- one\n- two\n1. three", ["# A\nText", "- one", "- two", "1. three"]),
         ("| a | b |\n| 1 | 2 |", ["| a | b |", "| 1 | 2 |"]),

@@ -8,9 +8,11 @@ import tomllib
 
 import pytest
 import typer
+from rich.console import Console
 
 from step3_rag.__main__ import app, with_default_command
-from step3_rag.read import UNKNOWN
+from step3_rag.answer.read import UNKNOWN
+from step3_rag.cli import render
 from tests.conftest import ROOT
 from tests.scripted import ScriptedMessages
 from tests.step3.conftest import DOCUMENTS, write
@@ -38,7 +40,7 @@ def test_ask_quotes_with_the_sources_and_how_sure_it_is(read_only, command):
 
 
 def test_ask_shows_the_way_with_trace(read_only, command, monkeypatch):
-    monkeypatch.setattr("step3_rag.reflect.confidence", lambda _found: 0.3)
+    monkeypatch.setattr("step3_rag.reflect.reflect.confidence", lambda _found: 0.3)
     got = command("step3_rag", "ask", "notiice of the supply contract", "--trace")
     assert got.out.startswith(f"{UNKNOWN}\n\nThe nearest that was found:\n")
     assert (
@@ -75,6 +77,51 @@ def test_the_facts_of_an_answer(read_only, command):
     assert set(facts["sources"][0]) == {"number", "document", "place", "text", "suspicious"}
     assert [each["kept"] for each in facts["attempts"]] == [True]
     assert facts["usage"] == {"input_tokens": None, "output_tokens": None}
+
+
+def shown(**changed):
+    """What `ask` prints of an answer that cites its first source."""
+    place = {"document": "a.md", "place": "a.md, Kettles", "text": "The kettle is red.", "suspicious": False}
+    facts = {
+        "answer": "The kettle is red. [1]",
+        "abstained": False,
+        "confidence": 0.9,
+        "stop_reason": None,
+        "citations": [{"sentence": "The kettle is red.", "cites": [1], "supported": True, "support": 1.0}],
+        "sources": [
+            {**place, "number": 1},
+            {**place, "number": 2, "place": "b.md, Lamps", "suspicious": True},
+        ],
+        "attempts": [{}],
+        "usage": {"input_tokens": None},
+        "seconds": {"search": 0.1},
+    }
+    console = Console(record=True, width=200)
+    render.show_answer({**facts, **changed}, console, trace=False, streamed=False)
+    return console.export_text()
+
+
+def test_a_suspicious_source_is_warned_about_though_it_is_not_cited():
+    assert "b.md, Lamps was read, too, and holds what reads like an order to a model" in shown()
+
+
+def test_an_answer_that_was_cut_says_so():
+    assert "not whole" not in shown(stop_reason="end_turn")
+    assert "(the answer is not whole: max_tokens)" in shown(stop_reason="max_tokens")
+
+
+def test_no_control_character_reaches_the_terminal():
+    assert "\x1b" not in shown(answer="red \x1b[31m [1]")
+    assert "\x1b" not in shown(
+        sources=[{"number": 1, "place": "a\x1b]0;x", "text": "\x9bm", "suspicious": False}]
+    )
+
+
+def test_an_answer_from_the_sample_says_so_first(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("ask", "search"):
+        got = command("step3_rag", name, "When does it renew?", "--smoke")
+        assert got.out.startswith("(from the sample documents; `python -m step3_rag ingest FOLDER`")
 
 
 def test_search_explains_every_stage(read_only, command):
@@ -295,7 +342,7 @@ def test_an_order_in_a_document_is_not_quoted(command, tmp_path):
 @pytest.mark.real
 def test_the_embedded_model_writes_as_it_goes(monkeypatch, command):
     pieces = []
-    monkeypatch.setattr("step3_rag.__main__._write", pieces.append)
+    monkeypatch.setattr("step3_rag.cli.app._write", pieces.append)
     got = command("step3_rag", "What are the contract renewal terms?", "--reader", "chat", "--k", "1")
     assert got.code == 0
     assert len(pieces) > 5

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from shared.errors import UserError
-from step3_rag import calibrate, confidence
-from step3_rag.confidence import Weights, fit, reliability, signals
-from step3_rag.search import Found, Options
+from step3_rag.evaluate import calibrate
+from step3_rag.reflect import confidence
+from step3_rag.reflect.confidence import Weights, fit, reliability, signals
+from step3_rag.retrieve.search import Found, Options
 from tests.step3.conftest import as_beir
 
 NAMES = ("overlap", "bm25_margin", "cosine_margin", "maxsim_margin", "lead", "rare_match")

@@ -8,8 +8,9 @@ import pytest
 
 from shared.config import load_settings
 from shared.errors import UserError
-from step3_rag import dataset, ingest
-from step3_rag.dataset import Text
+from step3_rag.evaluate import dataset
+from step3_rag.evaluate.dataset import Text
+from step3_rag.ingest import update
 from tests.step3.conftest import FakeEmbedder, texts_of
 
 CORPUS = [
@@ -67,7 +68,7 @@ def test_a_folder_in_the_layout_of_beir(folder):
 
 
 def test_its_texts_can_be_ingested(folder, index):
-    report = ingest.ingest(index, read(folder).sources, FakeEmbedder(), ingest.Sizes())
+    report = update.ingest(index, read(folder).sources, FakeEmbedder(), update.Sizes())
     assert report.new == ["d1", "d2", "3"]
     assert texts_of(index)["d1"] == ["It renews every year."]
     assert [row["title"] for row in index.documents()] == ["", "Supply", ""]
@@ -176,7 +177,10 @@ def test_the_sample_has_questions_without_an_answer_and_the_test_split_by_defaul
     data = read("sample")
     assert data == read("sample", "test")
     assert any(not question.qrels for question in data.questions)
-    assert refusal("sample", "train") == "the sample has no split 'train': use dev or test"
+    assert (
+        refusal("sample", "train")
+        == "the sample has no split 'train': use dev, test, kinds-dev or kinds-test"
+    )
 
 
 # --- the hub ----------------------------------------------------------------------------------------------

@@ -12,10 +12,10 @@ import pytest
 from shared import models
 from shared.config import load_settings
 from shared.models import weights
-from step3_rag import ingest, load
-from step3_rag.chunk import chunk
-from step3_rag.dataset import SAMPLE
-from step3_rag.embed import Embedder, _one_thread
+from step3_rag import SAMPLE
+from step3_rag.ingest import load, update
+from step3_rag.ingest.chunk import chunk
+from step3_rag.ingest.embed import Embedder, _one_thread
 
 pytestmark = pytest.mark.real
 
@@ -93,7 +93,7 @@ def test_a_question_needs_no_torch_and_gives_the_same():
 import sys
 sys.modules["torch"] = sys.modules["transformers"] = None
 from shared.config import load_settings
-from step3_rag.embed import Embedder
+from step3_rag.ingest.embed import Embedder
 print(*Embedder(load_settings()).embed_query("When does the contract renew?"))
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -162,7 +162,7 @@ def test_the_side_of_langchain():
 
 @pytest.mark.parametrize(("size", "overlap"), [(128, 32), (254, 0), (32, 8)])
 def test_every_chunk_with_its_title_and_the_markers_is_read_whole(size, overlap):
-    embedder, sizes = Embedder(load_settings()), ingest.Sizes(size, overlap)
+    embedder, sizes = Embedder(load_settings()), update.Sizes(size, overlap)
     words = " ".join(f"Pseudohypoparathyroidism{number}" for number in range(400))
     odd = f"# Odd\n\n{'x' * 5000}\n\nhttps://example.com/{'a' * 90}/{'b1' * 60}?q=%20 {words} {'猫' * 900}"
     texts = [odd, *(piece.text for path in SAMPLE.rglob("*.md") for piece in load.pieces(path))]
@@ -171,7 +171,7 @@ def test_every_chunk_with_its_title_and_the_markers_is_read_whole(size, overlap)
         for start, end in chunk(text, embedder.token_spans, size, overlap):
             if text is not odd:
                 assert len(embedder.token_spans(text[start:end])) <= size + 2
-        drafts = list(ingest.drafts(load.Piece(text), "A title that is rather long " * 9, embedder, sizes))
+        drafts = list(update.drafts(load.Piece(text), "A title that is rather long " * 9, embedder, sizes))
         read = embedder.tokenizer.encode_batch([draft.embedded for draft in drafts])
         longest = max(longest, *(len(each.ids) for each in read))
         assert all(draft.text in draft.embedded for draft in drafts)

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from shared.config import load_settings
-from step3_rag import dataset, evaluate, generation, judging, stages, sweep
-from step3_rag.answer import Outcome
-from step3_rag.context import Source
-from step3_rag.dataset import Question
-from step3_rag.metrics import MEASURES, ndcg
-from step3_rag.read import UNKNOWN, Answer, Cited
-from step3_rag.reflect import Attempt, Reflection
-from step3_rag.scoring import f1, holds
-from step3_rag.search import Found, Options
-from step3_rag.service import dataset_service
+from step3_rag.answer.context import Source
+from step3_rag.answer.read import UNKNOWN, Answer, Cited
+from step3_rag.evaluate import answers as generation
+from step3_rag.evaluate import dataset, judging, retrieval, stages, sweep
+from step3_rag.evaluate.dataset import Question, dataset_service
+from step3_rag.evaluate.metrics import MEASURES, ndcg
+from step3_rag.evaluate.scoring import f1, holds
+from step3_rag.pipeline import Outcome
+from step3_rag.reflect.reflect import Attempt, Reflection
+from step3_rag.retrieve.search import Found, Options
 from tests.scripted import ScriptedMessages
 
 SQUAD = Path(__file__).parents[3] / "shared" / "data" / "ir" / "squad"
@@ -33,8 +33,8 @@ QUESTIONS = [
 
 
 def test_the_table_is_the_mean_of_the_questions_with_something_relevant(retriever):
-    outcomes = evaluate.ask(retriever, QUESTIONS, Options())
-    table = evaluate.summary(outcomes)
+    outcomes = retrieval.ask(retriever, QUESTIONS, Options())
+    table = retrieval.summary(outcomes)
     assert list(table) == ["bm25", "dense", "rrf", "fusion", "rerank"]
     for stage, row in table.items():
         for name, measure in MEASURES.items():
@@ -50,13 +50,13 @@ def test_the_table_is_the_mean_of_the_questions_with_something_relevant(retrieve
         assert row["difference"]["better"] == sum(change > 1e-12 for change in changes)
     assert "before" not in table["bm25"]
     assert outcomes[3].measures == {}
-    kinds = evaluate.by_kind(outcomes)
+    kinds = retrieval.by_kind(outcomes)
     assert {kind: row["n"] for kind, row in kinds.items()} == {"one": 2, "two": 1}
 
 
 def test_the_rankings_of_all_stages_are_those_of_one_search(retriever):
     found = retriever.search(QUESTIONS[1].text)
-    rankings = evaluate.judge(QUESTIONS[1], found).rankings
+    rankings = retrieval.judge(QUESTIONS[1], found).rankings
     assert rankings["bm25"] == found.ranking("bm25")
     assert rankings["fusion"] == found.ranking("fusion")
     assert rankings["rerank"] == found.ranking()
@@ -71,7 +71,7 @@ def test_without_reranking_the_ranking_by_ranks_is_still_its_own(retriever):
     found.stages["dense"] = dict(zip(reversed(chunks), (0.9, 0.89, 0.1), strict=True))
     found.stages["fusion"] = dict(zip(chunks, (0.5, 0.49, 0.51), strict=True))
     found.order = sorted(chunks, key=lambda each: -found.stages["fusion"][each])
-    rankings = evaluate.judge(QUESTIONS[0], found).rankings
+    rankings = retrieval.judge(QUESTIONS[0], found).rankings
     names = [found.documents[each] for each in chunks]
     assert list(rankings) == ["bm25", "dense", "rrf", "fusion"]
     assert rankings["rrf"] == [names[0], names[2], names[1]]
@@ -80,7 +80,7 @@ def test_without_reranking_the_ranking_by_ranks_is_still_its_own(retriever):
 
 @pytest.mark.parametrize("options", [{"use": ("bm25",)}, {"use": ("dense",), "rerank": "none"}])
 def test_a_stage_that_is_left_out_is_left_out_of_the_table(retriever, options):
-    table = evaluate.summary(evaluate.ask(retriever, QUESTIONS, Options(**options)))
+    table = retrieval.summary(retrieval.ask(retriever, QUESTIONS, Options(**options)))
     assert options["use"][0] in table
     assert not {"rrf", "fusion"} & set(table)
 
@@ -97,32 +97,32 @@ def test_a_stage_that_is_left_out_is_left_out_of_the_table(retriever, options):
     ],
 )
 def test_the_stage_that_lost_the_document(ranks, lost):
-    assert evaluate.lost_at(ranks, Options()) == lost
+    assert retrieval.lost_at(ranks, Options()) == lost
 
 
 def test_failures_are_the_questions_without_a_relevant_document_in_the_first_five(retriever):
-    outcomes = evaluate.ask(retriever, QUESTIONS, Options())
+    outcomes = retrieval.ask(retriever, QUESTIONS, Options())
     for each in outcomes[:3]:
         each.measures["rerank"]["hit@5"] = float(each.question.id != "q3")
-    (row,) = evaluate.failures(outcomes, Options())
+    (row,) = retrieval.failures(outcomes, Options())
     assert (row["id"], row["ranks"]["bm25"]) == ("q3", None)
 
 
 def test_a_limit_draws_the_same_questions_for_a_seed_in_their_order():
-    drawn = evaluate.draw(range(100), 10, seed=3)
-    assert drawn == evaluate.draw(range(100), 10, seed=3) == sorted(drawn)
-    assert drawn != evaluate.draw(range(100), 10, seed=4)
-    assert evaluate.draw(range(5), 10, 0) == evaluate.draw(range(5), None, 0) == list(range(5))
+    drawn = retrieval.draw(range(100), 10, seed=3)
+    assert drawn == retrieval.draw(range(100), 10, seed=3) == sorted(drawn)
+    assert drawn != retrieval.draw(range(100), 10, seed=4)
+    assert retrieval.draw(range(5), 10, 0) == retrieval.draw(range(5), None, 0) == list(range(5))
 
 
 def test_another_retriever_stands_beside_and_is_compared_with_the_last_stage(retriever):
-    outcomes = evaluate.ask(retriever, QUESTIONS, Options())
-    evaluate.add(outcomes, "EnsembleRetriever", lambda _text: retriever.snapshot.ids.tolist(), retriever)
-    row = evaluate.summary(outcomes)["EnsembleRetriever"]
+    outcomes = retrieval.ask(retriever, QUESTIONS, Options())
+    retrieval.add(outcomes, "EnsembleRetriever", lambda _text: retriever.snapshot.ids.tolist(), retriever)
+    row = retrieval.summary(outcomes)["EnsembleRetriever"]
     assert row["before"] == "rerank"
     assert row["Recall@100"] == 1
-    assert evaluate.milliseconds(outcomes)["EnsembleRetriever"] >= 0
-    assert not any("EnsembleRetriever" in row["lost"] for row in evaluate.failures(outcomes, Options()))
+    assert retrieval.milliseconds(outcomes)["EnsembleRetriever"] >= 0
+    assert not any("EnsembleRetriever" in row["lost"] for row in retrieval.failures(outcomes, Options()))
 
 
 def test_the_command_leaves_a_report_its_picture_and_a_table(beir, command):
@@ -307,6 +307,29 @@ def test_squad():
     settings = load_settings()
     data = dataset.read(str(SQUAD), None, settings)
     retriever = dataset_service(settings, data).retriever
-    table = evaluate.summary(evaluate.ask(retriever, data.questions[:150], Options()))
+    table = retrieval.summary(retrieval.ask(retriever, data.questions[:150], Options()))
     assert table["rerank"]["nDCG@10"] > 0.93
     assert table["rerank"]["nDCG@10"] >= table["fusion"]["nDCG@10"] >= table["bm25"]["nDCG@10"]
+
+
+def test_planted_errors_are_counted_by_kind(command):
+    facts = json.loads(command("step3_rag", "citations", "--json").out)
+    kinds = facts["kinds"]
+    assert {kind: row["n"] for kind, row in kinds.items()} == {
+        **dict.fromkeys(("number", "date", "name", "negation", "made-up"), 12),
+        "right": 60,
+        "wrong": 60,
+    }
+    assert kinds["wrong"]["found"] > 3 * kinds["right"]["found"]
+    assert "false alarms" in command("step3_rag", "citations").out
+
+
+def test_documents_that_are_warned_about_are_counted(command):
+    rows = json.loads(command("step3_rag", "injections", "--json").out)["documents"]
+    assert {kind: row["n"] for kind, row in rows.items()} == {
+        **{"en": 24, "de": 9, "fr": 9, "es": 9, "it": 9},
+        "all": 60,
+        "without an instruction": 60,
+    }
+    assert sum(rows[each]["warned"] for each in ("en", "de", "fr", "es", "it")) == rows["all"]["warned"]
+    assert "warned about" in command("step3_rag", "injections").out

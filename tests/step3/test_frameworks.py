@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from shared.errors import UserError
-from step3_rag import stores
-from step3_rag.frameworks import Parts, langchain_lcel, langgraph_rag
-from step3_rag.index import Draft, Index
-from step3_rag.search import Retriever
+from step3_rag.frameworks import langchain_lcel, langgraph_rag
+from step3_rag.frameworks.parts import Parts
+from step3_rag.ingest.index import Draft, Index
+from step3_rag.retrieve.search import Retriever
+from step3_rag.stores import vector_store
 from tests.scripted import ScriptedMessages
 from tests.step3.conftest import FACTS, FakeEmbedder
 
@@ -44,15 +45,15 @@ def retriever(tmp_path_factory):
     index = Index.open(folder, FACTS, create=True)
     for i, thing in enumerate(THINGS):
         name = f"manuals/{thing}.md"
-        document = index.begin(name, f"/{name}", "manuals", thing.title(), (thing, 1, 1))
+        document = index.begin(name, f"/{name}", "manuals", thing.title(), thing)
         texts = [fact.format(thing, n=3 * i + j + 1) for j, fact in enumerate(FACTS_OF)]
         read = [f"{thing.title()}\n{text}" for text in texts]
         drafts = [Draft(None, "", text, titled) for text, titled in zip(texts, read, strict=True)]
         encoded = embedder.encode(read)
         index.add((document, place, drafts[place], encoded[place]) for place in range(len(drafts)))
         index.finish([document])
-    store = stores.open_store("chroma", folder, embedder)
-    stores.sync(index, store, "chroma", embedder)
+    store = vector_store.open_store("chroma", folder, embedder)
+    vector_store.sync(index, store, "chroma", embedder)
     embedder.embedded.clear()
     yield Retriever(index, store, "chroma", embedder)
     index.close()
@@ -109,7 +110,7 @@ def test_many_queries_at_once_in_threads_get_their_own_vectors(retriever):
 
 def test_an_empty_index_gives_nothing(tmp_path, llamaindex):
     embedder, index = FakeEmbedder(), Index.open(tmp_path, FACTS, create=True)
-    empty = Retriever(index, stores.open_store("chroma", tmp_path, embedder), "chroma", embedder)
+    empty = Retriever(index, vector_store.open_store("chroma", tmp_path, embedder), "chroma", embedder)
     assert langchain_lcel.search_chain(empty).invoke("pump") == []
     assert langgraph_rag.build(empty).invoke({"query": "pump"})["best"] == []
     assert llamaindex.search(empty)("pump") == []

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from shared.config import load_settings
 from shared.errors import UserError
-from step3_rag.dataset import Question
+from step3_rag.evaluate.dataset import Question
 from step3_rag.graph import (
     build as graph_build,
 )
@@ -38,8 +38,8 @@ from step3_rag.graph import (
 from step3_rag.graph.extract import Mention, Names, key
 from step3_rag.graph.search import retrieve
 from step3_rag.graph.themes import themes
-from step3_rag.index import Draft, Index
-from step3_rag.search import Options, Retriever
+from step3_rag.ingest.index import Draft, Index
+from step3_rag.retrieve.search import Options, Retriever
 from tests.scripted import ScriptedMessages
 from tests.step3.conftest import FACTS, FakeEmbedder
 
@@ -83,8 +83,8 @@ def make_index(folder, documents):
     begun = []
     for name, parts in documents.items():
         title = parts[0].splitlines()[0].strip("# ")
-        file = (hashlib.sha256(name.encode()).hexdigest(), 1, 1)
-        document = index.begin(name, f"/{name}", name.split("/")[0], title, file)
+        sha256 = hashlib.sha256(name.encode()).hexdigest()
+        document = index.begin(name, f"/{name}", name.split("/")[0], title, sha256)
         drafts = [Draft(None, title, part, part) for part in parts]
         encoded = embedder.encode([draft.embedded for draft in drafts])
         index.add((document, place, *pair) for place, pair in enumerate(zip(drafts, encoded, strict=True)))

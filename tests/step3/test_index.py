@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from shared.errors import UserError
-from step3_rag.index import Chunk, Database, Draft, Index
-from step3_rag.sparse import stems
+from step3_rag.ingest.index import Chunk, Database, Draft, Index
+from step3_rag.ingest.stems import stems
+from step3_rag.retrieve.snapshot import Snapshot
 from tests.step3.conftest import DIM, DOCUMENTS, FACTS, FakeEmbedder, bring_in, texts_of, write
 
 
@@ -109,11 +110,15 @@ def test_damage_in_the_middle_says_so_when_it_is_met(index, tmp_path):
     contents[len(contents) // 2 :] = os.urandom(len(contents) - len(contents) // 2)
     (folder / "index.sqlite").write_bytes(contents)
     index = opened(folder)
-    for read in (index.snapshot, lambda: index.chunks(list(range(2000))), lambda: index.vectors([1, 2])):
+    for read in (
+        lambda: Snapshot(index),
+        lambda: index.chunks(list(range(2000))),
+        lambda: index.vectors([1, 2]),
+    ):
         with contextlib.suppress(UserError, KeyError):
             read()
     with pytest.raises(UserError, match=r"cannot be read \(database disk image is malformed\): make it anew"):
-        index.snapshot().sparse.scores(["x"])
+        Snapshot(index).sparse.scores(["x"])
     index.close()
 
 
@@ -135,7 +140,7 @@ def test_what_it_was_made_with_is_written_at_once(tmp_path, monkeypatch):
             super().executemany(statement, list(rows)[:2])
             raise sqlite3.OperationalError("disk is full")
 
-    monkeypatch.setattr("step3_rag.index.Database", Fails)
+    monkeypatch.setattr("step3_rag.ingest.index.Database", Fails)
     with pytest.raises(UserError, match="disk is full"):
         opened(tmp_path / "i", create=True)
     monkeypatch.undo()
@@ -154,7 +159,7 @@ def test_an_index_can_be_moved(built, tmp_path):
 
 
 def test_chunks_come_in_the_order_that_was_asked_for(built):
-    ids = built.snapshot().ids.tolist()
+    ids = Snapshot(built).ids.tolist()
     order = [ids[3], ids[0], ids[2]]
     assert [chunk.id for chunk in built.chunks(order)] == order
     assert [chunk.id for chunk in built.chunks([ids[1], 10**9])] == [ids[1]]
@@ -178,7 +183,7 @@ def test_neighbours_are_of_the_same_document_and_in_order(index, tmp_path):
 
 
 def test_vectors_are_those_of_the_embedder(built):
-    ids = built.snapshot().ids.tolist()[::-1]
+    ids = Snapshot(built).ids.tolist()[::-1]
     above = {chunk.id: chunk for chunk in built.chunks(ids)}
     leave = next(each for each in ids if above[each].document == "handbook/leave.txt")
     (expected,) = FakeEmbedder().encode([f"leave\n{above[leave].text}"])
@@ -191,11 +196,11 @@ def test_vectors_are_those_of_the_embedder(built):
 
 
 def test_what_is_not_complete_is_seen_nowhere(built):
-    before = texts_of(built), built.documents(), built.snapshot().token_frequency.tolist()
-    number = built.begin("new.md", "/new.md", "c", "New", ("x", 1, 1))
+    before = texts_of(built), built.documents(), Snapshot(built).token_frequency.tolist()
+    number = built.begin("new.md", "/new.md", "c", "New", "x")
     (one,) = FakeEmbedder().encode(["kettle contract"])
     built.add([(number, 0, Draft(None, "", "kettle contract", "kettle contract"), one)])
-    snapshot = built.snapshot()
+    snapshot = Snapshot(built)
     assert (texts_of(built), built.documents(), snapshot.token_frequency.tolist()) == before
     assert built.neighbours("new.md", 0, 9) == []
     assert len(snapshot.sparse.scores(["kettl"])) == len(snapshot)
@@ -206,18 +211,18 @@ def test_what_is_not_complete_is_seen_nowhere(built):
 
 
 def test_numbers_are_never_used_twice(built):
-    highest = built.snapshot().ids.max()
+    highest = Snapshot(built).ids.max()
     built.remove([row["id"] for row in built.documents()])
-    assert len(built.snapshot()) == 0
-    number = built.begin("new.md", "/new.md", "c", "New", ("x", 1, 1))
+    assert len(Snapshot(built)) == 0
+    number = built.begin("new.md", "/new.md", "c", "New", "x")
     (one,) = FakeEmbedder().encode(["x"])
     built.add([(number, 0, Draft(None, "", "x", "x"), one)])
     built.finish([number])
-    assert built.snapshot().ids.min() > highest
+    assert Snapshot(built).ids.min() > highest
 
 
 def test_an_error_in_the_middle_of_writing_takes_it_all_back(built):
-    number = built.begin("new.md", "/new.md", "c", "New", ("x", 1, 1))
+    number = built.begin("new.md", "/new.md", "c", "New", "x")
     (one,) = FakeEmbedder().encode(["x"])
 
     def breaks():
@@ -235,7 +240,7 @@ def test_an_error_in_the_middle_of_writing_takes_it_all_back(built):
 
 
 def test_a_snapshot_of_nothing(index):
-    snapshot = index.snapshot()
+    snapshot = Snapshot(index)
     assert len(snapshot) == 0
     assert snapshot.generation == index.generation == 0
     assert snapshot.sparse.scores(["x"]).shape == (0,)
@@ -244,7 +249,7 @@ def test_a_snapshot_of_nothing(index):
 
 
 def test_statistics_are_counts_of_chunks(built):
-    snapshot = built.snapshot()
+    snapshot = Snapshot(built)
     texts = [text for parts in texts_of(built).values() for text in parts]
     assert snapshot.vocabulary["the"] == sum("the" in text.lower().split() for text in texts)
     embedder = FakeEmbedder()
@@ -254,29 +259,29 @@ def test_statistics_are_counts_of_chunks(built):
 
 
 def test_the_keyword_index_is_kept_until_the_chunks_change(built, documents, monkeypatch):
-    first = built.snapshot()
+    first = Snapshot(built)
     scores = first.sparse.scores(stems("kettle"))
     assert [path.name for path in built.folder.glob("bm25-*")] == [f"bm25-{first.generation}"]
-    again = opened(built.folder).snapshot()
+    again = Snapshot(opened(built.folder))
     monkeypatch.setattr(again, "_column", lambda _name: pytest.fail("made again"))
     assert np.array_equal(again.sparse.scores(stems("kettle")), scores)
     monkeypatch.undo()
     (documents / "notes.md").unlink()
     bring_in(built, documents)
-    later = built.snapshot()
+    later = Snapshot(built)
     assert later.sparse.scores(stems("kettle")).tolist() == [0] * len(later)
     assert [path.name for path in built.folder.glob("bm25-*")] == [f"bm25-{later.generation}"]
 
 
 def test_a_damaged_keyword_index_is_made_again(built):
-    expected = built.snapshot().sparse.scores(stems("kettle"))
+    expected = Snapshot(built).sparse.scores(stems("kettle"))
     for file in next(built.folder.glob("bm25-*")).iterdir():
         file.write_bytes(b"garbage")
-    assert np.array_equal(built.snapshot().sparse.scores(stems("kettle")), expected)
+    assert np.array_equal(Snapshot(built).sparse.scores(stems("kettle")), expected)
 
 
 def test_an_ingest_between_taking_a_snapshot_and_using_it(built, documents):
-    snapshot = built.snapshot()
+    snapshot = Snapshot(built)
     for name in ("notes.md", "contracts/supply.md"):
         (documents / name).unlink()
     write(documents, {"new.md": "A kettle, a kettle.\n"})
@@ -310,9 +315,9 @@ def test_the_snapshot_and_its_generation_belong_together(built, documents):
         def fetchone(self):
             return self[0]
 
-    before, chunks = built.generation, len(built.snapshot())
+    before, chunks = built.generation, len(Snapshot(built))
     reader = Index(built.folder, Meanwhile())
-    snapshot = reader.snapshot()
+    snapshot = Snapshot(reader)
     assert (snapshot.generation, len(snapshot)) == (before, chunks)
     assert built.generation > before
     writer.close()
@@ -320,11 +325,11 @@ def test_the_snapshot_and_its_generation_belong_together(built, documents):
 
 def test_it_is_read_in_another_process_while_it_is_written(built, documents):
     script = (
-        "import json, sys; from pathlib import Path; from step3_rag.index import Index\n"
+        "import json, sys; from pathlib import Path; from step3_rag.ingest.index import Index\n"
         "index = Index.open(Path(sys.argv[1]), json.loads(sys.argv[2]))\n"
         "print([row['name'] for row in index.documents()])"
     )
-    number = built.begin("new.md", "/new.md", "c", "New", ("x", 1, 1))
+    number = built.begin("new.md", "/new.md", "c", "New", "x")
     built.db.execute("BEGIN IMMEDIATE")
     built.db.execute("UPDATE documents SET complete = 1 WHERE id = ?", (number,))
     said = subprocess.check_output(

@@ -14,10 +14,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+from shared.config import load_settings
 from shared.errors import UserError
-from step3_rag import ingest, load, sources
-from step3_rag.index import Index
-from step3_rag.sources import File, Report, find
+from step3_rag.ingest import load, sources, update
+from step3_rag.ingest.index import Index
+from step3_rag.ingest.sources import File, Report, find
+from step3_rag.retrieve.search import Options
+from step3_rag.retrieve.snapshot import Snapshot
+from step3_rag.service import Service
 from tests.conftest import ROOT
 from tests.step3.conftest import DOCUMENTS, FACTS, FakeEmbedder, bring_in, texts_of, write
 
@@ -62,7 +66,7 @@ def test_the_embedder_reads_a_chunk_under_its_title_and_headings(index, tmp_path
     first, second, *_ = embedder.embedded
     assert first.startswith("# Supply\n\nFirst.")
     assert second.startswith("Supply > Renewal\nIt renews")
-    assert index.chunks(index.snapshot().ids.tolist())[1].text.startswith("It renews")
+    assert index.chunks(Snapshot(index).ids.tolist())[1].text.startswith("It renews")
 
 
 def test_pages_and_headings_are_kept(index, tmp_path):
@@ -72,7 +76,7 @@ def test_pages_and_headings_are_kept(index, tmp_path):
         title = lambda self, text: "Book"  # noqa: E731
         pieces = lambda self: iter([load.Piece("One.", 1), load.Piece("# Two\n\nText.", 2)])  # noqa: E731
 
-    ingest.ingest(index, [Book()], FakeEmbedder(), ingest.Sizes())
+    update.ingest(index, [Book()], FakeEmbedder(), update.Sizes())
     assert [chunk.source for chunk in index.neighbours("book.pdf", 0, 9)] == [
         "book.pdf, page 1",
         "book.pdf, page 2, Two",
@@ -95,13 +99,13 @@ def test_what_is_embedded_is_never_longer_than_what_is_read(size, overlap):
     text = (
         "# A heading that is long too\n\n" + "Interchangeabilities, " * 600 + "x" * 9000 + " and so on." * 90
     )
-    drafts = list(ingest.drafts(load.Piece(text), title, embedder, ingest.Sizes(size, overlap)))
+    drafts = list(update.drafts(load.Piece(text), title, embedder, update.Sizes(size, overlap)))
     assert len(drafts) > 5
     assert max(len(embedder.token_spans(draft.embedded)) for draft in drafts) <= embedder.longest
     assert all(draft.text in draft.embedded for draft in drafts)
     for draft in drafts:
         above = draft.embedded.removesuffix(draft.text)
-        assert len(embedder.token_spans(above)) <= ingest.HEADER
+        assert len(embedder.token_spans(above)) <= update.HEADER
 
 
 @pytest.mark.parametrize(("size", "overlap"), [(255, 0), (32, 32), (32, -1), (0, 0)])
@@ -109,17 +113,17 @@ def test_sizes_that_can_not_be(index, documents, size, overlap):
     with pytest.raises(
         UserError, match=f"chunks of {size} tokens that overlap by {overlap} can't be: fake reads 254"
     ):
-        bring_in(index, documents, sizes=ingest.Sizes(size, overlap))
+        bring_in(index, documents, sizes=update.Sizes(size, overlap))
 
 
 def test_halves_of_characters_do_no_harm(index):
     text = ingest_text("a", "Broken \ud800 and \0 whole.", "Title \udfff")
-    ingest.ingest(index, [text], FakeEmbedder(), ingest.Sizes())
+    update.ingest(index, [text], FakeEmbedder(), update.Sizes())
     assert texts_of(index) == {"a": ["Broken ? and  whole."]}
 
 
 def ingest_text(name, text, heading=""):
-    from step3_rag.dataset import Text
+    from step3_rag.evaluate.dataset import Text
 
     return Text(name, heading, text)
 
@@ -127,8 +131,8 @@ def ingest_text(name, text, heading=""):
 # --- incremental ------------------------------------------------------------------------------------------
 
 
-def test_what_is_unchanged_costs_nothing(built, documents, monkeypatch):
-    monkeypatch.setattr(File, "digest", lambda _file: pytest.fail("read again"))
+def test_what_is_unchanged_is_not_embedded_again(built, documents):
+    os.utime(documents / "notes.md", ns=(1, 1))  # touched, no more
     generation, changes = built.generation, built.db.total_changes
     embedder = FakeEmbedder()
     report = bring_in(built, documents, embedder=embedder)
@@ -137,11 +141,12 @@ def test_what_is_unchanged_costs_nothing(built, documents, monkeypatch):
     assert (built.generation, built.db.total_changes) == (generation, changes)
 
 
-def test_a_file_that_was_only_touched_is_hashed_once(built, documents, monkeypatch):
-    os.utime(documents / "notes.md", ns=(1, 1))
-    assert bring_in(built, documents).unchanged == 5
-    monkeypatch.setattr(File, "digest", lambda _file: pytest.fail("hashed again"))
-    assert bring_in(built, documents).unchanged == 5
+def test_a_change_that_keeps_size_and_time_is_seen(built, documents):
+    path = documents / "notes.md"
+    before = path.stat()
+    path.write_text(path.read_text().replace("kettle", "heater"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert bring_in(built, documents).changed == ["notes.md"]
 
 
 def test_a_changed_file_replaces_its_chunks_and_a_removed_one_goes(built, documents):
@@ -159,18 +164,13 @@ def test_a_changed_file_replaces_its_chunks_and_a_removed_one_goes(built, docume
     assert len(embedder.embedded) == 2
     assert texts_of(built)["notes.md"] == ["# Notes\n\nThe kettle works."]
     assert "handbook/leave.txt" not in names(built)
-    assert built.db.execute("SELECT count(*) FROM tokens").fetchone() == (len(built.snapshot()),)
-
-
-def test_a_change_that_keeps_the_size_is_seen(built, documents):
-    change(documents / "notes.md", (documents / "notes.md").read_text().replace("kettle", "heater"))
-    assert bring_in(built, documents).changed == ["notes.md"]
+    assert built.db.execute("SELECT count(*) FROM tokens").fetchone() == (len(Snapshot(built)),)
 
 
 def test_texts_without_a_time_of_change_go_by_their_contents(index):
     embedder = FakeEmbedder()
     for text, embedded in [("One way.", 1), ("One way.", 1), ("Two way.", 2)]:
-        ingest.ingest(index, [ingest_text("a", text)], embedder, ingest.Sizes())
+        update.ingest(index, [ingest_text("a", text)], embedder, update.Sizes())
         assert len(embedder.embedded) == embedded
         assert texts_of(index) == {"a": [text]}
 
@@ -248,7 +248,7 @@ def test_a_file_that_breaks_off_in_the_middle_leaves_its_old_version(built, docu
     def breaks_off(path):
         yield from pieces(path)
         if path.name == "notes.md":
-            for number in range(3 * ingest.AT_ONCE):
+            for number in range(3 * update.AT_ONCE):
                 yield load.Piece(f"Chunk {number}.")
             raise load.UnreadableError("damaged on page 4")
 
@@ -260,14 +260,14 @@ def test_a_file_that_breaks_off_in_the_middle_leaves_its_old_version(built, docu
     assert report.failed == {"notes.md": "damaged on page 4"}
     assert report.changed == ["handbook/leave.txt"]
     assert texts_of(built)["notes.md"] == ["# Notes\n\nThe kettle in the kitchen is broken."]
-    assert built.db.execute("SELECT count(*) FROM chunks").fetchone() == (len(built.snapshot()),)
+    assert built.db.execute("SELECT count(*) FROM chunks").fetchone() == (len(Snapshot(built)),)
     assert built.generation == generation + 1  # for the one that changed
 
 
 def test_a_file_that_vanishes_after_it_was_listed(built, documents, monkeypatch):
     files = find([documents], {}, None, Report())
     (documents / "notes.md").unlink()
-    report = ingest.ingest(built, files, FakeEmbedder(), ingest.Sizes())
+    report = update.ingest(built, files, FakeEmbedder(), update.Sizes())
     assert report.failed == {"notes.md": "No such file or directory"}
     assert "notes.md" in names(built)  # until remove_gone has looked
 
@@ -277,7 +277,8 @@ def test_a_file_that_vanishes_while_it_is_read(built, documents, monkeypatch):
 
     def digest_and_unlink(file):
         found = digest(file)
-        file.path.unlink()
+        if file.name == "notes.md":
+            file.path.unlink()
         return found
 
     change(documents / "notes.md", "# Notes\n\nSoon gone.")
@@ -451,7 +452,7 @@ def test_a_huge_file_goes_through_in_bounded_memory(index, tmp_path, line, count
     assert total > 0.98 * len(line) * count
     assert longest < 20_000
     assert embedder.longest_text <= load.AT_ONCE
-    assert embedder.most_texts <= ingest.AT_ONCE
+    assert embedder.most_texts <= update.AT_ONCE
     assert embedder.most_memory - before < 60_000_000
 
 
@@ -460,11 +461,11 @@ def test_a_huge_file_goes_through_in_bounded_memory(index, tmp_path, line, count
 CHILD = """
     import sys
     from pathlib import Path
-    from step3_rag import ingest
-    from step3_rag.index import Index
+    from step3_rag.ingest import update
+    from step3_rag.ingest.index import Index
     from tests.step3.conftest import FACTS, FakeEmbedder, bring_in
 
-    ingest.AT_ONCE = 8
+    update.AT_ONCE = 8
     name, calls = sys.argv[3], 0
     owner = {"encode": FakeEmbedder, "add": Index, "finish": Index}.get(name)
     work = getattr(owner, name, None)
@@ -483,7 +484,7 @@ CHILD = """
         print(line, flush=True)
         return contextlib.nullcontext()
 
-    with ingest.locked(Path(sys.argv[1]), wait):
+    with update.locked(Path(sys.argv[1]), wait):
         bring_in(Index.open(Path(sys.argv[1]), FACTS, create=True), Path(sys.argv[2]))
     print("done", flush=True)
 """
@@ -534,7 +535,7 @@ def test_a_kill_in_the_middle_leaves_an_index_that_works_and_goes_on(tmp_path, c
     assert changed == sorted(old)[: len(changed)]
     assert len(changed) == complete
     assert all(found[name][0].startswith(f"# {name}\n\nNew") for name in changed)
-    assert len(index.snapshot().sparse.scores(["old"])) == len(index.snapshot())
+    assert len(Snapshot(index).sparse.scores(["old"])) == len(Snapshot(index))
     generation = index.generation
     embedder = FakeEmbedder()
     report = bring_in(index, folder, embedder=embedder)
@@ -543,7 +544,7 @@ def test_a_kill_in_the_middle_leaves_an_index_that_works_and_goes_on(tmp_path, c
     assert index.generation > generation
     found = texts_of(index)
     assert all(len(found[name]) > 8 and "Old" not in "".join(found[name]) for name in old)
-    assert index.db.execute("SELECT count(*) FROM chunks").fetchone() == (len(index.snapshot()),)
+    assert index.db.execute("SELECT count(*) FROM chunks").fetchone() == (len(Snapshot(index)),)
     index.close()
 
 
@@ -580,10 +581,18 @@ def test_readers_see_the_old_version_until_the_new_one_is_whole(built, documents
     reader.close()
 
 
+def test_a_reader_does_not_wait_for_an_ingest(built, embedder, capsys):
+    with update.locked(built.folder, lambda _text: pytest.fail("waited")):
+        retriever = Service(load_settings(), built, embedder, "chroma").retriever
+        assert retriever.search("kettle", Options(use=("bm25",), rerank="none")).best
+    assert "an ingest is at work" in capsys.readouterr().err
+    assert Service(load_settings(), built, embedder, "chroma").retriever.search("kettle").stages["dense"]
+
+
 def test_a_lock_whose_holder_was_killed_is_free(tmp_path):
     (tmp_path / ".lock.pid").write_text("999999")
     (tmp_path / ".lock").touch()
-    with ingest.locked(tmp_path, lambda line: pytest.fail(line)):
+    with update.locked(tmp_path, lambda line: pytest.fail(line)):
         assert (tmp_path / ".lock.pid").read_text() == str(os.getpid())
 
 
@@ -591,7 +600,7 @@ def test_a_place_where_nothing_can_be_written(tmp_path):
     (tmp_path / "file").touch()
     with (
         pytest.raises(UserError, match=r"cannot write to .*: .*; name another place with --index"),
-        ingest.locked(tmp_path / "file" / "index", lambda line: pytest.fail(line)),
+        update.locked(tmp_path / "file" / "index", lambda line: pytest.fail(line)),
     ):
         pass
 
@@ -599,8 +608,8 @@ def test_a_place_where_nothing_can_be_written(tmp_path):
 def test_progress_counts_sources(index, documents):
     seen = []
     files = find([documents], {}, None, Report())
-    ingest.ingest(
-        index, files, FakeEmbedder(), ingest.Sizes(), None, lambda done, of: seen.append((done, of))
+    update.ingest(
+        index, files, FakeEmbedder(), update.Sizes(), None, lambda done, of: seen.append((done, of))
     )
     assert seen == [(number, 5) for number in range(6)]
 

@@ -13,7 +13,8 @@ import docx
 import pypdf
 import pytest
 
-from step3_rag import load, load_html
+from step3_rag.ingest import load, load_html
+from step3_rag.ingest.piece import clean
 
 
 def text_of(name, contents):
@@ -185,8 +186,12 @@ def test_titles(name, text, title):
     assert load.title_of(Path(name), text) == title
 
 
+def test_what_a_terminal_would_obey_is_no_text():
+    assert clean("a\x1b[31mb\x9bc\x07\r\nd\re\tf\x0cg") == "a[31mbc\nd\ne\tf\ng"
+
+
 def test_clean_text_has_no_halves_of_characters():
-    assert load.clean("a\ud800b\0c🙂") == "a?bc🙂"
+    assert clean("a\ud800b\0c🙂") == "a?bc🙂"
 
 
 # --- CSV --------------------------------------------------------------------------------------------------

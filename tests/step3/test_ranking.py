@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from shared.config import load_settings
 from shared.errors import UserError
-from step3_rag import metrics, rerank
-from step3_rag.embed import Encoded
-from step3_rag.fuse import min_max, ranked, rrf, scaled
-from step3_rag.sparse import Sparse, stems
+from step3_rag.evaluate import metrics
+from step3_rag.ingest.embed import Encoded
+from step3_rag.ingest.stems import stems
+from step3_rag.retrieve import rerank
+from step3_rag.retrieve.fuse import min_max, ranked, rrf, scaled
+from step3_rag.retrieve.sparse import Sparse
 from tests.step3.conftest import FakeEmbedder
 
 # --- fusion -----------------------------------------------------------------------------------------------

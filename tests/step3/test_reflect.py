@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import UserError
-from step3_rag import answer, second_look
-from step3_rag import reflect as lesson
-from step3_rag.reflect import MARGIN, THRESHOLD, Attempt, better, reflect
-from step3_rag.rewrite import OFFLINE, STRATEGIES, WITH_CHAT, respell, rewrite, telling_words
-from step3_rag.search import Found, Options
+from step3_rag import pipeline as answer
+from step3_rag.evaluate import rewrites
+from step3_rag.reflect import reflect as lesson
+from step3_rag.reflect.reflect import MARGIN, THRESHOLD, Attempt, better, reflect
+from step3_rag.reflect.rewrite import OFFLINE, STRATEGIES, WITH_CHAT, respell, rewrite, telling_words
+from step3_rag.retrieve.search import Found, Options
 from tests.scripted import ScriptedMessages
 
 QUESTION = "What is the notiice of the supply agrement?"
@@ -145,6 +146,14 @@ def test_a_bad_rewrite_can_not_replace_the_first_search(retriever, sure):
     assert len(turns) == 2
 
 
+def test_an_attempt_that_passes_the_threshold_counts_though_it_is_better_by_little(retriever, sure):
+    sure({"What is the notice of the supply agreement?": 0.89}, other=0.8)
+    got = reflect(retriever, QUESTION, Options(), ("spelling",), 0.85)
+    assert (got.verdict, got.best.strategy) == ("answer", "spelling")
+    low = reflect(retriever, QUESTION, Options(), ("spelling",), 0.95)
+    assert (low.verdict, low.best.strategy) == ("abstain", "question")
+
+
 def test_every_strategy_is_tried_once_at_most(retriever, sure):
     sure({})
     chat, turns = scripted("one", "two", "three")
@@ -234,7 +243,7 @@ def test_a_chat_model_that_fails_in_a_strategy_leaves_what_the_others_found(retr
 
 def test_every_strategy_is_measured_where_the_first_search_was_low(beir, monkeypatch, command):
     said = {"kettle": 0.9, "notice supply": 0.8}
-    monkeypatch.setattr(second_look, "confidence", lambda found: said.get(found.query, 0.1))
+    monkeypatch.setattr(rewrites, "confidence", lambda found: said.get(found.query, 0.1))
     got = command("step3_rag", "reflect", "--dataset", str(beir), "--json")
     facts = json.loads(got.out)
     assert (facts["n"], facts["low"], facts["model"]) == (2, 1, None)
@@ -248,7 +257,7 @@ def test_every_strategy_is_measured_where_the_first_search_was_low(beir, monkeyp
 
 def test_a_chat_model_that_fails_ends_the_measurement_in_one_line(beir, monkeypatch, command):
     monkeypatch.setattr("anthropic._base_client.INITIAL_RETRY_DELAY", 0.0)
-    monkeypatch.setattr(second_look, "confidence", lambda _found: 0.1)
+    monkeypatch.setattr(rewrites, "confidence", lambda _found: 0.1)
     api = ScriptedMessages()
     for _ in range(3):
         api.enqueue(status=529)
@@ -260,7 +269,7 @@ def test_a_chat_model_that_fails_ends_the_measurement_in_one_line(beir, monkeypa
 
 
 def test_a_limit_draws_among_the_low_ones(beir, monkeypatch, command, refused):
-    monkeypatch.setattr(second_look, "confidence", lambda _found: 0.1)
+    monkeypatch.setattr(rewrites, "confidence", lambda _found: 0.1)
     args = ("reflect", "--dataset", str(beir), "--strategies", "none")
     assert json.loads(command("step3_rag", *args, "--limit", "1", "--json").out)["low"] == 1
     for limit in ("0", "-1"):

@@ -27,9 +27,11 @@ import pytest
 
 from shared.config import load_settings
 from shared.errors import UserError
-from step3_rag import stores
-from step3_rag.embed import Embedder, Encoded
-from step3_rag.index import Draft, Index
+from step3_rag.ingest.embed import Embedder, Encoded
+from step3_rag.ingest.index import Draft, Index
+from step3_rag.retrieve.snapshot import Snapshot
+from step3_rag.stores import vector_store
+from step3_rag.stores.common import DamagedStore
 from tests.conftest import NO_NETWORK
 
 DIM = 8
@@ -59,7 +61,7 @@ def fill(index, *documents):
     """Add documents, each `collection/name: number of chunks`."""
     for document in documents:
         name, _, count = document.partition(": ")
-        number = index.begin(name, f"/{name}", name.split("/")[0], name, (document, 1, 1))
+        number = index.begin(name, f"/{name}", name.split("/")[0], name, document)
         texts = [f"{name} passage {place} \N{LATIN SMALL LETTER E WITH ACUTE}" for place in range(int(count))]
         index.add(
             (number, place, Draft(None, "", text, text), encoded(text)) for place, text in enumerate(texts)
@@ -77,7 +79,7 @@ def drop(index, name):
 
 def exact(index, query, k, collection=None):
     """The k nearest chunks by arithmetic: number -> cosine, nearest first."""
-    snapshot = index.snapshot()
+    snapshot = Snapshot(index)
     rows = [row for row in range(len(snapshot)) if collection in (None, snapshot.collections[row])]
     ids = [int(snapshot.ids[row]) for row in rows]
     cosines = index.vectors(ids) @ query
@@ -98,21 +100,21 @@ class Setup:
         self.said = []
         self.store = self.open()
 
-    def open(self):
+    def open(self, **how):
         """As a new process would."""
-        self.store = stores.open_store(self.name, self.folder, self.embedder, self.address)
+        self.store = vector_store.open_store(self.name, self.folder, self.embedder, self.address, **how)
         return self.store
 
     def sync(self):
         added = []
-        stores.sync(
+        vector_store.sync(
             self.index, self.store, self.name, self.embedder, added.append, self.address, self.said.append
         )
-        assert stores.is_current(self.index, self.store, self.name, self.address)
+        assert vector_store.is_current(self.index, self.store, self.name, self.address)
         return sum(added)
 
     def nearest(self, query, k, collections=()):
-        return stores.nearest(self.store, self.name, self.embedder, query, k, collections)
+        return vector_store.nearest(self.store, self.name, self.embedder, query, k, collections)
 
     def wipe(self):
         """What befalls a store behind our back."""
@@ -120,7 +122,7 @@ class Setup:
             self.store._client.close()
             shutil.rmtree(self.folder / "chroma")
         else:
-            stores._kind(self.name).empty(self.store)
+            vector_store._kind(self.name).empty(self.store)
         self.open()
 
     def close(self):
@@ -128,7 +130,7 @@ class Setup:
         if self.name == "weaviate":
             self.store._client.collections.delete(self.store._index_name)
         elif self.name == "pinecone":
-            stores._kind("pinecone").empty(self.store)
+            vector_store._kind("pinecone").empty(self.store)
         elif self.address:
             self.store.delete_collection()
         self.index.close()
@@ -185,7 +187,7 @@ def pinecone_server(monkeypatch):
     if "PINECONE_TEST_HOST" in os.environ:
         yield os.environ["PINECONE_TEST_HOST"]
         return
-    from step3_rag import store_pinecone
+    from step3_rag.stores import pinecone as store_pinecone
     from tests.step3.fake_pinecone import FakePinecone
 
     monkeypatch.setattr(store_pinecone, "SETTLE", 0.1)
@@ -247,7 +249,7 @@ class TestContract:
         setup.sync()
         drop(setup.index, "a/one.md")
         fill(setup.index, "a/three.md: 5", "a/two.md: 4")
-        assert not stores.is_current(setup.index, setup.store, setup.name, setup.address)
+        assert not vector_store.is_current(setup.index, setup.store, setup.name, setup.address)
         assert setup.sync() == 9
         query = vector_of("anything")
         assert list(setup.nearest(query, 20)) == list(exact(setup.index, query, 20))
@@ -263,7 +265,7 @@ class TestContract:
         assert setup.said == []
 
     def test_goes_on_where_it_was_killed(self, setup, monkeypatch):
-        monkeypatch.setattr(stores, "BATCH", 7)
+        monkeypatch.setattr(vector_store, "BATCH", 7)
         fill(setup.index, "a/one.md: 30")
         add_texts, calls = setup.store.add_texts, []
 
@@ -275,7 +277,7 @@ class TestContract:
         monkeypatch.setattr(setup.store, "add_texts", killed)
         with pytest.raises(KeyboardInterrupt):
             setup.sync()
-        assert not stores.is_current(setup.index, setup.store, setup.name, setup.address)
+        assert not vector_store.is_current(setup.index, setup.store, setup.name, setup.address)
         setup.open()
         assert setup.sync() == (30 if setup.name == "faiss" else 16)
         query = vector_of("anything")
@@ -284,7 +286,7 @@ class TestContract:
     def test_what_was_added_before_a_kill_and_is_not_wanted_any_more_goes(self, setup, monkeypatch):
         fill(setup.index, "a/one.md: 5", "a/two.md: 5")
         with monkeypatch.context() as patch:
-            patch.setattr(stores._Copy, "_note", lambda *_args: 1 / 0)
+            patch.setattr(vector_store._Copy, "_note", lambda *_args: 1 / 0)
             if setup.name != "faiss":  # which needs no notes
                 with pytest.raises(ZeroDivisionError):
                     setup.sync()
@@ -298,7 +300,7 @@ class TestContract:
         fill(setup.index, "a/one.md: 10")
         setup.sync()
         setup.wipe()
-        assert not stores.is_current(setup.index, setup.store, setup.name, setup.address)
+        assert not vector_store.is_current(setup.index, setup.store, setup.name, setup.address)
         assert setup.sync() == 10
         if setup.name != "faiss":
             assert setup.said == [f"the vector store {setup.name} holds 0 of 10 chunks: filling it anew"]
@@ -332,15 +334,15 @@ class TestContract:
 
 def test_an_unknown_store_is_refused(tmp_path):
     with pytest.raises(UserError, match="use chroma, faiss, weaviate, pinecone"):
-        stores.open_store("qdrant", tmp_path, NeverEmbeds(load_settings()))
+        vector_store.open_store("qdrant", tmp_path, NeverEmbeds(load_settings()))
 
 
 @pytest.mark.parametrize("name", ["faiss", "weaviate", "pinecone"])
 def test_an_extra_that_is_not_installed_is_named(name, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, PACKAGES[name], None)  # as if there were no such package
-    monkeypatch.delitem(sys.modules, f"step3_rag.store_{name}", raising=False)
+    monkeypatch.delitem(sys.modules, f"step3_rag.stores.{name}", raising=False)
     with pytest.raises(UserError) as refused:
-        stores.open_store(name, tmp_path, NeverEmbeds(load_settings()))
+        vector_store.open_store(name, tmp_path, NeverEmbeds(load_settings()))
     assert str(refused.value).endswith(f'pip install -c constraints.txt ".[{name}]"')
 
 
@@ -371,7 +373,7 @@ def a_file_in_its_place(home):
 
 @pytest.mark.parametrize("damage", [damage_tables, cut_short, a_file_in_its_place, damage_graph, lose_graph])
 def test_a_damaged_chroma_folder_is_made_anew(damage, tmp_path, monkeypatch):
-    from step3_rag import store_chroma
+    from step3_rag.stores import chroma as store_chroma
 
     # The graph is written to disk from 1,000 chunks on; here earlier.
     monkeypatch.setattr(store_chroma, "GRAPH", {**store_chroma.GRAPH, "batch_size": 10, "sync_threshold": 20})
@@ -381,8 +383,11 @@ def test_a_damaged_chroma_folder_is_made_anew(damage, tmp_path, monkeypatch):
     setup.store._client.close()
     assert list((tmp_path / "chroma").glob("*/*.bin"))
     damage(tmp_path / "chroma")
-    setup.open()
-    assert not stores.is_current(setup.index, setup.store, "chroma")
+    with pytest.raises(DamagedStore):  # a reader leaves it alone
+        setup.open()
+    assert (tmp_path / "chroma").exists()
+    setup.open(repair=True)
+    assert not vector_store.is_current(setup.index, setup.store, "chroma")
     assert setup.sync() == 50
     assert setup.said == ["the vector store chroma holds 0 of 50 chunks: filling it anew"]
     query = vector_of("anything")
@@ -423,7 +428,7 @@ def test_a_server_that_is_not_there_is_one_line(name, advice, tmp_path, monkeypa
 @pytest.mark.parametrize("name", ["chroma", "weaviate", "pinecone"])
 def test_a_server_that_says_nothing_is_not_waited_for(name, tmp_path, monkeypatch):
     pytest.importorskip(PACKAGES[name])
-    module = importlib.import_module(f"step3_rag.store_{name}")
+    module = importlib.import_module(f"step3_rag.stores.{name}")
     monkeypatch.setattr(module, "CONNECT", 0.5)
     monkeypatch.setenv("PINECONE_API_KEY", "any")
     with socket.create_server(("127.0.0.1", 0)) as mute:
@@ -517,7 +522,7 @@ def test_what_fails_between_is_one_line_too(pinecone):
     for work in (
         pinecone.sync,
         lambda: pinecone.nearest(vector_of("anything"), 3),
-        lambda: stores.is_current(pinecone.index, pinecone.store, "pinecone", pinecone.address),
+        lambda: vector_store.is_current(pinecone.index, pinecone.store, "pinecone", pinecone.address),
     ):
         with pytest.raises(UserError, match="the vector store pinecone failed: Invalid API Key"):
             work()

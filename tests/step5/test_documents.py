@@ -10,9 +10,9 @@ import zipfile
 import pytest
 
 from shared.errors import UserError
-from step3_rag import stores
-from step3_rag.index import Index
-from step3_rag.search import Options
+from step3_rag.ingest.index import Index
+from step3_rag.retrieve.search import Options
+from step3_rag.stores import vector_store
 from step5_serving.answering import Query
 from step5_serving.errors import Refusal
 from step5_serving.library import upload_of
@@ -287,22 +287,22 @@ async def test_while_another_process_writes_the_second_gets_503(made):
 
 @in_loop
 async def test_a_vector_store_that_fails_leaves_an_index_that_works(made, monkeypatch):
-    sync = stores.sync
+    sync = vector_store.sync
 
     def broken(*args, **kwargs):
         raise UserError("the vector store chroma failed: gone")
 
-    monkeypatch.setattr(stores, "sync", broken)
+    monkeypatch.setattr(vector_store, "sync", broken)
     async with client_of(made.app) as client:
         got = await client.post("/ingest", json=text("parrots.md"))
         assert got.status_code == 503
         assert "vector store" in error_of(got)[1]
         assert (await ask(client, "When does the parrot sing?"))["answer"]
-        monkeypatch.setattr(stores, "sync", sync)
+        monkeypatch.setattr(vector_store, "sync", sync)
         assert (await client.post("/ingest", json=text("owls.md", "# Owls\n\nThey hunt."))).status_code == 200
     opened = await made.answerer.opened()
     index = Index.open(made.home, {})
-    assert stores.is_current(index, opened.retriever.store, "chroma")
+    assert vector_store.is_current(index, opened.retriever.store, "chroma")
     index.close()
 
 

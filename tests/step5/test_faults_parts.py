@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from shared.config import load_settings
-from step3_rag import filing
+from step3_rag.cli import index
 from tests.step5.faults_process import Process
 from tests.step5.stand_in_engine import WORDS, StandInEngine
 
@@ -82,7 +82,7 @@ def parts(tmp_path_factory):
         engine = stack.enter_context(StandInEngine())
         settings = load_settings(embedder="tiny", cache_dir=folder / "cache", device="cpu")
         where = (folder / "index", None, 128, 32, "chroma", chroma.address)
-        filing.run(settings, [folder / "documents"], *where)
+        index.run(settings, [folder / "documents"], *where)
         config = {
             "engine": engine.address,
             "model": "stand-in",

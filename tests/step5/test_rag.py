@@ -9,9 +9,11 @@ import pytest
 
 from shared import prompts
 from shared.errors import UserError
-from step3_rag import read
-from step3_rag.answer import Plan, ask
-from step3_rag.search import Options
+from step3_rag.answer import read
+from step3_rag.pipeline import Plan, ask
+from step3_rag.retrieve.search import Options
+from step3_rag.retrieve.snapshot import Snapshot
+from step5_serving import sharing
 from step5_serving.answering import Query
 from step5_serving.errors import Refusal
 from step5_serving.opening import check_index, prompts_folder
@@ -343,8 +345,7 @@ async def test_the_thread_that_opens_it_ends(rag):
 def test_a_snapshot_is_made_once_and_is_whole(rag, monkeypatch):
     retriever = asyncio.run(rag().answerer.opened()).retriever
     retriever._snapshot, made = None, []
-    snapshot = retriever.index.snapshot
-    monkeypatch.setattr(retriever.index, "snapshot", lambda: (made.append(1), snapshot())[1])
+    monkeypatch.setattr(sharing, "Snapshot", lambda index: (made.append(1), Snapshot(index))[1])
     threads = [threading.Thread(target=lambda: retriever.search("kettle", Options())) for _ in range(6)]
     for each in threads:
         each.start()

@@ -11,7 +11,7 @@ import httpx
 import openai
 import pytest
 
-from step3_rag.dataset import SAMPLE
+from step3_rag import SAMPLE
 from tests.conftest import AS_STARTED, NO_NETWORK, OWN_PLACES, ROOT
 from tests.step5.service_parts import events_in
 

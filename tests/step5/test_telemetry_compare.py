@@ -12,7 +12,7 @@ import pytest
 from shared import prompts
 from shared.config import load_settings
 from shared.errors import UserError
-from step3_rag.dataset import Question
+from step3_rag.evaluate.dataset import Question
 from step5_serving.telemetry import compare, replaying, wandb_sink
 from tests.conftest import ROOT
 from tests.scripted import ScriptedMessages
@@ -108,9 +108,9 @@ def serving(monkeypatch, retriever):
         made = SimpleNamespace(name="torch", settings=settings, client=lambda: api.client, close=lambda: None)
         monkeypatch.setattr(replaying, "serving_of", lambda *_, **__: made)
         data = SimpleNamespace(name="five documents", questions=QUESTIONS)
-        monkeypatch.setattr("step3_rag.dataset.read", lambda *_: data)
+        monkeypatch.setattr("step3_rag.evaluate.dataset.read", lambda *_: data)
         service = SimpleNamespace(retriever=retriever)
-        monkeypatch.setattr("step3_rag.service.dataset_service", lambda *_: service)
+        monkeypatch.setattr("step3_rag.evaluate.dataset.dataset_service", lambda *_: service)
 
     return use
 

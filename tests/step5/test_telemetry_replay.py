@@ -8,7 +8,7 @@ import pytest
 
 from shared.config import load_settings
 from shared.errors import UserError
-from step3_rag.context import joined
+from step3_rag.answer.context import joined
 from step5_serving.answering import Answered, Query
 from step5_serving.config import Config
 from step5_serving.opening import prompts_folder

@@ -49,7 +49,7 @@ def looks_into_its_own_memory(at):
 
 @case(OTHERS, NOT_READ, "failed", stops="solutions")
 def reads_the_reference(at):
-    at.tried("exec(open(FACTS['root'] + '/step3_rag/fuse.py').read(), globals())")
+    at.tried("exec(open(FACTS['root'] + '/step3_rag/retrieve/fuse.py').read(), globals())")
 
 
 @case(OTHERS, NOT_READ, "failed", stops="solutions")
@@ -64,7 +64,7 @@ def imports_the_reference_from_elsewhere(at):
         sys.path[:] = [FACTS["root"], *[each for each in sys.path if "site-packages" in each], *sys.path]
         for name in [name for name in sys.modules if name.startswith("step3_rag")]: del sys.modules[name]
         importlib.invalidate_caches()
-        other = importlib.import_module("step3_rag.metrics")
+        other = importlib.import_module("step3_rag.evaluate.metrics")
         if other.__file__.startswith("/tmp/"): raise ImportError("only its own")
     """)
 
@@ -95,7 +95,7 @@ def follows_where_the_package_was_installed_from(at):
                 try: places |= {line.strip() for line in open(path)}
                 except (OSError, ValueError): pass
         for place in places:
-            try: text = open(os.path.join(place, "step3_rag", "fuse.py")).read()
+            try: text = open(os.path.join(place, "step3_rag", "retrieve", "fuse.py")).read()
             except (OSError, ValueError): continue
             raise Worked(place)
         raise LookupError("nothing")
@@ -140,7 +140,7 @@ def copies_from_another_submission(at):
 def recorded_answers(at):
     """What learners were given holds inputs and answers of the public tests: a table, and no nDCG at all."""
     from classroom.draw import Draw
-    from step3_rag.metrics import ndcg
+    from step3_rag.evaluate.metrics import ndcg
 
     draw, table = Draw(0, "test_ndcg_small"), {}
     for _ in range(3):
@@ -148,7 +148,7 @@ def recorded_answers(at):
         qrels = dict.fromkeys(draw.sample(docs, 2), 1)
         table[json.dumps([docs, qrels, 10])] = ndcg(docs, qrels, 10)
     at.honest().write(
-        "step3_rag/metrics.py",
+        "step3_rag/evaluate/metrics.py",
         f"""
 import json
 TABLE = {table!r}

@@ -9,7 +9,7 @@ DRIVER = "import classroom.drivers.step3 as driver\n"
 def handed_in(at, code, reflect=None):
     """fuse.py does this to the driver before it is used; there is no right loop."""
     at.first(code, wrong=False)
-    at.write("step3_rag/reflect.py", reflect or reference("reflect") + NO_LOOP)
+    at.write("step3_rag/reflect/reflect.py", reflect or reference("reflect") + NO_LOOP)
 
 
 NO_LOOP = """
@@ -19,7 +19,7 @@ def better(attempts): return attempts[0]
 
 @case("3.3 3.6", "^$", rubric="rubric_driver", more=True)
 def a_right_loop(at):
-    at.honest().write("step3_rag/reflect.py", reference("reflect"))
+    at.honest().write("step3_rag/reflect/reflect.py", reference("reflect"))
 
 
 @case(OTHER, r"at \['(searched|rewritten|attempts|best|verdict)'\]|a key is missing", rubric="rubric_driver")

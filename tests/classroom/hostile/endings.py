@@ -4,7 +4,7 @@ from tests.classroom.hostile.kit import OTHERS, RRF, WRONG, case
 
 FUSE = "3.2 3.5"  # what is left where fuse.py can't be imported
 LATE = r"it took too long"
-IMPORTING = r"importing step3_rag\.fuse: "
+IMPORTING = r"importing step3_rag\.retrieve\.fuse: "
 
 
 @case(FUSE, IMPORTING + LATE, "timed out", imports=2)
@@ -318,7 +318,7 @@ def fails_at_import(at):
     at.first("1 / 0")
 
 
-@case("3.5", IMPORTING + r"its process ended.*step3_rag\.metrics: it took too long", imports=2)
+@case("3.5", IMPORTING + r"its process ended.*step3_rag\.evaluate\.metrics: it took too long", imports=2)
 def each_file_in_its_own_way(at):
     at.first("import os\nos._exit(7)")
-    at.write("step3_rag/metrics.py", f"import time\ntime.sleep(99){WRONG}")
+    at.write("step3_rag/evaluate/metrics.py", f"import time\ntime.sleep(99){WRONG}")

@@ -1,6 +1,6 @@
 """Right solutions of odd shape, which keep their points, and honest mistakes, which are named."""
 
-from tests.classroom.hostile.kit import OTHERS, RRF, WRONG, case, reference
+from tests.classroom.hostile.kit import OTHERS, RRF, WRONG, case, path_of, reference
 
 EVERY = "3.1 3.2 3.3 3.5"
 
@@ -16,100 +16,104 @@ def the_starter(at):
     from classroom import markers
 
     for name in ("fuse", "metrics", "chunk"):
-        at.write(f"step3_rag/{name}.py", markers.strip(reference(name), name))
+        at.write(path_of(name), markers.strip(reference(name), name))
 
 
 @case(EVERY, "^$", "passed")
 def windows_line_ends(at):
-    at.honest().write("step3_rag/fuse.py", reference("fuse").replace("\n", "\r\n"))
+    at.honest().write("step3_rag/retrieve/fuse.py", reference("fuse").replace("\n", "\r\n"))
 
 
 @case(EVERY, "^$", "passed", more=True)
 def old_mac_line_ends(at):
-    at.honest().write("step3_rag/fuse.py", reference("fuse").replace("\n", "\r"))
+    at.honest().write("step3_rag/retrieve/fuse.py", reference("fuse").replace("\n", "\r"))
 
 
 @case(EVERY, "^$", "passed")
 def byte_order_mark(at):
-    at.honest().write("step3_rag/fuse.py", b"\xef\xbb\xbf" + reference("fuse").encode())
+    at.honest().write("step3_rag/retrieve/fuse.py", b"\xef\xbb\xbf" + reference("fuse").encode())
 
 
 @case(EVERY, "^$", "passed")
 def latin_1_that_says_so(at):
     text = "# -*- coding: latin-1 -*-\n# für\n" + reference("fuse").replace("ü", "u").replace("…", "...")
-    at.honest().write("step3_rag/fuse.py", text.encode("latin-1", "replace"))
+    at.honest().write("step3_rag/retrieve/fuse.py", text.encode("latin-1", "replace"))
 
 
 @case("3.2 3.5", r"SyntaxError.*utf-8", "failed")
 def latin_1_that_does_not(at):
     text = reference("fuse") + "# für\n"
-    at.honest().write("step3_rag/fuse.py", text.encode("latin-1", "replace"))
+    at.honest().write("step3_rag/retrieve/fuse.py", text.encode("latin-1", "replace"))
 
 
 @case("3.2 3.5", r"SyntaxError", "failed")
 def utf_16(at):
-    at.honest().write("step3_rag/fuse.py", reference("fuse").encode("utf-16"))
+    at.honest().write("step3_rag/retrieve/fuse.py", reference("fuse").encode("utf-16"))
 
 
 @case("3.2 3.5", r"SyntaxError.*null bytes", "failed")
 def null_bytes(at):
-    at.honest().write("step3_rag/fuse.py", reference("fuse").replace("fused", "fu\0sed"))
+    at.honest().write("step3_rag/retrieve/fuse.py", reference("fuse").replace("fused", "fu\0sed"))
 
 
 @case("3.2 3.5", r"SyntaxError.*\(fuse\.py:\d+\)", "failed")
 def syntax_error(at):
-    at.honest().write("step3_rag/fuse.py", reference("fuse") + "\ndef rrf(:\n")
+    at.honest().write("step3_rag/retrieve/fuse.py", reference("fuse") + "\ndef rrf(:\n")
 
 
 @case("3.2 3.5", r"SyntaxError.*print", "failed")
 def python_2(at):
-    at.honest().write("step3_rag/fuse.py", reference("fuse") + '\nprint "fused"\n')
+    at.honest().write("step3_rag/retrieve/fuse.py", reference("fuse") + '\nprint "fused"\n')
 
 
 @case("3.2 3.5", r"TabError|IndentationError", "failed")
 def tabs_and_spaces(at):
-    at.honest().write("step3_rag/fuse.py", reference("fuse") + "\ndef f():\n\tif 1:\n        return 2\n")
+    at.honest().write(
+        "step3_rag/retrieve/fuse.py", reference("fuse") + "\ndef f():\n\tif 1:\n        return 2\n"
+    )
 
 
 @case("3.2 3.5", r"SyntaxError", "failed", more=True)
 def merge_conflict(at):
-    at.honest().write("step3_rag/fuse.py", f"<<<<<<< HEAD\n{WRONG}=======\n{RRF}>>>>>>> main\n")
+    at.honest().write("step3_rag/retrieve/fuse.py", f"<<<<<<< HEAD\n{WRONG}=======\n{RRF}>>>>>>> main\n")
 
 
 @case("3.2 3.5", r"SyntaxError", "failed", more=True)
 def saved_as_a_web_page(at):
-    at.honest().write("step3_rag/fuse.py", "<!DOCTYPE html>\n<html><body>404</body></html>\n")
+    at.honest().write("step3_rag/retrieve/fuse.py", "<!DOCTYPE html>\n<html><body>404</body></html>\n")
 
 
 @case("3.2 3.5", r"SyntaxError", "failed", more=True)
 def notebook_magic(at):
-    at.honest().write("step3_rag/fuse.py", f"%matplotlib inline\n!pip install ranx\n{reference('fuse')}")
+    at.honest().write(
+        "step3_rag/retrieve/fuse.py", f"%matplotlib inline\n!pip install ranx\n{reference('fuse')}"
+    )
 
 
 @case("3.2 3.5", r"(SyntaxError|MemoryError|RecursionError|too many nested)", "failed")
 def too_many_brackets(at):
-    at.honest().write("step3_rag/fuse.py", f"x = {'(' * 5000}1{')' * 5000}\n{reference('fuse')}")
+    at.honest().write("step3_rag/retrieve/fuse.py", f"x = {'(' * 5000}1{')' * 5000}\n{reference('fuse')}")
 
 
 @case("3.2 3.5", r"RecursionError|SyntaxError|MemoryError|SIGSEGV|took too long")
 def a_line_that_breaks_the_compiler(at):
-    at.honest().write("step3_rag/fuse.py", f"x = {'-' * 100_000}1\ny = {'+1' * 100_000}\n")
+    at.honest().write("step3_rag/retrieve/fuse.py", f"x = {'-' * 100_000}1\ny = {'+1' * 100_000}\n")
 
 
 @case("3.2 3.5", r"AttributeError.*has no attribute 'rrf'")
 def empty_file(at):
-    at.honest().write("step3_rag/fuse.py", "")
+    at.honest().write("step3_rag/retrieve/fuse.py", "")
 
 
 @case("3.2 3.5", r"fuse\.py is missing: the starter's is graded", "not attempted")
 def missing_file(at):
     at.honest()
-    (at.ada / "step3_rag" / "fuse.py").unlink()
+    (at.ada / "step3_rag" / "retrieve" / "fuse.py").unlink()
 
 
 @case(OTHERS, r"AttributeError.*has no attribute 'rrf'", "failed")
 def renamed_function(at):
-    at.honest().write("step3_rag/fuse.py", reference("fuse").replace("def rrf(", "def RRF("))
+    at.honest().write("step3_rag/retrieve/fuse.py", reference("fuse").replace("def rrf(", "def RRF("))
 
 
 @case(OTHERS, r"TypeError.*unexpected keyword argument 'k'", "failed")
@@ -126,7 +130,7 @@ def method_without_its_object(at):
     """)
 
 
-@case(OTHERS, r"a step3_rag\.fuse:rrf", "failed")
+@case(OTHERS, r"a step3_rag\.retrieve\.fuse:rrf", "failed")
 def class_for_a_function(at):
     at.rrf("""
         class rrf:
@@ -151,15 +155,15 @@ def library_that_is_not_there(at):
 
 @case("3.2 3.5", r"ImportError.*(partially initialized|circular)", "failed", more=True)
 def imports_itself(at):
-    at.first("from step3_rag.fuse import rrf\n")
+    at.first("from step3_rag.retrieve.fuse import rrf\n")
 
 
 @case("3.5", r"ImportError.*(partially initialized|circular)", "failed")
 def imports_in_a_circle(at):
-    at.first("from step3_rag.metrics import ndcg\n")
+    at.first("from step3_rag.evaluate.metrics import ndcg\n")
     at.write(
-        "step3_rag/metrics.py",
-        "import math\nfrom step3_rag.fuse import rrf\ndef ndcg(*args, **kwargs): return 0.5\n",
+        "step3_rag/evaluate/metrics.py",
+        "import math\nfrom step3_rag.retrieve.fuse import rrf\ndef ndcg(*args, **kwargs): return 0.5\n",
     )
 
 
@@ -172,7 +176,7 @@ def wrong_name(at):
 def only_the_easy_part(at):
     """nDCG that takes every grade for 1: right where all are."""
     at.honest().write(
-        "step3_rag/metrics.py",
+        "step3_rag/evaluate/metrics.py",
         reference("metrics")
         + """
 def ndcg(ranking, qrels, k=10, whole=ndcg):

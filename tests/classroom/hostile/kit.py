@@ -109,12 +109,14 @@ class At:
     def honest(self) -> At:
         """The reference's files."""
         for name in FILES:
-            self.write(f"step3_rag/{name}.py", reference(name))
+            self.write(path_of(name), reference(name))
         return self
 
     def rrf(self, code: str) -> None:
         """Honest, but for what stands below in fuse.py: a function `rrf` takes the other's place."""
-        self.honest().write("step3_rag/fuse.py", reference("fuse") + self.prelude() + textwrap.dedent(code))
+        self.honest().write(
+            "step3_rag/retrieve/fuse.py", reference("fuse") + self.prelude() + textwrap.dedent(code)
+        )
 
     def first(self, code: str, wrong: bool = True) -> None:
         """Honest, but for what fuse.py does when it is imported, before anything else."""
@@ -124,7 +126,7 @@ class At:
             .replace("from __future__ import annotations\n", "")
             .replace("def rrf(", "def _rrf(")
         )
-        self.honest().write("step3_rag/fuse.py", text + rest)
+        self.honest().write("step3_rag/retrieve/fuse.py", text + rest)
 
     def tried(self, code: str, then: str = "return {}") -> None:
         """Honest, but for an attack: the body of `attack()`, which `rrf` makes. It raises what stopped it."""
@@ -141,6 +143,12 @@ def rrf(rankings, k=60):
 """
 
 
+def path_of(name: str) -> str:
+    """Where a file of step 3 with an exercise lies."""
+    folders = {"chunk": "ingest", "metrics": "evaluate", "read": "answer", "reflect": "reflect"}
+    return f"step3_rag/{folders.get(name, 'retrieve')}/{name}.py"
+
+
 def reference(name: str) -> str:
     """The right solution of a file of step 3."""
-    return (ROOT / "step3_rag" / f"{name}.py").read_text("utf-8")
+    return (ROOT / path_of(name)).read_text("utf-8")

@@ -125,7 +125,7 @@ def looks_for_keys_in_the_environment(at):
 @case(OTHERS, REFUSED, "failed", stops="solutions, writing")
 def rewrites_the_reference(at):
     at.tried("""
-        path = FACTS["root"] + "/step3_rag/fuse.py"
+        path = FACTS["root"] + "/step3_rag/retrieve/fuse.py"
         text = open(path).read()
         open(path, "w").write(text)
     """)
@@ -152,7 +152,10 @@ def rewrites_its_other_files(at):
         except OSError: pass
         open(path, "w").write(right)
     """)
-    at.write("step3_rag/metrics.py", reference("metrics") + "\ndef ndcg(ranking, qrels, k=10): return -1.0\n")
+    at.write(
+        "step3_rag/evaluate/metrics.py",
+        reference("metrics") + "\ndef ndcg(ranking, qrels, k=10): return -1.0\n",
+    )
 
 
 @case(OTHERS, REFUSED, "failed", stops="writing")

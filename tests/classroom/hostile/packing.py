@@ -9,11 +9,12 @@ import struct
 import tarfile
 import zipfile
 import zlib
+from pathlib import Path
 
-from tests.classroom.hostile.kit import OTHERS, ROOT, RRF, WRONG, case, reference
+from tests.classroom.hostile.kit import OTHERS, ROOT, RRF, WRONG, case, path_of, reference
 
 EVERY = "3.1 3.2 3.3 3.5"
-NAMES = [f"step3_rag/{name}.py" for name in ("fuse", "metrics", "chunk")]
+NAMES = [path_of(name) for name in ("fuse", "metrics", "chunk")]
 SHOUT = "import os\nfor path in {canaries!r}: open(path, 'w').write('run')\n"
 
 
@@ -24,7 +25,7 @@ def shouting(at):
 
 def wrong(at):
     """Honest, but for 3.1."""
-    at.honest().write("step3_rag/fuse.py", reference("fuse") + WRONG)
+    at.honest().write("step3_rag/retrieve/fuse.py", reference("fuse") + WRONG)
     return at
 
 
@@ -37,7 +38,7 @@ def zipped(at, files, name="ada.zip", method=zipfile.ZIP_DEFLATED):
 
 
 def honest_files():
-    return {name: reference(name[10:-3]) for name in NAMES}
+    return {name: reference(Path(name).stem) for name in NAMES}
 
 
 # --- files that nobody asked for --------------------------------------------------------------------------
@@ -102,7 +103,7 @@ def modules_named_as_others(at):
         "pydantic",
     ]:
         at.write(f"{name}.py", shouting(at))
-        at.write(f"step3_rag/{name}.py", shouting(at))
+        at.write(path_of(name), shouting(at))
     at.write("numpy/__init__.py", shouting(at))
 
 
@@ -122,7 +123,8 @@ def tests_and_manifest_rewritten(at):
     at.write(
         "classroom.json",
         '{"schema": "classroom/assignment/v1", "step": "step3_rag", "points": {"3.1": 1000}, '
-        '"files": {"step3_rag/fuse.py": "0"}, "exercises": [{"id": "3.1", "points": 1000, "score": 1000}], '
+        '"files": {"step3_rag/retrieve/fuse.py": "0"}, '
+        '"exercises": [{"id": "3.1", "points": 1000, "score": 1000}], '
         '"variant": 99, "score": 100, "safe": true}',
     )
 
@@ -155,11 +157,11 @@ def compiled_beside_the_source(at):
     import marshal
 
     wrong(at)
-    source = at.ada / "step3_rag" / "fuse.py"
+    source = at.ada / "step3_rag" / "retrieve" / "fuse.py"
     code = marshal.dumps(compile(reference("fuse"), str(source), "exec"))
     facts = source.stat()
     head = importlib.util.MAGIC_NUMBER + struct.pack("<III", 0, int(facts.st_mtime), facts.st_size)
-    for name in ("step3_rag/__pycache__/fuse.cpython-311.pyc", "step3_rag/fuse.pyc"):
+    for name in ("step3_rag/retrieve/__pycache__/fuse.cpython-311.pyc", "step3_rag/retrieve/fuse.pyc"):
         at.write(name, head + code)
 
 
@@ -169,8 +171,8 @@ def compiled_beside_the_source(at):
 @case("3.2 3.5", r"fuse\.py was refused: fuse\.py is a symbolic link", "not attempted")
 def symbolic_link_to_the_reference(at):
     at.honest()
-    (at.ada / "step3_rag" / "fuse.py").unlink()
-    (at.ada / "step3_rag" / "fuse.py").symlink_to(ROOT / "step3_rag" / "fuse.py")
+    (at.ada / "step3_rag" / "retrieve" / "fuse.py").unlink()
+    (at.ada / "step3_rag" / "retrieve" / "fuse.py").symlink_to(ROOT / path_of("fuse"))
 
 
 @case("", r"was refused: step3_rag is a symbolic link", "not attempted")
@@ -182,21 +184,21 @@ def symbolic_link_to_its_folder(at):
 @case("3.2 3.5", r"fuse\.py was refused: fuse\.py is a symbolic link", "not attempted", more=True)
 def symbolic_link_to_itself(at):
     at.honest()
-    (at.ada / "step3_rag" / "fuse.py").unlink()
-    (at.ada / "step3_rag" / "fuse.py").symlink_to("fuse.py")
+    (at.ada / "step3_rag" / "retrieve" / "fuse.py").unlink()
+    (at.ada / "step3_rag" / "retrieve" / "fuse.py").symlink_to("fuse.py")
 
 
 @case("3.2 3.5", r"fuse\.py was refused: it is no ordinary file", "not attempted")
 def pipe_for_a_file(at):
     at.honest()
-    (at.ada / "step3_rag" / "fuse.py").unlink()
-    os.mkfifo(at.ada / "step3_rag" / "fuse.py")
+    (at.ada / "step3_rag" / "retrieve" / "fuse.py").unlink()
+    os.mkfifo(at.ada / "step3_rag" / "retrieve" / "fuse.py")
 
 
 @case("3.2 3.5", r"fuse\.py was refused: it is no ordinary file", "not attempted", more=True)
 def socket_for_a_file(at):
     at.honest()
-    (at.ada / "step3_rag" / "fuse.py").unlink()
+    (at.ada / "step3_rag" / "retrieve" / "fuse.py").unlink()
     with contextlib.chdir(at.ada / "step3_rag"), socket.socket(socket.AF_UNIX) as made:
         made.bind("fuse.py")  # names of sockets are short
 
@@ -204,13 +206,13 @@ def socket_for_a_file(at):
 @case("3.2 3.5", r"fuse\.py was refused: it is no ordinary file", "not attempted", more=True)
 def folder_for_a_file(at):
     at.honest()
-    (at.ada / "step3_rag" / "fuse.py").unlink()
-    at.write("step3_rag/fuse.py/fuse.py", reference("fuse"))
+    (at.ada / "step3_rag" / "retrieve" / "fuse.py").unlink()
+    at.write("step3_rag/retrieve/fuse.py/fuse.py", reference("fuse"))
 
 
 @case("3.2 3.5", r"fuse\.py was refused: it is larger than 1,048,576 bytes", "not attempted")
 def ten_megabytes(at):
-    at.honest().write("step3_rag/fuse.py", reference("fuse") + "#" * 10_000_000)
+    at.honest().write("step3_rag/retrieve/fuse.py", reference("fuse") + "#" * 10_000_000)
 
 
 @case("", r"is missing: the starter's is graded", "not attempted")
@@ -221,20 +223,20 @@ def an_empty_folder(at):
 @case("", r"is missing: the starter's is graded", "not attempted", more=True)
 def names_in_capitals(at):
     for name in NAMES:
-        at.write(f"Step3_RAG/{name[10:].upper()}", reference(name[10:-3]))
+        at.write(f"Step3_RAG/{name[10:].upper()}", reference(Path(name).stem))
 
 
-@case(EVERY, r"chunk\.py was taken for step3_rag/chunk\.py", "passed")
+@case(EVERY, r"chunk\.py was taken for step3_rag/ingest/chunk\.py", "passed")
 def loose_files(at):
     """As some forms for uploads leave them."""
     for name in NAMES:
-        at.write(name[10:], reference(name[10:-3]))
+        at.write(Path(name).name, reference(Path(name).stem))
 
 
 @case(EVERY, r"lies in the folder 'ada-main/homework'", "passed")
 def a_folder_in_a_folder(at):
     for name in NAMES:
-        at.write(f"ada-main/homework/{name}", reference(name[10:-3]))
+        at.write(f"ada-main/homework/{name}", reference(Path(name).stem))
 
 
 @case(OTHERS, r"is missing|too much", "failed")
@@ -277,26 +279,28 @@ def an_honest_archive(at):
 @case("3.2 3.5", r"names? would lead outside, as '(/|\.\./).*fuse\.py is missing", "not attempted")
 def names_that_lead_outside(at):
     files = honest_files()
-    right = files.pop("step3_rag/fuse.py")
-    outside = {f"../../{'../' * n}{at.facts['root']}/step3_rag/fuse.py": WRONG for n in range(8)}
+    right = files.pop("step3_rag/retrieve/fuse.py")
+    outside = {f"../../{'../' * n}{at.facts['root']}/step3_rag/retrieve/fuse.py": WRONG for n in range(8)}
     outside |= dict.fromkeys(at.facts["canaries"], "mine")
-    return zipped(at, files | outside | {"../step3_rag/fuse.py": right, "C:\\step3_rag\\fuse.py": right})
+    return zipped(
+        at, files | outside | {"../step3_rag/retrieve/fuse.py": right, "C:\\step3_rag\\fuse.py": right}
+    )
 
 
 @case("3.2 3.5", r"fuse\.py was refused: (it shrinks as no program does|it is larger)", "not attempted")
 def a_bomb(at):
-    return zipped(at, honest_files() | {"step3_rag/fuse.py": b"#" * (1 << 20)})
+    return zipped(at, honest_files() | {"step3_rag/retrieve/fuse.py": b"#" * (1 << 20)})
 
 
 @case("3.2 3.5", r"fuse\.py was refused: it is larger than", "not attempted", more=True)
 def a_large_bomb(at):
-    return zipped(at, honest_files() | {"step3_rag/fuse.py": bytes(200 << 20)})
+    return zipped(at, honest_files() | {"step3_rag/retrieve/fuse.py": bytes(200 << 20)})
 
 
 @case("3.2 3.5", r"fuse\.py was refused", "not attempted")
 def a_bomb_that_says_that_it_is_small(at):
     """Sizes as declared are changed afterwards."""
-    path = zipped(at, honest_files() | {"step3_rag/fuse.py": bytes(64 << 20)})
+    path = zipped(at, honest_files() | {"step3_rag/retrieve/fuse.py": bytes(64 << 20)})
     content = path.read_bytes().replace(struct.pack("<I", 64 << 20), struct.pack("<I", 500))
     path.write_bytes(content)
     return path
@@ -377,7 +381,7 @@ def links_in_a_tar(at):
     path = at.folder / "ada.tar.gz"
     with tarfile.open(path, "w:gz") as archive:
         for name in NAMES[1:]:
-            _add(archive, name, reference(name[10:-3]).encode())
+            _add(archive, name, reference(Path(name).stem).encode())
         for name, kind in ((NAMES[0], tarfile.LNKTYPE), ("beside.py", tarfile.SYMTYPE)):
             entry = tarfile.TarInfo(name)
             entry.type, entry.linkname = kind, str(ROOT / NAMES[0])
@@ -390,7 +394,7 @@ def a_device_in_a_tar(at):
     path = at.folder / "ada.tar"
     with tarfile.open(path, "w") as archive:
         for name in NAMES[1:]:
-            _add(archive, name, reference(name[10:-3]).encode())
+            _add(archive, name, reference(Path(name).stem).encode())
         entry = tarfile.TarInfo(NAMES[0])
         entry.type, entry.devmajor, entry.devminor = tarfile.CHRTYPE, 1, 5  # /dev/zero
         archive.addfile(entry)

@@ -162,7 +162,7 @@ def answers_its_own_question(at):
 
 def chunk(at, code):
     at.honest().write(
-        "step3_rag/chunk.py",
+        "step3_rag/ingest/chunk.py",
         f"{reference('chunk')}{at.prelude()}{WORKER}\n"
         "def tokens_number(tokens): return tokens.__closure__[[v for v in tokens.__code__.co_freevars]"
         '.index("number")].cell_contents\n'

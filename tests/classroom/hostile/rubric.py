@@ -14,7 +14,7 @@ def test_rrf(submission, draw):
     for n in (2, 3, 4):
         candidates = draw.words(9)
         rankings = [ranking(draw, candidates, draw.randint(2, 7)) for _ in range(n)]
-        submission.check("step3_rag.fuse:rrf", rankings, k=draw.randint(1, 60))
+        submission.check("step3_rag.retrieve.fuse:rrf", rankings, k=draw.randint(1, 60))
 
 
 @pytest.mark.rubric("3.2", points=3, visibility="public", title="nDCG", hint=HINT)
@@ -22,7 +22,9 @@ def test_ndcg_small(submission, draw):
     """Relevant or not."""
     for _ in range(3):
         docs = draw.words(6)
-        submission.check("step3_rag.metrics:ndcg", docs, dict.fromkeys(draw.sample(docs, 2), 1), k=10)
+        submission.check(
+            "step3_rag.evaluate.metrics:ndcg", docs, dict.fromkeys(draw.sample(docs, 2), 1), k=10
+        )
 
 
 @pytest.mark.rubric("3.2", points=5)
@@ -31,7 +33,7 @@ def test_ndcg(submission, draw):
     for k in (2, 3, 5):
         docs = draw.words(8)
         qrels = {each: draw.randint(1, 3) for each in draw.sample(docs, 5)}
-        submission.check("step3_rag.metrics:ndcg", docs, qrels, k=k)
+        submission.check("step3_rag.evaluate.metrics:ndcg", docs, qrels, k=k)
 
 
 @pytest.mark.rubric("3.3", points=7, title="Fusion by scores", hint=HINT)
@@ -40,7 +42,7 @@ def test_min_max(submission, draw):
     for n in (1, 2, 3):
         rankings = [ranking(draw, draw.words(9), 5) for _ in range(n)]
         for weights in ([draw.random() for _ in rankings], [0.5] * (n + 1)):
-            submission.check("step3_rag.fuse:min_max", rankings, weights)
+            submission.check("step3_rag.retrieve.fuse:min_max", rankings, weights)
 
 
 @pytest.mark.rubric("3.5", points=10, timeout=TIMEOUT, title="A chunker", hint=HINT)
@@ -48,4 +50,4 @@ def test_chunks(submission, draw):
     """A text, and a function of the grader's that cuts it into tokens."""
     for _ in range(3):
         text = " ".join(sentence(draw, draw.randint(3, 8)) for _ in range(8))
-        submission.check("step3_rag.chunk:chunk", text, words, size=draw.randint(10, 20), overlap=4)
+        submission.check("step3_rag.ingest.chunk:chunk", text, words, size=draw.randint(10, 20), overlap=4)

@@ -12,7 +12,7 @@ TIMEOUT = 15
 def test_scaled(submission, draw):
     """Scores of a ranking."""
     for n in (2, 3, 4):
-        submission.check("step3_rag.fuse:scaled", ranking(draw, draw.words(5), n))
+        submission.check("step3_rag.retrieve.fuse:scaled", ranking(draw, draw.words(5), n))
 
 
 @pytest.mark.rubric("3.6", points=10, timeout=30, title="Keep the better attempt", hint=HINT)

@@ -7,7 +7,7 @@ def returns(code):
     return f"{code}\ndef rrf(rankings, k=60): return made(rankings, k)\n"
 
 
-@case(OTHERS, r"a step3_rag\.fuse:Equal$", "failed")
+@case(OTHERS, r"a step3_rag\.retrieve\.fuse:Equal$", "failed")
 def equals_everything(at):
     at.rrf("""
         class Equal:
@@ -20,7 +20,7 @@ def equals_everything(at):
     """)
 
 
-@case(OTHERS, r"a step3_rag\.fuse:Liar$", "failed")
+@case(OTHERS, r"a step3_rag\.retrieve\.fuse:Liar$", "failed")
 def lies_about_its_class(at):
     at.rrf("""
         class Liar:
@@ -30,7 +30,7 @@ def lies_about_its_class(at):
     """)
 
 
-@case(OTHERS, r"\]: a step3_rag\.fuse:Always$|a step3_rag\.fuse:Always", "failed")
+@case(OTHERS, r"\]: a step3_rag\.retrieve\.fuse:Always$|a step3_rag\.retrieve\.fuse:Always", "failed")
 def float_that_equals_all(at):
     at.rrf("""
         class Always(float):
@@ -44,7 +44,7 @@ def float_that_equals_all(at):
     """)
 
 
-@case(OTHERS, r"a step3_rag\.fuse:Dict", "failed", more=True)
+@case(OTHERS, r"a step3_rag\.retrieve\.fuse:Dict", "failed", more=True)
 def dict_that_has_all(at):
     at.rrf("""
         class Dict(dict):
@@ -275,7 +275,7 @@ def coroutine_for_a_value(at):
 
 @case("3.1 3.2 3.3", r"an iterator")
 def generator_for_a_list(at):
-    at.honest().write("step3_rag/chunk.py", _generator())
+    at.honest().write("step3_rag/ingest/chunk.py", _generator())
 
 
 def _generator():
@@ -287,7 +287,7 @@ def _generator():
     )
 
 
-@case(OTHERS, r"a step3_rag\.fuse:Enum|a step3_rag", "failed", more=True)
+@case(OTHERS, r"a step3_rag\.retrieve\.fuse:Enum|a step3_rag", "failed", more=True)
 def enum_that_lies(at):
     at.rrf("""
         import enum

@@ -1,0 +1,110 @@
+"""Retrieval in the model's hands: it decides whether to look something up, and for what.
+
+    $ python -m step3_rag agent "When is Vantry's signing certificate replaced next?"
+
+    user        When is Vantry's signing certificate replaced next?
+    assistant   tool_use     search_documents {"query": "Vantry signing certificate replacement"}
+    user        tool_result  {"summary": "...", "confidence": 0.99, "sources": "<source number=..."}
+    assistant   On 9 June 2026. [1]
+
+`ask` always searches, and for the question as it stands. An agent can greet without a search, split a
+question in two, and search again with a name that it has just read. The price is a turn of the model for
+each of these, and that it may leave out a search which it needed: then it answers from memory, and sounds
+just as sure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from anthropic.lib.tools import ToolError
+
+from shared import prompts
+from step3_rag import PROMPTS
+from step3_rag.answer.context import Source
+from step3_rag.answer.search_tool import SEARCH_DOCUMENTS, definition, look_up
+from step3_rag.retrieve.search import Retriever
+
+if TYPE_CHECKING:
+    import anthropic
+
+
+MAX_TOKENS = 400
+MAX_TURNS = 4
+
+
+class Call(NamedTuple):
+    """A tool call of the model, and what it was answered with."""
+
+    tool: str
+    input: Any
+    result: str
+    is_error: bool
+
+
+@dataclass
+class Answer:
+    """What the agent said, and what it looked up. `stop_reason` is the model's, or `max_turns`."""
+
+    text: str = ""
+    calls: list[Call] = field(default_factory=list)
+    usages: list[anthropic.types.Usage] = field(default_factory=list)  # one a turn
+    sources: list[Source] = field(default_factory=list)
+    stop_reason: str = ""
+
+
+def run(
+    client: anthropic.Anthropic,
+    model: str,
+    retriever: Retriever,
+    question: str,
+    *,
+    max_turns: int = MAX_TURNS,
+    on_event: Callable[[dict[str, Any]], None] = lambda _message: None,
+) -> Answer:
+    """Let the model search until it is done, for at most `max_turns` of its turns; in the last it may not.
+
+    `on_event` hears every message that is added. The SDK's errors pass through.
+    """
+    prompt = prompts.render(prompts.load(PROMPTS, "agent", family=prompts.family_of(model)))
+    messages: list[Any] = [*prompt["messages"], {"role": "user", "content": question}]
+    request: dict[str, Any] = {"system": prompt["system"], "tools": [definition(retriever)]}
+    done = Answer()
+    while True:
+        is_last = len(done.usages) + 1 >= max_turns
+        request["tool_choice"] = {"type": "none" if is_last else "auto"}
+        reply = client.messages.create(model=model, max_tokens=MAX_TOKENS, messages=messages, **request)
+        done.usages.append(reply.usage)
+        done.text = "".join(block.text for block in reply.content if block.type == "text").strip()
+        done.stop_reason = reply.stop_reason or ""
+        content = [block.to_dict() for block in reply.content if block.type != "text" or block.text]
+        on_event({"role": "assistant", "content": content})
+        if done.stop_reason != "tool_use" or is_last:  # calls of a turn that was cut may be half
+            done.stop_reason = done.stop_reason.replace("tool_use", "max_turns")
+            return done
+        # One after the other: a search takes milliseconds, and the sources are numbered through.
+        results = [
+            _answered(block, retriever, question, done) for block in content if block["type"] == "tool_use"
+        ]
+        messages += [{"role": "assistant", "content": content}, {"role": "user", "content": results}]
+        on_event(messages[-1])
+
+
+def _answered(block: dict[str, Any], retriever: Retriever, question: str, done: Answer) -> dict[str, Any]:
+    """Run one call; what goes wrong is told to the model."""
+    is_error = True
+    try:
+        if block["name"] != SEARCH_DOCUMENTS["name"]:
+            raise ToolError(f"there is no tool {block['name'][:40]!r}: use {SEARCH_DOCUMENTS['name']}")
+        text, sources = look_up(retriever, block["input"], question, len(done.sources) + 1)
+        done.sources += sources
+        is_error = False
+    except ToolError as error:
+        text = str(error.content)
+    except Exception:  # a bug of ours: its text is not for the model
+        text = f"{SEARCH_DOCUMENTS['name']} failed"
+    done.calls.append(Call(block["name"], block["input"], text, is_error))
+    result = {"type": "tool_result", "tool_use_id": block["id"], "content": text}
+    return {**result, "is_error": True} if is_error else result

@@ -1,0 +1,210 @@
+"""The reader: from passages to an answer with citations, written by the chat model or quoted word for word.
+
+    >>> answer = quote("How long is the notice period?", sources, embedder, weights)
+    >>> answer.text
+    'Either party may end it with 90 days notice. [1]'
+
+`chat` lets the chat model write. `quote` has no model write at all: it picks the sentences that fit the
+question best by late interaction, the method of the reranker, one size smaller. It can't be talked into
+anything and can't make anything up; it can't add two sentences up either. Which one is better depends on
+the chat model: for SmolLM2-135M the quote is (measured in the README).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from shared import prompts
+from step3_rag import PROMPTS
+from step3_rag.answer.claims import conflicts
+from step3_rag.answer.context import Source, as_text, is_order
+from step3_rag.ingest.chunk import sentences
+from step3_rag.ingest.embed import Embedder
+from step3_rag.ingest.stems import stems
+from step3_rag.retrieve.rerank import late_interaction
+
+if TYPE_CHECKING:
+    import anthropic
+
+UNKNOWN = "I don't know."
+MAX_TOKENS = 200
+SUPPORTED = 0.6  # of a sentence's words stand in what it cites
+CITATION = re.compile(r"\s*\[(\d+(?:\s*,\s*\d+)*)\]")
+# A full stop, quotes or brackets that close there, and the citations that come after it.
+AFTER = re.compile(r"([.!?])([\"'”’)]*)((?:\s*\[\d+(?:\s*,\s*\d+)*\])+)[.]?(?!\s*[a-z,;:])")
+LETTER = re.compile(r"[^\W\d_]")
+QUOTED = 3  # sentences
+
+
+@dataclass(frozen=True)
+class Cited:
+    """A sentence of an answer, what it cites, and whether that says so."""
+
+    sentence: str
+    numbers: tuple[int, ...]
+    support: float  # share of its words that stand in the cited sources, 0 to 1
+    unknown: tuple[int, ...] = ()  # numbers that no source has
+    conflicts: tuple[str, ...] = ()  # numbers, dates, names and a "not" that the sources don't have there
+
+    @property
+    def is_supported(self) -> bool:
+        return bool(self.numbers) and not (self.unknown or self.conflicts) and self.support >= SUPPORTED
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a reader said."""
+
+    text: str
+    cited: list[Cited] = field(default_factory=list)
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    stop_reason: str | None = None  # the chat model's
+
+    @property
+    def is_unknown(self) -> bool:
+        return is_unknown(self.text)
+
+
+def is_unknown(text: str) -> bool:
+    """Whether an answer says that it has none, and claims nothing: one sentence, without a citation or a but.
+
+    >>> is_unknown("I don't know."), is_unknown("I don't know the price, but notice is 60 days [1].")
+    (True, False)
+    """
+    bare = re.sub(r"\[\d+\]\W*$", "", text.strip()).lower()
+    said = re.fullmatch(r"\W*i (?:do not|don['’]?t) know\b([^.!?\n]*)\W*", bare)
+    return said is not None and not re.search(r"\bbut\b|\bhowever\b|\[\d", said[1])
+
+
+def chat(
+    client: anthropic.Anthropic,
+    model: str,
+    question: str,
+    sources: Sequence[Source],
+    write: Callable[[str], None] = lambda _text: None,
+    prompt: prompts.Prompt | None = None,
+) -> Answer:
+    """The chat model's answer; `write` gets its text as it comes. The SDK's errors pass through."""
+    rendered = prompts.render(prompt or prompts.load(PROMPTS, "answer", family=prompts.family_of(model)))
+    turn = {"role": "user", "content": f"{as_text(sources)}\n\nQuestion: {question}"}
+    request: dict[str, Any] = {"system": rendered["system"], "messages": [*rendered["messages"], turn]}
+    with client.messages.stream(model=model, max_tokens=MAX_TOKENS, **request) as stream:
+        for text in stream.text_stream:
+            write(text)
+        message = stream.get_final_message()
+    text = "".join(block.text for block in message.content if block.type == "text").strip()
+    usage = message.usage
+    read = (
+        usage.input_tokens + (usage.cache_read_input_tokens or 0) + (usage.cache_creation_input_tokens or 0)
+    )
+    return Answer(text, check(text, sources), read, usage.output_tokens, message.stop_reason)
+
+
+def quote(
+    question: str, sources: Sequence[Source], embedder: Embedder, rarity: Callable[[np.ndarray], np.ndarray]
+) -> Answer:
+    """The sentences that fit best, word for word, the best first.
+
+    `rarity` gives the idf of token ids. What reads like an order to a model is not quoted.
+    """
+    found = [
+        (source, source.text[start:end])
+        for source in sources
+        for start, end in sentences(source.text)
+        if not source.text.startswith("#", start)
+        and LETTER.search(source.text, start, end)  # not the number of an item alone
+        and not is_order(source.text[start:end])
+    ]
+    if not found:
+        return Answer(UNKNOWN)
+    # A sentence by itself doesn't say whose notice period it is; under its document's title all sentences of
+    # a document look alike. So it is read both ways.
+    alone = [text for _, text in found]
+    titled = [f"{source.place}\n{text}" for source, text in found]
+    query, *encoded = embedder.encode([question, *alone, *titled])
+    scores = late_interaction(query, [one.token_vectors for one in encoded], rarity(query.token_ids))
+    scores += np.array([float(query.vector @ one.vector) for one in encoded], np.float32)
+    scores = scores.reshape(2, len(found)).sum(0)
+    chosen = np.argsort(-scores, kind="stable")[:QUOTED]
+    quoted = [(_plain(found[i][1]), found[i][0].number) for i in chosen]
+    known = _words_of(sources)
+    return Answer(
+        " ".join(f"{text} [{number}]" for text, number in quoted),
+        [_cited(text, (number,), known) for text, number in quoted],
+    )
+
+
+def _plain(sentence: str) -> str:
+    """A sentence without the marks of its list, table or emphasis."""
+    text = re.sub(r"^\s*(?:[-*+|>]|\d+[.)])\s+", "", sentence)
+    return " ".join(text.replace("**", "").split()).strip("| ")
+
+
+def check(text: str, sources: Sequence[Source]) -> list[Cited]:
+    """Each sentence of an answer with its citations, held against the cited text.
+
+    A sentence is supported as far as its words (stems) stand in the sources that it cites, and where none of
+    its numbers, dates, names and negations contradicts them (claims.py).
+    """
+    known, texts = _words_of(sources), {each.number: f"{each.place}. {each.text}" for each in sources}
+    found = [_cited(part, numbers, known) for part, numbers in _by_citation(text)]
+    return [
+        replace(each, conflicts=tuple(conflicts(each.sentence, cited)))
+        if (cited := "\n\n".join(texts[number] for number in each.numbers if number in texts))
+        else each
+        for each in found
+    ]
+
+
+def _words_of(sources: Sequence[Source]) -> dict[int, set[str]]:
+    """The stems of each source, by its number."""
+    return {source.number: set(stems(f"{source.place} {source.text}")) for source in sources}
+
+
+def _cited(sentence: str, numbers: tuple[int, ...], known: dict[int, set[str]]) -> Cited:
+    """A sentence held against the sources that it cites; `known` has the stems of each that there is.
+
+    Its support is the share of its different `stems` that stand in any of the sources that it cites; 0.0
+    where it cites none or has no stems. Numbers that no source has support nothing: they are `unknown`, in
+    their order.
+    """
+    ### BEGIN SOLUTION 3.7: Check the citations
+    own = set(stems(sentence))
+    held = set().union(*(known.get(number, set()) for number in numbers))
+    support = len(own & held) / len(own) if own else 0.0
+    return Cited(sentence, numbers, support, tuple(each for each in numbers if each not in known))
+    ### END SOLUTION
+
+
+def _by_citation(text: str) -> list[tuple[str, tuple[int, ...]]]:
+    """Sentences, each with the sources that it cites: in it, at its end, or after its full stop.
+
+    A citation after a full stop belongs to the sentence before it, unless the next goes on from it in lower
+    case (`[2] says that ...`), or the whole answer has its citations in front: it begins with one and does
+    not end with one. AFTER finds those after a full stop, CITATION any; `sentences` cuts a text.
+
+    Sentences come without their citations, the white space in front of these, and that at both ends. Numbers
+    come in their order, each once, from `[2]`, `[1, 2]` and `[1][2]` alike. What has no word left is no
+    sentence: its numbers go to the one before, if there is one.
+    """
+    ### BEGIN SOLUTION 3.7: Check the citations
+    in_front = bool(CITATION.match(text)) and not re.search(r"\][.!?]?\s*$", text)
+    if not in_front:
+        text = AFTER.sub(lambda found: f" {found[3].strip()}{found[1]}{found[2]}", text)
+    parts: list[tuple[str, tuple[int, ...]]] = []
+    for start, end in sentences(text):
+        marks = CITATION.findall(text[start:end])
+        numbers = tuple(dict.fromkeys(int(each) for mark in marks for each in re.findall(r"\d+", mark)))
+        said = CITATION.sub("", text[start:end]).strip()
+        if re.search(r"\w", said):
+            parts.append((said, numbers))
+        elif parts:
+            parts[-1] = (parts[-1][0], tuple(dict.fromkeys(parts[-1][1] + numbers)))
+    return parts
+    ### END SOLUTION

@@ -1,0 +1,283 @@
+"""The commands. Heavy libraries are imported inside them, so that --help answers at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shared.cli import (
+    Engine,
+    Json,
+    Model,
+    Out,
+    Seed,
+    Smoke,
+    emit,
+    new_app,
+    settings_from_flags,
+    with_default,
+)
+from step3_rag.cli import evaluate as measuring
+from step3_rag.cli.flags import (
+    QUESTION,
+    Address,
+    ChunkSize,
+    Collection,
+    Fusion,
+    IndexFolder,
+    Overlap,
+    Question,
+    Rerank,
+    Store,
+    Use,
+    open_index,
+    open_sample,
+)
+
+app = new_app("Step 3: retrieval. Answers from documents, with sources, measured stage by stage.")
+graph_app = new_app("Entities and relations of the documents as a graph.")
+app.add_typer(measuring.app)
+app.add_typer(graph_app, name="graph")
+
+
+@app.command()
+def ask(
+    question: Question = QUESTION,
+    k: Annotated[int, typer.Option(help="Passages to answer from.")] = 5,
+    collection: Collection = None,
+    reader: Annotated[
+        str, typer.Option(help="auto, chat (the model writes) or quote (word for word).")
+    ] = "auto",
+    strategies: Annotated[
+        str | None, typer.Option(help="Ways to ask again, with commas between; none: don't.")
+    ] = None,
+    threshold: Annotated[
+        float, typer.Option(help="Confidence under which it asks again, or abstains.")
+    ] = 0.85,
+    budget: Annotated[int, typer.Option(help="Tokens of the sources, at most.")] = 1024,
+    graph: Annotated[bool, typer.Option("--graph", help="Find passages by way of the graph.")] = False,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Show the way through the graph of attempts.")
+    ] = False,
+    use: Use = "hybrid",
+    fusion: Fusion = "minmax",
+    rerank: Rerank = "maxsim",
+    index: IndexFolder = None,
+    store: Store = "chroma",
+    address: Address = None,
+    model: Model = None,
+    engine: Engine = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Answer a question from the documents, with sources, or say "I don't know"."""
+    from step3_rag import options
+    from step3_rag.cli import ask as ask_commands
+    from step3_rag.cli import render
+
+    question = options.checked(question)
+    settings = settings_from_flags(smoke, model=model, engine=engine, seed=seed)
+    chosen = options.search_options(settings, k, fusion, rerank, use, collection or [])
+    plan = options.plan_of(settings, chosen, reader, strategies, threshold, budget)
+    service = open_index(settings, index, store, address)
+    options.check_collections(service, chosen.collections)
+    if graph:
+        from step3_rag.graph import commands as lesson
+
+        facts = lesson.run_ask(service.index, service.retriever, settings, question, k=k)
+        emit(facts, lambda console: lesson.show_ask(facts, console), as_json=as_json)
+        return
+    streams = plan.reader == "chat" and not as_json
+    client = options.client_of(settings) if options.needs_chat(plan) else None
+    if service.is_sample and not as_json:
+        print(render.SAMPLE)
+    facts = ask_commands.run(service, question, plan, client, _write if streams else _ignore)
+    if streams:
+        print()
+    emit(
+        facts,
+        lambda console: render.show_answer(facts, console, trace=trace, streamed=streams),
+        as_json=as_json,
+    )
+    if facts.get("error"):
+        sys.exit(3)
+
+
+@app.command()
+def search(
+    question: Question = QUESTION,
+    k: Annotated[int, typer.Option(help="Passages to show.")] = 5,
+    collection: Collection = None,
+    route: Annotated[bool, typer.Option("--route", help="Let the router choose the collections.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Rank and score at every stage.")] = False,
+    use: Use = "hybrid",
+    fusion: Fusion = "minmax",
+    rerank: Rerank = "maxsim",
+    index: IndexFolder = None,
+    store: Store = "chroma",
+    address: Address = None,
+    model: Model = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Find passages, without an answer."""
+    from step3_rag import options
+    from step3_rag.cli import ask as ask_commands
+    from step3_rag.cli import render
+
+    question = options.checked(question)
+    settings = settings_from_flags(smoke, model=model, seed=seed)
+    chosen = options.search_options(settings, k, fusion, rerank, use, collection or [])
+    service = open_index(settings, index, store, address)
+    options.check_collections(service, chosen.collections)
+    facts = ask_commands.search(service, question, chosen, route)
+    if service.is_sample and not as_json:
+        print(render.SAMPLE)
+    emit(facts, lambda console: render.show_search(facts, console, explain=explain), as_json=as_json)
+
+
+@app.command()
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders.", show_default=False)],
+    collection: Annotated[
+        str | None, typer.Option(help="Name of the collection; default: the first folder below a path.")
+    ] = None,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Make the index anew, from the same files.")
+    ] = False,
+    chunk_size: ChunkSize = 128,
+    chunk_overlap: Overlap = 32,
+    index: IndexFolder = None,
+    store: Store = "chroma",
+    address: Address = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Bring files into the index: Markdown, text, HTML, PDF, DOCX, CSV. Only what has changed is read."""
+    from step3_rag.cli import index as commands
+    from step3_rag.cli import render
+
+    settings = settings_from_flags(smoke)
+    facts = commands.run(
+        settings, paths, index, collection, chunk_size, chunk_overlap, store, address, rebuild=rebuild
+    )
+    emit(facts, lambda console: render.show_ingest(facts, console), as_json=as_json)
+    if facts["failed"]:
+        sys.exit(1)
+
+
+@app.command()
+def forget(
+    names: Annotated[list[str], typer.Argument(help="Documents, by name or path.", show_default=False)],
+    index: IndexFolder = None,
+    store: Store = "chroma",
+    address: Address = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Take documents out of the index; the files stay where they are."""
+    from step3_rag.cli import index as commands
+    from step3_rag.cli import render
+
+    facts = commands.forget(settings_from_flags(smoke), names, index, store, address)
+    emit(facts, lambda console: render.show_ingest(facts, console), as_json=as_json)
+
+
+@app.command()
+def status(
+    names: Annotated[bool, typer.Option("--names", help="List the documents, too.")] = False,
+    index: IndexFolder = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """What is in the index, and how much room it takes."""
+    from step3_rag.cli import index as commands
+    from step3_rag.cli import render
+
+    facts = commands.status(settings_from_flags(smoke), index, names)
+    emit(facts, lambda console: render.show_status(facts, console), as_json=as_json)
+
+
+@app.command()
+def agent(
+    question: Question = QUESTION,
+    index: IndexFolder = None,
+    model: Model = None,
+    engine: Engine = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Let the chat model decide whether to look something up: retrieval as a tool."""
+    from step3_rag import options
+    from step3_rag.cli import ask as ask_commands
+    from step3_rag.cli import render
+
+    question = options.checked(question)
+    service = open_index(
+        settings_from_flags(smoke, model=model, engine=engine, seed=seed), index, "chroma", None
+    )
+    facts = ask_commands.run_agent(service, question)
+    if service.is_sample and not as_json:
+        print(render.SAMPLE)
+    emit(facts, lambda console: ask_commands.show_agent(facts, console), as_json=as_json)
+
+
+@graph_app.command("build")
+def graph_build(
+    with_model: Annotated[
+        bool, typer.Option("--with-model", help="Let the chat model extract, instead of rules.")
+    ] = False,
+    index: IndexFolder = None,
+    out: Out = None,
+    model: Model = None,
+    engine: Engine = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Find names and relations in the documents, bind them into a graph, and draw it."""
+    from step3_rag.graph import commands as lesson
+
+    settings = settings_from_flags(smoke, model=model, engine=engine, seed=seed)
+    service = open_index(settings, index, "chroma", None)
+    facts = lesson.run_build(service.index, settings, with_model=with_model, out=out)
+    emit(facts, lambda console: lesson.show_build(facts, console), as_json=as_json)
+
+
+@graph_app.command("compare")
+def graph_compare(
+    split: Annotated[str, typer.Option(help="dev or test, of the sample.")] = "dev",
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Search with the graph beside plain search, on questions that need several documents."""
+    from step3_rag.evaluate import dataset
+    from step3_rag.graph import commands as lesson
+
+    settings = settings_from_flags(smoke, seed=seed)
+    service = open_sample(settings)
+    data = dataset.read("sample", split, settings)
+    hard = [each for each in data.questions if each.kind in ("multi-hop", "two-sources")]
+    facts = lesson.run_compare(service.index, service.retriever, settings, hard, data.name)
+    emit(facts, lambda console: lesson.show_compare(facts, console), as_json=as_json)
+
+
+def _write(text: str) -> None:
+    from step3_rag.ingest.piece import clean
+
+    print(clean(text), end="", flush=True)
+
+
+def _ignore(_text: str) -> None:
+    pass
+
+
+def with_default_command(args: list[str]) -> list[str]:
+    return with_default(app, "ask", args)

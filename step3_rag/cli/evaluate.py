@@ -1,0 +1,174 @@
+"""The commands that measure: evaluate, citations, injections, calibrate, reflect, route, sweep, bench."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shared.cli import Engine, Json, Model, Out, Seed, Smoke, emit, new_app, settings_from_flags
+from step3_rag.cli.flags import Data, Limit, Rerank, Split
+
+app = new_app("Measurements.")
+
+
+@app.command()
+def evaluate(
+    dataset: Data = "sample",
+    split: Split = None,
+    limit: Limit = None,
+    answers: Annotated[bool, typer.Option("--answers", help="Measure the answers, too.")] = False,
+    reader: Annotated[str, typer.Option(help="For --answers: auto, chat or quote.")] = "auto",
+    judge: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="For --answers: a chat model that judges them, too.")
+    ] = None,
+    ragas: Annotated[
+        Path | None, typer.Option(metavar="PYTHON", help="For --answers: a Python with Ragas.")
+    ] = None,
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="Set LangChain's EnsembleRetriever beside.")
+    ] = False,
+    rerank: Rerank = "maxsim",
+    out: Annotated[Path | None, typer.Option(help="A folder for the report, its picture and a CSV.")] = None,
+    model: Model = None,
+    engine: Engine = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Measure retrieval stage by stage; with --answers what comes of it."""
+    from shared.errors import UserError
+
+    if judge and not answers:
+        raise UserError("--judge reads answers: use it with --answers")
+    if ensemble and answers:
+        raise UserError("--ensemble is a retriever beside ours: leave out --answers")
+    settings = settings_from_flags(smoke, model=model, engine=engine, seed=seed)
+    if answers:
+        from step3_rag.evaluate import answers as lesson
+
+        facts = lesson.run(settings, dataset, split, reader, limit, judge, out, ragas)
+        emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+        return
+    from step3_rag.evaluate import stages
+
+    facts = stages.run(settings, dataset, split, rerank, out, limit, ensemble)
+    emit(facts, lambda console: stages.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def citations(as_json: Json = False) -> None:
+    """How many wrong sentences the check of citations finds, and how many right ones it takes for wrong."""
+    from step3_rag.evaluate import citations as lesson
+
+    facts = lesson.run()
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def injections(as_json: Json = False) -> None:
+    """How many documents that instruct a model are warned about, and how many that don't."""
+    from step3_rag.evaluate import injections as lesson
+
+    facts = lesson.run()
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def calibrate(
+    datasets: Annotated[
+        list[str] | None, typer.Argument(help="sample, folders in BEIR's layout, beir:NAME.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="Write the fitted weights to this file.")] = None,
+    limit: Limit = None,
+    out: Out = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Fit the confidence to questions with judgements, and test it on collections that it hasn't seen."""
+    from step3_rag.evaluate import calibrate as lesson
+
+    facts = lesson.run(settings_from_flags(smoke, seed=seed), datasets or ["sample"], weights, out, limit)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def reflect(
+    dataset: Data = "sample",
+    split: Split = None,
+    strategies: Annotated[str, typer.Option(help="With commas between.")] = "spelling,feedback,deeper",
+    threshold: Annotated[float, typer.Option(help="Confidence under which it asks again.")] = 0.85,
+    limit: Limit = None,
+    model: Model = None,
+    engine: Engine = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Does asking again help? Every strategy measured where the first search looked bad."""
+    from step3_rag import options
+    from step3_rag.evaluate import rewrites as lesson
+
+    settings = settings_from_flags(smoke, model=model, engine=engine, seed=seed)
+    names = options.strategies_of(strategies)
+    facts = lesson.run(settings, dataset, split, names, threshold, limit)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def route(
+    split: Annotated[str, typer.Option(help="dev or test, of the sample.")] = "dev",
+    margins: Annotated[
+        str, typer.Option(help="Leads of the nearest collection, with commas.")
+    ] = "0.2,0,0.05,0.1",
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """How well the router finds the right collection, and what that does to the results."""
+    from shared.errors import UserError
+    from step3_rag.evaluate import routing as lesson
+
+    try:
+        leads = [float(each) for each in margins.split(",")]
+    except ValueError:
+        raise UserError(f"--margins {margins} are no numbers with commas between, like 0,0.1") from None
+    facts = lesson.run(settings_from_flags(smoke, seed=seed), split, leads)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def sweep(
+    dataset: Data = "sample",
+    split: Split = "dev",
+    sizes: Annotated[
+        str, typer.Option(help="Chunk sizes and overlaps, e.g. 64/16,128/32.")
+    ] = "64/16,128/32,192/48,254/0",
+    budget: Annotated[int, typer.Option(help="Tokens of the passages that are compared.")] = 1024,
+    limit: Limit = None,
+    out: Out = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Chunk sizes compared at the same number of tokens for the reader."""
+    from step3_rag.evaluate import sweep as lesson
+
+    facts = lesson.run(settings_from_flags(smoke, seed=seed), dataset, split, sizes, budget, limit, out)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def bench(
+    documents: Annotated[int, typer.Option(help="Documents of the largest index.")] = 5000,
+    chunks: Annotated[int, typer.Option(help="Also: chunks of an index of made-up ones, e.g. 100000.")] = 0,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """How fast: embedding beside sentence-transformers, searching as the index grows, ingesting again."""
+    from step3_rag.evaluate import bench as lesson
+
+    facts = lesson.run(settings_from_flags(smoke), 60 if smoke else documents, chunks)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)

@@ -1,0 +1,42 @@
+"""The flags that several commands of this step have in common, and what they open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+QUESTION = "What are the contract renewal terms?"
+Question = Annotated[str, typer.Argument(help="What to look for.", show_default=True)]
+IndexFolder = Annotated[
+    Path | None, typer.Option("--index", help="Folder of the index; default rag-index, or the sample corpus.")
+]
+Store = Annotated[str, typer.Option(help="chroma, faiss, weaviate or pinecone.")]
+Address = Annotated[str | None, typer.Option(help="Of the store's server, e.g. http://localhost:8000.")]
+Collection = Annotated[
+    list[str] | None, typer.Option("--collection", help="Search this collection only; repeat it for several.")
+]
+Use = Annotated[str, typer.Option(help="hybrid, bm25 or dense.")]
+Fusion = Annotated[str, typer.Option(help="minmax (of scores) or rrf (of ranks).")]
+Rerank = Annotated[str, typer.Option(help="maxsim, none, likelihood, or a cross-encoder of the hub.")]
+Data = Annotated[str, typer.Option("--dataset", help="sample, a folder in BEIR's layout, or beir:NAME.")]
+Split = Annotated[
+    str | None,
+    typer.Option(help="dev, test, kinds-dev or kinds-test; of a folder, the name of its qrels file."),
+]
+Limit = Annotated[int | None, typer.Option(help="So many questions only, drawn by --seed.")]
+ChunkSize = Annotated[int, typer.Option(help="Tokens of a chunk, at most.")]
+Overlap = Annotated[int, typer.Option("--chunk-overlap", help="Tokens that neighbouring chunks share.")]
+
+
+def open_index(settings: Any, index: Path | None, store: str, address: str | None) -> Any:
+    from step3_rag.service import open_service
+
+    return open_service(settings, index, store, address)
+
+
+def open_sample(settings: Any) -> Any:
+    from step3_rag.service import sample_service
+
+    return sample_service(settings)

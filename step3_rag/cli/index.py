@@ -1,0 +1,161 @@
+"""`ingest`, `forget` and `status` as commands: what goes into an index, what goes out, what is in it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from shared.config import Settings
+from shared.errors import UserError
+from shared.progress import count_bar, spinner
+from step3_rag.ingest import update
+from step3_rag.ingest.embed import Embedder
+from step3_rag.ingest.index import Index
+from step3_rag.ingest.rebuild import rebuild as make_anew
+from step3_rag.ingest.sources import Report, find
+from step3_rag.service import HOME, Service, facts_of, sample_service
+from step3_rag.stores import vector_store
+
+
+def run(
+    settings: Settings,
+    paths: Sequence[Path],
+    folder: Path | None,
+    collection: str | None,
+    chunk_size: int,
+    chunk_overlap: int,
+    store: str,
+    address: str | None,
+    *,
+    rebuild: bool = False,
+) -> dict[str, Any]:
+    """Bring what stands under the paths into the index, then the vector store up to date.
+
+    Raises:
+        UserError: a path or a size that is not allowed, or an index that was made in another way.
+    """
+    began, folder = time.perf_counter(), folder or HOME
+    embedder = Embedder(settings)
+    sizes = update.checked_sizes(chunk_size, chunk_overlap, embedder)
+    vector_store.check(store)
+    if not Index.exists(folder):  # a wrong path leaves no empty index behind
+        find(paths, {}, collection, Report())
+    with update.locked(folder, spinner):
+        if rebuild:
+            facts = facts_of(settings, sizes)
+
+            def bring_in(new: Index) -> Report:
+                return _bring_in(new, paths, collection, embedder, sizes)
+
+            report = make_anew(folder, facts, embedder, sizes, paths, bring_in)
+            index = Index.open(folder, facts)
+        else:
+            index = Index.open(folder, facts_of(settings, sizes), create=True)
+            report = _bring_in(index, paths, collection, embedder, sizes)
+        service = Service(settings, index, embedder, store, address)
+        service.sync(vector_store.open_store(store, folder, embedder, address, repair=True))
+    return {**_facts(index, folder, report, began), "command": "step3_rag ingest"}
+
+
+def _bring_in(
+    index: Index, paths: Sequence[Path], collection: str | None, embedder: Embedder, sizes: update.Sizes
+) -> Report:
+    report = Report()
+    known = {row["path"]: row["name"] for row in index.documents()}
+    files = find(paths, known, collection, report)
+    with count_bar(f"reading {len(files)} files", len(files)) as progress:
+        update.ingest(index, files, embedder, sizes, report, progress)
+    update.remove_gone(index, paths, report)
+    return report
+
+
+def forget(
+    settings: Settings, names: Sequence[str], folder: Path | None, store: str, address: str | None
+) -> dict[str, Any]:
+    """Take documents out, by name or path.
+
+    Raises:
+        UserError: the index has no such document.
+    """
+    began, folder = time.perf_counter(), folder or HOME
+    embedder = Embedder(settings)
+    index = Index.open(folder, Index.facts_of(folder))
+    with update.locked(folder, spinner):
+        rows = index.documents()
+        report = Report()
+        gone = list({row["id"]: row for name in names for row in [_named(name, rows, folder)]}.values())
+        index.remove([row["id"] for row in gone])
+        report.removed = [row["name"] for row in gone]
+        report.unchanged = len(rows) - len(gone)
+        Service(settings, index, embedder, store, address).sync(
+            vector_store.open_store(store, folder, embedder, address, repair=True)
+        )
+    return {**_facts(index, folder, report, began), "command": "step3_rag forget"}
+
+
+def _named(name: str, rows: Sequence[dict[str, Any]], folder: Path) -> dict[str, Any]:
+    """The document of that name or path; or of that file, where only one is called so."""
+    whole = str(Path(name).resolve())
+    by_name = [row for row in rows if row["name"] == name]
+    by_path = [row for row in rows if row["path"] in (name, whole)]
+    found = by_name or by_path or [row for row in rows if Path(row["path"]).name == name]
+    if not found:
+        raise UserError(f"no document {name!r} in {folder}: `status --names` lists them")
+    if len(found) > 1:
+        several = ", ".join(row["name"] for row in found)
+        raise UserError(
+            f"{name!r} stands for {len(found)} documents in {folder}: {several}; name one of them"
+        )
+    return found[0]
+
+
+def _facts(index: Index, folder: Path, report: Report, began: float) -> dict[str, Any]:
+    rows = index.documents()
+    return {
+        "headline": f"{len(rows)} documents, {sum(row['chunks'] for row in rows)} chunks",
+        "index": str(folder),
+        "documents": len(rows),
+        "chunks": sum(row["chunks"] for row in rows),
+        "new": report.new,
+        "changed": report.changed,
+        "removed": report.removed,
+        "unchanged": report.unchanged,
+        "failed": report.failed,
+        "passed_over": report.passed_over,
+        "seconds": round(time.perf_counter() - began, 2),
+    }
+
+
+def status(settings: Settings, folder: Path | None, with_names: bool) -> dict[str, Any]:
+    """What is in the index, of ours or the sample's.
+
+    Raises:
+        UserError: there is no index in the folder that was named.
+    """
+    if folder is None and not Index.exists(HOME):
+        index = sample_service(settings).index
+    else:
+        index = Index.open(folder or HOME, Index.facts_of(folder or HOME))
+    rows = index.documents()
+    collections: dict[str, dict[str, int]] = {}
+    for row in rows:
+        held = collections.setdefault(row["collection"], {"documents": 0, "chunks": 0})
+        held["documents"] += 1
+        held["chunks"] += row["chunks"]
+    chunks = sum(row["chunks"] for row in rows)
+    size = sum(path.stat().st_size for path in index.folder.rglob("*") if path.is_file()) / 1e6
+    made_with = Index.facts_of(index.folder)
+    return {
+        "command": "step3_rag status",
+        "headline": f"{len(rows)} documents, {chunks} chunks, {size:.1f} MB",
+        "index": str(index.folder),
+        "collections": collections,
+        "names": [row["name"] for row in rows] if with_names else [],
+        "embedder": made_with.get("embedder"),
+        "chunk_size": made_with.get("chunk_size"),
+        "chunk_overlap": made_with.get("chunk_overlap"),
+        "megabytes": round(size, 1),
+        "megabytes_per_1000": round(1000 * size / chunks, 1) if chunks else None,
+    }

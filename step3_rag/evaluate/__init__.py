@@ -1,0 +1,1 @@
+"""How good is each stage? Datasets, measures, comparisons."""

@@ -1,0 +1,126 @@
+"""Answers handed on for another opinion: to a judge model, and to other tools as answers.jsonl.
+
+    $ python -m step3_rag evaluate --answers --judge claude-sonnet-5-5 --out report/
+
+A judge reads what words can't tell: "two months" is right where the reference says "60 days". It also errs,
+and a small model can't do it at all; so its verdicts stand beside the words' and their agreement is shown.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from shared import prompts
+from shared.config import Settings
+from shared.errors import UserError
+from shared.report.record import writable
+from step3_rag import PROMPTS
+from step3_rag.evaluate.dataset import Question
+from step3_rag.pipeline import Outcome
+
+ANSWERS = "answers.jsonl"
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"verdict": {"type": "string", "enum": ["right", "wrong"]}},
+    "required": ["verdict"],
+    "additionalProperties": False,
+}
+FORMAT: Any = {"format": {"type": "json_schema", "schema": SCHEMA}}
+
+
+def judge_of(settings: Settings, model: str) -> Callable[[Question, str], bool | None]:
+    """The judge as a function; None where its verdict can't be read.
+
+    Raises:
+        UserError: the model can't be asked.
+    """
+    from shared.chat.client import chat_client
+    from shared.chat.errors import one_line_errors, with_timeouts
+
+    client = with_timeouts(chat_client(model, settings))
+    prompt = prompts.load(PROMPTS, "judge")
+
+    def judge(question: Question, answer: str) -> bool | None:
+        text = f"Question: {question.text}\nReference: {' / '.join(question.answers)}\nAnswer: {answer}"
+        with one_line_errors(model, settings):
+            message = client.messages.create(
+                model=model,
+                max_tokens=50,
+                system=prompts.render(prompt)["system"],
+                messages=[{"role": "user", "content": text}],
+                output_config=FORMAT,
+            )
+        try:
+            said = json.loads("".join(block.text for block in message.content if block.type == "text"))
+            return {"right": True, "wrong": False}.get(said["verdict"])
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    return judge
+
+
+def agreement(
+    model: str,
+    answers: Sequence[tuple[Question, str, bool]],
+    judge: Callable[[Question, str], bool | None],
+) -> dict[str, Any]:
+    """The judge's verdicts beside those of the words."""
+    verdicts = [judge(question, text) for question, text, _ in answers]
+    read = [(said, right) for said, (_, _, right) in zip(verdicts, answers, strict=True) if said is not None]
+    right, same = sum(said for said, _ in read), sum(said == by_words for said, by_words in read)
+    lost = len(answers) - len(read)
+    return {
+        "model": model,
+        "n": len(answers),
+        "unreadable": lost,
+        "right": right,
+        "agrees": same,
+        "line": f"{model} finds {right} of {len(read)} answers right, and agrees with the words on {same}"
+        + (f"; {lost} of its verdicts could not be read" if lost else ""),
+    }
+
+
+def ragas_scores(python: Path, answers: Path) -> dict[str, Any]:
+    """Ragas' figures for the answers, by another Python that has it.
+
+    Raises:
+        UserError: that Python can't be run, or has no Ragas.
+    """
+    script = Path(__file__).with_name("ragas_scores.py")
+    try:
+        got = subprocess.run([str(python), str(script), str(answers)], capture_output=True, text=True)
+    except OSError as error:
+        raise UserError(f"--ragas {python} cannot be run: {error.strerror}") from None
+    if got.returncode:
+        why = got.stderr.strip().splitlines()[-1:] or ["it failed"]
+        raise UserError(f"--ragas {python}: {why[0]} ({script.name} says how to make its environment)")
+    scores: dict[str, Any] = json.loads(got.stdout)
+    return scores
+
+
+def write_answers(folder: Path, answers: Sequence[tuple[Question, Outcome]]) -> Path:
+    """One JSON object a line, in the field names of Ragas.
+
+    Raises:
+        UserError: nothing can be written there.
+    """
+    path = writable(folder / ANSWERS)
+    with path.open("w", encoding="utf-8") as file:
+        for question, outcome in answers:
+            row = {
+                "id": question.id,
+                "user_input": question.text,
+                "response": outcome.answer.text,
+                "reference": question.answers[0] if question.answers else None,
+                "retrieved_contexts": [source.text for source in outcome.sources],
+                "retrieved_context_ids": [source.document for source in outcome.sources],
+                "reference_contexts": list(question.quotes),
+                "reference_context_ids": list(question.qrels),
+                "confidence": outcome.confidence,
+            }
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    return path

@@ -1,0 +1,171 @@
+"""How large should a chunk be? Sizes compared at the same number of tokens for the reader.
+
+    $ python -m step3_rag sweep --dataset sample --split dev
+
+Comparing the first five chunks of 64 tokens with the first five of 254 would compare 320 tokens with 1,270.
+So every size fills the same budget, and the question is whether the answer is in it: the passages that
+support it (where the collection has them), or else a relevant document.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared import hardware
+from shared.config import Settings
+from shared.errors import UserError
+from shared.progress import count_bar
+from shared.report.record import picture_path
+from shared.stats import wilson
+from step3_rag.answer.context import assemble
+from step3_rag.evaluate import dataset, retrieval
+from step3_rag.evaluate.dataset import Question, dataset_service
+from step3_rag.ingest.embed import Embedder
+from step3_rag.ingest.update import Sizes, checked_sizes
+from step3_rag.retrieve.search import Options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+BUDGETS = (0.25, 0.5, 1.0)  # of the budget, for the picture
+HELD = 0.9  # of a passage's words: it may have been a table row, whose marks are gone
+
+
+def run(
+    settings: Settings,
+    name: str,
+    split: str | None,
+    sizes: str,
+    budget: int,
+    limit: int | None,
+    out: Path | None,
+) -> dict[str, Any]:
+    """Search with every size; `sizes` is like `64/16,128/32`.
+
+    Raises:
+        UserError: no such collection, or a size that is not allowed.
+    """
+    path = picture_path("step3_rag", "sweep", out)
+    wanted = parse(sizes, Embedder(settings))
+    if budget < 1:
+        raise UserError(f"--budget {budget} leaves no room: use a number of tokens from 1")
+    data = dataset.read(name, split, settings)
+    questions = retrieval.draw([each for each in data.questions if each.qrels], limit, settings.seed)
+    rows: dict[str, Any] = {}
+    for size in wanted:
+        retriever = dataset_service(settings, data, size).retriever
+        hits = dict.fromkeys(BUDGETS, 0)
+        options = Options(k=max(10, budget // max(1, size.chunk - size.overlap) * 2))
+
+        def count(text: str, embedder: Embedder = retriever.embedder) -> int:
+            return len(embedder.token_spans(text))
+
+        with count_bar(f"asking with {size.chunk}/{size.overlap}", len(questions)) as progress:
+            for done, question in enumerate(questions):
+                progress(done, len(questions))
+                chunks = [each.chunk for each in retriever.search(question.text, options).best]
+                for share in BUDGETS:
+                    sources = assemble(chunks, count, max(1, int(budget * share)))
+                    texts = [(source.document, source.text) for source in sources]
+                    hits[share] += holds(question, texts)
+        rows[f"{size.chunk}/{size.overlap}"] = {
+            "chunks": len(retriever.snapshot),
+            "hits": {f"{int(budget * share)}": hit for share, hit in hits.items()},
+            "share": hits[1.0] / len(questions),
+            "interval_95": list(wilson(hits[1.0], len(questions))),
+        }
+    best = max(rows, key=lambda each: rows[each]["share"])
+    facts = {
+        "command": "step3_rag sweep",
+        "headline": f"{best} holds the answer for {rows[best]['share']:.1%} at {budget} tokens",
+        "dataset": data.name,
+        "n": len(questions),
+        "budget": budget,
+        "sizes": rows,
+        "machine": hardware.describe(),
+    }
+    draw(facts, path)
+    return {**facts, "picture": str(path)}
+
+
+def parse(text: str, embedder: Embedder) -> list[Sizes]:
+    """`64/16,128/32` as sizes.
+
+    Raises:
+        UserError: it is written in another way, or a size is not allowed.
+    """
+    found = []
+    for each in text.split(","):
+        pair = re.fullmatch(r"\s*(\d+)(?:/(\d+))?\s*", each)
+        if not pair:
+            raise UserError(f"--sizes {text}: write sizes and overlaps like 64/16,128/32")
+        found.append(checked_sizes(int(pair[1]), int(pair[2] or 0), embedder))
+    return found
+
+
+def holds(question: Question, texts: Sequence[tuple[str, str]]) -> bool:
+    """Whether the context has all passages that support the answer; without any, a relevant document."""
+    if not question.quotes:
+        return any(document in question.qrels for document, _ in texts)
+    words = [set(re.findall(r"\w+", text.lower())) for _, text in texts]
+    needed = [set(re.findall(r"\w+", quote.lower())) for quote in question.quotes]
+    return all(any(len(quote & each) >= HELD * len(quote) for each in words) for quote in needed if quote)
+
+
+def show(facts: Mapping[str, Any], console: Console) -> None:
+    """One row a size."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    budgets = list(next(iter(facts["sizes"].values()))["hits"])
+    for name in ("size/overlap", "chunks", *(f"in {each} tokens" for each in budgets), "95%"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, row in facts["sizes"].items():
+        low, high = row["interval_95"]
+        shares = (f"{hits / facts['n']:.1%}" for hits in row["hits"].values())
+        table.add_row(name, str(row["chunks"]), *shares, f"{low:.1%}-{high:.1%}")
+    console.print(table)
+    console.print(
+        f"\nshare of {facts['n']} questions whose answer is in the passages; {facts['dataset']}; "
+        f"{facts['machine']}\nThe picture: {facts['picture']}",
+        soft_wrap=True,
+    )
+
+
+def draw(facts: Mapping[str, Any], path: Path) -> None:
+    """The share by size, a line for each budget."""
+    os.environ["MPLBACKEND"] = "agg"
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.6, 3.6), layout="constrained")
+    axis = figure.subplots()
+    names = list(facts["sizes"])
+    for budget in next(iter(facts["sizes"].values()))["hits"]:
+        shares = [row["hits"][budget] / facts["n"] for row in facts["sizes"].values()]
+        if budget == str(facts["budget"]):
+            spread = [
+                [
+                    max(0.0, share - row["interval_95"][0])
+                    for share, row in zip(shares, facts["sizes"].values(), strict=True)
+                ],
+                [
+                    max(0.0, row["interval_95"][1] - share)
+                    for share, row in zip(shares, facts["sizes"].values(), strict=True)
+                ],
+            ]
+            axis.errorbar(
+                names, shares, yerr=spread, marker="o", capsize=3, label=f"{budget} tokens, 95% interval"
+            )
+        else:
+            axis.plot(names, shares, marker="o", alpha=0.7, label=f"{budget} tokens")
+    axis.set_xlabel("chunk size/overlap, tokens")
+    axis.set_ylabel("answer is in the passages")
+    axis.yaxis.set_major_formatter("{x:.0%}")
+    axis.grid(axis="y", alpha=0.3)
+    axis.legend(fontsize=8)
+    axis.set_title(f"{facts['dataset']}, n={facts['n']}", fontsize=10)
+    figure.savefig(path, dpi=120, format="png")

@@ -1,0 +1,175 @@
+"""Cut a text into chunks that the embedder can read whole, on borders where a reader would cut too.
+
+    >>> text = "# Renewal\\nThe contract renews every year. Notice is 60 days."
+    >>> [text[start:end] for start, end in chunk(text, word_spans, size=8, overlap=2)]
+    ['# Renewal\\nThe contract renews every year.', 'Notice is 60 days.']
+
+Sizes are tokens of the embedding model, since that is what its window holds: MiniLM silently drops what
+comes after its 256th. A chunk is a run of whole sentences; one that is longer than a chunk is cut into parts
+between words. A heading begins a new chunk once the last one is half full. The overlap repeats the last
+sentences (or parts) of the chunk before, as many as fit into it, so that a fact whose two halves stand on
+both sides of a border is whole in one of them.
+
+Too large a chunk dilutes: its one vector is the mean of many things. Too small a one loses its context
+("it", "the agreement"). `python -m step3_rag sweep` measures both.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+Span = tuple[int, int]  # where a piece of text begins and ends, in characters
+
+# A sentence ends at . ! ? (and the quotes and brackets that close there) with a capital, digit, quote or
+# bracket after it, in any alphabet; at 。！？ always. A line ends one where the next begins a heading, an
+# item or a table row; an empty line always does.
+BORDER = re.compile(
+    r"(?<=[.!?])([\"'”’»)\]]*)\s+(?=[\"'“‘«„¿¡(\[]?[^\W_a-zß-öø-ÿα-ωά-ώа-џ])|(?<=[。！？])([”’」』）]*)\s*(?=\S)"
+    r"|\n\s*\n\s*|\n(?=\s*(?:#|[-*+|] ?|\d+[.)] ))"
+)
+ABBREVIATION = re.compile(
+    r"(?:\b(?:Mr|Mrs|Ms|Dr|St|No|Nos|vs|cf|Fig|Inc|Ltd|Co|approx|e\.g|i\.e)|\b[A-Z])\.$"
+)
+# The lines that make the outline of a Markdown text: those that open or close a code block, and headings.
+OUTLINE = re.compile(r"^(?: {0,3}(`{3,}(?=[^`\n]*$)|~{3,})|(#{1,6}) +(\S.*))", re.MULTILINE)
+LONGEST_NAME = 200  # characters of a heading that are kept
+WIDEST = 32  # characters that count as one token; a run of 100 without a space is one *unknown* to MiniLM
+
+
+class Unit(NamedTuple):
+    """What chunks are made of: a sentence, or a part of one that is longer than a chunk; a run of tokens."""
+
+    first: int  # the number of its first token
+    end: int  # the number of the token after its last
+    is_section: bool  # it begins with a heading
+
+
+def chunk(
+    text: str, tokens_of: Callable[[str], Sequence[Span]], size: int = 128, overlap: int = 32
+) -> list[Span]:
+    """The chunks of a text, in order, as spans of characters: a list of tuples.
+
+    A chunk is a run of `_units`, from the start of its first token to the end of its last. It takes as many
+    units as fit into `size` tokens, unless a section begins: a unit that `is_section` begins a new chunk,
+    which repeats nothing, if the one that grows has `size // 2` tokens or more by then.
+
+    Otherwise the next chunk begins with the last units of the one before: as many as have together at most
+    `overlap` tokens and leave room for the unit that comes next. No unit is lost; no units, no chunks.
+
+    Args:
+        tokens_of: gives the span of each token of the text, e.g. from a tokenizer's offset mapping.
+        size: the most tokens of a chunk.
+        overlap: the most tokens that a chunk repeats of the one before; less than `size`.
+
+    Raises:
+        ValueError: sizes that make no chunks.
+    """
+    if not 0 <= overlap < size:
+        raise ValueError(f"chunks of {size} tokens cannot overlap by {overlap}")
+    tokens = list(_narrow(tokens_of(text)))
+    units = _units(text, tokens, size, overlap)
+    ### BEGIN SOLUTION 3.5: A chunker
+    chunks: list[Span] = []
+    begin = 0  # of the chunk that grows, in units
+    for i, (first, end, is_section) in enumerate(units):
+        starts_section = is_section and first - units[begin].first >= size // 2
+        if i > begin and (starts_section or end - units[begin].first > size):
+            chunks.append((units[begin].first, units[i - 1].end))
+            room = min(overlap, size - (end - first))
+            while begin < i and (starts_section or first - units[begin].first > room):
+                begin += 1
+    if units:
+        chunks.append((units[begin].first, units[-1].end))
+    return [(tokens[first][0], tokens[end - 1][1]) for first, end in chunks]
+    ### END SOLUTION
+
+
+def _units(text: str, tokens: Sequence[Span], size: int, overlap: int) -> list[Unit]:
+    """A text in units of at most `size` tokens, in order. Every token is in one, even one over a border.
+
+    A sentence that is longer makes several, short enough for the overlap to repeat.
+    """
+    ends = [end for _, end in tokens]
+    sections = {place for place, _ in headings(text)}
+    part = min(overlap, size - overlap) or size
+    places = [place for place, _ in sentences(text)]
+    cuts = [0, *(bisect_right(ends, place) for place in places[1:]), len(tokens)]
+    units: list[Unit] = []
+    for place, (first, end) in zip(places, pairwise(cuts), strict=False):
+        for begin, stop in _parts(tokens, first, end, part if end - first > size else size):
+            units.append(Unit(begin, stop, begin == first and place in sections))
+    return units
+
+
+def _narrow(tokens: Iterable[Span]) -> Iterator[Span]:
+    for start, end in tokens:
+        for at in range(start, end, WIDEST):
+            yield at, min(at + WIDEST, end)
+
+
+def _parts(tokens: Sequence[Span], first: int, end: int, size: int) -> Iterator[Span]:
+    """A run of tokens in parts of at most `size`, between words where there are any."""
+    while end - first > size:
+        places = range(first + size, first + size // 2, -1)
+        cut = next((i for i in places if tokens[i][0] > tokens[i - 1][1]), first + size)
+        yield first, cut
+        first = cut
+    if end > first:
+        yield first, end
+
+
+def sentences(text: str) -> list[Span]:
+    """Sentences, headings, list items and table rows, without the white space between them."""
+    spans, start = [], 0
+    for border in BORDER.finditer(text):
+        if "\n" not in border[0] and ABBREVIATION.search(
+            text[max(start, border.start() - 12) : border.start()]
+        ):
+            continue
+        closing = border.end(border.lastindex) if border.lastindex else border.start()
+        spans.append((start, closing))
+        start = border.end()
+    spans.append((start, len(text)))
+    return [(a, b) for a, b in spans if text[a:b].strip()]
+
+
+def headings(text: str) -> list[tuple[int, str]]:
+    """Where each heading of a Markdown text begins, and its path: `Renewal > Notice`.
+
+    A # in a code block is a comment, not a heading.
+    """
+    found, path, fence = [], dict[int, str](), ""
+    for line in OUTLINE.finditer(text):
+        if line[1]:
+            fence = fence_after(line[0], fence)
+        elif not fence:
+            level = len(line[2])
+            path = {depth: name for depth, name in path.items() if depth < level}
+            path[level] = heading_name(line[3])
+            found.append((line.start(), " > ".join(path.values())))
+    return found
+
+
+def fence_after(line: str, fence: str) -> str:
+    """The marks of the code block that is open after a line, where `fence` was open before; none: empty."""
+    found = OUTLINE.match(line)
+    marks = found[1] if found else None
+    if not marks:
+        return fence
+    return marks if not fence else "" if marks.startswith(fence) else fence
+
+
+def heading_name(text: str) -> str:
+    """What a heading says, without the #s that may close it: `Notice ##`, but not `C#`."""
+    text = text.strip()
+    bare = text.rstrip("#")
+    return (bare if bare.endswith((" ", "\t")) else text)[:LONGEST_NAME].strip()
+
+
+def word_spans(text: str) -> list[Span]:
+    """Words as tokens, for examples and tests."""
+    return [found.span() for found in re.finditer(r"\w+|[^\w\s]", text)]

@@ -1,0 +1,283 @@
+"""The index on disk: one SQLite file that holds everything, and what is derived from it.
+
+    rag-index/
+      index.sqlite     documents, chunks, their vectors: the truth
+      bm25-17/         the keyword index of generation 17, made anew when the chunks have changed
+      chroma/          the vector store; every chunk has a vector there under its number
+
+A document's new version becomes visible, and its old one goes, in one transaction; the vector store follows
+(stores.py). So a kill at any moment leaves an index that works: what was complete is there, what was not is
+done again by the next ingest. SQLite holds the vectors too, which makes every store a copy that can be thrown
+away: `--rebuild` and a change of `--store` embed nothing again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from shared.errors import UserError
+from step3_rag.ingest.database import FORMAT, SCHEMA, Database, damaged
+from step3_rag.ingest.embed import Encoded
+from step3_rag.ingest.stems import stems
+
+REPEATED = 8  # characters that two neighbours share by more than chance
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A passage with where it stands; `id` is its number in the index."""
+
+    id: int
+    document: str  # the document's name
+    title: str
+    collection: str
+    place: int  # 0 for the first chunk of the document
+    page: int | None
+    heading: str
+    text: str
+
+    @property
+    def source(self) -> str:
+        """Where a reader finds it: `contracts/supply.md, Renewal`."""
+        page = f"page {self.page}" if self.page else ""
+        return ", ".join(part for part in (self.document, page, self.heading.split(" > ")[-1]) if part)
+
+
+def joined(chunks: Sequence[Chunk]) -> str:
+    """The texts of neighbouring chunks as one, what they share said once."""
+    ordered = sorted(chunks, key=lambda each: each.place)
+    text = ordered[0].text
+    for chunk in ordered[1:]:
+        longest = min(len(text), len(chunk.text))
+        shared = next((n for n in range(longest, 0, -1) if _repeats(text, chunk.text[:n])), 0)
+        text += chunk.text[shared:] if shared else f"\n{chunk.text}"
+    return text
+
+
+def _repeats(text: str, begin: str) -> bool:
+    """Whether a text ends with what the next begins with, and not by chance: cells of tables look alike."""
+    if len(begin) < REPEATED or not text.endswith(begin):
+        return False
+    before = text[: -len(begin)]
+    return not begin.startswith("|") or not before or before.endswith("\n")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A chunk on its way into the index."""
+
+    page: int | None
+    heading: str
+    text: str
+    embedded: str  # what the embedder reads: the text under its title
+
+
+class Index:
+    """An open index. Methods that read see complete documents only."""
+
+    def __init__(self, folder: Path, db: sqlite3.Connection) -> None:
+        self.folder, self.db = folder, db
+
+    # --- opening ------------------------------------------------------------------------------------
+
+    @classmethod
+    def exists(cls, folder: Path) -> bool:
+        return (folder / "index.sqlite").exists()
+
+    @classmethod
+    def open(cls, folder: Path, facts: dict[str, Any], *, create: bool = False) -> Index:
+        """Open the index in a folder, or begin one there.
+
+        Args:
+            facts: what the chunks were made with (`embedder`, `chunk_size`, ...): the same each time.
+
+        Raises:
+            UserError: there is none, it is damaged, or it was made with something else.
+        """
+        file = folder / "index.sqlite"
+        if not create and not file.exists():
+            raise UserError(f"no index in {folder}: make one with `python -m step3_rag ingest PATH`")
+        db: Database | None = None
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            db = sqlite3.connect(file, isolation_level=None, check_same_thread=False, factory=Database)
+            db.folder = folder
+            db.execute("PRAGMA page_size = 16384")  # token vectors are 100 kB a chunk
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA foreign_keys = ON")
+            db.execute("PRAGMA busy_timeout = 20000")
+            db.executescript(SCHEMA)
+            index = cls(folder, db)
+            index._agree({"format": FORMAT, **facts}, create=create)
+        except (sqlite3.Error, OSError, ValueError, UserError) as error:
+            if db:
+                db.close()
+            raise error if isinstance(error, UserError) else damaged(folder, error) from None
+        return index
+
+    def _agree(self, facts: dict[str, Any], *, create: bool) -> None:
+        known = {key: json.loads(value) for key, value in self.db.execute("SELECT key, value FROM meta")}
+        if not known and not create:
+            raise ValueError("it is empty")
+        if not known:
+            own = {"generation": 0, "id": uuid4().hex}  # the id is its name on servers of vectors
+            rows = [(key, json.dumps(value)) for key, value in {**own, **facts}.items()]
+            with self._transaction():  # all or none: half of them would look like another index's
+                self.db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", rows)
+            return
+        for key, value in facts.items():
+            if known.get(key) != value:
+                raise UserError(
+                    f"the index in {self.folder} was made with {key.replace('_', ' ')} {known.get(key)}, "
+                    f"not {value}: use that one, or make it anew with `ingest --rebuild`"
+                )
+
+    @staticmethod
+    def facts_of(folder: Path) -> dict[str, Any]:
+        """What an index was made with; empty where there is none or it can't be read."""
+        if not Index.exists(folder):
+            return {}
+        with (
+            contextlib.suppress(sqlite3.Error, ValueError),
+            contextlib.closing(
+                sqlite3.connect(f"{(folder / 'index.sqlite').resolve().as_uri()}?mode=ro", uri=True)
+            ) as db,
+        ):
+            return {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM meta")}
+        return {}
+
+    def take_id(self, other: Index) -> None:
+        """Go by the other's name on servers of vectors, in whose place this index comes."""
+        row = other.db.execute("SELECT value FROM meta WHERE key = 'id'").fetchone()
+        if row:
+            self.db.execute("UPDATE meta SET value = ? WHERE key = 'id'", row)
+
+    def close(self) -> None:
+        self.db.close()
+
+    # --- writing ------------------------------------------------------------------------------------
+
+    def begin(self, name: str, path: str, collection: str, title: str, sha256: str) -> int:
+        """A new version of a document, not yet visible; the hash is that of its contents."""
+        row = self.db.execute(  # indexes of the first version want a size and a time, too
+            "INSERT INTO documents (name, path, collection, title, sha256, size, mtime_ns) "
+            "VALUES (?, ?, ?, ?, ?, 0, 0)",
+            (name, path, collection, title, sha256),
+        )
+        return int(row.lastrowid or 0)
+
+    def add(self, chunks: Iterable[tuple[int, int, Draft, Encoded]]) -> None:
+        """Chunks of documents that were begun: document, place in it, text, vectors."""
+        with self._transaction():
+            for document, place, chunk, one in chunks:
+                row = self.db.execute(
+                    "INSERT INTO chunks (document, place, page, heading, text, stems, vector) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        document,
+                        place,
+                        chunk.page,
+                        chunk.heading,
+                        chunk.text,
+                        " ".join(stems(chunk.embedded)),
+                        one.vector.tobytes(),
+                    ),
+                )
+                self.db.execute(
+                    "INSERT INTO tokens VALUES (?, ?, ?)",
+                    (row.lastrowid, one.token_ids.tobytes(), one.token_vectors.tobytes()),
+                )
+
+    def finish(self, documents: Iterable[int]) -> None:
+        """Make new versions visible in place of the old ones, in one transaction."""
+        with self._transaction():
+            for document in documents:
+                self.db.execute(
+                    "DELETE FROM documents "
+                    "WHERE id != ? AND path = (SELECT path FROM documents WHERE id = ?)",
+                    (document, document),
+                )
+                self.db.execute("UPDATE documents SET complete = 1 WHERE id = ?", (document,))
+            self._count_up()
+
+    def remove(self, documents: Iterable[int]) -> None:
+        """Take documents out; one that was never finished goes without a trace."""
+        with self._transaction():
+            for each in documents:
+                gone = self.db.execute("DELETE FROM documents WHERE id = ? RETURNING complete", (each,))
+                if any(complete for (complete,) in gone.fetchall()):
+                    self._count_up()
+
+    def clear_incomplete(self) -> None:
+        """What an ingest that was killed left behind."""
+        self.db.execute("DELETE FROM documents WHERE NOT complete")
+
+    def _count_up(self) -> None:
+        self.db.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'")
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self.db.execute("ROLLBACK")
+            raise
+        self.db.execute("COMMIT")
+
+    # --- reading ------------------------------------------------------------------------------------
+
+    def documents(self) -> list[dict[str, Any]]:
+        """Every document: id, name, path, collection, title, sha256, chunks."""
+        rows = self.db.execute(
+            "SELECT d.id, name, path, collection, title, sha256, count(c.id) "
+            "FROM documents d LEFT JOIN chunks c ON c.document = d.id "
+            "WHERE complete GROUP BY d.id ORDER BY name"
+        )
+        names = ("id", "name", "path", "collection", "title", "sha256", "chunks")
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    @property
+    def generation(self) -> int:
+        """Goes up with every change of the chunks."""
+        return int(self.db.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()[0])
+
+    def chunks(self, ids: Sequence[int]) -> list[Chunk]:
+        """Those chunks, in the order of `ids`."""
+        rows = self.db.execute(
+            "SELECT c.id, name, title, collection, place, page, heading, text FROM chunks c "
+            f"JOIN documents d ON d.id = c.document WHERE c.id IN ({','.join('?' * len(ids))})",
+            list(ids),
+        )
+        found = {row[0]: Chunk(*row) for row in rows}
+        return [found[each] for each in ids if each in found]
+
+    def neighbours(self, document: str, first: int, last: int) -> list[Chunk]:
+        """The chunks of a document from place `first` to `last`."""
+        rows = self.db.execute(
+            "SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document "
+            "WHERE complete AND name = ? AND place BETWEEN ? AND ? ORDER BY place",
+            (document, first, last),
+        )
+        return self.chunks([row[0] for row in rows])
+
+    def vectors(self, ids: Sequence[int]) -> np.ndarray:
+        """One vector for each of those chunks, shape (len(ids), dim)."""
+        marks = ",".join("?" * len(ids))
+        rows = dict(self.db.execute(f"SELECT id, vector FROM chunks WHERE id IN ({marks})", list(ids)))
+        return np.stack([np.frombuffer(rows[each], np.float32) for each in ids])
+
+    def token_vectors(self, ids: Sequence[int], dim: int) -> list[np.ndarray]:
+        """The token vectors of those chunks, each of shape (tokens, dim), float16; none where one is gone."""
+        marks = ",".join("?" * len(ids))
+        rows = dict(self.db.execute(f"SELECT chunk, vectors FROM tokens WHERE chunk IN ({marks})", list(ids)))
+        return [np.frombuffer(rows.get(each, b""), np.float16).reshape(-1, dim) for each in ids]

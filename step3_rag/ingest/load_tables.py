@@ -1,0 +1,70 @@
+"""Tables as lines of `name: value`, because a chunk in the middle of a table has lost its head.
+
+>>> table_lines([["part", "price"], ["bolt", "0.40"]])
+['- part: bolt, price: 0.40']
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import re
+from collections import deque
+from collections.abc import Sequence
+
+from step3_rag.ingest.chunk import fence_after
+
+
+def delimiter_of(sample: str, usual: str) -> str:
+    """What cuts most rows into as many cells as the first has, and into more than one."""
+
+    def fit(mark: str) -> tuple[float, int]:
+        try:
+            rows = [row for row in csv.reader(io.StringIO(sample, newline=""), delimiter=mark) if row]
+        except csv.Error:
+            return 0, 0
+        width = len(rows[0]) if rows else 0
+        return (sum(len(row) == width for row in rows) / len(rows), width) if width > 1 else (0, 0)
+
+    return max((usual, ",", ";", "\t", "|"), key=fit)
+
+
+# The line below the names of a Markdown table; it never goes back (+), since any line may be a megabyte long.
+RULE = re.compile(r"\|?+\s*+:?-++:?\s*+(?:\|\s*+:?-++:?\s*+)*+\|?")
+
+
+def tables_as_rows(text: str) -> str:
+    """A Markdown text with its tables as rows of `name: value`; what stands in a code fence is left alone."""
+    lines, found, fence = deque(text.split("\n")), list[str](), ""
+    while lines:
+        line = lines.popleft()
+        fence = fence_after(line, fence)
+        is_head = not fence and "|" in line and lines and "|" in lines[0]
+        if not is_head or not RULE.fullmatch(lines[0].strip()):
+            found.append(line)
+            continue
+        rows, _ = [_cells(line)], lines.popleft()
+        while lines and "|" in lines[0]:
+            rows.append(_cells(lines.popleft()))
+        found += table_lines(rows)
+    return "\n".join(found)
+
+
+def _cells(line: str) -> list[str]:
+    cells = re.split(r"(?<!\\)\|", line.strip())
+    inner = cells[cells[0] == "" : len(cells) - (cells[-1] == "")]  # a bar at either end is an edge
+    return [cell.replace("\\|", "|") for cell in inner]
+
+
+def table_lines(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The rows of a table, each as a line under the names of the first; a lone row has no names."""
+    tidy = [[" ".join(cell.split()) for cell in row] for row in rows]
+    names = tidy.pop(0) if len(tidy) > 1 else []
+    lines = []
+    for row in tidy:
+        pairs = itertools.zip_longest(names, row, fillvalue="")
+        cells = [f"{name}: {value}" if name else value for name, value in pairs if value]
+        if cells:
+            lines.append("- " + ", ".join(cells))
+    return lines

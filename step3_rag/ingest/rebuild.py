@@ -1,0 +1,126 @@
+"""An index made anew, beside the old one, which goes only when the new one is whole.
+
+    $ python -m step3_rag ingest documents/ --rebuild
+
+For another embedder or other chunk sizes, or when the old index is damaged. It takes in what stands under the
+paths, and the documents of other places that the old index held: each file again, or, where that can't be
+read any more, the text that the old index has of it. What was deleted below the paths does not come back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shared.errors import UserError
+from step3_rag.ingest import load, update
+from step3_rag.ingest.embed import Embedder
+from step3_rag.ingest.index import Index, joined
+from step3_rag.ingest.sources import File, Report, Source
+
+DERIVED = ("chroma", "graph.json")  # made from the old index
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A document of the old index, by the text that it has of it."""
+
+    row: dict[str, Any]
+    text: str
+
+    @property
+    def key(self) -> str:
+        return str(self.row["path"])
+
+    @property
+    def name(self) -> str:
+        return str(self.row["name"])
+
+    @property
+    def collection(self) -> str:
+        return str(self.row["collection"])
+
+    def digest(self) -> str:
+        return str(self.row["sha256"])
+
+    def pieces(self) -> Iterator[load.Piece]:
+        yield load.Piece(self.text)
+
+    def title(self, text: str) -> str:  # noqa: ARG002  (the old index knows it)
+        return str(self.row["title"])
+
+
+def rebuild(
+    folder: Path,
+    facts: dict[str, Any],
+    embedder: Embedder,
+    sizes: update.Sizes,
+    paths: Sequence[Path],
+    bring_in: Callable[[Index], Report],
+) -> Report:
+    """Make the index in a folder anew; the lock has to be held.
+
+    Args:
+        facts: what the new index is made with.
+        paths: what lay below them and is gone does not come back.
+        bring_in: ingests what stands under the paths.
+    """
+    draft = folder / "rebuild"
+    shutil.rmtree(draft, ignore_errors=True)  # of an attempt that was killed
+    new = Index.open(draft, facts, create=True)
+    report = bring_in(new)
+    there = {row["path"] for row in new.documents()}
+    old = _open(folder)
+    if old:
+        try:
+            gone = update.gone_from(old, paths)
+            rest = [row for row in old.documents() if row["path"] not in there and row not in gone]
+            files: list[Source] = [File(Path(row["path"]), row["name"], row["collection"]) for row in rest]
+            again = update.ingest(new, files, embedder, sizes)
+            lost = [row for row in rest if row["name"] in again.failed]
+            update.ingest(new, [_kept(old, row) for row in lost], embedder, sizes, report)
+            report.removed += [row["name"] for row in gone]
+        except UserError as error:  # damaged further in: what was read until then is kept
+            report.failed[str(folder)] = f"not all of the old index could be read: {error}"
+        new.take_id(old)
+        old.close()
+    new.close()
+    _swap(draft, folder)
+    return report
+
+
+def _open(folder: Path) -> Index | None:
+    if not Index.exists(folder):
+        return None
+    with contextlib.suppress(UserError):
+        return Index.open(folder, Index.facts_of(folder))
+    return None
+
+
+def _kept(old: Index, row: dict[str, Any]) -> Kept:
+    return Kept(row, joined(old.neighbours(row["name"], 0, row["chunks"])))
+
+
+def _swap(draft: Path, folder: Path) -> None:
+    """One rename puts the new index in place.
+
+    What the old one left beside it goes before or after, such that a kill in between leaves nothing that
+    could be taken for the new one's.
+    """
+    for each in folder.glob("bm25-*"):
+        shutil.rmtree(each, ignore_errors=True)
+    file = folder / "index.sqlite"
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(file)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    for each in ("index.sqlite-wal", "index.sqlite-shm"):
+        (folder / each).unlink(missing_ok=True)
+    (draft / "index.sqlite").replace(file)
+    for name in DERIVED:
+        target = folder / name
+        shutil.rmtree(target, ignore_errors=True) if target.is_dir() else target.unlink(missing_ok=True)
+    shutil.rmtree(draft, ignore_errors=True)

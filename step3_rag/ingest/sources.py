@@ -1,0 +1,146 @@
+"""What goes into an index: files below a path, each with a name and a collection.
+
+>>> [file.name for file in find([Path("documents")], known={}, collection=None, report=Report())]
+['contracts/price-list.csv', 'contracts/supply.md', 'handbook/leave.md']
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from shared.errors import UserError
+from step3_rag.ingest import load
+
+DEFAULT_COLLECTION = "documents"
+
+
+class Source(Protocol):
+    """Something that becomes a document."""
+
+    @property
+    def key(self) -> str: ...  # what it is known by from one ingest to the next
+    @property
+    def name(self) -> str: ...  # what people call it
+    @property
+    def collection(self) -> str: ...
+    def digest(self) -> str: ...  # sha256 of the contents
+    def pieces(self) -> Iterator[load.Piece]: ...
+    def title(self, text: str) -> str: ...  # the text's beginning is given
+
+
+@dataclass(frozen=True)
+class File:
+    """A file, and what it is called in the index."""
+
+    path: Path
+    name: str
+    collection: str
+
+    @property
+    def key(self) -> str:
+        return str(self.path)
+
+    def digest(self) -> str:
+        with self.path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+
+    def pieces(self) -> Iterator[load.Piece]:
+        return load.pieces(self.path)
+
+    def title(self, text: str) -> str:
+        return load.title_of(self.path, text)
+
+
+@dataclass
+class Report:
+    """What an ingest did; documents by name, `failed` and `passed_over` with the reason."""
+
+    new: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    unchanged: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    passed_over: dict[str, str] = field(default_factory=dict)
+
+
+def files_in(path: Path, collection: str | None, report: Report) -> list[File]:
+    """The files that a path stands for, sorted: itself, or all below it of a format that can be read.
+
+    A link that leads out of the folder, or round in a circle, is not followed; hidden files are left alone.
+
+    Raises:
+        UserError: there is no such path.
+    """
+    if os.path.isfile(path):  # noqa: PTH113  (Path.is_file raises where a folder above may not be read)
+        if _has_bad_name(path.resolve()):
+            report.failed[_shown(path)] = BAD_NAME
+            return []
+        return [File(path.resolve(), path.name, collection or DEFAULT_COLLECTION)]
+    if not os.path.isdir(path):  # noqa: PTH112
+        raise UserError(f"{path} does not exist: give files or folders that do")
+    root, found = path.resolve(), list[File]()
+
+    def failed(error: OSError) -> None:
+        name = _shown(Path(error.filename or root).relative_to(root))
+        report.failed[f"{name}/"] = error.strerror or str(error)
+
+    for folder, folders, names in os.walk(root, onerror=failed):
+        here = Path(folder)
+        for name in sorted(folders):  # a copy: what is removed below is not walked into
+            if name.startswith(".") or (here / name).is_symlink():
+                folders.remove(name)
+                if not name.startswith("."):
+                    report.passed_over[_shown((here / name).relative_to(root))] = "a link to a folder"
+        folders.sort()
+        for name in sorted(names):
+            file = here / name
+            relative = file.relative_to(root)
+            if name.startswith(".") or file.suffix.lower() not in load.SUFFIXES:
+                continue
+            if _has_bad_name(file):
+                report.failed[_shown(relative)] = BAD_NAME
+            elif not Path(os.path.realpath(file)).is_relative_to(root):  # Path.resolve raises on a circle
+                report.passed_over[relative.as_posix()] = "a link that leads out of the folder"
+            elif not os.path.isfile(file):  # noqa: PTH113
+                report.failed[relative.as_posix()] = "no file behind it (a broken link?)"
+            else:
+                first = relative.parts[0] if len(relative.parts) > 1 else DEFAULT_COLLECTION
+                found.append(File(file, relative.as_posix(), collection or first))
+    return found
+
+
+BAD_NAME = "its name, or that of a folder above it, is no UTF-8: rename it"
+
+
+def _has_bad_name(path: Path) -> bool:
+    return any("\ud800" <= each <= "\udfff" for each in str(path))  # as Python keeps bytes that are no text
+
+
+def _shown(path: Path) -> str:
+    return path.as_posix().encode(errors="replace").decode()
+
+
+def find(paths: Sequence[Path], known: dict[str, str], collection: str | None, report: Report) -> list[File]:
+    """The files under the paths, each with a name that is its own; `known` has the index's names by key.
+
+    Raises:
+        UserError: a path doesn't exist, or holds nothing that can be read.
+    """
+    owner = {name: key for key, name in known.items()}
+    files: dict[str, File] = {}
+    for path in paths:
+        failed = len(report.failed)
+        below = files_in(path, collection, report)
+        if not below and len(report.failed) == failed:
+            raise UserError(f"{path} holds no document: readable are {' '.join(load.SUFFIXES)}")
+        for file in below:
+            # The same name below two folders: the second gets its folder's name before it, or its whole path.
+            names = (file.name, f"{path.resolve().name}/{file.name}", file.path.as_posix())
+            name = next(name for name in names if owner.setdefault(name, file.key) == file.key)
+            files[file.key] = File(file.path, known.get(file.key, name), file.collection)
+    return list(files.values())

@@ -1,0 +1,47 @@
+"""The words of a text that carry meaning, cut to their stems: what keyword search looks for.
+
+    >>> stems("The contracts were renewed in 2025.")
+    ['contract', 'renew', '2025']
+
+`renewed` should find `renewal`. The stemmer is Snowball's for English.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from functools import cache
+from typing import Any
+
+WORD = re.compile(r"\w+(?:[.\-]\d+)*")
+STOP_WORDS = """
+a an and are as at be been but by can could did do does for from had has have he her his how i if in into is
+it its may me my no not of on or our she should so such that the their them then there these they this to us
+was we were what when where which who whom whose why will with would you your
+"""
+
+
+@cache
+def _stop_words() -> frozenset[str]:
+    return frozenset(STOP_WORDS.split())
+
+
+_of_thread = threading.local()
+
+
+def _stemmer() -> Any:
+    """One for each thread: a stemmer keeps a cache that only one may write to."""
+    try:
+        return _of_thread.stemmer
+    except AttributeError:
+        import Stemmer
+
+        _of_thread.stemmer = Stemmer.Stemmer("english")
+        return _of_thread.stemmer
+
+
+def stems(text: str) -> list[str]:
+    """The words of a text that carry meaning, stemmed, in order, lower case."""
+    words = [word for word in WORD.findall(text.lower()) if word not in _stop_words()]
+    found: list[str] = _stemmer().stemWords(words)
+    return found

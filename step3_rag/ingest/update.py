@@ -1,0 +1,258 @@
+"""Bring files into the index: only what is new or has changed is read, and only what is gone is taken out.
+
+    $ python -m step3_rag ingest contracts/ handbook.pdf
+    52 documents, 214 chunks: 3 new, 1 changed, 0 removed, 48 unchanged
+
+A file counts as unchanged while the hash of its contents is the same. One
+that can't be read any more keeps what the index has of it. The name of a document is its path below the
+folder that was given; its collection is the first folder of that path, unless one is named.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shared.errors import UserError
+from step3_rag.ingest import chunk, load
+from step3_rag.ingest.embed import Embedder
+from step3_rag.ingest.index import Draft, Index
+from step3_rag.ingest.piece import clean
+from step3_rag.ingest.sources import Report, Source
+
+AT_ONCE = 256  # chunks that are embedded and written together
+HEADER = 24  # tokens of a chunk's title, at most
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How texts are cut, in tokens of the embedder."""
+
+    chunk: int = 128
+    overlap: int = 32
+
+
+def checked_sizes(chunk: int, overlap: int, embedder: Embedder) -> Sizes:
+    """The sizes of chunks.
+
+    Raises:
+        UserError: they make no chunks, or chunks of which the embedder would not read the end.
+    """
+    longest = embedder.longest
+    if not 8 <= chunk <= longest:
+        raise UserError(
+            f"--chunk-size {chunk} is not allowed: {embedder.name} reads {longest} tokens, use 8 to {longest}"
+        )
+    if not 0 <= overlap <= chunk // 2:
+        raise UserError(f"--chunk-overlap {overlap} is not allowed: use 0 to half of the chunk, {chunk // 2}")
+    return Sizes(chunk, overlap)
+
+
+@contextlib.contextmanager
+def locked(folder: Path, wait: Callable[[str], contextlib.AbstractContextManager[None]]) -> Iterator[None]:
+    """Hold the index for writing; while somebody else does, wait and say who that is.
+
+    Raises:
+        UserError: nothing can be written there.
+    """
+    from filelock import FileLock, Timeout
+
+    lock, holder = folder / ".lock", folder / ".lock.pid"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held = FileLock(lock)
+        try:
+            held.acquire(timeout=0)
+        except Timeout:
+            pid = "?"
+            with contextlib.suppress(OSError):  # it may end in this moment
+                pid = holder.read_text().strip() or pid
+            with wait(f"process {pid} is writing to {folder}; waiting for it"):
+                held.acquire()
+        holder.write_text(str(os.getpid()))
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {folder}: {error.strerror or error}; name another place with --index"
+        ) from None
+    try:
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        held.release()
+
+
+@contextlib.contextmanager
+def locked_if_free(folder: Path) -> Iterator[bool]:
+    """Hold the index for writing if nobody else does; tells whether it is held."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):  # somebody writes, or nobody may
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def ingest(
+    index: Index,
+    sources: Sequence[Source],
+    embedder: Embedder,
+    sizes: Sizes,
+    report: Report | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> Report:
+    """Make the index hold these sources as they are now. The lock has to be held.
+
+    `progress` gets the number of sources that are done and of all.
+
+    Raises:
+        UserError: chunks of these sizes make no sense, or the embedder could not read them whole.
+    """
+    if not 0 <= sizes.overlap < sizes.chunk <= embedder.longest:
+        raise UserError(
+            f"chunks of {sizes.chunk} tokens that overlap by {sizes.overlap} can't be: {embedder.name} reads "
+            f"{embedder.longest} tokens at once, and an overlap has to be shorter than a chunk"
+        )
+    report = report or Report()
+    index.clear_incomplete()
+    known = {row["path"]: row for row in index.documents()}
+    writer = Writer(index, embedder, sizes)
+    for done, source in enumerate(sources):
+        progress(done, len(sources))
+        _one(writer, source, known.get(source.key), report)
+    writer.flush()
+    progress(len(sources), len(sources))
+    return report
+
+
+def remove_gone(index: Index, folders: Sequence[Path], report: Report) -> None:
+    """Take out the documents below these folders whose files are there no more."""
+    gone = gone_from(index, folders)
+    if gone:
+        index.remove([row["id"] for row in gone])
+    report.removed = [row["name"] for row in gone]
+
+
+def gone_from(index: Index, folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """The documents of an index that lay below these folders and are there no more."""
+    roots = [folder.resolve() for folder in folders if folder.is_dir()]
+    return [
+        row
+        for row in index.documents()
+        if any(Path(row["path"]).is_relative_to(root) for root in roots) and _is_gone(row["path"])
+    ]
+
+
+def _is_gone(path: str) -> bool:
+    """Surely not there any more; one that can't be looked at may be."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _one(writer: Writer, source: Source, known: dict[str, Any] | None, report: Report) -> None:
+    """One source: nothing to do, or a new version."""
+    try:
+        sha256 = source.digest()
+        if known and (known["collection"], known["sha256"]) == (source.collection, sha256):
+            report.unchanged += 1
+            return
+        writer.write(source, sha256)
+    except (load.UnreadableError, OSError) as error:
+        report.failed[source.name] = getattr(error, "strerror", None) or str(error)
+        return
+    (report.changed if known else report.new).append(source.name)
+
+
+class Writer:
+    """Cuts, embeds and writes: chunks of many small files together, those of a large one in parts."""
+
+    def __init__(self, index: Index, embedder: Embedder, sizes: Sizes) -> None:
+        self.index, self.embedder, self.sizes = index, embedder, sizes
+        self._waiting: list[tuple[int, int, Draft]] = []  # document, place, chunk
+        self._whole: list[int] = []  # documents of which nothing but what waits is still to be written
+
+    def write(self, source: Source, sha256: str) -> None:
+        """One document; nothing of it is in the index when this raises.
+
+        Raises:
+            UnreadableError, OSError: it can't be read.
+        """
+        found = source.pieces()
+        first = next(found, load.Piece(""))
+        title = clean(source.title(first.text))
+        document, place = self.index.begin(source.name, source.key, source.collection, title, sha256), 0
+        try:
+            for piece in itertools.chain([first], found):
+                for draft in drafts(piece, title, self.embedder, self.sizes):
+                    self._waiting.append((document, place, draft))
+                    place += 1
+                    if len(self._waiting) >= AT_ONCE:
+                        self.flush()
+        except (load.UnreadableError, OSError):
+            self._waiting = [each for each in self._waiting if each[0] != document]
+            self.index.remove([document])
+            raise
+        self._whole.append(document)
+
+    def flush(self) -> None:
+        """Embed and write what waits, and make the documents visible that are whole by now."""
+        encoded = self.embedder.encode([draft.embedded for _, _, draft in self._waiting])
+        self.index.add(
+            (document, place, draft, one)
+            for (document, place, draft), one in zip(self._waiting, encoded, strict=True)
+        )
+        self._waiting = []
+        if self._whole:
+            self.index.finish(self._whole)
+        self._whole = []
+
+
+def drafts(piece: load.Piece, title: str, embedder: Embedder, sizes: Sizes) -> Iterator[Draft]:
+    """The chunks of a piece of text, each with its title and headings above it for the embedder to read."""
+    whole = clean(piece.text)
+    headings = chunk.headings(whole)
+    places = [place for place, _ in headings]
+    for start, end, room in _fitting(whole, embedder, sizes):
+        text = whole[start:end]
+        number = bisect_right(places, start)
+        heading = headings[number - 1][1] if number else ""
+        path = heading.split(" > ") if heading else []
+        if number and places[number - 1] == start:  # it stands in the text itself
+            path = path[:-1]
+        above = " > ".join(dict.fromkeys([title, *path]))
+        spans = embedder.token_spans(above)[: min(HEADER, room)]
+        header = above[: spans[-1][1]] if spans and not text.lstrip("# ").startswith(title) else ""
+        yield Draft(piece.page, heading, text, f"{header}\n{text}" if header else text)
+
+
+def _fitting(text: str, embedder: Embedder, sizes: Sizes) -> Iterator[tuple[int, int, int]]:
+    """Chunks that the embedder reads whole: begin, end, and for how many more tokens there is room.
+
+    A chunk is measured again by itself, since a word that was cut may have more tokens than it had as one.
+    """
+    for span in chunk.chunk(text, embedder.token_spans, sizes.chunk, sizes.overlap):
+        todo = [span]
+        while todo:
+            start, end = todo.pop()
+            spans = embedder.token_spans(text[start:end])
+            middle = start + spans[len(spans) // 2][0] if spans else start
+            if len(spans) > embedder.longest and start < middle:
+                todo += [(middle, end), (start, middle)]
+            else:
+                yield start, end, max(0, embedder.longest - len(spans) - 1)  # 1 for the line break between

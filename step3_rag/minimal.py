@@ -1,0 +1,80 @@
+"""Retrieval-augmented generation on one page: chunk, embed, store, retrieve, answer; in doubt, ask again.
+
+    python -m step3_rag.minimal "What are the contract renewal terms?"       the sample's documents
+    python -m step3_rag.minimal "When is the rent due?" --documents notes/   your own .md and .txt files
+
+A passage's score is the cosine of its vector with the question's. Where none reaches `SURE`, the chat model
+writes the question anew, and the better search counts. pipeline.py has the same steps, measured and improved.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import chromadb
+import typer
+
+from shared.chat.client import chat_client
+from shared.cli import run_main
+from shared.config import load_settings
+from shared.errors import UserError
+from shared.models import load_embedder
+from step3_rag import SAMPLE
+
+QUESTION, DOCUMENTS = "What are the contract renewal terms?", SAMPLE / "documents"
+SIZE, OVERLAP, K, SURE = 800, 150, 5, 0.5  # characters, characters, passages, cosine
+ANSWER = "Answer the question from the numbered passages only, in one or two sentences. Cite them like [1]."
+REWRITE = "Write the question in other words, as a search query for documents. Reply with one line."
+
+
+class Rag:
+    """A folder's documents in a vector store, with the two models."""
+
+    def __init__(self, folder: Path, embedder: Any, client: Any, model: str) -> None:
+        self.embedder, self.client, self.model = embedder, client, model
+        self.store = chromadb.EphemeralClient().get_or_create_collection(
+            folder.name, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
+        )
+        for path in (each for each in folder.rglob("*") if each.suffix in (".md", ".txt")):
+            texts, name = chunks(path.read_text(encoding="utf-8")), str(path.relative_to(folder))
+            ids, about = [f"{name} {i}" for i in range(len(texts))], [{"source": name}] * len(texts)
+            self.store.upsert(ids, embedder.encode(texts), documents=texts, metadatas=about)  # type: ignore
+
+    def retrieve(self, query: str) -> list[tuple[float, str, str]]:
+        """The nearest passages, best first: cosine, document, text."""
+        found: Any = self.store.query(self.embedder.encode([query]), n_results=K)
+        rows = zip(found["distances"][0], found["metadatas"][0], found["documents"][0], strict=True)
+        return [(1 - distance, about["source"], text) for distance, about, text in rows]
+
+    def ask(self, question: str) -> str:
+        """Retrieve; in doubt, ask again in other words; answer from what was found."""
+        if not (found := self.retrieve(question)):
+            raise UserError("there are no .md or .txt files to answer from: name a folder with --documents")
+        if found[0][0] < SURE:
+            found = max(found, self.retrieve(self.say(REWRITE, question)))  # by the first passage's score
+        passages = "\n\n".join(f"[{i}] {text}" for i, (_, _, text) in enumerate(found, 1))
+        sources = "\n".join(f"[{i}] {score:.2f} {name}" for i, (score, name, _) in enumerate(found, 1))
+        return self.say(ANSWER, f"{passages}\n\nQuestion: {question}") + f"\n\n{sources}"
+
+    def say(self, system: str, text: str) -> str:
+        """What the chat model replies."""
+        asked: list[Any] = [{"role": "user", "content": text}]
+        reply = self.client.messages.create(model=self.model, max_tokens=120, system=system, messages=asked)
+        return "".join(block.text for block in reply.content).strip()
+
+
+def chunks(text: str) -> list[str]:
+    """Windows of `SIZE` characters, each of which repeats the last `OVERLAP` of the one before."""
+    return [text[at : at + SIZE] for at in range(0, max(1, len(text) - OVERLAP), SIZE - OVERLAP)]
+
+
+def main(question: Annotated[str, typer.Argument()] = QUESTION, documents: Path = DOCUMENTS) -> None:
+    """Answer a question from documents."""
+    settings = load_settings()
+    rag = Rag(documents, load_embedder(settings=settings), chat_client(settings=settings), settings.model)
+    print(rag.ask(question))
+
+
+if __name__ == "__main__":
+    run_main(main, "python -m step3_rag.minimal")

@@ -1,0 +1,133 @@
+"""Ask: search, judge, search again if need be, then answer from the passages or say that you don't know.
+
+    $ python -m step3_rag ask "What are the contract renewal terms?"
+
+The order matters: whether there is anything to answer from is decided before a model may write, because a
+model that is handed the wrong passages answers all the same, and sounds sure.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from shared import prompts
+from step3_rag.answer import read
+from step3_rag.answer.context import BUDGET, Source, assemble
+from step3_rag.reflect.reflect import THRESHOLD, Reflection, reflect
+from step3_rag.reflect.rewrite import OFFLINE, Chat
+from step3_rag.retrieve.search import Options, Retriever
+
+if TYPE_CHECKING:
+    import anthropic
+
+READERS = ("chat", "quote")
+STRATEGIES = ("spelling", "deeper")  # those that measured best with no chat model (README)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to answer."""
+
+    options: Options = field(default_factory=Options)
+    strategies: tuple[str, ...] = STRATEGIES
+    threshold: float = THRESHOLD
+    abstain: bool = True
+    reader: str = "quote"
+    budget: int = BUDGET
+    prompt: prompts.Prompt | None = None  # of the chat reader; None: the latest for the model
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An answer and how it came about; `seconds` by part."""
+
+    question: str
+    reflection: Reflection
+    sources: list[Source]
+    answer: read.Answer
+    seconds: dict[str, float]
+
+    @property
+    def confidence(self) -> float | None:
+        return self.reflection.best.confidence
+
+    @property
+    def abstained(self) -> bool:
+        return self.answer.is_unknown
+
+
+class ChatError(Exception):
+    """The chat model failed after the search was done; `sources` are what was found."""
+
+    def __init__(self, cause: Exception, reflection: Reflection, sources: list[Source]) -> None:
+        super().__init__(str(cause))
+        self.cause, self.reflection, self.sources = cause, reflection, sources
+
+
+def ask(
+    retriever: Retriever,
+    question: str,
+    plan: Plan,
+    client: anthropic.Anthropic | None = None,
+    model: str = "",
+    write: Callable[[str], None] = lambda _text: None,
+    found: Callable[[Reflection, list[Source]], None] = lambda _reflection, _sources: None,
+) -> Outcome:
+    """Answer one question; `found` gets what the search gave, then `write` the answer's text as it comes.
+
+    Raises:
+        ChatError: the chat model can't be reached, or refused.
+    """
+    import anthropic
+    import httpx2
+
+    failed = (anthropic.AnthropicError, httpx2.TransportError)
+    began = time.perf_counter()
+    chat = chat_of(client, model) if client else None
+    try:
+        reflection = reflect(retriever, question, plan.options, plan.strategies, plan.threshold, chat)
+    except failed as error:
+        alone = tuple(each for each in plan.strategies if each in OFFLINE)
+        reflection = reflect(retriever, question, plan.options, alone, plan.threshold)
+        raise ChatError(error, reflection, _sources(retriever, reflection, plan)) from None
+    searched = time.perf_counter()
+    sources = _sources(retriever, reflection, plan)
+    found(reflection, sources)
+    if (plan.abstain and reflection.verdict == "abstain") or not sources:
+        write(read.UNKNOWN)
+        answer = read.Answer(read.UNKNOWN)
+    elif plan.reader == "chat" and client:
+        try:
+            answer = read.chat(client, model, question, sources, write, plan.prompt)
+        except failed as error:
+            raise ChatError(error, reflection, sources) from None
+    else:
+        answer = read.quote(question, sources, retriever.embedder, retriever.rarity)
+        write(answer.text)
+    seconds = {"search": searched - began, "answer": time.perf_counter() - searched}
+    return Outcome(question, reflection, sources, answer, seconds)
+
+
+def _sources(retriever: Retriever, reflection: Reflection, plan: Plan) -> list[Source]:
+    """What was found as numbered sources, within the budget."""
+    chunks = [each.chunk for each in reflection.best.found.best]
+    return assemble(chunks, lambda text: len(retriever.embedder.token_spans(text)), plan.budget)
+
+
+def chat_of(client: anthropic.Anthropic, model: str) -> Chat:
+    """The chat model as a function, for the strategies that rewrite with it."""
+
+    def chat(prompt: prompts.Prompt, text: str) -> str:
+        rendered: Any = prompts.render(prompt)
+        message = client.messages.create(
+            model=model,
+            max_tokens=80,
+            system=rendered["system"],
+            messages=[*rendered["messages"], {"role": "user", "content": text}],
+        )
+        return "".join(block.text for block in message.content if block.type == "text").strip()
+
+    return chat

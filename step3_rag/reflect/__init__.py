@@ -1,0 +1,1 @@
+"""Was it found? How sure the search is, and other ways to ask."""

@@ -1,0 +1,112 @@
+"""Other ways to ask: what to try when the first search looks as if it found nothing.
+
+    >>> rewrite("spelling", "wich contracts renew automaticaly?", ...)
+    ('which contracts renew automatically?', Options(...))
+
+    spelling      words that the collection doesn't know, replaced by ones that it does
+    feedback      the question and the telling words of the best chunks (RM3: Lavrenko and Croft 2001)
+    deeper        the same question, twice as many candidates, k = 20
+    chat          the chat model rewrites the question
+    hyde          the chat model invents an answer, and the question is searched with it (query2doc: Wang et
+                  al. 2023, arXiv:2303.07678; HyDE: Gao et al. 2022, arXiv:2212.10496)
+    hyde-replace  the invented answer alone
+
+Which of them help depends on the collection and on the chat model; `python -m step3_rag reflect` measures it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from shared import prompts
+from shared.errors import UserError
+from step3_rag import PROMPTS
+from step3_rag.ingest.stems import WORD, stems
+from step3_rag.retrieve.search import Found, Options, Retriever
+
+OFFLINE = ("spelling", "feedback", "deeper")
+WITH_CHAT = ("chat", "hyde", "hyde-replace")
+STRATEGIES = OFFLINE + WITH_CHAT
+
+Chat = Callable[[prompts.Prompt, str], str]  # a prompt and a user's turn -> the model's answer
+
+FEEDBACK_CHUNKS, FEEDBACK_WORDS = 5, 8
+CLOSE = 0.85  # of two words' letters are the same
+
+
+def rewrite(
+    strategy: str, question: str, found: Found, retriever: Retriever, chat: Chat | None
+) -> tuple[str, Options] | None:
+    """Another query, or the same with other options; None when the strategy has nothing new to offer.
+
+    Raises:
+        UserError: no such strategy, or one that needs a chat model, without one.
+    """
+    options = found.options
+    if strategy == "deeper":
+        deeper = replace(
+            options,
+            k=max(20, options.k),
+            depth=2 * options.depth,
+            rerank_depth=2 * options.rerank_depth,
+        )
+        return question, deeper
+    if strategy == "spelling":
+        snapshot = retriever.snapshot
+        query = respell(question, snapshot.vocabulary, snapshot.sparse.knows)
+    elif strategy == "feedback":
+        query = f"{question} {' '.join(telling_words(found, retriever))}".strip()
+    elif strategy in WITH_CHAT:
+        if chat is None:
+            raise UserError(f"the strategy {strategy} needs a chat model")
+        name = "rewrite" if strategy == "chat" else "hyde"
+        text = " ".join(chat(prompts.load(PROMPTS, name), question).split())
+        query = f"{question} {text}".strip() if strategy == "hyde" else text
+    else:
+        raise UserError(f"no strategy {strategy!r}: use {', '.join(STRATEGIES)}")
+    return (query, options) if query and query != question else None
+
+
+def respell(question: str, vocabulary: Counter[str], knows: Callable[[str], bool]) -> str:
+    """The question with each word that no document has replaced by one that looks like its right spelling.
+
+    A word counts as known if its stem is (`knows`), so that `renewing` needs no `renewing` in the documents.
+    Only a word that begins with the same letter and is very near takes its place: an unknown word is more
+    often another word than a misspelt one.
+
+    >>> respell("automaticaly renewd", Counter({"automatically": 3, "renewed": 9}), lambda stem: False)
+    'automatically renewed'
+    """
+    found = question
+    for word in dict.fromkeys(WORD.findall(question.lower())):
+        if len(word) < 5 or not word.isalpha() or word in vocabulary or all(map(knows, stems(word))):
+            continue
+        alike = [each for each in vocabulary if each[0] == word[0] and each.isalpha() and len(each) > 3]
+        near = difflib.get_close_matches(word, alike, n=3, cutoff=CLOSE)
+        if near:
+            found = re.sub(rf"\b{re.escape(word)}\b", near[0], found, flags=re.IGNORECASE)
+    return found
+
+
+def telling_words(found: Found, retriever: Retriever) -> list[str]:
+    """Words of the best chunks that are frequent there and rare elsewhere, most telling first.
+
+    Each word gets, from each chunk, its share of the chunk's words times the chunk's weight, times its idf.
+    """
+    vocabulary, asked = retriever.snapshot.vocabulary, set(stems(found.query))
+    chunks = retriever.index.chunks(found.order[:FEEDBACK_CHUNKS])
+    n = max(1, len(retriever.snapshot))
+    weights: dict[str, float] = {}
+    for rank, chunk in enumerate(chunks):
+        words = Counter(word for word in WORD.findall(chunk.text.lower()) if stems(word))
+        for word, times in words.items():
+            rarity = np.log1p(n / (1 + vocabulary[word]))
+            weights[word] = weights.get(word, 0.0) + times / words.total() * rarity / (1 + rank)
+    new = [word for word in sorted(weights, key=lambda each: -weights[each]) if not set(stems(word)) <= asked]
+    return new[:FEEDBACK_WORDS]

@@ -1,0 +1,143 @@
+"""A second, closer look at the best candidates: late interaction, a cross-encoder, or query likelihood.
+
+    >>> late_interaction(query, documents, idf)      # cosines of tokens, ColBERT's MaxSim
+    array([0.81, 0.42], dtype=float32)
+
+One vector for a whole chunk blurs its words. *Late interaction* keeps a vector for each token: each word of
+the query looks for its best match among the words of the chunk, and the chunk's score is the sum of these
+(Khattab and Zaharia 2020, arXiv:2004.12832). MiniLM was not trained for it, and yet its token vectors do well
+when rare words of the query count more (idf weights). The vectors of the chunks are computed at ingest, so a
+query costs a few matrix products.
+
+A *cross-encoder* reads query and chunk together, which is stronger and needs a model made for it (none comes
+from PyPI: name one of the hub). *Query likelihood* asks a language model how probable the query is after the
+chunk (Ponte and Croft 1998); with SmolLM2-135M it makes things worse and costs seconds: kept here, measured,
+so that you need not try.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+Scorer = Callable[[str, list[str]], Sequence[float]]  # query, texts -> scores
+
+if TYPE_CHECKING:
+    from shared.config import Settings
+    from step3_rag.ingest.embed import Encoded
+
+
+def idf(document_frequency: np.ndarray, n: int) -> np.ndarray:
+    """How rare each token is among n chunks, as in BM25: log(1 + (n - df + 0.5) / (df + 0.5)), >= 0."""
+    weights: np.ndarray = np.log1p((n - document_frequency + 0.5) / (document_frequency + 0.5))
+    return weights.astype(np.float32)
+
+
+def late_interaction(query: Encoded, documents: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
+    """MaxSim of a query with each document: its tokens' highest cosines, their weighted mean.
+
+    Each token of the query takes its highest cosine with the tokens of the document, which may be negative.
+    The score is the sum of these, each times its weight, divided by the sum of the weights.
+
+    Args:
+        query: its `token_vectors` have shape (n, dim) and length 1, so that products are cosines. All
+            vectors are kept as float16; the arithmetic is to be float32.
+        documents: the token vectors of each, shape (tokens, dim), length 1; some may have no tokens.
+        weights: one for each token of the query, shape (n,), e.g. their idf; none is negative.
+
+    Returns:
+        Scores, shape (documents,), float32, -1 to 1; 0 for a document without tokens, and 0 for all where the
+        query has no tokens or no weight.
+    """
+    ### BEGIN SOLUTION 3.4: MaxSim
+    scores = np.zeros(len(documents), np.float32)
+    if not len(query.token_ids) or not weights.sum():
+        return scores
+    of_query = query.token_vectors.astype(np.float32)  # (n, dim)
+    held = [i for i, document in enumerate(documents) if len(document)]
+    if not held:
+        return scores
+    # One product for all documents: (n, dim) @ (dim, all their tokens), then the maximum of each document.
+    joined = np.concatenate([documents[i] for i in held]).astype(np.float32)
+    cosines = of_query @ joined.T
+    starts = np.cumsum([0, *(len(documents[i]) for i in held[:-1])])
+    best = np.maximum.reduceat(cosines, starts, axis=1)  # (n, documents)
+    scores[held] = weights @ best / weights.sum()
+    return scores
+    ### END SOLUTION
+
+
+def rare_match(query: Encoded, document: np.ndarray, weights: np.ndarray, n: int = 3) -> float:
+    """How well a document matches the n rarest tokens of a query: weighted mean of their highest cosines.
+
+    A question about a product that no document knows finds the passages about its siblings: all words match
+    but the one that matters.
+    """
+    if not len(query.token_ids) or not len(document):
+        return 0.0
+    rare = np.argsort(-weights, kind="stable")[:n]
+    best = (query.token_vectors[rare].astype(np.float32) @ document.astype(np.float32).T).max(1)
+    total = float(weights[rare].sum())
+    return float(weights[rare] @ best) / total if total else 0.0
+
+
+def cross_encoder(name: str, settings: Settings) -> Any:
+    """A sentence-transformers CrossEncoder by the name of the hub, or from a local folder.
+
+    Raises:
+        UserError: it can't be had.
+    """
+    from shared.errors import UserError, reason
+    from shared.models.device import choose_device
+    from shared.models.quiet import quiet_transformers
+
+    quiet_transformers()
+    from sentence_transformers import CrossEncoder
+
+    try:
+        return CrossEncoder(name, device=choose_device(settings.device), trust_remote_code=False)
+    except Exception as error:  # the hub's, the file system's and transformers' own
+        raise UserError(f"the cross-encoder {name} cannot be loaded: {reason(error)}") from None
+
+
+def cross_encoder_scorer(name: str, settings: Settings) -> Scorer:
+    """A cross-encoder's scores of texts for a query; the higher the better."""
+    model = cross_encoder(name, settings)
+
+    def score(query: str, texts: list[str]) -> list[float]:
+        found: list[float] = model.predict(
+            [(query, text) for text in texts], show_progress_bar=False
+        ).tolist()
+        return found
+
+    return score
+
+
+def likelihood_scorer(settings: Settings) -> Scorer:
+    """The mean log-probability of the query's tokens after each text, by the chat model's weights.
+
+    The measured negative result: nats a token, one forward pass a text.
+    """
+    import torch
+
+    from shared.models import load_causal_lm, load_tokenizer
+
+    tokenizer, model = load_tokenizer(settings=settings), load_causal_lm(settings=settings)
+
+    def score(query: str, texts: list[str]) -> list[float]:
+        asked = tokenizer(f" {query}", add_special_tokens=False)["input_ids"]
+        scores = []
+        for text in texts:
+            read = tokenizer(f"Passage: {text}\nA question about it:", add_special_tokens=False)["input_ids"]
+            ids = torch.tensor([read + asked])  # (1, tokens)
+            with torch.inference_mode():
+                logits = (
+                    model(ids.to(model.device)).logits[0, len(read) - 1 : -1].float()
+                )  # (asked, vocabulary)
+            said = logits.log_softmax(-1)[torch.arange(len(asked)), torch.tensor(asked)]
+            scores.append(float(said.mean()))
+        return scores
+
+    return score

@@ -1,0 +1,76 @@
+"""Send a question to the right collections: a semantic router over centroids, and "all" when in doubt.
+
+    >>> router = Router.of(retriever)
+    >>> router.route(embedder.encode(["How many days of leave do I have?"])[0].vector)
+    ('handbook',)
+
+Each collection is summed up by a few centroids of its chunks' vectors (k-means); a question is as near to a
+collection as to the nearest of them. The nearest collection is searched alone if it leads the second by a
+margin, the near ones together otherwise. What routing gains is a smaller search and fewer passages from the
+wrong place; what it risks is that the right place isn't searched at all. Two things keep that risk small: the
+margin, and a second search of everything when the first one looks bad (confidence.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from step3_rag.retrieve.search import Retriever
+
+CENTROIDS = 24  # of each collection
+MANY = 10_000  # chunks of a collection, about, that are enough to tell where it lies
+MARGIN = 0.2  # of cosine: collections that are behind the nearest by more are not searched
+
+
+@dataclass(frozen=True)
+class Router:
+    """The centroids of each collection, shape (centroids, dim), length 1."""
+
+    centroids: dict[str, np.ndarray]
+    margin: float = MARGIN
+
+    @classmethod
+    def of(cls, retriever: Retriever, margin: float = MARGIN, seed: int = 0) -> Router:
+        """A router for the collections of an index."""
+        snapshot = retriever.snapshot
+        found = {}
+        for name in sorted(set(snapshot.collections)):
+            ids = snapshot.ids[snapshot.collections == name]
+            some = ids[:: 1 + len(ids) // MANY].tolist()
+            found[name] = k_means(retriever.index.vectors(some), CENTROIDS, seed)
+        return cls(found, margin)
+
+    def nearness(self, vector: np.ndarray) -> dict[str, float]:
+        """The cosine of a question to the nearest centroid of each collection, nearest first."""
+        scores = {name: float((each @ vector).max()) for name, each in self.centroids.items()}
+        return dict(sorted(scores.items(), key=lambda each: -each[1]))
+
+    def route(self, vector: np.ndarray) -> tuple[str, ...]:
+        """The collections to search; empty for all of them."""
+        scores = self.nearness(vector)
+        best = max(scores.values(), default=0.0)
+        near = tuple(name for name, score in scores.items() if score >= best - self.margin)
+        return () if len(near) == len(scores) else near
+
+
+def k_means(vectors: np.ndarray, k: int, seed: int = 0, rounds: int = 20) -> np.ndarray:
+    """Centres of length 1 by spherical k-means (Dhillon and Modha 2001), begun as in k-means++."""
+    random = np.random.default_rng(seed)
+    centres = vectors[[random.integers(len(vectors))]]
+    while len(centres) < min(k, len(vectors)):
+        distance = np.clip(1 - (vectors @ centres.T).max(1), 1e-9, None)
+        centres = np.concatenate(
+            [centres, vectors[[random.choice(len(vectors), p=distance / distance.sum())]]]
+        )
+    for _ in range(rounds):
+        nearest = (vectors @ centres.T).argmax(1)
+        sums = np.stack(
+            [
+                vectors[nearest == i].sum(0) if (nearest == i).any() else centres[i]
+                for i in range(len(centres))
+            ]
+        )
+        centres = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
+    return centres

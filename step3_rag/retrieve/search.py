@@ -1,0 +1,233 @@
+"""The pipeline of retrieval: keywords and meaning, fused, then looked at again. Every stage can be left out.
+
+    >>> retriever = Retriever(index, store, "chroma", embedder)
+    >>> found = retriever.search("When does the Brightwell contract renew?", Options(k=3))
+    >>> [(each.chunk.source, each.stages["bm25"].rank, each.stages["dense"].rank) for each in found.best]
+
+    query ─┬─ bm25  ─ top 100 ─┐
+           └─ dense ─ top 100 ─┴─ fusion ─ top 50 ─┬─ maxsim ─┬─ rerank ─ top k
+                                                   └──────────┘
+
+`found.stages` keeps what every stage thought of every candidate, because the question that matters when an
+answer is wrong is: which stage lost the passage?
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from langchain_core.vectorstores import VectorStore
+
+from step3_rag.ingest.embed import Embedder, Encoded
+from step3_rag.ingest.index import Chunk, Index
+from step3_rag.ingest.stems import stems
+from step3_rag.retrieve.fuse import min_max, ranked, rrf
+from step3_rag.retrieve.rerank import Scorer, idf, late_interaction, rare_match
+from step3_rag.retrieve.snapshot import Snapshot
+from step3_rag.stores import vector_store
+
+Scores = dict[int, float]  # of chunks, by their id
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a search does; the defaults are what measured best (README)."""
+
+    k: int = 5
+    use: tuple[str, ...] = ("bm25", "dense")
+    fusion: Literal["minmax", "rrf"] = "minmax"
+    dense_weight: float = 0.5
+    depth: int = 100  # candidates of each kind
+    rerank: Literal["maxsim", "scorer", "none"] = "maxsim"
+    scorer: Scorer | None = field(default=None, compare=False, repr=False)  # for rerank="scorer"
+    rerank_depth: int = 50
+    rerank_weight: float = 0.5  # the rest is the first stage's
+    collections: tuple[str, ...] = ()  # none: all
+
+
+@dataclass(frozen=True)
+class Place:
+    """A candidate at one stage."""
+
+    rank: int  # from 1
+    score: float
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A chunk that was found, with what each stage that saw it thought of it."""
+
+    chunk: Chunk
+    score: float
+    stages: dict[str, Place]
+
+
+@dataclass
+class Found:
+    """The outcome of a search: scores by stage, and seconds by stage."""
+
+    query: str
+    options: Options
+    stages: dict[str, Scores] = field(default_factory=dict)  # in the order of the pipeline
+    seconds: dict[str, float] = field(default_factory=dict)
+    order: list[int] = field(default_factory=list)  # chunk ids, best first, all candidates
+    best: list[Candidate] = field(default_factory=list)  # the first k
+    rare_match: float | None = None  # of the first chunk with the question's rarest tokens
+
+    documents: dict[int, str] = field(default_factory=dict)  # the document of each chunk that was found
+
+    def ranking(self, stage: str | None = None) -> list[str]:
+        """Documents as a stage (by default the last) ordered them, each where its best chunk is."""
+        order = ranked(self.stages[stage]) if stage else self.order
+        return list(dict.fromkeys(self.documents[chunk] for chunk in order))
+
+    def by_document(self, stage: str) -> dict[str, float]:
+        """The score of each document at a stage: that of its best chunk, best first."""
+        best: dict[str, float] = {}
+        for chunk in ranked(self.stages[stage]):
+            best.setdefault(self.documents[chunk], self.stages[stage][chunk])
+        return best
+
+
+class Retriever:
+    """Searches one index. Made once, used for many queries."""
+
+    def __init__(
+        self,
+        index: Index,
+        store: VectorStore,
+        store_name: str,
+        embedder: Embedder,
+    ) -> None:
+        self.index, self.store, self.store_name = index, store, store_name
+        self.embedder = embedder
+        self._snapshot: Snapshot | None = None
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The chunks as they are; read again when an ingest has changed them."""
+        if self._snapshot is None or self._snapshot.generation != self.index.generation:
+            self._snapshot = Snapshot(self.index)
+        return self._snapshot
+
+    def search(self, query: str, options: Options = Options(), encoded: Encoded | None = None) -> Found:
+        """Run the stages. `encoded` is the query's vectors, where they are known already."""
+        found, snapshot = Found(query, options), self.snapshot  # the same chunks for all stages
+        encoded = encoded or self._timed(found, "embed", lambda: self.embedder.encode([query])[0])
+        if "bm25" in options.use:
+            self._stage(found, "bm25", lambda: self._bm25(snapshot, query, options))
+        if "dense" in options.use:
+            self._stage(found, "dense", lambda: self._dense(snapshot, encoded, options))
+        if len(found.stages) > 1:
+            self._stage(found, "fusion", lambda: self._fuse(found, options))
+        if options.rerank != "none":
+            first = list(found.stages.values())[-1]
+            self._stage(found, options.rerank, lambda: self._closer(query, encoded, first, options))
+            self._stage(found, "rerank", lambda: self._fuse_again(first, found, options))
+        found.order = self._order(found)
+        if options.rerank == "maxsim" and found.order:
+            (first_vectors,) = self.index.token_vectors(found.order[:1], len(encoded.vector))
+            found.rare_match = rare_match(encoded, first_vectors, self.rarity(encoded.token_ids))
+        found.documents = {each: snapshot.names[snapshot.row_of[each]] for each in found.order}
+        self._timed(found, "read", lambda: self._read(found))
+        return found
+
+    # --- the stages -----------------------------------------------------------------------------------
+
+    def _bm25(self, snapshot: Snapshot, query: str, options: Options) -> Scores:
+        scores = snapshot.sparse.scores(stems(query))
+        if options.collections:
+            scores = np.where(np.isin(snapshot.collections, options.collections), scores, 0.0)
+        top = _highest(scores, options.depth)
+        return {int(snapshot.ids[row]): float(scores[row]) for row in top if scores[row] > 0}
+
+    def _dense(self, snapshot: Snapshot, encoded: Encoded, options: Options) -> Scores:
+        known = snapshot.row_of
+        if not known:
+            return {}
+        scores = vector_store.nearest(
+            self.store,
+            self.store_name,
+            self.embedder,
+            encoded.vector,
+            min(options.depth, len(known)),
+            options.collections,
+        )
+        return {chunk: score for chunk, score in scores.items() if chunk in known}
+
+    def _fuse(self, found: Found, options: Options) -> Scores:
+        rankings = [found.stages[name] for name in options.use]
+        if options.fusion == "rrf":
+            return rrf(rankings)
+        weights = {"bm25": 1 - options.dense_weight, "dense": options.dense_weight}
+        return min_max(rankings, [weights[name] for name in options.use])
+
+    def _closer(self, query: str, encoded: Encoded, first: Scores, options: Options) -> Scores:
+        ids = ranked(first)[: options.rerank_depth]
+        if options.rerank == "scorer" and options.scorer:
+            chunks = self.index.chunks(ids)  # one may have gone in the meantime
+            ids = [each.id for each in chunks]
+            scores = list(options.scorer(query, [each.text for each in chunks]))
+        else:
+            vectors = self.index.token_vectors(ids, len(encoded.vector))
+            scores = late_interaction(encoded, vectors, self.rarity(encoded.token_ids)).tolist()
+        return dict(zip(ids, scores, strict=True))
+
+    def _fuse_again(self, first: Scores, found: Found, options: Options) -> Scores:
+        closer = found.stages[options.rerank]
+        weight = options.rerank_weight
+        return min_max([{each: first[each] for each in closer}, closer], [1 - weight, weight])
+
+    def rarity(self, token_ids: np.ndarray) -> np.ndarray:
+        """The idf of tokens among the chunks, shape (n,)."""
+        frequency = self.snapshot.token_frequency
+        ids = np.minimum(token_ids, len(frequency) - 1)
+        counts = np.where(token_ids < len(frequency), frequency[ids], 0)
+        return idf(counts, len(self.snapshot))
+
+    def _order(self, found: Found) -> list[int]:
+        """As the last stage has it, then what that one didn't look at, as the stage before has it."""
+        order: dict[int, None] = {}
+        for scores in reversed(list(found.stages.values())):
+            order |= dict.fromkeys(each for each in ranked(scores) if each not in order)
+        return list(order)
+
+    def _read(self, found: Found) -> None:
+        ranks = {
+            name: {each: rank for rank, each in enumerate(ranked(scores), 1)}
+            for name, scores in found.stages.items()
+        }
+        for chunk in self.index.chunks(found.order[: found.options.k]):
+            places = {
+                name: Place(ranks[name][chunk.id], scores[chunk.id])
+                for name, scores in found.stages.items()
+                if chunk.id in scores
+            }
+            found.best.append(Candidate(chunk, list(places.values())[-1].score, places))
+
+    # --- time -----------------------------------------------------------------------------------------
+
+    def _stage(self, found: Found, name: str, work: Callable[[], Scores]) -> None:
+        found.stages[name] = self._timed(found, name, work)
+
+    def _timed(self, found: Found, name: str, work: Callable[[], Any]) -> Any:
+        began = time.perf_counter()
+        result = work()
+        found.seconds[name] = time.perf_counter() - began
+        return result
+
+
+def _highest(scores: np.ndarray, n: int) -> np.ndarray:
+    """Rows of the n highest scores, best first; equal ones in their order."""
+    if len(scores) > n:
+        some = np.argpartition(-scores, n)[:n]
+        bound = scores[some].min()
+        some = np.flatnonzero(scores >= bound)
+    else:
+        some = np.arange(len(scores))
+    order: np.ndarray = some[np.argsort(-scores[some], kind="stable")][:n]
+    return order

@@ -1,0 +1,90 @@
+"""All chunks at a glance: what a search needs of every one of them at once."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+
+from step3_rag.ingest.index import Index
+from step3_rag.ingest.stems import WORD
+from step3_rag.retrieve.sparse import Sparse
+
+
+class Snapshot:
+    """What a search needs of all chunks at once: their numbers, documents and statistics.
+
+    Rows are in the order of `ids`; BM25 and token frequencies are made when first used.
+    """
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        # One statement, so that the generation is that of these rows; without chunks, it stands alone.
+        found = index.db.execute(
+            "SELECT value, c.id, d.name, d.collection FROM meta LEFT JOIN "
+            "(chunks c JOIN documents d ON d.id = c.document AND d.complete) WHERE key = 'generation' "
+            "ORDER BY c.id"
+        ).fetchall()
+        self.generation = int(found[0][0])
+        rows = [row[1:] for row in found if row[1] is not None]
+        self.ids = np.array([row[0] for row in rows], np.int64)
+        self.names: list[str] = [row[1] for row in rows]
+        self.collections = np.array([row[2] for row in rows], dtype=object)
+        self.row_of = {int(each): row for row, each in enumerate(self.ids)}
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def sparse(self) -> Sparse:
+        """The keyword index; kept on disk as long as the chunks stay the same."""
+        home = self.index.folder / f"bm25-{self.generation}"
+        if home.is_dir():
+            with contextlib.suppress(Exception):  # whatever is wrong with it: it can be made again
+                return Sparse.load(home, len(self))
+        sparse = Sparse([row.split() for row in self._column("stems")])
+        if self.index.generation != self.generation:  # an ingest has changed the chunks: not worth keeping
+            return sparse
+        with contextlib.suppress(OSError):  # a read-only folder works too, only slower
+            draft = self.index.folder / f"bm25-{os.getpid()}.partial"
+            sparse.save(draft)
+            for old in self.index.folder.glob("bm25-*"):
+                if old != draft:
+                    shutil.rmtree(old, ignore_errors=True)
+            draft.rename(home)
+        return sparse
+
+    @cached_property
+    def token_frequency(self) -> np.ndarray:
+        """In how many chunks each token of the embedder's vocabulary occurs, shape (largest id + 1,)."""
+        counts = np.zeros(1, np.int64)
+        for chunk, blob in self.index.db.execute("SELECT chunk, ids FROM tokens"):
+            if chunk not in self.row_of:
+                continue
+            ids = np.unique(np.frombuffer(blob, np.int32))
+            if len(ids) and ids[-1] >= len(counts):
+                counts = np.concatenate([counts, np.zeros(int(ids[-1]) + 1 - len(counts), np.int64)])
+            counts[ids] += 1
+        return counts
+
+    @cached_property
+    def vocabulary(self) -> Counter[str]:
+        """Every word of the chunks in lower case, and in how many chunks it occurs."""
+        return Counter(word for text in self._column("text") for word in set(WORD.findall(text.lower())))
+
+    def _column(self, name: str) -> Iterator[str]:
+        """A column of the chunks, in the order of `ids`; nothing where a chunk has gone since."""
+        row = 0
+        for chunk, value in self.index.db.execute(f"SELECT id, {name} FROM chunks ORDER BY id"):
+            at = self.row_of.get(chunk)
+            if at is not None:
+                yield from itertools.repeat("", at - row)
+                yield value
+                row = at + 1
+        yield from itertools.repeat("", len(self) - row)

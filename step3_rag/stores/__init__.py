@@ -1,0 +1,1 @@
+"""Vector stores: Chroma, FAISS, Weaviate, Pinecone."""
