@@ -116,7 +116,7 @@ def build(
     what: Annotated[
         Kind, typer.Argument(help="rows: replies in a tone; tools: conversations with tool calls.")
     ] = Kind.rows,
-    count: Annotated[int, typer.Option("--rows", min=1, help="tools: so many rows.")] = 1000,
+    count: Annotated[int, typer.Option("--rows", min=1, help="tools: so many rows.")] = 2000,
     seed: Seed = None,
     form: Annotated[str, typer.Option("--format", help="sft or dpo.")] = "sft",
     force: Force = False,

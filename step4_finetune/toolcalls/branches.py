@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.nn.functional import scaled_dot_product_attention
 
 NAME = "branches"  # of this kind of attention, in transformers
 IGNORED = -100  # a label that no loss counts
@@ -84,11 +83,9 @@ def attend(
 def _one(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scaling: float | None) -> torch.Tensor:
     """Causal attention of the last tokens of k: q (heads, n, dim), k and v (heads, m, dim) with m >= n."""
     n, m = q.shape[1], k.shape[1]
-    mask = None if n == m else torch.ones(n, m, dtype=torch.bool, device=q.device).tril(m - n)
-    found = scaled_dot_product_attention(
-        q[None], k[None], v[None], attn_mask=mask, is_causal=mask is None, scale=scaling
-    )
-    return found[0]
+    later = torch.ones(n, m, dtype=torch.bool, device=q.device).triu(m - n + 1)
+    scores = (q * (scaling or q.shape[-1] ** -0.5)) @ k.transpose(1, 2)
+    return scores.masked_fill(later, float("-inf")).softmax(-1) @ v
 
 
 def use_branches(model: Any) -> None:

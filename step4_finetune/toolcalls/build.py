@@ -2,8 +2,8 @@
 
     $ python -m step4_finetune data build tools --out data/tools
     split  rows   calls  no call   domains
-    train 1,000  ...
-    dev      25  ...       domains that train never sees
+    train 2,000  ...
+    dev      50  ...       domains that train never sees
 
 The same seed writes the same files.
 """

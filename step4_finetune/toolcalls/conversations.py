@@ -8,8 +8,9 @@ A row has several short conversations about the same tools, which are read once 
 call is an empty list. What a question is:
 
     call        one tool, one wording            many        one call for each of several values
-    joined      two or three at once             follow      "and in Oslo?", after a call
-    other       for a tool that is not offered   never, chat nothing that a tool could do
+    joined      two or three at once             both        one sentence that two tools answer (both.yaml)
+    other       for a tool that is not offered   follow      "and in Oslo?", after a call
+    never, chat nothing that a tool could do
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 
 import yaml
 
-from step4_finetune.toolcalls.domains import FOLDER, SLOT, Ask, Tool, fill, read_tools
+from step4_finetune.toolcalls.domains import FOLDER, SLOT, Ask, Tool, fill, pick, read_tools
 
 HERE = Path(__file__).parent
 # Domains that have tools in common: a question for one may fit a tool of another.
@@ -54,7 +55,10 @@ DECLINED = (
     "I can't help with that, but ask me something else.",
 )
 SENTENCES = ("summary", "summary", "summary", "message", "answer", "text")  # fields that hold one
-KINDS = {"call": 46, "many": 9, "joined": 15, "follow": 8, "other": 10, "never": 9, "chat": 8}
+KINDS = {
+    "call": 38, "many": 11, "joined": 17, "both": 9, "follow": 8, "other": 10, "never": 12, "chat": 7,
+}  # fmt: skip
+STRANGE = 0.12  # of the names in questions are changed, so that the model learns to copy, not to recall
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class Material:
     before: list[str]
     after: list[str]
     joins: list[dict[str, Any]]
+    both: list[dict[str, Any]]
 
     @classmethod
     def read(cls, folder: Path = FOLDER, leave_out: frozenset[str] = frozenset()) -> Material:
@@ -81,6 +86,7 @@ class Material:
             (HERE / "chat.txt").read_text(encoding="utf-8").splitlines(),
             (HERE / "systems.txt").read_text(encoding="utf-8").splitlines(),
             **frames,
+            both=yaml.safe_load((HERE / "both.yaml").read_text(encoding="utf-8")),
         )
 
     def unrelated(self, names: set[str]) -> list[str]:
@@ -141,7 +147,7 @@ class Composer:
     def _offer(self) -> list[Offered]:
         chance, domains = self.chance, self.material.domains
         main = (
-            "assistant" if chance.random() < 0.34 and "assistant" in domains else chance.choice(list(domains))
+            "assistant" if chance.random() < 0.45 and "assistant" in domains else chance.choice(list(domains))
         )
         size = chance.choice((1, 1, 2, 2, 2, 3, 3, 4, 4, 4, 5, 6))
         if main == "assistant" and chance.random() < 0.5:
@@ -187,7 +193,7 @@ class Composer:
     def compose(self) -> dict[str, Any]:
         """The row: system message, tools, and its branches."""
         chance = self.chance
-        count = chance.choice((7, 8, 9)) if len(self.offered) > 1 else chance.choice((4, 5))
+        count = chance.choice((10, 11, 12)) if len(self.offered) > 1 else chance.choice((5, 6))
         branches = [self._branch() for _ in range(count)]
         system = chance.choice(self.material.systems) if chance.random() < 0.4 else ""
         return {"system": system, "tools": [each.definition() for each in self.offered], "branches": branches}
@@ -221,7 +227,9 @@ class Composer:
     def _filled(self, offered: Offered, ask: Ask) -> Question:
         if self.chance.random() < 0.08:
             ask = ask.model_copy(update={"text": misspelt(ask.text, self.chance)})
-        text, calls = fill(offered.tool, ask, self.chance)
+        text, calls = fill(offered.tool, ask, self.chance, strange=STRANGE)
+        while any(_repeats(call) for call in calls):
+            text, calls = fill(offered.tool, ask, self.chance, strange=STRANGE)
         if self.chance.random() < 0.22:
             text, calls = in_lower_case(offered.tool, text, calls)
         if self.chance.random() < 0.15:
@@ -234,6 +242,32 @@ class Composer:
             return None
         offered = self.chance.choice(able)
         return self._filled(offered, offered.tool.ask(self.chance.choice(offered.tool.many)))
+
+    def _both(self, _before: Question | None) -> Question | None:
+        """A sentence of both.yaml; a slot has the same value in each of its calls."""
+        offered = {each.tool.name: each for each in self.offered if each.domain == "assistant"}
+        able = [each for each in self.material.both if all(call["tool"] in offered for call in each["calls"])]
+        if not able:
+            return None
+        chosen = self.chance.choice(able)
+        text, values = chosen["text"], dict[str, Any]()
+        calls: list[tuple[Offered, dict[str, Any]]] = []
+        for call in chosen["calls"]:
+            tool = offered[call["tool"]].tool
+            for name in call.get("use", ()):
+                if name not in values:
+                    said, values[name] = pick(tool.parameters[name], self.chance, STRANGE)
+                    text = text.replace("{" + name + "}", said)
+            given = {name: values[name] for name in call.get("use", ())} | call.get("implied", {})
+            calls.append(
+                (offered[call["tool"]], {name: given[name] for name in tool.parameters if name in given})
+            )
+        if any(calls[at] in calls[:at] or _repeats(calls[at][1]) for at in range(len(calls))):
+            return None
+        if self.chance.random() < 0.22:
+            calls = [(each, in_lower_case(each.tool, text, [given])[1][0]) for each, given in calls]
+            text = text.lower()
+        return Question(text, calls)
 
     def _joined(self, _before: Question | None) -> Question:
         chance = self.chance
@@ -359,6 +393,12 @@ class Composer:
         if chance.random() < 0.2:
             return "; ".join(f"{name}: {_in_words(value)}" for name, value in whole.items()), answer, False
         return json.dumps(whole, ensure_ascii=False), answer, False
+
+
+def _repeats(call: dict[str, Any]) -> bool:
+    """Whether two texts of a call are the same: from euros to euros."""
+    texts = [value for value in call.values() if isinstance(value, str)]
+    return len(set(texts)) < len(texts)
 
 
 def _in_words(value: Any) -> str:

@@ -206,7 +206,9 @@ def read_domain(path: Path) -> list[Tool]:
         raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
-def fill(tool: Tool, ask: Ask, chance: random.Random) -> tuple[str, list[dict[str, Any]]]:
+def fill(
+    tool: Tool, ask: Ask, chance: random.Random, strange: float = 0.0
+) -> tuple[str, list[dict[str, Any]]]:
     """A question from a wording, and the arguments of its calls (several for a slot with a star)."""
     said: dict[str, str] = {}
     common: dict[str, Any] = {}
@@ -215,27 +217,46 @@ def fill(tool: Tool, ask: Ask, chance: random.Random) -> tuple[str, list[dict[st
         if name in said:
             continue
         parameter = tool.parameters[name]
-        values = parameter.spoken()
+        if not star and not parameter.type.endswith("s"):
+            said[name], common[name] = pick(parameter, chance, strange)
+            continue
+        count = chance.choice((2, 2, 3) if star else (2, 3, 4))
+        spoken = parameter.spoken()
+        chance.shuffle(spoken)
+        different = {str(value): (text, value) for text, value in spoken}  # one writing of each value
+        picked = [changed(each, parameter, chance, strange) for each in list(different.values())[:count]]
+        texts, numbers = [text for text, _ in picked], parameter.type not in ("string", "strings")
         if star:
-            picked = chance.sample(values, min(len(values), chance.choice((2, 2, 3))))
-            texts = [text for text, _ in picked]
-            said[name], starred = (
-                _joined(texts, chance, numbers=parameter.type != "string"),
-                (name, [v for _, v in picked]),
-            )
-        elif parameter.type.endswith("s"):
-            picked = chance.sample(values, min(len(values), chance.choice((2, 3, 4))))
-            texts, numbers = [text for text, _ in picked], parameter.type != "strings"
+            said[name] = _joined(texts, chance, numbers=numbers)
+            starred = (name, [value for _, value in picked])
+        else:
             commas = numbers and chance.random() < 0.7
             said[name] = ", ".join(texts) if commas else _joined(texts, chance, numbers=numbers)
             common[name] = [value for _, value in picked]
-        else:
-            said[name], common[name] = chance.choice(values)
     text = SLOT.sub(lambda match: said[match[2]], ask.text)
     common |= ask.implied
     calls = [common] if starred is None else [{**common, starred[0]: value} for value in starred[1]]
     order = list(tool.parameters)
     return text, [{name: call[name] for name in order if name in call} for call in calls]
+
+
+def pick(parameter: Parameter, chance: random.Random, strange: float) -> tuple[str, Any]:
+    """What somebody writes for a parameter, and the value that it means."""
+    return changed(chance.choice(parameter.spoken()), parameter, chance, strange)
+
+
+def changed(
+    spoken: tuple[str, Any], parameter: Parameter, chance: random.Random, strange: float
+) -> tuple[str, Any]:
+    """The same, or in the share `strange` of cases a name that nobody has: Toronto as Torunto."""
+    text, value = spoken
+    if text != value or parameter.enum or chance.random() >= strange:
+        return spoken
+    letters = list(text)
+    able = [at for at in range(1, len(text)) if text[at - 1 : at + 1].isalpha() and text[at].islower()]
+    for at in chance.sample(able, min(len(able), chance.choice((1, 1, 2)))):
+        letters[at] = chance.choice("aeiou" if text[at] in "aeiou" else "bdfgklmnprstvw")
+    return "".join(letters), "".join(letters)
 
 
 def _joined(texts: list[str], chance: random.Random, *, numbers: bool) -> str:
