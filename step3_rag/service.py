@@ -140,7 +140,8 @@ def corpus_service(
     embedder = Embedder(settings)
     facts = {**facts_of(settings, sizes), "code": code_version()}
     with update.locked(folder, spinner):
-        if Index.exists(folder) and Index.facts_of(folder).get("code") != facts["code"]:
+        known = Index.facts_of(folder)
+        if known and known.get("code") != facts["code"]:
             warn("the code that reads and cuts documents has changed: their index is made anew")
             _clear(folder)
         try:
@@ -149,10 +150,10 @@ def corpus_service(
             warn(f"{error}; it is made anew now")
             _clear(folder)
             index = Index.open(folder, facts, create=True)
-        known = {row["path"] for row in index.documents()}
-        with _bar(f"reading {len(sources)} documents", len(sources), bool(known)) as progress:
+        there = {row["path"] for row in index.documents()}
+        with _bar(f"reading {len(sources)} documents", len(sources), bool(there)) as progress:
             update.ingest(index, sources, embedder, sizes, progress=progress)
-        gone = known - {source.key for source in sources}
+        gone = there - {source.key for source in sources}
         if gone:
             index.remove([row["id"] for row in index.documents() if row["path"] in gone])
     return Service(settings, index, embedder, store, address)

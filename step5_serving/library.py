@@ -54,6 +54,9 @@ class Upload:
     def key(self) -> str:
         return self.known_as or f"upload:{self.name}"
 
+    def size(self) -> int:
+        return len(self.content)
+
     def digest(self) -> str:
         return hashlib.sha256(self.content).hexdigest()
 

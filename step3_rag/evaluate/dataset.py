@@ -53,6 +53,9 @@ class Text:
     def key(self) -> str:
         return f"corpus:{self.name}"
 
+    def size(self) -> int:
+        return len(self.text)
+
     def digest(self) -> str:
         return hashlib.sha256(f"{self.heading}\0{self.text}".encode(errors="replace")).hexdigest()
 

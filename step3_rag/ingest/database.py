@@ -16,7 +16,8 @@ CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS documents (
     id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice: a store may still know an old one
     name TEXT NOT NULL, path TEXT NOT NULL, collection TEXT NOT NULL, title TEXT NOT NULL,
-    sha256 TEXT NOT NULL, size INTEGER NOT NULL DEFAULT 0, mtime_ns INTEGER NOT NULL DEFAULT 0,  -- not used
+    sha256 TEXT NOT NULL, size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL DEFAULT 0,  -- of the first version; not used
     complete INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX IF NOT EXISTS by_path ON documents (path);
 CREATE TABLE IF NOT EXISTS chunks (

@@ -166,12 +166,12 @@ class Index:
 
     # --- writing ------------------------------------------------------------------------------------
 
-    def begin(self, name: str, path: str, collection: str, title: str, sha256: str) -> int:
-        """A new version of a document, not yet visible; the hash is that of its contents."""
-        row = self.db.execute(  # indexes of the first version want a size and a time, too
+    def begin(self, name: str, path: str, collection: str, title: str, sha256: str, size: int = 0) -> int:
+        """A new version of a document, not yet visible; hash and size (bytes) are those of its contents."""
+        row = self.db.execute(  # indexes of the first version want a time, too
             "INSERT INTO documents (name, path, collection, title, sha256, size, mtime_ns) "
-            "VALUES (?, ?, ?, ?, ?, 0, 0)",
-            (name, path, collection, title, sha256),
+            "VALUES (?, ?, ?, ?, ?, ?, 0)",
+            (name, path, collection, title, sha256, size),
         )
         return int(row.lastrowid or 0)
 
@@ -237,13 +237,13 @@ class Index:
     # --- reading ------------------------------------------------------------------------------------
 
     def documents(self) -> list[dict[str, Any]]:
-        """Every document: id, name, path, collection, title, sha256, chunks."""
+        """Every document: id, name, path, collection, title, sha256, size, chunks."""
         rows = self.db.execute(
-            "SELECT d.id, name, path, collection, title, sha256, count(c.id) "
+            "SELECT d.id, name, path, collection, title, sha256, size, count(c.id) "
             "FROM documents d LEFT JOIN chunks c ON c.document = d.id "
             "WHERE complete GROUP BY d.id ORDER BY name"
         )
-        names = ("id", "name", "path", "collection", "title", "sha256", "chunks")
+        names = ("id", "name", "path", "collection", "title", "sha256", "size", "chunks")
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     @property

@@ -45,6 +45,9 @@ class Kept:
     def collection(self) -> str:
         return str(self.row["collection"])
 
+    def size(self) -> int:
+        return int(self.row["size"])
+
     def digest(self) -> str:
         return str(self.row["sha256"])
 

@@ -28,6 +28,7 @@ class Source(Protocol):
     def name(self) -> str: ...  # what people call it
     @property
     def collection(self) -> str: ...
+    def size(self) -> int: ...  # bytes of the contents
     def digest(self) -> str: ...  # sha256 of the contents
     def pieces(self) -> Iterator[load.Piece]: ...
     def title(self, text: str) -> str: ...  # the text's beginning is given
@@ -44,6 +45,9 @@ class File:
     @property
     def key(self) -> str:
         return str(self.path)
+
+    def size(self) -> int:
+        return self.path.stat().st_size
 
     def digest(self) -> str:
         with self.path.open("rb") as stream:

@@ -172,7 +172,7 @@ def _one(writer: Writer, source: Source, known: dict[str, Any] | None, report: R
         if known and (known["collection"], known["sha256"]) == (source.collection, sha256):
             report.unchanged += 1
             return
-        writer.write(source, sha256)
+        writer.write(source, sha256, source.size())
     except (load.UnreadableError, OSError) as error:
         report.failed[source.name] = getattr(error, "strerror", None) or str(error)
         return
@@ -187,7 +187,7 @@ class Writer:
         self._waiting: list[tuple[int, int, Draft]] = []  # document, place, chunk
         self._whole: list[int] = []  # documents of which nothing but what waits is still to be written
 
-    def write(self, source: Source, sha256: str) -> None:
+    def write(self, source: Source, sha256: str, size: int) -> None:
         """One document; nothing of it is in the index when this raises.
 
         Raises:
@@ -196,7 +196,8 @@ class Writer:
         found = source.pieces()
         first = next(found, load.Piece(""))
         title = clean(source.title(first.text))
-        document, place = self.index.begin(source.name, source.key, source.collection, title, sha256), 0
+        facts = (source.name, source.key, source.collection, title, sha256, size)
+        document, place = self.index.begin(*facts), 0
         try:
             for piece in itertools.chain([first], found):
                 for draft in drafts(piece, title, self.embedder, self.sizes):

@@ -72,7 +72,7 @@ def test_the_embedder_reads_a_chunk_under_its_title_and_headings(index, tmp_path
 def test_pages_and_headings_are_kept(index, tmp_path):
     class Book:
         key, name, collection = "book", "book.pdf", "c"
-        stat, digest = (lambda self: (1, 1)), (lambda self: "x")
+        size, digest = (lambda self: 1), (lambda self: "x")
         title = lambda self, text: "Book"  # noqa: E731
         pieces = lambda self: iter([load.Piece("One.", 1), load.Piece("# Two\n\nText.", 2)])  # noqa: E731
 
