@@ -306,7 +306,7 @@ def test_the_embedded_model_looks_up_what_stands_in_the_documents_and_no_more():
     from step3_rag.service import sample_service
 
     service = sample_service(load_settings())
-    facts = ask.run_agent(service, "When is Vantry's signing certificate replaced next?")
+    facts = ask.run_agent(service, "Find out when Vantry's signing certificate is replaced next.")
     assert "9 June 2026" in facts["answer"]
     assert [each["tool"] for each in facts["calls"]] == ["search_documents"]
     assert not ask.run_agent(service, "Hello!")["calls"]
