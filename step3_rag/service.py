@@ -53,19 +53,18 @@ class Service:
         its words only, until the writer is done.
         """
         folder = self.index.folder
-        with contextlib.suppress(DamagedStore):
+        try:
             store = self.open_store()
-            if vector_store.is_current(self.index, store, self.store_name, self.address):
-                return Retriever(self.index, store, self.store_name, self.embedder)
-            with update.locked_if_free(folder) as free:
-                if free or self.store_name == "faiss":  # which is in this process only
+        except DamagedStore:
+            with update.locked(folder, spinner):
+                store = self.open_store(repair=True)
+                self.sync(store)
+        if not vector_store.is_current(self.index, store, self.store_name, self.address):
+            with update.locked(folder, wait=None) as held:
+                if held or self.store_name == "faiss":  # which is in this process only
                     self.sync(store)
                 else:
                     warn(f"an ingest is at work in {folder}: not all of it can be found by meaning yet")
-            return Retriever(self.index, store, self.store_name, self.embedder)
-        with update.locked(folder, spinner):
-            store = self.open_store(repair=True)
-            self.sync(store)
         return Retriever(self.index, store, self.store_name, self.embedder)
 
     def open_store(self, *, repair: bool = False) -> VectorStore:

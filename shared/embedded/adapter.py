@@ -31,8 +31,7 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 class Adapter:
     """Pairs of small matrices, each on a linear layer of a model."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self) -> None:
         self.active = False
 
     @classmethod
@@ -52,7 +51,7 @@ class Adapter:
             tensors = load_file(folder / WEIGHTS)
         except (OSError, SafetensorError) as error:
             raise UserError(f"the adapter {folder / WEIGHTS} is damaged: {reason(error)}") from None
-        adapter = cls(folder)
+        adapter = cls()
         layers = dict(model.named_modules())
         for name in sorted(name for name in tensors if name.endswith(".lora_A.weight")):
             layer: Any = layers.get(name.removeprefix("base_model.model.").removesuffix(".lora_A.weight"))

@@ -9,6 +9,7 @@ comes of them, because nothing is lost either:
     cache_control           the engine keeps what it has read anyway
     metadata                names the user to somebody who hunts abuse; nobody does here
     service_tier            both values ask for no more than the one tier that there is
+    strict                  every tool's input is held to its schema, strict or not
     eager_input_streaming   how finely a tool's input is cut when it streams; here it comes whole
 
 Source: https://docs.claude.com/en/api/messages

@@ -61,34 +61,33 @@ NOT = re.compile(
 
 def conflicts(sentence: str, source: str) -> list[str]:
     """The numbers, dates, names and negations of a sentence that its source does not have there."""
-    near = _near(sentence, source)
+    near, shared = _near(sentence, source)
     told = " ".join(near)
     said, known = _facts(sentence), _facts(told)
     found = sorted(each for each in said if not any(_same(each, other) for other in known))
     names = (match[0].strip("'’") for match in NAME.finditer(sentence))
     found += [name for name in names if name.lower() not in MONTHS and not _stands_in(name, told)]
-    if near and _share(sentence, near[0]) >= 0.5:
+    if shared >= 0.5:
         denied = bool(NOT.search(sentence))
         found += ["not"] * (not NOT.search(told) if denied else bool(NOT.search(near[0])))
     return found
 
 
-def _near(sentence: str, source: str) -> list[str]:
-    """The sentence of the source that shares most words, and up to two that add most to it."""
-    own, texts = set(stems(sentence)), [source[start:end] for start, end in sentences(source)]
+def _near(sentence: str, source: str) -> tuple[list[str], float]:
+    """The sentence of the source that shares most words, and up to two that add most to it.
+
+    Also the share of the sentence's words that stand in the first of them.
+    """
+    left = own = frozenset(stems(sentence))
+    words = {source[start:end]: frozenset(stems(source[start:end])) for start, end in sentences(source)}
     near: list[str] = []
     for least in (1, 2, 2):
-        best = max(texts, key=lambda text: len(own & set(stems(text))), default="")
-        if len(own & set(stems(best))) < least:
+        best = max(words, key=lambda text: len(left & words[text]), default="")
+        if not best or len(left & words[best]) < least:
             break
         near.append(best)
-        own -= set(stems(best))
-    return near
-
-
-def _share(sentence: str, text: str) -> float:
-    own = set(stems(sentence))
-    return len(own & set(stems(text))) / len(own) if own else 0.0
+        left -= words[best]
+    return near, len(own & words[near[0]]) / len(own) if near else 0.0
 
 
 def _facts(text: str) -> set[str]:

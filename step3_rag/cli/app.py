@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -36,6 +36,9 @@ from step3_rag.cli.flags import (
     open_index,
     open_sample,
 )
+
+if TYPE_CHECKING:
+    from step3_rag.service import Service
 
 app = new_app("Step 3: retrieval. Answers from documents, with sources, measured stage by stage.")
 graph_app = new_app("Entities and relations of the documents as a graph.")
@@ -93,8 +96,7 @@ def ask(
         return
     streams = plan.reader == "chat" and not as_json
     client = options.client_of(settings) if options.needs_chat(plan) else None
-    if service.is_sample and not as_json:
-        print(render.SAMPLE)
+    _say_corpus(service, as_json)
     facts = ask_commands.run(service, question, plan, client, _write if streams else _ignore)
     if streams:
         print()
@@ -136,8 +138,7 @@ def search(
     service = open_index(settings, index, store, address)
     options.check_collections(service, chosen.collections)
     facts = ask_commands.search(service, question, chosen, route)
-    if service.is_sample and not as_json:
-        print(render.SAMPLE)
+    _say_corpus(service, as_json)
     emit(facts, lambda console: render.show_search(facts, console, explain=explain), as_json=as_json)
 
 
@@ -216,15 +217,13 @@ def agent(
     """Let the chat model decide whether to look something up: retrieval as a tool."""
     from step3_rag import options
     from step3_rag.cli import ask as ask_commands
-    from step3_rag.cli import render
 
     question = options.checked(question)
     service = open_index(
         settings_from_flags(smoke, model=model, engine=engine, seed=seed), index, "chroma", None
     )
     facts = ask_commands.run_agent(service, question)
-    if service.is_sample and not as_json:
-        print(render.SAMPLE)
+    _say_corpus(service, as_json)
     emit(facts, lambda console: ask_commands.show_agent(facts, console), as_json=as_json)
 
 
@@ -267,6 +266,14 @@ def graph_compare(
     hard = [each for each in data.questions if each.kind in ("multi-hop", "two-sources")]
     facts = lesson.run_compare(service.index, service.retriever, settings, hard, data.name)
     emit(facts, lambda console: lesson.show_compare(facts, console), as_json=as_json)
+
+
+def _say_corpus(service: Service, as_json: bool) -> None:
+    """Where an answer comes from the sample, its first line says so."""
+    from step3_rag.cli import render
+
+    if service.is_sample and not as_json:
+        print(render.SAMPLE)
 
 
 def _write(text: str) -> None:

@@ -60,19 +60,23 @@ def evaluate(
 @app.command()
 def citations(as_json: Json = False) -> None:
     """How many wrong sentences the check of citations finds, and how many right ones it takes for wrong."""
-    from step3_rag.evaluate import citations as lesson
+    from step3_rag.evaluate import checks
 
-    facts = lesson.run()
-    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    facts = checks.citations()
+    emit(facts, lambda console: checks.show(facts["kinds"], console, "kind", "found"), as_json=as_json)
 
 
 @app.command()
 def injections(as_json: Json = False) -> None:
     """How many documents that instruct a model are warned about, and how many that don't."""
-    from step3_rag.evaluate import injections as lesson
+    from step3_rag.evaluate import checks
 
-    facts = lesson.run()
-    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    facts = checks.injections()
+    emit(
+        facts,
+        lambda console: checks.show(facts["documents"], console, "documents", "warned about"),
+        as_json=as_json,
+    )
 
 
 @app.command()

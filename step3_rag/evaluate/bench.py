@@ -26,8 +26,7 @@ from shared.progress import count_bar, spinner
 from step3_rag import SAMPLE
 from step3_rag.evaluate import dataset, growth
 from step3_rag.evaluate.dataset import Text
-from step3_rag.ingest import load
-from step3_rag.ingest import update as ingest
+from step3_rag.ingest import load, update
 from step3_rag.ingest.chunk import sentences
 from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.index import Index
@@ -135,7 +134,7 @@ def grow(settings: Settings, texts: Sequence[str], home: Path) -> tuple[list[dic
     for n in (len(sources) // 4, len(sources) // 2, len(sources)):
         began = time.perf_counter()
         with count_bar(f"an index of {n} documents", n) as progress:
-            ingest.ingest(index, sources[:n], embedder, SIZES, progress=progress)
+            update.ingest(index, sources[:n], embedder, SIZES, progress=progress)
         seconds = time.perf_counter() - began
         retriever = Service(settings, index, embedder, "chroma").retriever
         for question in questions[:3]:
@@ -160,7 +159,7 @@ def grow(settings: Settings, texts: Sequence[str], home: Path) -> tuple[list[dic
         )
     with spinner("ingesting the same again"):
         began = time.perf_counter()
-        ingest.ingest(index, sources, embedder, SIZES)
+        update.ingest(index, sources, embedder, SIZES)
         again = time.perf_counter() - began
     index.close()
     return rows, {"seconds": round(again, 3), "seconds_per_1000": round(1000 * again / len(sources), 3)}

@@ -55,8 +55,12 @@ def checked_sizes(chunk: int, overlap: int, embedder: Embedder) -> Sizes:
 
 
 @contextlib.contextmanager
-def locked(folder: Path, wait: Callable[[str], contextlib.AbstractContextManager[None]]) -> Iterator[None]:
-    """Hold the index for writing; while somebody else does, wait and say who that is.
+def locked(
+    folder: Path, wait: Callable[[str], contextlib.AbstractContextManager[None]] | None
+) -> Iterator[bool]:
+    """Hold the index for writing; while somebody else does, wait and say who that is. Yields True.
+
+    Without `wait`, somebody else's lock is left alone: then it is False that is yielded, and nothing is held.
 
     Raises:
         UserError: nothing can be written there.
@@ -70,38 +74,26 @@ def locked(folder: Path, wait: Callable[[str], contextlib.AbstractContextManager
         try:
             held.acquire(timeout=0)
         except Timeout:
-            pid = "?"
-            with contextlib.suppress(OSError):  # it may end in this moment
-                pid = holder.read_text().strip() or pid
-            with wait(f"process {pid} is writing to {folder}; waiting for it"):
-                held.acquire()
-        holder.write_text(str(os.getpid()))
+            if wait:
+                pid = "?"
+                with contextlib.suppress(OSError):  # it may end in this moment
+                    pid = holder.read_text().strip() or pid
+                with wait(f"process {pid} is writing to {folder}; waiting for it"):
+                    held.acquire()
+        if held.is_locked:
+            holder.write_text(str(os.getpid()))
     except OSError as error:
         raise UserError(
             f"cannot write to {folder}: {error.strerror or error}; name another place with --index"
         ) from None
-    try:
-        yield
-    finally:
-        holder.unlink(missing_ok=True)
-        held.release()
-
-
-@contextlib.contextmanager
-def locked_if_free(folder: Path) -> Iterator[bool]:
-    """Hold the index for writing if nobody else does; tells whether it is held."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except (Timeout, OSError):  # somebody writes, or nobody may
+    if not held.is_locked:
         yield False
         return
     try:
         yield True
     finally:
-        lock.release()
+        holder.unlink(missing_ok=True)
+        held.release()
 
 
 def ingest(

@@ -253,15 +253,13 @@ class Composer:
         text, values = chosen["text"], dict[str, Any]()
         calls: list[tuple[Offered, dict[str, Any]]] = []
         for call in chosen["calls"]:
-            tool = offered[call["tool"]].tool
+            each = offered[call["tool"]]
             for name in call.get("use", ()):
                 if name not in values:
-                    said, values[name] = pick(tool.parameters[name], self.chance, STRANGE)
+                    said, values[name] = pick(each.tool.parameters[name], self.chance, STRANGE)
                     text = text.replace("{" + name + "}", said)
             given = {name: values[name] for name in call.get("use", ())} | call.get("implied", {})
-            calls.append(
-                (offered[call["tool"]], {name: given[name] for name in tool.parameters if name in given})
-            )
+            calls.append((each, each.tool.in_order(given)))
         if any(calls[at] in calls[:at] or _repeats(calls[at][1]) for at in range(len(calls))):
             return None
         if self.chance.random() < 0.22:
@@ -301,11 +299,8 @@ class Composer:
         if not offered.tool.follow:
             return None
         question = self._filled(offered, offered.tool.ask(self.chance.choice(offered.tool.follow)))
-        calls = [(tool, {**arguments, **new}) for tool, new in question.calls]
-        order = list(offered.tool.parameters)
-        return Question(
-            question.text, [(tool, {name: new[name] for name in order if name in new}) for tool, new in calls]
-        )
+        calls = [(tool, offered.tool.in_order({**arguments, **new})) for tool, new in question.calls]
+        return Question(question.text, calls)
 
     def _other(self, _before: Question | None) -> Question | None:
         chance, domains = self.chance, self.material.domains

@@ -119,6 +119,10 @@ class Tool(Strict):
         """Parameters that every call must have."""
         return [name for name, each in self.parameters.items() if not each.optional]
 
+    def in_order(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Arguments in the order of the parameters."""
+        return {name: arguments[name] for name in self.parameters if name in arguments}
+
     def ask(self, text: str) -> Ask:
         """A wording read: `text | name=value; other=value`."""
         text, _, rest = text.partition(" | ")
@@ -236,8 +240,7 @@ def fill(
     text = SLOT.sub(lambda match: said[match[2]], ask.text)
     common |= ask.implied
     calls = [common] if starred is None else [{**common, starred[0]: value} for value in starred[1]]
-    order = list(tool.parameters)
-    return text, [{name: call[name] for name in order if name in call} for call in calls]
+    return text, [tool.in_order(call) for call in calls]
 
 
 def pick(parameter: Parameter, chance: random.Random, strange: float) -> tuple[str, Any]:
