@@ -80,7 +80,7 @@ def reflect(
     }
     end: Any = graph.invoke(start, {"recursion_limit": 4 * (len(strategies) + 2)})
     best = better(end["attempts"])
-    if best.rank < threshold:  # by less than the margin, another may have passed
+    if best.rank < threshold:  # one that passes may be ahead by less than the margin
         best = max([best, *end["attempts"]], key=lambda each: each.rank >= threshold)
     verdict = "abstain" if best.confidence is not None and best.confidence < threshold else "answer"
     return Reflection(end["attempts"], best, verdict, [*end["path"], verdict])
