@@ -55,7 +55,7 @@ def run(
             index = Index.open(folder, facts_of(settings, sizes), create=True)
             report = _bring_in(index, paths, collection, embedder, sizes)
         service = Service(settings, index, embedder, store, address)
-        service.sync(vector_store.open_store(store, folder, embedder, address, repair=True))
+        service.sync(service.open_store(repair=True))
     return {**_facts(index, folder, report, began), "command": "step3_rag ingest"}
 
 
@@ -89,9 +89,8 @@ def forget(
         index.remove([row["id"] for row in gone])
         report.removed = [row["name"] for row in gone]
         report.unchanged = len(rows) - len(gone)
-        Service(settings, index, embedder, store, address).sync(
-            vector_store.open_store(store, folder, embedder, address, repair=True)
-        )
+        service = Service(settings, index, embedder, store, address)
+        service.sync(service.open_store(repair=True))
     return {**_facts(index, folder, report, began), "command": "step3_rag forget"}
 
 
