@@ -125,14 +125,12 @@ def test_ten_thousand_idle_connections(tmp_path):
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     held = []
     try:
-        with Process(tmp_path, patience={"SILENCE_S": 8.0}) as service:
+        with Process(tmp_path, patience={"SILENCE_S": 15.0}) as service:
             files = service.process.num_fds()
             memory = service.process.memory_info().rss
-            began = time.monotonic()
-            for _ in range(many):
-                held.append(connect(service))
-            took, seconds = time.monotonic() - began, []
-            assert service.process.num_fds() > files + many * 0.9 or took > 7
+            held += [connect(service) for _ in range(many)]
+            assert service.until(lambda: service.process.num_fds() > files + many * 0.9, 10), "they are not accepted"
+            seconds = []
             for _ in range(20):
                 began = time.monotonic()
                 assert service.ask().status_code == 200
@@ -141,7 +139,7 @@ def test_ten_thousand_idle_connections(tmp_path):
             grown = service.process.memory_info().rss - memory
             assert grown < many * 20_000, f"{grown / many:.0f} bytes a connection"
             print(f"{many} idle: p50 {1000 * sorted(seconds)[10]:.1f} ms, {grown / many:.0f} bytes each")
-            assert service.until(lambda: service.process.num_fds() < files + 50, 40), "they stay"
+            assert service.until(lambda: service.process.num_fds() < files + 50, 60), "they stay"
             assert service.ask().status_code == 200
     finally:
         for each in held:
