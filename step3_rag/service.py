@@ -17,8 +17,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from langchain_core.vectorstores import VectorStore
-
 from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import count_bar, spinner
@@ -29,7 +27,7 @@ from step3_rag.ingest.index import Index
 from step3_rag.ingest.sources import Report, Source, files_in
 from step3_rag.retrieve.search import Retriever
 from step3_rag.stores import vector_store
-from step3_rag.stores.common import DamagedStore
+from step3_rag.stores.common import ChunkStore, DamagedStore
 
 HOME = Path("rag-index")
 SIZES = update.Sizes()
@@ -59,7 +57,7 @@ class Service:
             with update.locked(folder, spinner):
                 store = self.open_store(repair=True)
                 self.sync(store)
-        if not vector_store.is_current(self.index, store, self.store_name, self.address):
+        if not vector_store.is_current(self.index, store):
             with update.locked(folder, wait=None) as held:
                 if held or self.store_name == "faiss":  # which is in this process only
                     self.sync(store)
@@ -67,14 +65,13 @@ class Service:
                     warn(f"an ingest is at work in {folder}: not all of it can be found by meaning yet")
         return Retriever(self.index, store, self.store_name, self.embedder)
 
-    def open_store(self, *, repair: bool = False) -> VectorStore:
-        """The vector store, as it was left."""
-        folder = self.index.folder
-        return vector_store.open_store(self.store_name, folder, self.embedder, self.address, repair=repair)
+    def open_store(self, *, repair: bool = False) -> Any:
+        """The vector store (a ChunkStore), as it was left."""
+        return vector_store.open_store(self.store_name, self.index.folder, self.address, repair=repair)
 
-    def sync(self, store: VectorStore) -> None:
+    def sync(self, store: ChunkStore) -> None:
         """Bring the vector store up to date; the index's lock has to be held."""
-        vector_store.sync(self.index, store, self.store_name, self.embedder, address=self.address, say=warn)
+        vector_store.sync(self.index, store)
 
     @property
     def is_sample(self) -> bool:

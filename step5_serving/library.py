@@ -192,11 +192,8 @@ class Library:
 
     def _follow(self, opened: Opened, index: Index) -> None:
         """The vector store, then what all searches share, as the index is now. The gate is shut."""
-        config, retriever = self._answerer.config, opened.retriever
-        vector_store.sync(
-            index, retriever.store, config.store, retriever.embedder, address=config.store_address
-        )
-        _ = retriever.snapshot
+        vector_store.sync(index, opened.retriever.store)
+        _ = opened.retriever.snapshot
 
     @contextlib.contextmanager
     def _writing(self, opened: Opened) -> Iterator[_Later]:

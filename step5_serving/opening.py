@@ -133,12 +133,12 @@ class Opening:
 
     def _trouble_elsewhere(self) -> str | None:
         """Why the servers and the process behind this one would not answer."""
-        from step3_rag.stores import vector_store
-
         assert self._opened is not None
         try:
             if self.config.store_address:
-                vector_store.count(self._opened.retriever.store, self.config.store)
+                store = self._opened.retriever.store
+                with store.explained():
+                    store.count()
             if self.config.reader != "quote":
                 return self.serving.trouble()
         except UserError as error:

@@ -9,8 +9,7 @@ What of step 3 may be used by several threads at once, and what is done about th
     Index       a SQLite connection: two threads that run the same statement on one may get each other's rows,
                 since Python keeps prepared statements by their text. Each thread has a connection of its own.
     Snapshot    made lazily, from one connection: made whole under a lock here, then only read, and shared.
-    Embedder    safe: a lock around its tokenizer, and what one thread announces to a store is its own.
-    Chroma      safe: its client is; LangChain's object around it keeps nothing.
+    Embedder    safe, and so is Chroma's client.
 
 A document's new version becomes visible in SQLite in one transaction, but its vectors are in another store.
 So whoever changes the index shuts the gate for the moment in which both change: a question sees the old
@@ -24,8 +23,6 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-from langchain_core.vectorstores import VectorStore
 
 from shared import hardware
 from step3_rag.ingest.embed import Embedder, Encoded
@@ -111,7 +108,7 @@ class ThreadsIndex(Index):
 class SharedRetriever(Retriever):
     """A retriever for many threads. As many search at once as there are cores: more would only take turns."""
 
-    def __init__(self, index: Index, store: VectorStore, store_name: str, embedder: Embedder) -> None:
+    def __init__(self, index: Index, store: Any, store_name: str, embedder: Embedder) -> None:
         super().__init__(index, store, store_name, embedder)
         self.collections: frozenset[str] = frozenset()
         self._making = threading.Lock()

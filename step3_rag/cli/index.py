@@ -39,7 +39,7 @@ def run(
     began, folder = time.perf_counter(), folder or HOME
     embedder = Embedder(settings)
     sizes = update.checked_sizes(chunk_size, chunk_overlap, embedder)
-    vector_store.check(store)
+    vector_store.store_class(store)
     if not Index.exists(folder):  # a wrong path leaves no empty index behind
         find(paths, {}, collection, Report())
     with update.locked(folder, spinner):

@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
+from langchain_chroma import Chroma
 from langchain_classic.retrievers import EnsembleRetriever
 from langchain_core.documents import Document
 
@@ -49,6 +51,8 @@ def ensemble(retriever: Retriever, depth: int = DEPTH) -> Callable[[str], list[i
         ) from None
     # The ensemble takes documents of the same text for one; the store has the chunks without titles.
     keywords.docs = [Document(chunk.text, id=str(chunk.id)) for chunk in chunks]
-    meaning = retriever.store.as_retriever(search_kwargs={"k": min(depth, len(chunks))})
+    store: Any = retriever.store
+    chroma = Chroma(store.collection.name, retriever.embedder, client=store.client)
+    meaning = chroma.as_retriever(search_kwargs={"k": min(depth, len(chunks))})
     both = EnsembleRetriever(retrievers=[keywords, meaning], weights=[0.5, 0.5])
     return lambda query: [int(each.id or 0) for each in both.invoke(query)][:depth]

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import threading
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from step3_rag.ingest.stems import stems
 from step3_rag.retrieve.fuse import min_max, ranked
 from step3_rag.retrieve.rerank import late_interaction
 from step3_rag.retrieve.search import Options, Retriever, Scores
-from step3_rag.stores import vector_store
+from step3_rag.stores.common import ChunkStore
 
 DEFAULTS = Options()
 
@@ -51,13 +52,10 @@ class Parts:
 
     def dense(self, query: str) -> Scores:
         """The chunks nearest to the query in the vector store, with their cosines."""
-        vector, it = self.encoded(query).vector, self.retriever
-        with self._lock:  # the store asks the embedder for a vector that it was told to expect
-            known = it.snapshot.row_of
-            depth = min(self.options.depth, len(known))
-            scores = (
-                vector_store.nearest(it.store, it.store_name, it.embedder, vector, depth) if known else {}
-            )
+        vector, store = self.encoded(query).vector, cast(ChunkStore, self.retriever.store)
+        with self._lock:
+            known = self.retriever.snapshot.row_of
+        scores = store.nearest(vector, min(self.options.depth, len(known))) if known else {}
         return {chunk: score for chunk, score in scores.items() if chunk in known}
 
     def reranked(self, query: str, first: Scores) -> Scores:

@@ -27,7 +27,8 @@ CREATE TABLE IF NOT EXISTS chunks (
 CREATE INDEX IF NOT EXISTS by_document ON chunks (document);
 CREATE TABLE IF NOT EXISTS tokens (
     chunk INTEGER PRIMARY KEY REFERENCES chunks ON DELETE CASCADE, ids BLOB NOT NULL, vectors BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS stored (store TEXT, chunk INTEGER, PRIMARY KEY (store, chunk)) WITHOUT ROWID;
+-- The vector stores that hold a copy, and of which generation; -1: being written.
+CREATE TABLE IF NOT EXISTS copies (store TEXT PRIMARY KEY, generation INTEGER NOT NULL);
 """
 
 

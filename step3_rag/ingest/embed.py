@@ -18,8 +18,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -51,7 +50,6 @@ class Embedder(Embeddings):
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._of_thread = threading.local()  # its `expected`: what one thread announces is not another's
 
     @property
     def name(self) -> str:
@@ -181,19 +179,12 @@ class Embedder(Embeddings):
     # --- the LangChain side -------------------------------------------------------------------------
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Vectors of texts; those that `expect` announced are handed over as they are."""
-        expected: deque[np.ndarray] | None = getattr(self._of_thread, "expected", None)
-        if not expected:
-            return [one.vector.tolist() for one in self.encode(texts)]
-        return [expected.popleft().tolist() for _ in texts]
+        """Vectors of texts."""
+        return [one.vector.tolist() for one in self.encode(texts)]
 
     def embed_query(self, text: str) -> list[float]:
         """The vector of a query: MiniLM treats it like any text."""
         return self.embed_documents([text])[0]
-
-    def expect(self, vectors: Iterable[np.ndarray]) -> None:
-        """The vectors that a store asks this thread for next, in this order: they are known already."""
-        self._of_thread.expected = deque(vectors)
 
 
 def _of_length_one(vectors: np.ndarray) -> np.ndarray:

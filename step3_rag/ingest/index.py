@@ -116,6 +116,9 @@ class Index:
             db.execute("PRAGMA foreign_keys = ON")
             db.execute("PRAGMA busy_timeout = 20000")
             db.executescript(SCHEMA)
+            with contextlib.suppress(sqlite3.OperationalError):  # no such table: it noted each chunk once
+                db.execute("INSERT OR IGNORE INTO copies SELECT DISTINCT store, -1 FROM stored")
+                db.execute("DROP TABLE stored")
             index = cls(folder, db)
             index._agree({"format": FORMAT, **facts}, create=create)
         except (sqlite3.Error, OSError, ValueError, UserError) as error:
@@ -155,11 +158,19 @@ class Index:
             return {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM meta")}
         return {}
 
-    def take_id(self, other: Index) -> None:
-        """Go by the other's name on servers of vectors, in whose place this index comes."""
-        row = other.db.execute("SELECT value FROM meta WHERE key = 'id'").fetchone()
-        if row:
-            self.db.execute("UPDATE meta SET value = ? WHERE key = 'id'", row)
+    def succeed(self, other: Index) -> None:
+        """Come in the place of another index: with its copies in vector stores, and no number used again.
+
+        This index must still be empty.
+        """
+        with self._transaction():
+            rows = other.db.execute("SELECT value, key FROM meta WHERE key IN ('id', 'generation')")
+            self.db.executemany("UPDATE meta SET value = ? WHERE key = ?", rows.fetchall())
+            rows = other.db.execute("SELECT name, seq FROM sqlite_sequence")
+            self.db.executemany("INSERT INTO sqlite_sequence VALUES (?, ?)", rows.fetchall())
+            rows = other.db.execute("SELECT store FROM copies")
+            self.db.executemany("INSERT INTO copies VALUES (?, -1)", rows.fetchall())
+            self._count_up()
 
     def close(self) -> None:
         self.db.close()

@@ -76,9 +76,9 @@ def rebuild(
     draft = folder / "rebuild"
     shutil.rmtree(draft, ignore_errors=True)  # of an attempt that was killed
     new = Index.open(draft, facts, create=True)
+    old = _succeeded(folder, new)
     report = bring_in(new)
     there = {row["path"] for row in new.documents()}
-    old = _open(folder)
     if old:
         try:
             gone = update.gone_from(old, paths)
@@ -90,18 +90,20 @@ def rebuild(
             report.removed += [row["name"] for row in gone]
         except UserError as error:  # damaged further in: what was read until then is kept
             report.failed[str(folder)] = f"not all of the old index could be read: {error}"
-        new.take_id(old)
         old.close()
     new.close()
     _swap(draft, folder)
     return report
 
 
-def _open(folder: Path) -> Index | None:
+def _succeeded(folder: Path, new: Index) -> Index | None:
+    """The old index, once the new one has its name; None where it can't be read."""
     if not Index.exists(folder):
         return None
     with contextlib.suppress(UserError):
-        return Index.open(folder, Index.facts_of(folder))
+        old = Index.open(folder, Index.facts_of(folder))
+        new.succeed(old)
+        return old
     return None
 
 

@@ -1,66 +1,98 @@
-"""Chroma: in this process, on disk in the index's folder; or, with an address, a server of it.
+"""Chroma: in this process, on disk in the index's folder; or, with an address, a server.
 
     $ chroma run --path ./chroma --port 8000
     $ python -m step3_rag search "When does it renew?" --store chroma --address http://localhost:8000
 
-What lies on disk is a copy: where it can't be read any more, it is made anew from the index.
+What is on disk is a copy: where it can't be read any more, it is refilled from the index.
 """
 
 from __future__ import annotations
 
 import contextlib
-import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import chromadb
 import httpx
+import numpy as np
 from chromadb.api.shared_system_client import SharedSystemClient
 from chromadb.errors import ChromaError
-from langchain_chroma import Chroma
-from langchain_core.vectorstores import VectorStore
 
-from shared.errors import UserError, reason
-from step3_rag.ingest.embed import Embedder
-from step3_rag.stores.common import CONNECT, READ, Address, DamagedStore, collection_of, unreachable
+from step3_rag.ingest.index import Chunk
+from step3_rag.stores import common
 
-ERRORS: tuple[type[Exception], ...] = (ChromaError, httpx.HTTPError)
-# Wider searches than its defaults: among 18,000 chunks they missed some of the true hundred nearest.
-GRAPH: Any = {"space": "cosine", "ef_construction": 200, "ef_search": 200}
-ADVICE = "start one with `chroma run --path ./chroma`"
+# Wider searches than its defaults: among 18,000 chunks those missed some of the true hundred nearest.
+HNSW: Any = {"space": "cosine", "ef_construction": 200, "ef_search": 200}
 TRIES = 3  # another process may be in the middle of writing
 
 
-def connect(folder: Path, embedder: Embedder, address: str | None) -> VectorStore:
-    """The collection of an index on a server, or the one in its folder."""
-    if address:
-        return _collection(_server(Address.read(address, 8000)), collection_of(folder), embedder)
-    return _on_disk(folder / "chroma", embedder)
+class Store(common.ChunkStore):
+    """A collection on a server, or the one in the index's folder.
 
+    Raises:
+        DamagedStore: the one in the folder can't be read.
+        UserError: the server doesn't answer.
+    """
 
-def count(store: VectorStore, expected: int) -> int:  # noqa: ARG001 (a Chroma knows at once)
-    """How many chunks are in it."""
-    return _chroma(store)._collection.count()
+    name = "chroma"
+    errors = (ChromaError, httpx.HTTPError)
 
+    def __init__(self, folder: Path, address: str | None) -> None:
+        self.address = address
+        if address:
+            self._open(_server(address), common.collection_name(folder))
+            return
+        home = folder / "chroma"
+        if not (home / "chroma.sqlite3").exists():
+            # The library would go on with files that it has open, though they are deleted.
+            SharedSystemClient.clear_system_cache()
+        for attempt in range(TRIES):
+            client: Any = None
+            try:
+                client = chromadb.PersistentClient(str(home), _settings())
+                self._open(client, "chunks")
+                # A search reads the tables and the graph.
+                known = self.collection.get(limit=1, include=["embeddings"])["embeddings"]
+                if not len(known) or self.query(known[0], 1):
+                    return
+            except Exception:  # of many kinds, from SQLite's to AttributeError
+                with contextlib.suppress(Exception):
+                    client.close()
+            SharedSystemClient.clear_system_cache()  # it keeps what failed to start, too
+            time.sleep(0.2 * attempt)
+        raise common.DamagedStore(f"the Chroma store in {home} cannot be read: `step3_rag ingest` refills it")
 
-def empty(store: VectorStore) -> None:
-    """Take everything out."""
-    _chroma(store).reset_collection()
+    def _open(self, client: Any, collection: str) -> None:
+        self.client = client
+        self.collection = client.get_or_create_collection(
+            collection, configuration={"hnsw": HNSW}, embedding_function=None
+        )
 
+    def upsert(self, chunks: Sequence[Chunk], vectors: np.ndarray) -> None:
+        self.collection.upsert(
+            [str(chunk.id) for chunk in chunks],
+            vectors,
+            [common.metadata_of(chunk) for chunk in chunks],
+            [chunk.text for chunk in chunks],
+        )
 
-def _chroma(store: VectorStore) -> Chroma:
-    assert isinstance(store, Chroma)
-    return store
+    def delete(self, ids: Sequence[int]) -> None:
+        self.collection.delete([str(each) for each in ids])
 
+    def query(self, vector: np.ndarray, k: int, collections: Sequence[str] = ()) -> dict[int, float]:
+        found = self.collection.query(
+            vector[None], n_results=k, where=common.in_collections(collections), include=["distances"]
+        )
+        pairs = zip(found["ids"][0], found["distances"][0], strict=True)
+        return {int(chunk): 1.0 - distance for chunk, distance in pairs}
 
-def _collection(client: Any, name: str, embedder: Embedder) -> Chroma:
-    return Chroma(
-        name,
-        embedder,
-        client=client,
-        collection_configuration={"hnsw": GRAPH},
-    )
+    def ids(self) -> set[int]:
+        return {int(each) for each in self.collection.get(include=[])["ids"]}
+
+    def count(self) -> int:
+        return int(self.collection.count())
 
 
 def _settings() -> chromadb.Settings:
@@ -68,65 +100,12 @@ def _settings() -> chromadb.Settings:
     return chromadb.Settings(anonymized_telemetry=False)
 
 
-def _server(at: Address) -> Any:
-    try:
-        httpx.get(f"{at.url}/api/v2/heartbeat", timeout=CONNECT).raise_for_status()
-        client: Any = chromadb.HttpClient(at.host, at.port, ssl=at.secure, settings=_settings())
-    except (httpx.HTTPError, ValueError, *ERRORS) as error:
-        raise unreachable("Chroma", at.url, error, ADVICE) from None
-    client._server._session.timeout = httpx.Timeout(READ, connect=CONNECT)  # it would wait for ever
+def _server(address: str) -> Any:
+    url = common.read_address(address, 8000)
+    advice = "start one with `chroma run --path ./chroma`"
+    with common.connecting("Chroma", url, "/api/v2/heartbeat", advice):
+        client: Any = chromadb.HttpClient(
+            url.host, url.port or 443, ssl=url.scheme == "https", settings=_settings()
+        )
+    client._server._session.timeout = httpx.Timeout(common.READ, connect=common.CONNECT)  # default: none
     return client
-
-
-def _on_disk(home: Path, embedder: Embedder) -> Chroma:
-    """The store in a folder.
-
-    Raises:
-        DamagedStore: it can't be read.
-    """
-    if not (home / "chroma.sqlite3").exists():
-        # The library would go on with the files that it has open, though nobody else can see them any more.
-        SharedSystemClient.clear_system_cache()
-    for attempt in range(TRIES):
-        with contextlib.suppress(Exception):  # of many kinds, from SQLite's to AttributeError
-            return _readable(home, embedder)
-        SharedSystemClient.clear_system_cache()  # it keeps what failed to start, too
-        time.sleep(0.2 * attempt)
-    raise DamagedStore(f"the Chroma store in {home} cannot be read: `step3_rag ingest` makes it anew")
-
-
-def remove(folder: Path) -> None:
-    """Throw away the store in an index's folder; the index's lock has to be held.
-
-    Raises:
-        UserError: it can't be removed.
-    """
-    home = folder / "chroma"
-    try:
-        shutil.rmtree(home) if home.is_dir() else home.unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"cannot make the Chroma store in {home} anew ({reason(error)}): "
-            "see to it that the folder can be written to, or use --store faiss"
-        ) from None
-
-
-def _readable(home: Path, embedder: Embedder) -> Chroma:
-    """The store, after a look at what a search reads: its tables and its graph.
-
-    Raises:
-        Exception: it is damaged.
-    """
-    client: Any = chromadb.PersistentClient(str(home), _settings())
-    try:
-        store = _collection(client, "chunks", embedder)
-        found = store._collection.get(limit=1, include=["embeddings"])
-        if found["ids"]:
-            near = store._collection.query(query_embeddings=found["embeddings"], n_results=1)
-            if not near["ids"][0]:
-                raise ValueError("it finds nothing")
-    except BaseException:
-        with contextlib.suppress(Exception):
-            client.close()
-        raise
-    return store

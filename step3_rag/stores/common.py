@@ -1,62 +1,97 @@
-"""What the stores that are reached over the network have in common: addresses, time-outs, one line of error.
+"""What every store offers, and what those on a server share: addresses, time-outs, one line of error.
 
->>> Address.read("localhost", 8000).url
-'http://localhost:8000'
+>>> read_address("localhost", 8000)
+URL('http://localhost:8000')
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import contextlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
+from typing import Any, ClassVar
+
+import httpx
+import numpy as np
 
 from shared.errors import UserError, reason
-from step3_rag.ingest.index import Index
+from step3_rag.ingest.index import Chunk, Index
 
 CONNECT = 5.0  # seconds until a server must have answered at all
-READ = 60.0  # seconds until it must have done what it was asked
+READ = 60.0  # seconds for a request
 
 
 class DamagedStore(UserError):
-    """A store on disk that can't be read. It is a copy: whoever holds the index's lock may make it anew."""
+    """A store on disk that can't be read. It is a copy: whoever holds the index's lock may refill it."""
 
 
-@dataclass(frozen=True)
-class Address:
-    """Where a server is."""
+class ChunkStore(ABC):
+    """The vectors of an index's chunks in one store, by the store's own client."""
 
-    host: str
-    port: int
-    secure: bool
-    options: dict[str, str] = field(default_factory=dict)  # what stands behind a ?
+    name: ClassVar[str]
+    errors: ClassVar[tuple[type[Exception], ...]] = ()  # what the client raises when a request fails
+    address: str | None
 
-    @property
-    def url(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'https' if self.secure else 'http'}://{host}:{self.port}"
+    @abstractmethod
+    def __init__(self, folder: Path, address: str | None) -> None:
+        """Open what belongs to the index in a folder, empty or as it was left."""
 
-    @classmethod
-    def read(cls, text: str, port: int) -> Address:
-        """From `host`, `host:port` or a URL; `port` is the one where none is named (443 for https).
+    @abstractmethod
+    def upsert(self, chunks: Sequence[Chunk], vectors: np.ndarray) -> None:
+        """Add or replace chunks, under their numbers; vectors: (len(chunks), dim), of length 1."""
+
+    @abstractmethod
+    def delete(self, ids: Sequence[int]) -> None:
+        """Delete chunks by their numbers."""
+
+    @abstractmethod
+    def query(self, vector: np.ndarray, k: int, collections: Sequence[str] = ()) -> dict[int, float]:
+        """The k chunks nearest to a vector, of some collections or of all: number -> cosine, best first."""
+
+    @abstractmethod
+    def ids(self) -> set[int]:
+        """The numbers of the chunks that it holds."""
+
+    @abstractmethod
+    def count(self) -> int:
+        """How many these are; quicker."""
+
+    def nearest(self, vector: np.ndarray, k: int, collections: Sequence[str] = ()) -> dict[int, float]:
+        """As `query`.
 
         Raises:
-            UserError: it is none.
+            UserError: the store fails.
         """
-        parts = urlsplit(text if "://" in text else f"http://{text}")
+        with self.explained():
+            return self.query(vector, k, collections)
+
+    @classmethod
+    @contextlib.contextmanager
+    def explained(cls) -> Iterator[None]:
+        """Turn an error of the client into a UserError of one line."""
         try:
-            named = parts.port
-        except ValueError:
-            named = -1
-        if parts.scheme not in ("http", "https") or not parts.hostname or named == -1:
-            raise UserError(f"--address {text} is not an address: write it like http://localhost:{port}")
-        secure = parts.scheme == "https"
-        return cls(parts.hostname, named or (443 if secure else port), secure, dict(parse_qsl(parts.query)))
+            yield
+        except cls.errors as error:
+            said = reason(error)
+            with contextlib.suppress(KeyError, TypeError, ValueError):  # Pinecone's begin with all headers
+                said = str(json.loads(getattr(error, "body", None) or "")["message"])
+            raise UserError(f"the vector store {cls.name} failed: {said}") from None
 
 
-def collection_of(folder: Path) -> str:
-    """What an index's chunks are kept under on a server, which may hold those of others too.
+def metadata_of(chunk: Chunk) -> dict[str, Any]:
+    """What a store keeps with a chunk's text."""
+    return {"document": chunk.document, "collection": chunk.collection}
 
-    Letters, digits and one underscore: every store allows other characters.
+
+def in_collections(collections: Sequence[str]) -> dict[str, Any] | None:
+    """The filter of Chroma and Pinecone for these collections; none: all."""
+    return {"collection": {"$in": list(collections)}} if collections else None
+
+
+def collection_name(folder: Path) -> str:
+    """The name of an index's collection on a server, in letters that every store allows.
 
     Raises:
         UserError: the index has no id.
@@ -67,6 +102,35 @@ def collection_of(folder: Path) -> str:
     return f"Chunks_{known}"
 
 
-def unreachable(what: str, url: str, error: BaseException, advice: str) -> UserError:
-    """The one line for a server that doesn't answer."""
-    return UserError(f"no {what} answers at {url} ({reason(error)}): {advice}")
+def read_address(text: str, port: int) -> httpx.URL:
+    """The address of a server from `host`, `host:port` or a URL; `port` is used where http:// names none.
+
+    Raises:
+        UserError: it is not an address.
+    """
+    try:
+        url = httpx.URL(text if "://" in text else f"http://{text}")
+    except httpx.InvalidURL:
+        url = httpx.URL("")
+    if url.scheme not in ("http", "https") or not url.host:
+        raise UserError(f"--address {text} is not an address: write it like http://localhost:{port}")
+    return url if url.port or url.scheme == "https" else url.copy_with(port=port)
+
+
+def origin(url: httpx.URL) -> str:
+    """A URL without path and options: `http://localhost:8000`."""
+    return f"{url.scheme}://{url.netloc.decode()}"
+
+
+@contextlib.contextmanager
+def connecting(server: str, url: httpx.URL, path: str, advice: str) -> Iterator[None]:
+    """Connect to a server that has answered a first request; its client would wait much longer for that.
+
+    Raises:
+        UserError: it doesn't answer, with `advice`.
+    """
+    try:
+        httpx.get(origin(url) + path, timeout=CONNECT)
+        yield
+    except (httpx.HTTPError, OSError, ValueError) as error:
+        raise UserError(f"no {server} answers at {origin(url)} ({reason(error)}): {advice}") from None

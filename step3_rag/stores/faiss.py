@@ -3,90 +3,60 @@
     $ pip install -c constraints.txt ".[faiss]"
     $ python -m step3_rag search "When does it renew?" --store faiss
 
-Nothing is written: LangChain's FAISS keeps its texts in a pickle file, and to load one runs whatever code
-somebody has put there (Johnson, Douze and Jégou 2017, arXiv:1702.08734).
+Johnson, Douze and Jégou 2017, arXiv:1702.08734.
 """
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import faiss
-from langchain_core.documents import Document
-from langchain_core.vectorstores import VectorStore
+import numpy as np
 
 from shared.errors import UserError
-from step3_rag.ingest.embed import Embedder
-
-with warnings.catch_warnings():
-    # LangChain's own FAISS is in the community package, which says at import that nobody looks after it.
-    warnings.filterwarnings("ignore", "`langchain-community` is being sunset", DeprecationWarning)
-    from langchain_community.docstore.in_memory import InMemoryDocstore
-    from langchain_community.vectorstores.faiss import FAISS
-    from langchain_community.vectorstores.utils import DistanceStrategy
-
-ERRORS: tuple[type[Exception], ...] = ()  # there is nobody else who could fail
+from step3_rag.ingest.index import Chunk
+from step3_rag.stores import common
 
 
-class ExactFAISS(FAISS):
-    """LangChain's FAISS; of it, only that a filtered search looks at everything.
+class Store(common.ChunkStore):
+    """A flat index of inner products, which are the cosines of vectors of length 1."""
 
-    FAISS knows nothing of metadata: LangChain filters what it finds, by default among the 20 nearest only.
-    """
+    name = "faiss"
+    address = None
 
-    def __init__(self, embedder: Embedder) -> None:
-        # Vectors have length 1: their inner product is the cosine. The width is known with the first one.
-        super().__init__(
-            embedder,
-            None,
-            InMemoryDocstore(),
-            {},
-            distance_strategy=DistanceStrategy.MAX_INNER_PRODUCT,
-        )
+    def __init__(self, folder: Path, address: str | None) -> None:  # noqa: ARG002
+        if address:
+            raise UserError("--address is for a server, and FAISS is none: leave it out")
+        self.index: Any = None  # made when the number of dimensions is known
+        self.collection_of: dict[int, str] = {}  # of each chunk: FAISS knows no metadata
 
-    def add_texts(
-        self,
-        texts: Any,
-        metadatas: list[dict[str, Any]] | None = None,
-        ids: list[str] | None = None,
-        **more: Any,
-    ) -> list[str]:
-        texts = list(texts)
-        vectors = self._embed_documents(texts)
-        if self.index is None and vectors:
-            self.index = faiss.IndexFlatIP(len(vectors[0]))
-        return self.add_embeddings(zip(texts, vectors, strict=True), metadatas, ids, **more)
-
-    def similarity_search_with_score_by_vector(
-        self, embedding: list[float], k: int = 4, filter: Any = None, fetch_k: int = 20, **more: Any
-    ) -> list[tuple[Document, float]]:
+    def upsert(self, chunks: Sequence[Chunk], vectors: np.ndarray) -> None:
         if self.index is None:
-            return []
-        everything = max(fetch_k, self.index.ntotal)
-        return super().similarity_search_with_score_by_vector(embedding, k, filter, everything, **more)
+            self.index = faiss.IndexIDMap2(faiss.IndexFlatIP(vectors.shape[1]))
+        self.delete([chunk.id for chunk in chunks])
+        self.index.add_with_ids(vectors, np.array([chunk.id for chunk in chunks]))
+        self.collection_of |= {chunk.id: chunk.collection for chunk in chunks}
 
+    def delete(self, ids: Sequence[int]) -> None:
+        if self.index is not None:
+            self.index.remove_ids(np.array(ids, np.int64))
+        for each in ids:
+            self.collection_of.pop(each, None)
 
-def connect(folder: Path, embedder: Embedder, address: str | None) -> VectorStore:  # noqa: ARG001
-    """A new one, with nothing in it."""
-    if address:
-        raise UserError("--address is for a server, and FAISS is none: leave it out")
-    return ExactFAISS(embedder)
+    def query(self, vector: np.ndarray, k: int, collections: Sequence[str] = ()) -> dict[int, float]:
+        if self.index is None:
+            return {}
+        params = None
+        if collections:
+            among = [chunk for chunk, collection in self.collection_of.items() if collection in collections]
+            params = faiss.SearchParameters(sel=faiss.IDSelectorBatch(among))  # type: ignore
+        (cosines,), (ids,) = self.index.search(vector[None], k, params=params)
+        return {int(chunk): float(cosine) for chunk, cosine in zip(ids, cosines, strict=True) if chunk >= 0}
 
+    def ids(self) -> set[int]:
+        return set(self.collection_of)
 
-def held(store: VectorStore) -> set[int]:
-    """The chunks that are in it."""
-    assert isinstance(store, FAISS)
-    return {int(each) for each in store.index_to_docstore_id.values()}
-
-
-def count(store: VectorStore, expected: int) -> int:  # noqa: ARG001
-    """How many chunks are in it."""
-    return len(held(store))
-
-
-def empty(store: VectorStore) -> None:
-    """Take everything out."""
-    assert isinstance(store, FAISS)
-    store.delete(list(store.index_to_docstore_id.values()))
+    def count(self) -> int:
+        return len(self.collection_of)

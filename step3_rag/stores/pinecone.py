@@ -1,10 +1,10 @@
-"""Pinecone: a service. Its key comes from PINECONE_API_KEY; the address is the host of an index of yours.
+"""Pinecone: a service. Its key comes from PINECONE_API_KEY; the address is the host of one of your indexes.
 
     $ pip install -c constraints.txt ".[pinecone]"
     $ export PINECONE_API_KEY=...
     $ python -m step3_rag search "When does it renew?" --store pinecone --address https://NAME-ab12.svc.pinecone.io
 
-The index must be made before, with the metric cosine and the width of the embedder (384 for MiniLM); our
+Create the index first, with the metric cosine and the embedder's number of dimensions (384 for MiniLM); our
 chunks get a namespace of their own in it. Pinecone's local emulator is a server on http://localhost:5081:
 `docker run -p 5081:5081 -e PORT=5081 -e DIMENSION=384 -e METRIC=cosine ghcr.io/pinecone-io/pinecone-index`.
 """
@@ -13,87 +13,83 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import urllib3
-from langchain_core.vectorstores import VectorStore
-from langchain_pinecone import PineconeVectorStore
 from pinecone.config.openapi_config_factory import OpenApiConfigFactory
 from pinecone.db_data.index import Index
 from pinecone.exceptions import NotFoundException, PineconeException
 
 from shared.errors import UserError
-from step3_rag.ingest.embed import Embedder
-from step3_rag.stores.common import CONNECT, READ, Address, collection_of, unreachable
+from step3_rag.ingest.index import Chunk
+from step3_rag.stores import common
 
-ERRORS: tuple[type[Exception], ...] = (PineconeException, urllib3.exceptions.HTTPError)
+BATCH = 200  # chunks a request: it may have 2 MB and 1,000 chunks
 BUSY = (429, 500, 502, 503, 504)  # HTTP statuses after which to try again
-SETTLE = 10.0  # seconds: what was written is counted a little later
 ADVICE = "copy the host of your index from Pinecone's console"
 
 
-class BoundedIndex(Index):
-    """Pinecone's index, which by itself waits for ever, and six times at that."""
+class Store(common.ChunkStore):
+    """A namespace of a Pinecone index; it comes into being with its first chunk.
 
-    def __init__(self, key: str, at: Address) -> None:
+    Raises:
+        UserError: key or address are missing, nobody answers, or the index has another metric.
+    """
+
+    name = "pinecone"
+    errors = (PineconeException, urllib3.exceptions.HTTPError)
+
+    def __init__(self, folder: Path, address: str | None) -> None:
+        key = os.environ.get("PINECONE_API_KEY")
+        if not key:
+            raise UserError("--store pinecone needs a key: set PINECONE_API_KEY")
+        if not address:
+            raise UserError(f"--store pinecone needs the host of an index, --address https://...: {ADVICE}")
+        self.address, self.namespace = address, common.collection_name(folder)
+        url = common.read_address(address if "://" in address else f"https://{address}", 443)
         settings = OpenApiConfigFactory.build(key)
+        # By default a request that nobody answers is repeated five times, and one too many is not.
         settings.retries = urllib3.Retry(
             5, connect=0, read=0, backoff_factor=0.25, status_forcelist=BUSY, allowed_methods=None
         )
-        super().__init__(key, at.url, pool_threads=4, openapi_config=settings)
+        with common.connecting("Pinecone", url, "/", ADVICE):
+            self.index = Index(key, common.origin(url), pool_threads=4, openapi_config=settings)
+            metric = self.index.describe_index_stats(**_timeout()).to_dict().get("metric", "cosine")
+        if metric == "euclidean":
+            raise UserError(f"the index at {url} has the metric {metric}: make one with the metric cosine")
 
-    def upsert(self, *args: Any, **more: Any) -> Any:
-        return super().upsert(*args, _request_timeout=(CONNECT, READ), **more)
+    def upsert(self, chunks: Sequence[Chunk], vectors: np.ndarray) -> None:
+        rows = [
+            (str(chunk.id), vector.tolist(), {**common.metadata_of(chunk), "text": chunk.text})
+            for chunk, vector in zip(chunks, vectors, strict=True)
+        ]
+        for start in range(0, len(rows), BATCH):
+            self.index.upsert(rows[start : start + BATCH], self.namespace, **_timeout())
 
-    def query(self, *args: Any, **more: Any) -> Any:
-        return super().query(*args, _request_timeout=(CONNECT, READ), **more)
+    def delete(self, ids: Sequence[int]) -> None:
+        with contextlib.suppress(NotFoundException):  # the namespace: nothing was ever added
+            for start in range(0, len(ids), BATCH):
+                batch = [str(each) for each in ids[start : start + BATCH]]
+                self.index.delete(batch, namespace=self.namespace, **_timeout())
 
-    def delete(self, *args: Any, **more: Any) -> Any:
-        return super().delete(*args, _request_timeout=(CONNECT, READ), **more)
+    def query(self, vector: np.ndarray, k: int, collections: Sequence[str] = ()) -> dict[int, float]:
+        among = common.in_collections(collections)
+        found = self.index.query(
+            vector=vector.tolist(), top_k=k, filter=among, namespace=self.namespace, **_timeout()
+        )
+        return {int(each.id): float(each.score) for each in found.matches}
 
-    def describe_index_stats(self, *args: Any, **more: Any) -> Any:
-        return super().describe_index_stats(*args, _request_timeout=CONNECT, **more)
+    def ids(self) -> set[int]:
+        pages = self.index.list(namespace=self.namespace, **_timeout())
+        return {int(each) for page in pages for each in page}
 
-
-def connect(folder: Path, embedder: Embedder, address: str | None) -> VectorStore:
-    """The namespace of an index; Pinecone makes it with the first chunk."""
-    key = os.environ.get("PINECONE_API_KEY")
-    if not key:
-        raise UserError("--store pinecone needs a key: set PINECONE_API_KEY")
-    if not address:
-        raise UserError(f"--store pinecone needs the host of an index, --address https://...: {ADVICE}")
-    at = Address.read(address if "://" in address else f"https://{address}", 443)
-    index = BoundedIndex(key, at)
-    try:
-        metric = index.describe_index_stats().to_dict().get("metric", "cosine")
-    except urllib3.exceptions.HTTPError as error:
-        cause = getattr(error, "reason", None) or error  # behind "max retries exceeded"
-        raise unreachable("Pinecone", at.url, cause, ADVICE) from None
-    if metric == "euclidean":
-        raise UserError(f"the index at {at.url} measures {metric} distance: make one with the metric cosine")
-    return PineconeVectorStore(index, embedder, namespace=collection_of(folder))
-
-
-def count(store: VectorStore, expected: int) -> int:
-    """How many chunks are in it; asked for some seconds until it is what was expected."""
-    found = _pinecone(store)
-    until = time.monotonic() + SETTLE
-    while True:
-        spaces = found.index.describe_index_stats().namespaces
-        there = int(spaces[found._namespace].vector_count) if found._namespace in spaces else 0
-        if there == expected or time.monotonic() > until:
-            return there
-        time.sleep(SETTLE / 20)
+    def count(self) -> int:  # a little late
+        spaces = self.index.describe_index_stats(**_timeout()).namespaces
+        return int(spaces[self.namespace].vector_count) if self.namespace in spaces else 0
 
 
-def empty(store: VectorStore) -> None:
-    """Take everything out."""
-    with contextlib.suppress(NotFoundException):  # there never was anything
-        _pinecone(store).delete(delete_all=True)
-
-
-def _pinecone(store: VectorStore) -> PineconeVectorStore:
-    assert isinstance(store, PineconeVectorStore)
-    return store
+def _timeout() -> dict[str, tuple[float, float]]:
+    """For each request; the client's default is none."""
+    return {"_request_timeout": (common.CONNECT, common.READ)}

@@ -4,7 +4,7 @@
     $ pip install -c constraints.txt ".[weaviate]"
     $ python -m step3_rag search "When does it renew?" --store weaviate --address http://localhost:8080
 
-Its gRPC port is taken to be 50051; another is named behind the address: `http://localhost:8080?grpc=50061`.
+Its gRPC port is 50051, or the one in the address: `http://localhost:8080?grpc=50061`.
 """
 
 from __future__ import annotations
@@ -12,107 +12,93 @@ from __future__ import annotations
 import os
 import socket
 import weakref
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 import grpc
 import httpx
+import numpy as np
 import weaviate
-from langchain_core.documents import Document
-from langchain_core.vectorstores import VectorStore
-from langchain_weaviate import WeaviateVectorStore
 from weaviate.classes.data import DataObject
 from weaviate.classes.init import AdditionalConfig, Auth, Timeout
 from weaviate.classes.query import Filter, MetadataQuery
 from weaviate.exceptions import WeaviateBaseError, WeaviateBatchError
 
 from shared.errors import UserError
-from step3_rag.ingest.embed import Embedder
-from step3_rag.stores.common import CONNECT, READ, Address, collection_of, unreachable
+from step3_rag.ingest.index import Chunk
+from step3_rag.stores import common
 
-ERRORS: tuple[type[Exception], ...] = (WeaviateBaseError, httpx.HTTPError, grpc.RpcError)
-AT_ONCE = 500  # objects in a message, which a server takes up to some megabytes
+BATCH = 500  # chunks a message
 HERE = "http://localhost:8080"
-CLOUD = "weaviate.cloud"  # where gRPC has a name of its own instead of a port
+CLOUD = "weaviate.cloud"  # where gRPC has a host of its own instead of a port
 ADVICE = "start one with `docker run -p 8080:8080 -p 50051:50051 cr.weaviate.io/semitechnologies/weaviate`"
 
 
-class Weaviate(WeaviateVectorStore):
-    """LangChain's Weaviate, asked for nearest neighbours and their cosine.
+class Store(common.ChunkStore):
+    """A collection on a server, created where there is none."""
 
-    LangChain's own asks for a hybrid search, whose score is a blend scaled to 0..1; when it adds, it goes on
-    though objects were refused, and waits a second for more. Weaviate's ids are UUIDs: here one is derived
-    from the chunk's number, and the number is kept beside it.
-    """
+    name = "weaviate"
+    errors = (WeaviateBaseError, httpx.HTTPError, grpc.RpcError)
 
-    def add_texts(
-        self,
-        texts: Iterable[str],
-        metadatas: list[dict[str, Any]] | None = None,
-        tenant: str | None = None,
-        **more: Any,
-    ) -> list[str]:
-        """Add or replace; `ids` are the numbers of the chunks."""
-        assert self._embedding is not None
-        texts, ids = list(texts), more["ids"]
-        vectors = self._embedding.embed_documents(texts)
+    def __init__(self, folder: Path, address: str | None) -> None:
+        self.address = address
+        self.client = _connect(common.read_address(address or HERE, 8080))
+        weakref.finalize(self, self.client.close)
+        collection = common.collection_name(folder)
+        if not self.client.collections.exists(collection):
+            self.client.collections.create_from_dict(_schema(collection))
+        self.collection: Any = self.client.collections.get(collection)
+
+    def upsert(self, chunks: Sequence[Chunk], vectors: np.ndarray) -> None:
         objects = [
-            DataObject({**facts, self._text_key: text, "chunk": int(each)}, uuid_of(each), vector)
-            for each, text, facts, vector in zip(
-                ids, texts, metadatas or [{}] * len(ids), vectors, strict=True
+            DataObject(
+                {**common.metadata_of(chunk), "text": chunk.text, "chunk": chunk.id},
+                _uuid(chunk.id),
+                vector.tolist(),
             )
+            for chunk, vector in zip(chunks, vectors, strict=True)
         ]
-        with self._tenant_context(tenant) as collection:
-            for start in range(0, len(objects), AT_ONCE):
-                reply = collection.data.insert_many(objects[start : start + AT_ONCE])
-                if reply.has_errors:
-                    first = next(iter(reply.errors.values()))
-                    raise WeaviateBatchError(f"{len(reply.errors)} chunks refused: {first.message}")
-        return list(ids)
+        for start in range(0, len(objects), BATCH):
+            reply = self.collection.data.insert_many(objects[start : start + BATCH])
+            if reply.has_errors:
+                first = next(iter(reply.errors.values()))
+                raise WeaviateBatchError(f"{len(reply.errors)} chunks refused: {first.message}")
 
-    def delete(self, ids: list[str] | None = None, tenant: str | None = None, **more: Any) -> None:
-        super().delete([uuid_of(each) for each in ids or []], tenant, **more)
+    def delete(self, ids: Sequence[int]) -> None:
+        uuids = [_uuid(each) for each in ids]
+        for start in range(0, len(uuids), BATCH):
+            self.collection.data.delete_many(Filter.by_id().contains_any(uuids[start : start + BATCH]))
 
-    def similarity_search_with_score(
-        self, query: str, k: int = 4, filter: dict[str, Any] | None = None, **more: Any
-    ) -> list[tuple[Document, float]]:
-        """The k nearest and their cosines; `filter` as Chroma takes it: {"collection": {"$in": [...]}}."""
-        assert self._embedding is not None
-        among = [
-            Filter.by_property(name).contains_any(condition["$in"])
-            for name, condition in (filter or {}).items()
-        ]
-        found = self._collection.query.near_vector(
-            self._embedding.embed_query(query),
+    def query(self, vector: np.ndarray, k: int, collections: Sequence[str] = ()) -> dict[int, float]:
+        found = self.collection.query.near_vector(
+            vector.tolist(),
             limit=k,
-            filters=Filter.all_of(among) if among else None,
+            filters=Filter.by_property("collection").contains_any(list(collections)) if collections else None,
             return_metadata=MetadataQuery(distance=True),
-            **more,
+            return_properties=["chunk"],
         )
-        return [
-            (_document(each.properties, self._text_key), 1.0 - (each.metadata.distance or 0.0))
-            for each in found.objects
-        ]
+        return {
+            int(each.properties["chunk"]): 1.0 - (each.metadata.distance or 0.0) for each in found.objects
+        }
 
-    def similarity_search(self, query: str, k: int = 4, **more: Any) -> list[Document]:
-        return [found for found, _ in self.similarity_search_with_score(query, k, **more)]
+    def ids(self) -> set[int]:
+        return {
+            int(each.properties["chunk"]) for each in self.collection.iterator(return_properties=["chunk"])
+        }
 
-
-def _document(properties: Any, text_key: str) -> Document:
-    facts = dict(properties)
-    number = facts.pop("chunk")
-    return Document(id=str(int(number)), page_content=facts.pop(text_key), metadata=facts)
+    def count(self) -> int:
+        return int(self.collection.aggregate.over_all(total_count=True).total_count or 0)
 
 
-def uuid_of(chunk: str) -> str:
-    """The id of a chunk: always the same for a number, as adding it once more must replace it."""
+def _uuid(chunk: int) -> str:
+    """Weaviate's ids are UUIDs: always the same one for a number, so that a chunk is replaced."""
     return str(uuid5(NAMESPACE_OID, f"chunk {chunk}"))
 
 
-def schema(collection: str) -> dict[str, Any]:
-    """How a collection is kept; a name of a document or collection is one word, not several."""
+def _schema(collection: str) -> dict[str, Any]:
+    """How a collection is kept; names of documents and collections are one word each, not several."""
     name = {"dataType": ["text"], "tokenization": "field", "indexSearchable": False}
     return {
         "class": collection,
@@ -128,52 +114,27 @@ def schema(collection: str) -> dict[str, Any]:
     }
 
 
-def connect(folder: Path, embedder: Embedder, address: str | None) -> VectorStore:
-    """The collection of an index; made, where there is none."""
-    collection = collection_of(folder)
-    client = _client(Address.read(address or HERE, 8080))
-    store = Weaviate(client, collection, "text", embedder, schema(collection))
-    weakref.finalize(store, client.close)
-    return store
-
-
-def _client(at: Address) -> weaviate.WeaviateClient:
+def _connect(url: httpx.URL) -> weaviate.WeaviateClient:
     key = os.environ.get("WEAVIATE_API_KEY")
+    timeout = Timeout(init=common.CONNECT, query=common.READ, insert=common.READ)
     more: dict[str, Any] = {
         "auth_credentials": Auth.api_key(key) if key else None,
-        "additional_config": AdditionalConfig(timeout=Timeout(init=CONNECT, query=READ, insert=READ)),
+        "additional_config": AdditionalConfig(timeout=timeout),
         "skip_init_checks": True,  # they ask PyPI for a newer client
     }
-    port = _grpc_port(at)
-    try:
-        httpx.get(f"{at.url}/v1/.well-known/ready", timeout=CONNECT).raise_for_status()
-        if at.host.endswith(CLOUD):
-            return weaviate.connect_to_weaviate_cloud(at.host, **more)
-        socket.create_connection((at.host, port), CONNECT).close()  # gRPC itself would try for a minute
-        return weaviate.connect_to_custom(at.host, at.port, at.secure, at.host, port, at.secure, **more)
-    except (*ERRORS, OSError) as error:
-        raise unreachable("Weaviate", at.url, error, ADVICE) from None
+    grpc_port, secure = _grpc_port(url), url.scheme == "https"
+    with common.connecting("Weaviate", url, "/v1/.well-known/ready", ADVICE):
+        if url.host.endswith(CLOUD):
+            return weaviate.connect_to_weaviate_cloud(url.host, **more)
+        # gRPC would try for a minute to reach a port that nobody listens on.
+        socket.create_connection((url.host, grpc_port), common.CONNECT).close()
+        return weaviate.connect_to_custom(
+            url.host, url.port or 443, secure, url.host, grpc_port, secure, **more
+        )
 
 
-def _grpc_port(at: Address) -> int:
-    named = at.options.get("grpc", "50051")
-    if not named.isdecimal() or not 0 < int(named) < 65536 or int(named) == at.port:
-        raise UserError(f"grpc={named} in --address is no port of its own: write it like {HERE}?grpc=50051")
-    return int(named)
-
-
-def count(store: VectorStore, expected: int) -> int:  # noqa: ARG001 (a Weaviate knows at once)
-    """How many chunks are in it."""
-    return _weaviate(store)._collection.aggregate.over_all(total_count=True).total_count or 0
-
-
-def empty(store: VectorStore) -> None:
-    """Take everything out."""
-    found = _weaviate(store)
-    found._client.collections.delete(found._index_name)
-    found._client.collections.create_from_dict(found.schema)
-
-
-def _weaviate(store: VectorStore) -> Weaviate:
-    assert isinstance(store, Weaviate)
-    return store
+def _grpc_port(url: httpx.URL) -> int:
+    port = url.params.get("grpc", "50051")
+    if not port.isdecimal() or not 0 < int(port) < 65536 or int(port) == url.port:
+        raise UserError(f"grpc={port} in --address is no port of its own: write it like {HERE}?grpc=50051")
+    return int(port)

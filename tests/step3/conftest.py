@@ -135,8 +135,8 @@ def built(index, documents):
 @pytest.fixture
 def retriever(built, embedder):
     """Searches the five documents."""
-    store = vector_store.open_store("chroma", built.folder, embedder)
-    vector_store.sync(built, store, "chroma", embedder)
+    store = vector_store.open_store("chroma", built.folder)
+    vector_store.sync(built, store)
     return Retriever(built, store, "chroma", embedder)
 
 
@@ -167,8 +167,7 @@ def made_once(tmp_path_factory):
     folder = tmp_path_factory.mktemp("once")
     index = Index.open(folder / "index", {**FACTS, "embedder": "all-minilm-l6-v2"}, create=True)
     bring_in(index, write(folder / "documents", DOCUMENTS))
-    embedder = FakeEmbedder()
-    vector_store.sync(index, vector_store.open_store("chroma", index.folder, embedder), "chroma", embedder)
+    vector_store.sync(index, vector_store.open_store("chroma", index.folder))
     index.close()
     return folder / "index"
 

@@ -1,9 +1,9 @@
-"""A small Pinecone index on loopback: the data-plane calls that LangChain makes, over plain HTTP.
+"""A small Pinecone index on loopback: the data-plane calls that our store makes, over plain HTTP.
 
     with FakePinecone(dimension=8) as server:
         pinecone.Pinecone(api_key="...").Index(host=server.address)
 
-As in Pinecone's OpenAPI description of 2025-04: /vectors/upsert, /query, /vectors/delete and
+As in Pinecone's OpenAPI description of 2025-04: /vectors/upsert, /query, /vectors/list, /vectors/delete and
 /describe_index_stats, errors as {"code", "message", "details"}. Its documented limits hold: 2 MB and 1,000
 records an upsert, 1,000 ids a delete, 10,000 results, 40 KB of metadata without nulls, no vector of zeros,
 and counts that lag behind. It is strict: a field that it has no meaning for is refused, and so is a request
@@ -13,6 +13,7 @@ without a namespace, which our stores always give.
 import http.server
 import json
 import threading
+from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 
@@ -58,6 +59,7 @@ class FakePinecone:
     def answer(self, path, body):
         """The JSON of a reply."""
         calls = {
+            "/vectors/list": self.list,
             "/vectors/upsert": self.upsert,
             "/query": self.query,
             "/vectors/delete": self.delete,
@@ -136,6 +138,14 @@ class FakePinecone:
             self.namespaces[body["namespace"]].pop(each, None)
         return {}
 
+    def list(self, query):
+        """At most 100 ids a page, as documented; the token is where the next page begins."""
+        only(query, {"namespace", "limit", "paginationToken"}, "ListRequest")
+        ids, start = sorted(self.namespaces.get(query["namespace"], {})), int(query.get("paginationToken", 0))
+        page = {"vectors": [{"id": each} for each in ids[start : start + 100]], "usage": {"readUnits": 1}}
+        page["namespace"] = query["namespace"]
+        return page | ({"pagination": {"next": str(start + 100)}} if start + 100 < len(ids) else {})
+
     def stats(self, body):
         only(body, {"filter"}, "DescribeIndexStatsRequest")
         if self.lag:
@@ -169,8 +179,14 @@ def handler_of(server):
         protocol_version = "HTTP/1.1"
         wbufsize = -1  # head and body in one packet: two would wait 40 ms for each other
 
+        def do_GET(self):
+            url = urlsplit(self.path)
+            self._answer(url.path, json.dumps(dict(parse_qsl(url.query))).encode())
+
         def do_POST(self):
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self._answer(self.path, self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+
+        def _answer(self, path, body):
             try:
                 if self.headers.get("Api-Key") != server.key:
                     raise RefusedError("Invalid API Key", 401, 16)
@@ -178,7 +194,7 @@ def handler_of(server):
                     raise RefusedError(f"this stand-in speaks {VERSION}")
                 if len(body) > 2 * 1024 * 1024:
                     raise RefusedError("message length too large: found more than 2097152 bytes", 400, 11)
-                self._send(200, server.answer(self.path, json.loads(body or b"{}")))
+                self._send(200, server.answer(path, json.loads(body or b"{}")))
             except RefusedError as error:
                 self._send(error.status, {"code": error.code, "message": str(error), "details": []})
 

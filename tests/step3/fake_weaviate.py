@@ -1,4 +1,4 @@
-"""A small Weaviate on loopback: the REST and gRPC calls that its client makes for LangChain, and no others.
+"""A small Weaviate on loopback: the REST and gRPC calls that its client makes for us, and no others.
 
     with FakeWeaviate() as server:
         weaviate.connect_to_custom("127.0.0.1", server.port, False, "127.0.0.1", server.grpc_port, False)
@@ -141,6 +141,13 @@ class Collection:
             if any(set(cut(value)) <= set(cut(properties.get(name, ""))) for value in values)
         ]
 
+    def listed(self, request):
+        """The reply to a walk over all objects, in the order of their ids."""
+        known = {"collection", "metadata", "properties", "limit", "after"}
+        fields_only(request, known | {"uses_123_api", "uses_125_api", "uses_127_api"})
+        ids = [one for one in sorted(self.objects) if one > request.after][: request.limit or 10]
+        return search_get_pb2.SearchReply(took=0.001, results=[self._result(one, 0.0) for one in ids])
+
     def nearest(self, request):
         """The reply to a search by vector."""
         fields_only(
@@ -254,7 +261,12 @@ class FakeWeaviate(weaviate_pb2_grpc.WeaviateServicer):
             return context.abort(grpc.StatusCode.UNKNOWN, str(error))
 
     def Search(self, request, context):
-        return self._in(request, context, lambda collection: collection.nearest(request))
+        def work(collection):
+            return (
+                collection.nearest(request) if request.HasField("near_vector") else collection.listed(request)
+            )
+
+        return self._in(request, context, work)
 
     def Aggregate(self, request, context):
         def work(collection):

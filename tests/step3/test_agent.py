@@ -27,8 +27,8 @@ ATTACK = (
 
 @pytest.fixture
 def retriever(built, embedder):
-    store = vector_store.open_store("chroma", built.folder, embedder)
-    vector_store.sync(built, store, "chroma", embedder)
+    store = vector_store.open_store("chroma", built.folder)
+    vector_store.sync(built, store)
     return Retriever(built, store, "chroma", embedder)
 
 
@@ -110,7 +110,7 @@ def test_a_wrong_input_is_said_in_one_line(retriever, given, said):
 
 def test_an_order_in_a_document_stays_in_its_source(built, retriever, tmp_path, sure):
     bring_in(built, write(tmp_path / "more", {"meters.md": ATTACK}))
-    vector_store.sync(built, retriever.store, "chroma", retriever.embedder)
+    vector_store.sync(built, retriever.store)
     text, sources = search_tool.look_up(retriever, {"query": "meter"})
     result = json.loads(text)
     assert "PWNED" in result["sources"]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from step3_rag.cli import index as commands
 from step3_rag.ingest import update
 from step3_rag.ingest.index import Index
 from tests.scripted import ScriptedMessages
@@ -238,8 +239,10 @@ def test_a_change_of_the_chunker_makes_the_index_of_a_dataset_anew(beir, command
 # --- others at work, and ends in the middle ---------------------------------------------------------------
 
 
-def test_the_second_of_two_ingests_waits_and_says_who_holds_the_lock(home, command):
+def test_the_second_of_two_ingests_waits_and_says_who_holds_the_lock(home, command, monkeypatch):
     locked, go = threading.Event(), threading.Event()
+    spinner = commands.spinner
+    monkeypatch.setattr(commands, "spinner", lambda text: go.set() or spinner(text))
 
     def hold():
         with FileLock(home / ".lock"):
@@ -250,7 +253,6 @@ def test_the_second_of_two_ingests_waits_and_says_who_holds_the_lock(home, comma
     other = threading.Thread(target=hold)
     other.start()
     locked.wait()
-    threading.Timer(0.3, go.set).start()
     got = command("step3_rag", "ingest", "documents", "--json")
     assert "process 4242 is writing to rag-index; waiting for it" in got.err
     assert (got.code, json.loads(got.out)["unchanged"]) == (0, len(DOCUMENTS))

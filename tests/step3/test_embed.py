@@ -137,16 +137,15 @@ def test_threads_get_each_its_own():
     alone = [embedder.encode([text])[0] for text in texts]
 
     def work(i):
-        embedder.expect([alone[i].vector])
         spans = embedder.token_spans(TEXTS[2])  # read whole, while others have theirs cut
         (one,) = embedder.encode([texts[i]])
-        return embedder.embed_query(""), one, len(spans)
+        return one, len(spans)
 
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(work, [*range(len(texts))] * 3))
-    for i, (expected, one, spans) in enumerate(found):
+    for i, (one, spans) in enumerate(found):
         own = alone[i % len(texts)]
-        assert expected == own.vector.tolist()
+        assert one.vector == pytest.approx(own.vector, abs=1e-6)
         assert np.array_equal(one.token_ids, own.token_ids)
         assert spans > embedder.longest
 
@@ -156,8 +155,6 @@ def test_the_side_of_langchain():
     (first, second), query = embedder.embed_documents(["one", "two"]), embedder.embed_query("two")
     assert len(first) == 384
     assert second == pytest.approx(query, abs=1e-2)
-    embedder.expect(iter([np.ones(2, np.float32)]))
-    assert embedder.embed_documents(["anything"]) == [[1.0, 1.0]]
 
 
 @pytest.mark.parametrize(("size", "overlap"), [(128, 32), (254, 0), (32, 8)])

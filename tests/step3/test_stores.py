@@ -1,7 +1,7 @@
 """One contract for every vector store; and what is particular to some.
 
 Chroma (in process, and `chroma run`) and FAISS are the real thing. Weaviate and Pinecone are their real
-clients and LangChain's real classes against stand-ins on loopback that hold every request against the
+clients against stand-ins on loopback that hold every request against the
 documented wire format. The same contract runs against servers of your own:
 
     CHROMA_TEST_URL=http://localhost:8000 WEAVIATE_TEST_URL=http://localhost:8080 \
@@ -11,7 +11,6 @@ documented wire format. The same contract runs against servers of your own:
 """
 
 import hashlib
-import importlib
 import os
 import shutil
 import socket
@@ -27,20 +26,17 @@ import pytest
 
 from shared.config import load_settings
 from shared.errors import UserError
-from step3_rag.ingest.embed import Embedder, Encoded
+from step3_rag.ingest.embed import Encoded
 from step3_rag.ingest.index import Draft, Index
 from step3_rag.retrieve.snapshot import Snapshot
-from step3_rag.stores import vector_store
+from step3_rag.service import Service
+from step3_rag.stores import common, vector_store
 from step3_rag.stores.common import DamagedStore
 from tests.conftest import NO_NETWORK
+from tests.step3.conftest import FakeEmbedder
 
 DIM = 8
-PACKAGES = {
-    "chroma": "chromadb",
-    "faiss": "faiss",
-    "weaviate": "langchain_weaviate",
-    "pinecone": "langchain_pinecone",
-}
+PACKAGES = {"chroma": "chromadb", "faiss": "faiss", "weaviate": "weaviate", "pinecone": "pinecone"}
 
 
 def vector_of(text):
@@ -48,13 +44,6 @@ def vector_of(text):
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
     drawn = np.random.default_rng(seed).normal(size=DIM).astype(np.float32)
     return drawn / np.linalg.norm(drawn)
-
-
-class NeverEmbeds(Embedder):
-    """Hands out what it was told to expect; the stores must ask for nothing else."""
-
-    def encode(self, texts, progress=lambda _n: None):
-        raise AssertionError(f"embedded again: {texts[:3]}")
 
 
 def fill(index, *documents):
@@ -96,43 +85,30 @@ class Setup:
 
     def __post_init__(self):
         self.index = Index.open(self.folder, {"embedder": "none"}, create=True)
-        self.embedder = NeverEmbeds(load_settings())
-        self.said = []
         self.store = self.open()
 
     def open(self, **how):
         """As a new process would."""
-        self.store = vector_store.open_store(self.name, self.folder, self.embedder, self.address, **how)
+        self.store = vector_store.open_store(self.name, self.folder, self.address, **how)
         return self.store
 
     def sync(self):
         added = []
-        vector_store.sync(
-            self.index, self.store, self.name, self.embedder, added.append, self.address, self.said.append
-        )
-        assert vector_store.is_current(self.index, self.store, self.name, self.address)
+        vector_store.sync(self.index, self.store, added.append)
+        assert vector_store.is_current(self.index, self.store)
         return sum(added)
 
     def nearest(self, query, k, collections=()):
-        return vector_store.nearest(self.store, self.name, self.embedder, query, k, collections)
-
-    def wipe(self):
-        """What befalls a store behind our back."""
-        if self.name == "chroma" and not self.address:
-            self.store._client.close()
-            shutil.rmtree(self.folder / "chroma")
-        else:
-            vector_store._kind(self.name).empty(self.store)
-        self.open()
+        return self.store.nearest(query, k, collections)
 
     def close(self):
         """Leave nothing on somebody's server."""
         if self.name == "weaviate":
-            self.store._client.collections.delete(self.store._index_name)
-        elif self.name == "pinecone":
-            vector_store._kind("pinecone").empty(self.store)
-        elif self.address:
-            self.store.delete_collection()
+            self.store.client.collections.delete(self.store.collection.name)
+        elif self.name == "chroma" and self.address:
+            self.store.client.delete_collection(self.store.collection.name)
+        elif ids := sorted(self.store.ids()):
+            self.store.delete(ids)
         self.index.close()
 
 
@@ -187,10 +163,8 @@ def pinecone_server(monkeypatch):
     if "PINECONE_TEST_HOST" in os.environ:
         yield os.environ["PINECONE_TEST_HOST"]
         return
-    from step3_rag.stores import pinecone as store_pinecone
     from tests.step3.fake_pinecone import FakePinecone
 
-    monkeypatch.setattr(store_pinecone, "SETTLE", 0.1)
     with FakePinecone(DIM) as server:
         monkeypatch.setenv("PINECONE_API_KEY", server.key)
         yield server.address
@@ -249,12 +223,11 @@ class TestContract:
         setup.sync()
         drop(setup.index, "a/one.md")
         fill(setup.index, "a/three.md: 5", "a/two.md: 4")
-        assert not vector_store.is_current(setup.index, setup.store, setup.name, setup.address)
+        assert not vector_store.is_current(setup.index, setup.store)
         assert setup.sync() == 9
         query = vector_of("anything")
         assert list(setup.nearest(query, 20)) == list(exact(setup.index, query, 20))
         assert len(setup.nearest(query, 20)) == 9
-        assert setup.said == []
 
     def test_a_second_sync_has_nothing_to_do(self, setup):
         fill(setup.index, "a/one.md: 10")
@@ -262,50 +235,51 @@ class TestContract:
         assert setup.sync() == 0
         setup.open()
         assert setup.sync() == (10 if setup.name == "faiss" else 0)  # which begins anew in each process
-        assert setup.said == []
 
     def test_goes_on_where_it_was_killed(self, setup, monkeypatch):
         monkeypatch.setattr(vector_store, "BATCH", 7)
         fill(setup.index, "a/one.md: 30")
-        add_texts, calls = setup.store.add_texts, []
+        upsert, calls = setup.store.upsert, []
 
-        def killed(*args, **more):
-            calls.append(add_texts(*args, **more))
+        def killed(*args):
+            calls.append(upsert(*args))
             if len(calls) == 3:
-                raise KeyboardInterrupt  # after the store took them, before the note
+                raise KeyboardInterrupt
 
-        monkeypatch.setattr(setup.store, "add_texts", killed)
+        monkeypatch.setattr(setup.store, "upsert", killed)
         with pytest.raises(KeyboardInterrupt):
             setup.sync()
-        assert not vector_store.is_current(setup.index, setup.store, setup.name, setup.address)
+        assert not vector_store.is_current(setup.index, setup.store)
         setup.open()
-        assert setup.sync() == (30 if setup.name == "faiss" else 16)
+        assert setup.sync() == (30 if setup.name == "faiss" else 9)
         query = vector_of("anything")
         assert list(setup.nearest(query, 30)) == list(exact(setup.index, query, 30))
 
     def test_what_was_added_before_a_kill_and_is_not_wanted_any_more_goes(self, setup, monkeypatch):
         fill(setup.index, "a/one.md: 5", "a/two.md: 5")
-        with monkeypatch.context() as patch:
-            patch.setattr(vector_store._Copy, "_note", lambda *_args: 1 / 0)
-            if setup.name != "faiss":  # which needs no notes
-                with pytest.raises(ZeroDivisionError):
-                    setup.sync()
+        with pytest.raises(ZeroDivisionError):
+            vector_store.sync(setup.index, setup.store, lambda _n: 1 / 0)
         drop(setup.index, "a/one.md")
         setup.open()
         setup.sync()
         query = vector_of("anything")
         assert list(setup.nearest(query, 10)) == list(exact(setup.index, query, 10))
 
-    def test_fills_a_wiped_store_anew_and_says_so(self, setup):
+    def test_what_a_store_has_lost_is_added_again(self, setup):
         fill(setup.index, "a/one.md: 10")
         setup.sync()
-        setup.wipe()
-        assert not vector_store.is_current(setup.index, setup.store, setup.name, setup.address)
-        assert setup.sync() == 10
-        if setup.name != "faiss":
-            assert setup.said == [f"the vector store {setup.name} holds 0 of 10 chunks: filling it anew"]
+        lost = sorted(setup.store.ids())[:4]
+        setup.store.delete(lost)
+        assert not vector_store.is_current(setup.index, setup.store)
+        assert setup.sync() == 4
         query = vector_of("anything")
         assert list(setup.nearest(query, 10)) == list(exact(setup.index, query, 10))
+
+    def test_a_list_of_many_chunks_is_whole(self, setup):
+        fill(setup.index, "a/one.md: 250")
+        setup.sync()
+        assert setup.store.ids() == set(Snapshot(setup.index).ids.tolist())
+        assert setup.store.count() == 250
 
     def test_two_indexes_do_not_mix(self, setup, tmp_path):
         fill(setup.index, "a/one.md: 5")
@@ -318,31 +292,25 @@ class TestContract:
         assert list(other.nearest(query, 10)) == list(exact(other.index, query, 10))
         other.close()
 
-    def test_is_a_store_like_any_of_langchains(self, setup):
-        fill(setup.index, "a/one.md: 5")
-        setup.sync()
-        query = vector_of("anything")
-        setup.embedder.expect([query])
-        found = setup.store.as_retriever(search_kwargs={"k": 3}).invoke("anything")
-        chunks = setup.index.chunks(list(exact(setup.index, query, 3)))
-        assert [each.page_content for each in found] == [chunk.text for chunk in chunks]
-        assert found[0].metadata["document"] == "a/one.md"
-
 
 # --- particulars ----------------------------------------------------------------------------------------
 
 
 def test_an_unknown_store_is_refused(tmp_path):
     with pytest.raises(UserError, match="use chroma, faiss, weaviate, pinecone"):
-        vector_store.open_store("qdrant", tmp_path, NeverEmbeds(load_settings()))
+        vector_store.open_store("qdrant", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["faiss", "weaviate", "pinecone"])
 def test_an_extra_that_is_not_installed_is_named(name, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, PACKAGES[name], None)  # as if there were no such package
+    for each in [
+        PACKAGES[name],
+        *(loaded for loaded in sys.modules if loaded.startswith(f"{PACKAGES[name]}.")),
+    ]:
+        monkeypatch.setitem(sys.modules, each, None)  # as if there were no such package
     monkeypatch.delitem(sys.modules, f"step3_rag.stores.{name}", raising=False)
     with pytest.raises(UserError) as refused:
-        vector_store.open_store(name, tmp_path, NeverEmbeds(load_settings()))
+        vector_store.open_store(name, tmp_path)
     assert str(refused.value).endswith(f'pip install -c constraints.txt ".[{name}]"')
 
 
@@ -376,20 +344,19 @@ def test_a_damaged_chroma_folder_is_made_anew(damage, tmp_path, monkeypatch):
     from step3_rag.stores import chroma as store_chroma
 
     # The graph is written to disk from 1,000 chunks on; here earlier.
-    monkeypatch.setattr(store_chroma, "GRAPH", {**store_chroma.GRAPH, "batch_size": 10, "sync_threshold": 20})
+    monkeypatch.setattr(store_chroma, "HNSW", {**store_chroma.HNSW, "batch_size": 10, "sync_threshold": 20})
     setup = Setup("chroma", tmp_path)
     fill(setup.index, "a/one.md: 50")
     setup.sync()
-    setup.store._client.close()
+    setup.store.client.close()
     assert list((tmp_path / "chroma").glob("*/*.bin"))
     damage(tmp_path / "chroma")
     with pytest.raises(DamagedStore):  # a reader leaves it alone
         setup.open()
     assert (tmp_path / "chroma").exists()
     setup.open(repair=True)
-    assert not vector_store.is_current(setup.index, setup.store, "chroma")
+    assert not vector_store.is_current(setup.index, setup.store)
     assert setup.sync() == 50
-    assert setup.said == ["the vector store chroma holds 0 of 50 chunks: filling it anew"]
     query = vector_of("anything")
     assert list(setup.nearest(query, 3)) == list(exact(setup.index, query, 3))
     setup.close()
@@ -428,8 +395,7 @@ def test_a_server_that_is_not_there_is_one_line(name, advice, tmp_path, monkeypa
 @pytest.mark.parametrize("name", ["chroma", "weaviate", "pinecone"])
 def test_a_server_that_says_nothing_is_not_waited_for(name, tmp_path, monkeypatch):
     pytest.importorskip(PACKAGES[name])
-    module = importlib.import_module(f"step3_rag.stores.{name}")
-    monkeypatch.setattr(module, "CONNECT", 0.5)
+    monkeypatch.setattr(common, "CONNECT", 0.5)
     monkeypatch.setenv("PINECONE_API_KEY", "any")
     with socket.create_server(("127.0.0.1", 0)) as mute:
         address = f"http://127.0.0.1:{mute.getsockname()[1]}"
@@ -449,7 +415,7 @@ def test_an_address_that_is_none_is_refused(tmp_path):
 @pytest.fixture
 def weaviate(tmp_path, monkeypatch):
     """A stand-in of one's own that wants a key, and an index on it."""
-    pytest.importorskip("langchain_weaviate")
+    pytest.importorskip("weaviate")
     from tests.step3.fake_weaviate import FakeWeaviate
 
     monkeypatch.setenv("WEAVIATE_API_KEY", "open sesame")
@@ -467,14 +433,14 @@ def test_weaviate_is_told_the_key(weaviate, monkeypatch):
         weaviate.open()
 
 
-def test_what_weaviate_refuses_is_not_noted(weaviate):
+def test_what_weaviate_refused_is_added_by_the_next_sync(weaviate):
     fill(weaviate.index, "a/one.md: 3")
     weaviate.server.refuse = "no space left"
     with pytest.raises(
         UserError, match=r"the vector store weaviate failed: .*1 chunks refused: no space left"
     ):
         weaviate.sync()
-    assert weaviate.sync() == 3
+    assert weaviate.sync() == 1
 
 
 def test_vectors_of_another_width_are_refused_in_one_line(weaviate):
@@ -485,7 +451,7 @@ def test_vectors_of_another_width_are_refused_in_one_line(weaviate):
 
 
 def test_a_weaviate_port_that_is_none_is_refused(tmp_path):
-    pytest.importorskip("langchain_weaviate")
+    pytest.importorskip("weaviate")
     for port in ("many", "8080", "70000"):
         with pytest.raises(UserError, match=f"grpc={port} in --address is no port of its own"):
             Setup("weaviate", tmp_path, f"http://localhost:8080?grpc={port}")
@@ -494,7 +460,7 @@ def test_a_weaviate_port_that_is_none_is_refused(tmp_path):
 @pytest.fixture
 def pinecone(tmp_path, monkeypatch):
     """A stand-in of one's own, and an index on it."""
-    pytest.importorskip("langchain_pinecone")
+    pytest.importorskip("pinecone")
     from tests.step3.fake_pinecone import FakePinecone
 
     with FakePinecone(DIM) as server:
@@ -520,9 +486,9 @@ def test_what_fails_between_is_one_line_too(pinecone):
     pinecone.sync()
     pinecone.server.key = "changed"
     for work in (
-        pinecone.sync,
+        lambda: vector_store.is_current(pinecone.index, pinecone.store),
         lambda: pinecone.nearest(vector_of("anything"), 3),
-        lambda: vector_store.is_current(pinecone.index, pinecone.store, "pinecone", pinecone.address),
+        pinecone.sync,
     ):
         with pytest.raises(UserError, match="the vector store pinecone failed: Invalid API Key"):
             work()
@@ -536,14 +502,24 @@ def test_pinecone_needs_the_host_of_an_index_that_measures_cosine(pinecone, tmp_
         pinecone.open()
 
 
-def test_a_count_that_lags_behind_is_waited_for(pinecone):
+def test_a_count_that_lags_behind_costs_no_more_than_a_comparison(pinecone):
     fill(pinecone.index, "a/one.md: 3")
-    pinecone.server.lag = 3
-    assert pinecone.sync() == 3
-    drop(pinecone.index, "a/one.md")
-    pinecone.server.lag = 2
     pinecone.sync()
-    assert pinecone.said == []
+    pinecone.server.lag = 1
+    fill(pinecone.index, "a/two.md: 2")
+    vector_store.sync(pinecone.index, pinecone.store)
+    assert not vector_store.is_current(pinecone.index, pinecone.store)
+    assert pinecone.sync() == 0
+
+
+def test_a_query_after_a_sync_that_failed_gets_its_own_vector(pinecone):
+    fill(pinecone.index, "a/one.md: 1001")
+    pinecone.server.dimension = 384
+    embedder = FakeEmbedder()
+    service = Service(load_settings(), pinecone.index, embedder, "pinecone", pinecone.address)
+    with pytest.raises(UserError, match="does not match the dimension"):
+        service.sync(service.open_store())
+    assert embedder.embed_query("kettle") == FakeEmbedder().embed_query("kettle")
 
 
 def test_an_index_of_another_width_is_one_line(pinecone):

@@ -302,7 +302,7 @@ async def test_a_vector_store_that_fails_leaves_an_index_that_works(made, monkey
         assert (await client.post("/ingest", json=text("owls.md", "# Owls\n\nThey hunt."))).status_code == 200
     opened = await made.answerer.opened()
     index = Index.open(made.home, {})
-    assert vector_store.is_current(index, opened.retriever.store, "chroma")
+    assert vector_store.is_current(index, opened.retriever.store)
     index.close()
 
 
