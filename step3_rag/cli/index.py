@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from shared.errors import UserError
 from shared.progress import count_bar, spinner
 from step3_rag.ingest import update
 from step3_rag.ingest.embed import Embedder
+from step3_rag.ingest.front_matter import NO_VERSION
 from step3_rag.ingest.index import Index
 from step3_rag.ingest.rebuild import rebuild as make_anew
 from step3_rag.ingest.sources import Report, find
-from step3_rag.service import HOME, Service, facts_of, sample_service
+from step3_rag.service import HOME, Service, facts_of, sample_service, warn
 from step3_rag.stores import vector_store
 
 
@@ -68,6 +70,8 @@ def _bring_in(
     with count_bar(f"reading {len(files)} files", len(files)) as progress:
         update.ingest(index, files, embedder, sizes, report, progress)
     update.remove_gone(index, paths, report)
+    for name, problem in report.warnings.items():
+        warn(f"{name}: {problem}; passed over")
     return report
 
 
@@ -123,6 +127,7 @@ def _facts(index: Index, folder: Path, report: Report, began: float) -> dict[str
         "unchanged": report.unchanged,
         "failed": report.failed,
         "passed_over": report.passed_over,
+        "warnings": report.warnings,
         "seconds": round(time.perf_counter() - began, 2),
     }
 
@@ -152,6 +157,7 @@ def status(settings: Settings, folder: Path | None, with_names: bool) -> dict[st
         "index": str(index.folder),
         "collections": collections,
         "names": [row["name"] for row in rows] if with_names else [],
+        "versions": {row["name"]: asdict(row["version"]) for row in rows if row["version"] != NO_VERSION},
         "embedder": made_with.get("embedder"),
         "chunk_size": made_with.get("chunk_size"),
         "chunk_overlap": made_with.get("chunk_overlap"),

@@ -17,7 +17,7 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -27,6 +27,7 @@ import numpy as np
 from shared.errors import UserError
 from step3_rag.ingest.database import FORMAT, SCHEMA, Database, damaged
 from step3_rag.ingest.embed import Encoded
+from step3_rag.ingest.front_matter import NO_VERSION, Version
 from step3_rag.ingest.stems import stems
 
 REPEATED = 8  # characters that two neighbours share by more than chance
@@ -44,6 +45,7 @@ class Chunk:
     page: int | None
     heading: str
     text: str
+    superseded: bool = False  # a newer version has taken the document's place
 
     @property
     def source(self) -> str:
@@ -177,14 +179,26 @@ class Index:
 
     # --- writing ------------------------------------------------------------------------------------
 
-    def begin(self, name: str, path: str, collection: str, title: str, sha256: str, size: int = 0) -> int:
-        """A new version of a document, not yet visible; hash and size (bytes) are those of its contents."""
+    def begin(
+        self,
+        name: str,
+        path: str,
+        collection: str,
+        title: str,
+        sha256: str,
+        size: int = 0,
+        version: Version = NO_VERSION,
+    ) -> int:
+        """A document with new contents, not yet visible; hash and size (bytes) are those of the contents."""
         row = self.db.execute(  # indexes of the first version want a time, too
             "INSERT INTO documents (name, path, collection, title, sha256, size, mtime_ns) "
             "VALUES (?, ?, ?, ?, ?, ?, 0)",
             (name, path, collection, title, sha256, size),
         )
-        return int(row.lastrowid or 0)
+        document = int(row.lastrowid or 0)
+        if version != NO_VERSION:
+            self.db.execute("INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?)", (document, *astuple(version)))
+        return document
 
     def add(self, chunks: Iterable[tuple[int, int, Draft, Encoded]]) -> None:
         """Chunks of documents that were begun: document, place in it, text, vectors."""
@@ -248,14 +262,18 @@ class Index:
     # --- reading ------------------------------------------------------------------------------------
 
     def documents(self) -> list[dict[str, Any]]:
-        """Every document: id, name, path, collection, title, sha256, size, chunks."""
+        """Every document: id, name, path, collection, title, sha256, size, chunks, and its `version`."""
         rows = self.db.execute(
-            "SELECT d.id, name, path, collection, title, sha256, size, count(c.id) "
-            "FROM documents d LEFT JOIN chunks c ON c.document = d.id "
+            "SELECT d.id, name, path, collection, title, sha256, size, count(c.id), "
+            "v.status, v.version, v.valid_from, v.valid_until, v.superseded FROM documents d "
+            "LEFT JOIN versions v ON v.document = d.id LEFT JOIN chunks c ON c.document = d.id "
             "WHERE complete GROUP BY d.id ORDER BY name"
         )
         names = ("id", "name", "path", "collection", "title", "sha256", "size", "chunks")
-        return [dict(zip(names, row, strict=True)) for row in rows]
+        return [
+            {**dict(zip(names, row, strict=False)), "version": Version(*row[-5:-1], bool(row[-1]))}
+            for row in rows
+        ]
 
     @property
     def generation(self) -> int:
@@ -265,11 +283,12 @@ class Index:
     def chunks(self, ids: Sequence[int]) -> list[Chunk]:
         """Those chunks, in the order of `ids`."""
         rows = self.db.execute(
-            "SELECT c.id, name, title, collection, place, page, heading, text FROM chunks c "
-            f"JOIN documents d ON d.id = c.document WHERE c.id IN ({','.join('?' * len(ids))})",
+            "SELECT c.id, name, title, collection, place, page, heading, text, superseded FROM chunks c "
+            "JOIN documents d ON d.id = c.document LEFT JOIN versions v ON v.document = d.id "
+            f"WHERE c.id IN ({','.join('?' * len(ids))})",
             list(ids),
         )
-        found = {row[0]: Chunk(*row) for row in rows}
+        found = {row[0]: Chunk(*row[:-1], bool(row[-1])) for row in rows}
         return [found[each] for each in ids if each in found]
 
     def neighbours(self, document: str, first: int, last: int) -> list[Chunk]:

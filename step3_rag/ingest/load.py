@@ -12,12 +12,15 @@ a chunk in the middle of a table has lost its head.
 from __future__ import annotations
 
 import csv
+import itertools
 import logging
 import re
 import zipfile
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from step3_rag.ingest import front_matter
 from step3_rag.ingest.chunk import heading_name
 from step3_rag.ingest.load_tables import delimiter_of, table_lines, tables_as_rows
 from step3_rag.ingest.piece import BLOCK, Piece, UnreadableError, opened, refuse_giant
@@ -48,7 +51,7 @@ def pieces(path: Path) -> Iterator[Piece]:
         elif kind in (".csv", ".tsv"):
             found = _table(path)
         elif kind in (".md", ".markdown"):
-            found = (Piece(tables_as_rows(piece.text)) for piece in _text(path))
+            found = (replace(piece, text=tables_as_rows(piece.text)) for piece in _text(path))
         elif kind in SUFFIXES:
             found = _text(path)
         else:
@@ -58,7 +61,7 @@ def pieces(path: Path) -> Iterator[Piece]:
             for part in _parts([piece.text]):
                 if part.strip():
                     empty = False
-                    yield Piece(part, piece.page)
+                    yield replace(piece, text=part)
     except UnreadableError:
         raise
     except (OSError, csv.Error, UnicodeError) as error:
@@ -88,8 +91,9 @@ def _parts(blocks: Iterable[str]) -> Iterator[str]:
 
 def _text(path: Path) -> Iterator[Piece]:
     with opened(path) as file:
-        for part in _parts(iter(lambda: file.read(AT_ONCE), "")):
-            yield Piece(part)
+        version, text, problem = front_matter.split(file.read(AT_ONCE))
+        for part in _parts(itertools.chain([text], iter(lambda: file.read(AT_ONCE), ""))):
+            yield Piece(part, None, version, problem)
 
 
 # --- tables -------------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from step3_rag.ingest.front_matter import NO_VERSION, Version
+
 
 class UnreadableError(Exception):
     """A file that can't be read, and why, in words."""
@@ -32,6 +34,8 @@ class Piece:
 
     text: str
     page: int | None = None
+    version: Version = NO_VERSION  # of the document, in its first piece
+    problem: str = ""  # what is wrong with the document's front matter, in its first piece
 
 
 # What Western European texts have beside ASCII. In a short text, statistics can't tell their encodings apart.

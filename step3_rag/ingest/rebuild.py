@@ -52,7 +52,7 @@ class Kept:
         return str(self.row["sha256"])
 
     def pieces(self) -> Iterator[load.Piece]:
-        yield load.Piece(self.text)
+        yield load.Piece(self.text, version=self.row["version"])
 
     def title(self, text: str) -> str:  # noqa: ARG002  (the old index knows it)
         return str(self.row["title"])

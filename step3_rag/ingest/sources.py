@@ -62,7 +62,7 @@ class File:
 
 @dataclass
 class Report:
-    """What an ingest did; documents by name, `failed` and `passed_over` with the reason."""
+    """What an ingest did; documents by name, `failed`, `passed_over` and `warnings` with the reason."""
 
     new: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
@@ -70,6 +70,7 @@ class Report:
     unchanged: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     passed_over: dict[str, str] = field(default_factory=dict)
+    warnings: dict[str, str] = field(default_factory=dict)
 
 
 def files_in(path: Path, collection: str | None, report: Report) -> list[File]:

@@ -164,7 +164,8 @@ def _one(writer: Writer, source: Source, known: dict[str, Any] | None, report: R
         if known and (known["collection"], known["sha256"]) == (source.collection, sha256):
             report.unchanged += 1
             return
-        writer.write(source, sha256, source.size())
+        if problem := writer.write(source, sha256, source.size()):
+            report.warnings[source.name] = problem
     except (load.UnreadableError, OSError) as error:
         report.failed[source.name] = getattr(error, "strerror", None) or str(error)
         return
@@ -179,8 +180,10 @@ class Writer:
         self._waiting: list[tuple[int, int, Draft]] = []  # document, place, chunk
         self._whole: list[int] = []  # documents of which nothing but what waits is still to be written
 
-    def write(self, source: Source, sha256: str, size: int) -> None:
-        """One document; nothing of it is in the index when this raises.
+    def write(self, source: Source, sha256: str, size: int) -> str:
+        """One document; returns what is wrong with its front matter, or nothing.
+
+        Nothing of the document is in the index when this raises.
 
         Raises:
             UnreadableError, OSError: it can't be read.
@@ -188,7 +191,7 @@ class Writer:
         found = source.pieces()
         first = next(found, load.Piece(""))
         title = clean(source.title(first.text))
-        facts = (source.name, source.key, source.collection, title, sha256, size)
+        facts = (source.name, source.key, source.collection, title, sha256, size, first.version)
         document, place = self.index.begin(*facts), 0
         try:
             for piece in itertools.chain([first], found):
@@ -202,6 +205,7 @@ class Writer:
             self.index.remove([document])
             raise
         self._whole.append(document)
+        return first.problem
 
     def flush(self) -> None:
         """Embed and write what waits, and make the documents visible that are whole by now."""

@@ -160,6 +160,19 @@ def test_an_unreadable_file_among_good_ones_is_named_and_the_rest_is_in(tmp_path
     assert (got.code, set(json.loads(got.out)["failed"])) == (1, {"broken.pdf", "broken.docx"})
 
 
+def test_front_matter_that_is_wrong_is_a_line_and_no_failure(tmp_path, fake, command):
+    old = "---\nversion: 2\nvalid_until: soon\nstatus: superseded\n---\nThe old kettle.\n"
+    write(tmp_path / "d", {"old.md": old, "new.md": "---\n\nThe new kettle.\n"})
+    got = command("step3_rag", "ingest", "d")
+    assert got.code == 0
+    assert "old.md: valid_until must be a date like 2025-07-01; passed over" in got.err.splitlines()
+    shown = command("step3_rag", "status", "--names").out
+    assert "  new.md\n  old.md (superseded, version 2)\n" in shown
+    facts = json.loads(command("step3_rag", "status", "--names", "--json").out)
+    assert facts["names"] == ["new.md", "old.md"]
+    assert facts["versions"]["old.md"]["superseded"] is True
+
+
 # --- an index that does not fit, or is broken -------------------------------------------------------------
 
 

@@ -16,7 +16,9 @@ import pytest
 
 from shared.config import load_settings
 from shared.errors import UserError
-from step3_rag.ingest import load, sources, update
+from step3_rag import SAMPLE
+from step3_rag.ingest import front_matter, load, sources, update
+from step3_rag.ingest.front_matter import Version
 from step3_rag.ingest.index import Index
 from step3_rag.ingest.sources import File, Report, find
 from step3_rag.retrieve.search import Options
@@ -415,6 +417,110 @@ def test_a_folder_that_may_not_be_read_is_named_and_its_documents_stay(built, do
     assert report.failed == {"handbook/": "Permission denied"}
     assert not report.removed
     assert len(names(built)) == 5
+
+
+# --- versions ---------------------------------------------------------------------------------------------
+
+SUPERSEDED = """---
+status: superseded
+version: 2.10
+valid_from: 2024-01-01
+valid_until: 2025-06-30
+---
+
+# Leave
+
+Old.
+"""
+
+
+def test_front_matter_is_kept_beside_the_text_and_not_in_it(index, tmp_path):
+    folder = write(tmp_path / "d", {"old.md": SUPERSEDED, "new.md": "# Leave\n\nNew.\n"})
+    bring_in(index, folder)
+    assert texts_of(index) == {"old.md": ["# Leave\n\nOld."], "new.md": ["# Leave\n\nNew."]}
+    versions = {row["name"]: row["version"] for row in index.documents()}
+    assert versions == {
+        "old.md": Version("superseded", "2.10", "2024-01-01", "2025-06-30", True),
+        "new.md": Version(),
+    }
+    chunks = index.chunks(Snapshot(index).ids.tolist())
+    assert {chunk.document: chunk.superseded for chunk in chunks} == {"old.md": True, "new.md": False}
+    change(folder / "old.md", "# Leave\n\nOld, and valid again.\n")
+    bring_in(index, folder)
+    assert {row["version"] for row in index.documents()} == {Version()}
+    assert index.db.execute("SELECT count(*) FROM versions").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    ("block", "version", "problem"),
+    [
+        ("superseded: true", Version(superseded=True), ""),
+        ("superseded: No", Version(), ""),
+        ("status: Superseded", Version("Superseded", superseded=True), ""),
+        ("status: superseded\nsuperseded: false", Version("superseded"), ""),
+        ("version: 3.0\ntags: [a, b]", Version(version="3.0"), ""),
+        ("valid_from: 20250701", Version(valid_from="2025-07-01"), ""),
+        (
+            "valid_from: next week\nversion: 2",
+            Version(version="2"),
+            "valid_from must be a date like 2025-07-01",
+        ),
+        ("valid_until: 2025-02-30", Version(), "valid_until must be a date like 2025-07-01"),
+        ("superseded: maybe", Version(), "superseded must be true or false"),
+        ("status: [in, force]", Version(), "status must be a text"),
+        (
+            "valid_from: 2025-07-01\nvalid_until: 2024-01-01",
+            Version(),
+            "valid_from 2025-07-01 is after valid_until 2024-01-01",
+        ),
+    ],
+)
+def test_what_front_matter_says(block, version, problem):
+    assert front_matter.split(f"---\n{block}\n---\nText.") == (version, "Text.", problem)
+
+
+def test_front_matter_that_is_not_yaml_is_named_and_read_as_text(index, tmp_path):
+    write(tmp_path / "d", {"a.md": "---\nstatus: [in force\n---\nText.\n"})
+    report = bring_in(index, tmp_path / "d")
+    assert report.new == ["a.md"]
+    assert report.warnings["a.md"].startswith("its front matter is not YAML: ")
+    assert "\n" not in report.warnings["a.md"]
+    assert "Text." in texts_of(index)["a.md"][0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "---\nA line, then text.\n",
+        "---\nText\n---\nbetween two lines",
+        "----",
+        "---\n",
+        "--- \n---\n",
+        "-- no",
+    ],
+)
+def test_a_line_of_hyphens_is_no_front_matter(text):
+    assert front_matter.split(text) == (Version(), text, "")
+
+
+def test_a_title_in_front_matter_is_the_heading_where_there_is_none():
+    assert front_matter.split("---\ntitle: Fees\n---\n\nText.")[1] == "# Fees\n\nText."
+    assert front_matter.split("---\ntitle: Fees\n---\n\n# Own\n")[1] == "# Own\n"
+
+
+def test_the_sample_says_which_of_its_documents_are_superseded():
+    found = {}
+    for path in (SAMPLE / "documents").rglob("*.md"):
+        first = next(load.pieces(path))
+        assert first.problem == ""
+        if first.version != Version():
+            found[path.name] = first.version.superseded
+    assert found == {
+        "leave-policy-2024.md": True,
+        "leave-policy.md": False,
+        "quellmark-ceramics-supply-2024.md": True,
+        "quellmark-ceramics-supply-2025.md": False,
+    }
 
 
 # --- large files ------------------------------------------------------------------------------------------
