@@ -15,6 +15,7 @@ from step3_rag.ingest import update
 from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.front_matter import NO_VERSION
 from step3_rag.ingest.index import Index
+from step3_rag.ingest.rebuild import clear_derived
 from step3_rag.ingest.rebuild import rebuild as make_anew
 from step3_rag.ingest.sources import Report, find
 from step3_rag.service import HOME, Service, facts_of, sample_service, warn
@@ -76,15 +77,19 @@ def _bring_in(
 
 
 def forget(
-    settings: Settings, names: Sequence[str], folder: Path | None, store: str, address: str | None
+    settings: Settings,  # noqa: ARG001 (as all commands)
+    names: Sequence[str],
+    folder: Path | None,
+    store: str,
+    address: str | None,
 ) -> dict[str, Any]:
-    """Take documents out, by name or path.
+    """Take documents out of the index and of every vector store that it was copied to, by name or path.
 
     Raises:
-        UserError: the index has no such document.
+        UserError: the index has no such document, or a copy that can't be reached still holds its text.
     """
     began, folder = time.perf_counter(), folder or HOME
-    embedder = Embedder(settings)
+    vector_store.store_class(store)
     index = Index.open(folder, Index.facts_of(folder))
     with update.locked(folder, spinner):
         rows = index.documents()
@@ -93,8 +98,14 @@ def forget(
         index.remove([row["id"] for row in gone])
         report.removed = [row["name"] for row in gone]
         report.unchanged = len(rows) - len(gone)
-        service = Service(settings, index, embedder, store, address)
-        service.sync(service.open_store(repair=True))
+        clear_derived(folder)
+        behind = vector_store.sync_copies(index, (store, address))
+    if behind:
+        places = "; ".join(f"{where} ({why})" for where, why in behind.items())
+        raise UserError(
+            f"{', '.join(report.removed)} left the index, but a copy still holds the text: {places}; "
+            "once it answers, a search with its --store and --address takes the text out"
+        )
     return {**_facts(index, folder, report, began), "command": "step3_rag forget"}
 
 

@@ -23,8 +23,6 @@ from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.index import Index, joined
 from step3_rag.ingest.sources import File, Report, Source
 
-DERIVED = ("chroma", "graph.json")  # made from the old index
-
 
 @dataclass(frozen=True)
 class Kept:
@@ -117,15 +115,18 @@ def _swap(draft: Path, folder: Path) -> None:
     What the old one left beside it goes before or after, such that a kill in between leaves nothing that
     could be taken for the new one's.
     """
-    for each in folder.glob("bm25-*"):
-        shutil.rmtree(each, ignore_errors=True)
+    clear_derived(folder)
     file = folder / "index.sqlite"
     with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(file)) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     for each in ("index.sqlite-wal", "index.sqlite-shm"):
         (folder / each).unlink(missing_ok=True)
     (draft / "index.sqlite").replace(file)
-    for name in DERIVED:
-        target = folder / name
-        shutil.rmtree(target, ignore_errors=True) if target.is_dir() else target.unlink(missing_ok=True)
+    clear_derived(folder, "chroma")
     shutil.rmtree(draft, ignore_errors=True)
+
+
+def clear_derived(folder: Path, *more: str) -> None:
+    """Delete what searches made of the index in a folder: the keyword index, the graph, and `more`."""
+    for each in (path for name in ("bm25-*", "*graph.json", *more) for path in folder.glob(name)):
+        shutil.rmtree(each, ignore_errors=True) if each.is_dir() else each.unlink(missing_ok=True)

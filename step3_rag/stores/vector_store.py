@@ -91,7 +91,9 @@ def is_current(index: Index, store: ChunkStore) -> bool:
     Raises:
         UserError: the store fails.
     """
-    row = index.db.execute("SELECT generation FROM copies WHERE store = ?", (_key(store),)).fetchone()
+    row = index.db.execute(
+        "SELECT generation FROM copies WHERE store = ?", (_key(store.name, store.address),)
+    ).fetchone()
     with store.explained():
         return row == (index.generation,) and store.count() == len(_chunks_of(index))
 
@@ -105,7 +107,7 @@ def sync(index: Index, store: ChunkStore, progress: Callable[[int], None] = lamb
         UserError: the store fails.
     """
     # Noted first, so that `forget` finds a copy that is still half empty.
-    index.db.execute("INSERT OR REPLACE INTO copies VALUES (?, -1)", (_key(store),))
+    index.db.execute("INSERT OR REPLACE INTO copies VALUES (?, -1)", (_key(store.name, store.address),))
     generation, wanted = index.generation, _chunks_of(index)
     with store.explained():
         held = store.ids()
@@ -116,12 +118,30 @@ def sync(index: Index, store: ChunkStore, progress: Callable[[int], None] = lamb
             batch = missing[start : start + BATCH]
             store.upsert(index.chunks(batch), index.vectors(batch))
             progress(len(batch))
-    index.db.execute("INSERT OR REPLACE INTO copies VALUES (?, ?)", (_key(store), generation))
+    index.db.execute(
+        "INSERT OR REPLACE INTO copies VALUES (?, ?)", (_key(store.name, store.address), generation)
+    )
 
 
-def _key(store: ChunkStore) -> str:
+def sync_copies(index: Index, *more: tuple[str, str | None]) -> dict[str, str]:
+    """Make every store that holds a copy, and `more` (name, address), hold just the index's chunks.
+
+    The index's lock has to be held. Returns the copies that are still as they were, with the reason.
+    """
+    behind: dict[str, str] = {}
+    noted = [row[0].partition(" ") for row in index.db.execute("SELECT store FROM copies")]
+    for name, address in dict.fromkeys([*more, *((name, address or None) for name, _, address in noted)]):
+        if name != "faiss":  # it ends with its process
+            try:
+                sync(index, open_store(name, index.folder, address, repair=True))
+            except UserError as error:
+                behind[_key(name, address)] = str(error)
+    return behind
+
+
+def _key(name: str, address: str | None) -> str:
     """What a copy is called in the index, which may have several, on several servers."""
-    return f"{store.name} {store.address.rstrip('/')}" if store.address else store.name
+    return f"{name} {address.rstrip('/')}" if address else name
 
 
 def _chunks_of(index: Index) -> set[int]:

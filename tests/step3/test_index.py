@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from shared.errors import UserError
+from step3_rag.ingest.front_matter import NO_VERSION
 from step3_rag.ingest.index import Chunk, Database, Draft, Index
 from step3_rag.ingest.stems import stems
 from step3_rag.retrieve.snapshot import Snapshot
@@ -145,6 +146,23 @@ def test_what_it_was_made_with_is_written_at_once(tmp_path, monkeypatch):
         opened(tmp_path / "i", create=True)
     monkeypatch.undo()
     opened(tmp_path / "i", create=True).close()  # not refused as another index's
+
+
+def test_an_index_from_before_there_were_versions_opens_and_knows_its_copies(built):
+    before = texts_of(built)
+    built.db.execute("DROP TABLE versions")
+    built.db.execute("DROP TABLE copies")
+    built.db.execute("CREATE TABLE stored (store TEXT, chunk INTEGER, PRIMARY KEY (store, chunk))")
+    notes = [("chroma", 1), ("pinecone https://x", 1), ("pinecone https://x", 2)]
+    built.db.executemany("INSERT INTO stored VALUES (?, ?)", notes)
+    index = opened(built.folder)
+    assert texts_of(index) == before
+    assert index.db.execute("SELECT * FROM copies ORDER BY 1").fetchall() == [
+        ("chroma", -1),
+        ("pinecone https://x", -1),
+    ]
+    assert {row["version"] for row in index.documents()} == {NO_VERSION}
+    index.close()
 
 
 def test_an_index_can_be_moved(built, tmp_path):

@@ -539,3 +539,58 @@ def test_a_large_sync_keeps_to_pinecones_limits(pinecone):
     drop(pinecone.index, "a/one.md")
     pinecone.sync()
     assert not any(pinecone.server.namespaces.values())
+
+
+# --- several copies of one index --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def copied(pinecone, weaviate):
+    """An index with a copy in Chroma, one in Pinecone and one in Weaviate."""
+    fill(pinecone.index, "a/one.md: 2", "a/two.md: 3")
+    for name, address in (("chroma", None), ("pinecone", pinecone.address), ("weaviate", weaviate.address)):
+        store = vector_store.open_store(name, pinecone.folder, address)
+        vector_store.sync(pinecone.index, store)
+        assert store.count() == 5
+    return pinecone
+
+
+def texts_on(pinecone, weaviate):
+    """What the two servers hold of the index."""
+    (rows,) = pinecone.server.namespaces.values()
+    objects = weaviate.server.collections[f"Chunks_{Index.facts_of(pinecone.folder)['id']}"].objects
+    return {metadata["text"] for _, metadata in rows.values()}, {row["text"] for row, _ in objects.values()}
+
+
+def test_a_document_that_is_forgotten_leaves_every_copy(copied, weaviate, command):
+    got = command("step3_rag", "forget", "a/one.md", "--index", str(copied.folder))
+    assert (got.code, got.err) == (0, "")
+    left = {f"a/two.md passage {place} é" for place in range(3)}
+    assert texts_on(copied, weaviate) == (left, left)
+    assert vector_store.open_store("chroma", copied.folder).count() == 3
+
+
+def test_a_copy_that_can_not_be_reached_is_named_and_follows_later(copied, weaviate, refused, monkeypatch):
+    key, copied.server.key = copied.server.key, "changed"
+    line = refused("step3_rag", "forget", "a/one.md", "--index", str(copied.folder))
+    assert (
+        f"a copy still holds the text: pinecone {copied.address} (the vector store pinecone failed: " in line
+    )
+    assert [row["name"] for row in copied.index.documents()] == ["a/two.md"]
+    assert len(texts_on(copied, weaviate)[1]) == 3
+    copied.server.key = key
+    assert vector_store.sync_copies(copied.index) == {}
+    assert len(texts_on(copied, weaviate)[0]) == 3
+
+
+def test_a_rebuilt_index_knows_its_copies(copied, tmp_path):
+    fresh = Index.open(tmp_path / "fresh", {"embedder": "none"}, create=True)
+    fresh.succeed(copied.index)
+    fill(fresh, "a/three.md: 4")
+    assert min(Snapshot(fresh).ids) > 5  # no number means another chunk than before
+    vector_store.sync(fresh, vector_store.open_store("pinecone", fresh.folder, copied.address))
+    (rows,) = copied.server.namespaces.values()
+    assert len(rows) == 4
+    assert set(vector_store.sync_copies(fresh)) == set()
+    assert fresh.generation > copied.index.generation
+    fresh.close()
