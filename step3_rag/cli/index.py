@@ -137,7 +137,10 @@ def _facts(index: Index, folder: Path, report: Report, began: float) -> dict[str
         "removed": report.removed,
         "unchanged": report.unchanged,
         "failed": report.failed,
-        "passed_over": report.passed_over,
+        "passed_over": {
+            **report.passed_over,
+            **({"types that are not read": report.others} if report.others else {}),
+        },
         "warnings": report.warnings,
         "seconds": round(time.perf_counter() - began, 2),
     }

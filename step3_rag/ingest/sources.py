@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,6 +72,12 @@ class Report:
     failed: dict[str, str] = field(default_factory=dict)
     passed_over: dict[str, str] = field(default_factory=dict)
     warnings: dict[str, str] = field(default_factory=dict)
+    other_types: Counter[str] = field(default_factory=Counter)  # files that can't be read, by their ending
+
+    @property
+    def others(self) -> str:
+        """These in words: `2 .pptx, 1 .xlsx`."""
+        return ", ".join(f"{count} {ending}" for ending, count in self.other_types.most_common())
 
 
 def files_in(path: Path, collection: str | None, report: Report) -> list[File]:
@@ -105,9 +112,13 @@ def files_in(path: Path, collection: str | None, report: Report) -> list[File]:
         for name in sorted(names):
             file = here / name
             relative = file.relative_to(root)
-            if name.startswith(".") or file.suffix.lower() not in load.SUFFIXES:
+            if name.startswith("."):
                 continue
-            if _has_bad_name(file):
+            if file.suffix.lower() not in load.SUFFIXES:
+                report.other_types[
+                    _shown(Path(file.suffix.lower())) if file.suffix else "without an ending"
+                ] += 1
+            elif _has_bad_name(file):
                 report.failed[_shown(relative)] = BAD_NAME
             elif not Path(os.path.realpath(file)).is_relative_to(root):  # Path.resolve raises on a circle
                 report.passed_over[relative.as_posix()] = "a link that leads out of the folder"
@@ -142,7 +153,8 @@ def find(paths: Sequence[Path], known: dict[str, str], collection: str | None, r
         failed = len(report.failed)
         below = files_in(path, collection, report)
         if not below and len(report.failed) == failed:
-            raise UserError(f"{path} holds no document: readable are {' '.join(load.SUFFIXES)}")
+            others = f"; it has {report.others}" if report.others else ""
+            raise UserError(f"{path} holds no document: readable are {' '.join(load.SUFFIXES)}{others}")
         for file in below:
             # The same name below two folders: the second gets its folder's name before it, or its whole path.
             names = (file.name, f"{path.resolve().name}/{file.name}", file.path.as_posix())

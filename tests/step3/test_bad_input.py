@@ -160,6 +160,17 @@ def test_an_unreadable_file_among_good_ones_is_named_and_the_rest_is_in(tmp_path
     assert (got.code, set(json.loads(got.out)["failed"])) == (1, {"broken.pdf", "broken.docx"})
 
 
+def test_types_that_are_not_read_are_a_line_with_counts(tmp_path, fake, command):
+    write(tmp_path / "d", {"a.md": "Text.", "b.xlsx": b"PK", "c.xlsx": b"PK", "d.odt": b"PK"})
+    assert "passed over: types that are not read: 2 .xlsx, 1 .odt" in command("step3_rag", "ingest", "d").out
+
+
+def test_without_a_terminal_lines_count_the_files(documents, fake, command, monkeypatch):
+    monkeypatch.setattr("shared.progress.INTERVAL", 0)
+    lines = command("step3_rag", "ingest", "documents").err.splitlines()
+    assert lines == ["reading 5 files", *(f"reading 5 files: {n} of 5" for n in range(6))]
+
+
 def test_front_matter_that_is_wrong_is_a_line_and_no_failure(tmp_path, fake, command):
     old = "---\nversion: 2\nvalid_until: soon\nstatus: superseded\n---\nThe old kettle.\n"
     write(tmp_path / "d", {"old.md": old, "new.md": "---\n\nThe new kettle.\n"})

@@ -301,6 +301,15 @@ def test_a_folder_without_documents(index, tmp_path, files):
         bring_in(index, write(tmp_path / "d", files))
 
 
+def test_files_of_other_types_are_counted(index, tmp_path):
+    names = ["a.XLSX", "b.xlsx", "sub/c.odt", "Makefile", ".hidden", "sub/.git/d.pptx", "e.md"]
+    report = bring_in(index, write(tmp_path / "d", dict.fromkeys(names, "Text.")))
+    assert report.new == ["e.md"]
+    assert report.others == "2 .xlsx, 1 without an ending, 1 .odt"
+    with pytest.raises(UserError, match=r"sub holds no document: .*; it has 1 \.odt$"):
+        bring_in(index, tmp_path / "d" / "sub")
+
+
 @posix
 def test_an_empty_folder_beside_one_with_a_broken_file(index, tmp_path):
     write(tmp_path / "a", {"a.md": "x"})
