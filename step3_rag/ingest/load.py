@@ -3,16 +3,14 @@
     >>> [piece.text[:20] for piece in pieces(Path("contracts/supply-2025.md"))]
     ['# Supply agreement 20']
 
-A piece is what is read at once: a page of a PDF, a hundred rows of a CSV, a megabyte of a text, so that a
-file of any size goes through in bounded memory; HTML and DOCX have to be parsed whole and have a limit. The
-parsers are pypdf, python-docx, Beautiful Soup and Python's csv. Tables become rows of `name: value`, because
-a chunk in the middle of a table has lost its head.
+A piece has at most a million characters, so that a file of any size goes through in bounded memory; HTML and
+DOCX have to be parsed whole and have a limit. The parsers are pypdf, python-docx, lxml and Python's csv.
+Tables become rows of `name: value`, because a chunk in the middle of a table has lost its head.
 """
 
 from __future__ import annotations
 
 import csv
-import itertools
 import logging
 import re
 import zipfile
@@ -23,47 +21,27 @@ from pathlib import Path
 from step3_rag.ingest import front_matter
 from step3_rag.ingest.chunk import heading_name
 from step3_rag.ingest.load_tables import delimiter_of, table_lines, tables_as_rows
-from step3_rag.ingest.piece import BLOCK, Piece, UnreadableError, opened, refuse_giant
+from step3_rag.ingest.piece import BLOCK, Piece, UnreadableError, clean, opened, refuse_giant
 
 SUFFIXES = (".md", ".markdown", ".txt", ".rst", ".html", ".htm", ".pdf", ".docx", ".csv", ".tsv")
-AT_ONCE = 1_000_000  # characters of a text, or
-ROWS = 100  # rows of a table
+AT_ONCE = 1_000_000  # characters of a piece, at most
 LARGEST_DOCX = 50_000_000  # bytes of its XML, unpacked
 LONGEST_CELL = 16_000_000  # characters; a quote that is never closed swallows what comes after it
 
 
 def pieces(path: Path) -> Iterator[Piece]:
-    """The text of a file, in order.
+    """The text of a file, in order; the first piece has what its front matter says.
 
     Raises:
         UnreadableError: no such format, encrypted, damaged, binary, empty.
     """
-    kind = path.suffix.lower()
+    kind, empty = path.suffix.lower(), True
     try:
-        if kind == ".pdf":
-            found = _pdf(path)
-        elif kind == ".docx":
-            found = _docx(path)
-        elif kind in (".html", ".htm"):
-            from step3_rag.ingest.load_html import page  # with its parser: only where it is needed
-
-            found = page(path)
-        elif kind in (".csv", ".tsv"):
-            found = _table(path)
-        elif kind in (".md", ".markdown"):
-            found = (replace(piece, text=tables_as_rows(piece.text)) for piece in _text(path))
-        elif kind in SUFFIXES:
-            found = _text(path)
-        else:
-            raise UnreadableError(f"{kind or 'no ending'}: not one of {' '.join(SUFFIXES)}")
-        empty = True
-        for piece in found:
-            for part in _parts([piece.text]):
-                if part.strip():
-                    empty = False
-                    yield replace(piece, text=part)
-    except UnreadableError:
-        raise
+        for piece in _assembled(_parts(path, kind)):
+            text = tables_as_rows(piece.text) if kind in (".md", ".markdown") else piece.text
+            if text.strip():
+                empty = False
+                yield replace(piece, text=text)
     except (OSError, csv.Error, UnicodeError) as error:
         raise UnreadableError(getattr(error, "strerror", None) or str(error)) from None
     if empty:
@@ -76,27 +54,52 @@ def title_of(path: Path, text: str) -> str:
     return heading_name(found[1]) if found else re.sub(r"[-_\s]+", " ", path.stem).strip()
 
 
-def _parts(blocks: Iterable[str]) -> Iterator[str]:
-    """A text that comes in blocks, in parts of at most `AT_ONCE` characters, cut where a paragraph ends."""
-    held = ""
-    for block in blocks:
-        held += block
-        while len(held) > AT_ONCE:
-            ends = (held.rfind(mark, AT_ONCE // 2, AT_ONCE) for mark in ("\n\n", "\n", " "))
+def _parts(path: Path, kind: str) -> Iterator[Piece]:
+    """What the file's parser gives at a time: a page, a row, a million characters."""
+    if kind == ".pdf":
+        return _pdf(path)
+    if kind == ".docx":
+        return _docx(path)
+    if kind in (".html", ".htm"):
+        from step3_rag.ingest.load_html import page  # with its parser: only where it is needed
+
+        return page(path)
+    if kind in (".csv", ".tsv"):
+        return _table(path)
+    if kind in SUFFIXES:
+        return _text(path)
+    raise UnreadableError(f"{kind or 'no ending'}: not one of {' '.join(SUFFIXES)}")
+
+
+def _assembled(parts: Iterable[Piece]) -> Iterator[Piece]:
+    """Parts joined to pieces of about `AT_ONCE` characters, cut where a paragraph ends; none is longer."""
+    held, size, pages, piece = list[str](), 0, list[tuple[int, int]](), Piece("")
+    for number, part in enumerate(parts):
+        piece = replace(part, text="", pages=()) if number == 0 else piece
+        pages += [(size + start, page) for start, page in part.pages]
+        held.append(clean(part.text))
+        size += len(held[-1])
+        if size <= AT_ONCE:
+            continue
+        text = "".join(held)
+        while len(text) > AT_ONCE:
+            ends = (text.rfind(mark, AT_ONCE // 2, AT_ONCE) for mark in ("\n\n", "\n", " "))
             cut = next((end for end in ends if end > 0), AT_ONCE)
-            yield held[:cut]
-            held = held[cut:]
-    yield held
+            yield replace(piece, text=text[:cut], pages=tuple(each for each in pages if each[0] < cut))
+            while len(pages) > 1 and pages[1][0] <= cut:
+                del pages[0]
+            pages = [(max(0, start - cut), page) for start, page in pages]  # the first was cut, and goes on
+            piece, text = Piece(""), text[cut:]
+        held, size = [text], len(text)
+    yield replace(piece, text="".join(held), pages=tuple(pages))
 
 
 def _text(path: Path) -> Iterator[Piece]:
     with opened(path) as file:
         version, text, problem = front_matter.split(file.read(AT_ONCE))
-        for part in _parts(itertools.chain([text], iter(lambda: file.read(AT_ONCE), ""))):
-            yield Piece(part, None, version, problem)
-
-
-# --- tables -------------------------------------------------------------------------------------------
+        yield Piece(text, version=version, problem=problem)
+        while text := file.read(AT_ONCE):
+            yield Piece(text)
 
 
 def _table(path: Path) -> Iterator[Piece]:
@@ -106,20 +109,14 @@ def _table(path: Path) -> Iterator[Piece]:
         delimiter = delimiter_of(file.read(BLOCK), "\t" if path.suffix.lower() == ".tsv" else ",")
         file.seek(0)
         rows = csv.reader(file, delimiter=delimiter)
-        names = next(rows, [])
-        heading, lines = f"# {title_of(path, '')}\n\n", list[str]()
+        names, before = next(rows, []), f"# {title_of(path, '')}\n\n"
         for row in rows:
-            lines += table_lines([names, row])
-            if len(lines) >= ROWS or sum(map(len, lines)) > AT_ONCE:
-                yield Piece(heading + "\n".join(lines))
-                heading, lines = "", []
-        if heading and not lines:
-            lines = table_lines([names])
-        if lines:
-            yield Piece(heading + "\n".join(lines))
-
-
-# --- formats with a parser of their own ---------------------------------------------------------------
+            for line in table_lines([names, row]):
+                yield Piece(before + line)
+                before = "\n"
+        if before != "\n":
+            for line in table_lines([names]):
+                yield Piece(before + line)
 
 
 def _pdf(path: Path) -> Iterator[Piece]:
@@ -133,15 +130,15 @@ def _pdf(path: Path) -> Iterator[Piece]:
             if reader.is_encrypted and not reader.decrypt(""):
                 raise UnreadableError("encrypted: it needs a password")
             for number, page in enumerate(reader.pages, 1):
-                yield Piece(page.extract_text(), number)
+                text = page.extract_text()
+                yield Piece(f"\n{text}" if number > 1 else text, ((0, number),))  # a sentence may go on
     except (UnreadableError, OSError):
         raise
     except DependencyError:
         raise UnreadableError("encrypted: reading it takes `pip install cryptography`") from None
-    except PyPdfError as error:
-        raise UnreadableError(f"damaged PDF: {str(error).strip() or type(error).__name__}") from None
     except Exception as error:  # pypdf lets what a broken file does to it through: KeyError, RecursionError
-        raise UnreadableError(f"damaged PDF ({type(error).__name__})") from None
+        said = str(error).strip() if isinstance(error, PyPdfError) else ""
+        raise UnreadableError(f"damaged PDF ({said or type(error).__name__})") from None
 
 
 def _docx(path: Path) -> Iterator[Piece]:
@@ -157,13 +154,10 @@ def _docx(path: Path) -> Iterator[Piece]:
         blocks = []
         for block in docx.Document(str(path)).iter_inner_content():
             if isinstance(block, Table):
-                blocks.append(
-                    "\n".join(table_lines([[cell.text for cell in row.cells] for row in block.rows]))
-                )
+                blocks += ["\n".join(table_lines([[cell.text for cell in row.cells] for row in block.rows]))]
             else:
-                style = (block.style.name or "") if block.style else ""
-                level = re.fullmatch(r"(?:Heading (\d)|Title)", style)
-                blocks.append(f"{'#' * min(6, int(level[1] or 1)) if level else ''} {block.text}".strip())
+                level = re.fullmatch(r"(?:Heading (\d)|Title)", (block.style and block.style.name) or "")
+                blocks += [f"{'#' * min(6, int(level[1] or 1)) if level else ''} {block.text}".strip()]
     except (UnreadableError, OSError):
         raise
     except Exception as error:  # a zip that is none, XML that is none, parts that are missing

@@ -30,18 +30,28 @@ def clean(text: str) -> str:
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a document's text; `page` is counted from 1, where there are pages."""
+    """A part of a document's text."""
 
     text: str
-    page: int | None = None
+    pages: tuple[tuple[int, int], ...] = ()  # where in the text each page begins, and its number (from 1)
     version: Version = NO_VERSION  # of the document, in its first piece
     problem: str = ""  # what is wrong with the document's front matter, in its first piece
+
+    def page_at(self, place: int) -> int | None:
+        """The number of the page on which a character stands; None where there are no pages."""
+        return max((number for start, number in self.pages if start <= place), default=None)
 
 
 # What Western European texts have beside ASCII. In a short text, statistics can't tell their encodings apart.
 WESTERN = frozenset(
     "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØŒÙÚÛÜßàáâãäåæçèéêëìíîïñòóôõöøœùúûüÿ\xa0\xad¡¿«»‹›‘’‚“”„–—…•·€£¥§©®™°ºª±²³µ¼½¾×÷"
 )
+BYTE_ORDER_MARKS = {  # UTF-16's begins UTF-32's
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 BLOCK = 65_536
 
 
@@ -53,10 +63,9 @@ def encoding_of(path: Path) -> str:
     """
     with path.open("rb") as file:
         block = file.read(BLOCK)
-        if block.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
-            return "utf-32"
-        if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            return "utf-16"
+        for mark, encoding in BYTE_ORDER_MARKS.items():
+            if block.startswith(mark):
+                return encoding
         if b"\x00" in block:
             raise UnreadableError("binary, not text")
         decoder, before = codecs.getincrementaldecoder("utf-8")(), b""
@@ -73,12 +82,11 @@ def _guess(block: bytes) -> str:
     """The encoding of bytes that are no clean UTF-8."""
     repaired = block.decode("utf-8", errors="replace")
     bad = repaired.count("\N{REPLACEMENT CHARACTER}")
-    others = sum(not each.isascii() for each in repaired) - bad
-    if others > bad:
+    if sum(not each.isascii() for each in repaired) > 2 * bad:
         return "utf-8-sig"
     western = block.decode("cp1252", errors="replace")
-    marks = [each for each in western if not each.isascii()]
-    if WESTERN.issuperset(marks) and not re.search("[À-ÿ]{4}", western):  # whole words: another alphabet
+    marks = {each for each in western if not each.isascii()}
+    if marks <= WESTERN and not re.search("[À-ÿ]{4}", western):  # whole words: another alphabet
         return "cp1252"
     from charset_normalizer import from_bytes
 

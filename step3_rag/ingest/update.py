@@ -235,7 +235,7 @@ def drafts(piece: load.Piece, title: str, embedder: Embedder, sizes: Sizes) -> I
         above = " > ".join(dict.fromkeys([title, *path]))
         spans = embedder.token_spans(above)[: min(HEADER, room)]
         header = above[: spans[-1][1]] if spans and not text.lstrip("# ").startswith(title) else ""
-        yield Draft(piece.page, heading, text, f"{header}\n{text}" if header else text)
+        yield Draft(piece.page_at(start), heading, text, f"{header}\n{text}" if header else text)
 
 
 def _fitting(text: str, embedder: Embedder, sizes: Sizes) -> Iterator[tuple[int, int, int]]:

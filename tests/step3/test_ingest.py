@@ -76,9 +76,9 @@ def test_pages_and_headings_are_kept(index, tmp_path):
         key, name, collection = "book", "book.pdf", "c"
         size, digest = (lambda self: 1), (lambda self: "x")
         title = lambda self, text: "Book"  # noqa: E731
-        pieces = lambda self: iter([load.Piece("One.", 1), load.Piece("# Two\n\nText.", 2)])  # noqa: E731
+        pieces = lambda self: iter([load.Piece("One.\n# Two\n\nText.", ((0, 1), (5, 2)))])  # noqa: E731
 
-    update.ingest(index, [Book()], FakeEmbedder(), update.Sizes())
+    update.ingest(index, [Book()], FakeEmbedder(), update.Sizes(4, 0))
     assert [chunk.source for chunk in index.neighbours("book.pdf", 0, 9)] == [
         "book.pdf, page 1",
         "book.pdf, page 2, Two",
@@ -224,7 +224,7 @@ def test_a_file_that_can_not_be_read_is_named_and_the_rest_goes_in(index, tmp_pa
     assert report.new == ["good.md"]
     assert report.failed == {
         "bad.docx": "no Word document (BadZipFile)",
-        "bad.pdf": "damaged PDF: Stream has ended unexpectedly",
+        "bad.pdf": "damaged PDF (Stream has ended unexpectedly)",
         "binary.txt": "binary, not text",
         "empty.md": "no text in it",
     }
