@@ -63,7 +63,7 @@ def _parts(path: Path, kind: str) -> Iterator[Piece]:
     if kind in (".html", ".htm"):
         from step3_rag.ingest.load_html import page  # with its parser: only where it is needed
 
-        return page(path)
+        return iter([Piece(page(path))])
     if kind in (".csv", ".tsv"):
         return _table(path)
     if kind in SUFFIXES:

@@ -1,152 +1,124 @@
 """A web page to what a reader came for: no scripts, menus or footers; headings as #, rows as name: value.
 
-    >>> text_of(BeautifulSoup("<nav>Home</nav><h2>Fees</h2><p>The <b>fee</b>s rise.</p>", "html.parser"))
+    >>> text_of(lxml.html.document_fromstring("<nav>Home</nav><h2>Fees</h2><p>The <b>fee</b>s rise.</p>"))
     '## Fees\n\nThe fees rise.'
 
-Beautiful Soup parses; the text is written in one pass over the tree, however deep that is. A table that only
-arranges the page (one row, one column, or tables within it) is read as paragraphs.
+lxml parses; the text is written in one pass over the tree, however deep that is. A table that only arranges
+the page (one row, one column, or tables within it) is read as paragraphs.
 """
 
 from __future__ import annotations
 
 import codecs
+import contextlib
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+
+import lxml.html
+from lxml.etree import ParserError, XMLSyntaxError, iterwalk
+from lxml.html import HtmlElement, HTMLParser, defs
 
 from step3_rag.ingest.load_tables import table_lines
-from step3_rag.ingest.piece import Piece, UnreadableError, encoding_of, opened, refuse_giant
+from step3_rag.ingest.piece import encoding_of, opened, refuse_giant
 
-LARGEST = 10_000_000  # bytes; as a tree, a page takes up to a hundred times as much
-# Tags that end a line, and what a reader doesn't come for.
-BREAKS = frozenset(
-    re.findall(
-        r"\w+",
-        """
-        address article blockquote body br caption center dd details div dl dt fieldset figcaption figure
-        form h1 h2 h3 h4 h5 h6 header hr li main ol option p pre section summary table tbody td tfoot th thead
-        tr ul
-        """,
-    )
-)
-BOILERPLATE = frozenset(
-    re.findall(
-        r"\w+",
-        "title script style noscript template nav footer aside svg iframe object button select textarea",
-    )
-)
+LARGEST = 10_000_000  # bytes: the whole tree is in memory
+BLOCKS = (defs.block_tags - {"del", "ins"}) | {
+    "article", "body", "br", "details", "figcaption", "figure", "head", "header", "main", "section",
+    "summary",
+}  # fmt: skip
+BOILERPLATE = {
+    "title", "script", "style", "noscript", "template", "nav", "footer", "aside", "svg", "iframe", "object",
+    "button", "select", "textarea",
+}  # fmt: skip
 
 
-def page(path: Path) -> Iterator[Piece]:
+def page(path: Path) -> str:
     """The text of an HTML file, under its title where it doesn't begin with a heading of its own.
 
     Raises:
-        UnreadableError: too large, binary, or markup that makes the parser give up.
+        UnreadableError: too large or binary.
     """
-    from bs4 import BeautifulSoup
-    from bs4.dammit import EncodingDetector
-
     refuse_giant(path.stat().st_size, LARGEST)
     encoding = encoding_of(path)
     if not encoding.startswith("utf"):  # then the page knows better than a guess
-        declared = EncodingDetector.find_declared_encoding(path.read_bytes(), is_html=True)
-        encoding = _known(declared) or encoding
+        declared = re.search(rb"""charset\s*=\s*["']?([\w.:-]+)""", path.read_bytes())
+        with contextlib.suppress(LookupError):
+            encoding = codecs.lookup(declared[1].decode() if declared else encoding).name
+        encoding = "cp1252" if encoding in ("iso8859-1", "ascii") else encoding  # as browsers take it
     with opened(path, encoding) as file:
         source = file.read()
     try:
-        tree = BeautifulSoup(source, "html.parser")
-        text, title = text_of(tree), _flat(tree.title) if tree.title else ""
-    except Exception as error:  # the parser's own, and Python's
-        raise UnreadableError(f"damaged HTML ({type(error).__name__})") from None
-    yield Piece(text if not text or not title or re.match("# ", text) else f"# {title}\n\n{text}")
+        parser = HTMLParser(encoding="utf-8", huge_tree=True)
+        tree = lxml.html.document_fromstring(source.encode("utf-8", "replace"), parser=parser)
+    except (ParserError, XMLSyntaxError):
+        return ""  # nothing in it
+    text, title = text_of(tree), _flat(tree.find(".//title"))
+    return text if not text or not title or text.startswith("# ") else f"# {title}\n\n{text}"
 
 
-def _known(encoding: str | None) -> str | None:
-    try:
-        name = codecs.lookup(encoding or "").name
-    except LookupError:
-        return None
-    return "cp1252" if name in ("iso8859-1", "ascii") else name  # as browsers take it
-
-
-def text_of(tree: Any) -> str:
+def text_of(tree: HtmlElement) -> str:
     """The text of a parsed page, as Markdown."""
     written: list[str] = []
-    todo = [tree]  # what is still to be written, the next last; plain strings as they are
-    while todo:
-        node = todo.pop()
-        name = getattr(node, "name", None)
-        if type(node) is str:
-            written.append(node)
-        elif name is None:
-            written.append(re.sub(r"\s+", " ", _said(node)))
-        elif name in BOILERPLATE or (name == "header" and _is_banner(node)):
-            continue
-        elif re.fullmatch("h[1-6]", name):
-            written.append(f"\n\n{'#' * int(name[1])} {_flat(node)}\n\n" if _flat(node) else "")
-        elif name == "pre":
-            written.append(f"\n\n```\n{node.get_text().strip()}\n```\n\n")
-        elif name == "table" and (rows := _rows(node)):
-            written.append("\n\n" + "\n".join(rows) + "\n\n")
+    walker = iterwalk(tree, events=("start", "end", "comment", "pi"))
+    for event, node in walker:
+        tag = node.tag if isinstance(node.tag, str) else ""
+        edge = "\n\n" if tag == "p" else "\v" if tag in BLOCKS else ""  # \v: a new line, if there isn't one
+        if event == "start":
+            own = None if tag not in BOILERPLATE and not _is_banner(node) else ""
+            if re.fullmatch("h[1-6]", tag):
+                own = f"\n\n{'#' * int(tag[1])} {_flat(node)}\n\n" if _flat(node) else ""
+            elif tag == "pre":
+                own = f"\n\n```\n{node.text_content().strip()}\n```\n\n"
+            elif tag == "table" and (rows := _rows(node)):
+                own = "\n\n" + "\n".join(rows) + "\n\n"
+            if own is None:
+                own = edge + ("- " if tag == "li" else "") + _spaced(node.text)
+            else:
+                walker.skip_subtree()
+            written.append(own)
         else:
-            edge = "\n\n" if name == "p" else "\v" if name in BREAKS else ""
-            todo.append(edge)
-            todo.extend(reversed(node.contents))
-            todo.append(edge + "- " if name == "li" else edge)
-    text = re.sub(r"[ \v]*\v[ \v]*", "\n", "".join(written))  # \v: a new line, if there isn't one already
+            written.append(edge + _spaced(node.tail))
+    text = re.sub(r"[ \v]*\v[ \v]*", "\n", "".join(written))
     text = re.sub(r" *\n(?: (?=\S))?", "\n", text)
     return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 
-def _is_banner(header: Any) -> bool:
+def _spaced(text: str | None) -> str:
+    return re.sub(r"\s+", " ", text or "")
+
+
+def _is_banner(node: HtmlElement) -> bool:
     """A site's header, not that of an article or a page with its title."""
-    return header.find("h1") is None and header.find_parent(["article", "main"]) is None
+    return (
+        node.tag == "header"
+        and node.find(".//h1") is None
+        and next(node.iterancestors("article", "main"), None) is None
+    )
 
 
-def _rows(table: Any) -> list[str]:
-    """A table's caption and rows; none for one that only arranges the page.
-
-    Read as a stream, since an end tag of a cell or a row may be left out.
-    """
-    if any(node.name == "table" for node in table.descendants):
+def _rows(table: HtmlElement) -> list[str]:
+    """A table's caption and rows; none for one that only arranges the page."""
+    rows = [[cell for cell in row if cell.tag in ("td", "th")] for row in table.iter("tr")]
+    if len(rows) < 2 or max(map(len, rows)) < 2 or table.find(".//table") is not None:
         return []
-    caption: list[str] = []
-    rows: list[list[list[str]]] = []
-    heads: list[list[str]] = []  # th or td, of each cell
-    for node in table.descendants:
-        name = node.name
-        if name == "tr":
-            rows.append([])
-            heads.append([])
-        elif name in ("td", "th") and rows:
-            rows[-1].append([])
-            heads[-1].append(name)
-        else:
-            (rows[-1][-1] if rows and rows[-1] else caption).append(_space_before(node) + _said(node))
-    cells = [["".join(cell) for cell in row] for row in rows]
-    if len(cells) < 2 or max(map(len, cells)) < 2:
-        return []
-    if "td" in heads[0] and all(row[:1] == ["th"] and len(row) == 2 for row in heads):
+    cells = [[_flat(cell) for cell in row] for row in rows]
+    if all([cell.tag for cell in row] == ["th", "td"] for row in rows):
         lines = [line for name, value in cells for line in table_lines([[name], [value]])]  # side by side
     else:
         lines = table_lines(cells)
-    return [*(line for line in [" ".join("".join(caption).split())] if line), *lines]
+    return [*filter(None, [_flat(table.find("caption"))]), *lines]
 
 
-def _flat(tag: Any) -> str:
-    """The text of a tag on one line: parts of a word stay together, paragraphs don't."""
-    return " ".join("".join(_space_before(node) + _said(node) for node in tag.descendants).split())
-
-
-def _space_before(node: Any) -> str:
-    """A space where a block begins, or where one has just ended."""
-    before = node.previous_sibling
-    return " " if node.name in BREAKS or (before is not None and before.name in BREAKS) else ""
-
-
-def _said(node: Any) -> str:
-    """The text of a node that is text for people: not a comment, not a script."""
-    from bs4 import CData, NavigableString
-
-    return str(node) if type(node) in (NavigableString, CData) else ""
+def _flat(node: HtmlElement | None) -> str:
+    """The text of a tag on one line: parts of a word stay together, blocks don't."""
+    if node is None:
+        return ""
+    parts = []
+    walker = iterwalk(node, events=("start", "end", "comment", "pi"))
+    for event, each in walker:
+        parts.append(" " if each.tag in BLOCKS else "")
+        if event == "start" and each.tag in BOILERPLATE and each is not node:
+            walker.skip_subtree()
+        elif each is not node or event == "start":
+            parts.append((each.text if event == "start" else each.tail) or "")
+    return " ".join("".join(parts).split())

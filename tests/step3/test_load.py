@@ -417,6 +417,7 @@ def test_a_page_is_what_a_reader_came_for():
         ("<head><title>T</title><p>no body", "# T\n\nno body"),
         ("<title>T</title><h1>Own</h1>x", "# Own\n\nx"),
         ("<h1></h1><h2> </h2><p>x", "x"),
+        ("<p>re<del>in</del>new<ins>s</ins>", "reinnews"),
         ("<form><p>All of it is in a form.<input></form>", "All of it is in a form."),
         ("<article><header><h1>Kept</h1></header>x</article>", "# Kept\n\nx"),
         ("<table><tr><td>only row</td><td>x</td></tr></table>", "only row\nx"),
@@ -426,6 +427,10 @@ def test_a_page_is_what_a_reader_came_for():
             "- a: 1, b: 2\n\nx",
         ),
         ("<table><tr><td>a<td>b<tr><td>1<td>2</table>", "- a: 1, b: 2"),
+        (
+            "<h2>A<script>x</script> b</h2><table><tr><th>c<th>d<tr><td><style>p</style>1<td>2<!-- -->3</table>",
+            "## A b\n\n- c: 1, d: 23",
+        ),
         (
             "<table><tr><th>Phone</th><td>12</td></tr><tr><th>Mail</th><td>x@y</td></tr></table>",
             "- Phone: 12\n- Mail: x@y",
@@ -466,8 +471,8 @@ def test_pages_nested_without_end(tag):
     assert time.process_time() - began < 5
 
 
-def test_markup_that_the_parser_rejects():
-    assert reason("a.html", "<![n foo]> x") == "damaged HTML (ParserRejectedMarkup)"
+def test_broken_markup_leaves_the_text():
+    assert text_of("a.html", "<![n foo]> x <p <b>y</div></p>z") == "x\n\ny\n\nz"
 
 
 def test_a_page_without_text():
