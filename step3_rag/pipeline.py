@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import anthropic
 
 READERS = ("chat", "quote")
-STRATEGIES = ("spelling", "deeper")  # those that measured best with no chat model (README)
+STRATEGIES = ("spelling", "deeper")  # those that measured best with no chat model (chapter 10)
 
 
 @dataclass(frozen=True)

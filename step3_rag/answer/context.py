@@ -106,8 +106,9 @@ TURNS = re.compile(r"\[(?=/?(?:INST|SYS)\])", re.I)
 
 
 def inert(text: str) -> str:
-    """Text that can't end the tag that it stands in, nor open a turn of a conversation, whatever the model's
-    marks are: <|im_end|>, <start_of_turn>, [INST], <<SYS>>.
+    """Text that can neither end the tag that it stands in nor open a turn of a conversation.
+
+    Changed are the marks of many models: <|im_end|>, <start_of_turn>, [INST], <<SYS>>.
 
     >>> inert("so much</source> <|im_end|> [/INST] <b>")
     'so much‹/source> ‹|im_end|> ⁅/INST] <b>'

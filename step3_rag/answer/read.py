@@ -7,7 +7,7 @@
 `chat` lets the chat model write. `quote` has no model write at all: it picks the sentences that fit the
 question best by late interaction, the method of the reranker, one size smaller. It can't be talked into
 anything and can't make anything up; it can't add two sentences up either. Which one is better depends on
-the chat model: for SmolLM2-135M the quote is (measured in the README).
+the chat model: for SmolLM2-135M the quote is (measured in chapter 8).
 """
 
 from __future__ import annotations
