@@ -43,13 +43,13 @@ def damaged(folder: Path, error: Exception) -> UserError:
     )
 
 
-def _telling(name: str) -> Callable[..., Any]:
+def _explained(name: str) -> Callable[..., Any]:
     """A method of cursors that says which index is damaged, wherever in the file that shows."""
-    work = getattr(sqlite3.Cursor, name)
+    method = getattr(sqlite3.Cursor, name)
 
     def call(cursor: Cursor, *args: Any) -> Any:
         try:
-            return work(cursor, *args)
+            return method(cursor, *args)
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED:  # its lowest byte is the kind
                 raise damaged(cursor.connection.folder, error) from None
@@ -63,7 +63,7 @@ class Cursor(sqlite3.Cursor):
 
     connection: Database
     execute, executemany, fetchone, fetchall, __next__ = map(
-        _telling, ("execute", "executemany", "fetchone", "fetchall", "__next__")
+        _explained, ("execute", "executemany", "fetchone", "fetchall", "__next__")
     )
 
 

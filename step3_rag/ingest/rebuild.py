@@ -21,27 +21,15 @@ from shared.errors import UserError
 from step3_rag.ingest import load, update
 from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.index import Index, joined
-from step3_rag.ingest.sources import File, Report, Source
+from step3_rag.ingest.sources import File, Report
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A document of the old index, by the text that it has of it."""
+class Kept(File):
+    """A file that can't be read any more, by what the old index has of it."""
 
+    old: Index
     row: dict[str, Any]
-    text: str
-
-    @property
-    def key(self) -> str:
-        return str(self.row["path"])
-
-    @property
-    def name(self) -> str:
-        return str(self.row["name"])
-
-    @property
-    def collection(self) -> str:
-        return str(self.row["collection"])
 
     def size(self) -> int:
         return int(self.row["size"])
@@ -50,7 +38,8 @@ class Kept:
         return str(self.row["sha256"])
 
     def pieces(self) -> Iterator[load.Piece]:
-        yield load.Piece(self.text, version=self.row["version"])
+        text = joined(self.old.neighbours(self.name, 0, self.row["chunks"]))
+        yield load.Piece(text, version=self.row["version"])
 
     def title(self, text: str) -> str:  # noqa: ARG002  (the old index knows it)
         return str(self.row["title"])
@@ -74,17 +63,24 @@ def rebuild(
     draft = folder / "rebuild"
     shutil.rmtree(draft, ignore_errors=True)  # of an attempt that was killed
     new = Index.open(draft, facts, create=True)
-    old = _succeeded(folder, new)
+    old: Index | None = None
+    with contextlib.suppress(UserError):  # there is none, or it can't be read
+        old = Index.open(folder, Index.facts_of(folder))
+        new.succeed(old)
     report = bring_in(new)
-    there = {row["path"] for row in new.documents()}
     if old:
         try:
+            there = {row["path"] for row in new.documents()}
             gone = update.gone_from(old, paths)
             rest = [row for row in old.documents() if row["path"] not in there and row not in gone]
-            files: list[Source] = [File(Path(row["path"]), row["name"], row["collection"]) for row in rest]
+            files = [File(Path(row["path"]), row["name"], row["collection"]) for row in rest]
             again = update.ingest(new, files, embedder, sizes)
-            lost = [row for row in rest if row["name"] in again.failed]
-            update.ingest(new, [_kept(old, row) for row in lost], embedder, sizes, report)
+            kept = [
+                Kept(file.path, file.name, file.collection, old, row)
+                for file, row in zip(files, rest, strict=True)
+                if file.name in again.failed
+            ]
+            update.ingest(new, kept, embedder, sizes, report)
             report.removed += [row["name"] for row in gone]
         except UserError as error:  # damaged further in: what was read until then is kept
             report.failed[str(folder)] = f"not all of the old index could be read: {error}"
@@ -94,36 +90,15 @@ def rebuild(
     return report
 
 
-def _succeeded(folder: Path, new: Index) -> Index | None:
-    """The old index, once the new one has its name; None where it can't be read."""
-    if not Index.exists(folder):
-        return None
-    with contextlib.suppress(UserError):
-        old = Index.open(folder, Index.facts_of(folder))
-        new.succeed(old)
-        return old
-    return None
-
-
-def _kept(old: Index, row: dict[str, Any]) -> Kept:
-    return Kept(row, joined(old.neighbours(row["name"], 0, row["chunks"])))
-
-
 def _swap(draft: Path, folder: Path) -> None:
-    """One rename puts the new index in place.
-
-    What the old one left beside it goes before or after, such that a kill in between leaves nothing that
-    could be taken for the new one's.
-    """
-    clear_derived(folder)
+    """One rename puts the new index in place; a kill before or after it leaves one that works."""
     file = folder / "index.sqlite"
     with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(file)) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    for each in ("index.sqlite-wal", "index.sqlite-shm"):
+    for each in ("index.sqlite-wal", "index.sqlite-shm"):  # SQLite would take them for the new one's
         (folder / each).unlink(missing_ok=True)
     (draft / "index.sqlite").replace(file)
-    clear_derived(folder, "chroma")
-    shutil.rmtree(draft, ignore_errors=True)
+    clear_derived(folder, "chroma", "rebuild")
 
 
 def clear_derived(folder: Path, *more: str) -> None:

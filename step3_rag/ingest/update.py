@@ -58,42 +58,38 @@ def checked_sizes(chunk: int, overlap: int, embedder: Embedder) -> Sizes:
 def locked(
     folder: Path, wait: Callable[[str], contextlib.AbstractContextManager[None]] | None
 ) -> Iterator[bool]:
-    """Hold the index for writing; while somebody else does, wait and say who that is. Yields True.
+    """Hold the index for writing; yields whether it is held.
 
-    Without `wait`, somebody else's lock is left alone: then it is False that is yielded, and nothing is held.
+    While another process holds it, `wait` gets a line that says which one, and then this one waits; without
+    `wait`, it goes on and holds nothing.
 
     Raises:
         UserError: nothing can be written there.
     """
     from filelock import FileLock, Timeout
 
-    lock, holder = folder / ".lock", folder / ".lock.pid"
+    lock, holder = FileLock(folder / ".lock"), folder / ".lock.pid"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        held = FileLock(lock)
-        try:
-            held.acquire(timeout=0)
-        except Timeout:
-            if wait:
-                pid = "?"
-                with contextlib.suppress(OSError):  # it may end in this moment
-                    pid = holder.read_text().strip() or pid
-                with wait(f"process {pid} is writing to {folder}; waiting for it"):
-                    held.acquire()
-        if held.is_locked:
+        with contextlib.suppress(Timeout):
+            lock.acquire(timeout=0)
+        if wait and not lock.is_locked:
+            pid = "?"
+            with contextlib.suppress(OSError):  # it may end in this moment
+                pid = holder.read_text().strip() or pid
+            with wait(f"process {pid} is writing to {folder}; waiting for it"):
+                lock.acquire()
+        if lock.is_locked:
             holder.write_text(str(os.getpid()))
     except OSError as error:
-        raise UserError(
-            f"cannot write to {folder}: {error.strerror or error}; name another place with --index"
-        ) from None
-    if not held.is_locked:
-        yield False
-        return
+        why = error.strerror or error
+        raise UserError(f"cannot write to {folder}: {why}; name another place with --index") from None
     try:
-        yield True
+        yield lock.is_locked
     finally:
-        holder.unlink(missing_ok=True)
-        held.release()
+        if lock.is_locked:
+            holder.unlink(missing_ok=True)
+            lock.release()
 
 
 def ingest(
@@ -111,18 +107,24 @@ def ingest(
     Raises:
         UserError: chunks of these sizes make no sense, or the embedder could not read them whole.
     """
-    if not 0 <= sizes.overlap < sizes.chunk <= embedder.longest:
-        raise UserError(
-            f"chunks of {sizes.chunk} tokens that overlap by {sizes.overlap} can't be: {embedder.name} reads "
-            f"{embedder.longest} tokens at once, and an overlap has to be shorter than a chunk"
-        )
+    checked_sizes(sizes.chunk, sizes.overlap, embedder)
     report = report or Report()
     index.clear_incomplete()
     known = {row["path"]: row for row in index.documents()}
     writer = Writer(index, embedder, sizes)
     for done, source in enumerate(sources):
         progress(done, len(sources))
-        _one(writer, source, known.get(source.key), report)
+        row = known.get(source.key)
+        try:
+            sha256 = source.digest()
+            if row and (row["collection"], row["sha256"]) == (source.collection, sha256):
+                report.unchanged += 1
+                continue
+            if problem := writer.write(source, sha256):
+                report.warnings[source.name] = problem
+            (report.changed if row else report.new).append(source.name)
+        except (load.UnreadableError, OSError) as error:
+            report.failed[source.name] = getattr(error, "strerror", None) or str(error)
     writer.flush()
     progress(len(sources), len(sources))
     return report
@@ -147,29 +149,13 @@ def gone_from(index: Index, folders: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def _is_gone(path: str) -> bool:
-    """Surely not there any more; one that can't be looked at may be."""
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return True
-    except OSError:
+    except OSError:  # it can't be looked at, and may be there
         return False
     return False
-
-
-def _one(writer: Writer, source: Source, known: dict[str, Any] | None, report: Report) -> None:
-    """One source: nothing to do, or a new version."""
-    try:
-        sha256 = source.digest()
-        if known and (known["collection"], known["sha256"]) == (source.collection, sha256):
-            report.unchanged += 1
-            return
-        if problem := writer.write(source, sha256, source.size()):
-            report.warnings[source.name] = problem
-    except (load.UnreadableError, OSError) as error:
-        report.failed[source.name] = getattr(error, "strerror", None) or str(error)
-        return
-    (report.changed if known else report.new).append(source.name)
 
 
 class Writer:
@@ -180,7 +166,7 @@ class Writer:
         self._waiting: list[tuple[int, int, Draft]] = []  # document, place, chunk
         self._whole: list[int] = []  # documents of which nothing but what waits is still to be written
 
-    def write(self, source: Source, sha256: str, size: int) -> str:
+    def write(self, source: Source, sha256: str) -> str:
         """One document; returns what is wrong with its front matter, or nothing.
 
         Nothing of the document is in the index when this raises.
@@ -191,8 +177,9 @@ class Writer:
         found = source.pieces()
         first = next(found, load.Piece(""))
         title = clean(source.title(first.text))
-        facts = (source.name, source.key, source.collection, title, sha256, size, first.version)
-        document, place = self.index.begin(*facts), 0
+        where = source.name, source.key, source.collection
+        document = self.index.begin(*where, title, sha256, source.size(), first.version)
+        place = 0
         try:
             for piece in itertools.chain([first], found):
                 for draft in drafts(piece, title, self.embedder, self.sizes):

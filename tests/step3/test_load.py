@@ -428,7 +428,7 @@ def test_a_page_is_what_a_reader_came_for():
         ),
         ("<table><tr><td>a<td>b<tr><td>1<td>2</table>", "- a: 1, b: 2"),
         (
-            "<h2>A<script>x</script> b</h2><table><tr><th>c<th>d<tr><td><style>p</style>1<td>2<!-- -->3</table>",
+            "<h2>A<script>x</script> b</h2><table><tr><th>c<th>d<tr><td><style>p</style>1<td>2<!-->3</table>",
             "## A b\n\n- c: 1, d: 23",
         ),
         (
