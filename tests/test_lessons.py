@@ -11,6 +11,7 @@ from rich.console import Console
 from classroom import excerpts
 from classroom.assignment import assignment
 from tests.lessons import (
+    BLOCK,
     CHAPTERS,
     LESSONS,
     ROOT,
@@ -158,7 +159,8 @@ def test_what_a_lesson_trains_is_there_for_its_next_commands(tmp_path, monkeypat
 
 
 def inline(text):
-    """Commands in `code` within the text, and those of sh blocks."""
+    """Commands in `code` within the text, and those of sh blocks; not those that an output names."""
+    text = BLOCK.sub("", text)
     found = re.findall(r"`(python -m [^`]+)`", text)
     found += re.findall(r"^\.venv/bin/(python -m [^#\n]+)", text, flags=re.MULTILINE)
     commands = {" ".join(command.split()) for command in found}
