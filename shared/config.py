@@ -67,6 +67,11 @@ class Settings(BaseSettings):
         "the adapter with which the embedded chat model calls tools",
         default=None,
     )
+    judge_adapter: Path | None = _setting(
+        "a folder of step4_finetune train --recipe judge, or none",
+        "the adapter with which the embedded model judges passages where a search is in doubt",
+        default=None,
+    )
     threads: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = _setting(
         "auto or a whole number from 1", "processor threads of torch", default="auto"
     )
@@ -108,7 +113,7 @@ class Settings(BaseSettings):
         catalog.lookup(name)
         return name
 
-    @field_validator("cache_dir", "models_dir", "reports_dir", "tools_adapter")
+    @field_validator("cache_dir", "models_dir", "reports_dir", "tools_adapter", "judge_adapter")
     @classmethod
     def _usable_path(cls, path: Path | None) -> Path | None:
         if path is None:

@@ -71,6 +71,7 @@ def train(
         from step4_finetune import lesson, several
         from step4_finetune import recipe as recipes
         from step4_finetune import run as training
+        from step4_finetune.judging.lesson import JudgeLesson
         from step4_finetune.toolcalls.lesson import ToolLesson
 
         settings = settings_from_flags(
@@ -82,8 +83,10 @@ def train(
         if smoke:
             chosen, limit = recipes.smoke(chosen), 4
         with several.together(settings.device):
-            if chosen.task == "tools":
-                prepared: Any = ToolLesson.read(Path(data or "data/tools/train.jsonl"), limit)
+            readers: dict[str, Any] = {"tools": ToolLesson, "judge": JudgeLesson}
+            if chosen.task in readers:
+                file = Path(data or f"data/{chosen.task}/train.jsonl")
+                prepared: Any = readers[chosen.task].read(file, limit)
             else:
                 rows, its_guide = _read(data, guide)
                 with several.main_first():

@@ -46,6 +46,7 @@ class Kind(StrEnum):
 
     rows = "rows"
     tools = "tools"
+    judge = "judge"
 
 
 Force = Annotated[bool, typer.Option("--force", help="Write over files that are there already.")]
@@ -114,7 +115,8 @@ def check(
 def build(
     out: Annotated[Path, typer.Option("--out", help="Folder for train.jsonl, dev.jsonl and test.jsonl.")],
     what: Annotated[
-        Kind, typer.Argument(help="rows: replies in a tone; tools: conversations with tool calls.")
+        Kind,
+        typer.Argument(help="rows: replies in a tone; tools: tool calls; judge: passages with questions."),
     ] = Kind.rows,
     count: Annotated[int, typer.Option("--rows", min=1, help="tools: so many rows.")] = 2000,
     seed: Seed = None,
@@ -127,13 +129,19 @@ def build(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Files to train on, one a split: the rows in TRL's formats, or conversations with tool calls."""
+    """Files to train on, one a split: rows in TRL's formats, tool calls, or passages to judge."""
     settings = settings_from_flags(smoke, model=model, seed=seed)
     if what is Kind.tools:
         from step4_finetune.toolcalls import build as composing
 
         facts = composing.run(out, 40 if smoke else count, settings.seed, force=force)
         emit(facts, lambda console: composing.show(facts, console), as_json=as_json)
+        return
+    if what is Kind.judge:
+        from step4_finetune.judging import build as judging
+
+        facts = judging.run(out, Path(data) if data else None, settings.seed, force=force)
+        emit(facts, lambda console: judging.show(facts, console), as_json=as_json)
         return
     from shared.models import load_tokenizer
     from step4_finetune import build as building

@@ -18,7 +18,7 @@ from step4_finetune.recipe import Recipe
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from step4_finetune.toolcalls.lesson import ToolLesson
+    from step4_finetune.toolcalls.branches import BranchLesson
     from step4_finetune.train import Lesson
 
 REPORTERS = ("none", "wandb", "tensorboard")
@@ -62,7 +62,7 @@ def report_places(out: Path, report_to: str) -> None:
 
 
 def check_lengths(
-    tokenizer: PreTrainedTokenizerFast, lesson: Lesson | ToolLesson, limit: int
+    tokenizer: PreTrainedTokenizerFast, lesson: Lesson | BranchLesson, limit: int
 ) -> list[tuple[int, int]]:
     """No row is longer than the recipe's `max_length`: trainers would cut it in silence, sign-off first.
 

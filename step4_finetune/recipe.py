@@ -27,7 +27,8 @@ FOLDER = Path(__file__).with_name("recipes")
 REPLAY = 120  # examples, where nothing else keeps the base what it was
 LINEAR = list(ALL_LINEAR)  # of a Llama layer
 
-Task = Literal["tone", "tools"]  # what is taught: a company's replies, or calling tools (toolcalls/)
+# What is taught: a company's replies, calling tools (toolcalls/), or judging passages (judging/).
+Task = Literal["tone", "tools", "judge"]
 Method = Literal["sft", "dpo", "sft+dpo"]
 Tuning = Literal["lora", "qlora", "full"]
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from transformers import PreTrainedTokenizerFast
 
-    from step4_finetune.toolcalls.lesson import ToolLesson
+    from step4_finetune.toolcalls.branches import BranchLesson
 
 Bar = Callable[[int, int, str], None]
 TRAINERS: dict[str, Callable[..., Any]] = {"sft": train.sft, "dpo": train.dpo}
@@ -49,7 +49,7 @@ class Stopped(KeyboardInterrupt):
 def seen(
     settings: Settings,
     recipe: Recipe,
-    lesson: train.Lesson | ToolLesson,
+    lesson: train.Lesson | BranchLesson,
     out: Path,
     report_to: str,
     *,
@@ -71,7 +71,7 @@ def seen(
 def run(
     settings: Settings,
     recipe: Recipe,
-    lesson: train.Lesson | ToolLesson,
+    lesson: train.Lesson | BranchLesson,
     out: Path,
     bar: AbstractContextManager[Bar] | None = None,
     report_to: str = "none",
@@ -197,7 +197,7 @@ def _stage(
     stage: str,
     model: Any,
     tokenizer: PreTrainedTokenizerFast,
-    lesson: train.Lesson | ToolLesson,
+    lesson: train.Lesson | BranchLesson,
     recipe: Recipe,
     out: Path,
     bar: Bar,

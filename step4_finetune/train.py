@@ -26,7 +26,7 @@ from step4_finetune.replay import Replay
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from step4_finetune.toolcalls.lesson import ToolLesson
+    from step4_finetune.toolcalls.branches import BranchLesson
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def arguments(model: Any, stage: Stage, recipe: Recipe, out: Path, report_to: st
 def sft(
     model: Any,
     tokenizer: PreTrainedTokenizerFast,
-    lesson: Lesson | ToolLesson,
+    lesson: Lesson | BranchLesson,
     recipe: Recipe,
     out: Path,
     report_to: str = "none",

@@ -11,14 +11,60 @@ what comes out is what it would be if the branch stood there alone.
 
 from __future__ import annotations
 
+import hashlib
+import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Row = dict[str, Any]
 NAME = "branches"  # of this kind of attention, in transformers
 IGNORED = -100  # a label that no loss counts
+
+
+@dataclass(frozen=True)
+class BranchLesson(ABC):
+    """Rows to train on, each of them a prefix with branches."""
+
+    rows: Sequence[Row]
+    system: str = "the row's own"
+    replay: tuple[()] = ()
+    pairs: tuple[()] = ()
+    start: Path | None = None
+
+    @abstractmethod
+    def tokens(self, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, list[int]]]:
+        """`input_ids` of each row, `completion_mask` (1 where the loss counts), `seq_lengths` (tokens of the
+        prefix and of each branch)."""
+
+    def fingerprint(self) -> str:
+        """A short hash of the rows."""
+        return fingerprint(self.rows)
+
+    def lengths(self, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, int, int]]:
+        """Number of each row, its tokens, and how many of them are to be learnt."""
+        found = self.tokens(tokenizer)
+        return [(str(at), len(row["input_ids"]), sum(row["completion_mask"])) for at, row in enumerate(found)]
+
+    def collator(self, model: Any, pad: int) -> BranchCollator:
+        """What makes batches of the rows; the model is told to read them by branches."""
+        use_branches(model)
+        return BranchCollator(pad)
+
+
+def fingerprint(rows: Sequence[Row]) -> str:
+    """A short hash of rows, kept with what was trained on them."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(json.dumps(row, ensure_ascii=False, sort_keys=True).encode())
+    return digest.hexdigest()[:12]
 
 
 @dataclass(frozen=True)

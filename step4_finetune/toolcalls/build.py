@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError
+from step4_finetune.toolcalls.branches import fingerprint
 from step4_finetune.toolcalls.conversations import Material, compose
 from step4_finetune.toolcalls.domains import read_tools
-from step4_finetune.toolcalls.lesson import fingerprint
 
 if TYPE_CHECKING:
     from rich.console import Console

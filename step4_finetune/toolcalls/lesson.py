@@ -9,7 +9,6 @@ Learnt are the calls (also the empty list) and the sentences after a result; not
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,23 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 from shared.embedded.prompt import Conversation, Turn, calls_as_text, harmless
 from shared.errors import UserError
-from step4_finetune.toolcalls.branches import BranchCollator, use_branches
+from step4_finetune.toolcalls.branches import BranchLesson, Row
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-Row = dict[str, Any]  # system, tools and branches, as the Messages API has them; see conversations.py
-
 
 @dataclass(frozen=True)
-class ToolLesson:
-    """What the recipe `tools` trains on."""
-
-    rows: Sequence[Row]
-    system: str = "the conversation's own"
-    replay: tuple[()] = ()
-    pairs: tuple[()] = ()
-    start: Path | None = None
+class ToolLesson(BranchLesson):
+    """What the recipe `tools` trains on: system, tools and branches (conversations.py)."""
 
     @classmethod
     def read(cls, path: Path, limit: int | None = None) -> ToolLesson:
@@ -59,17 +50,6 @@ class ToolLesson:
             ) from None
         return cls(rows)
 
-    def fingerprint(self) -> str:
-        """A short hash of the conversations."""
-        return fingerprint(self.rows)
-
-    def lengths(self, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, int, int]]:
-        """Number of each conversation, its tokens, and how many of them are to be learnt."""
-        found = self.tokens(tokenizer)
-        return [
-            (str(at), len(each["input_ids"]), sum(each["completion_mask"])) for at, each in enumerate(found)
-        ]
-
     def tokens(self, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, list[int]]]:
         """Ids and mask of each row, 1 where the loss counts; the tokens of the tools and of each branch."""
         found = []
@@ -84,11 +64,6 @@ class ToolLesson:
                 lengths.append(len(ids) - start)
             found.append({"input_ids": ids, "completion_mask": mask, "seq_lengths": lengths})
         return found
-
-    def collator(self, model: Any, pad: int) -> BranchCollator:
-        """What makes batches of the rows; the model is told to read them by branches."""
-        use_branches(model)
-        return BranchCollator(pad)
 
 
 def parts(row: Row, tokenizer: PreTrainedTokenizerBase) -> Iterator[list[tuple[str, bool]]]:
@@ -128,11 +103,3 @@ def turns_of(branch: Sequence[dict[str, Any]]) -> list[tuple[Turn, bool]]:
             learn = message["role"] == "assistant" and not message.get("given")
             found += [(turn, learn) for turn in new]
     return found
-
-
-def fingerprint(rows: Sequence[Row]) -> str:
-    """A short hash of conversations, kept with what was trained on them."""
-    digest = hashlib.sha256()
-    for row in rows:
-        digest.update(json.dumps(row, ensure_ascii=False, sort_keys=True).encode())
-    return digest.hexdigest()[:12]

@@ -1,0 +1,146 @@
+"""Write passages with questions for training a judge and for choosing.
+
+    $ python -m step4_finetune data build judge --out data/judge
+    $ python -m step4_finetune data build judge --out data/judge --data my-beir-folder/
+
+Without --data, the passages are this project's own (passages/*.jsonl): each with three questions that it
+answers and three near misses, which share its topic and its words but ask what it does not say. From a
+collection in BEIR's layout come its judged documents. Both get *hard negatives*: those questions of other
+passages that resemble this one most, by TF-IDF.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import UserError, reason
+from step4_finetune.toolcalls.branches import Row, fingerprint
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PASSAGES = Path(__file__).with_name("passages")
+HARD = 2  # negatives from other passages
+DEV = 10  # every tenth passage
+
+
+def run(out: Path, data: Path | None, seed: int, *, force: bool = False) -> dict[str, Any]:
+    """Write `out`/train.jsonl and `out`/dev.jsonl.
+
+    Raises:
+        UserError: a file is there already or cannot be written, or `data` is no collection in BEIR's layout.
+    """
+    rows = from_beir(data) if data else own()
+    split = {"train": [row for at, row in enumerate(rows) if at % DEV], "dev": rows[::DEV]}
+    paths = {name: out / f"{name}.jsonl" for name in split}
+    taken = [path for path in paths.values() if path.exists()]
+    if taken and not force:
+        raise UserError(f"{taken[0]} is there already: name another folder with --out, or add --force")
+    facts: dict[str, Any] = {}
+    for name, some in split.items():
+        made = with_hard_negatives(some, seed)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made)
+            paths[name].write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UserError(
+                f"cannot write to {out}: {error.strerror}; give another folder with --out"
+            ) from None
+        labels = [answered for row in made for _, answered in row["questions"]]
+        facts[name] = {
+            "passages": len(made),
+            "answered": sum(labels),
+            "not_answered": len(labels) - sum(labels),
+            "fingerprint": fingerprint(made),
+            "file": str(paths[name]),
+        }
+    return {
+        "command": "step4_finetune data-build-judge",
+        "headline": f"{facts['train']['passages']:,} passages for training, seed {seed}",
+        "seed": seed,
+        "splits": facts,
+    }
+
+
+def own() -> list[Row]:
+    """This project's passages, in their order."""
+    found = []
+    for path in sorted(PASSAGES.glob("*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            asked = [[text, True] for text in row["answered"]] + [[text, False] for text in row["near"]]
+            found.append({"passage": row["passage"], "questions": asked})
+    return found
+
+
+def from_beir(folder: Path) -> list[Row]:
+    """The judged documents of a collection: corpus.jsonl, queries.jsonl, qrels/train.tsv or else test.tsv.
+
+    Raises:
+        UserError: a file is missing or is not in that layout.
+    """
+    try:
+        texts = {
+            str(row["_id"]): f"{row.get('title') or ''}\n{row['text']}".strip()
+            for row in _lines(folder / "corpus.jsonl")
+        }
+        asked = {str(row["_id"]): str(row["text"]) for row in _lines(folder / "queries.jsonl")}
+        judged = next(
+            path for path in (folder / "qrels" / f"{name}.tsv" for name in ("train", "test")) if path.exists()
+        )
+        rows: dict[str, Row] = {}
+        for line in judged.read_text(encoding="utf-8").splitlines():
+            question, document, score = line.split("\t")
+            if score.strip().isdigit() and int(score) > 0:
+                row = rows.setdefault(document, {"passage": texts[document], "questions": []})
+                row["questions"].append([asked[question], True])
+    except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
+        raise UserError(
+            f"{folder} is no collection in BEIR's layout: {reason(error) or 'qrels/train.tsv is missing'}"
+        ) from None
+    if not rows:
+        raise UserError(f"{folder}: no document is relevant to a question")
+    return list(rows.values())
+
+
+def _lines(path: Path) -> list[Row]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def with_hard_negatives(rows: Sequence[Row], seed: int) -> list[Row]:
+    """Each row with questions that other passages answer and that resemble this passage, in a mixed order."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.metrics.pairwise import linear_kernel
+
+    asked = [(at, text) for at, row in enumerate(rows) for text, answered in row["questions"] if answered]
+    words = TfidfVectorizer(sublinear_tf=True, stop_words="english")
+    passages = words.fit_transform([row["passage"] for row in rows])  # (rows, words)
+    questions = words.transform([text for _, text in asked])
+    alike = linear_kernel(passages, questions)  # cosines, (rows, questions)
+    rng, found = random.Random(seed), []
+    for at, row in enumerate(rows):
+        own_texts = {text for text, _ in row["questions"]}
+        best = [
+            each
+            for each in alike[at].argsort()[::-1]
+            if asked[each][0] != at and asked[each][1] not in own_texts
+        ]
+        mixed = [*row["questions"], *([asked[each][1], False] for each in best[:HARD])]
+        found.append({"passage": row["passage"], "questions": rng.sample(mixed, len(mixed))})
+    return found
+
+
+def show(facts: dict[str, Any], console: Console) -> None:
+    """One line a split."""
+    from shared.cli import plain_table
+
+    names = ("passages", "answered", "not_answered", "fingerprint")
+    table = plain_table("split", *names)
+    for split, each in facts["splits"].items():
+        table.add_row(split, *(f"{each[n]:,}" if isinstance(each[n], int) else each[n] for n in names))
+    console.print(table)

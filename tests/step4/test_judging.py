@@ -1,0 +1,174 @@
+"""Passages to judge: what is written, what of it is learnt, and that a judge reads what was trained."""
+
+import json
+
+import pytest
+import torch
+
+from shared.config import load_settings
+from shared.embedded.adapter import Adapter
+from shared.embedded.judge import JUDGE, Judge, passage_text, question_text
+from shared.errors import UserError
+from shared.models import load_causal_lm, load_tokenizer
+from step4_finetune.judging import build
+from step4_finetune.judging.lesson import JudgeLesson
+from step4_finetune.toolcalls.branches import fingerprint
+
+ROWS = [
+    {"passage": "Rent is due monthly.", "questions": [["When is rent due?", True], ["Who owns it?", False]]},
+    {"passage": "Keys cost 20 euros.", "questions": [["What does a key cost?", True]]},
+]
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return path
+
+
+def test_the_passages_are_whole_and_their_questions_even():
+    rows = build.own()
+    assert len(rows) == 900
+    assert len({row["passage"] for row in rows}) == 900
+    for row in rows:
+        assert [answered for _, answered in row["questions"]] == [True] * 3 + [False] * 3
+        assert 40 <= len(row["passage"].split()) <= 150
+
+
+def test_the_same_seed_writes_the_same_files(tmp_path):
+    facts = [build.run(tmp_path / name, None, 0) for name in ("a", "b")]
+    assert facts[0]["splits"]["train"]["fingerprint"] == facts[1]["splits"]["train"]["fingerprint"]
+    assert facts[0]["splits"]["train"]["passages"] == 810
+    rows = [json.loads(line) for line in (tmp_path / "a" / "train.jsonl").read_text().splitlines()]
+    assert all(len(row["questions"]) == 6 + build.HARD for row in rows)
+    held_out = {
+        json.loads(line)["passage"] for line in (tmp_path / "a" / "dev.jsonl").read_text().splitlines()
+    }
+    assert not held_out & {row["passage"] for row in rows}
+    with pytest.raises(UserError, match="is there already"):
+        build.run(tmp_path / "a", None, 0)
+
+
+def test_the_shipped_adapter_was_trained_on_this_data():
+    card = (JUDGE / "README.md").read_text()
+    rows = [row for at, row in enumerate(build.own()) if at % build.DEV]
+    assert f"`{fingerprint(build.with_hard_negatives(rows, 0))}`" in card
+
+
+def test_hard_negatives_are_questions_of_passages_that_are_alike():
+    rows = [
+        {
+            "passage": "The red bicycle has 21 gears.",
+            "questions": [["How many gears has the red bicycle?", True]],
+        },
+        {
+            "passage": "The blue bicycle has 8 gears.",
+            "questions": [["How many gears has the blue bicycle?", True]],
+        },
+        {"passage": "Soup needs salt.", "questions": [["What does soup need?", True]]},
+        {"passage": "Rain falls in May.", "questions": [["When does rain fall?", True]]},
+    ]
+    made = build.with_hard_negatives(rows, 0)
+    assert ["How many gears has the blue bicycle?", False] in made[0]["questions"]
+    assert len(made[0]["questions"]) == 1 + build.HARD
+
+
+def test_a_collection_in_beirs_layout_gives_its_judged_documents(tmp_path):
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "d1", "title": "Keys", "text": "A key costs 20."}\n')
+    (tmp_path / "queries.jsonl").write_text('{"_id": "q1", "text": "price of a key"}\n')
+    (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td1\t1\n")
+    assert build.from_beir(tmp_path) == [
+        {"passage": "Keys\nA key costs 20.", "questions": [["price of a key", True]]}
+    ]
+    (tmp_path / "qrels" / "test.tsv").write_text("q1\td2\t1\n")
+    with pytest.raises(UserError, match="no collection in BEIR's layout"):
+        build.from_beir(tmp_path)
+
+
+def test_only_the_answer_is_learnt(file):
+    tokenizer = load_tokenizer("tiny")
+    first, second = JudgeLesson.read(file).tokens(tokenizer)
+    assert len(first["seq_lengths"]) == 3
+    assert sum(first["seq_lengths"]) == len(first["input_ids"]) == len(first["completion_mask"])
+    ends = [sum(first["seq_lengths"][: n + 1]) - 1 for n in (1, 2)]
+    assert [at for at, learnt in enumerate(first["completion_mask"]) if learnt] == ends
+    assert sum(second["completion_mask"]) == 1
+    text = tokenizer.decode(first["input_ids"][: ends[0]])
+    assert text == passage_text("Rent is due monthly.") + question_text("When is rent due?")
+
+
+def test_a_branch_is_read_as_the_judge_reads_the_pair(file):
+    """The logits behind a question in a row of branches are those of passage and question alone."""
+    tokenizer, alone, branched = load_tokenizer("tiny"), load_causal_lm("tiny"), load_causal_lm("tiny")
+    lesson = JudgeLesson.read(file)
+    row = lesson.tokens(tokenizer)[0]
+    collate = lesson.collator(branched, 0)
+    batch = collate([{**row, "labels": row["input_ids"]}])
+    with torch.inference_mode():
+        logits = branched(**{name: value for name, value in batch.items() if name != "labels"}).logits[0]
+    at = sum(row["seq_lengths"][:2]) - 2  # in front of the first answer
+    pair = passage_text("Rent is due monthly.") + question_text("When is rent due?")
+    ids = torch.tensor([tokenizer.encode(pair, add_special_tokens=False)])
+    with torch.inference_mode():
+        expected = alone(ids).logits[0, -1]
+    assert torch.allclose(logits[at].float(), expected.float(), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "{", '{"passage": "x"}', '{"passage": "x", "questions": [["y", 1]]}']
+)
+def test_a_file_that_holds_no_passages_is_one_line(tmp_path, text):
+    path = tmp_path / "x.jsonl"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError, match="data build judge") as error:
+        JudgeLesson.read(path)
+    assert "\n" not in str(error.value)
+
+
+def test_the_recipe_trains_on_the_tiny_model(tmp_path, command, file):
+    got = command(
+        "step4_finetune", "train", "--recipe", "judge", "--data", str(file), "--out", "run", "--smoke"
+    )
+    assert got.code == 0, got.err
+    assert (tmp_path / "run" / "adapter_model.safetensors").is_file()
+
+
+# --- the judge itself ---------------------------------------------------------------------------------
+
+
+def test_a_judge_does_not_depend_on_what_else_is_judged():
+    tokenizer, model = load_tokenizer("tiny"), load_causal_lm("tiny", dtype="float32")
+    judge = Judge(model, tokenizer, Adapter())
+    long, short = "Rent is due on the first day of every month, says the lease.", "Keys cost 20."
+    both = judge.probabilities("When is rent due?", [long, short])
+    alone = [judge.probabilities("When is rent due?", [each])[0] for each in (long, short)]
+    assert both == pytest.approx(alone, abs=1e-4)
+    assert all(0 <= each <= 1 for each in both)
+    assert judge.probabilities("When is rent due?", []) == []
+
+
+def test_a_damaged_adapter_is_one_line(tmp_path):
+    (tmp_path / "adapter_config.json").write_text((JUDGE / "adapter_config.json").read_text())
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(UserError, match="is damaged"):
+        Adapter.load(tmp_path, load_causal_lm("tiny"))
+
+
+@pytest.mark.real
+def test_the_shipped_judge_tells_an_answer_from_a_near_miss():
+    judge = Judge.load(load_settings())
+    passage = (
+        "The ferry Maribel crosses from Port Ansel to Grey Island four times a day, in winter twice. "
+        "A crossing takes 35 minutes. Bicycles travel free; a car costs 24 pounds each way."
+    )
+    answered = ["How long does the crossing take?", "What do I pay to take my car?", "Are bikes charged for?"]
+    near = [
+        "What does the Maribel weigh?",
+        "How long does the crossing to Red Island take?",
+        "Who is the captain?",
+    ]
+    said = [judge.probabilities(question, [passage])[0] for question in (*answered, *near)]
+    assert sum(yes > no for yes in said[:3] for no in said[3:]) >= 8, said
