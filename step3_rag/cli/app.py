@@ -48,6 +48,7 @@ app.add_typer(graph_app, name="graph")
 
 @app.command()
 def ask(
+    context: typer.Context,
     question: Question = QUESTION,
     k: Annotated[int, typer.Option(help="Passages to answer from.")] = 5,
     collection: Collection = None,
@@ -61,7 +62,9 @@ def ask(
         float, typer.Option(help="Confidence under which it asks again, or abstains.")
     ] = 0.85,
     budget: Annotated[int, typer.Option(help="Tokens of the sources, at most.")] = 1024,
-    graph: Annotated[bool, typer.Option("--graph", help="Find passages by way of the graph.")] = False,
+    graph: Annotated[
+        bool, typer.Option("--graph", help="Answer from the graph, or find passages by way of it.")
+    ] = False,
     trace: Annotated[
         bool, typer.Option("--trace", help="Show the way through the graph of attempts.")
     ] = False,
@@ -89,17 +92,23 @@ def ask(
     service = open_index(settings, index, store, address)
     options.check_collections(service, chosen.collections)
     if graph:
-        from step3_rag.graph import commands as lesson
+        from step3_rag.cli import graph as graph_commands
 
-        facts = lesson.run_ask(service.index, service.retriever, settings, question, k=k)
-        emit(facts, lambda console: lesson.show_ask(facts, console), as_json=as_json)
-        return
+        known = graph_commands.ask(service, question, plan, context)
+        if known:
+            _say_corpus(service, as_json)
+            emit(known, lambda console: graph_commands.show_ask(known, console), as_json=as_json)
+            return
     streams = plan.reader == "chat" and not as_json
     client = options.client_of(settings) if options.needs_chat(plan) else None
     _say_corpus(service, as_json)
     facts = ask_commands.run(service, question, plan, client, _write if streams else _ignore)
     if streams:
         print()
+    if graph:
+        from step3_rag.cli.graph import names_of
+
+        facts["names"] = names_of(service, question)
     emit(
         facts,
         lambda console: render.show_answer(facts, console, trace=trace, streamed=streams),
@@ -241,7 +250,7 @@ def graph_build(
     as_json: Json = False,
 ) -> None:
     """Find names and relations in the documents, bind them into a graph, and draw it."""
-    from step3_rag.graph import commands as lesson
+    from step3_rag.cli import graph as lesson
 
     settings = settings_from_flags(smoke, model=model, engine=engine, seed=seed)
     service = open_index(settings, index, "chroma", None)
@@ -257,14 +266,14 @@ def graph_compare(
     as_json: Json = False,
 ) -> None:
     """Search with the graph beside plain search, on questions that need several documents."""
+    from step3_rag.cli import graph as lesson
     from step3_rag.evaluate import dataset
-    from step3_rag.graph import commands as lesson
 
     settings = settings_from_flags(smoke, seed=seed)
     service = open_sample(settings)
     data = dataset.read("sample", split, settings)
     hard = [each for each in data.questions if each.kind in ("multi-hop", "two-sources")]
-    facts = lesson.run_compare(service.index, service.retriever, settings, hard, data.name)
+    facts = lesson.run_compare(service, hard, data.name)
     emit(facts, lambda console: lesson.show_compare(facts, console), as_json=as_json)
 
 

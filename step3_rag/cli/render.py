@@ -128,6 +128,8 @@ def show_answer(facts: Mapping[str, Any], console: Console, *, trace: bool, stre
         if each["suspicious"] and each["number"] not in shown:
             console.print(f"\n{clean(each['place'])} was read, too, and {SUSPICIOUS}", style="yellow")
     console.print(f"\n{_foot(facts)}", style="dim", soft_wrap=True)
+    for title, names in facts.get("names", {}).items():  # by which it was found in the graph
+        console.print(clean(f"{title}: {', '.join(names) or 'none'}"), style="dim", soft_wrap=True)
     if trace:
         show_trace(facts, console)
 

@@ -1,36 +1,48 @@
-"""From an index to its graph: read all passages, bind what was found together, find the communities.
+"""From an index to its graph: read all passages, connect what was found, find the communities.
 
-    >>> graph = build(index, extract)
-    >>> describe(graph)["relations"]
-    {'mentions': 608, 'together': 320, 'supplier': 34, ...}
+    >>> build(index, rules.extract).net.number_of_nodes()
+    234
 
-A document is tied to every name it mentions, weakly; two names in one sentence a little more; what a sentence
-states (supplier, part of, signed by) most. Weights grow with the logarithm of the evidence, so that one table
+A document is connected to every name it mentions, weakly; two names in one sentence a little more; what a
+sentence states (supplier, part of, signed by) most. Weights grow with the logarithm of the evidence: a table
 that repeats a name twenty times is not twenty facts. Communities are Louvain's (Blondel et al. 2008,
-arXiv:0803.0476).
+arXiv:0803.0476): groups with more edges inside than chance would give them.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import networkx as nx
 
 from shared.errors import UserError
-from step3_rag.graph.extract import Extraction, Names, key
-from step3_rag.graph.net import MENTIONS, TOGETHER, Graph
+from step3_rag.graph import rules
+from step3_rag.graph.extract import TOGETHER, Extraction, Resolver, key
+from step3_rag.graph.net import MENTIONS, Graph, load
 from step3_rag.ingest.index import Chunk, Index
 from step3_rag.retrieve.snapshot import Snapshot
 
 WEIGHT = {TOGETHER: 0.5, MENTIONS: 0.3, "refers to": 1.0}
 STATED = 3.0  # the weight of all other relations
 
-Extractor = Callable[[Sequence[Chunk]], Extraction]
+
+def load_or_build(index: Index, seed: int = 0) -> Graph:
+    """The graph that `graph build` left beside the index; without a current one, a new one by rules.
+
+    Raises:
+        UserError: the graph that is out of date is a model's, or there are no documents.
+    """
+    graph = load(index.folder)
+    if graph and graph.net.graph["generation"] == index.generation:
+        return graph
+    if graph and graph.net.graph["extractor"] != rules.NAME:
+        again = "run `python -m step3_rag graph build` again"
+        raise UserError(f"the documents have changed since the graph was built: {again}")
+    return build(index, rules.extract, seed)
 
 
 def all_chunks(index: Index) -> list[Chunk]:
@@ -39,109 +51,75 @@ def all_chunks(index: Index) -> list[Chunk]:
     Raises:
         UserError: there are none.
     """
-    ids = [int(each) for each in Snapshot(index).ids]
+    ids = Snapshot(index).ids.tolist()
     chunks = [chunk for start in range(0, len(ids), 500) for chunk in index.chunks(ids[start : start + 500])]
     if not chunks:
-        raise UserError(
-            f"the index in {index.folder} is empty: ingest documents before a graph is made of them"
-        )
+        raise UserError(f"the index in {index.folder} is empty: ingest documents before you build a graph")
     return sorted(chunks, key=lambda chunk: (chunk.document, chunk.place))
 
 
-def build(index: Index, extractor: Extractor, seed: int = 0) -> Graph:
-    """Read all chunks with an extractor and bind what it found together.
+def build(index: Index, extractor: Callable[[Sequence[Chunk]], Extraction], seed: int = 0) -> Graph:
+    """Read all chunks with an extractor and connect what it found.
 
     Raises:
         UserError: the index is empty, or nothing was found in it.
     """
     generation, chunks = index.generation, all_chunks(index)
     found = extractor(chunks)
-    names = Names(found.mentions, found.aliases)
-    net = nx.MultiDiGraph()
-    document_of = {chunk.id: chunk.document for chunk in chunks}
+    names = Resolver(found.mentions, found.numbers)
+    net = nx.MultiDiGraph(extractor=found.extractor, generation=generation)
+    net.graph |= {"read": len(chunks), "failed": found.failed}
     for chunk in chunks:
         if chunk.document not in net:
             net.add_node(chunk.document, type="document", title=chunk.title, names=[], chunks=[])
         net.nodes[chunk.document]["chunks"].append(chunk.id)
-    for short, whole in found.aliases.items():
-        if whole in net and net.nodes[whole]["type"] == "document":
-            net.nodes[whole]["names"].append(short)
-    _add_titles(net)
-    for mention in found.mentions:
-        node = names.of(mention.name)
+    _name_documents(net, found.numbers)
+    document_of = {chunk.id: chunk.document for chunk in chunks}
+    for name, _, chunk in found.mentions:
+        node = names.of(name)
         if node not in net:
-            net.add_node(node, type=names.type_of(mention.name), names=[], chunks=[])
+            net.add_node(node, type=names.type_of(name), names=[], chunks=[])
         facts = net.nodes[node]
         if "title" not in facts:
-            if mention.name not in (node, *facts["names"]):
-                facts["names"].append(mention.name)
-            if facts["chunks"][-1:] != [mention.chunk]:  # mentions come chunk by chunk
-                facts["chunks"].append(mention.chunk)
-        if node != document_of[mention.chunk]:
-            _add_edge(net, document_of[mention.chunk], MENTIONS, node, mention.chunk)
-    for relation in found.relations:
-        source, target = names.of(relation.source), names.of(relation.target)
-        for node in (source, target):  # a model may relate what it didn't list
-            if node not in net:
-                net.add_node(node, type="other", names=[], chunks=[relation.chunk])
-        if source != target:
-            _add_edge(net, source, relation.relation, target, relation.chunk)
-    _drop_chance(net)
+            facts["names"] += [name] if name not in (node, *facts["names"]) else []
+            facts["chunks"] += [chunk] if chunk not in facts["chunks"][-1:] else []
+        _add_edge(net, document_of[chunk], MENTIONS, node, chunk)
+    for source, relation, target, chunk in found.relations:
+        _add_edge(net, names.of(source), relation, names.of(target), chunk)
+    # A name of unknown type in one document, of which nothing is said, leads nowhere, but for codes.
+    loose = [node for node, degree in net.degree if degree <= 1 and net.nodes[node]["type"] == "other"]
+    net.remove_nodes_from([node for node in loose if not re.search(r"\d", node)])
     if all("title" in facts for _, facts in net.nodes(data=True)):
         raise UserError(f"no names were found in the documents of {index.folder} ({found.extractor})")
-    graph = Graph(net, found.extractor, generation, [], found.read, found.failed)
-    graph.communities = communities(graph, seed)
+    graph = Graph(net)
+    groups = nx.community.louvain_communities(net.to_undirected(), weight="weight", seed=seed)
+    ordered = [sorted(group, key=lambda node: (-graph.central[node], node)) for group in groups]
+    net.graph["communities"] = sorted(ordered, key=lambda group: (-len(group), group[0]))
     return graph
 
 
-def communities(graph: Graph, seed: int = 0) -> list[list[str]]:
-    """Groups that hang together (Louvain), largest first; the most central node of each stands first."""
-    groups = nx.community.louvain_communities(graph.plain, weight="weight", seed=seed)
-    ordered = [sorted(group, key=lambda node: (-graph.central[node], node)) for group in groups]
-    return sorted(ordered, key=lambda group: (-len(group), group[0]))
-
-
 def _add_edge(net: nx.MultiDiGraph, source: str, relation: str, target: str, chunk: int) -> None:
-    weight = WEIGHT.get(relation, STATED)
+    """Add an edge, or one more chunk to the evidence of an edge."""
+    if source == target:
+        return
+    if relation == TOGETHER:
+        source, target = sorted((source, target))
+    for node in (source, target):
+        if node not in net:  # a model may relate what it didn't list
+            net.add_node(node, type="other", names=[], chunks=[chunk])
     if not net.has_edge(source, target, relation):
         net.add_edge(source, target, relation, chunks=[], weight=0.0)
     edge = net.edges[source, target, relation]
     if chunk not in edge["chunks"]:
         edge["chunks"].append(chunk)
-        edge["weight"] = round(weight * (1 + math.log(len(edge["chunks"]))), 3)
+        edge["weight"] = round(WEIGHT.get(relation, STATED) * (1 + math.log(len(edge["chunks"]))), 3)
 
 
-def _add_titles(net: nx.MultiDiGraph) -> None:
-    """A document's title and its file's name are names of it, where they are its own."""
-    said: Counter[str] = Counter()
-    by_name: dict[str, list[str]] = defaultdict(list)
-    for node, facts in net.nodes(data=True):
-        stem = re.sub(r"[-_]+", " ", Path(node).stem)
-        by_name[node] = [*dict.fromkeys([facts["title"], stem])]
-        said.update({key(name) for name in by_name[node]})
-    for node, titles in by_name.items():
-        net.nodes[node]["names"] += [title for title in titles if said[key(title)] == 1]
-
-
-def _drop_chance(net: nx.MultiDiGraph) -> None:
-    """A name of unknown type that stands in one document, and of which nothing is said, leads nowhere."""
-    net.remove_nodes_from(
-        [
-            node
-            for node, facts in net.nodes(data=True)
-            if facts["type"] == "other"
-            and net.in_degree(node) + net.out_degree(node) <= 1
-            and not any(map(str.isdigit, node))
-        ]
-    )
-
-
-def describe(graph: Graph) -> dict[str, Any]:
-    """What is in it, by number: nodes by type, edges by relation."""
-    return {
-        "nodes": len(graph.net),
-        "types": dict(Counter(kind for _, kind in graph.net.nodes(data="type")).most_common()),
-        "edges": graph.net.number_of_edges(),
-        "relations": dict(Counter(relation for *_, relation in graph.net.edges(keys=True)).most_common()),
-        "communities": len(graph.communities),
-    }
+def _name_documents(net: nx.MultiDiGraph, numbers: dict[str, str]) -> None:
+    """A document's number, title and file name are names of it, unless another document has them too."""
+    names = {node: {title, re.sub(r"[-_]+", " ", Path(node).stem)} for node, title in net.nodes(data="title")}
+    for number, document in numbers.items():
+        names[document].add(number)
+    counts = Counter(one for each in names.values() for one in {key(name) for name in each})
+    for node, each in names.items():
+        net.nodes[node]["names"] += sorted(name for name in each if counts[key(name)] == 1)

@@ -1,29 +1,26 @@
-"""What an extractor gives: mentions and relations. And which names mean the same thing.
+"""What an extractor gives, mentions of names and relations between them, and which names mean the same thing.
 
     >>> found = [Mention("Brightwell Components Ltd", "organisation", 1), Mention("Brightwell", "other", 2)]
-    >>> Names(found).of("Brightwell")
+    >>> Resolver(found, {}).of("Brightwell")
     'Brightwell Components'
 
-Two extractors fill these classes: rules (rules.py, the default: no model, the same result every time)
-and the chat model (model.py). Both know the same few types and relations, so that nothing after them
-has to care which one it was.
+There are two extractors: rules (rules.py, the default: no model, the same result every time) and the chat
+model (model.py). Both know the same few types and relations, so the code after them need not care.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 TYPES = ("organisation", "person", "product", "place", "document", "other")
-
-# Read as "source RELATION target". The document itself is a source too: by its name in the index.
-RELATIONS = {
+RELATIONS = {  # read as "source RELATION target"
     "supplier": "document or product: who delivers or provides it",
     "customer": "document: who buys or receives under it",
     "subcontractor": "document: a firm that does a part of the work under it and is no party to it",
-    "party": "document: who is a party to it, role unknown",
     "signed by": "document: a person who signed it",
     "owner": "document or thing: the person who is responsible for it",
     "covers": "document: a product or service that it is about",
@@ -33,19 +30,15 @@ RELATIONS = {
     "refers to": "document: another document that it names",
     "works for": "person: an organisation",
     "located at": "person or organisation: a place",
-    "together": "two names in one sentence, nothing said of how they are related",
 }
-
-HAS_DIGIT = re.compile(r"\d")
-# The tail of a firm's name that says only what kind of firm it is.
-LEGAL_FORM = re.compile(
+TOGETHER = "together"  # two names in one sentence, nothing said of how they are related
+LEGAL_FORM = re.compile(  # the end of a firm's name that says only what kind of firm it is
     r"[ ,]+(?:Ltd|Limited|LLC|LLP|Inc|Incorporated|Corp|Corporation|plc|PLC|GmbH|AG|KG|SE|SA|S\.A|BV|B\.V|NV|"
-    r"N\.V|AB|AS|A/S|ApS|Oy|Oyj|Srl|S\.r\.l|SpA|S\.p\.A|SAS|Pty|Co|& Co)\b\.?"
+    r"N\.V|AB|AS|A/S|ApS|Oyj?|Srl|S\.r\.l|SpA|S\.p\.A|SAS|Pty|Co|& Co)\b\.?"
 )
 
 
-@dataclass(frozen=True)
-class Mention:
+class Mention(NamedTuple):
     """A name in a chunk, as it stands there."""
 
     name: str
@@ -53,9 +46,8 @@ class Mention:
     chunk: int
 
 
-@dataclass(frozen=True)
-class Relation:
-    """`source relation target`, and the chunk that says so."""
+class Relation(NamedTuple):
+    """`source relation target`, and the chunk that says so. A document is called by its name in the index."""
 
     source: str
     relation: str
@@ -65,15 +57,13 @@ class Relation:
 
 @dataclass
 class Extraction:
-    """What was found in all chunks; `aliases` are names that are known to stand for another one."""
+    """What was found in all chunks."""
 
     extractor: str
     mentions: list[Mention] = field(default_factory=list)
     relations: list[Relation] = field(default_factory=list)
-    aliases: dict[str, str] = field(default_factory=dict)
-    read: int = 0  # chunks
-    failed: int = 0  # chunks of which nothing usable came back
-    why: Counter[str] = field(default_factory=Counter)  # they failed
+    numbers: dict[str, str] = field(default_factory=dict)  # of documents: their names in the index
+    failed: int = 0  # chunks that gave nothing usable
 
 
 def key(name: str) -> str:
@@ -82,54 +72,53 @@ def key(name: str) -> str:
     >>> key("Brightwell  Components, Ltd.") == key("the Brightwell Components")
     True
     """
-    plain = LEGAL_FORM.sub("", re.sub(r"\s+", " ", name.replace("’", "'")).strip(" .,;:'\"()"))
+    plain = LEGAL_FORM.sub("", " ".join(name.replace("’", "'").split()).strip(" .,;:'\"()"))
     return re.sub(r"^the |'s$", "", plain.casefold())
 
 
-class Names:
-    """One name for each thing.
+def best_type(votes: Counter[str]) -> str:
+    """The type with most votes; `other` loses against any other type."""
+    return max(votes, key=lambda kind: (kind != "other", votes[kind], -TYPES.index(kind)))
 
-    A short form stands for the longer one when it is how exactly one longer name of its type begins
-    (`Brightwell`), or how the name of exactly one person ends (`Vandermeer`), or of one product, with a code
-    (`P60` of Strata P60). Where it could be two (`Strata`: Strata P40 or Strata P60) it stays a thing of its
-    own; and an `Otter 300 Ex` is another pump than an `Otter 300`.
+
+class Resolver:
+    """Entity resolution: one name for each thing.
+
+    A short form stands for a longer name if it is the beginning of exactly one (`Brightwell`), or the end of
+    exactly one person's or product's (`Vandermeer`; `P60` of Strata P60). `Strata` could be two products and
+    stays a thing of its own; so does `Otter 300` beside `Otter 300 Ex`. A number stands for its document.
     """
 
-    def __init__(self, mentions: Iterable[Mention], aliases: dict[str, str] | None = None) -> None:
+    def __init__(self, mentions: Iterable[Mention], numbers: Mapping[str, str]) -> None:
         spellings: dict[str, Counter[str]] = defaultdict(Counter)
         votes: dict[str, Counter[str]] = defaultdict(Counter)
-        for each in mentions:
-            spellings[key(each.name)][LEGAL_FORM.sub("", each.name).strip()] += 1
-            votes[key(each.name)][each.type] += 1
-        self._name = {one: most_common(counts) for one, counts in spellings.items()}
+        for name, kind, _ in mentions:
+            spellings[key(name)][LEGAL_FORM.sub("", name).strip()] += 1
+            votes[key(name)][kind] += 1
+        self._name = {one: counts.most_common(1)[0][0] for one, counts in spellings.items()}
         self._type = {one: best_type(counts) for one, counts in votes.items()}
-        self._same = {key(short): key(whole) for short, whole in (aliases or {}).items()}
-        self._name |= {key(whole): whole for whole in (aliases or {}).values()}
         longer: dict[str, set[str]] = defaultdict(set)
-        for one in self._name:
+        for one, kind in self._type.items():
             words = one.split(" ")
-            for end in range(1, len(words)):
-                if not HAS_DIGIT.search(" ".join(words[:end])):
-                    longer[" ".join(words[:end])].add(one)
-            by_end = {"person": True, "product": bool(HAS_DIGIT.search(words[-1]))}
-            if len(words) > 1 and by_end.get(self._type.get(one, ""), False):
-                longer[words[-1]].add(one)
-        self._same |= {
-            short: whole[0]
-            for short in self._name
-            if len(whole := [one for one in sorted(longer[short]) if self._fit(short, one)]) == 1
-            and short not in self._same
-            and len(short) > 2
-        }
-
-    def _fit(self, short: str, whole: str) -> bool:
-        types = {self._type.get(short, "other"), self._type.get(whole, "other")}
-        return len(types) == 1 or self._type.get(short, "other") == "other"
+            starts = (" ".join(words[:end]) for end in range(1, len(words)))
+            ends = (
+                words[-1:] if kind == "person" or (kind == "product" and re.search(r"\d", words[-1])) else []
+            )
+            for short in (*(start for start in starts if not re.search(r"\d", start)), *ends):
+                longer[short].add(one)
+        self._same: dict[str, str] = {}
+        for short, kind in self._type.items():
+            whole = [one for one in longer[short] - {short} if kind in ("other", self._type[one])]
+            if len(whole) == 1 and len(short) > 2:
+                self._same[short] = whole[0]
+        for number, document in numbers.items():
+            self._same[key(number)] = one = key(document)
+            self._name[one], self._type[one] = document, "document"
 
     def of(self, name: str) -> str:
         """The one name of what is called so."""
         one, seen = key(name), set[str]()
-        while one in self._same and one not in seen:
+        while one in self._same and one not in seen:  # two documents may be called by each other's number
             seen.add(one)
             one = self._same[one]
         return self._name.get(one, name)
@@ -137,13 +126,3 @@ class Names:
     def type_of(self, name: str) -> str:
         """The type that most mentions gave it."""
         return self._type.get(key(self.of(name)), "other")
-
-
-def best_type(votes: Counter[str]) -> str:
-    """The type with most votes; `other` says nothing, so any that does goes before it."""
-    return max(votes, key=lambda each: (each != "other", votes[each], -TYPES.index(each)))
-
-
-def most_common(counts: Counter[str]) -> str:
-    """The most frequent; the longest of equally frequent ones."""
-    return max(counts, key=lambda each: (counts[each], len(each), each))

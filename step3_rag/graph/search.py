@@ -1,99 +1,81 @@
-"""Questions of two hops: the names met in the first passages lead on to the next ones.
+"""Questions of two hops: the names in the first passages lead on to the next ones.
 
-    >>> retrieve(graph, retriever, "Who is liable for the pump in the Harbour Crane 9?").bridges
+    >>> retriever = GraphRetriever(plain, graph)
+    >>> found = retriever.search("Who is liable for the pump in the Harbour Crane 9?")
+    >>> retriever.bridges[found.query]
     ['Otter 300', 'Brightwell Components']
 
 The passage with the answer, Brightwell's contract, has no word in common with the question; the data sheet of
 the crane, which plain search finds, names the pump and its maker. So the question is searched once more with
 each name that the first passages mention and the question does not (a bridge), and a passage that mentions
-the bridge gets a share of its score there. People make that step too. Interleaved retrieval makes it with a
-model (Trivedi et al. 2023, arXiv:2212.10509), HippoRAG with a random walk over such a graph (Gutiérrez et al.
-2024, arXiv:2405.14831), which changed next to nothing on the sample's dev questions.
+the bridge gets a share of its score there. Others take that step with a model (Trivedi et al. 2023,
+arXiv:2212.10509) or by a random walk over such a graph (HippoRAG, Gutiérrez et al. 2024, arXiv:2405.14831).
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from dataclasses import dataclass, field
 
 from step3_rag.graph.net import Graph
+from step3_rag.ingest.embed import Encoded
 from step3_rag.retrieve.fuse import ranked, scaled
-from step3_rag.retrieve.search import Found, Options, Retriever
+from step3_rag.retrieve.search import Found, Options, Retriever, Scores
 
-Scores = dict[int, float]  # of chunks, by their id
-
-
-@dataclass(frozen=True)
-class Hopping:
-    """How far it goes; chosen on the sample's dev questions, where more was no better."""
-
-    passages: int = 2  # of plain search whose names lead on
-    bridges: int = 6  # names at most: each costs a search
-    weight: float = 0.2  # of what the bridges say; the rest is plain search's
-    commonest: float = 0.2  # a name in more than this share of all passages leads everywhere
-    types: tuple[str, ...] = ("organisation", "person", "product", "document")
+# Chosen on the sample's dev questions, where more was no better.
+PASSAGES = 2  # of plain search whose names lead on
+BRIDGES = 6  # names at most: each costs a search
+WEIGHT = 0.2  # of what the bridges say; the rest is plain search's
+COMMONEST = 0.2  # a name in more than this share of all passages leads everywhere
+DEFAULT = Options()
 
 
-@dataclass
-class Hopped:
-    """The outcome: chunks best first, names in the question, names that led on, and plain search."""
+class GraphRetriever(Retriever):
+    """A retriever with one more stage, `graph`; whatever takes a retriever takes this one."""
 
-    plain: Found
-    linked: list[str]
-    bridges: list[str]
-    order: list[int]
-    scores: Scores = field(default_factory=dict)
-    documents: dict[int, str] = field(default_factory=dict)  # of each chunk
+    def __init__(self, plain: Retriever, graph: Graph) -> None:
+        vars(self).update(vars(plain))  # the same index, store and embedder
+        self.graph = graph
+        self.bridges: dict[str, list[str]] = {}  # of each query
 
-    def ranking(self) -> list[str]:
-        """Documents, each at the place of its best chunk."""
-        return list(dict.fromkeys(self.documents[each] for each in self.order))
+    def search(self, query: str, options: Options = DEFAULT, encoded: Encoded | None = None) -> Found:
+        """Run the stages of plain search, then rank anew by what the names in its first passages lead to."""
+        found = super().search(query, options, encoded)
+        self.bridges[query] = names = self._bridges(found)
+        if names:
+            self._stage(found, "graph", lambda: self._hop(found, names))
+            found.order, found.best = self._order(found), []
+            self._read(found)
+        return found
 
+    def _hop(self, found: Found, names: list[str]) -> Scores:
+        """Plain search's scores, and a share of what passages score in a search for a bridge they mention."""
+        plain, reached = _last(found), dict[int, float]()
+        for name in names:
+            again = super().search(f"{found.query} {self.graph.label(name)}", found.options)
+            found.documents |= again.documents
+            scores = _last(again)
+            for chunk in self.graph.net.nodes[name]["chunks"]:
+                if chunk in found.documents:
+                    reached[chunk] = max(reached.get(chunk, 0.0), scores.get(chunk, 0.0))
+        return {
+            chunk: (1 - WEIGHT) * plain.get(chunk, 0.0) + WEIGHT * reached.get(chunk, 0.0)
+            for chunk in plain | reached
+        }
 
-def retrieve(
-    graph: Graph,
-    retriever: Retriever,
-    question: str,
-    options: Options | None = None,
-    hopping: Hopping | None = None,
-) -> Hopped:
-    """Rank passages by plain search, and by what the names in its first passages lead to."""
-    options, hopping = options or Options(), hopping or Hopping()
-    found = retriever.search(question, options)
-    linked = graph.link(question)
-    plain = _last(found)
-    led = bridges(graph, found, linked, hopping)
-    reached: Scores = {}
-    for name in led:
-        again = retriever.search(f"{question} {graph.label(name)}", options)
-        scores = _last(again)
-        found.documents |= again.documents
-        for chunk in graph.net.nodes[name]["chunks"]:
-            reached[chunk] = max(reached.get(chunk, 0.0), scores.get(chunk, 0.0))
-    weight = hopping.weight if led else 0.0
-    scores = {
-        each: (1 - weight) * plain.get(each, 0.0) + weight * reached.get(each, 0.0)
-        for each in [*plain, *(each for each in reached if each in found.documents)]
-    }
-    order = ranked(scores)
-    order += [each for each in found.order if each not in scores]
-    return Hopped(found, linked, led, order, scores, found.documents)
-
-
-def bridges(graph: Graph, found: Found, linked: list[str], hopping: Hopping) -> list[str]:
-    """Names in the first passages that the question doesn't have; the rare ones and the high ones first."""
-    n = sum(len(facts["chunks"]) for _, facts in graph.net.nodes(data=True) if "title" in facts)
-    plain = _last(found)
-    weights: dict[str, float] = defaultdict(float)
-    for chunk in found.order[: hopping.passages]:
-        for name in graph.mentioned.get(chunk, ()):
-            count = len(graph.net.nodes[name]["chunks"])
-            is_wanted = graph.net.nodes[name]["type"] in hopping.types and name not in linked
-            if is_wanted and name != found.documents[chunk] and count <= max(2, hopping.commonest * n):
-                weights[name] = max(weights[name], plain.get(chunk, 0.0) * math.log(1 + n / count))
-    return ranked(weights)[: hopping.bridges]
+    def _bridges(self, found: Found) -> list[str]:
+        """Names in the first passages that the question doesn't have; rare ones and high ones first."""
+        n, plain, linked = len(self.snapshot), _last(found), self.graph.link(found.query)
+        weights: dict[str, float] = {}
+        for chunk in found.order[:PASSAGES]:
+            for name in sorted(self.graph.mentioned.get(chunk, ())):
+                count = len(self.graph.net.nodes[name]["chunks"])
+                is_new = name not in linked and name != found.documents[chunk]
+                if is_new and count <= max(2, COMMONEST * n):
+                    weight = plain.get(chunk, 0.0) * math.log(1 + n / count)
+                    weights[name] = max(weights.get(name, 0.0), weight)
+        return ranked(weights)[:BRIDGES]
 
 
 def _last(found: Found) -> Scores:
+    """The scores of the last stage, scaled to 0 to 1."""
     return scaled(list(found.stages.values())[-1]) if found.stages else {}

@@ -1,0 +1,246 @@
+"""`graph build`, `graph compare` and `ask --graph`: the facts that are shown.
+
+Three kinds of questions go three ways:
+
+    "Which contracts share a supplier with X?"   edges of the graph: an exact set
+    "What are the main themes?"                  communities of the graph
+    anything else                                the ordinary pipeline, with a search by way of the names
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import typer
+
+from shared import hardware
+from shared.cli import plain_table
+from shared.config import Settings
+from shared.errors import UserError
+from shared.progress import count_bar, spinner
+from shared.report.record import picture_path
+from step3_rag.evaluate.dataset import Question
+from step3_rag.graph import answers, rules
+from step3_rag.graph import compare as graph_compare
+from step3_rag.graph.build import all_chunks, build, load_or_build
+from step3_rag.graph.net import Graph
+from step3_rag.graph.search import GraphRetriever
+from step3_rag.ingest.index import Index
+from step3_rag.ingest.piece import clean
+from step3_rag.options import client_of
+from step3_rag.pipeline import Plan
+from step3_rag.service import Service
+
+# Flags of `ask` that have a meaning where nothing is searched; --reader has one for themes.
+WITHOUT_SEARCH = frozenset(
+    ("question", "graph", "index", "store", "address", "model", "engine", "seed", "smoke", "as_json")
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def run_build(index: Index, settings: Settings, *, with_model: bool, out: Path | None) -> dict[str, Any]:
+    """Extract, connect, find communities, save beside the index, draw.
+
+    Raises:
+        UserError: an empty index, a model that gives nothing, a place that can't be written.
+    """
+    from step3_rag.graph import model
+    from step3_rag.graph.draw import draw
+
+    picture, began = picture_path("step3_rag", "graph", out), time.perf_counter()
+    if with_model:
+        client, total = client_of(settings), len(all_chunks(index))
+        with count_bar(f"{settings.model} reads {total} passages", total) as progress:
+            graph = build(
+                index, lambda chunks: model.extract(client, settings.model, chunks, progress), settings.seed
+            )
+    else:
+        with spinner("looking for names and relations"):
+            graph = build(index, rules.extract, settings.seed)
+    seconds, net = time.perf_counter() - began, graph.net
+    file, documents = graph.save(index.folder), sum(map(graph.is_document, net))
+    draw(graph, picture, f"{documents} documents as a graph, extracted by {net.graph['extractor']}")
+    names, edges, groups = len(net) - documents, net.number_of_edges(), net.graph["communities"]
+    return {
+        "command": "step3_rag graph",
+        "headline": f"{documents} documents: {names} names, {edges} edges, {len(groups)} communities",
+        "extractor": net.graph["extractor"],
+        "chunks": net.graph["read"],
+        "failed_chunks": net.graph["failed"],
+        "types": dict(Counter(kind for _, kind in net.nodes(data="type")).most_common()),
+        "relations": dict(Counter(relation for *_, relation in net.edges(keys=True)).most_common()),
+        "communities": [", ".join(map(graph.label, group[:3])) for group in groups[:8]],
+        "seconds": round(seconds, 2),
+        "file": str(file),
+        "picture": str(picture),
+        "machine": hardware.describe(),
+    }
+
+
+def show_build(facts: dict[str, Any], console: Console) -> None:
+    """What the graph holds."""
+    console.print(f"{facts['headline']}; extracted by {facts['extractor']} in {facts['seconds']:.1f} s")
+    for name in ("types", "relations"):
+        counts = ", ".join(f"{count} {kind}" for kind, count in facts[name].items())
+        console.print(f"  {name}: {counts}", soft_wrap=True)
+    if facts["failed_chunks"]:
+        console.print(f"  {facts['failed_chunks']} of {facts['chunks']} passages gave nothing usable")
+    console.print("  the largest communities:")
+    for names in facts["communities"]:
+        console.print(f"    {clean(names)}", soft_wrap=True)
+    console.print(f"The picture: {facts['picture']}", soft_wrap=True)
+
+
+def ask(service: Service, question: str, plan: Plan, context: typer.Context) -> dict[str, Any] | None:
+    """The answer from the graph alone to a question about a set or about the whole; else None.
+
+    After None, the service's retriever searches by way of the graph.
+
+    Raises:
+        UserError: a flag was given that has no meaning without a search, or as `load_or_build`.
+    """
+    with spinner("looking for names and relations"):
+        graph = load_or_build(service.index, service.settings.seed)
+    shares = answers.asks_to_share(graph, question)
+    if not shares and not answers.asks_for_themes(graph, question):
+        service.retriever = GraphRetriever(service.retriever, graph)
+        return None
+    allowed = WITHOUT_SEARCH if shares else WITHOUT_SEARCH | {"reader"}
+    sources = {name: context.get_parameter_source(name) for name in context.params.keys() - allowed}
+    unused = [f"--{name}" for name, source in sources.items() if source and source.name == "COMMANDLINE"]
+    if unused:
+        raise UserError(
+            f"{', '.join(sorted(unused))}: the graph answers this question without a search; leave it out"
+        )
+    facts = _shared(graph, service.index, *shares) if shares else _themes(graph, service, plan)
+    return {
+        "command": "step3_rag ask",
+        "question": question,
+        "extractor": graph.net.graph["extractor"],
+    } | facts
+
+
+def _shared(graph: Graph, index: Index, node: str, role: str) -> dict[str, Any]:
+    def place(chunks: list[int], document: str) -> str:
+        """Where it is said, in the document itself if there."""
+        found = sorted(index.chunks(chunks), key=lambda chunk: chunk.document != document)
+        return found[0].source if found else ""
+
+    found, of = answers.related(graph, node, role), graph.label(node)
+    rows = [
+        asdict(each)
+        | {"title": graph.label(each.document), "source": place(each.chunks, each.document)}
+        | {"of_source": place(each.theirs, node)}
+        for each in found
+    ]
+    documents = list(dict.fromkeys(each.document for each in found))
+    headline = f"{len(documents)} documents share a {role} with {of}"
+    return {"headline": headline, "of": of, "role": role, "documents": documents, "shared": rows}
+
+
+def _themes(graph: Graph, service: Service, plan: Plan) -> dict[str, Any]:
+    """With `--reader chat` the chat model summarises each theme."""
+    found, settings = answers.themes(graph, service.index), service.settings
+    rows: list[dict[str, Any]] = [asdict(theme) for theme in found]
+    if plan.reader == "chat":
+        from shared.chat.errors import one_line_errors
+
+        client = client_of(settings)
+        with one_line_errors(settings.model, settings), count_bar("summaries", len(found)) as progress:
+            for done, (row, theme) in enumerate(zip(rows, found, strict=True)):
+                progress(done, len(found))
+                row["summary"] = answers.summary(client, settings.model, graph, theme)
+    return {
+        "headline": f"{len(found)} themes: {'; '.join(theme.title for theme in found[:3])}",
+        "reader": plan.reader,
+        "themes": rows,
+    }
+
+
+def show_ask(facts: dict[str, Any], console: Console) -> None:
+    """The answer with its sources."""
+
+    def line(text: str, style: str = "") -> None:
+        console.print(clean(text), style=style, soft_wrap=True)
+
+    if "shared" in facts and not facts["shared"]:
+        line(f"The graph knows no document that shares a {facts['role']} with {facts['of']}.")
+    if "themes" in facts and not facts["themes"]:
+        line("The graph has no themes: no community has names, documents and at least four nodes.")
+    whom = None
+    for each in facts.get("shared", ()):
+        if each["whom"] != whom:
+            whom, source = each["whom"], f" [{each['of_source']}]" if each["of_source"] else ""
+            line(f"{whom}, {facts['role']} of {facts['of']}{source}, is also in:", "bold")
+        relation = "" if each["relation"] == facts["role"] else f" as {each['relation']}"
+        line(f"  {each['title']}{relation} [{each['source']}]")
+    for number, theme in enumerate(facts.get("themes", ()), 1):
+        line(f"{number}. {theme['title']} ({theme['size']} nodes)", "bold")
+        if "summary" in theme:
+            line(f"   {theme['summary']}")
+        more = f", and {len(theme['documents']) - 5} more" if len(theme["documents"]) > 5 else ""
+        line(f"   {', '.join(theme['documents'][:5])}{more}")
+        for text, source in theme["sentences"]:
+            line(f"   - {text} [{source}]")
+
+
+def names_of(service: Service, question: str) -> dict[str, list[str]]:
+    """By which names the graph's retriever found passages."""
+    retriever = cast(GraphRetriever, service.retriever)
+    graph = retriever.graph
+    linked = graph.link(question)
+    edges = [edge for node in linked for edge in graph.edges(node) if edge[1] != "refers to"]
+    return {
+        "names in the question": [graph.label(node) for node in linked],
+        "stated of them": [f"{graph.label(a)} – {said} → {graph.label(b)}" for a, said, b, _ in edges[:8]],
+        "names that led on": [graph.label(node) for node in retriever.bridges.get(question, ())],
+    }
+
+
+def run_compare(service: Service, questions: Sequence[Question], data: str) -> dict[str, Any]:
+    """Plain search and search with the graph on questions with judgements.
+
+    Raises:
+        UserError: as `load_or_build`.
+    """
+    graph = load_or_build(service.index, service.settings.seed)
+    with count_bar(f"{len(questions)} questions", len(questions)) as progress:
+        found = graph_compare.compare(service.retriever, graph, questions, progress=progress)
+    return {
+        "command": "step3_rag graph-compare",
+        "headline": graph_compare.verdict(found["by_kind"]),
+        "data": data,
+        "extractor": graph.net.graph["extractor"],
+        "embedder": service.settings.embedder,
+        **found,
+        "machine": hardware.describe(),
+    }
+
+
+def show_compare(facts: dict[str, Any], console: Console) -> None:
+    """The table and what it says."""
+    table = plain_table(
+        "questions", "measure", "plain", "graph", "difference (95 %)", right=("plain", "graph")
+    )
+    for kind, figures in facts["by_kind"].items():
+        group = f"{kind} ({figures['n']})"
+        for name in graph_compare.MEASURES:
+            row, bounds = figures[name], figures[name]["interval_95"]
+            interval = f" ({bounds[0]:+.3f} to {bounds[1]:+.3f})" if bounds else ""
+            means = (f"{row['plain']:.3f}", f"{row['graph']:.3f}", f"{row['mean']:+.3f}{interval}")
+            table.add_row(group, name, *means)
+            group = ""
+    console.print(table)
+    console.print(
+        f"\n{facts['headline']}.\n{facts['data']}; graph by {facts['extractor']}; the way over names takes "
+        f"{facts['milliseconds']:.0f} ms a question (median); 95 % intervals from a paired bootstrap; "
+        f"{facts['machine']}",
+        soft_wrap=True,
+    )
