@@ -41,7 +41,14 @@ def checked(question: str) -> str:
 
 
 def search_options(
-    settings: Settings, k: int, fusion: str, rerank: str, use: str, collections: Sequence[str] = ()
+    settings: Settings,
+    k: int,
+    fusion: str,
+    rerank: str,
+    use: str,
+    collections: Sequence[str] = (),
+    versions: str = "current-first",
+    before: Sequence[str] = (),
 ) -> Options:
     """The options of a search, with the scorer that `--rerank` names.
 
@@ -55,7 +62,16 @@ def search_options(
         raise UserError(f"--fusion {fusion} is not known: use minmax or rrf")
     if use not in kinds:
         raise UserError(f"--use {use} is not known: use {', '.join(kinds)}")
-    options = Options(k=k, use=kinds[use], fusion=fusion, collections=tuple(collections))  # type: ignore
+    if versions not in ("current-first", "current", "all"):
+        raise UserError(f"--versions {versions} is not known: use current-first, current or all")
+    options = Options(
+        k,
+        kinds[use],
+        fusion,  # type: ignore
+        collections=tuple(collections),
+        versions=versions,  # type: ignore
+        before=tuple(map(checked, before)),
+    )
     if rerank in ("maxsim", "none"):
         return dataclasses.replace(options, rerank=rerank)  # type: ignore
     return dataclasses.replace(options, rerank="scorer", scorer=_scorer(settings, rerank))
@@ -109,7 +125,7 @@ def plan_of(
 
 
 def strategies_of(text: str) -> tuple[str, ...]:
-    """The strategies of a flag, `spelling,deeper`; `none` is none.
+    """The strategies of a flag, `spelling,meaning`; `none` is none.
 
     Raises:
         UserError: one of them is not known.

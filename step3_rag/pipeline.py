@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import anthropic
 
 READERS = ("chat", "quote")
-STRATEGIES = ("spelling", "deeper")  # those that measured best with no chat model (chapter 10)
+STRATEGIES = ("conversation", "spelling", "meaning")  # measured in chapter 10
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,9 @@ def ask(
         except failed as error:
             raise ChatError(error, reflection, sources) from None
     else:
-        answer = read.quote(question, sources, retriever.embedder, retriever.rarity)
+        best = reflection.best
+        asked = best.query if best.strategy in ("conversation", "spelling") else question
+        answer = read.quote(asked, sources, retriever.embedder, retriever.rarity)
         write(answer.text)
     seconds = {"search": searched - began, "answer": time.perf_counter() - searched}
     return Outcome(question, reflection, sources, answer, seconds)

@@ -13,11 +13,13 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from shared.catalog import default
 from shared.config import Settings
+from shared.embedded.judge import JUDGE, Judge
 from shared.errors import UserError
 from shared.progress import count_bar, spinner
 from step3_rag import SAMPLE
@@ -25,7 +27,7 @@ from step3_rag.ingest import update
 from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.index import Index
 from step3_rag.ingest.sources import Report, Source, files_in
-from step3_rag.retrieve.search import Retriever
+from step3_rag.retrieve.search import Evaluator, Retriever
 from step3_rag.stores import vector_store
 from step3_rag.stores.common import ChunkStore, DamagedStore
 
@@ -63,7 +65,7 @@ class Service:
                     self.sync(store)
                 else:
                     warn(f"an ingest is at work in {folder}: not all of it can be found by meaning yet")
-        return Retriever(self.index, store, self.store_name, self.embedder)
+        return Retriever(self.index, store, self.store_name, self.embedder, evaluator_of(self.settings))
 
     def open_store(self, *, repair: bool = False) -> Any:
         """The vector store (a ChunkStore), as it was left."""
@@ -76,6 +78,18 @@ class Service:
     @property
     def is_sample(self) -> bool:
         return self.index.folder == sample_home(self.settings)
+
+
+def evaluator_of(settings: Settings) -> Evaluator | None:
+    """The retrieval evaluator, loaded when first asked; None on a smoke run and with `judge_adapter` none."""
+    if settings.embedder == default("smoke").id or settings.judge_adapter == Path("none"):
+        return None
+
+    @cache
+    def judge() -> Judge:
+        return Judge.load(settings, settings.judge_adapter or JUDGE)
+
+    return lambda question, passages: judge().probabilities(question, passages)
 
 
 def warn(text: str) -> None:

@@ -77,7 +77,7 @@ class Source:
 class Attempt:
     """One search; `took` is the one whose passages were used."""
 
-    strategy: str  # asked (the question itself), spelling, deeper, hyde ...
+    strategy: str  # question (as it was asked), spelling, meaning, hyde ...
     query: str
     confidence: float | None
     took: bool = True

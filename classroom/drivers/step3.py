@@ -69,7 +69,7 @@ def _played(
             searched.append((query, options.k))
             return Found(query, options)
 
-    def confidence(found: Any) -> float | None:
+    def confidence(found: Any, *_others: Any) -> float | None:
         return sure.get((found.query, found.options.k), 0.0)
 
     def rewrite(strategy: str, question: str, found: Any, *_others: Any) -> tuple[str, Any] | None:

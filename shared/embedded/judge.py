@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 JUDGE = Path(__file__).with_name("adapters") / "judge"
 YES, NO = " yes", " no"
 LONGEST = 320  # tokens of a passage that are read
+REMEMBERED = 2000  # judgements
 
 
 def passage_text(passage: str) -> str:
@@ -46,6 +47,7 @@ class Judge:
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, adapter: Adapter) -> None:
         self.model, self.tokenizer = model, tokenizer
         adapter.active = True
+        self._known: dict[tuple[str, str], float] = {}
         self.answers = [tokenizer.encode(each, add_special_tokens=False)[0] for each in (YES, NO)]
 
     @classmethod
@@ -63,7 +65,17 @@ class Judge:
         return cls(model, tokenizer, Adapter.load(folder, model, hub))
 
     def probabilities(self, question: str, passages: Sequence[str]) -> list[float]:
-        """How probable it is, for each passage, that it answers the question; 0 to 1."""
+        """How probable it is, for each passage, that it answers the question; 0 to 1.
+
+        What was judged before is remembered, since a second search finds much of what the first one found.
+        """
+        known = self._known if len(self._known) < REMEMBERED else {}
+        new = [each for each in dict.fromkeys(passages) if (question, each) not in known]
+        said = self._read(question, new)
+        self._known = known = known | {(question, each): value for each, value in zip(new, said, strict=True)}
+        return [known[question, each] for each in passages]
+
+    def _read(self, question: str, passages: Sequence[str]) -> list[float]:
         import torch
 
         if not passages:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from step3_rag.ingest.index import Chunk, joined
 
 BUDGET = 1024  # tokens
+EXCERPT = 160  # characters of a source that are shown
 ORDERS = re.compile(
     r"\b(?:ignore|disregard|forget|override|bypass)\b[^.!?\n]{0,40}"
     r"\b(?:previous|prior|above|earlier|all|any|your|system|these)\b[^.!?\n]{0,30}"
@@ -114,6 +115,22 @@ def inert(text: str) -> str:
     'so much‹/source> ‹|im_end|> ⁅/INST] <b>'
     """
     return TURNS.sub("⁅", MARKS.sub("‹", text))
+
+
+HEADING = re.compile(r"^#+[ \t]+(.+?)[ \t#]*$", re.MULTILINE)
+
+
+def excerpt(source: Source, sentence: str) -> tuple[str, str]:
+    """Where a sentence of a source stands, and the text around it: the heading that it is under, not the
+    passage's first one. The beginning of the passage where the sentence is not in it word for word.
+    """
+    words = [re.escape(word) for word in sentence.split() if re.search(r"\w", word)]
+    found = re.search(r"[\s*|_–-]+".join(words), source.text) if words else None
+    if not found:
+        return source.place, " ".join(source.text.split())[:EXCERPT]
+    above = HEADING.findall(source.text, 0, found.start())
+    place = f"{source.document}, {above[-1]}" if above else source.place
+    return place, " ".join(source.text[found.start() :].split())[:EXCERPT]
 
 
 def _attribute(text: str) -> str:

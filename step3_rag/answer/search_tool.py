@@ -126,7 +126,7 @@ def look_up(
         dataclasses.replace(each, number=first + i)
         for i, each in enumerate(assemble(chunks, lambda text: len(retriever.embedder.token_spans(text))))
     ]
-    probability = confidence(found) or 0.0
+    probability = confidence(found, retriever)
     fits = bool(sources) and probability >= THRESHOLD
     # By the question, not by the query: a query says where to look, seldom what one wants to know.
     asked = question or query

@@ -22,8 +22,10 @@ from shared.cli import (
 )
 from step3_rag.cli import evaluate as measuring
 from step3_rag.cli.flags import (
+    FOR_FRAMEWORKS,
     QUESTION,
     Address,
+    Before,
     ChunkSize,
     Collection,
     Fusion,
@@ -33,8 +35,10 @@ from step3_rag.cli.flags import (
     Rerank,
     Store,
     Use,
+    Versions,
     open_index,
     open_sample,
+    refuse_flags,
 )
 
 if TYPE_CHECKING:
@@ -50,6 +54,7 @@ app.add_typer(graph_app, name="graph")
 def ask(
     context: typer.Context,
     question: Question = QUESTION,
+    before: Before = None,
     k: Annotated[int, typer.Option(help="Passages to answer from.")] = 5,
     collection: Collection = None,
     reader: Annotated[
@@ -60,14 +65,18 @@ def ask(
     ] = None,
     threshold: Annotated[
         float, typer.Option(help="Confidence under which it asks again, or abstains.")
-    ] = 0.85,
+    ] = 0.68,
     budget: Annotated[int, typer.Option(help="Tokens of the sources, at most.")] = 1024,
     graph: Annotated[
         bool, typer.Option("--graph", help="Answer from the graph, or find passages by way of it.")
     ] = False,
+    framework: Annotated[
+        str | None, typer.Option(help="Ask by langchain, llamaindex or langgraph: one search, no confidence.")
+    ] = None,
     trace: Annotated[
         bool, typer.Option("--trace", help="Show the way through the graph of attempts.")
     ] = False,
+    versions: Versions = "current-first",
     use: Use = "hybrid",
     fusion: Fusion = "minmax",
     rerank: Rerank = "maxsim",
@@ -87,7 +96,9 @@ def ask(
 
     question = options.checked(question)
     settings = settings_from_flags(smoke, model=model, engine=engine, seed=seed)
-    chosen = options.search_options(settings, k, fusion, rerank, use, collection or [])
+    chosen = options.search_options(
+        settings, k, fusion, rerank, use, collection or [], versions, before or []
+    )
     plan = options.plan_of(settings, chosen, reader, strategies, threshold, budget)
     service = open_index(settings, index, store, address)
     options.check_collections(service, chosen.collections)
@@ -99,10 +110,14 @@ def ask(
             _say_corpus(service, as_json)
             emit(known, lambda console: graph_commands.show_ask(known, console), as_json=as_json)
             return
-    streams = plan.reader == "chat" and not as_json
+    streams = plan.reader == "chat" and not as_json and not framework
     client = options.client_of(settings) if options.needs_chat(plan) else None
     _say_corpus(service, as_json)
-    facts = ask_commands.run(service, question, plan, client, _write if streams else _ignore)
+    if framework:
+        refuse_flags(context, FOR_FRAMEWORKS, "a framework's pipeline searches once, with the defaults")
+        facts = ask_commands.run_framework(service, question, plan, framework, client)
+    else:
+        facts = ask_commands.run(service, question, plan, client, _write if streams else _ignore)
     if streams:
         print()
     if graph:
@@ -125,6 +140,7 @@ def search(
     collection: Collection = None,
     route: Annotated[bool, typer.Option("--route", help="Let the router choose the collections.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Rank and score at every stage.")] = False,
+    versions: Versions = "current-first",
     use: Use = "hybrid",
     fusion: Fusion = "minmax",
     rerank: Rerank = "maxsim",
@@ -143,7 +159,7 @@ def search(
 
     question = options.checked(question)
     settings = settings_from_flags(smoke, model=model, seed=seed)
-    chosen = options.search_options(settings, k, fusion, rerank, use, collection or [])
+    chosen = options.search_options(settings, k, fusion, rerank, use, collection or [], versions)
     service = open_index(settings, index, store, address)
     options.check_collections(service, chosen.collections)
     facts = ask_commands.search(service, question, chosen, route)

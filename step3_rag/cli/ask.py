@@ -36,7 +36,29 @@ def run(
         from shared.chat.errors import explain
 
         return render.failed_facts(question, error, f"{model}: {explain(error.cause, service.settings)}")
-    return render.answer_facts(outcome, plan.reader, model if client else None)
+    return render.answer_facts(outcome, plan, model if client else None)
+
+
+def run_framework(
+    service: Service, question: str, plan: Plan, name: str, client: anthropic.Anthropic | None
+) -> dict[str, Any]:
+    """Ask by LangChain, LlamaIndex or LangGraph; the facts of the answer, which has no confidence."""
+    from shared.chat.errors import one_line_errors
+    from step3_rag.frameworks.ask import ask as ask_framework
+
+    settings, began = service.settings, time.perf_counter()
+    with one_line_errors(settings.model, settings):
+        sources, answer = ask_framework(
+            name, service.retriever, question, client, settings.model, plan.options.k
+        )
+    return {
+        **render.facts_of(question, answer, sources, plan.reader, settings.model if client else None),
+        "framework": name,
+        "confidence": None,
+        "attempts": [],
+        "path": [],
+        "seconds": {"search": 0.0, "answer": round(time.perf_counter() - began, 3)},
+    }
 
 
 def search(service: Service, question: str, options: Options, route: bool) -> dict[str, Any]:
@@ -57,7 +79,7 @@ def search(service: Service, question: str, options: Options, route: bool) -> di
         found, routed = routing.search(retriever, where, question, options, encoded)
     else:
         found, routed = retriever.search(question, options), None
-    return render.search_facts(found, routed, confidence(found))
+    return render.search_facts(found, routed, confidence(found, retriever))
 
 
 def run_agent(service: Service, question: str) -> dict[str, Any]:

@@ -102,8 +102,10 @@ def calibrate(
 def reflect(
     dataset: Data = "sample",
     split: Split = None,
-    strategies: Annotated[str, typer.Option(help="With commas between.")] = "spelling,feedback,deeper",
-    threshold: Annotated[float, typer.Option(help="Confidence under which it asks again.")] = 0.85,
+    strategies: Annotated[
+        str, typer.Option(help="With commas between.")
+    ] = "conversation,spelling,meaning,feedback",
+    threshold: Annotated[float, typer.Option(help="Confidence under which it asks again.")] = 0.68,
     limit: Limit = None,
     model: Model = None,
     engine: Engine = None,

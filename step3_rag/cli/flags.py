@@ -20,6 +20,13 @@ Collection = Annotated[
 Use = Annotated[str, typer.Option(help="hybrid, bm25 or dense.")]
 Fusion = Annotated[str, typer.Option(help="minmax (of scores) or rrf (of ranks).")]
 Rerank = Annotated[str, typer.Option(help="maxsim, none, likelihood, or a cross-encoder of the hub.")]
+Versions = Annotated[
+    str, typer.Option(help="Superseded documents: current-first, current (leave them out) or all (alike).")
+]
+Before = Annotated[
+    list[str] | None,
+    typer.Option("--before", help="An earlier question of the conversation; repeat it, oldest first."),
+]
 Data = Annotated[str, typer.Option("--dataset", help="sample, a folder in BEIR's layout, or beir:NAME.")]
 Split = Annotated[
     str | None,
@@ -28,6 +35,27 @@ Split = Annotated[
 Limit = Annotated[int | None, typer.Option(help="So many questions only, drawn by --seed.")]
 ChunkSize = Annotated[int, typer.Option(help="Tokens of a chunk, at most.")]
 Overlap = Annotated[int, typer.Option("--chunk-overlap", help="Tokens that neighbouring chunks share.")]
+
+
+FOR_FRAMEWORKS = {"framework", "question", "k", "reader", "index", "store", "address"}
+FOR_FRAMEWORKS |= {"model", "engine", "seed", "smoke", "as_json"}
+
+
+def refuse_flags(context: typer.Context, allowed: set[str], why: str) -> None:
+    """Refuse flags that would have no effect.
+
+    Raises:
+        UserError: names those that were given.
+    """
+    given = [
+        f"--{name}"
+        for name in sorted(context.params.keys() - allowed)
+        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    ]
+    if given:
+        from shared.errors import UserError
+
+        raise UserError(f"{', '.join(given)}: {why}; leave it out")
 
 
 def open_index(settings: Any, index: Path | None, store: str, address: str | None) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from step3_rag.answer.context import Source
+from step3_rag.answer.context import EXCERPT, Source, excerpt
+from step3_rag.answer.read import Answer, Cited
 from step3_rag.ingest.piece import clean
 from step3_rag.reflect.reflect import Reflection
 from step3_rag.retrieve.search import Candidate, Found
@@ -13,24 +14,27 @@ from step3_rag.retrieve.search import Candidate, Found
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from step3_rag.pipeline import ChatError, Outcome
+    from step3_rag.pipeline import ChatError, Outcome, Plan
 
 
 SUSPICIOUS = "holds what reads like an order to a model; it is treated as a quotation"
 SAMPLE = "(from the sample documents; `python -m step3_rag ingest FOLDER` makes an index of yours)"
 
 
-def source_facts(sources: Sequence[Source]) -> list[dict[str, Any]]:
-    """Sources for programs."""
+def source_facts(sources: Sequence[Source], cited: Sequence[Cited] = ()) -> list[dict[str, Any]]:
+    """Sources for programs; those that are cited with the first sentence that was taken from them."""
     return [
         {
             "number": each.number,
             "document": each.document,
-            "place": each.place,
+            "place": place,
             "text": each.text,
+            "excerpt": text,
             "suspicious": each.is_suspicious,
         }
         for each in sources
+        for quoted in [next((one.sentence for one in cited if each.number in one.numbers), "")]
+        for place, text in [excerpt(each, quoted)]
     ]
 
 
@@ -47,16 +51,28 @@ def attempt_facts(reflection: Reflection) -> list[dict[str, Any]]:
     ]
 
 
-def answer_facts(outcome: Outcome, reader: str, model: str | None) -> dict[str, Any]:
-    """An answer for programs."""
-    answer = outcome.answer
+def answer_facts(outcome: Outcome, plan: Plan, model: str | None) -> dict[str, Any]:
+    """An answer of the pipeline for programs."""
+    return {
+        **facts_of(outcome.question, outcome.answer, outcome.sources, plan.reader, model),
+        "threshold": plan.threshold,
+        "confidence": _round(outcome.confidence),
+        "attempts": attempt_facts(outcome.reflection),
+        "path": outcome.reflection.path,
+        "seconds": {name: round(value, 3) for name, value in outcome.seconds.items()},
+    }
+
+
+def facts_of(
+    question: str, answer: Answer, sources: Sequence[Source], reader: str, model: str | None
+) -> dict[str, Any]:
+    """An answer and its sources for programs."""
     return {
         "command": "step3_rag ask",
         "headline": " ".join(answer.text.split())[:160],
-        "question": outcome.question,
+        "question": question,
         "answer": answer.text,
-        "abstained": outcome.abstained,
-        "confidence": _round(outcome.confidence),
+        "abstained": answer.is_unknown,
         "citations": [
             {
                 "sentence": each.sentence,
@@ -66,14 +82,11 @@ def answer_facts(outcome: Outcome, reader: str, model: str | None) -> dict[str, 
             }
             for each in answer.cited
         ],
-        "sources": source_facts(outcome.sources),
-        "attempts": attempt_facts(outcome.reflection),
-        "path": outcome.reflection.path,
+        "sources": source_facts(sources, answer.cited),
         "reader": reader,
         "model": model,
         "stop_reason": answer.stop_reason,
         "usage": {"input_tokens": answer.input_tokens, "output_tokens": answer.output_tokens},
-        "seconds": {name: round(value, 3) for name, value in outcome.seconds.items()},
     }
 
 
@@ -134,21 +147,23 @@ def show_answer(facts: Mapping[str, Any], console: Console, *, trace: bool, stre
         show_trace(facts, console)
 
 
-def show_sources(sources: Sequence[Mapping[str, Any]], console: Console, width: int = 160) -> None:
+def show_sources(sources: Sequence[Mapping[str, Any]], console: Console) -> None:
     """Numbered passages, cut to a line or two."""
     for each in sources:
         console.print()
         console.print(f"[{each['number']}] {clean(each['place'])}", style="bold", soft_wrap=True)
-        text = " ".join(clean(each["text"]).split())
-        console.print(f"    {text if len(text) <= width else text[:width].rstrip() + ' …'}", soft_wrap=True)
+        text = " ".join(clean(each["excerpt"]).split())
+        console.print(f"    {text}{' …' if len(text) == EXCERPT else ''}", soft_wrap=True)
         if each["suspicious"]:
             console.print(f"    ({SUSPICIOUS})", style="yellow")
 
 
 def _foot(facts: Mapping[str, Any]) -> str:
     said = facts["confidence"]
-    parts = ["confidence unknown" if said is None else f"confidence {said:.2f}"]
-    searches = len(facts["attempts"])
+    parts = ["no confidence" if said is None else f"confidence {said:.2f}"]
+    if facts["abstained"] and said is not None and said < facts["threshold"]:
+        parts = [f"confidence {said:.3f} is under the threshold {facts['threshold']:g}"]
+    searches = max(1, len(facts["attempts"]))
     parts.append(f"{searches} search{'es' if searches > 1 else ''}")
     if facts["usage"]["input_tokens"] is not None:
         parts.append(

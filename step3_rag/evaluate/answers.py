@@ -98,7 +98,8 @@ def run(
     with count_bar(f"answering {data.name}", len(questions)) as progress:
         for done, question in enumerate(questions):
             progress(done, len(questions))
-            always = replace(plan, abstain=False)
+            asked = replace(plan.options, before=question.before)
+            always = replace(plan, options=asked, abstain=False)
             with options.one_line_errors(settings):
                 outcome = ask(retriever, question.text, always, client, settings.model)
             judged.append(judge_words(question, outcome))

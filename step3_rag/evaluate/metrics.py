@@ -64,13 +64,6 @@ def auroc(scores: Sequence[float], labels: Sequence[bool]) -> float | None:
 
     The Mann-Whitney statistic; 0.5 is chance. None when all labels are the same.
     """
-    import numpy as np
+    from sklearn.metrics import roc_auc_score
 
-    values, truth = np.asarray(scores, float), np.asarray(labels, bool)
-    n_true, n_false = int(truth.sum()), int((~truth).sum())
-    if not n_true or not n_false:
-        return None
-    order = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(order[2])
-    ranks = (ends - (order[2] - 1) / 2)[order[1]]  # mean rank of each group of ties, from 1
-    return float((ranks[truth].sum() - n_true * (n_true + 1) / 2) / (n_true * n_false))
+    return float(roc_auc_score(labels, scores)) if len(set(labels)) == 2 else None

@@ -13,14 +13,13 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from shared.errors import UserError
 from shared.stats import bootstrap
 from step3_rag.evaluate.dataset import Question
 from step3_rag.evaluate.metrics import MEASURES
-from step3_rag.reflect.confidence import confidence, signals
 from step3_rag.reflect.reflect import reflect
 from step3_rag.retrieve.fuse import ranked, rrf
 from step3_rag.retrieve.search import Found, Options, Retriever
@@ -46,9 +45,8 @@ class Outcome:
     rankings: dict[str, list[str]]  # documents, by stage
     measures: dict[str, dict[str, float]]  # by stage, then by measure; empty when nothing is relevant
     seconds: dict[str, float]
-    confidence: float | None
-    signals: dict[str, float] | None
-    cosine: float  # of the first hit of the dense search, 0 without one
+    confidence: float
+    found: Found
 
 
 def ask(
@@ -63,9 +61,10 @@ def ask(
     for done, question in enumerate(questions):
         progress(done, len(questions))
         began = time.perf_counter()
-        reflection = reflect(retriever, question.text, options, strategies)
-        outcome = judge(question, reflection.attempts[0].found)
-        if strategies and outcome.confidence is not None:
+        reflection = reflect(retriever, question.text, replace(options, before=question.before), strategies)
+        first = reflection.attempts[0]
+        outcome = judge(question, first.found, first.rank)
+        if strategies:
             outcome.seconds["reflect"] = time.perf_counter() - began - sum(outcome.seconds.values())
             _add(outcome, "reflect", reflection.best.found.ranking())
         outcomes.append(outcome)
@@ -87,8 +86,8 @@ def draw(questions: Sequence[T], limit: int | None, seed: int) -> list[T]:
     return [questions[i] for i in sorted(chosen)]
 
 
-def judge(question: Question, found: Found) -> Outcome:
-    """The measures of one search, stage by stage."""
+def judge(question: Question, found: Found, said: float = 0.0) -> Outcome:
+    """The measures of one search, stage by stage; `said` is its confidence."""
     rankings = {name: found.ranking(name) for name in STAGES if name in found.stages}
     if {"bm25", "dense"} <= rankings.keys():
         fused = rrf([found.stages["bm25"], found.stages["dense"]])
@@ -100,9 +99,7 @@ def judge(question: Question, found: Found) -> Outcome:
         for name, ranking in rankings.items()
         if question.qrels
     }
-    cosine = max(found.stages.get("dense", {}).values(), default=0.0)
-    seconds = dict(found.seconds)
-    return Outcome(question, rankings, measures, seconds, confidence(found), signals(found), cosine)
+    return Outcome(question, rankings, measures, dict(found.seconds), said, found)
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from shared.progress import count_bar
 from step3_rag import options
 from step3_rag.evaluate import dataset, retrieval
 from step3_rag.evaluate.dataset import dataset_service
+from step3_rag.evaluate.metrics import MEASURES
 from step3_rag.pipeline import chat_of
 from step3_rag.reflect.confidence import confidence
 from step3_rag.reflect.reflect import Attempt, better
@@ -56,13 +57,13 @@ def run(
     with count_bar(f"asking {data.name}", len(questions)) as progress:
         for done, question in enumerate(questions):
             progress(done, len(questions))
-            found = retriever.search(question.text, Options())
-            first.append(Attempt("question", question.text, found, confidence(found)))
-    low = [i for i, each in enumerate(first) if each.confidence is not None and each.confidence < threshold]
+            found = retriever.search(question.text, Options(before=question.before))
+            first.append(Attempt("question", question.text, found, confidence(found, retriever)))
+    low = [i for i, each in enumerate(first) if each.rank < threshold]
     low = retrieval.draw(low, limit, settings.seed)
 
     def score(i: int, attempt: Attempt) -> float:
-        return retrieval.judge(questions[i], attempt.found).measures["rerank"][retrieval.MAIN]
+        return MEASURES[retrieval.MAIN](attempt.found.ranking(), questions[i].qrels)
 
     before = {i: score(i, first[i]) for i in range(len(questions))}
     rows: dict[str, Any] = {}
@@ -77,7 +78,7 @@ def run(
                 if other:
                     offered += 1
                     found = retriever.search(*other)
-                    attempt = Attempt(strategy, other[0], found, confidence(found))
+                    attempt = Attempt(strategy, other[0], found, confidence(found, retriever))
                     replaced[i] = score(i, attempt)
                     kept[i] = score(i, better([first[i], attempt]))
                 seconds.append(time.perf_counter() - began)

@@ -52,7 +52,8 @@ def ensemble(retriever: Retriever, depth: int = DEPTH) -> Callable[[str], list[i
     # The ensemble takes documents of the same text for one; the store has the chunks without titles.
     keywords.docs = [Document(chunk.text, id=str(chunk.id)) for chunk in chunks]
     store: Any = retriever.store
-    chroma = Chroma(store.collection.name, retriever.embedder, client=store.client)
+    embedder: Any = retriever.embedder  # it has the methods of LangChain's Embeddings
+    chroma = Chroma(store.collection.name, embedder, client=store.client)
     meaning = chroma.as_retriever(search_kwargs={"k": min(depth, len(chunks))})
     both = EnsembleRetriever(retrievers=[keywords, meaning], weights=[0.5, 0.5])
     return lambda query: [int(each.id or 0) for each in both.invoke(query)][:depth]

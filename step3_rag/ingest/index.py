@@ -271,7 +271,10 @@ class Index:
         )
         names = ("id", "name", "path", "collection", "title", "sha256", "size", "chunks")
         return [
-            {**dict(zip(names, row, strict=False)), "version": Version(*row[-5:-1], bool(row[-1]))}
+            {
+                **dict(zip(names, row, strict=False)),
+                "version": Version(row[-5], row[-4], row[-3], row[-2], bool(row[-1])),
+            }
             for row in rows
         ]
 
@@ -283,12 +286,13 @@ class Index:
     def chunks(self, ids: Sequence[int]) -> list[Chunk]:
         """Those chunks, in the order of `ids`."""
         rows = self.db.execute(
-            "SELECT c.id, name, title, collection, place, page, heading, text, superseded FROM chunks c "
+            "SELECT c.id, name, title, collection, place, page, heading, text, "
+            "coalesce(superseded, 0) FROM chunks c "
             "JOIN documents d ON d.id = c.document LEFT JOIN versions v ON v.document = d.id "
             f"WHERE c.id IN ({','.join('?' * len(ids))})",
             list(ids),
         )
-        found = {row[0]: Chunk(*row[:-1], bool(row[-1])) for row in rows}
+        found = {row[0]: Chunk(*row) for row in rows}
         return [found[each] for each in ids if each in found]
 
     def neighbours(self, document: str, first: int, last: int) -> list[Chunk]:

@@ -156,7 +156,7 @@ def _docx(path: Path) -> Iterator[Piece]:
             if isinstance(block, Table):
                 blocks += ["\n".join(table_lines([[cell.text for cell in row.cells] for row in block.rows]))]
             else:
-                level = re.fullmatch(r"(?:Heading (\d)|Title)", (block.style and block.style.name) or "")
+                level = re.fullmatch(r"(?:Heading (\d)|Title)", getattr(block.style, "name", None) or "")
                 blocks += [f"{'#' * min(6, int(level[1] or 1)) if level else ''} {block.text}".strip()]
     except (UnreadableError, OSError):
         raise

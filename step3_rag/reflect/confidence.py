@@ -1,17 +1,19 @@
-"""Did the search find it? A probability from how the rankings look, learnt from questions with judgements.
+"""Do the passages answer the question? A probability, learnt from questions with judgements.
 
-    >>> confidence(retriever.search("When does the Brightwell contract renew?"))
+    >>> confidence(retriever.search("When does the Brightwell contract renew?"), retriever)
     0.93
 
-The cosine of the first hit alone says little: it depends on the collection and on the length of the question.
-What tells more is the shape: a search that found the passage has a first place that stands out, and
-rankings made in different ways agree. Each signal is a number between 0 and about 1; documents, not chunks,
-are ranked, because neighbouring chunks of one document resemble each other. A logistic regression weighs
-the signals; its weights are in confidence.json, and `python -m step3_rag calibrate` fits them anew.
+Two kinds of evidence. The *shape of the rankings* costs nothing: a search that found the passage has a first
+place that stands out, and rankings made in different ways agree. It can't tell a passage that answers from
+one that shares the question's words. The *retrieval evaluator* can, more often than not: a small language
+model that was trained to say whether a passage answers a question (shared/embedded/judge.py). It takes a
+second or two, so it reads the passages only where the rankings leave a doubt.
 
-What it predicts: one of the first five documents is relevant. So a question that the collection can't
-answer should come out low. It is a probability on collections like those it was fitted on, and no more than
-a score on others; the reliability plot shows the difference.
+A logistic regression weighs the signals; its weights are in confidence.json, and `python -m step3_rag
+calibrate` fits them anew. What is predicted: one of the passages that the reader gets is relevant. It is a
+probability on collections like those it was fitted on, and no more than a score on others.
+
+Source: Corrective RAG, Yan et al. 2024, https://arxiv.org/abs/2401.15884
 """
 
 from __future__ import annotations
@@ -19,24 +21,24 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
-
 from shared.errors import UserError, reason
+from step3_rag.reflect.rewrite import correct_spelling, parts_of
 from step3_rag.retrieve.fuse import ranked
-from step3_rag.retrieve.search import Found
+from step3_rag.retrieve.search import Found, Retriever
 
 WEIGHTS = Path(__file__).with_name("confidence.json")
 FEW = 8  # documents: among fewer, a fifth place says nothing
 NEEDED = ("bm25", "dense", "maxsim", "rerank")  # the stages that the signals are read from
+LOWEST = -5.0  # log-odds: the evaluator is never surer than that
+SURE = 0.95  # where the rankings alone give as much, the evaluator is not asked
 
 
-def signals(found: Found) -> dict[str, float] | None:
-    """What the rankings show; None where a stage was left out that is needed.
+def signals(found: Found) -> dict[str, float]:
+    """What the rankings of a whole search show; each signal is between 0 and about 1.
 
     overlap        share of documents that BM25 and dense have in common, mean over the first 1 to 10
     bm25_margin    how far the first document is ahead of the fifth, as a share of the first
@@ -45,8 +47,6 @@ def signals(found: Found) -> dict[str, float] | None:
     lead           how far the first of the final ranking is ahead of the second
     rare_match     how well the first passage matches the question's three rarest tokens
     """
-    if not set(NEEDED) <= found.stages.keys():
-        return None
     rankings = [_ranked(found, stage) for stage in NEEDED]
     bm25, dense, maxsim, last = (list(each.values()) for each in rankings)
     by_bm25, by_dense = (list(each) for each in rankings[:2])
@@ -59,6 +59,31 @@ def signals(found: Found) -> dict[str, float] | None:
         "lead": _margin(last, 2),
         "rare_match": found.rare_match or 0.0,
     }
+
+
+def rankings_of(found: Found, retriever: Retriever) -> dict[str, float]:
+    """The signals of a search with any options; stages that it left out are run for them."""
+    if not set(NEEDED) <= found.stages.keys():
+        found = retriever.search(found.query, replace(found.options, use=("bm25", "dense"), rerank="maxsim"))
+    return signals(found)
+
+
+def judgement_of(found: Found, retriever: Retriever) -> float:
+    """What the evaluator says of the passages: the log-odds that the best of them answers the question.
+
+    It is asked the parts of the question one by one and in right spelling, since a passage seldom answers all
+    of them; the part that is answered best counts.
+    """
+    texts = [f"{each.chunk.source}\n{each.chunk.text}" for each in found.best]
+    snapshot = retriever.snapshot
+    query = correct_spelling(found.query, snapshot.vocabulary, snapshot.sparse.knows)
+    asked = [retriever.evaluator(part, texts) for part in parts_of(query)] if retriever.evaluator else []
+    return _logit(max((each for said in asked for each in said), default=0.0))
+
+
+def _logit(probability: float) -> float:
+    held = min(max(probability, 1e-6), 1 - 1e-6)
+    return min(max(math.log(held / (1 - held)), LOWEST), -LOWEST)
 
 
 def _ranked(found: Found, stage: str) -> dict[str, float]:
@@ -92,14 +117,31 @@ class Weights:
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, z))))
 
 
-def confidence(found: Found, weights: Weights | None = None) -> float | None:
-    """How probable it is that the first five documents hold a relevant one; None where it can't be told."""
-    given = signals(found)
-    return None if given is None else (weights or load()).probability(given)
+@dataclass(frozen=True)
+class Fitted:
+    """Weights of the rankings' signals; and of what they say, in log-odds, with the evaluator's judgement."""
+
+    rankings: Weights
+    judged: Weights
+
+
+def confidence(found: Found, retriever: Retriever, fitted: Fitted | None = None) -> float:
+    """How probable it is that one of the passages found is relevant, 0 to 1."""
+    fitted = fitted or load()
+    given = rankings_of(found, retriever)
+    said = fitted.rankings.probability(given)
+    if said >= SURE or retriever.evaluator is None:
+        return said
+    return fitted.judged.probability(evidence(said, judgement_of(found, retriever)))
+
+
+def evidence(rankings: float, judge: float) -> dict[str, float]:
+    """The signals of `Fitted.judged`: a probability by the rankings, and the evaluator's log-odds."""
+    return {"rankings": _logit(rankings), "judge": judge}
 
 
 @cache
-def load(path: Path = WEIGHTS) -> Weights:
+def load(path: Path = WEIGHTS) -> Fitted:
     """The weights of a file.
 
     Raises:
@@ -107,88 +149,18 @@ def load(path: Path = WEIGHTS) -> Weights:
     """
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
-        return Weights(*(facts[name] for name in ("mean", "deviation", "weight", "bias")))
+        return Fitted(Weights(**facts["rankings"]), Weights(**facts["judged"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"cannot read the confidence weights {path}: {reason(error)}") from None
 
 
-def save(weights: Weights, path: Path, **facts: object) -> None:
+def save(fitted: Fitted, path: Path, **facts: object) -> None:
     """Write weights to a file, with facts about how they came to be.
 
     Raises:
         UserError: nothing can be written there.
     """
     try:
-        path.write_text(json.dumps({**asdict(weights), **facts}, indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps({**asdict(fitted), **facts}, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from None
-
-
-def fit(
-    collections: Sequence[tuple[Sequence[Mapping[str, float]], Sequence[bool]]], ridge: float = 0.05
-) -> Weights:
-    """Logistic regression, in two steps: what tells good from bad, then how probable good is.
-
-    For the first, every collection counts the same, and within it the good and the bad searches: otherwise
-    the weights would be those of the largest collection and of what is common. The second keeps that score
-    and fits two numbers to the true shares (Platt 1999). `ridge` pulls the weights a little towards 0.
-
-    Raises:
-        UserError: all searches succeeded, or all failed.
-    """
-    names = list(collections[0][0][0])
-    rows = np.array([[each[name] for name in names] for given, _ in collections for each in given])
-    truth = np.array([label for _, labels in collections for label in labels], float)
-    if truth.min() == truth.max():
-        raise UserError("nothing to learn: the searches all succeeded, or all failed; add harder questions")
-    even = np.concatenate([np.full(len(labels), 1 / len(labels)) for _, labels in collections])
-    balanced = np.concatenate([_balanced(np.array(labels)) for _, labels in collections])
-    mean, deviation = rows.mean(0), np.maximum(rows.std(0), 1e-9)
-    data = (rows - mean) / deviation
-    theta = _logistic(data, truth, balanced, ridge * len(collections))
-    score = data @ theta[1:]
-    shift, scale = _logistic(score[:, None], truth, even, 0.0)
-    return Weights(
-        dict(zip(names, mean.tolist(), strict=True)),
-        dict(zip(names, deviation.tolist(), strict=True)),
-        dict(zip(names, (scale * theta[1:]).tolist(), strict=True)),
-        float(shift),
-    )
-
-
-def _balanced(labels: np.ndarray) -> np.ndarray:
-    """Shares that give the good and the bad searches half of the weight each."""
-    good = max(1, int(labels.sum()))
-    return np.where(labels, 0.5 / good, 0.5 / max(1, len(labels) - good))
-
-
-def _logistic(data: np.ndarray, truth: np.ndarray, share: np.ndarray, ridge: float) -> np.ndarray:
-    """Bias and weights by Newton's method, shape (1 + columns,)."""
-    data = np.column_stack([np.ones(len(data)), data])
-    penalty = np.diag([1e-9, *[ridge + 1e-9] * (data.shape[1] - 1)])
-    theta = np.zeros(data.shape[1])
-    for _ in range(100):
-        expected = 1 / (1 + np.exp(np.clip(-data @ theta, -30, 30)))
-        gradient = data.T @ (share * (expected - truth)) + penalty @ theta
-        curvature = (data * (share * expected * (1 - expected))[:, None]).T @ data + penalty
-        step = np.linalg.solve(curvature, gradient)
-        theta -= step
-        if np.abs(step).max() < 1e-8:
-            break
-    return theta
-
-
-def reliability(
-    probabilities: Sequence[float], truth: Sequence[bool], bins: int = 5
-) -> list[dict[str, float]]:
-    """Said and seen, in bins of equal size by what was said: mean probability, share that was true, n."""
-    order = np.argsort(probabilities, kind="stable")
-    edges = np.linspace(0, len(order), min(bins, len(order)) + 1).astype(int)
-    return [
-        {
-            "said": float(np.mean([probabilities[i] for i in order[low:high]])),
-            "seen": float(np.mean([truth[i] for i in order[low:high]])),
-            "n": int(high - low),
-        }
-        for low, high in pairwise(edges)
-    ]

@@ -3,13 +3,13 @@
     >>> rewrite("spelling", "wich contracts renew automaticaly?", ...)
     ('which contracts renew automatically?', Options(...))
 
+    conversation  the question before in front of this one ("And on public holidays?")
     spelling      words that the collection doesn't know, replaced by ones that it does
-    feedback      the question and the telling words of the best chunks (RM3: Lavrenko and Croft 2001)
-    deeper        the same question, twice as many candidates, k = 20
+    meaning       the same question, with dense search weighing 85 % instead of half
+    feedback      the question and the expansion terms of the best chunks (RM3: Lavrenko and Croft 2001)
     chat          the chat model rewrites the question
     hyde          the chat model invents an answer, and the question is searched with it (query2doc: Wang et
                   al. 2023, arXiv:2303.07678; HyDE: Gao et al. 2022, arXiv:2212.10496)
-    hyde-replace  the invented answer alone
 
 Which of them help depends on the collection and on the chat model; `python -m step3_rag reflect` measures it.
 """
@@ -30,14 +30,20 @@ from step3_rag import PROMPTS
 from step3_rag.ingest.stems import WORD, stems
 from step3_rag.retrieve.search import Found, Options, Retriever
 
-OFFLINE = ("spelling", "feedback", "deeper")
-WITH_CHAT = ("chat", "hyde", "hyde-replace")
+OFFLINE = ("conversation", "spelling", "meaning", "feedback")
+WITH_CHAT = ("chat", "hyde")
 STRATEGIES = OFFLINE + WITH_CHAT
 
 Chat = Callable[[prompts.Prompt, str], str]  # a prompt and a user's turn -> the model's answer
 
 FEEDBACK_CHUNKS, FEEDBACK_WORDS = 5, 8
+PARTS = re.compile(
+    r"[,;]?\s+and\s+(?=(?:what|which|how|who|whom|whose|when|where|why|by|for|in|on|to|at|is|are|does|do|did|can"
+    r"|may|must)\b)",
+    re.IGNORECASE,
+)  # where another question begins
 CLOSE = 0.85  # of two words' letters are the same
+MEANING = 0.85  # weight of dense search
 
 
 def rewrite(
@@ -49,38 +55,36 @@ def rewrite(
         UserError: no such strategy, or one that needs a chat model, without one.
     """
     options = found.options
-    if strategy == "deeper":
-        deeper = replace(
-            options,
-            k=max(20, options.k),
-            depth=2 * options.depth,
-            rerank_depth=2 * options.rerank_depth,
-        )
-        return question, deeper
-    if strategy == "spelling":
+    if strategy == "meaning":
+        both = set(options.use) == {"bm25", "dense"} and options.fusion == "minmax"
+        return (question, replace(options, dense_weight=MEANING)) if both else None
+    if strategy == "conversation":
+        query = " ".join((*options.before[-1:], question))
+    elif strategy == "spelling":
         snapshot = retriever.snapshot
-        query = respell(question, snapshot.vocabulary, snapshot.sparse.knows)
+        query = correct_spelling(question, snapshot.vocabulary, snapshot.sparse.knows)
     elif strategy == "feedback":
-        query = f"{question} {' '.join(telling_words(found, retriever))}".strip()
+        query = f"{question} {' '.join(expansion_terms(found, retriever))}".strip()
     elif strategy in WITH_CHAT:
         if chat is None:
             raise UserError(f"the strategy {strategy} needs a chat model")
         name = "rewrite" if strategy == "chat" else "hyde"
-        text = " ".join(chat(prompts.load(PROMPTS, name), question).split())
+        asked = "\n".join((*options.before, question))
+        text = " ".join(chat(prompts.load(PROMPTS, name), asked).split())
         query = f"{question} {text}".strip() if strategy == "hyde" else text
     else:
         raise UserError(f"no strategy {strategy!r}: use {', '.join(STRATEGIES)}")
     return (query, options) if query and query != question else None
 
 
-def respell(question: str, vocabulary: Counter[str], knows: Callable[[str], bool]) -> str:
+def correct_spelling(question: str, vocabulary: Counter[str], knows: Callable[[str], bool]) -> str:
     """The question with each word that no document has replaced by one that looks like its right spelling.
 
     A word counts as known if its stem is (`knows`), so that `renewing` needs no `renewing` in the documents.
     Only a word that begins with the same letter and is very near takes its place: an unknown word is more
     often another word than a misspelt one.
 
-    >>> respell("automaticaly renewd", Counter({"automatically": 3, "renewed": 9}), lambda stem: False)
+    >>> correct_spelling("automaticaly renewd", Counter({"automatically": 3, "renewed": 9}), lambda _: False)
     'automatically renewed'
     """
     found = question
@@ -94,8 +98,17 @@ def respell(question: str, vocabulary: Counter[str], knows: Callable[[str], bool
     return found
 
 
-def telling_words(found: Found, retriever: Retriever) -> list[str]:
-    """Words of the best chunks that are frequent there and rare elsewhere, most telling first.
+def parts_of(question: str) -> list[str]:
+    """The questions that are joined in one.
+
+    >>> parts_of("When does it end, and who signed it?")
+    ['When does it end', 'who signed it?']
+    """
+    return [part for part in PARTS.split(question) if part.strip()] or [question]
+
+
+def expansion_terms(found: Found, retriever: Retriever) -> list[str]:
+    """Words of the best chunks that are frequent there and rare elsewhere, the heaviest first.
 
     Each word gets, from each chunk, its share of the chunk's words times the chunk's weight, times its idf.
     """

@@ -17,7 +17,7 @@ def search(
     """Search where the router says; everything, if that looks bad. Also tells what was searched."""
     route = router.route(encoded.vector)
     found = retriever.search(query, dataclasses.replace(options, collections=route), encoded)
-    said = confidence(found)
-    if route and said is not None and said < THRESHOLD:
+    said = confidence(found, retriever)
+    if route and said < THRESHOLD:
         return retriever.search(query, options, encoded), ()
     return found, route

@@ -15,12 +15,11 @@ answer is wrong is: which stage lost the passage?
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from langchain_core.vectorstores import VectorStore
 
 from step3_rag.ingest.embed import Embedder, Encoded
 from step3_rag.ingest.index import Chunk, Index
@@ -28,9 +27,10 @@ from step3_rag.ingest.stems import stems
 from step3_rag.retrieve.fuse import min_max, ranked, rrf
 from step3_rag.retrieve.rerank import Scorer, idf, late_interaction, rare_match
 from step3_rag.retrieve.snapshot import Snapshot
-from step3_rag.stores import vector_store
+from step3_rag.stores.common import ChunkStore
 
 Scores = dict[int, float]  # of chunks, by their id
+Evaluator = Callable[[str, Sequence[str]], Sequence[float]]  # question, passages -> do they answer it? 0 to 1
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class Options:
     rerank_depth: int = 50
     rerank_weight: float = 0.5  # the rest is the first stage's
     collections: tuple[str, ...] = ()  # none: all
+    versions: Literal["current-first", "current", "all"] = "current-first"
+    before: tuple[str, ...] = ()  # earlier questions of the conversation; a rewrite may use them (reflect/)
 
 
 @dataclass(frozen=True)
@@ -99,12 +101,14 @@ class Retriever:
     def __init__(
         self,
         index: Index,
-        store: VectorStore,
+        store: ChunkStore,
         store_name: str,
         embedder: Embedder,
+        evaluator: Evaluator | None = None,
     ) -> None:
         self.index, self.store, self.store_name = index, store, store_name
         self.embedder = embedder
+        self.evaluator = evaluator
         self._snapshot: Snapshot | None = None
 
     @property
@@ -149,14 +153,8 @@ class Retriever:
         known = snapshot.row_of
         if not known:
             return {}
-        scores = vector_store.nearest(
-            self.store,
-            self.store_name,
-            self.embedder,
-            encoded.vector,
-            min(options.depth, len(known)),
-            options.collections,
-        )
+        k = min(options.depth, len(known))
+        scores = self.store.nearest(encoded.vector, k, options.collections)
         return {chunk: score for chunk, score in scores.items() if chunk in known}
 
     def _fuse(self, found: Found, options: Options) -> Scores:
@@ -194,7 +192,13 @@ class Retriever:
         order: dict[int, None] = {}
         for scores in reversed(list(found.stages.values())):
             order |= dict.fromkeys(each for each in ranked(scores) if each not in order)
-        return list(order)
+        old = self.snapshot.superseded if found.options.versions != "all" else frozenset()
+        current = [each for each in order if each not in old]
+        return (
+            current
+            if found.options.versions == "current"
+            else current + [each for each in order if each in old]
+        )
 
     def _read(self, found: Found) -> None:
         ranks = {

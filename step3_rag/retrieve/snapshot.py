@@ -61,6 +61,14 @@ class Snapshot:
         return sparse
 
     @cached_property
+    def superseded(self) -> frozenset[int]:
+        """The chunks of documents that say that a newer version has taken their place."""
+        rows = self.index.db.execute(
+            "SELECT c.id FROM chunks c JOIN versions v ON v.document = c.document WHERE v.superseded"
+        )
+        return frozenset(row[0] for row in rows)
+
+    @cached_property
     def token_frequency(self) -> np.ndarray:
         """In how many chunks each token of the embedder's vocabulary occurs, shape (largest id + 1,)."""
         counts = np.zeros(1, np.int64)

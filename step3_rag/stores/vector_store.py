@@ -13,11 +13,8 @@ from __future__ import annotations
 
 import importlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from shared.errors import UserError, reason
 from step3_rag.ingest.index import Index
@@ -73,13 +70,6 @@ def store_class(name: str) -> type[ChunkStore]:
             f'pip install -c constraints.txt ".[{"step3" if name == "chroma" else name}]"'
         ) from None
     return kind
-
-
-def nearest(
-    store: ChunkStore, _name: str, _embedder: Any, vector: np.ndarray, k: int, collections: Sequence[str] = ()
-) -> dict[int, float]:
-    """As `store.nearest`, for callers from before the stores knew their names."""
-    return store.nearest(vector, k, collections)
 
 
 # --- keeping up with the index ------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from step5_serving.telemetry.call import prompt_name
 from step5_serving.telemetry.schema import bodies, calls, iso, prompts, texts
 from step5_serving.telemetry.store import Store
 
-LOW = 0.85  # the confidence under which step 3 asks again, or says that it doesn't know
+LOW = 0.68  # the confidence under which step 3 asks again, or says that it doesn't know
 LONGEST = 200  # characters of a question in a short row
 MOST = 500  # rows of a page
 c = calls.c

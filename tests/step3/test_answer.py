@@ -5,7 +5,7 @@ import pytest
 
 from shared import prompts
 from step3_rag import pipeline as answer
-from step3_rag.answer import read
+from step3_rag.answer import context, read
 from step3_rag.answer.context import BUDGET, Source, as_text, assemble, inert, is_order, joined
 from step3_rag.ingest import update
 from step3_rag.ingest.chunk import chunk as cut
@@ -380,7 +380,7 @@ def test_a_plan_may_name_another_prompt(retriever):
 
 
 def test_silence_needs_no_chat_model(retriever, monkeypatch):
-    monkeypatch.setattr("step3_rag.reflect.reflect.confidence", lambda _found: 0.1)
+    monkeypatch.setattr("step3_rag.reflect.reflect.confidence", lambda *_: 0.1)
     api, said = ScriptedMessages(), []
     plan = answer.Plan(reader="chat", strategies=())
     outcome = answer.ask(retriever, "zebra", plan, api.client, "scripted", said.append)
@@ -413,3 +413,16 @@ def test_the_budget_is_that_of_the_plan(retriever):
     many = answer.ask(retriever, "kettle", answer.Plan(budget=BUDGET, **ALWAYS))
     assert len(many.sources) == 5
     assert update.Sizes().chunk * 5 < BUDGET
+
+
+def test_an_excerpt_shows_the_quoted_sentence_under_its_own_heading():
+    """A review found the first heading and the beginning of the passage, whatever was quoted."""
+    text = "## Damage\nPay for it.\n## Keys\nThe **deposit** for a key is EUR 20.\n- Lost keys cost 40."
+    source = context.Source(1, "rules.md", "rules.md, Damage", text, (1,))
+    assert context.excerpt(source, "The deposit for a key is EUR 20.") == (
+        "rules.md, Keys",
+        "The **deposit** for a key is EUR 20. - Lost keys cost 40.",
+    )
+    assert context.excerpt(source, "Pay for it.")[0] == "rules.md, Damage"
+    assert context.excerpt(source, "not in it") == ("rules.md, Damage", " ".join(text.split())[:160])
+    assert context.excerpt(source, "")[0] == "rules.md, Damage"

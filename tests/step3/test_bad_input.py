@@ -62,7 +62,7 @@ def test_any_text_can_be_asked(read_only, command, question):
     for flags in (
         (),
         ("--reader", "quote", "--threshold", "0"),
-        ("--strategies", "spelling,feedback,deeper"),
+        ("--strategies", "spelling,feedback"),
     ):
         got = command("step3_rag", "ask", "--json", *flags, "--", question)
         assert (got.code, got.err) == (0, "")
@@ -324,7 +324,7 @@ def test_a_chat_model_that_is_down_leaves_what_was_found(
     read_only, command, monkeypatch, flags, said, failure, why
 ):
     monkeypatch.setattr("anthropic._base_client.INITIAL_RETRY_DELAY", 0.0)
-    monkeypatch.setattr("step3_rag.reflect.reflect.confidence", lambda _found: said)
+    monkeypatch.setattr("step3_rag.reflect.reflect.confidence", lambda *_: said)
     api = ScriptedMessages()
     monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
     for _ in range(6):

@@ -33,19 +33,19 @@ def test_ask_quotes_with_the_sources_and_how_sure_it_is(read_only, command):
     got = command("step3_rag", "ask", "kettle in the kitchen", "--threshold", "0")
     assert (got.code, got.err) == (0, "")
     assert got.out.startswith("The kettle in the kitchen is broken. [1] ")
-    assert "\n[1] notes.md, Notes\n    # Notes The kettle in the kitchen is broken.\n" in got.out
+    assert "\n[1] notes.md, Notes\n    The kettle in the kitchen is broken.\n" in got.out
     assert "\nconfidence " in got.out
     assert ", 1 search, " in got.out
     assert "→" not in got.out
 
 
 def test_ask_shows_the_way_with_trace(read_only, command, monkeypatch):
-    monkeypatch.setattr("step3_rag.reflect.reflect.confidence", lambda _found: 0.3)
+    monkeypatch.setattr("step3_rag.reflect.reflect.confidence", lambda *_: 0.3)
     got = command("step3_rag", "ask", "notiice of the supply contract", "--trace")
     assert got.out.startswith(f"{UNKNOWN}\n\nThe nearest that was found:\n")
     assert (
         "retrieve (question) → judge 0.30 → rewrite (spelling) → retrieve (spelling) → judge 0.30 → "
-        "rewrite (deeper) → retrieve (deeper) → judge 0.30 → abstain\n"
+        "rewrite (meaning) → retrieve (meaning) → judge 0.30 → abstain\n"
     ) in got.out
     assert "kept 0.30  question: notiice of the supply contract\n" in got.out
     assert "     0.30  spelling: notice of the supply contract\n" in got.out
@@ -74,14 +74,15 @@ def test_the_facts_of_an_answer(read_only, command):
         "supported": True,
         "support": 1.0,
     }
-    assert set(facts["sources"][0]) == {"number", "document", "place", "text", "suspicious"}
+    assert set(facts["sources"][0]) == {"number", "document", "place", "text", "excerpt", "suspicious"}
     assert [each["kept"] for each in facts["attempts"]] == [True]
     assert facts["usage"] == {"input_tokens": None, "output_tokens": None}
 
 
 def shown(**changed):
     """What `ask` prints of an answer that cites its first source."""
-    place = {"document": "a.md", "place": "a.md, Kettles", "text": "The kettle is red.", "suspicious": False}
+    place = {"document": "a.md", "place": "a.md, Kettles", "excerpt": "The kettle is red."}
+    place |= {"suspicious": False}
     facts = {
         "answer": "The kettle is red. [1]",
         "abstained": False,
@@ -113,7 +114,7 @@ def test_an_answer_that_was_cut_says_so():
 def test_no_control_character_reaches_the_terminal():
     assert "\x1b" not in shown(answer="red \x1b[31m [1]")
     assert "\x1b" not in shown(
-        sources=[{"number": 1, "place": "a\x1b]0;x", "text": "\x9bm", "suspicious": False}]
+        sources=[{"number": 1, "place": "a\x1b]0;x", "excerpt": "\x9bm", "suspicious": False}]
     )
 
 
@@ -146,7 +147,7 @@ def test_search_explains_every_stage(read_only, command):
 def test_stages_can_be_chosen(read_only, command, flags, stages):
     facts = json.loads(command("step3_rag", "search", "kettle kitchen", *flags, "--json").out)
     assert set().union(*(each["stages"] for each in facts["results"])) == stages
-    assert facts["confidence"] is None
+    assert 0 < facts["confidence"] <= 1
 
 
 def test_one_collection_or_several(read_only, command):

@@ -1,6 +1,7 @@
 """The same pipeline in LangChain, LangGraph and LlamaIndex finds the same; the ensemble is a baseline."""
 
 import asyncio
+import json
 import sys
 
 import numpy as np
@@ -234,3 +235,24 @@ def test_the_ensemble_without_its_package_says_what_to_install(retriever, make_e
     monkeypatch.setitem(sys.modules, "rank_bm25", None)
     with pytest.raises(UserError, match=r"rank-bm25: pip install .*\[frameworks\]"):
         make_ensemble(retriever)
+
+
+# --- the command ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["langchain", "langgraph", "llamaindex"])
+def test_each_framework_gives_the_answer_of_the_pipeline(home, command, name):
+    if name == "llamaindex":
+        pytest.importorskip("llama_index.core")
+    args = ("step3_rag", "how long is the notice?", "--reader", "quote", "--json")
+    ours = json.loads(command(*args, "--threshold", "0").out)
+    theirs = json.loads(command(*args, "--framework", name).out)
+    assert theirs["answer"] == ours["answer"]
+    assert [each["text"] for each in theirs["sources"]] == [each["text"] for each in ours["sources"]]
+    assert (theirs["framework"], theirs["confidence"]) == (name, None)
+
+
+def test_flags_that_a_framework_would_ignore_are_refused(home, refused):
+    line = refused("step3_rag", "kettle", "--framework", "langchain", "--threshold", "0.5", "--before", "x")
+    assert line.startswith("error: --before, --threshold: a framework's pipeline searches once")
+    assert "use langchain, llamaindex, langgraph" in refused("step3_rag", "kettle", "--framework", "haystack")

@@ -11,7 +11,15 @@ from step3_rag import pipeline as answer
 from step3_rag.evaluate import rewrites
 from step3_rag.reflect import reflect as lesson
 from step3_rag.reflect.reflect import MARGIN, THRESHOLD, Attempt, better, reflect
-from step3_rag.reflect.rewrite import OFFLINE, STRATEGIES, WITH_CHAT, respell, rewrite, telling_words
+from step3_rag.reflect.rewrite import (
+    OFFLINE,
+    STRATEGIES,
+    WITH_CHAT,
+    correct_spelling,
+    expansion_terms,
+    parts_of,
+    rewrite,
+)
 from step3_rag.retrieve.search import Found, Options
 from tests.scripted import ScriptedMessages
 
@@ -23,7 +31,7 @@ def sure(monkeypatch):
     """Confidence by query, 0.1 for others: sure({"kettle": 0.9})."""
 
     def set_to(said, other=0.1):
-        monkeypatch.setattr(lesson, "confidence", lambda found: said.get(found.query, other))
+        monkeypatch.setattr(lesson, "confidence", lambda found, _: said.get(found.query, other))
 
     return set_to
 
@@ -56,18 +64,25 @@ def test_spelling_has_nothing_to_offer_for_words_that_are_known(retriever):
 def test_respelling_keeps_codes_short_words_other_words_and_the_rest():
     known = dict.fromkeys(["notice", "contract", "contracts", "sensor"], 1)
     unknown = {"knows": lambda _stem: False}
-    assert respell("Notiice: CONTRACTT-24, tis sensr zebra", known, **unknown) == (
+    assert correct_spelling("Notiice: CONTRACTT-24, tis sensr zebra", known, **unknown) == (
         "notice: CONTRACTT-24, tis sensor zebra"
     )
-    assert respell("unsensr sensr, sensr", known, **unknown) == "unsensr sensor, sensor"
-    assert respell("botice", known, **unknown) == "botice"  # begins with another letter
-    assert respell("renewals", known, lambda stem: stem == "renew") == "renewals"
-    assert respell("", known, **unknown) == ""
+    assert correct_spelling("unsensr sensr, sensr", known, **unknown) == "unsensr sensor, sensor"
+    assert correct_spelling("botice", known, **unknown) == "botice"  # begins with another letter
+    assert correct_spelling("renewals", known, lambda stem: stem == "renew") == "renewals"
+    assert correct_spelling("", known, **unknown) == ""
+
+
+def test_a_joined_question_has_parts():
+    joined = "When are samples of the P45 planned, and how many watts does the F3 take?"
+    assert parts_of(joined) == ["When are samples of the P45 planned", "how many watts does the F3 take?"]
+    for one in ("Is bread and butter served?", "terms and conditions", "", "and"):
+        assert parts_of(one) == [one]
 
 
 def test_feedback_adds_telling_words_of_the_best_chunks(retriever):
     found = retriever.search("kettle")
-    words = telling_words(found, retriever)
+    words = expansion_terms(found, retriever)
     assert 0 < len(words) <= 8
     assert "kitchen" in words
     assert "kettle" not in words
@@ -76,11 +91,20 @@ def test_feedback_adds_telling_words_of_the_best_chunks(retriever):
     assert query == f"kettle {' '.join(words)}"
 
 
-def test_deeper_looks_at_twice_as_many(retriever):
-    query, options = rewrite("deeper", "kettle", retriever.search("kettle", Options(k=3)), retriever, None)
-    assert (query, options.k, options.depth, options.rerank_depth) == ("kettle", 20, 200, 100)
-    _, options = rewrite("deeper", "kettle", retriever.search("kettle", Options(k=30)), retriever, None)
-    assert options.k == 30
+def test_meaning_weighs_dense_search_more_where_both_were_run(retriever):
+    query, options = rewrite("meaning", "kettle", retriever.search("kettle"), retriever, None)
+    assert (query, options.dense_weight) == ("kettle", 0.85)
+    for other in (Options(use=("dense",)), Options(fusion="rrf")):
+        assert rewrite("meaning", "kettle", retriever.search("kettle", other), retriever, None) is None
+
+
+def test_a_follow_up_takes_the_question_before_it_along(retriever):
+    before = ("How long is the leave?", "How is the kettle mended?")
+    found = retriever.search("And the lamp?", Options(before=before))
+    query, options = rewrite("conversation", "And the lamp?", found, retriever, None)
+    assert query == "How is the kettle mended? And the lamp?"
+    assert options == found.options
+    assert rewrite("conversation", "kettle", retriever.search("kettle"), retriever, None) is None
 
 
 @pytest.mark.parametrize(
@@ -88,7 +112,6 @@ def test_deeper_looks_at_twice_as_many(retriever):
     [
         ("chat", "rewrite", "notice period"),
         ("hyde", "hyde", f"{QUESTION} notice period"),
-        ("hyde-replace", "hyde", "notice period"),
     ],
 )
 def test_the_chat_model_writes_a_query(retriever, strategy, prompt, query):
@@ -106,7 +129,9 @@ def test_what_can_not_be_done_is_said(retriever):
     for strategy in WITH_CHAT:
         with pytest.raises(UserError, match=f"the strategy {strategy} needs a chat model"):
             rewrite(strategy, "kettle", found, retriever, None)
-    with pytest.raises(UserError, match="no strategy 'x': use spelling, feedback, deeper, chat"):
+    with pytest.raises(
+        UserError, match="no strategy 'x': use conversation, spelling, meaning, feedback, chat"
+    ):
         rewrite("x", "kettle", found, retriever, None)
 
 
@@ -124,7 +149,7 @@ def test_a_confident_search_is_the_only_one(retriever, sure):
 def test_a_better_attempt_is_kept_and_ends_the_search(retriever, sure):
     better_query = "What is the notice of the supply agreement?"
     sure({better_query: 0.9})
-    got = reflect(retriever, QUESTION, Options(), ("spelling", "deeper"))
+    got = reflect(retriever, QUESTION, Options(), ("spelling", "meaning"))
     assert got.path == [
         "retrieve (question)",
         "judge 0.10",
@@ -156,18 +181,18 @@ def test_an_attempt_that_passes_the_threshold_counts_though_it_is_better_by_litt
 
 def test_every_strategy_is_tried_once_at_most(retriever, sure):
     sure({})
-    chat, turns = scripted("one", "two", "three")
+    chat, turns = scripted("one", "two")
     got = reflect(retriever, QUESTION, Options(), (*STRATEGIES, *STRATEGIES[:3]), chat=chat)
     tried = [each.strategy for each in got.attempts]
-    assert tried == ["question", "spelling", "feedback", "deeper", "chat", "hyde", "hyde-replace"]
+    assert tried == ["question", "spelling", "meaning", "feedback", "chat", "hyde"]
     assert got.path[-1] == "abstain"
-    assert len(turns) == 3
+    assert len(turns) == 2
 
 
 def test_a_query_that_was_made_already_is_not_made_again(retriever, sure):
     sure({})
     chat, _ = scripted("same", "same")
-    got = reflect(retriever, "kettle", Options(), ("chat", "hyde-replace"), chat=chat)
+    got = reflect(retriever, "kettle", Options(), ("chat", "chat"), chat=chat)
     assert [each.query for each in got.attempts] == ["kettle", "same"]
 
 
@@ -176,12 +201,6 @@ def test_rounds_are_bounded_whatever_is_asked_for(retriever, sure):
     left = iter(range(100))
     got = reflect(retriever, "x", Options(), ["chat"] * 40, chat=lambda *_given: f"query {next(left)}")
     assert len(got.attempts) == 41
-
-
-def test_without_a_confidence_the_first_search_is_taken(retriever):
-    got = reflect(retriever, QUESTION, Options(rerank="none"), OFFLINE)
-    assert got.path == ["retrieve (question)", "judge unknown", "answer"]
-    assert got.best.confidence is None
 
 
 @pytest.mark.parametrize(("said", "verdict"), [(0.0, "answer"), (0.74, "answer"), (1.0, "answer")])
@@ -243,7 +262,7 @@ def test_a_chat_model_that_fails_in_a_strategy_leaves_what_the_others_found(retr
 
 def test_every_strategy_is_measured_where_the_first_search_was_low(beir, monkeypatch, command):
     said = {"kettle": 0.9, "notice supply": 0.8}
-    monkeypatch.setattr(rewrites, "confidence", lambda found: said.get(found.query, 0.1))
+    monkeypatch.setattr(rewrites, "confidence", lambda found, _: said.get(found.query, 0.1))
     got = command("step3_rag", "reflect", "--dataset", str(beir), "--json")
     facts = json.loads(got.out)
     assert (facts["n"], facts["low"], facts["model"]) == (2, 1, None)
@@ -257,7 +276,7 @@ def test_every_strategy_is_measured_where_the_first_search_was_low(beir, monkeyp
 
 def test_a_chat_model_that_fails_ends_the_measurement_in_one_line(beir, monkeypatch, command):
     monkeypatch.setattr("anthropic._base_client.INITIAL_RETRY_DELAY", 0.0)
-    monkeypatch.setattr(rewrites, "confidence", lambda _found: 0.1)
+    monkeypatch.setattr(rewrites, "confidence", lambda *_: 0.1)
     api = ScriptedMessages()
     for _ in range(3):
         api.enqueue(status=529)
@@ -269,7 +288,7 @@ def test_a_chat_model_that_fails_ends_the_measurement_in_one_line(beir, monkeypa
 
 
 def test_a_limit_draws_among_the_low_ones(beir, monkeypatch, command, refused):
-    monkeypatch.setattr(rewrites, "confidence", lambda _found: 0.1)
+    monkeypatch.setattr(rewrites, "confidence", lambda *_: 0.1)
     args = ("reflect", "--dataset", str(beir), "--strategies", "none")
     assert json.loads(command("step3_rag", *args, "--limit", "1", "--json").out)["low"] == 1
     for limit in ("0", "-1"):

@@ -113,8 +113,8 @@ def test_who_does_not_know_asks_no_model(rag):
 
 
 def test_every_attempt_counts_for_the_time(rag):
-    got, _ = answer(rag(threshold=1.0, strategies=("deeper",)), asked(reader="quote"))
-    assert [each.strategy for each in got.attempts] == ["question", "deeper"]
+    got, _ = answer(rag(threshold=1.0, strategies=("feedback",)), asked(reader="quote"))
+    assert [each.strategy for each in got.attempts] == ["question", "feedback"]
     assert got.attempts[1].start_ms == got.attempts[0].retrieve_ms + got.attempts[0].rerank_ms
     assert got.latency_ms["retrieve"] == sum(each.retrieve_ms for each in got.attempts)
     assert sum(each.took for each in got.attempts) == 1
