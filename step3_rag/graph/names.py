@@ -121,7 +121,7 @@ def find(texts: Sequence[str]) -> list[list[Sentence]]:
     """The sentences of each text with their names."""
     by_text = [split(text) for text in texts]
     found = [sentence for part in by_text for sentence in part]
-    ordinary = set(OPENERS.split())
+    ordinary: set[str] = set(OPENERS.split())
     ordinary |= {word for each in found for word in re.findall(r"\b[a-zß-ÿ][\w-]*", each.text)}
     known: set[str] = set()
     for each in [
