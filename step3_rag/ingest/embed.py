@@ -5,10 +5,9 @@
     [0.012, -0.044, 0.031]
 
 The same numbers as `SentenceTransformer.encode` (cosine over .9999), several times faster where the
-processor multiplies bfloat16: sorted by length, small batches without padding to speak of, no padding
-inside a batch of equal lengths, and the token vectors for free. A text that comes alone is a question, and
-needs no torch (bert.py). The class is a LangChain `Embeddings`, so every LangChain vector store takes it as
-it is.
+processor multiplies bfloat16: sorted by length, in small batches with hardly any padding, and the token
+vectors for free. A text that comes alone is a question, and needs no torch (bert.py). How a model pools, how
+much it reads and what it wants before a question or a passage is read from its own configuration.
 
 MiniLM: 22 M parameters, 384 dimensions, the mean of the token vectors, length 1 (Reimers and Gurevych
 2019, arXiv:1908.10084; Wang et al. 2020, arXiv:2002.10957).
@@ -16,36 +15,44 @@ MiniLM: 22 M parameters, 384 dimensions, the mean of the token vectors, length 1
 
 from __future__ import annotations
 
-import copy
-import threading
+import json
+import re
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from langchain_core.embeddings import Embeddings
 
 from shared.config import Settings
+from shared.errors import UserError, explain_load_errors
 from step3_rag.ingest.bert import Bert
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
 
-BATCH = 16  # more gains nothing: a batch this size already keeps the arithmetic busy and fits the cache
+BATCH = 16  # more gains nothing: a batch of this size keeps the processor busy and fits its cache
+POOLINGS = ("mean", "cls", "lasttoken")  # of all tokens, the first, the last
 
 
 @dataclass(frozen=True)
 class Encoded:
     """One text as the model sees it; both kinds of vectors have length 1."""
 
-    vector: np.ndarray  # (dim,) float32, the mean of the tokens' vectors
-    token_ids: np.ndarray  # (n,) int32, without the markers at both ends
+    vector: np.ndarray  # (dim,) float32, pooled from the tokens' vectors
+    token_ids: np.ndarray  # (n,) int32, without the prompt and the markers at both ends
     token_vectors: np.ndarray  # (n, dim) float16
 
 
-class Embedder(Embeddings):
+class Tokens(NamedTuple):
+    """A text as the model reads it."""
+
+    ids: list[int]  # (n,)
+    is_own: np.ndarray  # (n,) bool: neither marker nor prompt
+    prompt: int  # how many tokens the prompt takes, with the marker before it
+
+
+class Embedder:
     """A sentence-embedding model; loaded when first used. Several threads may use one at the same time."""
 
     def __init__(self, settings: Settings) -> None:
@@ -55,35 +62,77 @@ class Embedder(Embeddings):
     def name(self) -> str:
         return self.settings.embedder
 
+    # --- what the model says of itself --------------------------------------------------------------
+
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The model's own; it reads texts of any length, whole."""
         from shared.models import fast_tokenizer
 
-        return fast_tokenizer.load_tokenizer(self.settings.embedder, self.settings)
+        return fast_tokenizer.load_tokenizer(self.name, self.settings)
+
+    def _config(self, file: str) -> Any:
+        from shared.models import fast_tokenizer
+
+        return fast_tokenizer.read_config(self.name, self.settings, file)
 
     @cached_property
-    def _cutting(self) -> Tokenizer:
-        """The same; it reads as much as the model does."""
-        tokenizer = copy.deepcopy(self.tokenizer)
-        tokenizer.enable_truncation(self.longest + 2)
-        return tokenizer
+    def pooling(self) -> dict[str, Any]:
+        """The configuration of the model's pooling; `pooling_mode` is one of POOLINGS.
+
+        Raises:
+            UserError: it pools in another way, or has further layers after that.
+        """
+        from shared.models import weights
+
+        folder = weights.ensure(self.name, self.settings)
+        with explain_load_errors(self.name, folder):
+            file = folder / "modules.json"
+            modules = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+            kinds = {str(each["type"]).split(".")[-1]: each["path"] for each in modules}
+        # A plain transformer is pooled by the mean, as sentence-transformers does.
+        facts = self._config(f"{kinds['Pooling']}/config.json") if "Pooling" in kinds else {}
+        flags = [key for key in facts if key.startswith("pooling_mode_") and facts[key]]  # of older files
+        older = "+".join(re.sub("pooling_mode_|_tokens?", "", flag) for flag in flags)
+        mode = facts.get("pooling_mode") or older or "mean"
+        others = set(kinds) - {"Transformer", "Pooling", "Normalize"}
+        if others or mode not in POOLINGS:
+            what = f"a module {min(others)}" if others else f"the pooling {mode}"
+            raise UserError(f"{self.name} has {what}: known are the poolings {', '.join(POOLINGS)}")
+        return {**facts, "pooling_mode": mode}
+
+    @cached_property
+    def prompts(self) -> tuple[str, str]:
+        """What the model wants before a question, and before a passage: `query: `, `passage: `; or ""."""
+        facts = self._config("config_sentence_transformers.json")
+        known, default = facts.get("prompts") or {}, facts.get("default_prompt_name")
+        # The names that sentence-transformers looks for, in its order.
+        kinds = ("query", default), ("document", "passage", "corpus", default)
+        query, document = (next((known[name] for name in names if known.get(name)), "") for names in kinds)
+        return query, document
+
+    @cached_property
+    def window(self) -> int:
+        """The most tokens that are read, with the prompt and the markers at both ends."""
+        from shared.catalog import lookup
+
+        most = self._config("sentence_bert_config.json").get("max_seq_length") or lookup(self.name).context
+        if not most:
+            limits = ("config.json", "max_position_embeddings"), ("tokenizer_config.json", "model_max_length")
+            most = min(self._config(file).get(key) or 512 for file, key in limits)
+        return int(most)
 
     @cached_property
     def longest(self) -> int:
-        """The most tokens of a text that are read, the two markers not counted."""
-        from shared.catalog import lookup
+        """The most tokens of a text that are read, whether as a question or as a passage."""
+        return self.window - max(len(self.tokenizer.encode(prompt).ids) for prompt in self.prompts)
 
-        context = lookup(self.settings.embedder).context
-        if context is None:
-            of_model = self._says("config.json").get("max_position_embeddings")
-            context = min(of_model or 512, self._says("tokenizer_config.json").get("model_max_length") or 512)
-        return int(min(context, 512)) - 2
+    def token_spans(self, text: str) -> list[tuple[int, int]]:
+        """Where each token of a text of any length begins and ends, in characters."""
+        read = self.tokenizer.encode(text, add_special_tokens=False)
+        return [(start, end) for start, end in read.offsets if end > start]
 
-    def _says(self, file: str) -> dict[str, Any]:
-        from shared.models import fast_tokenizer
-
-        return fast_tokenizer.read_config(self.settings.embedder, self.settings, file)
+    # --- embedding ----------------------------------------------------------------------------------
 
     @cached_property
     def _alone(self) -> Bert | None:
@@ -91,7 +140,7 @@ class Embedder(Embeddings):
         from shared.models import weights
 
         plain = self.settings.dtype in ("auto", "float32") and self.settings.device in ("auto", "cpu")
-        return Bert.open(weights.ensure(self.settings.embedder, self.settings)) if plain else None
+        return Bert.open(weights.ensure(self.name, self.settings)) if plain else None
 
     @cached_property
     def _model(self) -> Any:
@@ -103,54 +152,36 @@ class Embedder(Embeddings):
             model.set_attn_implementation("eager")
         return model
 
-    @cached_property
-    def pooling(self) -> str:
-        """How a text's vector comes from those of its tokens: mean, cls (the first) or lasttoken."""
-        facts = self._says("1_Pooling/config.json")
-        old = ("cls_token", "cls"), ("lasttoken", "lasttoken")  # names of older and newer files
-        named = next((new for key, new in old if facts.get(f"pooling_mode_{key}")), "mean")
-        return str(facts.get("pooling_mode") or named)
-
-    def token_spans(self, text: str) -> list[tuple[int, int]]:
-        """Where each token of a text of any length begins and ends, in characters."""
-        read = self.tokenizer.encode(text, add_special_tokens=False)
-        return [(start, end) for start, end in read.offsets if end > start]
-
     def encode(
         self, texts: Sequence[str], progress: Callable[[int], None] = lambda _n: None
     ) -> list[Encoded]:
-        """Vectors of texts, in their order; what is longer than `longest` is cut.
+        """Vectors of questions, in their order; what is longer than `longest` is cut.
 
         `progress` is called with the number of texts that were done since it was called last.
         """
-        if not texts:
-            return []
-        tokenized = self._cutting.encode_batch(list(texts))
-        # Where a tokenizer sets no markers, an empty text has no token at all: it is read as one marker.
-        read = [each.ids or [0] for each in tokenized]
-        markers = [each.special_tokens_mask or [1] for each in tokenized]
-        if len(texts) == 1 and self._alone is not None:
-            alone = self._encoded(self._alone.hidden(read[0]), read[0], markers[0])
+        return self._encode(self.prompts[0], texts, progress)
+
+    def encode_documents(
+        self, texts: Sequence[str], progress: Callable[[int], None] = lambda _n: None
+    ) -> list[Encoded]:
+        """Vectors of passages, as `encode`."""
+        return self._encode(self.prompts[1], texts, progress)
+
+    def _encode(self, prompt: str, texts: Sequence[str], progress: Callable[[int], None]) -> list[Encoded]:
+        tokenized = self.tokenizer.encode_batch([prompt + text for text in texts])
+        read = [self._cut(each, len(prompt)) for each in tokenized]
+        if len(read) == 1 and self._alone is not None:
+            alone = self._encoded(self._alone.hidden(read[0].ids), read[0])
             progress(1)
             return [alone]
-        return self._encode_all(read, markers, progress)
-
-    def _encode_all(
-        self, read: list[list[int]], markers: list[list[int]], progress: Callable[[int], None]
-    ) -> list[Encoded]:
-        import torch
-
-        _ = self._model  # loaded before there is only one thread: who loads counts them for everybody
-        order = sorted(range(len(read)), key=lambda i: len(read[i]))
-        found: list[Encoded | None] = [None] * len(read)
-        with torch.inference_mode(), _one_thread if len(read) == 1 else nullcontext():
-            for start in range(0, len(order), BATCH):
-                rows = order[start : start + BATCH]
-                hidden = self._hidden([read[i] for i in rows])
-                for i, of_text in zip(rows, hidden, strict=True):
-                    found[i] = self._encoded(of_text, read[i], markers[i])
-                progress(len(rows))
-        return [each for each in found if each is not None]
+        order = sorted(range(len(read)), key=lambda i: len(read[i].ids))
+        found: dict[int, Encoded] = {}
+        for start in range(0, len(order), BATCH):
+            rows = order[start : start + BATCH]
+            for i, hidden in zip(rows, self._hidden([read[i].ids for i in rows]), strict=True):
+                found[i] = self._encoded(hidden, read[i])
+            progress(len(rows))
+        return [found[i] for i in range(len(read))]
 
     def _hidden(self, rows: list[list[int]]) -> list[np.ndarray]:
         """The last hidden states of several texts: (tokens, dim) for each."""
@@ -161,62 +192,40 @@ class Embedder(Embeddings):
         mask = torch.arange(longest)[None] < torch.tensor([[len(row)] for row in rows])  # (batch, longest)
         # Without a mask the attention takes its fast path; texts of one length need none.
         attention = None if bool(mask.all()) else mask.long().to(device)
-        hidden = self._model(input_ids=ids.to(device), attention_mask=attention).last_hidden_state
+        with torch.inference_mode():
+            hidden = self._model(input_ids=ids.to(device), attention_mask=attention).last_hidden_state
         return [each[: len(row)] for each, row in zip(hidden.float().cpu().numpy(), rows, strict=True)]
 
-    def _encoded(self, hidden: np.ndarray, read: list[int], markers: list[int]) -> Encoded:
-        """A text from its last hidden states, (tokens, dim)."""
-        if self.pooling == "cls":
-            pooled = hidden[0]
-        elif self.pooling == "lasttoken":
-            pooled = hidden[-1]
-        else:
-            pooled = hidden.mean(0)
-        own = ~np.array(markers, bool)  # the text's own tokens, without the markers at both ends
-        tokens = _of_length_one(hidden[own]).astype(np.float16)
-        return Encoded(_of_length_one(pooled), np.array(read, np.int32)[own], tokens)
+    def _cut(self, read: Encoding, prompt: int) -> Tokens:
+        """The tokens of a text that the model reads; the first `prompt` characters are not the text's own."""
+        # Where a tokenizer sets no markers, an empty text has no token at all: it is read as one marker.
+        ids, is_marker = np.array(read.ids or [0]), np.array(read.special_tokens_mask or [1], bool)
+        ends = np.array([end for _, end in read.offsets] or [0])
+        is_prompt = ~is_marker & (ends <= prompt) & (prompt > 0)
+        is_own = ~is_marker & ~is_prompt
+        keep = ~is_own | (is_own.cumsum() <= self.window - (~is_own).sum())
+        return Tokens(
+            ids[keep].tolist(), is_own[keep], len(ids) - int(is_prompt[::-1].argmax()) if prompt else 0
+        )
 
-    # --- the LangChain side -------------------------------------------------------------------------
+    def _encoded(self, hidden: np.ndarray, read: Tokens) -> Encoded:
+        """A text from its last hidden states, (tokens, dim)."""
+        mode = self.pooling["pooling_mode"]
+        pooled = hidden if self.pooling.get("include_prompt", True) else hidden[read.prompt :]
+        vector = pooled.mean(0) if mode == "mean" else pooled[0 if mode == "cls" else -1]
+        tokens = _of_length_one(hidden[read.is_own]).astype(np.float16)
+        return Encoded(_of_length_one(vector), np.array(read.ids, np.int32)[read.is_own], tokens)
+
+    # --- as a LangChain `Embeddings` ----------------------------------------------------------------
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Vectors of texts."""
-        return [one.vector.tolist() for one in self.encode(texts)]
+        """Vectors of passages."""
+        return [one.vector.tolist() for one in self.encode_documents(texts)]
 
     def embed_query(self, text: str) -> list[float]:
-        """The vector of a query: MiniLM treats it like any text."""
-        return self.embed_documents([text])[0]
+        """The vector of a question."""
+        return [float(each) for each in self.encode([text])[0].vector]
 
 
 def _of_length_one(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True).clip(1e-12)
-
-
-class _OneThread:
-    """torch with one thread while there is a question in it. Two save 3 ms of 9 when nothing else runs, and
-    beside the threads of a vector store they wait for each other, up to a tenth of a second.
-
-    The number is the process's, so the last of several questions puts back what the first one found.
-    """
-
-    def __init__(self) -> None:
-        self._lock, self._inside, self._before = threading.Lock(), 0, 1
-
-    def __enter__(self) -> None:
-        import torch
-
-        with self._lock:
-            if not self._inside:
-                self._before = torch.get_num_threads()
-            self._inside += 1
-            torch.set_num_threads(1)
-
-    def __exit__(self, *_: object) -> None:
-        import torch
-
-        with self._lock:
-            self._inside -= 1
-            if not self._inside:
-                torch.set_num_threads(self._before)
-
-
-_one_thread = _OneThread()

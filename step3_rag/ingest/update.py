@@ -196,7 +196,7 @@ class Writer:
 
     def flush(self) -> None:
         """Embed and write what waits, and make the documents visible that are whole by now."""
-        encoded = self.embedder.encode([draft.embedded for _, _, draft in self._waiting])
+        encoded = self.embedder.encode_documents([draft.embedded for _, _, draft in self._waiting])
         self.index.add(
             (document, place, draft, one)
             for (document, place, draft), one in zip(self._waiting, encoded, strict=True)

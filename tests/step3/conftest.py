@@ -65,6 +65,9 @@ class FakeEmbedder(Embedder):
         progress(len(texts))
         return encoded
 
+    def encode_documents(self, texts, progress=lambda _n: None):
+        return self.encode(texts, progress)
+
 
 def write(folder, files):
     """Write files, given as path: text or bytes."""

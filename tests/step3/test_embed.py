@@ -5,17 +5,19 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from shared import models
 from shared.config import load_settings
+from shared.errors import UserError
 from shared.models import weights
 from step3_rag import SAMPLE
 from step3_rag.ingest import load, update
 from step3_rag.ingest.chunk import chunk
-from step3_rag.ingest.embed import Embedder, _one_thread
+from step3_rag.ingest.embed import Embedder
 
 pytestmark = pytest.mark.real
 
@@ -45,37 +47,6 @@ def test_vectors_are_those_of_sentence_transformers_in_the_same_order(of_sentenc
     assert (vectors * of_sentence_transformers).sum(1).min() > least
 
 
-def test_several_questions_at_once_leave_torch_as_many_threads_as_it_had():
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        with _one_thread:
-            with _one_thread:
-                assert torch.get_num_threads() == 1
-            assert torch.get_num_threads() == 1
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
-
-
-def test_a_model_that_is_loaded_for_a_question_counts_all_threads(monkeypatch):
-    import torch
-
-    seen = []
-    monkeypatch.setattr(
-        "shared.models.load.use_threads", lambda _settings: seen.append(torch.get_num_threads())
-    )
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        Embedder(load_settings(dtype="bfloat16")).encode(["a question"])  # by torch
-    finally:
-        torch.set_num_threads(before)
-    assert set(seen) == {2}
-
-
 def test_a_text_alone_and_among_others_is_the_same():
     embedder = Embedder(load_settings(dtype="float32"))
     seen = []
@@ -91,8 +62,9 @@ def test_a_text_alone_and_among_others_is_the_same():
 def test_a_question_needs_no_torch_and_gives_the_same():
     code = """
 import sys
-sys.modules["torch"] = sys.modules["transformers"] = None
+sys.modules.update(dict.fromkeys(["torch", "transformers", "scipy", "langchain_core"]))
 from shared.config import load_settings
+from shared.errors import UserError
 from step3_rag.ingest.embed import Embedder
 print(*Embedder(load_settings()).embed_query("When does the contract renew?"))
 """
@@ -101,22 +73,94 @@ print(*Embedder(load_settings()).embed_query("When does the contract renew?"))
     assert np.array(run.stdout.split(), float) == pytest.approx(by_torch.vector, abs=1e-6)
 
 
+@pytest.fixture
+def own(tmp_path, real_weights):
+    """A copy of MiniLM whose files may be changed, and a function that does so."""
+    folder = tmp_path / "own"
+    shutil.copytree(weights.ensure("all-minilm-l6-v2", load_settings(hub=real_weights)), folder)
+
+    def change(name, **facts):
+        known = json.loads((folder / name).read_text()) if (folder / name).exists() else {}
+        (folder / name).write_text(json.dumps(known | facts))
+
+    settings = load_settings(embedder=str(folder), dtype="float32")
+    return SimpleNamespace(folder=folder, change=change, settings=settings)
+
+
 @pytest.mark.parametrize("lower", [True, False])
-def test_a_tokenizer_whose_files_differ_reads_as_transformers_does(tmp_path, real_weights, lower):
-    shutil.copytree(weights.ensure("all-minilm-l6-v2", load_settings(hub=real_weights)), tmp_path / "own")
-    file = tmp_path / "own" / "tokenizer_config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"do_lower_case": lower}))
-    settings = load_settings(embedder=str(tmp_path / "own"))
-    theirs = models.load_tokenizer(settings.embedder, settings)("Hello World")["input_ids"]
-    assert Embedder(settings).tokenizer.encode("Hello World").ids == theirs
+def test_a_tokenizer_whose_files_differ_reads_as_transformers_does(own, lower):
+    own.change("tokenizer_config.json", do_lower_case=lower)
+    theirs = models.load_tokenizer(own.settings.embedder, own.settings)("Hello World")["input_ids"]
+    assert Embedder(own.settings).tokenizer.encode("Hello World").ids == theirs
 
 
-def test_no_more_is_read_than_either_file_allows(tmp_path, real_weights):
-    shutil.copytree(weights.ensure("all-minilm-l6-v2", load_settings(hub=real_weights)), tmp_path / "own")
-    assert Embedder(load_settings(embedder=str(tmp_path / "own"))).longest == 510
-    file = tmp_path / "own" / "tokenizer_config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"model_max_length": 100}))
-    assert Embedder(load_settings(embedder=str(tmp_path / "own"))).longest == 98
+def test_no_more_is_read_than_the_model_says(own):
+    assert Embedder(own.settings).longest == 254  # by sentence_bert_config.json
+    own.change("sentence_bert_config.json", max_seq_length=100)
+    assert Embedder(own.settings).longest == 98
+    (own.folder / "sentence_bert_config.json").unlink()
+    assert Embedder(own.settings).longest == 510
+    own.change("tokenizer_config.json", model_max_length=200)
+    assert Embedder(own.settings).longest == 198
+    own.change("config_sentence_transformers.json", prompts={"query": "query: ", "document": ""})
+    assert Embedder(own.settings).longest == 196
+
+
+@pytest.mark.parametrize(
+    ("mode", "query", "passage", "prompts"),
+    [
+        ("mean", "query: ", "passage: ", {"query": "query: ", "passage": "passage: ", "document": ""}),
+        ("cls", "Represent this: ", "", {"query": "Represent this: "}),
+        ("lasttoken", "", "title: none | text: ", {"document": "title: none | text: ", "passage": "x"}),
+    ],
+)
+@pytest.mark.parametrize("include_prompt", [True, False])
+def test_pooling_and_prompts_are_the_models_own(own, mode, query, passage, prompts, include_prompt):
+    flags = {"mean": "mean_tokens", "cls": "cls_token", "lasttoken": "lasttoken"}
+    pooling = {f"pooling_mode_{flag}": name == mode for name, flag in flags.items()}
+    own.change("1_Pooling/config.json", **pooling, include_prompt=include_prompt)
+    own.change("config_sentence_transformers.json", prompts=prompts)
+    ours, theirs = Embedder(own.settings), models.load_embedder(settings=own.settings)
+    texts = TEXTS[:8]
+    for encoded, prompt in (
+        (ours.encode(texts), query),
+        ([ours.encode([text])[0] for text in texts], query),
+        (ours.encode_documents(texts), passage),
+    ):
+        right = theirs.encode(texts, prompt=prompt, normalize_embeddings=True)
+        cosines = [float(one.vector @ vector) for one, vector in zip(encoded, right, strict=True)]
+        assert min(cosines) > 0.9999
+        assert encoded[0].token_ids.tolist() == ours.tokenizer.encode(texts[0], add_special_tokens=False).ids
+
+
+@pytest.mark.parametrize(
+    ("pooling", "line"),
+    [
+        (
+            {"pooling_mode_mean_tokens": False, "pooling_mode_max_tokens": True},
+            "has the pooling max: known are",
+        ),
+        (
+            {"pooling_mode_cls_token": True},
+            r"has the pooling cls\+mean: known are the poolings mean, cls, lasttoken",
+        ),
+    ],
+)
+def test_a_pooling_that_is_not_known_is_refused(own, pooling, line):
+    own.change("1_Pooling/config.json", **pooling)
+    with pytest.raises(UserError, match=line):
+        Embedder(own.settings).encode(["a", "b"])
+
+
+def test_a_layer_after_the_pooling_is_refused(own):
+    modules = json.loads((own.folder / "modules.json").read_text())
+    modules[2] = {"idx": 2, "name": "2", "path": "2_Dense", "type": "sentence_transformers.models.Dense"}
+    (own.folder / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(UserError, match="has a module Dense: known are"):
+        Embedder(own.settings).encode(["a"])
+    (own.folder / "modules.json").write_text("[{")
+    with pytest.raises(UserError, match="own"):
+        Embedder(own.settings).encode(["a"])
 
 
 def test_there_is_a_vector_of_length_one_for_each_token():
