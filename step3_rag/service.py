@@ -67,8 +67,8 @@ class Service:
                     warn(f"an ingest is at work in {folder}: not all of it can be found by meaning yet")
         return Retriever(self.index, store, self.store_name, self.embedder, evaluator_of(self.settings))
 
-    def open_store(self, *, repair: bool = False) -> Any:
-        """The vector store (a ChunkStore), as it was left."""
+    def open_store(self, *, repair: bool = False) -> ChunkStore:
+        """The vector store, as it was left."""
         return vector_store.open_store(self.store_name, self.index.folder, self.address, repair=repair)
 
     def sync(self, store: ChunkStore) -> None:
