@@ -1,1 +1,1 @@
-"""GraphRAG: names and relations of the documents as a graph, and what can be asked of it. See commands.py."""
+"""GraphRAG: names and relations of the documents as a graph, and what can be asked of it."""

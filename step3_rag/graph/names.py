@@ -124,10 +124,7 @@ def find(texts: Sequence[str]) -> list[list[Sentence]]:
     ordinary: set[str] = set(OPENERS.split())
     ordinary |= {word for each in found for word in re.findall(r"\b[a-zß-ÿ][\w-]*", each.text)}
     known: set[str] = set()
-    for each in [
-        *found,
-        *found,
-    ]:  # again: what stands inside one sentence is known at the beginning of another
+    for each in found * 2:  # again: what stands inside one sentence is known at the beginning of another
         each.names = _names(each, ordinary, known)
         known |= {key(name.text) for name in each.names if name.start > 0}
     votes: dict[str, Counter[str]] = defaultdict(Counter)

@@ -3,7 +3,6 @@
 All firms here are other ones than those of the sample corpus: the rules must not know its names.
 """
 
-import hashlib
 import json
 
 import pytest
@@ -16,65 +15,59 @@ from step3_rag.graph import compare as graph_compare
 from step3_rag.graph import names as graph_names
 from step3_rag.graph.extract import Mention, Resolver, key
 from step3_rag.graph.search import GraphRetriever
-from step3_rag.ingest.index import Draft, Index
+from step3_rag.ingest.index import Index
 from step3_rag.retrieve.search import Options, Retriever
 from tests.scripted import ScriptedMessages
-from tests.step3.conftest import FACTS, FakeEmbedder, write
+from tests.step3.conftest import FACTS, FakeEmbedder, bring_in, write
 
 DOCUMENTS = {
-    "contracts/pumps.md": [
-        "# Supply Agreement KH-2024-07: pumps",
-        "This agreement is made between Kessler Hydraulik GmbH, the supplier, and Harbour Works Ltd, the "
-        "buyer. Kessler Hydraulik supplies the pump Otter 300, which is used in the crane Hebe 9.",
-        "Liability is limited to EUR 80,000 a year. Signed by Petra Lindqvist, sales director, for Kessler "
-        "Hydraulik and by Owen Achebe, Head of Purchasing, for Harbour Works.",
-    ],
-    "contracts/valves.md": [
-        "# Framework KH-2025-01: valves",
-        "The supplier is Kessler Hydraulik GmbH. The customer is Harbour Works. Kessler delivers valves of "
-        "type VX-20. The contract ends on 31 May 2027.",
-    ],
-    "contracts/pumps-amendment.md": [
-        "# Amendment No. 1 to Supply Agreement KH-2024-07",
-        "This amendment is made between Kessler Hydraulik and Harbour Works. The price rises by 2 %.",
-    ],
-    "contracts/cleaning.txt": [
-        "Cleaning contract CL-2025-03\n\nBetween Sparrow Services, as contractor, and Harbour Works. Windows "
-        "are cleaned by Sparrow Services once a month. Waste is carried out by Kessler Hydraulik.",
-    ],
-    "handbook/purchasing.md": [
-        "# Purchasing policy",
-        "Owner: Owen Achebe, Head of Purchasing. Orders above EUR 5,000 need two offers.",
-        "- Supplier: Kessler Hydraulik, Reference: KH-2024-07, Ends: 2026",
-    ],
-    "products/hebe.md": [
-        "# Hebe 9: harbour crane",
-        "The Hebe 9 lifts nine tonnes. Its plant is at Grimsby. The Otter 300 of the crane Hebe 9 is filled "
-        "with oil.",
-    ],
+    "contracts/pumps.md": """# Supply Agreement KH-2024-07: pumps
+
+This agreement is made between Kessler Hydraulik GmbH, the supplier, and Harbour Works Ltd, the buyer. Kessler
+Hydraulik supplies the pump Otter 300, which is used in the crane Hebe 9.
+
+Liability is limited to EUR 80,000 a year. Signed by Petra Lindqvist, sales director, for Kessler Hydraulik
+and by Owen Achebe, Head of Purchasing, for Harbour Works.
+""",
+    "contracts/valves.md": """# Framework KH-2025-01: valves
+
+The supplier is Kessler Hydraulik GmbH. The customer is Harbour Works. Kessler delivers valves of type VX-20.
+""",
+    "contracts/pumps-amendment.md": """# Amendment No. 1 to Supply Agreement KH-2024-07
+
+This amendment is made between Kessler Hydraulik and Harbour Works. The price rises by 2 %.
+""",
+    "contracts/cleaning.txt": """Cleaning contract CL-2025-03
+
+Between Sparrow Services, as contractor, and Harbour Works. Windows are cleaned by Sparrow Services once a
+month. Waste is carried out by Kessler Hydraulik.
+""",
+    "handbook/purchasing.md": """# Purchasing policy
+
+Owner: Owen Achebe, Head of Purchasing. Orders above EUR 5,000 need two offers.
+
+| Supplier | Reference | Ends |
+|---|---|---|
+| Kessler Hydraulik | KH-2024-07 | 2026 |
+""",
+    "products/hebe.md": """# Hebe 9: harbour crane
+
+The Hebe 9 lifts nine tonnes. Its plant is at Grimsby. The Otter 300 of the crane Hebe 9 is filled with oil.
+""",
 }
 KEYWORDS = Options(use=("bm25",), rerank="none")
 
 
 def make_index(folder, documents):
-    embedder = FakeEmbedder()
-    index = Index.open(folder, FACTS, create=True)
-    begun = []
-    for name, parts in documents.items():
-        title = parts[0].splitlines()[0].strip("# ")
-        sha256 = hashlib.sha256(name.encode()).hexdigest()
-        document = index.begin(name, f"/{name}", name.split("/")[0], title, sha256)
-        drafts = [Draft(None, title, part, part) for part in parts]
-        encoded = embedder.encode([draft.embedded for draft in drafts])
-        index.add((document, place, *pair) for place, pair in enumerate(zip(drafts, encoded, strict=True)))
-        begun.append(document)
-    index.finish(begun)
+    index = Index.open(folder / "index", FACTS, create=True)
+    if documents:
+        bring_in(index, write(folder / "documents", documents))
     return index
 
 
 @pytest.fixture
 def index(tmp_path):
-    return make_index(tmp_path / "index", DOCUMENTS)
+    return make_index(tmp_path, DOCUMENTS)
 
 
 @pytest.fixture
@@ -91,8 +84,7 @@ def retriever(index):
 @pytest.fixture
 def ingested(tmp_path, command, fake):
     """The documents in rag-index of the working folder, brought in by the command."""
-    files = {name: "\n\n".join(parts) for name, parts in DOCUMENTS.items()}
-    assert command("step3_rag", "ingest", str(write(tmp_path / "documents", files))).code == 0
+    assert command("step3_rag", "ingest", str(write(tmp_path / "documents", DOCUMENTS))).code == 0
 
 
 def names_in(*texts):
@@ -117,11 +109,13 @@ def names_in(*texts):
         ("It is made at the plant in Ludwigsau by hand.", "Ludwigsau", "place"),
         ("We see agreement AB-2023-11 for this.", "AB-2023-11", "document"),
         ("- name: Ngozi Bello, site: Ludwigsau", "Ngozi Bello", "person"),
-        ("Ask Priya about it.", "Priya", "other"),
+        ("Ask Priya about it. Call Priya, or Ngozi Bello.", "Priya", "other"),
+        ("Contact Ngozi Bello first.", "Ngozi Bello", "other"),
     ],
 )
 def test_a_name_gets_its_type_from_the_words_beside_it(text, name, kind):
     assert (name, kind) in names_in(text)
+    assert not any(name in other and name != other for other, _ in names_in(text))  # nor a longer one
 
 
 @pytest.mark.parametrize(
@@ -137,11 +131,6 @@ def test_a_name_gets_its_type_from_the_words_beside_it(text, name, kind):
 )
 def test_what_only_looks_like_a_name_is_none(text):
     assert not names_in(text)
-
-
-def test_a_word_that_begins_a_sentence_is_no_part_of_a_name():
-    text = "Ask Priya about it. Call Priya, or Ngozi Bello. Contact Ngozi Bello first."
-    assert {name for name, _ in names_in(text)} == {"Priya", "Ngozi Bello"}
 
 
 def test_short_forms_are_the_same_thing():
@@ -218,21 +207,17 @@ def test_every_edge_has_its_evidence(graph, index):
     ],
 )
 def test_who_shares_a_supplier(graph, question, documents):
-    node, role = answers.asks_to_share(graph, question)
-    found = answers.related(graph, node, role)
+    found = answers.related(graph, *answers.asks_to_share(graph, question))
     assert [each.document for each in found] == documents
     assert all(each.chunks for each in found)
-
-
-def test_other_questions_do_not_ask_who_shares_what(graph):
-    assert answers.asks_to_share(graph, "Who is the supplier of the Otter 300?") is None
-    assert answers.asks_to_share(graph, "Which firms share a supplier?") is None
 
 
 def test_a_question_is_linked_to_the_names_in_it(graph):
     assert graph.link("Who makes the Otter 300 for Harbour Works Ltd?") == ["Otter 300", "Harbour Works"]
     assert graph.link("What does the purchasing policy say?") == ["handbook/purchasing.md"]
     assert graph.link("is the harbour working?") == []
+    assert answers.asks_to_share(graph, "Who is the supplier of the Otter 300?") is None
+    assert answers.asks_to_share(graph, "Which firms share a supplier?") is None
 
 
 def test_names_of_the_first_passage_lead_to_the_next(graph, retriever):
@@ -263,13 +248,9 @@ def test_a_graph_comes_back_from_disk_as_it_was(graph, index):
     assert net.load(index.folder) is None
     graph.save(index.folder)
     again = build.load_or_build(index)
-    assert again.net.graph == graph.net.graph
+    assert again.net.graph == graph.net.graph == build.build(index, rules.extract).net.graph
     assert dict(again.net.nodes(data=True)) == dict(graph.net.nodes(data=True))
     assert sorted(again.net.edges(keys=True)) == sorted(graph.net.edges(keys=True))
-
-
-def test_the_same_documents_make_the_same_graph(graph, index):
-    assert build.build(index, rules.extract).net.graph == graph.net.graph
 
 
 def test_a_graph_by_rules_is_built_anew_and_one_by_a_model_is_not(graph, index):
@@ -292,7 +273,7 @@ def test_a_damaged_file_is_one_line(index, text):
 def test_no_documents_and_no_names_are_one_line(tmp_path):
     with pytest.raises(UserError, match="is empty: ingest documents"):
         build.build(make_index(tmp_path / "none", {}), rules.extract)
-    small = make_index(tmp_path / "small", {"a.md": ["nothing is named here, nothing at all."]})
+    small = make_index(tmp_path / "small", {"a.md": "nothing is named here, nothing at all."})
     with pytest.raises(UserError, match="no names were found"):
         build.build(small, rules.extract)
 
@@ -303,14 +284,8 @@ TEXT = "The supplier is Kessler Hydraulik. It makes the pump Otter 300."
 
 
 def said(names, relations):
-    return json.dumps(
-        {
-            "names": [{"name": name, "type": kind} for name, kind in names],
-            "relations": [
-                dict(zip(("source", "relation", "target"), each, strict=True)) for each in relations
-            ],
-        }
-    )
+    stated = [{"source": a, "relation": relation, "target": b} for a, relation, b in relations]
+    return json.dumps({"names": [{"name": name, "type": kind} for name, kind in names], "relations": stated})
 
 
 def test_the_model_is_held_to_the_schema_and_to_the_passage():
@@ -350,13 +325,14 @@ def test_a_passage_that_fails_is_counted_and_passed_over(index, answer):
     chunks = build.all_chunks(index)
     good = said([("Kessler Hydraulik", "organisation")], [("DOCUMENT", "supplier", "Kessler Hydraulik")])
     for chunk in chunks:
-        if chunk.id % 3 == 1:
+        if chunk.document == "contracts/valves.md":
             api.enqueue(**answer)
         else:
             api.enqueue(good)
     graph = build.build(index, lambda chunks: model.extract(api.client, "scripted", chunks))
-    assert graph.net.graph["failed"] == sum(chunk.id % 3 == 1 for chunk in chunks)
-    assert graph.net.has_edge("contracts/valves.md", "Kessler Hydraulik", "supplier")
+    assert graph.net.graph["failed"] == sum(chunk.document == "contracts/valves.md" for chunk in chunks)
+    assert graph.net.has_edge("contracts/pumps.md", "Kessler Hydraulik", "supplier")
+    assert not graph.net.has_edge("contracts/valves.md", "Kessler Hydraulik", "supplier")
 
 
 def test_a_model_that_never_answers_is_one_line(index):
@@ -391,19 +367,7 @@ def test_a_set_is_answered_from_the_edges(ingested, command):
 
 
 @pytest.mark.parametrize(
-    "flag",
-    [
-        "--k=3",
-        "--collection=contracts",
-        "--reader=quote",
-        "--strategies=none",
-        "--threshold=0",
-        "--budget=9",
-        "--trace",
-        "--use=bm25",
-        "--fusion=rrf",
-        "--rerank=none",
-    ],
+    "flag", ["--k=3", "--collection=contracts", "--reader=quote", "--threshold=0", "--trace", "--rerank=none"]
 )
 def test_a_flag_of_the_search_is_refused_where_nothing_is_searched(ingested, command, flag):
     got = command("step3_rag", "ask", "--graph", SHARED, flag)
@@ -467,15 +431,7 @@ def test_compare_counts_pairs(graph, retriever):
     found = graph_compare.compare(retriever, graph, questions, KEYWORDS)["by_kind"]
     assert {kind: row["n"] for kind, row in found.items()} == {"multi-hop": 1, "two-sources": 1, "all": 2}
     assert found["multi-hop"]["Recall@10"]["plain"] == 1.0
-
-
-def test_the_verdict_says_what_the_interval_allows():
-    def facts(low, high):
-        return {"all": {"n": 9, "Recall@5": {"plain": 0.5, "graph": 0.6, "interval_95": [low, high]}}}
-
-    assert graph_compare.verdict(facts(0.01, 0.2)).endswith("the graph helps")
-    assert graph_compare.verdict(facts(-0.2, -0.01)).endswith("the graph hurts")
-    assert graph_compare.verdict(facts(-0.1, 0.2)).endswith("no difference can be told")
+    assert graph_compare.verdict(found).endswith("n = 2: no difference can be told")
 
 
 # --- the sample corpus --------------------------------------------------------------------------------
