@@ -204,18 +204,11 @@ class Index:
         """Chunks of documents that were begun: document, place in it, text, vectors."""
         with self._transaction():
             for document, place, chunk, one in chunks:
+                words, vector = " ".join(stems(chunk.embedded)), one.vector.tobytes()
                 row = self.db.execute(
                     "INSERT INTO chunks (document, place, page, heading, text, stems, vector) "
                     "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        document,
-                        place,
-                        chunk.page,
-                        chunk.heading,
-                        chunk.text,
-                        " ".join(stems(chunk.embedded)),
-                        one.vector.tobytes(),
-                    ),
+                    (document, place, chunk.page, chunk.heading, chunk.text, words, vector),
                 )
                 self.db.execute(
                     "INSERT INTO tokens VALUES (?, ?, ?)",

@@ -77,7 +77,11 @@ class Report:
     @property
     def others(self) -> str:
         """These in words: `2 .pptx, 1 .xlsx`."""
-        return ", ".join(f"{count} {ending}" for ending, count in self.other_types.most_common())
+        return _counted(self.other_types)
+
+
+def _counted(types: Counter[str]) -> str:
+    return ", ".join(f"{count} {ending}" for ending, count in types.most_common())
 
 
 def files_in(path: Path, collection: str | None, report: Report) -> list[File]:
@@ -114,10 +118,8 @@ def files_in(path: Path, collection: str | None, report: Report) -> list[File]:
             relative = file.relative_to(root)
             if name.startswith("."):
                 continue
-            if file.suffix.lower() not in load.SUFFIXES:
-                report.other_types[
-                    _shown(Path(file.suffix.lower())) if file.suffix else "without an ending"
-                ] += 1
+            if (ending := file.suffix.lower()) not in load.SUFFIXES:
+                report.other_types[_shown(Path(ending)) if ending else "without an ending"] += 1
             elif _has_bad_name(file):
                 report.failed[_shown(relative)] = BAD_NAME
             elif not Path(os.path.realpath(file)).is_relative_to(root):  # Path.resolve raises on a circle
@@ -150,11 +152,12 @@ def find(paths: Sequence[Path], known: dict[str, str], collection: str | None, r
     owner = {name: key for key, name in known.items()}
     files: dict[str, File] = {}
     for path in paths:
-        failed = len(report.failed)
+        failed, others = len(report.failed), Counter(report.other_types)
         below = files_in(path, collection, report)
         if not below and len(report.failed) == failed:
-            others = f"; it has {report.others}" if report.others else ""
-            raise UserError(f"{path} holds no document: readable are {' '.join(load.SUFFIXES)}{others}")
+            has = _counted(report.other_types - others)
+            readable = f"readable are {' '.join(load.SUFFIXES)}" + (f"; it has {has}" if has else "")
+            raise UserError(f"{path} holds no document: {readable}")
         for file in below:
             # The same name below two folders: the second gets its folder's name before it, or its whole path.
             names = (file.name, f"{path.resolve().name}/{file.name}", file.path.as_posix())

@@ -305,7 +305,7 @@ def test_files_of_other_types_are_counted(index, tmp_path):
     assert report.new == ["e.md"]
     assert report.others == "2 .xlsx, 1 without an ending, 1 .odt"
     with pytest.raises(UserError, match=r"sub holds no document: .*; it has 1 \.odt$"):
-        bring_in(index, tmp_path / "d" / "sub")
+        bring_in(index, tmp_path / "d", tmp_path / "d" / "sub")  # not what the first folder has
 
 
 @posix
