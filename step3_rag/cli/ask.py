@@ -79,7 +79,7 @@ def search(service: Service, question: str, options: Options, route: bool) -> di
         found, routed = routing.search(retriever, where, question, options, encoded)
     else:
         found, routed = retriever.search(question, options), None
-    return render.search_facts(found, routed, confidence(found, retriever))
+    return render.search_facts(found, routed, confidence(found, retriever, ask_evaluator=False))
 
 
 def run_agent(service: Service, question: str) -> dict[str, Any]:

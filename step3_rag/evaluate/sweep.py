@@ -50,10 +50,10 @@ def run(
         UserError: no such collection, or a size that is not allowed.
     """
     path = picture_path("step3_rag", "sweep", out)
-    wanted = parse(sizes, Embedder(settings))
     if budget < 1:
         raise UserError(f"--budget {budget} leaves no room: use a number of tokens from 1")
     data = dataset.read(name, split, settings)
+    wanted = parse(sizes, Embedder(settings))
     questions = retrieval.draw([each for each in data.questions if each.qrels], limit, settings.seed)
     rows: dict[str, Any] = {}
     for size in wanted:

@@ -125,12 +125,14 @@ class Fitted:
     judged: Weights
 
 
-def confidence(found: Found, retriever: Retriever, fitted: Fitted | None = None) -> float:
+def confidence(
+    found: Found, retriever: Retriever, fitted: Fitted | None = None, *, ask_evaluator: bool = True
+) -> float:
     """How probable it is that one of the passages found is relevant, 0 to 1."""
     fitted = fitted or load()
     given = rankings_of(found, retriever)
     said = fitted.rankings.probability(given)
-    if said >= SURE or retriever.evaluator is None:
+    if said >= SURE or retriever.evaluator is None or not ask_evaluator:
         return said
     return fitted.judged.probability(evidence(said, judgement_of(found, retriever)))
 

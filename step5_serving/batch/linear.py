@@ -42,8 +42,13 @@ def plain(weight: Tensor, bias: Tensor | None) -> Multiply:
 
 
 def packed(weight: Tensor, bias: Tensor | None) -> Multiply:
-    """oneDNN's, the one that torch.compile calls for frozen weights."""
-    ready = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), None)
+    """oneDNN's, the one that torch.compile calls for frozen weights; `plain` where it has none for them."""
+    try:
+        ready = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), None)
+    except RuntimeError:
+        if weight.dtype == torch.float32:
+            raise
+        return plain(weight, bias)  # bfloat16 on a processor without AVX-512
     alone = _same_alone(*weight.shape, weight.dtype)
 
     def multiply(x: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ def retriever(built, embedder):
 @pytest.fixture
 def sure(monkeypatch):
     """The made-up vectors say nothing of how probable it is that a search has succeeded."""
-    monkeypatch.setattr(search_tool, "confidence", lambda _found: 0.9)
+    monkeypatch.setattr(search_tool, "confidence", lambda *_: 0.9)
 
 
 # --- the tool -----------------------------------------------------------------------------------------
@@ -69,7 +69,7 @@ def test_a_call_gives_a_sentence_and_marked_sources(retriever, sure):
 
 
 def test_a_call_that_found_nothing_that_fits_says_so_and_shows_what_there_is(retriever, monkeypatch):
-    monkeypatch.setattr(search_tool, "confidence", lambda _found: 0.2)
+    monkeypatch.setattr(search_tool, "confidence", lambda *_: 0.2)
     result = json.loads(search_tool.call(retriever, {"query": "zebra"}))
     assert result["summary"] == search_tool.NOTHING
     assert result["confidence"] == 0.2

@@ -103,7 +103,10 @@ def test_values_that_search_and_ask_do_not_know(read_only, refused, monkeypatch,
     ("flags", "line"),
     [
         (("--reader", "poet"), "--reader poet is not known: use auto, chat, quote"),
-        (("--strategies", "spelling,guess"), "--strategies guess is not known: use none, spelling, feedback"),
+        (
+            ("--strategies", "spelling,guess"),
+            "--strategies guess is not known: use none, conversation, spelling",
+        ),
         (("--threshold", "1.5"), "--threshold 1.5 is no probability: use 0 (always answer) to 1"),
         (("--threshold", "nan"), "--threshold nan is no probability"),
         (("--budget", "0"), "--budget 0 leaves no room for a source"),
