@@ -65,7 +65,7 @@ class Service:
                     self.sync(store)
                 else:
                     warn(f"an ingest is at work in {folder}: not all of it can be found by meaning yet")
-        return Retriever(self.index, store, self.store_name, self.embedder, evaluator_of(self.settings))
+        return Retriever(self.index, store, self.embedder, evaluator_of(self.settings))
 
     def open_store(self, *, repair: bool = False) -> ChunkStore:
         """The vector store, as it was left."""

@@ -27,7 +27,7 @@ from typing import Any
 from shared import hardware
 from step3_rag.ingest.embed import Embedder, Encoded
 from step3_rag.ingest.index import Index
-from step3_rag.retrieve.search import Found, Options, Retriever
+from step3_rag.retrieve.search import Evaluator, Found, Options, Retriever
 from step3_rag.retrieve.snapshot import Snapshot
 from step3_rag.service import Service
 
@@ -108,8 +108,8 @@ class ThreadsIndex(Index):
 class SharedRetriever(Retriever):
     """A retriever for many threads. As many search at once as there are cores: more would only take turns."""
 
-    def __init__(self, index: Index, store: Any, store_name: str, embedder: Embedder) -> None:
-        super().__init__(index, store, store_name, embedder)
+    def __init__(self, index: Index, store: Any, embedder: Embedder, evaluator: Evaluator | None) -> None:
+        super().__init__(index, store, embedder, evaluator)
         self.collections: frozenset[str] = frozenset()
         self._making = threading.Lock()
         self._searching = threading.BoundedSemaphore(max(1, hardware.cores()))
@@ -123,7 +123,7 @@ class SharedRetriever(Retriever):
         """
         own = service.retriever  # brings the store up to date
         service.index.close()
-        return cls(ThreadsIndex(service.index.folder), own.store, own.store_name, service.embedder)
+        return cls(ThreadsIndex(service.index.folder), own.store, service.embedder, own.evaluator)
 
     @property
     def snapshot(self) -> Snapshot:

@@ -37,8 +37,9 @@ ChunkSize = Annotated[int, typer.Option(help="Tokens of a chunk, at most.")]
 Overlap = Annotated[int, typer.Option("--chunk-overlap", help="Tokens that neighbouring chunks share.")]
 
 
-FOR_FRAMEWORKS = {"framework", "question", "k", "reader", "index", "store", "address"}
-FOR_FRAMEWORKS |= {"model", "engine", "seed", "smoke", "as_json"}
+# Parameters of `ask` that have a meaning however it answers, and those of a framework's pipeline.
+OPENING = {"question", "index", "store", "address", "model", "engine", "seed", "smoke", "as_json"}
+FOR_FRAMEWORKS = {"framework", "k", "reader", *OPENING}
 
 
 def refuse_flags(context: typer.Context, allowed: set[str], why: str) -> None:

@@ -21,9 +21,9 @@ import typer
 from shared import hardware
 from shared.cli import plain_table
 from shared.config import Settings
-from shared.errors import UserError
 from shared.progress import count_bar, spinner
 from shared.report.record import picture_path
+from step3_rag.cli.flags import OPENING, refuse_flags
 from step3_rag.evaluate.dataset import Question
 from step3_rag.graph import answers, rules
 from step3_rag.graph import compare as graph_compare
@@ -37,9 +37,7 @@ from step3_rag.pipeline import Plan
 from step3_rag.service import Service
 
 # Flags of `ask` that have a meaning where nothing is searched; --reader has one for themes.
-WITHOUT_SEARCH = frozenset(
-    ("question", "graph", "index", "store", "address", "model", "engine", "seed", "smoke", "as_json")
-)
+WITHOUT_SEARCH = {"graph", *OPENING}
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -113,12 +111,7 @@ def ask(service: Service, question: str, plan: Plan, context: typer.Context) -> 
         service.retriever = GraphRetriever(service.retriever, graph)
         return None
     allowed = WITHOUT_SEARCH if shares else WITHOUT_SEARCH | {"reader"}
-    sources = {name: context.get_parameter_source(name) for name in context.params.keys() - allowed}
-    unused = [f"--{name}" for name, source in sources.items() if source and source.name == "COMMANDLINE"]
-    if unused:
-        raise UserError(
-            f"{', '.join(sorted(unused))}: the graph answers this question without a search; leave it out"
-        )
+    refuse_flags(context, allowed, "the graph answers this question without a search")
     facts = _shared(graph, service.index, *shares) if shares else _themes(graph, service, plan)
     return {
         "command": "step3_rag ask",

@@ -46,7 +46,6 @@ class Outcome:
     measures: dict[str, dict[str, float]]  # by stage, then by measure; empty when nothing is relevant
     seconds: dict[str, float]
     confidence: float
-    found: Found
 
 
 def ask(
@@ -99,7 +98,7 @@ def judge(question: Question, found: Found, said: float = 0.0) -> Outcome:
         for name, ranking in rankings.items()
         if question.qrels
     }
-    return Outcome(question, rankings, measures, dict(found.seconds), said, found)
+    return Outcome(question, rankings, measures, dict(found.seconds), said)
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:

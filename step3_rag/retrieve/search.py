@@ -1,6 +1,6 @@
 """The pipeline of retrieval: keywords and meaning, fused, then looked at again. Every stage can be left out.
 
-    >>> retriever = Retriever(index, store, "chroma", embedder)
+    >>> retriever = Retriever(index, store, embedder)
     >>> found = retriever.search("When does the Brightwell contract renew?", Options(k=3))
     >>> [(each.chunk.source, each.stages["bm25"].rank, each.stages["dense"].rank) for each in found.best]
 
@@ -102,11 +102,10 @@ class Retriever:
         self,
         index: Index,
         store: ChunkStore,
-        store_name: str,
         embedder: Embedder,
         evaluator: Evaluator | None = None,
     ) -> None:
-        self.index, self.store, self.store_name = index, store, store_name
+        self.index, self.store = index, store
         self.embedder = embedder
         self.evaluator = evaluator
         self._snapshot: Snapshot | None = None

@@ -140,7 +140,7 @@ def retriever(built, embedder):
     """Searches the five documents."""
     store = vector_store.open_store("chroma", built.folder)
     vector_store.sync(built, store)
-    return Retriever(built, store, "chroma", embedder)
+    return Retriever(built, store, embedder)
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ ATTACK = (
 def retriever(built, embedder):
     store = vector_store.open_store("chroma", built.folder)
     vector_store.sync(built, store)
-    return Retriever(built, store, "chroma", embedder)
+    return Retriever(built, store, embedder)
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def retriever(tmp_path_factory):
     store = vector_store.open_store("chroma", folder)
     vector_store.sync(index, store)
     embedder.embedded.clear()
-    yield Retriever(index, store, "chroma", embedder)
+    yield Retriever(index, store, embedder)
     index.close()
 
 
@@ -111,7 +111,7 @@ def test_many_queries_at_once_in_threads_get_their_own_vectors(retriever):
 
 def test_an_empty_index_gives_nothing(tmp_path, llamaindex):
     embedder, index = FakeEmbedder(), Index.open(tmp_path, FACTS, create=True)
-    empty = Retriever(index, vector_store.open_store("chroma", tmp_path), "chroma", embedder)
+    empty = Retriever(index, vector_store.open_store("chroma", tmp_path), embedder)
     assert langchain_lcel.search_chain(empty).invoke("pump") == []
     assert langgraph_rag.build(empty).invoke({"query": "pump"})["best"] == []
     assert llamaindex.search(empty)("pump") == []

@@ -78,7 +78,7 @@ def graph(index):
 @pytest.fixture
 def retriever(index):
     """Searches by keywords only: see KEYWORDS."""
-    return Retriever(index, None, "chroma", FakeEmbedder())
+    return Retriever(index, None, FakeEmbedder())
 
 
 @pytest.fixture

@@ -356,6 +356,20 @@ def test_a_snapshot_is_made_once_and_is_whole(rag, monkeypatch):
     assert isinstance(retriever, SharedRetriever)
 
 
+def test_the_service_asks_the_evaluator_that_step_3_asks(rag, monkeypatch):
+    """Its threshold is for searches that the evaluator has seen."""
+    asked = []
+
+    def evaluator(question, passages):
+        asked.append(question)
+        return [0.5] * len(passages)
+
+    monkeypatch.setattr("step3_rag.service.evaluator_of", lambda _settings: evaluator)
+    monkeypatch.setattr("step3_rag.reflect.confidence.SURE", 1.1)
+    answer(rag(), Query(question=NOTICE, reader="quote"))
+    assert NOTICE in asked
+
+
 def test_the_gate_lets_many_read_and_one_write_alone():
     gate, inside, most, wrong = Gate(), [0, 0], [0], []
 
