@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import shutil
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -85,11 +86,14 @@ def evaluator_of(settings: Settings) -> Evaluator | None:
     if settings.embedder == default("smoke").id or settings.judge_adapter == Path("none"):
         return None
 
-    @cache
-    def judge() -> Judge:
-        return Judge.load(settings, settings.judge_adapter or JUDGE)
+    loaded, loading = cache(lambda: Judge.load(settings, settings.judge_adapter or JUDGE)), threading.Lock()
 
-    return lambda question, passages: judge().probabilities(question, passages)
+    def evaluate(question: str, passages: Sequence[str]) -> list[float]:
+        with loading:  # by one thread; the others wait for it
+            judge = loaded()
+        return judge.probabilities(question, passages)
+
+    return evaluate
 
 
 def warn(text: str) -> None:

@@ -21,7 +21,10 @@ Use = Annotated[str, typer.Option(help="hybrid, bm25 or dense.")]
 Fusion = Annotated[str, typer.Option(help="minmax (of scores) or rrf (of ranks).")]
 Rerank = Annotated[str, typer.Option(help="maxsim, none, likelihood, or a cross-encoder of the hub.")]
 Versions = Annotated[
-    str, typer.Option(help="Superseded documents: current-first, current (leave them out) or all (alike).")
+    str,
+    typer.Option(
+        help="Superseded documents: current-first (they come last), current (left out), all (as any other)."
+    ),
 ]
 Before = Annotated[
     list[str] | None,

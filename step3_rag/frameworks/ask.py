@@ -35,23 +35,27 @@ def ask(
     Raises:
         UserError: no such framework, or one that is not installed.
     """
-    sources = Parts(retriever).sources(list(search_of(name)(retriever, question, k)))
-    if not sources:
-        return sources, read.Answer(read.UNKNOWN)
+    search = search_of(name)
     if client is None:
+        sources = Parts(retriever).sources(list(search(retriever, question, k)))
         return sources, read.quote(question, sources, retriever.embedder, retriever.rarity)
+    if name == "langgraph":
+        from step3_rag.frameworks.langgraph_rag import build
+
+        state = build(retriever, client, model, k).invoke({"query": question})
+        return Parts(retriever).sources(state["best"]), state["answer"]
     if name == "langchain":
         from step3_rag.frameworks.langchain_lcel import answer_chain
 
-        text = answer_chain(retriever, client, model, k).invoke(question)["answer"]
-    elif name == "llamaindex":
+        found = answer_chain(retriever, client, model, k).invoke(question)
+        ids, text = [int(each.id or 0) for each in found["documents"]], found["answer"]
+    else:
         from step3_rag.frameworks.llamaindex import query_engine
 
+        # Its nodes are numbered sources without their chunks: these are searched for beside it.
+        ids = list(search(retriever, question, k))
         text = str(query_engine(retriever, client, model, k).query(question))
-    else:
-        from step3_rag.frameworks.langgraph_rag import build
-
-        return sources, build(retriever, client, model, k).invoke({"query": question})["answer"]
+    sources = Parts(retriever).sources(ids)
     return sources, read.Answer(text, read.check(text, sources))
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from shared.errors import UserError
 from step3_rag.frameworks import langchain_lcel, langgraph_rag
+from step3_rag.frameworks.ask import ask
 from step3_rag.frameworks.parts import Parts
 from step3_rag.ingest.index import Draft, Index
 from step3_rag.retrieve.search import Retriever
@@ -256,3 +257,15 @@ def test_flags_that_a_framework_would_ignore_are_refused(home, refused):
     line = refused("step3_rag", "kettle", "--framework", "langchain", "--threshold", "0.5", "--before", "x")
     assert line.startswith("error: --before, --threshold: a framework's pipeline searches once")
     assert "use langchain, llamaindex, langgraph" in refused("step3_rag", "kettle", "--framework", "haystack")
+
+
+@pytest.mark.parametrize("name", ["langchain", "langgraph", "llamaindex"])
+def test_each_framework_has_the_chat_model_answer(retriever, name):
+    if name == "llamaindex":
+        pytest.importorskip("llama_index.core")
+    api = ScriptedMessages()
+    api.enqueue("The pump needs 1 volt [1].")
+    sources, answer = ask(name, retriever, "How many volts does the pump need?", api.client, "scripted")
+    assert answer.text == "The pump needs 1 volt [1]."
+    assert [each.numbers for each in answer.cited] == [(1,)]
+    assert sources[0].text in api.requests[0]["messages"][-1]["content"]
