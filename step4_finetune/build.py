@@ -19,7 +19,7 @@ from shared.errors import UserError
 from step4_finetune.curate import balance, tokens
 from step4_finetune.curate.finding import Finding
 from step4_finetune.data import SPLITS, Row, fingerprint
-from step4_finetune.write import FORMATS, to_trl, write_rows
+from step4_finetune.write import FORMATS, split_files, to_trl, write_rows
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,14 +51,7 @@ def run(
     _refuse(balance.schema(used), source, "mend them, or take them out with data check --fix")
     over = tokens.too_long(used, tokenizer, system, limit)
     _refuse(over, source, f"allow more than {limit} (--limit-tokens), or take them out with data check --fix")
-    files = {split: out / f"{split}.jsonl" for split in SPLITS}
-    taken = [path for path in files.values() if path.exists()]
-    if taken and not force:
-        raise UserError(f"{taken[0]} is there already: name another folder with --out, or add --force")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write to {out}: {error.strerror}; give another folder with --out") from None
+    files = split_files(out, SPLITS, force=force)
     splits: dict[str, Any] = {}
     for split, path in files.items():
         of_split = [row for row in used if row.split == split]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,23 @@ def labels(row: Row) -> dict[str, Any]:
         "subject": list(row.subject),
         "facts": list(row.facts),
     }
+
+
+def split_files(out: Path, splits: Iterable[str], *, force: bool) -> dict[str, Path]:
+    """A .jsonl file for each split, in a folder that is there from now on; nothing is written yet.
+
+    Raises:
+        UserError: one of the files is there and `force` is not set, or the folder can't be made.
+    """
+    paths = {split: out / f"{split}.jsonl" for split in splits}
+    taken = [path for path in paths.values() if path.exists()]
+    if taken and not force:
+        raise UserError(f"{taken[0]} is there already: name another folder with --out, or add --force")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write to {out}: {error.strerror}; give another folder with --out") from None
+    return paths
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError, reason
 from step4_finetune.toolcalls.branches import Row, fingerprint
+from step4_finetune.write import split_files, write_rows
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,21 +37,11 @@ def run(out: Path, data: Path | None, seed: int, *, force: bool = False) -> dict
     """
     rows = from_beir(data) if data else own()
     split = {"train": [row for at, row in enumerate(rows) if at % DEV], "dev": rows[::DEV]}
-    paths = {name: out / f"{name}.jsonl" for name in split}
-    taken = [path for path in paths.values() if path.exists()]
-    if taken and not force:
-        raise UserError(f"{taken[0]} is there already: name another folder with --out, or add --force")
+    paths = split_files(out, split, force=force)
     facts: dict[str, Any] = {}
     for name, some in split.items():
         made = with_hard_negatives(some, seed)
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made)
-            paths[name].write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise UserError(
-                f"cannot write to {out}: {error.strerror}; give another folder with --out"
-            ) from None
+        write_rows(paths[name], made)
         labels = [answered for row in made for _, answered in row["questions"]]
         facts[name] = {
             "passages": len(made),

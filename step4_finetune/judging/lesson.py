@@ -9,14 +9,11 @@ branch 2   "Query: Who signed? Answered: no"                 learnt: the last to
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shared.embedded.judge import NO, YES, passage_text, question_text
-from shared.errors import UserError
-from step4_finetune.toolcalls.branches import BranchLesson
+from step4_finetune.toolcalls.branches import BranchLesson, Row
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -26,29 +23,16 @@ if TYPE_CHECKING:
 class JudgeLesson(BranchLesson):
     """What the recipe `judge` trains on."""
 
-    @classmethod
-    def read(cls, path: Path, limit: int | None = None) -> JudgeLesson:
-        """The rows of a file that `data build judge` wrote.
+    recipe = "judge"
+    holds = "passages with questions"
 
-        Raises:
-            UserError: the file is not there, or a line is no passage with questions.
-        """
-        try:
-            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()[:limit]]
-            if not rows or not all(
-                row["passage"] and all(_is_asked(q) for q in row["questions"]) for row in rows
-            ):
-                raise ValueError
-        except OSError as error:
-            raise UserError(
-                f"{path} cannot be read ({error.strerror}): "
-                "`python -m step4_finetune data build judge --out DIR` writes DIR/train.jsonl"
-            ) from None
-        except (ValueError, KeyError, TypeError):
-            raise UserError(
-                f"{path} holds no passages with questions: build it with data build judge"
-            ) from None
-        return cls(rows)
+    @staticmethod
+    def fits(row: Row) -> bool:
+        """Whether it has a passage, and questions that are each marked as answered or not."""
+        return bool(row["passage"]) and all(
+            len(each) == 2 and isinstance(each[0], str) and isinstance(each[1], bool)
+            for each in row["questions"]
+        )
 
     def tokens(self, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, list[int]]]:
         """Ids of each row, a mask that is 1 at the answers, and the lengths of passage and branches."""
@@ -74,7 +58,3 @@ class JudgeLesson(BranchLesson):
                 }
             )
         return found
-
-
-def _is_asked(question: Any) -> bool:
-    return len(question) == 2 and isinstance(question[0], str) and isinstance(question[1], bool)

@@ -17,9 +17,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
+
+from shared.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -33,11 +35,39 @@ IGNORED = -100  # a label that no loss counts
 class BranchLesson(ABC):
     """Rows to train on, each of them a prefix with branches."""
 
+    recipe: ClassVar[str]  # also the name in `data build NAME`
+    holds: ClassVar[str]  # what a file of them holds
+
     rows: Sequence[Row]
     system: str = "the row's own"
     replay: tuple[()] = ()
     pairs: tuple[()] = ()
     start: Path | None = None
+
+    @classmethod
+    def read(cls, path: Path, limit: int | None = None) -> Self:
+        """The rows of a file that `data build` wrote.
+
+        Raises:
+            UserError: the file is not there, is empty, or has a line of another kind.
+        """
+        try:
+            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()[:limit]]
+            if not rows or not all(map(cls.fits, rows)):
+                raise ValueError
+        except OSError as error:
+            raise UserError(
+                f"{path} cannot be read ({error.strerror}): "
+                f"`python -m step4_finetune data build {cls.recipe} --out DIR` writes DIR/train.jsonl"
+            ) from None
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{path} holds no {cls.holds}: build it with data build {cls.recipe}") from None
+        return cls(rows)
+
+    @staticmethod
+    @abstractmethod
+    def fits(row: Row) -> bool:
+        """Whether a row is one of these; may also raise a KeyError or TypeError where it is not."""
 
     @abstractmethod
     def tokens(self, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, list[int]]]:

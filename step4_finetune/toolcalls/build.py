@@ -10,14 +10,13 @@ The same seed writes the same files.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared.errors import UserError
 from step4_finetune.toolcalls.branches import fingerprint
 from step4_finetune.toolcalls.conversations import Material, compose
 from step4_finetune.toolcalls.domains import read_tools
+from step4_finetune.write import split_files, write_rows
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,21 +35,11 @@ def run(out: Path, rows: int, seed: int, *, force: bool = False) -> dict[str, An
         "train": Material.read(leave_out=UNSEEN),
         "dev": Material.read(leave_out=frozenset(known - UNSEEN)),
     }
-    paths = {split: out / f"{split}.jsonl" for split in materials}
-    taken = [path for path in paths.values() if path.exists()]
-    if taken and not force:
-        raise UserError(f"{taken[0]} is there already: name another folder with --out, or add --force")
+    paths = split_files(out, materials, force=force)
     splits: dict[str, Any] = {}
     for split, material in materials.items():
         made = [compose(material, n, seed) for n in range(rows if split == "train" else max(1, rows // 40))]
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made)
-            paths[split].write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise UserError(
-                f"cannot write to {out}: {error.strerror}; give another folder with --out"
-            ) from None
+        write_rows(paths[split], made)
         turns = [
             message["content"]
             for row in made

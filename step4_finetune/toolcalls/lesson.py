@@ -9,15 +9,12 @@ Learnt are the calls (also the empty list) and the sentences after a result; not
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.embedded.prompt import Conversation, Turn, calls_as_text, harmless
-from shared.errors import UserError
 from step4_finetune.toolcalls.branches import BranchLesson, Row
 
 if TYPE_CHECKING:
@@ -28,27 +25,13 @@ if TYPE_CHECKING:
 class ToolLesson(BranchLesson):
     """What the recipe `tools` trains on: system, tools and branches (conversations.py)."""
 
-    @classmethod
-    def read(cls, path: Path, limit: int | None = None) -> ToolLesson:
-        """The conversations of a file that `data build tools` wrote.
+    recipe = "tools"
+    holds = "conversations with tools"
 
-        Raises:
-            UserError: the file is not there, or a line is no conversation.
-        """
-        try:
-            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()[:limit]]
-            if not all(isinstance(row["branches"], list) and row["tools"] for row in rows):
-                raise ValueError
-        except OSError as error:
-            raise UserError(
-                f"{path} cannot be read ({error.strerror}): "
-                "`python -m step4_finetune data build tools --out DIR` writes DIR/train.jsonl"
-            ) from None
-        except (ValueError, KeyError, TypeError):
-            raise UserError(
-                f"{path} holds no conversations with tools: build it with data build tools"
-            ) from None
-        return cls(rows)
+    @staticmethod
+    def fits(row: Row) -> bool:
+        """Whether it has tools and branches."""
+        return isinstance(row["branches"], list) and bool(row["tools"])
 
     def tokens(self, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, list[int]]]:
         """Ids and mask of each row, 1 where the loss counts; the tokens of the tools and of each branch."""
