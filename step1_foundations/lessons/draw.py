@@ -7,59 +7,31 @@ Each picture is a list of SVG elements. A card with a light background makes it 
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 
+from shared.report.svg import (
+    BLUE,
+    BOLD,
+    GREY,
+    INK,
+    ORANGE,
+    PALE_BLUE,
+    PALE_ORANGE,
+    WHITE,
+    arrow,
+    box,
+    label,
+    path,
+    save,
+)
+
 PICTURES = Path(__file__).parent / "pictures"
-INK, GREY, CARD, WHITE = "#1f2328", "#59636e", "#fafaf8", "#ffffff"
-BLUE, PALE_BLUE = "#1f5fa8", "#e3eefa"
-ORANGE, PALE_ORANGE = "#a85b00", "#ffe3bd"
-BOLD, BIG = 'font-weight="600"', 'font-weight="600" font-size="15"'
-WIDTH = 900
-
-
-def label(x: float, y: float, text: str, anchor: str = "middle", color: str = INK, style: str = "") -> str:
-    """One line of text; (x, y) is the middle, start or end of its baseline."""
-    return f'<text x="{x}" y="{y}" text-anchor="{anchor}" fill="{color}" {style}>{escape(text)}</text>'
-
-
-def box(x: float, y: float, w: float, h: float, text: str = "", fill: str = WHITE, line: str = GREY) -> str:
-    """A rectangle, with the lines of `text` in its centre."""
-    lines = text.split("\n")
-    first = y + h / 2 + 4.5 - 9 * (len(lines) - 1)  # baseline of the first line; 18 pixels to the next
-    texts = [label(x + w / 2, first + 18 * i, part) for i, part in enumerate(lines) if part]
-    rect = f'<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="3" fill="{fill}" stroke="{line}"/>'
-    return "\n".join([rect, *texts])
-
-
-def path(*points: tuple[float, float], style: str = "") -> str:
-    """A line through all points."""
-    positions = " ".join(f"{x},{y}" for x, y in points)
-    return f'<polyline points="{positions}" fill="none" stroke="{GREY}" stroke-width="1.5" {style}/>'
-
-
-def arrow(*points: tuple[float, float]) -> str:
-    return path(*points, style='marker-end="url(#tip)"')
+BIG = 'font-weight="600" font-size="15"'
 
 
 def plus(x: float, y: float) -> str:
     circle = f'<circle cx="{x}" cy="{y}" r="13" fill="{WHITE}" stroke="{INK}" stroke-width="2"/>'
     return circle + f'<path d="M{x - 7},{y}h14M{x},{y - 7}v14" stroke="{INK}" stroke-width="2"/>'
-
-
-def save(name: str, height: int, title: str, description: str, parts: list[str]) -> None:
-    """Write the picture: its parts on a card, under their title."""
-    head = f"""<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}"
-  viewBox="0 0 {WIDTH} {height}" font-family="system-ui, sans-serif" font-size="13"
-  role="img" aria-labelledby="title desc">
-<title id="title">{escape(title)}</title>
-<desc id="desc">{escape(description)}</desc>
-<defs><marker id="tip" markerWidth="9" markerHeight="8" refX="8" refY="4" orient="auto"
-  markerUnits="userSpaceOnUse"><path d="M0,0L9,4L0,8z" fill="{GREY}"/></marker></defs>
-<rect x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="12" fill="{CARD}" stroke="#d1d9e0"/>"""
-    heading = label(28, 36, title, "start", style='font-size="18" font-weight="600"')
-    PICTURES.mkdir(exist_ok=True)
-    (PICTURES / name).write_text("\n".join([head, heading, *parts, "</svg>\n"]), encoding="utf-8")
 
 
 def draw_block() -> None:
@@ -123,7 +95,7 @@ def draw_block() -> None:
         "tokens with 9 query heads and 3 key and value heads, and adds its result to the stream. Then the "
         "SwiGLU feed-forward part reads it through RMSNorm, widens each token to 1536 numbers, and adds."
     )
-    save("block.svg", 686, "One transformer block of SmolLM2-135M", description, parts)
+    save(PICTURES / "block.svg", 686, "One transformer block of SmolLM2-135M", description, parts)
 
 
 def draw_loop() -> None:
@@ -188,7 +160,7 @@ def draw_loop() -> None:
         "the first answer token. Then each decode pass reads one token and the whole cache, appends one "
         "column, and gives the next token: the cache grows to 7, 8 and 9 columns."
     )
-    save("loop.svg", 484, "The generation loop", description, parts)
+    save(PICTURES / "loop.svg", 484, "The generation loop", description, parts)
 
 
 if __name__ == "__main__":

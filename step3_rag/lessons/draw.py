@@ -7,54 +7,26 @@ Each picture is a list of SVG elements on a light card. Docstrings say where its
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 
+from shared.report.svg import (
+    BLUE,
+    BOLD,
+    GREY,
+    INK,
+    ORANGE,
+    PALE_BLUE,
+    PALE_ORANGE,
+    WHITE,
+    arrow,
+    box,
+    label,
+    path,
+    save,
+)
+
 PICTURES = Path(__file__).parent / "pictures"
-INK, GREY, CARD, WHITE = "#1f2328", "#59636e", "#fafaf8", "#ffffff"
-BLUE, PALE_BLUE = "#1f5fa8", "#e3eefa"
-ORANGE, PALE_ORANGE = "#a85b00", "#ffe3bd"
-BOLD, SMALL = 'font-weight="600"', 'font-size="11"'
-WIDTH = 900
-
-
-def label(x: float, y: float, text: str, anchor: str = "middle", color: str = INK, style: str = "") -> str:
-    """One line of text; (x, y) is the middle, start or end of its baseline."""
-    return f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}" fill="{color}" {style}>{escape(text)}</text>'
-
-
-def box(x: float, y: float, w: float, h: float, text: str = "", fill: str = WHITE, line: str = GREY) -> str:
-    """A rectangle, with the lines of `text` in its centre."""
-    lines = text.split("\n")
-    first = y + h / 2 + 4.5 - 8.5 * (len(lines) - 1)  # baseline of the first line; 17 pixels to the next
-    texts = [label(x + w / 2, first + 17 * i, part) for i, part in enumerate(lines) if part]
-    rect = f'<rect x="{x:g}" y="{y:g}" width="{w:g}" height="{h:g}" rx="3" fill="{fill}" stroke="{line}"/>'
-    return "\n".join([rect, *texts])
-
-
-def path(*points: tuple[float, float], color: str = GREY, style: str = 'stroke-width="1.5"') -> str:
-    """A line through all points."""
-    positions = " ".join(f"{x:g},{y:g}" for x, y in points)
-    return f'<polyline points="{positions}" fill="none" stroke="{color}" {style}/>'
-
-
-def arrow(*points: tuple[float, float]) -> str:
-    return path(*points, style='stroke-width="1.5" marker-end="url(#tip)"')
-
-
-def save(name: str, height: int, title: str, description: str, parts: list[str]) -> None:
-    """Write the picture: its parts on a card, under their title."""
-    head = f"""<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}"
-  viewBox="0 0 {WIDTH} {height}" font-family="system-ui, sans-serif" font-size="13"
-  role="img" aria-labelledby="title desc">
-<title id="title">{escape(title)}</title>
-<desc id="desc">{escape(description)}</desc>
-<defs><marker id="tip" markerWidth="9" markerHeight="8" refX="8" refY="4" orient="auto"
-  markerUnits="userSpaceOnUse"><path d="M0,0L9,4L0,8z" fill="{GREY}"/></marker></defs>
-<rect x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="12" fill="{CARD}" stroke="#d1d9e0"/>"""
-    heading = label(28, 34, title, "start", style='font-size="17" font-weight="600"')
-    PICTURES.mkdir(exist_ok=True)
-    (PICTURES / name).write_text("\n".join([head, heading, *parts, "</svg>\n"]), encoding="utf-8")
+SMALL = 'font-size="11"'
 
 
 def draw_pipeline() -> None:
@@ -109,7 +81,7 @@ def draw_pipeline() -> None:
         "fuse, rerank, judge the confidence. If it is high, answer and check the sources. If it is low, "
         "search again in other words; if it stays low, say I don't know."
     )
-    save("pipeline.svg", 384, "From documents to an answer", description, parts)
+    save(PICTURES / "pipeline.svg", 384, "From documents to an answer", description, parts)
 
 
 def draw_overlap() -> None:
@@ -152,7 +124,13 @@ def draw_overlap() -> None:
         "Six sentences of 7, 6, 6, 6, 8 and 5 tokens. Chunk 1 has sentences 1 and 2, chunk 2 has 2 and 3, "
         "chunk 3 has 3 and 4. The fifth begins with a heading: chunk 4 has sentences 5 and 6."
     )
-    save("overlap.svg", 352, "Chunks of at most 16 tokens, overlapping by at most 6", description, parts)
+    save(
+        PICTURES / "overlap.svg",
+        352,
+        "Chunks of at most 16 tokens, overlapping by at most 6",
+        description,
+        parts,
+    )
 
 
 def draw_fusion() -> None:
@@ -192,7 +170,7 @@ def draw_fusion() -> None:
         f"{name}: {words} and {meaning}, then {fused}" for name, words, meaning, fused in passages
     )
     title = "“What happens to leave that I have not taken by New Year?”"
-    save("fusion.svg", 376, title, description, parts)
+    save(PICTURES / "fusion.svg", 376, title, description, parts)
 
 
 def draw_maxsim() -> None:
@@ -256,7 +234,13 @@ def draw_maxsim() -> None:
         "of each row is framed. MaxSim ranks Up to eight days may be carried over first; single vectors rank "
         "Public holidays count double first."
     )
-    save("maxsim.svg", 262, "Late interaction: each query token takes its best match", description, parts)
+    save(
+        PICTURES / "maxsim.svg",
+        262,
+        "Late interaction: each query token takes its best match",
+        description,
+        parts,
+    )
 
 
 def draw_graph() -> None:
@@ -266,7 +250,7 @@ def draw_graph() -> None:
         "service": (340, 150, "contract\nFD-2025-08", True),
         "lab": (570, 150, "Varrick Calibration\nLaboratories", True),
         "terms": (800, 150, "contract\nVC-2025-06", True),
-        "pressure": (232, 262, "Strata P40", False),
+        "notice": (232, 262, "notice FN-2025-02", False),
         "manager": (400, 262, "Lucinda Farrow", False),
         "quality": (570, 262, "contract TP-2024-05", False),
         "logistics": (800, 262, "Hexbrook Logistics", False),
@@ -275,7 +259,7 @@ def draw_graph() -> None:
         ("customer", "service", "customer", True),
         ("service", "lab", "subcontractor", True),
         ("lab", "terms", "supplier", True),
-        ("service", "pressure", "covers", False),
+        ("service", "notice", "refers to", False),
         ("service", "manager", "signed by", False),
         ("quality", "lab", "subcontractor", False),
         ("terms", "logistics", "subcontractor", False),
@@ -304,7 +288,7 @@ def draw_graph() -> None:
         "A path: Ferrisgate Dairies is the customer of contract FD-2025-08, whose subcontractor is Varrick "
         "Calibration Laboratories, the supplier of contract VC-2025-06, which limits liability."
     )
-    save("graph-path.svg", 294, "A path through the graph", description, parts)
+    save(PICTURES / "graph-path.svg", 294, "A path through the graph", description, parts)
 
 
 if __name__ == "__main__":
