@@ -69,18 +69,26 @@ def test_every_command_and_every_flag_has_help(command, path):
         assert getattr(parameter, "help", None), (path, parameter.name)
 
 
+def processor_seconds(*words):
+    """The least of three runs, and not by the clock: others may be using the machine."""
+    resource = pytest.importorskip("resource")  # Unix
+    took = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        got = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=ROOT)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert got.returncode == 0
+        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return got.stdout, min(took)
+
+
 @pytest.mark.parametrize("path", [(), ("serve",), ("telemetry", "summary")], ids=" ".join)
 def test_help_answers_in_half_a_second(path):
-    resource = pytest.importorskip("resource")  # Unix
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    got = subprocess.run(
-        [sys.executable, "-m", "step5_serving", *path, "--help"], capture_output=True, text=True, cwd=ROOT
-    )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert got.returncode == 0
-    assert "Usage" in got.stdout
-    # Not by the clock: others may be using the machine.
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.0
+    """Half of it is typer's own imports, a quarter of a second; on a slower machine these take longer."""
+    _, libraries = processor_seconds("-c", "import typer, typer.rich_utils, pydantic")
+    shown, took = processor_seconds("-m", "step5_serving", *path, "--help")
+    assert "Usage" in shown
+    assert took < max(0.25, libraries) + 0.25
 
 
 def test_help_imports_nothing_heavy():
