@@ -135,7 +135,8 @@ class SharedRetriever(Retriever):
             known = self._snapshot
             if known is None or known.generation != self.index.generation:
                 known = Snapshot(self.index)
-                _ = known.sparse, known.token_frequency, known.vocabulary  # made here, by one
+                # Made here, by one.
+                _ = known.sparse, known.token_frequency, known.vocabulary, known.superseded
                 self.collections = frozenset(known.collections.tolist())
                 self._snapshot = known
             return known
