@@ -83,12 +83,11 @@ def processor_seconds(*words):
 
 
 @pytest.mark.parametrize("path", [(), ("serve",), ("telemetry", "summary")], ids=" ".join)
-def test_help_answers_in_half_a_second(path):
-    """Half of it is typer's own imports, a quarter of a second; on a slower machine these take longer."""
-    _, libraries = processor_seconds("-c", "import typer, typer.rich_utils, pydantic")
+def test_help_answers_within_a_second(path):
+    """About 0.5 s on quiet cores, more than half of it typer's own imports; twice that where others compute."""
     shown, took = processor_seconds("-m", "step5_serving", *path, "--help")
     assert "Usage" in shown
-    assert took < max(0.25, libraries) + 0.25
+    assert took < 1
 
 
 def test_help_imports_nothing_heavy():
