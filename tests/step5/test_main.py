@@ -84,7 +84,7 @@ def processor_seconds(*words):
 
 @pytest.mark.parametrize("path", [(), ("serve",), ("telemetry", "summary")], ids=" ".join)
 def test_help_answers_within_a_second(path):
-    """About 0.5 s on quiet cores, more than half of it typer's own imports; twice that where others compute."""
+    """About 0.5 s on quiet cores, half of it the imports of typer; more where others compute."""
     shown, took = processor_seconds("-m", "step5_serving", *path, "--help")
     assert "Usage" in shown
     assert took < 1
