@@ -51,7 +51,6 @@ docs: $(VENV)/.weights  ## run the commands of the lessons; fill in outputs, cod
 
 bench: $(VENV)/.weights  ## measure the speeds that the lessons claim
 	@ROADMAP_REPORTS_DIR=reports $(PY) -m step1_foundations bench
-	@ROADMAP_REPORTS_DIR=reports $(PY) -m step3_rag bench
 	@ROADMAP_REPORTS_DIR=reports $(PY) -m step4_finetune bench
 	@$(PY) -m shared report
 

@@ -1,20 +1,19 @@
-"""What a user may set, checked: from the values of flags to the options of a search and a plan."""
+"""From the values of flags to the options of a search and a plan, and the chat model's client."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.config import Settings
 from shared.errors import UserError
 from step3_rag.pipeline import READERS, STRATEGIES, ChatError, Plan
 from step3_rag.reflect.rewrite import STRATEGIES as ALL_STRATEGIES
 from step3_rag.reflect.rewrite import WITH_CHAT
-from step3_rag.retrieve.rerank import Scorer
+from step3_rag.retrieve.rerank import Scorer, cross_encoder_scorer
 from step3_rag.retrieve.search import Options
 from step3_rag.service import Service
 
@@ -40,53 +39,24 @@ def checked(question: str) -> str:
     return question
 
 
-def search_options(
-    settings: Settings,
-    k: int,
-    fusion: str,
-    rerank: str,
-    use: str,
-    collections: Sequence[str] = (),
-    versions: str = "current-first",
-    before: Sequence[str] = (),
-) -> Options:
-    """The options of a search, with the scorer that `--rerank` names.
+def search_options(settings: Settings, rerank: str, use: str = "hybrid", **others: Any) -> Options:
+    """The options of a search, with the scorer that `--rerank` names; `others` are fields of `Options`.
 
     Raises:
-        UserError: a value that is not allowed.
+        UserError: no such reranker.
     """
-    kinds = {"hybrid": ("bm25", "dense"), "bm25": ("bm25",), "dense": ("dense",)}
-    if k < 1:
-        raise UserError(f"--k {k} is not allowed: use a number from 1")
-    if fusion not in ("minmax", "rrf"):
-        raise UserError(f"--fusion {fusion} is not known: use minmax or rrf")
-    if use not in kinds:
-        raise UserError(f"--use {use} is not known: use {', '.join(kinds)}")
-    if versions not in ("current-first", "current", "all"):
-        raise UserError(f"--versions {versions} is not known: use current-first, current or all")
-    options = Options(
-        k,
-        kinds[use],
-        fusion,  # type: ignore
-        collections=tuple(collections),
-        versions=versions,  # type: ignore
-        before=tuple(map(checked, before)),
-    )
+    kinds = ("bm25", "dense") if use == "hybrid" else (use,)
     if rerank in ("maxsim", "none"):
-        return dataclasses.replace(options, rerank=rerank)  # type: ignore
-    return dataclasses.replace(options, rerank="scorer", scorer=_scorer(settings, rerank))
+        return Options(use=kinds, rerank=rerank, **others)  # type: ignore
+    return Options(use=kinds, rerank="scorer", scorer=_scorer(settings, rerank), **others)
 
 
 def _scorer(settings: Settings, name: str) -> Scorer:
-    from step3_rag.retrieve.rerank import cross_encoder_scorer, likelihood_scorer
-
-    if name == "likelihood":
-        return likelihood_scorer(settings)
     if not Path(name).is_dir():
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
             raise UserError(
-                f"--rerank {name} is not known: use maxsim, none, likelihood, or a cross-encoder: a folder "
-                "or one of the hub like cross-encoder/ms-marco-MiniLM-L-6-v2"
+                f"--rerank {name} is not known: use maxsim, none, or a cross-encoder: a folder or one of the "
+                "hub like cross-encoder/ms-marco-MiniLM-L-6-v2"
             )
         if not settings.hub:
             raise UserError(f"--rerank {name} is on the hub, which is switched off (ROADMAP_HUB=false)")
@@ -111,17 +81,13 @@ def plan_of(
     """How to answer, from the flags.
 
     Raises:
-        UserError: a value that is not allowed.
+        UserError: no such reader or strategy.
     """
-    chosen = reader if reader != "auto" else default_reader(settings)
+    chosen = default_reader(settings) if reader == "auto" else reader
     if chosen not in READERS:
         raise UserError(f"--reader {reader} is not known: use auto, {', '.join(READERS)}")
-    if not 0 <= threshold <= 1:
-        raise UserError(f"--threshold {threshold:g} is no probability: use 0 (always answer) to 1")
-    if budget < 1:
-        raise UserError(f"--budget {budget} leaves no room for a source: use a number of tokens from 1")
     names = STRATEGIES if strategies is None else strategies_of(strategies)
-    return Plan(options, names, threshold, threshold > 0, chosen, budget)
+    return Plan(options, names, threshold, reader=chosen, budget=budget)
 
 
 def strategies_of(text: str) -> tuple[str, ...]:
@@ -135,6 +101,19 @@ def strategies_of(text: str) -> tuple[str, ...]:
         if name not in ALL_STRATEGIES and name != "none":
             raise UserError(f"--strategies {name} is not known: use none, {', '.join(ALL_STRATEGIES)}")
     return tuple(name for name in names if name != "none")
+
+
+def default_reader(settings: Settings) -> str:
+    """What measured best: a small model quotes, a large one writes."""
+    from shared.catalog import default
+
+    embedded = not settings.base_url and settings.model in (default("chat").id, default("smoke").id)
+    return "quote" if embedded else "chat"
+
+
+def needs_chat(plan: Plan) -> bool:
+    """Whether a chat model takes part."""
+    return plan.reader == "chat" or bool(set(plan.strategies) & set(WITH_CHAT))
 
 
 def client_of(settings: Settings) -> anthropic.Anthropic:
@@ -162,16 +141,3 @@ def one_line_errors(settings: Settings) -> Iterator[None]:
         from shared.chat.errors import explain
 
         raise UserError(f"{settings.model}: {explain(error.cause, settings)}") from None
-
-
-def default_reader(settings: Settings) -> str:
-    """What measured best: a small model quotes, a large one writes."""
-    from shared.catalog import default
-
-    embedded = not settings.base_url and settings.model in (default("chat").id, default("smoke").id)
-    return "quote" if embedded else "chat"
-
-
-def needs_chat(plan: Plan) -> bool:
-    """Whether a chat model takes part."""
-    return plan.reader == "chat" or bool(set(plan.strategies) & set(WITH_CHAT))

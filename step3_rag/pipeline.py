@@ -54,10 +54,6 @@ class Outcome:
     def confidence(self) -> float | None:
         return self.reflection.best.confidence
 
-    @property
-    def abstained(self) -> bool:
-        return self.answer.is_unknown
-
 
 class ChatError(Exception):
     """The chat model failed after the search was done; `sources` are what was found."""

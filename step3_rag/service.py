@@ -12,7 +12,7 @@ import hashlib
 import shutil
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -55,26 +55,23 @@ class Service:
         """
         folder = self.index.folder
         try:
-            store = self.open_store()
+            store = vector_store.open_store(self.store_name, folder, self.address)
         except DamagedStore:
             with update.locked(folder, spinner):
-                store = self.open_store(repair=True)
-                self.sync(store)
+                store = self.update_store()
         if not vector_store.is_current(self.index, store):
             with update.locked(folder, wait=None) as held:
                 if held or self.store_name == "faiss":  # which is in this process only
-                    self.sync(store)
+                    vector_store.sync(self.index, store)
                 else:
                     warn(f"an ingest is at work in {folder}: not all of it can be found by meaning yet")
         return Retriever(self.index, store, self.embedder, evaluator_of(self.settings))
 
-    def open_store(self, *, repair: bool = False) -> ChunkStore:
-        """The vector store, as it was left."""
-        return vector_store.open_store(self.store_name, self.index.folder, self.address, repair=repair)
-
-    def sync(self, store: ChunkStore) -> None:
-        """Bring the vector store up to date; the index's lock has to be held."""
+    def update_store(self) -> ChunkStore:
+        """The vector store, repaired where damaged and up to date; the index's lock has to be held."""
+        store = vector_store.open_store(self.store_name, self.index.folder, self.address, repair=True)
         vector_store.sync(self.index, store)
+        return store
 
     @property
     def is_sample(self) -> bool:
@@ -124,10 +121,7 @@ def open_service(
     """
     if folder is None and not Index.exists(HOME):
         return sample_service(settings, store, address)
-    folder = folder or HOME
-    known = Index.facts_of(folder)
-    sizes = update.Sizes(known.get("chunk_size", 128), known.get("chunk_overlap", 32))
-    index = Index.open(folder, facts_of(settings, sizes))
+    index = Index.open(folder or HOME, {"embedder": settings.embedder})
     return Service(settings, index, Embedder(settings), store, address)
 
 
@@ -154,37 +148,17 @@ def corpus_service(
     embedder = Embedder(settings)
     facts = {**facts_of(settings, sizes), "code": code_version()}
     with update.locked(folder, spinner):
-        known = Index.facts_of(folder)
-        if known and known.get("code") != facts["code"]:
-            warn("the code that reads and cuts documents has changed: their index is made anew")
-            _clear(folder)
         try:
             index = Index.open(folder, facts, create=True)
-        except UserError as error:  # damaged, or of another format: it is made of what lies elsewhere
-            warn(f"{error}; it is made anew now")
-            _clear(folder)
+        except UserError:  # it is made of what lies elsewhere
+            warn(f"{folder} is damaged, or made by code that has changed since: it is made anew")
+            for each in folder.iterdir():
+                if not each.name.startswith(".lock"):
+                    shutil.rmtree(each) if each.is_dir() else each.unlink()
             index = Index.open(folder, facts, create=True)
-        there = {row["path"] for row in index.documents()}
-        with _bar(f"reading {len(sources)} documents", len(sources), bool(there)) as progress:
+        there = {row["path"]: row["id"] for row in index.documents()}
+        quiet = contextlib.nullcontext(lambda _done, _all: None)  # an index only has to be looked over
+        with quiet if there else count_bar(f"reading {len(sources)} documents", len(sources)) as progress:
             update.ingest(index, sources, embedder, sizes, progress=progress)
-        gone = there - {source.key for source in sources}
-        if gone:
-            index.remove([row["id"] for row in index.documents() if row["path"] in gone])
+        index.remove([there[path] for path in there.keys() - {source.key for source in sources}])
     return Service(settings, index, embedder, store, address)
-
-
-def _clear(folder: Path) -> None:
-    """Everything of an index but its lock."""
-    for each in folder.iterdir():
-        if not each.name.startswith(".lock"):
-            shutil.rmtree(each) if each.is_dir() else each.unlink()
-
-
-@contextlib.contextmanager
-def _bar(text: str, total: int, known: bool) -> Iterator[Any]:
-    """A bar where there is much to do; nothing where an index only has to be looked over."""
-    if known:
-        yield lambda _done, _all: None
-        return
-    with count_bar(text, total) as progress:
-        yield progress

@@ -59,7 +59,7 @@ class Example:
         """
         words = self.words
         slow = {"bench", "answers", "caching", "injection", "optimize", "native -grammar"}  # steps 1 and 2
-        slow |= {"calibrate", "quantize", "reflect", "route", "sweep", "likelihood"}
+        slow |= {"calibrate", "quantize", "reflect", "route", "sweep"}
         trained = any(word.startswith("runs/") for word in words)
         on_all = ("evaluate" in words and "--limit" not in words) or (
             "demo" in words and "--smoke" not in words

@@ -15,7 +15,6 @@ just as sure.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,7 +23,7 @@ from anthropic.lib.tools import ToolError
 from shared import prompts
 from step3_rag import PROMPTS
 from step3_rag.answer.context import Source
-from step3_rag.answer.search_tool import SEARCH_DOCUMENTS, definition, look_up
+from step3_rag.answer.search_tool import NAME, call, definition
 from step3_rag.retrieve.search import Retriever
 
 if TYPE_CHECKING:
@@ -55,32 +54,23 @@ class Answer:
     stop_reason: str = ""
 
 
-def run(
-    client: anthropic.Anthropic,
-    model: str,
-    retriever: Retriever,
-    question: str,
-    *,
-    max_turns: int = MAX_TURNS,
-    on_event: Callable[[dict[str, Any]], None] = lambda _message: None,
-) -> Answer:
-    """Let the model search until it is done, for at most `max_turns` of its turns; in the last it may not.
+def run(client: anthropic.Anthropic, model: str, retriever: Retriever, question: str) -> Answer:
+    """Let the model search until it is done, for at most MAX_TURNS of its turns; in the last it may not.
 
-    `on_event` hears every message that is added. The SDK's errors pass through.
+    The SDK's errors pass through.
     """
     prompt = prompts.render(prompts.load(PROMPTS, "agent", family=prompts.family_of(model)))
     messages: list[Any] = [*prompt["messages"], {"role": "user", "content": question}]
     request: dict[str, Any] = {"system": prompt["system"], "tools": [definition(retriever)]}
     done = Answer()
     while True:
-        is_last = len(done.usages) + 1 >= max_turns
+        is_last = len(done.usages) + 1 >= MAX_TURNS
         request["tool_choice"] = {"type": "none" if is_last else "auto"}
         reply = client.messages.create(model=model, max_tokens=MAX_TOKENS, messages=messages, **request)
         done.usages.append(reply.usage)
         done.text = "".join(block.text for block in reply.content if block.type == "text").strip()
         done.stop_reason = reply.stop_reason or ""
         content = [block.to_dict() for block in reply.content if block.type != "text" or block.text]
-        on_event({"role": "assistant", "content": content})
         if done.stop_reason != "tool_use" or is_last:  # calls of a turn that was cut may be half
             done.stop_reason = done.stop_reason.replace("tool_use", "max_turns")
             return done
@@ -89,22 +79,19 @@ def run(
             _answered(block, retriever, question, done) for block in content if block["type"] == "tool_use"
         ]
         messages += [{"role": "assistant", "content": content}, {"role": "user", "content": results}]
-        on_event(messages[-1])
 
 
 def _answered(block: dict[str, Any], retriever: Retriever, question: str, done: Answer) -> dict[str, Any]:
     """Run one call; what goes wrong is told to the model."""
     is_error = True
     try:
-        if block["name"] != SEARCH_DOCUMENTS["name"]:
-            raise ToolError(f"there is no tool {block['name'][:40]!r}: use {SEARCH_DOCUMENTS['name']}")
-        text, sources = look_up(retriever, block["input"], question, len(done.sources) + 1)
+        if block["name"] != NAME:
+            raise ToolError(f"there is no tool {block['name'][:40]!r}: use {NAME}")
+        text, sources = call(retriever, block["input"], question, len(done.sources) + 1)
         done.sources += sources
         is_error = False
     except ToolError as error:
         text = str(error.content)
-    except Exception:  # a bug of ours: its text is not for the model
-        text = f"{SEARCH_DOCUMENTS['name']} failed"
     done.calls.append(Call(block["name"], block["input"], text, is_error))
     result = {"type": "tool_result", "tool_use_id": block["id"], "content": text}
     return {**result, "is_error": True} if is_error else result

@@ -75,23 +75,19 @@ def assemble(chunks: Sequence[Chunk], count: Callable[[str], int], budget: int =
         taken.append(chunk)
         used += size
     groups: list[list[Chunk]] = []
-    for chunk in taken:
-        near = [each for each in groups if _touches(each, chunk)]
-        if not near:
+    for chunk in sorted(taken, key=lambda each: (each.document, each.place)):
+        before = groups[-1][-1] if groups else None
+        if before and (before.document, before.place + 1) == (chunk.document, chunk.place):
+            groups[-1].append(chunk)
+        else:
             groups.append([chunk])
-            continue
-        near[0].append(chunk)
-        for other in near[1:]:  # it closes the gap between two
-            near[0].extend(other)
-            groups = [each for each in groups if each is not other]
+    for group in groups:
+        group.sort(key=taken.index)
+    groups.sort(key=lambda group: taken.index(group[0]))
     return [
         Source(number, group[0].document, group[0].source, joined(group), tuple(each.id for each in group))
         for number, group in enumerate(groups, 1)
     ]
-
-
-def _touches(group: Sequence[Chunk], chunk: Chunk) -> bool:
-    return any(each.document == chunk.document and abs(each.place - chunk.place) == 1 for each in group)
 
 
 def as_text(sources: Sequence[Source]) -> str:

@@ -99,11 +99,14 @@ def chat(
             write(text)
         message = stream.get_final_message()
     text = "".join(block.text for block in message.content if block.type == "text").strip()
-    usage = message.usage
-    read = (
-        usage.input_tokens + (usage.cache_read_input_tokens or 0) + (usage.cache_creation_input_tokens or 0)
-    )
-    return Answer(text, check(text, sources), read, usage.output_tokens, message.stop_reason)
+    read, written = tokens_read(message.usage), message.usage.output_tokens
+    return Answer(text, check(text, sources), read, written, message.stop_reason)
+
+
+def tokens_read(usage: anthropic.types.Usage) -> int:
+    """All tokens that the model read: the API counts what the cache took part in apart."""
+    cached = (usage.cache_read_input_tokens or 0) + (usage.cache_creation_input_tokens or 0)
+    return usage.input_tokens + cached
 
 
 def quote(

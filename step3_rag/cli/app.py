@@ -25,19 +25,14 @@ from step3_rag.cli.flags import (
     FOR_FRAMEWORKS,
     QUESTION,
     Address,
-    Before,
-    ChunkSize,
     Collection,
     Fusion,
     IndexFolder,
-    Overlap,
     Question,
     Rerank,
     Store,
     Use,
     Versions,
-    open_index,
-    open_sample,
     refuse_flags,
 )
 
@@ -54,8 +49,11 @@ app.add_typer(graph_app, name="graph")
 def ask(
     context: typer.Context,
     question: Question = QUESTION,
-    before: Before = None,
-    k: Annotated[int, typer.Option(help="Passages to answer from.")] = 5,
+    before: Annotated[
+        list[str] | None,
+        typer.Option("--before", help="An earlier question of the conversation; repeat it, oldest first."),
+    ] = None,
+    k: Annotated[int, typer.Option(min=1, help="Passages to answer from.")] = 5,
     collection: Collection = None,
     reader: Annotated[
         str, typer.Option(help="auto, chat (the model writes) or quote (word for word).")
@@ -64,9 +62,9 @@ def ask(
         str | None, typer.Option(help="Ways to ask again, with commas between; none: don't.")
     ] = None,
     threshold: Annotated[
-        float, typer.Option(help="Confidence under which it asks again, or abstains.")
+        float, typer.Option(min=0, max=1, help="Confidence under which it asks again, or abstains.")
     ] = 0.68,
-    budget: Annotated[int, typer.Option(help="Tokens of the sources, at most.")] = 1024,
+    budget: Annotated[int, typer.Option(min=1, help="Tokens of the sources, at most.")] = 1024,
     graph: Annotated[
         bool, typer.Option("--graph", help="Answer from the graph, or find passages by way of it.")
     ] = False,
@@ -91,16 +89,24 @@ def ask(
 ) -> None:
     """Answer a question from the documents, with sources, or say "I don't know"."""
     from step3_rag import options
-    from step3_rag.cli import ask as ask_commands
+    from step3_rag.cli import ask as commands
     from step3_rag.cli import render
+    from step3_rag.service import open_service
 
     question = options.checked(question)
     settings = settings_from_flags(smoke, model=model, engine=engine, seed=seed)
     chosen = options.search_options(
-        settings, k, fusion, rerank, use, collection or [], versions, before or []
+        settings,
+        rerank,
+        use,
+        k=k,
+        fusion=fusion,
+        collections=tuple(collection or ()),
+        versions=versions,
+        before=tuple(map(options.checked, before or ())),
     )
     plan = options.plan_of(settings, chosen, reader, strategies, threshold, budget)
-    service = open_index(settings, index, store, address)
+    service = open_service(settings, index, store, address)
     options.check_collections(service, chosen.collections)
     if graph:
         from step3_rag.cli import graph as graph_commands
@@ -115,9 +121,9 @@ def ask(
     _say_corpus(service, as_json)
     if framework:
         refuse_flags(context, FOR_FRAMEWORKS, "a framework's pipeline searches once, with the defaults")
-        facts = ask_commands.run_framework(service, question, plan, framework, client)
+        facts = commands.run_framework(service, question, plan, framework, client)
     else:
-        facts = ask_commands.run(service, question, plan, client, _write if streams else _ignore)
+        facts = commands.run(service, question, plan, client, _write if streams else lambda _text: None)
     if streams:
         print()
     if graph:
@@ -136,7 +142,7 @@ def ask(
 @app.command()
 def search(
     question: Question = QUESTION,
-    k: Annotated[int, typer.Option(help="Passages to show.")] = 5,
+    k: Annotated[int, typer.Option(min=1, help="Passages to show.")] = 5,
     collection: Collection = None,
     route: Annotated[bool, typer.Option("--route", help="Let the router choose the collections.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Rank and score at every stage.")] = False,
@@ -154,15 +160,19 @@ def search(
 ) -> None:
     """Find passages, without an answer."""
     from step3_rag import options
-    from step3_rag.cli import ask as ask_commands
+    from step3_rag.cli import ask as commands
     from step3_rag.cli import render
+    from step3_rag.service import open_service
 
     question = options.checked(question)
     settings = settings_from_flags(smoke, model=model, seed=seed)
-    chosen = options.search_options(settings, k, fusion, rerank, use, collection or [], versions)
-    service = open_index(settings, index, store, address)
-    options.check_collections(service, chosen.collections)
-    facts = ask_commands.search(service, question, chosen, route)
+    collections = tuple(collection or ())
+    chosen = options.search_options(
+        settings, rerank, use, k=k, fusion=fusion, collections=collections, versions=versions
+    )
+    service = open_service(settings, index, store, address)
+    options.check_collections(service, collections)
+    facts = commands.search(service, question, chosen, route)
     _say_corpus(service, as_json)
     emit(facts, lambda console: render.show_search(facts, console, explain=explain), as_json=as_json)
 
@@ -176,8 +186,10 @@ def ingest(
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Make the index anew, from the same files.")
     ] = False,
-    chunk_size: ChunkSize = 128,
-    chunk_overlap: Overlap = 32,
+    chunk_size: Annotated[int, typer.Option(help="Tokens of a chunk, at most.")] = 128,
+    chunk_overlap: Annotated[
+        int, typer.Option("--chunk-overlap", help="Tokens that neighbouring chunks share.")
+    ] = 32,
     index: IndexFolder = None,
     store: Store = "chroma",
     address: Address = None,
@@ -203,14 +215,13 @@ def forget(
     index: IndexFolder = None,
     store: Store = "chroma",
     address: Address = None,
-    smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
     """Take documents out of the index; the files stay where they are."""
     from step3_rag.cli import index as commands
     from step3_rag.cli import render
 
-    facts = commands.forget(settings_from_flags(smoke), names, index, store, address)
+    facts = commands.forget(names, index, store, address)
     emit(facts, lambda console: render.show_ingest(facts, console), as_json=as_json)
 
 
@@ -241,15 +252,16 @@ def agent(
 ) -> None:
     """Let the chat model decide whether to look something up: retrieval as a tool."""
     from step3_rag import options
-    from step3_rag.cli import ask as ask_commands
+    from step3_rag.cli import ask as commands
+    from step3_rag.cli import render
+    from step3_rag.service import open_service
 
     question = options.checked(question)
-    service = open_index(
-        settings_from_flags(smoke, model=model, engine=engine, seed=seed), index, "chroma", None
-    )
-    facts = ask_commands.run_agent(service, question)
+    settings = settings_from_flags(smoke, model=model, engine=engine, seed=seed)
+    service = open_service(settings, index)
+    facts = commands.run_agent(service, question)
     _say_corpus(service, as_json)
-    emit(facts, lambda console: ask_commands.show_agent(facts, console), as_json=as_json)
+    emit(facts, lambda console: render.show_agent(facts, console), as_json=as_json)
 
 
 @graph_app.command("build")
@@ -267,9 +279,10 @@ def graph_build(
 ) -> None:
     """Find names and relations in the documents, bind them into a graph, and draw it."""
     from step3_rag.cli import graph as lesson
+    from step3_rag.service import open_service
 
     settings = settings_from_flags(smoke, model=model, engine=engine, seed=seed)
-    service = open_index(settings, index, "chroma", None)
+    service = open_service(settings, index)
     facts = lesson.run_build(service.index, settings, with_model=with_model, out=out)
     emit(facts, lambda console: lesson.show_build(facts, console), as_json=as_json)
 
@@ -284,9 +297,10 @@ def graph_compare(
     """Search with the graph beside plain search, on questions that need several documents."""
     from step3_rag.cli import graph as lesson
     from step3_rag.evaluate import dataset
+    from step3_rag.service import sample_service
 
     settings = settings_from_flags(smoke, seed=seed)
-    service = open_sample(settings)
+    service = sample_service(settings)
     data = dataset.read("sample", split, settings)
     hard = [each for each in data.questions if each.kind in ("multi-hop", "two-sources")]
     facts = lesson.run_compare(service, hard, data.name)
@@ -305,10 +319,6 @@ def _write(text: str) -> None:
     from step3_rag.ingest.piece import clean
 
     print(clean(text), end="", flush=True)
-
-
-def _ignore(_text: str) -> None:
-    pass
 
 
 def with_default_command(args: list[str]) -> list[str]:

@@ -1,24 +1,25 @@
-"""`ask`, `search` and `agent`: the facts that are shown."""
+"""`ask`, `search` and `agent`: the facts that are shown, and printed as JSON."""
 
 from __future__ import annotations
 
-import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError
-from step3_rag.cli import render
+from step3_rag.answer.context import Source, excerpt
+from step3_rag.answer.read import Answer, Cited, tokens_read
 from step3_rag.options import client_of
 from step3_rag.pipeline import ChatError, Plan, ask
 from step3_rag.reflect.confidence import confidence
+from step3_rag.reflect.reflect import Reflection
 from step3_rag.retrieve.search import Options
 from step3_rag.service import Service
 
 if TYPE_CHECKING:
     import anthropic
-    from rich.console import Console
 
 
 def run(
@@ -28,15 +29,31 @@ def run(
     client: anthropic.Anthropic | None,
     write: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Ask; the facts of the answer."""
+    """Ask; the facts of the answer, or of what was found where the chat model failed."""
     model = service.settings.model
     try:
         outcome = ask(service.retriever, question, plan, client, model, write)
     except ChatError as error:
         from shared.chat.errors import explain
 
-        return render.failed_facts(question, error, f"{model}: {explain(error.cause, service.settings)}")
-    return render.answer_facts(outcome, plan, model if client else None)
+        why = f"{model}: {explain(error.cause, service.settings)}"
+        return {
+            "command": "step3_rag ask",
+            "headline": f"no answer: {why}"[:160],
+            "question": question,
+            "answer": None,
+            "error": why,
+            "abstained": False,
+            "citations": [],
+            "sources": _sources(error.sources),
+            **_reflection(error.reflection),
+        }
+    return {
+        **_answer(question, outcome.answer, outcome.sources, plan.reader, model if client else None),
+        "threshold": plan.threshold,
+        **_reflection(outcome.reflection),
+        "seconds": {name: round(value, 3) for name, value in outcome.seconds.items()},
+    }
 
 
 def run_framework(
@@ -52,7 +69,7 @@ def run_framework(
             name, service.retriever, question, client, settings.model, plan.options.k
         )
     return {
-        **render.facts_of(question, answer, sources, plan.reader, settings.model if client else None),
+        **_answer(question, answer, sources, plan.reader, settings.model if client else None),
         "framework": name,
         "confidence": None,
         "attempts": [],
@@ -61,25 +78,87 @@ def run_framework(
     }
 
 
+def _answer(
+    question: str, answer: Answer, sources: Sequence[Source], reader: str, model: str | None
+) -> dict[str, Any]:
+    return {
+        "command": "step3_rag ask",
+        "headline": " ".join(answer.text.split())[:160],
+        "question": question,
+        "answer": answer.text,
+        "abstained": answer.is_unknown,
+        "citations": [{**asdict(each), "supported": each.is_supported} for each in answer.cited],
+        "sources": _sources(sources, answer.cited),
+        "reader": reader,
+        "model": model,
+        "stop_reason": answer.stop_reason,
+        "usage": {"input_tokens": answer.input_tokens, "output_tokens": answer.output_tokens},
+    }
+
+
+def _sources(sources: Sequence[Source], cited: Sequence[Cited] = ()) -> list[dict[str, Any]]:
+    """Those that are cited with the first sentence that was taken from them."""
+    rows = []
+    for each in sources:
+        quoted = next((one.sentence for one in cited if each.number in one.numbers), "")
+        place, text = excerpt(each, quoted)
+        rows.append({**asdict(each), "place": place, "excerpt": text, "suspicious": each.is_suspicious})
+    return rows
+
+
+def _reflection(reflection: Reflection) -> dict[str, Any]:
+    """The searches that were made, and which was kept."""
+    return {
+        "confidence": round(reflection.best.rank, 3),
+        "attempts": [
+            {
+                "strategy": each.strategy,
+                "query": each.query,
+                "confidence": round(each.rank, 3),
+                "kept": each is reflection.best,
+            }
+            for each in reflection.attempts
+        ],
+        "path": reflection.path,
+    }
+
+
 def search(service: Service, question: str, options: Options, route: bool) -> dict[str, Any]:
-    """Search only; the facts of the results.
+    """Search only; each candidate with its rank and score at every stage.
 
     Raises:
         UserError: collections are named and the router is to choose them, too.
     """
-    retriever = service.retriever
+    retriever, routed = service.retriever, None
     if route:
         if options.collections:
             raise UserError("--route chooses the collections itself: leave out --collection")
-        from step3_rag.reflect import routed as routing
-        from step3_rag.retrieve.route import Router
+        from step3_rag.reflect import route as routing
 
-        where = Router.of(retriever, seed=service.settings.seed)
+        router = routing.Router.of(retriever, seed=service.settings.seed)
         encoded = retriever.embedder.encode([question])[0]
-        found, routed = routing.search(retriever, where, question, options, encoded)
+        found, routed = routing.search(retriever, router, question, options, encoded)
     else:
-        found, routed = retriever.search(question, options), None
-    return render.search_facts(found, routed, confidence(found, retriever, ask_evaluator=False))
+        found = retriever.search(question, options)
+    return {
+        "command": "step3_rag search",
+        "headline": f"{question}: {found.best[0].chunk.source if found.best else 'nothing found'}",
+        "question": question,
+        "confidence": round(confidence(found, retriever, ask_evaluator=False), 3),
+        "routed_to": routed,
+        "results": [
+            {
+                "chunk": each.chunk.id,
+                "document": each.chunk.document,
+                "place": each.chunk.source,
+                "score": each.score,
+                "text": each.chunk.text,
+                "stages": {name: asdict(place) for name, place in each.stages.items()},
+            }
+            for each in found.best
+        ],
+        "milliseconds": {name: round(1000 * value, 1) for name, value in found.seconds.items()},
+    }
 
 
 def run_agent(service: Service, question: str) -> dict[str, Any]:
@@ -97,55 +176,16 @@ def run_agent(service: Service, question: str) -> dict[str, Any]:
         done = run_loop(client, settings.model, service.retriever, question)
     return {
         "command": "step3_rag agent",
-        "headline": f"{_count(len(done.calls), 'look-up')}: {' '.join(done.text.split())}"[:160],
+        "headline": f"{len(done.calls)} look-ups: {' '.join(done.text.split())}"[:160],
         "question": question,
         "answer": done.text,
         "calls": [each._asdict() for each in done.calls],
-        "sources": render.source_facts(done.sources),
+        "sources": _sources(done.sources),
         "cited": sorted({int(each) for each in re.findall(r"\[(\d+)\]", done.text)}),
         "stop_reason": done.stop_reason,
         "turns": len(done.usages),
-        "input_tokens": sum(_prompt(each) for each in done.usages),
+        "input_tokens": sum(tokens_read(each) for each in done.usages),
         "output_tokens": sum(each.output_tokens for each in done.usages),
         "model": settings.model,
         "seconds": round(time.perf_counter() - began, 2),
     }
-
-
-def _prompt(usage: anthropic.types.Usage) -> int:
-    """All tokens that the model read: the API counts what the cache took part in apart."""
-    cached = (usage.cache_read_input_tokens or 0) + (usage.cache_creation_input_tokens or 0)
-    return usage.input_tokens + cached
-
-
-def show_agent(facts: Mapping[str, Any], console: Console) -> None:
-    """What was looked up, the answer, what it cites, what it cost."""
-    for each in facts["calls"]:
-        given = json.dumps(each["input"], ensure_ascii=False)
-        console.print(f"{each['tool']} {given}", style="cyan", soft_wrap=True)
-        console.print(f"    {_gist(each)}", style="red" if each["is_error"] else "dim", soft_wrap=True)
-    if not facts["calls"]:
-        console.print("nothing was looked up: what follows is the model's own", style="yellow")
-    console.print(f"\n{facts['answer']}", soft_wrap=True)
-    render.show_sources([each for each in facts["sources"] if each["number"] in facts["cited"]], console)
-    if facts["stop_reason"] != "end_turn":
-        console.print(f"\nThe answer is not whole: {facts['stop_reason']}.", style="yellow")
-    console.print(
-        f"\n{_count(facts['turns'], 'turn')}, {_count(len(facts['calls']), 'look-up')}; "
-        f"{facts['input_tokens']:,} tokens read, {facts['output_tokens']:,} written; "
-        f"{facts['model']}; {facts['seconds']:.1f} s",
-        style="dim",
-        soft_wrap=True,
-    )
-
-
-def _gist(called: Mapping[str, Any]) -> str:
-    """A result on one line."""
-    if called["is_error"]:
-        return str(called["result"])
-    result = json.loads(called["result"])
-    return f"{result['sources'].count('</source>')} sources, confidence {result['confidence']:.2f}"
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"

@@ -1,4 +1,4 @@
-"""The commands that measure: evaluate, citations, injections, calibrate, reflect, route, sweep, bench."""
+"""The commands that measure: evaluate, citations, injections, calibrate, reflect, route, sweep."""
 
 from __future__ import annotations
 
@@ -86,7 +86,6 @@ def calibrate(
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="Write the fitted weights to this file.")] = None,
     limit: Limit = None,
-    out: Out = None,
     seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
@@ -94,7 +93,7 @@ def calibrate(
     """Fit the confidence to questions with judgements, and test it on collections that it hasn't seen."""
     from step3_rag.evaluate import calibrate as lesson
 
-    facts = lesson.run(settings_from_flags(smoke, seed=seed), datasets or ["sample"], weights, out, limit)
+    facts = lesson.run(settings_from_flags(smoke, seed=seed), datasets or ["sample"], weights, limit)
     emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 
@@ -105,7 +104,9 @@ def reflect(
     strategies: Annotated[
         str, typer.Option(help="With commas between.")
     ] = "conversation,spelling,meaning,feedback",
-    threshold: Annotated[float, typer.Option(help="Confidence under which it asks again.")] = 0.68,
+    threshold: Annotated[
+        float, typer.Option(help="Confidence under which it asks again.", min=0, max=1)
+    ] = 0.68,
     limit: Limit = None,
     model: Model = None,
     engine: Engine = None,
@@ -152,7 +153,7 @@ def sweep(
     sizes: Annotated[
         str, typer.Option(help="Chunk sizes and overlaps, e.g. 64/16,128/32.")
     ] = "64/16,128/32,192/48,254/0",
-    budget: Annotated[int, typer.Option(help="Tokens of the passages that are compared.")] = 1024,
+    budget: Annotated[int, typer.Option(help="Tokens of the passages that are compared.", min=1)] = 1024,
     limit: Limit = None,
     out: Out = None,
     seed: Seed = None,
@@ -163,18 +164,4 @@ def sweep(
     from step3_rag.evaluate import sweep as lesson
 
     facts = lesson.run(settings_from_flags(smoke, seed=seed), dataset, split, sizes, budget, limit, out)
-    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
-
-
-@app.command()
-def bench(
-    documents: Annotated[int, typer.Option(help="Documents of the largest index.")] = 5000,
-    chunks: Annotated[int, typer.Option(help="Also: chunks of an index of made-up ones, e.g. 100000.")] = 0,
-    smoke: Smoke = False,
-    as_json: Json = False,
-) -> None:
-    """How fast: embedding beside sentence-transformers, searching as the index grows, ingesting again."""
-    from step3_rag.evaluate import bench as lesson
-
-    facts = lesson.run(settings_from_flags(smoke), 60 if smoke else documents, chunks)
     emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)

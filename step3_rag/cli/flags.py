@@ -1,9 +1,9 @@
-"""The flags that several commands of this step have in common, and what they open."""
+"""The flags that several commands of this step have in common."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 import typer
 
@@ -17,18 +17,12 @@ Address = Annotated[str | None, typer.Option(help="Of the store's server, e.g. h
 Collection = Annotated[
     list[str] | None, typer.Option("--collection", help="Search this collection only; repeat it for several.")
 ]
-Use = Annotated[str, typer.Option(help="hybrid, bm25 or dense.")]
-Fusion = Annotated[str, typer.Option(help="minmax (of scores) or rrf (of ranks).")]
-Rerank = Annotated[str, typer.Option(help="maxsim, none, likelihood, or a cross-encoder of the hub.")]
+Use = Annotated[Literal["hybrid", "bm25", "dense"], typer.Option(help="The ways to search.")]
+Fusion = Annotated[Literal["minmax", "rrf"], typer.Option(help="Of scores, or of ranks.")]
+Rerank = Annotated[str, typer.Option(help="maxsim, none, or a cross-encoder: a folder, or one of the hub.")]
 Versions = Annotated[
-    str,
-    typer.Option(
-        help="Superseded documents: current-first (they come last), current (left out), all (as any other)."
-    ),
-]
-Before = Annotated[
-    list[str] | None,
-    typer.Option("--before", help="An earlier question of the conversation; repeat it, oldest first."),
+    Literal["current-first", "current", "all"],
+    typer.Option(help="Superseded documents: they come last, are left out, or are as any other."),
 ]
 Data = Annotated[str, typer.Option("--dataset", help="sample, a folder in BEIR's layout, or beir:NAME.")]
 Split = Annotated[
@@ -36,9 +30,6 @@ Split = Annotated[
     typer.Option(help="dev, test, kinds-dev or kinds-test; of a folder, the name of its qrels file."),
 ]
 Limit = Annotated[int | None, typer.Option(help="So many questions only, drawn by --seed.")]
-ChunkSize = Annotated[int, typer.Option(help="Tokens of a chunk, at most.")]
-Overlap = Annotated[int, typer.Option("--chunk-overlap", help="Tokens that neighbouring chunks share.")]
-
 
 # Parameters of `ask` that have a meaning however it answers, and those of a framework's pipeline.
 OPENING = {"question", "index", "store", "address", "model", "engine", "seed", "smoke", "as_json"}
@@ -60,15 +51,3 @@ def refuse_flags(context: typer.Context, allowed: set[str], why: str) -> None:
         from shared.errors import UserError
 
         raise UserError(f"{', '.join(given)}: {why}; leave it out")
-
-
-def open_index(settings: Any, index: Path | None, store: str, address: str | None) -> Any:
-    from step3_rag.service import open_service
-
-    return open_service(settings, index, store, address)
-
-
-def open_sample(settings: Any) -> Any:
-    from step3_rag.service import sample_service
-
-    return sample_service(settings)

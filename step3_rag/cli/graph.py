@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -27,8 +27,7 @@ from step3_rag.cli.flags import OPENING, refuse_flags
 from step3_rag.evaluate.dataset import Question
 from step3_rag.graph import answers, rules
 from step3_rag.graph import compare as graph_compare
-from step3_rag.graph.build import all_chunks, build, load_or_build
-from step3_rag.graph.net import Graph
+from step3_rag.graph.net import Graph, build, load_or_build
 from step3_rag.graph.search import GraphRetriever
 from step3_rag.ingest.index import Index
 from step3_rag.ingest.piece import clean
@@ -53,14 +52,11 @@ def run_build(index: Index, settings: Settings, *, with_model: bool, out: Path |
     from step3_rag.graph.draw import draw
 
     picture, began = picture_path("step3_rag", "graph", out), time.perf_counter()
-    if with_model:
-        client, total = client_of(settings), len(all_chunks(index))
-        with count_bar(f"{settings.model} reads {total} passages", total) as progress:
-            graph = build(
-                index, lambda chunks: model.extract(client, settings.model, chunks, progress), settings.seed
-            )
-    else:
-        with spinner("looking for names and relations"):
+    with count_bar("looking for names and relations") as progress:
+        if with_model:
+            client, name = client_of(settings), settings.model
+            graph = build(index, lambda chunks: model.extract(client, name, chunks, progress), settings.seed)
+        else:
             graph = build(index, rules.extract, settings.seed)
     seconds, net = time.perf_counter() - began, graph.net
     file, documents = graph.save(index.folder), sum(map(graph.is_document, net))
@@ -84,16 +80,14 @@ def run_build(index: Index, settings: Settings, *, with_model: bool, out: Path |
 
 def show_build(facts: dict[str, Any], console: Console) -> None:
     """What the graph holds."""
-    console.print(f"{facts['headline']}; extracted by {facts['extractor']} in {facts['seconds']:.1f} s")
+    lines = [f"{facts['headline']}; extracted by {facts['extractor']} in {facts['seconds']:.1f} s"]
     for name in ("types", "relations"):
-        counts = ", ".join(f"{count} {kind}" for kind, count in facts[name].items())
-        console.print(f"  {name}: {counts}", soft_wrap=True)
+        lines.append(f"  {name}: " + ", ".join(f"{n} {kind}" for kind, n in facts[name].items()))
     if facts["failed_chunks"]:
-        console.print(f"  {facts['failed_chunks']} of {facts['chunks']} passages gave nothing usable")
-    console.print("  the largest communities:")
-    for names in facts["communities"]:
-        console.print(f"    {clean(names)}", soft_wrap=True)
-    console.print(f"The picture: {facts['picture']}", soft_wrap=True)
+        lines.append(f"  {facts['failed_chunks']} of {facts['chunks']} passages gave nothing usable")
+    lines += ["  the largest communities:", *(f"    {names}" for names in facts["communities"])]
+    for line in (*lines, f"The picture: {facts['picture']}"):
+        console.print(clean(line), soft_wrap=True)
 
 
 def ask(service: Service, question: str, plan: Plan, context: typer.Context) -> dict[str, Any] | None:
@@ -113,11 +107,8 @@ def ask(service: Service, question: str, plan: Plan, context: typer.Context) -> 
     allowed = WITHOUT_SEARCH if shares else WITHOUT_SEARCH | {"reader"}
     refuse_flags(context, allowed, "the graph answers this question without a search")
     facts = _shared(graph, service.index, *shares) if shares else _themes(graph, service, plan)
-    return {
-        "command": "step3_rag ask",
-        "question": question,
-        "extractor": graph.net.graph["extractor"],
-    } | facts
+    extractor = graph.net.graph["extractor"]
+    return {"command": "step3_rag ask", "question": question, "extractor": extractor, **facts}
 
 
 def _shared(graph: Graph, index: Index, node: str, role: str) -> dict[str, Any]:
@@ -147,14 +138,11 @@ def _themes(graph: Graph, service: Service, plan: Plan) -> dict[str, Any]:
 
         client = client_of(settings)
         with one_line_errors(settings.model, settings), count_bar("summaries", len(found)) as progress:
-            for done, (row, theme) in enumerate(zip(rows, found, strict=True)):
+            for done, theme in enumerate(found):
                 progress(done, len(found))
-                row["summary"] = answers.summary(client, settings.model, graph, theme)
-    return {
-        "headline": f"{len(found)} themes: {'; '.join(theme.title for theme in found[:3])}",
-        "reader": plan.reader,
-        "themes": rows,
-    }
+                rows[done]["summary"] = answers.summary(client, settings.model, graph, theme)
+    headline = f"{len(found)} themes: {'; '.join(theme.title for theme in found[:3])}"
+    return {"headline": headline, "reader": plan.reader, "themes": rows}
 
 
 def show_ask(facts: dict[str, Any], console: Console) -> None:
@@ -186,8 +174,8 @@ def show_ask(facts: dict[str, Any], console: Console) -> None:
 
 def names_of(service: Service, question: str) -> dict[str, list[str]]:
     """By which names the graph's retriever found passages."""
-    retriever = cast(GraphRetriever, service.retriever)
-    graph = retriever.graph
+    retriever: Any = service.retriever  # a GraphRetriever
+    graph: Graph = retriever.graph
     linked = graph.link(question)
     edges = [edge for node in linked for edge in graph.edges(node) if edge[1] != "refers to"]
     return {
@@ -219,17 +207,14 @@ def run_compare(service: Service, questions: Sequence[Question], data: str) -> d
 
 def show_compare(facts: dict[str, Any], console: Console) -> None:
     """The table and what it says."""
-    table = plain_table(
-        "questions", "measure", "plain", "graph", "difference (95 %)", right=("plain", "graph")
-    )
+    columns = ("questions", "measure", "plain", "graph", "difference (95 %)")
+    table = plain_table(*columns, right=("plain", "graph"))
     for kind, figures in facts["by_kind"].items():
-        group = f"{kind} ({figures['n']})"
-        for name in graph_compare.MEASURES:
+        for group, name in zip((f"{kind} ({figures['n']})", "", "", ""), graph_compare.MEASURES, strict=True):
             row, bounds = figures[name], figures[name]["interval_95"]
             interval = f" ({bounds[0]:+.3f} to {bounds[1]:+.3f})" if bounds else ""
             means = (f"{row['plain']:.3f}", f"{row['graph']:.3f}", f"{row['mean']:+.3f}{interval}")
             table.add_row(group, name, *means)
-            group = ""
     console.print(table)
     console.print(
         f"\n{facts['headline']}.\n{facts['data']}; graph by {facts['extractor']}; the way over names takes "

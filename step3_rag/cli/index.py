@@ -57,8 +57,7 @@ def run(
         else:
             index = Index.open(folder, facts_of(settings, sizes), create=True)
             report = _bring_in(index, paths, collection, embedder, sizes)
-        service = Service(settings, index, embedder, store, address)
-        service.sync(service.open_store(repair=True))
+        Service(settings, index, embedder, store, address).update_store()
     return {**_facts(index, folder, report, began), "command": "step3_rag ingest"}
 
 
@@ -76,13 +75,7 @@ def _bring_in(
     return report
 
 
-def forget(
-    settings: Settings,  # noqa: ARG001 (as all commands)
-    names: Sequence[str],
-    folder: Path | None,
-    store: str,
-    address: str | None,
-) -> dict[str, Any]:
+def forget(names: Sequence[str], folder: Path | None, store: str, address: str | None) -> dict[str, Any]:
     """Take documents out of the index and of every vector store that it was copied to, by name or path.
 
     Raises:
@@ -90,7 +83,7 @@ def forget(
     """
     began, folder = time.perf_counter(), folder or HOME
     vector_store.store_class(store)
-    index = Index.open(folder, Index.facts_of(folder))
+    index = Index.open(folder, {})
     with update.locked(folder, spinner):
         rows = index.documents()
         report = Report()
@@ -115,14 +108,14 @@ def _named(name: str, rows: Sequence[dict[str, Any]], folder: Path) -> dict[str,
     by_name = [row for row in rows if row["name"] == name]
     by_path = [row for row in rows if row["path"] in (name, whole)]
     found = by_name or by_path or [row for row in rows if Path(row["path"]).name == name]
-    if not found:
-        raise UserError(f"no document {name!r} in {folder}: `status --names` lists them")
-    if len(found) > 1:
-        several = ", ".join(row["name"] for row in found)
-        raise UserError(
-            f"{name!r} stands for {len(found)} documents in {folder}: {several}; name one of them"
-        )
-    return found[0]
+    if len(found) == 1:
+        return found[0]
+    several = ", ".join(row["name"] for row in found)
+    raise UserError(
+        f"{name!r} stands for {len(found)} documents in {folder}: {several}; name one of them"
+        if found
+        else f"no document {name!r} in {folder}: `status --names` lists them"
+    )
 
 
 def _facts(index: Index, folder: Path, report: Report, began: float) -> dict[str, Any]:
@@ -132,16 +125,11 @@ def _facts(index: Index, folder: Path, report: Report, began: float) -> dict[str
         "index": str(folder),
         "documents": len(rows),
         "chunks": sum(row["chunks"] for row in rows),
-        "new": report.new,
-        "changed": report.changed,
-        "removed": report.removed,
-        "unchanged": report.unchanged,
-        "failed": report.failed,
+        **vars(report),
         "passed_over": {
             **report.passed_over,
             **({"types that are not read": report.others} if report.others else {}),
         },
-        "warnings": report.warnings,
         "seconds": round(time.perf_counter() - began, 2),
     }
 
@@ -155,7 +143,7 @@ def status(settings: Settings, folder: Path | None, with_names: bool) -> dict[st
     if folder is None and not Index.exists(HOME):
         index = sample_service(settings).index
     else:
-        index = Index.open(folder or HOME, Index.facts_of(folder or HOME))
+        index = Index.open(folder or HOME, {})
     rows = index.documents()
     collections: dict[str, dict[str, int]] = {}
     for row in rows:
@@ -176,5 +164,4 @@ def status(settings: Settings, folder: Path | None, with_names: bool) -> dict[st
         "chunk_size": made_with.get("chunk_size"),
         "chunk_overlap": made_with.get("chunk_overlap"),
         "megabytes": round(size, 1),
-        "megabytes_per_1000": round(1000 * size / chunks, 1) if chunks else None,
     }

@@ -19,21 +19,21 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared import hardware
+from shared.cli import plain_table
 from shared.config import Settings
 from shared.errors import UserError
-from shared.progress import count_bar
 from shared.report.record import writable
 from shared.stats import wilson
 from step3_rag import options
-from step3_rag.evaluate import dataset, retrieval
+from step3_rag.evaluate import dataset, judging, retrieval
 from step3_rag.evaluate.dataset import Question, dataset_service
-from step3_rag.evaluate.scoring import f1, holds
 from step3_rag.pipeline import Outcome, ask
 from step3_rag.reflect.reflect import THRESHOLD
 from step3_rag.retrieve.search import Options
@@ -41,7 +41,17 @@ from step3_rag.retrieve.search import Options
 if TYPE_CHECKING:
     from rich.console import Console
 
-Judge = Callable[[Question, str], bool | None]  # whether an answer is right, by another model
+ROWS = {  # figures, and their names in the table
+    "right": "right",
+    "f1": "F1",
+    "wrong": "wrong answers given",
+    "misled": "of these, nothing relevant was found",
+    "citation_precision": "citation precision",
+    "citation_recall": "citation recall",
+    "grounded": "grounded sentences",
+    "abstention_precision": "abstention precision",
+    "abstention_recall": "abstention recall",
+}
 
 
 @dataclass(frozen=True)
@@ -52,12 +62,31 @@ class Judged:
     outcome: Outcome
     right: bool
     f1: float
-    says_unknown: bool  # the reader itself
-    low: bool  # confidence under the threshold: silent, where abstaining is on
 
     @property
     def answerable(self) -> bool:
         return bool(self.question.qrels)
+
+    @property
+    def says_unknown(self) -> bool:
+        """Whether the reader itself found no answer."""
+        return self.outcome.answer.is_unknown
+
+    @property
+    def low(self) -> bool:
+        """Whether the confidence is under the threshold: silent, where abstaining is on."""
+        return self.outcome.reflection.verdict == "abstain"
+
+    @property
+    def found(self) -> bool:
+        """Whether one of the sources is relevant."""
+        return any(source.document in self.question.qrels for source in self.outcome.sources)
+
+    @property
+    def cited(self) -> set[str]:
+        """The documents that the answer cites."""
+        numbers = {number for one in self.outcome.answer.cited for number in one.numbers}
+        return {source.document for source in self.outcome.sources if source.number in numbers}
 
 
 def run(
@@ -82,27 +111,22 @@ def run(
     """
     if ragas and not out:
         raise UserError("--ragas reads the answers from a folder: name one with --out")
-    from step3_rag.evaluate import judging
-
     if out:
         writable(out / judging.ANSWERS)
     data = dataset.read(name, split, settings)
     if not any(each.answers for each in data.questions):
         raise UserError(f"{data.name} has no reference answers: leave out --answers, or use --dataset sample")
     retriever = dataset_service(settings, data).retriever
-    plan = options.plan_of(settings, Options(), reader, None, THRESHOLD, 1024)
+    plan = replace(options.plan_of(settings, Options(), reader, None, THRESHOLD, 1024), abstain=False)
     client = options.client_of(settings) if options.needs_chat(plan) else None
     judges = judging.judge_of(settings, judge) if judge else None
     judged = []
     questions = retrieval.draw(data.questions, limit, settings.seed)
-    with count_bar(f"answering {data.name}", len(questions)) as progress:
-        for done, question in enumerate(questions):
-            progress(done, len(questions))
-            asked = replace(plan.options, before=question.before)
-            always = replace(plan, options=asked, abstain=False)
-            with options.one_line_errors(settings):
-                outcome = ask(retriever, question.text, always, client, settings.model)
-            judged.append(judge_words(question, outcome))
+    for question in retrieval.tracked(f"answering {data.name}", questions):
+        asked = replace(plan, options=replace(plan.options, before=question.before))
+        with options.one_line_errors(settings):
+            outcome = ask(retriever, question.text, asked, client, settings.model)
+        judged.append(judge_words(question, outcome))
     facts: dict[str, Any] = {
         "command": "step3_rag evaluate",
         "dataset": data.name,
@@ -119,9 +143,7 @@ def run(
         "machine": hardware.describe(),
     }
     before, after = (facts[name]["misled"]["share"] for name in ("always", "abstaining"))
-    facts["headline"] = (
-        f"answers from nothing relevant: {before:.0%} of questions, {after:.0%} with abstaining"
-    )
+    facts["headline"] = f"answers from nothing relevant: {before:.0%}, {after:.0%} with abstaining"
     if judge and judges:
         rows = [(each.question, each.outcome.answer.text, each.right) for each in judged if each.answerable]
         facts["judge"] = judging.agreement(judge, rows, judges)
@@ -135,69 +157,61 @@ def run(
 
 def judge_words(question: Question, outcome: Outcome) -> Judged:
     """One answer against the reference answers, by its words."""
-    text = outcome.answer.text
-    said = re.sub(r"\[[\d, ]+\]", "", text)
-    low = outcome.reflection.verdict == "abstain"
-    return Judged(
-        question,
-        outcome,
-        any(holds(said, each) for each in question.answers),
-        max((f1(said, each) for each in question.answers), default=0.0),
-        outcome.answer.is_unknown,
-        low,
-    )
+    said = re.sub(r"\[[\d, ]+\]", "", outcome.answer.text)
+    right = any(holds(said, each) for each in question.answers)
+    return Judged(question, outcome, right, max((f1(said, each) for each in question.answers), default=0.0))
+
+
+def words(text: str) -> list[str]:
+    """Words and numbers in lower case, without articles, as SQuAD's evaluation has them."""
+    found = re.findall(r"\w+(?:[.,]\d+)*", text.lower())
+    return [word for word in found if word not in ("a", "an", "the")]
+
+
+def holds(answer: str, reference: str) -> bool:
+    """Whether an answer holds a reference word by word; the parts of "x and y" may stand apart.
+
+    >>> holds("Notice is 60 days, and liability ends at EUR 40,000.", "60 days and EUR 40,000")
+    True
+    """
+    text = f" {' '.join(words(answer))} "
+    whole, *parts = (f" {' '.join(words(part))} " for part in (reference, *reference.split(" and ")))
+    return whole in text or all(part in text for part in parts)
+
+
+def f1(answer: str, reference: str) -> float:
+    """Harmonic mean of precision and recall of the words."""
+    ours, theirs = Counter(words(answer)), Counter(words(reference))
+    common = (ours & theirs).total()
+    return 2 * common / (ours.total() + theirs.total()) if common else 0.0
 
 
 def figures(judged: Sequence[Judged], *, abstain: bool) -> dict[str, Any]:
     """The table's row, with or without abstaining."""
-    silent = [each.says_unknown or (abstain and each.low) for each in judged]
-    given = [each for each, quiet in zip(judged, silent, strict=True) if not quiet]
-    quiet = [each for each, is_quiet in zip(judged, silent, strict=True) if is_quiet]
-    answerable = [each for each in judged if each.answerable]
-    cited = [each for each in given if each.answerable]
+    given, silent = [], []
+    for each in judged:
+        (silent if each.says_unknown or (abstain and each.low) else given).append(each)
+    answered = [each for each in given if each.answerable]
+    answerable = sum(each.answerable for each in judged)
     sentences = [one for each in given for one in each.outcome.answer.cited]
-    none = [each for each in judged if not each.answerable]
-    right = sum(each.right for each in given if each.answerable)
+    right = sum(each.right for each in answered)
+    relevant = [(each.cited & each.question.qrels.keys(), each) for each in answered]
     return {
-        "right": _share(right, len(answerable)),
-        "f1": statistics.mean(each.f1 if each in given else 0.0 for each in answerable)
-        if answerable
-        else None,
+        "right": _share(right, answerable),
+        "f1": sum(each.f1 for each in answered) / answerable if answerable else None,
         "wrong": _share(len(given) - right, len(judged)),
-        "misled": _share(sum(not each.right and not _found(each) for each in given), len(judged)),
-        "citation_precision": _mean([_precision(each) for each in cited]),
-        "citation_recall": _mean([_recall(each) for each in cited]),
+        "misled": _share(sum(not each.right and not each.found for each in given), len(judged)),
+        "citation_precision": _mean([len(cited) / max(1, len(each.cited)) for cited, each in relevant]),
+        "citation_recall": _mean([len(cited) / len(each.question.qrels) for cited, each in relevant]),
         "grounded": _share(sum(one.is_supported for one in sentences), len(sentences)),
-        "silent": len(quiet),
-        "abstention_precision": _share(
-            sum(not each.answerable or not _found(each) for each in quiet), len(quiet)
-        ),
-        "abstention_recall": _share(sum(not each.answerable for each in quiet), len(none)),
+        "silent": len(silent),
+        "abstention_precision": _share(sum(not each.found for each in silent), len(silent)),
+        "abstention_recall": _share(sum(not each.answerable for each in silent), len(judged) - answerable),
     }
 
 
-def _found(each: Judged) -> bool:
-    """Whether one of the sources is relevant."""
-    return any(source.document in each.question.qrels for source in each.outcome.sources)
-
-
-def _cited_documents(each: Judged) -> set[str]:
-    numbers = {number for one in each.outcome.answer.cited for number in one.numbers}
-    return {source.document for source in each.outcome.sources if source.number in numbers}
-
-
-def _precision(each: Judged) -> float:
-    cited = _cited_documents(each)
-    return len(cited & each.question.qrels.keys()) / len(cited) if cited else 0.0
-
-
-def _recall(each: Judged) -> float:
-    return len(_cited_documents(each) & each.question.qrels.keys()) / len(each.question.qrels)
-
-
 def _share(hits: int, n: int) -> dict[str, Any]:
-    low, high = wilson(hits, n)
-    return {"hits": hits, "n": n, "share": hits / n if n else None, "interval_95": [low, high]}
+    return {"hits": hits, "n": n, "share": hits / n if n else None, "interval_95": wilson(hits, n)}
 
 
 def _mean(values: Sequence[float]) -> float | None:
@@ -205,76 +219,49 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _by_kind(judged: Sequence[Judged]) -> dict[str, Any]:
-    kinds = dict.fromkeys(each.question.kind for each in judged)
-    return {
-        kind: {
-            "n": len(group),
-            "found": sum(_found(each) for each in group),
-            "right": sum(each.right for each in group),
-            "silent": sum(each.low or each.says_unknown for each in group),
-        }
-        for kind in kinds
-        for group in [[each for each in judged if each.question.kind == kind]]
-    }
+    kinds: dict[str, Any] = {}
+    for each in judged:
+        row = kinds.setdefault(each.question.kind, {"n": 0, "found": 0, "right": 0, "silent": 0})
+        row["n"] += 1
+        row["found"] += each.found
+        row["right"] += each.right
+        row["silent"] += each.low or each.says_unknown
+    return kinds
 
 
-def _wrong(judged: Sequence[Judged], most: int = 8) -> list[dict[str, Any]]:
-    """Answers that were given in spite of everything, and are wrong."""
+def _wrong(judged: Sequence[Judged], most: int = 4) -> list[dict[str, Any]]:
+    """Answers that were given in spite of everything, and are wrong; the surest first."""
     rows = [each for each in judged if not each.low and not each.says_unknown and not each.right]
     rows.sort(key=lambda each: -(each.outcome.confidence or 0.0))
     return [
         {
-            "id": each.question.id,
             "question": each.question.text,
             "answer": each.outcome.answer.text,
-            "reference": each.question.answers[0] if each.question.answers else None,
+            "reference": next(iter(each.question.answers), "no answer"),
             "confidence": each.outcome.confidence,
         }
         for each in rows[:most]
     ]
 
 
-# --- the screen ---------------------------------------------------------------------------------------
-
-ROWS = {
-    "right": "right",
-    "f1": "F1",
-    "wrong": "wrong answers given",
-    "misled": "of these, nothing relevant was found",
-    "citation_precision": "citation precision",
-    "citation_recall": "citation recall",
-    "grounded": "grounded sentences",
-    "abstention_precision": "abstention precision",
-    "abstention_recall": "abstention recall",
-}
-
-
 def show(facts: Mapping[str, Any], console: Console) -> None:
     """Both rows of figures, the kinds of questions, and answers that are wrong and sound sure."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
-    for name in ("", "always answers", "may abstain"):
-        table.add_column(name, no_wrap=True)
+    table = plain_table("", "always answers", "may abstain")
+    table.padding = (0, 3, 0, 0)
     for key, name in ROWS.items():
         table.add_row(name, _cell(facts["always"][key]), _cell(facts["abstaining"][key]))
     console.print(table)
-    kinds = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name in ("kind", "n", "relevant found", "right", "silent"):
-        kinds.add_column(name, justify="left" if name == "kind" else "right")
+    columns = ("n", "relevant found", "right", "silent")
+    kinds = plain_table("kind", *columns, right=columns)
     for kind, row in facts["by_kind"].items():
-        kinds.add_row(kind, *(str(row[each]) for each in ("n", "found", "right", "silent")))
+        kinds.add_row(kind, *map(str, row.values()))
     console.print()
     console.print(kinds)
     if facts["wrong"]:
         console.print("\nwrong, and sure", style="bold")
-    for row in facts["wrong"][:4]:
-        reference = row["reference"] or "no answer"
-        console.print(
-            f"{row['question']}\n    {row['answer'][:150]}\n"
-            f"    reference: {reference}; confidence {row['confidence']:.2f}",
-            soft_wrap=True,
-        )
+    for row in facts["wrong"]:
+        said = f"reference: {row['reference']}; confidence {row['confidence']:.2f}"
+        console.print(f"{row['question']}\n    {row['answer'][:150]}\n    {said}", soft_wrap=True)
     if "judge" in facts:
         console.print(f"\n{facts['judge']['line']}", soft_wrap=True)
     if "ragas" in facts:

@@ -11,21 +11,19 @@ and with the evaluator's judgement; beside them stands the cosine of the first h
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from shared import hardware
+from shared.cli import plain_table
 from shared.config import Settings
 from shared.errors import UserError
-from shared.progress import count_bar
-from shared.report.record import picture_path, writable
+from shared.report.record import writable
 from shared.stats import bootstrap
 from step3_rag.evaluate import dataset, retrieval
 from step3_rag.evaluate.dataset import Question, dataset_service
@@ -47,11 +45,10 @@ class Collection:
     """The searches of one collection: their signals, and whether they were good."""
 
     name: str
-    signals: list[dict[str, float]]  # of the rankings
-    judge: list[float]  # log-odds, by the evaluator
-    good: list[bool]
-    kinds: list[str]
-    cosine: list[float]  # of the first hit of the dense search
+    signals: list[dict[str, float]] = field(default_factory=list)  # of the rankings
+    judge: list[float] = field(default_factory=list)  # log-odds, by the evaluator
+    good: list[bool] = field(default_factory=list)
+    cosine: list[float] = field(default_factory=list)  # of the first hit of the dense search
 
 
 def is_good(question: Question, found: Found) -> bool:
@@ -65,24 +62,21 @@ def is_good(question: Question, found: Found) -> bool:
 
 def collect(names: Sequence[str], settings: Settings, limit: int | None) -> list[Collection]:
     """Search all questions of the collections; of the sample, those of both dev splits."""
-    found = []
+    collections = []
     for name in names:
         splits = ("dev", "kinds-dev") if name == "sample" else (None,)
         read = [dataset.read(name, split, settings) for split in splits]
         retriever = dataset_service(settings, read[0]).retriever
         questions = retrieval.draw([each for data in read for each in data.questions], limit, settings.seed)
-        collection = Collection(read[0].name.split(",")[0], [], [], [], [], [])
-        with count_bar(f"asking {collection.name}", len(questions)) as progress:
-            for done, question in enumerate(questions):
-                progress(done, len(questions))
-                seen = retriever.search(question.text, Options(before=question.before))
-                collection.signals.append(rankings_of(seen, retriever))
-                collection.judge.append(judgement_of(seen, retriever))
-                collection.good.append(is_good(question, seen))
-                collection.kinds.append(question.kind)
-                collection.cosine.append(max(seen.stages.get("dense", {}).values(), default=0.0))
-        found.append(collection)
-    return found
+        own = Collection(read[0].name.split(",")[0])
+        for question in retrieval.tracked(f"asking {own.name}", questions):
+            found = retriever.search(question.text, Options(before=question.before))
+            own.signals.append(rankings_of(found, retriever))
+            own.judge.append(judgement_of(found, retriever))
+            own.good.append(is_good(question, found))
+            own.cosine.append(max(found.stages.get("dense", {}).values(), default=0.0))
+        collections.append(own)
+    return collections
 
 
 def fit(collections: Sequence[tuple[Sequence[Signals], Sequence[bool]]]) -> Weights:
@@ -96,6 +90,7 @@ def fit(collections: Sequence[tuple[Sequence[Signals], Sequence[bool]]]) -> Weig
         UserError: all searches succeeded, or all failed.
     """
     from sklearn.linear_model import LogisticRegression
+    from sklearn.utils.class_weight import compute_sample_weight
 
     names = list(collections[0][0][0])
     rows = np.array([[each[name] for name in names] for given, _ in collections for each in given])
@@ -103,21 +98,15 @@ def fit(collections: Sequence[tuple[Sequence[Signals], Sequence[bool]]]) -> Weig
     if truth.min() == truth.max():
         raise UserError("nothing to learn: the searches all succeeded, or all failed; add harder questions")
     even = np.concatenate([np.full(len(labels), 1 / len(labels)) for _, labels in collections])
-    balanced = np.concatenate([_balanced(np.array(labels)) for _, labels in collections])
+    balance = even * np.concatenate([compute_sample_weight("balanced", labels) for _, labels in collections])
     mean, deviation = rows.mean(0), np.maximum(rows.std(0), 1e-9)
     data = (rows - mean) / deviation
-    first = LogisticRegression(C=1 / (RIDGE * len(collections)), max_iter=1000).fit(data, truth, balanced)
+    first = LogisticRegression(C=1 / (RIDGE * len(collections)), max_iter=1000).fit(data, truth, balance)
     score = data @ first.coef_[0]
     second = LogisticRegression(C=1e3, max_iter=1000).fit(score[:, None], truth, even)
     weight = second.coef_[0, 0] * first.coef_[0]
     columns = [dict(zip(names, each.tolist(), strict=True)) for each in (mean, deviation, weight)]
     return Weights(columns[0], columns[1], columns[2], float(second.intercept_[0]))
-
-
-def _balanced(labels: np.ndarray) -> np.ndarray:
-    """Shares that give the good and the bad searches half of the weight each."""
-    good = max(1, int(labels.sum()))
-    return np.where(labels, 0.5 / good, 0.5 / max(1, len(labels) - good))
 
 
 def fit_both(collections: Sequence[Collection]) -> Fitted:
@@ -132,43 +121,35 @@ def _evidence(rankings: Weights, own: Collection) -> list[dict[str, float]]:
 
 
 def run(
-    settings: Settings, names: Sequence[str], out: Path | None, picture: Path | None, limit: int | None = None
+    settings: Settings, names: Sequence[str], out: Path | None, limit: int | None = None
 ) -> dict[str, Any]:
-    """Fit, measure, write the weights to `out` (if any) and draw the reliability plot.
+    """Fit, measure, and write the weights to `out` (if any).
 
     Raises:
         UserError: a collection can't be read, or there is nothing to learn from it.
     """
-    path = picture_path("step3_rag", "calibrate", picture)
     if out:
         writable(out)
     collections = collect(names, settings, limit)
     fitted = fit_both(collections)
     rows = {each.name: _row(each, collections) for each in collections}
-    of_all = [row["judged"] for row in rows.values() if row["judged"] is not None]
+    known = [row["judged"] for row in rows.values() if row["judged"] is not None]
+    mean = statistics.mean(known) if known else None
     facts: dict[str, Any] = {
         "command": "step3_rag calibrate",
+        "headline": f"AUROC {_three(mean)} over {len(rows)} collections",
         "collections": rows,
-        "mean_auroc": statistics.mean(of_all) if of_all else None,
+        "mean_auroc": mean,
         "left_out": len(collections) > 1,
         "weights": {**fitted.rankings.weight, **fitted.judged.weight},
         "machine": hardware.describe(),
     }
-    facts["headline"] = (
-        f"AUROC {facts['mean_auroc']:.3f}" if of_all else "AUROC unknown"
-    ) + f" over {len(rows)} collections"
     if out:
-        save(
-            fitted,
-            out,
-            fitted_on={name: {"n": row["n"], "good": row["good"]} for name, row in rows.items()},
-            auroc={
-                name: {"rankings": row["rankings"], "judged": row["judged"]} for name, row in rows.items()
-            },
-        )
+        fitted_on = {name: {"n": row["n"], "good": row["good"]} for name, row in rows.items()}
+        aurocs = {name: {key: row[key] for key in ("rankings", "judged")} for name, row in rows.items()}
+        save(fitted, out, fitted_on=fitted_on, auroc=aurocs)
         facts["written"] = str(out)
-    draw(facts, path)
-    return {**facts, "picture": str(path)}
+    return facts
 
 
 def _row(own: Collection, collections: Sequence[Collection]) -> dict[str, Any]:
@@ -183,113 +164,37 @@ def _row(own: Collection, collections: Sequence[Collection]) -> dict[str, Any]:
     return {
         "n": len(judged),
         "good": sum(own.good),
+        "cosine": auroc(own.cosine, own.good),
         "rankings": auroc(alone, own.good),
         "judged": auroc(judged, own.good),
         "interval_95": _interval(judged, own.good),
-        "cosine": auroc(own.cosine, own.good),
-        "near_misses": {
-            name: _near_misses(said, own)
-            for name, said in (("rankings", alone), ("judge", own.judge), ("judged", judged))
-        },
-        "alone": {name: auroc([each[name] for each in own.signals], own.good) for name in own.signals[0]}
-        | {"judge": auroc(own.judge, own.good)},
-        "reliability": reliability(judged, own.good),
     }
-
-
-def _near_misses(said: Sequence[float], own: Collection) -> float | None:
-    """AUROC of paraphrases whose passage was found against questions that only seem to have an answer."""
-    kept = [
-        (value, good)
-        for value, good, kind in zip(said, own.good, own.kinds, strict=True)
-        if (kind == "paraphrase" and good) or kind == "unanswerable"
-    ]
-    return auroc([value for value, _ in kept], [good for _, good in kept])
-
-
-def reliability(
-    probabilities: Sequence[float], truth: Sequence[bool], bins: int = 5
-) -> list[dict[str, float]]:
-    """Said and seen, in bins of equal size by what was said: mean probability, share that was true, n."""
-    order = np.argsort(probabilities, kind="stable")
-    edges = np.linspace(0, len(order), min(bins, len(order)) + 1).astype(int)
-    return [
-        {
-            "said": float(np.mean([probabilities[i] for i in order[low:high]])),
-            "seen": float(np.mean([truth[i] for i in order[low:high]])),
-            "n": int(high - low),
-        }
-        for low, high in pairwise(edges)
-    ]
 
 
 def _interval(scores: Sequence[float], labels: Sequence[bool]) -> tuple[float, float] | None:
     """95 % interval of the AUROC, from resampling the bad searches, which are the fewer."""
-    yes = [score for score, label in zip(scores, labels, strict=True) if label]
-    no = [score for score, label in zip(scores, labels, strict=True) if not label]
-    if not yes or not no:
-        return None
-    wins = [statistics.mean((good > bad) + 0.5 * (good == bad) for good in yes) for bad in no]
-    return bootstrap(wins)
+    good = [score for score, label in zip(scores, labels, strict=True) if label]
+    bad = [score for score, label in zip(scores, labels, strict=True) if not label]
+    one = [True] * len(good) + [False]
+    return bootstrap([auroc([*good, each], one) or 0.0 for each in bad]) if good else None
 
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
     """AUROC by collection, beside that of the cosine alone; the weights."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("collection", "n", "good", "cosine", "rankings", "judged", "95 %"):
-        table.add_column(name, justify="left" if name == "collection" else "right", no_wrap=True)
+    columns = ("n", "good", "cosine", "rankings", "judged", "95 %")
+    table = plain_table("collection", *columns, right=columns)
     for name, row in facts["collections"].items():
-        low, high = row["interval_95"] or (None, None)
-        table.add_row(
-            name,
-            str(row["n"]),
-            str(row["good"]),
-            *(_three(row[each]) for each in ("cosine", "rankings", "judged")),
-            f"{low:.2f}-{high:.2f}" if low is not None else "-",
-        )
+        aurocs = (_three(row[each]) for each in ("cosine", "rankings", "judged"))
+        interval = "-".join(f"{each:.2f}" for each in row["interval_95"] or ())
+        table.add_row(name, str(row["n"]), str(row["good"]), *aurocs, interval)
     console.print(table)
-    for name, row in facts["collections"].items():
-        if row["near_misses"]["judged"] is not None:
-            said = ", ".join(f"{who} {_three(value)}" for who, value in row["near_misses"].items())
-            console.print(f"{name}: paraphrases that were found, against near misses: {said}", soft_wrap=True)
     how = "fitted on the other collections" if facts["left_out"] else "fitted on the same questions"
     console.print(f"\nmean AUROC {_three(facts['mean_auroc'])}, {how}; {facts['machine']}", soft_wrap=True)
     weights = sorted(facts["weights"].items(), key=lambda each: -abs(each[1]))
-    console.print(
-        "weights: " + ", ".join(f"{name} {weight:+.2f}" for name, weight in weights), soft_wrap=True
-    )
+    console.print("weights: " + ", ".join(f"{name} {each:+.2f}" for name, each in weights), soft_wrap=True)
     if "written" in facts:
         console.print(f"written: {facts['written']}", soft_wrap=True)
-    console.print(f"The picture: {facts['picture']}", soft_wrap=True)
 
 
 def _three(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
-
-
-def draw(facts: Mapping[str, Any], path: Path) -> None:
-    """Said against seen, for each collection as others see it."""
-    os.environ["MPLBACKEND"] = "agg"
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.4, 5.0), layout="constrained")
-    axis = figure.subplots()
-    axis.plot([0, 1], [0, 1], color="tab:gray", linewidth=1, linestyle="--", label="as said")
-    for name, row in facts["collections"].items():
-        points = row["reliability"]
-        axis.plot(
-            [each["said"] for each in points],
-            [each["seen"] for each in points],
-            marker="o",
-            label=f"{name} (n={row['n']}, AUROC {_three(row['judged'])})",
-        )
-    axis.set_xlabel("confidence (mean of a fifth of the questions)")
-    axis.set_ylabel("share with a relevant passage among the five")
-    axis.set_xlim(-0.02, 1.02)
-    axis.set_ylim(-0.02, 1.02)
-    axis.grid(alpha=0.3)
-    axis.legend(fontsize=8, loc="lower right")
-    axis.set_title("Reliability on collections that the weights have not seen", fontsize=10)
-    figure.savefig(path, dpi=120, format="png")

@@ -15,14 +15,14 @@ reads them, mostly in roundabout words, and 60 of the same kinds without.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from shared.cli import plain_table
 from shared.stats import wilson
-from step3_rag import SAMPLE
 from step3_rag.answer import read
 from step3_rag.answer.context import Source, is_order
+from step3_rag.evaluate.dataset import sample_rows
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,7 +34,7 @@ NONE = "without an instruction"
 def citations() -> dict[str, Any]:
     """How many sentences of each kind the check of citations finds wrong, with 95 % intervals."""
     found: dict[str, list[bool]] = {kind: [] for kind in (*ERRORS, "wrong", "right")}
-    for row in _rows("citations"):
+    for row in sample_rows("citations"):
         source = Source(1, row["doc"], row["doc"], row["source"], (1,))
         (checked, *_) = read.check(row["sentence"].rstrip(".") + " [1].", [source])
         for kind in (row["error"], "wrong") if row["error"] else ("right",):
@@ -51,10 +51,8 @@ def citations() -> dict[str, Any]:
 
 def injections() -> dict[str, Any]:
     """How many documents are warned about: by language, all, and of those without an instruction."""
-    rows = list(_rows("injections"))
-    languages = sorted({row["language"] for row in rows})
-    found: dict[str, list[bool]] = {kind: [] for kind in (*languages, "all", NONE)}
-    for row in rows:
+    found: dict[str, list[bool]] = {kind: [] for kind in ("de", "en", "es", "fr", "it", "all", NONE)}
+    for row in sample_rows("injections"):
         for kind in (row["language"], "all") if row["injected"] else (NONE,):
             found[kind].append(is_order(row["text"]))
     documents = _counted(found, "warned")
@@ -67,11 +65,6 @@ def injections() -> dict[str, Any]:
     }
 
 
-def _rows(name: str) -> Iterator[dict[str, Any]]:
-    for line in (SAMPLE / f"{name}.jsonl").read_text(encoding="utf-8").splitlines():
-        yield json.loads(line)
-
-
 def _counted(found: Mapping[str, Sequence[bool]], what: str) -> dict[str, dict[str, Any]]:
     """For each kind: how many there are, how many are true (under the name `what`), and the interval."""
     return {
@@ -82,8 +75,6 @@ def _counted(found: Mapping[str, Sequence[bool]], what: str) -> dict[str, dict[s
 
 def show(rows: Mapping[str, Mapping[str, Any]], console: Console, what: str, found: str) -> None:
     """One line a kind, under these two headings."""
-    from shared.cli import plain_table
-
     names = {"wrong": "all errors", "right": "right, false alarms"}
     table = plain_table(what, "n", found, "95 %")
     for kind, row in rows.items():

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from shared.config import Settings
 from shared.errors import UserError, reason
@@ -24,6 +24,9 @@ from step3_rag.ingest import load, update
 from step3_rag.ingest.piece import clean
 from step3_rag.ingest.sources import DEFAULT_COLLECTION, Report, Source, files_in
 from step3_rag.service import SIZES, Service, corpus_service, sample_home
+
+T = TypeVar("T")
+HEADER = "query-id\tcorpus-id\tscore"
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,6 @@ class Dataset:
     name: str
     sources: list[Source]
     questions: list[Question]
-    meta: dict[str, Any] = field(default_factory=dict)
 
 
 def read(name: str, split: str | None, settings: Settings) -> Dataset:
@@ -82,19 +84,18 @@ def read(name: str, split: str | None, settings: Settings) -> Dataset:
     Raises:
         UserError: there is no such dataset, or a file of it is wrong (names the line).
     """
+    split = split or "test"
     if name == "sample":
-        return _sample(split or "test")
+        return _sample(split)
     if name.startswith("beir:"):
-        return _from_hub(name.removeprefix("beir:"), split or "test", settings)
+        return _from_hub(name, split, settings)
     folder = Path(name)
     if not folder.is_dir():
         raise UserError(f"--dataset {name}: use sample, a folder in BEIR's layout, or beir:NAME")
-    return _folder(folder, split or "test")
+    return _folder(folder, split)
 
 
 def _sample(split: str) -> Dataset:
-    report = Report()
-    files = files_in(SAMPLE / "documents", None, report)
     questions = [
         Question(
             row["id"],
@@ -106,76 +107,72 @@ def _sample(split: str) -> Dataset:
             tuple(each["quote"] for each in row["relevant"]),
             tuple(row.get("before", ())),
         )
-        for row in _json_lines(SAMPLE / "questions.jsonl", "id", "text", "relevant")
+        for row in sample_rows("questions")
         if row["split"] == split
     ]
     if not questions:
         raise UserError(f"the sample has no split {split!r}: use dev, test, kinds-dev or kinds-test")
-    return Dataset(f"sample, {split}", list(files), questions)
+    return Dataset(f"sample, {split}", list(files_in(SAMPLE / "documents", None, Report())), questions)
+
+
+def sample_rows(name: str) -> Iterator[dict[str, Any]]:
+    """The lines of one of the sample's JSONL files: questions, citations or injections."""
+    with (SAMPLE / f"{name}.jsonl").open(encoding="utf-8") as file:
+        yield from map(json.loads, file)
 
 
 def _folder(folder: Path, split: str) -> Dataset:
-    sources = _texts(_json_lines(folder / "corpus.jsonl", "_id", "text"))
-    qrels = _qrels(folder / "qrels" / f"{split}.tsv")
-    known = {source.name for source in sources}
-    lost = sorted({doc for row in qrels.values() for doc in row} - known)
-    if lost:
-        raise UserError(f"{folder}/qrels/{split}.tsv names documents that corpus.jsonl lacks: {lost[0]}, ...")
-    questions = [
-        Question(str(row["_id"]), row["text"], qrels[str(row["_id"])])
-        for row in _json_lines(folder / "queries.jsonl", "_id", "text")
-        if str(row["_id"]) in qrels
-    ]
-    if not questions:
-        raise UserError(f"{folder}/queries.jsonl has none of the questions that qrels/{split}.tsv judges")
-    return Dataset(folder.resolve().name, sources, questions)
+    judgement, entry = "query-id, corpus-id and a whole number", "a JSON object with _id, text"
+    qrels = _parsed(folder / "qrels" / f"{split}.tsv", _qrel, judgement)
+    corpus, queries = (_parsed(folder / f"{name}.jsonl", _entry, entry) for name in ("corpus", "queries"))
+    data = _judged(folder.resolve().name, split, corpus, queries, qrels)
+    known = {source.name for source in data.sources}
+    for question in data.questions:
+        for document in question.qrels.keys() - known:
+            raise UserError(f"{folder}/qrels/{split}.tsv names {document}, which corpus.jsonl lacks")
+    return data
 
 
-def _texts(rows: Iterable[dict[str, Any]]) -> list[Source]:
-    texts: dict[str, Source] = {}
-    for row in rows:
-        name = clean(str(row["_id"]))
-        if name in texts:
-            raise UserError(f"two documents of the corpus have the _id {name}")
-        texts[name] = Text(name, row.get("title") or "", row["text"])
-    return list(texts.values())
+def _parsed(path: Path, parse: Callable[[str], T], what: str) -> Iterator[T]:
+    """Every line that is neither empty nor the header of qrels, parsed; `what` it must be.
 
-
-def _qrels(path: Path) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {}
-    for number, line in enumerate(_lines(path), 1):
-        parts = line.split("\t")
-        if not line.strip() or (number == 1 and parts[-1].strip() == "score"):
-            continue
+    Raises:
+        UserError: the file can't be read, or a line not parsed (names it).
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    for number, line in enumerate(lines, 1):
         try:
-            query, document, score = parts
-            found.setdefault(query, {})[document] = int(score)
-        except ValueError:
-            raise UserError(
-                f"{path} line {number}: it must be query-id, corpus-id and a whole number, with tabs between"
-            ) from None
-    return found
+            text = line.decode("utf-8-sig").strip()
+            if text not in ("", HEADER):
+                yield parse(text)
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{path} line {number}: it must be {what}, in UTF-8") from None
+
+
+def _qrel(line: str) -> tuple[str, str, int]:
+    query, document, score = line.split("\t")
+    return query, document, int(score)
+
+
+def _entry(line: str) -> dict[str, Any]:
+    row: dict[str, Any] = json.loads(line)
+    if "_id" not in row or not isinstance(row["text"], str) or not isinstance(row.get("title") or "", str):
+        raise TypeError("text and title are strings")
+    return row
 
 
 def _from_hub(name: str, split: str, settings: Settings) -> Dataset:
     """BEIR as it lies on the hub: the repositories BeIR/NAME and BeIR/NAME-qrels."""
     if not settings.hub:
-        raise UserError(f"beir:{name} comes from the hub, which is switched off (ROADMAP_HUB=false)")
-    corpus = _rows(f"BeIR/{name}", "corpus", "corpus")
-    queries = _rows(f"BeIR/{name}", "queries", "queries")
-    judged = _rows(f"BeIR/{name}-qrels", None, split)
-    qrels: dict[str, dict[str, int]] = {}
-    for row in judged:
-        qrels.setdefault(str(row["query-id"]), {})[str(row["corpus-id"])] = int(row["score"])
-    sources = _texts(corpus)
-    questions = [
-        Question(str(row["_id"]), row["text"], qrels[str(row["_id"])])
-        for row in queries
-        if str(row["_id"]) in qrels
-    ]
-    if not questions:
-        raise UserError(f"BeIR/{name} has none of the questions that BeIR/{name}-qrels judges")
-    return Dataset(f"beir:{name}", sources, questions)
+        raise UserError(f"{name} comes from the hub, which is switched off (ROADMAP_HUB=false)")
+    repository = f"BeIR/{name.removeprefix('beir:')}"
+    corpus, queries = (_rows(repository, part, part) for part in ("corpus", "queries"))
+    rows = _rows(f"{repository}-qrels", None, split)
+    qrels = ((str(row["query-id"]), str(row["corpus-id"]), int(row["score"])) for row in rows)
+    return _judged(name, split, corpus, queries, qrels)
 
 
 def _rows(repository: str, config: str | None, split: str) -> Any:
@@ -188,45 +185,39 @@ def _rows(repository: str, config: str | None, split: str) -> Any:
         raise UserError(f"{repository} cannot be had from the hub: {reason(error)}") from None
 
 
-def _json_lines(path: Path, *needed: str) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(_lines(path), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
-        if not isinstance(row, dict) or any(name not in row for name in needed):
-            raise UserError(f"{path} line {number}: it must be a JSON object with {', '.join(needed)}")
-        for name in ("text", "title"):
-            if not isinstance(row.get(name) or "", str) or (name in needed and row[name] is None):
-                raise UserError(f"{path} line {number}: {name} must be a string")
-        yield row
+def _judged(
+    name: str,
+    split: str,
+    corpus: Iterable[dict[str, Any]],
+    queries: Iterable[dict[str, Any]],
+    qrels: Iterable[tuple[str, str, int]],
+) -> Dataset:
+    """A dataset from BEIR's three tables; only questions with judgements are in it.
+
+    Raises:
+        UserError: two documents have one name, or no question is judged.
+    """
+    texts: dict[str, Source] = {}
+    for row in corpus:
+        key = clean(str(row["_id"]))
+        if key in texts:
+            raise UserError(f"two documents of the corpus have the _id {key}")
+        texts[key] = Text(key, row.get("title") or "", row["text"])
+    judged: dict[str, dict[str, int]] = {}
+    for query, document, score in qrels:
+        judged.setdefault(query, {})[document] = score
+    asked = {str(row["_id"]): row["text"] for row in queries}
+    questions = [Question(key, text, judged[key]) for key, text in asked.items() if key in judged]
+    if not questions:
+        raise UserError(f"{name} has none of the questions that its qrels of {split} judge")
+    return Dataset(name, list(texts.values()), questions)
 
 
-def _lines(path: Path) -> Iterator[str]:
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-                except UnicodeDecodeError:
-                    raise UserError(f"{path} line {number}: it is no UTF-8") from None
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or reason(error)}") from None
-
-
-def dataset_service(
-    settings: Settings, data: Dataset, sizes: update.Sizes = SIZES, store: str = "chroma"
-) -> Service:
+def dataset_service(settings: Settings, data: Dataset, sizes: update.Sizes = SIZES) -> Service:
     """The index of an evaluation dataset, made when needed and kept in the cache."""
-    home = dataset_home(settings, data.name, sizes)
-    return corpus_service(settings, home, data.sources, sizes, store)
-
-
-def dataset_home(settings: Settings, name: str, sizes: update.Sizes) -> Path:
-    """Where that index is."""
-    if name.startswith("sample,") and sizes == SIZES:
-        return sample_home(settings)
-    key = hashlib.sha256(f"{name} {settings.embedder} {sizes}".encode()).hexdigest()[:8]
-    return settings.cache_dir / "rag" / f"{name.split(':')[-1].split(',')[0]}-{key}"
+    if data.name.startswith("sample,") and sizes == SIZES:
+        home = sample_home(settings)
+    else:
+        key = hashlib.sha256(f"{data.name} {settings.embedder} {sizes}".encode()).hexdigest()[:8]
+        home = settings.cache_dir / "rag" / f"{data.name.split(':')[-1].split(',')[0]}-{key}"
+    return corpus_service(settings, home, data.sources, sizes)

@@ -23,17 +23,17 @@ from step3_rag.evaluate.dataset import Question
 from step3_rag.pipeline import Outcome
 
 ANSWERS = "answers.jsonl"
+Judge = Callable[[Question, str], bool | None]  # whether an answer is right; None: it can't be read
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"verdict": {"type": "string", "enum": ["right", "wrong"]}},
     "required": ["verdict"],
     "additionalProperties": False,
 }
-FORMAT: Any = {"format": {"type": "json_schema", "schema": SCHEMA}}
 
 
-def judge_of(settings: Settings, model: str) -> Callable[[Question, str], bool | None]:
-    """The judge as a function; None where its verdict can't be read.
+def judge_of(settings: Settings, model: str) -> Judge:
+    """The judge as a function.
 
     Raises:
         UserError: the model can't be asked.
@@ -52,7 +52,7 @@ def judge_of(settings: Settings, model: str) -> Callable[[Question, str], bool |
                 max_tokens=50,
                 system=prompts.render(prompt)["system"],
                 messages=[{"role": "user", "content": text}],
-                output_config=FORMAT,
+                output_config={"format": {"type": "json_schema", "schema": SCHEMA}},
             )
         try:
             said = json.loads("".join(block.text for block in message.content if block.type == "text"))
@@ -63,25 +63,15 @@ def judge_of(settings: Settings, model: str) -> Callable[[Question, str], bool |
     return judge
 
 
-def agreement(
-    model: str,
-    answers: Sequence[tuple[Question, str, bool]],
-    judge: Callable[[Question, str], bool | None],
-) -> dict[str, Any]:
-    """The judge's verdicts beside those of the words."""
-    verdicts = [judge(question, text) for question, text, _ in answers]
-    read = [(said, right) for said, (_, _, right) in zip(verdicts, answers, strict=True) if said is not None]
+def agreement(model: str, answers: Sequence[tuple[Question, str, bool]], judge: Judge) -> dict[str, Any]:
+    """The judge's verdicts beside those of the words; `answers` are questions, answers, right by words."""
+    verdicts = [(judge(question, text), right) for question, text, right in answers]
+    read = [(said, right) for said, right in verdicts if said is not None]
     right, same = sum(said for said, _ in read), sum(said == by_words for said, by_words in read)
     lost = len(answers) - len(read)
-    return {
-        "model": model,
-        "n": len(answers),
-        "unreadable": lost,
-        "right": right,
-        "agrees": same,
-        "line": f"{model} finds {right} of {len(read)} answers right, and agrees with the words on {same}"
-        + (f"; {lost} of its verdicts could not be read" if lost else ""),
-    }
+    line = f"{model} finds {right} of {len(read)} answers right, and agrees with the words on {same}"
+    line += f"; {lost} of its verdicts could not be read" if lost else ""
+    return {"n": len(answers), "unreadable": lost, "right": right, "agrees": same, "line": line}
 
 
 def ragas_scores(python: Path, answers: Path) -> dict[str, Any]:
@@ -98,8 +88,7 @@ def ragas_scores(python: Path, answers: Path) -> dict[str, Any]:
     if got.returncode:
         why = got.stderr.strip().splitlines()[-1:] or ["it failed"]
         raise UserError(f"--ragas {python}: {why[0]} ({script.name} says how to make its environment)")
-    scores: dict[str, Any] = json.loads(got.stdout)
-    return scores
+    return dict(json.loads(got.stdout))
 
 
 def write_answers(folder: Path, answers: Sequence[tuple[Question, Outcome]]) -> Path:

@@ -12,11 +12,12 @@ from __future__ import annotations
 import random
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from shared.errors import UserError
+from shared.progress import count_bar
 from shared.stats import bootstrap
 from step3_rag.evaluate.dataset import Question
 from step3_rag.evaluate.metrics import MEASURES
@@ -26,7 +27,7 @@ from step3_rag.retrieve.search import Found, Options, Retriever
 
 T = TypeVar("T")
 MAIN = "nDCG@10"
-# Each stage and the one that it is compared with.
+# Each stage and the one that it is compared with; another retriever is compared with `rerank`.
 STAGES = {
     "bm25": None,
     "dense": None,
@@ -42,33 +43,22 @@ class Outcome:
     """One question with what every stage made of it."""
 
     question: Question
-    rankings: dict[str, list[str]]  # documents, by stage
-    measures: dict[str, dict[str, float]]  # by stage, then by measure; empty when nothing is relevant
     seconds: dict[str, float]
-    confidence: float
+    confidence: float = 0.0
+    rankings: dict[str, list[str]] = field(default_factory=dict)  # documents, by stage
+    measures: dict[str, dict[str, float]] = field(default_factory=dict)  # empty: nothing is relevant
 
+    @property
+    def last(self) -> dict[str, float]:
+        """The measures of the pipeline's last stage."""
+        return [row for name, row in self.measures.items() if name in STAGES][-1]
 
-def ask(
-    retriever: Retriever,
-    questions: Sequence[Question],
-    options: Options,
-    progress: Callable[[int, int], None] = lambda _done, _all: None,
-    strategies: Sequence[str] = (),
-) -> list[Outcome]:
-    """Search for every question, and again by the strategies where that looks bad: the stage `reflect`."""
-    outcomes = []
-    for done, question in enumerate(questions):
-        progress(done, len(questions))
-        began = time.perf_counter()
-        reflection = reflect(retriever, question.text, replace(options, before=question.before), strategies)
-        first = reflection.attempts[0]
-        outcome = judge(question, first.found, first.rank)
-        if strategies:
-            outcome.seconds["reflect"] = time.perf_counter() - began - sum(outcome.seconds.values())
-            _add(outcome, "reflect", reflection.best.found.ranking())
-        outcomes.append(outcome)
-    progress(len(questions), len(questions))
-    return outcomes
+    def add(self, stage: str, ranking: list[str]) -> None:
+        """Measure the ranking of a stage, or of another retriever."""
+        self.rankings[stage] = ranking
+        if self.question.qrels:
+            qrels = self.question.qrels
+            self.measures[stage] = {name: measure(ranking, qrels) for name, measure in MEASURES.items()}
 
 
 def draw(questions: Sequence[T], limit: int | None, seed: int) -> list[T]:
@@ -85,84 +75,86 @@ def draw(questions: Sequence[T], limit: int | None, seed: int) -> list[T]:
     return [questions[i] for i in sorted(chosen)]
 
 
-def judge(question: Question, found: Found, said: float = 0.0) -> Outcome:
-    """The measures of one search, stage by stage; `said` is its confidence."""
+def tracked(what: str, items: Sequence[T]) -> Iterator[T]:
+    """The items one after the other, with a bar of how many are done."""
+    with count_bar(what, len(items)) as progress:
+        for done, item in enumerate(items):
+            progress(done, len(items))
+            yield item
+
+
+def ask(
+    retriever: Retriever, questions: Iterable[Question], options: Options, strategies: Sequence[str] = ()
+) -> list[Outcome]:
+    """Search for every question, and again by the strategies where that looks bad: the stage `reflect`."""
+    outcomes = []
+    for question in questions:
+        began = time.perf_counter()
+        reflection = reflect(retriever, question.text, replace(options, before=question.before), strategies)
+        first = reflection.attempts[0]
+        outcome = judge(question, first.found, first.rank)
+        if strategies:
+            outcome.seconds["reflect"] = time.perf_counter() - began - sum(outcome.seconds.values())
+            outcome.add("reflect", reflection.best.found.ranking())
+        outcomes.append(outcome)
+    return outcomes
+
+
+def judge(question: Question, found: Found, confidence: float = 0.0) -> Outcome:
+    """The measures of one search, stage by stage."""
     rankings = {name: found.ranking(name) for name in STAGES if name in found.stages}
     if {"bm25", "dense"} <= rankings.keys():
         fused = rrf([found.stages["bm25"], found.stages["dense"]])
         rankings["rrf"] = list(dict.fromkeys(found.documents[each] for each in ranked(fused)))
-    rankings = {name: rankings[name] for name in STAGES if name in rankings}
-    rankings[list(rankings)[-1]] = found.ranking()  # with what the last stage didn't look at
-    measures = {
-        name: {measure: each(ranking, question.qrels) for measure, each in MEASURES.items()}
-        for name, ranking in rankings.items()
-        if question.qrels
-    }
-    return Outcome(question, rankings, measures, dict(found.seconds), said)
+    stages = [name for name in STAGES if name in rankings]
+    rankings[stages[-1]] = found.ranking()  # with what the last stage didn't look at
+    outcome = Outcome(question, dict(found.seconds), confidence)
+    for name in stages:
+        outcome.add(name, rankings[name])
+    return outcome
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """The table: means by stage, and the paired difference of the main measure to the stage before."""
-    judged = [each for each in outcomes if each.measures]
+    judged = [each.measures for each in outcomes if each.measures]
     table: dict[str, Any] = {}
-    for name in judged[0].measures if judged else ():
+    for name in judged[0]:
+        values = [each[name][MAIN] for each in judged]
         row: dict[str, Any] = {
-            measure: statistics.mean(each.measures[name][measure] for each in judged) for measure in MEASURES
+            measure: statistics.mean(each[name][measure] for each in judged) for measure in MEASURES
         }
-        row["interval_95"] = bootstrap([each.measures[name][MAIN] for each in judged]) or (
-            row[MAIN],
-            row[MAIN],
-        )
+        row["interval_95"] = bootstrap(values) or (row[MAIN], row[MAIN])
         before = STAGES.get(name, "rerank")
-        if before in judged[0].measures:
+        if before in judged[0]:
             row["before"] = before
-            row["difference"] = difference(
-                [each.measures[name][MAIN] for each in judged],
-                [each.measures[before][MAIN] for each in judged],
-            )
+            row["difference"] = difference(values, [each[before][MAIN] for each in judged])
         table[name] = row
     return table
 
 
 def by_kind(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """The main measure of every stage, by kind of question; empty where there are no kinds."""
-    judged = [each for each in outcomes if each.measures and each.question.kind]
-    kinds = dict.fromkeys(each.question.kind for each in judged)
+    groups: dict[str, list[Outcome]] = {}
+    for each in outcomes:
+        if each.measures and each.question.kind:
+            groups.setdefault(each.question.kind, []).append(each)
     return {
-        kind: {
-            "n": len(group),
-            **{
-                name: statistics.mean(each.measures[name][MAIN] for each in group)
-                for name in group[0].measures
-            },
-        }
-        for kind in kinds
-        for group in [[each for each in judged if each.question.kind == kind]]
+        kind: {"n": len(group)}
+        | {name: statistics.mean(each.measures[name][MAIN] for each in group) for name in group[0].measures}
+        for kind, group in groups.items()
     }
 
 
 def add(
-    outcomes: Sequence[Outcome],
-    name: str,
-    rank: Callable[[str], Sequence[int]],
-    retriever: Retriever,
-    progress: Callable[[int, int], None] = lambda _done, _all: None,
+    outcomes: Iterable[Outcome], name: str, rank: Callable[[str], Sequence[int]], retriever: Retriever
 ) -> None:
     """Another retriever's rankings beside ours; `rank` gives chunk ids, best first."""
     snapshot = retriever.snapshot
-    for done, each in enumerate(outcomes):
-        progress(done, len(outcomes))
+    for each in outcomes:
         began = time.perf_counter()
         chunks = rank(each.question.text)
         each.seconds[name] = time.perf_counter() - began
-        _add(each, name, list(dict.fromkeys(snapshot.names[snapshot.row_of[chunk]] for chunk in chunks)))
-
-
-def _add(outcome: Outcome, name: str, ranking: list[str]) -> None:
-    outcome.rankings[name] = ranking
-    if outcome.measures:
-        qrels = outcome.question.qrels
-        outcome.measures[name] = {measure: score(ranking, qrels) for measure, score in MEASURES.items()}
+        each.add(name, list(dict.fromkeys(snapshot.names[snapshot.row_of[chunk]] for chunk in chunks)))
 
 
 def difference(values: Sequence[float], others: Sequence[float]) -> dict[str, Any]:
@@ -185,28 +177,15 @@ def milliseconds(outcomes: Sequence[Outcome]) -> dict[str, float]:
     }
 
 
-def failures(outcomes: Sequence[Outcome], options: Options, most: int = 10) -> list[dict[str, Any]]:
+def failures(outcomes: Sequence[Outcome], options: Options, most: int = 5) -> list[dict[str, Any]]:
     """The questions without a relevant document among the first five: where did each stage have it?"""
-    worst = [each for each in outcomes if each.measures and not _ours(each)["hit@5"]]
-    worst.sort(key=lambda each: _ours(each)[MAIN])
+    lost = [each for each in outcomes if each.measures and not each.last["hit@5"]]
     rows = []
-    for each in worst[:most]:
+    for each in sorted(lost, key=lambda each: each.last[MAIN])[:most]:
         ranks = {name: _rank(ranking, each.question.qrels) for name, ranking in each.rankings.items()}
-        rows.append(
-            {
-                "id": each.question.id,
-                "question": each.question.text,
-                "ranks": ranks,
-                "lost": lost_at(ranks, options),
-                "confidence": each.confidence,
-            }
-        )
+        blamed = lost_at(ranks, options)
+        rows.append({"id": each.question.id, "question": each.question.text, "ranks": ranks, "lost": blamed})
     return rows
-
-
-def _ours(outcome: Outcome) -> dict[str, float]:
-    """The measures of the pipeline's last stage."""
-    return [row for name, row in outcome.measures.items() if name in STAGES][-1]
 
 
 def _rank(ranking: Sequence[str], qrels: dict[str, int]) -> int | None:
@@ -215,8 +194,7 @@ def _rank(ranking: Sequence[str], qrels: dict[str, int]) -> int | None:
 
 def lost_at(ranks: dict[str, int | None], options: Options) -> str:
     """The stage to blame: the first after which the document was further down than before, or gone."""
-    sources = [ranks.get(name) for name in options.use]
-    best = min((rank for rank in sources if rank is not None), default=None)
+    best = min((rank for name in options.use if (rank := ranks.get(name))), default=None)
     if best is None:
         return "never found"
     fusion, last = ranks.get("fusion"), ranks.get("rerank")
@@ -225,21 +203,3 @@ def lost_at(ranks: dict[str, int | None], options: Options) -> str:
     if fusion is not None and fusion <= 5 and (last is None or last > 5):
         return "rerank"
     return "low everywhere"
-
-
-def columns(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """One row a question, for a CSV file."""
-    return [
-        {
-            "id": each.question.id,
-            "kind": each.question.kind,
-            "question": each.question.text,
-            "confidence": each.confidence,
-            **{
-                f"{stage} {measure}": round(value, 4)
-                for stage, row in each.measures.items()
-                for measure, value in row.items()
-            },
-        }
-        for each in outcomes
-    ]

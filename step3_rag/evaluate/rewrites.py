@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from shared import hardware
 from shared.chat.errors import one_line_errors
+from shared.cli import plain_table
 from shared.config import Settings
-from shared.errors import UserError
-from shared.progress import count_bar
 from step3_rag import options
 from step3_rag.evaluate import dataset, retrieval
 from step3_rag.evaluate.dataset import dataset_service
-from step3_rag.evaluate.metrics import MEASURES
+from step3_rag.evaluate.metrics import ndcg
+from step3_rag.evaluate.retrieval import tracked
 from step3_rag.pipeline import chat_of
 from step3_rag.reflect.confidence import confidence
 from step3_rag.reflect.reflect import Attempt, better
@@ -44,51 +44,45 @@ def run(
     """Ask again, in every way, where the first search was not confident; `limit` is of those questions.
 
     Raises:
-        UserError: no such collection or strategy.
+        UserError: no such collection.
     """
-    if not 0 <= threshold <= 1:
-        raise UserError(f"--threshold {threshold:g} is no probability: use 0 to 1")
     data = dataset.read(name, split, settings)
     retriever = dataset_service(settings, data).retriever
     client = options.client_of(settings) if set(strategies) & set(WITH_CHAT) else None
     chat = chat_of(client, settings.model) if client else None
     questions = [each for each in data.questions if each.qrels]
     first: list[Attempt] = []
-    with count_bar(f"asking {data.name}", len(questions)) as progress:
-        for done, question in enumerate(questions):
-            progress(done, len(questions))
-            found = retriever.search(question.text, Options(before=question.before))
-            first.append(Attempt("question", question.text, found, confidence(found, retriever)))
+    for question in tracked(f"asking {data.name}", questions):
+        found = retriever.search(question.text, Options(before=question.before))
+        first.append(Attempt("question", question.text, found, confidence(found, retriever)))
     low = [i for i, each in enumerate(first) if each.rank < threshold]
     low = retrieval.draw(low, limit, settings.seed)
 
     def score(i: int, attempt: Attempt) -> float:
-        return MEASURES[retrieval.MAIN](attempt.found.ranking(), questions[i].qrels)
+        return ndcg(attempt.found.ranking(), questions[i].qrels)
 
-    before = {i: score(i, first[i]) for i in range(len(questions))}
+    before = [score(i, each) for i, each in enumerate(first)]
     rows: dict[str, Any] = {}
     for strategy in strategies:
-        replaced, kept, seconds, offered = dict(before), dict(before), [], 0
-        with count_bar(f"asking again: {strategy}", len(low)) as progress:
-            for done, i in enumerate(low):
-                progress(done, len(low))
-                began = time.perf_counter()
-                with one_line_errors(settings.model, settings):
-                    other = rewrite(strategy, questions[i].text, first[i].found, retriever, chat)
-                if other:
-                    offered += 1
-                    found = retriever.search(*other)
-                    attempt = Attempt(strategy, other[0], found, confidence(found, retriever))
-                    replaced[i] = score(i, attempt)
-                    kept[i] = score(i, better([first[i], attempt]))
-                seconds.append(time.perf_counter() - began)
+        replaced, kept, seconds, offered = list(before), list(before), [], 0
+        for i in tracked(f"asking again: {strategy}", low):
+            began = time.perf_counter()
+            with one_line_errors(settings.model, settings):
+                other = rewrite(strategy, questions[i].text, first[i].found, retriever, chat)
+            if other:
+                offered += 1
+                found = retriever.search(*other)
+                attempt = Attempt(strategy, other[0], found, confidence(found, retriever))
+                replaced[i] = score(i, attempt)
+                kept[i] = score(i, better([first[i], attempt]))
+            seconds.append(time.perf_counter() - began)
+        figures = {"before": before, "replaced": replaced, "kept": kept}
         rows[strategy] = {
             "offered": offered,
-            "before": _mean(before, low),
-            "replaced": _mean(replaced, low),
-            "kept": _mean(kept, low),
-            "difference_replaced": retrieval.difference(list(replaced.values()), list(before.values())),
-            "difference": retrieval.difference(list(kept.values()), list(before.values())),
+            **{
+                name: statistics.mean(each[i] for i in low) if low else None for name, each in figures.items()
+            },
+            "difference": retrieval.difference(kept, before),
             "seconds": round(statistics.median(seconds), 3) if seconds else None,
         }
     return {
@@ -104,27 +98,19 @@ def run(
     }
 
 
-def _mean(values: Mapping[int, float], rows: Sequence[int]) -> float | None:
-    return statistics.mean(values[i] for i in rows) if rows else None
-
-
 def show(facts: Mapping[str, Any], console: Console) -> None:
     """nDCG@10 of the questions that were asked again, and the difference over all questions."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
-    table.add_column("strategy", no_wrap=True)
-    for name in ("new query", "before", "replaced", "kept"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("kept, over all questions", no_wrap=True)
-    table.add_column("s", justify="right")
+    figures = ("before", "replaced", "kept")
+    right = ("new query", *figures, "s")
+    table = plain_table("strategy", "new query", *figures, "kept, over all questions", "s", right=right)
+    table.padding = (0, 1, 0, 0)
     for name, row in facts["strategies"].items():
         found = row["difference"]
         low, high = found["interval_95"] or (found["mean"], found["mean"])
         table.add_row(
             name,
             f"{row['offered']}/{facts['low']}",
-            *("-" if row[each] is None else f"{row[each]:.3f}" for each in ("before", "replaced", "kept")),
+            *("-" if row[each] is None else f"{row[each]:.3f}" for each in figures),
             f"{found['mean']:+.4f} ({low:+.4f} to {high:+.4f}), {found['better']} up {found['worse']} down",
             "-" if row["seconds"] is None else f"{row['seconds']:.2f}",
         )

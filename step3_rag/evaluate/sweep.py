@@ -15,10 +15,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from shared import hardware
+from shared.cli import plain_table
 from shared.config import Settings
 from shared.errors import UserError
-from shared.progress import count_bar
 from shared.report.record import picture_path
 from shared.stats import wilson
 from step3_rag.answer.context import assemble
@@ -31,7 +33,7 @@ from step3_rag.retrieve.search import Options
 if TYPE_CHECKING:
     from rich.console import Console
 
-BUDGETS = (0.25, 0.5, 1.0)  # of the budget, for the picture
+SHARES = (0.25, 0.5, 1.0)  # of the budget
 HELD = 0.9  # of a passage's words: it may have been a table row, whose marks are gone
 
 
@@ -50,33 +52,29 @@ def run(
         UserError: no such collection, or a size that is not allowed.
     """
     path = picture_path("step3_rag", "sweep", out)
-    if budget < 1:
-        raise UserError(f"--budget {budget} leaves no room: use a number of tokens from 1")
     data = dataset.read(name, split, settings)
     wanted = parse(sizes, Embedder(settings))
     questions = retrieval.draw([each for each in data.questions if each.qrels], limit, settings.seed)
+    budgets = dict.fromkeys(max(1, int(budget * share)) for share in SHARES)
     rows: dict[str, Any] = {}
     for size in wanted:
         retriever = dataset_service(settings, data, size).retriever
-        hits = dict.fromkeys(BUDGETS, 0)
+        hits = dict.fromkeys(map(str, budgets), 0)
         options = Options(k=max(10, budget // max(1, size.chunk - size.overlap) * 2))
 
         def count(text: str, embedder: Embedder = retriever.embedder) -> int:
             return len(embedder.token_spans(text))
 
-        with count_bar(f"asking with {size.chunk}/{size.overlap}", len(questions)) as progress:
-            for done, question in enumerate(questions):
-                progress(done, len(questions))
-                chunks = [each.chunk for each in retriever.search(question.text, options).best]
-                for share in BUDGETS:
-                    sources = assemble(chunks, count, max(1, int(budget * share)))
-                    texts = [(source.document, source.text) for source in sources]
-                    hits[share] += holds(question, texts)
+        for question in retrieval.tracked(f"asking with {size.chunk}/{size.overlap}", questions):
+            chunks = [each.chunk for each in retriever.search(question.text, options).best]
+            for tokens in budgets:
+                sources = assemble(chunks, count, tokens)
+                hits[str(tokens)] += holds(question, [(source.document, source.text) for source in sources])
         rows[f"{size.chunk}/{size.overlap}"] = {
             "chunks": len(retriever.snapshot),
-            "hits": {f"{int(budget * share)}": hit for share, hit in hits.items()},
-            "share": hits[1.0] / len(questions),
-            "interval_95": list(wilson(hits[1.0], len(questions))),
+            "hits": hits,
+            "share": hits[str(budget)] / len(questions),
+            "interval_95": wilson(hits[str(budget)], len(questions)),
         }
     best = max(rows, key=lambda each: rows[each]["share"])
     facts = {
@@ -87,9 +85,10 @@ def run(
         "budget": budget,
         "sizes": rows,
         "machine": hardware.describe(),
+        "picture": str(path),
     }
     draw(facts, path)
-    return {**facts, "picture": str(path)}
+    return facts
 
 
 def parse(text: str, embedder: Embedder) -> list[Sizes]:
@@ -118,12 +117,9 @@ def holds(question: Question, texts: Sequence[tuple[str, str]]) -> bool:
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
     """One row a size."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    budgets = list(next(iter(facts["sizes"].values()))["hits"])
-    for name in ("size/overlap", "chunks", *(f"in {each} tokens" for each in budgets), "95%"):
-        table.add_column(name, justify="right", no_wrap=True)
+    budgets = next(iter(facts["sizes"].values()))["hits"]
+    columns = ("size/overlap", "chunks", *(f"in {each} tokens" for each in budgets), "95%")
+    table = plain_table(*columns, right=columns)
     for name, row in facts["sizes"].items():
         low, high = row["interval_95"]
         shares = (f"{hits / facts['n']:.1%}" for hits in row["hits"].values())
@@ -143,29 +139,23 @@ def draw(facts: Mapping[str, Any], path: Path) -> None:
 
     figure = Figure(figsize=(5.6, 3.6), layout="constrained")
     axis = figure.subplots()
-    names = list(facts["sizes"])
-    for budget in next(iter(facts["sizes"].values()))["hits"]:
-        shares = [row["hits"][budget] / facts["n"] for row in facts["sizes"].values()]
-        if budget == str(facts["budget"]):
-            spread = [
-                [
-                    max(0.0, share - row["interval_95"][0])
-                    for share, row in zip(shares, facts["sizes"].values(), strict=True)
-                ],
-                [
-                    max(0.0, row["interval_95"][1] - share)
-                    for share, row in zip(shares, facts["sizes"].values(), strict=True)
-                ],
-            ]
-            axis.errorbar(
-                names, shares, yerr=spread, marker="o", capsize=3, label=f"{budget} tokens, 95% interval"
-            )
-        else:
-            axis.plot(names, shares, marker="o", alpha=0.7, label=f"{budget} tokens")
+    rows = facts["sizes"].values()
+    for budget in next(iter(rows))["hits"]:
+        shares = np.array([row["hits"][budget] / facts["n"] for row in rows])
+        is_whole = budget == str(facts["budget"])
+        intervals = np.array([row["interval_95"] for row in rows])
+        axis.errorbar(
+            list(facts["sizes"]),
+            shares,
+            yerr=abs(intervals.T - shares) if is_whole else None,
+            marker="o",
+            capsize=3,
+            label=f"{budget} tokens{', 95% interval' if is_whole else ''}",
+        )
     axis.set_xlabel("chunk size/overlap, tokens")
     axis.set_ylabel("answer is in the passages")
     axis.yaxis.set_major_formatter("{x:.0%}")
     axis.grid(axis="y", alpha=0.3)
     axis.legend(fontsize=8)
     axis.set_title(f"{facts['dataset']}, n={facts['n']}", fontsize=10)
-    figure.savefig(path, dpi=120, format="png")
+    figure.savefig(path, dpi=120)

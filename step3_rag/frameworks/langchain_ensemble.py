@@ -37,10 +37,7 @@ def ensemble(retriever: Retriever, depth: int = DEPTH) -> Callable[[str], list[i
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # that it is being sunset: see above
         from langchain_community.retrievers import BM25Retriever
-    snapshot = retriever.snapshot
-    if not len(snapshot):
-        return lambda _query: []
-    chunks = retriever.index.chunks(snapshot.ids.tolist())
+    chunks = retriever.index.chunks(retriever.snapshot.ids.tolist())
     # Our keyword index reads a chunk under its title, and so does the embedder: so shall this one.
     documents = [Document(f"{chunk.title}\n{chunk.text}", id=str(chunk.id)) for chunk in chunks]
     try:

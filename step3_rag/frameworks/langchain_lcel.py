@@ -18,7 +18,6 @@ that min-max fusion needs; so scores travel in `metadata`. Since 1.0 there is no
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import Any
 
 import anthropic
@@ -60,7 +59,7 @@ def documents_of(parts: Parts, scores: Scores) -> list[Document]:
     """Chunks as LangChain's documents, best first; the score is in the metadata."""
     return [
         Document(chunk.text, id=str(chunk.id), metadata={"source": chunk.source, "score": scores[chunk.id]})
-        for chunk in parts.retriever.index.chunks(ranked(scores))
+        for chunk in parts.index.chunks(ranked(scores))
     ]
 
 
@@ -87,39 +86,15 @@ def search_chain(retriever: Retriever, k: int = 5) -> Runnable[str, list[Documen
     return both | RunnablePassthrough.assign(fused=RunnableLambda(fused)) | RunnableLambda(reranked)
 
 
-class ReadyChat(ChatAnthropic):
+def chat_model(client: anthropic.Anthropic, model: str) -> ChatAnthropic:
     """ChatAnthropic on a client that is there already: Claude's, a local server's, or the embedded model's.
 
-    It would build its own from key and address, and knows no other transport than the network.
+    It would build its own from key and address, and knows no other transport than the network. So `ainvoke`
+    and `astream` have no client here: LangChain's own would take the question to another server.
     """
-
-    ready: Any = Field(exclude=True, repr=False)  # anthropic.Anthropic
-    ready_async: Any = Field(None, exclude=True, repr=False)  # anthropic.AsyncAnthropic
-
-    @cached_property
-    def _client(self) -> anthropic.Anthropic:
-        client: anthropic.Anthropic = self.ready
-        return client
-
-    @cached_property
-    def _async_client(self) -> anthropic.AsyncAnthropic:
-        if self.ready_async is None:  # LangChain's own would take the question to another server
-            raise RuntimeError("ainvoke needs an async client: chat_model(..., async_chat_client())")
-        client: anthropic.AsyncAnthropic = self.ready_async
-        return client
-
-
-def chat_model(
-    client: anthropic.Anthropic, model: str, async_client: anthropic.AsyncAnthropic | None = None
-) -> ReadyChat:
-    """LangChain's chat model on our client; `ainvoke` and `astream` need the async one, too."""
-    return ReadyChat(
-        ready=client,
-        ready_async=async_client,
-        model_name=model,
-        max_tokens_to_sample=MAX_TOKENS,
-        api_key=SecretStr("not-used"),
-    )
+    chat = ChatAnthropic(model_name=model, max_tokens_to_sample=MAX_TOKENS, api_key=SecretStr("not-used"))
+    vars(chat).update(_client=client, _async_client=None)  # in place of its cached properties
+    return chat
 
 
 def answer_chain(
@@ -134,10 +109,15 @@ def answer_chain(
     )
 
     def sources(found: dict[str, Any]) -> str:
-        return as_text(parts.sources([int(each.id) for each in found["documents"]]))
+        return as_text(parts.sources(list(scores_of(found["documents"]))))
 
     asked: Runnable[str, dict[str, Any]] = RunnableParallel(
         question=RunnablePassthrough(), documents=search_chain(retriever, k)
     )
     answer = prompt | chat_model(client, model) | StrOutputParser()
     return asked | RunnablePassthrough.assign(sources=RunnableLambda(sources)).assign(answer=answer)
+
+
+def search(retriever: Retriever, question: str, k: int) -> list[int]:
+    """The numbers of the k best chunks, best first."""
+    return list(scores_of(search_chain(retriever, k).invoke(question)))

@@ -3,7 +3,7 @@
     >>> build(retriever).invoke({"query": "When does it renew?"})["best"]
     [1742, 88, 1743, 12, 640]
 
-    START ─┬─ bm25 ──┬─ fuse ─ rerank ─ (answer) ─ END
+    START ─┬─ bm25 ──┬─ fuse ─ rerank ─ END
            └─ dense ─┘
 
 LangGraph's own: the state, the two branches that run at once, the join that waits for both; with them come
@@ -14,17 +14,13 @@ needs no graph; reflect.py has the loop that does.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import Any, TypedDict, cast
 
 from langgraph.graph import END, START, StateGraph
 
-from step3_rag.answer import read
 from step3_rag.frameworks.parts import Parts
 from step3_rag.retrieve.fuse import min_max, ranked
 from step3_rag.retrieve.search import Retriever, Scores
-
-if TYPE_CHECKING:
-    import anthropic
 
 
 class State(TypedDict, total=False):
@@ -35,13 +31,10 @@ class State(TypedDict, total=False):
     dense: Scores
     fused: Scores
     best: list[int]  # chunk ids
-    answer: read.Answer
 
 
-def build(
-    retriever: Retriever, client: anthropic.Anthropic | None = None, model: str = "", k: int = 5
-) -> Any:
-    """The compiled graph; with a client it also answers."""
+def build(retriever: Retriever, k: int = 5) -> Any:
+    """The compiled graph: {"query"} becomes a State with the k best chunks."""
     parts = Parts(retriever)
 
     def bm25(state: State) -> State:
@@ -57,22 +50,17 @@ def build(
         return {"best": ranked(parts.reranked(state["query"], state["fused"]))[:k]}
 
     graph: Any = StateGraph(cast(Any, State))  # its types don't know that a TypedDict is one
-    graph.add_node("bm25", bm25)
-    graph.add_node("dense", dense)
-    graph.add_node("fuse", fuse)
-    graph.add_node("rerank", rerank)
+    for node in (bm25, dense, fuse, rerank):
+        graph.add_node(node.__name__, node)
     graph.add_edge(START, "bm25")
     graph.add_edge(START, "dense")
     graph.add_edge(["bm25", "dense"], "fuse")  # waits for both
     graph.add_edge("fuse", "rerank")
-    if client is None:
-        graph.add_edge("rerank", END)
-        return graph.compile()
-
-    def answer(state: State) -> State:
-        return {"answer": read.chat(client, model, state["query"], parts.sources(state["best"]))}
-
-    graph.add_node("answer", answer)
-    graph.add_edge("rerank", "answer")
-    graph.add_edge("answer", END)
+    graph.add_edge("rerank", END)
     return graph.compile()
+
+
+def search(retriever: Retriever, question: str, k: int) -> list[int]:
+    """The numbers of the k best chunks, best first."""
+    best: list[int] = build(retriever, k).invoke({"query": question})["best"]
+    return best

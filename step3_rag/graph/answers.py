@@ -25,7 +25,7 @@ from step3_rag import PROMPTS
 from step3_rag.answer.context import inert
 from step3_rag.graph.names import split
 from step3_rag.graph.net import Graph
-from step3_rag.ingest.index import Chunk, Index
+from step3_rag.ingest.index import Index
 
 if TYPE_CHECKING:
     import anthropic
@@ -40,7 +40,7 @@ ROLES = {
 WHOLE = re.compile(
     r"\b(?:themes?|topics?|overview|main (?:subjects?|points?|areas?)|(?:documents|corpus) about)\b", re.I
 )
-SHORTEST, LONGEST = 40, 240  # characters of a sentence that can stand alone
+PROSE = re.compile(r"(?!Signed|For ).{39,239}[.!?]")  # a sentence that can stand alone
 SMALLEST = 4  # nodes of a community that makes a theme
 
 
@@ -95,7 +95,7 @@ def related(graph: Graph, node: str, role: str = "supplier") -> list[Shared]:
     if any(target == node for _, _, target, _ in graph.edges(node, *relations)):
         whom[node] = []
     else:
-        leads = () if graph.is_document(node) else graph.edges(node, "part of", "customer")
+        leads = graph.edges(node, "part of", "customer")
         own |= {source: chunks for source, _, target, chunks in leads if target == node}
         for thing, way in own.items():
             for source, _, target, chunks in graph.edges(thing, *relations):
@@ -111,35 +111,34 @@ def related(graph: Graph, node: str, role: str = "supplier") -> list[Shared]:
 
 
 def themes(graph: Graph, index: Index, most: int = 8, sentences: int = 2) -> list[Theme]:
-    """The largest communities that have both names and documents."""
-    found = []
+    """The largest communities that have both names and documents, each with its telling sentences."""
+    found, people = [], {node for node, kind in graph.net.nodes(data="type") if kind == "person"}
     for group in graph.net.graph["communities"]:
         documents = [node for node in group if graph.is_document(node)]
         names = [node for node in group if node not in documents]
         if len(group) >= SMALLEST and names and documents and len(found) < most:
-            title = ", ".join(sorted(names[:6], key=graph.is_person)[:3])
-            telling = _telling_sentences(graph, index, group, sentences)
+            title = ", ".join(sorted(names[:6], key=lambda node: node in people)[:3])
+            # People sign everything; a sentence that only names them says little of what it is about.
+            weight = {node: graph.central[node] * (0.3 if node in people else 1.0) for node in names}
+            telling = _telling_sentences(graph, index, weight, documents)[:sentences]
             found.append(Theme(title, len(group), names[:8], documents, telling))
     return found
 
 
-def _telling_sentences(graph: Graph, index: Index, group: list[str], most: int) -> list[tuple[str, str]]:
-    """The sentences with most weight in names of the group, each from another document."""
-    # People sign everything; a sentence that only names them says little of what it is about.
-    weight = {node: graph.central[node] * (0.3 if graph.is_person(node) else 1.0) for node in group}
-    documents = [node for node in group if graph.is_document(node)]
+def _telling_sentences(
+    graph: Graph, index: Index, weight: dict[str, float], documents: list[str]
+) -> list[tuple[str, str]]:
+    """Of each document the sentence with most weight in names of the group, and where it stands."""
     ids = [chunk for node in documents for chunk in graph.net.nodes[node]["chunks"]]
-    scored: list[tuple[float, str, Chunk]] = []
+    scored = []
     for chunk in index.chunks(ids[:500]):
-        for sentence in split(chunk.text):
-            text, names = sentence.text, graph.link(sentence.text)
-            is_prose = not (sentence.is_row or sentence.is_heading) and text.endswith((".", "!", "?"))
-            if is_prose and SHORTEST <= len(text) <= LONGEST and not text.startswith(("Signed", "For ")):
-                score = sum(weight.get(node, 0.0) for node in names if not graph.is_document(node))
-                scored.append((score, text, chunk))
+        for each in split(chunk.text):
+            if PROSE.fullmatch(each.text) and not each.is_row:
+                score = sum(weight.get(node, 0.0) for node in graph.link(each.text))
+                scored.append((score, each.text, chunk))
     best: dict[str, tuple[str, str]] = {}
     for score, text, chunk in sorted(scored, key=lambda each: -each[0]):
-        if score > 0 and len(best) < most:
+        if score > 0:
             best.setdefault(chunk.document, (text, chunk.source))
     return list(best.values())
 

@@ -10,7 +10,6 @@ have one of the first 5 *passages*, which a model gets to read.
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -36,33 +35,28 @@ def compare(
     options: Options = DEFAULT,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> dict[str, Any]:
-    """Both ways over questions with relevant documents: rows, and figures by kind of question and for all.
+    """Figures of both ways by kind of question and for all, and the time that the graph adds to a search.
 
     The differences are of pairs, each question its own control, with a bootstrap interval of 95 %.
     """
-    retriever, rows = GraphRetriever(plain, graph), []
-    for done, question in enumerate(questions):
+    retriever = GraphRetriever(plain, graph)
+    groups: dict[str, list[tuple[Question, Found, Found]]] = {}
+    extra = []
+    for done, question in enumerate(sorted(questions, key=lambda each: each.kind), 1):
         progress(done, len(questions))
-        row: dict[str, Any] = {"id": question.id, "kind": question.kind, "question": question.text}
-        for way, searcher in (("plain", plain), ("graph", retriever)):
-            began = time.perf_counter()
-            found = searcher.search(question.text, options)
-            row[f"{way} ms"] = 1000 * (time.perf_counter() - began)
-            row[way] = {name: measure(found, question.qrels) for name, measure in MEASURES.items()}
-        rows.append({**row, "bridges": retriever.bridges[question.text]})
-    kinds = sorted({row["kind"] for row in rows})
-    groups = {kind: [row for row in rows if row["kind"] == kind] for kind in kinds} | {"all": rows}
-    by_kind = {
-        kind: {"n": len(group)} | {name: _figures(group, name) for name in MEASURES}
-        for kind, group in groups.items()
-    }
-    extra = round(statistics.median(row["graph ms"] - row["plain ms"] for row in rows), 1)
-    return {"by_kind": by_kind, "milliseconds": extra, "rows": rows}
-
-
-def _figures(rows: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
-    plain, graph = ([row[way][name] for row in rows] for way in ("plain", "graph"))
-    return {"plain": statistics.mean(plain), "graph": statistics.mean(graph), **difference(graph, plain)}
+        pair = (plain.search(question.text, options), retriever.search(question.text, options))
+        extra.append(1000 * pair[1].seconds.get("graph", 0.0))
+        groups.setdefault(question.kind, []).append((question, *pair))
+    groups["all"] = [each for group in groups.values() for each in group]
+    by_kind: dict[str, Any] = {}
+    for kind, group in groups.items():
+        by_kind[kind] = {"n": len(group)}
+        for name, measure in MEASURES.items():
+            before = [measure(found, question.qrels) for question, found, _ in group]
+            after = [measure(found, question.qrels) for question, _, found in group]
+            means = {"plain": statistics.mean(before), "graph": statistics.mean(after)}
+            by_kind[kind][name] = means | difference(after, before)
+    return {"by_kind": by_kind, "milliseconds": round(statistics.median(extra), 1)}
 
 
 def verdict(by_kind: dict[str, Any]) -> str:

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from step3_rag.ingest.index import Chunk
 
 TYPES = ("organisation", "person", "product", "place", "document", "other")
 RELATIONS = {  # read as "source RELATION target"
@@ -32,6 +34,7 @@ RELATIONS = {  # read as "source RELATION target"
     "located at": "person or organisation: a place",
 }
 TOGETHER = "together"  # two names in one sentence, nothing said of how they are related
+REFERENCE = r"[A-Z]{1,5}-(?:19|20)\d\d-\d+[A-Z]?"  # AB-2025-03: a document's number
 LEGAL_FORM = re.compile(  # the end of a firm's name that says only what kind of firm it is
     r"[ ,]+(?:Ltd|Limited|LLC|LLP|Inc|Incorporated|Corp|Corporation|plc|PLC|GmbH|AG|KG|SE|SA|S\.A|BV|B\.V|NV|"
     r"N\.V|AB|AS|A/S|ApS|Oyj?|Srl|S\.r\.l|SpA|S\.p\.A|SAS|Pty|Co|& Co)\b\.?"
@@ -60,9 +63,9 @@ class Extraction:
     """What was found in all chunks."""
 
     extractor: str
+    numbers: dict[str, str]  # of documents: their names in the index
     mentions: list[Mention] = field(default_factory=list)
     relations: list[Relation] = field(default_factory=list)
-    numbers: dict[str, str] = field(default_factory=dict)  # of documents: their names in the index
     failed: int = 0  # chunks that gave nothing usable
 
 
@@ -81,12 +84,24 @@ def best_type(votes: Counter[str]) -> str:
     return max(votes, key=lambda kind: (kind != "other", votes[kind], -TYPES.index(kind)))
 
 
+def document_numbers(chunks: Sequence[Chunk]) -> dict[str, str]:
+    """The documents by the number in their title or else their first line, but not after "to" or "of"."""
+    found: dict[str, str] = {}
+    for chunk in chunks:
+        if chunk.place == 0:
+            lines = (chunk.title, chunk.text.split("\n")[0])
+            number = next((match for line in lines if (match := re.search(REFERENCE, line))), None)
+            if number and not re.search(r"\b(?:to|of|under|with)\b", number.string[: number.start()]):
+                found.setdefault(number[0], chunk.document)
+    return found
+
+
 class Resolver:
     """Entity resolution: one name for each thing.
 
     A short form stands for a longer name if it is the beginning of exactly one (`Brightwell`), or the end of
-    exactly one person's or product's (`Vandermeer`; `P60` of Strata P60). `Strata` could be two products and
-    stays a thing of its own; so does `Otter 300` beside `Otter 300 Ex`. A number stands for its document.
+    exactly one person's (`Vandermeer`). `Strata` could be two products and stays a thing of its own; so does
+    `Otter 300` beside `Otter 300 Ex`. A number stands for its document.
     """
 
     def __init__(self, mentions: Iterable[Mention], numbers: Mapping[str, str]) -> None:
@@ -100,16 +115,13 @@ class Resolver:
         longer: dict[str, set[str]] = defaultdict(set)
         for one, kind in self._type.items():
             words = one.split(" ")
-            starts = (" ".join(words[:end]) for end in range(1, len(words)))
-            ends = (
-                words[-1:] if kind == "person" or (kind == "product" and re.search(r"\d", words[-1])) else []
-            )
-            for short in (*(start for start in starts if not re.search(r"\d", start)), *ends):
+            shorter = {" ".join(words[:end]) for end in range(1, len(words))}
+            for short in shorter | ({words[-1]} if kind == "person" else set()):
                 longer[short].add(one)
         self._same: dict[str, str] = {}
         for short, kind in self._type.items():
             whole = [one for one in longer[short] - {short} if kind in ("other", self._type[one])]
-            if len(whole) == 1 and len(short) > 2:
+            if len(whole) == 1 and len(short) > 2 and not re.search(r"\d", short):
                 self._same[short] = whole[0]
         for number, document in numbers.items():
             self._same[key(number)] = one = key(document)
@@ -117,10 +129,9 @@ class Resolver:
 
     def of(self, name: str) -> str:
         """The one name of what is called so."""
-        one, seen = key(name), set[str]()
-        while one in self._same and one not in seen:  # two documents may be called by each other's number
-            seen.add(one)
-            one = self._same[one]
+        one = key(name)
+        for _ in range(2):  # a short form of a name that stands for another
+            one = self._same.get(one, one)
         return self._name.get(one, name)
 
     def type_of(self, name: str) -> str:

@@ -16,14 +16,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import anthropic
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from shared import prompts
 from shared.errors import UserError, reason
 from step3_rag import PROMPTS
 from step3_rag.answer.context import inert
-from step3_rag.graph.extract import RELATIONS, TYPES, Extraction, Mention, Relation, key
-from step3_rag.graph.rules import own_number
+from step3_rag.graph.extract import RELATIONS, TYPES, Extraction, Mention, Relation, document_numbers, key
 from step3_rag.ingest.index import Chunk
 
 THIS = "DOCUMENT"  # what the prompt calls the passage's own document
@@ -32,13 +31,11 @@ IN_A_ROW = 5  # failures at the very beginning: then something else is wrong tha
 
 
 class Entity(BaseModel):
-    model_config = ConfigDict(extra="forbid")
     name: str
     type: Literal[TYPES]  # type: ignore
 
 
 class Statement(BaseModel):
-    model_config = ConfigDict(extra="forbid")
     source: str
     relation: Literal[tuple(RELATIONS)]  # type: ignore
     target: str
@@ -47,7 +44,6 @@ class Statement(BaseModel):
 class Passage(BaseModel):
     """What the model answers; the API is held to its schema."""
 
-    model_config = ConfigDict(extra="forbid")
     names: list[Entity]
     relations: list[Statement]
 
@@ -60,16 +56,15 @@ def extract_passage(client: anthropic.Anthropic, model: str, text: str) -> Passa
         anthropic.AnthropicError: the request failed.
     """
     relations = "\n".join(f"- {name} ({what})" for name, what in RELATIONS.items())
-    prompt = prompts.load(PROMPTS, "graph_extract")
-    rendered: Any = prompts.render(prompt, types=", ".join(TYPES), relations=relations)
+    prompt: Any = prompts.render(
+        prompts.load(PROMPTS, "graph_extract"), types=", ".join(TYPES), relations=relations
+    )
+    turn: Any = {"role": "user", "content": f"<passage>\n{inert(text)}\n</passage>"}
     message = client.messages.parse(
         model=model,
         max_tokens=MAX_TOKENS,
-        system=rendered["system"],
-        messages=[
-            *rendered["messages"],
-            {"role": "user", "content": f"<passage>\n{inert(text)}\n</passage>"},
-        ],
+        system=prompt["system"],
+        messages=[*prompt["messages"], turn],
         output_format=Passage,
     )
     found = message.parsed_output or Passage(names=[], relations=[])
@@ -91,17 +86,15 @@ def extract(
     Raises:
         UserError: the first few requests failed, all of them.
     """
-    found = Extraction(model)
-    for done, chunk in enumerate(chunks):
+    found = Extraction(model, document_numbers(chunks))
+    for done, chunk in enumerate(chunks, 1):
         progress(done, len(chunks))
-        if number := own_number(chunk):
-            found.numbers.setdefault(number, chunk.document)
         try:
             passage = extract_passage(client, model, chunk.text)
         except (ValidationError, anthropic.AnthropicError) as error:
             found.failed += 1
-            if found.failed == done + 1 == min(IN_A_ROW, len(chunks)):
-                why = f"gave nothing usable for the first {done + 1} passages: {reason(error)}"
+            if found.failed == done == min(IN_A_ROW, len(chunks)):
+                why = f"gave nothing usable for the first {done} passages: {reason(error)}"
                 raise UserError(f"{model} {why}") from None
             continue
         found.mentions += [Mention(each.name, each.type, chunk.id) for each in passage.names]
@@ -109,5 +102,4 @@ def extract(
             ends = (each.source, each.target)
             source, target = (chunk.document if key(name) == key(THIS) else name for name in ends)
             found.relations.append(Relation(source, each.relation, target, chunk.id))
-    progress(len(chunks), len(chunks))
     return found

@@ -13,38 +13,36 @@ type. It misses names that are written small and gets some types wrong; a chat m
 from __future__ import annotations
 
 import re
+from calendar import day_name, month_name
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from step3_rag.graph.extract import LEGAL_FORM, best_type, key
+from step3_rag.graph.extract import LEGAL_FORM, REFERENCE, best_type, key
 from step3_rag.ingest.chunk import sentences
+from step3_rag.ingest.stems import STOP_WORDS
 
-SUPPLIER = r"(?i:supplier|vendor|provider|seller|contractor|manufacturer|processor|lessor|licensor|carrier)"
-CUSTOMER = r"(?i:customer|client|buyer|purchaser|controller|lessee|licensee|tenant|subscriber)"
+SUPPLIER = r"(?i:supplier|vendor|provider|seller|contractor|manufacturer|processor|carrier)"
+CUSTOMER = r"(?i:customer|client|buyer|purchaser|controller|subscriber)"
 BEFORE = r"\b%s(?: is| are|:|,)? "  # "the supplier is X"
-AFTER = r",? ?\(?(?:as |the |our |hereinafter )*[\"“]?%s\b(?!['’]s)"  # 'X (the "Supplier")'
+AFTER = r",? ?\(?(?:as |the |our )*[\"“]?%s\b(?!['’]s)"  # 'X (the "Supplier")'
 MADE_BY = r"\b(?:supplied|delivered|made|manufactured|produced|sold|provided|hosted|arranged|carried out) by "
 JOB = (
-    r"\b(?:[Hh]ead of|[Cc]hief|[Dd]irector|[Mm]anager|[Oo]fficer|[Cc]ounsel|[Pp]resident|[Ee]ngineer|"
-    r"[Ss]ecretary|[Tt]reasurer|[Bb]uyer|[Aa]ccountant|[Aa]nalyst|[Cc]oordinator|[Ll]ead|CEO|CFO|CTO)\b"
+    r"\b(?:[Hh]ead of|[Cc]hief|[Dd]irector|[Mm]anager|[Oo]fficer|[Cc]ounsel|[Pp]resident|[Ee]ngineer|[Ll]ead|"
+    r"C[EFT]O)\b"
 )
 THING = (
-    r"\b(?:sensor|detector|meter|flowmeter|transmitter|gateway|portal|platform|software|app|tool|device|machine|"
-    r"model|series|cell|battery|cable|cordset|module|pump|valve|engine|motor|circuit|emitter|part|product|kit|"
-    r"unit|system|printer|robot|vehicle|type|plan|service)s?:?\b"
+    r"\b(?:sensor|detector|meter|transmitter|gateway|portal|platform|software|device|machine|model|series|cell|"
+    r"battery|cable|cordset|module|pump|valve|engine|circuit|emitter|part|product|unit|system|type|plan)s?:?\b"
 )
-PLACE = r"\b(?:plant|factory|site|office|depot|warehouse|headquarters|city|town|port|region|jurisdiction)s?"
+PLACE = r"\b(?:plant|factory|site|office|depot|warehouse|headquarters|city|town|port|region)s?"
 SIGNED = r"(?:\b[Ss]igned\b|(?:^|[.;] )For [A-Z][^:]+:)(?:.*(?:by|and|[,:;]))? "
-REFERENCE = r"[A-Z]{1,5}-(?:19|20)\d\d-\d+[A-Z]?"  # AB-2025-03: a document's number
 CODE = r"(?=\S*\d)[A-Z][A-Z0-9]*(?:-[A-Z0-9]+)*"  # KD-18, P40
 PERSON = r"[^\d ]+(?: [^\d ]+){1,3}"  # two to four words
 
-# What a name is: type, what it is to its document (< turns that around), and patterns of the name itself, of
-# the words before it and of those after. The first that fits counts.
+# What a name is: type, what it is to its document, and patterns of the name itself, of the words before it
+# and of those after. The first that fits counts.
 CUES = [
-    ("document", "<supersedes", REFERENCE, r"\b(?:superseded|replaced)\b.*\bby\b.*", ""),
-    ("document", "supersedes", REFERENCE, r"\b(?:replaces|supersedes)\b.*", ""),
     ("document", "amends", REFERENCE, r"\b(?i:amendment|addendum|annex)\b.* to .*|\bchanges the .*", ""),
     ("document", "refers to", REFERENCE, "", ""),
     ("organisation", "customer", ".*", BEFORE % CUSTOMER, ""),
@@ -53,32 +51,23 @@ CUES = [
     ("organisation", "supplier", ".*", "", AFTER % SUPPLIER),
     ("organisation", "subcontractor", ".*", MADE_BY, ""),
     ("organisation", "", rf".*{LEGAL_FORM.pattern}", "", ""),
-    ("organisation", "", ".*", "", LEGAL_FORM.pattern),
     ("person", "signed by", PERSON, SIGNED, ""),
     ("person", "owner", PERSON, rf"\b(?:[Oo]wner|Author|Contacts?): |\b[Pp]repared by |{JOB}(?: is|,) ", ""),
-    ("person", "", PERSON, "", rf",? ?(?:role: )?(?:[\w']+ ){{0,4}}{JOB}"),
     ("person", "", PERSON, rf"{JOB}[\w ]{{0,24}}(?:,| is|:) |\b(?:Mr|Mrs|Ms|Dr)\.? |\b[Nn]ame: ", ""),
+    ("person", "", PERSON, "", rf", (?:[\w']+ ){{0,4}}{JOB}"),
     ("place", "", ".*[a-z].*", rf"{PLACE}(?: is|:)?(?: (?:at|in|of|near))? |\b(?:law|courts) of ", ""),
     ("product", "", r".* (?=\S*\d)[A-Z0-9-]+", "", ""),
     ("product", "", ".*", rf"{THING} ", ""),
     ("product", "", ".*", "", rf" {THING}"),
-    ("organisation", "", ".*", r"\b(?:with|between|from|by) ", r" (?:and|makes?|supplies)\b"),
 ]
-# Capitalised, and yet no name, wherever they stand.
-NO_NAME = """january february march april may june july august september october november december monday
-    tuesday wednesday thursday friday saturday sunday eur gbp usd chf sek dkk nok jpy the this that these i a
-    an and or no mr mrs ms dr clause section table figure annex appendix chapter article level step phase part
-    page version week room rev english german french spanish italian dutch polish swedish danish swiss irish
-    british american pdf html csv url"""
+# Capitalised, and yet no name, wherever they stand; months and days are not either.
+NO_NAME = """the this that these i a an and or no mr mrs ms dr eur gbp usd clause section table figure annex
+    appendix chapter article level step phase part page version english german french polish pdf html csv"""
 # Words that often begin a sentence; a small collection doesn't show that they are also written small.
-OPENERS = """about above after all also although any are around as ask at because before below both but by
-    call check choose click close connect contact did do does each either enter every few find for from get
-    give go had has have he her here his how if in install is it its keep less let look make many more most
-    my nearly never nobody not note of on once one only open our over please press put read remove replace
-    run see send set she should since so some start stop take tell their then there they those to try turn
-    two under until update use very wait was we were what when where which while who why with write yes you
-    your"""
-CAPITAL = rf"(?!(?i:{'|'.join(NO_NAME.split())})\b|{REFERENCE})[A-ZÀ-ÖØ-ÞĀ-Ž][\w’'-]*(?:/[A-Z]\w*)?"
+OPENERS = """after all any ask before call check click contact do each find get give install keep many most no
+    nobody note once one open please read remove replace see send set some start take tell two use"""
+NO_CAPITAL = "|".join([*month_name[1:], *day_name, *NO_NAME.split()])
+CAPITAL = rf"(?!(?i:{NO_CAPITAL})\b|{REFERENCE})[A-ZÀ-ÖØ-ÞĀ-Ž][\w’'-]*(?:/[A-Z]\w*)?"
 MORE = rf" (?:(?:&|van|von|de|der|da|del|la) )*{CAPITAL}| \d+[A-Z]?\b(?!\.\d)"
 RUN = re.compile(rf"(?<![\w-])(?:{REFERENCE}|{CAPITAL}(?:{MORE}){{0,4}})")
 UNIT = re.compile(r"\S{1,3}|[A-Z]{1,5} \d+|\S{1,3} [A-Z]{1,3}")  # MHz, SIL 2, V DC
@@ -92,8 +81,8 @@ class Name:
     text: str
     start: int
     end: int
-    type: str = "other"
-    relation: str = ""
+    type: str
+    relation: str
 
 
 @dataclass
@@ -102,7 +91,6 @@ class Sentence:
 
     text: str
     is_row: bool
-    is_heading: bool
     names: list[Name] = field(default_factory=list)
 
 
@@ -113,7 +101,7 @@ def split(text: str) -> list[Sentence]:
         raw = re.sub(r"\n {4,}(?=\S)", "; ", text[start:end])  # a block of signatures
         plain = " ".join(re.sub(r"[*`|]+|^\s*(?:#+|[-+]|\d+[.)])\s+", "", raw).split())
         is_row = raw.lstrip().startswith("-") and len(CELL.findall(plain)) > 1
-        found.append(Sentence(plain, is_row, raw.startswith("#")))
+        found.append(Sentence(plain, is_row))
     return found
 
 
@@ -121,20 +109,18 @@ def find(texts: Sequence[str]) -> list[list[Sentence]]:
     """The sentences of each text with their names."""
     by_text = [split(text) for text in texts]
     found = [sentence for part in by_text for sentence in part]
-    ordinary: set[str] = set(OPENERS.split())
+    ordinary: set[str] = {*STOP_WORDS.split(), *OPENERS.split()}
     ordinary |= {word for each in found for word in re.findall(r"\b[a-zß-ÿ][\w-]*", each.text)}
     known: set[str] = set()
     for each in found * 2:  # again: what stands inside one sentence is known at the beginning of another
         each.names = _names(each, ordinary, known)
         known |= {key(name.text) for name in each.names if name.start > 0}
     votes: dict[str, Counter[str]] = defaultdict(Counter)
-    for sentence in found:
-        for name in sentence.names:
-            name.type, name.relation = _cue(sentence.text, name)
-            votes[key(name.text)][name.type] += 1
-    for name in (name for sentence in found for name in sentence.names):
-        kind = best_type(votes[key(name.text)])
-        name.type, name.relation = kind, name.relation if name.type == kind else ""
+    for name in (name for each in found for name in each.names):
+        votes[key(name.text)][name.type] += 1
+    for name in (name for each in found for name in each.names):
+        if name.type != (kind := best_type(votes[key(name.text)])):
+            name.type, name.relation = kind, ""
     return by_text
 
 
@@ -147,7 +133,7 @@ def _names(sentence: Sentence, ordinary: set[str], known: set[str]) -> list[Name
     text, found = sentence.text, []
     for run in RUN.finditer(text):
         words, end, before = run[0].split(" "), run.end(), text[: run.start()]
-        begins = sentence.is_heading or re.search(r"(?:^|[:.|(;\"“] ?)$", before)
+        begins = re.search(r"(?:^|[:.|(;\"“] ?)$", before)
         if begins and key(run[0]) not in known:
             while words and is_ordinary(words[0]):
                 words = words[1:]
@@ -160,17 +146,14 @@ def _names(sentence: Sentence, ordinary: set[str], known: set[str]) -> list[Name
         is_label = text[end : end + 2] == ": " and (sentence.is_row or len(words) == 1)
         is_job = re.search(JOB, name + text[end : end + 3]) or re.search(rf"{JOB}(?: of)? $", before)
         if not (all(map(is_ordinary, words)) or UNIT.fullmatch(name) or is_label or is_job):
-            found.append(Name(name, start, start + len(name)))
+            kind, relation = _cue(name, text[:start], text[start + len(name) :])
+            found.append(Name(name, start, start + len(name), kind, relation))
     return found
 
 
-def _cue(text: str, name: Name) -> tuple[str, str]:
+def _cue(name: str, before: str, after: str) -> tuple[str, str]:
     """Type and relation of a name by the words beside it."""
-    for kind, relation, itself, before, after in CUES:
-        if (
-            re.fullmatch(itself, name.text)
-            and re.search(f"(?:{before})$", text[: name.start])
-            and re.match(after, text[name.end :])
-        ):
+    for kind, relation, itself, left, right in CUES:
+        if re.fullmatch(itself, name) and re.search(f"(?:{left})$", before) and re.match(right, after):
             return kind, relation
     return "other", ""

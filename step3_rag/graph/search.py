@@ -57,9 +57,9 @@ class GraphRetriever(Retriever):
             for chunk in self.graph.net.nodes[name]["chunks"]:
                 if chunk in found.documents:
                     reached[chunk] = max(reached.get(chunk, 0.0), scores.get(chunk, 0.0))
+        chunks = plain | reached
         return {
-            chunk: (1 - WEIGHT) * plain.get(chunk, 0.0) + WEIGHT * reached.get(chunk, 0.0)
-            for chunk in plain | reached
+            each: (1 - WEIGHT) * plain.get(each, 0.0) + WEIGHT * reached.get(each, 0.0) for each in chunks
         }
 
     def _bridges(self, found: Found) -> list[str]:
@@ -69,8 +69,7 @@ class GraphRetriever(Retriever):
         for chunk in found.order[:PASSAGES]:
             for name in sorted(self.graph.mentioned.get(chunk, ())):
                 count = len(self.graph.net.nodes[name]["chunks"])
-                is_new = name not in linked and name != found.documents[chunk]
-                if is_new and count <= max(2, COMMONEST * n):
+                if name not in (*linked, found.documents[chunk]) and count <= max(2, COMMONEST * n):
                     weight = plain.get(chunk, 0.0) * math.log(1 + n / count)
                     weights[name] = max(weights.get(name, 0.0), weight)
         return ranked(weights)[:BRIDGES]

@@ -37,10 +37,8 @@ CREATE TABLE IF NOT EXISTS copies (store TEXT PRIMARY KEY, generation INTEGER NO
 
 def damaged(folder: Path, error: Exception) -> UserError:
     """The one line for an index that can't be read."""
-    return UserError(
-        f"the index in {folder} cannot be read ({reason(error)}): make it anew with "
-        "`python -m step3_rag ingest PATH --rebuild`"
-    )
+    anew = "make it anew with `python -m step3_rag ingest PATH --rebuild`"
+    return UserError(f"the index in {folder} cannot be read ({reason(error)}): {anew}")
 
 
 def _explained(name: str) -> Callable[..., Any]:
@@ -62,9 +60,7 @@ class Cursor(sqlite3.Cursor):
     """Rows, or the one line that says what to do."""
 
     connection: Database
-    execute, executemany, fetchone, fetchall, __next__ = map(
-        _explained, ("execute", "executemany", "fetchone", "fetchall", "__next__")
-    )
+    execute, fetchone, fetchall, __next__ = map(_explained, ("execute", "fetchone", "fetchall", "__next__"))
 
 
 class Database(sqlite3.Connection):
@@ -74,6 +70,3 @@ class Database(sqlite3.Connection):
 
     def execute(self, *args: Any) -> Any:
         return self.cursor(Cursor).execute(*args)
-
-    def executemany(self, *args: Any) -> Any:
-        return self.cursor(Cursor).executemany(*args)

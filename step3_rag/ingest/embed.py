@@ -4,10 +4,9 @@
     >>> embedder.embed_query("When does the contract renew?")[:3]
     [0.012, -0.044, 0.031]
 
-The same numbers as `SentenceTransformer.encode` (cosine over .9999), several times faster where the
-processor multiplies bfloat16: sorted by length, in small batches with hardly any padding, and the token
-vectors for free. A text that comes alone is a question, and needs no torch (bert.py). How a model pools, how
-much it reads and what it wants before a question or a passage is read from its own configuration.
+The same numbers as `SentenceTransformer.encode` (cosine over .9999), with the token vectors for free. A text
+that comes alone is a question, and needs no torch (bert.py). How a model pools, how much it reads and what it
+wants before a question or a passage is read from its own configuration.
 
 MiniLM: 22 M parameters, 384 dimensions, the mean of the token vectors, length 1 (Reimers and Gurevych
 2019, arXiv:1908.10084; Wang et al. 2020, arXiv:2002.10957).
@@ -15,9 +14,7 @@ MiniLM: 22 M parameters, 384 dimensions, the mean of the token vectors, length 1
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from shared.config import Settings
-from shared.errors import UserError, explain_load_errors
+from shared.errors import UserError
 from step3_rag.ingest.bert import Bert
 
 if TYPE_CHECKING:
@@ -33,6 +30,7 @@ if TYPE_CHECKING:
 
 BATCH = 16  # more gains nothing: a batch of this size keeps the processor busy and fits its cache
 POOLINGS = ("mean", "cls", "lasttoken")  # of all tokens, the first, the last
+OLDER = {"mean_tokens": "mean", "cls_token": "cls"}  # their names in older files
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,6 @@ class Tokens(NamedTuple):
 
     ids: list[int]  # (n,)
     is_own: np.ndarray  # (n,) bool: neither marker nor prompt
-    prompt: int  # how many tokens the prompt takes, with the marker before it
 
 
 class Embedder:
@@ -77,8 +74,8 @@ class Embedder:
         return fast_tokenizer.read_config(self.name, self.settings, file)
 
     @cached_property
-    def pooling(self) -> dict[str, Any]:
-        """The configuration of the model's pooling; `pooling_mode` is one of POOLINGS.
+    def pooling(self) -> str:
+        """How the model pools: one of POOLINGS; a plain transformer by the mean, as in sentence-transformers.
 
         Raises:
             UserError: it pools in another way, or has further layers after that.
@@ -86,20 +83,18 @@ class Embedder:
         from shared.models import weights
 
         folder = weights.ensure(self.name, self.settings)
-        with explain_load_errors(self.name, folder):
-            file = folder / "modules.json"
-            modules = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
-            kinds = {str(each["type"]).split(".")[-1]: each["path"] for each in modules}
-        # A plain transformer is pooled by the mean, as sentence-transformers does.
-        facts = self._config(f"{kinds['Pooling']}/config.json") if "Pooling" in kinds else {}
-        flags = [key for key in facts if key.startswith("pooling_mode_") and facts[key]]  # of older files
-        older = "+".join(re.sub("pooling_mode_|_tokens?", "", flag) for flag in flags)
-        mode = facts.get("pooling_mode") or older or "mean"
-        others = set(kinds) - {"Transformer", "Pooling", "Normalize"}
-        if others or mode not in POOLINGS:
-            what = f"a module {min(others)}" if others else f"the pooling {mode}"
-            raise UserError(f"{self.name} has {what}: known are the poolings {', '.join(POOLINGS)}")
-        return {**facts, "pooling_mode": mode}
+        facts = self._config("1_Pooling/config.json")
+        flags = [key.removeprefix("pooling_mode_") for key, value in facts.items() if value is True]
+        older = "+".join(OLDER.get(flag, flag) for flag in flags if flag != "include_prompt")
+        mode = str(facts.get("pooling_mode") or older or "mean")
+        others = [
+            f"the module {each.name}" for each in folder.glob("[2-9]_*") if "Normalize" not in each.name
+        ]
+        if mode not in POOLINGS or not facts.get("include_prompt", True):
+            others.append(f"the pooling {mode}, include_prompt {facts.get('include_prompt', True)}")
+        if others:
+            raise UserError(f"{self.name} has {others[0]}: known are the poolings {', '.join(POOLINGS)}")
+        return mode
 
     @cached_property
     def prompts(self) -> tuple[str, str]:
@@ -152,35 +147,26 @@ class Embedder:
             model.set_attn_implementation("eager")
         return model
 
-    def encode(
-        self, texts: Sequence[str], progress: Callable[[int], None] = lambda _n: None
-    ) -> list[Encoded]:
-        """Vectors of questions, in their order; what is longer than `longest` is cut.
+    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+        """Vectors of questions, in their order; what is longer than `longest` is cut."""
+        return self._encode(self.prompts[0], texts)
 
-        `progress` is called with the number of texts that were done since it was called last.
-        """
-        return self._encode(self.prompts[0], texts, progress)
-
-    def encode_documents(
-        self, texts: Sequence[str], progress: Callable[[int], None] = lambda _n: None
-    ) -> list[Encoded]:
+    def encode_documents(self, texts: Sequence[str]) -> list[Encoded]:
         """Vectors of passages, as `encode`."""
-        return self._encode(self.prompts[1], texts, progress)
+        return self._encode(self.prompts[1], texts)
 
-    def _encode(self, prompt: str, texts: Sequence[str], progress: Callable[[int], None]) -> list[Encoded]:
+    def _encode(self, prompt: str, texts: Sequence[str]) -> list[Encoded]:
         tokenized = self.tokenizer.encode_batch([prompt + text for text in texts])
         read = [self._cut(each, len(prompt)) for each in tokenized]
         if len(read) == 1 and self._alone is not None:
-            alone = self._encoded(self._alone.hidden(read[0].ids), read[0])
-            progress(1)
-            return [alone]
+            return [self._encoded(self._alone.hidden(read[0].ids), read[0])]
+        # By length, so that there is hardly any padding in a batch.
         order = sorted(range(len(read)), key=lambda i: len(read[i].ids))
         found: dict[int, Encoded] = {}
         for start in range(0, len(order), BATCH):
             rows = order[start : start + BATCH]
             for i, hidden in zip(rows, self._hidden([read[i].ids for i in rows]), strict=True):
                 found[i] = self._encoded(hidden, read[i])
-            progress(len(rows))
         return [found[i] for i in range(len(read))]
 
     def _hidden(self, rows: list[list[int]]) -> list[np.ndarray]:
@@ -201,18 +187,13 @@ class Embedder:
         # Where a tokenizer sets no markers, an empty text has no token at all: it is read as one marker.
         ids, is_marker = np.array(read.ids or [0]), np.array(read.special_tokens_mask or [1], bool)
         ends = np.array([end for _, end in read.offsets] or [0])
-        is_prompt = ~is_marker & (ends <= prompt) & (prompt > 0)
-        is_own = ~is_marker & ~is_prompt
+        is_own = ~is_marker & ((ends > prompt) | (prompt == 0))
         keep = ~is_own | (is_own.cumsum() <= self.window - (~is_own).sum())
-        return Tokens(
-            ids[keep].tolist(), is_own[keep], len(ids) - int(is_prompt[::-1].argmax()) if prompt else 0
-        )
+        return Tokens(ids[keep].tolist(), is_own[keep])
 
     def _encoded(self, hidden: np.ndarray, read: Tokens) -> Encoded:
         """A text from its last hidden states, (tokens, dim)."""
-        mode = self.pooling["pooling_mode"]
-        pooled = hidden if self.pooling.get("include_prompt", True) else hidden[read.prompt :]
-        vector = pooled.mean(0) if mode == "mean" else pooled[0 if mode == "cls" else -1]
+        vector = hidden.mean(0) if self.pooling == "mean" else hidden[0 if self.pooling == "cls" else -1]
         tokens = _of_length_one(hidden[read.is_own]).astype(np.float16)
         return Encoded(_of_length_one(vector), np.array(read.ids, np.int32)[read.is_own], tokens)
 

@@ -18,6 +18,13 @@ from typing import Any
 
 LONGEST = 200  # characters of a value that are kept
 BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
+ALLOWED = {
+    "status": "a text",
+    "version": "a text",
+    "valid_from": "a date like 2025-07-01",
+    "valid_until": "a date like 2025-07-01",
+    "superseded": "true or false",
+}
 
 
 @dataclass(frozen=True)
@@ -48,11 +55,8 @@ def split(text: str) -> tuple[Version, str, str]:
         block, body = frontmatter.YAMLHandler().split(text)
         found = yaml.load(block, yaml.BaseLoader)  # all values as texts: 2.10 is no number
     except yaml.YAMLError as error:
-        return (
-            Version(),
-            text,
-            f"its front matter is not YAML: {getattr(error, 'problem', None) or 'unreadable'}",
-        )
+        problem = getattr(error, "problem", None) or "unreadable"
+        return NO_VERSION, text, f"its front matter is not YAML: {problem}"
     except (ValueError, RecursionError):  # nothing ends it
         return NO_VERSION, text, ""
     if not isinstance(found, dict):
@@ -68,21 +72,15 @@ def _read(found: dict[str, Any]) -> tuple[Version, list[str]]:
     """The values that make sense, and what is wrong with the others."""
     facts: dict[str, Any] = {}
     problems = []
-    for key in ("status", "version", "valid_from", "valid_until", "superseded"):
-        value = found.get(key, "")
+    for key in (key for key in ALLOWED if found.get(key)):
         try:
-            if not isinstance(value, str):
-                raise ValueError("one value, not several")
-            value = " ".join(value.split())[:LONGEST]
-            if value and key.startswith("valid"):
+            value = " ".join(found[key].split())[:LONGEST]
+            if key.startswith("valid"):
                 facts[key] = date.fromisoformat(value).isoformat()
-            elif value and key == "superseded":
-                facts[key] = BOOLEANS[value.lower()]
-            elif value:
-                facts[key] = value
-        except (ValueError, KeyError):
-            allowed = {"superseded": "true or false", "status": "a text", "version": "a text"}
-            problems.append(f"{key} must be {allowed.get(key, 'a date like 2025-07-01')}")
+            else:
+                facts[key] = BOOLEANS[value.lower()] if key == "superseded" else value
+        except (ValueError, KeyError, AttributeError):  # one value is allowed, not several
+            problems.append(f"{key} must be {ALLOWED[key]}")
     if facts.get("valid_from", "") > facts.get("valid_until", "9999"):
         problems.append(
             f"valid_from {facts.pop('valid_from')} is after valid_until {facts.pop('valid_until')}"

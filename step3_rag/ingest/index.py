@@ -118,9 +118,6 @@ class Index:
             db.execute("PRAGMA foreign_keys = ON")
             db.execute("PRAGMA busy_timeout = 20000")
             db.executescript(SCHEMA)
-            with contextlib.suppress(sqlite3.OperationalError):  # no such table: it noted each chunk once
-                db.execute("INSERT OR IGNORE INTO copies SELECT DISTINCT store, -1 FROM stored")
-                db.execute("DROP TABLE stored")
             index = cls(folder, db)
             index._agree({"format": FORMAT, **facts}, create=create)
         except (sqlite3.Error, OSError, ValueError, UserError) as error:
@@ -136,7 +133,7 @@ class Index:
         if not known:
             own = {"generation": 0, "id": uuid4().hex}  # the id is its name on servers of vectors
             rows = [(key, json.dumps(value)) for key, value in {**own, **facts}.items()]
-            with self._transaction():  # all or none: half of them would look like another index's
+            with self.transaction():  # all or none: half of them would look like another index's
                 self.db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", rows)
             return
         for key, value in facts.items():
@@ -149,30 +146,13 @@ class Index:
     @staticmethod
     def facts_of(folder: Path) -> dict[str, Any]:
         """What an index was made with; empty where there is none or it can't be read."""
-        if not Index.exists(folder):
-            return {}
+        file = f"{(folder / 'index.sqlite').resolve().as_uri()}?mode=ro"
         with (
             contextlib.suppress(sqlite3.Error, ValueError),
-            contextlib.closing(
-                sqlite3.connect(f"{(folder / 'index.sqlite').resolve().as_uri()}?mode=ro", uri=True)
-            ) as db,
+            contextlib.closing(sqlite3.connect(file, uri=True)) as db,
         ):
             return {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM meta")}
         return {}
-
-    def succeed(self, other: Index) -> None:
-        """Come in the place of another index: with its copies in vector stores, and no number used again.
-
-        This index must still be empty.
-        """
-        with self._transaction():
-            rows = other.db.execute("SELECT value, key FROM meta WHERE key IN ('id', 'generation')")
-            self.db.executemany("UPDATE meta SET value = ? WHERE key = ?", rows.fetchall())
-            rows = other.db.execute("SELECT name, seq FROM sqlite_sequence")
-            self.db.executemany("INSERT INTO sqlite_sequence VALUES (?, ?)", rows.fetchall())
-            rows = other.db.execute("SELECT store FROM copies")
-            self.db.executemany("INSERT INTO copies VALUES (?, -1)", rows.fetchall())
-            self._count_up()
 
     def close(self) -> None:
         self.db.close()
@@ -202,7 +182,7 @@ class Index:
 
     def add(self, chunks: Iterable[tuple[int, int, Draft, Encoded]]) -> None:
         """Chunks of documents that were begun: document, place in it, text, vectors."""
-        with self._transaction():
+        with self.transaction():
             for document, place, chunk, one in chunks:
                 words, vector = " ".join(stems(chunk.embedded)), one.vector.tobytes()
                 row = self.db.execute(
@@ -217,7 +197,7 @@ class Index:
 
     def finish(self, documents: Iterable[int]) -> None:
         """Make new versions visible in place of the old ones, in one transaction."""
-        with self._transaction():
+        with self.transaction():
             for document in documents:
                 self.db.execute(
                     "DELETE FROM documents "
@@ -229,7 +209,7 @@ class Index:
 
     def remove(self, documents: Iterable[int]) -> None:
         """Take documents out; one that was never finished goes without a trace."""
-        with self._transaction():
+        with self.transaction():
             for each in documents:
                 gone = self.db.execute("DELETE FROM documents WHERE id = ? RETURNING complete", (each,))
                 if any(complete for (complete,) in gone.fetchall()):
@@ -242,8 +222,19 @@ class Index:
     def _count_up(self) -> None:
         self.db.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'")
 
+    def begin_anew(self, facts: dict[str, Any]) -> None:
+        """Take all documents out, for new ones made with `facts`; in a transaction of the caller's."""
+        self.db.execute("DELETE FROM documents")
+        rows = [(json.dumps(value), key) for key, value in facts.items()]
+        self.db.executemany("UPDATE meta SET value = ? WHERE key = ?", rows)
+        self._count_up()
+
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
+        """All of what is written or, after an error, nothing; one within another is part of that."""
+        if self.db.in_transaction:
+            yield
+            return
         self.db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -262,14 +253,12 @@ class Index:
             "LEFT JOIN versions v ON v.document = d.id LEFT JOIN chunks c ON c.document = d.id "
             "WHERE complete GROUP BY d.id ORDER BY name"
         )
-        names = ("id", "name", "path", "collection", "title", "sha256", "size", "chunks")
-        return [
-            {
-                **dict(zip(names, row, strict=False)),
-                "version": Version(row[-5], row[-4], row[-3], row[-2], bool(row[-1])),
-            }
-            for row in rows
-        ]
+        names = ("id", "name", "path", "collection", "title", "sha256", "size", "chunks", "version")
+        found = []
+        for row in rows:
+            version = Version(row[8], row[9], row[10], row[11], bool(row[12]))
+            found.append(dict(zip(names, (*row[:8], version), strict=True)))
+        return found
 
     @property
     def generation(self) -> int:
@@ -278,12 +267,11 @@ class Index:
 
     def chunks(self, ids: Sequence[int]) -> list[Chunk]:
         """Those chunks, in the order of `ids`."""
-        rows = self.db.execute(
-            "SELECT c.id, name, title, collection, place, page, heading, text, "
-            "coalesce(superseded, 0) FROM chunks c "
-            "JOIN documents d ON d.id = c.document LEFT JOIN versions v ON v.document = d.id "
-            f"WHERE c.id IN ({','.join('?' * len(ids))})",
-            list(ids),
+        rows = self._of_chunks(
+            "c.id, name, title, collection, place, page, heading, text, coalesce(superseded, 0) "
+            "FROM chunks c JOIN documents d ON d.id = c.document "
+            "LEFT JOIN versions v ON v.document = d.id WHERE c.id",
+            ids,
         )
         found = {row[0]: Chunk(*row) for row in rows}
         return [found[each] for each in ids if each in found]
@@ -299,12 +287,13 @@ class Index:
 
     def vectors(self, ids: Sequence[int]) -> np.ndarray:
         """One vector for each of those chunks, shape (len(ids), dim)."""
-        marks = ",".join("?" * len(ids))
-        rows = dict(self.db.execute(f"SELECT id, vector FROM chunks WHERE id IN ({marks})", list(ids)))
+        rows = dict(self._of_chunks("id, vector FROM chunks WHERE id", ids))
         return np.stack([np.frombuffer(rows[each], np.float32) for each in ids])
 
     def token_vectors(self, ids: Sequence[int], dim: int) -> list[np.ndarray]:
         """The token vectors of those chunks, each of shape (tokens, dim), float16; none where one is gone."""
-        marks = ",".join("?" * len(ids))
-        rows = dict(self.db.execute(f"SELECT chunk, vectors FROM tokens WHERE chunk IN ({marks})", list(ids)))
+        rows = dict(self._of_chunks("chunk, vectors FROM tokens WHERE chunk", ids))
         return [np.frombuffer(rows.get(each, b""), np.float16).reshape(-1, dim) for each in ids]
+
+    def _of_chunks(self, what: str, ids: Sequence[int]) -> Any:
+        return self.db.execute(f"SELECT {what} IN ({','.join('?' * len(ids))})", list(ids))

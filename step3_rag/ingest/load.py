@@ -18,15 +18,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from shared.errors import reason
 from step3_rag.ingest import front_matter
 from step3_rag.ingest.chunk import heading_name
-from step3_rag.ingest.load_tables import delimiter_of, table_lines, tables_as_rows
+from step3_rag.ingest.load_tables import table_lines, tables_as_rows
 from step3_rag.ingest.piece import BLOCK, Piece, UnreadableError, clean, opened, refuse_giant
 
 SUFFIXES = (".md", ".markdown", ".txt", ".rst", ".html", ".htm", ".pdf", ".docx", ".csv", ".tsv")
 AT_ONCE = 1_000_000  # characters of a piece, at most
 LARGEST_DOCX = 50_000_000  # bytes of its XML, unpacked
-LONGEST_CELL = 16_000_000  # characters; a quote that is never closed swallows what comes after it
+LONGEST_CELL = AT_ONCE  # characters; a quote that is never closed swallows what comes after it
 
 
 def pieces(path: Path) -> Iterator[Piece]:
@@ -55,50 +56,35 @@ def title_of(path: Path, text: str) -> str:
 
 
 def _parts(path: Path, kind: str) -> Iterator[Piece]:
-    """What the file's parser gives at a time: a page, a row, a million characters."""
-    if kind == ".pdf":
-        return _pdf(path)
-    if kind == ".docx":
-        return _docx(path)
-    if kind in (".html", ".htm"):
-        from step3_rag.ingest.load_html import page  # with its parser: only where it is needed
-
-        return iter([Piece(page(path))])
-    if kind in (".csv", ".tsv"):
-        return _table(path)
-    if kind in SUFFIXES:
-        return _text(path)
-    raise UnreadableError(f"{kind or 'no ending'}: not one of {' '.join(SUFFIXES)}")
+    """What the file's parser gives at a time: a page, a row, a block of lines."""
+    if kind not in SUFFIXES:
+        raise UnreadableError(f"{kind or 'no ending'}: not one of {' '.join(SUFFIXES)}")
+    others = {".pdf": _pdf, ".docx": _docx, ".html": _html, ".htm": _html, ".csv": _table, ".tsv": _table}
+    return others.get(kind, _text)(path)
 
 
 def _assembled(parts: Iterable[Piece]) -> Iterator[Piece]:
-    """Parts joined to pieces of about `AT_ONCE` characters, cut where a paragraph ends; none is longer."""
-    held, size, pages, piece = list[str](), 0, list[tuple[int, int]](), Piece("")
-    for number, part in enumerate(parts):
-        piece = replace(part, text="", pages=()) if number == 0 else piece
+    """Parts joined to pieces of at most `AT_ONCE` characters; a part that is longer stays as it is."""
+    held, size, pages, first = list[str](), 0, list[tuple[int, int]](), Piece("")
+    for part in parts:
+        text = clean(part.text)
+        if held and size + len(text) > AT_ONCE:
+            yield replace(first, text="".join(held), pages=tuple(pages))
+            held, size, pages = [], 0, []
+        first = first if held else part
         pages += [(size + start, page) for start, page in part.pages]
-        held.append(clean(part.text))
-        size += len(held[-1])
-        if size <= AT_ONCE:
-            continue
-        text = "".join(held)
-        while len(text) > AT_ONCE:
-            ends = (text.rfind(mark, AT_ONCE // 2, AT_ONCE) for mark in ("\n\n", "\n", " "))
-            cut = next((end for end in ends if end > 0), AT_ONCE)
-            yield replace(piece, text=text[:cut], pages=tuple(each for each in pages if each[0] < cut))
-            while len(pages) > 1 and pages[1][0] <= cut:
-                del pages[0]
-            pages = [(max(0, start - cut), page) for start, page in pages]  # the first was cut, and goes on
-            piece, text = Piece(""), text[cut:]
-        held, size = [text], len(text)
-    yield replace(piece, text="".join(held), pages=tuple(pages))
+        held.append(text)
+        size += len(text)
+    yield replace(first, text="".join(held), pages=tuple(pages))
 
 
 def _text(path: Path) -> Iterator[Piece]:
+    """Blocks that end with a line, where lines are no longer than half a piece."""
     with opened(path) as file:
-        version, text, problem = front_matter.split(file.read(AT_ONCE))
+        half = AT_ONCE // 2
+        version, text, problem = front_matter.split(file.read(half) + file.readline(half))
         yield Piece(text, version=version, problem=problem)
-        while text := file.read(AT_ONCE):
+        while text := file.read(half) + file.readline(half):
             yield Piece(text)
 
 
@@ -106,7 +92,8 @@ def _table(path: Path) -> Iterator[Piece]:
     """Rows as items of a list, `- name: value, name: value`; the first row has the names."""
     csv.field_size_limit(LONGEST_CELL)
     with opened(path, newline="") as file:
-        delimiter = delimiter_of(file.read(BLOCK), "\t" if path.suffix.lower() == ".tsv" else ",")
+        usual, head = "\t" if path.suffix.lower() == ".tsv" else ",", file.readline(BLOCK)
+        delimiter = max((usual, *",;\t|"), key=head.count)  # what the first row has most of
         file.seek(0)
         rows = csv.reader(file, delimiter=delimiter)
         names, before = next(rows, []), f"# {title_of(path, '')}\n\n"
@@ -119,9 +106,15 @@ def _table(path: Path) -> Iterator[Piece]:
                 yield Piece(before + line)
 
 
+def _html(path: Path) -> Iterator[Piece]:
+    from step3_rag.ingest.load_html import page  # with its parser: only where it is needed
+
+    yield from map(Piece, page(path).splitlines(keepends=True))
+
+
 def _pdf(path: Path) -> Iterator[Piece]:
     from pypdf import PdfReader
-    from pypdf.errors import DependencyError, PyPdfError
+    from pypdf.errors import PyPdfError
 
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # what is wrong is said below, once
     try:
@@ -134,11 +127,9 @@ def _pdf(path: Path) -> Iterator[Piece]:
                 yield Piece(f"\n{text}" if number > 1 else text, ((0, number),))  # a sentence may go on
     except (UnreadableError, OSError):
         raise
-    except DependencyError:
-        raise UnreadableError("encrypted: reading it takes `pip install cryptography`") from None
     except Exception as error:  # pypdf lets what a broken file does to it through: KeyError, RecursionError
-        said = str(error).strip() if isinstance(error, PyPdfError) else ""
-        raise UnreadableError(f"damaged PDF ({said or type(error).__name__})") from None
+        said = reason(error) if isinstance(error, PyPdfError) else type(error).__name__
+        raise UnreadableError(f"damaged PDF ({said})") from None
 
 
 def _docx(path: Path) -> Iterator[Piece]:
@@ -151,15 +142,15 @@ def _docx(path: Path) -> Iterator[Piece]:
     try:
         with zipfile.ZipFile(path) as parts:
             refuse_giant(sum(part.file_size for part in parts.infolist()), LARGEST_DOCX)
-        blocks = []
         for block in docx.Document(str(path)).iter_inner_content():
             if isinstance(block, Table):
-                blocks += ["\n".join(table_lines([[cell.text for cell in row.cells] for row in block.rows]))]
+                text = "\n".join(table_lines([[cell.text for cell in row.cells] for row in block.rows]))
             else:
                 level = re.fullmatch(r"(?:Heading (\d)|Title)", getattr(block.style, "name", None) or "")
-                blocks += [f"{'#' * min(6, int(level[1] or 1)) if level else ''} {block.text}".strip()]
+                text = f"{'#' * min(6, int(level[1] or 1)) if level else ''} {block.text}".strip()
+            if text.strip("# "):
+                yield Piece(f"{text}\n\n")
     except (UnreadableError, OSError):
         raise
     except Exception as error:  # a zip that is none, XML that is none, parts that are missing
         raise UnreadableError(f"no Word document ({type(error).__name__})") from None
-    yield Piece("\n\n".join(block for block in blocks if block.strip("# ")))

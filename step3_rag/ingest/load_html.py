@@ -3,8 +3,8 @@
     >>> text_of(lxml.html.document_fromstring("<nav>Home</nav><h2>Fees</h2><p>The <b>fee</b>s rise.</p>"))
     '## Fees\n\nThe fees rise.'
 
-lxml parses; the text is written in one pass over the tree, however deep that is. A table that only arranges
-the page (one row, one column, or tables within it) is read as paragraphs.
+lxml parses. What Markdown writes is then set into the tree, whose text is the result. A table that only
+arranges the page (one row, one column, or tables within it) is read as paragraphs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import re
 from pathlib import Path
 
 import lxml.html
-from lxml.etree import ParserError, XMLSyntaxError, iterwalk
+from lxml import etree
 from lxml.html import HtmlElement, HTMLParser, defs
 
 from step3_rag.ingest.load_tables import table_lines
@@ -26,10 +26,12 @@ BLOCKS = (defs.block_tags - {"del", "ins"}) | {
     "article", "body", "br", "details", "figcaption", "figure", "head", "header", "main", "section",
     "summary",
 }  # fmt: skip
-BOILERPLATE = {
+BOILERPLATE = (
     "title", "script", "style", "noscript", "template", "nav", "footer", "aside", "svg", "iframe", "object",
     "button", "select", "textarea",
-}  # fmt: skip
+)  # fmt: skip
+# Stand-ins in the tree: a new line where there is none yet, a line break that stays, an empty line.
+EDGE, BREAK, GAP = "\ue000", "\ue001", "\ue001\ue001"
 
 
 def page(path: Path) -> str:
@@ -50,50 +52,38 @@ def page(path: Path) -> str:
     try:
         parser = HTMLParser(encoding="utf-8", huge_tree=True)
         tree = lxml.html.document_fromstring(source.encode("utf-8", "replace"), parser=parser)
-    except (ParserError, XMLSyntaxError):
+    except (etree.ParserError, etree.XMLSyntaxError):
         return ""  # nothing in it
-    text, title = text_of(tree), _flat(tree.find(".//title"))
+    title, text = _flat(tree.find(".//title")), text_of(tree)
     return text if not text or not title or text.startswith("# ") else f"# {title}\n\n{text}"
 
 
 def text_of(tree: HtmlElement) -> str:
-    """The text of a parsed page, as Markdown."""
-    written: list[str] = []
-    walker = iterwalk(tree, events=("start", "end", "comment", "pi"))
-    for event, node in walker:
-        tag = node.tag if isinstance(node.tag, str) else ""
-        edge = "\n\n" if tag == "p" else "\v" if tag in BLOCKS else ""  # \v: a new line, if there isn't one
-        if event == "start":
-            own = None if tag not in BOILERPLATE and not _is_banner(node) else ""
-            if re.fullmatch("h[1-6]", tag):
-                own = f"\n\n{'#' * int(tag[1])} {_flat(node)}\n\n" if _flat(node) else ""
-            elif tag == "pre":
-                own = f"\n\n```\n{node.text_content().strip()}\n```\n\n"
-            elif tag == "table" and (rows := _rows(node)):
-                own = "\n\n" + "\n".join(rows) + "\n\n"
-            if own is None:
-                own = edge + ("- " if tag == "li" else "") + _spaced(node.text)
-            else:
-                walker.skip_subtree()
-            written.append(own)
-        else:
-            written.append(edge + _spaced(node.tail))
-    text = re.sub(r"[ \v]*\v[ \v]*", "\n", "".join(written))
+    """The text of a parsed page, as Markdown; the tree is changed."""
+    for header in [each for each in tree.iter("header") if each.find(".//h1") is None]:
+        header.tag = "nav"  # of the site, not of an article
+    etree.strip_elements(tree, *BOILERPLATE, etree.Comment, etree.ProcessingInstruction, with_tail=False)
+    for code in tree.iter("pre"):
+        _write(code, [f"{BREAK}```", *code.text_content().strip().split("\n"), f"```{BREAK}"])
+    for node in tree.iter():
+        edge = GAP if node.tag == "p" else EDGE if node.tag in BLOCKS else ""
+        if node.tag != "pre":
+            node.text = edge + ("- " if node.tag == "li" else "") + re.sub(r"\s+", " ", node.text or "")
+        node.tail = edge + re.sub(r"\s+", " ", node.tail or "")
+    for node in reversed(list(tree.iter("h1", "h2", "h3", "h4", "h5", "h6", "table"))):  # the inner first
+        lines = _rows(node) if node.tag == "table" else [f"{'#' * int(node.tag[1])} {_flat(node)}"]
+        if lines and lines[0].strip("# "):
+            _write(node, [BREAK + lines[0], *lines[1:], ""])
+    text = re.sub(rf"[ {EDGE}]*{EDGE}[ {EDGE}]*", "\n", tree.text_content()).replace(BREAK, "\n")
     text = re.sub(r" *\n(?: (?=\S))?", "\n", text)
     return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 
-def _spaced(text: str | None) -> str:
-    return re.sub(r"\s+", " ", text or "")
-
-
-def _is_banner(node: HtmlElement) -> bool:
-    """A site's header, not that of an article or a page with its title."""
-    return (
-        node.tag == "header"
-        and node.find(".//h1") is None
-        and next(node.iterancestors("article", "main"), None) is None
-    )
+def _write(node: HtmlElement, lines: list[str]) -> None:
+    """Put lines in the place of what a tag holds."""
+    tail = node.tail
+    node.clear()
+    node.text, node.tail = BREAK + BREAK.join(lines) + BREAK, tail
 
 
 def _rows(table: HtmlElement) -> list[str]:
@@ -110,15 +100,6 @@ def _rows(table: HtmlElement) -> list[str]:
 
 
 def _flat(node: HtmlElement | None) -> str:
-    """The text of a tag on one line: parts of a word stay together, blocks don't."""
-    if node is None:
-        return ""
-    parts = []
-    walker = iterwalk(node, events=("start", "end", "comment", "pi"))
-    for event, each in walker:
-        parts.append(" " if each.tag in BLOCKS else "")
-        if event == "start" and each.tag in BOILERPLATE and each is not node:
-            walker.skip_subtree()
-        elif each is not node or event == "start":
-            parts.append((each.text if event == "start" else each.tail) or "")
-    return " ".join("".join(parts).split())
+    """The text of a tag on one line."""
+    text = "" if node is None else node.text_content()
+    return " ".join(re.sub(f"[{EDGE}{BREAK}]", " ", text).split())

@@ -6,29 +6,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import re
 from collections import deque
 from collections.abc import Sequence
 
 from step3_rag.ingest.chunk import fence_after
-
-
-def delimiter_of(sample: str, usual: str) -> str:
-    """What cuts most rows into as many cells as the first has, and into more than one."""
-
-    def fit(mark: str) -> tuple[float, int]:
-        try:
-            rows = [row for row in csv.reader(io.StringIO(sample, newline=""), delimiter=mark) if row]
-        except csv.Error:
-            return 0, 0
-        width = len(rows[0]) if rows else 0
-        return (sum(len(row) == width for row in rows) / len(rows), width) if width > 1 else (0, 0)
-
-    return max((usual, ",", ";", "\t", "|"), key=fit)
-
 
 # The line below the names of a Markdown table; it never goes back (+), since any line may be a megabyte long.
 RULE = re.compile(r"\|?+\s*+:?-++:?\s*+(?:\|\s*+:?-++:?\s*+)*+\|?")

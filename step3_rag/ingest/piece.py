@@ -46,12 +46,6 @@ class Piece:
 WESTERN = frozenset(
     "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØŒÙÚÛÜßàáâãäåæçèéêëìíîïñòóôõöøœùúûüÿ\xa0\xad¡¿«»‹›‘’‚“”„–—…•·€£¥§©®™°ºª±²³µ¼½¾×÷"
 )
-BYTE_ORDER_MARKS = {  # UTF-16's begins UTF-32's
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
 BLOCK = 65_536
 
 
@@ -63,9 +57,8 @@ def encoding_of(path: Path) -> str:
     """
     with path.open("rb") as file:
         block = file.read(BLOCK)
-        for mark, encoding in BYTE_ORDER_MARKS.items():
-            if block.startswith(mark):
-                return encoding
+        if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return "utf-16"
         if b"\x00" in block:
             raise UnreadableError("binary, not text")
         decoder, before = codecs.getincrementaldecoder("utf-8")(), b""

@@ -1,17 +1,17 @@
-"""An index made anew, beside the old one, which goes only when the new one is whole.
+"""An index made anew in one transaction: searches see the old one until the new one is whole.
 
     $ python -m step3_rag ingest documents/ --rebuild
 
 For another embedder or other chunk sizes, or when the old index is damaged. It takes in what stands under the
-paths, and the documents of other places that the old index held: each file again, or, where that can't be
-read any more, the text that the old index has of it. What was deleted below the paths does not come back.
+paths, and the documents of other places that the old index held: each file again, or, where it is gone, the
+text that the old index has of it. What was deleted below the paths does not come back.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +26,10 @@ from step3_rag.ingest.sources import File, Report
 
 @dataclass(frozen=True)
 class Kept(File):
-    """A file that can't be read any more, by what the old index has of it."""
+    """A document whose file is gone, by what the old index has of it."""
 
-    old: Index
     row: dict[str, Any]
+    text: str
 
     def size(self) -> int:
         return int(self.row["size"])
@@ -38,8 +38,7 @@ class Kept(File):
         return str(self.row["sha256"])
 
     def pieces(self) -> Iterator[load.Piece]:
-        text = joined(self.old.neighbours(self.name, 0, self.row["chunks"]))
-        yield load.Piece(text, version=self.row["version"])
+        yield load.Piece(self.text, version=self.row["version"])
 
     def title(self, text: str) -> str:  # noqa: ARG002  (the old index knows it)
         return str(self.row["title"])
@@ -59,46 +58,33 @@ def rebuild(
         facts: what the new index is made with.
         paths: what lay below them and is gone does not come back.
         bring_in: ingests what stands under the paths.
+
+    Raises:
+        UserError: nothing stands there; the index is as it was.
     """
-    draft = folder / "rebuild"
-    shutil.rmtree(draft, ignore_errors=True)  # of an attempt that was killed
-    new = Index.open(draft, facts, create=True)
-    old: Index | None = None
-    with contextlib.suppress(UserError):  # there is none, or it can't be read
-        old = Index.open(folder, Index.facts_of(folder))
-        new.succeed(old)
-    report = bring_in(new)
-    if old:
-        try:
-            there = {row["path"] for row in new.documents()}
-            gone = update.gone_from(old, paths)
-            rest = [row for row in old.documents() if row["path"] not in there and row not in gone]
-            files = [File(Path(row["path"]), row["name"], row["collection"]) for row in rest]
-            again = update.ingest(new, files, embedder, sizes)
-            kept = [
-                Kept(file.path, file.name, file.collection, old, row)
-                for file, row in zip(files, rest, strict=True)
-                if file.name in again.failed
-            ]
-            update.ingest(new, kept, embedder, sizes, report)
-            report.removed += [row["name"] for row in gone]
-        except UserError as error:  # damaged further in: what was read until then is kept
-            report.failed[str(folder)] = f"not all of the old index could be read: {error}"
-        old.close()
-    new.close()
-    _swap(draft, folder)
+    try:
+        index = Index.open(folder, {})
+        gone = update.gone_from(index, paths)
+        old = [_source(index, row) for row in index.documents() if row not in gone]
+    except UserError:  # there is none, or it can't be read
+        for file in folder.glob("index.sqlite*"):
+            shutil.rmtree(file) if file.is_dir() else file.unlink()
+        index, gone, old = Index.open(folder, facts, create=True), [], []
+    with contextlib.closing(index), index.transaction():
+        index.begin_anew(facts)
+        report = bring_in(index)
+        there = {row["path"] for row in index.documents()}
+        update.ingest(index, [each for each in old if each.key not in there], embedder, sizes, report)
+    report.removed += [row["name"] for row in gone]
+    clear_derived(folder, "chroma")
     return report
 
 
-def _swap(draft: Path, folder: Path) -> None:
-    """One rename puts the new index in place; a kill before or after it leaves one that works."""
-    file = folder / "index.sqlite"
-    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(file)) as db:
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    for each in ("index.sqlite-wal", "index.sqlite-shm"):  # SQLite would take them for the new one's
-        (folder / each).unlink(missing_ok=True)
-    (draft / "index.sqlite").replace(file)
-    clear_derived(folder, "chroma", "rebuild")
+def _source(index: Index, row: dict[str, Any]) -> File:
+    about = Path(row["path"]), row["name"], row["collection"]
+    if os.access(row["path"], os.R_OK):
+        return File(*about)
+    return Kept(*about, row, joined(index.neighbours(row["name"], 0, row["chunks"])))
 
 
 def clear_derived(folder: Path, *more: str) -> None:

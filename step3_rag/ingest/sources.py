@@ -92,55 +92,52 @@ def files_in(path: Path, collection: str | None, report: Report) -> list[File]:
     Raises:
         UserError: there is no such path.
     """
-    if os.path.isfile(path):  # noqa: PTH113  (Path.is_file raises where a folder above may not be read)
-        if _has_bad_name(path.resolve()):
-            report.failed[_shown(path)] = BAD_NAME
-            return []
-        return [File(path.resolve(), path.name, collection or DEFAULT_COLLECTION)]
-    if not os.path.isdir(path):  # noqa: PTH112
-        raise UserError(f"{path} does not exist: give files or folders that do")
     root, found = path.resolve(), list[File]()
-
-    def failed(error: OSError) -> None:
-        name = _shown(Path(error.filename or root).relative_to(root))
-        report.failed[f"{name}/"] = error.strerror or str(error)
-
-    for folder, folders, names in os.walk(root, onerror=failed):
-        here = Path(folder)
-        for name in sorted(folders):  # a copy: what is removed below is not walked into
-            if name.startswith(".") or (here / name).is_symlink():
-                folders.remove(name)
-                if not name.startswith("."):
-                    report.passed_over[_shown((here / name).relative_to(root))] = "a link to a folder"
-        folders.sort()
-        for name in sorted(names):
-            file = here / name
-            relative = file.relative_to(root)
-            if name.startswith("."):
-                continue
-            if (ending := file.suffix.lower()) not in load.SUFFIXES:
-                report.other_types[_shown(Path(ending)) if ending else "without an ending"] += 1
-            elif _has_bad_name(file):
-                report.failed[_shown(relative)] = BAD_NAME
-            elif not Path(os.path.realpath(file)).is_relative_to(root):  # Path.resolve raises on a circle
-                report.passed_over[relative.as_posix()] = "a link that leads out of the folder"
-            elif not os.path.isfile(file):  # noqa: PTH113
-                report.failed[relative.as_posix()] = "no file behind it (a broken link?)"
-            else:
-                first = relative.parts[0] if len(relative.parts) > 1 else DEFAULT_COLLECTION
-                found.append(File(file, relative.as_posix(), collection or first))
+    if os.path.isfile(path):  # noqa: PTH113  (Path.is_file raises where a folder above may not be read)
+        files = [(root, path.name)]
+    elif os.path.isdir(path):  # noqa: PTH112
+        files = [(file, file.relative_to(root).as_posix()) for file in _walk(root, report)]
+    else:
+        raise UserError(f"{path} does not exist: give files or folders that do")
+    for file, name in files:
+        if _shown(str(file)) != str(file):
+            report.failed[_shown(name)] = BAD_NAME
+            continue
+        first, _, rest = name.partition("/")
+        found.append(File(file, name, collection or (first if rest else DEFAULT_COLLECTION)))
     return found
 
 
 BAD_NAME = "its name, or that of a folder above it, is no UTF-8: rename it"
 
 
-def _has_bad_name(path: Path) -> bool:
-    return any("\ud800" <= each <= "\udfff" for each in str(path))  # as Python keeps bytes that are no text
+def _walk(root: Path, report: Report) -> Iterator[Path]:
+    """The files below a folder that can be read; the report gets the others."""
+
+    def failed(error: OSError) -> None:
+        name = _shown(Path(error.filename or root).relative_to(root).as_posix())
+        report.failed[f"{name}/"] = error.strerror or str(error)
+
+    for folder, folders, names in os.walk(root, onerror=failed):  # links to folders are not walked into
+        folders[:] = sorted(each for each in folders if not each.startswith("."))
+        here = Path(folder)
+        for link in (here / each for each in folders if (here / each).is_symlink()):
+            report.passed_over[_shown(link.relative_to(root).as_posix())] = "a link to a folder"
+        for file in (here / each for each in sorted(names) if not each.startswith(".")):
+            name, ending = _shown(file.relative_to(root).as_posix()), file.suffix.lower()
+            if ending not in load.SUFFIXES:
+                report.other_types[_shown(ending) or "without an ending"] += 1
+            elif not Path(os.path.realpath(file)).is_relative_to(root):  # Path.resolve raises on a circle
+                report.passed_over[name] = "a link that leads out of the folder"
+            elif not os.path.isfile(file):  # noqa: PTH113
+                report.failed[name] = "no file behind it (a broken link?)"
+            else:
+                yield file
 
 
-def _shown(path: Path) -> str:
-    return path.as_posix().encode(errors="replace").decode()
+def _shown(name: str) -> str:
+    """A name for people and databases: bytes that are no UTF-8 as question marks."""
+    return name.encode(errors="replace").decode()
 
 
 def find(paths: Sequence[Path], known: dict[str, str], collection: str | None, report: Report) -> list[File]:

@@ -9,9 +9,8 @@
 from __future__ import annotations
 
 import re
-import threading
-from functools import cache
-from typing import Any
+
+import Stemmer
 
 WORD = re.compile(r"\w+(?:[.\-]\d+)*")
 STOP_WORDS = """
@@ -19,29 +18,12 @@ a an and are as at be been but by can could did do does for from had has have he
 it its may me my no not of on or our she should so such that the their them then there these they this to us
 was we were what when where which who whom whose why will with would you your
 """
-
-
-@cache
-def _stop_words() -> frozenset[str]:
-    return frozenset(STOP_WORDS.split())
-
-
-_of_thread = threading.local()
-
-
-def _stemmer() -> Any:
-    """One for each thread: a stemmer keeps a cache that only one may write to."""
-    try:
-        return _of_thread.stemmer
-    except AttributeError:
-        import Stemmer
-
-        _of_thread.stemmer = Stemmer.Stemmer("english")
-        return _of_thread.stemmer
+_STOP = frozenset(STOP_WORDS.split())
+_STEMMER = Stemmer.Stemmer("english", 0)  # without its cache, threads may share it
 
 
 def stems(text: str) -> list[str]:
     """The words of a text that carry meaning, stemmed, in order, lower case."""
-    words = [word for word in WORD.findall(text.lower()) if word not in _stop_words()]
-    found: list[str] = _stemmer().stemWords(words)
+    words = [word for word in WORD.findall(text.lower()) if word not in _STOP]
+    found: list[str] = _STEMMER.stemWords(words)
     return found

@@ -3,9 +3,9 @@
     $ python -m step3_rag ingest contracts/ handbook.pdf
     52 documents, 214 chunks: 3 new, 1 changed, 0 removed, 48 unchanged
 
-A file counts as unchanged while the hash of its contents is the same. One
-that can't be read any more keeps what the index has of it. The name of a document is its path below the
-folder that was given; its collection is the first folder of that path, unless one is named.
+A file counts as unchanged while the hash of its contents is the same. One that can't be read any more keeps
+what the index has of it. The name of a document is its path below the folder that was given; its collection
+is the first folder of that path, unless one is named.
 """
 
 from __future__ import annotations
@@ -74,16 +74,13 @@ def locked(
         with contextlib.suppress(Timeout):
             lock.acquire(timeout=0)
         if wait and not lock.is_locked:
-            pid = "?"
-            with contextlib.suppress(OSError):  # it may end in this moment
-                pid = holder.read_text().strip() or pid
+            pid = holder.read_text() if holder.exists() else "?"
             with wait(f"process {pid} is writing to {folder}; waiting for it"):
                 lock.acquire()
         if lock.is_locked:
             holder.write_text(str(os.getpid()))
     except OSError as error:
-        why = error.strerror or error
-        raise UserError(f"cannot write to {folder}: {why}; name another place with --index") from None
+        raise UserError(f"cannot write to {folder} ({error}): name another place with --index") from None
     try:
         yield lock.is_locked
     finally:
@@ -103,11 +100,7 @@ def ingest(
     """Make the index hold these sources as they are now. The lock has to be held.
 
     `progress` gets the number of sources that are done and of all.
-
-    Raises:
-        UserError: chunks of these sizes make no sense, or the embedder could not read them whole.
     """
-    checked_sizes(sizes.chunk, sizes.overlap, embedder)
     report = report or Report()
     index.clear_incomplete()
     known = {row["path"]: row for row in index.documents()}
@@ -151,10 +144,8 @@ def gone_from(index: Index, folders: Sequence[Path]) -> list[dict[str, Any]]:
 def _is_gone(path: str) -> bool:
     try:
         os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:  # it can't be looked at, and may be there
-        return False
+    except OSError as error:  # any other means that it can't be looked at, and may be there
+        return isinstance(error, FileNotFoundError | NotADirectoryError)
     return False
 
 
@@ -169,10 +160,8 @@ class Writer:
     def write(self, source: Source, sha256: str) -> str:
         """One document; returns what is wrong with its front matter, or nothing.
 
-        Nothing of the document is in the index when this raises.
-
         Raises:
-            UnreadableError, OSError: it can't be read.
+            UnreadableError, OSError: it can't be read; then nothing of it is in the index.
         """
         found = source.pieces()
         first = next(found, load.Piece(""))
@@ -212,7 +201,7 @@ def drafts(piece: load.Piece, title: str, embedder: Embedder, sizes: Sizes) -> I
     whole = clean(piece.text)
     headings = chunk.headings(whole)
     places = [place for place, _ in headings]
-    for start, end, room in _fitting(whole, embedder, sizes):
+    for start, end in chunk.chunk(whole, embedder.token_spans, sizes.chunk, sizes.overlap):
         text = whole[start:end]
         number = bisect_right(places, start)
         heading = headings[number - 1][1] if number else ""
@@ -220,23 +209,7 @@ def drafts(piece: load.Piece, title: str, embedder: Embedder, sizes: Sizes) -> I
         if number and places[number - 1] == start:  # it stands in the text itself
             path = path[:-1]
         above = " > ".join(dict.fromkeys([title, *path]))
+        room = max(0, embedder.longest - len(embedder.token_spans(text)) - 1)  # 1 for the line break between
         spans = embedder.token_spans(above)[: min(HEADER, room)]
         header = above[: spans[-1][1]] if spans and not text.lstrip("# ").startswith(title) else ""
         yield Draft(piece.page_at(start), heading, text, f"{header}\n{text}" if header else text)
-
-
-def _fitting(text: str, embedder: Embedder, sizes: Sizes) -> Iterator[tuple[int, int, int]]:
-    """Chunks that the embedder reads whole: begin, end, and for how many more tokens there is room.
-
-    A chunk is measured again by itself, since a word that was cut may have more tokens than it had as one.
-    """
-    for span in chunk.chunk(text, embedder.token_spans, sizes.chunk, sizes.overlap):
-        todo = [span]
-        while todo:
-            start, end = todo.pop()
-            spans = embedder.token_spans(text[start:end])
-            middle = start + spans[len(spans) // 2][0] if spans else start
-            if len(spans) > embedder.longest and start < middle:
-                todo += [(middle, end), (start, middle)]
-            else:
-                yield start, end, max(0, embedder.longest - len(spans) - 1)  # 1 for the line break between

@@ -32,49 +32,53 @@ SMALL = 'font-size="11"'
 def draw_pipeline() -> None:
     """Above, what happens once to each document; below, what happens to each question."""
     top, mid, high = 84, 226, 44  # y of the two rows' boxes, height of a box
-
-    def stage(x: float, y: float, w: float, text: str, chapter: str, blue: bool = True) -> str:
-        colors = (PALE_BLUE, BLUE) if blue else (WHITE, GREY)
-        return box(x, y, w, high, text, *colors) + label(
-            x + w / 2, y + high + 15, chapter, color=GREY, style=SMALL
-        )
-
+    stages = [  # x, y, width, text, chapter
+        (28, top, 110, "documents", ""),
+        (184, top, 110, "chunk", "chapters 3, 4"),
+        (340, top, 110, "embed", "chapters 2, 17"),
+        (496, top, 200, "index: texts, words, vectors", "chapters 3, 18"),
+        (28, mid, 90, "question", ""),
+        (322, mid, 70, "fuse", "chapter 6"),
+        (420, mid, 80, "rerank", "chapter 7"),
+        (528, mid, 110, "confident?", "chapter 9"),
+        (708, mid, 164, "answer, check sources", "chapter 8"),
+    ]
     parts = [
         label(28, 68, "Once for each document", "start", BLUE, BOLD),
-        stage(28, top, 110, "documents", "", blue=False),
-        arrow((138, top + 22), (184, top + 22)),
-        stage(184, top, 110, "chunk", "chapters 3, 4"),
-        arrow((294, top + 22), (340, top + 22)),
-        stage(340, top, 110, "embed", "chapters 2, 17"),
-        arrow((450, top + 22), (496, top + 22)),
-        stage(496, top, 200, "index: texts, words, vectors", "chapters 3, 18", blue=False),
         label(28, 190, "For each question", "start", BLUE, BOLD),
-        stage(28, mid, 90, "question", "", blue=False),
-        arrow((118, mid + 22), (150, mid + 22), (150, mid - 4), (175, mid - 4)),
-        arrow((118, mid + 22), (150, mid + 22), (150, mid + 48), (176, mid + 48)),
         box(166, mid - 31, 120, 106, fill="none"),
         box(176, mid - 21, 100, 34, "BM25", PALE_BLUE, BLUE),
         box(176, mid + 31, 100, 34, "dense", PALE_BLUE, BLUE),
         label(226, mid + 90, "chapter 6", color=GREY, style=SMALL),
         path((596, top + high + 20), (596, 166), (226, 166), style='stroke-dasharray="3 3"'),
+        box(246, 322, 150, 40, "rewrite (chapter 10)", PALE_BLUE, BLUE),
+        box(716, 322, 156, 40, "“I don't know”", PALE_ORANGE, ORANGE),
+        label(674, mid + 15, "yes", color=GREY),
+        label(500, 336, "no: other words", color=GREY),
+        label(660, 336, "still no", color=GREY),
+    ]
+    for x, y, width, text, chapter in stages:
+        is_data = text in ("documents", "question") or text.startswith("index")
+        parts.append(box(x, y, width, high, text, *((WHITE, GREY) if is_data else (PALE_BLUE, BLUE))))
+        parts.append(label(x + width / 2, y + high + 15, chapter, color=GREY, style=SMALL))
+    row = [
+        (138, 184, top),
+        (294, 340, top),
+        (450, 496, top),
+        (392, 420, mid),
+        (500, 528, mid),
+        (638, 708, mid),
+    ]
+    parts += [arrow((start, y + 22), (end, y + 22)) for start, end, y in row]
+    parts += [
+        arrow((118, mid + 22), (150, mid + 22), (150, mid - 4), (175, mid - 4)),
+        arrow((118, mid + 22), (150, mid + 22), (150, mid + 48), (176, mid + 48)),
         arrow((226, 166), (226, mid - 32)),
         arrow((276, mid - 4), (300, mid - 4), (300, mid + 16), (322, mid + 16)),
         arrow((276, mid + 48), (300, mid + 48), (300, mid + 28), (322, mid + 28)),
-        stage(322, mid, 70, "fuse", "chapter 6"),
-        arrow((392, mid + 22), (420, mid + 22)),
-        stage(420, mid, 80, "rerank", "chapter 7"),
-        arrow((500, mid + 22), (528, mid + 22)),
-        stage(528, mid, 110, "confident?", "chapter 9"),
-        arrow((638, mid + 22), (708, mid + 22)),
-        label(674, mid + 15, "yes", color=GREY),
-        stage(708, mid, 164, "answer, check sources", "chapter 8"),
         arrow((560, mid + high + 22), (560, 342), (396, 342)),
-        label(500, 336, "no: other words", color=GREY),
-        box(246, 322, 150, 40, "rewrite (chapter 10)", PALE_BLUE, BLUE),
         arrow((246, 342), (73, 342), (73, mid + high + 2)),
         arrow((606, mid + high + 22), (606, 342), (716, 342)),
-        label(660, 336, "still no", color=GREY),
-        box(716, 322, 156, 40, "“I don't know”", PALE_ORANGE, ORANGE),
     ]
     description = (
         "Once for each document: chunk, embed, write to the index. For each question: BM25 and dense search, "
@@ -100,37 +104,24 @@ def draw_overlap() -> None:
     parts = []
     for (n, text), x in zip(sentences, starts, strict=False):
         fill = (PALE_ORANGE, ORANGE) if text.startswith("#") else (WHITE, GREY)
-        parts += [box(x, top, n * scale - 3, 46, text, *fill)]
+        parts.append(box(x, top, n * scale - 3, 46, text, *fill))
         parts.append(label(x + n * scale / 2, top + 62, f"{n} tokens", color=GREY, style=SMALL))
     for row, (first, end, repeated) in enumerate(chunks):
         y = 142 + 38 * row
         for i in range(first, end):
-            is_repeated = i < first + repeated
-            colors = ("#b9d4f0", BLUE) if is_repeated else (PALE_BLUE, BLUE)
-            parts.append(
-                box(starts[i], y, sentences[i][0] * scale - 3, 28, "repeated" if is_repeated else "", *colors)
-            )
-        size = sum(n for n, _ in sentences[first:end])
-        text = f"chunk {row + 1}: {size} tokens"
-        if row < 3:
-            parts.append(label(starts[end] + 8, y + 18, text, "start", style=BOLD))
-        else:
-            parts.append(label(starts[first] - 11, y + 18, text, "end", style=BOLD))
-    parts.append(
-        label(28, 312, "A chunk repeats at most 6 tokens, in whole sentences. ", "start")
-        + label(28, 332, "The heading begins a new chunk, which repeats nothing.", "start")
-    )
+            text, fill = ("repeated", "#b9d4f0") if i < first + repeated else ("", PALE_BLUE)
+            parts.append(box(starts[i], y, sentences[i][0] * scale - 3, 28, text, fill, BLUE))
+        text = f"chunk {row + 1}: {sum(n for n, _ in sentences[first:end])} tokens"
+        x, anchor = (starts[end] + 8, "start") if row < 3 else (starts[first] - 11, "end")
+        parts.append(label(x, y + 18, text, anchor, style=BOLD))
+    parts.append(label(28, 312, "A chunk repeats at most 6 tokens, in whole sentences. ", "start"))
+    parts.append(label(28, 332, "The heading begins a new chunk, which repeats nothing.", "start"))
     description = (
         "Six sentences of 7, 6, 6, 6, 8 and 5 tokens. Chunk 1 has sentences 1 and 2, chunk 2 has 2 and 3, "
         "chunk 3 has 3 and 4. The fifth begins with a heading: chunk 4 has sentences 5 and 6."
     )
-    save(
-        PICTURES / "overlap.svg",
-        352,
-        "Chunks of at most 16 tokens, overlapping by at most 6",
-        description,
-        parts,
-    )
+    title = "Chunks of at most 16 tokens, overlapping by at most 6"
+    save(PICTURES / "overlap.svg", 352, title, description, parts)
 
 
 def draw_fusion() -> None:
@@ -176,71 +167,55 @@ def draw_fusion() -> None:
 def draw_maxsim() -> None:
     """Cosines of MiniLM's token vectors in float32; idf among the 317 chunks of the sample."""
     query = [("holidays", 5.36), ("carried", 4.26), ("over", 2.69)]
-    grids = [
-        (
-            ["up", "to", "eight", "days", "may", "be", "carried", "over"],
-            [
-                [0.06, 0.15, 0.09, 0.40, 0.19, 0.23, 0.13, 0.20],
-                [0.24, 0.34, 0.15, 0.18, 0.25, 0.48, 0.86, 0.53],
-                [0.31, 0.37, 0.21, 0.31, 0.30, 0.50, 0.42, 0.79],
-            ],
-            ".51",
-        ),
-        (
-            ["public", "holidays", "count", "double"],
-            [[0.25, 0.92, 0.15, 0.11], [0.15, 0.18, 0.14, 0.05], [0.17, 0.39, 0.23, 0.10]],
-            ".58",
-        ),
+    up_to = [
+        [0.06, 0.15, 0.09, 0.40, 0.19, 0.23, 0.13, 0.20],
+        [0.24, 0.34, 0.15, 0.18, 0.25, 0.48, 0.86, 0.53],
+        [0.31, 0.37, 0.21, 0.31, 0.30, 0.50, 0.42, 0.79],
     ]
-    cell, high, top = 54, 34, 96
+    public = [[0.25, 0.92, 0.15, 0.11], [0.15, 0.18, 0.14, 0.05], [0.17, 0.39, 0.23, 0.10]]
+    grids = [
+        ("up to eight days may be carried over", up_to, ".51"),
+        ("public holidays count double", public, ".58"),
+    ]
+    cell, high, top, left = 54, 34, 96, 152.0
+    total = sum(weight for _, weight in query)
     parts = [label(28, 62, "query token, idf", "start", GREY)]
     for i, (token, weight) in enumerate(query):
         y = top + high * i + 22
         parts += [label(28, y, token, "start", style=BOLD), label(134, y, f"{weight:.2f}", "end", GREY)]
-    left = 152.0
-    for tokens, rows, cosine in grids:
-        width = cell * len(tokens)
-        for j, token in enumerate(tokens):
-            parts.append(label(left + cell * (j + 0.5), top - 10, token))
-        for i, values in enumerate(rows):
-            for j, value in enumerate(values):
-                is_best = value == max(values)
-                x, y = left + cell * j, top + high * i
+    for text, rows, cosine in grids:
+        for j, token in enumerate(text.split()):
+            x = left + cell * j
+            parts.append(label(x + cell / 2, top - 10, token))
+            for i, values in enumerate(rows):
+                y, value, is_best = top + high * i, values[j], values[j] == max(values)
                 parts.append(
                     f'<rect x="{x:g}" y="{y}" width="{cell}" height="{high}" fill="{BLUE}" '
                     f'fill-opacity="{value * 0.55:.2f}" stroke="{WHITE}"/>'
                 )
+                said = f"{value:.2f}".lstrip("0")
+                parts.append(label(x + cell / 2, y + 22, said, style=BOLD if is_best else ""))
                 if is_best:
                     parts.append(
                         f'<rect x="{x + 2:g}" y="{y + 2}" width="{cell - 4}" height="{high - 4}" rx="3" '
                         f'fill="none" stroke="{ORANGE}" stroke-width="3"/>'
                     )
-                text = f"{value:.2f}".lstrip("0")
-                parts.append(label(x + cell / 2, y + 22, text, style=BOLD if is_best else ""))
-        total = sum(weight for _, weight in query)
-        best = [max(values) for values in rows]
-        score = sum(weight * value for (_, weight), value in zip(query, best, strict=True)) / total
-        terms = " + ".join(f"{w:.2f}·{b:.2f}" for (_, w), b in zip(query, best, strict=True))
+        best = [(weight, max(values)) for (_, weight), values in zip(query, rows, strict=True)]
+        score = sum(weight * value for weight, value in best) / total
         y = top + high * 3 + 26
-        parts += [
-            label(left, y, f"MaxSim {score:.2f}".replace("0.", "."), "start", ORANGE, BOLD),
-            label(left, y + 20, f"one vector each: cosine {cosine}", "start"),
-        ]
-        if len(tokens) > 4:
+        parts.append(label(left, y, f"MaxSim {score:.2f}".replace("0.", "."), "start", ORANGE, BOLD))
+        parts.append(label(left, y + 20, f"one vector each: cosine {cosine}", "start"))
+        if rows is up_to:
+            terms = " + ".join(f"{weight:.2f}·{value:.2f}" for weight, value in best)
             parts.append(label(left + 90, y, f"= ({terms}) / {total:.2f}".replace("0.", "."), "start", GREY))
-        left += width + 50
+        left += cell * len(rows[0]) + 50
     description = (
         "Cosines of the query tokens holidays, carried, over with each token of two passages. The best "
         "of each row is framed. MaxSim ranks Up to eight days may be carried over first; single vectors rank "
         "Public holidays count double first."
     )
-    save(
-        PICTURES / "maxsim.svg",
-        262,
-        "Late interaction: each query token takes its best match",
-        description,
-        parts,
-    )
+    title = "Late interaction: each query token takes its best match"
+    save(PICTURES / "maxsim.svg", 262, title, description, parts)
 
 
 def draw_graph() -> None:

@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from shared.errors import UserError, reason
+from shared.errors import UserError
 from step3_rag.reflect.rewrite import correct_spelling, parts_of
 from step3_rag.retrieve.fuse import ranked
 from step3_rag.retrieve.search import Found, Retriever
@@ -87,11 +87,12 @@ def _logit(probability: float) -> float:
 
 
 def _ranked(found: Found, stage: str) -> dict[str, float]:
-    """Documents with their scores at a stage, best first; chunks, where there are but a few documents."""
-    if len(set(found.documents.values())) >= FEW:
-        return found.by_document(stage)
-    scores = found.stages[stage]
-    return {str(chunk): scores[chunk] for chunk in ranked(scores)}
+    """Documents with the score of their best chunk at a stage, best first; chunks, where they are few."""
+    few, scores = len(set(found.documents.values())) < FEW, found.stages[stage]
+    best: dict[str, float] = {}
+    for chunk in ranked(scores):
+        best.setdefault(str(chunk) if few else found.documents[chunk], scores[chunk])
+    return best
 
 
 def _margin(scores: Sequence[float], place: int) -> float:
@@ -125,13 +126,10 @@ class Fitted:
     judged: Weights
 
 
-def confidence(
-    found: Found, retriever: Retriever, fitted: Fitted | None = None, *, ask_evaluator: bool = True
-) -> float:
+def confidence(found: Found, retriever: Retriever, *, ask_evaluator: bool = True) -> float:
     """How probable it is that one of the passages found is relevant, 0 to 1."""
-    fitted = fitted or load()
-    given = rankings_of(found, retriever)
-    said = fitted.rankings.probability(given)
+    fitted = load()
+    said = fitted.rankings.probability(rankings_of(found, retriever))
     if said >= SURE or retriever.evaluator is None or not ask_evaluator:
         return said
     return fitted.judged.probability(evidence(said, judgement_of(found, retriever)))
@@ -144,16 +142,9 @@ def evidence(rankings: float, judge: float) -> dict[str, float]:
 
 @cache
 def load(path: Path = WEIGHTS) -> Fitted:
-    """The weights of a file.
-
-    Raises:
-        UserError: it can't be read.
-    """
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        return Fitted(Weights(**facts["rankings"]), Weights(**facts["judged"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"cannot read the confidence weights {path}: {reason(error)}") from None
+    """The weights of a file that `save` wrote."""
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    return Fitted(Weights(**facts["rankings"]), Weights(**facts["judged"]))
 
 
 def save(fitted: Fitted, path: Path, **facts: object) -> None:

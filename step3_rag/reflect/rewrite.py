@@ -25,7 +25,6 @@ from dataclasses import replace
 import numpy as np
 
 from shared import prompts
-from shared.errors import UserError
 from step3_rag import PROMPTS
 from step3_rag.ingest.stems import WORD, stems
 from step3_rag.retrieve.search import Found, Options, Retriever
@@ -49,11 +48,7 @@ MEANING = 0.85  # weight of dense search
 def rewrite(
     strategy: str, question: str, found: Found, retriever: Retriever, chat: Chat | None
 ) -> tuple[str, Options] | None:
-    """Another query, or the same with other options; None when the strategy has nothing new to offer.
-
-    Raises:
-        UserError: no such strategy, or one that needs a chat model, without one.
-    """
+    """Another query, or the same with other options; None when the strategy has nothing new to offer."""
     options = found.options
     if strategy == "meaning":
         both = set(options.use) == {"bm25", "dense"} and options.fusion == "minmax"
@@ -65,15 +60,12 @@ def rewrite(
         query = correct_spelling(question, snapshot.vocabulary, snapshot.sparse.knows)
     elif strategy == "feedback":
         query = f"{question} {' '.join(expansion_terms(found, retriever))}".strip()
-    elif strategy in WITH_CHAT:
-        if chat is None:
-            raise UserError(f"the strategy {strategy} needs a chat model")
+    else:  # one of WITH_CHAT
+        assert chat is not None
         name = "rewrite" if strategy == "chat" else "hyde"
         asked = "\n".join((*options.before, question))
         text = " ".join(chat(prompts.load(PROMPTS, name), asked).split())
         query = f"{question} {text}".strip() if strategy == "hyde" else text
-    else:
-        raise UserError(f"no strategy {strategy!r}: use {', '.join(STRATEGIES)}")
     return (query, options) if query and query != question else None
 
 

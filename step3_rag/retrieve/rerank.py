@@ -1,4 +1,4 @@
-"""A second, closer look at the best candidates: late interaction, a cross-encoder, or query likelihood.
+"""A second, closer look at the best candidates: late interaction, or a cross-encoder.
 
     >>> late_interaction(query, documents, idf)      # cosines of tokens, ColBERT's MaxSim
     array([0.81, 0.42], dtype=float32)
@@ -10,9 +10,7 @@ when rare words of the query count more (idf weights). The vectors of the chunks
 query costs a few matrix products.
 
 A *cross-encoder* reads query and chunk together, which is stronger and needs a model made for it (none comes
-from PyPI: name one of the hub). *Query likelihood* asks a language model how probable the query is after the
-chunk (Ponte and Croft 1998); with SmolLM2-135M it makes things worse and costs seconds: kept here, measured,
-so that you need not try.
+from PyPI: name one of the hub).
 """
 
 from __future__ import annotations
@@ -83,8 +81,8 @@ def rare_match(query: Encoded, document: np.ndarray, weights: np.ndarray, n: int
     return float(weights[rare] @ best) / total if total else 0.0
 
 
-def cross_encoder(name: str, settings: Settings) -> Any:
-    """A sentence-transformers CrossEncoder by the name of the hub, or from a local folder.
+def cross_encoder_scorer(name: str, settings: Settings) -> Scorer:
+    """The scores of a sentence-transformers CrossEncoder, by its name on the hub or from a local folder.
 
     Raises:
         UserError: it can't be had.
@@ -97,47 +95,11 @@ def cross_encoder(name: str, settings: Settings) -> Any:
     from sentence_transformers import CrossEncoder
 
     try:
-        return CrossEncoder(name, device=choose_device(settings.device), trust_remote_code=False)
+        model: Any = CrossEncoder(name, device=choose_device(settings.device), trust_remote_code=False)
     except Exception as error:  # the hub's, the file system's and transformers' own
         raise UserError(f"the cross-encoder {name} cannot be loaded: {reason(error)}") from None
 
-
-def cross_encoder_scorer(name: str, settings: Settings) -> Scorer:
-    """A cross-encoder's scores of texts for a query; the higher the better."""
-    model = cross_encoder(name, settings)
-
-    def score(query: str, texts: list[str]) -> list[float]:
-        found: list[float] = model.predict(
-            [(query, text) for text in texts], show_progress_bar=False
-        ).tolist()
-        return found
-
-    return score
-
-
-def likelihood_scorer(settings: Settings) -> Scorer:
-    """The mean log-probability of the query's tokens after each text, by the chat model's weights.
-
-    The measured negative result: nats a token, one forward pass a text.
-    """
-    import torch
-
-    from shared.models import load_causal_lm, load_tokenizer
-
-    tokenizer, model = load_tokenizer(settings=settings), load_causal_lm(settings=settings)
-
-    def score(query: str, texts: list[str]) -> list[float]:
-        asked = tokenizer(f" {query}", add_special_tokens=False)["input_ids"]
-        scores = []
-        for text in texts:
-            read = tokenizer(f"Passage: {text}\nA question about it:", add_special_tokens=False)["input_ids"]
-            ids = torch.tensor([read + asked])  # (1, tokens)
-            with torch.inference_mode():
-                logits = (
-                    model(ids.to(model.device)).logits[0, len(read) - 1 : -1].float()
-                )  # (asked, vocabulary)
-            said = logits.log_softmax(-1)[torch.arange(len(asked)), torch.tensor(asked)]
-            scores.append(float(said.mean()))
-        return scores
+    def score(query: str, texts: list[str]) -> Any:
+        return model.predict([(query, text) for text in texts], show_progress_bar=False).tolist()
 
     return score

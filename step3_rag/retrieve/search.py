@@ -79,7 +79,6 @@ class Found:
     order: list[int] = field(default_factory=list)  # chunk ids, best first, all candidates
     best: list[Candidate] = field(default_factory=list)  # the first k
     rare_match: float | None = None  # of the first chunk with the question's rarest tokens
-
     documents: dict[int, str] = field(default_factory=dict)  # the document of each chunk that was found
 
     def ranking(self, stage: str | None = None) -> list[str]:
@@ -87,27 +86,14 @@ class Found:
         order = ranked(self.stages[stage]) if stage else self.order
         return list(dict.fromkeys(self.documents[chunk] for chunk in order))
 
-    def by_document(self, stage: str) -> dict[str, float]:
-        """The score of each document at a stage: that of its best chunk, best first."""
-        best: dict[str, float] = {}
-        for chunk in ranked(self.stages[stage]):
-            best.setdefault(self.documents[chunk], self.stages[stage][chunk])
-        return best
-
 
 class Retriever:
     """Searches one index. Made once, used for many queries."""
 
     def __init__(
-        self,
-        index: Index,
-        store: ChunkStore,
-        embedder: Embedder,
-        evaluator: Evaluator | None = None,
+        self, index: Index, store: ChunkStore, embedder: Embedder, evaluator: Evaluator | None = None
     ) -> None:
-        self.index, self.store = index, store
-        self.embedder = embedder
-        self.evaluator = evaluator
+        self.index, self.store, self.embedder, self.evaluator = index, store, embedder, evaluator
         self._snapshot: Snapshot | None = None
 
     @property
@@ -135,7 +121,8 @@ class Retriever:
         if options.rerank == "maxsim" and found.order:
             (first_vectors,) = self.index.token_vectors(found.order[:1], len(encoded.vector))
             found.rare_match = rare_match(encoded, first_vectors, self.rarity(encoded.token_ids))
-        found.documents = {each: snapshot.names[snapshot.row_of[each]] for each in found.order}
+        chunks = {each for scores in found.stages.values() for each in scores}
+        found.documents = {each: snapshot.names[snapshot.row_of[each]] for each in chunks}
         self._timed(found, "read", lambda: self._read(found))
         return found
 
@@ -145,15 +132,13 @@ class Retriever:
         scores = snapshot.sparse.scores(stems(query))
         if options.collections:
             scores = np.where(np.isin(snapshot.collections, options.collections), scores, 0.0)
-        top = _highest(scores, options.depth)
+        top = np.argsort(-scores, kind="stable")[: options.depth]
         return {int(snapshot.ids[row]): float(scores[row]) for row in top if scores[row] > 0}
 
     def _dense(self, snapshot: Snapshot, encoded: Encoded, options: Options) -> Scores:
         known = snapshot.row_of
-        if not known:
-            return {}
         k = min(options.depth, len(known))
-        scores = self.store.nearest(encoded.vector, k, options.collections)
+        scores = self.store.nearest(encoded.vector, k, options.collections) if k else {}
         return {chunk: score for chunk, score in scores.items() if chunk in known}
 
     def _fuse(self, found: Found, options: Options) -> Scores:
@@ -193,11 +178,8 @@ class Retriever:
             order |= dict.fromkeys(each for each in ranked(scores) if each not in order)
         old = self.snapshot.superseded if found.options.versions != "all" else frozenset()
         current = [each for each in order if each not in old]
-        return (
-            current
-            if found.options.versions == "current"
-            else current + [each for each in order if each in old]
-        )
+        last = [each for each in order if each in old] if found.options.versions == "current-first" else []
+        return current + last
 
     def _read(self, found: Found) -> None:
         ranks = {
@@ -222,15 +204,3 @@ class Retriever:
         result = work()
         found.seconds[name] = time.perf_counter() - began
         return result
-
-
-def _highest(scores: np.ndarray, n: int) -> np.ndarray:
-    """Rows of the n highest scores, best first; equal ones in their order."""
-    if len(scores) > n:
-        some = np.argpartition(-scores, n)[:n]
-        bound = scores[some].min()
-        some = np.flatnonzero(scores >= bound)
-    else:
-        some = np.arange(len(scores))
-    order: np.ndarray = some[np.argsort(-scores[some], kind="stable")][:n]
-    return order

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
@@ -71,28 +69,16 @@ class Snapshot:
     @cached_property
     def token_frequency(self) -> np.ndarray:
         """In how many chunks each token of the embedder's vocabulary occurs, shape (largest id + 1,)."""
-        counts = np.zeros(1, np.int64)
-        for chunk, blob in self.index.db.execute("SELECT chunk, ids FROM tokens"):
-            if chunk not in self.row_of:
-                continue
-            ids = np.unique(np.frombuffer(blob, np.int32))
-            if len(ids) and ids[-1] >= len(counts):
-                counts = np.concatenate([counts, np.zeros(int(ids[-1]) + 1 - len(counts), np.int64)])
-            counts[ids] += 1
-        return counts
+        rows = self.index.db.execute("SELECT chunk, ids FROM tokens")
+        held = [np.unique(np.frombuffer(blob, np.int32)) for chunk, blob in rows if chunk in self.row_of]
+        return np.bincount(np.concatenate([*held, np.empty(0, np.int32)]), minlength=1)
 
     @cached_property
     def vocabulary(self) -> Counter[str]:
         """Every word of the chunks in lower case, and in how many chunks it occurs."""
         return Counter(word for text in self._column("text") for word in set(WORD.findall(text.lower())))
 
-    def _column(self, name: str) -> Iterator[str]:
+    def _column(self, name: str) -> list[str]:
         """A column of the chunks, in the order of `ids`; nothing where a chunk has gone since."""
-        row = 0
-        for chunk, value in self.index.db.execute(f"SELECT id, {name} FROM chunks ORDER BY id"):
-            at = self.row_of.get(chunk)
-            if at is not None:
-                yield from itertools.repeat("", at - row)
-                yield value
-                row = at + 1
-        yield from itertools.repeat("", len(self) - row)
+        known = dict(self.index.db.execute(f"SELECT id, {name} FROM chunks"))
+        return [known.get(chunk, "") for chunk in self.row_of]

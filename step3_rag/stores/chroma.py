@@ -9,7 +9,6 @@ What is on disk is a copy: where it can't be read any more, it is refilled from 
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,6 @@ from step3_rag.stores import common
 
 # Wider searches than its defaults: among 18,000 chunks those missed some of the true hundred nearest.
 HNSW: Any = {"space": "cosine", "ef_construction": 200, "ef_search": 200}
-TRIES = 3  # another process may be in the middle of writing
 
 
 class Store(common.ChunkStore):
@@ -48,20 +46,13 @@ class Store(common.ChunkStore):
         if not (home / "chroma.sqlite3").exists():
             # The library would go on with files that it has open, though they are deleted.
             SharedSystemClient.clear_system_cache()
-        for attempt in range(TRIES):
-            client: Any = None
-            try:
-                client = chromadb.PersistentClient(str(home), _settings())
-                self._open(client, "chunks")
-                # A search reads the tables and the graph.
-                known = self.collection.get(limit=1, include=["embeddings"])["embeddings"]
-                if not len(known) or self.query(known[0], 1):
-                    return
-            except Exception:  # of many kinds, from SQLite's to AttributeError
-                with contextlib.suppress(Exception):
-                    client.close()
-            SharedSystemClient.clear_system_cache()  # it keeps what failed to start, too
-            time.sleep(0.2 * attempt)
+        with contextlib.suppress(Exception):  # of many kinds, from SQLite's to AttributeError
+            self._open(chromadb.PersistentClient(str(home), _settings()), "chunks")
+            # A search reads the tables and the graph.
+            known = self.collection.get(limit=1, include=["embeddings"])["embeddings"]
+            if not len(known) or self.query(known[0], 1):
+                return
+        SharedSystemClient.clear_system_cache()  # it keeps what failed to start, too
         raise common.DamagedStore(f"the Chroma store in {home} cannot be read: `step3_rag ingest` refills it")
 
     def _open(self, client: Any, collection: str) -> None:

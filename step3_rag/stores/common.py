@@ -91,15 +91,8 @@ def in_collections(collections: Sequence[str]) -> dict[str, Any] | None:
 
 
 def collection_name(folder: Path) -> str:
-    """The name of an index's collection on a server, in letters that every store allows.
-
-    Raises:
-        UserError: the index has no id.
-    """
-    known = Index.facts_of(folder).get("id")
-    if not known:
-        raise UserError(f"the index in {folder} has no id: make it anew with `ingest --rebuild`")
-    return f"Chunks_{known}"
+    """The name of an index's collection on a server, in letters that every store allows."""
+    return f"Chunks_{Index.facts_of(folder)['id']}"
 
 
 def read_address(text: str, port: int) -> httpx.URL:
@@ -117,11 +110,6 @@ def read_address(text: str, port: int) -> httpx.URL:
     return url if url.port or url.scheme == "https" else url.copy_with(port=port)
 
 
-def origin(url: httpx.URL) -> str:
-    """A URL without path and options: `http://localhost:8000`."""
-    return f"{url.scheme}://{url.netloc.decode()}"
-
-
 @contextlib.contextmanager
 def connecting(server: str, url: httpx.URL, path: str, advice: str) -> Iterator[None]:
     """Connect to a server that has answered a first request; its client would wait much longer for that.
@@ -130,7 +118,8 @@ def connecting(server: str, url: httpx.URL, path: str, advice: str) -> Iterator[
         UserError: it doesn't answer, with `advice`.
     """
     try:
-        httpx.get(origin(url) + path, timeout=CONNECT)
+        httpx.get(url.join(path), timeout=CONNECT)
         yield
     except (httpx.HTTPError, OSError, ValueError) as error:
-        raise UserError(f"no {server} answers at {origin(url)} ({reason(error)}): {advice}") from None
+        place = f"{url.scheme}://{url.netloc.decode()}"
+        raise UserError(f"no {server} answers at {place} ({reason(error)}): {advice}") from None

@@ -18,8 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import urllib3
-from pinecone.config.openapi_config_factory import OpenApiConfigFactory
-from pinecone.db_data.index import Index
+from pinecone import Pinecone
 from pinecone.exceptions import NotFoundException, PineconeException
 
 from shared.errors import UserError
@@ -27,7 +26,6 @@ from step3_rag.ingest.index import Chunk
 from step3_rag.stores import common
 
 BATCH = 200  # chunks a request: it may have 2 MB and 1,000 chunks
-BUSY = (429, 500, 502, 503, 504)  # HTTP statuses after which to try again
 ADVICE = "copy the host of your index from Pinecone's console"
 
 
@@ -49,13 +47,8 @@ class Store(common.ChunkStore):
             raise UserError(f"--store pinecone needs the host of an index, --address https://...: {ADVICE}")
         self.address, self.namespace = address, common.collection_name(folder)
         url = common.read_address(address if "://" in address else f"https://{address}", 443)
-        settings = OpenApiConfigFactory.build(key)
-        # By default a request that nobody answers is repeated five times, and one too many is not.
-        settings.retries = urllib3.Retry(
-            5, connect=0, read=0, backoff_factor=0.25, status_forcelist=BUSY, allowed_methods=None
-        )
         with common.connecting("Pinecone", url, "/", ADVICE):
-            self.index = Index(key, common.origin(url), pool_threads=4, openapi_config=settings)
+            self.index = Pinecone(key).Index(host=str(url))
             metric = self.index.describe_index_stats(**_timeout()).to_dict().get("metric", "cosine")
         if metric == "euclidean":
             raise UserError(f"the index at {url} has the metric {metric}: make one with the metric cosine")

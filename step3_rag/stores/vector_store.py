@@ -36,21 +36,17 @@ def open_store(name: str, folder: Path, address: str | None = None, *, repair: b
         DamagedStore: it can't be read, and is not to be repaired.
         UserError: no such store, its extra is not installed, or it can't be reached.
     """
-    kind = store_class(name)
+    kind, home = store_class(name), folder / name
     with kind.explained():
         try:
             return kind(folder, address)
         except DamagedStore:
             if not repair:
                 raise
-        home = folder / name
         try:
-            shutil.rmtree(home) if home.is_dir() else home.unlink(missing_ok=True)
+            shutil.rmtree(home) if home.is_dir() else home.unlink()
         except OSError as error:
-            raise UserError(
-                f"cannot delete the damaged store in {home} ({reason(error)}): "
-                "make the folder writable, or use --store faiss"
-            ) from None
+            raise UserError(f"cannot delete the damaged store in {home} ({reason(error)})") from None
         return kind(folder, address)
 
 
@@ -81,9 +77,8 @@ def is_current(index: Index, store: ChunkStore) -> bool:
     Raises:
         UserError: the store fails.
     """
-    row = index.db.execute(
-        "SELECT generation FROM copies WHERE store = ?", (_key(store.name, store.address),)
-    ).fetchone()
+    key = _key(store.name, store.address)
+    row = index.db.execute("SELECT generation FROM copies WHERE store = ?", (key,)).fetchone()
     with store.explained():
         return row == (index.generation,) and store.count() == len(_chunks_of(index))
 
@@ -96,8 +91,8 @@ def sync(index: Index, store: ChunkStore, progress: Callable[[int], None] = lamb
     Raises:
         UserError: the store fails.
     """
-    # Noted first, so that `forget` finds a copy that is still half empty.
-    index.db.execute("INSERT OR REPLACE INTO copies VALUES (?, -1)", (_key(store.name, store.address),))
+    key, note = _key(store.name, store.address), "INSERT OR REPLACE INTO copies VALUES (?, ?)"
+    index.db.execute(note, (key, -1))  # first, so that `forget` finds a copy that is still half empty
     generation, wanted = index.generation, _chunks_of(index)
     with store.explained():
         held = store.ids()
@@ -108,9 +103,7 @@ def sync(index: Index, store: ChunkStore, progress: Callable[[int], None] = lamb
             batch = missing[start : start + BATCH]
             store.upsert(index.chunks(batch), index.vectors(batch))
             progress(len(batch))
-    index.db.execute(
-        "INSERT OR REPLACE INTO copies VALUES (?, ?)", (_key(store.name, store.address), generation)
-    )
+    index.db.execute(note, (key, generation))
 
 
 def sync_copies(index: Index, *more: tuple[str, str | None]) -> dict[str, str]:

@@ -79,14 +79,11 @@ class Store(common.ChunkStore):
             return_metadata=MetadataQuery(distance=True),
             return_properties=["chunk"],
         )
-        return {
-            int(each.properties["chunk"]): 1.0 - (each.metadata.distance or 0.0) for each in found.objects
-        }
+        return {int(each.properties["chunk"]): 1.0 - each.metadata.distance for each in found.objects}
 
     def ids(self) -> set[int]:
-        return {
-            int(each.properties["chunk"]) for each in self.collection.iterator(return_properties=["chunk"])
-        }
+        objects = self.collection.iterator(return_properties=["chunk"])
+        return {int(each.properties["chunk"]) for each in objects}
 
     def count(self) -> int:
         return int(self.collection.aggregate.over_all(total_count=True).total_count or 0)
@@ -115,14 +112,16 @@ def _schema(collection: str) -> dict[str, Any]:
 
 
 def _connect(url: httpx.URL) -> weaviate.WeaviateClient:
-    key = os.environ.get("WEAVIATE_API_KEY")
+    key, port = os.environ.get("WEAVIATE_API_KEY"), url.params.get("grpc", "50051")
+    if not port.isdecimal() or int(port) > 65535:
+        raise UserError(f"grpc={port} in --address is no port: write it like {HERE}?grpc=50051")
     timeout = Timeout(init=common.CONNECT, query=common.READ, insert=common.READ)
     more: dict[str, Any] = {
         "auth_credentials": Auth.api_key(key) if key else None,
         "additional_config": AdditionalConfig(timeout=timeout),
         "skip_init_checks": True,  # they ask PyPI for a newer client
     }
-    grpc_port, secure = _grpc_port(url), url.scheme == "https"
+    grpc_port, secure = int(port), url.scheme == "https"
     with common.connecting("Weaviate", url, "/v1/.well-known/ready", ADVICE):
         if url.host.endswith(CLOUD):
             return weaviate.connect_to_weaviate_cloud(url.host, **more)
@@ -131,10 +130,3 @@ def _connect(url: httpx.URL) -> weaviate.WeaviateClient:
         return weaviate.connect_to_custom(
             url.host, url.port or 443, secure, url.host, grpc_port, secure, **more
         )
-
-
-def _grpc_port(url: httpx.URL) -> int:
-    port = url.params.get("grpc", "50051")
-    if not port.isdecimal() or not 0 < int(port) < 65536 or int(port) == url.port:
-        raise UserError(f"grpc={port} in --address is no port of its own: write it like {HERE}?grpc=50051")
-    return int(port)

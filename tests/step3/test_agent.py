@@ -11,7 +11,7 @@ from rich.console import Console
 from shared.config import load_settings
 from shared.errors import UserError
 from step3_rag.answer import agent, search_tool
-from step3_rag.cli import ask
+from step3_rag.cli import ask, render
 from step3_rag.retrieve.search import Retriever
 from step3_rag.stores import vector_store
 from tests.scripted import ScriptedMessages
@@ -49,7 +49,6 @@ def test_the_definition_names_the_collections_and_the_words_of_titles(retriever)
     assert tool["description"].endswith(
         " Words of their titles: agreement, Hosting, leave, Notes, people, Supply."
     )
-    assert "collection" not in search_tool.SEARCH_DOCUMENTS["input_schema"]["properties"]
 
 
 def test_a_title_cannot_speak_in_the_description(built, retriever, tmp_path):
@@ -60,7 +59,7 @@ def test_a_title_cannot_speak_in_the_description(built, retriever, tmp_path):
 
 
 def test_a_call_gives_a_sentence_and_marked_sources(retriever, sure):
-    result = json.loads(search_tool.call(retriever, {"query": "notice is days", "k": 1}))
+    result = json.loads(search_tool.call(retriever, {"query": "notice is days", "k": 1})[0])
     assert set(result) == {"summary", "confidence", "sources"}
     assert "60 days" in result["summary"]
     assert result["summary"].endswith("[1]")
@@ -70,14 +69,14 @@ def test_a_call_gives_a_sentence_and_marked_sources(retriever, sure):
 
 def test_a_call_that_found_nothing_that_fits_says_so_and_shows_what_there_is(retriever, monkeypatch):
     monkeypatch.setattr(search_tool, "confidence", lambda *_: 0.2)
-    result = json.loads(search_tool.call(retriever, {"query": "zebra"}))
+    result = json.loads(search_tool.call(retriever, {"query": "zebra"})[0])
     assert result["summary"] == search_tool.NOTHING
     assert result["confidence"] == 0.2
     assert "<source" in result["sources"]
 
 
 def test_a_call_searches_one_collection_where_it_names_one(retriever, sure):
-    _, sources = search_tool.look_up(retriever, {"query": "notice days", "collection": "handbook"})
+    _, sources = search_tool.call(retriever, {"query": "notice days", "collection": "handbook"})
     assert sources
     assert all(each.document.startswith("handbook/") for each in sources)
 
@@ -111,7 +110,7 @@ def test_a_wrong_input_is_said_in_one_line(retriever, given, said):
 def test_an_order_in_a_document_stays_in_its_source(built, retriever, tmp_path, sure):
     bring_in(built, write(tmp_path / "more", {"meters.md": ATTACK}))
     vector_store.sync(built, retriever.store)
-    text, sources = search_tool.look_up(retriever, {"query": "meter"})
+    text, sources = search_tool.call(retriever, {"query": "meter"})
     result = json.loads(text)
     assert "PWNED" in result["sources"]
     assert result["sources"].count("<source number=") == result["sources"].count("</source>") == len(sources)
@@ -124,10 +123,10 @@ def test_an_order_in_a_document_stays_in_its_source(built, retriever, tmp_path, 
 
 
 def test_the_model_searches_then_answers(retriever, sure):
-    api, heard = ScriptedMessages(), []
+    api = ScriptedMessages()
     api.enqueue("Let me look.", [("search_documents", {"query": "notice supply contract"})])
     api.enqueue("60 days. [1]")
-    done = agent.run(api.client, "scripted", retriever, NOTICE, on_event=heard.append)
+    done = agent.run(api.client, "scripted", retriever, NOTICE)
     assert (done.text, done.stop_reason, len(done.usages)) == ("60 days. [1]", "end_turn", 2)
     (call,) = done.calls
     assert call[:2] == ("search_documents", {"query": "notice supply contract"})
@@ -136,10 +135,9 @@ def test_the_model_searches_then_answers(retriever, sure):
     first, second = api.requests
     assert first["messages"] == [{"role": "user", "content": NOTICE}]
     assert first["tools"] == [search_tool.definition(retriever)]
-    assert second["messages"][1:] == [heard[0], heard[1]]
+    assert [each["role"] for each in second["messages"]] == ["user", "assistant", "user"]
     (result,) = second["messages"][2]["content"]
     assert result == {"type": "tool_result", "tool_use_id": "toolu_1", "content": call.result}
-    assert [each["role"] for each in heard] == ["assistant", "user", "assistant"]
 
 
 def test_a_greeting_takes_one_turn_and_no_search(retriever):
@@ -176,42 +174,34 @@ def test_wrong_calls_are_errors_that_the_model_can_mend(retriever, sure):
     assert [each.is_error for each in done.calls] == [True, True, False]
 
 
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (
-            UserError("the store failed:\nit is gone"),
-            "the store failed: it is gone",
-        ),
-        (KeyError("/home/me/secret"), "search_documents failed"),
-    ],
-)
-def test_a_search_that_fails_is_told_without_internals(retriever, monkeypatch, error, said):
+def test_a_store_that_fails_is_told_in_one_line(retriever, monkeypatch):
     def fail(*args, **kwargs):
-        raise error
+        raise UserError("the store failed:\nit is gone")
 
     monkeypatch.setattr(retriever, "search", fail)
     api = ScriptedMessages()
     api.enqueue(tool_uses=[("search_documents", {"query": "notice"})])
     api.enqueue("I don't know.")
     (call,) = agent.run(api.client, "scripted", retriever, NOTICE).calls
-    assert (call.result, call.is_error) == (said, True)
+    assert (call.result, call.is_error) == ("the store failed: it is gone", True)
 
 
-def test_in_the_last_turn_the_model_may_not_search(retriever, sure):
+def test_in_the_last_turn_the_model_may_not_search(retriever, sure, monkeypatch):
+    monkeypatch.setattr(agent, "MAX_TURNS", 2)
     api = ScriptedMessages()
     api.enqueue(tool_uses=[("search_documents", {"query": "notice"})])
     api.enqueue("I don't know.")
-    done = agent.run(api.client, "scripted", retriever, NOTICE, max_turns=2)
+    done = agent.run(api.client, "scripted", retriever, NOTICE)
     assert [each["tool_choice"]["type"] for each in api.requests] == ["auto", "none"]
     assert (done.text, done.stop_reason) == ("I don't know.", "end_turn")
 
 
-def test_a_server_that_calls_all_the_same_is_stopped(retriever, sure):
+def test_a_server_that_calls_all_the_same_is_stopped(retriever, sure, monkeypatch):
+    monkeypatch.setattr(agent, "MAX_TURNS", 3)
     api = ScriptedMessages()
     for _ in range(3):
         api.enqueue(tool_uses=[("search_documents", {"query": "notice"})])
-    done = agent.run(api.client, "scripted", retriever, NOTICE, max_turns=3)
+    done = agent.run(api.client, "scripted", retriever, NOTICE)
     assert (done.stop_reason, len(done.usages), len(done.calls), api.left) == ("max_turns", 3, 2, 0)
 
 
@@ -222,44 +212,12 @@ def test_half_a_call_is_not_run(retriever):
     assert (done.stop_reason, done.calls, done.text) == ("max_tokens", [], "I look")
 
 
-# --- LangChain ----------------------------------------------------------------------------------------
-
-
-def test_the_langchain_tool_gives_text_to_the_model_and_sources_to_the_program(retriever, sure):
-    tool = search_tool.as_langchain_tool(retriever)
-    call = {"type": "tool_call", "id": "1", "name": tool.name, "args": {"query": "price of a sensor", "k": 1}}
-    message = tool.invoke(call)
-    assert message.status == "success"
-    assert "EUR 412" in json.loads(message.content)["summary"]
-    assert [each.number for each in message.artifact] == [1]
-    assert tool.invoke({"query": "price of a sensor", "k": 1}) == message.content
-
-
-def test_a_wrong_call_of_the_langchain_tool_is_a_message_with_an_error(retriever):
-    tool = search_tool.as_langchain_tool(retriever)
-    message = tool.invoke({"type": "tool_call", "id": "1", "name": tool.name, "args": {"query": "x", "k": 0}})
-    assert (message.status, message.content) == ("error", "k: 0 is less than the minimum of 1")
-
-
-def test_the_langchain_tool_is_bound_with_our_schema(retriever):
-    from step3_rag.frameworks.langchain_lcel import chat_model
-
-    api = ScriptedMessages()
-    api.enqueue(tool_uses=[("search_documents", {"query": "notice"})])
-    chat = chat_model(api.client, "scripted").bind_tools([search_tool.as_langchain_tool(retriever)])
-    (call,) = chat.invoke(NOTICE).tool_calls
-    assert call["args"] == {"query": "notice"}
-    (sent,) = api.requests[0]["tools"]
-    assert sent["input_schema"]["required"] == ["query"]
-    assert sent["input_schema"]["properties"]["k"]["maximum"] == 8
-
-
 # --- the command --------------------------------------------------------------------------------------
 
 
 def shown(facts):
     console = Console(record=True, width=100, markup=False, highlight=False)
-    ask.show_agent(facts, console)
+    render.show_agent(facts, console)
     return console.export_text()
 
 
@@ -271,7 +229,7 @@ def test_the_command_shows_what_was_looked_up_and_what_is_cited(retriever, sure,
     monkeypatch.setattr(ask, "client_of", lambda _settings: api.client)
     service = SimpleNamespace(settings=load_settings(), retriever=retriever)
     facts = ask.run_agent(service, NOTICE)
-    assert json.loads(json.dumps(facts)) == facts
+    assert json.loads(json.dumps(facts))["headline"] == facts["headline"]
     assert facts["command"] == "step3_rag agent"
     assert facts["headline"] == "2 look-ups: 60 days. [1]"
     text = shown(facts)
@@ -279,7 +237,7 @@ def test_the_command_shows_what_was_looked_up_and_what_is_cited(retriever, sure,
     assert "k: 0 is less than the minimum of 1" in text
     assert "[1] contracts/supply.md" in text
     assert "[2]" not in text
-    assert "2 turns, 2 look-ups; 200 tokens read, 20 written" in text
+    assert "turns: 2, look-ups: 2; 200 tokens read, 20 written" in text
 
 
 def test_the_command_says_where_nothing_was_looked_up(retriever, monkeypatch):

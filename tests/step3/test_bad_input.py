@@ -76,19 +76,15 @@ def test_any_text_can_be_asked(read_only, command, question):
 @pytest.mark.parametrize(
     ("flags", "line"),
     [
-        (("--k", "0"), "--k 0 is not allowed: use a number from 1"),
-        (("--k", "-3"), "--k -3 is not allowed"),
+        (("--k", "0"), "Invalid value for '--k': "),
         (
             ("--collection", "contract"),
             "--collection contract is not in the index: it has contracts, documents",
         ),
         (("--store", "milvus"), "--store milvus is not known: use chroma, faiss, weaviate, pinecone"),
-        (("--fusion", "sum"), "--fusion sum is not known: use minmax or rrf"),
-        (("--use", "sparse"), "--use sparse is not known: use hybrid, bm25, dense"),
-        (
-            ("--rerank", "colbert"),
-            "--rerank colbert is not known: use maxsim, none, likelihood, or a",
-        ),
+        (("--fusion", "sum"), "Invalid value for '--fusion': "),
+        (("--use", "sparse"), "Invalid value for '--use': "),
+        (("--rerank", "colbert"), "--rerank colbert is not known: use maxsim, none, or a cross-encoder"),
         (("--rerank", "org/name"), "--rerank org/name is on the hub, which is switched off"),
         (("--index", "nowhere"), "no index in nowhere: make one with `python -m step3_rag ingest PATH`"),
     ],
@@ -107,9 +103,8 @@ def test_values_that_search_and_ask_do_not_know(read_only, refused, monkeypatch,
             ("--strategies", "spelling,guess"),
             "--strategies guess is not known: use none, conversation, spelling",
         ),
-        (("--threshold", "1.5"), "--threshold 1.5 is no probability: use 0 (always answer) to 1"),
-        (("--threshold", "nan"), "--threshold nan is no probability"),
-        (("--budget", "0"), "--budget 0 leaves no room for a source"),
+        (("--threshold", "1.5"), "Invalid value for '--threshold': "),
+        (("--budget", "0"), "Invalid value for '--budget': "),
         (("--model", "gpt-9"), "unknown model 'gpt-9'"),
         (("--k", "many"), "Invalid value for '--k'"),
     ],
@@ -137,7 +132,6 @@ def test_flags_that_do_not_go_together(beir, refused):
     assert "--judge reads answers: use it with --answers" in refused(*args, "--judge", "x")
     assert "--ensemble is a retriever" in refused(*args, "--answers", "--ensemble")
     assert "beir has no reference answers" in refused(*args, "--answers")
-    assert "--documents 3 is not allowed: use 20 or more" in refused("step3_rag", "bench", "--documents", "3")
 
 
 # --- documents --------------------------------------------------------------------------------------------
@@ -248,7 +242,7 @@ def test_an_index_of_our_own_making_is_made_anew_by_itself(beir, command):
     file.write_bytes(b"no database " * 5000)
     got = command(*args)
     assert got.code == 0
-    assert "it is made anew now" in got.err
+    assert "it is made anew" in got.err
     assert json.loads(got.out)["stages"] == before["stages"]
 
 
@@ -258,7 +252,7 @@ def test_a_change_of_the_chunker_makes_the_index_of_a_dataset_anew(beir, command
     (file,) = Path(os.environ["ROADMAP_CACHE_DIR"]).glob("rag/beir-*/index.sqlite")
     before = Index.facts_of(file.parent)["id"]
     monkeypatch.setattr("step3_rag.service.code_version", lambda: "edited")
-    assert "the code that reads and cuts documents has changed" in command(*args).err
+    assert "made by code that has changed since: it is made anew" in command(*args).err
     assert Index.facts_of(file.parent)["id"] != before
     assert "made anew" not in command(*args).err
 
@@ -355,44 +349,20 @@ def test_claude_without_a_key(read_only, refused):
 def test_a_report_that_can_not_be_written(beir, refused, tmp_path):
     write(tmp_path, {"file": "x"})
     args = ("step3_rag", "evaluate", "--dataset", str(beir), "--out")
-    assert "--out file is a file: name a folder for the report" in refused(*args, "file")
-    assert "cannot write file/below/report.md: " in refused(*args, "file/below")
+    assert "cannot write file/below/stages.png: " in refused(*args, "file/below")
     assert "cannot write file/answers.jsonl: " in refused(
         "step3_rag", "evaluate", "--answers", "--out", "file"
     )
-    (tmp_path / "out" / "questions.csv").mkdir(parents=True)
-    assert "cannot write out/questions.csv: " in refused(*args, "out")
-    for name in ("calibrate", "sweep"):
-        assert "x.jpg is not the name of a picture" in refused("step3_rag", name, "--out", "x.jpg")
+    assert "x.jpg is not the name of a picture" in refused("step3_rag", "sweep", "--out", "x.jpg")
 
 
-@pytest.mark.parametrize(
-    ("name", "line", "said"),
-    [
-        (
-            "corpus.jsonl",
-            '{"_id": "d9", "text": ',
-            "corpus.jsonl line 2: it must be a JSON object with _id, text",
-        ),
-        ("corpus.jsonl", '{"_id": "d9"}', "corpus.jsonl line 2: it must be a JSON object with _id, text"),
-        ("queries.jsonl", "[]", "queries.jsonl line 2: it must be a JSON object with _id, text"),
-        (
-            "qrels/test.tsv",
-            "q1 notes.md 1",
-            "test.tsv line 2: it must be query-id, corpus-id and a whole number",
-        ),
-        (
-            "qrels/test.tsv",
-            "q1\tnotes.md\tvery",
-            "test.tsv line 2: it must be query-id, corpus-id and a whole",
-        ),
-        ("qrels/test.tsv", "q1\tlost.md\t1", "names documents that corpus.jsonl lacks: lost.md"),
-    ],
-)
-def test_a_wrong_line_of_a_collection_is_named(beir, refused, name, line, said):
-    lines = (beir / name).read_text().splitlines()
-    (beir / name).write_text("\n".join([lines[0], line, *lines[1:]]))
-    assert said in refused("step3_rag", "evaluate", "--dataset", str(beir))
+def test_a_wrong_line_of_a_collection_is_named(beir, refused):
+    with (beir / "qrels" / "test.tsv").open("a") as file:
+        file.write("\nq1\tlost.md\t1")
+    args = ("step3_rag", "evaluate", "--dataset", str(beir))
+    assert "test.tsv names lost.md, which corpus.jsonl lacks" in refused(*args)
+    (beir / "corpus.jsonl").write_text('{"_id": "d9", "text": ')
+    assert "corpus.jsonl line 1: it must be a JSON object with _id, text, in UTF-8" in refused(*args)
 
 
 def test_collections_that_are_none(tmp_path, fake, refused):
@@ -400,7 +370,5 @@ def test_collections_that_are_none(tmp_path, fake, refused):
         assert "use sample, a folder in BEIR's layout, or beir:NAME" in refused("step3_rag", *args, "nowhere")
     assert "the sample has no split 'train'" in refused("step3_rag", "evaluate", "--split", "train")
     as_beir(tmp_path / "few", {"q1": ("kettle", [])})
-    assert "few/queries.jsonl has none of the questions" in refused(
-        "step3_rag", "evaluate", "--dataset", "few"
-    )
+    assert "few has none of the questions" in refused("step3_rag", "evaluate", "--dataset", "few")
     assert "write sizes and overlaps like 64/16" in refused("step3_rag", "sweep", "--sizes", "64x16")

@@ -60,7 +60,7 @@ def test_the_chat_models_answer_is_printed_once_and_what_is_not_borne_out_is_sai
     got = command("step3_rag", "ask", "kettle", "--reader", "chat", "--threshold", "0")
     assert got.out.startswith("The kettle is broken [1]. It was sold in Peru [9].\n\n[1] notes.md")
     assert got.out.count("kettle is broken [1]") == 1
-    assert "1 of 2 sentences is not borne out by what it cites: It was sold in Peru." in got.out
+    assert "not supported by what is cited: 1 of 2 sentences, such as: It was sold in Peru." in got.out
     assert "100 tokens read, 10 written" in got.out
 
 
@@ -70,11 +70,13 @@ def test_the_facts_of_an_answer(read_only, command):
     assert (facts["abstained"], facts["reader"], facts["model"]) == (False, "quote", None)
     assert facts["citations"][0] == {
         "sentence": "The kettle in the kitchen is broken.",
-        "cites": [1],
-        "supported": True,
+        "numbers": [1],
         "support": 1.0,
+        "unknown": [],
+        "conflicts": [],
+        "supported": True,
     }
-    assert set(facts["sources"][0]) == {"number", "document", "place", "text", "excerpt", "suspicious"}
+    assert {"number", "document", "place", "text", "excerpt", "suspicious"} <= set(facts["sources"][0])
     assert [each["kept"] for each in facts["attempts"]] == [True]
     assert facts["usage"] == {"input_tokens": None, "output_tokens": None}
 
@@ -88,7 +90,7 @@ def shown(**changed):
         "abstained": False,
         "confidence": 0.9,
         "stop_reason": None,
-        "citations": [{"sentence": "The kettle is red.", "cites": [1], "supported": True, "support": 1.0}],
+        "citations": [{"sentence": "The kettle is red.", "numbers": [1], "supported": True}],
         "sources": [
             {**place, "number": 1},
             {**place, "number": 2, "place": "b.md, Lamps", "suspicious": True},
@@ -129,7 +131,7 @@ def test_search_explains_every_stage(read_only, command):
     got = command("step3_rag", "search", "kettle", "--explain", "--k", "2")
     assert got.out.startswith("[1] notes.md, Notes  (1.000)\n    # Notes The kettle")
     head = next(line for line in got.out.splitlines() if line.strip().startswith("bm25"))
-    assert head.split() == ["bm25", "dense", "fusion", "maxsim", "rerank", "passage"]
+    assert head.split() == ["bm25", "dense", "fusion", "maxsim", "rerank"]
     facts = json.loads(command("step3_rag", "search", "kettle", "--json").out)
     best = facts["results"][0]
     assert best["stages"]["bm25"]["rank"] == best["stages"]["rerank"]["rank"] == 1
@@ -245,13 +247,6 @@ def test_every_command_runs_on_the_tiny_model(command, line):
     assert "Traceback" not in got.out + got.err
 
 
-@pytest.mark.real  # sentence-transformers, which it is compared with, takes many seconds to import
-def test_bench_runs_on_the_tiny_model(command):
-    facts = json.loads(command("step3_rag", "bench", "--smoke", "--json").out)
-    assert [row["documents"] for row in facts["growth"]] == [15, 30, 60]
-    assert facts["embedding"]["ratio"] > 0
-
-
 # --- help, names, the lesson's runs -----------------------------------------------------------------------
 
 
@@ -311,7 +306,7 @@ def test_help_is_quick_and_imports_nothing_heavy():
 def test_the_renewal_terms_are_cited(command):
     got = command("step3_rag", "What are the contract renewal terms?", "--json")
     facts = json.loads(got.out)
-    cited = {number for each in facts["citations"] for number in each["cites"]}
+    cited = {number for each in facts["citations"] for number in each["numbers"]}
     documents = [each["document"] for each in facts["sources"] if each["number"] in cited]
     assert "contracts/renewal-overview.md" in documents
     assert facts["confidence"] > 0.9

@@ -49,9 +49,7 @@ def test_vectors_are_those_of_sentence_transformers_in_the_same_order(of_sentenc
 
 def test_a_text_alone_and_among_others_is_the_same():
     embedder = Embedder(load_settings(dtype="float32"))
-    seen = []
-    together = embedder.encode(TEXTS, seen.append)
-    assert sum(seen) == len(TEXTS)
+    together = embedder.encode(TEXTS)
     for i in (0, 1, 3, 20):
         (alone,) = embedder.encode([TEXTS[i]])
         assert float(alone.vector @ together[i].vector) > 0.9999
@@ -114,11 +112,10 @@ def test_no_more_is_read_than_the_model_says(own):
         ("lasttoken", "", "title: none | text: ", {"document": "title: none | text: ", "passage": "x"}),
     ],
 )
-@pytest.mark.parametrize("include_prompt", [True, False])
-def test_pooling_and_prompts_are_the_models_own(own, mode, query, passage, prompts, include_prompt):
+def test_pooling_and_prompts_are_the_models_own(own, mode, query, passage, prompts):
     flags = {"mean": "mean_tokens", "cls": "cls_token", "lasttoken": "lasttoken"}
     pooling = {f"pooling_mode_{flag}": name == mode for name, flag in flags.items()}
-    own.change("1_Pooling/config.json", **pooling, include_prompt=include_prompt)
+    own.change("1_Pooling/config.json", **pooling)
     own.change("config_sentence_transformers.json", prompts=prompts)
     ours, theirs = Embedder(own.settings), models.load_embedder(settings=own.settings)
     texts = TEXTS[:8]
@@ -138,11 +135,12 @@ def test_pooling_and_prompts_are_the_models_own(own, mode, query, passage, promp
     [
         (
             {"pooling_mode_mean_tokens": False, "pooling_mode_max_tokens": True},
-            "has the pooling max: known are",
+            "has the pooling max_tokens, ",
         ),
+        ({"include_prompt": False}, "has the pooling mean, include_prompt False: known are"),
         (
             {"pooling_mode_cls_token": True},
-            r"has the pooling cls\+mean: known are the poolings mean, cls, lasttoken",
+            r"has the pooling cls\+mean, include_prompt True: known are the poolings mean, cls, lasttoken",
         ),
     ],
 )
@@ -153,13 +151,8 @@ def test_a_pooling_that_is_not_known_is_refused(own, pooling, line):
 
 
 def test_a_layer_after_the_pooling_is_refused(own):
-    modules = json.loads((own.folder / "modules.json").read_text())
-    modules[2] = {"idx": 2, "name": "2", "path": "2_Dense", "type": "sentence_transformers.models.Dense"}
-    (own.folder / "modules.json").write_text(json.dumps(modules))
-    with pytest.raises(UserError, match="has a module Dense: known are"):
-        Embedder(own.settings).encode(["a"])
-    (own.folder / "modules.json").write_text("[{")
-    with pytest.raises(UserError, match="own"):
+    (own.folder / "2_Dense").mkdir()
+    with pytest.raises(UserError, match="has the module 2_Dense: known are"):
         Embedder(own.settings).encode(["a"])
 
 

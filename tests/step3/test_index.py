@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from shared.errors import UserError
+from step3_rag.ingest import update
 from step3_rag.ingest.front_matter import NO_VERSION
 from step3_rag.ingest.index import Chunk, Database, Draft, Index
+from step3_rag.ingest.rebuild import rebuild
 from step3_rag.ingest.stems import stems
 from step3_rag.retrieve.snapshot import Snapshot
 from tests.step3.conftest import DIM, DOCUMENTS, FACTS, FakeEmbedder, bring_in, texts_of, write
@@ -148,19 +150,12 @@ def test_what_it_was_made_with_is_written_at_once(tmp_path, monkeypatch):
     opened(tmp_path / "i", create=True).close()  # not refused as another index's
 
 
-def test_an_index_from_before_there_were_versions_opens_and_knows_its_copies(built):
+def test_an_index_from_before_there_were_versions_opens(built):
     before = texts_of(built)
     built.db.execute("DROP TABLE versions")
     built.db.execute("DROP TABLE copies")
-    built.db.execute("CREATE TABLE stored (store TEXT, chunk INTEGER, PRIMARY KEY (store, chunk))")
-    notes = [("chroma", 1), ("pinecone https://x", 1), ("pinecone https://x", 2)]
-    built.db.executemany("INSERT INTO stored VALUES (?, ?)", notes)
     index = opened(built.folder)
     assert texts_of(index) == before
-    assert index.db.execute("SELECT * FROM copies ORDER BY 1").fetchall() == [
-        ("chroma", -1),
-        ("pinecone https://x", -1),
-    ]
     assert {row["version"] for row in index.documents()} == {NO_VERSION}
     index.close()
 
@@ -237,6 +232,21 @@ def test_numbers_are_never_used_twice(built):
     built.add([(number, 0, Draft(None, "", "x", "x"), one)])
     built.finish([number])
     assert Snapshot(built).ids.min() > highest
+
+
+def test_a_rebuild_that_fails_leaves_the_index_as_it_was_and_its_readers_see_nothing_of_it(built, documents):
+    before, generation, reader = texts_of(built), built.generation, opened(built.folder)
+
+    def breaks(index):
+        bring_in(index, documents / "notes.md")
+        assert len(texts_of(index)) == 1
+        assert texts_of(reader) == before
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rebuild(built.folder, FACTS, FakeEmbedder(), update.Sizes(), [documents], breaks)
+    assert (texts_of(built), built.generation) == (before, generation)
+    reader.close()
 
 
 def test_an_error_in_the_middle_of_writing_takes_it_all_back(built):

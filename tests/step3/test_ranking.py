@@ -198,18 +198,10 @@ def test_rare_match_looks_at_the_rarest_words_only():
     assert rerank.rare_match(query, same.token_vectors, 0 * weights) == 0
 
 
-def test_query_likelihood_is_the_mean_log_probability(tiny_cache):
-    score = rerank.likelihood_scorer(load_settings(model="tiny"))
-    scores = score("When does it renew?", ["The contract renews every year.", "Soup."])
-    assert len(scores) == 2
-    assert all(-20 < each < 0 for each in scores)
-    assert score("When does it renew?", []) == []
-
-
 def test_a_cross_encoder_that_is_not_there(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(UserError, match=r"the cross-encoder \./nowhere cannot be loaded: ") as refused:
-        rerank.cross_encoder("./nowhere", load_settings())
+        rerank.cross_encoder_scorer("./nowhere", load_settings())
     assert "\n" not in str(refused.value)
 
 

@@ -13,11 +13,14 @@ margin, and a second search of everything when the first one looks bad (confiden
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from step3_rag.retrieve.search import Retriever
+from step3_rag.ingest.embed import Encoded
+from step3_rag.reflect.confidence import confidence
+from step3_rag.reflect.reflect import THRESHOLD
+from step3_rag.retrieve.search import Found, Options, Retriever
 
 CENTROIDS = 24  # of each collection
 MANY = 10_000  # chunks of a collection, about, that are enough to tell where it lies
@@ -55,22 +58,28 @@ class Router:
         return () if len(near) == len(scores) else near
 
 
+def search(
+    retriever: Retriever, router: Router, query: str, options: Options, encoded: Encoded
+) -> tuple[Found, tuple[str, ...]]:
+    """Search where the router says; everything, if that looks bad. Also tells what was searched."""
+    route = router.route(encoded.vector)
+    found = retriever.search(query, replace(options, collections=route), encoded)
+    if route and confidence(found, retriever) < THRESHOLD:
+        return retriever.search(query, options, encoded), ()
+    return found, route
+
+
 def k_means(vectors: np.ndarray, k: int, seed: int = 0, rounds: int = 20) -> np.ndarray:
     """Centres of length 1 by spherical k-means (Dhillon and Modha 2001), begun as in k-means++."""
     random = np.random.default_rng(seed)
     centres = vectors[[random.integers(len(vectors))]]
     while len(centres) < min(k, len(vectors)):
         distance = np.clip(1 - (vectors @ centres.T).max(1), 1e-9, None)
-        centres = np.concatenate(
-            [centres, vectors[[random.choice(len(vectors), p=distance / distance.sum())]]]
-        )
+        next_one = random.choice(len(vectors), p=distance / distance.sum())
+        centres = np.concatenate([centres, vectors[[next_one]]])
     for _ in range(rounds):
         nearest = (vectors @ centres.T).argmax(1)
-        sums = np.stack(
-            [
-                vectors[nearest == i].sum(0) if (nearest == i).any() else centres[i]
-                for i in range(len(centres))
-            ]
-        )
+        groups = [vectors[nearest == i] for i in range(len(centres))]
+        sums = np.stack([each.sum(0) if len(each) else centres[i] for i, each in enumerate(groups)])
         centres = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
     return centres
