@@ -38,6 +38,9 @@ app.add_typer(passing_on.app)
 
 DataFile = Annotated[str | None, typer.Option("--data", help="Rows: .jsonl, .csv, or a dataset of the hub.")]
 GuideFile = Annotated[Path | None, typer.Option("--guide", help="Tone guide (YAML); default the sample's.")]
+Notes = Annotated[
+    list[str] | None, typer.Option("--note", help="What the company decided or knows; may come again.")
+]
 Adapters = Annotated[list[Path] | None, typer.Option("--adapter", help="Folder of a run; may come twice.")]
 
 
@@ -91,9 +94,15 @@ def train(
                 rows, its_guide = _read(data, guide)
                 with several.main_first():
                     prepared = lesson.prepare(
-                        settings, chosen, rows, its_guide, limit, start, _intents(guide)
+                        settings, chosen, rows, its_guide, limit, start, own_rows=bool(data)
                     )
-                chosen = chosen.for_rows(len(prepared.rows), several.count())
+                asked, chosen = chosen.sft, chosen.for_rows(len(prepared.rows), several.count())
+                if chosen.sft != asked and several.is_main():
+                    print(
+                        f"{len(prepared.rows)} rows are few: {chosen.sft.epochs:g} epochs instead of "
+                        f"{asked.epochs:g}, at learning rate {chosen.sft.learning_rate:g} (sft.least_steps)",
+                        file=sys.stderr,
+                    )
             facts = training.seen(settings, chosen, prepared, out, report_to, fresh=fresh)
     if several.is_main():
         emit(facts, lambda console: training.show(facts, console), as_json=as_json)
@@ -109,6 +118,12 @@ def evaluate(
     data: DataFile = None,
     guide: GuideFile = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Messages, at most.")] = None,
+    general: Annotated[
+        Path | None,
+        typer.Option(
+            "--general", help="Questions that the tone must not leak into (JSON lines: prompt, answer)."
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="A folder for the report, pictures and replies.")
     ] = None,
@@ -126,7 +141,7 @@ def evaluate(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Compare base, prompting and tuned models: tone, content, leak, perplexity, with intervals."""
+    """Compare base, prompting and tuned models: tone, fidelity, leak, perplexity, with intervals."""
     from shared.progress import stage_bar
     from step4_finetune import evaluate as evaluation
     from step4_finetune import evaluation_report as report
@@ -147,7 +162,7 @@ def evaluate(
         baselines=names,
         adapters=adapter or [],
         limit=3 if smoke else limit,
-        intents=_intents(guide),
+        general_file=general,
         bar=stage_bar("evaluating", len(names) + len(adapter or [])),
     )
     try:
@@ -187,6 +202,7 @@ def chat(
     messages: Annotated[
         list[str] | None, typer.Argument(help="What a member writes; none: asks for them.")
     ] = None,
+    note: Notes = None,
     adapter: Adapters = None,
     guide: GuideFile = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Stop after so many tokens.")] = 128,
@@ -202,7 +218,13 @@ def chat(
 
     settings = settings_from_flags(smoke, model=model, device=device, dtype=dtype, threads=threads)
     facts = talking.run(
-        settings, _read(None, guide)[1], messages or [], adapter or [], max_new_tokens, not as_json
+        settings,
+        _read(None, guide)[1],
+        messages or [],
+        note or [],
+        adapter or [],
+        max_new_tokens,
+        not as_json,
     )
     emit(facts, lambda console: talking.show(facts, console), as_json=as_json)
 
@@ -214,6 +236,7 @@ def guard(
         bool, typer.Option("--measure", help="Catch and false-alarm rates on the labelled sets.")
     ] = False,
     adapter: Annotated[Path | None, typer.Option(help="Answer with this tuned model.")] = None,
+    note: Notes = None,
     data: DataFile = None,
     guide: GuideFile = None,
     model: Model = None,
@@ -235,24 +258,20 @@ def guard(
         from step4_finetune.chat import generator
 
         generate = generator(settings, adapter, its_guide)
-    facts = command.run(settings, its_guide, rows, text, generate=generate)
+    facts = command.run(settings, its_guide, rows, text, notes=note or [], generate=generate)
     emit(facts, lambda console: command.show(facts, console), as_json=as_json)
 
 
 def _read(data: str | None, guide: Path | None) -> tuple[list[Any], Any]:
-    """The rows and the guide, of the sample where none are named."""
+    """The rows and the guide, of the sample where none are named; rows of your own need your own guide."""
+    from shared.errors import UserError
     from step4_finetune.data import GUIDE, SAMPLE, read_rows
     from step4_finetune.guide import read_guide
 
+    if data and not guide:
+        raise UserError(f"{data} needs the guide of its tone: name it with --guide")
+
     return read_rows(data or SAMPLE), read_guide(guide or GUIDE)
-
-
-def _intents(guide: Path | None) -> dict[str, Any]:
-    """What fitting replies do: the file beside the guide, where there is one."""
-    from step4_finetune.content import beside
-    from step4_finetune.data import GUIDE
-
-    return beside(guide or GUIDE)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 KEY = "alora_invocation_tokens"
-ALWAYS = "train with `lora: {activated: false}`, as --recipe always does"
+ALWAYS = "train with `lora: {activated: false}`, as --recipe default does"
 
 
 def call_of(tokenizer: PreTrainedTokenizerFast, prompts: Sequence[Sequence[Message]]) -> list[int]:

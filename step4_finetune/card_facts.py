@@ -18,7 +18,7 @@ from typing import Any
 from shared.errors import UserError, reason
 from shared.stats import wilson
 
-SHARES = ("all_rules", "fits", "both", "content", "whole")
+SHARES = ("all_rules", "faithful", "both", "healthy")
 
 
 def read_run(folder: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Base and tuned models answer the same message, one below the other.
 
-$ python -m step4_finetune chat "my kettle leaks, order A113" --adapter runs/tone
+$ python -m step4_finetune chat "my kettle leaks" --note "plan: technician calls on Monday"
 base
 I'm sorry to hear that your kettle ...
 tone
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from shared.config import Settings
 from shared.errors import UserError
 from shared.models import load_causal_lm, load_tokenizer
-from step4_finetune.data import Message
+from step4_finetune.data import Message, with_notes
 from step4_finetune.generate import replies
 from step4_finetune.guide import Guide
 from step4_finetune.rules import broken
@@ -27,17 +27,20 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 LONGEST = 2000  # characters of a message
+AGAIN = 0.7  # temperature of a second attempt
 
 
 def run(
     settings: Settings,
     guide: Guide,
     messages: Sequence[str],
+    notes: Sequence[str],
     adapters: Sequence[Path],
     max_new_tokens: int,
     interactive: bool,
 ) -> dict[str, Any]:
-    """Answer each message with the base and every adapter; without messages, ask until an empty line.
+    """Answer each message, by the same notes, with the base and every adapter; without messages, ask until an
+    empty line.
 
     Raises:
         UserError: a message is empty or too long, or an adapter doesn't fit.
@@ -52,7 +55,7 @@ def run(
     def answer(message: str) -> dict[str, Any]:
         prompt: list[Message] = [
             {"role": "system", "content": guide.system},
-            {"role": "user", "content": message},
+            {"role": "user", "content": with_notes(message, notes)},
         ]
         said = {}
         for name, model in models.items():
@@ -92,12 +95,18 @@ def _talk(answer: Callable[[str], dict[str, Any]], interactive: bool) -> list[di
 
 
 def generator(settings: Settings, adapter: Path, guide: Guide) -> Callable[[list[Message]], str]:
-    """A function from messages to the tuned model's reply, for the guardrails."""
+    """A function from messages to the tuned model's reply, for the guardrails.
+
+    It was trained under one system message, so it gets that one. To a request with another (the guard's
+    reminder, after a reply that may not go out) the reply is drawn: the greedy one would come again.
+    """
     tokenizer, model = load_tokenizer(settings=settings), load_tuned(settings, adapter)
 
     def generate(messages: list[Message]) -> str:
-        said = [{"role": "system", "content": guide.system}, *(m for m in messages if m["role"] != "system")]
-        return replies(model, tokenizer, [said])[0].text
+        system = {"role": "system", "content": guide.system}
+        again = any(each["role"] == "system" and each != system for each in messages)
+        said = [system, *(each for each in messages if each["role"] != "system")]
+        return replies(model, tokenizer, [said], temperature=AGAIN if again else 0.0)[0].text
 
     return generate
 

@@ -3,18 +3,18 @@
     verdict     n  said  right  missed          precision             recall  kappa
     greeting   70     4      4       0  1.00 [0.51, 1.00]  1.00 [0.51, 1.00]   1.00
     ...
-    fits       70    48     47       9  0.98 [0.89, 1.00]  0.84 [0.72, 0.91]   0.63
+    unfaithful 100   48     47       9  0.98 [0.89, 1.00]  0.84 [0.72, 0.91]   0.63
 
-A row of labelled.jsonl names a message, its intent, a reply, the rules that the reply breaks (`breaks`),
-whether it does what was asked (`fits`) and keeps subject and facts (`keeps`). For a rule, precision is the
-share of broken ones among those called broken, and recall the share of broken ones that were found. Replies
-without a body are not counted for rules that only forbid: those are broken there by definition.
+A row of labelled.jsonl names a message, its notes, a reply, the rules that the reply breaks (`breaks`), and
+whether it is `faithful`: says what the notes say, and nothing else. Precision is the share of broken ones
+among those called broken, and recall the share of broken ones that were found. Replies without a body are not
+counted for rules that only forbid: those are broken there by definition.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,15 +22,13 @@ from typing import TYPE_CHECKING, Any
 from shared import stats
 from shared.errors import UserError, reason
 from step4_finetune import content
-from step4_finetune.judge import judge_of, kappa
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from shared.config import Settings
     from step4_finetune.guide import Guide
 
-FIELDS = {"message": str, "reply": str, "fits": bool}
+FIELDS = {"message": str, "reply": str}
 
 
 @dataclass(frozen=True)
@@ -72,13 +70,11 @@ class Measured:
         }
 
 
-def measure(
-    rows: Sequence[Mapping[str, Any]], guide: Guide, intents: Mapping[str, content.Intent]
-) -> list[Measured]:
-    """One line per rule of the guide (found broken), and one for `fits` and `keeps`, where rows label them.
+def measure(rows: Sequence[Mapping[str, Any]], guide: Guide) -> list[Measured]:
+    """One line per rule of the guide (found broken), and one for what is not faithful, where rows label it.
 
     Raises:
-        UserError: a row names a rule or an intent that there isn't.
+        UserError: a row names a rule that there isn't.
     """
     ids, scores = [rule.id for rule in guide.rules], []
     for row in rows:
@@ -86,13 +82,7 @@ def measure(
             raise UserError(
                 f"row {row.get('id')} breaks {unknown[0]!r}: the guide's rules are {', '.join(ids)}"
             )
-        if (name := row.get("intent")) not in (None, *intents):
-            raise UserError(f"row {row.get('id')} has the intent {name!r}: use {', '.join(intents)}")
-        asked = {"subject": row.get("subject") or (), "facts": row.get("facts") or ()}
-        intent = intents[name] if name else None
-        scores.append(
-            content.score(row["reply"], guide, intent, message=row["message"], others=intents, **asked)
-        )
+        scores.append(content.score(row["reply"], guide, row.get("notes") or (), row["message"]))
     both = list(zip(rows, scores, strict=True))
     found = []
     for rule in guide.rules:
@@ -103,69 +93,29 @@ def measure(
         ]
         pairs = [(not score.rules[rule.id], rule.id in row["breaks"]) for row, score in judged]
         found += [_measured(rule.id, pairs)] if pairs else []
-    for name, verdict in VERDICTS.items():
-        pairs = [(verdict(score), row.get(name)) for row, score in both]
-        known = [(said, label) for said, label in pairs if said is not None and label is not None]
-        found += [_measured(name, known)] if known else []
-    return found
+    known = [
+        (not score.faithful, not row["faithful"])
+        for row, score in both
+        if score.faithful is not None and row.get("faithful") is not None
+    ]
+    return [*found, *([_measured("unfaithful", known)] if known else [])]
 
 
-VERDICTS: dict[str, Callable[[content.Score], bool | None]] = {
-    "fits": lambda score: score.fits,
-    "keeps": lambda score: False not in (score.subject, score.facts),
-}
+def kappa(pairs: Sequence[tuple[bool, bool]]) -> float | None:
+    """Cohen's kappa (1960): agreement beyond chance; 1 is full, 0 is what chance alone gives.
 
+    None where there is nothing to agree on: no pairs, or both always say the same one thing.
 
-def judged(
-    settings: Settings, rows: Sequence[Mapping[str, Any]], intents: Mapping[str, content.Intent]
-) -> list[Measured]:
-    """The same for a judge model (judge.py) and `fits`; what it says that can't be read is not counted.
-
-    Raises:
-        UserError: the model can't be asked.
+    >>> kappa([(True, True), (True, False), (False, False), (False, False)])
+    0.5
     """
-    from shared.progress import count_bar
-
-    ask, pairs = judge_of(settings, settings.model), []
-    with count_bar("judging", len(rows)) as progress:
-        for number, row in enumerate(rows, 1):
-            said = ask(row["message"], row["reply"], intents.get(row.get("intent") or ""))
-            pairs += [(said, row["fits"])] if said is not None else []
-            progress(number, len(rows))
-    return [_measured(f"fits, by {settings.model}", pairs)]
-
-
-def halves(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    """The sample's odd rows, which its patterns were improved on, and its even ones, which were held out."""
-    return {"improved on": list(rows[0::2]), "held out": list(rows[1::2])}
-
-
-def crossed(
-    rows: Sequence[Mapping[str, Any]], guide: Guide, intents: Mapping[str, content.Intent]
-) -> dict[str, Any]:
-    """Chosen replies of a data set: do they fit their own intent, and none of their topic's other messages?
-
-    A reply under a message of another intent is wrong, so whatever fits there is a false fit.
-    """
-    bodies = [guide.parts(row["chosen"]).body for row in rows]
-    own = own_n = false = false_n = 0
-    for row, body in zip(rows, bodies, strict=True):
-        for other in rows:
-            if other is not row and (other["topic"] != row["topic"] or other["intent"] == row["intent"]):
-                continue
-            fit = content.fits(body, intents[other["intent"]], other["message"], intents)
-            if other is row:
-                own, own_n = own + bool(fit), own_n + 1
-            else:
-                false, false_n = false + bool(fit), false_n + 1
-    return {
-        "n": own_n,
-        "fit": own,
-        "fit_interval": list(stats.wilson(own, own_n)),
-        "crossed": false_n,
-        "false_fit": false,
-        "false_fit_interval": list(stats.wilson(false, false_n)),
-    }
+    n = len(pairs)
+    if not n:
+        return None
+    observed = sum(a == b for a, b in pairs) / n
+    first, second = sum(a for a, _ in pairs) / n, sum(b for _, b in pairs) / n
+    chance = first * second + (1 - first) * (1 - second)
+    return (observed - chance) / (1 - chance) if chance < 1 else None
 
 
 def _measured(name: str, pairs: Sequence[tuple[bool, bool]]) -> Measured:

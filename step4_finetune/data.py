@@ -1,10 +1,14 @@
-"""Rows: what a member wrote, how to answer it, and how not. Read from the sample or from your own file.
+"""Rows: what a member wrote, what the company decided, how to answer, and how not.
 
-    >>> row = read_rows(SAMPLE, split="train")[0]
-    >>> row.prompt[-1]["content"]
-    'since 12 May my hedge trimmer is so loud ...'
+    >>> row = read_rows(SAMPLE, split="train")[1]
+    >>> row.message
+    'I sent the trimmer back on 3 June and you still have 79.50 of mine. When do I get it?'
+    >>> row.notes
+    ('decision: refund of 79.50 approved', 'money: in the account within five working days', ...)
     >>> row.chosen
-    'Dear member,\\n\\n...'
+    'Dear member,\\n\\nWe have approved the refund of 79.50 ...'
+
+The model styles what the notes say; it decides nothing. A prompt is the message with the notes below it.
 
 Your own files are in TRL's formats, JSON lines or CSV, or a name of the hub (`org/name`, by `datasets`):
 
@@ -12,8 +16,9 @@ Your own files are in TRL's formats, JSON lines or CSV, or a name of the hub (`o
     prompt, chosen, rejected       for DPO, and for SFT by its chosen replies
 
 A prompt is a text or a list of messages, a reply a text or a list of one message. Columns that only this step
-knows may stand beside them: id, topic, split, intent, subject, facts, breaks (the sample has them all). Where
-there is no `split`, rows are divided by topic, or by prompt where there is no topic: 80, 10, 10 of 100.
+knows may stand beside them: notes (a list of texts, or one text with a line each), id, topic, split, breaks.
+Rows without notes train just the same; whether their replies are true stays unknown. Where there is no
+`split`, rows are divided by topic, or by prompt where there is no topic: 80, 10, 10 of 100.
 """
 
 from __future__ import annotations
@@ -34,6 +39,8 @@ GUIDE = SAMPLE.with_name("guide.yaml")
 GENERAL = SAMPLE.with_name("general.jsonl")
 LABELLED = SAMPLE.with_name("labelled.jsonl")
 SPLITS = ("train", "dev", "test")
+SHARES = (0.8, 0.1, 0.1)  # of them, where rows have no split
+FACTS = "facts"  # stands in `breaks` beside the guide's rules
 
 Message = dict[str, str]  # {"role": "user", "content": "..."}
 
@@ -48,10 +55,8 @@ class Row:
     rejected: str | None = None
     split: str = "train"
     topic: str | None = None
-    intent: str | None = None
-    subject: tuple[str, ...] = ()  # any of them shows that a reply speaks of the right thing
-    facts: tuple[str, ...] = ()  # all of them belong into a good reply
-    breaks: tuple[str, ...] | None = None  # rules that `rejected` breaks
+    notes: tuple[str, ...] = ()  # what the company decided and knows; a reply says all of it, nothing else
+    breaks: tuple[str, ...] | None = None  # rules that `rejected` breaks; FACTS: it says something else
 
     @property
     def message(self) -> str:
@@ -59,14 +64,25 @@ class Row:
         return self.prompt[-1]["content"]
 
     def with_system(self, system: str) -> list[Message]:
-        """The prompt under a system message; one that the row brings itself stays."""
-        if not system or self.prompt[0]["role"] == "system":
-            return list(self.prompt)
-        return [{"role": "system", "content": system}, *self.prompt]
+        """The prompt with its notes, under a system message; one that the row brings itself stays."""
+        asked = {"role": "user", "content": with_notes(self.message, self.notes)}
+        before = self.prompt[:-1]
+        if system and self.prompt[0]["role"] != "system":
+            before = ({"role": "system", "content": system}, *before)
+        return [*before, asked]
 
 
-def read_rows(source: str | Path, split: str | None = None) -> list[Row]:
+def with_notes(message: str, notes: Sequence[str]) -> str:
+    """What a model reads: the message, and below it what the company decided and knows."""
+    return "\n".join([message, "", "Notes:", *(f"- {note}" for note in notes)]) if notes else message
+
+
+def read_rows(
+    source: str | Path, split: str | None = None, shares: tuple[float, float, float] = SHARES
+) -> list[Row]:
     """The rows of a file (JSON lines, CSV) or of a dataset of the hub, all or those of one split.
+
+    Where the rows name no split, `shares` says how much of them train, dev and test get.
 
     Raises:
         UserError: the file is not there, empty, or malformed; names the line and what is allowed there.
@@ -77,8 +93,10 @@ def read_rows(source: str | Path, split: str | None = None) -> list[Row]:
         raise UserError(
             f"{where} has no rows: it needs prompt and completion, or prompt, chosen and rejected"
         )
-    rows = _divided(rows) if all(row.split == "" for row in rows) else rows
+    rows = _divided(rows, shares) if all(row.split == "" for row in rows) else rows
     for row in rows:
+        if row.split == "":
+            raise UserError(f"{where}: row {row.id} has no split and others have one: give it to all or none")
         if row.split not in SPLITS:
             raise UserError(f"{where}: row {row.id} has split {row.split!r}: use {', '.join(SPLITS)}")
     return [row for row in rows if split in (None, row.split)]
@@ -153,17 +171,15 @@ def row_of(raw: Mapping[str, Any], where: str, number: int) -> Row:
             f"{where} has the columns {', '.join(map(str, raw)) or 'none'}: it needs prompt and completion, "
             "or prompt, chosen and rejected"
         )
-    rejected = raw.get("rejected")
+    rejected, notes = raw.get("rejected"), _notes(raw.get("notes"), where)
     row = Row(
         id=str(raw.get("id") or number),
-        prompt=_messages(prompt, where),
+        prompt=_without(notes, _messages(prompt, where)),
         chosen=_reply(chosen, where),
         rejected=None if rejected in (None, "") else _reply(rejected, where),
         split=str(raw.get("split") or ""),
         topic=_label(raw.get("topic"), where),
-        intent=_label(raw.get("intent"), where),
-        subject=_list(raw.get("subject"), where),
-        facts=_list(raw.get("facts"), where),
+        notes=notes,
         breaks=None if raw.get("breaks") is None else _list(raw["breaks"], where),
     )
     try:
@@ -189,6 +205,12 @@ def _messages(prompt: Any, where: str) -> tuple[Message, ...]:
     return tuple({"role": each["role"], "content": each["content"]} for each in prompt)
 
 
+def _without(notes: Sequence[str], prompt: tuple[Message, ...]) -> tuple[Message, ...]:
+    """A prompt that `data build` wrote has its notes in its last message already: they are added anew."""
+    asked = prompt[-1]["content"].removesuffix(with_notes("", notes))
+    return (*prompt[:-1], {"role": "user", "content": asked})
+
+
 def _reply(reply: Any, where: str) -> str:
     if isinstance(reply, list) and len(reply) == 1 and isinstance(reply[0], dict):
         reply = reply[0].get("content")
@@ -201,7 +223,7 @@ def _label(value: Any, where: str) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str | int):
-        raise UserError(f"{where}: topic and intent must be texts")
+        raise UserError(f"{where}: topic must be a text")
     return str(value)
 
 
@@ -211,8 +233,15 @@ def _list(value: Any, where: str) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, list):
-        raise UserError(f"{where}: subject, facts and breaks must be lists of texts")
+        raise UserError(f"{where}: notes and breaks must be lists of texts")
     return tuple(map(str, value))
+
+
+def _notes(value: Any, where: str) -> tuple[str, ...]:
+    """A list of texts, or one text with a line (and a dash before it, if you like) each."""
+    if isinstance(value, str) and not value.lstrip().startswith("["):
+        value = [line.strip().removeprefix("-").strip() for line in value.splitlines()]
+    return tuple(each for each in _list(value, where) if each)
 
 
 def _json(text: str, where: str) -> Any:
@@ -222,7 +251,7 @@ def _json(text: str, where: str) -> Any:
         raise UserError(f"{where}: {text[:40]!r} is no JSON list ({error.msg})") from None
 
 
-def _divided(rows: Sequence[Row]) -> list[Row]:
+def _divided(rows: Sequence[Row], shares: tuple[float, float, float]) -> list[Row]:
     """The rows with a split: whole topics (or prompts) go into one, the same each time."""
     from dataclasses import replace
 
@@ -232,7 +261,7 @@ def _divided(rows: Sequence[Row]) -> list[Row]:
 
     def split(row: Row) -> str:
         at = share(row)
-        return "train" if at < 0.8 else "dev" if at < 0.9 else "test"
+        return "train" if at < shares[0] else "dev" if at < shares[0] + shares[1] else "test"
 
     return [replace(row, split=split(row)) for row in rows]
 
@@ -241,5 +270,6 @@ def fingerprint(rows: Iterable[Row]) -> str:
     """A short hash of the rows' contents, kept with what was trained on them."""
     digest = hashlib.sha256()
     for row in rows:
-        digest.update(json.dumps([row.prompt, row.chosen, row.rejected], ensure_ascii=False).encode())
+        known = [row.prompt, row.chosen, row.rejected, *([row.notes] if row.notes else [])]
+        digest.update(json.dumps(known, ensure_ascii=False).encode())
     return digest.hexdigest()[:12]

@@ -21,7 +21,6 @@ import typer
 from shared.cli import Engine, Json, Model, Seed, Smoke, emit, new_app, settings_from_flags
 
 if TYPE_CHECKING:
-    from step4_finetune.content import Intent
     from step4_finetune.guide import Guide
 
 app = new_app("Rows of messages and replies: look, check, build, distill.")
@@ -33,10 +32,6 @@ Data = Annotated[
 GuideFile = Annotated[
     Path | None,
     typer.Option("--guide", help="Tone guide (YAML); default that of the sample, for its own rows."),
-]
-Intents = Annotated[
-    Path | None,
-    typer.Option("--intents", help="What fitting replies do (YAML); default: the guide's neighbour."),
 ]
 Limit = Annotated[int, typer.Option("--limit-tokens", help="Tokens of a conversation, at most.")]
 
@@ -80,7 +75,6 @@ def check(
     limit_tokens: Limit = 512,
     data: Data = None,
     guide: GuideFile = None,
-    intents: Intents = None,
     model: Model = None,
     smoke: Smoke = False,
     as_json: Json = False,
@@ -94,15 +88,14 @@ def check(
     settings = settings_from_flags(smoke, model=model)
     rows, source = _rows(data)
     rule_book = _guide(guide, data)
-    known = _intents(intents, guide, data)
     places = mending.targets(data or SAMPLE, fix, force=force) if fix else None
     tokenizer = load_tokenizer(settings=settings)
-    findings = curate.run_checks(rows, rule_book, tokenizer, limit_tokens, known)
+    findings = curate.run_checks(rows, rule_book, tokenizer, limit_tokens)
     facts = curate.report(rows, rule_book, source=source, findings=findings)
     errors = facts["errors"]
     if places:
         left, done = mending.run(rows, _raw(data), findings, source, places)
-        after = curate.report(left, rule_book, tokenizer, limit_tokens, source=str(fix), intents=known)
+        after = curate.report(left, rule_book, tokenizer, limit_tokens, source=str(fix))
         mending.write_report(source, facts, after, done)
         facts["fix"] = {**done, "left": after["headline"]}
         errors = after["errors"]
@@ -121,6 +114,9 @@ def build(
     count: Annotated[int, typer.Option("--rows", min=1, help="tools: so many rows.")] = 2000,
     seed: Seed = None,
     form: Annotated[str, typer.Option("--format", help="sft or dpo.")] = "sft",
+    shares: Annotated[
+        str, typer.Option(help="rows without a split: percent for train, dev and test.")
+    ] = "80,10,10",
     force: Force = False,
     limit_tokens: Limit = 512,
     data: Data = None,
@@ -146,7 +142,7 @@ def build(
     from shared.models import load_tokenizer
     from step4_finetune import build as building
 
-    rows, source = _rows(data)
+    rows, source = _rows(data, _shares(shares))
     rule_book = _guide(guide, data)
     facts = building.run(
         rows,
@@ -178,14 +174,13 @@ def distill(
     ] = True,
     data: Data = None,
     guide: GuideFile = None,
-    intents: Intents = None,
     model: Model = None,
     engine: Engine = None,
     seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Have a chat model write replies, and keep those that break no rule and keep the facts."""
+    """Have a chat model write replies, and keep those that break no rule and are faithful."""
     from step4_finetune import data as rows_of
     from step4_finetune import distill as lesson
     from step4_finetune.guide import read_guide
@@ -204,16 +199,28 @@ def distill(
         requests=requests,
         attempts=attempts,
         rejected=rejected,
-        intents=_intents(intents, guide or rows_of.GUIDE, None),
     )
     emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 
-def _rows(data: str | None) -> tuple[Any, str]:
+def _rows(data: str | None, shares: tuple[float, float, float] | None = None) -> tuple[Any, str]:
     """The rows of the flag, or the sample's, and what they are called."""
-    from step4_finetune.data import SAMPLE, read_rows
+    from step4_finetune.data import SAMPLE, SHARES, read_rows
 
-    return read_rows(data or SAMPLE), data or "the sample"
+    return read_rows(data or SAMPLE, shares=shares or SHARES), data or "the sample"
+
+
+def _shares(text: str) -> tuple[float, float, float]:
+    """`70,15,15` as shares of 1."""
+    from shared.errors import UserError
+
+    try:
+        train, dev, test = (float(each) / 100 for each in text.split(","))
+    except ValueError:
+        train = dev = test = 0.0
+    if min(train, dev, test) < 0 or train == 0 or abs(train + dev + test - 1) > 1e-6:
+        raise UserError(f"--shares {text}: give three percentages that add up to 100, such as 70,15,15")
+    return train, dev, test
 
 
 def _raw(data: str | None) -> list[Any]:
@@ -231,15 +238,3 @@ def _guide(guide: Path | None, data: str | None) -> Guide | None:
     if guide is None and data is not None:
         return None
     return read_guide(guide or GUIDE)
-
-
-def _intents(intents: Path | None, guide: Path | None, data: str | None) -> dict[str, Intent] | None:
-    """What fitting replies do: the flag's file, or intents.yaml beside the guide, where there is one."""
-    from step4_finetune.content import beside, read_intents
-    from step4_finetune.data import GUIDE
-
-    if intents:
-        return read_intents(intents)
-    if guide is None and data is not None:
-        return None
-    return beside(guide or GUIDE) or None

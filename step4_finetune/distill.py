@@ -7,8 +7,8 @@ try once more. Then, if wanted, the same reply with one rule broken, for DPO: a 
 What is let through is appended to --out at once, what isn't to a file beside it, with the reason; both are
 passed over when the command runs again, so a run that was stopped goes on where it was.
 
-The evaluator sees rules, subject, facts and known intents, not whether a reply is wise: read it before you
-train on it.
+The evaluator sees rules and, where a message has notes, fidelity; not whether a reply is wise: read it before
+you train on it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from shared.errors import UserError, reason
 from shared.progress import count_bar
 from shared.report.record import writable
 from step4_finetune import data, rules
-from step4_finetune.content import Intent
 from step4_finetune.curate.finding import prompt_text, short
 from step4_finetune.data import Row
 from step4_finetune.distill_ask import Ask, SpentError, Tally, asker, off_tone, on_tone
@@ -41,7 +40,7 @@ FEW = 0.3  # share let through, under which a stronger model is advised
 def read_messages(path: Path) -> list[Row]:
     """Messages to be answered: a text file with one a line, or JSON lines or CSV with message or prompt.
 
-    Other columns (topic, subject, facts ...) are kept; replies are not.
+    Other columns (topic, notes ...) are kept; replies are not.
 
     Raises:
         UserError: there is no such file, or there are no messages in it.
@@ -79,7 +78,6 @@ def run(
     requests: int = 100,
     attempts: int = 2,
     rejected: bool = True,
-    intents: Mapping[str, Intent] | None = None,
 ) -> dict[str, Any]:
     """Ask for a reply to each row's message, until all are done or the budget of requests is.
 
@@ -104,7 +102,7 @@ def run(
         for row in todo:
             progress(answered, len(todo))
             try:
-                _one(ask, row, guide, intents or {}, attempts, rejected, tally, out, aside)
+                _one(ask, row, guide, attempts, rejected, tally, out, aside)
             except SpentError:
                 break
             answered += 1
@@ -115,7 +113,6 @@ def _one(
     ask: Ask,
     row: Row,
     guide: Guide,
-    intents: Mapping[str, Intent],
     attempts: int,
     rejected: bool,
     tally: Tally,
@@ -127,7 +124,7 @@ def _one(
     Raises:
         SpentError: no request is left; a chosen reply that came is kept without a rejected one.
     """
-    reply, wrong = on_tone(ask, row, guide, intents, attempts)
+    reply, wrong = on_tone(ask, row, guide, attempts)
     if wrong:
         tally.filtered += 1
         tally.why.update(wrong)

@@ -3,25 +3,23 @@
     >>> faults("Hi! We'll trace it.", "end_turn", row, guide)
     ['greeting', 'sign_off', 'no_contractions', ...]
 
-A chosen reply must be whole, keep every rule, name the subject and the facts, and do what was asked, as far
-as that is labelled. A rejected one must break a rule, keep the facts and be about as long.
+A chosen reply must be whole, keep every rule, and say what the notes say and nothing else, where there are
+notes. A rejected one must break a rule, be as faithful and about as long.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared import prompts
 from shared.config import Settings
-from step4_finetune import content, rules
-from step4_finetune.content import Intent
+from step4_finetune import content, fidelity, rules
 from step4_finetune.curate.finding import prompt_text
-from step4_finetune.curate.labels import lacks
-from step4_finetune.data import Row
+from step4_finetune.data import Row, with_notes
 from step4_finetune.guide import Guide
 
 if TYPE_CHECKING:
@@ -75,16 +73,14 @@ def asker(client: anthropic.Anthropic, settings: Settings, tally: Tally) -> Ask:
     return ask
 
 
-def on_tone(
-    ask: Ask, row: Row, guide: Guide, intents: Mapping[str, Intent], attempts: int
-) -> tuple[str, list[str]]:
+def on_tone(ask: Ask, row: Row, guide: Guide, attempts: int) -> tuple[str, list[str]]:
     """A reply to the row's message, and what is wrong with it: nothing, if it can be used."""
     prompt = prompts.render(prompts.load(PROMPTS, "distill"), guide=guide.as_prompt())
-    turns = [{"role": "user", "content": f"<message>\n{prompt_text(row)}\n</message>"}]
+    turns = [{"role": "user", "content": f"<message>\n{with_notes(prompt_text(row), row.notes)}\n</message>"}]
     reply, wrong = "", ["not asked"]
     for _ in range(attempts):
         reply, stop = ask(prompt["system"], turns)
-        wrong = faults(reply, stop, row, guide, intents)
+        wrong = faults(reply, stop, row, guide)
         if not wrong or not reply:
             break
         told = _told(reply, guide, wrong)
@@ -92,20 +88,21 @@ def on_tone(
     return reply, wrong
 
 
-def faults(
-    reply: str, stop: str, row: Row, guide: Guide, intents: Mapping[str, Intent] | None = None
-) -> list[str]:
+def faults(reply: str, stop: str, row: Row, guide: Guide) -> list[str]:
     """Why a reply can't be used as a chosen one, from the worst on."""
     if stop == "refusal" or not reply:
         return ["refused" if stop == "refusal" else "empty"]
     if stop == "max_tokens":
         return ["cut"]
-    parts = guide.parts(reply)
-    found = [*content.problems(parts), *rules.broken(reply, guide), *lacks(row, reply)]
-    intent = (intents or {}).get(row.intent or "")
-    if intent and content.fits(parts.body, intent, row.message, intents) is False:
-        found.append("does not do what was asked")
-    return found
+    return [*content.problems(guide.parts(reply)), *rules.broken(reply, guide), *untrue(reply, row, guide)]
+
+
+def untrue(reply: str, row: Row, guide: Guide) -> list[str]:
+    """What a reply leaves out of the notes, adds to them or turns around; nothing without notes."""
+    if not row.notes:
+        return []
+    found = fidelity.check(reply, row.notes, row.message, guide.company)
+    return [f"{kind}: {each}" for kind in fidelity.KINDS for each in getattr(found, kind)]
 
 
 def _told(reply: str, guide: Guide, wrong: Sequence[str]) -> str:
@@ -131,4 +128,4 @@ def off_tone(ask: Ask, row: Row, guide: Guide, rule_id: str) -> tuple[str, list[
     ratio = len(reply.split()) / max(1, len(row.chosen.split()))
     if not LENGTH[0] <= ratio <= LENGTH[1]:
         found.append("rejected: another length")
-    return reply, found + [f"rejected: lacks {each}" for each in lacks(row, reply)]
+    return reply, found + [f"rejected: {each}" for each in untrue(reply, row, guide)]

@@ -2,7 +2,7 @@
 
     python -m step4_finetune evaluate --adapter runs/tone
 
-    system    adherence  all rules  fits    both   ...
+    system    adherence  all rules  faithful  both   ...
     base           0.51   0% ...
     few-shot       0.96  82% ...
     tone           1.00  98% ...
@@ -10,10 +10,11 @@
     few-shot     566       54        3.5           -      -
     tone          54       47        1.0         181  2,954
 
-Every system answers every message of the split once, greedily. Rules, fit, subject and facts are judged by
-program (rules.py, content.py); differences are paired, over the same messages. Leak, kept answers and
-perplexity (general.py) belong to a model and not to a prompt, so they are measured for the base and for each
-tuned model; for an activated adapter also as it would be merged, where it is always at work.
+Every system answers every message of the split once, greedily. Rules and fidelity are judged by program
+(rules.py, fidelity.py); differences are paired, over the same messages, and intervals resample whole topics,
+whose messages are alike. Leak, kept answers and perplexity (general.py) belong to a model and not to a
+prompt, so they are measured for the base and for each tuned model; for an activated adapter also as it would
+be merged, where it is always at work.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ from step4_finetune.guide import Guide
 from step4_finetune.malloc import keep_memory
 from step4_finetune.systems import System, systems
 
-REPLY_TOKENS = 128
-SHARES = ("all_rules", "fits", "both", "subject", "facts", "healthy", "content", "whole")
+REPLY_TOKENS = 160
+SHARES = ("all_rules", "faithful", "both", "healthy")
 Progress = Callable[[str], None]
 
 
@@ -53,7 +54,7 @@ def run(
     baselines: Sequence[str],
     adapters: Sequence[Path],
     limit: int | None = None,
-    intents: Mapping[str, content.Intent] | None = None,
+    general_file: Path | None = None,
     bar: AbstractContextManager[Progress] | None = None,
 ) -> dict[str, Any]:
     """Answer, judge and compare; `bar` opens once nothing is wrong.
@@ -71,7 +72,10 @@ def run(
     keep_memory()
     settings = settings_for_batch(settings)
     tokenizer = load_tokenizer(settings=settings)
-    questions = general.questions("test" if split == "test" else "dev")[: limit or None]
+    which = "test" if split == "test" else "dev"
+    questions = general.questions(which, general_file or general.GENERAL)[: limit or None]
+    if not questions:
+        raise UserError(f"{general_file} has no questions for {which}: leave its column split out")
     model: Any = load_causal_lm(settings=settings)
     for adapter in adapters:
         tuning.check_run(settings, adapter, model)
@@ -90,7 +94,7 @@ def run(
             start = time.perf_counter()
             got = replies(model, tokenizer, [system.prompt(row) for row in asked], REPLY_TOKENS)
             seconds = time.perf_counter() - start
-            found.append(_measured(system, asked, got, seconds, guide, intents or {}))
+            found.append(_measured(system, asked, got, seconds, guide))
     facts = {
         "command": "step4_finetune evaluate",
         "company": guide.company,
@@ -99,9 +103,9 @@ def run(
         "model": settings.model,
         "systems": found,
         "models": models,
-        "differences": differences(found),
+        "differences": differences(found, [row.topic for row in asked]),
         "messages": [
-            {name: getattr(row, name) for name in ("id", "message", "intent", "chosen", "rejected")}
+            {name: getattr(row, name) for name in ("id", "message", "notes", "chosen", "rejected")}
             for row in asked
         ],
         "machine": hardware.describe(),
@@ -117,20 +121,19 @@ def _measured(
     got: Sequence[Reply],
     seconds: float,
     guide: Guide,
-    intents: Mapping[str, content.Intent],
 ) -> dict[str, Any]:
     """One system's replies and what they are worth."""
-    scores = [
-        content.score_row(reply.text, row, guide, intents) for row, reply in zip(rows, got, strict=True)
-    ]
-    adherence = [score.adherence for score in scores]
+    scores = [content.score_row(reply.text, row, guide) for row, reply in zip(rows, got, strict=True)]
+    adherence, topics = [score.adherence for score in scores], [row.topic for row in rows]
     return {
         "name": system.name,
         "tuned": system.adapter is not None,
         "training": training(system.adapter) if system.adapter else None,
-        "adherence": {"mean": fmean(adherence), "interval": bootstrap(adherence)},
-        **{name: _share([getattr(score, name) for score in scores]) for name in SHARES},
-        "rules": {rule.id: _share([score.rules[rule.id] for score in scores]) for rule in guide.rules},
+        "adherence": {"mean": fmean(adherence), "interval": interval(adherence, topics)},
+        **{name: _share([getattr(score, name) for score in scores], topics) for name in SHARES},
+        "rules": {
+            rule.id: _share([score.rules[rule.id] for score in scores], topics) for rule in guide.rules
+        },
         "prompt_tokens": fmean(reply.prompt_tokens for reply in got),
         "reply_tokens": fmean(reply.tokens for reply in got),
         "seconds_a_reply": seconds / len(got),
@@ -148,41 +151,51 @@ def training(adapter: Path) -> dict[str, Any]:
     return {name: each if isinstance(each, int | float) else None for name, each in known.items()}
 
 
-def _share(values: Sequence[bool | None]) -> dict[str, Any] | None:
+def _share(values: Sequence[bool | None], topics: Sequence[str | None]) -> dict[str, Any] | None:
     """Hits of n with their interval; what is unknown doesn't count, and None where nothing is known."""
-    known = [bool(value) for value in values if value is not None]
-    if not known:
+    both = [(bool(value), topic) for value, topic in zip(values, topics, strict=True) if value is not None]
+    if not both:
         return None
-    return {
-        "hits": sum(known),
-        "n": len(known),
-        "share": sum(known) / len(known),
-        "interval": wilson(sum(known), len(known)),
-    }
+    known = [value for value, _ in both]
+    low, high = wilson(sum(known), len(known))
+    if 0 < sum(known) < len(known):
+        low, high = interval(known, [topic for _, topic in both]) or (low, high)
+    return {"hits": sum(known), "n": len(known), "share": fmean(known), "interval": (low, high)}
 
 
-def differences(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Each tuned model against each other system: adherence, rules, fits, both, whole; paired bootstrap."""
+def interval(values: Sequence[float], topics: Sequence[str | None]) -> tuple[float, float] | None:
+    """95 % interval of the mean: whole topics are drawn, for messages of one topic are alike.
+
+    A row without a topic is one of its own.
+    """
+    groups: dict[Any, list[float]] = {}
+    for at, (value, topic) in enumerate(zip(values, topics, strict=True)):
+        groups.setdefault(at if topic is None else topic, []).append(float(value))
+    return bootstrap([fmean(each) for each in groups.values()], [len(each) for each in groups.values()])
+
+
+def differences(found: Sequence[Mapping[str, Any]], topics: Sequence[str | None]) -> list[dict[str, Any]]:
+    """Each tuned model against each other system: adherence, rules, fidelity and both, in pairs."""
     rows = []
     for at, system in enumerate(found):
         if not system["tuned"]:
             continue
         for other in found[:at]:
-            for name in ("adherence", "all_rules", "fits", "both", "whole"):
+            for name in ("adherence", "all_rules", "faithful", "both"):
                 pairs = [
-                    (float(mine[name]), float(theirs[name]))
-                    for mine, theirs in zip(system["replies"], other["replies"], strict=True)
+                    (float(mine[name]) - float(theirs[name]), topic)
+                    for mine, theirs, topic in zip(system["replies"], other["replies"], topics, strict=True)
                     if mine[name] is not None and theirs[name] is not None
                 ]
                 if pairs:
-                    changes = [mine - theirs for mine, theirs in pairs]
+                    changes = [change for change, _ in pairs]
                     rows.append(
                         {
                             "system": system["name"],
                             "over": other["name"],
                             "measure": name,
                             "difference": fmean(changes),
-                            "interval": bootstrap(changes),
+                            "interval": interval(changes, [topic for _, topic in pairs]),
                             "n": len(pairs),
                         }
                     )

@@ -1,9 +1,8 @@
-"""What `evaluate` found: tables for the screen; a folder with reports (Markdown, HTML), picture and CSV."""
+"""What `evaluate` found: tables for the screen; a folder with a report, picture, JSON and CSV."""
 
 from __future__ import annotations
 
 import csv
-import html
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ Table = tuple[list[str], list[list[str]]]  # head, rows
 
 def systems_table(facts: Mapping[str, Any]) -> Table:
     """One row for each system; shares with their 95 % intervals."""
-    head = ["system", "adherence", "all rules", "fits", "both", "content", "whole"]
+    head = ["system", "adherence", *(name.replace("_", " ") for name in SHOWN)]
     rows = [
         [each["name"], f"{each['adherence']['mean']:.2f}", *(_share(each[name]) for name in SHOWN)]
         for each in facts["systems"]
@@ -57,13 +56,14 @@ def _training(system: Mapping[str, Any]) -> tuple[float | None, float | None]:
 def models_table(facts: Mapping[str, Any]) -> Table:
     """One row for each model: what should not have changed."""
     head = ["model", "leak", "general answers right", "perplexity"]
-    first = next(iter(facts["models"].values()))["perplexity"]
+    base = facts["models"].get("base")
     rows = [
         [
             name,
             f"{each['leaked']} of {each['asked']}",
             f"{each['right']} of {each['answers']}",
-            f"{each['perplexity']:.1f} ({each['perplexity'] / first:.2f})",
+            f"{each['perplexity']:.1f}"
+            + (f" ({each['perplexity'] / base['perplexity']:.2f})" if base else ""),
         ]
         for name, each in facts["models"].items()
     ]
@@ -165,7 +165,7 @@ def place() -> Path:
 
 
 def write(facts: Mapping[str, Any], folder: Path) -> None:
-    """report.md, report.html, evaluate.png and replies.csv, in `folder`.
+    """report.md, evaluate.json, evaluate.png and replies.csv, in `folder`.
 
     Raises:
         UserError: the folder can't be written.
@@ -173,7 +173,6 @@ def write(facts: Mapping[str, Any], folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "report.md").write_text(markdown(facts), encoding="utf-8")
-        (folder / "report.html").write_text(page(facts), encoding="utf-8")
         (folder / "evaluate.json").write_text(
             json.dumps(facts, ensure_ascii=False, indent=1), encoding="utf-8"
         )
@@ -216,49 +215,16 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;"
-    "color:#222;background:#fff}table{border-collapse:collapse;margin:1rem 0;display:block;overflow-x:auto}"
-    "th,td{padding:.3rem .8rem;border-bottom:1px solid #ccc;text-align:right;white-space:nowrap}"
-    "th:first-child,td:first-child{text-align:left}img{max-width:100%}"
-    "blockquote{white-space:pre-wrap;border-left:3px solid #999;margin:0 0 1rem;padding-left:1rem}"
-    "@media(prefers-color-scheme:dark){body{color:#ddd;background:#1b1b1b}img{background:#fff}}"
-)
-
-
-def page(facts: Mapping[str, Any]) -> str:
-    """The report as one HTML page that needs nothing from outside but its picture."""
-    parts = []
-    for title, (head, rows) in _tables(facts).items():
-        cells = ["".join(f"<th>{html.escape(each)}</th>" for each in head)]
-        cells += ["".join(f"<td>{html.escape(each)}</td>" for each in row) for row in rows]
-        body = "".join(f"<tr>{each}</tr>" for each in cells)
-        parts.append(f"<h2>{html.escape(title)}</h2><table>{body}</table>")
-    parts.append("<h2>Side by side</h2>")
-    parts += [
-        f"<h3>{html.escape(name)}</h3><blockquote>{html.escape(text)}</blockquote>"
-        for sample in _samples(facts, SIDE_BY_SIDE)
-        for name, text in sample
-    ]
-    title = html.escape(f"{facts['company']}: {facts['headline']}")
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{title}</title><style>{STYLE}</style><h1>{title}</h1><p>{html.escape(foot(facts))}</p>"
-        f'<img src="evaluate.png" alt="the measures, by system">{"".join(parts)}</html>\n'
-    )
-
-
 def _csv(facts: Mapping[str, Any], path: Path) -> None:
     """One row for each message and system."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        judged = ["adherence", "all_rules", "fits", "both", "whole"]
-        writer.writerow(["id", "intent", "system", *judged, "trained_s", "trained_mb", "reply"])
+        judged = ["adherence", *SHOWN]
+        writer.writerow(["id", "system", *judged, "trained_s", "trained_mb", "reply"])
         for system in facts["systems"]:
             for message, reply in zip(facts["messages"], system["replies"], strict=True):
                 values = [*(reply[name] for name in judged), *_training(system), reply["text"]]
-                writer.writerow([message["id"], message["intent"], system["name"], *values])
+                writer.writerow([message["id"], system["name"], *values])
 
 
 def draw(facts: Mapping[str, Any], picture: Path) -> None:

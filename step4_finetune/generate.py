@@ -1,11 +1,12 @@
-"""Replies of a model to many prompts at once: greedy, in batches of similar length.
+"""Replies of a model to many prompts at once, in batches of similar length.
 
     >>> replies(model, tokenizer, [[{"role": "user", "content": "Where is my parcel?"}]])
     [Reply(text='Dear member, ...', tokens=61, finished=True)]
 
-Greedy, because a comparison of two models should not depend on luck. What all prompts begin with (a guide,
-the same examples) is read once, and its keys and values are handed to every batch. Behind it prompts are
-padded on the left, so that all of a batch write their first token at the same place.
+Greedy (temperature 0) where nothing else is said: a comparison of two models should not depend on luck. What
+all prompts begin with (a guide, the same examples) is read once, and its keys and values are handed to every
+batch. Behind it prompts are padded on the left, so that all of a batch write their first token at the same
+place.
 """
 
 from __future__ import annotations
@@ -42,8 +43,9 @@ def replies(
     max_new_tokens: int = 128,
     batch_size: int = 32,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
+    temperature: float = 0.0,
 ) -> list[Reply]:
-    """One greedy reply to each prompt (a list of chat messages), in their order."""
+    """One reply to each prompt (a list of chat messages), in their order."""
     rendered: list[Any] = [
         tokenizer.apply_chat_template(list(each), add_generation_prompt=True, return_dict=False)
         for each in prompts
@@ -71,10 +73,10 @@ def replies(
         out: Any = write(
             **batch,
             max_new_tokens=max_new_tokens,
-            do_sample=False,
-            temperature=None,
+            do_sample=temperature > 0,
+            temperature=temperature or None,
             top_p=None,
-            top_k=None,
+            top_k=0 if temperature else None,
             pad_token_id=tokenizer.pad_token_id,
             **({"cache": cache} if cache else {}),
         )

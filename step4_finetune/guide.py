@@ -19,7 +19,7 @@ r"""A tone guide: what replies of a company sound like, as rules that a program 
 Every rule counts something in a reply and says how many there may be. It has an `id`, `say` (the rule in
 plain words, for people and for prompts) and one or more of these:
 
-    starts_with, ends_with: TEXT or [TEXT, ...]     one of them, word by word
+    starts_with, ends_with: TEXT or [TEXT, ...]     one of them, word by word; in a greeting {name} is a name
     forbid, require: REGEX or [REGEX, ...]          none of them found; each of them found
     forbid_words, require_words: [WORD, ...]        none, or at least one; words or phrases, any case
     count: {pattern: REGEX, of: sentences|text, min: 1, max: 1}
@@ -72,7 +72,8 @@ class Guide:
 
     def parts(self, reply: str) -> text.Parts:
         """A reply taken apart, by this guide's greeting and sign-off."""
-        return text.take_apart(reply, self.greetings, self.sign_offs)
+        tidy = text.tidy(reply)
+        return text.take_apart(tidy, [text.named(tidy, each) for each in self.greetings], self.sign_offs)
 
     def as_prompt(self) -> str:
         """The guide in words, for the system message of a model that was not trained on it."""
@@ -105,7 +106,9 @@ def read_yaml(path: Path) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path}: {reason(error)}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} is no YAML: {reason(error)}") from None
+        raise UserError(
+            f"{path} is no YAML: {reason(error)}; a text with a colon or a # in it needs quotes"
+        ) from None
 
 
 def guide_of(data: Any, source: str) -> Guide:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from shared.config import Settings
@@ -25,9 +25,10 @@ def prepare(
     guide: Guide,
     limit: int | None = None,
     start: Path | None = None,
-    intents: Mapping[str, content.Intent] | None = None,
+    own_rows: bool = False,
 ) -> Lesson:
-    """Everything that the recipe's stages need; `start` is a run whose adapter goes on learning.
+    """Everything that the recipe's stages need; `start` is a run whose adapter goes on learning, and
+    `own_rows` says that the rows are not the sample's.
 
     Raises:
         UserError: no training rows, none with a rejected reply where DPO needs one, a start that doesn't fit.
@@ -35,10 +36,16 @@ def prepare(
     train = [row for row in rows if row.split == "train"][:limit]
     if not train:
         raise UserError("there are no rows in the split train: nothing to learn from")
+    if blank := [row.id for row in train if not row.chosen.strip()]:
+        raise UserError(f"row {blank[0]} has no reply: `data check` names all of these")
     if start:
         check_start(recipe, start)
     if "dpo" not in recipe.method:
-        return Lesson(train, guide.system, replay(settings, recipe.replay), start=start)
+        dev = [row for row in rows if row.split == "dev"][:limit] if "sft" in recipe.method else []
+        asked = recipe.replay if "sft" in recipe.method else 0
+        return Lesson(
+            train, guide.system, replay(settings, asked, own_rows=own_rows), start=start, guide=guide, dev=dev
+        )
     if "policy" in recipe.dpo.negatives and start is None:
         raise UserError(
             "dpo.negatives: policy takes what the tuned model itself writes: name its run with --from"
@@ -46,15 +53,14 @@ def prepare(
     chosen = pairs(
         train,
         recipe.dpo.negatives,
-        recipe.seed,
-        own=lambda: own_mistakes(settings, train, guide, start, intents or {}) if start else [],
+        own=lambda: own_mistakes(settings, train, guide, start) if start else [],
     )
     if not chosen:
         raise UserError(
             "no row has a rejected reply, which DPO needs: use --method sft, or add a column rejected"
         )
     asked = recipe.replay if "sft" in recipe.method else 0
-    return Lesson(train, guide.system, replay(settings, asked), chosen, start)
+    return Lesson(train, guide.system, replay(settings, asked, own_rows=own_rows), chosen, start)
 
 
 def check_start(recipe: Recipe, start: Path) -> None:
@@ -69,23 +75,18 @@ def check_start(recipe: Recipe, start: Path) -> None:
     layers = config.get("layers_to_transform")
     same = (
         config.get("r") == recipe.lora.r
+        and config.get("lora_alpha") == recipe.lora.alpha
         and set(config.get("target_modules") or ()) == set(recipe.lora.targets)
         and (len(layers) if layers else None) == recipe.lora.last_layers
     )
     if not same:
         raise UserError(
-            f"the adapter in {start} has another r, targets or last_layers than the recipe: make them equal"
+            f"the adapter in {start} has another r, alpha, targets or last_layers than the recipe"
         )
 
 
-def own_mistakes(
-    settings: Settings,
-    rows: Sequence[Row],
-    guide: Guide,
-    start: Path,
-    intents: Mapping[str, content.Intent],
-) -> list[str | None]:
-    """What the tuned model replies to the messages, where it breaks a rule or its content is wrong."""
+def own_mistakes(settings: Settings, rows: Sequence[Row], guide: Guide, start: Path) -> list[str | None]:
+    """What the tuned model replies to the messages, where it breaks a rule or is not faithful."""
     from shared.models import load_tokenizer
     from shared.models.device import settings_for_batch
     from shared.progress import count_bar
@@ -99,12 +100,11 @@ def own_mistakes(
             model, tokenizer, [row.with_system(guide.system) for row in rows], REPLY_TOKENS, progress=progress
         )
     return [
-        None if _good(reply.text, row, guide, intents) else reply.text
-        for reply, row in zip(got, rows, strict=True)
+        None if _good(reply.text, row, guide) else reply.text for reply, row in zip(got, rows, strict=True)
     ]
 
 
-def _good(reply: str, row: Row, guide: Guide, intents: Mapping[str, content.Intent]) -> bool:
+def _good(reply: str, row: Row, guide: Guide) -> bool:
     """Nothing is wrong with it, as far as the evaluator can tell."""
-    score = content.score_row(reply, row, guide, intents)
-    return score.all_rules and score.content is not False
+    score = content.score_row(reply, row, guide)
+    return score.all_rules and score.healthy and score.faithful is not False

@@ -36,6 +36,7 @@ def dpo(
     beta: Annotated[float, typer.Option(help="How far the model may go from its reference.")] = 0.1,
     steps: Annotated[int, typer.Option(help="So many steps.")] = 3,
     data: Annotated[str | None, typer.Option("--data", help="Rows: .jsonl, .csv, or of the hub.")] = None,
+    guide: Annotated[Path | None, typer.Option("--guide", help="The tone guide of your rows (YAML).")] = None,
     model: Model = None,
     seed: Seed = None,
     smoke: Smoke = False,
@@ -47,7 +48,7 @@ def dpo(
     from step4_finetune.guide import read_guide
 
     settings = settings_from_flags(smoke, model=model, seed=seed)
-    facts = lesson.run(settings, data or SAMPLE, read_guide(GUIDE).system, pairs, beta, steps)
+    facts = lesson.run(settings, data or SAMPLE, read_guide(guide or GUIDE).system, pairs, beta, steps)
     emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 
@@ -59,29 +60,20 @@ def evaluator(
     guide: Annotated[
         Path | None, typer.Option("--guide", help="Tone guide (YAML); default the sample's.")
     ] = None,
-    judge: Annotated[
-        str | None, typer.Option("--judge", help="A chat model that judges, too, whether a reply fits.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Replies that the judge reads, at most.")] = None,
     as_json: Json = False,
 ) -> None:
-    """How good the evaluator itself is: precision and recall of every rule on labelled replies."""
+    """How good the evaluator itself is: precision and recall of every check on labelled replies."""
     from shared import hardware
     from step4_finetune import checking
-    from step4_finetune.content import beside
     from step4_finetune.data import GUIDE, LABELLED
     from step4_finetune.guide import read_guide
 
-    path = guide or GUIDE
     rows = checking.read_labelled(labelled or LABELLED)
-    intents = beside(path)
-    found = checking.measure(rows, read_guide(path), intents)
-    if judge:
-        found += checking.judged(settings_from_flags(model=judge), rows[:limit], intents)
-    fits = next((each for each in found if each.name == "fits"), found[0])
+    found = checking.measure(rows, read_guide(guide or GUIDE))
+    last = found[-1]
     facts = {
         "command": "step4_finetune evaluator",
-        "headline": f"{fits.name}: kappa {fits.kappa or 0:.2f} on {fits.n} labelled replies",
+        "headline": f"{last.name}: kappa {last.kappa or 0:.2f} on {last.n} labelled replies",
         "n": len(rows),
         "verdicts": [each.as_json() for each in found],
         "machine": hardware.describe(),

@@ -124,12 +124,12 @@ def plans(
     the longest reply."""
     found = []
     for method in recipe.method.split("+"):
-        stage = recipe.sft if method == "sft" else recipe.dpo
+        stage = {"sft": recipe.sft, "dpo": recipe.dpo, "grpo": recipe.grpo}[method]
         frozen = recipe.tuning != "full" and recipe.lora.last_layers is not None
         plan = Plan(
             batch=stage.batch_size,
             length=length,
-            method=method,  # type: ignore[arg-type]
+            method="dpo" if method == "dpo" else "sft",
             tuning=recipe.tuning,
             dtype=dtype,
             r=recipe.lora.r,

@@ -21,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError, reason
+from step4_finetune import fidelity
 from step4_finetune.card_facts import SHARES as EVALUATIONS
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _dataset(client: Client, facts: Mapping[str, Any]) -> tuple[Any, list[str]]:
             "id": each["id"],
             "input": {"message": each["message"]},
             "output": {"reply": each["chosen"]},
-            "metadata": {"intent": each["intent"]},
+            "metadata": {"notes": each["notes"]},
         }
         for each in facts["messages"]
     ]
@@ -125,8 +126,10 @@ def _why(name: str, reply: Mapping[str, Any]) -> str | None:
     wrong: list[str] = []
     if name == "all_rules":
         wrong = [rule for rule, kept in reply["rules"].items() if not kept]
-    if name == "content":
-        wrong = [*reply["problems"], *(f"no {each}" for each in ("subject", "facts") if reply[each] is False)]
+    if name == "faithful":
+        wrong = [f"{kind}: {each}" for kind in fidelity.KINDS for each in reply.get(kind, ())]
+    if name == "healthy":
+        wrong = list(reply["problems"])
     return ", ".join(wrong) or None
 
 

@@ -29,7 +29,7 @@ LINEAR = list(ALL_LINEAR)  # of a Llama layer
 
 # What is taught: a company's replies, calling tools (toolcalls/), or judging passages (judging/).
 Task = Literal["tone", "tools", "judge"]
-Method = Literal["sft", "dpo", "sft+dpo"]
+Method = Literal["sft", "dpo", "grpo", "sft+dpo", "sft+grpo"]
 Tuning = Literal["lora", "qlora", "full"]
 
 
@@ -44,12 +44,12 @@ class Lora(Part):
     alpha: float = Field(32, gt=0)  # the update is scaled by alpha / r
     dropout: float = Field(0.0, ge=0, lt=1)
     targets: list[str] = LINEAR
-    last_layers: int | None = Field(10, ge=1)  # None: all. The layers below are frozen, so they run only once
-    activated: bool = True  # works under the company's system message only; see activation.py
+    last_layers: int | None = Field(18, ge=1)  # None: all. The layers below are frozen, so they run only once
+    activated: bool = False  # True: works under the company's system message only; see activation.py
 
 
 class Stage(Part):
-    """What SFT and DPO both need."""
+    """What all methods need."""
 
     epochs: float = Field(3, gt=0)
     batch_size: int = Field(8, ge=1)
@@ -64,8 +64,9 @@ class Stage(Part):
 class Sft(Stage):
     """Supervised fine-tuning: imitate the chosen replies."""
 
-    learning_rate: float = Field(2e-3, gt=0)
-    least_steps: int = Field(120, ge=0)  # where rows make fewer: more epochs, at a lower rate (`for_rows`)
+    epochs: float = Field(2, gt=0)
+    learning_rate: float = Field(7.5e-4, gt=0)
+    least_steps: int = Field(0, ge=0)  # where rows make fewer: more epochs, at a lower rate (`for_rows`)
     # Examples of the base's own, so that it stays itself; see replay.py. None: 120, and none for an activated
     # adapter, which leaves the base as it is.
     replay: int | None = Field(None, ge=0)
@@ -79,12 +80,32 @@ class Dpo(Stage):
     beta: float = Field(0.1, gt=0)
     loss: list[Literal["sigmoid", "ipo", "sft"]] = ["sigmoid"]
     loss_weights: list[float] | None = None
-    negatives: list[Literal["rejected", "intent", "policy"]] = ["rejected"]  # see negatives.py
+    negatives: list[Literal["rejected", "tone", "facts", "policy"]] = ["rejected"]  # see negatives.py
 
     @model_validator(mode="after")
     def _one_weight_a_loss(self) -> Dpo:
         if self.loss_weights is not None and len(self.loss_weights) != len(self.loss):
             raise ValueError(f"loss has {len(self.loss)} and loss_weights {len(self.loss_weights)} values")
+        return self
+
+
+class Grpo(Stage):
+    """Group relative policy optimisation: replies are drawn, scored by rules, and the better ones of a group
+    become more probable; see rewards.py."""
+
+    epochs: float = Field(1, gt=0)
+    steps: int | None = Field(None, ge=1)  # instead of epochs
+    learning_rate: float = Field(5e-5, gt=0)
+    batch_size: int = Field(16, ge=2)  # replies of a step
+    group: int = Field(4, ge=2)  # replies to one message
+    reply_tokens: int = Field(128, ge=1)
+    temperature: float = Field(1.0, gt=0)
+    beta: float = Field(0.0, ge=0)  # weight of the distance to the model as it came in
+
+    @model_validator(mode="after")
+    def _whole_groups(self) -> Grpo:
+        if self.batch_size % self.group:
+            raise ValueError(f"batch_size {self.batch_size} is no multiple of group {self.group}")
         return self
 
 
@@ -99,6 +120,7 @@ class Recipe(Part):
     lora: Lora = Lora()
     sft: Sft = Sft()
     dpo: Dpo = Dpo()
+    grpo: Grpo = Grpo()
     max_length: int = Field(
         512, ge=16
     )  # tokens; longer rows are refused, not cut: a cut takes the sign-off away
@@ -121,6 +143,7 @@ class Recipe(Part):
         """The recipe with as many epochs of SFT as `n` rows need for its least number of steps.
 
         Rows that are read more often are learnt by heart, at the full rate: it falls by as much, to a half.
+        `train` prints what it changed.
         """
         together = self.sft.batch_size * self.sft.accumulate * processes
         epochs = math.ceil(self.sft.least_steps * together / max(1, n))
@@ -177,6 +200,9 @@ def smoke(recipe: Recipe) -> Recipe:
             "lora": recipe.lora.model_copy(update={"last_layers": 1}),
             "sft": recipe.sft.model_copy(update={**few, "replay": 0, "least_steps": 0}),
             "dpo": recipe.dpo.model_copy(update=few),
+            "grpo": recipe.grpo.model_copy(
+                update={"steps": 1, "batch_size": 2, "group": 2, "reply_tokens": 8, "warmup_steps": 0}
+            ),
             "max_length": 4 * recipe.max_length,  # its tokens are shorter
         }
     )

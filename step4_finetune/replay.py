@@ -59,15 +59,17 @@ class Replay:
         return render(said, return_dict=False), len(before)
 
 
-def replay(settings: Settings, n: int) -> list[Replay]:
-    """`n` of them, of all kinds, for the model of the settings before any tuning."""
+def replay(settings: Settings, n: int, *, own_rows: bool = False) -> list[Replay]:
+    """`n` of them for the model of the settings before any tuning; beside rows of your own no messages, which
+    are those of the sample."""
     if n == 0:
         return []
     path = FILE if settings.model == default("chat").id else _cache(settings)
     if not path.exists():
         write(settings, path)
     lines = path.read_text(encoding="utf-8").splitlines()
-    return [Replay(**json.loads(line)) for line in lines][:n]
+    found = [Replay(**json.loads(line)) for line in lines]
+    return [each for each in found if not own_rows or each.kind != "message"][:n]
 
 
 def fingerprint(examples: Iterable[Replay]) -> str:

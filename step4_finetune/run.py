@@ -1,4 +1,4 @@
-"""Train by a recipe: SFT, DPO, or the one after the other.
+"""Train by a recipe: SFT, DPO, GRPO, or one of these after SFT.
 
     python -m step4_finetune train --method sft --out runs/tone
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from step4_finetune.toolcalls.branches import BranchLesson
 
 Bar = Callable[[int, int, str], None]
-TRAINERS: dict[str, Callable[..., Any]] = {"sft": train.sft, "dpo": train.dpo}
+TRAINERS: dict[str, Callable[..., Any]] = {"sft": train.sft, "dpo": train.dpo, "grpo": train.grpo}
 
 
 class Stopped(KeyboardInterrupt):
@@ -176,7 +176,7 @@ def _save(
     else:
         merge.stamp(settings, out, call)
         (out / "README.md").unlink(missing_ok=True)  # PEFT's empty form; `card` writes a real one
-    facts["loss"] = [row["loss"] for row in watch.read_log(out / "log.jsonl")][-1:]
+    facts["loss"] = [row["loss"] for row in watch.read_log(out / "log.jsonl") if "loss" in row][-1:]
     watch.to_csv(out / "log.jsonl")
     watch.draw(out / "log.jsonl", out / "loss.png")
     (out / "run.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
@@ -211,7 +211,8 @@ def _stage(
     seen = watch.Watch(stage, out / "log.jsonl", bar)
     if several.is_main():
         watch.cut(out / "log.jsonl", stage, int(start.rpartition("-")[2]) if start else 0)
-    with frozen(model, tokenizer, recipe), stopping(seen):
+    table = nullcontext() if stage == "grpo" else frozen(model, tokenizer, recipe)  # it pads on the left
+    with table, stopping(seen):
         trainer = TRAINERS[stage](model, tokenizer, lesson, recipe, place, report_to, callbacks=[seen])
         if not seen.stopped:
             trainer.train(resume_from_checkpoint=start)

@@ -70,11 +70,9 @@ def _facts(row: Row, guide: Guide | None) -> dict[str, Any]:
         "id": row.id,
         "split": row.split,
         "topic": row.topic,
-        "intent": row.intent,
         "prompt": list(row.prompt),
         "message": prompt_text(row),
-        "subject": list(row.subject),
-        "facts": list(row.facts),
+        "notes": list(row.notes),
         "chosen": row.chosen,
         "rejected": row.rejected,
         "named_breaks": None if row.breaks is None else list(row.breaks),
@@ -88,13 +86,11 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
     from rich.table import Table
 
     for row in facts["rows"]:
-        named = [row["id"], row["split"], row["topic"], row["intent"]]
+        named = [row["id"], row["split"], row["topic"]]
         console.print(" · ".join(each for each in named if each), style="bold")
         console.print(row["message"])
-        known = [f"subject: {', '.join(row['subject'])}"] if row["subject"] else []
-        known += [f"facts: {', '.join(row['facts'])}"] if row["facts"] else []
-        if known:
-            console.print("; ".join(known), style="dim")
+        for note in row["notes"]:
+            console.print(f"- {note}", style="dim")
         names = ["chosen"] if row["rejected"] is None else ["chosen", "rejected"]
         table = Table(box=box.ROUNDED, show_lines=True, expand=True)
         for name in names:

@@ -59,12 +59,10 @@ def systems(
 
 
 def examples(train: Sequence[Row]) -> list[Row]:
-    """A few rows of different intents and topics, the same each time."""
+    """A few rows of different topics, the same each time."""
     found: list[Row] = []
     for row in train:
-        if all(row.intent != each.intent or row.intent is None for each in found) and all(
-            row.topic != each.topic or row.topic is None for each in found
-        ):
+        if all(row.topic != each.topic or row.topic is None for each in found):
             found.append(row)
         if len(found) == SHOTS:
             break
@@ -74,6 +72,8 @@ def examples(train: Sequence[Row]) -> list[Row]:
 def _with_shots(row: Row, system: str, shots: Sequence[Row]) -> list[Message]:
     said = row.with_system(system)
     earlier = [
-        turn for shot in shots for turn in (*shot.prompt[-1:], {"role": "assistant", "content": shot.chosen})
+        turn
+        for shot in shots
+        for turn in (*shot.with_system("")[-1:], {"role": "assistant", "content": shot.chosen})
     ]
     return [*said[:-1], *earlier, said[-1]]

@@ -76,6 +76,9 @@ def words(text: str) -> list[str]:
     return WORD.findall(text)
 
 
+CAPITAL = r"(?![a-z])[^\W\d_][\w.’'-]*"  # or a letter with an accent: Ömer
+PERSON = rf"{CAPITAL}(?: (?:{CAPITAL}|van|von|de|del|della|der|den|di|da|la|le|el|al|bin)){{0,4}}"
+
 # --- the parts of a reply ---------------------------------------------------------------------------------
 
 SALUTATION = re.compile(
@@ -153,8 +156,15 @@ def tidy(text: str) -> str:
 
 
 def begins(text: str, start: str) -> bool:
-    """Whether a text starts with another, not in the middle of a word."""
+    """Whether a text starts with another, not in the middle of a word; `start` may hold {name}."""
+    start = named(text, start)
     return text.startswith(start) and not (start[-1:].isalnum() and text[len(start) :][:1].isalnum())
+
+
+def named(text: str, start: str) -> str:
+    """A greeting such as `Dear {name},` with the name that stands there; as it is where none does."""
+    found = re.match(re.escape(start).replace(r"\{name\}", PERSON), text)
+    return found[0] if found else start
 
 
 def ends(text: str, end: str) -> bool:

@@ -26,6 +26,7 @@ from step4_finetune.replay import Replay
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+    from step4_finetune.guide import Guide
     from step4_finetune.toolcalls.branches import BranchLesson
 
 
@@ -38,29 +39,42 @@ class Lesson:
     replay: Sequence[Replay] = ()  # what the base model says by itself
     pairs: Sequence[Row] = ()  # rows with a rejected reply, see negatives.py
     start: Path | None = None  # an earlier run whose adapter goes on learning
+    guide: Guide | None = None  # for GRPO, whose rewards are its rules
+    dev: Sequence[Row] = ()  # their loss is measured once an epoch, and nothing learnt from them
 
     def demonstrations(self) -> list[dict[str, Any]]:
-        """For SFT, in TRL's conversational prompt-completion format."""
+        """For SFT, in TRL's conversational prompt-completion format; without replay."""
         return [
             {"prompt": row.with_system(self.system), "completion": [_assistant(row.chosen)]}
             for row in self.rows
         ]
 
     def tokens(self, tokenizer: PreTrainedTokenizerFast) -> list[dict[str, Any]]:
-        """The same and the replay, as TRL would tokenise them: ids, and a mask of what is to be learnt.
+        """For SFT, as TRL would tokenise rows and replay: ids, and a mask of what is to be learnt.
 
         Done here because replay mixes chats, texts, and answers without an end, for which TRL has no format.
         """
+        return self._masked(tokenizer, self.rows) + [_mask(*each.encode(tokenizer)) for each in self.replay]
+
+    def dev_tokens(self, tokenizer: PreTrainedTokenizerFast) -> list[dict[str, Any]]:
+        """The same of the dev rows, without replay."""
+        return self._masked(tokenizer, self.dev)
+
+    def _masked(self, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]) -> list[dict[str, Any]]:
         render: Any = tokenizer.apply_chat_template
-        tone = [
-            (
-                render([*each["prompt"], *each["completion"]], return_dict=False),
-                len(render(each["prompt"], add_generation_prompt=True, return_dict=False)),
-            )
-            for each in self.demonstrations()
+        found = []
+        for row in rows:
+            prompt = row.with_system(self.system)
+            ids = render([*prompt, _assistant(row.chosen)], return_dict=False)
+            found.append(_mask(ids, len(render(prompt, add_generation_prompt=True, return_dict=False))))
+        return found
+
+    def questions(self) -> list[dict[str, Any]]:
+        """For GRPO: prompts, and what the rewards need."""
+        return [
+            {"prompt": row.with_system(self.system), "notes": list(row.notes), "message": row.message}
+            for row in self.rows
         ]
-        found = tone + [each.encode(tokenizer) for each in self.replay]
-        return [{"input_ids": ids, "completion_mask": [0] * n + [1] * (len(ids) - n)} for ids, n in found]
 
     def fingerprint(self) -> str:
         """A short hash of the rows and pairs."""
@@ -94,12 +108,17 @@ class Lesson:
         ]
 
 
+def _mask(ids: list[int], asked: int) -> dict[str, Any]:
+    """Token ids with a mask: 0 for what is asked, 1 for what is to be learnt."""
+    return {"input_ids": ids, "completion_mask": [0] * asked + [1] * (len(ids) - asked)}
+
+
 def _assistant(text: str) -> dict[str, str]:
     return {"role": "assistant", "content": text}
 
 
 def arguments(model: Any, stage: Stage, recipe: Recipe, out: Path, report_to: str) -> dict[str, Any]:
-    """What TRL's SFTConfig and DPOConfig share, from the recipe; the model stays on its device."""
+    """What TRL's configs share, from the recipe; the model stays on its device."""
     return {
         "output_dir": str(out),
         "num_train_epochs": stage.epochs,
@@ -138,14 +157,18 @@ def sft(
 ) -> Any:
     """TRL's SFTTrainer; the loss counts the tokens of the replies only."""
     datasets, trl = quiet_trl()
+    dev = lesson.dev_tokens(tokenizer) if isinstance(lesson, Lesson) else []
     args = trl.SFTConfig(
         **arguments(model, recipe.sft, recipe, out, report_to),
         completion_only_loss=True,
+        eval_strategy="epoch" if dev else "no",
+        per_device_eval_batch_size=recipe.sft.batch_size,
     )
     trainer = trl.SFTTrainer(
         model=model,
         args=alone(args),
         train_dataset=datasets.Dataset.from_list(lesson.tokens(tokenizer)),
+        eval_dataset=datasets.Dataset.from_list(dev) if dev else None,
         processing_class=tokenizer,
         data_collator=lesson.collator(model, int(tokenizer.pad_token_id)),  # type: ignore[arg-type]
         **more,
@@ -178,6 +201,41 @@ def dpo(
         model=model.eval(),  # the reference without dropout; `train` puts it back
         args=alone(args),
         train_dataset=shared(datasets.Dataset.from_list(lesson.preferences()), out / "pairs"),
+        processing_class=tokenizer,
+        **more,
+    )
+    return silent(trainer)
+
+
+def grpo(
+    model: Any,
+    tokenizer: PreTrainedTokenizerFast,
+    lesson: Lesson,
+    recipe: Recipe,
+    out: Path,
+    report_to: str = "none",
+    **more: Any,
+) -> Any:
+    """TRL's GRPOTrainer, rewarded by the tone's rules and by fidelity (rewards.py)."""
+    from step4_finetune import rewards
+
+    assert lesson.guide  # lesson.prepare sees to it
+    datasets, trl = quiet_trl()
+    stage = recipe.grpo
+    given = arguments(model, stage, recipe, out, report_to)
+    args = trl.GRPOConfig(
+        **{name: each for name, each in given.items() if name != "max_length"},
+        max_steps=stage.steps or -1,
+        num_generations=stage.group,
+        max_completion_length=stage.reply_tokens,
+        temperature=stage.temperature,
+        beta=stage.beta,
+    )
+    trainer = trl.GRPOTrainer(
+        model=model,
+        reward_funcs=[rewards.tone(lesson.guide), rewards.faithful(lesson.guide)],
+        args=alone(args),
+        train_dataset=datasets.Dataset.from_list(lesson.questions()),
         processing_class=tokenizer,
         **more,
     )

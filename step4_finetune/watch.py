@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -19,7 +19,7 @@ from step4_finetune import several
 from step4_finetune.qlora import gradients
 
 CHECKED = 2  # steps of the optimiser in which gradients are looked for
-MEAN = 15  # steps: batches hold texts of like length, so of like kinds, and their losses differ
+WINDOW = 15  # steps: batches hold texts of like length, so of like kinds, and their losses differ
 FIRST = 60  # steps in which the loss should fall: batches differ, so it takes some to see it
 
 
@@ -37,8 +37,8 @@ class Watch(TrainerCallback):
         control: TrainerControl,
         **more: Any,
     ) -> None:
-        """Gradients are there: some kernels have none, and raise no error."""
-        if state.global_step < CHECKED and not several.is_sharded():
+        """Gradients are there: some kernels have none, and raise no error. In GRPO a step may have none."""
+        if self.stage != "grpo" and state.global_step < CHECKED and not several.is_sharded():
             gradients(more["model"])
 
     def on_step_end(
@@ -60,7 +60,7 @@ class Watch(TrainerCallback):
         **more: Any,
     ) -> None:
         facts = dict(more.get("logs") or {})
-        loss = facts.get("loss")
+        loss = facts.get("loss", facts.get("eval_loss"))
         if loss is None:
             return
         if not math.isfinite(float(loss)):
@@ -92,7 +92,8 @@ def cut(log: Path, stage: str, step: int) -> None:
 
 def falls(log: Path, stage: str) -> bool | None:
     """Whether the loss fell in the first steps: their last third below their first; None for too few."""
-    losses = [float(row["loss"]) for row in read_log(log) if row["stage"] == stage][:FIRST]
+    mine = [row for row in read_log(log) if row["stage"] == stage]
+    losses = [float(row["loss"]) for row in mine if "loss" in row][:FIRST]
     part = len(losses) // 3
     return fmean(losses[-part:]) < fmean(losses[:part]) if part else None
 
@@ -108,7 +109,7 @@ def to_csv(log: Path) -> None:
 
 
 def draw(log: Path, picture: Path) -> None:
-    """The curve of the loss, one line a stage."""
+    """The curve of the loss, one line a stage, and the loss on dev where it was measured."""
     from matplotlib.figure import Figure
 
     rows = read_log(log)
@@ -116,11 +117,15 @@ def draw(log: Path, picture: Path) -> None:
     axes = figure.subplots()
     offset = 0
     for stage in dict.fromkeys(row["stage"] for row in rows):
-        mine = [row for row in rows if row["stage"] == stage]
+        mine = [row for row in rows if row["stage"] == stage and "loss" in row]
+        dev = [row for row in rows if row["stage"] == stage and "eval_loss" in row]
         steps, losses = [offset + row["step"] for row in mine], [row["loss"] for row in mine]
-        mean = [fmean(losses[max(0, at - MEAN + 1) : at + 1]) for at in range(len(losses))]
-        (line,) = axes.plot(steps, mean, label=f"{stage}, mean of {MEAN} steps")
+        middle = [median(losses[max(0, at - WINDOW + 1) : at + 1]) for at in range(len(losses))]
+        (line,) = axes.plot(steps, middle, label=f"{stage}, median of {WINDOW} steps")
         axes.plot(steps, losses, ".", markersize=3, alpha=0.5, color=line.get_color())
+        if dev:
+            places = [offset + row["step"] for row in dev]
+            axes.plot(places, [row["eval_loss"] for row in dev], "s--", label=f"{stage}, dev rows")
         offset += mine[-1]["step"]
     axes.set_xlabel("step")
     axes.set_ylabel("loss")

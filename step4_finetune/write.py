@@ -40,9 +40,9 @@ def to_own(row: Row) -> dict[str, Any]:
     breaks = None if row.breaks is None else list(row.breaks)
     named = labels(row)
     return {
-        **{key: named[key] for key in ("id", "topic", "split", "intent")},
+        **{key: named[key] for key in ("id", "topic", "split")},
         **asked,
-        **{key: named[key] for key in ("subject", "facts")},
+        "notes": named["notes"],
         "chosen": row.chosen,
         "rejected": row.rejected,
         "breaks": breaks,
@@ -55,9 +55,7 @@ def labels(row: Row) -> dict[str, Any]:
         "id": row.id,
         "topic": row.topic,
         "split": row.split,
-        "intent": row.intent,
-        "subject": list(row.subject),
-        "facts": list(row.facts),
+        "notes": list(row.notes),
     }
 
 

@@ -160,7 +160,7 @@ def test_stars_dots_and_spaces(submission, draw):
 
 @pytest.mark.rubric("4.3", points=4)
 def test_label_noise_of_every_kind(submission, draw):
-    """Blank replies, rows without a pair, rules with nothing to show, and rows that are wrong twice."""
+    """Blank replies, rows without a pair, rules with nothing to show, wrong facts, and rows wrong twice."""
     for _ in range(3):
         replies = [sentence(draw) for _ in range(5)]
         rules = draw.words(4)
@@ -177,12 +177,16 @@ def test_label_noise_of_every_kind(submission, draw):
             rows.append(row(f"{draw.choice(rules)}-{at}", draw.text(4), chosen, rejected))
         rows[3:3] = [row("blank", draw.text(4), " \n\t", replies[0]), row("alone", draw.text(4), replies[0])]
         rows[5:5] = [row("twice", draw.text(4), replies[4], replies[1])]
+        rows[7:7] = [
+            row("facts", draw.text(4), replies[0], replies[1], breaks=("facts",)),
+            row("both", draw.text(4), replies[3], replies[0], breaks=(rules[0], "facts")),
+        ]
         submission.check(NOISE, rows, lambda reply, known=known: known[reply])
 
 
 @pytest.mark.rubric("4.3", points=3)
 def test_breaks_that_are_named_wrongly(submission, draw):
-    """What is broken and not named, and what is named and not broken."""
+    """What is broken and not named, and what is named and not broken; facts are no rule."""
     for _ in range(3):
         rules = draw.words(4)
         known = {sentence(draw): dict.fromkeys(draw.sample(rules, n), "x") for n in (0, 1, 2, 3, 4)}
@@ -193,8 +197,12 @@ def test_breaks_that_are_named_wrongly(submission, draw):
                 [tuple(draw.sample(rules, draw.randint(0, 4))), None, tuple(known.get(rejected, ()))]
             )
             rows.append(row(f"{draw.text(1)}-{at}", draw.text(4), "Please wait.", rejected, breaks=breaks))
-        all_of_them = list(known)[-1]
-        rows[4:4] = [row("none", "Hello.", "Please wait.", all_of_them, breaks=())]
+        none_of_them, *_, all_of_them = known
+        rows[4:4] = [
+            row("none", "Hello.", "Please wait.", all_of_them, breaks=()),
+            row("facts", "Hello.", "Please wait.", none_of_them, breaks=("facts",)),
+            row("both", "Hello.", "Please wait.", all_of_them, breaks=("facts", *rules[:3])),
+        ]
         submission.check(
             "step4_finetune.curate.labels:named_breaks", rows, lambda reply, known=known: known[reply]
         )

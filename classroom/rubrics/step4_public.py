@@ -143,7 +143,7 @@ def test_words_are_found(submission, draw):
     visibility="public",
     title="Pair checks",
     hint=(
-        "Chosen and rejected are wrong in opposite ways, and one row may be wrong in both.",
+        "Chosen and rejected are wrong in opposite ways, one row may be wrong in both; facts are no rule.",
         "Go through the rows with their places; ask `broken` once for each reply and keep what it says. "
         "For named breaks, two sets and their two differences are enough.",
         '`"; ".join(f"{rule} ({why})" if why else rule for rule, why in wrong.items())`; and '

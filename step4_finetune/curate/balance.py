@@ -17,6 +17,7 @@ from step4_finetune.curate.finding import (
     unchecked,
 )
 from step4_finetune.data import SPLITS, Row
+from step4_finetune.text import tidy
 
 UNEVEN = 3.0  # times that the largest class may have of the smallest
 ROLES = ("system", "user", "assistant", "tool")
@@ -45,7 +46,7 @@ def _wrong(row: Row) -> Iterator[str]:
             yield f"{name} has letters that were lost ({BROKEN_TEXT}): read it in its own encoding"
     if BROKEN_TEXT in row.message:
         yield f"the message has letters that were lost ({BROKEN_TEXT}): read it in its own encoding"
-    if row.rejected is not None and row.chosen.split() == row.rejected.split():
+    if row.rejected is not None and tidy(row.chosen) == tidy(row.rejected):
         yield f"chosen and rejected are the same: {short(row.chosen, 60)}"
     if row.split not in SPLITS:
         yield f"split {row.split!r}: use {', '.join(SPLITS)}"
@@ -57,7 +58,7 @@ def _wrong(row: Row) -> Iterator[str]:
 def one_class(rows: Sequence[Row]) -> Finding:
     """Labels that are the same in every row: nothing can be told apart by them, nothing divided."""
     found = []
-    for what, of in (("topic", _topic), ("intent", _intent), ("chosen reply", _reply)):
+    for what, of in (("topic", _topic), ("chosen reply", _reply)):
         values = {of(row) for row in rows}
         if len(values) == 1 and len(rows) > 1 and None not in values:
             found.append(f"one {what} only: {short(str(values.pop()), 60)}")
@@ -74,11 +75,6 @@ def one_class(rows: Sequence[Row]) -> Finding:
 def topics(rows: Sequence[Row]) -> Finding:
     """How evenly the topics are filled."""
     return _balance("topics", rows, _topic)
-
-
-def intents(rows: Sequence[Row]) -> Finding:
-    """How evenly the intents are filled."""
-    return _balance("intents", rows, _intent)
 
 
 def _balance(name: str, rows: Sequence[Row], of: Callable[[Row], str | None]) -> Finding:
@@ -112,10 +108,6 @@ def _balance(name: str, rows: Sequence[Row], of: Callable[[Row], str | None]) ->
 
 def _topic(row: Row) -> str | None:
     return row.topic
-
-
-def _intent(row: Row) -> str | None:
-    return row.intent
 
 
 def _reply(row: Row) -> str | None:

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 from shared.errors import UserError
 from shared.progress import stage_bar
 from step4_finetune import rules
-from step4_finetune.content import Intent
 from step4_finetune.curate import balance, doubles, labels, personal, style, tokens
 from step4_finetune.curate.finding import ERROR, OK, UNCHECKED, WARNING, Finding, unchecked
 from step4_finetune.data import SPLITS, Row, fingerprint
@@ -39,7 +38,6 @@ def run_checks(
     guide: Guide | None = None,
     tokenizer: Any = None,
     limit: int = tokens.LIMIT,
-    intents: Mapping[str, Intent] | None = None,
 ) -> list[Finding]:
     """What every check says; that of the rules needs a guide, those of the tokens need a tokenizer.
 
@@ -60,16 +58,17 @@ def run_checks(
         ("replies", lambda: doubles.like_replies(rows)),
         ("templates", lambda: style.templates(rows)),
         ("lengths", lambda: style.length_bias(rows)),
-        ("content", lambda: labels.contents(rows, intents)),
+        ("fidelity", lambda: labels.faithful(rows, guide.company if guide else "")),
         ("classes", lambda: balance.one_class(rows)),
         ("topics", lambda: balance.topics(rows)),
-        ("intents", lambda: balance.intents(rows)),
         ("personal data", lambda: personal.personal_data(rows)),
     ]
     if guide:
         broken = rules_of(guide)
         checks.append(("labels", lambda: labels.label_noise(rows, broken)))
         checks.append(("named breaks", lambda: labels.named_breaks(rows, broken)))
+        ids = {rule.id for rule in guide.rules}
+        checks.append(("rule names", lambda: labels.rule_names(rows, ids)))
     else:
         checks.append(("labels", lambda: unchecked("label noise", "rows", "no guide")))
     if tokenizer is not None:
@@ -101,7 +100,6 @@ def report(
     tokenizer: Any = None,
     limit: int = tokens.LIMIT,
     source: str = "rows",
-    intents: Mapping[str, Intent] | None = None,
     findings: Sequence[Finding] | None = None,
 ) -> dict[str, Any]:
     """All checks as facts; `findings` where they have been run already.
@@ -110,7 +108,7 @@ def report(
         UserError: there are no rows.
     """
     if findings is None:
-        findings = run_checks(rows, guide, tokenizer, limit, intents)
+        findings = run_checks(rows, guide, tokenizer, limit)
     levels = Counter(each.severity for each in findings)
     errors, warnings = levels[ERROR], levels[WARNING]
     splits = Counter(row.split for row in rows)

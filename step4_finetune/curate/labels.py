@@ -1,16 +1,15 @@
-"""Whether the labels are true: chosen replies keep the guide and speak of the message, rejected ones do not.
+"""Whether the labels are true: chosen replies keep the guide and say what the notes say, others do not.
 
 DPO takes the labels as they are: a chosen reply that breaks a rule teaches to break it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-from step4_finetune import content
-from step4_finetune.content import Intent
+from step4_finetune import fidelity, text
 from step4_finetune.curate.finding import ERROR, WARNING, Case, Finding, of_cases, unchecked
-from step4_finetune.data import Row
+from step4_finetune.data import FACTS, Row
 
 Broken = Callable[[str], Mapping[str, str]]  # the rules that a reply breaks, with what stands there
 
@@ -20,7 +19,8 @@ def label_noise(rows: Sequence[Row], broken: Broken) -> Finding:
 
     `broken` says of a reply which rules it breaks, as {rule: what stands there}. A row whose chosen reply is
     blank is passed over, with its rejected one: another check speaks of it. The cases of the row at place 3,
-    chosen before rejected, rules in the order in which `broken` has them:
+    chosen before rejected, rules in the order in which `broken` has them; a rejected reply whose `breaks`
+    hold FACTS may keep all of them:
 
         Case(3, "kettle-4", "chosen breaks no_slang (asap); greeting")    where `greeting` has nothing to show
         Case(3, "kettle-4", "rejected breaks no rule")                    where there is a rejected reply
@@ -33,7 +33,8 @@ def label_noise(rows: Sequence[Row], broken: Broken) -> Finding:
         if wrong := broken(row.chosen):
             what = "; ".join(f"{rule} ({why})" if why else rule for rule, why in wrong.items())
             cases.append(Case(at, row.id, f"chosen breaks {what}"))
-        if row.rejected is not None and not broken(row.rejected):
+        other = FACTS in (row.breaks or ())  # wrong in what it says, not in how
+        if row.rejected is not None and not other and not broken(row.rejected):
             cases.append(Case(at, row.id, "rejected breaks no rule"))
     ### END SOLUTION
     return of_cases(
@@ -46,7 +47,7 @@ def label_noise(rows: Sequence[Row], broken: Broken) -> Finding:
 
 
 def named_breaks(rows: Sequence[Row], broken: Broken) -> Finding:
-    """Rows whose `breaks` are not the rules that `rejected` breaks.
+    """Rows whose `breaks`, but for FACTS, are not the rules that `rejected` breaks.
 
     One case for each row where the two sets differ. It names first what is broken and not named, then what is
     named and not broken, each in the order of the alphabet:
@@ -59,7 +60,7 @@ def named_breaks(rows: Sequence[Row], broken: Broken) -> Finding:
     cases: list[Case] = []
     ### BEGIN SOLUTION 4.3: pair checks
     for at in labelled:
-        said, found = set(rows[at].breaks or ()), set(broken(rows[at].rejected or ""))
+        said, found = set(rows[at].breaks or ()) - {FACTS}, set(broken(rows[at].rejected or ""))
         parts = [f"breaks {rule}, not named" for rule in sorted(found - said)]
         parts += [f"names {rule}, which it keeps" for rule in sorted(said - found)]
         if parts:
@@ -68,42 +69,37 @@ def named_breaks(rows: Sequence[Row], broken: Broken) -> Finding:
     return of_cases("named breaks", cases, len(labelled), WARNING, "correct the column breaks")
 
 
-def contents(rows: Sequence[Row], intents: Mapping[str, Intent] | None = None) -> Finding:
-    """Rows whose reply lacks the subject or a fact or does something else than was asked.
-
-    And rows whose message does not hold their facts itself, or whose intent is not among the `intents`: what
-    replies to each do (content.py), where there are any.
-    """
-    labelled = [
-        at
+def rule_names(rows: Sequence[Row], known: Collection[str]) -> Finding:
+    """Rows whose `breaks` name a rule that the guide hasn't: misspelt, or of another guide."""
+    cases = [
+        Case(at, row.id, f"breaks names {each}, which is no rule of the guide")
         for at, row in enumerate(rows)
-        if row.chosen.strip() and (row.subject or row.facts or (row.intent and intents))
+        for each in row.breaks or ()
+        if each != FACTS and each not in known
     ]
+    labelled = sum(row.breaks is not None for row in rows)
     if not labelled:
-        return unchecked("content", "rows", "no subject, facts or intent")
+        return unchecked("rule names", "rows", "no breaks named")
+    return of_cases("rule names", cases, labelled, ERROR, "write the rule's id as the guide does")
+
+
+def faithful(rows: Sequence[Row], company: str = "") -> Finding:
+    """Chosen replies that say less, more or something else than their notes (fidelity.py), and rejected ones
+    that say just that, where `breaks` names their facts. Without a company, it is who signs the chosen reply.
+    """
+    labelled = [at for at, row in enumerate(rows) if row.notes and row.chosen.strip()]
+    if not labelled:
+        return unchecked("fidelity", "rows", "no notes")
     cases = []
     for at in labelled:
         row = rows[at]
-        found = [f"chosen lacks {each}" for each in lacks(row, row.chosen)]
-        asked = "\n".join(each["content"] for each in row.prompt)
-        found += [f"the message lacks its fact {fact!r}" for fact in row.facts if not _has(asked, fact)]
-        intent = (intents or {}).get(row.intent or "")
-        if row.intent and intents and not intent:
-            found.append(f"the intent {row.intent} is none of {', '.join(sorted(intents))}")
-        if intent and content.fits(row.chosen, intent, row.message, intents) is False:
-            found.append(f"chosen does not do what {row.intent} asks for, as far as patterns see")
-        cases += [Case(at, row.id, each) for each in found]
-    advice = "do in the reply what was asked, and name what the message is about, with its facts"
-    return of_cases("content", cases, len(labelled), WARNING, advice)
-
-
-def lacks(row: Row, reply: str) -> list[str]:
-    """What of a row's subject and facts a reply doesn't have; any word of the subject is enough."""
-    found = []
-    if content.keeps(reply, row.subject, ())[0] is False:
-        found.append("the subject " + " or ".join(map(repr, row.subject)))
-    return found + [f"the fact {fact!r}" for fact in row.facts if not _has(reply, fact)]
-
-
-def _has(text: str, fact: str) -> bool:
-    return content.keeps(text, (), (fact,))[1] is True
+        signed = company or text.take_apart(row.chosen).sign_off
+        found = fidelity.check(row.chosen, row.notes, row.message, signed)
+        wrong = [f"{kind} {each!r}" for kind in fidelity.KINDS for each in getattr(found, kind)]
+        if wrong:
+            cases.append(Case(at, row.id, f"chosen: {'; '.join(wrong)}"))
+        other = row.rejected if FACTS in (row.breaks or ()) else None
+        if other and fidelity.check(other, row.notes, row.message, signed).faithful:
+            cases.append(Case(at, row.id, "rejected is faithful, as far as the program sees"))
+    advice = "say in the reply all that the notes say, with their words, and nothing else"
+    return of_cases("fidelity", cases, len(labelled), WARNING, advice)

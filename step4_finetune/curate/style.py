@@ -73,7 +73,7 @@ def length_bias(rows: Sequence[Row], fair: tuple[float, float] = FAIR) -> Findin
 
 
 def templates(rows: Sequence[Row], most: int = REPEATS) -> Finding:
-    """Sentences of chosen replies that more than `most` replies have, subject, facts and numbers masked."""
+    """Sentences of chosen replies that more than `most` replies have, but for their rows' own words."""
     common = boilerplate(rows)
     used: dict[str, dict[int, str]] = defaultdict(dict)
     for at, row in enumerate(rows):
@@ -101,13 +101,8 @@ def templates(rows: Sequence[Row], most: int = REPEATS) -> Finding:
 
 
 def skeleton(sentence: str, row: Row) -> str:
-    """A sentence with a gap for what belongs to its own row: subject, facts, topic and numbers.
-
-    Where a row names no subject, the gap is for long words that the message has, too.
-    """
-    own = [*row.facts, *row.subject, *([row.topic] if row.topic else [])]
-    if not row.subject:
-        own += re.findall(r"\w{5,}", row.message)
+    """A sentence with a gap for what is its row's own: topic, numbers, long words of the message."""
+    own = [*([row.topic] if row.topic else []), *re.findall(r"\w{5,}", row.message)]
     for each in sorted(own, key=len, reverse=True):
         sentence = re.sub(rf"(?<!\w){re.escape(each)}(?:e?s)?(?!\w)", GAP, sentence, flags=re.IGNORECASE)
     return " ".join(re.sub(r"\d+(?:[.,:/]\d+)*", GAP, sentence).lower().split())

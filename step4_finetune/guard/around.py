@@ -11,13 +11,13 @@ guide's. A message that is blocked never reaches it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError
 from step4_finetune import rules, text
-from step4_finetune.data import Message
+from step4_finetune.data import Message, with_notes
 from step4_finetune.guard import injection, pii
 from step4_finetune.guard.fallback import BODIES, fallback
 from step4_finetune.guard.finding import BLOCK, FALLBACK, INPUT, OUTPUT, REDACT, REGENERATE, Finding
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from step4_finetune.guide import Guide
 
 LONG_WORD = 10  # characters; what is longer on average is no prose
-CHECKS = ("length", "injection", "language", "pii", "offtopic", "leak", "tone")
+CHECKS = ("length", "injection", "language", "pii", "offtopic", "leak", "facts", "tone")
 Generate = Callable[[list[Message]], str]
 
 
@@ -59,6 +59,7 @@ def guarded(
     guide: Guide,
     topic: Topic | None = None,
     *,
+    notes: Sequence[str] = (),
     limits: Limits = LIMITS,
     checks: Collection[str] = CHECKS,
     fallbacks: Mapping[str, str] | None = None,
@@ -67,6 +68,7 @@ def guarded(
 
     Args:
         topic: what members write about (`load_topic`); without it nothing is off topic.
+        notes: what the company decided; the reply must say it, and nothing else.
         checks: those of CHECKS that are made.
         fallbacks: replies of your own by reason (see BODIES), which must keep the guide, too.
 
@@ -81,11 +83,11 @@ def guarded(
     said: set[str] = set()
     reminder: tuple[str, ...] = ()
     for attempt in range(1, limits.attempts + 1):
-        reply = generate(_prompt(guide, cleaned, reminder))
+        reply = generate(_prompt(guide, with_notes(cleaned, notes), reminder))
         if "pii" in checks:
-            reply, found = pii.redact(reply, allowed=guide.as_prompt())
+            reply, found = pii.redact(reply, allowed="\n".join([guide.as_prompt(), *notes]))
             findings += [_masked(OUTPUT, each, attempt) for each in found]
-        objections = [each for each in wrong(reply, guide, limits) if each[0] in checks]
+        objections = [each for each in wrong(reply, guide, limits, notes, cleaned) if each[0] in checks]
         if not objections:
             return Guarded(reply, tuple(findings), attempt, False)
         last = attempt == limits.attempts or reply in said  # a model that repeats itself would do so again

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared import hardware
 from shared.config import Settings
-from step4_finetune.data import Row
+from step4_finetune.data import Row, with_notes
 from step4_finetune.guard import measure
 from step4_finetune.guard.around import Generate, guarded, look, replies_instead
 from step4_finetune.guard.finding import BLOCK
@@ -35,6 +35,7 @@ def run(
     rows: Sequence[Row],
     text: str | None = None,
     *,
+    notes: Sequence[str] = (),
     generate: Generate | None = None,
     limits: Limits = LIMITS,
     sets: Path = measure.SETS,
@@ -53,14 +54,14 @@ def run(
         low = min(of_test, key=lambda row: row["catch_rate"])
         facts["headline"] = f"least caught on test: {low['check']} {low['caught']}/{low['bad']}"
     elif generate:
-        facts = guarded(generate, text, guide, topic, limits=limits).as_dict()
+        facts = guarded(generate, text, guide, topic, notes=notes, limits=limits).as_dict()
         facts["headline"] = f"{len(facts['findings'])} findings, {facts['attempts']} attempts"
     else:
         cleaned, findings = look(text, topic, limits, allowed=guide.as_prompt())
         blocked = next((each.check for each in findings if each.action == BLOCK), None)
         facts = {
             "findings": [each.as_dict() for each in findings],
-            "for_the_model": None if blocked else cleaned,
+            "for_the_model": None if blocked else with_notes(cleaned, notes),
             "reply": replies_instead(guide)[blocked] if blocked else None,
             "fallback": bool(blocked),
             "headline": f"blocked: {blocked}" if blocked else f"passes, {len(findings)} findings",

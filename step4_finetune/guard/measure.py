@@ -5,8 +5,8 @@
 
 The sets are in sample/guard, typed by hand, half dev, half test: patterns and thresholds were made looking
 at dev alone. One hand wrote both halves, so that test is unseen, but not unlike: what strangers will send is
-not in it. The tone is measured on the rows (rejected replies are to be caught, chosen ones are not), and so
-is what all checks together object to in messages and replies in which nothing is wrong.
+not in it. Tone and facts are measured on the rows (rejected replies are to be caught, chosen ones are not),
+and so is what all checks together object to in messages and replies in which nothing is wrong.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from shared.errors import UserError, reason
 from shared.stats import wilson
 from step4_finetune.curate.finding import short
-from step4_finetune.data import SAMPLE, Row
+from step4_finetune.data import FACTS, SAMPLE, Row
 from step4_finetune.guard import injection, pii
 from step4_finetune.guard.around import look
 from step4_finetune.guard.finding import INPUT, OUTPUT
@@ -121,13 +121,18 @@ def _measures(
             if each.split == split
         ]
 
-    def tone(split: str) -> list[Outcome]:
-        pairs = [row for row in rows if row.split == split and row.rejected is not None]
+    def of_pairs(name: str, split: str) -> list[Outcome]:
+        """Of the rows whose rejected reply is wrong in its tone, or else in its facts."""
         return [
-            Outcome(reply, bad, any(check == "tone" for check, _ in wrong(reply, guide, limits)))
-            for row in pairs
-            for reply, bad in ((row.chosen, False), (row.rejected or "", True))
+            Outcome(reply, bad, name in {check for check, _ in objections(reply, row)})
+            for row in rows
+            if row.split == split and row.rejected is not None
+            if (FACTS in (row.breaks or ())) == (name == "facts")
+            for reply, bad in ((row.chosen, False), (row.rejected, True))
         ]
+
+    def objections(reply: str, row: Row) -> list[tuple[str, str]]:
+        return wrong(reply, guide, limits, row.notes, row.message)
 
     def all_of_message(split: str) -> list[Outcome]:
         return [
@@ -138,7 +143,7 @@ def _measures(
 
     def all_of_reply(split: str) -> list[Outcome]:
         return [
-            Outcome(row.chosen, False, bool(wrong(row.chosen, guide, limits)))
+            Outcome(row.chosen, False, bool(objections(row.chosen, row)))
             for row in rows
             if row.split == split
         ]
@@ -154,7 +159,8 @@ def _measures(
         of_set("length", lambda text: bool(too_short_or_long(guide.parts(text), guide, limits))),
     )
     yield "leak", OUTPUT, of_set("leak", lambda text: bool(leaked(guide.parts(text), guide)))
-    yield "tone", OUTPUT, tone
+    yield "tone", OUTPUT, lambda split: of_pairs("tone", split)
+    yield "facts", OUTPUT, lambda split: of_pairs("facts", split)
     yield "any, on the rows", OUTPUT, all_of_reply
 
 

@@ -3,17 +3,17 @@
     >>> wrong("Dear member,\\n\\nDon't worry. Please wait.\\n\\nKind regards,\\nNorthwind Care", guide)
     [('tone', "no_contractions: Don't")]
 
-Whether a reply is *true*, or answers what was asked, none of these sees: that is measured before a model is
-let on to members (`evaluate`).
+With notes, also whether it says what they say (fidelity.py).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from step4_finetune import rules, text
+from step4_finetune import fidelity, rules, text
 from step4_finetune.content import problems
 from step4_finetune.curate.finding import short
 from step4_finetune.guard.language import is_english
@@ -38,7 +38,13 @@ class Limits:
 LIMITS = Limits()
 
 
-def wrong(reply: str, guide: Guide, limits: Limits = LIMITS) -> list[tuple[str, str]]:
+def wrong(
+    reply: str,
+    guide: Guide,
+    limits: Limits = LIMITS,
+    notes: Sequence[str] = (),
+    message: str = "",
+) -> list[tuple[str, str]]:
     """The checks that a reply fails, and what they saw; the worst first."""
     parts = guide.parts(reply)
     found = []
@@ -48,6 +54,10 @@ def wrong(reply: str, guide: Guide, limits: Limits = LIMITS) -> list[tuple[str, 
         found.append(("leak", told))
     if is_english(parts.body) is False:
         found.append(("language", "not English"))
+    told_wrong = fidelity.check(reply, notes, message, guide.company) if notes else None
+    if told_wrong and not told_wrong.faithful:
+        seen = [f"{kind} {each}" for kind in fidelity.KINDS for each in getattr(told_wrong, kind)]
+        found.append(("facts", short("; ".join(seen))))
     if rules.adherence(reply, guide) < limits.tone:
         why = rules.reasons(reply, guide)
         found.append(("tone", short("; ".join(f"{rule}: {each}" for rule, each in why.items()))))

@@ -144,7 +144,9 @@ def except_(**changes):
     return lambda self, parts: allows(self, parts, **changes)
 
 
-def label_noise(rows, broken, *, blank=False, either=False, missing=False, sort=False, brackets=False):
+def label_noise(
+    rows, broken, *, blank=False, either=False, missing=False, sort=False, brackets=False, facts=True
+):
     """As the reference, but for one thing."""
     cases = []
     for at, row in enumerate(rows):
@@ -157,6 +159,8 @@ def label_noise(rows, broken, *, blank=False, either=False, missing=False, sort=
             cases.append(Case(at, row.id, f"chosen breaks {what}"))
         if either and wrong:
             continue
+        if facts and "facts" in (row.breaks or ()):
+            continue
         if (row.rejected is not None or missing) and not broken(row.rejected or ""):
             cases.append(Case(at, row.id, "rejected breaks no rule"))
     return labels.of_cases(
@@ -168,14 +172,14 @@ def label_noise(rows, broken, *, blank=False, either=False, missing=False, sort=
     )
 
 
-def named_breaks(rows, broken, *, kept=True, reverse=False):
+def named_breaks(rows, broken, *, kept=True, reverse=False, facts=True):
     """As the reference, but for one thing."""
     labelled = [at for at, row in enumerate(rows) if row.breaks is not None and row.rejected is not None]
     if not labelled:
         return labels.unchecked("named breaks", "rows", "no breaks named")
     cases = []
     for at in labelled:
-        said, found = set(rows[at].breaks), set(broken(rows[at].rejected))
+        said, found = set(rows[at].breaks) - ({"facts"} if facts else set()), set(broken(rows[at].rejected))
         parts = [f"breaks {rule}, not named" for rule in sorted(found - said, reverse=reverse)]
         if kept:
             parts += [f"names {rule}, which it keeps" for rule in sorted(said - found, reverse=reverse)]
@@ -390,6 +394,16 @@ WRONG = [  # what stands where, and the tests that it loses
         "empty brackets",
         {NOISE: lambda *rows: label_noise(*rows, brackets=True)},
         "test_label_noise_of_every_kind",
+    ),
+    (
+        "facts as no reason to reject",
+        {NOISE: lambda *rows: label_noise(*rows, facts=False)},
+        "test_label_noise_of_every_kind",
+    ),
+    (
+        "facts as a rule of the guide",
+        {NAMED: lambda *rows: named_breaks(*rows, facts=False)},
+        "test_breaks_that_are_named_wrongly",
     ),
     (
         "one side of the breaks",

@@ -1,14 +1,12 @@
-"""The sample's guide and intents, and replies to try them on."""
+"""The sample's guide, and replies to try them on."""
 
 from pathlib import Path
 
 import step4_finetune
-from step4_finetune.content import read_intents
 from step4_finetune.guide import read_guide
 
 SAMPLE = Path(step4_finetune.__file__).with_name("sample")
 GUIDE = read_guide(SAMPLE / "guide.yaml")
-INTENTS = read_intents(SAMPLE / "intents.yaml")
 BODY = (
     "Thank you for telling us that your hedge trimmer has become louder since 12 May. We will have it "
     "inspected by a technician and repaired under your cover. Please reply with the serial number on its "

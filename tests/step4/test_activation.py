@@ -9,9 +9,11 @@ from shared.errors import UserError
 from shared.models import load_causal_lm, load_tokenizer
 from step4_finetune import activation, merge, tuning
 from step4_finetune.generate import replies
-from step4_finetune.recipe import Recipe
+from step4_finetune.recipe import Recipe, read_recipe
 from step4_finetune.train import Lesson
 from tests.step4 import runs
+
+ACTIVATED = {"last_layers": 1, "activated": True}
 
 
 def under(system, said="Where is my parcel?"):
@@ -30,7 +32,7 @@ def tokenizer():
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("activated") / "run"
-    runs.train(out, runs.recipe(sft={"replay": 0}, lora={"last_layers": 1}), runs.lesson(replay=0))
+    runs.train(out, runs.recipe(sft={"replay": 0}, lora=ACTIVATED), runs.lesson(replay=0))
     return out
 
 
@@ -78,10 +80,15 @@ def test_an_adapter_that_is_always_at_work_has_no_call(tmp_path):
     assert not hasattr(tuning.load_tuned(runs.settings(), tmp_path / "run"), "peft_config")
 
 
+def test_the_default_recipe_is_always_at_work_and_another_is_activated():
+    assert not read_recipe("default").activated
+    assert read_recipe("activated").activated
+
+
 def test_replay_is_for_what_is_always_at_work():
-    assert Recipe().replay == 0
-    assert Recipe.model_validate({"tuning": "full"}).replay == 120
-    assert Recipe.model_validate({"lora": {"activated": False}}).replay == 120
+    assert Recipe().replay == 120
+    assert Recipe.model_validate({"lora": ACTIVATED}).replay == 0
+    assert Recipe.model_validate({"lora": ACTIVATED, "tuning": "full"}).replay == 120  # no adapter at all
     assert Recipe.model_validate({"sft": {"replay": 7}}).replay == 7
 
 
@@ -92,7 +99,7 @@ def test_replay_is_for_what_is_always_at_work():
 def test_rows_without_one_system_message_are_refused_with_a_way_out(tokenizer, systems, words):
     with pytest.raises(UserError, match=words) as caught:
         activation.call_of(tokenizer, [under(each) for each in systems])
-    assert "--recipe always" in str(caught.value)
+    assert "--recipe default" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -104,7 +111,7 @@ def test_a_template_with_todays_date_is_refused(tokenizer, monkeypatch):
 
 def test_a_run_refuses_such_rows_before_it_begins(tmp_path):
     with pytest.raises(UserError, match="rows have none"):
-        runs.train(tmp_path / "run", runs.recipe(lora={"last_layers": 1}), Lesson(runs.rows(), ""))
+        runs.train(tmp_path / "run", runs.recipe(lora=ACTIVATED), Lesson(runs.rows(), ""))
     assert not (tmp_path / "run" / "recipe.yaml").exists()
 
 

@@ -11,8 +11,11 @@ from step4_finetune.recipe import Recipe, to_yaml
 from tests.step4 import runs
 from tests.step4.test_merge import train
 
+RECIPE = Recipe.model_validate(
+    {"about": "a laptop's", "lora": {"last_layers": 10}, "sft": {"epochs": 3, "learning_rate": 2e-3}}
+)
 RUN = {
-    "recipe": Recipe(about="a laptop's").model_dump(),
+    "recipe": RECIPE.model_dump(),
     "model": "tiny",
     "start": None,
     "system": "You answer members of Northwind Care.",
@@ -31,7 +34,7 @@ RUN = {
 }
 SHARE = {"hits": 3, "n": 4, "share": 0.75, "interval": [0.3, 0.95]}
 LITTLE = {"hits": 1, "n": 4, "share": 0.25, "interval": [0.05, 0.7]}
-NONE = {"fits": None, "content": None, "whole": None}
+NONE = {"faithful": None, "healthy": None}
 
 
 @pytest.fixture
@@ -76,7 +79,7 @@ def test_a_run_says_how_it_was_trained(folder):
         "recipe": "default: a laptop's",
         "method": "sft, 3 epochs of 8 rows a step, learning rate 0.002",
         "tuning": "lora, r 16, alpha 32 on q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj of "
-        "the last 10 layers, activated by the company's system message",
+        "the last 10 layers",
         "weights trained": "16,384 of 123,200",
         "rows": "252",
         "fingerprint of the rows": "e081b06a6de8",
@@ -90,7 +93,10 @@ def test_a_run_says_how_it_was_trained(folder):
 
 
 def test_another_run_says_something_else(folder):
-    recipe = Recipe.model_validate({"method": "sft+dpo", "tuning": "full", "sft": {"accumulate": 2}})
+    said = write(folder, recipe=Recipe.model_validate({"lora": {"activated": True}}).model_dump())
+    assert said["tuning"].endswith(" layers, activated by the company's system message")
+    stages = {"sft": {"epochs": 3, "accumulate": 2, "learning_rate": 2e-3}, "dpo": {"learning_rate": 2e-4}}
+    recipe = Recipe.model_validate({"method": "sft+dpo", "tuning": "full", **stages})
     said = write(folder, recipe=recipe.model_dump(), pairs=30, replay=120, start="runs/first", commit=None)
     assert said["recipe"] == "default"
     assert said["method"] == (

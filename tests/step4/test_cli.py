@@ -14,12 +14,15 @@ from pathlib import Path
 import pytest
 import typer
 
-from step4_finetune import limits, qlora, watch
+from step4_finetune import chat, limits, qlora, watch
 from step4_finetune.__main__ import app
+from step4_finetune.data import GUIDE as SAMPLE_GUIDE
+from step4_finetune.generate import Reply
 from tests.conftest import ROOT
 from tests.step4 import runs
 from tests.step4.made import as_file, good
 
+OWN = ("--data", "mine.jsonl", "--guide", str(SAMPLE_GUIDE))
 COMMANDS = typer.main.get_command(app).commands
 GUIDE = """\
 company: Harbour Books
@@ -104,7 +107,7 @@ def test_evaluate_shows_tables_and_writes_a_report(finetune, tuned):
     assert got.code == 0, got
     for expected in ("adherence", "tone over base", "perplexity", "no_contractions", "message:"):
         assert expected in got.out
-    assert {path.name for path in Path("report").iterdir()} >= {"report.md", "report.html"}
+    assert {path.name for path in Path("report").iterdir()} >= {"report.md", "replies.csv"}
 
 
 def test_chat_answers_base_and_tuned_side_by_side(finetune, tuned, monkeypatch):
@@ -116,11 +119,25 @@ def test_chat_answers_base_and_tuned_side_by_side(finetune, tuned, monkeypatch):
     assert got.out.count("base (") == 2
 
 
-@pytest.mark.real  # trains four times, beside TRL's defaults
+def test_chat_gives_the_notes_with_each_message(finetune, monkeypatch):
+    asked = []
+
+    def replies(_model, _tokenizer, prompts, _limit):
+        asked.extend(prompts)
+        return [Reply("It is 5.", 10, 3, True)]
+
+    monkeypatch.setattr(chat, "replies", replies)
+    got = finetune("chat", "How much?", "And now?", "--note", "price: 5", "--note", "ask: none", "--smoke")
+    assert got.code == 0, got
+    notes = "\n\nNotes:\n- price: 5\n- ask: none"
+    assert [prompt[-1]["content"] for prompt in asked] == [f"How much?{notes}", f"And now?{notes}"]
+
+
+@pytest.mark.real  # trains eight times
 def test_bench_runs_on_the_tiny_model(finetune):
     facts = json.loads(finetune("bench", "--smoke", "--json").out)
-    assert set(facts["rate"]) == {"trl", "ours"}
-    assert len(facts["ratios"]) == 2
+    assert len(facts["rates"]) == 4
+    assert all(rate > 0 for rate in facts["rates"].values())
 
 
 @pytest.mark.real
@@ -132,7 +149,7 @@ def test_guard_runs_on_the_tiny_model(finetune):
 
 
 def others(path, form):
-    """Rows of another company in TRL's formats, without intents, topics or splits."""
+    """Rows of another company in TRL's formats, without notes, topics or splits."""
     rows = []
     for number in range(40):
         prompt = f"Is the book number {number} about {['whales', 'ice', 'knots', 'tides'][number % 4]} there?"
@@ -170,13 +187,15 @@ def test_another_guide_and_data_go_all_the_way(finetune, tmp_path, form, method)
     assert got.code == 0, got
     facts = json.loads(got.out)
     assert facts["company"] == "Harbour Books"
-    assert [each["fits"] for each in facts["systems"]] == [None] * 4
+    assert [each["faithful"] for each in facts["systems"]] == [None] * 4
     assert set(facts["systems"][0]["rules"]) == {"ahoy", "bye", "short"}
 
 
 def test_dpo_needs_rejected_replies(bad, tmp_path):
     data = others(tmp_path / "mine.jsonl", "sft")
-    line = bad("train", "--smoke", "--method", "dpo", "--out", "run", "--data", data)
+    (tmp_path / "mine.yaml").write_text(GUIDE)
+    own = ("--data", data, "--guide", "mine.yaml")
+    line = bad("train", "--smoke", "--method", "dpo", "--out", "run", *own)
     assert "no row has a rejected reply, which DPO needs: use --method sft" in line
 
 
@@ -211,8 +230,9 @@ rules:
 )
 def test_data_that_cannot_be_learnt_from(bad, tmp_path, name, text, says):
     (tmp_path / name).write_text(text)
+    (tmp_path / "mine.yaml").write_text(GUIDE)
     for more in (("train", "--out", "run"), ("evaluate", "--split", "dev")):
-        line = bad(*more, "--smoke", "--data", name)
+        line = bad(*more, "--smoke", "--data", name, "--guide", "mine.yaml")
         if more[0] == "train" or "split" not in says:
             assert says in line
     assert not (tmp_path / "run").exists()
@@ -244,7 +264,9 @@ def test_a_guide_that_no_reply_can_keep(bad, tmp_path, text, says):
         ("train --out run --limit 0", "--limit"),
         ("train --out run --seed -1", "seed = -1 (flag --seed) is not allowed"),
         ("train --out run --report-to mlflow", "--report-to mlflow: use none, wandb, tensorboard"),
-        ("train --out run --data nowhere.jsonl", "there is no file nowhere.jsonl"),
+        ("train --out run --data nowhere.jsonl --guide nowhere.yaml", "there is no file nowhere.jsonl"),
+        ("train --out run --data mine.jsonl", "mine.jsonl needs the guide of its tone: name it with --guide"),
+        ("evaluate --data mine.jsonl", "mine.jsonl needs the guide of its tone: name it with --guide"),
         ("train --out run --guide nowhere.yaml", "cannot read nowhere.yaml"),
         ("train --out run --recipe gpu", "GPU recipe on a CPU: gpu would take days here"),
         ("train --out run --device cuda", "device cuda is not on this machine"),
@@ -284,14 +306,14 @@ def test_qlora_without_bitsandbytes_names_the_extra(bad, monkeypatch, tmp_path):
 def test_rows_over_the_limit(bad, tmp_path):
     as_file(tmp_path / "mine.jsonl", good())
     (tmp_path / "short.yaml").write_text("max_length: 64\nsft: {replay: 0}\n")
-    line = bad("train", "--model", "tiny", "--recipe", "short.yaml", "--out", "run", "--data", "mine.jsonl")
+    line = bad("train", "--model", "tiny", "--recipe", "short.yaml", "--out", "run", *OWN)
     assert "6 rows are over max_length 64 tokens (kettle-1, kettle-2" in line
 
 
 def test_one_class_only_is_no_reason_to_fail(finetune, tmp_path):
     rows = [row for row in good() if row.topic == "kettle"]
     as_file(tmp_path / "mine.jsonl", rows)
-    assert finetune("train", "--smoke", "--out", "run", "--data", "mine.jsonl").code == 0
+    assert finetune("train", "--smoke", "--out", "run", *OWN).code == 0
 
 
 def test_a_checkpoint_that_was_cut(tmp_path, monkeypatch):

@@ -12,7 +12,6 @@ from rich.console import Console
 from shared.errors import UserError
 from shared.models import load_tokenizer
 from step4_finetune import curate, rules
-from step4_finetune.content import read_intents
 from step4_finetune.curate import balance, doubles, fix, labels, personal, style, tokens
 from step4_finetune.curate.checks import details
 from step4_finetune.curate.finding import ERROR, OK, UNCHECKED, WARNING
@@ -44,10 +43,10 @@ def ids(finding):
 
 
 def test_good_rows_have_nothing_wrong(guide, tokenizer):
-    intents = read_intents(GUIDE.with_name("intents.yaml"))
-    findings = curate.run_checks(ROWS, guide, tokenizer, intents=intents)
+    findings = curate.run_checks(ROWS, guide, tokenizer)
     assert [(each.check, each.severity) for each in findings if each.severity != OK] == [
-        ("named breaks", UNCHECKED)  # the rows have no such column
+        ("named breaks", UNCHECKED),  # the rows have no such column
+        ("rule names", UNCHECKED),
     ]
     assert len({each.check for each in findings}) == len(findings) == 17
 
@@ -84,7 +83,6 @@ def test_one_class_only():
         balance.one_class([spoilt(row, topic="kettle") for row in ROWS]).cases[0].example
         == "one topic only: kettle"
     )
-    assert balance.one_class([spoilt(row, intent="repair") for row in ROWS]).severity == ERROR
     same = balance.one_class([spoilt(row, chosen="Thank you.") for row in ROWS])
     assert (same.severity, same.cases[0].example) == (ERROR, "one chosen reply only: Thank you.")
 
@@ -99,18 +97,18 @@ def test_splits_without_rows():
 
 
 def test_unlabelled_rows_are_no_class():
-    rows = [spoilt(row, topic=None, intent=None) for row in ROWS]
+    rows = [spoilt(row, topic=None) for row in ROWS]
     assert balance.one_class(rows).severity == OK
-    assert (balance.topics(rows).number, balance.intents(rows).severity) == (None, UNCHECKED)
+    assert (balance.topics(rows).number, balance.topics(rows).severity) == (None, UNCHECKED)
 
 
 def test_uneven_classes():
-    rows = [spoilt(row, intent="repair" if at < 8 else "refund") for at, row in enumerate(ROWS)]
-    found = balance.intents(rows)
+    rows = [spoilt(row, topic="kettle" if at < 8 else "parcel") for at, row in enumerate(ROWS)]
+    found = balance.topics(rows)
     assert (found.number, found.severity) == (4, WARNING)
-    assert (found.facts["smallest"], found.facts["largest"]) == (["refund", 2], ["repair", 8])
+    assert (found.facts["smallest"], found.facts["largest"]) == (["parcel", 2], ["kettle", 8])
     assert ids(found) == ["parcel-9", "kettle-1"]
-    assert balance.topics(rows).severity == OK
+    assert balance.topics(ROWS).severity == OK
 
 
 # --- doubles ----------------------------------------------------------------------------------------------
@@ -214,36 +212,59 @@ def test_label_noise(broken):
 
 def test_an_empty_reply_is_no_label_noise(broken):
     assert labels.label_noise([spoilt(ROWS[0], chosen=" ")], broken).severity == OK
-    assert labels.contents([ROWS[0], spoilt(ROWS[0], chosen=" ")]).severity == OK
+    assert labels.faithful([ROWS[0], spoilt(ROWS[0], chosen=" ")]).severity == OK
 
 
 def test_breaks_that_are_named_wrongly(broken):
-    rows = [spoilt(ROWS[0], breaks=("no_contractions",)), spoilt(ROWS[3], breaks=("we", "member")), *ROWS[4:]]
+    rows = [spoilt(ROWS[0], breaks=("no_contractions",)), spoilt(ROWS[3], breaks=("calm", "member"))]
+    rows += [*ROWS[4:8], spoilt(ROWS[8], breaks=("facts", "no_contractions"))]
     found = labels.named_breaks(rows, broken)
-    assert (found.number, found.of, found.severity) == (1, 2, WARNING)
-    assert found.cases[0].example == "rejected breaks next_step, not named; names member, which it keeps"
+    assert (found.number, found.of, found.severity) == (1, 3, WARNING)
+    assert found.cases[0].example == (
+        "rejected breaks we, not named; names calm, which it keeps; names member, which it keeps"
+    )
 
 
-def test_content():
+def test_rules_that_the_guide_does_not_have():
+    rows = [spoilt(ROWS[0], breaks=("no_contraction", "facts")), spoilt(ROWS[3], breaks=("we",)), ROWS[1]]
+    found = labels.rule_names(rows, {"we", "no_contractions"})
+    assert (found.number, found.of, found.severity) == (1, 2, ERROR)
+    assert found.cases[0].example == "breaks names no_contraction, which is no rule of the guide"
+
+
+def test_a_rejected_reply_with_wrong_facts_may_keep_the_tone(broken):
+    wrong = spoilt(ROWS[8], rejected=ROWS[8].chosen.replace("14.90", "19.40"), breaks=("facts",))
+    assert labels.label_noise([wrong], broken).severity == OK
+    assert labels.named_breaks([wrong], broken).severity == OK
+    noisy = labels.label_noise([spoilt(wrong, breaks=())], broken)
+    assert [case.example for case in noisy.cases] == ["rejected breaks no rule"]
+    assert labels.label_noise([spoilt(wrong, chosen="Hi!")], broken).number == 1
+
+
+def test_fidelity_of_chosen_replies():
     rows = [
-        spoilt(ROWS[0], chosen=reply("We are sorry. We will have it repaired since 13 May. Please wait.")),
-        spoilt(ROWS[1], facts=("K2207", "Monday")),
+        spoilt(ROWS[0], chosen=reply("A technician will inspect and replace the seal on the 13th.")),
         spoilt(
-            ROWS[8], chosen=reply("We will send the parcel for 14.90 on Monday. Please wait for the parcel.")
+            ROWS[2], chosen=reply("No visit in the first week of June is reserved, morning or afternoon.")
         ),
-        spoilt(ROWS[2], intent="refnd"),
+        spoilt(ROWS[8], notes=()),
+        *ROWS[3:5],
     ]
-    intents = read_intents(GUIDE.with_name("intents.yaml"))
-    found = labels.contents(rows, intents)
+    found = labels.faithful(rows, "Northwind Care")
     assert [(case.id, case.example) for case in found.cases] == [
-        ("kettle-1", "chosen lacks the subject 'kettle'"),
-        ("kettle-1", "chosen lacks the fact '3 May'"),
-        ("kettle-2", "chosen lacks the fact 'Monday'"),
-        ("kettle-2", "the message lacks its fact 'Monday'"),
-        ("parcel-9", "chosen does not do what refund asks for, as far as patterns see"),
-        (ROWS[2].id, f"the intent refnd is none of {', '.join(sorted(intents))}"),
+        ("kettle-1", "chosen: missing 'ask: model printed below the handle'; added '13'"),
+        ("boiler-3", "chosen: turned 'done: visit reserved in the first week of June'"),
     ]
-    assert (found.number, found.severity) == (4, WARNING)
+    assert (found.number, found.of, found.severity) == (2, 4, WARNING)
+
+
+def test_a_rejected_reply_that_is_said_to_be_wrong_in_its_facts():
+    wrong = spoilt(ROWS[8], rejected=ROWS[8].chosen.replace("14.90", "19.40"), breaks=("facts",))
+    true = spoilt(ROWS[9], breaks=("facts",))
+    found = labels.faithful([wrong, true, *ROWS[:3]], "Northwind Care")
+    assert [(case.id, case.example) for case in found.cases] == [
+        ("parcel-10", "rejected is faithful, as far as the program sees")
+    ]
 
 
 # --- style ------------------------------------------------------------------------------------------------
@@ -275,7 +296,7 @@ def test_no_pairs_no_bias():
     assert (found.number, found.severity, found.facts["why"]) == (None, UNCHECKED, "no pairs")
 
 
-def test_templates_are_found_behind_subject_facts_and_numbers():
+def test_templates_are_found_behind_topics_and_numbers():
     things = ["kettle", "boiler", "door bell", "lamps"]
     rows = [
         Row(
@@ -284,19 +305,18 @@ def test_templates_are_found_behind_subject_facts_and_numbers():
             reply(
                 f"We will repair your {thing} by {n} May 20{n}. Please see page {n * 3}. Sentence of {thing}."
             ),
-            subject=(thing,),
-            facts=(f"{n} May",),
+            topic=thing,
         )
         for n, thing in enumerate(things, 11)
     ]
     found = style.templates([*rows, *ROWS])
     skeletons = {each["skeleton"]: each["times"] for each in found.facts["skeletons"]}
-    assert skeletons == {"we will repair your # by # #.": 4, "please see page #.": 4, "sentence of #.": 4}
+    assert skeletons == {"we will repair your # by # may #.": 4, "please see page #.": 4, "sentence of #.": 4}
     assert (found.number, found.severity) == (4, WARNING)
     assert style.templates([*rows[:3], *ROWS]).severity == OK  # three times are allowed
 
 
-def test_without_a_subject_the_gap_is_for_the_messages_own_words():
+def test_the_gap_is_for_the_messages_own_words():
     row = Row("1", ({"role": "user", "content": "The blender smokes"},), "")
     assert style.skeleton("We will replace the blender on 3.5.", row) == "we will replace the # on #."
 
@@ -409,8 +429,14 @@ def test_personal_data_in_rows():
     found = personal.personal_data(rows)
     assert (found.number, found.severity) == (1, ERROR)
     assert [case.example for case in found.cases] == [
-        "e-mail address in message: ann…",
+        "e-mail address in message or notes: ann…",
         "telephone number in chosen: 020…",
+    ]
+    found = personal.personal_data([spoilt(ROWS[4], notes=("office: 020 7946 0958",))])
+    assert [case.example for case in found.cases] == ["telephone number in message or notes: 020…"]
+    invented = spoilt(ROWS[4], "ring 07700 900123, not 07700 800123")  # kept for films and books
+    assert [case.example for case in personal.personal_data([invented]).cases] == [
+        "telephone number in message or notes: 077…"
     ]
 
 
@@ -511,15 +537,15 @@ def test_what_the_rows_have_nothing_for_is_not_checked(guide, tokenizer):
     assert {each["check"]: each["why"] for each in facts["findings"] if each["severity"] == UNCHECKED} == {
         "topics across splits": "no topics",
         "length bias": "no pairs",
-        "content": "no subject, facts or intent",
+        "fidelity": "no notes",
         "topics": "no topics",
-        "intents": "no intents",
         "named breaks": "no breaks named",
+        "rule names": "no breaks named",
     }
     assert facts["headline"] == "no errors, no warnings in 10 rows"
     shown = said(facts)
     assert re.search(r"^length bias +not checked +no pairs *$", shown, re.MULTILINE)
-    assert re.search(r"^content +not checked +no subject, facts or intent *$", shown, re.MULTILINE)
+    assert re.search(r"^fidelity +not checked +no notes *$", shown, re.MULTILINE)
     assert "unknown" not in shown
     assert "no guide" not in shown
     assert "no guide: label noise not checked; name one with --guide\n" in said(curate.report(bare))

@@ -2,12 +2,14 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import datasets
 import pytest
 
 from shared.errors import UserError
-from step4_finetune.data import Row, fingerprint, read_rows
+from step4_finetune.data import Row, fingerprint, read_rows, with_notes
+from step4_finetune.write import to_trl
 
 ASK = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Is it\nopen?"}]
 
@@ -69,33 +71,47 @@ def test_the_samples_own_columns(file):
         "id": "a",
         "topic": "door",
         "split": "test",
-        "intent": "access",
         "message": "Open?",
-        "subject": ["door"],
-    }
-    own |= {
-        "facts": ["4", "5"],
+        "notes": ["door: open", "until: 5"],
         "chosen": "Yes.",
         "rejected": "yep",
         "breaks": ["slang"],
         "unknown": {"kept": 0},
     }
     (row,) = read_rows(jsonl(file, own))
-    assert (row.topic, row.intent, row.split) == ("door", "access", "test")
-    assert (row.subject, row.facts, row.breaks) == (("door",), ("4", "5"), ("slang",))
+    assert (row.topic, row.split, row.message) == ("door", "test", "Open?")
+    assert (row.notes, row.breaks) == (("door: open", "until: 5"), ("slang",))
 
 
 def test_csv_with_lists_in_its_cells(tmp_path):
     path = tmp_path / "rows.csv"
     with path.open("w", newline="", encoding="utf-8-sig") as file:
         rows = csv.writer(file)
-        rows.writerow(["prompt", "chosen", "rejected", "split", "facts", "subject"])
-        rows.writerow(["Open, or not?", "Dear member,\n\nYes.", "", "train", '["3 May", "7"]', "door"])
-        rows.writerow([json.dumps(ASK), "Yes.", "yep", "dev", "", ""])
+        rows.writerow(["prompt", "chosen", "rejected", "split", "notes"])
+        rows.writerow(["Open, or not?", "Dear member,\n\nYes.", "", "train", '["on: 3 May", "at: 7"]'])
+        rows.writerow([json.dumps(ASK), "Yes.", "yep", "dev", ""])
     first, second = read_rows(path)
     assert (first.message, first.chosen, first.rejected) == ("Open, or not?", "Dear member,\n\nYes.", None)
-    assert (first.facts, first.subject, first.breaks) == (("3 May", "7"), ("door",), None)
-    assert second.prompt == tuple(ASK)
+    assert (first.notes, first.breaks) == (("on: 3 May", "at: 7"), None)
+    assert (second.prompt, second.notes) == (tuple(ASK), ())
+
+
+@pytest.mark.parametrize(
+    ("notes", "read"),
+    [
+        (["a: b", "c"], ("a: b", "c")),
+        ("a: b\nc", ("a: b", "c")),
+        ("- a: b\n  - c\n\n", ("a: b", "c")),
+        ('["a: b", "c"]', ("a: b", "c")),
+        ("a: 1-2", ("a: 1-2",)),
+        ([], ()),
+        ("", ()),
+        (None, ()),
+    ],
+)
+def test_notes_are_a_list_or_a_text_with_a_line_each(file, notes, read):
+    (row,) = read_rows(jsonl(file, {"prompt": "a", "completion": "b", "split": "dev", "notes": notes}))
+    assert row.notes == read
 
 
 def test_blank_lines_and_a_byte_order_mark_are_no_rows(file):
@@ -136,12 +152,30 @@ def test_the_system_message_of_a_row_stays():
     assert Row("2", tuple(ASK), "Yes.").with_system("Be kind.") == ASK
 
 
+def test_the_notes_stand_below_the_last_message():
+    said = "Is it\nopen?\n\nNotes:\n- door: open\n- until: 5"
+    assert with_notes("Is it\nopen?", ["door: open", "until: 5"]) == said
+    assert with_notes("Is it\nopen?", []) == "Is it\nopen?"
+    row = Row("1", tuple(ASK), "Yes.", notes=("door: open", "until: 5"))
+    assert row.with_system("Be kind.") == [ASK[0], {"role": "user", "content": said}]
+    assert row.message == "Is it\nopen?"
+
+
+@pytest.mark.parametrize("form", ["sft", "dpo"])
+def test_rows_that_were_written_for_trl_have_their_notes_once(file, form):
+    row = Row("1", tuple(ASK), "Yes.", "yep", topic="door", notes=("door: open", "until: 5"))
+    (again,) = read_rows(jsonl(file, to_trl(row, "", form)))
+    assert (again.prompt, again.notes) == (row.prompt, row.notes)
+    assert again.with_system("") == row.with_system("")
+
+
 def test_the_fingerprint_is_of_the_texts():
     row = Row("1", ({"role": "user", "content": "Open?"},), "Yes.")
     same = Row("2", ({"role": "user", "content": "Open?"},), "Yes.", split="test", topic="door")
     other = Row("1", ({"role": "user", "content": "Open?"},), "Yes!")
     assert fingerprint([row]) == fingerprint([same]) != fingerprint([other])
     assert fingerprint([row, other]) != fingerprint([other, row])
+    assert fingerprint([replace(row, notes=("until: 5",))]) != fingerprint([row])
 
 
 # --- splits -----------------------------------------------------------------------------------------------
@@ -209,8 +243,8 @@ GOOD = '{"prompt": "a", "completion": "b", "split": "train"}\n'
             "rows.jsonl:2: a reply must be a text or a list",
         ),
         (
-            '{"prompt": "a", "completion": "b", "facts": 5}',
-            "rows.jsonl:2: subject, facts and breaks must be lists",
+            '{"prompt": "a", "completion": "b", "notes": 5}',
+            "rows.jsonl:2: notes and breaks must be lists of texts",
         ),
         (
             '{"prompt": "a", "completion": "b", "split": "tset"}',

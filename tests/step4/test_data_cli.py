@@ -9,7 +9,7 @@ import pytest
 
 from shared import cli
 from step4_finetune import data_cli
-from step4_finetune.data import GUIDE, fingerprint, read_rows
+from step4_finetune.data import GUIDE, fingerprint, read_rows, with_notes
 from tests.scripted import ScriptedMessages
 from tests.step4.made import as_file, good, spoilt
 
@@ -63,9 +63,9 @@ def test_show_sets_the_replies_side_by_side(data, file):
     got = data("show", *own(file), "--topic", "Boiler", "--limit", "1")
     assert got.code == 0
     assert got.out.startswith(
-        "boiler-3 · train · boiler · book\nCould someone come and do the yearly boiler service"
+        "boiler-3 · train · boiler\nCould someone come and do the yearly boiler service"
     )
-    assert "subject: boiler\n" in got.out
+    assert "\n- done: visit reserved in the first week of June\n- ask: morning or afternoon\n" in got.out
     assert "│ keeps every rule " in got.out
     assert "│ breaks no_exclamation (!)" in got.out
     assert got.out.endswith("1 more with --limit\n")
@@ -132,21 +132,17 @@ def test_check_without_a_guide_says_so_in_one_line(data, file):
     assert "no guide" not in data("check", *own(file), "--smoke").out
 
 
-def test_check_takes_the_intents_beside_the_guide(data, file, tmp_path):
-    as_file(file, [spoilt(ROWS[0], intent="cancel"), *ROWS[1:]])
-
-    def content(guide, *more):
-        got = data("check", "--data", file, "--guide", guide, "--smoke", "--json", *more)
-        assert got.code == 0
-        found = next(each for each in json.loads(got.out)["findings"] if each["check"] == "content")
-        return [row["example"] for row in found["rows"]]
-
-    (tmp_path / "guide.yaml").write_text(GUIDE.read_text())
-    assert content(tmp_path / "guide.yaml") == []
-    wrong = ["chosen does not do what cancel asks for, as far as patterns see"]
-    assert content(tmp_path / "guide.yaml", "--intents", GUIDE.with_name("intents.yaml")) == wrong
-    (tmp_path / "intents.yaml").write_text(GUIDE.with_name("intents.yaml").read_text())
-    assert content(tmp_path / "guide.yaml") == wrong
+def test_check_compares_the_replies_with_their_notes(data, file):
+    wrong = spoilt(ROWS[8], rejected=ROWS[8].chosen.replace("14.90", "19.40"), breaks=("facts",))
+    as_file(
+        file, [spoilt(ROWS[0], chosen=ROWS[0].chosen.replace("3 May", "4 May")), *ROWS[1:8], wrong, ROWS[9]]
+    )
+    got = data("check", *own(file), "--smoke", "--json")
+    assert got.code == 0
+    facts = json.loads(got.out)
+    found = {each["check"]: [row["example"] for row in each["rows"]] for each in facts["findings"]}
+    assert found["fidelity"] == ["chosen: added '4'"]
+    assert found["label noise"] == found["named breaks"] == []
 
 
 def test_fix_writes_a_copy_with_all_columns_and_a_report(data, file, tmp_path):
@@ -240,8 +236,9 @@ def test_build_writes_what_trl_reads(data, file, tmp_path, form):
     assert columns <= set(table.column_names)
     assert table[0]["prompt"][0] == {"role": "system", "content": "You answer members of Northwind Care."}
     again = read_rows(path)  # and what we read ourselves
-    assert [(row.id, row.topic, row.facts, row.chosen) for row in again] == [
-        (row.id, row.topic, row.facts, row.chosen) for row in ROWS[:6]
+    assert table[0]["prompt"][1]["content"] == with_notes(ROWS[0].message, ROWS[0].notes)
+    assert [(row.id, row.topic, row.message, row.notes, row.chosen) for row in again] == [
+        (row.id, row.topic, row.message, row.notes, row.chosen) for row in ROWS[:6]
     ]
     assert again[0].rejected == (None if form == "sft" else ROWS[0].rejected)
 

@@ -7,10 +7,10 @@ import pytest
 from shared.config import load_settings
 from shared.errors import UserError
 from step4_finetune import distill, distill_ask
-from step4_finetune.data import GUIDE, read_rows
+from step4_finetune.data import GUIDE, read_rows, with_notes
 from step4_finetune.guide import read_guide
 from tests.scripted import ScriptedMessages
-from tests.step4.made import good, reply, spoilt
+from tests.step4.made import good, spoilt
 
 ROWS = good()
 
@@ -49,7 +49,9 @@ def test_a_pair(api, guide, out):
         "You answer members of Northwind Care. Follow every one of these rules:\n- Start with"
         in asked["system"]
     )
-    assert asked["messages"] == [{"role": "user", "content": f"<message>\n{ROWS[0].message}\n</message>"}]
+    given = with_notes(ROWS[0].message, ROWS[0].notes)
+    assert asked["messages"] == [{"role": "user", "content": f"<message>\n{given}\n</message>"}]
+    assert "say all of them" in asked["system"]
     assert 'Start with "Dear member,"' in off["system"]  # the first rule is to be broken first
     assert ROWS[0].chosen in off["messages"][0]["content"]
     (row,) = read_rows(out)
@@ -81,12 +83,13 @@ def test_a_reply_that_breaks_a_rule_is_tried_again_with_what_was_wrong(api, guid
 
 def test_what_never_passes_is_put_aside_with_its_reasons(api, guide, out):
     api.enqueue("Hi! We'll fix it.")
-    api.enqueue(reply("We are sorry. We will have it repaired since 3 May. Please wait for our call."))
+    api.enqueue(ROWS[0].chosen.replace("the model that is printed below the handle", "more"))
     facts = run(ROWS[:1], guide, out)
     assert not out.exists()
     (aside,) = lines(out.with_suffix(".filtered.jsonl"))
-    assert (aside["id"], aside["why"]) == ("kettle-1", ["the subject 'kettle'"])
-    assert (facts["kept"], facts["filtered"], facts["why"]) == (0, 1, {"the subject 'kettle'": 1})
+    why = "missing: ask: model printed below the handle"
+    assert (aside["id"], aside["why"]) == ("kettle-1", [why])
+    assert (facts["kept"], facts["filtered"], facts["why"]) == (0, 1, {why: 1})
     assert (facts["out"], facts["filtered_out"]) == (None, str(out.with_suffix(".filtered.jsonl")))
 
 
@@ -97,7 +100,12 @@ def test_what_never_passes_is_put_aside_with_its_reasons(api, guide, out):
         ("I can't.", "refusal", ["refused"]),
         ("Dear member,\n\nWe", "max_tokens", ["cut"]),
         (ROWS[0].rejected, "end_turn", ["no_contractions"]),
-        (ROWS[0].chosen.replace("3 May", "4 May"), "end_turn", ["the fact '3 May'"]),
+        (ROWS[0].chosen.replace("3 May", "4 May"), "end_turn", ["added: 4"]),
+        (
+            ROWS[0].chosen.replace("will inspect", "will not inspect"),
+            "end_turn",
+            ["turned: " + ROWS[0].notes[0]],
+        ),
         (ROWS[0].chosen, "end_turn", []),
     ],
 )
@@ -109,8 +117,11 @@ def test_faults(guide, text, stop, why):
     ("text", "why"),
     [
         (ROWS[0].chosen, "rejected: breaks no rule"),
-        ("Hey! We're on it since 3 May, kettle.", "rejected: another length"),
-        (ROWS[0].rejected.replace("3 May", "May"), "rejected: lacks the fact '3 May'"),
+        (
+            ROWS[0].rejected.replace("the handle.", "the handle. " + "You know. " * 40),
+            "rejected: another length",
+        ),
+        (ROWS[0].rejected.replace("3 May", "4 May"), "rejected: added: 4"),
     ],
 )
 def test_a_rejected_reply_that_is_none_leaves_the_chosen_one(api, guide, out, text, why):
@@ -120,6 +131,14 @@ def test_a_rejected_reply_that_is_none_leaves_the_chosen_one(api, guide, out, te
     assert (facts["kept"], facts["pairs"], facts["why"]) == (1, 0, {why: 1})
     (row,) = lines(out)
     assert (row["rejected"], row["breaks"]) == (None, None)
+
+
+def test_a_message_without_notes_is_judged_by_its_tone_alone(api, guide, out):
+    row = spoilt(ROWS[0], notes=())
+    assert distill_ask.faults(ROWS[1].chosen, "end_turn", row, guide) == []
+    api.enqueue(ROWS[0].chosen)
+    run([row], guide, out, rejected=False)
+    assert "Notes:" not in api.requests[0]["messages"][0]["content"]
 
 
 def test_each_rule_is_broken_in_turn(api, guide, out):
@@ -208,9 +227,9 @@ def test_messages_of_a_text_file(tmp_path):
 
 def test_messages_of_json_lines(tmp_path):
     path = tmp_path / "asked.jsonl"
-    path.write_text('{"message": "Open?", "facts": ["3"], "chosen": "old"}\n{"prompt": "Shut?"}\n')
+    path.write_text('{"message": "Open?", "notes": "until: 3", "chosen": "old"}\n{"prompt": "Shut?"}\n')
     first, second = distill.read_messages(path)
-    assert (first.message, first.facts, first.chosen) == ("Open?", ("3",), "")
+    assert (first.message, first.notes, first.chosen) == ("Open?", ("until: 3",), "")
     assert second.message == "Shut?"
 
 

@@ -10,10 +10,11 @@ from rich.console import Console
 from shared.errors import UserError
 from shared.stats import wilson
 from step4_finetune import content, evaluate, evaluation_report, systems
+from step4_finetune.data import with_notes
 from step4_finetune.generate import Reply
 from tests.step4 import runs
 from tests.step4.made import good, spoilt
-from tests.step4.samples import GUIDE, INTENTS
+from tests.step4.samples import GUIDE
 
 BASE = "hey, that's awesome! we'll look"
 MODELS = {"base": 10.0, "tone": 11.0}
@@ -29,7 +30,12 @@ def scripted(monkeypatch, tmp_path):
     def replies(model, _tokenizer, prompts, _limit, **_more):
         asked.append((model, prompts))
         return [
-            Reply(chosen[prompt[-1]["content"]] if model == "tone" else BASE, 10 * len(prompt), 7, True)
+            Reply(
+                chosen[prompt[-1]["content"].split("\n\nNotes:")[0]] if model == "tone" else BASE,
+                10 * len(prompt),
+                7,
+                True,
+            )
             for prompt in prompts
         ]
 
@@ -53,7 +59,7 @@ def scripted(monkeypatch, tmp_path):
 
     def run(**more):
         given = {"split": "test", "baselines": systems.BASELINES, "adapters": [tmp_path / "tone"]}
-        return evaluate.run(runs.settings(), GUIDE, rows, **{**given, "intents": INTENTS, **more})
+        return evaluate.run(runs.settings(), GUIDE, more.pop("rows", rows), **{**given, **more})
 
     run.asked = asked
     return run
@@ -72,16 +78,19 @@ def test_every_system_answers_every_message_of_the_split(scripted):
     assert [model for model, _ in scripted.asked] == ["base"] * 3 + ["tone"]
     base, guide, shots, tone = (prompts[0] for _, prompts in scripted.asked)
     assert base == tone == [{"role": "system", "content": GUIDE.system}, base[-1]]
+    assert base[-1] == {"role": "user", "content": with_notes(good()[8].message, good()[8].notes)}
     assert guide[0]["content"] == GUIDE.as_prompt()
     assert [each["role"] for each in shots] == ["system", *["user", "assistant"] * 3, "user"]
     assert shots[-1] == base[-1]
+    assert shots[1]["content"] == with_notes(good()[0].message, good()[0].notes)
 
 
 def test_what_the_replies_are_worth(scripted):
     facts = scripted()
     base, tone = facts["systems"][0], facts["systems"][-1]
     assert tone["all_rules"] == {"hits": 2, "n": 2, "share": 1.0, "interval": wilson(2, 2)}
-    assert base["all_rules"]["hits"] == base["fits"]["hits"] == base["both"]["hits"] == 0
+    assert tone["faithful"]["hits"] == tone["both"]["hits"] == tone["healthy"]["hits"] == 2
+    assert base["all_rules"]["hits"] == base["faithful"]["hits"] == base["both"]["hits"] == 0
     assert base["adherence"]["mean"] < 0.6 < tone["adherence"]["mean"] == 1.0
     assert set(tone["rules"]) == {rule.id for rule in GUIDE.rules}
     assert base["rules"]["no_slang"]["hits"] == 0
@@ -110,40 +119,73 @@ def test_differences_are_paired_and_of_the_tuned_models_only(scripted):
     assert {each["system"] for each in facts["differences"]} == {"tone"}
     over = [each for each in facts["differences"] if each["over"] == "base"]
     rules = next(each for each in over if each["measure"] == "all_rules")
-    assert (rules["difference"], rules["interval"], rules["n"]) == (1.0, (1.0, 1.0), 2)
+    assert (rules["difference"], rules["interval"], rules["n"]) == (1.0, None, 2)  # both of one topic
+    assert {each["measure"] for each in over} == {"adherence", "all_rules", "faithful", "both"}
+    apart = scripted(rows=[spoilt(row, topic=row.id) for row in good()])["differences"]
+    rules = next(each for each in apart if each["over"] == "base" and each["measure"] == "all_rules")
+    assert rules["interval"] == (1.0, 1.0)
     assert scripted(adapters=[])["differences"] == []
 
 
 def test_a_difference_leaves_out_what_is_unknown_of_either():
-    def system(name, tuned, fits):
-        replies = [
-            {"adherence": 1.0, "all_rules": True, "fits": each, "both": each, "whole": each} for each in fits
-        ]
-        return {"name": name, "tuned": tuned, "replies": replies}
-
     found = evaluate.differences(
-        [system("base", False, [False, None, False]), system("tone", True, [True, True, None])]
+        [system("base", False, [False, None, False]), system("tone", True, [True, True, None])],
+        ["a", "b", "c"],
     )
-    fits = next(each for each in found if each["measure"] == "fits")
-    assert (fits["difference"], fits["n"], fits["interval"]) == (1.0, 1, None)
+    faithful = next(each for each in found if each["measure"] == "faithful")
+    assert (faithful["difference"], faithful["n"], faithful["interval"]) == (1.0, 1, None)
 
 
-def test_without_intents_fit_is_unknown_and_shown_so(scripted, monkeypatch, tmp_path):
-    facts = scripted(intents={})
-    assert facts["systems"][0]["fits"] is None
+def system(name, tuned, faithful):
+    """One system's replies, which keep every rule and are faithful, or not."""
+    replies = [
+        {"adherence": 1.0, "all_rules": True, "faithful": each, "both": each, "healthy": True}
+        for each in faithful
+    ]
+    return {"name": name, "tuned": tuned, "replies": replies}
+
+
+def test_intervals_draw_whole_topics():
+    """Ten messages of two topics tell as much as two messages do, where those of a topic are alike."""
+    alike = [1.0] * 5 + [0.0] * 5
+    assert evaluate.interval(alike, ["a"] * 5 + ["b"] * 5) == (0.0, 1.0)
+    low, high = evaluate.interval(alike, [None] * 10)  # each its own
+    assert 0.1 < low < 0.5 < high < 0.9
+    assert evaluate.interval(alike, ["a"] * 10) is None  # one topic: nothing is known of others
+    low, high = evaluate.interval([1.0] * 8 + [0.0] * 2, ["a"] * 8 + ["b"] * 2)
+    assert (low, high) == (0.0, 1.0)
+
+
+def test_shares_and_differences_have_the_intervals_of_topics():
+    topics = ["a"] * 5 + ["b"] * 5
+    share = evaluate._share([True] * 5 + [False] * 5, topics)
+    assert share == {"hits": 5, "n": 10, "share": 0.5, "interval": (0.0, 1.0)}
+    assert evaluate._share([None] * 10, topics) is None
+    assert evaluate._share([True, None], ["a", "a"])["n"] == 1
+    worse, better = [False] * 10, [True] * 5 + [False] * 5
+    found = evaluate.differences([system("base", False, worse), system("tone", True, better)], topics)
+    faithful = next(each for each in found if each["measure"] == "faithful")
+    assert (faithful["difference"], faithful["interval"], faithful["n"]) == (0.5, (0.0, 1.0), 10)
+
+
+def test_without_notes_fidelity_is_unknown_and_shown_so(scripted, tmp_path):
+    facts = scripted(rows=[spoilt(row, notes=()) for row in good()])
+    for each in facts["systems"]:
+        assert each["faithful"] is each["both"] is None
+        assert each["all_rules"]["n"] == 2
     assert {each["measure"] for each in facts["differences"]} == {"adherence", "all_rules"}
     head, rows = evaluation_report.systems_table(facts)
-    assert [row[head.index("fits")] for row in rows] == ["-"] * 4
+    assert [row[head.index("faithful")] for row in rows] == ["-"] * 4
     evaluation_report.write(facts, tmp_path / "report")
     assert "| - |" in (tmp_path / "report" / "report.md").read_text()
 
 
 def test_rows_with_nothing_but_a_prompt_and_a_reply(scripted, monkeypatch, tmp_path):
-    bare = [spoilt(row, intent=None, subject=(), facts=(), topic=None) for row in good()]
+    bare = [spoilt(row, notes=(), topic=None) for row in good()]
     facts = evaluate.run(
         runs.settings(), GUIDE, bare, split="test", baselines=["few-shot"], adapters=[tmp_path / "tone"]
     )
-    assert facts["systems"][0]["subject"] is facts["systems"][0]["facts"] is None
+    assert facts["systems"][0]["faithful"] is facts["systems"][0]["both"] is None
     assert len(scripted.asked[0][1][0]) == 8  # three examples all the same
     evaluation_report.write(facts, tmp_path / "report")
     text_of(facts)
@@ -170,9 +212,9 @@ def test_runs_of_the_same_name_get_their_parents(tmp_path):
     assert [each.name for each in twice] == ["base", "tone"]
 
 
-def test_examples_are_of_different_topics_and_intents():
+def test_examples_are_of_different_topics():
     shots = systems.examples([row for row in good() if row.split == "train"])
-    assert len({row.topic for row in shots}) == len({row.intent for row in shots}) == 3
+    assert [row.id for row in shots] == ["kettle-1", "boiler-3", "magazine-5"]
     assert systems.examples([]) == []
 
 
@@ -205,10 +247,9 @@ def test_what_a_system_cost_to_make(scripted, tmp_path):
     assert [row[-2:] for row in rows] == [["-", "-"]] * 3 + [["1,312", "2,345"], ["-", "-"]]
     assert "1,312" in text_of(facts)
     evaluation_report.write(facts, tmp_path / "report")
-    for name in ("report.md", "report.html"):
-        text = (tmp_path / "report" / name).read_text()
-        assert "trained, s" in text
-        assert "2,345" in text
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "trained, s" in text
+    assert "2,345" in text
     with (tmp_path / "report" / "replies.csv").open() as file:
         trained = {row["system"]: (row["trained_s"], row["trained_mb"]) for row in csv.DictReader(file)}
     assert trained["base"] == ("", "")
@@ -231,19 +272,15 @@ def test_tables_fit_into_100_columns(scripted):
     evaluation_report.show(facts, console)
     lines = console.file.getvalue().splitlines()
     assert sum("100% (95-100)" in line for line in lines) == 4  # one line a system
-    assert all(line.count("100% (95-100)") in (0, 5) for line in lines)
+    assert all(line.count("100% (95-100)") in (0, 4) for line in lines)
 
 
 def test_the_report_is_a_folder_that_needs_nothing_else(scripted, tmp_path):
     facts = scripted()
-    facts["messages"][0]["message"] = "<script>alert('x')</script> | a pipe"
     evaluation_report.write(facts, tmp_path / "out" / "report")
     folder = tmp_path / "out" / "report"
     names = {path.name for path in folder.iterdir()}
-    assert names == {"report.md", "report.html", "evaluate.json", "evaluate.png", "replies.csv"}
-    page = (folder / "report.html").read_text()
-    assert "<script>" not in page
-    assert "http" not in page
+    assert names == {"report.md", "evaluate.json", "evaluate.png", "replies.csv"}
     markdown = (folder / "report.md").read_text()
     assert markdown.startswith("# Northwind Care: tone: all rules 100% of 2 replies\n")
     assert "![the measures](evaluate.png)" in markdown
@@ -261,7 +298,7 @@ def test_the_report_is_a_folder_that_needs_nothing_else(scripted, tmp_path):
     with (folder / "replies.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 8
-    assert rows[0]["reply"] == BASE
+    assert (rows[0]["reply"], rows[0]["faithful"], rows[-1]["faithful"]) == (BASE, "False", "True")
     assert json.loads((folder / "evaluate.json").read_text())["n"] == 2
     assert (folder / "evaluate.png").read_bytes().startswith(b"\x89PNG")
 
@@ -283,15 +320,7 @@ def test_one_message_has_no_intervals_of_means(scripted):
 def test_a_score_is_that_of_the_evaluator(scripted):
     facts = scripted()
     row = next(row for row in good() if row.id == "parcel-9")
-    expected = content.score(
-        row.chosen,
-        GUIDE,
-        INTENTS["refund"],
-        message=row.message,
-        subject=row.subject,
-        facts=row.facts,
-        others=INTENTS,
-    ).as_json()
+    expected = content.score(row.chosen, GUIDE, row.notes, row.message).as_json()
     got = facts["systems"][-1]["replies"][0]
     assert {name: got[name] for name in expected} == expected
 
@@ -309,7 +338,6 @@ def test_a_trained_run_is_evaluated_on_the_tiny_model(tmp_path):
         baselines=["base"],
         adapters=[tmp_path / "run"],
         limit=2,
-        intents=INTENTS,
     )
     base, tuned = facts["models"].values()
     assert base["perplexity"] != tuned["perplexity"]

@@ -48,7 +48,7 @@ def test_the_sample_has_the_eleven_rules_and_a_prompt():
         "no_exclamation",
         "member",
         "sentences",
-        "next_step",
+        "one_request",
         "no_slang",
         "we",
         "no_hedging",
@@ -59,7 +59,7 @@ def test_the_sample_has_the_eleven_rules_and_a_prompt():
         "You answer members of Northwind Care. Follow every one of these rules:\n- Start with"
     )
     assert prompt.count("\n- ") == 11
-    assert GUIDE.greetings == ("Dear member,",)
+    assert GUIDE.greetings == ("Dear member,", "Dear {name},")
     assert GUIDE.sign_offs == ("Kind regards,\nNorthwind Care",)
 
 

@@ -98,7 +98,7 @@ def test_a_containers_limit_counts(monkeypatch, tmp_path):
 def test_the_stages_of_a_recipe_become_plans():
     stage = SimpleNamespace(batch_size=8)
     lora = SimpleNamespace(r=16, targets=["q_proj", "v_proj"], last_layers=10)
-    stages = {"sft": stage, "dpo": SimpleNamespace(batch_size=4)}
+    stages = {"sft": stage, "dpo": SimpleNamespace(batch_size=4), "grpo": stage}
     recipe = SimpleNamespace(method="sft+dpo", tuning="lora", lora=lora, cache_frozen=True, **stages)
     first, second = memory.plans(recipe, length=190, tokens=50_000, dtype="bfloat16")
     assert first == Plan(

@@ -136,12 +136,9 @@ def phoenix():
 def reply(text, **verdicts):
     known = {
         "all_rules": True,
-        "fits": True,
-        "content": True,
+        "faithful": True,
         "both": True,
-        "whole": True,
-        "subject": True,
-        "facts": True,
+        "healthy": True,
     }
     return {"text": text, "rules": {"greeting": True}, "problems": [], **known, **verdicts}
 
@@ -153,15 +150,17 @@ def facts():
 
     bad = reply(
         "hey",
-        **{"all_rules": False, "content": False, "both": False, "whole": False, "fits": None},
+        **{"all_rules": False, "faithful": False, "both": None, "healthy": False},
         **{
             "rules": {"greeting": False, "calm": True, "sign_off": False},
             "problems": ["cut"],
-            "facts": False,
+            "missing": ["ask: date"],
+            "added": ["19.4"],
+            "turned": [],
         },
     )
     messages = [
-        {"id": id_, "message": f"{id_}?", "intent": "repair", "chosen": f"{id_}.", "rejected": None}
+        {"id": id_, "message": f"{id_}?", "notes": ["price: 5"], "chosen": f"{id_}.", "rejected": None}
         for id_ in ("kettle-1", "kettle-2")
     ]
     return {
@@ -182,7 +181,7 @@ def test_the_split_is_a_dataset(phoenix):
         "node_id": "node kettle-1",
         "input": {"message": "kettle-1?"},
         "output": {"reply": "kettle-1."},
-        "metadata": {"intent": "repair"},
+        "metadata": {"notes": ["price: 5"]},
     }
 
 
@@ -208,9 +207,8 @@ def test_the_verdicts_come_along_with_what_is_wrong_and_without_what_is_unknown(
     base = {name: result for (run, name), result in phoenix.evaluations.items() if run == "r0"}
     assert base == {
         "all_rules": {"score": 0.0, "label": "no", "explanation": "greeting, sign_off"},
-        "content": {"score": 0.0, "label": "no", "explanation": "cut, no facts"},
-        "both": {"score": 0.0, "label": "no"},
-        "whole": {"score": 0.0, "label": "no"},
+        "faithful": {"score": 0.0, "label": "no", "explanation": "missing: ask: date, added: 19.4"},
+        "healthy": {"score": 0.0, "label": "no", "explanation": "cut"},
     }
     tone = {name: result for (run, name), result in phoenix.evaluations.items() if run == "r3"}
     assert tone == {name: {"score": 1.0, "label": "yes"} for name in phoenix_experiments.EVALUATIONS}
@@ -284,5 +282,4 @@ def test_the_command_says_where_the_experiments_are(command, phoenix):
     where = f"experiments in Phoenix: {phoenix.url}/datasets/{DATASET}/experiments"
     assert got.out.endswith(where + "\n")
     assert where in Path("out/report.md").read_text(encoding="utf-8")
-    assert where in Path("out/report.html").read_text(encoding="utf-8")
     assert len(phoenix.runs) == 3

@@ -56,10 +56,8 @@ def test_the_saved_recipe_has_every_default_and_reads_back_equal(tmp_path):
     assert read_recipe(written(tmp_path, text)) == found
 
 
-def test_an_empty_file_is_the_default(tmp_path):
-    default = read_recipe("default")
-    found = read_recipe(written(tmp_path, ""))
-    assert found.model_copy(update={"name": "default", "about": default.about}) == default
+def test_an_empty_file_has_all_defaults(tmp_path):
+    assert read_recipe(written(tmp_path, "")) == recipes.Recipe(name="mine")
 
 
 @pytest.mark.parametrize(
@@ -75,6 +73,7 @@ def test_an_empty_file_is_the_default(tmp_path):
         ("sft: {scheduler: zigzag}", "sft.scheduler is 'zigzag'"),
         ("lora: {dropout: 1}", "lora.dropout is 1"),
         ("dpo: {loss: [hope]}", "dpo.loss.0 is 'hope'"),
+        ("dpo: {negatives: [intent]}", "dpo.negatives.0 is 'intent'"),
         ("dpo: {loss: [sigmoid, sft], loss_weights: [1]}", "loss has 2 and loss_weights 1 values"),
         ("max_length: 3", "max_length is 3"),
         ("seed: -1", "seed is -1"),
@@ -128,6 +127,7 @@ def test_accelerate_reads_the_configurations_for_several_gpus(name):
     [(372, 3, 2e-3), (320, 3, 2e-3), (319, 4, 1.5e-3), (180, 6, 1e-3), (120, 8, 1e-3), (0, 960, 1e-3)],
 )
 def test_a_small_data_set_is_read_more_often_at_a_lower_rate(rows, epochs, rate):
-    sft = read_recipe().for_rows(rows).sft
+    stage = {"epochs": 3, "batch_size": 8, "learning_rate": 2e-3, "least_steps": 120}
+    sft = recipes.Recipe.model_validate({"sft": stage}).for_rows(rows).sft
     assert (sft.epochs, sft.learning_rate) == (epochs, pytest.approx(rate))
     assert read_recipe("short").for_rows(rows) == read_recipe("short")

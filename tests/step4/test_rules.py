@@ -14,9 +14,13 @@ KEPT = [
         "users'", "own"
     ),
     reply("At 5 p.m. we bring the TV, code A4471, and the PIN. It costs 14.90. Please be in."),
-    reply("What kind of noise is it? Please tell us, i.e. write to us."),
+    reply("We wonder what kind of noise it is. Please tell us, i.e. write to us."),
     reply("We have reset the HTTPS and USB-C part. Please wait."),
     reply("We sent it to St. Ives, see www.acme.com/user.html. Please look."),
+    reply("We came, we saw and we left."),
+    reply("We came. We saw. We left. We wait. Please wait."),
+    reply(greeting="Dear Ms Okafor,"),
+    reply(greeting="Dear Dr. van der Berg-Öz,"),
 ]
 
 
@@ -33,6 +37,9 @@ BROKEN = [
     (reply(greeting="Hi there!"), "greeting no_exclamation no_slang"),
     (reply(greeting="dear member,"), "greeting"),
     (reply(greeting=""), "greeting"),
+    (reply(greeting="Dear Ms Okafor"), "greeting"),
+    (reply(greeting="Dear okafor,"), "greeting"),
+    (reply(greeting="Dear Ms Okafor and others,"), "greeting"),
     (reply(sign_off="Best wishes,\nNorthwind Care"), "sign_off"),
     (reply(sign_off="Kind regards, Northwind Care"), "sign_off"),
     (reply(sign_off="Kind regards,\nNorthwind Care Team"), "sign_off"),
@@ -46,11 +53,12 @@ BROKEN = [
     (reply("We know! Please wait."), "no_exclamation"),
     (reply("Our customers are here. Please wait."), "member"),
     (reply("The USER'S code is here. Please wait."), "member calm"),
-    (reply("Please wait here."), "sentences"),
-    (reply("We came. We saw. We left. We wait. Please wait."), "sentences"),
-    (reply("We came. We will wait."), "next_step"),
-    (reply("Please come. Please wait."), "next_step"),
-    (reply("We came, please wait. We left."), "next_step"),
+    (reply("We came. We saw. We left. We wait. We know. Please wait."), "sentences"),
+    (reply("Please come. Please wait."), "one_request"),
+    (reply("We came, please wait. We left."), "one_request"),
+    (reply("Please wait, please."), "one_request"),
+    (reply("We have it. Will you wait?"), "one_request"),
+    (reply("Is it here? It is here."), "one_request"),
     (reply("We will send it asap. Please wait."), "no_slang"),
     (reply("No  Worries, we have it. Please wait."), "no_slang"),
     (reply("I have it. Please wait."), "we"),
@@ -74,9 +82,9 @@ def test_replies_that_break_rules(text, broken):
 
 @pytest.mark.parametrize("text", ["", " \n", reply(""), reply("."), "Dear member,", reply("Thank you.")])
 def test_a_reply_that_says_nothing_keeps_next_to_nothing(text):
-    """Greeting and sign-off alone would keep 9 of 11 rules if silence kept those that forbid."""
-    assert set(rules.broken(text, GUIDE)) >= {rule.id for rule in GUIDE.rules[2:]}
-    assert rules.adherence(text, GUIDE) <= 2 / 11
+    """Greeting and sign-off alone would keep 10 of 11 rules if silence kept those that forbid."""
+    kept = {rule.id for rule in GUIDE.rules} - set(rules.broken(text, GUIDE))
+    assert kept <= {"greeting", "sign_off"} | ({"sentences"} if "Thank" in text else set())
 
 
 def test_reasons_say_what_stands_there():
@@ -85,11 +93,11 @@ def test_reasons_say_what_stands_there():
         "greeting": 'no "Dear member,"',
         "no_contractions": "don't",
         "no_exclamation": "!, !",
-        "next_step": "Please come., Please wait 🎉 and STOP.",
+        "one_request": "Please come., Please wait 🎉 and STOP.",
         "we": "I",
         "calm": "🎉; STOP",
     }
-    assert rules.reasons(reply("Please wait here."), GUIDE) == {"sentences": "1 sentences"}
+    assert rules.reasons(reply("We. " * 6 + "We wait."), GUIDE) == {"sentences": "7 sentences"}
     assert rules.reasons("", GUIDE)["calm"] == "there is no reply; there is no reply"
 
 
@@ -150,6 +158,30 @@ def test_known_greetings_come_first():
     assert (parts.greeting, parts.body, parts.sign_off) == ("Dear member of ours", ", hello.\n\nBye", "Bye")
     assert text.take_apart(reply(), GUIDE.greetings, GUIDE.sign_offs).body == BODY
     assert text.take_apart(reply(reply()), GUIDE.greetings, GUIDE.sign_offs).body == reply()
+
+
+@pytest.mark.parametrize(
+    ("start", "greeting"),
+    [
+        ("Dear Ms Okafor,", "Dear Ms Okafor,"),
+        ("Dear Ömer,", "Dear Ömer,"),
+        ("Dear Ms de Silva,", "Dear Ms de Silva,"),
+        ("Dear member,", "Dear {name},"),
+        ("Dear Ms Okafor", "Dear {name},"),
+        ("To Ms Okafor,", "Dear {name},"),
+    ],
+)
+def test_a_greeting_with_a_name_is_read_as_it_stands_there(start, greeting):
+    """Where no name stands, the greeting stays as it is."""
+    said = f"{start}\n\nDear Ms Hill, it is here."
+    assert text.named(said, "Dear {name},") == greeting
+    assert text.begins(said, "Dear {name},") is (greeting == start)
+
+
+def test_the_body_begins_behind_the_name():
+    parts = GUIDE.parts(reply("It is here, Ms Hill.", greeting="Dear Ms Okafor,"))
+    assert (parts.greeting, parts.body) == ("Dear Ms Okafor,", "It is here, Ms Hill.")
+    assert parts.sign_off == "Kind regards,\nNorthwind Care"
 
 
 def test_emoji_are_counted_as_people_do():

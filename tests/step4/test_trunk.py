@@ -133,7 +133,8 @@ def test_training_gives_the_same_adapter_with_and_without(tmp_path, method):
     )
     assert found.keys() == expected.keys()
     for name, each in found.items():
-        torch.testing.assert_close(each, expected[name], rtol=1e-3, atol=1e-5)
+        # Adam's four steps move a weight by up to 0.02, one without a gradient by as much as rounding says.
+        torch.testing.assert_close(each, expected[name], rtol=1e-3, atol=5e-5)
 
 
 @pytest.mark.real

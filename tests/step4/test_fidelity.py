@@ -1,0 +1,213 @@
+"""Fidelity: what a reply leaves out of its notes, adds to them and turns around; and the sample's rows."""
+
+from collections import Counter
+
+import pytest
+
+from step4_finetune import rules
+from step4_finetune.data import FACTS, SAMPLE, read_rows
+from step4_finetune.fidelity import Fidelity, check, facts
+from tests.step4.samples import GUIDE, reply
+
+
+def found(body, *notes, message="", greeting="Dear member,"):
+    return check(reply(body, greeting), notes, message, GUIDE.company)
+
+
+# --- missing ----------------------------------------------------------------------------------------------
+
+
+def test_a_reply_that_says_all_of_the_notes_and_nothing_else_is_faithful():
+    got = found(
+        "We have approved the refund of 79.50. It is paid back within five working days.",
+        "decision: refund of 79.50 approved",
+        "paid back: within 5 working days",
+    )
+    assert got == Fidelity()
+    assert got.faithful
+
+
+def test_a_note_that_is_left_out_is_missing_with_its_numbers():
+    got = found("We have approved the refund.", "decision: refund approved", "when: within five working days")
+    assert got == Fidelity(missing=("when: within five working days", "5"))
+    assert not got.faithful
+
+
+@pytest.mark.parametrize(
+    ("note", "missing"),
+    [
+        ("plan: technician comes on 12 June", ("12", "june")),
+        ("plan: technician comes on Monday", ("monday",)),
+        ("plan: technician Okafor comes", ("okafor",)),
+        ("plan: technician comes with part X20", ("20", "x20")),
+        ("plan: technician comes", ()),
+    ],
+)
+def test_a_date_a_day_a_name_or_a_code_may_not_be_left_out(note, missing):
+    left_out = found("The technician comes.", note).missing
+    assert tuple(each for each in left_out if each != note) == missing
+
+
+def test_four_words_of_five_are_enough_and_the_key_does_not_count():
+    note = "parts: valve, hose, clamp, washer, pump"
+    assert found("We bring a valve, a hose, a clamp and a pump.", note).missing == ()
+    assert found("We bring a valve, a hose and a clamp.", note).missing == (note,)
+    assert found("We bring the parts, a valve, a hose and a clamp.", note).missing == (note,)
+
+
+def test_the_colon_of_a_time_is_no_key():
+    note = "glass delivered broken at 10:30 by van"
+    assert found("A van comes at 10:30.", note).missing == (note,)
+    assert found("The van delivered broken glass at 10:30.", note).missing == ()
+
+
+# --- added ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "added"),
+    [
+        ("The refund of 97.50 is approved.", ("97.5",)),
+        ("The refund is approved for Tuesday.", ("tuesday",)),
+        ("The refund is approved by Karl.", ("karl",)),
+        (
+            "The refund is approved. A voucher for the sauna lies in your locker.",
+            ("A voucher for the sauna lies in your locker.",),
+        ),
+        ("The refund is approved. Thank you for your kind message, and we are sorry.", ()),
+    ],
+)
+def test_what_stands_in_neither_notes_nor_message_is_added(body, added):
+    assert found(body, "decision: refund approved").added == added
+
+
+def test_what_the_message_says_may_be_said():
+    body, note = "The refund for the sauna on 3 May is approved.", "decision: refund approved"
+    assert found(body, note).added == ("3", "may")
+    assert found(body, note, message="The Sauna was shut on 3 May!").faithful
+
+
+def test_a_part_of_an_amount_is_another_amount():
+    got = found("The refund of 14 is approved.", "decision: refund approved", message="You owe me 14.90")
+    assert got.added == ("14",)
+
+
+def test_a_name_may_begin_a_sentence():
+    assert found("Karl met you. He has the key.", "driver: met by Karl, has the key").faithful
+
+
+def test_the_greeting_may_name_whom_the_notes_name():
+    body, note = "The repair is approved.", "decision: repair approved"
+    assert found(body, note, "member: Ms Okafor", greeting="Dear Ms Okafor,").faithful
+    assert found(body, note, greeting="Dear Ms Okafor,").added == ("okafor",)
+    assert found(body, note, "member: Ms Okafor").missing == ("member: Ms Okafor", "okafor")
+
+
+# --- turned -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("note", "wrong", "right"),
+    [
+        ("decision: refund approved", "The refund is not approved.", "The refund is approved."),
+        (
+            "decision: refund approved",
+            "We cannot say that the refund is approved.",
+            "Your refund is approved.",
+        ),
+        (
+            "declined: pick-up in Ashford",
+            "A pick-up in Ashford is arranged.",
+            "We decline a pick-up in Ashford.",
+        ),
+        ("cover: door not included", "The door is included.", "The door isn't included."),
+        ("plan: we will repair the pump", "We have repaired the pump.", "We will repair the pump."),
+        ("plan: pump repaired on site", "The pump was repaired on site.", "The pump is repaired on site."),
+        ("done: pump repaired", "We will repair the pump.", "We have repaired the pump."),
+    ],
+)
+def test_denials_and_plans(note, wrong, right):
+    assert found(wrong, note) == Fidelity(turned=(note,))
+    assert found(right, note).faithful
+
+
+def test_a_denial_in_another_clause_is_another_matter():
+    notes = ("decision: refund approved", "declined: voucher")
+    assert found("The refund is approved, but the voucher is declined.", *notes).faithful
+    assert found("The refund is declined, but the voucher is approved.", *notes).turned == notes
+
+
+def test_a_fact_of_one_note_that_is_told_of_another():
+    notes = ("visit: plumber comes on Monday", "delivery: parcel arrives on Friday")
+    assert found("The plumber comes on Monday. The parcel arrives on Friday.", *notes).faithful
+    assert found("The plumber comes on Friday. The parcel arrives on Monday.", *notes).turned == notes
+
+
+# --- numbers and names ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("five", "5"),
+        ("5", "5.00"),
+        ("1,200.00", "1200"),
+        ("twenty-five", "25"),
+        ("seventy", "70"),
+        ("the 18th", "18"),
+        ("on 3 May", "on May 3"),
+    ],
+)
+def test_one_number_in_several_ways(one, other):
+    assert facts(one) == facts(other) != set()
+
+
+@pytest.mark.parametrize(("one", "other"), [("5", "50"), ("14.90", "14.09"), ("9:30", "9:00"), ("1.5", "15")])
+def test_other_numbers(one, other):
+    assert facts(one) != facts(other)
+
+
+def test_what_is_a_name():
+    assert facts("Please ask Ms Okafor’s office at Mill Lane. I may know.") == {"okafor", "mill", "lane"}
+    assert facts("You may come in May") == {"may"}
+
+
+# --- the sample -------------------------------------------------------------------------------------------
+
+
+def test_every_row_of_the_sample_is_what_its_labels_say():
+    """The chosen replies keep the guide and are faithful; `breaks` says just what is wrong with the others.
+
+    The program has false alarms, too, on what is true: few on chosen replies, some on those off the tone.
+    """
+    rows = read_rows(SAMPLE)
+    assert {row.split for row in rows} == {"train", "dev", "test"}
+    assert len({row.id for row in rows}) == len(rows) >= 500
+    unfaithful, off_tone, wrong = [], [], []
+    for row in rows:
+        assert row.notes, row.id
+        assert row.breaks, row.id
+        assert row.rejected, row.id
+        if broken := rules.broken(row.chosen, GUIDE):
+            wrong.append((row.id, "chosen breaks", broken))
+        if set(rules.broken(row.rejected, GUIDE)) != set(row.breaks) - {FACTS}:
+            wrong.append((row.id, "rejected breaks", rules.broken(row.rejected, GUIDE)))
+        chosen, rejected = (
+            check(text, row.notes, row.message, GUIDE.company) for text in (row.chosen, row.rejected)
+        )
+        if FACTS in row.breaks and rejected.faithful:
+            wrong.append((row.id, "rejected is faithful", row.rejected))
+        if not chosen.faithful:
+            unfaithful.append((row.id, chosen))
+        if FACTS not in row.breaks and not rejected.faithful:
+            off_tone.append((row.id, rejected))
+    assert not wrong
+    assert len(unfaithful) <= 0.02 * len(rows), unfaithful  # natural replies in other words than the notes
+    assert len(off_tone) <= 0.05 * sum(FACTS not in row.breaks for row in rows), off_tone
+
+
+def test_the_sample_has_as_many_pairs_of_facts_as_of_tone():
+    rows = read_rows(SAMPLE)
+    kinds = Counter(FACTS in row.breaks for row in rows)
+    assert 0.4 < kinds[True] / len(rows) < 0.6
+    assert {rule for row in rows for rule in row.breaks} == {rule.id for rule in GUIDE.rules} | {FACTS}
