@@ -2,7 +2,7 @@
 
     $ python -m step4_finetune data build --format dpo --out data/
     split  rows  topics  fingerprint   file
-    train   372      47  a9409827163c  data/train.jsonl
+    train   752      90  9178948058ad  data/train.jsonl
     ...
 
 What can't be trained on is refused here, by its row: an empty reply, a pair that is no pair, a conversation

@@ -4,9 +4,9 @@
     >>> row.message
     'I sent the trimmer back on 3 June and you still have 79.50 of mine. When do I get it?'
     >>> row.notes
-    ('decision: refund of 79.50 approved', 'money: in the account within five working days', ...)
+    ('done: refund of 79.50 paid on 12 June', 'where: card ending 4410', ...)
     >>> row.chosen
-    'Dear member,\\n\\nWe have approved the refund of 79.50 ...'
+    'Dear member,\\n\\nThe refund of 79.50 was paid ...'
 
 The model styles what the notes say; it decides nothing. A prompt is the message with the notes below it.
 

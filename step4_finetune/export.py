@@ -5,7 +5,7 @@
     merged model   tone                 272.6
     GGUF, f16      tone/model-f16.gguf  270.9
     GGUF, q8_0     tone/model-q8_0.gguf 144.8
-    adapter        tone/adapter           6.5
+    adapter        tone/adapter          11.8
 
     GGUF, f16: ollama create tone -f tone/Modelfile
     adapter: vllm serve HuggingFaceTB/SmolLM2-135M-Instruct --enable-lora --max-lora-rank 16 ...

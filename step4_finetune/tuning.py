@@ -2,7 +2,7 @@
 
 >>> model = prepare(settings, recipe)
 >>> model.print_trainable_parameters()
-trainable params: 1,628,160 || all params: 136,143,168 || trainable%: 1.1959
+trainable params: 2,930,688 || all params: 137,445,696 || trainable%: 2.1323
 """
 
 from __future__ import annotations
