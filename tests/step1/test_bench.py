@@ -60,4 +60,5 @@ def test_peak_memory_is_that_of_this_process_and_not_of_the_one_that_started_it(
 def test_generate_takes_little_more_memory_than_the_weights():
     """Measured without Python and its libraries."""
     memory = bench.peak_memory(dict(os.environ))
-    assert memory.per_weight < 1.2
+    in_float32 = memory.weights_mb > 400  # made of the bfloat16 file, half as large, which stays mapped
+    assert memory.per_weight < (1.7 if in_float32 else 1.2)
