@@ -102,7 +102,7 @@ def untrue(reply: str, row: Row, guide: Guide) -> list[str]:
     if not row.notes:
         return []
     found = fidelity.check(reply, row.notes, row.message, guide.company)
-    return [f"{kind}: {each}" for kind in fidelity.KINDS for each in getattr(found, kind)]
+    return [f"{kind}: {each}" for kind, each in found.findings()]
 
 
 def _told(reply: str, guide: Guide, wrong: Sequence[str]) -> str:

@@ -24,7 +24,7 @@ people labelled: `python -m step4_finetune evaluator`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -92,26 +92,31 @@ class Fidelity:
     def faithful(self) -> bool:
         return not (self.missing or self.added or self.turned)
 
+    def findings(self) -> list[tuple[str, str]]:
+        """Everything that is wrong, each with its kind."""
+        return [(kind, each) for kind in KINDS for each in getattr(self, kind)]
+
 
 def check(reply: str, notes: Sequence[str], message: str = "", company: str = "") -> Fidelity:
     """A reply against the notes and the message; the company's name may be said, too."""
     given = "\n".join([*notes, message, company])
-    said, known = facts(reply) | _words(reply), facts(given) | _words(given)  # names may begin a sentence
+    told_facts = facts(reply)
+    said, known = told_facts | _words(reply), facts(given) | _words(given)  # names may begin a sentence
     stems_said, stems_known = stems(reply), stems(given)
     clauses = [each for each in CLAUSE.split(reply) if stems(each)]
     sentences = text.sentences(text.take_apart(reply).body)
     missing, turned = [], []
     for note in notes:
-        told = _share(_content(note), stems_said)
-        if told < TOLD:
+        if _share(_content(note), stems_said) < TOLD:
             missing.append(note)
-        elif (clauses and _is_turned(_content(note), note, clauses)) or _is_misplaced(note, sentences):
+        elif (clauses and _is_turned(note, clauses)) or _is_misplaced(note, sentences):
             turned.append(note)
     missing += sorted(facts("\n".join(notes)) - said)
-    added = sorted(facts(reply) - known)
+    added = sorted(told_facts - known)
     for sentence in sentences:
-        new = stems(sentence) - stems_known
-        if len(new) >= FEW and len(new) > NEW * len(stems(sentence)):
+        content = stems(sentence)
+        new = content - stems_known
+        if len(new) >= FEW and len(new) > NEW * len(content):
             added.append(sentence)
     return Fidelity(tuple(missing), tuple(added), tuple(turned))
 
@@ -171,12 +176,13 @@ def _content(note: str) -> set[str]:
     return stems(value) if colon and stems(value) else stems(key)
 
 
-def _share(part: set[str], whole: Iterable[str]) -> float:
-    return len(part & set(whole)) / len(part) if part else 1.0
+def _share(part: set[str], whole: set[str]) -> float:
+    return len(part & whole) / len(part) if part else 1.0
 
 
-def _is_turned(words: set[str], note: str, clauses: Sequence[str]) -> bool:
+def _is_turned(note: str, clauses: Sequence[str]) -> bool:
     """Whether the clause that tells a note has a negation or a tense that the note hasn't."""
+    words = _content(note)
     best = max(clauses, key=lambda clause: _share(words, stems(clause)))
     if _share(words, stems(best)) < ABOUT:
         return False

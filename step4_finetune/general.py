@@ -78,7 +78,7 @@ def leaks(reply: str, guide: Guide) -> bool:
     """
     said = text.tidy(reply)
     return (
-        any(text.begins(said, each) for each in guide.greetings if "{name}" not in each)
+        any(text.begins(said, each) for each in guide.fixed_greetings)
         or any(text.ends(said, each) for each in guide.sign_offs)
         or guide.company.lower() in said.lower()
     )

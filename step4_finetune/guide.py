@@ -70,6 +70,11 @@ class Guide:
     sign_offs: tuple[str, ...] = ()
     fallbacks: tuple[tuple[str, str], ...] = ()  # reason and reply, for guardrails whose own don't fit
 
+    @property
+    def fixed_greetings(self) -> tuple[str, ...]:
+        """The greetings without a {name}: nobody but the company uses them."""
+        return tuple(each for each in self.greetings if "{name}" not in each)
+
     def parts(self, reply: str) -> text.Parts:
         """A reply taken apart, by this guide's greeting and sign-off."""
         tidy = text.tidy(reply)

@@ -44,8 +44,7 @@ def faithful(guide: Guide) -> Reward:
 
 def _share(reply: str, notes: Sequence[str], message: str, guide: Guide) -> float:
     found = fidelity.check(reply, notes, message, guide.company)
-    wrong = sum(len(getattr(found, kind)) for kind in fidelity.KINDS)
-    return max(0.0, 1 - wrong / 4)
+    return max(0.0, 1 - len(found.findings()) / 4)
 
 
 def _text(completion: Any) -> str:

@@ -128,7 +128,6 @@ def arguments(model: Any, stage: Stage, recipe: Recipe, out: Path, report_to: st
         "lr_scheduler_type": stage.scheduler,
         "warmup_steps": stage.warmup_steps,
         "weight_decay": stage.weight_decay,
-        "max_length": recipe.max_length,
         "seed": recipe.seed,
         "use_cpu": model.device.type == "cpu",
         "bf16": False,  # the weights are bf16 where that is fast; autocast would cast them at every step
@@ -160,6 +159,7 @@ def sft(
     dev = lesson.dev_tokens(tokenizer) if isinstance(lesson, Lesson) else []
     args = trl.SFTConfig(
         **arguments(model, recipe.sft, recipe, out, report_to),
+        max_length=recipe.max_length,
         completion_only_loss=True,
         eval_strategy="epoch" if dev else "no",
         per_device_eval_batch_size=recipe.sft.batch_size,
@@ -192,6 +192,7 @@ def dpo(
     datasets, trl = quiet_trl()
     args = trl.DPOConfig(
         **arguments(model, recipe.dpo, recipe, out, report_to),
+        max_length=recipe.max_length,
         beta=recipe.dpo.beta,
         loss_type=list(recipe.dpo.loss),
         loss_weights=recipe.dpo.loss_weights,
@@ -222,9 +223,8 @@ def grpo(
     assert lesson.guide  # lesson.prepare sees to it
     datasets, trl = quiet_trl()
     stage = recipe.grpo
-    given = arguments(model, stage, recipe, out, report_to)
     args = trl.GRPOConfig(
-        **{name: each for name, each in given.items() if name != "max_length"},
+        **arguments(model, stage, recipe, out, report_to),
         max_steps=stage.steps or -1,
         num_generations=stage.group,
         max_completion_length=stage.reply_tokens,

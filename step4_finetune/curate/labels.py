@@ -95,7 +95,7 @@ def faithful(rows: Sequence[Row], company: str = "") -> Finding:
         row = rows[at]
         signed = company or text.take_apart(row.chosen).sign_off
         found = fidelity.check(row.chosen, row.notes, row.message, signed)
-        wrong = [f"{kind} {each!r}" for kind in fidelity.KINDS for each in getattr(found, kind)]
+        wrong = [f"{kind} {each!r}" for kind, each in found.findings()]
         if wrong:
             cases.append(Case(at, row.id, f"chosen: {'; '.join(wrong)}"))
         other = row.rejected if FACTS in (row.breaks or ()) else None

@@ -63,8 +63,7 @@ def fallback(guide: Guide, reason: str) -> str:
     """
     nearest: tuple[str, ...] | None = None
     for body in bodies(*BODIES[reason]):
-        greetings = [each for each in guide.greetings if "{name}" not in each]
-        parts = (greetings[:1], (body,), guide.sign_offs[:1])
+        parts = (guide.fixed_greetings[:1], (body,), guide.sign_offs[:1])
         reply = "\n\n".join(itertools.chain.from_iterable(parts))
         broken = rules.broken(reply, guide)
         if not broken:

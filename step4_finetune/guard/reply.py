@@ -56,7 +56,7 @@ def wrong(
         found.append(("language", "not English"))
     told_wrong = fidelity.check(reply, notes, message, guide.company) if notes else None
     if told_wrong and not told_wrong.faithful:
-        seen = [f"{kind} {each}" for kind in fidelity.KINDS for each in getattr(told_wrong, kind)]
+        seen = [f"{kind} {each}" for kind, each in told_wrong.findings()]
         found.append(("facts", short("; ".join(seen))))
     if rules.adherence(reply, guide) < limits.tone:
         why = rules.reasons(reply, guide)
