@@ -7,7 +7,7 @@
         assert sum(fused.values()) < 1
 
     clock = Clock()                                    an object of the test; its methods may go along
-    rates = submission.make("step5_serving.rates:Rates", 2.0, clock=clock.now)
+    rates = submission.make("step5_serving.api.rates:Rates", 2.0, clock=clock.now)
     rates.check("take", "alice")                       the same call of the submission's and the reference's
 
 Functions that are passed stay with the grader: the submission gets a stand-in that asks for each call, so a

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import UserError
-from step5_serving.keys import HOME as KEYS
 
 HOST, PORT = "127.0.0.1", 8000
+KEYS = Path("serving-keys.json")
 TELEMETRY = "sqlite:///telemetry.db"
 SCRIPTED = "scripted"  # the engine that is none: for measuring the API itself
 READERS = ("chat", "quote")

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from step5_serving.answering import Retrieved
+    from step5_serving.seam import Retrieved
 
 
 class Refusal(Exception):

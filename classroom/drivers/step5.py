@@ -20,7 +20,7 @@ ROUNDS = 25  # of the event loop, until everybody who can go on has done so
 
 def buckets(asks: Sequence[tuple[float, str]], *, per_second: float, burst: float, most: int) -> list[float]:
     """What `Rates.take` says to each who asks at his time, where only so many buckets are kept."""
-    from step5_serving import rates
+    from step5_serving.api import rates
 
     now = [0.0]
     limit = rates.Rates(per_second, burst, lambda: now[0])
@@ -62,7 +62,7 @@ def ranked(rows: Sequence[Sequence[Any]], groups: int, least: int | None = None)
 
 def what_became_of(passage: str, chunks: Sequence[str]) -> str:
     """What `state_of` says of a passage and a document that has these chunks today, joined by newlines."""
-    from step5_serving.telemetry.replay import _sha256, state_of
+    from step5_serving.evaluation.replay import _sha256, state_of
 
     document = [SimpleNamespace(text=text, number=number) for number, text in enumerate(chunks)]
     source = {"number": 1, "document": "a.md", "place": "a.md", "text": passage, "sha256": _sha256(passage)}
@@ -84,7 +84,7 @@ async def doors(running: int, waiting: int, moments: Sequence[Sequence[Sequence[
     (waits until nobody is in or waits). Each moment gives what happened in it, first who got in, in order;
     then how many run and wait.
     """
-    from step5_serving import admission
+    from step5_serving.api import admission
 
     scene = _Doors(admission.Admission(running, waiting))
     with mock.patch.object(admission, "time", scene, create=True):

@@ -18,9 +18,9 @@ from typing import Any
 
 import torch
 
-from step5_serving.batch.choose import Chooser
-from step5_serving.batch.request import End, Request
-from step5_serving.batch.scheduler import Limits, Scheduler
+from step5_serving.engines.batching.choose import Chooser
+from step5_serving.engines.batching.request import End, Request
+from step5_serving.engines.batching.scheduler import Limits, Scheduler
 
 VOCABULARY = 64
 PLACES = 512  # of a seat; longer requests leave fewer seats

@@ -34,7 +34,7 @@ def test_long_prompts_have_their_price(submission, draw):
 
 # --- 5.2 ------------------------------------------------------------------------------------------------
 
-RATES = "step5_serving.rates:Rates"
+RATES = "step5_serving.api.rates:Rates"
 
 
 @pytest.mark.rubric("5.2", points=3)
@@ -114,7 +114,7 @@ def test_few_values_equal_values_and_none(submission, draw):
 
 # --- 5.4 ------------------------------------------------------------------------------------------------
 
-CHECK = "step5_serving.telemetry.replay:check"
+CHECK = "step5_serving.evaluation.replay:check"
 
 
 def sha_of(text):

@@ -51,7 +51,7 @@ def test_a_burst_then_a_wait(submission, draw):
     """A burst goes through at once, and then it is said how long to wait for the next token."""
     for _ in range(3):
         per_second, burst = draw.choice([0.5, 1.0, 2.0, 4.0]), float(draw.randint(1, 5))
-        limit = submission.make("step5_serving.rates:Rates", per_second, burst, clock=lambda: 100.0)
+        limit = submission.make("step5_serving.api.rates:Rates", per_second, burst, clock=lambda: 100.0)
         for _ in range(int(burst) + 2):
             limit.check("take", "ada")
 
@@ -124,10 +124,10 @@ def test_a_call_with_all_it_takes(submission, draw):
     """What a call was answered from comes back; a passage that was changed since is refused."""
     for _ in range(3):
         row = row_of(draw)
-        submission.check("step5_serving.telemetry.replay:check", row)
+        submission.check("step5_serving.evaluation.replay:check", row)
         changed = draw.choice(row["sources"])
         changed["text"] += "."
-        submission.check("step5_serving.telemetry.replay:check", row)
+        submission.check("step5_serving.evaluation.replay:check", row)
 
 
 # --- 5.5 ------------------------------------------------------------------------------------------------

@@ -33,8 +33,7 @@ import typer
 
 from shared.cli import Model, new_app, run
 from shared.errors import UserError
-from step5_serving.config import HOST, PORT, Config
-from step5_serving.keys import HOME as KEYS
+from step5_serving.config import HOST, KEYS, PORT, Config
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -129,8 +128,8 @@ def application(config: Config, replicas: int, cores: float) -> Any:
     from ray import serve
 
     def build() -> FastAPI:  # in the replica's process: Ray takes the Config there, and no more
-        from step5_serving.security import keep_secrets
-        from step5_serving.server import make_app
+        from step5_serving.api.security import keep_secrets
+        from step5_serving.api.server import make_app
 
         keep_secrets(*logging.getLogger().handlers)
         return make_app(config)

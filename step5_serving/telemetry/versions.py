@@ -18,7 +18,7 @@ from pathlib import Path
 
 from shared import prompts
 from shared.errors import UserError
-from step5_serving.answering import PromptRef
+from step5_serving.seam import PromptRef
 
 ALLOWED = 'use a version, or versions with their shares: "2" or "1:90,2:10"'
 

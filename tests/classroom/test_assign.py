@@ -78,7 +78,7 @@ def test_solutions_of_other_steps_go_unless_they_may_stay(monkeypatch):
     for with_others in (False, True):
         files = assign.starter(made, 0, with_others)
         assert (b"NotImplementedError" in files["step3_rag/retrieve/fuse.py"]) is not with_others
-        assert b"NotImplementedError" in files["step5_serving/rates.py"]
+        assert b"NotImplementedError" in files["step5_serving/api/rates.py"]
 
 
 def test_the_manifest_says_all(made, files):

@@ -23,15 +23,16 @@ from tests.classroom.rubric_helpers import (
 )
 
 PRICES = "step5_serving.telemetry.prices:cost_of"
-TAKE = "step5_serving.rates:Rates.take"
+TAKE = "step5_serving.api.rates:Rates.take"
 PERCENTILES = "step5_serving.telemetry.summary:percentiles"
-CHECK, STATE = (f"step5_serving.telemetry.replay:{name}" for name in ("check", "state_of"))
+CHECK, STATE = (f"step5_serving.evaluation.replay:{name}" for name in ("check", "state_of"))
 ROW = "step5_serving.telemetry.report:_row"
-ENTER, LEAVE = (f"step5_serving.admission:Admission.{name}" for name in ("_enter", "_leave"))
+ENTER, LEAVE = (f"step5_serving.api.admission:Admission.{name}" for name in ("_enter", "_leave"))
 WRITE = "step5_serving.telemetry.sinks:SqliteSink.write"
 TAKES, WAKE = (f"step5_serving.telemetry.writer:Recorder.{name}" for name in ("_take", "_wake"))
 TURN, ADMIT, READ, STEP = (
-    f"step5_serving.batch.scheduler:Scheduler.{name}" for name in ("_turn", "_admit", "_read", "_step")
+    f"step5_serving.engines.batching.scheduler:Scheduler.{name}"
+    for name in ("_turn", "_admit", "_read", "_step")
 )
 SOLUTIONS = {
     "5.1": [PRICES],

@@ -109,9 +109,10 @@ class Process:
 
 
 def main(given):
-    from step5_serving import patience, server
+    from step5_serving.api import server
+    from step5_serving.api import timeouts as patience
     from step5_serving.config import Config
-    from step5_serving.scripted import ScriptedAnswerer
+    from step5_serving.rag.scripted import ScriptedAnswerer
 
     for name, value in given.get("patience", {}).items():
         assert hasattr(patience, name), name

@@ -19,9 +19,9 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
+from step5_serving.api.routes import pages
+from step5_serving.api.security import Shield
 from step5_serving.errors import Refusal
-from step5_serving.routes import pages
-from step5_serving.security import Shield
 
 SAMPLE = Path(__file__).parents[2] / "step3_rag" / "sample" / "documents"
 OVERVIEW = "contracts/renewal-overview.md"

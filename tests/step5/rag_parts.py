@@ -13,8 +13,8 @@ from shared.config import load_settings
 from shared.errors import UserError
 from step3_rag import service
 from step5_serving.config import Config
-from step5_serving.opening import prompts_folder
-from step5_serving.rag import RagAnswerer
+from step5_serving.rag.answers import RagAnswerer
+from step5_serving.rag.loading import prompts_folder
 from step5_serving.telemetry.versions import Versions
 from tests.scripted import ScriptedMessages, events
 from tests.step3.conftest import FakeEmbedder, made_once  # noqa: F401  (a fixture)

@@ -6,10 +6,10 @@ import json
 
 import httpx
 
-from step5_serving.app import create_app
+from step5_serving.api.app import create_app
+from step5_serving.api.keys import Keys
 from step5_serving.config import Config
-from step5_serving.keys import Keys
-from step5_serving.scripted import ScriptedAnswerer
+from step5_serving.rag.scripted import ScriptedAnswerer
 from step5_serving.telemetry.errors import TelemetryDown
 
 ASKED = {"question": "When does it renew?"}

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from shared.cli import run as run_cli
-from step5_serving import commands_telemetry
+from step5_serving.cli import telemetry as commands_telemetry
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.writer import Recorder
 

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from step5_serving.admission import Admission
+from step5_serving.api.admission import Admission
 from step5_serving.errors import Refusal
 from tests.step5.service_parts import eventually, in_loop
 

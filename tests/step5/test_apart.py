@@ -21,10 +21,11 @@ from shared.embedded.engine import Generation
 from shared.embedded.grammar import UnsupportedSchema
 from shared.embedded.refuse import Refused
 from shared.errors import UserError
-from step5_serving.apart import backend, words
-from step5_serving.apart.__main__ import Speaking
-from step5_serving.apart.backend import Apart
-from step5_serving.engines import Embedded, resolve
+from step5_serving.engines.choice import Embedded, resolve
+from step5_serving.engines.process import backend
+from step5_serving.engines.process import protocol as words
+from step5_serving.engines.process.__main__ import Speaking
+from step5_serving.engines.process.backend import Apart
 from tests.step5.faults_process import Process
 
 HELLO = {"model": "tiny", "max_tokens": 12, "messages": [{"role": "user", "content": "Hello"}]}
@@ -228,7 +229,7 @@ def test_signals_are_for_the_service(apart):
 def test_it_ends_with_a_service_that_is_killed(of_tiny):
     code = f"""
 from shared.config import load_settings
-from step5_serving.engines import Embedded, resolve
+from step5_serving.engines.choice import Embedded, resolve
 serving = resolve("torch", "tiny", Embedded(1, apart=True), cache_dir={str(of_tiny.cache_dir)!r})
 print(serving.backend._process.child.pid, flush=True)
 serving.warm_up()

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from step5_serving.scripted import ScriptedAnswerer
+from step5_serving.rag.scripted import ScriptedAnswerer
 from step5_serving.telemetry.writer import Recorder
 from tests.step5.service_parts import (
     ASKED,

@@ -20,13 +20,13 @@ from shared.embedded.guide import Guide
 from shared.embedded.on_transformers import TransformersEngine
 from shared.embedded.refuse import Refused
 from shared.errors import UserError
-from step5_serving.batch import choose, linear, scheduler
-from step5_serving.batch.engine import BatchEngine
-from step5_serving.batch.llama import Llama, frequencies
-from step5_serving.batch.request import End, Request, Sampling
-from step5_serving.batch.scheduler import Limits
-from step5_serving.batch.seats import Seats
-from step5_serving.batch.weights import Weights, check, rope, shapes
+from step5_serving.engines.batching import choose, linear, scheduler
+from step5_serving.engines.batching.engine import BatchEngine
+from step5_serving.engines.batching.llama import Llama, frequencies
+from step5_serving.engines.batching.request import End, Request, Sampling
+from step5_serving.engines.batching.scheduler import Limits
+from step5_serving.engines.batching.seats import Seats
+from step5_serving.engines.batching.weights import Weights, check, rope, shapes
 
 SENTENCES = [
     "The sea was calm.",
@@ -325,7 +325,7 @@ def test_a_schema_that_leaves_no_room_for_what_it_forces(make, alone):
 
 def test_the_context_ends_a_text(make, monkeypatch):
     engine = make(1)
-    monkeypatch.setattr("step5_serving.batch.engine.circles", lambda written: False)
+    monkeypatch.setattr("step5_serving.engines.batching.engine.circles", lambda written: False)
     engine.ends = frozenset()
     generation = engine.generate([5] * 2040, 100)
     list(generation)
@@ -384,7 +384,7 @@ def test_sampling_that_is_not_allowed(wrong):
 
 
 def test_a_newcomer_joins_while_others_decode(make, monkeypatch):
-    monkeypatch.setattr("step5_serving.batch.engine.circles", lambda written: False)
+    monkeypatch.setattr("step5_serving.engines.batching.engine.circles", lambda written: False)
     engine = make()
     engine.ends = frozenset()
     long = engine.generate(engine.encode("Once"), 1500)
@@ -396,7 +396,7 @@ def test_a_newcomer_joins_while_others_decode(make, monkeypatch):
 
 
 def test_closing_or_dropping_a_text_frees_its_seat(make, monkeypatch):
-    monkeypatch.setattr("step5_serving.batch.engine.circles", lambda written: False)
+    monkeypatch.setattr("step5_serving.engines.batching.engine.circles", lambda written: False)
     engine = make(1)
     engine.ends = frozenset()
     for end in (lambda text: text.close(), lambda text: None):
@@ -442,7 +442,7 @@ def test_the_queue_is_bounded(make):
 
 
 def test_long_prompts_do_not_starve_who_decodes(make, monkeypatch):
-    monkeypatch.setattr("step5_serving.batch.engine.circles", lambda written: False)
+    monkeypatch.setattr("step5_serving.engines.batching.engine.circles", lambda written: False)
     engine = make(chunk=8)
     engine.ends = frozenset()
     decoding = engine.generate(engine.encode("Once"), 1000)
@@ -467,7 +467,7 @@ def test_seats_grow_for_a_long_request_and_become_more_again(make, alone):
 
 
 def test_rows_move_together_when_most_seats_are_empty(make, monkeypatch):
-    monkeypatch.setattr("step5_serving.batch.engine.circles", lambda written: False)
+    monkeypatch.setattr("step5_serving.engines.batching.engine.circles", lambda written: False)
     engine = make(16, places=16 * 512)
     engine.ends = frozenset()
     texts = [engine.generate(engine.encode(f"Row {n}"), 400) for n in range(12)]

@@ -10,8 +10,10 @@ import pytest
 from shared.config import load_settings
 from shared.errors import UserError
 from shared.models import weights
-from step5_serving import bench, bench_view, load, roofline
-from step5_serving.load import OverHttp, Run, Timed, closed_loop, open_loop
+from step5_serving.bench import engines as bench
+from step5_serving.bench import engines_view as bench_view
+from step5_serving.bench import load, roofline
+from step5_serving.bench.load import OverHttp, Run, Timed, closed_loop, open_loop
 from tests.step5.test_engines import server  # noqa: F401
 
 

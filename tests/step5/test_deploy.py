@@ -17,11 +17,12 @@ import typer
 import yaml
 
 import step5_serving
-from step5_serving import commands_serve, server
-from step5_serving.app import create_app
+from step5_serving.api import server
+from step5_serving.api.app import create_app
+from step5_serving.cli import serve as commands_serve
 from step5_serving.config import Config
 from step5_serving.deploy import ray_serve
-from step5_serving.scripted import ScriptedAnswerer
+from step5_serving.rag.scripted import ScriptedAnswerer
 from tests.conftest import ROOT
 from tests.step5.service_parts import ListRecorder
 

@@ -13,9 +13,9 @@ from shared.errors import UserError
 from step3_rag.ingest.index import Index
 from step3_rag.retrieve.search import Options
 from step3_rag.stores import vector_store
-from step5_serving.answering import Query
 from step5_serving.errors import Refusal
-from step5_serving.library import upload_of
+from step5_serving.rag.library import upload_of
+from step5_serving.seam import Query
 from tests.step5.service_parts import app_of, client_of, error_of, in_loop
 
 

@@ -9,8 +9,8 @@ from typing import ClassVar
 import pytest
 
 from shared.errors import UserError
-from step5_serving import engines
-from step5_serving.engines import Embedded, resolve
+from step5_serving.engines import choice as engines
+from step5_serving.engines.choice import Embedded, resolve
 
 HELLO = {"max_tokens": 12, "messages": [{"role": "user", "content": "Hello there"}]}
 

@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from shared.errors import UserError
-from step5_serving.keys import SHAPE, Keys
+from step5_serving.api.keys import SHAPE, Keys
 from tests.step5.service_parts import app_of, calls_of, error_of, get, post, request
 
 

@@ -11,8 +11,8 @@ import psutil
 import pytest
 import typer
 
-from step5_serving import server
 from step5_serving.__main__ import app
+from step5_serving.api import server
 from tests.conftest import NO_NETWORK, ROOT
 
 COMMANDS = typer.main.get_command(app).commands

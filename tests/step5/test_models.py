@@ -11,10 +11,10 @@ import pytest
 
 from shared.config import load_settings
 from shared.embedded.transport import EmbeddedTransport
-from step5_serving import openai_format
+from step5_serving.api import openai_format
+from step5_serving.api.server import running
+from step5_serving.engines.gateway import Gateway
 from step5_serving.errors import Refusal
-from step5_serving.gateway import Gateway
-from step5_serving.server import running
 from tests.scripted import ScriptedMessages
 from tests.step5.rag_parts import Trickle
 from tests.step5.service_parts import (

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import strategies as st
 
 from shared.config import load_settings
-from step5_serving.scripted import ScriptedAnswerer
+from step5_serving.rag.scripted import ScriptedAnswerer
 from step5_serving.telemetry.writer import Recorder
 from tests.step5.service_parts import app_of, client_of
 from tests.step5.test_models import Served
@@ -22,7 +22,7 @@ def served(tmp_path_factory, request):
     import httpx2
 
     from shared.embedded.transport import EmbeddedTransport
-    from step5_serving.gateway import Gateway
+    from step5_serving.engines.gateway import Gateway
 
     folder = tmp_path_factory.mktemp("openapi")
     with pytest.MonkeyPatch.context() as patch:

@@ -7,7 +7,7 @@ import re
 import pytest
 from starlette.testclient import TestClient
 
-from step5_serving.routes.pages import FOLDER
+from step5_serving.api.routes.pages import FOLDER
 from tests.step5 import pages_service
 from tests.step5.browsing import until
 from tests.step5.pages_service import ANSWER, QUESTION, call_facts

@@ -2,9 +2,9 @@
 
 import pytest
 
-from step5_serving.app import create_app
+from step5_serving.api.app import create_app
 from step5_serving.config import Config
-from step5_serving.scripted import ANSWER, ScriptedAnswerer
+from step5_serving.rag.scripted import ANSWER, ScriptedAnswerer
 from step5_serving.telemetry.writer import Recorder
 from tests.step5.browsing import until
 from tests.step5.pages_service import listening

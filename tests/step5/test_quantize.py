@@ -10,9 +10,9 @@ from shared import hardware, models
 from shared.config import load_settings
 from shared.errors import UserError
 from shared.models import weights
-from step5_serving import quantize, quantized
-from step5_serving.batch import linear
-from step5_serving.quantize import Plan
+from step5_serving.bench import quantize, quantized
+from step5_serving.bench.quantize import Plan
+from step5_serving.engines.batching import linear
 
 TEXT = list(range(5, 60))
 

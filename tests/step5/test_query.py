@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from step5_serving import service
-from step5_serving.answering import Retrieved
+from step5_serving.api import service
 from step5_serving.errors import Refusal
-from step5_serving.scripted import ANSWER, TEXT, ScriptedAnswerer, source_of
+from step5_serving.rag.scripted import ANSWER, TEXT, ScriptedAnswerer, source_of
+from step5_serving.seam import Retrieved
 from step5_serving.telemetry.prices import Budget
 from step5_serving.telemetry.versions import Versions
 from tests.step5.service_parts import (

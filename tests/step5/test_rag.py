@@ -13,12 +13,12 @@ from step3_rag.answer import read
 from step3_rag.pipeline import Plan, ask
 from step3_rag.retrieve.search import Options
 from step3_rag.retrieve.snapshot import Snapshot
-from step5_serving import sharing
-from step5_serving.answering import Query
 from step5_serving.errors import Refusal
-from step5_serving.opening import check_index, prompts_folder
-from step5_serving.sharing import Gate, SharedRetriever, ThreadsIndex
-from step5_serving.threads import Threads
+from step5_serving.rag import sharing
+from step5_serving.rag.loading import check_index, prompts_folder
+from step5_serving.rag.sharing import Gate, SharedRetriever, ThreadsIndex
+from step5_serving.rag.threads import Threads
+from step5_serving.seam import Query
 from tests.step5.rag_parts import NOTICE, Trickle, trickling
 from tests.step5.service_parts import eventually, in_loop
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from step5_serving import rates
-from step5_serving.keys import Keys
-from step5_serving.rates import Rates
+from step5_serving.api import rates
+from step5_serving.api.keys import Keys
+from step5_serving.api.rates import Rates
 from tests.step5.service_parts import app_of, calls_of, error_of, get, post
 
 

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from shared.errors import UserError
-from step5_serving.resting import Resting
+from step5_serving.bench.pausing import Resting
 
 SERVER = """
 import multiprocessing, socket, time

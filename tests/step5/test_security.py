@@ -6,10 +6,10 @@ import logging
 
 import pytest
 
-from step5_serving import security
 from step5_serving.addresses import is_loopback
-from step5_serving.keys import Keys
-from step5_serving.security import Shield, keep_secrets, masked_text
+from step5_serving.api import security
+from step5_serving.api.keys import Keys
+from step5_serving.api.security import Shield, keep_secrets, masked_text
 from tests.step5.service_parts import (
     ASKED,
     app_of,

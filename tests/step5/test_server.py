@@ -14,19 +14,20 @@ import httpx
 import pytest
 
 from shared.errors import UserError
-from step5_serving import patience, server
+from step5_serving.api import server
+from step5_serving.api import timeouts as patience
+from step5_serving.api.keys import Keys
 from step5_serving.config import Config
-from step5_serving.keys import Keys
-from step5_serving.scripted import ScriptedAnswerer
+from step5_serving.rag.scripted import ScriptedAnswerer
 from tests.conftest import ROOT
 from tests.step5.service_parts import ASKED, app_of, calls_of, eventually, in_loop
 
 PROGRAM = """
 import asyncio, sys
 from pathlib import Path
-from step5_serving import server
+from step5_serving.api import server
 from step5_serving.config import Config
-from step5_serving.scripted import ScriptedAnswerer
+from step5_serving.rag.scripted import ScriptedAnswerer
 
 delay, drain = float(sys.argv[1]), float(sys.argv[2])
 config = Config(engine="scripted", port=0, drain_s=drain, telemetry="sqlite:///telemetry.db")

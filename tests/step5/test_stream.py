@@ -2,9 +2,9 @@
 
 import asyncio
 
-from step5_serving import live
+from step5_serving.api import live
 from step5_serving.errors import Refusal
-from step5_serving.scripted import ANSWER, ScriptedAnswerer
+from step5_serving.rag.scripted import ANSWER, ScriptedAnswerer
 from tests.step5.service_parts import (
     ASKED,
     ListRecorder,

@@ -1,0 +1,181 @@
+"""API keys: random, shown once, stored as hashes in a small JSON file.
+
+    $ python -m step5_serving keys add alice --scope ask
+    s5_1f0c9a3e_kq0Vt...   (shown this once: only its hash is kept)
+
+A key is 256 random bits, so plain SHA-256 is right for it: slow, salted hashes (bcrypt, Argon2) protect what
+people make up and others can guess, and nobody guesses 2**256; a slow one would only cost every request its
+milliseconds. For the same reason a look-up by the hash gives nothing away through its timing: whoever could
+choose what it is compared with would have to know keys that hash to it.
+
+Scopes: `ask` for questions and models, `operate` for documents and telemetry; a key has one or both. A
+running server sees within a second that the file has changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from shared.errors import UserError, reason
+from step5_serving.config import KEYS
+
+SCOPES = ("ask", "operate")
+PREFIX = "s5_"
+SHAPE = re.compile(r"s5_[0-9a-f]{8}_[A-Za-z0-9_-]{43}")  # of a key, wherever it stands: logs mask it
+NAME = re.compile(r"[\w.@-][\w .@-]{0,59}")
+
+
+@dataclass(frozen=True)
+class Key:
+    """What is kept of a key; `id` is public and stands in telemetry."""
+
+    id: str
+    name: str
+    scopes: tuple[str, ...]
+    sha256: str
+    created_at: str
+
+
+class Keys:
+    """The keys of a file; one that is not there has none."""
+
+    def __init__(self, path: Path = KEYS, clock: Callable[[], float] = time.monotonic) -> None:
+        """Read the file.
+
+        Raises:
+            UserError: it can't be read, or holds something else.
+        """
+        self.path, self._clock = path, clock
+        self._stamp = self._now()
+        self._by_hash = {key.sha256: key for key in _read(path)}
+        self._looked = clock()
+        self.trouble: str | None = None  # why the file could not be read again: the old keys go on
+
+    def __len__(self) -> int:
+        self._refresh()
+        return len(self._by_hash)
+
+    def __iter__(self) -> Iterator[Key]:
+        self._refresh()
+        return iter(sorted(self._by_hash.values(), key=lambda key: key.created_at))
+
+    def find(self, text: str) -> Key | None:
+        """Whose key this is; None for nobody's."""
+        self._refresh()
+        return self._by_hash.get(_hash(text))
+
+    def add(self, name: str, scopes: Sequence[str]) -> tuple[Key, str]:
+        """Make a key and keep its hash. The text is returned this once.
+
+        Raises:
+            UserError: a name or scope that is not allowed, a name that is taken, or no writing there.
+        """
+        if not NAME.fullmatch(name):
+            raise UserError(f"the name {name[:60]!r} is not allowed: use 1 to 60 letters, digits, . _ @ -")
+        wrong = [scope for scope in scopes if scope not in SCOPES]
+        if wrong or not scopes:
+            raise UserError(f"--scope {wrong[0] if wrong else ''} is not known: use {' or '.join(SCOPES)}")
+        id = secrets.token_hex(4)
+        text = f"{PREFIX}{id}_{secrets.token_urlsafe(32)}"  # 32 bytes: 43 letters
+        made = datetime.now(UTC).isoformat(timespec="seconds")
+        key = Key(id, name, tuple(dict.fromkeys(scopes)), _hash(text), made)
+        with self._changing() as keys:
+            if any(each.name == name for each in keys):
+                raise UserError(f"there is a key named {name} already: remove it first, or use another name")
+            keys.append(key)
+        return key, text
+
+    def remove(self, which: str) -> Key:
+        """Take a key out, by its id or its name.
+
+        Raises:
+            UserError: there is none such.
+        """
+        with self._changing() as keys:
+            for key in keys:
+                if which in (key.id, key.name):
+                    keys.remove(key)
+                    return key
+            known = ", ".join(f"{key.id} ({key.name})" for key in keys) or "none"
+            raise UserError(f"no key {which!r} in {self.path}: there are {known}")
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[list[Key]]:
+        """The keys to be changed in place; two who change them wait for each other."""
+        from filelock import FileLock
+
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.path.with_name(f".{self.path.name}.lock"), timeout=10):
+                keys = _read(self.path)
+                yield keys
+                _write(self.path, keys)
+        except (OSError, TimeoutError) as error:
+            raise UserError(f"cannot write {self.path}: {reason(error)}") from None
+        self._by_hash, self._stamp = {key.sha256: key for key in keys}, self._now()
+
+    def _refresh(self) -> None:
+        """Read the file again when it has changed; looked at once a second."""
+        if self._clock() - self._looked < 1.0:
+            return
+        self._looked, stamp = self._clock(), self._now()
+        if stamp == self._stamp:
+            return
+        try:
+            self._by_hash = {key.sha256: key for key in _read(self.path)}
+            self._stamp, self.trouble = stamp, None
+        except UserError as error:  # half a file, in the hands of an editor: yesterday's keys are safer
+            self.trouble = str(error)
+
+    def _now(self) -> tuple[int, int, int] | None:
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _read(path: Path) -> list[Key]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the keys in {path}: {reason(error)}") from None
+    try:
+        rows: list[dict[str, Any]] = json.loads(text)["keys"]
+        return [
+            Key(row["id"], row["name"], tuple(row["scopes"]), row["sha256"], row["created_at"])
+            for row in rows
+        ]
+    except (ValueError, TypeError, KeyError):
+        raise UserError(
+            f"{path} holds no keys: it should be a file that `python -m step5_serving keys add` has written"
+        ) from None
+
+
+def _write(path: Path, keys: Sequence[Key]) -> None:
+    """A new file in place of the old one, readable by its owner only."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump({"keys": [asdict(key) for key in keys]}, file, indent=1)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)

@@ -1,0 +1,158 @@
+"""What all routes need: who asks, replies as JSON, and the errors that OpenAPI should know of.
+
+@router.post("/query", responses=errors(400, 401, 429, 503))
+async def query(request: Request) -> Response:
+    caller = caller_of(request, "ask")
+    return reply({"answer": "..."})
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import to_json
+from starlette.exceptions import HTTPException
+
+from step5_serving.api.live import ClientGone
+from step5_serving.api.security import internal
+from step5_serving.api.service import GONE, Caller, Service, Trace
+from step5_serving.errors import Refusal, shaped
+
+MEANINGS = {
+    400: "What was sent makes no sense, or names what is not there.",
+    401: "No key, or one that is not known.",
+    403: "The key lacks the scope, or a page from elsewhere called.",
+    404: "There is no such thing.",
+    413: "The body is too large.",
+    415: "The body has another content type than the route takes.",
+    429: "Too many requests for this key, or today's budget is spent; Retry-After says when.",
+    500: "A bug of ours; the server's log has it.",
+    502: "The engine failed.",
+    503: "No room, not ready, stopping, or telemetry can't be written; Retry-After says when.",
+    504: "No answer in time.",
+}
+TYPES = {
+    404: "not_found_error",
+    405: "invalid_request_error",
+    413: "request_too_large",
+    415: "invalid_request_error",
+}
+
+
+class Wrong(BaseModel):
+    """What was wrong."""
+
+    type: str
+    message: str
+
+
+class Failure(BaseModel):
+    """An error, in one line."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "error": {
+                        "type": "invalid_request_error",
+                        "message": "question: String should have at least 1 character",
+                    }
+                }
+            ]
+        }
+    )
+
+    error: Wrong
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For `responses=`: these and those that any route may have."""
+    wanted = sorted({*statuses, 401, 403, 413, 429, 500})
+    return {status: {"model": Failure, "description": MEANINGS[status]} for status in wanted}
+
+
+def service_of(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+def caller_of(request: Request, scope: str) -> Caller:
+    """Who asks.
+
+    Raises:
+        Refusal: he may not, or not so often.
+    """
+    client = request.client
+    return service_of(request).caller(request.headers, client.host if client else None, scope)
+
+
+def trace_of(request: Request) -> Trace:
+    """The trace of the caller, or a new one."""
+    return Trace.of(request.headers.get("traceparent"))
+
+
+def reply(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """JSON; what is no number (NaN) becomes null."""
+    return Response(to_json(data, inf_nan_mode="null"), status, headers, "application/json")
+
+
+# --- errors as replies --------------------------------------------------------------------------------
+
+
+async def refused(request: Request, error: Exception) -> Response:
+    """A Refusal."""
+    assert isinstance(error, Refusal)
+    headers = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}
+    return reply(shaped(error, request.url.path), error.status, headers)
+
+
+async def invalid(request: Request, error: Exception) -> Response:
+    """A body or a parameter that doesn't fit: the first thing wrong with it."""
+    assert isinstance(error, RequestValidationError | ValidationError)
+    return reply(shaped(refusal_of(error), request.url.path), 400)
+
+
+def refusal_of(error: RequestValidationError | ValidationError) -> Refusal:
+    """The first thing that a validation found, in one line; what was sent is not repeated."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+    text = first["msg"] if first["type"] != "json_invalid" else "the body is not valid JSON"
+    return Refusal(400, "invalid_request_error", f"{place[:100]}: {text}" if place else text)
+
+
+async def of_http(request: Request, error: Exception) -> Response:
+    """Starlette's own: no such route, another method, a body that is too large."""
+    assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    text = str(error.detail)
+    if error.status_code == 404:
+        text = f"there is no {request.url.path[:200]}: see /openapi.json"
+    if error.status_code == 405:
+        text = f"{request.method} is not allowed here: use {headers.get('allow') or headers.get('Allow')}"
+    if error.status_code == 413:
+        headers["connection"] = "close"  # the rest of the body is not read
+    kind = TYPES.get(error.status_code, "invalid_request_error" if error.status_code < 500 else "api_error")
+    return reply(shaped(Refusal(error.status_code, kind, text), request.url.path), error.status_code, headers)
+
+
+async def client_gone(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    """Nobody reads this."""
+    return Response(status_code=GONE)
+
+
+async def unforeseen(request: Request, error: Exception) -> Response:  # noqa: ARG001  (Shield logs it)
+    """A bug of ours."""
+    return reply(shaped(internal(request.state.request_id), request.url.path), 500)
+
+
+HANDLERS: dict[Any, Any] = {
+    Refusal: refused,
+    RequestValidationError: invalid,
+    ValidationError: invalid,
+    HTTPException: of_http,
+    ClientGone: client_gone,
+    Exception: unforeseen,
+}

@@ -1,0 +1,161 @@
+"""GET /documents, POST /ingest, DELETE /documents/{id}: what answers are made from, for operators.
+
+    $ curl localhost:8000/ingest -H "x-api-key: $KEY" -F collection=contracts -F files=@supply.md
+    $ curl localhost:8000/ingest --json '{"name": "leave.md", "text": "# Leave\\n\\n30 days a year."}'
+    {"new":["leave.md"],"changed":[],"unchanged":0,"failed":{},"documents":[{"id":17,...}]}
+    $ curl -X DELETE localhost:8000/documents/17
+
+The file's name says what it is (.md .txt .html .pdf .docx .csv ...). A name that is there already gets a new
+version. Questions meanwhile see the documents as they were before, then as they are after.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.datastructures import UploadFile
+
+from step5_serving.api.replies import caller_of, errors, refusal_of, reply
+from step5_serving.errors import Refusal
+
+router = APIRouter(tags=["documents"])
+MOST_FILES = 100
+LARGEST_ID = 2**63 - 1  # of SQLite
+
+
+class Text(BaseModel):
+    """A document as text."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"name": "leave.md", "text": "# Leave\n\n30 days a year.", "collection": "handbook"}]
+        },
+    )
+
+    name: str = Field(min_length=1, max_length=200, description="Its ending says what it is.")
+    text: str = Field(min_length=1, max_length=20_000_000)
+    collection: str | None = Field(None, min_length=1, max_length=100)
+
+
+class Document(BaseModel):
+    """A document of the index."""
+
+    id: int
+    name: str
+    collection: str
+    title: str
+    sha256: str
+    size: int
+    chunks: int
+
+
+class Documents(BaseModel):
+    """All of them."""
+
+    documents: list[Document]
+
+
+class Ingested(BaseModel):
+    """What an ingest did; `failed` says why, by name."""
+
+    new: list[str]
+    changed: list[str]
+    unchanged: int
+    failed: dict[str, str]
+    documents: list[Document]
+
+
+INGEST: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": Text.model_json_schema()},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "files": {"type": "array", "items": {"type": "string", "format": "binary"}},
+                        "collection": {"type": "string"},
+                    },
+                    "required": ["files"],
+                }
+            },
+        },
+    }
+}
+
+
+@router.get("/documents", response_model=Documents, responses=errors(404, 503))
+async def documents(request: Request) -> Response:
+    """Every document of the index."""
+    caller_of(request, "operate")
+    return reply({"documents": await _library(request).documents()})
+
+
+@router.post("/ingest", response_model=Ingested, responses=errors(400, 404, 415, 503), openapi_extra=INGEST)
+async def ingest(request: Request) -> Response:
+    """Bring documents in, as files of a form or as text in JSON."""
+    caller_of(request, "operate")
+    library = _library(request)
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        uploads = await _files(request)
+    elif kind == "application/json":
+        uploads = [await _text(request)]
+    else:
+        raise Refusal(
+            415, "invalid_request_error", "send application/json, or multipart/form-data with files"
+        )
+    return reply(await library.ingest(uploads))
+
+
+@router.delete("/documents/{id}", response_model=Document, responses=errors(400, 404, 503))
+async def delete(request: Request, id: Annotated[int, Path(ge=0, le=LARGEST_ID)]) -> Response:
+    """Take a document out; what it was."""
+    caller_of(request, "operate")
+    return reply(await _library(request).remove(id))
+
+
+def _library(request: Request) -> Any:
+    """What keeps the documents.
+
+    Raises:
+        Refusal: this server has none (it is scripted).
+    """
+    library = request.app.state.library
+    if library is None:
+        raise Refusal(404, "not_found_error", "this server has no documents: its answers are scripted")
+    return library()
+
+
+async def _text(request: Request) -> Any:
+    from step5_serving.rag.library import upload_of
+
+    try:
+        given = Text.model_validate_json(await request.body())
+    except ValidationError as error:
+        raise refusal_of(error) from None
+    return upload_of(given.name, given.collection, given.text.encode())
+
+
+async def _files(request: Request) -> list[Any]:
+    """The files of a form, read one after the other; what is too large to be held was refused before."""
+    from step5_serving.rag.library import upload_of
+
+    async with request.form(max_files=MOST_FILES, max_fields=10) as form:
+        collection = form.get("collection")
+        if isinstance(collection, UploadFile):
+            raise Refusal(400, "invalid_request_error", "collection must be a text, not a file")
+        found = []
+        for name, value in form.multi_items():
+            if name == "collection":
+                continue
+            if not isinstance(value, UploadFile):
+                raise Refusal(400, "invalid_request_error", f"{name[:80]!r} must be a file")
+            found.append(upload_of(value.filename or "", collection, await value.read()))
+    if not found:
+        raise Refusal(400, "invalid_request_error", "the form has no file: send some as `files`")
+    return found

@@ -1,0 +1,163 @@
+"""POST /query and POST /query/stream: a question in, an answer from the documents out.
+
+$ curl localhost:8000/query --json '{"question": "What are the contract renewal terms?"}'
+{"answer":"It renews for two years unless a party gives 90 days notice. [1]","abstained":false,...}
+
+$ curl -N localhost:8000/query/stream --json '{"question": "What are the contract renewal terms?"}'
+event: retrieved
+data: {"sources":[...],"confidence":0.97,"attempts":[...]}
+
+event: delta
+data: {"text":"It renews "}
+...
+event: done
+data: {the same as above}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.catalog import default
+from step5_serving.api.live import Live, Sender, event, pump, while_connected
+from step5_serving.api.replies import caller_of, errors, reply, service_of, trace_of
+from step5_serving.errors import Refusal
+from step5_serving.seam import Query, Retrieved
+
+router = APIRouter(tags=["questions"])
+
+
+class Passage(BaseModel):
+    """What a citation [1] points at."""
+
+    number: int
+    document: str
+    place: str
+    text: str
+
+
+class Search(BaseModel):
+    """One attempt to find passages; `took` is the one that was used."""
+
+    strategy: str
+    query: str
+    confidence: float | None
+    took: bool
+
+
+class Usage(BaseModel):
+    """Tokens of the model; null is unknown."""
+
+    input_tokens: int | None
+    output_tokens: int | None
+
+
+class Latency(BaseModel):
+    """Milliseconds, of the whole and of its parts; null where a part did not happen."""
+
+    total: float | None
+    queue: float | None
+    retrieve: float | None
+    rerank: float | None
+    generate: float | None
+
+
+class Reply(BaseModel):
+    """An answer and how it came about."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "answer": "It renews for two years unless a party gives 90 days notice. [1]",
+                    "abstained": False,
+                    "sources": [
+                        {
+                            "number": 1,
+                            "document": "contracts/supply-brightwell.md",
+                            "place": "contracts/supply-brightwell.md, Renewal",
+                            "text": "This agreement renews for two years unless ...",
+                        }
+                    ],
+                    "confidence": 0.97,
+                    "attempts": [
+                        {"strategy": "question", "query": "When ...", "confidence": 0.97, "took": True}
+                    ],
+                    "usage": {"input_tokens": 164, "output_tokens": 18},
+                    "latency_ms": {
+                        "total": 812.4,
+                        "queue": 0.0,
+                        "retrieve": 14.2,
+                        "rerank": 3.1,
+                        "generate": 790.3,
+                    },
+                    "cost_usd": None,
+                    "prompt_version": "answer/1@ab12cd34",
+                    "model": default("chat").id,
+                    "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+                }
+            ]
+        }
+    )
+
+    answer: str
+    abstained: bool = Field(description="Whether it says that it doesn't know.")
+    sources: list[Passage]
+    confidence: float | None = Field(description="That the passages hold the answer; null: unknown.")
+    attempts: list[Search]
+    usage: Usage
+    latency_ms: Latency
+    cost_usd: float | None = Field(description="Null where the model's price is unknown.")
+    prompt_version: str | None
+    model: str
+    trace_id: str
+
+
+@router.post("/query", response_model=Reply, responses=errors(400, 404, 502, 503, 504))
+async def query(query: Query, request: Request) -> Response:
+    """Answer a question from the documents."""
+    service, caller = service_of(request), caller_of(request, "ask")
+    answering = service.query(query, caller, trace_of(request))
+    body = await while_connected(request.receive, answering)
+    return reply(body, headers={"x-trace-id": body["trace_id"]})
+
+
+@router.post(
+    "/query/stream",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "Server-sent events: retrieved, delta ..., then done or error.",
+            "content": {"text/event-stream": {"example": 'event: delta\ndata: {"text":"It renews "}\n\n'}},
+        },
+        **errors(400, 404, 502, 503, 504),
+    },
+)
+async def stream(query: Query, request: Request) -> Response:
+    """The same, while it is written."""
+    service, caller, trace = service_of(request), caller_of(request, "ask"), trace_of(request)
+    service.admission.check()  # a refusal has a status as long as nothing was sent
+
+    async def work(sender: Sender) -> None:
+        async def begin(put: Callable[[bytes], None]) -> dict[str, Any]:
+            def tell(found: Retrieved) -> None:
+                put(event("retrieved", found.shown()))
+
+            return await service.query(
+                query, caller, trace, lambda text: put(event("delta", {"text": text})), tell
+            )
+
+        await pump(sender, begin, lambda body: [event("done", body)], failed)
+
+    return Live(work)
+
+
+def failed(error: Exception) -> list[bytes]:
+    """How a stream ends that has begun and can't go on."""
+    if not isinstance(error, Refusal):
+        raise error
+    return [event("error", error.body()["error"])]

@@ -1,0 +1,87 @@
+"""GET /telemetry/summary, /telemetry/calls, /telemetry/calls/{trace_id}: what the dashboard shows.
+
+$ curl 'localhost:8000/telemetry/summary?since=24h'
+{"calls":812,"errors":3,"error_rate":0.0037,...}
+
+The database is read in a thread, so that a long summary holds nobody up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from shared.errors import UserError
+from step5_serving.api.replies import caller_of, errors, reply
+from step5_serving.errors import Refusal
+from step5_serving.telemetry.reading import list_calls, show_call
+from step5_serving.telemetry.summary import parse_since, summarize
+
+router = APIRouter(prefix="/telemetry", tags=["telemetry"])
+JSON: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/json": {"schema": {"type": "object"}}}}
+}
+LARGEST = 2**62
+
+
+@router.get("/summary", response_class=Response, responses={**JSON, **errors(400, 503)})
+async def summary(
+    request: Request,
+    since: Annotated[str, Query(max_length=20, examples=["24h", "30m", "7d"])] = "24h",
+) -> Response:
+    """Counts, costs, percentiles, by prompt version and over time."""
+    store = _store(request)
+    try:
+        span = parse_since(since)
+    except UserError as error:
+        raise Refusal(400, "invalid_request_error", str(error)) from None
+    async with _turn(request):
+        return reply(await asyncio.to_thread(summarize, store, span))
+
+
+@router.get("/calls", response_class=Response, responses={**JSON, **errors(400, 503)})
+async def calls(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    before: Annotated[int | None, Query(ge=0, le=LARGEST, description="`next` of the page before.")] = None,
+    low_confidence: bool = False,
+    error: bool = False,
+) -> Response:
+    """The latest calls first."""
+    store = _store(request)
+    return reply(
+        await asyncio.to_thread(list_calls, store, limit, before, low_confidence=low_confidence, error=error)
+    )
+
+
+@router.get("/calls/{trace_id}", response_class=Response, responses={**JSON, **errors(400, 404, 503)})
+async def call(request: Request, trace_id: str) -> Response:
+    """One call with its passages, attempts and prompt."""
+    store = _store(request)
+    try:
+        found = await asyncio.to_thread(show_call, store, trace_id)
+    except UserError as error:
+        raise Refusal(400, "invalid_request_error", str(error)) from None
+    if found is None:
+        raise Refusal(404, "not_found_error", f"there is no call {trace_id[:40]}")
+    return reply(found)
+
+
+def _turn(request: Request) -> asyncio.Lock:
+    """Summaries are made one after the other: each holds some hundred bytes of every call of its time."""
+    state = request.app.state
+    if not hasattr(state, "summing"):
+        state.summing = asyncio.Lock()
+    return state.summing  # type: ignore[no-any-return]
+
+
+def _store(request: Request) -> Any:
+    """The database of calls, for whoever may read it.
+
+    Raises:
+        Refusal: he may not.
+    """
+    caller_of(request, "operate")
+    return request.app.state.service.recorder.store

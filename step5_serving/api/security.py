@@ -1,0 +1,203 @@
+"""What stands before every route: headers, a limit for bodies, whose page may call, and an id for the logs.
+
+    GET / HTTP/1.1            ->  content-security-policy: default-src 'none'; script-src 'self'; ...
+    Host: evil.example        ->  421 this server answers to 127.0.0.1, localhost ...
+    Content-Length: 99999999  ->  413, before a byte of it is read
+
+A server on loopback without keys trusts whoever sits at this machine, not every web page they look at. A page
+from elsewhere can send requests here (that is what a browser does with a form), so one that a browser
+marks as coming from another site is refused; and it can let its own name point to 127.0.0.1 (DNS rebinding),
+so names that are not ours are refused too.
+
+It is one ASGI middleware: a `BaseHTTPMiddleware` would put every request into a task of its own and cost a
+third of the throughput.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from step5_serving.api.keys import SHAPE
+from step5_serving.errors import Refusal, shaped
+from step5_serving.telemetry.call import new_trace_id
+
+LONGEST_BODY = 1024 * 1024  # bytes; a question has 2,000 characters
+LARGE_BODIES = {"/ingest": 64 * 1024 * 1024, "/v1/": 32 * 1024 * 1024}  # by the path's beginning
+REQUEST_ID = re.compile(rb"[\w.-]{1,64}")
+CONTENT_SECURITY_POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    ]
+)
+HEADERS = [
+    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),  # for browsers that don't know frame-ancestors
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+UNCACHED = (b"cache-control", b"no-store")  # answers are nobody else's; files of the pages say otherwise
+
+
+class Shield:
+    """Wraps the app."""
+
+    def __init__(self, app: ASGIApp, names: Iterable[str] | None) -> None:
+        """`names` are the hosts that requests may ask for; None: any."""
+        self.app = app
+        self.names = None if names is None else frozenset(name.lower() for name in names)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given: dict[bytes, bytes] = dict(scope["headers"])
+        asked = given.get(b"x-request-id", b"")
+        request_id = asked if REQUEST_ID.fullmatch(asked) else f"req_{new_trace_id()[:24]}".encode()
+        scope.setdefault("state", {})["request_id"] = request_id.decode()
+        started = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = message.setdefault("headers", [])
+                there = {name for name, _ in headers}
+                if b"cache-control" not in there:
+                    headers.append(UNCACHED)
+                if scope["path"].startswith("/v1/") and b"request-id" not in there:
+                    headers.append((b"request-id", request_id))  # as the APIs that they imitate call it
+                message = {**message, "headers": [*headers, *HEADERS, (b"x-request-id", request_id)]}
+            await send(message)
+
+        most = limit_of(scope["path"])
+        refusal = self._stranger(scope, given) or _too_large(given, most)
+        if refusal is None:
+            try:
+                await self.app(scope, _limited(receive, most), send_with_headers)
+            except Exception:
+                # A bug: the log gets all of it, the caller one line. What has begun can only be broken off.
+                logging.getLogger(__name__).exception("request %s failed", request_id.decode())
+                if started:
+                    raise
+                refusal = internal(request_id.decode())
+        if refusal is not None:
+            headers = {"connection": "close"} if refusal.status == 413 else {}
+            response = JSONResponse(shaped(refusal, scope["path"]), refusal.status, headers)
+            await response(scope, receive, send_with_headers)
+
+    def _stranger(self, scope: Scope, given: dict[bytes, bytes]) -> Refusal | None:
+        """Why this request is not for us, or not from one of our pages; None where all is well."""
+        host = given.get(b"host", b"").decode("latin-1")
+        if self.names is not None and (name := _name_of(host)) not in self.names:
+            known = ", ".join(sorted(self.names))
+            return Refusal(421, "invalid_request_error", f"host {name[:80]!r} is not here: use {known}")
+        if scope["method"] in (
+            "GET",
+            "HEAD",
+            "OPTIONS",
+        ):  # they change nothing, and nobody else can read them
+            return None
+        origin = given.get(b"origin", b"").decode("latin-1")
+        if origin and origin.split("://")[-1].lower() != host.lower():
+            return Refusal(
+                403,
+                "permission_error",
+                f"pages of {origin[:80]!r} may not call this server: call it directly",
+            )
+        return None
+
+
+def internal(request_id: str) -> Refusal:
+    """What a caller reads of a bug of ours."""
+    return Refusal(500, "api_error", f"internal error: the server's log has it under {request_id}")
+
+
+def limit_of(path: str) -> int:
+    """The most bytes that a body may have."""
+    for begin, most in LARGE_BODIES.items():
+        if path.startswith(begin):
+            return most
+    return LONGEST_BODY
+
+
+def _too_large(given: dict[bytes, bytes], most: int) -> Refusal | None:
+    length = given.get(b"content-length", b"0")
+    if length.isdigit() and int(length) > most:
+        return _large(most)
+    return None
+
+
+def _large(most: int) -> Refusal:
+    return Refusal(413, "request_too_large", f"the body is too large: {most:,} bytes are allowed here")
+
+
+def _limited(receive: Receive, most: int) -> Receive:
+    """The same, but no more than `most` bytes: a body in pieces doesn't say beforehand how long it is."""
+    read = 0
+
+    async def receive_some() -> Message:
+        nonlocal read
+        message = await receive()
+        if message["type"] == "http.request":
+            read += len(message.get("body", b""))
+            if read > most:
+                raise HTTPException(413, _large(most).message)  # one of Starlette's passes through FastAPI
+        return message
+
+    return receive_some
+
+
+def _name_of(host: str) -> str:
+    """A Host header without its port: `[::1]:8000` is ::1.
+
+    >>> _name_of("localhost:8000"), _name_of("[::1]:8000")
+    ('localhost', '::1')
+    """
+    if host.startswith("["):
+        return host[1:].split("]")[0].lower()
+    return host.rsplit(":", 1)[0].lower() if host.rsplit(":", 1)[-1].isdigit() else host.lower()
+
+
+class NoSecrets(logging.Filter):
+    """Masks keys in whatever is logged, before any handler sees it."""
+
+    OTHERS = re.compile(r"sk-[\w-]{16,}|(?<=[Bb]earer )[^\s'\"]+|(?<=//)[^/@\s]+:[^/@\s]+(?=@)")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        try:
+            said = record.getMessage()
+        except Exception:  # a log call that is wrong: logging itself will say so
+            return True
+        masked = masked_text(said)
+        if masked != said:
+            record.msg, record.args = masked, ()
+        if record.exc_info and record.exc_info[1] and not record.exc_text:
+            record.exc_text = masked_text(logging.Formatter().formatException(record.exc_info))
+        return True
+
+
+def masked_text(text: str) -> str:
+    """The text with *** for every key, bearer token and password of an address."""
+    return NoSecrets.OTHERS.sub("***", SHAPE.sub("***", text))
+
+
+def keep_secrets(*handlers: Any) -> None:
+    """Put the mask on log handlers."""
+    for handler in handlers:
+        handler.addFilter(NoSecrets())

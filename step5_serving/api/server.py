@@ -1,0 +1,237 @@
+"""The server: makes the parts of a Config, listens, and stops without dropping what it has begun.
+
+    serve(Config(engine="torch"))
+
+    SIGTERM (or Ctrl-C)
+      at once            /readyz says 503, new calls get 503 and Retry-After
+      until --drain      calls that run or wait are finished; /healthz and /metrics still answer
+      then               what still runs is cancelled, connections are closed, telemetry is written
+    a second one         not waited for any longer
+
+It listens on loopback unless it is told otherwise, and then only with at least one API key. uvicorn does the
+HTTP; what it has no limits for gets them here, so that ten thousand connections that say nothing, or say it
+very slowly, are closed and not kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import UserError
+from step5_serving.addresses import address_of, is_loopback, listen
+from step5_serving.api import timeouts as patience
+from step5_serving.api.keys import Keys
+from step5_serving.config import SCRIPTED, Config
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+LAST_S = 2  # for connections to be closed once nothing runs any more
+
+
+def serve(config: Config, say: Callable[[str], None] = lambda line: print(line, file=sys.stderr)) -> None:
+    """Serve until told to stop.
+
+    Raises:
+        UserError: something in the Config can't be had: the port, the index, the engine, telemetry, keys.
+    """
+    keys = Keys(config.keys)
+    check_host(config, keys)
+    listening = listen(config.host, config.port)
+    try:
+        app = make_app(config, keys)
+        place = address_of(listening)
+        say(f"listening on {place} (engine {config.engine}); stop with Ctrl-C")
+        if not is_loopback(config.host):
+            say(f"{len(keys)} API keys are known; there is no TLS here: put a proxy in front of this address")
+        run(config, app, listening)
+    finally:
+        listening.close()
+    say("stopped")
+
+
+def check_host(config: Config, keys: Keys) -> None:
+    """Refuse an address that others can reach, as long as anybody could use it.
+
+    Raises:
+        UserError: there is no key.
+    """
+    if not is_loopback(config.host) and not len(keys):
+        raise UserError(
+            f"--host {config.host} can be reached from other machines, and there is no API key in "
+            f"{config.keys}: make one with `python -m step5_serving keys add NAME`, or leave out --host"
+        )
+
+
+def make_app(config: Config, keys: Keys | None = None) -> FastAPI:
+    """The app with all its parts. Loads no model yet, and asks no engine but one whose model nobody named.
+
+    Raises:
+        UserError: the engine, the index, the prompts or telemetry can't be had.
+    """
+    with contextlib.ExitStack() as undo:  # what was begun ends where the rest can't be had
+        parts = _parts(config, undo)  # before other imports: a process for the model loads beside them
+        app = _app(config, keys, parts)
+        undo.pop_all()
+    return app
+
+
+def _app(config: Config, keys: Keys | None, parts: dict[str, Any]) -> FastAPI:
+    """The app around what answers."""
+    from step5_serving.api.app import create_app
+    from step5_serving.telemetry.prices import Budget, price_of
+    from step5_serving.telemetry.redact import redacted
+    from step5_serving.telemetry.spans import Spans
+    from step5_serving.telemetry.writer import Recorder
+
+    model = parts["answerer"].model
+    if config.budget_usd_per_day is not None and price_of(model) is None and config.engine != SCRIPTED:
+        raise UserError(
+            f"--budget-usd-per-day needs to know what {model} costs, and models.toml has no price for it: "
+            "leave the budget out, or use a Claude model"
+        )
+    spans = Spans.of(config.otlp, content=config.otlp_content, redact=redacted if config.redact else None)
+    recorder = Recorder.from_url(config.telemetry, redact=config.redact, synchronous=config.synchronous)
+    budget = Budget(config.budget_usd_per_day, recorder.store) if config.budget_usd_per_day else None
+    app = create_app(config, recorder=recorder, keys=keys, budget=budget, **parts)
+    if spans:
+        app.state.service.after.append(spans.export)
+        app.state.closing.append(spans.close)
+    return app
+
+
+def _parts(config: Config, undo: contextlib.ExitStack) -> dict[str, Any]:
+    """What answers: the answerer, the way to its model, its documents, its prompts."""
+    if config.engine == SCRIPTED:
+        from step5_serving.rag.scripted import ScriptedAnswerer
+
+        return {"answerer": ScriptedAnswerer()}
+    from step5_serving.engines.choice import Embedded, resolve
+    from step5_serving.rag.loading import check_index, prompts_folder
+
+    check_index(config)
+    rows = {} if config.rows is None else {"rows": config.rows}
+    how = Embedded(**rows, quantize=config.quantize, apart=config.apart)
+    serving = resolve(config.engine, config.model, how, **config.flags)
+    undo.callback(serving.close)
+    from shared.prompts import family_of
+    from step5_serving.engines.gateway import Gateway
+    from step5_serving.rag.answers import RagAnswerer
+    from step5_serving.telemetry.versions import Versions
+
+    versions = Versions.of(prompts_folder(), "answer", family_of(serving.model), config.prompts)
+    answerer = RagAnswerer(config, serving, versions)
+    return {
+        "answerer": answerer,
+        "gateway": Gateway.of(serving, config.timeout_s),
+        "library": lambda: answerer.library,  # with an import that can wait
+        "versions": versions,
+    }
+
+
+# --- running ------------------------------------------------------------------------------------------
+
+
+def run(config: Config, app: FastAPI, listening: socket.socket) -> None:
+    """Run the app on a socket until a signal comes."""
+    server = _server(config, app)
+    _log_quietly()
+    _allow_connections()
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises a signal again when it has done its work
+        server.run(sockets=[listening])
+
+
+def _server(config: Config, app: FastAPI) -> Any:
+    """uvicorn's, which drains before it shuts down."""
+    import uvicorn
+
+    class Draining(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            self._loop = asyncio.get_running_loop()
+            await super().startup(sockets)
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+            service = app.state.service
+            if service.draining:  # the second time
+                self.should_exit = self.force_exit = True
+                return
+            service.drain()
+            self._loop.call_soon_threadsafe(self._begin_to_drain)
+
+        def _begin_to_drain(self) -> None:
+            self._draining = asyncio.ensure_future(self._drain())
+
+        async def _drain(self) -> None:
+            service = app.state.service
+            try:
+                async with asyncio.timeout(config.drain_s):
+                    await service.admission.drained()
+            except TimeoutError:
+                running = service.admission.running
+                logging.getLogger(__name__).warning("%d calls are broken off", running)
+            self.should_exit = True
+
+    return Draining(
+        uvicorn.Config(
+            app,
+            http=patience.protocol(),
+            loop="auto",  # uvloop where it is installed
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=patience.SILENCE_S,
+            timeout_graceful_shutdown=LAST_S,
+        )
+    )
+
+
+def _log_quietly() -> None:
+    """Our warnings and everybody's errors on stderr, a line each without a traceback, and without secrets."""
+    from step5_serving.api.security import keep_secrets
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setLevel(logging.WARNING)  # for libraries that give their own loggers a level
+    keep_secrets(handler)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.ERROR)
+    for ours in ("step5_serving", "step3_rag", "shared", "uvicorn"):
+        logging.getLogger(ours).setLevel(logging.WARNING)
+
+
+def _allow_connections() -> None:
+    """As many open files as the system lets this process have: each connection is one."""
+    with contextlib.suppress(ImportError, ValueError, OSError):  # Windows has no such limit
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+@contextlib.asynccontextmanager
+async def running(app: FastAPI, config: Config) -> AsyncIterator[str]:
+    """The app on loopback at a free port, inside this event loop: for tests, `bench` and `replay`."""
+    listening = listen("127.0.0.1", 0)
+    server = _server(config, app)
+    server.capture_signals = contextlib.nullcontext
+    task = asyncio.ensure_future(server.serve(sockets=[listening]))
+    try:
+        while not server.started and not task.done():
+            await asyncio.sleep(0.005)
+        if task.done():
+            task.result()
+        yield address_of(listening)
+    finally:
+        server.should_exit = True
+        await task
+        listening.close()

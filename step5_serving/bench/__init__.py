@@ -1,0 +1,1 @@
+"""Measurements: engines under load, fewer bits, capacity."""

@@ -1,0 +1,267 @@
+"""How many machines for how many people, how long each waits, what it costs: arithmetic on a bench's figures.
+
+    $ python -m step5_serving bench --engine torch --users 1,4,8,16 --json > bench.json
+    $ python -m step5_serving capacity bench.json --questions-per-user-hour 6 --price-per-hour 0.10
+
+The arithmetic, for people who ask by chance (Poisson) and machines that share the questions evenly:
+
+    arrivals     l = users x questions an hour / 3600                        questions/s
+    a machine    m(n) = X(n) / tokens out                                    questions/s with n at once
+                 X(n), tokens/s with n at once, is what the bench's closed loop measured; between its loads
+                 a straight line
+    machines     N = l / (target x m(most)), rounded up                      busy: l / (N x m(most))
+                 `most` is the load at which it did the most: what comes beyond it waits (serve --running)
+    in each      p(n) ~ product of l/N / m(k) for k = 1..n                   chance that n are there
+    Little       mean time = mean n / (l/N)
+    p95          who finds n there shares the machine with them: (n + 1) / m(n + 1) seconds; of that, the
+                 95 % point over p(n)
+
+A closed loop's throughput in place of a server's rates is exact for the mean if the machine shares itself
+evenly, whatever the texts' lengths (flow-equivalent server, Chandy, Herzog and Woo 1975). The p95 is an
+estimate: it takes the company that a question finds to stay as it is. Not counted: the search (milliseconds
+beside seconds), prompts that are longer than the bench's, and that a small model is not Claude: the prices
+stand side by side, the answers don't.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from shared import catalog
+from shared.errors import UserError
+
+USERS = (10, 100, 1_000, 10_000, 100_000)
+HOURS = 730.0  # of a month: machines run all the time
+MOST = 1_000_000  # users
+UNLIKELY = 1e-12
+
+
+@dataclass(frozen=True)
+class Need:
+    """What is wanted. None is unknown, but for `within`: no limit."""
+
+    questions_per_user_hour: float = 6.0
+    tokens_in: int | None = None
+    tokens_out: float = 64.0
+    price_per_hour: float | None = None
+    busy_hours: float = 176.0  # of a month, in which people ask: 22 days of 8 hours
+    target: float = 0.7
+    within: float | None = None  # seconds that 95 of 100 wait at most
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be.
+
+        Raises:
+            UserError: a value that is not allowed.
+        """
+        limits = {
+            "questions-per-user-hour": (self.questions_per_user_hour, 3600),
+            "tokens-in": (self.tokens_in, 10_000_000),
+            "tokens-out": (self.tokens_out, 1_000_000),
+            "busy-hours": (self.busy_hours, HOURS),
+            "within": (self.within, 86_400),
+        }
+        for flag, (value, most) in limits.items():
+            if value is not None and not 0 < value <= most:
+                raise UserError(f"--{flag} {value:g} is not allowed: use more than 0, up to {most:g}")
+        if not 0 < self.target < 1:
+            raise UserError(f"--utilisation {self.target:g} is not allowed: use more than 0 and less than 1")
+        if self.price_per_hour is not None and not 0 <= self.price_per_hour < math.inf:
+            raise UserError(f"--price-per-hour {self.price_per_hour:g} is no price: use 0 or more")
+
+    def arrivals(self, users: int) -> float:
+        """Questions a second."""
+        return users * self.questions_per_user_hour / 3600
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One machine with one engine; `points` are (questions at once, tokens a second), as measured."""
+
+    engine: str
+    points: tuple[tuple[int, float], ...]
+    tokens_out: float
+
+    def tokens_per_second(self, n: int) -> float:
+        """With n at once.
+
+        >>> Machine("torch", ((1, 20.0), (4, 80.0), (8, 100.0)), 64).tokens_per_second(6)
+        90.0
+        """
+        known = [(0, 0.0), *self.points]
+        if n >= known[-1][0]:
+            return known[-1][1]
+        for (n0, x0), (n1, x1) in pairwise(known):
+            if n <= n1:
+                return x0 + (x1 - x0) * (n - n0) / (n1 - n0)
+        raise AssertionError(n)
+
+    def rate(self, n: int) -> float:
+        """Questions a second with n at once."""
+        return self.tokens_per_second(n) / self.tokens_out
+
+    @property
+    def capacity(self) -> float:
+        """Questions a second that it can keep up: as many at once as it does best, and the others wait."""
+        return self.rate(self.points[-1][0])
+
+    def company(self, arrivals: float) -> list[float]:
+        """The chance that n questions are there, for n = 0, 1, 2 ...; empty where they get ever more."""
+        if arrivals >= self.capacity:
+            return []
+        weights, total, largest = [1.0], 1.0, self.points[-1][0]
+        while weights[-1] > UNLIKELY * total or len(weights) <= largest:
+            weights.append(weights[-1] * arrivals / self.rate(len(weights)))
+            total += weights[-1]
+        return [each / total for each in weights]
+
+    def times(self, arrivals: float) -> tuple[float, float, float] | None:
+        """How many are there, mean seconds, seconds that 95 of 100 stay below; None: they get ever more."""
+        chances = self.company(arrivals)
+        if not chances:
+            return None
+        mean = sum(n * chance for n, chance in enumerate(chances))
+        sum_, p95 = 0.0, mean / arrivals  # of few people, those that come later make the mean
+        for n, chance in enumerate(chances):
+            p95 = max(p95, (n + 1) / self.rate(n + 1))
+            sum_ += chance
+            if sum_ >= 0.95:
+                break
+        return mean, mean / arrivals, p95
+
+
+def machines(machine: Machine, arrivals: float, need: Need) -> int | None:
+    """How many; None where even one question alone takes longer than it may."""
+    fewest = max(1, math.ceil(arrivals / (need.target * machine.capacity) - 1e-9))
+    if need.within is None:
+        return fewest
+
+    def fits(n: int) -> bool:
+        times = machine.times(arrivals / n)
+        return times is not None and times[2] <= need.within  # type: ignore[operator]
+
+    if 1 / machine.rate(1) > need.within:
+        return None
+    low, high = fewest - 1, fewest  # `low` doesn't do, or is not allowed
+    while not fits(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if fits(middle) else (middle, high)
+    return high
+
+
+def row(machine: Machine, users: int, need: Need, api_usd: float | None) -> dict[str, Any]:
+    """What so many people take, and cost a month."""
+    arrivals = need.arrivals(users)
+    n = machines(machine, arrivals, need)
+    times = machine.times(arrivals / n) if n else None
+    questions = users * need.questions_per_user_hour * need.busy_hours
+    month = None if n is None or need.price_per_hour is None else n * need.price_per_hour * HOURS
+    api = None if api_usd is None else questions * api_usd
+    return {
+        "users": users,
+        "questions_per_second": arrivals,
+        "machines": n,
+        "utilisation": arrivals / (n * machine.capacity) if n else None,
+        "in_each": times[0] if times else None,
+        "seconds_mean": times[1] if times else None,
+        "seconds_p95": times[2] if times else None,
+        "questions_per_month": questions,
+        "usd_per_month": month,
+        "usd_per_1000": None if month is None else 1000 * month / questions,
+        "api_usd_per_month": api,
+        "api_usd_per_1000": None if api_usd is None else 1000 * api_usd,
+    }
+
+
+def break_even(machine: Machine, need: Need, api_usd: float | None) -> int | None:
+    """From how many users on machines cost less than the API; None: unknown, or never."""
+    last, users = None, MOST
+    while users >= 1:
+        found = row(machine, users, need, api_usd)
+        own, api = found["usd_per_month"], found["api_usd_per_month"]
+        if own is None or api is None or own >= api:
+            return last
+        last, users = users, min(users - 1, int(users / 1.02))
+    return last
+
+
+# --- the command --------------------------------------------------------------------------------------
+
+
+def run(
+    bench: Path,
+    need: dict[str, Any],
+    users: Sequence[int] = USERS,
+    engine: str | None = None,
+    model: str | None = None,
+    out: Path | None = None,
+) -> dict[str, Any]:
+    """The table for these numbers of users.
+
+    Args:
+        need: of a Need; what is None there comes from the bench.
+        engine: of the bench; None: the one that does the most.
+        model: whose price at the API to compare with; None: the usual Claude.
+
+    Raises:
+        UserError: no bench in that file, no such engine in it, or a value that is not allowed.
+    """
+    from shared.report.record import picture_path
+    from step5_serving.bench import capacity_view
+    from step5_serving.bench.capacity_bench import machine_of, read_bench
+
+    measured = read_bench(bench)
+    given = {name: value for name, value in need.items() if value is not None}
+    tokens: dict[str, Any] = {
+        "tokens_in": measured.get("input_tokens"),
+        "tokens_out": measured["output_tokens"],
+    }
+    wanted = Need(**{**tokens, **given})
+    if any(not 1 <= each <= MOST for each in users) or not users:
+        raise UserError(f"--users must be numbers from 1 to {MOST:,}, with commas between")
+    picture = picture_path("step5_serving", "capacity", out)
+    machine = machine_of(measured, wanted.tokens_out, engine)
+    spec = catalog.lookup(model or catalog.default("claude").id)
+    per_call = None
+    if spec.price and wanted.tokens_in is not None:
+        per_call = spec.price.cost(wanted.tokens_in, round(wanted.tokens_out))
+    rows = [row(machine, each, wanted, per_call) for each in sorted(users)]
+    facts = {
+        "command": "step5_serving capacity",
+        "headline": headline(rows, machine),
+        "engine": machine.engine,
+        "bench": {name: measured.get(name) for name in ("model", "machine", "input_tokens", "output_tokens")},
+        "measured": [{"at_once": n, "tokens_per_second": speed} for n, speed in machine.points],
+        "need": {**vars(wanted)},
+        "questions_per_second": machine.capacity,
+        "api": {
+            "model": spec.id,
+            "usd_per_question": per_call,
+            "input_usd_per_million": spec.price.input if spec.price else None,
+            "output_usd_per_million": spec.price.output if spec.price else None,
+            "date": spec.price.date if spec.price else None,
+        },
+        "rows": rows,
+        "break_even_users": break_even(machine, wanted, per_call),
+        "picture": str(picture),
+    }
+    capacity_view.draw(facts, machine, wanted, picture)
+    return facts
+
+
+def headline(rows: Sequence[dict[str, Any]], machine: Machine) -> str:
+    """The one line that counts."""
+    last = rows[-1]
+    if last["machines"] is None:
+        return f"{machine.engine}: one question alone takes longer than --within allows"
+    return (
+        f"{last['users']:,} users: {last['machines']:,} machines with {machine.engine}, "
+        f"p95 {last['seconds_p95']:.1f} s"
+    )

@@ -1,0 +1,200 @@
+"""`serve` and `keys`: the service on this machine's loopback address, and who may use it elsewhere."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shared.cli import Device, Dtype, Json, Model, Seed, Smoke, Threads, emit, new_app
+from step5_serving.config import HOST, KEYS, PORT, TELEMETRY
+
+if TYPE_CHECKING:
+    from step5_serving.config import Config
+
+app = new_app("The service, and its keys.")
+keys_app = new_app("API keys: random, shown once, stored as hashes.")
+app.add_typer(keys_app, name="keys")
+
+KeyFile = Annotated[Path, typer.Option("--keys", help="File with the hashes of API keys.")]
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address; others than loopback need an API key.")] = HOST,
+    port: Annotated[int, typer.Option(help="Port; 0 takes any that is free.")] = PORT,
+    name: Annotated[
+        list[str] | None, typer.Option("--name", help="Another host name that requests may use (a proxy's).")
+    ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(help="torch, llamacpp, vllm, ollama, an http(s):// address, claude-..., or scripted."),
+    ] = "auto",
+    model: Model = None,
+    rows: Annotated[int | None, typer.Option(help="Requests that torch decodes together.")] = None,
+    quantize: Annotated[str | None, typer.Option(help="int8, for engine torch.")] = None,
+    index: Annotated[
+        Path | None, typer.Option(help="Folder of the index; default rag-index, else the sample's.")
+    ] = None,
+    store: Annotated[str, typer.Option(help="chroma, faiss, weaviate or pinecone.")] = "chroma",
+    address: Annotated[str | None, typer.Option(help="Of the vector store's server.")] = None,
+    reader: Annotated[str, typer.Option(help="chat (the model writes) or quote (word for word).")] = "chat",
+    strategies: Annotated[
+        str | None, typer.Option(help="How to ask again where confidence is low; none switches it off.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Confidence below which it says that it doesn't know.")
+    ] = None,
+    prompts: Annotated[
+        str | None, typer.Option(help='Version of the prompt, or a split: "2" or "1:90,2:10".')
+    ] = None,
+    telemetry: Annotated[
+        str, typer.Option(help="Database: sqlite:///FILE or postgresql+psycopg://HOST/NAME.")
+    ] = TELEMETRY,
+    synchronous: Annotated[
+        str, typer.Option(help="SQLite: normal (survives a kill) or full (a power cut, too).")
+    ] = "normal",
+    redact: Annotated[bool, typer.Option("--redact", help="Store no personal data: mail, phone ...")] = False,
+    otlp: Annotated[str | None, typer.Option(help="Where spans go: an OTLP endpoint over HTTP.")] = None,
+    otlp_content: Annotated[
+        bool, typer.Option("--otlp-content", help="Questions and answers in the spans, too.")
+    ] = False,
+    budget: Annotated[
+        float | None, typer.Option("--budget-usd-per-day", help="Refuse calls once so much was spent.")
+    ] = None,
+    keys: KeyFile = KEYS,
+    rate: Annotated[float | None, typer.Option(help="Requests a second for each key.")] = None,
+    burst: Annotated[float | None, typer.Option(help="At once; default twice the rate.")] = None,
+    running: Annotated[int, typer.Option(help="Calls that run at the same time.")] = 16,
+    waiting: Annotated[int, typer.Option(help="Calls that wait; more get 503.")] = 64,
+    timeout: Annotated[float, typer.Option(help="Seconds for a call.")] = 120.0,
+    drain: Annotated[float, typer.Option(help="Seconds for calls to finish when it stops.")] = 30.0,
+    device: Device = None,
+    dtype: Dtype = None,
+    threads: Threads = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+) -> None:
+    """Serve questions, documents and the model over HTTP."""
+    # Read by numpy when it is imported: its threads wait for each other while the model works on all cores.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from step5_serving.api import server
+    from step5_serving.config import Config
+
+    config = Config(
+        host=host,
+        port=port,
+        names=tuple(name or ()),
+        engine=engine,
+        model=model,
+        flags={"device": device, "dtype": dtype, "threads": threads, "seed": seed},
+        rows=rows,
+        quantize=quantize,
+        apart=True,
+        index=index,
+        store=store,
+        store_address=address,
+        reader=reader,
+        strategies=_strategies(strategies),
+        threshold=threshold,
+        prompts=prompts,
+        telemetry=telemetry,
+        synchronous=synchronous,
+        redact=redact,
+        otlp=otlp,
+        otlp_content=otlp_content,
+        budget_usd_per_day=budget,
+        keys=keys,
+        rate=rate,
+        burst=burst,
+        running=running,
+        waiting=waiting,
+        timeout_s=timeout,
+        drain_s=drain,
+    )
+    server.serve(_smaller(config) if smoke else config)
+
+
+@keys_app.command()
+def add(
+    name: Annotated[str, typer.Argument(help="Whose it is.")],
+    scope: Annotated[
+        list[str] | None, typer.Option(help="ask (questions, models) or operate (documents, telemetry).")
+    ] = None,
+    keys: KeyFile = KEYS,
+    as_json: Json = False,
+) -> None:
+    """Make a key. It is shown this once."""
+    from step5_serving.api.keys import Keys
+
+    key, text = Keys(keys).add(name, scope or ["ask"])
+    facts = {"id": key.id, "name": key.name, "scopes": list(key.scopes), "key": text}
+    # Not through `emit`, which would leave the key among the reports.
+    if as_json:
+        import json
+
+        print(json.dumps(facts))
+    else:
+        print(f"{text}\n{key.name} may {' and '.join(key.scopes)}. Keep it: it is not shown again.")
+
+
+@keys_app.command("list")
+def list_(keys: KeyFile = KEYS, as_json: Json = False) -> None:
+    """Whose keys there are."""
+    from step5_serving.api.keys import Keys
+
+    rows = [
+        {"id": key.id, "name": key.name, "scopes": list(key.scopes), "created_at": key.created_at}
+        for key in Keys(keys)
+    ]
+    facts = {"command": "step5_serving keys list", "headline": f"{len(rows)} keys", "keys": rows}
+
+    def show(console: Any) -> None:
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
+        for column in ("id", "name", "scopes", "made"):
+            table.add_column(column, no_wrap=True)
+        for row in rows:
+            table.add_row(row["id"], row["name"], " ".join(row["scopes"]), row["created_at"])
+        console.print(table if rows else f"no keys in {keys}: everybody on this machine may do everything")
+
+    emit(facts, show, as_json=as_json)
+
+
+@keys_app.command()
+def remove(
+    which: Annotated[str, typer.Argument(help="Id or name of the key.")],
+    keys: KeyFile = KEYS,
+) -> None:
+    """Take a key back. Running servers know within a second."""
+    from step5_serving.api.keys import Keys
+
+    key = Keys(keys).remove(which)
+    print(f"removed {key.id} ({key.name})")
+
+
+def _strategies(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    from step3_rag.options import strategies_of
+
+    return strategies_of(text)
+
+
+def _smaller(config: Config) -> Config:
+    """The same on random weights: they know nothing, so whatever was found is answered from."""
+    from dataclasses import replace
+
+    from shared.catalog import default
+
+    tiny = default("smoke").id
+    return replace(
+        config,
+        model=config.model or tiny,
+        flags={**config.flags, "embedder": tiny},
+        threshold=0.0 if config.threshold is None else config.threshold,
+        context_tokens=256,  # the tiny model reads no more
+    )

@@ -1,0 +1,265 @@
+"""Commands that read telemetry: what happened, one call again, two prompts compared, a report for CI.
+
+exit 0    it worked; of `replay`: the same answer; of `report`: nothing is out of bounds
+exit 1    of `replay`: another answer; of `report`: a limit is crossed, or something got worse
+exit 2    something the user can put right
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shared.cli import Json, Model, Seed, Smoke, emit, new_app
+from shared.errors import UserError
+from step5_serving.config import TELEMETRY
+
+if TYPE_CHECKING:
+    from step5_serving.telemetry.store import Store
+
+app = new_app("What happened, and whether it would again.")
+telemetry_app = new_app("The calls that were made.")
+app.add_typer(telemetry_app, name="telemetry")
+
+Telemetry = Annotated[
+    str, typer.Option("--telemetry", help="Database: sqlite:///FILE or postgresql+psycopg://HOST/NAME.")
+]
+Since = Annotated[str, typer.Option(help="How far back: 30m, 24h, 7d.")]
+TraceId = Annotated[str, typer.Argument(help="Of the call; its first digits will do.", show_default=False)]
+EngineName = Annotated[
+    str | None,
+    typer.Option("--engine", help="torch, llamacpp, vllm, ollama, an http(s):// address, or claude-..."),
+]
+Quantize = Annotated[str | None, typer.Option(help="int8, for engine torch.")]
+IndexFolder = Annotated[
+    Path | None, typer.Option("--index", help="Folder of the index; default rag-index, else the sample's.")
+]
+Prompts = Annotated[
+    Path | None, typer.Option("--prompts", help="Folder with the prompts; default those of step 3.")
+]
+SMOKE_TOKENS = 256  # of passages: the tiny model reads no more
+
+
+@telemetry_app.command()
+def summary(since: Since = "24h", telemetry: Telemetry = TELEMETRY, as_json: Json = False) -> None:
+    """Counts, costs, p50 and p95 by stage, prompt versions, questions in doubt."""
+    from step5_serving.cli import screens
+    from step5_serving.telemetry.summary import parse_since, summarize
+
+    length = parse_since(since)
+    with _opened(telemetry) as store:
+        found = summarize(store, length)
+    head = f"{found['calls']} calls and {found['errors']} errors in {since}"
+    facts = {"command": "step5_serving summary", "headline": head, **found}
+    emit(facts, lambda console: screens.show_summary(facts, console), as_json=as_json)
+
+
+@telemetry_app.command()
+def calls(
+    limit: Annotated[int, typer.Option(help="So many, the latest first.")] = 20,
+    before: Annotated[int | None, typer.Option(help="`next` of the page before.")] = None,
+    low_confidence: Annotated[bool, typer.Option("--low-confidence", help="Only those in doubt.")] = False,
+    error: Annotated[bool, typer.Option("--error", help="Only those that failed or were refused.")] = False,
+    telemetry: Telemetry = TELEMETRY,
+    as_json: Json = False,
+) -> None:
+    """The latest calls."""
+    from step5_serving.cli import screens
+    from step5_serving.telemetry.reading import MOST, list_calls
+
+    if not 1 <= limit <= MOST:
+        raise UserError(f"--limit {limit} is not allowed: use 1 to {MOST}")
+    with _opened(telemetry) as store:
+        found = list_calls(store, limit, before, low_confidence=low_confidence, error=error)
+    facts = {"command": "step5_serving calls", "headline": f"{len(found['calls'])} calls", **found}
+    emit(facts, lambda console: screens.show_calls(facts, console), as_json=as_json)
+
+
+@telemetry_app.command()
+def show(trace_id: TraceId, telemetry: Telemetry = TELEMETRY, as_json: Json = False) -> None:
+    """One call with its passages, attempts and prompt."""
+    from step5_serving.cli import screens
+
+    with _opened(telemetry) as store:
+        row = _row(store, trace_id)
+    facts = {"command": "step5_serving show", "headline": f"call {row['trace_id']}", **row}
+    emit(facts, lambda console: screens.show_one(facts, console), as_json=as_json)
+
+
+@telemetry_app.command()
+def prune(
+    older_than: Annotated[str, typer.Option(help="Delete what is older: 30d, 12h.", show_default=False)],
+    vacuum: Annotated[bool, typer.Option("--vacuum", help="SQLite: make the file smaller.")] = False,
+    telemetry: Telemetry = TELEMETRY,
+    as_json: Json = False,
+) -> None:
+    """Delete calls that are older than so long, and texts that no call uses any more."""
+    from step5_serving.telemetry import prune as work
+    from step5_serving.telemetry.summary import parse_since
+
+    length = parse_since(older_than)
+    with _opened(telemetry) as store:
+        gone = work.prune(store, length, vacuum=vacuum)
+    line = (
+        f"{gone['calls']:,} calls, {gone['passages']:,} passages and {gone['prompts']:,} prompts deleted; "
+        f"{gone['left']:,} calls stay"
+    )
+    facts = {"command": "step5_serving prune", "headline": line, **gone}
+    emit(facts, lambda console: console.print(line, soft_wrap=True), as_json=as_json)
+
+
+@app.command()
+def replay(
+    trace_id: TraceId,
+    telemetry: Telemetry = TELEMETRY,
+    index: IndexFolder = None,
+    engine: EngineName = None,
+    model: Model = None,
+    quantize: Quantize = None,
+    as_json: Json = False,
+) -> None:
+    """Make a call again: same passages, prompt and parameters. Exit code 1 when the answer is another."""
+    from step5_serving.evaluation import parts as replaying
+    from step5_serving.evaluation import replay as work
+
+    with _opened(telemetry) as store:
+        row = _row(store, trace_id)
+        work.check(row)
+        facts = replaying.run(row, index=index, engine=engine, model=model, quantize=quantize)
+    emit(facts, lambda console: work.show(facts, console), as_json=as_json)
+    if not facts["equal"]:
+        sys.exit(1)
+
+
+@app.command()
+def compare(
+    a: Annotated[int, typer.Argument(help="Version of the prompt.", show_default=False)],
+    b: Annotated[int, typer.Argument(help="The other version.", show_default=False)],
+    prompts: Prompts = None,
+    dataset: Annotated[str, typer.Option(help="sample, or a folder with reference answers.")] = "sample",
+    split: Annotated[str | None, typer.Option(help="dev or test.")] = "dev",
+    limit: Annotated[int | None, typer.Option(help="So many questions only, drawn by --seed.")] = None,
+    judge: Annotated[
+        str | None, typer.Option(help="A chat model that says whether an answer is right.")
+    ] = None,
+    wandb: Annotated[str | None, typer.Option(help="Project of W&B that gets the figures, too.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for every answer (JSON lines).")] = None,
+    engine: EngineName = None,
+    model: Model = None,
+    quantize: Quantize = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Two versions of the answer's prompt on the same questions, in pairs, with intervals."""
+    from step5_serving.evaluation import compare as work
+    from step5_serving.evaluation import parts as replaying
+
+    pair = replaying.pair_of(a, b, prompts)
+    serving = replaying.serving_of(engine, model, quantize, seed=seed, smoke=smoke)
+    budget = SMOKE_TOKENS if smoke else None
+    try:
+        facts = work.run(
+            serving, pair, dataset=dataset, split=split, limit=limit, judge=judge, out=out, budget=budget
+        )
+    finally:
+        serving.close()
+    if wandb:
+        from step5_serving.evaluation import wandb_sink
+
+        facts["wandb"] = wandb_sink.send(facts, wandb)
+    emit(facts, lambda console: work.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def report(
+    since: Since = "24h",
+    baseline: Annotated[Path | None, typer.Option(help="File with the values of a better time.")] = None,
+    save_baseline: Annotated[
+        bool, typer.Option("--save-baseline", help="Write the values of now there, compare nothing.")
+    ] = False,
+    max_p95_ms: Annotated[float | None, typer.Option(help="Limit of p95 latency.")] = None,
+    max_first_token_p95_ms: Annotated[float | None, typer.Option(help="Limit until the first token.")] = None,
+    max_error_rate: Annotated[
+        float | None, typer.Option(help="Limit of the share of errors, 0 to 1.")
+    ] = None,
+    max_cost_usd: Annotated[float | None, typer.Option(help="Limit of the mean cost of a call.")] = None,
+    min_confidence: Annotated[
+        float | None, typer.Option(help="Limit of the mean confidence, 0 to 1.")
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(help="Differences up to this share of the baseline are none.")
+    ] = 0.1,
+    out: Annotated[Path | None, typer.Option("--out", help="The report as Markdown.")] = None,
+    telemetry: Telemetry = TELEMETRY,
+    as_json: Json = False,
+) -> None:
+    """The operator's report. Exit code 1 when a limit is crossed or something is worse than the baseline."""
+    from shared.report.record import writable
+    from step5_serving.cli import report_view
+    from step5_serving.telemetry import baseline as kept
+    from step5_serving.telemetry import report as work
+    from step5_serving.telemetry.summary import parse_since
+
+    length = parse_since(since)
+    limits = {
+        "p95_ms": max_p95_ms,
+        "first_token_p95_ms": max_first_token_p95_ms,
+        "error_rate": max_error_rate,
+        "cost_usd": max_cost_usd,
+        "confidence": min_confidence,
+    }
+    given = {name: limit for name, limit in limits.items() if limit is not None}
+    for name, limit in given.items():
+        if not limit >= 0:
+            raise UserError(f"a limit of {limit:g} for {name} is not allowed: use a number from 0")
+    if not 0 <= tolerance < float("inf"):
+        raise UserError(f"--tolerance {tolerance:g} is not allowed: use a share from 0, like 0.1")
+    if save_baseline and baseline is None:
+        raise UserError("--save-baseline wants a file to write to: name it with --baseline")
+    with _opened(telemetry) as store:
+        if save_baseline and baseline:
+            saved = kept.save_baseline(store, length, writable(baseline))
+            line = f"{baseline}: the values of {saved['calls']} calls are kept"
+            facts: dict[str, Any] = {"command": "step5_serving report", "headline": line, "crossed": []}
+            emit(facts, lambda console: console.print(line, soft_wrap=True), as_json=as_json)
+            return
+        before = kept.read_baseline(baseline) if baseline else None
+        facts = work.report(store, length, baseline=before, limits=given, tolerance=tolerance)
+    if out:
+        writable(out).write_text(report_view.markdown(facts), encoding="utf-8")
+    emit(facts, lambda console: report_view.show(facts, console), as_json=as_json)
+    if facts["crossed"]:
+        sys.exit(1)
+
+
+# --- what they open -------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _opened(telemetry: str) -> Iterator[Store]:
+    """The database, for reading; what it refuses ends in one line."""
+    from step5_serving.errors import Refusal
+    from step5_serving.telemetry.store import Store
+
+    store = Store.open(telemetry)
+    try:
+        yield store
+    except Refusal as refusal:
+        raise UserError(refusal.message) from None
+    finally:
+        store.close()
+
+
+def _row(store: Store, trace_id: str) -> dict[str, Any]:
+    from step5_serving.telemetry.reading import show_call
+
+    row = show_call(store, trace_id)
+    if row is None:
+        raise UserError(f"there is no call {trace_id}: `telemetry calls` lists them")
+    return row

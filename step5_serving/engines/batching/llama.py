@@ -1,0 +1,131 @@
+"""A Llama's forward, written out over its weights (weights.py).
+
+    x = embedding[ids]                                      (n, hidden): one line for each token
+    30 times:
+        q, k, v = norm(x) @ Wqkv                            (n, heads, dim), (n, kv, dim), (n, kv, dim)
+        x += attend(layer, rotated q, rotated k, v) @ Wo    attend: seats.py, the only part that looks
+        h = norm(x)                                         at other tokens
+        x += (silu(h @ Wgate) * (h @ Wup)) @ Wdown
+    logits = norm(x) @ embedding.T                          (n, vocabulary)
+
+The tokens may be of sixteen rows, one each, or of one prompt: nothing but `attend` needs to know. It gives
+the logits of transformers' model (a test holds them against each other) in less time: q, k and v are
+one product, gate and up are one, and there are no modules to walk through, 30 layers times 9 of them.
+
+What it does not do: other architectures than Llama (SmolLM2, Llama 2 and 3, TinyLlama, Yi ...), training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import pi
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from step5_serving.engines.batching.linear import Kernel, Multiply, best, int8
+from step5_serving.engines.batching.weights import Weights, rope
+
+Attend = Callable[
+    [int, Tensor, Tensor], Tensor
+]  # layer, q (n, heads, dim), kv (n, 2 * kv, dim) -> (n, hidden)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One block's weights, as functions."""
+
+    norm_attention: Tensor
+    qkv: Multiply
+    out: Multiply
+    norm_mlp: Tensor
+    gate_up: Multiply
+    down: Multiply
+
+
+class Llama:
+    """Weights as the forward needs them, and the forward."""
+
+    def __init__(self, weights: Weights, kernel: Kernel | None = None) -> None:
+        multiply, config = kernel or best(), weights.config
+        self.heads = config["num_attention_heads"]
+        self.kv = config.get("num_key_value_heads") or self.heads
+        self.dim = config.get("head_dim") or config["hidden_size"] // self.heads
+        self.eps, self.context = config["rms_norm_eps"], config["max_position_embeddings"]
+        # Eight-bit weights go with float32 outside of the products; keys and values need no more than half.
+        self.dtype = torch.float32 if kernel is int8 else weights.dtype
+        self.kept_dtype, self.ends = weights.dtype, weights.ends
+        self.vocabulary = config["vocab_size"]
+        self.embedding = weights.tensors["model.embed_tokens.weight"]  # looked up, not multiplied
+        self.norm = weights.get("model.norm.weight")
+
+        def joined(block: str, *names: str) -> Multiply:
+            has_bias = f"{block}.{names[0]}.bias" in weights.shapes
+            bias = weights.get(*(f"{block}.{name}.bias" for name in names)) if has_bias else None
+            return multiply(weights.get(*(f"{block}.{name}.weight" for name in names)), bias)
+
+        self.layers = [
+            Layer(
+                weights.get(f"{block}.input_layernorm.weight"),
+                joined(f"{block}.self_attn", "q_proj", "k_proj", "v_proj"),
+                joined(f"{block}.self_attn", "o_proj"),
+                weights.get(f"{block}.post_attention_layernorm.weight"),
+                joined(f"{block}.mlp", "gate_proj", "up_proj"),
+                joined(f"{block}.mlp", "down_proj"),
+            )
+            for block in (f"model.layers.{number}" for number in range(config["num_hidden_layers"]))
+        ]
+        self.head = multiply(weights.get("lm_head.weight"), None)
+        self.cos, self.sin = self._angles(frequencies(rope(config), self.dim))
+
+    def _angles(self, turns: Tensor) -> tuple[Tensor, Tensor]:
+        """cos and sin of every position: (context, 1, dim). The sign of the rotation is in sin."""
+        angles = torch.outer(torch.arange(self.context, dtype=torch.float32), turns)[:, None]
+        sin = angles.sin()
+        return torch.cat([angles.cos()] * 2, 2).to(self.dtype), torch.cat([-sin, sin], 2).to(self.dtype)
+
+    def forward(self, ids: Tensor, positions: Tensor, attend: Attend) -> Tensor:
+        """Read ids (n,) that stand at positions (n,): their last hidden states, (n, hidden)."""
+        n, heads, kv, dim = len(ids), self.heads, self.kv, self.dim
+        cos, sin = self.cos[positions], self.sin[positions]  # (n, 1, dim)
+        x = F.embedding(ids, self.embedding).to(self.dtype)
+        for number, layer in enumerate(self.layers):
+            qkv = layer.qkv(self._normed(x, layer.norm_attention)).view(n, heads + 2 * kv, dim)
+            qk = qkv[:, : heads + kv]
+            turned = qk.roll(dim // 2, 2).mul_(sin)  # the halves change places
+            qk.mul_(cos).add_(turned)  # rotary positions (Su et al. 2021, arXiv:2104.09864), in place
+            looked = attend(number, qkv[:, :heads], qkv[:, heads:])
+            x += layer.out(looked.to(x.dtype))
+            gate, up = layer.gate_up(self._normed(x, layer.norm_mlp)).chunk(2, dim=1)
+            x += layer.down(F.silu(gate).mul_(up))
+        return x
+
+    def logits(self, x: Tensor) -> Tensor:
+        """(n, hidden) -> (n, vocabulary), in float32."""
+        return self.head(self._normed(x, self.norm)).float()
+
+    def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
+        wide = x.to(torch.float32, copy=True)
+        length = torch.linalg.vector_norm(wide, 2, 1, keepdim=True)  # (n, 1)
+        scale = length.square_().mul_(1 / x.shape[1]).add_(self.eps).rsqrt_()
+        return wide.mul_(scale).to(x.dtype).mul_(weight)
+
+
+def frequencies(rope: dict[str, Any], dim: int) -> Tensor:
+    """How far each pair of a head's numbers turns from one position to the next, in radians: (dim / 2,).
+
+    linear and llama3 turn slower, so that a longer text turns no further than those of the training did;
+    llama3 leaves pairs alone that turn often within such a text (Llama 3.1, arXiv:2407.21783, and its code).
+    """
+    turns = rope["rope_theta"] ** -(torch.arange(0, dim, 2, dtype=torch.int64).float() / dim)
+    if rope["rope_type"] == "default":
+        return turns
+    if rope["rope_type"] == "linear":
+        return turns / rope["factor"]
+    low, high = rope["low_freq_factor"], rope["high_freq_factor"]
+    rounds = rope["original_max_position_embeddings"] * turns / (2 * pi)  # within a text of the training
+    kept = ((rounds - low) / (high - low)).clamp(0, 1)
+    return turns * (kept + (1 - kept) / rope["factor"])

@@ -1,0 +1,1 @@
+"""Answers made again and compared: replay, prompts side by side."""

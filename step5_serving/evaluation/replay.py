@@ -1,0 +1,216 @@
+"""The same call again: its own question, passages, prompt and parameters, and what became different.
+
+    $ python -m step5_serving replay 4bf92f35
+    equal: 18 tokens in 812 ms, as before (795 ms)
+
+A replay tells a change of the model from a change of the documents: the search is not made again, the reader
+gets the very passages and the very prompt that the call had, as they were stored. Whether the index still has
+these passages, and the prompt's file still says the same, is looked up and told, but changes nothing of it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import UserError
+from step5_serving.config import READERS
+from step5_serving.seam import Answered, Answerer, PromptRef, Query, Source
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PLACEHOLDERS = re.compile(r"\[(?:e-mail|telephone|card|IBAN)\]")
+LONGEST_RUN = 40  # chunks of a document that a passage may have been joined from
+# What became of a passage in the index.
+SAME, CHANGED, GONE = "same", "changed", "gone"
+
+
+async def replay(row: Mapping[str, Any], answerer: Answerer) -> Answered:
+    """Make the call of a row (reading.show_call) again.
+
+    Raises:
+        UserError: it was no question, it failed, or not all of it is stored any more.
+        Refusal: the model can't be reached.
+    """
+    sources, prompt = check(row)
+    parameters = dict(row["parameters"])
+    known = {name: parameters[name] for name in ("collection", "k") if parameters.get(name) is not None}
+    reader = parameters.get("reader")
+    question = " ".join(row["question"].split())  # as step 3 reads it
+    query = Query(question=question, reader=reader if reader in READERS else "auto", **known)
+    return await answerer.again(query, sources, prompt, parameters)
+
+
+def check(row: Mapping[str, Any]) -> tuple[list[Source], PromptRef | None]:
+    """What the call was answered from, verified by the hashes.
+
+    Args:
+        row: as `reading.show_call` gives it: route, status, error_type, answer, trace_id; sources, each with
+            the fields of a Source; prompt, with those of a PromptRef, or None for a quote.
+
+    Raises:
+        UserError: it can't be made again; says why. The call was no `query`; it failed (a status of 400 or
+            more, or no answer: an empty one is one); the text of a passage is gone (None), or is not the one
+            that its hash was made of (`_sha256`); the call had a prompt, whose text is gone.
+    """
+    ### BEGIN SOLUTION 5.4: Make a call again
+    name = f"call {row['trace_id'][:8]}"
+    if row["route"] != "query":
+        raise UserError(
+            f"{name} went to /v1/{row['route']}: its messages are not stored, so it has no replay"
+        )
+    if row["status"] >= 400 or row["answer"] is None:
+        raise UserError(f"{name} failed ({row['status']} {row['error_type']}): there is no answer to compare")
+    sources = []
+    for each in row["sources"]:
+        if each.get("text") is None:
+            raise UserError(f"{name} can't be made again: passage {each['number']} is not stored any more")
+        if _sha256(each["text"]) != each["sha256"]:
+            raise UserError(f"{name} can't be made again: the stored passage {each['number']} was changed")
+        sources.append(Source(**{field: each[field] for field in Source.__slots__}))
+    prompt = row["prompt"]
+    if prompt and prompt["text"] is None:
+        raise UserError(f"{name} can't be made again: its prompt is not stored any more")
+    return sources, PromptRef(**prompt) if prompt else None
+    ### END SOLUTION
+
+
+def state_of(source: Mapping[str, Any], document: Sequence[Any], join: Callable[[Sequence[Any]], str]) -> str:
+    """Whether a document still has a passage: same, changed (the document is there), or gone.
+
+    Args:
+        document: its chunks today, in their order.
+        join: makes the text of neighbouring chunks, as a search does.
+
+    Chunks have other numbers after each ingest, so the passage is looked for by its hash: some run of
+    neighbours (one chunk, or up to LONGEST_RUN) must join to it again. To be part of a longer text is not
+    enough. A document without chunks is gone.
+    """
+    ### BEGIN SOLUTION 5.4: Make a call again
+    if not document:
+        return GONE
+    for first, chunk in enumerate(document):
+        if not source["text"].startswith(chunk.text):
+            continue
+        for last in range(first + 1, min(len(document), first + LONGEST_RUN) + 1):
+            text = join(document[first:last])
+            if _sha256(text) == source["sha256"]:
+                return SAME
+            if len(text) > len(source["text"]):
+                break
+    return CHANGED
+    ### END SOLUTION
+
+
+def states(index: Any, sources: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What became of each passage in an index of step 3."""
+    from step3_rag.ingest.index import joined
+
+    everything = 10**9
+    return [state_of(each, index.neighbours(each["document"], 0, everything), joined) for each in sources]
+
+
+def compared(
+    row: Mapping[str, Any],
+    answered: Answered,
+    found: Sequence[str],
+    prompt_today: str | None,
+) -> dict[str, Any]:
+    """Old and new side by side.
+
+    Args:
+        found: by `states`, for each passage; empty where no index was looked at.
+        prompt_today: hash of the prompt that has this id and version now; None where it is unknown.
+    """
+    old, new = row["answer"].strip(), answered.text.strip()
+    equal = old == new
+    notes = [
+        f"passage {each['number']}, {each['place']}: {state} in the index since"
+        for each, state in zip(row["sources"], found, strict=False)
+        if state != SAME
+    ]
+    prompt = row["prompt"]
+    if prompt and prompt_today and prompt_today != prompt["sha256"]:
+        notes.append(f"{row['prompt_version']} says something else in its file now: {prompt_today[:8]}")
+    for what, was, now in (
+        ("model", row["model"], answered.model),
+        ("engine", row["engine"], answered.engine),
+    ):
+        if was != now:
+            notes.append(f"the {what} was {was}, now it is {now}")
+    if PLACEHOLDERS.search(row["question"]):
+        notes.append("the question was stored without its personal data: it is not word for word the same")
+    said, by = "equal" if equal else "different", row["prompt_version"] or "a quote"
+    return {
+        "command": "step5_serving replay",
+        "headline": f"{said}: {row['trace_id'][:8]}, {by}",
+        "trace_id": row["trace_id"],
+        "question": row["question"],
+        "equal": equal,
+        "passages": list(found),
+        "prompt_version": row["prompt_version"],
+        "notes": notes,
+        "old": _side(row, old),
+        "new": {
+            "answer": new,
+            "input_tokens": answered.input_tokens,
+            "output_tokens": answered.output_tokens,
+            "generate_ms": answered.latency_ms.get("generate"),
+            "finish_reason": answered.finish_reason,
+            "model": answered.model,
+            "engine": answered.engine,
+        },
+        "diff": diff(old, new),
+    }
+
+
+def diff(old: str, new: str) -> list[str]:
+    """What changed, sentence by sentence: lines that begin with a space, - or +; empty when nothing did."""
+    if old == new:
+        return []
+    lines = list(difflib.ndiff(_sentences(old), _sentences(new)))
+    return [line for line in lines if not line.startswith("?")]
+
+
+def show(facts: Mapping[str, Any], console: Console) -> None:
+    """The answer, or the difference; then the numbers and what is to be known of them."""
+    console.print(facts["question"], style="bold")
+    if facts["equal"]:
+        console.print(facts["new"]["answer"])
+    for line in facts["diff"]:
+        console.print(line, style={"-": "red", "+": "green"}.get(line[0], ""))
+    console.print()
+    for note in facts["notes"]:
+        console.print(f"note: {note}", soft_wrap=True)
+    same = facts["passages"].count(SAME)
+    index = f", {same} of {len(facts['passages'])} passages are in the index as they were"
+    console.print(
+        f"{facts['headline']}{index if facts['passages'] else ''}\n"
+        f"before {_numbers(facts['old'])}\nnow    {_numbers(facts['new'])}",
+        soft_wrap=True,
+    )
+
+
+def _numbers(side: Mapping[str, Any]) -> str:
+    tokens = "tokens unknown"
+    if side["input_tokens"] is not None and side["output_tokens"] is not None:
+        tokens = f"{side['input_tokens']} tokens in, {side['output_tokens']} out"
+    ms = side["generate_ms"]
+    return f"{tokens}, {'time unknown' if ms is None else f'{ms:.0f} ms'} ({side['model']}, {side['engine']})"
+
+
+def _side(row: Mapping[str, Any], answer: str) -> dict[str, Any]:
+    names = ("input_tokens", "output_tokens", "generate_ms", "finish_reason", "model", "engine")
+    return {"answer": answer, **{name: row[name] for name in names}}
+
+
+def _sentences(text: str) -> list[str]:
+    return re.split(r"(?<=[.!?\]])\s+(?=[^\s\[])", text)  # a citation belongs to its sentence
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,272 @@
+"""The seam on step 3: its search and its readers, in threads, with what they took and how to stop them.
+
+    answerer = RagAnswerer(config, serving, versions)
+    answered = await answerer.answer(Query(question="When does it renew?"), write=print)
+
+Step 3 is written for one person who waits: it blocks. So every question has a thread of its own while it is
+answered. Text comes back into the event loop piece by piece; when the task that waits is cancelled, the next
+piece raises in the thread, which closes the model's stream, and that stops the model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import httpx2
+
+from shared.config import Settings
+from step5_serving.config import Config
+from step5_serving.engines.choice import Serving
+from step5_serving.errors import Refusal
+from step5_serving.rag.cancelling import Stopped, Stopping
+from step5_serving.rag.loading import Opened, Opening
+from step5_serving.rag.threads import Threads
+from step5_serving.rag.wording import refusal_of, refusing, retrieved, whole
+from step5_serving.seam import (
+    Answered,
+    PromptRef,
+    Query,
+    Retrieved,
+    Source,
+    Tell,
+    Write,
+    nothing,
+)
+from step5_serving.telemetry.versions import Versions, prompt_of
+
+
+class RagAnswerer:
+    """Answers from the index of step 3."""
+
+    def __init__(self, config: Config, serving: Serving, versions: Versions) -> None:
+        self.config, self.serving, self.versions = config, serving, versions
+        self.model, self.engine = serving.model, serving.name
+        self.threads = Threads(config.running, "answering")
+        self._stopping = Stopping()
+        self.opening = Opening(config, serving, self._stopping)
+
+    @property
+    def settings(self) -> Settings:
+        return self.serving.settings
+
+    @cached_property
+    def library(self) -> Any:
+        """The documents behind the answers (library.py)."""
+        from step5_serving.rag.library import Library
+
+        return Library(self)
+
+    # --- answering ----------------------------------------------------------------------------------------
+
+    async def answer(self, query: Query, write: Write = nothing, tell: Tell = nothing) -> Answered:
+        opened = await self.opened()
+        return await self._in_thread(write, tell, lambda says, tells: self._ask(opened, query, says, tells))
+
+    async def again(
+        self, query: Query, sources: list[Source], prompt: PromptRef | None, parameters: dict[str, Any]
+    ) -> Answered:
+        opened = await self.opened()
+        return await self._in_thread(
+            nothing,
+            nothing,
+            lambda says, _tells: self._read(opened, query, sources, prompt, parameters, says),
+        )
+
+    async def _in_thread(self, write: Write, tell: Tell, work: Callable[[Write, Tell], Answered]) -> Answered:
+        """Run it; what it writes and tells is handed over to the loop's thread, until nobody waits."""
+        loop, stopped = asyncio.get_running_loop(), threading.Event()
+
+        def handing(to: Callable[[Any], None]) -> Callable[[Any], None]:
+            def hand(item: Any) -> None:
+                if stopped.is_set():
+                    raise Stopped
+                loop.call_soon_threadsafe(to, item)
+
+            return hand
+
+        try:
+            return await self.threads.run(
+                self._stopping.watched(stopped, lambda: work(handing(write), handing(tell)))
+            )
+        finally:
+            stopped.set()
+
+    def _ask(self, opened: Opened, query: Query, write: Write, tell: Tell) -> Answered:
+        """Step 3's `ask`, in a thread. The gate is held for the search, not while a model writes."""
+        from step3_rag.options import checked, needs_chat
+        from step3_rag.pipeline import ChatError, ask
+
+        found: Retrieved | None = None
+        with contextlib.ExitStack() as held, refusing():
+            held.enter_context(opened.gate.reading())
+            plan = self._plan(opened, query)
+            client = opened.client if needs_chat(plan) else None
+
+            def told(reflection: Any, sources: list[Any]) -> None:
+                nonlocal found
+                held.close()
+                found = retrieved(reflection, sources)
+                tell(found)
+
+            try:
+                outcome = ask(
+                    opened.retriever, checked(query.question), plan, client, self.model, write, told
+                )
+            except ChatError as error:
+                found = found or retrieved(error.reflection, error.sources)
+                raise refusal_of(error.cause, self.settings, found) from None
+        assert found is not None
+        silent = not found.sources or (outcome.reflection.verdict == "abstain" and plan.abstain)
+        if plan.reader == "chat" and not silent:
+            whole(outcome.answer, self.model, found)
+        answered = self._answered(outcome.answer, plan, found, wrote=plan.reader == "chat" and not silent)
+        answered.latency_ms = {
+            "retrieve": sum(each.retrieve_ms or 0.0 for each in found.attempts),
+            "rerank": sum(each.rerank_ms or 0.0 for each in found.attempts),
+            "generate": 1000 * outcome.seconds["answer"],
+        }
+        answered.parameters["verdict"] = outcome.reflection.verdict
+        if needs_chat(plan) and plan.reader != "chat":  # a model read and wrote while searching, uncounted
+            answered.input_tokens = answered.output_tokens = None
+        return answered
+
+    def _read(
+        self,
+        opened: Opened,
+        query: Query,
+        sources: list[Source],
+        prompt: PromptRef | None,
+        parameters: dict[str, Any],
+        write: Write,
+    ) -> Answered:
+        """The reader alone, in a thread."""
+        import anthropic
+
+        from step3_rag.answer import read
+        from step3_rag.answer.context import Source as Passage
+        from step3_rag.pipeline import Plan
+
+        passages = [
+            Passage(each.number, each.document, each.place, each.text, (each.chunk,)) for each in sources
+        ]
+        reader = "chat" if prompt is not None else "quote"
+        plan = Plan(reader=reader, prompt=prompt_of(prompt) if prompt else None)
+        silent = not passages or parameters.get("verdict") == "abstain"
+        began = time.perf_counter()
+        with refusing():
+            if silent:
+                answer = read.Answer(read.UNKNOWN)
+            elif reader == "quote":
+                answer = read.quote(
+                    query.question, passages, opened.retriever.embedder, opened.retriever.rarity
+                )
+            else:
+                try:
+                    answer = read.chat(
+                        opened.client, self.model, query.question, passages, write, plan.prompt
+                    )
+                except (anthropic.AnthropicError, httpx2.TransportError) as error:
+                    raise refusal_of(error, self.settings, None) from None
+                whole(answer, self.model, None)
+        answered = self._answered(
+            answer, plan, Retrieved(sources, None, []), wrote=reader == "chat" and not silent
+        )
+        answered.latency_ms = {"generate": 1000 * (time.perf_counter() - began)}
+        answered.parameters = parameters
+        answered.prompt = prompt
+        return answered
+
+    def _answered(self, answer: Any, plan: Any, found: Retrieved, *, wrote: bool) -> Answered:
+        """`wrote` says whether the chat model did; where it didn't, it used no tokens, which is known."""
+        from step3_rag.answer.read import MAX_TOKENS
+
+        return Answered(
+            text=answer.text,
+            abstained=answer.is_unknown,
+            sources=found.sources,
+            confidence=found.confidence,
+            attempts=found.attempts,
+            input_tokens=answer.input_tokens if wrote else 0,
+            output_tokens=answer.output_tokens if wrote else 0,
+            prompt=self.versions.refs.get(plan.prompt.version)
+            if plan.prompt and plan.reader == "chat"
+            else None,
+            model=self.model if plan.reader == "chat" else "quote",
+            engine=self.engine if plan.reader == "chat" else "step3_rag",
+            finish_reason=answer.stop_reason,
+            parameters={
+                "k": plan.options.k,
+                "collection": next(iter(plan.options.collections), None),
+                "reader": plan.reader,
+                "strategies": list(plan.strategies),
+                "threshold": plan.threshold,
+                "budget": plan.budget,
+                "max_tokens": MAX_TOKENS,
+            },
+        )
+
+    def _plan(self, opened: Opened, query: Query) -> Any:
+        """How to answer this one.
+
+        Raises:
+            Refusal: it names a collection or a version of the prompt that is not there.
+        """
+        from step3_rag.pipeline import STRATEGIES, Plan
+        from step3_rag.reflect.reflect import THRESHOLD
+        from step3_rag.retrieve.search import Options
+
+        _ = opened.retriever.snapshot  # as the index is now
+        if query.collection is not None and query.collection not in opened.retriever.collections:
+            known = ", ".join(sorted(opened.retriever.collections)) or "none"
+            raise Refusal(
+                404,
+                "not_found_error",
+                f"collection {query.collection!r} is not in the index: it has {known}",
+            )
+        reader = self.config.reader if query.reader == "auto" else query.reader
+        prompt = None
+        if reader == "chat":
+            prompt = self._prompt(query.prompt_version)
+        threshold = THRESHOLD if self.config.threshold is None else self.config.threshold
+        return Plan(
+            Options(k=query.k, collections=(query.collection,) if query.collection else ()),
+            STRATEGIES if self.config.strategies is None else self.config.strategies,
+            threshold,
+            threshold > 0,
+            reader,
+            self.config.context_tokens,
+            prompt,
+        )
+
+    def _prompt(self, version: int | None) -> Any:
+        if version is None:  # the service draws one before it asks; `replay` and tests may leave it open
+            version = max(self.versions.shares, key=lambda each: self.versions.shares[each])
+        if version not in self.versions.known:
+            there = ", ".join(map(str, sorted(self.versions.known)))
+            raise Refusal(
+                404, "not_found_error", f"prompt_version {version} does not exist: there are {there}"
+            )
+        return self.versions.prompt(version)
+
+    # --- its life -----------------------------------------------------------------------------------------
+
+    async def opened(self) -> Opened:
+        """Index and model.
+
+        Raises:
+            Refusal: they can't be had.
+        """
+        return await self.opening.opened()
+
+    async def ready(self) -> str | None:
+        return await self.opening.ready()
+
+    async def close(self) -> None:
+        self.threads.close()
+        await asyncio.to_thread(self.serving.close)

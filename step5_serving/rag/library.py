@@ -1,0 +1,223 @@
+"""The documents behind the answers: list them, bring some in, take one out, while questions are answered.
+
+    report = await library.ingest([Upload("supply.md", "contracts", b"# Supply ...")])
+    await library.remove(17)
+
+Reading and embedding happen beside the questions, on documents that are not visible yet. Then, with the
+gate shut for a moment, they become visible, the vector store follows, and the next question sees all of it.
+Nobody waits for an ingest from the command line at the same time: whoever comes second is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import re
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from shared.errors import UserError, reason
+from step3_rag.ingest import load, update
+from step3_rag.ingest.index import Index
+from step3_rag.ingest.sources import DEFAULT_COLLECTION, Report
+from step3_rag.stores import vector_store
+from step5_serving.errors import Refusal
+from step5_serving.rag.answers import RagAnswerer
+from step5_serving.rag.loading import Opened
+from step5_serving.rag.threads import in_passing
+
+NAME = re.compile(r"[^\x00-\x1f\x7f\\]{1,200}")
+SHOWN = ("id", "name", "collection", "title", "sha256", "size", "chunks")
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A document that was sent here: one of step 3's sources."""
+
+    file: str
+    collection: str
+    content: bytes
+    known_as: str | None = None  # the key of the document that it is a new version of
+
+    @property
+    def name(self) -> str:
+        """As people call it: below its collection, as if it lay in a folder of that name."""
+        inside = self.collection == DEFAULT_COLLECTION or self.file.startswith(f"{self.collection}/")
+        return self.file if inside else f"{self.collection}/{self.file}"
+
+    @property
+    def key(self) -> str:
+        return self.known_as or f"upload:{self.name}"
+
+    def size(self) -> int:
+        return len(self.content)
+
+    def digest(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
+    def pieces(self) -> Iterator[load.Piece]:
+        with tempfile.TemporaryDirectory() as folder:  # the loaders read files
+            path = Path(folder) / f"document{PurePosixPath(self.file).suffix.lower()}"
+            path.write_bytes(self.content)
+            yield from load.pieces(path)
+
+    def title(self, text: str) -> str:
+        return load.title_of(Path(self.file), text)
+
+
+def upload_of(name: str, collection: str | None, content: bytes) -> Upload:
+    """A document by the name it was sent under.
+
+    Raises:
+        Refusal: the name is none, or says a kind that can't be read.
+    """
+    file = name.strip().removeprefix("./")
+    parts = file.split("/")
+    if not NAME.fullmatch(file) or any(part.strip() in ("", ".", "..") for part in parts):
+        raise Refusal(
+            400, "invalid_request_error", f"the name {name[:80]!r} is not allowed: use one like leave.md"
+        )
+    suffix = PurePosixPath(file).suffix.lower()
+    if suffix not in load.SUFFIXES:
+        raise Refusal(
+            400,
+            "invalid_request_error",
+            f"{file[:80]}: {suffix or 'no ending'} can't be read: use one of {' '.join(load.SUFFIXES)}",
+        )
+    collection = (collection or "").strip() or (parts[0] if len(parts) > 1 else DEFAULT_COLLECTION)
+    if not re.fullmatch(r"[^\x00-\x1f\x7f/\\]{1,100}", collection) or collection in (".", ".."):
+        raise Refusal(
+            400, "invalid_request_error", f"the collection {collection[:80]!r} is not allowed: use letters"
+        )
+    for text in (file, collection):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise Refusal(400, "invalid_request_error", "a name holds what is no text") from None
+    return Upload(file, collection, content)
+
+
+class _Later(Index):
+    """Documents that are written become visible when `show` is called, not before."""
+
+    written: list[int]
+
+    def finish(self, documents: Iterable[int]) -> None:
+        self.written.extend(documents)
+
+    def show(self) -> None:
+        if self.written:
+            Index.finish(self, self.written)
+
+
+class Library:
+    """The documents of a RagAnswerer's index."""
+
+    def __init__(self, answerer: RagAnswerer) -> None:
+        self._answerer = answerer
+        self._changing = asyncio.Lock()  # one change at a time
+
+    async def documents(self) -> list[dict[str, Any]]:
+        """Every document: id, name, collection, title, sha256, size, chunks."""
+        opened = await self._answerer.opened()
+        rows = await self._answerer.threads.run(opened.retriever.index.documents)
+        return [{name: row[name] for name in SHOWN} for row in rows]
+
+    async def ingest(self, uploads: Sequence[Upload]) -> dict[str, Any]:
+        """Bring them in; one that is there already under its name gets a new version.
+
+        Raises:
+            Refusal: none of them can be read, or the index is being changed by somebody else.
+        """
+        opened = await self._answerer.opened()
+        async with self._changing:
+            return await asyncio.shield(in_passing(self._ingest_here, opened, uploads))
+
+    async def remove(self, id: int) -> dict[str, Any]:
+        """Take one out; the row that it had.
+
+        Raises:
+            Refusal: there is none with this id.
+        """
+        opened = await self._answerer.opened()
+        async with self._changing:
+            return await asyncio.shield(asyncio.to_thread(self._remove, opened, id))
+
+    def _ingest_here(self, opened: Opened, uploads: Sequence[Upload]) -> dict[str, Any]:
+        """In a thread that ends: what it opened must end with it."""
+        try:
+            return self._ingest(opened, uploads)
+        finally:
+            opened.retriever.index.leave()
+
+    def _ingest(self, opened: Opened, uploads: Sequence[Upload]) -> dict[str, Any]:
+        with self._writing(opened) as index:
+            known = {row["name"]: row["path"] for row in index.documents()}
+            sources = [
+                Upload(each.file, each.collection, each.content, known.get(each.name)) for each in uploads
+            ]
+            facts = Index.facts_of(index.folder)
+            sizes = update.Sizes(facts["chunk_size"], facts["chunk_overlap"])
+            report = update.ingest(index, sources, opened.retriever.embedder, sizes, Report())
+            if report.failed and len(report.failed) == len(uploads):
+                name, why = next(iter(report.failed.items()))
+                raise Refusal(400, "invalid_request_error", f"{name}: {why}")
+            with opened.gate.writing():
+                index.show()
+                self._follow(opened, index)
+            names = {each.name for each in sources}
+            rows = [row for row in index.documents() if row["name"] in names]
+        return {
+            "new": report.new,
+            "changed": report.changed,
+            "unchanged": report.unchanged,
+            "failed": report.failed,
+            "documents": [{name: row[name] for name in SHOWN} for row in rows],
+        }
+
+    def _remove(self, opened: Opened, id: int) -> dict[str, Any]:
+        with self._writing(opened) as index:
+            row = next((row for row in index.documents() if row["id"] == id), None)
+            if row is None:
+                raise Refusal(404, "not_found_error", f"there is no document {id}: see GET /documents")
+            with opened.gate.writing():
+                index.remove([id])
+                self._follow(opened, index)
+        return {name: row[name] for name in SHOWN}
+
+    def _follow(self, opened: Opened, index: Index) -> None:
+        """The vector store, then what all searches share, as the index is now. The gate is shut."""
+        vector_store.sync(index, opened.retriever.store)
+        _ = opened.retriever.snapshot
+
+    @contextlib.contextmanager
+    def _writing(self, opened: Opened) -> Iterator[_Later]:
+        """The index, with a connection of its own and its lock."""
+        folder = opened.retriever.index.folder
+
+        def busy(text: str) -> contextlib.AbstractContextManager[None]:
+            holder = text.split(";")[0]
+            raise Refusal(503, "overloaded_error", f"{holder}: try again when it is done", retry_after=10)
+
+        try:
+            with update.locked(folder, busy):
+                opened_here = Index.open(folder, {})
+                index = _Later(opened_here.folder, opened_here.db)
+                index.written = []
+                try:
+                    yield index
+                finally:
+                    with contextlib.suppress(Exception):
+                        index.clear_incomplete()
+                    index.close()
+        except UserError as error:
+            raise Refusal(503, "api_error", str(error), retry_after=5) from None
+        except (OSError, sqlite3.Error) as error:  # a full disk; what was begun is taken back
+            raise Refusal(
+                503, "api_error", f"cannot write to the index: {reason(error)}", retry_after=30
+            ) from None
