@@ -1,6 +1,6 @@
 """The one error of the service: a status, a type for programs, a line for people.
 
-    >>> Refusal(429, "rate_limit_error", "2 requests a second are allowed: wait 1 s", retry_after=1).body()
+    >>> ApiError(429, "rate_limit_error", "2 requests a second are allowed: wait 1 s", retry_after=1).body()
     {'error': {'type': 'rate_limit_error', 'message': '2 requests a second are allowed: wait 1 s'}}
 
 The types are those of the Messages API (invalid_request_error, authentication_error, permission_error,
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from step5_serving.seam import Retrieved
 
 
-class Refusal(Exception):
+class ApiError(Exception):
     """A request that gets no answer, and why.
 
     Args:
@@ -45,7 +45,7 @@ class Refusal(Exception):
         return {"error": {"type": self.type, "message": self.message}}
 
 
-def shaped(refusal: Refusal, path: str) -> dict[str, Any]:
+def shaped(refusal: ApiError, path: str) -> dict[str, Any]:
     """The body in the format of the API that a path imitates."""
     if path.startswith("/v1/messages"):
         return {"type": "error", **refusal.body()}

@@ -5,7 +5,7 @@
     answered = await answerer.answer(Query(question="When does it renew?"), write=print)
 
 The routes know nothing but this file, so that whatever answers can be swapped: the API is tested without a
-model, and its own speed measured without one. What can't be answered is a `Refusal` (errors.py).
+model, and its own speed measured without one. What can't be answered is an `ApiError` (errors.py).
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ class Answerer(Protocol):
         Cancelling the task stops the model at the next token.
 
         Raises:
-            Refusal: it can't be answered.
+            ApiError: it can't be answered.
         """
         ...
 

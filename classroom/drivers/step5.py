@@ -134,11 +134,11 @@ class _Doors:
         return [self.got_in + sorted(self.others), self.admission.running, self.admission.waiting]
 
     async def _come(self, who: str, turn: Any) -> None:
-        from step5_serving.errors import Refusal
+        from step5_serving.errors import ApiError
 
         try:
             seconds = await turn.__aenter__()
-        except Refusal as refusal:
+        except ApiError as refusal:
             self.others.append(["refused", who, refusal.status, refusal.type, refusal.retry_after])
         except asyncio.CancelledError:
             self.others.append(["cancelled", who])

@@ -17,7 +17,7 @@ import time
 from collections import deque
 from types import TracebackType
 
-from step5_serving.errors import Refusal
+from step5_serving.errors import ApiError
 
 LONGEST_WAIT = 60  # seconds that a Retry-After says at most
 FORGET = 0.1  # the weight of the newest call in the mean of how long calls run
@@ -39,24 +39,24 @@ class Admission:
     def waiting(self) -> int:
         return len(self._queue)
 
-    def turn(self) -> Turn:
+    def turn(self) -> Slot:
         """A place among the running, for the length of a `with`; gives the seconds spent waiting for it.
 
         Raises:
-            Refusal: the queue is full, or the doors are closed.
+            ApiError: the queue is full, or the doors are closed.
         """
-        return Turn(self)
+        return Slot(self)
 
     def check(self) -> None:
         """Refuse at once whom `turn` would refuse.
 
         Raises:
-            Refusal: as there.
+            ApiError: as there.
         """
         if self.closed:
-            raise Refusal(503, "overloaded_error", self.closed, retry_after=1)
+            raise ApiError(503, "overloaded_error", self.closed, retry_after=1)
         if self.running >= self.most_running and len(self._queue) >= self.most_waiting:
-            raise Refusal(
+            raise ApiError(
                 503,
                 "overloaded_error",
                 f"{self.running} calls are running and {len(self._queue)} are waiting, which is all there "
@@ -129,7 +129,7 @@ class Admission:
         ### END SOLUTION
 
 
-class Turn:
+class Slot:
     """One call's way through the doors."""
 
     __slots__ = ("_admission", "_began")

@@ -23,7 +23,7 @@ from step5_serving.addresses import is_loopback
 from step5_serving.api.keys import Keys
 from step5_serving.api.replies import HANDLERS
 from step5_serving.api.routes import documents, health, models, pages, query, telemetry
-from step5_serving.api.security import Shield
+from step5_serving.api.security import SecurityMiddleware
 from step5_serving.api.service import Records, Service
 from step5_serving.config import Config
 from step5_serving.engines.gateway import Gateway
@@ -78,7 +78,7 @@ def create_app(
     ):  # by how often they are asked
         app.include_router(module.router)
     names = {*LOOPBACK, config.host, *config.names} if is_loopback(config.host) else None
-    app.add_middleware(Shield, names=names)
+    app.add_middleware(SecurityMiddleware, names=names)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

@@ -15,7 +15,7 @@ from step5_serving.api.replies import trace_of
 from step5_serving.api.service import Caller, Service, Trace
 from step5_serving.api.usage import Tally, parameters_of, question_of
 from step5_serving.engines.gateway import Gateway, error_type_of, refusal_of
-from step5_serving.errors import Refusal
+from step5_serving.errors import ApiError
 from step5_serving.telemetry.call import Call
 
 
@@ -56,7 +56,7 @@ class Served:
         """The engine's events, counted.
 
         Raises:
-            Refusal: they broke off.
+            ApiError: they broke off.
         """
         try:
             async for got in events_of(response.aiter_raw()):
@@ -69,6 +69,6 @@ class Served:
         if tally.error is not None:
             self.failed(502, {"error": tally.error})
         elif not tally.ended:
-            raise Refusal(
+            raise ApiError(
                 502, "api_error", f"the engine {self.gateway.engine} broke off its answer: try again"
             )

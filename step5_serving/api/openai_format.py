@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from step5_serving.errors import Refusal
+from step5_serving.errors import ApiError
 
 MAX_TOKENS = 1024  # where nobody says: the Messages API wants a number
 FINISH = {
@@ -47,16 +47,16 @@ KNOWN = {"model", "messages", "max_tokens", "max_completion_tokens", "stop", "st
 KNOWN |= {"response_format", *PASSED, *IDLE, *ONLY}
 
 
-def wrong(message: str) -> Refusal:
+def wrong(message: str) -> ApiError:
     """A request that can't be told in the other API's words."""
-    return Refusal(400, "invalid_request_error", message)
+    return ApiError(400, "invalid_request_error", message)
 
 
 def to_messages(body: Any) -> dict[str, Any]:
     """A request for chat completions as one for messages.
 
     Raises:
-        Refusal: what is wrong with it, or what can't be done here.
+        ApiError: what is wrong with it, or what can't be done here.
     """
     if not isinstance(body, dict):
         raise wrong("the request body is not a JSON object")

@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from step5_serving.api.live import ClientGone
 from step5_serving.api.security import internal
 from step5_serving.api.service import GONE, Caller, Service, Trace
-from step5_serving.errors import Refusal, shaped
+from step5_serving.errors import ApiError, shaped
 
 MEANINGS = {
     400: "What was sent makes no sense, or names what is not there.",
@@ -83,7 +83,7 @@ def caller_of(request: Request, scope: str) -> Caller:
     """Who asks.
 
     Raises:
-        Refusal: he may not, or not so often.
+        ApiError: he may not, or not so often.
     """
     client = request.client
     return service_of(request).caller(request.headers, client.host if client else None, scope)
@@ -103,8 +103,8 @@ def reply(data: Any, status: int = 200, headers: dict[str, str] | None = None) -
 
 
 async def refused(request: Request, error: Exception) -> Response:
-    """A Refusal."""
-    assert isinstance(error, Refusal)
+    """An ApiError."""
+    assert isinstance(error, ApiError)
     headers = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}
     return reply(shaped(error, request.url.path), error.status, headers)
 
@@ -115,12 +115,12 @@ async def invalid(request: Request, error: Exception) -> Response:
     return reply(shaped(refusal_of(error), request.url.path), 400)
 
 
-def refusal_of(error: RequestValidationError | ValidationError) -> Refusal:
+def refusal_of(error: RequestValidationError | ValidationError) -> ApiError:
     """The first thing that a validation found, in one line; what was sent is not repeated."""
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
     text = first["msg"] if first["type"] != "json_invalid" else "the body is not valid JSON"
-    return Refusal(400, "invalid_request_error", f"{place[:100]}: {text}" if place else text)
+    return ApiError(400, "invalid_request_error", f"{place[:100]}: {text}" if place else text)
 
 
 async def of_http(request: Request, error: Exception) -> Response:
@@ -135,7 +135,9 @@ async def of_http(request: Request, error: Exception) -> Response:
     if error.status_code == 413:
         headers["connection"] = "close"  # the rest of the body is not read
     kind = TYPES.get(error.status_code, "invalid_request_error" if error.status_code < 500 else "api_error")
-    return reply(shaped(Refusal(error.status_code, kind, text), request.url.path), error.status_code, headers)
+    return reply(
+        shaped(ApiError(error.status_code, kind, text), request.url.path), error.status_code, headers
+    )
 
 
 async def client_gone(request: Request, error: Exception) -> Response:  # noqa: ARG001
@@ -143,13 +145,13 @@ async def client_gone(request: Request, error: Exception) -> Response:  # noqa: 
     return Response(status_code=GONE)
 
 
-async def unforeseen(request: Request, error: Exception) -> Response:  # noqa: ARG001  (Shield logs it)
+async def unforeseen(request: Request, error: Exception) -> Response:  # noqa: ARG001  (SecurityMiddleware logs it)
     """A bug of ours."""
     return reply(shaped(internal(request.state.request_id), request.url.path), 500)
 
 
 HANDLERS: dict[Any, Any] = {
-    Refusal: refused,
+    ApiError: refused,
     RequestValidationError: invalid,
     ValidationError: invalid,
     HTTPException: of_http,

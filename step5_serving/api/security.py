@@ -25,7 +25,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from step5_serving.api.keys import SHAPE
-from step5_serving.errors import Refusal, shaped
+from step5_serving.errors import ApiError, shaped
 from step5_serving.telemetry.call import new_trace_id
 
 LONGEST_BODY = 1024 * 1024  # bytes; a question has 2,000 characters
@@ -54,7 +54,7 @@ HEADERS = [
 UNCACHED = (b"cache-control", b"no-store")  # answers are nobody else's; files of the pages say otherwise
 
 
-class Shield:
+class SecurityMiddleware:
     """Wraps the app."""
 
     def __init__(self, app: ASGIApp, names: Iterable[str] | None) -> None:
@@ -101,12 +101,12 @@ class Shield:
             response = JSONResponse(shaped(refusal, scope["path"]), refusal.status, headers)
             await response(scope, receive, send_with_headers)
 
-    def _stranger(self, scope: Scope, given: dict[bytes, bytes]) -> Refusal | None:
+    def _stranger(self, scope: Scope, given: dict[bytes, bytes]) -> ApiError | None:
         """Why this request is not for us, or not from one of our pages; None where all is well."""
         host = given.get(b"host", b"").decode("latin-1")
         if self.names is not None and (name := _name_of(host)) not in self.names:
             known = ", ".join(sorted(self.names))
-            return Refusal(421, "invalid_request_error", f"host {name[:80]!r} is not here: use {known}")
+            return ApiError(421, "invalid_request_error", f"host {name[:80]!r} is not here: use {known}")
         if scope["method"] in (
             "GET",
             "HEAD",
@@ -115,7 +115,7 @@ class Shield:
             return None
         origin = given.get(b"origin", b"").decode("latin-1")
         if origin and origin.split("://")[-1].lower() != host.lower():
-            return Refusal(
+            return ApiError(
                 403,
                 "permission_error",
                 f"pages of {origin[:80]!r} may not call this server: call it directly",
@@ -123,9 +123,9 @@ class Shield:
         return None
 
 
-def internal(request_id: str) -> Refusal:
+def internal(request_id: str) -> ApiError:
     """What a caller reads of a bug of ours."""
-    return Refusal(500, "api_error", f"internal error: the server's log has it under {request_id}")
+    return ApiError(500, "api_error", f"internal error: the server's log has it under {request_id}")
 
 
 def limit_of(path: str) -> int:
@@ -136,15 +136,15 @@ def limit_of(path: str) -> int:
     return LONGEST_BODY
 
 
-def _too_large(given: dict[bytes, bytes], most: int) -> Refusal | None:
+def _too_large(given: dict[bytes, bytes], most: int) -> ApiError | None:
     length = given.get(b"content-length", b"0")
     if length.isdigit() and int(length) > most:
         return _large(most)
     return None
 
 
-def _large(most: int) -> Refusal:
-    return Refusal(413, "request_too_large", f"the body is too large: {most:,} bytes are allowed here")
+def _large(most: int) -> ApiError:
+    return ApiError(413, "request_too_large", f"the body is too large: {most:,} bytes are allowed here")
 
 
 def _limited(receive: Receive, most: int) -> Receive:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError
 from step5_serving.addresses import address_of, is_loopback, listen
-from step5_serving.api import timeouts as patience
+from step5_serving.api import timeouts
 from step5_serving.api.keys import Keys
 from step5_serving.config import SCRIPTED, Config
 
@@ -181,14 +181,14 @@ def _server(config: Config, app: FastAPI) -> Any:
     return Draining(
         uvicorn.Config(
             app,
-            http=patience.protocol(),
+            http=timeouts.protocol(),
             loop="auto",  # uvloop where it is installed
             ws="none",
             lifespan="on",
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_keep_alive=patience.SILENCE_S,
+            timeout_keep_alive=timeouts.SILENCE_S,
             timeout_graceful_shutdown=LAST_S,
         )
     )

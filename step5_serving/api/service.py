@@ -27,7 +27,7 @@ from step5_serving.api.rates import Rates
 from step5_serving.api.response import body_of, fill, fill_found
 from step5_serving.api.security import internal
 from step5_serving.config import Config
-from step5_serving.errors import Refusal
+from step5_serving.errors import ApiError
 from step5_serving.seam import Answerer, PromptRef, Query, Tell, Write, nothing
 from step5_serving.telemetry.call import Call, new_trace_id
 from step5_serving.telemetry.prices import Budget
@@ -108,7 +108,7 @@ class Service:
         """Who asks, if he may and not too often.
 
         Raises:
-            Refusal: no key (401), one without that scope (403), or too many requests (429).
+            ApiError: no key (401), one without that scope (403), or too many requests (429).
         """
         key_id = None
         if self.wants_keys:
@@ -116,14 +116,14 @@ class Service:
             given = headers.get("x-api-key") or (bearer[7:] if bearer[:7].lower() == "bearer " else "")
             key = self.keys.find(given.strip()) if given else None
             if key is None:
-                raise Refusal(401, "authentication_error", UNKNOWN_KEY)
+                raise ApiError(401, "authentication_error", UNKNOWN_KEY)
             if scope not in key.scopes:
-                raise Refusal(
+                raise ApiError(
                     403, "permission_error", f"this key may {' and '.join(key.scopes)}, this wants {scope}"
                 )
             key_id = key.id
         if self.rates and (wait := self.rates.take(key_id or host or "")):
-            raise Refusal(
+            raise ApiError(
                 429,
                 "rate_limit_error",
                 f"{self.rates.per_second:g} requests a second are allowed, {self.rates.burst:g} at once: "
@@ -140,7 +140,7 @@ class Service:
         """Answer a question; the body of the reply.
 
         Raises:
-            Refusal: it can't be answered, or the row could not be written.
+            ApiError: it can't be answered, or the row could not be written.
         """
         call = self.begin("query", caller, trace)
         call.question, began = query.question, time.perf_counter()
@@ -187,7 +187,7 @@ class Service:
         """A place among the running, for as long as a call may take.
 
         Raises:
-            Refusal: no place (503), no money (429), or no answer in time (504).
+            ApiError: no place (503), no money (429), or no answer in time (504).
         """
         if self.budget:
             self.budget.check()
@@ -199,7 +199,7 @@ class Service:
             where = "in the queue" if call.queue_ms is None else "from the model"
             if call.queue_ms is None:
                 call.queue_ms = _ms(time.perf_counter() - began)
-            raise Refusal(
+            raise ApiError(
                 504, "timeout_error", f"no answer {where} within {self.config.timeout_s:g} s: try again later"
             ) from None
 
@@ -208,7 +208,7 @@ class Service:
         """What happens inside ends with the call's row; add the prompt to what this gives.
 
         Raises:
-            Refusal: what was raised inside, in the caller's words; or the row could not be written.
+            ApiError: what was raised inside, in the caller's words; or the row could not be written.
         """
         used: list[PromptRef] = []
         try:
@@ -217,7 +217,7 @@ class Service:
             _failed(call, GONE, "client_gone")
             await self._close_books(call, began, used)
             raise
-        except Refusal as refusal:
+        except ApiError as refusal:
             _failed(call, refusal.status, refusal.type)
             if refusal.retrieved:
                 fill_found(call, refusal.retrieved)
@@ -237,7 +237,7 @@ class Service:
         call.total_ms = _ms(time.perf_counter() - began)
         try:
             await self.recorder.record(call, used[0].text if used else None)
-        except Refusal as error:
+        except ApiError as error:
             log.warning("call %s, status %s, has no row: %s", call.trace_id, call.status, error.message)
         self._count(call)
 

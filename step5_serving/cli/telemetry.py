@@ -244,13 +244,13 @@ def report(
 @contextlib.contextmanager
 def _opened(telemetry: str) -> Iterator[Store]:
     """The database, for reading; what it refuses ends in one line."""
-    from step5_serving.errors import Refusal
+    from step5_serving.errors import ApiError
     from step5_serving.telemetry.store import Store
 
     store = Store.open(telemetry)
     try:
         yield store
-    except Refusal as refusal:
+    except ApiError as refusal:
         raise UserError(refusal.message) from None
     finally:
         store.close()

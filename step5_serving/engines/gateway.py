@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 
 from shared.errors import UserError, reason
-from step5_serving.errors import Refusal
+from step5_serving.errors import ApiError
 
 if TYPE_CHECKING:
     from step5_serving.engines.choice import Serving
@@ -62,7 +62,7 @@ class Gateway:
         """Post; the reply's body is still to be read, and the reply to be closed.
 
         Raises:
-            Refusal: the engine can't be reached (503), or says nothing in time (504).
+            ApiError: the engine can't be reached (503), or says nothing in time (504).
         """
         given = {name: headers.get(name, "") for name in TO_ENGINE}
         passed = {name: value for name, value in given.items() if value and value.isascii()}
@@ -78,22 +78,22 @@ class Gateway:
         await self.client.aclose()
 
 
-def refusal_of(error: Exception, engine: str) -> Refusal:
+def refusal_of(error: Exception, engine: str) -> ApiError:
     """What to tell the caller when the way to the engine fails.
 
     Raises:
         Exception: the error itself, where it is none of these.
     """
     if isinstance(error, UserError):  # our own model can't be had
-        return Refusal(503, "api_error", str(error))
+        return ApiError(503, "api_error", str(error))
     if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
         text = f"the engine {engine} can't be reached ({reason(error)}): try again when it is back"
-        return Refusal(503, "api_error", text, retry_after=5)
+        return ApiError(503, "api_error", text, retry_after=5)
     if isinstance(error, httpx2.TimeoutException):
-        return Refusal(504, "timeout_error", f"the engine {engine} sends nothing any more: try again later")
+        return ApiError(504, "timeout_error", f"the engine {engine} sends nothing any more: try again later")
     if isinstance(error, httpx2.TransportError):
         text = f"the connection to the engine {engine} broke off ({reason(error)}): try again"
-        return Refusal(502, "api_error", text)
+        return ApiError(502, "api_error", text)
     raise error
 
 

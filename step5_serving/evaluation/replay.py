@@ -34,7 +34,7 @@ async def replay(row: Mapping[str, Any], answerer: Answerer) -> Answered:
 
     Raises:
         UserError: it was no question, it failed, or not all of it is stored any more.
-        Refusal: the model can't be reached.
+        ApiError: the model can't be reached.
     """
     sources, prompt = check(row)
     parameters = dict(row["parameters"])

@@ -23,7 +23,7 @@ import httpx2
 from shared.config import Settings
 from step5_serving.config import Config
 from step5_serving.engines.choice import Serving
-from step5_serving.errors import Refusal
+from step5_serving.errors import ApiError
 from step5_serving.rag.cancelling import Stopped, Stopping
 from step5_serving.rag.loading import Opened, Opening
 from step5_serving.rag.threads import Threads
@@ -215,7 +215,7 @@ class RagAnswerer:
         """How to answer this one.
 
         Raises:
-            Refusal: it names a collection or a version of the prompt that is not there.
+            ApiError: it names a collection or a version of the prompt that is not there.
         """
         from step3_rag.pipeline import STRATEGIES, Plan
         from step3_rag.reflect.reflect import THRESHOLD
@@ -224,7 +224,7 @@ class RagAnswerer:
         _ = opened.retriever.snapshot  # as the index is now
         if query.collection is not None and query.collection not in opened.retriever.collections:
             known = ", ".join(sorted(opened.retriever.collections)) or "none"
-            raise Refusal(
+            raise ApiError(
                 404,
                 "not_found_error",
                 f"collection {query.collection!r} is not in the index: it has {known}",
@@ -249,7 +249,7 @@ class RagAnswerer:
             version = max(self.versions.shares, key=lambda each: self.versions.shares[each])
         if version not in self.versions.known:
             there = ", ".join(map(str, sorted(self.versions.known)))
-            raise Refusal(
+            raise ApiError(
                 404, "not_found_error", f"prompt_version {version} does not exist: there are {there}"
             )
         return self.versions.prompt(version)
@@ -260,7 +260,7 @@ class RagAnswerer:
         """Index and model.
 
         Raises:
-            Refusal: they can't be had.
+            ApiError: they can't be had.
         """
         return await self.opening.opened()
 

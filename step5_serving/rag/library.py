@@ -26,7 +26,7 @@ from step3_rag.ingest import load, update
 from step3_rag.ingest.index import Index
 from step3_rag.ingest.sources import DEFAULT_COLLECTION, Report
 from step3_rag.stores import vector_store
-from step5_serving.errors import Refusal
+from step5_serving.errors import ApiError
 from step5_serving.rag.answers import RagAnswerer
 from step5_serving.rag.loading import Opened
 from step5_serving.rag.threads import in_passing
@@ -74,31 +74,31 @@ def upload_of(name: str, collection: str | None, content: bytes) -> Upload:
     """A document by the name it was sent under.
 
     Raises:
-        Refusal: the name is none, or says a kind that can't be read.
+        ApiError: the name is none, or says a kind that can't be read.
     """
     file = name.strip().removeprefix("./")
     parts = file.split("/")
     if not NAME.fullmatch(file) or any(part.strip() in ("", ".", "..") for part in parts):
-        raise Refusal(
+        raise ApiError(
             400, "invalid_request_error", f"the name {name[:80]!r} is not allowed: use one like leave.md"
         )
     suffix = PurePosixPath(file).suffix.lower()
     if suffix not in load.SUFFIXES:
-        raise Refusal(
+        raise ApiError(
             400,
             "invalid_request_error",
             f"{file[:80]}: {suffix or 'no ending'} can't be read: use one of {' '.join(load.SUFFIXES)}",
         )
     collection = (collection or "").strip() or (parts[0] if len(parts) > 1 else DEFAULT_COLLECTION)
     if not re.fullmatch(r"[^\x00-\x1f\x7f/\\]{1,100}", collection) or collection in (".", ".."):
-        raise Refusal(
+        raise ApiError(
             400, "invalid_request_error", f"the collection {collection[:80]!r} is not allowed: use letters"
         )
     for text in (file, collection):
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise Refusal(400, "invalid_request_error", "a name holds what is no text") from None
+            raise ApiError(400, "invalid_request_error", "a name holds what is no text") from None
     return Upload(file, collection, content)
 
 
@@ -132,7 +132,7 @@ class Library:
         """Bring them in; one that is there already under its name gets a new version.
 
         Raises:
-            Refusal: none of them can be read, or the index is being changed by somebody else.
+            ApiError: none of them can be read, or the index is being changed by somebody else.
         """
         opened = await self._answerer.opened()
         async with self._changing:
@@ -142,7 +142,7 @@ class Library:
         """Take one out; the row that it had.
 
         Raises:
-            Refusal: there is none with this id.
+            ApiError: there is none with this id.
         """
         opened = await self._answerer.opened()
         async with self._changing:
@@ -166,7 +166,7 @@ class Library:
             report = update.ingest(index, sources, opened.retriever.embedder, sizes, Report())
             if report.failed and len(report.failed) == len(uploads):
                 name, why = next(iter(report.failed.items()))
-                raise Refusal(400, "invalid_request_error", f"{name}: {why}")
+                raise ApiError(400, "invalid_request_error", f"{name}: {why}")
             with opened.gate.writing():
                 index.show()
                 self._follow(opened, index)
@@ -184,7 +184,7 @@ class Library:
         with self._writing(opened) as index:
             row = next((row for row in index.documents() if row["id"] == id), None)
             if row is None:
-                raise Refusal(404, "not_found_error", f"there is no document {id}: see GET /documents")
+                raise ApiError(404, "not_found_error", f"there is no document {id}: see GET /documents")
             with opened.gate.writing():
                 index.remove([id])
                 self._follow(opened, index)
@@ -202,7 +202,7 @@ class Library:
 
         def busy(text: str) -> contextlib.AbstractContextManager[None]:
             holder = text.split(";")[0]
-            raise Refusal(503, "overloaded_error", f"{holder}: try again when it is done", retry_after=10)
+            raise ApiError(503, "overloaded_error", f"{holder}: try again when it is done", retry_after=10)
 
         try:
             with update.locked(folder, busy):
@@ -216,8 +216,8 @@ class Library:
                         index.clear_incomplete()
                     index.close()
         except UserError as error:
-            raise Refusal(503, "api_error", str(error), retry_after=5) from None
+            raise ApiError(503, "api_error", str(error), retry_after=5) from None
         except (OSError, sqlite3.Error) as error:  # a full disk; what was begun is taken back
-            raise Refusal(
+            raise ApiError(
                 503, "api_error", f"cannot write to the index: {reason(error)}", retry_after=30
             ) from None

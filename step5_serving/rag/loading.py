@@ -18,7 +18,7 @@ from shared.config import Settings
 from shared.errors import UserError
 from step5_serving.config import Config
 from step5_serving.engines.choice import Serving
-from step5_serving.errors import Refusal
+from step5_serving.errors import ApiError
 from step5_serving.rag.cancelling import Stopping
 from step5_serving.rag.threads import in_passing
 
@@ -54,7 +54,7 @@ class Opened:
     """What an answer needs, loaded."""
 
     retriever: Any  # SharedRetriever
-    gate: Any  # Gate
+    gate: Any  # RWLock
     client: Any  # anthropic.Anthropic
 
 
@@ -75,21 +75,21 @@ class Opening:
         """Index and model, loaded when first asked for. What failed is tried again, but not all the time.
 
         Raises:
-            Refusal: they can't be had.
+            ApiError: they can't be had.
         """
         if self._opened is not None:
             return self._opened
         async with self._opening:
             if self._opened is None:
                 if self._trouble and time.monotonic() - self._trouble[0] < TRY_AGAIN:
-                    raise Refusal(503, "api_error", self._trouble[1], retry_after=2)
+                    raise ApiError(503, "api_error", self._trouble[1], retry_after=2)
                 try:
                     # One that is asked for does not begin anew because the one who asked first has left.
                     self._opened = await asyncio.shield(self._loading)
                     self._trouble = None
                 except UserError as error:
                     self._trouble = time.monotonic(), str(error)
-                    raise Refusal(503, "api_error", str(error), retry_after=2) from None
+                    raise ApiError(503, "api_error", str(error), retry_after=2) from None
                 finally:
                     if self._opened is None and self._loading.done():
                         del self._loading
@@ -103,7 +103,7 @@ class Opening:
         """Load everything, in a thread, and use it once: the first question shall not pay for it."""
         from shared.chat.errors import with_timeouts
         from step3_rag.service import open_service
-        from step5_serving.rag.sharing import Gate, SharedRetriever
+        from step5_serving.rag.sharing import RWLock, SharedRetriever
 
         config = self.config
         service = open_service(self.settings, config.index, config.store, config.store_address)
@@ -114,7 +114,7 @@ class Opening:
         self._warm_engine()
         timeout = max(1.0, config.timeout_s)
         client = with_timeouts(self.serving.client(), timeout).with_middleware(self._stopping.middleware)
-        return Opened(retriever, Gate(), client)
+        return Opened(retriever, RWLock(), client)
 
     def _warm_engine(self) -> None:
         with contextlib.suppress(UserError):  # `ready` will say it, and every question
@@ -123,7 +123,7 @@ class Opening:
     async def ready(self) -> str | None:
         try:
             await self.opened()
-        except Refusal as refusal:
+        except ApiError as refusal:
             return refusal.message
         checked = getattr(self, "_checked", None)
         if checked is None or time.monotonic() - checked[0] > TRY_AGAIN:

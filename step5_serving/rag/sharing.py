@@ -34,7 +34,7 @@ from step3_rag.service import Service
 DEFAULTS = Options()
 
 
-class Gate:
+class RWLock:
     """Many readers or one writer; a writer who waits goes before readers who come later."""
 
     def __init__(self) -> None:

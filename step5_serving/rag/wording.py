@@ -10,7 +10,7 @@ import httpx2
 
 from shared.config import Settings
 from shared.errors import UserError
-from step5_serving.errors import Refusal
+from step5_serving.errors import ApiError
 from step5_serving.seam import Attempt, Retrieved, Source
 
 RERANK = ("maxsim", "scorer", "rerank")  # stages of a search; the others are retrieval
@@ -35,7 +35,7 @@ def source_of(source: Any) -> Source:
     return Source(source.number, source.document, source.place, source.text, source.chunks[0], sha256)
 
 
-def refusal_of(error: Exception, settings: Settings, found: Retrieved | None) -> Refusal:
+def refusal_of(error: Exception, settings: Settings, found: Retrieved | None) -> ApiError:
     """What to tell the caller when the chat model fails."""
     import anthropic
 
@@ -43,26 +43,26 @@ def refusal_of(error: Exception, settings: Settings, found: Retrieved | None) ->
 
     message = f"{settings.model}: {explain(error, settings)}"
     if isinstance(error, NotMessagesApi):  # and will not in five seconds either
-        return Refusal(502, "api_error", message, retrieved=found)
+        return ApiError(502, "api_error", message, retrieved=found)
     if isinstance(error, TimedOut | httpx2.TimeoutException):
-        return Refusal(504, "timeout_error", message, retrieved=found)
+        return ApiError(504, "timeout_error", message, retrieved=found)
     if isinstance(error, anthropic.APIConnectionError) or (
         isinstance(error, UserError) and not isinstance(error, anthropic.APIStatusError)
     ):
-        return Refusal(503, "api_error", message, retry_after=5, retrieved=found)
+        return ApiError(503, "api_error", message, retry_after=5, retrieved=found)
     if isinstance(error, anthropic.APIStatusError) and error.status_code in (429, 503, 529):
-        return Refusal(503, "overloaded_error", message, retry_after=5, retrieved=found)
-    return Refusal(502, "api_error", message, retrieved=found)
+        return ApiError(503, "overloaded_error", message, retry_after=5, retrieved=found)
+    return ApiError(502, "api_error", message, retrieved=found)
 
 
 def whole(answer: Any, model: str, found: Retrieved | None) -> None:
     """Look whether the model came to an end: a connection that is closed without one looks like it.
 
     Raises:
-        Refusal: it broke off.
+        ApiError: it broke off.
     """
     if answer.stop_reason is None:
-        raise Refusal(502, "api_error", f"{model}: it broke off its answer: ask again", retrieved=found)
+        raise ApiError(502, "api_error", f"{model}: it broke off its answer: ask again", retrieved=found)
 
 
 @contextlib.contextmanager
@@ -71,4 +71,4 @@ def refusing() -> Any:
     try:
         yield
     except UserError as error:
-        raise Refusal(503, "api_error", str(error), retry_after=5) from None
+        raise ApiError(503, "api_error", str(error), retry_after=5) from None

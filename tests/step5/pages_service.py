@@ -20,8 +20,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from step5_serving.api.routes import pages
-from step5_serving.api.security import Shield
-from step5_serving.errors import Refusal
+from step5_serving.api.security import SecurityMiddleware
+from step5_serving.errors import ApiError
 
 SAMPLE = Path(__file__).parents[2] / "step3_rag" / "sample" / "documents"
 OVERVIEW = "contracts/renewal-overview.md"
@@ -234,7 +234,7 @@ def nothing():
 
 def make_app(script):
     app = FastAPI()
-    app.add_middleware(Shield, names=None)  # the service's own headers
+    app.add_middleware(SecurityMiddleware, names=None)  # the service's own headers
     app.include_router(pages.router)
 
     @app.middleware("http")
@@ -244,8 +244,8 @@ def make_app(script):
             return error(401, "authentication_error", "no key, or one that is not known")
         return await call_next(request)
 
-    @app.exception_handler(Refusal)
-    async def refused(_request: Request, refusal: Refusal):
+    @app.exception_handler(ApiError)
+    async def refused(_request: Request, refusal: ApiError):
         return JSONResponse(refusal.body(), refusal.status)
 
     @app.get("/documents")

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from step5_serving.api.admission import Admission
-from step5_serving.errors import Refusal
+from step5_serving.errors import ApiError
 from tests.step5.service_parts import eventually, in_loop
 
 
@@ -39,7 +39,7 @@ async def test_a_full_house_says_when_to_come_again():
     admission, gate = Admission(2, 1), asyncio.Event()
     tasks = [asyncio.ensure_future(hold(admission, gate)) for _ in range(3)]
     await asyncio.sleep(0)
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ApiError) as refused:
         async with admission.turn():
             pass
     assert (refused.value.status, refused.value.type) == (503, "overloaded_error")
@@ -55,7 +55,7 @@ async def test_no_waiting_room_at_all():
     admission, gate = Admission(1, 0), asyncio.Event()
     task = asyncio.ensure_future(hold(admission, gate))
     await asyncio.sleep(0)
-    with pytest.raises(Refusal):
+    with pytest.raises(ApiError):
         admission.check()
     gate.set()
     await task
@@ -68,7 +68,7 @@ async def test_closed_doors_let_out_but_not_in():
     tasks = [asyncio.ensure_future(hold(admission, gate)) for _ in range(3)]
     await asyncio.sleep(0)
     admission.close("the server is stopping")
-    with pytest.raises(Refusal, match="stopping"):
+    with pytest.raises(ApiError, match="stopping"):
         async with admission.turn():
             pass
     waiting = asyncio.ensure_future(admission.drained())
@@ -133,7 +133,7 @@ async def test_whatever_happens_no_place_is_lost():
                 await asyncio.sleep(rng.random() / 500)
                 if rng.random() < 0.2:
                     raise ValueError
-        except (Refusal, ValueError):
+        except (ApiError, ValueError):
             pass
 
     tasks = []

@@ -13,7 +13,7 @@ from shared.errors import UserError
 from step3_rag.ingest.index import Index
 from step3_rag.retrieve.search import Options
 from step3_rag.stores import vector_store
-from step5_serving.errors import Refusal
+from step5_serving.errors import ApiError
 from step5_serving.rag.library import upload_of
 from step5_serving.seam import Query
 from tests.step5.service_parts import app_of, client_of, error_of, in_loop
@@ -315,11 +315,11 @@ async def test_what_failed_half_way_leaves_nothing(made, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(opened.retriever.embedder, "encode", broken)
-    with pytest.raises(Refusal, match=r"cannot write to the index: .*No space left"):
+    with pytest.raises(ApiError, match=r"cannot write to the index: .*No space left"):
         await made.answerer.library.ingest([upload_of("parrot.md", None, b"# Parrot\n\nIt sings.")])
     monkeypatch.setattr(opened.retriever.embedder, "encode", encode)
     index = Index.open(made.home, {})
     assert index.db.execute("SELECT count(*) FROM documents").fetchone() == (5,)
     index.close()
-    with pytest.raises(Refusal):
+    with pytest.raises(ApiError):
         await made.answerer.library.remove(10_000)

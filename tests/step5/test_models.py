@@ -14,7 +14,7 @@ from shared.embedded.transport import EmbeddedTransport
 from step5_serving.api import openai_format
 from step5_serving.api.server import running
 from step5_serving.engines.gateway import Gateway
-from step5_serving.errors import Refusal
+from step5_serving.errors import ApiError
 from tests.scripted import ScriptedMessages
 from tests.step5.rag_parts import Trickle
 from tests.step5.service_parts import (
@@ -437,7 +437,7 @@ def test_a_request_in_the_other_words():
     ],
 )
 def test_what_can_not_be_told_is_refused(fields, said):
-    with pytest.raises(Refusal, match=said) as refused:
+    with pytest.raises(ApiError, match=said) as refused:
         told(**fields)
     assert refused.value.status == 400
 

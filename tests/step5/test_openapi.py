@@ -66,10 +66,10 @@ class Shelf:
         }
 
     async def remove(self, id):
-        from step5_serving.errors import Refusal
+        from step5_serving.errors import ApiError
 
         if id not in self.rows:
-            raise Refusal(404, "not_found_error", f"there is no document {id}")
+            raise ApiError(404, "not_found_error", f"there is no document {id}")
         return self.rows.pop(id)
 
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from step5_serving.api import service
-from step5_serving.errors import Refusal
+from step5_serving.errors import ApiError
 from step5_serving.rag.scripted import ANSWER, TEXT, ScriptedAnswerer, source_of
 from step5_serving.seam import Retrieved
 from step5_serving.telemetry.prices import Budget
@@ -166,7 +166,7 @@ def test_a_refusal_of_the_answerer_keeps_its_status_and_gets_its_row():
 
 def test_what_was_found_before_the_model_failed_is_in_the_row():
     found = Retrieved([source_of(TEXT)], 0.9, [])
-    error = Refusal(502, "api_error", "the engine failed", retrieved=found)
+    error = ApiError(502, "api_error", "the engine failed", retrieved=found)
     app = app_of(ScriptedAnswerer(error=error))
     assert post(app).status_code == 502
     [call] = calls_of(app)

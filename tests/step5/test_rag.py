@@ -13,10 +13,10 @@ from step3_rag.answer import read
 from step3_rag.pipeline import Plan, ask
 from step3_rag.retrieve.search import Options
 from step3_rag.retrieve.snapshot import Snapshot
-from step5_serving.errors import Refusal
+from step5_serving.errors import ApiError
 from step5_serving.rag import sharing
 from step5_serving.rag.loading import check_index, prompts_folder
-from step5_serving.rag.sharing import Gate, SharedRetriever, ThreadsIndex
+from step5_serving.rag.sharing import RWLock, SharedRetriever, ThreadsIndex
 from step5_serving.rag.threads import Threads
 from step5_serving.seam import Query
 from tests.step5.rag_parts import NOTICE, Trickle, trickling
@@ -86,7 +86,7 @@ def test_the_version_of_the_prompt_that_was_asked_for_is_sent(rag):
         got, _ = answer(made, asked(prompt_version=version))
         assert got.prompt.version == version
         assert made.api.requests[-1]["system"] == prompts.load(prompts_folder(), "answer", version).system
-    with pytest.raises(Refusal, match="prompt_version 9 does not exist: there are 1, 2") as refused:
+    with pytest.raises(ApiError, match="prompt_version 9 does not exist: there are 1, 2") as refused:
         answer(made, asked(prompt_version=9))
     assert refused.value.status == 404
 
@@ -121,7 +121,7 @@ def test_every_attempt_counts_for_the_time(rag):
 
 
 def test_a_collection_that_is_not_there(rag):
-    with pytest.raises(Refusal, match="it has contracts, documents, handbook") as refused:
+    with pytest.raises(ApiError, match="it has contracts, documents, handbook") as refused:
         answer(rag(), asked(collection="nowhere"))
     assert refused.value.status == 404
 
@@ -141,7 +141,7 @@ def test_a_collection_that_is_not_there(rag):
 def test_a_model_that_fails_is_told_in_words_and_what_was_found_is_kept(rag, failure, status, kind):
     made = rag()
     made.api.enqueue(**failure)
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ApiError) as refused:
         answer(made)
     assert (refused.value.status, refused.value.type) == (status, kind)
     assert refused.value.message.startswith("scripted: ")
@@ -231,7 +231,7 @@ def test_the_same_call_again_sends_the_same_request(rag):
     silent = asyncio.run(made.answerer.again(asked(), first.sources, first.prompt, {"verdict": "abstain"}))
     assert (silent.text, silent.input_tokens) == (read.UNKNOWN, 0)
     made.api.enqueue(status=500)
-    with pytest.raises(Refusal):
+    with pytest.raises(ApiError):
         asyncio.run(made.answerer.again(asked(), first.sources, first.prompt, {}))
 
 
@@ -261,7 +261,7 @@ async def test_what_can_not_be_opened_is_tried_again_but_not_all_the_time(rag, m
     monkeypatch.setattr(made.answerer.opening, "_open", lambda: (tries.append(1), opening())[1])
     file.write_bytes(b"no database at all" * 1000)
     for _ in range(3):
-        with pytest.raises(Refusal, match="cannot be read") as refused:
+        with pytest.raises(ApiError, match="cannot be read") as refused:
             await made.answerer.answer(asked())
         assert (refused.value.status, refused.value.retry_after) == (503, 2)
     assert len(tries) == 1
@@ -293,7 +293,7 @@ async def test_a_vector_store_that_is_gone_is_told_and_comes_back(rag, monkeypat
         raise InternalError("connection refused")
 
     monkeypatch.setattr(opened.retriever.store, "query", gone)
-    with pytest.raises(Refusal, match="vector store chroma failed") as refused:
+    with pytest.raises(ApiError, match="vector store chroma failed") as refused:
         await made.answerer.answer(asked(reader="quote"))
     assert (refused.value.status, refused.value.retry_after) == (503, 5)
     monkeypatch.setattr(opened.retriever.store, "query", search)
@@ -371,7 +371,7 @@ def test_the_service_asks_the_evaluator_that_step_3_asks(rag, monkeypatch):
 
 
 def test_the_gate_lets_many_read_and_one_write_alone():
-    gate, inside, most, wrong = Gate(), [0, 0], [0], []
+    gate, inside, most, wrong = RWLock(), [0, 0], [0], []
 
     def read_on():
         for _ in range(200):
@@ -400,7 +400,7 @@ def test_the_gate_lets_many_read_and_one_write_alone():
 
 
 def test_a_writer_is_not_kept_waiting_by_readers_who_come_later():
-    gate, order = Gate(), []
+    gate, order = RWLock(), []
     held, let_go = threading.Event(), threading.Event()
 
     def first():

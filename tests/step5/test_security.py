@@ -9,7 +9,7 @@ import pytest
 from step5_serving.addresses import is_loopback
 from step5_serving.api import security
 from step5_serving.api.keys import Keys
-from step5_serving.api.security import Shield, keep_secrets, masked_text
+from step5_serving.api.security import SecurityMiddleware, keep_secrets, masked_text
 from tests.step5.service_parts import (
     ASKED,
     app_of,
@@ -91,7 +91,7 @@ def test_a_body_that_says_it_is_too_large_is_not_read():
 
         headers = [(b"host", b"localhost"), (b"content-length", b"1048577")]
         scope = {"type": "http", "method": "POST", "path": "/query", "headers": headers}
-        await Shield(app, None)(scope, receive, send)
+        await SecurityMiddleware(app, None)(scope, receive, send)
         return sent
 
     sent = asyncio.run(go())

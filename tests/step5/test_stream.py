@@ -3,7 +3,7 @@
 import asyncio
 
 from step5_serving.api import live
-from step5_serving.errors import Refusal
+from step5_serving.errors import ApiError
 from step5_serving.rag.scripted import ANSWER, ScriptedAnswerer
 from tests.step5.service_parts import (
     ASKED,
@@ -110,7 +110,7 @@ def test_what_is_refused_before_anything_was_sent_has_its_status():
 
 
 def test_what_fails_in_the_middle_ends_with_an_error():
-    app = app_of(ScriptedAnswerer(error=Refusal(502, "api_error", "the engine broke off")))
+    app = app_of(ScriptedAnswerer(error=ApiError(502, "api_error", "the engine broke off")))
     got = post(app, STREAM)
     assert got.status_code == 200
     assert events_in(got.text)[-1] == ("error", {"type": "api_error", "message": "the engine broke off"})

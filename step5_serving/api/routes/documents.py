@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
 
 from step5_serving.api.replies import caller_of, errors, refusal_of, reply
-from step5_serving.errors import Refusal
+from step5_serving.errors import ApiError
 
 router = APIRouter(tags=["documents"])
 MOST_FILES = 100
@@ -106,7 +106,7 @@ async def ingest(request: Request) -> Response:
     elif kind == "application/json":
         uploads = [await _text(request)]
     else:
-        raise Refusal(
+        raise ApiError(
             415, "invalid_request_error", "send application/json, or multipart/form-data with files"
         )
     return reply(await library.ingest(uploads))
@@ -123,11 +123,11 @@ def _library(request: Request) -> Any:
     """What keeps the documents.
 
     Raises:
-        Refusal: this server has none (it is scripted).
+        ApiError: this server has none (it is scripted).
     """
     library = request.app.state.library
     if library is None:
-        raise Refusal(404, "not_found_error", "this server has no documents: its answers are scripted")
+        raise ApiError(404, "not_found_error", "this server has no documents: its answers are scripted")
     return library()
 
 
@@ -148,14 +148,14 @@ async def _files(request: Request) -> list[Any]:
     async with request.form(max_files=MOST_FILES, max_fields=10) as form:
         collection = form.get("collection")
         if isinstance(collection, UploadFile):
-            raise Refusal(400, "invalid_request_error", "collection must be a text, not a file")
+            raise ApiError(400, "invalid_request_error", "collection must be a text, not a file")
         found = []
         for name, value in form.multi_items():
             if name == "collection":
                 continue
             if not isinstance(value, UploadFile):
-                raise Refusal(400, "invalid_request_error", f"{name[:80]!r} must be a file")
+                raise ApiError(400, "invalid_request_error", f"{name[:80]!r} must be a file")
             found.append(upload_of(value.filename or "", collection, await value.read()))
     if not found:
-        raise Refusal(400, "invalid_request_error", "the form has no file: send some as `files`")
+        raise ApiError(400, "invalid_request_error", "the form has no file: send some as `files`")
     return found

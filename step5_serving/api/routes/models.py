@@ -23,7 +23,7 @@ from step5_serving.api.model_call import Served
 from step5_serving.api.replies import caller_of, errors, reply, service_of
 from step5_serving.api.usage import Tally
 from step5_serving.engines.gateway import Gateway, error_type_of, passed_on, refusal_of
-from step5_serving.errors import Refusal, shaped
+from step5_serving.errors import ApiError, shaped
 
 router = APIRouter(prefix="/v1", tags=["models"])
 HI = [{"role": "user", "content": "Hi!"}]
@@ -109,7 +109,7 @@ async def model(request: Request, name: str) -> Response:
     caller_of(request, "ask")
     row = _row(request)
     if name != row["id"]:
-        raise Refusal(404, "not_found_error", f"model: {name[:80]} (here is {row['id']})")
+        raise ApiError(404, "not_found_error", f"model: {name[:80]} (here is {row['id']})")
     return reply(row)
 
 
@@ -117,11 +117,11 @@ def gateway_of(request: Request) -> Gateway:
     """The way to the engine.
 
     Raises:
-        Refusal: this server has none (it is scripted).
+        ApiError: this server has none (it is scripted).
     """
     gateway: Gateway | None = request.app.state.gateway
     if gateway is None:
-        raise Refusal(404, "not_found_error", "this server has no model: its answers are scripted")
+        raise ApiError(404, "not_found_error", "this server has no model: its answers are scripted")
     return gateway
 
 
@@ -168,7 +168,7 @@ async def _messages(served: Served) -> None:
                     _count(served, tally, response.status_code, whole)
             finally:
                 await response.aclose()
-    except Refusal as refusal:
+    except ApiError as refusal:
         if not sender.started:
             raise
         await sender.end(event("error", shaped(refusal, "/v1/messages")))
@@ -203,7 +203,7 @@ async def _completions(served: Served) -> None:
                             await sender.write(event(None, chunk))
                     if tally.error is not None:
                         message = str(tally.error.get("message") or "the engine broke off its answer")
-                        raise Refusal(502, error_type_of({"error": tally.error}), message)
+                        raise ApiError(502, error_type_of({"error": tally.error}), message)
                     last = [event(None, each) for each in chunks.end(tally.stop_reason, tally.usage)]
                 else:
                     status, content = response.status_code, await _read(response, served.gateway)
@@ -211,7 +211,7 @@ async def _completions(served: Served) -> None:
                     whole = to_json(openai_format.completion(body) if status == 200 else _as_openai(body))
             finally:
                 await response.aclose()
-    except Refusal as refusal:
+    except ApiError as refusal:
         if not sender.started:
             raise
         await sender.end(event(None, shaped(refusal, "/v1/chat/completions")))
@@ -241,7 +241,7 @@ def _count(served: Served, tally: Tally, status: int, content: bytes) -> Any:
     """Note a reply that came in one piece; its JSON.
 
     Raises:
-        Refusal: it is none of the API's.
+        ApiError: it is none of the API's.
     """
     try:
         body: Any = from_json(content)
@@ -252,7 +252,9 @@ def _count(served: Served, tally: Tally, status: int, content: bytes) -> Any:
         return body
     tally.whole(body)
     if not tally.ended:
-        raise Refusal(502, "api_error", f"the engine {served.gateway.engine} does not speak the Messages API")
+        raise ApiError(
+            502, "api_error", f"the engine {served.gateway.engine} does not speak the Messages API"
+        )
     tally.fill(served.call)
     return body
 
@@ -261,5 +263,5 @@ def _as_openai(body: Any) -> dict[str, Any]:
     """An engine's error in OpenAI's format."""
     found = body.get("error") if isinstance(body, dict) else None
     message = found.get("message") if isinstance(found, dict) else None
-    refusal = Refusal(502, error_type_of(body), str(message or "the engine refuses the request"))
+    refusal = ApiError(502, error_type_of(body), str(message or "the engine refuses the request"))
     return shaped(refusal, "/v1/chat/completions")

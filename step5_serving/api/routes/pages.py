@@ -22,7 +22,7 @@ from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 
-from step5_serving.errors import Refusal
+from step5_serving.errors import ApiError
 
 FOLDER = Path(__file__).parents[2] / "pages"
 TYPES = {
@@ -64,12 +64,12 @@ def _send(name: str, request: Request) -> Response:
     """A file of the folder, or 304 to a browser that has it.
 
     Raises:
-        Refusal: there is none of that name (404).
+        ApiError: there is none of that name (404).
     """
     found = NAME.fullmatch(name)
     path = FOLDER / name
     if not found or not path.is_file():
-        raise Refusal(404, "not_found_error", f"there is no {request.url.path}: see / and /dashboard")
+        raise ApiError(404, "not_found_error", f"there is no {request.url.path}: see / and /dashboard")
     content, tag = _read(path, path.stat().st_mtime_ns)
     headers = {"ETag": tag, "Cache-Control": "no-cache"}  # keep it, but ask before using it again
     if _has(request.headers.get("If-None-Match", ""), tag):

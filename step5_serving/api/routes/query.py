@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.catalog import default
 from step5_serving.api.live import Live, Sender, event, pump, while_connected
 from step5_serving.api.replies import caller_of, errors, reply, service_of, trace_of
-from step5_serving.errors import Refusal
+from step5_serving.errors import ApiError
 from step5_serving.seam import Query, Retrieved
 
 router = APIRouter(tags=["questions"])
@@ -158,6 +158,6 @@ async def stream(query: Query, request: Request) -> Response:
 
 def failed(error: Exception) -> list[bytes]:
     """How a stream ends that has begun and can't go on."""
-    if not isinstance(error, Refusal):
+    if not isinstance(error, ApiError):
         raise error
     return [event("error", error.body()["error"])]

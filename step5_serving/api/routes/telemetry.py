@@ -15,7 +15,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from shared.errors import UserError
 from step5_serving.api.replies import caller_of, errors, reply
-from step5_serving.errors import Refusal
+from step5_serving.errors import ApiError
 from step5_serving.telemetry.reading import list_calls, show_call
 from step5_serving.telemetry.summary import parse_since, summarize
 
@@ -36,7 +36,7 @@ async def summary(
     try:
         span = parse_since(since)
     except UserError as error:
-        raise Refusal(400, "invalid_request_error", str(error)) from None
+        raise ApiError(400, "invalid_request_error", str(error)) from None
     async with _turn(request):
         return reply(await asyncio.to_thread(summarize, store, span))
 
@@ -63,9 +63,9 @@ async def call(request: Request, trace_id: str) -> Response:
     try:
         found = await asyncio.to_thread(show_call, store, trace_id)
     except UserError as error:
-        raise Refusal(400, "invalid_request_error", str(error)) from None
+        raise ApiError(400, "invalid_request_error", str(error)) from None
     if found is None:
-        raise Refusal(404, "not_found_error", f"there is no call {trace_id[:40]}")
+        raise ApiError(404, "not_found_error", f"there is no call {trace_id[:40]}")
     return reply(found)
 
 
@@ -81,7 +81,7 @@ def _store(request: Request) -> Any:
     """The database of calls, for whoever may read it.
 
     Raises:
-        Refusal: he may not.
+        ApiError: he may not.
     """
     caller_of(request, "operate")
     return request.app.state.service.recorder.store
