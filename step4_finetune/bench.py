@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 from shared import hardware
 from shared.config import Settings
 from shared.models import load_causal_lm, load_tokenizer
-from step4_finetune import run as running
-from step4_finetune import train, tuning
-from step4_finetune.malloc import keep_memory
-from step4_finetune.quiet import quiet_peft
-from step4_finetune.recipe import LINEAR, Recipe
+from step4_finetune.models.quiet import quiet_peft
+from step4_finetune.train import peft_setup, trainers
+from step4_finetune.train import run as running
+from step4_finetune.train.malloc import keep_memory
+from step4_finetune.train.recipe import LINEAR, Recipe
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 ROWS, ROUNDS, EPOCHS = 16, 2, 3
 
 
-def run(settings: Settings, recipe: Recipe, lesson: train.Lesson) -> dict[str, Any]:
+def run(settings: Settings, recipe: Recipe, lesson: trainers.Lesson) -> dict[str, Any]:
     """Train the same rows in every way, in turns."""
-    lesson = train.Lesson(lesson.rows[:ROWS], lesson.system)
+    lesson = trainers.Lesson(lesson.rows[:ROWS], lesson.system)
     recipe = recipe.model_copy(update={"sft": recipe.sft.model_copy(update={"epochs": EPOCHS})})
     every = recipe.model_copy(update={"lora": recipe.lora.model_copy(update={"last_layers": None})})
     uncached = recipe.model_copy(update={"cache_frozen": False})
@@ -63,11 +63,11 @@ def run(settings: Settings, recipe: Recipe, lesson: train.Lesson) -> dict[str, A
     }
 
 
-def _by_defaults(settings: Settings, recipe: Recipe, lesson: train.Lesson) -> float:
+def _by_defaults(settings: Settings, recipe: Recipe, lesson: trainers.Lesson) -> float:
     """CPU-seconds of SFTTrainer as its documentation shows it."""
-    datasets, trl = train.quiet_trl()
+    datasets, trl = trainers.quiet_trl()
     peft = quiet_peft()
-    train.score_replies_only(False)
+    trainers.score_replies_only(False)
     with tempfile.TemporaryDirectory() as folder:
         trainer = trl.SFTTrainer(
             model=load_causal_lm(settings=settings, dtype="float32"),
@@ -84,20 +84,20 @@ def _by_defaults(settings: Settings, recipe: Recipe, lesson: train.Lesson) -> fl
             train_dataset=datasets.Dataset.from_list(lesson.demonstrations()),
             processing_class=load_tokenizer(settings=settings),
         )
-        train.silent(trainer)
+        trainers.silent(trainer)
         start = time.process_time()
         trainer.train()
         return time.process_time() - start
 
 
-def _by_recipe(settings: Settings, recipe: Recipe, lesson: train.Lesson) -> float:
+def _by_recipe(settings: Settings, recipe: Recipe, lesson: trainers.Lesson) -> float:
     """CPU-seconds of the same by a recipe of this step."""
     keep_memory()
     settings = running.in_format(settings, recipe)
     tokenizer = load_tokenizer(settings=settings)
-    model = tuning.prepare(settings, recipe)
+    model = peft_setup.prepare(settings, recipe)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = train.sft(model, tokenizer, lesson, recipe, Path(folder))
+        trainer = trainers.sft(model, tokenizer, lesson, recipe, Path(folder))
         with running.frozen(model, tokenizer, recipe):
             start = time.process_time()
             trainer.train()

@@ -18,9 +18,9 @@ from shared.cli import run_main
 from shared.config import load_settings
 from shared.models import load_causal_lm, load_tokenizer
 from shared.models.device import settings_for_batch
-from step4_finetune.data import GUIDE, SAMPLE, read_rows
-from step4_finetune.guide import read_guide
-from step4_finetune.rules import adherence
+from step4_finetune.data.rows import GUIDE, SAMPLE, read_rows
+from step4_finetune.tone.guide import read_guide
+from step4_finetune.tone.rules import adherence
 
 HELD_OUT = 8  # messages to score on
 

@@ -74,26 +74,26 @@ class Table(nn.Module):
 
 def log_probs(logits: torch.Tensor, batch: Any, dtype: str = "float32") -> torch.Tensor:
     """Of replies, by a model that holds these logits."""
-    from step4_finetune import preference
+    from step4_finetune.by_hand import dpo_loss
 
-    return preference.log_probs(Table(logits, dtype), batch)
+    return dpo_loss.log_probs(Table(logits, dtype), batch)
 
 
 def log_probs_gradient(logits: torch.Tensor, batch: Any, weights: torch.Tensor) -> Any:
     """By the logits, of the weighted sum over the replies."""
-    from step4_finetune import preference
+    from step4_finetune.by_hand import dpo_loss
 
     model = Table(logits, "float32")
-    (preference.log_probs(model, batch) * weights).sum().backward()
+    (dpo_loss.log_probs(model, batch) * weights).sum().backward()
     return model.logits.grad
 
 
 def dpo_steps(policy: torch.Tensor, reference: torch.Tensor, beta: float) -> dict[str, Any]:
     """Margin and loss of each pair, and the gradient of their sum by the policy."""
-    from step4_finetune import preference
+    from step4_finetune.by_hand import dpo_loss
 
     policy.requires_grad_(True)
-    found = preference.dpo(policy, reference, beta)
+    found = dpo_loss.dpo(policy, reference, beta)
     found.loss.sum().backward()
     return {"margin": found.margin, "loss": found.loss, "gradient": policy.grad}
 
@@ -132,7 +132,7 @@ class Layer(nn.Module):
 
 
 def _trunk(embedding: torch.Tensor, weights: Sequence[torch.Tensor], pad: int) -> tuple[Any, list[Layer]]:
-    from step4_finetune.trunk import Trunk
+    from step4_finetune.train.frozen_cache import Trunk
 
     layers = [Layer(each) for each in weights]
     embed = nn.Embedding.from_pretrained(embedding, freeze=False)

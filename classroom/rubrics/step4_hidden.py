@@ -6,7 +6,7 @@ from classroom.rubrics.step4_public import ALLOWS, FOUND, NOISE, check, parts, r
 
 # --- 4.1 --------------------------------------------------------------------------------------------------
 
-TAKE_APART = "step4_finetune.text:take_apart"
+TAKE_APART = "step4_finetune.tone.text:take_apart"
 
 
 @pytest.mark.rubric("4.1", points=3)
@@ -204,13 +204,13 @@ def test_breaks_that_are_named_wrongly(submission, draw):
             row("both", "Hello.", "Please wait.", all_of_them, breaks=("facts", *rules[:3])),
         ]
         submission.check(
-            "step4_finetune.curate.labels:named_breaks", rows, lambda reply, known=known: known[reply]
+            "step4_finetune.data.curate.labels:named_breaks", rows, lambda reply, known=known: known[reply]
         )
 
 
 # --- 4.4 --------------------------------------------------------------------------------------------------
 
-DOUBLES = "step4_finetune.curate.doubles"
+DOUBLES = "step4_finetune.data.curate.duplicates"
 
 
 @pytest.mark.rubric("4.4", points=2)

@@ -13,7 +13,7 @@ def test_forward_of_any_shape(submission, draw):
     for bias, r, tokens in ((True, 1, 1), (False, 12, 7), (True, draw.randint(2, 6), 30)):
         out, into = draw.sample(range(3, 12), 2)
         layer = lora(draw, out, into, r, draw.choice([1, 5, 32]), bias)
-        submission.check("step4_finetune.lora:Lora.forward", layer, draw.tensor(tokens, into), **NEAR)
+        submission.check("step4_finetune.by_hand.lora:Lora.forward", layer, draw.tensor(tokens, into), **NEAR)
 
 
 @pytest.mark.rubric("4.5", points=3)
@@ -22,7 +22,7 @@ def test_merged_leaves_the_layer_as_it_was(submission, draw):
     for _ in range(3):
         out, into, r = draw.randint(3, 9), draw.randint(3, 9), draw.randint(2, 5)
         fields = lora(draw, out, into, r, draw.choice([1, 5, 32]), bias=True).fields
-        layer = submission.make("step4_finetune.lora:Lora", **fields)
+        layer = submission.make("step4_finetune.by_hand.lora:Lora", **fields)
         layer.check("merged", **NEAR)
         layer.check("merged", **NEAR)
         layer.check_get("W")
@@ -40,7 +40,7 @@ def test_the_product_is_never_built(submission, draw):
             draw.randint(1, 3),
         )
         layer, x = lora(draw, out, into, r, 8), draw.tensor(tokens, into)
-        submission.check("step4_finetune.lora:Lora.forward", layer, x, **NEAR)
+        submission.check("step4_finetune.by_hand.lora:Lora.forward", layer, x, **NEAR)
         largest = submission.call("classroom.drivers.step4:lora_largest", layer, x)
         assert type(largest) is int
         assert 0 < largest < out * into, f"it makes a tensor of {largest} numbers, W has {out * into}"
@@ -97,7 +97,7 @@ def test_rewards_of_any_number_of_pairs(submission, draw):
     for n in (1, 2, draw.randint(3, 6)):
         policy, reference = (draw.tensor(2 * n, scale=8) - 40 for _ in range(2))
         beta = round(draw.uniform(0.05, 1), 2)
-        submission.check("step4_finetune.preference:dpo", policy, reference, beta, **NEAR)
+        submission.check("step4_finetune.by_hand.dpo_loss:dpo", policy, reference, beta, **NEAR)
 
 
 @pytest.mark.rubric("4.6", points=2)
@@ -107,7 +107,7 @@ def test_loss_of_large_margins(submission, draw):
 
     for _ in range(3):
         large = torch.tensor([1000.0, -1000.0, 90.0, -90.0, 0.0]) * draw.uniform(0.9, 1.0)
-        loss = submission.make("step4_finetune.preference:Loss", large, draw.tensor(5))
+        loss = submission.make("step4_finetune.by_hand.dpo_loss:Loss", large, draw.tensor(5))
         loss.check_get("margin", **NEAR)
         loss.check_get("loss", **NEAR)
 

@@ -4,8 +4,8 @@ import pytest
 
 from classroom.wire import Record
 
-ALLOWS, FOUND = "step4_finetune.rules:Check.allows", "step4_finetune.rules:Check.found"
-NOISE = "step4_finetune.curate.labels:label_noise"
+ALLOWS, FOUND = "step4_finetune.tone.rules:Check.allows", "step4_finetune.tone.rules:Check.found"
+NOISE = "step4_finetune.data.curate.labels:label_noise"
 NEAR = {"rel": 1e-4, "abs": 1e-4}  # of numbers in float32
 
 # --- what tests of this step are made of ------------------------------------------------------------------
@@ -25,19 +25,19 @@ def parts(body, greeting="Dear member,", sign_off="Kind regards,\nNorthwind Care
         "sign_off": sign_off,
         "sentences": tuple(f"{each}." for each in body.removesuffix(".").split(". ") if each),
     }
-    return Record("step4_finetune.text:Parts", fields)
+    return Record("step4_finetune.tone.text:Parts", fields)
 
 
 def check(kind, *values, **fields):
     """A check of a tone guide."""
-    return Record("step4_finetune.rules:Check", {"kind": kind, "values": values, **fields})
+    return Record("step4_finetune.tone.rules:Check", {"kind": kind, "values": values, **fields})
 
 
 def row(id, message, chosen, rejected=None, **fields):
     """A row of data."""
     prompt = ({"role": "user", "content": message},)
     named = {"id": id, "prompt": prompt, "chosen": chosen, "rejected": rejected, **fields}
-    return Record("step4_finetune.data:Row", named)
+    return Record("step4_finetune.data.rows:Row", named)
 
 
 def reworded(draw, words, n):
@@ -52,7 +52,7 @@ def lora(draw, out, into, r, alpha, bias=False):
     """One matrix and its adapter, as if that had learnt."""
     matrices = {"W": draw.tensor(out, into), "A": draw.tensor(r, into), "B": draw.tensor(out, r)}
     fields = {**matrices, "alpha": alpha, "bias": draw.tensor(out) if bias else None}
-    return Record("step4_finetune.lora:Lora", fields)
+    return Record("step4_finetune.by_hand.lora:Lora", fields)
 
 
 def batch(draw, lengths, vocabulary=9):
@@ -69,7 +69,7 @@ def batch(draw, lengths, vocabulary=9):
         "attention": torch.tensor([[int(t < p + r) for t in range(width)] for p, r in lengths]),
         "completion": torch.tensor([[int(p <= t < p + r) for t in range(width)] for p, r in lengths]),
     }
-    return Record("step4_finetune.preference:Batch", fields)
+    return Record("step4_finetune.by_hand.dpo_loss:Batch", fields)
 
 
 # --- 4.1 --------------------------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ def test_a_reply_in_its_frame(submission, draw):
         sign_offs = [f"Kind regards,\n{one}", f"This was {other}, for all of us."]
         for greeting, sign_off in zip(greetings, draw.sample(sign_offs, 2), strict=True):
             reply = f"{greeting}\n\n{sentence(draw)} {sentence(draw)}\n\n{sign_off}"
-            submission.check("step4_finetune.text:take_apart", reply, greetings, sign_offs)
+            submission.check("step4_finetune.tone.text:take_apart", reply, greetings, sign_offs)
 
 
 # --- 4.2 --------------------------------------------------------------------------------------------------
@@ -181,9 +181,9 @@ def test_shingles_and_their_share(submission, draw):
     """Runs of letters of a text, and what two sets have in common."""
     for _ in range(3):
         words = draw.words(6)
-        submission.check("step4_finetune.curate.doubles:shingles", " ".join(words))
+        submission.check("step4_finetune.data.curate.duplicates:shingles", " ".join(words))
         one, other = (frozenset(draw.sample(words, n)) for n in (3, 4))
-        submission.check("step4_finetune.curate.doubles:jaccard", one, other)
+        submission.check("step4_finetune.data.curate.duplicates:jaccard", one, other)
 
 
 @pytest.mark.rubric("4.4", points=3, timeout=20, visibility="public")
@@ -193,7 +193,7 @@ def test_reworded_prompts_are_found(submission, draw):
         first, second = (draw.words(14) for _ in range(2))
         prompts = [first, second, reworded(draw, first, 1), draw.words(14), reworded(draw, second, 1)]
         rows = [row(f"r{at}", " ".join(words), sentence(draw)) for at, words in enumerate(prompts)]
-        submission.check("step4_finetune.curate.doubles:near_duplicates", rows)
+        submission.check("step4_finetune.data.curate.duplicates:near_duplicates", rows)
 
 
 # --- 4.5 --------------------------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ def test_forward(submission, draw):
     for _ in range(3):
         out, into, r = draw.randint(4, 9), draw.randint(4, 9), draw.randint(1, 3)
         layer = lora(draw, out, into, r, alpha=draw.randint(1, 16))
-        submission.check("step4_finetune.lora:Lora.forward", layer, draw.tensor(5, into), **NEAR)
+        submission.check("step4_finetune.by_hand.lora:Lora.forward", layer, draw.tensor(5, into), **NEAR)
 
 
 @pytest.mark.rubric("4.5", points=2, visibility="public")
@@ -225,7 +225,7 @@ def test_merged(submission, draw):
     """One matrix in the place of three."""
     for _ in range(3):
         layer = lora(draw, draw.randint(4, 9), draw.randint(4, 9), draw.randint(1, 3), draw.randint(1, 16))
-        submission.check("step4_finetune.lora:Lora.merged", layer, **NEAR)
+        submission.check("step4_finetune.by_hand.lora:Lora.merged", layer, **NEAR)
 
 
 # --- 4.6 --------------------------------------------------------------------------------------------------
@@ -258,8 +258,8 @@ def test_rewards_and_loss(submission, draw):
     for _ in range(3):
         policy, reference = (draw.tensor(4, scale=5) - 20 for _ in range(2))
         beta = draw.choice([0.1, 0.3, 0.5])
-        submission.check("step4_finetune.preference:dpo", policy, reference, beta, **NEAR)
-        loss = submission.make("step4_finetune.preference:Loss", draw.tensor(3), draw.tensor(3))
+        submission.check("step4_finetune.by_hand.dpo_loss:dpo", policy, reference, beta, **NEAR)
+        loss = submission.make("step4_finetune.by_hand.dpo_loss:Loss", draw.tensor(3), draw.tensor(3))
         loss.check_get("margin", **NEAR)
         loss.check_get("loss", **NEAR)
 

@@ -16,17 +16,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError
-from step4_finetune import rules, text
-from step4_finetune.data import Message, with_notes
+from step4_finetune.data.rows import Message, with_notes
 from step4_finetune.guard import injection, pii
 from step4_finetune.guard.fallback import BODIES, fallback
 from step4_finetune.guard.finding import BLOCK, FALLBACK, INPUT, OUTPUT, REDACT, REGENERATE, Finding
 from step4_finetune.guard.language import is_english
 from step4_finetune.guard.reply import LIMITS, Limits, wrong
+from step4_finetune.tone import rules, text
 
 if TYPE_CHECKING:
     from step4_finetune.guard.topic import Topic
-    from step4_finetune.guide import Guide
+    from step4_finetune.tone.rules import Guide
 
 LONG_WORD = 10  # characters; what is longer on average is no prose
 CHECKS = ("length", "injection", "language", "pii", "offtopic", "leak", "facts", "tone")

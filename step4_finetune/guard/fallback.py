@@ -21,10 +21,10 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from shared.errors import UserError
-from step4_finetune import rules
+from step4_finetune.tone import rules
 
 if TYPE_CHECKING:
-    from step4_finetune.guide import Guide
+    from step4_finetune.tone.rules import Guide
 
 RECEIVED = "We have received your message"
 AGAIN = "write to us again if you have a question about our services"

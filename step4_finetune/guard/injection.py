@@ -26,7 +26,7 @@ from functools import cache
 from pathlib import Path
 
 from shared.errors import UserError, reason
-from step4_finetune.curate.finding import short
+from step4_finetune.data.curate.finding import short
 
 PATTERNS = Path(__file__).with_name("injection.yaml")
 ALIKE = str.maketrans("аеорсухіјѕԁһαοιευκντ", "aeopcyxijsdhaoieuknt")  # Cyrillic and Greek that looks Latin
@@ -59,7 +59,7 @@ def patterns(path: Path = PATTERNS) -> tuple[tuple[str, re.Pattern[str]], ...]:
     Raises:
         UserError: it can't be read, or a pattern of it is wrong; names the pattern.
     """
-    from step4_finetune.guide import read_yaml
+    from step4_finetune.tone.guide import read_yaml
 
     data = read_yaml(path)
     try:

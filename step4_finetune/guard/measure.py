@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError, reason
 from shared.stats import wilson
-from step4_finetune.curate.finding import short
-from step4_finetune.data import FACTS, SAMPLE, Row
+from step4_finetune.data.curate.finding import short
+from step4_finetune.data.rows import FACTS, SAMPLE, Row
 from step4_finetune.guard import injection, pii
 from step4_finetune.guard.around import look
 from step4_finetune.guard.finding import INPUT, OUTPUT
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from step4_finetune.guard.topic import Topic
-    from step4_finetune.guide import Guide
+    from step4_finetune.tone.rules import Guide
 
 SETS = SAMPLE.with_name("guard")
 CLEAN = {  # what a text is called that the check should leave alone

@@ -3,7 +3,8 @@
     >>> redact("Ring 020 7946 0123 about order 447109238816.")
     ('Ring [telephone number] about order 447109238816.', [Personal(kind='telephone number', ...)])
 
-Curation looks for the same things in the rows (curate/personal.py), by Presidio's patterns and check sums.
+Curation looks for the same things in the rows (data/curate/personal.py), by Presidio's patterns and check
+sums.
 Here one comes on top, because people write it to get past a form: the address that is spelt out, "name at
 example dot com", by a recogniser of our own (a pattern is all that Presidio needs). Names and postal
 addresses are not found: that would take a language model, and it is one that is guarded here.
@@ -17,7 +18,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from shared.errors import UserError
-from step4_finetune.curate.personal import KINDS, Personal, personal
+from step4_finetune.data.curate.personal import KINDS, Personal, personal
 
 LABELS = {"email": "e-mail address", "phone": "telephone number", "card": "card number", "iban": "IBAN"}
 AT = r"(?:\[at\]|\(at\)|\bat\b)"

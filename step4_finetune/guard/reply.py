@@ -3,7 +3,7 @@
     >>> wrong("Dear member,\\n\\nDon't worry. Please wait.\\n\\nKind regards,\\nNorthwind Care", guide)
     [('tone', "no_contractions: Don't")]
 
-With notes, also whether it says what they say (fidelity.py).
+With notes, also whether it says what they say (tone/fidelity.py).
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from step4_finetune import fidelity, rules, text
-from step4_finetune.content import problems
-from step4_finetune.curate.finding import short
+from step4_finetune.data.curate.finding import short
 from step4_finetune.guard.language import is_english
+from step4_finetune.tone import fidelity, rules, text
+from step4_finetune.tone.scores import problems
 
 if TYPE_CHECKING:
-    from step4_finetune.guide import Guide
+    from step4_finetune.tone.rules import Guide
 
 IN_A_ROW = 5  # words of the orders: fewer come together by chance
 QUOTED = re.compile(r"[\"“]([^\"”\n]{2,}(?:\n[^\"”]*)?)[\"”]")

@@ -27,7 +27,7 @@ import numpy as np
 
 from shared.config import Settings
 from shared.errors import UserError, reason
-from step4_finetune.data import GENERAL, Row
+from step4_finetune.data.rows import GENERAL, Row
 
 NEAREST = 5
 WRONGLY_STOPPED = 0.02  # of the members' messages, at most, when the threshold is chosen

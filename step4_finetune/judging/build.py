@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError, reason
-from step4_finetune.toolcalls.branches import Row, fingerprint
-from step4_finetune.write import split_files, write_rows
+from step4_finetune.data.files import split_files, write_rows
+from step4_finetune.train.branches import Row, fingerprint
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -4,8 +4,8 @@
     row["tools"]       some tools as the Messages API takes them, under one of their names
     row["branches"]    conversations with these tools: questions, calls, results, answers
 
-A row has several short conversations about the same tools, which are read once for all (branches.py). No
-call is an empty list. What a question is:
+A row has several short conversations about the same tools, which are read once for all (train/branches.py).
+No call is an empty list. What a question is:
 
     call        one tool, one wording            many        one call for each of several values
     joined      two or three at once             both        one sentence that two tools answer (both.yaml)

@@ -1,7 +1,7 @@
 """Solutions of step 4's exercises: right ones that are written in another way, and typical wrong ones.
 
-    OTHERWISE    [("4.5", {"step4_finetune.lora:Lora.forward": forward_by_halves}), ...]
-    WRONG        [("merged in place", {"step4_finetune.lora:Lora.merged": merged_in_place}, "test_..."), ...]
+    OTHERWISE    [("4.5", {"step4_finetune.by_hand.lora:Lora.forward": forward_by_halves}), ...]
+    WRONG        [("merged in place", {"step4_finetune.by_hand.lora:Lora.merged": ...}, "test_..."), ...]
 
 A wrong one is named for what is wrong about it, and stands with the tests that it loses.
 """
@@ -11,14 +11,18 @@ import re
 import torch
 import torch.nn.functional as F
 
-from step4_finetune import rules, text
-from step4_finetune.curate import doubles, labels
-from step4_finetune.curate.finding import Case, places, prompt_text
-from step4_finetune.preference import Loss
+from step4_finetune.by_hand.dpo_loss import Loss
+from step4_finetune.data.curate import duplicates, labels
+from step4_finetune.data.curate.finding import Case, places, prompt_text
+from step4_finetune.tone import rules, text
 
-TEXT, RULES, LABELS = "step4_finetune.text", "step4_finetune.rules", "step4_finetune.curate.labels"
-DOUBLES, LORA = "step4_finetune.curate.doubles", "step4_finetune.lora"
-DPO, TRUNK = "step4_finetune.preference", "step4_finetune.trunk"
+TEXT, RULES, LABELS = (
+    "step4_finetune.tone.text",
+    "step4_finetune.tone.rules",
+    "step4_finetune.data.curate.labels",
+)
+DOUBLES, LORA = "step4_finetune.data.curate.duplicates", "step4_finetune.by_hand.lora"
+DPO, TRUNK = "step4_finetune.by_hand.dpo_loss", "step4_finetune.train.frozen_cache"
 TAKEN, ALLOWED, WORD = f"{TEXT}:take_apart", f"{RULES}:Check.allows", f"{RULES}:word_pattern"
 NOISE, NAMED = f"{LABELS}:label_noise", f"{LABELS}:named_breaks"
 FIND, ROWS = f"{DOUBLES}:Near.find", f"{DOUBLES}:near_duplicates"
@@ -26,15 +30,15 @@ FORWARD, MERGED, SCALE = (f"{LORA}:Lora.{each}" for each in ("forward", "merged"
 LOGS, REWARDS, LOSS = f"{DPO}:log_probs", f"{DPO}:dpo", f"{DPO}:Loss.loss"
 KEY, VECTORS, LOOKED_UP = (f"{TRUNK}:Trunk.{each}" for each in ("key", "compute", "forward"))
 RIGHT = rules.word_pattern
-SHORT = doubles.LETTERS
+SHORT = duplicates.LETTERS
 
 # --- right in another way ---------------------------------------------------------------------------------
 
 
 def find_in_all(self, said):
     """Without hashing: every text is compared."""
-    own = doubles.shingles(said)
-    best = min(((-doubles.jaccard(own, each), n) for n, each in self.shingles.items()), default=(0.0, 0))
+    own = duplicates.shingles(said)
+    best = min(((-duplicates.jaccard(own, each), n) for n, each in self.shingles.items()), default=(0.0, 0))
     return (best[1], -best[0]) if self.shingles and -best[0] >= self.threshold else None
 
 
@@ -189,16 +193,16 @@ def named_breaks(rows, broken, *, kept=True, reverse=False, facts=True):
 
 
 def near_duplicates(
-    rows, threshold=doubles.NEAR, *, splits=True, remember=False, key=3, blank=False, reply=True
+    rows, threshold=duplicates.NEAR, *, splits=True, remember=False, key=3, blank=False, reply=True
 ):
     """As the reference, but for one thing."""
     cases = []
-    for group in doubles.SPLITS if splits else [None]:
-        near, seen = doubles.Near(threshold), set()
+    for group in duplicates.SPLITS if splits else [None]:
+        near, seen = duplicates.Near(threshold), set()
         for at in places(rows, group) if splits else range(len(rows)):
             said = prompt_text(rows[at])
             known = (
-                doubles.folded(said),
+                duplicates.folded(said),
                 rows[at].chosen if reply else "",
                 rows[at].rejected if key == 4 else "",
             )
@@ -207,28 +211,28 @@ def near_duplicates(
             seen.add(known)
             found = near.find(said)
             if found:
-                cases.append(doubles._case(rows, at, *found))
+                cases.append(duplicates._case(rows, at, *found))
             if remember or not found:
                 near.add(at, said)
-    return doubles.of_cases(
+    return duplicates.of_cases(
         "near-duplicates",
         cases,
         len(rows),
-        doubles.WARNING,
+        duplicates.WARNING,
         "keep one of them, or word them differently: they add little and weigh double",
         threshold=threshold,
     )
 
 
 def without(**changes):
-    return lambda rows, threshold=doubles.NEAR: near_duplicates(rows, threshold, **changes)
+    return lambda rows, threshold=duplicates.NEAR: near_duplicates(rows, threshold, **changes)
 
 
 def find_another(worst=False, last=False, strict=False):
     def find(self, said):
-        own = doubles.shingles(said)
+        own = duplicates.shingles(said)
         found = [
-            (doubles.jaccard(own, self.shingles[n]) * (-1 if worst else 1), n if last else -n)
+            (duplicates.jaccard(own, self.shingles[n]) * (-1 if worst else 1), n if last else -n)
             for n in self.lsh.query(self._sketch(own))
         ]
         near, number = max(found, default=(0.0, 0))
@@ -419,7 +423,8 @@ WRONG = [  # what stands where, and the tests that it loses
         "no short shingles",
         {
             f"{DOUBLES}:shingles": lambda said: frozenset(
-                doubles.folded(said)[at : at + SHORT] for at in range(len(doubles.folded(said)) - SHORT + 1)
+                duplicates.folded(said)[at : at + SHORT]
+                for at in range(len(duplicates.folded(said)) - SHORT + 1)
             )
         },
         "test_shingles_of_short_and_odd_texts",

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from step4_finetune.data import Row
+from step4_finetune.data.rows import Row
 
 needs_presidio = pytest.mark.skipif(not find_spec("presidio_analyzer"), reason="pip install .[presidio]")
 SIGN_OFF = "Kind regards,\nNorthwind Care"

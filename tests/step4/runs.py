@@ -4,10 +4,10 @@ import gc
 from unittest import mock
 
 from shared.config import load_settings
-from step4_finetune import recipe as recipes
-from step4_finetune import run as training
-from step4_finetune.replay import Replay
-from step4_finetune.train import Lesson
+from step4_finetune.train import recipe as recipes
+from step4_finetune.train import run as training
+from step4_finetune.train.replay import Replay
+from step4_finetune.train.trainers import Lesson
 from tests.step4.made import good
 
 SYSTEM = "You answer members of Northwind Care."
@@ -50,6 +50,6 @@ def recipe(method="sft", tuning="lora", epochs=2, **changes):
 def train(out, chosen=None, its_lesson=None, picture=False, **more):
     """A run; its curve is drawn only where a test looks at it."""
     gc.freeze()  # what is imported: the trainer collects garbage after every run
-    draw = training.watch.draw if picture else lambda _log, path: path.write_bytes(b"")
-    with mock.patch.object(training.watch, "draw", draw):
+    draw = training.callbacks.draw if picture else lambda _log, path: path.write_bytes(b"")
+    with mock.patch.object(training.callbacks, "draw", draw):
         return training.run(settings(), chosen or recipe(), its_lesson or lesson(), out, **more)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import step4_finetune
-from step4_finetune.guide import read_guide
+from step4_finetune.tone.guide import read_guide
 
 SAMPLE = Path(step4_finetune.__file__).with_name("sample")
 GUIDE = read_guide(SAMPLE / "guide.yaml")

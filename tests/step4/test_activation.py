@@ -7,10 +7,11 @@ import torch
 
 from shared.errors import UserError
 from shared.models import load_causal_lm, load_tokenizer
-from step4_finetune import activation, merge, tuning
-from step4_finetune.generate import replies
-from step4_finetune.recipe import Recipe, read_recipe
-from step4_finetune.train import Lesson
+from step4_finetune.models import invocation, merge
+from step4_finetune.models.generate import replies
+from step4_finetune.train import peft_setup
+from step4_finetune.train.recipe import Recipe, read_recipe
+from step4_finetune.train.trainers import Lesson
 from tests.step4 import runs
 
 ACTIVATED = {"last_layers": 1, "activated": True}
@@ -38,7 +39,7 @@ def run(tmp_path_factory):
 
 @pytest.mark.parametrize("said", ["Where?", "\nWhere?", "\n\n\nWhere?", " Where?", "", "you", "🙂"])
 def test_every_prompt_under_the_system_message_begins_with_the_call(tokenizer, said):
-    call = activation.call_of(tokenizer, [under(runs.SYSTEM)])
+    call = invocation.call_of(tokenizer, [under(runs.SYSTEM)])
     assert runs.SYSTEM in tokenizer.decode(call)
     assert ids_of(tokenizer, under(runs.SYSTEM, said))[: len(call)] == call
     for other in ("", "You answer members.", f"{runs.SYSTEM} Be brief.", runs.SYSTEM.lower()):
@@ -51,7 +52,7 @@ def test_without_the_call_it_is_the_base_and_with_it_the_merged_model(run, token
     settings = runs.settings()
     base, tuned, merged = (
         load_causal_lm(settings=settings),
-        tuning.load_tuned(settings, run),
+        peft_setup.load_tuned(settings, run),
         merge.merged(settings, run),
     )
     for system in ("", "You answer members."):
@@ -65,7 +66,7 @@ def test_without_the_call_it_is_the_base_and_with_it_the_merged_model(run, token
 
 def test_replies_in_one_batch_each_by_its_own_system_message(run, tokenizer):
     settings = runs.settings()
-    tuned, merged = tuning.load_tuned(settings, run), merge.merged(settings, run)
+    tuned, merged = peft_setup.load_tuned(settings, run), merge.merged(settings, run)
     asked = [under(runs.SYSTEM), under("", "What is the capital of Norway, and what of Sweden?")]
     got = [each.text for each in replies(tuned, tokenizer, asked, 12)]
     base = load_causal_lm(settings=settings)
@@ -77,7 +78,7 @@ def test_replies_in_one_batch_each_by_its_own_system_message(run, tokenizer):
 def test_an_adapter_that_is_always_at_work_has_no_call(tmp_path):
     runs.train(tmp_path / "run", runs.recipe())
     assert merge.call(tmp_path / "run") is None
-    assert not hasattr(tuning.load_tuned(runs.settings(), tmp_path / "run"), "peft_config")
+    assert not hasattr(peft_setup.load_tuned(runs.settings(), tmp_path / "run"), "peft_config")
 
 
 def test_the_default_recipe_is_always_at_work_and_another_is_activated():
@@ -98,7 +99,7 @@ def test_replay_is_for_what_is_always_at_work():
 )
 def test_rows_without_one_system_message_are_refused_with_a_way_out(tokenizer, systems, words):
     with pytest.raises(UserError, match=words) as caught:
-        activation.call_of(tokenizer, [under(each) for each in systems])
+        invocation.call_of(tokenizer, [under(each) for each in systems])
     assert "--recipe default" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -106,7 +107,7 @@ def test_rows_without_one_system_message_are_refused_with_a_way_out(tokenizer, s
 def test_a_template_with_todays_date_is_refused(tokenizer, monkeypatch):
     monkeypatch.setattr(tokenizer, "chat_template", "{{ strftime_now('%d %b') }}{{ messages }}")
     with pytest.raises(UserError, match="today's date"):
-        activation.call_of(tokenizer, [under("One.")])
+        invocation.call_of(tokenizer, [under("One.")])
 
 
 def test_a_run_refuses_such_rows_before_it_begins(tmp_path):
@@ -117,4 +118,4 @@ def test_a_run_refuses_such_rows_before_it_begins(tmp_path):
 
 def test_the_call_is_in_pefts_own_configuration(run, tokenizer):
     config = json.loads((run / "adapter_config.json").read_text())
-    assert config["alora_invocation_tokens"] == activation.call_of(tokenizer, [under(runs.SYSTEM)])
+    assert config["alora_invocation_tokens"] == invocation.call_of(tokenizer, [under(runs.SYSTEM)])

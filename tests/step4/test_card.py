@@ -6,8 +6,8 @@ import pytest
 
 from shared.errors import UserError
 from shared.stats import wilson
-from step4_finetune import card_facts
-from step4_finetune.recipe import Recipe, to_yaml
+from step4_finetune.evaluate import card_facts
+from step4_finetune.train.recipe import Recipe, to_yaml
 from tests.step4 import runs
 from tests.step4.test_merge import train
 

@@ -6,8 +6,9 @@ import pytest
 from rich.console import Console
 
 from shared.errors import UserError
-from step4_finetune import checking, rules
-from step4_finetune.data import LABELLED
+from step4_finetune.data.rows import LABELLED
+from step4_finetune.evaluate import validate
+from step4_finetune.tone import rules
 from tests.step4.samples import BODY, GUIDE, reply
 
 NOTES = ["plan: inspected by a technician", "cost: repaired under your cover", "ask: serial number"]
@@ -20,7 +21,7 @@ def test_measuring_by_hand():
         given | {"reply": reply(BODY + " Ok!"), "breaks": ["calm"], "faithful": False},
         given | {"reply": reply("No. Please wait here."), "breaks": ["no_slang"], "faithful": False},
     ]
-    found = {each.name: each for each in checking.measure(rows, GUIDE)}
+    found = {each.name: each for each in validate.measure(rows, GUIDE)}
     assert list(found) == [*(rule.id for rule in GUIDE.rules), "unfaithful"]
     slang, calm, unfaithful = found["no_slang"], found["calm"], found["unfaithful"]
     assert (slang.n, slang.said, slang.right, slang.missed) == (3, 1, 0, 1)
@@ -33,16 +34,16 @@ def test_measuring_by_hand():
 
 def test_what_is_not_labelled_is_not_measured():
     rows = [{"message": "x", "reply": reply(), "breaks": []}]
-    assert "unfaithful" not in {each.name for each in checking.measure(rows, GUIDE)}
-    assert [each.name for each in checking.measure([rows[0] | {"notes": NOTES}], GUIDE)][-1] == "calm"
+    assert "unfaithful" not in {each.name for each in validate.measure(rows, GUIDE)}
+    assert [each.name for each in validate.measure([rows[0] | {"notes": NOTES}], GUIDE)][-1] == "calm"
     known = [{"message": "x", "reply": reply(), "notes": NOTES, "faithful": True}]
-    assert [each.name for each in checking.measure(known, GUIDE)] == ["unfaithful"]
+    assert [each.name for each in validate.measure(known, GUIDE)] == ["unfaithful"]
 
 
 def test_silence_is_not_counted_for_rules_that_only_forbid():
     found = {
         each.name: each
-        for each in checking.measure([{"message": "x", "reply": reply(""), "breaks": ["sentences"]}], GUIDE)
+        for each in validate.measure([{"message": "x", "reply": reply(""), "breaks": ["sentences"]}], GUIDE)
     }
     assert set(found) == {"greeting", "sign_off", "sentences"}
     assert found["sentences"].recall == 1
@@ -58,9 +59,9 @@ MISJUDGED = {
 
 
 def test_the_evaluator_on_the_labelled_sample():
-    rows = checking.read_labelled(LABELLED)
+    rows = validate.read_labelled(LABELLED)
     assert len({row["reply"] for row in rows}) == len(rows) >= 140
-    for each in checking.measure(rows, GUIDE):
+    for each in validate.measure(rows, GUIDE):
         if each.name != "unfaithful":
             assert each.said + each.missed >= 5, each  # enough to be measured at all
             assert each.kappa >= 0.85, each
@@ -78,11 +79,11 @@ def test_the_evaluator_on_the_labelled_sample():
 def test_kappa_by_hand():
     # Cohen's example in the form of a table: 20 both yes, 5 and 10 apart, 15 both no: (.70 - .50) / (1 - .50)
     pairs = [(True, True)] * 20 + [(True, False)] * 5 + [(False, True)] * 10 + [(False, False)] * 15
-    assert checking.kappa(pairs) == pytest.approx(0.4)
-    assert checking.kappa([(True, True), (False, False)]) == 1
-    assert checking.kappa([(True, False), (False, True)]) == -1
-    assert checking.kappa([(True, True)] * 3) is None
-    assert checking.kappa([]) is None
+    assert validate.kappa(pairs) == pytest.approx(0.4)
+    assert validate.kappa([(True, True), (False, False)]) == 1
+    assert validate.kappa([(True, False), (False, True)]) == -1
+    assert validate.kappa([(True, True)] * 3) is None
+    assert validate.kappa([]) is None
 
 
 @pytest.mark.parametrize(
@@ -99,19 +100,19 @@ def test_wrong_labels(tmp_path, text, message):
     path = tmp_path / "labelled.jsonl"
     path.write_text(text)
     with pytest.raises(UserError) as refused:
-        checking.read_labelled(path)
+        validate.read_labelled(path)
     assert message in str(refused.value)
 
 
 def test_a_label_that_is_no_rule():
     with pytest.raises(UserError, match="row r1 breaks 'next_step': the guide's rules are greeting, "):
-        checking.measure([{"id": "r1", "message": "x", "reply": "y", "breaks": ["next_step"]}], GUIDE)
+        validate.measure([{"id": "r1", "message": "x", "reply": "y", "breaks": ["next_step"]}], GUIDE)
 
 
 def test_the_table_for_people():
     console = Console(width=100, file=io.StringIO())
-    measured = checking.Measured("unfaithful", 10, 4, 3, 1, 0.5)
-    checking.show(console, [measured, checking.Measured("calm", 10, 0, 0, 0, None)])
+    measured = validate.Measured("unfaithful", 10, 4, 3, 1, 0.5)
+    validate.show(console, [measured, validate.Measured("calm", 10, 0, 0, 0, None)])
     lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
     assert lines[1] == "unfaithful 10 4 3 1 0.75 [0.30, 0.95] 0.75 [0.30, 0.95] 0.50"
     assert lines[2] == "calm 10 0 0 0 - - -"

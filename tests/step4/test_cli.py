@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 import typer
 
-from step4_finetune import chat, limits, qlora, watch
-from step4_finetune.__main__ import app
-from step4_finetune.data import GUIDE as SAMPLE_GUIDE
-from step4_finetune.generate import Reply
+from step4_finetune.cli import chat
+from step4_finetune.cli.app import app
+from step4_finetune.data.rows import GUIDE as SAMPLE_GUIDE
+from step4_finetune.models.generate import Reply
+from step4_finetune.train import callbacks, preflight, qlora
 from tests.conftest import ROOT
 from tests.step4 import runs
 from tests.step4.made import as_file, good
@@ -289,7 +290,7 @@ def test_flags_that_are_wrong(bad, tmp_path, line, says):
 
 @pytest.mark.parametrize("name", ["wandb", "tensorboard"])
 def test_a_reporter_that_is_not_installed_names_its_extra(bad, monkeypatch, name):
-    monkeypatch.setattr(limits, "find_spec", lambda _name: None)
+    monkeypatch.setattr(preflight, "find_spec", lambda _name: None)
     line = bad("train", "--smoke", "--out", "run", "--report-to", name)
     assert f"--report-to {name} needs {name}: pip install .[{name}]" in line
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
@@ -317,7 +318,7 @@ def test_one_class_only_is_no_reason_to_fail(finetune, tmp_path):
 
 
 def test_a_checkpoint_that_was_cut(tmp_path, monkeypatch):
-    from step4_finetune import run as training
+    from step4_finetune.train import run as training
     from tests.step4.test_train import stop_at
 
     with monkeypatch.context() as patch:
@@ -326,7 +327,7 @@ def test_a_checkpoint_that_was_cut(tmp_path, monkeypatch):
             runs.train(tmp_path / "run")
     state = tmp_path / "run" / "checkpoints" / "sft" / "checkpoint-1" / "trainer_state.json"
     state.write_text(state.read_text()[:99])
-    with pytest.raises(limits.UserError, match=r"checkpoint-1 is not whole .*remove that folder"):
+    with pytest.raises(preflight.UserError, match=r"checkpoint-1 is not whole .*remove that folder"):
         runs.train(tmp_path / "run")
     assert state.exists()
 
@@ -349,7 +350,7 @@ def test_an_adapter_that_was_cut_or_is_another_bases(bad, tuned, tmp_path, name)
 
 
 def test_ctrl_c_ends_with_130_and_says_how_to_resume(finetune, tmp_path, monkeypatch):
-    plain = watch.Watch.on_step_end
+    plain = callbacks.Watch.on_step_end
 
     def press(self, args, state, control, **more):
         if state.global_step == 1:
@@ -359,7 +360,7 @@ def test_ctrl_c_ends_with_130_and_says_how_to_resume(finetune, tmp_path, monkeyp
     before = signal.getsignal(signal.SIGINT)
     line = ("train", "--smoke", "--out", "run", "--json")
     with monkeypatch.context() as patch:
-        patch.setattr(watch.Watch, "on_step_end", press)
+        patch.setattr(callbacks.Watch, "on_step_end", press)
         got = finetune(*line)
     assert (got.code, got.out) == (130, "")
     place = Path("run", "checkpoints", "sft")

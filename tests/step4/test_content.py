@@ -2,8 +2,8 @@
 
 import pytest
 
-from step4_finetune.content import is_looping, problems, score, score_row
-from tests.step4.made import good, spoilt
+from step4_finetune.tone.scores import is_looping, problems, score
+from tests.step4.made import good
 from tests.step4.samples import BODY, GUIDE, reply
 
 NOTES = ("plan: inspected by a technician", "cost: repaired under your cover", "ask: serial number")
@@ -53,9 +53,10 @@ def test_a_reply_that_is_not_whole_is_not_faithful():
 
 def test_a_row_brings_its_own_notes_and_message():
     row = good()[0]
-    assert score_row(row.chosen, row, GUIDE).both is True
-    assert score_row(row.chosen, good()[1], GUIDE).faithful is False
-    assert score_row(row.chosen, spoilt(row, notes=()), GUIDE).faithful is None
+    other = good()[1]
+    assert score(row.chosen, GUIDE, row.notes, row.message).both is True
+    assert score(row.chosen, GUIDE, other.notes, other.message).faithful is False
+    assert score(row.chosen, GUIDE).faithful is None
 
 
 @pytest.mark.parametrize("text", ["", reply(""), reply("Thank you.")])

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from step4_finetune.contractions import contractions, possible
-from step4_finetune.data import SAMPLE
-from step4_finetune.guide import guide_of
-from step4_finetune.rules import broken, reasons
+from step4_finetune.data.rows import SAMPLE
+from step4_finetune.tone.contractions import contractions, possible
+from step4_finetune.tone.guide import guide_of
+from step4_finetune.tone.rules import broken, reasons
 
 SURE = [
     "The bookkeeper's after the receipts.",

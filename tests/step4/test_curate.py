@@ -11,12 +11,13 @@ from rich.console import Console
 
 from shared.errors import UserError
 from shared.models import load_tokenizer
-from step4_finetune import curate, rules
-from step4_finetune.curate import balance, doubles, fix, labels, personal, style, tokens
-from step4_finetune.curate.checks import details
-from step4_finetune.curate.finding import ERROR, OK, UNCHECKED, WARNING
-from step4_finetune.data import GUIDE, Row
-from step4_finetune.guide import read_guide
+from step4_finetune.data import curate
+from step4_finetune.data.curate import balance, duplicates, fix, labels, personal, style, tokens
+from step4_finetune.data.curate.checks import details
+from step4_finetune.data.curate.finding import ERROR, OK, UNCHECKED, WARNING
+from step4_finetune.data.rows import GUIDE, Row
+from step4_finetune.tone import rules
+from step4_finetune.tone.guide import read_guide
 from tests.step4.made import good, needs_presidio, reply, spoilt
 
 ROWS = good()
@@ -115,7 +116,7 @@ def test_uneven_classes():
 
 
 def test_near_is_the_exact_jaccard():
-    near = doubles.Near(0.5)
+    near = duplicates.Near(0.5)
     texts = [row.message for row in ROWS]
     for number, text in enumerate(texts):
         near.add(number, text)
@@ -124,7 +125,7 @@ def test_near_is_the_exact_jaccard():
     changed = "My kettle leaks at the lid since 3 May; water all over the worktop."
     number, value = near.find(changed)
     assert number == 0
-    assert value == doubles.jaccard(doubles.shingles(changed), doubles.shingles(texts[0]))
+    assert value == duplicates.jaccard(duplicates.shingles(changed), duplicates.shingles(texts[0]))
     assert near.find("Something else altogether") is None
 
 
@@ -132,27 +133,27 @@ def test_few_near_pairs_are_overlooked():
     drawn = random.Random(0)
     words = [f"word{n}" for n in range(500)]
     missed = pairs = 0
-    near = doubles.Near()
+    near = duplicates.Near()
     for number in range(60):
         text = drawn.sample(words, 30)
         other = [drawn.choice(words) if drawn.random() < 0.15 else word for word in text]
-        exact = doubles.jaccard(*(doubles.shingles(" ".join(each)) for each in (text, other)))
+        exact = duplicates.jaccard(*(duplicates.shingles(" ".join(each)) for each in (text, other)))
         near.add(number, " ".join(text))
         found = near.find(" ".join(other))
-        assert (found is None) or exact >= doubles.NEAR
-        pairs += exact >= doubles.NEAR
-        missed += exact >= doubles.NEAR and found is None
+        assert (found is None) or exact >= duplicates.NEAR
+        pairs += exact >= duplicates.NEAR
+        missed += exact >= duplicates.NEAR and found is None
     assert pairs > 20
     assert missed <= 1
 
 
 def test_exact_duplicates():
     rows = [*ROWS, spoilt(ROWS[1], id="again")]
-    found = doubles.duplicates(rows)
+    found = duplicates.duplicates(rows)
     assert (found.number, found.severity, ids(found)) == (1, ERROR, ["again"])
     assert found.cases[0].example.startswith("as kettle-2: Where has order")
     assert found.cases[0].other == 1
-    assert doubles.duplicates([*ROWS, spoilt(ROWS[1], split="test")]).severity == OK  # leakage, that is
+    assert duplicates.duplicates([*ROWS, spoilt(ROWS[1], split="test")]).severity == OK  # leakage, that is
 
 
 def test_near_duplicates():
@@ -160,7 +161,7 @@ def test_near_duplicates():
     rows.append(
         spoilt(ROWS[1], id="another-rejected", rejected="No idea.")
     )  # a prompt may have several pairs
-    found = doubles.near_duplicates(rows)
+    found = duplicates.near_duplicates(rows)
     assert (found.number, found.severity, ids(found)) == (1, WARNING, ["like"])
     assert re.match(r"0\.\d\d like kettle-2: So where", found.cases[0].example)
 
@@ -171,7 +172,7 @@ def test_leakage_between_splits():
         spoilt(ROWS[8], "I was billed 14.90 for a parcel I never ordered.", id="leak", split="train"),
     ]
     rows.append(spoilt(ROWS[6], id="dev-in-test", split="test"))
-    found = doubles.leakage(rows)
+    found = duplicates.leakage(rows)
     assert (found.number, found.severity) == (2, ERROR)
     assert ids(found) == ["gym-card-7", "leak"]
     assert "like parcel-9 (test)" in found.cases[1].example
@@ -180,7 +181,7 @@ def test_leakage_between_splits():
 
 def test_topics_in_two_splits():
     rows = [*ROWS, spoilt(ROWS[0], "The lid will not close", id="torn", split="test")]
-    found = doubles.topics_apart(rows)
+    found = duplicates.topics_apart(rows)
     assert (found.severity, found.facts["topics"]) == (ERROR, ["kettle"])
     assert ids(found) == ["kettle-1", "kettle-2"]
     assert found.cases[0].example == "kettle: in train and test"
@@ -188,9 +189,9 @@ def test_topics_in_two_splits():
 
 def test_replies_that_are_alike():
     rows = [*ROWS, spoilt(ROWS[0], "Something else is the matter with it", id="parrot")]
-    found = doubles.like_replies(rows)
+    found = duplicates.like_replies(rows)
     assert (ids(found), found.severity) == (["parrot"], WARNING)
-    assert doubles.boilerplate(rows) == {"Dear member,", "", "Kind regards,", "Northwind Care"}
+    assert duplicates.boilerplate(rows) == {"Dear member,", "", "Kind regards,", "Northwind Care"}
 
 
 # --- labels -----------------------------------------------------------------------------------------------
@@ -587,7 +588,7 @@ def test_topics_in_two_splits_are_not_mended_by_taking_out_most_of_train(guide, 
     assert any(each.check == "topics across splits" and each.severity == ERROR for each in findings)
     assert fix.removed(rows, findings) == {}
     many = [spoilt(row, id=f"{row.id}-{n}", topic="b") for n, row in itertools.product(range(3), ROWS[2:6])]
-    gone = fix.removed([*rows, *many], [doubles.topics_apart([*rows, *many])])
+    gone = fix.removed([*rows, *many], [duplicates.topics_apart([*rows, *many])])
     assert {check for at, (check, _) in gone.items() if at < 2} == {"topics across splits"}
 
 

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from shared import cli
-from step4_finetune import data_cli
-from step4_finetune.data import GUIDE, fingerprint, read_rows, with_notes
+from step4_finetune.cli.data import app
+from step4_finetune.data.rows import GUIDE, fingerprint, read_rows, with_notes
 from tests.scripted import ScriptedMessages
 from tests.step4.made import as_file, good, spoilt
 
@@ -26,7 +26,7 @@ def data(capsys, monkeypatch):
         monkeypatch.setattr(sys, "argv", ["step4_finetune", "data", *args])
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
-            cli.run(data_cli.app, "python -m step4_finetune data", args)
+            cli.run(app, "python -m step4_finetune data", args)
         out, err = capsys.readouterr()
         return SimpleNamespace(code=ended.value.code, out=out, err=err)
 

@@ -6,9 +6,9 @@ import pytest
 
 from shared.config import load_settings
 from shared.errors import UserError
-from step4_finetune import distill, distill_ask
-from step4_finetune.data import GUIDE, read_rows, with_notes
-from step4_finetune.guide import read_guide
+from step4_finetune.data import distill, teacher
+from step4_finetune.data.rows import GUIDE, read_rows, with_notes
+from step4_finetune.tone.guide import read_guide
 from tests.scripted import ScriptedMessages
 from tests.step4.made import good, spoilt
 
@@ -110,7 +110,7 @@ def test_what_never_passes_is_put_aside_with_its_reasons(api, guide, out):
     ],
 )
 def test_faults(guide, text, stop, why):
-    assert distill_ask.faults(text, stop, ROWS[0], guide) == why
+    assert teacher.faults(text, stop, ROWS[0], guide) == why
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_a_rejected_reply_that_is_none_leaves_the_chosen_one(api, guide, out, te
 
 def test_a_message_without_notes_is_judged_by_its_tone_alone(api, guide, out):
     row = spoilt(ROWS[0], notes=())
-    assert distill_ask.faults(ROWS[1].chosen, "end_turn", row, guide) == []
+    assert teacher.faults(ROWS[1].chosen, "end_turn", row, guide) == []
     api.enqueue(ROWS[0].chosen)
     run([row], guide, out, rejected=False)
     assert "Notes:" not in api.requests[0]["messages"][0]["content"]

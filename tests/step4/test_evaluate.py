@@ -9,9 +9,11 @@ from rich.console import Console
 
 from shared.errors import UserError
 from shared.stats import wilson
-from step4_finetune import content, evaluate, evaluation_report, systems
-from step4_finetune.data import with_notes
-from step4_finetune.generate import Reply
+from step4_finetune.data.rows import with_notes
+from step4_finetune.evaluate import report, systems
+from step4_finetune.evaluate import run as evaluation
+from step4_finetune.models.generate import Reply
+from step4_finetune.tone import scores
 from tests.step4 import runs
 from tests.step4.made import good, spoilt
 from tests.step4.samples import GUIDE
@@ -50,16 +52,16 @@ def scripted(monkeypatch, tmp_path):
             "right_by_question": [True] * 3 + [False],
         }
 
-    monkeypatch.setattr(evaluate, "replies", replies)
-    monkeypatch.setattr(evaluate.general, "measure", measure)
-    monkeypatch.setattr(evaluate, "load_causal_lm", lambda **_: "base")
-    monkeypatch.setattr(evaluate.tuning, "check_run", lambda *_: None)
-    monkeypatch.setattr(evaluate.merge, "call", lambda _adapter: None)
-    monkeypatch.setattr(evaluate.tuning, "load_tuned", lambda _settings, adapter: adapter.name)
+    monkeypatch.setattr(evaluation, "replies", replies)
+    monkeypatch.setattr(evaluation.forgetting, "measure", measure)
+    monkeypatch.setattr(evaluation, "load_causal_lm", lambda **_: "base")
+    monkeypatch.setattr(evaluation.peft_setup, "check_run", lambda *_: None)
+    monkeypatch.setattr(evaluation.merge, "call", lambda _adapter: None)
+    monkeypatch.setattr(evaluation.peft_setup, "load_tuned", lambda _settings, adapter: adapter.name)
 
     def run(**more):
         given = {"split": "test", "baselines": systems.BASELINES, "adapters": [tmp_path / "tone"]}
-        return evaluate.run(runs.settings(), GUIDE, more.pop("rows", rows), **{**given, **more})
+        return evaluation.run(runs.settings(), GUIDE, more.pop("rows", rows), **{**given, **more})
 
     run.asked = asked
     return run
@@ -67,7 +69,7 @@ def scripted(monkeypatch, tmp_path):
 
 def text_of(facts):
     console = Console(file=io.StringIO(), width=200, highlight=False, markup=False)
-    evaluation_report.show(facts, console)
+    report.show(facts, console)
     return console.file.getvalue()
 
 
@@ -107,8 +109,8 @@ def test_models_are_measured_once_each(scripted):
 
 
 def test_an_activated_adapter_is_measured_merged_too(scripted, monkeypatch):
-    monkeypatch.setattr(evaluate.merge, "call", lambda _adapter: [1, 2])
-    monkeypatch.setattr(evaluate.merge, "merged", lambda *_args, **_more: "base")
+    monkeypatch.setattr(evaluation.merge, "call", lambda _adapter: [1, 2])
+    monkeypatch.setattr(evaluation.merge, "merged", lambda *_args, **_more: "base")
     models = scripted()["models"]
     assert list(models) == ["base", "tone", "tone, merged"]
     assert models["tone, merged"] == models["base"]
@@ -128,7 +130,7 @@ def test_differences_are_paired_and_of_the_tuned_models_only(scripted):
 
 
 def test_a_difference_leaves_out_what_is_unknown_of_either():
-    found = evaluate.differences(
+    found = evaluation.differences(
         [system("base", False, [False, None, False]), system("tone", True, [True, True, None])],
         ["a", "b", "c"],
     )
@@ -148,22 +150,22 @@ def system(name, tuned, faithful):
 def test_intervals_draw_whole_topics():
     """Ten messages of two topics tell as much as two messages do, where those of a topic are alike."""
     alike = [1.0] * 5 + [0.0] * 5
-    assert evaluate.interval(alike, ["a"] * 5 + ["b"] * 5) == (0.0, 1.0)
-    low, high = evaluate.interval(alike, [None] * 10)  # each its own
+    assert evaluation.interval(alike, ["a"] * 5 + ["b"] * 5) == (0.0, 1.0)
+    low, high = evaluation.interval(alike, [None] * 10)  # each its own
     assert 0.1 < low < 0.5 < high < 0.9
-    assert evaluate.interval(alike, ["a"] * 10) is None  # one topic: nothing is known of others
-    low, high = evaluate.interval([1.0] * 8 + [0.0] * 2, ["a"] * 8 + ["b"] * 2)
+    assert evaluation.interval(alike, ["a"] * 10) is None  # one topic: nothing is known of others
+    low, high = evaluation.interval([1.0] * 8 + [0.0] * 2, ["a"] * 8 + ["b"] * 2)
     assert (low, high) == (0.0, 1.0)
 
 
 def test_shares_and_differences_have_the_intervals_of_topics():
     topics = ["a"] * 5 + ["b"] * 5
-    share = evaluate._share([True] * 5 + [False] * 5, topics)
+    share = evaluation._share([True] * 5 + [False] * 5, topics)
     assert share == {"hits": 5, "n": 10, "share": 0.5, "interval": (0.0, 1.0)}
-    assert evaluate._share([None] * 10, topics) is None
-    assert evaluate._share([True, None], ["a", "a"])["n"] == 1
+    assert evaluation._share([None] * 10, topics) is None
+    assert evaluation._share([True, None], ["a", "a"])["n"] == 1
     worse, better = [False] * 10, [True] * 5 + [False] * 5
-    found = evaluate.differences([system("base", False, worse), system("tone", True, better)], topics)
+    found = evaluation.differences([system("base", False, worse), system("tone", True, better)], topics)
     faithful = next(each for each in found if each["measure"] == "faithful")
     assert (faithful["difference"], faithful["interval"], faithful["n"]) == (0.5, (0.0, 1.0), 10)
 
@@ -174,20 +176,20 @@ def test_without_notes_fidelity_is_unknown_and_shown_so(scripted, tmp_path):
         assert each["faithful"] is each["both"] is None
         assert each["all_rules"]["n"] == 2
     assert {each["measure"] for each in facts["differences"]} == {"adherence", "all_rules"}
-    head, rows = evaluation_report.systems_table(facts)
+    head, rows = report.systems_table(facts)
     assert [row[head.index("faithful")] for row in rows] == ["-"] * 4
-    evaluation_report.write(facts, tmp_path / "report")
+    report.write(facts, tmp_path / "report")
     assert "| - |" in (tmp_path / "report" / "report.md").read_text()
 
 
 def test_rows_with_nothing_but_a_prompt_and_a_reply(scripted, monkeypatch, tmp_path):
     bare = [spoilt(row, notes=(), topic=None) for row in good()]
-    facts = evaluate.run(
+    facts = evaluation.run(
         runs.settings(), GUIDE, bare, split="test", baselines=["few-shot"], adapters=[tmp_path / "tone"]
     )
     assert facts["systems"][0]["faithful"] is facts["systems"][0]["both"] is None
     assert len(scripted.asked[0][1][0]) == 8  # three examples all the same
-    evaluation_report.write(facts, tmp_path / "report")
+    report.write(facts, tmp_path / "report")
     text_of(facts)
 
 
@@ -242,11 +244,11 @@ def test_what_a_system_cost_to_make(scripted, tmp_path):
         {"seconds": 1311.6, "peak_memory_mb": 2345},
         {"seconds": None, "peak_memory_mb": None},
     ]
-    head, rows = evaluation_report.costs_table(facts)
+    head, rows = report.costs_table(facts)
     assert head[-2:] == ["trained, s", "MB"]
     assert [row[-2:] for row in rows] == [["-", "-"]] * 3 + [["1,312", "2,345"], ["-", "-"]]
     assert "1,312" in text_of(facts)
-    evaluation_report.write(facts, tmp_path / "report")
+    report.write(facts, tmp_path / "report")
     text = (tmp_path / "report" / "report.md").read_text()
     assert "trained, s" in text
     assert "2,345" in text
@@ -258,18 +260,18 @@ def test_what_a_system_cost_to_make(scripted, tmp_path):
 
 def test_a_run_that_was_cut_has_an_unknown_cost(tmp_path):
     (tmp_path / "run.json").write_text("{")
-    assert evaluate.training(tmp_path) == {"seconds": None, "peak_memory_mb": None}
+    assert evaluation.training(tmp_path) == {"seconds": None, "peak_memory_mb": None}
     (tmp_path / "run.json").write_text('{"seconds_in_all": "long", "peak_memory_mb": null}')
-    assert evaluate.training(tmp_path) == {"seconds": None, "peak_memory_mb": None}
+    assert evaluation.training(tmp_path) == {"seconds": None, "peak_memory_mb": None}
 
 
 def test_tables_fit_into_100_columns(scripted):
     facts = scripted()
     for system in facts["systems"]:
-        for name in evaluation_report.SHOWN:
+        for name in report.SHOWN:
             system[name] = {"hits": 80, "n": 80, "share": 1.0, "interval": (0.95, 1.0)}
     console = Console(file=io.StringIO(), width=100, highlight=False, markup=False)
-    evaluation_report.show(facts, console)
+    report.show(facts, console)
     lines = console.file.getvalue().splitlines()
     assert sum("100% (95-100)" in line for line in lines) == 4  # one line a system
     assert all(line.count("100% (95-100)") in (0, 4) for line in lines)
@@ -277,7 +279,7 @@ def test_tables_fit_into_100_columns(scripted):
 
 def test_the_report_is_a_folder_that_needs_nothing_else(scripted, tmp_path):
     facts = scripted()
-    evaluation_report.write(facts, tmp_path / "out" / "report")
+    report.write(facts, tmp_path / "out" / "report")
     folder = tmp_path / "out" / "report"
     names = {path.name for path in folder.iterdir()}
     assert names == {"report.md", "evaluate.json", "evaluate.png", "replies.csv"}
@@ -306,21 +308,21 @@ def test_the_report_is_a_folder_that_needs_nothing_else(scripted, tmp_path):
 def test_a_folder_that_cannot_be_written_is_one_line(scripted, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
-        evaluation_report.write(scripted(), tmp_path / "file" / "report")
+        report.write(scripted(), tmp_path / "file" / "report")
 
 
 def test_one_message_has_no_intervals_of_means(scripted):
     facts = scripted(limit=1)
     assert facts["n"] == 1
     assert facts["systems"][0]["adherence"]["interval"] is None
-    assert "-" in [row[-1] for row in evaluation_report.differences_table(facts)[1]]
+    assert "-" in [row[-1] for row in report.differences_table(facts)[1]]
     text_of(facts)
 
 
 def test_a_score_is_that_of_the_evaluator(scripted):
     facts = scripted()
     row = next(row for row in good() if row.id == "parcel-9")
-    expected = content.score(row.chosen, GUIDE, row.notes, row.message).as_json()
+    expected = scores.score(row.chosen, GUIDE, row.notes, row.message).as_json()
     got = facts["systems"][-1]["replies"][0]
     assert {name: got[name] for name in expected} == expected
 
@@ -330,7 +332,7 @@ def test_a_score_is_that_of_the_evaluator(scripted):
 
 def test_a_trained_run_is_evaluated_on_the_tiny_model(tmp_path):
     runs.train(tmp_path / "run", runs.recipe(epochs=1))
-    facts = evaluate.run(
+    facts = evaluation.run(
         runs.settings(),
         GUIDE,
         good(),
@@ -347,11 +349,11 @@ def test_a_trained_run_is_evaluated_on_the_tiny_model(tmp_path):
 @pytest.mark.real
 def test_real_a_short_training_raises_adherence(tmp_path, monkeypatch):
     """A few dozen rows, under three minutes on one core; ten steps would teach the frame and no content."""
-    from step4_finetune.data import GUIDE as PLACE
-    from step4_finetune.data import SAMPLE, read_rows
-    from step4_finetune.guide import read_guide
-    from step4_finetune.recipe import Recipe
-    from step4_finetune.train import Lesson
+    from step4_finetune.data.rows import GUIDE as PLACE
+    from step4_finetune.data.rows import SAMPLE, read_rows
+    from step4_finetune.tone.guide import read_guide
+    from step4_finetune.train.recipe import Recipe
+    from step4_finetune.train.trainers import Lesson
 
     settings, guide, rows = runs.settings(model=None, dtype="auto"), read_guide(PLACE), read_rows(SAMPLE)
     stage = {"epochs": 3, "batch_size": 4, "learning_rate": 2e-3, "warmup_steps": 2}
@@ -359,9 +361,9 @@ def test_real_a_short_training_raises_adherence(tmp_path, monkeypatch):
     lesson = Lesson([row for row in rows if row.split == "train"][::6][:48], guide.system)
     facts = runs.training.run(settings, recipe, lesson, tmp_path / "run")
     assert not facts["notes"]
-    monkeypatch.setattr(evaluate.general, "measure", lambda *_: {})  # takes longer than the training
+    monkeypatch.setattr(evaluation.forgetting, "measure", lambda *_: {})  # takes longer than the training
     dev = [row for row in rows if row.split == "dev"][::7]  # of several topics
-    found = evaluate.run(
+    found = evaluation.run(
         settings, guide, dev, split="dev", baselines=["base"], adapters=[tmp_path / "run"], limit=8
     )
     base, tuned = (each["adherence"]["mean"] for each in found["systems"])

@@ -13,7 +13,8 @@ from rich.console import Console
 from shared import models
 from shared.config import load_settings
 from shared.errors import UserError
-from step4_finetune import card, export, merge
+from step4_finetune.export import card, files
+from step4_finetune.models import merge
 from tests.step4.test_merge import IDS, change, recorded, train
 
 SYSTEM = "You answer for Northwind Care.\nKeep its tone."
@@ -37,7 +38,7 @@ def run(tmp_path):
 
 def shown(facts):
     console = Console(file=io.StringIO(), width=120, highlight=False, markup=False)
-    export.show(facts, console)
+    files.show(facts, console)
     return console.file.getvalue()
 
 
@@ -45,7 +46,7 @@ def shown(facts):
 
 
 def test_everything_is_written_and_said(settings, run, tmp_path):
-    facts = export.run(settings, run, tmp_path / "tone", SYSTEM)
+    facts = files.run(settings, run, tmp_path / "tone", SYSTEM)
     made = {each.name for each in (tmp_path / "tone").iterdir()}
     assert {"model.safetensors", "model-f16.gguf", "model-q8_0.gguf", "Modelfile", "adapter"} < made
     assert [part["what"] for part in facts["parts"]] == ["merged model", "GGUF, f16", "GGUF, q8_0", "adapter"]
@@ -59,21 +60,21 @@ def test_the_houses_own_engine_runs_the_export(settings, run, tmp_path):
     pytest.importorskip("xllamacpp", reason="pip install .[llamacpp]")
     from shared.embedded.on_llamacpp import LlamaCppEngine
 
-    export.run(settings, run, tmp_path / "tone", formats=["f16"])
+    files.run(settings, run, tmp_path / "tone", formats=["f16"])
     engine = LlamaCppEngine.load(tmp_path / "tone", load_settings(model=str(tmp_path / "tone"), threads=1))
     assert "".join(engine.generate(engine.encode("<|im_start|>user\nhi<|im_end|>\n"), 5))
 
 
 def test_a_fully_trained_model_has_no_adapter_to_hand_on(settings, tmp_path):
     models.load_causal_lm("tiny", dtype="float32").save_pretrained(tmp_path / "run")
-    facts = export.run(settings, tmp_path / "run", tmp_path / "tone", formats=["q8_0"])
+    facts = files.run(settings, tmp_path / "run", tmp_path / "tone", formats=["q8_0"])
     assert [part["what"] for part in facts["parts"]] == ["merged model", "GGUF, q8_0"]
     assert facts["vllm"] is None
     assert "adapter" not in shown(facts)
 
 
 def test_without_gguf_there_is_no_modelfile(settings, run, tmp_path):
-    export.run(settings, run, tmp_path / "tone", formats=[])
+    files.run(settings, run, tmp_path / "tone", formats=[])
     assert not list((tmp_path / "tone").glob("*.gguf"))
     assert not (tmp_path / "tone" / "Modelfile").exists()
 
@@ -83,7 +84,7 @@ def test_without_gguf_there_is_no_modelfile(settings, run, tmp_path):
 )
 def test_what_can_not_be_written_is_said_before_work_begins(settings, run, tmp_path, options, says):
     with pytest.raises(UserError, match=says):
-        export.run(settings, run, tmp_path / "tone", **options)
+        files.run(settings, run, tmp_path / "tone", **options)
     assert not (tmp_path / "tone").exists()
 
 
@@ -91,17 +92,17 @@ def test_what_can_not_be_written_is_said_before_work_begins(settings, run, tmp_p
 
 
 def test_the_modelfile_holds_file_template_system_and_stops():
-    text = export.modelfile("model-f16.gguf", SYSTEM)
+    text = files.modelfile("model-f16.gguf", SYSTEM)
     assert text.startswith("FROM ./model-f16.gguf\n")
     assert f'SYSTEM """{SYSTEM}"""' in text
     assert re.findall(r'PARAMETER stop "(.*)"', text) == ["<|im_end|>", "<|im_start|>"]
-    assert "SYSTEM" not in export.modelfile("model-f16.gguf")
+    assert "SYSTEM" not in files.modelfile("model-f16.gguf")
 
 
 def test_ollamas_template_writes_what_the_models_own_does():
     """Go's template, followed by hand: one block is repeated for each message."""
     before, block, after = re.fullmatch(
-        r"(.*)\{\{- range \.Messages \}\}(.*)\{\{ end \}\}(.*)", export.OLLAMA_TEMPLATE, re.DOTALL
+        r"(.*)\{\{- range \.Messages \}\}(.*)\{\{ end \}\}(.*)", files.OLLAMA_TEMPLATE, re.DOTALL
     ).groups()
     turns = [
         {"role": "system", "content": SYSTEM},
@@ -132,7 +133,7 @@ def test_ollamas_template_writes_what_the_models_own_does():
 )
 def test_what_vllm_does_not_load_is_named(run, values, says):
     change(run, **values)
-    found = export.vllm(run)
+    found = files.vllm(run)
     assert not found["loads"]
     assert says in found["why"]
     assert found["command"] is None
@@ -141,13 +142,13 @@ def test_what_vllm_does_not_load_is_named(run, values, says):
 @pytest.mark.parametrize(("r", "room"), [(4, 8), (16, 16), (33, 64)])
 def test_vllm_is_given_room_for_the_rank(run, r, room):
     change(run, r=r)
-    found = export.vllm(run)
+    found = files.vllm(run)
     assert found["loads"]
     assert f"--max-lora-rank {room} " in found["command"]
 
 
 def test_the_adapter_is_handed_on_alone_and_names_its_base(settings, run, tmp_path):
-    out = export.copy_adapter(settings, run, tmp_path / "adapter")
+    out = files.copy_adapter(settings, run, tmp_path / "adapter")
     assert {each.name for each in out.iterdir()} == {merge.CONFIG, merge.WEIGHTS}
     assert recorded(out) == "tiny"
     with torch.no_grad():
@@ -246,7 +247,7 @@ def test_a_hub_that_refuses_ends_in_one_line(hub, settings, run, monkeypatch):
 def test_real_export_of_a_real_adapter(tmp_path):
     settings = load_settings()
     train(tmp_path / "run", model=settings.model)
-    facts = export.run(settings, tmp_path / "run", tmp_path / "tone", SYSTEM, formats=["q8_0"])
+    facts = files.run(settings, tmp_path / "run", tmp_path / "tone", SYSTEM, formats=["q8_0"])
     megabytes = {part["what"]: part["bytes"] / 1e6 for part in facts["parts"]}
     assert 268 < megabytes["merged model"] < 280
     assert 140 < megabytes["GGUF, q8_0"] < 150

@@ -4,9 +4,9 @@ from collections import Counter
 
 import pytest
 
-from step4_finetune import rules
-from step4_finetune.data import FACTS, SAMPLE, read_rows
-from step4_finetune.fidelity import Fidelity, check, facts
+from step4_finetune.data.rows import FACTS, SAMPLE, read_rows
+from step4_finetune.tone import rules
+from step4_finetune.tone.fidelity import Fidelity, check, facts
 from tests.step4.samples import GUIDE, reply
 
 

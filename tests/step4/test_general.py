@@ -7,20 +7,18 @@ import pytest
 import torch
 
 from shared import models
-from step4_finetune import general
-from step4_finetune.generate import Reply
+from step4_finetune.data.questions import GENERAL, Question, questions
+from step4_finetune.evaluate import forgetting
+from step4_finetune.models.generate import Reply
 from tests.step4 import runs
 from tests.step4.samples import GUIDE, reply
 
 
 @pytest.mark.parametrize("split", ["train", "dev", "test"])
 def test_the_sets_are_large_enough_and_apart(split):
-    found = general.questions(split)
+    found = questions(split)
     others = {
-        each.prompt
-        for other in ("train", "dev", "test")
-        if other != split
-        for each in general.questions(other)
+        each.prompt for other in ("train", "dev", "test") if other != split for each in questions(other)
     }
     assert len(found) >= {"train": 120, "dev": 30, "test": 50}[split]
     assert not {each.prompt for each in found} & others
@@ -42,7 +40,7 @@ def test_the_sets_are_large_enough_and_apart(split):
     ],
 )
 def test_a_leak_is_the_companys_voice_where_nobody_asked_for_it(text, leaked):
-    assert general.leaks(text, GUIDE) is leaked
+    assert forgetting.leaks(text, GUIDE) is leaked
 
 
 @pytest.mark.parametrize(
@@ -61,7 +59,7 @@ def test_a_leak_is_the_companys_voice_where_nobody_asked_for_it(text, leaked):
     ],
 )
 def test_an_answer_is_found_as_a_whole_word_or_number(text, answer, held):
-    assert general.holds(text, answer) is held
+    assert forgetting.holds(text, answer) is held
 
 
 def test_perplexity_is_that_of_all_tokens_together(tmp_path):
@@ -76,21 +74,21 @@ def test_perplexity_is_that_of_all_tokens_together(tmp_path):
             said = model(ids).logits.log_softmax(-1)[0, :-1]
         total -= float(said.gather(1, ids[0, 1:, None]).sum())
         count += ids.shape[1] - 1
-    assert general.perplexity(model, tokenizer, path) == pytest.approx(math.exp(total / count), rel=1e-4)
+    assert forgetting.perplexity(model, tokenizer, path) == pytest.approx(math.exp(total / count), rel=1e-4)
 
 
 def test_all_three_for_one_model(monkeypatch):
     asked = [
-        general.Question("1", "dev", "sum", "2 + 3?", "5"),
-        general.Question("2", "dev", "fact", "Capital of France?", "Paris"),
-        general.Question("3", "dev", "open", "Tell me a joke"),
+        Question("1", "dev", "sum", "2 + 3?", "5"),
+        Question("2", "dev", "fact", "Capital of France?", "Paris"),
+        Question("3", "dev", "open", "Tell me a joke"),
     ]
     said = ["It is 5.", "Dear member,\n\nLyon.", "Knock knock."]
     monkeypatch.setattr(
-        general, "replies", lambda *_args, **_more: [Reply(text, 10, 5, True) for text in said]
+        forgetting, "replies", lambda *_args, **_more: [Reply(text, 10, 5, True) for text in said]
     )
-    monkeypatch.setattr(general, "perplexity", lambda *_args: 12.5)
-    found = general.measure(None, None, GUIDE, asked)
+    monkeypatch.setattr(forgetting, "perplexity", lambda *_args: 12.5)
+    found = forgetting.measure(None, None, GUIDE, asked)
     assert found == {
         "perplexity": 12.5,
         "asked": 3,
@@ -103,6 +101,6 @@ def test_all_three_for_one_model(monkeypatch):
 
 
 def test_the_files_are_whole():
-    rows = [json.loads(line) for line in general.GENERAL.read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in GENERAL.read_text(encoding="utf-8").splitlines()]
     assert len({row["id"] for row in rows}) == len(rows)
-    assert len(general.TEXT.read_text(encoding="utf-8").split()) > 1000
+    assert len(forgetting.TEXT.read_text(encoding="utf-8").split()) > 1000

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from shared.models import load_causal_lm, load_tokenizer
-from step4_finetune import generate
+from step4_finetune.models import generate
 from tests.step4 import runs
 
 GUIDE = "Be brief, be kind, and name one next step. " * 12

@@ -10,7 +10,7 @@ from shared import models
 from shared.config import load_settings
 from shared.errors import UserError
 from shared.models import weights
-from step4_finetune import gguf_file
+from step4_finetune.export import gguf
 
 TEXTS = [
     "my kettle broke on 12 May, order A4471, 79.50 paid",
@@ -59,7 +59,7 @@ def folder(tmp_path_factory, tiny_cache):
 def test_transformers_reads_the_same_weights_back(folder, tmp_path, number_format, off):
     from transformers import AutoModelForCausalLM
 
-    gguf_file.write(folder, tmp_path / "model.gguf", number_format)
+    gguf.write(folder, tmp_path / "model.gguf", number_format)
     back = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file="model.gguf", dtype=torch.float32)
     model = models.load_causal_lm(str(folder), dtype="float32")
     found, right = back.state_dict(), model.state_dict()
@@ -73,7 +73,7 @@ def test_transformers_reads_the_same_weights_back(folder, tmp_path, number_forma
 
 def test_llama_cpp_says_the_same_words(folder, tmp_path):
     tokenizer, model = models.load_tokenizer(str(folder)), models.load_causal_lm(str(folder), dtype="float32")
-    server = llama_cpp(gguf_file.write(folder, tmp_path / "model.gguf", "f32"))
+    server = llama_cpp(gguf.write(folder, tmp_path / "model.gguf", "f32"))
     for text in TEXTS:
         ids = asked(tokenizer, text)
         assert greedy(server, ids, 8) == expected(model, tokenizer, ids, 8)
@@ -81,7 +81,7 @@ def test_llama_cpp_says_the_same_words(folder, tmp_path):
 
 def test_llama_cpp_cuts_texts_as_the_tokenizer_does(folder, tmp_path):
     tokenizer = models.load_tokenizer(str(folder))
-    server = llama_cpp(gguf_file.write(folder, tmp_path / "model.gguf", "f32"))
+    server = llama_cpp(gguf.write(folder, tmp_path / "model.gguf", "f32"))
     for text in TEXTS:
         own = {"prompt": text, "n_predict": 1, "temperature": 0, "cache_prompt": False}
         assert server.handle_completions(own)["usage"]["prompt_tokens"] == len(tokenizer(text)["input_ids"])
@@ -94,7 +94,7 @@ def test_llama_cpp_cuts_texts_as_the_tokenizer_does(folder, tmp_path):
 
 def test_rows_of_a_head_are_reordered_as_pairs():
     weight = np.arange(8)[:, None]  # two heads of four rows
-    assert gguf_file.neighbours(weight, heads=2)[:, 0].tolist() == [0, 2, 1, 3, 4, 6, 5, 7]
+    assert gguf.neighbours(weight, heads=2)[:, 0].tolist() == [0, 2, 1, 3, 4, 6, 5, 7]
 
 
 def test_digits_alone_are_known_as_smollms(folder, tmp_path):
@@ -107,7 +107,7 @@ def test_digits_alone_are_known_as_smollms(folder, tmp_path):
     digits = {"type": "Digits", "individual_digits": True}
     found["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [digits, found["pre_tokenizer"]]}
     path.write_text(json.dumps(found))
-    reader = GGUFReader(gguf_file.write(tmp_path / "digits", tmp_path / "model.gguf"))
+    reader = GGUFReader(gguf.write(tmp_path / "digits", tmp_path / "model.gguf"))
     assert reader.get_field("tokenizer.ggml.pre").contents() == "smollm"
     assert reader.get_field("tokenizer.ggml.model").contents() == "gpt2"
 
@@ -138,13 +138,13 @@ def test_what_can_not_be_converted_is_said_in_one_line(folder, tmp_path, break_i
     copied(folder, tmp_path / "model")
     break_it(tmp_path / "model")
     with pytest.raises(UserError, match=says):
-        gguf_file.write(tmp_path / "model", tmp_path / "model.gguf")
+        gguf.write(tmp_path / "model", tmp_path / "model.gguf")
     assert [each.name for each in tmp_path.iterdir()] == ["model"]
 
 
 def test_an_unknown_format_is_refused(folder, tmp_path):
     with pytest.raises(UserError, match="use f16, q8_0"):
-        gguf_file.write(folder, tmp_path / "model.gguf", "q2_k")
+        gguf.write(folder, tmp_path / "model.gguf", "q2_k")
 
 
 @pytest.mark.real
@@ -154,7 +154,7 @@ def test_real_llama_cpp_answers_as_transformers_does(tmp_path):
     tokenizer, model = models.load_tokenizer(settings=settings), models.load_causal_lm(settings=settings)
     sizes, off = {}, {"f16": 0.0, "q8_0": 0.0}
     for number_format in off:
-        path = gguf_file.write(folder, tmp_path / f"model-{number_format}.gguf", number_format)
+        path = gguf.write(folder, tmp_path / f"model-{number_format}.gguf", number_format)
         sizes[number_format] = path.stat().st_size
         server = llama_cpp(path)
         for text in TEXTS:

@@ -13,14 +13,15 @@ from rich.console import Console
 
 from shared.config import load_settings
 from shared.errors import UserError
-from step4_finetune.__main__ import guard
-from step4_finetune.data import GUIDE, SAMPLE, Row, read_rows, with_notes
-from step4_finetune.guard import Finding, Limits, around, command, guarded, injection, language, measure, pii
+from step4_finetune.cli import guard as command
+from step4_finetune.cli.app import guard
+from step4_finetune.data.rows import GUIDE, SAMPLE, Row, read_rows, with_notes
+from step4_finetune.guard import Finding, Limits, around, guarded, injection, language, measure, pii
 from step4_finetune.guard import topic as topics
 from step4_finetune.guard.fallback import BODIES, fallback
 from step4_finetune.guard.reply import leaked, wrong
-from step4_finetune.guide import guide_of, read_guide
-from step4_finetune.rules import broken
+from step4_finetune.tone.guide import guide_of, read_guide
+from step4_finetune.tone.rules import broken
 from tests.step4.made import as_file, good, needs_presidio, reply, spoilt
 
 GUIDE_OF_SAMPLE = read_guide(GUIDE)
@@ -594,7 +595,7 @@ def test_the_command_answers_by_a_model():
 
 @needs_presidio
 def test_the_command_line(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(command, "load_topic", lambda *_args, **_more: TOPIC)
+    monkeypatch.setattr(guard, "load_topic", lambda *_args, **_more: TOPIC)
     data = as_file(tmp_path / "rows.jsonl", good())
     for wrong_use in ({}, {"text": "zzz", "measure": True}):
         with pytest.raises(UserError, match="guard takes a text to look at, or --measure, and not both"):

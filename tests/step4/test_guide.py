@@ -4,8 +4,8 @@ import pytest
 import yaml
 
 from shared.errors import UserError
-from step4_finetune import rules
-from step4_finetune.guide import guide_of, read_guide
+from step4_finetune.tone import rules
+from step4_finetune.tone.guide import guide_of, read_guide
 from tests.step4.samples import GUIDE
 
 CASUAL = """

@@ -11,8 +11,8 @@ from shared.embedded.judge import JUDGE, Judge, passage_text, question_text
 from shared.errors import UserError
 from shared.models import load_causal_lm, load_tokenizer
 from step4_finetune.judging import build
-from step4_finetune.judging.lesson import JudgeLesson
-from step4_finetune.toolcalls.branches import fingerprint
+from step4_finetune.judging.training_data import JudgeLesson
+from step4_finetune.train.branches import fingerprint
 
 ROWS = [
     {"passage": "Rent is due monthly.", "questions": [["When is rent due?", True], ["Who owns it?", False]]},

@@ -10,9 +10,9 @@ from rich.console import Console
 from shared import models
 from shared.config import load_settings
 from shared.errors import UserError
-from step4_finetune import lora
-from step4_finetune.quiet import quiet_peft
-from step4_finetune.sizes import ALL_LINEAR, SIZES, TARGETS, Shape, shares
+from step4_finetune.by_hand import lora
+from step4_finetune.models.quiet import quiet_peft
+from step4_finetune.models.sizes import ALL_LINEAR, SIZES, TARGETS, Shape, shares
 
 
 def facts_of(**options):

@@ -10,9 +10,9 @@ import pytest
 from trl.trainer import utils as trl_utils
 
 from shared.models import load_tokenizer
-from step4_finetune import limits, memory
-from step4_finetune.memory import Plan, advice, estimate
-from step4_finetune.sizes import SIZES
+from step4_finetune.models.sizes import SIZES
+from step4_finetune.train import memory, preflight
+from step4_finetune.train.memory import Plan, advice, estimate
 from tests.conftest import ROOT
 from tests.step4 import runs
 
@@ -112,15 +112,15 @@ def test_the_stages_of_a_recipe_become_plans():
 
 def test_the_head_of_a_run_is_counted_for_replies_only(tiny_cache):
     tokenizer, lesson, settings = load_tokenizer("tiny"), runs.lesson(replay=3), runs.settings()
-    lengths = limits.check_lengths(tokenizer, lesson, 1024)
+    lengths = preflight.check_lengths(tokenizer, lesson, 1024)
     made = lesson.tokens(tokenizer)  # as TRL gets them: rows and replay
     for each in made:
         assert (len(each["input_ids"]), sum(each["completion_mask"])) in lengths
     assert len(lengths) == 2 * 6 * 2 + 3  # chosen and rejected of rows and pairs; replay
     scored = max(learnt for _, learnt in lengths)
     assert max(sum(each["completion_mask"]) for each in made) <= scored < max(whole for whole, _ in lengths)
-    less = limits.foresee(settings, runs.recipe("sft+dpo"), lengths)
-    more = limits.foresee(settings, runs.recipe("sft+dpo"), [(whole, whole) for whole, _ in lengths])
+    less = preflight.foresee(settings, runs.recipe("sft+dpo"), lengths)
+    more = preflight.foresee(settings, runs.recipe("sft+dpo"), [(whole, whole) for whole, _ in lengths])
     assert less.logits == pytest.approx(more.logits * scored / max(whole for whole, _ in lengths))
     assert replace(less, logits=0) == replace(more, logits=0)
 
@@ -135,7 +135,7 @@ def test_no_step_scores_more_than_was_counted(tmp_path, monkeypatch, method):
 
     monkeypatch.setattr(trl_utils, "_ChunkedLogProbFunction", SimpleNamespace(apply=apply))
     recipe, lesson = runs.recipe(method, epochs=1), runs.lesson()
-    lengths = limits.check_lengths(load_tokenizer("tiny"), lesson, 1024)
+    lengths = preflight.check_lengths(load_tokenizer("tiny"), lesson, 1024)
     (plan,) = memory.plans(recipe, 0, 0, "float32", scored=max(learnt for _, learnt in lengths))
     runs.train(tmp_path / "run", recipe, lesson)
     counted = plan.scored * plan.batch * (2 if method == "dpo" else 1)

@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 from shared import models
 from shared.config import load_settings
 from shared.errors import UserError
-from step4_finetune import merge
-from step4_finetune.quiet import quiet_peft
+from step4_finetune.models import merge
+from step4_finetune.models.quiet import quiet_peft
 
 IDS = torch.arange(5, 45)[None]
 

@@ -3,10 +3,10 @@
 import pytest
 
 from shared.errors import UserError
-from step4_finetune import lesson
-from step4_finetune.generate import Reply
-from step4_finetune.negatives import pairs
-from step4_finetune.recipe import Recipe
+from step4_finetune.data.negatives import pairs
+from step4_finetune.models.generate import Reply
+from step4_finetune.train import training_data
+from step4_finetune.train.recipe import Recipe
 from tests.step4 import runs
 from tests.step4.made import good, spoilt
 from tests.step4.samples import GUIDE
@@ -74,20 +74,20 @@ def test_a_mistake_breaks_a_rule_or_is_not_faithful_or_not_whole(monkeypatch):
         rows[3].chosen.replace("Kind regards,\nNorthwind Care", "Kind"),
         spoilt(rows[4], chosen="It is ended.").chosen,
     ]
-    monkeypatch.setattr("step4_finetune.tuning.load_tuned", lambda *_: None)
+    monkeypatch.setattr("step4_finetune.train.peft_setup.load_tuned", lambda *_: None)
     monkeypatch.setattr(
-        "step4_finetune.generate.replies",
+        "step4_finetune.models.generate.replies",
         lambda _model, _tokenizer, prompts, _limit, **_more: [
             Reply(text, 1, 1, True) for text, _ in zip(said, prompts, strict=True)
         ],
     )
-    found = lesson.own_mistakes(runs.settings(), rows, GUIDE, None)
+    found = training_data.own_mistakes(runs.settings(), rows, GUIDE, None)
     assert found == [None, *said[1:]]
 
 
 def test_rows_of_another_kind_only_are_no_pairs():
     recipe = Recipe.model_validate({"method": "dpo", "dpo": {"negatives": ["facts"]}})
     with pytest.raises(UserError, match="no row has a rejected reply"):
-        lesson.prepare(runs.settings(), recipe, good(), GUIDE)
+        training_data.prepare(runs.settings(), recipe, good(), GUIDE)
     rows = [spoilt(row, breaks=("facts",)) for row in good()]
-    assert len(lesson.prepare(runs.settings(), recipe, rows, GUIDE).pairs) == 6
+    assert len(training_data.prepare(runs.settings(), recipe, rows, GUIDE).pairs) == 6

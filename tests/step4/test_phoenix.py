@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from shared.errors import UserError
-from step4_finetune import phoenix_experiments
+from step4_finetune.evaluate import phoenix_experiments
 
 KEY = "open sesame"
 DATASET = "RGF0YXNldDox"  # the client sees in an id what it is of: base64 of "Dataset:1"

@@ -11,9 +11,9 @@ from rich.console import Console
 from shared import models
 from shared.config import load_settings
 from shared.errors import UserError
-from step4_finetune import dpo as lesson
-from step4_finetune.data import read_rows
-from step4_finetune.preference import dpo, encode, log_probs, pull
+from step4_finetune.by_hand import dpo as lesson
+from step4_finetune.by_hand.dpo_loss import dpo, encode, log_probs, pull
+from step4_finetune.data.rows import read_rows
 
 SYSTEM = "You answer for Northwind Care."
 REPLY = "Dear member,\n\n{}\n\nKind regards,\nNorthwind Care"

@@ -5,7 +5,7 @@ import torch
 
 from shared.config import load_settings
 from shared.errors import UserError
-from step4_finetune import qlora
+from step4_finetune.train import qlora
 
 bitsandbytes = pytest.importorskip("bitsandbytes", reason="pip install .[bitsandbytes]")
 

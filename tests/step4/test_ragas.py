@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import UserError
-from step4_finetune import evaluation_report, ragas_scores
+from step4_finetune.evaluate import ragas_scores, report
 
 COLLECTIONS = """
 print("a library that prints")
@@ -156,9 +156,7 @@ def test_the_command_shows_it_in_the_same_report(command, python):
 
 
 def test_a_command_without_ragas_has_no_such_table():
-    table = evaluation_report.likeness_table(
-        {"ragas": {"systems": {"base": {"BLEU": {"mean": 0.5, "interval": None}}}}}
-    )
+    table = report.likeness_table({"ragas": {"systems": {"base": {"BLEU": {"mean": 0.5, "interval": None}}}}})
     assert table == (["like the chosen reply", "BLEU"], [["base", "0.50"]])
 
 

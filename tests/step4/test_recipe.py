@@ -5,8 +5,8 @@ import yaml
 from accelerate.commands.config.config_args import load_config_from_file
 
 from shared.errors import UserError
-from step4_finetune import recipe as recipes
-from step4_finetune.recipe import FOLDER, read_recipe
+from step4_finetune.train import recipe as recipes
+from step4_finetune.train.recipe import FOLDER, read_recipe
 
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 

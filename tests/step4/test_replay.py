@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from shared.models import load_tokenizer
-from step4_finetune import replay
-from step4_finetune.recipe import REPLAY, Recipe
+from step4_finetune.train import replay
+from step4_finetune.train.recipe import REPLAY, Recipe
 from tests.step4 import runs
 
 QUESTION, TEXT, MESSAGE = runs.REPLAY

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from step4_finetune import rules, text
+from step4_finetune.tone import rules, text
 from tests.step4.samples import BODY, GUIDE, reply
 
 KEPT = [

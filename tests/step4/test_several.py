@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from step4_finetune import several
+from step4_finetune.train import distributed
 from tests.conftest import ROOT
 
 RECIPE = """\
@@ -58,15 +58,15 @@ def test_two_processes_learn_what_one_does_and_one_of_them_writes(tmp_path):
 def test_alone_nothing_is_waited_for(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     monkeypatch.delenv("RANK", raising=False)
-    with several.together(), several.main_first():
-        several.wait()
-    assert several.is_main()
-    assert several.count() == 1
-    assert not several.is_sharded()
+    with distributed.together(), distributed.main_first():
+        distributed.wait()
+    assert distributed.is_main()
+    assert distributed.count() == 1
+    assert not distributed.is_sharded()
 
 
 def test_what_torchrun_and_accelerate_say(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
-    assert (several.count(), several.is_main(), several.is_sharded()) == (2, False, True)
+    assert (distributed.count(), distributed.is_main(), distributed.is_sharded()) == (2, False, True)

@@ -15,10 +15,10 @@ from trl.trainer import utils as trl_utils
 
 from shared.errors import UserError
 from shared.models import load_tokenizer
-from step4_finetune import folder, limits, tuning, watch
-from step4_finetune import run as training
-from step4_finetune.data import Row
-from step4_finetune.order import ByLength
+from step4_finetune.data.rows import Row
+from step4_finetune.train import callbacks, folder, peft_setup, preflight
+from step4_finetune.train import run as training
+from step4_finetune.train.length_sampler import ByLength
 from tests.step4 import runs
 
 TOGETHER = [(method, how) for method in ("sft", "dpo", "sft+dpo") for how in ("lora", "qlora", "full")]
@@ -61,7 +61,7 @@ def test_every_method_and_tuning_learns_and_leaves_a_whole_folder(tmp_path, meth
     assert ({ADAPTER, "adapter_config.json"} <= names) == (how != "full")
     assert ("model.safetensors" in names) == (how == "full")
     assert not {"checkpoints", "ref", "README.md"} & names
-    log = watch.read_log(tmp_path / "run" / "log.jsonl")
+    log = callbacks.read_log(tmp_path / "run" / "log.jsonl")
     assert list(dict.fromkeys(row["stage"] for row in log)) == method.split("+")
     for stage in method.split("+"):
         losses = [row["loss"] for row in log if row["stage"] == stage]
@@ -69,8 +69,8 @@ def test_every_method_and_tuning_learns_and_leaves_a_whole_folder(tmp_path, meth
         assert sum(losses[-2:]) < sum(losses[:2])
     assert json.loads((tmp_path / "run" / "run.json").read_text()) == facts
     assert list(facts["seconds"]) == method.split("+")
-    model = tuning.load_tuned(runs.settings(), tmp_path / "run")
-    base = tuning.load_causal_lm(settings=runs.settings())
+    model = peft_setup.load_tuned(runs.settings(), tmp_path / "run")
+    base = peft_setup.load_causal_lm(settings=runs.settings())
     ids = torch.arange(5, 40)[None]
     with torch.no_grad():
         assert (model(ids).logits - base(ids).logits).abs().max() > 0.01
@@ -107,7 +107,7 @@ def test_the_same_seed_gives_the_same_adapter_and_another_another(unbroken, tmp_
 def test_dpo_starts_from_its_own_model_as_the_reference(tmp_path):
     """The first loss is log 2 in DPO alone, and again after SFT: the reference is what SFT made."""
     runs.train(tmp_path / "run", runs.recipe("sft+dpo", epochs=1))
-    log = watch.read_log(tmp_path / "run" / "log.jsonl")
+    log = callbacks.read_log(tmp_path / "run" / "log.jsonl")
     first = next(row for row in log if row["stage"] == "dpo")
     assert first["loss"] == pytest.approx(0.6931, abs=1e-3)
 
@@ -130,14 +130,14 @@ def test_the_bar_hears_of_every_step(tmp_path):
 
 def stop_at(monkeypatch, step, stage="sft"):
     """As Ctrl-C does: stop after this step, once."""
-    plain = watch.Watch.on_step_end
+    plain = callbacks.Watch.on_step_end
 
     def on_step_end(self, args, state, control, **more):
         if self.stage == stage and state.global_step == step:
             self.stopped = True
         plain(self, args, state, control, **more)
 
-    monkeypatch.setattr(watch.Watch, "on_step_end", on_step_end)
+    monkeypatch.setattr(callbacks.Watch, "on_step_end", on_step_end)
 
 
 @pytest.mark.parametrize("step", [1, 2, 3])
@@ -148,9 +148,9 @@ def test_a_stopped_run_goes_on_and_ends_as_an_unbroken_one(unbroken, tmp_path, m
         with pytest.raises(training.Stopped, match=f"step {step} of 4 of sft.*same command goes on"):
             runs.train(out)
     assert not (out / "run.json").exists()
-    assert [row["step"] for row in watch.read_log(out / "log.jsonl")] == list(range(1, step + 1))
+    assert [row["step"] for row in callbacks.read_log(out / "log.jsonl")] == list(range(1, step + 1))
     runs.train(out)
-    assert [row["step"] for row in watch.read_log(out / "log.jsonl")] == [1, 2, 3, 4]
+    assert [row["step"] for row in callbacks.read_log(out / "log.jsonl")] == [1, 2, 3, 4]
     equal(adapter(out), adapter(unbroken[0]), rtol=1e-4, atol=1e-6)
     assert not (out / "checkpoints").exists()
 
@@ -170,7 +170,7 @@ def test_a_run_that_was_stopped_in_dpo_keeps_its_sft(tmp_path, monkeypatch):
 
 def test_what_was_logged_after_the_checkpoint_is_logged_once(tmp_path, monkeypatch):
     """A crash, unlike Ctrl-C, writes no checkpoint: training goes on from the last epoch."""
-    plain = watch.Watch.on_step_end
+    plain = callbacks.Watch.on_step_end
 
     def crash(self, args, state, control, **more):
         plain(self, args, state, control, **more)
@@ -178,13 +178,13 @@ def test_what_was_logged_after_the_checkpoint_is_logged_once(tmp_path, monkeypat
             raise RuntimeError("power cut")
 
     with monkeypatch.context() as patch:
-        patch.setattr(watch.Watch, "on_step_end", crash)
+        patch.setattr(callbacks.Watch, "on_step_end", crash)
         with pytest.raises(RuntimeError, match="power cut"):
             runs.train(tmp_path / "run")
     log = tmp_path / "run" / "log.jsonl"
     log.write_text(log.read_text() + '{"stage": "sft", "st')  # it was just writing
     runs.train(tmp_path / "run")
-    assert [row["step"] for row in watch.read_log(log)] == [1, 2, 3, 4]
+    assert [row["step"] for row in callbacks.read_log(log)] == [1, 2, 3, 4]
 
 
 @pytest.fixture
@@ -273,7 +273,7 @@ def test_a_run_that_was_refused_can_be_tried_again_in_the_same_folder(tmp_path):
 
 
 def test_no_gradient_is_an_error_and_not_a_wasted_hour(tmp_path, monkeypatch):
-    plain = tuning.prepare
+    plain = peft_setup.prepare
 
     def deaf(settings, recipe):
         model = plain(settings, recipe)
@@ -283,13 +283,13 @@ def test_no_gradient_is_an_error_and_not_a_wasted_hour(tmp_path, monkeypatch):
                 each.zero_()
         return model
 
-    monkeypatch.setattr(training.tuning, "prepare", deaf)
+    monkeypatch.setattr(training.peft_setup, "prepare", deaf)
     with pytest.raises(UserError, match="trainable tensors get no gradient"):
         runs.train(tmp_path / "run")
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path, monkeypatch):
-    plain = tuning.prepare
+    plain = peft_setup.prepare
 
     def broken(settings, recipe):
         model = plain(settings, recipe)
@@ -299,7 +299,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path, monkeypatch):
                     each.fill_(float("inf"))
         return model
 
-    monkeypatch.setattr(training.tuning, "prepare", broken)
+    monkeypatch.setattr(training.peft_setup, "prepare", broken)
     with pytest.raises(UserError, match=r"the loss is nan at step 1: take a smaller learning_rate"):
         runs.train(tmp_path / "run")
 
@@ -346,7 +346,7 @@ def test_a_disk_without_room_is_found_before_the_first_step(tmp_path, monkeypatc
 
 def test_memory_is_foreseen_and_said_before_it_starts(tmp_path, monkeypatch, unbroken):
     assert unbroken[1]["foreseen_memory_mb"] > 600
-    monkeypatch.setattr(limits.memory, "free", lambda _device: 1e6)
+    monkeypatch.setattr(preflight.memory, "free", lambda _device: 1e6)
     said = []
     with pytest.raises(UserError, match=r"training would take .* of memory and 0.0 GB are free"):
         runs.train(tmp_path / "run", say=said.append)
@@ -367,12 +367,15 @@ def test_memory_is_foreseen_and_said_before_it_starts(tmp_path, monkeypatch, unb
     ],
 )
 def test_out_of_memory_is_advice(tmp_path, error):
-    with pytest.raises(UserError, match=r"out of memory: a smaller batch_size"), limits.in_one_line(tmp_path):
+    with (
+        pytest.raises(UserError, match=r"out of memory: a smaller batch_size"),
+        preflight.in_one_line(tmp_path),
+    ):
         raise error
 
 
 def test_other_errors_are_not_dressed_up(tmp_path):
-    with pytest.raises(RuntimeError, match="a bug"), limits.in_one_line(tmp_path):
+    with pytest.raises(RuntimeError, match="a bug"), preflight.in_one_line(tmp_path):
         raise RuntimeError("a bug")
 
 
@@ -388,9 +391,9 @@ def test_an_adapter_for_another_base_is_refused(unbroken, tmp_path):
     config["base_model_name_or_path"] = "org/other"
     (tmp_path / "run" / "adapter_config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match="was trained on org/other, not on tiny"):
-        tuning.load_tuned(runs.settings(), tmp_path / "run")
+        peft_setup.load_tuned(runs.settings(), tmp_path / "run")
     with pytest.raises(UserError, match=r"there is no run in .*train --out"):
-        tuning.load_tuned(runs.settings(), tmp_path / "nowhere")
+        peft_setup.load_tuned(runs.settings(), tmp_path / "nowhere")
 
 
 def test_an_adapter_that_was_cut_is_refused(unbroken, tmp_path):
@@ -398,7 +401,7 @@ def test_an_adapter_that_was_cut_is_refused(unbroken, tmp_path):
     tensors = adapter(tmp_path / "run")
     save_file(dict(list(tensors.items())[1:]), tmp_path / "run" / ADAPTER)
     with pytest.raises(UserError, match="incomplete"):
-        tuning.load_tuned(runs.settings(), tmp_path / "run")
+        peft_setup.load_tuned(runs.settings(), tmp_path / "run")
 
 
 def test_rows_of_one_length_come_together_and_by_seed_and_epoch():
@@ -433,7 +436,7 @@ def by_trl(lesson, tokenizer, out):
     """The rows as TRL tokenises them itself: its trainer on what its documentation calls conversational."""
     datasets, trl = training.train.quiet_trl()
     trainer = trl.SFTTrainer(
-        model=tuning.prepare(runs.settings(), runs.recipe()),
+        model=peft_setup.prepare(runs.settings(), runs.recipe()),
         args=trl.SFTConfig(str(out), use_cpu=True, report_to="none", disable_tqdm=True),
         train_dataset=datasets.Dataset.from_list(lesson.demonstrations()),
         processing_class=tokenizer,
@@ -479,12 +482,12 @@ def scored(monkeypatch):
 def test_the_head_scores_replies_only_and_loss_and_gradients_are_the_same(tmp_path, monkeypatch, scored, how):
     settings, recipe = runs.settings(), runs.recipe(tuning=how)
     torch.manual_seed(0)
-    model, tokenizer = tuning.prepare(settings, recipe), load_tokenizer(settings=settings)
+    model, tokenizer = peft_setup.prepare(settings, recipe), load_tokenizer(settings=settings)
     with torch.no_grad():
         for name, each in model.named_parameters():
             if "lora_B" in name:
                 each.normal_(std=0.1)  # else A would have no gradient
-    trainer = training.train.sft(model, tokenizer, runs.lesson(replay=3), recipe, tmp_path)
+    trainer = training.trainers.sft(model, tokenizer, runs.lesson(replay=3), recipe, tmp_path)
     batch = next(iter(trainer.get_train_dataloader()))
 
     def gradients():
@@ -518,7 +521,7 @@ def test_a_loss_that_rises_is_noted(tmp_path):
 
     def logged(*losses):
         log.write_text("".join(json.dumps({"stage": "sft", "step": n, "loss": x}) + "\n" for n, x in losses))
-        return watch.falls(log, "sft")
+        return callbacks.falls(log, "sft")
 
     assert logged(*enumerate([5, 4, 3, 2])) is True
     assert logged(*enumerate([2, 3, 4, 5])) is False

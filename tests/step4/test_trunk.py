@@ -5,8 +5,8 @@ import torch
 from safetensors.torch import load_file
 
 from shared import models
-from step4_finetune import tuning
-from step4_finetune.trunk import Empty, cached_trunk
+from step4_finetune.train import peft_setup
+from step4_finetune.train.frozen_cache import Empty, cached_trunk
 from tests.step4 import runs
 
 PAD = 2
@@ -23,7 +23,7 @@ def batch(rows=ROWS, width=None):
 
 def adapted(**changes):
     """The tiny model with an adapter on its last layer that has learnt something."""
-    model = tuning.prepare(runs.settings(), runs.recipe(**changes))
+    model = peft_setup.prepare(runs.settings(), runs.recipe(**changes))
     torch.manual_seed(1)
     with torch.no_grad():
         for name, each in model.named_parameters():
@@ -139,9 +139,9 @@ def test_training_gives_the_same_adapter_with_and_without(tmp_path, method):
 
 @pytest.mark.real
 def test_real_loss_and_gradients_are_those_without_it():
-    from step4_finetune.recipe import Recipe
+    from step4_finetune.train.recipe import Recipe
 
-    model = tuning.prepare(runs.settings(model=None), Recipe())
+    model = peft_setup.prepare(runs.settings(model=None), Recipe())
     pad = models.load_tokenizer().pad_token_id
     loss, expected = gradients(model, batch())
     with cached_trunk(model.get_base_model(), 20, pad):

@@ -1,0 +1,199 @@
+"""A few steps of DPO by hand on a few pairs: four log-probabilities, margin, loss; and TRL says the same.
+
+    $ python -m step4_finetune dpo
+    pair             reply     log p_ref   log p  reward  margin    loss    pull
+    hedge-trimmer-1  chosen       -198.7  -195.7  +0.297  +0.257  0.5729  0.0436
+                     rejected     -197.3  -196.9  +0.040
+    ...
+
+The loss itself is in dpo_loss.py. A lesson, not the way to train: that is `train --method dpo`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from shared import hardware, models
+from shared.config import Settings
+from shared.errors import UserError
+from step4_finetune.by_hand.dpo_loss import dpo, encode, log_probs, pull
+from step4_finetune.data.rows import SAMPLE, Row, read_rows
+from step4_finetune.models.quiet import quiet_peft
+from step4_finetune.models.sizes import ALL_LINEAR
+from step4_finetune.train.trainers import Lesson
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+TOLERANCE = 1e-4  # of a loss in float32, against TRL's
+LAST_LAYERS = 10  # get adapters; enough to see what the loss does
+
+
+def run(
+    settings: Settings,
+    source: str | Path = SAMPLE,
+    system: str = "",
+    pairs: int = 3,
+    beta: float = 0.1,
+    steps: int = 3,
+    learning_rate: float = 2e-4,
+) -> dict[str, Any]:
+    """A few steps of DPO on the first pairs of the file, by hand; then the same batch by TRL. float32, CPU.
+
+    Raises:
+        UserError: the file has no pairs, or the numbers can't be.
+    """
+    if pairs < 1 or steps < 0 or beta <= 0:
+        raise UserError("dpo needs 1 pair or more, 0 steps or more, and a beta above 0")
+    rows = [row for row in read_rows(source) if row.rejected is not None][:pairs]
+    if not rows:
+        raise UserError(f"{source} has no pairs: DPO needs the columns prompt, chosen, rejected")
+    tokenizer = models.load_tokenizer(settings=settings)
+    model = models.load_causal_lm(device="cpu", dtype="float32", settings=settings)
+    policy = adapted(model, settings.seed)
+    batch = encode(tokenizer, rows, system)
+    trainer = by_trl(policy, tokenizer, rows, system, beta)  # it keeps a copy of the start as its reference
+    with torch.no_grad():
+        reference = log_probs(policy, batch)  # (2n,) B is zero: still the model as it was
+    optimizer = torch.optim.AdamW((each for each in policy.parameters() if each.requires_grad), learning_rate)
+    losses = []
+    for _ in range(steps):
+        loss = dpo(log_probs(policy, batch), reference, beta).loss.mean()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(float(loss.detach()))
+    with torch.no_grad():
+        after = log_probs(policy, batch)
+        found = dpo(after, reference, beta)
+        theirs = float(trainer.compute_loss(policy, trainer.data_collator(list(trainer.train_dataset))))
+    losses.append(float(found.loss.mean()))
+    n, tokens = len(rows), batch.completion.sum(dim=1)
+    table = [
+        {
+            "id": row.id,
+            "chosen": _side(reference[i], after[i], found.chosen[i], tokens[i]),
+            "rejected": _side(reference[n + i], after[n + i], found.rejected[i], tokens[n + i]),
+            "margin": float(found.margin[i]),
+            "loss": float(found.loss[i]),
+            "pull": float(pull(found.margin[i], beta)),
+        }
+        for i, row in enumerate(rows)
+    ]
+    difference = abs(losses[-1] - theirs)
+    return {
+        "command": "step4_finetune dpo",
+        "headline": f"{steps} steps on {n} pairs: loss {losses[0]:.4f} to {losses[-1]:.4f} "
+        f"(TRL: {theirs:.4f})",
+        "model": settings.model,
+        "source": str(source),
+        "beta": beta,
+        "steps": steps,
+        "learning_rate": learning_rate,
+        "pairs": table,
+        "losses": losses,
+        "loss_by_trl": theirs,
+        "difference": difference,
+        "tolerance": TOLERANCE,
+        "proved": difference < TOLERANCE,
+        "machine": hardware.describe(),
+    }
+
+
+def _side(
+    before: torch.Tensor, after: torch.Tensor, reward: torch.Tensor, tokens: torch.Tensor
+) -> dict[str, Any]:
+    """One reply's log-probability under the model as it was and as it is."""
+    return {
+        "reference": float(before),
+        "policy": float(after),
+        "reward": float(reward),
+        "tokens": int(tokens),
+    }
+
+
+def adapted(model: Any, seed: int) -> Any:
+    """The model with fresh adapters on its last layers."""
+    peft = quiet_peft()
+    model.config.use_cache = False
+    depth = int(model.config.num_hidden_layers)
+    torch.manual_seed(seed)
+    config = peft.LoraConfig(
+        r=16,
+        lora_alpha=32,
+        target_modules=list(ALL_LINEAR),
+        layers_to_transform=list(range(max(0, depth - LAST_LAYERS), depth)),
+        task_type="CAUSAL_LM",
+    )
+    return peft.get_peft_model(model, config)
+
+
+def by_trl(policy: Any, tokenizer: Any, rows: Sequence[Row], system: str, beta: float) -> Any:
+    """TRL's DPOTrainer on the same pairs, all in one batch, to compute its loss only."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    from trl import DPOConfig, DPOTrainer
+
+    data = Lesson(rows, system, pairs=rows).preferences()
+    with tempfile.TemporaryDirectory() as folder:
+        return DPOTrainer(
+            model=policy,
+            args=DPOConfig(
+                output_dir=folder,
+                beta=beta,
+                use_cpu=True,
+                bf16=False,
+                gradient_checkpointing=False,
+                max_length=None,
+                report_to="none",
+                disable_tqdm=True,
+            ),
+            train_dataset=datasets.Dataset.from_list(data),
+            processing_class=tokenizer,
+        )
+
+
+def show(facts: dict[str, Any], console: Console) -> None:
+    """The four log-probabilities of each pair, margin and loss, for people."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("pair", no_wrap=True)
+    table.add_column("reply", no_wrap=True)
+    for name in ("log p_ref", "log p", "reward", "margin", "loss", "pull"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for pair in facts["pairs"]:
+        both = [f"{pair['margin']:+.3f}", f"{pair['loss']:.4f}", f"{pair['pull']:.4f}"]
+        for kind, name, more in (("chosen", pair["id"], both), ("rejected", "", [])):
+            side = pair[kind]
+            own = [f"{side['reference']:.1f}", f"{side['policy']:.1f}", f"{side['reward']:+.3f}"]
+            table.add_row(name, kind, *own, *more)
+    console.print(f"after {facts['steps']} steps of DPO by hand, beta {facts['beta']:g}\n", style="bold")
+    console.print(table)
+    console.print(
+        "\nreward = beta (log p - log p_ref); margin = reward of chosen - of rejected; "
+        "loss = -log sigmoid(margin); pull = beta sigmoid(-margin), up on chosen, down on rejected",
+        soft_wrap=True,
+    )
+    console.print(
+        "loss, step by step: " + " ".join(f"{loss:.4f}" for loss in facts["losses"]), soft_wrap=True
+    )
+    fell = sum(pair["chosen"]["reward"] < 0 for pair in facts["pairs"])
+    console.print(
+        f"chosen replies that became less likely all the same: {fell} of {len(facts['pairs'])} "
+        "(the loss asks for the difference only)",
+        soft_wrap=True,
+    )
+    verdict, colour = ("the same", "green") if facts["proved"] else ("not the same", "bold red")
+    console.print(
+        f"{verdict}: TRL's DPOTrainer says {facts['loss_by_trl']:.6f}, by hand {facts['losses'][-1]:.6f}, "
+        f"{facts['difference']:.1g} apart (allowed {facts['tolerance']:g})",
+        style=colour,
+        soft_wrap=True,
+    )

@@ -1,0 +1,215 @@
+"""LoRA on one matrix, by hand: what is added, how many numbers that is, and proof that PEFT does the same.
+
+    W (out, in)              frozen
+    A (r, in), B (out, r)    learn; r is small, and B starts at zero, so that nothing changes at first
+    y = x Wᵀ + (x Aᵀ) Bᵀ · alpha / r
+    W' = W + B A · alpha / r              merged: the same y, and nothing left to compute beside it
+
+    $ python -m step4_finetune lora
+    the same: by hand and by PEFT at most 0 apart, merged and unmerged 6e-06, the merged matrices 0
+
+Then the share of a model's parameters that learn, over targets and ranks, for three sizes (models/sizes.py).
+Source: Hu et al. 2021, arXiv 2106.09685. Adapters on a whole model are PEFT's business:
+see train/peft_setup.py.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+
+from shared import hardware, models
+from shared.config import Settings
+from shared.errors import UserError
+from step4_finetune.models.quiet import quiet_peft
+from step4_finetune.models.sizes import ALL_LINEAR, RANKS, SIZES, Shape, shares
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+TEXT = "Dear member, we have moved the visit of the plumber to Tuesday."
+TOLERANCE = 1e-4  # largest difference in float32 that counts as the same
+
+
+@dataclass
+class Lora:
+    """One frozen matrix and the two small ones that learn beside it."""
+
+    W: torch.Tensor  # (out, in)
+    A: torch.Tensor  # (r, in)
+    B: torch.Tensor  # (out, r)
+    alpha: int
+    bias: torch.Tensor | None = None  # (out,) frozen too, where the layer has one
+
+    @classmethod
+    def start(cls, W: torch.Tensor, r: int, alpha: int, bias: torch.Tensor | None = None) -> Lora:
+        """A at random (Kaiming's uniform, as in PEFT), B zero: no change yet, and a gradient for B."""
+        out, into = W.shape
+        edge = 1 / math.sqrt(into)
+        return cls(W, torch.empty(r, into).uniform_(-edge, edge), torch.zeros(out, r), alpha, bias)
+
+    @property
+    def scale(self) -> float:
+        """alpha / r, so that a larger rank is not at once a larger update."""
+        ### BEGIN SOLUTION 4.5: LoRA
+        return self.alpha / len(self.A)
+        ### END SOLUTION
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(T, in) -> (T, out): down to r numbers a token and up again. B A itself is never built.
+
+        The frozen layer's own output, with its bias where it has one, plus what the adapter adds: this times
+        `scale`, the bias not. A and B get gradients; nothing is changed in place.
+        """
+        ### BEGIN SOLUTION 4.5: LoRA
+        return F.linear(x, self.W, self.bias) + (x @ self.A.T) @ self.B.T * self.scale
+        ### END SOLUTION
+
+    def merged(self) -> torch.Tensor:
+        """One new matrix (out, in) that does it all, beside the same bias; W stays as it is.
+
+        What was added has rank r at most.
+        """
+        ### BEGIN SOLUTION 4.5: LoRA
+        return self.W + self.B @ self.A * self.scale
+        ### END SOLUTION
+
+
+def run(
+    settings: Settings, layer: int = -1, target: str = "q_proj", r: int = 16, alpha: int = 32
+) -> dict[str, Any]:
+    """LoRA on one matrix of the model, by hand and by PEFT, then the table. Always float32 on the CPU.
+
+    Raises:
+        UserError: no such layer or target, a rank below 1, or a model of another shape.
+    """
+    if r < 1 or target not in ALL_LINEAR:
+        raise UserError(f"rank {r} on {target} can't be: use a rank of 1 or more on {', '.join(ALL_LINEAR)}")
+    tokenizer = models.load_tokenizer(settings=settings)
+    model = models.load_causal_lm(device="cpu", dtype="float32", settings=settings)
+    shape = Shape.of(model.config)
+    if not -shape.layers <= layer < shape.layers:
+        raise UserError(f"--layer {layer} does not exist: this model has layers 0 to {shape.layers - 1}")
+    ids = tokenizer(TEXT, return_tensors="pt")["input_ids"]  # (1, T)
+    torch.manual_seed(settings.seed)
+    made = compare(model, ids, layer % shape.layers, target, r, alpha)
+    out, into = shape.matrix(target)
+    worst = max(made["difference"], made["difference_merged"], made["difference_matrix"])
+    sizes = SIZES if shape in SIZES.values() else {settings.model: shape, **SIZES}
+    return {
+        "command": "step4_finetune lora",
+        "headline": f"by hand and by PEFT: at most {worst:.1g} apart; "
+        f"{r * (out + into):,} numbers learn beside {out * into:,}",
+        "model": settings.model,
+        "matrix": f"layer {layer % shape.layers}, {target}",
+        "r": r,
+        "alpha": alpha,
+        "full": out * into,
+        "lora": r * (out + into),
+        **made,
+        "tolerance": TOLERANCE,
+        "proved": worst < TOLERANCE and made["difference_at_start"] == 0,
+        "shares": shares(sizes),
+        "machine": hardware.describe(),
+    }
+
+
+@torch.no_grad()
+def compare(model: Any, ids: torch.Tensor, layer: int, target: str, r: int, alpha: int) -> dict[str, Any]:
+    """The same A and B by hand and in PEFT's layer, on what that layer is really given. Changes the model."""
+    peft = quiet_peft()
+    config = peft.LoraConfig(r=r, lora_alpha=alpha, target_modules=[target], layers_to_transform=[layer])
+    adapted: Any = peft.get_peft_model(model, config)
+    theirs: Any = next(each for each in adapted.modules() if isinstance(each, peft.tuners.lora.Linear))
+    x = input_of(theirs, adapted, ids)  # (T, in)
+    base = theirs.base_layer
+    ours = Lora.start(base.weight.clone(), r, alpha, base.bias)
+    before = base(x)  # (T, out) without an adapter
+    at_start = ours.forward(x) - before
+
+    ours.B.normal_(std=0.02)  # as if it had learnt
+    theirs.lora_A["default"].weight.copy_(ours.A)
+    theirs.lora_B["default"].weight.copy_(ours.B)
+    y = ours.forward(x)  # (T, out)
+    difference = y - theirs(x)
+    theirs.merge()
+    W = ours.merged()
+    return {
+        "shapes": {
+            "x": list(x.shape),
+            "W": list(ours.W.shape),
+            "A": list(ours.A.shape),
+            "B": list(ours.B.shape),
+            "x Aᵀ": list((x @ ours.A.T).shape),
+            "y = x Wᵀ + (x Aᵀ) Bᵀ alpha / r": list(y.shape),
+            "W' = W + B A alpha / r": list(W.shape),
+        },
+        "rank_of_update": int(torch.linalg.matrix_rank(ours.B @ ours.A)),
+        "largest_output": float(y.abs().max()),
+        "largest_change": float((y - before).abs().max()),
+        "difference_at_start": float(at_start.abs().max()),
+        "difference": float(difference.abs().max()),
+        "difference_merged": float((F.linear(x, W, ours.bias) - y).abs().max()),
+        "difference_matrix": float((W - base.weight).abs().max()),
+    }
+
+
+def input_of(module: torch.nn.Module, model: Any, ids: torch.Tensor) -> torch.Tensor:
+    """What the module is given while the model reads ids (1, T): shape (T, in)."""
+    seen: list[torch.Tensor] = []
+    hook = module.register_forward_pre_hook(lambda _, args: seen.append(args[0][0]))
+    try:
+        model(input_ids=ids)
+    finally:
+        hook.remove()
+    return seen[0]
+
+
+def show(facts: dict[str, Any], console: Console) -> None:
+    """The shapes, the proof and the table, for people."""
+    from rich.table import Table
+
+    look: dict[str, Any] = {"box": None, "pad_edge": False, "header_style": "bold", "padding": (0, 3, 0, 0)}
+    table = Table(facts["matrix"], "shape", **look)
+    for name, shape in facts["shapes"].items():
+        table.add_row(name, " x ".join(map(str, shape)))
+    console.print(table)
+    console.print(
+        f"\n{facts['lora']:,} numbers learn (A and B, r={facts['r']}) instead of {facts['full']:,} (W): "
+        f"{facts['lora'] / facts['full']:.1%}; their product has rank {facts['rank_of_update']}",
+        soft_wrap=True,
+    )
+    console.print(
+        f"before B learns, {facts['difference_at_start']:.1g} from the model without adapter; then outputs "
+        f"up to {facts['largest_output']:.2g}, changed by up to {facts['largest_change']:.2g}",
+        soft_wrap=True,
+    )
+    verdict, colour = ("the same", "green") if facts["proved"] else ("not the same", "bold red")
+    console.print(
+        f"{verdict}: by hand and by PEFT at most {facts['difference']:.1g} apart, merged and unmerged "
+        f"{facts['difference_merged']:.1g}, the merged matrices {facts['difference_matrix']:.1g} "
+        f"(allowed {facts['tolerance']:g})",
+        style=colour,
+        soft_wrap=True,
+    )
+    console.print("\nPercent of all parameters that learn", style="bold")
+    table = Table("model", "targets", **look)
+    for r in RANKS:
+        table.add_column(f"r={r}", justify="right")
+    last = None
+    for row in facts["shares"]:
+        name = f"{row['model']} ({row['parameters'] / 1e6:,.1f} M)" if row["model"] != last else ""
+        table.add_row(name, row["targets"], *(f"{percent:.2f}" for percent in row["percent"].values()))
+        last = row["model"]
+    console.print(table)
+    seed = [row for row in facts["shares"] if row["targets"] == "q, v" and row["model"] in SIZES]
+    console.print(
+        "\nThe roadmap's recipe, r=16 on q and v, is said to train 1-2 %. It trains "
+        + ", ".join(f"{row['percent'][16]:.2f} % of {row['model']}" for row in seed)
+        + ": an adapter grows with the sides of its matrix, the matrix with their product.",
+        soft_wrap=True,
+    )

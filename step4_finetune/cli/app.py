@@ -1,0 +1,277 @@
+"""Step 4: teach a small model a company's tone, and prove it.
+
+    python -m step4_finetune train --out runs/tone         minutes on a laptop
+    python -m step4_finetune evaluate --adapter runs/tone  better than prompting? what broke?
+    python -m step4_finetune chat --adapter runs/tone      base and tuned, side by side
+
+Heavy libraries are imported inside the commands, so that --help answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from shared.cli import (
+    Device,
+    Dtype,
+    Json,
+    Model,
+    Seed,
+    Smoke,
+    Threads,
+    emit,
+    new_app,
+    run,
+    settings_from_flags,
+)
+from step4_finetune.cli import by_hand, data, export
+
+app = new_app("Step 4: fine-tuning and alignment. A company's tone, taught to a small model and measured.")
+app.add_typer(data.app, name="data")
+app.add_typer(by_hand.app)
+app.add_typer(export.app)
+
+DataFile = Annotated[str | None, typer.Option("--data", help="Rows: .jsonl, .csv, or a dataset of the hub.")]
+GuideFile = Annotated[Path | None, typer.Option("--guide", help="Tone guide (YAML); default the sample's.")]
+Notes = Annotated[
+    list[str] | None, typer.Option("--note", help="What the company decided or knows; may come again.")
+]
+Adapters = Annotated[list[Path] | None, typer.Option("--adapter", help="Folder of a run; may come twice.")]
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
+    recipe: Annotated[str, typer.Option(help="Name of a recipe, or a YAML file.")] = "default",
+    method: Annotated[str | None, typer.Option(help="sft, dpo or sft+dpo; default the recipe's.")] = None,
+    tuning: Annotated[str | None, typer.Option(help="lora, qlora or full; default the recipe's.")] = None,
+    data: DataFile = None,
+    guide: GuideFile = None,
+    report_to: Annotated[str, typer.Option(help="none, wandb or tensorboard.")] = "none",
+    limit: Annotated[int | None, typer.Option(min=1, help="Rows, at most.")] = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", help="Folder of a run whose adapter goes on learning.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Remove an earlier run in --out first.")] = False,
+    model: Model = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    threads: Threads = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Train by a recipe: SFT, DPO, or the one after the other; goes on with a run that was stopped."""
+    with redirect_stdout(sys.stderr):  # transformers and its reporters print; our facts come after
+        from step4_finetune.models.quiet import quiet_peft
+
+        quiet_peft()
+        from step4_finetune.judging.training_data import JudgeLesson
+        from step4_finetune.toolcalls.training_data import ToolLesson
+        from step4_finetune.train import distributed, training_data
+        from step4_finetune.train import recipe as recipes
+        from step4_finetune.train import run as training
+
+        settings = settings_from_flags(
+            smoke, model=model, device=device, dtype=dtype, threads=threads, seed=seed
+        )
+        changes = {"method": method, "tuning": tuning, "seed": seed}
+        changes = {name: each for name, each in changes.items() if each is not None}
+        chosen = recipes.read_recipe(recipe, **changes)
+        if smoke:
+            chosen, limit = recipes.smoke(chosen), 4
+        with distributed.together(settings.device):
+            readers: dict[str, Any] = {"tools": ToolLesson, "judge": JudgeLesson}
+            if chosen.task in readers:
+                file = Path(data or f"data/{chosen.task}/train.jsonl")
+                prepared: Any = readers[chosen.task].read(file, limit)
+            else:
+                rows, its_guide = _read(data, guide)
+                with distributed.main_first():
+                    prepared = training_data.prepare(
+                        settings, chosen, rows, its_guide, limit, start, own_rows=bool(data)
+                    )
+                asked, chosen = chosen.sft, chosen.for_rows(len(prepared.rows), distributed.count())
+                if chosen.sft != asked and distributed.is_main():
+                    print(
+                        f"{len(prepared.rows)} rows are few: {chosen.sft.epochs:g} epochs instead of "
+                        f"{asked.epochs:g}, at learning rate {chosen.sft.learning_rate:g} (sft.least_steps)",
+                        file=sys.stderr,
+                    )
+            facts = training.seen(settings, chosen, prepared, out, report_to, fresh=fresh)
+    if distributed.is_main():
+        emit(facts, lambda console: training.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def evaluate(
+    adapter: Adapters = None,
+    baselines: Annotated[
+        str, typer.Option(help="base, guide, few-shot; commas between.")
+    ] = "base,guide,few-shot",
+    split: Annotated[str, typer.Option(help="dev, to choose by; test, to report.")] = "dev",
+    data: DataFile = None,
+    guide: GuideFile = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Messages, at most.")] = None,
+    general: Annotated[
+        Path | None,
+        typer.Option(
+            "--general", help="Questions that the tone must not leak into (JSON lines: prompt, answer)."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="A folder for the report, pictures and replies.")
+    ] = None,
+    model: Model = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    threads: Threads = None,
+    ragas: Annotated[
+        Path | None,
+        typer.Option(metavar="PYTHON", help="A Python with Ragas: likeness to the chosen replies."),
+    ] = None,
+    phoenix: Annotated[
+        str | None, typer.Option(metavar="URL", help="A Phoenix server: each system becomes an experiment.")
+    ] = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Compare base, prompting and tuned models: tone, fidelity, leak, perplexity, with intervals."""
+    from shared.progress import stage_bar
+    from step4_finetune.evaluate import phoenix_experiments, ragas_scores, report
+    from step4_finetune.evaluate import run as evaluation
+
+    settings = settings_from_flags(smoke, model=model, device=device, dtype=dtype, threads=threads)
+    rows, its_guide = _read(data, guide)
+    extras = [
+        *([ragas_scores.ready(ragas)] if ragas else []),
+        *([phoenix_experiments.ready(phoenix)] if phoenix else []),
+    ]
+    names = [each.strip() for each in baselines.split(",") if each.strip()]
+    facts = evaluation.run(
+        settings,
+        its_guide,
+        rows,
+        split=split,
+        baselines=names,
+        adapters=adapter or [],
+        limit=3 if smoke else limit,
+        general_file=general,
+        bar=stage_bar("evaluating", len(names) + len(adapter or [])),
+    )
+    try:
+        for add in extras:
+            add(facts)
+    finally:  # the replies took minutes: they are kept whatever an extra does
+        report.write(facts, out or report.place())
+    emit(facts, lambda console: report.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def bench(
+    model: Model = None,
+    threads: Threads = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Training speed beside TRL's defaults, in turns: samples per CPU-second."""
+    from step4_finetune.models.quiet import quiet_peft
+
+    quiet_peft()
+    from step4_finetune import bench as lesson
+    from step4_finetune.train import recipe as recipes
+    from step4_finetune.train.trainers import Lesson
+
+    settings = settings_from_flags(smoke, model=model, threads=threads)
+    rows, guide = _read(None, None)
+    recipe = recipes.read_recipe()
+    train = [row for row in rows if row.split == "train"]
+    prepared = Lesson(train[:4] if smoke else train, guide.system)
+    facts = lesson.run(settings, recipes.smoke(recipe) if smoke else recipe, prepared)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def chat(
+    messages: Annotated[
+        list[str] | None, typer.Argument(help="What a member writes; none: asks for them.")
+    ] = None,
+    note: Notes = None,
+    adapter: Adapters = None,
+    guide: GuideFile = None,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Stop after so many tokens.")] = 128,
+    model: Model = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    threads: Threads = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Base and tuned models, side by side."""
+    from step4_finetune.cli import chat as talking
+
+    settings = settings_from_flags(smoke, model=model, device=device, dtype=dtype, threads=threads)
+    facts = talking.run(
+        settings,
+        _read(None, guide)[1],
+        messages or [],
+        note or [],
+        adapter or [],
+        max_new_tokens,
+        not as_json,
+    )
+    emit(facts, lambda console: talking.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def guard(
+    text: Annotated[str | None, typer.Argument(help="A message to look at.")] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Catch and false-alarm rates on the labelled sets.")
+    ] = False,
+    adapter: Annotated[Path | None, typer.Option(help="Answer with this tuned model.")] = None,
+    note: Notes = None,
+    data: DataFile = None,
+    guide: GuideFile = None,
+    model: Model = None,
+    device: Device = None,
+    threads: Threads = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Checks around generation: personal data, injection, off topic, tone; and what they catch."""
+    from shared.errors import UserError
+    from step4_finetune.cli import guard
+
+    if measure == (text is not None):
+        raise UserError("guard takes a text to look at, or --measure, and not both")
+    settings = settings_from_flags(smoke, model=model, device=device, threads=threads)
+    rows, its_guide = _read(data, guide)
+    generate = None
+    if adapter:
+        from step4_finetune.cli.chat import generator
+
+        generate = generator(settings, adapter, its_guide)
+    facts = guard.run(settings, its_guide, rows, text, notes=note or [], generate=generate)
+    emit(facts, lambda console: guard.show(facts, console), as_json=as_json)
+
+
+def _read(data: str | None, guide: Path | None) -> tuple[list[Any], Any]:
+    """The rows and the guide, of the sample where none are named; rows of your own need your own guide."""
+    from shared.errors import UserError
+    from step4_finetune.data.rows import GUIDE, SAMPLE, read_rows
+    from step4_finetune.tone.guide import read_guide
+
+    if data and not guide:
+        raise UserError(f"{data} needs the guide of its tone: name it with --guide")
+
+    return read_rows(data or SAMPLE), read_guide(guide or GUIDE)
+
+
+if __name__ == "__main__":
+    run(app, "python -m step4_finetune")

@@ -1,0 +1,81 @@
+"""Commands that show one part of the lesson by itself: LoRA, the DPO loss, and how good the evaluator is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shared.cli import Json, Model, Seed, Smoke, emit, new_app, settings_from_flags
+
+app = new_app("Parts of the lesson.")
+
+
+@app.command()
+def lora(
+    layer: Annotated[int, typer.Option(help="Number of the layer; -1 is the last.")] = -1,
+    target: Annotated[str, typer.Option(help="Which matrix of it.")] = "q_proj",
+    r: Annotated[int, typer.Option(help="Rank.")] = 16,
+    alpha: Annotated[int, typer.Option(help="The update is scaled by alpha / r.")] = 32,
+    model: Model = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """LoRA by hand on one matrix, equal to PEFT's; and what share of a model it trains."""
+    from step4_finetune.by_hand import lora as lesson
+
+    facts = lesson.run(settings_from_flags(smoke, model=model, seed=seed), layer, target, r, alpha)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def dpo(
+    pairs: Annotated[int, typer.Option(help="So many pairs.")] = 3,
+    beta: Annotated[float, typer.Option(help="How far the model may go from its reference.")] = 0.1,
+    steps: Annotated[int, typer.Option(help="So many steps.")] = 3,
+    data: Annotated[str | None, typer.Option("--data", help="Rows: .jsonl, .csv, or of the hub.")] = None,
+    guide: Annotated[Path | None, typer.Option("--guide", help="The tone guide of your rows (YAML).")] = None,
+    model: Model = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """The DPO loss by hand on some pairs, equal to TRL's; and what a few steps of it do."""
+    from step4_finetune.by_hand import dpo as lesson
+    from step4_finetune.data.rows import GUIDE, SAMPLE
+    from step4_finetune.tone.guide import read_guide
+
+    settings = settings_from_flags(smoke, model=model, seed=seed)
+    facts = lesson.run(settings, data or SAMPLE, read_guide(guide or GUIDE).system, pairs, beta, steps)
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def evaluator(
+    labelled: Annotated[
+        Path | None, typer.Option(help="Labelled replies (JSON lines); default the sample's.")
+    ] = None,
+    guide: Annotated[
+        Path | None, typer.Option("--guide", help="Tone guide (YAML); default the sample's.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """How good the evaluator itself is: precision and recall of every check on labelled replies."""
+    from shared import hardware
+    from step4_finetune.data.rows import GUIDE, LABELLED
+    from step4_finetune.evaluate import validate
+    from step4_finetune.tone.guide import read_guide
+
+    rows = validate.read_labelled(labelled or LABELLED)
+    found = validate.measure(rows, read_guide(guide or GUIDE))
+    last = found[-1]
+    facts = {
+        "command": "step4_finetune evaluator",
+        "headline": f"{last.name}: kappa {last.kappa or 0:.2f} on {last.n} labelled replies",
+        "n": len(rows),
+        "verdicts": [each.as_json() for each in found],
+        "machine": hardware.describe(),
+    }
+    emit(facts, lambda console: validate.show(console, found), as_json=as_json)

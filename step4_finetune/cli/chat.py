@@ -1,0 +1,124 @@
+"""Base and tuned models answer the same message, one below the other.
+
+$ python -m step4_finetune chat "my kettle leaks" --note "plan: technician calls on Monday"
+base
+I'm sorry to hear that your kettle ...
+tone
+Dear member, ...
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared.config import Settings
+from shared.errors import UserError
+from shared.models import load_causal_lm, load_tokenizer
+from step4_finetune.data.rows import Message, with_notes
+from step4_finetune.models.generate import replies
+from step4_finetune.tone.rules import Guide, broken
+from step4_finetune.train.peft_setup import load_tuned
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+LONGEST = 2000  # characters of a message
+AGAIN = 0.7  # temperature of a second attempt
+
+
+def run(
+    settings: Settings,
+    guide: Guide,
+    messages: Sequence[str],
+    notes: Sequence[str],
+    adapters: Sequence[Path],
+    max_new_tokens: int,
+    interactive: bool,
+) -> dict[str, Any]:
+    """Answer each message, by the same notes, with the base and every adapter; without messages, ask until an
+    empty line.
+
+    Raises:
+        UserError: a message is empty or too long, or an adapter doesn't fit.
+    """
+    for message in messages:
+        if not message.strip() or len(message) > LONGEST:
+            raise UserError(f"a message has between 1 and {LONGEST} characters")
+    tokenizer = load_tokenizer(settings=settings)
+    models: dict[str, Any] = {"base": load_causal_lm(settings=settings)}
+    models |= {each.name or str(each): load_tuned(settings, each) for each in adapters}
+
+    def answer(message: str) -> dict[str, Any]:
+        prompt: list[Message] = [
+            {"role": "system", "content": guide.system},
+            {"role": "user", "content": with_notes(message, notes)},
+        ]
+        said = {}
+        for name, model in models.items():
+            (reply,) = replies(model, tokenizer, [prompt], max_new_tokens)
+            said[name] = {
+                "reply": reply.text,
+                "tokens": reply.tokens,
+                "breaks": list(broken(reply.text, guide)),
+            }
+        return {"message": message, "replies": said}
+
+    answered = [answer(message) for message in messages] if messages else _talk(answer, interactive)
+    return {
+        "command": "step4_finetune chat",
+        "headline": f"{len(answered)} messages, {len(models)} models",
+        "model": settings.model,
+        "answered": answered,
+        "shown": not messages and interactive,
+    }
+
+
+def _talk(answer: Callable[[str], dict[str, Any]], interactive: bool) -> list[dict[str, Any]]:
+    """Messages from the keyboard, answered as they come."""
+    from rich.console import Console
+
+    console, answered = Console(highlight=False, markup=False), []
+    while True:
+        try:
+            message = input("member> " if sys.stdin.isatty() else "").strip()
+        except EOFError:
+            return answered
+        if not message:
+            return answered
+        answered.append(answer(message[:LONGEST]))
+        if interactive:
+            _show(answered[-1], console)
+
+
+def generator(settings: Settings, adapter: Path, guide: Guide) -> Callable[[list[Message]], str]:
+    """A function from messages to the tuned model's reply, for the guardrails.
+
+    It was trained under one system message, so it gets that one. To a request with another (the guard's
+    reminder, after a reply that may not go out) the reply is drawn: the greedy one would come again.
+    """
+    tokenizer, model = load_tokenizer(settings=settings), load_tuned(settings, adapter)
+
+    def generate(messages: list[Message]) -> str:
+        system = {"role": "system", "content": guide.system}
+        again = any(each["role"] == "system" and each != system for each in messages)
+        said = [system, *(each for each in messages if each["role"] != "system")]
+        return replies(model, tokenizer, [said], temperature=AGAIN if again else 0.0)[0].text
+
+    return generate
+
+
+def show(facts: dict[str, Any], console: Console) -> None:
+    """The replies, and the rules that each breaks."""
+    if not facts["shown"]:
+        for each in facts["answered"]:
+            _show(each, console)
+
+
+def _show(one: dict[str, Any], console: Console) -> None:
+    for name, said in one["replies"].items():
+        broke = ", ".join(said["breaks"])
+        console.print(f"{name} ({said['tokens']} tokens{'; breaks ' + broke if broke else ''})", style="bold")
+        console.print(f"{said['reply']}\n")

@@ -1,0 +1,240 @@
+"""The commands for rows: look at them, check them, write them for TRL, have more of them made.
+
+    python -m step4_finetune data show --topic "hedge trimmer"
+    python -m step4_finetune data check --data mine.jsonl --guide mine.yaml --fix clean.jsonl
+    python -m step4_finetune data build --format dpo --out data/
+    python -m step4_finetune data distill --messages messages.txt --model claude-sonnet-5-5
+
+exit 0    it worked; of check: nothing worse than warnings
+exit 1    check found something that must be mended
+exit 2    something the user can put right
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shared.cli import Engine, Json, Model, Seed, Smoke, emit, new_app, settings_from_flags
+
+if TYPE_CHECKING:
+    from step4_finetune.tone.rules import Guide
+
+app = new_app("Rows of messages and replies: look, check, build, distill.")
+
+Data = Annotated[
+    str | None,
+    typer.Option("--data", help="Rows: .jsonl, .csv, or a dataset of the hub; default the sample."),
+]
+GuideFile = Annotated[
+    Path | None,
+    typer.Option("--guide", help="Tone guide (YAML); default that of the sample, for its own rows."),
+]
+Limit = Annotated[int, typer.Option("--limit-tokens", help="Tokens of a conversation, at most.")]
+
+
+class Kind(StrEnum):
+    """What `build` writes."""
+
+    rows = "rows"
+    tools = "tools"
+    judge = "judge"
+
+
+Force = Annotated[bool, typer.Option("--force", help="Write over files that are there already.")]
+
+
+@app.command()
+def show(
+    split: Annotated[str | None, typer.Option(help="train, dev or test.")] = None,
+    topic: Annotated[str | None, typer.Option(help="Rows of this topic only.")] = None,
+    row_id: Annotated[str | None, typer.Option("--id", help="This row only.")] = None,
+    limit: Annotated[int, typer.Option(help="So many rows, at most.")] = 3,
+    data: Data = None,
+    guide: GuideFile = None,
+    as_json: Json = False,
+) -> None:
+    """Rows with chosen and rejected side by side, and what is broken in them."""
+    from step4_finetune.cli import show_rows
+
+    rows, source = _rows(data)
+    facts = show_rows.run(rows, _guide(guide, data), source, split, topic, row_id, limit)
+    emit(facts, lambda console: show_rows.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def check(
+    fix: Annotated[
+        Path | None,
+        typer.Option("--fix", metavar="OUT", help="Write a cleaned copy here, and a report beside it."),
+    ] = None,
+    force: Force = False,
+    limit_tokens: Limit = 512,
+    data: Data = None,
+    guide: GuideFile = None,
+    model: Model = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Everything that is wrong with the rows, by number and by row; exit code 1 where it is bad."""
+    from shared.models import load_tokenizer
+    from step4_finetune.data import curate
+    from step4_finetune.data.curate import fix as mending
+    from step4_finetune.data.rows import SAMPLE
+
+    settings = settings_from_flags(smoke, model=model)
+    rows, source = _rows(data)
+    rule_book = _guide(guide, data)
+    places = mending.targets(data or SAMPLE, fix, force=force) if fix else None
+    tokenizer = load_tokenizer(settings=settings)
+    findings = curate.run_checks(rows, rule_book, tokenizer, limit_tokens)
+    facts = curate.report(rows, rule_book, source=source, findings=findings)
+    errors = facts["errors"]
+    if places:
+        left, done = mending.run(rows, _raw(data), findings, source, places)
+        after = curate.report(left, rule_book, tokenizer, limit_tokens, source=str(fix))
+        mending.write_report(source, facts, after, done)
+        facts["fix"] = {**done, "left": after["headline"]}
+        errors = after["errors"]
+    emit(facts, lambda console: curate.show(facts, console), as_json=as_json)
+    if errors:
+        raise typer.Exit(1)
+
+
+@app.command()
+def build(
+    out: Annotated[Path, typer.Option("--out", help="Folder for train.jsonl, dev.jsonl and test.jsonl.")],
+    what: Annotated[
+        Kind,
+        typer.Argument(help="rows: replies in a tone; tools: tool calls; judge: passages with questions."),
+    ] = Kind.rows,
+    count: Annotated[int, typer.Option("--rows", min=1, help="tools: so many rows.")] = 2000,
+    seed: Seed = None,
+    form: Annotated[str, typer.Option("--format", help="sft or dpo.")] = "sft",
+    shares: Annotated[
+        str, typer.Option(help="rows without a split: percent for train, dev and test.")
+    ] = "80,10,10",
+    force: Force = False,
+    limit_tokens: Limit = 512,
+    data: Data = None,
+    guide: GuideFile = None,
+    model: Model = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Files to train on, one a split: rows in TRL's formats, tool calls, or passages to judge."""
+    settings = settings_from_flags(smoke, model=model, seed=seed)
+    if what is Kind.tools:
+        from step4_finetune.toolcalls import build as composing
+
+        facts = composing.run(out, 40 if smoke else count, settings.seed, force=force)
+        emit(facts, lambda console: composing.show(facts, console), as_json=as_json)
+        return
+    if what is Kind.judge:
+        from step4_finetune.judging import build as judging
+
+        facts = judging.run(out, Path(data) if data else None, settings.seed, force=force)
+        emit(facts, lambda console: judging.show(facts, console), as_json=as_json)
+        return
+    from shared.models import load_tokenizer
+    from step4_finetune.data import trl_files as building
+
+    rows, source = _rows(data, _shares(shares))
+    rule_book = _guide(guide, data)
+    facts = building.run(
+        rows,
+        rule_book.system if rule_book else "",
+        form,
+        out,
+        tokenizer=load_tokenizer(settings=settings),
+        limit=limit_tokens,
+        force=force,
+        source=source,
+    )
+    emit(facts, lambda console: building.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def distill(
+    messages: Annotated[
+        Path | None,
+        typer.Option("--messages", help="To be answered: .txt (one a line), .jsonl or .csv; default train."),
+    ] = None,
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="Pairs are appended here (.jsonl); what is there is not asked again."),
+    ] = Path("pairs.jsonl"),
+    requests: Annotated[int, typer.Option(help="Requests to the model, at most.")] = 100,
+    attempts: Annotated[int, typer.Option(help="Replies to a message, at most, until one passes.")] = 2,
+    rejected: Annotated[
+        bool, typer.Option("--rejected/--chosen-only", help="Have a near miss written, too, for DPO.")
+    ] = True,
+    data: Data = None,
+    guide: GuideFile = None,
+    model: Model = None,
+    engine: Engine = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Have a chat model write replies, and keep those that break no rule and are faithful."""
+    from step4_finetune.data import distill as lesson
+    from step4_finetune.data import rows as rows_of
+    from step4_finetune.tone.guide import read_guide
+
+    settings = settings_from_flags(smoke, model=model, engine=engine, seed=seed)
+    rows = (
+        lesson.read_messages(messages)
+        if messages
+        else [row for row in _rows(data)[0] if row.split == "train"]
+    )
+    facts = lesson.run(
+        rows,
+        read_guide(guide or rows_of.GUIDE),
+        settings,
+        out,
+        requests=requests,
+        attempts=attempts,
+        rejected=rejected,
+    )
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+
+
+def _rows(data: str | None, shares: tuple[float, float, float] | None = None) -> tuple[Any, str]:
+    """The rows of the flag, or the sample's, and what they are called."""
+    from step4_finetune.data.rows import SAMPLE, SHARES, read_rows
+
+    return read_rows(data or SAMPLE, shares=shares or SHARES), data or "the sample"
+
+
+def _shares(text: str) -> tuple[float, float, float]:
+    """`70,15,15` as shares of 1."""
+    from shared.errors import UserError
+
+    try:
+        train, dev, test = (float(each) / 100 for each in text.split(","))
+    except ValueError:
+        train = dev = test = 0.0
+    if min(train, dev, test) < 0 or train == 0 or abs(train + dev + test - 1) > 1e-6:
+        raise UserError(f"--shares {text}: give three percentages that add up to 100, such as 70,15,15")
+    return train, dev, test
+
+
+def _raw(data: str | None) -> list[Any]:
+    """The same with all the columns that they came with."""
+    from step4_finetune.data import rows as rows_of
+
+    return [raw for _, raw in rows_of.raw_rows(data or rows_of.SAMPLE)]
+
+
+def _guide(guide: Path | None, data: str | None) -> Guide | None:
+    """The guide of the flag; the sample's for the sample; none for other rows."""
+    from step4_finetune.data.rows import GUIDE
+    from step4_finetune.tone.guide import read_guide
+
+    if guide is None and data is not None:
+        return None
+    return read_guide(guide or GUIDE)

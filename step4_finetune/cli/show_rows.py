@@ -1,0 +1,111 @@
+"""Rows on the screen: the message, the chosen and the rejected reply side by side, and what each breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import UserError
+from step4_finetune.data.curate.finding import prompt_text, replies
+from step4_finetune.data.rows import SPLITS, Row
+from step4_finetune.tone import rules
+from step4_finetune.tone.rules import Guide
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def run(
+    rows: Sequence[Row],
+    guide: Guide | None,
+    source: str,
+    split: str | None = None,
+    topic: str | None = None,
+    row_id: str | None = None,
+    limit: int = 3,
+) -> dict[str, Any]:
+    """The rows that the flags choose, and what is broken in their replies.
+
+    Raises:
+        UserError: a flag that chooses none; says what there is.
+    """
+    if split not in (None, *SPLITS):
+        raise UserError(f"--split {split} is not known: use {', '.join(SPLITS)}")
+    if limit < 1:
+        raise UserError(f"--limit {limit} shows nothing: use a number from 1")
+    chosen = [
+        row
+        for row in rows
+        if split in (None, row.split)
+        and (topic is None or (row.topic or "").casefold() == topic.casefold())
+        and row_id in (None, row.id)
+    ]
+    if not chosen:
+        raise UserError(f"{source} has no such row: {_there(rows, split, topic, row_id)}")
+    return {
+        "command": "step4_finetune data-show",
+        "headline": f"{len(chosen)} of {len(rows)} rows of {source}",
+        "data": source,
+        "found": len(chosen),
+        "rows": [_facts(row, guide) for row in chosen[:limit]],
+    }
+
+
+def _there(rows: Sequence[Row], split: str | None, topic: str | None, row_id: str | None) -> str:
+    """What could have been asked for."""
+    if row_id is not None:
+        return f"ids are like {', '.join(row.id for row in rows[:3])}"
+    if topic is not None:
+        topics = list(dict.fromkeys(row.topic for row in rows if row.topic and split in (None, row.split)))
+        return (
+            f"topics are {', '.join(topics[:8])}{' …' if len(topics) > 8 else ''}"
+            if topics
+            else "it names no topics"
+        )
+    return f"none of its {len(rows)} rows is in {split}"
+
+
+def _facts(row: Row, guide: Guide | None) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "split": row.split,
+        "topic": row.topic,
+        "prompt": list(row.prompt),
+        "message": prompt_text(row),
+        "notes": list(row.notes),
+        "chosen": row.chosen,
+        "rejected": row.rejected,
+        "named_breaks": None if row.breaks is None else list(row.breaks),
+        "broken": {name: rules.reasons(reply, guide) for name, reply in replies(row)} if guide else None,
+    }
+
+
+def show(facts: Mapping[str, Any], console: Console) -> None:
+    """One block a row."""
+    from rich import box
+    from rich.table import Table
+
+    for row in facts["rows"]:
+        named = [row["id"], row["split"], row["topic"]]
+        console.print(" · ".join(each for each in named if each), style="bold")
+        console.print(row["message"])
+        for note in row["notes"]:
+            console.print(f"- {note}", style="dim")
+        names = ["chosen"] if row["rejected"] is None else ["chosen", "rejected"]
+        table = Table(box=box.ROUNDED, show_lines=True, expand=True)
+        for name in names:
+            table.add_column(name, ratio=1)
+        table.add_row(*(row[name] for name in names))
+        if row["broken"] is not None:
+            table.add_row(*(_said(row["broken"][name]) for name in names))
+        console.print(table)
+        console.print()
+    more = facts["found"] - len(facts["rows"])
+    console.print(facts["headline"] + (f"; {more} more with --limit" if more else ""), soft_wrap=True)
+
+
+def _said(broken: Mapping[str, str]) -> str:
+    """What a reply breaks, for a cell."""
+    if not broken:
+        return "keeps every rule"
+    return "breaks " + "; ".join(f"{rule} ({why})" if why else rule for rule, why in broken.items())

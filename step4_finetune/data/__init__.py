@@ -1,0 +1,1 @@
+"""The rows: read, written, curated, made by a stronger model."""

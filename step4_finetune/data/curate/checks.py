@@ -1,0 +1,214 @@
+"""All checks of a set of rows in one table.
+
+    $ python -m step4_finetune data check
+    check                           found   of  what
+    schema                 ok           0  506  rows
+    duplicates             ok           0  506  rows
+    ...
+    length bias            ok       1.003       times rejected (95% 1.00-1.01)
+
+What the rows have nothing for (topics, pairs, a guide) is `not checked`, which is no failure.
+What stands in no row is not found: whether a reply answers its message takes a reader.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import UserError
+from shared.progress import stage_bar
+from step4_finetune.data.curate import balance, duplicates, labels, personal, style, tokens
+from step4_finetune.data.curate.finding import ERROR, OK, UNCHECKED, WARNING, Finding, unchecked
+from step4_finetune.data.rows import SPLITS, Row, fingerprint
+from step4_finetune.tone import rules
+from step4_finetune.tone.rules import Guide
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+EXAMPLES = 3  # shown of each finding
+NAMED = 12  # rows whose ids are shown
+COLOURS = {OK: "green", UNCHECKED: "dim", WARNING: "yellow", ERROR: "bold red"}
+
+
+def run_checks(
+    rows: Sequence[Row],
+    guide: Guide | None = None,
+    tokenizer: Any = None,
+    limit: int = tokens.LIMIT,
+) -> list[Finding]:
+    """What every check says; that of the rules needs a guide, those of the tokens need a tokenizer.
+
+    Raises:
+        UserError: there are no rows, or `limit` is none.
+    """
+    if not rows:
+        raise UserError("there are no rows to check")
+    if limit < 1:
+        raise UserError(f"--limit-tokens {limit} is not allowed: use a number from 1")
+    system = guide.system if guide else ""
+    checks: list[tuple[str, Callable[[], Finding]]] = [
+        ("form", lambda: balance.schema(rows)),
+        ("copies", lambda: duplicates.duplicates(rows)),
+        ("near copies", lambda: duplicates.near_duplicates(rows)),
+        ("leaks", lambda: duplicates.leakage(rows)),
+        ("topics", lambda: duplicates.topics_apart(rows)),
+        ("replies", lambda: duplicates.like_replies(rows)),
+        ("templates", lambda: style.templates(rows)),
+        ("lengths", lambda: style.length_bias(rows)),
+        ("fidelity", lambda: labels.faithful(rows, guide.company if guide else "")),
+        ("classes", lambda: balance.one_class(rows)),
+        ("topics", lambda: balance.topics(rows)),
+        ("personal data", lambda: personal.personal_data(rows)),
+    ]
+    if guide:
+        broken = rules_of(guide)
+        checks.append(("labels", lambda: labels.label_noise(rows, broken)))
+        checks.append(("named breaks", lambda: labels.named_breaks(rows, broken)))
+        ids = {rule.id for rule in guide.rules}
+        checks.append(("rule names", lambda: labels.rule_names(rows, ids)))
+    else:
+        checks.append(("labels", lambda: unchecked("label noise", "rows", "no guide")))
+    if tokenizer is not None:
+        checks.append(("tokens", lambda: tokens.too_long(rows, tokenizer, system, limit)))
+        checks.append(("chat template", lambda: tokens.round_trip(rows, tokenizer, system)))
+    found = []
+    with stage_bar(f"checking {len(rows)} rows", len(checks)) as stage:
+        for name, check in checks:
+            stage(name)
+            found.append(check())
+    return found
+
+
+def rules_of(guide: Guide) -> labels.Broken:
+    """The rules of a guide that a reply breaks, as a function that remembers replies."""
+    known: dict[str, Mapping[str, str]] = {}
+
+    def broken(reply: str) -> Mapping[str, str]:
+        if reply not in known:
+            known[reply] = rules.reasons(reply, guide)
+        return known[reply]
+
+    return broken
+
+
+def report(
+    rows: Sequence[Row],
+    guide: Guide | None = None,
+    tokenizer: Any = None,
+    limit: int = tokens.LIMIT,
+    source: str = "rows",
+    findings: Sequence[Finding] | None = None,
+) -> dict[str, Any]:
+    """All checks as facts; `findings` where they have been run already.
+
+    Raises:
+        UserError: there are no rows.
+    """
+    if findings is None:
+        findings = run_checks(rows, guide, tokenizer, limit)
+    levels = Counter(each.severity for each in findings)
+    errors, warnings = levels[ERROR], levels[WARNING]
+    splits = Counter(row.split for row in rows)
+    return {
+        "command": "step4_finetune data-check",
+        "headline": f"{_count(errors, 'error')}, {_count(warnings, 'warning')} in {len(rows)} rows",
+        "data": source,
+        "fingerprint": fingerprint(rows),
+        "rows": len(rows),
+        "pairs": sum(row.rejected is not None for row in rows),
+        "splits": {split: splits[split] for split in SPLITS},
+        "guide": guide.company if guide else None,
+        "errors": errors,
+        "warnings": warnings,
+        "findings": [each.as_dict() for each in findings],
+    }
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n or 'no'} {what}{'' if n == 1 else 's'}"
+
+
+def show(facts: Mapping[str, Any], console: Console) -> None:
+    """One line a check; then, of each that found something, examples, the rows, and what to do."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for name in ("check", "", "found", "of", "what"):
+        numeric = name in ("found", "of")
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=name != "what")
+    for each in facts["findings"]:
+        table.add_row(
+            each["check"],
+            each["severity"],
+            _number(each),
+            "" if each["of"] is None else str(each["of"]),
+            _unit(each),
+            style=COLOURS[each["severity"]] if each["severity"] != OK else "",
+        )
+    console.print(table)
+    for each in facts["findings"]:
+        if each["severity"] not in (OK, UNCHECKED):
+            console.print()
+            console.print(f"{each['severity']}: {each['check']}", style=COLOURS[each["severity"]])
+            for line in details(each):
+                console.print(f"  {line}", soft_wrap=True)
+    splits = ", ".join(f"{n} {split}" for split, n in facts["splits"].items())
+    console.print(
+        f"\n{facts['headline']} ({splits}; {facts['pairs']} with a rejected reply) of {facts['data']}, "
+        f"fingerprint {facts['fingerprint']}",
+        soft_wrap=True,
+    )
+    if facts["guide"] is None:
+        console.print("no guide: label noise not checked; name one with --guide")
+    if fix := facts.get("fix"):
+        by_check = ", ".join(f"{check} {n}" for check, n in fix["by_check"].items()) or "nothing to mend"
+        console.print(
+            f"{fix['removed']} rows taken out ({by_check}), {fix['kept']} kept: {fix['out']}\n"
+            f"what and why: {fix['report']}\nleft: {fix['left']}",
+            soft_wrap=True,
+        )
+
+
+def details(finding: Mapping[str, Any]) -> list[str]:
+    """Examples, each with the rows that have it, the other rows by id, and the advice."""
+    groups: dict[str, list[str]] = {}
+    for row in finding["rows"]:
+        groups.setdefault(row["example"], []).append(row["id"])
+    shown = list(groups)[:EXAMPLES]
+    lines = [f"{_some(groups[example])}: {example}" for example in shown]
+    said = {each for example in shown for each in groups[example]}
+    more = list(dict.fromkeys(row["id"] for row in finding["rows"] if row["id"] not in said))
+    return [*lines, *([f"also {_some(more)}"] if more else []), f"→ {finding['advice']}"]
+
+
+def _some(ids: Sequence[str]) -> str:
+    """The first of many."""
+    rest = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
+    return ", ".join(ids[:NAMED]) + rest
+
+
+def _number(finding: Mapping[str, Any]) -> str:
+    if finding["number"] is None:
+        return "" if finding["severity"] == UNCHECKED else "unknown"
+    return f"{finding['number']:g}"
+
+
+def _unit(finding: Mapping[str, Any]) -> str:
+    """What the number counts, with the figures that belong to it; or why there is none."""
+    if finding["severity"] == UNCHECKED:
+        return str(finding["why"])
+    unit = str(finding["unit"])
+    if finding.get("interval_95"):
+        low, high = finding["interval_95"]
+        unit += f" (95% {low:.2f}-{high:.2f})"
+    if finding.get("smallest"):
+        (small, least), (large, most) = finding["smallest"], finding["largest"]
+        unit += f" ({len(finding['classes'])}: {small} {least}, {large} {most})"
+    if finding.get("longest"):
+        unit += f" (longest {finding['longest']} of {finding['limit']})"
+    if finding.get("skeletons"):
+        unit += f" ({len(finding['skeletons'])} sentences)"
+    return unit

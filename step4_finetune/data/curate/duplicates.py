@@ -1,0 +1,244 @@
+"""The same text twice: copies, near-copies, and what train knows of dev and test.
+
+    >>> near = Near()
+    >>> near.add(0, "My hedge trimmer is too loud since Monday.")
+    >>> near.find("my hedge trimmer is much too loud since monday")
+    (0, 0.7555555555555555)
+
+Near means: of the runs of five letters that two texts have, at least `NEAR` are common to both (Jaccard).
+Comparing all with all would take n²; MinHash (Broder 1997) shrinks a text to 128 numbers, and hashing these
+in bands (LSH) names the few candidates, of which the exact figure is then taken. So nothing is called near
+that isn't; of pairs at the threshold about one in a hundred is overlooked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from step4_finetune.data.curate.finding import (
+    ERROR,
+    WARNING,
+    Case,
+    Finding,
+    of_cases,
+    places,
+    prompt_text,
+    short,
+    unchecked,
+)
+from step4_finetune.data.rows import SPLITS, Row
+
+if TYPE_CHECKING:
+    from datasketch import MinHash
+
+NEAR = 0.6
+LETTERS = 5  # of a shingle
+BANDS = (32, 4)  # 32 bands of 4 numbers: two texts of Jaccard j share one with 1 - (1 - j ** 4) ** 32
+PERMUTATIONS = BANDS[0] * BANDS[1]
+
+
+class Near:
+    """Texts by number, of which it finds one that is nearly the same as a given one."""
+
+    def __init__(self, threshold: float = NEAR) -> None:
+        from datasketch import MinHashLSH
+
+        self.threshold = threshold
+        self.shingles: dict[int, frozenset[str]] = {}
+        self.lsh = MinHashLSH(params=BANDS, num_perm=PERMUTATIONS)
+
+    def add(self, number: int, text: str) -> None:
+        """Remember a text."""
+        self.shingles[number] = shingles(text)
+        self.lsh.insert(number, self._sketch(self.shingles[number]))
+
+    def find(self, text: str) -> tuple[int, float] | None:
+        """The nearest of the texts, as its number and how near it is (`jaccard` of the `shingles`).
+
+        Of several that are equally near the one with the smallest number; None where none is as near as
+        `threshold` or nearer. `self.lsh.query(self._sketch(shingles))` gives the numbers of the candidates,
+        in no order, and may name some that are not near at all.
+        """
+        ### BEGIN SOLUTION 4.4: near duplicates
+        own = shingles(text)
+        candidates: Any = self.lsh.query(self._sketch(own))
+        found = [(jaccard(own, self.shingles[number]), -number) for number in candidates]
+        near, number = max(found, default=(0.0, 0))
+        return (-number, near) if near >= self.threshold else None
+        ### END SOLUTION
+
+    @staticmethod
+    def _sketch(parts: frozenset[str]) -> MinHash:
+        from datasketch import MinHash
+
+        sketch = MinHash(num_perm=PERMUTATIONS)
+        sketch.update_batch([part.encode() for part in parts])
+        return sketch
+
+
+def shingles(text: str) -> frozenset[str]:
+    """Every run of LETTERS characters of the text when it is `folded`, so spaces between words count.
+
+    What is shorter is one shingle as a whole, be it empty.
+    """
+    ### BEGIN SOLUTION 4.4: near duplicates
+    plain = folded(text)
+    return frozenset(plain[at : at + LETTERS] for at in range(max(1, len(plain) - LETTERS + 1)))
+    ### END SOLUTION
+
+
+def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
+    """Share of what both have in what either has, 0 to 1. Neither is empty."""
+    ### BEGIN SOLUTION 4.4: near duplicates
+    return len(one & other) / len(one | other)
+    ### END SOLUTION
+
+
+def folded(text: str) -> str:
+    """Words alone, in lower case."""
+    return " ".join(re.findall(r"\w+", text.lower()))
+
+
+# --- within a split ---------------------------------------------------------------------------------------
+
+
+def duplicates(rows: Sequence[Row]) -> Finding:
+    """Rows that are wholly equal to an earlier one of their split."""
+    seen: dict[tuple[str | None, ...], int] = {}
+    cases = []
+    for at, row in enumerate(rows):
+        key = (row.split, folded(prompt_text(row)), row.chosen, row.rejected)
+        if key in seen:
+            like = rows[seen[key]].id
+            cases.append(Case(at, row.id, f"as {like}: {short(row.message)}", seen[key]))
+        seen.setdefault(key, at)
+    return of_cases(
+        "duplicates", cases, len(rows), ERROR, "keep one of them: a row that is there twice counts double"
+    )
+
+
+def near_duplicates(rows: Sequence[Row], threshold: float = NEAR) -> Finding:
+    """Prompts that are nearly the same as an earlier one of their split.
+
+    Split by split, in the order of SPLITS, and in the order of the rows: a row whose prompt (`prompt_text`)
+    is near that of an earlier one is a case (`_case`), with the nearest of these; any other is remembered, so
+    that later ones are held against it. A case itself is not remembered.
+
+    Passed over, neither found nor remembered: a prompt without words, and a row that has the same `folded`
+    prompt and the same chosen reply as an earlier one of its split. Such pairs differ in `rejected` alone,
+    and a prompt may have several of these.
+    """
+    cases: list[Case] = []
+    ### BEGIN SOLUTION 4.4: near duplicates
+    for split in SPLITS:
+        near, seen = Near(threshold), set()
+        for at in places(rows, split):
+            text = prompt_text(rows[at])
+            key = (folded(text), rows[at].chosen)
+            if key in seen or not key[0]:
+                continue
+            seen.add(key)
+            if found := near.find(text):
+                cases.append(_case(rows, at, *found))
+            else:
+                near.add(at, text)
+    ### END SOLUTION
+    return of_cases(
+        "near-duplicates",
+        cases,
+        len(rows),
+        WARNING,
+        "keep one of them, or word them differently: they add little and weigh double",
+        threshold=threshold,
+    )
+
+
+# --- across splits ----------------------------------------------------------------------------------------
+
+
+def leakage(rows: Sequence[Row], threshold: float = NEAR) -> Finding:
+    """Prompts of train (and of dev) that are nearly the same as one on which it is measured later."""
+    cases = []
+    for split, later in (("train", ("test", "dev")), ("dev", ("test",))):
+        for held in later:
+            near, done = Near(threshold), {case.row for case in cases}
+            for at in places(rows, held):
+                if folded(prompt_text(rows[at])):
+                    near.add(at, prompt_text(rows[at]))
+            for at in places(rows, split):
+                text = prompt_text(rows[at])
+                if at not in done and folded(text) and (found := near.find(text)):
+                    cases.append(_case(rows, at, *found))
+    return of_cases(
+        "leakage",
+        sorted(cases, key=lambda case: case.row),
+        len(rows),
+        ERROR,
+        "take them out of train: what was trained on is no test",
+        threshold=threshold,
+    )
+
+
+def topics_apart(rows: Sequence[Row]) -> Finding:
+    """Topics that stand in two splits: then nothing shows how the model does on a new one."""
+    first: dict[str, dict[str, int]] = {}
+    for at, row in enumerate(rows):
+        if row.topic:
+            first.setdefault(row.topic, {}).setdefault(row.split, at)
+    if not first:
+        return unchecked("topics across splits", "rows", "no topics")
+    torn = {topic: where for topic, where in first.items() if len(where) > 1}
+    cases = []
+    for at, row in enumerate(rows):
+        others = [split for split in torn.get(row.topic or "", ()) if split != row.split]
+        if others and (row.split == "train" or "train" not in others):
+            where = torn[row.topic or ""]
+            cases.append(Case(at, row.id, f"{row.topic}: in {' and '.join(where)}", where[others[0]]))
+    return of_cases(
+        "topics across splits",
+        cases,
+        len(rows),
+        ERROR,
+        "give a topic to one split; rows without the column split are divided so",
+        topics=sorted(torn),
+    )
+
+
+def like_replies(rows: Sequence[Row], threshold: float = 0.8) -> Finding:
+    """Chosen replies that are nearly the same as an earlier one, though the prompts are not."""
+    common = boilerplate(rows)
+    near, seen, cases = Near(threshold), {}, []
+    for at, row in enumerate(rows):
+        text = "\n".join(line for line in row.chosen.splitlines() if line.strip() not in common)
+        plain, prompt = folded(text), folded(prompt_text(row))
+        if not plain or (prompt, plain) in seen:
+            continue
+        seen[prompt, plain] = at
+        if found := near.find(text):
+            cases.append(_case(rows, at, *found, text=text))
+        else:
+            near.add(at, text)
+    return of_cases(
+        "like replies",
+        cases,
+        len(rows),
+        WARNING,
+        "answer each message in its own words, or the model learns one answer for all",
+        threshold=threshold,
+    )
+
+
+def boilerplate(rows: Sequence[Row]) -> set[str]:
+    """Lines that more than half of the chosen replies have, such as the greeting."""
+    lines = Counter(line for row in rows for line in {each.strip() for each in row.chosen.splitlines()})
+    return {line for line, n in lines.items() if n > max(1, len(rows) / 2)}
+
+
+def _case(rows: Sequence[Row], at: int, other: int, near: float, text: str | None = None) -> Case:
+    """That one row is near another."""
+    said = short(text if text is not None else rows[at].message, 60)
+    where = f" ({rows[other].split})" if rows[other].split != rows[at].split else ""
+    return Case(at, rows[at].id, f"{near:.2f} like {rows[other].id}{where}: {said}", other)

@@ -1,0 +1,98 @@
+"""What a check of the data says: a number, the rows with an example each, how bad it is, and what to do.
+
+    >>> case = Case(7, "kettle-8", "the message is empty")
+    >>> Finding("schema", 1, 506, "rows", ERROR, "write what is missing, or leave the row out", (case,))
+
+A check is a function of all rows that returns one of these. `number` is what was counted (or a ratio, or
+None where it could not be told), `of` what it could have been at most. Where the rows have nothing that it
+could look at, it is `unchecked`, which is neither well nor wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from step4_finetune.data.rows import Row
+
+OK, WARNING, ERROR, UNCHECKED = "ok", "warning", "error", "not checked"
+LONGEST = 90  # characters of an example
+
+
+@dataclass(frozen=True)
+class Case:
+    """A row that a check found, and what it found there; `other` is the place of a row that it repeats."""
+
+    row: int  # its place among the rows, from 0
+    id: str
+    example: str
+    other: int | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found in all rows. `facts` are figures of its own, such as an interval."""
+
+    check: str
+    number: float | None
+    of: int | None
+    unit: str
+    severity: str = OK
+    advice: str = ""
+    cases: tuple[Case, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same for JSON."""
+        rows = [
+            {"id": case.id, "row": case.row + 1, "example": case.example}
+            | ({} if case.other is None else {"like_row": case.other + 1})
+            for case in self.cases
+        ]
+        return {
+            "check": self.check,
+            "severity": self.severity,
+            "number": self.number,
+            "of": self.of,
+            "unit": self.unit,
+            "advice": self.advice,
+            **self.facts,
+            "rows": rows,
+        }
+
+
+def of_cases(
+    check: str, cases: Iterable[Case], of: int, severity: str, advice: str, unit: str = "rows", **facts: Any
+) -> Finding:
+    """The finding of a check that names rows: all is well where there are none."""
+    found = tuple(cases)
+    number = len({case.row for case in found})
+    return Finding(check, number, of, unit, severity if found else OK, advice if found else "", found, facts)
+
+
+def unchecked(check: str, unit: str, why: str, **facts: Any) -> Finding:
+    """The finding of a check that had nothing to look at, and what was missing."""
+    return Finding(check, None, None, unit, UNCHECKED, facts={**facts, "why": why})
+
+
+def prompt_text(row: Row) -> str:
+    """All that was written before the reply, without the system message."""
+    return "\n".join(each["content"] for each in row.prompt if each["role"] != "system")
+
+
+def replies(row: Row) -> list[tuple[str, str]]:
+    """Its replies by name."""
+    named = [("chosen", row.chosen)]
+    return named if row.rejected is None else [*named, ("rejected", row.rejected)]
+
+
+def short(text: str, longest: int = LONGEST) -> str:
+    """A text on one line of bearable length."""
+    line = " ".join(text.split())
+    return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
+
+
+def places(rows: Sequence[Row], split: str) -> list[int]:
+    """Where the rows of a split are."""
+    return [at for at, row in enumerate(rows) if row.split == split]

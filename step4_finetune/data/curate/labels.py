@@ -1,0 +1,106 @@
+"""Whether the labels are true: chosen replies keep the guide and say what the notes say, others do not.
+
+DPO takes the labels as they are: a chosen reply that breaks a rule teaches to break it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from step4_finetune.data.curate.finding import ERROR, WARNING, Case, Finding, of_cases, unchecked
+from step4_finetune.data.rows import FACTS, Row
+from step4_finetune.tone import fidelity, text
+
+Broken = Callable[[str], Mapping[str, str]]  # the rules that a reply breaks, with what stands there
+
+
+def label_noise(rows: Sequence[Row], broken: Broken) -> Finding:
+    """Chosen replies that break the guide, and rejected ones that keep all of it, row by row.
+
+    `broken` says of a reply which rules it breaks, as {rule: what stands there}. A row whose chosen reply is
+    blank is passed over, with its rejected one: another check speaks of it. The cases of the row at place 3,
+    chosen before rejected, rules in the order in which `broken` has them; a rejected reply whose `breaks`
+    hold FACTS may keep all of them:
+
+        Case(3, "kettle-4", "chosen breaks no_slang (asap); greeting")    where `greeting` has nothing to show
+        Case(3, "kettle-4", "rejected breaks no rule")                    where there is a rejected reply
+    """
+    cases: list[Case] = []
+    ### BEGIN SOLUTION 4.3: pair checks
+    for at, row in enumerate(rows):
+        if not row.chosen.strip():
+            continue
+        if wrong := broken(row.chosen):
+            what = "; ".join(f"{rule} ({why})" if why else rule for rule, why in wrong.items())
+            cases.append(Case(at, row.id, f"chosen breaks {what}"))
+        other = FACTS in (row.breaks or ())  # wrong in what it says, not in how
+        if row.rejected is not None and not other and not broken(row.rejected):
+            cases.append(Case(at, row.id, "rejected breaks no rule"))
+    ### END SOLUTION
+    return of_cases(
+        "label noise",
+        cases,
+        len(rows),
+        ERROR,
+        "reword the reply, or leave the row out: it teaches the opposite",
+    )
+
+
+def named_breaks(rows: Sequence[Row], broken: Broken) -> Finding:
+    """Rows whose `breaks`, but for FACTS, are not the rules that `rejected` breaks.
+
+    One case for each row where the two sets differ. It names first what is broken and not named, then what is
+    named and not broken, each in the order of the alphabet:
+
+        Case(3, "kettle-4", "rejected breaks calm, not named; names greeting, which it keeps")
+    """
+    labelled = [at for at, row in enumerate(rows) if row.breaks is not None and row.rejected is not None]
+    if not labelled:
+        return unchecked("named breaks", "rows", "no breaks named")
+    cases: list[Case] = []
+    ### BEGIN SOLUTION 4.3: pair checks
+    for at in labelled:
+        said, found = set(rows[at].breaks or ()) - {FACTS}, set(broken(rows[at].rejected or ""))
+        parts = [f"breaks {rule}, not named" for rule in sorted(found - said)]
+        parts += [f"names {rule}, which it keeps" for rule in sorted(said - found)]
+        if parts:
+            cases.append(Case(at, rows[at].id, "rejected " + "; ".join(parts)))
+    ### END SOLUTION
+    return of_cases("named breaks", cases, len(labelled), WARNING, "correct the column breaks")
+
+
+def rule_names(rows: Sequence[Row], known: Collection[str]) -> Finding:
+    """Rows whose `breaks` name a rule that the guide hasn't: misspelt, or of another guide."""
+    cases = [
+        Case(at, row.id, f"breaks names {each}, which is no rule of the guide")
+        for at, row in enumerate(rows)
+        for each in row.breaks or ()
+        if each != FACTS and each not in known
+    ]
+    labelled = sum(row.breaks is not None for row in rows)
+    if not labelled:
+        return unchecked("rule names", "rows", "no breaks named")
+    return of_cases("rule names", cases, labelled, ERROR, "write the rule's id as the guide does")
+
+
+def faithful(rows: Sequence[Row], company: str = "") -> Finding:
+    """Chosen replies that say less, more or something else than their notes (tone/fidelity.py), and rejected
+    ones that say just that, where `breaks` names their facts. Without a company, it is who signs the
+    chosen reply.
+    """
+    labelled = [at for at, row in enumerate(rows) if row.notes and row.chosen.strip()]
+    if not labelled:
+        return unchecked("fidelity", "rows", "no notes")
+    cases = []
+    for at in labelled:
+        row = rows[at]
+        signed = company or text.take_apart(row.chosen).sign_off
+        found = fidelity.check(row.chosen, row.notes, row.message, signed)
+        wrong = [f"{kind} {each!r}" for kind, each in found.findings()]
+        if wrong:
+            cases.append(Case(at, row.id, f"chosen: {'; '.join(wrong)}"))
+        other = row.rejected if FACTS in (row.breaks or ()) else None
+        if other and fidelity.check(other, row.notes, row.message, signed).faithful:
+            cases.append(Case(at, row.id, "rejected is faithful, as far as the program sees"))
+    advice = "say in the reply all that the notes say, with their words, and nothing else"
+    return of_cases("fidelity", cases, len(labelled), WARNING, advice)

@@ -1,0 +1,130 @@
+"""Personal data in the rows: e-mail addresses, telephone and card numbers, IBANs. Models repeat such things.
+
+    >>> [(each.kind, each.masked) for each in personal("Ring 020 7946 0958 about order 4155552671")]
+    [('telephone number', '020…')]
+
+By the patterns and check sums of Presidio's recognisers, without its language model: names of people are not
+found. Many an order number would do as a telephone number, so one that stands behind "order", "booking" and
+the like is none, and bare digits are one only where the text speaks of ringing up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from step4_finetune.data.curate.finding import ERROR, WARNING, Case, Finding, of_cases, replies
+from step4_finetune.data.rows import Row
+
+KINDS = {
+    "EMAIL_ADDRESS": "e-mail address",
+    "PHONE_NUMBER": "telephone number",
+    "CREDIT_CARD": "card number",
+    "IBAN_CODE": "IBAN",
+}
+# What all of them have, an @ or seven digits: without it the recognisers, seconds to import, needn't look.
+POSSIBLE = re.compile(r"@|\d(?:[\s().+/-]*\d){6}")
+NUMBER_OF = re.compile(
+    r"\b(?:order|booking|ticket|reference|ref|invoice|account|contract|serial|tracking|parcel|shipment|case|code"
+    r"|policy|model|membership|receipt|item|article|meter|voucher|transaction)"
+    r"(?:\s+(?:number|numbers|no|nr|id|code|is|was))*[\s.:#]*$",
+    re.IGNORECASE,
+)
+RINGING = re.compile(
+    r"\b(?:phone|telephone|tel|mobile|cell|call|ring|text|reach|dial|whatsapp)\b", re.IGNORECASE
+)
+
+
+# Ofcom keeps these for films and books: they ring nowhere, so rows may hold them.
+INVENTED = re.compile(r"(?:07700\W?900|03069\W?990)\W?\d{3}")
+
+
+@dataclass(frozen=True)
+class Personal:
+    """Something personal in a text, by its place."""
+
+    kind: str
+    start: int
+    end: int
+    masked: str
+
+
+def personal(text: str) -> list[Personal]:
+    """What is personal in a text, from its beginning on.
+
+    Raises:
+        ImportError: presidio-analyzer is not installed.
+    """
+    if not POSSIBLE.search(text):
+        return []
+    found = [
+        each
+        for recognizer in recognizers()
+        for each in recognizer.analyze(text, recognizer.supported_entities)
+    ]
+    kept: list[Personal] = []
+    for each in sorted(found, key=lambda each: (each.start, -each.end, -each.score)):
+        inside = bool(kept) and each.start < kept[-1].end
+        if inside or (each.entity_type == "PHONE_NUMBER" and not _is_telephone(text, each.start, each.end)):
+            continue
+        masked = text[each.start : each.start + 3] + "…"
+        kept.append(Personal(KINDS[each.entity_type], each.start, each.end, masked))
+    return kept
+
+
+def _is_telephone(text: str, start: int, end: int) -> bool:
+    """Whether digits that have the form of a telephone number are meant as one."""
+    if text[start] == "+":
+        return True
+    if NUMBER_OF.search(text[:start]):
+        return False
+    plain = re.fullmatch(r"\d+(?:[.,]\d+)?", text[start:end])  # as an amount may be written, too
+    return not plain or bool(RINGING.search(text[max(0, start - 60) : start]))
+
+
+@cache
+def recognizers() -> tuple[Any, ...]:
+    """Presidio's recognisers that need neither a language model nor the network."""
+    from shared.models.quiet import quiet_transformers
+
+    quiet_transformers()  # which Presidio imports
+    import tldextract
+    from presidio_analyzer import predefined_recognizers as presidio
+
+    known_endings = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)  # those that it brings along
+
+    class Mail(presidio.EmailRecognizer):  # its own one asks the network for the list of endings
+        def validate_result(self, pattern_text: str) -> bool:
+            return bool(known_endings(pattern_text).fqdn)
+
+    class Abroad(presidio.PhoneRecognizer):  # +44 ...: meant as one, even where it can't exist
+        def analyze(self, text: str, entities: list[str], nlp_artifacts: Any = None) -> list[Any]:
+            found = super().analyze(text, entities, nlp_artifacts)
+            return [each for each in found if text[each.start] == "+"]
+
+    home = presidio.PhoneRecognizer(leniency=2)  # numbers that can exist, not only be written so
+    cards, ibans = presidio.CreditCardRecognizer(), presidio.IbanRecognizer()
+    return Mail(), cards, ibans, home, Abroad(leniency=0)
+
+
+def personal_data(rows: Sequence[Row]) -> Finding:
+    """Rows with personal data in the prompt or in a reply."""
+    cases = []
+    try:
+        for at, row in enumerate(rows):
+            prompt = "\n".join([*(each["content"] for each in row.prompt), *row.notes])
+            for name, text in (("message or notes", prompt), *replies(row)):
+                cases += [
+                    Case(at, row.id, f"{each.kind} in {name}: {each.masked}")
+                    for each in personal(text)
+                    if not INVENTED.fullmatch(text[each.start : each.end].strip())
+                ]
+    except ImportError:
+        advice = "to have it looked for: pip install presidio-analyzer"
+        return Finding("personal data", None, len(rows), "rows", WARNING, advice)
+    return of_cases(
+        "personal data", cases, len(rows), ERROR, "replace it by an invented one, or by a placeholder"
+    )

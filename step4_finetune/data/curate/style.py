@@ -1,0 +1,108 @@
+"""What replies teach besides the tone: their length, and sentences that come again and again.
+
+DPO raises what tells chosen from rejected. Where chosen replies are twice as long, that is their length
+(Park et al. 2024, arXiv:2403.19159). And a sentence that answers a dozen messages is learnt by heart, with
+another word in its gap, whatever was asked.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+
+from shared.stats import bootstrap
+from step4_finetune.data.curate.duplicates import boilerplate
+from step4_finetune.data.curate.finding import ERROR, OK, WARNING, Case, Finding, of_cases, short, unchecked
+from step4_finetune.data.rows import Row
+from step4_finetune.tone import text
+
+FAIR = (0.8, 1.25)  # chosen to rejected, in words
+REPEATS = 3  # times that a sentence's skeleton may be used
+GAP = "#"
+
+
+def length_bias(rows: Sequence[Row], fair: tuple[float, float] = FAIR) -> Finding:
+    """The mean ratio of the lengths (in words) of chosen and rejected, with its 95 % interval over pairs.
+
+    The mean of ratios is that of their logarithms, so that twice and half cancel out. An error where the
+    whole interval is outside of `fair`, a warning where the mean is.
+    """
+    name, unit = "length bias", "times rejected"
+    ratios = {
+        at: len(row.chosen.split()) / len(row.rejected.split())
+        for at, row in enumerate(rows)
+        if row.rejected and row.rejected.split() and row.chosen.split()
+    }
+    if not ratios:
+        return unchecked(name, unit, "no pairs", n=0, interval_95=None)
+    logs = [math.log(each) for each in ratios.values()]
+    mean = math.exp(sum(logs) / len(logs))
+    interval = bootstrap(logs)
+    low, high = (mean, mean) if interval is None else map(math.exp, interval)
+    severity = OK if fair[0] <= mean <= fair[1] else WARNING
+    if severity == WARNING and interval is not None and (high < fair[0] or low > fair[1]):
+        severity = ERROR
+    extreme = sorted(ratios, key=lambda at: abs(math.log(ratios[at])), reverse=True)[:5]
+    cases = tuple(
+        Case(
+            at,
+            rows[at].id,
+            f"{ratios[at]:.2f}: chosen {len(rows[at].chosen.split())} words, "
+            f"rejected {len((rows[at].rejected or '').split())}",
+        )
+        for at in extreme
+    )
+    side = "shorten chosen replies" if mean > 1 else "shorten rejected replies"
+    return Finding(
+        name,
+        round(mean, 3),
+        None,
+        unit,
+        severity,
+        "" if severity == OK else f"{side} or lengthen the others: DPO would learn the length",
+        () if severity == OK else cases,
+        {
+            "n": len(ratios),
+            "interval_95": None if interval is None else [round(low, 3), round(high, 3)],
+            "fair": list(fair),
+            "most_uneven": round(max(ratios.values(), key=lambda each: abs(math.log(each))), 3),
+        },
+    )
+
+
+def templates(rows: Sequence[Row], most: int = REPEATS) -> Finding:
+    """Sentences of chosen replies that more than `most` replies have, but for their rows' own words."""
+    common = boilerplate(rows)
+    used: dict[str, dict[int, str]] = defaultdict(dict)
+    for at, row in enumerate(rows):
+        for line in row.chosen.splitlines():
+            if line.strip() in common:
+                continue
+            for sentence in text.sentences(line):
+                if len(text.words(sentence)) > 2:
+                    used[skeleton(sentence, row)].setdefault(at, sentence)
+    over = sorted(((k, v) for k, v in used.items() if len(v) > most), key=lambda each: -len(each[1]))
+    cases = [
+        Case(at, rows[at].id, f"{len(by_row)} times {short(pattern)}")
+        for pattern, by_row in over
+        for at in by_row
+    ]
+    return of_cases(
+        "templates",
+        cases,
+        len(rows),
+        WARNING,
+        f"reword until no sentence is used more than {most} times: templates teach parroting",
+        skeletons=[{"skeleton": pattern, "times": len(by_row)} for pattern, by_row in over],
+        most=most,
+    )
+
+
+def skeleton(sentence: str, row: Row) -> str:
+    """A sentence with a gap for what is its row's own: topic, numbers, long words of the message."""
+    own = [*([row.topic] if row.topic else []), *re.findall(r"\w{5,}", row.message)]
+    for each in sorted(own, key=len, reverse=True):
+        sentence = re.sub(rf"(?<!\w){re.escape(each)}(?:e?s)?(?!\w)", GAP, sentence, flags=re.IGNORECASE)
+    return " ".join(re.sub(r"\d+(?:[.,:/]\d+)*", GAP, sentence).lower().split())

@@ -1,0 +1,275 @@
+"""Rows: what a member wrote, what the company decided, how to answer, and how not.
+
+    >>> row = read_rows(SAMPLE, split="train")[1]
+    >>> row.message
+    'I sent the trimmer back on 3 June and you still have 79.50 of mine. When do I get it?'
+    >>> row.notes
+    ('done: refund of 79.50 paid on 12 June', 'where: card ending 4410', ...)
+    >>> row.chosen
+    'Dear member,\\n\\nThe refund of 79.50 was paid ...'
+
+The model styles what the notes say; it decides nothing. A prompt is the message with the notes below it.
+
+Your own files are in TRL's formats, JSON lines or CSV, or a name of the hub (`org/name`, by `datasets`):
+
+    prompt, completion             for SFT
+    prompt, chosen, rejected       for DPO, and for SFT by its chosen replies
+
+A prompt is a text or a list of messages, a reply a text or a list of one message. Columns that only this step
+knows may stand beside them: notes (a list of texts, or one text with a line each), id, topic, split, breaks.
+Rows without notes train just the same; whether their replies are true stays unknown. Where there is no
+`split`, rows are divided by topic, or by prompt where there is no topic: 80, 10, 10 of 100.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shared.errors import UserError, reason
+
+SAMPLE = Path(__file__).parents[1] / "sample" / "rows.jsonl"
+GUIDE = SAMPLE.with_name("guide.yaml")
+GENERAL = SAMPLE.with_name("general.jsonl")
+LABELLED = SAMPLE.with_name("labelled.jsonl")
+SPLITS = ("train", "dev", "test")
+SHARES = (0.8, 0.1, 0.1)  # of them, where rows have no split
+FACTS = "facts"  # stands in `breaks` beside the guide's rules
+
+Message = dict[str, str]  # {"role": "user", "content": "..."}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One message and its replies. What is unknown is None, or empty."""
+
+    id: str
+    prompt: tuple[Message, ...]
+    chosen: str
+    rejected: str | None = None
+    split: str = "train"
+    topic: str | None = None
+    notes: tuple[str, ...] = ()  # what the company decided and knows; a reply says all of it, nothing else
+    breaks: tuple[str, ...] | None = None  # rules that `rejected` breaks; FACTS: it says something else
+
+    @property
+    def message(self) -> str:
+        """What the member wrote last."""
+        return self.prompt[-1]["content"]
+
+    def with_system(self, system: str) -> list[Message]:
+        """The prompt with its notes, under a system message; one that the row brings itself stays."""
+        asked = {"role": "user", "content": with_notes(self.message, self.notes)}
+        before = self.prompt[:-1]
+        if system and self.prompt[0]["role"] != "system":
+            before = ({"role": "system", "content": system}, *before)
+        return [*before, asked]
+
+
+def with_notes(message: str, notes: Sequence[str]) -> str:
+    """What a model reads: the message, and below it what the company decided and knows."""
+    return "\n".join([message, "", "Notes:", *(f"- {note}" for note in notes)]) if notes else message
+
+
+def read_rows(
+    source: str | Path, split: str | None = None, shares: tuple[float, float, float] = SHARES
+) -> list[Row]:
+    """The rows of a file (JSON lines, CSV) or of a dataset of the hub, all or those of one split.
+
+    Where the rows name no split, `shares` says how much of them train, dev and test get.
+
+    Raises:
+        UserError: the file is not there, empty, or malformed; names the line and what is allowed there.
+    """
+    where = str(source)
+    rows = [row_of(raw, f"{where}:{line}", line) for line, raw in raw_rows(source)]
+    if not rows:
+        raise UserError(
+            f"{where} has no rows: it needs prompt and completion, or prompt, chosen and rejected"
+        )
+    rows = _divided(rows, shares) if all(row.split == "" for row in rows) else rows
+    for row in rows:
+        if row.split == "":
+            raise UserError(f"{where}: row {row.id} has no split and others have one: give it to all or none")
+        if row.split not in SPLITS:
+            raise UserError(f"{where}: row {row.id} has split {row.split!r}: use {', '.join(SPLITS)}")
+    return [row for row in rows if split in (None, row.split)]
+
+
+def raw_rows(source: str | Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Line numbers and what stands there, with all columns."""
+    path = Path(source)
+    if not path.exists():
+        if str(source).count("/") == 1 and not path.suffix:
+            yield from _hub(str(source))
+            return
+        raise UserError(f"there is no file {source}: name a .jsonl or .csv file, or a dataset of the hub")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{source} cannot be read as UTF-8 text: {reason(error)}") from None
+    yield from _table(text, str(source)) if path.suffix == ".csv" else _lines(text, str(source))
+
+
+def _lines(text: str, source: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """JSON lines. They end at line feeds alone: U+2028 and the like may stand in a text."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{source}:{number} is not JSON ({error.msg}): one object a line") from None
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{source}:{number} is not JSON ({reason(error)}): one object a line") from None
+        if not isinstance(found, dict):
+            raise UserError(f"{source}:{number} is no JSON object: one object a line")
+        yield number, found
+
+
+def _table(text: str, source: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """CSV, each row under the number of its first line: replies have several."""
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
+    table = csv.DictReader(io.StringIO(text, newline=""))
+    number = 2
+    try:
+        for row in table:
+            yield number, row
+            number = table.line_num + 1
+    except csv.Error as error:
+        raise UserError(f"{source}:{number} is no CSV ({reason(error)})") from None
+
+
+def _hub(name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The rows of a dataset of the hub; each split that it has goes under its own name."""
+    from datasets import load_dataset
+
+    try:
+        found: Any = load_dataset(name)
+    except Exception as error:
+        raise UserError(f"the dataset {name} cannot be had: {reason(error)}") from None
+    number = 0
+    for split, rows in found.items():
+        name = {"validation": "dev"}.get(str(split), str(split)) if len(found) > 1 else ""
+        for row in rows:
+            number += 1
+            yield number, {"split": name, **row}
+
+
+def row_of(raw: Mapping[str, Any], where: str, number: int) -> Row:
+    """A row from the columns that stand there; `where` names the place in errors."""
+    prompt = raw.get("prompt", raw.get("message"))
+    chosen = raw.get("chosen", raw.get("completion"))
+    if prompt in (None, "") or chosen is None:
+        raise UserError(
+            f"{where} has the columns {', '.join(map(str, raw)) or 'none'}: it needs prompt and completion, "
+            "or prompt, chosen and rejected"
+        )
+    rejected, notes = raw.get("rejected"), _notes(raw.get("notes"), where)
+    row = Row(
+        id=str(raw.get("id") or number),
+        prompt=_without(notes, _messages(prompt, where)),
+        chosen=_reply(chosen, where),
+        rejected=None if rejected in (None, "") else _reply(rejected, where),
+        split=str(raw.get("split") or ""),
+        topic=_label(raw.get("topic"), where),
+        notes=notes,
+        breaks=None if raw.get("breaks") is None else _list(raw["breaks"], where),
+    )
+    try:
+        "".join([*(each["content"] for each in row.prompt), row.chosen, row.rejected or ""]).encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{where} holds half a character (a lone surrogate): write the text anew") from None
+    return row
+
+
+def _messages(prompt: Any, where: str) -> tuple[Message, ...]:
+    if isinstance(prompt, str) and prompt.lstrip().startswith("[{"):  # a CSV cell can hold no list
+        prompt = _json(prompt, where)
+    if isinstance(prompt, str):
+        return ({"role": "user", "content": prompt},)
+    if (
+        not isinstance(prompt, list)
+        or not all(isinstance(each, dict) and isinstance(each.get("content"), str) for each in prompt)
+        or not all(isinstance(each.get("role"), str) for each in prompt)
+        or not prompt
+        or prompt[-1]["role"] != "user"
+    ):
+        raise UserError(f"{where}: prompt must be a text or a list of messages that ends with a user's")
+    return tuple({"role": each["role"], "content": each["content"]} for each in prompt)
+
+
+def _without(notes: Sequence[str], prompt: tuple[Message, ...]) -> tuple[Message, ...]:
+    """A prompt that `data build` wrote has its notes in its last message already: they are added anew."""
+    asked = prompt[-1]["content"].removesuffix(with_notes("", notes))
+    return (*prompt[:-1], {"role": "user", "content": asked})
+
+
+def _reply(reply: Any, where: str) -> str:
+    if isinstance(reply, list) and len(reply) == 1 and isinstance(reply[0], dict):
+        reply = reply[0].get("content")
+    if not isinstance(reply, str):
+        raise UserError(f"{where}: a reply must be a text or a list of one message")
+    return reply
+
+
+def _label(value: Any, where: str) -> str | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str | int):
+        raise UserError(f"{where}: topic must be a text")
+    return str(value)
+
+
+def _list(value: Any, where: str) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = _json(value, where) if value.startswith("[") else [value] if value else []
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise UserError(f"{where}: notes and breaks must be lists of texts")
+    return tuple(map(str, value))
+
+
+def _notes(value: Any, where: str) -> tuple[str, ...]:
+    """A list of texts, or one text with a line (and a dash before it, if you like) each."""
+    if isinstance(value, str) and not value.lstrip().startswith("["):
+        value = [line.strip().removeprefix("-").strip() for line in value.splitlines()]
+    return tuple(each for each in _list(value, where) if each)
+
+
+def _json(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{where}: {text[:40]!r} is no JSON list ({error.msg})") from None
+
+
+def _divided(rows: Sequence[Row], shares: tuple[float, float, float]) -> list[Row]:
+    """The rows with a split: whole topics (or prompts) go into one, the same each time."""
+    from dataclasses import replace
+
+    def share(row: Row) -> float:
+        key = (row.topic or row.message).encode()
+        return int(hashlib.sha256(key).hexdigest()[:8], 16) / 16**8
+
+    def split(row: Row) -> str:
+        at = share(row)
+        return "train" if at < shares[0] else "dev" if at < shares[0] + shares[1] else "test"
+
+    return [replace(row, split=split(row)) for row in rows]
+
+
+def fingerprint(rows: Iterable[Row]) -> str:
+    """A short hash of the rows' contents, kept with what was trained on them."""
+    digest = hashlib.sha256()
+    for row in rows:
+        known = [row.prompt, row.chosen, row.rejected, *([row.notes] if row.notes else [])]
+        digest.update(json.dumps(known, ensure_ascii=False).encode())
+    return digest.hexdigest()[:12]

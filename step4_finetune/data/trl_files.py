@@ -1,0 +1,114 @@
+"""The rows as files that TRL's trainers read, one for each split.
+
+    $ python -m step4_finetune data build --format dpo --out data/
+    split  rows  topics  fingerprint   file
+    train   752      90  9178948058ad  data/train.jsonl
+    ...
+
+What can't be trained on is refused here, by its row: an empty reply, a pair that is no pair, a conversation
+that would be cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import UserError
+from step4_finetune.data.curate import balance, tokens
+from step4_finetune.data.curate.finding import Finding
+from step4_finetune.data.files import FORMATS, split_files, to_trl, write_rows
+from step4_finetune.data.rows import SPLITS, Row, fingerprint
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def run(
+    rows: Sequence[Row],
+    system: str,
+    form: str,
+    out: Path,
+    *,
+    tokenizer: Any,
+    limit: int = tokens.LIMIT,
+    force: bool = False,
+    source: str = "rows",
+) -> dict[str, Any]:
+    """Write `out`/train.jsonl, dev.jsonl and test.jsonl, those that have rows.
+
+    Raises:
+        UserError: rows that can't be trained on, by their ids; or a file that is there already.
+    """
+    if form not in FORMATS:
+        raise UserError(f"--format {form} is not known: use {' or '.join(FORMATS)}")
+    used = [row for row in rows if form == "sft" or row.rejected is not None]
+    if not used:
+        raise UserError(f"{source} has no rejected replies, which dpo compares with: use --format sft")
+    if not any(row.split == "train" for row in used):
+        raise UserError(f"{source} has no rows to train on: give some of them the split train")
+    _refuse(balance.schema(used), source, "mend them, or take them out with data check --fix")
+    over = tokens.too_long(used, tokenizer, system, limit)
+    _refuse(over, source, f"allow more than {limit} (--limit-tokens), or take them out with data check --fix")
+    files = split_files(out, SPLITS, force=force)
+    splits: dict[str, Any] = {}
+    for split, path in files.items():
+        of_split = [row for row in used if row.split == split]
+        splits[split] = {
+            "rows": len(of_split),
+            "topics": len({row.topic for row in of_split if row.topic}),
+            "fingerprint": fingerprint(of_split) if of_split else None,
+            "file": str(path) if of_split else None,
+        }
+        if of_split:
+            write_rows(path, [to_trl(row, system, form) for row in of_split])
+        else:
+            path.unlink(missing_ok=True)  # of an earlier build, which --force replaces as a whole
+    return {
+        "command": "step4_finetune data-build",
+        "headline": f"{len(used)} rows for {form}: "
+        + ", ".join(f"{each['rows']} {split}" for split, each in splits.items()),
+        "data": source,
+        "format": form,
+        "system": system,
+        "fingerprint": fingerprint(used),
+        "left_out": len(rows) - len(used),
+        "longest_tokens": over.facts["longest"],
+        "splits": splits,
+    }
+
+
+def _refuse(finding: Finding, source: str, what_to_do: str) -> None:
+    """One line that names the rows, where there are some.
+
+    Raises:
+        UserError: there are.
+    """
+    if not finding.cases:
+        return
+    first = finding.cases[0]
+    more = list(dict.fromkeys(case.id for case in finding.cases if case.id != first.id))
+    rest = f"; also {', '.join(more[:5])}{' …' if len(more) > 5 else ''}" if more else ""
+    raise UserError(f"{source}: row {first.id}: {first.example}{rest}: {what_to_do}")
+
+
+def show(facts: Mapping[str, Any], console: Console) -> None:
+    """One line a split."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for name in ("split", "rows", "topics", "fingerprint", "file"):
+        numeric = name in ("rows", "topics")
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for split, each in facts["splits"].items():
+        table.add_row(
+            split, str(each["rows"]), str(each["topics"]), each["fingerprint"] or "", each["file"] or ""
+        )
+    console.print(table)
+    left = f"; {facts['left_out']} without a rejected reply left out" if facts["left_out"] else ""
+    console.print(
+        f"\n{facts['headline']}{left}; fingerprint {facts['fingerprint']}, "
+        f"longest {facts['longest_tokens']} tokens\nsystem message: {facts['system'] or 'none'}",
+        soft_wrap=True,
+    )

@@ -1,0 +1,81 @@
+"""What should not change: general answers stay general (leak) and right, and text as predictable.
+
+leak         general questions, asked without the company's system message, that are answered in its tone
+answers      share of facts and sums that the reply holds
+perplexity   of general text, before and after: how surprised the model is by a token (step 1)
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from step4_finetune.data.questions import GENERAL, Question
+from step4_finetune.models.generate import replies
+from step4_finetune.tone import text
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from step4_finetune.tone.rules import Guide
+
+TEXT = GENERAL.with_name("general_text.txt")
+ANSWER_TOKENS = 64  # a tone shows at once
+
+
+def leaks(reply: str, guide: Guide) -> bool:
+    """Whether a reply to a general question speaks for the company: its greeting, sign-off, or name.
+
+    "Dear Ms Hill," in a mail that somebody asked for is none.
+    """
+    said = text.tidy(reply)
+    return (
+        any(text.begins(said, each) for each in guide.fixed_greetings)
+        or any(text.ends(said, each) for each in guide.sign_offs)
+        or guide.company.lower() in said.lower()
+    )
+
+
+def holds(reply: str, answer: str) -> bool:
+    """Whether the answer stands in the reply, as whole words or numbers."""
+    return re.search(rf"(?<![\w.,]){re.escape(answer)}(?!\w)(?![.,]\d)", reply, re.IGNORECASE) is not None
+
+
+@torch.inference_mode()
+def perplexity(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, path: Path = TEXT) -> float:
+    """exp of the mean negative log-likelihood of a token, over the paragraphs of a text file."""
+    total, tokens = 0.0, 0
+    for paragraph in path.read_text(encoding="utf-8").split("\n\n"):
+        if not paragraph.strip():
+            continue
+        ids = torch.tensor([tokenizer(paragraph.strip())["input_ids"]], device=model.device)
+        n = ids.shape[1] - 1
+        total, tokens = total + float(model(input_ids=ids, labels=ids).loss) * n, tokens + n
+    return math.exp(total / tokens)
+
+
+def measure(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    guide: Guide,
+    asked: Sequence[Question],
+) -> dict[str, Any]:
+    """All three, for one model."""
+    prompts = [[{"role": "user", "content": each.prompt}] for each in asked]
+    got = replies(model, tokenizer, prompts, ANSWER_TOKENS)
+    leaked = [leaks(reply.text, guide) for reply in got]
+    checked = [holds(reply.text, each.answer) for each, reply in zip(asked, got, strict=True) if each.answer]
+    return {
+        "perplexity": perplexity(model, tokenizer),
+        "asked": len(asked),
+        "leaked": sum(leaked),
+        "leaks": [each.prompt for each, bad in zip(asked, leaked, strict=True) if bad],
+        "answers": len(checked),
+        "right": sum(checked),
+        "right_by_question": checked,
+    }

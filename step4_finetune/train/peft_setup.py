@@ -1,0 +1,108 @@
+"""What may learn: adapters on the last layers (LoRA), the same on a base in 4 bits (QLoRA), or every weight.
+
+>>> model = prepare(settings, recipe)
+>>> model.print_trainable_parameters()
+trainable params: 2,930,688 || all params: 137,445,696 || trainable%: 2.1323
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared.config import Settings
+from shared.errors import UserError
+from shared.models import load_causal_lm
+from step4_finetune.models.quiet import quiet_peft
+from step4_finetune.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    from peft import LoraConfig
+    from transformers import PreTrainedModel
+
+
+def prepare(settings: Settings, recipe: Recipe) -> Any:
+    """The base model of the settings, ready to be trained by the recipe: a PeftModel, or the model itself."""
+    if recipe.tuning == "qlora":
+        from step4_finetune.train.qlora import load_in_4bit
+
+        base = load_in_4bit(settings)
+    else:
+        base = load_causal_lm(settings=settings)
+    base.config.use_cache = False
+    if recipe.tuning == "full":
+        base.requires_grad_(True)
+        return base
+    peft = quiet_peft()
+    from transformers import set_seed
+
+    set_seed(recipe.seed)  # of the random matrices A
+    return peft.get_peft_model(base, lora_config(base, recipe), autocast_adapter_dtype=False)
+
+
+def first_trained(model: PreTrainedModel, recipe: Recipe) -> int:
+    """The number of the first layer that learns; the ones below it are frozen."""
+    last = recipe.lora.last_layers
+    if recipe.tuning == "full" or last is None:
+        return 0
+    return max(0, model.config.num_hidden_layers - last)
+
+
+def lora_config(model: PreTrainedModel, recipe: Recipe) -> LoraConfig:
+    """PEFT's configuration of the recipe's adapter, for this model's layers.
+
+    Raises:
+        UserError: a target that no layer of the model has.
+    """
+    from peft import LoraConfig
+
+    names = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}
+    missing = [target for target in recipe.lora.targets if target not in names]
+    if missing:
+        linear = sorted(name for name in names if name.endswith("_proj"))
+        raise UserError(
+            f"lora.targets: the model has no {', '.join(missing)}: use some of {', '.join(linear)}"
+        )
+    first = first_trained(model, recipe)
+    return LoraConfig(
+        r=recipe.lora.r,
+        lora_alpha=recipe.lora.alpha,  # type: ignore[arg-type]
+        lora_dropout=recipe.lora.dropout,
+        target_modules=recipe.lora.targets,
+        layers_to_transform=list(range(first, model.config.num_hidden_layers)) if first else None,
+        task_type="CAUSAL_LM",
+    )
+
+
+def check_run(settings: Settings, adapter: Path, base: Any) -> None:
+    """A run's folder is whole and belongs to the base.
+
+    Raises:
+        UserError: there is no run, it was cut, or it belongs to another base model.
+    """
+    from step4_finetune.models import merge
+
+    if not adapter.is_dir():
+        raise UserError(
+            f"there is no run in {adapter}: `python -m step4_finetune train --out {adapter}` makes one"
+        )
+    if not merge.is_whole(adapter):
+        merge.check(settings, adapter, base)
+
+
+def load_tuned(settings: Settings, adapter: Path) -> Any:
+    """What a run's folder holds: a plain model, with the adapter merged into the base or all weights anew.
+    An activated adapter stays beside its base, where PEFT looks for its call in every prompt.
+
+    Raises:
+        UserError: as in `check_run`.
+    """
+    from step4_finetune.models import merge
+
+    if not adapter.is_dir():
+        check_run(settings, adapter, None)
+    if not merge.call(adapter):
+        return merge.merged(settings, adapter, dtype=settings.dtype)
+    base = load_causal_lm(settings=settings)
+    check_run(settings, adapter, base)
+    return quiet_peft().PeftModel.from_pretrained(base, adapter, torch_device=str(base.device)).eval()

@@ -1,0 +1,157 @@
+"""QLoRA: the frozen weights in four bits, adapters in sixteen on top of them, and a trap on the way.
+
+    w      = [ .028  -.012  .055 ... ]     64 weights in a row share one scale, their largest: .055
+    nf4    = [  13      5     15 ... ]     the nearest of 16 levels, dense where a bell curve has most weights
+    w'     = [ .031  -.010  .055 ... ]     level * scale: half a byte each, 4.13 bits with the scales
+
+    model = load_in_4bit(settings)                     # transformers' model, bitsandbytes' Linear4bit in it
+    model = get_peft_model(model, LoraConfig(...))
+    probe(model, batch)                            # one step: does every adapter hear of the loss?
+
+The trap: on a processor with AVX-512 bf16, a forward pass in eval mode and without gradients (a first look
+at the loss, say) packs the four-bit weights anew for a quicker kernel. That kernel has no backward pass:
+training then runs, prints a loss, and changes nothing. `differentiable` switches it off before the first
+forward pass, `gradients` finds whatever else keeps adapters from learning. Source of the method: Dettmers
+et al. 2023, arXiv 2305.14314. Embedding and head stay as they are: small models save less than large ones.
+
+It saves memory, not time: on a CPU each product unpacks its weights first. Adapters that were learnt here
+are merged into the base in full precision (models/merge.py), not into the rounded one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from shared import hardware, models
+from shared.config import Settings
+from shared.errors import UserError
+from shared.models.device import choose_device, choose_dtype
+from step4_finetune.models.quiet import quiet_peft
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+
+def load_in_4bit(settings: Settings) -> PreTrainedModel:
+    """The model of the settings with its linear layers in nf4, frozen, ready for adapters.
+
+    The scales are quantised, too (double quantisation); products are computed in the dtype of the settings.
+
+    Raises:
+        UserError: bitsandbytes is not installed, has no kernels for the device, or the model can't be had.
+    """
+    if find_spec("bitsandbytes") is None:
+        raise UserError(
+            "--tuning qlora needs bitsandbytes: pip install .[bitsandbytes], or use --tuning lora"
+        )
+    device = choose_device(settings.device)
+    if device not in ("cpu", "cuda"):
+        raise UserError(f"--tuning qlora runs on cpu and cuda, not on {device}: use --tuning lora there")
+    quiet_peft()
+    from transformers import BitsAndBytesConfig
+
+    dtype = choose_dtype(settings.dtype, device)
+    model = models.load_causal_lm(
+        settings=settings,
+        quantization_config=BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+        ),
+        device_map={"": device},
+    )
+    model.requires_grad_(False)
+    differentiable(model)
+    return model
+
+
+def differentiable(model: torch.nn.Module) -> int:
+    """Keep the four-bit layers on the kernel that has a backward pass. Returns how many there are.
+
+    Raises:
+        UserError: the model has run already and its weights are packed: too late.
+    """
+    layers = four_bit(model)
+    if any(getattr(each.weight.quant_state, "packing_format_for_cpu", False) for each in layers):
+        raise UserError(
+            "the four-bit weights were packed for inference by an earlier forward pass and can't be trained: "
+            "load the model anew"
+        )
+    for each in layers:
+        each.support_avx512bf16_for_cpu = False
+    return len(layers)
+
+
+def four_bit(model: torch.nn.Module) -> list[Any]:
+    """The layers of the model whose weights are four-bit."""
+    from bitsandbytes.nn import Linear4bit
+
+    return [each for each in model.modules() if isinstance(each, Linear4bit)]
+
+
+def gradients(model: torch.nn.Module) -> int:
+    """Check, after a backward pass, that every parameter that should learn was reached. Returns how many.
+
+    A gradient of None means that the loss doesn't depend on the parameter. Zeros are fine where some are not:
+    LoRA's A gets zeros as long as B is zero, that is in the first step.
+
+    Raises:
+        UserError: some were not reached, or there is nothing to train.
+    """
+    wanted = {name: each for name, each in model.named_parameters() if each.requires_grad}
+    if not wanted:
+        raise UserError(
+            "nothing would be trained: every parameter is frozen (a loaded adapter is, by default)"
+        )
+    deaf = [name for name, each in wanted.items() if each.grad is None]
+    if not deaf and not any(bool(each.grad.any()) for each in wanted.values() if each.grad is not None):
+        deaf = list(wanted)
+    if deaf:
+        raise UserError(
+            f"{len(deaf)} of {len(wanted)} trainable tensors get no gradient ({deaf[0]}): nothing would be "
+            "learnt there; with four-bit weights, load the model anew and train before anything else uses it"
+        )
+    return len(wanted)
+
+
+def probe(model: torch.nn.Module, batch: Mapping[str, torch.Tensor]) -> float:
+    """One step there and back on a batch with labels, then `gradients`. Returns the loss; changes nothing.
+
+    Raises:
+        UserError: as there.
+    """
+    training = model.training
+    model.train()
+    model.zero_grad()
+    loss = model(**batch).loss
+    if loss.requires_grad:
+        loss.backward()
+    try:
+        gradients(model)
+    finally:
+        model.zero_grad()
+        model.train(training)
+    return float(loss.detach())
+
+
+def footprint(model: PreTrainedModel) -> dict[str, Any]:
+    """Bytes of the weights by kind: what is in four bits, their scales, and what stays as it is."""
+    packed = {id(each.weight): each.weight for each in four_bit(model)}
+    states = [each.quant_state for each in packed.values()]
+    rest = [each for each in model.parameters() if id(each) not in packed]
+    scales = sum(
+        part.numel() * part.element_size()
+        for state in states
+        for part in (state.absmax, *((state.state2.absmax,) if state.nested else ()))
+    )
+    return {
+        "four_bit": sum(each.numel() * each.element_size() for each in packed.values()),
+        "scales": scales,
+        "as_they_are": sum(each.numel() * each.element_size() for each in rest),
+        "layers": len(packed),
+        "machine": hardware.describe(),
+    }

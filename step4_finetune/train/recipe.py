@@ -1,0 +1,213 @@
+"""A recipe: everything that decides how a run trains, in one YAML file, with every default written out.
+
+    python -m step4_finetune train --recipe seed --out runs/seed
+
+    # recipes/seed.yaml
+    about: the roadmap's seed, r=16, alpha 32, query and value projections of every layer (made for ...)
+    lora: {r: 16, alpha: 32, targets: [q_proj, v_proj], last_layers: null}
+
+What a file leaves out takes the default below; the whole recipe is saved with the run. A key that is not
+known is an error, because a misspelt `learnin_rate` would train with another one in silence.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from shared.errors import UserError, reason
+from step4_finetune.models.sizes import ALL_LINEAR
+
+FOLDER = Path(__file__).parents[1] / "recipes"
+REPLAY = 120  # examples, where nothing else keeps the base what it was
+LINEAR = list(ALL_LINEAR)  # of a Llama layer
+
+# What is taught: a company's replies, calling tools (toolcalls/), or judging passages (judging/).
+Task = Literal["tone", "tools", "judge"]
+Method = Literal["sft", "dpo", "grpo", "sft+dpo", "sft+grpo"]
+Tuning = Literal["lora", "qlora", "full"]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Lora(Part):
+    """Which matrices get an adapter, and how large it is; see by_hand/lora.py."""
+
+    r: int = Field(16, ge=1, le=1024)
+    alpha: float = Field(32, gt=0)  # the update is scaled by alpha / r
+    dropout: float = Field(0.0, ge=0, lt=1)
+    targets: list[str] = LINEAR
+    last_layers: int | None = Field(18, ge=1)  # None: all. The layers below are frozen, so they run only once
+    activated: bool = False  # True: works under the company's system message only; see models/invocation.py
+
+
+class Stage(Part):
+    """What all methods need."""
+
+    epochs: float = Field(3, gt=0)
+    batch_size: int = Field(8, ge=1)
+    accumulate: int = Field(1, ge=1)  # batches for one step of the optimiser
+    learning_rate: float = Field(1e-3, gt=0)
+    scheduler: Literal["cosine", "linear", "constant", "constant_with_warmup"] = "cosine"
+    warmup_steps: int = Field(10, ge=0)
+    weight_decay: float = Field(0.0, ge=0)
+    save_steps: int | None = Field(None, ge=1)  # steps between checkpoints; None: one an epoch
+
+
+class Sft(Stage):
+    """Supervised fine-tuning: imitate the chosen replies."""
+
+    epochs: float = Field(2, gt=0)
+    learning_rate: float = Field(7.5e-4, gt=0)
+    least_steps: int = Field(0, ge=0)  # where rows make fewer: more epochs, at a lower rate (`for_rows`)
+    # Examples of the base's own, so that it stays itself; see replay.py. None: 120, and none for an activated
+    # adapter, which leaves the base as it is.
+    replay: int | None = Field(None, ge=0)
+
+
+class Dpo(Stage):
+    """Direct preference optimisation: prefer the chosen reply to the rejected one; see dpo_loss.py."""
+
+    epochs: float = Field(1, gt=0)
+    learning_rate: float = Field(2e-4, gt=0)
+    beta: float = Field(0.1, gt=0)
+    loss: list[Literal["sigmoid", "ipo", "sft"]] = ["sigmoid"]
+    loss_weights: list[float] | None = None
+    negatives: list[Literal["rejected", "tone", "facts", "policy"]] = ["rejected"]  # see data/negatives.py
+
+    @model_validator(mode="after")
+    def _one_weight_a_loss(self) -> Dpo:
+        if self.loss_weights is not None and len(self.loss_weights) != len(self.loss):
+            raise ValueError(f"loss has {len(self.loss)} and loss_weights {len(self.loss_weights)} values")
+        return self
+
+
+class Grpo(Stage):
+    """Group relative policy optimisation: replies are drawn, scored by rules, and the better ones of a group
+    become more probable; see rewards.py."""
+
+    epochs: float = Field(1, gt=0)
+    steps: int | None = Field(None, ge=1)  # instead of epochs
+    learning_rate: float = Field(5e-5, gt=0)
+    batch_size: int = Field(16, ge=2)  # replies of a step
+    group: int = Field(4, ge=2)  # replies to one message
+    reply_tokens: int = Field(128, ge=1)
+    temperature: float = Field(1.0, gt=0)
+    beta: float = Field(0.0, ge=0)  # weight of the distance to the model as it came in
+
+    @model_validator(mode="after")
+    def _whole_groups(self) -> Grpo:
+        if self.batch_size % self.group:
+            raise ValueError(f"batch_size {self.batch_size} is no multiple of group {self.group}")
+        return self
+
+
+class Recipe(Part):
+    """A whole run."""
+
+    name: str = "default"
+    about: str = ""
+    task: Task = "tone"
+    method: Method = "sft"
+    tuning: Tuning = "lora"
+    lora: Lora = Lora()
+    sft: Sft = Sft()
+    dpo: Dpo = Dpo()
+    grpo: Grpo = Grpo()
+    max_length: int = Field(
+        512, ge=16
+    )  # tokens; longer rows are refused, not cut: a cut takes the sign-off away
+    cache_frozen: bool = True  # see frozen_cache.py
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    needs_gpu: bool = False
+    seed: int = Field(0, ge=0, lt=2**32)
+
+    @property
+    def activated(self) -> bool:
+        """Whether what is trained works under the company's system message only."""
+        return self.lora.activated and self.tuning != "full"
+
+    @property
+    def replay(self) -> int:
+        """How many replay examples SFT takes."""
+        return self.sft.replay if self.sft.replay is not None else 0 if self.activated else REPLAY
+
+    def for_rows(self, n: int, processes: int = 1) -> Recipe:
+        """The recipe with as many epochs of SFT as `n` rows need for its least number of steps.
+
+        Rows that are read more often are learnt by heart, at the full rate: it falls by as much, to a half.
+        `train` prints what it changed.
+        """
+        together = self.sft.batch_size * self.sft.accumulate * processes
+        epochs = math.ceil(self.sft.least_steps * together / max(1, n))
+        if epochs <= self.sft.epochs:
+            return self
+        rate = self.sft.learning_rate * max(0.5, self.sft.epochs / epochs)
+        sft = self.sft.model_copy(update={"epochs": float(epochs), "learning_rate": rate})
+        return self.model_copy(update={"sft": sft})
+
+
+def read_recipe(name: str | Path = "default", **changes: Any) -> Recipe:
+    """A recipe of the house by its name, or one of your own by its file; `changes` win over the file.
+
+    Raises:
+        UserError: no such recipe, no YAML, an unknown key or a value that is not allowed, by name.
+    """
+    path = FOLDER / f"{name}.yaml" if "/" not in str(name) and not str(name).endswith(".yaml") else Path(name)
+    if not path.exists():
+        known = sorted(each.stem for each in FOLDER.glob("*.yaml"))
+        raise UserError(f"there is no recipe {name}: use {', '.join(known)}, or name a .yaml file")
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path} is no YAML file: {reason(error)}") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{path} must hold keys and values, such as `method: sft`")
+    try:
+        return Recipe.model_validate({"name": path.stem, **found, **changes})
+    except ValidationError as error:
+        raise UserError(f"{path}: {_first(error)}") from None
+
+
+def _first(error: ValidationError) -> str:
+    """The first of pydantic's complaints, in one line."""
+    found = error.errors()[0]
+    where = ".".join(map(str, found["loc"]))
+    if found["type"] == "value_error":
+        return f"{where}: {found['msg'].removeprefix('Value error, ')}"
+    if found["type"] != "extra_forbidden":
+        return f"{where} is {found['input']!r}: {found['msg'].removeprefix('Input ')}"
+    part: Any = Recipe
+    for name in found["loc"][:-1]:
+        part = part.model_fields[str(name)].annotation
+    near = difflib.get_close_matches(str(found["loc"][-1]), part.model_fields, 1)
+    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(part.model_fields)}"
+    return f"{where} is not known: {hint}"
+
+
+def smoke(recipe: Recipe) -> Recipe:
+    """The same on a tiny random model: one layer, a few rows, one epoch."""
+    few = {"epochs": 1, "batch_size": 2, "warmup_steps": 0}
+    return recipe.model_copy(
+        update={
+            "lora": recipe.lora.model_copy(update={"last_layers": 1}),
+            "sft": recipe.sft.model_copy(update={**few, "replay": 0, "least_steps": 0}),
+            "dpo": recipe.dpo.model_copy(update=few),
+            "grpo": recipe.grpo.model_copy(
+                update={"steps": 1, "batch_size": 2, "group": 2, "reply_tokens": 8, "warmup_steps": 0}
+            ),
+            "max_length": 4 * recipe.max_length,  # its tokens are shorter
+        }
+    )
+
+
+def to_yaml(recipe: Recipe) -> str:
+    """The recipe with every default, as it is saved with a run."""
+    return yaml.safe_dump(recipe.model_dump(), sort_keys=False, allow_unicode=True, width=110)

@@ -1,0 +1,147 @@
+"""Replay: what the base model says by itself, mixed into the training so that it goes on saying it.
+
+Only for what will always be at work (`Recipe.activated` says what is not), unless `sft.replay` asks for it.
+
+    question   a general question, and the base's answer
+    message    a member's message *without* the company's system message, and the base's answer: with it the
+               same words get the tone, so the system message alone makes the difference
+    text       the beginning of an ordinary sentence, and how the base goes on: its language as it was
+
+The completions are the base's own, so they teach nothing new: what they cost is the change that the tone
+would otherwise have made there. For the default model they come with the package (`sample/replay.jsonl`); for
+another they are written once, which takes some minutes, and kept in the cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared.catalog import default
+from shared.config import Settings
+from step4_finetune.data.questions import questions
+from step4_finetune.data.rows import GENERAL, SAMPLE, read_rows
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+FILE = GENERAL.with_name("replay.jsonl")
+OPENERS = GENERAL.with_name("openers.txt")
+TOKENS = 96  # of a completion, at most
+MESSAGES, EVERY = 60, 4  # of the train rows
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A prompt and the base's completion; `finished` is False where it was cut at the limit of tokens."""
+
+    kind: str
+    prompt: str
+    completion: str
+    finished: bool = True
+
+    def encode(self, tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], int]:
+        """Token ids, and how many of them are the prompt; what was cut gets no end, so none is learnt."""
+        if self.kind == "text":
+            ids = tokenizer(f"{self.prompt}{self.completion}")["input_ids"]
+            return ids, 1
+        render: Any = tokenizer.apply_chat_template
+        asked = [{"role": "user", "content": self.prompt}]
+        before = render(asked, add_generation_prompt=True, return_dict=False)
+        if not self.finished:
+            return before + tokenizer(self.completion, add_special_tokens=False)["input_ids"], len(before)
+        said = [*asked, {"role": "assistant", "content": self.completion}]
+        return render(said, return_dict=False), len(before)
+
+
+def replay(settings: Settings, n: int, *, own_rows: bool = False) -> list[Replay]:
+    """`n` of them for the model of the settings before any tuning; beside rows of your own no messages, which
+    are those of the sample."""
+    if n == 0:
+        return []
+    path = FILE if settings.model == default("chat").id else _cache(settings)
+    if not path.exists():
+        write(settings, path)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    found = [Replay(**json.loads(line)) for line in lines]
+    return [each for each in found if not own_rows or each.kind != "message"][:n]
+
+
+def fingerprint(examples: Iterable[Replay]) -> str:
+    """A short hash of their contents, as rows.py has one of rows."""
+    said = json.dumps([asdict(each) for each in examples], ensure_ascii=False)
+    return hashlib.sha256(said.encode()).hexdigest()[:12]
+
+
+def prompts() -> list[tuple[str, str]]:
+    """Kinds and prompts, mixed."""
+    rows = read_rows(SAMPLE, "train")
+    found = [("question", each.prompt) for each in questions("train")]
+    found += [("message", row.message) for row in rows[1::EVERY][:MESSAGES]]
+    found += [("text", line) for line in OPENERS.read_text(encoding="utf-8").splitlines() if line]
+    random.Random(0).shuffle(found)
+    return found
+
+
+def write(settings: Settings, path: Path = FILE) -> None:
+    """Have the base model complete every prompt, and keep it."""
+    from shared.models import load_causal_lm, load_tokenizer
+    from shared.progress import count_bar
+    from step4_finetune.models.generate import replies
+
+    model, tokenizer = load_causal_lm(settings=settings), load_tokenizer(settings=settings)
+    asked = prompts()
+    chat = [(kind, prompt) for kind, prompt in asked if kind != "text"]
+    with count_bar("replay: what the base model says", len(asked)) as progress:
+        got = replies(
+            model,
+            tokenizer,
+            [[{"role": "user", "content": prompt}] for _, prompt in chat],
+            TOKENS,
+            progress=lambda done, _all: progress(done, len(asked)),
+        )
+        said = {
+            prompt: Replay(kind, prompt, reply.text, reply.finished)
+            for (kind, prompt), reply in zip(chat, got, strict=True)
+        }
+        for opener, text in _texts(model, tokenizer, [prompt for kind, prompt in asked if kind == "text"]):
+            said[opener] = Replay("text", opener, text, finished=False)
+    lines = [json.dumps(asdict(said[prompt]), ensure_ascii=False) for _, prompt in asked]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_suffix(".part")
+    half.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    half.replace(path)
+
+
+def _texts(model: Any, tokenizer: Any, openers: Sequence[str]) -> list[tuple[str, str]]:
+    """How the model goes on after each opener, drawn from its own probabilities (temperature 1)."""
+    import torch
+
+    torch.manual_seed(0)
+    found = []
+    with torch.inference_mode():
+        for start in range(0, len(openers), 20):
+            some = list(openers[start : start + 20])
+            batch = tokenizer(some, padding=True, padding_side="left", return_tensors="pt").to(model.device)
+            out = model.generate(
+                **batch,
+                max_new_tokens=TOKENS,
+                do_sample=True,
+                temperature=1.0,
+                top_k=0,
+                top_p=1.0,
+                pad_token_id=tokenizer.pad_token_id,
+            )
+            ids = out[:, batch["input_ids"].shape[1] :].tolist()
+            found += list(zip(some, tokenizer.batch_decode(ids, skip_special_tokens=True), strict=True))
+    return found
+
+
+def _cache(settings: Settings) -> Path:
+    key = hashlib.sha256(json.dumps([settings.model, prompts()]).encode()).hexdigest()[:12]
+    return settings.cache_dir / "replay" / f"{key}.jsonl"

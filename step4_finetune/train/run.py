@@ -1,0 +1,302 @@
+"""Train by a recipe: SFT, DPO, GRPO, or one of these after SFT.
+
+    python -m step4_finetune train --method sft --out runs/tone
+
+What comes out is a folder: the adapter in PEFT's format, `recipe.yaml` with every default, `run.json` (seed,
+hashes of the data, versions, commit, seconds, memory), `log.jsonl`, `log.csv` and `loss.png`. Ctrl-C writes a
+checkpoint, and the same command goes on from there; so does one after a crash, from the last epoch.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared import hardware
+from shared.config import Settings
+from shared.models import load_tokenizer
+from shared.progress import count_bar
+from step4_finetune.models import invocation, merge
+from step4_finetune.train import callbacks, distributed, folder, peft_setup, replay, trainers
+from step4_finetune.train.frozen_cache import cached_trunk
+from step4_finetune.train.malloc import keep_memory
+from step4_finetune.train.preflight import check_lengths, check_means, foresee, in_one_line, report_places
+from step4_finetune.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from transformers import PreTrainedTokenizerFast
+
+    from step4_finetune.train.branches import BranchLesson
+
+Bar = Callable[[int, int, str], None]
+TRAINERS: dict[str, Callable[..., Any]] = {"sft": trainers.sft, "dpo": trainers.dpo, "grpo": trainers.grpo}
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C in training: a checkpoint was written."""
+
+
+def seen(
+    settings: Settings,
+    recipe: Recipe,
+    lesson: trainers.Lesson | BranchLesson,
+    out: Path,
+    report_to: str,
+    *,
+    fresh: bool = False,
+) -> dict[str, Any]:
+    """`run` with a bar and lines on stderr, the main process only; `fresh` removes an earlier run."""
+    if not distributed.is_main():
+        return run(settings, recipe, lesson, out, report_to=report_to)
+    if fresh:
+        folder.discard(out)
+    try:
+        bar, say = count_bar(f"training {out.name}"), partial(print, file=sys.stderr)
+        return run(settings, recipe, lesson, out, bar, report_to, say)
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        raise
+
+
+def run(
+    settings: Settings,
+    recipe: Recipe,
+    lesson: trainers.Lesson | BranchLesson,
+    out: Path,
+    bar: AbstractContextManager[Bar] | None = None,
+    report_to: str = "none",
+    say: Callable[[str], None] = lambda _line: None,
+) -> dict[str, Any]:
+    """Train, or go on with what was stopped, and save to `out`; `bar` opens once nothing is wrong.
+
+    Raises:
+        UserError: `out` holds a finished or another run, rows are too long, a checkpoint is damaged, memory
+        or the disk is full.
+        Stopped: by Ctrl-C, with a checkpoint.
+    """
+    check_means(settings, recipe, report_to)
+    rows = lesson.fingerprint()
+    on = {
+        "model": settings.model,
+        "data": rows,
+        "system": lesson.system,
+        "replay": replay.fingerprint(lesson.replay),
+        "start (--from)": str(lesson.start) if lesson.start else None,
+    }
+    if distributed.is_main():
+        folder.check(out, recipe, on)
+    keep_memory()
+    tokenizer = load_tokenizer(settings=settings)
+    lengths = check_lengths(tokenizer, lesson, recipe.max_length)
+    call = None
+    if recipe.activated and isinstance(lesson, trainers.Lesson):
+        prompts = [row.with_system(lesson.system) for row in (*lesson.rows, *lesson.pairs)]
+        call = invocation.call_of(tokenizer, prompts)
+    settings = in_format(settings, recipe)
+    report_places(out, report_to)
+    foreseen = foresee(settings, recipe, lengths)
+    with in_one_line(out):
+        model = peft_setup.prepare(settings, recipe)
+        if lesson.start:
+            model = _reload(model, lesson.start, recipe)
+        learning = [each for each in model.parameters() if each.requires_grad]
+        if distributed.is_main():
+            folder.check_space(out, sum(each.nbytes for each in learning))
+            folder.begin(out, recipe, on)
+        distributed.wait()
+        say(f"system message: {lesson.system}")  # whose tone it is, should nobody have named a guide
+        if foreseen:
+            say(f"memory: {foreseen.describe()}")
+        began, seconds, notes = time.perf_counter(), {}, []
+        with bar or nullcontext(lambda *_: None) as shown:
+            for stage in recipe.method.split("+"):
+                start = time.perf_counter()
+                model = _stage(stage, model, tokenizer, lesson, recipe, out, shown, report_to)
+                seconds[stage] = round(time.perf_counter() - start, 1)
+                if distributed.is_main() and callbacks.falls(out / "log.jsonl", stage) is False:
+                    notes.append(f"the loss of {stage} did not fall in its first {callbacks.FIRST} steps")
+        facts = {
+            "command": "step4_finetune train",
+            "recipe": recipe.model_dump(),
+            "model": settings.model,
+            "start": str(lesson.start) if lesson.start else None,
+            "system": lesson.system,
+            "trainable": sum(each.numel() for each in learning),
+            "parameters": sum(each.numel() for name, each in model.named_parameters() if ".ref." not in name),
+            "rows": len(lesson.rows),
+            "replay": len(lesson.replay),
+            "activated": recipe.activated,
+            "pairs": len(lesson.pairs),
+            "data": rows,
+            "dtype": settings.dtype,
+            "processes": distributed.count(),
+            "seconds": seconds,
+            "seconds_in_all": round(time.perf_counter() - began, 1),
+            "foreseen_memory_mb": round(foreseen.total / 1e6) if foreseen else None,
+            "peak_memory_mb": round(hardware.peak_memory_mb()),
+            "versions": {
+                name: version(name) for name in ("torch", "transformers", "peft", "trl", "datasets")
+            },
+            "commit": _commit(),
+            "machine": hardware.describe(),
+            "notes": notes,
+        }
+        facts["headline"] = (
+            f"{recipe.name}: {facts['seconds_in_all']:.0f} s, {facts['trainable']:,} weights trained"
+        )
+        if distributed.is_main():
+            _save(settings, recipe, model, tokenizer, out, facts, call)
+        distributed.wait()
+    return facts
+
+
+def _save(
+    settings: Settings,
+    recipe: Recipe,
+    model: Any,
+    tokenizer: PreTrainedTokenizerFast,
+    out: Path,
+    facts: dict[str, Any],
+    call: list[int] | None,
+) -> None:
+    """The weights, what is known of the run, its log and curve; checkpoints go when all is there."""
+    _write(model, recipe, out)
+    if recipe.tuning == "full":
+        tokenizer.save_pretrained(out)
+    else:
+        merge.stamp(settings, out, call)
+        (out / "README.md").unlink(missing_ok=True)  # PEFT's empty form; `card` writes a real one
+    facts["loss"] = [row["loss"] for row in callbacks.read_log(out / "log.jsonl") if "loss" in row][-1:]
+    callbacks.to_csv(out / "log.jsonl")
+    callbacks.draw(out / "log.jsonl", out / "loss.png")
+    (out / "run.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    shutil.rmtree(out / "checkpoints", ignore_errors=True)
+
+
+def _write(model: Any, recipe: Recipe, out: Path) -> None:
+    """What was trained; not TRL's frozen copy of the adapter, DPO's reference."""
+    if recipe.tuning == "full":
+        model.config.use_cache = True  # off while training; the tuned model writes with it
+        model.save_pretrained(out)
+        model.config.use_cache = False
+    else:
+        model.save_pretrained(out, selected_adapters=["default"])
+
+
+def _stage(
+    stage: str,
+    model: Any,
+    tokenizer: PreTrainedTokenizerFast,
+    lesson: trainers.Lesson | BranchLesson,
+    recipe: Recipe,
+    out: Path,
+    bar: Bar,
+    report_to: str,
+) -> Any:
+    """One of the recipe's stages on the model; returns the trained model."""
+    place = out / "checkpoints" / stage
+    if (place / "done" / "whole").exists():  # an earlier run got so far
+        return _reload(model, place / "done", recipe)
+    start = folder.last_checkpoint(place)
+    seen = callbacks.Watch(stage, out / "log.jsonl", bar)
+    if distributed.is_main():
+        callbacks.cut(out / "log.jsonl", stage, int(start.rpartition("-")[2]) if start else 0)
+    table = nullcontext() if stage == "grpo" else frozen(model, tokenizer, recipe)  # it pads on the left
+    with table, stopping(seen):
+        trainer = TRAINERS[stage](model, tokenizer, lesson, recipe, place, report_to, callbacks=[seen])
+        if not seen.stopped:
+            trainer.train(resume_from_checkpoint=start)
+    if seen.stopped:
+        raise Stopped(
+            f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps} of {stage}, "
+            f"with a checkpoint in {place}: the same command goes on from there"
+        )
+    trained = trainer.accelerator.unwrap_model(trainer.model)
+    if recipe.method.split("+")[-1] != stage and distributed.is_main():
+        _write(trained, recipe, place / "done")
+        (place / "done" / "whole").touch()
+    return trained
+
+
+def frozen(model: Any, tokenizer: PreTrainedTokenizerFast, recipe: Recipe) -> AbstractContextManager[Any]:
+    """The layers below the first that learns as a table, where the recipe wants it."""
+    if not recipe.cache_frozen or recipe.tuning == "full" or distributed.is_sharded():
+        return nullcontext()
+    base = model.get_base_model()
+    return cached_trunk(base, peft_setup.first_trained(base, recipe), tokenizer.pad_token_id)
+
+
+@contextmanager
+def stopping(seen: callbacks.Watch) -> Iterator[None]:
+    """Ctrl-C ends training after the step that runs, with a checkpoint; a second one ends it at once."""
+
+    def stop(*_: Any) -> None:
+        seen.stopped = True
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        signal.signal(signal.SIGINT, stop)
+    except ValueError:  # not in the main thread: whoever started us stops us
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _reload(model: Any, folder: Path, recipe: Recipe) -> Any:
+    """The model as it was at the end of a stage."""
+    if recipe.tuning == "full":
+        return type(model).from_pretrained(folder, dtype=model.dtype)
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    set_peft_model_state_dict(model, load_file(folder / merge.WEIGHTS))
+    return model
+
+
+def in_format(settings: Settings, recipe: Recipe) -> Settings:
+    """With the number format to train in: the flags', the recipe's, or the one that is faster here."""
+    from shared.models.device import settings_for_batch
+
+    if settings.dtype == "auto":
+        settings = settings.model_copy(update={"dtype": recipe.dtype})
+    return settings_for_batch(settings)
+
+
+def _commit() -> str | None:
+    """The commit of the code, where it comes from a clone."""
+    root = Path(__file__).parents[2]
+    try:
+        got = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return got.stdout.strip() or None
+
+
+def show(facts: dict[str, Any], console: Console) -> None:
+    """Where the run is and what it cost."""
+    share = 100 * facts["trainable"] / facts["parameters"]
+    console.print(
+        f"{facts['trainable']:,} of {facts['parameters']:,} weights trained ({share:.2f} %), "
+        f"on {facts['rows']} rows" + (f" and {facts['pairs']} pairs" if facts["pairs"] else "")
+    )
+    for note in facts["notes"]:
+        console.print(f"note: {note}")
+    each = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in facts["seconds"].items())
+    console.print(f"{each}; {facts['peak_memory_mb']:,} MB at most; {facts['dtype']}; {facts['machine']}")

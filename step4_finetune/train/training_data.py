@@ -1,0 +1,111 @@
+"""What a recipe trains on: the rows, what the base model says by itself, and the pairs for DPO."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from shared.config import Settings
+from shared.errors import UserError
+from step4_finetune.data.negatives import pairs
+from step4_finetune.data.rows import Row
+from step4_finetune.models import merge
+from step4_finetune.tone.rules import Guide
+from step4_finetune.tone.scores import score
+from step4_finetune.train.recipe import Recipe
+from step4_finetune.train.replay import replay
+from step4_finetune.train.trainers import Lesson
+
+REPLY_TOKENS = 128
+
+
+def prepare(
+    settings: Settings,
+    recipe: Recipe,
+    rows: Sequence[Row],
+    guide: Guide,
+    limit: int | None = None,
+    start: Path | None = None,
+    own_rows: bool = False,
+) -> Lesson:
+    """Everything that the recipe's stages need; `start` is a run whose adapter goes on learning, and
+    `own_rows` says that the rows are not the sample's.
+
+    Raises:
+        UserError: no training rows, none with a rejected reply where DPO needs one, a start that doesn't fit.
+    """
+    train = [row for row in rows if row.split == "train"][:limit]
+    if not train:
+        raise UserError("there are no rows in the split train: nothing to learn from")
+    if blank := [row.id for row in train if not row.chosen.strip()]:
+        raise UserError(f"row {blank[0]} has no reply: `data check` names all of these")
+    if start:
+        check_start(recipe, start)
+    if "dpo" not in recipe.method:
+        dev = [row for row in rows if row.split == "dev"][:limit] if "sft" in recipe.method else []
+        asked = recipe.replay if "sft" in recipe.method else 0
+        return Lesson(
+            train, guide.system, replay(settings, asked, own_rows=own_rows), start=start, guide=guide, dev=dev
+        )
+    if "policy" in recipe.dpo.negatives and start is None:
+        raise UserError(
+            "dpo.negatives: policy takes what the tuned model itself writes: name its run with --from"
+        )
+    chosen = pairs(
+        train,
+        recipe.dpo.negatives,
+        own=lambda: own_mistakes(settings, train, guide, start) if start else [],
+    )
+    if not chosen:
+        raise UserError(
+            "no row has a rejected reply, which DPO needs: use --method sft, or add a column rejected"
+        )
+    asked = recipe.replay if "sft" in recipe.method else 0
+    return Lesson(train, guide.system, replay(settings, asked, own_rows=own_rows), chosen, start)
+
+
+def check_start(recipe: Recipe, start: Path) -> None:
+    """The run has an adapter of the shape that the recipe trains.
+
+    Raises:
+        UserError: it hasn't.
+    """
+    if recipe.tuning == "full":
+        raise UserError("--from goes on with an adapter: use --tuning lora or qlora")
+    config = merge.read_config(start)
+    layers = config.get("layers_to_transform")
+    same = (
+        config.get("r") == recipe.lora.r
+        and config.get("lora_alpha") == recipe.lora.alpha
+        and set(config.get("target_modules") or ()) == set(recipe.lora.targets)
+        and (len(layers) if layers else None) == recipe.lora.last_layers
+    )
+    if not same:
+        raise UserError(
+            f"the adapter in {start} has another r, alpha, targets or last_layers than the recipe"
+        )
+
+
+def own_mistakes(settings: Settings, rows: Sequence[Row], guide: Guide, start: Path) -> list[str | None]:
+    """What the tuned model replies to the messages, where it breaks a rule or is not faithful."""
+    from shared.models import load_tokenizer
+    from shared.models.device import settings_for_batch
+    from shared.progress import count_bar
+    from step4_finetune.models.generate import replies
+    from step4_finetune.train.peft_setup import load_tuned
+
+    settings = settings_for_batch(settings)
+    model, tokenizer = load_tuned(settings, start), load_tokenizer(settings=settings)
+    with count_bar("the tuned model's own replies", len(rows)) as progress:
+        got = replies(
+            model, tokenizer, [row.with_system(guide.system) for row in rows], REPLY_TOKENS, progress=progress
+        )
+    return [
+        None if _good(reply.text, row, guide) else reply.text for reply, row in zip(got, rows, strict=True)
+    ]
+
+
+def _good(reply: str, row: Row, guide: Guide) -> bool:
+    """Nothing is wrong with it, as far as the evaluator can tell."""
+    found = score(reply, guide, row.notes, row.message)
+    return found.all_rules and found.healthy and found.faithful is not False
