@@ -595,7 +595,7 @@ def test_the_command_answers_by_a_model():
 
 @needs_presidio
 def test_the_command_line(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(guard, "load_topic", lambda *_args, **_more: TOPIC)
+    monkeypatch.setattr(command, "load_topic", lambda *_args, **_more: TOPIC)
     data = as_file(tmp_path / "rows.jsonl", good())
     for wrong_use in ({}, {"text": "zzz", "measure": True}):
         with pytest.raises(UserError, match="guard takes a text to look at, or --measure, and not both"):

@@ -147,9 +147,9 @@ MEASURE = """
 import json, sys, tempfile
 from shared import hardware, models
 from shared.config import load_settings
-from step4_finetune.quiet import quiet_peft
-from step4_finetune.sizes import ALL_LINEAR
-from step4_finetune.train import score_replies_only
+from step4_finetune.models.quiet import quiet_peft
+from step4_finetune.models.sizes import ALL_LINEAR
+from step4_finetune.train.trainers import score_replies_only
 
 plan = json.loads(sys.argv[1])
 peft = quiet_peft()

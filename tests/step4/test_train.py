@@ -434,7 +434,7 @@ def test_demonstrations_are_under_the_system_message_and_replay_is_not():
 
 def by_trl(lesson, tokenizer, out):
     """The rows as TRL tokenises them itself: its trainer on what its documentation calls conversational."""
-    datasets, trl = training.train.quiet_trl()
+    datasets, trl = training.trainers.quiet_trl()
     trainer = trl.SFTTrainer(
         model=peft_setup.prepare(runs.settings(), runs.recipe()),
         args=trl.SFTConfig(str(out), use_cpu=True, report_to="none", disable_tqdm=True),
@@ -512,7 +512,7 @@ def test_the_head_scores_replies_only_and_loss_and_gradients_are_the_same(tmp_pa
 
 def test_preferences_leave_out_rows_without_a_rejected_reply():
     row = Row("1", ({"role": "user", "content": "Hi"},), "Good day.")
-    lesson = training.train.Lesson([row], "", pairs=[row, *runs.rows(1)])
+    lesson = training.trainers.Lesson([row], "", pairs=[row, *runs.rows(1)])
     assert [each["chosen"][0]["content"] for each in lesson.preferences()] == [runs.rows(1)[0].chosen]
 
 
