@@ -3,8 +3,8 @@
     >>> texts([[[[5, 6], 3]]], rows=2, chunk=8)
     [[[31, 2, 58], 'limit']]
 
-What a row writes is thus right only if every token that it has read stands in its place in the cache. There
-is no thread: whoever tells the scene says when there is a turn.
+What a sequence writes is thus right only if every token before it stands in its place in the cache. There
+is no thread: whoever tells the scene says when there is a step.
 """
 
 from __future__ import annotations
@@ -12,71 +12,87 @@ from __future__ import annotations
 import contextlib
 import threading
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from queue import Empty
 from typing import Any
 
 import torch
 
-from step5_serving.engines.batching.choose import Chooser
-from step5_serving.engines.batching.request import End, Request
-from step5_serving.engines.batching.scheduler import Limits, Scheduler
+from step5_serving.engines.batching.core import EngineCore
+from step5_serving.engines.batching.prefix_cache import BLOCK, PrefixCache
+from step5_serving.engines.batching.sampler import Sampler
+from step5_serving.engines.batching.scheduler import Batch, Limits, Scheduler
+from step5_serving.engines.batching.sequence import End
+from step5_serving.engines.batching.sequence import Sequence as OneText
 
 VOCABULARY = 64
-PLACES = 512  # of a seat; longer requests leave fewer seats
-MOST_TURNS = 400
+PLACES = 512  # of a slot; longer requests leave fewer slots
+MOST_STEPS = 400
+BLOCKS = 12  # of the prefix cache
 
 
-class _Model:
-    """Stands in for Seats: the cache is what was read by place, and each forward is noted by request."""
+class _Cache:
+    """Stands in for KVCache: what was computed, by slot and place."""
 
     context = 2048
 
-    def __init__(self, seats: int) -> None:
-        self.sitting: Callable[[int], int] = lambda seat: seat  # the number of the request in a seat
-        self.read: list[list[int]] = []  # [number, tokens] of each prefill
-        self.forwards: list[list[list[int]]] = []  # [number, place, id] of each row in it
-        self.copies: list[int] = []  # places of each
-        self.clear(seats)
+    def __init__(self, slots: int) -> None:
+        self.clear(slots)
 
-    def clear(self, seats: int) -> None:
-        self.cache: list[dict[int, int]] = []
-        self.seats = self.places = 0
-        self.resize(seats, PLACES)
+    def clear(self, slots: int) -> None:
+        self.held: list[dict[int, int]] = []
+        self.resize(slots, PLACES, [])
 
-    def resize(self, seats: int, places: int, held: Sequence[int] = ()) -> None:
+    def resize(self, slots: int, places: int, held: list[int]) -> None:
         kept = [
-            {place: id for place, id in each.items() if place < min(places, n)}
-            for each, n in zip(self.cache, held, strict=False)
+            {place: id for place, id in each.items() if place < n}
+            for each, n in zip(self.held, held, strict=False)
         ]
-        self.cache = (kept + [{} for _ in range(seats)])[:seats]
-        self.seats, self.places = seats, places
+        self.held = (kept + [{} for _ in range(slots)])[:slots]
+        self.slots, self.places = slots, places
 
-    def copy(self, source: int, target: int, places: int) -> None:
-        self.copies.append(places)
-        self.cache[target] |= {at: id for at, id in self.cache[source].items() if at < places}
+    def move(self, source: int, target: int, n: int) -> None:
+        self.held[target] = {at: id for at, id in self.held[source].items() if at < n}
 
-    def prefill(self, seat: int, ids: Sequence[int], start: int) -> None:
-        if not ids:
-            raise ValueError("prefill without ids")
-        number = self.sitting(seat)
-        if self.read and self.read[-1][0] == number:
-            self.read[-1][1] += len(ids)
-        else:
-            self.read.append([number, len(ids)])
-        self.cache[seat] |= dict(enumerate(ids, start))
+    def read(self, slot: int, start: int, end: int) -> list[list[int]]:
+        return [[self.held[slot][at + i] for i in range(BLOCK)] for at in range(start, end, BLOCK)]
 
-    def decode(self, ids: Sequence[int], positions: Sequence[int | None]) -> torch.Tensor:
-        logits = torch.zeros(len(ids), VOCABULARY)
-        forward = []
-        for seat, (id, place) in enumerate(zip(ids, positions, strict=True)):
-            if place is None:
-                continue
-            forward.append([self.sitting(seat), place, id])
-            self.cache[seat][place] = id
-            known = [self.cache[seat].get(each) for each in range(place + 1)]
-            logits[seat, zlib.crc32(repr(known).encode()) % VOCABULARY] = 1.0
-        self.forwards.append(sorted(forward))
+    def write(self, slot: int, start: int, blocks: list[list[int]]) -> None:
+        self.held[slot] |= dict(enumerate(sum(blocks, []), start))
+
+
+class _Runner:
+    """Stands in for ModelRunner: notes what is computed, by request."""
+
+    def __init__(self, cache: _Cache) -> None:
+        self.cache = cache
+        self.prefills: list[list[int]] = []  # [number, tokens] of each prefill
+        self.forwards: list[list[list[int]]] = []  # [number, place, id] of each token in it
+
+    def run(self, batch: Batch) -> torch.Tensor | None:
+        for span in batch.prefill:
+            if not span.ids:
+                raise ValueError("prefill without ids")
+            number = span.sequence.number
+            if self.prefills and self.prefills[-1][0] == number:
+                self.prefills[-1][1] += len(span.ids)
+            else:
+                self.prefills.append([number, len(span.ids)])
+            self.cache.held[span.sequence.slot] |= dict(enumerate(span.ids, span.start))
+        tokens = [
+            (span.sequence, place, id)
+            for span in batch.decode
+            for place, id in enumerate(span.ids, span.start)
+        ]
+        if not tokens:
+            return None
+        logits = torch.zeros(len(tokens), VOCABULARY)
+        for row, (sequence, place, id) in enumerate(tokens):
+            held = self.cache.held[sequence.slot]
+            held[place] = id
+            known = [held.get(each) for each in range(place + 1)]
+            logits[row, zlib.crc32(repr(known).encode()) % VOCABULARY] = 1.0
+        self.forwards.append(sorted([sequence.number, place, id] for sequence, place, id in tokens))
         return logits
 
 
@@ -92,41 +108,42 @@ class _Guide:
 
 
 class _Scene:
-    """A scheduler without its thread. Requests are numbered from 1 in the order in which they come."""
+    """An engine's core without its thread. Requests are numbered from 1 in the order in which they come."""
 
     def __init__(self, rows: int, chunk: int) -> None:
-        self.model = _Model(rows)
-        limits = Limits(rows, rows * PLACES, chunk)
-        seats: Any = self.model
-        self.scheduler: Any = Scheduler(seats, Chooser(rows, lambda _token: False, VOCABULARY - 1), limits)
-        self.scheduler._thread = threading.current_thread()  # `submit` starts no other
-        self.model.sitting = lambda seat: getattr(self.scheduler._rows[seat], "number", 0)
-        self.requests: list[Any] = []
+        cache: Any = _Cache(rows)
+        self.runner = _Runner(cache)
+        self.scheduler = Scheduler(Limits(rows, rows * PLACES, chunk), cache, PrefixCache(BLOCKS))
+        runner: Any = self.runner
+        self.core: Any = EngineCore(self.scheduler, runner, Sampler(lambda _token: False))
+        self.core._thread = threading.current_thread()  # `add` starts no other
+        self.sequences: list[Any] = []
 
-    def request(
+    def sequence(
         self, prompt: Sequence[int], limit: int, ends: Sequence[int] = (), guided: bool = False
     ) -> Any:
         guide: Any = _Guide() if guided else None
-        self.requests.append(Request(list(prompt), limit, frozenset(ends), guide=guide))
-        self.requests[-1].number = len(self.requests)
-        return self.requests[-1]
+        sequence: Any = OneText(list(prompt), limit, frozenset(ends), guide=guide)
+        self.sequences.append(sequence)
+        sequence.number = len(self.sequences)
+        return sequence
 
-    def sit(self, seat: int, prompt: Sequence[int], read: int, limit: int = 8, **more: Any) -> None:
-        """A request that is in a seat already, and has read so many of its ids."""
-        row = self.request(prompt, limit, **more)
-        row.read = read
-        self.scheduler._rows[seat] = row
-        self.model.cache[seat] = dict(enumerate(row.ids[:read]))
+    def sit(self, prompt: Sequence[int], computed: int, limit: int = 8, **more: Any) -> None:
+        """A request that runs already, with so many of its ids computed."""
+        sequence = self.sequence(prompt, limit, **more)
+        sequence.num_computed, sequence.slot = computed, len(self.scheduler.running)
+        self.scheduler.running.append(sequence)
+        self.runner.cache.held[sequence.slot] = dict(enumerate(sequence.token_ids[:computed]))
 
     def heard(self) -> list[list[Any]]:
         """What every request was told: its tokens, and how it ended."""
         told = []
-        for request in self.requests:
+        for sequence in self.sequences:
             tokens: list[int] = []
             end = "goes on"
             with contextlib.suppress(Empty):
                 while True:
-                    new = request.out.get_nowait()
+                    new = sequence.out.get_nowait()
                     if isinstance(new, End):
                         end = "finished" if new.finished else "limit"
                     elif isinstance(new, list):
@@ -137,25 +154,25 @@ class _Scene:
         return told
 
     def play(
-        self, arrivals: Sequence[Sequence[Any]], cancels: Mapping[int, Sequence[int]]
+        self, arrivals: Sequence[Sequence[Any]], aborts: Mapping[int, Sequence[int]]
     ) -> list[list[Any]]:
-        """Turn after turn, until nobody is left: who left, how many wait, who read, who was in a forward."""
-        turns = []
-        for turn in range(MOST_TURNS):
-            for each in arrivals[turn] if turn < len(arrivals) else ():
-                self.scheduler.submit(self.request(*each))
-            for number in cancels.get(turn, ()):
-                self.requests[number - 1].cancelled = True
-            if turn >= len(arrivals) and not (self.scheduler.running or self.scheduler.waiting):
-                return turns
-            self.model.read, self.model.forwards = [], []
-            before = {row.number for row in self.scheduler._rows if row}
+        """Step after step, until nobody is left: who left, how many wait, what was computed of whom."""
+        steps = []
+        for step in range(MOST_STEPS):
+            for each in arrivals[step] if step < len(arrivals) else ():
+                self.core.add(self.sequence(*each))
+            for number in aborts.get(step, ()):
+                self.sequences[number - 1].aborted = True
+            if step >= len(arrivals) and not (self.scheduler.running or self.scheduler.waiting):
+                return steps
+            self.runner.prefills, self.runner.forwards = [], []
+            before = {each.number for each in self.scheduler.running}
             with torch.inference_mode():
-                self.scheduler._turn()
-            forward = [[row[0] for row in each] for each in self.model.forwards]
-            gone = before - {row.number for row in self.scheduler._rows if row}
-            turns.append([sorted(gone), self.scheduler.waiting, self.model.read, forward])
-        raise RuntimeError(f"somebody still sits or waits after {MOST_TURNS} turns")
+                self.core.step()
+            forward = [[token[0] for token in each] for each in self.runner.forwards]
+            gone = before - {each.number for each in self.scheduler.running}
+            steps.append([sorted(gone), len(self.scheduler.waiting), self.runner.prefills, forward])
+        raise RuntimeError(f"somebody still runs or waits after {MOST_STEPS} steps")
 
 
 # --- scenes ---------------------------------------------------------------------------------------------
@@ -165,87 +182,66 @@ def texts(
     arrivals: Sequence[Sequence[Any]],
     rows: int,
     chunk: int,
-    cancels: Mapping[int, Sequence[int]] | None = None,
+    aborts: Mapping[int, Sequence[int]] | None = None,
 ) -> list[list[Any]]:
     """What each request wrote, and how it ended.
 
-    Before turn n those of arrivals[n] come: [prompt, limit, ends, guided], the last two may be left out; and
-    those whose numbers are in cancels[n] are cancelled.
+    Before step n those of arrivals[n] come: [prompt, limit, ends, guided], the last two may be left out; and
+    those whose numbers are in aborts[n] are aborted.
     """
     scene = _Scene(rows, chunk)
-    scene.play(arrivals, cancels or {})
+    scene.play(arrivals, aborts or {})
     return scene.heard()
 
 
-def turns(
+def steps(
     arrivals: Sequence[Sequence[Any]],
     rows: int,
     chunk: int,
-    cancels: Mapping[int, Sequence[int]] | None = None,
+    aborts: Mapping[int, Sequence[int]] | None = None,
 ) -> list[list[Any]]:
-    """The same, turn by turn: who left, how many wait, who read how much, who was in each forward."""
-    return _Scene(rows, chunk).play(arrivals, cancels or {})
+    """The same, step by step: who left, how many wait, whose prompt was computed, who was in the forward."""
+    return _Scene(rows, chunk).play(arrivals, aborts or {})
 
 
-def reads(sitting: Sequence[Sequence[Any]], chunk: int, times: int) -> list[Any]:
-    """`_read`, several times: what each request read, in order; at the end what is in the cache.
+def prefills(running: Sequence[Sequence[Any]], chunk: int, times: int) -> list[Any]:
+    """What each step computes of prompts, several times; at the end how much is computed of each.
 
     Args:
-        sitting: [seat, prompt, how much of it is read]; the first came first.
+        running: [prompt, how much of it is computed]; the first came first.
     """
     scene = _Scene(8, chunk)
-    for seat, prompt, read in sitting:
-        scene.sit(seat, prompt, read)
+    for prompt, computed in running:
+        scene.sit(prompt, computed)
     told: list[Any] = []
     for _ in range(times):
-        scene.model.read = []
-        scene.scheduler._read()
-        told.append(scene.model.read)
-    return [*told, [request.read for request in scene.requests], scene.model.cache]
+        scene.runner.prefills = []
+        with torch.inference_mode():
+            scene.core.step()
+        told.append(scene.runner.prefills)
+    return [*told, [each.num_computed for each in scene.sequences], scene.runner.cache.held]
 
 
-def admits(
-    sitting: Sequence[Sequence[Any]],
-    left: Mapping[int, Sequence[int]],
-    newcomers: Sequence[Sequence[Any]],
-    rows: int,
-) -> list[Any]:
-    """`_admit` for each newcomer [prompt, limit]: whether it got a seat, which, and what it needs not read.
-
-    Args:
-        sitting: as in `reads`.
-        left: by seat, the ids in the cache of a seat whose row has left.
-    """
-    scene = _Scene(rows, 8)
-    for seat, prompt, read in sitting:
-        scene.sit(seat, prompt, read)
-    for seat, ids in left.items():
-        scene.scheduler._held[seat] = list(ids)
-        scene.model.cache[seat] = dict(enumerate(ids))
-    told = []
-    for prompt, limit in newcomers:
-        request = scene.request(prompt, limit)
-        scene.model.copies = []
-        got = scene.scheduler._admit(request)
-        seats = [seat for seat, row in enumerate(scene.scheduler._rows) if row is request]
-        there = [scene.model.cache[seat].get(at) for seat in seats for at in range(request.read)]
-        told.append([got, seats, request.read, request.cached, scene.model.copies, there])
-    return told
+def prefixes(prompts: Sequence[Sequence[int]], rows: int, chunk: int) -> list[Any]:
+    """How much of each prompt the prefix cache had, and what was computed, when they come all at once."""
+    scene = _Scene(rows, chunk)
+    played = scene.play([[[prompt, 3] for prompt in prompts]], {})
+    return [[each.num_cached for each in scene.sequences], [step[2] for step in played]]
 
 
-def steps(sitting: Sequence[Sequence[Any]], times: int) -> list[Any]:
-    """`_step`, several times: [number, place, id] of each row in each forward; at the end what was written.
+def forwards(running: Sequence[Sequence[Any]], times: int) -> list[Any]:
+    """[number, place, id] of each token in each forward; at the end what was written.
 
     Args:
-        sitting: [seat, prompt, how much is read, limit, ends, guided].
+        running: [prompt, how much is computed, limit, ends, guided].
     """
     scene = _Scene(8, 8)
-    for seat, prompt, read, limit, ends, guided in sitting:
-        scene.sit(seat, prompt, read, limit, ends=ends, guided=guided)
+    for prompt, computed, limit, ends, guided in running:
+        scene.sit(prompt, computed, limit, ends=ends, guided=guided)
     told: list[Any] = []
     for _ in range(times):
-        scene.model.forwards = []
+        scene.runner.forwards = []
         with torch.inference_mode():
-            scene.scheduler._step()
-        told.append(scene.model.forwards)
-    return [*told, scene.heard(), [request.read for request in scene.requests]]
+            scene.core.step()
+        told.append(scene.runner.forwards)
+    return [*told, scene.heard(), [each.num_computed for each in scene.sequences]]

@@ -143,52 +143,40 @@ def prompt_of(draw, n):
 def test_prompts_are_read_in_turn(submission, draw):
     """The prompt that came first is read first, and what it leaves of the chunk is the next one's."""
     for _ in range(3):
-        seats = draw.sample(range(8), 4)
-        sitting = []
-        for seat in seats:
+        running = []
+        for _ in range(4):
             prompt = prompt_of(draw, draw.randint(1, 25))
-            sitting.append([seat, prompt, draw.choice([0, 0, draw.randrange(len(prompt))])])
-        submission.check("classroom.drivers.step5_batch:reads", sitting, draw.randint(4, 12), 6)
+            running.append([prompt, draw.choice([0, 0, draw.randrange(len(prompt))])])
+        submission.check("classroom.drivers.step5_batch:prefills", running, draw.randint(4, 12), 6)
 
 
 @pytest.mark.rubric("5.8", points=3)
-def test_seats_and_what_they_know_already(submission, draw):
-    """Who joins sits where most of his prompt is known, or has it copied if that pays; or he has to wait."""
-    for _ in range(3):
-        known = prompt_of(draw, 60)
-        shared = known[: draw.randint(20, 40)] + prompt_of(draw, 5)
-        sitting = [[0, known, 59], [3, prompt_of(draw, 30), draw.randint(5, 20)]]
-        left = {1: known[: draw.randint(2, 5)], 2: shared[:-2], 4: prompt_of(draw, 9)}
-        newcomers = [
-            [known[: draw.randint(21, 50)], 9],
-            [shared, 9],
-            [shared, 9],
-            [known[: draw.randint(6, 15)] + prompt_of(draw, 3), 9],
-            [prompt_of(draw, 1), 3],
-        ]
-        admits = "classroom.drivers.step5_batch:admits"
-        submission.check(admits, sitting, left, draw.sample(newcomers, 5), 5)
-        submission.check(admits, sitting, left, [[known, 700], [shared, 9], [known, 9]], draw.choice([5, 8]))
-        submission.check(admits, [], {0: known, 1: known}, [[known, 1], [known, 1], [known, 1]], 2)
+def test_what_prompts_begin_with_alike_is_computed_once(submission, draw):
+    """Blocks that are in the prefix cache are copied, those that were computed go there, and few fit."""
+    for chunk in (8, 40, 200):
+        known = prompt_of(draw, 70)
+        prompts = [known[: draw.randint(17, 70)] + prompt_of(draw, draw.randint(1, 20)) for _ in range(5)]
+        prompts.append(prompt_of(draw, draw.randint(1, 40)))
+        submission.check("classroom.drivers.step5_batch:prefixes", draw.sample(prompts, 6), 3, chunk)
 
 
 @pytest.mark.rubric("5.8", points=3)
 def test_one_forward_for_everybody(submission, draw):
-    """Each forward has one token of every row whose prompt is read; a guide's tokens are read one by one."""
+    """Each forward has the next tokens of every sequence whose prompt is read; all that its guide wrote."""
     for _ in range(3):
-        sitting = []
-        for seat in draw.sample(range(4), 3):
+        running = []
+        for _ in range(3):
             prompt = prompt_of(draw, draw.randint(2, 12))
-            read = len(prompt) - draw.choice([1, 1, 1, 2])
+            computed = len(prompt) - draw.choice([1, 1, 1, 2])
             ends, guided = draw.sample(range(64), 4), draw.random() < 0.4
-            sitting.append([seat, prompt, read, draw.randint(1, 7), ends, guided])
-        submission.check("classroom.drivers.step5_batch:steps", sitting, 6)
+            running.append([prompt, computed, draw.randint(1, 7), ends, guided])
+        submission.check("classroom.drivers.step5_batch:forwards", running, 6)
 
 
-def arrivals_of(draw, turns):
-    """Some requests before each turn, some of which begin alike."""
+def arrivals_of(draw, steps):
+    """Some requests before each step, some of which begin alike."""
     common, arrivals = prompt_of(draw, 40), []
-    for _ in range(turns):
+    for _ in range(steps):
         arrivals.append([])
         for _ in range(draw.choice([0, 0, 1, 1, 3])):
             prompt = common[: draw.choice([0, 0, 20, 35])] + prompt_of(draw, draw.randint(1, 30))
@@ -199,17 +187,17 @@ def arrivals_of(draw, turns):
 
 @pytest.mark.rubric("5.8", points=2)
 def test_a_text_depends_on_no_neighbour(submission, draw):
-    """Many texts that come and go over few seats, however their prompts are cut, are those of each alone."""
+    """Many texts that come and go over few slots, however their prompts are cut, are those of each alone."""
     for rows in (1, 3, draw.randint(4, 6)):
         arrivals = arrivals_of(draw, 12)
         submission.check("classroom.drivers.step5_batch:texts", arrivals, rows, draw.choice([1, 5, 16]))
 
 
 @pytest.mark.rubric("5.8", points=4)
-def test_turn_by_turn(submission, draw):
-    """Cancelled requests leave before others join, newcomers join at once, and long prompts starve nobody."""
+def test_step_by_step(submission, draw):
+    """Aborted requests leave before others join, newcomers join at once, and long prompts starve nobody."""
     for rows in (2, 3, 5):
         arrivals = arrivals_of(draw, 12)
         numbers = range(1, 1 + sum(map(len, arrivals)))
-        cancels = {draw.randint(3, 15): draw.sample(numbers, 1) for _ in range(3) if numbers}
-        submission.check("classroom.drivers.step5_batch:turns", arrivals, rows, 8, cancels)
+        aborts = {draw.randint(3, 15): draw.sample(numbers, 1) for _ in range(3) if numbers}
+        submission.check("classroom.drivers.step5_batch:steps", arrivals, rows, 8, aborts)

@@ -239,26 +239,25 @@ def prompt_of(draw, n):
     visibility="public",
     title="The batcher's loop",
     hint=(
-        "All but the last token of a prompt are read as a prompt; the last one goes through the step that "
-        "everybody goes through.",
-        "`_read`: sort who reads by `number`, and count down what is left of `chunk`. `_admit`: how much of "
-        "the request each seat has, in a dict; the best empty one, then the best of all. `_step`: "
-        "`ids[read]` at place `read`.",
-        "What is read next begins at `row.read`, and ends at `row.begin`, or `left` tokens later; "
-        "`decode(ids, [ready[seat].read if seat in ready else None for seat in seats])`",
+        "All but the last token of a prompt are computed as a prompt; the last one goes through the forward "
+        "pass that everybody goes through.",
+        "`schedule`: count down what is left of `chunk`, and call `reuse` before a prompt is read on. "
+        "`step`: four calls, in the order of the docstring of the module. `collect`: note `num_computed`, "
+        "then `keep` a prompt's blocks or append the new tokens.",
+        "The ids of a prompt that come next begin at `num_computed`, and end at `num_prefill`, or `left` tokens "
+        "later; after a decode `num_computed` is `span.end`, but never more than all ids but the last",
     ),
 )
 def test_a_prompt_is_read_in_chunks(submission, draw):
     """A long prompt is read in chunks, all but its last token."""
     for _ in range(3):
-        chunk = draw.randint(3, 9)
-        sitting = [[draw.randint(0, 7), prompt_of(draw, draw.randint(10, 30)), 0]]
-        submission.check("classroom.drivers.step5_batch:reads", sitting, chunk, 4)
+        running = [[prompt_of(draw, draw.randint(10, 30)), 0]]
+        submission.check("classroom.drivers.step5_batch:prefills", running, draw.randint(3, 9), 4)
 
 
 @pytest.mark.rubric("5.8", points=4, visibility="public")
 def test_some_texts(submission, draw):
-    """Three texts at a time on four seats, the same as if each were alone."""
+    """Three texts at a time in four slots, the same as if each were alone."""
     for _ in range(3):
         asked = [[prompt_of(draw, draw.randint(2, 20)), draw.randint(1, 9)] for _ in range(3)]
         submission.check("classroom.drivers.step5_batch:texts", [asked], 4, 8)

@@ -196,9 +196,9 @@ def _load(name: str, settings: Settings, how: Embedded) -> Engine:
 
         folder = weights.ensure(settings.model, settings)
         return LlamaCppEngine.load(folder, settings, parallel=how.rows)
-    from step5_serving.engines.batching.engine import BatchEngine
+    from step5_serving.engines.batching.engine import BatchEngine, Options
 
-    return BatchEngine.load(settings, rows=how.rows, quantize=how.quantize)
+    return BatchEngine.load(settings, Options(how.rows, how.quantize))
 
 
 # --- elsewhere ----------------------------------------------------------------------------------------

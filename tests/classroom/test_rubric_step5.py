@@ -30,10 +30,8 @@ ROW = "step5_serving.telemetry.report:_row"
 ENTER, LEAVE = (f"step5_serving.api.admission:Admission.{name}" for name in ("_enter", "_leave"))
 WRITE = "step5_serving.telemetry.sinks:SqliteSink.write"
 TAKES, WAKE = (f"step5_serving.telemetry.writer:Recorder.{name}" for name in ("_take", "_wake"))
-TURN, ADMIT, READ, STEP = (
-    f"step5_serving.engines.batching.scheduler:Scheduler.{name}"
-    for name in ("_turn", "_admit", "_read", "_step")
-)
+SCHEDULE = "step5_serving.engines.batching.scheduler:Scheduler.schedule"
+STEP, COLLECT = (f"step5_serving.engines.batching.core:EngineCore.{name}" for name in ("step", "collect"))
 SOLUTIONS = {
     "5.1": [PRICES],
     "5.2": [TAKE],
@@ -42,7 +40,7 @@ SOLUTIONS = {
     "5.5": [ROW],
     "5.6": [ENTER, LEAVE],
     "5.7": [WRITE, TAKES, WAKE],
-    "5.8": [TURN, ADMIT, READ, STEP],
+    "5.8": [SCHEDULE, STEP, COLLECT],
 }
 BEGIN = re.compile(r"^ +### BEGIN SOLUTION ([\d.]+): (.+)$", re.MULTILINE)
 
@@ -263,42 +261,34 @@ MISTAKES = {
         (WAKE, "_finish, futures, problem)", "_finish, futures, None)"),
     ),
     # --- 5.8
-    "a chunk a row": (
-        {"test_prompts_are_read_in_turn", "test_turn_by_turn"},
-        (READ, "while left and", "left = self._limits.chunk\n        while left and"),
-    ),
-    "all of the prompt is read": (
-        {"test_a_prompt_is_read_in_chunks", "test_prompts_are_read_in_turn"},
-        (READ, "min(row.begin, row.read + left)", "min(row.begin + 1, row.read + left)"),
-    ),
-    "seats are read in order": (
-        {"test_prompts_are_read_in_turn"},
-        (READ, "in sorted(reading)", "in reading"),
+    "a chunk a sequence": (
+        {"test_prompts_are_read_in_turn", "test_step_by_step"},
+        (SCHEDULE, "left - len(ids)", "left"),
     ),
     "nothing is remembered": (
-        {"test_seats_and_what_they_know_already"},
-        (ADMIT, "= request.cached = known[seat]", "= request.cached = 0"),
+        {"test_what_prompts_begin_with_alike_is_computed_once"},
+        (COLLECT, "self.scheduler.keep(span.sequence, span.start)", "pass"),
     ),
-    "nothing is copied": (
-        {"test_seats_and_what_they_know_already", "test_a_text_depends_on_no_neighbour"},
-        (ADMIT, "self._seats.copy(source, seat, known[source])", "pass"),
+    "nothing is looked up": (
+        {"test_what_prompts_begin_with_alike_is_computed_once"},
+        (SCHEDULE, "self.reuse(sequence)", "pass"),
     ),
-    "the last token is remembered, too": (
-        {"test_seats_and_what_they_know_already"},
-        (ADMIT, "request.ids[:-1]", "request.ids"),
+    "a guide's tokens are computed one by one": (
+        {"test_one_forward_for_everybody"},
+        (SCHEDULE, "start + WIDTH]", "start + 1]"),
     ),
-    "what a guide wrote is not read": (
-        {"test_one_forward_for_everybody", "test_a_text_depends_on_no_neighbour"},
-        (STEP, " if row.read == len(row.ids)}", "}"),
-    ),
-    "one place too far": (
+    "what is written is computed": (
         {"test_some_texts", "test_one_forward_for_everybody", "test_a_text_depends_on_no_neighbour"},
-        (STEP, "[ready[seat].read if seat in ready", "[ready[seat].read + 1 if seat in ready"),
+        (COLLECT, "min(span.end, len(sequence.token_ids) - 1)", "len(sequence.token_ids)"),
     ),
-    "who was cancelled goes on": ({"test_turn_by_turn"}, (TURN, "if row and row.cancelled:", "if False:")),
+    "who was aborted goes on": ({"test_step_by_step"}, (SCHEDULE, "if each.aborted]", "if False]")),
     "newcomers wait for an empty house": (
-        {"test_turn_by_turn"},
-        (TURN, "self._join()", "self.running or self._join()"),
+        {"test_step_by_step"},
+        (SCHEDULE, "self.admit()", "self.running or self.admit()"),
+    ),
+    "a step without its tokens": (
+        {"test_some_texts"},
+        (STEP, "self._sampler.sample(batch.decode, logits)", "[[0] for _ in batch.decode]"),
     ),
 }
 
@@ -319,8 +309,7 @@ OTHER_WAYS = {
             "min(sa.case((100 * inner.c.rank >= p * inner.c.n,",
         ),
     ),
-    "all seats in a forward": ((STEP, "range(max(ready) + 1)", "range(len(self._rows))"),),
-    "one token after the other": ((READ, "row.read + left)]", "row.read + 1)]"),),
+    "in the order of arrival": ((SCHEDULE, "in self.running:\n    ", "in list(self.running):\n    "),),
     "a rollback": ((WRITE, "self.close()\n", "self.db and self.db.rollback()\n"),),
     "as many as there are": (
         (TAKES, "if len(batch) == LARGEST:", "if self._queue.empty() or len(batch) == LARGEST:"),

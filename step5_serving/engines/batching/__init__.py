@@ -1,16 +1,19 @@
 """Continuous batching by hand: requests that arrive while others decode join at the next step.
 
-    weights.py     what a Llama is made of, read from its files
-    llama.py       the model's forward, written out, for tokens of many rows at once
-    linear.py      how a matrix of weights is held and multiplied: plain, packed, int8
-    seats.py       the KV cache: a seat for each row, none moved or grown while it sits
-    choose.py      from logits to tokens: penalty, greedy, sampling, for all rows at once
-    request.py     what a request is while it waits and runs
-    scheduler.py   the loop: who joins, who reads, who decodes, who leaves
-    engine.py      the Engine of shared/embedded on top of it
+    engine.py        the Engine of shared/embedded: text in, text out
+    core.py          the loop that owns the model: schedule, run, sample, collect
+    sequence.py      a request while it waits and runs
+    scheduler.py     who joins, whose prompt is computed, who gets a token
+    prefix_cache.py  what prompts begin with alike is computed once
+    kv_cache.py      keys and values: a slot for each running sequence
+    model_runner.py  prefill and decode: attention over the slots
+    sampler.py       from logits to tokens: penalty, greedy, sampling, schemas
+    llama.py         the model's forward pass, written out, for tokens of many sequences at once
+    linear.py        how a matrix of weights is held and multiplied: plain, packed, int8
+    weights.py       what a Llama is made of, read from its files
 
-Why it pays: to write one token, all weights must come from memory once, for one row as for sixteen.
+Why it pays: to write one token, all weights must come from memory once, for one sequence as for sixteen.
 
-    one row       269 MB of weights -> 1 token
-    sixteen rows  269 MB of weights -> 16 tokens
+    one sequence       269 MB of weights -> 1 token
+    sixteen sequences  269 MB of weights -> 16 tokens
 """

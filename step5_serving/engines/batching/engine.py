@@ -6,15 +6,16 @@
     ' Paris.\\n\\nThe'
 
 `generate` may be called from as many threads as you like. The text is that of shared's TransformersEngine:
-the same penalty, stop strings, schemas and circles. What a step gives to a row waits until somebody asks for
-the next piece; a row doesn't wait for its reader, and goes on until its limit, or until it is closed.
+the same penalty, stop strings, schemas and circles. What a step writes waits until somebody asks for
+the next piece; a sequence doesn't wait for its reader, and goes on until its limit, or until it is closed.
 """
 
 from __future__ import annotations
 
 import atexit
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,24 +24,37 @@ import torch
 from shared import models
 from shared.config import Settings
 from shared.embedded.engine import Generation, StopStrings, room
-from shared.embedded.guide import Guide, Guides, circles
+from shared.embedded.guide import Guides, circles
 from shared.embedded.on_transformers import Letters, _is_word
 from shared.errors import explain_load_errors
 from shared.models import device
 from shared.models import weights as files
-from step5_serving.engines.batching.choose import Chooser
+from step5_serving.engines.batching.core import EngineCore
+from step5_serving.engines.batching.kv_cache import KVCache
 from step5_serving.engines.batching.linear import int8
 from step5_serving.engines.batching.llama import Llama
-from step5_serving.engines.batching.request import GREEDY, End, Request, Sampling
+from step5_serving.engines.batching.model_runner import ModelRunner
+from step5_serving.engines.batching.prefix_cache import BLOCK, PrefixCache
+from step5_serving.engines.batching.sampler import Sampler
 from step5_serving.engines.batching.scheduler import Limits, Scheduler
-from step5_serving.engines.batching.seats import Seats
+from step5_serving.engines.batching.sequence import GREEDY, End, SamplingParams, Sequence
 from step5_serving.engines.batching.weights import Weights
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 ROWS = 16
-PLACES = 2048  # of the cache for each row: 47 MB a row for SmolLM2-135M in bfloat16, once they are used
+PLACES = 2048  # of the KV cache for each row: 47 MB a row for SmolLM2-135M in bfloat16, once they are used
+PREFIX_TOKENS = 8192  # that the prefix cache holds: 189 MB for SmolLM2-135M in bfloat16, once they are used
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the batcher works. `rows`: sequences at once; `quantize`: int8, or not."""
+
+    rows: int = ROWS
+    quantize: str | None = None
+    prefix_cache: bool = True
 
 
 class BatchEngine:
@@ -53,24 +67,25 @@ class BatchEngine:
         self,
         llama: Llama,
         tokenizer: PreTrainedTokenizerFast,
+        options: Options = Options(),
         limits: Limits | None = None,
     ) -> None:
-        self.tokenizer, self._llama, self.context = tokenizer, llama, llama.context
+        self.tokenizer, self.context = tokenizer, llama.context
         self.ends = llama.ends | {*tokenizer.all_special_ids}  # markers of turns are never a part of a text
-        self._limits = limits or Limits(ROWS, ROWS * PLACES)
-        is_word = cache(partial(_is_word, tokenizer))
-        neutral = next(token for token in range(llama.vocabulary) if not is_word(token))
-        seats = Seats(llama, self._limits.rows)
-        self.scheduler = Scheduler(seats, Chooser(self._limits.rows, is_word, neutral), self._limits)
+        limits = limits or Limits(options.rows, options.rows * PLACES)
+        kv_cache = KVCache(llama, limits.sequences)
+        prefixes = PrefixCache(PREFIX_TOKENS // BLOCK if options.prefix_cache else 0)
+        sampler = Sampler(cache(partial(_is_word, tokenizer)))
+        self.core = EngineCore(Scheduler(limits, kv_cache, prefixes), ModelRunner(llama, kv_cache), sampler)
         self._guides = Guides(tokenizer, llama.vocabulary, self.ends)
         atexit.register(self.close)  # a thread that is inside torch when the interpreter goes would abort it
 
     @classmethod
-    def load(cls, settings: Settings, rows: int = ROWS, quantize: str | None = None) -> BatchEngine:
-        """The model of the settings, on the processor. `quantize`: int8, or not.
+    def load(cls, settings: Settings, options: Options = Options()) -> BatchEngine:
+        """The model of the settings, on the processor.
 
-        In the number format in which prompts are read fastest, where none is named: with several rows,
-        reading and writing both wait for the arithmetic.
+        In the number format in which prompts are computed fastest, where none is named: with several
+        sequences, both prefill and decode wait for the arithmetic.
 
         Raises:
             UserError: it can't be had, is damaged, or is no Llama.
@@ -82,10 +97,10 @@ class BatchEngine:
             with ThreadPoolExecutor(1) as beside:
                 tokenizer = beside.submit(models.load_tokenizer, settings=settings)
                 with explain_load_errors(settings.model, files.ensure(settings.model, settings)):
-                    llama = Llama(Weights.read(settings), int8 if quantize == "int8" else None)
+                    llama = Llama(Weights.read(settings), int8 if options.quantize == "int8" else None)
         finally:
             torch.set_num_threads(threads)
-        return cls(llama, tokenizer.result(), Limits(rows, rows * PLACES))
+        return cls(llama, tokenizer.result(), options)
 
     def encode(self, text: str) -> list[int]:
         """Ids without added ones; markers in the text are parsed."""
@@ -97,10 +112,10 @@ class BatchEngine:
         prompt: list[int],
         max_tokens: int,
         *,
-        stop: Sequence[str] = (),
+        stop: Iterable[str] = (),
         schema: dict[str, Any] | None = None,
         adapter: bool = False,  # noqa: ARG002 (nobody asks for it: `calls_tools` is false)
-        sampling: Sampling = GREEDY,
+        params: SamplingParams = GREEDY,
     ) -> Generation:
         """See `Engine.generate`. The request is queued when its first piece is asked for.
 
@@ -109,52 +124,48 @@ class BatchEngine:
         """
         guide = self._guides.of(schema) if schema is not None else None
         space = room(prompt, self.context)
-        return Generation(
-            partial(self._run, list(prompt), max_tokens, space, StopStrings(stop), guide, sampling)
-        )
+        forced = guide.forced() if guide else []
+        sequence = Sequence(list(prompt), min(max_tokens, space), self.ends, params, guide, forced)
+        return Generation(partial(self._text, sequence, StopStrings([*stop]), space < max_tokens))
 
     def close(self) -> None:
         """End the thread; texts that are being written end with an error."""
         atexit.unregister(self.close)
-        self.scheduler.close()
+        self.core.close()
 
-    def _run(
-        self,
-        prompt: list[int],
-        max_tokens: int,
-        space: int,
-        stops: StopStrings,
-        guide: Guide | None,
-        sampling: Sampling,
-        done: Generation,
+    def _text(
+        self, sequence: Sequence, stops: StopStrings, context_ends_it: bool, done: Generation
     ) -> Iterator[str]:
-        limit = min(max_tokens, space)
-        letters, written = Letters(self.tokenizer), list[int]()
-        request = Request(prompt, limit, self.ends, sampling, guide, guide.forced() if guide else [])
-        if len(request.written) < limit:
-            self.scheduler.submit(request)
+        letters = Letters(self.tokenizer)
+        if len(sequence.output) < sequence.max_tokens:
+            self.core.add(sequence)
         else:
-            request.out.put(End())
+            sequence.out.put(End())
         try:
-            while not isinstance(new := request.out.get(), End):
-                if isinstance(new, BaseException):
-                    raise new
-                done.cached_tokens = request.cached
-                for token in new[: limit - done.output_tokens]:
-                    done.output_tokens += 1
-                    if piece := stops.add(letters.add(token)):
-                        yield piece
-                    if stops.found:
-                        done.stop_reason, done.stop_sequence = "stop_sequence", stops.found
-                        return
-                written += new
-                if not guide and circles(written):
-                    break
-            else:
-                if not new.finished:
-                    full = space < max_tokens
-                    done.stop_reason = "model_context_window_exceeded" if full else "max_tokens"
+            for token in _tokens(sequence, context_ends_it, done):
+                done.output_tokens += 1
+                if piece := stops.add(letters.add(token)):
+                    yield piece
+                if stops.found:
+                    done.stop_reason, done.stop_sequence = "stop_sequence", stops.found
+                    return
             if piece := stops.add(letters.rest()) + stops.rest():
                 yield piece
         finally:
-            request.cancelled = True
+            sequence.aborted = True
+
+
+def _tokens(sequence: Sequence, context_ends_it: bool, done: Generation) -> Iterator[int]:
+    """A text's tokens one by one, until it ends or repeats itself; then `done` knows why."""
+    written = list[int]()
+    while not isinstance(new := sequence.out.get(), End):
+        if isinstance(new, BaseException):
+            raise new
+        done.cached_tokens = sequence.num_cached
+        for token in new[: sequence.max_tokens - len(written)]:
+            written.append(token)
+            yield token
+            if not sequence.guide and circles(written):
+                return
+    if not new.finished:
+        done.stop_reason = "model_context_window_exceeded" if context_ends_it else "max_tokens"

@@ -3,7 +3,7 @@
     x = embedding[ids]                                      (n, hidden): one line for each token
     30 times:
         q, k, v = norm(x) @ Wqkv                            (n, heads, dim), (n, kv, dim), (n, kv, dim)
-        x += attend(layer, rotated q, rotated k, v) @ Wo    attend: seats.py, the only part that looks
+        x += attend(layer, rotated q, rotated k, v) @ Wo    attend: model_runner.py, the only part that looks
         h = norm(x)                                         at other tokens
         x += (silu(h @ Wgate) * (h @ Wup)) @ Wdown
     logits = norm(x) @ embedding.T                          (n, vocabulary)

@@ -1,0 +1,131 @@
+"""The engine's core: the one thread that owns the model. Its loop is `step`.
+
+    schedule   who joins, which tokens are computed            scheduler.py
+    run        one forward pass for all                        model_runner.py
+    sample     the next tokens of each sequence                sampler.py
+    collect    hand them out; whoever is done leaves
+
+An error in a forward pass ends the sequences that run, not the loop.
+
+The thread ends when there is no work, and with it the helpers that torch keeps for it. Helpers that only
+stand by make those of every other thread half as fast: rag/threads.py.
+"""
+
+from __future__ import annotations
+
+import threading
+from itertools import takewhile
+
+import torch
+
+from shared.embedded.refuse import Refused
+from step5_serving.engines.batching.model_runner import ModelRunner
+from step5_serving.engines.batching.sampler import Sampler
+from step5_serving.engines.batching.scheduler import Batch, Scheduler
+from step5_serving.engines.batching.sequence import End, Sequence
+
+
+class EngineCore:
+    """Takes sequences from any thread. Its own thread is there while there is work."""
+
+    def __init__(self, scheduler: Scheduler, runner: ModelRunner, sampler: Sampler) -> None:
+        self.scheduler, self._runner, self._sampler = scheduler, runner, sampler
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self._threads = torch.get_num_threads()
+        self.decoded = 0  # tokens written since the start
+
+    # --- from any thread ---
+
+    def add(self, sequence: Sequence) -> None:
+        """Queue a sequence.
+
+        Raises:
+            Refused: too many wait already, or the engine was closed (529, as the API says it).
+        """
+        waiting, limit = self.scheduler.waiting, self.scheduler.limits.waiting
+        with self._lock:
+            if self._closed:
+                raise Refused("Overloaded: the engine is closing", 529, "overloaded_error")
+            if len(waiting) >= limit:
+                raise Refused(f"Overloaded: {len(waiting)} requests wait already", 529, "overloaded_error")
+            waiting.append(sequence)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._loop, name="batch", daemon=True)
+                self._thread.start()
+
+    def close(self) -> None:
+        """End the thread; sequences that run or wait end with an error."""
+        with self._lock:
+            self._closed, thread = True, self._thread
+        if thread:
+            thread.join()
+
+    # --- the loop's thread ---
+
+    def step(self) -> None:
+        """Schedule, run, sample, collect."""
+        ### BEGIN SOLUTION 5.8: The batcher's loop
+        batch = self.scheduler.schedule()
+        logits = self._runner.run(batch)
+        tokens = [] if logits is None else self._sampler.sample(batch.decode, logits)
+        self.collect(batch, tokens)
+        ### END SOLUTION
+
+    def collect(self, batch: Batch, tokens: list[list[int] | Exception]) -> None:
+        """Note what was computed, hand out what was written, and let go whoever is done.
+
+        `tokens`: for each span of batch.decode the new tokens, none as long as it has others to compute, or
+        an error, which ends its sequence. A text ends with a token of `ends`, which is not handed out, when
+        its guide is finished, or after `max_tokens`.
+        """
+        ### BEGIN SOLUTION 5.8: The batcher's loop
+        for span in batch.prefill:
+            span.sequence.num_computed = span.end
+            self.scheduler.keep(span.sequence, span.start)
+        for span, new in zip(batch.decode, tokens, strict=True):
+            sequence = span.sequence
+            if isinstance(new, Exception):
+                sequence.out.put(new)
+                self.scheduler.finish(sequence)
+            elif span.end >= len(sequence.token_ids):
+                self._append(sequence, new)
+            sequence.num_computed = min(span.end, len(sequence.token_ids) - 1)
+        ### END SOLUTION
+
+    def _append(self, sequence: Sequence, new: list[int]) -> None:
+        """Hand out new tokens; the sequence leaves at its end."""
+        new = new[: sequence.max_tokens - len(sequence.output)]
+        text = list(takewhile(lambda token: token not in sequence.ends, new))
+        ended = not new or len(text) < len(new) or bool(sequence.guide and sequence.guide.finished)
+        if text:
+            self.decoded += len(text)
+            sequence.append(text)
+        if ended or len(sequence.output) >= sequence.max_tokens:
+            sequence.out.put(End(ended))
+            self.scheduler.finish(sequence)
+
+    def _loop(self) -> None:
+        torch.set_num_threads(self._threads)  # a new thread takes what was set last, by whomever
+        with torch.inference_mode():
+            while self._has_work():
+                try:
+                    self.step()
+                except Exception as error:  # a bug or no memory: for those who run, not for the next
+                    self._fail(error)
+        if self._closed:
+            self._fail(Refused("Overloaded: the engine was closed", 529, "overloaded_error"))
+
+    def _has_work(self) -> bool:
+        """Whether there is work; where there is none, the next sequence starts a new thread."""
+        with self._lock:
+            work = not self._closed and bool(self.scheduler.waiting or self.scheduler.running)
+            if not work:
+                self._thread = None
+            return work
+
+    def _fail(self, error: Exception) -> None:
+        """End with an error what runs, and what waits, too, when the engine is closed."""
+        for sequence in self.scheduler.clear(waiting=self._closed):
+            sequence.out.put(error)

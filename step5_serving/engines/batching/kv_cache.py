@@ -1,0 +1,77 @@
+"""The KV cache: a slot for each running sequence.
+
+    keys, values   for each layer (2, slots, kv heads, places, dim)
+    slot           holds what is computed of one sequence: places 0 .. num_computed - 1
+    places         of a slot; doubled when a longer sequence comes: then there are fewer slots
+
+transformers' own cache grows by concatenation: every step copies all of it. Here a step writes one place a
+token. vLLM cuts the cache into pages (PagedAttention, Kwon et al. 2023, arXiv:2309.06180), so that a sequence
+takes as many as it needs; with slots, one long sequence makes all slots long.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+
+import torch
+from torch import Tensor
+
+from step5_serving.engines.batching.llama import Llama
+from step5_serving.engines.batching.prefix_cache import BLOCK
+
+FIRST = 512  # places of a slot to begin with
+
+
+class KVCache:
+    """Keys and values of all slots."""
+
+    def __init__(
+        self, llama: Llama, slots: int, places: int = FIRST, dtype: torch.dtype | None = None
+    ) -> None:
+        self._llama = llama
+        self.dtype = dtype or llama.kept_dtype
+        self.context = llama.context
+        self._first = min(places, llama.context)
+        self.layers: list[Tensor] = []  # (2, slots, kv, places, dim) each
+        self.clear(slots)
+
+    def clear(self, slots: int) -> None:
+        """Empty, as at the beginning."""
+        self.layers.clear()
+        self.slots = self.places = 0
+        self.resize(slots, self._first, [])
+
+    def resize(self, slots: int, places: int, held: list[int]) -> None:
+        """Another number of slots and places; `held`: how many places of the first slots are kept."""
+        llama, layers = self._llama, self.layers
+        for number in range(len(llama.layers)):
+            # Zeros, not whatever lies there: a masked place must hold a number.
+            new = _zeros((2, slots, llama.kv, places, llama.dim), self.dtype)
+            for slot, n in enumerate(held):
+                new[:, slot, :, :n] = layers[number][:, slot, :, :n]
+            layers[number : number + 1] = [new]  # one layer at a time: not all of it twice
+        self.slots, self.places = slots, places
+
+    def move(self, source: int, target: int, n: int) -> None:
+        """Copy the first n places of a slot to another one."""
+        for each in self.layers:
+            each[:, target, :, :n] = each[:, source, :, :n]
+
+    def read(self, slot: int, start: int, end: int) -> list[Tensor]:
+        """The blocks in the places from start to end: (layers, 2, kv, BLOCK, dim) each, copied."""
+        held = torch.stack([each[:, slot, :, start:end] for each in self.layers])
+        return [each.clone() for each in held.split(BLOCK, 3)]
+
+    def write(self, slot: int, start: int, blocks: list[Tensor]) -> None:
+        """Put blocks into the places from start on."""
+        held = torch.cat(blocks, 3)
+        for layer, each in zip(self.layers, held, strict=True):
+            layer[:, slot, :, start : start + held.shape[3]] = each
+
+
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """As torch.zeros, but a page takes no memory and no time before it is used: the system sees to that."""
+    private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+    pages = mmap.mmap(-1, math.prod(shape) * dtype.itemsize, **private)
+    return torch.frombuffer(pages, dtype=torch.uint8).view(dtype).view(shape)

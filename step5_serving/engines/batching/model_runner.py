@@ -1,0 +1,129 @@
+"""Runs the model for tokens of several sequences, and keeps their keys and values in the cache.
+
+    prefill   many tokens of one prompt; nobody looks at their logits
+    decode    a few tokens of every sequence in one forward pass: logits (tokens, vocabulary)
+
+Only attention is different in the two: every other layer of the model sees tokens, whoever's they are. Decode
+computes attention by two batched products over all slots; with prefill's many queries, PyTorch's
+scaled_dot_product_attention is faster.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from step5_serving.engines.batching.kv_cache import KVCache
+from step5_serving.engines.batching.llama import Llama
+
+if TYPE_CHECKING:
+    from step5_serving.engines.batching.scheduler import Batch
+
+STEP = 64  # attention looks at a multiple of so many places
+
+
+class ModelRunner:
+    """The model and the cache that it reads and writes."""
+
+    def __init__(self, llama: Llama, cache: KVCache) -> None:
+        self._llama, self.cache = llama, cache
+
+    def run(self, batch: Batch) -> Tensor | None:
+        """Compute what the scheduler chose; the logits of the tokens to decode, if there are any."""
+        for span in batch.prefill:
+            self.prefill(span.sequence.slot, span.ids, span.start)
+        if not batch.decode:
+            return None
+        return self.decode([(span.sequence.slot, span.start, span.ids) for span in batch.decode])
+
+    def prefill(self, slot: int, ids: list[int], start: int) -> None:
+        """Compute ids that stand at `start` and after it.
+
+        Attention takes 64 queries at a time, those of places 0-63, 64-127 and so on, with as many keys as
+        the last of them sees: however a prompt is cut, a query is computed in a product of the same shape.
+        """
+        llama, cache, end = self._llama, self.cache, start + len(ids)
+        first, tiles = start - start % STEP, range(start // STEP, -(-end // STEP))
+        masks = [_causal(tile, cache.dtype) for tile in tiles]
+
+        def attend(layer: int, q: Tensor, kv: Tensor) -> Tensor:
+            keys, values = held = cache.layers[layer][:, slot]  # (kv, places, dim) each
+            held[:, :, start:end] = kv.view(len(ids), 2, llama.kv, llama.dim).permute(1, 2, 0, 3)
+            queries = torch.zeros(1, llama.heads, STEP * len(tiles), llama.dim, dtype=cache.dtype)
+            queries[0, :, start - first : end - first] = q.transpose(0, 1)
+            looked = [
+                F.scaled_dot_product_attention(
+                    queries[:, :, n * STEP : (n + 1) * STEP],
+                    keys[None, :, : (tile + 1) * STEP],
+                    values[None, :, : (tile + 1) * STEP],
+                    attn_mask=mask,
+                    enable_gqa=True,
+                )
+                for n, (tile, mask) in enumerate(zip(tiles, masks, strict=True))
+            ]
+            heads = torch.cat(looked, 2)[0, :, start - first : end - first]  # (heads, n, dim)
+            return heads.transpose(0, 1).reshape(len(ids), -1)
+
+        llama.forward(torch.tensor(ids), torch.arange(start, end), attend)
+
+    def decode(self, spans: list[tuple[int, int, list[int]]]) -> Tensor:
+        """Compute (slot, start, ids) of several sequences: logits (tokens, vocabulary), in their order.
+
+        Attention is for the slots from the first to the last of them, and for as many queries of each as the
+        longest span has; what is computed for slots and queries that are not there is thrown away.
+        """
+        llama, cache = self._llama, self.cache
+        slots = range(min(slot for slot, _, _ in spans), max(slot for slot, _, _ in spans) + 1)
+        width = max(len(ids) for _, _, ids in spans)
+        kv, dim, group = llama.kv, llama.dim, llama.heads // llama.kv
+        token = torch.zeros(len(slots), width, dtype=torch.long)  # which token asks there
+        seen = torch.zeros(len(slots), width, dtype=torch.long)  # the last place that it sees
+        n, where = 0, list[int]()
+        for slot, start, ids in spans:
+            row, size = slot - slots[0], len(ids)
+            token[row, :size] = torch.arange(n, n + size)
+            seen[row, :size] = torch.arange(start, start + size)
+            where += range(row * width, row * width + size)
+            n += size
+        query, back = token.flatten(), torch.tensor(where)
+        positions = seen.flatten()[back]  # (tokens,)
+        looked = min(-(-(int(positions.max()) + 1) // STEP) * STEP, cache.places)
+        unseen = torch.arange(looked) > seen.repeat_interleave(group, 1)[:, None, :, None]
+        mask = torch.zeros(unseen.shape).masked_fill_(
+            unseen, float("-inf")
+        )  # (slots, 1, width*group, looked)
+        lines = self._lines(slots[0] + back // width, positions)
+        heads = len(slots) * kv
+
+        def attend(layer: int, q: Tensor, new: Tensor) -> Tensor:
+            held = cache.layers[layer]
+            held.view(-1, dim).index_copy_(0, lines, new.reshape(-1, dim).to(cache.dtype))
+            chosen = held[:, slots.start : slots.stop].view(2, heads, cache.places, dim)
+            keys, values = chosen[:, :, :looked]  # (heads, looked, dim) each
+            # The queries that share a key head are one matrix (dim, width * group).
+            q = q.to(cache.dtype)[query].view(len(slots), width, kv, group, dim).transpose(1, 2)
+            q = q.reshape(heads, width * group, dim).transpose(1, 2)
+            scores = torch.bmm(keys, q).view(len(slots), kv, looked, -1).transpose(2, 3)
+            shares = torch.add(mask, scores, alpha=dim**-0.5).softmax(3).to(cache.dtype)
+            mixed = torch.bmm(shares.view(heads, -1, looked), values)  # (heads, width * group, dim)
+            mixed = mixed.view(len(slots), kv, width, group, dim).transpose(1, 2)
+            return mixed.reshape(len(slots) * width, -1)[back]
+
+        ids = torch.tensor([id for _, _, ids in spans for id in ids])
+        return llama.logits(llama.forward(ids, positions, attend))
+
+    def _lines(self, slots: Tensor, positions: Tensor) -> Tensor:
+        """Which lines (of dim numbers) of a layer the keys and values of the tokens are."""
+        kv = self._llama.kv
+        both = torch.arange(2)[:, None] * self.cache.slots * kv + torch.arange(kv)  # (2, kv)
+        return ((slots[:, None, None] * kv + both) * self.cache.places + positions[:, None, None]).flatten()
+
+
+def _causal(tile: int, dtype: torch.dtype) -> Tensor:
+    """What the 64 queries of a tile see: all keys before it, and in it those up to themselves."""
+    mask = torch.zeros(STEP, (tile + 1) * STEP, dtype=dtype)
+    mask[:, tile * STEP :] = torch.full((STEP, STEP), float("-inf")).triu(1)
+    return mask

@@ -1,0 +1,77 @@
+"""The prefix cache: keys and values of prompts' beginnings, so that a repeated beginning is computed once.
+
+    prompt         [ system prompt, first 16 | ... next 16 | passage ... 16 | ... question 9 ]
+    hash           sha256(tokens)              sha256(hash before + tokens)   ...   none: not a full block
+
+A block is BLOCK tokens; its hash covers all tokens before it, too, because its keys and values depend on
+them. Two prompts share blocks exactly as far as they begin with the same tokens. vLLM and nano-vllm find
+blocks in the same way. There the cache is paged: a sequence has a block table and reads shared blocks where
+they lie. Here a slot is contiguous, so that attention is one product over all sequences, and a block that is
+found is copied into it: about 1 % of the time that computing it takes.
+
+Memory is bounded: the block that nobody used for longest goes first (LRU). The blocks at the end of a prompt
+go before those in front of them, which more prompts share.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import OrderedDict
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BLOCK = 16  # tokens
+
+
+def block_hashes(token_ids: list[int]) -> list[bytes]:
+    """The hash of each full block; each stands for all tokens up to the end of its block."""
+    hashes, last = list[bytes](), b""
+    for end in range(BLOCK, len(token_ids) + 1, BLOCK):
+        last = sha256(last + array("q", token_ids[end - BLOCK : end]).tobytes()).digest()
+        hashes.append(last)
+    return hashes
+
+
+class PrefixCache:
+    """Up to `blocks` blocks by their hashes; with 0 it keeps nothing."""
+
+    def __init__(self, blocks: int) -> None:
+        self._most = blocks
+        self._blocks: OrderedDict[bytes, Tensor] = OrderedDict()  # used last: at the end
+
+    def __contains__(self, block_hash: bytes) -> bool:
+        return block_hash in self._blocks
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    def match(self, hashes: list[bytes]) -> list[Tensor]:
+        """The blocks that are here, from the first hash up to the first that is missing.
+
+        Each: (layers, 2, kv heads, BLOCK, dim), keys and values.
+        """
+        found: list[Tensor] = []
+        for each in hashes:
+            if each not in self._blocks:
+                break
+            found.append(self._blocks[each])
+        self._touch(hashes[: len(found)])
+        return found
+
+    def add(self, hashes: list[bytes], blocks: list[Tensor]) -> None:
+        """Keep further blocks of one prompt, in their order."""
+        self._blocks.update(zip(hashes, blocks, strict=True))
+        self._touch(hashes)
+        while len(self._blocks) > self._most:
+            self._blocks.popitem(last=False)
+
+    def clear(self) -> None:
+        """Forget all blocks."""
+        self._blocks.clear()
+
+    def _touch(self, hashes: list[bytes]) -> None:
+        for each in reversed(hashes):  # the last block of a prompt is the first to be evicted
+            self._blocks.move_to_end(each)

@@ -1,0 +1,96 @@
+"""From logits to the next tokens of every sequence.
+
+    logits     (n, vocabulary), float32: one row for each token of the forward pass
+    penalty    words that came lately become less probable, as in shared/embedded/on_transformers.py
+    greedy     the argmax of a row
+    sampled    u = the sequence's own random number; the first token at which the running sum of the
+               probabilities, sorted, exceeds u (top_p: only those that make up this share)
+    guided     the best token that the JSON schema allows
+
+Nothing here looks across rows, so a sequence's token depends on no neighbour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+
+from shared.embedded.on_transformers import PENALTY, WINDOW
+from step5_serving.engines.batching.sequence import SamplingParams, Sequence
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from step5_serving.engines.batching.scheduler import Span
+
+LIKELY = 256  # tokens that make up the top_p of nearly any row: only rows that need more are sorted whole
+
+
+class Sampler:
+    """Chooses tokens. `is_word` says whether a token has letters: only those are penalised."""
+
+    def __init__(self, is_word: Callable[[int], bool]) -> None:
+        self._is_word = is_word
+
+    def sample(self, spans: list[Span], logits: Tensor) -> list[list[int] | Exception]:
+        """The new tokens of each span's sequence; an error where its guide failed.
+
+        None for a sequence that has tokens left to compute: those that its guide wrote several at a time.
+        """
+        ends = torch.tensor([len(span.ids) for span in spans]).cumsum(0) - 1
+        logits = logits[ends]  # (spans, vocabulary): what follows the last token of each
+        self._penalise(logits, [_recent(span.sequence) for span in spans])
+        greedy = logits.argmax(1).tolist()
+        return [self._next(span, token, row) for span, token, row in zip(spans, greedy, logits, strict=True)]
+
+    def _next(self, span: Span, greedy: int, logits: Tensor) -> list[int] | Exception:
+        sequence = span.sequence
+        if span.end < len(sequence.token_ids):
+            return []
+        if sequence.guide:
+            try:
+                return sequence.guide.choose(logits, sequence.max_tokens - len(sequence.output))
+            except Exception as error:  # of this grammar: the other sequences go on
+                return error
+        return [
+            draw(logits, sequence.params, sequence.random.random()) if sequence.params.temperature else greedy
+        ]
+
+    def _penalise(self, logits: Tensor, recent: list[list[int]]) -> None:
+        """Make the words that came lately less probable, in place; `recent`: their ids, for each row."""
+        places = [
+            (row, token) for row, tokens in enumerate(recent) for token in {*tokens} if self._is_word(token)
+        ]
+        if places:
+            rows, words = torch.tensor(places).T
+            scores = logits[rows, words]
+            logits[rows, words] = torch.where(scores > 0, scores / PENALTY, scores * PENALTY)
+
+
+def _recent(sequence: Sequence) -> list[int]:
+    """What the penalty looks at: the last words; in JSON, those of the string that is being written."""
+    return sequence.guide.string if sequence.guide else sequence.output[-WINDOW:]
+
+
+def draw(logits: Tensor, params: SamplingParams, u: float) -> int:
+    """The token that the random number u in [0, 1) stands for (Holtzman et al. 2019, arXiv:1904.09751).
+
+    logits: (vocabulary,).
+    """
+    probabilities = torch.softmax(logits / params.temperature, 0)
+    if params.top_p == 1:
+        return _at(probabilities.cumsum(0), u)
+    likely, ids = probabilities.topk(min(LIKELY, len(probabilities)))
+    if likely.sum() < params.top_p:
+        likely, ids = probabilities.sort(descending=True)
+    sums = likely.cumsum(0)
+    last = int((sums < params.top_p).sum())  # the one that crosses top_p belongs to it
+    return int(ids[_at(sums[: last + 1], u)])
+
+
+def _at(sums: Tensor, u: float) -> int:
+    """The first place at which the running sum exceeds the share u of the whole."""
+    place = int(torch.searchsorted(sums, u * sums[-1], right=True))
+    return min(place, len(sums) - 1)

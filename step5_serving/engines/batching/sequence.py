@@ -1,0 +1,87 @@
+"""A sequence: one request from the queue to its last token.
+
+    >>> sequence = Sequence([1, 2, 3], max_tokens=20, ends=frozenset({0}))
+    >>> sequence.out.get()     # what the engine puts there, step by step
+    [17]
+
+The engine's thread knows token ids only. Text, stop strings and the check for loops belong to whoever reads
+`out`, in their own thread: the one thread that owns the model has no time for them.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from shared.errors import UserError
+from step5_serving.engines.batching.prefix_cache import block_hashes
+
+if TYPE_CHECKING:
+    from shared.embedded.guide import Guide
+
+
+@dataclass(frozen=True)
+class End:
+    """Comes after the last token. `finished`: the model or the schema ended the text; else the limit did."""
+
+    finished: bool = False
+
+
+@dataclass(frozen=True)
+class SamplingParams:
+    """How tokens are drawn. Temperature 0 is greedy; the same seed draws the same tokens again.
+
+    Raises:
+        UserError: a value that is not allowed.
+    """
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature <= 2:
+            raise UserError(f"temperature {self.temperature:g} is not allowed: use 0 (greedy) to 2")
+        if not 0 < self.top_p <= 1:
+            raise UserError(f"top_p {self.top_p:g} is not allowed: use more than 0, up to 1")
+
+
+GREEDY = SamplingParams()
+
+
+@dataclass(eq=False)
+class Sequence:
+    """One text to write. `token_ids` grows; the KV cache holds the first `num_computed` of them."""
+
+    prompt: list[int]
+    max_tokens: int
+    ends: frozenset[int]
+    params: SamplingParams = GREEDY
+    guide: Guide | None = None  # holds the output to a JSON schema
+    output: list[int] = field(default_factory=list)  # given at the start: what the schema forces
+    slot: int = -1  # in the KV cache, while it runs
+    num_computed: int = 0
+    num_cached: int = 0  # of the prompt: copied from the prefix cache, not computed
+    aborted: bool = False  # set by whoever reads; the slot is free at the next step
+    out: SimpleQueue[list[int] | End | BaseException] = field(default_factory=SimpleQueue)
+
+    def __post_init__(self) -> None:
+        self.token_ids = [*self.prompt, *self.output]
+        self.num_prefill = len(self.token_ids) - 1  # the last one takes part in the first decode step
+        self.block_hashes = block_hashes(self.token_ids[: self.num_prefill])
+        self.random = random.Random(self.params.seed)  # its own: the neighbours draw from theirs
+        if self.output:
+            self.out.put(list(self.output))
+
+    @property
+    def longest(self) -> int:
+        """Tokens that it may have at its end."""
+        return len(self.prompt) + self.max_tokens
+
+    def append(self, tokens: list[int]) -> None:
+        """Add tokens to the output and hand them out."""
+        self.token_ids += tokens
+        self.output += tokens
+        self.out.put(tokens)

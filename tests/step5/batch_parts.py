@@ -1,0 +1,93 @@
+"""What the tests of the batcher share: the tiny model, engines, and what the engine of the other steps writes."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from shared import models
+from shared.config import load_settings
+from shared.embedded.on_transformers import TransformersEngine
+from step5_serving.engines.batching.engine import BatchEngine, Options
+from step5_serving.engines.batching.llama import Llama
+from step5_serving.engines.batching.scheduler import Limits
+from step5_serving.engines.batching.weights import Weights
+
+SENTENCES = [
+    "The sea was calm.",
+    "Ten cats sat on a wall",
+    "café 日本語 🙂 naïve",
+    "def f(x):\n    return x",
+    "Once upon a time there was a king who had three sons, and the youngest of them was called Dummling.",
+    "1 2 3 4 5 6 7 8",
+    "a",
+]
+SCHEMA = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "mood": {"enum": ["good", "bad"]}},
+    "required": ["name", "mood"],
+    "additionalProperties": False,
+}
+
+
+@pytest.fixture(scope="session")
+def loaded(tiny_cache):
+    """Model and tokenizer."""
+    settings = load_settings(model="tiny", device="cpu", dtype="float32", threads=1, cache_dir=tiny_cache)
+    return models.load_causal_lm(settings=settings), models.load_tokenizer(settings=settings)
+
+
+@pytest.fixture(scope="session")
+def alone(loaded):
+    """What each sentence leads to, one at a time, by the engine that every other step uses."""
+    engine = TransformersEngine(*loaded)
+    return lambda sentence, limit=40, **kwargs: write(engine, sentence, limit, **kwargs)
+
+
+@pytest.fixture
+def make(loaded):
+    """Engines that are closed at the end."""
+    made = []
+
+    def new(rows=4, tokens=4 * 1024, options=Options(), **limits):
+        model, tokenizer = loaded
+        made.append(
+            BatchEngine(Llama(Weights.of(model)), tokenizer, options, Limits(rows, tokens, **limits))
+        )
+        return made[-1]
+
+    yield new
+    for engine in made:
+        engine.close()
+
+
+@pytest.fixture
+def endless(monkeypatch):
+    """Texts end at their limit only: give it the engine."""
+    monkeypatch.setattr("step5_serving.engines.batching.engine.circles", lambda written: False)
+
+    def without_ends(engine):
+        engine.ends = frozenset()
+        return engine
+
+    return without_ends
+
+
+def write(engine, sentence, limit=40, **kwargs):
+    """Text, reason and tokens."""
+    generation = engine.generate(engine.encode(sentence), limit, **kwargs)
+    return "".join(generation), generation.stop_reason, generation.output_tokens
+
+
+def together(engine, asked, limit=40, **kwargs):
+    """All at once."""
+    with ThreadPoolExecutor(len(asked)) as pool:
+        return list(pool.map(lambda sentence: write(engine, sentence, limit, **kwargs), asked))
+
+
+def until(true, seconds=10):
+    """Wait for it."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.002)

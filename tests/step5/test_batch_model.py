@@ -1,0 +1,226 @@
+"""The batcher's forward pass and the weights that it reads."""
+
+import copy
+import json
+import random
+from contextlib import nullcontext
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from shared import hardware
+from shared.config import load_settings
+from shared.errors import UserError
+from step5_serving.engines.batching import linear
+from step5_serving.engines.batching.engine import BatchEngine
+from step5_serving.engines.batching.kv_cache import KVCache
+from step5_serving.engines.batching.llama import Llama, frequencies
+from step5_serving.engines.batching.model_runner import ModelRunner
+from step5_serving.engines.batching.weights import Weights, check, rope, shapes
+
+
+def decoded(llama, rows, chunk, more=0, dtype=None):
+    """Logits of the last tokens of each row, the others read in chunks; the last 1 + `more` in one decode."""
+    runner = ModelRunner(llama, KVCache(llama, 9, 192, dtype))
+    for slot, ids in enumerate(rows):
+        last = len(ids) - 1 - more
+        for start in range(0, last, chunk):
+            runner.prefill(slot, ids[start : min(start + chunk, last)], start)
+    spans = [(slot, len(ids) - 1 - more, ids[len(ids) - 1 - more :]) for slot, ids in enumerate(rows)]
+    return runner.decode(spans)
+
+
+def rows_of(*lengths):
+    chance = random.Random(0)
+    return [[chance.randrange(3, 512) for _ in range(n)] for n in lengths]
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("more", [0, 4])
+def test_the_forward_by_hand_gives_the_logits_of_the_model(loaded, more):
+    model, rows = loaded[0], rows_of(6, 20, 70)
+    ours = decoded(Llama(Weights.of(model)), rows, 32, more).split(1 + more)
+    for ids, logits in zip(rows, ours, strict=True):
+        theirs = model(input_ids=torch.tensor([ids])).logits[0, -1 - more :]
+        torch.testing.assert_close(logits, theirs, rtol=0, atol=2e-5)
+
+
+@torch.inference_mode()
+def test_tokens_of_some_slots_only_and_a_different_number_of_each(loaded):
+    model, rows = loaded[0], rows_of(30, 40, 50)
+    llama = Llama(Weights.of(model))
+    runner = ModelRunner(llama, KVCache(llama, 8, 128))
+    sizes = {1: 3, 4: 1, 6: 5}
+    for (slot, size), ids in zip(sizes.items(), rows, strict=True):
+        runner.prefill(slot, ids[:-size], 0)
+    before = [layer.clone() for layer in runner.cache.layers]
+    spans = [(slot, len(ids) - size, ids[-size:]) for (slot, size), ids in zip(sizes.items(), rows, strict=True)]
+    logits = runner.decode(spans[::-1]).split([5, 1, 3])[::-1]
+    for ids, ours in zip(rows, logits, strict=True):
+        theirs = model(input_ids=torch.tensor([ids])).logits[0, -len(ours) :]
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=2e-5)
+    for old, new in zip(before, runner.cache.layers, strict=True):  # nothing else was written
+        for slot, start, ids in spans:
+            old[:, slot, :, start : start + len(ids)] = new[:, slot, :, start : start + len(ids)]
+        assert torch.equal(old, new)
+
+
+def largest_change(loaded, dtype, kernel):
+    """How much a row's logits change with its company, and with how its prompt is cut, at most."""
+    llama = Llama(Weights.of(copy.deepcopy(loaded[0]).to(dtype)), linear.int8 if kernel == "int8" else None)
+    rows = rows_of(*(random.Random(0).choices(range(2, 150), k=9)))
+    together = decoded(llama, rows, 500, dtype=dtype)
+    others = [
+        torch.cat([decoded(llama, [ids], 500, dtype=dtype) for ids in rows]),
+        decoded(llama, rows, 13, dtype=dtype),
+        torch.cat([decoded(llama, rows[:4], 64, dtype=dtype), together[4:]]),
+    ]
+    return max((each - together).abs().max().item() for each in others), together
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("kernel", ["best", "int8"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_row_depends_on_its_company_by_no_more_than_its_number_format_rounds(loaded, dtype, kernel):
+    """In a batch of 1 to 9, and however the prompt was cut: bfloat16 as near as it is to float32, at least."""
+    change, logits = largest_change(loaded, dtype, kernel)
+    if dtype == torch.float32:
+        assert change < 1e-4
+    else:
+        _, exact = largest_change(loaded, torch.float32, kernel)
+        assert change <= (logits - exact).abs().max().item()
+
+
+AMX, AVX512 = ("amx_bf16" in hardware.cpu_flags(), "avx512bw" in hardware.cpu_flags())
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("kernel", ["best", "int8"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.skipif(linear.best() is not linear.packed, reason="this PyTorch has no packed kernel")
+@pytest.mark.skipif(AMX, reason="with AMX, attention's products may be computed in another order")
+def test_where_the_kernel_is_packed_it_does_not_depend_on_it_at_all(loaded, dtype, kernel):
+    """The same to the last bit."""
+    if dtype == torch.bfloat16 and not AVX512:
+        pytest.skip("bfloat16 has a packed kernel with AVX-512 only")
+    assert largest_change(loaded, dtype, kernel)[0] == 0
+
+
+@pytest.mark.parametrize(
+    "change", [{"model_type": "qwen3"}, {"hidden_act": "gelu"}, {"rope_parameters": {"rope_type": "yarn"}}]
+)
+def test_other_architectures_are_refused_in_one_line(loaded, change):
+    config = loaded[0].config.to_dict()
+    with pytest.raises(UserError, match="batches Llama models only"):
+        check({**config, **change})
+
+
+def test_quantized_weights_are_refused_in_one_line(loaded):
+    with pytest.raises(UserError, match="these are quantized: use engine vllm"):
+        check({**loaded[0].config.to_dict(), "quantization_config": {"quant_method": "awq"}})
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"rope_type": "default", "rope_theta": 500000.0},
+        {"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0},
+        {
+            "rope_type": "llama3",
+            "rope_theta": 500000.0,
+            "factor": 8.0,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 256,
+        },
+    ],
+)
+def test_positions_turn_as_far_as_in_transformers(parameters):
+    from transformers import LlamaConfig
+    from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
+    config = LlamaConfig(hidden_size=128, num_attention_heads=2, rope_parameters=parameters)
+    theirs = LlamaRotaryEmbedding(config).inv_freq
+    torch.testing.assert_close(frequencies(rope(config.to_dict()), 64), theirs, rtol=1e-6, atol=0)
+    older = {"rope_theta": parameters["rope_theta"], "rope_scaling": dict(parameters)}
+    older["rope_scaling"]["type"] = older["rope_scaling"].pop("rope_type")
+    torch.testing.assert_close(frequencies(rope(older), 64), theirs, rtol=1e-6, atol=0)
+
+
+def test_weights_are_read_as_transformers_reads_them(loaded, tiny_cache):
+    settings = load_settings(model="tiny", dtype="float32", cache_dir=tiny_cache)
+    read, of = Weights.read(settings), Weights.of(loaded[0])
+    assert read.ends == of.ends
+    assert {*shapes(read.config)} <= {*read.tensors}
+    for name in read.tensors:
+        assert torch.equal(read.get(name), of.get(name))
+    assert torch.equal(read.get("lm_head.weight"), of.get("lm_head.weight"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda tensors: tensors.pop("model.norm.weight"), "model.norm.weight is missing"),
+        (lambda tensors: tensors.update({"model.norm.weight": torch.ones(3)}), r"has the shape \(3,\)"),
+    ],
+)
+def test_damaged_weights_are_named(loaded, tmp_path, change, message):
+    model, tokenizer = loaded
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    change(tensors)
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match=message):
+        BatchEngine.load(load_settings(model=str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hidden_size": None}, "'hidden_size' is missing from its files"),
+        ({"num_attention_heads": 0}, r"config.json says \(0, 64\)"),
+        ({"attention_bias": True}, r"self_attn.q_proj.bias is missing"),
+        ({"mlp_bias": True}, r"mlp.gate_proj.bias is missing"),
+        ({"rope_parameters": {"rope_type": "linear"}}, "'factor' is missing from its files"),
+    ],
+)
+def test_a_config_that_cannot_be_right_ends_in_one_line(loaded, tmp_path, change, message):
+    model, tokenizer = loaded
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text()) | change
+    config = {key: value for key, value in config.items() if value is not None}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=message):
+        BatchEngine.load(load_settings(model=str(tmp_path)))
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_loading_takes_no_threads_away(loaded, tmp_path, monkeypatch, damaged):
+    model, tokenizer = loaded
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    if damaged:
+        (tmp_path / "model.safetensors").write_bytes(b"none")
+    monkeypatch.setenv("ROADMAP_THREADS", "auto")
+    monkeypatch.setattr(hardware, "cores", lambda: 2)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(UserError) if damaged else nullcontext():
+            engine = BatchEngine.load(load_settings(model=str(tmp_path)))
+            assert engine.core._threads == 2
+            engine.close()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_weights_in_several_files_are_read_together(loaded, tmp_path):
+    model, _ = loaded
+    model.save_pretrained(tmp_path, max_shard_size="100KB")
+    assert len([*tmp_path.glob("*.safetensors")]) > 1
+    read = Weights.read(load_settings(model=str(tmp_path), dtype="float32"))
+    assert torch.equal(read.get("model.norm.weight"), Weights.of(model).get("model.norm.weight"))

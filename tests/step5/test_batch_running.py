@@ -1,0 +1,174 @@
+"""The batcher's queue: who joins, waits and leaves, and what an error ends."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from shared.config import load_settings
+from shared.embedded.backend import Backend
+from shared.embedded.guide import Guide
+from shared.embedded.refuse import Refused
+from step5_serving.engines.batching.kv_cache import KVCache
+from step5_serving.engines.batching.model_runner import ModelRunner
+from step5_serving.engines.batching.sequence import Sequence
+from tests.step5.batch_parts import SCHEMA, SENTENCES, together, until, write
+
+
+def test_a_newcomer_joins_while_others_decode(make, endless):
+    engine = endless(make())
+    long = engine.generate(engine.encode("Once"), 1500)
+    next(long)
+    assert write(engine, "The sea", 5)[2] == 5
+    assert len(engine.core.scheduler.running) == 1  # the long one is still at it
+    long.close()
+    until(lambda: len(engine.core.scheduler.running) == 0)
+
+
+def test_closing_or_dropping_a_text_frees_its_slot(make, endless):
+    engine = endless(make(1))
+    for end in (lambda text: text.close(), lambda text: None):
+        text = engine.generate(engine.encode("Once"), 1500)
+        next(text)
+        assert len(engine.core.scheduler.running) == 1
+        end(text)
+        del text
+        until(lambda: len(engine.core.scheduler.running) == 0)
+    assert write(engine, "The sea", 5)[2] == 5
+
+
+def test_one_that_is_closed_while_it_waits_never_runs(make):
+    engine = make(1)
+    waiting = Sequence([5, 6], 5, frozenset(), aborted=True)
+    engine.core.add(waiting)
+    until(lambda: len(engine.core.scheduler.waiting) == 0)
+    assert waiting.num_computed == 0
+    assert waiting.out.empty()
+    first = engine.generate(engine.encode("Once"), 2000)
+    next(first)
+    later = [Sequence([5, 6], 5, frozenset()) for _ in range(3)]
+    for each in later:
+        engine.core.add(each)
+    later[1].aborted = True  # in the middle of the queue
+    until(lambda: len(engine.core.scheduler.waiting) == 2)
+    first.close()
+    until(lambda: len(engine.core.scheduler.running) == len(engine.core.scheduler.waiting) == 0)
+    assert [each.out.empty() for each in later] == [False, True, False]
+
+
+def test_the_queue_is_bounded(make):
+    engine = make(1, waiting=2)
+    first = engine.generate(engine.encode("Once"), 2000)
+    next(first)
+    for _ in range(2):
+        engine.core.add(Sequence([5], 1, frozenset()))
+    with pytest.raises(Refused, match="Overloaded: 2 requests wait already") as caught:
+        next(engine.generate([5], 1))
+    assert (caught.value.status, caught.value.kind) == (529, "overloaded_error")
+    first.close()
+    until(lambda: len(engine.core.scheduler.waiting) == 0)
+
+
+def test_long_prompts_do_not_starve_who_decodes(make, endless):
+    engine = endless(make(chunk=8))
+    decoding = engine.generate(engine.encode("Once"), 1000)
+    next(decoding)
+    before = engine.core.decoded
+    newcomer = engine.generate([5] * 400, 1)
+    list(newcomer)
+    assert engine.core.decoded - before >= 400 / 8 - 1
+    decoding.close()
+
+
+def test_slots_grow_for_a_long_request_and_become_more_again(make, alone):
+    engine = make(4, tokens=2048)  # four slots of 512, or one of 2,048
+    kv_cache = engine.core.scheduler.cache
+    assert write(engine, SENTENCES[0]) == alone(SENTENCES[0])
+    generation = engine.generate([7] * 600, 3)
+    list(generation)
+    assert (kv_cache.slots, kv_cache.places) == (2, 1024)
+    assert together(engine, SENTENCES) == [alone(each) for each in SENTENCES]
+    assert (kv_cache.slots, kv_cache.places) == (4, 512)
+    mixed = [*SENTENCES[:3], "long " * 300, *SENTENCES[3:]]
+    assert together(engine, mixed) == [alone(each) for each in mixed]
+
+
+def test_sequences_move_together_when_most_slots_are_empty(make, endless):
+    engine = endless(make(16, tokens=16 * 512))
+    texts = [engine.generate(engine.encode(f"Row {n}"), 400) for n in range(12)]
+    with ThreadPoolExecutor(12) as pool:
+        begun = list(pool.map(next, texts))
+    for text in texts[:11]:
+        text.close()
+    until(lambda: [each.slot for each in engine.core.scheduler.running] == [0])
+    moved = begun[11] + "".join(texts[11])
+    assert moved == "".join(engine.generate(engine.encode("Row 11"), 400))
+
+
+def test_a_forward_that_fails_ends_those_in_it_and_not_the_next(make, monkeypatch, alone):
+    engine = make()
+    with monkeypatch.context() as patch:
+        patch.setattr(ModelRunner, "decode", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            write(engine, "Once")
+    assert write(engine, SENTENCES[0]) == alone(SENTENCES[0])
+
+
+def test_no_memory_for_a_long_one_ends_that_one_and_the_loop_goes_on(make, monkeypatch, alone):
+    engine = make()
+    assert write(engine, "Once")
+    resize = KVCache.resize
+
+    def fails(self, slots, places, held):
+        if places > 512:
+            raise MemoryError("no room")
+        resize(self, slots, places, held)
+
+    monkeypatch.setattr(KVCache, "resize", fails)
+    with pytest.raises(MemoryError):
+        list(engine.generate([7] * 600, 3))
+    assert write(engine, SENTENCES[0]) == alone(SENTENCES[0])
+
+
+def test_a_grammar_that_fails_ends_its_own_text_only(make, monkeypatch, alone):
+    engine = make()
+    monkeypatch.setattr(Guide, "choose", lambda *args: 1 / 0)
+
+    def guided():
+        with pytest.raises(ZeroDivisionError):
+            write(engine, "Once", schema=SCHEMA)
+
+    thread = threading.Thread(target=guided)
+    thread.start()
+    assert write(engine, SENTENCES[0]) == alone(SENTENCES[0])
+    thread.join()
+
+
+def test_closing_the_engine_ends_what_runs(make):
+    engine = make(1)
+    text = engine.generate(engine.encode("Once"), 2000)
+    next(text)
+    engine.close()
+    with pytest.raises(Refused, match="closed"):
+        list(text)
+    with pytest.raises(Refused, match="closing"):
+        write(engine, "Once")
+
+
+def test_its_thread_ends_with_the_work_and_comes_back_with_the_next(make):
+    engine = make()
+    first = write(engine, "Once upon a time")
+    until(lambda: engine.core._thread is None)
+    assert "batch" not in {each.name for each in threading.enumerate()}
+    assert write(engine, "Once upon a time") == first
+    for _ in range(50):  # one that comes at the moment in which the thread goes is not forgotten
+        write(engine, "Once", 1)
+
+
+def test_it_serves_the_backend_from_several_threads(make):
+    engine = make()
+    backend = Backend(load_settings(model="tiny"), engine=engine)
+    body = {"model": "tiny", "max_tokens": 20, "messages": [{"role": "user", "content": "Hello there"}]}
+    expected = "".join(backend.answer(body).text)
+    with ThreadPoolExecutor(6) as pool:
+        assert set(pool.map(lambda _: "".join(backend.answer(body).text), range(12))) == {expected}
