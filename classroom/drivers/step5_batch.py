@@ -10,6 +10,7 @@ is no thread: whoever tells the scene says when there is a step.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 import zlib
 from collections.abc import Mapping, Sequence
@@ -58,14 +59,14 @@ class _Cache:
         return [[self.held[slot][at + i] for i in range(BLOCK)] for at in range(start, end, BLOCK)]
 
     def write(self, slot: int, start: int, blocks: list[list[int]]) -> None:
-        self.held[slot] |= dict(enumerate(sum(blocks, []), start))
+        self.held[slot] |= dict(enumerate(itertools.chain(*blocks), start))
 
 
 class _Runner:
     """Stands in for ModelRunner: notes what is computed, by request."""
 
-    def __init__(self, cache: _Cache) -> None:
-        self.cache = cache
+    def __init__(self, cache: _Cache, numbers: dict[OneText, int]) -> None:
+        self.cache, self.numbers = cache, numbers
         self.prefills: list[list[int]] = []  # [number, tokens] of each prefill
         self.forwards: list[list[list[int]]] = []  # [number, place, id] of each token in it
 
@@ -73,7 +74,7 @@ class _Runner:
         for span in batch.prefill:
             if not span.ids:
                 raise ValueError("prefill without ids")
-            number = span.sequence.number
+            number = self.numbers[span.sequence]
             if self.prefills and self.prefills[-1][0] == number:
                 self.prefills[-1][1] += len(span.ids)
             else:
@@ -92,7 +93,7 @@ class _Runner:
             held[place] = id
             known = [held.get(each) for each in range(place + 1)]
             logits[row, zlib.crc32(repr(known).encode()) % VOCABULARY] = 1.0
-        self.forwards.append(sorted([sequence.number, place, id] for sequence, place, id in tokens))
+        self.forwards.append(sorted([self.numbers[sequence], place, id] for sequence, place, id in tokens))
         return logits
 
 
@@ -112,7 +113,8 @@ class _Scene:
 
     def __init__(self, rows: int, chunk: int) -> None:
         cache: Any = _Cache(rows)
-        self.runner = _Runner(cache)
+        self.numbers: dict[OneText, int] = {}
+        self.runner = _Runner(cache, self.numbers)
         self.scheduler = Scheduler(Limits(rows, rows * PLACES, chunk), cache, PrefixCache(BLOCKS))
         runner: Any = self.runner
         self.core: Any = EngineCore(self.scheduler, runner, Sampler(lambda _token: False))
@@ -125,7 +127,7 @@ class _Scene:
         guide: Any = _Guide() if guided else None
         sequence: Any = OneText(list(prompt), limit, frozenset(ends), guide=guide)
         self.sequences.append(sequence)
-        sequence.number = len(self.sequences)
+        self.numbers[sequence] = len(self.sequences)
         return sequence
 
     def sit(self, prompt: Sequence[int], computed: int, limit: int = 8, **more: Any) -> None:
@@ -153,9 +155,7 @@ class _Scene:
             told.append([tokens, end])
         return told
 
-    def play(
-        self, arrivals: Sequence[Sequence[Any]], aborts: Mapping[int, Sequence[int]]
-    ) -> list[list[Any]]:
+    def play(self, arrivals: Sequence[Sequence[Any]], aborts: Mapping[int, Sequence[int]]) -> list[list[Any]]:
         """Step after step, until nobody is left: who left, how many wait, what was computed of whom."""
         steps = []
         for step in range(MOST_STEPS):
@@ -166,11 +166,11 @@ class _Scene:
             if step >= len(arrivals) and not (self.scheduler.running or self.scheduler.waiting):
                 return steps
             self.runner.prefills, self.runner.forwards = [], []
-            before = {each.number for each in self.scheduler.running}
+            before = {self.numbers[each] for each in self.scheduler.running}
             with torch.inference_mode():
                 self.core.step()
             forward = [[token[0] for token in each] for each in self.runner.forwards]
-            gone = before - {each.number for each in self.scheduler.running}
+            gone = before - {self.numbers[each] for each in self.scheduler.running}
             steps.append([sorted(gone), len(self.scheduler.waiting), self.runner.prefills, forward])
         raise RuntimeError(f"somebody still runs or waits after {MOST_STEPS} steps")
 

@@ -244,8 +244,8 @@ def prompt_of(draw, n):
         "`schedule`: count down what is left of `chunk`, and call `reuse` before a prompt is read on. "
         "`step`: four calls, in the order of the docstring of the module. `collect`: note `num_computed`, "
         "then `keep` a prompt's blocks or append the new tokens.",
-        "The ids of a prompt that come next begin at `num_computed`, and end at `num_prefill`, or `left` tokens "
-        "later; after a decode `num_computed` is `span.end`, but never more than all ids but the last",
+        "The ids of a prompt that come next begin at `num_computed`, and end at `num_prefill`, or `left` "
+        "tokens later; after a decode `num_computed` is `span.end`, but never more than all ids but the last",
     ),
 )
 def test_a_prompt_is_read_in_chunks(submission, draw):

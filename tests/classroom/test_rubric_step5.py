@@ -277,10 +277,6 @@ MISTAKES = {
         {"test_one_forward_for_everybody"},
         (SCHEDULE, "start + WIDTH]", "start + 1]"),
     ),
-    "what is written is computed": (
-        {"test_some_texts", "test_one_forward_for_everybody", "test_a_text_depends_on_no_neighbour"},
-        (COLLECT, "min(span.end, len(sequence.token_ids) - 1)", "len(sequence.token_ids)"),
-    ),
     "who was aborted goes on": ({"test_step_by_step"}, (SCHEDULE, "if each.aborted]", "if False]")),
     "newcomers wait for an empty house": (
         {"test_step_by_step"},

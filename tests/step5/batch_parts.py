@@ -1,4 +1,4 @@
-"""What the tests of the batcher share: the tiny model, engines, and what the engine of the other steps writes."""
+"""What the tests of the batcher share: the tiny model, engines, what one request at a time gives."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +13,7 @@ from step5_serving.engines.batching.llama import Llama
 from step5_serving.engines.batching.scheduler import Limits
 from step5_serving.engines.batching.weights import Weights
 
+DEFAULTS = Options()
 SENTENCES = [
     "The sea was calm.",
     "Ten cats sat on a wall",
@@ -49,11 +50,9 @@ def make(loaded):
     """Engines that are closed at the end."""
     made = []
 
-    def new(rows=4, tokens=4 * 1024, options=Options(), **limits):
+    def new(rows=4, tokens=4 * 1024, options=DEFAULTS, **limits):
         model, tokenizer = loaded
-        made.append(
-            BatchEngine(Llama(Weights.of(model)), tokenizer, options, Limits(rows, tokens, **limits))
-        )
+        made.append(BatchEngine(Llama(Weights.of(model)), tokenizer, options, Limits(rows, tokens, **limits)))
         return made[-1]
 
     yield new

@@ -70,7 +70,6 @@ def test_the_context_ends_a_text(make, endless):
         engine.generate([5] * 2048, 1)
 
 
-
 ASKED = [
     "What is the capital of France?",
     "Name three colours.",

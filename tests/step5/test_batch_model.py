@@ -55,7 +55,9 @@ def test_tokens_of_some_slots_only_and_a_different_number_of_each(loaded):
     for (slot, size), ids in zip(sizes.items(), rows, strict=True):
         runner.prefill(slot, ids[:-size], 0)
     before = [layer.clone() for layer in runner.cache.layers]
-    spans = [(slot, len(ids) - size, ids[-size:]) for (slot, size), ids in zip(sizes.items(), rows, strict=True)]
+    spans = [
+        (slot, len(ids) - size, ids[-size:]) for (slot, size), ids in zip(sizes.items(), rows, strict=True)
+    ]
     logits = runner.decode(spans[::-1]).split([5, 1, 3])[::-1]
     for ids, ours in zip(rows, logits, strict=True):
         theirs = model(input_ids=torch.tensor([ids])).logits[0, -len(ours) :]
@@ -83,7 +85,7 @@ def largest_change(loaded, dtype, kernel):
 @pytest.mark.parametrize("kernel", ["best", "int8"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_row_depends_on_its_company_by_no_more_than_its_number_format_rounds(loaded, dtype, kernel):
-    """In a batch of 1 to 9, and however the prompt was cut: bfloat16 as near as it is to float32, at least."""
+    """In a batch of 1 to 9, and however the prompt was cut: bfloat16 no further than from float32."""
     change, logits = largest_change(loaded, dtype, kernel)
     if dtype == torch.float32:
         assert change < 1e-4
