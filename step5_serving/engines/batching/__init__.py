@@ -5,6 +5,7 @@
     sequence.py      a request while it waits and runs
     scheduler.py     who joins, whose prompt is computed, who gets a token
     prefix_cache.py  what prompts begin with alike is computed once
+    lookup.py        proposes tokens that stood in the prompt, several for one forward pass
     kv_cache.py      keys and values: a slot for each running sequence
     model_runner.py  prefill and decode: attention over the slots
     sampler.py       from logits to tokens: penalty, greedy, sampling, schemas

@@ -15,7 +15,7 @@ from __future__ import annotations
 import atexit
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -45,16 +45,21 @@ if TYPE_CHECKING:
 
 ROWS = 16
 PLACES = 2048  # of the KV cache for each row: 47 MB a row for SmolLM2-135M in bfloat16, once they are used
+LOOKUP = 8  # tokens that prompt lookup proposes for a sequence in a step
 PREFIX_TOKENS = 8192  # that the prefix cache holds: 189 MB for SmolLM2-135M in bfloat16, once they are used
 
 
 @dataclass(frozen=True)
 class Options:
-    """How the batcher works. `rows`: sequences at once; `quantize`: int8, or not."""
+    """How the batcher works. `rows`: sequences at once; `quantize`: int8, or not.
+
+    `lookup`: tokens that prompt lookup proposes in a step at most; 0 switches it off.
+    """
 
     rows: int = ROWS
     quantize: str | None = None
     prefix_cache: bool = True
+    lookup: int = LOOKUP
 
 
 class BatchEngine:
@@ -73,6 +78,7 @@ class BatchEngine:
         self.tokenizer, self.context = tokenizer, llama.context
         self.ends = llama.ends | {*tokenizer.all_special_ids}  # markers of turns are never a part of a text
         limits = limits or Limits(options.rows, options.rows * PLACES)
+        limits = replace(limits, lookup=options.lookup)
         kv_cache = KVCache(llama, limits.sequences)
         prefixes = PrefixCache(PREFIX_TOKENS // BLOCK if options.prefix_cache else 0)
         sampler = Sampler(cache(partial(_is_word, tokenizer)))

@@ -3,6 +3,7 @@
     logits     (n, vocabulary), float32: one row for each token of the forward pass
     penalty    words that came lately become less probable, as in shared/embedded/on_transformers.py
     greedy     the argmax of a row
+    proposed   accepted while it is what is chosen (lookup.py)
     sampled    u = the sequence's own random number; the first token at which the running sum of the
                probabilities, sorted, exceeds u (top_p: only those that make up this share)
     guided     the best token that the JSON schema allows
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from shared.embedded.on_transformers import PENALTY, WINDOW
-from step5_serving.engines.batching.sequence import SamplingParams, Sequence
+from step5_serving.engines.batching.sequence import SamplingParams
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,26 +38,37 @@ class Sampler:
     def sample(self, spans: list[Span], logits: Tensor) -> list[list[int] | Exception]:
         """The new tokens of each span's sequence; an error where its guide failed.
 
-        None for a sequence that has tokens left to compute: those that its guide wrote several at a time.
+        Proposed tokens are accepted as far as each is what is chosen after the ones before it; one more
+        token comes from the logits of the last that was accepted. None come for a sequence that has tokens
+        left to compute: those that its guide wrote several at a time.
         """
-        ends = torch.tensor([len(span.ids) for span in spans]).cumsum(0) - 1
-        logits = logits[ends]  # (spans, vocabulary): what follows the last token of each
-        self._penalise(logits, [_recent(span.sequence) for span in spans])
+        self._penalise(logits, [recent for span in spans for recent in _recent(span)])
         greedy = logits.argmax(1).tolist()
-        return [self._next(span, token, row) for span, token, row in zip(spans, greedy, logits, strict=True)]
+        new, first = list[list[int] | Exception](), 0
+        for span in spans:
+            last = first + len(span.ids)
+            new.append(self._next(span, greedy[first:last], logits[first:last]))
+            first = last
+        return new
 
-    def _next(self, span: Span, greedy: int, logits: Tensor) -> list[int] | Exception:
+    def _next(self, span: Span, greedy: list[int], logits: Tensor) -> list[int] | Exception:
         sequence = span.sequence
         if span.end < len(sequence.token_ids):
             return []
         if sequence.guide:
             try:
-                return sequence.guide.choose(logits, sequence.max_tokens - len(sequence.output))
+                return sequence.guide.choose(logits[-1], sequence.max_tokens - len(sequence.output))
             except Exception as error:  # of this grammar: the other sequences go on
                 return error
-        return [
-            draw(logits, sequence.params, sequence.random.random()) if sequence.params.temperature else greedy
-        ]
+        new = list[int]()
+        for at in range(len(span.ids) - 1 - span.proposed, len(span.ids)):
+            if sequence.params.temperature:
+                new.append(draw(logits[at], sequence.params, sequence.random.random()))
+            else:
+                new.append(greedy[at])
+            if new[-1] in sequence.ends or new[-1:] != span.ids[at + 1 : at + 2]:
+                break
+        return new
 
     def _penalise(self, logits: Tensor, recent: list[list[int]]) -> None:
         """Make the words that came lately less probable, in place; `recent`: their ids, for each row."""
@@ -69,9 +81,17 @@ class Sampler:
             logits[rows, words] = torch.where(scores > 0, scores / PENALTY, scores * PENALTY)
 
 
-def _recent(sequence: Sequence) -> list[int]:
-    """What the penalty looks at: the last words; in JSON, those of the string that is being written."""
-    return sequence.guide.string if sequence.guide else sequence.output[-WINDOW:]
+def _recent(span: Span) -> list[list[int]]:
+    """What the penalty looks at, for each token of a span: the words written last, as if proposals were, too.
+
+    In JSON, those of the string that is being written.
+    """
+    sequence, known = span.sequence, len(span.ids) - span.proposed
+    if sequence.guide:
+        return [sequence.guide.string] * len(span.ids)
+    output = sequence.output + span.ids[known:]
+    ends = range(len(sequence.output), len(output) + 1)
+    return [[]] * (known - 1) + [output[max(0, end - WINDOW) : end] for end in ends]
 
 
 def draw(logits: Tensor, params: SamplingParams, u: float) -> int:

@@ -18,30 +18,40 @@ from collections import deque
 from dataclasses import dataclass
 
 from step5_serving.engines.batching.kv_cache import FIRST, KVCache
+from step5_serving.engines.batching.lookup import PromptLookup
 from step5_serving.engines.batching.prefix_cache import BLOCK, PrefixCache
 from step5_serving.engines.batching.sequence import Sequence
 
 CHUNK = 256  # prompt tokens between two steps of the others
 WIDTH = 16  # tokens of one sequence in a decode step at most
+CHEAP = 16  # tokens in a decode step that takes hardly longer than one token does: it waits for the weights
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much at once: sequences, tokens of the KV cache, tokens of prompts a step, waiting sequences."""
+    """How much at once: sequences, tokens of the KV cache, tokens of prompts a step, waiting sequences.
+
+    `lookup`: tokens that prompt lookup proposes for a sequence in a step, at most; 0 switches it off.
+    """
 
     sequences: int
     tokens: int
     chunk: int = CHUNK
     waiting: int = 256
+    lookup: int = 0
 
 
 @dataclass(frozen=True)
 class Span:
-    """Tokens of one sequence for the next forward pass: `ids` at the places `start` and after it."""
+    """Tokens of one sequence for the next forward pass: `ids` at the places `start` and after it.
+
+    The last `proposed` of them are a guess (lookup.py).
+    """
 
     sequence: Sequence
     start: int
     ids: list[int]
+    proposed: int = 0
 
     @property
     def end(self) -> int:
@@ -71,7 +81,8 @@ class Scheduler:
         First aborted sequences leave (`finish`) and others join (`admit`). Then come the prompts, in the
         order of arrival: `chunk` tokens at most, of all of them together, after what the prefix cache has of
         each (`reuse`). Whoever has computed `num_prefill` tokens by then decodes the next ones that it has,
-        up to WIDTH: one that it wrote itself, or several that its guide wrote.
+        up to WIDTH: one that it wrote itself, or several that its guide wrote. Proposals go behind them
+        (`speculate`).
         """
         ### BEGIN SOLUTION 5.8: The batcher's loop
         for sequence in [each for each in self.running if each.aborted]:
@@ -90,8 +101,25 @@ class Scheduler:
                 start, left = start + len(ids), left - len(ids)
             if start >= sequence.num_prefill:
                 batch.decode.append(Span(sequence, start, sequence.token_ids[start : start + WIDTH]))
-        return batch
+        return Batch(batch.prefill, self.speculate(batch.decode))
         ### END SOLUTION
+
+    def speculate(self, decode: list[Span]) -> list[Span]:
+        """The spans with proposals behind them, as many as a step has room for, the same share for each.
+
+        None where a guide chooses the tokens, and none beyond `max_tokens`.
+        """
+        most = min(self.limits.lookup, (CHEAP - len(decode)) // max(1, len(decode)))
+        return [self._propose(span, most) for span in decode] if most > 0 else decode
+
+    def _propose(self, span: Span, most: int) -> Span:
+        sequence = span.sequence
+        most = min(most, sequence.max_tokens - len(sequence.output) - 1)
+        if sequence.guide or most < 1:
+            return span
+        sequence.lookup = sequence.lookup or PromptLookup(sequence.prompt)
+        proposed = sequence.lookup.propose(sequence.token_ids, most)
+        return Span(sequence, span.start, span.ids + proposed, len(proposed))
 
     def admit(self) -> None:
         """Let sequences of the queue run, the first one first, as long as there is a slot for it."""

@@ -16,6 +16,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from shared.errors import UserError
+from step5_serving.engines.batching.lookup import PromptLookup
 from step5_serving.engines.batching.prefix_cache import block_hashes
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Sequence:
         self.token_ids = [*self.prompt, *self.output]
         self.num_prefill = len(self.token_ids) - 1  # the last one takes part in the first decode step
         self.block_hashes = block_hashes(self.token_ids[: self.num_prefill])
+        self.lookup: PromptLookup | None = None  # made when the first token is to be proposed
         self.random = random.Random(self.params.seed)  # its own: the neighbours draw from theirs
         if self.output:
             self.out.put(list(self.output))

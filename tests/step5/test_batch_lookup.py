@@ -1,0 +1,162 @@
+"""Prompt lookup: several tokens for one forward pass, and the same text."""
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
+
+import pytest
+
+from shared import models
+from shared.config import load_settings
+from step5_serving.engines.batching import scheduler
+from step5_serving.engines.batching.engine import BatchEngine, Options
+from step5_serving.engines.batching.llama import Llama
+from step5_serving.engines.batching.lookup import PromptLookup
+from step5_serving.engines.batching.sequence import SamplingParams
+from step5_serving.engines.batching.weights import Weights
+from tests.step5.batch_parts import SCHEMA, SENTENCES, write
+
+ASKED = [*SENTENCES, *(f"{first} {then}" for first in SENTENCES[:3] for then in SENTENCES[3:6])]
+
+
+class Oracle:
+    """Proposes what will be written, as it was written without lookup, up to some token or other."""
+
+    future: ClassVar[dict[tuple[int, ...], list[int]]] = {}
+
+    def __init__(self, prompt):
+        self._prompt, self._chance = prompt, random.Random(len(prompt))
+
+    def propose(self, token_ids, most):
+        written = len(token_ids) - len(self._prompt)
+        right = self.future[tuple(self._prompt)][written : written + self._chance.randrange(most + 1)]
+        return [*right, *(self._chance.randrange(512) for _ in range(most - len(right)))]
+
+
+@pytest.fixture
+def both(make, monkeypatch):
+    """What is written without lookup, and with an oracle in its place; forward passes of each."""
+
+    def ask(asked, together=4, end=None, **options):
+        found = []
+        for lookup in (0, 5):
+            engine = make(together, options=Options(lookup=lookup, **options), chunk=16)
+            if end is not None:
+                engine.ends = frozenset({end})
+            sequences, add = [], engine.core.add
+            engine.core.add = lambda each, add=add, sequences=sequences: (sequences.append(each), add(each))
+            sizes = count(engine)
+            with ThreadPoolExecutor(together) as pool:
+                texts = list(pool.map(lambda each, engine=engine: write(engine, each[0], **each[1]), asked))
+            found.append((texts, len(sizes)))
+            Oracle.future = {tuple(each.prompt): [*each.output, *engine.ends, 5, 6] for each in sequences}
+            monkeypatch.setattr(scheduler, "PromptLookup", Oracle)
+            monkeypatch.setattr(scheduler, "CHEAP", 40)  # room for several at once
+        return found
+
+    return ask
+
+
+def count(engine):
+    """The decode steps of an engine, as they come: how many tokens were in each."""
+    sizes, decode = [], engine.core._runner.decode
+
+    def counted(spans):
+        sizes.append(sum(len(ids) for _, _, ids in spans))
+        return decode(spans)
+
+    engine.core._runner.decode = counted
+    return sizes
+
+
+def test_what_followed_the_last_tokens_in_the_prompt_is_proposed():
+    lookup = PromptLookup([1, 2, 3, 4, 1, 2, 9])
+    assert lookup.propose([1, 2], 3) == [3, 4, 1]  # the first place counts
+    assert lookup.propose([7, 2, 9], 3) == []  # nothing follows there
+    assert lookup.propose([2], 3) == lookup.propose([5, 5], 3) == []
+    assert lookup.propose([7, 3, 4], 9) == [1, 2, 9]
+
+
+@pytest.mark.parametrize("together", [1, 4])
+@pytest.mark.parametrize("prefix_cache", [False, True])
+def test_greedy_texts_are_the_same_in_fewer_steps(both, alone, together, prefix_cache):
+    """Token for token, several together, and as the engine of the other steps writes them."""
+    asked = [(each, {"limit": 50}) for each in ASKED]
+    (without, slow), (with_it, fast) = both(asked, together, prefix_cache=prefix_cache)
+    assert with_it == without == [alone(each, 50) for each in ASKED]
+    assert fast < 0.6 * slow
+
+
+def test_limits_and_stop_strings_in_the_middle_of_what_was_accepted(both, alone):
+    """The number of tokens is right, too: what was written beyond the end does not count."""
+    asked = []
+    for n, each in enumerate(ASKED):
+        text = alone(each, 50)[0]
+        more = {"limit": 50, "stop": [text[len(text) // 2 :][:3]]} if n % 2 else {"limit": 3 + n}
+        asked.append((each, more))
+    (without, _), (with_it, _) = both(asked)
+    assert with_it == without == [alone(each, **more) for each, more in asked]
+    assert {reason for _, reason, _ in with_it} >= {"max_tokens", "stop_sequence"}
+
+
+def test_an_end_in_the_middle_of_what_was_accepted(both, make, monkeypatch):
+    engine = make(options=Options(lookup=0))
+    text = engine.generate(engine.encode(ASKED[0]), 20)
+    end = engine.encode("".join(text))[-3]
+    (without, _), (with_it, _) = both([(each, {"limit": 50}) for each in ASKED], end=end)
+    assert with_it == without
+    assert {reason for _, reason, _ in with_it} >= {"end_turn"}
+
+
+def test_a_seed_draws_the_same_with_and_without(both):
+    asked = [
+        (each, {"limit": 30, "params": SamplingParams([0.3, 0.7, 1.0][n % 3], 0.9, seed=n)})
+        for n, each in enumerate(ASKED)
+    ]
+    (without, slow), (with_it, fast) = both(asked)
+    assert with_it == without
+    assert fast < 0.6 * slow
+
+
+def test_schemas_beside_it(both, alone):
+    """A guide chooses for itself: nothing is proposed to it."""
+    asked = [(each, {"limit": 60, "schema": SCHEMA if n % 2 else None}) for n, each in enumerate(ASKED)]
+    (without, _), (with_it, _) = both(asked)
+    assert with_it == without == [alone(each, **more) for each, more in asked]
+
+
+def test_proposals_take_the_room_that_a_step_has_left(make, monkeypatch):
+    monkeypatch.setattr(scheduler, "CHEAP", 6)
+    engine = make(options=Options(lookup=20))
+    sizes = count(engine)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda each: write(engine, each * 3), ASKED))
+    assert max(sizes) == 6
+
+
+def test_off_nothing_is_proposed(make):
+    engine = make(options=Options(lookup=0))
+    sizes = count(engine)
+    write(engine, ASKED[0] * 3)
+    assert set(sizes) == {1}
+
+
+@pytest.mark.real
+def test_smollm2_in_float32_quotes_the_same_in_half_the_steps():
+    settings = load_settings(dtype="float32", device="cpu")
+    tokenizer = models.load_tokenizer(settings=settings)
+    llama = Llama(Weights.read(settings))
+    passage = (
+        "The notice period is 90 days and begins on the first day of the month after the notice arrives."
+    )
+    prompt = f"<|im_start|>user\nRepeat this text word for word: {passage}<|im_end|>\n<|im_start|>assistant\n"
+    found = []
+    for lookup in (0, 8):
+        engine = BatchEngine(llama, tokenizer, Options(lookup=lookup))
+        sizes = count(engine)
+        found.append((write(engine, prompt, 40), len(sizes)))
+        engine.close()
+    (without, slow), (with_it, fast) = found
+    assert with_it == without
+    assert "90 days" in with_it[0]
+    assert fast <= slow / 2
