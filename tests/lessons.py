@@ -6,7 +6,8 @@
 A block that starts with ```console holds commands after `$ ` and, below each, what it printed. `...` in it
 stands for lines left out: `make docs` keeps as many lines as there were before it. Each command runs in an
 empty folder; only what a lesson's commands leave in `runs/` is there for later ones. Code is filled in below
-`<!-- code: FILE NAMES -->` (classroom/excerpts.py), goals between `<!-- goals: STEP -->` and `<!-- end -->`.
+`<!-- code: FILE NAMES -->` (classroom/handout/excerpts.py), goals between `<!-- goals: STEP -->` and
+`<!-- end -->`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from classroom import excerpts
+from classroom.handout import excerpts
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted(ROOT.glob("step*/lessons/*.md"))

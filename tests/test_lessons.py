@@ -8,8 +8,8 @@ import subprocess
 import pytest
 from rich.console import Console
 
-from classroom import excerpts
-from classroom.assignment import assignment
+from classroom.assignment.spec import assignment
+from classroom.handout import excerpts
 from tests.lessons import (
     BLOCK,
     CHAPTERS,
@@ -194,7 +194,7 @@ def test_make_knows_every_target_that_the_lessons_name():
     text = "".join(path.read_text(encoding="utf-8") for path in LESSONS)
     targets = set(re.findall(r"\bmake ([a-z]+(?:-[a-z]+)?)\b(?=[`\s]*(?:`|#|  ))", text))
     assert {"demo", "classroom-demo", "test", "lint", "docs", "bench"} <= targets
-    learners = (ROOT / "classroom" / "templates" / "Makefile.jinja").read_text(encoding="utf-8")
+    learners = (ROOT / "classroom" / "handout" / "templates" / "Makefile.jinja").read_text(encoding="utf-8")
     for target in targets - set(re.findall(r"^([a-z-]+):", learners, flags=re.MULTILINE)):
         got = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)
         assert got.returncode == 0, got.stderr

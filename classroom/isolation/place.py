@@ -116,7 +116,7 @@ def site_packages() -> list[Path]:
 
 def worker_command(tree: Path) -> list[str]:
     """What every sandbox of a submission becomes in the end."""
-    worker = tree / "classroom" / "worker.py"
+    worker = tree / "classroom" / "protocol" / "worker.py"
     return [str(python()), "-I", "-S", str(worker), str(tree), *map(str, site_packages())]
 
 

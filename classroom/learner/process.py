@@ -26,12 +26,12 @@ from typing import Any
 
 import pytest
 
-from classroom.expected import Expected
+from classroom.assignment.quiet import quietly
+from classroom.assignment.rubric import files_of, mark_of
+from classroom.grading.expected import Expected
+from classroom.grading.plugin import RubricPlugin, TestOutcome
 from classroom.learner.folder import ROOT, Starter
-from classroom.learner.trial import Outcome, own
-from classroom.rubric import files_of, mark_of
-from classroom.running import Outcome as Ended
-from classroom.running import Running, quietly
+from classroom.learner.trial import LocalOutcome, own
 
 TICK = 0.1  # s
 LONG = 60  # s more, for imports, and for code that lets no other thread run
@@ -94,7 +94,7 @@ def _now(frame: FrameType | None) -> tuple[bool, str]:
 
 
 class Trial:
-    """A pytest plugin, beside that of running.py, which hears from it of each outcome."""
+    """A pytest plugin, beside that of plugin.py, which hears from it of each outcome."""
 
     def __init__(self, out: Path, tests: Sequence[str]) -> None:
         self._out, self._tests = out.open("a", encoding="utf-8"), tests
@@ -126,25 +126,25 @@ class Trial:
             self._place = _raised_at(error)
             raise
 
-    def heard(self, ended: Ended) -> None:
-        """What running.py says of a test, in words for a learner."""
+    def on_outcome(self, ended: TestOutcome) -> None:
+        """What plugin.py says of a test, in words for a learner."""
         status, cause = ended.status, ended.cause
         if status == "not attempted" and not cause.startswith(f"exercise {ended.mark.id}:"):
             status, cause = "failed", f"needs {cause}"
         elif status == "broken":  # SystemExit, or an object that the test stumbles over
             status, cause = "failed", f"raised {cause}"
-        wrong = [seen for seen in ended.seen if seen.verdict != "ok"] or ended.seen[-1:]
+        wrong = [seen for seen in ended.calls if seen.verdict != "ok"] or ended.calls[-1:]
         calls = [] if status == "passed" else [asdict(seen) for seen in wrong]
         self._tell(ended.mark.test, status, cause, self._place, calls)
 
     def _late(self, place: str) -> None:
-        seen = self._item.submission.seen[-1:] if hasattr(self._item, "submission") else []
+        seen = self._item.submission.calls[-1:] if hasattr(self._item, "submission") else []
         cause = f"no answer in {self._seconds:g} s"
         self._tell(self._item.name, "timed out", cause, place, [asdict(each) for each in seen])
         os._exit(3)
 
     def _tell(self, test: str, status: str, cause: str, place: str, calls: list[dict[str, Any]]) -> None:
-        self.say(**asdict(Outcome(test, status, cause, place, calls, self._printed.getvalue())))
+        self.say(**asdict(LocalOutcome(test, status, cause, place, calls, self._printed.getvalue())))
 
 
 def _raised_at(error: BaseException) -> str:
@@ -166,11 +166,11 @@ def main() -> None:
     _end_in(START)
     trial = Trial(Path(out), tests)
     expected = Expected.load(ROOT / "tests" / "expected.json")
-    running = Running(expected.local, 0, expected.variant, trial.heard, depends=False)
+    plugin = RubricPlugin(expected.local, 0, expected.variant, trial.on_outcome, depends=False)
     files = files_of(Starter.load(ROOT).step, public_only=True)
-    quietly([*map(str, files)], [running, trial])
-    if running.problems:
-        trial.say(problem=" ".join(running.problems[0].split())[-300:])
+    quietly([*map(str, files)], [plugin, trial])
+    if plugin.problems:
+        trial.say(problem=" ".join(plugin.problems[0].split())[-300:])
     os._exit(0)
 
 

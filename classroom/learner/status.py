@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from classroom.learner.folder import Exercise, Starter
-from classroom.learner.trial import Outcome, run
+from classroom.learner.trial import LocalOutcome, run
 from shared.progress import spinner
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def tried(
     starter: Starter,
     exercises: Iterable[Exercise] | None = None,
     stop: Callable[[], bool] = lambda: False,
-) -> dict[str, Outcome] | None:
+) -> dict[str, LocalOutcome] | None:
     """Run the public tests of these exercises, of all by default; None if `stop` said so."""
     asked = starter.exercises if exercises is None else exercises
     chosen = [each for each in asked if not starter.untouched(each)]
@@ -42,7 +42,7 @@ def tried(
         return run(starter.root, tests, files, stop)
 
 
-def facts(starter: Starter, outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
+def facts(starter: Starter, outcomes: Mapping[str, LocalOutcome]) -> dict[str, Any]:
     """All that is known. A test without an outcome was not attempted."""
     items = [_item(starter, each, outcomes) for each in starter.exercises]
     public = sum(item["public_points"] for item in items)
@@ -59,10 +59,10 @@ def facts(starter: Starter, outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
     }
 
 
-def _item(starter: Starter, exercise: Exercise, outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
+def _item(starter: Starter, exercise: Exercise, outcomes: Mapping[str, LocalOutcome]) -> dict[str, Any]:
     tests: list[dict[str, Any]] = []
     for line in exercise.public:
-        outcome = outcomes.get(line.test, Outcome(line.test, "not attempted"))
+        outcome = outcomes.get(line.test, LocalOutcome(line.test, "not attempted"))
         score = line.points if outcome.status == "passed" else 0
         tests.append({"line": line.line, "points": line.points, "score": score, **asdict(outcome)})
     places = starter.places(exercise)

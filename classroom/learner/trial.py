@@ -1,6 +1,6 @@
 """Run public tests on the code in this folder, in a process of its own, which may hang or die.
 
-    run(root, ["test_rrf_small"])      {"test_rrf_small": Outcome(status="passed", ...)}
+    run(root, ["test_rrf_small"])      {"test_rrf_small": LocalOutcome(status="passed", ...)}
 
 Code that ends the process, or has to be ended, costs its own test only: the others are run in a new one. See
 process.py for the other side. Nothing here keeps code from doing harm: it is the learner's own, on the
@@ -30,7 +30,7 @@ STEP = re.compile(r"step\d+_\w+")
 
 
 @dataclass(frozen=True)
-class Outcome:
+class LocalOutcome:
     """How a test ended: passed, failed, not attempted, timed out, crashed."""
 
     test: str
@@ -43,7 +43,7 @@ class Outcome:
 
 def run(
     root: Path, tests: Sequence[str], files: Sequence[str] = (), stop: Callable[[], bool] = lambda: False
-) -> dict[str, Outcome] | None:
+) -> dict[str, LocalOutcome] | None:
     """Outcomes by test; None if `stop` said so. `files` are those that may just have been written to.
 
     Raises:
@@ -52,7 +52,7 @@ def run(
     for file in files:  # a .pyc counts as new where a file has its size and was saved in the same second
         with contextlib.suppress(OSError, NotImplementedError):
             Path(importlib.util.cache_from_source(str(root / file))).unlink(missing_ok=True)
-    found: dict[str, Outcome] = {}
+    found: dict[str, LocalOutcome] = {}
     while waiting := [test for test in tests if test not in found]:
         got = _in_process(root, waiting, stop)
         if got is None:
@@ -61,7 +61,7 @@ def run(
     return found
 
 
-def _in_process(root: Path, tests: list[str], stop: Callable[[], bool]) -> dict[str, Outcome] | None:
+def _in_process(root: Path, tests: list[str], stop: Callable[[], bool]) -> dict[str, LocalOutcome] | None:
     """The outcomes of all tests, or up to the one that ended the process."""
     paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
     with tempfile.TemporaryDirectory(prefix="classroom-", ignore_cleanup_errors=True) as folder:
@@ -88,9 +88,9 @@ def _in_process(root: Path, tests: list[str], stop: Callable[[], bool]) -> dict[
         return _read(root, lines, errors.read_text("utf-8", "replace"), process.returncode, tests)
 
 
-def _read(root: Path, lines: list[str], errors: str, code: int, tests: list[str]) -> dict[str, Outcome]:
+def _read(root: Path, lines: list[str], errors: str, code: int, tests: list[str]) -> dict[str, LocalOutcome]:
     """What the process said, and what its end says of the test that it was at."""
-    found: dict[str, Outcome] = {}
+    found: dict[str, LocalOutcome] = {}
     begun = ""
     for told in map(json.loads, lines):
         if "problem" in told:
@@ -98,13 +98,13 @@ def _read(root: Path, lines: list[str], errors: str, code: int, tests: list[str]
         if "begin" in told:
             begun = told["begin"]
         else:
-            found.setdefault(told["test"], Outcome(**told))
+            found.setdefault(told["test"], LocalOutcome(**told))
     late = "Timeout (" in errors
     if begun and begun not in found:
         kind, cause = ("timed out", "no answer in time") if late else ("crashed", "ended the process")
         places = (own(root, file, int(line)) for file, line in FRAME.findall(errors))
         cause += "" if late else f", exit code {code}"
-        found[begun] = Outcome(begun, kind, cause, next(filter(None, places), ""))
+        found[begun] = LocalOutcome(begun, kind, cause, next(filter(None, places), ""))
     if not set(tests) & set(found):
         unknown = f"{tests[0]} is not among them; were they changed?"
         said = ["they don't begin"] if late else errors.strip().splitlines()[-1:] or [unknown]

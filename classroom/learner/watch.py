@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from classroom.learner import status
 from classroom.learner.folder import Exercise, Starter
-from classroom.learner.trial import Outcome
+from classroom.learner.trial import LocalOutcome
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +25,7 @@ Stamps = dict[str, tuple[int, int]]
 
 def forever(starter: Starter, console: Console) -> None:
     """Until Ctrl-C."""
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[str, LocalOutcome] = {}
     seen, waiting = stamps(starter), set(starter.exercises)
     facts = _round(starter, outcomes, waiting, seen, console)
     if facts is not None:
@@ -43,7 +43,7 @@ def forever(starter: Starter, console: Console) -> None:
 
 def _round(
     starter: Starter,
-    outcomes: dict[str, Outcome],
+    outcomes: dict[str, LocalOutcome],
     waiting: set[Exercise],
     seen: Stamps,
     console: Console,
@@ -85,7 +85,7 @@ def settled(starter: Starter, before: Stamps) -> Stamps:
             return now
 
 
-def concerned(starter: Starter, changed: Iterable[str], outcomes: dict[str, Outcome]) -> list[Exercise]:
+def concerned(starter: Starter, changed: Iterable[str], outcomes: dict[str, LocalOutcome]) -> list[Exercise]:
     """Whose tests are to be run: of the exercises in these files, and of those that waited for another.
 
     Where something else was changed, all may be concerned.

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
+from classroom.grading.submission import Name
 from classroom.rubrics.step1_public import WORDS, scripted, share, tokens
-from classroom.submission import Name
 
 PENALTY, TOP_P = "step1_foundations.sampling:penalize_repetition", "step1_foundations.sampling:keep_top_p"
 BITS = "step1_foundations.next_token:bits"

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from classroom.grading.submission import Name
 from classroom.rubrics.step1_public import near_steps
-from classroom.submission import Name
 
 RMS_NORM = "step1_foundations.block:rms_norm"
 ROPE, ATTEND = "step1_foundations.block:rope", "step1_foundations.block:attend"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from classroom.wire import Record
+from classroom.protocol.wire import Record
 
 SIGNATURE = "step2_tools.evaluate.prompt_styles:signature"
 FEW_SHOT = "step2_tools.evaluate.prompt_styles:few_shot"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from classroom.wire import Record
+from classroom.protocol.wire import Record
 
 # --- inputs -----------------------------------------------------------------------------------------------
 

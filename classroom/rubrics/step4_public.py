@@ -2,7 +2,7 @@
 
 import pytest
 
-from classroom.wire import Record
+from classroom.protocol.wire import Record
 
 ALLOWS, FOUND = "step4_finetune.tone.rules:Check.allows", "step4_finetune.tone.rules:Check.found"
 NOISE = "step4_finetune.data.curate.labels:label_noise"

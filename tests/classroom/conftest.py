@@ -2,7 +2,7 @@
 
 import pytest
 
-from classroom.remote import Remote
+from classroom.grading.remote import Remote
 from tests.classroom.rubric_helpers import Plain
 from tests.classroom.workers import mark, tree
 

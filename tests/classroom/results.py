@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from classroom.result import Call, Item, Result, Test
+from classroom.grading.result import Call, Item, Result, Test
 
 SECRET = "s3cr3t-42"
 NASTY = (

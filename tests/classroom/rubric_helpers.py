@@ -9,7 +9,7 @@
 
     of_wrong("step3", altered("step3_rag.retrieve.fuse:rrf", "ranked(scores), 1", "ranked(scores), 0"), "3.1")
 
-All give the outcomes (see classroom/running.py) by the name of the test. A wrong function stands in for the
+All give the outcomes (see grading/plugin.py) by the name of the test. A wrong function stands in for the
 right one wherever a step, `shared` or a driver holds it, as in a real submission, but only while the
 submission is called: the reference that it is compared with stays right. `Class.method` may be replaced, too,
 and so may a constant. A stub is `not_attempted("3.1")`.
@@ -33,18 +33,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from classroom import wire
-from classroom.calls import called, find, outcome, raised, said
-from classroom.remote import Remote
-from classroom.rubric import Exercise, Mark, files_of, read
-from classroom.running import Outcome, Running, quietly
-from classroom.same import short
-from classroom.submission import Base, Local, Made, Seen, Submission, on_twin
+from classroom.assignment.quiet import quietly
+from classroom.assignment.rubric import Exercise, Mark, files_of, read
+from classroom.grading.calls import called, find, format_call, outcome, raised
+from classroom.grading.compare import short
+from classroom.grading.plugin import RubricPlugin, TestOutcome
+from classroom.grading.remote import Remote
+from classroom.grading.submission import Base, CallRecord, Local, Made, Submission, call_reference
+from classroom.protocol import wire
 
 ROOT = Path(__file__).parents[2]
 OURS = ("shared", "step", "classroom.drivers")  # how the names of our modules begin
 
-Outcomes = dict[str, Outcome]
+Outcomes = dict[str, TestOutcome]
 Wrong = Mapping[str, Any]  # target: what stands there in the submission
 
 
@@ -63,7 +64,7 @@ class Plain:
                 sys.executable,
                 "-I",
                 "-S",
-                str(ROOT / "classroom" / "worker.py"),
+                str(ROOT / "classroom" / "protocol" / "worker.py"),
                 str(tree),
                 *site.getsitepackages(),
             ],
@@ -140,14 +141,14 @@ class Patched(Base):
         self.reveal = mark.visibility == "public"
 
     def make(self, target: str, /, *args: Any, **kwargs: Any) -> Made:
-        self.seen.append(Seen(said(target, args, kwargs), "nothing"))
+        self.calls.append(CallRecord(format_call(target, args, kwargs), "nothing"))
         here = self._run(lambda: called(find(target), *_here(args, kwargs)))
-        return Made(self, target, here=here, twin=called(find(target), args, kwargs))
+        return Made(self, target, here=here, reference=called(find(target), args, kwargs))
 
     def ask(
         self, do: str, what: str, args: tuple[Any, ...], kwargs: dict[str, Any], made: Made | None = None
     ) -> Any:
-        self.seen.append(Seen(said(what, args, kwargs, made), "nothing"))
+        self.calls.append(CallRecord(format_call(what, args, kwargs, made), "nothing"))
 
         def run() -> Any:
             if do == "get":
@@ -156,14 +157,14 @@ class Patched(Base):
             return wire.settled(called(function, *_here(args, kwargs)))
 
         value = wire.neutral(self._run(run))
-        self.seen[-1].got = short(value)
+        self.calls[-1].got = short(value)
         return value
 
     def expected(self, reference: Callable[[], Any], got: Any) -> Any:
         return outcome(reference)
 
     def follow(self, made: Made, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        on_twin(made, method, args, kwargs)
+        call_reference(made, method, args, kwargs)
 
     def _run(self, run: Callable[[], Any]) -> Any:
         try:
@@ -171,15 +172,15 @@ class Patched(Base):
                 return run()
         except Exception as error:
             told = raised(error)
-            self.seen[-1].got = self.seen[-1].verdict = f"raised {told}"
+            self.calls[-1].got = self.calls[-1].verdict = f"raised {told}"
             raise told from error
 
 
 def _here(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Arguments for the submission: of what was made before, its own object and not the twin."""
+    """Arguments for the submission: of what was made before, its own object and not the reference's."""
 
     def own(value: Any) -> Any:
-        return replace(value, twin=None) if isinstance(value, Made) else value
+        return replace(value, reference=None) if isinstance(value, Made) else value
 
     return tuple(map(own, args)), {name: own(each) for name, each in kwargs.items()}
 
@@ -237,7 +238,7 @@ def _run(
     only: str | None = None,
     public_only: bool = False,
 ) -> Outcomes:
-    running = Running(open_, seed, seed, only=only, depends=only is None)
+    running = RubricPlugin(open_, seed, seed, only=only, depends=only is None)
     quietly([*map(str, files_of(step, public_only))], [running])
     assert not running.problems, running.problems
     broken = [f"{each.mark.test}: {each.cause}" for each in running.outcomes if each.status == "broken"]

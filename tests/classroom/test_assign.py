@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from classroom import assign, handout, prove
-from classroom.assignment import Assignment, assignment, places_of
-from classroom.expected import Expected, record
-from classroom.result import Item, Result
-from classroom.result import Test as Line
-from classroom.rubric import Exercise, Mark
+from classroom.assignment.rubric import Exercise, Mark
+from classroom.assignment.spec import Assignment, assignment, places_of
+from classroom.grading.expected import Expected, record
+from classroom.grading.result import Item, Result
+from classroom.grading.result import Test as Line
+from classroom.handout import prove
+from classroom.handout import starter as assign
+from classroom.handout import texts as handout
 from shared.errors import UserError
 from tests.conftest import ROOT
 
@@ -63,7 +65,7 @@ def test_it_holds_what_a_learner_needs_and_no_more(made, files):
 
 def test_no_marker_and_no_solution_is_left(made, files):
     for name, content in files.items():
-        assert b"### BEGIN SOLUTION" not in content or name == "classroom/markers.py", name
+        assert b"### BEGIN SOLUTION" not in content or name == "classroom/assignment/markers.py", name
     fuse = files["step3_rag/retrieve/fuse.py"].decode()
     assert 'raise NotImplementedError("exercise 3.1: Fusion by ranks")' in fuse
     assert "1 / (k + rank)" not in fuse.replace("gives 1 / (k + rank)", "")
@@ -204,7 +206,7 @@ def test_what_may_not_be_replaced_stays(tmp_path):
 
 
 def test_exercises_and_tests_must_agree(monkeypatch):
-    from classroom import assignment as module
+    from classroom.assignment import spec as module
 
     places = places_of(["step3_rag", "shared"])
     monkeypatch.setattr(module, "places_of", lambda _packages: {**places, "3.9": places["3.1"]})
@@ -337,15 +339,13 @@ def test_a_starter_runs_its_own_tests(files, tmp_path):
 def test_the_command_says_what_it_made(command, refused, monkeypatch, tmp_path):
     assert "where to?" in refused("classroom", "assign", "step3")
     assert "there is no step 'step9'" in refused("classroom", "assign", "step9", "--out", "x")
-    from classroom import assigning
-
-    monkeypatch.setattr(assigning, "starter", lambda *_: {"HANDOUT.md": b"x"})
+    monkeypatch.setattr(assign, "starter", lambda *_: {"HANDOUT.md": b"x"})
     got = command("classroom", "assign", "3", "--out", "out", "--variant", "5")
     assert (got.code, (tmp_path / "out" / "HANDOUT.md").read_text()) == (0, "x")
     assert "3.4       MaxSim" in got.out
     assert "variant 5" in got.out
     rows = [prove.Row("exercises", True, "fine"), prove.Row("starter", False, "3 points")]
-    monkeypatch.setattr(assigning, "prove", lambda *_, **__: rows)
+    monkeypatch.setattr(prove, "prove", lambda *_, **__: rows)
     got = command("classroom", "assign", "3", "--out", "other", "--check")
     assert got.code == 1
     assert "NO  starter: 3 points" in got.out

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from classroom import deadline
-from classroom.attempts import find
-from classroom.handed_in import handed_in
+from classroom.gradebook import deadline
+from classroom.gradebook.attempts import find
+from classroom.intake.handed_in import handed_in
 from shared.errors import UserError
 
 NOON = datetime(2025, 11, 30, 12, 0, 0, tzinfo=UTC)

@@ -9,17 +9,22 @@ from dataclasses import replace
 
 import pytest
 
-from classroom import class_run, demo, isolation, levels, samples
-from classroom import grade as grading
-from classroom.assign import MANIFEST
-from classroom.assignment import assignment
-from classroom.attempts import find
+from classroom import isolation
+from classroom.assignment.markers import places, strip
+from classroom.assignment.quiet import quietly
+from classroom.assignment.spec import assignment
+from classroom.cli import demo as shown
+from classroom.cli import levels
+from classroom.demo import demo, samples
+from classroom.demo.samples import LEARNERS, files_of, hand_in
+from classroom.gradebook import grade_class as class_run
+from classroom.gradebook.attempts import find
+from classroom.grading import grade as grading
+from classroom.grading.plugin import RubricPlugin
+from classroom.grading.tree import laid_out
+from classroom.handout.starter import MANIFEST
 from classroom.isolation import place
 from classroom.isolation.stops import ALL, STOPS, table
-from classroom.markers import places, strip
-from classroom.running import Running, quietly
-from classroom.samples import LEARNERS, files_of, hand_in
-from classroom.tree import laid_out
 from shared.errors import UserError
 from tests.classroom.rubric_helpers import Patched, of_reference
 from tests.conftest import ROOT
@@ -137,7 +142,7 @@ def test_the_demo_leaves_what_it_says_and_can_be_run_again(tmp_path, stand_in, c
     assert pairs == {("ada", "the reference"), ("bela", "carmen")}
     assert json.loads((out / "assignment" / MANIFEST).read_text())["step"] == "step3_rag"
     assert not list(out.glob("*.json"))  # the report page takes those of reports/classroom for records
-    demo.show(facts, Console(highlight=False, markup=False, width=100))
+    shown.show(facts, Console(highlight=False, markup=False, width=100))
     printed = capsys.readouterr().out
     assert all(name in printed for name in demo.OPEN)
     assert demo.run(out)["class"]["graded_now"] == 0
@@ -207,7 +212,7 @@ def test_the_lessons_exercise_can_be_added_as_it_says(tmp_path):
     file.write_text("import pytest\n" + "\n\n".join(tests))
     for wrong, statuses in ((None, {"passed"}), (lambda ranking, qrels, k=10: 1.0, {"failed"})):
         stands_in = {"step3_rag.evaluate.metrics:mrr": wrong} if wrong else {}
-        running = Running(lambda _mark, stands_in=stands_in: Patched(wrong=stands_in), 1, 1)
+        running = RubricPlugin(lambda _mark, stands_in=stands_in: Patched(wrong=stands_in), 1, 1)
         quietly([str(file)], [running])
         assert {each.status for each in running.outcomes} == statuses
         assert [each.mark.points for each in running.outcomes] == [2, 3]

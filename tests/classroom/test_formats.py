@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from classroom.formats import FORMATS, coursera, markdown, render, write
-from classroom.result import Call, Result, harmless
+from classroom.grading.result import Call, Result
+from classroom.intake.harmless import harmless
+from classroom.upload.formats import FORMATS, coursera, markdown, render, write
 from shared.errors import UserError
 from tests.classroom.results import (
     BROKEN,
@@ -35,7 +36,7 @@ from tests.classroom.results import (
 )
 from tests.conftest import ROOT
 
-SCHEMAS = ROOT / "classroom" / "schemas"
+SCHEMAS = ROOT / "classroom" / "upload" / "schemas"
 JSON = ("json", "gradescope", "classroom50", "exercism", "coursera", "codegrade", "github-classroom")
 LEARNERS = [name for name in FORMATS if name != "json"]
 NAMES = {

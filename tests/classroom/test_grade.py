@@ -9,13 +9,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from classroom import grade as grading
-from classroom import grading as commands
-from classroom.assignment import Assignment, Task, places_of
-from classroom.grade import grade
-from classroom.result import Result
-from classroom.rubric import Exercise
-from classroom.running import Running, quietly
+from classroom.assignment.quiet import quietly
+from classroom.assignment.rubric import Exercise
+from classroom.assignment.spec import Assignment, Task, places_of
+from classroom.grading import grade as grading
+from classroom.grading.grade import grade
+from classroom.grading.plugin import RubricPlugin
+from classroom.grading.result import Result
 from shared.errors import UserError
 from tests.classroom.rubric_helpers import Plain
 from tests.classroom.test_submission import RIGHT
@@ -56,7 +56,7 @@ def graded(tmp_path, monkeypatch):
     def run(code=None, timeout=10, more="", tests=TESTS, submission=None, **options):
         file = tmp_path / f"tests{next(numbers)}.py"  # pytest imports a file once
         file.write_text(tests.format(timeout=timeout, more=more))
-        marks = Running(None, 0, 0)
+        marks = RubricPlugin(None, 0, 0)
         quietly([str(file), "--collect-only"], [marks])
         tasks = [
             Task(Exercise(id, [each for each in marks.marks if each.id == id]), tuple(places[id]))
@@ -70,7 +70,7 @@ def graded(tmp_path, monkeypatch):
             (submission / "step3_rag" / "retrieve").mkdir(parents=True, exist_ok=True)
             if code is not None:
                 (submission / "step3_rag" / "retrieve" / "fuse.py").write_text(code)
-        return grade(submission, "step3", **{"seed": 1, "opened": Plain, **options})
+        return grade(submission, "step3", **{"seed": 1, "open_worker": Plain, **options})
 
     return run
 
@@ -205,7 +205,7 @@ def test_what_is_the_graders_fault_is_an_error_and_no_zero(graded, tmp_path):
         raise OSError("no room")
 
     with pytest.raises(UserError, match="nothing was graded: OSError: no room"):
-        graded(RIGHT, opened=refuse)
+        graded(RIGHT, open_worker=refuse)
     with pytest.raises(UserError, match="can't be collected"):
         graded(RIGHT, tests="import nowhere")
     with pytest.raises(UserError, match="there is no submission"):
@@ -231,7 +231,9 @@ def test_nothing_of_a_submission_but_its_files_is_in_the_tree(graded, tmp_path):
         (folder / name).write_text("raise SystemExit('run')")
     assert "ValueError: classroom shared step3_rag" in graded(spy.format(tree)).items[0].cause
     inside = graded(spy.format(f"{tree} + '/classroom'")).items[0].cause
-    assert "ValueError: __init__.py arrays.py drivers wire.py worker.py" in inside
+    assert "ValueError: __init__.py drivers protocol" in inside
+    inside = graded(spy.format(f"{tree} + '/classroom/protocol'")).items[0].cause
+    assert "ValueError: __init__.py arrays.py wire.py worker.py" in inside
     assert graded(RIGHT).items[0].score == 10
 
 
@@ -256,8 +258,7 @@ def graded_command(graded, monkeypatch, tmp_path, command):
     result = graded(RIGHT + SCALED)
 
     def run(*args):
-        monkeypatch.setattr(commands, "assignment_of", grading.assignment_of)
-        monkeypatch.setattr(commands, "grade", lambda *_, **__: result)
+        monkeypatch.setattr(grading, "grade", lambda *_, **__: result)
         return command("classroom", "grade", str(tmp_path / "ada"), "--step", "step3", *args)
 
     return SimpleNamespace(run=run, result=result)
@@ -294,14 +295,14 @@ def test_the_command_refuses_what_it_cannot_do(refused, tmp_path):
 def test_the_reference_of_step_3_gets_all_points_in_time(tmp_path):
     began = time.monotonic()
     heard = []
-    result = grade(ROOT, "step3", seed=3, heard=heard.append, opened=Plain)
+    result = grade(ROOT, "step3", seed=3, on_outcome=heard.append, open_worker=Plain)
     assert (result.score, result.points) == (100, 100)
     assert len(heard) == sum(len(item.tests) for item in result.items)
     assert time.monotonic() - began < 60
 
 
 def test_help_loads_nothing_heavy():
-    heavy = "{'numpy', 'torch', 'pytest', 'jinja2', 'pydantic', 'matplotlib', 'classroom.grade'}"
+    heavy = "{'numpy', 'torch', 'pytest', 'jinja2', 'pydantic', 'matplotlib', 'classroom.grading.grade'}"
     code = f"import sys, classroom.__main__; print(sorted({heavy} & set(sys.modules)))"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout == "[]\n"

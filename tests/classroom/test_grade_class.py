@@ -20,13 +20,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from classroom import canvas, class_csv, class_jobs, class_run, statistics
-from classroom.assignment import assignment, sources, stripped
-from classroom.attempts import Attempt
-from classroom.class_csv import Graded
-from classroom.class_jobs import Job
-from classroom.class_run import Wish, run
-from classroom.result import Result
+from classroom.assignment.spec import assignment, sources, stripped
+from classroom.gradebook import canvas, statistics, table
+from classroom.gradebook import grade_class as class_run
+from classroom.gradebook import jobs as class_jobs
+from classroom.gradebook.attempts import Attempt
+from classroom.gradebook.grade_class import ClassOptions, run
+from classroom.gradebook.jobs import Job
+from classroom.gradebook.table import Graded
+from classroom.grading.result import Result
 from shared.errors import UserError
 from tests.classroom.results import BROKEN, FULL, NOT_ATTEMPTED, PARTIAL, RRF, SMALL, ended, item, passed
 from tests.conftest import ROOT
@@ -38,7 +40,7 @@ import json, os, subprocess, sys, time
 from pathlib import Path
 submission, out, seed = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 def leave(score, seed=seed):
-    from classroom.result import Result
+    from classroom.grading.result import Result
     from tests.classroom.results import FULL, PARTIAL
     made = {93: FULL, 20: FULL, 13: PARTIAL}[score].to_dict()
     out.write_text(json.dumps({**made, "seed": seed, "submission": "what the file is called"}))
@@ -81,7 +83,7 @@ def hand_in(folder, **programs):
 
 
 def wish(tmp_path, **kwargs):
-    return Wish(folder=tmp_path / "in", step="step3", home=tmp_path / "out", jobs=2, **kwargs)
+    return ClassOptions(folder=tmp_path / "in", step="step3", home=tmp_path / "out", jobs=2, **kwargs)
 
 
 def runs(pid):
@@ -245,7 +247,7 @@ def test_bad_wishes_are_told_before_anything_is_graded(tmp_path):
 INTERRUPTED = """
 import sys
 from pathlib import Path
-from classroom import class_run
+from classroom.gradebook import grade_class as class_run
 from classroom.__main__ import main
 def command(made, attempt, folder):
     paths = [str(attempt.path.absolute()), str(folder / (attempt.key + ".json"))]
@@ -290,11 +292,11 @@ def graded(name, result, number=1, late=None, **kwargs):
 
 
 def parsed(rows):
-    return list(csv.reader(io.StringIO(class_csv.text(rows))))
+    return list(csv.reader(io.StringIO(table.text(rows))))
 
 
 def test_the_table_of_the_class():
-    rows = class_csv.rows([graded("ada", PARTIAL, late=0), graded("gus", BROKEN, late=150)])
+    rows = table.rows([graded("ada", PARTIAL, late=0), graded("gus", BROKEN, late=150)])
     header, ada, gus = parsed(rows)
     of_ada, of_gus = (dict(zip(header, row, strict=True)) for row in (ada, gus))
     assert header[-4:] == ["3.1", "3.2", "isolation", "notes"]
@@ -309,7 +311,7 @@ def test_no_cell_is_a_formula(start):
     name = f"{start}HYPERLINK(1)"
     result = replace(FULL, notes=(name,))
     for rows in (
-        class_csv.rows([graded(name, result)]),
+        table.rows([graded(name, result)]),
         canvas.rows([graded(name, result, login=name)], name, 20, "best"),
         statistics.rows(statistics.of_class([replace(result, items=(item("3.1", name, SMALL),))])),
     ):
@@ -319,7 +321,7 @@ def test_no_cell_is_a_formula(start):
 
 
 def test_numbers_stay_numbers():
-    assert class_csv.text([[-0.12, -3, 0, None, "-0.12"]]) == "-0.12,-3,0,,'-0.12\n"
+    assert table.text([[-0.12, -3, 0, None, "-0.12"]]) == "-0.12,-3,0,,'-0.12\n"
 
 
 def read_as_canvas_does(text):
@@ -353,7 +355,7 @@ def test_the_file_for_canvas_is_what_its_importer_reads():
         20,
         "best",
     )
-    points, students = read_as_canvas_does(class_csv.text(rows))
+    points, students = read_as_canvas_does(table.text(rows))
     assert points == {"Retrieval (77)": "20"}
     assert students == [
         ("Ada Lovelace", "123", "", {"Retrieval (77)": "20"}),
@@ -365,13 +367,13 @@ def test_the_file_for_canvas_is_what_its_importer_reads():
 @pytest.mark.parametrize(("take", "score"), [("best", 20), ("latest", 13)])
 def test_one_attempt_of_each_learner_counts(take, score):
     attempts = [graded("ada", NOT_ATTEMPTED), graded("ada", FULL, 2), graded("ada", PARTIAL, 3)]
-    assert [each.result.score for each in class_csv.taken(attempts, take)] == [score]
+    assert [each.result.score for each in table.counted_attempts(attempts, take)] == [score]
 
 
 def test_the_best_of_attempts_waits_for_one_that_is_to_be_looked_at():
     attempts = [graded("ada", FULL), graded("ada", BROKEN, 2)]
-    assert class_csv.taken(attempts, "best")[0].by_hand
-    assert class_csv.taken([attempts[0], graded("ada", BROKEN, 1)][:1], "best")[0].result == FULL
+    assert table.counted_attempts(attempts, "best")[0].by_hand
+    assert table.counted_attempts([attempts[0], graded("ada", BROKEN, 1)][:1], "best")[0].result == FULL
 
 
 # --- statistics -------------------------------------------------------------------------------------------

@@ -6,12 +6,13 @@ import json
 
 import pytest
 
-from classroom import wire
-from classroom.assignment import assignment
-from classroom.calls import Raised, Seen, called, find, raised, twin
-from classroom.rubric import files_of
-from classroom.running import Running, quietly
-from classroom.submission import Made
+from classroom.assignment.quiet import quietly
+from classroom.assignment.rubric import files_of
+from classroom.assignment.spec import assignment
+from classroom.grading.calls import CallRecord, Raised, called, find, raised, reference_copy
+from classroom.grading.plugin import RubricPlugin
+from classroom.grading.submission import Made
+from classroom.protocol import wire
 from shared.errors import UserError
 from tests.classroom.rubric_helpers import Patched
 from tests.conftest import for_long
@@ -51,7 +52,7 @@ GUESSES += [
 
 
 def run(step, submission, seed, only=None):
-    running = Running(lambda _mark: submission, seed, seed, only=only, depends=False)
+    running = RubricPlugin(lambda _mark: submission, seed, seed, only=only, depends=False)
     quietly([*map(str, files_of(step))], [running])
     assert not running.problems
     return running.outcomes
@@ -83,13 +84,13 @@ class Replying(Patched):
         self.guess = guess
 
     def make(self, target, /, *args, **kwargs):
-        return Made(self, target, twin=called(find(target), args, kwargs))
+        return Made(self, target, reference=called(find(target), args, kwargs))
 
     def ask(self, do, what, args, kwargs, made=None):
-        self.seen.append(Seen(what, ""))
+        self.calls.append(CallRecord(what, ""))
         try:
             return wire.neutral(
-                self.guess(*(None if isinstance(each, Made) else twin(each) for each in args))
+                self.guess(*(None if isinstance(each, Made) else reference_copy(each) for each in args))
             )
         except Everything as error:
             raise raised(error) from None
@@ -118,7 +119,9 @@ class Recording(Patched):
 
     def expected(self, reference, got):
         value = super().expected(reference, got)
-        self.heard.append(value.kinds[0] if isinstance(value, Raised) else wire.pack(value, keep=lambda _: 0))
+        self.heard.append(
+            value.kinds[0] if isinstance(value, Raised) else wire.encode(value, keep=lambda _: 0)
+        )
         return value
 
 

@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 import pytest
 
 from classroom import isolation
-from classroom.formats import FORMATS, render
 from classroom.isolation.stops import STOPS
+from classroom.upload.formats import FORMATS, render
 from tests.classroom.hostile.kit import CASES
 from tests.classroom.hostile.the_class import KINDS, Graded, wrong
 from tests.conftest import ROOT, for_long

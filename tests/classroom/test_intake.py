@@ -10,7 +10,8 @@ import zipfile
 
 import pytest
 
-from classroom.intake import MAX_BYTES, take
+from classroom.intake.source import MAX_BYTES
+from classroom.intake.take import take
 from shared.errors import UserError
 
 FUSE, CHUNK = "step3_rag/retrieve/fuse.py", "step3_rag/ingest/chunk.py"
@@ -58,10 +59,10 @@ def test_a_folder_and_archives_of_it_give_the_same(folder, tmp_path):
         tarred(tmp_path / "ada.tar.gz", both),
         tarred(tmp_path / "ada.tar", both, "w"),
     ):
-        taken = take(path, WANTED)
-        assert taken.files == {FUSE: b"fuse", CHUNK: b"chunk"}
-        assert taken.notes == []
-        assert taken.name == path.name
+        intake = take(path, WANTED)
+        assert intake.files == {FUSE: b"fuse", CHUNK: b"chunk"}
+        assert intake.notes == []
+        assert intake.name == path.name
 
 
 def test_nothing_else_is_read(folder):
@@ -79,15 +80,15 @@ def test_a_folder_around_it_is_found(tmp_path):
             ("__MACOSX/x", ""),
             (".DS_Store", ""),
         ]
-        taken = take(zipped(tmp_path / "a.zip", entries), WANTED)
-        assert taken.files == {FUSE: b"fuse", CHUNK: b"chunk"}
-        assert outer.strip("/") in taken.notes[0]
+        intake = take(zipped(tmp_path / "a.zip", entries), WANTED)
+        assert intake.files == {FUSE: b"fuse", CHUNK: b"chunk"}
+        assert outer.strip("/") in intake.notes[0]
 
 
 def test_files_without_their_folders_are_found(folder, tmp_path):
-    taken = take(zipped(tmp_path / "a.zip", [("fuse.py", "fuse"), ("chunk.py", "chunk")]), WANTED)
-    assert taken.files == {FUSE: b"fuse", CHUNK: b"chunk"}
-    assert taken.notes == [
+    intake = take(zipped(tmp_path / "a.zip", [("fuse.py", "fuse"), ("chunk.py", "chunk")]), WANTED)
+    assert intake.files == {FUSE: b"fuse", CHUNK: b"chunk"}
+    assert intake.notes == [
         "chunk.py was taken for step3_rag/ingest/chunk.py",
         "fuse.py was taken for step3_rag/retrieve/fuse.py",
     ]
@@ -103,9 +104,9 @@ def test_backslashes_of_windows_are_slashes(tmp_path):
 
 def test_what_is_missing_is_noted(folder):
     (folder / FUSE).unlink()
-    taken = take(folder, WANTED)
-    assert taken.files == {CHUNK: b"chunk"}
-    assert taken.notes == ["step3_rag/retrieve/fuse.py is missing: the starter's is graded"]
+    intake = take(folder, WANTED)
+    assert intake.files == {CHUNK: b"chunk"}
+    assert intake.notes == ["step3_rag/retrieve/fuse.py is missing: the starter's is graded"]
 
 
 def test_bytes_are_passed_on_as_they_are(folder):
@@ -115,10 +116,10 @@ def test_bytes_are_passed_on_as_they_are(folder):
     assert take(folder, WANTED).files == {FUSE: latin, CHUNK: b"\xff\xfe\x00\x00nonsense"}
 
 
-def refused(taken, words):
-    assert FUSE not in taken.files
-    assert SECRET.encode() not in taken.files.values()
-    assert any(FUSE in note and words in note for note in taken.notes), taken.notes
+def refused(intake, words):
+    assert FUSE not in intake.files
+    assert SECRET.encode() not in intake.files.values()
+    assert any(FUSE in note and words in note for note in intake.notes), intake.notes
 
 
 @pytest.mark.parametrize(
@@ -212,9 +213,9 @@ def test_names_that_lead_outside_lead_nowhere(tmp_path):
         zipped(tmp_path / "a.zip", [(name, SECRET) for name in names]),
         tarred(tmp_path / "a.tar.gz", [(name, SECRET) for name in names]),
     ):
-        taken = take(path, WANTED)
-        assert taken.files == {}
-        assert "5 names would lead outside" in taken.notes[0]
+        intake = take(path, WANTED)
+        assert intake.files == {}
+        assert "5 names would lead outside" in intake.notes[0]
         path.unlink()
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -255,9 +256,9 @@ def test_a_tar_bomb_is_refused(tmp_path):
 )
 def test_what_is_no_archive_is_a_note(tmp_path, content):
     (tmp_path / "ada.zip").write_bytes(content)
-    taken = take(tmp_path / "ada.zip", WANTED)
-    assert taken.files == {}
-    assert taken.notes[0].startswith("nothing could be read: ")
+    intake = take(tmp_path / "ada.zip", WANTED)
+    assert intake.files == {}
+    assert intake.notes[0].startswith("nothing could be read: ")
 
 
 def test_what_is_no_submission_at_all(tmp_path):
@@ -273,9 +274,9 @@ def test_names_and_notes_are_harmless(tmp_path):
     made = tmp_path / "a\x1b[31m\n::error::x"
     (made / "\x1b]0;x").mkdir(parents=True)
     (made / "\x1b]0;x" / "fuse.py").write_text("fuse")
-    taken = take(made, WANTED)
-    assert all(c.isprintable() or c in "\n\u200b" for c in taken.name + "".join(taken.notes))
-    assert "\n::" not in taken.name
+    intake = take(made, WANTED)
+    assert all(c.isprintable() or c in "\n\u200b" for c in intake.name + "".join(intake.notes))
+    assert "\n::" not in intake.name
 
 
 def test_a_manifest_is_only_a_claim(folder):

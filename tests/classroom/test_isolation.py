@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from classroom import isolation
-from classroom.calls import Fault, Raised
+from classroom.grading.calls import Raised, WorkerFailure
+from classroom.grading.remote import Remote
 from classroom.isolation import Limits, open_worker, other_uid, place, sandlock
 from classroom.isolation.stops import STOPS, table
-from classroom.remote import Remote
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sandboxes are made on Linux")
@@ -80,7 +80,7 @@ class Client:
             return "worked", self.remote.call(f"attacks:{what}", *args)
         except Raised as error:
             return "raised", str(error)
-        except Fault as fault:
+        except WorkerFailure as fault:
             return "ended", str(fault)
 
     def __enter__(self):

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import typer
 
-from classroom.assign import starter as made_of
-from classroom.assign import write
-from classroom.assignment import assignment, classroom_files
+from classroom.assignment.spec import assignment, classroom_files
+from classroom.handout.starter import starter as made_of
+from classroom.handout.starter import write
 from classroom.learner import __main__ as main
 from classroom.learner import reset, status, trial, watch
 from classroom.learner.folder import Starter
@@ -101,7 +101,7 @@ def exercise(number, title, function, points, test, file="step9_toy/sums.py"):
 def toy(tmp_path):
     """A starter of four exercises in a folder with a space in its name; each test may take half a second."""
     root = tmp_path / "my toy"
-    files = classroom_files(["learner/*", "expected.py"])
+    files = classroom_files(["learner/*", "grading/expected.py"])
     files |= {f"shared/{name}.py": (ROOT / "shared" / f"{name}.py").read_bytes()
               for name in ("__init__", "cli", "errors", "progress")}  # fmt: skip
     files["classroom/__main__.py"] = files["classroom/learner/__main__.py"]
@@ -405,7 +405,7 @@ def test_only_what_a_change_concerns_is_run(toy):
     def ids(changed, outcomes):
         return [each.id for each in watch.concerned(toy, changed, outcomes)]
 
-    waits = {"test_all": trial.Outcome("test_all", "failed", "needs exercise 9.4: The last")}
+    waits = {"test_all": trial.LocalOutcome("test_all", "failed", "needs exercise 9.4: The last")}
     assert ids(["step9_toy/last.py"], {}) == ["9.4"]
     assert ids(["step9_toy/last.py"], waits) == ["9.3", "9.4"]
     assert ids(["step9_toy/sums.py"], {}) == ["9.1", "9.2", "9.3"]

@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from classroom import markers
+from classroom.assignment import markers
 from shared.errors import UserError
 
 CODE = '''\
@@ -137,7 +137,7 @@ def test_a_wrong_marker_is_named_with_its_place(code, line, what):
 
 
 def test_every_marked_place_of_the_steps_can_be_taken_out():
-    from classroom.assignment import sources
+    from classroom.assignment.spec import sources
 
     packages = ("step1_foundations", "step2_tools", "step3_rag", "step4_finetune", "step5_serving", "shared")
     marked = 0

@@ -18,13 +18,13 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from classroom import pack
-from classroom.assignment import assignment
-from classroom.needs import pinned
+from classroom.assignment.spec import assignment
+from classroom.upload import bundle as pack
+from classroom.upload.requirements import pinned
 from shared.errors import UserError
 from tests.conftest import ROOT
 
-SCHEMAS = ROOT / "classroom" / "schemas"
+SCHEMAS = ROOT / "classroom" / "upload" / "schemas"
 SEED = 4711
 # So that the grader finds no file of this repository but those in the upload.
 ALONE = f"import sys\nsys.path[:] = [each for each in sys.path if each != {str(ROOT)!r}]\n"
@@ -196,7 +196,7 @@ def test_neither_other_steps_nor_their_tests_go_along(autograder, place):
     rubrics = {name.rpartition("/")[2] for name in names if "/rubrics/" in name}
     assert all(name.startswith(("step3", "__init__")) for name in rubrics)
     assert any(name.startswith("step3_hidden") for name in rubrics)
-    assert "grader/classroom/grade_class.py" not in names
+    assert "grader/classroom/gradebook/grade_class.py" not in names
     with zipfile.ZipFile(place / "autograder.zip") as archive:  # running it left its caches in the folder
         packed = archive.namelist()
     assert not any("__pycache__" in name or name.endswith((".pyc", ".png")) for name in packed)
@@ -218,7 +218,7 @@ def test_what_can_t_be_is_refused_before_any_work(tmp_path):
 
 
 def test_a_bundle_that_is_there_stays(tmp_path, monkeypatch):
-    monkeypatch.setattr("classroom.needs.pinned", lambda _step: ["pytest==9.2.0"])
+    monkeypatch.setattr("classroom.upload.requirements.pinned", lambda _step: ["pytest==9.2.0"])
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle" / "mine.txt").write_text("mine")
     with pytest.raises(UserError, match="is there already"):
@@ -228,14 +228,14 @@ def test_a_bundle_that_is_there_stays(tmp_path, monkeypatch):
 
 
 def test_a_bundle_that_is_too_large_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("classroom.needs.pinned", lambda _step: ["pytest==9.2.0"])
+    monkeypatch.setattr("classroom.upload.requirements.pinned", lambda _step: ["pytest==9.2.0"])
     monkeypatch.setattr(pack, "MAX_BUNDLE", 1 << 17)
     with pytest.raises(UserError, match="the bundle has"):
         pack.run("classroom50", "step3", tmp_path / "bundle", 1, (0,))
 
 
 def test_the_command_says_what_it_made_and_what_is_public(tmp_path, command, monkeypatch):
-    monkeypatch.setattr("classroom.needs.pinned", lambda _step: ["pytest==9.2.0"])
+    monkeypatch.setattr("classroom.upload.requirements.pinned", lambda _step: ["pytest==9.2.0"])
     line = ("classroom", "pack", "classroom50", "--step", "step3", "--seed", "5")
     got = command(*line, "--out", str(tmp_path / "bundle"))
     assert got.code == 0, got.err

@@ -10,7 +10,7 @@ from contextvars import copy_context
 
 import pytest
 
-from classroom.calls import find
+from classroom.grading.calls import find
 from step2_tools.evaluate import prompt_styles
 from tests.classroom import rubric_helpers as helpers
 

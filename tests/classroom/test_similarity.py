@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from classroom import similarity
-from classroom.assignment import assignment, sources, stripped
-from classroom.similarity import REFERENCE, compare, page
+from classroom.assignment.spec import assignment, sources, stripped
+from classroom.gradebook import similarity
+from classroom.gradebook.similarity import REFERENCE, compare, page
 
 A = "step3_rag/retrieve/fuse.py"
 B = "step3_rag/evaluate/metrics.py"

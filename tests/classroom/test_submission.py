@@ -5,11 +5,11 @@ import time
 import numpy as np
 import pytest
 
-from classroom.calls import Fault, Fresh, Name, Raised, Wrong, twin
-from classroom.remote import Remote, Unready
-from classroom.running import judged
-from classroom.submission import Local
-from classroom.wire import Record, Reference
+from classroom.grading.calls import Fresh, Name, Raised, WorkerFailure, Wrong, reference_copy
+from classroom.grading.plugin import judged
+from classroom.grading.remote import Remote, Unready
+from classroom.grading.submission import Local
+from classroom.protocol.wire import Record, Reference
 from tests.classroom.rubric_helpers import Plain
 from tests.classroom.workers import mark, tree
 
@@ -25,8 +25,8 @@ def test_a_right_one_is_right(made_of):
     got = remote.check(RRF, RANKINGS)
     assert got == pytest.approx({"a": 1 / 61, "b": 1 / 62 + 1 / 61})
     assert remote.check(RRF, RANKINGS, k=1)
-    assert [seen.verdict for seen in remote.seen] == ["ok", "ok"]
-    assert remote.seen[0].call == "rrf([{'a': 2.0, 'b': 1.0}, {'b': 3.0}])"
+    assert [seen.verdict for seen in remote.calls] == ["ok", "ok"]
+    assert remote.calls[0].call == "rrf([{'a': 2.0, 'b': 1.0}, {'b': 3.0}])"
 
 
 def body(code: str) -> str:
@@ -117,7 +117,7 @@ def test_who_ends_or_hangs_is_replaced(made_of, case):
     code, status, why = ENDS[case]
     remote = made_of(body(f"if k == 1: return 5\n{code}"), timeout=1.5)
     began = time.monotonic()
-    with pytest.raises(Fault, match=why) as fault:
+    with pytest.raises(WorkerFailure, match=why) as fault:
         remote.check(RRF, RANKINGS)
     assert judged(fault.value)[0] == status
     remote.begin(mark())
@@ -168,10 +168,10 @@ def rrf(rankings, k=60):
 )
 def test_a_forged_line_is_no_reply(made_of, forgery, cause):
     remote = made_of(FORGER.format(forgery), timeout=5)
-    with pytest.raises(Fault, match=cause):
+    with pytest.raises(WorkerFailure, match=cause):
         remote.check(RRF, RANKINGS)
     remote.begin(mark())
-    assert remote.seen == []
+    assert remote.calls == []
 
 
 def test_a_forged_reply_is_compared_like_any_other(made_of):
@@ -180,14 +180,16 @@ def test_a_forged_reply_is_compared_like_any_other(made_of):
     )
     with pytest.raises(Wrong):
         remote.check(RRF, RANKINGS)
-    with pytest.raises(Fault, match="nobody asked for"):  # the true reply comes when the next is waited for
+    with pytest.raises(
+        WorkerFailure, match="nobody asked for"
+    ):  # the true reply comes when the next is waited for
         remote.check(RRF, RANKINGS)
 
 
 def test_a_late_reply_is_not_taken_for_the_next(made_of):
     remote = made_of("import time\ndef rrf(rankings, k=60):\n    time.sleep(k)\n    return k", timeout=1)
     remote.call(RRF, [], k=0)
-    with pytest.raises(Fault, match="too long"):
+    with pytest.raises(WorkerFailure, match="too long"):
         remote.call(RRF, [], k=1.5)
     remote.begin(mark())
     assert remote.call(RRF, [], k=0.1) == 0.1
@@ -244,19 +246,19 @@ def test_functions_of_the_grader_stay_with_it(made_of):
         RRF, ask, "threads"
     )  # what a thread left over asked then was not answered, and harms nobody
     remote.begin(mark(timeout=1))
-    with pytest.raises(Fault, match="too long"):  # though it is never silent
+    with pytest.raises(WorkerFailure, match="too long"):  # though it is never silent
         remote.call(RRF, ask, "often")
 
 
 def test_who_says_too_much_is_ended(made_of, monkeypatch):
-    monkeypatch.setattr("classroom.lines.MAX_SAID", 5_000_000)
+    monkeypatch.setattr("classroom.grading.lines.MAX_SENT", 5_000_000)
     remote = made_of(CALLER)
-    with pytest.raises(Fault, match="said too much"):
+    with pytest.raises(WorkerFailure, match="said too much"):
         remote.call(RRF, lambda _value: None, "much")
     remote.begin(mark())
-    with pytest.raises(Fault, match="called back with too much"):
+    with pytest.raises(WorkerFailure, match="called back with too much"):
         remote.call(RRF, lambda _value: None, "at once")
-    with pytest.raises(Fault, match="for more than can be sent"):
+    with pytest.raises(WorkerFailure, match="for more than can be sent"):
         remote.call(RRF, lambda _value: "x" * 5_000_000, "fails")
 
 
@@ -264,7 +266,7 @@ def test_a_function_of_a_test_is_not_for_the_next(made_of):
     remote = made_of(CALLER)
     remote.call(RRF, lambda value: value, "later")
     remote.begin(mark())
-    with pytest.raises(Fault, match="not given"):
+    with pytest.raises(WorkerFailure, match="not given"):
         remote.call(RRF, None, "again")
 
 
@@ -305,7 +307,7 @@ def rrf(rankings, k=60):
         ("step3_rag.nowhere", "Thing"),
         ("step3_rag/../os", "system"),
         ("tests.classroom.workers", "mark"),
-        ("classroom.grade", "grade"),
+        ("classroom.grading.grade", "grade"),
     ],
 )
 def test_a_type_that_a_submission_names_is_not_called(made_of, tmp_path, module, name):
@@ -317,7 +319,7 @@ def test_a_type_that_a_submission_names_is_not_called(made_of, tmp_path, module,
     assert isinstance(got, Record)
     for value in (got, [got], {"a": (got,)}):
         with pytest.raises(Wrong):
-            twin(value)
+            reference_copy(value)
     assert not place.exists()
     with pytest.raises((Wrong, Raised)):  # the worker may make of it what it likes
         remote.check(RRF, got, k=1)
@@ -328,11 +330,11 @@ def test_data_of_a_step_may_be_handed_on():
         "step3_rag.answer.context:Source",
         {"number": 1, "document": "a", "place": "b", "text": "c", "chunks": (1,)},
     )
-    made = twin([source])[0]
+    made = reference_copy([source])[0]
     assert type(made).__name__ == "Source"
     assert made.text == "c"
     with pytest.raises(Wrong, match="other fields"):
-        twin(Record("step3_rag.answer.context:Source", {"command": "ls"}))
+        reference_copy(Record("step3_rag.answer.context:Source", {"command": "ls"}))
 
 
 def test_objects_are_made_once_and_compared_by_what_they_do(made_of):
@@ -341,7 +343,7 @@ def test_objects_are_made_once_and_compared_by_what_they_do(made_of):
     assert made.check("most_common", 1) == [("a", 5)]
     assert made.call("subtract", "aaa") is None
     assert made.check("total") == 8
-    assert made.twin["a"] == 2
+    assert made.reference["a"] == 2
     with pytest.raises(
         TypeError, match="can't compare objects"
     ):  # of two objects only the types were compared
@@ -349,14 +351,14 @@ def test_objects_are_made_once_and_compared_by_what_they_do(made_of):
 
 
 def test_imports_that_kill_or_hang_are_tried_once(made_of, monkeypatch):
-    monkeypatch.setattr("classroom.remote.IMPORT_SECONDS", 1.0)
+    monkeypatch.setattr("classroom.grading.remote.IMPORT_SECONDS", 1.0)
     for code, status in (("import os; os._exit(3)", "crashed"), ("while True: pass", "timed out")):
         remote = made_of(code)
-        with pytest.raises(Fault, match=r"importing step3_rag\.retrieve\.fuse") as fault:
+        with pytest.raises(WorkerFailure, match=r"importing step3_rag\.retrieve\.fuse") as fault:
             remote.check(RRF, RANKINGS)
         assert judged(fault.value)[0] == status
         began = time.monotonic()
-        with pytest.raises(Fault, match="importing"):
+        with pytest.raises(WorkerFailure, match="importing"):
             remote.check(RRF, RANKINGS)
         assert time.monotonic() - began < 0.9 or status == "crashed"
 
@@ -406,9 +408,9 @@ def test_a_later_worker_that_cannot_be_started_is_a_fault(tmp_path):
     boxes = [Plain(where)]
     remote = Remote(start=lambda: boxes.pop())
     remote.begin(mark())
-    with pytest.raises(Fault, match="exit"):
+    with pytest.raises(WorkerFailure, match="exit"):
         remote.check(RRF, RANKINGS)
-    with pytest.raises(Fault, match="no fresh process"):
+    with pytest.raises(WorkerFailure, match="no fresh process"):
         remote.check(RRF, RANKINGS)
     assert not remote.unready
 
@@ -416,7 +418,7 @@ def test_a_later_worker_that_cannot_be_started_is_a_fault(tmp_path):
 def test_nothing_takes_longer_than_all_together_may(made_of):
     remote = made_of(body("while True: pass"), timeout=60)
     remote.until = time.monotonic() + 1.5
-    with pytest.raises(Fault, match="too long"):
+    with pytest.raises(WorkerFailure, match="too long"):
         remote.check(RRF, RANKINGS)
 
 
@@ -425,11 +427,11 @@ def test_hidden_feedback_says_nothing_of_what_was_expected(made_of):
     told = made_of(code, visibility="public")
     with pytest.raises(Wrong, match="instead of"):
         told.check(RRF, RANKINGS)
-    assert told.seen[0].expected
+    assert told.calls[0].expected
     hidden = made_of(code)
     with pytest.raises(Wrong, match=r"at \['a'\]: 5.0$"):
         hidden.check(RRF, RANKINGS)
-    assert hidden.seen[0].expected is None
+    assert hidden.calls[0].expected is None
 
 
 def test_local_compares_with_what_was_recorded():
@@ -452,5 +454,5 @@ def test_arguments_are_made_twice():
     array = np.ones(2)
     local.call("builtins:repr", Fresh(lambda: used.append(1)))
     assert len(used) == 2  # for the call, and for how it is told
-    assert twin([array])[0] is not array
-    assert twin(Name("builtins:len")) is len
+    assert reference_copy([array])[0] is not array
+    assert reference_copy(Name("builtins:len")) is len

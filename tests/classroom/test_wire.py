@@ -14,20 +14,20 @@ import numpy as np
 import pytest
 import torch
 
-from classroom import wire
-from classroom.same import difference
-from classroom.wire import (
+from classroom.grading.compare import difference
+from classroom.protocol import wire
+from classroom.protocol.wire import (
     Awaited,
     Record,
     Reference,
     Unsendable,
     Yielded,
+    decode,
+    encode,
     from_line,
     neutral,
-    pack,
     settled,
     to_line,
-    unpack,
 )
 
 
@@ -78,14 +78,14 @@ class Liar(float):
     ],
 )
 def test_plain_values_arrive_as_they_were(value):
-    line = to_line({"value": pack(value)})
-    got = unpack(from_line(line)["value"])
+    line = to_line({"value": encode(value)})
+    got = decode(from_line(line)["value"])
     assert got == value
     assert type(got) is type(value)
 
 
 def test_not_a_number_arrives():
-    assert math.isnan(unpack(pack(math.nan)))
+    assert math.isnan(decode(encode(math.nan)))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_not_a_number_arrives():
     ],
 )
 def test_arrays_and_their_numbers_arrive_with_their_types(array):
-    got = unpack(pack(array))
+    got = decode(encode(array))
     assert type(got) is type(array)
     assert got.dtype == array.dtype
     assert np.array_equal(got, array)
@@ -110,25 +110,25 @@ def test_arrays_and_their_numbers_arrive_with_their_types(array):
 def test_tensors_arrive_with_their_types():
     for dtype in (torch.bfloat16, torch.float32, torch.int64, torch.bool, torch.complex64):
         tensor = torch.tensor([[0.0, 1.0, 3.0]]).to(dtype)
-        got = unpack(pack(tensor))
+        got = decode(encode(tensor))
         assert got.dtype == dtype
         assert torch.equal(got, tensor)
-    assert unpack(pack(torch.nn.Parameter(torch.ones(2)))).requires_grad is False
+    assert decode(encode(torch.nn.Parameter(torch.ones(2)))).requires_grad is False
 
 
 def test_what_learners_naturally_return_is_a_dict():
     counted = collections.defaultdict(float, a=1.0)
-    assert unpack(pack(counted)) == {"a": 1.0}
-    assert type(unpack(pack(collections.Counter("aab")))) is dict
+    assert decode(encode(counted)) == {"a": 1.0}
+    assert type(decode(encode(collections.Counter("aab")))) is dict
 
 
 def test_own_types_become_records_and_no_method_of_theirs_arrives():
-    assert unpack(pack(Point(1.0, [Pair(1, "a")]))) == Record(
+    assert decode(encode(Point(1.0, [Pair(1, "a")]))) == Record(
         f"{__name__}:Point", {"x": 1.0, "tags": [Record(f"{__name__}:Pair", {"left": 1, "right": "a"})]}
     )
-    assert unpack(pack(Colour.RED)) == Record(f"{__name__}:Colour", {"name": "RED"})
+    assert decode(encode(Colour.RED)) == Record(f"{__name__}:Colour", {"name": "RED"})
     kept = []
-    got = unpack(pack(Liar(3.0), keep=lambda value: kept.append(value) or 7))
+    got = decode(encode(Liar(3.0), keep=lambda value: kept.append(value) or 7))
     assert got == Reference(7, f"{__name__}:Liar")
     assert got != 3.0
 
@@ -138,7 +138,7 @@ def test_own_types_become_records_and_no_method_of_theirs_arrives():
 )
 def test_what_cannot_travel_is_said(value):
     with pytest.raises(Unsendable):
-        pack(value)
+        encode(value)
 
 
 def test_what_is_too_much_is_said():
@@ -149,7 +149,7 @@ def test_what_is_too_much_is_said():
     endless.append(endless)
     for value in (deep, endless, np.zeros(1 << 20), torch.zeros(1 << 20, dtype=torch.bfloat16)):
         with pytest.raises(Unsendable):
-            pack(value)
+            encode(value)
     with pytest.raises(Unsendable, match="bytes"):
         to_line({"value": "x" * (3 << 20)})
 
@@ -175,7 +175,7 @@ def nested(n, kind=None):
 
 
 @pytest.mark.parametrize(
-    "packed",
+    "encoded",
     [
         {},
         {"$": "name", "v": "os:system"},
@@ -193,7 +193,7 @@ def nested(n, kind=None):
         {"$": "bytes", "v": "é"},
         {"$": "complex", "v": [1]},
         {"$": "record", "type": "a:b", "v": []},
-        {"$": "tensor", "dtype": "_dynamo", "npy": pack(np.ones(2))["npy"]},
+        {"$": "tensor", "dtype": "_dynamo", "npy": encode(np.ones(2))["npy"]},
         npy("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }"),
         npy("{'descr': '|V0', 'fortran_order': False, 'shape': (1000000000,), }"),
         npy("{'descr': '<U0', 'fortran_order': False, 'shape': (1000000000,), }"),
@@ -208,9 +208,9 @@ def nested(n, kind=None):
         10**2000,
     ],
 )
-def test_nonsense_is_a_value_error_and_nothing_else(packed):
+def test_nonsense_is_a_value_error_and_nothing_else(encoded):
     with pytest.raises(ValueError, match="not a value"):
-        unpack(packed)
+        decode(encoded)
 
 
 def test_nesting_that_ends_the_parser_is_no_message():
@@ -223,19 +223,19 @@ def test_keys_that_were_made_to_collide_are_refused_at_once():
     modulus = 2**61 - 1  # of Python's hash of whole numbers
     keys = [i * modulus for i in range(40_000)]
     began = time.monotonic()
-    for packed in (
+    for encoded in (
         {"$": "set", "v": keys},
         {"$": "dict", "v": [[key, 0] for key in keys]},
     ):
         with pytest.raises(ValueError, match="not a value"):
-            unpack(packed)
+            decode(encoded)
     assert time.monotonic() - began < 2
-    assert len(unpack(pack(set(range(-20_000, 20_000))))) == 40_000
+    assert len(decode(encode(set(range(-20_000, 20_000))))) == 40_000
 
 
 def test_a_record_has_no_magic_methods():
     """numpy and copy look for such names on the object, and would obey them."""
-    record = unpack(
+    record = decode(
         {"$": "record", "type": "a:B", "v": {"__array_interface__": 1, "__deepcopy__": 1, "x": 2}}
     )
     assert record.x == 2
@@ -267,7 +267,7 @@ def test_generators_are_lists_and_endless_ones_are_refused():
 def test_what_is_yielded_or_awaited_is_no_list_and_no_value():
     yielded, awaited = Yielded([1, Awaited((2,))]), Awaited(3)
     for value in (yielded, awaited):
-        back = unpack(json.loads(json.dumps(pack(value))))
+        back = decode(json.loads(json.dumps(encode(value))))
         assert (type(back), back) == (type(value), value)
         assert difference(back, value) is None
     assert difference([1], Yielded([1])) == "list instead of an iterator"
@@ -343,7 +343,7 @@ def test_without_telling_nothing_of_what_was_expected_is_said():
 
 
 def test_a_message_is_one_line_of_ascii():
-    line = to_line({"value": pack("ü\n\x85")})
+    line = to_line({"value": encode("ü\n\x85")})
     assert line.count(b"\n") == 1
     assert line.isascii()
     assert json.loads(line) == {"value": "ü\n\x85"}

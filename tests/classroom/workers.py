@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-from classroom.assignment import classroom_files
-from classroom.rubric import Mark
+from classroom.assignment.rubric import Mark
+from classroom.assignment.spec import classroom_files
 
 
 def mark(timeout: float = 10, visibility: str = "hidden") -> Mark:
@@ -17,7 +17,7 @@ def mark(timeout: float = 10, visibility: str = "hidden") -> Mark:
 def tree(folder: Path, **modules: str) -> Path:
     """A tree with the worker and these modules of `step3_rag`; `fuse` is in its folder `retrieve`."""
     names = {"__init__": "__init__", "empty": "retrieve/__init__", "fuse": "retrieve/fuse"}
-    files = classroom_files(["worker.py"]) | {
+    files = classroom_files(["protocol/worker.py"]) | {
         f"step3_rag/{names.get(name, name)}.py": textwrap.dedent(code).encode()
         for name, code in {"__init__": "", "empty": "", **modules}.items()
     }

@@ -22,8 +22,9 @@ def looks_into_memory(at):
             for each in gc.get_objects():
                 if type(each) is dict: names |= {key for key in each if type(key) is str}
             telling = [name for name in names if name in (
-                "expected", "twin", "Remote", "Submission", "Draw", "classroom.submission",
-                "classroom.rubric", "classroom.draw", "classroom.running", "pytest", "_pytest", "test_rrf")]
+                "expected", "reference", "Remote", "Submission", "Draw", "classroom.grading.submission",
+                "classroom.assignment.rubric", "classroom.grading.draw", "classroom.grading.plugin",
+                "pytest", "_pytest", "test_rrf")]
             raise LookupError(f"found {sorted(telling)}" if telling else "nothing to be found")
     """)
 
@@ -110,7 +111,8 @@ def imports_the_grader(at):
 @case(OTHERS, r"ModuleNotFoundError", "failed", more=True)
 def imports_the_comparison(at):
     at.tried(
-        "import classroom.same, classroom.remote\nclassroom.same.difference = lambda *args, **kwargs: None"
+        "import classroom.grading.compare, classroom.grading.remote\n"
+        "classroom.grading.compare.difference = lambda *args, **kwargs: None"
     )
 
 
@@ -139,7 +141,7 @@ def copies_from_another_submission(at):
 @case("3.1 3.3 3.5", r"KeyError|at |instead of", points=10 + 7 + 10)
 def recorded_answers(at):
     """What learners were given holds inputs and answers of the public tests: a table, and no nDCG at all."""
-    from classroom.draw import Draw
+    from classroom.grading.draw import Draw
     from step3_rag.evaluate.metrics import ndcg
 
     draw, table = Draw(0, "test_ndcg_small"), {}

@@ -135,8 +135,8 @@ def rewrites_the_reference(at):
 def rewrites_the_worker(at):
     """So that the next one, which comes after this one has gone, says what it likes."""
     at.tried("""
-        import classroom.wire, classroom.worker
-        for module in (classroom.wire, classroom.worker):
+        import classroom.protocol.wire, classroom.protocol.worker
+        for module in (classroom.protocol.wire, classroom.protocol.worker):
             with open(module.__file__, "a") as file: file.write("\\nimport os; os._exit(0)\\n")
     """)
 

@@ -68,8 +68,8 @@ def says_that_it_was_not_attempted(at):
 
 @case("", r"\]: 1|int|float|a key is missing")
 def packs_what_it_likes(at):
-    """Whatever was computed, `wire.pack` says something else: from there on all of its answers are wrong."""
-    at.first("import classroom.wire\nclassroom.wire.pack = lambda *args, **kwargs: 1")
+    """Whatever was computed, `wire.encode` says something else: all later answers are wrong."""
+    at.first("import classroom.protocol.wire\nclassroom.protocol.wire.encode = lambda *args, **kwargs: 1")
 
 
 @case("3.2 3.5", r"no reply|nobody asked for|TypeError|ended")
@@ -80,7 +80,8 @@ def breaks_json(at):
 @case("3.2 3.5", r"raised|no reply|ended|TypeError", more=True)
 def breaks_what_the_worker_uses(at):
     at.first(
-        "import classroom.wire, dataclasses, base64\nclassroom.wire.to_line = base64.b64encode = None",
+        "import classroom.protocol.wire, dataclasses, base64\n"
+        "classroom.protocol.wire.to_line = base64.b64encode = None",
         wrong=False,
     )
 

@@ -30,13 +30,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from classroom import grade as grading
-from classroom import isolation, remote
-from classroom.assignment import Assignment, Task, places_of
+from classroom import isolation
+from classroom.assignment.quiet import quietly
+from classroom.assignment.rubric import Exercise
+from classroom.assignment.spec import Assignment, Task, places_of
+from classroom.grading import grade as grading
+from classroom.grading import remote
+from classroom.grading.plugin import RubricPlugin
+from classroom.grading.result import Result
 from classroom.isolation.box import Box, marked
-from classroom.result import Result
-from classroom.rubric import Exercise
-from classroom.running import Running, quietly
 from tests.classroom.hostile.kit import CASES, ROOT, At, Case
 
 KINDS = (
@@ -212,7 +214,7 @@ def small(rubric: str, timeout: float, folder: Path) -> tuple[Assignment, Path]:
     tests.parent.mkdir()
     source = Path(__file__).with_name(f"{rubric}.py").read_text("utf-8")
     tests.write_text(source.replace("TIMEOUT = 15", f"TIMEOUT = {timeout:g}"), "utf-8")
-    found = Running(lambda _mark: None, 0, 0)  # type: ignore[arg-type,return-value]
+    found = RubricPlugin(lambda _mark: None, 0, 0)  # type: ignore[arg-type,return-value]
     quietly([str(tests), "--collect-only"], [found])
     places = places_of(["step3_rag"])
     ids = sorted({mark.id for mark in found.marks})
@@ -243,7 +245,7 @@ def graded(each: Case, around: World, level: str | None, real: bool) -> Graded:
     before, began = around.state(folder), time.monotonic()
     done = Graded(each.name, None, 0.0)
     try:
-        done.result = grading.grade(submission, "step3", seed=SEED, seconds=SECONDS, opened=opened)
+        done.result = grading.grade(submission, "step3", seed=SEED, seconds=SECONDS, open_worker=opened)
     except BaseException as error:
         done.error = f"{type(error).__name__}: {error}"
     done.seconds = round(time.monotonic() - began, 2)

@@ -1,0 +1,166 @@
+"""What is graded: read from the marks on the tests, the one place where it stands.
+
+    @pytest.mark.rubric("3.1", points=4, timeout=5, visibility="public", title="Fusion by ranks",
+                        hint=("The first rank is 1.", "A dict grows.", "for rank, name in enumerate(..., 1)"))
+    def test_rrf(submission, draw):
+        "Rankings of different lengths are fused by rank."
+
+An exercise is all tests with its id; its points are theirs together, its title and its ladder of hints
+stand on its first test. A test's docstring is the rubric line. Exercises of a step are worth 100 points
+together.
+
+visibility    public            in the starter, everything is shown; graded on other inputs besides
+              after_due_date    graders that know a deadline show the feedback after it
+              hidden            points and what went wrong are shown, never what was expected
+depends       ids of exercises that must have points for this test to be run
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from classroom.assignment.quiet import quietly
+
+VISIBILITIES = ("public", "after_due_date", "hidden")
+MARK = "rubric(id, points, timeout, visibility, hint, depends, title): what a test is worth, and where"
+
+
+class RubricError(Exception):
+    """A mark that can't be; a bug of whoever wrote the tests."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One test's share of an exercise."""
+
+    test: str  # its name
+    id: str
+    points: int
+    timeout: float
+    visibility: str
+    line: str  # the rubric line
+    title: str = ""
+    hint: tuple[str, ...] = ()
+    depends: tuple[str, ...] = ()
+
+
+@dataclass
+class Exercise:
+    """All tests of one id."""
+
+    id: str
+    marks: list[Mark] = field(default_factory=list)
+
+    @property
+    def points(self) -> int:
+        return sum(mark.points for mark in self.marks)
+
+    @property
+    def title(self) -> str:
+        return next(mark.title for mark in self.marks if mark.title)
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        return next((mark.hint for mark in self.marks if mark.hint), ())
+
+
+def mark_of(item: pytest.Item) -> Mark:
+    """The mark of a collected test.
+
+    Raises:
+        RubricError: there is none, or it is wrong.
+    """
+    found = item.get_closest_marker("rubric")
+    if found is None:
+        raise RubricError(f"{item.name} has no rubric mark")
+    function: Any = getattr(item, "function", None)
+    line = " ".join((function.__doc__ or "").split("\n\n")[0].split())
+    try:
+        mark = _mark(item.name, line, *found.args, **found.kwargs)
+    except TypeError as error:
+        raise RubricError(f"{item.name}: {error}") from None
+    if not mark.line:
+        raise RubricError(f"{item.name} has no docstring, which is its rubric line")
+    if type(mark.points) is not int or mark.points < 1:
+        raise RubricError(f"{item.name}: points are whole numbers from 1, not {mark.points!r}")
+    if mark.visibility not in VISIBILITIES:
+        raise RubricError(f"{item.name}: visibility {mark.visibility!r} is none of {', '.join(VISIBILITIES)}")
+    if mark.hint and len(mark.hint) != 3:
+        raise RubricError(f"{item.name}: a ladder of hints has three, not {len(mark.hint)}")
+    return mark
+
+
+def _mark(
+    test: str,
+    line: str,
+    id: str,
+    points: int,
+    timeout: float = 10,
+    visibility: str = "hidden",
+    hint: Sequence[str] = (),
+    depends: Sequence[str] = (),
+    title: str = "",
+) -> Mark:
+    return Mark(test, id, points, timeout, visibility, line, title, tuple(hint), tuple(depends))
+
+
+def exercises(marks: Iterable[Mark]) -> list[Exercise]:
+    """The exercises of these marks, by id.
+
+    Raises:
+        RubricError: one has no title or no hints.
+    """
+    found: dict[str, Exercise] = {}
+    for mark in marks:
+        found.setdefault(mark.id, Exercise(mark.id)).marks.append(mark)
+    for each in found.values():
+        if not any(mark.title for mark in each.marks):
+            raise RubricError(f"exercise {each.id} has no title")
+        if not each.hints:
+            raise RubricError(f"exercise {each.id} has no hints")
+    return sorted(found.values(), key=lambda each: [int(part) for part in each.id.split(".")])
+
+
+def files_of(step: str, public_only: bool = False) -> list[Path]:
+    """The files with the tests of `step3` or `step3_rag`: step3_public*.py and step3_hidden*.py.
+
+    Raises:
+        RubricError: there are none.
+    """
+    folder, number = Path(__file__).parents[1] / "rubrics", step.partition("_")[0]
+    kinds = ("public",) if public_only else ("public", "hidden")
+    files = [path for kind in kinds for path in sorted(folder.glob(f"{number}_{kind}*.py"))]
+    if not files:
+        raise RubricError(f"{step} has no tests")
+    return files
+
+
+class Collector:
+    """A pytest plugin that collects marks and runs nothing."""
+
+    def __init__(self) -> None:
+        self.marks: list[Mark] = []
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.addinivalue_line("markers", MARK)
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        self.marks += [mark_of(item) for item in items]
+
+
+def read(step: str, public_only: bool = False) -> list[Exercise]:
+    """The exercises of a step.
+
+    Raises:
+        RubricError: the tests can't be collected, or a mark is wrong.
+    """
+    collector = Collector()
+    quietly([*map(str, files_of(step, public_only)), "--collect-only"], [collector])
+    if not collector.marks:
+        raise RubricError(f"{step} has no tests with a rubric mark")
+    return exercises(collector.marks)

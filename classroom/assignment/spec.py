@@ -1,0 +1,207 @@
+"""What belongs to a step's assignment: its exercises and where they stand, its packages, and their files.
+
+    >>> assignment("step3").tasks[0].files
+    ('step3_rag/retrieve/fuse.py',)
+
+The step's own code is the reference solution. `files_of` gives it without any solution, of whichever step.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from classroom.assignment import markers
+from classroom.assignment.markers import Place
+from classroom.assignment.rubric import Exercise, RubricError, read
+from shared.errors import UserError
+from shared.steps import steps
+
+ROOT = Path(__file__).parents[2]
+SKIPPED = {"__pycache__", "runs", "reports"}
+PARTS = {"step5_serving": ("step3_rag",)}  # what a step builds on, beside `shared`
+# What every worker imports before it sees a submission, while the grader gets ready itself.
+PRELOAD = {
+    "step1_foundations": ("torch", "transformers.cache_utils", "transformers.models.llama"),
+    "step2_tools": ("anthropic",),
+    "step3_rag": ("numpy", "langgraph.graph"),
+    "step4_finetune": ("torch", "datasketch", "torch.utils.flop_counter"),
+    "step5_serving": ("numpy", "sqlalchemy", "torch"),
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """An exercise with the places where it is to be written: file and place."""
+
+    exercise: Exercise
+    places: tuple[tuple[str, Place], ...]
+
+    @property
+    def id(self) -> str:
+        return self.exercise.id
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(file for file, _ in self.places))
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(place.function for _, place in self.places))
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A step as an assignment."""
+
+    step: str  # its package
+    title: str  # of its lesson
+    goals: tuple[str, ...]
+    hours: str
+    tasks: tuple[Task, ...]
+    others: tuple[str, ...]  # exercises of other steps that are stubs here, too
+
+    @property
+    def number(self) -> str:
+        """`step3` of `step3_rag`."""
+        return self.step.partition("_")[0]
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        return packages_of(self.step)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that are handed in."""
+        return tuple(sorted({file for task in self.tasks for file in task.files}))
+
+
+def package_of(step: str) -> str:
+    """The package of `step3`, `step3_rag` or `3`.
+
+    Raises:
+        UserError: there is no such step.
+    """
+    known = {each.extra: each.package for each in steps()}
+    name = f"step{step}" if step.isdigit() else step
+    found = known.get(name, name)
+    if found not in known.values():
+        raise UserError(f"there is no step {step!r}; there are {', '.join(known)}")
+    return found
+
+
+def packages_of(package: str) -> tuple[str, ...]:
+    """The packages that a step can't do without."""
+    return (package, *PARTS.get(package, ()), "shared")
+
+
+def assignment(step: str) -> Assignment:
+    """What is asked for in a step.
+
+    Raises:
+        UserError: there is no such step, it has no exercises, or they and their tests don't agree.
+    """
+    package = package_of(step)
+    places = places_of(packages_of(package))
+    try:
+        exercises = read(package)
+    except RubricError as error:
+        raise UserError(f"{package} can't be assigned: {error}") from None
+    number = package.partition("_")[0].removeprefix("step")
+    own = {id: found for id, found in places.items() if id.split(".")[0] == number}
+    tested = {each.id for each in exercises}
+    if wrong := tested ^ set(own):
+        which = "marked in the code, and has no test" if min(wrong) in own else "tested, and not marked"
+        raise UserError(f"exercise {min(wrong)} is {which}")
+    told = _told(package)
+    return Assignment(
+        package,
+        _title(package),
+        tuple(told.get("goals", ())),
+        str(told.get("hours", "")),
+        tuple(Task(each, tuple(own[each.id])) for each in exercises),
+        tuple(sorted(set(places) - set(own))),
+    )
+
+
+def _title(package: str) -> str:
+    heading = re.search(r"^# (.+)$", (ROOT / package / "README.md").read_text("utf-8"), re.MULTILINE)
+    return heading[1] if heading else package
+
+
+def _told(package: str) -> dict[str, list[str]]:
+    """What the tests don't say: goals and hours, in rubrics/step3.toml."""
+    path = ROOT / "classroom" / "rubrics" / f"{package.partition('_')[0]}.toml"
+    return tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
+
+
+def places_of(packages: Iterable[str]) -> dict[str, list[tuple[str, Place]]]:
+    """The marked places of packages, by exercise."""
+    found: dict[str, list[tuple[str, Place]]] = {}
+    for name, path in sources(packages).items():
+        if name.endswith(".py") and b"### BEGIN SOLUTION" in (content := path.read_bytes()):
+            for place in markers.places(content.decode(), name):
+                found.setdefault(place.id, []).append((name, place))
+    return found
+
+
+def sources(packages: Iterable[str]) -> dict[str, Path]:
+    """All files of packages, by their paths in the repository."""
+    found = {}
+    for package in packages:
+        for path in sorted((ROOT / package).rglob("*")):
+            inside = path.relative_to(ROOT)
+            hidden = any(part in SKIPPED or part.startswith(".") for part in inside.parts)
+            if path.is_file() and not hidden:
+                found[inside.as_posix()] = path
+    return found
+
+
+def stripped(packages: Iterable[str], only: str = "") -> dict[str, bytes]:
+    """The same without solutions, as bytes. `only` is how the ids of their exercises begin.
+
+    Raises:
+        UserError: a marker is wrong.
+    """
+    found = {}
+    for name, path in sources(packages).items():
+        content = path.read_bytes()
+        if name.endswith(".py") and b"### " in content:
+            content = markers.strip(content.decode(), name, only).encode()
+        found[name] = content
+    return found
+
+
+def classroom_files(roots: Sequence[str]) -> dict[str, bytes]:
+    """Files of `classroom` that go along somewhere: those that match the patterns, and what they import."""
+    folder = ROOT / "classroom"
+    waiting = [path for root in roots for path in sorted(folder.glob(root)) if path.is_file()]
+    found: dict[str, bytes] = {}
+    while waiting:
+        path = waiting.pop()
+        name = path.relative_to(ROOT).as_posix()
+        if name in found or "__pycache__" in name:
+            continue
+        found[name] = path.read_bytes()
+        if path.suffix == ".py":
+            waiting += [folder / "__init__.py", path.parent / "__init__.py", *_imports(path)]
+        if path.name == "draw.py":
+            waiting.append(path.with_name("words.txt"))
+    return dict(sorted(found.items()))
+
+
+def _imports(path: Path) -> list[Path]:
+    """The files of `classroom` that a file imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names |= {each.name for each in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{each.name}" for each in node.names)}
+    places = [ROOT / Path(*name.split(".")) for name in sorted(names) if name.split(".")[0] == "classroom"]
+    files = [place.with_suffix(".py") for place in places] + [place / "__init__.py" for place in places]
+    return [file for file in files if file.exists()]

@@ -1,0 +1,53 @@
+"""The command `demo`: a class of five, from the assignment to what goes back to them; see demo/demo.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from classroom.cli.options import Isolation
+from shared.cli import Json, emit
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def register(app: typer.Typer) -> None:
+    """Put the command in."""
+    app.command(name="demo")(demo)
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="A folder for everything.")] = Path("reports/classroom"),
+    isolation: Isolation = None,
+    as_json: Json = False,
+) -> None:
+    """Assign step 3, take five sample submissions, grade them, and write everything down."""
+    from classroom.demo.demo import run
+
+    facts = run(out, isolation)
+    emit(facts, lambda console: show(facts, console), as_json=as_json)
+
+
+def show(facts: dict[str, Any], console: Console) -> None:
+    """Who got what, how the class did, and what to open."""
+    from rich.table import Table
+
+    from classroom.cli import grade_class
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    ids = list(facts["learners"][0]["points"])
+    for column in ("", "points", *ids, ""):
+        table.add_column(column, justify="right" if column else "left", no_wrap=bool(column))
+    for each in facts["learners"]:
+        score = "?" if each["score"] is None else str(each["score"])
+        table.add_row(each["name"], score, *map(str, each["points"].values()), each["story"])
+    console.print(table)
+    console.print()
+    grade_class.show(facts["class"], console)
+    console.print(f"\nto open, in {facts['out']}:", style="bold", soft_wrap=True)
+    width = max(map(len, facts["open"]))
+    for name, what in facts["open"].items():
+        console.print(f"   {name:{width}}   {what}", soft_wrap=True)

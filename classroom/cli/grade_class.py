@@ -1,0 +1,154 @@
+"""The command `grade-class`: every submission of a folder, and everything that an instructor makes of them.
+
+    python -m classroom grade-class submissions --step step3 --deadline 2026-12-01T23:59
+
+    submissions-graded/class.csv          one row for each attempt
+                       canvas.csv         for Canvas's "Import grades"
+                       feedback/ada.md    to return
+                       statistics.csv  .png   similarity.csv  .html
+                       results/ada.json   everything; what a second run need not grade again
+                       class.json         the step and the seed, the same for all
+
+How submissions are to be named is in attempts.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from classroom.cli.options import Isolation, Step
+from shared.cli import Json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def register(app: typer.Typer) -> None:
+    """Put the command in."""
+    app.command(name="grade-class")(grade_class)
+
+
+def grade_class(
+    folder: Annotated[
+        Path, typer.Argument(help="Holds a folder or an archive for each submission.", show_default=False)
+    ],
+    step: Step,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Graded at a time; default: one for each core.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where everything goes; default: FOLDER-graded.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the hidden tests' inputs; default: drawn once, and kept.")
+    ] = None,
+    variant: Annotated[
+        list[int] | None, typer.Option(help="That was given out; several times for several. Default: 0.")
+    ] = None,
+    deadline: Annotated[
+        str | None,
+        typer.Option(
+            help="2026-12-01T23:59, here or with +01:00 behind it: who came later is marked as late."
+        ),
+    ] = None,
+    take: Annotated[
+        Literal["best", "latest"], typer.Option(help="Which attempt counts for Canvas and the statistics.")
+    ] = "best",
+    assignment: Annotated[
+        str | None, typer.Option(help="Its title in Canvas, or 'Title (id)'; default: the step's.")
+    ] = None,
+    similarity: Annotated[bool, typer.Option(help="Compare the submissions with each other.")] = True,
+    threshold: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Pairs that are told are similar to this share.")
+    ] = 0.8,
+    isolation: Isolation = None,
+    seconds: Annotated[
+        float, typer.Option(min=1, help="For all tests of a submission together; several share the cores.")
+    ] = 240,
+    as_json: Json = False,
+) -> None:
+    """Grade every submission of a folder; again from where it stopped, should it be stopped."""
+    from classroom.gradebook import grade_class, report
+
+    options = grade_class.ClassOptions(
+        folder=folder,
+        step=step,
+        home=out or folder.absolute().with_name(f"{folder.absolute().name}-graded"),
+        jobs=jobs or grade_class.cores(),
+        seed=seed,
+        variants=tuple(variant or [0]),
+        deadline=deadline,
+        isolation=isolation,
+        seconds=seconds,
+    )
+    graded = grade_class.run(options)
+    facts = report.write(graded, take, assignment, threshold if similarity else None)
+    if as_json:
+        print(json.dumps(facts, ensure_ascii=False, indent=1))
+    else:
+        from rich.console import Console
+
+        show(facts, Console(highlight=False, markup=False))
+
+
+def show(facts: Mapping[str, Any], console: Console) -> None:
+    """What an instructor wants to see first."""
+    from rich.table import Table
+
+    from classroom.gradebook import statistics
+    from classroom.gradebook.report import count_name
+
+    head = f"{facts['attempts']} attempts of {facts['learners']} learners"
+    if facts["mean"] is not None:
+        head += f": mean {facts['mean']:.1f}, median {facts['median']:g} of {facts['points']} points"
+    console.print(head, style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    kinds = [kind for kind in statistics.KINDS if any(each[count_name(kind)] for each in facts["exercises"])]
+    for column in ("", "points", *kinds, "r"):
+        table.add_column(column.replace("not attempted", "untried"), justify="right" if column else "left")
+    for each in facts["exercises"]:
+        counts = [str(each[count_name(kind)]) for kind in kinds]
+        points, r = each["mean_points"], each["rest_correlation"]
+        shown = f"{'?' if points is None else f'{points:.1f}'} of {each['points']}"
+        table.add_row(f"{each['id']} {each['title']}", shown, *counts, "" if r is None else f"{r:.2f}")
+    console.print(table)
+    for line in facts["lines"]:
+        console.print(line, soft_wrap=True)
+    _show_notes(facts, console)
+    where = f"seed {facts['seed']}, {facts['graded_now']} graded now; {', '.join(facts['files'])}"
+    console.print(f"{where} in {facts['out']}", style="dim", soft_wrap=True)
+
+
+def _show_notes(facts: Mapping[str, Any], console: Console) -> None:
+    notes = [f"to be looked at by hand: {key}: {why}" for key, why in facts["by_hand"].items()]
+    if facts["late"] is not None:
+        notes.append(f"late: {_some(facts['late'])}")
+    if facts["time_unknown"]:
+        notes.append(f"nobody knows when these were handed in: {_some(facts['time_unknown'])}")
+    similar = facts["similarity"]
+    if similar and similar["problem"]:
+        notes.append(f"the submissions could not be compared: {similar['problem']}")
+    elif similar:
+        notes.append(f"{similar['pairs']} similar pairs among {similar['compared']} that are compared")
+        notes += [
+            f"   {pair['first']} and {pair['second']}: {pair['similarity of first']:.0%} and "
+            f"{pair['similarity of second']:.0%}"
+            for pair in similar["most_similar"]
+        ]
+    if facts["ignored"]:
+        notes.append(f"no submissions: {_some(facts['ignored'])}")
+    if facts["leftover"]:
+        notes.append(f"results of submissions that are gone: {_some(facts['leftover'])}")
+    for note in notes:
+        console.print(note, style="yellow", soft_wrap=True)
+    if not facts["safe"]:
+        console.print(f"isolation {facts['isolation']}: NOT SAFE for strangers' code", style="bold red")
+
+
+def _some(names: list[str]) -> str:
+    return (", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")) or "nobody"

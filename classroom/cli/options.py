@@ -1,0 +1,15 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Step = Annotated[str, typer.Option("--step", help="step1 to step5.", show_default=False)]
+Isolation = Annotated[
+    str | None,
+    typer.Option(
+        "--isolation", help="sandlock, bubblewrap, other-uid or rlimits; default: the best there is."
+    ),
+]

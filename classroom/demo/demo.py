@@ -1,0 +1,107 @@
+"""A class of five, from the assignment to what goes back to them.
+
+    python -m classroom demo --out reports/classroom       make classroom-demo is the same
+
+    assignment/    what learners get (classroom assign)
+    submissions/   what five of them handed in (samples.py)
+    graded/        what grade-class makes of it: class.csv, canvas.csv, feedback/, statistics.png, ...
+
+Run again, it grades only what has changed since. No model, no weights and no network are needed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import UserError, reason
+
+if TYPE_CHECKING:
+    from classroom.gradebook.grade_class import Class
+
+STEP, SEED = "step3", 3
+MARK = ".classroom-demo"  # in a folder that is the demo's, and may be written over
+OPEN = {
+    "assignment/HANDOUT.md": "what learners read first",
+    "submissions/": "what five of them handed in",
+    "graded/class.csv": "one row for each attempt; late ones are marked",
+    "graded/canvas.csv": "for Canvas's gradebook",
+    "graded/feedback/bela.md": "what goes back to Bela",
+    "graded/statistics.png": "how far they came, exercise by exercise",
+    "graded/similarity.html": "whose work is alike, side by side",
+}
+
+
+def run(out: Path, isolation: str | None = None) -> dict[str, Any]:
+    """Make the assignment and the submissions, and grade the class.
+
+    Raises:
+        UserError: the folder is somebody else's or can't be written, or this is no clone of the repository.
+    """
+    from classroom.assignment.spec import assignment
+    from classroom.demo.samples import DEADLINE, LEARNERS, files_of, hand_in
+    from classroom.gradebook import grade_class, report
+    from classroom.handout.starter import MANIFEST, starter, write
+    from shared.progress import spinner
+
+    a = assignment(STEP)
+    with spinner("making the assignment and five submissions"):
+        files = starter(a, variant=0)
+        _claim(out)
+        write(files, out / "assignment", force=True)
+        for learner in LEARNERS:
+            handed = files_of(learner, a.files) | {MANIFEST: files[MANIFEST]}
+            hand_in(learner, handed, out / "submissions")
+    options = grade_class.ClassOptions(
+        folder=out / "submissions",
+        step=STEP,
+        home=out / "graded",
+        jobs=grade_class.cores(),
+        seed=SEED,
+        deadline=DEADLINE,
+        isolation=isolation,
+    )
+    made = grade_class.run(options)
+    graded = report.write(made, take="best", title=None, threshold=0.8)
+    return {
+        "command": "classroom demo",
+        "headline": f"a class of {graded['learners']}: mean {graded['mean']} of {graded['points']} points",
+        "picture": str(out / "graded" / "statistics.png"),
+        "out": str(out),
+        "learners": _learners(made),
+        "open": {name: what for name, what in OPEN.items() if (out / name).exists()},
+        "class": graded,
+    }
+
+
+def _claim(out: Path) -> None:
+    """Take a folder that is new, empty, or the demo's own.
+
+    Raises:
+        UserError: it is none of these.
+    """
+    try:
+        if out.exists() and any(out.iterdir()) and not (out / MARK).exists():
+            raise UserError(f"{out} is not empty and not of the demo: name a new folder with --out")
+        (out / "submissions").mkdir(parents=True, exist_ok=True)
+        (out / MARK).touch()
+    except OSError as error:
+        raise UserError(f"{out} can't be written: {reason(error)}") from None
+
+
+def _learners(made: Class) -> list[dict[str, Any]]:
+    """Who handed in what, and the points for it."""
+    from classroom.demo.samples import LEARNERS
+
+    stories = {each.name: each.story for each in LEARNERS}
+    return [
+        {
+            "name": each.attempt.name,
+            "handed_in": each.attempt.path.name,
+            "late_minutes": round((each.late or 0) / 60),
+            "score": None if each.by_hand else each.result.score,
+            "points": {item.id: item.score for item in each.result.items},
+            "story": stories.get(each.attempt.name, ""),
+        }
+        for each in made.graded
+    ]

@@ -1,0 +1,105 @@
+"""Five learners who don't exist, and what they handed in for step 3: for the demo, and to try a class.
+
+    >>> [each.name for each in LEARNERS]
+    ['ada', 'bela', 'carmen', 'dora', 'eve']
+    >>> hand_in(LEARNERS[1], files_of(LEARNERS[1], assignment("step3").files), Path("submissions"))
+    PosixPath('submissions/bela.zip')
+
+Their files are the step's own of now, with their code (samples_code.py) where our solutions stand, and stubs
+where they wrote nothing: so they don't grow old when the step changes. Eve's code does no harm where nothing
+holds it: it waits, looks for files, and knocks at an address that is no machine's.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import tarfile
+import textwrap
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from classroom.assignment.markers import places
+from classroom.assignment.spec import ROOT
+from classroom.demo import samples_code as code
+
+DEADLINE = "2026-11-20T23:59"
+
+
+@dataclass(frozen=True)
+class Learner:
+    """Somebody, and what they wrote, by function; `code` is None for all of our own solutions."""
+
+    name: str
+    story: str
+    kind: str  # of what was handed in: a folder (nothing), .zip or .tar.gz
+    when: str  # in the time of this machine
+    code: Mapping[str, str] | None = field(repr=False)
+
+
+LEARNERS = (
+    Learner("ada", "has solved everything", "", "2026-11-18T20:15", None),
+    Learner("bela", "half done; nDCG is wrong", ".zip", "2026-11-20T22:40", code.BELA),
+    Learner("carmen", "Bela's work, renamed; late", "", "2026-11-21T00:31", code.CARMEN),
+    Learner("dora", "half done; a bracket missing", ".tar.gz", "2026-11-20T19:05", code.DORA),
+    Learner("eve", "hangs, cheats, tries to get out", "", "2026-11-20T23:58", code.EVE),
+)
+
+
+def files_of(learner: Learner, names: Sequence[str]) -> dict[str, bytes]:
+    """The files that a learner hands in."""
+    return {name: written(name, learner.code) for name in names}
+
+
+def written(name: str, solutions: Mapping[str, str] | None) -> bytes:
+    """A file of a step with these solutions in the places of ours, and a stub where there is none."""
+    source = (ROOT / name).read_text("utf-8")
+    if solutions is None:
+        return source.encode()
+    lines = source.splitlines(keepends=True)
+    for place in reversed(places(source, name)):
+        own = solutions.get(place.function)
+        made = place.stub if own is None else textwrap.indent(textwrap.dedent(own).strip("\n"), place.indent)
+        lines[place.first - 1 : place.last] = [made + "\n"]
+    return "".join(lines).encode()
+
+
+def hand_in(learner: Learner, files: Mapping[str, bytes], folder: Path) -> Path:
+    """Put a learner's files into the folder where all are collected, dated as they were handed in."""
+    moment = datetime.fromisoformat(learner.when)
+    path = folder / f"{learner.name}{learner.kind}"
+    if learner.kind == ".zip":
+        path.write_bytes(_zipped(files, moment))
+    elif learner.kind == ".tar.gz":
+        path.write_bytes(_tarred(files, moment))
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+        for name, content in files.items():
+            file = path / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+            os.utime(file, (moment.timestamp(), moment.timestamp()))
+    return path
+
+
+def _zipped(files: Mapping[str, bytes], moment: datetime) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(zipfile.ZipInfo(name, moment.timetuple()[:6]), content)
+    return made.getvalue()
+
+
+def _tarred(files: Mapping[str, bytes], moment: datetime) -> bytes:
+    """As `make hand-in` packs it."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz") as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size, info.mtime = len(content), int(moment.timestamp())
+            archive.addfile(info, io.BytesIO(content))
+    return made.getvalue()

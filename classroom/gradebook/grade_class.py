@@ -1,0 +1,278 @@
+"""A class is graded: what is there is kept, what changed or is missing is graded, in the class's own seed.
+
+    graded = run(ClassOptions(folder=Path("submissions"), step="step3", home=Path("graded")))
+
+A result is kept under results/ with a hash of all that it depends on: the files that were taken from the
+submission, the grader and the reference, the seed, the variants, the isolation. It is written when its
+submission is done, so a run may be stopped at any time. A submission whose grading fails gets a result that
+says so (every test `broken`), no score, and another try in the next run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from classroom.assignment.spec import ROOT, Assignment, classroom_files, sources
+from classroom.gradebook import deadline as deadlines
+from classroom.gradebook.attempts import Attempt, find
+from classroom.gradebook.jobs import Job
+from classroom.gradebook.jobs import run as run_jobs
+from classroom.gradebook.table import Graded
+from classroom.grading.grade import GRACE, assignment_of
+from classroom.grading.plugin import TestOutcome
+from classroom.grading.result import Result, items_of
+from classroom.intake.harmless import harmless
+from classroom.intake.take import take
+from shared.errors import UserError, reason
+from shared.progress import count_bar, spinner
+
+SCHEMA = "classroom/class/v1"
+KEY = "class key"  # among the versions of a result
+OVERHEAD = 60.0  # seconds for a grading process to start and to come to an end, on a busy machine
+
+
+@dataclass(frozen=True)
+class ClassOptions:
+    """What is to be graded, and how."""
+
+    folder: Path
+    step: str
+    home: Path  # where everything goes
+    jobs: int = 1
+    seed: int | None = None
+    variants: tuple[int, ...] = (0,)
+    deadline: str | None = None
+    isolation: str | None = None
+    seconds: float = 240.0
+
+
+@dataclass
+class Class:
+    """A class that is graded."""
+
+    options: ClassOptions
+    assignment: Assignment
+    seed: int
+    isolation: str
+    safe: bool
+    graded: list[Graded] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)  # names in the folder that are no submissions
+    leftover: list[str] = field(default_factory=list)  # results of submissions that are gone
+
+
+def cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run(options: ClassOptions) -> Class:
+    """Grade what has to be graded.
+
+    Raises:
+        UserError: no such folder, step, isolation or time; another run is at work in the same place.
+    """
+    import filelock
+
+    assignment = assignment_of(options.step)
+    due = deadlines.parse(options.deadline) if options.deadline else None
+    found = find(options.folder, [options.home])
+    with spinner("trying the sandbox"):
+        level, safe = _isolation(options.isolation)
+    try:
+        (options.home / "results").mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(options.home / ".lock", timeout=0)
+        with lock:
+            made = Class(options, assignment, _seed(options, assignment), level, safe, ignored=found.ignored)
+            results = _results(made, found.attempts)
+    except filelock.Timeout:
+        raise UserError(f"another grade-class is at work in {options.home}: wait for it") from None
+    except OSError as error:
+        raise UserError(f"{options.home} can't be written to: {reason(error)}") from None
+    for attempt in found.attempts:
+        late = deadlines.seconds_late(attempt.submitted, due)
+        result, again = results[attempt.key]
+        made.graded.append(Graded(attempt, result, late, again))
+    keys = {attempt.key for attempt in found.attempts}
+    made.leftover = sorted({path.stem for path in (options.home / "results").glob("*.json")} - keys)
+    return made
+
+
+def _isolation(wanted: str | None) -> tuple[str, bool]:
+    """The sandbox for the class, and whether it is safe: found out before anything is graded."""
+    from classroom import isolation as sandboxes
+    from classroom.isolation.place import Missing
+
+    if wanted is not None and wanted not in sandboxes.LEVELS:
+        raise UserError(f"no such isolation: {wanted}; there is {', '.join(sandboxes.LEVELS)}")
+    level = wanted or sandboxes.best()
+    try:
+        return level, level != "rlimits" and not sandboxes.tried(level)
+    except Missing as why:
+        raise UserError(f"isolation {level} can't be had here: {why}") from None
+
+
+def _seed(options: ClassOptions, assignment: Assignment) -> int:
+    """The seed of the class: as wished, else as it was drawn for the first run."""
+    path = options.home / "class.json"
+    told: dict[str, Any] = {}
+    if path.exists():
+        try:
+            told = json.loads(path.read_text("utf-8"))
+            seed = int(told["seed"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path} can't be read ({reason(error)}): name another --out") from None
+        if told.get("step") != assignment.step:
+            raise UserError(f"{options.home} holds results of {told.get('step')}: name another --out")
+    else:
+        seed = secrets.randbelow(1 << 31)
+    seed = seed if options.seed is None else options.seed
+    part = path.with_name("class.json.part")
+    facts = {"schema": SCHEMA, "step": assignment.step, "seed": seed, "variants": list(options.variants)}
+    part.write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+    part.replace(path)
+    return seed
+
+
+def _results(made: Class, attempts: Sequence[Attempt]) -> dict[str, tuple[Result, bool]]:
+    """A result for each, by its key, and whether it is new."""
+    grader = _grader(made.assignment)
+    hashes = {attempt.key: _hash(made, attempt, grader) for attempt in attempts}
+    results: dict[str, tuple[Result, bool]] = {}
+    for attempt in attempts:
+        kept = _kept(made, attempt, hashes[attempt.key])
+        if kept is not None:
+            results[attempt.key] = (kept, False)
+    missing = {attempt.key: attempt for attempt in attempts if attempt.key not in results}
+    before = len(results)
+    told = f"grading {len(missing)} submissions" + (f" ({before} are graded already)" if before else "")
+    with tempfile.TemporaryDirectory(prefix="classroom-class-") as folder, _ended_by_terminate():
+        jobs = [
+            Job(key, _command(made, attempt, Path(folder)), str(ROOT)) for key, attempt in missing.items()
+        ]
+        limit = made.options.seconds + 2 * GRACE + OVERHEAD
+        try:
+            with count_bar(told, len(jobs)) as update:
+                for ended in run_jobs(jobs, made.options.jobs, limit):
+                    attempt = missing[ended.key]
+                    result = _read(Path(folder) / f"{ended.key}.json") if not ended.problem else None
+                    if result is None:
+                        why = ended.problem or "the grading process left no result"
+                        result = failed_result(made, attempt, why, ended.seconds)
+                    result = replace(
+                        result,
+                        submission=attempt.name,
+                        versions={**result.versions, KEY: hashes[ended.key]},
+                    )
+                    result.save(made.options.home / "results" / f"{ended.key}.json")
+                    results[ended.key] = (result, True)
+                    update(len(results) - before, len(jobs))
+        except KeyboardInterrupt:
+            done = f"{len(results)} of {len(attempts)} are graded and kept in {made.options.home}"
+            print(f"\n{done}; the same command goes on from there", file=sys.stderr)
+            raise
+    return results
+
+
+@contextlib.contextmanager
+def _ended_by_terminate() -> Iterator[None]:
+    """SIGTERM ends this as Ctrl-C does, so that no grading process is left behind."""
+
+    def stop(_number: int, _frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _grader(assignment: Assignment) -> str:
+    """A hash of all code that a result depends on: the grader, the tests, the reference."""
+    number, whole = assignment.number, hashlib.sha256()
+    files = classroom_files(
+        [
+            "grading/grade.py",
+            "protocol/worker.py",
+            f"rubrics/{number}_*.py",
+            f"drivers/{number}*.py",
+            "isolation/*.py",
+        ]
+    )
+    files |= {name: path.read_bytes() for name, path in sources(assignment.packages).items()}
+    for name, content in sorted(files.items()):
+        whole.update(f"{name} {len(content)}\n".encode() + content)
+    return whole.hexdigest()
+
+
+def _hash(made: Class, attempt: Attempt, grader: str) -> str:
+    """Of all that a result depends on."""
+    taken = take(attempt.path, made.assignment.files)
+    files = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(taken.files.items())}
+    options = [made.seed, list(made.options.variants), made.isolation, made.options.seconds]
+    told = json.dumps([grader, options, files, taken.variant, taken.notes], ensure_ascii=True)
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _kept(made: Class, attempt: Attempt, hash: str) -> Result | None:
+    """The result of a run before, where nothing has changed since."""
+    result = _read(made.options.home / "results" / f"{attempt.key}.json")
+    if result is None or result.versions.get(KEY) != hash or Graded(attempt, result).by_hand:
+        return None
+    return result
+
+
+def _read(path: Path) -> Result | None:
+    try:
+        return Result.from_dict(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _command(made: Class, attempt: Attempt, folder: Path) -> list[str]:
+    """Grades one attempt."""
+    variants = [each for variant in made.options.variants for each in ("--variant", str(variant))]
+    options = {
+        "--step": made.assignment.number,
+        "--seed": str(made.seed),
+        "--isolation": made.isolation,
+        "--seconds": str(made.options.seconds),
+        "--format": "json",
+        "--out": str(folder / f"{attempt.key}.json"),
+    }
+    pairs = [each for pair in options.items() for each in pair]
+    return [sys.executable, "-m", "classroom", "grade", str(attempt.path.absolute()), *pairs, *variants]
+
+
+def failed_result(made: Class, attempt: Attempt, why: str, seconds: float) -> Result:
+    """A result of a submission that could not be graded: no test has a verdict."""
+    exercises = [task.exercise for task in made.assignment.tasks]
+    outcomes = [TestOutcome(mark, "broken", why) for each in exercises for mark in each.marks]
+    return Result(
+        step=made.assignment.step,
+        submission=attempt.name,
+        items=items_of(exercises, outcomes),
+        seed=made.seed,
+        variant=made.options.variants[0],
+        isolation=made.isolation,
+        safe=made.safe,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=round(seconds, 3),
+        notes=(harmless(f"to be looked at by hand: {why}", 600),),
+    )

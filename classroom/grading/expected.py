@@ -1,0 +1,76 @@
+"""What the public tests expect, recorded from the reference when an assignment is made: tests/expected.json.
+
+    {"schema": "classroom/expected/v1", "variant": 7, "tests": {"test_rrf_small": [{"value": ...}, ...]}}
+
+A learner has no reference to compare with, so `Local` takes these values, in the order of a test's checks.
+The inputs are drawn from the variant, so another variant has other values.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from classroom.assignment.quiet import quietly
+from classroom.assignment.rubric import Mark, files_of
+from classroom.grading.plugin import RubricPlugin
+from classroom.grading.submission import Local
+
+SCHEMA = "classroom/expected/v1"
+
+
+@dataclass(frozen=True)
+class Example:
+    """A call of a public test and what it gives, for the handout."""
+
+    call: str
+    got: str
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The values by test."""
+
+    variant: int
+    tests: dict[str, list[Any]]
+
+    def local(self, mark: Mark) -> Local:
+        """The learner's own code, for this test."""
+        return Local(recorded=self.tests.get(mark.test, []))
+
+    def to_json(self) -> str:
+        told = {"schema": SCHEMA, "variant": self.variant, "tests": self.tests}
+        return (
+            json.dumps(told, ensure_ascii=False, separators=(",", ":")).replace('"test_', '\n"test_') + "\n"
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> Expected:
+        """What was recorded."""
+        told = json.loads(path.read_text("utf-8"))
+        if told.get("schema") != SCHEMA:
+            raise ValueError(f"not a {SCHEMA}")
+        return cls(told["variant"], told["tests"])
+
+
+def record(step: str, variant: int) -> tuple[Expected, dict[str, list[Example]]]:
+    """Run the public tests on the reference: the values, and the calls by exercise.
+
+    Raises:
+        RuntimeError: the reference fails its own test.
+    """
+    locals_: dict[str, Local] = {}
+    running = RubricPlugin(lambda mark: locals_.setdefault(mark.test, Local()), 0, variant, depends=False)
+    quietly([*map(str, files_of(step, public_only=True))], [running])
+    wrong = running.problems + [
+        f"{each.mark.test}: {each.cause}" for each in running.outcomes if not each.score
+    ]
+    if wrong or not running.outcomes:
+        raise RuntimeError(f"the public tests of {step} fail on the reference: {(wrong or ['no tests'])[0]}")
+    examples: dict[str, list[Example]] = {}
+    for outcome in running.outcomes:
+        calls = [Example(seen.call, seen.got) for seen in outcome.calls]
+        examples.setdefault(outcome.mark.id, []).extend(calls)
+    return Expected(variant, {test: local.record for test, local in locals_.items()}), examples

@@ -1,0 +1,198 @@
+"""Grade one submission: its files into a tree, the tree into a sandbox, the hidden tests against it.
+
+    result = grade(Path("ada.zip"), "step3", seed=4711)
+
+Whatever the submission does, this gives a valid `Result` in bounded time: `seconds` for all tests together,
+and a little for the rest. What is the grader's own fault is no 0 for the learner, but an error: no sandbox,
+tests that can't be collected.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.metadata
+import platform
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from classroom.assignment.quiet import quietly
+from classroom.assignment.rubric import files_of
+from classroom.assignment.spec import PRELOAD, Assignment
+from classroom.assignment.spec import assignment as read_assignment
+from classroom.grading.calls import WorkerFailure
+from classroom.grading.plugin import RubricPlugin, TestOutcome
+from classroom.grading.remote import Remote, Unready
+from classroom.grading.result import Result, items_of
+from classroom.grading.tree import laid_out
+from classroom.intake.harmless import harmless
+from classroom.intake.take import Intake, take
+from shared.errors import UserError
+
+if TYPE_CHECKING:
+    from classroom.isolation import Sandboxed
+
+SECONDS = 120.0  # for all tests
+GRACE = 30.0  # seconds after which the grader itself must have got stuck
+
+assignment_of = cache(read_assignment)
+OpenWorker = Callable[[Path], "Sandboxed"]
+
+
+def grade(
+    submission: Path,
+    step: str,
+    seed: int,
+    variants: Sequence[int] = (0,),
+    isolation: str | None = None,
+    seconds: float = SECONDS,
+    on_outcome: Callable[[TestOutcome], None] = lambda _outcome: None,
+    depends: bool = True,
+    open_worker: OpenWorker | None = None,
+) -> Result:
+    """Grade a folder or an archive.
+
+    Args:
+        seed: of the hidden tests' inputs; the same for a whole class.
+        variants: those that the instructor gave out. A submission's own is believed if it is one of them.
+        isolation: the sandbox; the best that this machine has where it is None.
+        seconds: for all tests together; what has no time left counts as timed out.
+        on_outcome: is told how each test ended.
+        depends: whether tests wait for the exercises that they depend on.
+        open_worker: opens a worker for a tree, in place of classroom.isolation.
+
+    Raises:
+        UserError: no such submission, step or isolation, or something is wrong with the grader.
+    """
+    assignment = assignment_of(step)
+    began, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
+    until = began + seconds
+    intake = _intake(submission, assignment, seconds)
+    variant = _variant(intake, variants)
+    with laid_out(assignment, intake.files) as tree:
+        start = open_worker or _sandbox(isolation)
+        remote = Remote(start=lambda: start(tree), preload=PRELOAD.get(assignment.step, ()), until=until)
+        plugin = RubricPlugin(
+            lambda _mark: remote, seed, variant, on_outcome, until=until, depends=depends, unseen=True
+        )
+        try:
+            remote.warm()
+            with _alarm(seconds + GRACE):
+                _import_reference(assignment)
+                code = quietly([*map(str, files_of(assignment.step))], [plugin])
+            if code == pytest.ExitCode.INTERRUPTED and not plugin.problems:
+                raise KeyboardInterrupt
+            if code == pytest.ExitCode.INTERNAL_ERROR and time.monotonic() > until:
+                raise WorkerFailure("it took too long", timed_out=True)
+        except Unready as error:
+            raise UserError(f"no worker can be started, so nothing was graded: {error}") from None
+        except WorkerFailure:
+            intake.note("grading took too long, and was ended")
+            _time_out(assignment, plugin)
+        finally:
+            remote.close()
+    _no_fault_of_ours(assignment, remote, plugin, intake)
+    return Result(
+        step=assignment.step,
+        submission=intake.name,
+        items=items_of([task.exercise for task in assignment.tasks], plugin.outcomes),
+        seed=seed,
+        variant=variant,
+        isolation=remote.level,
+        safe=remote.safe,
+        started=started,
+        seconds=round(time.monotonic() - began, 3),
+        notes=tuple(intake.notes),
+        output=harmless(remote.printed),
+        versions=_versions(assignment.step),
+    )
+
+
+def _intake(submission: Path, assignment: Assignment, seconds: float) -> Intake:
+    try:
+        with _alarm(seconds + GRACE):
+            return take(submission, assignment.files)
+    except WorkerFailure:
+        return Intake(harmless(submission.name), notes=["nothing could be read: it took too long"])
+
+
+def _sandbox(isolation: str | None) -> OpenWorker:
+    from classroom import isolation as sandboxes
+
+    return lambda tree: sandboxes.open_worker(tree, isolation)
+
+
+def _import_reference(assignment: Assignment) -> None:
+    """While the worker gets ready: it has the same to import."""
+    for file in assignment.files:
+        importlib.import_module(file.removesuffix(".py").replace("/", "."))
+    for library in PRELOAD.get(assignment.step, ()):
+        importlib.import_module(library)
+
+
+def _variant(intake: Intake, given: Sequence[int]) -> int:
+    """The variant of a submission: what it says itself counts only if it was given out."""
+    if intake.variant in given:
+        return int(intake.variant or 0)
+    if intake.variant is not None:
+        intake.note(
+            f"it says that it is of variant {intake.variant}, which was not given out: intake as {given[0]}"
+        )
+    return given[0]
+
+
+def _no_fault_of_ours(assignment: Assignment, remote: Remote, plugin: RubricPlugin, intake: Intake) -> None:
+    """Refuse a result that the grader has spoilt; say what it did wrong in one test."""
+    if remote.unready:
+        raise UserError(f"no worker can be started, so nothing was graded: {remote.unready}")
+    if plugin.problems or not plugin.outcomes:
+        why = " ".join((plugin.problems or ["there are none"])[0].split())[-300:]
+        raise UserError(f"the tests of {assignment.step} can't be collected: {why}")
+    for outcome in plugin.outcomes:
+        if outcome.status == "broken":
+            intake.note(f"the test {outcome.mark.test} is broken, a fault of the grader: {outcome.cause}")
+    if not remote.safe:
+        intake.note(f"isolation {remote.level!r} is not safe for code of strangers")
+
+
+def _time_out(assignment: Assignment, plugin: RubricPlugin) -> None:
+    """What was not reached had no time left."""
+    done = {outcome.mark.test for outcome in plugin.outcomes}
+    marks = [mark for task in assignment.tasks for mark in task.exercise.marks if mark.test not in done]
+    plugin.outcomes += [TestOutcome(mark, "timed out", "no time left") for mark in marks]
+
+
+@contextlib.contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    """Interrupt this process should it get stuck itself, say in a pathological archive."""
+
+    def ring(_number: int, _frame: Any) -> None:
+        raise WorkerFailure("it took too long", timed_out=True)
+
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _versions(step: str) -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("llm-roadmap", "pytest", *PRELOAD.get(step, ())):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            name = name.partition(".")[0]
+            found[name] = importlib.metadata.version(name)
+    return found

@@ -1,0 +1,297 @@
+"""A submission in a sandbox: requests go to a worker (worker.py), and nothing that comes back is trusted.
+
+    remote = Remote(start=lambda: open_worker(tree), preload=("numpy",))
+    remote.warm()                                      starts, and goes on while other things are done
+    remote.call("step3_rag.retrieve.fuse:rrf", [{"a": 1.0}])
+
+A worker that dies, hangs or speaks nonsense is ended, and the next call gets a fresh one. Time is the
+submission's own: starting a worker, importing its modules and running the reference are not counted against
+a test, only against `until`. A worker that can't be started at all is nobody's wrong answer: `Unready`.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from classroom.grading.calls import (
+    CallRecord,
+    Fresh,
+    Raised,
+    WorkerFailure,
+    Wrong,
+    called,
+    find,
+    format_call,
+    outcome,
+)
+from classroom.grading.compare import short
+from classroom.grading.lines import Lines
+from classroom.grading.submission import Base, Made, call_reference
+from classroom.protocol import wire
+from classroom.protocol.wire import Reference
+from shared.errors import UserError
+
+if TYPE_CHECKING:
+    from classroom.assignment.rubric import Mark
+    from classroom.isolation import Sandboxed
+
+START_SECONDS = 60.0  # for the worker and the libraries that it needs, which are not the submission's fault
+IMPORT_SECONDS = 20.0  # for a module of the submission
+OUTPUT = 4_000  # characters of what was printed
+MAX_ASKED = 256 << 10  # bytes of one question to a function of the grader's, which has to work with it
+
+
+class Unready(Exception):
+    """No worker can be started: the grader's problem."""
+
+
+@dataclass
+class Remote(Base):
+    """A submission in a sandbox. `start` opens one; after a fault the next call gets a fresh one."""
+
+    start: Callable[[], Sandboxed] = field(kw_only=True)
+    preload: tuple[str, ...] = ()  # libraries that every worker imports before anything of the submission
+    deadline: float = math.inf  # time.monotonic() until which the present test may take
+    until: float = math.inf  # the same for everything
+    level: str = ""  # of the sandbox
+    safe: bool = False  # whether it holds strangers' code
+    unready: str = ""  # why no worker could be started
+    printed: str = ""
+    _ever: bool = False  # whether one has been ready
+    _box: Sandboxed | None = None
+    _lines: Lines | None = None
+    _loading: list[str] = field(default_factory=list)
+    _callbacks: dict[int, Callable[..., Any]] = field(default_factory=dict)
+    _passed: int = 0  # functions so far: no two have the same number
+    _served: set[str] = field(default_factory=set)  # exercises, by the present worker
+    _imported: dict[str, WorkerFailure | None] = field(default_factory=dict)  # by module
+
+    def begin(self, mark: Mark) -> None:
+        super().begin(mark)
+        self.reveal = mark.visibility == "public"
+        self.deadline = time.monotonic() + mark.timeout
+        self._callbacks.clear()
+        if self._lines is not None:
+            self._lines.sent = 0
+            if not self._loading and self._lines.is_spoilt():
+                self.close()  # the test before did that, and this one is to have its own chance
+        self._served = self._served if self._box is not None else set()
+        self.worker_reused = bool(self._served - {mark.id})
+        self._served.add(mark.id)
+
+    def make(self, target: str, /, *args: Any, **kwargs: Any) -> Made:
+        found = self.ask("make", target, args, kwargs)
+        if not isinstance(found, Reference):
+            raise self._fault("it answered with something that was not made")
+        return Made(
+            self, target, found.id, reference=self._untimed(lambda: called(find(target), args, kwargs))
+        )
+
+    def expected(self, reference: Callable[[], Any], got: Any) -> Any:  # noqa: ARG002
+        return self._untimed(lambda: outcome(reference))
+
+    def follow(self, made: Made, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._untimed(lambda: call_reference(made, method, args, kwargs))
+
+    def ask(
+        self, do: str, what: str, args: tuple[Any, ...], kwargs: dict[str, Any], made: Made | None = None
+    ) -> Any:
+        self.calls.append(CallRecord(format_call(what, args, kwargs, made), "nothing"))
+        try:
+            if made is None:
+                self._untimed(lambda: self._import(what.partition(":")[0]))
+            elif self._box is None:
+                raise WorkerFailure("the process that held this object is gone")
+            message = {
+                "do": do,
+                "what": what,
+                "args": [self._encoded(each) for each in args],
+                "kwargs": {name: self._encoded(each) for name, each in kwargs.items()},
+            }
+            message |= {} if made is None else {"object": made.id}
+            reply = self._answer(self._request(message, self.deadline), self.deadline)
+            return self._understood(reply)
+        except WorkerFailure as fault:
+            self.calls[-1].verdict = str(fault)
+            raise
+
+    def warm(self) -> None:
+        """Start a worker where there is none, and ask for its libraries without waiting for them.
+
+        Raises:
+            Unready: it can't be started.
+        """
+        if self.unready:
+            raise Unready(self.unready)
+        if self._box is not None:
+            return
+        deadline = time.monotonic() + START_SECONDS
+        try:
+            self._box = self.start()
+            self._lines = Lines(self._box)
+            self.level, self.safe = self._box.level, self._box.safe
+            requests = [{"do": "import", "what": library} for library in self.preload]
+            self._loading = [self._request(each, deadline) for each in requests]
+        except Exception as error:
+            kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+            raise self._not_started(f"{kind}{error}") from error
+
+    def close(self) -> None:
+        """End the worker."""
+        if self._box is not None:
+            self.printed = (self.printed + self._box.output())[-OUTPUT:]
+            self._box.close()
+        self._box, self._lines, self._loading = None, None, []
+        self._callbacks.clear()
+        self._imported = {module: fault for module, fault in self._imported.items() if fault}
+
+    def _import(self, module: str) -> None:
+        """Get a module of the submission imported; one that kills its worker is not tried twice."""
+        self._started()
+        if module not in self._imported:
+            deadline = time.monotonic() + IMPORT_SECONDS
+            try:
+                self._answer(self._request({"do": "import", "what": module}, deadline), deadline)
+                self._imported[module] = None  # an exception is raised again by the call
+            except WorkerFailure as fault:
+                fault = WorkerFailure(f"importing {module}: {fault}", fault.timed_out)
+                if fault.timed_out or not self.worker_reused:
+                    self._imported[module] = fault
+                raise fault from None
+        if fault := self._imported[module]:
+            raise fault
+
+    def _started(self) -> None:
+        try:
+            self.warm()
+            while self._loading:
+                reply = self._answer(self._loading[0], time.monotonic() + START_SECONDS)
+                if "raised" in reply:
+                    raise self._not_started(f"a library can't be imported: {str(reply['raised'])[:300]}")
+                self._loading = self._loading[1:]
+            self._ever = True
+        except WorkerFailure as fault:
+            if time.monotonic() > self.until:
+                raise
+            wrong = self._not_started(str(fault))
+        except Unready as error:
+            wrong = error
+        else:
+            return
+        if not self._ever:
+            raise wrong
+        raise WorkerFailure(f"no fresh process could be started ({wrong})")
+
+    def _not_started(self, why: str) -> Unready:
+        """Of the first worker, it is final; a later one may suffer from what the first left behind."""
+        printed = f"; {self._box.output()[-300:].strip()}" if self._box is not None else ""
+        self.close()
+        if not self._ever:
+            self.unready = f"{why}{printed}"
+        return Unready(f"{why}{printed}")
+
+    def _untimed(self, run: Callable[[], Any]) -> Any:
+        """Run what is not counted against the test's time."""
+        began = time.monotonic()
+        try:
+            return run()
+        finally:
+            self.deadline += time.monotonic() - began
+
+    def _understood(self, reply: dict[str, Any]) -> Any:
+        seen, value, wrong = self.calls[-1], None, None
+        try:
+            if "raised" in reply:
+                told = reply["raised"]
+                kinds = [str(each)[:100] for each in told["kinds"]][:20] or ["an exception"]
+                wrong = Raised(kinds, str(told["text"])[:2000], str(told["place"])[:200])
+                seen.got = f"raised {wrong}" + (f" ({wrong.place})" if wrong.place else "")
+            elif "unsendable" in reply:
+                seen.got = f"returned {str(reply['unsendable'])[:200]}"
+                wrong = Wrong(seen.got)
+            else:
+                value = wire.decode(reply["value"])
+                seen.got = short(value)
+        except Exception as error:
+            raise self._fault(f"it sent what is no reply ({type(error).__name__})") from None
+        if wrong is not None:
+            seen.verdict = seen.got
+            raise wrong
+        return value
+
+    def _encoded(self, value: Any) -> Any:
+        if isinstance(value, Fresh):
+            value = value.make()
+        if isinstance(value, Made):
+            return {"$": "object", "id": value.id, "type": value.type}
+        if callable(value) and not isinstance(value, type):
+            self._passed += 1
+            self._callbacks[self._passed] = value
+            return {"$": "callback", "id": self._passed}
+        if type(value) is list:
+            return [self._encoded(each) for each in value]
+        if type(value) is tuple:
+            return {"$": "tuple", "v": [self._encoded(each) for each in value]}
+        if type(value) is dict:
+            pairs = [[self._encoded(key), self._encoded(each)] for key, each in value.items()]
+            return {"$": "dict", "v": pairs}
+        return wire.encode(value)
+
+    def _request(self, message: dict[str, Any], deadline: float) -> str:
+        id = secrets.token_hex(8)
+        self._send({"id": id, **message}, deadline)
+        return id
+
+    def _send(self, message: dict[str, Any], deadline: float) -> None:
+        assert self._lines is not None
+        try:
+            self._lines.send(message, min(deadline, self.until))
+        except WorkerFailure:
+            self.close()
+            raise
+
+    def _answer(self, id: str, deadline: float) -> dict[str, Any]:
+        """The reply to a request; until it comes, what it calls back is served."""
+        while True:
+            assert self._lines is not None
+            try:
+                reply = self._lines.receive(min(deadline, self.until))
+            except WorkerFailure:
+                self.close()
+                raise
+            if reply.get("id") != id:
+                raise self._fault("it sent a reply that nobody asked for")
+            if "callback" not in reply:
+                return reply
+            try:
+                self._send(self._called_back(reply), deadline)
+            except wire.Unsendable:
+                raise self._fault("it called back for more than can be sent") from None
+
+    def _called_back(self, request: dict[str, Any]) -> dict[str, Any]:
+        number = request["callback"]
+        if type(number) is not int or number not in self._callbacks:
+            raise self._fault("it called a function that it was not given")
+        if self._lines is not None and self._lines.last > MAX_ASKED:
+            raise self._fault("it called back with too much")
+        try:
+            args = [wire.decode(each) for each in request["args"]]
+            kwargs = {str(name): wire.decode(each) for name, each in request["kwargs"].items()}
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise self._fault("it called back with what is no value") from None
+        self.unchecked = True
+        try:
+            return {"value": wire.encode(self._callbacks[number](*args, **kwargs))}
+        except Exception as error:  # the test's own way to let a callback fail
+            told = {"type": wire.name_of(type(error)), "args": [str(each) for each in error.args]}
+            return {"raised": told}
+
+    def _fault(self, why: str, timed_out: bool = False) -> WorkerFailure:
+        """End the worker; the next call gets a fresh one."""
+        self.close()
+        return WorkerFailure(why, timed_out)

@@ -1,0 +1,166 @@
+"""What grading one submission gives: always valid, whatever it did. Other formats are made from it.
+
+    {"schema": "classroom/result/v1", "step": "step3_rag", "submission": "ada", "score": 93, "points": 100,
+     "isolation": "sandlock", "safe": true, "seed": 4711, "items": [{"id": "3.1", "score": 10, ...}, ...]}
+
+Text that comes from a submission (exceptions, output, names) is made harmless here, once: one line or few,
+bounded, without control characters, and without what a terminal or a CI runner takes for a command.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from classroom.intake.harmless import harmless
+
+if TYPE_CHECKING:
+    from classroom.assignment.rubric import Exercise
+    from classroom.grading.plugin import TestOutcome
+
+SCHEMA = "classroom/result/v1"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that a test made. `expected` is None where the rubric doesn't allow to show it."""
+
+    call: str
+    got: str
+    expected: str | None
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Test:
+    """One test: the part of an exercise that is all or nothing."""
+
+    name: str
+    line: str  # what it asks for, in the rubric's words
+    points: int
+    score: int
+    visibility: str
+    status: str  # as in plugin.py
+    cause: str
+    seconds: float
+    calls: tuple[Call, ...] = ()  # of one that failed: those that went wrong; of one that passed: none
+
+
+@dataclass(frozen=True)
+class Item:
+    """An exercise."""
+
+    id: str
+    title: str
+    points: int
+    score: int
+    tests: tuple[Test, ...]
+
+    @property
+    def status(self) -> str:
+        """passed, partial, or what all of its failed tests have in common, else failed."""
+        if self.score == self.points:
+            return "passed"
+        if self.score:
+            return "partial"
+        kinds = {test.status for test in self.tests}
+        kinds -= {"blocked"} if len(kinds) > 1 else set()
+        return kinds.pop() if len(kinds) == 1 else "failed"
+
+    @property
+    def cause(self) -> str:
+        """The first thing that went wrong."""
+        return next((test.cause for test in self.tests if test.cause), "")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A graded submission."""
+
+    step: str
+    submission: str
+    items: tuple[Item, ...]
+    seed: int
+    variant: int
+    isolation: str  # sandlock, bubblewrap, other-uid, rlimits
+    safe: bool  # whether strangers' code may be graded so
+    started: str  # ISO 8601, UTC
+    seconds: float
+    notes: tuple[
+        str, ...
+    ] = ()  # what an instructor should know: refused files, missing files, weak isolation
+    output: str = ""  # the end of what the submission printed
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def score(self) -> int:
+        return sum(item.score for item in self.items)
+
+    @property
+    def points(self) -> int:
+        return sum(item.points for item in self.items)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {"schema": SCHEMA, "score": self.score, "points": self.points, **asdict(self)}
+
+    def save(self, path: Path) -> None:
+        """Write it, whole or not at all."""
+        part = path.with_name(path.name + ".part")
+        part.write_text(json.dumps(self.to_dict(), ensure_ascii=False, indent=1) + "\n", "utf-8")
+        part.replace(path)
+
+    @classmethod
+    def from_dict(cls, made: dict[str, Any]) -> Result:
+        """The result of `to_dict`."""
+        if made.get("schema") != SCHEMA:
+            raise ValueError(f"not a {SCHEMA}")
+        rest = {
+            name: made[name] for name in made if name not in ("schema", "score", "points", "items", "notes")
+        }
+        return cls(items=tuple(map(_item, made["items"])), notes=tuple(made["notes"]), **rest)
+
+
+def _item(made: dict[str, Any]) -> Item:
+    return Item(**_with(made, "tests", tuple(map(_test, made["tests"]))))
+
+
+def _test(made: dict[str, Any]) -> Test:
+    return Test(**_with(made, "calls", tuple(Call(**call) for call in made["calls"])))
+
+
+def _with(made: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
+    return {**made, name: value}
+
+
+def items_of(exercises: Iterable[Exercise], outcomes: Iterable[TestOutcome]) -> tuple[Item, ...]:
+    """The outcomes by exercise. A test without an outcome has not been run: no points."""
+    by_test = {outcome.mark.test: outcome for outcome in outcomes}
+    items = []
+    for exercise in exercises:
+        tests = []
+        for mark in exercise.marks:
+            outcome = by_test.get(mark.test)
+            status, cause, seconds, calls = "broken", "the test was not run", 0.0, ()
+            if outcome is not None:
+                status, cause, seconds = outcome.status, harmless(outcome.cause), round(outcome.seconds, 3)
+                calls = tuple(
+                    Call(
+                        harmless(call.call),
+                        harmless(call.got),
+                        None if call.expected is None else harmless(call.expected),
+                        harmless(call.verdict),
+                    )
+                    for call in outcome.calls
+                    if call.verdict != "ok"
+                )
+            score = mark.points if status == "passed" else 0
+            tests.append(
+                Test(mark.test, mark.line, mark.points, score, mark.visibility, status, cause, seconds, calls)
+            )
+        points, score = sum(test.points for test in tests), sum(test.score for test in tests)
+        items.append(Item(exercise.id, exercise.title, points, score, tuple(tests)))
+    return tuple(items)

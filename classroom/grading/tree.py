@@ -1,0 +1,40 @@
+"""The tree that a worker sees: the step without solutions, with a submission's files laid over it.
+
+    with laid_out(assignment, intake.files) as tree: ...      tree/step3_rag/retrieve/fuse.py is the learner's
+
+Nothing else of a submission is there, and nothing of the reference, the tests or the grader but the worker
+itself, the values that it speaks in, and the step's drivers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+from classroom.assignment.spec import Assignment, classroom_files, packages_of, stripped
+
+UNUSED = (".png", ".svg", "README.md", "Dockerfile")  # by no code
+
+
+@cache
+def base(step: str) -> dict[str, bytes]:
+    """What all submissions of a step have in common, made once in a process."""
+    files = {name: each for name, each in stripped(packages_of(step)).items() if not name.endswith(UNUSED)}
+    return files | classroom_files(["protocol/worker.py", f"drivers/{step.partition('_')[0]}*.py"])
+
+
+@contextlib.contextmanager
+def laid_out(assignment: Assignment, submitted: Mapping[str, bytes]) -> Iterator[Path]:
+    """A temporary folder with the tree of a submission. Others may read it: a sandbox may be another user."""
+    with tempfile.TemporaryDirectory(prefix="classroom-", ignore_cleanup_errors=True) as folder:
+        tree = Path(folder) / "tree"
+        for name, content in {**base(assignment.step), **submitted}.items():
+            path = tree / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        for path in (Path(folder), tree, *tree.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        yield tree

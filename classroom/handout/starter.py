@@ -1,0 +1,152 @@
+"""An assignment is made: a folder that stands alone, with a step's code, without any solution.
+
+    files = starter(assignment("step3"), variant=7)      by path, in memory
+    write(files, Path("out"), force=False)               whole, or not at all
+
+    out/  HANDOUT.md  AGENTS.md  Makefile  pyproject.toml  classroom.json
+          tests/  classroom/  shared/  step3_rag/
+
+`classroom.json` is the manifest: the exercises with their files and hints, what is handed in, a hash of each
+file. The tests of this repository and the hidden tests don't go along.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import posixpath
+import re
+import shutil
+import tempfile
+from pathlib import Path, PurePosixPath
+
+from classroom.assignment.rubric import files_of
+from classroom.assignment.spec import ROOT, Assignment, classroom_files, stripped
+from classroom.grading.expected import record
+from classroom.handout import excerpts, texts
+from shared.errors import UserError
+
+SCHEMA = "classroom/assignment/v1"
+MANIFEST = "classroom.json"
+GIVEN = "classroom/given.json"  # the files of the exercises as they are handed out, for `reset`
+IGNORED = ".venv/\n__pycache__/\n*.egg-info/\n.pytest_cache/\n.env\nhand-in.tar.gz\n"
+IGNORED += ".classroom.json\n*.bak-*\n"  # of hint and reset
+# Should a learner's file come to import another one, the assignment is not made.
+FOR_LEARNERS = re.compile(
+    r"classroom/(__init__|(learner|drivers|rubrics)/\w+|(assignment|grading|intake|protocol)/__init__"
+    r"|assignment/(quiet|rubric)|intake/harmless|grading/(calls|compare|draw|expected|plugin|submission|words)"
+    r"|protocol/(arrays|wire))\.(py|txt)"
+)
+
+
+def starter(a: Assignment, variant: int, with_others: bool = False) -> dict[str, bytes]:
+    """All files of an assignment. `with_others` leaves the solutions of other steps in.
+
+    Raises:
+        UserError: a marker is wrong, or this is no clone of the repository.
+    """
+    for needed in ("pyproject.toml", "constraints.txt", "LICENSE"):
+        if not (ROOT / needed).exists():
+            raise UserError(f"{needed} is not at {ROOT}: assign works in a clone of the repository")
+    expected, examples = record(a.step, variant)
+    own = f"{a.number.removeprefix('step')}." if with_others else ""
+    files = stripped(a.packages, own) | _classroom(a)
+    files |= {name: (ROOT / name).read_bytes() for name in ("constraints.txt", "LICENSE")}
+    files[GIVEN] = json.dumps({name: files[name].decode() for name in a.files}, indent=1).encode() + b"\n"
+    tests = [path.relative_to(ROOT).as_posix() for path in files_of(a.step, public_only=True)]
+    files |= texts.texts(a, examples, tests)
+    files |= {"tests/expected.json": expected.to_json().encode(), ".gitignore": IGNORED.encode()}
+    there = {*files, *(str(each) for name in files for each in PurePosixPath(name).parents), MANIFEST}
+    for name in files:
+        package, _, rest = name.partition("/")
+        if rest.endswith(".md") and package in a.packages:
+            text = excerpts.renew(
+                files[name].decode(),
+                lambda file, package=package: files[posixpath.normpath(f"{package}/{file}")].decode(),
+            )
+            files[name] = texts.without_dangling(text, str(PurePosixPath(name).parent), there).encode()
+    files[MANIFEST] = _manifest(a, variant, files)
+    return dict(sorted(files.items()))
+
+
+def _classroom(a: Assignment) -> dict[str, bytes]:
+    """The learner's part of this package."""
+    roots = ["learner/*", "grading/expected.py", f"drivers/{a.number}*.py", f"rubrics/{a.number}_public*.py"]
+    files = classroom_files(roots)
+    for name in files:
+        if not FOR_LEARNERS.fullmatch(name) or "_hidden" in name:
+            raise RuntimeError(f"{name} is not for learners, and one of their files imports it")
+    main = ROOT / "classroom" / "learner" / "__main__.py"
+    if main.exists():
+        files["classroom/__main__.py"] = main.read_bytes()
+    return files
+
+
+def _manifest(a: Assignment, variant: int, files: dict[str, bytes]) -> bytes:
+    exercises = [
+        {
+            "id": task.id,
+            "title": task.exercise.title,
+            "points": task.exercise.points,
+            "files": list(task.files),
+            "functions": list(task.functions),
+            "hints": list(task.exercise.hints),
+            "lines": [
+                {"points": mark.points, "line": mark.line, "visibility": mark.visibility, "test": mark.test}
+                for mark in task.exercise.marks
+            ],
+        }
+        for task in a.tasks
+    ]
+    told = {
+        "schema": SCHEMA,
+        "step": a.step,
+        "title": a.title,
+        "variant": variant,
+        "version": _version(),
+        "exercises": exercises,
+        "hand_in": list(a.files),
+        "sha256": {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)},
+    }
+    return (json.dumps(told, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def _version() -> str:
+    import tomllib
+
+    return str(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"])
+
+
+def write(files: dict[str, bytes], out: Path, force: bool = False) -> None:
+    """Write the folder. What goes wrong leaves nothing behind, and the folder that was there as it was.
+
+    Raises:
+        UserError: there is something already, or it can't be written.
+    """
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise UserError(f"{out} is no folder; name one that is new or empty")
+    if out.is_dir() and any(out.iterdir()) and not force:
+        raise UserError(f"{out} is not empty; name a new folder, or replace it with --force")
+    if force and (out / ".git").exists():
+        raise UserError(f"{out} is a git repository, which --force would delete; name another folder")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
+            made = Path(temporary) / "made"
+            for name, content in files.items():
+                path = made / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            before = Path(temporary) / "before"
+            if out.exists():
+                out.rename(before)
+            try:
+                made.rename(out)
+            except OSError:
+                if before.exists():
+                    before.rename(out)
+                raise
+            shutil.rmtree(before, ignore_errors=True)
+    except OSError as error:
+        raise UserError(f"{out} can't be written: {os.strerror(error.errno or 0)}") from None

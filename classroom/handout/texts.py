@@ -1,0 +1,119 @@
+"""The texts of an assignment, by Jinja2 from templates/: handout, README, Makefile, pyproject.toml.
+
+    render("HANDOUT.md", a=assignment, ...)
+
+A lesson goes along as it is, without links to what does not.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+import tomllib
+from collections.abc import Container, Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from packaging.requirements import Requirement
+
+from classroom.assignment.spec import ROOT, Assignment, Task
+from classroom.grading.expected import Example
+
+LEARNERS_NEED = {"pytest", "watchfiles"}  # of the extra `classroom`: the rest is the instructors'
+LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s]+)\)")
+FENCE = re.compile(r"^( {0,3}```.*?^ {0,3}```[^\S\n]*$)", re.MULTILINE | re.DOTALL)
+EXAMPLES = 3  # of an exercise
+SHOWN = 160  # characters of a call or of what it gives
+
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+
+@cache
+def _environment(folder: Path) -> jinja2.Environment:
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown, make and TOML, of our own
+    )
+    made.filters["toml"] = lambda value: json.dumps(value, ensure_ascii=False, indent=1)
+    return made
+
+
+def render(template: str, folder: Path = TEMPLATES, **values: Any) -> bytes:
+    """A text of the assignment, from a template in `folder`."""
+    return _environment(folder).get_template(f"{template}.jinja").render(**values).encode()
+
+
+def texts(a: Assignment, examples: dict[str, list[Example]], tests: Iterable[str]) -> dict[str, bytes]:
+    """All that is written for an assignment, by path. `tests` are the files with its public tests."""
+    marks = [mark for task in a.tasks for mark in task.exercise.marks]
+    shown = {id: _shown(found) for id, found in examples.items()}
+    modules = [each.removesuffix(".py").replace("/", ".") for each in tests]
+    return {
+        "HANDOUT.md": render(
+            "HANDOUT.md",
+            a=a,
+            anchor=_anchor,
+            examples={task.id: shown.get(task.id, []) for task in a.tasks},
+            points=sum(mark.points for mark in marks),
+            public=sum(mark.points for mark in marks if mark.visibility == "public"),
+        ),
+        "AGENTS.md": render("AGENTS.md", a=a),
+        "README.md": render("README.md", a=a),
+        "Makefile": render("Makefile", a=a),
+        "pyproject.toml": _project(a),
+        "tests/conftest.py": render("conftest.py", a=a),
+        f"tests/test_{a.number}.py": render("test_public.py", files=list(tests), modules=modules),
+    }
+
+
+def _shown(examples: list[Example]) -> list[Example]:
+    """A few calls that fit on a line, of each function one before there are two of another."""
+    short = [each for each in examples if _is_short(each)]
+    first = {each.call.partition("(")[0]: each for each in reversed(short)}
+    return [*reversed(first.values()), *(each for each in short if each not in first.values())][:EXAMPLES]
+
+
+def _is_short(example: Example) -> bool:
+    return len(example.call) <= SHOWN and len(example.got) <= SHOWN and "…" not in example.call + example.got
+
+
+def _anchor(task: Task) -> str:
+    """What GitHub makes of the heading of a task."""
+    return re.sub(r"[^\w\- ]", "", f"{task.id} {task.exercise.title}".lower()).replace(" ", "-")
+
+
+def _project(a: Assignment) -> bytes:
+    """pyproject.toml with what this step needs."""
+    whole = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    extras: dict[str, list[str]] = whole["project"]["optional-dependencies"]
+    wanted, waiting = {}, [a.number]
+    while waiting:
+        name = waiting.pop()
+        wanted[name] = extras[name]
+        own = [Requirement(each) for each in extras[name] if each.startswith("llm-roadmap[")]
+        waiting += [extra for each in own for extra in sorted(each.extras) if extra not in wanted]
+    wanted["classroom"] = [each for each in extras["classroom"] if Requirement(each).name in LEARNERS_NEED]
+    packages = sorted([*a.packages, "classroom"])
+    return render("pyproject.toml", a=a, p=whole, extras=dict(sorted(wanted.items())), packages=packages)
+
+
+def without_dangling(text: str, folder: str, there: Container[str]) -> str:
+    """A lesson without links to files that aren't there; `folder` is where it lies. Code is left alone."""
+
+    def kept(found: re.Match[str]) -> str:
+        image, words, target = found.groups()
+        place = target.partition("#")[0]
+        if not place or ":" in place.partition("/")[0]:  # within the page, or an address
+            return found[0]
+        if posixpath.normpath(posixpath.join(folder, place)) in there:
+            return found[0]
+        return f"*{words}*" if image else words
+
+    parts = FENCE.split(text)
+    return "".join(part if i % 2 else LINK.sub(kept, part) for i, part in enumerate(parts))

@@ -1,0 +1,151 @@
+"""Archives of strangers, read in memory: .zip, .tar and .tar.gz, told apart by their first bytes.
+
+What an archive claims is not believed: entries, sizes and the ratio of compression are bounded both as they
+are declared and as they turn out. A name that stands twice is refused, since programs differ in which one
+they take.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import re
+import stat
+import tarfile
+import zipfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from classroom.intake.source import MAX_BYTES, Missing, Refused, Source, limited
+
+MAX_ARCHIVE = 64 << 20  # bytes, as it lies there; and of a .tar.gz also as it is inside
+MAX_ENTRIES = 5_000
+MAX_RATIO = 200  # nobody's program shrinks to a 200th
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+IS_ENCRYPTED = 0x1
+OUTSIDE = re.compile(r"^/|^[A-Za-z]:|(^|/)\.\.(/|$)")  # names that would lead out of a folder, unpacked
+
+
+def open_archive(path: Path) -> Source:
+    """The archive at this path.
+
+    Raises:
+        Refused: it is none that can be read.
+    """
+    content = _content(path)
+    try:
+        if content.startswith(b"PK"):
+            return Archive(_zip(content))
+        if content.startswith(b"\x1f\x8b"):
+            content = _unzipped(content)
+        if content[257:262] == b"ustar":
+            return Archive(_tar(content))
+    except Refused:
+        raise
+    except Exception as error:  # whatever broken data makes of the libraries
+        raise Refused(f"a damaged archive ({type(error).__name__})") from None
+    raise Refused("it is no folder, no .zip and no .tar.gz")
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise Refused("it is no ordinary file")
+            content = file.read(MAX_ARCHIVE + 1)
+    except OSError as error:
+        raise Refused(f"it can't be read ({error.strerror})") from None
+    if len(content) > MAX_ARCHIVE:
+        raise Refused(f"the archive is larger than {MAX_ARCHIVE >> 20} MiB")
+    return content
+
+
+Read = Callable[[], bytes]
+
+
+class Archive:
+    """Entries by their names, with a function that reads each."""
+
+    def __init__(self, entries: list[tuple[str, Read]]) -> None:
+        names = [(name.replace("\\", "/").removeprefix("./"), read) for name, read in entries]
+        self._entries = dict(names)
+        self._count = Counter(name for name, _ in names)
+        self.outside = sorted(name for name in self._entries if OUTSIDE.search(name))
+
+    def names(self, folder: str) -> tuple[list[str], list[str]]:
+        start = f"{folder}/" if folder else ""
+        inside = [name.removeprefix(start) for name in self._entries if name.startswith(start)]
+        folders = {name.partition("/")[0] for name in inside if "/" in name}
+        return sorted(folders), [name for name in inside if name and "/" not in name]
+
+    def read(self, name: str) -> bytes:
+        if name not in self._entries:
+            raise Missing("it is not there")
+        if self._count[name] > 1:
+            raise Refused(f"it is in the archive {self._count[name]} times")
+        try:
+            return limited(self._entries[name]())
+        except Refused:
+            raise
+        except Exception as error:
+            raise Refused(f"it is damaged ({type(error).__name__})") from None
+
+
+def _zip(content: bytes) -> list[tuple[str, Read]]:
+    if content.count(b"PK\x01\x02") > MAX_ENTRIES:  # before zipfile makes an object for each
+        raise Refused(f"the archive has more than {MAX_ENTRIES:,} entries")
+    archive = zipfile.ZipFile(io.BytesIO(content))
+    return [(entry.filename, _of_zip(archive, entry)) for entry in archive.infolist() if not entry.is_dir()]
+
+
+def _of_zip(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Read:
+    def read() -> bytes:
+        kind = entry.external_attr >> 16
+        if stat.S_IFMT(kind) not in (0, stat.S_IFREG):
+            raise Refused("it is a symbolic link" if stat.S_ISLNK(kind) else "it is no ordinary file")
+        if entry.flag_bits & IS_ENCRYPTED:
+            raise Refused("it is encrypted")
+        if entry.compress_type not in METHODS:
+            raise Refused("it is compressed in a way that is not read here: use an ordinary .zip")
+        if entry.file_size > MAX_BYTES:
+            raise Refused(f"it is larger than {MAX_BYTES:,} bytes")
+        with archive.open(entry) as file:
+            got = file.read(MAX_BYTES + 1)
+        if len(got) > MAX_RATIO * max(entry.compress_size, 512):
+            raise Refused("it shrinks as no program does")
+        return got
+
+    return read
+
+
+def _unzipped(content: bytes) -> bytes:
+    with gzip.open(io.BytesIO(content)) as file:
+        inside = file.read(MAX_ARCHIVE + 1)
+    if len(inside) > MAX_ARCHIVE:
+        raise Refused(f"the archive holds more than {MAX_ARCHIVE >> 20} MiB")
+    return inside
+
+
+def _tar(content: bytes) -> list[tuple[str, Read]]:
+    entries: list[tuple[str, Read]] = []
+    archive = tarfile.open(fileobj=io.BytesIO(content), mode="r:")  # noqa: SIM115  (read later, from memory)
+    for entry in archive:
+        if len(entries) >= MAX_ENTRIES:
+            raise Refused(f"the archive has more than {MAX_ENTRIES:,} entries")
+        if not entry.isdir():
+            entries.append((entry.name, _of_tar(archive, entry)))
+    return entries
+
+
+def _of_tar(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> Read:
+    def read() -> bytes:
+        if not entry.isfile() or entry.issparse():
+            raise Refused("it is a link" if entry.issym() or entry.islnk() else "it is no ordinary file")
+        if entry.size > MAX_BYTES:
+            raise Refused(f"it is larger than {MAX_BYTES:,} bytes")
+        file = archive.extractfile(entry)
+        return file.read(MAX_BYTES + 1) if file else b""
+
+    return read

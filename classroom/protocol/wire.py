@@ -1,0 +1,299 @@
+"""Values as JSON, there and back, between the grader and a process that nobody trusts.
+
+    >>> encode((1, 2.5, {"a": None}))
+    {'$': 'tuple', 'v': [1, 2.5, {'$': 'dict', 'v': [['a', None]]}]}
+    >>> decode(encode((1, 2.5, {"a": None})))
+    (1, 2.5, {'a': None})
+
+What comes back is data and nothing else: `decode` builds only Python's own types, arrays, and `Record`s,
+which are names with fields. Nothing is unpickled, imported or evaluated, so an object that claims to equal
+everything arrives as what it is: a `Reference` to some object over there. Types are exact: a subclass of
+float is no float; only the dicts of `collections` count as dicts. Arrays travel as arrays.py says.
+
+Only the other side, which may trust the grader, rebuilds classes and functions by name: see worker.py.
+"""
+
+from __future__ import annotations
+
+import base64
+import collections
+import dataclasses
+import enum
+import inspect
+import itertools
+import json
+import math
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from typing import Any
+
+from classroom.protocol import arrays
+from classroom.protocol.arrays import MAX_BYTES, Unsendable
+
+MAX_DEPTH = 60  # lists in lists
+MAX_BITS = 4096  # of a whole number
+MAX_LINE = 2 * MAX_BYTES  # of a message
+MAX_ITEMS = 100_000  # of a generator
+DICTS = (dict, collections.defaultdict, collections.OrderedDict, collections.Counter)
+
+Keep = Callable[[Any], int]  # remembers an object that can't travel; its number
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Record:
+    """An instance of a dataclass, a named tuple or a pydantic model, as a name and its fields."""
+
+    type: str  # module:qualname, as the other side says
+    fields: dict[str, Any]
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={each!r}" for name, each in self.fields.items())
+        return f"{self.type.rpartition(':')[2]}({fields})"
+
+    def __getattr__(self, name: str) -> Any:
+        fields = self.__dict__.get("fields", {})
+        if name.startswith("__") or name not in fields:  # numpy, copy and others obey such names
+            raise AttributeError(f"{self.__dict__.get('type')} has no field {name}")
+        return fields[name]
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Reference:
+    """An object that stayed where it is, by its number."""
+
+    id: int
+    type: str
+
+    def __repr__(self) -> str:
+        return f"<{self.type}>"
+
+
+class Yielded(list[Any]):
+    """What an iterator gave: the same as another's, and no list, which may have been asked for."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Awaited:
+    """What had to be waited for, of a function that is `async`."""
+
+    value: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Name:
+    """Something that the other side is to import: `step3_rag.ingest.chunk:word_spans`."""
+
+    target: str
+
+
+def name_of(kind: type) -> str:
+    """`module:qualname` of a class."""
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def encode(value: Any, keep: Keep | None = None, depth: int = 0) -> Any:
+    """A value as what JSON holds. What can't travel is kept by `keep`, and its number travels.
+
+    Raises:
+        Unsendable: nested too deep, a number too large, or an object without anybody to keep it.
+    """
+    if depth > MAX_DEPTH:
+        raise Unsendable(f"nested deeper than {MAX_DEPTH}")
+    kind = type(value)
+    if value is None or kind is bool or kind is str:
+        return value
+    if kind is int:
+        if value.bit_length() > MAX_BITS:
+            raise Unsendable(f"a whole number of {value.bit_length()} bits")
+        return value if value.bit_length() < 64 else {"$": "int", "v": hex(value)}
+    if kind is float:
+        return value if math.isfinite(value) else {"$": "float", "v": str(value)}
+    if kind is complex:
+        return {"$": "complex", "v": [encode(value.real), encode(value.imag)]}
+    if kind is bytes:
+        return {"$": "bytes", "v": base64.b64encode(value).decode()}
+    if kind is list:
+        return [encode(each, keep, depth + 1) for each in value]
+    if kind is Yielded:
+        return {"$": "yielded", "v": [encode(each, keep, depth + 1) for each in value]}
+    if kind is Awaited:
+        return {"$": "awaited", "v": encode(value.value, keep, depth + 1)}
+    if kind is tuple:
+        return {"$": "tuple", "v": [encode(each, keep, depth + 1) for each in value]}
+    if kind in DICTS:
+        pairs = [[encode(key, keep, depth + 1), encode(each, keep, depth + 1)] for key, each in value.items()]
+        return {"$": "dict", "v": pairs}
+    if kind in (set, frozenset):
+        items = [encode(each, keep, depth + 1) for each in value]
+        return {"$": kind.__name__, "v": sorted(items, key=lambda each: json.dumps(each))}
+    if kind is Name:
+        return {"$": "name", "v": value.target}
+    if kind is Record:
+        return {"$": "record", "type": value.type, "v": _fields(value.fields.items(), keep, depth)}
+    if kind is Reference:
+        return {"$": "object", "id": value.id, "type": value.type}
+    if isinstance(value, enum.Enum):
+        return {"$": "enum", "type": name_of(kind), "v": value.name}
+    array = arrays.encode(value)
+    if array is not None:
+        return array
+    fields = _fields_of(value)
+    if fields is not None:
+        return {"$": "record", "type": name_of(kind), "v": _fields(fields, keep, depth)}
+    if keep is None:
+        raise Unsendable(f"an object of type {kind.__name__}")
+    return {"$": "object", "id": keep(value), "type": name_of(kind)}
+
+
+def _fields(fields: Any, keep: Keep | None, depth: int) -> dict[str, Any]:
+    return {str(name): encode(each, keep, depth + 1) for name, each in fields}
+
+
+def _fields_of(value: Any) -> Iterator[tuple[str, Any]] | None:
+    """Fields of a dataclass, a named tuple or a pydantic model; None for anything else."""
+    if isinstance(value, type):
+        return None
+    if dataclasses.is_dataclass(value):
+        return ((each.name, getattr(value, each.name)) for each in dataclasses.fields(value) if each.init)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return ((name, getattr(value, name)) for name in value._fields)
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is not None and isinstance(value, pydantic.BaseModel):
+        return iter(value.__dict__.items())
+    return None
+
+
+def decode(encoded: Any) -> Any:
+    """The value, in the grader's own types. Never imports, unpickles or evaluates.
+
+    Raises:
+        ValueError: this is nothing that `encode` makes.
+    """
+    try:
+        return _decode(encoded, 0)
+    except Exception as error:  # whatever a stranger's data can make of numpy and of Python
+        raise ValueError(f"not a value: {type(error).__name__}") from None
+
+
+def _decode(encoded: Any, depth: int) -> Any:
+    if depth > MAX_DEPTH + 1:
+        raise ValueError("nested too deep")
+    if isinstance(encoded, list):
+        return [_decode(each, depth + 1) for each in encoded]
+    if isinstance(encoded, dict):
+        return _decode_kind(encoded["$"], encoded, depth + 1)
+    if type(encoded) is int and encoded.bit_length() > MAX_BITS:
+        raise ValueError("a number too large")
+    return encoded
+
+
+def _decode_kind(kind: Any, encoded: dict[str, Any], depth: int) -> Any:
+    if kind == "tuple":
+        return tuple(_decode(each, depth) for each in encoded["v"])
+    if kind == "yielded":
+        return Yielded(_decode(each, depth) for each in encoded["v"])
+    if kind == "awaited":
+        return Awaited(_decode(encoded["v"], depth))
+    if kind == "dict":
+        keys = _spread([_decode(key, depth) for key, _ in encoded["v"]])
+        return dict(zip(keys, (_decode(each, depth) for _, each in encoded["v"]), strict=True))
+    if kind in ("set", "frozenset"):
+        items = _spread([_decode(each, depth) for each in encoded["v"]])
+        return set(items) if kind == "set" else frozenset(items)
+    if kind == "int":
+        return int(encoded["v"][: MAX_BITS // 4 + 3], 16)
+    if kind == "float":
+        return {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[encoded["v"]]
+    if kind == "complex":
+        real, imag = (_decode(each, depth) for each in encoded["v"])
+        return complex(real, imag)
+    if kind == "bytes":
+        return base64.b64decode(encoded["v"], validate=True)
+    if kind == "record":
+        fields = {name: _decode(each, depth) for name, each in encoded["v"].items()}
+        return Record(str(encoded["type"]), fields)
+    if kind == "enum":
+        return Record(str(encoded["type"]), {"name": str(encoded["v"])})
+    if kind == "object":
+        return Reference(int(encoded["id"]), str(encoded["type"]))
+    if kind in ("array", "scalar", "tensor"):
+        return arrays.decode(encoded)
+    raise ValueError(f"unknown kind {kind!r}")  # a name, too: only the grader may ask for an import
+
+
+def _spread(keys: list[Any]) -> list[Any]:
+    """Keys that were not chosen to collide: a dict of 50,000 such takes a minute to build."""
+    if len(keys) > 100 and len({hash(key) for key in keys}) < 0.9 * len(keys):
+        raise ValueError("keys that collide")
+    return keys
+
+
+def settled(value: Any) -> Any:
+    """What a call gave; of an iterator what it yields, of a coroutine what comes in the end.
+
+    Raises:
+        Unsendable: the iterator has no end.
+    """
+    if isinstance(value, AsyncIterator):
+        import asyncio
+
+        return _bounded(asyncio.run(_items(value)))
+    if inspect.isawaitable(value):
+        import asyncio
+
+        return Awaited(settled(asyncio.run(_waited(value))))
+    if not isinstance(value, Iterator):
+        return value
+    return _bounded(itertools.islice(value, MAX_ITEMS + 1))
+
+
+def _bounded(given: Iterable[Any]) -> Yielded:
+    items = Yielded(given)
+    if len(items) > MAX_ITEMS:
+        raise Unsendable(f"an iterator of more than {MAX_ITEMS:,} items")
+    return items
+
+
+async def _waited(value: Awaitable[Any]) -> Any:
+    return await value
+
+
+async def _items(value: AsyncIterator[Any]) -> list[Any]:
+    items: list[Any] = []
+    async for each in value:
+        items.append(each)
+        if len(items) > MAX_ITEMS:
+            break
+    return items
+
+
+def neutral(value: Any) -> Any:
+    """A value as it would arrive after a journey: what the grader's own results are compared as."""
+    return decode(encode(value, keep=lambda _: 0))
+
+
+def to_line(message: dict[str, Any]) -> bytes:
+    """A message as one line of JSON.
+
+    Raises:
+        Unsendable: it is longer than a message may be.
+    """
+    line = json.dumps(message, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+    if len(line) > MAX_LINE:
+        raise Unsendable(f"{len(line):,} bytes, where {MAX_LINE:,} are allowed")
+    return line
+
+
+def from_line(line: bytes) -> dict[str, Any]:
+    """The message of a line.
+
+    Raises:
+        ValueError: it holds none.
+    """
+    try:
+        message = json.loads(line)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    if not isinstance(message, dict):
+        raise ValueError("not a message")
+    return message

@@ -1,0 +1,192 @@
+"""The process that holds a submission: imports it, calls it when asked to, and knows no answer.
+
+    python -I -S classroom/protocol/worker.py TREE SITE-PACKAGES...
+
+Started by the grader inside a sandbox. Requests and replies are lines of JSON over what were stdin and
+stdout; both are taken away from the submission, whose own output goes to stderr. A submission can reach
+them all the same, as it can reach everything in its own process: a forged reply is a wrong answer to a
+question that it has not seen, which is why nothing here is trusted and no expected value ever comes this
+way.
+
+    {"id": "7f..", "do": "call", "what": "step3_rag.retrieve.fuse:rrf", "args": [...], "kwargs": {...}}
+    {"id": "7f..", "value": {"$": "dict", ...}}       or "raised": {...}, or "unsendable": "..."
+    {"id": "7f..", "callback": 3, "args": [...]}      asks the grader's function 3; its line is the answer
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+import threading
+from typing import Any
+
+
+class Worker:
+    """What has been asked, what was made, and the two pipes."""
+
+    def __init__(self, requests: Any, replies: Any) -> None:
+        self._requests, self._replies = requests, replies
+        self._objects: dict[int, Any] = {}
+        self._now = ""  # the id of the request that is being worked on; of none, nothing
+        self._one_at_a_time = threading.RLock()  # a submission's threads may all call back
+
+    def serve(self) -> None:
+        """Answer requests until there are no more."""
+        from classroom.protocol import wire
+
+        while line := self._requests.readline():
+            request = wire.from_line(line)
+            self._now = request["id"]
+            reply = self._reply(request)
+            with self._one_at_a_time:
+                self._now = ""
+                self._send({"id": request["id"], **reply})
+
+    def _reply(self, request: dict[str, Any]) -> dict[str, Any]:
+        from classroom.protocol import wire
+
+        try:
+            value = self._do(request)
+            keep = self._keep
+            if request["do"] == "make":
+                return {"value": {"$": "object", "id": keep(value), "type": wire.name_of(type(value))}}
+            encoded = wire.encode(value, keep)
+            wire.to_line({"id": request["id"], "value": encoded})  # too large is said here, while it can be
+            return {"value": encoded}
+        except wire.Unsendable as error:
+            return {"unsendable": str(error)}
+        except BaseException as error:  # SystemExit and KeyboardInterrupt are a submission's doing, too
+            return {"raised": _described(error)}
+
+    def _do(self, request: dict[str, Any]) -> Any:
+        from classroom.protocol import wire
+
+        args = [self._rebuilt(each) for each in request.get("args", [])]
+        kwargs = {name: self._rebuilt(each) for name, each in request.get("kwargs", {}).items()}
+        do = request["do"]
+        if do == "make":
+            return find(request["what"])(*args, **kwargs)
+        if do == "call":
+            return wire.settled(find(request["what"])(*args, **kwargs))
+        if do == "method":
+            return wire.settled(getattr(self._objects[request["object"]], request["what"])(*args, **kwargs))
+        if do == "get":
+            return getattr(self._objects[request["object"]], request["what"])
+        if do == "import":
+            return importlib.import_module(request["what"]) and None
+        raise ValueError(f"unknown request {do}")
+
+    def _keep(self, value: Any) -> int:
+        number = len(self._objects) + 1
+        self._objects[number] = value
+        return number
+
+    def _rebuilt(self, encoded: Any) -> Any:
+        """A value of the grader's, in the submission's own types. It is trusted, so names are imported."""
+        from classroom.protocol import wire
+
+        if isinstance(encoded, list):
+            return [self._rebuilt(each) for each in encoded]
+        if not isinstance(encoded, dict):
+            return encoded
+        kind = encoded["$"]
+        if kind == "tuple":
+            return tuple(self._rebuilt(each) for each in encoded["v"])
+        if kind == "dict":
+            return {self._rebuilt(key): self._rebuilt(each) for key, each in encoded["v"]}
+        if kind == "name":
+            return find(encoded["v"])
+        if kind == "object":
+            return self._objects[encoded["id"]]
+        if kind == "enum":
+            return find(encoded["type"])[encoded["v"]]
+        if kind == "callback":
+            return self._callback(encoded["id"])
+        if kind == "record":
+            made = find(encoded["type"])
+            fields = {name: self._rebuilt(each) for name, each in encoded["v"].items()}
+            if hasattr(made, "__members__"):  # an enum that the submission gave, and that goes back to it
+                return made[fields["name"]]
+            return made.model_validate(fields) if hasattr(made, "model_validate") else made(**fields)
+        return wire.decode(encoded)
+
+    def _callback(self, number: int) -> Any:
+        """A function that the grader runs."""
+        from classroom.protocol import wire
+
+        def ask(*args: Any, **kwargs: Any) -> Any:
+            encoded = [wire.encode(each, self._keep) for each in args]
+            named = {name: wire.encode(each, self._keep) for name, each in kwargs.items()}
+            with self._one_at_a_time:
+                if not self._now:
+                    raise RuntimeError("the call that this function was given to is over")
+                self._send({"id": self._now, "callback": number, "args": encoded, "kwargs": named})
+                reply = wire.from_line(self._requests.readline())
+            if "raised" in reply:
+                raise _raised(reply["raised"])
+            return self._rebuilt(reply["value"])
+
+        return ask
+
+    def _send(self, message: dict[str, Any]) -> None:
+        from classroom.protocol import wire
+
+        self._replies.write(wire.to_line(message))
+        self._replies.flush()
+
+
+def find(target: str) -> Any:
+    """What `module:name.name` names."""
+    module, _, path = target.partition(":")
+    found: Any = importlib.import_module(module)
+    for name in path.split("."):
+        found = getattr(found, name)
+    return found
+
+
+def _raised(told: dict[str, Any]) -> BaseException:
+    """What a function of the grader's raised. Its class may be unknown here, or want other arguments."""
+    try:
+        return find(told["type"])(*told["args"])
+    except Exception:
+        return RuntimeError(": ".join([told["type"].rpartition(":")[2], *told["args"]]))
+
+
+def _described(error: BaseException) -> dict[str, Any]:
+    """An exception in words; a submission's `__str__` may do anything, so nothing it does counts."""
+    text, place = "", ""
+    with contextlib.suppress(BaseException):
+        text = str(error)[:2000]
+    with contextlib.suppress(BaseException):
+        trace = error.__traceback__
+        while trace is not None:
+            file = trace.tb_frame.f_code.co_filename
+            if not file.endswith(("worker.py", "wire.py")) and not file.startswith("<"):
+                place = f"{os.path.basename(file)}:{trace.tb_lineno}"  # noqa: PTH119  (nothing imported late)
+            trace = trace.tb_next
+    if isinstance(error, SyntaxError):
+        with contextlib.suppress(BaseException):
+            place = f"{os.path.basename(str(error.filename))}:{error.lineno}"  # noqa: PTH119
+    kinds = [kind.__name__ for kind in type(error).__mro__ if kind is not object]
+    return {"type": kinds[0], "kinds": kinds, "text": text, "place": place}
+
+
+def main() -> None:
+    """Take the pipes away from whatever is imported later, then serve."""
+    tree, *packages = sys.argv[1:]
+    sys.path += [tree, *packages]  # the standard library stays in front: nothing in the tree shadows it
+    sys.argv = ["submission"]
+    sys.dont_write_bytecode = True
+    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(2, 1)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  (it may be killed at any moment)
+    Worker(requests, replies).serve()
+
+
+if __name__ == "__main__":
+    main()
+    os._exit(0)  # what a submission left to be done at exit is not done
