@@ -59,6 +59,9 @@ def grade_class(
     take: Annotated[
         Literal["best", "latest"], typer.Option(help="Which attempt counts for Canvas and the statistics.")
     ] = "best",
+    attempts: Annotated[
+        int, typer.Option(min=1, help="Graded of each learner: the last ones. The others are named.")
+    ] = 20,
     assignment: Annotated[
         str | None, typer.Option(help="Its title in Canvas, or 'Title (id)'; default: the step's.")
     ] = None,
@@ -85,6 +88,7 @@ def grade_class(
         deadline=deadline,
         isolation=isolation,
         seconds=seconds,
+        attempts=attempts,
     )
     graded = grade_class.run(options)
     facts = report.write(graded, take, assignment, threshold if similarity else None)

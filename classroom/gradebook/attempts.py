@@ -25,8 +25,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from classroom.intake.handed_in import handed_in
 from classroom.intake.harmless import harmless
+from classroom.intake.take import take
 from shared.errors import UserError
 
 ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar")
@@ -37,6 +37,7 @@ ALONE = re.compile(r"attempt[-_ ]?(\d{1,4})", re.IGNORECASE)
 CANVAS = re.compile(r"(?P<name>[^_]+)(?:_LATE)?_(?P<id>\d+)_\d+_.+")
 MOODLE = re.compile(r"(?P<name>.+)_\d+_assignsubmission_file_?.*")
 FROM_SERVICE = "Gradescope"
+MOST = 20  # attempts of a learner that are graded: the last ones
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,10 @@ class Found:
     ignored: list[str] = field(default_factory=list)
 
 
-def find(folder: Path, besides: Iterable[Path] = ()) -> Found:
-    """All submissions, by name and attempt. `besides` are folders that are none.
+def find(folder: Path, besides: Iterable[Path] = (), most: int = MOST) -> Found:
+    """The submissions by name and attempt, the last `most` of each learner.
+
+    `besides` are folders that are none.
 
     Raises:
         UserError: no such folder, or nothing in it.
@@ -81,8 +84,32 @@ def find(folder: Path, besides: Iterable[Path] = ()) -> Found:
             found.attempts += _by_name(path, bare)
     if not found.attempts:
         raise UserError(f"{str(folder)!r} holds no submission, that is a folder, a .zip or a .tar.gz each")
-    found.attempts = _distinct(found.attempts)
+    found.attempts = _distinct([_dated(each) for each in _last(found, most)])
     return found
+
+
+def _last(found: Found, most: int) -> list[Attempt]:
+    """The last attempts of each learner; how many were left out is said among what is ignored."""
+    by_name: dict[str, list[Attempt]] = {}
+    for each in found.attempts:
+        by_name.setdefault(each.name, []).append(each)
+    kept = []
+    for name, attempts in by_name.items():
+        attempts.sort(key=lambda each: (each.number, each.path.name))
+        kept += attempts[-most:]
+        if (left := len(attempts) - most) > 0:
+            found.ignored.append(f"{name}: {left} attempts before the last {most}")
+    return kept
+
+
+def _dated(attempt: Attempt) -> Attempt:
+    """With the newest date of a file inside, where no service said when it came."""
+    if attempt.submitted is not None:
+        return attempt
+    submitted = take(attempt.path).newest
+    future = submitted is not None and submitted > datetime.now(UTC) + timedelta(days=1)
+    notes = (*attempt.notes, "the dates of its files lie in the future") if future else attempt.notes
+    return replace(attempt, submitted=submitted, time_from="file dates" if submitted else "", notes=notes)
 
 
 def _entries(folder: Path, others: set[Path], found: Found) -> list[Path]:
@@ -150,11 +177,7 @@ def _only_archive(path: Path) -> Path:
 
 
 def _attempt(name: str, number: int, path: Path) -> Attempt:
-    submitted = handed_in(path)
-    future = submitted is not None and submitted > datetime.now(UTC) + timedelta(days=1)
-    notes = ("the dates of its files lie in the future",) if future else ()
-    shown = harmless(" ".join(name.split()), 100) or "unnamed"
-    return Attempt(shown, number, path, "", submitted, "file dates" if submitted else "", notes=notes)
+    return Attempt(harmless(" ".join(name.split()), 100) or "unnamed", number, path, "")
 
 
 def _distinct(attempts: list[Attempt]) -> list[Attempt]:
@@ -213,5 +236,5 @@ def _by_gradescope(path: Path, told: dict[str, object]) -> Attempt:
     when = told.get(":created_at")
     if isinstance(when, datetime):
         when = when.replace(tzinfo=UTC) if when.tzinfo is None else when
-        attempt = replace(attempt, submitted=when, time_from=FROM_SERVICE, notes=())
+        attempt = replace(attempt, submitted=when, time_from=FROM_SERVICE)
     return replace(attempt, login=harmless(logins[0], 100) if len(logins) == 1 else "")

@@ -26,7 +26,7 @@ from typing import Any
 
 from classroom.assignment.spec import ROOT, Assignment, classroom_files, sources
 from classroom.gradebook import deadline as deadlines
-from classroom.gradebook.attempts import Attempt, find
+from classroom.gradebook.attempts import MOST, Attempt, find
 from classroom.gradebook.jobs import Job
 from classroom.gradebook.jobs import run as run_jobs
 from classroom.gradebook.table import Graded
@@ -56,6 +56,7 @@ class ClassOptions:
     deadline: str | None = None
     isolation: str | None = None
     seconds: float = 240.0
+    attempts: int = MOST  # of a learner: the last ones
 
 
 @dataclass
@@ -87,7 +88,7 @@ def run(options: ClassOptions) -> Class:
 
     assignment = assignment_of(options.step)
     due = deadlines.parse(options.deadline) if options.deadline else None
-    found = find(options.folder, [options.home])
+    found = find(options.folder, [options.home], options.attempts)
     with spinner("trying the sandbox"):
         level, safe = _isolation(options.isolation)
     try:

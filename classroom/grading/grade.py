@@ -75,7 +75,7 @@ def grade(
     assignment = assignment_of(step)
     began, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     until = began + seconds
-    intake = _intake(submission, assignment, seconds)
+    intake = take(submission, assignment.files)
     variant = _variant(intake, variants)
     with laid_out(assignment, intake.files) as tree:
         start = open_worker or _sandbox(isolation)
@@ -114,14 +114,6 @@ def grade(
         output=harmless(remote.printed),
         versions=_versions(assignment.step),
     )
-
-
-def _intake(submission: Path, assignment: Assignment, seconds: float) -> Intake:
-    try:
-        with _alarm(seconds + GRACE):
-            return take(submission, assignment.files)
-    except WorkerFailure:
-        return Intake(harmless(submission.name), notes=["nothing could be read: it took too long"])
 
 
 def _sandbox(isolation: str | None) -> OpenWorker:

@@ -1,4 +1,5 @@
-"""Archives of strangers, read in memory: .zip, .tar and .tar.gz, told apart by their first bytes.
+"""Archives of strangers, read in memory: .zip, .tar and .tar.gz, told apart by their first bytes. Used by
+reader.py, in its own process.
 
 What an archive claims is not believed: entries, sizes and the ratio of compression are bounded both as they
 are declared and as they turn out. A name that stands twice is refused, since programs differ in which one
@@ -12,19 +13,34 @@ import io
 import os
 import re
 import stat
+import struct
 import tarfile
 import zipfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
-from classroom.intake.source import MAX_BYTES, Missing, Refused, Source, limited
+from classroom.intake.source import MAX_BYTES, MAX_ENTRIES, Missing, Refused, Source, limited
 
 MAX_ARCHIVE = 64 << 20  # bytes, as it lies there; and of a .tar.gz also as it is inside
-MAX_ENTRIES = 5_000
+MAX_HEADER = (
+    64 << 10
+)  # bytes of a tar's long names and other records: tarfile takes them apart in squared time
+MAX_DEPTH = 32  # folders in folders
 MAX_RATIO = 200  # nobody's program shrinks to a 200th
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 IS_ENCRYPTED = 0x1
+UNIVERSAL = 0x5455  # the extra field "UT" of Info-ZIP: flags, then seconds of 1970
+OTHERS = {
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"7z\xbc\xaf": "7-Zip",
+    b"Rar!": "RAR",
+    b"\x28\xb5\x2f\xfd": "Zstandard",
+}
+RECORDS = b"xgXLK"  # kinds of tar headers that tell of the next file
 OUTSIDE = re.compile(r"^/|^[A-Za-z]:|(^|/)\.\.(/|$)")  # names that would lead out of a folder, unpacked
 
 
@@ -46,6 +62,9 @@ def open_archive(path: Path) -> Source:
         raise
     except Exception as error:  # whatever broken data makes of the libraries
         raise Refused(f"a damaged archive ({type(error).__name__})") from None
+    for start, name in OTHERS.items():
+        if content.startswith(start):
+            raise Refused(f"it is compressed by {name}, which is not read here: hand in a .zip or a .tar.gz")
     raise Refused("it is no folder, no .zip and no .tar.gz")
 
 
@@ -62,14 +81,21 @@ def _content(path: Path) -> bytes:
     return content
 
 
-Read = Callable[[], bytes]
+class Entry(NamedTuple):
+    """A file in an archive. `date` is in seconds of 1970, None where there is none."""
+
+    name: str
+    read: Callable[[], bytes]
+    date: Callable[[], float | None]
 
 
 class Archive:
-    """Entries by their names, with a function that reads each."""
+    """Entries by their names."""
 
-    def __init__(self, entries: list[tuple[str, Read]]) -> None:
-        names = [(name.replace("\\", "/").removeprefix("./"), read) for name, read in entries]
+    def __init__(self, entries: list[Entry]) -> None:
+        self._all = entries
+        names = [(each.name.replace("\\", "/").removeprefix("./"), each.read) for each in entries]
+        names = [(name, read) for name, read in names if name.count("/") <= MAX_DEPTH]
         self._entries = dict(names)
         self._count = Counter(name for name, _ in names)
         self.outside = sorted(name for name in self._entries if OUTSIDE.search(name))
@@ -92,15 +118,41 @@ class Archive:
         except Exception as error:
             raise Refused(f"it is damaged ({type(error).__name__})") from None
 
+    def dates(self) -> Iterator[float]:
+        for entry in self._all:
+            date = entry.date()
+            if date is not None:
+                yield date
 
-def _zip(content: bytes) -> list[tuple[str, Read]]:
+
+def _zip(content: bytes) -> list[Entry]:
     if content.count(b"PK\x01\x02") > MAX_ENTRIES:  # before zipfile makes an object for each
         raise Refused(f"the archive has more than {MAX_ENTRIES:,} entries")
     archive = zipfile.ZipFile(io.BytesIO(content))
-    return [(entry.filename, _of_zip(archive, entry)) for entry in archive.infolist() if not entry.is_dir()]
+    return [
+        Entry(entry.filename, _of_zip(archive, entry), lambda entry=entry: _date_in_zip(entry))
+        for entry in archive.infolist()
+        if not entry.is_dir()
+    ]
 
 
-def _of_zip(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Read:
+def _date_in_zip(entry: zipfile.ZipInfo) -> float | None:
+    """The universal time, which most programs add; else the local time of whoever made it, whose zone is not
+    known: taken as this machine's.
+    """
+    extra = entry.extra
+    while len(extra) >= 4:
+        kind, size = struct.unpack_from("<HH", extra)
+        if kind == UNIVERSAL and size >= 5 and len(extra) >= 9 and extra[4] & 1:
+            return float(struct.unpack_from("<i", extra, 5)[0])
+        extra = extra[4 + size :]
+    try:
+        return datetime(*entry.date_time).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _of_zip(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[], bytes]:
     def read() -> bytes:
         kind = entry.external_attr >> 16
         if stat.S_IFMT(kind) not in (0, stat.S_IFREG):
@@ -128,18 +180,37 @@ def _unzipped(content: bytes) -> bytes:
     return inside
 
 
-def _tar(content: bytes) -> list[tuple[str, Read]]:
-    entries: list[tuple[str, Read]] = []
+def _look_at_headers(content: bytes) -> None:
+    """Count the headers of a tar and measure its records, before tarfile takes any of them apart.
+
+    Raises:
+        Refused: there are too many, or one is too long.
+    """
+    place = count = 0
+    while len(header := content[place : place + 512]) == 512 and header.strip(b"\0"):
+        text = header[124:136].strip(b"\0 ")
+        size = int.from_bytes(text[1:], "big") if text[:1] == b"\x80" else int(text or b"0", 8)
+        if header[156:157] in RECORDS and header[156:157] and size > MAX_HEADER:
+            raise Refused("a header of the archive is longer than any name")
+        if (count := count + 1) > 2 * MAX_ENTRIES:
+            raise Refused(f"the archive has more than {MAX_ENTRIES:,} entries")
+        place += 512 + -(-size // 512) * 512
+
+
+def _tar(content: bytes) -> list[Entry]:
+    _look_at_headers(content)
+    entries: list[Entry] = []
     archive = tarfile.open(fileobj=io.BytesIO(content), mode="r:")  # noqa: SIM115  (read later, from memory)
     for entry in archive:
         if len(entries) >= MAX_ENTRIES:
             raise Refused(f"the archive has more than {MAX_ENTRIES:,} entries")
         if not entry.isdir():
-            entries.append((entry.name, _of_tar(archive, entry)))
+            date = float(entry.mtime) if entry.isfile() else None
+            entries.append(Entry(entry.name, _of_tar(archive, entry), lambda date=date: date))
     return entries
 
 
-def _of_tar(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> Read:
+def _of_tar(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> Callable[[], bytes]:
     def read() -> bytes:
         if not entry.isfile() or entry.issparse():
             raise Refused("it is a link" if entry.issym() or entry.islnk() else "it is no ordinary file")

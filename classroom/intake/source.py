@@ -1,14 +1,16 @@
-"""Where the files of a submission are read from, and why one may not be read."""
+"""What a submission is read from, and why a file of it may not be read."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 MAX_BYTES = 1 << 20  # of a file
+MAX_ENTRIES = 5_000  # of an archive, and of a folder whose dates are read
 
 
 class Refused(Exception):
-    """Why a file is not intake, in words."""
+    """Why a file is not taken, in words."""
 
 
 class Missing(Refused):
@@ -31,6 +33,10 @@ class Source(Protocol):
             Missing: there is none.
             Refused: it may not be read.
         """
+        ...
+
+    def dates(self) -> Iterator[float]:
+        """When each regular file was written to, in seconds of 1970, as the submission says."""
         ...
 
 

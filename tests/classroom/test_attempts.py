@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from classroom.gradebook import deadline
+from classroom.gradebook import attempts, deadline
 from classroom.gradebook.attempts import find
-from classroom.intake.handed_in import handed_in
+from classroom.intake.take import take
 from shared.errors import UserError
 
 NOON = datetime(2025, 11, 30, 12, 0, 0, tzinfo=UTC)
@@ -170,7 +170,7 @@ def test_canvas_ids_are_kept(tmp_path):
 @pytest.mark.parametrize("name", ["ada/", "ada.zip", "ada.tar.gz"])
 def test_the_newest_date_of_a_file_is_the_time(tmp_path, name):
     laid(tmp_path, name)
-    assert handed_in(tmp_path / name) == NOON
+    assert take(tmp_path / name).newest == NOON
 
 
 def test_the_universal_time_in_a_zip_is_believed_first(tmp_path, monkeypatch):
@@ -178,7 +178,7 @@ def test_the_universal_time_in_a_zip_is_believed_first(tmp_path, monkeypatch):
     info.extra = b"UT\x05\x00\x01" + int(NOON.timestamp()).to_bytes(4, "little")
     with zipfile.ZipFile(tmp_path / "ada.zip", "w") as archive:
         archive.writestr(info, "x = 1")
-    assert handed_in(tmp_path / "ada.zip") == NOON
+    assert take(tmp_path / "ada.zip").newest == NOON
 
 
 def test_broken_archives_pipes_and_empty_folders_have_no_time(tmp_path):
@@ -187,7 +187,7 @@ def test_broken_archives_pipes_and_empty_folders_have_no_time(tmp_path):
     (tmp_path / "empty").mkdir()
     os.mkfifo(tmp_path / "pipe.zip")
     began = time.monotonic()
-    assert [handed_in(path) for path in sorted(tmp_path.iterdir())] == [None] * 4
+    assert [take(path).newest for path in sorted(tmp_path.iterdir())] == [None] * 4
     assert time.monotonic() - began < 5
 
 
@@ -223,3 +223,20 @@ def test_lateness_is_counted_in_whole_seconds_and_never_negative():
 def test_a_deadline_that_is_no_time(text):
     with pytest.raises(UserError, match="is no time: write it like"):
         deadline.parse(text)
+
+
+def test_of_five_hundred_attempts_the_last_are_read(tmp_path, monkeypatch):
+    for number in range(1, 501):
+        (tmp_path / f"eve-attempt-{number}").mkdir()
+    laid(tmp_path, "ada/")
+    read = []
+    monkeypatch.setattr(attempts, "take", lambda path: read.append(path) or take(path))
+    found = find(tmp_path, most=3)
+    assert [(each.name, each.number) for each in found.attempts] == [
+        ("ada", 1),
+        ("eve", 498),
+        ("eve", 499),
+        ("eve", 500),
+    ]
+    assert found.ignored == ["eve: 497 attempts before the last 3"]
+    assert len(read) == 4

@@ -166,9 +166,6 @@ def test_the_grader_does_not_hang_where_it_gets_stuck_itself(graded, monkeypatch
     assert time.monotonic() - began < 20
     assert statuses(result)["test_scaled"] == "timed out"
     assert result.score == 10
-    monkeypatch.setattr(grading, "take", lambda *_: time.sleep(60))
-    result = graded(RIGHT, seconds=1)
-    assert (result.score, result.notes[0]) == (0, "nothing could be read: it took too long")
 
 
 def test_a_variant_counts_only_if_it_was_given_out(graded, tmp_path):

@@ -1,18 +1,25 @@
 """What comes in: the files that were asked for, from folders and archives; what is wrong is noted."""
 
+import bz2
 import gzip
 import io
+import lzma
 import os
+import re
 import shutil
 import stat
+import sys
 import tarfile
+import time
 import zipfile
 
 import pytest
 
+from classroom.intake import take as take_module
 from classroom.intake.source import MAX_BYTES
 from classroom.intake.take import take
 from shared.errors import UserError
+from tests.conftest import ROOT
 
 FUSE, CHUNK = "step3_rag/retrieve/fuse.py", "step3_rag/ingest/chunk.py"
 WANTED = [CHUNK, FUSE]
@@ -293,3 +300,80 @@ def test_a_manifest_is_only_a_claim(folder):
     ):
         (folder / "classroom.json").write_text(content)
         assert take(folder, WANTED).variant == claimed
+
+
+def pax(content):
+    """A tar whose first header is a record of this content."""
+    head = tarfile.TarInfo("x")
+    head.type, head.size = tarfile.XHDTYPE, len(content)
+    padded = content + b"\0" * (-len(content) % 512)
+    return head.tobuf(tarfile.USTAR_FORMAT) + padded + tarfile.TarInfo(FUSE).tobuf() + b"\0" * 1024
+
+
+def test_a_pax_number_of_millions_of_digits_is_refused_at_once(tmp_path):
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(gzip.compress(pax(b"9" * (8 << 20))))
+    assert path.stat().st_size < 10_000
+    began = time.monotonic()
+    assert take(path, WANTED).notes == [
+        "nothing could be read: a header of the archive is longer than any name"
+    ]
+    assert time.monotonic() - began < 10
+
+
+def test_long_names_are_read(tmp_path):
+    long = f"{'a' * 90}/{'b' * 90}/{FUSE}"
+    for format in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
+        with tarfile.open(tmp_path / "a.tar.gz", "w:gz", format=format) as archive:
+            entry = tarfile.TarInfo(long)
+            entry.size = 4
+            archive.addfile(entry, io.BytesIO(b"fuse"))
+        assert take(tmp_path / "a.tar.gz", WANTED).files == {FUSE: b"fuse"}
+
+
+@pytest.mark.parametrize(("compress", "name"), [(bz2.compress, "bzip2"), (lzma.compress, "xz")])
+def test_other_compressions_are_refused_by_their_name(tmp_path, compress, name):
+    (tmp_path / "a.tar.gz").write_bytes(compress(b"\0" * (64 << 20)))
+    intake = take(tmp_path / "a.tar.gz", WANTED)
+    assert intake.notes[0].startswith(f"nothing could be read: it is compressed by {name}")
+    assert intake.newest is None
+
+
+def test_an_archive_in_an_archive_is_not_opened(tmp_path):
+    inner = zipped(tmp_path / "in.zip", [(FUSE, "fuse")]).read_bytes()
+    intake = take(zipped(tmp_path / "a.zip", [("in.zip", inner)]), [FUSE])
+    assert (intake.files, intake.notes) == ({}, [f"{FUSE} is missing: the starter's is graded"])
+
+
+def test_deep_names_and_deep_folders_are_not_followed(tmp_path):
+    deep = "/".join("d" * 1 for _ in range(4000))
+    assert take(zipped(tmp_path / "a.zip", [(f"{deep}/x.py", "x")]), [FUSE]).files == {}
+    assert take(tarred(tmp_path / "a.tar.gz", [(f"{deep}/x.py", "x")]), [FUSE]).files == {}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits there")
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("b'x' * (1 << 31)", "too much memory"),
+        ("open('/tmp/' + 'x' * 9, 'wb', buffering=0).write(b'x')", "failed|too much"),
+        ("while True: pass", "too much time or memory"),
+    ],
+)
+def test_the_reader_has_limits_of_its_own(tmp_path, monkeypatch, code, words):
+    """Whatever a hole in a library makes of it: memory, files and time are bounded."""
+    reader = tmp_path / "reader.py"
+    text = take_module.READER.read_text().replace("parents[2]", f"parents[0] / {str(ROOT)!r}")
+    text = text.replace("SECONDS = 10", "SECONDS = 1")
+    text = text.replace("    found = Found()\n", f"    found = Found()\n    {code}\n", 1)
+    reader.write_text(text)
+    monkeypatch.setattr(take_module, "READER", reader)
+    zipped(tmp_path / "a.zip", [(FUSE, "fuse")])
+    assert re.search(words, take(tmp_path / "a.zip", WANTED).notes[0])
+
+
+def test_nothing_is_decompressed_by_the_grader(tmp_path, monkeypatch):
+    path = tarred(tmp_path / "a.tar.gz", [(FUSE, "fuse")])
+    for module in (gzip, tarfile, zipfile):
+        monkeypatch.setattr(module, "open" if module is not zipfile else "ZipFile", None)
+    assert take(path, [FUSE]).files == {FUSE: b"fuse"}

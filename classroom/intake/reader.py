@@ -1,0 +1,142 @@
+"""Reads one submission in a process of its own, which may be killed: nothing is unpacked in the grader's.
+
+    python -I -S reader.py     {"path": "ada.zip", "wanted": ["step3_rag/retrieve/fuse.py"]} comes on stdin
+
+What was found goes to stdout as JSON: see take.py, which starts it. A limit that it runs into ends it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).parents[2]))
+
+from classroom.intake.archives import open_archive
+from classroom.intake.folders import Folder
+from classroom.intake.source import Missing, Refused, Source
+
+NESTED = 3  # folders around a submission
+MANIFEST = "classroom.json"
+MEMORY = 512 << 20  # bytes
+SECONDS = 10  # of processor time
+
+
+@dataclass
+class Found:
+    """What was read."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    variant: int | None = None
+    newest: float | None = None
+
+    def to_json(self) -> str:
+        files = {name: base64.b64encode(content).decode() for name, content in self.files.items()}
+        return json.dumps({**vars(self), "files": files})
+
+
+def read(path: Path, wanted: Sequence[str]) -> Found:
+    """Read the wanted files of a folder or an archive; whatever is wrong becomes a note."""
+    found = Found()
+    try:
+        source: Source = Folder(path) if path.is_dir() else open_archive(path)
+    except Refused as refused:
+        found.notes.append(f"nothing could be read: {refused}")
+        return found
+    if n := len(source.outside):
+        example = source.outside[0][:200]
+        found.notes.append(f"{n} name{'s' if n > 1 else ''} would lead outside, as {example!r} does: ignored")
+    top = _top(source, wanted)
+    if top:
+        found.notes.append(f"the submission lies in the folder {top!r}")
+    for name in wanted:
+        _read_file(source, top, name, wanted, found)
+    found.variant = _claimed_variant(source, top)
+    try:
+        found.newest = max(source.dates(), default=None)
+    except (OSError, ValueError):  # an odd date: it is graded all the same
+        found.newest = None
+    return found
+
+
+def _read_file(source: Source, top: str, name: str, wanted: Sequence[str], found: Found) -> None:
+    try:
+        found.files[name] = source.read(_join(top, name))
+        return
+    except Missing:
+        pass
+    except Refused as refused:
+        found.notes.append(f"{name} was refused: {refused}")
+        return
+    base = name.rpartition("/")[2]
+    if base != name and sum(each.rpartition("/")[2] == base for each in wanted) == 1:
+        try:
+            found.files[name] = source.read(_join(top, base))
+            found.notes.append(f"{base} was taken for {name}")
+            return
+        except Missing:
+            pass
+        except Refused as refused:
+            found.notes.append(f"{base} was refused: {refused}")
+            return
+    found.notes.append(f"{name} is missing: the starter's is graded")
+
+
+def _top(source: Source, wanted: Sequence[str]) -> str:
+    """The folder that the submission lies in; mostly none."""
+    top = ""
+    for _ in range(NESTED):
+        folders, files = source.names(top)
+        inside = {each.partition("/")[0] for each in wanted} | {each.rpartition("/")[2] for each in wanted}
+        folders = [each for each in folders if not each.startswith((".", "__MACOSX"))]
+        if len(folders) != 1 or inside & {*folders, *files}:
+            return top
+        top = _join(top, folders[0])
+    return top
+
+
+def _claimed_variant(source: Source, top: str) -> int | None:
+    try:
+        told = json.loads(source.read(_join(top, MANIFEST)))
+        return told["variant"] if type(told["variant"]) is int and abs(told["variant"]) < 1 << 63 else None
+    except (Refused, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def limit() -> None:
+    """Bound this process where the system can: memory, processor time, and no file may be written."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    limits = {"AS": MEMORY, "CPU": SECONDS, "FSIZE": 0, "CORE": 0, "NOFILE": 64}
+    for name, value in limits.items():
+        kind = getattr(resource, f"RLIMIT_{name}")
+        there_is = resource.getrlimit(kind)[1]
+        value = value if there_is == resource.RLIM_INFINITY else min(value, there_is)
+        resource.setrlimit(kind, (value, value))
+
+
+def main() -> None:
+    """Read what is asked for."""
+    limit()
+    told = json.loads(sys.stdin.buffer.read())
+    try:
+        found = read(Path(told["path"]), told["wanted"])
+    except MemoryError:
+        found = Found(notes=["nothing could be read: it needs too much memory"])
+    sys.stdout.write(found.to_json())
+
+
+if __name__ == "__main__":
+    main()
