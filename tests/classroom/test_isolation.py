@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from classroom import isolation
+from classroom.assignment.spec import classroom_files
 from classroom.grading.calls import Raised, WorkerFailure
 from classroom.grading.remote import Remote
 from classroom.isolation import Limits, open_worker, other_uid, place, sandlock
@@ -34,11 +35,11 @@ def top():
     """A folder with the tree of a submission, and beside it what is none of its business."""
     top = Path(tempfile.mkdtemp(prefix="classroom-"))  # pytest's own folders are closed to other users
     tree = top / "tree"
-    (tree / "classroom").mkdir(parents=True)
-    for file in (ROOT / "classroom").glob("*.py"):
-        shutil.copy(file, tree / "classroom")
+    for name, content in classroom_files(["protocol/worker.py"]).items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_bytes(content)
     shutil.copy(Path(__file__).with_name("attacks.py"), tree)
-    for folder in (top, tree, tree / "classroom"):
+    for folder in (top, tree, tree / "classroom", tree / "classroom" / "protocol"):
         folder.chmod(0o755)
     (top / "other.py").write_text("another submission")
     (top / "outside").write_text("is to stay as it is")

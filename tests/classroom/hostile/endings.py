@@ -211,7 +211,7 @@ def traces_the_worker(at):
     at.rrf("""
         import sys
         def trace(frame, event, arg):
-            if frame.f_code.co_name == "pack": raise RuntimeError("traced")
+            if frame.f_code.co_name == "encode": raise RuntimeError("traced")
         def rrf(rankings, k=60):
             sys.settrace(trace)
             return {}
