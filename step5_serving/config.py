@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import UserError
+from step5_serving.addresses import is_loopback
 
 HOST, PORT = "127.0.0.1", 8000
 KEYS = Path("serving-keys.json")
@@ -58,6 +59,11 @@ class Config:
     waiting: int = 64
     timeout_s: float = 120.0
     drain_s: float = 30.0
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether others than this machine can reach the server, directly or through a proxy."""
+        return not is_loopback(self.host) or bool(self.names)
 
     def __post_init__(self) -> None:
         """Refuse what can't be, in the flags' own words.

@@ -78,7 +78,7 @@ def create_app(
     ):  # by how often they are asked
         app.include_router(module.router)
     names = {*LOOPBACK, config.host, *config.names} if is_loopback(config.host) else None
-    app.add_middleware(SecurityMiddleware, names=names)
+    app.add_middleware(SecurityMiddleware, names=names, wants_keys=lambda: service.wants_keys)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

@@ -57,10 +57,10 @@ class Keys:
             UserError: it can't be read, or holds something else.
         """
         self.path, self._clock = path, clock
-        self._stamp = self._now()
-        self._by_hash = {key.sha256: key for key in _read(path)}
+        self._content = _content(path)
+        self._by_hash = _by_hash(path, self._content)
         self._looked = clock()
-        self.trouble: str | None = None  # why the file could not be read again: the old keys go on
+        self.trouble: str | None = None  # why the file can't be used; until it can, no key opens anything
 
     def __len__(self) -> int:
         self._refresh()
@@ -118,64 +118,70 @@ class Keys:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(self.path.with_name(f".{self.path.name}.lock"), timeout=10):
-                keys = _read(self.path)
+                keys = list(_by_hash(self.path, _content(self.path)).values())
                 yield keys
-                _write(self.path, keys)
+                self._content = _write(self.path, keys)
         except (OSError, TimeoutError) as error:
             raise UserError(f"cannot write {self.path}: {reason(error)}") from None
-        self._by_hash, self._stamp = {key.sha256: key for key in keys}, self._now()
+        self._by_hash = {key.sha256: key for key in keys}
 
     def _refresh(self) -> None:
-        """Read the file again when it has changed; looked at once a second."""
+        """Read the file again, once a second. It is small, and on a bind mount its times may not be true."""
         if self._clock() - self._looked < 1.0:
             return
-        self._looked, stamp = self._clock(), self._now()
-        if stamp == self._stamp:
-            return
+        self._looked = self._clock()
         try:
-            self._by_hash = {key.sha256: key for key in _read(self.path)}
-            self._stamp, self.trouble = stamp, None
-        except UserError as error:  # half a file, in the hands of an editor: yesterday's keys are safer
-            self.trouble = str(error)
-
-    def _now(self) -> tuple[int, int, int] | None:
-        try:
-            found = self.path.stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
+            content = _content(self.path)
+            if content is None and self._content is not None:
+                raise UserError(f"{self.path} is gone, and no key opens anything: put it back")
+            if content != self._content or self.trouble:
+                self._by_hash, self._content = _by_hash(self.path, content), content
+            self.trouble = None
+        except UserError as error:  # who broke the file may have meant to take a key back: nobody gets in
+            self._by_hash, self.trouble = {}, str(error)
 
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _read(path: Path) -> list[Key]:
+def _content(path: Path) -> str | None:
+    """The file's text; None where there is no file."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return []
+        return None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read the keys in {path}: {reason(error)}") from None
+
+
+def _by_hash(path: Path, content: str | None) -> dict[str, Key]:
+    """The keys of a file's text, by their hashes."""
+    if content is None:
+        return {}
     try:
-        rows: list[dict[str, Any]] = json.loads(text)["keys"]
-        return [
-            Key(row["id"], row["name"], tuple(row["scopes"]), row["sha256"], row["created_at"])
+        rows: list[dict[str, Any]] = json.loads(content)["keys"]
+        return {
+            row["sha256"]: Key(row["id"], row["name"], tuple(row["scopes"]), row["sha256"], row["created_at"])
             for row in rows
-        ]
+        }
     except (ValueError, TypeError, KeyError):
         raise UserError(
             f"{path} holds no keys: it should be a file that `python -m step5_serving keys add` has written"
         ) from None
 
 
-def _write(path: Path, keys: Sequence[Key]) -> None:
-    """A new file in place of the old one, readable by its owner only."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump({"keys": [asdict(key) for key in keys]}, file, indent=1)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+def _write(path: Path, keys: Sequence[Key]) -> str:
+    """Write into the file itself: a container that has mounted a new file's predecessor would keep the old keys.
+
+    One write, padded with spaces to the old length, so that a reader never sees half of it. Readable by the
+    owner only. Returns the text.
+    """
+    text = json.dumps({"keys": [asdict(key) for key in keys]}, indent=1) + "\n"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    with os.fdopen(descriptor, "r+b", buffering=0) as file:
+        raw = text.encode()
+        file.write(raw.ljust(os.fstat(descriptor).st_size))
+        file.truncate(len(raw))
+        os.fsync(descriptor)
+    return text

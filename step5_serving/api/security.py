@@ -7,7 +7,9 @@
 A server on loopback without keys trusts whoever sits at this machine, not every web page they look at. A page
 from elsewhere can send requests here (that is what a browser does with a form), so one that a browser
 marks as coming from another site is refused; and it can let its own name point to 127.0.0.1 (DNS rebinding),
-so names that are not ours are refused too.
+so names that are not ours are refused too. (Starlette's TrustedHostMiddleware answers these with a bare 400,
+which doesn't say what to do.) A proxy on the same machine turns the Internet into loopback, so without keys a
+request with a proxy's header is refused as well.
 
 It is one ASGI middleware: a `BaseHTTPMiddleware` would put every request into a task of its own and cost a
 third of the throughput.
@@ -17,7 +19,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from fastapi.responses import JSONResponse
@@ -30,6 +32,7 @@ from step5_serving.telemetry.call import new_trace_id
 
 LONGEST_BODY = 1024 * 1024  # bytes; a question has 2,000 characters
 LARGE_BODIES = {"/ingest": 64 * 1024 * 1024, "/v1/": 32 * 1024 * 1024}  # by the path's beginning
+FORWARDED = frozenset((b"forwarded", b"via", b"x-real-ip", b"cf-connecting-ip", b"true-client-ip"))
 REQUEST_ID = re.compile(rb"[\w.-]{1,64}")
 CONTENT_SECURITY_POLICY = "; ".join(
     [
@@ -57,9 +60,12 @@ UNCACHED = (b"cache-control", b"no-store")  # answers are nobody else's; files o
 class SecurityMiddleware:
     """Wraps the app."""
 
-    def __init__(self, app: ASGIApp, names: Iterable[str] | None) -> None:
-        """`names` are the hosts that requests may ask for; None: any."""
-        self.app = app
+    def __init__(
+        self, app: ASGIApp, names: Iterable[str] | None, wants_keys: Callable[[], bool] = lambda: True
+    ) -> None:
+        """`names` are the hosts that requests may ask for (None: any); `wants_keys` tells whether a request
+        needs an API key: while it doesn't, nothing may come through a proxy."""
+        self.app, self.wants_keys = app, wants_keys
         self.names = None if names is None else frozenset(name.lower() for name in names)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,11 +113,14 @@ class SecurityMiddleware:
         if self.names is not None and (name := _name_of(host)) not in self.names:
             known = ", ".join(sorted(self.names))
             return ApiError(421, "invalid_request_error", f"host {name[:80]!r} is not here: use {known}")
-        if scope["method"] in (
-            "GET",
-            "HEAD",
-            "OPTIONS",
-        ):  # they change nothing, and nobody else can read them
+        if (header := _forwarded(given)) and not self.wants_keys():
+            return ApiError(
+                403,
+                "permission_error",
+                f"this came through a proxy ({header}), and the server has no API key: make one with "
+                "`python -m step5_serving keys add NAME`",
+            )
+        if scope["method"] in ("GET", "HEAD", "OPTIONS"):  # nothing changes, and no other page can read it
             return None
         origin = given.get(b"origin", b"").decode("latin-1")
         if origin and origin.split("://")[-1].lower() != host.lower():
@@ -121,6 +130,14 @@ class SecurityMiddleware:
                 f"pages of {origin[:80]!r} may not call this server: call it directly",
             )
         return None
+
+
+def _forwarded(given: dict[bytes, bytes]) -> str | None:
+    """The header by which a proxy says that it hands on somebody else's request; None where there is none."""
+    for name in given:
+        if name in FORWARDED or name.startswith(b"x-forwarded-"):
+            return name.decode("latin-1")
+    return None
 
 
 def internal(request_id: str) -> ApiError:

@@ -58,16 +58,18 @@ def serve(config: Config, say: Callable[[str], None] = lambda line: print(line, 
 
 
 def check_host(config: Config, keys: Keys) -> None:
-    """Refuse an address that others can reach, as long as anybody could use it.
+    """Refuse to be reachable by others, directly or through a proxy, while there is no API key.
 
     Raises:
         UserError: there is no key.
     """
-    if not is_loopback(config.host) and not len(keys):
-        raise UserError(
-            f"--host {config.host} can be reached from other machines, and there is no API key in "
-            f"{config.keys}: make one with `python -m step5_serving keys add NAME`, or leave out --host"
-        )
+    if not config.is_reachable or len(keys):
+        return
+    flag = f"--name {config.names[0]}" if is_loopback(config.host) else f"--host {config.host}"
+    raise UserError(
+        f"{flag} lets others reach this server, and there is no API key in {config.keys}: "
+        f"make one with `python -m step5_serving keys add NAME`, or leave out {flag.split()[0]}"
+    )
 
 
 def make_app(config: Config, keys: Keys | None = None) -> FastAPI:
@@ -188,6 +190,7 @@ def _server(config: Config, app: FastAPI) -> Any:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # rates go by key; who calls without one is not believed whom he calls for
             timeout_keep_alive=timeouts.SILENCE_S,
             timeout_graceful_shutdown=LAST_S,
         )

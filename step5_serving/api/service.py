@@ -20,7 +20,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from step5_serving.addresses import is_loopback
+from fastapi.security.utils import get_authorization_scheme_param
+
 from step5_serving.api.admission import Admission
 from step5_serving.api.keys import Keys
 from step5_serving.api.rates import Rates
@@ -94,13 +95,13 @@ class Service:
         self.admission = Admission(self.config.running, self.config.waiting)
         self.rates = Rates(self.config.rate, self.config.burst) if self.config.rate else None
         # Once keys are wanted, they stay wanted: a file of keys that is gone opens nothing.
-        self._wants_keys = not is_loopback(self.config.host) or len(self.keys) > 0
+        self._wants_keys = self.config.is_reachable or len(self.keys) > 0
 
     # --- who may ------------------------------------------------------------------------------------------
 
     @property
     def wants_keys(self) -> bool:
-        """Whether requests need a key: always but on loopback, while there is none."""
+        """Whether requests need a key: always, except on loopback without a proxy while there is none."""
         self._wants_keys = self._wants_keys or len(self.keys) > 0
         return self._wants_keys
 
@@ -108,13 +109,16 @@ class Service:
         """Who asks, if he may and not too often.
 
         Raises:
-            ApiError: no key (401), one without that scope (403), or too many requests (429).
+            ApiError: no key (401), one without that scope (403), too many requests (429), or a key file that
+                can't be read (503).
         """
         key_id = None
         if self.wants_keys:
-            bearer = headers.get("authorization", "")
-            given = headers.get("x-api-key") or (bearer[7:] if bearer[:7].lower() == "bearer " else "")
+            scheme, bearer = get_authorization_scheme_param(headers.get("authorization"))
+            given = headers.get("x-api-key") or (bearer if scheme.lower() == "bearer" else "")
             key = self.keys.find(given.strip()) if given else None
+            if self.keys.trouble:
+                raise ApiError(503, "api_error", "the server can't read its keys: try again later", retry_after=5)
             if key is None:
                 raise ApiError(401, "authentication_error", UNKNOWN_KEY)
             if scope not in key.scopes:

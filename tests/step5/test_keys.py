@@ -1,6 +1,7 @@
 """API keys: what is kept of them, what they open, how they come and go while a server runs."""
 
 import json
+import os
 import re
 import stat
 
@@ -84,14 +85,57 @@ def test_a_running_server_sees_a_change_within_a_second(path):
     assert running.find(text) is None
 
 
-def test_half_a_file_takes_no_key_away(path):
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda path: path.write_text('{"keys": ['), "holds no keys"),
+        (lambda path: path.write_text(""), "holds no keys"),
+        (lambda path: path.write_bytes(b"\xff\xfe"), "cannot read the keys"),
+        (lambda path: (path.unlink(), path.mkdir()), "cannot read the keys"),
+        (lambda path: path.unlink(), "is gone"),
+    ],
+)
+def test_a_file_that_cannot_be_used_closes_the_door_until_it_can(path, spoil, said):
+    now = [0.0]
+    keys = Keys(path, clock=lambda: now[0])
+    _, text = keys.add("alice", ["ask"])
+    app, content = app_of(keys=keys), path.read_bytes()
+    spoil(path)
+    now[0] = 1.1
+    got = post(app, headers={"x-api-key": text})
+    assert got.status_code == 503
+    assert error_of(got) == ("api_error", "the server can't read its keys: try again later")
+    assert post(app).status_code == 503
+    assert said in keys.trouble
+    path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
+    path.write_bytes(content)
+    now[0] = 2.2
+    assert post(app, headers={"x-api-key": text}).status_code == 200
+    assert keys.trouble is None
+
+
+def test_a_key_is_taken_back_in_the_file_itself(path, tmp_path):
+    """A container that has mounted the file sees its inode, not its name."""
+    now, mounted = [0.0], tmp_path / "mounted.json"
+    _, text = Keys(path).add("alice", ["ask"])
+    Keys(path).add("bob", ["ask"])
+    mounted.hardlink_to(path)
+    running = Keys(mounted, clock=lambda: now[0])
+    Keys(path).remove("alice")
+    now[0] = 1.1
+    assert running.find(text) is None
+    assert len(running) == 1
+
+
+def test_a_change_that_leaves_size_and_time_alone_is_seen(path):
     now = [0.0]
     _, text = Keys(path).add("alice", ["ask"])
-    running = Keys(path, clock=lambda: now[0])
-    path.write_text('{"keys": [')
+    running, before = Keys(path, clock=lambda: now[0]), path.stat()
+    sha256 = running.find(text).sha256
+    path.write_text(path.read_text().replace(sha256, "0" * 64))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     now[0] = 1.1
-    assert running.find(text)
-    assert "holds no keys" in running.trouble
+    assert running.find(text) is None
 
 
 # --- at the door ------------------------------------------------------------------------------------------
@@ -179,13 +223,46 @@ def test_keys_that_are_gone_open_nothing(path):
     assert post(app, headers={"x-api-key": text}).status_code == 200
     path.unlink()
     now[0] = 1.1
-    assert post(app, headers={"x-api-key": text}).status_code == 401
-    assert post(app).status_code == 401
+    assert post(app, headers={"x-api-key": text}).status_code == 503
+    assert post(app).status_code == 503
 
 
 def test_other_addresses_want_a_key_even_if_there_is_none(path):
     app = app_of(keys=Keys(path), host="0.0.0.0")
     assert post(app, headers={"host": "anything.example"}).status_code == 401
+
+
+FORWARDED = {
+    "forwarded": "for=203.0.113.7",
+    "x-forwarded-for": "203.0.113.7",
+    "x-forwarded-proto": "https",
+    "x-forwarded-host": "rag.example.com",
+    "via": "1.1 caddy",
+    "x-real-ip": "203.0.113.7",
+}
+
+
+@pytest.mark.parametrize("header", FORWARDED)
+def test_without_keys_nothing_comes_through_a_proxy(path, header):
+    """A proxy on this machine makes everybody a caller from loopback."""
+    app, headers = app_of(keys=Keys(path)), {header: FORWARDED[header]}
+    for got in (post(app, headers=headers), get(app, "/", headers=headers), get(app, "/metrics", headers=headers)):
+        assert got.status_code == 403
+        kind, message = error_of(got)
+        assert kind == "permission_error"
+        assert f"through a proxy ({header})" in message
+        assert "keys add" in message
+    assert calls_of(app) == []
+
+
+def test_with_keys_a_proxy_may_hand_on(path):
+    keys = Keys(path)
+    _, text = keys.add("alice", ["ask"])
+    assert post(app_of(keys=keys), headers={**FORWARDED, "x-api-key": text}).status_code == 200
+
+
+def test_a_server_behind_a_proxy_wants_keys_even_if_there_are_none(path):
+    assert post(app_of(keys=Keys(path), names=("rag.example.com",))).status_code == 401
 
 
 # --- the command ------------------------------------------------------------------------------------------

@@ -119,8 +119,10 @@ def test_an_address_that_is_none(monkeypatch):
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
 def test_other_addresses_only_with_a_key(tmp_path, host):
     keys = Keys(tmp_path / "keys.json")
-    with pytest.raises(UserError, match=f"--host {host} can be reached from other machines"):
+    with pytest.raises(UserError, match=f"--host {host} lets others reach this server"):
         server.check_host(Config(host=host), keys)
+    with pytest.raises(UserError, match=r"--name rag.example.com lets others .* or leave out --name"):
+        server.check_host(Config(names=("rag.example.com",)), keys)
     keys.add("alice", ["ask"])
     server.check_host(Config(host=host), keys)
     server.check_host(Config(), Keys(tmp_path / "none.json"))
