@@ -23,6 +23,7 @@ import typer
 from typer.core import TyperGroup
 
 from shared.errors import UserError
+from shared.masking import masked
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -115,7 +116,7 @@ def run(app: typer.Typer, prog: str, args: list[str] | None = None) -> None:
         if sys.stdout:  # None when it was closed
             sys.stdout.flush()
     except UserError as error:
-        code = _fail(str(error))
+        code = _fail(masked(str(error)))  # which may name an address with its password
     except KeyboardInterrupt:
         code = 130
     except (BrokenPipeError, SystemExit) as error:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from shared.masking import masked
+
 if TYPE_CHECKING:
     from step5_serving.seam import Retrieved
 
@@ -22,7 +24,7 @@ class ApiError(Exception):
     Args:
         status: of HTTP.
         type: one of the Messages API's.
-        message: what was wrong, what is allowed, in one line.
+        message: what was wrong, what is allowed, in one line; secrets in it are masked.
         retry_after: seconds after which another try makes sense.
         retrieved: what was found before it failed, for the telemetry.
     """
@@ -36,7 +38,7 @@ class ApiError(Exception):
         retry_after: int | None = None,
         retrieved: Retrieved | None = None,
     ) -> None:
-        self.status, self.type, self.message = status, type, " ".join(message.split())
+        self.status, self.type, self.message = status, type, masked(" ".join(message.split()))
         self.retry_after, self.retrieved = retry_after, retrieved
         super().__init__(self.message)
 

@@ -32,7 +32,6 @@ from step5_serving.config import KEYS
 
 SCOPES = ("ask", "operate")
 PREFIX = "s5_"
-SHAPE = re.compile(r"s5_[0-9a-f]{8}_[A-Za-z0-9_-]{43}")  # of a key, wherever it stands: logs mask it
 NAME = re.compile(r"[\w.@-][\w .@-]{0,59}")
 
 
@@ -172,7 +171,7 @@ def _by_hash(path: Path, content: str | None) -> dict[str, Key]:
 
 
 def _write(path: Path, keys: Sequence[Key]) -> str:
-    """Write into the file itself: a container that has mounted a new file's predecessor would keep the old keys.
+    """Write into the file itself: a container that has mounted it would keep the old file, and its keys.
 
     One write, padded with spaces to the old length, so that a reader never sees half of it. Readable by the
     owner only. Returns the text.

@@ -26,6 +26,7 @@ MEANINGS = {
     401: "No key, or one that is not known.",
     403: "The key lacks the scope, or a page from elsewhere called.",
     404: "There is no such thing.",
+    408: "The body did not come in time.",
     413: "The body is too large.",
     415: "The body has another content type than the route takes.",
     429: "Too many requests for this key, or today's budget is spent; Retry-After says when.",
@@ -37,6 +38,7 @@ MEANINGS = {
 TYPES = {
     404: "not_found_error",
     405: "invalid_request_error",
+    408: "timeout_error",
     413: "request_too_large",
     415: "invalid_request_error",
 }
@@ -70,7 +72,7 @@ class Failure(BaseModel):
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """For `responses=`: these and those that any route may have."""
-    wanted = sorted({*statuses, 401, 403, 413, 429, 500})
+    wanted = sorted({*statuses, 401, 403, 408, 413, 429, 500, 503})
     return {status: {"model": Failure, "description": MEANINGS[status]} for status in wanted}
 
 
@@ -132,7 +134,7 @@ async def of_http(request: Request, error: Exception) -> Response:
         text = f"there is no {request.url.path[:200]}: see /openapi.json"
     if error.status_code == 405:
         text = f"{request.method} is not allowed here: use {headers.get('allow') or headers.get('Allow')}"
-    if error.status_code == 413:
+    if error.status_code in (408, 413):
         headers["connection"] = "close"  # the rest of the body is not read
     kind = TYPES.get(error.status_code, "invalid_request_error" if error.status_code < 500 else "api_error")
     return reply(

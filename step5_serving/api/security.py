@@ -17,21 +17,32 @@ third of the throughput.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from step5_serving.api.keys import SHAPE
+from shared.masking import masked
 from step5_serving.errors import ApiError, shaped
 from step5_serving.telemetry.call import new_trace_id
 
-LONGEST_BODY = 1024 * 1024  # bytes; a question has 2,000 characters
-LARGE_BODIES = {"/ingest": 64 * 1024 * 1024, "/v1/": 32 * 1024 * 1024}  # by the path's beginning
+MIB = 1024 * 1024
+
+
+class Limit(NamedTuple):
+    """Of a request's body."""
+
+    bytes: int
+    seconds: float  # until all of it is here
+
+
+LIMITS = {"/ingest": Limit(64 * MIB, 300), "/v1/": Limit(32 * MIB, 60)}  # by the path's beginning
+QUESTION = Limit(64 * 1024, 15)  # any other: a question has 2,000 characters
 FORWARDED = frozenset((b"forwarded", b"via", b"x-real-ip", b"cf-connecting-ip", b"true-client-ip"))
 REQUEST_ID = re.compile(rb"[\w.-]{1,64}")
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -91,11 +102,11 @@ class SecurityMiddleware:
                 message = {**message, "headers": [*headers, *HEADERS, (b"x-request-id", request_id)]}
             await send(message)
 
-        most = limit_of(scope["path"])
-        refusal = self._stranger(scope, given) or _too_large(given, most)
+        limit = limit_of(scope["path"])
+        refusal = self._stranger(scope, given) or _too_large(given, limit)
         if refusal is None:
             try:
-                await self.app(scope, _limited(receive, most), send_with_headers)
+                await self.app(scope, _limited(receive, limit), send_with_headers)
             except Exception:
                 # A bug: the log gets all of it, the caller one line. What has begun can only be broken off.
                 logging.getLogger(__name__).exception("request %s failed", request_id.decode())
@@ -145,36 +156,41 @@ def internal(request_id: str) -> ApiError:
     return ApiError(500, "api_error", f"internal error: the server's log has it under {request_id}")
 
 
-def limit_of(path: str) -> int:
-    """The most bytes that a body may have."""
-    for begin, most in LARGE_BODIES.items():
-        if path.startswith(begin):
-            return most
-    return LONGEST_BODY
+def limit_of(path: str) -> Limit:
+    """What the body of a request may be."""
+    return next((limit for begin, limit in LIMITS.items() if path.startswith(begin)), QUESTION)
 
 
-def _too_large(given: dict[bytes, bytes], most: int) -> ApiError | None:
+def _too_large(given: dict[bytes, bytes], limit: Limit) -> ApiError | None:
     length = given.get(b"content-length", b"0")
-    if length.isdigit() and int(length) > most:
-        return _large(most)
-    return None
+    return _large(limit.bytes) if length.isdigit() and int(length) > limit.bytes else None
 
 
 def _large(most: int) -> ApiError:
     return ApiError(413, "request_too_large", f"the body is too large: {most:,} bytes are allowed here")
 
 
-def _limited(receive: Receive, most: int) -> Receive:
-    """The same, but no more than `most` bytes: a body in pieces doesn't say beforehand how long it is."""
-    read = 0
+def _limited(receive: Receive, limit: Limit) -> Receive:
+    """The same within the limit: a body in pieces doesn't say beforehand how long it is, or when it ends.
+
+    Raises (from the function that it returns):
+        HTTPException: 413 or 408; one of Starlette's passes through FastAPI.
+    """
+    read, ended, deadline = 0, False, asyncio.get_running_loop().time() + limit.seconds
 
     async def receive_some() -> Message:
-        nonlocal read
-        message = await receive()
+        nonlocal read, ended
+        if ended:
+            return await receive()
+        try:
+            async with asyncio.timeout_at(deadline):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(408, f"the body did not come within {limit.seconds:g} s") from None
         if message["type"] == "http.request":
-            read += len(message.get("body", b""))
-            if read > most:
-                raise HTTPException(413, _large(most).message)  # one of Starlette's passes through FastAPI
+            read, ended = read + len(message.get("body", b"")), not message.get("more_body", False)
+            if read > limit.bytes:
+                raise HTTPException(413, _large(limit.bytes).message)
         return message
 
     return receive_some
@@ -194,24 +210,15 @@ def _name_of(host: str) -> str:
 class NoSecrets(logging.Filter):
     """Masks keys in whatever is logged, before any handler sees it."""
 
-    OTHERS = re.compile(r"sk-[\w-]{16,}|(?<=[Bb]earer )[^\s'\"]+|(?<=//)[^/@\s]+:[^/@\s]+(?=@)")
-
     def filter(self, record: logging.LogRecord) -> bool:
         try:
             said = record.getMessage()
         except Exception:  # a log call that is wrong: logging itself will say so
             return True
-        masked = masked_text(said)
-        if masked != said:
-            record.msg, record.args = masked, ()
+        record.msg, record.args = masked(said), ()
         if record.exc_info and record.exc_info[1] and not record.exc_text:
-            record.exc_text = masked_text(logging.Formatter().formatException(record.exc_info))
+            record.exc_text = masked(logging.Formatter().formatException(record.exc_info))
         return True
-
-
-def masked_text(text: str) -> str:
-    """The text with *** for every key, bearer token and password of an address."""
-    return NoSecrets.OTHERS.sub("***", SHAPE.sub("***", text))
 
 
 def keep_secrets(*handlers: Any) -> None:

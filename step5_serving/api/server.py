@@ -25,6 +25,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError
+from shared.masking import masked
 from step5_serving.addresses import address_of, is_loopback, listen
 from step5_serving.api import timeouts
 from step5_serving.api.keys import Keys
@@ -48,7 +49,7 @@ def serve(config: Config, say: Callable[[str], None] = lambda line: print(line, 
     try:
         app = make_app(config, keys)
         place = address_of(listening)
-        say(f"listening on {place} (engine {config.engine}); stop with Ctrl-C")
+        say(masked(f"listening on {place} (engine {config.engine}); stop with Ctrl-C"))
         if not is_loopback(config.host):
             say(f"{len(keys)} API keys are known; there is no TLS here: put a proxy in front of this address")
         run(config, app, listening)

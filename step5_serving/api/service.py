@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 from fastapi.security.utils import get_authorization_scheme_param
 
+from shared.masking import masked
 from step5_serving.api.admission import Admission
 from step5_serving.api.keys import Keys
 from step5_serving.api.rates import Rates
@@ -118,7 +119,9 @@ class Service:
             given = headers.get("x-api-key") or (bearer if scheme.lower() == "bearer" else "")
             key = self.keys.find(given.strip()) if given else None
             if self.keys.trouble:
-                raise ApiError(503, "api_error", "the server can't read its keys: try again later", retry_after=5)
+                raise ApiError(
+                    503, "api_error", "the server can't read its keys: try again later", retry_after=5
+                )
             if key is None:
                 raise ApiError(401, "authentication_error", UNKNOWN_KEY)
             if scope not in key.scopes:
@@ -257,7 +260,8 @@ class Service:
         """None, or why questions can't be answered now."""
         if self.draining:
             return "the server is stopping"
-        return await self.answerer.ready() or await self.recorder.ready()
+        reason = await self.answerer.ready() or await self.recorder.ready()
+        return masked(reason) if reason else None
 
     def drain(self) -> None:
         """Let nobody in any more."""

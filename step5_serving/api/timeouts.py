@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 SILENCE_S = 20  # for a connection until its first request, and between requests
-SLOWEST_S = 300  # for a request's body to come
 LONGEST_HEAD = 65536  # bytes of a request's line and headers
 
 
 def protocol() -> Any:
     """uvicorn's HTTP, which closes a connection that makes the server wait for nothing.
 
-    That is one that stays silent, a request whose head does not come to its end or is endless, a body that
-    trickles in, and a reply that nobody reads.
+    That is one that stays silent, a request whose head does not come to its end or is endless, and a reply
+    that nobody reads. (Bodies have their limits in security.py.)
     """
     try:
         from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as Base
@@ -51,7 +50,9 @@ def protocol() -> Any:
             state = (self._awaited(), self.cycle)
             self._waited = self._waited + SILENCE_S if state == self._before else 0.0
             self._before = state
-            if state[0] and self._waited >= self._patience(state[0]):
+            # Two looks for a head after another request; else it had that long already.
+            enough = SILENCE_S if state[0] == "head" and self.cycle is not None else 0.0
+            if state[0] and self._waited >= enough:
                 self.transport.abort()  # `close` would wait until all is sent
             else:
                 self._looking = self.loop.call_later(SILENCE_S, self._look)
@@ -63,14 +64,6 @@ def protocol() -> Any:
             self._unread = unread
             if is_stuck:
                 return "read"
-            if cycle is None or self._head:
-                return "head"
-            return "body" if cycle.more_body and not cycle.response_complete else ""
-
-        def _patience(self, what: str) -> float:
-            if what == "body":
-                return SLOWEST_S
-            # By now it had that long already: since it came, or, of a reply, since the look before.
-            return 0.0 if what == "read" or self.cycle is None else SILENCE_S
+            return "head" if cycle is None or self._head else ""
 
     return Impatient

@@ -51,7 +51,7 @@ def serve(
         str | None, typer.Option(help='Version of the prompt, or a split: "2" or "1:90,2:10".')
     ] = None,
     telemetry: Annotated[
-        str, typer.Option(help="Database: sqlite:///FILE or postgresql+psycopg://HOST/NAME.")
+        str, typer.Option(help="Database: FILE, or postgresql+psycopg://HOST/NAME.")
     ] = TELEMETRY,
     synchronous: Annotated[
         str, typer.Option(help="SQLite: normal (survives a kill) or full (a power cut, too).")

@@ -8,6 +8,7 @@ exit 2    something the user can put right
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +28,7 @@ telemetry_app = new_app("The calls that were made.")
 app.add_typer(telemetry_app, name="telemetry")
 
 Telemetry = Annotated[
-    str, typer.Option("--telemetry", help="Database: sqlite:///FILE or postgresql+psycopg://HOST/NAME.")
+    str, typer.Option("--telemetry", help="Database: FILE, or postgresql+psycopg://HOST/NAME.")
 ]
 Since = Annotated[str, typer.Option(help="How far back: 30m, 24h, 7d.")]
 TraceId = Annotated[str, typer.Argument(help="Of the call; its first digits will do.", show_default=False)]
@@ -216,8 +217,10 @@ def report(
     }
     given = {name: limit for name, limit in limits.items() if limit is not None}
     for name, limit in given.items():
-        if not limit >= 0:
-            raise UserError(f"a limit of {limit:g} for {name} is not allowed: use a number from 0")
+        most = 1.0 if name in ("error_rate", "confidence") else math.inf
+        if not 0 <= limit <= most:
+            allowed = "a share from 0 to 1, like 0.05" if most == 1.0 else "a number from 0"
+            raise UserError(f"a limit of {limit:g} for {name} is not allowed: use {allowed}")
     if not 0 <= tolerance < float("inf"):
         raise UserError(f"--tolerance {tolerance:g} is not allowed: use a share from 0, like 0.1")
     if save_baseline and baseline is None:

@@ -158,9 +158,10 @@ def shut_down() -> None:
 def _absolute(config: Config) -> Config:
     """The same places for processes that start elsewhere."""
     index = config.index.absolute() if config.index else None
-    telemetry, (kind, _, file) = config.telemetry, config.telemetry.partition(":///")
-    if kind == "sqlite":
-        telemetry = f"sqlite:///{Path(file).absolute()}"
+    from step5_serving.telemetry.store import parse
+
+    _, file = parse(config.telemetry)
+    telemetry = f"sqlite:///{file.absolute()}" if file else config.telemetry
     return replace(config, index=index, keys=config.keys.absolute(), telemetry=telemetry)
 
 

@@ -1,4 +1,4 @@
-"""Personal data taken out of questions and answers before they are stored: mail, telephone, cards, IBANs.
+"""Personal data and API keys taken out of a call before it is stored: mail, telephone, cards, IBANs, keys.
 
     >>> redact("Ring +44 20 7946 0958 or write to ann@example.com about order 4155552671")
     'Ring [telephone] or write to [e-mail] about order 4155552671'
@@ -15,7 +15,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
+from shared.masking import masked
 from step5_serving.telemetry.call import Call
 
 # What all of them have: without it nothing need be looked for.
@@ -39,17 +41,32 @@ RINGING = re.compile(
 
 
 def redacted(call: Call) -> Call:
-    """The call with a placeholder for everything personal; the passages are the operator's own documents."""
+    """The call with a placeholder for everything personal, in all that a caller or a model wrote.
+
+    The passages stay: they are the operator's own documents, and a replay needs them word for word.
+    """
     return replace(
         call,
         question=call.question and redact(call.question),
         answer=call.answer and redact(call.answer),
-        attempts=[{**each, "query": redact(str(each.get("query", "")))} for each in call.attempts],
+        attempts=[_deep(each) for each in call.attempts],
+        parameters=_deep(call.parameters),
+        error_type=call.error_type and redact(call.error_type),
     )
 
 
+def _deep(value: Any) -> Any:
+    """The same JSON with all of its texts redacted."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {_deep(name): _deep(each) for name, each in value.items()}
+    return [_deep(each) for each in value] if isinstance(value, list | tuple) else value
+
+
 def redact(text: str) -> str:
-    """The text with [e-mail], [IBAN], [card] and [telephone] in the place of such."""
+    """The text with [e-mail], [IBAN], [card], [telephone] and [secret] in the place of such."""
+    text = masked(text, "[secret]")
     if not POSSIBLE.search(text):
         return text
     text = MAIL.sub("[e-mail]", text)

@@ -23,7 +23,7 @@ from shared.errors import UserError, reason
 from step5_serving.telemetry.errors import TelemetryDown
 from step5_serving.telemetry.schema import VERSION, meta, metadata
 
-ALLOWED = "use sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
+ALLOWED = "use FILE, sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
 LOCK = 0x5E1E6E7D  # any number: whoever makes the tables holds it, so that several workers may start at once
 PATIENCE = 2.0  # seconds that a write waits for another one's lock
 
@@ -138,13 +138,13 @@ def _begin(connection: sa.Connection) -> None:
 
 
 def parse(text: str) -> tuple[sa.URL, Path | None]:
-    """A URL, and the file it names where it is SQLite's.
+    """A URL, and the file it names where it is SQLite's. What is no URL is the name of a file.
 
     Raises:
         UserError: it is none of the two kinds, or the driver is not installed.
     """
     try:
-        url = sa.make_url(text)
+        url = sa.make_url(text if "://" in text or not text.strip() else f"sqlite:///{text}")
     except (sa.exc.ArgumentError, ValueError):
         raise UserError(f"--telemetry {text[:80]!r} is no URL of a database: {ALLOWED}") from None
     kind = url.get_backend_name()

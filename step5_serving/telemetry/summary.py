@@ -27,6 +27,7 @@ from step5_serving.telemetry.store import Store
 
 c = calls.c
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+LONGEST = 36_500 * UNITS["d"]  # there is no year before the first
 BUCKETS = 60
 WIDTHS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
 TIMES = {stage: c[f"{stage}_ms"] for stage in ("total", *STAGES)} | {"first_token": c.first_token_ms}
@@ -42,11 +43,13 @@ def parse_since(text: str) -> timedelta:
         UserError: it is none.
     """
     found = re.fullmatch(r"(\d{1,6})\s*([smhdw])", text.strip().lower())
-    if not found or not int(found[1]):
+    seconds = int(found[1]) * UNITS[found[2]] if found else 0
+    if not 0 < seconds <= LONGEST:
         raise UserError(
-            f"since {text[:40]!r} is no length of time: use a number and s, m, h, d or w, like 24h"
+            f"since {text[:40]!r} is no length of time: use a number and s, m, h, d or w, like 24h, "
+            f"up to {LONGEST // UNITS['d']}d"
         )
-    return timedelta(seconds=int(found[1]) * UNITS[found[2]])
+    return timedelta(seconds=seconds)
 
 
 def summarize(store: Store, since: timedelta | None = None, at: datetime | None = None) -> dict[str, Any]:

@@ -109,11 +109,13 @@ class Process:
 
 
 def main(given):
-    from step5_serving.api import server
+    from step5_serving.api import security, server
     from step5_serving.api import timeouts as patience
     from step5_serving.config import Config
     from step5_serving.rag.scripted import ScriptedAnswerer
 
+    seconds = given.get("patience", {}).pop("BODY_S", security.QUESTION.seconds)
+    security.QUESTION = security.QUESTION._replace(seconds=seconds)
     for name, value in given.get("patience", {}).items():
         assert hasattr(patience, name), name
         setattr(patience, name, value)

@@ -163,6 +163,32 @@ def test_services_find_their_pods_and_stay_inside():
     assert not [each for each in OBJECTS if each["kind"] in ("Ingress", "Gateway", "Secret")]
 
 
+def test_pods_reach_what_they_need_and_nothing_else():
+    """By the policies: from whom to whom, at which ports. What is not allowed is denied, both ways."""
+    policies = {each["metadata"]["name"]: each["spec"] for each in OBJECTS if each["kind"] == "NetworkPolicy"}
+    assert policies["nobody"]["podSelector"] == {}
+    assert policies["nobody"]["policyTypes"] == ["Ingress", "Egress"]
+    out, into = set(), set()
+    for spec in policies.values():
+        own = spec["podSelector"].get("matchLabels", {}).get("app")
+        assert set(spec["policyTypes"]) >= {key.title() for key in ("ingress", "egress") if key in spec}
+        for key, side, found in (("egress", "to", out), ("ingress", "from", into)):
+            for rule in spec.get(key, []):
+                for pods in (each["podSelector"] for each in rule[side] if "podSelector" in each):
+                    others = [pods.get("matchLabels", {}).get("app")]
+                    if "matchExpressions" in pods:
+                        others = pods["matchExpressions"][0]["values"]
+                    pairs = [(own, other) if side == "to" else (other, own) for other in others]
+                    found |= {(*pair, port["port"]) for pair in pairs for port in rule["ports"]}
+    needed = {
+        ("api", "chroma", 8000),
+        ("api", "postgres", 5432),
+        ("api", "vllm", 8000),
+        ("ingest", "chroma", 8000),
+    }
+    assert out == into == needed
+
+
 def test_addresses_are_those_of_the_services():
     [container] = PODS["Deployment/api"]["containers"]
     known = {each["metadata"]["name"]: each["spec"]["ports"] for each in OBJECTS if each["kind"] == "Service"}

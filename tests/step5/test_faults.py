@@ -35,7 +35,7 @@ SILENCE, SLOWEST = 0.4, 1.2
 @pytest.fixture
 def service(tmp_path):
     """A server that is sooner out of patience."""
-    with Process(tmp_path, patience={"SILENCE_S": SILENCE, "SLOWEST_S": SLOWEST}) as process:
+    with Process(tmp_path, patience={"SILENCE_S": SILENCE, "BODY_S": SLOWEST}) as process:
         yield process
 
 
@@ -102,7 +102,7 @@ def test_a_head_without_end_is_refused(service):
 
 
 def test_one_that_reads_nothing_is_given_up(tmp_path):
-    patience, long = {"SILENCE_S": SILENCE, "SLOWEST_S": SLOWEST}, {"text": "word ", "times": 1_000_000}
+    patience, long = {"SILENCE_S": SILENCE, "BODY_S": SLOWEST}, {"text": "word ", "times": 1_000_000}
     with Process(tmp_path, answerer=long, patience=patience) as service:
         with socket.socket() as deaf:
             deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

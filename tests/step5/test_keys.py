@@ -8,7 +8,8 @@ import stat
 import pytest
 
 from shared.errors import UserError
-from step5_serving.api.keys import SHAPE, Keys
+from shared.masking import SECRET
+from step5_serving.api.keys import Keys
 from tests.step5.service_parts import app_of, calls_of, error_of, get, post, request
 
 
@@ -19,7 +20,7 @@ def path(tmp_path):
 
 def test_a_key_is_long_random_and_kept_as_a_hash_only(path):
     key, text = Keys(path).add("alice", ["ask"])
-    assert SHAPE.fullmatch(text)
+    assert SECRET.fullmatch(text)
     assert text != Keys(path).add("bob", ["ask"])[1]
     kept = path.read_text()
     assert text not in kept
@@ -246,7 +247,11 @@ FORWARDED = {
 def test_without_keys_nothing_comes_through_a_proxy(path, header):
     """A proxy on this machine makes everybody a caller from loopback."""
     app, headers = app_of(keys=Keys(path)), {header: FORWARDED[header]}
-    for got in (post(app, headers=headers), get(app, "/", headers=headers), get(app, "/metrics", headers=headers)):
+    for got in (
+        post(app, headers=headers),
+        get(app, "/", headers=headers),
+        get(app, "/metrics", headers=headers),
+    ):
         assert got.status_code == 403
         kind, message = error_of(got)
         assert kind == "permission_error"

@@ -6,10 +6,14 @@ import logging
 
 import pytest
 
+from shared.masking import masked
 from step5_serving.addresses import is_loopback
-from step5_serving.api import security
+from step5_serving.api import security, server
 from step5_serving.api.keys import Keys
-from step5_serving.api.security import SecurityMiddleware, keep_secrets, masked_text
+from step5_serving.api.security import Limit, SecurityMiddleware, keep_secrets
+from step5_serving.config import Config
+from step5_serving.errors import ApiError
+from step5_serving.rag.scripted import ScriptedAnswerer
 from tests.step5.service_parts import (
     ASKED,
     app_of,
@@ -89,7 +93,7 @@ def test_a_body_that_says_it_is_too_large_is_not_read():
         async def send(message):
             sent.append(message)
 
-        headers = [(b"host", b"localhost"), (b"content-length", b"1048577")]
+        headers = [(b"host", b"localhost"), (b"content-length", b"65537")]
         scope = {"type": "http", "method": "POST", "path": "/query", "headers": headers}
         await SecurityMiddleware(app, None)(scope, receive, send)
         return sent
@@ -102,7 +106,7 @@ def test_a_body_that_says_it_is_too_large_is_not_read():
 
 @pytest.mark.parametrize("path", ["/query", "/query/stream"])
 def test_a_body_in_pieces_is_cut_off_where_it_gets_too_large(path, monkeypatch):
-    monkeypatch.setattr(security, "LONGEST_BODY", 1000)
+    monkeypatch.setattr(security, "QUESTION", Limit(1000, 15))
     sent = 0
 
     async def pieces():
@@ -123,7 +127,31 @@ def test_a_body_in_pieces_is_cut_off_where_it_gets_too_large(path, monkeypatch):
 
 def test_documents_may_be_larger_than_questions():
     assert security.limit_of("/ingest") > security.limit_of("/query")
-    assert security.limit_of("/v1/messages") == 32 * 1024 * 1024
+    assert security.limit_of("/v1/messages").bytes == 32 * 1024 * 1024
+
+
+@pytest.mark.parametrize("path", ["/query", "/query/stream", "/ingest"])
+def test_a_body_that_trickles_in_is_given_up(path, monkeypatch):
+    monkeypatch.setattr(security, "QUESTION", Limit(1000, 0.2))
+    monkeypatch.setattr(security, "LIMITS", {})
+    sent = 0
+
+    async def drops():
+        nonlocal sent
+        for _ in range(50):
+            sent += 1
+            yield b" "
+            await asyncio.sleep(0.02)
+
+    async def go():
+        async with client_of(app_of(library=lambda: None)) as client:
+            return await client.post(path, content=drops(), headers={"content-type": "application/json"})
+
+    got = asyncio.run(go())
+    assert got.status_code == 408
+    assert error_of(got) == ("timeout_error", "the body did not come within 0.2 s")
+    assert got.headers["connection"] == "close"
+    assert sent < 20
 
 
 @in_loop
@@ -177,9 +205,39 @@ def test_no_secret_reaches_a_log(tmp_path):
     assert "ValueError: no such key ***" in said
 
 
+ADDRESS = "http://operator:hunter2@models.example:8000"
+
+
+def test_a_password_in_an_address_is_shown_to_nobody(refused):
+    """Neither by an error of the API, nor by /readyz, nor by a command's error."""
+    error = ApiError(503, "api_error", f"nobody answers at {ADDRESS}/v1: refused")
+    assert error.message == "nobody answers at http://***@models.example:8000/v1: refused"
+    answerer = ScriptedAnswerer()
+
+    async def ready():
+        return f"nobody answers at {ADDRESS}"
+
+    answerer.ready = ready
+    got = get(app_of(answerer), "/readyz")
+    assert got.json()["reason"] == "nobody answers at http://***@models.example:8000"
+    address = "http://operator:hunter2@127.0.0.1:9"
+    said = refused("step5_serving", "serve", "--port", "0", "--engine", address)
+    assert "hunter2" not in said
+    assert "127.0.0.1:9" in said
+
+
+def test_the_start_line_shows_no_password(monkeypatch, tmp_path):
+    said = []
+    monkeypatch.setattr(server, "make_app", lambda *_: None)
+    monkeypatch.setattr(server, "run", lambda *_: None)
+    server.serve(Config(engine=ADDRESS, port=0, keys=tmp_path / "none.json"), said.append)
+    assert "hunter2" not in "".join(said)
+    assert "engine http://***@models.example:8000" in said[0]
+
+
 def test_what_is_no_secret_stays():
     text = "call 4bf92f3577b34da6a3ce929d0e0e4736 failed: http://127.0.0.1:8000/v1 says 500"
-    assert masked_text(text) == text
+    assert masked(text) == text
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from shared.errors import UserError
-from step5_serving.api import server, timeouts
+from step5_serving.api import security, server, timeouts
 from step5_serving.api.keys import Keys
 from step5_serving.config import Config
 from step5_serving.rag.scripted import ScriptedAnswerer
@@ -24,7 +24,6 @@ from tests.step5.service_parts import ASKED, app_of, calls_of, eventually, in_lo
 PROGRAM = """
 import asyncio, sys
 from pathlib import Path
-from step5_serving.api import server
 from step5_serving.config import Config
 from step5_serving.rag.scripted import ScriptedAnswerer
 
@@ -299,8 +298,7 @@ async def test_connections_that_say_nothing_are_closed(monkeypatch):
 
 @in_loop
 async def test_a_body_that_trickles_in_is_given_up(monkeypatch):
-    monkeypatch.setattr(timeouts, "SILENCE_S", 0.1)
-    monkeypatch.setattr(timeouts, "SLOWEST_S", 0.3)
+    monkeypatch.setattr(security, "QUESTION", security.Limit(1000, 0.3))
     app = app_of()
     async with server.running(app, app.state.service.config) as url:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rsplit(":", 1)[1]))
@@ -326,7 +324,6 @@ async def test_a_body_that_trickles_in_is_given_up(monkeypatch):
 @in_loop
 async def test_a_slow_answer_keeps_its_connection(monkeypatch):
     monkeypatch.setattr(timeouts, "SILENCE_S", 0.1)
-    monkeypatch.setattr(timeouts, "SLOWEST_S", 0.2)
     app = app_of(ScriptedAnswerer(delay=0.8))
     async with server.running(app, app.state.service.config) as url, httpx.AsyncClient() as client:
         assert (await client.post(f"{url}/query", json=ASKED)).status_code == 200

@@ -25,6 +25,9 @@ TAKEN = [
     ("DE89 3704 0044 0532 0130 00", "[IBAN]"),
     ("gb82west12345698765432", "[IBAN]"),
     ("NO93 8601 1117 947", "[IBAN]"),
+    ("my key is s5_1f0c9a3e_" + "kq0Vt" * 8 + "abc", "my key is [secret]"),
+    ("use sk-" + "ant-api03-abcdefghijklmnop", "use [secret]"),
+    ("at http://me:hunter2@host/", "at http://[secret]@host/"),
 ]
 STAYS = [
     "When does the supply agreement renew?",
@@ -91,7 +94,13 @@ def test_nobody_can_make_it_slow(text):
 @pytest.mark.parametrize("on", [True, False])
 def test_it_can_be_switched(tmp_path, on):
     text = "my address is ann@example.com"
-    call = call_of(question=text, answer=text, sources=[source_of(text)], attempts=[{"query": text}])
+    call = call_of(
+        question=text,
+        answer=text,
+        sources=[source_of(text)],
+        attempts=[{"query": text}],
+        parameters={"user": text, "stop": [text], "k": 3},
+    )
 
     async def write():
         recorder = Recorder.from_url(f"sqlite:///{tmp_path}/telemetry.db", redact=on)
@@ -103,5 +112,6 @@ def test_it_can_be_switched(tmp_path, on):
     found = asyncio.run(write())
     kept = "my address is [e-mail]" if on else text
     assert (found["question"], found["answer"], found["attempts"][0]["query"]) == (kept, kept, kept)
+    assert found["parameters"] == {"user": kept, "stop": [kept], "k": 3}
     assert found["sources"][0]["text"] == text  # a document of the operator's own
     assert call.question == text  # the reply is made of the call: it isn't touched

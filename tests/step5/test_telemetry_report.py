@@ -180,6 +180,12 @@ def test_the_command_saves_a_baseline_compares_and_ends_with_1(run, tmp_path):
         (["report", "--save-baseline"], "name it with --baseline"),
         (["report", "--baseline", "nowhere.json"], "cannot read the baseline nowhere.json"),
         (["report", "--max-p95-ms", "-1"], "is not allowed"),
+        (
+            ["report", "--max-error-rate", "5"],
+            "a limit of 5 for error_rate is not allowed: use a share from 0 to 1",
+        ),
+        (["report", "--min-confidence", "1.5"], "is not allowed"),
+        (["telemetry", "prune", "--older-than", "999999d"], "no length of time"),
         (["report", "--tolerance", "nan"], "--tolerance nan is not allowed"),
         (["report", "--baseline", "b.json", "--save-baseline"], "0 calls are too few"),
         (["telemetry", "prune", "--older-than", "never"], "is no length of time"),

@@ -163,7 +163,9 @@ def test_sqlite_gives_the_room_back_when_asked(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("telemetry.db", "no URL of a database"),
+        ("://", "no URL of a database"),
+        ("", "no URL of a database"),
+        ("nowhere/telemetry.db", "no telemetry in nowhere/telemetry.db"),
         ("mysql://host/name", "is not supported"),
         ("sqlite://", "is not supported"),
         ("sqlite:///nowhere/telemetry.db", "no telemetry in nowhere"),
@@ -176,6 +178,11 @@ def test_a_url_that_leads_nowhere_is_said_in_one_line(text, said):
     with pytest.raises(UserError, match=said) as error:
         Store.open(text)
     assert "secret" not in str(error.value)
+
+
+def test_a_file_needs_no_url(tmp_path):
+    Store.open(str(tmp_path / "calls.db"), create=True).close()
+    assert Store.open(f"sqlite:///{tmp_path}/calls.db").file == Store.open(str(tmp_path / "calls.db")).file
 
 
 def test_a_file_of_another_program_is_left_alone(tmp_path):

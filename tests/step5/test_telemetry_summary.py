@@ -171,7 +171,9 @@ def test_lengths_of_time(text, length):
     assert parse_since(text) == timedelta(seconds=length)
 
 
-@pytest.mark.parametrize("text", ["", "24", "0h", "-1h", "1y", "1.5h", "9" * 7 + "h", "h"])
+@pytest.mark.parametrize(
+    "text", ["", "24", "0h", "-1h", "1y", "1.5h", "9" * 7 + "h", "h", "999999d", "36501d"]
+)
 def test_what_is_no_length_of_time(text):
     with pytest.raises(UserError, match="no length of time"):
         parse_since(text)
