@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from shared.errors import UserError
-from step5_serving.telemetry import baseline, report, report_view
+from step5_serving.cli import report_view
+from step5_serving.telemetry import baseline, report
 from step5_serving.telemetry.call import now
 from step5_serving.telemetry.store import Store
 from tests.step5.telemetry_parts import after, call_of, record
