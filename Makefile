@@ -15,7 +15,7 @@ space := $(subst ,, )
 PACKAGES := shared $(sort $(patsubst %/,%,$(wildcard step[0-9]_*/)))
 EXTRAS := $(subst $(space),$(comma),$(strip dev $(foreach step,$(wordlist 2,9,$(PACKAGES)),$(firstword $(subst _, ,$(step))))))
 
-.PHONY: help demo classroom-demo test test-fast lint format docs bench clean
+.PHONY: help demo classroom-demo test test-fast lint format docs site bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ docs: $(VENV)/.weights  ## run the commands of the lessons; fill in outputs, cod
 	@$(PY) step1_foundations/lessons/draw.py
 	@$(PY) step3_rag/lessons/draw.py
 	@$(PY) -m tests.lessons
+
+site: $(VENV)/.installed  ## the chapters as a website, in build/site (needs npm, for the diagrams)
+	@$(PY) -m pip install --quiet -c constraints.txt -e ".[site]"
+	@$(PY) -m tests.site
 
 bench: $(VENV)/.weights  ## measure the speeds that the lessons claim
 	@ROADMAP_REPORTS_DIR=reports $(PY) -m step1_foundations bench
