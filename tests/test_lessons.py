@@ -191,7 +191,8 @@ def test_commands_within_the_text_of_the_lessons_run(command, tmp_path):
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not here")
 def test_make_knows_every_target_that_the_lessons_name():
     """A dry run: CI runs `test` and `lint` for real, tests of their own what `demo` and `bench` run."""
-    text = "".join(path.read_text(encoding="utf-8") for path in LESSONS)
+    texts = [*LESSONS, ROOT / "CONTRIBUTING.md"]
+    text = "".join(path.read_text(encoding="utf-8") for path in texts)
     targets = set(re.findall(r"\bmake ([a-z]+(?:-[a-z]+)?)\b(?=[`\s]*(?:`|#|  ))", text))
     assert {"demo", "classroom-demo", "test", "lint", "docs", "bench"} <= targets
     learners = (ROOT / "classroom" / "handout" / "templates" / "Makefile.jinja").read_text(encoding="utf-8")
@@ -201,6 +202,6 @@ def test_make_knows_every_target_that_the_lessons_name():
 
 
 def test_links_and_pictures_of_the_lessons_exist():
-    for path in LESSONS:
+    for path in [*LESSONS, ROOT / "CONTRIBUTING.md"]:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text(encoding="utf-8")):
             assert (path.parent / target).exists(), f"{path}: {target}"
