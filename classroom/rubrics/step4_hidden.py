@@ -108,17 +108,16 @@ def test_all_that_is_required(submission, draw):
 
 @pytest.mark.rubric("4.2", points=2)
 def test_how_many_there_may_be(submission, draw):
-    """Patterns are counted in the text and by sentence; what may be one counts for the lower bound."""
+    """Patterns are counted in the text and by sentence, marks wherever they stand."""
     for _ in range(3):
         word, noun = draw.words(2)
+        n = draw.randint(0, 3)
         twice = parts(f"A {word} or {word} it is. The {noun} goes there. The {word} is here.")
-        sure, maybe = draw.randint(0, 2), draw.randint(1, 2)
-        short = [f"It's a {word} there."] * sure + [f"Our {noun}'s old and squints."] * maybe
-        unsure = parts(" ".join(draw.sample(short, len(short))) + f" A {word} is here.")
-        for low, high in ((0, 0), (1, None), (2, 2), (3, 3), (0, 2), (4, None), (0, 3), (1, 1), (sure, sure)):
+        short = parts(f"It's a {word} there. " * n + f"A {word} is here.")
+        for low, high in ((0, 0), (1, None), (2, 2), (3, 3), (0, 2), (4, None), (0, 3), (1, 1), (n, n)):
             submission.check(ALLOWS, check("forbid", word, low=low, high=high), twice)
             submission.check(ALLOWS, check("count", word, low=low, high=high, of="sentences"), twice)
-            submission.check(ALLOWS, check("contractions", low=low, high=high, where="body"), unsure)
+            submission.check(ALLOWS, check("contractions", low=low, high=high, where="body"), short)
 
 
 @pytest.mark.rubric("4.2", points=2)

@@ -49,7 +49,7 @@ from typing import Any
 import yaml
 
 from shared.errors import UserError, reason
-from step4_finetune.tone import conflicts, text
+from step4_finetune.tone import text
 from step4_finetune.tone.rules import MARKS, SIZES, Check, Guide, Rule
 
 TEXTS, REGEXES, WORDS = ("starts_with", "ends_with"), ("forbid", "require"), ("forbid_words", "require_words")
@@ -62,12 +62,9 @@ def read_guide(path: Path) -> Guide:
     """A guide from its YAML file.
 
     Raises:
-        UserError: it can't be read, a rule of it is wrong, or no reply could keep all of its rules.
+        UserError: it can't be read, or a rule of it is wrong.
     """
-    guide = guide_of(read_yaml(path), str(path))
-    if conflict := conflicts.of(guide):
-        raise UserError(f"{path}: {conflict}")
-    return guide
+    return guide_of(read_yaml(path), str(path))
 
 
 def read_yaml(path: Path) -> Any:

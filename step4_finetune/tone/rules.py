@@ -14,14 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from step4_finetune.tone import contractions, text
+from step4_finetune.tone import text
 
 MARKS: dict[str, Callable[[str], list[str]]] = {
-    "contractions": contractions.contractions,
+    "contractions": text.contractions,
     "emoji": text.emoji,
     "capitals": text.capitals,
 }
-LENIENT = {"contractions": contractions.possible}  # what counts where there must be some
 SIZES: dict[str, Callable[[str], list[str]]] = {
     "sentences": text.sentences,
     "words": text.words,
@@ -48,7 +47,7 @@ class Check:
         - `require` wants each of its `patterns` in its place (`_place`), under re.MULTILINE; how often, and
           what its `low` and `high` are, does not matter.
         - Of any other kind, `found` says what it counts: no fewer than `low` and, unless `high` is None, no
-          more than `high`. What *may* be one (`lenient`) helps to reach `low`, and does not count for `high`.
+          more than `high`.
         """
         ### BEGIN SOLUTION 4.2: tone rules
         if self.low == 0 and parts.is_empty:
@@ -57,15 +56,12 @@ class Check:
             place = self._place(parts)
             return all(re.search(each, place, re.MULTILINE) for each in self.patterns)
         found = self.found(parts)
-        most = self.found(parts, lenient=True) if self.kind in LENIENT else found
-        return self.low <= len(most) and (self.high is None or len(found) <= self.high)
+        return self.low <= len(found) and (self.high is None or len(found) <= self.high)
         ### END SOLUTION
 
-    def found(self, parts: text.Parts, *, lenient: bool = False) -> list[str]:
-        """What it counts, as it stands in the reply; `lenient` with what may or may not be one."""
+    def found(self, parts: text.Parts) -> list[str]:
+        """What it counts, as it stands in the reply."""
         place = self._place(parts)
-        if lenient and self.kind in LENIENT:
-            return LENIENT[self.kind](place)
         if self.kind in MARKS:
             return MARKS[self.kind](place)
         if self.kind in SIZES:
@@ -93,7 +89,7 @@ class Check:
             return f"{len(found)} {self.kind}"
         if self.high is not None and len(found) > self.high:
             return ", ".join(found)
-        if found := self.found(parts, lenient=True):
+        if found:
             return f"{len(found)} instead of {self.low}"
         return f"no {self.kind}" if self.kind in MARKS else f'no "{" ".join(self.values[0].split())}"'
 
@@ -187,11 +183,6 @@ def broken(reply: str, guide: Guide) -> tuple[str, ...]:
 def adherence(reply: str, guide: Guide) -> float:
     """Share of the rules that a reply keeps, 0 to 1."""
     return sum(scores(reply, guide).values()) / len(guide.rules)
-
-
-def all_kept(reply: str, guide: Guide) -> bool:
-    """Whether a reply keeps every rule."""
-    return not broken(reply, guide)
 
 
 def reasons(reply: str, guide: Guide) -> dict[str, str]:

@@ -7,7 +7,7 @@
     (['🎉', ':)'], ['NOT'])
 
 It knows English. It does not parse: a sentence is what ends like one, a greeting what stands and begins
-like one. For contractions see contractions.py.
+like one.
 """
 
 from __future__ import annotations
@@ -184,6 +184,26 @@ SHOUTED = frozenset(
 )
 IN_CAPITALS = re.compile(r"(?<![\w/-])[A-Z]{2,}(?![\w/-]|\.\w)")
 VOWEL = re.compile("[AEIOUY]")
+
+
+PRONOUNS = "it|that|this|there|here|what|who|where|when|how|why|he|she|let|everything|something|nothing"
+AFTER_A_VERB = (  # behind a noun's 's: it is short for "is" or "has", for nobody owns these
+    "a|an|the|not|no|been|being|gone|got|already|just|now|still|also|here|there|back|due|ready|on|off|out|so|too"
+)
+CONTRACTION = re.compile(
+    rf"\b\w+n{APOSTROPHE}t\b|\b\w+{APOSTROPHE}(?:re|ve|ll|d|m)\b|\b(?:{PRONOUNS}){APOSTROPHE}s\b"
+    rf"|\b[^\W_]+{APOSTROPHE}s(?=\s+(?:{AFTER_A_VERB})\b)"
+    rf"|\by{APOSTROPHE}all\b|{APOSTROPHE}(?:tis|twas)\b"
+    r"|\b(?:dont|doesnt|didnt|isnt|arent|wasnt|werent|wont|cant|couldnt|wouldnt|shouldnt|havent|hasnt|hadnt"
+    r"|im|ive|youre|youve|youll|theyre|theyve|weve|thats|whats|theres|heres|itll|cannae)\b",
+    re.IGNORECASE,
+)
+
+
+def contractions(text: str) -> list[str]:
+    """`don't`, `we'll` and `it's`, also where the apostrophe is missing; of nouns only what is no possessive:
+    `the parcel's on its way`, and not `the member's plan`."""
+    return CONTRACTION.findall(text)
 
 
 def emoji(text: str) -> list[str]:

@@ -1,7 +1,6 @@
-"""How much memory a training run will take, counted before it starts; and what to change if it is too much.
+"""How much memory a training run will take, counted before it starts.
 
-    >>> found = estimate(Shape.of(model.config), Plan(batch=8, length=200, last_layers=10))
-    >>> found.describe()
+    >>> describe(estimate(Shape.of(model.config), Plan(batch=8, length=200, last_layers=10)))
     'about 3.0 GB: logits 1.63, libraries 0.65, activations 0.45, weights 0.27, the rest 0.01'
 
 Weights, their gradients and Adam's two averages don't depend on the data. The rest grows with batch * length:
@@ -17,24 +16,20 @@ to 1.16 of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
 import psutil
 
-from shared import hardware
 from step4_finetune.models.sizes import ALL_LINEAR, Shape
-
-if TYPE_CHECKING:
-    from step4_finetune.train.recipe import Recipe
+from step4_finetune.train.recipe import Recipe
 
 LIBRARIES = 650e6  # Python with torch, transformers, PEFT and TRL, before a model is there
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 NF4 = 0.516  # bytes a weight: four bits, and the scales
 TILE_TOKENS, TILE_WORDS = 4096, 32768  # trl/kernels/chunked_logprob.py
 CGROUP = Path("/sys/fs/cgroup")
+Parts = dict[str, float]  # bytes by what they are for
 
 
 @dataclass(frozen=True)
@@ -43,8 +38,8 @@ class Plan:
 
     batch: int  # rows of one step
     length: int  # tokens of the longest row, prompt and reply
-    method: Literal["sft", "dpo"] = "sft"
-    tuning: Literal["lora", "qlora", "full"] = "lora"
+    method: str = "sft"
+    tuning: str = "lora"
     dtype: str = "bfloat16"
     r: int = 16
     targets: tuple[str, ...] = ALL_LINEAR
@@ -54,67 +49,42 @@ class Plan:
     device: str = "cpu"
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """Bytes by what they are for."""
-
-    libraries: float
-    weights: float
-    adapters: float
-    gradients: float
-    optimizer: float
-    activations: float
-    logits: float
-    cache: float
-
-    @property
-    def total(self) -> float:
-        """The peak, if all of it is there at once."""
-        return sum(asdict(self).values())
-
-    def describe(self) -> str:
-        """In one line, the largest parts first, in GB."""
-        parts = sorted(asdict(self).items(), key=lambda part: -part[1])
-        said = [f"{name} {size / 1e9:.2f}" for name, size in parts[:4]]
-        rest = sum(size for _, size in parts[4:])
-        return f"about {_gb(self.total)}: {', '.join(said)}, the rest {rest / 1e9:.2f}"
-
-
-def estimate(shape: Shape, plan: Plan) -> Estimate:
-    """The peak of one step, part by part."""
-    width = BYTES[plan.dtype]
-    full = plan.tuning == "full"
+def estimate(shape: Shape, plan: Plan) -> Parts:
+    """The peak of one step, if all of it is there at once."""
+    width, full = BYTES[plan.dtype], plan.tuning == "full"
     layers = min(shape.layers, (not full and plan.last_layers) or shape.layers)
     rows = plan.batch * (2 if plan.method == "dpo" else 1)  # a pair is two rows
     tokens = rows * plan.length
-
     adapters = 0 if full else shape.adapters(plan.targets, plan.r, layers)
     trained = shape.parameters if full else adapters
     quantised = shape.layers * shape.linear if plan.tuning == "qlora" else 0
-    weights = quantised * NF4 + (shape.parameters - quantised) * width
-
     # What a layer keeps of each token: what went into q, k, v; q, k, v themselves and what attention made of
     # them, twice; what went into gate and up: 8 vectors of the stream's width. Of the inner width: gate,
-    # silu(gate), up, their product. The two norms keep the stream in float32.
+    # silu(gate), up, their product. The two norms keep the stream in float32. Beside adapters, x Aᵀ.
     kept = width * (8 * shape.hidden + 4 * shape.ffn) + 4 * 2 * shape.hidden
-    if not full:
-        kept += width * plan.r * len(plan.targets)  # x Aᵀ
+    kept += 0 if full else width * plan.r * len(plan.targets)
     passing = tokens * width * 4 * (shape.hidden + shape.ffn)  # gradients of the layer that is worked on
-
-    # A tile of logits as it is, and in float32: y, z, log p, p, the gradient, and three more while it is
-    # computed.
+    # A tile of logits as it is, and in float32: y, z, log p, p, the gradient, and three more in between.
     copies = width if plan.device == "cuda" else width + 7 * 4 + 1
     tile = min(rows * (plan.scored or plan.length), TILE_TOKENS) * min(shape.vocab, TILE_WORDS)
-    return Estimate(
-        libraries=LIBRARIES,
-        weights=weights,
-        adapters=adapters * width,
-        gradients=trained * width,
-        optimizer=2 * trained * width,
-        activations=tokens * layers * kept + passing,
-        logits=tile * copies,
-        cache=plan.cached * shape.hidden * width,
-    )
+    return {
+        "libraries": LIBRARIES,
+        "weights": quantised * NF4 + (shape.parameters - quantised) * width,
+        "adapters": adapters * width,
+        "gradients": trained * width,
+        "optimizer": 2 * trained * width,
+        "activations": tokens * layers * kept + passing,
+        "logits": tile * copies,
+        "cache": plan.cached * shape.hidden * width,
+    }
+
+
+def describe(parts: Parts) -> str:
+    """In one line, the largest parts first, in GB."""
+    largest = sorted(parts.items(), key=lambda part: -part[1])
+    said = [f"{name} {size / 1e9:.2f}" for name, size in largest[:4]]
+    rest = sum(size for _, size in largest[4:])
+    return f"about {sum(parts.values()) / 1e9:.1f} GB: {', '.join(said)}, the rest {rest / 1e9:.2f}"
 
 
 def plans(
@@ -122,25 +92,23 @@ def plans(
 ) -> list[Plan]:
     """The stages of a recipe. `length` is that of the longest row, `tokens` of all rows together, `scored` of
     the longest reply."""
-    found = []
-    for method in recipe.method.split("+"):
-        stage = {"sft": recipe.sft, "dpo": recipe.dpo, "grpo": recipe.grpo}[method]
-        frozen = recipe.tuning != "full" and recipe.lora.last_layers is not None
-        plan = Plan(
-            batch=stage.batch_size,
+    cached = recipe.cache_frozen and recipe.tuning != "full" and recipe.lora.last_layers is not None
+    return [
+        Plan(
+            batch=getattr(recipe, method).batch_size,
             length=length,
-            method="dpo" if method == "dpo" else "sft",
+            method=method,
             tuning=recipe.tuning,
             dtype=dtype,
             r=recipe.lora.r,
             targets=tuple(recipe.lora.targets),
             last_layers=recipe.lora.last_layers,
             scored=scored,
-            cached=tokens if frozen and recipe.cache_frozen else 0,
+            cached=tokens if cached else 0,
             device=device,
         )
-        found.append(plan)
-    return found
+        for method in recipe.method.split("+")
+    ]
 
 
 def free(device: str = "cpu") -> float:
@@ -162,44 +130,3 @@ def free(device: str = "cpu") -> float:
     except (OSError, ValueError):
         pass
     return float(own + max(0, left))
-
-
-def advice(shape: Shape, plan: Plan, there: float) -> str | None:
-    """None where the plan fits into `there` bytes; else one line, the smallest change that makes it fit."""
-    wanted = estimate(shape, plan).total
-    if wanted <= there:
-        return None
-    problem = f"training would take {_gb(wanted)} of memory and {_gb(there)} are free"
-    for words, other in changes(plan):
-        if (less := estimate(shape, other).total) <= there:
-            return f"{problem}: with {words} it takes {_gb(less)}"
-    least = estimate(shape, other).total
-    return f"{problem}: even with {words} it takes {_gb(least)}; choose a smaller model or shorter rows"
-
-
-def changes(plan: Plan) -> Iterator[tuple[str, Plan]]:
-    """Plans that take less, from the one that changes least, each with the recipe's keys that make it."""
-    words: list[str] = []
-    batch = plan.batch
-    while batch > 1:
-        batch //= 2
-        keep = f"batch_size: {batch} and accumulate: {plan.batch // batch}"
-        yield keep, replace(plan, batch=batch)
-    if batch < plan.batch:
-        words, plan = [keep], replace(plan, batch=1)
-    if plan.dtype == "float32" and (plan.device == "cuda" or hardware.bf16_feature()):
-        words, plan = [*words, "dtype: bfloat16"], replace(plan, dtype="bfloat16")
-        yield ", ".join(words), plan
-    if plan.tuning == "full":
-        words, plan = [*words, "tuning: lora"], replace(plan, tuning="lora", last_layers=None)
-        yield ", ".join(words), plan
-    if plan.last_layers is None or plan.last_layers > 10:
-        words, plan = [*words, "lora.last_layers: 10"], replace(plan, last_layers=10)
-        yield ", ".join(words), plan
-    if plan.tuning == "lora":
-        words, plan = [*words, "tuning: qlora"], replace(plan, tuning="qlora")
-    yield ", ".join(words) or "this recipe", plan
-
-
-def _gb(size: float) -> str:
-    return f"{size / 1e9:.1f} GB"

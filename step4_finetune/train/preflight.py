@@ -26,8 +26,8 @@ REPORTERS = ("none", "wandb", "tensorboard")
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 NO_SPACE_SAID = ("os error 28", "os error 27", "file write failed", "No space left")  # safetensors, torch
 LESS_MEMORY = (
-    "a smaller batch_size with more accumulate, a shorter max_length, fewer lora.last_layers or, for the "
-    "weights, --tuning qlora; checkpoints are kept"
+    "take a smaller batch_size with more accumulate, shorter rows, fewer lora.last_layers or, for the "
+    "weights, --tuning qlora"
 )
 
 
@@ -85,11 +85,11 @@ def check_lengths(
     return [(tokens, learnt) for _, tokens, learnt in counted] + own
 
 
-def foresee(settings: Settings, recipe: Recipe, lengths: Sequence[tuple[int, int]]) -> memory.Estimate | None:
+def foresee(settings: Settings, recipe: Recipe, lengths: Sequence[tuple[int, int]]) -> memory.Parts | None:
     """The memory that the recipe's largest stage will take; None for a model that can't be counted.
 
     `lengths` are those of `check_lengths`: the head looks at what is to be learnt only, see
-    `train.score_replies_only`.
+    `trainers.score_replies_only`.
 
     Raises:
         UserError: there is less, and what to change.
@@ -109,10 +109,14 @@ def foresee(settings: Settings, recipe: Recipe, lengths: Sequence[tuple[int, int
     device = choose_device(settings.device)
     tokens, learnt = zip(*lengths, strict=True)
     plans = memory.plans(recipe, max(tokens), sum(tokens), settings.dtype, device, max(learnt))
-    for plan in plans:
-        if said := memory.advice(shape, plan, memory.free(device)):
-            raise UserError(said)
-    return max((memory.estimate(shape, plan) for plan in plans), key=lambda each: each.total)
+    most = max((memory.estimate(shape, plan) for plan in plans), key=lambda parts: sum(parts.values()))
+    need, there = sum(most.values()), memory.free(device)
+    if need > there:
+        raise UserError(
+            f"training would take {need / 1e9:.1f} GB of memory and {there / 1e9:.1f} GB are free: "
+            f"{LESS_MEMORY}, or choose a smaller model"
+        )
+    return most
 
 
 @contextmanager
@@ -129,11 +133,11 @@ def in_one_line(out: Path) -> Iterator[None]:
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError):
-        raise UserError(f"out of memory: {LESS_MEMORY}") from None
+        raise UserError(f"out of memory: {LESS_MEMORY}; checkpoints are kept") from None
     except (OSError, RuntimeError, SafetensorError) as error:
         said = str(error)
         if "allocate memory" in said or "not enough memory" in said:
-            raise UserError(f"out of memory: {LESS_MEMORY}") from None
+            raise UserError(f"out of memory: {LESS_MEMORY}; checkpoints are kept") from None
         full = getattr(error, "errno", None) in NO_SPACE or any(each in said for each in NO_SPACE_SAID)
         if not full:
             raise

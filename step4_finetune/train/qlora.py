@@ -6,7 +6,6 @@
 
     model = load_in_4bit(settings)                     # transformers' model, bitsandbytes' Linear4bit in it
     model = get_peft_model(model, LoraConfig(...))
-    probe(model, batch)                            # one step: does every adapter hear of the loss?
 
 The trap: on a processor with AVX-512 bf16, a forward pass in eval mode and without gradients (a first look
 at the loss, say) packs the four-bit weights anew for a quicker kernel. That kernel has no backward pass:
@@ -20,11 +19,10 @@ are merged into the base in full precision (models/merge.py), not into the round
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from shared import hardware, models
+from shared import models
 from shared.config import Settings
 from shared.errors import UserError
 from shared.models.device import choose_device, choose_dtype
@@ -116,42 +114,3 @@ def gradients(model: torch.nn.Module) -> int:
             "learnt there; with four-bit weights, load the model anew and train before anything else uses it"
         )
     return len(wanted)
-
-
-def probe(model: torch.nn.Module, batch: Mapping[str, torch.Tensor]) -> float:
-    """One step there and back on a batch with labels, then `gradients`. Returns the loss; changes nothing.
-
-    Raises:
-        UserError: as there.
-    """
-    training = model.training
-    model.train()
-    model.zero_grad()
-    loss = model(**batch).loss
-    if loss.requires_grad:
-        loss.backward()
-    try:
-        gradients(model)
-    finally:
-        model.zero_grad()
-        model.train(training)
-    return float(loss.detach())
-
-
-def footprint(model: PreTrainedModel) -> dict[str, Any]:
-    """Bytes of the weights by kind: what is in four bits, their scales, and what stays as it is."""
-    packed = {id(each.weight): each.weight for each in four_bit(model)}
-    states = [each.quant_state for each in packed.values()]
-    rest = [each for each in model.parameters() if id(each) not in packed]
-    scales = sum(
-        part.numel() * part.element_size()
-        for state in states
-        for part in (state.absmax, *((state.state2.absmax,) if state.nested else ()))
-    )
-    return {
-        "four_bit": sum(each.numel() * each.element_size() for each in packed.values()),
-        "scales": scales,
-        "as_they_are": sum(each.numel() * each.element_size() for each in rest),
-        "layers": len(packed),
-        "machine": hardware.describe(),
-    }

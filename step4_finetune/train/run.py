@@ -27,7 +27,7 @@ from shared.config import Settings
 from shared.models import load_tokenizer
 from shared.progress import count_bar
 from step4_finetune.models import invocation, merge
-from step4_finetune.train import callbacks, distributed, folder, peft_setup, replay, trainers
+from step4_finetune.train import callbacks, distributed, folder, memory, peft_setup, replay, trainers
 from step4_finetune.train.frozen_cache import cached_trunk
 from step4_finetune.train.malloc import keep_memory
 from step4_finetune.train.preflight import check_lengths, check_means, foresee, in_one_line, report_places
@@ -117,7 +117,7 @@ def run(
         distributed.wait()
         say(f"system message: {lesson.system}")  # whose tone it is, should nobody have named a guide
         if foreseen:
-            say(f"memory: {foreseen.describe()}")
+            say(f"memory: {memory.describe(foreseen)}")
         began, seconds, notes = time.perf_counter(), {}, []
         with bar or nullcontext(lambda *_: None) as shown:
             for stage in recipe.method.split("+"):
@@ -143,7 +143,7 @@ def run(
             "processes": distributed.count(),
             "seconds": seconds,
             "seconds_in_all": round(time.perf_counter() - began, 1),
-            "foreseen_memory_mb": round(foreseen.total / 1e6) if foreseen else None,
+            "foreseen_memory_mb": round(sum(foreseen.values()) / 1e6) if foreseen else None,
             "peak_memory_mb": round(hardware.peak_memory_mb()),
             "versions": {
                 name: version(name) for name in ("torch", "transformers", "peft", "trl", "datasets")

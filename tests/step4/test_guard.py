@@ -313,28 +313,9 @@ def other(*rules):
     return guide_of({"company": "Acme", "rules": [{"say": "so", **rule} for rule in rules]}, "guide")
 
 
-CHIRPY = other(
-    {"id": "hi", "starts_with": "Hi there!"},
-    {"id": "bye", "ends_with": "Cheers,\nAcme"},
-    {"id": "short", "contractions": "require"},
-    {"id": "one", "forbid_words": ["we", "us", "our", "please"]},
-    {"id": "loud", "require": "!", "in": "last"},
-)
-LONG = other(
-    {"id": "four", "sentences": {"min": 4, "max": 4}}, {"id": "ask", "require": r"\?$", "in": "last"}
-)
-SHORT = other({"id": "one", "sentences": {"min": 1, "max": 1}})
-PICTURE = other({"id": "smile", "emoji": "require"}, {"id": "we", "forbid_words": ["I"]})
-
-
-@pytest.mark.parametrize(
-    "guide",
-    [GUIDE_OF_SAMPLE, CHIRPY, LONG, PICTURE, SHORT],
-    ids=["sample", "chirpy", "long", "picture", "short"],
-)
 @pytest.mark.parametrize("reason", BODIES)
-def test_the_fallback_keeps_any_guide(guide, reason):
-    assert broken(fallback(guide, reason), guide) == ()
+def test_the_fallback_keeps_the_guide(reason):
+    assert broken(fallback(GUIDE_OF_SAMPLE, reason), GUIDE_OF_SAMPLE) == ()
 
 
 def test_the_fallback_of_the_sample_word_for_word():
@@ -347,7 +328,9 @@ def test_the_fallback_of_the_sample_word_for_word():
 def test_no_fallback_is_said_before_the_model_is_asked():
     strange = other({"id": "verse", "require": "thee and thou"})
     model = Model(GOOD)
-    with pytest.raises(UserError, match=r"no ready-made reply keeps the guide of Acme .*verse"):
+    with pytest.raises(
+        UserError, match=r"ready-made replies break the guide of Acme .*verse.*under fallbacks: injection, "
+    ):
         guarded(model, "hello", strange, checks=WITHOUT_PII)
     assert not model.asked
     own = dict.fromkeys(BODIES, "With thee and thou we shall speak.")

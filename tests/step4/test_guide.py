@@ -212,67 +212,6 @@ def test_a_guide_that_is_not_there(tmp_path):
         read_guide(tmp_path / "nowhere.yaml")
 
 
-IMPOSSIBLE = [
-    (
-        [rule("hello", starts_with="Dear customer,"), rule("names", forbid_words=["customer"])],
-        'both hello and names: "Dear customer," holds "customer"',
-    ),
-    (
-        [rule("bye", ends_with=["Bye!", "See you!"]), rule("quiet", forbid="!")],
-        'both bye and quiet: "Bye!" holds "!"',
-    ),
-    ([rule("bye", ends_with="LOVE, Pip"), rule("calm", capitals="forbid")], '"LOVE, Pip" holds "LOVE"'),
-    (
-        [rule("a", require=r"(?i)\b(?:please|kindly)\b"), rule("b", forbid_words=["please", "kindly"])],
-        "both a and b",
-    ),
-    ([rule("a", require="please"), rule("b", forbid="plea")], '"please" holds "plea"'),
-    (
-        [rule("a", require_words=["sorry"], **{"in": "first"}), rule("b", forbid="sorry")],
-        '"sorry" holds "sorry"',
-    ),
-    ([rule("a", count={"pattern": "sorry", "min": 1}), rule("b", forbid="sorry")], '"sorry" holds "sorry"'),
-    ([rule("a", emoji="require"), rule("b", emoji="forbid")], "at most 0 against at least 1 of the same"),
-    ([rule("a", sentences={"max": 2}), rule("b", sentences={"min": 3})], "at most 2 against at least 3"),
-    ([rule("a", forbid="x"), rule("b", require="x")], "no reply can keep both"),
-    ([rule("a", starts_with="Hi"), rule("b", starts_with="Dear")], '"Hi" and "Dear" cannot both come first'),
-    ([rule("a", ends_with="Pip"), rule("b", ends_with="Bo")], '"Pip" and "Bo" cannot both come last'),
-    ([rule("a", words={"max": 3}), rule("b", sentences={"min": 4})], "4 sentences have more than 3 words"),
-    (
-        [rule("a", words={"max": 3}, **{"in": "reply"}), rule("b", starts_with="Dear member of ours,")],
-        "4 words where 3 are allowed",
-    ),
-    ([rule("a", starts_with="Hi!", forbid="!")], "no reply can keep a: "),
-]
-
-
-@pytest.mark.parametrize(("rows", "message"), IMPOSSIBLE, ids=[message for _, message in IMPOSSIBLE])
-def test_rules_that_contradict_each_other(tmp_path, rows, message):
-    with pytest.raises(UserError) as refused:
-        read_guide(write(tmp_path, guide(*rows)))
-    assert message in str(refused.value)
-    assert "guide.yaml: no reply can keep" in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    "rows",
-    [
-        [rule("a", starts_with=["Dear customer,", "Hello,"]), rule("b", forbid_words=["customer"])],
-        [rule("a", starts_with="Hi"), rule("b", starts_with="Hi there")],
-        [rule("a", starts_with="Hi!"), rule("b", count={"pattern": "!", "max": 1}, **{"in": "reply"})],
-        [rule("a", starts_with="Hi!"), rule("b", forbid="!", **{"in": "body"})],
-        [rule("a", emoji="require"), rule("b", emoji={"max": 2})],
-        [
-            rule("a", require="[Pp]lease"),
-            rule("b", count={"pattern": "^Please", "of": "sentences", "max": 1}),
-        ],
-        [rule("a", starts_with="Dear user,"), rule("b", forbid_words=["user"], **{"except": ["Dear user"]})],
-    ],
-)
-def test_rules_that_can_all_be_kept(tmp_path, rows):
-    assert len(read_guide(write(tmp_path, guide(*rows))).rules) == len(rows)
-
-
 def test_a_guide_brings_ready_made_replies_of_its_own():
     made = {
         "company": "Acme",

@@ -348,7 +348,9 @@ def test_memory_is_foreseen_and_said_before_it_starts(tmp_path, monkeypatch, unb
     assert unbroken[1]["foreseen_memory_mb"] > 600
     monkeypatch.setattr(preflight.memory, "free", lambda _device: 1e6)
     said = []
-    with pytest.raises(UserError, match=r"training would take .* of memory and 0.0 GB are free"):
+    with pytest.raises(
+        UserError, match=r"training would take .* of memory and 0.0 GB are free: take a smaller"
+    ):
         runs.train(tmp_path / "run", say=said.append)
     assert not said
     assert not (tmp_path / "run").exists()
@@ -368,7 +370,7 @@ def test_memory_is_foreseen_and_said_before_it_starts(tmp_path, monkeypatch, unb
 )
 def test_out_of_memory_is_advice(tmp_path, error):
     with (
-        pytest.raises(UserError, match=r"out of memory: a smaller batch_size"),
+        pytest.raises(UserError, match=r"out of memory: take a smaller batch_size"),
         preflight.in_one_line(tmp_path),
     ):
         raise error
