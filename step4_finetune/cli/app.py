@@ -168,7 +168,7 @@ def evaluate(
         for add in extras:
             add(facts)
     finally:  # the replies took minutes: they are kept whatever an extra does
-        report.write(facts, out or report.place())
+        report.write(facts, out)
     emit(facts, lambda console: report.show(facts, console), as_json=as_json)
 
 

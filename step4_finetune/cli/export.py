@@ -48,19 +48,11 @@ def card(
 ) -> None:
     """Write a model card beside the adapter: how it was trained, and what it was measured to do."""
     from shared.config import load_settings
-    from step4_finetune.evaluate import card_facts
     from step4_finetune.export import card as cards
-    from step4_finetune.models import merge
+    from step4_finetune.train.folder import read_run
 
-    base = model or card_facts.read_run(adapter).get("model")
-    text = cards.text(
-        load_settings(model=base),
-        adapter.resolve().name,
-        card_facts.results(evaluation, adapter.resolve()),
-        card_facts.of_run(adapter),
-        "transformers" if merge.is_whole(adapter) else "peft",
-    )
-    path = cards.write(adapter, text)
+    settings = load_settings(model=model or read_run(adapter).get("model"))
+    path = cards.write(adapter, cards.text(settings, adapter, evaluation))
     facts = {"command": "step4_finetune card", "headline": f"a card in {path}", "card": str(path)}
     emit(facts, lambda console: console.print(str(path)), as_json=as_json)
 

@@ -21,8 +21,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError, reason
-from step4_finetune.evaluate.card_facts import SHARES as EVALUATIONS
 from step4_finetune.tone import fidelity
+from step4_finetune.tone.scores import SHARES
 
 if TYPE_CHECKING:
     from phoenix.client import Client
@@ -109,7 +109,7 @@ def _experiment(
             start_time=now - took,
             end_time=now,
         )
-        for name in EVALUATIONS:
+        for name in SHARES:
             if reply[name] is not None:  # what is unknown stays unknown
                 client.experiments.log_evaluation(
                     experiment_run_id=run["id"],

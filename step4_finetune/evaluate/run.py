@@ -36,17 +36,17 @@ from shared.stats import bootstrap, wilson
 from step4_finetune.data.questions import GENERAL
 from step4_finetune.data.questions import questions as read_questions
 from step4_finetune.data.rows import SPLITS, Row
-from step4_finetune.evaluate import card_facts, forgetting
+from step4_finetune.evaluate import forgetting
 from step4_finetune.evaluate.systems import System, systems
 from step4_finetune.models import merge
 from step4_finetune.models.generate import Reply, replies
 from step4_finetune.tone.rules import Guide
-from step4_finetune.tone.scores import score
+from step4_finetune.tone.scores import SHARES, score
 from step4_finetune.train import peft_setup
+from step4_finetune.train.folder import read_run
 from step4_finetune.train.malloc import keep_memory
 
 REPLY_TOKENS = 160
-SHARES = ("all_rules", "faithful", "both", "healthy")
 Progress = Callable[[str], None]
 
 
@@ -147,7 +147,7 @@ def _measured(
 def training(adapter: Path) -> dict[str, Any]:
     """What the run cost: seconds, and MB of memory at most; None where its run.json doesn't say."""
     try:
-        run = card_facts.read_run(adapter)
+        run = read_run(adapter)
     except UserError:
         run = {}
     known = {"seconds": run.get("seconds_in_all"), "peak_memory_mb": run.get("peak_memory_mb")}

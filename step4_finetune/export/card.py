@@ -1,31 +1,27 @@
-"""The model card: what a model is, what it was measured to do, where it fails; and the upload, when asked.
-
-    ---
-    base_model: HuggingFaceTB/SmolLM2-135M-Instruct
-    library_name: peft
-    model-index: ...                    the measured results, as the hub reads them
-    ---
-    # tone
-    ## Measured                         and what should not have changed: leak, general answers, perplexity
-    ## Training                         recipe, rows, seconds, machine, versions, from the run's own files
-    ...
+"""The model card: what it was measured to do, how it was trained; and the upload, when asked.
 
     $ python -m step4_finetune card runs/tone --evaluation report/evaluate.json
     $ python -m step4_finetune push runs/tone --repo you/tone
 
-Nothing is written that was not measured: a card without results says so.
+Nothing is written that was not measured: a card without an evaluation says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from shared.catalog import lookup
 from shared.config import Settings
 from shared.errors import UserError, reason
+from step4_finetune.evaluate import report
 from step4_finetune.models import merge
+from step4_finetune.tone.scores import SHARES
+from step4_finetune.train.folder import read_run
 
 # What goes to the hub. Never checkpoints, optimizer states or pickles, which run code where they are loaded.
 UPLOADED = [
@@ -36,87 +32,114 @@ UPLOADED = [
     "adapter/*",
     "adapter_config.json",
     "config.json",
+    "recipe.yaml",
     "generation_config.json",
     "tokenizer*",
     "special_tokens_map.json",
     "chat_template.jinja",
-    "recipe.yaml",
 ]
-UNFILLED = "[More Information Needed]"  # of the form that PEFT saves beside an adapter
 KEPT = ["checkpoint-*", "*.bin", "*.pt", "*.pth"]
+UNFILLED = "[More Information Needed]"  # of the form that PEFT saves beside an adapter
+OF_A_RUN = {  # what run.json knows, and what a card calls it
+    "rows": "rows",
+    "pairs": "pairs of chosen and rejected replies",
+    "replay": "examples of the base model's own",
+    "data": "fingerprint of the rows",
+    "trainable": "weights trained",
+    "parameters": "of all weights",
+    "dtype": "number format",
+    "seconds_in_all": "seconds",
+    "peak_memory_mb": "MB of memory at most",
+    "machine": "machine",
+    "versions": "versions",
+    "commit": "commit",
+}
+LIMITS = """A small model: it may answer another question than the one that was asked, and it knows no member,
+no order and no price. Let a person or a check (`python -m step4_finetune guard`) look at what it writes."""
 
 
-def text(
-    settings: Settings,
-    name: str,
-    results: Sequence[Mapping[str, Any]],
-    facts: Mapping[str, Any] | None = None,
-    library: str = "peft",
-) -> str:
-    """The card in the hub's format.
+def text(settings: Settings, adapter: Path, evaluation: Path | None = None) -> str:
+    """The card of a run's folder in the hub's format, with the figures of an evaluate.json.
 
-    `results` are rows such as {"name": "all rules kept", "value": .97, "low": .93, "high": .99, "n": 90,
-    "base": .02}; low, high, n and base may be missing. `facts` are further lines: {"recipe": "default", ...}.
-    A key `system` among them is the message that the tone is tied to, `data` names what was trained on.
-    `library` is peft for an adapter, transformers for a whole model.
+    Raises:
+        UserError: run.json can't be read, or the evaluation is none or doesn't know the model.
     """
     from huggingface_hub import EvalResult, ModelCardData
 
-    facts = dict(facts or {})
-    spec, base = lookup(settings.model), merge.base_name(settings)
-    data = str(facts.pop("data", "messages and replies"))
-    system = str(facts.pop("system", "")).strip()
-    measured = [
+    name, run = adapter.resolve().name, read_run(adapter)
+    measured = read_evaluation(evaluation, adapter.resolve()) if evaluation else None
+    spec, base, whole = lookup(settings.model), merge.base_name(settings), merge.is_whole(adapter)
+    results = [
         EvalResult(
             task_type="text-generation",
             dataset_type="tone",
-            dataset_name=data,
-            metric_type=str(row["name"]).replace(" ", "_"),
-            metric_name=str(row["name"]),
-            metric_value=row["value"],
+            dataset_name=f"{measured['company']}, {measured['split']}",
+            metric_type=measure,
+            metric_name=measure.replace("_", " "),
+            metric_value=found["share"],
         )
-        for row in results
+        for measure in SHARES
+        if measured and (found := measured["systems"][-1][measure])
     ]
     front = ModelCardData(
         base_model=base,
-        library_name=library,
+        library_name="transformers" if whole else "peft",
         pipeline_tag="text-generation",
         language="en",
         license=spec.license.lower() if spec.license else None,
-        tags=[*(["lora"] if library == "peft" else []), "trl", "tone"],
+        tags=[*([] if whole else ["lora"]), "trl", "tone"],
         model_name=name,
-        eval_results=measured or None,
+        eval_results=results or None,
     )
-    lines = [f"# {name}", "", f"[{base}](https://huggingface.co/{base}), fine-tuned on {data}."]
-    lines += ["", "## Measured", "", *_table(results)]
-    if system:
-        lines += ["", "## Use", "", "The tone is tied to this system message:", "", *_quoted(system)]
-    known = [f"- {key}: {value}" for key, value in facts.items()]
-    lines += ["", "## Training", "", *(known or ["Not recorded."])]
-    lines += [
-        "",
-        "## Limits",
-        "",
-        "A small model: it may answer another question than the one that was asked, and it knows no member, "
-        "no order and no price. Let a person or a check (`python -m step4_finetune guard`) look at what it "
-        "writes.",
-    ]
-    return f"---\n{front.to_yaml()}\n---\n\n" + "\n".join(lines) + "\n"
+    parts = [f"---\n{front.to_yaml()}\n---", f"# {name}"]
+    parts += [f"[{base}](https://huggingface.co/{base}), fine-tuned on messages and replies.", "## Measured"]
+    if measured:
+        parts += [
+            f"{measured['company']}, {measured['split']}: {measured['n']} messages, with 95 % intervals.",
+            report.as_markdown(report.systems_table(measured)),
+            "What should not have changed, on general questions and text:",
+            report.as_markdown(report.models_table(measured)),
+        ]
+    else:
+        parts.append("Not measured: run `python -m step4_finetune evaluate` first.")
+    if system := str(run.get("system") or "").strip():
+        quoted = "\n".join(f"> {line}".rstrip() for line in system.splitlines())
+        parts += ["## Use", "The tone is tied to this system message:", quoted]
+    known = [f"- {said}: {_value(run[key])}" for key, said in OF_A_RUN.items() if run.get(key) is not None]
+    parts += ["## Training", "\n".join(known) or "Not recorded."]
+    if recipe := run.get("recipe"):
+        parts.append(f"```yaml\n{yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True)}```")
+    return "\n\n".join([*parts, "## Limits", LIMITS]) + "\n"
 
 
-def _table(results: Sequence[Mapping[str, Any]]) -> list[str]:
-    if not results:
-        return ["Not measured: run `python -m step4_finetune evaluate` first."]
-    rows = ["| | base | this model | 95 % interval | n |", "|---|---|---|---|---|"]
-    for row in results:
-        between = f"{row['low']:.3f} to {row['high']:.3f}" if row.get("low") is not None else ""
-        base = "" if row.get("base") is None else f"{row['base']:.3f}"
-        rows.append(f"| {row['name']} | {base} | {row['value']:.3f} | {between} | {row.get('n') or ''} |")
-    return rows
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {each}" for name, each in value.items())
+    return f"{value:,.0f}" if isinstance(value, int | float) else str(value)
 
 
-def _quoted(message: str) -> list[str]:
-    return [f"> {line}".rstrip() for line in message.splitlines()]
+def read_evaluation(evaluation: Path, adapter: Path) -> dict[str, Any]:
+    """What `evaluate` wrote, of the base and this model only; the model comes last.
+
+    Raises:
+        UserError: the file is no evaluation, or doesn't know the model.
+    """
+    try:
+        facts = json.loads(evaluation.read_text(encoding="utf-8"))
+        systems = {each["name"]: each for each in facts["systems"]}
+        name = f"{adapter.parent.name}/{adapter.name}"  # where two runs have the same folder name
+        name = name if name in systems else adapter.name
+        mine = [systems[each] for each in ("base", name) if each == name or each in systems]
+        models = {
+            each: facts["models"][each]
+            for each in ("base", name, f"{name}, merged")
+            if each in facts["models"]
+        }
+        return {**facts, "systems": mine, "models": models}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(
+            f"{evaluation} holds no evaluation of {adapter.name}: `evaluate --adapter ... --out` writes one"
+        ) from None
 
 
 def write(folder: Path, card: str) -> Path:

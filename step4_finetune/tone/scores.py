@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LOOP = 4  # words that come again and again
 OFTEN = 3
+SHARES = ("all_rules", "faithful", "both", "healthy")  # of the replies, in reports
 
 
 @dataclass(frozen=True)

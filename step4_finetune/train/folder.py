@@ -13,6 +13,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from shared.errors import UserError, reason
 from step4_finetune.train.recipe import Recipe, to_yaml
 
@@ -45,6 +47,25 @@ def check(out: Path, recipe: Recipe, on: dict[str, Any]) -> None:
         )
     for stage in recipe.method.split("+"):
         last_checkpoint(out / "checkpoints" / stage)
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """What run.json says, with the recipe of recipe.yaml where it names none; empty where there are neither.
+
+    Raises:
+        UserError: one of them can't be read.
+    """
+    run: Any = {}
+    try:
+        if (folder / "run.json").exists():
+            run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        if isinstance(run, dict) and "recipe" not in run and (folder / "recipe.yaml").exists():
+            run["recipe"] = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"run.json or recipe.yaml in {folder} cannot be read: {reason(error)}") from None
+    if not isinstance(run, dict):
+        raise UserError(f"{folder / 'run.json'} is no JSON object: train again, or remove it")
+    return run
 
 
 def begin(out: Path, recipe: Recipe, on: dict[str, Any]) -> None:

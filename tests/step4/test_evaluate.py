@@ -244,7 +244,7 @@ def test_what_a_system_cost_to_make(scripted, tmp_path):
         {"seconds": 1311.6, "peak_memory_mb": 2345},
         {"seconds": None, "peak_memory_mb": None},
     ]
-    head, rows = report.costs_table(facts)
+    head, rows = report.tables(facts)["What a system costs"]
     assert head[-2:] == ["trained, s", "MB"]
     assert [row[-2:] for row in rows] == [["-", "-"]] * 3 + [["1,312", "2,345"], ["-", "-"]]
     assert "1,312" in text_of(facts)
@@ -268,7 +268,7 @@ def test_a_run_that_was_cut_has_an_unknown_cost(tmp_path):
 def test_tables_fit_into_100_columns(scripted):
     facts = scripted()
     for system in facts["systems"]:
-        for name in report.SHOWN:
+        for name in report.SHARES:
             system[name] = {"hits": 80, "n": 80, "share": 1.0, "interval": (0.95, 1.0)}
     console = Console(file=io.StringIO(), width=100, highlight=False, markup=False)
     report.show(facts, console)
@@ -315,7 +315,7 @@ def test_one_message_has_no_intervals_of_means(scripted):
     facts = scripted(limit=1)
     assert facts["n"] == 1
     assert facts["systems"][0]["adherence"]["interval"] is None
-    assert "-" in [row[-1] for row in report.differences_table(facts)[1]]
+    assert "-" in [row[-1] for row in report.tables(facts)["Differences"][1]]
     text_of(facts)
 
 

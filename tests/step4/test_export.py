@@ -1,11 +1,9 @@
-"""What is handed on: files for each engine, the model card, and an upload that only happens when asked."""
+"""What is handed on: files for each engine."""
 
 import io
 import json
 import re
-from types import SimpleNamespace
 
-import huggingface_hub
 import pytest
 import torch
 from rich.console import Console
@@ -13,15 +11,11 @@ from rich.console import Console
 from shared import models
 from shared.config import load_settings
 from shared.errors import UserError
-from step4_finetune.export import card, files
+from step4_finetune.export import files
 from step4_finetune.models import merge
 from tests.step4.test_merge import IDS, change, recorded, train
 
 SYSTEM = "You answer for Northwind Care.\nKeep its tone."
-RESULTS = [
-    {"name": "all rules kept", "value": 0.97, "low": 0.93, "high": 0.99, "n": 90, "base": 0.02},
-    {"name": "leak", "value": 0.0},
-]
 
 
 @pytest.fixture
@@ -32,7 +26,6 @@ def settings():
 @pytest.fixture
 def run(tmp_path):
     train(tmp_path / "run")
-    (tmp_path / "run" / "optimizer.pt").write_bytes(b"pickle")
     return tmp_path / "run"
 
 
@@ -154,93 +147,6 @@ def test_the_adapter_is_handed_on_alone_and_names_its_base(settings, run, tmp_pa
     with torch.no_grad():
         same = [merge.merged(settings, each)(IDS).logits for each in (run, out)]
     assert torch.equal(*same)
-
-
-# --- card and upload --------------------------------------------------------------------------------------
-
-
-def test_the_card_holds_the_measured_results(run):
-    settings = load_settings(model="smollm2-135m-instruct")
-    facts = {"system": SYSTEM, "data": "Northwind Care", "recipe": "seed"}
-    text = card.text(settings, "tone", RESULTS, facts)
-    found = huggingface_hub.ModelCard.load(card.write(run, text))
-    data = found.data.to_dict()
-    assert data["base_model"] == "HuggingFaceTB/SmolLM2-135M-Instruct"
-    assert (data["library_name"], data["license"]) == ("peft", "apache-2.0")
-    measured = {each.metric_name: each.metric_value for each in found.data.eval_results}
-    assert measured == {"all rules kept": 0.97, "leak": 0.0}
-    assert "| all rules kept | 0.020 | 0.970 | 0.930 to 0.990 | 90 |" in found.text
-    assert "| leak |  | 0.000 |  |  |" in found.text
-    assert "> Keep its tone." in found.text
-    assert "- recipe: seed" in found.text
-
-
-def test_a_card_without_results_says_so(run):
-    text = card.text(load_settings(model="tiny"), "tone", [])
-    assert "Not measured" in text
-    assert "model-index" not in text
-    huggingface_hub.ModelCard.load(card.write(run, text))
-
-
-@pytest.fixture
-def hub(monkeypatch):
-    """The hub's API, replaced by a list of what it was asked."""
-    asked = []
-
-    class Api:
-        def __init__(self, token):
-            asked.append(("token", token))
-
-        def create_repo(self, repo, **options):
-            asked.append(("create", repo, options))
-
-        def upload_folder(self, **options):
-            asked.append(("upload", options))
-            return SimpleNamespace(repo_url=None)
-
-    monkeypatch.setattr(huggingface_hub, "HfApi", Api)
-    monkeypatch.setattr(huggingface_hub, "get_token", lambda: "hf_secret")
-    return asked
-
-
-def test_a_push_goes_to_a_private_repository_and_leaves_pickles_behind(hub, settings, run):
-    card.write(run, card.text(settings, "tone", RESULTS))
-    (run / "checkpoint-7").mkdir()
-    (run / "checkpoint-7" / "adapter_model.safetensors").write_bytes(b"")
-    (run / "training_args.bin").write_bytes(b"")
-    assert card.push(settings, run, "me/tone") == "https://huggingface.co/me/tone"
-    assert hub[:2] == [("token", "hf_secret"), ("create", "me/tone", {"private": True, "exist_ok": True})]
-    asked = hub[2][1]
-    names = [str(each.relative_to(run)) for each in run.rglob("*") if each.is_file()]
-    sent = huggingface_hub.utils.filter_repo_objects(
-        names, allow_patterns=asked["allow_patterns"], ignore_patterns=asked["ignore_patterns"]
-    )
-    assert set(sent) == {"README.md", merge.CONFIG, merge.WEIGHTS}
-
-
-def test_a_push_without_token_card_or_name_is_refused(hub, settings, run, monkeypatch):
-    with pytest.raises(UserError, match="has no model card"):
-        card.push(settings, run, "me/tone")
-    card.write(run, card.text(settings, "tone", RESULTS))
-    with pytest.raises(UserError, match="owner/name"):
-        card.push(settings, run, "tone")
-    with pytest.raises(UserError, match="ROADMAP_HUB=false"):
-        card.push(load_settings(model="tiny", hub=False), run, "me/tone")
-    monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
-    with pytest.raises(UserError, match="set HF_TOKEN"):
-        card.push(settings, run, "me/tone")
-    assert not hub
-
-
-def test_a_hub_that_refuses_ends_in_one_line(hub, settings, run, monkeypatch):
-    card.write(run, card.text(settings, "tone", RESULTS))
-
-    def refuse(*_args, **_options):
-        raise OSError("403 Forbidden:\nyou may not")
-
-    monkeypatch.setattr(huggingface_hub.HfApi, "create_repo", refuse)
-    with pytest.raises(UserError, match="403 Forbidden: you may not"):
-        card.push(settings, run, "me/tone")
 
 
 @pytest.mark.real

@@ -211,7 +211,7 @@ def test_the_verdicts_come_along_with_what_is_wrong_and_without_what_is_unknown(
         "healthy": {"score": 0.0, "label": "no", "explanation": "cut"},
     }
     tone = {name: result for (run, name), result in phoenix.evaluations.items() if run == "r3"}
-    assert tone == {name: {"score": 1.0, "label": "yes"} for name in phoenix_experiments.EVALUATIONS}
+    assert tone == {name: {"score": 1.0, "label": "yes"} for name in phoenix_experiments.SHARES}
 
 
 def test_a_server_that_wants_a_key_gets_it_from_the_environment(phoenix, monkeypatch):
