@@ -31,19 +31,17 @@ if TYPE_CHECKING:
 ROWS, ROUNDS, EPOCHS = 16, 2, 3
 
 
-def run(settings: Settings, recipe: Recipe, lesson: trainers.Lesson) -> dict[str, Any]:
+def run(settings: Settings, recipe: Recipe, lesson: trainers.TrainingData) -> dict[str, Any]:
     """Train the same rows in every way, in turns."""
-    lesson = trainers.Lesson(lesson.rows[:ROWS], lesson.system)
+    lesson = trainers.TrainingData(lesson.rows[:ROWS], lesson.system)
     recipe = recipe.model_copy(update={"sft": recipe.sft.model_copy(update={"epochs": EPOCHS})})
     every = recipe.model_copy(update={"lora": recipe.lora.model_copy(update={"last_layers": None})})
-    uncached = recipe.model_copy(update={"cache_frozen": False})
     ways: dict[str, Callable[[], float]] = {
         "TRL's defaults: all layers": lambda: _by_defaults(settings, recipe, lesson),
         "nothing computed twice, replies scored only": lambda: _by_recipe(settings, every, lesson),
         f"adapters on the last {recipe.lora.last_layers} layers": lambda: _by_recipe(
-            settings, uncached, lesson
+            settings, recipe, lesson
         ),
-        "frozen layers computed once a text": lambda: _by_recipe(settings, recipe, lesson),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS):
@@ -63,7 +61,7 @@ def run(settings: Settings, recipe: Recipe, lesson: trainers.Lesson) -> dict[str
     }
 
 
-def _by_defaults(settings: Settings, recipe: Recipe, lesson: trainers.Lesson) -> float:
+def _by_defaults(settings: Settings, recipe: Recipe, lesson: trainers.TrainingData) -> float:
     """CPU-seconds of SFTTrainer as its documentation shows it."""
     datasets, trl = trainers.quiet_trl()
     peft = quiet_peft()
@@ -90,7 +88,7 @@ def _by_defaults(settings: Settings, recipe: Recipe, lesson: trainers.Lesson) ->
         return time.process_time() - start
 
 
-def _by_recipe(settings: Settings, recipe: Recipe, lesson: trainers.Lesson) -> float:
+def _by_recipe(settings: Settings, recipe: Recipe, lesson: trainers.TrainingData) -> float:
     """CPU-seconds of the same by a recipe of this step."""
     keep_memory()
     settings = running.in_format(settings, recipe)
@@ -98,10 +96,9 @@ def _by_recipe(settings: Settings, recipe: Recipe, lesson: trainers.Lesson) -> f
     model = peft_setup.prepare(settings, recipe)
     with tempfile.TemporaryDirectory() as folder:
         trainer = trainers.sft(model, tokenizer, lesson, recipe, Path(folder))
-        with running.frozen(model, tokenizer, recipe):
-            start = time.process_time()
-            trainer.train()
-            return time.process_time() - start
+        start = time.process_time()
+        trainer.train()
+        return time.process_time() - start
 
 
 def _has_gpu() -> bool:

@@ -7,7 +7,7 @@ All is small and drawn by the test: a model is a table of logits, a layer one ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -96,86 +96,3 @@ def dpo_steps(policy: torch.Tensor, reference: torch.Tensor, beta: float) -> dic
     found = dpo_loss.dpo(policy, reference, beta)
     found.loss.sum().backward()
     return {"margin": found.margin, "loss": found.loss, "gradient": policy.grad}
-
-
-# --- 4.7 --------------------------------------------------------------------------------------------------
-
-
-class Turned(nn.Module):
-    """Positions as angles, (batch, tokens, dim), as rotary embeddings have them."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.speed = torch.linspace(0.1, 1.0, dim)
-
-    def forward(self, x: torch.Tensor, position_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ARG002
-        angle = position_ids[..., None].float() * self.speed
-        return angle.cos(), angle.sin()
-
-
-class Layer(nn.Module):
-    """Called like one of Llama's: each token sees itself and those before it, turned by their positions."""
-
-    def __init__(self, weight: torch.Tensor) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(weight)  # (dim, dim)
-        self.rows = 0  # that it was called with
-
-    def forward(
-        self, hidden_states: torch.Tensor, *, position_embeddings: Any, **_rest: Any
-    ) -> torch.Tensor:  # (batch, tokens, dim)
-        self.rows += len(hidden_states)
-        cos, sin = position_embeddings
-        turned = hidden_states * cos + hidden_states.roll(1, -1) * sin
-        n = torch.arange(1, hidden_states.shape[1] + 1)[:, None]
-        return hidden_states + (turned.cumsum(1) / n @ self.weight).tanh()
-
-
-def _trunk(embedding: torch.Tensor, weights: Sequence[torch.Tensor], pad: int) -> tuple[Any, list[Layer]]:
-    from step4_finetune.train.frozen_cache import Trunk
-
-    layers = [Layer(each) for each in weights]
-    embed = nn.Embedding.from_pretrained(embedding, freeze=False)
-    return Trunk(embed, list(layers), Turned(embedding.shape[1]), pad), layers
-
-
-def keys(pad: int, rows: Sequence[list[int]]) -> list[Any]:
-    """The keys of these rows."""
-    trunk, _ = _trunk(torch.zeros(2, 2), [], pad)
-    return [trunk.key(row) for row in rows]
-
-
-def vectors(
-    embedding: torch.Tensor, weights: Sequence[torch.Tensor], texts: Sequence[list[int]]
-) -> list[Any]:
-    """What `compute` gives for these texts."""
-    trunk, _ = _trunk(embedding, weights, 0)
-    return [trunk.compute(tuple(text), torch.device("cpu")) for text in texts]
-
-
-def look_up(
-    pad: int, batches: Sequence[list[list[int]]], compute: Callable[[list[int]], Any]
-) -> dict[str, Any]:
-    """What comes out for these batches where `compute` gives the vectors of a text, and what is kept."""
-    trunk, _ = _trunk(torch.zeros(2, 2), [], pad)
-    trunk.compute = lambda key, device: compute(list(key))  # noqa: ARG005
-    found = [trunk(torch.tensor(batch)) for batch in batches]
-    return {
-        "vectors": found,
-        "computed": trunk.computed,
-        "looked_up": trunk.looked_up,
-        "keys": sorted(trunk.rows),
-    }
-
-
-def reads(
-    embedding: torch.Tensor, weights: Sequence[torch.Tensor], pad: int, batches: Sequence[list[list[int]]]
-) -> dict[str, Any]:
-    """What comes out for these batches, how many rows each layer saw, and whether a gradient goes there."""
-    trunk, layers = _trunk(embedding, weights, pad)
-    found = [trunk(torch.tensor(batch)) for batch in batches]
-    return {
-        "vectors": found,
-        "seen": [layer.rows for layer in layers],
-        "gradient": any(each.requires_grad for each in found),
-    }

@@ -157,7 +157,7 @@ def test_stars_dots_and_spaces(submission, draw):
 # --- 4.3 --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.rubric("4.3", points=4)
+@pytest.mark.rubric("4.3", points=6)
 def test_label_noise_of_every_kind(submission, draw):
     """Blank replies, rows without a pair, rules with nothing to show, wrong facts, and rows wrong twice."""
     for _ in range(3):
@@ -183,7 +183,7 @@ def test_label_noise_of_every_kind(submission, draw):
         submission.check(NOISE, rows, lambda reply, known=known: known[reply])
 
 
-@pytest.mark.rubric("4.3", points=3)
+@pytest.mark.rubric("4.3", points=5)
 def test_breaks_that_are_named_wrongly(submission, draw):
     """What is broken and not named, and what is named and not broken; facts are no rule."""
     for _ in range(3):
@@ -212,7 +212,7 @@ def test_breaks_that_are_named_wrongly(submission, draw):
 DOUBLES = "step4_finetune.data.curate.duplicates"
 
 
-@pytest.mark.rubric("4.4", points=2)
+@pytest.mark.rubric("4.4", points=4)
 def test_shingles_of_short_and_odd_texts(submission, draw):
     """Texts shorter than a shingle, empty ones, capitals, and signs between the words."""
     for _ in range(3):
@@ -232,7 +232,7 @@ def test_shingles_of_short_and_odd_texts(submission, draw):
         submission.check(f"{DOUBLES}:jaccard", same, frozenset([one[:4] + "9"]))
 
 
-@pytest.mark.rubric("4.4", points=3, timeout=20)
+@pytest.mark.rubric("4.4", points=4, timeout=20)
 def test_the_nearest_is_found(submission, draw):
     """The nearest of several, the first of equals; at the threshold is near, below is not."""
     for threshold in (0.3, 0.5, 1.0):
@@ -249,7 +249,7 @@ def test_the_nearest_is_found(submission, draw):
         near.check("find", "?")
 
 
-@pytest.mark.rubric("4.4", points=3, timeout=20)
+@pytest.mark.rubric("4.4", points=4, timeout=20)
 def test_rows_of_several_splits(submission, draw):
     """Each split by itself, in its order; the nearest earlier row is named, and cases are not remembered."""
     for _ in range(3):
@@ -270,7 +270,7 @@ def test_rows_of_several_splits(submission, draw):
             submission.check(f"{DOUBLES}:near_duplicates", rows, threshold)
 
 
-@pytest.mark.rubric("4.4", points=2, timeout=20)
+@pytest.mark.rubric("4.4", points=3, timeout=20)
 def test_rows_that_are_passed_over(submission, draw):
     """Prompts without words, and pairs that differ in the rejected reply alone."""
     for _ in range(3):

@@ -139,7 +139,7 @@ def test_words_are_found(submission, draw):
 
 @pytest.mark.rubric(
     "4.3",
-    points=3,
+    points=4,
     visibility="public",
     title="Pair checks",
     hint=(
@@ -262,39 +262,3 @@ def test_rewards_and_loss(submission, draw):
         loss = submission.make("step4_finetune.by_hand.dpo_loss:Loss", draw.tensor(3), draw.tensor(3))
         loss.check_get("margin", **NEAR)
         loss.check_get("loss", **NEAR)
-
-
-# --- 4.7 --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.rubric(
-    "4.7",
-    points=2,
-    visibility="public",
-    title="A table of texts",
-    hint=(
-        "Attention looks back only, so padding at the right changes nothing.",
-        "Three parts that know nothing of each other: a key (cut from the right), the vectors of one key "
-        "(embed, then layer after layer), and a look-up that computes what is missing and fills zeros.",
-        "`{key for key in keys if key not in self.rows}` holds each new text once; then every row of zeros "
-        "gets its vectors: `out[at, : len(key)] = ...`",
-    ),
-)
-def test_keys(submission, draw):
-    """Texts without the padding behind them."""
-    for _ in range(3):
-        pad, *tokens = draw.sample(range(40), 6)
-        rows = [tokens, [*tokens, pad], [*tokens[:2], pad, pad, pad], [tokens[0], pad, tokens[1], pad]]
-        submission.check("classroom.drivers.step4:keys", pad, rows)
-
-
-@pytest.mark.rubric("4.7", points=3, visibility="public")
-def test_a_batch_is_looked_up(submission, draw):
-    """A batch read twice: its texts are computed the first time."""
-    for _ in range(3):
-        pad, *tokens = draw.sample(range(40), 8)
-        table = draw.tensor(40, 3)
-        rows = [tokens[:5], [*tokens[5:7], pad, pad, pad]]
-        submission.check(
-            "classroom.drivers.step4:look_up", pad, [rows, rows[::-1]], lambda key, of=table: of[key]
-        )

@@ -25,7 +25,7 @@ from step4_finetune.by_hand.dpo_loss import dpo, encode, log_probs, pull
 from step4_finetune.data.rows import SAMPLE, Row, read_rows
 from step4_finetune.models.quiet import quiet_peft
 from step4_finetune.models.sizes import ALL_LINEAR
-from step4_finetune.train.trainers import Lesson
+from step4_finetune.train.trainers import TrainingData
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -140,7 +140,7 @@ def by_trl(policy: Any, tokenizer: Any, rows: Sequence[Row], system: str, beta: 
     datasets.disable_progress_bars()
     from trl import DPOConfig, DPOTrainer
 
-    data = Lesson(rows, system, pairs=rows).preferences()
+    data = TrainingData(rows, system, pairs=rows).preferences()
     with tempfile.TemporaryDirectory() as folder:
         return DPOTrainer(
             model=policy,

@@ -71,8 +71,8 @@ def train(
         from step4_finetune.models.quiet import quiet_peft
 
         quiet_peft()
-        from step4_finetune.judging.training_data import JudgeLesson
-        from step4_finetune.toolcalls.training_data import ToolLesson
+        from step4_finetune.judging.training_data import JudgeData
+        from step4_finetune.toolcalls.training_data import ToolData
         from step4_finetune.train import distributed, training_data
         from step4_finetune.train import recipe as recipes
         from step4_finetune.train import run as training
@@ -86,7 +86,7 @@ def train(
         if smoke:
             chosen, limit = recipes.smoke(chosen), 4
         with distributed.together(settings.device):
-            readers: dict[str, Any] = {"tools": ToolLesson, "judge": JudgeLesson}
+            readers: dict[str, Any] = {"tools": ToolData, "judge": JudgeData}
             if chosen.task in readers:
                 file = Path(data or f"data/{chosen.task}/train.jsonl")
                 prepared: Any = readers[chosen.task].read(file, limit)
@@ -103,7 +103,7 @@ def train(
                         f"{asked.epochs:g}, at learning rate {chosen.sft.learning_rate:g} (sft.least_steps)",
                         file=sys.stderr,
                     )
-            facts = training.seen(settings, chosen, prepared, out, report_to, fresh=fresh)
+            facts = training.run_with_progress(settings, chosen, prepared, out, report_to, fresh=fresh)
     if distributed.is_main():
         emit(facts, lambda console: training.show(facts, console), as_json=as_json)
 
@@ -185,13 +185,13 @@ def bench(
     quiet_peft()
     from step4_finetune import bench as lesson
     from step4_finetune.train import recipe as recipes
-    from step4_finetune.train.trainers import Lesson
+    from step4_finetune.train.trainers import TrainingData
 
     settings = settings_from_flags(smoke, model=model, threads=threads)
     rows, guide = _read(None, None)
     recipe = recipes.read_recipe()
     train = [row for row in rows if row.split == "train"]
-    prepared = Lesson(train[:4] if smoke else train, guide.system)
+    prepared = TrainingData(train[:4] if smoke else train, guide.system)
     facts = lesson.run(settings, recipes.smoke(recipe) if smoke else recipe, prepared)
     emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 

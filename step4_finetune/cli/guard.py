@@ -18,7 +18,7 @@ from shared import hardware
 from shared.config import Settings
 from step4_finetune.data.rows import Row, with_notes
 from step4_finetune.guard import measure
-from step4_finetune.guard.around import Generate, guarded, look, replies_instead
+from step4_finetune.guard.around import Generate, check_input, guarded, replies_instead
 from step4_finetune.guard.finding import BLOCK
 from step4_finetune.guard.reply import LIMITS, Limits
 from step4_finetune.guard.topic import Topic, load_topic
@@ -57,7 +57,7 @@ def run(
         facts = guarded(generate, text, guide, topic, notes=notes, limits=limits).as_dict()
         facts["headline"] = f"{len(facts['findings'])} findings, {facts['attempts']} attempts"
     else:
-        cleaned, findings = look(text, topic, limits, allowed=guide.as_prompt())
+        cleaned, findings = check_input(text, topic, limits, allowed=guide.as_prompt())
         blocked = next((each.check for each in findings if each.action == BLOCK), None)
         facts = {
             "findings": [each.as_dict() for each in findings],

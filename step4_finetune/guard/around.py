@@ -77,7 +77,7 @@ def guarded(
             the model is asked. What `generate` raises passes through.
     """
     instead = replies_instead(guide, fallbacks)
-    cleaned, findings = look(message, topic, limits, checks, allowed=guide.as_prompt())
+    cleaned, findings = check_input(message, topic, limits, checks, allowed=guide.as_prompt())
     if blocked := next((each.check for each in findings if each.action == BLOCK), None):
         return Guarded(instead[blocked], tuple(findings), 0, True)
     said: set[str] = set()
@@ -100,7 +100,7 @@ def guarded(
     return Guarded(instead["reply"], tuple(findings), attempt, True)
 
 
-def look(
+def check_input(
     message: str,
     topic: Topic | None = None,
     limits: Limits = LIMITS,

@@ -22,7 +22,7 @@ from shared.stats import wilson
 from step4_finetune.data.curate.finding import short
 from step4_finetune.data.rows import FACTS, SAMPLE, Row
 from step4_finetune.guard import injection, pii
-from step4_finetune.guard.around import look
+from step4_finetune.guard.around import check_input
 from step4_finetune.guard.finding import INPUT, OUTPUT
 from step4_finetune.guard.language import is_english
 from step4_finetune.guard.reply import Limits, leaked, too_short_or_long, wrong
@@ -136,7 +136,7 @@ def _measures(
 
     def all_of_message(split: str) -> list[Outcome]:
         return [
-            Outcome(row.message, False, bool(look(row.message, topic, limits)[1]))
+            Outcome(row.message, False, bool(check_input(row.message, topic, limits)[1]))
             for row in rows
             if row.split == split
         ]

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared.embedded.judge import NO, YES, passage_text, question_text
-from step4_finetune.train.branches import BranchLesson, Row
+from step4_finetune.train.branches import BranchData, Row
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
-class JudgeLesson(BranchLesson):
+class JudgeData(BranchData):
     """What the recipe `judge` trains on."""
 
     recipe = "judge"

@@ -27,7 +27,7 @@ KEY = "alora_invocation_tokens"
 ALWAYS = "train with `lora: {activated: false}`, as --recipe default does"
 
 
-def call_of(tokenizer: PreTrainedTokenizerFast, prompts: Sequence[Sequence[Message]]) -> list[int]:
+def invocation_tokens(tokenizer: PreTrainedTokenizerFast, prompts: Sequence[Sequence[Message]]) -> list[int]:
     """The tokens that every prompt under the first one's system message begins with.
 
     Raises:

@@ -1,6 +1,6 @@
 """Conversations with tool calls as training data: what the model reads, and which of it is to be learnt.
 
-    lesson = ToolLesson.read(Path("data/train.jsonl"))
+    lesson = ToolData.read(Path("data/train.jsonl"))
     lesson.tokens(tokenizer)[0]    {"input_ids": [...], "completion_mask": [0, ..., 1], "seq_lengths": [...]}
 
 The text is the one that the embedded model is given later: the same function writes both (embedded/prompt).
@@ -15,14 +15,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from shared.embedded.prompt import Conversation, Turn, calls_as_text, harmless
-from step4_finetune.train.branches import BranchLesson, Row
+from step4_finetune.train.branches import BranchData, Row
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
-class ToolLesson(BranchLesson):
+class ToolData(BranchData):
     """What the recipe `tools` trains on: system, tools and branches (conversations.py)."""
 
     recipe = "tools"

@@ -32,7 +32,7 @@ IGNORED = -100  # a label that no loss counts
 
 
 @dataclass(frozen=True)
-class BranchLesson(ABC):
+class BranchData(ABC):
     """Rows to train on, each of them a prefix with branches."""
 
     recipe: ClassVar[str]  # also the name in `data build NAME`

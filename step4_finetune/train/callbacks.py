@@ -23,7 +23,7 @@ WINDOW = 15  # steps: batches hold texts of like length, so of like kinds, and t
 FIRST = 60  # steps in which the loss should fall: batches differ, so it takes some to see it
 
 
-class Watch(TrainerCallback):
+class TrainingCallback(TrainerCallback):
     """Told by the trainer what happens; writes `log.jsonl`, moves the bar, and stops what can't learn."""
 
     def __init__(self, stage: str, log: Path, bar: Callable[[int, int, str], None]) -> None:

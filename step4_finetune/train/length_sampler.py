@@ -16,7 +16,7 @@ import torch
 from torch.utils.data import Sampler
 
 
-class ByLength(Sampler[int]):
+class LengthGroupedSampler(Sampler[int]):
     """Row numbers, drawn anew in every epoch."""
 
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:

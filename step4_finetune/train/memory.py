@@ -45,7 +45,6 @@ class Plan:
     targets: tuple[str, ...] = ALL_LINEAR
     last_layers: int | None = None  # adapters on these only; None: on all
     scored: int | None = None  # tokens of a row that the head looks at; None: all, as TRL does on a CPU
-    cached: int = 0  # tokens of all rows, where what the frozen layers make of them is kept (frozen_cache.py)
     device: str = "cpu"
 
 
@@ -75,7 +74,6 @@ def estimate(shape: Shape, plan: Plan) -> Parts:
         "optimizer": 2 * trained * width,
         "activations": tokens * layers * kept + passing,
         "logits": tile * copies,
-        "cache": plan.cached * shape.hidden * width,
     }
 
 
@@ -88,11 +86,9 @@ def describe(parts: Parts) -> str:
 
 
 def plans(
-    recipe: Recipe, length: int, tokens: int, dtype: str, device: str = "cpu", scored: int | None = None
+    recipe: Recipe, length: int, dtype: str, device: str = "cpu", scored: int | None = None
 ) -> list[Plan]:
-    """The stages of a recipe. `length` is that of the longest row, `tokens` of all rows together, `scored` of
-    the longest reply."""
-    cached = recipe.cache_frozen and recipe.tuning != "full" and recipe.lora.last_layers is not None
+    """The stages of a recipe. `length` is that of the longest row, `scored` of the longest reply."""
     return [
         Plan(
             batch=getattr(recipe, method).batch_size,
@@ -104,7 +100,6 @@ def plans(
             targets=tuple(recipe.lora.targets),
             last_layers=recipe.lora.last_layers,
             scored=scored,
-            cached=tokens if cached else 0,
             device=device,
         )
         for method in recipe.method.split("+")

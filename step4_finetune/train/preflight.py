@@ -19,8 +19,8 @@ from step4_finetune.train.recipe import Recipe
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from step4_finetune.train.branches import BranchLesson
-    from step4_finetune.train.trainers import Lesson
+    from step4_finetune.train.branches import BranchData
+    from step4_finetune.train.trainers import TrainingData
 
 REPORTERS = ("none", "wandb", "tensorboard")
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
@@ -63,7 +63,7 @@ def report_places(out: Path, report_to: str) -> None:
 
 
 def check_lengths(
-    tokenizer: PreTrainedTokenizerFast, lesson: Lesson | BranchLesson, limit: int
+    tokenizer: PreTrainedTokenizerFast, lesson: TrainingData | BranchData, limit: int
 ) -> list[tuple[int, int]]:
     """No row is longer than the recipe's `max_length`: trainers would cut it in silence, sign-off first.
 
@@ -85,7 +85,9 @@ def check_lengths(
     return [(tokens, learnt) for _, tokens, learnt in counted] + own
 
 
-def foresee(settings: Settings, recipe: Recipe, lengths: Sequence[tuple[int, int]]) -> memory.Parts | None:
+def estimate_memory(
+    settings: Settings, recipe: Recipe, lengths: Sequence[tuple[int, int]]
+) -> memory.Parts | None:
     """The memory that the recipe's largest stage will take; None for a model that can't be counted.
 
     `lengths` are those of `check_lengths`: the head looks at what is to be learnt only, see
@@ -108,7 +110,7 @@ def foresee(settings: Settings, recipe: Recipe, lengths: Sequence[tuple[int, int
         return None
     device = choose_device(settings.device)
     tokens, learnt = zip(*lengths, strict=True)
-    plans = memory.plans(recipe, max(tokens), sum(tokens), settings.dtype, device, max(learnt))
+    plans = memory.plans(recipe, max(tokens), settings.dtype, device, max(learnt))
     most = max((memory.estimate(shape, plan) for plan in plans), key=lambda parts: sum(parts.values()))
     need, there = sum(most.values()), memory.free(device)
     if need > there:

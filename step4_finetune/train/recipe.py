@@ -44,7 +44,7 @@ class Lora(Part):
     alpha: float = Field(32, gt=0)  # the update is scaled by alpha / r
     dropout: float = Field(0.0, ge=0, lt=1)
     targets: list[str] = LINEAR
-    last_layers: int | None = Field(18, ge=1)  # None: all. The layers below are frozen, so they run only once
+    last_layers: int | None = Field(18, ge=1)  # None: all
     activated: bool = False  # True: works under the company's system message only; see models/invocation.py
 
 
@@ -124,7 +124,6 @@ class Recipe(Part):
     max_length: int = Field(
         512, ge=16
     )  # tokens; longer rows are refused, not cut: a cut takes the sign-off away
-    cache_frozen: bool = True  # see frozen_cache.py
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     needs_gpu: bool = False
     seed: int = Field(0, ge=0, lt=2**32)

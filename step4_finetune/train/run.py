@@ -28,16 +28,21 @@ from shared.models import load_tokenizer
 from shared.progress import count_bar
 from step4_finetune.models import invocation, merge
 from step4_finetune.train import callbacks, distributed, folder, memory, peft_setup, replay, trainers
-from step4_finetune.train.frozen_cache import cached_trunk
 from step4_finetune.train.malloc import keep_memory
-from step4_finetune.train.preflight import check_lengths, check_means, foresee, in_one_line, report_places
+from step4_finetune.train.preflight import (
+    check_lengths,
+    check_means,
+    estimate_memory,
+    in_one_line,
+    report_places,
+)
 from step4_finetune.train.recipe import Recipe
 
 if TYPE_CHECKING:
     from rich.console import Console
     from transformers import PreTrainedTokenizerFast
 
-    from step4_finetune.train.branches import BranchLesson
+    from step4_finetune.train.branches import BranchData
 
 Bar = Callable[[int, int, str], None]
 TRAINERS: dict[str, Callable[..., Any]] = {"sft": trainers.sft, "dpo": trainers.dpo, "grpo": trainers.grpo}
@@ -47,10 +52,10 @@ class Stopped(KeyboardInterrupt):
     """Ctrl-C in training: a checkpoint was written."""
 
 
-def seen(
+def run_with_progress(
     settings: Settings,
     recipe: Recipe,
-    lesson: trainers.Lesson | BranchLesson,
+    lesson: trainers.TrainingData | BranchData,
     out: Path,
     report_to: str,
     *,
@@ -72,7 +77,7 @@ def seen(
 def run(
     settings: Settings,
     recipe: Recipe,
-    lesson: trainers.Lesson | BranchLesson,
+    lesson: trainers.TrainingData | BranchData,
     out: Path,
     bar: AbstractContextManager[Bar] | None = None,
     report_to: str = "none",
@@ -100,12 +105,12 @@ def run(
     tokenizer = load_tokenizer(settings=settings)
     lengths = check_lengths(tokenizer, lesson, recipe.max_length)
     call = None
-    if recipe.activated and isinstance(lesson, trainers.Lesson):
+    if recipe.activated and isinstance(lesson, trainers.TrainingData):
         prompts = [row.with_system(lesson.system) for row in (*lesson.rows, *lesson.pairs)]
-        call = invocation.call_of(tokenizer, prompts)
+        call = invocation.invocation_tokens(tokenizer, prompts)
     settings = in_format(settings, recipe)
     report_places(out, report_to)
-    foreseen = foresee(settings, recipe, lengths)
+    estimated = estimate_memory(settings, recipe, lengths)
     with in_one_line(out):
         model = peft_setup.prepare(settings, recipe)
         if lesson.start:
@@ -116,8 +121,8 @@ def run(
             folder.begin(out, recipe, on)
         distributed.wait()
         say(f"system message: {lesson.system}")  # whose tone it is, should nobody have named a guide
-        if foreseen:
-            say(f"memory: {memory.describe(foreseen)}")
+        if estimated:
+            say(f"memory: {memory.describe(estimated)}")
         began, seconds, notes = time.perf_counter(), {}, []
         with bar or nullcontext(lambda *_: None) as shown:
             for stage in recipe.method.split("+"):
@@ -143,7 +148,7 @@ def run(
             "processes": distributed.count(),
             "seconds": seconds,
             "seconds_in_all": round(time.perf_counter() - began, 1),
-            "foreseen_memory_mb": round(sum(foreseen.values()) / 1e6) if foreseen else None,
+            "foreseen_memory_mb": round(sum(estimated.values()) / 1e6) if estimated else None,
             "peak_memory_mb": round(hardware.peak_memory_mb()),
             "versions": {
                 name: version(name) for name in ("torch", "transformers", "peft", "trl", "datasets")
@@ -198,7 +203,7 @@ def _stage(
     stage: str,
     model: Any,
     tokenizer: PreTrainedTokenizerFast,
-    lesson: trainers.Lesson | BranchLesson,
+    lesson: trainers.TrainingData | BranchData,
     recipe: Recipe,
     out: Path,
     bar: Bar,
@@ -209,11 +214,10 @@ def _stage(
     if (place / "done" / "whole").exists():  # an earlier run got so far
         return _reload(model, place / "done", recipe)
     start = folder.last_checkpoint(place)
-    seen = callbacks.Watch(stage, out / "log.jsonl", bar)
+    seen = callbacks.TrainingCallback(stage, out / "log.jsonl", bar)
     if distributed.is_main():
         callbacks.cut(out / "log.jsonl", stage, int(start.rpartition("-")[2]) if start else 0)
-    table = nullcontext() if stage == "grpo" else frozen(model, tokenizer, recipe)  # it pads on the left
-    with table, stopping(seen):
+    with stopping(seen):
         trainer = TRAINERS[stage](model, tokenizer, lesson, recipe, place, report_to, callbacks=[seen])
         if not seen.stopped:
             trainer.train(resume_from_checkpoint=start)
@@ -229,16 +233,8 @@ def _stage(
     return trained
 
 
-def frozen(model: Any, tokenizer: PreTrainedTokenizerFast, recipe: Recipe) -> AbstractContextManager[Any]:
-    """The layers below the first that learns as a table, where the recipe wants it."""
-    if not recipe.cache_frozen or recipe.tuning == "full" or distributed.is_sharded():
-        return nullcontext()
-    base = model.get_base_model()
-    return cached_trunk(base, peft_setup.first_trained(base, recipe), tokenizer.pad_token_id)
-
-
 @contextmanager
-def stopping(seen: callbacks.Watch) -> Iterator[None]:
+def stopping(seen: callbacks.TrainingCallback) -> Iterator[None]:
     """Ctrl-C ends training after the step that runs, with a checkpoint; a second one ends it at once."""
 
     def stop(*_: Any) -> None:

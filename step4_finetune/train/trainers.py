@@ -1,6 +1,6 @@
 """TRL's trainers, set up by a recipe: what is learnt, from what, and with which arguments.
 
-    >>> trainer = sft(model, tokenizer, Lesson(rows, guide.system), recipe, Path("runs/tone"))
+    >>> trainer = sft(model, tokenizer, TrainingData(rows, guide.system), recipe, Path("runs/tone"))
     >>> trainer.train()
 
 The tone is tied to a system message: every chosen reply is trained under the guide's `system`. Where what is
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from step4_finetune.data.rows import Row, fingerprint
 from step4_finetune.models.quiet import quiet_peft
 from step4_finetune.train import distributed
-from step4_finetune.train.length_sampler import ByLength
+from step4_finetune.train.length_sampler import LengthGroupedSampler
 from step4_finetune.train.recipe import Recipe, Stage
 from step4_finetune.train.replay import Replay
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
     from step4_finetune.tone.rules import Guide
-    from step4_finetune.train.branches import BranchLesson
+    from step4_finetune.train.branches import BranchData
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingData:
     """What is to be learnt: rows of the train split, their system message, replay examples, pairs for DPO."""
 
     rows: Sequence[Row]
@@ -148,7 +148,7 @@ def arguments(model: Any, stage: Stage, recipe: Recipe, out: Path, report_to: st
 def sft(
     model: Any,
     tokenizer: PreTrainedTokenizerFast,
-    lesson: Lesson | BranchLesson,
+    lesson: TrainingData | BranchData,
     recipe: Recipe,
     out: Path,
     report_to: str = "none",
@@ -156,7 +156,7 @@ def sft(
 ) -> Any:
     """TRL's SFTTrainer; the loss counts the tokens of the replies only."""
     datasets, trl = quiet_trl()
-    dev = lesson.dev_tokens(tokenizer) if isinstance(lesson, Lesson) else []
+    dev = lesson.dev_tokens(tokenizer) if isinstance(lesson, TrainingData) else []
     args = trl.SFTConfig(
         **arguments(model, recipe.sft, recipe, out, report_to),
         max_length=recipe.max_length,
@@ -175,14 +175,14 @@ def sft(
     )
     lengths = [len(ids) for ids in trainer.train_dataset["input_ids"]]
     together = recipe.sft.batch_size * recipe.sft.accumulate * distributed.count()  # in one step
-    trainer._get_train_sampler = lambda *_: ByLength(lengths, together, recipe.seed)
+    trainer._get_train_sampler = lambda *_: LengthGroupedSampler(lengths, together, recipe.seed)
     return silent(trainer)
 
 
 def dpo(
     model: Any,
     tokenizer: PreTrainedTokenizerFast,
-    lesson: Lesson,
+    lesson: TrainingData,
     recipe: Recipe,
     out: Path,
     report_to: str = "none",
@@ -211,7 +211,7 @@ def dpo(
 def grpo(
     model: Any,
     tokenizer: PreTrainedTokenizerFast,
-    lesson: Lesson,
+    lesson: TrainingData,
     recipe: Recipe,
     out: Path,
     report_to: str = "none",

@@ -14,7 +14,7 @@ from step4_finetune.tone.rules import Guide
 from step4_finetune.tone.scores import score
 from step4_finetune.train.recipe import Recipe
 from step4_finetune.train.replay import replay
-from step4_finetune.train.trainers import Lesson
+from step4_finetune.train.trainers import TrainingData
 
 REPLY_TOKENS = 128
 
@@ -27,7 +27,7 @@ def prepare(
     limit: int | None = None,
     start: Path | None = None,
     own_rows: bool = False,
-) -> Lesson:
+) -> TrainingData:
     """Everything that the recipe's stages need; `start` is a run whose adapter goes on learning, and
     `own_rows` says that the rows are not the sample's.
 
@@ -44,7 +44,7 @@ def prepare(
     if "dpo" not in recipe.method:
         dev = [row for row in rows if row.split == "dev"][:limit] if "sft" in recipe.method else []
         asked = recipe.replay if "sft" in recipe.method else 0
-        return Lesson(
+        return TrainingData(
             train, guide.system, replay(settings, asked, own_rows=own_rows), start=start, guide=guide, dev=dev
         )
     if "policy" in recipe.dpo.negatives and start is None:
@@ -61,7 +61,7 @@ def prepare(
             "no row has a rejected reply, which DPO needs: use --method sft, or add a column rejected"
         )
     asked = recipe.replay if "sft" in recipe.method else 0
-    return Lesson(train, guide.system, replay(settings, asked, own_rows=own_rows), chosen, start)
+    return TrainingData(train, guide.system, replay(settings, asked, own_rows=own_rows), chosen, start)
 
 
 def check_start(recipe: Recipe, start: Path) -> None:

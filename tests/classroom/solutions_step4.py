@@ -22,13 +22,12 @@ TEXT, RULES, LABELS = (
     "step4_finetune.data.curate.labels",
 )
 DOUBLES, LORA = "step4_finetune.data.curate.duplicates", "step4_finetune.by_hand.lora"
-DPO, TRUNK = "step4_finetune.by_hand.dpo_loss", "step4_finetune.train.frozen_cache"
+DPO = "step4_finetune.by_hand.dpo_loss"
 TAKEN, ALLOWED, WORD = f"{TEXT}:take_apart", f"{RULES}:Check.allows", f"{RULES}:word_pattern"
 NOISE, NAMED = f"{LABELS}:label_noise", f"{LABELS}:named_breaks"
 FIND, ROWS = f"{DOUBLES}:Near.find", f"{DOUBLES}:near_duplicates"
 FORWARD, MERGED, SCALE = (f"{LORA}:Lora.{each}" for each in ("forward", "merged", "scale"))
 LOGS, REWARDS, LOSS = f"{DPO}:log_probs", f"{DPO}:dpo", f"{DPO}:Loss.loss"
-KEY, VECTORS, LOOKED_UP = (f"{TRUNK}:Trunk.{each}" for each in ("key", "compute", "forward"))
 RIGHT = rules.word_pattern
 SHORT = duplicates.LETTERS
 
@@ -60,20 +59,6 @@ def forward_by_halves(self, x):
     return y if self.bias is None else y + self.bias
 
 
-def forward_all_new_at_once(self, input_ids):
-    """Texts of one length go through the layers together."""
-    keys = [self.key(row) for row in input_ids.tolist()]
-    for key in dict.fromkeys(keys):
-        if key in self.rows:
-            continue
-        self.rows[key] = self.compute(key, device=input_ids.device)
-        self.computed += 1
-        self.looked_up -= 1
-    self.looked_up += len(keys)
-    width = input_ids.shape[1]
-    return torch.stack([F.pad(self.rows[key], (0, 0, 0, width - len(key))) for key in keys])
-
-
 def word_by_word(phrase):
     words = [
         re.escape(w[:-1]) + r"\w*" if len(w) > 1 and w[-1] == "*" else re.escape(w) for w in phrase.split()
@@ -89,7 +74,6 @@ OTHERWISE = [
     ("4.6", {f"{DPO}:log_probs": log_probs_by_cross_entropy}),
     ("4.6", {f"{DPO}:dpo": dpo_by_halves}),
     ("4.6", {f"{DPO}:Loss.loss": property(lambda self: F.softplus(self.rejected - self.chosen))}),
-    ("4.7", {f"{TRUNK}:Trunk.forward": forward_all_new_at_once}),
 ]
 
 
@@ -277,61 +261,6 @@ def alternating(policy, reference, beta):
 def the_other_way(policy, reference, beta):
     chosen, rejected = (beta * (policy - reference)).chunk(2)
     return Loss(rejected, chosen)
-
-
-@torch.no_grad()
-def compute(self, key, device, *, start=0, turn=1, embed=True):
-    """As the reference, but for one thing."""
-    layers, rotary = self._frozen
-    hidden = self.embed(torch.tensor([key], device=device))
-    positions = torch.arange(start, len(key) + start, device=device)[None]
-    turned = rotary(hidden, position_ids=positions)
-    for layer in layers[::turn]:
-        hidden = layer(hidden, attention_mask=None, position_ids=positions, position_embeddings=turned)
-    return hidden[0] if embed else hidden
-
-
-def but_for(**changes):
-    return lambda self, key, device: compute(self, key, device, **changes)
-
-
-def forward(self, input_ids, *, keep=True, zeros=True, once=True, dtype=None, count=True):
-    """As the reference, but for one thing."""
-    keys = [self.key(row) for row in input_ids.tolist()]
-    new = [key for key in keys if key not in self.rows]
-    new = list(dict.fromkeys(new)) if once else new
-    if count:
-        self.computed, self.looked_up = self.computed + len(new), self.looked_up + len(keys) - len(new)
-    else:
-        self.computed, self.looked_up = len(self.rows) + len(new), len(keys)
-    for key in new:
-        self.rows[key] = self.compute(key, input_ids.device)
-    first = self.rows[keys[0]]
-    out = first.new_full((*input_ids.shape, first.shape[-1]), 0.0 if zeros else 0.5, dtype=dtype)
-    for at, key in enumerate(keys):
-        out[at, : len(key)] = self.rows[key]
-    if not keep:
-        self.rows.clear()
-    return out
-
-
-def not_quite(**changes):
-    return lambda self, input_ids: forward(self, input_ids, **changes)
-
-
-def key_without_any(self, row):
-    return tuple(each for each in row if each != self.pad)
-
-
-def key_that_may_be_empty(self, row):
-    row = list(row)
-    while row and row[-1] == self.pad:
-        row.pop()
-    return tuple(row)
-
-
-def key_up_to_the_first(self, row):
-    return tuple(row[: row.index(self.pad, 1)] if self.pad in row[1:] else row)
 
 
 WRONG = [  # what stands where, and the tests that it loses
@@ -522,54 +451,5 @@ WRONG = [  # what stands where, and the tests that it loses
         "the sign",
         {LOSS: property(lambda self: F.logsigmoid(self.margin))},
         "test_rewards_and_loss test_loss_of_large_margins test_gradients_of_the_loss",
-    ),
-    (
-        "padding out of the middle",
-        {KEY: key_without_any},
-        "test_keys test_keys_of_odd_rows test_each_text_is_computed_once",
-    ),
-    ("empty keys", {KEY: key_that_may_be_empty}, "test_keys_of_odd_rows test_each_text_is_computed_once"),
-    ("up to the first padding", {KEY: key_up_to_the_first}, "test_keys test_keys_of_odd_rows"),
-    (
-        "padding is kept",
-        {KEY: lambda self, row: tuple(row)},
-        "test_keys test_keys_of_odd_rows test_a_batch_is_looked_up test_each_text_is_computed_once "
-        "test_batches_read_by_frozen_layers",
-    ),
-    (
-        "positions from one",
-        {VECTORS: but_for(start=1)},
-        "test_vectors_of_a_text test_batches_read_by_frozen_layers",
-    ),
-    (
-        "layers from the top",
-        {VECTORS: but_for(turn=-1)},
-        "test_vectors_of_a_text test_batches_read_by_frozen_layers",
-    ),
-    (
-        "a batch of one",
-        {VECTORS: but_for(embed=False)},
-        "test_vectors_of_a_text",
-    ),
-    (
-        "nothing kept",
-        {LOOKED_UP: not_quite(keep=False)},
-        "test_a_batch_is_looked_up test_each_text_is_computed_once test_batches_read_by_frozen_layers",
-    ),
-    (
-        "no zeros",
-        {LOOKED_UP: not_quite(zeros=False)},
-        "test_a_batch_is_looked_up test_each_text_is_computed_once test_batches_read_by_frozen_layers",
-    ),
-    (
-        "twice in a batch",
-        {LOOKED_UP: not_quite(once=False)},
-        "test_each_text_is_computed_once test_batches_read_by_frozen_layers",
-    ),
-    ("always float32", {LOOKED_UP: not_quite(dtype=torch.float32)}, "test_each_text_is_computed_once"),
-    (
-        "miscounted",
-        {LOOKED_UP: not_quite(count=False)},
-        "test_each_text_is_computed_once",
     ),
 ]

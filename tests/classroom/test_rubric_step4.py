@@ -13,7 +13,7 @@ from tests.classroom.rubric_helpers import (
     points,
     rubric,
 )
-from tests.classroom.solutions_step4 import DOUBLES, DPO, LABELS, LORA, OTHERWISE, RULES, TEXT, TRUNK, WRONG
+from tests.classroom.solutions_step4 import DOUBLES, DPO, LABELS, LORA, OTHERWISE, RULES, TEXT, WRONG
 from tests.conftest import for_long
 
 WRITTEN = {  # what learners write, by exercise
@@ -23,7 +23,6 @@ WRITTEN = {  # what learners write, by exercise
     "4.4": [f"{DOUBLES}:{each}" for each in ("shingles", "jaccard", "Near.find", "near_duplicates")],
     "4.5": [f"{LORA}:Lora.{each}" for each in ("scale", "forward", "merged")],
     "4.6": [f"{DPO}:{each}" for each in ("log_probs", "dpo", "Loss.margin", "Loss.loss")],
-    "4.7": [f"{TRUNK}:Trunk.{each}" for each in ("key", "compute", "forward")],
 }
 PROPERTIES = ("scale", "margin", "loss")
 

@@ -7,7 +7,7 @@ from shared.config import load_settings
 from step4_finetune.train import recipe as recipes
 from step4_finetune.train import run as training
 from step4_finetune.train.replay import Replay
-from step4_finetune.train.trainers import Lesson
+from step4_finetune.train.trainers import TrainingData
 from tests.step4.made import good
 
 SYSTEM = "You answer members of Northwind Care."
@@ -27,7 +27,7 @@ def rows(n=6):
 
 
 def lesson(n=6, replay=2):
-    return Lesson(rows(n), SYSTEM, REPLAY[:replay], rows(n))
+    return TrainingData(rows(n), SYSTEM, REPLAY[:replay], rows(n))
 
 
 def recipe(method="sft", tuning="lora", epochs=2, **changes):

@@ -11,7 +11,7 @@ from step4_finetune.models import invocation, merge
 from step4_finetune.models.generate import replies
 from step4_finetune.train import peft_setup
 from step4_finetune.train.recipe import Recipe, read_recipe
-from step4_finetune.train.trainers import Lesson
+from step4_finetune.train.trainers import TrainingData
 from tests.step4 import runs
 
 ACTIVATED = {"last_layers": 1, "activated": True}
@@ -39,7 +39,7 @@ def run(tmp_path_factory):
 
 @pytest.mark.parametrize("said", ["Where?", "\nWhere?", "\n\n\nWhere?", " Where?", "", "you", "🙂"])
 def test_every_prompt_under_the_system_message_begins_with_the_call(tokenizer, said):
-    call = invocation.call_of(tokenizer, [under(runs.SYSTEM)])
+    call = invocation.invocation_tokens(tokenizer, [under(runs.SYSTEM)])
     assert runs.SYSTEM in tokenizer.decode(call)
     assert ids_of(tokenizer, under(runs.SYSTEM, said))[: len(call)] == call
     for other in ("", "You answer members.", f"{runs.SYSTEM} Be brief.", runs.SYSTEM.lower()):
@@ -99,7 +99,7 @@ def test_replay_is_for_what_is_always_at_work():
 )
 def test_rows_without_one_system_message_are_refused_with_a_way_out(tokenizer, systems, words):
     with pytest.raises(UserError, match=words) as caught:
-        invocation.call_of(tokenizer, [under(each) for each in systems])
+        invocation.invocation_tokens(tokenizer, [under(each) for each in systems])
     assert "--recipe default" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -107,15 +107,15 @@ def test_rows_without_one_system_message_are_refused_with_a_way_out(tokenizer, s
 def test_a_template_with_todays_date_is_refused(tokenizer, monkeypatch):
     monkeypatch.setattr(tokenizer, "chat_template", "{{ strftime_now('%d %b') }}{{ messages }}")
     with pytest.raises(UserError, match="today's date"):
-        invocation.call_of(tokenizer, [under("One.")])
+        invocation.invocation_tokens(tokenizer, [under("One.")])
 
 
 def test_a_run_refuses_such_rows_before_it_begins(tmp_path):
     with pytest.raises(UserError, match="rows have none"):
-        runs.train(tmp_path / "run", runs.recipe(lora=ACTIVATED), Lesson(runs.rows(), ""))
+        runs.train(tmp_path / "run", runs.recipe(lora=ACTIVATED), TrainingData(runs.rows(), ""))
     assert not (tmp_path / "run" / "recipe.yaml").exists()
 
 
 def test_the_call_is_in_pefts_own_configuration(run, tokenizer):
     config = json.loads((run / "adapter_config.json").read_text())
-    assert config["alora_invocation_tokens"] == invocation.call_of(tokenizer, [under(runs.SYSTEM)])
+    assert config["alora_invocation_tokens"] == invocation.invocation_tokens(tokenizer, [under(runs.SYSTEM)])

@@ -350,7 +350,7 @@ def test_an_adapter_that_was_cut_or_is_another_bases(bad, tuned, tmp_path, name)
 
 
 def test_ctrl_c_ends_with_130_and_says_how_to_resume(finetune, tmp_path, monkeypatch):
-    plain = callbacks.Watch.on_step_end
+    plain = callbacks.TrainingCallback.on_step_end
 
     def press(self, args, state, control, **more):
         if state.global_step == 1:
@@ -360,7 +360,7 @@ def test_ctrl_c_ends_with_130_and_says_how_to_resume(finetune, tmp_path, monkeyp
     before = signal.getsignal(signal.SIGINT)
     line = ("train", "--smoke", "--out", "run", "--json")
     with monkeypatch.context() as patch:
-        patch.setattr(callbacks.Watch, "on_step_end", press)
+        patch.setattr(callbacks.TrainingCallback, "on_step_end", press)
         got = finetune(*line)
     assert (got.code, got.out) == (130, "")
     place = Path("run", "checkpoints", "sft")

@@ -353,12 +353,12 @@ def test_real_a_short_training_raises_adherence(tmp_path, monkeypatch):
     from step4_finetune.data.rows import SAMPLE, read_rows
     from step4_finetune.tone.guide import read_guide
     from step4_finetune.train.recipe import Recipe
-    from step4_finetune.train.trainers import Lesson
+    from step4_finetune.train.trainers import TrainingData
 
     settings, guide, rows = runs.settings(model=None, dtype="auto"), read_guide(PLACE), read_rows(SAMPLE)
     stage = {"epochs": 3, "batch_size": 4, "learning_rate": 2e-3, "warmup_steps": 2}
     recipe = Recipe.model_validate({"lora": {"last_layers": 8}, "sft": stage})
-    lesson = Lesson([row for row in rows if row.split == "train"][::6][:48], guide.system)
+    lesson = TrainingData([row for row in rows if row.split == "train"][::6][:48], guide.system)
     facts = runs.training.run(settings, recipe, lesson, tmp_path / "run")
     assert not facts["notes"]
     monkeypatch.setattr(evaluation.forgetting, "measure", lambda *_: {})  # takes longer than the training

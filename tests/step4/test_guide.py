@@ -144,10 +144,6 @@ def test_words_are_exact_or_stems(tmp_path):
     }
     assert {each: rules.broken(each, loaded) for each in said} == said
     assert rules.reasons("Our apologies. We Apologise for it.", loaded) == {"stem": "apologies, Apologise"}
-    with pytest.raises(UserError, match='"Apology," holds "Apology"'):
-        read_guide(
-            write(tmp_path, guide(rule("a", starts_with="Apology,"), rule("b", forbid_words=["apol*"])))
-        )
 
 
 WRONG = [

@@ -11,7 +11,7 @@ from shared.embedded.judge import JUDGE, Judge, passage_text, question_text
 from shared.errors import UserError
 from shared.models import load_causal_lm, load_tokenizer
 from step4_finetune.judging import build
-from step4_finetune.judging.training_data import JudgeLesson
+from step4_finetune.judging.training_data import JudgeData
 from step4_finetune.train.branches import fingerprint
 
 ROWS = [
@@ -89,7 +89,7 @@ def test_a_collection_in_beirs_layout_gives_its_judged_documents(tmp_path):
 
 def test_only_the_answer_is_learnt(file):
     tokenizer = load_tokenizer("tiny")
-    first, second = JudgeLesson.read(file).tokens(tokenizer)
+    first, second = JudgeData.read(file).tokens(tokenizer)
     assert len(first["seq_lengths"]) == 3
     assert sum(first["seq_lengths"]) == len(first["input_ids"]) == len(first["completion_mask"])
     ends = [sum(first["seq_lengths"][: n + 1]) - 1 for n in (1, 2)]
@@ -102,7 +102,7 @@ def test_only_the_answer_is_learnt(file):
 def test_a_branch_is_read_as_the_judge_reads_the_pair(file):
     """The logits behind a question in a row of branches are those of passage and question alone."""
     tokenizer, alone, branched = load_tokenizer("tiny"), load_causal_lm("tiny"), load_causal_lm("tiny")
-    lesson = JudgeLesson.read(file)
+    lesson = JudgeData.read(file)
     row = lesson.tokens(tokenizer)[0]
     collate = lesson.collator(branched, 0)
     batch = collate([{**row, "labels": row["input_ids"]}])
@@ -124,7 +124,7 @@ def test_a_file_that_holds_no_passages_is_one_line(tmp_path, text):
     if text is not None:
         path.write_text(text)
     with pytest.raises(UserError, match="data build judge") as error:
-        JudgeLesson.read(path)
+        JudgeData.read(path)
     assert "\n" not in str(error.value)
 
 

@@ -40,7 +40,6 @@ def test_what_grows_with_what():
     assert estimate(SMALL, replace(PLAN, method="dpo"))["activations"] == 2 * base["activations"]  # 2 replies
     assert estimate(SMALL, replace(PLAN, last_layers=20))["activations"] > 1.8 * base["activations"]
     assert estimate(SMALL, replace(PLAN, scored=50))["logits"] == base["logits"] / 4
-    assert estimate(SMALL, replace(PLAN, cached=1000))["cache"] == 1000 * 576 * 2
     assert estimate(SMALL, replace(PLAN, device="cuda"))["logits"] < base["logits"] / 10
 
 
@@ -66,15 +65,11 @@ def test_the_stages_of_a_recipe_become_plans():
     stage = SimpleNamespace(batch_size=8)
     lora = SimpleNamespace(r=16, targets=["q_proj", "v_proj"], last_layers=10)
     stages = {"sft": stage, "dpo": SimpleNamespace(batch_size=4), "grpo": stage}
-    recipe = SimpleNamespace(method="sft+dpo", tuning="lora", lora=lora, cache_frozen=True, **stages)
-    first, second = memory.plans(recipe, length=190, tokens=50_000, dtype="bfloat16")
-    assert first == Plan(
-        batch=8, length=190, targets=("q_proj", "v_proj"), last_layers=10, cached=50_000, dtype="bfloat16"
-    )
+    recipe = SimpleNamespace(method="sft+dpo", tuning="lora", lora=lora, **stages)
+    first, second = memory.plans(recipe, length=190, dtype="bfloat16")
+    assert first == Plan(batch=8, length=190, targets=("q_proj", "v_proj"), last_layers=10, dtype="bfloat16")
     assert (second.method, second.batch) == ("dpo", 4)
-    assert {each.scored for each in memory.plans(recipe, 190, 50_000, "bfloat16", scored=90)} == {90}
-    recipe.tuning = "full"
-    assert memory.plans(recipe, 190, 50_000, "float32")[0].cached == 0
+    assert {each.scored for each in memory.plans(recipe, 190, "bfloat16", scored=90)} == {90}
 
 
 def test_the_head_of_a_run_is_counted_for_replies_only(tiny_cache):
@@ -86,8 +81,10 @@ def test_the_head_of_a_run_is_counted_for_replies_only(tiny_cache):
     assert len(lengths) == 2 * 6 * 2 + 3  # chosen and rejected of rows and pairs; replay
     scored = max(learnt for _, learnt in lengths)
     assert max(sum(each["completion_mask"]) for each in made) <= scored < max(whole for whole, _ in lengths)
-    less = preflight.foresee(settings, runs.recipe("sft+dpo"), lengths)
-    more = preflight.foresee(settings, runs.recipe("sft+dpo"), [(whole, whole) for whole, _ in lengths])
+    less = preflight.estimate_memory(settings, runs.recipe("sft+dpo"), lengths)
+    more = preflight.estimate_memory(
+        settings, runs.recipe("sft+dpo"), [(whole, whole) for whole, _ in lengths]
+    )
     assert less["logits"] == pytest.approx(more["logits"] * scored / max(whole for whole, _ in lengths))
     assert {**less, "logits": 0} == {**more, "logits": 0}
 
@@ -103,7 +100,7 @@ def test_no_step_scores_more_than_was_counted(tmp_path, monkeypatch, method):
     monkeypatch.setattr(trl_utils, "_ChunkedLogProbFunction", SimpleNamespace(apply=apply))
     recipe, lesson = runs.recipe(method, epochs=1), runs.lesson()
     lengths = preflight.check_lengths(load_tokenizer("tiny"), lesson, 1024)
-    (plan,) = memory.plans(recipe, 0, 0, "float32", scored=max(learnt for _, learnt in lengths))
+    (plan,) = memory.plans(recipe, 0, "float32", scored=max(learnt for _, learnt in lengths))
     runs.train(tmp_path / "run", recipe, lesson)
     counted = plan.scored * plan.batch * (2 if method == "dpo" else 1)
     assert 0.6 * counted < max(heads) <= counted

@@ -155,9 +155,8 @@ def test_the_command_shows_it_in_the_same_report(command, python):
     assert json.loads(Path("out/evaluate.json").read_text(encoding="utf-8"))["ragas"]["n"] == 3
 
 
-def test_a_command_without_ragas_has_no_such_table():
-    table = report.likeness_table({"ragas": {"systems": {"base": {"BLEU": {"mean": 0.5, "interval": None}}}}})
-    assert table == (["like the chosen reply", "BLEU"], [["base", "0.50"]])
+def test_a_mean_without_an_interval():
+    assert report._mean({"mean": 0.5, "interval": None}) == "0.50"
 
 
 def test_bad_pythons_are_refused_before_anything_is_answered(refused, python, tmp_path):

@@ -17,7 +17,7 @@ from shared.errors import UserError
 from step4_finetune.toolcalls import build
 from step4_finetune.toolcalls.conversations import Material, compose, in_lower_case, misspelt
 from step4_finetune.toolcalls.domains import Tool, fill, read_domain, read_tools
-from step4_finetune.toolcalls.training_data import ToolLesson, parts
+from step4_finetune.toolcalls.training_data import ToolData, parts
 from step4_finetune.train.branches import BranchCollator, fingerprint, use_branches
 
 TABLE = Tool.model_validate(
@@ -156,7 +156,7 @@ def test_the_same_seed_gives_the_same_rows_in_any_process(rows):
 def test_domains_for_dev_are_not_in_train(tmp_path):
     facts = build.run(tmp_path, 40, 0)
     names = {tool.name for domain in build.UNSEEN for tool in read_tools()[domain]}
-    train = ToolLesson.read(tmp_path / "train.jsonl").rows
+    train = ToolData.read(tmp_path / "train.jsonl").rows
     assert not names & {tool["name"] for row in train for tool in row["tools"]}
     assert facts["splits"]["dev"]["domains"] == len(build.UNSEEN)
     with pytest.raises(UserError, match="is there already"):
@@ -168,9 +168,9 @@ def test_a_file_without_conversations_is_refused(tmp_path, text):
     path = tmp_path / "train.jsonl"
     path.write_text(text)
     with pytest.raises(UserError, match="holds no conversations"):
-        ToolLesson.read(path)
+        ToolData.read(path)
     with pytest.raises(UserError, match="data build tools"):
-        ToolLesson.read(tmp_path / "none.jsonl")
+        ToolData.read(tmp_path / "none.jsonl")
 
 
 # --- what is learnt -------------------------------------------------------------------------------------

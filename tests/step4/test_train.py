@@ -18,7 +18,7 @@ from shared.models import load_tokenizer
 from step4_finetune.data.rows import Row
 from step4_finetune.train import callbacks, folder, peft_setup, preflight
 from step4_finetune.train import run as training
-from step4_finetune.train.length_sampler import ByLength
+from step4_finetune.train.length_sampler import LengthGroupedSampler
 from tests.step4 import runs
 
 TOGETHER = [(method, how) for method in ("sft", "dpo", "sft+dpo") for how in ("lora", "qlora", "full")]
@@ -130,14 +130,14 @@ def test_the_bar_hears_of_every_step(tmp_path):
 
 def stop_at(monkeypatch, step, stage="sft"):
     """As Ctrl-C does: stop after this step, once."""
-    plain = callbacks.Watch.on_step_end
+    plain = callbacks.TrainingCallback.on_step_end
 
     def on_step_end(self, args, state, control, **more):
         if self.stage == stage and state.global_step == step:
             self.stopped = True
         plain(self, args, state, control, **more)
 
-    monkeypatch.setattr(callbacks.Watch, "on_step_end", on_step_end)
+    monkeypatch.setattr(callbacks.TrainingCallback, "on_step_end", on_step_end)
 
 
 @pytest.mark.parametrize("step", [1, 2, 3])
@@ -170,7 +170,7 @@ def test_a_run_that_was_stopped_in_dpo_keeps_its_sft(tmp_path, monkeypatch):
 
 def test_what_was_logged_after_the_checkpoint_is_logged_once(tmp_path, monkeypatch):
     """A crash, unlike Ctrl-C, writes no checkpoint: training goes on from the last epoch."""
-    plain = callbacks.Watch.on_step_end
+    plain = callbacks.TrainingCallback.on_step_end
 
     def crash(self, args, state, control, **more):
         plain(self, args, state, control, **more)
@@ -178,7 +178,7 @@ def test_what_was_logged_after_the_checkpoint_is_logged_once(tmp_path, monkeypat
             raise RuntimeError("power cut")
 
     with monkeypatch.context() as patch:
-        patch.setattr(callbacks.Watch, "on_step_end", crash)
+        patch.setattr(callbacks.TrainingCallback, "on_step_end", crash)
         with pytest.raises(RuntimeError, match="power cut"):
             runs.train(tmp_path / "run")
     log = tmp_path / "run" / "log.jsonl"
@@ -408,16 +408,16 @@ def test_an_adapter_that_was_cut_is_refused(unbroken, tmp_path):
 
 def test_rows_of_one_length_come_together_and_by_seed_and_epoch():
     lengths = [90, 20, 80, 30]
-    sampler = ByLength(lengths, 2, seed=0)
+    sampler = LengthGroupedSampler(lengths, 2, seed=0)
     for epoch in range(4):
         sampler.set_epoch(epoch)
         order = list(sampler)
         assert sorted(order) == [0, 1, 2, 3]
         assert order == list(sampler)
-    long = ByLength(list(range(1000)), 8, seed=0)
+    long = LengthGroupedSampler(list(range(1000)), 8, seed=0)
     first = list(long)
     long.set_epoch(1)
-    assert list(long) != first != list(ByLength(list(range(1000)), 8, seed=1))
+    assert list(long) != first != list(LengthGroupedSampler(list(range(1000)), 8, seed=1))
     assert max(max(first[at : at + 8]) - min(first[at : at + 8]) for at in range(8, 1000 - 8, 8)) < 250
 
 
@@ -514,7 +514,7 @@ def test_the_head_scores_replies_only_and_loss_and_gradients_are_the_same(tmp_pa
 
 def test_preferences_leave_out_rows_without_a_rejected_reply():
     row = Row("1", ({"role": "user", "content": "Hi"},), "Good day.")
-    lesson = training.trainers.Lesson([row], "", pairs=[row, *runs.rows(1)])
+    lesson = training.trainers.TrainingData([row], "", pairs=[row, *runs.rows(1)])
     assert [each["chosen"][0]["content"] for each in lesson.preferences()] == [runs.rows(1)[0].chosen]
 
 
