@@ -24,6 +24,7 @@ from step4_finetune.train import peft_setup, trainers
 from step4_finetune.train import run as running
 from step4_finetune.train.malloc import keep_memory
 from step4_finetune.train.recipe import LINEAR, Recipe
+from step4_finetune.train.training_data import TrainingData
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,23 +32,21 @@ if TYPE_CHECKING:
 ROWS, ROUNDS, EPOCHS = 16, 2, 3
 
 
-def run(settings: Settings, recipe: Recipe, lesson: trainers.TrainingData) -> dict[str, Any]:
+def run(settings: Settings, recipe: Recipe, data: TrainingData) -> dict[str, Any]:
     """Train the same rows in every way, in turns."""
-    lesson = trainers.TrainingData(lesson.rows[:ROWS], lesson.system)
+    data = TrainingData(data.rows[:ROWS], data.system)
     recipe = recipe.model_copy(update={"sft": recipe.sft.model_copy(update={"epochs": EPOCHS})})
     every = recipe.model_copy(update={"lora": recipe.lora.model_copy(update={"last_layers": None})})
     ways: dict[str, Callable[[], float]] = {
-        "TRL's defaults: all layers": lambda: _by_defaults(settings, recipe, lesson),
-        "nothing computed twice, replies scored only": lambda: _by_recipe(settings, every, lesson),
-        f"adapters on the last {recipe.lora.last_layers} layers": lambda: _by_recipe(
-            settings, recipe, lesson
-        ),
+        "TRL's defaults: all layers": lambda: _by_defaults(settings, recipe, data),
+        "nothing computed twice, replies scored only": lambda: _by_recipe(settings, every, data),
+        f"adapters on the last {recipe.lora.last_layers} layers": lambda: _by_recipe(settings, recipe, data),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS):
         for name, way in ways.items():
             seconds[name].append(way())
-    samples = len(lesson.rows) * EPOCHS
+    samples = len(data.rows) * EPOCHS
     rates = {name: samples / median(each) for name, each in seconds.items()}
     first, *_, last = rates.values()
     return {
@@ -61,7 +60,7 @@ def run(settings: Settings, recipe: Recipe, lesson: trainers.TrainingData) -> di
     }
 
 
-def _by_defaults(settings: Settings, recipe: Recipe, lesson: trainers.TrainingData) -> float:
+def _by_defaults(settings: Settings, recipe: Recipe, data: TrainingData) -> float:
     """CPU-seconds of SFTTrainer as its documentation shows it."""
     datasets, trl = trainers.quiet_trl()
     peft = quiet_peft()
@@ -79,7 +78,7 @@ def _by_defaults(settings: Settings, recipe: Recipe, lesson: trainers.TrainingDa
                 disable_tqdm=True,
             ),
             peft_config=peft.LoraConfig(r=recipe.lora.r, target_modules=LINEAR, task_type="CAUSAL_LM"),
-            train_dataset=datasets.Dataset.from_list(lesson.demonstrations()),
+            train_dataset=datasets.Dataset.from_list(data.demonstrations()),
             processing_class=load_tokenizer(settings=settings),
         )
         trainers.silent(trainer)
@@ -88,14 +87,14 @@ def _by_defaults(settings: Settings, recipe: Recipe, lesson: trainers.TrainingDa
         return time.process_time() - start
 
 
-def _by_recipe(settings: Settings, recipe: Recipe, lesson: trainers.TrainingData) -> float:
+def _by_recipe(settings: Settings, recipe: Recipe, data: TrainingData) -> float:
     """CPU-seconds of the same by a recipe of this step."""
     keep_memory()
     settings = running.in_format(settings, recipe)
     tokenizer = load_tokenizer(settings=settings)
     model = peft_setup.prepare(settings, recipe)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = trainers.sft(model, tokenizer, lesson, recipe, Path(folder))
+        trainer = trainers.sft(model, tokenizer, data, recipe, Path(folder))
         start = time.process_time()
         trainer.train()
         return time.process_time() - start

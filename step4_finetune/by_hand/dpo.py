@@ -25,7 +25,7 @@ from step4_finetune.by_hand.dpo_loss import dpo, encode, log_probs, pull
 from step4_finetune.data.rows import SAMPLE, Row, read_rows
 from step4_finetune.models.quiet import quiet_peft
 from step4_finetune.models.sizes import ALL_LINEAR
-from step4_finetune.train.trainers import TrainingData
+from step4_finetune.train.training_data import TrainingData
 
 if TYPE_CHECKING:
     from rich.console import Console

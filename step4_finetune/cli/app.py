@@ -185,7 +185,7 @@ def bench(
     quiet_peft()
     from step4_finetune import bench as lesson
     from step4_finetune.train import recipe as recipes
-    from step4_finetune.train.trainers import TrainingData
+    from step4_finetune.train.training_data import TrainingData
 
     settings = settings_from_flags(smoke, model=model, threads=threads)
     rows, guide = _read(None, None)

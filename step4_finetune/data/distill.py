@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.config import Settings
-from shared.errors import UserError, reason
+from shared.errors import UserError
 from shared.progress import count_bar
 from shared.report.record import writable
 from step4_finetune.data.curate.finding import prompt_text, short
-from step4_finetune.data.files import to_own
+from step4_finetune.data.files import read_jsonl, read_text
 from step4_finetune.data.rows import Row, raw_rows, row_of
 from step4_finetune.data.teacher import Ask, SpentError, Tally, asker, off_tone, on_tone
 from step4_finetune.tone import rules
@@ -46,13 +46,9 @@ def read_messages(path: Path) -> list[Row]:
         UserError: there is no such file, or there are no messages in it.
     """
     if path.suffix == ".txt":
-        try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"cannot read {path}: {reason(error)}") from None
         raws: list[tuple[int, Mapping[str, Any]]] = [
             (number, {"id": f"{path.stem}-{number}", "message": line.strip()})
-            for number, line in enumerate(lines, 1)
+            for number, line in enumerate(read_text(path).splitlines(), 1)
             if line.strip()
         ]
     else:
@@ -142,7 +138,11 @@ def _one(
                 tally.pairs += 1
     finally:  # also where the budget ended, or the model failed, between the two
         tally.kept += 1
-        _append(out, to_own(row))
+        own = {name: each for name, each in row.labels().items() if name != "notes"}
+        asked = {"message": row.message} if len(row.prompt) == 1 else {"prompt": list(row.prompt)}
+        said = {"notes": list(row.notes), "chosen": row.chosen, "rejected": row.rejected}
+        breaks = None if row.breaks is None else list(row.breaks)
+        _append(out, {**own, **asked, **said, "breaks": breaks})
 
 
 def _append(path: Path, row: Mapping[str, Any]) -> None:
@@ -161,16 +161,10 @@ def _prompts(path: Path) -> Iterator[str]:
     """
     if not path.exists():
         return
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-        if not line:
-            continue
-        try:
-            row = json.loads(line)
-            asked = row.get("message") or row["prompt"]
-        except (ValueError, KeyError, AttributeError):
-            raise UserError(
-                f"{path}:{number} is no row of an earlier run: name another file with --out"
-            ) from None
+    for number, row in read_jsonl(path):
+        asked = row.get("message") or row.get("prompt")
+        if not asked:
+            raise UserError(f"{path}:{number} is no row of an earlier run: name another file with --out")
         if isinstance(asked, list):
             asked = "\n".join(each["content"] for each in asked if each["role"] != "system")
         yield asked

@@ -1,62 +1,58 @@
-"""Rows into files: JSON lines or CSV, with the columns that they came with or in TRL's formats.
-
-    >>> to_trl(row, "You answer members of Northwind Care.", "sft")
-    {'prompt': [{'role': 'system', ...}, {'role': 'user', ...}], 'completion': [{'role': 'assistant', ...
-
-A file is written whole or not at all: first beside its place, then moved there.
-"""
+"""Files of rows: JSON lines are read, JSON lines and CSV written, whole or not at all."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shared.errors import UserError
-from step4_finetune.data.rows import Row
+from shared.errors import UserError, reason
 
 SUFFIXES = (".jsonl", ".csv")
-FORMATS = ("sft", "dpo")
 
 
-def to_trl(row: Row, system: str, form: str) -> dict[str, Any]:
-    """A row for TRL's SFTTrainer (`sft`) or DPOTrainer (`dpo`), as conversations under a system message.
+def read_text(path: Path) -> str:
+    """A file's text, with or without a byte order mark.
 
-    The columns that only this step knows stand beside; TRL passes over them. dpo needs `rejected`.
+    Raises:
+        UserError: it can't be read, or is no UTF-8.
     """
-    chosen = [{"role": "assistant", "content": row.chosen}]
-    replies: dict[str, Any] = {"completion": chosen}
-    if form == "dpo":
-        replies = {"chosen": chosen, "rejected": [{"role": "assistant", "content": row.rejected}]}
-    return {"prompt": row.with_system(system), **replies, **labels(row)}
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as UTF-8 text: {reason(error)}") from None
 
 
-def to_own(row: Row) -> dict[str, Any]:
-    """A row in the form of the sample's file."""
-    asked = {"message": row.message} if len(row.prompt) == 1 else {"prompt": list(row.prompt)}
-    breaks = None if row.breaks is None else list(row.breaks)
-    named = labels(row)
-    return {
-        **{key: named[key] for key in ("id", "topic", "split")},
-        **asked,
-        "notes": named["notes"],
-        "chosen": row.chosen,
-        "rejected": row.rejected,
-        "breaks": breaks,
-    }
+def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line numbers and objects. Lines end at line feeds alone: U+2028 and the like may stand in a text.
+
+    Raises:
+        UserError: as in `read_text`, or a line holds no JSON object; names it.
+    """
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            why = error.msg if isinstance(error, json.JSONDecodeError) else reason(error)
+            raise UserError(f"{path}:{number} is not JSON ({why}): one object a line") from None
+        if not isinstance(found, dict):
+            raise UserError(f"{path}:{number} is no JSON object: one object a line")
+        yield number, found
 
 
-def labels(row: Row) -> dict[str, Any]:
-    """What is known of a row beside its texts."""
-    return {
-        "id": row.id,
-        "topic": row.topic,
-        "split": row.split,
-        "notes": list(row.notes),
-    }
+def require_texts(row: Mapping[str, Any], names: Sequence[str], where: str) -> None:
+    """The columns `names` are there, and texts.
+
+    Raises:
+        UserError: one isn't; `where` is its place.
+    """
+    if wrong := [name for name in names if not isinstance(row.get(name), str)]:
+        raise UserError(f"{where}: {wrong[0]} must be a text; a line holds {', '.join(names)}")
 
 
 def split_files(out: Path, splits: Iterable[str], *, force: bool) -> dict[str, Path]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.errors import UserError
+from step4_finetune.data.files import read_jsonl, require_texts
 from step4_finetune.data.rows import GENERAL
 
 
@@ -21,30 +20,18 @@ class Question:
     answer: str = ""
 
 
-def questions(split: str, path: Path = GENERAL) -> list[Question]:
+def read_questions(split: str, path: Path = GENERAL) -> list[Question]:
     """The general questions of a split; of a file of your own all that name none.
 
     Raises:
         UserError: the file can't be read, or a line of it is no question.
     """
-    try:
-        rows = [
-            json.loads(line) for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()
-        ]
-        found = [
-            Question(
-                str(row.get("id", number)),
-                row.get("split", split),
-                row.get("kind", ""),
-                row["prompt"],
-                row.get("answer", ""),
-            )
-            for number, row in enumerate(rows, 1)
-        ]
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, KeyError, AttributeError, TypeError):
-        raise UserError(
-            f"{path} is no file of questions: JSON lines with prompt, and answer where it can be checked"
-        ) from None
-    return [each for each in found if each.split == split]
+    found = []
+    for number, row in read_jsonl(path):
+        require_texts({"answer": "", **row}, ("prompt", "answer"), f"{path}:{number}")
+        own = str(row.get("split", split))
+        question = Question(
+            str(row.get("id", number)), own, str(row.get("kind", "")), row["prompt"], row.get("answer", "")
+        )
+        found += [question] if own == split else []
+    return found

@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import UserError, reason
+from step4_finetune.data.files import read_jsonl, read_text
 
 SAMPLE = Path(__file__).parents[1] / "sample" / "rows.jsonl"
 GUIDE = SAMPLE.with_name("guide.yaml")
@@ -70,6 +71,10 @@ class Row:
         if system and self.prompt[0]["role"] != "system":
             before = ({"role": "system", "content": system}, *before)
         return [*before, asked]
+
+    def labels(self) -> dict[str, Any]:
+        """What is known of it beside its texts."""
+        return {"id": self.id, "topic": self.topic, "split": self.split, "notes": list(self.notes)}
 
 
 def with_notes(message: str, notes: Sequence[str]) -> str:
@@ -110,27 +115,7 @@ def raw_rows(source: str | Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
             yield from _hub(str(source))
             return
         raise UserError(f"there is no file {source}: name a .jsonl or .csv file, or a dataset of the hub")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{source} cannot be read as UTF-8 text: {reason(error)}") from None
-    yield from _table(text, str(source)) if path.suffix == ".csv" else _lines(text, str(source))
-
-
-def _lines(text: str, source: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """JSON lines. They end at line feeds alone: U+2028 and the like may stand in a text."""
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            found = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{source}:{number} is not JSON ({error.msg}): one object a line") from None
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{source}:{number} is not JSON ({reason(error)}): one object a line") from None
-        if not isinstance(found, dict):
-            raise UserError(f"{source}:{number} is no JSON object: one object a line")
-        yield number, found
+    yield from _table(read_text(path), str(source)) if path.suffix == ".csv" else read_jsonl(path)
 
 
 def _table(text: str, source: str) -> Iterator[tuple[int, Mapping[str, Any]]]:

@@ -18,11 +18,25 @@ from typing import TYPE_CHECKING, Any
 from shared.errors import UserError
 from step4_finetune.data.curate import balance, tokens
 from step4_finetune.data.curate.finding import Finding
-from step4_finetune.data.files import FORMATS, split_files, to_trl, write_rows
+from step4_finetune.data.files import split_files, write_rows
 from step4_finetune.data.rows import SPLITS, Row, fingerprint
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+FORMATS = ("sft", "dpo")
+
+
+def to_trl(row: Row, system: str, form: str) -> dict[str, Any]:
+    """A row for TRL's SFTTrainer (`sft`) or DPOTrainer (`dpo`), as conversations under a system message.
+
+    The columns that only this step knows stand beside; TRL passes over them. dpo needs `rejected`.
+    """
+    chosen = [{"role": "assistant", "content": row.chosen}]
+    replies: dict[str, Any] = {"completion": chosen}
+    if form == "dpo":
+        replies = {"chosen": chosen, "rejected": [{"role": "assistant", "content": row.rejected}]}
+    return {"prompt": row.with_system(system), **replies, **row.labels()}
 
 
 def run(

@@ -33,8 +33,7 @@ from shared.errors import UserError
 from shared.models import load_causal_lm, load_tokenizer
 from shared.models.device import settings_for_batch
 from shared.stats import bootstrap, wilson
-from step4_finetune.data.questions import GENERAL
-from step4_finetune.data.questions import questions as read_questions
+from step4_finetune.data.questions import GENERAL, read_questions
 from step4_finetune.data.rows import SPLITS, Row
 from step4_finetune.evaluate import forgetting
 from step4_finetune.evaluate.systems import System, systems

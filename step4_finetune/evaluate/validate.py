@@ -13,22 +13,20 @@ counted for rules that only forbid: those are broken there by definition.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared import stats
-from shared.errors import UserError, reason
+from shared.errors import UserError
+from step4_finetune.data.files import read_jsonl, require_texts
 from step4_finetune.tone.scores import score
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from step4_finetune.tone.rules import Guide
-
-FIELDS = {"message": str, "reply": str}
 
 
 @dataclass(frozen=True)
@@ -130,25 +128,9 @@ def read_labelled(path: Path) -> list[dict[str, Any]]:
     Raises:
         UserError: it can't be read, or a row lacks something; names the line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {reason(error)}") from None
     rows = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise UserError(f"{path}, line {number} is no JSON: {reason(error)}") from None
-        wrong = [
-            name
-            for name, kind in FIELDS.items()
-            if not isinstance(row, dict) or not isinstance(row.get(name), kind)
-        ]
-        if wrong:
-            raise UserError(f"{path}, line {number}: {wrong[0]} must be a {FIELDS[wrong[0]].__name__}")
+    for number, row in read_jsonl(path):
+        require_texts(row, ("message", "reply"), f"{path}:{number}")
         rows.append(row)
     if not rows:
         raise UserError(f"{path} has no rows")

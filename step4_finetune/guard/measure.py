@@ -11,15 +11,14 @@ and so is what all checks together object to in messages and replies in which no
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared.errors import UserError, reason
 from shared.stats import wilson
 from step4_finetune.data.curate.finding import short
+from step4_finetune.data.files import read_jsonl, require_texts
 from step4_finetune.data.rows import FACTS, SAMPLE, Row
 from step4_finetune.guard import injection, pii
 from step4_finetune.guard.around import check_input
@@ -68,18 +67,10 @@ def read_set(name: str, folder: Path = SETS) -> list[Labelled]:
     Raises:
         UserError: it can't be read, or a line of it is wrong.
     """
-    path = folder / f"{name}.jsonl"
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the labelled set {path}: {reason(error)}") from None
-    found = []
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line)
-            found.append(Labelled(str(row["text"]), row["label"], str(row["split"])))
-        except (ValueError, KeyError, TypeError):
-            raise UserError(f"{path}:{number}: use text, label and split, as JSON on one line") from None
+    path, found = folder / f"{name}.jsonl", []
+    for number, row in read_jsonl(path):
+        require_texts(row, ("text", "split"), f"{path}:{number}")
+        found.append(Labelled(row["text"], row.get("label"), row["split"]))
     return found
 
 

@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 
 from shared.config import Settings
-from shared.errors import UserError, reason
+from shared.errors import UserError
+from step4_finetune.data.questions import read_questions
 from step4_finetune.data.rows import GENERAL, Row
 
 NEAREST = 5
@@ -79,10 +80,12 @@ def load_topic(
         UserError: there are too few rows, the general questions can't be read, or the embedder can't be had.
     """
     embed = embed or remembered(embedder(settings), settings)
-    asked = read_general(general)
     sides = [
         {split: [row.message for row in rows if row.split == split] for split in ("train", "dev")},
-        {split: [text for text, own in asked if own == split] for split in ("train", "dev")},
+        {
+            split: [each.prompt for each in read_questions(split, general) if each.kind != MEMBERS_LIKE]
+            for split in ("train", "dev")
+        },
     ]
     if any(len(side["train"]) < NEAREST for side in sides):
         raise UserError(
@@ -109,25 +112,6 @@ def choose(on: Sequence[float], off: Sequence[float]) -> float:
         if stopped <= WRONGLY_STOPPED * len(on):
             best = max(best, (caught, -stopped, threshold))
     return best[2]
-
-
-def read_general(path: Path = GENERAL) -> list[tuple[str, str]]:
-    """General questions, each with its split; without those that members might ask, too.
-
-    Raises:
-        UserError: the file can't be read.
-    """
-    try:
-        rows = [
-            json.loads(line) for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()
-        ]
-        return [
-            (str(row["prompt"]), str(row.get("split", "train")))
-            for row in rows
-            if row.get("kind") != MEMBERS_LIKE
-        ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"cannot read the general questions {path}: {reason(error)}") from None
 
 
 # --- vectors ----------------------------------------------------------------------------------------------

@@ -11,14 +11,13 @@ passages that resemble this one most, by TF-IDF.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError, reason
-from step4_finetune.data.files import split_files, write_rows
+from step4_finetune.data.files import read_jsonl, split_files, write_rows
 from step4_finetune.train.branches import Row, fingerprint
 
 if TYPE_CHECKING:
@@ -62,8 +61,7 @@ def own() -> list[Row]:
     """This project's passages, in their order."""
     found = []
     for path in sorted(PASSAGES.glob("*.jsonl")):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            row = json.loads(line)
+        for _, row in read_jsonl(path):
             asked = [[text, True] for text in row["answered"]] + [[text, False] for text in row["near"]]
             found.append({"passage": row["passage"], "questions": asked})
     return found
@@ -78,9 +76,9 @@ def from_beir(folder: Path) -> list[Row]:
     try:
         texts = {
             str(row["_id"]): f"{row.get('title') or ''}\n{row['text']}".strip()
-            for row in _lines(folder / "corpus.jsonl")
+            for _, row in read_jsonl(folder / "corpus.jsonl")
         }
-        asked = {str(row["_id"]): str(row["text"]) for row in _lines(folder / "queries.jsonl")}
+        asked = {str(row["_id"]): str(row["text"]) for _, row in read_jsonl(folder / "queries.jsonl")}
         judged = next(
             path for path in (folder / "qrels" / f"{name}.tsv" for name in ("train", "test")) if path.exists()
         )
@@ -97,10 +95,6 @@ def from_beir(folder: Path) -> list[Row]:
     if not rows:
         raise UserError(f"{folder}: no document is relevant to a question")
     return list(rows.values())
-
-
-def _lines(path: Path) -> list[Row]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def with_hard_negatives(rows: Sequence[Row], seed: int) -> list[Row]:

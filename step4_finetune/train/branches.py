@@ -16,12 +16,14 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 
 from shared.errors import UserError
+from step4_finetune.data.files import read_jsonl
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -51,17 +53,16 @@ class BranchData(ABC):
         Raises:
             UserError: the file is not there, is empty, or has a line of another kind.
         """
+        wanted = f"`python -m step4_finetune data build {cls.recipe} --out DIR` writes DIR/train.jsonl"
+        if not path.exists():
+            raise UserError(f"there is no file {path}: {wanted}")
+        rows = [row for _, row in islice(read_jsonl(path), limit)]
         try:
-            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()[:limit]]
-            if not rows or not all(map(cls.fits, rows)):
-                raise ValueError
-        except OSError as error:
-            raise UserError(
-                f"{path} cannot be read ({error.strerror}): "
-                f"`python -m step4_finetune data build {cls.recipe} --out DIR` writes DIR/train.jsonl"
-            ) from None
-        except (ValueError, KeyError, TypeError):
-            raise UserError(f"{path} holds no {cls.holds}: build it with data build {cls.recipe}") from None
+            fits = bool(rows) and all(map(cls.fits, rows))
+        except (KeyError, TypeError):
+            fits = False
+        if not fits:
+            raise UserError(f"{path} holds no {cls.holds}: {wanted}")
         return cls(rows)
 
     @staticmethod

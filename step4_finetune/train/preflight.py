@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
     from step4_finetune.train.branches import BranchData
-    from step4_finetune.train.trainers import TrainingData
+    from step4_finetune.train.training_data import TrainingData
 
 REPORTERS = ("none", "wandb", "tensorboard")
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
@@ -63,7 +63,7 @@ def report_places(out: Path, report_to: str) -> None:
 
 
 def check_lengths(
-    tokenizer: PreTrainedTokenizerFast, lesson: TrainingData | BranchData, limit: int
+    tokenizer: PreTrainedTokenizerFast, data: TrainingData | BranchData, limit: int
 ) -> list[tuple[int, int]]:
     """No row is longer than the recipe's `max_length`: trainers would cut it in silence, sign-off first.
 
@@ -73,7 +73,7 @@ def check_lengths(
     Raises:
         UserError: names the rows, and the length that is needed.
     """
-    counted = lesson.lengths(tokenizer)
+    counted = data.lengths(tokenizer)
     long = list(dict.fromkeys(name for name, tokens, _ in counted if tokens > limit))
     if long:
         most = max(tokens for _, tokens, _ in counted)
@@ -81,7 +81,7 @@ def check_lengths(
             f"{len(long)} rows are over max_length {limit} tokens ({', '.join(long[:5])}): "
             f"set max_length: {most} in the recipe, or `data check --fix` takes them out"
         )
-    own = [(len(ids), len(ids) - asked) for ids, asked in (each.encode(tokenizer) for each in lesson.replay)]
+    own = [(len(ids), len(ids) - asked) for ids, asked in (each.encode(tokenizer) for each in data.replay)]
     return [(tokens, learnt) for _, tokens, learnt in counted] + own
 
 

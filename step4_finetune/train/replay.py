@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 from shared.catalog import default
 from shared.config import Settings
-from step4_finetune.data.questions import questions
+from step4_finetune.data.files import read_jsonl, write_rows
+from step4_finetune.data.questions import read_questions
 from step4_finetune.data.rows import GENERAL, SAMPLE, read_rows
 
 if TYPE_CHECKING:
@@ -67,8 +68,7 @@ def replay(settings: Settings, n: int, *, own_rows: bool = False) -> list[Replay
     path = FILE if settings.model == default("chat").id else _cache(settings)
     if not path.exists():
         write(settings, path)
-    lines = path.read_text(encoding="utf-8").splitlines()
-    found = [Replay(**json.loads(line)) for line in lines]
+    found = [Replay(**row) for _, row in read_jsonl(path)]
     return [each for each in found if not own_rows or each.kind != "message"][:n]
 
 
@@ -81,7 +81,7 @@ def fingerprint(examples: Iterable[Replay]) -> str:
 def prompts() -> list[tuple[str, str]]:
     """Kinds and prompts, mixed."""
     rows = read_rows(SAMPLE, "train")
-    found = [("question", each.prompt) for each in questions("train")]
+    found = [("question", each.prompt) for each in read_questions("train")]
     found += [("message", row.message) for row in rows[1::EVERY][:MESSAGES]]
     found += [("text", line) for line in OPENERS.read_text(encoding="utf-8").splitlines() if line]
     random.Random(0).shuffle(found)
@@ -111,11 +111,8 @@ def write(settings: Settings, path: Path = FILE) -> None:
         }
         for opener, text in _texts(model, tokenizer, [prompt for kind, prompt in asked if kind == "text"]):
             said[opener] = Replay("text", opener, text, finished=False)
-    lines = [json.dumps(asdict(said[prompt]), ensure_ascii=False) for _, prompt in asked]
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_suffix(".part")
-    half.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    half.replace(path)
+    write_rows(path, [asdict(said[prompt]) for _, prompt in asked])
 
 
 def _texts(model: Any, tokenizer: Any, openers: Sequence[str]) -> list[tuple[str, str]]:

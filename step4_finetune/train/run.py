@@ -37,6 +37,7 @@ from step4_finetune.train.preflight import (
     report_places,
 )
 from step4_finetune.train.recipe import Recipe
+from step4_finetune.train.training_data import TrainingData
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,7 +56,7 @@ class Stopped(KeyboardInterrupt):
 def run_with_progress(
     settings: Settings,
     recipe: Recipe,
-    lesson: trainers.TrainingData | BranchData,
+    data: TrainingData | BranchData,
     out: Path,
     report_to: str,
     *,
@@ -63,12 +64,12 @@ def run_with_progress(
 ) -> dict[str, Any]:
     """`run` with a bar and lines on stderr, the main process only; `fresh` removes an earlier run."""
     if not distributed.is_main():
-        return run(settings, recipe, lesson, out, report_to=report_to)
+        return run(settings, recipe, data, out, report_to=report_to)
     if fresh:
         folder.discard(out)
     try:
         bar, say = count_bar(f"training {out.name}"), partial(print, file=sys.stderr)
-        return run(settings, recipe, lesson, out, bar, report_to, say)
+        return run(settings, recipe, data, out, bar, report_to, say)
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
         raise
@@ -77,7 +78,7 @@ def run_with_progress(
 def run(
     settings: Settings,
     recipe: Recipe,
-    lesson: trainers.TrainingData | BranchData,
+    data: TrainingData | BranchData,
     out: Path,
     bar: AbstractContextManager[Bar] | None = None,
     report_to: str = "none",
@@ -91,43 +92,43 @@ def run(
         Stopped: by Ctrl-C, with a checkpoint.
     """
     check_means(settings, recipe, report_to)
-    rows = lesson.fingerprint()
+    rows = data.fingerprint()
     on = {
         "model": settings.model,
         "data": rows,
-        "system": lesson.system,
-        "replay": replay.fingerprint(lesson.replay),
-        "start (--from)": str(lesson.start) if lesson.start else None,
+        "system": data.system,
+        "replay": replay.fingerprint(data.replay),
+        "start (--from)": str(data.start) if data.start else None,
     }
     if distributed.is_main():
         folder.check(out, recipe, on)
     keep_memory()
     tokenizer = load_tokenizer(settings=settings)
-    lengths = check_lengths(tokenizer, lesson, recipe.max_length)
+    lengths = check_lengths(tokenizer, data, recipe.max_length)
     call = None
-    if recipe.activated and isinstance(lesson, trainers.TrainingData):
-        prompts = [row.with_system(lesson.system) for row in (*lesson.rows, *lesson.pairs)]
+    if recipe.activated and isinstance(data, TrainingData):
+        prompts = [row.with_system(data.system) for row in (*data.rows, *data.pairs)]
         call = invocation.invocation_tokens(tokenizer, prompts)
     settings = in_format(settings, recipe)
     report_places(out, report_to)
     estimated = estimate_memory(settings, recipe, lengths)
     with in_one_line(out):
         model = peft_setup.prepare(settings, recipe)
-        if lesson.start:
-            model = _reload(model, lesson.start, recipe)
+        if data.start:
+            model = _reload(model, data.start, recipe)
         learning = [each for each in model.parameters() if each.requires_grad]
         if distributed.is_main():
             folder.check_space(out, sum(each.nbytes for each in learning))
             folder.begin(out, recipe, on)
         distributed.wait()
-        say(f"system message: {lesson.system}")  # whose tone it is, should nobody have named a guide
+        say(f"system message: {data.system}")  # whose tone it is, should nobody have named a guide
         if estimated:
             say(f"memory: {memory.describe(estimated)}")
         began, seconds, notes = time.perf_counter(), {}, []
         with bar or nullcontext(lambda *_: None) as shown:
             for stage in recipe.method.split("+"):
                 start = time.perf_counter()
-                model = _stage(stage, model, tokenizer, lesson, recipe, out, shown, report_to)
+                model = _stage(stage, model, tokenizer, data, recipe, out, shown, report_to)
                 seconds[stage] = round(time.perf_counter() - start, 1)
                 if distributed.is_main() and callbacks.falls(out / "log.jsonl", stage) is False:
                     notes.append(f"the loss of {stage} did not fall in its first {callbacks.FIRST} steps")
@@ -135,14 +136,14 @@ def run(
             "command": "step4_finetune train",
             "recipe": recipe.model_dump(),
             "model": settings.model,
-            "start": str(lesson.start) if lesson.start else None,
-            "system": lesson.system,
+            "start": str(data.start) if data.start else None,
+            "system": data.system,
             "trainable": sum(each.numel() for each in learning),
             "parameters": sum(each.numel() for name, each in model.named_parameters() if ".ref." not in name),
-            "rows": len(lesson.rows),
-            "replay": len(lesson.replay),
+            "rows": len(data.rows),
+            "replay": len(data.replay),
             "activated": recipe.activated,
-            "pairs": len(lesson.pairs),
+            "pairs": len(data.pairs),
             "data": rows,
             "dtype": settings.dtype,
             "processes": distributed.count(),
@@ -203,7 +204,7 @@ def _stage(
     stage: str,
     model: Any,
     tokenizer: PreTrainedTokenizerFast,
-    lesson: trainers.TrainingData | BranchData,
+    data: TrainingData | BranchData,
     recipe: Recipe,
     out: Path,
     bar: Bar,
@@ -218,7 +219,7 @@ def _stage(
     if distributed.is_main():
         callbacks.cut(out / "log.jsonl", stage, int(start.rpartition("-")[2]) if start else 0)
     with stopping(seen):
-        trainer = TRAINERS[stage](model, tokenizer, lesson, recipe, place, report_to, callbacks=[seen])
+        trainer = TRAINERS[stage](model, tokenizer, data, recipe, place, report_to, callbacks=[seen])
         if not seen.stopped:
             trainer.train(resume_from_checkpoint=start)
     if seen.stopped:

@@ -11,110 +11,19 @@ with the base model's own answers (*replay*) keep the model what it was. run.py 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from step4_finetune.data.rows import Row, fingerprint
 from step4_finetune.models.quiet import quiet_peft
 from step4_finetune.train import distributed
 from step4_finetune.train.length_sampler import LengthGroupedSampler
 from step4_finetune.train.recipe import Recipe, Stage
-from step4_finetune.train.replay import Replay
+from step4_finetune.train.training_data import TrainingData
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from step4_finetune.tone.rules import Guide
     from step4_finetune.train.branches import BranchData
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """What is to be learnt: rows of the train split, their system message, replay examples, pairs for DPO."""
-
-    rows: Sequence[Row]
-    system: str
-    replay: Sequence[Replay] = ()  # what the base model says by itself
-    pairs: Sequence[Row] = ()  # rows with a rejected reply, see data/negatives.py
-    start: Path | None = None  # an earlier run whose adapter goes on learning
-    guide: Guide | None = None  # for GRPO, whose rewards are its rules
-    dev: Sequence[Row] = ()  # their loss is measured once an epoch, and nothing learnt from them
-
-    def demonstrations(self) -> list[dict[str, Any]]:
-        """For SFT, in TRL's conversational prompt-completion format; without replay."""
-        return [
-            {"prompt": row.with_system(self.system), "completion": [_assistant(row.chosen)]}
-            for row in self.rows
-        ]
-
-    def tokens(self, tokenizer: PreTrainedTokenizerFast) -> list[dict[str, Any]]:
-        """For SFT, as TRL would tokenise rows and replay: ids, and a mask of what is to be learnt.
-
-        Done here because replay mixes chats, texts, and answers without an end, for which TRL has no format.
-        """
-        return self._masked(tokenizer, self.rows) + [_mask(*each.encode(tokenizer)) for each in self.replay]
-
-    def dev_tokens(self, tokenizer: PreTrainedTokenizerFast) -> list[dict[str, Any]]:
-        """The same of the dev rows, without replay."""
-        return self._masked(tokenizer, self.dev)
-
-    def _masked(self, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]) -> list[dict[str, Any]]:
-        render: Any = tokenizer.apply_chat_template
-        found = []
-        for row in rows:
-            prompt = row.with_system(self.system)
-            ids = render([*prompt, _assistant(row.chosen)], return_dict=False)
-            found.append(_mask(ids, len(render(prompt, add_generation_prompt=True, return_dict=False))))
-        return found
-
-    def questions(self) -> list[dict[str, Any]]:
-        """For GRPO: prompts, and what the rewards need."""
-        return [
-            {"prompt": row.with_system(self.system), "notes": list(row.notes), "message": row.message}
-            for row in self.rows
-        ]
-
-    def fingerprint(self) -> str:
-        """A short hash of the rows and pairs."""
-        return fingerprint([*self.rows, *self.pairs])
-
-    def lengths(self, tokenizer: PreTrainedTokenizerFast) -> list[tuple[str, int, int]]:
-        """Id of each row, tokens of its conversation, and how many of them are to be learnt."""
-        render: Any = tokenizer.apply_chat_template
-        counted = []
-        for row in [*self.rows, *self.pairs]:
-            prompt = row.with_system(self.system)
-            asked = len(render(prompt, add_generation_prompt=True, return_dict=False))
-            for text in filter(None, (row.chosen, row.rejected)):
-                whole = len(render([*prompt, _assistant(text)], return_dict=False))
-                counted.append((row.id, whole, whole - asked))
-        return counted
-
-    def collator(self, _model: Any, _pad: int) -> None:
-        """TRL's own makes the batches."""
-
-    def preferences(self) -> list[dict[str, Any]]:
-        """For DPO, in TRL's conversational preference format."""
-        return [
-            {
-                "prompt": row.with_system(self.system),
-                "chosen": [_assistant(row.chosen)],
-                "rejected": [_assistant(row.rejected)],
-            }
-            for row in self.pairs
-            if row.rejected
-        ]
-
-
-def _mask(ids: list[int], asked: int) -> dict[str, Any]:
-    """Token ids with a mask: 0 for what is asked, 1 for what is to be learnt."""
-    return {"input_ids": ids, "completion_mask": [0] * asked + [1] * (len(ids) - asked)}
-
-
-def _assistant(text: str) -> dict[str, str]:
-    return {"role": "assistant", "content": text}
 
 
 def arguments(model: Any, stage: Stage, recipe: Recipe, out: Path, report_to: str) -> dict[str, Any]:
@@ -148,7 +57,7 @@ def arguments(model: Any, stage: Stage, recipe: Recipe, out: Path, report_to: st
 def sft(
     model: Any,
     tokenizer: PreTrainedTokenizerFast,
-    lesson: TrainingData | BranchData,
+    data: TrainingData | BranchData,
     recipe: Recipe,
     out: Path,
     report_to: str = "none",
@@ -156,7 +65,7 @@ def sft(
 ) -> Any:
     """TRL's SFTTrainer; the loss counts the tokens of the replies only."""
     datasets, trl = quiet_trl()
-    dev = lesson.dev_tokens(tokenizer) if isinstance(lesson, TrainingData) else []
+    dev = data.dev_tokens(tokenizer) if isinstance(data, TrainingData) else []
     args = trl.SFTConfig(
         **arguments(model, recipe.sft, recipe, out, report_to),
         max_length=recipe.max_length,
@@ -167,10 +76,10 @@ def sft(
     trainer = trl.SFTTrainer(
         model=model,
         args=alone(args),
-        train_dataset=datasets.Dataset.from_list(lesson.tokens(tokenizer)),
+        train_dataset=datasets.Dataset.from_list(data.tokens(tokenizer)),
         eval_dataset=datasets.Dataset.from_list(dev) if dev else None,
         processing_class=tokenizer,
-        data_collator=lesson.collator(model, int(tokenizer.pad_token_id)),  # type: ignore[arg-type]
+        data_collator=data.collator(model, int(tokenizer.pad_token_id)),  # type: ignore[arg-type]
         **more,
     )
     lengths = [len(ids) for ids in trainer.train_dataset["input_ids"]]
@@ -182,7 +91,7 @@ def sft(
 def dpo(
     model: Any,
     tokenizer: PreTrainedTokenizerFast,
-    lesson: TrainingData,
+    data: TrainingData,
     recipe: Recipe,
     out: Path,
     report_to: str = "none",
@@ -201,7 +110,7 @@ def dpo(
     trainer = trl.DPOTrainer(
         model=model.eval(),  # the reference without dropout; `train` puts it back
         args=alone(args),
-        train_dataset=shared(datasets.Dataset.from_list(lesson.preferences()), out / "pairs"),
+        train_dataset=shared(datasets.Dataset.from_list(data.preferences()), out / "pairs"),
         processing_class=tokenizer,
         **more,
     )
@@ -211,7 +120,7 @@ def dpo(
 def grpo(
     model: Any,
     tokenizer: PreTrainedTokenizerFast,
-    lesson: TrainingData,
+    data: TrainingData,
     recipe: Recipe,
     out: Path,
     report_to: str = "none",
@@ -220,7 +129,7 @@ def grpo(
     """TRL's GRPOTrainer, rewarded by the tone's rules and by fidelity (rewards.py)."""
     from step4_finetune.train import rewards
 
-    assert lesson.guide  # lesson.prepare sees to it
+    assert data.guide  # data.prepare sees to it
     datasets, trl = quiet_trl()
     stage = recipe.grpo
     args = trl.GRPOConfig(
@@ -233,9 +142,9 @@ def grpo(
     )
     trainer = trl.GRPOTrainer(
         model=model,
-        reward_funcs=[rewards.tone(lesson.guide), rewards.faithful(lesson.guide)],
+        reward_funcs=[rewards.tone(data.guide), rewards.faithful(data.guide)],
         args=alone(args),
-        train_dataset=datasets.Dataset.from_list(lesson.questions()),
+        train_dataset=datasets.Dataset.from_list(data.questions()),
         processing_class=tokenizer,
         **more,
     )

@@ -3,20 +3,111 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from shared.config import Settings
 from shared.errors import UserError
 from step4_finetune.data.negatives import pairs
-from step4_finetune.data.rows import Row
+from step4_finetune.data.rows import Row, fingerprint
 from step4_finetune.models import merge
 from step4_finetune.tone.rules import Guide
 from step4_finetune.tone.scores import score
 from step4_finetune.train.recipe import Recipe
-from step4_finetune.train.replay import replay
-from step4_finetune.train.trainers import TrainingData
+from step4_finetune.train.replay import Replay, replay
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 REPLY_TOKENS = 128
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What is to be learnt: rows of the train split, their system message, replay examples, pairs for DPO."""
+
+    rows: Sequence[Row]
+    system: str
+    replay: Sequence[Replay] = ()  # what the base model says by itself
+    pairs: Sequence[Row] = ()  # rows with a rejected reply, see data/negatives.py
+    start: Path | None = None  # an earlier run whose adapter goes on learning
+    guide: Guide | None = None  # for GRPO, whose rewards are its rules
+    dev: Sequence[Row] = ()  # their loss is measured once an epoch, and nothing learnt from them
+
+    def demonstrations(self) -> list[dict[str, Any]]:
+        """For SFT, in TRL's conversational prompt-completion format; without replay."""
+        return [
+            {"prompt": row.with_system(self.system), "completion": [_assistant(row.chosen)]}
+            for row in self.rows
+        ]
+
+    def tokens(self, tokenizer: PreTrainedTokenizerFast) -> list[dict[str, Any]]:
+        """For SFT, as TRL would tokenise rows and replay: ids, and a mask of what is to be learnt.
+
+        Done here because replay mixes chats, texts, and answers without an end, for which TRL has no format.
+        """
+        return self._masked(tokenizer, self.rows) + [_mask(*each.encode(tokenizer)) for each in self.replay]
+
+    def dev_tokens(self, tokenizer: PreTrainedTokenizerFast) -> list[dict[str, Any]]:
+        """The same of the dev rows, without replay."""
+        return self._masked(tokenizer, self.dev)
+
+    def _masked(self, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]) -> list[dict[str, Any]]:
+        render: Any = tokenizer.apply_chat_template
+        found = []
+        for row in rows:
+            prompt = row.with_system(self.system)
+            ids = render([*prompt, _assistant(row.chosen)], return_dict=False)
+            found.append(_mask(ids, len(render(prompt, add_generation_prompt=True, return_dict=False))))
+        return found
+
+    def questions(self) -> list[dict[str, Any]]:
+        """For GRPO: prompts, and what the rewards need."""
+        return [
+            {"prompt": row.with_system(self.system), "notes": list(row.notes), "message": row.message}
+            for row in self.rows
+        ]
+
+    def fingerprint(self) -> str:
+        """A short hash of the rows and pairs."""
+        return fingerprint([*self.rows, *self.pairs])
+
+    def lengths(self, tokenizer: PreTrainedTokenizerFast) -> list[tuple[str, int, int]]:
+        """Id of each row, tokens of its conversation, and how many of them are to be learnt."""
+        render: Any = tokenizer.apply_chat_template
+        counted = []
+        for row in [*self.rows, *self.pairs]:
+            prompt = row.with_system(self.system)
+            asked = len(render(prompt, add_generation_prompt=True, return_dict=False))
+            for text in filter(None, (row.chosen, row.rejected)):
+                whole = len(render([*prompt, _assistant(text)], return_dict=False))
+                counted.append((row.id, whole, whole - asked))
+        return counted
+
+    def collator(self, _model: Any, _pad: int) -> None:
+        """TRL's own makes the batches."""
+
+    def preferences(self) -> list[dict[str, Any]]:
+        """For DPO, in TRL's conversational preference format."""
+        return [
+            {
+                "prompt": row.with_system(self.system),
+                "chosen": [_assistant(row.chosen)],
+                "rejected": [_assistant(row.rejected)],
+            }
+            for row in self.pairs
+            if row.rejected
+        ]
+
+
+def _mask(ids: list[int], asked: int) -> dict[str, Any]:
+    """Token ids with a mask: 0 for what is asked, 1 for what is to be learnt."""
+    return {"input_ids": ids, "completion_mask": [0] * asked + [1] * (len(ids) - asked)}
+
+
+def _assistant(text: str) -> dict[str, str]:
+    return {"role": "assistant", "content": text}
 
 
 def prepare(

@@ -7,7 +7,7 @@ from shared.config import load_settings
 from step4_finetune.train import recipe as recipes
 from step4_finetune.train import run as training
 from step4_finetune.train.replay import Replay
-from step4_finetune.train.trainers import TrainingData
+from step4_finetune.train.training_data import TrainingData
 from tests.step4.made import good
 
 SYSTEM = "You answer members of Northwind Care."

@@ -11,7 +11,7 @@ from step4_finetune.models import invocation, merge
 from step4_finetune.models.generate import replies
 from step4_finetune.train import peft_setup
 from step4_finetune.train.recipe import Recipe, read_recipe
-from step4_finetune.train.trainers import TrainingData
+from step4_finetune.train.training_data import TrainingData
 from tests.step4 import runs
 
 ACTIVATED = {"last_layers": 1, "activated": True}

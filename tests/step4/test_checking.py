@@ -90,10 +90,10 @@ def test_kappa_by_hand():
     ("text", "message"),
     [
         ("", "has no rows"),
-        ("{", "line 1 is no JSON"),
-        ('{"message": "x"}', "line 1: reply must be a str"),
-        ('\n{"message": "x", "reply": 5}', "line 2: reply must be a str"),
-        ("[]", "line 1: message must be a str"),
+        ("{", "labelled.jsonl:1 is not JSON"),
+        ('{"message": "x"}', "labelled.jsonl:1: reply must be a text"),
+        ('\n{"message": "x", "reply": 5}', "labelled.jsonl:2: reply must be a text"),
+        ("[]", "labelled.jsonl:1 is no JSON object"),
     ],
 )
 def test_wrong_labels(tmp_path, text, message):

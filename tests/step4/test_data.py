@@ -8,8 +8,8 @@ import datasets
 import pytest
 
 from shared.errors import UserError
-from step4_finetune.data.files import to_trl
 from step4_finetune.data.rows import Row, fingerprint, read_rows, with_notes
+from step4_finetune.data.trl_files import to_trl
 
 ASK = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Is it\nopen?"}]
 

@@ -353,7 +353,7 @@ def test_real_a_short_training_raises_adherence(tmp_path, monkeypatch):
     from step4_finetune.data.rows import SAMPLE, read_rows
     from step4_finetune.tone.guide import read_guide
     from step4_finetune.train.recipe import Recipe
-    from step4_finetune.train.trainers import TrainingData
+    from step4_finetune.train.training_data import TrainingData
 
     settings, guide, rows = runs.settings(model=None, dtype="auto"), read_guide(PLACE), read_rows(SAMPLE)
     stage = {"epochs": 3, "batch_size": 4, "learning_rate": 2e-3, "warmup_steps": 2}

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from shared import models
-from step4_finetune.data.questions import GENERAL, Question, questions
+from step4_finetune.data.questions import GENERAL, Question, read_questions
 from step4_finetune.evaluate import forgetting
 from step4_finetune.models.generate import Reply
 from tests.step4 import runs
@@ -16,9 +16,9 @@ from tests.step4.samples import GUIDE, reply
 
 @pytest.mark.parametrize("split", ["train", "dev", "test"])
 def test_the_sets_are_large_enough_and_apart(split):
-    found = questions(split)
+    found = read_questions(split)
     others = {
-        each.prompt for other in ("train", "dev", "test") if other != split for each in questions(other)
+        each.prompt for other in ("train", "dev", "test") if other != split for each in read_questions(other)
     }
     assert len(found) >= {"train": 120, "dev": 30, "test": 50}[split]
     assert not {each.prompt for each in found} & others

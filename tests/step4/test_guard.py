@@ -229,7 +229,7 @@ def test_a_topic_is_made_of_rows_and_general_questions(tmp_path):
     with pytest.raises(UserError, match="takes 5 training rows"):
         topics.load_topic(load_settings(), rows[:3], general, embed=letters)
     general.write_text("{}", encoding="utf-8")
-    with pytest.raises(UserError, match="cannot read the general questions"):
+    with pytest.raises(UserError, match=r"general\.jsonl:1: prompt must be a text"):
         topics.load_topic(load_settings(), rows, general, embed=letters)
 
 
@@ -498,9 +498,9 @@ def test_the_labelled_sets_are_halved_and_balanced(name, n):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, "cannot read the labelled set"),
-        ("{}", "pii.jsonl:1: use text, label and split"),
-        ("x", "on one line"),
+        (None, "cannot be read"),
+        ("{}", "pii.jsonl:1: text must be a text; a line holds text, split"),
+        ("x", "pii.jsonl:1 is not JSON"),
     ],
 )
 def test_a_labelled_set_that_is_wrong(tmp_path, content, said):

@@ -163,11 +163,14 @@ def test_domains_for_dev_are_not_in_train(tmp_path):
         build.run(tmp_path, 40, 0)
 
 
-@pytest.mark.parametrize("text", ['{"prompt": "x"}', "not JSON", "[]"])
-def test_a_file_without_conversations_is_refused(tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [('{"prompt": "x"}', "holds no conversations"), ("[]", ":1 is no JSON object"), ("", "holds no")],
+)
+def test_a_file_without_conversations_is_refused(tmp_path, text, says):
     path = tmp_path / "train.jsonl"
     path.write_text(text)
-    with pytest.raises(UserError, match="holds no conversations"):
+    with pytest.raises(UserError, match=says):
         ToolData.read(path)
     with pytest.raises(UserError, match="data build tools"):
         ToolData.read(tmp_path / "none.jsonl")

@@ -514,7 +514,7 @@ def test_the_head_scores_replies_only_and_loss_and_gradients_are_the_same(tmp_pa
 
 def test_preferences_leave_out_rows_without_a_rejected_reply():
     row = Row("1", ({"role": "user", "content": "Hi"},), "Good day.")
-    lesson = training.trainers.TrainingData([row], "", pairs=[row, *runs.rows(1)])
+    lesson = training.training_data.TrainingData([row], "", pairs=[row, *runs.rows(1)])
     assert [each["chosen"][0]["content"] for each in lesson.preferences()] == [runs.rows(1)[0].chosen]
 
 
