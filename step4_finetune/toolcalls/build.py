@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from step4_finetune.data.files import split_files, write_rows
-from step4_finetune.toolcalls.conversations import Material, compose
+from step4_finetune.toolcalls.conversations import compose
 from step4_finetune.toolcalls.domains import read_tools
+from step4_finetune.toolcalls.material import Material
 from step4_finetune.train.branches import fingerprint
 
 if TYPE_CHECKING:

@@ -17,28 +17,12 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import yaml
+from step4_finetune.toolcalls.domains import SLOT, Ask, Tool, fill, pick
+from step4_finetune.toolcalls.material import Material, Offered, Question
+from step4_finetune.toolcalls.wording import in_lower_case, in_words, misspelt, repeats, starts_plain
 
-from step4_finetune.toolcalls.domains import FOLDER, SLOT, Ask, Tool, fill, pick, read_tools
-
-HERE = Path(__file__).parent
-# Domains that have tools in common: a question for one may fit a tool of another.
-RELATED = [
-    {"assistant", "weather_variants", "markets_variants", "units_money_maths", "nature_cars_pets"},
-    {"statistics", "geometry_maths", "physics", "units_money_maths", "code_devops", "chemistry_biology"},
-    {"calendar_mail", "notes_reminders", "company_hr", "media", "smart_home"},
-    {"search", "company_hr", "law_news_education", "books_films_music", "history_geography"},
-    {"shopping", "orders_support", "banking_property", "restaurants_food"},
-    {"flights_trains", "hotels_cars", "maps_traffic", "restaurants_food", "nature_cars_pets"},
-    {"restaurants_food", "nutrition_health"},
-    {"history_geography", "books_films_music", "sports_games", "maps_traffic"},
-    {"language_text", "media", "notes_reminders", "calendar_mail"},
-    {"search", "orders_support", "banking_property", "law_news_education", "nutrition_health"},
-]
 ERRORS = (
     "the service did not answer in time; try again",
     "no match was found for {value!r}",
@@ -59,75 +43,6 @@ KINDS = {
     "call": 38, "many": 11, "joined": 17, "both": 9, "follow": 8, "other": 10, "never": 12, "chat": 7,
 }  # fmt: skip
 STRANGE = 0.12  # of the names in questions are changed, so that the model learns to copy, not to recall
-
-
-@dataclass(frozen=True)
-class Material:
-    """All that conversations are made of."""
-
-    domains: dict[str, list[Tool]]
-    chat: list[str]
-    systems: list[str]
-    before: list[str]
-    after: list[str]
-    joins: list[dict[str, Any]]
-    both: list[dict[str, Any]]
-
-    @classmethod
-    def read(cls, folder: Path = FOLDER, leave_out: frozenset[str] = frozenset()) -> Material:
-        """From the files; without the domains `leave_out`, which stay unseen for a measurement.
-
-        Raises:
-            UserError: a file of tools is damaged.
-        """
-        frames = yaml.safe_load((HERE / "frames.yaml").read_text(encoding="utf-8"))
-        return cls(
-            {name: tools for name, tools in read_tools(folder).items() if name not in leave_out},
-            (HERE / "chat.txt").read_text(encoding="utf-8").splitlines(),
-            (HERE / "systems.txt").read_text(encoding="utf-8").splitlines(),
-            **frames,
-            both=yaml.safe_load((HERE / "both.yaml").read_text(encoding="utf-8")),
-        )
-
-    def unrelated(self, names: set[str]) -> list[str]:
-        """The domains whose questions no tool of the domains `names` can answer."""
-        near = names.union(*(group for group in RELATED if group & names))
-        return [name for name in self.domains if name not in near]
-
-
-@dataclass
-class Offered:
-    """A tool under the name and the parameter names of one conversation."""
-
-    tool: Tool
-    domain: str
-    name: str
-    about: str
-    parameters: dict[str, str]  # the name of each parameter here, in their order here
-    described: bool = True
-
-    def definition(self) -> dict[str, Any]:
-        """As the Messages API takes it."""
-        properties = {}
-        for own, here in self.parameters.items():
-            properties[here] = self.tool.parameters[own].as_schema()
-            if not self.described:
-                del properties[here]["description"]
-        required = [here for own, here in self.parameters.items() if own in self.tool.required]
-        schema = {"type": "object", "properties": properties, "required": required}
-        return {"name": self.name, "description": self.about, "input_schema": schema}
-
-    def call(self, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """A call under the names of here."""
-        return self.name, {here: arguments[own] for own, here in self.parameters.items() if own in arguments}
-
-
-@dataclass
-class Question:
-    """What is asked, with the calls that answer it: the tool and its arguments under their own names."""
-
-    text: str
-    calls: list[tuple[Offered, dict[str, Any]]] = field(default_factory=list)
 
 
 def compose(material: Material, number: int, seed: int = 0) -> dict[str, Any]:
@@ -228,7 +143,7 @@ class Composer:
         if self.chance.random() < 0.08:
             ask = ask.model_copy(update={"text": misspelt(ask.text, self.chance)})
         text, calls = fill(offered.tool, ask, self.chance, strange=STRANGE)
-        while any(_repeats(call) for call in calls):
+        while any(repeats(call) for call in calls):
             text, calls = fill(offered.tool, ask, self.chance, strange=STRANGE)
         if self.chance.random() < 0.22:
             text, calls = in_lower_case(offered.tool, text, calls)
@@ -260,7 +175,7 @@ class Composer:
                     text = text.replace("{" + name + "}", said)
             given = {name: values[name] for name in call.get("use", ())} | call.get("implied", {})
             calls.append((each, each.tool.in_order(given)))
-        if any(calls[at] in calls[:at] or _repeats(calls[at][1]) for at in range(len(calls))):
+        if any(calls[at] in calls[:at] or repeats(calls[at][1]) for at in range(len(calls))):
             return None
         if self.chance.random() < 0.22:
             calls = [(each, in_lower_case(each.tool, text, [given])[1][0]) for each, given in calls]
@@ -287,7 +202,7 @@ class Composer:
         bare = not a.endswith(("?", ".", "!")) or self.chance.random() < 0.4
         if join["lower"]:
             a = a.rstrip("?.!") if bare else a
-            b = b[:1].lower() + b[1:] if _starts_plain(b) else b
+            b = b[:1].lower() + b[1:] if starts_plain(b) else b
         elif a[-1:] not in "?.!":
             a += self.chance.choice((".", "?", ",", ""))
         return Question(join["text"].replace("{a}", a).replace("{b}", b), first.calls + second.calls)
@@ -372,7 +287,7 @@ class Composer:
             error = chance.choice(ERRORS).format(value=value)
             return error, chance.choice(FAILED).format(error=error), True
         facts = {name: chance.choice(values) for name, values in tool.results.items()}
-        known = {name: _in_words(value) for name, value in {**arguments, **facts}.items()}
+        known = {name: in_words(value) for name, value in {**arguments, **facts}.items()}
         able = [text for text in tool.answers if all(match[2] in known for match in SLOT.finditer(text))]
         if not able:
             return "", "", False
@@ -380,70 +295,9 @@ class Composer:
         whole: dict[str, Any] = dict(facts)
         if chance.random() < 0.3:
             whole = {**arguments, **whole}
-        if (
-            chance.random() < 0.65
-        ):  # what is said of a result is a sentence that stands in it, where there is one
+        if chance.random() < 0.65:  # what is said is a sentence that stands in the result, where there is one
             answer = SLOT.sub(lambda match: known[match[2]], chance.choice(able))
             whole = {chance.choice(SENTENCES): answer, **whole, "source": "example data"}
         if chance.random() < 0.2:
-            return "; ".join(f"{name}: {_in_words(value)}" for name, value in whole.items()), answer, False
+            return "; ".join(f"{name}: {in_words(value)}" for name, value in whole.items()), answer, False
         return json.dumps(whole, ensure_ascii=False), answer, False
-
-
-def _repeats(call: dict[str, Any]) -> bool:
-    """Whether two texts of a call are the same: from euros to euros."""
-    texts = [value for value in call.values() if isinstance(value, str)]
-    return len(set(texts)) < len(texts)
-
-
-def _in_words(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return str(value)
-
-
-def _starts_plain(text: str) -> bool:
-    """Whether the first word may lose its capital: it is not a name, `I` or an abbreviation."""
-    word = text.split(" ", 1)[0].rstrip(",'’")
-    return word in OPENINGS
-
-
-# fmt: off
-OPENINGS = frozenset({
-    "What", "What's", "How", "Is", "Are", "Will", "Would", "Could", "Can", "Should", "Do", "Does", "Did",
-    "Which", "When", "Where", "Who", "Why", "Please", "Tell", "Give", "Show", "Get", "Find", "Check",
-    "Book", "Set", "Turn", "Look", "Compare", "Convert", "Calculate", "Work", "Need", "Any", "Has",
-    "Have", "Let", "Add", "Send", "Play", "Search", "Translate", "Create", "Make", "Put", "Remind",
-    "Start", "Stop", "Open", "Close", "Order", "Track", "List",
-})
-# fmt: on
-
-
-def in_lower_case(tool: Tool, text: str, calls: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:
-    """The question typed without capitals; what the calls copy from it is typed so, too."""
-
-    def lower(name: str, value: Any) -> Any:
-        if isinstance(value, list):
-            return [lower(name, each) for each in value]
-        copied = isinstance(value, str) and not tool.parameters[name].enum and value in text
-        return value.lower() if copied else value
-
-    return text.lower(), [{name: lower(name, value) for name, value in call.items()} for call in calls]
-
-
-def misspelt(text: str, chance: random.Random) -> str:
-    """One word of the wording, outside its slots, with two letters swapped, one left out or one doubled."""
-    words = text.split(" ")
-    able = [at for at, word in enumerate(words) if len(word) > 4 and word.isalpha()]
-    if not able:
-        return text
-    at = chance.choice(able)
-    word, i = words[at], chance.randrange(1, len(words[at]) - 2)
-    words[at] = chance.choice(
-        (
-            word[:i] + word[i + 1] + word[i] + word[i + 2 :],
-            word[:i] + word[i + 1 :],
-            word[: i + 1] + word[i:],
-        )
-    )
-    return " ".join(words)

@@ -1,7 +1,5 @@
 """The tools that the model learns from, one YAML file a domain: what they are called, and how people ask.
 
-    $ python -m step4_finetune.toolcalls.domains domains/travel.yaml    # check a file that you wrote
-
     - name: book_table
       names: [reserve_table, restaurants.book]              # other names for the same tool
       about: [Reserve a table at a restaurant., Book a table for some guests.]
@@ -26,7 +24,6 @@ from __future__ import annotations
 import json
 import random
 import re
-import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -266,22 +263,3 @@ def _joined(texts: list[str], chance: random.Random, *, numbers: bool) -> str:
     """The values as one writes them in a row; "plus" between numbers would be a sum."""
     words = (" and ", " and ", " and ", " & ", " and also ") + (() if numbers else (" plus ",))
     return ", ".join(texts[:-1]) + chance.choice(words) + texts[-1]
-
-
-def main(paths: list[str]) -> None:
-    """Check files: what they hold, with three examples a tool."""
-    for path in paths:
-        tools = read_domain(Path(path))
-        chance = random.Random(0)
-        for tool in tools:
-            for text in chance.sample(tool.asks, min(2, len(tool.asks))) + tool.many[:1]:
-                question, calls = fill(tool, tool.ask(text), chance)
-                print(f"{tool.name:30} {question}\n{'':30} {json.dumps(calls, ensure_ascii=False)}")
-        print(f"{path}: {len(tools)} tools, {sum(len(each.asks) for each in tools)} wordings")
-
-
-if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except UserError as error:
-        sys.exit(str(error))

@@ -15,9 +15,11 @@ from shared.config import load_settings
 from shared.embedded.prompt import Conversation
 from shared.errors import UserError
 from step4_finetune.toolcalls import build
-from step4_finetune.toolcalls.conversations import Material, compose, in_lower_case, misspelt
+from step4_finetune.toolcalls.conversations import compose
 from step4_finetune.toolcalls.domains import Tool, fill, read_domain, read_tools
+from step4_finetune.toolcalls.material import Material
 from step4_finetune.toolcalls.training_data import ToolData, parts
+from step4_finetune.toolcalls.wording import in_lower_case, misspelt
 from step4_finetune.train.branches import BranchCollator, fingerprint, use_branches
 
 TABLE = Tool.model_validate(
@@ -145,7 +147,8 @@ def test_what_is_said_of_a_result_stands_in_it(rows):
 
 def test_the_same_seed_gives_the_same_rows_in_any_process(rows):
     code = (
-        "from step4_finetune.toolcalls.conversations import Material, compose\n"
+        "from step4_finetune.toolcalls.conversations import compose\n"
+        "from step4_finetune.toolcalls.material import Material\n"
         "from step4_finetune.train.branches import fingerprint\n"
         "m = Material.read(); print(fingerprint([compose(m, n, seed=1) for n in range(60)]))"
     )

@@ -1,0 +1,95 @@
+"""What conversations are made of: the tools of all domains, wordings around questions, tools as offered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from step4_finetune.toolcalls.domains import FOLDER, Tool, read_tools
+
+HERE = Path(__file__).parent
+# Domains that have tools in common: a question for one may fit a tool of another.
+RELATED = [
+    {"assistant", "weather_variants", "markets_variants", "units_money_maths", "nature_cars_pets"},
+    {"statistics", "geometry_maths", "physics", "units_money_maths", "code_devops", "chemistry_biology"},
+    {"calendar_mail", "notes_reminders", "company_hr", "media", "smart_home"},
+    {"search", "company_hr", "law_news_education", "books_films_music", "history_geography"},
+    {"shopping", "orders_support", "banking_property", "restaurants_food"},
+    {"flights_trains", "hotels_cars", "maps_traffic", "restaurants_food", "nature_cars_pets"},
+    {"restaurants_food", "nutrition_health"},
+    {"history_geography", "books_films_music", "sports_games", "maps_traffic"},
+    {"language_text", "media", "notes_reminders", "calendar_mail"},
+    {"search", "orders_support", "banking_property", "law_news_education", "nutrition_health"},
+]
+
+
+@dataclass(frozen=True)
+class Material:
+    """All that conversations are made of."""
+
+    domains: dict[str, list[Tool]]
+    chat: list[str]
+    systems: list[str]
+    before: list[str]
+    after: list[str]
+    joins: list[dict[str, Any]]
+    both: list[dict[str, Any]]
+
+    @classmethod
+    def read(cls, folder: Path = FOLDER, leave_out: frozenset[str] = frozenset()) -> Material:
+        """From the files; without the domains `leave_out`, which stay unseen for a measurement.
+
+        Raises:
+            UserError: a file of tools is damaged.
+        """
+        frames = yaml.safe_load((HERE / "frames.yaml").read_text(encoding="utf-8"))
+        return cls(
+            {name: tools for name, tools in read_tools(folder).items() if name not in leave_out},
+            (HERE / "chat.txt").read_text(encoding="utf-8").splitlines(),
+            (HERE / "systems.txt").read_text(encoding="utf-8").splitlines(),
+            **frames,
+            both=yaml.safe_load((HERE / "both.yaml").read_text(encoding="utf-8")),
+        )
+
+    def unrelated(self, names: set[str]) -> list[str]:
+        """The domains whose questions no tool of the domains `names` can answer."""
+        near = names.union(*(group for group in RELATED if group & names))
+        return [name for name in self.domains if name not in near]
+
+
+@dataclass
+class Offered:
+    """A tool under the name and the parameter names of one conversation."""
+
+    tool: Tool
+    domain: str
+    name: str
+    about: str
+    parameters: dict[str, str]  # the name of each parameter here, in their order here
+    described: bool = True
+
+    def definition(self) -> dict[str, Any]:
+        """As the Messages API takes it."""
+        properties = {}
+        for own, here in self.parameters.items():
+            properties[here] = self.tool.parameters[own].as_schema()
+            if not self.described:
+                del properties[here]["description"]
+        required = [here for own, here in self.parameters.items() if own in self.tool.required]
+        schema = {"type": "object", "properties": properties, "required": required}
+        return {"name": self.name, "description": self.about, "input_schema": schema}
+
+    def call(self, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """A call under the names of here."""
+        return self.name, {here: arguments[own] for own, here in self.parameters.items() if own in arguments}
+
+
+@dataclass
+class Question:
+    """What is asked, with the calls that answer it: the tool and its arguments under their own names."""
+
+    text: str
+    calls: list[tuple[Offered, dict[str, Any]]] = field(default_factory=list)

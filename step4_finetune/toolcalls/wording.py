@@ -1,0 +1,67 @@
+"""How questions are typed: without capitals, misspelt; and small checks of their words."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from step4_finetune.toolcalls.domains import Tool
+
+
+def repeats(call: dict[str, Any]) -> bool:
+    """Whether two texts of a call are the same: from euros to euros."""
+    texts = [value for value in call.values() if isinstance(value, str)]
+    return len(set(texts)) < len(texts)
+
+
+def in_words(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return str(value)
+
+
+def starts_plain(text: str) -> bool:
+    """Whether the first word may lose its capital: it is not a name, `I` or an abbreviation."""
+    word = text.split(" ", 1)[0].rstrip(",'’")
+    return word in OPENINGS
+
+
+# fmt: off
+OPENINGS = frozenset({
+    "What", "What's", "How", "Is", "Are", "Will", "Would", "Could", "Can", "Should", "Do", "Does", "Did",
+    "Which", "When", "Where", "Who", "Why", "Please", "Tell", "Give", "Show", "Get", "Find", "Check",
+    "Book", "Set", "Turn", "Look", "Compare", "Convert", "Calculate", "Work", "Need", "Any", "Has",
+    "Have", "Let", "Add", "Send", "Play", "Search", "Translate", "Create", "Make", "Put", "Remind",
+    "Start", "Stop", "Open", "Close", "Order", "Track", "List",
+})
+# fmt: on
+
+
+def in_lower_case(tool: Tool, text: str, calls: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:
+    """The question typed without capitals; what the calls copy from it is typed so, too."""
+
+    def lower(name: str, value: Any) -> Any:
+        if isinstance(value, list):
+            return [lower(name, each) for each in value]
+        copied = isinstance(value, str) and not tool.parameters[name].enum and value in text
+        return value.lower() if copied else value
+
+    return text.lower(), [{name: lower(name, value) for name, value in call.items()} for call in calls]
+
+
+def misspelt(text: str, chance: random.Random) -> str:
+    """One word of the wording, outside its slots, with two letters swapped, one left out or one doubled."""
+    words = text.split(" ")
+    able = [at for at, word in enumerate(words) if len(word) > 4 and word.isalpha()]
+    if not able:
+        return text
+    at = chance.choice(able)
+    word, i = words[at], chance.randrange(1, len(words[at]) - 2)
+    words[at] = chance.choice(
+        (
+            word[:i] + word[i + 1] + word[i] + word[i + 2 :],
+            word[:i] + word[i + 1 :],
+            word[: i + 1] + word[i:],
+        )
+    )
+    return " ".join(words)
