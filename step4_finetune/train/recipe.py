@@ -80,7 +80,7 @@ class Dpo(Stage):
     beta: float = Field(0.1, gt=0)
     loss: list[Literal["sigmoid", "ipo", "sft"]] = ["sigmoid"]
     loss_weights: list[float] | None = None
-    negatives: list[Literal["rejected", "tone", "facts", "policy"]] = ["rejected"]  # see data/negatives.py
+    negatives: list[Literal["rejected", "tone", "facts"]] = ["rejected"]  # see training_data.pairs
 
     @model_validator(mode="after")
     def _one_weight_a_loss(self) -> Dpo:

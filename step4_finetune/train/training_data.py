@@ -9,18 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from shared.config import Settings
 from shared.errors import UserError
-from step4_finetune.data.negatives import pairs
-from step4_finetune.data.rows import Row, fingerprint
+from step4_finetune.data.rows import FACTS, Row, fingerprint
 from step4_finetune.models import merge
 from step4_finetune.tone.rules import Guide
-from step4_finetune.tone.scores import score
 from step4_finetune.train.recipe import Recipe
 from step4_finetune.train.replay import Replay, replay
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
-
-REPLY_TOKENS = 128
 
 
 @dataclass(frozen=True)
@@ -30,7 +26,7 @@ class TrainingData:
     rows: Sequence[Row]
     system: str
     replay: Sequence[Replay] = ()  # what the base model says by itself
-    pairs: Sequence[Row] = ()  # rows with a rejected reply, see data/negatives.py
+    pairs: Sequence[Row] = ()  # rows with a rejected reply, see `pairs`
     start: Path | None = None  # an earlier run whose adapter goes on learning
     guide: Guide | None = None  # for GRPO, whose rewards are its rules
     dev: Sequence[Row] = ()  # their loss is measured once an epoch, and nothing learnt from them
@@ -132,27 +128,27 @@ def prepare(
         raise UserError(f"row {blank[0]} has no reply: `data check` names all of these")
     if start:
         check_start(recipe, start)
+    sft = "sft" in recipe.method
+    examples = replay(settings, recipe.replay if sft else 0, own_rows=own_rows)
     if "dpo" not in recipe.method:
-        dev = [row for row in rows if row.split == "dev"][:limit] if "sft" in recipe.method else []
-        asked = recipe.replay if "sft" in recipe.method else 0
-        return TrainingData(
-            train, guide.system, replay(settings, asked, own_rows=own_rows), start=start, guide=guide, dev=dev
-        )
-    if "policy" in recipe.dpo.negatives and start is None:
-        raise UserError(
-            "dpo.negatives: policy takes what the tuned model itself writes: name its run with --from"
-        )
-    chosen = pairs(
-        train,
-        recipe.dpo.negatives,
-        own=lambda: own_mistakes(settings, train, guide, start) if start else [],
-    )
+        dev = [row for row in rows if row.split == "dev"][:limit] if sft else []
+        return TrainingData(train, guide.system, examples, start=start, guide=guide, dev=dev)
+    chosen = pairs(train, recipe.dpo.negatives)
     if not chosen:
         raise UserError(
             "no row has a rejected reply, which DPO needs: use --method sft, or add a column rejected"
         )
-    asked = recipe.replay if "sft" in recipe.method else 0
-    return TrainingData(train, guide.system, replay(settings, asked, own_rows=own_rows), chosen, start)
+    return TrainingData(train, guide.system, examples, chosen, start)
+
+
+def pairs(rows: Sequence[Row], kinds: Sequence[str]) -> list[Row]:
+    """Rows with a rejected reply of the kinds: tone, where it breaks a rule (a near miss: the same content);
+    facts, where it says something else than the notes, in the right tone; or both of them: rejected."""
+
+    def kind(row: Row) -> str:
+        return "facts" if FACTS in (row.breaks or ()) else "tone"
+
+    return [row for row in rows if row.rejected and ("rejected" in kinds or kind(row) in kinds)]
 
 
 def check_start(recipe: Recipe, start: Path) -> None:
@@ -175,28 +171,3 @@ def check_start(recipe: Recipe, start: Path) -> None:
         raise UserError(
             f"the adapter in {start} has another r, alpha, targets or last_layers than the recipe"
         )
-
-
-def own_mistakes(settings: Settings, rows: Sequence[Row], guide: Guide, start: Path) -> list[str | None]:
-    """What the tuned model replies to the messages, where it breaks a rule or is not faithful."""
-    from shared.models import load_tokenizer
-    from shared.models.device import settings_for_batch
-    from shared.progress import count_bar
-    from step4_finetune.models.generate import replies
-    from step4_finetune.train.peft_setup import load_tuned
-
-    settings = settings_for_batch(settings)
-    model, tokenizer = load_tuned(settings, start), load_tokenizer(settings=settings)
-    with count_bar("the tuned model's own replies", len(rows)) as progress:
-        got = replies(
-            model, tokenizer, [row.with_system(guide.system) for row in rows], REPLY_TOKENS, progress=progress
-        )
-    return [
-        None if _good(reply.text, row, guide) else reply.text for reply, row in zip(got, rows, strict=True)
-    ]
-
-
-def _good(reply: str, row: Row, guide: Guide) -> bool:
-    """Nothing is wrong with it, as far as the evaluator can tell."""
-    found = score(reply, guide, row.notes, row.message)
-    return found.all_rules and found.healthy and found.faithful is not False

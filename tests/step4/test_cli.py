@@ -200,13 +200,6 @@ def test_dpo_needs_rejected_replies(bad, tmp_path):
     assert "no row has a rejected reply, which DPO needs: use --method sft" in line
 
 
-def test_negatives_that_nobody_writes_are_not_left_out_in_silence(bad, tmp_path):
-    (tmp_path / "mine.yaml").write_text("method: dpo\ndpo: {negatives: [rejected, policy]}\n")
-    assert "policy takes what the tuned model itself writes: name its run with --from" in bad(
-        "train", "--smoke", "--recipe", "mine.yaml", "--out", "run"
-    )
-
-
 # --- bad input: one line, exit code 2, nothing lost -------------------------------------------------------
 
 EMPTY_GUIDE = "company: X\nrules: []\n"
