@@ -108,11 +108,10 @@ def _has_gpu() -> bool:
 
 def show(facts: dict[str, Any], console: Console) -> None:
     """A line for each way."""
-    from rich.table import Table
+    from shared.cli import plain_table
 
-    table = Table("one change a line", box=None, pad_edge=False, header_style="bold")
-    for head in ("samples a CPU-second", "times the first"):
-        table.add_column(head, justify="right")
+    heads = ("samples a CPU-second", "times the first")
+    table = plain_table("one change a line", *heads, right=heads)
     first = next(iter(facts["rates"].values()))
     for name, rate in facts["rates"].items():
         table.add_row(name, f"{rate:.2f}", f"{rate / first:.1f}")

@@ -161,13 +161,10 @@ def by_trl(policy: Any, tokenizer: Any, rows: Sequence[Row], system: str, beta: 
 
 def show(facts: dict[str, Any], console: Console) -> None:
     """The four log-probabilities of each pair, margin and loss, for people."""
-    from rich.table import Table
+    from shared.cli import plain_table
 
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("pair", no_wrap=True)
-    table.add_column("reply", no_wrap=True)
-    for name in ("log p_ref", "log p", "reward", "margin", "loss", "pull"):
-        table.add_column(name, justify="right", no_wrap=True)
+    heads = ("log p_ref", "log p", "reward", "margin", "loss", "pull")
+    table = plain_table("pair", "reply", *heads, right=heads)
     for pair in facts["pairs"]:
         both = [f"{pair['margin']:+.3f}", f"{pair['loss']:.4f}", f"{pair['pull']:.4f}"]
         for kind, name, more in (("chosen", pair["id"], both), ("rejected", "", [])):

@@ -24,6 +24,7 @@ import torch
 import torch.nn.functional as F
 
 from step4_finetune.data.rows import Row
+from step4_finetune.models.chat import conversation_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -68,12 +69,7 @@ def encode(tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row], system: str 
     texts: list[tuple[list[int], int]] = []  # (ids, where the reply starts)
     for kind in ("chosen", "rejected"):
         for row in rows:
-            prompt = row.with_system(system)
-            reply = [{"role": "assistant", "content": getattr(row, kind)}]
-            template = {"tokenize": True, "return_dict": False}
-            asked: Any = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, **template)
-            whole: Any = tokenizer.apply_chat_template(prompt + reply, **template)
-            texts.append((whole, len(asked)))
+            texts.append(conversation_ids(tokenizer, row.with_system(system), getattr(row, kind)))
     longest = max(len(ids) for ids, _ in texts)
     pad: Any = tokenizer.pad_token_id
     return Batch(

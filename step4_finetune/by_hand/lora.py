@@ -171,10 +171,9 @@ def input_of(module: torch.nn.Module, model: Any, ids: torch.Tensor) -> torch.Te
 
 def show(facts: dict[str, Any], console: Console) -> None:
     """The shapes, the proof and the table, for people."""
-    from rich.table import Table
+    from shared.cli import plain_table
 
-    look: dict[str, Any] = {"box": None, "pad_edge": False, "header_style": "bold", "padding": (0, 3, 0, 0)}
-    table = Table(facts["matrix"], "shape", **look)
+    table = plain_table(facts["matrix"], "shape")
     for name, shape in facts["shapes"].items():
         table.add_row(name, " x ".join(map(str, shape)))
     console.print(table)
@@ -197,9 +196,8 @@ def show(facts: dict[str, Any], console: Console) -> None:
         soft_wrap=True,
     )
     console.print("\nPercent of all parameters that learn", style="bold")
-    table = Table("model", "targets", **look)
-    for r in RANKS:
-        table.add_column(f"r={r}", justify="right")
+    ranks = [f"r={r}" for r in RANKS]
+    table = plain_table("model", "targets", *ranks, right=ranks)
     last = None
     for row in facts["shares"]:
         name = f"{row['model']} ({row['parameters'] / 1e6:,.1f} M)" if row["model"] != last else ""

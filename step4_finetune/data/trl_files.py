@@ -109,12 +109,9 @@ def _refuse(finding: Finding, source: str, what_to_do: str) -> None:
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
     """One line a split."""
-    from rich.table import Table
+    from shared.cli import plain_table
 
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name in ("split", "rows", "topics", "fingerprint", "file"):
-        numeric = name in ("rows", "topics")
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    table = plain_table("split", "rows", "topics", "fingerprint", "file", right=("rows", "topics"))
     for split, each in facts["splits"].items():
         table.add_row(
             split, str(each["rows"]), str(each["topics"]), each["fingerprint"] or "", each["file"] or ""

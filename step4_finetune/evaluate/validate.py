@@ -139,11 +139,10 @@ def read_labelled(path: Path) -> list[dict[str, Any]]:
 
 def show(console: Console, measured: Sequence[Measured]) -> None:
     """The table for people."""
-    from rich.table import Table
+    from shared.cli import plain_table
 
-    table = Table("verdict", box=None)
-    for head in ("n", "said", "right", "missed", "precision", "recall", "kappa"):
-        table.add_column(head, justify="right")
+    heads = ("n", "said", "right", "missed", "precision", "recall", "kappa")
+    table = plain_table("verdict", *heads, right=heads)
     for each in measured:
         table.add_row(
             each.name,

@@ -146,10 +146,9 @@ def vllm(adapter: Path) -> dict[str, Any]:
 
 def show(facts: dict[str, Any], console: Console) -> None:
     """What was written, how large it is, and what to do with it."""
-    from rich.table import Table
+    from shared.cli import plain_table
 
-    table = Table("what", "where", box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
-    table.add_column("MB", justify="right")
+    table = plain_table("what", "where", "MB", right=("MB",))
     for part in facts["parts"]:
         table.add_row(part["what"], part["where"], f"{part['bytes'] / 1e6:.1f}")
     console.print(table)

@@ -184,12 +184,10 @@ def rates(check: str, side: str, split: str, outcomes: Sequence[Outcome]) -> dic
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
     """The rates as a table."""
-    from rich.table import Table
+    from shared.cli import plain_table
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("check", "side", "split", "caught", "95 %", "false alarms", "95 %"):
-        left = name in ("check", "side", "split")
-        table.add_column(name, justify="left" if left else "right", no_wrap=True)
+    heads = ("caught", "95 %", "false alarms", "95 %")
+    table = plain_table("check", "side", "split", *heads, right=heads)
     for row in facts["rates"]:
         table.add_row(
             row["check"],

@@ -20,6 +20,7 @@ import torch
 from transformers import DynamicCache
 
 from step4_finetune.data.rows import Message
+from step4_finetune.models.chat import prompt_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -46,10 +47,7 @@ def replies(
     temperature: float = 0.0,
 ) -> list[Reply]:
     """One reply to each prompt (a list of chat messages), in their order."""
-    rendered: list[Any] = [
-        tokenizer.apply_chat_template(list(each), add_generation_prompt=True, return_dict=False)
-        for each in prompts
-    ]
+    rendered = [prompt_ids(tokenizer, each) for each in prompts]
     order = sorted(range(len(prompts)), key=lambda at: len(rendered[at]))
     found: dict[int, Reply] = {}
     ends = _ends(model, tokenizer)

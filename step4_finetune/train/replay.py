@@ -27,6 +27,7 @@ from shared.config import Settings
 from step4_finetune.data.files import read_jsonl, write_rows
 from step4_finetune.data.questions import read_questions
 from step4_finetune.data.rows import GENERAL, SAMPLE, read_rows
+from step4_finetune.models.chat import conversation_ids, prompt_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -51,13 +52,11 @@ class Replay:
         if self.kind == "text":
             ids = tokenizer(f"{self.prompt}{self.completion}")["input_ids"]
             return ids, 1
-        render: Any = tokenizer.apply_chat_template
         asked = [{"role": "user", "content": self.prompt}]
-        before = render(asked, add_generation_prompt=True, return_dict=False)
         if not self.finished:
+            before = prompt_ids(tokenizer, asked)
             return before + tokenizer(self.completion, add_special_tokens=False)["input_ids"], len(before)
-        said = [*asked, {"role": "assistant", "content": self.completion}]
-        return render(said, return_dict=False), len(before)
+        return conversation_ids(tokenizer, asked, self.completion)
 
 
 def replay(settings: Settings, n: int, *, own_rows: bool = False) -> list[Replay]:

@@ -11,6 +11,7 @@ from shared.config import Settings
 from shared.errors import UserError
 from step4_finetune.data.rows import FACTS, Row, fingerprint
 from step4_finetune.models import merge
+from step4_finetune.models.chat import conversation_ids
 from step4_finetune.tone.rules import Guide
 from step4_finetune.train.recipe import Recipe
 from step4_finetune.train.replay import Replay, replay
@@ -50,13 +51,11 @@ class TrainingData:
         return self._masked(tokenizer, self.dev)
 
     def _masked(self, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]) -> list[dict[str, Any]]:
-        render: Any = tokenizer.apply_chat_template
-        found = []
-        for row in rows:
-            prompt = row.with_system(self.system)
-            ids = render([*prompt, _assistant(row.chosen)], return_dict=False)
-            found.append(_mask(ids, len(render(prompt, add_generation_prompt=True, return_dict=False))))
-        return found
+        prompts = (row.with_system(self.system) for row in rows)
+        return [
+            _mask(*conversation_ids(tokenizer, prompt, row.chosen))
+            for prompt, row in zip(prompts, rows, strict=True)
+        ]
 
     def questions(self) -> list[dict[str, Any]]:
         """For GRPO: prompts, and what the rewards need."""
@@ -71,14 +70,11 @@ class TrainingData:
 
     def lengths(self, tokenizer: PreTrainedTokenizerFast) -> list[tuple[str, int, int]]:
         """Id of each row, tokens of its conversation, and how many of them are to be learnt."""
-        render: Any = tokenizer.apply_chat_template
         counted = []
         for row in [*self.rows, *self.pairs]:
-            prompt = row.with_system(self.system)
-            asked = len(render(prompt, add_generation_prompt=True, return_dict=False))
             for text in filter(None, (row.chosen, row.rejected)):
-                whole = len(render([*prompt, _assistant(text)], return_dict=False))
-                counted.append((row.id, whole, whole - asked))
+                ids, asked = conversation_ids(tokenizer, row.with_system(self.system), text)
+                counted.append((row.id, len(ids), len(ids) - asked))
         return counted
 
     def collator(self, _model: Any, _pad: int) -> None:

@@ -133,12 +133,9 @@ def _count(n: int, what: str) -> str:
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
     """One line a check; then, of each that found something, examples, the rows, and what to do."""
-    from rich.table import Table
+    from shared.cli import plain_table
 
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name in ("check", "", "found", "of", "what"):
-        numeric = name in ("found", "of")
-        table.add_column(name, justify="right" if numeric else "left", no_wrap=name != "what")
+    table = plain_table("check", "", "found", "of", "what", right=("found", "of"))
     for each in facts["findings"]:
         table.add_row(
             each["check"],

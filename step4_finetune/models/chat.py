@@ -1,0 +1,28 @@
+"""One renderer of chats: the token ids of a prompt, and of a prompt with its reply, by the model's template.
+
+>>> ids, asked = conversation_ids(tokenizer, [{"role": "user", "content": "Hi"}], "Hello.")
+>>> tokenizer.decode(ids[asked:])
+'Hello.<|im_end|>\\n'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from step4_finetune.data.rows import Message
+
+
+def prompt_ids(tokenizer: Any, prompt: Sequence[Message]) -> list[int]:
+    """A prompt up to where the reply begins."""
+    ids: list[int] = tokenizer.apply_chat_template(
+        list(prompt), add_generation_prompt=True, return_dict=False
+    )
+    return ids
+
+
+def conversation_ids(tokenizer: Any, prompt: Sequence[Message], reply: str) -> tuple[list[int], int]:
+    """A prompt with its reply, and how many of these tokens are the prompt's."""
+    turns = [*prompt, {"role": "assistant", "content": reply}]
+    ids: list[int] = tokenizer.apply_chat_template(turns, return_dict=False)
+    return ids, len(prompt_ids(tokenizer, prompt))
