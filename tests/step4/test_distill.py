@@ -239,7 +239,7 @@ def test_messages_of_json_lines(tmp_path):
         ("a.txt", "\n \n", "has no messages"),
         ("a.jsonl", "", "has no messages"),
         ("a.jsonl", '{"text": "x"}', r"a\.jsonl:1 has the columns text"),
-        ("b.txt", None, "cannot read"),
+        ("b.txt", None, "cannot be read"),
     ],
 )
 def test_messages_that_cannot_be_read(tmp_path, name, text, said):

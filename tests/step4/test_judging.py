@@ -116,9 +116,7 @@ def test_a_branch_is_read_as_the_judge_reads_the_pair(file):
     assert torch.allclose(logits[at].float(), expected.float(), atol=1e-3)
 
 
-@pytest.mark.parametrize(
-    "text", [None, "", "{", '{"passage": "x"}', '{"passage": "x", "questions": [["y", 1]]}']
-)
+@pytest.mark.parametrize("text", [None, "", '{"passage": "x"}', '{"passage": "x", "questions": [["y", 1]]}'])
 def test_a_file_that_holds_no_passages_is_one_line(tmp_path, text):
     path = tmp_path / "x.jsonl"
     if text is not None:
