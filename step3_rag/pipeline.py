@@ -40,6 +40,20 @@ class Plan:
     prompt: prompts.Prompt | None = None  # of the chat reader; None: the latest for the model
 
 
+@dataclass
+class Spent:
+    """Tokens that a chat model read and wrote; None: it did not say how many."""
+
+    input_tokens: int | None = 0
+    output_tokens: int | None = 0
+
+    def add(self, usage: Any) -> None:
+        """The usage of one more message."""
+        for name in ("input_tokens", "output_tokens"):
+            before, more = getattr(self, name), getattr(usage, name, None)
+            setattr(self, name, None if before is None or more is None else before + more)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """An answer and how it came about; `seconds` by part."""
@@ -49,6 +63,7 @@ class Outcome:
     sources: list[Source]
     answer: read.Answer
     seconds: dict[str, float]
+    rewriting: Spent = field(default_factory=lambda: Spent())
 
     @property
     def confidence(self) -> float | None:
@@ -82,7 +97,8 @@ def ask(
 
     failed = (anthropic.AnthropicError, httpx2.TransportError)
     began = time.perf_counter()
-    chat = chat_of(client, model) if client else None
+    spent = Spent()
+    chat = chat_of(client, model, spent) if client else None
     try:
         reflection = reflect(retriever, question, plan.options, plan.strategies, plan.threshold, chat)
     except failed as error:
@@ -106,7 +122,7 @@ def ask(
         answer = read.quote(asked, sources, retriever.embedder, retriever.rarity)
         write(answer.text)
     seconds = {"search": searched - began, "answer": time.perf_counter() - searched}
-    return Outcome(question, reflection, sources, answer, seconds)
+    return Outcome(question, reflection, sources, answer, seconds, spent)
 
 
 def _sources(retriever: Retriever, reflection: Reflection, plan: Plan) -> list[Source]:
@@ -115,8 +131,8 @@ def _sources(retriever: Retriever, reflection: Reflection, plan: Plan) -> list[S
     return assemble(chunks, lambda text: len(retriever.embedder.token_spans(text)), plan.budget)
 
 
-def chat_of(client: anthropic.Anthropic, model: str) -> Chat:
-    """The chat model as a function, for the strategies that rewrite with it."""
+def chat_of(client: anthropic.Anthropic, model: str, spent: Spent | None = None) -> Chat:
+    """The chat model as a function, for the strategies that rewrite with it; `spent` adds up its tokens."""
 
     def chat(prompt: prompts.Prompt, text: str) -> str:
         rendered: Any = prompts.render(prompt)
@@ -126,6 +142,8 @@ def chat_of(client: anthropic.Anthropic, model: str) -> Chat:
             system=rendered["system"],
             messages=[*rendered["messages"], {"role": "user", "content": text}],
         )
+        if spent is not None:
+            spent.add(message.usage)
         return "".join(block.text for block in message.content if block.type == "text").strip()
 
     return chat

@@ -40,6 +40,8 @@ class ApiError(Exception):
     ) -> None:
         self.status, self.type, self.message = status, type, masked(" ".join(message.split()))
         self.retry_after, self.retrieved = retry_after, retrieved
+        self.key_id: str | None = None  # whose call it was, where that is known
+        self.has_row = False  # whether telemetry has a row of it, or was asked for one
         super().__init__(self.message)
 
     def body(self) -> dict[str, Any]:

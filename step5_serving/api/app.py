@@ -21,6 +21,7 @@ from fastapi.openapi.utils import get_openapi
 
 from step5_serving.addresses import is_loopback
 from step5_serving.api.keys import Keys
+from step5_serving.api.refusals import CountRefusals
 from step5_serving.api.replies import HANDLERS
 from step5_serving.api.routes import documents, health, models, pages, query, telemetry
 from step5_serving.api.security import SecurityMiddleware
@@ -68,6 +69,7 @@ def create_app(
     state.service, state.gateway, state.library = service, gateway, library
     state.began, state.closing = datetime.now(UTC), list[Callable[[], None]]()
     state.metrics, state.metrics_type = _metrics(service)
+    paths: set[str] = set()
     for module in (
         query,
         models,
@@ -77,8 +79,15 @@ def create_app(
         pages,
     ):  # by how often they are asked
         app.include_router(module.router)
+        paths |= {getattr(route, "path", "") for route in module.router.routes}
     names = {*LOOPBACK, config.host, *config.names} if is_loopback(config.host) else None
     app.add_middleware(SecurityMiddleware, names=names, wants_keys=lambda: service.wants_keys)
+
+    def refused(route: str, status: int) -> None:
+        state.metrics.refused(route, status)
+        service.recorder.refused(route, status)
+
+    app.add_middleware(CountRefusals, paths=paths, count=refused)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

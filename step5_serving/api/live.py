@@ -159,6 +159,7 @@ async def pump(
     begin: Callable[[Callable[[bytes], None]], Coroutine[Any, Any, T]],
     end: Callable[[T], Iterable[bytes]],
     failed: Callable[[Exception], Iterable[bytes]],
+    opened: asyncio.Event,
 ) -> None:
     """Send what a piece of work puts out while it runs, then how it ended.
 
@@ -166,6 +167,7 @@ async def pump(
         begin: the work; it gets a function that takes bytes, to be called in the event loop's thread.
         end: the last bytes, from the work's outcome.
         failed: the last bytes, from its error. Raised instead where nothing was sent yet.
+        opened: nothing is sent before the work sets it.
     """
     ready: asyncio.Queue[bytes | None] = asyncio.Queue()
     task = asyncio.ensure_future(begin(ready.put_nowait))
@@ -178,6 +180,8 @@ async def pump(
                 async with asyncio.timeout(patience):
                     pieces = [await ready.get()]
             except TimeoutError:
+                if not opened.is_set():
+                    continue
                 await sender.write(PING)
                 patience = PING_EVERY
                 continue

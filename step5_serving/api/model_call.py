@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -44,6 +45,8 @@ class Served:
         self.call.question = question_of(self.parsed)
         self.call.parameters = parameters_of(self.parsed)
         self.began = time.perf_counter()
+        is_stream = isinstance(self.parsed, dict) and self.parsed.get("stream") is True
+        self.opened = asyncio.Event() if is_stream else None
 
     async def post(self, body: bytes) -> httpx2.Response:
         return await self.gateway.send("/v1/messages", body, self.request.headers)

@@ -35,6 +35,12 @@ MEANINGS = {
     503: "No room, not ready, stopping, or telemetry can't be written; Retry-After says when.",
     504: "No answer in time.",
 }
+CALLS = {  # the name in telemetry of what asks a model
+    "/query": "query",
+    "/query/stream": "query",
+    "/v1/messages": "messages",
+    "/v1/chat/completions": "chat.completions",
+}
 TYPES = {
     404: "not_found_error",
     405: "invalid_request_error",
@@ -105,8 +111,12 @@ def reply(data: Any, status: int = 200, headers: dict[str, str] | None = None) -
 
 
 async def refused(request: Request, error: Exception) -> Response:
-    """An ApiError."""
+    """An ApiError. Where there was no room, or the caller asked too often, the call has a row all the same."""
     assert isinstance(error, ApiError)
+    if error.status in (429, 503) and not error.has_row and (route := CALLS.get(request.url.path)):
+        caller = Caller(error.key_id)
+        await service_of(request).record_refusal(error, route, caller, trace_of(request))
+    request.state.has_row = error.has_row
     headers = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}
     return reply(shaped(error, request.url.path), error.status, headers)
 
@@ -137,9 +147,7 @@ async def of_http(request: Request, error: Exception) -> Response:
     if error.status_code in (408, 413):
         headers["connection"] = "close"  # the rest of the body is not read
     kind = TYPES.get(error.status_code, "invalid_request_error" if error.status_code < 500 else "api_error")
-    return reply(
-        shaped(ApiError(error.status_code, kind, text), request.url.path), error.status_code, headers
-    )
+    return reply(shaped(ApiError(error.status_code, kind, text), request.url.path), error.status_code, headers)
 
 
 async def client_gone(request: Request, error: Exception) -> Response:  # noqa: ARG001
@@ -147,7 +155,7 @@ async def client_gone(request: Request, error: Exception) -> Response:  # noqa: 
     return Response(status_code=GONE)
 
 
-async def unforeseen(request: Request, error: Exception) -> Response:  # noqa: ARG001  (SecurityMiddleware logs it)
+async def unforeseen(request: Request, error: Exception) -> Response:  # noqa: ARG001  (SecurityMiddleware logs)
     """A bug of ours."""
     return reply(shaped(internal(request.state.request_id), request.url.path), 500)
 

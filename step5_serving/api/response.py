@@ -27,6 +27,7 @@ def body_of(answered: Answered, call: Call) -> dict[str, Any]:
         "prompt_version": call.prompt,
         "model": answered.model,
         "trace_id": call.trace_id,
+        "span_id": call.span_id,
     }
 
 

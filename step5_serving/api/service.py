@@ -5,8 +5,10 @@
     service = Service(Config(...), ScriptedAnswerer(), recorder)
     reply = await service.query(Query(question="When does it renew?"), caller, Trace.new())
 
-The routes turn HTTP into calls of this and its results back into HTTP. A call that was let in has its row
-before its reply, whatever became of it: answered, refused, failed, timed out, given up by its caller.
+The routes turn HTTP into calls of this and its results back into HTTP. A call has its row before its reply,
+whatever became of it: answered, refused for want of room, failed, timed out, given up by its caller. A stream
+sends text before it is known what becomes of it: its row is opened before the first byte, and closed at its
+end.
 """
 
 from __future__ import annotations
@@ -39,13 +41,16 @@ log = logging.getLogger(__name__)
 
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 GONE = 499  # the status of nginx for a client that went away before the answer came
+UNREAD = (400, 401, 403, 404, 413, 429)  # refused before a model read anything
 UNKNOWN_KEY = "the key is not known here: send one as `Authorization: Bearer KEY` or `x-api-key: KEY`"
 
 
 class Records(Protocol):
     """What the service needs of telemetry's Recorder."""
 
+    async def open(self, call: Call) -> None: ...
     async def record(self, call: Call, prompt_text: str | None = None) -> None: ...
+    def refused(self, route: str, status: int) -> None: ...
     async def ready(self) -> str | None: ...
     async def close(self) -> None: ...
 
@@ -130,21 +135,32 @@ class Service:
                 )
             key_id = key.id
         if self.rates and (wait := self.rates.take(key_id or host or "")):
-            raise ApiError(
+            refusal = ApiError(
                 429,
                 "rate_limit_error",
                 f"{self.rates.per_second:g} requests a second are allowed, {self.rates.burst:g} at once: "
                 f"try again in {wait:.1f} s",
                 retry_after=int(wait) + 1,
             )
+            refusal.key_id = key_id
+            raise refusal
         return Caller(key_id)
 
     # --- a question ---------------------------------------------------------------------------------------
 
     async def query(
-        self, query: Query, caller: Caller, trace: Trace, write: Write = nothing, tell: Tell = nothing
+        self,
+        query: Query,
+        caller: Caller,
+        trace: Trace,
+        write: Write = nothing,
+        tell: Tell = nothing,
+        opened: asyncio.Event | None = None,
     ) -> dict[str, Any]:
         """Answer a question; the body of the reply.
+
+        Args:
+            opened: for a stream, which may send nothing before this is set.
 
         Raises:
             ApiError: it can't be answered, or the row could not be written.
@@ -159,7 +175,7 @@ class Service:
                 call.first_token_ms = _ms(time.perf_counter() - began)
             write(text)
 
-        async with self.recorded(call, began) as prompts:
+        async with self.recorded(call, began, opened) as prompts:
             query = self._with_version(query, trace)
             async with self.turn(call, began):
                 answered = await self.answerer.answer(query, write_on, tell)
@@ -205,20 +221,30 @@ class Service:
         except TimeoutError:
             where = "in the queue" if call.queue_ms is None else "from the model"
             if call.queue_ms is None:
-                call.queue_ms = _ms(time.perf_counter() - began)
+                call.queue_ms, call.cost_usd = _ms(time.perf_counter() - began), 0.0
             raise ApiError(
                 504, "timeout_error", f"no answer {where} within {self.config.timeout_s:g} s: try again later"
             ) from None
 
     @contextlib.asynccontextmanager
-    async def recorded(self, call: Call, began: float) -> AsyncIterator[list[PromptRef]]:
+    async def recorded(
+        self, call: Call, began: float, opened: asyncio.Event | None = None
+    ) -> AsyncIterator[list[PromptRef]]:
         """What happens inside ends with the call's row; add the prompt to what this gives.
+
+        Args:
+            opened: the call is a stream: it has an opening row before anything happens inside, and then this
+                is set.
 
         Raises:
             ApiError: what was raised inside, in the caller's words; or the row could not be written.
         """
         used: list[PromptRef] = []
         try:
+            if opened is not None:
+                self.admission.check()  # else it would be a stream that never began
+                await self.recorder.open(call)
+                opened.set()
             yield used
         except (asyncio.CancelledError, ClientGone):
             _failed(call, GONE, "client_gone")
@@ -226,6 +252,7 @@ class Service:
             raise
         except ApiError as refusal:
             _failed(call, refusal.status, refusal.type)
+            refusal.has_row = True
             if refusal.retrieved:
                 fill_found(call, refusal.retrieved)
             await self._close_books(call, began, used)
@@ -234,14 +261,29 @@ class Service:
             log.exception("call %s failed", call.trace_id)
             _failed(call, 500, "api_error")
             await self._close_books(call, began, used)
-            raise internal(call.trace_id) from None
+            bug = internal(call.trace_id)
+            bug.has_row = True
+            raise bug from None
         call.total_ms = _ms(time.perf_counter() - began)
-        await self.recorder.record(call, used[0].text if used else None)
+        _settle(call)
+        try:
+            await self.recorder.record(call, used[0].text if used else None)
+        except ApiError as refusal:
+            refusal.has_row = True  # it was tried
+            raise
         self._count(call)
+
+    async def record_refusal(self, refusal: ApiError, route: str, caller: Caller, trace: Trace) -> None:
+        """The row of a call that was refused before it began: too many requests, no room."""
+        call, began = self.begin(route, caller, trace), time.perf_counter()
+        _failed(call, refusal.status, refusal.type)
+        await self._close_books(call, began, [])
+        refusal.has_row = True
 
     async def _close_books(self, call: Call, began: float, used: list[PromptRef]) -> None:
         """The row of a call that failed; where even that fails, the log has it."""
         call.total_ms = _ms(time.perf_counter() - began)
+        _settle(call)
         try:
             await self.recorder.record(call, used[0].text if used else None)
         except ApiError as error:
@@ -276,6 +318,12 @@ class Service:
 
 def _failed(call: Call, status: int, type: str) -> None:
     call.status, call.error_type = status, type
+
+
+def _settle(call: Call) -> None:
+    """A call that no model was asked for cost nothing; what one that broke off had cost is not known."""
+    if call.cost_usd is None and (call.queue_ms is None or call.status in UNREAD):
+        call.cost_usd = 0.0
 
 
 def _ms(seconds: float) -> float:

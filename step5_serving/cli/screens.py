@@ -21,6 +21,11 @@ def show_summary(facts: Mapping[str, Any], console: Console) -> None:
         f"{facts['tokens']['output']:,} out; cost {cost_of_all(facts)}",
         soft_wrap=True,
     )
+    if facts["running"] or facts["lost"]:
+        console.print(f"{facts['running']} under way, {facts['lost']} lost when their process ended")
+    if facts["refusals"]:
+        refused = (f"{each['count']} x {each['status']} {each['route']}" for each in facts["refusals"])
+        console.print(f"turned away: {', '.join(refused)}", soft_wrap=True)
     counts = [each["calls"] for each in facts["series"]]
     if any(counts):
         console.print(f"{_bars(counts)}  calls, {facts['since'][:16]} to {facts['until'][:16]} UTC")
@@ -60,6 +65,7 @@ def show_calls(facts: Mapping[str, Any], console: Console) -> None:
     question.justify, question.overflow, question.ratio = "left", "ellipsis", 1  # takes what is left
     for row in facts["calls"]:
         status = str(row["status"]) if row["status"] < 400 else f"{row['status']} {row['error_type']}"
+        status = "running" if row["state"] == "running" else status
         sure = "-" if row["confidence"] is None else f"{row['confidence']:.2f}"
         when = row["started_at"][5:19].replace("T", " ")
         asked = " ".join((row["question"] or row["route"]).split())
@@ -72,7 +78,8 @@ def show_calls(facts: Mapping[str, Any], console: Console) -> None:
 def show_one(facts: Mapping[str, Any], console: Console) -> None:
     """Question, answer, how it came about, and what it was made from."""
     console.print(facts["question"] or f"(no question: {facts['route']})", style="bold")
-    console.print(facts["answer"] or f"{facts['status']} {facts['error_type']}")
+    state = "it is under way" if facts["state"] == "running" else f"{facts['status']} {facts['error_type']}"
+    console.print(facts["answer"] or state)
     console.print()
     for each in facts["attempts"]:
         sure = "-" if each.get("confidence") is None else f"{each['confidence']:.2f}"
@@ -87,7 +94,7 @@ def show_one(facts: Mapping[str, Any], console: Console) -> None:
     cost = "unknown" if facts["cost_usd"] is None else f"${facts['cost_usd']:.6f}"
     console.print(f"\nms: {', '.join(times) or 'unknown'}\ntokens: {_tokens(facts)}; cost {cost}")
     console.print(f"{facts['model']} on {facts['engine']}; prompt {facts['prompt_version'] or 'none'}")
-    console.print(f"{facts['started_at']}, trace {facts['trace_id']}")
+    console.print(f"{facts['started_at']}, trace {facts['trace_id']}, span {facts['span_id']}")
     for each in facts["sources"]:
         console.print(f"\n[{each['number']}] {each['place']}", style="bold")
         console.print(each["text"] or "(its text is not stored any more)")

@@ -21,6 +21,8 @@ from shared.errors import UserError
 from step5_serving.config import TELEMETRY
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from step5_serving.telemetry.store import Store
 
 app = new_app("What happened, and whether it would again.")
@@ -31,7 +33,9 @@ Telemetry = Annotated[
     str, typer.Option("--telemetry", help="Database: FILE, or postgresql+psycopg://HOST/NAME.")
 ]
 Since = Annotated[str, typer.Option(help="How far back: 30m, 24h, 7d.")]
-TraceId = Annotated[str, typer.Argument(help="Of the call; its first digits will do.", show_default=False)]
+TraceId = Annotated[
+    str, typer.Argument(help="Of the call, or its span id; the first digits will do.", show_default=False)
+]
 EngineName = Annotated[
     str | None,
     typer.Option("--engine", help="torch, llamacpp, vllm, ollama, an http(s):// address, or claude-..."),
@@ -83,13 +87,20 @@ def calls(
 
 @telemetry_app.command()
 def show(trace_id: TraceId, telemetry: Telemetry = TELEMETRY, as_json: Json = False) -> None:
-    """One call with its passages, attempts and prompt."""
+    """One call with its passages, attempts and prompt; all calls of a trace that holds several."""
     from step5_serving.cli import screens
+    from step5_serving.telemetry.reading import show_calls
 
     with _opened(telemetry) as store:
-        row = _row(store, trace_id)
-    facts = {"command": "step5_serving show", "headline": f"call {row['trace_id']}", **row}
-    emit(facts, lambda console: screens.show_one(facts, console), as_json=as_json)
+        *others, latest = show_calls(store, trace_id) or [_row(store, trace_id)]
+    facts = {"command": "step5_serving show", "headline": f"call {latest['trace_id']}", **latest}
+    facts |= {"others": others} if others else {}
+
+    def show_all(console: Console) -> None:
+        for each in [*others, facts]:
+            screens.show_one(each, console)
+
+    emit(facts, show_all, as_json=as_json)
 
 
 @telemetry_app.command()

@@ -132,8 +132,12 @@ class RagAnswerer:
             "generate": 1000 * outcome.seconds["answer"],
         }
         answered.parameters["verdict"] = outcome.reflection.verdict
-        if needs_chat(plan) and plan.reader != "chat":  # a model read and wrote while searching, uncounted
-            answered.input_tokens = answered.output_tokens = None
+        rewriting = outcome.rewriting  # a model may read and write while searching, too
+        answered.input_tokens = _sum(answered.input_tokens, rewriting.input_tokens)
+        answered.output_tokens = _sum(answered.output_tokens, rewriting.output_tokens)
+        if rewriting.input_tokens != 0:  # then it is the model's price, also of a quote
+            answered.parameters["rewriting_tokens"] = [rewriting.input_tokens, rewriting.output_tokens]
+            answered.model = self.model
         return answered
 
     def _read(
@@ -270,3 +274,8 @@ class RagAnswerer:
     async def close(self) -> None:
         self.threads.close()
         await asyncio.to_thread(self.serving.close)
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    """Of two counts; unknown where one of them is."""
+    return None if one is None or other is None else one + other

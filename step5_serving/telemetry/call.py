@@ -31,6 +31,11 @@ def new_trace_id() -> str:
     return f"{_random.getrandbits(128) or 1:032x}"
 
 
+def new_span_id() -> str:
+    """A span id of W3C Trace Context: 16 hex digits, not all zero."""
+    return f"{_random.getrandbits(64) or 1:016x}"
+
+
 def now() -> datetime:
     return datetime.now(UTC)
 
@@ -47,6 +52,7 @@ class Call:
     route: str  # query, messages or chat.completions
     status: int
     trace_id: str = field(default_factory=new_trace_id)
+    span_id: str = field(default_factory=new_span_id)  # the call's own: a trace may hold several calls
     started_at: datetime = field(default_factory=now)
     error_type: str | None = None
     key_id: str | None = None
@@ -73,6 +79,7 @@ class Call:
     first_token_ms: float | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     parent_span_id: str | None = None  # of the caller's traceparent header, 16 hex; not stored
+    running: bool = False  # this is the opening row of a stream; the same call without it replaces it
 
     @property
     def prompt(self) -> str | None:

@@ -49,7 +49,10 @@ class Metrics:
         )
         self.tokens = Counter("tokens", "Tokens read and written.", ["direction"], **own)
         self.cost = Counter("cost_usd", "Dollars, where the price is known.", **own)
-        self.unknown = Counter("cost_unknown_calls", "Answered calls whose cost is not known.", **own)
+        self.unknown = Counter("cost_unknown_calls", "Calls whose cost is not known.", **own)
+        self.refusals = Counter(
+            "refusals", "Requests turned away that have no row.", ["route", "status"], **own
+        )
         self.confidence = Histogram(
             "confidence", "Of the search, where it has one.", buckets=PROBABILITIES, **own
         )
@@ -83,7 +86,7 @@ class Metrics:
         self._output.inc(call.output_tokens or 0)
         if call.cost_usd is not None:
             self.cost.inc(call.cost_usd)
-        elif call.status < 400:
+        else:
             self.unknown.inc()
         if call.confidence is not None:
             self.confidence.observe(call.confidence)
@@ -91,6 +94,10 @@ class Metrics:
             self.abstained.inc()
         if call.prompt:
             self.versions.labels(call.prompt).inc()
+
+    def refused(self, route: str, status: int) -> None:
+        """Count a request that has no row."""
+        self.refusals.labels(route, str(status)).inc()
 
     def page(self) -> bytes:
         """The text format of Prometheus; CONTENT_TYPE goes with it."""

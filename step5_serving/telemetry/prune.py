@@ -19,7 +19,16 @@ import sqlalchemy as sa
 
 from shared.errors import UserError
 from step5_serving.telemetry.call import now
-from step5_serving.telemetry.schema import bodies, calls, iso, microseconds, prompts, texts
+from step5_serving.telemetry.schema import (
+    bodies,
+    calls,
+    feedback,
+    iso,
+    microseconds,
+    prompts,
+    refusals,
+    texts,
+)
 from step5_serving.telemetry.store import Store, why
 
 STEP = 2000
@@ -41,6 +50,7 @@ def prune(
             deleted += some
         with store.writing() as connection:
             unseen = microseconds(cutoff - LONGER)
+            connection.execute(sa.delete(refusals).where(refusals.c.minute_us < microseconds(cutoff)))
             gone = [
                 connection.execute(sa.delete(table).where(table.c.seen_us < unseen)).rowcount
                 for table in (texts, prompts)
@@ -66,6 +76,7 @@ def _step(store: Store, cutoff: int) -> int:
         oldest = sa.select(calls.c.id).where(calls.c.started_us < cutoff).limit(STEP)
         ids = connection.execute(oldest).scalars().all()
         if ids:
+            connection.execute(sa.delete(feedback).where(feedback.c.call_id.in_(ids)))
             connection.execute(sa.delete(bodies).where(bodies.c.call_id.in_(ids)))
             connection.execute(sa.delete(calls).where(calls.c.id.in_(ids)))
         return len(ids)

@@ -4,8 +4,8 @@
     {'calls': [{'trace_id': '4bf9...', 'question': 'When does it renew?', 'total_ms': 41.5, ...}], 'next': 17}
     >>> show_call(store, "4bf9")["prompt"]["text"]
 
-Names are those of call.py; `next` is what the following page takes as `before`. A trace id may be cut short
-as long as only one call begins with it.
+Names are those of call.py; `next` is what the following page takes as `before`. A call is named by its trace
+id, or by its span id where the trace holds several calls; both may be cut short as long as one call fits.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ FAILED = c.http_response_status_code >= 400
 SHORT = (
     c.id,
     c.trace_id,
+    c.span_id,
+    c.opened_by,
     c.started_us,
     c.http_route.label("route"),
     c.http_response_status_code.label("status"),
@@ -77,26 +79,45 @@ def list_calls(
     return {"calls": found, "next": rows[limit - 1].id if len(rows) > limit else None}
 
 
-def show_call(store: Store, trace_id: str) -> dict[str, Any] | None:
-    """The latest call of that trace with its texts; None where there is none.
+def show_calls(store: Store, name: str) -> list[dict[str, Any]]:
+    """The calls of a trace with their texts, the oldest first; or the one call of a span. [] for none.
+
+    Args:
+        name: the beginning of a trace id or of a span id, at least four digits.
 
     Raises:
-        UserError: it is no trace id, or several begin like that.
+        UserError: it is neither, or calls of several traces begin like that.
     """
-    if not re.fullmatch(r"[0-9a-fA-F]{4,32}", trace_id):
-        raise UserError(f"{trace_id[:60]!r} is no trace id: it has 32 digits of 0-9 and a-f (4 may do)")
-    trace_id = trace_id.lower()
+    if not re.fullmatch(r"[0-9a-fA-F]{4,32}", name):
+        raise UserError(f"{name[:60]!r} is no trace id: it has 32 digits of 0-9 and a-f (4 may do)")
+    name = name.lower()
     statement = sa.select(*SHORT, bodies, prompts.c.text.label("prompt_text"))
     statement = statement.outerjoin(bodies, bodies.c.call_id == c.id)
     statement = statement.outerjoin(prompts, prompts.c.sha256 == c.prompt_sha256)
     # A range, not LIKE: it uses the index in both databases, whatever their collation.
-    within = c.trace_id.between(trace_id, trace_id.ljust(32, "f"))
-    [rows] = store.read(statement.where(within).order_by(c.id.desc()).limit(100))
-    if not rows:
-        return None
+    of_trace = c.trace_id.between(name, name.ljust(32, "f"))
+    of_span = c.span_id.between(name, name.ljust(16, "f")) if len(name) <= 16 else sa.false()
+    [rows] = store.read(statement.where(of_trace | of_span).order_by(c.id.desc()).limit(100))
     if len({row.trace_id for row in rows}) > 1:
-        raise UserError(f"several calls begin with {trace_id}: give more of its digits")
-    row = rows[0]
+        raise UserError(f"several calls begin with {name}: give more of its digits")
+    by_span = [row for row in rows if (row.span_id or "").startswith(name)]
+    return [_whole(store, row) for row in by_span or reversed(rows)]
+
+
+def show_call(store: Store, name: str) -> dict[str, Any] | None:
+    """The one call of that trace or span with its texts; None where there is none.
+
+    Raises:
+        UserError: as `show_calls`; or the trace holds several calls.
+    """
+    found = show_calls(store, name)
+    if len(found) > 1:
+        spans = ", ".join(each["span_id"] for each in found)
+        raise UserError(f"trace {name} holds {len(found)} calls: name one by its span id, {spans}")
+    return found[0] if found else None
+
+
+def _whole(store: Store, row: Any) -> dict[str, Any]:
     whole = {**_short(row), "answer": row.answer}
     for name in ("sources", "attempts", "parameters"):
         whole[name] = json.loads(getattr(row, name) or "null") or ({} if name == "parameters" else [])
@@ -119,6 +140,8 @@ def _short(row: Any) -> dict[str, Any]:
     found: dict[str, Any] = dict(row._mapping)
     return {
         "trace_id": found["trace_id"],
+        "span_id": found["span_id"],
+        "state": "running" if found["opened_by"] else "lost" if found["error_type"] == "lost" else "done",
         "started_at": iso(found["started_us"]),
         "route": found["route"],
         "status": found["status"],

@@ -4,10 +4,15 @@
     bodies     what was asked and answered, by the call's id: long texts, read one at a time
     prompts    the text of every prompt, once by its hash
     texts      the text of every passage, once by its hash
+    feedback   what a person thought of an answer, by the call's id
+    refusals   requests without a row (no key, no such route, a wrong body), counted by minute, route, status
 
 Columns have the names of OpenTelemetry's GenAI conventions, with _ for the dots, where these have one:
 gen_ai_request_model, gen_ai_usage_input_tokens, error_type. Times are whole microseconds since 1970, UTC:
 both databases divide them into buckets without a function of their own.
+
+A stream has its row before its first byte. Such a row names the process that answers (`opened_by`) until the
+call ends; when that process is gone, the call is lost (store.py).
 """
 
 from __future__ import annotations
@@ -25,14 +30,16 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    SmallInteger,
     String,
     Table,
     Text,
 )
 
 from step5_serving.telemetry.call import Call
+from step5_serving.telemetry.owner import OWNER
 
-VERSION = 1
+VERSION = 2
 OPERATIONS = {"query": "invoke_workflow", "messages": "chat", "chat.completions": "chat"}  # by route
 metadata = MetaData()
 ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only what is called INTEGER
@@ -67,9 +74,15 @@ calls = Table(
     Column("rerank_ms", Double),
     Column("generate_ms", Double),
     Column("first_token_ms", Double),
+    Column("span_id", String(16)),
+    Column("opened_by", Text),  # null: the call has ended
 )
+NEW_COLUMNS = (calls.c.span_id, calls.c.opened_by)  # that format 1 did not have
 Index("calls_started_us", calls.c.started_us)
 Index("calls_trace_id", calls.c.trace_id)
+Index("calls_span_id", calls.c.span_id)
+RUNNING = calls.c.opened_by.is_not(None)
+Index("calls_running", calls.c.opened_by, sqlite_where=RUNNING, postgresql_where=RUNNING)
 
 bodies = Table(
     "bodies",
@@ -101,6 +114,24 @@ texts = Table(
     Column("seen_us", BigInteger, nullable=False),
 )
 
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("call_id", ID, ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    Column("thumb", SmallInteger),  # 1 up, -1 down, null: only a comment
+    Column("comment", Text),
+    Column("given_us", BigInteger, nullable=False),
+)
+
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("minute_us", BigInteger, primary_key=True),
+    Column("route", String(100), primary_key=True),
+    Column("status", Integer, primary_key=True),
+    Column("count", Integer, nullable=False),
+)
+
 
 def microseconds(when: datetime) -> int:
     """Since 1970; a time without a zone is UTC."""
@@ -119,17 +150,17 @@ def call_row(call: Call) -> tuple[Any, ...]:
         microseconds(call.started_at),
         call.route,
         call.status,
-        call.error_type,
+        clean(call.error_type),
         call.key_id,
         OPERATIONS.get(call.route, call.route),
-        call.engine,
-        call.model,
-        call.finish_reason,
+        clean(call.engine),
+        clean(call.model),
+        clean(call.finish_reason),
         call.prompt_id,
         call.prompt_version,
         call.prompt_sha256,
-        call.input_tokens,
-        call.output_tokens,
+        _count(call.input_tokens),
+        _count(call.output_tokens),
         call.cost_usd,
         call.confidence,
         call.abstained,
@@ -139,6 +170,8 @@ def call_row(call: Call) -> tuple[Any, ...]:
         call.rerank_ms,
         call.generate_ms,
         call.first_token_ms,
+        call.span_id,
+        OWNER if call.running else None,
     )
 
 
@@ -155,9 +188,18 @@ def body_row(call: Call) -> tuple[Any, ...]:
 
 
 def dumps(value: Any) -> str:
-    return clean(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)) or ""
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    except ValueError:  # Python writes no integer of more than 4,300 digits
+        text = json.dumps({"not stored": "a number has too many digits"})
+    return clean(text) or ""
 
 
-def clean(text: str | None) -> str | None:
-    """Without what a database can't hold: the null character, and halves of surrogate pairs."""
-    return text if text is None else text.replace("\0", "").encode("utf-8", "replace").decode()
+def clean(text: Any) -> Any:
+    """A text without what a database can't hold: the null character, and halves of surrogate pairs."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode() if isinstance(text, str) else text
+
+
+def _count(tokens: int | None) -> int | None:
+    """A count that fits into the column; an engine that says more has not counted."""
+    return tokens if tokens is not None and 0 <= tokens < 2**31 else None

@@ -22,7 +22,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.errors import UserError
 from step5_serving.telemetry.call import Call
-from step5_serving.telemetry.schema import bodies, body_row, call_row, calls, clean, meta, prompts, texts
+from step5_serving.telemetry.schema import (
+    RUNNING,
+    bodies,
+    body_row,
+    call_row,
+    calls,
+    clean,
+    meta,
+    prompts,
+    texts,
+)
 from step5_serving.telemetry.store import PATIENCE, Store, why
 
 Batch = Sequence[tuple[Call, str | None]]  # with the text of its prompt
@@ -94,6 +104,10 @@ class SqliteSink:
         self.known = Known()
         dialect = sqlite.dialect()
         self.insert_call = str(sa.insert(calls).compile(dialect=dialect, column_keys=CALL_COLUMNS))
+        self.delete_opening = (
+            "DELETE FROM calls WHERE span_id = ? AND trace_id = ? "
+            "AND (opened_by IS NOT NULL OR error_type = 'lost')"
+        )
         self.insert_body = str(sa.insert(bodies).compile(dialect=dialect))
         self.insert_prompt = str(_upsert(sqlite.insert(prompts)).compile(dialect=dialect))
         self.insert_text = str(_upsert(sqlite.insert(texts)).compile(dialect=dialect))
@@ -102,10 +116,11 @@ class SqliteSink:
         """All or none, in one transaction of the connection that `_open` gives.
 
         It takes the lock at its beginning (BEGIN IMMEDIATE), then holds the prompts and texts that
-        `known.rows` gives (`insert_prompt`, `insert_text`), and of each call a row (`insert_call`,
-        `call_row`) and its body (`insert_body`, `body_row`), which begins with the id that the database gave
-        the row. Texts are known (`known.add`) when they are safe, and not before. If the file is another one
-        after the commit (`_file_now`, `file`), the rows are in a file without a name: nothing was written.
+        `known.rows` gives (`insert_prompt`, `insert_text`), takes out the opening rows of streams
+        (`delete_opening`: span id, trace id), and of each call holds a row (`insert_call`, `call_row`) and
+        its body (`insert_body`, `body_row`), which begins with the id that the database gave the row. Texts
+        are known (`known.add`) when they are safe, and not before. If the file is another one after the
+        commit (`_file_now`, `file`), the rows are in a file without a name: nothing was written.
 
         Raises:
             CannotWrite: disk full, locked by another, gone, a value that no database takes; with `why`. The
@@ -118,13 +133,14 @@ class SqliteSink:
             db.execute("BEGIN IMMEDIATE")
             db.executemany(self.insert_prompt, new_prompts)
             db.executemany(self.insert_text, new_texts)
+            db.executemany(self.delete_opening, [(call.span_id, call.trace_id) for call, _ in batch])
             for call, _ in batch:
                 row = db.execute(self.insert_call, call_row(call)).lastrowid
                 db.execute(self.insert_body, (row, *body_row(call)))
             db.execute("COMMIT")
             if self._file_now() != self.file:  # deleted meanwhile: the rows are in a file without a name
                 raise FileNotFoundError(2, "the database was deleted while it was written to")
-        except (sqlite3.Error, OSError, sa.exc.SQLAlchemyError, UserError) as error:
+        except Exception as error:  # of the database, the disk, or a value that the driver can't take
             self.close()
             raise CannotWrite(why(error)) from None
         self.known.add(new_prompts, new_texts)
@@ -182,6 +198,11 @@ class PostgresSink:
         self.engine = sa.create_engine(store.url, pool_pre_ping=True, pool_size=1, connect_args=arguments)
         self.known = Known()
         self.insert_call = sa.insert(calls).returning(calls.c.id, sort_by_parameter_order=True)
+        self.delete_opening = sa.delete(calls).where(
+            RUNNING | (calls.c.error_type == "lost"),
+            calls.c.span_id == sa.bindparam("span"),
+            calls.c.trace_id == sa.bindparam("trace"),
+        )
         self.insert_body = sa.insert(bodies)
         self.insert_prompt = _upsert(postgresql.insert(prompts))
         self.insert_text = _upsert(postgresql.insert(texts))
@@ -197,6 +218,8 @@ class PostgresSink:
                 new_prompts, new_texts = self.known.rows(batch)
                 _put(connection, self.insert_prompt, prompts, new_prompts)
                 _put(connection, self.insert_text, texts, new_texts)
+                opened = [{"span": call.span_id, "trace": call.trace_id} for call, _ in batch]
+                connection.execute(self.delete_opening, opened)
                 rows = [dict(zip(CALL_COLUMNS, call_row(call), strict=True)) for call, _ in batch]
                 ids = connection.execute(self.insert_call, rows).scalars().all()
                 rest = [(id, *body_row(call)) for id, (call, _) in zip(ids, batch, strict=True)]

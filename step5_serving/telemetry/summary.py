@@ -7,7 +7,9 @@ The databases do the counting, with the same statements on SQLite and Postgres. 
 rank: the smallest value that at least p % of the values don't exceed, so it is always one that was measured.
 Latency is that of answered calls: a refusal takes no time and would make a service that refuses look fast.
 An error is a call that failed by the service (5xx); what the caller got wrong, or had too much of (4xx), is
-counted as refused. A call whose cost is unknown is counted as such and adds nothing to the sum.
+counted as refused. A call whose cost is unknown, one that broke off for instance, is counted as such and adds
+nothing to the sum. A stream that is under way is `running`, and one whose process died `lost`: an error.
+`refusals` are requests that never became a call (refusals.py).
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ import sqlalchemy as sa
 from shared.errors import UserError
 from step5_serving.telemetry.call import STAGES, now, prompt_name
 from step5_serving.telemetry.reading import LOW
-from step5_serving.telemetry.schema import bodies, calls, iso, microseconds
+from step5_serving.telemetry.refusals import refusals_since
+from step5_serving.telemetry.schema import RUNNING, bodies, calls, iso, microseconds
 from step5_serving.telemetry.store import Store
 
 c = calls.c
@@ -31,7 +34,7 @@ LONGEST = 36_500 * UNITS["d"]  # there is no year before the first
 BUCKETS = 60
 WIDTHS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
 TIMES = {stage: c[f"{stage}_ms"] for stage in ("total", *STAGES)} | {"first_token": c.first_token_ms}
-ANSWERED = c.http_response_status_code < 400
+ANSWERED = sa.and_(c.http_response_status_code < 400, ~RUNNING)
 ERROR = c.http_response_status_code >= 500
 DOUBTFUL = 10  # so many are named
 
@@ -69,11 +72,12 @@ def summarize(store: Store, since: timedelta | None = None, at: datetime | None 
     bucket = c.started_us // (width * 1_000_000)
     version = (c.gen_ai_prompt_name, c.prompt_version, c.prompt_sha256)
     named = within & c.gen_ai_prompt_name.is_not(None)
-    [total], of_versions, of_buckets, doubtful, version_times, bucket_times, *stages = store.read(
+    [total], of_versions, of_buckets, doubtful, refused, version_times, bucket_times, *stages = store.read(
         sa.select(*_sums()).where(within),
         sa.select(*version, *_sums()).where(named).group_by(*version).order_by(*version),
         sa.select(bucket.label("bucket"), *_sums()).where(within).group_by(bucket),
         _doubtful(within),
+        refusals_since(begin, end),
         percentiles(c.total_ms, named & ANSWERED, version[1:]),
         percentiles(c.total_ms, within & ANSWERED, (bucket,)),
         *(percentiles(column, within & ANSWERED) for column in TIMES.values()),
@@ -85,6 +89,9 @@ def summarize(store: Store, since: timedelta | None = None, at: datetime | None 
         "calls": total.calls,
         "errors": total.errors,
         "refused": total.refused,
+        "running": total.running,
+        "lost": total.lost,
+        "refusals": [dict(row._mapping) for row in refused],
         "error_rate": _rate(total),
         "abstained": total.abstained,
         "unknown_costs": total.unknown_costs,
@@ -150,9 +157,11 @@ def _sums() -> list[Any]:
     return [
         sa.func.count().label("calls"),
         count(ERROR).label("errors"),
-        count(sa.and_(~ANSWERED, ~ERROR)).label("refused"),
+        count(c.http_response_status_code.between(400, 499)).label("refused"),
+        count(RUNNING).label("running"),
+        count(c.error_type == "lost").label("lost"),
         count(c.abstained.is_(True)).label("abstained"),
-        count(sa.and_(ANSWERED, c.cost_usd.is_(None))).label("unknown_costs"),
+        count(sa.and_(~RUNNING, c.cost_usd.is_(None))).label("unknown_costs"),
         sa.func.sum(c.cost_usd).label("cost_usd"),
         total(c.gen_ai_usage_input_tokens).label("input_tokens"),
         total(c.gen_ai_usage_output_tokens).label("output_tokens"),

@@ -5,6 +5,7 @@ import asyncio
 from step5_serving.api import live
 from step5_serving.errors import ApiError
 from step5_serving.rag.scripted import ANSWER, ScriptedAnswerer
+from step5_serving.telemetry.errors import TelemetryDown
 from tests.step5.service_parts import (
     ASKED,
     ListRecorder,
@@ -126,7 +127,11 @@ def test_a_bug_in_the_middle_shows_one_line_too():
 
 def test_no_row_no_end():
     recorder = ListRecorder()
-    recorder.trouble = "the disk is full"
+
+    async def record(call, prompt_text=None):
+        raise TelemetryDown("the disk is full")
+
+    recorder.record = record
     events = events_in(post(app_of(recorder=recorder), STREAM).text)
     assert events[-1] == ("error", {"type": "telemetry_unavailable", "message": "the disk is full"})
     assert "done" not in [name for name, _ in events]

@@ -20,7 +20,7 @@ from step5_serving.telemetry.store import Store
 from step5_serving.telemetry.writer import Recorder
 from tests.step5.telemetry_parts import PROMPT, after, call_of, record, sha, source_of
 
-NOT_KEPT = {"parent_span_id", "prompt_id", "prompt_sha256"}  # under other names, or not at all
+NOT_KEPT = {"running", "parent_span_id", "prompt_id", "prompt_sha256"}  # under other names, or not at all
 
 
 def count(store, table):
@@ -200,7 +200,7 @@ def test_another_format_is_refused(database):
     record(database)
     with Store.open(database).writing() as connection:
         connection.execute(sa.text("UPDATE meta SET value = '99'"))
-    with pytest.raises(UserError, match="has format 99, this program writes 1"):
+    with pytest.raises(UserError, match="has format 99, this program writes 2"):
         Store.open(database)
 
 

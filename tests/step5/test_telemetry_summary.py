@@ -89,7 +89,7 @@ def test_the_summary_is_that_of_the_calls(database):
     assert got["errors"] == sum(each.status == 503 for each in calls)
     assert got["refused"] == sum(each.status == 429 for each in calls)
     assert got["error_rate"] == pytest.approx(got["errors"] / len(calls))
-    assert got["unknown_costs"] == sum(each.cost_usd is None for each in answered)
+    assert got["unknown_costs"] == sum(each.cost_usd is None for each in calls)
     assert got["cost_usd"] == pytest.approx(sum(each.cost_usd or 0 for each in calls))
     assert got["tokens"]["input"] == sum(each.input_tokens or 0 for each in calls)
     known = [each.confidence for each in calls if each.confidence is not None]

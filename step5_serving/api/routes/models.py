@@ -142,7 +142,6 @@ async def _served(request: Request, route: str, how: Any) -> Response:
     """A reply that `how` writes, once it is known who asks."""
     caller, gateway, body = caller_of(request, "ask"), gateway_of(request), await request.body()
     service = service_of(request)
-    service.admission.check()
     return Live(lambda sender: how(Served(request, service, gateway, sender, body, caller, route)))
 
 
@@ -151,7 +150,7 @@ async def _messages(served: Served) -> None:
     sender, held, whole = served.sender, list[bytes](), None
     try:
         async with (
-            served.service.recorded(served.call, served.began),
+            served.service.recorded(served.call, served.began, served.opened),
             served.service.turn(served.call, served.began),
         ):
             tally, response = Tally(), await served.post(served.body)
@@ -186,7 +185,7 @@ async def _completions(served: Served) -> None:
     wanted = served.parsed
     try:
         async with (
-            served.service.recorded(served.call, served.began),
+            served.service.recorded(served.call, served.began, served.opened),
             served.service.turn(served.call, served.began),
         ):
             if wanted is None:

@@ -16,6 +16,7 @@ data: {the same as above}
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -115,6 +116,7 @@ class Reply(BaseModel):
     prompt_version: str | None
     model: str
     trace_id: str
+    span_id: str = Field(description="The call's own: one trace may hold several calls.")
 
 
 @router.post("/query", response_model=Reply, responses=errors(400, 404, 502, 503, 504))
@@ -140,7 +142,7 @@ async def query(query: Query, request: Request) -> Response:
 async def stream(query: Query, request: Request) -> Response:
     """The same, while it is written."""
     service, caller, trace = service_of(request), caller_of(request, "ask"), trace_of(request)
-    service.admission.check()  # a refusal has a status as long as nothing was sent
+    opened = asyncio.Event()
 
     async def work(sender: Sender) -> None:
         async def begin(put: Callable[[bytes], None]) -> dict[str, Any]:
@@ -148,10 +150,10 @@ async def stream(query: Query, request: Request) -> Response:
                 put(event("retrieved", found.shown()))
 
             return await service.query(
-                query, caller, trace, lambda text: put(event("delta", {"text": text})), tell
+                query, caller, trace, lambda text: put(event("delta", {"text": text})), tell, opened
             )
 
-        await pump(sender, begin, lambda body: [event("done", body)], failed)
+        await pump(sender, begin, lambda body: [event("done", body)], failed, opened)
 
     return Live(work)
 

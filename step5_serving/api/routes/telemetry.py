@@ -16,7 +16,7 @@ from fastapi import APIRouter, Query, Request, Response
 from shared.errors import UserError
 from step5_serving.api.replies import caller_of, errors, reply
 from step5_serving.errors import ApiError
-from step5_serving.telemetry.reading import list_calls, show_call
+from step5_serving.telemetry.reading import list_calls, show_calls
 from step5_serving.telemetry.summary import parse_since, summarize
 
 router = APIRouter(prefix="/telemetry", tags=["telemetry"])
@@ -58,15 +58,16 @@ async def calls(
 
 @router.get("/calls/{trace_id}", response_class=Response, responses={**JSON, **errors(400, 404, 503)})
 async def call(request: Request, trace_id: str) -> Response:
-    """One call with its passages, attempts and prompt."""
+    """The call of a span, or the latest of a trace, with passages and prompt; `others` are of its trace."""
     store = _store(request)
     try:
-        found = await asyncio.to_thread(show_call, store, trace_id)
+        found = await asyncio.to_thread(show_calls, store, trace_id)
     except UserError as error:
         raise ApiError(400, "invalid_request_error", str(error)) from None
-    if found is None:
+    if not found:
         raise ApiError(404, "not_found_error", f"there is no call {trace_id[:40]}")
-    return reply(found)
+    *others, latest = found
+    return reply({**latest, "others": [each["span_id"] for each in others]})
 
 
 def _turn(request: Request) -> asyncio.Lock:

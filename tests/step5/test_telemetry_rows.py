@@ -1,0 +1,300 @@
+"""Every call has its row: when it is written, what a restart makes of it, what is only counted."""
+
+import asyncio
+import json
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from shared.errors import UserError
+from step5_serving.api.keys import Keys
+from step5_serving.rag.scripted import ScriptedAnswerer
+from step5_serving.telemetry import owner
+from step5_serving.telemetry.call import Call
+from step5_serving.telemetry.metrics import Metrics
+from step5_serving.telemetry.reading import list_calls, show_call, show_calls
+from step5_serving.telemetry.store import Store
+from step5_serving.telemetry.summary import summarize
+from step5_serving.telemetry.writer import Recorder
+from tests.step5.service_parts import (
+    ASKED,
+    ListRecorder,
+    app_of,
+    calls_of,
+    client_of,
+    eventually,
+    get,
+    in_loop,
+    post,
+    request,
+)
+from tests.step5.telemetry_parts import call_of, record
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+TRACEPARENT = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
+
+
+# --- a stream's row is there before its text, and closed at its end -----------------------------------
+
+
+@in_loop
+async def test_a_stream_has_its_row_before_its_first_byte_and_one_row_at_its_end(tmp_path):
+    url, answerer = f"sqlite:///{tmp_path}/t.db", ScriptedAnswerer(gate=asyncio.Event())
+    recorder = Recorder.from_url(url)
+    store, app = Store.open(url), app_of(answerer, recorder)
+    async with client_of(app) as client:
+        asking = asyncio.ensure_future(client.post("/query/stream", json=ASKED, headers=TRACEPARENT))
+        await eventually(lambda: answerer.running)
+        [row] = list_calls(store)["calls"]
+        assert (row["state"], row["trace_id"], row["question"]) == ("running", TRACE, ASKED["question"])
+        found = summarize(store)
+        assert (found["running"], found["unknown_costs"], found["errors"]) == (1, 0, 0)
+        answerer.gate.set()
+        await asking
+    [row] = list_calls(store)["calls"]
+    assert (row["state"], row["status"], row["output_tokens"]) == ("done", 200, 18)
+    await recorder.close()
+
+
+def test_a_stream_whose_row_cannot_be_opened_sends_nothing():
+    recorder = ListRecorder()
+    recorder.trouble = "the disk is full"
+    got = post(app_of(recorder=recorder), "/query/stream")
+    assert (got.status_code, got.json()["error"]["type"]) == (503, "telemetry_unavailable")
+
+
+@in_loop
+async def test_what_was_running_when_a_process_died_is_lost_and_what_runs_elsewhere_is_not(database):
+    dead = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    names = {"dead": owner.owner_of(dead.pid), "alive": owner.OWNER, "elsewhere": "another-machine/1/1"}
+    dead.kill()
+    dead.wait()
+    recorder = Recorder.from_url(database)
+    calls = {name: Call("query", 200, question=name) for name in names}
+    for name, call in calls.items():
+        await recorder.open(call)
+        with recorder.store.writing() as connection:
+            statement = f"UPDATE calls SET opened_by = '{names[name]}' WHERE span_id = '{call.span_id}'"
+            connection.exec_driver_sql(statement)
+    await recorder.close()
+
+    recorder = Recorder.from_url(database)
+    states = {row["question"]: row["state"] for row in list_calls(recorder.store)["calls"]}
+    assert states == {"dead": "lost", "alive": "running", "elsewhere": "running"}
+    found = summarize(recorder.store)
+    assert (found["lost"], found["running"], found["errors"], found["unknown_costs"]) == (1, 2, 1, 1)
+    await recorder.record(calls["alive"])
+    assert len(list_calls(recorder.store)["calls"]) == 3
+    await recorder.close()
+
+
+@in_loop
+async def test_a_row_that_nobody_closed_is_lost_after_an_hour_whoever_opened_it(database):
+    recorder = Recorder.from_url(database)
+    await recorder.open(call_of())  # at a noon long ago
+    await recorder.close()
+    store = Store.open(database)
+    assert store.mark_lost() == 1
+    assert store.mark_lost() == 0
+
+
+# --- files of the version before -----------------------------------------------------------------------
+
+
+def version_1(path):
+    """What the program before this one wrote: without span ids, feedback, refusals."""
+    record(f"sqlite:///{path}", call_of(trace_id=TRACE), call_of(status=429, queue_ms=None))
+    with sqlite3.connect(path) as db:
+        for name in ("span_id", "running"):
+            db.execute(f"DROP INDEX calls_{name}")
+        for name in ("span_id", "opened_by"):
+            db.execute(f"ALTER TABLE calls DROP COLUMN {name}")
+        for name in ("feedback", "refusals"):
+            db.execute(f"DROP TABLE {name}")
+        db.execute("UPDATE meta SET value = '1'")
+
+
+def test_a_file_of_the_version_before_opens_and_is_written_on(tmp_path):
+    path = tmp_path / "old.db"
+    version_1(path)
+    url = f"sqlite:///{path}"
+    record(url, call_of())
+    store = Store.open(url)
+    assert len(list_calls(store)["calls"]) == 3
+    old = show_call(store, TRACE)
+    assert old["span_id"] == f"{1:016x}"
+    assert old["answer"] == "Every two years. [1]"
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchall() == [("2",)]
+
+
+def test_a_file_of_the_version_before_that_cannot_be_written_is_refused_in_one_line(tmp_path, monkeypatch):
+    path = tmp_path / "old.db"
+    version_1(path)
+    monkeypatch.setattr("step5_serving.telemetry.store.PATIENCE", 0.05)
+    with sqlite3.connect(path, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(UserError, match="cannot be opened: database is locked"):
+            Store.open(f"sqlite:///{path}")
+    assert len(list_calls(Store.open(f"sqlite:///{path}"))["calls"]) == 2
+
+
+# --- refusals: a row for want of room, a count for the others --------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/query", "/query/stream", "/v1/messages"])
+def test_too_many_requests_have_rows(path):
+    app = app_of(rate=0.001, burst=1)
+    for _ in range(2):
+        got = post(app, path, headers=TRACEPARENT)
+    assert got.status_code == 429
+    last = calls_of(app)[-1]
+    assert (last.status, last.error_type, last.trace_id) == (429, "rate_limit_error", TRACE)
+    assert last.cost_usd == 0.0
+    assert b'rag_refusals_total{route="%b",status="429"}' % path.encode() not in app.state.metrics.page()
+
+
+@pytest.mark.parametrize("path", ["/query", "/query/stream"])
+def test_no_room_has_a_row_with_the_question(path):
+    app = app_of(running=1, waiting=0)
+    app.state.service.admission.running = 1
+    assert post(app, path).status_code == 503
+    [call] = calls_of(app)
+    assert (call.status, call.question, call.cost_usd) == (503, ASKED["question"], 0.0)
+    assert not app.state.service.recorder.refusals
+
+
+REFUSED = {
+    (401, "/query"): ("POST", "/query", {"json": ASKED}),
+    (400, "/query"): ("POST", "/query", {"json": {}, "headers": {"x-api-key": "KEY"}}),
+    (403, "/telemetry/summary"): ("GET", "/telemetry/summary", {"headers": {"x-api-key": "KEY"}}),
+    (404, "other"): ("GET", "/nowhere", {}),
+    (405, "/query"): ("GET", "/query", {}),
+    (413, "/query"): ("POST", "/query", {"content": b"x", "headers": {"content-length": "9999999"}}),
+    (421, "/query"): ("POST", "/query", {"json": ASKED, "headers": {"host": "evil.example"}}),
+    (403, "/query"): ("POST", "/query", {"json": ASKED, "headers": {"origin": "http://evil.example"}}),
+}
+
+
+@pytest.mark.parametrize("refused", REFUSED, ids=str)
+def test_what_never_became_a_call_is_counted_by_route_and_status(refused, tmp_path):
+    (status, route), (method, path, options) = refused, REFUSED[refused]
+    keys = Keys(tmp_path / "keys.json")
+    _, key = keys.add("somebody", ["ask"])
+    headers = {name: value.replace("KEY", key) for name, value in options.get("headers", {}).items()}
+    app = app_of(keys=keys)
+    assert request(app, method, path, **{**options, "headers": headers}).status_code == status
+    assert calls_of(app) == []
+    assert app.state.service.recorder.refusals == {(route, status): 1}
+    line = f'rag_refusals_total{{route="{route}",status="{status}"}} 1.0'
+    assert line in app.state.metrics.page().decode()
+
+
+@in_loop
+async def test_counts_reach_the_summary(database):
+    recorder = Recorder.from_url(database)
+    for _ in range(3):
+        recorder.refused("/query", 401)
+    await recorder.close()
+    recorder = Recorder.from_url(database)
+    recorder.refused("/query", 401)
+    recorder.refused("other", 404)
+    await recorder.close()
+    assert summarize(Store.open(database))["refusals"] == [
+        {"route": "/query", "status": 401, "count": 4},
+        {"route": "other", "status": 404, "count": 1},
+    ]
+
+
+# --- one trace, several calls ----------------------------------------------------------------------------
+
+
+def test_two_calls_of_one_trace_are_both_shown(database):
+    first = call_of(trace_id=TRACE, answer="One.", span_id="1" * 16)
+    second = call_of(trace_id=TRACE, answer="Two.", span_id="2" * 16)
+    record(database, first)
+    record(database, second)
+    store = Store.open(database)
+    assert [each["answer"] for each in show_calls(store, TRACE[:8])] == ["One.", "Two."]
+    assert show_call(store, "1111")["answer"] == "One."
+    assert show_call(store, "2" * 16)["answer"] == "Two."
+    with pytest.raises(UserError, match=f"holds 2 calls: name one by its span id, {'1' * 16}, {'2' * 16}"):
+        show_call(store, TRACE)
+
+
+def test_the_reply_names_the_call(tmp_path):
+    app = app_of()
+    bodies = [post(app, headers=TRACEPARENT).json() for _ in range(2)]
+    assert bodies[0]["trace_id"] == bodies[1]["trace_id"] == TRACE
+    assert [each.span_id for each in calls_of(app)] == [each["span_id"] for each in bodies]
+
+
+# --- values that no database takes -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"input_tokens": 2**80, "output_tokens": -1},
+        {"parameters": {"max_tokens": 10**5000}},
+        {"parameters": {"max_tokens": 2**80}},
+        {"model": "a\0b\ud800", "error_type": "\0", "finish_reason": "\ud800"},
+    ],
+    ids=lambda odd: "-".join(odd),
+)
+def test_numbers_and_texts_that_a_database_cannot_hold_are_stored_safely(database, odd):
+    record(database, call_of(trace_id=TRACE, **odd))
+    store = Store.open(database)
+    row = show_call(store, TRACE)
+    assert row["answer"] == "Every two years. [1]"
+    if "input_tokens" in odd:
+        assert (row["input_tokens"], row["output_tokens"]) == (None, None)
+
+
+@in_loop
+async def test_a_value_that_no_driver_takes_leaves_no_transaction_open(tmp_path):
+    recorder = Recorder.from_url(f"sqlite:///{tmp_path}/t.db")
+    with pytest.raises(Exception, match="could not be written"):
+        await recorder.record(call_of(prompt_version=2**80))
+    with sqlite3.connect(tmp_path / "t.db", timeout=0.1) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.rollback()
+    await recorder.record(call_of())
+    await recorder.close()
+
+
+# --- what is spent -----------------------------------------------------------------------------------------
+
+
+@in_loop
+async def test_the_cost_of_an_answer_that_nobody_waited_for_is_unknown():
+    answerer = ScriptedAnswerer(gate=asyncio.Event())
+    app = app_of(answerer)
+    async with client_of(app) as client:
+        asking = asyncio.ensure_future(client.post("/query", json=ASKED))
+        await eventually(lambda: answerer.running)
+        asking.cancel()
+        await eventually(lambda: calls_of(app))
+    [call] = calls_of(app)
+    assert (call.status, call.cost_usd) == (499, None)
+    assert b"rag_cost_unknown_calls_total 1.0" in app.state.metrics.page()
+
+
+def test_what_was_refused_cost_nothing():
+    app = app_of()
+    assert post(app, json={**ASKED, "prompt_version": 99}).status_code == 404
+    [call] = calls_of(app)
+    assert call.cost_usd == 0.0
+    metrics = Metrics()
+    metrics.observe(call)
+    assert b"rag_cost_unknown_calls_total 0.0" in metrics.page()
+
+
+@pytest.mark.parametrize("since", ["999999d", "0h", "30", "99999999999999s"])
+def test_a_length_of_time_that_makes_no_sense_is_refused(since, tmp_path):
+    recorder = Recorder.from_url(f"sqlite:///{tmp_path}/t.db")
+    got = get(app_of(recorder=recorder), f"/telemetry/summary?since={since}")
+    assert got.status_code == 400
+    assert "is no length of time" in json.loads(got.text)["error"]["message"]
