@@ -111,7 +111,7 @@ def reply(data: Any, status: int = 200, headers: dict[str, str] | None = None) -
 
 
 async def refused(request: Request, error: Exception) -> Response:
-    """An ApiError. Where there was no room, or the caller asked too often, the call has a row all the same."""
+    """An ApiError; where there was no room, or the caller asked too often, the call has a row, too."""
     assert isinstance(error, ApiError)
     if error.status in (429, 503) and not error.has_row and (route := CALLS.get(request.url.path)):
         caller = Caller(error.key_id)
@@ -147,7 +147,9 @@ async def of_http(request: Request, error: Exception) -> Response:
     if error.status_code in (408, 413):
         headers["connection"] = "close"  # the rest of the body is not read
     kind = TYPES.get(error.status_code, "invalid_request_error" if error.status_code < 500 else "api_error")
-    return reply(shaped(ApiError(error.status_code, kind, text), request.url.path), error.status_code, headers)
+    return reply(
+        shaped(ApiError(error.status_code, kind, text), request.url.path), error.status_code, headers
+    )
 
 
 async def client_gone(request: Request, error: Exception) -> Response:  # noqa: ARG001
