@@ -13,7 +13,8 @@ from shared import prompts
 from shared.config import load_settings
 from shared.errors import UserError
 from step3_rag.evaluate.dataset import Question
-from step5_serving.telemetry import compare, replaying, wandb_sink
+from step5_serving.evaluation import compare, wandb_sink
+from step5_serving.evaluation import parts as replaying
 from tests.conftest import ROOT
 from tests.scripted import ScriptedMessages
 from tests.step3.conftest import write

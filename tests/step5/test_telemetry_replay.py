@@ -10,11 +10,12 @@ from shared.config import load_settings
 from shared.errors import UserError
 from step3_rag.answer.context import joined
 from step5_serving.config import Config
+from step5_serving.evaluation import parts as replaying
+from step5_serving.evaluation import replay
 from step5_serving.rag.answers import RagAnswerer
 from step5_serving.rag.loading import prompts_folder
 from step5_serving.rag.scripted import ScriptedAnswerer
 from step5_serving.seam import Answered, Query
-from step5_serving.telemetry import replay, replaying
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.reading import show_call
 from step5_serving.telemetry.store import Store
