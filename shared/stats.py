@@ -1,8 +1,20 @@
-"""95 % intervals of shares and means, and a test for pairs. scipy is imported inside: it takes a second."""
+"""Percentiles, 95 % intervals of shares and means, a test for pairs. scipy is imported inside: it takes long."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+
+def nearest_rank(values: Sequence[float], percent: int) -> float | None:
+    """The percentile: the smallest value that at least `percent` % of the values don't exceed; None for none.
+
+    It is always one of the values, at rank ceil(percent * n / 100), counted from 1: p95 of 20 is the 19th.
+
+    >>> nearest_rank(range(1, 21), 95), nearest_rank([3.0, 1.0], 50), nearest_rank([], 50)
+    (19, 1.0, None)
+    """
+    ordered = sorted(values)
+    return ordered[(percent * len(ordered) + 99) // 100 - 1] if ordered else None
 
 
 def wilson(hits: int, n: int) -> tuple[float, float]:

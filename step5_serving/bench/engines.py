@@ -27,6 +27,7 @@ from shared.errors import UserError
 from shared.models import weights
 from shared.progress import count_bar
 from shared.report.record import picture_path, writable
+from shared.stats import nearest_rank
 from step5_serving.bench import engines_view as bench_view
 from step5_serving.bench import roofline
 from step5_serving.bench.load import Body, InProcess, OverChat, OverHttp, Run, Target, closed_loop, open_loop
@@ -252,13 +253,9 @@ def _row(engine: str, kind: str, value: float, runs: Sequence[Run]) -> dict[str,
 
 def _percentiles(name: str, seconds: Sequence[float | None]) -> dict[str, float | None]:
     """p50 and p95 in milliseconds; None where nothing was measured."""
-    known = sorted(1000 * each for each in seconds if each is not None)
-    return {
-        f"{name}_p{share}": round(known[min(len(known) - 1, int(share / 100 * len(known)))], 1)
-        if known
-        else None
-        for share in (50, 95)
-    }
+    known = [1000 * each for each in seconds if each is not None]
+    found = {f"{name}_p{percent}": nearest_rank(known, percent) for percent in (50, 95)}
+    return {key: None if value is None else round(value, 1) for key, value in found.items()}
 
 
 def ratios(runs: dict[Key, list[Run]], plan: Plan) -> list[dict[str, Any]]:

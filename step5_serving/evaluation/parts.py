@@ -44,6 +44,9 @@ def run(
         if engine in UNNAMED:
             raise UserError(f"the call was answered by a {engine}: name its address with --engine")
         model = model or row["model"]
+        if engine == "claude":  # there, the engine's name is the model's
+            engine, model = model, None
+        quantize = quantize or row["parameters"].get("quantize")
     serving = serving_of(engine, model, quantize)
     reader = "quote" if quoted else "chat"
     config = Config(engine=serving.name, model=serving.model, index=index, reader=reader, running=1)

@@ -212,6 +212,7 @@ class RagAnswerer:
                 "threshold": plan.threshold,
                 "budget": plan.budget,
                 "max_tokens": MAX_TOKENS,
+                **({"quantize": self.config.quantize} if self.config.quantize else {}),
             },
         )
 

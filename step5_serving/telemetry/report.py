@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from shared.stats import nearest_rank
 from step5_serving.telemetry.baseline import FEWEST, Window, window
 from step5_serving.telemetry.call import now
 from step5_serving.telemetry.store import Store
@@ -32,7 +33,7 @@ class Measure:
     name: str
     title: str
     of: str  # the column of Window
-    quantile: float | None  # None: the mean
+    percent: int | None  # of the percentile; None: the mean
     worse: str  # the word for a regression
     up_is_bad: bool = True
     digits: int = 0
@@ -43,9 +44,9 @@ class Measure:
 
 
 MEASURES = (
-    Measure("p50_ms", "p50, ms", "total_ms", 0.5, "slower"),
-    Measure("p95_ms", "p95, ms", "total_ms", 0.95, "slower"),
-    Measure("first_token_p95_ms", "first token p95, ms", "first_token_ms", 0.95, "slower"),
+    Measure("p50_ms", "p50, ms", "total_ms", 50, "slower"),
+    Measure("p95_ms", "p95, ms", "total_ms", 95, "slower"),
+    Measure("first_token_p95_ms", "first token p95, ms", "first_token_ms", 95, "slower"),
     Measure("cost_usd", "cost a call, USD", "cost_usd", None, "dearer", digits=6),
     Measure("error_rate", "error rate", "error", None, "more errors", digits=4),
     Measure("confidence", "mean confidence", "confidence", None, "less sure", up_is_bad=False, digits=3),
@@ -141,10 +142,9 @@ def _figure(measure: Measure, values: Sequence[float]) -> float | None:
     """The mean, or the nearest rank as in the summary."""
     if not values:
         return None
-    if measure.quantile is None:
+    if measure.percent is None:
         return sum(values) / len(values)
-    rank = -(-round(100 * measure.quantile) * len(values) // 100)
-    return sorted(values)[rank - 1]
+    return nearest_rank(values, measure.percent)
 
 
 def _draws(measure: Measure, values: Sequence[float], seed: int = 0) -> Any:
@@ -155,11 +155,11 @@ def _draws(measure: Measure, values: Sequence[float], seed: int = 0) -> Any:
         return None
     random, data = np.random.default_rng(seed), np.sort(np.asarray(values, dtype=float))
     n = len(data)
-    if measure.quantile is None:
+    if measure.percent is None:
         return np.array([data[random.integers(n, size=n)].mean() for _ in range(DRAWS)])
     # The k-th smallest of n values drawn from n is the one at the k-th smallest place drawn: places are
     # uniform, and the k-th smallest of n uniform numbers follows a beta distribution. No resample is made.
-    k = -(-round(100 * measure.quantile) * n // 100)
+    k = (measure.percent * n + 99) // 100
     places = np.floor(random.beta(k, n - k + 1, size=DRAWS) * n).astype(int)
     return data[np.minimum(places, n - 1)]
 
@@ -167,7 +167,7 @@ def _draws(measure: Measure, values: Sequence[float], seed: int = 0) -> Any:
 def _interval(draws: Any) -> list[float]:
     import numpy as np
 
-    return [float(each) for each in np.percentile(draws, [2.5, 97.5])]
+    return [float(each) for each in np.percentile(draws, [2.5, 97.5], method="inverted_cdf")]
 
 
 def text_of(measure: Measure, value: float) -> str:

@@ -4,7 +4,8 @@
     {'p50': 41.5, 'p95': 97.2}
 
 The databases do the counting, with the same statements on SQLite and Postgres. A percentile is the nearest
-rank: the smallest value that at least p % of the values don't exceed, so it is always one that was measured.
+rank, as everywhere in this step (shared.stats.nearest_rank): the smallest value that at least p % of the
+values don't exceed, so it is always one that was measured.
 Latency is that of answered calls: a refusal takes no time and would make a service that refuses look fast.
 An error is a call that failed by the service (5xx); what the caller got wrong, or had too much of (4xx), is
 counted as refused. A call whose cost is unknown, one that broke off for instance, is counted as such and adds

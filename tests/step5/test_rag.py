@@ -112,6 +112,15 @@ def test_who_does_not_know_asks_no_model(rag):
     assert not made.api.requests
 
 
+def test_a_rewriting_model_is_counted_where_a_quote_answers(rag):
+    made = rag(threshold=1.0, strategies=("hyde",))
+    made.api.enqueue("The notice period is ninety days.", input_tokens=40, output_tokens=7)
+    got, _ = answer(made, asked(reader="quote"))
+    assert len(made.api.requests) == 1
+    assert (got.input_tokens, got.output_tokens) == (40, 7)
+    assert got.model == made.answerer.model  # whose price it has
+
+
 def test_every_attempt_counts_for_the_time(rag):
     got, _ = answer(rag(threshold=1.0, strategies=("feedback",)), asked(reader="quote"))
     assert [each.strategy for each in got.attempts] == ["question", "feedback"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -212,6 +213,31 @@ def test_a_changed_document_is_told_and_the_old_passage_used(asked, run, documen
     assert got.code == 0
     assert "changed in the index since" in got.out
     assert "60 days" in str(asked.api.requests[1]["messages"])
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked_for"),
+    [
+        (
+            {"engine": "claude", "model": "claude-sonnet-5-5"},
+            ("claude-sonnet-5-5", None, None),
+        ),
+        (
+            {"engine": "torch", "model": "tiny", "parameters": {"quantize": "int8"}},
+            ("torch", "tiny", "int8"),
+        ),
+    ],
+)
+def test_the_engine_of_the_call_is_asked_for_again(tmp_path, monkeypatch, stored, asked_for):
+    """Claude by its model's name, and int8 as int8."""
+    row = row_of(tmp_path, **stored)
+
+    def serving_of(*given):
+        raise UserError(f"asked for {given}")
+
+    monkeypatch.setattr(replaying, "serving_of", serving_of)
+    with pytest.raises(UserError, match=re.escape(f"asked for {asked_for}")):
+        replaying.run(row)
 
 
 def test_a_quote_needs_no_model(asked, run):
