@@ -1,4 +1,4 @@
-"""Percentiles, 95 % intervals of shares and means, a test for pairs. scipy is imported inside: it takes long."""
+"""Percentiles, 95 % intervals, and a test for pairs. scipy is imported inside: it takes a second."""
 
 from __future__ import annotations
 

@@ -26,3 +26,12 @@ def test_a_weight_counts_as_so_many_values():
 @pytest.mark.parametrize(("gained", "lost", "p"), [(0, 0, 1), (1, 0, 1), (6, 0, 0.03125), (5, 1, 0.21875)])
 def test_the_sign_test(gained, lost, p):
     assert stats.sign_test(gained, lost) == stats.sign_test(lost, gained) == pytest.approx(p)
+
+
+@pytest.mark.parametrize("n", [1, 2, 19, 20, 21, 100])
+def test_nearest_rank_is_the_smallest_value_that_enough_do_not_exceed(n):
+    values = list(range(n, 0, -1))
+    for percent in (1, 50, 95, 100):
+        enough = [each for each in values if sum(other <= each for other in values) * 100 >= percent * n]
+        assert stats.nearest_rank(values, percent) == min(enough)
+    assert stats.nearest_rank([], 95) is None

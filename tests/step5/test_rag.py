@@ -114,7 +114,7 @@ def test_who_does_not_know_asks_no_model(rag):
 
 def test_a_rewriting_model_is_counted_where_a_quote_answers(rag):
     made = rag(threshold=1.0, strategies=("hyde",))
-    made.api.enqueue("The notice period is ninety days.", input_tokens=40, output_tokens=7)
+    made.api.enqueue("The notice period is ninety days.", usage={"input_tokens": 40, "output_tokens": 7})
     got, _ = answer(made, asked(reader="quote"))
     assert len(made.api.requests) == 1
     assert (got.input_tokens, got.output_tokens) == (40, 7)
