@@ -23,7 +23,7 @@ from step5_serving.addresses import is_loopback
 from step5_serving.api.keys import Keys
 from step5_serving.api.refusals import CountRefusals
 from step5_serving.api.replies import HANDLERS
-from step5_serving.api.routes import documents, health, models, pages, query, telemetry
+from step5_serving.api.routes import documents, feedback, health, models, pages, query, telemetry
 from step5_serving.api.security import SecurityMiddleware
 from step5_serving.api.service import Records, Service
 from step5_serving.config import Config
@@ -76,6 +76,7 @@ def create_app(
         health,
         telemetry,
         documents,
+        feedback,
         pages,
     ):  # by how often they are asked
         app.include_router(module.router)

@@ -13,7 +13,8 @@ from pydantic_core import from_json
 
 from step5_serving.api.live import Received, Sender, events_of
 from step5_serving.api.replies import trace_of
-from step5_serving.api.service import Caller, Service, Trace
+from step5_serving.api.service import Service
+from step5_serving.api.trace import Caller, Trace
 from step5_serving.api.usage import Tally, parameters_of, question_of
 from step5_serving.engines.gateway import Gateway, error_type_of, refusal_of
 from step5_serving.errors import ApiError

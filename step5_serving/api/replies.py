@@ -18,7 +18,8 @@ from starlette.exceptions import HTTPException
 
 from step5_serving.api.live import ClientGone
 from step5_serving.api.security import internal
-from step5_serving.api.service import GONE, Caller, Service, Trace
+from step5_serving.api.service import GONE, Service
+from step5_serving.api.trace import Caller, Trace
 from step5_serving.errors import ApiError, shaped
 
 MEANINGS = {

@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -30,16 +29,16 @@ from step5_serving.api.keys import Keys
 from step5_serving.api.rates import Rates
 from step5_serving.api.response import body_of, fill, fill_found
 from step5_serving.api.security import internal
+from step5_serving.api.trace import Caller, Trace
 from step5_serving.config import Config
 from step5_serving.errors import ApiError
 from step5_serving.seam import Answerer, PromptRef, Query, Tell, Write, nothing
-from step5_serving.telemetry.call import Call, new_trace_id
+from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.prices import Budget
 from step5_serving.telemetry.versions import Versions
 
 log = logging.getLogger(__name__)
 
-TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 GONE = 499  # the status of nginx for a client that went away before the answer came
 UNREAD = (400, 401, 403, 404, 413, 429)  # refused before a model read anything
 UNKNOWN_KEY = "the key is not known here: send one as `Authorization: Bearer KEY` or `x-api-key: KEY`"
@@ -57,29 +56,6 @@ class Records(Protocol):
 
 class ClientGone(Exception):
     """Whoever asked has left; there is nobody to reply to."""
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks: the id of his key, None without one."""
-
-    key_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """The trace a call belongs to: the caller's, by the header `traceparent`, or one of its own."""
-
-    id: str
-    parent: str | None = None
-
-    @classmethod
-    def of(cls, traceparent: str | None) -> Trace:
-        """Source: https://www.w3.org/TR/trace-context/"""
-        found = TRACEPARENT.fullmatch(traceparent) if traceparent else None
-        if found and found[1].strip("0") and found[2].strip("0"):
-            return cls(found[1], found[2])
-        return cls(new_trace_id())
 
 
 @dataclass

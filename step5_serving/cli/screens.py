@@ -75,6 +75,28 @@ def show_calls(facts: Mapping[str, Any], console: Console) -> None:
         console.print(f"older ones: --before {facts['next']}")
 
 
+def show_errors(facts: Mapping[str, Any], console: Console) -> None:
+    """One line a question, with why it is there, and a comment below; then what was written."""
+    table = _table("call", "why", "sure", "question")
+    table.expand, question = True, table.columns[-1]
+    question.justify, question.overflow, question.ratio = "left", "ellipsis", 1
+    for row in facts["calls"]:
+        sure = "-" if row["confidence"] is None else f"{row['confidence']:.2f}"
+        asked = " ".join(row["question"].split())
+        said = f" ({' '.join(row['comment'].split())})" if row["comment"] else ""
+        table.add_row(row["span_id"][:8], ", ".join(row["reasons"]), sure, asked + said)
+    console.print(table)
+    console.print(facts["headline"])
+    if facts.get("out"):
+        made = facts["set"]
+        console.print(
+            f"{facts['out']}: {made['questions']} questions, {made['passages']} passages, "
+            f"{made['judgements']} judgements of 0\nPut 1 in {facts['out']}/qrels/test.tsv where the passage "
+            f"answers the question, then: python -m step3_rag evaluate --dataset {facts['out']}",
+            soft_wrap=True,
+        )
+
+
 def show_one(facts: Mapping[str, Any], console: Console) -> None:
     """Question, answer, how it came about, and what it was made from."""
     console.print(facts["question"] or f"(no question: {facts['route']})", style="bold")
@@ -95,6 +117,8 @@ def show_one(facts: Mapping[str, Any], console: Console) -> None:
     console.print(f"\nms: {', '.join(times) or 'unknown'}\ntokens: {_tokens(facts)}; cost {cost}")
     console.print(f"{facts['model']} on {facts['engine']}; prompt {facts['prompt_version'] or 'none'}")
     console.print(f"{facts['started_at']}, trace {facts['trace_id']}, span {facts['span_id']}")
+    if facts["thumb"] or facts["comment"]:
+        console.print(f"feedback: {facts['thumb'] or '-'} {facts['comment'] or ''}".rstrip(), soft_wrap=True)
     for each in facts["sources"]:
         console.print(f"\n[{each['number']}] {each['place']}", style="bold")
         console.print(each["text"] or "(its text is not stored any more)")

@@ -57,7 +57,7 @@ def summary(since: Since = "24h", telemetry: Telemetry = TELEMETRY, as_json: Jso
     from step5_serving.telemetry.summary import parse_since, summarize
 
     length = parse_since(since)
-    with _opened(telemetry) as store:
+    with opened(telemetry) as store:
         found = summarize(store, length)
     head = f"{found['calls']} calls and {found['errors']} errors in {since}"
     facts = {"command": "step5_serving summary", "headline": head, **found}
@@ -79,7 +79,7 @@ def calls(
 
     if not 1 <= limit <= MOST:
         raise UserError(f"--limit {limit} is not allowed: use 1 to {MOST}")
-    with _opened(telemetry) as store:
+    with opened(telemetry) as store:
         found = list_calls(store, limit, before, low_confidence=low_confidence, error=error)
     facts = {"command": "step5_serving calls", "headline": f"{len(found['calls'])} calls", **found}
     emit(facts, lambda console: screens.show_calls(facts, console), as_json=as_json)
@@ -91,7 +91,7 @@ def show(trace_id: TraceId, telemetry: Telemetry = TELEMETRY, as_json: Json = Fa
     from step5_serving.cli import screens
     from step5_serving.telemetry.reading import show_calls
 
-    with _opened(telemetry) as store:
+    with opened(telemetry) as store:
         *others, latest = show_calls(store, trace_id) or [_row(store, trace_id)]
     facts = {"command": "step5_serving show", "headline": f"call {latest['trace_id']}", **latest}
     facts |= {"others": others} if others else {}
@@ -115,7 +115,7 @@ def prune(
     from step5_serving.telemetry.summary import parse_since
 
     length = parse_since(older_than)
-    with _opened(telemetry) as store:
+    with opened(telemetry) as store:
         gone = work.prune(store, length, vacuum=vacuum)
     line = (
         f"{gone['calls']:,} calls, {gone['passages']:,} passages and {gone['prompts']:,} prompts deleted; "
@@ -139,7 +139,7 @@ def replay(
     from step5_serving.evaluation import parts as replaying
     from step5_serving.evaluation import replay as work
 
-    with _opened(telemetry) as store:
+    with opened(telemetry) as store:
         row = _row(store, trace_id)
         work.check(row)
         facts = replaying.run(row, index=index, engine=engine, model=model, quantize=quantize)
@@ -236,7 +236,7 @@ def report(
         raise UserError(f"--tolerance {tolerance:g} is not allowed: use a share from 0, like 0.1")
     if save_baseline and baseline is None:
         raise UserError("--save-baseline wants a file to write to: name it with --baseline")
-    with _opened(telemetry) as store:
+    with opened(telemetry) as store:
         if save_baseline and baseline:
             saved = kept.save_baseline(store, length, writable(baseline))
             line = f"{baseline}: the values of {saved['calls']} calls are kept"
@@ -256,7 +256,7 @@ def report(
 
 
 @contextlib.contextmanager
-def _opened(telemetry: str) -> Iterator[Store]:
+def opened(telemetry: str) -> Iterator[Store]:
     """The database, for reading; what it refuses ends in one line."""
     from step5_serving.errors import ApiError
     from step5_serving.telemetry.store import Store

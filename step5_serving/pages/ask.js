@@ -11,6 +11,7 @@ import { Trouble, askForKey, getJson, onKey, request, say, sentence } from "./ap
 import { CitedText } from "./cited.js";
 import { UNKNOWN, byId, count, el, ms, usd } from "./dom.js";
 import { Passages } from "./passages.js";
+import { feedbackForm } from "./feedback.js";
 import { events } from "./sse.js";
 import { attemptList, confidenceBar, modelOf, timeBar, tokensLine } from "./trace.js";
 
@@ -141,7 +142,7 @@ function facts(call) {
     row("Cost", call.cost_usd == null ? `${UNKNOWN} (this model has no price)` : usd(call.cost_usd));
     row("Model", modelOf(call));
     if (call.prompt_version) row("Prompt", el("code", {}, call.prompt_version));
-    row("Trace", el("a", { href: `/dashboard#call=${call.trace_id}`, class: "id" }, call.trace_id));
+    row("Trace", el("a", { href: `/dashboard#call=${call.span_id ?? call.trace_id}`, class: "id" }, call.trace_id));
   }
   section.replaceChildren(
     byId("facts-title") ?? el("h2", { id: "facts-title" }, "How it came about"),
@@ -149,6 +150,7 @@ function facts(call) {
     el("dl", {}, rows),
     ...(call.attempts?.length ? [el("h3", {}, call.attempts.length === 1 ? "One search" : `${call.attempts.length} searches`),
       attemptList(call.attempts, call.confidence, call.abstained)] : []),
+    ...(call.trace_id ? [feedbackForm(call)] : []),
   );
 }
 

@@ -1,4 +1,4 @@
-// One call of the dashboard, with all that was kept of it: GET /telemetry/calls/{trace_id}.
+// One call of the dashboard, with all that was kept of it: GET /telemetry/calls/{id}, its span id or its trace id.
 
 import { getJson, Trouble } from "./api.js";
 import { CitedText } from "./cited.js";
@@ -8,17 +8,17 @@ import { attemptList, confidenceBar, modelOf, tokensLine, waterfall } from "./tr
 
 let wanted = null;
 
-export async function openCall(traceId) {
-  wanted = traceId;
+export async function openCall(id) {
+  wanted = id;
   const dialog = byId("call");
   const body = byId("call-body");
   body.replaceChildren(el("p", { class: "hint" }, "Loading …"));
   if (!dialog.open) dialog.showModal();
   try {
-    const call = await getJson(`/telemetry/calls/${traceId}`);
-    if (wanted === traceId) fill(body, call);
+    const call = await getJson(`/telemetry/calls/${id}`);
+    if (wanted === id) fill(body, call);
   } catch (error) {
-    if (wanted !== traceId) return;
+    if (wanted !== id) return;
     if (!(error instanceof Trouble)) console.error(error);
     body.replaceChildren(el("p", { class: "error" }, error.status === 404 ? "This call is not stored (any more)." : error.message));
   }
@@ -38,7 +38,8 @@ function fill(body, call) {
 
   body.replaceChildren(
     el("p", { class: "asked" }, call.question ?? el("em", {}, "The question was not stored.")),
-    failed ? el("p", { class: "error" }, `Failed with ${call.status}${call.error_type ? `: ${call.error_type}` : ""}`)
+    call.state === "running" ? el("p", { class: "hint" }, "It is under way.")
+      : failed ? el("p", { class: "error" }, `Failed with ${call.status}${call.error_type ? `: ${call.error_type}` : ""}`)
       : call.answer == null ? el("p", { class: "hint" }, "The answer was not stored.") : answer,
     ...(call.question ? [el("p", {}, el("a", { href: `/?q=${encodeURIComponent(call.question)}` }, "Ask it again"))] : []),
     ...section("Time by part", waterfall(latency, call.attempts ?? [], call.first_token_ms) ?? el("p", { class: "hint" }, "Not measured.")),
@@ -65,8 +66,9 @@ function facts(call) {
     ["Route", call.route ?? UNKNOWN],
     ["Key", call.key_id ?? "none"],
     ["Ended", call.finish_reason ?? UNKNOWN],
+    ["Feedback", { up: "👍 ", down: "👎 " }[call.thumb], call.comment ?? (call.thumb ? null : "none")],
     ["Trace", el("span", { class: "id" }, call.trace_id)],
-    ["Replay", el("code", {}, `python -m step5_serving replay ${call.trace_id}`)],
+    ["Replay", el("code", {}, `python -m step5_serving replay ${call.span_id ?? call.trace_id}`)],
   ];
   return el("dl", {}, rows.flatMap(([name, ...value]) => [el("dt", {}, name), el("dd", {}, ...value)]));
 }

@@ -101,7 +101,7 @@ const asked = (call) => call.question || el("em", {}, "not stored");
 
 function low(rows) {
   byId("low").replaceChildren(
-    rows.length ? el("ul", { class: "low" }, rows.map((each) => el("li", {}, linkTo(each.trace_id, asked(each)), confidenceBar(each.confidence, true))))
+    rows.length ? el("ul", { class: "low" }, rows.map((each) => el("li", {}, linkTo(idOf(each), asked(each)), confidenceBar(each.confidence, true))))
       : el("p", { class: "none" }, "None: the search was sure each time."),
   );
 }
@@ -119,11 +119,11 @@ function latest() {
   const rows = [...state.rows.values()];
   const head = ["time", "question", "result", "confidence", "tokens", "took", "cost"];
   const cells = rows.map((each) => [
-    el("time", { datetime: each.started_at }, dayAndTime(when(each.started_at))), linkTo(each.trace_id, asked(each)), result(each),
+    el("time", { datetime: each.started_at }, dayAndTime(when(each.started_at))), linkTo(idOf(each), asked(each)), result(each),
     confidence(each.confidence), tokensOf(each), ms(each.total_ms), usd(each.cost_usd),
   ]);
   const numbers = [false, false, false, true, true, true, true];
-  const onclick = (i) => ({ onclick: (event) => { if (!event.target.closest("a")) location.hash = `call=${rows[i].trace_id}`; } });
+  const onclick = (i) => ({ onclick: (event) => { if (!event.target.closest("a")) location.hash = `call=${idOf(rows[i])}`; } });
   const focused = byId("calls").contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
   byId("calls").replaceChildren(rows.length ? table(head, cells, { numbers, attributes: onclick }) : el("p", { class: "none" }, "None."));
   byId("calls").querySelector("table")?.classList.add("calls");
@@ -176,7 +176,8 @@ function callsPath(before) {
   return `/telemetry/calls?limit=${AT_ONCE}${only ? `&${only}=true` : ""}${before ? `&before=${encodeURIComponent(before)}` : ""}`;
 }
 
-const nameOf = (call) => `${call.trace_id} ${call.started_at}`; // a caller's trace may hold several calls
+const idOf = (call) => call.span_id ?? call.trace_id; // a caller's trace may hold several calls
+const nameOf = (call) => `${idOf(call)} ${call.started_at}`;
 
 // The newest calls in front of those that are there; older ones stay only where somebody asked for them.
 function merge({ calls, next }) {

@@ -53,6 +53,7 @@ class Metrics:
         self.refusals = Counter(
             "refusals", "Requests turned away that have no row.", ["route", "status"], **own
         )
+        self.feedback = Counter("feedback", "Opinions on answers, by thumb.", ["thumb"], **own)
         self.confidence = Histogram(
             "confidence", "Of the search, where it has one.", buckets=PROBABILITIES, **own
         )

@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from shared.errors import UserError
-from step5_serving.telemetry.call import prompt_name
-from step5_serving.telemetry.schema import bodies, calls, iso, prompts, texts
+from step5_serving.telemetry.call import now, prompt_name
+from step5_serving.telemetry.schema import bodies, calls, feedback, iso, microseconds, prompts, texts
 from step5_serving.telemetry.store import Store
 
 LOW = 0.68  # the confidence under which step 3 asks again, or says that it doesn't know
+FEEDBACK = (feedback.c.thumb, feedback.c.comment)
 LONGEST = 200  # characters of a question in a short row
 MOST = 500  # rows of a page
 c = calls.c
@@ -67,7 +69,8 @@ def list_calls(
     """The latest calls first; only those in doubt, or that failed, where asked for."""
     limit = max(1, min(limit, MOST))
     question = sa.func.substr(bodies.c.question, 1, LONGEST).label("question")
-    statement = sa.select(*SHORT, question).outerjoin(bodies, bodies.c.call_id == c.id)
+    statement = sa.select(*SHORT, *FEEDBACK, question).outerjoin(bodies, bodies.c.call_id == c.id)
+    statement = statement.outerjoin(feedback, feedback.c.call_id == c.id)
     if before is not None:
         statement = statement.where(c.id < before)
     if low_confidence:
@@ -91,9 +94,7 @@ def show_calls(store: Store, name: str) -> list[dict[str, Any]]:
     if not re.fullmatch(r"[0-9a-fA-F]{4,32}", name):
         raise UserError(f"{name[:60]!r} is no trace id: it has 32 digits of 0-9 and a-f (4 may do)")
     name = name.lower()
-    statement = sa.select(*SHORT, bodies, prompts.c.text.label("prompt_text"))
-    statement = statement.outerjoin(bodies, bodies.c.call_id == c.id)
-    statement = statement.outerjoin(prompts, prompts.c.sha256 == c.prompt_sha256)
+    statement = _everything()
     # A range, not LIKE: it uses the index in both databases, whatever their collation.
     of_trace = c.trace_id.between(name, name.ljust(32, "f"))
     of_span = c.span_id.between(name, name.ljust(16, "f")) if len(name) <= 16 else sa.false()
@@ -102,6 +103,30 @@ def show_calls(store: Store, name: str) -> list[dict[str, Any]]:
         raise UserError(f"several calls begin with {name}: give more of its digits")
     by_span = [row for row in rows if (row.span_id or "").startswith(name)]
     return [_whole(store, row) for row in by_span or reversed(rows)]
+
+
+def look_at(store: Store, since: timedelta) -> list[dict[str, Any]]:
+    """Questions that were disliked, in doubt or not answered, with `reasons`; disliked ones first."""
+    disliked, doubtful = feedback.c.thumb == -1, c.confidence < LOW
+    within = c.started_us > microseconds(now() - since)
+    statement = _everything().where(c.http_route == "query", ~FAILED, c.opened_by.is_(None), within)
+    statement = statement.where(sa.or_(disliked, doubtful, c.abstained.is_(True)))
+    [rows] = store.read(statement.order_by(sa.case((disliked, 0), else_=1), c.id.desc()).limit(MOST))
+    found = []
+    for row in rows:
+        whole = _whole(store, row)
+        low = row.confidence is not None and row.confidence < LOW
+        why = {"disliked": row.thumb == -1, "low confidence": low, "abstained": bool(row.abstained)}
+        found.append({**whole, "reasons": [name for name, holds in why.items() if holds]})
+    return found
+
+
+def _everything() -> Any:
+    """A SELECT of calls with their bodies, prompts and feedback."""
+    statement = sa.select(*SHORT, *FEEDBACK, bodies, prompts.c.text.label("prompt_text"))
+    statement = statement.outerjoin(bodies, bodies.c.call_id == c.id)
+    statement = statement.outerjoin(feedback, feedback.c.call_id == c.id)
+    return statement.outerjoin(prompts, prompts.c.sha256 == c.prompt_sha256)
 
 
 def show_call(store: Store, name: str) -> dict[str, Any] | None:
@@ -158,4 +183,6 @@ def _short(row: Any) -> dict[str, Any]:
         "cost_usd": found["cost_usd"],
         **{name: value for name, value in found.items() if name.endswith("_ms")},
         "key_id": found["key_id"],
+        "thumb": {1: "up", -1: "down"}.get(found["thumb"]),
+        "comment": found["comment"],
     }

@@ -26,7 +26,7 @@ from shared.errors import UserError
 from step5_serving.telemetry.call import STAGES, now, prompt_name
 from step5_serving.telemetry.reading import LOW
 from step5_serving.telemetry.refusals import refusals_since
-from step5_serving.telemetry.schema import RUNNING, bodies, calls, iso, microseconds
+from step5_serving.telemetry.schema import RUNNING, bodies, calls, feedback, iso, microseconds
 from step5_serving.telemetry.store import Store
 
 c = calls.c
@@ -74,7 +74,7 @@ def summarize(store: Store, since: timedelta | None = None, at: datetime | None 
     version = (c.gen_ai_prompt_name, c.prompt_version, c.prompt_sha256)
     named = within & c.gen_ai_prompt_name.is_not(None)
     [total], of_versions, of_buckets, doubtful, refused, version_times, bucket_times, *stages = store.read(
-        sa.select(*_sums()).where(within),
+        sa.select(*_sums(), *_thumbs()).where(within),
         sa.select(*version, *_sums()).where(named).group_by(*version).order_by(*version),
         sa.select(bucket.label("bucket"), *_sums()).where(within).group_by(bucket),
         _doubtful(within),
@@ -92,6 +92,7 @@ def summarize(store: Store, since: timedelta | None = None, at: datetime | None 
         "refused": total.refused,
         "running": total.running,
         "lost": total.lost,
+        "thumbs": {"up": total.up, "down": total.down},
         "refusals": [dict(row._mapping) for row in refused],
         "error_rate": _rate(total),
         "abstained": total.abstained,
@@ -170,9 +171,19 @@ def _sums() -> list[Any]:
     ]
 
 
+def _thumbs() -> list[Any]:
+    """How many opinions there are of each kind."""
+
+    def count(thumb: int) -> Any:
+        of = sa.select(feedback.c.call_id).where(feedback.c.thumb == thumb)
+        return sa.func.coalesce(sa.func.sum(sa.case((c.id.in_(of), 1), else_=0)), 0)
+
+    return [count(1).label("up"), count(-1).label("down")]
+
+
 def _doubtful(within: Any) -> Any:
     return (
-        sa.select(c.trace_id, bodies.c.question, c.confidence)
+        sa.select(c.trace_id, c.span_id, bodies.c.question, c.confidence)
         .join(bodies, bodies.c.call_id == c.id)
         .where(within, ANSWERED, c.confidence < LOW)
         .order_by(c.confidence, c.id.desc())

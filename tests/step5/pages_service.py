@@ -92,6 +92,7 @@ def call_facts(**changes):
         "prompt_version": "answer/1@ab12cd34",
         "model": "SmolLM2-135M-Instruct",
         "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+        "span_id": "00f067aa0ba902b7",
     }
     return facts | changes
 
@@ -110,6 +111,7 @@ class Script:
     has_calls: bool = True
     asked: list[dict] = field(default_factory=list)
     cancelled: int = 0
+    feedback: list[dict] = field(default_factory=list)
     looks: int = 0  # at the summary
 
     def reset(self):
@@ -262,6 +264,11 @@ def make_app(script):
             (status, body, headers), script.fail = script.fail, None
             return JSONResponse(body, status, headers)
         return StreamingResponse(events(script), media_type="text/event-stream")
+
+    @app.post("/feedback")
+    async def feedback(request: Request):
+        script.feedback.append(await request.json())
+        return {"stored": True}
 
     @app.get("/telemetry/summary")
     async def telemetry(since: str = "24h"):

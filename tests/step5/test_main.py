@@ -54,6 +54,7 @@ def test_the_commands_of_the_issue_are_there():
     assert {"serve", "keys", "bench", "quantize", "replay", "compare", "report", "telemetry"} <= set(COMMANDS)
     assert {"capacity", "demo"} <= set(COMMANDS)
     assert set(COMMANDS["telemetry"].commands) == {"summary", "calls", "show", "prune"}
+    assert set(COMMANDS["evaluation"].commands) == {"errors"}
     assert set(COMMANDS["keys"].commands) == {"add", "list", "remove"}
 
 

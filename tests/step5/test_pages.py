@@ -159,6 +159,19 @@ def line(page):
     return page.locator("#error").inner_text()
 
 
+def test_saying_what_one_thinks_of_the_answer(look, script):
+    page = look()
+    ask(page)
+    page.get_by_role("button", name="Bad answer").click()
+    page.get_by_text("Thank you: it is kept").wait_for()
+    page.get_by_label("Comment on the answer").fill("The old contract.")
+    page.keyboard.press("Enter")
+    until(page, lambda: len(script.feedback) == 2)
+    call = {"trace_id": "00f067aa0ba902b7", "thumb": "down"}
+    assert script.feedback == [call, call | {"comment": "The old contract."}]
+    assert page.get_by_role("button", name="Bad answer").get_attribute("aria-pressed") == "true"
+
+
 def test_asking_by_keyboard_alone_and_reading_along(look, script):
     script.pace = 0.03
     page = look()

@@ -1,8 +1,15 @@
 """Prometheus: the page says what was counted, in the format that its own parser reads."""
 
+import re
+import shutil
+import subprocess
+
+import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from step5_serving.telemetry.metrics import Metrics
+from tests.conftest import ROOT
 from tests.step5.telemetry_parts import call_of
 
 
@@ -19,7 +26,9 @@ def test_calls_are_counted():
     metrics = Metrics(waiting=lambda: 3, telemetry_waiting=lambda: 2)
     metrics.observe(call_of(cost_usd=0.25))
     metrics.observe(call_of(cost_usd=None, abstained=True, confidence=0.4))
-    metrics.observe(call_of(status=503, error_type="overloaded_error", total_ms=0.1, input_tokens=None))
+    metrics.observe(
+        call_of(status=503, error_type="overloaded_error", total_ms=0.1, cost_usd=0.0, input_tokens=None)
+    )
     got = read(metrics)
     assert got["rag_calls_total", "2xx", "query"] == 2
     assert got["rag_calls_total", "5xx", "query"] == 1
@@ -48,3 +57,42 @@ def test_in_flight_goes_up_and_down():
     assert read(metrics)["rag_in_flight",] == 1
     metrics.in_flight.dec()
     assert read(metrics)["rag_in_flight",] == 0
+
+
+# --- alerts ---------------------------------------------------------------------------------------------
+
+ALERTS = ROOT / "step5_serving" / "deploy" / "alerts.yaml"
+SELECTOR = re.compile(r"(rag_\w+)(?:\{(\w+)=\"([^\"]*)\"\})?")
+
+
+def test_alerts_ask_for_what_the_page_has():
+    metrics = Metrics()
+    metrics.observe(call_of(cost_usd=0.25))
+    metrics.observe(call_of(status=503))
+    samples = [
+        sample
+        for family in text_string_to_metric_families(metrics.page().decode())
+        for sample in family.samples
+    ]
+    [group] = yaml.safe_load(ALERTS.read_text())["groups"]
+    assert [rule["alert"] for rule in group["rules"]] == [
+        "RagAvailability",
+        "RagLatency",
+        "RagCost",
+        "RagLowConfidence",
+    ]
+    for rule in group["rules"]:
+        asked = SELECTOR.findall(rule["expr"])
+        assert asked, rule["alert"]
+        for name, label, value in asked:
+            there = [each for each in samples if each.name == name]
+            assert any(not label or each.labels.get(label) == value for each in there), (name, label, value)
+
+
+def test_promtool_takes_the_alerts():
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("no promtool here (Debian: apt-get install prometheus)")
+    checked = subprocess.run([promtool, "check", "rules", ALERTS], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "4 rules found" in checked.stdout

@@ -1,0 +1,71 @@
+"""POST /feedback: a thumb and a comment on an answer, from whoever asked.
+
+$ curl localhost:8000/feedback --json '{"trace_id": "4bf9...", "thumb": "down", "comment": "Outdated."}'
+{"stored":true}
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from shared.errors import UserError
+from step5_serving.api.replies import caller_of, errors, reply
+from step5_serving.errors import ApiError
+from step5_serving.telemetry.feedback import give
+
+router = APIRouter(tags=["questions"])
+Comment = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+
+
+class Feedback(BaseModel):
+    """What was thought of an answer."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "thumb": "up"}]},
+    )
+
+    trace_id: str = Field(
+        pattern="^([0-9a-f]{32}|[0-9a-f]{16})$",
+        description="Of the reply; or its span_id.",
+    )
+    thumb: Literal["up", "down"] | None = None
+    comment: Comment | None = None
+
+    @model_validator(mode="after")
+    def says_something(self) -> Feedback:
+        if self.thumb is None and self.comment is None:
+            raise ValueError("send a thumb, up or down, or a comment")
+        return self
+
+
+class Stored(BaseModel):
+    """It is kept with the call."""
+
+    stored: bool
+
+
+@router.post("/feedback", response_model=Stored, responses=errors(400, 404, 503))
+async def feedback(given: Feedback, request: Request) -> Response:
+    """Say what you thought of an answer. Saying it again replaces it."""
+    caller, recorder = caller_of(request, "ask"), request.app.state.service.recorder
+    try:
+        stored = await asyncio.to_thread(
+            give,
+            recorder.store,
+            given.trace_id,
+            given.thumb,
+            given.comment,
+            key_id=caller.key_id,
+            redact=recorder.redact,
+        )
+    except UserError as error:
+        raise ApiError(400, "invalid_request_error", str(error)) from None
+    if not stored:
+        raise ApiError(404, "not_found_error", f"there is no call {given.trace_id} of yours that is over")
+    request.app.state.metrics.feedback.labels(given.thumb or "none").inc()
+    return reply({"stored": True})

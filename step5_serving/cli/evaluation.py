@@ -1,0 +1,43 @@
+"""Commands that turn calls into questions to evaluate with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shared.cli import Json, emit, new_app
+from shared.errors import UserError
+from step5_serving.cli.telemetry import Since, Telemetry, opened
+from step5_serving.config import TELEMETRY
+
+app = new_app("What the answers are worth.")
+evaluation_app = new_app("Calls to look at, and the questions that they give.")
+app.add_typer(evaluation_app, name="evaluation")
+MOST = 500
+
+
+@evaluation_app.command()
+def errors(
+    since: Since = "7d",
+    limit: Annotated[int, typer.Option(help="So many questions.")] = 100,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for a set for step 3.")] = None,
+    telemetry: Telemetry = TELEMETRY,
+    as_json: Json = False,
+) -> None:
+    """Disliked, doubtful and abstained calls, for labelling."""
+    from step5_serving.cli import screens
+    from step5_serving.evaluation import errors as work
+    from step5_serving.telemetry.summary import parse_since
+
+    if not 1 <= limit <= MOST:
+        raise UserError(f"--limit {limit} is not allowed: use 1 to {MOST}")
+    length = parse_since(since)
+    with opened(telemetry) as store:
+        calls = work.find(store, length, limit)
+    facts = {"command": "step5_serving errors", "headline": f"{len(calls)} questions to look at in {since}"}
+    facts |= {"calls": calls}
+    if out is not None:
+        facts |= {"out": str(out), "set": work.write_set(calls, out)}
+    emit(facts, lambda console: screens.show_errors(facts, console), as_json=as_json)

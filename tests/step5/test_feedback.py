@@ -1,0 +1,146 @@
+"""Feedback: thumbs and comments beside their calls; the set of questions made of what went wrong."""
+
+import json
+
+import pytest
+
+from shared.config import load_settings
+from shared.errors import UserError
+from step3_rag.evaluate import dataset
+from step5_serving.__main__ import app as commands
+from step5_serving.api.keys import Keys
+from step5_serving.evaluation import errors
+from step5_serving.telemetry import feedback
+from step5_serving.telemetry.call import now
+from step5_serving.telemetry.reading import look_at, show_call
+from step5_serving.telemetry.store import Store
+from step5_serving.telemetry.summary import parse_since, summarize
+from step5_serving.telemetry.writer import Recorder
+from tests.step5.service_parts import ASKED, app_of, client_of, error_of, in_loop
+from tests.step5.telemetry_parts import call_of, record, source_of
+
+WEEK = parse_since("7d")
+
+
+@pytest.fixture
+def service(tmp_path):
+    """A service with keys of two people, on a database."""
+    keys = Keys(tmp_path / "keys.json")
+    secrets = {name: keys.add(name, ["ask"])[1] for name in ("ann", "bob")}
+    recorder = Recorder.from_url(f"sqlite:///{tmp_path}/t.db", redact=True)
+    return app_of(recorder=recorder, keys=keys), recorder, secrets
+
+
+@in_loop
+async def test_whoever_asked_says_what_he_thought_and_may_think_again(service):
+    app, recorder, secrets = service
+    headers = {"x-api-key": secrets["ann"]}
+    async with client_of(app, headers=headers) as ann:
+        trace = (await ann.post("/query", json=ASKED)).json()["trace_id"]
+        for body in (
+            {"thumb": "up"},
+            {"thumb": "down", "comment": "Wrong; write to ann@example.com"},
+        ):
+            got = await ann.post("/feedback", json={"trace_id": trace, **body})
+            assert (got.status_code, got.json()) == (200, {"stored": True})
+        row = show_call(recorder.store, trace)
+        assert (row["thumb"], row["comment"]) == ("down", "Wrong; write to [e-mail]")
+        assert summarize(recorder.store)["thumbs"] == {"up": 0, "down": 1}
+        assert b'rag_feedback_total{thumb="down"} 1.0' in app.state.metrics.page()
+        other = await ann.post(
+            "/feedback", json={"trace_id": trace, "thumb": "up"}, headers={"x-api-key": secrets["bob"]}
+        )
+        assert other.status_code == 404
+    assert show_call(recorder.store, trace)["thumb"] == "down"
+    await recorder.close()
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ({"trace_id": "f" * 32, "thumb": "up"}, 404, "there is no call"),
+        ({"trace_id": "f" * 8, "thumb": "up"}, 400, "trace_id"),
+        ({"trace_id": "f" * 32}, 400, "send a thumb, up or down, or a comment"),
+        ({"trace_id": "f" * 32, "thumb": "sideways"}, 400, "thumb"),
+        ({"trace_id": "f" * 32, "comment": "x" * 2001}, 400, "comment"),
+    ],
+)
+@in_loop
+async def test_what_is_no_feedback_is_refused(tmp_path, body, status, said):
+    recorder = Recorder.from_url(f"sqlite:///{tmp_path}/t.db")
+    async with client_of(app_of(recorder=recorder)) as client:
+        got = await client.post("/feedback", json=body)
+    assert got.status_code == status
+    assert said in error_of(got)[1]
+    await recorder.close()
+
+
+def test_two_calls_of_a_trace_are_told_apart(database):
+    calls = [call_of(trace_id="a" * 32, span_id=each * 16) for each in "12"]
+    record(database, *calls)
+    store = Store.open(database)
+    with pytest.raises(UserError, match="holds 2 calls"):
+        feedback.give(store, "a" * 32, "up")
+    assert feedback.give(store, "2" * 16, "up")
+    assert [show_call(store, each * 16)["thumb"] for each in "12"] == [None, "up"]
+
+
+@pytest.fixture
+def calls(database):
+    """Of five calls three deserve a look; one question was asked twice. Gives the database's URL."""
+
+    def made(question, **given):
+        return call_of(started_at=now(), question=question, **given)
+
+    fine, disliked = made("Fine?"), made("Disliked?", sources=[source_of("A."), source_of("B.", number=2)])
+    doubtful = made("Doubtful?", confidence=0.2, sources=[source_of("A.")])
+    silent = made("Silent?", abstained=True, sources=[source_of("C.", "other.md")])
+    again = made(" doubtful? ", confidence=0.3)
+    failed = made("Failed?", confidence=0.1, status=502, error_type="api_error")
+    record(database, fine, disliked, doubtful, again, silent, failed)
+    feedback.give(Store.open(database), disliked.trace_id, "down", "The old contract.")
+    return database
+
+
+def test_calls_that_deserve_a_look_once_each_and_why(calls):
+    found = errors.find(Store.open(calls), WEEK)
+    assert [(each["question"].strip().lower(), each["reasons"]) for each in found] == [
+        ("disliked?", ["disliked"]),
+        ("silent?", ["abstained"]),
+        ("doubtful?", ["low confidence"]),
+    ]
+    assert len(look_at(Store.open(calls), WEEK)) == 4
+    assert errors.find(Store.open(calls), parse_since("1s"), limit=1)[:1] == found[:1] or not found
+
+
+def test_step_3_reads_the_set_that_is_written(calls, tmp_path, run_step5):
+    folder = tmp_path / "new"
+    got = run_step5("evaluation", "errors", "--telemetry", calls, "--out", folder, "--json")
+    assert got.code == 0, got.err
+    assert json.loads(got.out)["set"] == {"questions": 3, "passages": 4, "judgements": 4}
+    data = dataset.read(str(folder), "test", load_settings())
+    assert {each.text.strip() for each in data.questions} == {"Disliked?", "doubtful?", "Silent?"}
+    assert {score for each in data.questions for score in each.qrels.values()} == {0}
+    [asked] = [each for each in data.questions if each.text == "Disliked?"]
+    texts = {each.name: each.text for each in data.sources}
+    assert {texts[name] for name in asked.qrels} == {"A.", "B."}
+    again = run_step5("evaluation", "errors", "--telemetry", calls, "--out", folder)
+    assert (again.code, again.err.count("\n")) == (2, 1)
+    assert "has judgements already" in again.err
+
+
+@pytest.fixture
+def run_step5(capsys):
+    """Run a command of step 5 as a whole: -> code, out, err."""
+    from types import SimpleNamespace
+
+    from shared.cli import run
+
+    def go(*args):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            run(commands, "python -m step5_serving", [str(each) for each in args])
+        out, err = capsys.readouterr()
+        return SimpleNamespace(code=ended.value.code, out=out, err=err)
+
+    return go
