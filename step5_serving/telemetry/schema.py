@@ -40,7 +40,7 @@ from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.owner import OWNER
 
 VERSION = 2
-OPERATIONS = {"query": "invoke_workflow", "messages": "chat", "chat.completions": "chat"}  # by route
+OPERATIONS = {"query": "invoke_agent", "messages": "chat", "chat.completions": "chat"}  # by route
 metadata = MetaData()
 ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only what is called INTEGER
 

@@ -1,62 +1,81 @@
-"""One call as a tree of spans: names, times and attributes, without any tracing library.
+"""One call as OpenTelemetry spans, drawn after it has ended, with the times that were measured.
 
-    >>> [(each.name, each.parent) for each in tree(call)]
-    [('query', None), ('attempt asked', 0), ('retrieve', 1), ('rerank', 1), ('chat smollm2-135m', 0)]
+    invoke_agent rag                       41 ms   SERVER    gen_ai.agent.name = rag
+      execute_tool search                   6 ms             rag.strategy = question, rag.confidence = 0.71
+        retrieval                           4 ms             gen_ai.retrieval.top_k = 5
+        rerank                              2 ms
+      execute_tool search                   5 ms             rag.strategy = spelling, rag.took
+        ...
+      chat smollm2-135m-instruct           30 ms   CLIENT    gen_ai.usage.input_tokens = 164, ...
 
-Attribute names are those of OpenTelemetry's GenAI conventions; what these have no name for is under `rag.`.
-Attempts that were not timed stand in the root as attributes only: no time is invented.
+Names are those of the GenAI conventions (github.com/open-telemetry/semantic-conventions-genai); what these
+have no name for is under `rag.`. Attempts that were not timed stand in the root only: no time is invented.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from step5_serving.telemetry.call import Call
-from step5_serving.telemetry.schema import OPERATIONS
+from step5_serving.telemetry.schema import OPERATIONS, microseconds
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span, Tracer
+
+AGENT = "rag"
 
 
-@dataclass(frozen=True)
-class Node:
-    """A span to be; times in ms after the call's start, `parent` is its place in the list."""
-
-    name: str
-    kind: str  # SERVER, INTERNAL or CLIENT
-    parent: int | None
-    start_ms: float
-    end_ms: float
-    attributes: Mapping[str, Any]
-    error: str | None = None
-
-
-def tree(call: Call, *, content: bool = False) -> list[Node]:
-    """The spans of a call, parents before children.
+def draw(tracer: Tracer, call: Call, context: Context | None = None, *, content: bool = False) -> None:
+    """Make the spans of a call.
 
     Args:
+        context: with the caller's span, where there is one.
         content: put in what was asked, found and answered.
     """
-    nodes = [_root(call, content)]
-    after = call.queue_ms or 0.0
-    for attempt in _timed(call):
-        parent, start = len(nodes), attempt["start_ms"]
-        found = start + (attempt["retrieve_ms"] or 0.0)
-        after = found + (attempt["rerank_ms"] or 0.0)
-        nodes.append(
-            Node(f"attempt {attempt['strategy']}", "INTERNAL", 0, start, after, _of_attempt(attempt, content))
+    from opentelemetry.trace import SpanKind, StatusCode
+
+    began = microseconds(call.started_at) * 1000
+
+    @contextlib.contextmanager
+    def span(
+        name: str, start_ms: float, end_ms: float, attributes: dict[str, Any], **more: Any
+    ) -> Iterator[Span]:
+        """Around its children; times are after the call's start."""
+        known = {key: value for key, value in attributes.items() if value is not None}
+        opened = tracer.start_as_current_span(
+            name, attributes=known, start_time=began + round(start_ms * 1e6), end_on_exit=False, **more
         )
-        nodes.append(Node("retrieve", "INTERNAL", parent, start, found, _of_retrieve(call, attempt, content)))
-        if attempt["rerank_ms"] is not None:
-            attributes = {"openinference.span.kind": "RERANKER"}
-            nodes.append(Node("rerank", "INTERNAL", parent, found, after, attributes))
-    if call.generate_ms is not None and call.prompt_id:
-        end = call.total_ms if call.total_ms is not None else after + call.generate_ms
-        start = max(after, end - call.generate_ms)
-        nodes.append(
-            Node(f"chat {call.model}", "CLIENT", 0, start, start + call.generate_ms, _of_chat(call, content))
-        )
-    return nodes
+        with opened as it:
+            yield it
+        it.end(began + round(end_ms * 1e6))
+
+    operation = OPERATIONS.get(call.route, call.route)
+    name = f"{operation} {AGENT}" if call.route == "query" else call.route
+    root = _of_root(call, operation, content)
+    with span(name, 0.0, call.total_ms or 0.0, root, kind=SpanKind.SERVER, context=context) as whole:
+        if call.status >= 500:
+            whole.set_status(StatusCode.ERROR, call.error_type or "error")
+        after = call.queue_ms or 0.0
+        for attempt in _timed(call):
+            start = attempt["start_ms"]
+            found = start + (attempt["retrieve_ms"] or 0.0)
+            after = found + (attempt["rerank_ms"] or 0.0)
+            with span("execute_tool search", start, after, _of_attempt(attempt, content)):
+                with span("retrieval", start, found, _of_retrieval(call, attempt, content)):
+                    pass
+                if attempt["rerank_ms"] is not None:
+                    with span("rerank", found, after, {"openinference.span.kind": "RERANKER"}):
+                        pass
+        if call.generate_ms is not None and call.prompt_id:
+            end = call.total_ms if call.total_ms is not None else after + call.generate_ms
+            start = max(after, end - call.generate_ms)
+            end = start + call.generate_ms
+            with span(f"chat {call.model}", start, end, _of_chat(call, start, content), kind=SpanKind.CLIENT):
+                pass
 
 
 def _timed(call: Call) -> Iterator[dict[str, Any]]:
@@ -72,12 +91,11 @@ def _timed(call: Call) -> Iterator[dict[str, Any]]:
             yield {**attempt, "start_ms": start, "retrieve_ms": retrieve, "rerank_ms": rerank}
 
 
-def _root(call: Call, content: bool) -> Node:
-    strategies = [str(each.get("strategy")) for each in call.attempts]
-    attributes = {
+def _of_root(call: Call, operation: str, content: bool) -> dict[str, Any]:
+    return {
         "openinference.span.kind": "CHAIN",
-        "gen_ai.operation.name": OPERATIONS.get(call.route, call.route),
-        "gen_ai.workflow.name": "rag" if call.route == "query" else None,
+        "gen_ai.operation.name": operation,
+        "gen_ai.agent.name": AGENT if call.route == "query" else None,
         "http.route": call.route,
         "http.response.status_code": call.status,
         "error.type": call.error_type,
@@ -88,47 +106,48 @@ def _root(call: Call, content: bool) -> Node:
         "rag.cost_usd": call.cost_usd,
         "rag.queue_ms": call.queue_ms,
         "rag.first_token_ms": call.first_token_ms,
-        "rag.attempts": strategies or None,
+        "rag.attempts": [str(each.get("strategy")) for each in call.attempts] or None,
+        "input.value": call.question if content else None,
+        "output.value": call.answer if content else None,
     }
-    if content:
-        attributes |= {"input.value": call.question, "output.value": call.answer}
-    failed = (call.error_type or "error") if call.status >= 500 else None
-    return Node(call.route, "SERVER", None, 0.0, call.total_ms or 0.0, _known(attributes), failed)
 
 
 def _of_attempt(attempt: dict[str, Any], content: bool) -> dict[str, Any]:
-    return _known(
-        {
-            "openinference.span.kind": "CHAIN",
-            "rag.strategy": attempt.get("strategy"),
-            "rag.confidence": attempt.get("confidence"),
-            "rag.took": attempt.get("took"),
-            "input.value": attempt.get("query") if content else None,
-        }
-    )
+    return {
+        "openinference.span.kind": "TOOL",
+        "gen_ai.operation.name": "execute_tool",
+        "gen_ai.tool.name": "search",
+        "gen_ai.tool.type": "datastore",
+        "rag.strategy": attempt.get("strategy"),
+        "rag.confidence": attempt.get("confidence"),
+        "rag.took": attempt.get("took"),
+        "input.value": attempt.get("query") if content else None,
+    }
 
 
-def _of_retrieve(call: Call, attempt: dict[str, Any], content: bool) -> dict[str, Any]:
+def _of_retrieval(call: Call, attempt: dict[str, Any], content: bool) -> dict[str, Any]:
     """The documents are those of the attempt that was taken: of the others, none is kept."""
     attributes = {
         "openinference.span.kind": "RETRIEVER",
         "gen_ai.operation.name": "retrieval",
-        "gen_ai.request.top_k": call.parameters.get("k"),
+        "gen_ai.retrieval.top_k": call.parameters.get("k"),
         "gen_ai.retrieval.query.text": attempt.get("query") if content else None,
         "input.value": attempt.get("query") if content else None,
     }
     if attempt.get("took") and content:
-        documents = [{"id": each.get("place") or each.get("document")} for each in call.sources]
+        names = [each.get("place") or each.get("document") for each in call.sources]
+        documents = [{"id": name} for name in names]
         attributes["gen_ai.retrieval.documents"] = json.dumps(documents, ensure_ascii=False)
-        for place, each in enumerate(call.sources):
-            name = f"retrieval.documents.{place}.document"
-            attributes[f"{name}.id"] = each.get("place") or each.get("document")
-            attributes[f"{name}.content"] = each.get("text")
-    return _known(attributes)
+        for number, (name, each) in enumerate(zip(names, call.sources, strict=True)):
+            attributes[f"retrieval.documents.{number}.document.id"] = name
+            attributes[f"retrieval.documents.{number}.document.content"] = each.get("text")
+    return attributes
 
 
-def _of_chat(call: Call, content: bool) -> dict[str, Any]:
-    attributes = {
+def _of_chat(call: Call, start_ms: float, content: bool) -> dict[str, Any]:
+    """The time to the first chunk counts from where this span starts, not from the call's arrival."""
+    first = None if call.first_token_ms is None else max(0.0, call.first_token_ms - start_ms) / 1000
+    return {
         "openinference.span.kind": "LLM",
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": call.engine,
@@ -138,22 +157,19 @@ def _of_chat(call: Call, content: bool) -> dict[str, Any]:
         "gen_ai.usage.input_tokens": call.input_tokens,
         "gen_ai.usage.output_tokens": call.output_tokens,
         "gen_ai.response.finish_reasons": [call.finish_reason] if call.finish_reason else None,
-        "gen_ai.response.time_to_first_chunk": call.first_token_ms and call.first_token_ms / 1000,
+        "gen_ai.response.time_to_first_chunk": first,
+        "gen_ai.input.messages": _message("user", call.question) if content else None,
+        "gen_ai.output.messages": _message("assistant", call.answer, call.finish_reason or "stop")
+        if content
+        else None,
     }
-    if content:
-        attributes["gen_ai.input.messages"] = _messages("user", call.question)
-        finish = {"finish_reason": call.finish_reason or "stop"}
-        attributes["gen_ai.output.messages"] = _messages("assistant", call.answer, finish)
-    return _known(attributes)
 
 
-def _messages(role: str, text: str | None, more: Mapping[str, str] | None = None) -> str | None:
+def _message(role: str, text: str | None, finish_reason: str | None = None) -> str | None:
     """One message in the form of the conventions."""
     if text is None:
         return None
-    message = {"role": role, "parts": [{"type": "text", "content": text}], **(more or {})}
+    message: dict[str, Any] = {"role": role, "parts": [{"type": "text", "content": text}]}
+    if finish_reason:
+        message["finish_reason"] = finish_reason
     return json.dumps([message], ensure_ascii=False)
-
-
-def _known(attributes: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in attributes.items() if value is not None}

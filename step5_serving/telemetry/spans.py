@@ -1,16 +1,10 @@
-"""OpenTelemetry: every call as a tree of spans, sent by OTLP to Phoenix, Jaeger, or any collector.
+"""OpenTelemetry: every call as a tree of spans (span_tree.py), sent by OTLP to Phoenix, Jaeger, or any collector.
 
-    query                                  41 ms   SERVER    gen_ai.operation.name = invoke_workflow
-      attempt asked                         6 ms             rag.confidence = 0.71
-        retrieve                            4 ms             gen_ai.operation.name = retrieval
-        rerank                              2 ms
-      attempt spelling                      5 ms             rag.confidence = 0.93, rag.took
-        ...
-      chat smollm2-135m-instruct           30 ms   CLIENT    gen_ai.usage.input_tokens = 164, ...
+    spans = Spans.of("http://127.0.0.1:6006")
+    spans.export(call)
 
-The trace's id is the call's, so a row of the telemetry and its trace find each other. Spans are made from the
-finished call (span_tree.py) in a thread of their own, with the times that were measured, and sent in batches:
-a request pays for one append to a queue, and for nothing where no endpoint is named. When the endpoint is
+The trace's id is the call's and the root's span id, too, so a row of the telemetry and its trace find each
+other. Spans are made from the finished call in a thread of their own and sent in batches: a request pays for one append to a queue, and for nothing where no endpoint is named. When the endpoint is
 gone, spans are dropped and counted; what nothing may be missing from is the database.
 
 What was asked and answered is sent only with `content`: the other end may be another company's.
@@ -28,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError, reason
 from step5_serving.telemetry.call import Call
-from step5_serving.telemetry.schema import microseconds
-from step5_serving.telemetry.span_tree import tree
+from step5_serving.telemetry.span_tree import draw
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
     from opentelemetry.sdk.trace.export import SpanExporter
 
 SERVICE = "step5_serving"
@@ -115,49 +109,36 @@ class Spans:
                 print(f"spans: call {call.trace_id}: {reason(error)}", file=sys.stderr)
 
     def _draw(self, call: Call) -> None:
-        from opentelemetry import trace
-
-        began = microseconds(call.started_at) * 1000
-        nodes, spans = tree(call, content=self.content), []
-        self._ids.trace_id = int(call.trace_id, 16)
-        for node in nodes:
-            parent = _remote(call) if node.parent is None else spans[node.parent]
-            span = self._tracer.start_span(
-                node.name,
-                context=trace.set_span_in_context(parent) if parent else trace.Context(),
-                kind=trace.SpanKind[node.kind],
-                attributes=dict(node.attributes),
-                start_time=began + round(node.start_ms * 1e6),
-            )
-            if node.error:
-                span.set_status(trace.StatusCode.ERROR, node.error)
-            spans.append(span)
-        for node, span in reversed(list(zip(nodes, spans, strict=True))):  # children end before parents
-            span.end(began + round(node.end_ms * 1e6))
+        self._ids.trace_id, self._ids.root = int(call.trace_id, 16), int(call.span_id, 16)
+        draw(self._tracer, call, _context(call), content=self.content)
 
 
 def _ids() -> Any:
-    """Span ids by chance; the trace's id is the call's."""
+    """Ids of the next call: its trace's, its own for the first span, others by chance."""
     from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
     class Ids(RandomIdGenerator):
-        trace_id = 0
+        trace_id = root = 0
 
         def generate_trace_id(self) -> int:
             return self.trace_id
 
+        def generate_span_id(self) -> int:
+            root, self.root = self.root, 0
+            return root or super().generate_span_id()
+
     return Ids()
 
 
-def _remote(call: Call) -> Any:
-    """The caller's span, where the request named one (traceparent)."""
-    if call.parent_span_id is None:
-        return None
+def _context(call: Call) -> Context:
+    """With the caller's span, where the request named one (traceparent)."""
     from opentelemetry import trace
 
+    if call.parent_span_id is None:
+        return trace.Context()
     sampled = trace.TraceFlags(trace.TraceFlags.SAMPLED)
-    context = trace.SpanContext(int(call.trace_id, 16), int(call.parent_span_id, 16), True, sampled)
-    return trace.NonRecordingSpan(context)
+    parent = trace.SpanContext(int(call.trace_id, 16), int(call.parent_span_id, 16), True, sampled)
+    return trace.set_span_in_context(trace.NonRecordingSpan(parent))
 
 
 class _Once(logging.Filter):

@@ -87,7 +87,7 @@ def test_a_call_arrives_as_a_trace(phoenix):
     assert {each["context"]["trace_id"] for each in found} == {call.trace_id}
     [root] = [each for each in found if each["parent_id"] is None]
     [chat] = [each for each in found if each["name"] == CHAT]
-    assert root["name"] == "query"
+    assert root["name"] == NAMES[0]
     assert chat["parent_id"] == root["context"]["span_id"]
     assert (root["span_kind"], chat["span_kind"]) == ("CHAIN", "LLM")
     # gen_ai.* in, and Phoenix' own names out: it understood what they are.
