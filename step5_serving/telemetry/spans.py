@@ -1,11 +1,12 @@
-"""OpenTelemetry: every call as a tree of spans (span_tree.py), sent by OTLP to Phoenix, Jaeger, or any collector.
+"""OpenTelemetry: the spans of every call, sent by OTLP to Phoenix, Jaeger, or any collector.
 
     spans = Spans.of("http://127.0.0.1:6006")
     spans.export(call)
 
-The trace's id is the call's and the root's span id, too, so a row of the telemetry and its trace find each
-other. Spans are made from the finished call in a thread of their own and sent in batches: a request pays for one append to a queue, and for nothing where no endpoint is named. When the endpoint is
-gone, spans are dropped and counted; what nothing may be missing from is the database.
+The trace's id is the call's, and so is the root's span id: a row of telemetry and its trace find each other.
+Spans are made from the finished call (span_tree.py) in a thread of their own and sent in batches: a request
+pays for one append to a queue, and for nothing where no endpoint is named. When the endpoint is gone, spans
+are dropped and counted. The database must be complete; traces may have gaps.
 
 What was asked and answered is sent only with `content`: the other end may be another company's.
 """

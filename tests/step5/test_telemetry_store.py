@@ -14,7 +14,7 @@ from step5_serving.telemetry import sinks, writer
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.errors import TelemetryDown
 from step5_serving.telemetry.prune import prune
-from step5_serving.telemetry.reading import list_calls, show_call
+from step5_serving.telemetry.reading import list_calls, show_call, show_calls
 from step5_serving.telemetry.schema import calls, prompts, texts
 from step5_serving.telemetry.store import Store
 from step5_serving.telemetry.writer import Recorder
@@ -107,7 +107,7 @@ def test_several_calls_of_one_trace_are_all_kept(database):
     record(database, call_of(trace_id="a" * 32, question="one"), call_of(trace_id="a" * 32, question="two"))
     store = Store.open(database)
     assert count(store, calls) == 2
-    assert show_call(store, "a" * 32)["question"] == "two"
+    assert {each["question"] for each in show_calls(store, "a" * 32)} == {"one", "two"}
 
 
 # --- prune ----------------------------------------------------------------------------------------------
