@@ -1,4 +1,4 @@
-"""The report for people: a table on the screen, and the same as Markdown for a ticket or a pull request."""
+"""The report for people: a page of Markdown for a ticket or a pull request, and the same on a terminal."""
 
 from __future__ import annotations
 
@@ -11,26 +11,24 @@ from step5_serving.telemetry.report import MEASURES, Measure, text_of
 if TYPE_CHECKING:
     from rich.console import Console
 
-HEADER = ("", "now", "95 % interval", "baseline", "difference", "")
+HEADER = ("", "now", "baseline", "difference", "")
+DOUBTFUL = ("confidence", "question", "call")
 
 
 def rows(facts: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """The cells of the table, one row a measure that has a value."""
+    """The cells of the table, one row a measure that has a value; 95 % intervals stand in brackets."""
     found: list[tuple[str, ...]] = []
     for measure in MEASURES:
         row = facts["measures"][measure.name]
         if row["value"] is None:
             continue
-        interval, before = row["interval_95"], row.get("baseline")
-        difference = "-"
+        before, difference = row.get("baseline"), "-"
         if row.get("difference") is not None:
-            low, high = (_signed(measure, each) for each in row["difference_95"])
-            difference = f"{_signed(measure, row['difference'])} ({low} to {high})"
+            difference = _with_interval(measure, row["difference"], row["difference_95"], sign="+")
         found.append(
             (
                 measure.title,
-                text_of(measure, row["value"]),
-                "too few" if interval is None else " to ".join(text_of(measure, each) for each in interval),
+                _with_interval(measure, row["value"], row["interval_95"]),
                 "-" if before is None else text_of(measure, before),
                 difference,
                 _word(measure, row),
@@ -40,55 +38,28 @@ def rows(facts: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
-    """The table, what is out of bounds, and the questions in doubt."""
-    from rich.table import Table
+    """The page, on a terminal."""
+    from rich.markdown import Markdown
 
-    summary = facts["summary"]
-    console.print(_counts(summary), soft_wrap=True)
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name in HEADER:
-        table.add_column(name, justify="left" if not name else "right", no_wrap=True)
-    for row in rows(facts):
-        table.add_row(*row)
-    console.print(table)
-    for row in summary["low_confidence"][:5]:
-        console.print(f"doubtful, {row['confidence']:.2f}: {row['question']} ({row['trace_id'][:8]})")
-    console.print()
-    for line in facts["crossed"]:
-        console.print(line, style="red", soft_wrap=True)
-    if not facts["crossed"]:
-        console.print("nothing is out of bounds", style="green")
+    console.print(Markdown(markdown(facts)))
 
 
 def markdown(facts: Mapping[str, Any]) -> str:
     """The whole report as a page."""
-    summary = facts["summary"]
+    summary, before = facts["summary"], facts["baseline"]
     lines = [f"# Report, {summary['since'][:16]} to {summary['until'][:16]} UTC", "", _counts(summary), ""]
-    lines += [f"- **{line}**" for line in facts["crossed"]] or ["Nothing is out of bounds."]
-    lines += ["", *_table(HEADER, rows(facts))]
-    if facts["baseline"]:
-        lines += [
-            "",
-            f"Baseline: {facts['baseline']['calls']} calls until {facts['baseline']['until'][:16]}.",
-        ]
-    versions = [
-        (
-            row["prompt_version"],
-            str(row["calls"]),
-            *("-" if row[name] is None else f"{row[name]:,.0f}" for name in ("p50_ms", "p95_ms")),
-            "-" if row["mean_confidence"] is None else f"{row['mean_confidence']:.2f}",
-        )
-        for row in summary["by_prompt_version"]
+    lines += [f"- **{line}**" for line in facts["crossed"]] or [
+        "No limit is crossed: nothing is out of bounds."
     ]
-    if versions:
-        lines += ["", "## Prompt versions", ""]
-        lines += _table(("prompt", "calls", "p50, ms", "p95, ms", "confidence"), versions)
+    lines += _table(HEADER, rows(facts))
+    if before:
+        lines += ["", f"Baseline: {before['calls']} calls until {before['until'][:16]}."]
     doubtful = [
         (f"{row['confidence']:.2f}", row["question"] or "", row["trace_id"][:8])
         for row in summary["low_confidence"]
     ]
     if doubtful:
-        lines += ["", "## Questions in doubt", "", *_table(("confidence", "question", "call"), doubtful)]
+        lines += ["", "## Questions in doubt", *_table(DOUBTFUL, doubtful)]
     return "\n".join(lines) + "\n"
 
 
@@ -98,7 +69,7 @@ def _table(header: tuple[str, ...], cells: Sequence[tuple[str, ...]]) -> list[st
         safe = (" ".join(cell.split()).replace("|", "\\|").replace("<", "&lt;") for cell in row)
         return f"| {' | '.join(safe)} |"
 
-    return [line(header), "|" + "---|" * len(header), *map(line, cells)]
+    return ["", line(header), "|" + "---|" * len(header), *map(line, cells)]
 
 
 def _counts(summary: Mapping[str, Any]) -> str:
@@ -110,8 +81,10 @@ def _counts(summary: Mapping[str, Any]) -> str:
     )
 
 
-def _signed(measure: Measure, value: float) -> str:
-    return f"{value:+,.{measure.digits}f}"
+def _with_interval(measure: Measure, value: float, interval: Sequence[float] | None, sign: str = "") -> str:
+    """`1,840 (1,700 to 1,910)`; the value alone where there are too few for an interval."""
+    texts = [f"{each:{sign},.{measure.digits}f}" for each in (value, *(interval or ()))]
+    return f"{texts[0]} ({texts[1]} to {texts[2]})" if interval else texts[0]
 
 
 def _word(measure: Measure, row: Mapping[str, Any]) -> str:
