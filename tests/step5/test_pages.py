@@ -211,7 +211,7 @@ def test_asking_by_keyboard_alone_and_reading_along(look, script):
     ):
         assert fact in facts
     assert page.locator(".attempts .taken b").first.inner_text() == "spelling"
-    trace = call_facts()["trace_id"]
+    trace = call_facts()["span_id"]
     assert page.locator(f"a[href='/dashboard#call={trace}']").is_visible()
 
     for _ in range(12):  # on to the first citation
