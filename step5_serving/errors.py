@@ -49,6 +49,10 @@ class ApiError(Exception):
         return {"error": {"type": self.type, "message": self.message}}
 
 
+class ClientGone(Exception):
+    """Whoever asked has left; there is nobody to reply to."""
+
+
 def shaped(refusal: ApiError, path: str) -> dict[str, Any]:
     """The body in the format of the API that a path imitates."""
     if path.startswith("/v1/messages"):

@@ -22,7 +22,7 @@ from pydantic_core import from_json, to_json
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from step5_serving.api.service import ClientGone
+from step5_serving.errors import ClientGone
 
 T = TypeVar("T")
 EVENTS = "text/event-stream; charset=utf-8"

@@ -31,7 +31,7 @@ from step5_serving.api.response import body_of, fill, fill_found
 from step5_serving.api.security import internal
 from step5_serving.api.trace import Caller, Trace
 from step5_serving.config import Config
-from step5_serving.errors import ApiError
+from step5_serving.errors import ApiError, ClientGone
 from step5_serving.seam import Answerer, PromptRef, Query, Tell, Write, nothing
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.prices import Budget
@@ -52,10 +52,6 @@ class Records(Protocol):
     def refused(self, route: str, status: int) -> None: ...
     async def ready(self) -> str | None: ...
     async def close(self) -> None: ...
-
-
-class ClientGone(Exception):
-    """Whoever asked has left; there is nobody to reply to."""
 
 
 @dataclass
@@ -111,13 +107,9 @@ class Service:
                 )
             key_id = key.id
         if self.rates and (wait := self.rates.take(key_id or host or "")):
-            refusal = ApiError(
-                429,
-                "rate_limit_error",
-                f"{self.rates.per_second:g} requests a second are allowed, {self.rates.burst:g} at once: "
-                f"try again in {wait:.1f} s",
-                retry_after=int(wait) + 1,
-            )
+            allowed = f"{self.rates.per_second:g} requests a second are allowed, {self.rates.burst:g} at once"
+            why = f"{allowed}: try again in {wait:.1f} s"
+            refusal = ApiError(429, "rate_limit_error", why, retry_after=int(wait) + 1)
             refusal.key_id = key_id
             raise refusal
         return Caller(key_id)

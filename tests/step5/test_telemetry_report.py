@@ -208,7 +208,7 @@ def test_without_a_database_it_is_said_who_makes_it(run, args):
     assert (got.code, got.err.count("\n")) == (2, 1)
     assert "no telemetry in telemetry.db: `python -m step5_serving serve` writes it there" in got.err
     got = run(*args, "--telemetry", "mysql://x")
-    assert (got.code, "use sqlite:///FILE" in got.err) == (2, True)
+    assert (got.code, "sqlite:///FILE" in got.err) == (2, True)
 
 
 def test_the_screens_show_what_was_stored(run, tmp_path):
