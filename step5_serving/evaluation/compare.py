@@ -116,7 +116,6 @@ def _values(judged: Judged, model: str, judge: Any) -> dict[str, float | None]:
 def figures(pairs: Sequence[Pair], versions: tuple[Prompt, Prompt]) -> dict[str, Any]:
     """The table: means of both versions over the pairs that have both, and the difference."""
     from shared.stats import sign_test
-    from step3_rag.evaluate import answers as generation
     from step3_rag.evaluate.retrieval import difference
 
     measures: dict[str, Any] = {}
@@ -142,12 +141,6 @@ def figures(pairs: Sequence[Pair], versions: tuple[Prompt, Prompt]) -> dict[str,
         "gained": gained,
         "lost": lost,
         "p": sign_test(gained, lost),
-        "always": [
-            generation.figures([each.judged[side] for each in pairs], abstain=False) for side in (0, 1)
-        ],
-        "abstaining": [
-            generation.figures([each.judged[side] for each in pairs], abstain=True) for side in (0, 1)
-        ],
         "changed": _changed(pairs),
         "prompt_diff": diff(*versions),
     }
