@@ -85,9 +85,12 @@ function tiles(summary) {
   const { total: all, first_token: first } = summary.latency_ms;
   const unknown = summary.unknown_costs;
   const noPrice = summary.cost_usd == null;
+  const away = (summary.refusals ?? []).reduce((sum, each) => sum + each.count, 0); // never became calls
+  const more = [[summary.running, "running"], [summary.lost, "lost"], [away, "turned away"]];
+  const rest = more.filter(([n]) => n).map(([n, what]) => ` · ${count(n)} ${what}`).join("");
   const tile = (name, value, note, wrong) => el("div", { class: wrong ? "tile wrong" : "tile" }, el("dt", {}, name), el("dd", {}, value, note && el("small", {}, note)));
   byId("tiles").replaceChildren(
-    tile("Calls", count(summary.calls), `${count(summary.abstained)} abstained · ${count(summary.refused)} refused`),
+    tile("Calls", count(summary.calls), `${count(summary.abstained)} abstained · ${count(summary.refused)} refused${rest}`),
     tile("Error rate", percent(summary.error_rate), `${count(summary.errors)} ${summary.errors === 1 ? "error" : "errors"}`, summary.error_rate >= 0.05),
     tile("Latency p50", ms(all.p50), first?.p50 == null ? "half are faster" : `first token ${ms(first.p50)}`),
     tile("Latency p95", ms(all.p95), first?.p95 == null ? "19 of 20 are faster" : `first token ${ms(first.p95)}`),

@@ -181,6 +181,12 @@ def summary(since):
         "calls": calls,
         "errors": errors,
         "refused": 4,
+        "running": 0,
+        "lost": 2,
+        "refusals": [
+            {"route": "/query", "status": 401, "count": 5},
+            {"route": "other", "status": 404, "count": 2},
+        ],
         "abstained": 27,
         "error_rate": errors / calls,
         "unknown_costs": 31,
@@ -223,7 +229,8 @@ def nothing():
     none = {"p50": None, "p95": None}
     stages = ("total", "queue", "retrieve", "rerank", "generate", "first_token")
     return summary("24h") | {
-        **dict.fromkeys(("calls", "errors", "refused", "abstained", "unknown_costs"), 0),
+        **dict.fromkeys(("calls", "errors", "refused", "lost", "abstained", "unknown_costs"), 0),
+        "refusals": [],
         "error_rate": None,
         "cost_usd": 0.0,
         "tokens": {"input": 0, "output": 0},
