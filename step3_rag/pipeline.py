@@ -63,7 +63,7 @@ class Outcome:
     sources: list[Source]
     answer: read.Answer
     seconds: dict[str, float]
-    rewriting: Spent = field(default_factory=lambda: Spent())
+    rewriting: Spent = field(default_factory=Spent)  # tokens of the rewrites
 
     @property
     def confidence(self) -> float | None:
