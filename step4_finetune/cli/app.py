@@ -213,7 +213,7 @@ def chat(
     as_json: Json = False,
 ) -> None:
     """Base and tuned models, side by side."""
-    from step4_finetune.cli import chat as talking
+    from step4_finetune import chat as talking
 
     settings = settings_from_flags(smoke, model=model, device=device, dtype=dtype, threads=threads)
     facts = talking.run(
@@ -246,7 +246,7 @@ def guard(
 ) -> None:
     """Checks around generation: personal data, injection, off topic, tone; and what they catch."""
     from shared.errors import UserError
-    from step4_finetune.cli import guard
+    from step4_finetune.guard import command
 
     if measure == (text is not None):
         raise UserError("guard takes a text to look at, or --measure, and not both")
@@ -254,11 +254,11 @@ def guard(
     rows, its_guide = _read(data, guide)
     generate = None
     if adapter:
-        from step4_finetune.cli.chat import generator
+        from step4_finetune.chat import generator
 
         generate = generator(settings, adapter, its_guide)
-    facts = guard.run(settings, its_guide, rows, text, notes=note or [], generate=generate)
-    emit(facts, lambda console: guard.show(facts, console), as_json=as_json)
+    facts = command.run(settings, its_guide, rows, text, notes=note or [], generate=generate)
+    emit(facts, lambda console: command.show(facts, console), as_json=as_json)
 
 
 def _read(data: str | None, guide: Path | None) -> tuple[list[Any], Any]:

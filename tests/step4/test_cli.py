@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from step4_finetune.cli import chat
+from step4_finetune import chat
 from step4_finetune.cli.app import app
 from step4_finetune.data.rows import GUIDE as SAMPLE_GUIDE
 from step4_finetune.models.generate import Reply

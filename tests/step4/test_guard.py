@@ -13,10 +13,9 @@ from rich.console import Console
 
 from shared.config import load_settings
 from shared.errors import UserError
-from step4_finetune.cli import guard as command
 from step4_finetune.cli.app import guard
 from step4_finetune.data.rows import GUIDE, SAMPLE, Row, read_rows, with_notes
-from step4_finetune.guard import Finding, Limits, around, guarded, injection, language, measure, pii
+from step4_finetune.guard import Finding, Limits, around, command, guarded, injection, language, measure, pii
 from step4_finetune.guard import topic as topics
 from step4_finetune.guard.fallback import BODIES, fallback
 from step4_finetune.guard.reply import leaked, wrong
