@@ -18,7 +18,7 @@ from step4_finetune import chat
 from step4_finetune.cli.app import app
 from step4_finetune.data.rows import GUIDE as SAMPLE_GUIDE
 from step4_finetune.models.generate import Reply
-from step4_finetune.train import callbacks, preflight, qlora
+from step4_finetune.train import preflight, qlora
 from tests.conftest import ROOT
 from tests.step4 import runs
 from tests.step4.made import as_file, good
@@ -290,72 +290,13 @@ def test_qlora_without_bitsandbytes_names_the_extra(bad, monkeypatch, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_rows_over_the_limit(bad, tmp_path):
-    as_file(tmp_path / "mine.jsonl", good())
-    (tmp_path / "short.yaml").write_text("max_length: 64\nsft: {replay: 0}\n")
-    line = bad("train", "--model", "tiny", "--recipe", "short.yaml", "--out", "run", *OWN)
-    assert "6 rows are over max_length 64 tokens (kettle-1, kettle-2" in line
-
-
 def test_one_class_only_is_no_reason_to_fail(finetune, tmp_path):
     rows = [row for row in good() if row.topic == "kettle"]
     as_file(tmp_path / "mine.jsonl", rows)
     assert finetune("train", "--smoke", "--out", "run", *OWN).code == 0
 
 
-def test_a_checkpoint_that_was_cut(tmp_path, monkeypatch):
-    from step4_finetune.train import run as training
-    from tests.step4.test_train import stop_at
-
-    with monkeypatch.context() as patch:
-        stop_at(patch, 1)
-        with pytest.raises(training.Stopped):
-            runs.train(tmp_path / "run")
-    state = tmp_path / "run" / "checkpoints" / "sft" / "checkpoint-1" / "trainer_state.json"
-    state.write_text(state.read_text()[:99])
-    with pytest.raises(preflight.UserError, match=r"checkpoint-1 is not whole .*remove that folder"):
-        runs.train(tmp_path / "run")
-    assert state.exists()
-
-
-@pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_config.json"])
-def test_an_adapter_that_was_cut_or_is_another_bases(bad, tuned, tmp_path, name):
-    shutil.copytree(tuned, tmp_path / "run")
-    data = (tmp_path / "run" / name).read_bytes()
-    (tmp_path / "run" / name).write_bytes(data[: len(data) // 2])
-    for more in (("evaluate",), ("chat", "hi")):
-        assert "damaged" in bad(*more, "--smoke", "--adapter", "run")
-    config = json.loads((tuned / "adapter_config.json").read_text())
-    (tmp_path / "run" / "adapter_config.json").write_text(
-        json.dumps({**config, "base_model_name_or_path": "org/other"})
-    )
-    assert "was trained on org/other, not on tiny" in bad("chat", "hi", "--smoke", "--adapter", "run")
-
-
 # --- Ctrl-C -----------------------------------------------------------------------------------------------
-
-
-def test_ctrl_c_ends_with_130_and_says_how_to_resume(finetune, tmp_path, monkeypatch):
-    plain = callbacks.TrainingCallback.on_step_end
-
-    def press(self, args, state, control, **more):
-        if state.global_step == 1:
-            signal.raise_signal(signal.SIGINT)
-        plain(self, args, state, control, **more)
-
-    before = signal.getsignal(signal.SIGINT)
-    line = ("train", "--smoke", "--out", "run", "--json")
-    with monkeypatch.context() as patch:
-        patch.setattr(callbacks.TrainingCallback, "on_step_end", press)
-        got = finetune(*line)
-    assert (got.code, got.out) == (130, "")
-    place = Path("run", "checkpoints", "sft")
-    assert (
-        f"stopped at step 1 of 2 of sft, with a checkpoint in {place}: the same command goes on from there\n"
-        in got.err
-    )
-    assert signal.getsignal(signal.SIGINT) is before
-    assert finetune(*line).code == 0
 
 
 @pytest.mark.real  # no weights, but a process of its own
@@ -399,10 +340,6 @@ def groups():
             if hasattr(each, "commands")
             else [((name,), each)]
         )
-
-
-def test_the_commands_of_the_issue_are_there():
-    assert {"data", "train", "evaluate", "chat", "guard", "card", "push", "export"} <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("path", [path for path, _ in groups()], ids=" ".join)

@@ -3,7 +3,6 @@
 import io
 import itertools
 import json
-import random
 import re
 
 import pytest
@@ -13,7 +12,6 @@ from shared.errors import UserError
 from shared.models import load_tokenizer
 from step4_finetune.data import curate
 from step4_finetune.data.curate import balance, duplicates, fix, labels, personal, style, tokens
-from step4_finetune.data.curate.checks import details
 from step4_finetune.data.curate.finding import ERROR, OK, UNCHECKED, WARNING
 from step4_finetune.data.rows import GUIDE, Row
 from step4_finetune.tone import rules
@@ -97,12 +95,6 @@ def test_splits_without_rows():
     assert balance.one_class([spoilt(row, split="test") for row in ROWS]).severity == ERROR
 
 
-def test_unlabelled_rows_are_no_class():
-    rows = [spoilt(row, topic=None) for row in ROWS]
-    assert balance.one_class(rows).severity == OK
-    assert (balance.topics(rows).number, balance.topics(rows).severity) == (None, UNCHECKED)
-
-
 def test_uneven_classes():
     rows = [spoilt(row, topic="kettle" if at < 8 else "parcel") for at, row in enumerate(ROWS)]
     found = balance.topics(rows)
@@ -127,24 +119,6 @@ def test_near_is_the_exact_jaccard():
     assert number == 0
     assert value == duplicates.jaccard(duplicates.shingles(changed), duplicates.shingles(texts[0]))
     assert near.find("Something else altogether") is None
-
-
-def test_few_near_pairs_are_overlooked():
-    drawn = random.Random(0)
-    words = [f"word{n}" for n in range(500)]
-    missed = pairs = 0
-    near = duplicates.Near()
-    for number in range(60):
-        text = drawn.sample(words, 30)
-        other = [drawn.choice(words) if drawn.random() < 0.15 else word for word in text]
-        exact = duplicates.jaccard(*(duplicates.shingles(" ".join(each)) for each in (text, other)))
-        near.add(number, " ".join(text))
-        found = near.find(" ".join(other))
-        assert (found is None) or exact >= duplicates.NEAR
-        pairs += exact >= duplicates.NEAR
-        missed += exact >= duplicates.NEAR and found is None
-    assert pairs > 20
-    assert missed <= 1
 
 
 def test_exact_duplicates():
@@ -416,11 +390,6 @@ def test_personal_data(text, found):
     assert [(each.kind, each.masked) for each in personal.personal(text)] == found
 
 
-def test_clean_rows_need_no_recogniser(monkeypatch):
-    monkeypatch.setattr(personal, "recognizers", None)
-    assert personal.personal_data(ROWS).severity == OK
-
-
 @needs_presidio
 def test_personal_data_in_rows():
     rows = [
@@ -507,18 +476,6 @@ def test_the_report_counts_and_names(guide, tokenizer):
     assert re.search(r"^label noise +error +2  17  rows", text, re.MULTILINE)
     assert "\nerror: leakage\n  leak: 1.00 like parcel-9 (test): I was billed 14.90" in text
     assert "→ take them out of train" in text
-
-
-def test_rows_with_the_same_fault_share_a_line():
-    rows = [{"id": f"r{n}", "example": "12 times we will see to it."} for n in range(14)]
-    rows += [{"id": f"s{n}", "example": f"fault {n}"} for n in range(4)]
-    assert details({"rows": rows, "advice": "reword"}) == [
-        "r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11 and 2 more: 12 times we will see to it.",
-        "s0: fault 0",
-        "s1: fault 1",
-        "also s2, s3",
-        "→ reword",
-    ]
 
 
 def test_without_guide_and_tokenizer_their_checks_are_unknown():

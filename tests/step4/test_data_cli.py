@@ -71,12 +71,6 @@ def test_show_sets_the_replies_side_by_side(data, file):
     assert got.out.endswith("1 more with --limit\n")
 
 
-def test_show_for_programs(data, file):
-    facts = json.loads(data("show", *own(file), "--split", "dev", "--json").out)
-    assert [row["id"] for row in facts["rows"]] == ["gym-card-7", "gym-card-8"]
-    assert facts["rows"][0]["broken"]["rejected"].keys() == {"no_slang"}
-
-
 def test_show_without_a_guide_judges_nothing(data, file):
     assert json.loads(data("show", "--data", file, "--json").out)["rows"][0]["broken"] is None
 
@@ -122,14 +116,6 @@ def test_check_of_bad_rows_names_them_and_exits_1(data, file):
         "row": 1,
         "example": "chosen breaks no_hedging (might)",
     }
-
-
-def test_check_without_a_guide_says_so_in_one_line(data, file):
-    got = data("check", "--data", file, "--smoke")
-    assert got.code == 0
-    assert got.out.endswith("\nno guide: label noise not checked; name one with --guide\n")
-    assert re.search(r"^label noise +not checked +no guide *$", got.out, re.MULTILINE)
-    assert "no guide" not in data("check", *own(file), "--smoke").out
 
 
 def test_check_compares_the_replies_with_their_notes(data, file):
@@ -243,13 +229,6 @@ def test_build_writes_what_trl_reads(data, file, tmp_path, form):
     assert again[0].rejected == (None if form == "sft" else ROWS[0].rejected)
 
 
-def test_build_prints_the_counts(data, file, tmp_path):
-    got = data("build", *own(file), "--out", tmp_path / "built", "--smoke")
-    assert "train     6       3 " in got.out
-    assert "10 rows for sft: 6 train, 2 dev, 2 test; fingerprint " in got.out
-    assert "system message: You answer members of Northwind Care.\n" in got.out
-
-
 def test_build_leaves_out_rows_without_a_rejected_reply(data, file, tmp_path):
     as_file(file, [spoilt(ROWS[0], rejected=None), *ROWS[1:]])
     got = data("build", *own(file), "--format", "dpo", "--out", tmp_path / "built", "--smoke")
@@ -317,9 +296,3 @@ def test_distill_with_the_embedded_model(data, tmp_path):
     assert got.out.startswith("0 of 1 messages have a reply that keeps the guide, by 1 requests to tiny")
     assert "few replies of tiny pass; a stronger model (--model) passes more" in got.out
     assert (tmp_path / "pairs.filtered.jsonl").exists()
-
-
-def test_help_names_the_commands(data):
-    got = data("--help")
-    assert got.code == 0
-    assert all(name in got.out for name in ("show", "check", "build", "distill"))

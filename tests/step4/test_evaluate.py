@@ -13,7 +13,6 @@ from step4_finetune.data.rows import with_notes
 from step4_finetune.evaluate import report, systems
 from step4_finetune.evaluate import run as evaluation
 from step4_finetune.models.generate import Reply
-from step4_finetune.tone import scores
 from tests.step4 import runs
 from tests.step4.made import good, spoilt
 from tests.step4.samples import GUIDE
@@ -265,18 +264,6 @@ def test_a_run_that_was_cut_has_an_unknown_cost(tmp_path):
     assert evaluation.training(tmp_path) == {"seconds": None, "peak_memory_mb": None}
 
 
-def test_tables_fit_into_100_columns(scripted):
-    facts = scripted()
-    for system in facts["systems"]:
-        for name in report.SHARES:
-            system[name] = {"hits": 80, "n": 80, "share": 1.0, "interval": (0.95, 1.0)}
-    console = Console(file=io.StringIO(), width=100, highlight=False, markup=False)
-    report.show(facts, console)
-    lines = console.file.getvalue().splitlines()
-    assert sum("100% (95-100)" in line for line in lines) == 4  # one line a system
-    assert all(line.count("100% (95-100)") in (0, 4) for line in lines)
-
-
 def test_the_report_is_a_folder_that_needs_nothing_else(scripted, tmp_path):
     facts = scripted()
     report.write(facts, tmp_path / "out" / "report")
@@ -317,14 +304,6 @@ def test_one_message_has_no_intervals_of_means(scripted):
     assert facts["systems"][0]["adherence"]["interval"] is None
     assert "-" in [row[-1] for row in report.tables(facts)["Differences"][1]]
     text_of(facts)
-
-
-def test_a_score_is_that_of_the_evaluator(scripted):
-    facts = scripted()
-    row = next(row for row in good() if row.id == "parcel-9")
-    expected = scores.score(row.chosen, GUIDE, row.notes, row.message).as_json()
-    got = facts["systems"][-1]["replies"][0]
-    assert {name: got[name] for name in expected} == expected
 
 
 # --- the tiny model, and the real one ---------------------------------------------------------------------
