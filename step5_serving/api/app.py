@@ -31,6 +31,7 @@ from step5_serving.engines.gateway import Gateway
 from step5_serving.seam import Answerer
 
 log = logging.getLogger(__name__)
+WATCH_S = 5.0  # seconds between looks at what may break
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DESCRIPTION = """
 Answers questions from documents, with the passages they come from (step 3 of the roadmap as a service).
@@ -82,7 +83,7 @@ def create_app(
         app.include_router(module.router)
         paths |= {getattr(route, "path", "") for route in module.router.routes}
     names = {*LOOPBACK, config.host, *config.names} if is_loopback(config.host) else None
-    app.add_middleware(SecurityMiddleware, names=names, wants_keys=lambda: service.wants_keys)
+    app.add_middleware(SecurityMiddleware, names=names, wants_keys=lambda: service.access.wants_keys)
 
     def refused(route: str, status: int) -> None:
         state.metrics.refused(route, status)
@@ -96,12 +97,12 @@ def create_app(
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
-    warming = asyncio.ensure_future(_warm(service))
+    watching = asyncio.ensure_future(_watch(service))
     try:
         yield
     finally:
-        warming.cancel()
-        await asyncio.wait([warming])
+        watching.cancel()
+        await asyncio.wait([watching])
         if app.state.gateway is not None:
             await app.state.gateway.close()
         await service.close()
@@ -109,15 +110,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await asyncio.to_thread(close)
 
 
-async def _warm(service: Service) -> None:
-    """Load everything. What fails here is told by /readyz, and tried again by the next question."""
-    try:
-        reason = await service.answerer.ready()
-    except Exception:
-        log.exception("warming up failed")
-    else:
-        if reason:
-            log.warning("not ready: %s", reason)
+async def _watch(service: Service) -> None:
+    """Load everything, then look after it for ever: an idle server notices, too, what broke."""
+    while True:
+        try:
+            await service.ready()
+        except Exception:
+            log.exception("looking after the service failed")
+        await asyncio.sleep(WATCH_S)
 
 
 def _metrics(service: Service) -> tuple[Any, str]:

@@ -62,16 +62,16 @@ class Keys:
         self.trouble: str | None = None  # why the file can't be used; until it can, no key opens anything
 
     def __len__(self) -> int:
-        self._refresh()
+        self.refresh()
         return len(self._by_hash)
 
     def __iter__(self) -> Iterator[Key]:
-        self._refresh()
+        self.refresh()
         return iter(sorted(self._by_hash.values(), key=lambda key: key.created_at))
 
     def find(self, text: str) -> Key | None:
         """Whose key this is; None for nobody's."""
-        self._refresh()
+        self.refresh()
         return self._by_hash.get(_hash(text))
 
     def add(self, name: str, scopes: Sequence[str]) -> tuple[Key, str]:
@@ -124,7 +124,7 @@ class Keys:
             raise UserError(f"cannot write {self.path}: {reason(error)}") from None
         self._by_hash = {key.sha256: key for key in keys}
 
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
         """Read the file again, once a second. It is small, and on a bind mount its times may not be true."""
         if self._clock() - self._looked < 1.0:
             return

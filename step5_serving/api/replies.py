@@ -95,7 +95,7 @@ def caller_of(request: Request, scope: str) -> Caller:
         ApiError: he may not, or not so often.
     """
     client = request.client
-    return service_of(request).caller(request.headers, client.host if client else None, scope)
+    return service_of(request).access.caller(request.headers, client.host if client else None, scope)
 
 
 def trace_of(request: Request) -> Trace:

@@ -8,6 +8,8 @@ from step5_serving.seam import STAGES, Answered, Retrieved
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.prices import cost_of
 
+UNREAD = (400, 401, 403, 404, 413, 429)  # refused before a model read anything
+
 
 def body_of(answered: Answered, call: Call) -> dict[str, Any]:
     """The JSON of a reply."""
@@ -51,3 +53,13 @@ def fill_found(call: Call, found: Retrieved) -> None:
     call.confidence = found.confidence
     call.sources = [each.row() for each in found.sources]
     call.attempts = [each.row(call.queue_ms or 0.0) for each in found.attempts]
+
+
+def failed(call: Call, status: int, type: str) -> None:
+    call.status, call.error_type = status, type
+
+
+def settle(call: Call) -> None:
+    """A call that no model was asked for cost nothing; what one that broke off had cost is not known."""
+    if call.cost_usd is None and (call.queue_ms is None or call.status in UNREAD):
+        call.cost_usd = 0.0

@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -149,6 +150,11 @@ def run(config: Config, app: FastAPI, listening: socket.socket) -> None:
     _allow_connections()
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises a signal again when it has done its work
         server.run(sockets=[listening])
+    if (
+        app.state.service.changes
+    ):  # its thread is in the midst of native code, and Python's end would abort it
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def _server(config: Config, app: FastAPI) -> Any:
@@ -175,9 +181,9 @@ def _server(config: Config, app: FastAPI) -> Any:
             service = app.state.service
             try:
                 async with asyncio.timeout(config.drain_s):
-                    await service.admission.drained()
+                    await service.drained()
             except TimeoutError:
-                running = service.admission.running
+                running = service.admission.running + len(service.changes)
                 logging.getLogger(__name__).warning("%d calls are broken off", running)
             self.should_exit = True
 

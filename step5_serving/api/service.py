@@ -17,31 +17,28 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from fastapi.security.utils import get_authorization_scheme_param
-
 from shared.masking import masked
+from step5_serving.api.access import Access
 from step5_serving.api.admission import Admission
 from step5_serving.api.keys import Keys
-from step5_serving.api.rates import Rates
-from step5_serving.api.response import body_of, fill, fill_found
+from step5_serving.api.response import body_of, failed, fill, fill_found, settle
 from step5_serving.api.security import internal
+from step5_serving.api.state_log import StateLog, part_of
 from step5_serving.api.trace import Caller, Trace
 from step5_serving.config import Config
 from step5_serving.errors import ApiError, ClientGone
 from step5_serving.seam import Answerer, PromptRef, Query, Tell, Write, nothing
-from step5_serving.telemetry.call import Call
+from step5_serving.telemetry.call import CHANGES, Call
 from step5_serving.telemetry.prices import Budget
 from step5_serving.telemetry.versions import Versions
 
 log = logging.getLogger(__name__)
 
 GONE = 499  # the status of nginx for a client that went away before the answer came
-UNREAD = (400, 401, 403, 404, 413, 429)  # refused before a model read anything
-UNKNOWN_KEY = "the key is not known here: send one as `Authorization: Bearer KEY` or `x-api-key: KEY`"
 
 
 class Records(Protocol):
@@ -63,56 +60,17 @@ class Service:
     recorder: Records
     keys: Keys
     admission: Admission = field(init=False)
-    rates: Rates | None = field(init=False)
+    access: Access = field(init=False)
     versions: Versions | None = None
     budget: Budget | None = None
     after: list[Callable[[Call], None]] = field(default_factory=list)  # metrics and spans
     draining: bool = False
+    states: StateLog = field(default_factory=StateLog)
+    changes: set[asyncio.Future[Any]] = field(default_factory=set)  # of the documents, under way
 
     def __post_init__(self) -> None:
         self.admission = Admission(self.config.running, self.config.waiting)
-        self.rates = Rates(self.config.rate, self.config.burst) if self.config.rate else None
-        # Once keys are wanted, they stay wanted: a file of keys that is gone opens nothing.
-        self._wants_keys = self.config.is_reachable or len(self.keys) > 0
-
-    # --- who may ------------------------------------------------------------------------------------------
-
-    @property
-    def wants_keys(self) -> bool:
-        """Whether requests need a key: always, except on loopback without a proxy while there is none."""
-        self._wants_keys = self._wants_keys or len(self.keys) > 0
-        return self._wants_keys
-
-    def caller(self, headers: Mapping[str, str], host: str | None, scope: str) -> Caller:
-        """Who asks, if he may and not too often.
-
-        Raises:
-            ApiError: no key (401), one without that scope (403), too many requests (429), or a key file that
-                can't be read (503).
-        """
-        key_id = None
-        if self.wants_keys:
-            scheme, bearer = get_authorization_scheme_param(headers.get("authorization"))
-            given = headers.get("x-api-key") or (bearer if scheme.lower() == "bearer" else "")
-            key = self.keys.find(given.strip()) if given else None
-            if self.keys.trouble:
-                raise ApiError(
-                    503, "api_error", "the server can't read its keys: try again later", retry_after=5
-                )
-            if key is None:
-                raise ApiError(401, "authentication_error", UNKNOWN_KEY)
-            if scope not in key.scopes:
-                raise ApiError(
-                    403, "permission_error", f"this key may {' and '.join(key.scopes)}, this wants {scope}"
-                )
-            key_id = key.id
-        if self.rates and (wait := self.rates.take(key_id or host or "")):
-            allowed = f"{self.rates.per_second:g} requests a second are allowed, {self.rates.burst:g} at once"
-            why = f"{allowed}: try again in {wait:.1f} s"
-            refusal = ApiError(429, "rate_limit_error", why, retry_after=int(wait) + 1)
-            refusal.key_id = key_id
-            raise refusal
-        return Caller(key_id)
+        self.access = Access(self.config, self.keys, self.states)
 
     # --- a question ---------------------------------------------------------------------------------------
 
@@ -151,6 +109,33 @@ class Service:
             if answered.prompt:
                 prompts.append(answered.prompt)
         return body_of(answered, call)
+
+    async def change(
+        self,
+        route: str,
+        what: str,
+        caller: Caller,
+        trace: Trace,
+        work: Callable[[], Coroutine[Any, Any, Any]],
+    ) -> Any:
+        """Change the documents; the row says who did it. A server that stops waits for it.
+
+        Args:
+            route: ingest or delete.
+            what: for the row, in place of a question.
+
+        Raises:
+            ApiError: what `work` raises; or the server stops; or the row could not be written.
+        """
+        call, began = self.begin(route, caller, trace), time.perf_counter()
+        call.question, call.model, call.engine, call.cost_usd = what, None, None, 0.0
+        async with self.recorded(call, began):
+            if self.admission.closed:
+                raise ApiError(503, "overloaded_error", self.admission.closed, retry_after=1)
+            task = asyncio.ensure_future(work())
+            self.changes.add(task)
+            task.add_done_callback(self.changes.discard)
+            return await asyncio.shield(task)
 
     def _with_version(self, query: Query, trace: Trace) -> Query:
         """The query with the prompt's version that falls to it."""
@@ -215,50 +200,60 @@ class Service:
                 opened.set()
             yield used
         except (asyncio.CancelledError, ClientGone):
-            _failed(call, GONE, "client_gone")
+            failed(call, GONE, "client_gone")
             await self._close_books(call, began, used)
             raise
         except ApiError as refusal:
-            _failed(call, refusal.status, refusal.type)
+            failed(call, refusal.status, refusal.type)
             refusal.has_row = True
+            if refusal.status in (502, 503) and refusal.type == "api_error":
+                self.states.tell(part_of(call), refusal.message)
             if refusal.retrieved:
                 fill_found(call, refusal.retrieved)
             await self._close_books(call, began, used)
             raise
         except Exception:
             log.exception("call %s failed", call.trace_id)
-            _failed(call, 500, "api_error")
+            failed(call, 500, "api_error")
             await self._close_books(call, began, used)
             bug = internal(call.trace_id)
             bug.has_row = True
             raise bug from None
+        self.states.tell(part_of(call), None)
         call.total_ms = _ms(time.perf_counter() - began)
-        _settle(call)
-        try:
-            await self.recorder.record(call, used[0].text if used else None)
-        except ApiError as refusal:
-            refusal.has_row = True  # it was tried
-            raise
+        settle(call)
+        await self._record(call, used)
         self._count(call)
 
     async def record_refusal(self, refusal: ApiError, route: str, caller: Caller, trace: Trace) -> None:
         """The row of a call that was refused before it began: too many requests, no room."""
         call, began = self.begin(route, caller, trace), time.perf_counter()
-        _failed(call, refusal.status, refusal.type)
+        failed(call, refusal.status, refusal.type)
         await self._close_books(call, began, [])
         refusal.has_row = True
+
+    async def _record(self, call: Call, used: list[PromptRef]) -> None:
+        try:
+            await self.recorder.record(call, used[0].text if used else None)
+        except ApiError as refusal:
+            refusal.has_row = True  # it was tried
+            self.states.tell("telemetry", refusal.message)
+            raise
+        self.states.tell("telemetry", None)
 
     async def _close_books(self, call: Call, began: float, used: list[PromptRef]) -> None:
         """The row of a call that failed; where even that fails, the log has it."""
         call.total_ms = _ms(time.perf_counter() - began)
-        _settle(call)
+        settle(call)
         try:
-            await self.recorder.record(call, used[0].text if used else None)
+            await self._record(call, used)
         except ApiError as error:
             log.warning("call %s, status %s, has no row: %s", call.trace_id, call.status, error.message)
         self._count(call)
 
     def _count(self, call: Call) -> None:
+        if call.route in CHANGES:  # which would make answers look slow
+            return
         if self.budget:
             self.budget.add(call)
         for each in self.after:
@@ -270,8 +265,22 @@ class Service:
         """None, or why questions can't be answered now."""
         if self.draining:
             return "the server is stopping"
-        reason = await self.answerer.ready() or await self.recorder.ready()
+        self.keys.refresh()
+        troubles = {
+            "keys": self.keys.trouble,
+            "model": await self.answerer.ready(),
+            "telemetry": await self.recorder.ready(),
+        }
+        for part, trouble in troubles.items():
+            self.states.tell(part, trouble)
+        reason = next(filter(None, troubles.values()), None)
         return masked(reason) if reason else None
+
+    async def drained(self) -> None:
+        """Wait until nothing runs or waits, no change of the documents either."""
+        await self.admission.drained()
+        while self.changes:
+            await asyncio.wait(self.changes)
 
     def drain(self) -> None:
         """Let nobody in any more."""
@@ -282,16 +291,6 @@ class Service:
         """Let go of everything."""
         await self.answerer.close()
         await self.recorder.close()
-
-
-def _failed(call: Call, status: int, type: str) -> None:
-    call.status, call.error_type = status, type
-
-
-def _settle(call: Call) -> None:
-    """A call that no model was asked for cost nothing; what one that broke off had cost is not known."""
-    if call.cost_usd is None and (call.queue_ms is None or call.status in UNREAD):
-        call.cost_usd = 0.0
 
 
 def _ms(seconds: float) -> float:

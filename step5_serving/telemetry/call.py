@@ -17,6 +17,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+CHANGES = (
+    "ingest",
+    "delete",
+)  # routes that change the documents: their rows say who did it, and are no answers
 STAGES = ("queue", "retrieve", "rerank", "generate")  # in the order in which a call goes through them
 
 # Of its own, so that nobody's `random.seed(0)` makes trace ids that were there before. Ids are no secrets,
@@ -49,7 +53,7 @@ class Call:
     retrieve_ms, rerank_ms}, start_ms counted from `started_at`: spans.py draws them.
     """
 
-    route: str  # query, messages or chat.completions
+    route: str  # query, messages, chat.completions, or one of CHANGES
     status: int
     trace_id: str = field(default_factory=new_trace_id)
     span_id: str = field(default_factory=new_span_id)  # the call's own: a trace may hold several calls

@@ -23,7 +23,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared.errors import UserError
-from step5_serving.telemetry.call import STAGES, now, prompt_name
+from step5_serving.telemetry.call import CHANGES, STAGES, now, prompt_name
 from step5_serving.telemetry.reading import LOW
 from step5_serving.telemetry.refusals import refusals_since
 from step5_serving.telemetry.schema import RUNNING, bodies, calls, feedback, iso, microseconds
@@ -69,7 +69,7 @@ def summarize(store: Store, since: timedelta | None = None, at: datetime | None 
     end = microseconds(at or now())
     begin = _begin(store, end, since)
     width = _width(end - begin)
-    within = sa.and_(c.started_us >= begin, c.started_us <= end)
+    within = sa.and_(c.started_us >= begin, c.started_us <= end, c.http_route.not_in(CHANGES))
     bucket = c.started_us // (width * 1_000_000)
     version = (c.gen_ai_prompt_name, c.prompt_version, c.prompt_sha256)
     named = within & c.gen_ai_prompt_name.is_not(None)

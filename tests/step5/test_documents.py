@@ -10,13 +10,15 @@ import zipfile
 import pytest
 
 from shared.errors import UserError
+from step3_rag import service
 from step3_rag.ingest.index import Index
 from step3_rag.retrieve.search import Options
 from step3_rag.stores import vector_store
+from step5_serving.api.keys import Keys
 from step5_serving.errors import ApiError
 from step5_serving.rag.library import upload_of
 from step5_serving.seam import Query
-from tests.step5.service_parts import app_of, client_of, error_of, in_loop
+from tests.step5.service_parts import app_of, client_of, error_of, eventually, in_loop
 
 
 @pytest.fixture
@@ -73,6 +75,78 @@ async def test_a_document_is_found_replaced_and_forgotten(made):
         again = await client.delete(f"/documents/{id}")
         assert again.status_code == 404
         assert error_of(again) == ("not_found_error", f"there is no document {id}: see GET /documents")
+
+
+@in_loop
+async def test_a_document_added_to_the_sample_is_there_after_a_restart(rag, tmp_path, monkeypatch):
+    """The sample's index is made anew from its files at each start: a change goes on with a copy."""
+    monkeypatch.chdir(tmp_path)
+
+    def server():
+        found = rag(reader="quote", index=None)
+        home = found.home
+        monkeypatch.setattr(service, "sample_home", lambda _settings: home)
+        monkeypatch.setattr(
+            service, "sample_service", lambda settings, *rest: service.open_service(settings, home, *rest)
+        )
+        return client_of(app_of(found.answerer, library=lambda: found.answerer.library, reader="quote")), home
+
+    client, home = server()
+    async with client:
+        before = (home / "index.sqlite").read_bytes()
+        assert len((await client.get("/documents")).json()["documents"]) == 5
+        assert not (tmp_path / "rag-index").exists()
+        got = await client.post("/ingest", json=text("parrots.md"))
+        assert got.status_code == 200, got.text
+        assert "parrots.md" in documents_of(await ask(client, "When does the parrot sing?"))
+        assert len((await client.get("/documents")).json()["documents"]) == 6
+        assert (home / "index.sqlite").read_bytes() == before
+    client, _ = server()
+    async with client:
+        assert "parrots.md" in documents_of(await ask(client, "When does the parrot sing?"))
+        assert len((await client.get("/documents")).json()["documents"]) == 6
+
+
+@in_loop
+async def test_the_rows_say_who_changed_the_documents(made, tmp_path):
+    keys = Keys(tmp_path / "keys.json")
+    key, secret = keys.add("carol", ["operate"])
+    app = app_of(made.answerer, library=lambda: made.answerer.library, keys=keys)
+    async with client_of(app, headers={"x-api-key": secret}) as client:
+        [row] = (await client.post("/ingest", json=text("parrots.md"))).json()["documents"]
+        await client.delete(f"/documents/{row['id']}")
+        assert (await client.delete("/documents/12345")).status_code == 404
+    calls = app.state.service.recorder.calls
+    assert [(call.route, call.question, call.key_id, call.status) for call in calls] == [
+        ("ingest", "parrots.md", key.id, 200),
+        ("delete", str(row["id"]), key.id, 200),
+        ("delete", "12345", key.id, 404),
+    ]
+
+
+@in_loop
+async def test_a_server_that_stops_waits_for_an_ingest_and_begins_no_other():
+    let_go = asyncio.Event()
+
+    class Slow:
+        async def ingest(self, _uploads):
+            await let_go.wait()
+            return {"new": ["leave.md"]}
+
+    app = app_of(library=Slow)
+    serving = app.state.service
+    async with client_of(app) as client:
+        first = asyncio.ensure_future(client.post("/ingest", json=text()))
+        await eventually(lambda: serving.changes)
+        serving.drain()
+        drained = asyncio.ensure_future(serving.drained())
+        second = await client.post("/ingest", json=text())
+        assert (second.status_code, error_of(second)[0]) == (503, "overloaded_error")
+        assert not drained.done()
+        let_go.set()
+        assert (await first).status_code == 200
+        await drained
+    assert [call.status for call in serving.recorder.calls] == [503, 200]
 
 
 @in_loop

@@ -157,6 +157,14 @@ def test_refusals_do_not_make_a_service_look_fast(database):
     assert (got["errors"], got["refused"], got["error_rate"]) == (0, 50, 0.0)
 
 
+def test_changes_of_the_documents_are_no_answers(database):
+    record(
+        database, call_of(total_ms=100.0), call_of(route="ingest", total_ms=9000.0), call_of(route="delete")
+    )
+    got = summarize(Store.open(database), timedelta(hours=1), at=after(1))
+    assert (got["calls"], got["latency_ms"]["total"]) == (1, {"p50": 100.0, "p95": 100.0})
+
+
 def test_without_a_beginning_it_is_the_first_call_that_begins(database):
     record(database, call_of(started_at=after(-(10**7))), call_of())
     got = summarize(Store.open(database), at=after(1))

@@ -17,7 +17,7 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
 
-from step5_serving.api.replies import caller_of, errors, refusal_of, reply
+from step5_serving.api.replies import caller_of, errors, refusal_of, reply, service_of, trace_of
 from step5_serving.errors import ApiError
 
 router = APIRouter(tags=["documents"])
@@ -98,8 +98,7 @@ async def documents(request: Request) -> Response:
 @router.post("/ingest", response_model=Ingested, responses=errors(400, 404, 415, 503), openapi_extra=INGEST)
 async def ingest(request: Request) -> Response:
     """Bring documents in, as files of a form or as text in JSON."""
-    caller_of(request, "operate")
-    library = _library(request)
+    caller, library = caller_of(request, "operate"), _library(request)
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind == "multipart/form-data":
         uploads = await _files(request)
@@ -109,14 +108,17 @@ async def ingest(request: Request) -> Response:
         raise ApiError(
             415, "invalid_request_error", "send application/json, or multipart/form-data with files"
         )
-    return reply(await library.ingest(uploads))
+    names = ", ".join(each.name for each in uploads)
+    work = lambda: library.ingest(uploads)  # noqa: E731
+    return reply(await service_of(request).change("ingest", names, caller, trace_of(request), work))
 
 
 @router.delete("/documents/{id}", response_model=Document, responses=errors(400, 404, 503))
 async def delete(request: Request, id: Annotated[int, Path(ge=0, le=LARGEST_ID)]) -> Response:
     """Take a document out; what it was."""
-    caller_of(request, "operate")
-    return reply(await _library(request).remove(id))
+    caller, library = caller_of(request, "operate"), _library(request)
+    work = lambda: library.remove(id)  # noqa: E731
+    return reply(await service_of(request).change("delete", str(id), caller, trace_of(request), work))
 
 
 def _library(request: Request) -> Any:
