@@ -24,6 +24,7 @@ from tests.step5.service_parts import ASKED, app_of, calls_of, eventually, in_lo
 PROGRAM = """
 import asyncio, sys
 from pathlib import Path
+from step5_serving.api import server
 from step5_serving.config import Config
 from step5_serving.rag.scripted import ScriptedAnswerer
 
