@@ -211,7 +211,7 @@ def test_no_route_is_open_that_should_not_be(path):
     app = app_of(keys=keys)
     for place, operations in app.openapi()["paths"].items():
         for method in operations:
-            given = {"trace_id": "ab12" * 8, "rating": "up"} if place == "/feedback" else {"question": "Who?"}
+            given = {"trace_id": "ab12" * 8, "thumb": "up"} if place == "/feedback" else {"question": "Who?"}
             body = {"json": given} if method == "post" else {}
             got = request(app, method, place.replace("{id}", "1").replace("{trace_id}", "ab12"), **body)
             assert got.status_code == (200 if place in ("/healthz", "/readyz") else 401), place
