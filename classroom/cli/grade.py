@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,11 +46,14 @@ def grade(
         typer.Option("--out", help="Where the result goes: a file, or a folder.", show_default=False),
     ] = None,
     isolation: Isolation = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="A test to be run, several times for several. Default: all.")
+    ] = None,
     seconds: Annotated[float, typer.Option(min=1, help="For all tests together.")] = 120,
     as_json: Json = False,
 ) -> None:
     """Grade one submission with the hidden tests, in a sandbox."""
-    run(submission, step, seed, variant or [0], format, out, isolation, seconds, as_json)
+    run(submission, step, seed, variant or [0], format, out, isolation, seconds, as_json, only or [])
 
 
 def run(
@@ -62,6 +66,7 @@ def run(
     isolation: str | None,
     seconds: float,
     as_json: bool,
+    only: Collection[str] = (),
 ) -> None:
     """Grade, write the file, and show the result.
 
@@ -82,6 +87,10 @@ def run(
     must_be_there(submission)
     seed = secrets.randbelow(1 << 31) if seed is None else seed
     tests = [mark for task in grading.assignment_of(step).tasks for mark in task.exercise.marks]
+    if unknown := set(only) - {mark.test for mark in tests}:
+        raise UserError(
+            f"there is no test {min(unknown)!r}; {step} has {', '.join(mark.test for mark in tests)}"
+        )
     with count_bar(f"grading {submission.name}", len(tests)) as update:
         done: list[TestOutcome] = []
 
@@ -89,7 +98,9 @@ def run(
             done.append(outcome)
             update(len(done), len(tests))
 
-        result = grading.grade(submission, step, seed, variants, isolation, seconds, on_outcome)
+        result = grading.grade(
+            submission, step, seed, variants, isolation, seconds, on_outcome, depends=not only, only=only
+        )
     if out is not None:
         save(result, format or "json", out)
     if as_json:

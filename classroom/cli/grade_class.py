@@ -39,7 +39,10 @@ def grade_class(
     ],
     step: Step,
     jobs: Annotated[
-        int | None, typer.Option(min=1, max=256, help="Graded at a time; default: one for each core.")
+        int | None,
+        typer.Option(
+            min=1, max=256, help="Graded at a time; default: one for each core that has memory for it."
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Where everything goes; default: FOLDER-graded.")
@@ -82,7 +85,7 @@ def grade_class(
         folder=folder,
         step=step,
         home=out or folder.absolute().with_name(f"{folder.absolute().name}-graded"),
-        jobs=jobs or grade_class.cores(),
+        jobs=jobs,
         seed=seed,
         variants=tuple(variant or [0]),
         deadline=deadline,

@@ -18,7 +18,7 @@ import secrets
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,8 +31,9 @@ from classroom.gradebook.jobs import Job
 from classroom.gradebook.jobs import run as run_jobs
 from classroom.gradebook.table import Graded
 from classroom.grading.grade import GRACE, assignment_of
+from classroom.grading.memory import PER_JOB, jobs_that_fit
 from classroom.grading.plugin import TestOutcome
-from classroom.grading.result import Result, items_of
+from classroom.grading.result import Result, items_of, timed_out, with_second_try
 from classroom.intake.harmless import harmless
 from classroom.intake.take import take
 from shared.errors import UserError, reason
@@ -50,7 +51,7 @@ class ClassOptions:
     folder: Path
     step: str
     home: Path  # where everything goes
-    jobs: int = 1
+    jobs: int | None = 1  # at a time; None: as many as there are cores, and as fit into memory
     seed: int | None = None
     variants: tuple[int, ...] = (0,)
     deadline: str | None = None
@@ -146,6 +147,20 @@ def _seed(options: ClassOptions, assignment: Assignment) -> int:
     return seed
 
 
+def _jobs(options: ClassOptions) -> int:
+    """How many are graded at a time: never more than fit into memory.
+
+    Raises:
+        UserError: more were asked for.
+    """
+    fit = jobs_that_fit()
+    if options.jobs is not None and options.jobs > fit:
+        raise UserError(
+            f"--jobs {options.jobs}: this machine's memory holds {fit} at a time, {PER_JOB >> 30} GiB each"
+        )
+    return options.jobs or min(cores(), fit)
+
+
 def _results(made: Class, attempts: Sequence[Attempt]) -> dict[str, tuple[Result, bool]]:
     """A result for each, by its key, and whether it is new."""
     grader = _grader(made.assignment)
@@ -163,9 +178,10 @@ def _results(made: Class, attempts: Sequence[Attempt]) -> dict[str, tuple[Result
             Job(key, _command(made, attempt, Path(folder)), str(ROOT)) for key, attempt in missing.items()
         ]
         limit = made.options.seconds + 2 * GRACE + OVERHEAD
+        at_once = _jobs(made.options)
         try:
             with count_bar(told, len(jobs)) as update:
-                for ended in run_jobs(jobs, made.options.jobs, limit):
+                for ended in run_jobs(jobs, at_once, limit):
                     attempt = missing[ended.key]
                     result = _read(Path(folder) / f"{ended.key}.json") if not ended.problem else None
                     if result is None:
@@ -179,11 +195,39 @@ def _results(made: Class, attempts: Sequence[Attempt]) -> dict[str, tuple[Result
                     result.save(made.options.home / "results" / f"{ended.key}.json")
                     results[ended.key] = (result, True)
                     update(len(results) - before, len(jobs))
+            if at_once > 1:
+                _repeat_alone(made, missing, results, Path(folder), limit)
         except KeyboardInterrupt:
             done = f"{len(results)} of {len(attempts)} are graded and kept in {made.options.home}"
             print(f"\n{done}; the same command goes on from there", file=sys.stderr)
             raise
     return results
+
+
+def _repeat_alone(
+    made: Class,
+    attempts: Mapping[str, Attempt],
+    results: dict[str, tuple[Result, bool]],
+    folder: Path,
+    limit: float,
+) -> None:
+    """Run tests that timed out once more, with nobody beside them: it may have been a neighbour's fault."""
+    late = {key: timed_out(results[key][0]) for key in attempts if timed_out(results[key][0])}
+    if not late:
+        return
+    jobs = [
+        Job(f"{key}.again", _command(made, attempts[key], folder, f"{key}.again", tests), str(ROOT))
+        for key, tests in late.items()
+    ]
+    with count_bar("repeating what timed out, one at a time", len(jobs)) as update:
+        for done, ended in enumerate(run_jobs(jobs, 1, limit), 1):
+            key = ended.key.removesuffix(".again")
+            again = _read(folder / f"{ended.key}.json") if not ended.problem else None
+            if again is not None:
+                result = with_second_try(results[key][0], again, late[key])
+                result.save(made.options.home / "results" / f"{key}.json")
+                results[key] = (result, True)
+            update(done, len(jobs))
 
 
 @contextlib.contextmanager
@@ -246,8 +290,10 @@ def _read(path: Path) -> Result | None:
         return None
 
 
-def _command(made: Class, attempt: Attempt, folder: Path) -> list[str]:
-    """Grades one attempt."""
+def _command(
+    made: Class, attempt: Attempt, folder: Path, name: str = "", only: Sequence[str] = ()
+) -> list[str]:
+    """Grades one attempt, or some tests of it, into a file of this name: its key, where there is none."""
     variants = [each for variant in made.options.variants for each in ("--variant", str(variant))]
     options = {
         "--step": made.assignment.number,
@@ -255,10 +301,20 @@ def _command(made: Class, attempt: Attempt, folder: Path) -> list[str]:
         "--isolation": made.isolation,
         "--seconds": str(made.options.seconds),
         "--format": "json",
-        "--out": str(folder / f"{attempt.key}.json"),
+        "--out": str(folder / f"{name or attempt.key}.json"),
     }
     pairs = [each for pair in options.items() for each in pair]
-    return [sys.executable, "-m", "classroom", "grade", str(attempt.path.absolute()), *pairs, *variants]
+    tests = [each for test in only for each in ("--only", test)]
+    return [
+        sys.executable,
+        "-m",
+        "classroom",
+        "grade",
+        str(attempt.path.absolute()),
+        *pairs,
+        *variants,
+        *tests,
+    ]
 
 
 def failed_result(made: Class, attempt: Attempt, why: str, seconds: float) -> Result:

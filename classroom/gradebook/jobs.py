@@ -15,8 +15,10 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import IO
 
@@ -24,8 +26,7 @@ import psutil
 
 from classroom.intake.harmless import harmless
 
-TICK = 0.05  # seconds from look to look
-PATIENCE = 3.0  # for a process that was asked to end
+PATIENCE = 3.0  # seconds for a process that was asked to end
 TAIL = 2_000  # bytes of what it printed
 
 
@@ -47,63 +48,66 @@ class Ended:
     problem: str = ""
 
 
-@dataclass
-class _Running:
-    job: Job
-    process: subprocess.Popen[bytes]
-    printed: IO[bytes]
-    began: float
+class _Pool:
+    """The processes that run now, so that all of them can be ended."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._stopped = False
+
+    def run(self, job: Job) -> Ended:
+        """Run one command to its end, or until it has had its time."""
+        began = time.monotonic()
+        with tempfile.TemporaryFile() as printed:
+            with self._lock:
+                if self._stopped:
+                    return Ended(job.key, 0.0, "it was not begun")
+                process = subprocess.Popen(
+                    job.command,
+                    cwd=job.cwd,
+                    stdin=subprocess.DEVNULL,
+                    stdout=printed,
+                    stderr=printed,
+                    start_new_session=True,  # Ctrl-C is for this process, which ends the others itself
+                )
+                self._running.add(process)
+            try:
+                code = process.wait(self._seconds)
+                problem = _last_words(code, printed) if code else ""
+            except subprocess.TimeoutExpired:
+                _end(process)
+                problem = f"grading took more than {self._seconds:.0f} s, and was ended"
+            with self._lock:
+                self._running.discard(process)
+        return Ended(job.key, time.monotonic() - began, problem)
+
+    def stop(self) -> None:
+        """End all that run, and begin no other."""
+        with self._lock:
+            self._stopped = True
+            running = list(self._running)
+        for each in running:
+            _interrupt(each)
+        for each in running:
+            _end(each)
 
 
 def run(jobs: Sequence[Job], at_once: int, seconds: float) -> Iterator[Ended]:
     """Run all of them, `at_once` at a time, at most `seconds` each; in the order in which they end."""
-    waiting, running = list(reversed(jobs)), list[_Running]()
-    try:
-        while waiting or running:
-            while waiting and len(running) < at_once:
-                running.append(_started(waiting.pop()))
-            for each in list(running):
-                ended = _ended(each, seconds)
-                if ended:
-                    running.remove(each)
-                    yield ended
-            time.sleep(TICK)
-    finally:
-        for each in running:
-            _interrupt(each.process)
-        for each in running:
-            _end(each.process)
-            each.printed.close()
+    pool = _Pool(seconds)
+    with ThreadPoolExecutor(at_once) as threads:
+        try:
+            for done in as_completed([threads.submit(pool.run, job) for job in jobs]):
+                yield done.result()
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+            pool.stop()
 
 
-def _started(job: Job) -> _Running:
-    printed = tempfile.TemporaryFile()  # noqa: SIM115  (read when it has ended)
-    process = subprocess.Popen(
-        job.command,
-        cwd=job.cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=printed,
-        stderr=printed,
-        start_new_session=True,  # Ctrl-C is for this process, which ends the others itself
-    )
-    return _Running(job, process, printed, time.monotonic())
-
-
-def _ended(running: _Running, seconds: float) -> Ended | None:
-    code, took = running.process.poll(), time.monotonic() - running.began
-    if code is None and took < seconds:
-        return None
-    if code is None:
-        _end(running.process)
-        problem = f"grading took more than {seconds:.0f} s, and was ended"
-    else:
-        problem = _told(code, running.printed) if code else ""
-    running.printed.close()
-    return Ended(running.job.key, took, problem)
-
-
-def _told(code: int, printed: IO[bytes]) -> str:
-    """What a process that failed said last, and how it ended."""
+def _last_words(code: int, printed: IO[bytes]) -> str:
+    """The last line of a process that failed, and how it ended."""
     printed.seek(max(0, printed.seek(0, os.SEEK_END) - TAIL))
     lines = printed.read().decode(errors="replace").strip().splitlines()
     last = harmless(lines[-1].strip().removeprefix("error: "), 400) if lines else ""
@@ -129,6 +133,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     for each in alive:
         with contextlib.suppress(psutil.Error):
             each.kill()
+    psutil.wait_procs(alive, timeout=PATIENCE)
 
 
 def _interrupt(process: subprocess.Popen[bytes]) -> None:

@@ -124,7 +124,7 @@ def outcome(run: Callable[[], Any]) -> Any:
     """What the reference gives, as it would travel; a Raised where it raises."""
     try:
         return wire.neutral(wire.settled(run()))
-    except (Unsendable, Wrong):
+    except (Unsendable, Wrong, WorkerFailure, MemoryError):  # no answers: time or memory has run out here
         raise
     except Exception as error:
         return raised(error)

@@ -16,7 +16,7 @@ import platform
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -29,6 +29,7 @@ from classroom.assignment.rubric import files_of
 from classroom.assignment.spec import PRELOAD, Assignment
 from classroom.assignment.spec import assignment as read_assignment
 from classroom.grading.calls import WorkerFailure
+from classroom.grading.memory import bounded
 from classroom.grading.plugin import RubricPlugin, TestOutcome
 from classroom.grading.remote import Remote, Unready
 from classroom.grading.result import Result, items_of
@@ -57,6 +58,7 @@ def grade(
     on_outcome: Callable[[TestOutcome], None] = lambda _outcome: None,
     depends: bool = True,
     open_worker: OpenWorker | None = None,
+    only: Collection[str] = (),
 ) -> Result:
     """Grade a folder or an archive.
 
@@ -67,6 +69,7 @@ def grade(
         seconds: for all tests together; what has no time left counts as timed out.
         on_outcome: is told how each test ended.
         depends: whether tests wait for the exercises that they depend on.
+        only: names of tests; the others are not run, and broken in the result. All where there are none.
         open_worker: opens a worker for a tree, in place of classroom.isolation.
 
     Raises:
@@ -81,11 +84,18 @@ def grade(
         start = open_worker or _sandbox(isolation)
         remote = Remote(start=lambda: start(tree), preload=PRELOAD.get(assignment.step, ()), until=until)
         plugin = RubricPlugin(
-            lambda _mark: remote, seed, variant, on_outcome, until=until, depends=depends, unseen=True
+            lambda _mark: remote,
+            seed,
+            variant,
+            on_outcome,
+            until=until,
+            depends=depends,
+            unseen=True,
+            tests=only,
         )
         try:
             remote.warm()
-            with _alarm(seconds + GRACE):
+            with _alarm(seconds + GRACE), bounded():
                 _import_reference(assignment)
                 code = quietly([*map(str, files_of(assignment.step))], [plugin])
             if code == pytest.ExitCode.INTERRUPTED and not plugin.problems:

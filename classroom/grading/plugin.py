@@ -17,7 +17,7 @@ from __future__ import annotations
 import inspect
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -54,7 +54,8 @@ class RubricPlugin:
 
     `until` is the time.monotonic() after which no test begins. Without `depends`, no test waits for another
     exercise. With `unseen`, public tests are run on inputs of the recorded seed besides: their own are known
-    to learners, with what is expected, so a table of answers would do.
+    to learners, with what is expected, so a table of answers would do. Of `tests`, where
+    there are any, only those are run.
     """
 
     def __init__(
@@ -67,8 +68,10 @@ class RubricPlugin:
         until: float = math.inf,
         depends: bool = True,
         unseen: bool = False,
+        tests: Collection[str] = (),
     ) -> None:
         self._open, self._on_outcome, self._only = open_, on_outcome, only
+        self._tests = tests
         self._until, self._depends, self._unseen = until, depends, unseen
         self._seeds = {"public": public_seed}
         self._hidden_seed = hidden_seed
@@ -84,6 +87,8 @@ class RubricPlugin:
         self.marks = [mark_of(item) for item in items]
         if self._only:
             items[:] = [item for item in items if mark_of(item).id == self._only]
+        if self._tests:
+            items[:] = [item for item in items if item.name in self._tests]
         items.sort(key=lambda item: [int(part) for part in mark_of(item).id.split(".")])
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:

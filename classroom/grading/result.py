@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -164,3 +164,22 @@ def items_of(exercises: Iterable[Exercise], outcomes: Iterable[TestOutcome]) -> 
         points, score = sum(test.points for test in tests), sum(test.score for test in tests)
         items.append(Item(exercise.id, exercise.title, points, score, tuple(tests)))
     return tuple(items)
+
+
+def timed_out(result: Result) -> list[str]:
+    """The names of the tests that had not enough time."""
+    return [test.name for item in result.items for test in item.tests if test.status == "timed out"]
+
+
+def with_second_try(first: Result, again: Result, tests: Iterable[str]) -> Result:
+    """The result with these tests as they ended when they were repeated alone, and a note that says so."""
+    ended = {test.name: test for item in again.items for test in item.tests if test.name in set(tests)}
+    notes = [
+        f"{name} timed out beside other submissions, and was repeated alone: {test.status}"
+        for name, test in ended.items()
+    ]
+    items = []
+    for item in first.items:
+        each = tuple(ended.get(test.name, test) for test in item.tests)
+        items.append(replace(item, tests=each, score=sum(test.score for test in each)))
+    return replace(first, items=tuple(items), notes=(*first.notes, *notes))

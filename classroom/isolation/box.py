@@ -54,7 +54,8 @@ class Box:
             "lifeline": lifeline,
             "news": news,
             "limits": {
-                name: getattr(limits, name) for name in ("memory", "processes", "disk", "files", "file_size")
+                name: getattr(limits, name)
+                for name in ("memory", "processes", "disk", "files", "file_size", "cpu_seconds")
             },
             "scratch": str(place.scratch),
             "uid": place.uid,

@@ -25,7 +25,7 @@ class Limits:
     output: int = 4 << 20  # printed
     file_size: int = 16 << 20  # each
     open_files: int = 256  # each process
-    cpu_seconds: int = 900  # each process; how long a test may take is not decided here
+    cpu_seconds: int = 600  # of processor time; how long a test may take is not decided here
 
     def rlimits(self) -> dict[str, int]:
         """As RLIMIT_ names, for each process. The kernel counts processes by user: see `Place.first`."""

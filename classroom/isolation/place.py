@@ -66,12 +66,18 @@ class Place:
         return sorted(str(path) for path in there if not there & set(path.parents))
 
     def hidden(self) -> list[str]:
-        """Solutions that lie below what is readable."""
+        """What lies below what is readable and is not to be read: solutions, and the libraries of the Python that
+        this environment was made with, where a course may be installed, too.
+        """
         readable = {Path(path).resolve() for path in self.readable()}
         found = []
-        for folder in {ROOT.resolve(), *(path.resolve() for path in site_packages())}:
+        ours = {path.resolve() for path in site_packages()}
+        for folder in {ROOT.resolve(), *ours}:
             if readable & {folder, *folder.parents}:
                 found += [str(path) for pattern in SOLUTIONS for path in folder.glob(pattern)]
+        for folder in base_packages():
+            if folder not in ours and readable & {folder, *folder.parents}:
+                found.append(str(folder))
         return sorted(found)
 
     def first(
@@ -112,6 +118,14 @@ def python() -> Path:
 def site_packages() -> list[Path]:
     """Where the libraries of this environment lie."""
     return list(dict.fromkeys(Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")))
+
+
+def base_packages() -> list[Path]:
+    """Where the Python that a virtual environment was made with has its own libraries."""
+    library = Path(os.__file__).resolve().parent
+    folders = [library / "site-packages", library / "dist-packages", Path("/usr/lib/python3/dist-packages")]
+    folders += Path("/usr/local/lib").glob("python3*/*-packages")
+    return [folder.resolve() for folder in folders if folder.is_dir()]
 
 
 def worker_command(tree: Path) -> list[str]:

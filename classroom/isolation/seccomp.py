@@ -53,6 +53,10 @@ REFUSED: dict[str, tuple[int | None, int | None]] = {
     **{"ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271)},
     **{"process_madvise": (440, 440), "process_mrelease": (448, 448), "pidfd_getfd": (438, 438)},
     **{"kcmp": (312, 272), "migrate_pages": (256, 238), "move_pages": (279, 239), "ioprio_set": (251, 30)},
+    # sessions and groups of its own: the kernel gives each session its own share of the cores
+    **{"setsid": (112, 157), "setpgid": (109, 154)},
+    # messages that carry open files: those in flight are seen by no watch
+    **{"sendmsg": (46, 211), "sendmmsg": (307, 269)},
     # the machine
     **{"unshare": (272, 97), "setns": (308, 268), "mount": (165, 40), "umount2": (166, 39)},
     **{"pivot_root": (155, 41), "chroot": (161, 51), "fsopen": (430, 430), "fsconfig": (431, 431)},
@@ -82,7 +86,14 @@ OF_OTHERS: dict[str, tuple[int, int, int]] = {  # (x86-64, arm64, argument)
     "sched_setscheduler": (144, 119, 0),
     "sched_setparam": (142, 118, 0),
     "sched_setattr": (314, 274, 0),
-    "setpriority": (141, 140, 1),
+}
+SETPRIORITY = (141, 140)  # of this process, and not of all that a group or a user runs
+# Some of what these do: refused where the argument has one of the values.
+COMMANDS: dict[str, tuple[int, int, int, tuple[int, ...]]] = {  # (x86-64, arm64, argument, values)
+    # leases, which hold up whoever opens the file; signals when something happens to one; watching folders
+    "fcntl": (72, 25, 1, (1024, 8, 15, 10, 1026)),  # F_SETLEASE, F_SETOWN, F_SETOWN_EX, F_SETSIG, F_NOTIFY
+    # hiding from the watch, being traced by a friend, a new name for its program and command line
+    "prctl": (157, 167, 0, (4, 0x5961_6D61, 35)),  # PR_SET_DUMPABLE, PR_SET_PTRACER, PR_SET_MM
 }
 CLONE, CLONE3, IOCTL, UTIMENSAT = (56, 220), (435, 435), (16, 29), (280, 88)
 NAMESPACES = 0x7E02_0080  # the flags of clone that make new ones
@@ -123,11 +134,23 @@ def _steps(signals: bool, modes: bool, audit: int, column: int) -> Iterator[Step
         not modes
     ):  # to set the present time is what Path.touch tries first: were that ignored, it made no file
         yield from _unless(UTIMENSAT[column], 2, (EQUAL, 0, 1, 0), allowed=ERRNO)
+    for *numbers, argument, values in COMMANDS.values():
+        yield from _without(numbers[column], argument, values)
+    yield from ((EQUAL, 0, 6, SETPRIORITY[column]), (LOAD, 0, 0, 16), (EQUAL, 0, 2, 0), (LOAD, 0, 0, 24))
+    yield from ((EQUAL, 1, 0, 0), (RETURN, 0, 0, ERRNO | errno.EPERM), (RETURN, 0, 0, ALLOW))
     for numbers in OF_OTHERS.values():
         yield from _unless(numbers[column], numbers[2], (EQUAL, 1, 0, 0))
     yield from _unless(CLONE[column], 0, (ANY_BIT, 0, 1, NAMESPACES))
     yield from _unless(IOCTL[column], 1, (EQUAL, 0, 1, TIOCSTI))
     yield from _unless(SOCKETPAIR[column], 1, (ANY_BIT, 0, 1, DATAGRAM))
+    yield (RETURN, 0, 0, ALLOW)
+
+
+def _without(number: int, argument: int, values: tuple[int, ...]) -> Iterator[Step]:
+    """This call is refused where the argument has one of these values."""
+    yield from ((EQUAL, 0, 2 * len(values) + 2, number), (LOAD, 0, 0, 16 + 8 * argument))
+    for value in values:
+        yield from ((EQUAL, 0, 1, value), (RETURN, 0, 0, ERRNO | errno.EPERM))
     yield (RETURN, 0, 0, ALLOW)
 
 

@@ -28,12 +28,16 @@ STOPS: dict[str, tuple[str, ...]] = {
     "tracing": ALL,  # of the grader, by system calls
     "signals": SAFE,  # to the grader, its keeper, or anything outside
     "limits of the grader": ALL,  # setting them, or its priority or cores
+    "leases and signals of files": ALL,  # which hold up others that open them
+    "sessions of its own": ALL,  # each would get its own share of the cores
+    "hiding from the watch": ALL,  # a process that may not be looked into, open files in messages
     "seeing processes": SAFE,  # which there are, and their command lines
     "rights of root": SAFE,
     "the machine": ALL,  # clock, mounts, name, kernel
     "raising limits": ALL,
     "fork bomb": ALL,
     "threads": ALL,
+    "processor time": ALL,  # of all processes together, also those that ended
     "memory": ALL,  # of all processes together
     "memory without a process": ALL,  # memfd, shared segments
     "endless output": ALL,

@@ -4,7 +4,8 @@
     'it used more than 2 GiB of memory'
 
 Memory is what the processes hold: resident and swapped out, with pages that several of them share counted
-once (PSS) as soon as it matters, and the tables of their pages. What the kernel keeps for pipes and sockets
+once (PSS) as soon as it matters, and the tables of their pages. Processor time is
+that of all together, also of those that ended. What the kernel keeps for pipes and sockets
 is not counted: at most some 50 MiB for each process. Disk is what lies in the scratch folder, and what was
 deleted there and is still open or mapped. All of it is read from /proc, which Linux alone has: elsewhere
 nothing is seen.
@@ -42,6 +43,8 @@ class Watch:
                 tasks += len(os.listdir(PROC / str(pid) / "task"))  # noqa: PTH208  (it is quicker)
             if tasks > self._limits["processes"]:
                 return f"it ran more than {self._limits['processes']} processes and threads"
+        if _processor_time(processes) > self._limits["cpu_seconds"]:
+            return f"it used more than {self._limits['cpu_seconds']} s of processor time"
         if self._memory(processes) > self._limits["memory"]:
             return f"it used more than {words(self._limits['memory'])} of memory"
         if self._kind == "watch":
@@ -121,6 +124,17 @@ def _deleted(processes: list[int], scratch: str, file_size: int) -> int:
                         )
                         found.setdefault((device, int(inode)), file_size)
     return sum(found.values())
+
+
+def _processor_time(processes: list[int]) -> float:
+    """Seconds of these, and of those that ended: what a process has waited for counts as its own."""
+    ended = os.times()
+    ticks = 0
+    for pid in processes:
+        with contextlib.suppress(*GONE):
+            fields = (PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
+            ticks += sum(map(int, fields[11:15]))  # user and system, its own and its children's
+    return ended.children_user + ended.children_system + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _sum_of(pid: int, file: str, names: tuple[bytes, ...]) -> int:

@@ -218,6 +218,76 @@ def list_processes(pid):
         raise Stopped
 
 
+def priority_of_user(_pid):
+    system(141, 2, 0, 19)
+
+
+def lease(path):
+    import fcntl
+
+    with Path(path).open() as file:
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+
+
+def signal_of_file(_path):
+    import fcntl
+
+    read, _ = os.pipe()
+    fcntl.fcntl(read, fcntl.F_SETOWN, os.getpid())
+
+
+def choice_of_signal(_path):
+    import fcntl
+
+    read, _ = os.pipe()
+    fcntl.fcntl(read, 10, signal.SIGUSR1)
+
+
+def own_session():
+    if os.fork() == 0:
+        try:
+            os.setsid()
+        except OSError:
+            os._exit(1)
+        os._exit(0)
+    if os.waitstatus_to_exitcode(os.wait()[1]):
+        raise Stopped
+
+
+def group_of_a_child():
+    child = os.fork()
+    if not child:
+        time.sleep(5)
+        os._exit(0)
+    try:
+        os.setpgid(child, child)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.wait()
+
+
+def undumpable():
+    if libc.prctl(4, 0, 0, 0, 0) < 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def descriptor_in_a_message():
+    one, _ = socket.socketpair()
+    socket.send_fds(one, [b"x"], [0])
+
+
+def processor_time(of=3):
+    """Children that end one after the other, none of which uses much."""
+    for _ in range(100):
+        if os.fork() == 0:
+            until = time.process_time() + 0.5
+            while time.process_time() < until:
+                pass
+            os._exit(0)
+        os.wait()
+    return of
+
+
 # What it has
 
 
@@ -475,7 +545,8 @@ def read_only_folder():
 def daemon(mark):
     """Two forks, a session of its own, no signal heeded; says its mark in its name."""
     if os.fork() == 0:
-        os.setsid()
+        with contextlib.suppress(OSError):
+            os.setsid()
         if os.fork() == 0:
             _stay(mark)
         os._exit(0)
@@ -487,7 +558,8 @@ def daemon_without_keeper(mark):
     """The same, after the process above was killed."""
     above = os.getppid()
     if os.fork() == 0:
-        os.setsid()
+        with contextlib.suppress(OSError):
+            os.setsid()
         if os.fork() == 0:
             os.kill(above, signal.SIGKILL)
             _stay(mark)

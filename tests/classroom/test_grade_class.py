@@ -57,8 +57,8 @@ def stand_in(monkeypatch, tmp_path):
     script = tmp_path / "stand_in.py"
     script.write_text(STAND_IN)
 
-    def command(made, attempt, folder):
-        out = folder / f"{attempt.key}.json"
+    def command(made, attempt, folder, name="", only=()):
+        out = folder / f"{name or attempt.key}.json"
         return [sys.executable, str(script), str(attempt.path), str(out), str(made.seed), str(ROOT)]
 
     monkeypatch.setattr(class_run, "_command", command)
@@ -83,7 +83,8 @@ def hand_in(folder, **programs):
 
 
 def wish(tmp_path, **kwargs):
-    return ClassOptions(folder=tmp_path / "in", step="step3", home=tmp_path / "out", jobs=2, **kwargs)
+    kwargs = {"jobs": 2, **kwargs}
+    return ClassOptions(folder=tmp_path / "in", step="step3", home=tmp_path / "out", **kwargs)
 
 
 def runs(pid):
@@ -127,6 +128,35 @@ def test_one_that_crashes_hangs_or_lies_stops_no_other(tmp_path, stand_in, monke
     assert (whole.points, whole.submission) == (100, "bob")
     assert whole.notes[0].startswith("to be looked at by hand: the grading process ended")
     assert Result.from_dict(json.loads((tmp_path / "out" / "results" / "bob.json").read_text())) == whole
+
+
+def test_a_test_that_timed_out_beside_others_is_repeated_alone(tmp_path, stand_in):
+    late = "from classroom.grading.result import Result; from tests.classroom.results import FULL, PARTIAL\n"
+    late += "from dataclasses import replace\n"
+    late += "test = replace(FULL.items[0].tests[0], status='timed out', score=0)\n"
+    late += "rest = FULL.items[0].tests[1:]\n"
+    late += "first = replace(FULL.items[0], tests=(test, *rest), score=sum(each.score for each in rest))\n"
+    late += "slow = replace(FULL, items=(first, *FULL.items[1:]))\n"
+    late += (
+        "leave(20) if '.again' in out.name else out.write_text(json.dumps({**slow.to_dict(), 'seed': seed}))"
+    )
+    hand_in(tmp_path / "in", ada=late, bob="leave(20)")
+    made = run(wish(tmp_path, jobs=2))
+    assert stand_in() == ["ada", "ada", "bob"]
+    ada = by_name(made)["ada"].result
+    assert ada.score == 20
+    name = FULL.items[0].tests[0].name
+    assert ada.notes[-1] == f"{name} timed out beside other submissions, and was repeated alone: passed"
+    assert run(wish(tmp_path, jobs=2)).graded[0].result == ada
+    assert stand_in() == []
+
+
+def test_more_jobs_than_memory_holds_are_refused(tmp_path, stand_in, monkeypatch):
+    hand_in(tmp_path / "in", ada="leave(20)")
+    monkeypatch.setattr(class_run, "jobs_that_fit", lambda: 2)
+    with pytest.raises(UserError, match="--jobs 3: this machine's memory holds 2 at a time, 3 GiB each"):
+        run(wish(tmp_path, jobs=3))
+    assert len(run(wish(tmp_path, jobs=None)).graded) == 1
 
 
 def test_a_process_that_is_ended_takes_its_children_along(tmp_path):

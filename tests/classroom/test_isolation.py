@@ -27,6 +27,7 @@ FOUND = isolation.levels() if sys.platform == "linux" else {}
 WORKS = [level for level, worked in FOUND.items() if not worked or level == "rlimits"]
 on_each_level = pytest.mark.parametrize("level", WORKS)
 SMALL = Limits(memory=300 << 20)
+LIMITS = {"memory_by_numpy": isolation.LIMITS, "processor_time": Limits(cpu_seconds=2)}  # of others: SMALL
 GRADER = os.getpid()
 
 
@@ -125,7 +126,14 @@ def attacks(top, port):
         ],
         "tracing": [("trace", GRADER), ("read_memory_of", GRADER)],
         "signals": [("signal_to", GRADER), ("signal_by_descriptor", GRADER)],
-        "limits of the grader": [(name, GRADER) for name in ("limits_of", "cores_of", "priority_of")],
+        "limits of the grader": [
+            (name, GRADER) for name in ("limits_of", "cores_of", "priority_of", "priority_of_user")
+        ],
+        "leases and signals of files": [
+            (name, str(Path(os.__file__))) for name in ("lease", "signal_of_file", "choice_of_signal")
+        ],
+        "sessions of its own": [("own_session",), ("group_of_a_child",)],
+        "hiding from the watch": [("undumpable",), ("descriptor_in_a_message",)],
         "seeing processes": [("list_processes", GRADER), ("command_line_of", GRADER)],
         "the machine": [(name,) for name in machine.split()],
         "memory without a process": [("memory_without_process",), ("segment",)],
@@ -135,6 +143,7 @@ def attacks(top, port):
 USED_UP = {  # these may end the worker: each gets one of its own
     "fork bomb": [("processes",)],
     "threads": [("threads",)],
+    "processor time": [("processor_time",)],
     "memory": [("memory_by_numpy",), ("memory_in_pieces",), ("memory_shared",), ("memory_of_many",)],
     "endless output": [("output",)],
     "full disk": [("full_disk",), ("many_files",), ("deleted_files",), ("mapped_files",), ("one_file",)],
@@ -181,7 +190,7 @@ def test_what_is_said_to_be_stopped_is_and_what_is_not_is_not(level, top, socket
 def test_nothing_of_the_machine_can_be_used_up(level, top):
     def attacked(attack):
         name, *args = attack
-        with Client(top, level, isolation.LIMITS if name == "memory_by_numpy" else SMALL) as client:
+        with Client(top, level, LIMITS.get(name, SMALL)) as client:
             began = time.monotonic()
             how = client.try_(name, *args)
             client.box.close()
@@ -201,6 +210,7 @@ def test_nothing_of_the_machine_can_be_used_up(level, top):
         "it ran more than 64 processes and threads",
         "it wrote more than 64 MiB of files",
         "it made more than 4096 files",
+        "it used more than 2 s of processor time",
     }
 
 

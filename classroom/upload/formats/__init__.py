@@ -20,10 +20,6 @@ from pathlib import Path
 from classroom.grading.result import Result
 from classroom.upload.formats import (
     classroom50,
-    codegrade,
-    coursera,
-    exercism,
-    github_classroom,
     gradescope,
     junit,
     markdown,
@@ -59,28 +55,8 @@ FORMATS = {
             "Classroom 50 (classroom50/result/v1), with a release body beside it",
             beside=(("release-body.md", markdown.render),),
         ),
-        Format("exercism", "results.json", exercism.render, "Exercism's test runner interface, version 3"),
-        Format(
-            "coursera",
-            "feedback.json",
-            coursera.render,
-            "Coursera's grader feedback, with its HTML beside it",
-            beside=(("htmlFeedback.html", coursera.page),),
-        ),
-        Format(
-            "codegrade",
-            "codegrade.jsonl",
-            codegrade.render,
-            "CodeGrade AutoTest V2: the lines for its structured output, file descriptor 3",
-        ),
         Format("junit", "junit.xml", junit.render, "JUnit XML, for CI servers"),
         Format("markdown", "report.md", markdown.render, "a report for people"),
-        Format(
-            "github-classroom",
-            "github-classroom.txt",
-            github_classroom.render,
-            "what GitHub Classroom's reporter took (retired in August 2026), in base64",
-        ),
     )
 }
 

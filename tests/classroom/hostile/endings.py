@@ -268,7 +268,8 @@ DAEMON = """
         import os, signal, sys, time
         def daemon(before=lambda: None):
             if os.fork() == 0:
-                os.setsid()
+                try: os.setsid()
+                except OSError: pass
                 if os.fork() == 0:
                     for each in range(1, 65):
                         try: signal.signal(each, signal.SIG_IGN)
