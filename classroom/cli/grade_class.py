@@ -4,6 +4,7 @@
 
     submissions-graded/class.csv          one row for each attempt
                        canvas.csv         for Canvas's "Import grades"
+                       moodle.csv         for Moodle's "Upload grading worksheet"
                        feedback/ada.md    to return
                        statistics.csv  .png   similarity.csv  .html
                        results/ada.json   everything; what a second run need not grade again
@@ -59,6 +60,9 @@ def grade_class(
             help="2026-12-01T23:59, here or with +01:00 behind it: who came later is marked as late."
         ),
     ] = None,
+    extensions: Annotated[
+        Path | None, typer.Option("--extensions", help="A CSV file: learner, step, new deadline.")
+    ] = None,
     take: Annotated[
         Literal["best", "latest"], typer.Option(help="Which attempt counts for Canvas and the statistics.")
     ] = "best",
@@ -89,6 +93,7 @@ def grade_class(
         seed=seed,
         variants=tuple(variant or [0]),
         deadline=deadline,
+        extensions=extensions,
         isolation=isolation,
         seconds=seconds,
         attempts=attempts,
@@ -149,6 +154,8 @@ def _show_notes(facts: Mapping[str, Any], console: Console) -> None:
         ]
     if facts["ignored"]:
         notes.append(f"no submissions: {_some(facts['ignored'])}")
+    if facts["unknown_extensions"]:
+        notes.append(f"extensions of learners who handed nothing in: {_some(facts['unknown_extensions'])}")
     if facts["leftover"]:
         notes.append(f"results of submissions that are gone: {_some(facts['leftover'])}")
     for note in notes:

@@ -35,7 +35,7 @@ EXPLICIT = re.compile(r"(?P<name>.+?)[-_ ]attempt[-_ ]?(?P<number>\d{1,4})", re.
 NUMBERED = re.compile(r"(?P<name>.+)-(?P<number>\d{1,3})")
 ALONE = re.compile(r"attempt[-_ ]?(\d{1,4})", re.IGNORECASE)
 CANVAS = re.compile(r"(?P<name>[^_]+)(?:_LATE)?_(?P<id>\d+)_\d+_.+")
-MOODLE = re.compile(r"(?P<name>.+)_\d+_assignsubmission_file_?.*")
+MOODLE = re.compile(r"(?P<name>.+)_(?P<id>\d+)_assignsubmission_file_?.*")
 FROM_SERVICE = "Gradescope"
 MOST = 20  # attempts of a learner that are graded: the last ones
 
@@ -51,6 +51,7 @@ class Attempt:
     submitted: datetime | None = None
     time_from: str = ""  # Gradescope, or file dates
     canvas_id: str = ""
+    moodle_id: str = ""
     login: str = ""  # an address or a number by which a service knows the learner
     notes: tuple[str, ...] = ()
 
@@ -141,7 +142,7 @@ def _by_name(path: Path, bare: set[str]) -> list[Attempt]:
     """The attempts that an entry stands for: one, or all of a learner's."""
     stem = _stem(path)
     if moodle := MOODLE.fullmatch(stem):
-        return [_attempt(moodle["name"], 1, _only_archive(path))]
+        return [replace(_attempt(moodle["name"], 1, _only_archive(path)), moodle_id=moodle["id"])]
     if canvas := CANVAS.fullmatch(stem):
         return [replace(_attempt(canvas["name"], 1, path), canvas_id=canvas["id"])]
     if path.is_dir() and (inside := _inside(path)):

@@ -7,13 +7,15 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from datetime import datetime, time
+from pathlib import Path
 
-from shared.errors import UserError
+from shared.errors import UserError, reason
 
 
-def parse(text: str) -> datetime:
+def parse(text: str, what: str = "--deadline") -> datetime:
     """A deadline: with its own time zone, or in this machine's. A date alone means the end of that day.
 
     Raises:
@@ -26,8 +28,54 @@ def parse(text: str) -> datetime:
         return moment.astimezone()
     except (ValueError, OverflowError, OSError):
         raise UserError(
-            f"--deadline {text[:60]!r} is no time: write it like 2026-12-01T23:59 or 2026-12-01T23:59+01:00"
+            f"{what} {text[:60]!r} is no time: write it like 2026-12-01T23:59 or 2026-12-01T23:59+01:00"
         ) from None
+
+
+class Deadlines:
+    """When each learner has to hand in: the deadline, or a later one of their own."""
+
+    def __init__(self, deadline: datetime | None, step: str, extensions: Path | None = None) -> None:
+        """`extensions` is a CSV file: learner, step, new deadline; a first line with these words may be there.
+
+        A learner goes by the name in class.csv, or by an address where a service tells it.
+
+        Raises:
+            UserError: the file can't be read, or a line of it is wrong.
+        """
+        self._deadline = deadline
+        self._own: dict[str, datetime] = {}
+        self._used: set[str] = set()
+        for number, row in enumerate(_rows(extensions) if extensions else [], 1):
+            if not row or (number == 1 and row[0].strip().lower() == "learner"):
+                continue
+            if len(row) != 3:
+                raise UserError(
+                    f"{extensions}, line {number}: learner, step, new deadline; not {len(row)} cells"
+                )
+            learner, for_step, when = (each.strip() for each in row)
+            if step in (for_step, f"step{for_step}"):
+                self._own[learner.casefold()] = parse(when, f"{extensions}, line {number}:")
+
+    def of(self, *names: str) -> datetime | None:
+        """The deadline of the learner with these names."""
+        for name in names:
+            if found := self._own.get(name.casefold()):
+                self._used.add(name.casefold())
+                return found
+        return self._deadline
+
+    def unknown(self) -> list[str]:
+        """Learners with an extension, of whom nothing was handed in under that name."""
+        return sorted(set(self._own) - self._used)
+
+
+def _rows(path: Path) -> list[list[str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return list(csv.reader(file))
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(f"{path} can't be read: {reason(error)}") from None
 
 
 def seconds_late(submitted: datetime | None, deadline: datetime | None) -> int | None:

@@ -55,6 +55,7 @@ class ClassOptions:
     seed: int | None = None
     variants: tuple[int, ...] = (0,)
     deadline: str | None = None
+    extensions: Path | None = None  # learner, step, new deadline
     isolation: str | None = None
     seconds: float = 240.0
     attempts: int = MOST  # of a learner: the last ones
@@ -71,6 +72,7 @@ class Class:
     safe: bool
     graded: list[Graded] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)  # names in the folder that are no submissions
+    unknown_extensions: list[str] = field(default_factory=list)  # learners who handed nothing in
     leftover: list[str] = field(default_factory=list)  # results of submissions that are gone
 
 
@@ -88,7 +90,10 @@ def run(options: ClassOptions) -> Class:
     import filelock
 
     assignment = assignment_of(options.step)
-    due = deadlines.parse(options.deadline) if options.deadline else None
+    if options.extensions and not options.deadline:
+        raise UserError("--extensions moves a deadline: name that with --deadline")
+    deadline = deadlines.parse(options.deadline) if options.deadline else None
+    due = deadlines.Deadlines(deadline, assignment.number, options.extensions)
     found = find(options.folder, [options.home], options.attempts)
     with spinner("trying the sandbox"):
         level, safe = _isolation(options.isolation)
@@ -103,10 +108,11 @@ def run(options: ClassOptions) -> Class:
     except OSError as error:
         raise UserError(f"{options.home} can't be written to: {reason(error)}") from None
     for attempt in found.attempts:
-        late = deadlines.seconds_late(attempt.submitted, due)
+        late = deadlines.seconds_late(attempt.submitted, due.of(attempt.name, attempt.login))
         result, again = results[attempt.key]
         made.graded.append(Graded(attempt, result, late, again))
     keys = {attempt.key for attempt in found.attempts}
+    made.unknown_extensions = due.unknown()
     made.leftover = sorted({path.stem for path in (options.home / "results").glob("*.json")} - keys)
     return made
 

@@ -7,7 +7,7 @@ from statistics import mean, median
 from typing import Any
 
 from classroom.assignment.spec import sources, stripped
-from classroom.gradebook import canvas, similarity, statistics, table
+from classroom.gradebook import canvas, moodle, similarity, statistics, table
 from classroom.gradebook.grade_class import Class
 from classroom.gradebook.table import Graded, counted_attempts
 from classroom.grading.result import Result
@@ -38,10 +38,11 @@ def write(made: Class, take: str, title: str | None, threshold: float | None) ->
     try:
         table.write(home / "class.csv", table.rows(made.graded))
         table.write(home / "canvas.csv", canvas.rows(made.graded, title, points, take))
+        table.write(home / "moodle.csv", moodle.rows(made.graded, points, take))
         table.write(home / "statistics.csv", statistics.rows(found))
         statistics.picture(found, f"{title} ({len(results)} learners)", home / "statistics.png")
         _feedback(made.graded, home / "feedback")
-        files = ["class.csv", "canvas.csv", "feedback/", "statistics.csv", "statistics.png"]
+        files = ["class.csv", "canvas.csv", "moodle.csv", "feedback/", "statistics.csv", "statistics.png"]
         if similar is not None and threshold is not None:
             table.write(home / "similarity.csv", similar.rows())
             (home / "similarity.html").write_text(similarity.page(similar, title, threshold), "utf-8")
@@ -99,6 +100,7 @@ def _facts(
         "lines": statistics.lines(found),
         "similarity": _similarity(similar),
         "ignored": made.ignored,
+        "unknown_extensions": made.unknown_extensions,
         "leftover": made.leftover,
         "out": str(made.options.home),
         "files": files,

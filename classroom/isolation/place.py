@@ -66,8 +66,9 @@ class Place:
         return sorted(str(path) for path in there if not there & set(path.parents))
 
     def hidden(self) -> list[str]:
-        """What lies below what is readable and is not to be read: solutions, and the libraries of the Python that
-        this environment was made with, where a course may be installed, too.
+        """What lies below what is readable and is not to be read.
+
+        Solutions, and libraries of the Python that this environment was made with: they may lie there, too.
         """
         readable = {Path(path).resolve() for path in self.readable()}
         found = []

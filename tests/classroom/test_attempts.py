@@ -4,14 +4,17 @@ import os
 import tarfile
 import time
 import zipfile
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from classroom.gradebook import attempts, deadline
+from classroom.gradebook import attempts, deadline, moodle
 from classroom.gradebook.attempts import find
+from classroom.gradebook.table import Graded
 from classroom.intake.take import take
 from shared.errors import UserError
+from tests.classroom.results import BROKEN, FULL
 
 NOON = datetime(2025, 11, 30, 12, 0, 0, tzinfo=UTC)
 
@@ -240,3 +243,31 @@ def test_of_five_hundred_attempts_the_last_are_read(tmp_path, monkeypatch):
     ]
     assert found.ignored == ["eve: 497 attempts before the last 3"]
     assert len(read) == 4
+
+
+def test_an_extension_is_a_learners_own_deadline(tmp_path):
+    due = deadline.parse("2026-12-01T23:59+00:00")
+    file = tmp_path / "extensions.csv"
+    file.write_text(
+        "learner,step,new deadline\nAda,step3,2026-12-05T23:59+00:00\nada,4,2027-01-01\nbob,3,2026-12-03\n"
+    )
+    found = deadline.Deadlines(due, "step3", file)
+    assert found.of("ada", "") == deadline.parse("2026-12-05T23:59+00:00")
+    assert found.of("cleo") == due
+    assert found.unknown() == ["bob"]
+    for text, words in (
+        ("ada,3", "line 1: learner, step, new deadline"),
+        ("ada,3,soon", "line 1: 'soon' is no time"),
+    ):
+        file.write_text(text)
+        with pytest.raises(UserError, match=words):
+            deadline.Deadlines(due, "step3", file)
+    with pytest.raises(UserError, match="can't be read"):
+        deadline.Deadlines(due, "step3", tmp_path / "none.csv")
+
+
+def test_moodles_numbers_are_kept_for_its_worksheet(tmp_path):
+    laid(tmp_path, "Ada Lovelace_123_assignsubmission_file_/")
+    [ada] = find(tmp_path).attempts
+    rows = moodle.rows([Graded(ada, FULL), Graded(replace(ada, name="gus"), BROKEN)], 20, "best")
+    assert rows == [[*moodle.HEADER], ["Participant 123", "Ada Lovelace", "", 20, 20, ""]]
