@@ -18,7 +18,7 @@ import importlib.util
 
 from shared.cli import new_app, run
 
-COMMANDS = ("assign", "grade", "grade_class", "pack", "levels", "demo")
+COMMANDS = ("assign", "grade", "grade_class", "defend", "verify", "pack", "levels", "demo")
 
 app = new_app("For instructors: assign a step, grade what comes back, survive every submission.")
 app.callback()(lambda: None)  # so that a grader whose only command is `grade` is still asked by its name

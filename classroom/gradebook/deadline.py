@@ -36,7 +36,7 @@ class Deadlines:
     """When each learner has to hand in: the deadline, or a later one of their own."""
 
     def __init__(self, deadline: datetime | None, step: str, extensions: Path | None = None) -> None:
-        """`extensions` is a CSV file: learner, step, new deadline; a first line with these words may be there.
+        """`extensions` is a CSV file: learner, step, new deadline; its first line may say so.
 
         A learner goes by the name in class.csv, or by an address where a service tells it.
 

@@ -3,6 +3,7 @@
     python -m classroom status        what is solved, what is next
     python -m classroom watch         the same after each save; ends with Ctrl-C
     python -m classroom hint 3.1      the first of three hints; again for the next
+    python -m classroom proof         a page with your points, which an instructor can recompute
     python -m classroom reset 3.1     the stub of 3.1 is back; what you had is saved beside it
 
 In a starter this file is `classroom/__main__.py`. Nothing here grades: hidden tests are with your instructor.
@@ -15,8 +16,10 @@ exit 130  Ctrl-C
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 try:
@@ -125,6 +128,22 @@ def reset(
             console.print(f"{exercise.id} is as it was handed out: there is nothing to reset")
 
     _say(facts, show, as_json)
+
+
+@app.command()
+def proof(
+    out: Annotated[Path, typer.Option("--out", help="The page.")] = Path("proof.md"),
+) -> None:
+    """Write a page with your points, files and versions, which an instructor can recompute."""
+    from classroom.learner import proof, status
+
+    starter = Starter.load(ROOT)
+    facts = status.facts(starter, status.tried(starter) or {})
+    try:
+        out.write_text(proof.made(starter, facts), "utf-8")
+    except OSError as error:
+        raise UserError(f"{out} can't be written: {os.strerror(error.errno or 0)}") from None
+    print(f"{out}: {facts['public_score']} of {facts['public_points']} points by the public tests")
 
 
 def _sure(question: str) -> bool:

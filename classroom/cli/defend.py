@@ -1,0 +1,43 @@
+"""The command `defend`: questions about a learner's own code, for a talk; see gradebook/defend.py."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from classroom.cli.options import Isolation, Step
+from shared.errors import UserError
+
+
+def register(app: typer.Typer) -> None:
+    """Put the command in."""
+    app.command(name="defend")(defend)
+
+
+def defend(
+    submission: Annotated[Path, typer.Argument(help="A folder, a .zip or a .tar.gz.", show_default=False)],
+    step: Step,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the questions; default: a new one, on the page.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="A Markdown file; default: shown.")] = None,
+    isolation: Isolation = None,
+) -> None:
+    """Write a page of questions about a learner's own code, answered by running it."""
+    from classroom.gradebook.defend import defend as ask
+    from shared.progress import spinner
+
+    seed = secrets.randbelow(1 << 31) if seed is None else seed
+    with spinner(f"running {submission.name}"):
+        text = ask(submission, step, seed, isolation).to_markdown()
+    if out is None:
+        print(text)
+        return
+    try:
+        out.write_text(text, "utf-8")
+    except OSError as error:
+        raise UserError(f"{out} can't be written: {error.strerror}") from None
+    print(f"written to {out}: questions first, answers on a page of their own")

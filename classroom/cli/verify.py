@@ -1,0 +1,98 @@
+"""The command `verify`: recompute a proof of completion that a learner's `proof` wrote.
+
+python -m classroom verify proof.md ada.zip
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from classroom.cli.options import Isolation
+from shared.cli import Json, emit
+from shared.errors import UserError, reason
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+MAX_PAGE = 1 << 20  # bytes
+
+
+def register(app: typer.Typer) -> None:
+    """Put the command in."""
+    app.command(name="verify")(verify)
+
+
+def verify(
+    page: Annotated[Path, typer.Argument(help="The page that `proof` wrote.", show_default=False)],
+    submission: Annotated[Path, typer.Argument(help="A folder, a .zip or a .tar.gz.", show_default=False)],
+    isolation: Isolation = None,
+    as_json: Json = False,
+) -> None:
+    """Hold a proof of completion against the files: hashes and points, which the sandbox recomputes."""
+    facts = run(page, submission, isolation)
+    emit(facts, lambda console: show(facts, console), as_json=as_json)
+    if not facts["holds"]:
+        sys.exit(1)
+
+
+def run(page: Path, submission: Path, isolation: str | None = None) -> dict[str, Any]:
+    """What holds and what does not.
+
+    Raises:
+        UserError: no such page, submission or isolation.
+    """
+    from classroom.grading.grade import assignment_of, grade
+    from classroom.intake.take import take
+    from classroom.learner.proof import read
+
+    try:
+        with page.open("rb") as file:
+            told = read(file.read(MAX_PAGE).decode())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{page} can't be read: {reason(error)}") from None
+    assignment = assignment_of(told["step"])
+    intake = take(submission, assignment.files)
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in intake.files.items()}
+    wrong = [
+        f"{name} is another file" for name in assignment.files if hashes.get(name) != told["files"].get(name)
+    ]
+    marks = [mark for task in assignment.tasks for mark in task.exercise.marks if mark.visibility == "public"]
+    result = grade(
+        submission,
+        told["step"],
+        seed=0,
+        variants=(told["variant"],),
+        isolation=isolation,
+        depends=False,
+        only=[mark.test for mark in marks],
+    )
+    points = {item.id: item.score for item in result.items}
+    wrong += [
+        f"{id}: {points.get(id, 0)} points instead of {claimed}"
+        for id, claimed in told["points"].items()
+        if points.get(id, 0) != claimed
+    ]
+    return {
+        "command": "classroom verify",
+        "headline": f"{sum(points.values())} points by the public tests",
+        "holds": not wrong,
+        "wrong": wrong,
+        "points": points,
+        "claimed": told["points"],
+        "date": told.get("date"),
+        "isolation": result.isolation,
+        "safe": result.safe,
+    }
+
+
+def show(facts: dict[str, Any], console: Console) -> None:
+    """Whether it holds, and what does not."""
+    for each in facts["wrong"]:
+        console.print(f"NO  {each}", style="bold red", soft_wrap=True)
+    if facts["holds"]:
+        console.print(f"ok  all files are those of the page; {facts['headline']}, recomputed", style="green")

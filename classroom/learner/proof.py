@@ -1,0 +1,92 @@
+"""A proof of completion, without a server: a page that an instructor can recompute with `verify`.
+
+    page = made(Starter.load(ROOT), facts)
+    read(page)["points"]        {"3.1": 3, ...} by the public tests
+
+It proves nothing by itself: whoever has it runs the files again. Hashes say which files those are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import re
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any
+
+from classroom.learner.folder import MANIFEST, Starter
+from shared.errors import UserError
+
+SCHEMA = "classroom/proof/v1"
+BLOCK = re.compile(r"^```json\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+LIBRARIES = ("numpy", "torch", "pytest")
+
+
+def made(starter: Starter, facts: dict[str, Any]) -> str:
+    """The page, as Markdown, from what status.py found."""
+    manifest = json.loads((starter.root / MANIFEST).read_text("utf-8"))
+    files = {
+        name: hashlib.sha256((starter.root / name).read_bytes()).hexdigest() for name in manifest["hand_in"]
+    }
+    told = {
+        "schema": SCHEMA,
+        "step": starter.step,
+        "variant": manifest["variant"],
+        "version": manifest["version"],
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "points": {each["id"]: each["public_score"] for each in facts["exercises"]},
+        "files": files,
+        "versions": {"python": platform.python_version(), **_libraries()},
+    }
+    rows = [
+        f"| {each['id']} {each['title']} | {each['public_score']} of {each['public_points']} |"
+        for each in facts["exercises"]
+    ]
+    return "\n".join(
+        [
+            f"# {starter.title}",
+            "",
+            f"{facts['public_score']} of {facts['public_points']} points by the public tests; {told['date']}",
+            "",
+            "| exercise | public tests |",
+            "|---|---|",
+            *rows,
+            "",
+            "Recompute it with the files that were handed in: `python -m classroom verify PAGE SUBMISSION`.",
+            "",
+            "```json",
+            json.dumps(told, ensure_ascii=False, indent=1),
+            "```",
+            "",
+        ]
+    )
+
+
+def _libraries() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def read(page: str) -> dict[str, Any]:
+    """What a page claims.
+
+    Raises:
+        UserError: it is no such page.
+    """
+    try:
+        [block] = BLOCK.findall(page)
+        told = json.loads(block)
+        points = {str(id): int(each) for id, each in told["points"].items()}
+        files = {str(name): str(each) for name, each in told["files"].items()}
+        if told["schema"] != SCHEMA or not isinstance(told["variant"], int):
+            raise ValueError
+        return {**told, "step": str(told["step"]), "points": points, "files": files}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"this is no page that `proof` made ({SCHEMA})") from None

@@ -1,0 +1,77 @@
+"""What an instructor asks in person, and what a learner can prove without one: both are recomputed."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from classroom.assignment.spec import assignment
+from classroom.cli import verify
+from classroom.demo.samples import LEARNERS, files_of
+from classroom.gradebook.defend import defend
+from classroom.handout.starter import starter, write
+from classroom.isolation import levels
+from classroom.learner.proof import read
+from shared.errors import UserError
+
+A = assignment("step3")
+LEVEL = next(iter(levels()))
+
+
+def laid(folder, files):
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def test_questions_are_about_the_learners_own_code_and_answered_by_it(tmp_path):
+    bela = laid(tmp_path / "bela", files_of(LEARNERS[1], A.files))
+    page = defend(bela, "step3", seed=7, isolation=LEVEL)
+    assert page == defend(bela, "step3", seed=7, isolation=LEVEL)
+    assert {each.exercise[:3] for each in page.questions} == {"3.1", "3.2", "3.3", "3.4"}
+    calls = [each for each in page.questions if each.answer]
+    assert any(re.match(r"(rrf|ndcg|min_max|scaled)\(", each.code) for each in calls)
+    lines = [each.code for each in page.questions if not each.answer]
+    whole = b"\n".join(files_of(LEARNERS[1], A.files).values()).decode()
+    assert lines
+    assert all(line in whole for line in lines)
+    questions, answers = page.to_markdown().split("# Answers")
+    assert all(each.answer in answers for each in calls)
+    assert "page-break-before" in questions
+
+
+def test_nothing_written_is_nothing_to_ask_about(tmp_path):
+    empty = laid(
+        tmp_path / "empty", {name: content for name, content in starter(A, 0).items() if name in A.files}
+    )
+    with pytest.raises(UserError, match="has solved nothing"):
+        defend(empty, "step3", seed=7, isolation=LEVEL)
+
+
+def test_a_proof_is_recomputed_and_a_forged_one_does_not_hold(tmp_path):
+    home = tmp_path / "starter"
+    write(starter(A, 3), home)
+    laid(home, files_of(LEARNERS[1], A.files))
+    command = [sys.executable, "-m", "classroom", "proof"]
+    done = subprocess.run(command, cwd=home, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    page = home / "proof.md"
+    told = read(page.read_text())
+    assert (told["variant"], told["points"]["3.1"], told["points"]["3.7"]) == (3, 3, 0)
+    facts = verify.run(page, home, LEVEL)
+    assert facts["holds"], facts["wrong"]
+    assert facts["points"] == told["points"]
+    page.write_text(page.read_text().replace('"3.7": 0', '"3.7": 3'))
+    fuse = home / "step3_rag" / "retrieve" / "fuse.py"
+    fuse.write_text(fuse.read_text() + "# another\n")
+    facts = verify.run(page, home, LEVEL)
+    assert facts["wrong"] == ["step3_rag/retrieve/fuse.py is another file", "3.7: 0 points instead of 3"]
+
+
+@pytest.mark.parametrize("text", ["", "```json\n{}\n```\n", "```json\n[1]\n```\n", "```json\n1\n```\n" * 2])
+def test_what_is_no_page_is_refused(tmp_path, text):
+    (tmp_path / "proof.md").write_text(text)
+    with pytest.raises(UserError, match="no page that `proof` made"):
+        verify.run(tmp_path / "proof.md", tmp_path)
