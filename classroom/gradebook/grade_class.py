@@ -261,6 +261,7 @@ def _grader(assignment: Assignment) -> str:
         [
             "grading/grade.py",
             "protocol/worker.py",
+            "intake/*.py",
             f"rubrics/{number}_*.py",
             f"drivers/{number}*.py",
             "isolation/*.py",

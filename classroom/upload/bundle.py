@@ -99,7 +99,7 @@ def grader(packages: tuple[str, ...], number: str) -> dict[str, bytes]:
     """The grader and what it grades against, as files that run where they lie."""
     from classroom.assignment.spec import classroom_files, sources
 
-    roots = ["__main__.py", "cli/grade.py", "protocol/worker.py", "isolation/*.py"]
+    roots = ["__main__.py", "cli/grade.py", "protocol/worker.py", "intake/*.py", "isolation/*.py"]
     roots += [f"rubrics/{number}_*.py", f"rubrics/{number}.toml", f"drivers/{number}*.py"]
     found = {name: path.read_bytes() for name, path in sources(packages).items() if not name.endswith(UNUSED)}
     return found | classroom_files(roots)
