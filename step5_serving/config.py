@@ -34,7 +34,6 @@ class Config:
     flags: Mapping[str, Any] = field(default_factory=dict)  # further settings: device, dtype, threads, seed
     rows: int | None = None  # requests that an engine of ours decodes together; None: its default
     quantize: str | None = None  # of an engine of ours
-    apart: bool = False  # an engine of ours works in a process of its own
 
     index: Path | None = None  # None: rag-index here, or else the sample's
     store: str = "chroma"

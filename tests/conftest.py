@@ -41,7 +41,7 @@ SLOW = {
     "shared": "weights",
     "step1": "bench",
     "step2": "mcp",
-    "step5": "apart bench dashboard faults faults_parts openapi pages pages_whole server telemetry_kill "
+    "step5": "engine_server bench dashboard faults faults_parts openapi pages pages_whole server telemetry_kill "
     "workers",
 }
 

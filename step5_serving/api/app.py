@@ -23,11 +23,10 @@ from step5_serving.addresses import is_loopback
 from step5_serving.api.keys import Keys
 from step5_serving.api.refusals import CountRefusals
 from step5_serving.api.replies import HANDLERS
-from step5_serving.api.routes import documents, feedback, health, models, pages, query, telemetry
+from step5_serving.api.routes import documents, feedback, health, pages, query, telemetry
 from step5_serving.api.security import SecurityMiddleware
 from step5_serving.api.service import Records, Service
 from step5_serving.config import Config
-from step5_serving.engines.gateway import Gateway
 from step5_serving.seam import Answerer
 
 log = logging.getLogger(__name__)
@@ -44,7 +43,6 @@ def create_app(
     *,
     answerer: Answerer,
     recorder: Records,
-    gateway: Gateway | None = None,
     library: Callable[[], Any] | None = None,
     keys: Keys | None = None,
     **parts: Any,
@@ -52,7 +50,6 @@ def create_app(
     """An app of these parts; server.py makes them from a Config.
 
     Args:
-        gateway: to the model, for /v1; None: there is none.
         library: gives what keeps the documents, for /ingest and /documents; None: nothing does.
         parts: of the Service: versions, budget, after.
     """
@@ -67,13 +64,12 @@ def create_app(
         exception_handlers=HANDLERS,
     )
     state = app.state
-    state.service, state.gateway, state.library = service, gateway, library
+    state.service, state.library = service, library
     state.began, state.closing = datetime.now(UTC), list[Callable[[], None]]()
     state.metrics, state.metrics_type = _metrics(service)
     paths: set[str] = set()
     for module in (
         query,
-        models,
         health,
         telemetry,
         documents,
@@ -103,8 +99,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         watching.cancel()
         await asyncio.wait([watching])
-        if app.state.gateway is not None:
-            await app.state.gateway.close()
         await service.close()
         for close in app.state.closing:
             await asyncio.to_thread(close)

@@ -112,21 +112,19 @@ def _app(config: Config, keys: Keys | None, parts: dict[str, Any]) -> FastAPI:
 
 
 def _parts(config: Config, undo: contextlib.ExitStack) -> dict[str, Any]:
-    """What answers: the answerer, the way to its model, its documents, its prompts."""
+    """What answers: the answerer, its documents, its prompts."""
     if config.engine == SCRIPTED:
         from step5_serving.rag.scripted import ScriptedAnswerer
 
         return {"answerer": ScriptedAnswerer()}
-    from step5_serving.engines.choice import Embedded, resolve
+    from step5_serving.engines.choice import Options, resolve
     from step5_serving.rag.loading import check_index, prompts_folder
 
     check_index(config)
-    rows = {} if config.rows is None else {"rows": config.rows}
-    how = Embedded(**rows, quantize=config.quantize, apart=config.apart)
-    serving = resolve(config.engine, config.model, how, **config.flags)
+    options = Options(config.rows, config.quantize)
+    serving = resolve(config.engine, config.model, options, **config.flags)
     undo.callback(serving.close)
     from shared.prompts import family_of
-    from step5_serving.engines.gateway import Gateway
     from step5_serving.rag.answers import RagAnswerer
     from step5_serving.telemetry.versions import Versions
 
@@ -134,7 +132,6 @@ def _parts(config: Config, undo: contextlib.ExitStack) -> dict[str, Any]:
     answerer = RagAnswerer(config, serving, versions)
     return {
         "answerer": answerer,
-        "gateway": Gateway.of(serving, config.timeout_s),
         "library": lambda: answerer.library,  # with an import that can wait
         "versions": versions,
     }

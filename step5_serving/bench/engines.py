@@ -7,7 +7,7 @@
 A server that knows OpenAI's chat completions only is `openai:http://127.0.0.1:8001#its-model`. All are asked
 the same prompts; each text is open-ended, so that it runs to the limit. All take their turn in every round,
 because a shared machine is faster at one time than at another: compare engines by the ratio within a round,
-not by figures of two runs. `--rest` makes this machine's servers stand still out of their turn (resting.py).
+not by figures of two runs. `--rest` makes this machine's servers stand still out of their turn (pausing.py).
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from shared.report.record import picture_path, writable
 from shared.stats import nearest_rank
 from step5_serving.bench import engines_view as bench_view
 from step5_serving.bench import roofline
-from step5_serving.bench.load import Body, InProcess, OverChat, OverHttp, Run, Target, closed_loop, open_loop
-from step5_serving.bench.pausing import Resting
-from step5_serving.engines import choice as engines
+from step5_serving.bench.load import Body, OverChat, OverHttp, Run, Target, closed_loop, open_loop
+from step5_serving.bench.pausing import Pausing
+from step5_serving.engines import choice
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 READING = Path(__file__).parents[1] / "sample" / "reading.txt"
 ASK = "Go on with this text, at length:\n\n"
 MOST = 64  # users at once
+GREEDY = {"temperature": 0.0}  # for servers that draw tokens otherwise
 CHAT = "openai:"  # before the address of a server that knows no Messages API; its model behind a #
 
 
@@ -90,12 +91,11 @@ def run(settings: Settings, plan: Plan, out: Path | None, csv: Path | None) -> d
         targets = [_target(name, settings, stack) for name in plan.engines]
         folder = weights.ensure(settings.model, settings)
         prompts = Prompts(settings, plan)
-        servers = {each.name: each.address for each in targets if isinstance(each, OverHttp)}
-        resting = Resting(servers if plan.rest else {})
+        pausing = Pausing({each.name: each.address for each in targets} if plan.rest else {})
         for target in targets:  # weights are loaded, caches grown, kernels chosen
-            with resting.turn_of(target.name), target.turn():
+            with pausing.turn_of(target.name):
                 _checked(closed_loop(target, prompts.next(min(4, max(plan.users, default=1))), 1), target)
-        runs = _measure(targets, plan, prompts, settings.seed, resting)
+        runs = _measure(targets, plan, prompts, settings.seed, pausing)
     rows = [_row(*key, found) for key, found in runs.items()]
     facts = {
         "command": "step5_serving bench",
@@ -121,30 +121,26 @@ def run(settings: Settings, plan: Plan, out: Path | None, csv: Path | None) -> d
     return facts
 
 
-def _target(name: str, settings: Settings, stack: ExitStack) -> Target:
-    """An engine by its name here: what --engine takes, `lock`, or `torch-int8`."""
-    from shared.embedded.backend import Backend
-
-    if name == "lock":
-        plain = settings.model_copy(update={"engine": "transformers", "base_url": None})
-        return InProcess(name, Backend(plain))
+def _target(name: str, settings: Settings, stack: ExitStack) -> OverHttp:
+    """An engine by its name here: what --engine takes, `lock`, or `torch-int8`. Ours are started, and ready."""
     if name.startswith(CHAT):
         address, _, model = name.removeprefix(CHAT).partition("#")
-        return OverChat(urlsplit(address).netloc, address, model or settings.model)
-    how = engines.Embedded(rows=MOST if name.startswith("torch") else engines.ROWS)
-    if name == "torch-int8":
-        name, how = "torch", engines.Embedded(MOST, "int8")
-    serving = engines.resolve(name, how=how, settings=settings)
-    stack.callback(serving.close)
-    if isinstance(serving.backend, Backend):
-        name = name if not how.quantize else f"{name}-{how.quantize}"
-        return InProcess(name, serving.backend, serving.again if name == "llamacpp" else None)
-    key = serving.settings.base_url_key
-    address = serving.settings.base_url
+        return OverChat(urlsplit(address).netloc, address, model or settings.model, greedy=GREEDY)
+    if name == "lock":
+        engine = choice.start("lock", settings, choice.Options())
+    elif name in ("torch", "torch-int8"):
+        options = choice.Options(MOST, "int8" if name == "torch-int8" else None)
+        engine = choice.resolve("torch", options=options, settings=settings)
+    else:
+        engine = choice.resolve(name, settings=settings)
+    stack.callback(engine.close)
+    engine.warm_up()
+    key, address = engine.settings.base_url_key, engine.settings.base_url
     if address is None:
         raise UserError(f"--engine {name} is not measured here: every token would be paid for")
-    name = urlsplit(address).netloc if serving.name == "server" else name
-    return OverHttp(name, address, serving.model, key.get_secret_value() if key else None)
+    name = urlsplit(address).netloc if engine.name == "server" else name
+    greedy = None if engine.process else GREEDY
+    return OverHttp(name, address, engine.model, key.get_secret_value() if key else None, greedy)
 
 
 class Prompts:
@@ -191,7 +187,7 @@ Key = tuple[str, str, float]  # engine, "users" or "rate", how many
 
 
 def _measure(
-    targets: Sequence[Target], plan: Plan, prompts: Prompts, seed: int, resting: Resting
+    targets: Sequence[Target], plan: Plan, prompts: Prompts, seed: int, pausing: Pausing
 ) -> dict[Key, list[Run]]:
     """All runs; in every round the engines take turns at each load, and change who begins."""
     loads = [("users", float(each)) for each in plan.users] + [("rate", each) for each in plan.rates]
@@ -207,7 +203,7 @@ def _measure(
                 )
                 bodies = prompts.next(n)
                 for target in targets if number % 2 == 0 else reversed(targets):
-                    with resting.turn_of(target.name), target.turn():
+                    with pausing.turn_of(target.name):
                         run = (
                             closed_loop(target, bodies, round(value), plan.seconds)
                             if kind == "users"

@@ -8,8 +8,8 @@
       |---------|..:..:..:..:..:..:..:..|
       first     per token: the mean of the gaps behind the first
 
-It asks an engine in this process through the same `Backend` as every client, and a server by its Messages
-API. What it reports are times of single requests; bench.py makes rows and percentiles of them.
+Every engine is asked over HTTP by its Messages API, as the service asks it. What it reports are times of single
+requests; engines.py makes rows and percentiles of them.
 """
 
 from __future__ import annotations
@@ -20,14 +20,10 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from shared.errors import UserError, reason
-
-if TYPE_CHECKING:
-    from shared.embedded.backend import Backend
 
 Body = dict[str, Any]  # a request of the Messages API
 PATIENCE = 600.0  # seconds for a server's answer
@@ -38,45 +34,9 @@ class Target(Protocol):
 
     name: str
 
-    def turn(self) -> AbstractContextManager[None]:
-        """Around all that is asked of it until it is another engine's turn."""
-        ...
-
     def ask(self, body: Body) -> Iterator[int]:
         """The number of tokens written so far, whenever it grows."""
         ...
-
-
-class InProcess:
-    """An engine in this process, through the backend that serves it.
-
-    Where it is made `anew` for each turn, nothing of it stands by in between: llama.cpp's helper threads
-    would slow those of torch (threads.py says why).
-    """
-
-    def __init__(self, name: str, backend: Backend, anew: Callable[[], Backend] | None = None) -> None:
-        self.name, self._backend, self._anew = name, backend, anew
-
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """See `Target.turn`."""
-        if self._anew is None:
-            yield
-            return
-        self._backend = self._anew()
-        for _ in self._backend.engine.generate(self._backend.engine.encode("Hello"), 4):
-            pass
-        try:
-            yield
-        finally:
-            self._backend = self._anew()  # with nothing loaded: the one that was used goes
-
-    def ask(self, body: Body) -> Iterator[int]:
-        """See `Target.ask`."""
-        answer = self._backend.answer(body)
-        with closing(answer.text):
-            for _ in answer.text:
-                yield answer.text.output_tokens
 
 
 class OverHttp:
@@ -88,18 +48,18 @@ class OverHttp:
 
     path = "/v1/messages"
 
-    def __init__(self, name: str, address: str, model: str, key: str | None = None) -> None:
+    def __init__(
+        self, name: str, address: str, model: str, key: str | None = None, greedy: Body | None = None
+    ) -> None:
+        """`greedy` are the parameters by which this server writes greedily; ours do so anyway."""
         import httpx2
 
-        self.name, self.address, self._model = name, address.rstrip("/"), model
+        self.name, self.address = name, address.rstrip("/")
+        self._more = {"model": model, "stream": True, **(greedy or {})}
         key = key or "not-needed"
         headers = {"x-api-key": key, "authorization": f"Bearer {key}", "anthropic-version": "2023-06-01"}
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
         self._http = httpx2.Client(headers=headers, timeout=PATIENCE, limits=limits, trust_env=False)
-
-    def turn(self) -> AbstractContextManager[None]:
-        """See `Target.turn`: a server has nothing to do."""
-        return nullcontext()
 
     def ask(self, body: Body) -> Iterator[int]:
         """See `Target.ask`.
@@ -109,8 +69,7 @@ class OverHttp:
         """
         import httpx2
 
-        # Greedy, as the engines of this process are.
-        request = {**body, "model": self._model, "stream": True, "temperature": 0.0}
+        request = {**body, **self._more}
         tokens = 0
         try:
             with self._http.stream("POST", self.address + self.path, json=request) as reply:

@@ -1,14 +1,13 @@
-"""Servers of this machine that stand still while another engine has its turn.
+"""Servers that stand still while another engine has its turn in a bench.
 
-A server that waits for work may do so by asking for it all the time (vLLM does), and takes a core from
-whoever is measured. So its processes are stopped (SIGSTOP) until it is its own turn, and go on at the end in
-any case.
+A server that waits for requests need not be idle: vLLM's workers wait actively, and take a core from whoever is
+measured. So `bench --rest` stops the processes of the others (SIGSTOP), and lets them go on in any case.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 import psutil
@@ -17,42 +16,37 @@ from shared.errors import UserError
 from step5_serving.addresses import is_loopback
 
 
-class Resting:
-    """The processes of some servers, by the name of the engine that they are."""
+class Pausing:
+    """The processes behind some addresses, by the name of the engine.
 
-    def __init__(self, addresses: dict[str, str]) -> None:
-        """Find who listens.
+    Raises:
+        UserError: nobody of this machine listens at one, or we may not stop who does.
+    """
 
-        Raises:
-            UserError: nobody of this machine does, or he may not be stopped by us.
-        """
-        self._families = {name: _family(address) for name, address in addresses.items()}
+    def __init__(self, addresses: Mapping[str, str]) -> None:
+        self._processes = {name: _listening(address) for name, address in addresses.items()}
 
     @contextlib.contextmanager
     def turn_of(self, name: str) -> Iterator[None]:
-        """All others rest meanwhile."""
-        others = [each for other, family in self._families.items() if other != name for each in family]
+        """All others stand still meanwhile."""
+        others = [each for other, found in self._processes.items() if other != name for each in found]
         try:
-            _each(others, "suspend")
+            for each in others:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    each.suspend()
             yield
         finally:
-            _each(others, "resume")
+            for each in others:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    each.resume()
 
 
-def _family(address: str) -> list[psutil.Process]:
-    """The process that listens at an address, and its children, parents first."""
+def _listening(address: str) -> list[psutil.Process]:
+    """The process that listens at an address, and its children."""
     parts = urlsplit(address)
-    try:
+    with contextlib.suppress(psutil.Error):
         for each in psutil.net_connections("tcp") if is_loopback(parts.hostname or "") else ():
             if each.pid and each.status == psutil.CONN_LISTEN and each.laddr[1:2] == (parts.port or 80,):
                 first = psutil.Process(each.pid)
                 return [first, *first.children(recursive=True)]
-    except psutil.Error as error:
-        raise UserError(f"--rest: the server at {address} can't be stopped: {error}") from None
     raise UserError(f"--rest: no process of this machine that you may stop listens at {address}")
-
-
-def _each(processes: Sequence[psutil.Process], what: str) -> None:
-    for each in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            getattr(each, what)()

@@ -92,7 +92,6 @@ def serve(
         flags={"device": device, "dtype": dtype, "threads": threads, "seed": seed},
         rows=rows,
         quantize=quantize,
-        apart=True,
         index=index,
         store=store,
         store_address=address,

@@ -81,11 +81,11 @@ def serving_of(
         UserError: there is no such engine.
     """
     from shared.catalog import default
-    from step5_serving.engines.choice import Embedded, resolve
+    from step5_serving.engines.choice import Options, resolve
 
     if smoke and model is None:
         model = default("smoke").id
-    return resolve(engine, model, Embedded(quantize=quantize), seed=seed)
+    return resolve(engine, model, Options(quantize=quantize), seed=seed)
 
 
 def pair_of(a: int, b: int, folder: Path | None) -> tuple[prompts.Prompt, prompts.Prompt]:

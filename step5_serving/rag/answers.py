@@ -22,7 +22,7 @@ import httpx2
 
 from shared.config import Settings
 from step5_serving.config import Config
-from step5_serving.engines.choice import Serving
+from step5_serving.engines.choice import Engine
 from step5_serving.errors import ApiError
 from step5_serving.rag.cancelling import Stopped, Stopping
 from step5_serving.rag.loading import Opened, Opening
@@ -44,7 +44,7 @@ from step5_serving.telemetry.versions import Versions, prompt_of
 class RagAnswerer:
     """Answers from the index of step 3."""
 
-    def __init__(self, config: Config, serving: Serving, versions: Versions) -> None:
+    def __init__(self, config: Config, serving: Engine, versions: Versions) -> None:
         self.config, self.serving, self.versions = config, serving, versions
         self.model, self.engine = serving.model, serving.name
         self.threads = Threads(config.running, "answering")

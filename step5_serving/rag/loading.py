@@ -17,7 +17,7 @@ from typing import Any
 from shared.config import Settings
 from shared.errors import UserError
 from step5_serving.config import Config
-from step5_serving.engines.choice import Serving
+from step5_serving.engines.choice import Engine
 from step5_serving.errors import ApiError
 from step5_serving.rag.cancelling import Stopping
 from step5_serving.rag.threads import in_passing
@@ -61,7 +61,7 @@ class Opened:
 class Opening:
     """What answers need, loaded once."""
 
-    def __init__(self, config: Config, serving: Serving, stopping: Stopping) -> None:
+    def __init__(self, config: Config, serving: Engine, stopping: Stopping) -> None:
         self.config, self.serving, self._stopping = config, serving, stopping
         self._opening = asyncio.Lock()
         self._opened: Opened | None = None

@@ -13,7 +13,7 @@ import pytest
 from shared.chat import client as chat
 from shared.chat import errors as api_errors
 from shared.config import load_settings
-from shared.embedded import stream, transport
+from shared.embedded import endpoint, stream
 from shared.embedded.transport import EmbeddedTransport
 from shared.errors import UserError
 from tests.scripted import check_message
@@ -326,7 +326,7 @@ def test_errors_look_like_those_of_the_api(request_, status, kind, line):
 
 
 def test_a_body_over_the_limit_is_not_read(monkeypatch):
-    monkeypatch.setattr(transport, "LONGEST_BODY", 100)
+    monkeypatch.setattr(endpoint, "LONGEST_BODY", 100)
     response = post(json={**HI, "system": "x" * 100})
     assert (response.status_code, response.json()["error"]["type"]) == (413, "request_too_large")
 

@@ -46,14 +46,13 @@ class ListRecorder:
         self.closed = True
 
 
-def app_of(answerer=None, recorder=None, keys=None, gateway=None, library=None, parts=None, **config):
+def app_of(answerer=None, recorder=None, keys=None, library=None, parts=None, **config):
     """An app; `config` are fields of Config."""
     config = Config(engine="scripted", **config)
     return create_app(
         config,
         answerer=answerer or ScriptedAnswerer(),
         recorder=recorder or ListRecorder(),
-        gateway=gateway,
         library=library,
         keys=keys or Keys(config.keys),
         **(parts or {}),

@@ -76,7 +76,7 @@ def test_every_error_is_one_line_in_the_same_form(method, path, status, kind):
 def test_openapi_is_complete_and_wants_nothing_from_elsewhere():
     app = app_of()
     schema = get(app, "/openapi.json").json()
-    assert {"/query", "/query/stream", "/ingest", "/documents/{id}", "/v1/messages"} <= set(schema["paths"])
+    assert {"/query", "/query/stream", "/ingest", "/documents/{id}"} <= set(schema["paths"])
     assert {"/healthz", "/readyz", "/metrics", "/telemetry/summary"} <= set(schema["paths"])
     answers = schema["paths"]["/query"]["post"]["responses"]
     assert {"200", "400", "401", "403", "413", "429", "500", "503", "504"} <= set(answers)

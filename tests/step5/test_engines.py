@@ -1,6 +1,5 @@
 """Which engine a flag means, what its clients reach, and one line for whatever is wrong."""
 
-import asyncio
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,18 +9,9 @@ import pytest
 
 from shared.errors import UserError
 from step5_serving.engines import choice as engines
-from step5_serving.engines.choice import Embedded, resolve
+from step5_serving.engines.choice import Options, resolve
 
 HELLO = {"max_tokens": 12, "messages": [{"role": "user", "content": "Hello there"}]}
-
-
-@pytest.fixture
-def closing():
-    """Engines that are closed at the end."""
-    made = []
-    yield lambda serving: made.append(serving) or serving
-    for each in made:
-        each.close()
 
 
 @pytest.fixture
@@ -56,46 +46,18 @@ def server():
     listening.server_close()
 
 
-# --- in this process ----------------------------------------------------------------------------------
+# --- ours ---------------------------------------------------------------------------------------------
 
 
-def test_torch_answers_through_both_clients(closing):
-    serving = closing(resolve("torch", "tiny", Embedded(rows=2)))
-    assert (serving.name, serving.model) == ("torch", "tiny")
-    said = serving.client().messages.create(model="tiny", **HELLO)
-
-    async def ask():
-        client = serving.async_client()
-        return await asyncio.gather(*(client.messages.create(model="tiny", **HELLO) for _ in range(3)))
-
-    assert [each.content for each in asyncio.run(ask())] == [said.content] * 3
-    assert said.usage.output_tokens == 12
-    assert type(serving.backend.engine).__name__ == "BatchEngine"
-
-
-def test_all_clients_share_one_engine_and_nothing_is_loaded_before_it_must_be(closing, monkeypatch):
-    loads = []
-    load = engines._load
-    monkeypatch.setattr(engines, "_load", lambda *args: loads.append(args) or load(*args))
-    serving = closing(resolve("torch", "tiny"))
-    serving.client(), serving.client(), serving.async_client()
-    assert not loads
-    serving.warm_up()
-    serving.client().messages.create(model="tiny", **HELLO)
-    assert len(loads) == 1
-
-
-def test_int8_answers(closing):
-    serving = closing(resolve("torch", "tiny", Embedded(2, "int8")))
-    assert serving.client().messages.create(model="tiny", **HELLO).usage.output_tokens > 0
-
-
-def test_without_a_flag_the_settings_decide(monkeypatch, server, closing):
-    assert closing(resolve(model="tiny")).name == "torch"
-    assert resolve("auto", "tiny").settings.engine == "transformers"
+def test_without_a_flag_the_settings_decide(monkeypatch, server):
+    started = []
+    monkeypatch.setattr(engines, "start", lambda name, settings, _options: started.append((name, settings)))
+    resolve(model="tiny")
+    resolve("auto", "tiny")
     monkeypatch.setenv("ROADMAP_BASE_URL", server.address)
     assert resolve(model="x").settings.base_url == server.address
-    assert resolve("torch", "tiny").settings.base_url is None
+    resolve("torch", "tiny")
+    assert [(name, settings.model) for name, settings in started] == [("torch", "tiny")] * 3
 
 
 @pytest.mark.parametrize(
@@ -104,9 +66,9 @@ def test_without_a_flag_the_settings_decide(monkeypatch, server, closing):
         ("gpt", "tiny", None, "--engine gpt is not known: use torch, llamacpp, vllm, ollama, an http"),
         ("torch", "all-minilm-l6-v2", None, "can't run all-minilm-l6-v2: choose a chat model"),
         ("torch", "claude-opus-5", None, "can't run claude-opus-5: choose a chat model with weights"),
-        ("torch", "tiny", Embedded(0), "--rows 0 is not allowed"),
-        ("torch", "tiny", Embedded(4, "int3"), "--quantize int3 is not known: use int8"),
-        ("llamacpp", "tiny", Embedded(4, "int8"), "--quantize is for engine torch"),
+        ("torch", "tiny", Options(0), "--rows 0 is not allowed"),
+        ("torch", "tiny", Options(4, "int3"), "--quantize int3 is not known: use int8"),
+        ("llamacpp", "tiny", Options(4, "int8"), "--quantize is for engine torch"),
         ("torch", "nonsense", None, "unknown model 'nonsense'"),
     ],
 )
@@ -129,7 +91,7 @@ def test_claude_needs_a_key(monkeypatch):
         resolve("claude-opus-5-5")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-none")
     serving = resolve("claude-opus-5-5")
-    assert (serving.name, serving.model, serving.backend) == ("claude", "claude-opus-5-5", None)
+    assert (serving.name, serving.model, serving.process) == ("claude", "claude-opus-5-5", None)
     assert serving.client().api_key == "sk-none"
     assert resolve("claude").model == "claude-sonnet-5-5"
     with pytest.raises(UserError, match="names the model itself: leave out --model tiny"):

@@ -25,7 +25,6 @@ DOCUMENTS = {
     "supply.md": "# Supply agreement\n\n## Renewal\n\nThe contract renews every year. Notice is 60 days.\n",
     "leave.txt": "Employees have 30 days of leave. What is left in March is lost.\n",
 }
-MESSAGE = {"model": "stand-in", "max_tokens": 20, "messages": [{"role": "user", "content": "Hi"}]}
 
 
 class ChromaServer:
@@ -128,11 +127,9 @@ def refused(got, status, *words):
 
 def test_an_engine_that_hangs_costs_a_time_out(healthy):
     healthy.engine.mode = "hang"
-    for path, body in (("/query", None), ("/v1/messages", MESSAGE)):
-        began = time.monotonic()
-        got = healthy.service.ask(**({"json": body} if body else {}), path=path)
-        refused(got, 504)
-        assert TIMEOUT - 0.2 < time.monotonic() - began < TIMEOUT + 2
+    began = time.monotonic()
+    refused(healthy.service.ask(), 504)
+    assert TIMEOUT - 0.2 < time.monotonic() - began < TIMEOUT + 2
     assert healthy.service.get("/healthz").status_code == 200
 
 
@@ -168,8 +165,6 @@ def test_an_engine_that_is_gone(healthy):
         got = healthy.service.ask()
         refused(got, 503)
         assert got.headers["retry-after"]
-        got = healthy.service.ask(json=MESSAGE, path="/v1/messages")
-        refused(got, 503, "reached")
         ready = healthy.service.until(
             lambda: (r := healthy.service.get("/readyz")).status_code == 503 and r, 10
         )
@@ -202,7 +197,6 @@ def test_the_vector_store_is_gone_and_comes_back(healthy):
         got = healthy.service.ask()
         refused(got, 503, "vector store")
         assert got.headers["retry-after"]
-        assert healthy.service.ask(json=MESSAGE, path="/v1/messages").status_code == 200
         assert healthy.service.get("/healthz").status_code == 200
         unready = healthy.service.until(
             lambda: (r := healthy.service.get("/readyz")).status_code == 503 and r, 10

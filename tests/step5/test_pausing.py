@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from shared.errors import UserError
-from step5_serving.bench.pausing import Resting
+from step5_serving.bench.pausing import Pausing
 
 SERVER = """
 import multiprocessing, socket, time
@@ -49,17 +49,17 @@ def all_stand(family, still):
 def test_a_server_rests_in_the_turn_of_others_and_works_in_its_own(server):
     address, family = server
     assert len(family) > 1
-    resting = Resting({"vllm": address})
-    with resting.turn_of("vllm"):
+    pausing = Pausing({"vllm": address})
+    with pausing.turn_of("vllm"):
         assert all_stand(family, still=False)
-    with resting.turn_of("torch"):
+    with pausing.turn_of("torch"):
         assert all_stand(family, still=True)
     assert all_stand(family, still=False)
 
 
 def test_it_goes_on_whatever_happens_in_the_turn(server):
     address, family = server
-    with pytest.raises(ZeroDivisionError), Resting({"vllm": address}).turn_of("torch"):
+    with pytest.raises(ZeroDivisionError), Pausing({"vllm": address}).turn_of("torch"):
         _ = 1 / 0
     assert all_stand(family, still=False)
 
@@ -68,6 +68,6 @@ def test_who_is_not_there_or_elsewhere_cannot_rest():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(UserError, match="no process of this machine that you may stop listens"):
-        Resting({"vllm": f"http://127.0.0.1:{port}"})
+        Pausing({"vllm": f"http://127.0.0.1:{port}"})
     with pytest.raises(UserError, match="no process of this machine that you may stop listens"):
-        Resting({"vllm": "http://192.0.2.1:80"})
+        Pausing({"vllm": "http://192.0.2.1:80"})

@@ -1,0 +1,129 @@
+"""An engine of ours as a child process: started at once, started again when it ends, ended with the service.
+
+    process = EngineProcess("torch", settings, rows=16)     # begins to load
+    process.wait_until_ready()
+    anthropic.Anthropic(base_url=process.address, api_key="not-needed")
+    process.close()
+
+The child ends when its standard input does, and that ends however this process ends: nothing can be left
+behind. It keeps its port, so that clients find it again after a new start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import httpx2
+
+from shared.config import PREFIX, Settings
+from shared.errors import UserError
+from step5_serving.addresses import address_of, listen
+
+log = logging.getLogger(__name__)
+
+COMMAND = [sys.executable, "-m", "step5_serving.engines"]
+SECRETS = {"anthropic_api_key", "base_url", "base_url_key", "alphavantage_api_key"}  # the child asks nobody
+HEALTH_S = 5.0  # for the engine to say whether it is well, and to end
+POLL_S = 0.05
+QUICK_S, LONGEST_PAUSE_S = 30.0, 30.0  # one that ends sooner is started again after a pause that doubles
+
+
+class EngineProcess:
+    """One engine, whichever of its lives it is in."""
+
+    def __init__(self, name: str, settings: Settings, rows: int | None = None, quantize: str | None = None):
+        self.name = name
+        with contextlib.closing(listen("127.0.0.1", 0)) as free:
+            self.address = address_of(free)
+        port = self.address.rsplit(":", 1)[1]
+        self._command = [*COMMAND, "--child", "--engine", name, "--port", port, "--model", settings.model]
+        self._command += ["--rows", str(rows)] if rows else []
+        self._command += ["--quantize", quantize] if quantize else []
+        self._environment = _environment(settings)
+        self._ended: str | None = None  # how the last one ended, until the next is ready
+        self._closed, self._changing = threading.Event(), threading.Lock()
+        self._child = self._start()
+        threading.Thread(target=self._watch, name="engine", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    def trouble(self) -> str | None:
+        """Why it can't answer at this moment; None where it can."""
+        try:
+            reply = httpx2.get(f"{self.address}/healthz", timeout=HEALTH_S, trust_env=False)
+            found: str | None = reply.json()["reason"]
+        except httpx2.TimeoutException:
+            return f"the engine {self.name} does not answer: it hangs, or was stopped"
+        except (httpx2.TransportError, ValueError, KeyError):
+            return f"the engine {self.name} {self._ended or 'is starting'}"
+        if found is None:
+            self._ended = None
+        return found
+
+    def wait_until_ready(self) -> None:
+        """Wait while it loads.
+
+        Raises:
+            UserError: the model can't be had, or the process ended.
+        """
+        waiting = ("the model is loading", f"the engine {self.name} is starting")
+        while (trouble := self.trouble()) in waiting:
+            time.sleep(POLL_S)
+        if trouble:
+            raise UserError(trouble)
+
+    def close(self) -> None:
+        """End the process. Texts that are being written break off."""
+        with self._changing:
+            self._closed.set()
+            child = self._child
+        with contextlib.suppress(OSError):
+            assert child.stdin is not None
+            child.stdin.close()
+        try:
+            child.wait(HEALTH_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            env=self._environment,
+            start_new_session=True,  # out of Ctrl-C's reach
+        )
+
+    def _watch(self) -> None:
+        """Start it again whenever it ends, until `close`."""
+        pause = 0.0
+        while True:
+            began = time.monotonic()
+            code = self._child.wait()
+            if self._closed.is_set():
+                return
+            how = f"ended (signal {-code})" if code < 0 else f"ended (exit code {code})"
+            self._ended = f"{how} and starts again: try again in a moment"
+            log.warning("the engine %s %s: it is started again", self.name, how)
+            pause = 0.0 if time.monotonic() - began > QUICK_S else min(LONGEST_PAUSE_S, max(0.5, 2 * pause))
+            self._closed.wait(pause)
+            with self._changing:
+                if self._closed.is_set():
+                    return
+                self._child = self._start()
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """The settings for the child, without keys."""
+    given = settings.model_dump(mode="json", exclude=SECRETS, exclude_none=True)
+    ours = {f"{PREFIX}{name.upper()}": str(value) for name, value in given.items()}
+    secret = {f"{PREFIX}{name.upper()}" for name in SECRETS} | {"ANTHROPIC_API_KEY", "ALPHAVANTAGE_API_KEY"}
+    return {name: value for name, value in os.environ.items() if name not in secret} | ours

@@ -1,0 +1,313 @@
+"""The engine as a server: the Messages API over HTTP on a scripted model, and its life as a child process."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import anthropic
+import httpx
+import psutil
+import pytest
+import uvicorn
+
+from shared.config import load_settings
+from shared.embedded.backend import Backend
+from shared.errors import UserError
+from step3_rag.cli import index
+from step5_serving.addresses import address_of, listen
+from step5_serving.engines.choice import Options, resolve
+from step5_serving.engines.server import create_app
+from tests.conftest import NO_NETWORK, ROOT
+from tests.shared.fake_engine import FakeEngine
+from tests.step5.faults_process import Process
+
+HELLO = {"model": "tiny", "max_tokens": 12, "messages": [{"role": "user", "content": "Hello"}]}
+ENUM = {"type": "object", "properties": {"mood": {"enum": ["good", "bad"]}}, "required": ["mood"]}
+SCHEMA = {"format": {"type": "json_schema", "schema": {**ENUM, "additionalProperties": False}}}
+
+
+class Slow(FakeEngine):
+    """Takes its time for each of many words."""
+
+    def generate(self, *args, **options):
+        written = super().generate(*args, **options)
+        pieces = written._pieces
+
+        def slowly():
+            with contextlib.closing(pieces):
+                for piece in pieces:
+                    time.sleep(0.02)
+                    yield piece
+
+        written._pieces = slowly()
+        return written
+
+
+@contextlib.contextmanager
+def serving(backend):
+    """The app on a real port, once its model is loaded."""
+    with contextlib.closing(listen("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(uvicorn.Config(create_app(backend, "tiny"), log_config=None, ws="none"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        address = address_of(listening)
+        try:
+            until(lambda: httpx.get(f"{address}/healthz").json()["reason"] != "the model is loading")
+            yield address
+        finally:
+            server.should_exit = True
+            thread.join(10)
+
+
+def served(*says, engine=FakeEngine, **options):
+    return serving(Backend(load_settings(model="tiny"), engine(*says, **options)))
+
+
+def until(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def client_of(address, **options):
+    return anthropic.Anthropic(base_url=address, api_key="none", **{"max_retries": 0, **options})
+
+
+# --- the routes ---------------------------------------------------------------------------------------
+
+
+def test_the_sdk_gets_messages_events_and_counts():
+    with served("Good ", "morning") as address:
+        client = client_of(address)
+        assert client.messages.create(**HELLO).content[0].text == "Good morning"
+        with client.messages.stream(**HELLO) as stream:
+            assert list(stream.text_stream) == ["Good ", "morning"]
+            assert stream.get_final_message().usage.output_tokens == 2
+        asked = {"model": "tiny", "messages": HELLO["messages"]}
+        assert client.messages.count_tokens(**asked).input_tokens > 10
+        assert [each.id for each in client.models.list()] == ["tiny"]
+
+
+def test_langchain_uses_it_directly():
+    from langchain_anthropic import ChatAnthropic
+
+    with served("Good ", "morning") as address:
+        chat = ChatAnthropic(model="tiny", base_url=address, api_key="none", max_tokens=12)
+        assert chat.invoke("Hello").content == "Good morning"
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "line"),
+    [
+        ({"model": "claude-opus-5"}, 404, "model: claude-opus-5 (here is tiny)"),
+        ({"max_tokens": 0}, 400, "max_tokens"),
+        ({"thinking": {"type": "adaptive"}}, 400, "can't think"),
+    ],
+)
+def test_what_is_refused_is_said_in_the_words_of_the_api(change, status, line):
+    with served("x") as address:
+        got = httpx.post(f"{address}/v1/messages", json={**HELLO, **change})
+    assert got.status_code == status
+    assert got.json()["type"] == "error"
+    assert line in got.json()["error"]["message"]
+
+
+def test_a_page_in_a_browser_cannot_reach_it():
+    with served("x") as address:
+        plain = httpx.post(f"{address}/v1/messages", content=b"{}", headers={"content-type": "text/plain"})
+        assert plain.status_code == 415
+        assert httpx.get(f"{address}/v1/models", headers={"host": "evil.example"}).status_code == 400
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[" * 100_000, b'{"a": NaN}', b"\xff", b'"\\ud800"'])
+def test_bodies_of_no_sense_are_refused(content):
+    with served("x") as address:
+        headers = {"content-type": "application/json"}
+        got = httpx.post(f"{address}/v1/messages", content=content, headers=headers)
+    assert got.status_code == 400
+    assert got.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_a_bug_in_the_middle_is_an_error_event():
+    with served("a", "b", "c", fails=KeyError("secret")) as address:
+        got = httpx.post(f"{address}/v1/messages", json={**HELLO, "stream": True})
+        assert got.text.rstrip().rsplit("\n\n", 1)[1].startswith("event: error")
+        assert "secret" not in got.text
+        assert httpx.post(f"{address}/v1/messages", json=HELLO).status_code == 500
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_the_model_stops_when_the_client_leaves(stream):
+    engine = Slow(*["word "] * 500)
+    with serving(Backend(load_settings(model="tiny"), engine)) as address:
+        body = {**HELLO, "max_tokens": 500, "stream": stream}
+        if stream:
+            with httpx.stream("POST", f"{address}/v1/messages", json=body) as reply:
+                next(reply.iter_bytes())
+        else:
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.post(f"{address}/v1/messages", json=body, timeout=0.5)
+        until(lambda: engine.closed == 1, 5)
+    assert engine.generated < 400
+
+
+def test_a_model_that_cannot_be_had_is_said_and_tried_again(monkeypatch):
+    from step5_serving.engines import server
+
+    monkeypatch.setattr(server, "TRY_AGAIN_S", 0.2)
+    tries = []
+
+    def load():
+        tries.append(1)
+        if len(tries) == 1:
+            raise UserError("no such model")
+        return FakeEngine("Hi")
+
+    with serving(Backend(load_settings(model="tiny"), load=load)) as address:
+        got = httpx.post(f"{address}/v1/messages", json=HELLO)
+        assert (got.status_code, got.headers["retry-after"]) == (503, "1")
+        assert "no such model" in got.json()["error"]["message"]
+        until(lambda: httpx.get(f"{address}/healthz").status_code == 200, 10)
+        assert httpx.post(f"{address}/v1/messages", json=HELLO).status_code == 200
+
+
+# --- the process --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def same_code(monkeypatch):
+    """Children run this tree's code, wherever it is."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(ROOT), NO_NETWORK)))
+
+
+@pytest.fixture(scope="module")
+def of_tiny(tiny_cache):
+    return load_settings(model="tiny", cache_dir=tiny_cache, device="cpu", dtype="float32", threads=1)
+
+
+@pytest.fixture(scope="module")
+def torch(of_tiny):
+    engine = resolve("torch", options=Options(4), settings=of_tiny)
+    engine.warm_up()
+    yield engine
+    engine.close()
+
+
+def ended(pid, seconds=15):
+    with contextlib.suppress(psutil.NoSuchProcess):
+        until(lambda: psutil.Process(pid).status() == psutil.STATUS_ZOMBIE, seconds)
+    return True
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"stop_sequences": ["e", "a"], "max_tokens": 60},
+        {"max_tokens": 60, "output_config": SCHEMA},
+        {"system": "Be brief. 日本語 🙂", "messages": [{"role": "user", "content": "line\nbreak\u2028and"}]},
+    ],
+)
+def test_it_answers_as_the_model_in_this_process(torch, of_tiny, more):
+    from step5_serving.engines.__main__ import backend_of
+    from shared.embedded import stream
+
+    said = torch.client().messages.create(**{**HELLO, **more})
+    backend = backend_of("torch", of_tiny, 4)
+    here = stream.whole(stream.events(backend.answer({**HELLO, **more}), "tiny"))
+    backend.close()
+    assert [each.text for each in said.content] == [each["text"] for each in here["content"]]
+    assert (said.stop_reason, said.stop_sequence) == (here["stop_reason"], here["stop_sequence"])
+    assert said.usage.output_tokens == here["usage"]["output_tokens"]
+
+
+def test_many_at_once_get_their_own_answer(torch):
+    client = torch.client()
+
+    def ask(number):
+        return client.messages.create(**{**HELLO, "messages": [{"role": "user", "content": f"No {number}"}]})
+
+    one_by_one = [ask(number).content for number in range(12)]
+    with ThreadPoolExecutor(12) as pool:
+        assert [each.content for each in pool.map(ask, range(12))] == one_by_one
+
+
+def test_one_that_is_frozen_is_noticed_and_one_that_is_killed_starts_again(of_tiny, monkeypatch, caplog):
+    from step5_serving.engines import process
+
+    monkeypatch.setattr(process, "HEALTH_S", 0.5)
+    engine = resolve("torch", options=Options(2), settings=of_tiny)
+    try:
+        engine.warm_up()
+        first = psutil.Process(engine.process.pid)
+        first.suspend()
+        assert "does not answer" in engine.trouble()
+        first.resume()
+        until(lambda: engine.trouble() is None, 5)
+        first.kill()
+        until(lambda: engine.process.pid != first.pid, 10)
+        assert engine.trouble() in ("the model is loading", None) or "starts again" in engine.trouble()
+        until(lambda: engine.trouble() is None)
+        assert engine.client().messages.create(**HELLO).usage.output_tokens == 12
+        last = engine.process.pid
+    finally:
+        engine.close()
+    assert ended(last)
+    assert [each.message for each in caplog.records if "ended" in each.message] == [
+        "the engine torch ended (signal 9): it is started again"
+    ]
+
+
+def test_it_ends_with_a_service_that_is_killed(of_tiny):
+    code = f"""
+from step5_serving.engines.choice import resolve
+engine = resolve("torch", "tiny", cache_dir={str(of_tiny.cache_dir)!r})
+print(engine.process.pid, flush=True)
+engine.warm_up()
+print("ready", flush=True)
+engine.client().messages.create(**{ {**HELLO, "max_tokens": 2000}!r})
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as service:
+        pid = int(service.stdout.readline())
+        assert service.stdout.readline() == b"ready\n"
+        assert psutil.pid_exists(pid)
+        service.kill()
+    assert ended(pid)
+
+
+def test_keys_stay_with_the_service(of_tiny, monkeypatch):
+    from step5_serving.engines.process import _environment
+
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-secret")
+    monkeypatch.setenv("ROADMAP_BASE_URL_KEY", "other-secret")
+    assert not [value for value in _environment(load_settings(model="tiny")).values() if "secret" in value]
+
+
+def test_a_service_goes_on_when_its_engine_is_killed(tmp_path):
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "supply.md").write_text("The contract renews every year.\n")
+    settings = load_settings(embedder="tiny", cache_dir=tmp_path / "cache", device="cpu")
+    index.run(settings, [tmp_path / "documents"], tmp_path / "index", None, 128, 32, "chroma", None)
+    environment = {"ROADMAP_CACHE_DIR": str(tmp_path / "cache"), "ROADMAP_EMBEDDER": "tiny"}
+    config = {"engine": "torch", "model": "tiny", "index": str(tmp_path / "index"), "context_tokens": 128}
+    config |= {"threshold": 0.0, "strategies": []}
+    with Process(tmp_path, config=config, environment=environment) as service:
+        service.ready()
+        assert service.ask().status_code == 200
+        [child] = service.process.children()
+        child.kill()
+        for _ in range(3):
+            got = service.ask()
+            assert got.status_code == 200 or int(got.headers["retry-after"]) >= 1, got.text
+        assert service.until(lambda: service.ask().status_code == 200, 60)
+        [second] = service.process.children()
+        assert second.pid != child.pid
+        assert sum("the engine torch ended (signal 9)" in line for line in service.log) == 1
+        statuses = [each["status"] for each in service.get("/telemetry/calls").json()["calls"]]
+        assert statuses.count(200) >= 2
+    assert ended(second.pid)
