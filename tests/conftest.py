@@ -41,8 +41,8 @@ SLOW = {
     "shared": "weights",
     "step1": "bench",
     "step2": "mcp",
-    "step5": "engine_server bench dashboard faults faults_parts openapi pages pages_whole server telemetry_kill "
-    "workers",
+    "step5": "bench dashboard engine_server faults faults_parts openapi pages pages_whole server "
+    "telemetry_kill workers",
 }
 
 

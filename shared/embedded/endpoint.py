@@ -1,4 +1,4 @@
-"""POST /v1/messages and POST /v1/messages/count_tokens, without a transport: bytes in; JSON, events or an error out.
+"""POST /v1/messages and POST /v1/messages/count_tokens, without a transport: from bytes to JSON or events.
 
     begun = begin("POST", "/v1/messages", content, model, backend)      # Refused, UserError
     json.dumps(begun)                                    # where it is a dict

@@ -76,9 +76,7 @@ class EmbeddedTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
             return _failure(error)
 
     def _begin(self, request: httpx2.Request) -> Events | dict[str, Any]:
-        found = endpoint.begin(
-            request.method, request.url.path, request.content, self.model, self._backend
-        )
+        found = endpoint.begin(request.method, request.url.path, request.content, self.model, self._backend)
         return found if isinstance(found, dict) else Events(found.events, wanted=found.wanted)
 
 

@@ -122,7 +122,7 @@ def run(settings: Settings, plan: Plan, out: Path | None, csv: Path | None) -> d
 
 
 def _target(name: str, settings: Settings, stack: ExitStack) -> OverHttp:
-    """An engine by its name here: what --engine takes, `lock`, or `torch-int8`. Ours are started, and ready."""
+    """An engine by its name here: what --engine takes, `lock`, or `torch-int8`. Ours start here."""
     if name.startswith(CHAT):
         address, _, model = name.removeprefix(CHAT).partition("#")
         return OverChat(urlsplit(address).netloc, address, model or settings.model, greedy=GREEDY)

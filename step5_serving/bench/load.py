@@ -8,8 +8,8 @@
       |---------|..:..:..:..:..:..:..:..|
       first     per token: the mean of the gaps behind the first
 
-Every engine is asked over HTTP by its Messages API, as the service asks it. What it reports are times of single
-requests; engines.py makes rows and percentiles of them.
+Every engine is asked over HTTP by its Messages API, as the service asks it. What it reports are times of
+single requests; engines.py makes rows and percentiles of them.
 """
 
 from __future__ import annotations

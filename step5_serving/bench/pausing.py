@@ -1,7 +1,7 @@
 """Servers that stand still while another engine has its turn in a bench.
 
-A server that waits for requests need not be idle: vLLM's workers wait actively, and take a core from whoever is
-measured. So `bench --rest` stops the processes of the others (SIGSTOP), and lets them go on in any case.
+A server that waits for requests need not be idle: vLLM's workers wait actively, and take a core from whoever
+is measured. So `bench --rest` stops the processes of the others (SIGSTOP), and lets them go on in any case.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What answers behind the service: the values of `--engine`. All of them are servers that speak the Messages API.
+"""What answers behind the service: the values of `--engine`, all servers that speak the Messages API.
 
     torch              the model in one batch, in a process that is started here (server.py)
     llamacpp           its GGUF by llama.cpp, in the same way
@@ -10,8 +10,8 @@
     >>> engine.client().messages.create(model=engine.model, max_tokens=9, messages=[...])
     >>> engine.close()
 
-Whatever it is, it is asked through the `anthropic` SDK with a base URL: the rest of the service needs no other
-code for it. A server whose model nobody named is asked at once which one it has.
+Whatever it is, it is asked through the `anthropic` SDK with a base URL: the rest of the service needs no
+other code for it. A server whose model nobody named is asked at once which one it has.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def _ours(engine: str, settings: Settings, options: Options) -> Engine:
 
 
 def start(engine: str, settings: Settings, options: Options) -> Engine:
-    """An engine of ours in a process of its own, which begins to load. Beside OURS there is `lock`, for bench."""
+    """An engine of ours in its own process, which begins to load. Beside OURS there is `lock`, for bench."""
     from step5_serving.engines.process import EngineProcess
 
     process = EngineProcess(engine, settings, options.rows, options.quantize)

@@ -37,7 +37,9 @@ QUICK_S, LONGEST_PAUSE_S = 30.0, 30.0  # one that ends sooner is started again a
 class EngineProcess:
     """One engine, whichever of its lives it is in."""
 
-    def __init__(self, name: str, settings: Settings, rows: int | None = None, quantize: str | None = None):
+    def __init__(
+        self, name: str, settings: Settings, rows: int | None = None, quantize: str | None = None
+    ) -> None:
         self.name = name
         with contextlib.closing(listen("127.0.0.1", 0)) as free:
             self.address = address_of(free)

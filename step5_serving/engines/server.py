@@ -5,7 +5,7 @@
 
     POST /v1/messages, /v1/messages/count_tokens     a message, its events, or the length of a prompt
     GET  /v1/models                                  the one that it has
-    GET  /healthz                                    200, or 503 with the reason: loading, or why it can't load
+    GET  /healthz                                    200, or 503 with the reason: loading, can't load
 
 Requests that come while the model loads get 503
 and Retry-After. A client that closes its connection stops its text at the next token.
@@ -49,7 +49,7 @@ class EngineServer:
         self.load()
 
     def load(self) -> None:
-        """Begin to load, in a thread that ends with it: what torch keeps for each thread ends with it, too."""
+        """Begin to load, in a thread that ends: what torch keeps for each thread ends with it."""
         self.trouble = LOADING
         threading.Thread(target=self._load, name="loading", daemon=True).start()
 
@@ -135,7 +135,7 @@ class ClientGone(Exception):
 
 
 async def in_thread(items: Generator[Any, None, None]) -> AsyncGenerator[Any, None]:
-    """The items of a generator that blocks, from a thread of its own; closing this stops it at its next item."""
+    """The items of a generator that blocks, from its own thread; closing this stops it at the next item."""
     loop, ready, stopped = asyncio.get_running_loop(), asyncio.Queue[Any](), threading.Event()
 
     def put(item: Any) -> None:

@@ -214,8 +214,8 @@ def ended(pid, seconds=15):
     ],
 )
 def test_it_answers_as_the_model_in_this_process(torch, of_tiny, more):
-    from step5_serving.engines.__main__ import backend_of
     from shared.embedded import stream
+    from step5_serving.engines.__main__ import backend_of
 
     said = torch.client().messages.create(**{**HELLO, **more})
     backend = backend_of("torch", of_tiny, 4)

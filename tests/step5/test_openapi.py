@@ -17,19 +17,12 @@ EXAMPLES = 12  # of each operation
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory, request):
+def served(tmp_path_factory):
     """The whole service in small: telemetry on disk, documents that are only counted."""
-    folder = tmp_path_factory.mktemp("openapi")
-    with pytest.MonkeyPatch.context() as patch:
-        recorder = Recorder.from_url(f"sqlite:///{folder / 'telemetry.db'}")
-        library = Shelf()
-        app = app_of(
-            ScriptedAnswerer(),
-            recorder,
-            library=lambda: library,
-        )
-        with Served(app) as found:
-            yield found
+    recorder = Recorder.from_url(f"sqlite:///{tmp_path_factory.mktemp('openapi') / 'telemetry.db'}")
+    library = Shelf()
+    with Served(app_of(ScriptedAnswerer(), recorder, library=lambda: library)) as found:
+        yield found
 
 
 class Served:
