@@ -24,7 +24,7 @@ from shared.config import Settings
 from step5_serving.config import Config
 from step5_serving.engines.choice import Engine
 from step5_serving.errors import ApiError
-from step5_serving.rag.cancelling import Stopped, Stopping
+from step5_serving.rag.cancelling import ModelCalls, Stopped
 from step5_serving.rag.loading import Opened, Opening
 from step5_serving.rag.threads import Threads
 from step5_serving.rag.wording import refusal_of, refusing, retrieved, whole
@@ -48,8 +48,8 @@ class RagAnswerer:
         self.config, self.serving, self.versions = config, serving, versions
         self.model, self.engine = serving.model, serving.name
         self.threads = Threads(config.running, "answering")
-        self._stopping = Stopping()
-        self.opening = Opening(config, serving, self._stopping)
+        self._calls = ModelCalls()
+        self.opening = Opening(config, serving, self._calls)
 
     @property
     def settings(self) -> Settings:
@@ -92,7 +92,7 @@ class RagAnswerer:
 
         try:
             return await self.threads.run(
-                self._stopping.watched(stopped, lambda: work(handing(write), handing(tell)))
+                self._calls.watched(stopped, lambda: work(handing(write), handing(tell)))
             )
         finally:
             stopped.set()

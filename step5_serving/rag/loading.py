@@ -1,6 +1,6 @@
 """Index and model, opened when they are first asked for, and tried again where they could not be had.
 
-opening = Opening(config, serving, stopping)
+opening = Opening(config, serving, calls)
 opened = await opening.opened()      # a retriever, its gate, a client
 """
 
@@ -19,9 +19,10 @@ from shared.errors import UserError
 from step5_serving.config import Config
 from step5_serving.engines.choice import Engine
 from step5_serving.errors import ApiError
-from step5_serving.rag.cancelling import Stopping
+from step5_serving.rag.cancelling import ModelCalls
 from step5_serving.rag.threads import in_passing
 
+SILENT_S = 60.0  # without a byte from the model, while calls wait for it: it makes no progress
 TRY_AGAIN = 2.0  # seconds between attempts to open what could not be opened
 WARM_UP = "What are the terms of renewal?"
 
@@ -61,8 +62,8 @@ class Opened:
 class Opening:
     """What answers need, loaded once."""
 
-    def __init__(self, config: Config, serving: Engine, stopping: Stopping) -> None:
-        self.config, self.serving, self._stopping = config, serving, stopping
+    def __init__(self, config: Config, serving: Engine, calls: ModelCalls) -> None:
+        self.config, self.serving, self._calls = config, serving, calls
         self._opening = asyncio.Lock()
         self._opened: Opened | None = None
         self._trouble: tuple[float, str] | None = None  # when, and why it could not be opened
@@ -113,7 +114,7 @@ class Opening:
         # first used, which two threads at once break, and loading in bf16 changes torch's default for all.
         self._warm_engine()
         timeout = max(1.0, config.timeout_s)
-        client = with_timeouts(self.serving.client(), timeout).with_middleware(self._stopping.middleware)
+        client = with_timeouts(self.serving.client(), timeout).with_middleware(self._calls.middleware)
         return Opened(retriever, RWLock(), client)
 
     def _warm_engine(self) -> None:
@@ -125,6 +126,8 @@ class Opening:
             await self.opened()
         except ApiError as refusal:
             return refusal.message
+        if (silence := self._calls.silence()) > SILENT_S:
+            return f"the engine {self.serving.name} has sent nothing for {silence:.0f} s, though calls wait"
         checked = getattr(self, "_checked", None)
         if checked is None or time.monotonic() - checked[0] > TRY_AGAIN:
             trouble = await asyncio.to_thread(self._trouble_elsewhere)

@@ -14,7 +14,7 @@ from step3_rag.pipeline import Plan, ask
 from step3_rag.retrieve.search import Options
 from step3_rag.retrieve.snapshot import Snapshot
 from step5_serving.errors import ApiError
-from step5_serving.rag import sharing
+from step5_serving.rag import loading, sharing
 from step5_serving.rag.loading import check_index, prompts_folder
 from step5_serving.rag.sharing import RWLock, SharedRetriever, ThreadsIndex
 from step5_serving.rag.threads import Threads
@@ -259,6 +259,21 @@ async def test_ready_once_all_is_loaded(rag):
     assert await made.answerer.ready() is None
     await made.answerer.close()
     assert made.serving.closed
+
+
+@in_loop
+async def test_not_ready_while_the_model_makes_no_progress(rag, monkeypatch):
+    monkeypatch.setattr(loading, "SILENT_S", 0.2)
+    stream = Trickle(words=1, pace=3)
+    made = rag(trickling(stream))
+    assert await made.answerer.ready() is None
+    asking = asyncio.ensure_future(made.answerer.answer(asked()))
+    await eventually(lambda: made.answerer._calls.silence() > 0.25)
+    assert "has sent nothing for" in await made.answerer.ready()
+    asking.cancel()
+    stream.close()
+    await eventually(lambda: made.answerer._calls.silence() == 0.0)
+    assert await made.answerer.ready() is None
 
 
 @in_loop
