@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import httpx2
 
@@ -124,8 +125,10 @@ class EngineProcess:
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    """The settings for the child, without keys."""
+    """The settings for the child, without keys; it imports the same code as this process."""
     given = settings.model_dump(mode="json", exclude=SECRETS, exclude_none=True)
     ours = {f"{PREFIX}{name.upper()}": str(value) for name, value in given.items()}
     secret = {f"{PREFIX}{name.upper()}" for name in SECRETS} | {"ANTHROPIC_API_KEY", "ALPHAVANTAGE_API_KEY"}
-    return {name: value for name, value in os.environ.items() if name not in secret} | ours
+    kept = {name: value for name, value in os.environ.items() if name not in secret}
+    path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), kept.get("PYTHONPATH"))))
+    return {**kept, **ours, "PYTHONPATH": path}

@@ -1,10 +1,10 @@
 """Calls of the model: they stop when nobody waits for them any more, and it shows when none makes progress.
 
-    calls = ModelCalls()
-    client = anthropic.Anthropic(...).with_middleware(calls.middleware)
-    event = threading.Event()
-    await threads.run(calls.watched(event, work))    # `event.set()` ends the work at its next byte
-    calls.silence()                                  # seconds since the model sent anything, while it should
+calls = ModelCalls()
+client = anthropic.Anthropic(...).with_middleware(calls.middleware)
+event = threading.Event()
+await threads.run(calls.watched(event, work))    # `event.set()` ends the work at its next byte
+calls.silence()                                  # seconds since the model sent anything, while it should
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The engine as a server: the Messages API over HTTP on a scripted model, and its life as a child process."""
 
 import contextlib
-import os
 import subprocess
 import sys
 import threading
@@ -21,7 +20,7 @@ from step3_rag.cli import index
 from step5_serving.addresses import address_of, listen
 from step5_serving.engines.choice import Options, resolve
 from step5_serving.engines.server import create_app
-from tests.conftest import NO_NETWORK, ROOT
+from tests.conftest import ROOT
 from tests.shared.fake_engine import FakeEngine
 from tests.step5.faults_process import Process
 
@@ -179,12 +178,6 @@ def test_a_model_that_cannot_be_had_is_said_and_tried_again(monkeypatch):
 # --- the process --------------------------------------------------------------------------------------
 
 
-@pytest.fixture(autouse=True)
-def same_code(monkeypatch):
-    """Children run this tree's code, wherever it is."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(ROOT), NO_NETWORK)))
-
-
 @pytest.fixture(scope="module")
 def of_tiny(tiny_cache):
     return load_settings(model="tiny", cache_dir=tiny_cache, device="cpu", dtype="float32", threads=1)
@@ -272,7 +265,7 @@ engine.warm_up()
 print("ready", flush=True)
 engine.client().messages.create(**{ {**HELLO, "max_tokens": 2000}!r})
 """
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as service:
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=ROOT) as service:
         pid = int(service.stdout.readline())
         assert service.stdout.readline() == b"ready\n"
         assert psutil.pid_exists(pid)

@@ -1,0 +1,83 @@
+"""A model in production on one page: step 3 behind an API, and a row with tokens, latency and cost for each call.
+
+    uvicorn step5_serving.minimal:app
+    curl localhost:8000/query --json '{"question": "What are the contract renewal terms?"}'
+    curl localhost:8000/telemetry
+
+The row is committed before the answer is sent, so no answer is missing from telemetry, whatever happens then.
+A failed call has its row, too. Missing here: keys, a queue, streams, many calls at once, a dashboard.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import FastAPI, HTTPException, Request
+from pydantic import BaseModel, Field
+
+from shared.catalog import lookup
+from shared.chat.client import chat_client
+from shared.chat.errors import explain
+from shared.config import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+COLUMNS = ("at", "question", "answer", "status", "confidence", "input_tokens", "output_tokens", "seconds", "usd")
+SUMMARY = """SELECT count(*) AS calls, sum(status >= 400) AS errors, sum(input_tokens) AS input_tokens,
+             sum(output_tokens) AS output_tokens, avg(seconds) AS mean_seconds, sum(usd) AS usd FROM calls"""
+
+
+class Query(BaseModel):
+    """What is posted."""
+
+    question: Annotated[str, Field(min_length=1, max_length=2000)]
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """The index, the model and the database are opened once, before the first request."""
+    from step3_rag.service import open_service
+
+    app.state.settings = settings = load_settings()
+    app.state.retriever, app.state.client = open_service(settings, None).retriever, chat_client(settings=settings)
+    app.state.db = sqlite3.connect(Path("minimal.db"), autocommit=True)
+    app.state.db.execute(f"CREATE TABLE IF NOT EXISTS calls ({', '.join(COLUMNS)})")
+    yield
+    app.state.db.close()
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+@app.post("/query")
+async def query(query: Query, request: Request) -> dict[str, Any]:
+    """Answer a question from the documents: one after the other, as nothing here is awaited."""
+    from step3_rag.pipeline import ChatError, Plan, ask
+
+    state, began = request.app.state, time.perf_counter()
+    model, price = state.settings.model, lookup(state.settings.model).price
+    row: dict[str, Any] = dict.fromkeys(COLUMNS) | {"at": time.time(), "question": query.question, "status": 200}
+    try:
+        found = ask(state.retriever, query.question, Plan(reader="chat"), state.client, model)
+        read, written = found.answer.input_tokens or 0, found.answer.output_tokens or 0
+        row |= {"answer": found.answer.text, "confidence": found.confidence}
+        row |= {"input_tokens": read, "output_tokens": written, "usd": price and price.cost(read, written)}
+    except ChatError as error:
+        row |= {"status": 503, "answer": f"{model}: {explain(error.cause, state.settings)}"}
+    row["seconds"] = round(time.perf_counter() - began, 3)
+    state.db.execute(f"INSERT INTO calls VALUES ({', '.join(f':{name}' for name in COLUMNS)})", row)
+    if row["status"] != 200:
+        raise HTTPException(row["status"], row["answer"])
+    return row
+
+
+@app.get("/telemetry")
+async def telemetry(request: Request) -> dict[str, Any]:
+    """What happened so far; null is unknown."""
+    found = request.app.state.db.execute(SUMMARY)
+    return dict(zip([column[0] for column in found.description], found.fetchone(), strict=True))
