@@ -1,4 +1,4 @@
-"""A model in production on one page: step 3 behind an API, and a row with tokens, latency and cost for each call.
+"""A model in production on one page: step 3 behind an API, and a row with tokens, latency and cost per call.
 
     uvicorn step5_serving.minimal:app
     curl localhost:8000/query --json '{"question": "What are the contract renewal terms?"}'
@@ -27,7 +27,17 @@ from shared.config import load_settings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-COLUMNS = ("at", "question", "answer", "status", "confidence", "input_tokens", "output_tokens", "seconds", "usd")
+COLUMNS = (
+    "at",
+    "question",
+    "answer",
+    "status",
+    "confidence",
+    "input_tokens",
+    "output_tokens",
+    "seconds",
+    "usd",
+)
 SUMMARY = """SELECT count(*) AS calls, sum(status >= 400) AS errors, sum(input_tokens) AS input_tokens,
              sum(output_tokens) AS output_tokens, avg(seconds) AS mean_seconds, sum(usd) AS usd FROM calls"""
 
@@ -44,7 +54,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     from step3_rag.service import open_service
 
     app.state.settings = settings = load_settings()
-    app.state.retriever, app.state.client = open_service(settings, None).retriever, chat_client(settings=settings)
+    app.state.retriever, app.state.client = (
+        open_service(settings, None).retriever,
+        chat_client(settings=settings),
+    )
     app.state.db = sqlite3.connect(Path("minimal.db"), autocommit=True)
     app.state.db.execute(f"CREATE TABLE IF NOT EXISTS calls ({', '.join(COLUMNS)})")
     yield
@@ -61,7 +74,11 @@ async def query(query: Query, request: Request) -> dict[str, Any]:
 
     state, began = request.app.state, time.perf_counter()
     model, price = state.settings.model, lookup(state.settings.model).price
-    row: dict[str, Any] = dict.fromkeys(COLUMNS) | {"at": time.time(), "question": query.question, "status": 200}
+    row: dict[str, Any] = dict.fromkeys(COLUMNS) | {
+        "at": time.time(),
+        "question": query.question,
+        "status": 200,
+    }
     try:
         found = ask(state.retriever, query.question, Plan(reader="chat"), state.client, model)
         read, written = found.answer.input_tokens or 0, found.answer.output_tokens or 0
