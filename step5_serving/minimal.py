@@ -13,7 +13,6 @@ from __future__ import annotations
 import sqlite3
 import time
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Request
@@ -58,7 +57,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         open_service(settings, None).retriever,
         chat_client(settings=settings),
     )
-    app.state.db = sqlite3.connect(Path("minimal.db"), autocommit=True)
+    app.state.db = sqlite3.connect("minimal.db", isolation_level=None)
     app.state.db.execute(f"CREATE TABLE IF NOT EXISTS calls ({', '.join(COLUMNS)})")
     yield
     app.state.db.close()

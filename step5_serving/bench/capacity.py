@@ -25,17 +25,16 @@ stand side by side, the answers don't.
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Sequence
+from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from shared import catalog
-from shared.errors import UserError
+from shared.errors import UserError, reason
 
-USERS = (10, 100, 1_000, 10_000, 100_000)
 HOURS = 730.0  # of a month: machines run all the time
 MOST = 1_000_000  # users
 UNLIKELY = 1e-12
@@ -147,13 +146,10 @@ def machines(machine: Machine, arrivals: float, need: Need) -> int | None:
 
     if 1 / machine.rate(1) > need.within:
         return None
-    low, high = fewest - 1, fewest  # `low` doesn't do, or is not allowed
-    while not fits(high):
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if fits(middle) else (middle, high)
-    return high
+    most = fewest
+    while not fits(most):
+        most *= 2
+    return bisect_left(range(most), True, lo=fewest, key=fits)
 
 
 def row(machine: Machine, users: int, need: Need, api_usd: float | None) -> dict[str, Any]:
@@ -192,76 +188,46 @@ def break_even(machine: Machine, need: Need, api_usd: float | None) -> int | Non
     return last
 
 
-# --- the command --------------------------------------------------------------------------------------
+# --- a bench's figures -------------------------------------------------------------------------------
 
 
-def run(
-    bench: Path,
-    need: dict[str, Any],
-    users: Sequence[int] = USERS,
-    engine: str | None = None,
-    model: str | None = None,
-    out: Path | None = None,
-) -> dict[str, Any]:
-    """The table for these numbers of users.
-
-    Args:
-        need: of a Need; what is None there comes from the bench.
-        engine: of the bench; None: the one that does the most.
-        model: whose price at the API to compare with; None: the usual Claude.
+def read_bench(path: Path) -> dict[str, Any]:
+    """The facts of `bench --json`, or of the record that it left in the reports.
 
     Raises:
-        UserError: no bench in that file, no such engine in it, or a value that is not allowed.
+        UserError: there are none.
     """
-    from shared.report.record import picture_path
-    from step5_serving.bench import capacity_view
-    from step5_serving.bench.capacity_bench import machine_of, read_bench
-
-    measured = read_bench(bench)
-    given = {name: value for name, value in need.items() if value is not None}
-    tokens: dict[str, Any] = {
-        "tokens_in": measured.get("input_tokens"),
-        "tokens_out": measured["output_tokens"],
-    }
-    wanted = Need(**{**tokens, **given})
-    if any(not 1 <= each <= MOST for each in users) or not users:
-        raise UserError(f"--users must be numbers from 1 to {MOST:,}, with commas between")
-    picture = picture_path("step5_serving", "capacity", out)
-    machine = machine_of(measured, wanted.tokens_out, engine)
-    spec = catalog.lookup(model or catalog.default("claude").id)
-    per_call = None
-    if spec.price and wanted.tokens_in is not None:
-        per_call = spec.price.cost(wanted.tokens_in, round(wanted.tokens_out))
-    rows = [row(machine, each, wanted, per_call) for each in sorted(users)]
-    facts = {
-        "command": "step5_serving capacity",
-        "headline": headline(rows, machine),
-        "engine": machine.engine,
-        "bench": {name: measured.get(name) for name in ("model", "machine", "input_tokens", "output_tokens")},
-        "measured": [{"at_once": n, "tokens_per_second": speed} for n, speed in machine.points],
-        "need": {**vars(wanted)},
-        "questions_per_second": machine.capacity,
-        "api": {
-            "model": spec.id,
-            "usd_per_question": per_call,
-            "input_usd_per_million": spec.price.input if spec.price else None,
-            "output_usd_per_million": spec.price.output if spec.price else None,
-            "date": spec.price.date if spec.price else None,
-        },
-        "rows": rows,
-        "break_even_users": break_even(machine, wanted, per_call),
-        "picture": str(picture),
-    }
-    capacity_view.draw(facts, machine, wanted, picture)
-    return facts
+    make = "make it with `python -m step5_serving bench --json > bench.json`"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read a bench from {path} ({reason(error)}): {make}") from None
+    facts: Any = found.get("facts", found) if isinstance(found, dict) else {}
+    rows = facts.get("rows") if isinstance(facts, dict) else None
+    known = isinstance(rows, list) and all(isinstance(each, dict) and "engine" in each for each in rows)
+    if not rows or not known or not facts.get("output_tokens"):
+        raise UserError(f"{path} holds no bench: {make}")
+    return dict(facts)
 
 
-def headline(rows: Sequence[dict[str, Any]], machine: Machine) -> str:
-    """The one line that counts."""
-    last = rows[-1]
-    if last["machines"] is None:
-        return f"{machine.engine}: one question alone takes longer than --within allows"
-    return (
-        f"{last['users']:,} users: {last['machines']:,} machines with {machine.engine}, "
-        f"p95 {last['seconds_p95']:.1f} s"
-    )
+def machine_of(bench: dict[str, Any], tokens_out: float, engine: str | None) -> Machine:
+    """The machine that the bench ran on, with one of its engines.
+
+    Raises:
+        UserError: that engine is not in it, or was not measured with numbers of users.
+    """
+    found: dict[str, list[tuple[int, float]]] = {}
+    for each in bench["rows"]:
+        if each.get("users") and each.get("tokens_per_second"):
+            point = int(each["users"]), float(each["tokens_per_second"])
+            found.setdefault(each["engine"], []).append(point)
+    if not found:
+        raise UserError("the bench has no rows by users: run it with --users 1,4,8,16")
+    if engine is not None and engine not in found:
+        raise UserError(f"--engine {engine} is not in the bench: it has {', '.join(found)}")
+    made = []
+    for name, points in found.items():
+        most, _ = max(points, key=lambda point: (point[1], -point[0]))
+        known = tuple(sorted(point for point in points if point[0] <= most))
+        made.append(Machine(name, known, tokens_out))
+    return max((each for each in made if engine in (None, each.engine)), key=lambda each: each.capacity)

@@ -1,17 +1,99 @@
-"""What `capacity` shows: the table, the arithmetic of one line in words, and the picture."""
+"""What `capacity` shows: the facts, the table, the arithmetic of one line in words, and the picture."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from step5_serving.bench.capacity import HOURS, Machine, Need, row
+from shared import catalog
+from shared.errors import UserError
+from shared.report.record import picture_path
+from step5_serving.bench.capacity import (
+    HOURS,
+    MOST,
+    Machine,
+    Need,
+    break_even,
+    machine_of,
+    read_bench,
+    row,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+USERS = (10, 100, 1_000, 10_000, 100_000)
+
+
+def run(
+    bench: Path,
+    need: dict[str, Any],
+    users: Sequence[int] = USERS,
+    engine: str | None = None,
+    model: str | None = None,
+    out: Path | None = None,
+) -> dict[str, Any]:
+    """The table for these numbers of users.
+
+    Args:
+        need: of a Need; what is None there comes from the bench.
+        engine: of the bench; None: the one that does the most.
+        model: whose price at the API to compare with; None: the usual Claude.
+
+    Raises:
+        UserError: no bench in that file, no such engine in it, or a value that is not allowed.
+    """
+    measured = read_bench(bench)
+    given = {name: value for name, value in need.items() if value is not None}
+    tokens: dict[str, Any] = {
+        "tokens_in": measured.get("input_tokens"),
+        "tokens_out": measured["output_tokens"],
+    }
+    wanted = Need(**{**tokens, **given})
+    if any(not 1 <= each <= MOST for each in users) or not users:
+        raise UserError(f"--users must be numbers from 1 to {MOST:,}, with commas between")
+    picture = picture_path("step5_serving", "capacity", out)
+    machine = machine_of(measured, wanted.tokens_out, engine)
+    spec = catalog.lookup(model or catalog.default("claude").id)
+    per_call = None
+    if spec.price and wanted.tokens_in is not None:
+        per_call = spec.price.cost(wanted.tokens_in, round(wanted.tokens_out))
+    rows = [row(machine, each, wanted, per_call) for each in sorted(users)]
+    facts = {
+        "command": "step5_serving capacity",
+        "headline": headline(rows, machine),
+        "engine": machine.engine,
+        "bench": {name: measured.get(name) for name in ("model", "machine", "input_tokens", "output_tokens")},
+        "measured": [{"at_once": n, "tokens_per_second": speed} for n, speed in machine.points],
+        "need": {**vars(wanted)},
+        "questions_per_second": machine.capacity,
+        "api": {
+            "model": spec.id,
+            "usd_per_question": per_call,
+            "input_usd_per_million": spec.price.input if spec.price else None,
+            "output_usd_per_million": spec.price.output if spec.price else None,
+            "date": spec.price.date if spec.price else None,
+        },
+        "rows": rows,
+        "break_even_users": break_even(machine, wanted, per_call),
+        "picture": str(picture),
+    }
+    draw(facts, machine, wanted, picture)
+    return facts
+
+
+def headline(rows: Sequence[dict[str, Any]], machine: Machine) -> str:
+    """The one line that counts."""
+    last = rows[-1]
+    if last["machines"] is None:
+        return f"{machine.engine}: one question alone takes longer than --within allows"
+    return (
+        f"{last['users']:,} users: {last['machines']:,} machines with {machine.engine}, "
+        f"p95 {last['seconds_p95']:.1f} s"
+    )
 
 
 def show(facts: Mapping[str, Any], console: Console) -> None:

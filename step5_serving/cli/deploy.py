@@ -39,7 +39,6 @@ def capacity(
     as_json: Json = False,
 ) -> None:
     """Machines, waiting and dollars over the number of users, from a bench's figures."""
-    from step5_serving.bench import capacity as lesson
     from step5_serving.bench import capacity_view
 
     need = {
@@ -51,7 +50,7 @@ def capacity(
         "target": utilisation,
         "within": within,
     }
-    facts = lesson.run(bench, need, _users(users), engine, model, out)
+    facts = capacity_view.run(bench, need, _users(users), engine, model, out)
     emit(facts, lambda console: capacity_view.show(facts, console), as_json=as_json)
 
 

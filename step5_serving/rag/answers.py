@@ -60,7 +60,7 @@ class RagAnswerer:
         """The documents behind the answers (library.py)."""
         from step5_serving.rag.library import Library
 
-        return Library(self)
+        return Library(self.opening, self.threads)
 
     # --- answering ----------------------------------------------------------------------------------------
 

@@ -28,10 +28,9 @@ from step3_rag.ingest.index import Index
 from step3_rag.ingest.sources import DEFAULT_COLLECTION, Report
 from step3_rag.stores import vector_store
 from step5_serving.errors import ApiError
-from step5_serving.rag.answers import RagAnswerer
-from step5_serving.rag.loading import Opened
+from step5_serving.rag.loading import Opened, Opening
 from step5_serving.rag.sharing import SharedRetriever
-from step5_serving.rag.threads import in_passing
+from step5_serving.rag.threads import Threads, in_passing
 
 NAME = re.compile(r"[^\x00-\x1f\x7f\\]{1,200}")
 SHOWN = ("id", "name", "collection", "title", "sha256", "size", "chunks")
@@ -118,16 +117,16 @@ class _Later(Index):
 
 
 class Library:
-    """The documents of a RagAnswerer's index."""
+    """The documents of the index that answers come from."""
 
-    def __init__(self, answerer: RagAnswerer) -> None:
-        self._answerer = answerer
+    def __init__(self, opening: Opening, threads: Threads) -> None:
+        self._opening, self._threads = opening, threads
         self._changing = asyncio.Lock()  # one change at a time
 
     async def documents(self) -> list[dict[str, Any]]:
         """Every document: id, name, collection, title, sha256, size, chunks."""
-        opened = await self._answerer.opened()
-        rows = await self._answerer.threads.run(opened.retriever.index.documents)
+        opened = await self._opening.opened()
+        rows = await self._threads.run(opened.retriever.index.documents)
         return [{name: row[name] for name in SHOWN} for row in rows]
 
     async def ingest(self, uploads: Sequence[Upload]) -> dict[str, Any]:
@@ -136,7 +135,7 @@ class Library:
         Raises:
             ApiError: none of them can be read, or the index is being changed by somebody else.
         """
-        opened = await self._answerer.opened()
+        opened = await self._opening.opened()
         async with self._changing:
             return await asyncio.shield(in_passing(self._ingest_here, opened, uploads))
 
@@ -146,7 +145,7 @@ class Library:
         Raises:
             ApiError: there is none with this id.
         """
-        opened = await self._answerer.opened()
+        opened = await self._opening.opened()
         async with self._changing:
             return await asyncio.shield(asyncio.to_thread(self._remove, opened, id))
 

@@ -5,8 +5,7 @@ import random
 
 import pytest
 
-from step5_serving.bench.capacity import Machine, Need, break_even, machines, row
-from step5_serving.bench.capacity_bench import machine_of
+from step5_serving.bench.capacity import Machine, Need, break_even, machine_of, machines, row
 
 POINTS = ((1, 20.0), (4, 70.0), (8, 100.0))
 MACHINE = Machine("torch", POINTS, 50)
