@@ -32,6 +32,7 @@ COMMAND = [sys.executable, "-m", "step5_serving.engines"]
 SECRETS = {"anthropic_api_key", "base_url", "base_url_key", "alphavantage_api_key"}  # the child asks nobody
 HEALTH_S = 5.0  # for the engine to say whether it is well, and to end
 POLL_S = 0.05
+SILENT_S = 60.0  # while it loads
 QUICK_S, LONGEST_PAUSE_S = 30.0, 30.0  # one that ends sooner is started again after a pause that doubles
 
 
@@ -42,6 +43,7 @@ class EngineProcess:
         self, name: str, settings: Settings, rows: int | None = None, quantize: str | None = None
     ) -> None:
         self.name = name
+        self._hangs = f"the engine {name} does not answer: it hangs, or was stopped"
         with contextlib.closing(listen("127.0.0.1", 0)) as free:
             self.address = address_of(free)
         port = self.address.rsplit(":", 1)[1]
@@ -64,7 +66,7 @@ class EngineProcess:
             reply = httpx2.get(f"{self.address}/healthz", timeout=HEALTH_S, trust_env=False)
             found: str | None = reply.json()["reason"]
         except httpx2.TimeoutException:
-            return f"the engine {self.name} does not answer: it hangs, or was stopped"
+            return self._hangs
         except (httpx2.TransportError, ValueError, KeyError):
             return f"the engine {self.name} {self._ended or 'is starting'}"
         if found is None:
@@ -78,10 +80,13 @@ class EngineProcess:
             UserError: the model can't be had, or the process ended.
         """
         waiting = ("the model is loading", f"the engine {self.name} is starting")
-        while (trouble := self.trouble()) in waiting:
+        heard = time.monotonic()
+        while trouble := self.trouble():
+            if trouble in waiting:
+                heard = time.monotonic()
+            elif trouble != self._hangs or time.monotonic() - heard > SILENT_S:  # imports may take seconds
+                raise UserError(trouble)
             time.sleep(POLL_S)
-        if trouble:
-            raise UserError(trouble)
 
     def close(self) -> None:
         """End the process. Texts that are being written break off."""

@@ -233,15 +233,15 @@ def test_many_at_once_get_their_own_answer(torch):
 def test_one_that_is_frozen_is_noticed_and_one_that_is_killed_starts_again(of_tiny, monkeypatch, caplog):
     from step5_serving.engines import process
 
-    monkeypatch.setattr(process, "HEALTH_S", 0.5)
     engine = resolve("torch", options=Options(2), settings=of_tiny)
     try:
         engine.warm_up()
+        monkeypatch.setattr(process, "HEALTH_S", 1.0)
         first = psutil.Process(engine.process.pid)
         first.suspend()
         assert "does not answer" in engine.trouble()
         first.resume()
-        until(lambda: engine.trouble() is None, 5)
+        until(lambda: engine.trouble() is None, 20)
         first.kill()
         until(lambda: engine.process.pid != first.pid, 10)
         assert engine.trouble() in ("the model is loading", None) or "starts again" in engine.trouble()
