@@ -205,7 +205,7 @@ class Library:
         Raises:
             ApiError: there is another index by now.
         """
-        settings, config, old = self._answerer.settings, self._answerer.config, opened.retriever
+        settings, config, old = self._opening.settings, self._opening.config, opened.retriever
         if old.index.folder != service.sample_home(settings):
             return
         home = service.HOME
