@@ -34,6 +34,8 @@ class Config:
     flags: Mapping[str, Any] = field(default_factory=dict)  # further settings: device, dtype, threads, seed
     rows: int | None = None  # requests that an engine of ours decodes together; None: its default
     quantize: str | None = None  # of an engine of ours
+    prefix_cache: bool = True  # of torch
+    lookup: int | None = None  # tokens that torch's prompt lookup proposes; None: its default
 
     index: Path | None = None  # None: rag-index here, or else the sample's
     store: str = "chroma"

@@ -121,7 +121,7 @@ def _parts(config: Config, undo: contextlib.ExitStack) -> dict[str, Any]:
     from step5_serving.rag.loading import check_index, prompts_folder
 
     check_index(config)
-    options = Options(config.rows, config.quantize)
+    options = Options(config.rows, config.quantize, config.prefix_cache, config.lookup)
     serving = resolve(config.engine, config.model, options, **config.flags)
     undo.callback(serving.close)
     from shared.prompts import family_of

@@ -2,23 +2,25 @@
 
     $ python -m step5_serving bench --engine torch --engine lock --users 1,4,8
     $ python -m step5_serving bench --engine torch --engine vllm --rate 0.5,1,2
+    $ python -m step5_serving bench --engine torch --engine torch-no-prefix-cache --ask rag --users 1,4
+    $ python -m step5_serving bench --engine torch --engine torch-no-lookup --ask quote --users 1
 
 `lock` is what a server has that calls transformers behind a lock: tokens of different requests take turns.
 A server that knows OpenAI's chat completions only is `openai:http://127.0.0.1:8001#its-model`. All are asked
-the same prompts; each text is open-ended, so that it runs to the limit. All take their turn in every round,
-because a shared machine is faster at one time than at another: compare engines by the ratio within a round,
-not by figures of two runs. `--rest` makes this machine's servers stand still out of their turn (pausing.py).
+the same prompts (prompts.py); without --ask, each text is open-ended, so that it runs to the limit. All take
+their turn in every round, because a shared machine is faster at one time than at another: compare engines by
+the ratio within a round, not by figures of two runs. `--rest` makes this machine's servers stand still out of
+their turn (pausing.py).
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from shared import hardware
@@ -30,17 +32,19 @@ from shared.report.record import picture_path, writable
 from shared.stats import nearest_rank
 from step5_serving.bench import engines_view as bench_view
 from step5_serving.bench import roofline
-from step5_serving.bench.load import Body, OverChat, OverHttp, Run, Target, closed_loop, open_loop
+from step5_serving.bench.load import OverChat, OverHttp, Run, Target, closed_loop, open_loop
 from step5_serving.bench.pausing import Pausing
+from step5_serving.bench.prompts import KINDS, Prompts
 from step5_serving.engines import choice
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
-READING = Path(__file__).parents[1] / "sample" / "reading.txt"
-ASK = "Go on with this text, at length:\n\n"
 MOST = 64  # users at once
 GREEDY = {"temperature": 0.0}  # for servers that draw tokens otherwise
+TORCH = {  # the batcher, whole and without a part of it
+    "torch": choice.Options(MOST),
+    "torch-int8": choice.Options(MOST, "int8"),
+    "torch-no-prefix-cache": choice.Options(MOST, prefix_cache=False),
+    "torch-no-lookup": choice.Options(MOST, lookup=0),
+}
 CHAT = "openai:"  # before the address of a server that knows no Messages API; its model behind a #
 
 
@@ -57,6 +61,7 @@ class Plan:
     input_tokens: int = 164
     output_tokens: int = 64
     rest: bool = False  # servers of this machine stand still while others have their turn
+    ask: str = "open"  # which prompts (prompts.py)
 
     def __post_init__(self) -> None:
         """Refuse what can't be measured.
@@ -76,6 +81,8 @@ class Plan:
             raise UserError("use --input-tokens from 40, and --output-tokens from 2 to 4096")
         if len(set(self.engines)) < len(self.engines):
             raise UserError("an --engine is named twice")
+        if self.ask not in KINDS:
+            raise UserError(f"--ask {self.ask} is not known: use {', '.join(KINDS)}")
 
 
 def run(settings: Settings, plan: Plan, out: Path | None, csv: Path | None) -> dict[str, Any]:
@@ -90,7 +97,7 @@ def run(settings: Settings, plan: Plan, out: Path | None, csv: Path | None) -> d
     with ExitStack() as stack:
         targets = [_target(name, settings, stack) for name in plan.engines]
         folder = weights.ensure(settings.model, settings)
-        prompts = Prompts(settings, plan)
+        prompts = Prompts(settings, plan.ask, plan.input_tokens, plan.output_tokens)
         pausing = Pausing({each.name: each.address for each in targets} if plan.rest else {})
         for target in targets:  # weights are loaded, caches grown, kernels chosen
             with pausing.turn_of(target.name):
@@ -104,6 +111,7 @@ def run(settings: Settings, plan: Plan, out: Path | None, csv: Path | None) -> d
         "weights": weights.source_of(folder),
         "rounds": plan.rounds,
         "rest": plan.rest,
+        "ask": plan.ask,
         "input_tokens": plan.input_tokens,
         "output_tokens": plan.output_tokens,
         "rows": rows,
@@ -128,9 +136,8 @@ def _target(name: str, settings: Settings, stack: ExitStack) -> OverHttp:
         return OverChat(urlsplit(address).netloc, address, model or settings.model, greedy=GREEDY)
     if name == "lock":
         engine = choice.start("lock", settings, choice.Options())
-    elif name in ("torch", "torch-int8"):
-        options = choice.Options(MOST, "int8" if name == "torch-int8" else None)
-        engine = choice.resolve("torch", options=options, settings=settings)
+    elif name in TORCH:
+        engine = choice.resolve("torch", options=TORCH[name], settings=settings)
     else:
         engine = choice.resolve(name, settings=settings)
     stack.callback(engine.close)
@@ -141,46 +148,6 @@ def _target(name: str, settings: Settings, stack: ExitStack) -> OverHttp:
     name = urlsplit(address).netloc if engine.name == "server" else name
     greedy = None if engine.process else GREEDY
     return OverHttp(name, address, engine.model, key.get_secret_value() if key else None, greedy)
-
-
-class Prompts:
-    """Requests of a length, none like another: pieces of sample/reading.txt, each with a number in front.
-
-    Drawn without a seed: a server that was asked the same before may still have it in its cache.
-    """
-
-    def __init__(self, settings: Settings, plan: Plan) -> None:
-        from shared.models import load_tokenizer
-
-        self._tokenizer: PreTrainedTokenizerBase = load_tokenizer(settings=settings)
-        self._words = READING.read_text(encoding="utf-8").split()
-        self._random = random.Random()
-        self._plan, self._model = plan, settings.model
-
-    def next(self, n: int) -> list[Body]:
-        """So many further ones."""
-        return [self._one() for _ in range(n)]
-
-    def _one(self) -> Body:
-        start = self._random.randrange(len(self._words))
-        words = [f"({self._random.randrange(10**6)})", *self._words[start:], *self._words[:start]]
-        few, many = 1, len(words)
-        while many - few > 1:  # the most words that fit
-            middle = (few + many) // 2
-            fits = self._tokens(words[:middle]) <= self._plan.input_tokens
-            few, many = (middle, many) if fits else (few, middle)
-        if few == 1:
-            raise UserError(f"--input-tokens {self._plan.input_tokens} holds no prompt: use more")
-        return {
-            "model": self._model,
-            "max_tokens": self._plan.output_tokens,
-            "messages": [{"role": "user", "content": ASK + " ".join(words[:few])}],
-        }
-
-    def _tokens(self, words: Sequence[str]) -> int:
-        turns = [{"role": "user", "content": ASK + " ".join(words)}]
-        text = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        return len(self._tokenizer.encode(str(text), add_special_tokens=False))
 
 
 Key = tuple[str, str, float]  # engine, "users" or "rate", how many
@@ -255,24 +222,33 @@ def _percentiles(name: str, seconds: Sequence[float | None]) -> dict[str, float 
 
 
 def ratios(runs: dict[Key, list[Run]], plan: Plan) -> list[dict[str, Any]]:
-    """The first engine's speed over each other's, round by round; the median counts."""
+    """What the first engine has over each other, round by round; the median counts, beside the extremes.
+
+    `ratio`: tokens a second; `first` and `token`: how many times sooner its first token comes, and the next
+    ones, on average over the requests of a round.
+    """
     names = list(dict.fromkeys(engine for engine, _, _ in runs))
     found = []
     for other in names[1:]:
         for users in plan.users:
-            pairs = zip(runs[names[0], "users", users], runs[other, "users", users], strict=True)
-            each = sorted(a.tokens_per_second / b.tokens_per_second for a, b in pairs)
-            found.append(
-                {
-                    "engine": names[0],
-                    "over": other,
-                    "users": users,
-                    "ratio": round(median(each), 2),
-                    "lowest": round(each[0], 2),
-                    "highest": round(each[-1], 2),
-                }
-            )
+            pairs = [*zip(runs[names[0], "users", users], runs[other, "users", users], strict=True)]
+            row: dict[str, Any] = {"engine": names[0], "over": other, "users": users}
+            measures = {
+                "ratio": [a.tokens_per_second / b.tokens_per_second for a, b in pairs],
+                "first": [_mean(b, "first") / _mean(a, "first") for a, b in pairs],
+                "token": [_mean(b, "per_token") / _mean(a, "per_token") for a, b in pairs],
+            }
+            for name, each in measures.items():
+                row[name] = round(median(each), 2)
+                row[f"{name}_lowest"], row[f"{name}_highest"] = round(min(each), 2), round(max(each), 2)
+            found.append(row)
     return found
+
+
+def _mean(run: Run, name: str) -> float:
+    """Of a run's requests; not a number where none has it."""
+    known = [value for each in run.requests if (value := getattr(each, name)) is not None]
+    return fmean(known) if known else float("nan")
 
 
 def headline(rows: Sequence[dict[str, Any]]) -> str:

@@ -31,9 +31,12 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
         )
     console.print(table)
     for row in facts["ratios"]:
+        times = [
+            f"{what} {row[name]:.2f} times ({row[f'{name}_lowest']:.2f} to {row[f'{name}_highest']:.2f})"
+            for name, what in {"ratio": "tokens/s", "first": "first token sooner", "token": "others"}.items()
+        ]
         console.print(
-            f"{row['engine']} / {row['over']} with {row['users']} users: {row['ratio']:.2f} "
-            f"({row['lowest']:.2f} to {row['highest']:.2f})"
+            f"{row['engine']} / {row['over']} with {row['users']} users: {', '.join(times)}", soft_wrap=True
         )
     errors = {row["engine"]: row["errors"] for row in facts["rows"] if row["errors"]}
     if errors:

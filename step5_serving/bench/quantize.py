@@ -34,7 +34,8 @@ from shared.errors import UserError
 from shared.models import weights
 from shared.progress import stage_bar
 from step5_serving.bench import quantized
-from step5_serving.bench.engines import READING, threads
+from step5_serving.bench.engines import threads
+from step5_serving.bench.prompts import READING
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -19,9 +19,14 @@ def bench(
     engine: Annotated[
         list[str] | None,
         typer.Option(
-            help="torch, torch-int8, lock, llamacpp, vllm, ollama or an address; repeat it for several."
+            help="torch, torch-int8, torch-no-prefix-cache, torch-no-lookup, lock, llamacpp, vllm, ollama or "
+            "an address; repeat it for several."
         ),
     ] = None,
+    ask: Annotated[
+        str,
+        typer.Option(help="open (long texts), rag (questions on repeated sources), quote (copy a source)."),
+    ] = "open",
     users: Annotated[str, typer.Option(help="So many at once: closed loop.")] = "1,4,8",
     rate: Annotated[str, typer.Option(help="So many requests a second: open loop, Poisson.")] = "",
     rounds: Annotated[int, typer.Option(help="Every engine takes its turn so often.")] = 3,
@@ -56,9 +61,10 @@ def bench(
         1 if smoke else rounds,
         per_user,
         0.2 if smoke else seconds,
-        64 if smoke else input_tokens,
+        (64 if ask == "open" else 1200) if smoke else input_tokens,
         8 if smoke else output_tokens,
         rest,
+        ask,
     )
     facts = lesson.run(settings, plan, out, csv)
     emit(facts, lambda console: bench_view.show(facts, console), as_json=as_json)

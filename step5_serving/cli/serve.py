@@ -35,6 +35,13 @@ def serve(
     model: Model = None,
     rows: Annotated[int | None, typer.Option(help="Requests that torch decodes together.")] = None,
     quantize: Annotated[str | None, typer.Option(help="int8, for engine torch.")] = None,
+    prefix_cache: Annotated[
+        bool,
+        typer.Option("--prefix-cache/--no-prefix-cache", help="torch computes prompts' beginnings once."),
+    ] = True,
+    lookup: Annotated[
+        int | None, typer.Option(help="Tokens that torch proposes from the prompt in a step; 0: none.")
+    ] = None,
     index: Annotated[
         Path | None, typer.Option(help="Folder of the index; default rag-index, else the sample's.")
     ] = None,
@@ -92,6 +99,8 @@ def serve(
         flags={"device": device, "dtype": dtype, "threads": threads, "seed": seed},
         rows=rows,
         quantize=quantize,
+        prefix_cache=prefix_cache,
+        lookup=lookup,
         index=index,
         store=store,
         store_address=address,

@@ -32,10 +32,18 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 ROWS = 16  # requests that are decoded together
+LOOKUP = 8  # tokens that prompt lookup proposes for a sequence in a step
 KEEP_ALIVE_S = 75  # longer than clients keep an idle connection, so that none is closed under a request
 
 
-def backend_of(name: str, settings: Settings, rows: int = ROWS, quantize: str | None = None) -> Backend:
+def backend_of(
+    name: str,
+    settings: Settings,
+    rows: int = ROWS,
+    quantize: str | None = None,
+    prefix_cache: bool = True,
+    lookup: int = LOOKUP,
+) -> Backend:
     """The model of the settings on one of our engines; nothing is loaded yet."""
     from shared.embedded.backend import Backend
 
@@ -51,7 +59,7 @@ def backend_of(name: str, settings: Settings, rows: int = ROWS, quantize: str | 
             return LlamaCppEngine.load(weights.ensure(settings.model, settings), settings, parallel=rows)
         from step5_serving.engines.batching.engine import BatchEngine, Options
 
-        return BatchEngine.load(settings, Options(rows, quantize))
+        return BatchEngine.load(settings, Options(rows, quantize, prefix_cache, lookup))
 
     return Backend(settings, load=load)
 
@@ -62,6 +70,13 @@ def main(
     port: Annotated[int, typer.Option(help="Port on loopback.")] = 8001,
     rows: Annotated[int, typer.Option(min=1, help="Requests that are decoded together.")] = ROWS,
     quantize: Annotated[str | None, typer.Option(help="int8, for engine torch.")] = None,
+    prefix_cache: Annotated[
+        bool,
+        typer.Option("--prefix-cache/--no-prefix-cache", help="Compute prompts' beginnings once (torch)."),
+    ] = True,
+    lookup: Annotated[
+        int, typer.Option(min=0, help="Tokens that prompt lookup proposes in a step (torch); 0: none.")
+    ] = LOOKUP,
     device: Device = None,
     dtype: Dtype = None,
     threads: Threads = None,
@@ -82,7 +97,7 @@ def main(
 
     from step5_serving.engines.server import create_app
 
-    app = create_app(backend_of(engine, settings, rows, quantize), settings.model)
+    app = create_app(backend_of(engine, settings, rows, quantize, prefix_cache, lookup), settings.model)
     config = uvicorn.Config(
         app, ws="none", log_config=None, access_log=False, timeout_keep_alive=KEEP_ALIVE_S
     )

@@ -39,11 +39,14 @@ PATIENCE = 5.0  # seconds for a server to say which models it has
 
 @dataclass(frozen=True)
 class Options:
-    """How an engine of our own works: requests decoded at once (None: its default), and eight-bit weights
-    (torch only) or not."""
+    """How an engine of our own works: requests decoded at once (None: its default); for torch, eight-bit
+    weights or not, whether prompts' beginnings are cached, and how many tokens prompt lookup proposes
+    (0: none; None: its default)."""
 
     rows: int | None = None
     quantize: str | None = None
+    prefix_cache: bool = True
+    lookup: int | None = None
 
 
 class Engine:
@@ -137,6 +140,8 @@ def _ours(engine: str, settings: Settings, options: Options) -> Engine:
         raise UserError(f"--rows {options.rows} is not allowed: use a number from 1")
     if options.quantize not in (None, "int8"):
         raise UserError(f"--quantize {options.quantize} is not known: use int8")
+    if options.lookup is not None and options.lookup < 0:
+        raise UserError(f"--lookup {options.lookup} is not allowed: use the tokens to propose, or 0 for none")
     if options.quantize and engine != "torch":
         raise UserError(f"--quantize is for engine torch: {engine} runs the bits that its file has")
     if engine == "llamacpp" and find_spec("xllamacpp") is None:
@@ -148,9 +153,16 @@ def start(engine: str, settings: Settings, options: Options) -> Engine:
     """An engine of ours in its own process, which begins to load. Beside OURS there is `lock`, for bench."""
     from step5_serving.engines.process import EngineProcess
 
-    process = EngineProcess(engine, settings, options.rows, options.quantize)
+    process = EngineProcess(engine, settings, _flags(options))
     update = {"base_url": process.address, "base_url_key": None}
     return Engine(engine, settings.model_copy(update=update), process)
+
+
+def _flags(options: Options) -> list[str]:
+    """As the engine's own command line has them (__main__.py)."""
+    flags = {"--rows": options.rows, "--quantize": options.quantize, "--lookup": options.lookup}
+    found = [text for flag, value in flags.items() if value is not None for text in (flag, str(value))]
+    return found if options.prefix_cache else [*found, "--no-prefix-cache"]
 
 
 # --- elsewhere ----------------------------------------------------------------------------------------

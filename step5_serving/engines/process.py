@@ -1,6 +1,6 @@
 """An engine of ours as a child process: started at once, started again when it ends, ended with the service.
 
-    process = EngineProcess("torch", settings, rows=16)     # begins to load
+    process = EngineProcess("torch", settings, ["--rows", "16"])     # begins to load
     process.wait_until_ready()
     anthropic.Anthropic(base_url=process.address, api_key="not-needed")
     process.close()
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import httpx2
@@ -39,17 +40,15 @@ QUICK_S, LONGEST_PAUSE_S = 30.0, 30.0  # one that ends sooner is started again a
 class EngineProcess:
     """One engine, whichever of its lives it is in."""
 
-    def __init__(
-        self, name: str, settings: Settings, rows: int | None = None, quantize: str | None = None
-    ) -> None:
+    def __init__(self, name: str, settings: Settings, flags: Iterable[str] = ()) -> None:
+        """`flags`: of the engine's command line (__main__.py), without those that the settings stand for."""
         self.name = name
         self._hangs = f"the engine {name} does not answer: it hangs, or was stopped"
         with contextlib.closing(listen("127.0.0.1", 0)) as free:
             self.address = address_of(free)
         port = self.address.rsplit(":", 1)[1]
         self._command = [*COMMAND, "--child", "--engine", name, "--port", port, "--model", settings.model]
-        self._command += ["--rows", str(rows)] if rows else []
-        self._command += ["--quantize", quantize] if quantize else []
+        self._command += flags
         self._environment = _environment(settings)
         self._ended: str | None = None  # how the last one ended, until the next is ready
         self._closed, self._changing = threading.Event(), threading.Lock()

@@ -70,7 +70,7 @@ def test_without_it_nothing_is_kept(make, alone):
 def test_a_text_is_the_same_however_little_fits(make, alone, blocks):
     """Prompts that begin alike for 0 to 3 sentences, several at a time, with blocks evicted all the while."""
     engine, chance = make(3, chunk=40), random.Random(blocks)
-    engine.core.scheduler.prefixes._most = blocks
+    engine.core.scheduler.prefixes.most = blocks
     asked = ["".join(SENTENCES[chance.randrange(3)] for _ in range(1 + n % 4)) for n in range(16)]
     assert together(engine, asked, 12) == [alone(each, 12) for each in asked]
     assert len(engine.core.scheduler.prefixes) <= blocks

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import time
+from collections import Counter
 from contextlib import ExitStack
 
 import pytest
@@ -14,7 +16,15 @@ from step5_serving.bench import engines as bench
 from step5_serving.bench import engines_view as bench_view
 from step5_serving.bench import load, roofline
 from step5_serving.bench.load import OverHttp, Run, Timed, closed_loop, open_loop
+from step5_serving.bench.prompts import COPY, Prompts
+from tests.conftest import NO_NETWORK, ROOT
 from tests.step5.test_engines import server  # noqa: F401
+
+
+@pytest.fixture(autouse=True)
+def same_code(monkeypatch):
+    """Engines run this tree's code, wherever it is."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(ROOT), NO_NETWORK)))
 
 
 class Clockwork:
@@ -157,15 +167,59 @@ def test_a_server_that_fails(server, reply, line):  # noqa: F811
 # --- the bench ----------------------------------------------------------------------------------------
 
 
+def asked(kind, n, input_tokens):
+    prompts = Prompts(load_settings(model="tiny"), kind, input_tokens, 9)
+    bodies = prompts.next(n)
+    return bodies, [prompts._tokens(body["messages"][0]["content"]) for body in bodies]
+
+
 def test_prompts_have_the_length_and_are_none_like_another():
-    settings = load_settings(model="tiny")
-    plan = bench.Plan(("torch",), input_tokens=120)
-    prompts = bench.Prompts(settings, plan)
-    bodies = prompts.next(8)
-    sizes = [prompts._tokens(body["messages"][0]["content"][len(bench.ASK) :].split()) for body in bodies]
+    bodies, sizes = asked("open", 8, 120)
     assert all(100 < size <= 120 for size in sizes)
     assert len({body["messages"][0]["content"] for body in bodies}) == 8
-    assert bodies != bench.Prompts(settings, plan).next(8)  # a server's cache would know them
+    assert bodies != asked("open", 8, 120)[0]  # a server's cache would know them
+
+
+def test_four_questions_at_a_time_have_the_same_sources():
+    bodies, sizes = asked("rag", 8, 1300)
+    assert all(500 < size <= 1300 for size in sizes)
+    contents = [body["messages"][0]["content"] for body in bodies]
+    before = Counter(each[: each.rindex("Question: ")] for each in contents)
+    assert [*before.values()] == [4, 4]
+    assert len({*contents}) == 8
+    assert all("numbered sources" in body["system"] for body in bodies)
+
+
+def test_a_request_to_quote_holds_what_is_to_be_quoted():
+    bodies, sizes = asked("quote", 3, 300)
+    assert all(200 < size <= 300 for size in sizes)
+    assert all(body["messages"][0]["content"].startswith(COPY) for body in bodies)
+    assert len({body["messages"][0]["content"] for body in bodies}) == 3
+
+
+def test_ratios_are_taken_within_a_round():
+    def run(first, gap):
+        return Run([Timed(0.0, [first, first + gap], [1, 2])], 0.0, first + gap)
+
+    runs = {
+        ("a", "users", 1): [run(1.0, 1.0), run(2.0, 2.0), run(1.0, 2.0)],
+        ("b", "users", 1): [run(2.0, 1.0), run(6.0, 2.0), run(4.0, 6.0)],
+    }
+    (row,) = bench.ratios(runs, bench.Plan(("a", "b"), (1,)))
+    assert (row["first"], row["first_lowest"], row["first_highest"]) == (3.0, 2.0, 4.0)
+    assert (row["token"], row["token_lowest"], row["token_highest"]) == (1.0, 1.0, 3.0)
+    assert (row["ratio"], row["ratio_lowest"]) == (2.0, 1.5)
+
+
+def test_a_part_of_the_batcher_is_left_out(command, tmp_path):
+    got = command(
+        "tests.step5.commands",
+        *("bench", "--smoke", "--ask", "rag", "--engine", "torch", "--engine", "torch-no-prefix-cache"),
+        *("--out", str(tmp_path / "b.png"), "--json"),
+    )
+    facts = json.loads(got.out)
+    assert {row["errors"] for row in facts["rows"]} == {0}
+    assert {row["over"] for row in facts["ratios"]} == {"torch-no-prefix-cache"}
 
 
 def test_bench_compares_engines_in_turns(command, tmp_path):
@@ -196,7 +250,7 @@ def test_bench_compares_engines_in_turns(command, tmp_path):
 
 def test_the_table_for_people(command, tmp_path):
     out = command("tests.step5.commands", "bench", "--smoke", "--out", str(tmp_path / "b.png")).out
-    assert "torch / lock with 2 users:" in out
+    assert "torch / lock with 2 users: tokens/s" in out
     assert "roofline:" in out
 
 
@@ -210,6 +264,8 @@ def test_the_table_for_people(command, tmp_path):
         (["--input-tokens", "3"], "use --input-tokens from 40"),
         (["--engine", "torch", "--engine", "torch"], "named twice"),
         (["--engine", "nonsense"], "--engine nonsense is not known"),
+        (["--ask", "nonsense"], "--ask nonsense is not known: use open, rag, quote"),
+        (["--ask", "rag", "--input-tokens", "100"], "--input-tokens 100 holds no prompt"),
         (["--out", "b.jpg"], "ends in .png"),
     ],
 )

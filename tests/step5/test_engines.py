@@ -7,8 +7,10 @@ from typing import ClassVar
 
 import pytest
 
+from shared.config import load_settings
 from shared.errors import UserError
 from step5_serving.engines import choice as engines
+from step5_serving.engines.__main__ import backend_of
 from step5_serving.engines.choice import Options, resolve
 
 HELLO = {"max_tokens": 12, "messages": [{"role": "user", "content": "Hello there"}]}
@@ -68,6 +70,7 @@ def test_without_a_flag_the_settings_decide(monkeypatch, server):
         ("torch", "claude-opus-5", None, "can't run claude-opus-5: choose a chat model with weights"),
         ("torch", "tiny", Options(0), "--rows 0 is not allowed"),
         ("torch", "tiny", Options(4, "int3"), "--quantize int3 is not known: use int8"),
+        ("torch", "tiny", Options(lookup=-1), "--lookup -1 is not allowed"),
         ("llamacpp", "tiny", Options(4, "int8"), "--quantize is for engine torch"),
         ("torch", "nonsense", None, "unknown model 'nonsense'"),
     ],
@@ -164,3 +167,15 @@ def test_an_address_with_v1_at_its_end(server):
 def test_an_address_that_is_none():
     with pytest.raises(UserError, match="is not allowed"):
         resolve("http://", "m")
+
+
+def test_options_reach_the_batcher():
+    assert engines._flags(Options(3, "int8", False, 0)) == [
+        *("--rows", "3", "--quantize", "int8", "--lookup", "0", "--no-prefix-cache")
+    ]
+    assert engines._flags(Options()) == []
+    for prefix_cache, lookup in ((False, 0), (True, 5)):
+        engine = backend_of("torch", load_settings(model="tiny"), 2, None, prefix_cache, lookup).engine
+        scheduler = engine.core.scheduler
+        assert (scheduler.limits.lookup, bool(scheduler.prefixes.most)) == (lookup, prefix_cache)
+        engine.close()

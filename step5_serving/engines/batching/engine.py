@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 ROWS = 16
 PLACES = 2048  # of the KV cache for each row: 47 MB a row for SmolLM2-135M in bfloat16, once they are used
-LOOKUP = 8  # tokens that prompt lookup proposes for a sequence in a step
+LOOKUP = 8
 PREFIX_TOKENS = 8192  # that the prefix cache holds: 189 MB for SmolLM2-135M in bfloat16, once they are used
 
 

@@ -39,7 +39,7 @@ class PrefixCache:
     """Up to `blocks` blocks by their hashes; with 0 it keeps nothing."""
 
     def __init__(self, blocks: int) -> None:
-        self._most = blocks
+        self.most = blocks
         self._blocks: OrderedDict[bytes, Tensor] = OrderedDict()  # used last: at the end
 
     def __contains__(self, block_hash: bytes) -> bool:
@@ -65,7 +65,7 @@ class PrefixCache:
         """Keep further blocks of one prompt, in their order."""
         self._blocks.update(zip(hashes, blocks, strict=True))
         self._touch(hashes)
-        while len(self._blocks) > self._most:
+        while len(self._blocks) > self.most:
             self._blocks.popitem(last=False)
 
     def clear(self) -> None:
