@@ -103,7 +103,7 @@ def toy(tmp_path):
     root = tmp_path / "my toy"
     files = classroom_files(["learner/*", "grading/expected.py"])
     files |= {f"shared/{name}.py": (ROOT / "shared" / f"{name}.py").read_bytes()
-              for name in ("__init__", "cli", "errors", "progress")}  # fmt: skip
+              for name in ("__init__", "cli", "errors", "masking", "progress")}  # fmt: skip
     files["classroom/__main__.py"] = files["classroom/learner/__main__.py"]
     code = {"step9_toy/__init__.py": "", "step9_toy/sums.py": GIVEN, "step9_toy/last.py": LAST}
     told = {
