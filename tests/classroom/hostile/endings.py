@@ -284,7 +284,7 @@ DAEMON = """
 """
 
 
-@case(OTHERS, r"is missing", "failed", stops="daemons")
+@case(OTHERS, r"raised PermissionError|is missing", "failed", stops="daemons")  # no sessions of its own
 def leaves_programs_behind(at):
     at.rrf("""
         import subprocess, sys
