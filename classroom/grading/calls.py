@@ -7,6 +7,7 @@ those of the steps' own data are rebuilt, and nothing else is looked up.
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import dataclasses
 import enum
@@ -15,13 +16,17 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
+from classroom.grading import callbacks
+from classroom.grading.callbacks import Interrupted, WorkerFailure
 from classroom.grading.compare import short
-from classroom.protocol import wire
+from classroom.grading.made import Made
+from classroom.protocol import objects, wire
 from classroom.protocol.wire import Name, Record, Unsendable
 
 OURS = re.compile(r"(step\d+_\w+|shared|classroom\.drivers)(\.\w+)*")
+RAISED = (Exception, Interrupted, asyncio.CancelledError)  # what code may raise, and be asked for
 PATH = re.compile(r"(?!__)\w+(\.(?!__)\w+)*")
 
 
@@ -35,14 +40,6 @@ class Raised(Exception):
     @property
     def not_attempted(self) -> bool:
         return "NotImplementedError" in self.kinds and self.text.startswith("exercise ")
-
-
-class WorkerFailure(Exception):
-    """The submission's process died, hung (`timed_out`), or sent what is no reply, in words."""
-
-    def __init__(self, why: str, timed_out: bool = False) -> None:
-        super().__init__(why)
-        self.timed_out = timed_out
 
 
 class Wrong(AssertionError):
@@ -66,73 +63,20 @@ class CallRecord:
     verdict: str = "ok"  # or the difference, or what went wrong
 
 
-class Owner(Protocol):
-    """The submission that an object is of."""
-
-    unchecked: bool
-
-    def ask(
-        self, do: str, what: str, args: tuple[Any, ...], kwargs: dict[str, Any], made: Made | None = None
-    ) -> Any: ...
-
-    def follow(self, made: Made, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None: ...
-
-    def compare(
-        self,
-        do: str,
-        what: str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        made: Made | None,
-        rel: float,
-        abs: float,
-    ) -> Any: ...
-
-
-@dataclass
-class Made:
-    """An object of the submission: over there with a number, or `here`; `reference` is the reference's."""
-
-    of: Owner
-    type: str
-    id: int = 0
-    here: Any = None
-    reference: Any = None
-
-    def call(self, method: str, /, *args: Any, **kwargs: Any) -> Any:
-        """Call a method; the reference's object is called with the same, so that both stay alike."""
-        self.of.unchecked = True
-        got = self.of.ask("method", method, args, kwargs, self)
-        self.of.follow(self, method, args, kwargs)
-        return got
-
-    def check(self, method: str, /, *args: Any, rel: float = 1e-6, abs: float = 1e-9, **kwargs: Any) -> Any:
-        """Call a method of both, and compare."""
-        return self.of.compare("method", method, args, kwargs, self, rel, abs)
-
-    def get(self, name: str) -> Any:
-        """An attribute."""
-        self.of.unchecked = True
-        return self.of.ask("get", name, (), {}, self)
-
-    def check_get(self, name: str, rel: float = 1e-6, abs: float = 1e-9) -> Any:
-        """An attribute of both, compared."""
-        return self.of.compare("get", name, (), {}, self, rel, abs)
-
-
 def outcome(run: Callable[[], Any]) -> Any:
     """What the reference gives, as it would travel; a Raised where it raises."""
     try:
         return wire.neutral(wire.settled(run()))
     except (Unsendable, Wrong, WorkerFailure, MemoryError):  # no answers: time or memory has run out here
         raise
-    except Exception as error:
+    except RAISED as error:
         return raised(error)
 
 
 def raised(error: BaseException) -> Raised:
     """An exception as the name that it goes by."""
-    return Raised([kind.__name__ for kind in type(error).__mro__ if kind is not object], str(error), "")
+    kinds = (KeyboardInterrupt if isinstance(error, Interrupted) else type(error)).__mro__
+    return Raised([kind.__name__ for kind in kinds if kind is not object], str(error), "")
 
 
 def find(target: str) -> Any:
@@ -159,7 +103,7 @@ def reference_copy(value: Any) -> Any:
     if type(value) is dict:
         return {reference_copy(key): reference_copy(each) for key, each in value.items()}
     if callable(value) and not isinstance(value, type):
-        return value  # a copy of `clock.now` would bring a clock of its own
+        return callbacks.here(value)  # no copy: that of `clock.now` would bring a clock of its own
     return copy.deepcopy(value)  # it may be changed in place, and is used twice
 
 
@@ -189,8 +133,16 @@ def _rebuilt(record: Record) -> Any:
 
 
 def called(what: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Call something of this process with copies of the arguments."""
+    """Call something of this process with twins of the arguments."""
     return what(*map(reference_copy, args), **{name: reference_copy(each) for name, each in kwargs.items()})
+
+
+def on(value: Any, do: str, what: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What is done with an object of this process: see `Made`."""
+    if do == "step":
+        return objects.step(value, *args)
+    found = objects.reach(value, what)
+    return found if do in ("get", "part") else called(found, args, kwargs)
 
 
 def format_call(what: str, args: tuple[Any, ...], kwargs: dict[str, Any], made: Made | None = None) -> str:
@@ -204,7 +156,7 @@ def format_call(what: str, args: tuple[Any, ...], kwargs: dict[str, Any], made: 
 
 def _word(value: Any) -> str:
     if isinstance(value, Fresh):
-        value = value.make()
+        return "<fresh>"
     if isinstance(value, Name):
         return value.target.rpartition(":")[2]
     if isinstance(value, Made):

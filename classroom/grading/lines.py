@@ -11,7 +11,7 @@ import select
 import time
 from typing import TYPE_CHECKING, Any
 
-from classroom.grading.calls import WorkerFailure
+from classroom.grading.callbacks import WorkerFailure
 from classroom.protocol import wire
 
 if TYPE_CHECKING:
@@ -33,6 +33,17 @@ class Lines:
         """Whether the worker is gone, at a limit, or has said what nobody asked for."""
         spoke, _, _ = select.select([self._box.stdout], [], [], 0)
         return bool(spoke or self._rest or self._box.broken())
+
+    def comes_within(self, seconds: float) -> bool:
+        """Whether something is there to be received, or comes so soon."""
+        if self._rest or self._box.broken():
+            return True
+        return bool(select.select([self._box.stdout], [], [], seconds)[0])
+
+    def in_time(self, deadline: float) -> None:
+        """Raises WorkerFailure where there is no time left."""
+        if not _left(deadline):
+            raise WorkerFailure("it took too long", timed_out=True)
 
     def send(self, message: dict[str, Any], deadline: float) -> None:
         """Send a message.

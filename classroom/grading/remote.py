@@ -18,20 +18,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from classroom.grading.calls import (
-    CallRecord,
-    Fresh,
-    Raised,
-    WorkerFailure,
-    Wrong,
-    called,
-    find,
-    format_call,
-    outcome,
-)
+from classroom.grading.callbacks import POLL, Functions, Junk, Later
+from classroom.grading.calls import CallRecord, Fresh, Raised, WorkerFailure, Wrong, format_call, outcome
 from classroom.grading.compare import short
 from classroom.grading.lines import Lines
-from classroom.grading.submission import Base, Made, call_reference
+from classroom.grading.submission import KEPT, Base, Made, call_reference
 from classroom.protocol import wire
 from classroom.protocol.wire import Reference
 from shared.errors import UserError
@@ -44,6 +35,8 @@ START_SECONDS = 60.0  # for the worker and the libraries that it needs, which ar
 IMPORT_SECONDS = 20.0  # for a module of the submission
 OUTPUT = 4_000  # characters of what was printed
 MAX_ASKED = 256 << 10  # bytes of one question to a function of the grader's, which has to work with it
+
+MAX_HELD = 100  # answers that are held back
 
 
 class Unready(Exception):
@@ -66,8 +59,7 @@ class Remote(Base):
     _box: Sandboxed | None = None
     _lines: Lines | None = None
     _loading: list[str] = field(default_factory=list)
-    _callbacks: dict[int, Callable[..., Any]] = field(default_factory=dict)
-    _passed: int = 0  # functions so far: no two have the same number
+    _functions: Functions = field(default_factory=Functions)
     _served: set[str] = field(default_factory=set)  # exercises, by the present worker
     _imported: dict[str, WorkerFailure | None] = field(default_factory=dict)  # by module
 
@@ -75,7 +67,7 @@ class Remote(Base):
         super().begin(mark)
         self.reveal = mark.visibility == "public"
         self.deadline = time.monotonic() + mark.timeout
-        self._callbacks.clear()
+        self._functions.given.clear()
         if self._lines is not None:
             self._lines.sent = 0
             if not self._loading and self._lines.is_spoilt():
@@ -84,13 +76,8 @@ class Remote(Base):
         self.worker_reused = bool(self._served - {mark.id})
         self._served.add(mark.id)
 
-    def make(self, target: str, /, *args: Any, **kwargs: Any) -> Made:
-        found = self.ask("make", target, args, kwargs)
-        if not isinstance(found, Reference):
-            raise self._fault("it answered with something that was not made")
-        return Made(
-            self, target, found.id, reference=self._untimed(lambda: called(find(target), args, kwargs))
-        )
+    def twin(self, reference: Callable[[], Any]) -> Any:
+        return self._untimed(reference)
 
     def expected(self, reference: Callable[[], Any], got: Any) -> Any:  # noqa: ARG002
         return self._untimed(lambda: outcome(reference))
@@ -115,7 +102,12 @@ class Remote(Base):
             }
             message |= {} if made is None else {"object": made.id}
             reply = self._answer(self._request(message, self.deadline), self.deadline)
-            return self._understood(reply)
+            value = self._understood(reply)
+            if do in KEPT:
+                return self._made(value, what if made is None else "")
+            if do == "step" and type(value) is tuple and len(value) == 2 and value[0] == "waits":
+                return "waits", self._made(value[1], "future")
+            return value
         except WorkerFailure as fault:
             self.calls[-1].verdict = str(fault)
             raise
@@ -147,7 +139,7 @@ class Remote(Base):
             self.printed = (self.printed + self._box.output())[-OUTPUT:]
             self._box.close()
         self._box, self._lines, self._loading = None, None, []
-        self._callbacks.clear()
+        self._functions.given.clear()
         self._imported = {module: fault for module, fault in self._imported.items() if fault}
 
     def _import(self, module: str) -> None:
@@ -224,15 +216,18 @@ class Remote(Base):
             raise wrong
         return value
 
+    def _made(self, found: Any, type: str) -> Made:
+        if not isinstance(found, Reference):
+            raise self._fault("it answered with something that was not made")
+        return Made(self, type or found.type[:100], found.id)
+
     def _encoded(self, value: Any) -> Any:
         if isinstance(value, Fresh):
             value = value.make()
         if isinstance(value, Made):
             return {"$": "object", "id": value.id, "type": value.type}
         if callable(value) and not isinstance(value, type):
-            self._passed += 1
-            self._callbacks[self._passed] = value
-            return {"$": "callback", "id": self._passed}
+            return {"$": "callback", "id": self._functions.add(value)}
         if type(value) is list:
             return [self._encoded(each) for each in value]
         if type(value) is tuple:
@@ -257,39 +252,39 @@ class Remote(Base):
 
     def _answer(self, id: str, deadline: float) -> dict[str, Any]:
         """The reply to a request; until it comes, what it calls back is served."""
+        held: list[tuple[Any, Later]] = []
         while True:
             assert self._lines is not None
             try:
+                while held and not self._lines.comes_within(POLL):
+                    held = [each for each in held if not self._answered(*each, deadline)]
+                    self._lines.in_time(min(deadline, self.until))
                 reply = self._lines.receive(min(deadline, self.until))
+                if reply.get("id") != id:
+                    raise Junk("it sent a reply that nobody asked for")
+                if "callback" not in reply:
+                    return reply
+                if self._lines.last > MAX_ASKED or len(held) > MAX_HELD:
+                    raise Junk("it called back with too much")
+                self.unchecked = True
+                answer = self._functions.answer(reply)
+                if isinstance(answer, Later):
+                    held.append((reply.get("ask"), answer))
+                else:
+                    self._send({"ask": reply.get("ask"), **answer}, deadline)
+            except Junk as junk:
+                raise self._fault(str(junk)) from None
+            except wire.Unsendable:
+                raise self._fault("it called back for more than can be sent") from None
             except WorkerFailure:
                 self.close()
                 raise
-            if reply.get("id") != id:
-                raise self._fault("it sent a reply that nobody asked for")
-            if "callback" not in reply:
-                return reply
-            try:
-                self._send(self._called_back(reply), deadline)
-            except wire.Unsendable:
-                raise self._fault("it called back for more than can be sent") from None
 
-    def _called_back(self, request: dict[str, Any]) -> dict[str, Any]:
-        number = request["callback"]
-        if type(number) is not int or number not in self._callbacks:
-            raise self._fault("it called a function that it was not given")
-        if self._lines is not None and self._lines.last > MAX_ASKED:
-            raise self._fault("it called back with too much")
-        try:
-            args = [wire.decode(each) for each in request["args"]]
-            kwargs = {str(name): wire.decode(each) for name, each in request["kwargs"].items()}
-        except (KeyError, TypeError, ValueError, AttributeError):
-            raise self._fault("it called back with what is no value") from None
-        self.unchecked = True
-        try:
-            return {"value": wire.encode(self._callbacks[number](*args, **kwargs))}
-        except Exception as error:  # the test's own way to let a callback fail
-            told = {"type": wire.name_of(type(error)), "args": [str(each) for each in error.args]}
-            return {"raised": told}
+    def _answered(self, ask: Any, later: Later, deadline: float) -> bool:
+        answer = self._functions.held(later)
+        if answer is not None:
+            self._send({"ask": ask, **answer}, deadline)
+        return answer is not None
 
     def _fault(self, why: str, timed_out: bool = False) -> WorkerFailure:
         """End the worker; the next call gets a fresh one."""

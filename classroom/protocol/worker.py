@@ -10,7 +10,8 @@ way.
 
     {"id": "7f..", "do": "call", "what": "step3_rag.retrieve.fuse:rrf", "args": [...], "kwargs": {...}}
     {"id": "7f..", "value": {"$": "dict", ...}}       or "raised": {...}, or "unsendable": "..."
-    {"id": "7f..", "callback": 3, "args": [...]}      asks the grader's function 3; its line is the answer
+    {"id": "7f..", "callback": 3, "ask": 1, "args": [...]}     asks the grader's function 3
+    {"ask": 1, "value": ...}                                   its answer; several may be waited for
 """
 
 from __future__ import annotations
@@ -31,18 +32,42 @@ class Worker:
         self._objects: dict[int, Any] = {}
         self._now = ""  # the id of the request that is being worked on; of none, nothing
         self._one_at_a_time = threading.RLock()  # a submission's threads may all call back
+        self._asked = 0
+        self._came: dict[int, Any] = {}  # answers by their number; 0 is the next request
+        self._news = threading.Condition()
+        self._reading = False  # whether some thread reads for all
 
     def serve(self) -> None:
         """Answer requests until there are no more."""
-        from classroom.protocol import wire
-
-        while line := self._requests.readline():
-            request = wire.from_line(line)
+        while request := self._awaited(0):
             self._now = request["id"]
             reply = self._reply(request)
             with self._one_at_a_time:
                 self._now = ""
                 self._send({"id": request["id"], **reply})
+
+    def _awaited(self, ask: int) -> Any:
+        """The answer of this number: whoever waits first reads for all. None: there is nothing more."""
+        from classroom.protocol import wire
+
+        with self._news:
+            while ask not in self._came:
+                if self._reading:
+                    self._news.wait()
+                    continue
+                self._reading = True
+                self._news.release()
+                try:
+                    line = self._requests.readline()
+                finally:
+                    self._news.acquire()
+                    self._reading = False
+                told = wire.from_line(line) if line else None
+                self._came[told.get("ask", 0) if told else 0] = told
+                self._news.notify_all()
+                if not told:
+                    return None
+            return self._came.pop(ask)
 
     def _reply(self, request: dict[str, Any]) -> dict[str, Any]:
         from classroom.protocol import wire
@@ -50,7 +75,7 @@ class Worker:
         try:
             value = self._do(request)
             keep = self._keep
-            if request["do"] == "make":
+            if request["do"] in ("make", "keep", "part"):
                 return {"value": {"$": "object", "id": keep(value), "type": wire.name_of(type(value))}}
             encoded = wire.encode(value, keep)
             wire.to_line({"id": request["id"], "value": encoded})  # too large is said here, while it can be
@@ -61,7 +86,7 @@ class Worker:
             return {"raised": _described(error)}
 
     def _do(self, request: dict[str, Any]) -> Any:
-        from classroom.protocol import wire
+        from classroom.protocol import objects, wire
 
         args = [self._rebuilt(each) for each in request.get("args", [])]
         kwargs = {name: self._rebuilt(each) for name, each in request.get("kwargs", {}).items()}
@@ -70,12 +95,16 @@ class Worker:
             return find(request["what"])(*args, **kwargs)
         if do == "call":
             return wire.settled(find(request["what"])(*args, **kwargs))
-        if do == "method":
-            return wire.settled(getattr(self._objects[request["object"]], request["what"])(*args, **kwargs))
-        if do == "get":
-            return getattr(self._objects[request["object"]], request["what"])
         if do == "import":
             return importlib.import_module(request["what"]) and None
+        made = self._objects[request["object"]]
+        if do == "step":
+            return objects.step(made, *args)
+        found = objects.reach(made, request["what"])
+        if do in ("get", "part"):
+            return found
+        if do in ("method", "keep"):
+            return wire.settled(found(*args, **kwargs)) if do == "method" else found(*args, **kwargs)
         raise ValueError(f"unknown request {do}")
 
     def _keep(self, value: Any) -> int:
@@ -116,19 +145,21 @@ class Worker:
         """A function that the grader runs."""
         from classroom.protocol import wire
 
-        def ask(*args: Any, **kwargs: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
             encoded = [wire.encode(each, self._keep) for each in args]
             named = {name: wire.encode(each, self._keep) for name, each in kwargs.items()}
             with self._one_at_a_time:
                 if not self._now:
                     raise RuntimeError("the call that this function was given to is over")
-                self._send({"id": self._now, "callback": number, "args": encoded, "kwargs": named})
-                reply = wire.from_line(self._requests.readline())
+                self._asked = ask = self._asked + 1
+                told = {"id": self._now, "callback": number, "ask": ask, "args": encoded, "kwargs": named}
+                self._send(told)
+            reply = self._awaited(ask)
             if "raised" in reply:
-                raise _raised(reply["raised"])
+                raise _raised(reply["raised"]["type"], self._rebuilt(reply["raised"]["args"]))
             return self._rebuilt(reply["value"])
 
-        return ask
+        return call
 
     def _send(self, message: dict[str, Any]) -> None:
         from classroom.protocol import wire
@@ -146,12 +177,12 @@ def find(target: str) -> Any:
     return found
 
 
-def _raised(told: dict[str, Any]) -> BaseException:
+def _raised(kind: str, args: list[Any]) -> BaseException:
     """What a function of the grader's raised. Its class may be unknown here, or want other arguments."""
     try:
-        return find(told["type"])(*told["args"])
+        return find(kind)(*args)
     except Exception:
-        return RuntimeError(": ".join([told["type"].rpartition(":")[2], *told["args"]]))
+        return RuntimeError(": ".join([kind.rpartition(":")[2], *map(str, args)]))
 
 
 def _described(error: BaseException) -> dict[str, Any]:

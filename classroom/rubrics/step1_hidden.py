@@ -1,16 +1,16 @@
 """Step 1, what learners don't see: from logits to tokens."""
 
 import math
+import time
 
 import pytest
 import torch
 
-from classroom.grading.submission import Name
-from classroom.rubrics.step1_public import WORDS, scripted, share, tokens
+from classroom.protocol.wire import Record
+from classroom.rubrics.step1_public import WORDS, Model, share, tokens, write
 
 PENALTY, TOP_P = "step1_foundations.sampling:penalize_repetition", "step1_foundations.sampling:keep_top_p"
 BITS = "step1_foundations.next_token:bits"
-WITH_ARGUMENTS, WRITE = "classroom.drivers.step1:with_arguments", "classroom.drivers.step1:write"
 
 
 # --- 1.1: repetition penalty ------------------------------------------------------------------------------
@@ -37,10 +37,12 @@ def test_penalty_edges(submission, draw):
 
 @pytest.mark.rubric("1.1", points=2)
 def test_penalty_leaves_its_arguments(submission, draw):
-    """The logits that were given stay as they are."""
+    """The logits that were given stay as they are: the same ones are good for another penalty."""
     for _ in range(3):
-        logits, seen = draw.tensor(9, scale=3), torch.tensor(draw.sample(range(9), 4))
-        submission.check(WITH_ARGUMENTS, Name(PENALTY), logits, seen, draw.uniform(1.1, 3), rel=1e-5)
+        logits = submission.make("torch:tensor", draw.tensor(9, scale=3).tolist())
+        for _ in range(3):
+            seen = torch.tensor(draw.sample(range(9), 4))
+            submission.check(PENALTY, logits, seen, draw.uniform(1.1, 3), rel=1e-5)
 
 
 # --- 1.2: surprisal and entropy ---------------------------------------------------------------------------
@@ -98,6 +100,7 @@ def test_top_p_one(submission, draw):
     for _ in range(3):
         logits = draw.tensor(15)
         submission.check(TOP_P, logits, draw.uniform(1e-4, 1e-2))
+        submission.check(TOP_P, logits, share(logits, draw.randint(2, nuclei(logits))))
         logits[draw.randrange(15)] += 20
         submission.check(TOP_P, logits, draw.uniform(0.3, 0.99))
 
@@ -108,7 +111,7 @@ def test_top_p_after_top_k(submission, draw):
     for _ in range(3):
         logits = draw.tensor(20)
         logits[draw.sample(range(20), draw.randint(8, 16))] = -math.inf
-        submission.check(TOP_P, logits, share(logits, draw.randint(1, nuclei(logits))))
+        submission.check(TOP_P, logits, share(logits, draw.randint(2, nuclei(logits))))
 
 
 # --- 1.8: the loop ----------------------------------------------------------------------------------------
@@ -118,55 +121,53 @@ def test_top_p_after_top_k(submission, draw):
 def test_write_cached(submission, draw):
     """Each forward reads only what is new, and knows all that came before by its cache."""
     for _ in range(3):
-        _, told, asked = scripted(draw)
-        prompt, n = tokens(draw, draw.randint(3, 8)), draw.randint(4, 7)
-        submission.call(WRITE, told, prompt, n)
-        read, known = [len(each[0]) for each in asked], [len(each[1]) for each in asked]
-        assert read[:1] == [len(prompt)], "the first forward doesn't read the prompt"
-        assert set(read[1:]) == {1}, f"the forwards read {read} tokens"
-        assert known == list(range(len(prompt), len(prompt) + n)), (
-            f"with the cache they know of {known} tokens"
-        )
+        _, models = write(submission, draw, tokens(draw, draw.randint(3, 8)), draw.randint(4, 7))
+        forwards = "its forwards: how many ids the cache holds, and those that are read"
+        submission.agree(forwards, models[0].forwards, lambda models=models: models[1].forwards)
 
 
 @pytest.mark.rubric("1.8", points=3)
 def test_write_stops(submission, draw):
     """It stops at a token that means so, also at the very first one; and at a limit of nothing."""
     for place in (0, draw.randint(1, 3), draw.randint(4, 7), 99):
-        logits, told, _ = scripted(draw)
         prompt, path = tokens(draw, draw.randint(1, 4)), []
+        state = draw.getstate()
+        model = Model(draw.getrandbits(60))
+        draw.setstate(state)
         for _ in range(8):
-            scores = logits(prompt + path)
+            scores = model.logits(prompt + path)
             path.append(scores.index(max(scores)))
-        stops = [*path[place : place + 1], WORDS + 1]
-        submission.check(WRITE, told, prompt, 8, stops)
-    submission.check(WRITE, told, prompt, 0)
+        stops = frozenset([*path[place : place + 1], WORDS + 1])
+        write(submission, draw, prompt, 8, stop_ids=stops)
+    write(submission, draw, prompt, 0)
 
 
 @pytest.mark.rubric("1.8", points=2, depends=("1.1",))
 def test_write_draws(submission, draw):
     """Tokens are drawn as the settings say, from one generator, with a penalty on prompt and answer."""
     for _ in range(4):
-        _, told, _ = scripted(draw)
-        sampling = {"temperature": draw.uniform(0.5, 1.5), "repetition_penalty": draw.uniform(1.5, 2.5)}
-        seed = draw.getrandbits(30)
-        submission.check(WRITE, told, tokens(draw, 6), 10, sampling=sampling, seed=seed)
+        fields = {"temperature": draw.uniform(0.5, 1.5), "repetition_penalty": draw.uniform(1.5, 2.5)}
+        sampling = Record("step1_foundations.sampling:Sampling", fields)
+        generator = submission.make("classroom.drivers.step1:generator", draw.getrandbits(30))
+        write(submission, draw, tokens(draw, 6), 10, sampling=sampling, generator=generator)
 
 
 @pytest.mark.rubric("1.8", points=2)
 def test_write_interrupted(submission, draw):
     """Ctrl-C while a token is heard: what was written, with that token, is returned."""
     for _ in range(3):
-        _, told, _ = scripted(draw)
-        submission.check(WRITE, told, tokens(draw, 3), 8, interrupt_after=draw.randint(1, 6))
+        write(submission, draw, tokens(draw, 3), 8, interrupted=draw.randint(1, 6))
 
 
 @pytest.mark.rubric("1.8", points=1)
 def test_write_last_place(submission, draw):
     """Only the last place's logits are asked for, and the prefill's time is told from the rest."""
-    for _ in range(3):
-        _, told, asked = scripted(draw)
-        assert submission.call("classroom.drivers.step1:timed", told, tokens(draw, 5), 5) is True, (
-            "the seconds of prefill and decoding are not those of their forwards"
-        )
-        assert {places for _, _, places in asked} == {1}, "logits of more places than the last were asked for"
+    for first in draw.sample([0.002, 0.03, 0.06], 3):  # seconds of the first forward
+        delays = [first, *(draw.uniform(0.001, 0.01) for _ in range(4))]
+        began = time.monotonic()
+        done, [model, *_] = write(submission, draw, tokens(draw, 5), 5, delays=delays)
+        prefill, decode = done.get("prefill_seconds"), done.get("decode_seconds")
+        assert type(prefill) is type(decode) is float, "the seconds are no floats"
+        assert delays[0] <= prefill <= model.times[1] - began, "the prefill's seconds are not its own"
+        assert sum(delays[1:]) <= decode <= time.monotonic() - began, "the rest's seconds are not its own"
+        assert {*model.places} == {1}, "logits of more places than the last were asked for"

@@ -5,9 +5,13 @@ names the call, and the first place that differs.
 """
 
 import random
+import time
 
 import pytest
 import torch
+
+from classroom.grading.callbacks import Interrupted
+from classroom.grading.submission import Fresh
 
 WORDS = 12  # tokens that the scripted model of 1.8 knows
 
@@ -35,25 +39,62 @@ def near_steps(draw, rows, columns, excess=0.0, off=0.3):
     return weight, whole
 
 
-def scripted(draw):
-    """A model as a function of all that was read: its logits, the function that is asked for them, and a list
-    of what it was asked."""
-    seed, asked = draw.getrandbits(32), []
+class Model:
+    """What `classroom.drivers.step1:Scripted` asks: logits that follow from all that was read, secretly.
 
-    def logits(context):
-        numbers = random.Random(f"{seed} {context}")
+    Each forward leaves a cache with a number that nobody can guess; whoever brings it need not read again
+    what is in it. It hears the tokens, too, and after `interrupted` of them there is Ctrl-C. `delays` are the
+    seconds that forwards take, one after the other.
+    """
+
+    def __init__(self, seed, delays=(), interrupted=0):
+        self.seed, self.delays, self.left = seed, list(delays), interrupted
+        self.known = {0: []}  # ids by the number of a cache
+        self.forwards, self.heard, self.places, self.times = [], [], [], []
+
+    def logits(self, context):
+        numbers = random.Random(f"{self.seed} {context}")
         return [round(numbers.gauss(0, 3), 3) for _ in range(WORDS)]
 
-    def told(read, known, places):
-        plain = type(read) is type(known) is list and all(
-            type(each) is int for each in (*read, *known, places)
-        )
-        if not plain or not 1 <= places <= len(known) <= 100:
+    def told(self, cache, read, places):
+        plain = type(cache) is int and type(read) is list and all(type(each) is int for each in read)
+        if not plain or cache not in self.known or not 1 <= places <= len(read) <= 100:
             raise ValueError("not what a model can be asked")
-        asked.append((read, known, places))
-        return [logits(known[: len(known) - places + 1 + i]) for i in range(places)]
+        if len(self.known[cache]) > 100 or len(self.known) > 1000:
+            raise ValueError("asked too much")
+        self.times.append(time.monotonic())
+        known = [*self.known[cache], *read]
+        self.forwards.append([len(known) - len(read), read])
+        self.places.append(places)
+        number = random.Random(f"{self.seed} {known} cache").getrandbits(52)
+        self.known[number] = known
+        if self.delays:
+            time.sleep(self.delays.pop(0))
+        return [self.logits(known[: len(known) - places + 1 + i]) for i in range(places)], number
 
-    return logits, told, asked
+    def token(self, token):
+        self.heard.append(token)
+        self.left -= 1
+        if not self.left:
+            raise Interrupted
+
+
+def write(submission, draw, prompt, n, delays=(), interrupted=0, **more):
+    """The loop on such a model: what it writes, why it ends, what is heard. Its result, and the models."""
+    seed, models = draw.getrandbits(60), []
+
+    def model():
+        models.append(Model(seed, delays, interrupted))
+        return models[-1].told
+
+    stand_in = submission.make("classroom.drivers.step1:Scripted", Fresh(model))
+    hears = Fresh(iter([each.token for each in models]).__next__)
+    generate = "step1_foundations.generate:generate"
+    done = submission.make(generate, stand_in, torch.tensor([prompt]), n, on_token=hears, **more)
+    for name in ("ids", "stop_reason", "stop_id"):
+        done.check_get(name)
+    submission.agree("what on_token heard", models[0].heard, lambda: models[1].heard)
+    return done, models
 
 
 def tokens(draw, n):
@@ -230,5 +271,4 @@ def test_write_small(submission, draw):
     # The model is a script in the test: its logits depend on all the ids that were read, so whoever forgets
     # the cache, or feeds something twice, gets other tokens. See classroom/drivers/step1.py.
     for length in (1, 3, 5):
-        _, told, _ = scripted(draw)
-        submission.check("classroom.drivers.step1:write", told, tokens(draw, length), draw.randint(3, 6))
+        write(submission, draw, tokens(draw, length), draw.randint(3, 6))

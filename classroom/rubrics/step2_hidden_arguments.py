@@ -2,10 +2,7 @@
 
 import pytest
 
-ARGUMENTS = "classroom.drivers.step2:arguments"
-CHECKED = "classroom.drivers.step2:checked"
-EXPLAINED = "classroom.drivers.step2:explained"
-
+from classroom.rubrics.step2_scenes import DRIVER, arguments
 
 # --- 2.4 --------------------------------------------------------------------------------------------------
 
@@ -14,16 +11,22 @@ EXPLAINED = "classroom.drivers.step2:explained"
 def test_arguments_are_strict(submission, draw):
     """A number in a text is no number, true is no 1, 2.0 is no whole number; 3 may stand for 3.0."""
     for _ in range(3):
-        name, a, b, c, d = draw.words(5)
-        source = f"def {name}({a}: int, {b}: float, {c}: bool, {d}: str) -> str: ..."
+        name, word, *names = draw.words(6)
         n = draw.randint(2, 99)
+        fits = {"int": [n, -n], "float": [n, -n, n / 4], "bool": [True, False], "str": [word, str(n)]}
+        others = {
+            "int": [str(n), float(n), True, None],
+            "float": [str(n), f"{n / 4}", False, None],
+            "bool": ["true", 1, 0, None],
+            "str": [n, None, [word], True],
+        }
+        types = dict(zip(names, draw.sample(list(fits), 4), strict=True))
+        source = f"def {name}({', '.join(f'{each}: {types[each]}' for each in names)}) -> str: ..."
         inputs = [
-            {a: str(n), b: str(n), c: "true", d: n},
-            {a: float(n), b: n / 4, c: True, d: None},
-            {a: True, b: False, c: 1, d: [d]},
-            {a: -n, b: n, c: False, d: str(n)},
+            {each: draw.choice((others if draw.random() < share else fits)[types[each]]) for each in names}
+            for share in (0.2, 0.5, 0.5, 0.8, 0.0, 1.0)
         ]
-        submission.check(ARGUMENTS, source, name, inputs)
+        arguments(submission, source, name, draw.sample(inputs, 6))
 
 
 @pytest.mark.rubric("2.4", points=2)
@@ -31,18 +34,20 @@ def test_arguments_with_limits(submission, draw):
     """Hints of `Literal` and `Annotated` allow what they say and nothing else."""
     for _ in range(3):
         name, a, b, c, *values = draw.words(7)
-        low = draw.randint(1, 50)
+        low, longest = draw.randint(1, 50), draw.randint(5, 9)
         source = (
             f"def {name}({a}: Literal{values[:2]!r}, {b}: Annotated[int, Field(ge={low})] = {low},"
-            f" {c}: Annotated[str, Field(max_length=8)] | None = None) -> str: ..."
+            f" {c}: Annotated[str, Field(max_length={longest})] | None = None) -> str: ..."
         )
         inputs = [
-            {a: values[0], b: low},
-            {a: values[1], b: low - 1, c: "short"},
-            {a: values[2], c: None},
-            {a: values[0].upper(), b: low + 1, c: "much too long"},
+            {
+                a: draw.choice([*values[:2], *values[:2], values[2], values[0].upper()]),
+                b: low + draw.choice([-1, 0, 1]),
+                c: draw.choice([None, "x" * longest, "x" * (longest + 1)]),
+            }
+            for _ in range(4)
         ]
-        submission.check(ARGUMENTS, source, name, inputs)
+        arguments(submission, source, name, [*inputs, {a: draw.choice(values)}])
 
 
 @pytest.mark.rubric("2.4", points=2)
@@ -53,11 +58,11 @@ def test_arguments_that_json_does_not_have(submission, draw):
         source = f"def {name}({a}: float, {b}: list[float] | None = None) -> str: ..."
         bad = [float("nan"), float("inf"), float("-inf")]
         inputs = [
-            *({a: each} for each in bad),
+            *({a: each} for each in (*bad, draw.random())),
             {a: 1.5, b: [0.5, draw.choice(bad)]},
             {a: 0.5, b: [draw.random()]},
         ]
-        submission.check(ARGUMENTS, source, name, inputs)
+        arguments(submission, source, name, draw.sample(inputs, 6))
 
 
 @pytest.mark.rubric("2.4", points=2)
@@ -71,8 +76,8 @@ def test_arguments_of_a_method(submission, draw):
             f"    def close(self) -> str: ..."
         )
         inputs = [{a: {value: draw.randint(1, 9)}}, {a: {value: value}}, {"self": 1, a: {}, "return": ""}]
-        submission.check(ARGUMENTS, source, "Shop().order", inputs)
-        submission.check(ARGUMENTS, source, "Shop().close", [{}, {a: 1}])
+        arguments(submission, source, "Shop().order", inputs)
+        arguments(submission, source, "Shop().close", [{}, {a: 1}])
 
 
 # --- 2.5 --------------------------------------------------------------------------------------------------
@@ -92,7 +97,9 @@ def test_checked_what_is_no_object(submission, draw):
             (word,),
             {"dish": word},
         ]
-        submission.check(CHECKED, tool, inputs)
+        made = submission.make(f"{DRIVER}:function_tool", tool)
+        for each in inputs:
+            made.check("_checked", each, text=True)
 
 
 @pytest.mark.rubric("2.5", points=3)
@@ -109,7 +116,9 @@ def test_checked_with_several_mistakes(submission, draw):
             {"dish": a, "price": float("nan"), "size": None},
             dict.fromkeys(others, True),
         ]
-        submission.check(CHECKED, tool, inputs)
+        made = submission.make(f"{DRIVER}:function_tool", tool)
+        for each in inputs:
+            made.check("_checked", each, text=True)
 
 
 @pytest.mark.rubric("2.5", points=3)
@@ -124,7 +133,9 @@ def test_explained_long_and_hostile(submission, draw):
             error("missing", f"{a}\x1b[31m\u202e{b} " * 9, "Field required", {}),
             error("literal_error", a, f"Input should be '{a}' or '{b}'", f"{b}\n\n\x00\u200b{a} é " * 9),
         ]
-        submission.check(EXPLAINED, tool, errors)
+        made = submission.make(f"{DRIVER}:function_tool", tool)
+        for each in errors:
+            made.check("_explained", each)
 
 
 @pytest.mark.rubric("2.5", points=3)
@@ -141,8 +152,11 @@ def test_explained_what_is_allowed(submission, draw):
             error("value_error", a, f"Value error, {b}", [b"raw", {b: None}]),
             error("list_type", a, "Input should be a valid list", {b: 1}, 0, "x"),
         ]
-        submission.check(EXPLAINED, tool, errors)
-        submission.check(EXPLAINED, tool, [error("extra_forbidden", b, "Extra", 1)], takes_nothing=True)
+        made = submission.make(f"{DRIVER}:function_tool", tool)
+        for each in errors:
+            made.check("_explained", each)
+        made = submission.make(f"{DRIVER}:function_tool", tool, takes_nothing=True)
+        made.check("_explained", error("extra_forbidden", b, "Extra", 1))
 
 
 def error(kind, name, msg, given, *deeper):

@@ -2,13 +2,9 @@
 
 import pytest
 
-ANSWERS = "classroom.drivers.step2:answers"
-TOGETHER = "classroom.drivers.step2:together"
-ENDING = "classroom.drivers.step2:ending"
-CONTEXTS = "classroom.drivers.step2:contexts"
-KEEPING = "classroom.drivers.step2:keeping"
-TURNS = "classroom.drivers.step2:turns"
-TOLD = "classroom.drivers.step2:told"
+from classroom.grading.callbacks import Meeting
+from classroom.rubrics.step2_public import IN_PARALLEL
+from classroom.rubrics.step2_scenes import answers, conversation
 
 
 def use(draw, name, **given):
@@ -25,8 +21,8 @@ def test_answer_without_such_a_tool(submission, draw):
     for _ in range(3):
         missing, *names = draw.words(4)
         tools = [(name, "gives", draw.text(2)) for name in names]
-        submission.check(ANSWERS, [use(draw, missing, of=missing)], tools)
-        submission.check(ANSWERS, [use(draw, missing)], [])
+        answers(submission, [use(draw, missing, of=missing)], tools)
+        answers(submission, [use(draw, missing)], [])
 
 
 @pytest.mark.rubric("2.6", points=2)
@@ -36,7 +32,7 @@ def test_answer_that_a_tool_refuses(submission, draw):
         a, b, c, d = draw.words(4)
         blocks = [{"type": "text", "text": draw.text(2)}, {"type": "text", "text": draw.text(2)}]
         tools = [(a, "refuses", draw.text(3)), (b, "refuses", blocks), (c, "gives", ""), (d, "gives", blocks)]
-        submission.check(ANSWERS, [use(draw, name, x=draw.randint(1, 9)) for name in (a, b, c, d)], tools)
+        answers(submission, [use(draw, name, x=draw.randint(1, 9)) for name in (a, b, c, d)], tools)
 
 
 @pytest.mark.rubric("2.6", points=2)
@@ -45,7 +41,7 @@ def test_answer_of_a_broken_tool(submission, draw):
     for _ in range(3):
         a, b, secret = draw.words(3)
         tools = [(a, "breaks", f"password {secret}"), (b, "gives", secret)]
-        submission.check(ANSWERS, [use(draw, a, x={b: secret}), use(draw, a)], tools)
+        answers(submission, [use(draw, a, x={b: secret}), use(draw, a)], tools)
 
 
 @pytest.mark.rubric("2.6", points=1)
@@ -53,38 +49,25 @@ def test_answer_lets_ctrl_c_through(submission, draw):
     """Ctrl-C while a tool runs is no mistake of the tool."""
     for _ in range(3):
         a, b = draw.words(2)
-        submission.check(ANSWERS, [use(draw, a)], [(b, "gives", a), (a, "stopped", None)])
+        answers(submission, [use(draw, a)], [(b, "gives", a), (a, "stopped", None)])
 
 
-@pytest.mark.rubric("2.6", points=2, timeout=30)
+@pytest.mark.rubric("2.6", points=4, timeout=30)
 def test_jobs_at_once(submission, draw):
     """All jobs are under way before the first one ends."""
     for n in draw.sample(range(2, 9), 3):
-        submission.check(TOGETHER, n)
+        answers = [{"content": draw.text(2), "is_error": draw.random() < 0.5} for _ in range(n)]
+        submission.check(IN_PARALLEL, Meeting(answers).jobs)
 
 
-@pytest.mark.rubric("2.6", points=2, timeout=30)
+@pytest.mark.rubric("2.6", points=3, timeout=30)
 def test_jobs_in_any_number(submission, draw):
     """Results stand in the order of the jobs: where the last ends first, of a single job, of many."""
-    for _ in range(3):
+    for _ in range(2):
         n = draw.randint(4, 7)
-        submission.check(ENDING, [*range(n)][::-1], draw.words(n))
-        submission.check(ENDING, [0], draw.words(1))
-        submission.check(ENDING, draw.sample(range(n), n), draw.words(n))
-
-
-@pytest.mark.rubric("2.6", points=2)
-def test_jobs_know_the_context(submission, draw):
-    """Each job sees the caller's context variables, and what it changes there changes nothing elsewhere."""
-    for word in draw.words(3):
-        submission.check(CONTEXTS, word, draw.randint(2, 5))
-
-
-@pytest.mark.rubric("2.6", points=1)
-def test_jobs_do_not_hold_the_program(submission, draw):
-    """The threads are daemons, so that the program can end without them."""
-    for n in draw.sample(range(2, 9), 3):
-        submission.check(KEEPING, n)
+        for order in ([*range(n)][::-1], [0], draw.sample(range(n), n)):
+            answers = [{"content": draw.text(3)} for _ in order]
+            submission.check(IN_PARALLEL, Meeting(answers, order).jobs)
 
 
 # --- 2.7 --------------------------------------------------------------------------------------------------
@@ -113,13 +96,13 @@ def test_take_what_is_empty(submission, draw):
     for _ in range(3):
         empty, call = {"type": "text", "text": ""}, use(draw, draw.words(1)[0], of=draw.text(1))
         thought = {"type": "thinking", "thinking": draw.text(3), "signature": draw.text(1)}
-        submission.check(TURNS, asked(draw), [reply(draw, "end_turn", empty)], 5)
-        submission.check(TURNS, asked(draw), [reply(draw, "end_turn")], 5)
+        conversation(submission, asked(draw), [reply(draw, "end_turn", empty)], 5)
+        conversation(submission, asked(draw), [reply(draw, "end_turn")], 5)
         replies = [
             reply(draw, "tool_use", empty, thought, call, empty),
             reply(draw, "end_turn", thought, text(draw)),
         ]
-        submission.check(TURNS, asked(draw), replies, 5)
+        conversation(submission, asked(draw), replies, 5)
 
 
 @pytest.mark.rubric("2.7", points=3)
@@ -129,8 +112,10 @@ def test_take_calls_that_nobody_answers(submission, draw):
         first, second = (use(draw, name, of=draw.text(1)) for name in draw.words(2))
         for stop_reason in ("max_tokens", "refusal", "model_context_window_exceeded", "end_turn"):
             limit = draw.randint(1, 4)
-            submission.check(TURNS, asked(draw), [reply(draw, stop_reason, first, text(draw), second)], limit)
-            submission.check(TURNS, asked(draw), [reply(draw, stop_reason, first)], limit)
+            conversation(
+                submission, asked(draw), [reply(draw, stop_reason, first, text(draw), second)], limit
+            )
+            conversation(submission, asked(draw), [reply(draw, stop_reason, first)], limit)
 
 
 @pytest.mark.rubric("2.7", points=3)
@@ -141,8 +126,8 @@ def test_take_the_last_turn_allowed(submission, draw):
         for stop_reason in ("tool_use", "pause_turn", "end_turn", "max_tokens"):
             calls = [reply(draw, "tool_use", text(draw), use(draw, name, n=i)) for i in range(limit - 1)]
             last = reply(draw, stop_reason, text(draw), *[use(draw, name)] * (stop_reason == "tool_use"))
-            submission.check(TURNS, asked(draw), [*calls, last], limit)
-        submission.check(TURNS, asked(draw), [reply(draw, "tool_use", use(draw, name))], 1)
+            conversation(submission, asked(draw), [*calls, last], limit)
+        conversation(submission, asked(draw), [reply(draw, "tool_use", use(draw, name))], 1)
 
 
 @pytest.mark.rubric("2.7", points=2)
@@ -156,7 +141,7 @@ def test_take_a_long_conversation(submission, draw):
             reply(draw, "tool_use", text(draw), use(draw, name), text(draw)),
             reply(draw, draw.choice(["end_turn", "stop_sequence", "refusal"]), text(draw), text(draw, 1)),
         ]
-        submission.check(TURNS, asked(draw), replies, draw.randint(4, 8))
+        conversation(submission, asked(draw), replies, draw.randint(4, 8))
 
 
 @pytest.mark.rubric("2.7", points=2)
@@ -165,8 +150,10 @@ def test_take_tells_and_counts(submission, draw):
     for _ in range(3):
         call = use(draw, draw.words(1)[0])
         replies = [reply(draw, "tool_use", text(draw), call), reply(draw, "max_tokens", call)]
-        submission.check(TOLD, asked(draw), replies, draw.randint(3, 5))
-        submission.check(TOLD, asked(draw), [*replies[:1], reply(draw, "end_turn", text(draw))], 2)
+        conversation(submission, asked(draw), replies, draw.randint(3, 5), tells=True)
+        conversation(
+            submission, asked(draw), [*replies[:1], reply(draw, "end_turn", text(draw))], 2, tells=True
+        )
 
 
 @pytest.mark.rubric("2.7", points=1)
@@ -175,5 +162,5 @@ def test_take_a_stream_that_broke_off(submission, draw):
     for _ in range(3):
         call = use(draw, draw.words(1)[0])
         replies = [reply(draw, "tool_use", text(draw), call), reply(draw, None, text(draw), call)]
-        submission.check(TURNS, asked(draw), replies, draw.randint(2, 4))
-        submission.check(TURNS, asked(draw), [reply(draw, None)], 3)
+        conversation(submission, asked(draw), replies, draw.randint(2, 4))
+        conversation(submission, asked(draw), [reply(draw, None)], 3)

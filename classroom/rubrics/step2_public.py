@@ -4,12 +4,15 @@ import json
 
 import pytest
 
+from classroom.grading.callbacks import Meeting
 from classroom.protocol.wire import Record
+from classroom.rubrics.step2_scenes import DRIVER, answers, arguments, conversation
 
 SIGNATURE = "step2_tools.evaluate.prompt_styles:signature"
 FEW_SHOT = "step2_tools.evaluate.prompt_styles:few_shot"
 WRITTEN = "step2_tools.evaluate.prompt_styles:written"
 CALLS_IN = "step2_tools.evaluate.prompt_styles:calls_in"
+IN_PARALLEL = "step2_tools.agent.loop:in_parallel"
 
 
 @pytest.mark.rubric(
@@ -126,7 +129,7 @@ def test_arguments_and_their_defaults(submission, draw):
             {a: draw.text(1), b: draw.randint(1, 9)},
             {d: draw.text(1), c: 0.5, b: draw.randint(1, 9), a: ""},
         ]
-        submission.check("classroom.drivers.step2:arguments", source, name, inputs)
+        arguments(submission, source, name, inputs)
 
 
 @pytest.mark.rubric("2.4", points=2, visibility="public")
@@ -135,8 +138,8 @@ def test_arguments_that_do_not_fit(submission, draw):
     for _ in range(3):
         name, a, b, other = draw.words(4)
         source = f"def {name}({a}: str, {b}: int = {draw.randint(1, 9)}) -> str: ..."
-        inputs = [{b: 1}, {a: draw.text(1), b: draw.text(1)}, {a: draw.text(1), other: 1}]
-        submission.check("classroom.drivers.step2:arguments", source, name, inputs)
+        inputs = [{b: 1}, {a: draw.text(1), b: draw.text(1)}, {a: draw.text(1), other: 1}, {a: draw.text(1)}]
+        arguments(submission, source, name, draw.sample(inputs, 4))
 
 
 @pytest.mark.rubric(
@@ -161,7 +164,9 @@ def test_checked_fills_in_defaults(submission, draw):
             {"count": count, "dish": dish},
             {"price": count, "size": "large", "dish": dish},
         ]
-        submission.check("classroom.drivers.step2:checked", tool, inputs)
+        made = submission.make(f"{DRIVER}:function_tool", tool)
+        for each in inputs:
+            made.check("_checked", each, text=True)
 
 
 @pytest.mark.rubric("2.5", points=2, visibility="public")
@@ -179,7 +184,9 @@ def test_explained_in_three_forms(submission, draw):
             },
             {"type": "int_type", "loc": (name,), "msg": "Input should be a valid integer", "input": given},
         ]
-        submission.check("classroom.drivers.step2:explained", tool, errors)
+        made = submission.make(f"{DRIVER}:function_tool", tool)
+        for each in errors:
+            made.check("_explained", each)
 
 
 @pytest.mark.rubric(
@@ -210,16 +217,17 @@ def test_answer_of_a_tool(submission, draw):
             }
             for name in draw.sample(names, 3)
         ]
-        submission.check("classroom.drivers.step2:answers", calls, tools)
+        answers(submission, calls, tools)
 
 
 @pytest.mark.rubric("2.6", points=3, timeout=30, visibility="public")
 def test_jobs_in_order(submission, draw):
-    """Jobs that wait for each other end in any order; their results stand in the order of the jobs."""
+    """All jobs run at once and end in any order; their results stand in the order of the jobs."""
     for n in (2, 3, 4):
         order = draw.sample(range(n), n)
-        submission.check("classroom.drivers.step2:ending", order, draw.words(n))
-        submission.check("classroom.drivers.step2:ending", order[::-1], draw.words(n))
+        for each in (order, order[::-1]):
+            answers = [{"content": draw.text(2)} for _ in range(n)]
+            submission.check(IN_PARALLEL, Meeting(answers, each).jobs)
 
 
 @pytest.mark.rubric(
@@ -257,7 +265,7 @@ def test_take_calls_then_an_answer(submission, draw):
             },
         ]
         before = [{"role": "user", "content": question}]
-        submission.check("classroom.drivers.step2:turns", before, replies, 8)
+        conversation(submission, before, replies, 8)
 
 
 @pytest.mark.rubric("2.7", points=3, visibility="public")
@@ -271,9 +279,4 @@ def test_take_a_turn_that_was_cut(submission, draw):
             "stop_reason": "max_tokens",
             "usage": {"input_tokens": draw.randint(1, 99), "output_tokens": draw.randint(1, 99)},
         }
-        submission.check(
-            "classroom.drivers.step2:turns",
-            [{"role": "user", "content": question}],
-            [reply],
-            draw.randint(2, 9),
-        )
+        conversation(submission, [{"role": "user", "content": question}], [reply], draw.randint(2, 9))

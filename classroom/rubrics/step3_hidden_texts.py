@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 
 import pytest
 
 from classroom.rubrics.step3_public import attempts, sentence, sources, words
+from classroom.rubrics.step3_scenes import check_loop, reflected
 
 # --- 3.5 --------------------------------------------------------------------------------------------------
 
@@ -48,28 +48,7 @@ def test_chunks_of_long_sentences(submission, draw):
     for overlap in (0, 2, 4, 7):
         lengths = [draw.randint(3, 9), draw.randint(30, 60), draw.randint(3, 9), draw.randint(20, 40)]
         text, size = " ".join(sentence(draw, each) for each in lengths), draw.randint(8, 16)
-        spans = _spans(submission.call(CHUNK, text, words, size=size, overlap=overlap), text)
-        tokens = words(text)
-        held = [{i for i, (a, b) in enumerate(tokens) if a < end and b > start} for start, end in spans]
-        assert set().union(*held) == set(range(len(tokens))), "tokens are lost"
-        assert max(map(len, held)) <= size, f"a chunk of {max(map(len, held))} tokens, where size is {size}"
-        shared = [len(one & other) for one, other in pairwise(held)]
-        assert max(shared) <= overlap, f"{max(shared)} tokens are repeated, where overlap is {overlap}"
-        assert len(spans) <= 2 * sum(lengths) / (size - overlap) + 2, f"{len(spans)} chunks: too many"
-
-
-def _spans(got, text):
-    """What came, if it is a list of spans in order."""
-    assert type(got) is list, "no list"
-    for each in got:
-        assert type(each) is tuple, "an item that is no tuple"
-        assert list(map(type, each)) == [int, int], "an item that is no (start, end)"
-        assert 0 <= each[0] < each[1] <= len(text), "a span that is none of this text"
-    assert len(got) > 1, "not several chunks"
-    for (start, end), (next_start, next_end) in pairwise(got):
-        assert start < next_start, "spans are not in order"
-        assert end < next_end, "a chunk is within another"
-    return got
+        submission.check(CHUNK, text, words, size=size, overlap=overlap)
 
 
 @pytest.mark.rubric("3.5", points=2)
@@ -118,7 +97,7 @@ def test_reflection_survives_bad_rewrites(submission, draw):
         sure |= {(each, 5): round(first + by, 2) for each, by in zip(others, changes, strict=True)}
         names = draw.words(3)
         offers = {name: (other, 5) for name, other in zip(names, others, strict=True)}
-        submission.check("classroom.drivers.step3:loop", question, names, 0.85, sure, offers)
+        check_loop(submission, question, names, sure, offers)
 
 
 @pytest.mark.rubric("3.6", points=3, timeout=30)
@@ -131,7 +110,7 @@ def test_reflection_takes_each_strategy_once(submission, draw):
         draw.shuffle(offered)
         sure = {(question, 5): None if unknown else 0.2, (other, 5): 0.5, (question, 20): 0.7, (last, 5): 0.1}
         offers = dict(zip(names, offered, strict=True))
-        submission.check("classroom.drivers.step3:loop", question, [*names, *names[:3]], 0.85, sure, offers)
+        check_loop(submission, question, [*names, *names[:3]], sure, offers)
 
 
 @pytest.mark.rubric("3.6", points=1, timeout=30)
@@ -142,7 +121,7 @@ def test_reflection_says_where_it_went(submission, draw):
         names = draw.words(3)
         offers = {names[0]: None, names[1]: (other, 5), names[2]: None}
         sure = {(question, 5): 0.2, (other, 5): said}
-        submission.check("classroom.drivers.step3:trace", question, names, 0.85, sure, offers)
+        reflected(submission, question, names, sure, offers).check_get("path")
 
 
 # --- 3.7 --------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from classroom.protocol.wire import Record
+from classroom.rubrics.step3_scenes import check_loop
 
 # --- inputs -----------------------------------------------------------------------------------------------
 
@@ -234,9 +235,7 @@ def test_reflection_asks_again(submission, draw):
         question, other, third = (draw.text(4) for _ in range(3))
         sure = {(question, 5): first, (other, 5): round(draw.uniform(0.86, 0.99), 2)}
         offers = {"spelling": (other, 5), "feedback": (third, 5)}
-        submission.check(
-            "classroom.drivers.step3:loop", question, ["spelling", "feedback"], 0.85, sure, offers
-        )
+        check_loop(submission, question, ["spelling", "feedback"], sure, offers)
 
 
 @pytest.mark.rubric(

@@ -2,7 +2,17 @@
 
 import pytest
 
-from classroom.rubrics.step4_public import ALLOWS, FOUND, NOISE, check, parts, reworded, row, sentence
+from classroom.rubrics.step4_public import (
+    ALLOWS,
+    FOUND,
+    NOISE,
+    check,
+    parts,
+    reworded,
+    row,
+    sentence,
+)
+from classroom.rubrics.step4_scenes import answers_of
 
 # --- 4.1 --------------------------------------------------------------------------------------------------
 
@@ -180,7 +190,7 @@ def test_label_noise_of_every_kind(submission, draw):
             row("facts", draw.text(4), replies[0], replies[1], breaks=("facts",)),
             row("both", draw.text(4), replies[3], replies[0], breaks=(rules[0], "facts")),
         ]
-        submission.check(NOISE, rows, lambda reply, known=known: known[reply])
+        submission.check(NOISE, rows, answers_of(known))
 
 
 @pytest.mark.rubric("4.3", points=5)
@@ -202,9 +212,7 @@ def test_breaks_that_are_named_wrongly(submission, draw):
             row("facts", "Hello.", "Please wait.", none_of_them, breaks=("facts",)),
             row("both", "Hello.", "Please wait.", all_of_them, breaks=("facts", *rules[:3])),
         ]
-        submission.check(
-            "step4_finetune.data.curate.labels:named_breaks", rows, lambda reply, known=known: known[reply]
-        )
+        submission.check("step4_finetune.data.curate.labels:named_breaks", rows, answers_of(known))
 
 
 # --- 4.4 --------------------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """Step 4, what learners don't see: adapters, log-probabilities and frozen layers."""
 
 import pytest
+import torch
 
-from classroom.rubrics.step4_public import NEAR, batch, lora
+from classroom.rubrics.step4_public import LOG_PROBS, NEAR, TABLE, batch, lora
 
 # --- 4.5 --------------------------------------------------------------------------------------------------
 
@@ -31,19 +32,15 @@ def test_merged_leaves_the_layer_as_it_was(submission, draw):
 
 @pytest.mark.rubric("4.5", points=3)
 def test_the_product_is_never_built(submission, draw):
-    """The forward pass makes nothing that is as large as W, whatever stands in it."""
+    """x goes through A, then through B: their product has numbers that are too large for any type."""
     for _ in range(3):
-        out, into, r, tokens = (
-            draw.randint(30, 60),
-            draw.randint(30, 60),
-            draw.randint(2, 6),
-            draw.randint(1, 3),
-        )
+        out, into, r, tokens = draw.randint(3, 9), draw.randint(3, 9), draw.randint(2, 6), draw.randint(1, 3)
         layer, x = lora(draw, out, into, r, 8), draw.tensor(tokens, into)
-        submission.check("step4_finetune.by_hand.lora:Lora.forward", layer, x, **NEAR)
-        largest = submission.call("classroom.drivers.step4:lora_largest", layer, x)
-        assert type(largest) is int
-        assert 0 < largest < out * into, f"it makes a tensor of {largest} numbers, W has {out * into}"
+        large, larger = draw.randint(180, 220), draw.randint(180, 220)
+        layer.fields["W"] = layer.fields["W"].double() * 10.0**larger
+        layer.fields["A"] = layer.fields["A"].double() * 10.0**large
+        layer.fields["B"] = layer.fields["B"].double() * 10.0**larger
+        submission.check("step4_finetune.by_hand.lora:Lora.forward", layer, x.double() * 10.0**-large)
 
 
 @pytest.mark.rubric("4.5", points=2)
@@ -51,15 +48,18 @@ def test_the_adapter_gets_gradients(submission, draw):
     """A and B learn, W and x stay."""
     for bias in (True, False, True):
         out, into, r = draw.randint(3, 6), draw.randint(3, 6), draw.randint(1, 3)
-        layer = lora(draw, out, into, r, draw.choice([2, 3]), bias)
-        submission.check(
-            "classroom.drivers.step4:lora_gradients", layer, draw.tensor(3, into), rel=1e-3, abs=1e-3
-        )
+        fields = lora(draw, out, into, r, draw.choice([2, 3]), bias).fields
+        for name in "AB":
+            fields[name] = submission.make("torch:tensor", fields[name].tolist(), requires_grad=True)
+        layer = submission.make("step4_finetune.by_hand.lora:Lora", **fields)
+        x = submission.make("torch:tensor", draw.tensor(3, into).tolist())
+        layer.keep("forward", x).call("backward", draw.tensor(3, out))
+        for name in ("A.grad", "B.grad", "W"):
+            layer.check_get(name, **NEAR)
+        x.check("tolist")
 
 
 # --- 4.6 --------------------------------------------------------------------------------------------------
-
-LOG_PROBS = "classroom.drivers.step4:log_probs"
 
 
 @pytest.mark.rubric("4.6", points=4)
@@ -69,7 +69,8 @@ def test_log_probs_of_padded_rows(submission, draw):
         lengths = [(draw.randint(1, 5), draw.randint(1, 5)) for _ in range(4)]
         lengths += [(0, draw.randint(2, 4)), (draw.randint(2, 4), 0)]
         made = batch(draw, draw.sample(lengths, len(lengths)))
-        submission.check(LOG_PROBS, draw.tensor(9, 9, scale=draw.choice([1, 4])), made, **NEAR)
+        model = submission.make(TABLE, draw.tensor(9, 9, scale=draw.choice([1, 4])))
+        submission.check(LOG_PROBS, model, made, **NEAR)
 
 
 @pytest.mark.rubric("4.6", points=2)
@@ -77,7 +78,8 @@ def test_log_probs_in_float32(submission, draw):
     """Logits in bfloat16 give log-probabilities in float32, with its precision."""
     for _ in range(3):
         made = batch(draw, [(draw.randint(1, 3), draw.randint(2, 6)) for _ in range(4)])
-        submission.check(LOG_PROBS, draw.tensor(9, 9), made, dtype="bfloat16", **NEAR)
+        model = submission.make(TABLE, draw.tensor(9, 9), "bfloat16")
+        submission.check(LOG_PROBS, model, made, **NEAR)
 
 
 @pytest.mark.rubric("4.6", points=2)
@@ -85,10 +87,9 @@ def test_gradients_go_through_to_the_model(submission, draw):
     """The gradient of the log-probabilities by the model's logits."""
     for _ in range(3):
         made = batch(draw, [(draw.randint(1, 3), draw.randint(1, 4)) for _ in range(4)])
-        weights = draw.tensor(4)
-        submission.check(
-            "classroom.drivers.step4:log_probs_gradient", draw.tensor(9, 9), made, weights, rel=1e-3, abs=1e-4
-        )
+        model = submission.make(TABLE, draw.tensor(9, 9))
+        submission.make(LOG_PROBS, model, made).call("backward", draw.tensor(4))
+        model.check_get("logits.grad", rel=1e-3, abs=1e-4)
 
 
 @pytest.mark.rubric("4.6", points=2)
@@ -103,8 +104,6 @@ def test_rewards_of_any_number_of_pairs(submission, draw):
 @pytest.mark.rubric("4.6", points=2)
 def test_loss_of_large_margins(submission, draw):
     """The loss is a right number where the margin is large, either way, or nothing."""
-    import torch
-
     for _ in range(3):
         large = torch.tensor([1000.0, -1000.0, 90.0, -90.0, 0.0]) * draw.uniform(0.9, 1.0)
         loss = submission.make("step4_finetune.by_hand.dpo_loss:Loss", large, draw.tensor(5))
@@ -118,6 +117,9 @@ def test_gradients_of_the_loss(submission, draw):
     for n in (1, 2, draw.randint(3, 5)):
         policy, reference = (draw.tensor(2 * n, scale=4) - 20 for _ in range(2))
         policy[0] += 400
-        submission.check(
-            "classroom.drivers.step4:dpo_steps", policy, reference, draw.uniform(0.1, 0.9), **NEAR
-        )
+        policy = submission.make("torch:tensor", policy.tolist(), requires_grad=True)
+        beta = draw.uniform(0.1, 0.9)
+        found = submission.make("step4_finetune.by_hand.dpo_loss:dpo", policy, reference, beta)
+        found.check_get("margin", **NEAR)
+        found.part("loss").call("backward", draw.tensor(n))
+        policy.check_get("grad", **NEAR)

@@ -1,12 +1,15 @@
 """Step 4, what learners see: each test draws its inputs, so that a class can have its own."""
 
 import pytest
+import torch
 
 from classroom.protocol.wire import Record
+from classroom.rubrics.step4_scenes import answers_of
 
 ALLOWS, FOUND = "step4_finetune.tone.rules:Check.allows", "step4_finetune.tone.rules:Check.found"
 NOISE = "step4_finetune.data.curate.labels:label_noise"
 NEAR = {"rel": 1e-4, "abs": 1e-4}  # of numbers in float32
+LOG_PROBS, TABLE = "step4_finetune.by_hand.dpo_loss:log_probs", "classroom.drivers.step4:Table"
 
 # --- what tests of this step are made of ------------------------------------------------------------------
 
@@ -57,8 +60,6 @@ def lora(draw, out, into, r, alpha, bias=False):
 
 def batch(draw, lengths, vocabulary=9):
     """Rows of a prompt and a reply of these lengths, padded on the right with token 0."""
-    import torch
-
     width = max(map(sum, lengths))
     ids = [
         [draw.randrange(1, vocabulary) for _ in range(prompt + reply)] + [0] * (width - prompt - reply)
@@ -158,7 +159,7 @@ def test_pairs_with_wrong_labels(submission, draw):
         known = {good: {}, bad: {rule: draw.text(1)}, worse: {rule: draw.text(2), other: draw.text(1)}}
         pairs = [(good, bad), (bad, worse), (good, good), (worse, good)]
         rows = [row(f"{rule}-{at}", "Where is it?", *pair) for at, pair in enumerate(draw.sample(pairs, 4))]
-        submission.check(NOISE, rows, lambda reply, known=known: known[reply])
+        submission.check(NOISE, rows, answers_of(known))
 
 
 # --- 4.4 --------------------------------------------------------------------------------------------------
@@ -249,7 +250,7 @@ def test_log_probs_of_replies(submission, draw):
     for _ in range(3):
         prompt, reply, n = draw.randint(1, 3), draw.randint(1, 4), draw.choice([2, 4])
         made = batch(draw, [(prompt, reply)] * n)
-        submission.check("classroom.drivers.step4:log_probs", draw.tensor(9, 9), made, **NEAR)
+        submission.check(LOG_PROBS, submission.make(TABLE, draw.tensor(9, 9)), made, **NEAR)
 
 
 @pytest.mark.rubric("4.6", points=3, visibility="public")

@@ -4,6 +4,9 @@ import hashlib
 
 import pytest
 
+from classroom.protocol.wire import Record
+from classroom.rubrics.step5_scenes import Clock, ranked
+
 # --- 5.1 ------------------------------------------------------------------------------------------------
 
 
@@ -41,11 +44,11 @@ RATES = "step5_serving.api.rates:Rates"
 def test_it_fills_up_steadily(submission, draw):
     """Buckets fill up in parts of a token, whether anybody is served or not, and never beyond their size."""
     for _ in range(3):
-        now = [draw.randint(1, 1000) / 8]
+        clock = Clock(draw.randint(1, 1000) / 8)
         per_second, burst = draw.choice([0.25, 0.5, 1.0, 2.0]), draw.choice([1.0, 2.0, 2.5, 4.0])
-        limit = submission.make(RATES, per_second, burst, clock=lambda now=now: now[0])
+        limit = submission.make(RATES, per_second, burst, clock=clock.read)
         for _ in range(25):
-            now[0] += draw.choice([0.0, 0.125, 0.125, 0.5, 1.0, 9.0])  # exact in binary
+            clock.now += draw.choice([0.0, 0.125, 0.125, 0.5, 1.0, 9.0])  # exact in binary
             limit.check("take", "ada")
 
 
@@ -53,27 +56,35 @@ def test_it_fills_up_steadily(submission, draw):
 def test_everybody_has_a_bucket(submission, draw):
     """Each caller has a bucket, which is full at first, whenever he comes."""
     for _ in range(3):
-        now, names = [0.0], draw.names(3)
-        limit = submission.make(RATES, 0.5, float(draw.randint(1, 3)), clock=lambda now=now: now[0])
+        clock, names = Clock(0.0), draw.names(3)
+        limit = submission.make(RATES, 0.5, float(draw.randint(1, 3)), clock=clock.read)
         for i in range(24):
-            now[0] += draw.choice([0.0, 0.25])
+            clock.now += draw.choice([0.0, 0.25])
             limit.check("take", draw.choice(names[: 1 + i // 8]))
 
 
 @pytest.mark.rubric("5.2", points=2)
 def test_who_has_not_asked_for_longest_is_forgotten(submission, draw):
     """Of too many buckets, that of who asked least lately is forgotten, be it that he was refused."""
-    for _ in range(3):
-        names = draw.names(5)
-        asks = [(float(i) / 8, draw.choice(names)) for i in range(40)]
-        submission.check(
-            "classroom.drivers.step5:buckets", asks, per_second=0.125, burst=2.0, most=draw.randint(2, 3)
-        )
+    from step5_serving.api.rates import MOST
+
+    for _ in range(2):
+        clock, names = Clock(0.0), draw.names(8)
+        limit = submission.make(RATES, 0.125, 2.0, clock=clock.read)
+        for who in (*names[:5], *draw.choices(names[:5], k=15)):
+            clock.now += 0.125
+            limit.check("take", who)
+        others = {f"caller {i}": (1.0, clock.now) for i in range(MOST - 5)}
+        limit.part("_buckets").call("update", others)  # now there are as many as may be
+        for who in (
+            *draw.sample(names[:5], 2),
+            *names[5 : 5 + draw.randint(1, 3)],
+            *draw.sample(names[:5], 5),
+        ):
+            limit.check("take", who)
 
 
 # --- 5.3 ------------------------------------------------------------------------------------------------
-
-RANKED = "classroom.drivers.step5:ranked"
 
 
 @pytest.mark.rubric("5.3", points=3)
@@ -85,7 +96,7 @@ def test_percentiles_of_groups(submission, draw):
             [draw.choice(names), draw.choice(places), 1, draw.uniform(1, 900)]
             for _ in range(draw.randint(20, 70))
         ]
-        submission.check(RANKED, rows, groups)
+        ranked(submission, rows, groups)
 
 
 @pytest.mark.rubric("5.3", points=2)
@@ -98,7 +109,7 @@ def test_unknown_values_and_other_rows(submission, draw):
             for _ in range(draw.randint(30, 60))
         ]
         rows += [["nobody", 9, None], ["before", 1, 5.0]]
-        submission.check(RANKED, rows, groups, draw.randint(3, 6))
+        ranked(submission, rows, groups, draw.randint(3, 6))
 
 
 @pytest.mark.rubric("5.3", points=2)
@@ -106,10 +117,10 @@ def test_few_values_equal_values_and_none(submission, draw):
     """One value, 19 to 21, many equal ones; without any value there is a row of NULLs, or no group."""
     for n in (1, 2, 3, 19, 20, 21, 40, 100):
         rows = [["a", 1, float(draw.randint(1, 12))] for _ in range(n)]
-        submission.check(RANKED, rows, draw.randint(0, 1))
+        ranked(submission, rows, draw.randint(0, 1))
     for groups in (0, 1):
-        submission.check(RANKED, [], groups)
-        submission.check(RANKED, [["a", 1, None], ["b", 1, None]], groups)
+        ranked(submission, [], groups)
+        ranked(submission, [["a", 1, None], ["b", 1, None]], groups)
 
 
 # --- 5.4 ------------------------------------------------------------------------------------------------
@@ -173,25 +184,44 @@ def test_quotes_and_empty_answers(submission, draw):
         submission.check(CHECK, {**row, "answer": ""})
 
 
+def join(run):
+    """Neighbouring chunks, joined by newlines."""
+    return "\n".join(each.text for each in run)
+
+
 @pytest.mark.rubric("5.4", points=3)
 def test_what_became_of_a_passage(submission, draw):
     """A passage is the same if some run of chunks joins to it; part of a text, or parts apart, are not it."""
-    state = "classroom.drivers.step5:what_became_of"
+
+    def state(passage, chunks):
+        document = [
+            Record("classroom.drivers.step5:Chunk", {"text": text, "number": number})
+            for number, text in enumerate(chunks)
+        ]
+        source = {
+            "number": 1,
+            "document": "a.md",
+            "place": "a.md",
+            "text": passage,
+            "sha256": sha_of(passage),
+        }
+        submission.check("step5_serving.evaluation.replay:state_of", source, document, join)
+
     for _ in range(3):
         chunks = [draw.text(draw.randint(1, 6)) for _ in range(8)]
         first, last = sorted(draw.sample(range(9), 2))
         run = "\n".join(chunks[first:last])
         for passage in (run, chunks[last - 1], "\n".join(chunks), run + " ", run[:-1], run[1:]):
-            submission.check(state, passage, chunks)
-        submission.check(state, "\n".join([chunks[0], chunks[2]]), chunks)
-        submission.check(state, run, draw.sample(chunks, 8))
-        submission.check(state, run, [])
+            state(passage, chunks)
+        state("\n".join([chunks[0], chunks[2]]), chunks)
+        state(run, draw.sample(chunks, 8))
+        state(run, [])
     many = [draw.text(2) for _ in range(60)]
     for n in (39, 40, 41):
         first = draw.randint(0, 60 - n)
-        submission.check(state, "\n".join(many[first : first + n]), many)
+        state("\n".join(many[first : first + n]), many)
     word = draw.words(1)[0]
-    submission.check(state, f"{word}\n{word}\nthe end", [word, word, word, "the end"])
+    state(f"{word}\n{word}\nthe end", [word, word, word, "the end"])
 
 
 # --- 5.5 ------------------------------------------------------------------------------------------------

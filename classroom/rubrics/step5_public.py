@@ -4,6 +4,8 @@ import hashlib
 
 import pytest
 
+from classroom.rubrics.step5_scenes import Books, Clock, Doors, ranked, takes
+
 # --- 5.1 ------------------------------------------------------------------------------------------------
 
 
@@ -51,7 +53,8 @@ def test_a_burst_then_a_wait(submission, draw):
     """A burst goes through at once, and then it is said how long to wait for the next token."""
     for _ in range(3):
         per_second, burst = draw.choice([0.5, 1.0, 2.0, 4.0]), float(draw.randint(1, 5))
-        limit = submission.make("step5_serving.api.rates:Rates", per_second, burst, clock=lambda: 100.0)
+        now = draw.uniform(1, 1000)
+        limit = submission.make("step5_serving.api.rates:Rates", per_second, burst, clock=Clock(now).read)
         for _ in range(int(burst) + 2):
             limit.check("take", "ada")
 
@@ -77,7 +80,7 @@ def test_percentiles_of_all_rows(submission, draw):
     """p50 and p95 of all values, for any number of them."""
     for n in (draw.randint(2, 9), draw.randint(10, 30), draw.randint(31, 60)):
         rows = [[1, draw.uniform(1, 900)] for _ in range(n)]
-        submission.check("classroom.drivers.step5:ranked", rows, 0)
+        ranked(submission, rows, 0)
 
 
 # --- 5.4 ------------------------------------------------------------------------------------------------
@@ -181,9 +184,11 @@ def test_first_come_first_served(submission, draw):
     """N run, the others wait, and come in in the order in which they came."""
     for running in (1, 2, 3):
         names = draw.names(6)
-        moments = [[["come", name]] for name in names[:3]] + [[["come", name] for name in names[3:]]]
-        moments += [[["go", name]] for name in names]
-        submission.check("classroom.drivers.step5:doors", running, 6, moments)
+        doors = Doors(submission, running, 6)
+        for name in names[:3]:
+            doors.moment(("come", name))
+        doors.moment(*(("come", name) for name in names[3:]))
+        doors.leave(names, [draw.uniform(0.1, 9) for _ in names])
 
 
 # --- 5.7 ------------------------------------------------------------------------------------------------
@@ -206,23 +211,22 @@ def test_first_come_first_served(submission, draw):
 )
 def test_a_batch_in_one_commit(submission, draw):
     """Rows, bodies, prompts and passages of a batch are there after one commit."""
-    given = []
+    books = Books(submission)
     for _ in range(3):
         texts, prompts = draw.words(3), draw.names(2)
-        given.append(
+        books.write(
             [
                 {"question": draw.text(5), "prompt": draw.choice(prompts), "passages": draw.sample(texts, 2)}
                 for _ in range(draw.randint(1, 4))
             ]
         )
-    submission.check("classroom.drivers.step5_rows:batches", given)
 
 
 @pytest.mark.rubric("5.7", points=3, visibility="public")
 def test_what_waits_is_taken_together(submission, draw):
     """All that waits is one batch, and nothing else is waited for."""
     for n in (1, draw.randint(2, 5), draw.randint(6, 9)):
-        submission.check("classroom.drivers.step5_rows:takes", draw.words(n), 512)
+        takes(submission, draw.words(n))
 
 
 # --- 5.8 ------------------------------------------------------------------------------------------------

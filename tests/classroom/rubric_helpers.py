@@ -35,12 +35,10 @@ from typing import Any
 
 from classroom.assignment.quiet import quietly
 from classroom.assignment.rubric import Exercise, Mark, files_of, read
-from classroom.grading.calls import called, find, format_call, outcome, raised
-from classroom.grading.compare import short
+from classroom.grading.calls import find, outcome
 from classroom.grading.plugin import RubricPlugin, TestOutcome
 from classroom.grading.remote import Remote
-from classroom.grading.submission import Base, CallRecord, Local, Made, Submission, call_reference
-from classroom.protocol import wire
+from classroom.grading.submission import Here, Local, Made, Submission, call_reference
 
 ROOT = Path(__file__).parents[2]
 OURS = ("shared", "step", "classroom.drivers")  # how the names of our modules begin
@@ -131,7 +129,7 @@ def swapped(wrong: Wrong) -> Iterator[None]:
 
 
 @dataclass
-class Patched(Base):
+class Patched(Here):
     """The reference's own code in this process, but for what is wrong."""
 
     wrong: Wrong = field(default_factory=dict)
@@ -140,47 +138,33 @@ class Patched(Base):
         super().begin(mark)
         self.reveal = mark.visibility == "public"
 
-    def make(self, target: str, /, *args: Any, **kwargs: Any) -> Made:
-        self.calls.append(CallRecord(format_call(target, args, kwargs), "nothing"))
-        here = self._run(lambda: called(find(target), *_here(args, kwargs)))
-        return Made(self, target, here=here, reference=called(find(target), args, kwargs))
-
     def ask(
         self, do: str, what: str, args: tuple[Any, ...], kwargs: dict[str, Any], made: Made | None = None
     ) -> Any:
-        self.calls.append(CallRecord(format_call(what, args, kwargs, made), "nothing"))
+        return super().ask(do, what, *_here(args, kwargs), made)
 
-        def run() -> Any:
-            if do == "get":
-                return getattr(made.here, what)  # type: ignore[union-attr]
-            function = find(what) if made is None else getattr(made.here, what)
-            return wire.settled(called(function, *_here(args, kwargs)))
-
-        value = wire.neutral(self._run(run))
-        self.calls[-1].got = short(value)
-        return value
+    def changed(self) -> contextlib.AbstractContextManager[None]:
+        return swapped(self.wrong)
 
     def expected(self, reference: Callable[[], Any], got: Any) -> Any:
         return outcome(reference)
 
+    def twin(self, reference: Callable[[], Any]) -> Any:
+        return reference()
+
     def follow(self, made: Made, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         call_reference(made, method, args, kwargs)
 
-    def _run(self, run: Callable[[], Any]) -> Any:
-        try:
-            with swapped(self.wrong):
-                return run()
-        except Exception as error:
-            told = raised(error)
-            self.calls[-1].got = self.calls[-1].verdict = f"raised {told}"
-            raise told from error
-
 
 def _here(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Arguments for the submission: of what was made before, its own object and not the reference's."""
+    """Arguments for the submission: of what was made before, its own object and not the twin."""
 
     def own(value: Any) -> Any:
-        return replace(value, reference=None) if isinstance(value, Made) else value
+        if isinstance(value, Made):
+            return replace(value, reference=None)
+        if type(value) in (list, tuple):
+            return type(value)(map(own, value))
+        return {key: own(each) for key, each in value.items()} if type(value) is dict else value
 
     return tuple(map(own, args)), {name: own(each) for name, each in kwargs.items()}
 

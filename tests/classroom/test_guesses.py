@@ -9,7 +9,8 @@ import pytest
 from classroom.assignment.quiet import quietly
 from classroom.assignment.rubric import files_of
 from classroom.assignment.spec import assignment
-from classroom.grading.calls import CallRecord, Raised, called, find, raised, reference_copy
+from classroom.grading.calls import CallRecord, Raised, find, raised, reference_copy
+from classroom.grading.comparing import KEPT
 from classroom.grading.plugin import RubricPlugin
 from classroom.grading.submission import Made
 from classroom.protocol import wire
@@ -83,11 +84,10 @@ class Replying(Patched):
         super().__init__()
         self.guess = guess
 
-    def make(self, target, /, *args, **kwargs):
-        return Made(self, target, reference=called(find(target), args, kwargs))
-
     def ask(self, do, what, args, kwargs, made=None):
         self.calls.append(CallRecord(what, ""))
+        if do in KEPT:
+            return Made(self, what)
         try:
             return wire.neutral(
                 self.guess(*(None if isinstance(each, Made) else reference_copy(each) for each in args))

@@ -229,7 +229,7 @@ MISTAKES = {
         (WRITE, "for call, _ in batch:\n", "for call, _ in batch:\n" + 12 * " " + "db.commit()\n"),
     ),
     "a failed transaction stays open": (
-        {"test_all_or_none", "test_a_failed_commit_is_everybodys_in_it_and_nobodys_after_it"},
+        {"test_all_or_none"},
         (WRITE, "self.close()\n", "pass\n"),
     ),
     "a deleted file is not noticed": (
@@ -254,10 +254,7 @@ MISTAKES = {
         (WAKE, "suppress(RuntimeError)", "suppress(OSError)"),
     ),
     "failures are not told": (
-        {
-            "test_everybody_is_told_in_his_loop",
-            "test_a_failed_commit_is_everybodys_in_it_and_nobodys_after_it",
-        },
+        {"test_everybody_is_told_in_his_loop"},
         (WAKE, "_finish, futures, problem)", "_finish, futures, None)"),
     ),
     # --- 5.8

@@ -1,0 +1,80 @@
+"""Objects of a submission, which stay where they were made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from classroom.grading.callbacks import Log
+
+if TYPE_CHECKING:
+    from classroom.grading.calls import Raised
+
+
+@dataclass
+class Made:
+    """An object of the submission: over there with a number, or `here`; `twin` is the reference's.
+
+    Names may be paths of attributes: `made.check("queue.count", 3)`.
+    """
+
+    of: Any  # the submission
+    type: str
+    id: int = 0
+    here: Any = None
+    twin: Any = None
+
+    def call(self, method: str, /, *args: Any, **kwargs: Any) -> Any:
+        """Call a method; the twin is called with the same, so that both stay alike."""
+        self.of.unchecked = True
+        got = self.of.ask("method", method, args, kwargs, self)
+        self.of.follow(self, method, args, kwargs)
+        return got
+
+    def check(
+        self,
+        method: str,
+        /,
+        *args: Any,
+        rel: float = 1e-6,
+        abs: float = 1e-9,
+        asked: Log | None = None,
+        text: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Call a method of both, and compare."""
+        return self.of.compare("method", method, args, kwargs, self, How(rel, abs, asked, text))
+
+    def get(self, name: str) -> Any:
+        """An attribute."""
+        self.of.unchecked = True
+        return self.of.ask("get", name, (), {}, self)
+
+    def check_get(self, name: str, rel: float = 1e-6, abs: float = 1e-9) -> Any:
+        """An attribute of both, compared."""
+        return self.of.compare("get", name, (), {}, self, How(rel, abs))
+
+    def keep(self, method: str, /, *args: Any, **kwargs: Any) -> Made:
+        """Call a method, and leave there what it gives."""
+        return self.of.kept("keep", method, args, kwargs, self)
+
+    def part(self, name: str) -> Made:
+        """An attribute, as an object."""
+        return self.of.kept("part", name, (), {}, self)
+
+    def check_step(self, cancel: bool = False) -> Made | Raised | None:
+        """Go on with this coroutine, as an event loop would: what it waits for now; None: it is done.
+
+        Of both; what it returns or raises is compared. With `cancel`, its task was cancelled.
+        """
+        return self.of.compare("step", "step", (cancel,), {}, self, How())
+
+
+@dataclass(frozen=True)
+class How:
+    """How near floats have to be; whose calls are compared, too; and whether what an exception says is."""
+
+    rel: float = 1e-6
+    abs: float = 1e-9
+    asked: Log | None = None
+    text: bool = False

@@ -1,0 +1,232 @@
+"""Scenes of step 5, played by the grader: it is the event loop, the queue, the model and its cache.
+
+The submission's own functions are called one by one; all that is not theirs (who comes, when somebody is
+cancelled, the next token) is decided and seen here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from queue import Empty
+from typing import Any
+
+from classroom.drivers.step5 import sql
+from classroom.grading.callbacks import Log
+from classroom.grading.submission import Fresh, Made, Submission
+from classroom.rubrics import databases
+
+DRIVERS = "classroom.drivers"
+COLUMNS = {
+    "calls": ("id", "trace_id", "started_us", "http_route", "gen_ai_request_model", "prompt_sha256"),
+    "bodies": ("call_id", "question", "answer", "sources"),
+    "prompts": ("sha256", "id", "version", "text"),
+    "texts": ("sha256", "text"),
+}
+
+
+class Clock:
+    """A clock that stands still until the test says otherwise."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def read(self) -> float:
+        return self.now
+
+
+def ranked(submission, rows, groups, least=None):
+    """p50 and p95 by `percentiles` of rows [keys..., day, value], by the first keys, from a day on.
+
+    The submission only writes the statement. What is in the table the grader tells its own database.
+    """
+    width = len(rows[0]) - 2 if rows else groups
+    table = submission.make(f"{DRIVERS}.step5:measured", width)
+    given = [table.part("c.ms"), submission.make(f"{DRIVERS}.step5:since", table, least)]
+    keys = tuple(table.part(f"c.k{i}") for i in range(groups))
+    statement = submission.make(
+        "step5_serving.telemetry.summary:percentiles", *given, *([keys] if keys else [])
+    )
+    names = [*(f"k{i}" for i in range(width)), "day", "ms"]
+    empty = dict.fromkeys(names)  # a table has its columns, though it has no rows
+    filled = {"measured": [empty, *(dict(zip(names, row, strict=True)) for row in rows)]}
+    got = databases.select(submission.call(f"{DRIVERS}.step5:sql", statement), filled)
+    submission.agree("its rows", got, lambda: databases.select(sql(statement.reference), filled))
+
+
+# --- the doors ------------------------------------------------------------------------------------------
+
+
+class Doors:
+    """Callers at an Admission, each a coroutine that this loop goes on with; nothing happens in between."""
+
+    def __init__(self, submission: Submission, running: int, waiting: int, seconds: bool = False) -> None:
+        self.seconds = seconds  # whether those are looked at that a refusal would name
+        self.doors = submission.make("step5_serving.api.admission:Admission", running, waiting)
+        self.calls: dict[str, Made] = {}
+        self.waits: dict[str, Made] = {}  # for a future
+        self.ready: deque[str] = deque()
+        self.cancelled: set[str] = set()
+        self.inside: list[str] = []
+        self.ends: set[str] = set()
+
+    def moment(self, *actions: tuple[Any, ...]) -> None:
+        """These happen before anybody who waits can go on; then all go on who can.
+
+        ("come", name), ("go", name, seconds): who is inside leaves, ("cancel", name), ("close", why),
+        ("end", name): comes to wait until nobody is in or waits.
+        """
+        for what, *given in actions:
+            getattr(self, f"_{what}")(*given)
+            self._look()
+        while self.ready:
+            self._go_on(self.ready.popleft())
+            self._look()
+        self.doors.check_get("running")
+        self.doors.check_get("waiting")
+        if self.seconds:
+            self.doors.check("retry_after")
+
+    def _come(self, name: str, method: str = "_enter") -> None:
+        self.calls[name] = self.doors.keep(method)
+        self.ready.append(name)
+
+    def _end(self, name: str) -> None:
+        self.ends.add(name)
+        self._come(name, "drained")
+
+    def _go(self, name: str, seconds: float) -> None:
+        if name in self.inside:
+            self.inside.remove(name)
+            self.doors.check("_leave", seconds)
+
+    def _cancel(self, name: str) -> None:
+        if name in self.waits and name not in self.ready:
+            self.waits[name].check("cancel")
+        if name in self.waits or name in self.ready:
+            self.cancelled.add(name)
+
+    def _close(self, why: str) -> None:
+        self.doors.check("close", why)
+
+    def _look(self) -> None:
+        """Who waited for something that is there now goes on, in turn."""
+        for name, future in self.waits.items():
+            if name not in self.ready and future.check("done"):
+                self.ready.append(name)
+
+    def _go_on(self, name: str) -> None:
+        self.waits.pop(name, None)
+        cancel = name in self.cancelled
+        self.cancelled.discard(name)
+        found = self.calls[name].check_step(cancel)
+        if isinstance(found, Made):
+            self.waits[name] = found
+        elif found is None and name not in self.ends:
+            self.inside.append(name)
+
+    def leave(self, names: Sequence[str], seconds: Sequence[float]) -> None:
+        """One after the other, whoever of these is inside."""
+        for name, each in zip(names, seconds, strict=True):
+            self.moment(("go", name, each))
+
+
+# --- telemetry ------------------------------------------------------------------------------------------
+
+
+class Books:
+    """A sink on a database, whose files are looked at after each batch."""
+
+    def __init__(self, submission: Submission) -> None:
+        self.submission = submission
+        self.database = submission.make(f"{DRIVERS}.step5_rows:Database")
+        sink = "step5_serving.telemetry.sinks:SqliteSink"
+        self.sink = submission.make(sink, self.database.part("store"), "normal")
+        self.before: list[Any] = [{}, {}]  # the submission's files, and the reference's
+
+    def write(self, given: Sequence[Mapping[str, Any]], vanishes: bool = False) -> None:
+        """Write a batch: how that ends, what is there then, and in how many transactions it came there."""
+        make = f"{DRIVERS}.step5_rows:calls"
+        batch = self.submission.make(make, list(given), *([self.database] if vanishes else []))
+        self.sink.check("write", batch)
+        files = self.database.call("files")
+        self.submission.agree("what the file holds", self._seen(files, 0), self._of_reference)
+
+    def _of_reference(self) -> Any:
+        return self._seen(self.database.reference.files(), 1)
+
+    def _seen(self, files: Any, side: int) -> list[Any]:
+        found = databases.tables(files, COLUMNS)
+        before, self.before[side] = self.before[side], files
+        return [found, databases.commits(before, files)]
+
+
+class Line:
+    """A queue as `step5_rows:Queue` asks for it; who waits for what has not come is written down."""
+
+    def __init__(self, items: Sequence[str | None], log: Log) -> None:
+        self.items, self.log = deque(items), log
+
+    def take(self, waits: bool, for_ever: bool) -> str | None:
+        """The next item."""
+        if self.items:
+            return self.items.popleft()
+        if waits:
+            self.log.add("waits for what has not come")
+        if waits and for_ever:
+            raise RuntimeError("it waits for a call that never comes")
+        raise Empty
+
+    def size(self) -> int:
+        """How many there are."""
+        return len(self.items)
+
+
+def takes(submission: Submission, items: Sequence[str | None]) -> None:
+    """All batches that `_take` makes of a queue: what they hold, and whether it goes on."""
+    log = Log()
+    sides: list[Line] = []
+
+    def line() -> Any:
+        sides.append(Line(items, log))
+        return sides[-1].take
+
+    recorder = submission.make(f"{DRIVERS}.step5_rows:recorder", Fresh(line), Fresh(lambda: sides[-1].size))
+    while sides[0].items:
+        left = len(sides[0].items)
+        _, going = recorder.check("_take", asked=log)
+        assert len(sides[0].items) < left, "nothing was taken"
+        if not going:
+            return
+
+
+class Waiters:
+    """Who waits for a row, each in an event loop; what they are told is written down."""
+
+    def __init__(self, submission: Submission, places: Sequence[int], closed: Sequence[int] = ()) -> None:
+        self.submission, self.closed, self.log = submission, closed, Log(ordered=False)
+        self.gone: set[int] = set()  # cancelled
+        called = self.log.hears("loop", self.called)
+        driver = f"{DRIVERS}.step5_rows"
+        self.loops = [submission.make(f"{driver}:Loop", number, called) for number in range(max(places) + 1)]
+        asks = {"done": self.is_gone, "cancelled": self.is_gone, "told": self.log.hears("told", self.told)}
+        self.batch = submission.make(f"{driver}:waiting", self.loops, list(places), asks)
+
+    def called(self, number: int) -> None:
+        """Somebody calls into a loop."""
+        if number in self.closed:
+            raise RuntimeError("Event loop is closed")
+
+    def told(self, number: int, what: str) -> None:
+        """A waiter is told."""
+
+    def is_gone(self, number: int) -> bool:
+        """Whether a waiter was cancelled."""
+        return number in self.gone
+
+    def wake(self, problem: str | None) -> None:
+        """Wake all, then run one loop after the other."""
+        wake = "step5_serving.telemetry.writer:Recorder._wake"
+        self.submission.check(wake, self.batch, problem, asked=self.log)
+        for loop in self.loops:
+            loop.check("run", asked=self.log)
