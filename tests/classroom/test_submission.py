@@ -345,7 +345,7 @@ def test_objects_are_made_once_and_compared_by_what_they_do(made_of):
     assert made.check("total") == 8
     assert made.reference["a"] == 2
     with pytest.raises(
-        TypeError, match="can't compare objects"
+        TypeError, match="objects can't be compared"
     ):  # of two objects only the types were compared
         remote.check("builtins:object")
 
