@@ -26,7 +26,7 @@ class Base:
     """What all kinds do alike. `reveal`: whether feedback may show what was expected."""
 
     reveal: bool = False
-    seen: list[CallRecord] = field(default_factory=list)
+    calls: list[CallRecord] = field(default_factory=list)
     unchecked: bool = False
     worker_reused: bool = False
 

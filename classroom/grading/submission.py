@@ -73,7 +73,7 @@ __all__ = [
 class Submission(Protocol):
     """What Remote and Local have in common."""
 
-    seen: list[CallRecord]  # by the present test
+    calls: list[CallRecord]  # by the present test
     unchecked: bool  # whether the present test was given anything that the submission made up, unlooked at
     reveal: bool  # whether feedback may show what was expected
     worker_reused: bool  # whether what was run for other exercises may have spoilt its process
