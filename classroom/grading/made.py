@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Made:
-    """An object of the submission: over there with a number, or `here`; `twin` is the reference's.
+    """An object of the submission: over there with a number, or `here`; `reference` is the reference's.
 
     Names may be paths of attributes: `made.check("queue.count", 3)`.
     """
@@ -22,7 +22,7 @@ class Made:
     type: str
     id: int = 0
     here: Any = None
-    twin: Any = None
+    reference: Any = None
 
     def call(self, method: str, /, *args: Any, **kwargs: Any) -> Any:
         """Call a method; the twin is called with the same, so that both stay alike."""

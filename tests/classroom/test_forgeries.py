@@ -46,4 +46,4 @@ def test_the_solution_is_worth_all_points_to_the_same_worker(forger):
 def test_there_are_many_attacks_on_every_step():
     numbers = [len(forgeries(step)) for step in STEPS]
     assert min(numbers) >= 4
-    assert sum(numbers) >= 60
+    assert sum(numbers) >= 55
