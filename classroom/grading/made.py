@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from classroom.grading.callbacks import Log
-
-if TYPE_CHECKING:
-    from classroom.grading.calls import Raised
 
 
 @dataclass
@@ -62,8 +59,9 @@ class Made:
         """An attribute, as an object."""
         return self.of.kept("part", name, (), {}, self)
 
-    def check_step(self, cancel: bool = False) -> Made | Raised | None:
-        """Go on with this coroutine, as an event loop would: what it waits for now; None: it is done.
+    def check_step(self, cancel: bool = False) -> Any:
+        """Go on with this coroutine, as an event loop would: what it waits for now (a Made), None
+        where it is done, or the Raised that it ended with.
 
         Of both; what it returns or raises is compared. With `cancel`, its task was cancelled.
         """
