@@ -91,12 +91,12 @@ def main(
     settings = load_settings(model=model, device=device, dtype=dtype, threads=threads, seed=seed)
     if engine not in ("torch", "llamacpp", "lock"):
         raise UserError(f"--engine {engine} is not known: use torch, llamacpp or lock")
-    listening = listen(HOST, port)
     logging.basicConfig(level=logging.ERROR, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     import uvicorn
 
     from step5_serving.engines.server import create_app
 
+    listening = listen(HOST, port)  # after the imports, for which clients would have to wait
     app = create_app(backend_of(engine, settings, rows, quantize, prefix_cache, lookup), settings.model)
     config = uvicorn.Config(
         app, ws="none", log_config=None, access_log=False, timeout_keep_alive=KEEP_ALIVE_S

@@ -295,9 +295,9 @@ def test_a_service_goes_on_when_its_engine_is_killed(tmp_path):
         [child] = service.process.children()
         child.kill()
         for _ in range(3):
-            got = service.ask()
+            got = service.ask(timeout=60)
             assert got.status_code == 200 or int(got.headers["retry-after"]) >= 1, got.text
-        assert service.until(lambda: service.ask().status_code == 200, 60)
+        assert service.until(lambda: service.ask(timeout=60).status_code == 200, 60)
         [second] = service.process.children()
         assert second.pid != child.pid
         assert sum("the engine torch ended (signal 9)" in line for line in service.log) == 1
