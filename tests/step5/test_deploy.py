@@ -291,7 +291,7 @@ def test_the_image_by_hadolint():
 
 
 def test_the_page_names_what_there_is():
-    page = Path(step5_serving.__file__).with_name("serve.md")
+    page = Path(step5_serving.__file__).with_name("deployment.md")
     text = page.read_text().replace("\\\n", " ")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
         assert (page.parent / target).exists(), target
