@@ -46,7 +46,7 @@ def excerpt(source: str, name: str) -> str:
     """
     node: Any = ast.parse(source)
     for part in name.split("."):
-        kinds = ast.FunctionDef | ast.ClassDef
+        kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
         named = [each for each in node.body if isinstance(each, kinds) and each.name == part]
         if not named:
             raise ValueError(f"an excerpt names {name}, which is not in the file")
