@@ -36,7 +36,7 @@ EXERCISES = {
 # Whoever waits in vain in a thread of its own is told by an exception there.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 POINTS = {"2.1": 10, "2.2": 10, "2.3": 10, "2.4": 15, "2.5": 15, "2.6": 20, "2.7": 20}
-IMPATIENT = {"classroom.callbacks:PATIENCE": 0.5}  # for jobs that will never meet
+IMPATIENT = {"classroom.grading.callbacks:PATIENCE": 0.5}  # for jobs that will never meet
 
 
 def source_of(target):
