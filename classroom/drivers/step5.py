@@ -7,6 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+VOCABULARY = 64  # of the model that the batcher runs
+CONTEXT = 2048
+
 
 @dataclass(frozen=True)
 class Chunk:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from classroom.rubrics.step5_batcher import Batcher
 from classroom.rubrics.step5_scenes import Books, Doors, Waiters, takes
 
 # --- 5.6 ------------------------------------------------------------------------------------------------
@@ -148,11 +149,12 @@ def prompt_of(draw, n):
 def test_prompts_are_read_in_turn(submission, draw):
     """The prompt that came first is read first, and what it leaves of the chunk is the next one's."""
     for _ in range(3):
-        running = []
+        batcher = Batcher(submission, draw, 8, draw.randint(4, 12))
         for _ in range(4):
             prompt = prompt_of(draw, draw.randint(1, 25))
-            running.append([prompt, draw.choice([0, 0, draw.randrange(len(prompt))])])
-        submission.check("classroom.drivers.step5_batch:prefills", running, draw.randint(4, 12), 6)
+            batcher.sit(prompt, draw.choice([0, 0, draw.randrange(len(prompt))]))
+        for _ in range(6):
+            batcher.read()
 
 
 @pytest.mark.rubric("5.8", points=3)
@@ -162,20 +164,24 @@ def test_what_prompts_begin_with_alike_is_computed_once(submission, draw):
         known = prompt_of(draw, 70)
         prompts = [known[: draw.randint(17, 70)] + prompt_of(draw, draw.randint(1, 20)) for _ in range(5)]
         prompts.append(prompt_of(draw, draw.randint(1, 40)))
-        submission.check("classroom.drivers.step5_batch:prefixes", draw.sample(prompts, 6), 3, chunk)
+        batcher = Batcher(submission, draw, 3, chunk)
+        batcher.play([[[prompt, 3] for prompt in draw.sample(prompts, 6)]])
+        batcher.check("num_cached")
 
 
 @pytest.mark.rubric("5.8", points=3)
 def test_one_forward_for_everybody(submission, draw):
     """Each forward has the next tokens of every sequence whose prompt is read; all that its guide wrote."""
     for _ in range(3):
-        running = []
+        batcher = Batcher(submission, draw, 8, 8)
         for _ in range(3):
             prompt = prompt_of(draw, draw.randint(2, 12))
             computed = len(prompt) - draw.choice([1, 1, 1, 2])
             ends, guided = draw.sample(range(64), 4), draw.random() < 0.4
-            running.append([prompt, computed, draw.randint(1, 7), ends, guided])
-        submission.check("classroom.drivers.step5_batch:forwards", running, 6)
+            batcher.sit(prompt, computed, draw.randint(1, 7), ends=ends, guided=guided)
+        for _ in range(6):
+            batcher.step()
+            batcher.check("num_computed")
 
 
 def arrivals_of(draw, steps):
@@ -195,7 +201,7 @@ def test_a_text_depends_on_no_neighbour(submission, draw):
     """Many texts that come and go over few slots, however their prompts are cut, are those of each alone."""
     for rows in (1, 3, draw.randint(4, 6)):
         arrivals = arrivals_of(draw, 12)
-        submission.check("classroom.drivers.step5_batch:texts", arrivals, rows, draw.choice([1, 5, 16]))
+        Batcher(submission, draw, rows, draw.choice([1, 5, 16])).play(arrivals)
 
 
 @pytest.mark.rubric("5.8", points=4)
@@ -206,4 +212,4 @@ def test_step_by_step(submission, draw):
         came = {step: sum(map(len, arrivals[: step + 1])) for step in range(12)}
         steps = [step for step in range(3, 12) if came[step]]
         aborts = {step: [draw.randint(1, came[step])] for step in draw.sample(steps, min(3, len(steps)))}
-        submission.check("classroom.drivers.step5_batch:steps", arrivals, rows, 8, aborts)
+        Batcher(submission, draw, rows, 8).play(arrivals, aborts)

@@ -4,6 +4,7 @@ import hashlib
 
 import pytest
 
+from classroom.rubrics.step5_batcher import Batcher
 from classroom.rubrics.step5_scenes import Books, Clock, Doors, ranked, takes
 
 # --- 5.1 ------------------------------------------------------------------------------------------------
@@ -255,13 +256,15 @@ def prompt_of(draw, n):
 def test_a_prompt_is_read_in_chunks(submission, draw):
     """A long prompt is read in chunks, all but its last token."""
     for _ in range(3):
-        running = [[prompt_of(draw, draw.randint(10, 30)), 0]]
-        submission.check("classroom.drivers.step5_batch:prefills", running, draw.randint(3, 9), 4)
+        batcher = Batcher(submission, draw, 8, draw.randint(3, 9))
+        batcher.sit(prompt_of(draw, draw.randint(10, 30)), 0)
+        for _ in range(4):
+            batcher.read()
 
 
 @pytest.mark.rubric("5.8", points=4, visibility="public")
 def test_some_texts(submission, draw):
-    """Three texts at a time in four slots, the same as if each were alone."""
+    """Three texts at a time in four slots, the same as if each were alone, in as many forwards."""
     for _ in range(3):
         asked = [[prompt_of(draw, draw.randint(2, 20)), draw.randint(1, 9)] for _ in range(3)]
-        submission.check("classroom.drivers.step5_batch:texts", [asked], 4, 8)
+        Batcher(submission, draw, 4, 8).play([asked])
