@@ -82,7 +82,7 @@ def defend(submission: Path, step: str, seed: int, isolation: str | None = None)
 def _of_calls(task: Task, outcomes: Sequence[TestOutcome], draw: random.Random) -> list[Question]:
     calls = [call for outcome in outcomes if outcome.mark.id == task.id for call in outcome.calls]
     short = [call for call in calls if _is_short(call.call) and _is_short(call.got) and call.got != "nothing"]
-    short = [call for call in short if "NotImplementedError" not in call.got]
+    short = [call for call in short if "NotImplementedError" not in call.got and not call.got.startswith("<")]
     if not short:
         return []
     chosen = draw.choice(short)

@@ -232,7 +232,7 @@ def test_nothing_of_a_submission_but_its_files_is_in_the_tree(graded, tmp_path):
     inside = graded(spy.format(f"{tree} + '/classroom'")).items[0].cause
     assert "ValueError: __init__.py drivers protocol" in inside
     inside = graded(spy.format(f"{tree} + '/classroom/protocol'")).items[0].cause
-    assert "ValueError: __init__.py arrays.py wire.py worker.py" in inside
+    assert "ValueError: __init__.py arrays.py objects.py wire.py worker.py" in inside
     assert graded(RIGHT).items[0].score == 10
 
 

@@ -19,6 +19,7 @@ from step4_finetune.data.rows import Row
 from step4_finetune.train import callbacks, folder, peft_setup, preflight
 from step4_finetune.train import run as training
 from step4_finetune.train.length_sampler import LengthGroupedSampler
+from step4_finetune.train.training_data import TrainingData
 from tests.step4 import runs
 
 TOGETHER = [(method, how) for method in ("sft", "dpo", "sft+dpo") for how in ("lora", "qlora", "full")]
@@ -514,7 +515,7 @@ def test_the_head_scores_replies_only_and_loss_and_gradients_are_the_same(tmp_pa
 
 def test_preferences_leave_out_rows_without_a_rejected_reply():
     row = Row("1", ({"role": "user", "content": "Hi"},), "Good day.")
-    lesson = training.training_data.TrainingData([row], "", pairs=[row, *runs.rows(1)])
+    lesson = TrainingData([row], "", pairs=[row, *runs.rows(1)])
     assert [each["chosen"][0]["content"] for each in lesson.preferences()] == [runs.rows(1)[0].chosen]
 
 

@@ -300,7 +300,7 @@ def test_a_service_goes_on_when_its_engine_is_killed(tmp_path):
         assert service.until(lambda: service.ask(timeout=60).status_code == 200, 60)
         [second] = service.process.children()
         assert second.pid != child.pid
-        assert sum("the engine torch ended (signal 9)" in line for line in service.log) == 1
+        assert sum("(signal 9): it is started again" in line for line in service.log) == 1
         statuses = [each["status"] for each in service.get("/telemetry/calls").json()["calls"]]
         assert statuses.count(200) >= 2
     assert ended(second.pid)

@@ -144,7 +144,7 @@ def test_a_file_of_the_version_before_that_cannot_be_written_is_refused_in_one_l
 # --- refusals: a row for want of room, a count for the others --------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["/query", "/query/stream", "/v1/messages"])
+@pytest.mark.parametrize("path", ["/query", "/query/stream"])
 def test_too_many_requests_have_rows(path):
     app = app_of(rate=0.001, burst=1)
     for _ in range(2):
