@@ -153,8 +153,8 @@ print(hardware.peak_memory_mb() * 1e6)
 @pytest.mark.parametrize(
     "plan",
     [
-        Plan(batch=8, length=160, scored=66, last_layers=10),
-        Plan(batch=2, length=160, method="dpo", last_layers=10),
+        Plan(batch=8, length=160, scored=66, last_layers=10, dtype="float32"),
+        Plan(batch=2, length=160, method="dpo", last_layers=10, dtype="float32"),
     ],
     ids=lambda plan: f"{plan.method}-{plan.tuning}-{plan.dtype}",
 )
