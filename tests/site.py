@@ -114,7 +114,7 @@ def members(folder: Path) -> list[Path]:
 
 def page_of(source: Path, root: Path) -> Path:
     """Where a file's page lies, relative to the folder of pages."""
-    path = source.relative_to(root)
+    path = Path(*(part.lstrip(".") for part in source.relative_to(root).parts))  # hidden folders are skipped
     if path.name == "README.md":
         return path.with_name("index.md")
     if source.is_dir():
