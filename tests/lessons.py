@@ -35,6 +35,7 @@ LESSONS = [
     ROOT / "classroom" / "README.md",
 ]
 GOALS = re.compile(r"(<!-- goals: (step\d) -->\n).*?(<!-- end -->)", re.DOTALL)
+LONGEST = 1800  # seconds of a command; one that never ends, such as a server, is an error
 # What differs from run to run or from machine to machine: such lines are not compared.
 TIMING = re.compile(r"tokens/s|\d s\b|\d MB\b|\bcores\b")
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -89,6 +90,7 @@ class Example:
             text=True,
             cwd=folder,
             env=environment,
+            timeout=LONGEST,
         )
 
 
