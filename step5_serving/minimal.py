@@ -26,7 +26,7 @@ from shared.config import load_settings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-COLUMNS = (
+COLUMNS = [
     "at",
     "question",
     "answer",
@@ -36,7 +36,7 @@ COLUMNS = (
     "output_tokens",
     "seconds",
     "usd",
-)
+]
 SUMMARY = """SELECT count(*) AS calls, sum(status >= 400) AS errors, sum(input_tokens) AS input_tokens,
              sum(output_tokens) AS output_tokens, avg(seconds) AS mean_seconds, sum(usd) AS usd FROM calls"""
 
@@ -53,10 +53,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     from step3_rag.service import open_service
 
     app.state.settings = settings = load_settings()
-    app.state.retriever, app.state.client = (
-        open_service(settings, None).retriever,
-        chat_client(settings=settings),
-    )
+    app.state.retriever = open_service(settings, None).retriever
+    app.state.client = chat_client(settings=settings)
     app.state.db = sqlite3.connect("minimal.db", isolation_level=None)
     app.state.db.execute(f"CREATE TABLE IF NOT EXISTS calls ({', '.join(COLUMNS)})")
     yield
@@ -73,11 +71,8 @@ async def query(query: Query, request: Request) -> dict[str, Any]:
 
     state, began = request.app.state, time.perf_counter()
     model, price = state.settings.model, lookup(state.settings.model).price
-    row: dict[str, Any] = dict.fromkeys(COLUMNS) | {
-        "at": time.time(),
-        "question": query.question,
-        "status": 200,
-    }
+    row: dict[str, Any] = dict.fromkeys(COLUMNS)
+    row |= {"at": time.time(), "question": query.question, "status": 200}
     try:
         found = ask(state.retriever, query.question, Plan(reader="chat"), state.client, model)
         read, written = found.answer.input_tokens or 0, found.answer.output_tokens or 0
