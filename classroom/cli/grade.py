@@ -38,9 +38,7 @@ def grade(
     variant: Annotated[
         list[int] | None, typer.Option(help="That was given out; several times for several. Default: 0.")
     ] = None,
-    format: Annotated[
-        str | None, typer.Option(help="Of the file: json, gradescope, junit, markdown, ...")
-    ] = None,
+    format: Annotated[str | None, typer.Option(help="Of the file: json, gradescope or markdown.")] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Where the result goes: a file, or a folder.", show_default=False),
@@ -117,12 +115,10 @@ def run(
 
 def save(result: Result, format: str, out: Path) -> None:
     """The result in a format, as a file of this name, or as what its readers look for in this folder."""
-    from classroom.upload.formats import render, write
+    from classroom.upload.formats import FORMATS, render
 
+    out = out / FORMATS[format].file if out.is_dir() else out
     try:
-        if out.is_dir():
-            write(result, format, out)
-            return
         part = out.with_name(out.name + ".part")
         part.write_bytes(render(result, format).encode())
         part.replace(out)

@@ -107,10 +107,14 @@ class Result:
         """As JSON holds it."""
         return {"schema": SCHEMA, "score": self.score, "points": self.points, **asdict(self)}
 
+    def to_json(self) -> str:
+        """The text of a file. Its schema is upload/schemas/json.json."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, indent=1) + "\n"
+
     def save(self, path: Path) -> None:
         """Write it, whole or not at all."""
         part = path.with_name(path.name + ".part")
-        part.write_text(json.dumps(self.to_dict(), ensure_ascii=False, indent=1) + "\n", "utf-8")
+        part.write_text(self.to_json(), "utf-8")
         part.replace(path)
 
     @classmethod

@@ -21,6 +21,7 @@ Schema: upload/schemas/gradescope.json.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from classroom.grading.result import Item, Result, Test
@@ -34,25 +35,24 @@ def render(result: Result) -> str:
     tests = [
         _test(item, number, test) for item in result.items for number, test in enumerate(item.tests, start=1)
     ]
-    return view.to_json(
-        {
-            "score": result.score,
-            "execution_time": round(result.seconds, 3),
-            "output": _output(result),
-            "output_format": "text",
-            "test_output_format": "text",
-            "test_name_format": "text",
-            "stdout_visibility": "hidden",
-            "extra_data": {
-                "step": result.step,
-                "points": result.points,
-                "seed": result.seed,
-                "variant": result.variant,
-                "started": result.started,
-            },
-            "tests": tests + _for_instructors(result),
-        }
-    )
+    told = {
+        "score": result.score,
+        "execution_time": round(result.seconds, 3),
+        "output": _output(result),
+        "output_format": "text",
+        "test_output_format": "text",
+        "test_name_format": "text",
+        "stdout_visibility": "hidden",
+        "extra_data": {
+            "step": result.step,
+            "points": result.points,
+            "seed": result.seed,
+            "variant": result.variant,
+            "started": result.started,
+        },
+        "tests": tests + _for_instructors(result),
+    }
+    return json.dumps(told, ensure_ascii=False, indent=1) + "\n"
 
 
 def _test(item: Item, number: int, test: Test) -> dict[str, Any]:

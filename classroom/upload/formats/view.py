@@ -1,7 +1,5 @@
 """What learners may see of a result, as plain text. All formats that may reach them take it from here.
 
-    3 of 10 points
-    3.1 Fusion by ranks: 3 of 10
       3/3 Two short rankings are fused by rank.
       0/7 Any number of rankings that share candidates, with any k.
           failed: at ['rub']: 0.0322
@@ -18,9 +16,7 @@ Text is bounded, and cleaned once more by `harmless`; it is not escaped: each fo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from typing import Any
 
 from classroom.grading.result import Item, Result, Test
 from classroom.intake.harmless import harmless
@@ -92,22 +88,7 @@ def total(result: Result) -> str:
     return f"{result.score} of {result.points} points"
 
 
-def plain(result: Result) -> str:
-    """Everything that learners may see, as text."""
-    told = [total(result)]
-    for item in result.items:
-        told.append(f"{title(item)}: {item.score} of {item.points}")
-        told += (entry(test) for test in item.tests)
-    return "\n".join(told)
-
-
 def entry(test: Test) -> str:
     """A test: its points, its line, and what went wrong, indented."""
     head = f"  {test.score}/{test.points} {name(test)}"
     return "\n      ".join([head, *feedback(test).splitlines()])
-
-
-def to_json(value: Any, indent: int | None = 1) -> str:
-    """JSON as files hold it, or on one line."""
-    separators = None if indent else (",", ":")
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators) + "\n"
