@@ -85,7 +85,7 @@ class Result:
     items: tuple[Item, ...]
     seed: int
     variant: int
-    isolation: str  # sandlock, bubblewrap, other-uid, rlimits
+    isolation: str  # sandlock, bubblewrap, rlimits
     safe: bool  # whether strangers' code may be graded so
     started: str  # ISO 8601, UTC
     seconds: float

@@ -1,7 +1,7 @@
 """Where a submission runs: the seam between the grader and the sandboxes, which are the other files here.
 
     >>> levels()
-    {'sandlock': (), 'bubblewrap': (), 'other-uid': (), 'rlimits': ('solutions', 'writing', ...)}
+    {'sandlock': (), 'bubblewrap': (), 'rlimits': ('solutions', 'writing', ...)}
     >>> box = open_worker(tree)
     >>> box.level, box.safe
     ('sandlock', True)
@@ -29,7 +29,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from classroom.isolation import bubblewrap, other_uid, rlimits, sandlock
+from classroom.isolation import bubblewrap, rlimits, sandlock
 from classroom.isolation.box import Box
 from classroom.isolation.limits import Limits
 from classroom.isolation.place import HERE, Missing, Place, Plan, python, worker_command
@@ -41,7 +41,6 @@ __all__ = ["LEVELS", "Limits", "Sandboxed", "levels", "open_worker"]
 LEVELS: dict[str, Callable[[Place], Plan]] = {  # best first
     "sandlock": sandlock.plan,
     "bubblewrap": bubblewrap.plan,
-    "other-uid": other_uid.plan,
     "rlimits": rlimits.plan,
 }
 LIMITS = Limits()
@@ -52,7 +51,7 @@ UIDS = range(61_184, 65_520)  # systemd's for users that exist for a while; belo
 class Sandboxed(Protocol):
     """A worker in a sandbox, with pipes: file descriptors, `stdin` and `stdout` not blocking."""
 
-    level: str  # sandlock, bubblewrap, other-uid or rlimits
+    level: str  # sandlock, bubblewrap or rlimits
     safe: bool  # whether strangers' code may be graded in it
     stdin: int
     stdout: int
@@ -182,7 +181,6 @@ def _opened(level: str, tree: Path, command: list[str] | None, limits: Limits, s
         folder.chmod(0o711)
         scratch = folder / "scratch"
         scratch.mkdir(0o700)
-        (folder / "root").mkdir()
         uid = None
         if level != "rlimits" and hasattr(os, "geteuid") and os.geteuid() == 0:
             uid, lock = _free_uid()

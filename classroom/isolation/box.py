@@ -62,7 +62,6 @@ class Box:
             "look_as": place.uid if place.uid is not None and not may(SYS_PTRACE) else None,
             "make_scratch": plan.make_scratch,
             "disk": plan.disk,
-            "room": plan.room,
         }
         try:
             self._keeper = subprocess.Popen(

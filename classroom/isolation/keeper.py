@@ -53,11 +53,11 @@ class Keeper:
 
     def _made_scratch(self) -> bool:
         """Whether the scratch folder is a file system of fixed size now: containers may not mount."""
-        import room  # pyrefly: ignore  (beside this file)
+        import quota  # pyrefly: ignore  (beside this file)
 
         limits = self._spec["limits"]
         try:
-            room.scratch(self._spec["scratch"], limits["disk"], limits["files"], self._spec["uid"] or 0)
+            quota.put(self._spec["scratch"], limits["disk"], limits["files"], self._spec["uid"] or 0)
         except OSError:
             return False
         return True
@@ -68,10 +68,6 @@ class Keeper:
             try:
                 for kept in (self._spec["lifeline"], self._spec["news"], self._awake):
                     os.close(kept)
-                if self._spec["room"]:
-                    import room  # pyrefly: ignore  (beside this file)
-
-                    room.enter(self._spec["room"])
                 os.execv(self._spec["command"][0], self._spec["command"])
             except BaseException as error:
                 os.write(2, f"the sandbox does not start: {error}\n".encode())
@@ -154,11 +150,11 @@ class Keeper:
             select.select([], [], [], 0.001)
 
     def _tidy(self) -> None:
+        import quota  # pyrefly: ignore  (beside this file)
         import removing  # pyrefly: ignore  (beside this file)
-        import room  # pyrefly: ignore  (beside this file)
 
         if sys.platform == "linux":
-            room.leave(self._spec["scratch"])
+            quota.take_away(self._spec["scratch"])
         with contextlib.suppress(OSError):
             removing.remove(Path(self._spec["scratch"]).parent)
 

@@ -43,7 +43,6 @@ class Plan:
     command: list[str]
     make_scratch: bool = False  # root makes a file system of fixed size for it
     disk: str = "watch"  # as watch.py says, where that is not or can't be done
-    room: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Level 4: limits of the kernel's for a process, and nothing more. NOT SAFE for strangers' code.
+"""Level 3: limits of the kernel's for a process, and nothing more. NOT SAFE for strangers' code.
 
 A submission runs as the grader's own user: it can read the solutions and the other submissions, write
 wherever that user can, and end the grader. It can't use up the machine, nor, on Linux, reach the network. It

@@ -1,20 +1,19 @@
 """What each level stops: data, for the lesson's table and for the tests, which attack each row.
 
     >>> STOPS["network"]
-    ('sandlock', 'bubblewrap', 'other-uid', 'rlimits')
+    ('sandlock', 'bubblewrap', 'rlimits')
     >>> print(table())
-    | | sandlock | bubblewrap | other-uid | rlimits |
+    | | sandlock | bubblewrap | rlimits |
     ...
 
-So it is on Linux on x86-64 or arm64. `other-uid` is meant with the right to mount; without, as in most
-containers, it does not keep from reading what all users may read, which `levels()` then says. What holds on
-no level: a hole in the kernel itself, and a submission's attacks on itself.
+So it is on Linux on x86-64 or arm64. What holds on no level: a hole in the kernel itself, and a submission's
+attacks on itself.
 """
 
 from __future__ import annotations
 
-ALL = ("sandlock", "bubblewrap", "other-uid", "rlimits")
-SAFE = ALL[:3]
+ALL = ("sandlock", "bubblewrap", "rlimits")
+SAFE = ALL[:2]
 
 STOPS: dict[str, tuple[str, ...]] = {
     "network": ALL,  # TCP, UDP and others, outwards and inwards, and unix sockets
