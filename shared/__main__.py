@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shared.cli import Json, Model, Smoke, emit, new_app, plain_table, run
+from shared.cli import Json, Model, Smoke, emit, new_app, plain_console, plain_table, run
 from shared.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,17 +38,8 @@ def doctor(as_json: Json = False) -> None:
         "headline": f"cannot run: {', '.join(broken)}" if broken else "everything that is installed can run",
         "findings": [asdict(finding) for finding in findings],
     }
-
-    def show(console: Console) -> None:
-        from rich.text import Text
-
-        colours = {"ok": "green", "wrong": "bold red", "optional": "yellow"}
-        table = plain_table("state", "what", "found")
-        for each in findings:
-            table.add_row(Text(f"[{each.state}]", colours[each.state]), each.what, Text(each.detail))
-        console.print(table)
-
-    emit(results, show, as_json=as_json)
+    rows = [(f"[{each.state}]", each.what, each.detail) for each in findings]
+    emit(results, lambda out: out.print(plain_table("state", "what", "found", rows=rows)), as_json=as_json)
     if broken:
         raise typer.Exit(1)
 
@@ -56,26 +47,20 @@ def doctor(as_json: Json = False) -> None:
 @app.command()
 def config(model: Model = None, as_json: Json = False) -> None:
     """Print every setting: its value, where it comes from and which values it takes; secrets are masked."""
+    from rich.text import Text
+
     from shared.config import describe
 
-    rows = describe({"model": model})
-    changed = sum(row["from"] != "default" for row in rows)
-    results = {
-        "command": "shared config",
-        "headline": f"{changed} of {len(rows)} settings changed",
-        "settings": rows,
-    }
-
-    def show(console: Console) -> None:
-        from rich.text import Text
-
-        table = plain_table("setting", "value", "from", "takes")
-        for row in rows:
-            value = Text("-" if row["value"] is None else str(row["value"]), overflow="fold")
-            table.add_row(row["setting"], value, row["from"], row["takes"])
-        console.print(table)
-
-    emit(results, show, as_json=as_json)
+    settings = describe({"model": model})
+    changed = sum(row["from"] != "default" for row in settings)
+    headline = f"{changed} of {len(settings)} settings changed"
+    results = {"command": "shared config", "headline": headline, "settings": settings}
+    rows = []
+    for row in settings:
+        value = "-" if row["value"] is None else str(row["value"])
+        rows.append((row["setting"], Text(value, overflow="fold"), row["from"], row["takes"]))
+    table = plain_table("setting", "value", "from", "takes", rows=rows)
+    emit(results, lambda out: out.print(table), as_json=as_json)
 
 
 @app.command()
@@ -115,29 +100,22 @@ def weights(
 @app.command()
 def demo(out: ReportsDir = Path("reports"), smoke: Smoke = False) -> None:
     """Run the demo of every installed step, then print what ran and write the report page."""
-    from rich.console import Console
-    from rich.text import Text
-
     from shared.report import page, record
     from shared.report.demo import INTERRUPTED, run_all
 
-    console = Console()
+    console = plain_console()
     record.writable(out / "index.html")  # now, not after a minute of work
     runs = run_all(out.resolve(), console, smoke=smoke)
-    table = plain_table("step", "run", "seconds", "result", right=("seconds",), title="what ran")
+    endings = {0: "", INTERRUPTED: "stopped"}
+    rows = []
     for each in runs:
-        result = Text(textwrap.shorten(each.headline, 200, placeholder=" ..."))
-        if each.exit_code:
-            stopped = each.exit_code == INTERRUPTED
-            result = Text("stopped" if stopped else f"failed with exit code {each.exit_code}", "bold red")
-        table.add_row(
-            each.step, each.title, f"{each.seconds:.1f}", result, style="bold" if each.is_main else None
-        )
-    console.print()
-    console.print(table)
+        ending = endings.get(each.exit_code, f"failed with exit code {each.exit_code}")
+        result = ending or textwrap.shorten(each.headline, 200, placeholder=" ...")
+        rows.append((each.step, each.title, f"{each.seconds:.1f}", result))
     console.print(
-        f"\nAll results and pictures on one page: {page.build(out)}", highlight=False, soft_wrap=True
+        plain_table("step", "run", "seconds", "result", rows=rows, right=["seconds"], title="what ran")
     )
+    console.print(f"\nAll results and pictures on one page: {page.build(out)}", soft_wrap=True)
     codes = {each.exit_code for each in runs}
     if INTERRUPTED in codes:
         raise KeyboardInterrupt

@@ -11,12 +11,13 @@ Fetching the files is models/weights.py, loading them models/load.py.
 from __future__ import annotations
 
 import difflib
-import stat
 import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from shared.errors import UserError
 
@@ -87,19 +88,8 @@ def _read() -> dict[str, Any]:
 @cache
 def catalog() -> dict[str, ModelSpec]:
     """Every model of models.toml by its id."""
-    specs = {}
-    for name, row in _read()["models"].items():
-        specs[name] = ModelSpec(
-            id=name,
-            roles=tuple(row["roles"]),
-            context=row.get("context"),
-            license=row.get("license"),
-            hub=Hub(**row["hub"]) if "hub" in row else None,
-            wheel=Wheel(**row["wheel"]) if "wheel" in row else None,
-            price=Price(**row["price"]) if "price" in row else None,
-            random=row.get("random", False),
-        )
-    return specs
+    models = {name: {"id": name, **row} for name, row in _read()["models"].items()}
+    return TypeAdapter(dict[str, ModelSpec]).validate_python(models)
 
 
 def default(role: str) -> ModelSpec:
@@ -118,42 +108,23 @@ def lookup(name: str) -> ModelSpec:
     if name in catalog():
         return catalog()[name]
     if name.startswith("claude-"):
-        if (meant := _mend_claude_id(name)) != name:
-            raise UserError(f"unknown model {name!r}: did you mean {meant}?")
         return ModelSpec(id=name, roles=("chat",))
     path = Path(name)
     try:
         path = path.expanduser()
-        is_folder = bool(name) and stat.S_ISDIR(path.stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
+        is_folder = bool(name) and path.is_dir()
+    except (OSError, RuntimeError):  # too long a name, an unknown user
         is_folder = False
-    except (OSError, RuntimeError, ValueError) as error:  # too long, ~nobody, a null byte
-        raise UserError(f"model {name[:60]!r} is neither a name nor a folder: {error}") from None
     if is_folder:
         return ModelSpec(id=str(path), roles=("chat", "causal", "embedding"), folder=path)
-    looks_like_path = name.startswith((".", "/", "~", "\\")) or path.is_absolute()
-    if name.count("/") == 1 and not looks_like_path:
+    if name.startswith((".", "/", "~", "\\")) or path.is_absolute():
+        raise UserError(f"model folder {name[:100]!r} does not exist")
+    if name.count("/") == 1:
         return ModelSpec(id=name, roles=("chat", "causal", "embedding"), hub=Hub(name))
-    if looks_like_path:
-        raise UserError(f"model folder {name!r} does not exist")
     near = difflib.get_close_matches(name.lower(), catalog(), n=1)
     near = near or [known for known in catalog() if known.startswith(name.lower()[:4] or "-")]
     hint = f"did you mean {near[0]}? " if near else ""
     raise UserError(
-        f"unknown model {name!r}: {hint}known are {', '.join(catalog())}; "
+        f"unknown model {name[:100]!r}: {hint}known are {', '.join(catalog())}; "
         "a local folder or a hub repository (org/name) works too"
     )
-
-
-def _mend_claude_id(name: str) -> str:
-    """The id with each misspelt word mended; numbers may be newer than this file.
-
-    >>> _mend_claude_id("claude-sonet-5-9")
-    'claude-sonnet-5-9'
-    """
-    known = {word for each in catalog() if each.startswith("claude-") for word in each.split("-")}
-    words = [
-        next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.75)), word) if word.isalpha() else word
-        for word in name.split("-")
-    ]
-    return "-".join(words)

@@ -15,7 +15,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -155,13 +155,20 @@ def emit(results: dict[str, Any], show: Callable[[Console], None], *, as_json: b
     if as_json:
         print(json.dumps(results, ensure_ascii=False, indent=1, allow_nan=False))
     else:
-        from rich.console import Console
-
-        show(Console(highlight=False, markup=False, emoji=False))  # texts are printed as they are
+        show(plain_console())
     record(results)
 
 
-def plain_table(*columns: str, right: Sequence[str] = (), title: str | None = None) -> Table:
+def plain_console() -> Console:
+    """A console that prints texts as they are: brackets are no markup, :cat: is no emoji."""
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def plain_table(
+    *columns: str, rows: Iterable[Sequence[Any]] = (), right: Sequence[str] = (), title: str | None = None
+) -> Table:
     """A rich table without lines; the columns named in `right` are aligned right."""
     from rich.table import Table
 
@@ -169,6 +176,8 @@ def plain_table(*columns: str, right: Sequence[str] = (), title: str | None = No
     table.header_style, table.padding = "bold", (0, 2, 0, 0)
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left")
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

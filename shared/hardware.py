@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import platform
+import re
 from functools import cache
 from pathlib import Path
 
@@ -76,15 +77,15 @@ def describe() -> str:
 
 def peak_memory_mb() -> float:
     """The most memory that this process held so far, in megabytes."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux: ru_maxrss would count the parent process's peak before exec, too
+        peak = re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text(), re.MULTILINE)
+        if peak:
+            return int(peak[1]) * 1024 / 1e6
     info = psutil.Process().memory_info()
     if hasattr(info, "peak_wset"):  # Windows
         return float(info.peak_wset) / 1e6
-    status = Path("/proc/self/status")
-    if status.exists():  # Linux: ru_maxrss would count the parent process's peak before exec, too
-        line = next((line for line in status.read_text().splitlines() if line.startswith("VmHWM:")), None)
-        if line:
-            return float(line.split()[1]) * 1024 / 1e6
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return float(peak if platform.system() == "Darwin" else peak * 1024) / 1e6
+    return (peak if platform.system() == "Darwin" else peak * 1024) / 1e6

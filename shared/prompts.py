@@ -115,28 +115,21 @@ def read_all(folder: Path) -> list[Prompt]:
     """Every prompt of a folder (`*.md`), sorted by id and version.
 
     Raises:
-        UserError: there are no files, a file is not valid, or two have the same id and version.
+        UserError: there are no files, one is not a valid prompt, or two have the same id and version.
     """
-    prompts = sorted((read(path) for path in folder.glob("*.md")), key=lambda p: (p.id, p.version))
+    prompts = []
+    for path in folder.glob("*.md"):
+        try:
+            prompts.append(parse(path.read_text(encoding="utf-8-sig"), path))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"cannot read {path}: {reason(error)}") from None
     if not prompts:
         raise UserError(f"no prompts in {folder}: it should be a folder with Markdown files (*.md)")
+    prompts.sort(key=lambda prompt: (prompt.id, prompt.version))
     for one, two in pairwise(prompts):
         if (one.id, one.version) == (two.id, two.version):
             raise UserError(f"two files in {folder} are version {one.version} of prompt {one.id}; change one")
     return prompts
-
-
-def read(path: Path) -> Prompt:
-    """The prompt in a file.
-
-    Raises:
-        UserError: the file cannot be read or is not a valid prompt; the message names it.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {reason(error)}") from None
-    return parse(text, path)
 
 
 def parse(text: str, path: Path = Path("the prompt")) -> Prompt:

@@ -27,7 +27,7 @@ class Step:
         return self.package.split("_")[0]
 
     def demo(self) -> list[dict[str, Any]]:
-        """The runs in demo.toml: `title` and `args` of a command; `main` marks the step's main result."""
+        """The runs in demo.toml: `title` and `args` of a command; the first is the step's main result."""
         runs: Any = tomllib.loads((self.folder / "demo.toml").read_text(encoding="utf-8"))["run"]
         return list(runs)
 

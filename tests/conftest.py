@@ -74,7 +74,7 @@ def clean(request, monkeypatch, tmp_path, tiny_cache):
         if name.startswith("ROADMAP_") or name in ("ANTHROPIC_API_KEY", "HF_TOKEN"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", NO_NETWORK)
+    monkeypatch.setenv("PYTHONPATH", f"{NO_NETWORK}{os.pathsep}{ROOT}")  # children run this checkout's code
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("ROADMAP_DEVICE", "cpu")

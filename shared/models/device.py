@@ -83,20 +83,11 @@ def describe_choice(settings: Settings, device: str) -> str:
     """With which dtype and how many threads a loaded model runs on `device`, and why."""
     import torch
 
-    dtype = str(choose_dtype(settings.dtype, device)).removeprefix("torch.")
-    if settings.dtype != "auto":
-        why = "as set"
-    elif device == "cpu":
-        why = f"auto: {hardware.bf16_feature() or 'no bfloat16 instructions'}"
-    else:
-        why = f"auto: {device}"
-    text = f"{dtype} ({why})"
+    reason = hardware.bf16_feature() or "no bfloat16 instructions" if device == "cpu" else device
+    why = f"auto: {reason}" if settings.dtype == "auto" else "as set"
+    text = f"{str(choose_dtype(settings.dtype, device)).removeprefix('torch.')} ({why})"
     if device != "cpu":
         return text
     threads, cores = torch.get_num_threads(), hardware.cores()
-    why = f"auto: {_count(cores, 'core')}" if settings.threads == "auto" else "as set"
-    return f"{text}, {_count(threads, 'thread')} ({why})"
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}{'' if n == 1 else 's'}"
+    why = f"auto: {cores} core{'s'[: cores - 1]}" if settings.threads == "auto" else "as set"
+    return f"{text}, {threads} thread{'s'[: threads - 1]} ({why})"

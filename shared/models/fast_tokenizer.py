@@ -9,34 +9,34 @@ load.py.
 
 from __future__ import annotations
 
-import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared import models
+from shared.catalog import catalog
 from shared.config import Settings
 from shared.errors import explain_load_errors
 from shared.models import weights
-from shared.models.load import is_plain
+from shared.models.load import read_json
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 
 def load_tokenizer(model: str, settings: Settings) -> Tokenizer:
-    """The model's tokenizer (Hugging Face tokenizers), with truncation and padding off.
+    """The model's tokenizer.json (Hugging Face tokenizers), with truncation and padding off.
 
     Raises:
         UserError: the model is not available, or its folder has no tokenizer.
     """
-    folder = weights.ensure(model, settings)
-    if _is_complete(folder):
+    file = weights.ensure(model, settings) / "tokenizer.json"
+    # For the models of models.toml this file gives transformers' ids; others may have settings beside it.
+    if model in catalog() and file.is_file():
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         from tokenizers import Tokenizer
 
-        with explain_load_errors(f"the tokenizer of {model}", folder):
-            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        with explain_load_errors(f"the tokenizer of {model}", file.parent):
+            tokenizer = Tokenizer.from_file(str(file))
     else:
         tokenizer = models.load_tokenizer(model, settings).backend_tokenizer
     tokenizer.no_truncation()
@@ -52,30 +52,4 @@ def read_config(model: str, settings: Settings, file: str = "config.json") -> di
     """
     folder = weights.ensure(model, settings)
     with explain_load_errors(model, folder):
-        config = _read(folder / file)
-        if not isinstance(config, dict):
-            raise ValueError(f"{file} is not a JSON object")
-    return config
-
-
-def _is_complete(folder: Path) -> bool:
-    """Whether tokenizer.json alone gives transformers' ids; BERT's class has settings that may differ."""
-    try:
-        if is_plain(folder):
-            return True
-        config = _read(folder / "tokenizer_config.json")
-        normalizer = _read(folder / "tokenizer.json")["normalizer"]
-        return config.get("tokenizer_class") in ("BertTokenizer", "BertTokenizerFast") and all(
-            normalizer[here] == config.get(there, default)
-            for here, there, default in (
-                ("lowercase", "do_lower_case", True),
-                ("strip_accents", "strip_accents", None),
-                ("handle_chinese_chars", "tokenize_chinese_chars", True),
-            )
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # transformers will report it
-        return False
-
-
-def _read(file: Path) -> Any:
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        return read_json(folder / file)

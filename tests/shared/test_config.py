@@ -1,5 +1,4 @@
 import json
-import os
 
 import pytest
 
@@ -14,24 +13,18 @@ def test_flags_win_over_the_environment_and_that_over_the_env_file(monkeypatch, 
     monkeypatch.setenv("ROADMAP_SEED", "2")
     assert (load_settings().seed, origins({})["seed"]) == (2, "environment ROADMAP_SEED")
     assert (load_settings(seed=3).seed, origins({"seed": 3})["seed"]) == (3, "flag --seed")
-
-
-def test_a_flag_that_was_not_given_changes_nothing(monkeypatch):
-    monkeypatch.setenv("ROADMAP_SEED", "1")
-    assert load_settings(seed=None).seed == 1
+    assert load_settings(seed=None).seed == 2  # a flag that was not given
 
 
 @pytest.mark.parametrize(
     ("variable", "value", "allowed"),
     [
         ("DEVICE", "gpu", "auto, cpu, cuda or mps"),
-        ("DTYPE", "bf16", "auto, float32, bfloat16, float16"),
-        ("ENGINE", "vllm", "auto, transformers or llamacpp"),
         ("THREADS", "0", "auto or a whole number from 1"),
         ("SEED", "-1", "a whole number from 0"),
         ("BASE_URL", "localhost:8000", "an http:// or https:// address"),
-        ("BASE_URL", "http://", "an http:// or https:// address"),
         ("BASE_URL", "http://127.0.0.1:abc", "an http:// or https:// address"),
+        ("BASE_URL", "http://localhost:1/v1/", "address without /v1"),
         ("HUB", "perhaps", "true or false"),
     ],
 )
@@ -60,23 +53,17 @@ def test_an_empty_value_is_no_value(monkeypatch, tmp_path):
     assert origins({})["model"] == origins({})["seed"] == "default"
 
 
-@pytest.mark.parametrize("line", ["foo bar", "A='open", "=3"])
-def test_a_line_that_is_no_setting_is_named(tmp_path, line):
-    (tmp_path / ".env").write_text(f"# a comment\nB=1\n{line}\n")
-    with pytest.raises(UserError, match=r"\.env line 3 is not NAME=value"):
-        load_settings()
-
-
-def test_an_env_folder_is_named(tmp_path):
-    (tmp_path / ".env").mkdir()
-    with pytest.raises(UserError, match=r"cannot read \.env"):
-        load_settings()
-
-
-@pytest.mark.parametrize("path", ["x" * 300, *(["~nobody-here/x"] if os.name != "nt" else [])])
-def test_a_path_that_cannot_be_is_refused(monkeypatch, path):
-    monkeypatch.setenv("ROADMAP_CACHE_DIR", path)
-    with pytest.raises(UserError, match="cache_dir"):
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"# a comment\nfoo bar\n", "line 2 is not NAME=value"),
+        (b"\xff\xfe\x00", "cannot read"),
+        (None, "cannot read"),  # a folder
+    ],
+)
+def test_an_env_file_that_cannot_be_read_is_named(tmp_path, content, says):
+    (tmp_path / ".env").mkdir() if content is None else (tmp_path / ".env").write_bytes(content)
+    with pytest.raises(UserError, match=rf"\.env.*{says}|{says} \.env"):
         load_settings()
 
 
@@ -99,28 +86,11 @@ def test_an_address_without_a_scheme_keeps_its_password_to_itself(monkeypatch):
     assert "secret" not in str(error.value)
 
 
-@pytest.mark.parametrize("address", ["http://localhost:1/v1", "http://localhost:1/v1/"])
-def test_an_address_is_given_without_v1(monkeypatch, address):
-    monkeypatch.setenv("ROADMAP_BASE_URL", address)
-    with pytest.raises(UserError, match="leave out the /v1"):
-        load_settings()
-
-
-def test_a_server_of_ones_own_has_its_own_names_for_models(monkeypatch, tmp_path):
+def test_a_server_of_ones_own_has_its_own_names_for_models(monkeypatch):
     with pytest.raises(UserError, match="unknown model 'qwen3:4b'"):
         load_settings(model="qwen3:4b")
     monkeypatch.setenv("ROADMAP_BASE_URL", "http://localhost:11434")
     assert load_settings(model="qwen3:4b").model == "qwen3:4b"
-    (tmp_path / ".env").write_text("ROADMAP_MODEL=qwen3:8b\n")
-    assert load_settings().model == "qwen3:8b"
-    monkeypatch.setenv("ROADMAP_MODEL", "qwen3:4b")
-    assert load_settings().model == "qwen3:4b"
-
-
-def test_an_env_file_that_is_no_text_is_named(tmp_path):
-    (tmp_path / ".env").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match=r"cannot read \.env"):
-        load_settings()
 
 
 @pytest.mark.parametrize("variable", ["ANTHROPIC_API_KEY", "ROADMAP_ANTHROPIC_API_KEY"])

@@ -1,8 +1,6 @@
-import http.server
-import json
+import shutil
 import subprocess
 import sys
-import threading
 
 import pytest
 import torch
@@ -12,10 +10,6 @@ from shared.chat import client as chat
 from shared.config import load_settings
 from shared.errors import UserError
 from shared.models import device, tiny, weights
-
-
-def tiny_folder(cache):
-    return next((cache / "models" / "tiny").glob("built-*"))
 
 
 def test_tiny_is_built_the_same_every_time(tmp_path):
@@ -35,11 +29,6 @@ def test_tiny_has_every_part_of_its_big_siblings():
     )
     assert chat == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
     assert not model.training
-
-
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-def test_dtype_is_as_asked(dtype):
-    assert models.load_causal_lm("tiny", dtype=dtype).dtype == getattr(torch, dtype)
 
 
 @pytest.mark.parametrize(
@@ -116,39 +105,26 @@ def test_a_model_of_the_wrong_kind_is_refused():
         models.load_causal_lm(load_settings().embedder)
 
 
-def test_a_folder_with_an_unknown_architecture_is_refused(tmp_path):
-    folder = tmp_path / "odd"
-    folder.mkdir()
-    (folder / "config.json").write_text('{"model_type": "no-such-type"}')
-    (folder / "model.safetensors").write_bytes(b"")
-    with pytest.raises(UserError, match="cannot be loaded: "):
-        models.load_causal_lm(str(folder))
+@pytest.mark.parametrize(
+    ("file", "content", "load"),
+    [
+        ("config.json", b'{"model_type": "no-such-type"}', models.load_causal_lm),
+        ("model.safetensors", b"x" * 100, models.load_causal_lm),
+        ("tokenizer.json", b"x", models.load_tokenizer),
+    ],
+)
+def test_a_damaged_file_in_an_own_folder_is_named(tmp_path, file, content, load):
+    shutil.copytree(weights.ensure("tiny"), tmp_path / "mine")
+    (tmp_path / "mine" / file).write_bytes(content)
+    with pytest.raises(UserError, match="cannot be loaded"):
+        load(str(tmp_path / "mine"))
 
 
-def test_a_folder_without_a_tokenizer_is_named(tmp_path, tiny_cache):
-    import shutil
-
-    models.load_causal_lm("tiny")
-    shutil.copytree(tiny_folder(tiny_cache), tmp_path / "mine", ignore=shutil.ignore_patterns("tokenizer*"))
-    with pytest.raises(UserError, match=r"the tokenizer of .* cannot be loaded"):
-        models.load_tokenizer(str(tmp_path / "mine"))
-
-
-def test_damaged_weights_in_an_own_folder_are_named(tmp_path, tiny_cache):
-    import shutil
-
-    folder = tmp_path / "mine"
-    models.load_causal_lm("tiny")
-    shutil.copytree(tiny_folder(tiny_cache), folder)
-    (folder / "model.safetensors").write_bytes(b"x" * 100)
-    with pytest.raises(UserError, match="cannot be loaded: "):
-        models.load_causal_lm(str(folder))
-
-
-def test_a_local_folder_loads_like_an_id(tiny_cache):
-    by_id = models.load_causal_lm("tiny")
-    by_folder = models.load_causal_lm(str(tiny_folder(tiny_cache)))
+def test_a_local_folder_loads_like_an_id_and_the_dtype_is_as_asked():
+    by_id = models.load_causal_lm("tiny", dtype="float16")
+    by_folder = models.load_causal_lm(str(weights.ensure("tiny")), dtype="float16")
     assert torch.equal(by_id.lm_head.weight, by_folder.lm_head.weight)
+    assert by_id.dtype == by_folder.dtype == torch.float16
 
 
 def test_any_model_folder_serves_as_embedder():
@@ -197,49 +173,13 @@ def test_claude_with_a_key_is_the_real_api_wherever_the_environment_points(monke
         assert made.base_url.host == "api.anthropic.com"
 
 
-def test_a_base_url_is_asked_by_the_real_sdk(monkeypatch):
-    """Any server that speaks the Messages API: here one on loopback that knows one answer.
-
-    It gets its own key or none; the user's key is for Anthropic only.
-    """
+def test_a_server_of_ones_own_gets_its_own_key_or_none(monkeypatch):
+    """The user's key is for Anthropic only."""
     pytest.importorskip("anthropic")
-    keys = []
-
-    class Server(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            keys.append(self.headers["Authorization"])
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            answer = {
-                "id": "msg_1",
-                "type": "message",
-                "role": "assistant",
-                "model": asked["model"],
-                "content": [{"type": "text", "text": asked["messages"][0]["content"].upper()}],
-                "stop_reason": "end_turn",
-                "stop_sequence": None,
-                "usage": {"input_tokens": 1, "output_tokens": 1},
-            }
-            body = json.dumps(answer).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args):
-            pass
-
-    server = http.server.HTTPServer(("127.0.0.1", 0), Server)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        monkeypatch.setenv("ROADMAP_BASE_URL", f"http://127.0.0.1:{server.server_port}")
-        monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-very-secret")
-        question = {"model": "tiny", "max_tokens": 5, "messages": [{"role": "user", "content": "hello"}]}
-        said = chat.chat_client("tiny").messages.create(**question)
+    monkeypatch.setenv("ROADMAP_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-very-secret")
+    for key in ("not-needed", "its-own"):
+        made = chat.chat_client("any-name")
+        assert (made.api_key, str(made.base_url)) == (key, "http://127.0.0.1:9")
+        assert "very-secret" not in str(made.default_headers)
         monkeypatch.setenv("ROADMAP_BASE_URL_KEY", "its-own")
-        chat.chat_client("tiny").messages.create(**question)
-    finally:
-        server.shutdown()
-        server.server_close()
-    assert said.content[0].text == "HELLO"
-    assert keys == ["Bearer not-needed", "Bearer its-own"]

@@ -104,7 +104,7 @@ def test_the_hash_depends_on_what_the_model_reads_only(folder):
     assert dataclasses.replace(first, meta={"score": 0.9}, version=7).sha256 == first.sha256
     assert prompts.load(folder, "translate", 2).sha256 != first.sha256
     # Telemetry on users' disks refers to prompts by this hash.
-    answer = prompts.read(ROOT / "step3_rag" / "prompts" / "answer.1.md")
+    answer = prompts.load(ROOT / "step3_rag" / "prompts", "answer", 1)
     assert answer.sha256 == "1b4f84f0ecbd76037c44f20efbb43b9143691fef35e24fd9002ae349a7b4556a"
 
 
@@ -124,13 +124,6 @@ def test_a_new_version_is_a_new_file(folder):
     saved = dataclasses.replace(new, version=4, meta={"based_on": 2, "score": 0.75})
     assert prompts.load(folder, "translate") == saved
     assert prompts.load(folder, "translate", 2) == old
-
-
-def test_no_file_is_overwritten(folder):
-    (folder / "translate.4.md").write_text(FIRST.replace("id: translate", "id: another"))
-    with pytest.raises(UserError, match=r"cannot write .*translate\.4\.md: File exists"):
-        prompts.save_new_version(folder, prompts.load(folder, "translate"))
-    assert "id: another" in (folder / "translate.4.md").read_text()
 
 
 @pytest.mark.parametrize("text", [f"a\n{EXAMPLE}", "a\n# user\nb", "# system", " "])
@@ -156,16 +149,11 @@ def test_what_is_written_is_read_again(system, examples, note):
     ("text", "message"),
     [
         ("# system\n\nhi\n", "the front matter needs id, a name; found None"),
-        ("---\n- a\n---\n# system\n\nhi\n", "the front matter needs id, a name; found None"),
-        ("hi\n" + FIRST, "the front matter needs id, a name; found None"),
-        (FIRST.replace("---\n# s", "# s"), "the front matter needs id, a name; found None"),
         (FIRST.replace("family: any\n", ""), "the front matter needs family"),
         (FIRST.replace("version: 1", "version: one"), "needs version, a whole number from 1; found 'one'"),
-        (FIRST.replace("version: 1", "version: true"), "found True"),
         (FIRST.replace("version: 1", "version: -1"), "found -1"),
         (FIRST.replace("version: 1", "version: [1"), "the front matter cannot be read"),
         (FIRST.replace("score: 0.5", "made: 2026-13-45"), "the front matter cannot be read"),
-        ("{\nid\n}\n" + FIRST, "the front matter cannot be read"),
         (FIRST.replace("# system", "# sistem"), "after the front matter come # system, then pairs"),
         (FIRST.replace("---\n# system", "---\nhello\n# system"), "after the front matter come # system"),
         (SECOND + "\n# user\n\nAnd?\n", "pairs of # user and # assistant"),
