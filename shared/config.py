@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,6 +24,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared import catalog
 from shared.errors import UserError
+from shared.masking import masked
 
 PREFIX = "ROADMAP_"
 ENV_FILE = ".env"
@@ -128,7 +128,9 @@ def load_settings(**flags: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).removeprefix(PREFIX).lower()
-        value = mask_password(str(first["input"])) if name == "base_url" else first["input"]
+        value = first["input"]
+        if name == "base_url":  # without its password
+            value = str(value).rpartition("@")[2]
         raise UserError(
             f"{name} = {value!r} ({origins(given)[name]}) is not allowed: use {_in_words(name)[1]}"
         ) from None
@@ -157,7 +159,7 @@ def describe(flags: dict[str, Any]) -> list[dict[str, Any]]:
         if isinstance(value, SecretStr | Path):
             value = str(value)  # a secret turns into asterisks
         elif name == "base_url" and value:
-            value = mask_password(value)
+            value = masked(value)
         what, takes = _in_words(name)
         rows.append({"setting": name, "value": value, "from": origin[name], "is": what, "takes": takes})
     return rows
@@ -166,11 +168,6 @@ def describe(flags: dict[str, Any]) -> list[dict[str, Any]]:
 def _in_words(name: str) -> list[str]:
     """What a setting is, and which values it takes."""
     return str(Settings.model_fields[name].description).split(": ", 1)
-
-
-def mask_password(address: str) -> str:
-    """`http://me:secret@host` with asterisks for the user and the password."""
-    return re.sub(r"^(\w+://)?[^/]*@", r"\1**********@", address)
 
 
 def _names_in_env_file() -> set[str]:

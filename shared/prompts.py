@@ -41,11 +41,6 @@ from shared.errors import UserError, reason
 SECTION = re.compile(r"^# (system|user|assistant)[ \t]*$", re.MULTILINE)
 VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 ANY = "any"  # the family of a prompt for every model
-FIELDS: dict[str, tuple[type, str]] = {
-    "id": (str, "a name"),
-    "version": (int, "a whole number from 1"),
-    "family": (str, f"a model family, or {ANY}"),
-}
 
 
 @dataclass(frozen=True)
@@ -142,19 +137,25 @@ def parse(text: str, path: Path = Path("the prompt")) -> Prompt:
         meta, body = frontmatter.parse(text)
     except (yaml.YAMLError, ValueError) as error:  # ValueError: 2026-13-45, for example
         raise UserError(f"{path}: the front matter cannot be read: {reason(error)}") from None
-    for name, (kind, allowed) in FIELDS.items():
-        value: Any = meta.get(name)
-        if type(value) is not kind or not value or (kind is int and value < 1):
-            raise UserError(f"{path}: the front matter needs {name}, {allowed}; found {value!r}")
+    fields: list[Any] = [meta.pop(name, None) for name in ("id", "version", "family")]
+    id, version, family = fields
+    if (
+        not all(isinstance(name, str) and name for name in (id, family))
+        or type(version) is not int
+        or version < 1
+    ):
+        raise UserError(
+            f"{path}: the front matter needs id (a name), version (a whole number from 1) and family "
+            f"(a model family, or {ANY}); found {id!r}, {version!r} and {family!r}"
+        )
     before, *sections = SECTION.split(body)  # before, role, text, role, text, ...
     roles, texts = sections[::2], [section.strip() for section in sections[1::2]]
     if before.strip() or roles != ["system", *["user", "assistant"] * (len(roles) // 2)] or "" in texts:
         raise UserError(
             f"{path}: after the front matter come # system, then pairs of # user and # assistant, none empty"
         )
-    fields: Any = {name: meta.pop(name) for name in FIELDS}
     examples = tuple(zip(texts[1::2], texts[2::2], strict=True))
-    return Prompt(**fields, system=texts[0], examples=examples, meta=meta)
+    return Prompt(id, version, family, texts[0], examples, meta)
 
 
 def render(prompt: Prompt, /, **variables: object) -> dict[str, Any]:

@@ -7,10 +7,7 @@ both, in alternating order, and what counts is the median of the ratios. Both mu
 
 from __future__ import annotations
 
-import json
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,13 +18,14 @@ import torch
 import torch.nn.functional as F
 
 import shared
-from shared import models
+from shared import hardware, models
+from shared.catalog import default
 from shared.errors import UserError
 from shared.models import weights
 from shared.models.quiet import quiet_transformers
 from step1_foundations.generate import generate, stop_ids_of
 from step1_foundations.int8 import quantize_int8
-from step1_foundations.support.memory import seconds_to_decode
+from step1_foundations.support.memory import megabytes, read_weights, seconds_to_decode
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -95,14 +93,12 @@ class Comparison:
     logit_cosine: float | None = None  # mean over the prompt's last positions
 
 
-def compare_loops(settings: Settings, n: int) -> Comparison:
+def compare_loops(model: PreTrainedModel, prompt: torch.Tensor, n: int) -> Comparison:
     """`model.generate` against the loop by hand, with the same model.
 
     Raises:
         UserError: they generate different tokens, so their speeds can't be compared.
     """
-    model, prompt = models.load_causal_lm(settings=settings), benchmark_prompt(settings)
-    prompt = prompt.to(model.device)
     written = by_hand(model, prompt)
     if written != library(model, prompt):
         raise UserError("the loop by hand and model.generate generate different tokens here")
@@ -112,9 +108,9 @@ def compare_loops(settings: Settings, n: int) -> Comparison:
     return Comparison(names, (bound, bound), *times, len(written))
 
 
-def compare_int8(settings: Settings, n: int) -> Comparison:
+def compare_int8(settings: Settings, prompt: torch.Tensor, n: int) -> Comparison:
     """What `from_pretrained` and `generate` give by default, against the loop by hand on int8 weights."""
-    folder, prompt = weights.ensure(settings.model, settings), benchmark_prompt(settings)
+    folder, prompt = weights.ensure(settings.model, settings), prompt.cpu()
     auto = quiet_transformers().AutoModelForCausalLM
     default = auto.from_pretrained(folder, local_files_only=True).eval()
     small = models.load_causal_lm(settings=settings, dtype="bfloat16", device="cpu")
@@ -154,9 +150,6 @@ def common_length(a: list[int], b: list[int]) -> int:
     return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
-# --- memory ------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Memory:
     """Peak memory in MB of a process that loads a model and generates with it."""
@@ -171,31 +164,15 @@ class Memory:
         return (self.peak_mb - self.libraries_mb) / self.weights_mb
 
 
-MEASURE_MEMORY = """
-import json
-from shared import hardware, models
-from shared.config import load_settings
-from step1_foundations import bench
-from step1_foundations.support.memory import megabytes, read_weights
-settings = load_settings()
-prompt = bench.benchmark_prompt(settings)
-tiny = models.load_causal_lm("tiny")
-bench.by_hand(tiny, prompt.clamp(max=tiny.config.vocab_size - 1).to(tiny.device))
-before = hardware.peak_memory_mb()
-model = models.load_causal_lm(settings=settings)
-bench.by_hand(model, prompt.to(model.device))
-print(json.dumps([before, hardware.peak_memory_mb(), megabytes(read_weights(model))]))
-"""
+def load_and_measure(settings: Settings) -> tuple[PreTrainedModel, torch.Tensor, Memory]:
+    """The model, the prompt (1, 200), and the memory that a first run takes.
 
-
-def peak_memory(environment: dict[str, str]) -> Memory:
-    """Measure a process of its own, which this environment tells what to load.
-
-    Raises:
-        UserError: the process failed.
+    To be called first in a process: peak memory never falls.
     """
-    command = [sys.executable, "-c", MEASURE_MEMORY]
-    got = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if got.returncode:
-        raise UserError(f"memory can't be measured: {got.stderr.strip().splitlines()[-1]}")
-    return Memory(*json.loads(got.stdout.splitlines()[-1]))
+    prompt, tiny = benchmark_prompt(settings), models.load_causal_lm(default("smoke").id)
+    by_hand(tiny, prompt.clamp(max=tiny.config.vocab_size - 1).to(tiny.device))
+    before = hardware.peak_memory_mb()
+    model = models.load_causal_lm(settings=settings)
+    prompt = prompt.to(model.device)
+    by_hand(model, prompt)
+    return model, prompt, Memory(before, hardware.peak_memory_mb(), megabytes(read_weights(model)))

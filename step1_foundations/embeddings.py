@@ -20,7 +20,7 @@ import torch.nn.functional as F
 
 from shared.errors import UserError
 from shared.stats import wilson
-from step1_foundations.support.text import check_unicode, piece
+from step1_foundations.support.text import piece
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -63,7 +63,6 @@ def token_ids(tokenizer: PreTrainedTokenizerFast, word: str) -> list[int]:
         if not word[1:].isdecimal() or int(word[1:]) > last:
             raise UserError(f"token {word} does not exist: ids go from #0 to #{last}")
         return [int(word[1:])]
-    check_unicode(word, "word")
     if not word.strip():
         raise UserError("the word is empty: give a word or a token id such as #42")
     ids: list[int] = tokenizer(f" {word.strip()}", add_special_tokens=False).input_ids

@@ -7,8 +7,7 @@ Perplexity counts per token, so texts that are cut into more tokens seem easier.
 
 from __future__ import annotations
 
-import glob
-import logging
+import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,7 +24,6 @@ from step1_foundations.support.text import context_of
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-READERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".txt": "text", ".parquet": "parquet"}
 Interval = tuple[float, float]
 
 
@@ -110,31 +108,19 @@ def summarize(name: str, texts: list[Measured]) -> Kind:
     )
 
 
-def read_texts(path: Path, cache: Path) -> Any:
-    """A data set of rows with a column `text`, from JSON lines, CSV, Parquet or plain lines.
+def read_texts(path: Path) -> list[dict[str, Any]]:
+    """The texts of a file, one on each line: as JSON with a `text` and perhaps a `kind` (.jsonl), or plain.
 
     Raises:
-        UserError: the file can't be read, or has no column `text`.
+        UserError: the file can't be read, or a line is not such an object.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    if path.stat().st_size == 0:
-        raise UserError(f"{path} is empty")
-    if path.suffix.lower() not in READERS:
-        raise UserError(f"{path}: use a file that ends in {', '.join(READERS)}")
-    import datasets
-
-    datasets.disable_progress_bars()
-    datasets.logging.set_verbosity(logging.CRITICAL)  # errors are reported below, in one line
     try:
-        rows = datasets.load_dataset(
-            READERS[path.suffix.lower()],
-            data_files=glob.escape(str(path)),  # brackets and stars in the name are no pattern
-            split="train",
-            cache_dir=str(cache),
-        )
-    except (datasets.exceptions.DatasetGenerationError, ValueError, OSError) as error:
-        raise UserError(f"{path} cannot be read: {reason(error.__cause__ or error)}") from None
-    if "text" not in rows.column_names:
-        raise UserError(f"{path} has no column text: it has {', '.join(rows.column_names)}")
-    return rows
+        lines = path.read_text(encoding="utf-8").splitlines()
+        if path.suffix != ".jsonl":
+            return [{"text": line} for line in lines]
+        rows = [json.loads(line) for line in lines if line.strip()]
+        return [{"text": row["text"], "kind": row.get("kind")} for row in rows]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path} cannot be read: {reason(error)}; it takes lines of text, or of JSON with a text (.jsonl)"
+        ) from None

@@ -9,7 +9,7 @@ model embedded in this process (no server, no key; it is loaded with the first q
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shared.catalog import lookup
 from shared.config import Settings, load_settings
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 # Named, because the SDK would otherwise send the key to wherever ANTHROPIC_BASE_URL points.
 CLAUDE_URL = "https://api.anthropic.com"
-# No key, and an address that cannot exist (RFC 6761): without its transport nothing could be sent.
-EMBEDDED: Any = {"api_key": "not-needed", "base_url": "http://embedded.invalid", "max_retries": 0}
+NOWHERE = (
+    "http://embedded.invalid"  # an address that cannot exist (RFC 6761), and no key: nothing can be sent
+)
 
 
 def chat_client(model: str | None = None, settings: Settings | None = None) -> anthropic.Anthropic:
@@ -33,38 +34,19 @@ def chat_client(model: str | None = None, settings: Settings | None = None) -> a
     import anthropic
     import httpx2
 
-    return anthropic.Anthropic(**_arguments(model, settings, httpx2.Client))
-
-
-def async_chat_client(model: str | None = None, settings: Settings | None = None) -> anthropic.AsyncAnthropic:
-    """The same as `chat_client`, for `await`.
-
-    Raises:
-        UserError: as there.
-    """
-    import anthropic
-    import httpx2
-
-    return anthropic.AsyncAnthropic(**_arguments(model, settings, httpx2.AsyncClient))
-
-
-def _arguments(model: str | None, settings: Settings | None, http_client: Any) -> dict[str, Any]:
-    """What the SDK's client is made with. Address and key are always named: it looks for neither elsewhere.
-
-    Raises:
-        UserError: Claude without a key, or a model that can't chat.
-    """
     settings = settings or load_settings(model=model)
     settings = settings.model_copy(update={"model": model}) if model else settings
     if settings.base_url:
         key = settings.base_url_key
-        return {"base_url": settings.base_url, "api_key": key.get_secret_value() if key else "not-needed"}
+        own = key.get_secret_value() if key else "not-needed"
+        return anthropic.Anthropic(base_url=settings.base_url, api_key=own)
     if lookup(settings.model).is_claude:
-        if settings.anthropic_api_key is None:
+        if not settings.anthropic_api_key:
             raise UserError(
                 f"{settings.model} needs a key: set ANTHROPIC_API_KEY, or choose a local model (--model)"
             )
-        return {"base_url": CLAUDE_URL, "api_key": settings.anthropic_api_key.get_secret_value()}
+        return anthropic.Anthropic(base_url=CLAUDE_URL, api_key=settings.anthropic_api_key.get_secret_value())
     from shared.embedded.transport import EmbeddedTransport
 
-    return {"http_client": http_client(transport=EmbeddedTransport(settings), trust_env=False), **EMBEDDED}
+    http = httpx2.Client(transport=EmbeddedTransport(settings), trust_env=False)
+    return anthropic.Anthropic(http_client=http, base_url=NOWHERE, api_key="not-needed", max_retries=0)

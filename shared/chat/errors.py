@@ -24,8 +24,9 @@ from typing import Any
 import anthropic
 import httpx2
 
-from shared.config import Settings, mask_password
+from shared.config import Settings
 from shared.errors import UserError, reason
+from shared.masking import masked
 
 LONGEST_WAIT_S = 30.0
 TIMEOUT_S, LONGEST_TIMEOUT_S = 60.0, 86400.0
@@ -49,7 +50,7 @@ def with_timeouts(client: anthropic.Anthropic, timeout_s: float = TIMEOUT_S) -> 
     """
     if not 1 <= timeout_s <= LONGEST_TIMEOUT_S:  # false for nan, too
         raise UserError(f"--timeout {timeout_s:g} is not allowed: use 1 to {LONGEST_TIMEOUT_S:.0f} seconds")
-    place = mask_password(str(client.base_url).rstrip("/"))
+    place = masked(str(client.base_url).rstrip("/"))
 
     def check_response(request: Any, call_next: Any) -> Any:
         try:
@@ -90,7 +91,7 @@ def explain(error: Exception, settings: Settings) -> str:
     if isinstance(error, anthropic.APIStatusError):
         return _explain_status(error, settings)
     if isinstance(error, anthropic.APIConnectionError):
-        place = mask_password(settings.base_url) if settings.base_url else "the API"
+        place = masked(settings.base_url) if settings.base_url else "the API"
         cause = reason(error.__cause__) if error.__cause__ else "no connection"
         return f"{place} can't be reached ({cause}): is it running, are you online?"
     if isinstance(error, httpx2.TimeoutException):

@@ -10,10 +10,11 @@ Only safetensors are read, and no code of a model repository is run (`trust_remo
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared.catalog import lookup
+from shared.catalog import catalog, lookup
 from shared.config import Settings, load_settings
 from shared.errors import UserError, explain_load_errors
 from shared.models import weights
@@ -25,6 +26,7 @@ SAFE: Any = {"use_safetensors": True, "trust_remote_code": False, "local_files_o
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from tokenizers import Tokenizer
     from transformers import GenerationMixin, PreTrainedModel, PreTrainedTokenizerFast
 
     class CausalLM(PreTrainedModel, GenerationMixin):
@@ -42,7 +44,7 @@ def load_tokenizer(model: str | None = None, settings: Settings | None = None) -
     folder = weights.ensure(name, settings)
     with explain_load_errors(f"the tokenizer of {name}", folder):
         transformers = quiet_transformers()
-        named = read_json(folder / "tokenizer_config.json").get("tokenizer_class")
+        named = read_config(name, settings, "tokenizer_config.json").get("tokenizer_class")
         # AutoTokenizer takes a second to import the classes of all models. These need tokenizer.json only.
         plain = named in ("TokenizersBackend", "PreTrainedTokenizerFast")
         kind: Any = transformers.PreTrainedTokenizerFast if plain else transformers.AutoTokenizer
@@ -52,11 +54,40 @@ def load_tokenizer(model: str | None = None, settings: Settings | None = None) -
     return tokenizer
 
 
-def read_json(file: Path) -> dict[str, Any]:
-    """A JSON object of a model's folder; empty where the file doesn't exist."""
-    found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    if not isinstance(found, dict):
-        raise ValueError(f"{file.name} is not a JSON object")
+def load_fast_tokenizer(model: str, settings: Settings) -> Tokenizer:
+    """The model's tokenizer.json (Hugging Face tokenizers), with truncation and padding off.
+
+    Without transformers, which takes seconds to import: for a search, or a service that starts.
+
+    Raises:
+        UserError: the model is not available, or its folder has no tokenizer.
+    """
+    file = weights.ensure(model, settings) / "tokenizer.json"
+    # For the models of models.toml this file gives transformers' ids; others may have settings beside it.
+    if model in catalog() and file.is_file():
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        from tokenizers import Tokenizer
+
+        with explain_load_errors(f"the tokenizer of {model}", file.parent):
+            tokenizer = Tokenizer.from_file(str(file))
+    else:
+        tokenizer = load_tokenizer(model, settings).backend_tokenizer
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def read_config(model: str, settings: Settings, file: str = "config.json") -> dict[str, Any]:
+    """A JSON file of the model; empty where it doesn't exist.
+
+    Raises:
+        UserError: the model is not available, or the file is not a JSON object.
+    """
+    path = weights.ensure(model, settings) / file
+    with explain_load_errors(model, path.parent):
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if not isinstance(found, dict):
+            raise ValueError(f"{file} is not a JSON object")
     return found
 
 

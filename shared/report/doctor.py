@@ -29,6 +29,7 @@ from shared.catalog import catalog
 from shared.config import Settings
 from shared.errors import UserError
 from shared.models import weights
+from shared.models.device import choose_device
 from shared.steps import steps
 
 DISTRIBUTION = "llm-roadmap"
@@ -91,12 +92,11 @@ def _packages(extra: str) -> Finding:
                 wrong.append(f"{name}{requirement.specifier} (is {version})")
         except importlib.metadata.PackageNotFoundError:
             absent.append(f"{name}{requirement.specifier}")
+    if not (absent or wrong):
+        return Finding("ok", extra, f"{len(needed)} packages")
+    what = f"not installed: {', '.join(absent)}" if absent else f"needs {', '.join(wrong)}"
     command = f'(pip install -c constraints.txt ".[{extra}]")'
-    if absent:
-        return Finding("optional", extra, f"not installed: {', '.join(absent)} {command}")
-    if wrong:
-        return Finding("wrong", extra, f"needs {', '.join(wrong)} {command}")
-    return Finding("ok", extra, f"{len(needed)} packages")
+    return Finding("optional" if absent else "wrong", extra, f"{what} {command}")
 
 
 def _weights(settings: Settings) -> Iterator[Finding]:
@@ -124,14 +124,12 @@ def _accelerator() -> Finding:
         import torch
     except ImportError:
         return Finding("optional", "accelerator", "unknown: torch is not installed")
-    if torch.cuda.is_available():
-        return Finding("ok", "accelerator", torch.cuda.get_device_name())
-    if torch.backends.mps.is_available():
-        return Finding("ok", "accelerator", "Apple GPU (mps)")
-    bf16 = "bf16 in hardware" if hardware.bf16_feature() else "no bf16 in hardware"
-    return Finding(
-        "optional", "accelerator", f"none: {hardware.cpu_name()}, {hardware.cores()} cores, {bf16}"
-    )
+    device = choose_device()
+    if device == "cpu":
+        bf16 = "bf16 in hardware" if hardware.bf16_feature() else "no bf16 in hardware"
+        return Finding("optional", "accelerator", f"none: {hardware.describe()}, {bf16}")
+    name = torch.cuda.get_device_name() if device == "cuda" else "Apple GPU"
+    return Finding("ok", "accelerator", f"{device}: {name}")
 
 
 def _enough(what: str, free: int, needed: int, text: str) -> Finding:

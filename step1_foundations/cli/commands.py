@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -21,11 +21,18 @@ if TYPE_CHECKING:
 
 PACKAGE = "step1_foundations"
 PROMPT = "Explain what a transformer is:"
-Text = Annotated[str, typer.Argument(help="The text to look at.", show_default=True)]
+
+
+def decodable(text: str | None) -> str | None:
+    """The text with ? for bytes that are not UTF-8."""
+    return text and text.encode(errors="replace").decode()
+
+
+Text = Annotated[str, typer.Argument(help="The text to look at.", callback=decodable)]
 
 
 def generate(
-    prompt: Annotated[str, typer.Argument(help="What to answer or continue.")] = PROMPT,
+    prompt: Annotated[str, typer.Argument(help="What to answer or continue.", callback=decodable)] = PROMPT,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Stop after this many tokens.")] = 80,
     temperature: Annotated[float, typer.Option(help="0 takes the most probable token (greedy).")] = 0.0,
     top_k: Annotated[int, typer.Option(help="Draw from the k most probable tokens; 0 is off.")] = 0,
@@ -38,7 +45,7 @@ def generate(
     chat: Annotated[
         bool, typer.Option("--chat/--raw", help="As a user's turn, or as text to continue.")
     ] = True,
-    quantize: Annotated[str | None, typer.Option(help="int8: weights in eight bits.")] = None,
+    quantize: Annotated[Literal["int8"] | None, typer.Option(help="Weights in eight bits.")] = None,
     model: Model = None,
     device: Device = None,
     dtype: Dtype = None,
@@ -51,8 +58,6 @@ def generate(
     from step1_foundations.sampling import Sampling
 
     sampling = Sampling(temperature, top_k, top_p, repetition_penalty)
-    if quantize not in (None, "int8"):
-        raise UserError(f"--quantize {quantize} is not known: use int8, or leave it out")
     settings = settings_from_flags(smoke, model=model, device=device, dtype=dtype, threads=threads, seed=seed)
     import torch
 
@@ -99,7 +104,7 @@ def generate(
         "runs_with": ("int8 weights, " if quantize else "") + describe_choice(settings, lm.device.type),
         "machine": hardware.describe(),
     }
-    emit(results, lambda console: tables.show_generate(results, console), as_json=as_json)
+    emit(results, partial(tables.show_generate, results), as_json=as_json)
     if done.stop_reason == "interrupt":
         raise KeyboardInterrupt
 
@@ -170,24 +175,22 @@ def tokens(
         },
         "languages": [asdict(row) for row in count_languages(tokenizers)] if languages else [],
     }
-    emit(results, lambda console: tables.show_tokens(results, console), as_json=as_json)
+    emit(results, partial(tables.show_tokens, results), as_json=as_json)
 
 
 def merges(
     text: Annotated[
-        str | None, typer.Argument(help="The text to learn from; by default a short paragraph.")
-    ] = None,
+        str, typer.Argument(help="The text to learn from; by default a short paragraph.", callback=decodable)
+    ] = "",
     n: Annotated[int, typer.Option("--n", min=1, help="How many merges to learn.")] = 20,
-    word: Annotated[str, typer.Option(help="A word to tokenize with them.")] = " lowest",
+    word: Annotated[str, typer.Option(help="A word to tokenize with them.", callback=decodable)] = " lowest",
     as_json: Json = False,
 ) -> None:
     """Train byte-pair encoding on a text, one merge after the other."""
-    from step1_foundations.support.text import check_unicode, show_bytes
+    from step1_foundations.support.text import show_bytes
     from step1_foundations.tokens import DATA, WORD, apply_merges, learn_merges
 
     text = text or (DATA / "merges.txt").read_text(encoding="utf-8").strip()
-    check_unicode(text, "text")
-    check_unicode(word, "word")
     learned = learn_merges(text, n)
     left = sum(len(apply_merges(part, learned)) for part in WORD.findall(text))
     results = {
@@ -200,7 +203,7 @@ def merges(
         "word": word,
         "pieces": [show_bytes(part) for part in apply_merges(word, learned)],
     }
-    emit(results, lambda console: tables.show_merges(results, console), as_json=as_json)
+    emit(results, partial(tables.show_merges, results), as_json=as_json)
 
 
 def next_token(
@@ -244,11 +247,11 @@ def next_token(
         "bits_per_character": round(bits, 3) if n else None,
         "positions": positions,
     }
-    emit(results, lambda console: tables.show_next(results, console), as_json=as_json)
+    emit(results, partial(tables.show_next, results), as_json=as_json)
 
 
 def perplexity(
-    file: Annotated[Path, typer.Argument(help="Texts: .jsonl, .csv, .parquet (column text) or .txt.")],
+    file: Annotated[Path, typer.Argument(help="Lines of text, or of JSON with text and kind (.jsonl).")],
     model: Model = None,
     smoke: Smoke = False,
     as_json: Json = False,
@@ -258,7 +261,7 @@ def perplexity(
     from shared import models
     from step1_foundations.perplexity import by_kind, read_texts
 
-    rows = read_texts(file, settings.cache_dir / "datasets")
+    rows = read_texts(file)
     tokenizer = models.load_tokenizer(settings=settings)
     kinds, skipped = by_kind(models.load_causal_lm(settings=settings), tokenizer, rows)
     results = {
@@ -270,11 +273,13 @@ def perplexity(
         "skipped": skipped,
         "kinds": [asdict(kind) for kind in kinds],
     }
-    emit(results, lambda console: tables.show_perplexity(results, console), as_json=as_json)
+    emit(results, partial(tables.show_perplexity, results), as_json=as_json)
 
 
 def embeddings(
-    word: Annotated[str, typer.Argument(help="A word, or a token id written as #42.")] = "king",
+    word: Annotated[
+        str, typer.Argument(help="A word, or a token id written as #42.", callback=decodable)
+    ] = "king",
     top_k: Annotated[int, typer.Option(help="How many neighbours to show.")] = 8,
     words: Annotated[str, typer.Option(help="Words of the cosine table.")] = "dog,cat,France,Japan,run",
     out: Out = None,
@@ -283,16 +288,15 @@ def embeddings(
     as_json: Json = False,
 ) -> None:
     """Neighbours in the embedding table, a map of words, and a sentence model beside it."""
-    from shared.report.record import picture_path
-
     settings = settings_from_flags(smoke, model=model)
-    path = picture_path(PACKAGE, "embeddings", out)
     import torch
 
     from shared import models
+    from shared.report.record import picture_path
     from step1_foundations import embeddings as lesson
     from step1_foundations.support.text import piece
 
+    path = picture_path(PACKAGE, "embeddings", out)
     tokenizer = models.load_tokenizer(settings=settings)
     compared = {each: lesson.token_ids(tokenizer, each) for each in (word, *words.split(","))}
     if not 1 <= top_k < len(tokenizer):
@@ -329,7 +333,7 @@ def embeddings(
         "picture": str(path),
     }
     pictures.draw_embeddings(results, spaces, groups, path)
-    emit(results, lambda console: tables.show_embeddings(results, console), as_json=as_json)
+    emit(results, partial(tables.show_embeddings, results), as_json=as_json)
 
 
 def attention(
@@ -343,16 +347,15 @@ def attention(
     as_json: Json = False,
 ) -> None:
     """Which token looks at which, and which heads have a type with a name."""
-    from shared.report.record import picture_path
-
     if every and (layer is not None or head is not None):
         raise UserError("--all shows every head: leave out --layer and --head")
     settings = settings_from_flags(smoke, model=model)
-    path = picture_path(PACKAGE, "attention-all" if every else "attention", out)
+    from shared.report.record import picture_path
     from step1_foundations import attention as lesson
     from step1_foundations.support.model_parts import resolve_index
     from step1_foundations.support.text import piece
 
+    path = picture_path(PACKAGE, "attention-all" if every else "attention", out)
     tokenizer, lm, ids = _load(settings, text, lesson.LONGEST, attn_implementation="eager")
     if ids.shape[1] < 3:
         raise UserError(f"the text is {ids.shape[1]} tokens long: attention needs 3 or more")
@@ -385,7 +388,7 @@ def attention(
         pictures.draw_all_heads(results, weights, path)
     else:
         pictures.draw_attention(results, path)
-    emit(results, lambda console: tables.show_attention(results, console), as_json=as_json)
+    emit(results, partial(tables.show_attention, results), as_json=as_json)
 
 
 def block(
@@ -417,7 +420,7 @@ def block(
         "machine": hardware.describe(),
         **asdict(found),
     }
-    emit(results, lambda console: tables.show_block(results, console), as_json=as_json)
+    emit(results, partial(tables.show_block, results), as_json=as_json)
     if not found.matches:
         raise typer.Exit(1)
 
@@ -431,13 +434,12 @@ def logit_lens(
     as_json: Json = False,
 ) -> None:
     """What the model would predict after each of the last eight layers: how an answer forms over depth."""
-    from shared.report.record import picture_path
-
     settings = settings_from_flags(smoke, model=model)
-    path = picture_path(PACKAGE, "logit-lens", out)
+    from shared.report.record import picture_path
     from step1_foundations import logit_lens as lesson
     from step1_foundations.support.text import piece
 
+    path = picture_path(PACKAGE, "logit-lens", out)
     tokenizer, lm, ids = _load(settings, text, lesson.LONGEST)
     lens = lesson.read_layers(lm, ids)
     depths = ["embedding", *(f"layer {i}" for i in range(len(lens.guesses) - 1))]
@@ -464,7 +466,7 @@ def logit_lens(
         "picture": str(path),
     }
     pictures.draw_logit_lens(results, path)
-    emit(results, lambda console: tables.show_logit_lens(results, console), as_json=as_json)
+    emit(results, partial(tables.show_logit_lens, results), as_json=as_json)
 
 
 def bench(
@@ -479,16 +481,11 @@ def bench(
     """Compare the loop by hand with model.generate, and int8 with generate's default dtype."""
     settings = settings_from_flags(smoke, model=model, device=device, dtype=dtype, threads=threads)
     from shared import hardware
-    from shared.config import PREFIX
     from step1_foundations import bench as lesson
 
-    idle = hardware.idle_cores(0.5)
-    given = {
-        PREFIX + name.upper(): str(getattr(settings, name))
-        for name in ("model", "device", "dtype", "threads")
-    }
-    loops, int8 = lesson.compare_loops(settings, pairs), lesson.compare_int8(settings, pairs)
-    memory = lesson.peak_memory({**os.environ, **given})
+    lm, prompt, memory = lesson.load_and_measure(settings)
+    loops = lesson.compare_loops(lm, prompt, pairs)
+    int8 = lesson.compare_int8(settings, prompt, pairs)
     results = {
         "command": f"{PACKAGE} bench",
         "headline": f"the loop by hand takes {loops.ratio.median:.2f} of generate's time, "
@@ -500,7 +497,6 @@ def bench(
         "loops": asdict(loops),
         "int8": asdict(int8),
         "memory": asdict(memory) | {"per_weight": memory.per_weight},
-        "idle_cores_before": round(idle, 1),
         "machine": hardware.describe(),
     }
-    emit(results, lambda console: tables.show_bench(results, console), as_json=as_json)
+    emit(results, partial(tables.show_bench, results), as_json=as_json)

@@ -25,11 +25,10 @@ def encode(
     """Token ids of shape (1, T); with `chat`, as the user's turn in the model's own chat template.
 
     Raises:
-        UserError: nothing to encode, or bytes that are not UTF-8.
+        UserError: nothing to encode.
     """
     if not text.strip():
         raise UserError(f"the {what} is empty: give some text")
-    check_unicode(text, what)
     ids = _encode_turn(tokenizer, text) if chat else tokenizer(text).input_ids
     return torch.tensor([ids])
 
@@ -60,20 +59,6 @@ def _encode_turn(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
     return ids_of(before) + ids_of(text, split_special_tokens=True) + ids_of(after)
 
 
-def check_unicode(text: str, what: str) -> None:
-    """Refuse text that came in as bytes that are not UTF-8.
-
-    Raises:
-        UserError: it has such bytes.
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise UserError(
-            f"the {what} is not valid UTF-8: check the file or the terminal that it came from"
-        ) from None
-
-
 def context_of(model: PreTrainedModel) -> int:
     """How many tokens the model can read."""
     return int(getattr(model.config, "max_position_embeddings", 1 << 30))
@@ -89,9 +74,7 @@ def token_bytes(tokenizer: PreTrainedTokenizerFast, token_id: int) -> bytes:
     if "ByteLevel" in str(tokenizer.backend_tokenizer.decoder):  # GPT-2, SmolLM2: a printable letter per byte
         byte_of = {letter: byte for byte, letter in bytes_to_unicode().items()}
         return bytes(byte_of[letter] for letter in token)
-    return (
-        str(token).removeprefix("##").encode()
-    )  # WordPiece (BERT, MiniLM) marks a word's later pieces with ##
+    return str(token).removeprefix("##").encode()  # ## marks later pieces of a word in BERT's WordPiece
 
 
 def piece(tokenizer: PreTrainedTokenizerFast, token_id: int) -> str:

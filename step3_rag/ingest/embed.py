@@ -64,14 +64,14 @@ class Embedder:
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The model's own; it reads texts of any length, whole."""
-        from shared.models import fast_tokenizer
+        from shared.models.load import load_fast_tokenizer
 
-        return fast_tokenizer.load_tokenizer(self.name, self.settings)
+        return load_fast_tokenizer(self.name, self.settings)
 
     def _config(self, file: str) -> Any:
-        from shared.models import fast_tokenizer
+        from shared.models.load import read_config
 
-        return fast_tokenizer.read_config(self.name, self.settings, file)
+        return read_config(self.name, self.settings, file)
 
     @cached_property
     def pooling(self) -> str:

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from shared.config import Settings, load_settings, mask_password, origins
+from shared.config import Settings, load_settings, origins
 from shared.errors import UserError
 
 
@@ -68,15 +68,8 @@ def test_an_env_file_that_cannot_be_read_is_named(tmp_path, content, says):
 
 
 def test_a_password_in_an_address_is_masked(monkeypatch, command):
-    monkeypatch.setenv("ROADMAP_BASE_URL", "http://me:secret@localhost:1")
+    monkeypatch.setenv("ROADMAP_BASE_URL", "http://me:the@secret@localhost:1")
     assert "secret" not in command("shared", "config").out + command("shared", "config", "--json").out
-
-
-@pytest.mark.parametrize(
-    "address", ["http://me:sec@ret@host:1/x", "me:secret@host:1", "https://sec:ret@host"]
-)
-def test_whatever_stands_before_the_last_at_sign_is_masked(address):
-    assert mask_password(address).replace("*", "").split("//")[-1].startswith("@host")
 
 
 def test_an_address_without_a_scheme_keeps_its_password_to_itself(monkeypatch):

@@ -135,42 +135,37 @@ def test_any_model_folder_serves_as_embedder():
 # --- the chat client --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("client", [chat.chat_client, chat.async_chat_client])
-def test_claude_without_a_key_says_how_to_set_it(client):
+def test_claude_without_a_key_says_how_to_set_it():
     pytest.importorskip("anthropic")
     with pytest.raises(UserError, match="set ANTHROPIC_API_KEY, or choose a local model"):
-        client(load_settings().claude_model)
+        chat.chat_client(load_settings().claude_model)
 
 
-@pytest.mark.parametrize("client", [chat.chat_client, chat.async_chat_client])
-def test_a_local_model_is_embedded_and_loads_at_the_first_question(monkeypatch, client, tmp_path):
+def test_a_local_model_is_embedded_and_loads_at_the_first_question(monkeypatch, tmp_path):
     pytest.importorskip("anthropic")
     monkeypatch.setattr(weights, "ensure", lambda *_args, **_more: pytest.fail("it was loaded"))
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-very-secret")
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "https://api.anthropic.com")
     for name in ("tiny", None, "HuggingFaceTB/SmolLM2-360M-Instruct", str(tmp_path)):
-        made = client(name)
+        made = chat.chat_client(name)
         assert (made.api_key, made.base_url.host) == ("not-needed", "embedded.invalid")
         assert made.max_retries == 0
 
 
-@pytest.mark.parametrize("client", [chat.chat_client, chat.async_chat_client])
-def test_a_model_that_is_none_or_cannot_chat_is_refused_at_once(client):
+def test_a_model_that_is_none_or_cannot_chat_is_refused_at_once():
     pytest.importorskip("anthropic")
     with pytest.raises(UserError, match="unknown model 'tinny': did you mean tiny"):
-        client("tinny")
+        chat.chat_client("tinny")
     with pytest.raises(UserError, match="all-minilm-l6-v2 can't chat"):
-        client("all-minilm-l6-v2")
+        chat.chat_client("all-minilm-l6-v2")
 
 
 def test_claude_with_a_key_is_the_real_api_wherever_the_environment_points(monkeypatch):
     pytest.importorskip("anthropic")
-    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", " sk-test ")
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")
-    for client in (chat.chat_client, chat.async_chat_client):
-        made = client(load_settings().claude_model)
-        assert made.api_key == "sk-test"
-        assert made.base_url.host == "api.anthropic.com"
+    made = chat.chat_client(load_settings().claude_model)
+    assert (made.api_key, made.base_url.host) == ("sk-test", "api.anthropic.com")
 
 
 def test_a_server_of_ones_own_gets_its_own_key_or_none(monkeypatch):

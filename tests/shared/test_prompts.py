@@ -148,10 +148,10 @@ def test_what_is_written_is_read_again(system, examples, note):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("# system\n\nhi\n", "the front matter needs id, a name; found None"),
-        (FIRST.replace("family: any\n", ""), "the front matter needs family"),
-        (FIRST.replace("version: 1", "version: one"), "needs version, a whole number from 1; found 'one'"),
-        (FIRST.replace("version: 1", "version: -1"), "found -1"),
+        ("# system\n\nhi\n", "the front matter needs id (a name), version"),
+        (FIRST.replace("family: any\n", ""), "found 'translate', 1 and None"),
+        (FIRST.replace("version: 1", "version: one"), "found 'translate', 'one' and 'any'"),
+        (FIRST.replace("version: 1", "version: -1"), "-1 and"),
         (FIRST.replace("version: 1", "version: [1"), "the front matter cannot be read"),
         (FIRST.replace("score: 0.5", "made: 2026-13-45"), "the front matter cannot be read"),
         (FIRST.replace("# system", "# sistem"), "after the front matter come # system, then pairs"),

@@ -22,9 +22,9 @@ from torch import Tensor
 from shared import models
 from shared.config import Settings
 from shared.errors import UserError
-from shared.models import fast_tokenizer
 from shared.models import weights as files
 from shared.models.device import choose_dtype
+from shared.models.load import read_config
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -80,9 +80,9 @@ class Weights:
             Exception: its files are damaged; `loading` makes one line of it.
         """
         models.require_causal(settings.model)
-        config: dict[str, Any] = {**DEFAULTS, **fast_tokenizer.read_config(settings.model, settings)}
+        config: dict[str, Any] = {**DEFAULTS, **read_config(settings.model, settings)}
         check(config)  # before the tensors: those of another model may lie elsewhere
-        generation = fast_tokenizer.read_config(settings.model, settings, "generation_config.json")
+        generation = read_config(settings.model, settings, "generation_config.json")
         tensors = _read(files.ensure(settings.model, settings))
         ends = _ids({**config, **generation}.get("eos_token_id"))
         return cls(config, tensors, choose_dtype(settings.dtype), ends)
