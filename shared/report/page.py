@@ -29,7 +29,8 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
     for path in folder.glob("*/*.json"):
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-            record = {key: found[key] for key in KEYS} | {"made": path.stat().st_mtime}
+            record = {key: found[key] for key in KEYS}
+            record |= {"made": path.stat().st_mtime, "id": f"{record['package']}-{path.stem}"}
             record["picture"] = record["picture"] and _data_address(path.parent / record["picture"])
             if not isinstance(record["facts"], dict) or not isinstance(record["package"], str):
                 raise TypeError

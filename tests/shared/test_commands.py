@@ -144,12 +144,15 @@ def test_commands_leave_records_of_which_the_page_is_made(command, monkeypatch, 
 
     assert command("shared", "report").out == f"{Path('reports/index.html')}\n"
     html = (tmp_path / "reports" / "index.html").read_text()
-    assert html.count("<article>") == 3
+    assert html.count("<article ") == 3
     for text in ("Step 1: foundations", "layers", "ask: Is it hot?", "a &lt;b&gt; &amp; c", "&lt;b&gt;cold"):
         assert text in html
     assert "<b>" not in html
     assert "long" not in html
-    addresses = re.findall(r"""(?:src|href)\s*=\s*["']?([^"'\s>]+)|url\(([^)]+)\)|https?://""", html)
+    targets = re.findall(r'href="#([^"]+)"', html)  # the contents on top
+    assert len(targets) == 2 + 3  # steps and records
+    assert all(html.count(f'id="{target}"') == 1 for target in targets)
+    addresses = re.findall(r"""(?:src|href)\s*=\s*["']?([^"'\s>#]+)|url\(([^)]+)\)|https?://""", html)
     assert addresses == [("data:image/png;base64,UE5H", "")]  # nothing is loaded from elsewhere
 
 
@@ -196,7 +199,7 @@ def test_the_demo_fills_the_page_and_stops_at_ctrl_c_only(command, monkeypatch, 
     for text in ("failed with exit code 1", "works --smoke", "stopped"):
         assert text in table
     assert "never" not in table
-    assert (tmp_path / "X" / "index.html").read_text().count("<article>") == 1
+    assert (tmp_path / "X" / "index.html").read_text().count("<article ") == 1
     assert not (tmp_path / "elsewhere").exists()
 
 
@@ -217,5 +220,5 @@ def test_the_demo_runs_every_step(tmp_path, flags):
     titles = [run["title"] for step in steps.steps() for run in step.demo()]
     assert all(title in table for title in titles)
     html = (tmp_path / "out" / "index.html").read_text()
-    assert html.count("<article>") == len(titles)
+    assert html.count("<article ") == len(titles)
     assert html.count("data:image/png") >= 4  # of tokens, attention, the calls, the stages
