@@ -83,8 +83,6 @@ class Settings(BaseSettings):
     """for Claude: a key"""
     base_url_key: SecretStr | None = None
     """for the server of base_url, if it wants one: a key"""
-    alphavantage_api_key: SecretStr | None = _key("ALPHAVANTAGE_API_KEY")
-    """for live stock prices: a key"""
     reports_dir: Path | None = None
     """every command leaves its results here for the report page: a folder"""
 

@@ -112,7 +112,6 @@ def _weights(settings: Settings) -> Iterator[Finding]:
 def _keys(settings: Settings) -> Iterator[Finding]:
     for name, key, use in (
         ("ANTHROPIC_API_KEY", settings.anthropic_api_key, "for Claude"),
-        ("ALPHAVANTAGE_API_KEY", settings.alphavantage_api_key, "for live stock prices"),
         ("HF_TOKEN", os.environ.get("HF_TOKEN"), "for gated models of the Hugging Face hub"),
         ("WANDB_API_KEY", os.environ.get("WANDB_API_KEY"), "for Weights & Biases"),
     ):

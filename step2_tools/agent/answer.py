@@ -1,4 +1,4 @@
-"""The answer's three forms: text, Markdown, or JSON that follows a published schema.
+"""The answer as text, or as JSON that follows a published schema.
 
     $ python -m step2_tools "What is the weather in Bangkok?" --format json
     {
@@ -26,9 +26,10 @@ from typing import Any, Literal
 from anthropic import transform_schema
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from shared.errors import UserError
 from step2_tools.agent.loop import Call
 
-Format = Literal["text", "json", "markdown"]
+Format = Literal["text", "json"]
 OWN_WORDS = "nothing was looked up: the model's own words"
 TOOLS_WORDS = "the model's answer had a number that no tool gave; in the tools' words:"
 NUMBER = re.compile(r"\d(?:[\d.,]*\d)?")
@@ -78,22 +79,21 @@ def request_for(format: Format) -> dict[str, Any]:
     return {"output_config": {"format": {"type": "json_schema", "schema": transform_schema(Written)}}}
 
 
-def system_for(format: Format, system: str) -> str:
-    """The system message, with a word about the format where the model has to know."""
-    return f"{system}\n\nWrite the answer in Markdown." if format == "markdown" else system
-
-
-def written(text: str) -> str:
+def written(text: str, model: str) -> str:
     """The answer in what the model wrote under the schema.
 
     Raises:
-        ValueError: it doesn't follow the schema; says where.
+        UserError: it doesn't follow the schema.
     """
     try:
         return Written.model_validate_json(text).answer
     except ValidationError as error:
         first = error.errors()[0]
-        raise ValueError(f"{'.'.join(map(str, first['loc'])) or 'the text'}: {first['msg']}") from None
+        where = ".".join(map(str, first["loc"])) or "the text"
+        raise UserError(
+            f"{model} did not write the JSON that was asked for ({where}: {first['msg']}): "
+            "use --format text, or another model"
+        ) from None
 
 
 def as_json(question: str, answer: str, calls: Sequence[Call]) -> Answer:
@@ -114,16 +114,6 @@ def looked_up(calls: Sequence[Call]) -> bool:
     return any(not call.is_error for call in calls)
 
 
-def as_markdown(answer: str, calls: Sequence[Call]) -> str:
-    """The answer, and a table of where its facts come from, or a line that nothing was looked up."""
-    if not looked_up(calls):
-        answer = f"*{OWN_WORDS}*\n\n{answer}"
-    if not calls:
-        return answer
-    rows = [f"| {call.tool} | {_cell(_said(call))} | {_cell(_source(call))} |" for call in calls]
-    return "\n".join([answer, "", "| tool | result | source |", "|---|---|---|", *rows])
-
-
 def _result(call: Call) -> dict[str, Any] | str:
     """The object that a result is, or its text when it is none (an error, or cut for its length)."""
     try:
@@ -131,24 +121,6 @@ def _result(call: Call) -> dict[str, Any] | str:
     except ValueError:
         return call.result
     return value if isinstance(value, dict) else call.result
-
-
-def _said(call: Call) -> str:
-    result = _result(call)
-    return str(result.get("summary", call.result)) if isinstance(result, dict) else result
-
-
-def _source(call: Call) -> str:
-    result = _result(call)
-    return str(result.get("source", "")) if isinstance(result, dict) else ""
-
-
-def _cell(text: str) -> str:
-    """Text as a cell of a Markdown table: what a tool says may not end it, nor bring its own markup."""
-    line = " ".join(text.split())
-    for special in "\\|<[*_`":
-        line = line.replace(special, "\\" + special)
-    return line
 
 
 # --- is every number in the answer one that a tool gave? ---

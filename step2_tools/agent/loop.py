@@ -85,14 +85,13 @@ def run(
     system: str,
     max_turns: int = 8,
     max_tokens: int = 1024,
-    on_text: Callable[[str], None] = lambda _text: None,
     on_message: Callable[[Message], None] = lambda _message: None,
     **request: Any,
 ) -> Outcome:
     """Let the model call tools until it is done, for at most `max_turns` of its turns.
 
-    `on_text` hears its text as it comes, `on_message` every turn that is added; `request` is passed on
-    (`output_config`, `tool_choice`, ...).
+    `on_message` hears every turn that is added; `request` is passed on (`output_config`, `tool_choice`, ...).
+    Replies are streamed, so that a slow server is not taken for one that hangs.
 
     Raises:
         anthropic.APIError, httpx2.TransportError: the server can't be had, or breaks off. Nothing is sent
@@ -108,8 +107,6 @@ def run(
             tools=[tool.to_dict() for tool in tools],
             **request,
         ) as stream:
-            for text in stream.text_stream:
-                on_text(text)
             reply = whole(stream)
 
         calls = record_turn(reply, done, max_turns, on_message)

@@ -1,8 +1,8 @@
 """`--trace`: every message of the conversation as it is added, one line a block.
 
     user       What is the weather in Bangkok?
-    assistant  get_weather(city="Bangkok")                                     toolu_1
-    tool       In Bangkok, Thailand it is 31 °C now, partly cloudy. [source: ...]  toolu_1
+    assistant  get_weather(city="Bangkok")  <- toolu_1
+    tool       {"summary": "In Bangkok, Thailand it is 31 °C now, partly cloudy.", ...}  -> toolu_1
     assistant  It is 31 °C in Bangkok.
 
 What is shown is what was sent, shortened; `--json` has it whole.
@@ -14,11 +14,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from step2_tools.agent.loop import Message, blocks_of
+from step2_tools.agent.tool import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 LONGEST = 400  # characters of a block that are shown; of the model's own text, all
+STYLES = {"user": "bold cyan", "assistant": "bold", "call": "magenta", "tool": "green", "failed": "red"}
 
 
 def show(message: Message, console: Console) -> None:
@@ -31,33 +33,24 @@ def show(message: Message, console: Console) -> None:
     table.add_column(overflow="fold")
     for block in blocks_of(message):
         who, style, text = _line(message["role"], block)
-        table.add_row(Text(who, style=style), Text(text))
+        table.add_row(Text(who, style=STYLES[style]), Text(text))
     console.print(table)
 
 
 def _line(role: str, block: dict[str, Any]) -> tuple[str, str, str]:
     """Who says it, in which style, and what."""
     if block["type"] == "tool_use":
-        return role, "magenta", _cut(f"{call(block['name'], block['input'])}  <- {block['id']}")
+        given = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in block["input"].items()]
+        call = _cut(f"{block['name']}({', '.join(given)})")
+        return role, "call", f"{call}  <- {block['id']}"
     if block["type"] == "tool_result":
         failed = bool(block.get("is_error"))
         text = f"{'error: ' if failed else ''}{_cut(str(block['content']))}  -> {block['tool_use_id']}"
-        return "tool", "red" if failed else "green", text
+        return "tool", "failed" if failed else "tool", text
     text = block.get("text") or block.get("thinking") or f"[{block['type']}]"
-    return role, "bold cyan" if role == "user" else "bold", _cut(text, LONGEST if role == "user" else None)
+    return role, role, _cut(text) if role == "user" else visible(text)
 
 
-def call(name: str, arguments: dict[str, Any]) -> str:
-    """A tool call as one would write it: get_weather(city="Bangkok")."""
-    given = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in arguments.items())
-    return f"{name}({given})"
-
-
-def _cut(text: str, longest: int | None = LONGEST) -> str:
-    # Control characters of a tool's answer stay out of the terminal.
-    text = "".join(char if char.isprintable() or char == "\n" else " " for char in text)
-    return (
-        text
-        if longest is None or len(text) <= longest
-        else f"{text[:longest]} ... [{len(text):,} characters]"
-    )
+def _cut(text: str) -> str:
+    text = visible(text)  # control characters of a tool's answer stay out of the terminal
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ... [{len(text):,} characters]"

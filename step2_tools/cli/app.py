@@ -6,7 +6,6 @@ exit 3    no whole answer (stopped after --max-turns, cut at --max-new-tokens, r
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,7 +15,6 @@ from shared.cli import (
     Engine,
     Json,
     Model,
-    Out,
     Seed,
     Smoke,
     emit,
@@ -31,11 +29,9 @@ app = new_app("Step 2: prompting and tool calling, the same code with Claude and
 prompts_app = new_app("The prompt files of this step.")
 app.add_typer(prompts_app, name="prompts")
 
-PACKAGE = "step2_tools"
 QUESTION = "What is the weather in Bangkok?"
 INCOMPLETE = 3
 
-Runner = Annotated[bool, typer.Option("--runner", help="The SDK's tool_runner in place of our loop.")]
 Trace = Annotated[bool, typer.Option("--trace", help="Show every message.")]
 Offline = Annotated[
     bool | None,
@@ -54,6 +50,7 @@ AlertFile = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Run tools that have effects without asking.")]
 PromptId = Annotated[str, typer.Option("--prompt", help="A prompt's id, or id@version.")]
+Split = Literal["dev", "test", "fresh"]
 Limit = Annotated[int | None, typer.Option(help="So many questions only, drawn by --seed.")]
 
 
@@ -71,10 +68,9 @@ def ask(
         str | None,
         typer.Argument(help=f"What to ask; - or a pipe: standard input. (default: {QUESTION})"),
     ] = None,
-    by_runner: Runner = False,
     trace: Trace = False,
     form: Annotated[
-        Literal["text", "json", "markdown"], typer.Option("--format", help="Of the answer; see `schema`.")
+        Literal["text", "json"], typer.Option("--format", help="Of the answer; see `schema`.")
     ] = "text",
     offline: Offline = None,
     prompt: PromptId = "assistant",
@@ -98,24 +94,18 @@ def ask(
 
     offline = smoke if offline is None else offline
     options = asking.Options(
-        by_runner, form, offline, max_turns, max_new_tokens, timeout, prompt, tuple(mcp or ()), alerts, yes
+        form, offline, max_turns, max_new_tokens, timeout, prompt, tuple(mcp or ()), alerts, yes
     )
     screen = Screen(form, trace=trace, silent=as_json)
-    try:
-        facts = asking.run(settings, text, options, screen.text, screen.message)
-    finally:
-        screen.end()
+    facts = asking.run(settings, text, options, screen.message)
     emit(facts, lambda _console: screen.finish(facts), as_json=as_json)
-    if facts["unreachable"]:
-        print(asking.HINT, file=sys.stderr)
+    asking.warn(facts["unreachable"], facts["incomplete"])
     if facts["incomplete"]:
-        print(f"incomplete: {facts['incomplete']}", file=sys.stderr)
         raise typer.Exit(INCOMPLETE)
 
 
 @app.command()
 def chat(
-    by_runner: Runner = False,
     trace: Trace = False,
     offline: Offline = None,
     prompt: PromptId = "assistant",
@@ -139,19 +129,20 @@ def chat(
 
     offline = smoke if offline is None else offline
     options = asking.Options(
-        by_runner, "text", offline, max_turns, max_new_tokens, timeout, prompt, tuple(mcp or ()), alerts, yes
+        "text", offline, max_turns, max_new_tokens, timeout, prompt, tuple(mcp or ()), alerts, yes
     )
-    facts = chatting.run(settings, options, Console(highlight=False, markup=False), traced=trace)
-    emit(facts, lambda console: chatting.show(facts, console), as_json=False)
+    chatting.run(settings, options, Console(highlight=False, markup=False), traced=trace)
 
 
 @app.command()
 def tools(as_json: Json = False) -> None:
     """The tools as the model sees them: name, description, input schema."""
-    from step2_tools.cli import listing
+    from step2_tools.cli import tables
 
-    facts = listing.tools()
-    emit(facts, lambda console: listing.show_tools(facts, console), as_json=as_json)
+    offered = _definitions()
+    headline = ", ".join(each["name"] for each in offered)
+    facts = {"command": "step2_tools tools", "headline": headline, "tools": offered}
+    emit(facts, lambda console: tables.show_tools(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -199,20 +190,12 @@ def diff_prompts(
 
 @app.command()
 def evaluate(
-    split: Annotated[
-        Literal["dev", "test", "fresh"] | None,
-        typer.Option(help="Which of the labelled questions. (default: dev)"),
-    ] = None,
+    split: Annotated[Split, typer.Option(help="Which of the labelled questions.")] = "dev",
     style: Annotated[
         list[str] | None, typer.Option(help="A style of asking; repeat it for several. Default: all.")
     ] = None,
     limit: Limit = None,
-    bfcl: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Berkeley's function-calling questions instead.")
-    ] = None,
-    answers: Annotated[Path | None, typer.Option(metavar="FILE", help="Their possible answers.")] = None,
     timeout: Timeout = 60.0,
-    out: Out = None,
     engine: Engine = None,
     model: Model = None,
     seed: Seed = None,
@@ -220,38 +203,23 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """How often the model calls the right tools, asked in several styles."""
-    from shared.errors import UserError
-    from shared.report.record import picture_path
-
-    if answers and not bfcl:
-        raise UserError("--answers goes with --bfcl FILE")
-    if bfcl and (style or split):
-        raise UserError("--style and --split are for our own questions: they don't go with --bfcl")
     settings = _settings(smoke, model=model, seed=seed, engine=engine)
     limit = 6 if smoke and limit is None else limit
-    path = picture_path(PACKAGE, "evaluate", out)
-    from step2_tools.cli import pictures, tables
+    from step2_tools.cli import tables
     from step2_tools.cli.screen import progress
     from step2_tools.evaluate import questions
     from step2_tools.evaluate import run as evaluation
-    from step2_tools.tools import build
 
     client = _client(settings, timeout)
     with progress(silent=as_json) as say:
-        if bfcl:
-            facts = evaluation.run_bfcl(settings, client, bfcl, answers, limit, say)
-        else:
-            rows = questions.read(split=split or "dev")
-            facts = evaluation.run(settings, client, build(True, settings), rows, style, limit, say)
-    if path:
-        facts["picture"] = pictures.draw(facts, path)
+        rows = questions.read(split)
+        facts = evaluation.run(settings, client, _definitions(), rows, style, limit, say)
     emit(facts, lambda console: tables.show_evaluate(facts, console), as_json=as_json)
 
 
 @app.command()
 def injection(
     limit: Annotated[int | None, typer.Option(help="About so many of the 30 texts only.")] = None,
-    timeout: Timeout = 60.0,
     engine: Engine = None,
     model: Model = None,
     seed: Seed = None,
@@ -260,12 +228,16 @@ def injection(
 ) -> None:
     """How often defences hold against instructions in what a tool returns."""
     settings = _settings(smoke, model=model, seed=seed, engine=engine)
-    from step2_tools.cli import injection as lesson
+    limit = 4 if smoke and limit is None else limit
+    from shared.chat.errors import one_line_errors
+    from step2_tools.cli import tables
     from step2_tools.cli.screen import progress
+    from step2_tools.evaluate import injection as measuring
 
-    with progress(silent=as_json) as say:
-        facts = lesson.run(settings, timeout, 4 if smoke and limit is None else limit, say)
-    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    client = _client(settings)
+    with progress(silent=as_json) as say, one_line_errors(settings.model, settings):
+        facts = measuring.run(client, settings.model, limit, say)
+    emit(facts, lambda console: tables.show_injection(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -276,7 +248,6 @@ def optimize(
     ] = None,
     budget: Annotated[int, typer.Option(help="Calls of the model, at most.")] = 1000,
     limit: Limit = None,
-    timeout: Timeout = 60.0,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Where the new version goes, if not to the old one."),
@@ -296,38 +267,24 @@ def optimize(
     from step2_tools.cli.screen import progress
     from step2_tools.evaluate import prompt_styles, questions
     from step2_tools.optimize import run as optimization
-    from step2_tools.tools import build
 
     remote = bool(settings.base_url) or lookup(settings.model).is_claude
     start = prompt_styles.parse(style or ("zero-shot" if remote else "zero-shot +schema"))
     optimization.require_dspy(settings)  # before a model is loaded
-    client = _client(settings, timeout)
-    dev, test = questions.read(split="dev"), questions.read(split="test")
-    out = out or (None if smoke else PROMPTS)
+    client, tools = _client(settings), _definitions()
+    dev, test = questions.read("dev"), questions.read("test")
+    out, threads = out or (None if smoke else PROMPTS), 4 if remote else 1
     with progress(silent=as_json) as say:
         facts = optimization.run(
-            settings,
-            client,
-            build(True, settings),
-            start,
-            dev,
-            test,
-            budget,
-            limit,
-            say,
-            out=out,
-            threads=4 if remote else 1,
+            settings, client, tools, start, dev, test, budget, limit, say, out=out, threads=threads
         )
     emit(facts, lambda console: tables.show_optimize(facts, console), as_json=as_json)
 
 
 @app.command()
 def answers(
-    split: Annotated[
-        Literal["dev", "test", "fresh"], typer.Option(help="Which of the labelled questions.")
-    ] = "dev",
+    split: Annotated[Split, typer.Option(help="Which of the labelled questions.")] = "dev",
     limit: Limit = None,
-    timeout: Timeout = 60.0,
     engine: Engine = None,
     model: Model = None,
     seed: Seed = None,
@@ -336,31 +293,21 @@ def answers(
 ) -> None:
     """How often the numbers of an answer are those of the tools (on sample data), and what the guard does."""
     settings = _settings(smoke, model=model, seed=seed, engine=engine)
-    from shared import prompts
+    limit = 3 if smoke and limit is None else limit
     from step2_tools.cli import tables
-    from step2_tools.cli.ask import load_prompt
     from step2_tools.cli.screen import progress
     from step2_tools.evaluate import answers as judging
     from step2_tools.evaluate import questions
     from step2_tools.tools import build
 
-    system = prompts.render(load_prompt("assistant", settings.model))["system"]
+    client, rows, system = _client(settings), questions.read(split), _system(settings)
     with progress(silent=as_json) as say:
-        facts = judging.run(
-            settings,
-            _client(settings, timeout),
-            build(True, settings),
-            questions.read(split=split),
-            system,
-            3 if smoke and limit is None else limit,
-            say,
-        )
+        facts = judging.run(settings, client, build(offline=True), rows, system, limit, say)
     emit(facts, lambda console: tables.show_answers(facts, console), as_json=as_json)
 
 
 @app.command()
 def caching(
-    timeout: Timeout = 60.0,
     engine: Engine = None,
     model: Model = None,
     smoke: Smoke = False,
@@ -368,23 +315,35 @@ def caching(
 ) -> None:
     """Seconds and cached tokens of a request whose prefix stays the same, and of one whose prefix changes."""
     settings = _settings(smoke, model=model, engine=engine)
-    from shared import prompts
     from step2_tools.cli import tables
-    from step2_tools.cli.ask import load_prompt
     from step2_tools.evaluate import caching as measuring
-    from step2_tools.tools import build
 
-    system = prompts.render(load_prompt("assistant", settings.model))["system"]
-    tools, n = build(True, settings), 1 if smoke else len(measuring.QUESTIONS)
-    facts = measuring.run(settings, _client(settings, timeout), tools, system, n)
+    n = 1 if smoke else len(measuring.QUESTIONS)
+    facts = measuring.run(settings, _client(settings), _definitions(), _system(settings), n)
     emit(facts, lambda console: tables.show_caching(facts, console), as_json=as_json)
 
 
-def _client(settings: Any, timeout: float) -> Any:
+def _client(settings: Any, timeout: float = 60.0) -> Any:
     from shared.chat import client
     from shared.chat.errors import with_timeouts
 
     return with_timeouts(client.chat_client(settings.model, settings), timeout)
+
+
+def _definitions() -> list[dict[str, Any]]:
+    """The tools as a request has them."""
+    from step2_tools.tools import build
+
+    return [{**tool.to_dict()} for tool in build(offline=True)]
+
+
+def _system(settings: Any) -> str:
+    """The assistant's system message."""
+    from shared import prompts
+    from step2_tools.cli.ask import load_prompt
+
+    system: str = prompts.render(load_prompt("assistant", settings.model))["system"]
+    return system
 
 
 def with_default_command(args: list[str]) -> list[str]:

@@ -7,6 +7,7 @@ In Bangkok, Thailand it is 31 °C now, partly cloudy; wind 8 km/h.
 
 from __future__ import annotations
 
+import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +21,7 @@ from shared.chat import errors as api_errors
 from shared.config import Settings
 from shared.errors import UserError
 from step2_tools import PROMPTS
-from step2_tools.agent import answer, loop, mcp, runner
+from step2_tools.agent import answer, loop, mcp
 from step2_tools.agent.answer import Format
 from step2_tools.agent.approval import approve_all, ask_user
 from step2_tools.agent.loop import Message, Outcome
@@ -30,22 +31,20 @@ from step2_tools.tools import alert, build
 if TYPE_CHECKING:
     import anthropic
 
-PROMPT = "assistant"
 HINT = "a service cannot be reached; with --offline, the tools answer from sample data"
-Hear = Callable[[Any], None]
+Hear = Callable[[Message], None]
 
 
 @dataclass(frozen=True)
 class Options:
     """The flags of `ask` and `chat`."""
 
-    by_runner: bool = False
     format: Format = "text"
     offline: bool = False
     max_turns: int = 8
     max_new_tokens: int = 1024
     timeout_s: float = api_errors.TIMEOUT_S
-    prompt: str = PROMPT
+    prompt: str = "assistant"
     mcp: tuple[str, ...] = ()
     alerts: Path | None = None
     yes: bool = False
@@ -62,18 +61,17 @@ class Assistant:
     system: str
     examples: list[Message] = field(default_factory=list)  # turns that come before the first question
 
-    def turn(self, messages: Sequence[Message], on_text: Hear, on_message: Hear, **request: Any) -> Outcome:
+    def turn(self, messages: Sequence[Message], on_message: Hear, **request: Any) -> Outcome:
         """Answer the last message.
 
         Raises:
             UserError: the API can't be had, or refuses.
         """
-        run = runner.run if self.options.by_runner else loop.run
         if catalog.lookup(self.settings.model).is_claude and not self.settings.base_url:
             # Tools, system message and earlier turns are the same again: Claude reads them from its cache.
             request["cache_control"] = {"type": "ephemeral"}
         with api_errors.one_line_errors(self.settings.model, self.settings):
-            return run(
+            return loop.run(
                 self.client,
                 self.settings.model,
                 self.tools,
@@ -81,7 +79,6 @@ class Assistant:
                 system=self.system,
                 max_turns=self.options.max_turns,
                 max_tokens=self.options.max_new_tokens,
-                on_text=on_text,
                 on_message=on_message,
                 **request,
             )
@@ -107,14 +104,14 @@ def assistant(settings: Settings, options: Options) -> Iterator[Assistant]:
 
     client = chat_client(settings.model, settings)
     approve = approve_all if options.yes else ask_user
-    own = [*build(options.offline, settings), *([alert(options.alerts, approve)] if options.alerts else [])]
+    own = [*build(options.offline), *([alert(options.alerts, approve)] if options.alerts else [])]
     with mcp.connect(options.mcp, own, approve) as foreign:
         yield Assistant(
             settings,
             options,
             api_errors.with_timeouts(client, options.timeout_s),
             [*own, *foreign],
-            answer.system_for(options.format, prompt["system"]),
+            prompt["system"],
             prompt["messages"],
         )
 
@@ -144,81 +141,52 @@ def user_turn(question: str) -> Message:
     return {"role": "user", "content": text}
 
 
-def run(
-    settings: Settings, question: str, options: Options, on_text: Hear, on_message: Hear
-) -> dict[str, Any]:
-    """Answer the question; the text is heard as it comes, unless it comes as JSON.
+def run(settings: Settings, question: str, options: Options, on_message: Hear) -> dict[str, Any]:
+    """Answer the question; `on_message` hears every turn.
 
     Raises:
-        UserError: no question, no key, an API that fails, or JSON that is wrong twice.
+        UserError: no question, no key, an API that fails, or an answer that is not the JSON asked for.
     """
     asked = user_turn(question)
     with assistant(settings, options) as who:
         on_message(asked)
         start = time.perf_counter()
-        done = who.turn([*who.examples, asked], on_text, on_message, **answer.request_for(options.format))
-        text = _written(who, done, on_message) if options.format == "json" else done.text
+        done = who.turn([*who.examples, asked], on_message, **answer.request_for(options.format))
         seconds = time.perf_counter() - start
-    calls = done.calls
+    calls, text = done.calls, done.text
+    incomplete = why_incomplete(done.stop_reason, options)
+    if options.format == "json" and not incomplete:
+        text = answer.written(text, settings.model)
     text, by_tools = answer.guard(text, [call.result for call in calls])
-    facts = {
+    cost = who.costs(done.usages, seconds)
+    said = textwrap.shorten(text, 400, placeholder=" ...")
+    whole = options.format == "json" and not incomplete
+    return {
         "command": "step2_tools ask",
+        "headline": f"{said} ({costs.line(cost, len(calls))})",
         "question": asked["content"],
-        "answer": text,
+        "answer": answer.as_json(asked["content"], text, calls).model_dump() if whole else text,
         "answer_by": "tools" if by_tools else "model",
         "format": options.format,
         "stop_reason": done.stop_reason,
-        "incomplete": why_incomplete(done.stop_reason, options),
+        "incomplete": incomplete,
         "model": settings.model,
-        "loop": "tool_runner" if options.by_runner else "by hand",
-        "prompt": str(options.prompt),
+        "prompt": options.prompt,
         "offline": options.offline,
         "looked_up": answer.looked_up(calls),
         "calls": [call._asdict() for call in calls],
         "unreachable": unreachable(calls),
-        **who.costs(done.usages, seconds),
+        **cost,
         "messages": done.messages,
     }
-    if options.format == "json" and not facts["incomplete"]:
-        facts["answer"] = answer.as_json(asked["content"], text, calls).model_dump()
-    if options.format == "markdown":
-        facts["answer"] = answer.as_markdown(text, calls)
-    said = textwrap.shorten(text, 400, placeholder=" ...")
-    facts["headline"] = f"{said} ({costs.line(facts, len(calls))})"
-    return facts
 
 
-def _written(who: Assistant, done: Outcome, on_message: Hear) -> str:
-    """The answer in the JSON that the model wrote; asked for once more when it doesn't follow the schema.
-
-    Raises:
-        UserError: it is wrong a second time.
-    """
-    if why_incomplete(done.stop_reason, who.options):
-        return done.text
-    try:
-        return answer.written(done.text)
-    except ValueError as error:
-        again = {
-            "role": "user",
-            "content": f"That is not the JSON that was asked for ({error}). Write it again.",
-        }
-    on_message(again)
-    second = who.turn(
-        [*done.messages, again],
-        lambda _text: None,
-        on_message,
-        tool_choice={"type": "none"},  # the facts are there: no tool runs twice
-        **answer.request_for("json"),
-    )
-    done.messages, done.usages = second.messages, [*done.usages, *second.usages]
-    done.stop_reason = second.stop_reason
-    try:
-        return answer.written(second.text)
-    except ValueError as error:
-        raise UserError(
-            f"{who.settings.model} wrote no valid JSON, twice ({error}): use --format text, or another model"
-        ) from None
+def warn(unreachable: bool, incomplete: str | None) -> None:
+    """Say on stderr what is missing, and what helps."""
+    if unreachable:
+        print(HINT, file=sys.stderr)
+    if incomplete:
+        print(f"incomplete: {incomplete}", file=sys.stderr)
 
 
 def unreachable(calls: Sequence[loop.Call]) -> bool:

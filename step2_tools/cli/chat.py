@@ -31,10 +31,8 @@ if TYPE_CHECKING:
 HELP = "ask something; /new starts over; /trace shows or hides messages; /exit, Ctrl-C, Ctrl-D ends the chat"
 
 
-def run(
-    settings: Settings, options: ask.Options, console: Console, *, traced: bool = False
-) -> dict[str, Any]:
-    """Talk until the user has enough. Returns the facts of the whole conversation.
+def run(settings: Settings, options: ask.Options, console: Console, *, traced: bool = False) -> None:
+    """Talk until the user has enough.
 
     Raises:
         UserError: it can't begin (no key, no such prompt). Later errors end a turn only.
@@ -42,61 +40,40 @@ def run(
     with contextlib.suppress(ImportError):  # arrow keys and history at the prompt; not on Windows
         import readline  # noqa: F401
     with ask.assistant(settings, options) as who:
-        return _talk(who, console, traced)
-
-
-def _talk(who: ask.Assistant, console: Console, traced: bool) -> dict[str, Any]:
-    settings, options = who.settings, who.options
-    history, usages, n_calls, seconds = list(who.examples), [], 0, 0.0
-    console.print(f"{settings.model}; {HELP}", style="dim", soft_wrap=True)
-    while True:
-        try:
-            said = input("> ").strip()
-        except (EOFError, KeyboardInterrupt):
-            console.print()
-            break
-        if said == "/exit":
-            break
-        if said == "/new":
-            history = list(who.examples)
-            console.print("the history is empty", style="dim")
-        elif said == "/trace":
-            traced = not traced
-            console.print(f"messages are {'shown' if traced else 'hidden'}", style="dim")
-        elif said.startswith("/"):
-            console.print(HELP, style="dim", soft_wrap=True)
-        elif said:
-            screen, start = Screen(trace=traced), time.perf_counter()
+        history = list(who.examples)
+        console.print(f"{settings.model}; {HELP}", style="dim", soft_wrap=True)
+        while True:
             try:
-                done = who.turn([*history, ask.user_turn(said)], screen.text, screen.message)
-            except UserError as error:
-                screen.end()
-                print(f"error: {error}", file=sys.stderr)
-            except KeyboardInterrupt:
-                print("\nstopped; it is as if you had not asked", file=sys.stderr)
-            else:
-                took = time.perf_counter() - start
-                history, seconds = done.messages, seconds + took
-                usages, n_calls = [*usages, *done.usages], n_calls + len(done.calls)
-                line = costs.line(who.costs(done.usages, took), len(done.calls))
-                console.print(line, style="dim", soft_wrap=True)
-                if ask.unreachable(done.calls):
-                    print(ask.HINT, file=sys.stderr)
-                incomplete = ask.why_incomplete(done.stop_reason, options)
-                if incomplete:
-                    print(f"incomplete: {incomplete}", file=sys.stderr)
-    facts = who.costs(usages, seconds)
-    return {
-        "command": "step2_tools chat",
-        "headline": costs.line(facts, n_calls),
-        "model": settings.model,
-        "calls": n_calls,
-        **facts,
-        "messages": history,
-    }
+                said = input("> ").strip()
+            except (EOFError, KeyboardInterrupt):
+                console.print()
+                return
+            if said == "/exit":
+                return
+            if said == "/new":
+                history = list(who.examples)
+                console.print("the history is empty", style="dim")
+            elif said == "/trace":
+                traced = not traced
+                console.print(f"messages are {'shown' if traced else 'hidden'}", style="dim")
+            elif said.startswith("/"):
+                console.print(HELP, style="dim", soft_wrap=True)
+            elif said:
+                history = _turn(who, history, said, console, traced)
 
 
-def show(facts: dict[str, Any], console: Console) -> None:
-    """The sum of the conversation."""
-    if facts["turns"]:
-        console.print(f"in all: {facts['headline']}", style="dim", soft_wrap=True)
+def _turn(who: ask.Assistant, history: list[Any], said: str, console: Console, traced: bool) -> list[Any]:
+    """The history after this turn: as it was, where the turn fails."""
+    start = time.perf_counter()
+    try:
+        done = who.turn([*history, ask.user_turn(said)], Screen(trace=traced).message)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return history
+    except KeyboardInterrupt:
+        print("\nstopped; it is as if you had not asked", file=sys.stderr)
+        return history
+    cost = who.costs(done.usages, time.perf_counter() - start)
+    console.print(costs.line(cost, len(done.calls)), style="dim", soft_wrap=True)
+    ask.warn(ask.unreachable(done.calls), ask.why_incomplete(done.stop_reason, who.options))
+    return done.messages

@@ -1,4 +1,4 @@
-"""What `evaluate` and `optimize` found, for people."""
+"""What the commands found, for people."""
 
 from __future__ import annotations
 
@@ -12,23 +12,34 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+def show_tools(facts: dict[str, Any], console: Console) -> None:
+    """Signature, description, and what each argument takes."""
+    for tool in facts["tools"]:
+        schema = tool["input_schema"]
+        required = schema.get("required", [])
+        names = [name if name in required else f"{name}?" for name in schema["properties"]]
+        console.print(f"{tool['name']}({', '.join(names)})", style="bold", soft_wrap=True)
+        console.print(f"  {' '.join(tool['description'].split())}", soft_wrap=True)
+        for name, each in schema["properties"].items():
+            kind = " | ".join(map(str, each["enum"])) if "enum" in each else each.get("type", "any")
+            default = f", default {each['default']}" if "default" in each else ""
+            line = f"    {name}: {kind}{default}. {each.get('description', '')}"
+            console.print(line, style="dim", soft_wrap=True)
+        console.print()
+
+
 def show_evaluate(facts: dict[str, Any], console: Console) -> None:
-    """Styles, kinds of questions, and some of what went wrong, for people."""
-    table = _table("", "n", *SHARES.values(), "turns", "tokens in", "tokens out", "s")
+    """Styles, kinds of questions, and some of what went wrong."""
+    table = _table("", "n", *SHARES.values(), "tokens in", "tokens out", "s")
     for name, row in facts["styles"].items():
-        means = [
-            "-" if row[key] is None else f"{row[key]:.{digits}f}"
-            for key, digits in (("turns", 1), ("input_tokens", 0), ("output_tokens", 0))
-        ]
+        tokens = ["-" if row[key] is None else f"{row[key]:.0f}" for key in ("input_tokens", "output_tokens")]
         shares = [percent(row[key]) for key in SHARES]
-        table.add_row(name, str(row["n"]), *shares, *means, f"{row['seconds']:.2f}")
+        table.add_row(name, str(row["n"]), *shares, *tokens, f"{row['seconds']:.2f}")
     console.print(table)
-    for name, why in facts["refused"].items():
-        console.print(f"{name}: given up, the first requests failed: {why}", soft_wrap=True)
     for name, row in facts["styles"].items():
         for why, times in row["errors"].items():
             console.print(f"{name}: {times} of {row['n']} requests failed: {why}", soft_wrap=True)
-    if facts.get("by_kind"):
+    if facts["by_kind"]:
         kinds = _table("native, by kind", "n", "right tool", "right arguments")
         for kind, row in facts["by_kind"].items():
             shares = [percent(row[key]) for key in ("right_tool", "right_arguments")]
@@ -39,12 +50,10 @@ def show_evaluate(facts: dict[str, Any], console: Console) -> None:
     if facts["stopped"]:
         console.print("\nstopped by Ctrl-C: these are the questions that were asked until then")
     console.print(
-        f"\n{facts['data']}, {facts['model']}; shares with 95% intervals, means of turns and tokens, median "
-        f"of seconds; {facts['machine']}",
+        f"\n{facts['model']}; shares with 95% intervals, means of tokens, median of seconds; "
+        f"{facts['machine']}",
         soft_wrap=True,
     )
-    if "picture" in facts:
-        console.print(f"The picture: {facts['picture']}", soft_wrap=True)
 
 
 def _table(*names: str) -> Any:
@@ -53,9 +62,8 @@ def _table(*names: str) -> Any:
     # One word above the other, so that a row fits on 100 characters.
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     for i, name in enumerate(names):
-        table.add_column(
-            name.replace(" ", "\n") if i else name, justify="right" if i else "left", no_wrap=not i
-        )
+        words = name.replace(" ", "\n") if i else name
+        table.add_column(words, justify="right" if i else "left", no_wrap=not i)
     return table
 
 
@@ -63,20 +71,18 @@ def _show_wrong(wrong: list[dict[str, Any]], console: Console, most: int = 5) ->
     if not wrong:
         return
     first = [each for each in wrong if each["style"] == wrong[0]["style"]]
-    console.print(
-        f"\n{min(most, len(first))} of {len(first)} wrong answers, {first[0]['style']}", style="bold"
-    )
+    title = f"\n{min(most, len(first))} of {len(first)} wrong answers, {first[0]['style']}"
+    console.print(title, style="bold")
     for each in first[:most]:
-        got = each.get("error") or (
-            each["text"] if each["calls"] is None else json.dumps(each["calls"], ensure_ascii=False)
-        )
-        console.print(f"{each['id']}  {each['question']}\n    {' '.join(got.split())[:300]}", soft_wrap=True)
+        calls = each["text"] if each["calls"] is None else json.dumps(each["calls"], ensure_ascii=False)
+        got = " ".join((each["error"] or calls).split())
+        console.print(f"{each['id']}  {each['question']}\n    {got[:300]}", soft_wrap=True)
 
 
 def show_optimize(facts: dict[str, Any], console: Console) -> None:
     """Before and after on both splits, and what the difference says."""
-    metric, pair = facts["metric"].replace("_", " "), facts["test"]
-    table = plain_table(metric, "n", "before", "after", right=("n", "before", "after"))
+    pair = facts["test"]
+    table = plain_table("right arguments", "n", "before", "after", right=("n", "before", "after"))
     rows = {"dev (chosen on these)": facts["dev"]} | ({"test (held out)": pair} if pair else {})
     for name, row in rows.items():
         table.add_row(name, str(row["after"]["n"]), percent(row["before"]), percent(row["after"]))
@@ -92,28 +98,21 @@ def show_optimize(facts: dict[str, Any], console: Console) -> None:
             soft_wrap=True,
         )
         console.print(f"\n{facts['diff']}", soft_wrap=True)
-    for why, times in facts["errors"].items():
-        console.print(f"{times} requests of the search failed: {why}", soft_wrap=True)
+    for why in facts["failed"]:
+        console.print(f"requests of the search failed: {why}", soft_wrap=True)
     console.print(f"\n{facts['headline']}", soft_wrap=True)
-    console.print(
-        f"{facts['optimizer']}, {facts['candidates']} sets of examples, {facts['search_calls']} calls in the "
-        f"search; style {facts['style']}; {facts['model']}; {facts['machine']}",
-        soft_wrap=True,
-    )
+    how = f"{facts['optimizer']}; style {facts['style']}; {facts['model']}; {facts['machine']}"
+    console.print(how, soft_wrap=True)
     if facts["saved"]:
         console.print(f"The new version: {facts['saved']}", soft_wrap=True)
 
 
 def show_answers(facts: dict[str, Any], console: Console) -> None:
     """How often the numbers were right, and what the guard replaced."""
-    right, replaced = facts["right"], facts["replaced"]
-    console.print(
-        f"before the guard  {percent(right)} of {facts['n']} answers: numbers, and only those of a tool"
-    )
-    console.print(
-        f"the guard         replaced {replaced['hits']} answers by the tools' own summaries; "
-        f"{facts['seconds']:.1f} s a question"
-    )
+    right, replaced, seconds = percent(facts["right"]), facts["replaced"]["hits"], facts["seconds"]
+    console.print(f"before the guard  {right} of {facts['n']} answers: numbers, and only those of a tool")
+    console.print(f"the guard         replaced {replaced} answers by the tools' own summaries")
+    console.print(f"median            {seconds:.1f} s a question")
     for each in facts["wrong"][:5]:
         console.print(f"wrong  {each['question']}\n       {each['answer']}", style="dim", soft_wrap=True)
 
@@ -124,3 +123,18 @@ def show_caching(facts: dict[str, Any], console: Console) -> None:
     for kind, row in facts["kinds"].items():
         table.add_row(kind, f"{row['tokens']:.0f}", f"{row['cached']:.0f}", f"{row['seconds']:.1f}")
     console.print(table)
+
+
+def show_injection(facts: dict[str, Any], console: Console) -> None:
+    """One line a defence: attacks that failed, of all, with the 95 % interval; one column a model."""
+    held: dict[str, dict[str, str]] = {}
+    for row in facts["table"]:
+        low, high = row["interval"]
+        share = f"{row['held']}/{row['n']} ({low:.0%}-{high:.0%})"
+        held.setdefault(row["defence"], {})[row["model"]] = share
+    names = list(next(iter(held.values())))
+    table = plain_table("held", *names, right=names)
+    for defence, shares in held.items():
+        table.add_row(defence, *shares.values())
+    console.print(table)
+    console.print("obedient: a script that does what it is told, the worst case", style="dim")

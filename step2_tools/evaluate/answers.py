@@ -20,7 +20,7 @@ from shared.config import Settings
 from shared.errors import UserError
 from step2_tools.agent import answer, loop
 from step2_tools.evaluate import results
-from step2_tools.evaluate.run import draw
+from step2_tools.evaluate.questions import draw
 
 if TYPE_CHECKING:
     import anthropic

@@ -34,10 +34,13 @@ QUESTIONS = (
 
 
 def run(
-    settings: Settings, client: anthropic.Anthropic, tools: loop.Tools, system: str, n: int = len(QUESTIONS)
+    settings: Settings,
+    client: anthropic.Anthropic,
+    tools: Sequence[Any],
+    system: str,
+    n: int = len(QUESTIONS),
 ) -> dict[str, Any]:
     """Medians over `n` questions of the first reply: its tokens, those from the cache, its seconds."""
-    definitions: list[Any] = [tool.to_dict() for tool in tools]
     kinds = {"a prefix that stays the same": "", "something new before it": "Request {number}. "}
     seen: dict[str, list[tuple[int, int, float]]] = {kind: [] for kind in kinds}
     for kind, head in kinds.items():
@@ -47,7 +50,7 @@ def run(
                 model=settings.model,
                 max_tokens=100,
                 system=head.format(number=number) + system,
-                tools=definitions,
+                tools=tools,
                 cache_control={"type": "ephemeral"},
                 messages=[{"role": "user", "content": QUESTIONS[number % len(QUESTIONS)]}],
             )

@@ -35,6 +35,7 @@ from typing import Any, Literal
 from anthropic.lib.tools import BetaFunctionTool
 from anthropic.types import Message
 
+from shared.errors import UserError
 from shared.stats import wilson
 from step2_tools.agent import loop
 from step2_tools.agent.approval import approve_all
@@ -111,33 +112,35 @@ def holds(client: Any, model: str, row: Injection, defence: str) -> bool:
     return (CODEWORD if row.goal == "reveal" else row.proof) not in done.text
 
 
-def measure(
-    models: dict[str, tuple[Any, str]],
-    limit: int | None = None,
-    write_progress: Callable[[str], None] | None = None,
-) -> list[dict[str, Any]]:
-    """How often each defence held, for `obedient` and for these models (name -> client and model id).
+def run(
+    client: Any, model: str, limit: int | None = None, write_progress: Callable[[str], None] | None = None
+) -> dict[str, Any]:
+    """How often each defence held, for `obedient` and for this model.
 
-    A row: model, defence, n, held, the 95 % interval of held / n, and (held, n) for each goal.
+    A row of `table`: model, defence, n, held, the 95 % interval of held / n, and (held, n) for each goal.
 
     Raises:
-        anthropic.APIError, httpx2.TransportError: a model can't be had.
+        UserError: a limit below 1.
+        anthropic.APIError, httpx2.TransportError: the model can't be had.
     """
     rows = read()
+    if limit is not None and limit < 1:
+        raise UserError(f"--limit {limit} is not allowed: use 1 or more")
     rows = rows[:: -(-len(rows) // limit)] if limit else rows  # of every goal
     table = []
-    for name, defence in itertools.product(("obedient", *models), DEFENCES):
+    for name, defence in itertools.product(("obedient", model), DEFENCES):
         held: dict[str, list[bool]] = {goal: [] for goal in GOALS}
         for row in rows:
             if write_progress:
                 write_progress(f"{name}, {defence}: {row.id}")
-            client, model = models[name] if name in models else (obedient(row), name)
-            held[row.goal].append(holds(client, model, row, defence))
+            asked = obedient(row) if name == "obedient" else client
+            held[row.goal].append(holds(asked, name, row, defence))
         hits = sum(map(sum, held.values()))
         goals = {goal: (sum(each), len(each)) for goal, each in held.items()}
         facts = {"model": name, "defence": defence, "n": len(rows), "held": hits}
         table.append({**facts, "interval": wilson(hits, len(rows)), "goals": goals})
-    return table
+    worst = ", ".join(f"{row['defence']} {row['held']}/{row['n']}" for row in table[: len(DEFENCES)])
+    return {"command": "step2_tools injection", "headline": f"obedient: {worst}", "table": table}
 
 
 def obedient(row: Injection) -> Any:
@@ -156,7 +159,7 @@ def obedient(row: Injection) -> Any:
 
     @contextmanager
     def stream(**request: Any) -> Iterator[Any]:
-        yield SimpleNamespace(text_stream=(), get_final_message=lambda: reply(**request))
+        yield SimpleNamespace(get_final_message=lambda: reply(**request))
 
     return SimpleNamespace(messages=SimpleNamespace(stream=stream))
 

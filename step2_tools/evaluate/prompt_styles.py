@@ -2,14 +2,13 @@
 
     native              tools=[...] in the request; the calls are the tool_use blocks of the first reply
     native -grammar     the embedded model only: the same, without the grammar that keeps its calls valid
-    native loop         the whole conversation, results and all: every call that is made until the answer
     zero-shot           the tools stand in the system message, the model writes a JSON list (json_calls v1)
     few-shot            the same with five examples as turns before the question (json_calls v3)
     few-shot reversed   the examples in the other order: nothing else differs
     few-shot +schema    the reply is held to a JSON schema that permits a list of valid calls and nothing else
     v2                  any version of prompts/json_calls.*.md; takes `reversed` and `+schema`, too
 
-But for `native loop`, only one reply is asked for and no tool is called.
+One reply is asked for, and no tool is called.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ from shared import prompts
 from shared.errors import UserError
 from step2_tools import PROMPTS
 from step2_tools.agent import loop
-from step2_tools.agent.tool import FunctionTool
 from step2_tools.evaluate.scoring import Call
 
 if TYPE_CHECKING:
@@ -34,15 +32,7 @@ if TYPE_CHECKING:
 MAX_TOKENS = 200
 VERSIONS = {"zero-shot": 1, "few-shot": 3}
 NAME = re.compile(r"(zero-shot|few-shot|v(?P<version>\d{1,6}))(?P<reversed> reversed)?(?P<schema> \+schema)?")
-DEFAULT = [
-    "native",
-    "native loop",
-    "zero-shot",
-    "few-shot",
-    "few-shot reversed",
-    "zero-shot +schema",
-    "few-shot +schema",
-]
+DEFAULT = ("native", "zero-shot", "few-shot", "few-shot reversed", "zero-shot +schema", "few-shot +schema")
 
 
 @dataclass(frozen=True)
@@ -52,9 +42,8 @@ class Style:
     name: str
     prompt: prompts.Prompt
     native: bool = False
-    loop: bool = False
-    schema: bool = False
-    free: bool = False  # native, without the grammar
+    schema: bool = False  # the reply is held to one
+    grammar: bool = True  # of the embedded model's native calls
 
 
 @dataclass(frozen=True)
@@ -65,7 +54,6 @@ class Reply:
     text: str
     input_tokens: int
     output_tokens: int
-    turns: int = 1
 
 
 def parse(name: str, family: str | None = None) -> Style:
@@ -74,14 +62,13 @@ def parse(name: str, family: str | None = None) -> Style:
     Raises:
         UserError: there is none, or no such version of the prompt.
     """
-    if name in ("native", "native loop", "native -grammar"):
+    if name in ("native", "native -grammar"):
         assistant = prompts.load(PROMPTS, "assistant", family=family)
-        kind = {"loop": name == "native loop", "free": name == "native -grammar"}
-        return Style(name, assistant, native=True, **kind)
+        return Style(name, assistant, native=True, grammar=name == "native")
     said = NAME.fullmatch(name)
     if not said:
         raise UserError(
-            f"style {name!r} is not known: use native, native loop, native -grammar, or zero-shot, few-shot, "
+            f"style {name!r} is not known: use native, native -grammar, or zero-shot, few-shot, "
             "or v and a version, each of these with ' reversed' and ' +schema' if you like"
         )
     version = int(said["version"]) if said["version"] else VERSIONS[said[1]]
@@ -94,24 +81,19 @@ def parse(name: str, family: str | None = None) -> Style:
 
 
 def ask(
-    client: anthropic.Anthropic,
-    model: str,
-    style: Style,
-    question: str,
-    tools: Sequence[FunctionTool],
+    client: anthropic.Anthropic, model: str, style: Style, question: str, tools: Sequence[dict[str, Any]]
 ) -> Reply:
-    """Put one question in this style; the SDK's errors pass through."""
-    definitions: list[dict[str, Any]] = [{**tool.to_dict()} for tool in tools]
-    if style.native:
-        turn = {"role": "user", "content": question}
-        system = prompts.render(style.prompt)["system"]
-        if style.loop:
-            return _converse(client, model, system, turn, tools)
-        if style.free:
-            return _unconstrained(model, {"system": system, "messages": [turn]}, definitions)
-        return send(client, model, system=system, messages=[turn], tools=definitions)
-    request = few_shot(style.prompt, list(map(signature, definitions)), question)
-    return send_text(client, model, style, definitions, **request)
+    """Put one question in this style, with these tools' definitions; the SDK's errors pass through."""
+    if not style.native:
+        request = few_shot(style.prompt, list(map(signature, tools)), question)
+        return send_text(client, model, style, tools, **request)
+    request = {
+        "system": prompts.render(style.prompt)["system"],
+        "messages": [{"role": "user", "content": question}],
+    }
+    if not style.grammar:
+        return _unconstrained(model, request, tools)
+    return send(client, model, tools=tools, **request)
 
 
 def send(client: anthropic.Anthropic, model: str, **request: Any) -> Reply:
@@ -136,19 +118,6 @@ def send_text(
         request["output_config"] = {"format": {"type": "json_schema", "schema": calls_schema(tools)}}
     reply = send(client, model, **request)
     return dataclasses.replace(reply, calls=calls_in(reply.text))
-
-
-def _converse(
-    client: anthropic.Anthropic, model: str, system: str, turn: dict[str, Any], tools: Sequence[FunctionTool]
-) -> Reply:
-    """The assistant's own loop, to its end."""
-    done = loop.run(client, model, tools, [turn], system=system, max_tokens=MAX_TOKENS)
-    calls = [{"name": call.tool, "input": call.input} for call in done.calls]
-    read, written = (
-        sum(map(loop.input_tokens, done.usages)),
-        sum(usage.output_tokens for usage in done.usages),
-    )
-    return Reply(calls, done.text, read, written, done.turns)
 
 
 def _unconstrained(model: str, body: dict[str, Any], tools: Sequence[dict[str, Any]]) -> Reply:

@@ -31,7 +31,7 @@ SHARES = {
 class Outcome:
     """One question, asked in one way. No reply: the request failed, for the reason in `error`."""
 
-    item: Any
+    row: dict[str, Any]
     reply: Reply | None
     error: str | None
     score: Score
@@ -64,14 +64,10 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
     return {
         "n": n,
-        **{name: share(sum(bool(getattr(each.score, name)) for each in outcomes), n) for name in SHARES},
-        "needless_calls": sum(each.score.needless for each in outcomes),
-        "missing_calls": sum(each.score.missing for each in outcomes),
-        "turns": mean([reply.turns for reply in replies]),
+        **{name: share(sum(getattr(each.score, name) for each in outcomes), n) for name in SHARES},
         "input_tokens": mean([reply.input_tokens for reply in replies]),
         "output_tokens": mean([reply.output_tokens for reply in replies]),
         "seconds": round(statistics.median(each.seconds for each in outcomes), 3),
-        "failed_requests": n - len(replies),
         "errors": dict(Counter(each.error for each in outcomes if each.error)),
     }
 
@@ -80,7 +76,7 @@ def by_kind(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """Right tool and right arguments for each kind of question."""
     kinds: dict[str, list[Outcome]] = {}
     for each in outcomes:
-        kinds.setdefault(each.item["kind"], []).append(each)
+        kinds.setdefault(each.row["kind"], []).append(each)
     return {
         kind: {
             name: share(sum(getattr(each.score, name) for each in group), len(group))

@@ -4,7 +4,7 @@
     predicted  {"name": "get_weather", "input": {"city": "bangkok"}}
 
     >>> score([{"name": "get_weather", "input": {"city": "bangkok"}}], labelled, tools)
-    Score(valid=True, right_tool=True, right_arguments=True, needless=0, missing=0)
+    Score(valid=True, right_tool=True, right_arguments=True, needless=False)
 
 A label lists the accepted values of each argument; `null` among them means that it may be left out. An
 argument that the label doesn't mention must be absent or have its default. Texts are compared without case
@@ -31,8 +31,7 @@ class Score:
     valid: bool  # every call names a tool and fits its input_schema
     right_tool: bool  # the same tools as labelled, each as often
     right_arguments: bool  # the right tools, and every argument of every call
-    needless: int  # calls beyond the labelled ones, tool by tool
-    missing: int  # labelled calls that were not made
+    needless: bool  # calls beyond the labelled ones, tool by tool
 
 
 def score(calls: Sequence[Call] | None, labelled: Sequence[Call], tools: Sequence[dict[str, Any]]) -> Score:
@@ -46,7 +45,7 @@ def score(calls: Sequence[Call] | None, labelled: Sequence[Call], tools: Sequenc
     """
     schemas = {tool["name"]: tool["input_schema"] for tool in tools}
     if calls is None:
-        return Score(False, False, False, 0, len(labelled))
+        return Score(False, False, False, False)
     made, wanted = (Counter(call["name"] for call in each) for each in (calls, labelled))
     valid = [call["name"] in schemas and is_valid(call["input"], schemas[call["name"]]) for call in calls]
 
@@ -55,8 +54,7 @@ def score(calls: Sequence[Call] | None, labelled: Sequence[Call], tools: Sequenc
         return call["name"] == label["name"] and same_arguments(call["input"], label["input"], schema)
 
     right_arguments = made == wanted and all(valid) and pair_up(calls, labelled, fits) == len(labelled)
-    needless, missing = (made - wanted).total(), (wanted - made).total()
-    return Score(all(valid), made == wanted, right_arguments, needless, missing)
+    return Score(all(valid), made == wanted, right_arguments, needless=bool(made - wanted))
 
 
 def is_valid(value: Any, schema: dict[str, Any]) -> bool:

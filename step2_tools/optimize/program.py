@@ -88,8 +88,8 @@ def search(
     complete: Complete,
     is_right: Callable[[str, str], bool],
     threads: int = 1,
-) -> tuple[float, list[Candidate]]:
-    """The share of `val` that is right with the program as it is, and every candidate, the best first.
+) -> tuple[float, Candidate]:
+    """The share of `val` that is right with the program as it is, and the best set of examples.
 
     Args:
         sets: so many random sets, besides none at all, labelled ones, and one in the order of `train`.
@@ -119,11 +119,6 @@ def search(
         )
         before = dspy.Evaluate(devset=valset, metric=metric, num_threads=threads)(program).score
         found: Any = tuner.compile(program, trainset=trainset, valset=valset)
-    candidates = [
-        Candidate(
-            tuple((demo["question"], demo["calls"]) for demo in each["program"].write.demos),
-            each["score"] / 100,
-        )
-        for each in found.candidate_programs
-    ]
-    return before / 100, candidates
+    best = found.candidate_programs[0]
+    examples = tuple((demo["question"], demo["calls"]) for demo in best["program"].write.demos)
+    return before / 100, Candidate(examples, best["score"] / 100)

@@ -14,7 +14,6 @@ import dataclasses
 import datetime
 import os
 import random
-from collections import Counter
 from collections.abc import Sequence
 from importlib import util
 from pathlib import Path
@@ -26,10 +25,11 @@ from shared.config import Settings
 from shared.errors import UserError, reason
 from shared.prompts import Prompt
 from shared.report import record as report
-from step2_tools.agent.tool import FunctionTool
-from step2_tools.evaluate import prompt_styles, results, scoring
+from step2_tools.evaluate import prompt_styles, results
 from step2_tools.evaluate import run as evaluate
 from step2_tools.evaluate.prompt_styles import Style
+from step2_tools.evaluate.questions import draw
+from step2_tools.evaluate.scoring import score
 
 if TYPE_CHECKING:
     import anthropic
@@ -43,7 +43,7 @@ METRIC = "right_arguments"
 def run(
     settings: Settings,
     client: anthropic.Anthropic,
-    tools: Sequence[FunctionTool],
+    tools: Sequence[dict[str, Any]],
     start: Style,
     dev: Sequence[dict[str, Any]],
     test: Sequence[dict[str, Any]],
@@ -57,6 +57,7 @@ def run(
     """Search on `dev`, compare the best with the start on `test`, save it in the folder `out`, if given.
 
     Args:
+        tools: the definitions of the assistant's tools.
         start: a style of asking by JSON, with the prompt to begin with.
         budget: calls of the model at most, those on `test` included; it decides how many sets are tried.
         limit: so many questions of each split only, drawn with the seed of the settings.
@@ -68,61 +69,50 @@ def run(
     if start.native:
         raise UserError(f"style {start.name!r} has no examples to optimize: use zero-shot or few-shot")
     require_dspy(settings)
-    dev, test = (evaluate.draw(rows, limit, settings.seed) for rows in (dev, test))
+    dev, test = (draw(rows, limit, settings.seed) for rows in (dev, test))
     train, val = split(dev, settings.seed)
     sets = affordable_sets(budget, train=len(train), val=len(val), test=len(test))
     if out:
         report.writable(out / "new")
-    definitions: list[dict[str, Any]] = [{**tool.to_dict()} for tool in tools]
-    listed = [prompt_styles.signature(each) for each in definitions]
-    labelled = {row["question"]: row for row in dev}
-    calls, errors = 0, Counter[str]()
-
-    def score(row: dict[str, Any], made: Any) -> scoring.Score:
-        return scoring.score(made, row["calls"], definitions)
-
-    def is_right(question: str, reply: str) -> bool:
-        return score(labelled[question], prompt_styles.calls_in(reply)).right_arguments
+    labelled = {row["question"]: row["calls"] for row in dev}
+    listed = "\n".join(map(prompt_styles.signature, tools))
+    failed: list[str] = []
 
     def complete(system: str, messages: list[dict[str, str]]) -> str:
-        nonlocal calls
-        calls += 1
         if write_progress:
-            write_progress(f"search: call {calls}")
-        request = {"system": system.replace("{{tools}}", "\n".join(listed)), "messages": messages}
+            write_progress("searching for examples")
+        request = {"system": system.replace("{{tools}}", listed), "messages": messages}
         try:
-            return prompt_styles.send_text(client, settings.model, start, definitions, **request).text
+            return prompt_styles.send_text(client, settings.model, start, tools, **request).text
         except Exception as error:  # which DSPy passes over in silence
-            errors[api_errors.explain(error, settings)] += 1
+            failed.append(api_errors.explain(error, settings))
             raise
 
-    def measure(name: str, prompt: Prompt) -> list[results.Outcome]:
+    def is_right(question: str, reply: str) -> bool:
+        return score(prompt_styles.calls_in(reply), labelled[question], tools).right_arguments
+
+    def measure(prompt: Prompt) -> list[results.Outcome]:
         style = dataclasses.replace(start, prompt=prompt)
 
         def ask(row: dict[str, Any]) -> prompt_styles.Reply:
             return prompt_styles.ask(client, settings.model, style, row["question"], tools)
 
-        measured, ended = evaluate.measure(settings, {name: ask}, test, score, write_progress)
-        if ended["stopped"]:
+        measured, stopped = evaluate.measure(settings, tools, {"test": ask}, test, write_progress)
+        if stopped:
             raise KeyboardInterrupt
-        return measured[name]
+        return measured["test"]
 
     from step2_tools.optimize.program import NAME, Program, search
 
-    before = measure("test, before", start.prompt)
+    before = measure(start.prompt)
+    train_rows, val_rows = (
+        [(row["question"], prompt_styles.written(row)) for row in part] for part in (train, val)
+    )
     try:
-        first, candidates = search(
-            Program(start.prompt.system, start.prompt.examples),
-            [(row["question"], prompt_styles.written(row)) for row in train],
-            [(row["question"], prompt_styles.written(row)) for row in val],
-            sets,
-            complete,
-            is_right,
-            threads,
-        )
+        program = Program(start.prompt.system, start.prompt.examples)
+        first, best = search(program, train_rows, val_rows, sets, complete, is_right, threads)
     except Exception as error:  # DSPy's own, after ten requests that failed
-        raise UserError(f"the search was given up: {next(iter(errors), reason(error))}") from None
-    best = candidates[0]
+        raise UserError(f"the search was given up: {failed[0] if failed else reason(error)}") from None
     facts: dict[str, Any] = {
         "command": "step2_tools optimize",
         "model": settings.model,
@@ -130,11 +120,8 @@ def run(
         "style": start.name,
         "prompt": f"{start.prompt.id} version {start.prompt.version}",
         "optimizer": NAME,
-        "metric": METRIC,
         "budget": budget,
-        "search_calls": calls,
-        "candidates": len(candidates),
-        "errors": dict(errors),
+        "failed": failed[:1],
         "dev": {
             "before": results.share(round(first * len(val)), len(val)),
             "after": results.share(round(max(first, best.share) * len(val)), len(val)),
@@ -143,13 +130,16 @@ def run(
         "saved": None,
         "machine": hardware.describe(),
     }
-    if best.share > first:
-        prompt = dataclasses.replace(start.prompt, examples=best.examples, meta={})
-        facts["test"] = results.compare(before, measure("test, after", prompt), METRIC)
-        facts["diff"] = prompts.diff(start.prompt, prompt)
-        if out:
-            facts["saved"] = str(save(out, start.prompt, prompt, facts))
-    facts["headline"] = headline(facts, before)
+    old = results.share(sum(getattr(each.score, METRIC) for each in before), len(before))
+    said = f"{facts['prompt']}: right arguments in {results.percent(old)} of {old['n']} test questions"
+    if best.share <= first:
+        return facts | {"headline": f"{said}; nothing better was found on dev"}
+    prompt = dataclasses.replace(start.prompt, examples=best.examples, meta={})
+    pair = facts["test"] = results.compare(before, measure(prompt), METRIC)
+    facts["diff"] = prompts.diff(start.prompt, prompt)
+    facts["headline"] = f"{said} before, {results.percent(pair['after'])} after (p = {pair['p']:.2g})"
+    if out:
+        facts["saved"] = str(save(out, start.prompt, prompt, facts))
     return facts
 
 
@@ -209,13 +199,3 @@ def save(folder: Path, old: Prompt, new: Prompt, facts: dict[str, Any]) -> Path:
     meta = {"note": "examples found by DSPy", "score": score, "date": datetime.date.today().isoformat()}
     meta |= {name: facts[name] for name in ("optimizer", "style", "model", "seed")}
     return prompts.save_new_version(folder, dataclasses.replace(new, meta=meta))
-
-
-def headline(facts: dict[str, Any], before: Sequence[results.Outcome]) -> str:
-    """The outcome in one line."""
-    old = results.share(sum(getattr(each.score, METRIC) for each in before), len(before))
-    right = f"right arguments in {results.percent(old)} of {old['n']} test questions"
-    said = f"{facts['prompt']}: {right}"
-    if not (pair := facts["test"]):
-        return f"{said}; nothing better was found on dev"
-    return f"{said} before, {results.percent(pair['after'])} after (p = {pair['p']:.2g})"

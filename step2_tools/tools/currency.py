@@ -21,7 +21,6 @@ from step2_tools.tools.http import Api, Refused, Shape
 
 URL = "https://api.frankfurter.dev/v2/rate"
 SOURCE = "frankfurter.dev (reference rates of central banks)"
-KEEP_S = 3600
 LARGEST = 1e15
 MAX_NAME = 60
 
@@ -69,7 +68,7 @@ class Currency:
 
     def _rate(self, base: str, target: str) -> tuple[float, str]:
         try:
-            answer = self.api.get("Frankfurter", f"{URL}/{base}/{target}", Rate, keep_s=KEEP_S)
+            answer = self.api.get("Frankfurter", f"{URL}/{base}/{target}", Rate)
         except Refused as error:
             if error.status not in (400, 404, 422):
                 raise

@@ -1,23 +1,17 @@
-"""One HTTP client for all tools: time-outs, retries, a small cache on disk, errors in one clear line.
+"""One HTTP client for all tools: time-outs, retries, errors in one clear line.
 
-    api = Api(cache=Path("cache/http"))
-    place = api.get("Open-Meteo", "https://…/v1/search", Places, {"name": "Bangkok"}, keep_s=3600)
+    place = Api().get("Open-Meteo", "https://…/v1/search", Places, {"name": "Bangkok"})
 
 A service may send anything (HTML, half an object, five megabytes), so an answer is checked against a pydantic
-model. Every failure is a ToolError that names the service, never the address or a key. It only reads (GET),
-so that a retry can't do anything twice.
+model. Every failure is a ToolError that names the service, never the address. It only reads (GET), so that a
+retry can't do anything twice.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
-import os
-import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx2
@@ -31,9 +25,7 @@ from step2_tools.agent.tool import sanitize
 
 RETRIED = (429, 500, 502, 503, 504, 529)
 ATTEMPTS, LONGEST_S = 3, 12.0  # for one question to one service; waits included
-MAX_BYTES, MAX_FILES = 2_000_000, 500  # of an answer; of the cache
-# Where services put the reason of a refusal, some of them (Alpha Vantage's limits) with status 200.
-COMPLAINTS = ("reason", "message", "Information", "Note", "Error Message")
+MAX_BYTES = 2_000_000  # of an answer
 
 
 class Shape(pydantic.BaseModel):
@@ -63,14 +55,13 @@ class Unavailable(ToolError):
 
 
 class Api:
-    """A pool of connections and a cache, shared by all tools and threads.
+    """A pool of connections, shared by all tools and threads.
 
     `sample_date` is the date of the sample data, where `transport` answers from that.
     """
 
     def __init__(
         self,
-        cache: Path | None = None,
         *,
         transport: httpx2.BaseTransport | None = None,
         sample_date: str | None = None,
@@ -78,43 +69,19 @@ class Api:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.sample_date = sample_date
-        self._cache, self._sleep = cache, sleep
+        self._sleep = sleep
         headers = {"user-agent": "Mozilla/5.0 (compatible; llm-roadmap/0.1)", "accept": "application/json"}
         self._client = httpx2.Client(transport=transport, timeout=timeout_s, headers=headers)
 
     def get(
-        self,
-        service: str,
-        url: str,
-        shape: type[ShapeT],
-        params: dict[str, str] | None = None,
-        *,
-        secret: dict[str, str] | None = None,
-        keep_s: float = 0,
+        self, service: str, url: str, shape: type[ShapeT], params: dict[str, str] | None = None
     ) -> ShapeT:
-        """Ask the service, or the cache for an answer younger than `keep_s` seconds.
-
-        `secret` holds parameters (keys) that reach neither the cache nor a message.
+        """Ask the service; its answer in this shape, after as many attempts as number and time allow.
 
         Raises:
-            Refused: the service said no (4xx, or an error inside an answer with status 200).
+            Refused: the service said no (4xx).
             ToolError: it can't be reached, is too slow or busy, or answers in another shape.
         """
-        params, secret = params or {}, secret or {}
-        name = hashlib.sha256(str(httpx2.URL(url, params=params)).encode()).hexdigest()[:32]
-        file = self._cache / f"{name}.json" if self._cache and keep_s else None
-        if file:
-            with contextlib.suppress(OSError, ValueError, ToolError):  # spoilt, or kept by an older version
-                if 0 <= time.time() - file.stat().st_mtime < keep_s:
-                    return _validated(service, shape, json.loads(file.read_text(encoding="utf-8")))
-        body = self._fetch(service, url, params | secret, secret)
-        answer = _validated(service, shape, body)
-        if file:
-            _write(file, body)
-        return answer
-
-    def _fetch(self, service: str, url: str, params: dict[str, str], secret: dict[str, str]) -> Any:
-        """The parsed JSON of a good answer, after as many attempts as number and time allow."""
         pause = full_jitter(0.5, min=0.1)  # clients that failed together must not come back together
 
         def wait(state: Any) -> float:
@@ -124,7 +91,14 @@ class Api:
         stop = stop_after_attempt(ATTEMPTS) | stop_before_delay(LONGEST_S)
         retry = retry_if_exception_type(Unavailable)
         retrying = Retrying(retry=retry, stop=stop, wait=wait, sleep=self._sleep, reraise=True)
-        return _parsed(service, *retrying(self._send, service, url, params), secret)
+        body = _parsed(service, *retrying(self._send, service, url, params or {}))
+        try:
+            return shape.model_validate(body)
+        except pydantic.ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "the whole"
+            wrong = f"{where}: {first['msg'].lower()}"
+            raise ToolError(f"{service} answered in an unknown shape ({wrong})") from None
 
     def _send(self, service: str, url: str, params: dict[str, str]) -> tuple[httpx2.Response, bytes]:
         """One request. The body is read in pieces, so that its size is bounded."""
@@ -145,40 +119,17 @@ class Api:
         return response, bytes(raw)
 
 
-def _parsed(service: str, response: httpx2.Response, raw: bytes, secret: dict[str, str]) -> Any:
+def _parsed(service: str, response: httpx2.Response, raw: bytes) -> Any:
     status = response.status_code
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):  # RecursionError: nested a million deep
-        if status < 400:
+        body = None
+        if status == 200:
             kind = sanitize(response.headers.get("content-type", "unknown").partition(";")[0], 40)
             raise ToolError(f"{service} answered with something other than JSON ({kind})") from None
-        body = None
-    reasons = [str(body[key]) for key in COMPLAINTS if key in body] if isinstance(body, dict) else []
-    if status == 200 and not reasons:
+    if status == 200:
         return body
-    why = reasons[0] if reasons else f"status {status}"
-    for value in secret.values():  # Alpha Vantage repeats the key in its message
-        why = why.replace(value, "***")
-    raise Refused(f"{service} refused the request: {sanitize(why, 200)}", status)
-
-
-def _validated(service: str, shape: type[ShapeT], body: Any) -> ShapeT:
-    try:
-        return shape.model_validate(body)
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise ToolError(f"{service} answered in an unknown shape ({where}: {first['msg'].lower()})") from None
-
-
-def _write(file: Path, body: Any) -> None:
-    """Keep an answer; beside and renamed, so that nobody reads half a file. No disk, no cache: no error."""
-    with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        kept = sorted(file.parent.glob("*.json"), key=lambda each: each.stat().st_mtime)
-        for old in kept[: max(0, len(kept) - MAX_FILES + 1)]:
-            old.unlink(missing_ok=True)
-        draft = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
-        draft.write_text(json.dumps(body), encoding="utf-8")
-        draft.replace(file)
+    said = body if isinstance(body, dict) else {}
+    why = said.get("reason") or said.get("message") or f"status {status}"
+    raise Refused(f"{service} refused the request: {sanitize(str(why), 200)}", status)

@@ -21,7 +21,6 @@ from step2_tools.agent.tool import sanitize
 from step2_tools.tools.http import Api, Shape
 
 URL = "https://geocoding-api.open-meteo.com/v1/search"
-KEEP_S = 30 * 24 * 3600  # cities rarely move
 MAX_NAME = 100
 
 # How people shorten states and countries that a model or a learner writes behind a city.
@@ -126,7 +125,7 @@ def find(api: Api, city: str) -> Found:
 
 def _search(api: Api, name: str) -> list[Place]:
     params = {"name": name.strip(), "count": "100", "language": "en", "format": "json"}
-    found = api.get("Open-Meteo's geocoder", URL, Answer, params, keep_s=KEEP_S).results
+    found = api.get("Open-Meteo's geocoder", URL, Answer, params).results
     # Countries, mountains and airports have names too; they serve only when no inhabited place does.
     return [each for each in found if each.feature_code.startswith("PPL")] or found
 

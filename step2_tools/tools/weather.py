@@ -10,9 +10,8 @@ Source: https://open-meteo.com/en/docs (weather data CC BY 4.0, no key, 10,000 c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from anthropic.lib.tools import ToolError
 
@@ -22,7 +21,6 @@ from step2_tools.tools.http import Api, Shape
 
 URL = "https://api.open-meteo.com/v1/forecast"
 SOURCE = "Weather data by Open-Meteo.com (CC BY 4.0)"
-KEEP_S = 15 * 60  # as often as `current` is made anew
 CURRENT = ("temperature_2m", "apparent_temperature", "relative_humidity_2m", "weather_code", "wind_speed_10m")
 DAILY = (
     "weather_code",
@@ -34,8 +32,6 @@ DAILY = (
 )
 
 Unit = Literal["celsius", "fahrenheit"]
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-NEXT_DAYS = ("today", "tomorrow", "day after tomorrow")
 Day = Literal[
     "today",
     "tomorrow",
@@ -48,6 +44,8 @@ Day = Literal[
     "saturday",
     "sunday",
 ]
+DAYS = get_args(Day)
+NEXT_DAYS, WEEKDAYS = DAYS[:3], DAYS[3:]
 
 # WMO code table 4677, the part that Open-Meteo uses.
 SKY = {
@@ -82,39 +80,10 @@ SKY = {
 }
 
 
-@dataclass(frozen=True)
-class Scale:
-    """Units of a result. The service is always asked in °C, km/h and mm: one cached answer serves both."""
-
-    degree: str
-    speed: str
-    rain: str
-    per_celsius: float = 1.0
-    zero: float = 0.0
-    per_kmh: float = 1.0
-    per_mm: float = 1.0
-    rain_digits: int = 1
-
-    def temperature(self, celsius: float | None) -> int | None:
-        """Whole degrees."""
-        return None if celsius is None else round(celsius * self.per_celsius + self.zero)
-
-    def wind(self, kmh: float | None) -> int | None:
-        """Whole km/h or mph."""
-        return None if kmh is None else round(kmh * self.per_kmh)
-
-    def length(self, mm: float | None) -> float | None:
-        """Rain, or melted snow."""
-        return None if mm is None else round(mm * self.per_mm, self.rain_digits)
-
-    def names(self) -> dict[str, str]:
-        """Which unit each kind of number in the result is in."""
-        return {"temperature": self.degree, "wind": self.speed, "rain": self.rain}
-
-
-SCALES = {
-    "celsius": Scale("°C", "km/h", "mm"),
-    "fahrenheit": Scale("°F", "mph", "inch", 9 / 5, 32.0, 1 / 1.609344, 1 / 25.4, 2),
+# The service is always asked in °C, km/h and mm.
+UNITS = {
+    "celsius": {"temperature": "°C", "wind": "km/h", "rain": "mm"},
+    "fahrenheit": {"temperature": "°F", "wind": "mph", "rain": "inch"},
 }
 
 
@@ -169,20 +138,20 @@ class Weather:
         forecast = self._forecast(found.place)
         today = forecast.current.time.date()
         which = today + timedelta(days=days_ahead(day, today))
-        scale = SCALES[unit]
-        facts = _of_day(forecast.daily, which, scale)
-        said = _day_in_words(facts, scale)
+        units = UNITS[unit]
+        facts = _of_day(forecast.daily, which, unit)
+        said = _day_in_words(facts, units)
         if which == today:
-            now = _now(forecast.current, scale)
+            now = _now(forecast.current, unit)
             percent = now["humidity_percent"]
             humidity = "" if percent is None else f"humidity {percent:.0f} %, "
-            said = f"it is {now['temperature']} {scale.degree} now, {now['sky']}, " + (
-                f"{humidity}wind {now['wind']} {scale.speed}; today {said}"
+            said = f"it is {now['temperature']} {units['temperature']} now, {now['sky']}, " + (
+                f"{humidity}wind {now['wind']} {units['wind']}; today {said}"
             )
             facts = {"now": now, **facts}
         else:
             said = f"on {which:%A}, {which.day} {which:%B} it will be {said}"
-        facts = {**found.facts(), "date": which.isoformat(), **facts, "units": scale.names()}
+        facts = {**found.facts(), "date": which.isoformat(), **facts, "units": units}
         return result(f"In {found.label}{found.doubt} {said}.", facts, SOURCE, self.api.sample_date)
 
     def _forecast(self, place: places.Place) -> Forecast:
@@ -194,7 +163,7 @@ class Weather:
             "timezone": "auto",
             "forecast_days": "7",
         }
-        return self.api.get("Open-Meteo", URL, Forecast, params, keep_s=KEEP_S)
+        return self.api.get("Open-Meteo", URL, Forecast, params)
 
 
 def days_ahead(day: str, today: date) -> int:
@@ -208,45 +177,65 @@ def days_ahead(day: str, today: date) -> int:
     return NEXT_DAYS.index(day)
 
 
-def _of_day(daily: Daily, which: date, scale: Scale) -> dict[str, Any]:
+def _of_day(daily: Daily, which: date, unit: Unit) -> dict[str, Any]:
     try:
         i = daily.time.index(which)
         return {
             "sky": _sky(daily.weather_code[i]),
-            "low": scale.temperature(daily.temperature_2m_min[i]),
-            "high": scale.temperature(daily.temperature_2m_max[i]),
-            "rain": scale.length(daily.precipitation_sum[i]),
+            "low": _degrees(daily.temperature_2m_min[i], unit),
+            "high": _degrees(daily.temperature_2m_max[i], unit),
+            "rain": _length(daily.precipitation_sum[i], unit),
             "chance_of_rain_percent": daily.precipitation_probability_max[i],
-            "wind_up_to": scale.wind(daily.wind_speed_10m_max[i]),
+            "wind_up_to": _speed(daily.wind_speed_10m_max[i], unit),
         }
     except (ValueError, IndexError):
         served = f"{daily.time[0]} to {daily.time[-1]}" if daily.time else "no day"
         raise ToolError(f"Open-Meteo has no forecast for {which:%A}, {which}: it has {served}") from None
 
 
-def _now(current: Current, scale: Scale) -> dict[str, Any]:
+def _now(current: Current, unit: Unit) -> dict[str, Any]:
     return {
         "local_time": current.time.isoformat(timespec="minutes"),
-        "temperature": scale.temperature(current.temperature_2m),
-        "feels_like": scale.temperature(current.apparent_temperature),
+        "temperature": _degrees(current.temperature_2m, unit),
+        "feels_like": _degrees(current.apparent_temperature, unit),
         "humidity_percent": current.relative_humidity_2m,
         "sky": _sky(current.weather_code),
-        "wind": scale.wind(current.wind_speed_10m),
+        "wind": _speed(current.wind_speed_10m, unit),
     }
 
 
-def _day_in_words(day: dict[str, Any], scale: Scale) -> str:
+def _day_in_words(day: dict[str, Any], units: dict[str, str]) -> str:
     """'24 to 32 °C, light rain, 60 % chance of rain, wind up to 14 km/h'; what is unknown is left out."""
     known = [str(day[key]) for key in ("low", "high") if day[key] is not None]
-    said = [f"{' to '.join(known)} {scale.degree}"] if known else []
+    said = [f"{' to '.join(known)} {units['temperature']}"] if known else []
     said.append(day["sky"])
     if day["chance_of_rain_percent"] is not None:
         what = "snow" if "snow" in day["sky"] else "rain"
         said.append(f"{day['chance_of_rain_percent']:.0f} % chance of {what}")
     if day["wind_up_to"] is not None:
-        said.append(f"wind up to {day['wind_up_to']} {scale.speed}")
+        said.append(f"wind up to {day['wind_up_to']} {units['wind']}")
     return ", ".join(said)
 
 
 def _sky(code: int | None) -> str:
     return "weather unknown" if code is None else SKY.get(code, f"weather code {code}")
+
+
+def _degrees(celsius: float | None, unit: Unit) -> int | None:
+    if celsius is None:
+        return None
+    return round(celsius * 9 / 5 + 32 if unit == "fahrenheit" else celsius)
+
+
+def _speed(kmh: float | None, unit: Unit) -> int | None:
+    """Whole km/h, or mph."""
+    if kmh is None:
+        return None
+    return round(kmh / 1.609344 if unit == "fahrenheit" else kmh)
+
+
+def _length(mm: float | None, unit: Unit) -> float | None:
+    """Rain, or melted snow."""
+    if mm is None:
+        return None
+    return round(mm / 25.4, 2) if unit == "fahrenheit" else round(mm, 1)

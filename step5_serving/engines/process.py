@@ -30,7 +30,7 @@ from step5_serving.addresses import address_of, listen
 log = logging.getLogger(__name__)
 
 COMMAND = [sys.executable, "-m", "step5_serving.engines"]
-SECRETS = {"anthropic_api_key", "base_url", "base_url_key", "alphavantage_api_key"}  # the child asks nobody
+SECRETS = {"anthropic_api_key", "base_url", "base_url_key"}  # the child asks nobody
 HEALTH_S = 5.0  # for the engine to say whether it is well, and to end
 POLL_S = 0.05
 SILENT_S = 60.0  # while it loads
@@ -132,7 +132,7 @@ def _environment(settings: Settings) -> dict[str, str]:
     """The settings for the child, without keys; it imports the same code as this process."""
     given = settings.model_dump(mode="json", exclude=SECRETS, exclude_none=True)
     ours = {f"{PREFIX}{name.upper()}": str(value) for name, value in given.items()}
-    secret = {f"{PREFIX}{name.upper()}" for name in SECRETS} | {"ANTHROPIC_API_KEY", "ALPHAVANTAGE_API_KEY"}
+    secret = {f"{PREFIX}{name.upper()}" for name in SECRETS} | {"ANTHROPIC_API_KEY"}
     kept = {name: value for name, value in os.environ.items() if name not in secret}
     path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), kept.get("PYTHONPATH"))))
     return {**kept, **ours, "PYTHONPATH": path}

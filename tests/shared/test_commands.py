@@ -109,11 +109,11 @@ def test_doctor_finds_models_in_your_own_folder(examined, monkeypatch, tmp_path)
 
 
 def test_doctor_never_shows_a_key(command, monkeypatch, tmp_path):
-    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-very-secret")
-    (tmp_path / ".env").write_text("ALPHAVANTAGE_API_KEY=very-secret")
+    monkeypatch.setenv("HF_TOKEN", "hf-very-secret")
+    (tmp_path / ".env").write_text("ANTHROPIC_API_KEY=sk-very-secret")
     got = command("shared", "doctor").out
     assert "ANTHROPIC_API_KEY: set" in got
-    assert "ALPHAVANTAGE_API_KEY: set" in got
+    assert "HF_TOKEN: set" in got
     assert "very-secret" not in got
 
 

@@ -47,3 +47,6 @@ def facts(text):
     assert result["summary"].endswith(".")
     assert result["source"]
     return result
+
+
+WEATHER = {"tool_uses": [("get_weather", {"city": "Bangkok"})]}  # a reply of the model

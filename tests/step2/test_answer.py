@@ -4,20 +4,10 @@ from types import SimpleNamespace
 import pytest
 
 from shared.catalog import Price, lookup
-from shared.embedded import wire
 from step2_tools.agent import answer
 from step2_tools.agent.loop import Call
 from step2_tools.cli import costs
-from tests.scripted import ScriptedMessages
-
-WEATHER = {"tool_uses": [("get_weather", {"city": "Bangkok"})]}
-
-
-@pytest.fixture
-def api(monkeypatch):
-    api = ScriptedMessages()
-    monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
-    return api
+from tests.step2.fake_services import WEATHER
 
 
 def test_the_published_schema_describes_what_is_printed(api, command):
@@ -38,47 +28,20 @@ def test_the_published_schema_describes_what_is_printed(api, command):
     ]
 
 
-def test_the_model_is_held_to_a_schema_that_the_api_takes(api, command):
-    api.enqueue('{"answer": "Hi."}')
-    command("step2_tools", "Hi", "--offline", "--format", "json", "--runner")
-    asked = api.requests[0]["output_config"]["format"]
-    assert asked["type"] == "json_schema"
-    assert asked["schema"]["required"] == ["answer"]
-    api.enqueue("Hi.")
-    command("step2_tools", "Hi", "--offline")
-    assert "output_config" not in api.requests[1]
-
-
 @pytest.mark.parametrize(
     ("wrong", "why"),
     [
         ("It is hot.", "Invalid JSON"),
         ('{"answer": 31}', "answer: Input should be a valid string"),
         ('{"answer": "Hot.", "mood": "good"}', "mood: Extra inputs are not permitted"),
-        ("", "Invalid JSON"),
     ],
 )
-def test_wrong_json_is_asked_for_once_more_without_calling_tools_again(api, command, wrong, why):
-    api.enqueue(**WEATHER)
+def test_wrong_json_is_an_error(api, refused, wrong, why):
     api.enqueue(wrong)
-    api.enqueue('{"answer": "Hot."}')
-    got = command("step2_tools", "Is it hot?", "--offline", "--format", "json")
-    printed = json.loads(got.out)
-    assert printed["answer"] == "Hot."
-    assert len(printed["data"]) == 1
-    assert "3 turns, 1 tool call; 300 tokens in" in got.err
-    again = api.requests[2]
-    assert why in again["messages"][-1]["content"]
-    assert again["tool_choice"] == {"type": "none"}
-    assert "tool_choice" not in api.requests[1]
-
-
-def test_wrong_json_twice_is_an_error(api, refused):
-    api.enqueue("It is hot.")
-    api.enqueue("Hot!")
     line = refused("step2_tools", "Is it hot?", "--offline", "--format", "json")
-    assert "no valid JSON, twice (" in line
-    assert api.left == 0
+    assert "did not write the JSON that was asked for (" in line
+    assert why in line
+    assert api.requests[0]["output_config"]["format"]["schema"]["required"] == ["answer"]
 
 
 def test_json_that_was_cut_is_no_answer(api, command):
@@ -95,22 +58,6 @@ def test_errors_and_odd_results_stay_what_they_are():
         ("city is missing", True),
         ("[1, 2]", False),
     ]
-
-
-def test_markdown_says_where_the_facts_come_from(api, command):
-    api.enqueue(**WEATHER)
-    api.enqueue("It is **hot**.")
-    got = command("step2_tools", "Is it hot?", "--offline", "--format", "markdown")
-    assert got.out.startswith(
-        "It is **hot**.\n\n| tool | result | source |\n|---|---|---|\n| get_weather | In Bangkok"
-    )
-    assert "Markdown" in api.requests[0]["system"]
-
-
-def test_a_result_can_not_break_out_of_its_cell():
-    evil = json.dumps({"summary": "a | b\n\n# Title\n[link](http://x) <b>", "source": "s"})
-    row = answer.as_markdown("A", [Call("t", {}, evil, False)]).splitlines()[-1]
-    assert row == r"| t | a \| b # Title \[link](http://x) \<b> | s |"
 
 
 def usage(**counts):
@@ -138,25 +85,14 @@ def test_a_long_prompt_has_its_own_price_turn_by_turn():
     assert both["dollars"] == pytest.approx(0.09 * haiku.input + 0.11 * haiku.long_prompt["input"])
 
 
-def test_what_a_run_cost_is_said_in_one_line():
-    facts = costs.summarize(
-        [
-            usage(input_tokens=100, output_tokens=20, cache_read_input_tokens=900),
-            usage(input_tokens=1100, output_tokens=5, cache_creation_input_tokens=100),
-        ],
-        PRICE,
-        2.34,
-    )
-    assert facts["input_tokens"] == 2200
-    assert (facts["cache_read_tokens"], facts["cache_write_tokens"], facts["turns"]) == (900, 100, 2)
-    line = costs.line(facts, 1)
-    assert line == "2 turns, 1 tool call; 2,200 tokens in (900 of them cached), 25 out; $0.0031; 2.3 s"
-
-
-def test_an_unknown_price_is_unknown():
-    facts = costs.summarize([usage(input_tokens=1, output_tokens=1)], None, 0.1)
-    assert facts["dollars"] is None
-    assert "price unknown" in costs.line(facts, 0)
+def test_a_run_is_summed_up_in_one_line_and_an_unknown_price_is_unknown():
+    usages = [
+        usage(input_tokens=100, output_tokens=20, cache_read_input_tokens=900),
+        usage(input_tokens=1100, output_tokens=5, cache_creation_input_tokens=100),
+    ]
+    line = "2 turns, 1 tool call; 2,200 tokens in (900 of them cached), 25 out; {}; 2.3 s"
+    assert costs.line(costs.summarize(usages, PRICE, 2.34), 1) == line.format("$0.0031")
+    assert costs.line(costs.summarize(usages, None, 2.34), 1) == line.format("price unknown")
 
 
 def test_a_server_of_ones_own_has_no_price_of_anthropic(api, command, monkeypatch):
@@ -168,11 +104,6 @@ def test_a_server_of_ones_own_has_no_price_of_anthropic(api, command, monkeypatc
             command("step2_tools", "Hi", "--model", "claude-sonnet-5-5", "--offline", "--json").out
         )
         assert (facts["dollars"] is not None) == known
-
-
-def test_the_schema_of_the_answer_is_one_that_the_wire_takes():
-    body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
-    assert wire.validate_request(body | answer.request_for("json")) is None
 
 
 # --- numbers that no tool gave --------------------------------------------------------------------------

@@ -7,17 +7,7 @@ import anthropic
 import httpx2
 import pytest
 
-from tests.scripted import ScriptedMessages
-
-WEATHER = {"tool_uses": [("get_weather", {"city": "Bangkok"})]}
-
-
-@pytest.fixture
-def api(monkeypatch):
-    monkeypatch.setattr("anthropic._base_client.INITIAL_RETRY_DELAY", 0.0)
-    api = ScriptedMessages()
-    monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
-    return api
+from tests.step2.fake_services import WEATHER
 
 
 def test_claude_without_a_key(refused):
@@ -72,15 +62,13 @@ def test_what_the_server_does_wrong_is_one_line(api, refused, failure, requests,
         ),
     ],
 )
-@pytest.mark.parametrize("flags", [(), ("--runner",), ("--trace",)])
-def test_an_answer_that_breaks_off_is_not_asked_for_again(api, command, failure, line, flags):
+def test_an_answer_that_breaks_off_is_not_asked_for_again(api, command, failure, line):
     api.enqueue(**WEATHER)
     api.enqueue(**failure)
-    got = command("step2_tools", "Is it hot?", "--offline", *flags)
+    got = command("step2_tools", "Is it hot?", "--offline")
     assert got.code == 2
     assert line in got.err
     assert got.err.count("\n") == 1
-    assert got.out == "" or got.out.endswith("\n")  # what has been streamed stays, on a line of its own
     assert len(api.requests) == 2
 
 
@@ -96,7 +84,6 @@ def test_a_server_that_hangs(refused, monkeypatch):
 EVENTS = {"content-type": "text/event-stream"}
 
 
-@pytest.mark.parametrize("flags", [(), ("--runner",)])
 @pytest.mark.parametrize(
     ("headers", "body", "line"),
     [
@@ -110,12 +97,12 @@ EVENTS = {"content-type": "text/event-stream"}
         (EVENTS, "", "broke off in the middle of the answer"),
     ],
 )
-def test_a_server_that_speaks_something_else(refused, monkeypatch, headers, body, line, flags):
+def test_a_server_that_speaks_something_else(refused, monkeypatch, headers, body, line):
     web = httpx2.MockTransport(lambda _request: httpx2.Response(200, headers=headers, text=body))
     options = {"api_key": "x", "base_url": "http://me:secret@x.invalid"}
     client = anthropic.Anthropic(http_client=httpx2.Client(transport=web), **options)
     monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: client)
-    said = refused("step2_tools", "Hi", "--offline", *flags)
+    said = refused("step2_tools", "Hi", "--offline")
     assert line in said
     assert "secret" not in said
 
@@ -125,13 +112,6 @@ def test_a_time_out_that_is_none(api, refused, seconds):
     line = f"--timeout {float(seconds):g} is not allowed: use 1 to 86400 seconds"
     for args in (["Hi"], ["evaluate"]):
         assert line in refused("step2_tools", *args, "--timeout", seconds)
-
-
-def test_no_server(refused, monkeypatch):
-    monkeypatch.setattr("anthropic._base_client.INITIAL_RETRY_DELAY", 0.0)
-    monkeypatch.setenv("ROADMAP_BASE_URL", "http://127.0.0.1:9")
-    line = refused("step2_tools", "Hi", "--model", "claude-sonnet-5-5", "--offline")
-    assert "http://127.0.0.1:9 can't be reached" in line
 
 
 def test_the_key_of_a_server_of_ones_own_has_another_name(api, refused, monkeypatch):
@@ -155,7 +135,7 @@ def test_an_empty_question(api, refused, question):
         (("--prompt", "assistant@new"), "use an id, or an id and a version"),
         (("--prompt", "json_calls@1"), "needs the variables tools"),
         (("--model", "smollm3"), "unknown model 'smollm3'"),
-        (("--format", "xml"), "'xml' is not one of 'text', 'json', 'markdown'"),
+        (("--format", "xml"), "'xml' is not one of 'text', 'json'"),
     ],
 )
 def test_flags(api, refused, flags, line):
@@ -169,12 +149,6 @@ def test_long_and_foreign_questions_are_sent_as_they_are(api, command):
         api.enqueue("Hm.")
         assert command("step2_tools", "ask", "--offline", "--", question).code == 0
         assert api.requests[-1]["messages"][-1]["content"] == question
-
-
-def test_bytes_that_are_no_text(api, command):
-    api.enqueue("Hm.")
-    assert command("step2_tools", "caf\udce9 in Paris?", "--offline").code == 0
-    assert api.requests[0]["messages"][0]["content"] == "caf? in Paris?"
 
 
 def test_wrong_arguments_go_back_to_the_model(api, command):

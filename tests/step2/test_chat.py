@@ -1,16 +1,6 @@
 import pytest
 
-from step2_tools.tools.http import Unavailable
-from tests.scripted import ScriptedMessages
-
-WEATHER = {"tool_uses": [("get_weather", {"city": "Bangkok"})]}
-
-
-@pytest.fixture
-def api(monkeypatch):
-    api = ScriptedMessages()
-    monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
-    return api
+from tests.step2.fake_services import WEATHER
 
 
 @pytest.fixture
@@ -51,7 +41,17 @@ def test_the_history_goes_along(api, talk):
     ]
     assert "Hello.\n1 turn, 0 tool calls;" in got.out
     assert "Hot.\n2 turns, 1 tool call;" in got.out
-    assert "in all: 3 turns, 1 tool call; 300 tokens in, 30 out" in got.out
+
+
+def test_commands_of_the_chat(api, talk):
+    for _ in range(3):
+        api.enqueue(**WEATHER)
+        api.enqueue("Hot.")
+    got = talk("/help", "one", "/trace", "two", "/trace", "/new", "three")
+    assert got.out.count("/new starts over") == 2
+    assert got.out.count('get_weather(city="Bangkok")') == 1
+    assert got.out.index("messages are shown") < got.out.index("get_weather(") < got.out.index("are hidden")
+    assert texts(api.requests[4]) == [("user", "three")]
 
 
 @pytest.mark.parametrize("end", ["/exit", EOFError(), KeyboardInterrupt()])
@@ -95,40 +95,6 @@ def test_ctrl_c_stops_an_answer_and_not_the_chat(api, talk, monkeypatch):
     assert "stopped" in got.err
     assert texts(api.requests[1]) == [("user", "Hi")]
     assert "Hello.\n" in got.out
-
-
-def test_trace_is_switched_on_and_off(api, talk):
-    for _ in range(3):
-        api.enqueue(**WEATHER)
-        api.enqueue("Hot.")
-    got = talk("one", "/trace", "two", "/trace", "three")
-    assert got.out.count('get_weather(city="Bangkok")') == 1
-    assert got.out.index("messages are shown") < got.out.index("get_weather(") < got.out.index("are hidden")
-
-
-def test_new_forgets_the_history(api, talk):
-    api.enqueue("Hello.")
-    api.enqueue("Hm?")
-    got = talk("Hi", "/new", "And tomorrow?")
-    assert texts(api.requests[1]) == [("user", "And tomorrow?")]
-    assert "/new starts over" in got.out
-    assert "in all: 2 turns" in got.out
-
-
-def test_a_service_that_does_not_answer_brings_the_hint(api, talk, monkeypatch):
-    monkeypatch.setattr("step2_tools.tools.http.Api._send", timed_out)
-    api.enqueue(**WEATHER)
-    api.enqueue("No idea.")
-    assert "with --offline, the tools answer from sample data" in talk("Is it hot?", flags=()).err
-
-
-def timed_out(*_args):
-    raise Unavailable("Open-Meteo did not answer in time")
-
-
-def test_unknown_commands_are_not_sent(api, talk):
-    assert "/trace shows or hides" in talk("/help").out.split("ends the chat", 1)[1]
-    assert not api.requests
 
 
 def test_an_answer_that_is_not_whole_says_so_and_the_chat_goes_on(api, talk):

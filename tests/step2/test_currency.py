@@ -36,12 +36,6 @@ def test_an_amount_is_converted_at_the_rate_of_a_day():
     }
 
 
-def test_names_are_turned_into_codes_before_anyone_is_asked():
-    result, seen = convert(ROW, from_currency="bucks", to_currency="Thai baht")
-    assert seen[0].url.path == "/v2/rate/USD/THB"
-    assert result["summary"].startswith("1.00 USD is 32.45 THB")
-
-
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -62,25 +56,12 @@ def test_a_currency_is_worth_itself():
     assert (result["rate"], result["rate_of"], seen) == (1.0, None, [])
 
 
-@pytest.mark.parametrize("amount", [-1, -0.01, 1e16])
-def test_an_amount_out_of_bounds_is_refused(amount):
-    line, seen = refused(amount=amount)
-    assert line == f"amount = {float(amount)} is not allowed: it must be a number from 0 to 1e+15"
-    assert not seen
-
-
-@pytest.mark.parametrize("amount", ["nan", "100", "inf", "", None, float("nan"), float("inf"), True])
+@pytest.mark.parametrize("amount", ["100", None, float("nan"), float("inf"), True, -0.01, 1e16])
 def test_what_is_no_number_is_refused(amount):
     line, seen = refused(amount=amount)
     assert line.startswith("amount = ")
     assert "number" in line
     assert not seen
-
-
-@pytest.mark.parametrize("amount", [float("nan"), float("inf")])
-def test_the_function_itself_refuses_too(amount):
-    api, _ = service(ROW)
-    assert "amount" in refusal(Currency(api).convert_currency, "USD", "THB", amount)
 
 
 def test_the_wrong_one_of_two_currencies_is_named():
@@ -92,33 +73,16 @@ def test_the_wrong_one_of_two_currencies_is_named():
     ("answer", "words"),
     [
         (
-            httpx2.Response(404, json={"status": 404, "message": "not found"}),
-            "there is no rate from USD to THB",
-        ),
-        (
             httpx2.Response(422, json={"status": 422, "message": "invalid"}),
             "there is no rate from USD to THB",
         ),
         (httpx2.Response(403, json={"message": "blocked"}), "Frankfurter refused the request: blocked"),
-        (httpx2.Response(500), "Frankfurter is busy or out of order (status 500)"),
-        (httpx2.Response(200, html="<html></html>"), "something other than JSON"),
-        (httpx2.Response(200, content=b" " * 5_000_000), "more than 2 MB"),
-        (httpx2.ReadTimeout("x"), "Frankfurter did not answer in time"),
         ({"date": "2026-11-20"}, "unknown shape (rate: field required)"),
         ({**ROW, "rate": 0}, "Frankfurter answered with a rate of 0: a rate must be above 0"),
-        ({**ROW, "rate": -3}, "a rate of -3: a rate must be above 0"),
-        ([ROW], "unknown shape"),
     ],
 )
 def test_an_answer_that_cannot_be_used_is_one_clear_line(answer, words):
     assert words in refused(answer)[0]
-
-
-def test_429_is_waited_for():
-    busy = httpx2.Response(429, headers={"retry-after": "1"})
-    result, seen = convert(busy, ROW)
-    assert result["rate"] == 32.45
-    assert len(seen) == 2
 
 
 # --- names of currencies -------------------------------------------------------------------------------
@@ -175,10 +139,6 @@ def test_a_name_that_several_currencies_share_stays_a_question(name, codes):
 )
 def test_what_is_no_current_money_is_refused_with_what_is_allowed(name):
     assert refusal(code_of, name).endswith("use an ISO code (USD, EUR) or a name (US dollar, Thai baht)")
-
-
-def test_a_giant_name_is_not_echoed_whole():
-    assert len(refusal(code_of, "dollar\n" * 100_000)) < 250
 
 
 def test_every_code_that_the_table_of_meanings_names_is_current_money():

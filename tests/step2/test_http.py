@@ -1,12 +1,9 @@
-import email.utils
 import socket
-import threading
 import time
 
 import httpx2
 import pytest
 
-from step2_tools.tools import http
 from step2_tools.tools.http import Api, Refused, Shape
 from tests.step2.fake_services import refusal, service
 
@@ -21,8 +18,8 @@ def busy(status=429, **headers):
     return httpx2.Response(status, headers=headers, text="slow down")
 
 
-def get(api, **options):
-    return api.get("Example", URL, Thing, {"name": "a b"}, **options)
+def get(api):
+    return api.get("Example", URL, Thing, {"name": "a b"})
 
 
 def test_a_good_answer_is_asked_for_once_and_by_name():
@@ -37,15 +34,6 @@ def test_429_is_waited_for_as_long_as_the_service_asks():
     api, seen = service(busy(**{"retry-after": "2"}), {"size": 3}, sleep=slept.append)
     assert get(api).size == 3
     assert (len(seen), slept) == (2, [2.0])
-
-
-def test_retry_after_may_be_a_date():
-    slept = []
-    date = email.utils.formatdate(time.time() + 4, usegmt=True)
-    api, _ = service(busy(**{"retry-after": date}), {"size": 3}, sleep=slept.append)
-    get(api)
-    assert len(slept) == 1
-    assert 2 < slept[0] <= 4
 
 
 @pytest.mark.parametrize("header", ["3600", "1e99", "Fri, 31 Dec 2100 23:59:59 GMT"])
@@ -63,7 +51,7 @@ def test_a_senseless_retry_after_is_no_obstacle(header):
     assert len(seen) == 2
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 529])
+@pytest.mark.parametrize("status", [429, 503])
 def test_after_three_attempts_with_growing_jittered_pauses_it_gives_up(status):
     slept = []
     api, seen = service(busy(status), sleep=slept.append)
@@ -71,13 +59,6 @@ def test_after_three_attempts_with_growing_jittered_pauses_it_gives_up(status):
     assert len(seen) == 3
     assert 0.1 <= slept[0] <= 0.5
     assert 0.1 <= slept[1] <= 1
-
-
-def test_pauses_differ_from_client_to_client():
-    slept = []
-    for _ in range(8):
-        refusal(get, service(busy(503), sleep=slept.append)[0])
-    assert len(set(slept)) == 16
 
 
 @pytest.mark.parametrize(
@@ -105,24 +86,13 @@ def test_a_server_that_hangs_is_left():
     assert time.monotonic() - start < 2
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+@pytest.mark.parametrize("status", [400, 404])
 def test_a_no_is_not_asked_again(status):
     api, seen = service(httpx2.Response(status, json={"error": True, "reason": "no\nsuch\x1b[31m thing"}))
     with pytest.raises(Refused, match=r"Example refused the request: no such\[31m thing") as error:
         get(api)
     assert error.value.status == status
     assert len(seen) == 1
-
-
-def test_a_no_without_words_has_its_status():
-    page = httpx2.Response(403, html="<html>Forbidden</html>")
-    assert refusal(get, service(page)[0]) == "Example refused the request: status 403"
-    assert refusal(get, service(httpx2.Response(403, json={}))[0]).endswith("status 403")
-
-
-@pytest.mark.parametrize("key", ["reason", "Information", "Note", "Error Message"])
-def test_an_error_with_status_200_is_an_error(key):
-    assert "25 requests" in refusal(get, service({key: "25 requests per day", "size": 3})[0])
 
 
 def test_five_megabytes_are_not_read():
@@ -144,9 +114,12 @@ def test_five_megabytes_are_not_read():
     [
         (httpx2.Response(200, html="<html>Welcome</html>"), "something other than JSON (text/html)"),
         (httpx2.Response(200, content=b""), "something other than JSON (unknown)"),
-        (httpx2.Response(200, content=b"\xff\xfe\x00"), "something other than JSON"),
         (httpx2.Response(200, content=b"[" * 200_000), "something other than JSON"),
-        (httpx2.Response(301, headers={"location": "https://elsewhere.org"}), "something other than JSON"),
+        (
+            httpx2.Response(301, headers={"location": "https://elsewhere.org"}),
+            "refused the request: status 301",
+        ),
+        (httpx2.Response(403, html="<html>Forbidden</html>"), "refused the request: status 403"),
         ({"siez": 3}, "unknown shape (size: field required)"),
         ({"size": None}, "unknown shape (size: "),
         (httpx2.Response(200, content=b'{"size": NaN}'), "unknown shape (size: "),
@@ -158,92 +131,3 @@ def test_an_answer_of_another_kind_is_said_in_a_line(answer, words):
     api, seen = service(answer)
     assert words in refusal(get, api)
     assert len(seen) == 1
-
-
-# --- the cache -------------------------------------------------------------------------------------------
-
-
-def test_an_answer_is_kept_and_expires(tmp_path, monkeypatch):
-    api, seen = service({"size": 3}, {"size": 4}, cache=tmp_path / "deep" / "http")
-    assert [get(api, keep_s=60).size for _ in range(3)] == [3, 3, 3]
-    assert len(seen) == 1
-    later = time.time() + 61
-    monkeypatch.setattr(time, "time", lambda: later)
-    assert get(api, keep_s=60).size == 4
-    assert len(seen) == 2
-    assert [path.suffix for path in (tmp_path / "deep" / "http").iterdir()] == [".json"]
-
-
-def test_other_parameters_are_another_question(tmp_path):
-    api, _ = service({"size": 3}, {"size": 4}, cache=tmp_path)
-    assert api.get("Example", URL, Thing, {"name": "a"}, keep_s=60).size == 3
-    assert api.get("Example", URL, Thing, {"name": "b"}, keep_s=60).size == 4
-
-
-def test_what_is_not_to_be_kept_is_not(tmp_path):
-    api, seen = service({"size": 3}, cache=tmp_path)
-    get(api), get(api)
-    assert len(seen) == 2
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    "bad", [busy(503), httpx2.Response(404, json={}), {"Note": "limit"}, {"siez": 3}, httpx2.ReadTimeout("x")]
-)
-def test_an_error_is_never_kept(tmp_path, bad):
-    api, _ = service(bad, cache=tmp_path)
-    refusal(get, api, keep_s=60)
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("spoilt", ["", "{", "[]", "null", '{"length": 3}'])
-def test_a_spoilt_file_is_no_answer(tmp_path, spoilt):
-    api, seen = service({"size": 3}, cache=tmp_path)
-    get(api, keep_s=60)
-    next(tmp_path.iterdir()).write_text(spoilt)
-    assert get(api, keep_s=60).size == 3
-    assert len(seen) == 2
-
-
-def test_a_cache_that_cannot_be_written_is_no_error(tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    api, seen = service({"size": 3}, cache=tmp_path / "file" / "http")
-    assert [get(api, keep_s=60).size for _ in range(2)] == [3, 3]
-    assert len(seen) == 2
-
-
-def test_the_cache_does_not_grow_for_ever(tmp_path, monkeypatch):
-    monkeypatch.setattr(http, "MAX_FILES", 3)
-    api, _ = service({"size": 3}, cache=tmp_path)
-    for name in "abcdef":
-        api.get("Example", URL, Thing, {"name": name}, keep_s=60)
-    assert len(list(tmp_path.iterdir())) == 3
-
-
-def test_a_key_reaches_the_service_and_nothing_else(tmp_path):
-    secret = {"apikey": "KEY-123"}
-    api, seen = service(
-        {"size": 3}, {"Information": "your key KEY-123 has used its 25 requests"}, cache=tmp_path
-    )
-    get(api, secret=secret, keep_s=60)
-    assert seen[0].url.params["apikey"] == "KEY-123"
-    files = list(tmp_path.iterdir())
-    assert len(files) == 1
-    assert "KEY-123" not in files[0].read_text() + files[0].name
-    line = refusal(get, api, secret=secret)
-    assert "your key *** has used its 25 requests" in line
-
-
-def test_threads_share_one_client_and_cache(tmp_path):
-    api, _ = service({"size": 3}, cache=tmp_path)
-    sizes = []
-    threads = [
-        threading.Thread(target=lambda: sizes.extend(get(api, keep_s=60).size for _ in range(20)))
-        for _ in range(8)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sizes == [3] * 160
-    assert [path.suffix for path in tmp_path.iterdir()] == [".json"]

@@ -24,9 +24,12 @@ def test_the_texts_are_thirty_of_every_kind():
     assert all(each.proof for each in rows if each.goal == "answer")
 
 
-def test_against_a_model_that_obeys_only_code_holds():
-    table = injection.measure({}, limit=15)
-    held = {each["defence"]: {goal: hits for goal, (hits, _n) in each["goals"].items()} for each in table}
+def test_against_a_model_that_obeys_only_code_holds(api):
+    for _ in range(15 * len(injection.DEFENCES)):
+        api.enqueue("I don't know.")
+    table = injection.run(api.client, "scripted", limit=15)["table"]
+    obedient = table[: len(injection.DEFENCES)]
+    held = {each["defence"]: {goal: hits for goal, (hits, _n) in each["goals"].items()} for each in obedient}
     n = {goal: n for goal, (_hits, n) in table[0]["goals"].items()}
     assert sum(n.values()) == 15
     assert all(n.values())
@@ -34,9 +37,7 @@ def test_against_a_model_that_obeys_only_code_holds():
     assert held["none"] == held["marking"] == nothing
     assert held["approval"] == {**nothing, "alert": n["alert"]}
     assert held["allow-list"] == held["all"] == {**nothing, "call": n["call"], "alert": n["alert"]}
-    low, high = table[0]["interval"]
-    assert low == 0
-    assert 0.1 < high < 0.3
+    assert {row["held"] for row in table[len(injection.DEFENCES) :]} == {15}
 
 
 @pytest.mark.parametrize(
@@ -71,12 +72,9 @@ def test_marking_tells_and_tags_and_the_tag_cannot_be_guessed():
     assert len(tags) == 2
 
 
-def test_the_command_prints_both_models(command, monkeypatch):
-    api = ScriptedMessages()
-    for _ in injection.DEFENCES:
-        for _row in range(2):
-            api.enqueue("I don't know.")
-    monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
+def test_the_command_prints_both_models(api, command, refused):
+    for _ in range(2 * len(injection.DEFENCES)):
+        api.enqueue("I don't know.")
     got = command("step2_tools", "injection", "--limit", "2", "--model", "claude-sonnet-5-5")
     assert (got.code, got.err, api.left) == (0, "", 0)
     lines = [line.split() for line in got.out.splitlines()]
@@ -84,7 +82,4 @@ def test_the_command_prints_both_models(command, monkeypatch):
         ["held", "obedient", "claude-sonnet-5-5"],
         ["none", "0/2", "(0%-66%)", "2/2", "(34%-100%)"],
     ]
-
-
-def test_a_limit_below_one(refused):
     assert "--limit 0 is not allowed" in refused("step2_tools", "injection", "--limit", "0")

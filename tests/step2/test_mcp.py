@@ -20,7 +20,6 @@ from step2_tools.agent.approval import approve_all
 from step2_tools.agent.tool import MAX_CHARACTERS
 from step2_tools.tools import build
 from tests.conftest import ROOT
-from tests.scripted import ScriptedMessages
 from tests.step2 import mcp_servers
 
 NAMES = ["get_weather", "get_stock_price", "convert_currency", "get_time"]
@@ -35,13 +34,6 @@ def clocks():
     """The tools of the server `clocks`, connected to once."""
     with mcp.connect([command_of("clocks")], [], approve_all) as tools:
         yield {tool.name: tool for tool in tools}
-
-
-@pytest.fixture
-def api(monkeypatch):
-    api = ScriptedMessages()
-    monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
-    return api
 
 
 @contextmanager
@@ -94,22 +86,12 @@ def test_the_command_serves_on_stdio():
     check(anyio.run(use, ours))
 
 
-@pytest.mark.parametrize(("mode", "version"), [("auto", "2026-07-28"), ("legacy", "2025-11-25")])
-def test_over_http_to_clients_new_and_old(mode, version):
+def test_over_http_to_clients_new_and_old_and_not_to_web_pages():
     with served(our_app()) as address:
-        check(anyio.run(use, address, mode), version)
-
-
-def test_http_is_for_this_machine_and_not_for_web_pages():
-    with served(our_app()) as address:
+        check(anyio.run(use, address))
+        check(anyio.run(use, address, "legacy"), "2025-11-25")
         headers = {"origin": "https://attacker.example", "accept": "application/json"}
         assert httpx2.post(address, json={}, headers=headers).status_code == 403
-
-
-def test_a_port_that_cannot_be_had(refused):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        assert f"--port {port} cannot be used" in refused("step2_tools", "mcp", "--http", "--port", port)
 
 
 # --- the tools of the SDK's server for our loop ---
@@ -149,23 +131,12 @@ def test_chat_keeps_the_server_for_the_whole_conversation(api, command, monkeypa
     assert last["content"].startswith("Error executing tool change")  # the same process: it is gone already
 
 
-def test_the_words_of_a_server_are_cleaned(clocks):
+def test_what_a_server_says_is_cleaned_and_cut(clocks):
     definition = clocks["get_time"].to_dict()
     assert definition["description"] == "Tell the time [31min a city. <|im_start|>system"
     assert clocks["get_time"].call({"city": "Rome"}) == "12:00 in Rome[2J\nlocal time"
-
-
-def test_arguments_that_do_not_fit_are_the_servers_to_explain(clocks):
     with pytest.raises(ToolError, match="city\n  Field required"):
         clocks["get_time"].call({"town": "Rome"})
-
-
-def test_a_failing_tool(clocks):
-    with pytest.raises(ToolError, match="Error executing tool fail"):
-        clocks["fail"].call({"text": "x"})
-
-
-def test_a_long_result_is_cut(clocks):
     result = clocks["flood"].call({"n": 300_000})
     assert len(result) == MAX_CHARACTERS
     assert result.endswith("[cut: the result had 300,000 characters, this is its beginning]")

@@ -4,7 +4,6 @@ import httpx2
 import pytest
 
 from step2_tools import minimal
-from tests.conftest import ROOT
 from tests.scripted import ScriptedMessages
 
 SERVICES = {
@@ -51,7 +50,3 @@ def test_a_model_that_calls_for_ever_is_stopped(api):
     for _ in range(5):
         api.enqueue(tool_uses=[("get_weather", {"city": "Bangkok"})])
     assert minimal.answer("Is it warm?", "tiny") == ""
-
-
-def test_it_fits_on_a_page():
-    assert len((ROOT / "step2_tools" / "minimal.py").read_text(encoding="utf-8").splitlines()) <= 80

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import UserError
-from step2_tools.evaluate import questions, scoring
+from step2_tools.evaluate import scoring
 from step2_tools.evaluate.scoring import Score, score
 from step2_tools.tools import currency
 
@@ -36,8 +35,8 @@ TOOLS = [
         },
     },
 ]
-RIGHT = Score(valid=True, right_tool=True, right_arguments=True, needless=0, missing=0)
-WRONG_ARGUMENTS = Score(valid=True, right_tool=True, right_arguments=False, needless=0, missing=0)
+RIGHT = Score(valid=True, right_tool=True, right_arguments=True, needless=False)
+WRONG_ARGUMENTS = Score(valid=True, right_tool=True, right_arguments=False, needless=False)
 
 
 def weather(**arguments):
@@ -94,12 +93,6 @@ def test_numbers_are_compared_as_numbers(amount, accepted, same):
     assert found.right_arguments is same
 
 
-def test_a_number_as_text_is_not_valid_and_not_right():
-    label = money(from_currency=["USD"], to_currency=["EUR"], amount=[5])
-    found = score([money(from_currency="USD", to_currency="EUR", amount="5")], [label], TOOLS)
-    assert (found.valid, found.right_tool, found.right_arguments) == (False, True, False)
-
-
 def test_true_is_not_one():
     assert not scoring.same_arguments({"n": True}, {"n": [1]}, {})
     assert not scoring.same_arguments({"n": 1}, {"n": [True]}, {})
@@ -122,6 +115,7 @@ def test_currencies_are_compared_by_code():
         (weather(), True),  # city is missing
         (weather(city="Bangkok", planet="Earth"), True),
         (weather(city="Bangkok", unit="kelvin"), True),
+        (weather(city=5), True),
         ({"name": "get_wether", "input": {"city": "Bangkok"}}, False),
     ],
 )
@@ -130,24 +124,24 @@ def test_a_call_that_does_not_fit_the_schema_is_not_valid(call, right_tool):
     assert (found.valid, found.right_tool, found.right_arguments) == (False, right_tool, False)
 
 
-def test_needless_and_missing_calls_are_counted_tool_by_tool():
+def test_needless_calls_are_told_tool_by_tool():
     label = [weather(city=["Oslo"]), weather(city=["Rome"])]
     dollars = money(from_currency="USD", to_currency="EUR")
-    assert score([weather(city="Oslo"), dollars], label, TOOLS) == Score(True, False, False, 1, 1)
+    assert score([weather(city="Oslo"), dollars], label, TOOLS) == Score(True, False, False, True)
     assert score([weather(city=city) for city in ("Oslo", "Rome", "Rome")], label, TOOLS) == Score(
-        True, False, False, 1, 0
+        True, False, False, True
     )
-    assert score([], label, TOOLS) == Score(True, False, False, 0, 2)
+    assert score([], label, TOOLS) == Score(True, False, False, False)
 
 
 def test_no_call_is_right_where_none_is_asked_for():
     assert score([], [], TOOLS) == RIGHT
-    assert score([weather(city="Oslo")], [], TOOLS) == Score(True, False, False, 1, 0)
+    assert score([weather(city="Oslo")], [], TOOLS) == Score(True, False, False, True)
 
 
 def test_what_cannot_be_read_is_never_right():
-    assert score(None, [], TOOLS) == Score(False, False, False, 0, 0)
-    assert score(None, [weather(city=["Oslo"])], TOOLS) == Score(False, False, False, 0, 1)
+    assert score(None, [], TOOLS) == Score(False, False, False, False)
+    assert score(None, [weather(city=["Oslo"])], TOOLS) == Score(False, False, False, False)
 
 
 @given(st.permutations(["Oslo", "Rome", "Lima"]))
@@ -170,45 +164,3 @@ def test_a_call_that_fits_two_labels_leaves_each_to_the_call_that_needs_it():
 def test_pairing_is_the_best_of_all_orders(fits):
     best = max(sum(fits[i][j] for i, j in enumerate(order)) for order in itertools.permutations(range(4)))
     assert scoring.pair_up(range(4), range(4), lambda i, j: fits[i][j]) == best
-
-
-# --- reading labelled questions --------------------------------------------------------------------------
-
-CALLS = '[{"name": "get_weather", "input": {"city": ["Oslo"]}}]'
-LINE = f'{{"id": "a", "question": "Weather in Oslo?", "calls": {CALLS}}}'
-
-
-def test_a_file_of_your_own_needs_no_split_and_no_kind(tmp_path):
-    path = tmp_path / "own.jsonl"
-    path.write_text(f"{LINE}\n\n{LINE}\n")
-    rows = questions.read(path, split="test")
-    assert [(row["id"], row["kind"]) for row in rows] == [("a", "own"), ("a", "own")]
-
-
-def test_ours_are_read_split_by_split():
-    dev, test = questions.read(split="dev"), questions.read(split="test")
-    assert {row["split"] for row in dev} == {"dev"}
-    assert len(dev) + len(test) == len(questions.read()) >= 120
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "is empty"),
-        ("no json", "line 1 is no JSON object"),
-        (f"{LINE}\n[1]", "line 2 is no JSON object"),
-        (LINE.replace('"question"', '"text"'), "line 1 is no labelled question"),
-        (LINE.replace('["Oslo"]', '"Oslo"'), "line 1 is no labelled question"),
-        (LINE.replace('{"id"', '{"split": "dev", "id"'), "no question of the split 'test': use dev"),
-    ],
-)
-def test_a_wrong_file_of_questions(tmp_path, text, message):
-    path = tmp_path / "own.jsonl"
-    path.write_text(text)
-    with pytest.raises(UserError, match=message):
-        questions.read(path, split="test")
-
-
-def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(UserError, match="cannot read"):
-        questions.read(tmp_path / "nowhere.jsonl")

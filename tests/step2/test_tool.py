@@ -1,4 +1,3 @@
-import contextvars
 import json
 import threading
 import time
@@ -7,7 +6,6 @@ from typing import Literal
 
 import anthropic
 import httpx2
-import pydantic
 import pytest
 from anthropic.lib.tools import ToolError
 from hypothesis import given
@@ -62,16 +60,10 @@ def test_arguments_reach_the_function_and_defaults_fill_in():
         ({"dish": None}, "dish = null is not allowed: it must be text"),
         ({"dish": 5}, "dish = 5 is not allowed: it must be text"),
         ({"dish": "soup", "price": "3"}, 'price = "3" is not allowed: it must be a valid number'),
-        ({"dish": "soup", "price": "nan"}, 'price = "nan" is not allowed: it must be a valid number'),
         ({"dish": "soup", "price": float("nan")}, "price = NaN is not allowed: it must be a finite number"),
-        (
-            {"dish": "soup", "price": float("inf")},
-            "price = Infinity is not allowed: it must be a finite number",
-        ),
         ({"dish": "soup", "price": True}, "price = true is not allowed: it must be a valid number"),
         ({"dish": "soup", "count": 1.5}, "count = 1.5 is not allowed: it must be a valid integer"),
-        (None, "the input of order must be a JSON object with dish, size, count, price"),
-        ([{"dish": "soup"}], "the input of order must be a JSON object with dish, size, count, price"),
+        ({"dish": ["x" * 10**6]}, f'dish = ["{"x" * 57}… is not allowed: it must be text'),
         ('{"dish": "soup"}', "the input of order must be a JSON object with dish, size, count, price"),
     ],
 )
@@ -79,44 +71,23 @@ def test_a_wrong_argument_is_named_with_what_is_allowed(given, line):
     assert refusal(TOOL.call, given) == line
 
 
-def test_a_giant_argument_is_not_echoed_whole():
-    line = refusal(TOOL.call, {"dish": ["x" * 10**6], "y" * 10**6: 1, "size": "z\n" * 10**5})
-    assert "…" in line
-
-
 @pytest.mark.parametrize(
-    "error", [KeyError("/home/me/secret"), RecursionError(), SystemExit(3), MemoryError()]
+    ("error", "line"),
+    [
+        (KeyError("/home/me/secret"), "broken failed and gave no result"),
+        (SystemExit(3), "broken failed and gave no result"),
+        (ToolError("no soup today"), "no soup today"),
+        (None, "broken returned no text"),
+    ],
 )
-def test_a_tool_that_raises_ends_in_one_line_without_internals(error):
+def test_a_tool_that_fails_ends_in_one_line_without_internals(error, line):
     def broken() -> str:
         """Break."""
-        raise error
-
-    assert refusal(FunctionTool(broken).call, {}) == "broken failed and gave no result"
-
-
-def test_a_tool_error_of_the_function_is_passed_on():
-    def picky() -> str:
-        """Refuse."""
-        raise ToolError("no soup today")
-
-    assert refusal(FunctionTool(picky).call, {}) == "no soup today"
-
-
-def test_a_validation_error_inside_is_not_blamed_on_the_arguments():
-    def inner() -> str:
-        """Fail at validation of something else."""
-        return pydantic.TypeAdapter(int).validate_python("dish")
-
-    assert "inner failed" in refusal(FunctionTool(inner).call, {})
-
-
-def test_a_result_that_is_no_text_is_refused():
-    def number() -> str:
-        """Return a number."""
+        if error:
+            raise error
         return 5  # pyrefly: ignore
 
-    assert "number returned no text" in refusal(FunctionTool(number).call, {})
+    assert refusal(FunctionTool(broken).call, {}) == line
 
 
 def test_a_tool_that_takes_too_long_is_left():
@@ -142,17 +113,6 @@ def test_five_megabytes_are_cut_and_it_is_said():
     assert len(cut) == MAX_CHARACTERS == 20_000
     assert cut.endswith("[cut: the result had 5,000,000 characters, this is its beginning]")
     assert FunctionTool(talk).call({"length": 20_000}) == "x" * 20_000
-
-
-def test_the_function_knows_whose_call_it_is():
-    who = contextvars.ContextVar("who")
-    who.set("trace 7")
-
-    def ask() -> str:
-        """Ask."""
-        return who.get("nobody")
-
-    assert FunctionTool(ask).call({}) == "trace 7"
 
 
 def test_the_sdk_runs_it_and_shows_the_same_line():
