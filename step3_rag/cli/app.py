@@ -287,26 +287,6 @@ def graph_build(
     emit(facts, lambda console: lesson.show_build(facts, console), as_json=as_json)
 
 
-@graph_app.command("compare")
-def graph_compare(
-    split: Annotated[str, typer.Option(help="dev or test, of the sample.")] = "dev",
-    seed: Seed = None,
-    smoke: Smoke = False,
-    as_json: Json = False,
-) -> None:
-    """Search with the graph beside plain search, on questions that need several documents."""
-    from step3_rag.cli import graph as lesson
-    from step3_rag.evaluate import dataset
-    from step3_rag.service import sample_service
-
-    settings = settings_from_flags(smoke, seed=seed)
-    service = sample_service(settings)
-    data = dataset.read("sample", split, settings)
-    hard = [each for each in data.questions if each.kind in ("multi-hop", "two-sources")]
-    facts = lesson.run_compare(service, hard, data.name)
-    emit(facts, lambda console: lesson.show_compare(facts, console), as_json=as_json)
-
-
 def _say_corpus(service: Service, as_json: bool) -> None:
     """Where an answer comes from the sample, its first line says so."""
     from step3_rag.cli import render

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from shared.cli import Engine, Json, Model, Out, Seed, Smoke, emit, new_app, settings_from_flags
+from shared.cli import Engine, Json, Model, Seed, Smoke, emit, new_app, settings_from_flags
 from step3_rag.cli.flags import Data, Limit, Rerank, Split
 
 app = new_app("Measurements.")
@@ -23,14 +23,14 @@ def evaluate(
     judge: Annotated[
         str | None, typer.Option(metavar="MODEL", help="For --answers: a chat model that judges them, too.")
     ] = None,
-    ragas: Annotated[
-        Path | None, typer.Option(metavar="PYTHON", help="For --answers: a Python with Ragas.")
-    ] = None,
     ensemble: Annotated[
         bool, typer.Option("--ensemble", help="Set LangChain's EnsembleRetriever beside.")
     ] = False,
+    graph: Annotated[
+        bool, typer.Option("--graph", help="Set the search by way of the graph beside.")
+    ] = False,
     rerank: Rerank = "maxsim",
-    out: Annotated[Path | None, typer.Option(help="A folder for the report, its picture and a CSV.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A folder for the report and its picture.")] = None,
     model: Model = None,
     engine: Engine = None,
     seed: Seed = None,
@@ -42,18 +42,27 @@ def evaluate(
 
     if judge and not answers:
         raise UserError("--judge reads answers: use it with --answers")
-    if ensemble and answers:
-        raise UserError("--ensemble is a retriever beside ours: leave out --answers")
+    if answers and (ensemble or graph):
+        raise UserError("--ensemble and --graph are retrievers beside ours: leave out --answers")
     settings = settings_from_flags(smoke, model=model, engine=engine, seed=seed)
     if answers:
         from step3_rag.evaluate import answers as lesson
 
-        facts = lesson.run(settings, dataset, split, reader, limit, judge, out, ragas)
+        facts = lesson.run(settings, dataset, split, reader, limit, judge, out)
         emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
         return
     from step3_rag.evaluate import stages
 
-    facts = stages.run(settings, dataset, split, rerank, out, limit, ensemble)
+    others: dict[str, Any] = {}
+    if ensemble:
+        from step3_rag.frameworks.langchain_ensemble import ensemble as make
+
+        others["EnsembleRetriever"] = make
+    if graph:
+        from step3_rag.graph.search import by_graph
+
+        others["graph"] = by_graph
+    facts = stages.run(settings, dataset, split, rerank, out, limit, others)
     emit(facts, lambda console: stages.show(facts, console), as_json=as_json)
 
 
@@ -155,7 +164,6 @@ def sweep(
     ] = "64/16,128/32,192/48,254/0",
     budget: Annotated[int, typer.Option(help="Tokens of the passages that are compared.", min=1)] = 1024,
     limit: Limit = None,
-    out: Out = None,
     seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
@@ -163,5 +171,5 @@ def sweep(
     """Chunk sizes compared at the same number of tokens for the reader."""
     from step3_rag.evaluate import sweep as lesson
 
-    facts = lesson.run(settings_from_flags(smoke, seed=seed), dataset, split, sizes, budget, limit, out)
+    facts = lesson.run(settings_from_flags(smoke, seed=seed), dataset, split, sizes, budget, limit)
     emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)

@@ -1,4 +1,4 @@
-"""`graph build`, `graph compare` and `ask --graph`: the facts that are shown.
+"""`graph build` and `ask --graph`: the facts that are shown.
 
 Three kinds of questions go three ways:
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,14 +18,11 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from shared import hardware
-from shared.cli import plain_table
 from shared.config import Settings
 from shared.progress import count_bar, spinner
 from shared.report.record import picture_path
 from step3_rag.cli.flags import OPENING, refuse_flags
-from step3_rag.evaluate.dataset import Question
 from step3_rag.graph import answers, rules
-from step3_rag.graph import compare as graph_compare
 from step3_rag.graph.net import Graph, build, load_or_build
 from step3_rag.graph.search import GraphRetriever
 from step3_rag.ingest.index import Index
@@ -183,42 +179,3 @@ def names_of(service: Service, question: str) -> dict[str, list[str]]:
         "stated of them": [f"{graph.label(a)} – {said} → {graph.label(b)}" for a, said, b, _ in edges[:8]],
         "names that led on": [graph.label(node) for node in retriever.bridges.get(question, ())],
     }
-
-
-def run_compare(service: Service, questions: Sequence[Question], data: str) -> dict[str, Any]:
-    """Plain search and search with the graph on questions with judgements.
-
-    Raises:
-        UserError: as `load_or_build`.
-    """
-    graph = load_or_build(service.index, service.settings.seed)
-    with count_bar(f"{len(questions)} questions", len(questions)) as progress:
-        found = graph_compare.compare(service.retriever, graph, questions, progress=progress)
-    return {
-        "command": "step3_rag graph-compare",
-        "headline": graph_compare.verdict(found["by_kind"]),
-        "data": data,
-        "extractor": graph.net.graph["extractor"],
-        "embedder": service.settings.embedder,
-        **found,
-        "machine": hardware.describe(),
-    }
-
-
-def show_compare(facts: dict[str, Any], console: Console) -> None:
-    """The table and what it says."""
-    columns = ("questions", "measure", "plain", "graph", "difference (95 %)")
-    table = plain_table(*columns, right=("plain", "graph"))
-    for kind, figures in facts["by_kind"].items():
-        for group, name in zip((f"{kind} ({figures['n']})", "", "", ""), graph_compare.MEASURES, strict=True):
-            row, bounds = figures[name], figures[name]["interval_95"]
-            interval = f" ({bounds[0]:+.3f} to {bounds[1]:+.3f})" if bounds else ""
-            means = (f"{row['plain']:.3f}", f"{row['graph']:.3f}", f"{row['mean']:+.3f}{interval}")
-            table.add_row(group, name, *means)
-    console.print(table)
-    console.print(
-        f"\n{facts['headline']}.\n{facts['data']}; graph by {facts['extractor']}; the way over names takes "
-        f"{facts['milliseconds']:.0f} ms a question (median); 95 % intervals from a paired bootstrap; "
-        f"{facts['machine']}",
-        soft_wrap=True,
-    )

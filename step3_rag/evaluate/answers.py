@@ -97,20 +97,16 @@ def run(
     limit: int | None = None,
     judge: str | None = None,
     out: Path | None = None,
-    ragas: Path | None = None,
 ) -> dict[str, Any]:
     """Answer every question of a collection that has reference answers, and measure the answers.
 
     Args:
         judge: a chat model that says whether an answer is right, beside the words.
         out: a folder for answers.jsonl, which other tools of evaluation read.
-        ragas: another Python, which has Ragas (ragas_scores.py).
 
     Raises:
         UserError: no such collection, or one without reference answers.
     """
-    if ragas and not out:
-        raise UserError("--ragas reads the answers from a folder: name one with --out")
     if out:
         writable(out / judging.ANSWERS)
     data = dataset.read(name, split, settings)
@@ -148,10 +144,7 @@ def run(
         rows = [(each.question, each.outcome.answer.text, each.right) for each in judged if each.answerable]
         facts["judge"] = judging.agreement(judge, rows, judges)
     if out:
-        answers = judging.write_answers(out, [(each.question, each.outcome) for each in judged])
-        facts["answers"] = str(answers)
-        if ragas:
-            facts["ragas"] = judging.ragas_scores(ragas, answers)
+        facts["answers"] = str(judging.write_answers(out, [(each.question, each.outcome) for each in judged]))
     return facts
 
 
@@ -264,9 +257,6 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
         console.print(f"{row['question']}\n    {row['answer'][:150]}\n    {said}", soft_wrap=True)
     if "judge" in facts:
         console.print(f"\n{facts['judge']['line']}", soft_wrap=True)
-    if "ragas" in facts:
-        scores = ", ".join(f"{name} {value:g}" for name, value in facts["ragas"].items())
-        console.print(f"\nRagas: {scores}", soft_wrap=True)
     if "answers" in facts:
         console.print(f"\nevery answer with its passages: {facts['answers']}", soft_wrap=True)
     model = f" by {facts['model']}" if facts["model"] else ""

@@ -9,14 +9,12 @@ and a small model can't do it at all; so its verdicts stand beside the words' an
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from shared import prompts
 from shared.config import Settings
-from shared.errors import UserError
 from shared.report.record import writable
 from step3_rag import PROMPTS
 from step3_rag.evaluate.dataset import Question
@@ -72,23 +70,6 @@ def agreement(model: str, answers: Sequence[tuple[Question, str, bool]], judge: 
     line = f"{model} finds {right} of {len(read)} answers right, and agrees with the words on {same}"
     line += f"; {lost} of its verdicts could not be read" if lost else ""
     return {"n": len(answers), "unreadable": lost, "right": right, "agrees": same, "line": line}
-
-
-def ragas_scores(python: Path, answers: Path) -> dict[str, Any]:
-    """Ragas' figures for the answers, by another Python that has it.
-
-    Raises:
-        UserError: that Python can't be run, or has no Ragas.
-    """
-    script = Path(__file__).with_name("ragas_scores.py")
-    try:
-        got = subprocess.run([str(python), str(script), str(answers)], capture_output=True, text=True)
-    except OSError as error:
-        raise UserError(f"--ragas {python} cannot be run: {error.strerror}") from None
-    if got.returncode:
-        why = got.stderr.strip().splitlines()[-1:] or ["it failed"]
-        raise UserError(f"--ragas {python}: {why[0]} ({script.name} says how to make its environment)")
-    return dict(json.loads(got.stdout))
 
 
 def write_answers(folder: Path, answers: Sequence[tuple[Question, Outcome]]) -> Path:

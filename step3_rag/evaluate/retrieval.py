@@ -1,4 +1,4 @@
-"""Retrieval measured by itself: what each stage adds, what it costs, and which stage lost the right document.
+"""Retrieval measured by itself: what each stage adds, and which stage lost the right document.
 
     $ python -m step3_rag evaluate --dataset sample --split dev
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import random
 import statistics
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -43,8 +42,6 @@ class Outcome:
     """One question with what every stage made of it."""
 
     question: Question
-    seconds: dict[str, float]
-    confidence: float = 0.0
     rankings: dict[str, list[str]] = field(default_factory=dict)  # documents, by stage
     measures: dict[str, dict[str, float]] = field(default_factory=dict)  # empty: nothing is relevant
 
@@ -89,18 +86,15 @@ def ask(
     """Search for every question, and again by the strategies where that looks bad: the stage `reflect`."""
     outcomes = []
     for question in questions:
-        began = time.perf_counter()
         reflection = reflect(retriever, question.text, replace(options, before=question.before), strategies)
-        first = reflection.attempts[0]
-        outcome = judge(question, first.found, first.rank)
+        outcome = judge(question, reflection.attempts[0].found)
         if strategies:
-            outcome.seconds["reflect"] = time.perf_counter() - began - sum(outcome.seconds.values())
             outcome.add("reflect", reflection.best.found.ranking())
         outcomes.append(outcome)
     return outcomes
 
 
-def judge(question: Question, found: Found, confidence: float = 0.0) -> Outcome:
+def judge(question: Question, found: Found) -> Outcome:
     """The measures of one search, stage by stage."""
     rankings = {name: found.ranking(name) for name in STAGES if name in found.stages}
     if {"bm25", "dense"} <= rankings.keys():
@@ -108,7 +102,7 @@ def judge(question: Question, found: Found, confidence: float = 0.0) -> Outcome:
         rankings["rrf"] = list(dict.fromkeys(found.documents[each] for each in ranked(fused)))
     stages = [name for name in STAGES if name in rankings]
     rankings[stages[-1]] = found.ranking()  # with what the last stage didn't look at
-    outcome = Outcome(question, dict(found.seconds), confidence)
+    outcome = Outcome(question)
     for name in stages:
         outcome.add(name, rankings[name])
     return outcome
@@ -151,9 +145,7 @@ def add(
     """Another retriever's rankings beside ours; `rank` gives chunk ids, best first."""
     snapshot = retriever.snapshot
     for each in outcomes:
-        began = time.perf_counter()
         chunks = rank(each.question.text)
-        each.seconds[name] = time.perf_counter() - began
         each.add(name, list(dict.fromkeys(snapshot.names[snapshot.row_of[chunk]] for chunk in chunks)))
 
 
@@ -165,15 +157,6 @@ def difference(values: Sequence[float], others: Sequence[float]) -> dict[str, An
         "interval_95": bootstrap(changes),
         "better": sum(change > 1e-12 for change in changes),
         "worse": sum(change < -1e-12 for change in changes),
-    }
-
-
-def milliseconds(outcomes: Sequence[Outcome]) -> dict[str, float]:
-    """Median time of each part of a search."""
-    names = dict.fromkeys(name for each in outcomes for name in each.seconds)
-    return {
-        name: round(1000 * statistics.median(each.seconds.get(name, 0.0) for each in outcomes), 2)
-        for name in names
     }
 
 

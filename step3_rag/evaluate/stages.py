@@ -1,4 +1,4 @@
-"""`evaluate` as a command: the stage table of a collection, its picture, a CSV and a Markdown report.
+"""`evaluate` as a command: the stage table of a collection, its picture and a Markdown report.
 
 $ python -m step3_rag evaluate --dataset sample --split dev
 $ python -m step3_rag evaluate --dataset path/to/beir-folder --out report/
@@ -6,9 +6,8 @@ $ python -m step3_rag evaluate --dataset path/to/beir-folder --out report/
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from step3_rag.evaluate.metrics import MEASURES
 from step3_rag.evaluate.retrieval import MAIN, tracked
 from step3_rag.options import search_options
 from step3_rag.pipeline import STRATEGIES
+from step3_rag.retrieve.search import Retriever
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,13 +37,13 @@ def run(
     rerank: str,
     out: Path | None,
     limit: int | None = None,
-    ensemble: bool = False,
+    others: Mapping[str, Callable[[Retriever], Callable[[str], Sequence[int]]]] | None = None,
 ) -> dict[str, Any]:
     """Search every question of a collection and measure every stage.
 
     Args:
-        out: a folder for report.md, questions.csv and stages.png; None: only a picture among the reports.
-        ensemble: measure LangChain's EnsembleRetriever beside ours.
+        out: a folder for report.md and stages.png; None: only a picture among the reports.
+        others: retrievers to measure beside ours, made of it: query -> chunk ids, best first.
 
     Raises:
         UserError: no such collection, or no question in it has a relevant document.
@@ -56,11 +56,8 @@ def run(
     outcomes = retrieval.ask(retriever, tracked(f"asking {data.name}", questions), options, STRATEGIES)
     if not any(each.measures for each in outcomes):
         raise UserError(f"{data.name}: none of the questions has a relevant document, so there is no ranking")
-    if ensemble:
-        from step3_rag.frameworks.langchain_ensemble import ensemble as make
-
-        asked = tracked("asking LangChain's EnsembleRetriever", outcomes)
-        retrieval.add(asked, "EnsembleRetriever", make(retriever), retriever)
+    for other, make in (others or {}).items():
+        retrieval.add(tracked(f"asking {other}", outcomes), other, make(retriever), retriever)
     stages = retrieval.summary(outcomes)
     last = stages["rerank" if "rerank" in stages else "fusion"]
     facts: dict[str, Any] = {
@@ -73,7 +70,6 @@ def run(
         "chunks": len(retriever.snapshot),
         "stages": stages,
         "by_kind": retrieval.by_kind(outcomes),
-        "milliseconds": retrieval.milliseconds(outcomes),
         "failures": retrieval.failures(outcomes, options),
         "embedder": settings.embedder,
         "machine": hardware.describe(),
@@ -81,7 +77,6 @@ def run(
     }
     draw(facts, picture)
     if out:
-        _write_csv(outcomes, writable(out / "questions.csv"))
         _write_report(facts, out / "report.md")
         facts["report"] = str(out / "report.md")
     return facts
@@ -103,8 +98,6 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
             kinds.add_row(kind, str(row["n"]), *(f"{row[name]:.3f}" for name in names))
         console.print()
         console.print(kinds)
-    times = ", ".join(f"{name} {value:.1f}" for name, value in facts["milliseconds"].items())
-    console.print(f"\nmilliseconds a question (median): {times}", soft_wrap=True)
     if facts["failures"]:
         console.print("\nwhere the first relevant document stood, for the worst questions", style="bold")
     for row in facts["failures"]:
@@ -129,18 +122,6 @@ def _difference(row: Mapping[str, Any]) -> str:
     found = row["difference"]
     low, high = found["interval_95"] or (found["mean"], found["mean"])
     return f"{found['mean']:+.3f} ({low:+.3f} to {high:+.3f}) over {row['before']}"
-
-
-def _write_csv(outcomes: Sequence[retrieval.Outcome], path: Path) -> None:
-    """One row a question, with every measure of every stage."""
-    names = [(stage, measure) for stage in outcomes[0].rankings for measure in MEASURES]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "kind", "question", "confidence", *map(" ".join, names)])
-        for each in outcomes:
-            question = each.question
-            values = (round(each.measures[stage][measure], 4) for stage, measure in names if each.measures)
-            writer.writerow([question.id, question.kind, question.text, each.confidence, *values])
 
 
 def _write_report(facts: Mapping[str, Any], path: Path) -> None:

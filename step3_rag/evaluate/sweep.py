@@ -9,19 +9,14 @@ support it (where the collection has them), or else a relevant document.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from shared import hardware
 from shared.cli import plain_table
 from shared.config import Settings
 from shared.errors import UserError
-from shared.report.record import picture_path
 from shared.stats import wilson
 from step3_rag.answer.context import assemble
 from step3_rag.evaluate import dataset, retrieval
@@ -44,14 +39,12 @@ def run(
     sizes: str,
     budget: int,
     limit: int | None,
-    out: Path | None,
 ) -> dict[str, Any]:
     """Search with every size; `sizes` is like `64/16,128/32`.
 
     Raises:
         UserError: no such collection, or a size that is not allowed.
     """
-    path = picture_path("step3_rag", "sweep", out)
     data = dataset.read(name, split, settings)
     wanted = parse(sizes, Embedder(settings))
     questions = retrieval.draw([each for each in data.questions if each.qrels], limit, settings.seed)
@@ -77,7 +70,7 @@ def run(
             "interval_95": wilson(hits[str(budget)], len(questions)),
         }
     best = max(rows, key=lambda each: rows[each]["share"])
-    facts = {
+    return {
         "command": "step3_rag sweep",
         "headline": f"{best} holds the answer for {rows[best]['share']:.1%} at {budget} tokens",
         "dataset": data.name,
@@ -85,10 +78,7 @@ def run(
         "budget": budget,
         "sizes": rows,
         "machine": hardware.describe(),
-        "picture": str(path),
     }
-    draw(facts, path)
-    return facts
 
 
 def parse(text: str, embedder: Embedder) -> list[Sizes]:
@@ -127,35 +117,6 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
     console.print(table)
     console.print(
         f"\nshare of {facts['n']} questions whose answer is in the passages; {facts['dataset']}; "
-        f"{facts['machine']}\nThe picture: {facts['picture']}",
+        f"{facts['machine']}",
         soft_wrap=True,
     )
-
-
-def draw(facts: Mapping[str, Any], path: Path) -> None:
-    """The share by size, a line for each budget."""
-    os.environ["MPLBACKEND"] = "agg"
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.6, 3.6), layout="constrained")
-    axis = figure.subplots()
-    rows = facts["sizes"].values()
-    for budget in next(iter(rows))["hits"]:
-        shares = np.array([row["hits"][budget] / facts["n"] for row in rows])
-        is_whole = budget == str(facts["budget"])
-        intervals = np.array([row["interval_95"] for row in rows])
-        axis.errorbar(
-            list(facts["sizes"]),
-            shares,
-            yerr=abs(intervals.T - shares) if is_whole else None,
-            marker="o",
-            capsize=3,
-            label=f"{budget} tokens{', 95% interval' if is_whole else ''}",
-        )
-    axis.set_xlabel("chunk size/overlap, tokens")
-    axis.set_ylabel("answer is in the passages")
-    axis.yaxis.set_major_formatter("{x:.0%}")
-    axis.grid(axis="y", alpha=0.3)
-    axis.legend(fontsize=8)
-    axis.set_title(f"{facts['dataset']}, n={facts['n']}", fontsize=10)
-    figure.savefig(path, dpi=120)

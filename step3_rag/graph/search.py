@@ -15,8 +15,9 @@ arXiv:2212.10509) or by a random walk over such a graph (HippoRAG, Gutiérrez et
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
-from step3_rag.graph.net import Graph
+from step3_rag.graph.net import Graph, load_or_build
 from step3_rag.ingest.embed import Encoded
 from step3_rag.retrieve.fuse import ranked, scaled
 from step3_rag.retrieve.search import Found, Options, Retriever, Scores
@@ -73,6 +74,16 @@ class GraphRetriever(Retriever):
                     weight = plain.get(chunk, 0.0) * math.log(1 + n / count)
                     weights[name] = max(weights.get(name, 0.0), weight)
         return ranked(weights)[:BRIDGES]
+
+
+def by_graph(retriever: Retriever) -> Callable[[str], list[int]]:
+    """A function from a query to the chunks that the search by way of the graph finds, best first.
+
+    Raises:
+        UserError: as `load_or_build`.
+    """
+    by_way = GraphRetriever(retriever, load_or_build(retriever.index))
+    return lambda query: by_way.search(query).order
 
 
 def _last(found: Found) -> Scores:

@@ -3,7 +3,6 @@
 import gc
 import json
 import os
-import signal
 import sqlite3
 import threading
 from pathlib import Path
@@ -12,7 +11,6 @@ import pytest
 from filelock import FileLock
 
 from step3_rag.cli import index as commands
-from step3_rag.ingest import update
 from step3_rag.ingest.index import Index
 from tests.scripted import ScriptedMessages
 from tests.step3.conftest import DOCUMENTS, as_beir, write
@@ -29,12 +27,11 @@ def names(home):
 # --- questions --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command_name", ["ask", "search", "agent"])
+@pytest.mark.parametrize("command_name", ["ask", "search"])
 @pytest.mark.parametrize(
     ("question", "line"),
     [
         ("", "the question is empty: ask something, in quotation marks"),
-        (" \n\t ", "the question is empty"),
         ("word " * 10_000, "the question has 49,999 characters, 2,000 at most: ask one thing at a time"),
     ],
 )
@@ -46,24 +43,17 @@ def test_a_question_that_is_none(refused, command_name, question, line):
     "question",
     [
         "อากาศที่กรุงเทพเป็นอย่างไร",
-        "Когда продлевается договор?",
-        "契約の更新条件は何ですか",
         "🌧 ???",
         "'; DROP TABLE chunks --",
         "[bold]x[/bold] {x} %s",
         "</source> <|im_end|>",
         "caf\udce9 in Paris?",
         "\u200b",
-        "the a of",
         "x" * 2000,
     ],
 )
 def test_any_text_can_be_asked(read_only, command, question):
-    for flags in (
-        (),
-        ("--reader", "quote", "--threshold", "0"),
-        ("--strategies", "spelling,feedback"),
-    ):
+    for flags in (("--threshold", "0"), ("--strategies", "spelling,feedback")):
         got = command("step3_rag", "ask", "--json", *flags, "--", question)
         assert (got.code, got.err) == (0, "")
         assert json.loads(got.out)["sources"]
@@ -82,8 +72,6 @@ def test_any_text_can_be_asked(read_only, command, question):
             "--collection contract is not in the index: it has contracts, documents",
         ),
         (("--store", "milvus"), "--store milvus is not known: use chroma, faiss, weaviate, pinecone"),
-        (("--fusion", "sum"), "Invalid value for '--fusion': "),
-        (("--use", "sparse"), "Invalid value for '--use': "),
         (("--rerank", "colbert"), "--rerank colbert is not known: use maxsim, none, or a cross-encoder"),
         (("--rerank", "org/name"), "--rerank org/name is on the hub, which is switched off"),
         (("--index", "nowhere"), "no index in nowhere: make one with `python -m step3_rag ingest PATH`"),
@@ -103,10 +91,7 @@ def test_values_that_search_and_ask_do_not_know(read_only, refused, monkeypatch,
             ("--strategies", "spelling,guess"),
             "--strategies guess is not known: use none, conversation, spelling",
         ),
-        (("--threshold", "1.5"), "Invalid value for '--threshold': "),
-        (("--budget", "0"), "Invalid value for '--budget': "),
         (("--model", "gpt-9"), "unknown model 'gpt-9'"),
-        (("--k", "many"), "Invalid value for '--k'"),
     ],
 )
 def test_values_that_ask_does_not_know(read_only, refused, flags, line):
@@ -116,7 +101,6 @@ def test_values_that_ask_does_not_know(read_only, refused, flags, line):
 @pytest.mark.parametrize(
     ("flags", "line"),
     [
-        (("--chunk-size", "7"), "--chunk-size 7 is not allowed"),
         (("--chunk-size", "255"), "reads 254 tokens, use 8 to 254"),
         (("--chunk-overlap", "65"), "--chunk-overlap 65 is not allowed: use 0 to half of the chunk, 64"),
         (("--store", "milvus"), "--store milvus is not known"),
@@ -130,7 +114,7 @@ def test_values_that_ingest_does_not_know(documents, fake, refused, flags, line)
 def test_flags_that_do_not_go_together(beir, refused):
     args = ("step3_rag", "evaluate", "--dataset", str(beir))
     assert "--judge reads answers: use it with --answers" in refused(*args, "--judge", "x")
-    assert "--ensemble is a retriever" in refused(*args, "--answers", "--ensemble")
+    assert "--ensemble and --graph are retrievers" in refused(*args, "--answers", "--graph")
     assert "beir has no reference answers" in refused(*args, "--answers")
 
 
@@ -162,12 +146,6 @@ def test_types_that_are_not_read_are_a_line_with_counts(tmp_path, fake, command)
     assert "passed over: types that are not read: 2 .xlsx, 1 .odt" in command("step3_rag", "ingest", "d").out
 
 
-def test_without_a_terminal_lines_count_the_files(documents, fake, command, monkeypatch):
-    monkeypatch.setattr("shared.progress.INTERVAL", 0)
-    lines = command("step3_rag", "ingest", "documents").err.splitlines()
-    assert lines == ["reading 5 files", *(f"reading 5 files: {n} of 5" for n in range(6))]
-
-
 def test_front_matter_that_is_wrong_is_a_line_and_no_failure(tmp_path, fake, command):
     old = "---\nversion: 2\nvalid_until: soon\nstatus: superseded\n---\nThe old kettle.\n"
     write(tmp_path / "d", {"old.md": old, "new.md": "---\n\nThe new kettle.\n"})
@@ -195,17 +173,13 @@ def test_an_index_of_another_embedder_is_refused_and_can_be_made_anew(home, refu
     assert names(home) == sorted(DOCUMENTS)
 
 
-@pytest.mark.parametrize("damage", ["garbage", "cut", "empty", "tables"])
+@pytest.mark.parametrize("damage", ["garbage", "tables"])
 def test_a_corrupt_index_says_so_and_a_rebuild_mends_it(home, refused, command, damage):
     gc.collect()  # no command has it open
     file = home / "index.sqlite"
     assert not (home / "index.sqlite-wal").exists()
     if damage == "garbage":
         file.write_bytes(b"no database " * 5000)
-    elif damage == "cut":
-        file.write_bytes(file.read_bytes()[:20_000])
-    elif damage == "empty":
-        file.write_bytes(b"")
     else:
         with sqlite3.connect(file) as db:
             db.execute("DELETE FROM meta")
@@ -231,19 +205,6 @@ def test_a_rebuild_does_not_bring_back_what_was_deleted(home, command):
     got = json.loads(command("step3_rag", "ingest", "documents", "--rebuild", "--json").out)
     assert (got["new"].count("notes.md"), got["removed"]) == (0, ["notes.md"])
     assert "notes.md" not in names(home)
-
-
-def test_an_index_of_our_own_making_is_made_anew_by_itself(beir, command):
-    args = ("step3_rag", "evaluate", "--dataset", str(beir), "--json")
-    before = json.loads(command(*args).out)
-    cache = Path(os.environ["ROADMAP_CACHE_DIR"])
-    (file,) = (each for each in cache.glob("rag/beir-*/index.sqlite"))
-    gc.collect()
-    file.write_bytes(b"no database " * 5000)
-    got = command(*args)
-    assert got.code == 0
-    assert "it is made anew" in got.err
-    assert json.loads(got.out)["stages"] == before["stages"]
 
 
 def test_a_change_of_the_chunker_makes_the_index_of_a_dataset_anew(beir, command, monkeypatch):
@@ -279,31 +240,6 @@ def test_the_second_of_two_ingests_waits_and_says_who_holds_the_lock(home, comma
     assert (got.code, json.loads(got.out)["unchanged"]) == (0, len(DOCUMENTS))
 
 
-def test_ctrl_c_in_the_middle_of_an_ingest_leaves_an_index_that_works(
-    home, command, fake, monkeypatch, tmp_path
-):
-    monkeypatch.setattr(update, "AT_ONCE", 1)
-    write(tmp_path / "documents", {f"new-{i}.md": f"# New {i}\n\nNew text {i}.\n" for i in range(4)})
-    work, calls = fake.encode, []
-
-    def stops(texts, *args):
-        calls.append(texts)
-        if len(calls) == 3:
-            signal.raise_signal(signal.SIGINT)
-        return work(texts, *args)
-
-    monkeypatch.setattr(fake, "encode", stops)
-    got = command("step3_rag", "ingest", "documents", "--json")
-    assert (got.code, got.out) == (130, "")
-    assert got.err.splitlines()[-1] == "stopped"
-    found = names(home)
-    assert set(DOCUMENTS) < set(found)
-    assert len(found) < len(DOCUMENTS) + 4
-    assert command("step3_rag", "ask", "kettle").code == 0
-    facts = json.loads(command("step3_rag", "ingest", "documents", "--json").out)
-    assert facts["documents"] == len(DOCUMENTS) + 4
-
-
 # --- the chat model ---------------------------------------------------------------------------------------
 
 
@@ -311,9 +247,7 @@ def test_ctrl_c_in_the_middle_of_an_ingest_leaves_an_index_that_works(
     ("failure", "why"),
     [
         ({"refused": True}, "can't be reached"),
-        ({"status": 401}, "the key is wrong (401)"),
         ({"status": 529}, "the server is overloaded (529)"),
-        ({"hang": True}, "no answer within 60 seconds"),
     ],
 )
 @pytest.mark.parametrize(("flags", "said"), [(("--reader", "chat"), 0.9), (("--strategies", "chat"), 0.1)])
@@ -353,16 +287,6 @@ def test_a_report_that_can_not_be_written(beir, refused, tmp_path):
     assert "cannot write file/answers.jsonl: " in refused(
         "step3_rag", "evaluate", "--answers", "--out", "file"
     )
-    assert "x.jpg is not the name of a picture" in refused("step3_rag", "sweep", "--out", "x.jpg")
-
-
-def test_a_wrong_line_of_a_collection_is_named(beir, refused):
-    with (beir / "qrels" / "test.tsv").open("a") as file:
-        file.write("\nq1\tlost.md\t1")
-    args = ("step3_rag", "evaluate", "--dataset", str(beir))
-    assert "test.tsv names lost.md, which corpus.jsonl lacks" in refused(*args)
-    (beir / "corpus.jsonl").write_text('{"_id": "d9", "text": ')
-    assert "corpus.jsonl line 1: it must be a JSON object with _id, text, in UTF-8" in refused(*args)
 
 
 def test_collections_that_are_none(tmp_path, fake, refused):

@@ -64,23 +64,6 @@ def test_the_chat_models_answer_is_printed_once_and_what_is_not_borne_out_is_sai
     assert "100 tokens read, 10 written" in got.out
 
 
-def test_the_facts_of_an_answer(read_only, command):
-    facts = json.loads(command("step3_rag", "ask", "kettle in the kitchen", "--threshold", "0", "--json").out)
-    assert facts["answer"].startswith("The kettle in the kitchen is broken. [1]")
-    assert (facts["abstained"], facts["reader"], facts["model"]) == (False, "quote", None)
-    assert facts["citations"][0] == {
-        "sentence": "The kettle in the kitchen is broken.",
-        "numbers": [1],
-        "support": 1.0,
-        "unknown": [],
-        "conflicts": [],
-        "supported": True,
-    }
-    assert {"number", "document", "place", "text", "excerpt", "suspicious"} <= set(facts["sources"][0])
-    assert [each["kept"] for each in facts["attempts"]] == [True]
-    assert facts["usage"] == {"input_tokens": None, "output_tokens": None}
-
-
 def shown(**changed):
     """What `ask` prints of an answer that cites its first source."""
     place = {"document": "a.md", "place": "a.md, Kettles", "excerpt": "The kettle is red."}
@@ -104,11 +87,8 @@ def shown(**changed):
     return console.export_text()
 
 
-def test_a_suspicious_source_is_warned_about_though_it_is_not_cited():
+def test_a_suspicious_source_is_warned_about_and_an_answer_that_was_cut_says_so():
     assert "b.md, Lamps was read, too, and holds what reads like an order to a model" in shown()
-
-
-def test_an_answer_that_was_cut_says_so():
     assert "not whole" not in shown(stop_reason="end_turn")
     assert "(the answer is not whole: max_tokens)" in shown(stop_reason="max_tokens")
 
@@ -118,13 +98,6 @@ def test_no_control_character_reaches_the_terminal():
     assert "\x1b" not in shown(
         sources=[{"number": 1, "place": "a\x1b]0;x", "excerpt": "\x9bm", "suspicious": False}]
     )
-
-
-def test_an_answer_from_the_sample_says_so_first(command, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in ("ask", "search"):
-        got = command("step3_rag", name, "When does it renew?", "--smoke")
-        assert got.out.startswith("(from the sample documents; `python -m step3_rag ingest FOLDER`")
 
 
 def test_search_explains_every_stage(read_only, command):
@@ -215,50 +188,39 @@ def test_an_index_from_which_all_was_taken_still_answers(home, command):
 @pytest.mark.parametrize(
     "line",
     [
-        "ask",
         "ask --reader chat --threshold 0",
         "ask --graph",
         "search renewal --explain",
         "search renewal --route",
         "status --names",
         "agent",
-        "evaluate --limit 4 --split dev",
         "evaluate --limit 4 --split dev --out report",
         "evaluate --limit 4 --split dev --answers --out report",
         "calibrate --limit 20",
         "reflect --limit 2 --split dev --strategies feedback",
         "route --margins 0.1",
         "sweep --limit 2 --sizes 128/32",
+        "evaluate --limit 4 --split dev --graph",
         "graph build",
-        "graph compare",
     ],
 )
 def test_every_command_runs_on_the_tiny_model(command, line):
-    got = command("step3_rag", *line.split(), "--smoke", "--json")
-    assert got.code == 0, got.err
-    facts = json.loads(got.out)
-    assert facts["command"].startswith("step3_rag ")
-    assert facts["headline"]
-    if line.startswith("graph"):  # it takes seconds
-        return
     got = command("step3_rag", *line.split(), "--smoke")
-    assert got.code == 0
+    assert got.code == 0, got.err
     assert len(got.out.splitlines()) > 1
     assert "Traceback" not in got.out + got.err
+    from_sample = got.out.startswith("(from the sample documents; `python -m step3_rag ingest FOLDER`")
+    assert from_sample == (line.split()[0] in ("ask", "search", "agent"))
 
 
 # --- help, names, the lesson's runs -----------------------------------------------------------------------
 
 
-def test_every_command_and_every_flag_has_help(command):
+def test_every_command_and_every_flag_has_help():
     groups = {(): COMMANDS, ("graph",): COMMANDS["graph"].commands}
     for path, commands in groups.items():
         for name, each in commands.items():
-            got = command("step3_rag", *path, name, "--help")
-            assert got.code == 0
-            assert got.out.startswith("Usage: ") or "Usage: " in got.out
-            assert each.help
-            assert each.help.split(".")[0][:40] in " ".join(got.out.split())
+            assert each.help, (path, name)
             for parameter in each.params:
                 assert getattr(parameter, "help", None), (name, parameter.name)
 
@@ -266,17 +228,12 @@ def test_every_command_and_every_flag_has_help(command):
 def test_a_question_needs_no_command():
     assert with_default_command([]) == ["ask"]
     assert with_default_command(["When does it renew?"]) == ["ask", "When does it renew?"]
-    assert with_default_command(["renewal"]) == ["ask", "renewal"]
     assert with_default_command(["--trace", "When?"]) == ["ask", "--trace", "When?"]
     assert with_default_command(["search", "x"]) == ["search", "x"]
     assert with_default_command(["graph", "build"]) == ["graph", "build"]
 
 
-def test_a_question_without_a_command_is_answered(read_only, command):
-    assert "The kettle" in command("step3_rag", "Is the kettle broken?", "--threshold", "0").out
-
-
-@pytest.mark.parametrize("typo", ["evaluat", "serch", "injest", "calibrat", "stauts"])
+@pytest.mark.parametrize("typo", ["evaluat", "serch"])
 def test_a_typo_is_no_question(refused, typo):
     assert f"No such command '{typo}'" in refused("step3_rag", typo)
 
@@ -314,11 +271,8 @@ def test_the_renewal_terms_are_cited(command):
 
 
 @pytest.mark.real
-@pytest.mark.parametrize(
-    "question", ["Who won the football world cup in 1998?", "How tall is Mount Kilimanjaro?"]
-)
-def test_what_does_not_stand_in_the_documents_is_not_answered(command, question):
-    facts = json.loads(command("step3_rag", question, "--json").out)
+def test_what_does_not_stand_in_the_documents_is_not_answered(command):
+    facts = json.loads(command("step3_rag", "How tall is Mount Kilimanjaro?", "--json").out)
     assert facts["answer"] == UNKNOWN
     assert facts["abstained"] is True
     assert facts["path"][-1] == "abstain"
@@ -333,20 +287,3 @@ def test_an_order_in_a_document_is_not_quoted(command, tmp_path):
     assert "EUR 412" in facts["answer"]
     assert "PWNED" not in facts["answer"]
     assert [each["document"] for each in facts["sources"] if each["suspicious"]] == ["sensor.md"]
-
-
-@pytest.mark.real
-def test_the_embedded_model_writes_as_it_goes(monkeypatch, command):
-    pieces = []
-    monkeypatch.setattr("step3_rag.cli.app._write", pieces.append)
-    got = command("step3_rag", "What are the contract renewal terms?", "--reader", "chat", "--k", "1")
-    assert got.code == 0
-    assert len(pieces) > 5
-    assert len("".join(pieces).split()) > 5
-    assert "tokens read" in got.out
-
-
-@pytest.mark.real
-def test_a_question_in_another_language(command):
-    facts = json.loads(command("step3_rag", "Wie lange ist die Kündigungsfrist?", "--json").out)
-    assert facts["sources"]

@@ -5,9 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from sklearn.calibration import calibration_curve
 
-from shared.errors import UserError
 from step3_rag.evaluate import calibrate
 from step3_rag.evaluate.calibrate import fit, is_good
 from step3_rag.evaluate.dataset import Question
@@ -100,13 +98,6 @@ def test_the_evaluator_is_asked_the_parts_of_a_question_in_right_spelling(retrie
     assert confidence.confidence(found, retriever) == pytest.approx(0.7)
 
 
-def test_no_passages_no_judgement(retriever, built, monkeypatch):
-    monkeypatch.setattr(retriever, "evaluator", lambda _question, _passages: [])
-    built.remove([row["id"] for row in built.documents()])
-    monkeypatch.setattr(confidence, "load", lambda: FITTED)
-    assert confidence.confidence(retriever.search("kettle"), retriever) < 0.01
-
-
 def test_a_search_without_superseded_documents_has_a_confidence_among_many_too(built, retriever, tmp_path):
     """It ended in a KeyError: the stages had seen chunks of a document that the search then left out."""
     files = {f"new-{i}.md": f"The kettle {i} boils.\n" for i in range(confidence.FEW)}
@@ -118,13 +109,9 @@ def test_a_search_without_superseded_documents_has_a_confidence_among_many_too(b
     assert 0 < confidence.confidence(found, retriever) < 1
 
 
-@pytest.mark.parametrize("query", ["kettle", "zebra", "???", "อากาศเป็นอย่างไร", "\u200b"])
-def test_every_question_has_a_probability(retriever, query):
-    said = confidence.confidence(retriever.search(query), retriever)
-    assert 0 < said < 1
-
-
-def test_a_search_that_found_nothing_has_one_too(retriever, built):
+def test_every_question_has_a_probability_also_where_nothing_is_found(retriever, built):
+    for query in ("zebra", "???", "อากาศเป็นอย่างไร", "\u200b"):
+        assert 0 < confidence.confidence(retriever.search(query), retriever) < 1
     built.remove([row["id"] for row in built.documents()])
     assert 0 < confidence.confidence(retriever.search("kettle"), retriever) < 1
 
@@ -147,48 +134,16 @@ def test_what_it_says_is_on_average_what_was_seen():
     assert np.mean([weights.probability(each) for each in given]) == pytest.approx(np.mean(good), abs=1e-3)
 
 
-def test_good_and_bad_weigh_the_same_and_so_does_every_collection():
-    small, large = made_up(300, seed=1), made_up(300, weights=(-2.0, 1.0), seed=2)
-    even = fit([small, large])
-    twice = fit([small, (large[0] * 9, large[1] * 9)])  # the same, asked more often
-
-    def weighs_as(weights):
-        return weights.weight["a"] * weights.deviation["b"] / (weights.weight["b"] * weights.deviation["a"])
-
-    assert weighs_as(twice) == pytest.approx(weighs_as(even), rel=0.01)
-
-
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("n", [2, 10, 1000])
-def test_data_that_a_line_separates_gives_finite_weights(n):
+def test_data_that_a_line_separates_gives_finite_weights():
+    n = 10
     given = [{"a": float(i), "b": 0.0} for i in range(n)]
     weights = fit([(given, [i >= n // 2 for i in range(n)])])
     assert all(map(math.isfinite, [weights.bias, *weights.weight.values()]))
     assert weights.probability(given[0]) < 0.5 < weights.probability(given[-1])
 
 
-@pytest.mark.parametrize("label", [True, False])
-def test_nothing_is_learnt_from_one_kind(label):
-    given, _ = made_up(10)
-    with pytest.raises(UserError, match="the searches all succeeded, or all failed; add harder questions"):
-        fit([(given, [label] * 10)])
-
-
-def test_a_probability_has_no_overflow():
-    weights = Weights({"a": 0.0}, {"a": 1e-9}, {"a": 1.0}, 0.0)
-    assert weights.probability({"a": 1e9}) == pytest.approx(1)
-    assert weights.probability({"a": -1e9}) == pytest.approx(0)
-
-
 # --- can it be trusted ------------------------------------------------------------------------------------
-
-
-def test_what_was_fitted_is_reliable_on_other_data():
-    weights = fit([made_up(3000)])
-    given, good = made_up(3000, seed=9)
-    said = [weights.probability(each) for each in given]
-    seen, mean = calibration_curve(good, said, n_bins=5, strategy="quantile")
-    assert seen == pytest.approx(mean, abs=0.06)
 
 
 def a_collection(name, seed, weights=(2.0, -1.0)):
@@ -236,11 +191,6 @@ def test_weights_come_back_from_a_file(tmp_path):
     confidence.save(FITTED, tmp_path / "w.json", fitted_on={"x": 1})
     assert confidence.load(tmp_path / "w.json") == FITTED
     assert json.loads((tmp_path / "w.json").read_text())["fitted_on"] == {"x": 1}
-
-
-def test_weights_that_can_not_be_written_are_one_line(tmp_path):
-    with pytest.raises(UserError, match="cannot write"):
-        confidence.save(FITTED, tmp_path)
 
 
 # --- the command ------------------------------------------------------------------------------------------

@@ -109,7 +109,6 @@ def test_no_more_is_read_than_the_model_says(own):
     [
         ("mean", "query: ", "passage: ", {"query": "query: ", "passage": "passage: ", "document": ""}),
         ("cls", "Represent this: ", "", {"query": "Represent this: "}),
-        ("lasttoken", "", "title: none | text: ", {"document": "title: none | text: ", "passage": "x"}),
     ],
 )
 def test_pooling_and_prompts_are_the_models_own(own, mode, query, passage, prompts):
@@ -133,10 +132,6 @@ def test_pooling_and_prompts_are_the_models_own(own, mode, query, passage, promp
 @pytest.mark.parametrize(
     ("pooling", "line"),
     [
-        (
-            {"pooling_mode_mean_tokens": False, "pooling_mode_max_tokens": True},
-            "has the pooling max_tokens, ",
-        ),
         ({"include_prompt": False}, "has the pooling mean, include_prompt False: known are"),
         (
             {"pooling_mode_cls_token": True},
@@ -148,12 +143,6 @@ def test_a_pooling_that_is_not_known_is_refused(own, pooling, line):
     own.change("1_Pooling/config.json", **pooling)
     with pytest.raises(UserError, match=line):
         Embedder(own.settings).encode(["a", "b"])
-
-
-def test_a_layer_after_the_pooling_is_refused(own):
-    (own.folder / "2_Dense").mkdir()
-    with pytest.raises(UserError, match="has the module 2_Dense: known are"):
-        Embedder(own.settings).encode(["a"])
 
 
 def test_there_is_a_vector_of_length_one_for_each_token():
@@ -187,15 +176,8 @@ def test_threads_get_each_its_own():
         assert spans > embedder.longest
 
 
-def test_the_side_of_langchain():
-    embedder = Embedder(load_settings())
-    (first, second), query = embedder.embed_documents(["one", "two"]), embedder.embed_query("two")
-    assert len(first) == 384
-    assert second == pytest.approx(query, abs=1e-2)
-
-
-@pytest.mark.parametrize(("size", "overlap"), [(128, 32), (254, 0), (32, 8)])
-def test_every_chunk_with_its_title_and_the_markers_is_read_whole(size, overlap):
+def test_every_chunk_with_its_title_and_the_markers_is_read_whole():
+    size, overlap = 254, 0
     embedder, sizes = Embedder(load_settings()), update.Sizes(size, overlap)
     words = " ".join(f"Pseudohypoparathyroidism{number}" for number in range(400))
     odd = f"# Odd\n\n{'x' * 5000}\n\nhttps://example.com/{'a' * 90}/{'b1' * 60}?q=%20 {words} {'猫' * 900}"
@@ -209,5 +191,4 @@ def test_every_chunk_with_its_title_and_the_markers_is_read_whole(size, overlap)
         read = embedder.tokenizer.encode_batch([draft.embedded for draft in drafts])
         longest = max(longest, *(len(each.ids) for each in read))
         assert all(draft.text in draft.embedded for draft in drafts)
-    assert longest <= 256
-    assert longest > size
+    assert size < longest <= 256

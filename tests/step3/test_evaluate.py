@@ -1,6 +1,5 @@
 """What measures the search and the answers: by hand on a few questions, and the reports that it leaves."""
 
-import csv
 import json
 import statistics
 from pathlib import Path
@@ -54,15 +53,6 @@ def test_the_table_is_the_mean_of_the_questions_with_something_relevant(retrieve
     assert {kind: row["n"] for kind, row in kinds.items()} == {"one": 2, "two": 1}
 
 
-def test_the_rankings_of_all_stages_are_those_of_one_search(retriever):
-    found = retriever.search(QUESTIONS[1].text)
-    rankings = retrieval.judge(QUESTIONS[1], found).rankings
-    assert rankings["bm25"] == found.ranking("bm25")
-    assert rankings["fusion"] == found.ranking("fusion")
-    assert rankings["rerank"] == found.ranking()
-    assert set(rankings["rrf"]) == set(rankings["fusion"])
-
-
 def test_without_reranking_the_ranking_by_ranks_is_still_its_own(retriever):
     """Each was first in one ranking and third in the other: by scores they are apart, by ranks they tie."""
     found = retriever.search("kettle", Options(rerank="none"))
@@ -90,9 +80,7 @@ def test_a_stage_that_is_left_out_is_left_out_of_the_table(retriever, options):
     [
         ({"bm25": None, "dense": None, "fusion": None, "rerank": None}, "never found"),
         ({"bm25": 2, "dense": 70, "fusion": 9, "rerank": 8}, "fusion"),
-        ({"bm25": None, "dense": 5, "fusion": 6, "rerank": 6}, "fusion"),
         ({"bm25": 2, "dense": 3, "fusion": 2, "rerank": 6}, "rerank"),
-        ({"bm25": 8, "dense": 9, "fusion": 4, "rerank": 7}, "rerank"),
         ({"bm25": 8, "dense": None, "fusion": 7, "rerank": 6}, "low everywhere"),
     ],
 )
@@ -108,43 +96,24 @@ def test_failures_are_the_questions_without_a_relevant_document_in_the_first_fiv
     assert (row["id"], row["ranks"]["bm25"]) == ("q3", None)
 
 
-def test_a_limit_draws_the_same_questions_for_a_seed_in_their_order():
-    drawn = retrieval.draw(range(100), 10, seed=3)
-    assert drawn == retrieval.draw(range(100), 10, seed=3) == sorted(drawn)
-    assert drawn != retrieval.draw(range(100), 10, seed=4)
-    assert retrieval.draw(range(5), 10, 0) == retrieval.draw(range(5), None, 0) == list(range(5))
-
-
-def test_another_retriever_stands_beside_and_is_compared_with_the_last_stage(retriever):
-    outcomes = retrieval.ask(retriever, QUESTIONS, Options())
-    retrieval.add(outcomes, "EnsembleRetriever", lambda _text: retriever.snapshot.ids.tolist(), retriever)
-    row = retrieval.summary(outcomes)["EnsembleRetriever"]
-    assert row["before"] == "rerank"
-    assert row["Recall@100"] == 1
-    assert retrieval.milliseconds(outcomes)["EnsembleRetriever"] >= 0
-    assert not any("EnsembleRetriever" in row["lost"] for row in retrieval.failures(outcomes, Options()))
-
-
-def test_the_command_leaves_a_report_its_picture_and_a_table(beir, command):
+def test_the_command_leaves_a_report_and_its_picture(beir, command):
     got = command("step3_rag", "evaluate", "--dataset", str(beir), "--out", "report", "--json")
     facts = json.loads(got.out)
     assert (facts["dataset"], facts["n"], facts["documents"]) == ("beir", 2, 5)
     assert Path("report/stages.png").read_bytes().startswith(b"\x89PNG")
-    with Path("report/questions.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["id"] for row in rows] == ["q1", "q2"]
-    mean = statistics.mean(float(row["rerank nDCG@10"]) for row in rows)
-    assert mean == pytest.approx(facts["stages"]["rerank"]["nDCG@10"], abs=1e-4)
     report = Path("report/report.md").read_text(encoding="utf-8")
     table = [line for line in report.splitlines() if line.startswith("rerank ")]
     assert f"{facts['stages']['rerank']['nDCG@10']:.3f}" in table[0]
     assert "![nDCG@10 by stage](stages.png)" in report
 
 
-def test_the_ensemble_is_a_column_of_its_own(beir, command):
+def test_other_retrievers_stand_beside_and_are_compared_with_the_last_stage(beir, command):
     pytest.importorskip("langchain_classic")
-    got = command("step3_rag", "evaluate", "--dataset", str(beir), "--ensemble", "--json")
-    assert list(json.loads(got.out)["stages"])[-1] == "EnsembleRetriever"
+    got = command("step3_rag", "evaluate", "--dataset", str(beir), "--ensemble", "--graph", "--json")
+    stages = json.loads(got.out)["stages"]
+    assert list(stages)[-2:] == ["EnsembleRetriever", "graph"]
+    assert stages["graph"]["before"] == stages["EnsembleRetriever"]["before"] == "rerank"
+    assert stages["graph"]["Recall@100"] == 1
 
 
 # --- the answers ------------------------------------------------------------------------------------------
@@ -203,24 +172,14 @@ def test_figures_with_silence_under_the_threshold():
     assert row["right"]["interval_95"][0] < 1 / 4 < row["right"]["interval_95"][1]
 
 
-def test_no_answers_have_no_shares():
-    row = generation.figures([judged(ASKED[4], UNKNOWN)], abstain=True)
-    assert row["right"]["share"] is row["f1"] is row["citation_precision"] is None
-    assert row["abstention_recall"]["share"] == 1
-
-
 @pytest.mark.parametrize(
     ("answer", "reference", "right"),
     [
         ("Notice is 60 days, and liability ends at EUR 40,000.", "60 days and EUR 40,000", True),
-        ("Liability ends at EUR 40,000; notice is 60 days.", "60 days and EUR 40,000", True),
         ("Notice is 60 days.", "60 days and EUR 40,000", False),
         ("Notice is 160 days.", "60 days", False),
-        ("It is the Oslo office.", "Oslo office", True),
         ("the  OSLO,office", "an Oslo office.", True),
-        ("Oslo's office", "Oslo office", False),
         ("EUR 40", "EUR 40,000", False),
-        ("EUR 40,000", "EUR 40", False),
         ("", "x", False),
     ],
 )

@@ -1,12 +1,9 @@
 """The index on disk: what it refuses, what a damaged one says, what readers and writers see of each other."""
 
 import contextlib
-import json
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -14,7 +11,7 @@ import pytest
 from shared.errors import UserError
 from step3_rag.ingest import update
 from step3_rag.ingest.front_matter import NO_VERSION
-from step3_rag.ingest.index import Chunk, Database, Draft, Index
+from step3_rag.ingest.index import Draft, Index
 from step3_rag.ingest.rebuild import rebuild
 from step3_rag.ingest.stems import stems
 from step3_rag.retrieve.snapshot import Snapshot
@@ -41,7 +38,6 @@ def test_there_is_none(tmp_path):
     [
         ({"embedder": "org/larger"}, "was made with embedder fake, not org/larger"),
         ({"chunk_size": 64}, "was made with chunk size 128, not 64"),
-        ({"chunk_overlap": 0}, "was made with chunk overlap 32, not 0"),
     ],
 )
 @pytest.mark.parametrize("create", [False, True])
@@ -53,23 +49,8 @@ def test_an_index_made_in_another_way_is_refused_and_stays(built, other, line, c
     assert texts_of(opened(built.folder)) == before
 
 
-def test_facts_of_an_index(built):
-    found = Index.facts_of(built.folder)
-    assert {key: found[key] for key in FACTS} == FACTS
-
-
-@pytest.mark.parametrize("name", ["with space", "50%41", "what?", "no#1", "Größe"])
-def test_an_index_in_a_folder_of_any_name(tmp_path, name):
-    opened(tmp_path / name, create=True).close()
-    assert Index.facts_of(tmp_path / name)["chunk_size"] == 128
-
-
 def garbage(file):
     file.write_bytes(b"this is no database at all" * 1000)
-
-
-def empty(file):
-    file.write_bytes(b"")
 
 
 def truncated(file):
@@ -82,18 +63,12 @@ def overwritten(file):
     file.write_bytes(contents)
 
 
-def meta_garbage(file):
-    with sqlite3.connect(file) as db:
-        db.execute("UPDATE meta SET value = '{' WHERE key = 'chunk_size'")
-    db.close()
-
-
 def a_folder(file):
     file.unlink()
     file.mkdir()
 
 
-@pytest.mark.parametrize("damage", [garbage, empty, truncated, overwritten, meta_garbage, a_folder])
+@pytest.mark.parametrize("damage", [garbage, truncated, overwritten, a_folder])
 def test_a_damaged_index_says_so(index, documents, damage):
     bring_in(index, documents)
     folder = index.folder
@@ -125,31 +100,6 @@ def test_damage_in_the_middle_says_so_when_it_is_met(index, tmp_path):
     index.close()
 
 
-def test_a_kill_while_the_index_is_made_leaves_one_that_can_be_begun_again(tmp_path):
-    """The tables are there, and nothing is in them yet."""
-    opened(tmp_path / "i", create=True).close()
-    with sqlite3.connect(tmp_path / "i" / "index.sqlite") as db:
-        db.execute("DELETE FROM meta")
-    db.close()
-    with pytest.raises(UserError, match="it is empty"):
-        opened(tmp_path / "i")
-    opened(tmp_path / "i", create=True).close()
-    assert Index.facts_of(tmp_path / "i")["embedder"] == "fake"
-
-
-def test_what_it_was_made_with_is_written_at_once(tmp_path, monkeypatch):
-    class Fails(Database):
-        def executemany(self, statement, rows):
-            super().executemany(statement, list(rows)[:2])
-            raise sqlite3.OperationalError("disk is full")
-
-    monkeypatch.setattr("step3_rag.ingest.index.Database", Fails)
-    with pytest.raises(UserError, match="disk is full"):
-        opened(tmp_path / "i", create=True)
-    monkeypatch.undo()
-    opened(tmp_path / "i", create=True).close()  # not refused as another index's
-
-
 def test_an_index_from_before_there_were_versions_opens(built):
     before = texts_of(built)
     built.db.execute("DROP TABLE versions")
@@ -169,30 +119,6 @@ def test_an_index_can_be_moved(built, tmp_path):
 
 
 # --- reading ----------------------------------------------------------------------------------------------
-
-
-def test_chunks_come_in_the_order_that_was_asked_for(built):
-    ids = Snapshot(built).ids.tolist()
-    order = [ids[3], ids[0], ids[2]]
-    assert [chunk.id for chunk in built.chunks(order)] == order
-    assert [chunk.id for chunk in built.chunks([ids[1], 10**9])] == [ids[1]]
-    assert built.chunks([]) == []
-    assert isinstance(built.chunks(ids[:1])[0], Chunk)
-
-
-def test_where_a_reader_finds_it():
-    of = {"id": 1, "document": "a/b.pdf", "title": "T", "collection": "a", "place": 0, "text": "x"}
-    assert Chunk(**of, page=3, heading="A > Notice").source == "a/b.pdf, page 3, Notice"
-    assert Chunk(**of, page=None, heading="").source == "a/b.pdf"
-
-
-def test_neighbours_are_of_the_same_document_and_in_order(index, tmp_path):
-    folder = write(tmp_path / "d", {"a.md": "One word here. " * 200, "b.md": "Two words here. " * 200})
-    bring_in(index, folder)
-    found = index.neighbours("b.md", 1, 3)
-    assert [(chunk.document, chunk.place) for chunk in found] == [("b.md", 1), ("b.md", 2), ("b.md", 3)]
-    assert index.neighbours("b.md", -5, 0)[0].place == 0
-    assert index.neighbours("c.md", 0, 9) == []
 
 
 def test_vectors_are_those_of_the_embedder(built):
@@ -267,25 +193,6 @@ def test_an_error_in_the_middle_of_writing_takes_it_all_back(built):
 # --- what a search needs of all chunks --------------------------------------------------------------------
 
 
-def test_a_snapshot_of_nothing(index):
-    snapshot = Snapshot(index)
-    assert len(snapshot) == 0
-    assert snapshot.generation == index.generation == 0
-    assert snapshot.sparse.scores(["x"]).shape == (0,)
-    assert snapshot.token_frequency.tolist() == [0]
-    assert not snapshot.vocabulary
-
-
-def test_statistics_are_counts_of_chunks(built):
-    snapshot = Snapshot(built)
-    texts = [text for parts in texts_of(built).values() for text in parts]
-    assert snapshot.vocabulary["the"] == sum("the" in text.lower().split() for text in texts)
-    embedder = FakeEmbedder()
-    kettle = int(embedder.encode(["kettle"])[0].token_ids[0])
-    assert snapshot.token_frequency[kettle] == 1
-    assert snapshot.row_of[int(snapshot.ids[2])] == 2
-
-
 def test_the_keyword_index_is_kept_until_the_chunks_change(built, documents, monkeypatch):
     first = Snapshot(built)
     scores = first.sparse.scores(stems("kettle"))
@@ -349,21 +256,3 @@ def test_the_snapshot_and_its_generation_belong_together(built, documents):
     assert (snapshot.generation, len(snapshot)) == (before, chunks)
     assert built.generation > before
     writer.close()
-
-
-def test_it_is_read_in_another_process_while_it_is_written(built, documents):
-    script = (
-        "import json, sys; from pathlib import Path; from step3_rag.ingest.index import Index\n"
-        "index = Index.open(Path(sys.argv[1]), json.loads(sys.argv[2]))\n"
-        "print([row['name'] for row in index.documents()])"
-    )
-    number = built.begin("new.md", "/new.md", "c", "New", "x")
-    built.db.execute("BEGIN IMMEDIATE")
-    built.db.execute("UPDATE documents SET complete = 1 WHERE id = ?", (number,))
-    said = subprocess.check_output(
-        [sys.executable, "-c", script, str(built.folder), json.dumps(FACTS)],
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    built.db.execute("ROLLBACK")
-    assert said == f"{sorted(DOCUMENTS)}\n"

@@ -2,12 +2,9 @@
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import textwrap
-import time
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,7 +17,7 @@ from step3_rag import SAMPLE
 from step3_rag.ingest import front_matter, load, sources, update
 from step3_rag.ingest.front_matter import Version
 from step3_rag.ingest.index import Index
-from step3_rag.ingest.sources import File, Report, find
+from step3_rag.ingest.sources import Report
 from step3_rag.retrieve.search import Options
 from step3_rag.retrieve.snapshot import Snapshot
 from step3_rag.service import Service
@@ -85,7 +82,7 @@ def test_pages_and_headings_are_kept(index, tmp_path):
     ]
 
 
-@pytest.mark.parametrize(("size", "overlap"), [(240, 0), (240, 100), (128, 32), (8, 4)])
+@pytest.mark.parametrize(("size", "overlap"), [(240, 0), (128, 32), (8, 4)])
 def test_what_is_embedded_is_never_longer_than_what_is_read(size, overlap):
     class Splits(FakeEmbedder):
         """As subwords do: a word that is cut has more tokens at its beginning than it had within."""
@@ -108,24 +105,6 @@ def test_what_is_embedded_is_never_longer_than_what_is_read(size, overlap):
     for draft in drafts:
         above = draft.embedded.removesuffix(draft.text)
         assert len(embedder.token_spans(above)) <= update.HEADER
-
-
-@pytest.mark.parametrize(("size", "overlap"), [(255, 0), (32, 17), (32, -1), (0, 0)])
-def test_sizes_that_can_not_be(size, overlap):
-    with pytest.raises(UserError, match=r"--chunk-(size (255|0)|overlap (17|-1)) is not allowed: "):
-        update.checked_sizes(size, overlap, FakeEmbedder())
-
-
-def test_halves_of_characters_do_no_harm(index):
-    text = ingest_text("a", "Broken \ud800 and \0 whole.", "Title \udfff")
-    update.ingest(index, [text], FakeEmbedder(), update.Sizes())
-    assert texts_of(index) == {"a": ["Broken ? and  whole."]}
-
-
-def ingest_text(name, text, heading=""):
-    from step3_rag.evaluate.dataset import Text
-
-    return Text(name, heading, text)
 
 
 # --- incremental ------------------------------------------------------------------------------------------
@@ -167,14 +146,6 @@ def test_a_changed_file_replaces_its_chunks_and_a_removed_one_goes(built, docume
     assert built.db.execute("SELECT count(*) FROM tokens").fetchone() == (len(Snapshot(built)),)
 
 
-def test_texts_without_a_time_of_change_go_by_their_contents(index):
-    embedder = FakeEmbedder()
-    for text, embedded in [("One way.", 1), ("One way.", 1), ("Two way.", 2)]:
-        update.ingest(index, [ingest_text("a", text)], embedder, update.Sizes())
-        assert len(embedder.embedded) == embedded
-        assert texts_of(index) == {"a": [text]}
-
-
 def test_removal_stays_below_the_folders_that_were_given(built, documents):
     (documents / "notes.md").unlink()
     (documents / "handbook" / "leave.txt").unlink()
@@ -196,11 +167,6 @@ def test_the_same_name_in_two_folders(index, tmp_path):
     assert texts_of(index) == {"x.md": ["In a."], "docs/x.md": ["In b."], third: ["In c."]}
     assert bring_in(index, *(tmp_path / name / "docs" for name in "cba")).unchanged == 3
     assert len(names(index)) == 3
-
-
-def test_a_folder_and_a_file_in_it_are_read_once(index, documents):
-    report = bring_in(index, documents, documents / "notes.md")
-    assert sorted(report.new) == sorted(DOCUMENTS)
 
 
 # --- what can't be read -----------------------------------------------------------------------------------
@@ -264,31 +230,6 @@ def test_a_file_that_breaks_off_in_the_middle_leaves_its_old_version(built, docu
     assert built.generation == generation + 1  # for the one that changed
 
 
-def test_a_file_that_vanishes_after_it_was_listed(built, documents, monkeypatch):
-    files = find([documents], {}, None, Report())
-    (documents / "notes.md").unlink()
-    report = update.ingest(built, files, FakeEmbedder(), update.Sizes())
-    assert report.failed == {"notes.md": "No such file or directory"}
-    assert "notes.md" in names(built)  # until remove_gone has looked
-
-
-def test_a_file_that_vanishes_while_it_is_read(built, documents, monkeypatch):
-    digest = File.digest
-
-    def digest_and_unlink(file):
-        found = digest(file)
-        if file.name == "notes.md":
-            file.path.unlink()
-        return found
-
-    change(documents / "notes.md", "# Notes\n\nSoon gone.")
-    monkeypatch.setattr(File, "digest", digest_and_unlink)
-    report = bring_in(built, documents)
-    assert report.failed == {"notes.md": "No such file or directory"}
-    assert report.removed == ["notes.md"]
-    assert len(texts_of(built)) == 4
-
-
 # --- where files are --------------------------------------------------------------------------------------
 
 
@@ -306,20 +247,6 @@ def test_files_of_other_types_are_counted(index, tmp_path):
     assert report.others == "2 .xlsx, 1 without an ending, 1 .odt"
     with pytest.raises(UserError, match=r"sub holds no document: .*; it has 1 \.odt$"):
         bring_in(index, tmp_path / "d", tmp_path / "d" / "sub")  # not what the first folder has
-
-
-@posix
-def test_an_empty_folder_beside_one_with_a_broken_file(index, tmp_path):
-    write(tmp_path / "a", {"a.md": "x"})
-    (tmp_path / "a" / "broken.md").symlink_to("nowhere")
-    (tmp_path / "b").mkdir()
-    with pytest.raises(UserError, match="b holds no document"):
-        bring_in(index, tmp_path / "a", tmp_path / "b")
-
-
-def test_a_path_that_is_not_there(built, tmp_path):
-    with pytest.raises(UserError, match="nowhere does not exist: give files or folders that do"):
-        bring_in(built, tmp_path / "nowhere")
 
 
 def test_a_folder_that_has_become_empty_takes_nothing_out(built, documents):
@@ -340,6 +267,7 @@ def test_links_are_followed_within_the_folder_only(index, tmp_path):
     (folder / "circle.md").symlink_to("circle.md")
     (folder / "broken.md").symlink_to("nowhere.md")
     (folder / "within.md").symlink_to("real.md")
+    os.mkfifo(folder / "pipe.md")  # reading it would wait for ever
     report = bring_in(index, folder)
     assert sorted(texts_of(index)) == ["real.md", "sub/a.md", "within.md"]
     assert report.passed_over == {
@@ -347,18 +275,8 @@ def test_links_are_followed_within_the_folder_only(index, tmp_path):
         "leads-out.md": "a link that leads out of the folder",
         "sub/up": "a link to a folder",
     }
-    assert report.failed == dict.fromkeys(["broken.md", "circle.md"], "no file behind it (a broken link?)")
-
-
-@posix
-def test_a_document_behind_a_link_that_breaks_is_kept(index, tmp_path):
-    folder = write(tmp_path / "d", {"a.md": "A.", "store/real.md": "Real."})
-    (folder / "link.md").symlink_to("store/real.md")
-    bring_in(index, folder)
-    (folder / "store" / "real.md").unlink()
-    report = bring_in(index, folder)
-    assert report.removed == ["store/real.md"]
-    assert sorted(names(index)) == ["a.md", "link.md"]
+    unreadable = ["broken.md", "circle.md", "pipe.md"]
+    assert report.failed == dict.fromkeys(unreadable, "no file behind it (a broken link?)")
 
 
 @posix
@@ -382,30 +300,6 @@ def test_names_of_all_kinds(index, tmp_path):
     assert names(index) == sorted(odd)
     assert report.failed == failed
     assert bring_in(index, folder).unchanged == len(odd)
-
-
-@posix
-def test_names_that_are_no_utf8(index, tmp_path):
-    bad = Path(os.fsdecode(os.fsencode(tmp_path) + b"/f\xfcr"))
-    try:
-        write(bad, {"a.md": "A.", "sub/b.md": "B."})
-    except OSError:
-        pytest.skip("no such names here")
-    (bad / "link").symlink_to(bad / "sub")
-    report = bring_in(index, bad)
-    assert report.failed == {"a.md": sources.BAD_NAME, "sub/b.md": sources.BAD_NAME}
-    assert bring_in(index, bad / "a.md").failed == {"a.md": sources.BAD_NAME}
-    (tmp_path / "plain.md").write_text("Plain.")
-    assert bring_in(index, tmp_path).new == ["plain.md"]
-
-
-@posix
-def test_what_is_no_ordinary_file_is_not_opened(index, tmp_path):
-    folder = write(tmp_path / "d", {"a.md": "A."})
-    os.mkfifo(folder / "pipe.txt")  # reading it would wait for ever
-    assert bring_in(index, folder).failed == {"pipe.txt": "no file behind it (a broken link?)"}
-    with pytest.raises(UserError, match="does not exist"):
-        bring_in(index, folder / "pipe.txt")
 
 
 def test_a_folder_that_may_not_be_read_is_named_and_its_documents_stay(built, documents, monkeypatch):
@@ -462,9 +356,7 @@ def test_front_matter_is_kept_beside_the_text_and_not_in_it(index, tmp_path):
     ("block", "version", "problem"),
     [
         ("superseded: true", Version(superseded=True), ""),
-        ("superseded: No", Version(), ""),
         ("status: Superseded", Version("Superseded", superseded=True), ""),
-        ("status: superseded\nsuperseded: false", Version("superseded"), ""),
         ("version: 3.0\ntags: [a, b]", Version(version="3.0"), ""),
         ("valid_from: 20250701", Version(valid_from="2025-07-01"), ""),
         (
@@ -472,7 +364,6 @@ def test_front_matter_is_kept_beside_the_text_and_not_in_it(index, tmp_path):
             Version(version="2"),
             "valid_from must be a date like 2025-07-01",
         ),
-        ("valid_until: 2025-02-30", Version(), "valid_until must be a date like 2025-07-01"),
         ("superseded: maybe", Version(), "superseded must be true or false"),
         ("status: [in, force]", Version(), "status must be a text"),
         (
@@ -495,17 +386,7 @@ def test_front_matter_that_is_not_yaml_is_named_and_read_as_text(index, tmp_path
     assert "Text." in texts_of(index)["a.md"][0]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "---\nA line, then text.\n",
-        "---\nText\n---\nbetween two lines",
-        "----",
-        "---\n",
-        "--- \n---\n",
-        "-- no",
-    ],
-)
+@pytest.mark.parametrize("text", ["---\nA line, then text.\n", "---\nText\n---\nbetween two lines", "----"])
 def test_a_line_of_hyphens_is_no_front_matter(text):
     assert front_matter.split(text) == (Version(), text, "")
 
@@ -551,18 +432,14 @@ class Coarse(FakeEmbedder):
         return [self.one for _ in texts]
 
 
-@pytest.mark.parametrize(
-    ("line", "count"),
-    [("x" * 149 + "\n", 130_000), ("x" * 150, 50_000)],
-    ids=["lines", "one line"],
-)
-def test_a_huge_file_goes_through_in_bounded_memory(index, tmp_path, line, count):
-    (tmp_path / "huge.txt").write_text(line * count)
+def test_a_huge_file_goes_through_in_bounded_memory(index, tmp_path):
+    size = 10_000_000
+    (tmp_path / "huge.txt").write_text("x" * (size // 2) + ("x" * 149 + "\n") * (size // 300))
     embedder, before = Coarse(), psutil.Process().memory_info().rss
     report = bring_in(index, tmp_path / "huge.txt", embedder=embedder)
     assert report.new == ["huge.txt"]
     total, longest = index.db.execute("SELECT sum(length(text)), max(length(text)) FROM chunks").fetchone()
-    assert total > 0.98 * len(line) * count
+    assert total > 0.98 * size
     assert longest < 20_000
     assert embedder.longest_text <= load.AT_ONCE
     assert embedder.most_texts <= update.AT_ONCE
@@ -580,52 +457,23 @@ CHILD = """
 
     update.AT_ONCE = 8
     name, calls = sys.argv[3], 0
-    owner = {"encode": FakeEmbedder, "add": Index, "finish": Index}.get(name)
-    work = getattr(owner, name, None)
+    owner = FakeEmbedder if name == "encode" else Index
+    work = getattr(owner, name)
     def stops(self, *args):
         global calls
         if calls == int(sys.argv[4]):
             print("now", flush=True)
-            sys.stdin.read()  # until it is killed, or told to go on
+            sys.stdin.read()  # until it is killed
         calls += 1
         return work(self, *args)
-    if owner:
-        setattr(owner, name, stops)
-
-    def wait(line):
-        import contextlib
-        print(line, flush=True)
-        return contextlib.nullcontext()
-
-    with update.locked(Path(sys.argv[1]), wait):
+    setattr(owner, name, stops)
+    with update.locked(Path(sys.argv[1]), None):
         bring_in(Index.open(Path(sys.argv[1]), FACTS, create=True), Path(sys.argv[2]))
-    print("done", flush=True)
 """
 
 
-@contextmanager
-def child(index, documents, call, number):
-    """A process that ingests eight chunks at a time, and stops before that call (the first is 0)."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(CHILD), str(index), str(documents), call, str(number)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": f"{os.environ['PYTHONPATH']}{os.pathsep}{ROOT}"},
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-        process.stdin.close()
-
-
 @posix
-@pytest.mark.parametrize(
-    ("call", "number", "complete"), [("encode", 1, 0), ("encode", 3, 1), ("add", 4, 2), ("finish", 1, 1)]
-)
+@pytest.mark.parametrize(("call", "number", "complete"), [("encode", 3, 1), ("add", 4, 2), ("finish", 1, 1)])
 def test_a_kill_in_the_middle_leaves_an_index_that_works_and_goes_on(tmp_path, call, number, complete):
     home, folder = tmp_path / "index", tmp_path / "d"
     old = {f"{name}.md": f"# {name}\n\nOld {name}.\n" for name in "abc"}
@@ -637,11 +485,12 @@ def test_a_kill_in_the_middle_leaves_an_index_that_works_and_goes_on(tmp_path, c
     new = {name: f"# {name}\n\n" + f"New {name} says so again. " * 170 for name in old}  # twelve chunks each
     for name, text in new.items():
         change(folder / name, text)
-    with child(home, folder, call, number) as process:
+    command = [sys.executable, "-c", textwrap.dedent(CHILD), str(home), str(folder), call, str(number)]
+    environment = {**os.environ, "PYTHONPATH": f"{os.environ['PYTHONPATH']}{os.pathsep}{ROOT}"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True, env=environment) as process:
         assert process.stdout.readline() == "now\n"
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-
+        process.kill()
     index = Index.open(home, FACTS)
     found = texts_of(index)
     changed = [name for name in old if found[name] != before[name]]
@@ -658,23 +507,6 @@ def test_a_kill_in_the_middle_leaves_an_index_that_works_and_goes_on(tmp_path, c
     found = texts_of(index)
     assert all(len(found[name]) > 8 and "Old" not in "".join(found[name]) for name in old)
     assert index.db.execute("SELECT count(*) FROM chunks").fetchone() == (len(Snapshot(index)),)
-    index.close()
-
-
-@posix
-def test_the_second_of_two_ingests_waits_and_says_for_whom(tmp_path):
-    home = tmp_path / "index"
-    folder = write(tmp_path / "d", DOCUMENTS)
-    with child(home, folder, "encode", 0) as first:
-        assert first.stdout.readline() == "now\n"
-        with child(home, folder, "-", 0) as second:
-            assert second.stdout.readline() == f"process {first.pid} is writing to {home}; waiting for it\n"
-            first.stdin.close()  # go on
-            assert first.stdout.readline() == "done\n"
-            assert second.stdout.readline() == "done\n"
-    index = Index.open(home, FACTS)
-    assert names(index) == sorted(DOCUMENTS)
-    assert not (home / ".lock.pid").exists()
     index.close()
 
 
@@ -716,20 +548,3 @@ def test_a_place_where_nothing_can_be_written(tmp_path):
         update.locked(tmp_path / "file" / "index", lambda line: pytest.fail(line)),
     ):
         pass
-
-
-def test_progress_counts_sources(index, documents):
-    seen = []
-    files = find([documents], {}, None, Report())
-    update.ingest(
-        index, files, FakeEmbedder(), update.Sizes(), None, lambda done, of: seen.append((done, of))
-    )
-    assert seen == [(number, 5) for number in range(6)]
-
-
-def test_hundreds_of_unchanged_files_take_no_time(index, tmp_path):
-    folder = write(tmp_path / "d", {f"{number}.md": f"Number {number}." for number in range(300)})
-    bring_in(index, folder, embedder=Coarse())
-    began = time.process_time()
-    assert bring_in(index, folder, embedder=Coarse()).unchanged == 300
-    assert time.process_time() - began < 1

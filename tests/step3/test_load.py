@@ -6,7 +6,6 @@ import io
 import os
 import re
 import time
-import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -99,20 +98,6 @@ def test_cyrillic_is_not_taken_for_western():
     assert text_of("a.txt", "Договор продлевается ежегодно. Fee: 60.".encode("cp1251")).startswith("Договор")
 
 
-def test_an_accent_that_comes_late_is_read_right():
-    assert text_of("a.txt", b"plain words\n" * 10_000 + "café".encode("cp1252")).endswith("café")
-    assert text_of("b.txt", b"a" * 65_535 + "é".encode()).endswith("aé")  # cut by the end of a block
-
-
-def test_a_large_text_comes_in_pieces_that_end_with_lines():
-    text = ("A sentence of a paragraph. " * 40 + "\n\n") * 2_000
-    Path("a.md").write_text(text)
-    found = [piece.text for piece in load.pieces(Path("a.md"))]
-    assert len(found) == 4
-    assert "".join(found) == text
-    assert all(piece.endswith("\n") for piece in found)
-
-
 @pytest.mark.parametrize("unit", ["x", "word ", "line\n", "x\n\n" + "y" * 999_998, "猫"])
 def test_pieces_are_never_longer_than_what_is_read_at_once(unit):
     text = unit * (2_500_000 // len(unit))
@@ -122,35 +107,19 @@ def test_pieces_are_never_longer_than_what_is_read_at_once(unit):
     assert all(load.AT_ONCE // 2 < len(piece) <= load.AT_ONCE for piece in found[:-1])
 
 
-def test_reading_a_large_text_takes_little_memory():
-    Path("a.txt").write_text("The contract renews every year. Notice is 60 days.\n" * 600_000)
-    tracemalloc.start()
-    total = sum(len(piece.text) for piece in load.pieces(Path("a.txt")))
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert total == 30_600_000
-    assert peak < 10_000_000
-
-
 @pytest.mark.parametrize("name", ["a.txt", "a.md", "a.html", "a.csv"])
 def test_what_is_binary_is_not_taken_for_text(name):
     assert reason(name, b"\x7fELF\x00\x01" * 100) == "binary, not text"
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.md", "a.rst", "a.html", "a.csv", "a.tsv"])
-@pytest.mark.parametrize("contents", [b"", b" \n\t\n", codecs.BOM_UTF8])
-def test_empty_files(name, contents):
-    assert reason(name, contents) == "no text in it"
+def test_empty_files(name):
+    assert reason(name, codecs.BOM_UTF8 + b" \n\t\n") == "no text in it"
 
 
 def test_formats_that_are_not_read():
     assert reason("a.png", b"x").startswith(".png: not one of .md .markdown .txt")
     assert reason("Makefile", b"x").startswith("no ending: not one of")
-
-
-def test_endings_in_capitals():
-    assert text_of("A.TXT", "yes") == "yes"
-    assert text_of("A.Htm", "<p>yes") == "yes"
 
 
 def test_a_file_that_is_gone_or_a_folder():
@@ -159,24 +128,10 @@ def test_a_file_that_is_gone_or_a_folder():
     assert reason("folder.txt") == ("Is a directory" if os.name == "posix" else "Permission denied")
 
 
-@pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
-def test_a_file_that_may_not_be_read():
-    Path("a.txt").write_text("secret")
-    Path("a.txt").chmod(0)
-    user = os.geteuid()
-    if user == 0:
-        os.seteuid(65_534)  # root may read everything
-    try:
-        assert reason("a.txt") == "Permission denied"
-    finally:
-        os.seteuid(user)
-
-
 @pytest.mark.parametrize(
     ("name", "text", "title"),
     [
         ("a.md", "\n# Supply agreement ##\n\ntext", "Supply agreement"),
-        ("a.md", "## Second level\n", "Second level"),
         ("on-call_rota.md", "no heading\n# Later", "on call rota"),
         ("a b\nc.txt", "", "a b c"),
         ("a.md", "# " + "long " * 100, "long " * 39 + "long"),
@@ -188,10 +143,6 @@ def test_titles(name, text, title):
 
 def test_what_a_terminal_would_obey_is_no_text():
     assert clean("a\x1b[31mb\x9bc\x07\r\nd\re\tf\x0cg") == "a[31mbc\nd\ne\tf\ng"
-
-
-def test_clean_text_has_no_halves_of_characters():
-    assert clean("a\ud800b\0c🙂") == "a?bc🙂"
 
 
 # --- CSV --------------------------------------------------------------------------------------------------
@@ -213,24 +164,15 @@ def test_rows_carry_the_names_of_their_columns(name, mark):
     ("contents", "lines"),
     [
         ("title\nIt is, well, a test\nAnother\n", ["- title: It is, well, a test", "- title: Another"]),
-        ("name\nAnn Smith\nBob Ray\n", ["- name: Ann Smith", "- name: Bob Ray"]),
         ("a,b\n1\n1,2,3\n,\n,2\n", ["- a: 1", "- a: 1, b: 2, 3", "- b: 2"]),
-        ("a,b\n'tis,it's\n", ["- a: 'tis, b: it's"]),
         ('a,b\n"1","never closed\n2,3\n', ["- a: 1, b: never closed 2,3"]),
         ("a,b\n", ["- a, b"]),
-        (",b\n1,2\n", ["- 1, b: 2"]),
-        ("\ufeffa,b\n1,2\n", ["- a: 1, b: 2"]),
-        ("a,b\n# 1,x\n", ["- a: # 1, b: x"]),
+        ("\ufeff,b\n1,2\n", ["- 1, b: 2"]),
         ("a,b\r\n1,2\r\n\r\n3,4", ["- a: 1, b: 2", "- a: 3, b: 4"]),
     ],
 )
 def test_odd_tables(contents, lines):
     assert text_of("t.csv", contents) == "# t\n\n" + "\n".join(lines)
-
-
-def test_a_quote_doubled_long_after_the_beginning():
-    rows = "1,plain\n" * 20_000 + '2,"he said ""hi"", twice"\n'
-    assert text_of("t.csv", "n,text\n" + rows).endswith('- n: 2, text: he said "hi", twice')
 
 
 def test_long_tables_come_in_pieces_and_long_fields_go_in():
@@ -252,15 +194,11 @@ def test_a_field_without_end_is_named():
     [
         ("| a | b |\n|---|:-:|\n| 1 | 2 |\n", "- a: 1, b: 2\n"),
         ("a | b\n--|--\n1 | 2\nafter it", "- a: 1, b: 2\nafter it"),
-        ("|a|b|\n|-|-|\n||2|\n|1||", "- b: 2\n- a: 1"),
         ("| a | b |\n| - | - |\n| x \\| y | 2 | 3 |", "- a: x | y, b: 2, 3"),
         ("| a | b |\n|---|---|", "- a, b"),
-        ("one | two\nis no table", "one | two\nis no table"),
         ("| no | rule |\n| 1 | 2 |", "| no | rule |\n| 1 | 2 |"),
-        ("A line\n---\nand a | bar", "A line\n---\nand a | bar"),
         ("```\n| a | b |\n|---|---|\n```\n|a|\n|-|\n|1|", "```\n| a | b |\n|---|---|\n```\n- a: 1"),
         ("````\n```\n| a |\n|---|\n````", "````\n```\n| a |\n|---|\n````"),
-        ("```in``` one line\n|a|\n|-|\n|1|", "```in``` one line\n- a: 1"),
     ],
 )
 def test_tables_in_markdown_become_rows_and_code_stays_code(table, rows):
@@ -323,14 +261,6 @@ def test_encrypted_pdfs(algorithm):
 def test_damaged_pdfs_are_named_and_nothing_else_is_said(contents, capfd):
     assert reason("a.pdf", contents).startswith("damaged PDF")
     assert capfd.readouterr() == ("", "")
-
-
-def test_whatever_happens_in_a_damaged_pdf(monkeypatch):
-    def fail(*_args):
-        raise RecursionError
-
-    monkeypatch.setattr(pypdf.PageObject, "extract_text", fail)
-    assert reason("a.pdf", pdf("x")) == "damaged PDF (RecursionError)"
 
 
 # --- DOCX -------------------------------------------------------------------------------------------------
@@ -404,19 +334,15 @@ def test_a_page_is_what_a_reader_came_for():
     [
         ("text<p>one</p>two<div>three</div>four", "text\n\none\n\ntwo\nthree\nfour"),
         ("a<br>b<br><br>c", "a\nb\nc"),
-        ("<head><title>T</title><p>no body", "# T\n\nno body"),
         ("<title>T</title><h1>Own</h1>x", "# Own\n\nx"),
         ("<h1></h1><h2> </h2><p>x", "x"),
         ("<p>re<del>in</del>new<ins>s</ins>", "reinnews"),
-        ("<form><p>All of it is in a form.<input></form>", "All of it is in a form."),
         ("<article><header><h1>Kept</h1></header>x</article>", "# Kept\n\nx"),
         ("<table><tr><td>only row</td><td>x</td></tr></table>", "only row\nx"),
-        ("<table><tr><td>one</td></tr><tr><td>column</td></tr></table>", "one\ncolumn"),
         (
             "<table><tr><td><table><tr><th>a<th>b<tr><td>1<td>2</table></td></tr><tr><td>x</table>",
             "- a: 1, b: 2\n\nx",
         ),
-        ("<table><tr><td>a<td>b<tr><td>1<td>2</table>", "- a: 1, b: 2"),
         (
             "<h2>A<script>x</script> b</h2><table><tr><th>c<th>d<tr><td><style>p</style>1<td>2<!-->3</table>",
             "## A b\n\n- c: 1, d: 23",
@@ -425,13 +351,8 @@ def test_a_page_is_what_a_reader_came_for():
             "<table><tr><th>Phone</th><td>12</td></tr><tr><th>Mail</th><td>x@y</td></tr></table>",
             "- Phone: 12\n- Mail: x@y",
         ),
-        (
-            "<table><tr><th>a</th><th>b</th></tr><tr><th>1</th><td><p>2</p>3</td></tr></table>",
-            "- a: 1, b: 2 3",
-        ),
         ("<p>line\n# 5 is no heading\n- and this no item", "line # 5 is no heading - and this no item"),
         ("<p>&lt;b&gt; &amp; &#xD800;&eacute;", "<b> & \N{REPLACEMENT CHARACTER}é"),
-        ("plain text, no tags", "plain text, no tags"),
         ("<svg><text>drawn</text></svg><template>t</template>x", "x"),
     ],
 )
@@ -444,29 +365,19 @@ def test_pages(html, text):
     [
         ("<meta charset='iso-8859-2'><p>Žluťoučký kůň".encode("iso-8859-2"), "Žluťoučký kůň"),
         ("<meta charset='iso-8859-1'><p>30 € “so”".encode("cp1252"), "30 € “so”"),
-        ("<meta charset='iso-8859-1'><p>é in truth".encode(), "é in truth"),
         ("<meta charset='nonsense'><p>Café".encode("latin-1"), "Café"),
-        ("<p>Café".encode("utf-16"), "Café"),
     ],
 )
 def test_a_page_may_name_its_encoding(contents, text):
     assert text_of("a.html", contents) == text
 
 
-@pytest.mark.parametrize("tag", ["div", "b", "table", "h1", "li", "td", "nav", "header", "span", "p"])
+@pytest.mark.parametrize("tag", ["div", "b", "table", "h1", "nav"])
 def test_pages_nested_without_end(tag):
     began = time.process_time()
     page = f"<p>before</p>{f'<{tag}>' * 2_000}deep{f'</{tag}>' * 2_000}<p>after</p>"
     assert "after" in text_of("a.html", page)
     assert time.process_time() - began < 5
-
-
-def test_broken_markup_leaves_the_text():
-    assert text_of("a.html", "<![n foo]> x <p <b>y</div></p>z") == "x\n\ny\n\nz"
-
-
-def test_a_page_without_text():
-    assert reason("a.html", "<html><nav>Home</nav><script>x</script></html>") == "no text in it"
 
 
 def test_a_giant_page_is_named_and_not_parsed(monkeypatch):

@@ -176,26 +176,6 @@ def test_every_strategy_is_tried_once_at_most(retriever, sure):
     assert len(turns) == 2
 
 
-def test_a_query_that_was_made_already_is_not_made_again(retriever, sure):
-    sure({})
-    chat, _ = scripted("same", "same")
-    got = reflect(retriever, "kettle", Options(), ("chat", "chat"), chat=chat)
-    assert [each.query for each in got.attempts] == ["kettle", "same"]
-
-
-def test_rounds_are_bounded_whatever_is_asked_for(retriever, sure):
-    sure({})
-    left = iter(range(100))
-    got = reflect(retriever, "x", Options(), ["chat"] * 40, chat=lambda *_given: f"query {next(left)}")
-    assert len(got.attempts) == 41
-
-
-@pytest.mark.parametrize(("said", "verdict"), [(0.0, "answer"), (0.74, "answer"), (1.0, "answer")])
-def test_a_threshold_of_0_always_answers(retriever, sure, said, verdict):
-    sure({"zebra": said})
-    assert reflect(retriever, "zebra", Options(), OFFLINE, threshold=0.0).verdict == verdict
-
-
 @pytest.mark.parametrize(("said", "verdict"), [(THRESHOLD - 0.0001, "abstain"), (THRESHOLD, "answer")])
 def test_it_is_silent_below_the_threshold(retriever, sure, said, verdict):
     sure({"zebra": said})
@@ -216,19 +196,6 @@ def test_the_graph_can_be_drawn(retriever):
 
 
 # --- the chat model in it ---------------------------------------------------------------------------------
-
-
-def test_the_chat_model_is_asked_with_the_prompts_examples(retriever, sure):
-    sure({"notice period supply": 0.9})
-    api = ScriptedMessages()
-    api.enqueue("notice period supply")
-    outcome = answer.ask(retriever, QUESTION, answer.Plan(strategies=("chat",)), api.client, "scripted")
-    assert outcome.reflection.best.strategy == "chat"
-    assert outcome.confidence == 0.9
-    (request,) = api.requests
-    assert [each["role"] for each in request["messages"]] == ["user", "assistant"] * 2 + ["user"]
-    assert request["messages"][-1]["content"] == QUESTION
-    assert "search query" in request["system"]
 
 
 def test_a_chat_model_that_fails_in_a_strategy_leaves_what_the_others_found(retriever, sure, monkeypatch):
@@ -259,27 +226,3 @@ def test_every_strategy_is_measured_where_the_first_search_was_low(beir, monkeyp
         assert row["kept"] >= row["before"] or row["kept"] == pytest.approx(row["before"])
     shown = command("step3_rag", "reflect", "--dataset", str(beir)).out
     assert f"1 of 2 questions had a confidence under {THRESHOLD}" in shown
-
-
-def test_a_chat_model_that_fails_ends_the_measurement_in_one_line(beir, monkeypatch, command):
-    monkeypatch.setattr("anthropic._base_client.INITIAL_RETRY_DELAY", 0.0)
-    monkeypatch.setattr(rewrites, "confidence", lambda *_: 0.1)
-    api = ScriptedMessages()
-    for _ in range(3):
-        api.enqueue(status=529)
-    monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
-    got = command("step3_rag", "reflect", "--dataset", str(beir), "--strategies", "chat")
-    assert got.code == 2
-    assert got.err.splitlines()[-1].startswith("error: smollm2-135m-instruct: the server is overloaded (529)")
-    assert "Traceback" not in got.err
-
-
-def test_a_limit_draws_among_the_low_ones(beir, monkeypatch, command, refused):
-    monkeypatch.setattr(rewrites, "confidence", lambda *_: 0.1)
-    args = ("reflect", "--dataset", str(beir), "--strategies", "none")
-    assert json.loads(command("step3_rag", *args, "--limit", "1", "--json").out)["low"] == 1
-    for limit in ("0", "-1"):
-        got = command("step3_rag", *args, "--limit", limit)
-        assert got.code == 2
-        assert got.err.splitlines()[-1] == f"error: --limit {limit} leaves no question: use a number from 1"
-    assert "Invalid value for '--threshold'" in refused("step3_rag", *args, "--threshold", "2")

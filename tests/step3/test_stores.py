@@ -191,8 +191,11 @@ class TestContract:
     """Whatever the store, the same chunks come back in the same order with the same scores."""
 
     def test_finds_what_arithmetic_finds(self, setup):
-        fill(setup.index, "a/one.md: 25", "b/two.md: 25")
-        assert setup.sync() == 50
+        assert setup.sync() == 0
+        assert setup.nearest(vector_of("anything"), 5) == {}
+        fill(setup.index, "a/one.md: 125", "b/two.md: 25")
+        assert setup.sync() == 150
+        assert setup.store.ids() == set(Snapshot(setup.index).ids.tolist())  # on several pages
         for query in (vector_of("first"), vector_of("second"), vector_of("a/one.md passage 3 é")):
             right = exact(setup.index, query, 20)
             found = setup.nearest(query, 20)
@@ -211,10 +214,6 @@ class TestContract:
         }
         assert setup.nearest(query, 10, ["nobody's"]) == {}
 
-    def test_an_empty_index_has_no_neighbours(self, setup):
-        assert setup.sync() == 0
-        assert setup.nearest(vector_of("anything"), 5) == {}
-
     def test_follows_the_index(self, setup):
         fill(setup.index, "a/one.md: 10", "a/two.md: 10")
         setup.sync()
@@ -225,13 +224,8 @@ class TestContract:
         query = vector_of("anything")
         assert list(setup.nearest(query, 20)) == list(exact(setup.index, query, 20))
         assert len(setup.nearest(query, 20)) == 9
-
-    def test_a_second_sync_has_nothing_to_do(self, setup):
-        fill(setup.index, "a/one.md: 10")
-        assert setup.sync() == 10
-        assert setup.sync() == 0
         setup.open()
-        assert setup.sync() == (10 if setup.name == "faiss" else 0)  # which begins anew in each process
+        assert setup.sync() == (9 if setup.name == "faiss" else 0)  # which begins anew in each process
 
     def test_goes_on_where_it_was_killed(self, setup, monkeypatch):
         monkeypatch.setattr(vector_store, "BATCH", 7)
@@ -252,16 +246,6 @@ class TestContract:
         query = vector_of("anything")
         assert list(setup.nearest(query, 30)) == list(exact(setup.index, query, 30))
 
-    def test_what_was_added_before_a_kill_and_is_not_wanted_any_more_goes(self, setup, monkeypatch):
-        fill(setup.index, "a/one.md: 5", "a/two.md: 5")
-        with pytest.raises(ZeroDivisionError):
-            vector_store.sync(setup.index, setup.store, lambda _n: 1 / 0)
-        drop(setup.index, "a/one.md")
-        setup.open()
-        setup.sync()
-        query = vector_of("anything")
-        assert list(setup.nearest(query, 10)) == list(exact(setup.index, query, 10))
-
     def test_what_a_store_has_lost_is_added_again(self, setup):
         fill(setup.index, "a/one.md: 10")
         setup.sync()
@@ -271,12 +255,6 @@ class TestContract:
         assert setup.sync() == 4
         query = vector_of("anything")
         assert list(setup.nearest(query, 10)) == list(exact(setup.index, query, 10))
-
-    def test_a_list_of_many_chunks_is_whole(self, setup):
-        fill(setup.index, "a/one.md: 250")
-        setup.sync()
-        assert setup.store.ids() == set(Snapshot(setup.index).ids.tolist())
-        assert setup.store.count() == 250
 
     def test_two_indexes_do_not_mix(self, setup, tmp_path):
         fill(setup.index, "a/one.md: 5")
@@ -321,22 +299,12 @@ def damage_graph(home):
         file.write_bytes(b"nonsense" * (file.stat().st_size // 8))
 
 
-def lose_graph(home):
-    for segment in (each for each in home.iterdir() if each.is_dir()):
-        shutil.rmtree(segment)
-
-
-def cut_short(home):
-    file = home / "chroma.sqlite3"
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-
-
 def a_file_in_its_place(home):
     shutil.rmtree(home)
     home.write_text("nonsense")
 
 
-@pytest.mark.parametrize("damage", [damage_tables, cut_short, a_file_in_its_place, damage_graph, lose_graph])
+@pytest.mark.parametrize("damage", [damage_tables, a_file_in_its_place, damage_graph])
 def test_a_damaged_chroma_folder_is_made_anew(damage, tmp_path, monkeypatch):
     from step3_rag.stores import chroma as store_chroma
 
@@ -359,31 +327,16 @@ def test_a_damaged_chroma_folder_is_made_anew(damage, tmp_path, monkeypatch):
     setup.close()
 
 
-def test_a_chroma_folder_that_went_while_it_was_open_is_made_anew(tmp_path):
-    setup = Setup("chroma", tmp_path)
-    fill(setup.index, "a/one.md: 10")
-    setup.sync()
-    shutil.rmtree(tmp_path / "chroma")
-    setup.open()
-    assert setup.sync() == 10
-    setup.close()
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
-
-
 @pytest.mark.parametrize(
     ("name", "advice"), [("chroma", "chroma run"), ("weaviate", "docker run"), ("pinecone", "console")]
 )
 def test_a_server_that_is_not_there_is_one_line(name, advice, tmp_path, monkeypatch):
     pytest.importorskip(PACKAGES[name])
     monkeypatch.setenv("PINECONE_API_KEY", "any")
-    began = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
     with pytest.raises(UserError) as refused:
-        Setup(name, tmp_path, f"http://127.0.0.1:{free_port()}")
-    assert time.monotonic() - began < 8
+        Setup(name, tmp_path, f"http://127.0.0.1:{port}")
     assert "http://127.0.0.1:" in str(refused.value)
     assert advice in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -440,20 +393,6 @@ def test_what_weaviate_refused_is_added_by_the_next_sync(weaviate):
     assert weaviate.sync() == 1
 
 
-def test_vectors_of_another_width_are_refused_in_one_line(weaviate):
-    fill(weaviate.index, "a/one.md: 3")
-    weaviate.sync()
-    with pytest.raises(UserError, match="vector lengths don't match"):
-        weaviate.nearest(np.ones(DIM + 1, np.float32), 3)
-
-
-def test_a_weaviate_port_that_is_none_is_refused(tmp_path):
-    pytest.importorskip("weaviate")
-    for port in ("many", "70000"):
-        with pytest.raises(UserError, match=f"grpc={port} in --address is no port: "):
-            Setup("weaviate", tmp_path, f"http://localhost:8080?grpc={port}")
-
-
 @pytest.fixture
 def pinecone(tmp_path, monkeypatch):
     """A stand-in of one's own, and an index on it."""
@@ -478,46 +417,12 @@ def test_pinecone_is_told_the_key(pinecone, monkeypatch):
         pinecone.open()
 
 
-def test_what_fails_between_is_one_line_too(pinecone):
-    fill(pinecone.index, "a/one.md: 3")
-    pinecone.sync()
-    pinecone.server.key = "changed"
-    for work in (
-        lambda: vector_store.is_current(pinecone.index, pinecone.store),
-        lambda: pinecone.nearest(vector_of("anything"), 3),
-        pinecone.sync,
-    ):
-        with pytest.raises(UserError, match="the vector store pinecone failed: Invalid API Key"):
-            work()
-
-
 def test_pinecone_needs_the_host_of_an_index_that_measures_cosine(pinecone, tmp_path):
     with pytest.raises(UserError, match="needs the host of an index, --address https://"):
         Setup("pinecone", tmp_path)
     pinecone.server.metric = "euclidean"
     with pytest.raises(UserError, match="make one with the metric cosine"):
         pinecone.open()
-
-
-def test_a_count_that_lags_behind_costs_no_more_than_a_comparison(pinecone):
-    fill(pinecone.index, "a/one.md: 3")
-    pinecone.sync()
-    pinecone.server.lag = 1
-    fill(pinecone.index, "a/two.md: 2")
-    vector_store.sync(pinecone.index, pinecone.store)
-    assert not vector_store.is_current(pinecone.index, pinecone.store)
-    assert pinecone.sync() == 0
-
-
-def test_an_index_of_another_width_is_one_line(pinecone):
-    fill(pinecone.index, "a/one.md: 3")
-    pinecone.server.dimension = 384
-    with pytest.raises(UserError) as refused:
-        pinecone.sync()
-    assert str(refused.value) == (
-        "the vector store pinecone failed: "
-        f"Vector dimension {DIM} does not match the dimension of the index 384"
-    )
 
 
 def test_a_large_sync_keeps_to_pinecones_limits(pinecone):
