@@ -30,7 +30,6 @@ from step3_rag.ingest.index import Index
 from step3_rag.ingest.sources import Report, Source, files_in
 from step3_rag.retrieve.search import Evaluator, Retriever
 from step3_rag.stores import vector_store
-from step3_rag.stores.common import ChunkStore, DamagedStore
 
 HOME = Path("rag-index")
 SIZES = update.Sizes()
@@ -54,11 +53,7 @@ class Service:
         its words only, until the writer is done.
         """
         folder = self.index.folder
-        try:
-            store = vector_store.open_store(self.store_name, folder, self.address)
-        except DamagedStore:
-            with update.locked(folder, spinner):
-                store = self.update_store()
+        store = vector_store.open_store(self.store_name, folder, self.address)
         if not vector_store.is_current(self.index, store):
             with update.locked(folder, wait=None) as held:
                 if held or self.store_name == "faiss":  # which is in this process only
@@ -66,12 +61,6 @@ class Service:
                 else:
                     warn(f"an ingest is at work in {folder}: not all of it can be found by meaning yet")
         return Retriever(self.index, store, self.embedder, evaluator_of(self.settings))
-
-    def update_store(self) -> ChunkStore:
-        """The vector store, repaired where damaged and up to date; the index's lock has to be held."""
-        store = vector_store.open_store(self.store_name, self.index.folder, self.address, repair=True)
-        vector_store.sync(self.index, store)
-        return store
 
     @property
     def is_sample(self) -> bool:

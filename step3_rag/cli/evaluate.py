@@ -20,9 +20,6 @@ def evaluate(
     limit: Limit = None,
     answers: Annotated[bool, typer.Option("--answers", help="Measure the answers, too.")] = False,
     reader: Annotated[str, typer.Option(help="For --answers: auto, chat or quote.")] = "auto",
-    judge: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="For --answers: a chat model that judges them, too.")
-    ] = None,
     ensemble: Annotated[
         bool, typer.Option("--ensemble", help="Set LangChain's EnsembleRetriever beside.")
     ] = False,
@@ -40,15 +37,13 @@ def evaluate(
     """Measure retrieval stage by stage; with --answers what comes of it."""
     from shared.errors import UserError
 
-    if judge and not answers:
-        raise UserError("--judge reads answers: use it with --answers")
     if answers and (ensemble or graph):
         raise UserError("--ensemble and --graph are retrievers beside ours: leave out --answers")
     settings = settings_from_flags(smoke, model=model, engine=engine, seed=seed)
     if answers:
         from step3_rag.evaluate import answers as lesson
 
-        facts = lesson.run(settings, dataset, split, reader, limit, judge, out)
+        facts = lesson.run(settings, dataset, split, reader, limit, out)
         emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
         return
     from step3_rag.evaluate import stages
@@ -136,22 +131,14 @@ def reflect(
 @app.command()
 def route(
     split: Annotated[str, typer.Option(help="dev or test, of the sample.")] = "dev",
-    margins: Annotated[
-        str, typer.Option(help="Leads of the nearest collection, with commas.")
-    ] = "0.2,0,0.05,0.1",
     seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
     """How well the router finds the right collection, and what that does to the results."""
-    from shared.errors import UserError
     from step3_rag.evaluate import routing as lesson
 
-    try:
-        leads = [float(each) for each in margins.split(",")]
-    except ValueError:
-        raise UserError(f"--margins {margins} are no numbers with commas between, like 0,0.1") from None
-    facts = lesson.run(settings_from_flags(smoke, seed=seed), split, leads)
+    facts = lesson.run(settings_from_flags(smoke, seed=seed), split)
     emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 

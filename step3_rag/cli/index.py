@@ -18,7 +18,7 @@ from step3_rag.ingest.index import Index
 from step3_rag.ingest.rebuild import clear_derived
 from step3_rag.ingest.rebuild import rebuild as make_anew
 from step3_rag.ingest.sources import Report, find
-from step3_rag.service import HOME, Service, facts_of, sample_service, warn
+from step3_rag.service import HOME, facts_of, sample_service, warn
 from step3_rag.stores import vector_store
 
 
@@ -57,7 +57,7 @@ def run(
         else:
             index = Index.open(folder, facts_of(settings, sizes), create=True)
             report = _bring_in(index, paths, collection, embedder, sizes)
-        Service(settings, index, embedder, store, address).update_store()
+        vector_store.sync(index, vector_store.open_store(store, folder, address))
     return {**_facts(index, folder, report, began), "command": "step3_rag ingest"}
 
 

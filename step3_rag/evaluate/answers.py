@@ -95,13 +95,11 @@ def run(
     split: str | None,
     reader: str,
     limit: int | None = None,
-    judge: str | None = None,
     out: Path | None = None,
 ) -> dict[str, Any]:
     """Answer every question of a collection that has reference answers, and measure the answers.
 
     Args:
-        judge: a chat model that says whether an answer is right, beside the words.
         out: a folder for answers.jsonl, which other tools of evaluation read.
 
     Raises:
@@ -115,7 +113,6 @@ def run(
     retriever = dataset_service(settings, data).retriever
     plan = replace(options.plan_of(settings, Options(), reader, None, THRESHOLD, 1024), abstain=False)
     client = options.client_of(settings) if options.needs_chat(plan) else None
-    judges = judging.judge_of(settings, judge) if judge else None
     judged = []
     questions = retrieval.draw(data.questions, limit, settings.seed)
     for question in retrieval.tracked(f"answering {data.name}", questions):
@@ -140,9 +137,6 @@ def run(
     }
     before, after = (facts[name]["misled"]["share"] for name in ("always", "abstaining"))
     facts["headline"] = f"answers from nothing relevant: {before:.0%}, {after:.0%} with abstaining"
-    if judge and judges:
-        rows = [(each.question, each.outcome.answer.text, each.right) for each in judged if each.answerable]
-        facts["judge"] = judging.agreement(judge, rows, judges)
     if out:
         facts["answers"] = str(judging.write_answers(out, [(each.question, each.outcome) for each in judged]))
     return facts
@@ -255,8 +249,6 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
     for row in facts["wrong"]:
         said = f"reference: {row['reference']}; confidence {row['confidence']:.2f}"
         console.print(f"{row['question']}\n    {row['answer'][:150]}\n    {said}", soft_wrap=True)
-    if "judge" in facts:
-        console.print(f"\n{facts['judge']['line']}", soft_wrap=True)
     if "answers" in facts:
         console.print(f"\nevery answer with its passages: {facts['answers']}", soft_wrap=True)
     model = f" by {facts['model']}" if facts["model"] else ""

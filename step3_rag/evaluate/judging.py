@@ -1,9 +1,10 @@
 """Answers handed on for another opinion: to a judge model, and to other tools as answers.jsonl.
 
-    $ python -m step3_rag evaluate --answers --judge claude-sonnet-5-5 --out report/
+    $ python -m step3_rag evaluate --answers --out report/
+    $ python -m step5_serving compare 1 2 --judge claude-sonnet-5-5
 
 A judge reads what words can't tell: "two months" is right where the reference says "60 days". It also errs,
-and a small model can't do it at all; so its verdicts stand beside the words' and their agreement is shown.
+and a small model can't do it at all; so its verdicts stand beside the words'.
 """
 
 from __future__ import annotations
@@ -59,17 +60,6 @@ def judge_of(settings: Settings, model: str) -> Judge:
             return None
 
     return judge
-
-
-def agreement(model: str, answers: Sequence[tuple[Question, str, bool]], judge: Judge) -> dict[str, Any]:
-    """The judge's verdicts beside those of the words; `answers` are questions, answers, right by words."""
-    verdicts = [(judge(question, text), right) for question, text, right in answers]
-    read = [(said, right) for said, right in verdicts if said is not None]
-    right, same = sum(said for said, _ in read), sum(said == by_words for said, by_words in read)
-    lost = len(answers) - len(read)
-    line = f"{model} finds {right} of {len(read)} answers right, and agrees with the words on {same}"
-    line += f"; {lost} of its verdicts could not be read" if lost else ""
-    return {"n": len(answers), "unreadable": lost, "right": right, "agrees": same, "line": line}
 
 
 def write_answers(folder: Path, answers: Sequence[tuple[Question, Outcome]]) -> Path:

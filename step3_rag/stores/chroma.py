@@ -3,7 +3,7 @@
     $ chroma run --path ./chroma --port 8000
     $ python -m step3_rag search "When does it renew?" --store chroma --address http://localhost:8000
 
-What is on disk is a copy: where it can't be read any more, it is refilled from the index.
+What is on disk is a copy: whoever deletes it gets it back from the index with the next search.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 from chromadb.api.shared_system_client import SharedSystemClient
 from chromadb.errors import ChromaError
 
+from shared.errors import UserError
 from step3_rag.ingest.index import Chunk
 from step3_rag.stores import common
 
@@ -30,8 +31,7 @@ class Store(common.ChunkStore):
     """A collection on a server, or the one in the index's folder.
 
     Raises:
-        DamagedStore: the one in the folder can't be read.
-        UserError: the server doesn't answer.
+        UserError: the server doesn't answer, or the one in the folder can't be read.
     """
 
     name = "chroma"
@@ -53,7 +53,9 @@ class Store(common.ChunkStore):
             if not len(known) or self.query(known[0], 1):
                 return
         SharedSystemClient.clear_system_cache()  # it keeps what failed to start, too
-        raise common.DamagedStore(f"the Chroma store in {home} cannot be read: `step3_rag ingest` refills it")
+        raise UserError(
+            f"the vector store in {home} cannot be read: delete it, the next search makes it anew"
+        )
 
     def _open(self, client: Any, collection: str) -> None:
         self.client = client

@@ -23,10 +23,6 @@ CONNECT = 5.0  # seconds until a server must have answered at all
 READ = 60.0  # seconds for a request
 
 
-class DamagedStore(UserError):
-    """A store on disk that can't be read. It is a copy: whoever holds the index's lock may refill it."""
-
-
 class ChunkStore(ABC):
     """The vectors of an index's chunks in one store, by the store's own client."""
 

@@ -12,41 +12,29 @@ changes its meaning. So `sync` compares the numbers, adds what is new or was los
 from __future__ import annotations
 
 import importlib
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from shared.errors import UserError, reason
+from shared.errors import UserError
 from step3_rag.ingest.index import Index
-from step3_rag.stores.common import ChunkStore, DamagedStore
+from step3_rag.stores.common import ChunkStore
 
 NAMES = ("chroma", "faiss", "weaviate", "pinecone")
 BATCH = 2000  # Chroma takes 5,461 at most
 
 
-def open_store(name: str, folder: Path, address: str | None = None, *, repair: bool = False) -> ChunkStore:
+def open_store(name: str, folder: Path, address: str | None = None) -> ChunkStore:
     """The store of that name, empty or as it was left.
 
     Args:
         folder: of the index; a store on disk lies in it, one on a server has a collection of its own for it.
         address: of a server, e.g. http://localhost:8000; None for the one in this process, or the usual one.
-        repair: delete a damaged one on disk and begin it anew; the index's lock has to be held.
 
     Raises:
-        DamagedStore: it can't be read, and is not to be repaired.
-        UserError: no such store, its extra is not installed, or it can't be reached.
+        UserError: no such store, its extra is not installed, or it can't be reached or read.
     """
-    kind, home = store_class(name), folder / name
+    kind = store_class(name)
     with kind.explained():
-        try:
-            return kind(folder, address)
-        except DamagedStore:
-            if not repair:
-                raise
-        try:
-            shutil.rmtree(home) if home.is_dir() else home.unlink()
-        except OSError as error:
-            raise UserError(f"cannot delete the damaged store in {home} ({reason(error)})") from None
         return kind(folder, address)
 
 
@@ -116,7 +104,7 @@ def sync_copies(index: Index, *more: tuple[str, str | None]) -> dict[str, str]:
     for name, address in dict.fromkeys([*more, *((name, address or None) for name, _, address in noted)]):
         if name != "faiss":  # it ends with its process
             try:
-                sync(index, open_store(name, index.folder, address, repair=True))
+                sync(index, open_store(name, index.folder, address))
             except UserError as error:
                 behind[_key(name, address)] = str(error)
     return behind

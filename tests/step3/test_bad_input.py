@@ -113,7 +113,6 @@ def test_values_that_ingest_does_not_know(documents, fake, refused, flags, line)
 
 def test_flags_that_do_not_go_together(beir, refused):
     args = ("step3_rag", "evaluate", "--dataset", str(beir))
-    assert "--judge reads answers: use it with --answers" in refused(*args, "--judge", "x")
     assert "--ensemble and --graph are retrievers" in refused(*args, "--answers", "--graph")
     assert "beir has no reference answers" in refused(*args, "--answers")
 

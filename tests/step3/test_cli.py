@@ -198,7 +198,7 @@ def test_an_index_from_which_all_was_taken_still_answers(home, command):
         "evaluate --limit 4 --split dev --answers --out report",
         "calibrate --limit 20",
         "reflect --limit 2 --split dev --strategies feedback",
-        "route --margins 0.1",
+        "route",
         "sweep --limit 2 --sizes 128/32",
         "evaluate --limit 4 --split dev --graph",
         "graph build",

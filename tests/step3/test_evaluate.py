@@ -197,20 +197,14 @@ def test_f1_is_that_of_squad():
 # --- the judge --------------------------------------------------------------------------------------------
 
 
-def test_a_judge_is_held_to_a_schema_and_unreadable_verdicts_are_counted(monkeypatch):
+def test_a_judge_is_held_to_a_schema_and_an_unreadable_verdict_is_none(monkeypatch):
     api = ScriptedMessages()
-    replies = ['{"verdict": "right"}', '{"verdict": "wrong"}', '{"verdict": "perhaps"}', "Right!", "[]"]
-    for reply in replies:
+    for reply in ('{"verdict": "right"}', '{"verdict": "wrong"}', '{"verdict": "perhaps"}', "Right!"):
         api.enqueue(reply)
     monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
     judge = judging.judge_of(load_settings(), "scripted")
     asked = Question("q", "How long?", {"d": 1}, answers=("60 days", "two months"))
-    facts = judging.agreement("scripted", [(asked, "It is 60 days.", True)] * 5, judge)
-    assert (facts["n"], facts["right"], facts["agrees"], facts["unreadable"]) == (5, 1, 1, 3)
-    assert facts["line"] == (
-        "scripted finds 1 of 2 answers right, and agrees with the words on 1; "
-        "3 of its verdicts could not be read"
-    )
+    assert [judge(asked, "It is 60 days.") for _ in range(4)] == [True, False, None, None]
     request = api.requests[0]
     assert request["output_config"]["format"]["schema"]["properties"]["verdict"]["enum"] == ["right", "wrong"]
     assert request["messages"][0]["content"] == (

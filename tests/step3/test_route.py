@@ -102,11 +102,6 @@ def test_routing_and_a_collection_do_not_go_together(home, refused):
 # --- the measurement --------------------------------------------------------------------------------------
 
 
-def test_margins_that_are_none_are_one_line(fake, refused):
-    line = refused("step3_rag", "route", "--margins", "a,b")
-    assert "--margins a,b are no numbers with commas between, like 0,0.1" in line
-
-
 @pytest.mark.real
 def test_most_questions_of_the_sample_reach_their_collection(command):
     facts = json.loads(command("step3_rag", "route", "--json").out)

@@ -27,9 +27,9 @@ import pytest
 from shared.errors import UserError
 from step3_rag.ingest.embed import Encoded
 from step3_rag.ingest.index import Draft, Index
+from step3_rag.ingest.rebuild import clear_derived
 from step3_rag.retrieve.snapshot import Snapshot
 from step3_rag.stores import common, vector_store
-from step3_rag.stores.common import DamagedStore
 from tests.conftest import NO_NETWORK
 
 DIM = 8
@@ -84,9 +84,9 @@ class Setup:
         self.index = Index.open(self.folder, {"embedder": "none"}, create=True)
         self.store = self.open()
 
-    def open(self, **how):
+    def open(self):
         """As a new process would."""
-        self.store = vector_store.open_store(self.name, self.folder, self.address, **how)
+        self.store = vector_store.open_store(self.name, self.folder, self.address)
         return self.store
 
     def sync(self):
@@ -305,7 +305,7 @@ def a_file_in_its_place(home):
 
 
 @pytest.mark.parametrize("damage", [damage_tables, a_file_in_its_place, damage_graph])
-def test_a_damaged_chroma_folder_is_made_anew(damage, tmp_path, monkeypatch):
+def test_a_damaged_chroma_folder_is_one_line_and_can_be_made_anew(damage, tmp_path, monkeypatch):
     from step3_rag.stores import chroma as store_chroma
 
     # The graph is written to disk from 1,000 chunks on; here earlier.
@@ -316,10 +316,10 @@ def test_a_damaged_chroma_folder_is_made_anew(damage, tmp_path, monkeypatch):
     setup.store.client.close()
     assert list((tmp_path / "chroma").glob("*/*.bin"))
     damage(tmp_path / "chroma")
-    with pytest.raises(DamagedStore):  # a reader leaves it alone
+    with pytest.raises(UserError, match="chroma cannot be read: delete it, and a search makes it anew"):
         setup.open()
-    assert (tmp_path / "chroma").exists()
-    setup.open(repair=True)
+    clear_derived(tmp_path, "chroma")
+    setup.open()
     assert not vector_store.is_current(setup.index, setup.store)
     assert setup.sync() == 50
     query = vector_of("anything")
