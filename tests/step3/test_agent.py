@@ -177,13 +177,6 @@ def test_a_server_that_calls_all_the_same_is_stopped(retriever, sure, monkeypatc
     assert (done.stop_reason, len(done.usages), len(done.calls), api.left) == ("max_turns", 3, 2, 0)
 
 
-def test_half_a_call_is_not_run(retriever):
-    api = ScriptedMessages()
-    api.enqueue("I look", [("search_documents", {"query": "no"})], stop_reason="max_tokens")
-    done = agent.run(api.client, "scripted", retriever, NOTICE)
-    assert (done.stop_reason, done.calls, done.text) == ("max_tokens", [], "I look")
-
-
 # --- the command --------------------------------------------------------------------------------------
 
 
@@ -220,23 +213,3 @@ def test_the_command_says_where_nothing_was_looked_up(retriever, monkeypatch):
     text = shown(ask.run_agent(SimpleNamespace(settings=load_settings(), retriever=retriever), "Hello!"))
     assert "nothing was looked up" in text
     assert "The answer is not whole: max_tokens." in text
-
-
-def test_a_server_that_fails_is_one_line(retriever, monkeypatch):
-
-    api = ScriptedMessages(max_retries=0)
-    api.enqueue(status=401, error="no")
-    monkeypatch.setattr(ask, "client_of", lambda _settings: api.client)
-    with pytest.raises(UserError, match="the key is wrong"):
-        ask.run_agent(SimpleNamespace(settings=load_settings(), retriever=retriever), "Hello!")
-
-
-@pytest.mark.real
-def test_the_embedded_model_looks_up_what_stands_in_the_documents_and_no_more():
-    from step3_rag.service import sample_service
-
-    service = sample_service(load_settings())
-    facts = ask.run_agent(service, "Find out when Vantry's signing certificate is replaced next.")
-    assert "9 June 2026" in facts["answer"]
-    assert [each["tool"] for each in facts["calls"]] == ["search_documents"]
-    assert not ask.run_agent(service, "Hello!")["calls"]

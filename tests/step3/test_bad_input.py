@@ -13,7 +13,7 @@ from filelock import FileLock
 from step3_rag.cli import index as commands
 from step3_rag.ingest.index import Index
 from tests.scripted import ScriptedMessages
-from tests.step3.conftest import DOCUMENTS, as_beir, write
+from tests.step3.conftest import DOCUMENTS, write
 
 
 def names(home):
@@ -138,11 +138,6 @@ def test_an_unreadable_file_among_good_ones_is_named_and_the_rest_is_in(tmp_path
     assert names(tmp_path / "rag-index") == sorted(DOCUMENTS)
     got = command("step3_rag", "ingest", "d", "--json")
     assert (got.code, set(json.loads(got.out)["failed"])) == (1, {"broken.pdf", "broken.docx"})
-
-
-def test_types_that_are_not_read_are_a_line_with_counts(tmp_path, fake, command):
-    write(tmp_path / "d", {"a.md": "Text.", "b.xlsx": b"PK", "c.xlsx": b"PK", "d.odt": b"PK"})
-    assert "passed over: types that are not read: 2 .xlsx, 1 .odt" in command("step3_rag", "ingest", "d").out
 
 
 def test_front_matter_that_is_wrong_is_a_line_and_no_failure(tmp_path, fake, command):
@@ -277,21 +272,3 @@ def test_claude_without_a_key(read_only, refused):
 
 
 # --- reports and collections ------------------------------------------------------------------------------
-
-
-def test_a_report_that_can_not_be_written(beir, refused, tmp_path):
-    write(tmp_path, {"file": "x"})
-    args = ("step3_rag", "evaluate", "--dataset", str(beir), "--out")
-    assert "cannot write file/below/stages.png: " in refused(*args, "file/below")
-    assert "cannot write file/answers.jsonl: " in refused(
-        "step3_rag", "evaluate", "--answers", "--out", "file"
-    )
-
-
-def test_collections_that_are_none(tmp_path, fake, refused):
-    for args in (("evaluate", "--dataset"), ("calibrate",), ("reflect", "--dataset"), ("sweep", "--dataset")):
-        assert "use sample, a folder in BEIR's layout, or beir:NAME" in refused("step3_rag", *args, "nowhere")
-    assert "the sample has no split 'train'" in refused("step3_rag", "evaluate", "--split", "train")
-    as_beir(tmp_path / "few", {"q1": ("kettle", [])})
-    assert "few has none of the questions" in refused("step3_rag", "evaluate", "--dataset", "few")
-    assert "write sizes and overlaps like 64/16" in refused("step3_rag", "sweep", "--sizes", "64x16")

@@ -276,14 +276,3 @@ def test_what_does_not_stand_in_the_documents_is_not_answered(command):
     assert facts["answer"] == UNKNOWN
     assert facts["abstained"] is True
     assert facts["path"][-1] == "abstain"
-
-
-@pytest.mark.real
-def test_an_order_in_a_document_is_not_quoted(command, tmp_path):
-    text = f"# Sensors\n\nThe sensor costs EUR 412. {ORDER} It is sold in pairs.\n"
-    write(tmp_path / "d", {"sensor.md": text, **DOCUMENTS})
-    assert command("step3_rag", "ingest", "d").code == 0
-    facts = json.loads(command("step3_rag", "What does the sensor cost?", "--threshold", "0", "--json").out)
-    assert "EUR 412" in facts["answer"]
-    assert "PWNED" not in facts["answer"]
-    assert [each["document"] for each in facts["sources"] if each["suspicious"]] == ["sensor.md"]

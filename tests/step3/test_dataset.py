@@ -120,14 +120,6 @@ def test_no_such_collection(tmp_path, folder):
     assert "use sample, a folder" in refusal(tmp_path / "file")
 
 
-def test_a_text_is_known_by_its_contents():
-    one = Text("d1", "T", "x")
-    assert one.digest() == Text("d2", "T", "x", "other").digest()
-    assert len({one.digest(), Text("d1", "T", "y").digest(), Text("d1", "Tx", "").digest()}) == 3
-    assert [piece.text for piece in Text("d1", "Title only", "").pieces()] == ["Title only"]
-    assert one.key == "corpus:d1"
-
-
 # --- the sample -------------------------------------------------------------------------------------------
 
 

@@ -14,9 +14,6 @@ from shared import models
 from shared.config import load_settings
 from shared.errors import UserError
 from shared.models import weights
-from step3_rag import SAMPLE
-from step3_rag.ingest import load, update
-from step3_rag.ingest.chunk import chunk
 from step3_rag.ingest.embed import Embedder
 
 pytestmark = pytest.mark.real
@@ -174,21 +171,3 @@ def test_threads_get_each_its_own():
         assert one.vector == pytest.approx(own.vector, abs=1e-6)
         assert np.array_equal(one.token_ids, own.token_ids)
         assert spans > embedder.longest
-
-
-def test_every_chunk_with_its_title_and_the_markers_is_read_whole():
-    size, overlap = 254, 0
-    embedder, sizes = Embedder(load_settings()), update.Sizes(size, overlap)
-    words = " ".join(f"Pseudohypoparathyroidism{number}" for number in range(400))
-    odd = f"# Odd\n\n{'x' * 5000}\n\nhttps://example.com/{'a' * 90}/{'b1' * 60}?q=%20 {words} {'猫' * 900}"
-    texts = [odd, *(piece.text for path in SAMPLE.rglob("*.md") for piece in load.pieces(path))]
-    longest = 0
-    for text in texts:
-        for start, end in chunk(text, embedder.token_spans, size, overlap):
-            if text is not odd:
-                assert len(embedder.token_spans(text[start:end])) <= size + 2
-        drafts = list(update.drafts(load.Piece(text), "A title that is rather long " * 9, embedder, sizes))
-        read = embedder.tokenizer.encode_batch([draft.embedded for draft in drafts])
-        longest = max(longest, *(len(each.ids) for each in read))
-        assert all(draft.text in draft.embedded for draft in drafts)
-    assert size < longest <= 256

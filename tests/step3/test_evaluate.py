@@ -10,16 +10,15 @@ from shared.config import load_settings
 from step3_rag.answer.context import Source
 from step3_rag.answer.read import UNKNOWN, Answer, Cited
 from step3_rag.evaluate import answers as generation
-from step3_rag.evaluate import dataset, judging, retrieval, sweep
+from step3_rag.evaluate import judging, retrieval, sweep
 from step3_rag.evaluate.answers import f1, holds
-from step3_rag.evaluate.dataset import Question, dataset_service
+from step3_rag.evaluate.dataset import Question
 from step3_rag.evaluate.metrics import MEASURES, ndcg
 from step3_rag.pipeline import Outcome
 from step3_rag.reflect.reflect import Attempt, Reflection
 from step3_rag.retrieve.search import Found, Options
 from tests.scripted import ScriptedMessages
 
-SQUAD = Path(__file__).parents[3] / "shared" / "data" / "ir" / "squad"
 QUESTIONS = [
     Question("q1", "What is the notice of the supply contract?", {"contracts/supply.md": 1}, "one"),
     Question("q2", "the kettle and the leave", {"notes.md": 1, "handbook/leave.txt": 1}, "two"),
@@ -245,18 +244,6 @@ def test_the_default_pipeline_is_not_worse_than_fusion_on_the_sample(command, mo
     rows = {name: row["nDCG@10"] for name, row in facts["stages"].items()}
     assert rows["rerank"] >= rows["fusion"] > rows["bm25"]
     assert rows["rerank"] > 0.7
-
-
-@pytest.mark.real
-@pytest.mark.skipif(not SQUAD.is_dir(), reason=f"{SQUAD} is not there")
-def test_squad():
-    """The first 150 questions of a thousand, which give 0.94."""
-    settings = load_settings(judge_adapter=Path("none"))
-    data = dataset.read(str(SQUAD), None, settings)
-    retriever = dataset_service(settings, data).retriever
-    table = retrieval.summary(retrieval.ask(retriever, data.questions[:150], Options()))
-    assert table["rerank"]["nDCG@10"] > 0.93
-    assert table["rerank"]["nDCG@10"] >= table["fusion"]["nDCG@10"] >= table["bm25"]["nDCG@10"]
 
 
 def test_planted_errors_are_counted_by_kind(command):

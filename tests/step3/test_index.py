@@ -175,21 +175,6 @@ def test_a_rebuild_that_fails_leaves_the_index_as_it_was_and_its_readers_see_not
     reader.close()
 
 
-def test_an_error_in_the_middle_of_writing_takes_it_all_back(built):
-    number = built.begin("new.md", "/new.md", "c", "New", "x")
-    (one,) = FakeEmbedder().encode(["x"])
-
-    def breaks():
-        yield number, 0, Draft(None, "", "x", "x"), one
-        raise OSError("no space left on device")
-
-    chunks = built.db.execute("SELECT count(*) FROM chunks").fetchone()
-    with pytest.raises(OSError, match="no space"):
-        built.add(breaks())
-    assert built.db.execute("SELECT count(*) FROM chunks").fetchone() == chunks
-    assert not built.db.in_transaction
-
-
 # --- what a search needs of all chunks --------------------------------------------------------------------
 
 

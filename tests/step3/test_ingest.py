@@ -13,7 +13,6 @@ import pytest
 
 from shared.config import load_settings
 from shared.errors import UserError
-from step3_rag import SAMPLE
 from step3_rag.ingest import front_matter, load, sources, update
 from step3_rag.ingest.front_matter import Version
 from step3_rag.ingest.index import Index
@@ -394,21 +393,6 @@ def test_a_line_of_hyphens_is_no_front_matter(text):
 def test_a_title_in_front_matter_is_the_heading_where_there_is_none():
     assert front_matter.split("---\ntitle: Fees\n---\n\nText.")[1] == "# Fees\n\nText."
     assert front_matter.split("---\ntitle: Fees\n---\n\n# Own\n")[1] == "# Own\n"
-
-
-def test_the_sample_says_which_of_its_documents_are_superseded():
-    found = {}
-    for path in (SAMPLE / "documents").rglob("*.md"):
-        first = next(load.pieces(path))
-        assert first.problem == ""
-        if first.version != Version():
-            found[path.name] = first.version.superseded
-    assert found == {
-        "leave-policy-2024.md": True,
-        "leave-policy.md": False,
-        "quellmark-ceramics-supply-2024.md": True,
-        "quellmark-ceramics-supply-2025.md": False,
-    }
 
 
 # --- large files ------------------------------------------------------------------------------------------

@@ -2,12 +2,7 @@
 
 Chroma (in process, and `chroma run`) and FAISS are the real thing. Weaviate and Pinecone are their real
 clients against stand-ins on loopback that hold every request against the
-documented wire format. The same contract runs against servers of your own:
-
-    CHROMA_TEST_URL=http://localhost:8000 WEAVIATE_TEST_URL=http://localhost:8080 \
-    PINECONE_TEST_HOST=http://localhost:5081 pytest tests/step3/test_stores.py
-
-(with a Pinecone index of 8 dimensions and the metric cosine, and keys in WEAVIATE_API_KEY, PINECONE_API_KEY).
+documented wire format.
 """
 
 import hashlib
@@ -19,6 +14,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -79,6 +75,7 @@ class Setup:
     name: str
     folder: Path
     address: str | None = None
+    server: Any = None
 
     def __post_init__(self):
         self.index = Index.open(self.folder, {"embedder": "none"}, create=True)
@@ -98,16 +95,6 @@ class Setup:
     def nearest(self, query, k, collections=()):
         return self.store.nearest(query, k, collections)
 
-    def close(self):
-        """Leave nothing on somebody's server."""
-        if self.name == "weaviate":
-            self.store.client.collections.delete(self.store.collection.name)
-        elif self.name == "chroma" and self.address:
-            self.store.client.delete_collection(self.store.collection.name)
-        elif ids := sorted(self.store.ids()):
-            self.store.delete(ids)
-        self.index.close()
-
 
 # --- the servers ----------------------------------------------------------------------------------------
 
@@ -115,9 +102,6 @@ class Setup:
 @pytest.fixture(scope="module")
 def chroma_server(tmp_path_factory):
     """A real one, started here: its address."""
-    if "CHROMA_TEST_URL" in os.environ:
-        yield os.environ["CHROMA_TEST_URL"]
-        return
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [Path(sys.executable).with_name("chroma"), "run", "--host", "127.0.0.1", "--port", str(port)]
@@ -142,46 +126,38 @@ def chroma_server(tmp_path_factory):
         server.wait(20)
 
 
-@pytest.fixture(scope="module")
-def weaviate_server():
-    """The stand-in, or a real one: its address."""
-    if "WEAVIATE_TEST_URL" in os.environ:
-        yield os.environ["WEAVIATE_TEST_URL"]
-        return
+@pytest.fixture
+def weaviate(tmp_path, monkeypatch):
+    """A stand-in that wants a key, and an index on it."""
+    pytest.importorskip("weaviate")
     from tests.step3.fake_weaviate import FakeWeaviate
 
-    with FakeWeaviate() as server:
-        yield server.address
+    monkeypatch.setenv("WEAVIATE_API_KEY", "open sesame")
+    with FakeWeaviate(key="open sesame") as server:
+        yield Setup("weaviate", tmp_path / "rag-index", server.address, server)
 
 
 @pytest.fixture
-def pinecone_server(monkeypatch):
-    """The stand-in, or a real one: its address."""
-    if "PINECONE_TEST_HOST" in os.environ:
-        yield os.environ["PINECONE_TEST_HOST"]
-        return
+def pinecone(tmp_path, monkeypatch):
+    """A stand-in, and an index on it."""
+    pytest.importorskip("pinecone")
     from tests.step3.fake_pinecone import FakePinecone
 
     with FakePinecone(DIM) as server:
         monkeypatch.setenv("PINECONE_API_KEY", server.key)
-        yield server.address
-
-
-def setup_of(kind, folder, request):
-    """The kind of store that a test is run on, or a skip where its extra is not installed."""
-    if kind == "chroma":
-        return Setup("chroma", folder)
-    if kind == "chroma server":
-        return Setup("chroma", folder, request.getfixturevalue("chroma_server"))
-    pytest.importorskip(PACKAGES[kind])
-    return Setup(kind, folder, request.getfixturevalue(f"{kind}_server") if kind != "faiss" else None)
+        yield Setup("pinecone", tmp_path / "rag-index", server.address, server)
 
 
 @pytest.fixture(params=["chroma", "chroma server", "faiss", "weaviate", "pinecone"])
 def setup(request, tmp_path):
-    setup = setup_of(request.param, tmp_path / "rag-index", request)
-    yield setup
-    setup.close()
+    """A store of each kind; a skip where its extra is not installed."""
+    kind, folder = request.param, tmp_path / "rag-index"
+    if kind in ("weaviate", "pinecone"):
+        return request.getfixturevalue(kind)
+    if kind == "chroma server":
+        return Setup("chroma", folder, request.getfixturevalue("chroma_server"))
+    pytest.importorskip(PACKAGES[kind])
+    return Setup(kind, folder)
 
 
 # --- the contract ---------------------------------------------------------------------------------------
@@ -265,7 +241,6 @@ class TestContract:
         query = vector_of("anything")
         assert list(setup.nearest(query, 10)) == list(exact(setup.index, query, 10))
         assert list(other.nearest(query, 10)) == list(exact(other.index, query, 10))
-        other.close()
 
 
 # --- particulars ----------------------------------------------------------------------------------------
@@ -324,7 +299,6 @@ def test_a_damaged_chroma_folder_is_one_line_and_can_be_made_anew(damage, tmp_pa
     assert setup.sync() == 50
     query = vector_of("anything")
     assert list(setup.nearest(query, 3)) == list(exact(setup.index, query, 3))
-    setup.close()
 
 
 @pytest.mark.parametrize(
@@ -362,19 +336,6 @@ def test_an_address_that_is_none_is_refused(tmp_path):
             Setup("chroma", tmp_path, address)
 
 
-@pytest.fixture
-def weaviate(tmp_path, monkeypatch):
-    """A stand-in of one's own that wants a key, and an index on it."""
-    pytest.importorskip("weaviate")
-    from tests.step3.fake_weaviate import FakeWeaviate
-
-    monkeypatch.setenv("WEAVIATE_API_KEY", "open sesame")
-    with FakeWeaviate(key="open sesame") as server:
-        setup = Setup("weaviate", tmp_path / "rag-index", server.address)
-        setup.server = server
-        yield setup
-
-
 def test_weaviate_is_told_the_key(weaviate, monkeypatch):
     fill(weaviate.index, "a/one.md: 3")
     assert weaviate.sync() == 3
@@ -391,19 +352,6 @@ def test_what_weaviate_refused_is_added_by_the_next_sync(weaviate):
     ):
         weaviate.sync()
     assert weaviate.sync() == 1
-
-
-@pytest.fixture
-def pinecone(tmp_path, monkeypatch):
-    """A stand-in of one's own, and an index on it."""
-    pytest.importorskip("pinecone")
-    from tests.step3.fake_pinecone import FakePinecone
-
-    with FakePinecone(DIM) as server:
-        monkeypatch.setenv("PINECONE_API_KEY", server.key)
-        setup = Setup("pinecone", tmp_path / "rag-index", server.address)
-        setup.server = server
-        yield setup
 
 
 def test_pinecone_is_told_the_key(pinecone, monkeypatch):
