@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from shared.errors import UserError
 from shared.progress import count_bar, spinner
 from step3_rag.ingest import update
 from step3_rag.ingest.embed import Embedder
-from step3_rag.ingest.front_matter import NO_VERSION
 from step3_rag.ingest.index import Index
 from step3_rag.ingest.rebuild import clear_derived
 from step3_rag.ingest.rebuild import rebuild as make_anew
@@ -159,7 +157,7 @@ def status(settings: Settings, folder: Path | None, with_names: bool) -> dict[st
         "index": str(index.folder),
         "collections": collections,
         "names": [row["name"] for row in rows] if with_names else [],
-        "versions": {row["name"]: asdict(row["version"]) for row in rows if row["version"] != NO_VERSION},
+        "superseded": [row["name"] for row in rows if row["superseded"]],
         "embedder": made_with.get("embedder"),
         "chunk_size": made_with.get("chunk_size"),
         "chunk_overlap": made_with.get("chunk_overlap"),

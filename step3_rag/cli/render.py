@@ -149,19 +149,10 @@ def show_status(facts: Mapping[str, Any], console: Console) -> None:
         table.add_row(name, str(row["documents"]), str(row["chunks"]))
     console.print(table)
     for each in facts["names"]:
-        console.print(f"  {each}{_version(facts['versions'].get(each, {}))}", soft_wrap=True)
+        console.print(f"  {each}{' (superseded)' if each in facts['superseded'] else ''}", soft_wrap=True)
     console.print(
         f"\n{facts['index']}: {facts['embedder']}, chunks of {facts['chunk_size']} tokens overlapping by "
         f"{facts['chunk_overlap']}; {facts['megabytes']:.1f} MB on disk",
         style="dim",
         soft_wrap=True,
     )
-
-
-def _version(facts: Mapping[str, Any]) -> str:
-    """What a document says of its version: ` (superseded, version 2.1, until 2025-06-30)`."""
-    status = "superseded" if facts.get("superseded") else facts.get("status")
-    parts = [status] if status else []
-    for key, word in (("version", "version"), ("valid_from", "from"), ("valid_until", "until")):
-        parts += [f"{word} {facts[key]}"] if facts.get(key) else []
-    return f" ({clean(', '.join(parts))})" if parts else ""

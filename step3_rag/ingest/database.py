@@ -20,9 +20,8 @@ CREATE TABLE IF NOT EXISTS documents (
     mtime_ns INTEGER NOT NULL DEFAULT 0,  -- of the first version; not used
     complete INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX IF NOT EXISTS by_path ON documents (path);
-CREATE TABLE IF NOT EXISTS versions (  -- of the documents that say something of theirs
-    document INTEGER PRIMARY KEY REFERENCES documents ON DELETE CASCADE,
-    status TEXT, version TEXT, valid_from TEXT, valid_until TEXT, superseded INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS versions (  -- of the documents that are superseded; older tables have more columns
+    document INTEGER PRIMARY KEY REFERENCES documents ON DELETE CASCADE, superseded INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS chunks (
     id INTEGER PRIMARY KEY AUTOINCREMENT, document INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
     place INTEGER NOT NULL, page INTEGER, heading TEXT NOT NULL, text TEXT NOT NULL,

@@ -17,7 +17,7 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -27,7 +27,6 @@ import numpy as np
 from shared.errors import UserError
 from step3_rag.ingest.database import FORMAT, SCHEMA, Database, damaged
 from step3_rag.ingest.embed import Encoded
-from step3_rag.ingest.front_matter import NO_VERSION, Version
 from step3_rag.ingest.stems import stems
 
 REPEATED = 8  # characters that two neighbours share by more than chance
@@ -167,7 +166,7 @@ class Index:
         title: str,
         sha256: str,
         size: int = 0,
-        version: Version = NO_VERSION,
+        superseded: bool = False,
     ) -> int:
         """A document with new contents, not yet visible; hash and size (bytes) are those of the contents."""
         row = self.db.execute(  # indexes of the first version want a time, too
@@ -176,8 +175,8 @@ class Index:
             (name, path, collection, title, sha256, size),
         )
         document = int(row.lastrowid or 0)
-        if version != NO_VERSION:
-            self.db.execute("INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?)", (document, *astuple(version)))
+        if superseded:
+            self.db.execute("INSERT INTO versions (document, superseded) VALUES (?, 1)", (document,))
         return document
 
     def add(self, chunks: Iterable[tuple[int, int, Draft, Encoded]]) -> None:
@@ -246,19 +245,15 @@ class Index:
     # --- reading ------------------------------------------------------------------------------------
 
     def documents(self) -> list[dict[str, Any]]:
-        """Every document: id, name, path, collection, title, sha256, size, chunks, and its `version`."""
+        """Every document: id, name, path, collection, title, sha256, size, chunks, superseded."""
         rows = self.db.execute(
             "SELECT d.id, name, path, collection, title, sha256, size, count(c.id), "
-            "v.status, v.version, v.valid_from, v.valid_until, v.superseded FROM documents d "
+            "coalesce(v.superseded, 0) FROM documents d "
             "LEFT JOIN versions v ON v.document = d.id LEFT JOIN chunks c ON c.document = d.id "
             "WHERE complete GROUP BY d.id ORDER BY name"
         )
-        names = ("id", "name", "path", "collection", "title", "sha256", "size", "chunks", "version")
-        found = []
-        for row in rows:
-            version = Version(row[8], row[9], row[10], row[11], bool(row[12]))
-            found.append(dict(zip(names, (*row[:8], version), strict=True)))
-        return found
+        names = ("id", "name", "path", "collection", "title", "sha256", "size", "chunks", "superseded")
+        return [dict(zip(names, (*row[:8], bool(row[8])), strict=True)) for row in rows]
 
     @property
     def generation(self) -> int:

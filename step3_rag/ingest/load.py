@@ -82,8 +82,8 @@ def _text(path: Path) -> Iterator[Piece]:
     """Blocks that end with a line, where lines are no longer than half a piece."""
     with opened(path) as file:
         half = AT_ONCE // 2
-        version, text, problem = front_matter.split(file.read(half) + file.readline(half))
-        yield Piece(text, version=version, problem=problem)
+        superseded, text, problem = front_matter.split(file.read(half) + file.readline(half))
+        yield Piece(text, superseded=superseded, problem=problem)
         while text := file.read(half) + file.readline(half):
             yield Piece(text)
 

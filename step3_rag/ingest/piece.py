@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from step3_rag.ingest.front_matter import NO_VERSION, Version
-
 
 class UnreadableError(Exception):
     """A file that can't be read, and why, in words."""
@@ -34,7 +32,7 @@ class Piece:
 
     text: str
     pages: tuple[tuple[int, int], ...] = ()  # where in the text each page begins, and its number (from 1)
-    version: Version = NO_VERSION  # of the document, in its first piece
+    superseded: bool = False  # as the document's front matter says, in its first piece
     problem: str = ""  # what is wrong with the document's front matter, in its first piece
 
     def page_at(self, place: int) -> int | None:

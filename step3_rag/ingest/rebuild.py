@@ -38,7 +38,7 @@ class Kept(File):
         return str(self.row["sha256"])
 
     def pieces(self) -> Iterator[load.Piece]:
-        yield load.Piece(self.text, version=self.row["version"])
+        yield load.Piece(self.text, superseded=self.row["superseded"])
 
     def title(self, text: str) -> str:  # noqa: ARG002  (the old index knows it)
         return str(self.row["title"])

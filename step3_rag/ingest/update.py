@@ -167,7 +167,7 @@ class Writer:
         first = next(found, load.Piece(""))
         title = clean(source.title(first.text))
         where = source.name, source.key, source.collection
-        document = self.index.begin(*where, title, sha256, source.size(), first.version)
+        document = self.index.begin(*where, title, sha256, source.size(), first.superseded)
         place = 0
         try:
             for piece in itertools.chain([first], found):

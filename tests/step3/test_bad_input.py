@@ -141,16 +141,16 @@ def test_an_unreadable_file_among_good_ones_is_named_and_the_rest_is_in(tmp_path
 
 
 def test_front_matter_that_is_wrong_is_a_line_and_no_failure(tmp_path, fake, command):
-    old = "---\nversion: 2\nvalid_until: soon\nstatus: superseded\n---\nThe old kettle.\n"
+    old = "---\nsuperseded: perhaps\nstatus: superseded\n---\nThe old kettle.\n"
     write(tmp_path / "d", {"old.md": old, "new.md": "---\n\nThe new kettle.\n"})
     got = command("step3_rag", "ingest", "d")
     assert got.code == 0
-    assert "old.md: valid_until must be a date like 2025-07-01; passed over" in got.err.splitlines()
+    assert "old.md: superseded must be true or false; passed over" in got.err.splitlines()
     shown = command("step3_rag", "status", "--names").out
-    assert "  new.md\n  old.md (superseded, version 2)\n" in shown
+    assert "  new.md\n  old.md (superseded)\n" in shown
     facts = json.loads(command("step3_rag", "status", "--names", "--json").out)
     assert facts["names"] == ["new.md", "old.md"]
-    assert facts["versions"]["old.md"]["superseded"] is True
+    assert facts["superseded"] == ["old.md"]
 
 
 # --- an index that does not fit, or is broken -------------------------------------------------------------

@@ -14,7 +14,6 @@ import pytest
 from shared.config import load_settings
 from shared.errors import UserError
 from step3_rag.ingest import front_matter, load, sources, update
-from step3_rag.ingest.front_matter import Version
 from step3_rag.ingest.index import Index
 from step3_rag.ingest.sources import Report
 from step3_rag.retrieve.search import Options
@@ -321,59 +320,34 @@ def test_a_folder_that_may_not_be_read_is_named_and_its_documents_stay(built, do
 
 # --- versions ---------------------------------------------------------------------------------------------
 
-SUPERSEDED = """---
-status: superseded
-version: 2.10
-valid_from: 2024-01-01
-valid_until: 2025-06-30
----
 
-# Leave
-
-Old.
-"""
-
-
-def test_front_matter_is_kept_beside_the_text_and_not_in_it(index, tmp_path):
-    folder = write(tmp_path / "d", {"old.md": SUPERSEDED, "new.md": "# Leave\n\nNew.\n"})
+def test_a_superseded_document_says_so_until_its_front_matter_changes(index, tmp_path):
+    old = "---\nstatus: superseded\nversion: 2.10\n---\n\n# Leave\n\nOld.\n"
+    folder = write(tmp_path / "d", {"old.md": old, "new.md": "# Leave\n\nNew.\n"})
     bring_in(index, folder)
     assert texts_of(index) == {"old.md": ["# Leave\n\nOld."], "new.md": ["# Leave\n\nNew."]}
-    versions = {row["name"]: row["version"] for row in index.documents()}
-    assert versions == {
-        "old.md": Version("superseded", "2.10", "2024-01-01", "2025-06-30", True),
-        "new.md": Version(),
-    }
+    assert [row["name"] for row in index.documents() if row["superseded"]] == ["old.md"]
     chunks = index.chunks(Snapshot(index).ids.tolist())
     assert {chunk.document: chunk.superseded for chunk in chunks} == {"old.md": True, "new.md": False}
     change(folder / "old.md", "# Leave\n\nOld, and valid again.\n")
     bring_in(index, folder)
-    assert {row["version"] for row in index.documents()} == {Version()}
-    assert index.db.execute("SELECT count(*) FROM versions").fetchone() == (0,)
+    assert not any(row["superseded"] for row in index.documents())
 
 
 @pytest.mark.parametrize(
-    ("block", "version", "problem"),
+    ("block", "superseded", "problem"),
     [
-        ("superseded: true", Version(superseded=True), ""),
-        ("status: Superseded", Version("Superseded", superseded=True), ""),
-        ("version: 3.0\ntags: [a, b]", Version(version="3.0"), ""),
-        ("valid_from: 20250701", Version(valid_from="2025-07-01"), ""),
-        (
-            "valid_from: next week\nversion: 2",
-            Version(version="2"),
-            "valid_from must be a date like 2025-07-01",
-        ),
-        ("superseded: maybe", Version(), "superseded must be true or false"),
-        ("status: [in, force]", Version(), "status must be a text"),
-        (
-            "valid_from: 2025-07-01\nvalid_until: 2024-01-01",
-            Version(),
-            "valid_from 2025-07-01 is after valid_until 2024-01-01",
-        ),
+        ("superseded: true", True, ""),
+        ("superseded: No", False, ""),
+        ("status: Superseded", True, ""),
+        ("status: superseded\nsuperseded: false", False, ""),
+        ("version: 3.0\ntags: [a, b]", False, ""),
+        ("superseded: maybe", False, "superseded must be true or false"),
+        ("superseded: [true]\nstatus: superseded", True, "superseded must be true or false"),
     ],
 )
-def test_what_front_matter_says(block, version, problem):
-    assert front_matter.split(f"---\n{block}\n---\nText.") == (version, "Text.", problem)
+def test_what_front_matter_says(block, superseded, problem):
+    assert front_matter.split(f"---\n{block}\n---\nText.") == (superseded, "Text.", problem)
 
 
 def test_front_matter_that_is_not_yaml_is_named_and_read_as_text(index, tmp_path):
@@ -387,7 +361,7 @@ def test_front_matter_that_is_not_yaml_is_named_and_read_as_text(index, tmp_path
 
 @pytest.mark.parametrize("text", ["---\nA line, then text.\n", "---\nText\n---\nbetween two lines", "----"])
 def test_a_line_of_hyphens_is_no_front_matter(text):
-    assert front_matter.split(text) == (Version(), text, "")
+    assert front_matter.split(text) == (False, text, "")
 
 
 def test_a_title_in_front_matter_is_the_heading_where_there_is_none():
