@@ -159,16 +159,6 @@ def test_good_is_the_passage_that_was_quoted_not_another_of_its_document(retriev
 # --- files ------------------------------------------------------------------------------------------------
 
 
-def test_the_shipped_weights_are_those_of_the_signals(retriever):
-    shipped = confidence.load()
-    assert tuple(shipped.rankings.weight) == NAMES
-    assert tuple(shipped.judged.weight) == ("rankings", "judge")
-    assert set(signals(retriever.search("kettle"))) == set(NAMES)
-    facts = json.loads(confidence.WEIGHTS.read_text())
-    fitted_on = [row for rows in facts["fitted_on"].values() for row in rows.values()]
-    assert all(0 < row["good"] < row["n"] for row in fitted_on)
-
-
 # --- the command ------------------------------------------------------------------------------------------
 
 QUESTIONS = {

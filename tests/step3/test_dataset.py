@@ -65,14 +65,6 @@ def test_a_folder_in_the_layout_of_beir(folder):
     ]
 
 
-def test_marks_of_byte_order_blank_lines_and_line_ends_of_windows_do_no_harm(folder):
-    for file in (folder / "corpus.jsonl", folder / "queries.jsonl", folder / "qrels" / "test.tsv"):
-        text = file.read_text().replace("\n", "\r\n")
-        file.write_bytes(b"\xef\xbb\xbf" + text.encode() + b"\r\n\r\n")
-    assert len(read(folder).sources) == 3
-    assert [each.qrels for each in read(folder).questions] == [{"d1": 2, "d2": 0}, {"d2": 1}]
-
-
 @pytest.mark.parametrize(
     ("file", "line"),
     [

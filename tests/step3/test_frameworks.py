@@ -9,13 +9,12 @@ import pytest
 
 from shared.errors import UserError
 from step3_rag.frameworks import langchain_lcel, langgraph_rag
-from step3_rag.frameworks.ask import ask
 from step3_rag.frameworks.parts import Parts
-from step3_rag.ingest.index import Draft, Index
+from step3_rag.ingest.update import Sizes
 from step3_rag.retrieve.search import Retriever
 from step3_rag.stores import vector_store
 from tests.scripted import ScriptedMessages
-from tests.step3.conftest import FACTS, FakeEmbedder
+from tests.step3.conftest import bring_in, write
 
 THINGS = ("pump", "valve", "sensor", "gateway", "relay", "boiler", "fan", "meter")
 FACTS_OF = (
@@ -40,25 +39,18 @@ QUERIES = [
 BRACES = "the text {with} braces"
 
 
-@pytest.fixture(scope="module")
-def retriever(tmp_path_factory):
-    """40 chunks in 8 documents, in Chroma."""
-    folder, embedder = tmp_path_factory.mktemp("index"), FakeEmbedder()
-    index = Index.open(folder, FACTS, create=True)
-    for i, thing in enumerate(THINGS):
-        name = f"manuals/{thing}.md"
-        document = index.begin(name, f"/{name}", "manuals", thing.title(), thing)
-        texts = [fact.format(thing, n=3 * i + j + 1) for j, fact in enumerate(FACTS_OF)]
-        read = [f"{thing.title()}\n{text}" for text in texts]
-        drafts = [Draft(None, "", text, titled) for text, titled in zip(texts, read, strict=True)]
-        encoded = embedder.encode(read)
-        index.add((document, place, drafts[place], encoded[place]) for place in range(len(drafts)))
-        index.finish([document])
-    store = vector_store.open_store("chroma", folder)
+@pytest.fixture
+def retriever(index, tmp_path, embedder):
+    """About 40 chunks in 8 documents, in Chroma."""
+    facts = {
+        thing: [fact.format(thing, n=3 * i + j + 1) for j, fact in enumerate(FACTS_OF)]
+        for i, thing in enumerate(THINGS)
+    }
+    folder = write(tmp_path / "d", {f"manuals/{thing}.md": " ".join(said) for thing, said in facts.items()})
+    bring_in(index, folder, sizes=Sizes(16, 0))
+    store = vector_store.open_store("chroma", index.folder)
     vector_store.sync(index, store)
-    embedder.embedded.clear()
-    yield Retriever(index, store, embedder)
-    index.close()
+    return Retriever(index, store, embedder)
 
 
 @pytest.fixture
@@ -195,15 +187,3 @@ def test_flags_that_a_framework_would_ignore_are_refused(home, refused):
     line = refused("step3_rag", "kettle", "--framework", "langchain", "--threshold", "0.5", "--before", "x")
     assert line.startswith("error: --before, --threshold: a framework's pipeline searches once")
     assert "use langchain, llamaindex, langgraph" in refused("step3_rag", "kettle", "--framework", "haystack")
-
-
-@pytest.mark.parametrize("name", ["langchain", "langgraph", "llamaindex"])
-def test_each_framework_has_the_chat_model_answer(retriever, name):
-    if name == "llamaindex":
-        pytest.importorskip("llama_index.core")
-    api = ScriptedMessages()
-    api.enqueue("The pump needs 1 volt [1].")
-    sources, answer = ask(name, retriever, "How many volts does the pump need?", api.client, "scripted")
-    assert answer.text == "The pump needs 1 volt [1]."
-    assert [each.numbers for each in answer.cited] == [(1,)]
-    assert sources[0].text in api.requests[0]["messages"][-1]["content"]

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import sqlite3
 
 import numpy as np
@@ -14,7 +13,7 @@ from step3_rag.ingest.index import Draft, Index
 from step3_rag.ingest.rebuild import rebuild
 from step3_rag.ingest.stems import stems
 from step3_rag.retrieve.snapshot import Snapshot
-from tests.step3.conftest import DIM, DOCUMENTS, FACTS, FakeEmbedder, bring_in, texts_of, write
+from tests.step3.conftest import FACTS, FakeEmbedder, bring_in, texts_of, write
 
 
 def opened(folder, create=False, **facts):
@@ -109,28 +108,7 @@ def test_an_index_from_before_there_were_versions_opens(built):
     index.close()
 
 
-def test_an_index_can_be_moved(built, tmp_path):
-    built.close()
-    shutil.move(built.folder, tmp_path / "elsewhere")
-    index = opened(tmp_path / "elsewhere")
-    assert len(texts_of(index)) == len(DOCUMENTS)
-    index.close()
-
-
 # --- reading ----------------------------------------------------------------------------------------------
-
-
-def test_vectors_are_those_of_the_embedder(built):
-    ids = Snapshot(built).ids.tolist()[::-1]
-    above = {chunk.id: chunk for chunk in built.chunks(ids)}
-    leave = next(each for each in ids if above[each].document == "handbook/leave.txt")
-    (expected,) = FakeEmbedder().encode([f"leave\n{above[leave].text}"])
-    vectors, tokens = built.vectors(ids), built.token_vectors(ids, DIM)
-    assert vectors.shape == (len(ids), DIM)
-    assert vectors.dtype == np.float32
-    assert np.array_equal(vectors[ids.index(leave)], expected.vector)
-    assert np.array_equal(tokens[ids.index(leave)], expected.token_vectors)
-    assert built.token_vectors([ids[0], 10**9], DIM)[1].shape == (0, DIM)  # it has gone meanwhile
 
 
 def test_what_is_not_complete_is_seen_nowhere(built):
@@ -190,13 +168,6 @@ def test_the_keyword_index_is_kept_until_the_chunks_change(built, documents, mon
     later = Snapshot(built)
     assert later.sparse.scores(stems("kettle")).tolist() == [0] * len(later)
     assert [path.name for path in built.folder.glob("bm25-*")] == [f"bm25-{later.generation}"]
-
-
-def test_a_damaged_keyword_index_is_made_again(built):
-    expected = Snapshot(built).sparse.scores(stems("kettle"))
-    for file in next(built.folder.glob("bm25-*")).iterdir():
-        file.write_bytes(b"garbage")
-    assert np.array_equal(Snapshot(built).sparse.scores(stems("kettle")), expected)
 
 
 def test_an_ingest_between_taking_a_snapshot_and_using_it(built, documents):

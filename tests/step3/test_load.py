@@ -79,7 +79,10 @@ LINE = "Größe 5 µm, naïve café – “quoted”, 30 €"
         (codecs.BOM_UTF16_BE + LINE.encode("utf-16-be"), LINE),
         (LINE.encode("cp1252"), LINE),
         ("Résumé".encode("latin-1"), "Résumé"),
-        ("Смета на год: договор продлевается ежегодно.".encode("cp1251"), None),
+        (
+            "Договор продлевается ежегодно. Fee: 60.".encode("cp1251"),
+            "Договор продлевается ежегодно. Fee: 60.",
+        ),
         ("Číslo smlouvy, příští žádost, šest týdnů. Umowa zażółć.".encode("cp1250", "ignore"), None),
         ("契約は毎年更新されます。通知期間は60日です。".encode("shift_jis"), None),
         (b"one\r\ntwo\r\n\r\nthree\rfour", "one\ntwo\n\nthree\nfour"),
@@ -94,10 +97,6 @@ def test_encodings(contents, text):
     assert found == text if text else "\N{REPLACEMENT CHARACTER}" not in found
 
 
-def test_cyrillic_is_not_taken_for_western():
-    assert text_of("a.txt", "Договор продлевается ежегодно. Fee: 60.".encode("cp1251")).startswith("Договор")
-
-
 @pytest.mark.parametrize("unit", ["x", "word ", "line\n", "x\n\n" + "y" * 999_998, "猫"])
 def test_pieces_are_never_longer_than_what_is_read_at_once(unit):
     text = unit * (2_500_000 // len(unit))
@@ -107,19 +106,38 @@ def test_pieces_are_never_longer_than_what_is_read_at_once(unit):
     assert all(load.AT_ONCE // 2 < len(piece) <= load.AT_ONCE for piece in found[:-1])
 
 
-@pytest.mark.parametrize("name", ["a.txt", "a.md", "a.html", "a.csv"])
-def test_what_is_binary_is_not_taken_for_text(name):
-    assert reason(name, b"\x7fELF\x00\x01" * 100) == "binary, not text"
+def zipped(**parts):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, contents in parts.items():
+            archive.writestr(name, contents)
+    return file.getvalue()
 
 
-@pytest.mark.parametrize("name", ["a.txt", "a.md", "a.rst", "a.html", "a.csv", "a.tsv"])
-def test_empty_files(name):
-    assert reason(name, codecs.BOM_UTF8 + b" \n\t\n") == "no text in it"
+BINARY, EMPTY = b"\x7fELF\x00\x01" * 100, codecs.BOM_UTF8 + b" \n\t\n"
 
 
-def test_formats_that_are_not_read():
-    assert reason("a.png", b"x").startswith(".png: not one of .md .markdown .txt")
-    assert reason("Makefile", b"x").startswith("no ending: not one of")
+@pytest.mark.parametrize(
+    ("name", "contents", "why"),
+    [
+        *((name, BINARY, "binary, not text") for name in ("a.txt", "a.md", "a.html", "a.csv")),
+        *((name, EMPTY, "no text in it") for name in ("a.txt", "a.md", "a.rst", "a.html", "a.csv", "a.tsv")),
+        ("a.png", b"x", ".png: not one of .md .markdown .txt"),
+        ("Makefile", b"x", "no ending: not one of"),
+        ("t.csv", b'a,b\n1,"' + b"x" * 1_000_010, "field larger than"),
+        ("a.pdf", pdf(None, None), "no text in it (a scan? it needs OCR)"),
+        ("a.docx", b"just text", "no Word document (BadZipFile)"),
+        ("a.docx", zipped(a="b"), "no Word document ("),
+        ("a.docx", b"\xd0\xcf\x11\xe0\xa1\xb1", "encrypted, or a .doc of the old kind"),
+        ("a.docx", zipped(**{"word/document.xml": " " * 6_000_000}), "6 MB: this format has to be parsed"),
+        ("a.html", "<p>" + "x" * 6_000_000, "6 MB: this format has to be parsed whole, 5 MB at most"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and len(value) < 100 else "",
+)
+def test_what_can_not_be_read_says_why(name, contents, why, monkeypatch):
+    monkeypatch.setattr(load, "LARGEST_DOCX", 5_000_000)
+    monkeypatch.setattr(load_html, "LARGEST", 5_000_000)
+    assert reason(name, contents).startswith(why)
 
 
 def test_a_file_that_is_gone_or_a_folder():
@@ -185,10 +203,6 @@ def test_long_tables_come_in_pieces_and_long_fields_go_in():
     assert "".join(found).count("long") == 150_000
 
 
-def test_a_field_without_end_is_named():
-    assert "field larger than" in reason("t.csv", 'a,b\n1,"' + "x" * (load.LONGEST_CELL + 10))
-
-
 @pytest.mark.parametrize(
     ("table", "rows"),
     [
@@ -242,10 +256,6 @@ def test_pages_are_known_in_every_piece(monkeypatch):
     assert {piece.page_at(piece.text.index("x")) for piece in found if "x" * 9 in piece.text} == {7}
 
 
-def test_a_pdf_of_pictures_is_a_scan():
-    assert reason("a.pdf", pdf(None, None)) == "no text in it (a scan? it needs OCR)"
-
-
 @pytest.mark.parametrize("algorithm", ["RC4-128", "AES-256"])
 def test_encrypted_pdfs(algorithm):
     pytest.importorskip("cryptography")
@@ -282,30 +292,6 @@ def test_a_word_document(tmp_path):
         "# Supply agreement\n\n## Renewal\n\nIt renews every year."
         "\n\n- item: bolt, price: 0.40\n\n- a lone row\n\nThe end.\n\n"
     )
-
-
-def zipped(**parts):
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, contents in parts.items():
-            archive.writestr(name, contents)
-    return file.getvalue()
-
-
-def test_documents_that_are_none():
-    assert reason("a.docx", b"just text") == "no Word document (BadZipFile)"
-    assert reason("b.docx", b"") == "no Word document (BadZipFile)"
-    assert reason("c.docx", zipped(a="b")).startswith("no Word document (")
-    assert reason("d.docx", b"\xd0\xcf\x11\xe0\xa1\xb1").startswith("encrypted, or a .doc of the old kind")
-    docx.Document().save("e.docx")
-    assert reason("e.docx") == "no text in it"
-
-
-def test_a_small_archive_that_unpacks_to_a_giant(monkeypatch):
-    monkeypatch.setattr(load, "LARGEST_DOCX", 5_000_000)
-    contents = zipped(**{"word/document.xml": " " * 6_000_000})
-    assert len(contents) < 10_000
-    assert reason("a.docx", contents) == "6 MB: this format has to be parsed whole, 5 MB at most"
 
 
 # --- HTML -------------------------------------------------------------------------------------------------
@@ -378,10 +364,3 @@ def test_pages_nested_without_end(tag):
     page = f"<p>before</p>{f'<{tag}>' * 2_000}deep{f'</{tag}>' * 2_000}<p>after</p>"
     assert "after" in text_of("a.html", page)
     assert time.process_time() - began < 5
-
-
-def test_a_giant_page_is_named_and_not_parsed(monkeypatch):
-    monkeypatch.setattr(load_html, "LARGEST", 1_000_000)
-    assert (
-        reason("a.html", "<p>" + "x" * 2_000_000) == "2 MB: this format has to be parsed whole, 1 MB at most"
-    )

@@ -48,17 +48,6 @@ def scripted(*answers):
 # --- the ways to ask --------------------------------------------------------------------------------------
 
 
-def test_spelling_takes_the_words_of_the_documents(retriever):
-    found = retriever.search(QUESTION)
-    query, options = rewrite("spelling", QUESTION, found, retriever, None)
-    assert query == "What is the notice of the supply agreement?"
-    assert options == found.options
-
-
-def test_spelling_has_nothing_to_offer_for_words_that_are_known(retriever):
-    assert rewrite("spelling", "renewing contracts", retriever.search("x"), retriever, None) is None
-
-
 def test_respelling_keeps_codes_short_words_other_words_and_the_rest():
     known = dict.fromkeys(["notice", "contract", "contracts", "sensor"], 1)
     unknown = {"knows": lambda _stem: False}
@@ -188,11 +177,6 @@ def test_what_is_kept_is_never_less_sure_than_the_first(said):
     best = better(attempts)
     assert best.rank >= attempts[0].rank
     assert all(each.rank <= best.rank + MARGIN for each in attempts)
-
-
-def test_the_graph_can_be_drawn(retriever):
-    drawn = lesson.build(retriever, "x", 0.5, None).get_graph().draw_mermaid()
-    assert all(name in drawn for name in ("retrieve", "judge", "rewrite"))
 
 
 # --- the chat model in it ---------------------------------------------------------------------------------

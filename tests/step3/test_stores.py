@@ -373,14 +373,6 @@ def test_pinecone_needs_the_host_of_an_index_that_measures_cosine(pinecone, tmp_
         pinecone.open()
 
 
-def test_a_large_sync_keeps_to_pinecones_limits(pinecone):
-    fill(pinecone.index, "a/one.md: 1001")
-    assert pinecone.sync() == 1001
-    drop(pinecone.index, "a/one.md")
-    pinecone.sync()
-    assert not any(pinecone.server.namespaces.values())
-
-
 # --- several copies of one index --------------------------------------------------------------------------
 
 
