@@ -2,7 +2,6 @@
 
 import gc
 import json
-import os
 import sqlite3
 import threading
 from pathlib import Path
@@ -10,7 +9,9 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from shared.config import load_settings
 from step3_rag.cli import index as commands
+from step3_rag.evaluate import dataset
 from step3_rag.ingest.index import Index
 from tests.scripted import ScriptedMessages
 from tests.step3.conftest import DOCUMENTS, write
@@ -172,7 +173,7 @@ def test_a_corrupt_index_says_so_and_a_rebuild_mends_it(home, refused, command, 
     else:
         with sqlite3.connect(file) as db:
             db.execute("DELETE FROM meta")
-    for args in (("ask", "kettle"), ("search", "kettle"), ("status",), ("forget", "notes.md")):
+    for args in (("ask", "kettle"), ("forget", "notes.md")):
         assert "ingest PATH --rebuild" in refused("step3_rag", *args)
     got = command("step3_rag", "ingest", "documents", "--rebuild")
     assert got.code == 0, got.err
@@ -196,15 +197,21 @@ def test_a_rebuild_does_not_bring_back_what_was_deleted(home, command):
     assert "notes.md" not in names(home)
 
 
-def test_a_change_of_the_chunker_makes_the_index_of_a_dataset_anew(beir, command, monkeypatch):
-    args = ("step3_rag", "evaluate", "--dataset", str(beir), "--json")
-    assert "made anew" not in command(*args).err
-    (file,) = Path(os.environ["ROADMAP_CACHE_DIR"]).glob("rag/beir-*/index.sqlite")
-    before = Index.facts_of(file.parent)["id"]
+def test_a_change_of_the_chunker_makes_the_index_of_a_dataset_anew(beir, monkeypatch, capsys):
+    settings = load_settings()
+    data = dataset.read(str(beir), None, settings)
+
+    def made():
+        index = dataset.dataset_service(settings, data).index
+        return Index.facts_of(index.folder)["id"], capsys.readouterr().err
+
+    first, said = made()
+    assert made()[0] == first
+    assert "made anew" not in said
     monkeypatch.setattr("step3_rag.service.code_version", lambda: "edited")
-    assert "made by code that has changed since: it is made anew" in command(*args).err
-    assert Index.facts_of(file.parent)["id"] != before
-    assert "made anew" not in command(*args).err
+    other, said = made()
+    assert other != first
+    assert "made by code that has changed since: it is made anew" in said
 
 
 # --- others at work, and ends in the middle ---------------------------------------------------------------

@@ -391,7 +391,7 @@ class Coarse(FakeEmbedder):
 
 
 def test_a_huge_file_goes_through_in_bounded_memory(index, tmp_path):
-    size = 10_000_000
+    size = 6_000_000
     (tmp_path / "huge.txt").write_text("x" * (size // 2) + ("x" * 149 + "\n") * (size // 300))
     embedder, before = Coarse(), psutil.Process().memory_info().rss
     report = bring_in(index, tmp_path / "huge.txt", embedder=embedder)
