@@ -8,18 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shared.cli import (
-    Engine,
-    Json,
-    Model,
-    Out,
-    Seed,
-    Smoke,
-    emit,
-    new_app,
-    settings_from_flags,
-    with_default,
-)
+from shared.cli import Engine, Json, Model, Out, Seed, Smoke, emit, new_app, settings_from_flags, with_default
 from step3_rag.cli import evaluate as measuring
 from step3_rag.cli.flags import (
     FOR_FRAMEWORKS,

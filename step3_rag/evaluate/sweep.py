@@ -33,12 +33,7 @@ HELD = 0.9  # of a passage's words: it may have been a table row, whose marks ar
 
 
 def run(
-    settings: Settings,
-    name: str,
-    split: str | None,
-    sizes: str,
-    budget: int,
-    limit: int | None,
+    settings: Settings, name: str, split: str | None, sizes: str, budget: int, limit: int | None
 ) -> dict[str, Any]:
     """Search with every size; `sizes` is like `64/16,128/32`.
 

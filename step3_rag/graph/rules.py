@@ -14,14 +14,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import combinations, groupby
 
-from step3_rag.graph.extract import (
-    TOGETHER,
-    Extraction,
-    Mention,
-    Relation,
-    Resolver,
-    document_numbers,
-)
+from step3_rag.graph.extract import TOGETHER, Extraction, Mention, Relation, Resolver, document_numbers
 from step3_rag.graph.names import MADE_BY, Sentence, find
 from step3_rag.ingest.index import Chunk
 

@@ -87,8 +87,7 @@ class Collection:
         }
         return search_get_pb2.SearchResult(
             properties=search_get_pb2.PropertiesResult(
-                target_collection=self.schema["class"],
-                non_ref_props=properties_pb2.Properties(fields=fields),
+                target_collection=self.schema["class"], non_ref_props=properties_pb2.Properties(fields=fields)
             ),
             metadata=search_get_pb2.MetadataResult(
                 id=one, id_as_bytes=uuid.UUID(one).bytes, distance=distance, distance_present=True

@@ -241,10 +241,7 @@ def test_the_second_of_two_ingests_waits_and_says_who_holds_the_lock(home, comma
 
 @pytest.mark.parametrize(
     ("failure", "why"),
-    [
-        ({"refused": True}, "can't be reached"),
-        ({"status": 529}, "the server is overloaded (529)"),
-    ],
+    [({"refused": True}, "can't be reached"), ({"status": 529}, "the server is overloaded (529)")],
 )
 @pytest.mark.parametrize(("flags", "said"), [(("--reader", "chat"), 0.9), (("--strategies", "chat"), 0.1)])
 def test_a_chat_model_that_is_down_leaves_what_was_found(

@@ -185,10 +185,7 @@ def test_the_command_fits_measures_and_writes(tmp_path, fake, command, monkeypat
 
 @pytest.mark.parametrize(
     ("flags", "line"),
-    [
-        (("--weights", "."), "cannot write ."),
-        ((), "the searches all succeeded, or all failed"),
-    ],
+    [(("--weights", "."), "cannot write ."), ((), "the searches all succeeded, or all failed")],
 )
 def test_what_is_wrong_is_one_line(beir, command, flags, line):
     got = command("step3_rag", "calibrate", str(beir), *flags)

@@ -96,10 +96,7 @@ def test_a_follow_up_takes_the_question_before_it_along(retriever):
 
 @pytest.mark.parametrize(
     ("strategy", "prompt", "query"),
-    [
-        ("chat", "rewrite", "notice period"),
-        ("hyde", "hyde", f"{QUESTION} notice period"),
-    ],
+    [("chat", "rewrite", "notice period"), ("hyde", "hyde", f"{QUESTION} notice period")],
 )
 def test_the_chat_model_writes_a_query(retriever, strategy, prompt, query):
     chat, turns = scripted(" notice\n period ", "", QUESTION)
