@@ -138,14 +138,15 @@ def test_an_unreadable_file_among_good_ones_is_named_and_the_rest_is_in(tmp_path
 
 def test_front_matter_that_is_wrong_is_a_line_and_no_failure(tmp_path, fake, command):
     old = "---\nsuperseded: perhaps\nstatus: superseded\n---\nThe old kettle.\n"
-    write(tmp_path / "d", {"old.md": old, "new.md": "---\n\nThe new kettle.\n"})
+    no_yaml = "---\nstatus: [in force\n---\nText.\n"
+    write(tmp_path / "d", {"old.md": old, "new.md": "---\n\nThe new kettle.\n", "odd.md": no_yaml})
     got = command("step3_rag", "ingest", "d")
     assert got.code == 0
     assert "old.md: superseded must be true or false; passed over" in got.err.splitlines()
+    assert "odd.md: its front matter is not YAML: " in got.err
     shown = command("step3_rag", "status", "--names").out
-    assert "  new.md\n  old.md (superseded)\n" in shown
+    assert "  new.md\n  odd.md\n  old.md (superseded)\n" in shown
     facts = json.loads(command("step3_rag", "status", "--names", "--json").out)
-    assert facts["names"] == ["new.md", "old.md"]
     assert facts["superseded"] == ["old.md"]
 
 
@@ -153,6 +154,8 @@ def test_front_matter_that_is_wrong_is_a_line_and_no_failure(tmp_path, fake, com
 
 
 def test_an_index_of_another_embedder_is_refused_and_can_be_made_anew(home, refused, command, monkeypatch):
+    line = refused("step3_rag", "ingest", "documents", "--chunk-size", "64")
+    assert "was made with chunk size 128, not 64: use that one, or make it anew" in line
     monkeypatch.setenv("ROADMAP_EMBEDDER", "tiny")
     for args in (("ask", "kettle"), ("search", "kettle"), ("ingest", "documents")):
         line = refused("step3_rag", *args)

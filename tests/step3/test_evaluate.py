@@ -67,13 +67,6 @@ def test_without_reranking_the_ranking_by_ranks_is_still_its_own(retriever):
     assert rankings["fusion"] == [names[2], names[0], names[1]]
 
 
-@pytest.mark.parametrize("options", [{"use": ("bm25",)}, {"use": ("dense",), "rerank": "none"}])
-def test_a_stage_that_is_left_out_is_left_out_of_the_table(retriever, options):
-    table = retrieval.summary(retrieval.ask(retriever, QUESTIONS, Options(**options)))
-    assert options["use"][0] in table
-    assert not {"rrf", "fusion"} & set(table)
-
-
 @pytest.mark.parametrize(
     ("ranks", "lost"),
     [

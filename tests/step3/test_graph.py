@@ -7,7 +7,6 @@ import json
 
 import pytest
 
-from shared.config import load_settings
 from shared.errors import UserError
 from step3_rag.graph import answers, model, net, rules
 from step3_rag.graph import names as graph_names
@@ -367,23 +366,3 @@ def test_other_questions_go_through_the_pipeline_with_all_its_flags(ingested, co
     assert "retrieve (question) → judge " in got.out
     only = json.loads(command(*question, "--threshold", "0", "--collection", "contracts", "--json").out)
     assert {each["document"].split("/")[0] for each in only["sources"]} == {"contracts"}
-
-
-# --- the sample corpus --------------------------------------------------------------------------------
-
-
-@pytest.mark.real
-def test_the_sample_says_who_shares_a_supplier():
-    from step3_rag.service import sample_service
-
-    graph = net.build(sample_service(load_settings()).index, rules.extract)
-    node, role = answers.asks_to_share(graph, "Which contracts share a supplier with FD-2025-08?")
-    found = {(each.document, each.whom, each.relation) for each in answers.related(graph, node, role)}
-    ours, varrick = "Tarnholt Instruments", "Varrick Calibration Laboratories"
-    assert found == {
-        ("contracts/brackenmoor-energy-monitoring.md", ours, "supplier"),
-        ("contracts/dunmarrow-water-framework.md", ours, "supplier"),
-        ("contracts/thessaby-pharma-quality-agreement.md", ours, "supplier"),
-        ("contracts/thessaby-pharma-quality-agreement.md", varrick, "subcontractor"),
-        ("contracts/varrick-calibration-services.md", varrick, "supplier"),
-    }

@@ -31,26 +31,6 @@ def test_there_is_none(tmp_path):
     assert not Index.exists(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize(
-    ("other", "line"),
-    [
-        ({"embedder": "org/larger"}, "was made with embedder fake, not org/larger"),
-        ({"chunk_size": 64}, "was made with chunk size 128, not 64"),
-    ],
-)
-@pytest.mark.parametrize("create", [False, True])
-def test_an_index_made_in_another_way_is_refused_and_stays(built, other, line, create):
-    before = texts_of(built)
-    with pytest.raises(UserError, match=line) as refused:
-        opened(built.folder, create, **other)
-    assert "make it anew with `ingest --rebuild`" in str(refused.value)
-    assert texts_of(opened(built.folder)) == before
-
-
-def garbage(file):
-    file.write_bytes(b"this is no database at all" * 1000)
-
-
 def truncated(file):
     file.write_bytes(file.read_bytes()[:20_000])
 
@@ -66,7 +46,7 @@ def a_folder(file):
     file.mkdir()
 
 
-@pytest.mark.parametrize("damage", [garbage, truncated, overwritten, a_folder])
+@pytest.mark.parametrize("damage", [truncated, overwritten, a_folder])
 def test_a_damaged_index_says_so(index, documents, damage):
     bring_in(index, documents)
     folder = index.folder

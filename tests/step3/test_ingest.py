@@ -126,24 +126,6 @@ def test_a_change_that_keeps_size_and_time_is_seen(built, documents):
     assert bring_in(built, documents).changed == ["notes.md"]
 
 
-def test_a_changed_file_replaces_its_chunks_and_a_removed_one_goes(built, documents):
-    change(documents / "notes.md", "# Notes\n\nThe kettle works.\n")
-    (documents / "handbook" / "leave.txt").unlink()
-    write(documents, {"handbook/new.md": "# New\n\nA new one.\n"})
-    embedder = FakeEmbedder()
-    report = bring_in(built, documents, embedder=embedder)
-    assert (report.new, report.changed, report.removed) == (
-        ["handbook/new.md"],
-        ["notes.md"],
-        ["handbook/leave.txt"],
-    )
-    assert report.unchanged == 3
-    assert len(embedder.embedded) == 2
-    assert texts_of(built)["notes.md"] == ["# Notes\n\nThe kettle works."]
-    assert "handbook/leave.txt" not in names(built)
-    assert built.db.execute("SELECT count(*) FROM tokens").fetchone() == (len(Snapshot(built)),)
-
-
 def test_removal_stays_below_the_folders_that_were_given(built, documents):
     (documents / "notes.md").unlink()
     (documents / "handbook" / "leave.txt").unlink()
@@ -168,30 +150,6 @@ def test_the_same_name_in_two_folders(index, tmp_path):
 
 
 # --- what can't be read -----------------------------------------------------------------------------------
-
-
-def test_a_file_that_can_not_be_read_is_named_and_the_rest_goes_in(index, tmp_path):
-    folder = write(
-        tmp_path / "d",
-        {
-            "bad.pdf": b"no PDF",
-            "bad.docx": b"no zip",
-            "binary.txt": b"\x00\x01",
-            "empty.md": b"",
-            "good.md": "# Good\n\nText.",
-            "picture.png": b"\x89PNG",
-        },
-    )
-    report = bring_in(index, folder)
-    assert report.new == ["good.md"]
-    assert report.failed == {
-        "bad.docx": "no Word document (BadZipFile)",
-        "bad.pdf": "damaged PDF (Stream has ended unexpectedly)",
-        "binary.txt": "binary, not text",
-        "empty.md": "no text in it",
-    }
-    assert names(index) == ["good.md"]
-    assert bring_in(index, folder).failed == report.failed
 
 
 def test_a_file_that_has_become_unreadable_keeps_what_the_index_has(built, documents):
@@ -229,13 +187,6 @@ def test_a_file_that_breaks_off_in_the_middle_leaves_its_old_version(built, docu
 
 
 # --- where files are --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("files", [{}, {"a.png": b"x"}, {".hidden/a.md": "x", ".b.md": "x"}])
-def test_a_folder_without_documents(index, tmp_path, files):
-    (tmp_path / "d").mkdir()
-    with pytest.raises(UserError, match=r"d holds no document: readable are \.md"):
-        bring_in(index, write(tmp_path / "d", files))
 
 
 def test_files_of_other_types_are_counted(index, tmp_path):
@@ -348,15 +299,6 @@ def test_a_superseded_document_says_so_until_its_front_matter_changes(index, tmp
 )
 def test_what_front_matter_says(block, superseded, problem):
     assert front_matter.split(f"---\n{block}\n---\nText.") == (superseded, "Text.", problem)
-
-
-def test_front_matter_that_is_not_yaml_is_named_and_read_as_text(index, tmp_path):
-    write(tmp_path / "d", {"a.md": "---\nstatus: [in force\n---\nText.\n"})
-    report = bring_in(index, tmp_path / "d")
-    assert report.new == ["a.md"]
-    assert report.warnings["a.md"].startswith("its front matter is not YAML: ")
-    assert "\n" not in report.warnings["a.md"]
-    assert "Text." in texts_of(index)["a.md"][0]
 
 
 @pytest.mark.parametrize("text", ["---\nA line, then text.\n", "---\nText\n---\nbetween two lines", "----"])

@@ -64,9 +64,3 @@ def test_a_folder_without_documents_is_one_line(api, tmp_path):
 
 def test_it_fits_on_a_page():
     assert len((ROOT / "step3_rag" / "minimal.py").read_text(encoding="utf-8").splitlines()) <= 80
-
-
-@pytest.mark.real
-def test_with_the_real_models_it_finds_the_contracts(capsys):
-    minimal.main()
-    assert "contracts/" in capsys.readouterr().out
