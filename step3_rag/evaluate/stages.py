@@ -83,7 +83,7 @@ def run(
 
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
-    """The stage table, the kinds of questions, the times, what was lost where."""
+    """The stage table, the kinds of questions, what was lost where."""
     change = "nDCG@10, change and its 95% interval"
     table = plain_table("stage", *MEASURES, change, right=list(MEASURES))
     table.padding = (0, 1, 0, 0)
