@@ -9,7 +9,7 @@ from typing import Any
 
 from shared.config import Settings
 from shared.errors import UserError
-from shared.progress import count_bar, spinner
+from shared.progress import spinner
 from step3_rag.ingest import update
 from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.index import Index
@@ -46,31 +46,15 @@ def run(
     with update.locked(folder, spinner):
         if rebuild:
             facts = facts_of(settings, sizes)
-
-            def bring_in(new: Index) -> Report:
-                return _bring_in(new, paths, collection, embedder, sizes)
-
-            report = make_anew(folder, facts, embedder, sizes, paths, bring_in)
+            report = make_anew(folder, facts, embedder, sizes, paths, collection)
             index = Index.open(folder, facts)
         else:
             index = Index.open(folder, facts_of(settings, sizes), create=True)
-            report = _bring_in(index, paths, collection, embedder, sizes)
+            report = update.bring_in(index, paths, collection, embedder, sizes)
         vector_store.sync(index, vector_store.open_store(store, folder, address))
-    return {**_facts(index, folder, report, began), "command": "step3_rag ingest"}
-
-
-def _bring_in(
-    index: Index, paths: Sequence[Path], collection: str | None, embedder: Embedder, sizes: update.Sizes
-) -> Report:
-    report = Report()
-    known = {row["path"]: row["name"] for row in index.documents()}
-    files = find(paths, known, collection, report)
-    with count_bar(f"reading {len(files)} files", len(files)) as progress:
-        update.ingest(index, files, embedder, sizes, report, progress)
-    update.remove_gone(index, paths, report)
     for name, problem in report.warnings.items():
         warn(f"{name}: {problem}; passed over")
-    return report
+    return {**_facts(index, folder, report, began), "command": "step3_rag ingest"}
 
 
 def forget(names: Sequence[str], folder: Path | None, store: str, address: str | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,14 +50,13 @@ def rebuild(
     embedder: Embedder,
     sizes: update.Sizes,
     paths: Sequence[Path],
-    bring_in: Callable[[Index], Report],
+    collection: str | None,
 ) -> Report:
     """Make the index in a folder anew; the lock has to be held.
 
     Args:
         facts: what the new index is made with.
-        paths: what lay below them and is gone does not come back.
-        bring_in: ingests what stands under the paths.
+        paths: what stands below them is brought in; what lay there and is gone does not come back.
 
     Raises:
         UserError: nothing stands there; the index is as it was.
@@ -72,7 +71,7 @@ def rebuild(
         index, gone, old = Index.open(folder, facts, create=True), [], []
     with contextlib.closing(index), index.transaction():
         index.begin_anew(facts)
-        report = bring_in(index)
+        report = update.bring_in(index, paths, collection, embedder, sizes)
         there = {row["path"] for row in index.documents()}
         update.ingest(index, [each for each in old if each.key not in there], embedder, sizes, report)
     report.removed += [row["name"] for row in gone]

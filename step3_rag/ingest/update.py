@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import UserError
+from shared.progress import count_bar
 from step3_rag.ingest import chunk, load
 from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.index import Draft, Index
 from step3_rag.ingest.piece import clean
-from step3_rag.ingest.sources import Report, Source
+from step3_rag.ingest.sources import Report, Source, find
 
 AT_ONCE = 256  # chunks that are embedded and written together
 HEADER = 24  # tokens of a chunk's title, at most
@@ -89,6 +90,26 @@ def locked(
             lock.release()
 
 
+def bring_in(
+    index: Index, paths: Sequence[Path], collection: str | None, embedder: Embedder, sizes: Sizes
+) -> Report:
+    """Make the index hold the files under these paths as they are now. The lock has to be held.
+
+    Raises:
+        UserError: a path does not exist, or holds nothing that can be read.
+    """
+    report = Report()
+    known = {row["path"]: row["name"] for row in index.documents()}
+    files = find(paths, known, collection, report)
+    with count_bar(f"reading {len(files)} files", len(files)) as progress:
+        ingest(index, files, embedder, sizes, report, progress)
+    gone = gone_from(index, paths)
+    if gone:
+        index.remove([row["id"] for row in gone])
+    report.removed = [row["name"] for row in gone]
+    return report
+
+
 def ingest(
     index: Index,
     sources: Sequence[Source],
@@ -121,14 +142,6 @@ def ingest(
     writer.flush()
     progress(len(sources), len(sources))
     return report
-
-
-def remove_gone(index: Index, folders: Sequence[Path], report: Report) -> None:
-    """Take out the documents below these folders whose files are there no more."""
-    gone = gone_from(index, folders)
-    if gone:
-        index.remove([row["id"] for row in gone])
-    report.removed = [row["name"] for row in gone]
 
 
 def gone_from(index: Index, folders: Sequence[Path]) -> list[dict[str, Any]]:

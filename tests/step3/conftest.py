@@ -14,7 +14,6 @@ from step3_rag.ingest import update
 from step3_rag.ingest.chunk import word_spans
 from step3_rag.ingest.embed import Embedder, Encoded
 from step3_rag.ingest.index import Index
-from step3_rag.ingest.sources import Report, find
 from step3_rag.retrieve.search import Retriever
 from step3_rag.retrieve.snapshot import Snapshot
 from step3_rag.stores import vector_store
@@ -93,12 +92,7 @@ def as_beir(folder, questions=JUDGED):
 
 def bring_in(index, *paths, embedder=None, sizes=SIZES, collection=None):
     """What the command `ingest` does with paths, without the lock and the vector store."""
-    report = Report()
-    known = {row["path"]: row["name"] for row in index.documents()}
-    files = find(paths, known, collection, report)
-    update.ingest(index, files, embedder or FakeEmbedder(), sizes, report)
-    update.remove_gone(index, paths, report)
-    return report
+    return update.bring_in(index, paths, collection, embedder or FakeEmbedder(), sizes)
 
 
 def texts_of(index):

@@ -117,17 +117,21 @@ def test_numbers_are_never_used_twice(built):
     assert Snapshot(built).ids.min() > highest
 
 
-def test_a_rebuild_that_fails_leaves_the_index_as_it_was_and_its_readers_see_nothing_of_it(built, documents):
+def test_a_rebuild_that_fails_leaves_the_index_as_it_was_and_its_readers_see_nothing_of_it(
+    built, documents, monkeypatch
+):
     before, generation, reader = texts_of(built), built.generation, opened(built.folder)
 
-    def breaks(index):
-        bring_in(index, documents / "notes.md")
+    def breaks(index, *_args):
+        bring_in_one(index, [documents / "notes.md"], None, FakeEmbedder(), update.Sizes())
         assert len(texts_of(index)) == 1
         assert texts_of(reader) == before
         raise KeyboardInterrupt
 
+    bring_in_one = update.bring_in
+    monkeypatch.setattr(update, "bring_in", breaks)
     with pytest.raises(KeyboardInterrupt):
-        rebuild(built.folder, FACTS, FakeEmbedder(), update.Sizes(), [documents], breaks)
+        rebuild(built.folder, FACTS, FakeEmbedder(), update.Sizes(), [documents], None)
     assert (texts_of(built), built.generation) == (before, generation)
     reader.close()
 
