@@ -291,7 +291,7 @@ def test_a_damaged_chroma_folder_is_one_line_and_can_be_made_anew(damage, tmp_pa
     setup.store.client.close()
     assert list((tmp_path / "chroma").glob("*/*.bin"))
     damage(tmp_path / "chroma")
-    with pytest.raises(UserError, match="chroma cannot be read: delete it, and a search makes it anew"):
+    with pytest.raises(UserError, match="chroma cannot be read: delete it, the next search makes it anew"):
         setup.open()
     clear_derived(tmp_path, "chroma")
     setup.open()
