@@ -173,10 +173,12 @@ def _row(own: Collection, collections: Sequence[Collection]) -> dict[str, Any]:
 
 def _interval(scores: Sequence[float], labels: Sequence[bool]) -> tuple[float, float] | None:
     """95 % interval of the AUROC, from resampling the bad searches, which are the fewer."""
-    good = [score for score, label in zip(scores, labels, strict=True) if label]
-    bad = [score for score, label in zip(scores, labels, strict=True) if not label]
-    one = [True] * len(good) + [False]
-    return bootstrap([auroc([*good, each], one) or 0.0 for each in bad]) if good else None
+    given, is_good = np.array(scores), np.array(labels, bool)
+    good, bad = given[is_good], given[~is_good]
+    higher = [
+        float(np.mean(good > each) + np.mean(good == each) / 2) for each in bad
+    ]  # whose mean is the AUROC
+    return bootstrap(higher) if len(good) else None
 
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
