@@ -52,8 +52,9 @@ def test_a_file_becomes_a_prompt(folder):
 
 def test_load_takes_the_latest_version_for_the_family_or_for_any_model(folder):
     assert prompts.load(folder, "translate").version == 2
-    assert prompts.load(folder, "translate", family="claude").version == 3
-    assert prompts.load(folder, "translate", family="smollm2").version == 2
+    assert prompts.load(folder, "translate", family=prompts.family_of("claude-x")).version == 3
+    assert prompts.load(folder, "translate", family=prompts.family_of("org/SmolLM2-135M")).version == 2
+    assert prompts.family_of("qwen3:4b") == "qwen3"
     (folder / "translate.10.md").write_text(FIRST.replace("version: 1", "version: 10"))
     assert prompts.load(folder, "translate").version == 10
     assert prompts.load(folder, "translate", family="claude").version == 3
@@ -72,13 +73,6 @@ def test_two_files_with_the_same_version(folder):
     (folder / "copy.md").write_text(FIRST)
     with pytest.raises(UserError, match=r"two files in .* are version 1 of prompt translate"):
         prompts.load(folder, "translate")
-
-
-@pytest.mark.parametrize(
-    ("model", "family"), [("qwen3:4b", "qwen3"), ("org/SmolLM2-135M", "smollm2"), ("claude-x", "claude")]
-)
-def test_the_family_is_the_first_part_of_a_model_name(model, family):
-    assert prompts.family_of(model) == family
 
 
 def test_render_gives_arguments_of_the_messages_api(folder):

@@ -71,12 +71,7 @@ def test_merges_are_those_that_the_tokenizers_library_learns():
     assert [(merge.left.decode(), merge.right.decode()) for merge in learned] == expected
     for word in ("lowest", " tower", " the", " owlet"):
         assert [part.decode() for part in tokens.apply_merges(word, learned)] == theirs.encode(word).tokens
-
-
-def test_merging_ends_when_every_word_is_one_piece():
-    learned = tokens.learn_merges("aaaa aaaa", 50)
-    assert tokens.apply_merges("aaaa", learned) == [b"aaaa"]
-    assert len(learned) < 50
+    assert tokens.apply_merges("aaaa", tokens.learn_merges("aaaa aaaa", 50)) == [b"aaaa"]  # no more to merge
 
 
 @pytest.mark.parametrize("special", [True, False])
@@ -109,6 +104,8 @@ def test_surprisal_and_perplexity_are_the_models_own_loss(command, monkeypatch):
     assert facts["perplexity"] == pytest.approx(math.exp(loss), rel=1e-3)
     assert facts["positions"][0]["surprisal_bits"] is None
     assert all(0 <= position["next_entropy_bits"] <= math.log2(512) for position in facts["positions"])
+    one = facts_of(command, "next", "a")
+    assert (one["perplexity"], one["headline"]) == (None, "no token to predict")
 
 
 def test_texts_in_other_scripts_stay_readable(command):
@@ -116,11 +113,6 @@ def test_texts_in_other_scripts_stay_readable(command):
     assert "猫 и สวัสดี 🙂" in got.out  # the coloured text
     assert "\\xe7" in got.out  # a part of a letter, in the table
     assert "\N{REPLACEMENT CHARACTER}" not in got.out
-
-
-def test_a_text_of_one_token_has_nothing_to_measure(command):
-    assert facts_of(command, "next", "a")["perplexity"] is None
-    assert "no token to predict" in command("step1_foundations", "next", "a", "--smoke").out
 
 
 def test_working_in_slices_changes_nothing(monkeypatch):
@@ -162,21 +154,16 @@ def test_plain_lines_are_read(command, tmp_path):
 # --- embeddings -------------------------------------------------------------------------------------------
 
 
-def test_neighbours_are_the_largest_cosines():
-    tokenizer = models.load_tokenizer("tiny")
-    table = torch.randn(len(tokenizer), 16, generator=torch.Generator().manual_seed(0))
-    table[7] = table[5] * 3 + 0.01  # nearly the same direction, another length
-    near = embeddings.neighbours(tokenizer, table, [5], 3)
-    assert near[0].id == 7
-    assert near[0].cosine > 0.99
-    assert [each.cosine for each in near] == sorted((each.cosine for each in near), reverse=True)
-
-
-def test_rows_that_pad_the_table_are_no_neighbours():
+def test_neighbours_are_the_tokens_with_the_largest_cosines():
     tokenizer = models.load_tokenizer("tiny")
     table = torch.randn(len(tokenizer) + 64, 16, generator=torch.Generator().manual_seed(0))
-    table[-1] = table[5]
-    assert all(each.id < len(tokenizer) for each in embeddings.neighbours(tokenizer, table, [5], 20))
+    table[7] = table[5] * 3 + 0.01  # nearly the same direction, another length
+    table[-1] = table[5]  # such rows only pad the table: they are no tokens
+    near = embeddings.neighbours(tokenizer, table, [5], 20)
+    assert near[0].id == 7
+    assert near[0].cosine > 0.99
+    assert near == sorted(near, key=lambda each: -each.cosine)
+    assert all(each.id < len(tokenizer) for each in near)
     assert piece(tokenizer, len(tokenizer) + 3) == f"#{len(tokenizer) + 3}"  # where such a row is a guess
 
 
@@ -284,15 +271,6 @@ def test_a_model_of_another_shape_is_refused(refused, tmp_path):
     )
     said = refused("step1_foundations", "block", TEXT, "--model", str(tmp_path / "gpt2"))
     assert "this takes Llama-shaped models (llama, mistral, qwen2), not gpt2" in said
-
-
-def test_rope_makes_scores_depend_on_the_distance_only():
-    torch.manual_seed(0)
-    q, k = torch.randn(1, 1, 8).expand(1, 6, 8), torch.randn(1, 1, 8).expand(1, 6, 8)
-    scores = block.rope(q, 100.0)[0] @ block.rope(k, 100.0)[0].T
-    for distance in range(5):
-        diagonal = scores.diagonal(-distance)
-        torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal))
 
 
 def test_the_stream_ends_in_the_logits_and_the_lens_reads_them(command, monkeypatch):
