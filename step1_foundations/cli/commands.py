@@ -36,15 +36,9 @@ def generate(
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Stop after this many tokens.")] = 80,
     temperature: Annotated[float, typer.Option(help="0 takes the most probable token (greedy).")] = 0.0,
     top_k: Annotated[int, typer.Option(help="Draw from the k most probable tokens; 0 is off.")] = 0,
-    top_p: Annotated[
-        float, typer.Option(help="Draw from the smallest set with this share of probability; 1 is off.")
-    ] = 1.0,
-    repetition_penalty: Annotated[
-        float, typer.Option(help="Above 1: tokens seen before become less likely.")
-    ] = 1.0,
-    chat: Annotated[
-        bool, typer.Option("--chat/--raw", help="As a user's turn, or as text to continue.")
-    ] = True,
+    top_p: Annotated[float, typer.Option(help="Draw from the smallest set this probable; 1 is off.")] = 1.0,
+    repetition_penalty: Annotated[float, typer.Option(help="Above 1: seen tokens get less likely.")] = 1.0,
+    chat: Annotated[bool, typer.Option("--chat/--raw", help="A user's turn, or text to continue.")] = True,
     quantize: Annotated[Literal["int8"] | None, typer.Option(help="Weights in eight bits.")] = None,
     model: Model = None,
     device: Device = None,
@@ -138,12 +132,8 @@ def _load(
 
 def tokens(
     text: Text = PROMPT,
-    compare: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Show another model's tokenizer beside it.")
-    ] = None,
-    languages: Annotated[
-        bool, typer.Option("--languages", help="Count the tokens of five sentences in ten languages.")
-    ] = False,
+    compare: Annotated[str | None, typer.Option(metavar="MODEL", help="Another model's, beside it.")] = None,
+    languages: Annotated[bool, typer.Option("--languages", help="Five sentences in ten languages.")] = False,
     model: Model = None,
     smoke: Smoke = False,
     as_json: Json = False,
@@ -179,9 +169,7 @@ def tokens(
 
 
 def merges(
-    text: Annotated[
-        str, typer.Argument(help="The text to learn from; by default a short paragraph.", callback=decodable)
-    ] = "",
+    text: Annotated[str, typer.Argument(help="What to learn from.", callback=decodable)] = "",
     n: Annotated[int, typer.Option("--n", min=1, help="How many merges to learn.")] = 20,
     word: Annotated[str, typer.Option(help="A word to tokenize with them.", callback=decodable)] = " lowest",
     as_json: Json = False,
@@ -277,9 +265,7 @@ def perplexity(
 
 
 def embeddings(
-    word: Annotated[
-        str, typer.Argument(help="A word, or a token id written as #42.", callback=decodable)
-    ] = "king",
+    word: Annotated[str, typer.Argument(help="A word, or an id: #42.", callback=decodable)] = "king",
     top_k: Annotated[int, typer.Option(help="How many neighbours to show.")] = 8,
     words: Annotated[str, typer.Option(help="Words of the cosine table.")] = "dog,cat,France,Japan,run",
     out: Out = None,
