@@ -51,12 +51,3 @@ class ApiError(Exception):
 
 class ClientGone(Exception):
     """Whoever asked has left; there is nobody to reply to."""
-
-
-def shaped(refusal: ApiError, path: str) -> dict[str, Any]:
-    """The body in the format of the API that a path imitates."""
-    if path.startswith("/v1/messages"):
-        return {"type": "error", **refusal.body()}
-    if path.startswith("/v1/"):  # OpenAI's
-        return {"error": {**refusal.body()["error"], "param": None, "code": None}}
-    return refusal.body()

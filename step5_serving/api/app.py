@@ -21,7 +21,6 @@ from fastapi.openapi.utils import get_openapi
 
 from step5_serving.addresses import is_loopback
 from step5_serving.api.keys import Keys
-from step5_serving.api.refusals import CountRefusals
 from step5_serving.api.replies import HANDLERS
 from step5_serving.api.routes import documents, feedback, health, pages, query, telemetry
 from step5_serving.api.security import SecurityMiddleware
@@ -67,25 +66,17 @@ def create_app(
     state.service, state.library = service, library
     state.began, state.closing = datetime.now(UTC), list[Callable[[], None]]()
     state.metrics, state.metrics_type = _metrics(service)
-    paths: set[str] = set()
-    for module in (
-        query,
-        health,
-        telemetry,
-        documents,
-        feedback,
-        pages,
-    ):  # by how often they are asked
-        app.include_router(module.router)
-        paths |= {getattr(route, "path", "") for route in module.router.routes}
-    names = {*LOOPBACK, config.host, *config.names} if is_loopback(config.host) else None
-    app.add_middleware(SecurityMiddleware, names=names, wants_keys=lambda: service.access.wants_keys)
-
-    def refused(route: str, status: int) -> None:
-        state.metrics.refused(route, status)
-        service.recorder.refused(route, status)
-
-    app.add_middleware(CountRefusals, paths=paths, count=refused)
+    routers = [each.router for each in (query, health, telemetry, documents, feedback, pages)]
+    for router in routers:
+        app.include_router(router)
+    app.mount("/pages", pages.files)
+    app.add_middleware(
+        SecurityMiddleware,
+        names={*LOOPBACK, config.host, *config.names} if is_loopback(config.host) else None,
+        wants_keys=lambda: service.access.wants_keys,
+        paths=[getattr(route, "path", "") for router in routers for route in router.routes],
+        count=state.metrics.refused,
+    )
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

@@ -16,11 +16,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
-from step5_serving.api.live import ClientGone
 from step5_serving.api.security import internal
 from step5_serving.api.service import GONE, Service
 from step5_serving.api.trace import Caller, Trace
-from step5_serving.errors import ApiError, shaped
+from step5_serving.errors import ApiError, ClientGone
 
 MEANINGS = {
     400: "What was sent makes no sense, or names what is not there.",
@@ -36,12 +35,8 @@ MEANINGS = {
     503: "No room, not ready, stopping, or telemetry can't be written; Retry-After says when.",
     504: "No answer in time.",
 }
-CALLS = {  # the name in telemetry of what asks a model
-    "/query": "query",
-    "/query/stream": "query",
-    "/v1/messages": "messages",
-    "/v1/chat/completions": "chat.completions",
-}
+QUESTIONS = ("/query", "/query/stream")
+CROWDED = ("rate_limit_error", "overloaded_error")  # whoever asks may ask, but there is no room now
 TYPES = {
     404: "not_found_error",
     405: "invalid_request_error",
@@ -114,18 +109,17 @@ def reply(data: Any, status: int = 200, headers: dict[str, str] | None = None) -
 async def refused(request: Request, error: Exception) -> Response:
     """An ApiError; where there was no room, or the caller asked too often, the call has a row, too."""
     assert isinstance(error, ApiError)
-    if error.status in (429, 503) and not error.has_row and (route := CALLS.get(request.url.path)):
-        caller = Caller(error.key_id)
-        await service_of(request).record_refusal(error, route, caller, trace_of(request))
+    if error.type in CROWDED and not error.has_row and request.url.path in QUESTIONS:
+        await service_of(request).record_refusal(error, Caller(error.key_id), trace_of(request))
     request.state.has_row = error.has_row
     headers = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}
-    return reply(shaped(error, request.url.path), error.status, headers)
+    return reply(error.body(), error.status, headers)
 
 
-async def invalid(request: Request, error: Exception) -> Response:
+async def invalid(request: Request, error: Exception) -> Response:  # noqa: ARG001
     """A body or a parameter that doesn't fit: the first thing wrong with it."""
     assert isinstance(error, RequestValidationError | ValidationError)
-    return reply(shaped(refusal_of(error), request.url.path), 400)
+    return reply(refusal_of(error).body(), 400)
 
 
 def refusal_of(error: RequestValidationError | ValidationError) -> ApiError:
@@ -148,9 +142,7 @@ async def of_http(request: Request, error: Exception) -> Response:
     if error.status_code in (408, 413):
         headers["connection"] = "close"  # the rest of the body is not read
     kind = TYPES.get(error.status_code, "invalid_request_error" if error.status_code < 500 else "api_error")
-    return reply(
-        shaped(ApiError(error.status_code, kind, text), request.url.path), error.status_code, headers
-    )
+    return reply(ApiError(error.status_code, kind, text).body(), error.status_code, headers)
 
 
 async def client_gone(request: Request, error: Exception) -> Response:  # noqa: ARG001
@@ -160,7 +152,7 @@ async def client_gone(request: Request, error: Exception) -> Response:  # noqa: 
 
 async def unforeseen(request: Request, error: Exception) -> Response:  # noqa: ARG001  (SecurityMiddleware logs)
     """A bug of ours."""
-    return reply(shaped(internal(request.state.request_id), request.url.path), 500)
+    return reply(internal(request.state.request_id).body(), 500)
 
 
 HANDLERS: dict[Any, Any] = {

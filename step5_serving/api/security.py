@@ -1,4 +1,4 @@
-"""What stands before every route: headers, a limit for bodies, whose page may call, and an id for the logs.
+"""What stands before every route: headers, limits of bodies, whose page may call, ids, counts of refusals.
 
     GET / HTTP/1.1            ->  content-security-policy: default-src 'none'; script-src 'self'; ...
     Host: evil.example        ->  421 this server answers to 127.0.0.1, localhost ...
@@ -28,7 +28,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.masking import masked
-from step5_serving.errors import ApiError, shaped
+from step5_serving.errors import ApiError
 from step5_serving.telemetry.call import new_trace_id
 
 MIB = 1024 * 1024
@@ -41,8 +41,9 @@ class Limit(NamedTuple):
     seconds: float  # until all of it is here
 
 
-LIMITS = {"/ingest": Limit(64 * MIB, 300), "/v1/": Limit(32 * MIB, 60)}  # by the path's beginning
-QUESTION = Limit(64 * 1024, 15)  # any other: a question has 2,000 characters
+INGEST = Limit(64 * MIB, 300)
+QUESTION = Limit(64 * 1024, 15)  # any other path's: a question has 2,000 characters
+OTHER = "other"
 FORWARDED = frozenset((b"forwarded", b"via", b"x-real-ip", b"cf-connecting-ip", b"true-client-ip"))
 REQUEST_ID = re.compile(rb"[\w.-]{1,64}")
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -72,12 +73,25 @@ class SecurityMiddleware:
     """Wraps the app."""
 
     def __init__(
-        self, app: ASGIApp, names: Iterable[str] | None, wants_keys: Callable[[], bool] = lambda: True
+        self,
+        app: ASGIApp,
+        names: Iterable[str] | None,
+        wants_keys: Callable[[], bool] = lambda: True,
+        paths: Iterable[str] = (),
+        count: Callable[[str, int], None] = lambda _route, _status: None,
     ) -> None:
-        """`names` are the hosts that requests may ask for (None: any); `wants_keys` tells whether a request
-        needs an API key: while it doesn't, nothing may come through a proxy."""
+        """Around the app.
+
+        Args:
+            names: the hosts that requests may ask for; None: any.
+            wants_keys: whether a request needs an API key; while it doesn't, no proxy may hand one on.
+            paths: of the routes.
+            count: gets the route and the status of each refusal that has no row in telemetry. A route is one
+                of `paths` or OTHER, never what somebody typed: each new name would be a new series.
+        """
         self.app, self.wants_keys = app, wants_keys
         self.names = None if names is None else frozenset(name.lower() for name in names)
+        self.paths, self.count = frozenset(paths), count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -86,7 +100,8 @@ class SecurityMiddleware:
         given: dict[bytes, bytes] = dict(scope["headers"])
         asked = given.get(b"x-request-id", b"")
         request_id = asked if REQUEST_ID.fullmatch(asked) else f"req_{new_trace_id()[:24]}".encode()
-        scope.setdefault("state", {})["request_id"] = request_id.decode()
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id.decode()
         started = False
 
         async def send_with_headers(message: Message) -> None:
@@ -97,9 +112,10 @@ class SecurityMiddleware:
                 there = {name for name, _ in headers}
                 if b"cache-control" not in there:
                     headers.append(UNCACHED)
-                if scope["path"].startswith("/v1/") and b"request-id" not in there:
-                    headers.append((b"request-id", request_id))  # as the APIs that they imitate call it
                 message = {**message, "headers": [*headers, *HEADERS, (b"x-request-id", request_id)]}
+                if message["status"] >= 400 and not state.get("has_row"):
+                    path = getattr(scope.get("route"), "path", scope["path"])
+                    self.count(path if path in self.paths else OTHER, message["status"])
             await send(message)
 
         limit = limit_of(scope["path"])
@@ -115,7 +131,7 @@ class SecurityMiddleware:
                 refusal = internal(request_id.decode())
         if refusal is not None:
             headers = {"connection": "close"} if refusal.status == 413 else {}
-            response = JSONResponse(shaped(refusal, scope["path"]), refusal.status, headers)
+            response = JSONResponse(refusal.body(), refusal.status, headers)
             await response(scope, receive, send_with_headers)
 
     def _stranger(self, scope: Scope, given: dict[bytes, bytes]) -> ApiError | None:
@@ -158,7 +174,7 @@ def internal(request_id: str) -> ApiError:
 
 def limit_of(path: str) -> Limit:
     """What the body of a request may be."""
-    return next((limit for begin, limit in LIMITS.items() if path.startswith(begin)), QUESTION)
+    return INGEST if path == "/ingest" else QUESTION
 
 
 def _too_large(given: dict[bytes, bytes], limit: Limit) -> ApiError | None:

@@ -8,9 +8,8 @@
       then               what still runs is cancelled, connections are closed, telemetry is written
     a second one         not waited for any longer
 
-It listens on loopback unless it is told otherwise, and then only with at least one API key. uvicorn does the
-HTTP; what it has no limits for gets them here, so that ten thousand connections that say nothing, or say it
-very slowly, are closed and not kept.
+It listens on loopback unless it is told otherwise, and then only with at least one API key. The proxy in
+front of it has the TLS, and keeps slow connections away.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ from typing import TYPE_CHECKING, Any
 from shared.errors import UserError
 from shared.masking import masked
 from step5_serving.addresses import address_of, is_loopback, listen
-from step5_serving.api import timeouts
 from step5_serving.api.keys import Keys
 from step5_serving.config import SCRIPTED, Config
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+KEEP_ALIVE_S = 20  # between a connection's requests
 LAST_S = 2  # for connections to be closed once nothing runs any more
 
 
@@ -187,7 +186,6 @@ def _server(config: Config, app: FastAPI) -> Any:
     return Draining(
         uvicorn.Config(
             app,
-            http=timeouts.protocol(),
             loop="auto",  # uvloop where it is installed
             ws="none",
             lifespan="on",
@@ -195,7 +193,7 @@ def _server(config: Config, app: FastAPI) -> Any:
             access_log=False,
             server_header=False,
             proxy_headers=False,  # rates go by key; who calls without one is not believed whom he calls for
-            timeout_keep_alive=timeouts.SILENCE_S,
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=LAST_S,
         )
     )

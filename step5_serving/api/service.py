@@ -46,7 +46,6 @@ class Records(Protocol):
 
     async def open(self, call: Call) -> None: ...
     async def record(self, call: Call, prompt_text: str | None = None) -> None: ...
-    def refused(self, route: str, status: int) -> None: ...
     async def ready(self) -> str | None: ...
     async def close(self) -> None: ...
 
@@ -225,9 +224,9 @@ class Service:
         await self._record(call, used)
         self._count(call)
 
-    async def record_refusal(self, refusal: ApiError, route: str, caller: Caller, trace: Trace) -> None:
-        """The row of a call that was refused before it began: too many requests, no room."""
-        call, began = self.begin(route, caller, trace), time.perf_counter()
+    async def record_refusal(self, refusal: ApiError, caller: Caller, trace: Trace) -> None:
+        """The row of a question that was refused before it began: too many requests, no room."""
+        call, began = self.begin("query", caller, trace), time.perf_counter()
         failed(call, refusal.status, refusal.type)
         await self._close_books(call, began, [])
         refusal.has_row = True

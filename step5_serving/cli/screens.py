@@ -23,9 +23,6 @@ def show_summary(facts: Mapping[str, Any], console: Console) -> None:
     )
     if facts["running"] or facts["lost"]:
         console.print(f"{facts['running']} under way, {facts['lost']} lost when their process ended")
-    if facts["refusals"]:
-        refused = (f"{each['count']} x {each['status']} {each['route']}" for each in facts["refusals"])
-        console.print(f"turned away: {', '.join(refused)}", soft_wrap=True)
     counts = [each["calls"] for each in facts["series"]]
     if any(counts):
         console.print(f"{_bars(counts)}  calls, {facts['since'][:16]} to {facts['until'][:16]} UTC")

@@ -85,8 +85,7 @@ function tiles(summary) {
   const { total: all, first_token: first } = summary.latency_ms;
   const unknown = summary.unknown_costs;
   const noPrice = summary.cost_usd == null;
-  const away = (summary.refusals ?? []).reduce((sum, each) => sum + each.count, 0); // never became calls
-  const more = [[summary.running, "running"], [summary.lost, "lost"], [away, "turned away"]];
+  const more = [[summary.running, "running"], [summary.lost, "lost"]];
   const rest = more.filter(([n]) => n).map(([n, what]) => ` · ${count(n)} ${what}`).join("");
   const tile = (name, value, note, wrong) => el("div", { class: wrong ? "tile wrong" : "tile" }, el("dt", {}, name), el("dd", {}, value, note && el("small", {}, note)));
   byId("tiles").replaceChildren(

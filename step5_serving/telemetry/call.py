@@ -53,7 +53,7 @@ class Call:
     retrieve_ms, rerank_ms}, start_ms counted from `started_at`: spans.py draws them.
     """
 
-    route: str  # query, messages, chat.completions, or one of CHANGES
+    route: str  # query, or one of CHANGES
     status: int
     trace_id: str = field(default_factory=new_trace_id)
     span_id: str = field(default_factory=new_span_id)  # the call's own: a trace may hold several calls

@@ -69,8 +69,7 @@ class Metrics:
         # A look-up by label costs more than the count itself.
         self._stages = {stage: self.stage.labels(stage) for stage in (*STAGES, "total")}
         self._input, self._output = self.tokens.labels("input"), self.tokens.labels("output")
-        for route in ("query", "messages", "chat.completions"):
-            self.calls.labels(route, "2xx")  # there from the start: a rate needs a zero to begin with
+        self.calls.labels("query", "2xx")  # there from the start: a rate needs a zero to begin with
 
     def observe(self, call: Call) -> None:
         """Count one call."""

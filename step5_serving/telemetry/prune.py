@@ -26,7 +26,6 @@ from step5_serving.telemetry.schema import (
     iso,
     microseconds,
     prompts,
-    refusals,
     texts,
 )
 from step5_serving.telemetry.store import Store, why
@@ -50,7 +49,6 @@ def prune(
             deleted += some
         with store.writing() as connection:
             unseen = microseconds(cutoff - LONGER)
-            connection.execute(sa.delete(refusals).where(refusals.c.minute_us < microseconds(cutoff)))
             gone = [
                 connection.execute(sa.delete(table).where(table.c.seen_us < unseen)).rowcount
                 for table in (texts, prompts)

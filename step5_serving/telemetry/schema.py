@@ -5,7 +5,6 @@
     prompts    the text of every prompt, once by its hash
     texts      the text of every passage, once by its hash
     feedback   what a person thought of an answer, by the call's id
-    refusals   requests without a row (no key, no such route, a wrong body), counted by minute, route, status
 
 Columns have the names of OpenTelemetry's GenAI conventions, with _ for the dots, where these have one:
 gen_ai_request_model, gen_ai_usage_input_tokens, error_type. Times are whole microseconds since 1970, UTC:
@@ -40,7 +39,7 @@ from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.owner import OWNER
 
 VERSION = 2
-OPERATIONS = {"query": "invoke_agent", "messages": "chat", "chat.completions": "chat"}  # by route
+OPERATIONS = {"query": "invoke_agent"}  # by route, where they have another name
 metadata = MetaData()
 ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only what is called INTEGER
 
@@ -77,7 +76,6 @@ calls = Table(
     Column("span_id", String(16)),
     Column("opened_by", Text),  # null: the call has ended
 )
-NEW_COLUMNS = (calls.c.span_id, calls.c.opened_by)  # that format 1 did not have
 Index("calls_started_us", calls.c.started_us)
 Index("calls_trace_id", calls.c.trace_id)
 Index("calls_span_id", calls.c.span_id)
@@ -121,15 +119,6 @@ feedback = Table(
     Column("thumb", SmallInteger),  # 1 up, -1 down, null: only a comment
     Column("comment", Text),
     Column("given_us", BigInteger, nullable=False),
-)
-
-refusals = Table(
-    "refusals",
-    metadata,
-    Column("minute_us", BigInteger, primary_key=True),
-    Column("route", String(100), primary_key=True),
-    Column("status", Integer, primary_key=True),
-    Column("count", Integer, nullable=False),
 )
 
 

@@ -39,7 +39,6 @@ Batch = Sequence[tuple[Call, str | None]]  # with the text of its prompt
 ROOM = "x" * 65536  # what is tried: a disk that is full still takes a few bytes
 MARK_EVERY = 43_200_000_000  # microseconds: half a day
 CALL_COLUMNS = calls.columns.keys()[1:]  # the database counts the ids
-REMEMBERED = 10_000  # hashes of texts that are known to be there
 
 
 class CannotWrite(Exception):
@@ -56,42 +55,25 @@ def sink_of(store: Store, synchronous: str) -> Sink:
     return SqliteSink(store, synchronous) if store.file else PostgresSink(store)
 
 
-class Known:
-    """Which texts are in the database, so that a passage that is found often is not written each time.
+def text_rows(batch: Batch) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """The rows of prompts and of texts of a batch, each once.
 
-    A text that is used again is marked as seen, twice a day at most. So `seen_us` lags behind its last use by
-    half a day at most, and `prune` may delete what was not seen for a day longer than it keeps calls,
-    without looking into any call, and without asking the workers what they think is there.
+    In the order of their hashes: two workers that write the same texts in different orders would lock each
+    other out.
     """
-
-    def __init__(self) -> None:
-        self.seen: dict[str, int] = {}
-
-    def rows(self, batch: Batch) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-        """The rows of prompts and of texts that have to be written, in the order of their hashes."""
-        at = time.time_ns() // 1000
-        new_prompts: dict[str, tuple[Any, ...]] = {}
-        new_texts: dict[str, tuple[Any, ...]] = {}
-        for call, text in batch:
-            sha = call.prompt_sha256
-            if text is not None and sha and self._is_due(sha, at):
-                new_prompts[sha] = (sha, call.prompt_id, call.prompt_version, clean(text), at)
-            for source in call.sources:
-                sha = source.get("sha256")
-                if sha and source.get("text") is not None and self._is_due(sha, at):
-                    new_texts[sha] = (sha, clean(source["text"]), at)
-        # Two workers that write the same texts in different orders would lock each other out.
-        return sorted(new_prompts.values()), sorted(new_texts.values())
-
-    def _is_due(self, sha: str, at: int) -> bool:
-        return at - self.seen.get(sha, 0) > MARK_EVERY
-
-    def add(self, *written: Sequence[tuple[Any, ...]]) -> None:
-        """These rows are safe now."""
-        if len(self.seen) > REMEMBERED:
-            self.seen.clear()
-        for rows in written:
-            self.seen.update((row[0], row[-1]) for row in rows)
+    at = time.time_ns() // 1000
+    new_prompts = {
+        call.prompt_sha256: (call.prompt_sha256, call.prompt_id, call.prompt_version, clean(text), at)
+        for call, text in batch
+        if call.prompt_sha256 and text is not None
+    }
+    new_texts = {
+        source["sha256"]: (source["sha256"], clean(source["text"]), at)
+        for call, _ in batch
+        for source in call.sources
+        if source.get("sha256") and source.get("text") is not None
+    }
+    return sorted(new_prompts.values()), sorted(new_texts.values())
 
 
 class SqliteSink:
@@ -101,7 +83,6 @@ class SqliteSink:
         self.store, self.synchronous = store, synchronous
         self.db: sqlite3.Connection | None = None
         self.file: tuple[int, int] | None = None  # device and inode of what `db` has open
-        self.known = Known()
         dialect = sqlite.dialect()
         self.insert_call = str(sa.insert(calls).compile(dialect=dialect, column_keys=CALL_COLUMNS))
         self.delete_opening = (
@@ -116,11 +97,11 @@ class SqliteSink:
         """All or none, in one transaction of the connection that `_open` gives.
 
         It takes the lock at its beginning (BEGIN IMMEDIATE), then holds the prompts and texts that
-        `known.rows` gives (`insert_prompt`, `insert_text`), takes out the opening rows of streams
+        `text_rows` gives (`insert_prompt`, `insert_text`), takes out the opening rows of streams
         (`delete_opening`: span id, trace id), and of each call holds a row (`insert_call`, `call_row`) and
-        its body (`insert_body`, `body_row`), which begins with the id that the database gave the row. Texts
-        are known (`known.add`) when they are safe, and not before. If the file is another one after the
-        commit (`_file_now`, `file`), the rows are in a file without a name: nothing was written.
+        its body (`insert_body`, `body_row`), which begins with the id that the database gave the row. If the
+        file is another one after the commit (`_file_now`, `file`), the rows are in a file without a name:
+        nothing was written.
 
         Raises:
             CannotWrite: disk full, locked by another, gone, a value that no database takes; with `why`. The
@@ -129,7 +110,7 @@ class SqliteSink:
         ### BEGIN SOLUTION 5.7: A row before the reply
         try:
             db = self._open()
-            new_prompts, new_texts = self.known.rows(batch)
+            new_prompts, new_texts = text_rows(batch)
             db.execute("BEGIN IMMEDIATE")
             db.executemany(self.insert_prompt, new_prompts)
             db.executemany(self.insert_text, new_texts)
@@ -143,7 +124,6 @@ class SqliteSink:
         except Exception as error:  # of the database, the disk, or a value that the driver can't take
             self.close()
             raise CannotWrite(why(error)) from None
-        self.known.add(new_prompts, new_texts)
         ### END SOLUTION
 
     def ping(self) -> None:
@@ -186,7 +166,6 @@ class SqliteSink:
             with contextlib.suppress(sqlite3.Error):
                 self.db.close()
         self.db = self.file = None
-        self.known = Known()
 
 
 class PostgresSink:
@@ -196,7 +175,6 @@ class PostgresSink:
         limits = f"-c statement_timeout={int(2500 * PATIENCE)} -c lock_timeout={int(1000 * PATIENCE)}"
         arguments = {"connect_timeout": 5, "options": limits}
         self.engine = sa.create_engine(store.url, pool_pre_ping=True, pool_size=1, connect_args=arguments)
-        self.known = Known()
         self.insert_call = sa.insert(calls).returning(calls.c.id, sort_by_parameter_order=True)
         self.delete_opening = sa.delete(calls).where(
             RUNNING | (calls.c.error_type == "lost"),
@@ -215,7 +193,7 @@ class PostgresSink:
         """
         try:
             with self.engine.begin() as connection:
-                new_prompts, new_texts = self.known.rows(batch)
+                new_prompts, new_texts = text_rows(batch)
                 _put(connection, self.insert_prompt, prompts, new_prompts)
                 _put(connection, self.insert_text, texts, new_texts)
                 opened = [{"span": call.span_id, "trace": call.trace_id} for call, _ in batch]
@@ -226,7 +204,6 @@ class PostgresSink:
                 _put(connection, self.insert_body, bodies, rest)
         except sa.exc.SQLAlchemyError as error:
             raise CannotWrite(why(error)) from None
-        self.known.add(new_prompts, new_texts)
 
     def ping(self) -> None:
         """Raises CannotWrite where nothing could be written now."""
@@ -244,8 +221,14 @@ class PostgresSink:
 
 
 def _upsert(insert: Any) -> Any:
-    """A text that is there already is only marked as seen."""
-    return insert.on_conflict_do_update(index_elements=["sha256"], set_={"seen_us": insert.excluded.seen_us})
+    """A text that is there already is only marked as seen, twice a day at most.
+
+    So `seen_us` lags behind its last use by half a day at most, and `prune` may delete what was not seen for
+    a day longer than it keeps calls, without looking into any call.
+    """
+    is_due = insert.table.c.seen_us < insert.excluded.seen_us - sa.literal_column(str(MARK_EVERY))
+    seen = {"seen_us": insert.excluded.seen_us}
+    return insert.on_conflict_do_update(index_elements=["sha256"], set_=seen, where=is_due)
 
 
 def _put(connection: sa.Connection, statement: Any, table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -4,9 +4,8 @@
     spans.export(call)
 
 The trace's id is the call's, and so is the root's span id: a row of telemetry and its trace find each other.
-Spans are made from the finished call (span_tree.py) in a thread of their own and sent in batches: a request
-pays for one append to a queue, and for nothing where no endpoint is named. When the endpoint is gone, spans
-are dropped and counted. The database must be complete; traces may have gaps.
+Spans are made from the finished call (span_tree.py) and sent in batches by OpenTelemetry's own thread. When
+the endpoint is gone, spans are dropped. The database must be complete; traces may have gaps.
 
 What was asked and answered is sent only with `content`: the other end may be another company's.
 """
@@ -15,13 +14,10 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
-import threading
 from collections.abc import Callable
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from shared.errors import UserError, reason
+from shared.errors import UserError
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.span_tree import draw
 
@@ -29,13 +25,13 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace.export import SpanExporter
 
+log = logging.getLogger(__name__)
 SERVICE = "step5_serving"
-MOST_WAITING = 4096  # calls whose spans are not made yet; beyond it they are dropped
 VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
 class Spans:
-    """Sends the spans of calls. `dropped` counts calls that had to go without."""
+    """Sends the spans of calls."""
 
     def __init__(
         self,
@@ -48,15 +44,12 @@ class Spans:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-        self.content, self.redact, self.dropped = content, redact, 0
+        self.content, self.redact = content, redact
         self._ids = _ids()
         resource = Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME", SERVICE)})
         self._provider = TracerProvider(resource=resource, id_generator=self._ids, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1000))
         self._tracer = self._provider.get_tracer(SERVICE)
-        self._queue: SimpleQueue[Call | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="spans", daemon=True)
-        self._thread.start()
 
     @classmethod
     def of(
@@ -80,38 +73,24 @@ class Spans:
         address = None
         if otlp is not None:
             address = otlp.rstrip("/").removesuffix("/v1/traces") + "/v1/traces"
-        _say_once("opentelemetry.exporter", address or "the OTLP endpoint")
+        _log_once("opentelemetry.exporter")
         # Nobody waits for spans, and the service's end not long: so no retries of ten seconds.
         own = None if "OTEL_EXPORTER_OTLP_TIMEOUT" in os.environ else 3.0
         return cls(OTLPSpanExporter(endpoint=address, timeout=own), content=content, redact=redact)
 
     def export(self, call: Call) -> None:
-        """After the reply, or before it: costs a microsecond."""
-        if self._queue.qsize() >= MOST_WAITING:
-            self.dropped += 1
-            return
-        self._queue.put(call)
+        """Make the spans of a call that has ended; a call that can't be drawn goes without."""
+        try:
+            call = self.redact(call) if self.redact else call
+            self._ids.trace_id, self._ids.root = int(call.trace_id, 16), int(call.span_id, 16)
+            draw(self._tracer, call, _context(call), content=self.content)
+        except Exception:
+            log.exception("call %s has no spans", call.trace_id)
 
     def close(self, seconds: float = 5.0) -> None:
         """Send what waits, for so long at most."""
-        self._queue.put(None)
-        self._thread.join(seconds)
         self._provider.force_flush(int(seconds * 1000))
         self._provider.shutdown()
-
-    # --- in the thread ------------------------------------------------------------------------------------
-
-    def _run(self) -> None:
-        while (call := self._queue.get()) is not None:
-            try:
-                self._draw(self.redact(call) if self.redact else call)
-            except Exception as error:  # one call that can't be drawn is no reason to draw no more
-                self.dropped += 1
-                print(f"spans: call {call.trace_id}: {reason(error)}", file=sys.stderr)
-
-    def _draw(self, call: Call) -> None:
-        self._ids.trace_id, self._ids.root = int(call.trace_id, 16), int(call.span_id, 16)
-        draw(self._tracer, call, _context(call), content=self.content)
 
 
 def _ids() -> Any:
@@ -143,23 +122,17 @@ def _context(call: Call) -> Context:
 
 
 class _Once(logging.Filter):
-    """One line when an endpoint can't be reached, instead of the exporter's for every batch."""
+    """Lets one line through: an endpoint that is gone would have one for each batch."""
 
-    where, said = "", False
+    said = False
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        if not self.said and record.levelno >= logging.WARNING:
-            self.said = True
-            why = record.getMessage()[:150]
-            print(f"spans: {self.where} takes none ({why}); they are dropped", file=sys.stderr)
-        return False
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002
+        first, self.said = not self.said, True
+        return first
 
 
-_once = _Once()
-
-
-def _say_once(logger: str, where: str) -> None:
-    _once.where, _once.said = where, False
-    for name in list(logging.root.manager.loggerDict):
-        if name.startswith(logger):
-            logging.getLogger(name).addFilter(_once)  # a second time, it is the same
+def _log_once(name: str) -> None:
+    once = _Once()
+    for logger in list(logging.root.manager.loggerDict):
+        if logger.startswith(name):
+            logging.getLogger(logger).addFilter(once)

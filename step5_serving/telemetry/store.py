@@ -24,7 +24,7 @@ from shared.errors import UserError, reason
 from step5_serving.telemetry.call import now
 from step5_serving.telemetry.errors import TelemetryDown
 from step5_serving.telemetry.owner import is_gone
-from step5_serving.telemetry.schema import NEW_COLUMNS, RUNNING, VERSION, calls, meta, metadata, microseconds
+from step5_serving.telemetry.schema import RUNNING, VERSION, calls, meta, metadata, microseconds
 
 ALLOWED = "use FILE, sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
 LOCK = 0x5E1E6E7D  # any number: whoever makes the tables holds it, so that several workers may start at once
@@ -68,33 +68,20 @@ class Store:
         return str(self.file) if self.file else self.url.render_as_string(hide_password=True)
 
     def make(self) -> None:
-        """Make the tables that are not there."""
-        if self.file is None:
-            with self._changing() as connection:
-                self._make(connection)
-            return
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.closing(sqlite3.connect(self.file, timeout=10 * PATIENCE)) as db:
-            db.execute("PRAGMA journal_mode = WAL")
-        with self._changing() as connection:
-            self._make(connection)
-
-    @contextlib.contextmanager
-    def _changing(self) -> Iterator[sa.Connection]:
-        """A transaction that changes tables: one process at a time."""
+        """Make the tables where there are none; one process at a time."""
+        if self.file is not None:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.closing(sqlite3.connect(self.file, timeout=10 * PATIENCE)) as db:
+                db.execute("PRAGMA journal_mode = WAL")
         with self.writing() as connection:
             if self.file is None:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
-            yield connection
-
-    def _make(self, connection: sa.Connection) -> None:
-        known = sa.inspect(connection).get_table_names()
-        if not known:
-            metadata.create_all(connection)
-            connection.execute(sa.insert(meta).values(key="schema_version", value=str(VERSION)))
+            if not sa.inspect(connection).get_table_names():
+                metadata.create_all(connection)
+                connection.execute(sa.insert(meta).values(key="schema_version", value=str(VERSION)))
 
     def _check(self) -> None:
-        """Whether this is telemetry, and of this program's format; format 1 is brought up to it.
+        """Whether this is telemetry, and of this program's format.
 
         Raises:
             UserError: it is not.
@@ -105,32 +92,10 @@ class Store:
                 what = "holds other tables" if tables else "is empty"
                 raise UserError(f"{self.name} {what}, not telemetry: give another place with --telemetry")
             found = connection.execute(sa.select(meta.c.value).where(meta.c.key == "schema_version")).scalar()
-        if found == "1":
-            self._migrate()
-        elif found != str(VERSION):
+        if found != str(VERSION):
             raise UserError(
                 f"telemetry in {self.name} has format {found}, this program writes {VERSION}: "
                 "use the program that made it, or begin another with --telemetry"
-            )
-
-    def _migrate(self) -> None:
-        """From format 1: calls get span ids, made of their rows' numbers; and there are more tables."""
-        with self._changing() as connection:
-            version = sa.select(meta.c.value).where(meta.c.key == "schema_version")
-            if connection.execute(version).scalar() != "1":
-                return  # another process was faster
-            for column in NEW_COLUMNS:
-                kind = column.type.compile(connection.dialect)
-                connection.execute(sa.text(f"ALTER TABLE calls ADD COLUMN {column.name} {kind}"))
-            by_number = "printf('%016x', id)" if self.file else "lpad(to_hex(id), 16, '0')"
-            connection.execute(sa.text(f"UPDATE calls SET span_id = {by_number}"))
-            unread = "cost_usd IS NULL AND queue_ms IS NULL AND http_response_status_code = 429"
-            connection.execute(sa.text(f"UPDATE calls SET cost_usd = 0 WHERE {unread}"))
-            metadata.create_all(connection)
-            for index in calls.indexes:
-                index.create(connection, checkfirst=True)
-            connection.execute(
-                sa.update(meta).where(meta.c.key == "schema_version").values(value=str(VERSION))
             )
 
     def mark_lost(self) -> int:

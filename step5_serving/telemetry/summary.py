@@ -10,7 +10,7 @@ Latency is that of answered calls: a refusal takes no time and would make a serv
 An error is a call that failed by the service (5xx); what the caller got wrong, or had too much of (4xx), is
 counted as refused. A call whose cost is unknown, one that broke off for instance, is counted as such and adds
 nothing to the sum. A stream that is under way is `running`, and one whose process died `lost`: an error.
-`refusals` are requests that never became a call (refusals.py).
+Requests that never became a call (no key, a wrong body) are in /metrics, not here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ import sqlalchemy as sa
 from shared.errors import UserError
 from step5_serving.telemetry.call import CHANGES, STAGES, now, prompt_name
 from step5_serving.telemetry.reading import LOW
-from step5_serving.telemetry.refusals import refusals_since
 from step5_serving.telemetry.schema import RUNNING, bodies, calls, feedback, iso, microseconds
 from step5_serving.telemetry.store import Store
 
@@ -73,12 +72,11 @@ def summarize(store: Store, since: timedelta | None = None, at: datetime | None 
     bucket = c.started_us // (width * 1_000_000)
     version = (c.gen_ai_prompt_name, c.prompt_version, c.prompt_sha256)
     named = within & c.gen_ai_prompt_name.is_not(None)
-    [total], of_versions, of_buckets, doubtful, refused, version_times, bucket_times, *stages = store.read(
+    [total], of_versions, of_buckets, doubtful, version_times, bucket_times, *stages = store.read(
         sa.select(*_sums(), *_thumbs()).where(within),
         sa.select(*version, *_sums()).where(named).group_by(*version).order_by(*version),
         sa.select(bucket.label("bucket"), *_sums()).where(within).group_by(bucket),
         _doubtful(within),
-        refusals_since(begin, end),
         percentiles(c.total_ms, named & ANSWERED, version[1:]),
         percentiles(c.total_ms, within & ANSWERED, (bucket,)),
         *(percentiles(column, within & ANSWERED) for column in TIMES.values()),
@@ -93,7 +91,6 @@ def summarize(store: Store, since: timedelta | None = None, at: datetime | None 
         "running": total.running,
         "lost": total.lost,
         "thumbs": {"up": total.up, "down": total.down},
-        "refusals": [dict(row._mapping) for row in refused],
         "error_rate": _rate(total),
         "abstained": total.abstained,
         "unknown_costs": total.unknown_costs,

@@ -17,7 +17,6 @@ import contextlib
 import logging
 import sqlite3
 import threading
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from queue import Empty, SimpleQueue
@@ -28,12 +27,10 @@ import sqlalchemy as sa
 from shared.errors import UserError, reason
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.errors import TelemetryDown
-from step5_serving.telemetry.refusals import add_refusals
 from step5_serving.telemetry.sinks import CannotWrite, Sink, sink_of
 from step5_serving.telemetry.store import Store, why
 
 log = logging.getLogger(__name__)
-FLUSH_AFTER = 1.0  # seconds that counts of refusals wait in memory
 LARGEST = 512  # rows of a transaction
 LONGEST = 15.0  # seconds that a call waits for its row; a server that hangs must not hang us
 
@@ -53,8 +50,6 @@ class Recorder:
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closed = False
-        self._lock, self._refusals = threading.Lock(), Counter[tuple[str, int]]()
-        self._flushing: asyncio.TimerHandle | None = None
         self.trouble: str | None = None  # what the last commit failed with; None: it went well
 
     @classmethod
@@ -110,28 +105,6 @@ class Recorder:
         """
         await self.record(replace(call, running=True))
 
-    def refused(self, route: str, status: int) -> None:
-        """Count a request that has no row. Counts are written every second; kill -9 loses those since."""
-        with self._lock:
-            self._refusals[route, status] += 1
-        if self._flushing is None:
-            self._flushing = asyncio.get_running_loop().call_later(FLUSH_AFTER, self._flush_soon)
-
-    def _flush_soon(self) -> None:
-        self._flushing = None
-        asyncio.get_running_loop().run_in_executor(None, self._flush)
-
-    def _flush(self) -> None:
-        """Write the counts; where it fails they wait for the next time."""
-        with self._lock:
-            counts, self._refusals = self._refusals, Counter()
-        try:
-            add_refusals(self.store, counts)
-        except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
-            log.warning("refusals were not written yet: %s", why(error))
-            with self._lock:
-                self._refusals += counts
-
     async def _done(self, call: Call | None, prompt_text: str | None = None) -> None:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
@@ -152,10 +125,6 @@ class Recorder:
     async def close(self) -> None:
         """Write what waits, then close. No `record` after it."""
         self._closed = True
-        if self._flushing is not None:
-            self._flushing.cancel()
-        if self._refusals:
-            await asyncio.to_thread(self._flush)
         if self._thread is not None:
             self._queue.put(None)
             await asyncio.to_thread(self._thread.join, LONGEST)

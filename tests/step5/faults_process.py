@@ -2,8 +2,8 @@
 
     python -m tests.step5.faults_process '{"config": {"engine": "scripted", "port": 0}}'
 
-The JSON may hold `config` (fields of Config), `answerer` (fields of a ScriptedAnswerer) and `patience`
-(constants of server.py, so that a test needn't wait 20 seconds for a client to be given up).
+The JSON may hold `config` (fields of Config), `answerer` (fields of a ScriptedAnswerer) and `body_s`, the
+seconds for a body.
 """
 
 import contextlib
@@ -26,10 +26,10 @@ ASKED = {"question": "When does it renew?"}
 class Process:
     """A running server: its address, its process, and what it said on stderr."""
 
-    def __init__(self, folder, *, config=None, answerer=None, patience=None, environment=None, start=60.0):
+    def __init__(self, folder, *, config=None, answerer=None, body_s=None, environment=None, start=60.0):
         paths = {"telemetry": f"sqlite:///{folder}/telemetry.db", "keys": str(Path(folder) / "keys.json")}
         config = {"engine": "scripted", "port": 0, "drain_s": 2, **paths, **(config or {})}
-        given = {"config": config, "answerer": answerer or {}, "patience": patience or {}}
+        given = {"config": config, "answerer": answerer or {}, "body_s": body_s}
         self.folder, self.log, lines = Path(folder), [], queue.Queue()
         self.popen = subprocess.Popen(
             [sys.executable, "-m", "tests.step5.faults_process", json.dumps(given)],
@@ -110,15 +110,11 @@ class Process:
 
 def main(given):
     from step5_serving.api import security, server
-    from step5_serving.api import timeouts as patience
     from step5_serving.config import Config
     from step5_serving.rag.scripted import ScriptedAnswerer
 
-    seconds = given.get("patience", {}).pop("BODY_S", security.QUESTION.seconds)
-    security.QUESTION = security.QUESTION._replace(seconds=seconds)
-    for name, value in given.get("patience", {}).items():
-        assert hasattr(patience, name), name
-        setattr(patience, name, value)
+    if given.get("body_s"):
+        security.QUESTION = security.QUESTION._replace(seconds=given["body_s"])
     if given.get("answerer"):
         script = dict(given["answerer"])
         if "text" in script:

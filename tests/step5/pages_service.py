@@ -183,10 +183,6 @@ def summary(since):
         "refused": 4,
         "running": 0,
         "lost": 2,
-        "refusals": [
-            {"route": "/query", "status": 401, "count": 5},
-            {"route": "other", "status": 404, "count": 2},
-        ],
         "abstained": 27,
         "error_rate": errors / calls,
         "unknown_costs": 31,
@@ -230,7 +226,6 @@ def nothing():
     stages = ("total", "queue", "retrieve", "rerank", "generate", "first_token")
     return summary("24h") | {
         **dict.fromkeys(("calls", "errors", "refused", "lost", "abstained", "unknown_costs"), 0),
-        "refusals": [],
         "error_rate": None,
         "cost_usd": 0.0,
         "tokens": {"input": 0, "output": 0},

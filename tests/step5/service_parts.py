@@ -3,7 +3,6 @@
 import asyncio
 import functools
 import json
-from collections import Counter
 
 import httpx
 
@@ -21,16 +20,13 @@ class ListRecorder:
 
     def __init__(self):
         self.calls, self.texts, self.trouble, self.closed = [], [], None, False
-        self.opened, self.refusals = [], Counter()
+        self.opened = []
 
     async def open(self, call):
         await asyncio.sleep(0)
         if self.trouble:
             raise TelemetryDown(self.trouble)
         self.opened.append(call.span_id)
-
-    def refused(self, route, status):
-        self.refusals[route, status] += 1
 
     async def record(self, call, prompt_text=None):
         await asyncio.sleep(0)

@@ -22,7 +22,7 @@ def test_charts_show_what_the_summary_says(look):
             strict=True,
         )
     )
-    note = "27 abstained · 4 refused · 2 lost · 7 turned away"
+    note = "27 abstained · 4 refused · 2 lost"
     assert tiles["Calls"].split("\n") == [str(told["calls"]), note]
     assert tiles["Cost"].split("\n") == ["$0.13", "+ 31 calls unknown"]
     assert tiles["Latency p95"].split("\n")[0] == "4.1 s"

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from shared.errors import UserError
-from step5_serving.api import security, server, timeouts
+from step5_serving.api import security, server
 from step5_serving.api.keys import Keys
 from step5_serving.config import Config
 from step5_serving.rag.scripted import ScriptedAnswerer
@@ -283,21 +283,6 @@ async def test_a_client_that_goes_away_stops_the_work():
 
 
 @in_loop
-async def test_connections_that_say_nothing_are_closed(monkeypatch):
-    monkeypatch.setattr(timeouts, "SILENCE_S", 0.2)
-    app = app_of()
-    async with server.running(app, app.state.service.config) as url:
-        port = int(url.rsplit(":", 1)[1])
-        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
-        _, half = silent[0]
-        half.write(b"POST /query HTTP/1.1\r\nHost: 127.0.0.1\r\n")
-        async with httpx.AsyncClient() as client:
-            assert (await client.post(f"{url}/query", json=ASKED)).status_code == 200
-        for reader, _ in silent:
-            assert await asyncio.wait_for(reader.read(), 2) == b""
-
-
-@in_loop
 async def test_a_body_that_trickles_in_is_given_up(monkeypatch):
     monkeypatch.setattr(security, "QUESTION", security.Limit(1000, 0.3))
     app = app_of()
@@ -320,14 +305,6 @@ async def test_a_body_that_trickles_in_is_given_up(monkeypatch):
         assert 0.2 < time.monotonic() - began < 3
         trickling.cancel()
     assert calls_of(app) == []  # it never got so far
-
-
-@in_loop
-async def test_a_slow_answer_keeps_its_connection(monkeypatch):
-    monkeypatch.setattr(timeouts, "SILENCE_S", 0.1)
-    app = app_of(ScriptedAnswerer(delay=0.8))
-    async with server.running(app, app.state.service.config) as url, httpx.AsyncClient() as client:
-        assert (await client.post(f"{url}/query", json=ASKED)).status_code == 200
 
 
 @in_loop

@@ -160,21 +160,3 @@ async def test_time_runs_out_in_the_middle():
     assert answerer.running == 0
     [call] = calls_of(app)
     assert (call.status, call.first_token_ms is not None) == (504, True)
-
-
-@in_loop
-async def test_events_of_another_server_are_found_wherever_the_network_cuts():
-    text = b'event: a\r\ndata: {"n": 1}\r\n\r\n: ping\n\nevent: b\ndata: {"n":\ndata: 2}\n\ndata: [DONE]\n\n'
-    for size in (1, 2, 3, 7, 1000):
-
-        async def chunks(size=size):
-            for start in range(0, len(text), size):
-                yield text[start : start + size]
-
-        found = [each async for each in live.events_of(chunks())]
-        assert [(each.name, each.data) for each in found] == [
-            ("a", {"n": 1}),
-            ("message", None),
-            ("b", {"n": 2}),
-            ("message", None),
-        ]

@@ -18,15 +18,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.catalog import default
-from step5_serving.api.live import Live, Sender, event, pump, while_connected
+from step5_serving.api import live
+from step5_serving.api.live import event, while_connected
 from step5_serving.api.replies import caller_of, errors, reply, service_of, trace_of
-from step5_serving.errors import ApiError
 from step5_serving.seam import Query, Retrieved
 
 router = APIRouter(tags=["questions"])
@@ -144,22 +143,13 @@ async def stream(query: Query, request: Request) -> Response:
     service, caller, trace = service_of(request), caller_of(request, "ask"), trace_of(request)
     opened = asyncio.Event()
 
-    async def work(sender: Sender) -> None:
-        async def begin(put: Callable[[bytes], None]) -> dict[str, Any]:
-            def tell(found: Retrieved) -> None:
-                put(event("retrieved", found.shown()))
+    async def work(put: Callable[[bytes], None]) -> bytes:
+        def write(text: str) -> None:
+            put(event("delta", {"text": text}))
 
-            return await service.query(
-                query, caller, trace, lambda text: put(event("delta", {"text": text})), tell, opened
-            )
+        def tell(found: Retrieved) -> None:
+            put(event("retrieved", found.shown()))
 
-        await pump(sender, begin, lambda body: [event("done", body)], failed, opened)
+        return event("done", await service.query(query, caller, trace, write, tell, opened))
 
-    return Live(work)
-
-
-def failed(error: Exception) -> list[bytes]:
-    """How a stream ends that has begun and can't go on."""
-    if not isinstance(error, ApiError):
-        raise error
-    return [event("error", error.body()["error"])]
+    return await while_connected(request.receive, live.stream(work, opened))
