@@ -16,7 +16,6 @@ from __future__ import annotations
 from shared.cli import new_app, run
 from step5_serving.cli import bench as commands_bench
 from step5_serving.cli import demo as commands_demo
-from step5_serving.cli import deploy as commands_deploy
 from step5_serving.cli import evaluation as commands_evaluation
 from step5_serving.cli import serve as commands_serve
 from step5_serving.cli import telemetry as commands_telemetry
@@ -28,7 +27,6 @@ for each in (
     commands_telemetry,
     commands_evaluation,
     commands_bench,
-    commands_deploy,
 ):
     app.add_typer(each.app)
 

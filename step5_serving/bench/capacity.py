@@ -36,7 +36,6 @@ from typing import Any
 from shared.errors import UserError, reason
 
 HOURS = 730.0  # of a month: machines run all the time
-MOST = 1_000_000  # users
 UNLIKELY = 1e-12
 
 
@@ -51,27 +50,6 @@ class Need:
     busy_hours: float = 176.0  # of a month, in which people ask: 22 days of 8 hours
     target: float = 0.7
     within: float | None = None  # seconds that 95 of 100 wait at most
-
-    def __post_init__(self) -> None:
-        """Refuse what can't be.
-
-        Raises:
-            UserError: a value that is not allowed.
-        """
-        limits = {
-            "questions-per-user-hour": (self.questions_per_user_hour, 3600),
-            "tokens-in": (self.tokens_in, 10_000_000),
-            "tokens-out": (self.tokens_out, 1_000_000),
-            "busy-hours": (self.busy_hours, HOURS),
-            "within": (self.within, 86_400),
-        }
-        for flag, (value, most) in limits.items():
-            if value is not None and not 0 < value <= most:
-                raise UserError(f"--{flag} {value:g} is not allowed: use more than 0, up to {most:g}")
-        if not 0 < self.target < 1:
-            raise UserError(f"--utilisation {self.target:g} is not allowed: use more than 0 and less than 1")
-        if self.price_per_hour is not None and not 0 <= self.price_per_hour < math.inf:
-            raise UserError(f"--price-per-hour {self.price_per_hour:g} is no price: use 0 or more")
 
     def arrivals(self, users: int) -> float:
         """Questions a second."""
@@ -176,38 +154,23 @@ def row(machine: Machine, users: int, need: Need, api_usd: float | None) -> dict
     }
 
 
-def break_even(machine: Machine, need: Need, api_usd: float | None) -> int | None:
-    """From how many users on machines cost less than the API; None: unknown, or never."""
-    last, users = None, MOST
-    while users >= 1:
-        found = row(machine, users, need, api_usd)
-        own, api = found["usd_per_month"], found["api_usd_per_month"]
-        if own is None or api is None or own >= api:
-            return last
-        last, users = users, min(users - 1, int(users / 1.02))
-    return last
-
-
 # --- a bench's figures -------------------------------------------------------------------------------
 
 
 def read_bench(path: Path) -> dict[str, Any]:
-    """The facts of `bench --json`, or of the record that it left in the reports.
+    """The facts of `bench --json`.
 
     Raises:
         UserError: there are none.
     """
     make = "make it with `python -m step5_serving bench --json > bench.json`"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if not facts["rows"] or not facts["output_tokens"] or not facts["rows"][0]["engine"]:
+            raise ValueError("it has no rows")
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise UserError(f"cannot read a bench from {path} ({reason(error)}): {make}") from None
-    facts: Any = found.get("facts", found) if isinstance(found, dict) else {}
-    rows = facts.get("rows") if isinstance(facts, dict) else None
-    known = isinstance(rows, list) and all(isinstance(each, dict) and "engine" in each for each in rows)
-    if not rows or not known or not facts.get("output_tokens"):
-        raise UserError(f"{path} holds no bench: {make}")
-    return dict(facts)
+    return facts
 
 
 def machine_of(bench: dict[str, Any], tokens_out: float, engine: str | None) -> Machine:

@@ -6,11 +6,9 @@
     $ python -m step5_serving bench --engine torch --engine torch-no-lookup --ask quote --users 1
 
 `lock` is what a server has that calls transformers behind a lock: tokens of different requests take turns.
-A server that knows OpenAI's chat completions only is `openai:http://127.0.0.1:8001#its-model`. All are asked
-the same prompts (prompts.py); without --ask, each text is open-ended, so that it runs to the limit. All take
-their turn in every round, because a shared machine is faster at one time than at another: compare engines by
-the ratio within a round, not by figures of two runs. `--rest` makes this machine's servers stand still out of
-their turn (pausing.py).
+All are asked the same prompts (prompts.py); without --ask, each text is open-ended, so that it runs to the
+limit. All take their turn in every round, because a shared machine is faster at one time than at another:
+compare engines by the ratio within a round, not by figures of two runs.
 """
 
 from __future__ import annotations
@@ -28,12 +26,11 @@ from shared.config import Settings
 from shared.errors import UserError
 from shared.models import weights
 from shared.progress import count_bar
-from shared.report.record import picture_path, writable
+from shared.report.record import picture_path
 from shared.stats import nearest_rank
 from step5_serving.bench import engines_view as bench_view
 from step5_serving.bench import roofline
-from step5_serving.bench.load import OverChat, OverHttp, Run, Target, closed_loop, open_loop
-from step5_serving.bench.pausing import Pausing
+from step5_serving.bench.load import OverHttp, Run, Target, closed_loop, open_loop
 from step5_serving.bench.prompts import KINDS, Prompts
 from step5_serving.engines import choice
 
@@ -45,7 +42,6 @@ TORCH = {  # the batcher, whole and without a part of it
     "torch-no-prefix-cache": choice.Options(MOST, prefix_cache=False),
     "torch-no-lookup": choice.Options(MOST, lookup=0),
 }
-CHAT = "openai:"  # before the address of a server that knows no Messages API; its model behind a #
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,6 @@ class Plan:
     seconds: float = 20  # an open loop lasts so long; a closed loop begins nothing afterwards
     input_tokens: int = 164
     output_tokens: int = 64
-    rest: bool = False  # servers of this machine stand still while others have their turn
     ask: str = "open"  # which prompts (prompts.py)
 
     def __post_init__(self) -> None:
@@ -73,36 +68,27 @@ class Plan:
             raise UserError(f"--users {','.join(map(str, self.users))}: use numbers from 1 to {MOST}")
         if any(not 0 < each <= 1000 for each in self.rates):
             raise UserError("--rate is a number of requests a second: use more than 0, up to 1000")
-        if min(self.rounds, self.per_user) < 1:
-            raise UserError("--rounds and --per-user must be 1 or more")
-        if not 0 < self.seconds <= 3600:
-            raise UserError("--seconds is how long a load lasts: use more than 0, up to 3600")
-        if self.input_tokens < 40 or not 2 <= self.output_tokens <= 4096:
-            raise UserError("use --input-tokens from 40, and --output-tokens from 2 to 4096")
         if len(set(self.engines)) < len(self.engines):
             raise UserError("an --engine is named twice")
         if self.ask not in KINDS:
             raise UserError(f"--ask {self.ask} is not known: use {', '.join(KINDS)}")
 
 
-def run(settings: Settings, plan: Plan, out: Path | None, csv: Path | None) -> dict[str, Any]:
+def run(settings: Settings, plan: Plan, out: Path | None) -> dict[str, Any]:
     """Measure every engine of the plan.
 
     Raises:
         UserError: an engine can't be had, or answered nothing at all.
     """
     picture = picture_path("step5_serving", "bench", out)
-    table = writable(csv) if csv else None
     idle = hardware.idle_cores(0.5)
     with ExitStack() as stack:
         targets = [_target(name, settings, stack) for name in plan.engines]
         folder = weights.ensure(settings.model, settings)
         prompts = Prompts(settings, plan.ask, plan.input_tokens, plan.output_tokens)
-        pausing = Pausing({each.name: each.address for each in targets} if plan.rest else {})
         for target in targets:  # weights are loaded, caches grown, kernels chosen
-            with pausing.turn_of(target.name):
-                _checked(closed_loop(target, prompts.next(min(4, max(plan.users, default=1))), 1), target)
-        runs = _measure(targets, plan, prompts, settings.seed, pausing)
+            _checked(closed_loop(target, prompts.next(min(4, max(plan.users, default=1))), 1), target)
+        runs = _measure(targets, plan, prompts, settings.seed)
     rows = [_row(*key, found) for key, found in runs.items()]
     facts = {
         "command": "step5_serving bench",
@@ -110,7 +96,6 @@ def run(settings: Settings, plan: Plan, out: Path | None, csv: Path | None) -> d
         "model": settings.model,
         "weights": weights.source_of(folder),
         "rounds": plan.rounds,
-        "rest": plan.rest,
         "ask": plan.ask,
         "input_tokens": plan.input_tokens,
         "output_tokens": plan.output_tokens,
@@ -123,17 +108,11 @@ def run(settings: Settings, plan: Plan, out: Path | None, csv: Path | None) -> d
         "picture": str(picture),
     }
     bench_view.draw(facts, picture)
-    if table:
-        bench_view.write_csv(rows, table)
-        facts["csv"] = str(table)
     return facts
 
 
 def _target(name: str, settings: Settings, stack: ExitStack) -> OverHttp:
     """An engine by its name here: what --engine takes, `lock`, or `torch-int8`. Ours start here."""
-    if name.startswith(CHAT):
-        address, _, model = name.removeprefix(CHAT).partition("#")
-        return OverChat(urlsplit(address).netloc, address, model or settings.model, greedy=GREEDY)
     if name == "lock":
         engine = choice.start("lock", settings, choice.Options())
     elif name in TORCH:
@@ -153,9 +132,7 @@ def _target(name: str, settings: Settings, stack: ExitStack) -> OverHttp:
 Key = tuple[str, str, float]  # engine, "users" or "rate", how many
 
 
-def _measure(
-    targets: Sequence[Target], plan: Plan, prompts: Prompts, seed: int, pausing: Pausing
-) -> dict[Key, list[Run]]:
+def _measure(targets: Sequence[Target], plan: Plan, prompts: Prompts, seed: int) -> dict[Key, list[Run]]:
     """All runs; in every round the engines take turns at each load, and change who begins."""
     loads = [("users", float(each)) for each in plan.users] + [("rate", each) for each in plan.rates]
     found: dict[Key, list[Run]] = {(each.name, *load): [] for load in loads for each in targets}
@@ -170,12 +147,10 @@ def _measure(
                 )
                 bodies = prompts.next(n)
                 for target in targets if number % 2 == 0 else reversed(targets):
-                    with pausing.turn_of(target.name):
-                        run = (
-                            closed_loop(target, bodies, round(value), plan.seconds)
-                            if kind == "users"
-                            else open_loop(target, bodies, value, seed + number)
-                        )
+                    if kind == "users":
+                        run = closed_loop(target, bodies, round(value), plan.seconds)
+                    else:
+                        run = open_loop(target, bodies, value, seed + number)
                     found[target.name, kind, value].append(_checked(run, target))
                     done += 1
                     progress(done, total)

@@ -1,12 +1,13 @@
-"""What `bench` shows: the table, the picture of throughput against latency, and the CSV."""
+"""What `bench` shows: the table, and the picture of throughput against latency."""
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from shared.cli import plain_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,12 +15,8 @@ if TYPE_CHECKING:
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
     """A row for each engine and load, the ratios, and the roofline."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("engine", no_wrap=True)
-    for name in ("load", "tokens/s", "first", "p95", "per\ntoken", "p95", "stall\np95", "whole\np95"):
-        table.add_column(name, justify="right", no_wrap=True)
+    names = ("load", "tokens/s", "first", "p95", "per\ntoken", "p95", "stall\np95", "whole\np95")
+    table = plain_table("engine", *names, right=names)
     for row in facts["rows"]:
         table.add_row(
             row["engine"],
@@ -50,7 +47,7 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
     )
     console.print(
         f"{facts['model']}, {facts['input_tokens']} tokens in, {facts['output_tokens']} out at most, "
-        f"{facts['rounds']} rounds in turns{', servers at rest out of theirs' if facts['rest'] else ''}; "
+        f"{facts['rounds']} rounds in turns; "
         "first token, per token, longest stall and whole answer in ms, "
         f"p50 where nothing is said; {facts['threads']} threads; {facts['machine']}, "
         f"{facts['idle_cores_before']:.1f} cores idle before",
@@ -68,15 +65,6 @@ def load_of(row: Mapping[str, Any]) -> str:
 
 def _ms(value: float | None) -> str:
     return "-" if value is None else f"{value:.0f}"
-
-
-def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """The rows, for a spreadsheet."""
-    names = list(dict.fromkeys(["engine", "users", "rate", *(name for row in rows for name in row)]))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def draw(facts: Mapping[str, Any], path: Path) -> None:

@@ -46,8 +46,6 @@ class OverHttp:
     one event counts as one token.
     """
 
-    path = "/v1/messages"
-
     def __init__(
         self, name: str, address: str, model: str, key: str | None = None, greedy: Body | None = None
     ) -> None:
@@ -72,12 +70,12 @@ class OverHttp:
         request = {**body, **self._more}
         tokens = 0
         try:
-            with self._http.stream("POST", self.address + self.path, json=request) as reply:
+            with self._http.stream("POST", f"{self.address}/v1/messages", json=request) as reply:
                 if reply.status_code != 200:
                     said = " ".join(reply.read().decode(errors="replace").split())
                     raise UserError(f"{self.name}: {reply.status_code} {said[:200]}")
                 for line in reply.iter_lines():
-                    if not line.startswith("data:") or line[5:].strip() == "[DONE]":
+                    if not line.startswith("data:"):
                         continue
                     grown = self.count(json.loads(line[5:]), tokens)
                     if grown > tokens:
@@ -97,21 +95,6 @@ class OverHttp:
         if event["type"] == "message_delta":
             return max(tokens, event["usage"]["output_tokens"])
         return tokens + (event["type"] == "content_block_delta")
-
-
-class OverChat(OverHttp):
-    """A server that knows OpenAI's chat completions only, such as `transformers serve`."""
-
-    path = "/v1/chat/completions"
-
-    def count(self, event: dict[str, Any], tokens: int) -> int:
-        """See `OverHttp.count`."""
-        if "error" in event:
-            raise UserError(f"{self.name}: {event['error']}")
-        usage, choices = event.get("usage"), event.get("choices")
-        if usage and usage.get("completion_tokens"):
-            return max(tokens, usage["completion_tokens"])
-        return tokens + bool(choices and choices[0].get("delta", {}).get("content"))
 
 
 @dataclass

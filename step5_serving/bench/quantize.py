@@ -2,12 +2,11 @@
 
     $ python -m step5_serving quantize
 
-    fp32, bf16     the number formats of training
-    int8           weights and tokens in eight bits, products of whole numbers (batch/linear.py)
-    torchao int8   weights only, turned back into bf16 for each product
-    bnb int8, nf4  bitsandbytes: made for a GPU's memory; its CPU kernels unpack before each product
-    gguf q8_0      llama.cpp, another engine: 8.5 bits a weight
-    gguf q4_1      5 bits a weight; the package that SmolLM2 comes in here has this file
+    fp32, bf16   the number formats of training
+    int8         weights and tokens in eight bits, products of whole numbers (engines/batching/linear.py)
+    nf4          bitsandbytes: made for a GPU's memory; its CPU kernels unpack before each product
+    gguf q8_0    llama.cpp, another engine: 8.5 bits a weight
+    gguf q4_1    5 bits a weight; the package that SmolLM2 comes in here has this file
 
 Four figures each. Memory: the bytes that hold the weights. Tokens/s: one row, greedy. Perplexity: of
 sample/reading.txt, a text that no model was trained on. Changed: the share of greedy answers that differ
@@ -22,13 +21,13 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shared import hardware
+from shared.cli import plain_table
 from shared.config import Settings
 from shared.errors import UserError
 from shared.models import weights
@@ -41,10 +40,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 WINDOW = 512  # tokens that are read in one go
-WAYS = ("fp32", "bf16", "int8", "torchao int8", "bnb int8", "nf4", "gguf q8_0", "gguf q4_1")
-NEEDS = {"torchao int8": "torchao", "bnb int8": "bitsandbytes", "nf4": "bitsandbytes"}
-NEEDS |= {"gguf q8_0": "xllamacpp", "gguf q4_1": "xllamacpp"}
-EXTRA = {"xllamacpp": "llamacpp"}
+WAYS = ("fp32", "bf16", "int8", "nf4", "gguf q8_0", "gguf q4_1")
+COLUMNS = (("weights_mb", 0), ("tokens_per_second", 1), ("perplexity", 2))
+NEEDS = {"nf4": "bitsandbytes", "gguf q8_0": "xllamacpp", "gguf q4_1": "xllamacpp"}
+EXTRA = {"bitsandbytes": "bitsandbytes", "xllamacpp": "llamacpp"}
 
 QUESTIONS = (
     "What is the capital of France?",
@@ -57,16 +56,6 @@ QUESTIONS = (
     "Give me a word that means happy.",
     "How many days has a leap year?",
     "What is a prime number?",
-    "Why do leaves fall in autumn?",
-    "How does a bicycle stay upright?",
-    "Explain what a queue is.",
-    "What is the boiling point of water?",
-    "Write one sentence about the sea.",
-    "What is bread made of?",
-    "How far away is the moon?",
-    "What do bees make?",
-    "Name a planet with rings.",
-    "How do I change a tyre?",
 )
 
 
@@ -86,46 +75,31 @@ class Measured(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How much is measured."""
+def run(
+    settings: Settings, ways: Sequence[str] = WAYS, questions: int = 10, tokens: int = 32, read: int = 1024
+) -> dict[str, Any]:
+    """Measure some ways; one whose package or file is missing is left out, and says so.
 
-    ways: tuple[str, ...] = WAYS
-    questions: int = len(QUESTIONS)
-    tokens: int = 32  # of each answer
-    read: int = 2 * WINDOW  # tokens of the text
-
-    def __post_init__(self) -> None:
-        """Refuse what is not known.
-
-        Raises:
-            UserError: there is no such way, or a number is out of range.
-        """
-        for way in self.ways:
-            if way not in WAYS:
-                raise UserError(f"--way {way} is not known: use {', '.join(WAYS)}")
-        if not 1 <= self.questions <= len(QUESTIONS):
-            raise UserError(f"--questions {self.questions}: use 1 to {len(QUESTIONS)}")
-        if self.tokens < 2 or self.read < 2:
-            raise UserError("--tokens and --read must be 2 or more")
-
-
-def run(settings: Settings, plan: Plan) -> dict[str, Any]:
-    """Measure every way of the plan; one whose package or file is missing is left out, and says so.
+    Args:
+        questions: so many are asked.
+        tokens: of each answer, at most.
+        read: tokens of the text whose perplexity is measured.
 
     Raises:
-        UserError: the model can't be had.
+        UserError: there is no such way, or the model can't be had.
     """
     from shared.models import load_tokenizer
 
+    if unknown := [way for way in ways if way not in WAYS]:
+        raise UserError(f"--way {unknown[0]} is not known: use {', '.join(WAYS)}")
     folder, idle = weights.ensure(settings.model, settings), hardware.idle_cores(0.5)
     tokenizer: Any = load_tokenizer(settings=settings)
-    ids = tokenizer.encode(READING.read_text(encoding="utf-8"), add_special_tokens=False)[: plan.read]
+    ids = tokenizer.encode(READING.read_text(encoding="utf-8"), add_special_tokens=False)[:read]
     windows = [ids[at : at + WINDOW] for at in range(0, len(ids) - 1, WINDOW)]
-    prompts = [_prompt(tokenizer, each) for each in QUESTIONS[: plan.questions]]
+    prompts = [_prompt(tokenizer, each) for each in QUESTIONS[:questions]]
     rows: list[dict[str, Any]] = []
     reference: list[list[int]] | None = None
-    ways = ["fp32", *(way for way in plan.ways if way != "fp32")]
+    ways = ["fp32", *(way for way in ways if way != "fp32")]
     with stage_bar("quantizing", len(ways)) as stage, tempfile.TemporaryDirectory() as scratch:
         for way in ways:
             stage(way)
@@ -133,22 +107,23 @@ def run(settings: Settings, plan: Plan) -> dict[str, Any]:
             if missing:
                 rows.append({"way": way, "left_out": missing})
                 continue
-            model = _load(way, settings, folder, Path(scratch))
-            row, answers = measure(way, model, windows, prompts, plan.tokens)
+            model = quantized.load(way, settings, folder, Path(scratch))
+            row, answers = measure(way, model, windows, prompts, tokens)
             del model  # before the next one is loaded
             reference = reference or answers
             changed = sum(a != b for a, b in zip(answers, reference, strict=True))
             rows.append({**row, "changed": changed, "answers": len(answers)})
     measured = {row["way"]: row for row in rows if "left_out" not in row}
     fastest = max(measured.values(), key=lambda row: row["tokens_per_second"])
+    times = fastest["tokens_per_second"] / measured["fp32"]["tokens_per_second"]
     return {
         "command": "step5_serving quantize",
-        "headline": f"{fastest['way']} writes {_ratio(fastest, measured['fp32'])} times as fast as fp32",
+        "headline": f"{fastest['way']} writes {times:.1f} times as fast as fp32",
         "model": settings.model,
         "weights": weights.source_of(folder),
         "rows": rows,
         "tokens_read": len(ids),
-        "tokens_written": plan.tokens,
+        "tokens_written": tokens,
         "threads": threads(),
         "idle_cores_before": round(idle, 1),
         "machine": hardware.describe(),
@@ -159,24 +134,10 @@ def missing_for(way: str, folder: Path) -> str | None:
     """What is needed and not there, in words."""
     package = NEEDS.get(way)
     if package and find_spec(package) is None:
-        return f"pip install .[{EXTRA.get(package, package)}]"
+        return f"pip install .[{EXTRA[package]}]"
     if way.startswith("gguf") and weights.gguf_of(folder) is None:
         return "the model has no GGUF beside its weights"
     return None
-
-
-def _load(way: str, settings: Settings, folder: Path, scratch: Path) -> Measured:
-    makers: dict[str, Callable[[], Measured]] = {
-        "fp32": lambda: quantized.Torch.load(settings, "float32"),
-        "bf16": lambda: quantized.Torch.load(settings, "bfloat16"),
-        "int8": lambda: quantized.int8(settings),
-        "torchao int8": lambda: quantized.torchao_int8(settings),
-        "bnb int8": lambda: quantized.bitsandbytes(settings, eight=True),
-        "nf4": lambda: quantized.bitsandbytes(settings, eight=False),
-        "gguf q8_0": lambda: quantized.Gguf.load(settings, folder, scratch, "Q8_0"),
-        "gguf q4_1": lambda: quantized.Gguf.load(settings, folder, scratch, None),
-    }
-    return makers[way]()
 
 
 def measure(
@@ -218,18 +179,10 @@ def _prompt(tokenizer: Any, question: str) -> list[int]:
     return ids
 
 
-def _ratio(row: dict[str, Any], reference: dict[str, Any]) -> str:
-    return f"{row['tokens_per_second'] / reference['tokens_per_second']:.1f}"
-
-
 def show(facts: dict[str, Any], console: Console) -> None:
     """A row for each way."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("", no_wrap=True)
-    for name in ("weights MB", "tokens/s", "perplexity", "answers changed"):
-        table.add_column(name, justify="right", no_wrap=True)
+    names = ("weights MB", "tokens/s", "perplexity", "answers changed")
+    table = plain_table("", *names, right=names)
     for row in facts["rows"]:
         if "left_out" in row:
             table.add_row(row["way"], "-", "-", "-", row["left_out"])
@@ -246,6 +199,3 @@ def show(facts: dict[str, Any], console: Console) -> None:
         f"{facts['idle_cores_before']:.1f} cores idle before",
         soft_wrap=True,
     )
-
-
-COLUMNS = (("weights_mb", 0), ("tokens_per_second", 1), ("perplexity", 2))

@@ -1,10 +1,10 @@
-"""The same model in fewer bits, by four libraries, behind one small interface (quantize.py's `Measured`).
+"""The same model in fewer bits, by three libraries, behind one small interface (quantize.py's `Measured`).
 
-    >>> model = int8(load_settings())
+    >>> model = load("int8", settings, folder, scratch)
     >>> model.write(prompt, 20), model.log_likelihood(ids), model.weight_bytes()
 
-The linear layers are quantized; embedding and norms stay. SmolLM2's head is its embedding: `int8` and torchao
-hold it a second time in eight bits, bitsandbytes leaves it alone, llama.cpp quantizes the one.
+The linear layers are quantized; embedding and norms stay. SmolLM2's head is its embedding: `int8` holds it a
+second time in eight bits, bitsandbytes leaves it alone, llama.cpp quantizes the one.
 """
 
 from __future__ import annotations
@@ -76,24 +76,12 @@ class Torch:
 
     def _tensors(self) -> Iterator[Tensor]:
         for each in (*self.model.parameters(), *self.model.buffers()):
-            yield from _inner(each)
-            state = getattr(each, "quant_state", None)  # of bitsandbytes' four bits: the scales
+            yield each.data
+            state = getattr(each, "quant_state", None)  # of bitsandbytes: the scales
             for part in (state, getattr(state, "state2", None)):
                 for name in ("absmax", "code", "offset"):
                     if isinstance(tensor := getattr(part, name, None), Tensor):
                         yield tensor
-            if isinstance(scales := getattr(each, "SCB", None), Tensor):  # and of its eight bits
-                yield scales
-
-
-def _inner(tensor: Tensor) -> Iterator[Tensor]:
-    """The tensors that a wrapper such as torchao's is made of; else the tensor itself."""
-    flatten = getattr(tensor, "__tensor_flatten__", None)
-    if flatten is None:
-        yield tensor.data
-        return
-    for name in flatten()[0]:
-        yield from _inner(getattr(tensor, name))
 
 
 class Int8(nn.Module):
@@ -123,26 +111,13 @@ def int8(settings: Settings) -> Torch:
     return made
 
 
-def torchao_int8(settings: Settings) -> Torch:
-    """Weights in eight bits, products in bf16."""
-    from torchao.quantization import Int8WeightOnlyConfig, quantize_
-
-    made = Torch.load(settings, "bfloat16")
-    quantize_(made.model, Int8WeightOnlyConfig())
-    return made
-
-
-def bitsandbytes(settings: Settings, *, eight: bool) -> Torch:
-    """LLM.int8() (Dettmers et al. 2022, arXiv:2208.07339) or nf4 (2023, arXiv:2305.14314)."""
+def nf4(settings: Settings) -> Torch:
+    """Four bits by bitsandbytes (Dettmers et al. 2023, arXiv:2305.14314)."""
     from transformers import BitsAndBytesConfig
 
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # a line for each product, else
-    config = (
-        BitsAndBytesConfig(load_in_8bit=True)
-        if eight
-        else BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
-        )
+    config = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
     )
     return Torch.load(settings, "bfloat16", quantization_config=config, device_map={"": "cpu"})
 
@@ -201,6 +176,17 @@ class Gguf:
         if bias is not None:
             request |= {"n_probs": 1, "logprobs": 1, "logit_bias": [[bias, 1000]]}
         return self._engine._chunks(request)
+
+
+def load(way: str, settings: Settings, folder: Path, scratch: Path) -> Torch | Gguf:
+    """The model in one of the ways (quantize.WAYS)."""
+    if way == "int8":
+        return int8(settings)
+    if way == "nf4":
+        return nf4(settings)
+    if way.startswith("gguf"):
+        return Gguf.load(settings, folder, scratch, "Q8_0" if way == "gguf q8_0" else None)
+    return Torch.load(settings, {"fp32": "float32", "bf16": "bfloat16"}[way])
 
 
 def requantize(source: Path, target: Path, kind: str) -> None:

@@ -1,4 +1,4 @@
-"""The commands that measure: engines under load, and what quantization costs."""
+"""The commands that measure: engines under load, what quantization costs, how many machines it takes."""
 
 from __future__ import annotations
 
@@ -29,21 +29,20 @@ def bench(
     ] = "open",
     users: Annotated[str, typer.Option(help="So many at once: closed loop.")] = "1,4,8",
     rate: Annotated[str, typer.Option(help="So many requests a second: open loop, Poisson.")] = "",
-    rounds: Annotated[int, typer.Option(help="Every engine takes its turn so often.")] = 3,
-    per_user: Annotated[int, typer.Option(help="Requests of each user a round.")] = 2,
+    rounds: Annotated[int, typer.Option(min=1, help="Every engine takes its turn so often.")] = 3,
+    per_user: Annotated[int, typer.Option(min=1, help="Requests of each user a round.")] = 2,
     seconds: Annotated[
-        float, typer.Option(help="An open loop lasts so long; a closed one begins nothing afterwards.")
+        float,
+        typer.Option(
+            min=0.1, max=3600, help="An open loop lasts so long; a closed one begins nothing afterwards."
+        ),
     ] = 20,
-    input_tokens: Annotated[int, typer.Option(help="Of each prompt.")] = 164,
-    output_tokens: Annotated[int, typer.Option(help="Of each answer, at most.")] = 64,
-    rest: Annotated[
-        bool, typer.Option("--rest", help="Stop this machine's servers while others have their turn.")
-    ] = False,
+    input_tokens: Annotated[int, typer.Option(min=40, help="Of each prompt.")] = 164,
+    output_tokens: Annotated[int, typer.Option(min=2, max=4096, help="Of each answer, at most.")] = 64,
     model: Model = None,
     dtype: Dtype = None,
     threads: Threads = None,
     seed: Seed = None,
-    csv: Annotated[Path | None, typer.Option(help="Leave the rows in this file, too.")] = None,
     out: Out = None,
     smoke: Smoke = False,
     as_json: Json = False,
@@ -63,10 +62,9 @@ def bench(
         0.2 if smoke else seconds,
         (64 if ask == "open" else 1200) if smoke else input_tokens,
         8 if smoke else output_tokens,
-        rest,
         ask,
     )
-    facts = lesson.run(settings, plan, out, csv)
+    facts = lesson.run(settings, plan, out)
     emit(facts, lambda console: bench_view.show(facts, console), as_json=as_json)
 
 
@@ -74,11 +72,11 @@ def bench(
 def quantize(
     way: Annotated[
         list[str] | None,
-        typer.Option(help="fp32, bf16, int8, 'torchao int8', 'bnb int8', nf4, 'gguf q8_0', 'gguf q4_1'."),
+        typer.Option(help="fp32, bf16, int8, nf4, 'gguf q8_0' or 'gguf q4_1'; repeat it for several."),
     ] = None,
-    questions: Annotated[int, typer.Option(help="So many answers are compared.")] = 20,
-    tokens: Annotated[int, typer.Option(help="Of each answer, at most.")] = 32,
-    read: Annotated[int, typer.Option(help="Tokens of the text whose perplexity is measured.")] = 1024,
+    questions: Annotated[int, typer.Option(min=1, max=10, help="So many answers are compared.")] = 10,
+    tokens: Annotated[int, typer.Option(min=2, help="Of each answer, at most.")] = 32,
+    read: Annotated[int, typer.Option(min=2, help="Tokens of the text whose perplexity is measured.")] = 1024,
     model: Model = None,
     threads: Threads = None,
     smoke: Smoke = False,
@@ -88,14 +86,58 @@ def quantize(
     from step5_serving.bench import quantize as lesson
 
     settings = settings_from_flags(smoke, model=model, threads=threads)
-    plan = lesson.Plan(
-        tuple(way or lesson.WAYS),
-        3 if smoke else questions,
-        8 if smoke else tokens,
-        128 if smoke else read,
-    )
-    facts = lesson.run(settings, plan)
+    size = (3, 8, 128) if smoke else (questions, tokens, read)
+    facts = lesson.run(settings, way or lesson.WAYS, *size)
     emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+
+
+@app.command()
+def capacity(
+    bench: Annotated[Path, typer.Argument(help="What `bench --json` printed.", show_default=False)],
+    users: Annotated[str, typer.Option(help="How many people.")] = "10,100,1000,10000,100000",
+    questions: Annotated[
+        float,
+        typer.Option("--questions-per-user-hour", min=0.01, max=3600, help="In the busiest hour, of each."),
+    ] = 6.0,
+    tokens_in: Annotated[
+        int | None, typer.Option(min=1, help="Of a prompt, for the API's price; default the bench's.")
+    ] = None,
+    tokens_out: Annotated[
+        float | None, typer.Option(min=1, help="Of an answer; default the bench's.")
+    ] = None,
+    price: Annotated[
+        float | None,
+        typer.Option("--price-per-hour", min=0, help="Dollars for a machine; left out: unknown."),
+    ] = None,
+    busy_hours: Annotated[
+        float, typer.Option(min=1, max=730, help="Hours a month in which people ask.")
+    ] = 176.0,
+    utilisation: Annotated[float, typer.Option(min=0.01, max=0.99, help="How busy a machine may be.")] = 0.7,
+    within: Annotated[
+        float | None, typer.Option(min=0.01, help="Seconds in which 95 of 100 answers must be there.")
+    ] = None,
+    engine: Annotated[str | None, typer.Option(help="Of the bench; default its fastest.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Whose price at the API to compare with; default Claude.")
+    ] = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Machines, waiting and dollars over the number of users, from a bench's figures."""
+    from step5_serving.bench import capacity_view
+
+    need = {
+        "questions_per_user_hour": questions,
+        "tokens_in": tokens_in,
+        "tokens_out": tokens_out,
+        "price_per_hour": price,
+        "busy_hours": busy_hours,
+        "target": utilisation,
+        "within": within,
+    }
+    numbers = [int(each) for each in _numbers("users", users)]
+    facts = capacity_view.run(bench, need, numbers, engine, model, out)
+    emit(facts, lambda console: capacity_view.show(facts, console), as_json=as_json)
 
 
 def _numbers(flag: str, text: str) -> tuple[float, ...]:

@@ -4,25 +4,23 @@
     from start to the first answer: listening after 1.6 s, first word after 4.5 s, whole after 5.8 s
     20 questions, 4 at a time: 20 answered in 31 s
     ...
-    the dashboard: reports/step5_serving/demo.png
+    picture: reports/step5_serving/demo.png
 
 The server is a process of its own, as it is in life, on a free port of loopback, with telemetry in a
-temporary folder. The picture is the dashboard's page, taken by a Chromium or Chrome where there is one;
-elsewhere the same figures are drawn by matplotlib.
+temporary folder. The picture shows some of the dashboard's figures.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
 FIRST = "When does the Brightwell supply contract renew?"
 QUESTIONS, TOGETHER = 20, 4
 START_S, STOP_S = 120, 60
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
 def run(settings: Settings, smoke: bool = False, out: Path | None = None) -> dict[str, Any]:
@@ -61,10 +58,10 @@ def run(settings: Settings, smoke: bool = False, out: Path | None = None) -> dic
         }
         began = time.perf_counter()
         with count_bar("asking", len(asked)) as progress:
-            statuses = asyncio.run(ask_all(address, asked, progress))
+            statuses = ask_all(address, asked, progress)
         seconds = time.perf_counter() - began
         summary = _get(f"{address}/telemetry/summary?since=1h")
-        taken = photograph(f"{address}/dashboard", picture) or _draw(summary, picture)
+    draw(summary, picture)
     answered = statuses.count(200)
     return {
         "command": "step5_serving demo",
@@ -77,7 +74,6 @@ def run(settings: Settings, smoke: bool = False, out: Path | None = None) -> dic
         "start_seconds": start,
         "summary": summary,
         "picture": str(picture),
-        "picture_by": taken,
         "machine": hardware.describe(),
     }
 
@@ -143,22 +139,19 @@ def _last(log: Path) -> str:
     return lines[-1].removeprefix("error: ") if lines else "it said nothing"
 
 
-async def ask_all(address: str, questions: Sequence[str], progress: Any) -> list[int]:
+def ask_all(address: str, questions: Sequence[str], progress: Any) -> list[int]:
     """The status of every question, a few at a time."""
     import httpx2
 
-    gate, done = asyncio.Semaphore(TOGETHER), 0
-    async with httpx2.AsyncClient(base_url=address, timeout=300, trust_env=False) as client:
-
-        async def ask(question: str) -> int:
-            nonlocal done
-            async with gate:
-                reply = await client.post("/query", json={"question": question})
-            done += 1
-            progress(done, len(questions))
-            return reply.status_code
-
-        return await asyncio.gather(*(ask(each) for each in questions))
+    statuses = list[int]()
+    with (
+        httpx2.Client(base_url=address, timeout=300, trust_env=False) as client,
+        ThreadPoolExecutor(TOGETHER) as pool,
+    ):
+        for reply in pool.map(lambda each: client.post("/query", json={"question": each}), questions):
+            statuses.append(reply.status_code)
+            progress(len(statuses), len(questions))
+    return statuses
 
 
 def _get(address: str) -> dict[str, Any]:
@@ -169,24 +162,8 @@ def _get(address: str) -> dict[str, Any]:
     return found
 
 
-def photograph(address: str, picture: Path) -> str | None:
-    """A picture of a page by a browser of this machine; None where there is none, or it takes none."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        return None
-    with tempfile.TemporaryDirectory() as profile:
-        args = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-        args += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-        args += ["--hide-scrollbars", "--window-size=1200,1500", "--virtual-time-budget=4000"]
-        args += [f"--user-data-dir={profile}", f"--screenshot={picture.absolute()}", address]
-        picture.unlink(missing_ok=True)
-        with contextlib.suppress(subprocess.TimeoutExpired, OSError):
-            subprocess.run([browser, *args], capture_output=True, timeout=60, check=False)
-    return Path(browser).name if picture.exists() else None
-
-
-def _draw(summary: dict[str, Any], picture: Path) -> str:
-    """Where no browser is: calls over time, and the percentiles of every stage."""
+def draw(summary: dict[str, Any], picture: Path) -> None:
+    """Calls over time, and the percentiles of every stage."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.4), layout="constrained")
@@ -202,7 +179,6 @@ def _draw(summary: dict[str, Any], picture: Path) -> str:
     right.set(title="latency", ylabel="ms")
     right.legend()
     figure.savefig(picture, dpi=120)
-    return "matplotlib"
 
 
 def show(facts: dict[str, Any], console: Console) -> None:
@@ -218,6 +194,4 @@ def show(facts: dict[str, Any], console: Console) -> None:
         soft_wrap=True,
     )
     show_summary(facts["summary"], console)
-    console.print(
-        f"\nthe dashboard: {facts['picture']} (by {facts['picture_by']}); {facts['machine']}", soft_wrap=True
-    )
+    console.print(f"\npicture: {facts['picture']}; {facts['machine']}", soft_wrap=True)

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from step5_serving.bench.capacity import Machine, Need, break_even, machine_of, machines, row
+from step5_serving.bench.capacity import Machine, Need, machine_of, machines, row
 
 POINTS = ((1, 20.0), (4, 70.0), (8, 100.0))
 MACHINE = Machine("torch", POINTS, 50)
@@ -94,9 +94,6 @@ def test_machines_and_dollars_by_hand():
     assert found["usd_per_1000"] == pytest.approx(146 / (1000 * 6 * 176) * 1000)
     assert found["api_usd_per_month"] == pytest.approx(1000 * 6 * 176 * 0.001)
     assert row(MACHINE, 10, need, None)["api_usd_per_month"] is None
-    even = break_even(MACHINE, need, 0.001)
-    assert 60 < even < 80  # 73 dollars / (6 * 176 * 0.001)
-    assert break_even(MACHINE, need, None) is None
 
 
 def test_a_limit_for_waiting_takes_more_machines_or_none_helps():
@@ -110,12 +107,11 @@ def test_a_limit_for_waiting_takes_more_machines_or_none_helps():
 
 
 def test_the_command(command, bench, tmp_path):
-    got = command("step5_serving", "capacity", bench, "--price-per-hour", "0.1", "--out", "c.png")
+    flags = ("--price-per-hour", "0.1", "--users", "1000", "--engine", "torch", "--out", "c.png")
+    got = command("step5_serving", "capacity", bench, *flags)
     assert got.code == 0, got.err
-    assert "1,000 users x 6 questions an hour / 3600 = 1.67 questions/s" in got.out
-    assert "100.0 tokens/s / 50 = 2 questions/s; 70 % of it: 1.4" in got.out
-    assert "2 x $0.1 x 730 h = $146 a month" in got.out
-    assert "claude-sonnet-5-5: (164 x $2 + 50 x $10) / 1,000,000" in got.out
+    assert "1,000 1.67 2 42 %" in " ".join(got.out.split())
+    assert "API: claude-sonnet-5-5" in got.out
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -125,35 +121,19 @@ def test_unknown_stays_unknown(command, bench):
     assert [each["users"] for each in facts["rows"]] == [10, 100, 1000, 10_000, 100_000]
     assert all(each["usd_per_month"] is None for each in facts["rows"])
     assert all(each["api_usd_per_month"] is None for each in facts["rows"])
-    assert facts["break_even_users"] is None
-    shown = command("step5_serving", "capacity", bench, "--model", "claude-newer")
-    assert "a machine's price is unknown" in shown.out
     slow = command("step5_serving", "capacity", bench, "--within", "1", "--json")
     assert json.loads(slow.out)["rows"][0]["machines"] is None
     assert command("step5_serving", "capacity", bench, "--within", "1").code == 0
-
-
-def test_a_record_of_the_reports_is_a_bench_too(command, tmp_path):
-    path = tmp_path / "record.json"
-    path.write_text(json.dumps({"package": "step5_serving", "facts": BENCH}))
-    got = command("step5_serving", "capacity", str(path), "--engine", "lock", "--users", "100", "--json")
-    assert json.loads(got.out)["engine"] == "lock"
-    assert json.loads(got.out)["questions_per_second"] == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize(
     ("args", "word"),
     [
         (["--engine", "vllm"], "torch"),
-        (["--users", "many"], "whole numbers"),
+        (["--users", "many"], "use numbers like"),
         (["--users", "0"], "from 1"),
         (["--users", ","], "from 1"),
-        (["--utilisation", "1"], "less than 1"),
-        (["--price-per-hour", "-1"], "0 or more"),
-        (["--questions-per-user-hour", "0"], "more than 0"),
-        (["--questions-per-user-hour", "nan"], "more than 0"),
-        (["--tokens-out", "-5"], "more than 0"),
-        (["--busy-hours", "9999"], "730"),
+        (["--utilisation", "1"], "0.99"),
         (["--out", "c.jpg"], ".png"),
     ],
 )
@@ -161,7 +141,7 @@ def test_what_can_not_be_is_one_line(refused, bench, args, word):
     assert word in refused("step5_serving", "capacity", bench, *args)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"rows": []}', '{"rows": [{"engine": "x"}]}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"rows": [{"engine": "x"}]}'])
 def test_a_file_that_is_no_bench(refused, tmp_path, text):
     (tmp_path / "b.json").write_text(text)
     assert "bench" in refused("step5_serving", "capacity", "b.json")
