@@ -1,83 +1,54 @@
-"""The report for people: a page of Markdown for a ticket or a pull request, and the same on a terminal."""
+"""The report on a terminal: what is out of bounds, a table of the figures, questions in doubt."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from shared.cli import plain_table
 from step5_serving.cli.screens import cost_of_all
 from step5_serving.telemetry.report import MEASURES, Measure, text_of
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-HEADER = ("", "now", "baseline", "difference", "")
-DOUBTFUL = ("confidence", "question", "call")
-
-
-def rows(facts: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """The cells of the table, one row a measure that has a value; 95 % intervals stand in brackets."""
-    found: list[tuple[str, ...]] = []
-    for measure in MEASURES:
-        row = facts["measures"][measure.name]
-        if row["value"] is None:
-            continue
-        before, difference = row.get("baseline"), "-"
-        if row.get("difference") is not None:
-            difference = _with_interval(measure, row["difference"], row["difference_95"], sign="+")
-        found.append(
-            (
-                measure.title,
-                _with_interval(measure, row["value"], row["interval_95"]),
-                "-" if before is None else text_of(measure, before),
-                difference,
-                _word(measure, row),
-            )
-        )
-    return found
-
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
-    """The page, on a terminal."""
-    from rich.markdown import Markdown
-
-    console.print(Markdown(markdown(facts)))
-
-
-def markdown(facts: Mapping[str, Any]) -> str:
-    """The whole report as a page."""
+    """One row a measure that has a value; 95 % intervals stand in brackets."""
     summary, before = facts["summary"], facts["baseline"]
-    lines = [f"# Report, {summary['since'][:16]} to {summary['until'][:16]} UTC", "", _counts(summary), ""]
-    lines += [f"- **{line}**" for line in facts["crossed"]] or [
-        "No limit is crossed: nothing is out of bounds."
-    ]
-    lines += _table(HEADER, rows(facts))
-    if before:
-        lines += ["", f"Baseline: {before['calls']} calls until {before['until'][:16]}."]
-    doubtful = [
-        (f"{row['confidence']:.2f}", row["question"] or "", row["trace_id"][:8])
-        for row in summary["low_confidence"]
-    ]
-    if doubtful:
-        lines += ["", "## Questions in doubt", *_table(DOUBTFUL, doubtful)]
-    return "\n".join(lines) + "\n"
-
-
-def _table(header: tuple[str, ...], cells: Sequence[tuple[str, ...]]) -> list[str]:
-    def line(row: tuple[str, ...]) -> str:
-        # Questions are anybody's text: no cell may end its row, or begin a tag.
-        safe = (" ".join(cell.split()).replace("|", "\\|").replace("<", "&lt;") for cell in row)
-        return f"| {' | '.join(safe)} |"
-
-    return ["", line(header), "|" + "---|" * len(header), *map(line, cells)]
-
-
-def _counts(summary: Mapping[str, Any]) -> str:
-    """The first line: calls, errors, tokens, money."""
     tokens = summary["tokens"]
+    console.print(
+        f"{summary['since'][:16]} to {summary['until'][:16]} UTC: {summary['calls']} calls, "
+        f"{summary['errors']} errors, {summary['refused']} refused; {tokens['input']:,} tokens in, "
+        f"{tokens['output']:,} out; cost {cost_of_all(summary)}",
+        soft_wrap=True,
+    )
+    for line in facts["crossed"] or ["No limit is crossed: nothing is out of bounds."]:
+        console.print(line, style="bold", soft_wrap=True)
+    names = ("now", "baseline", "difference")
+    table = plain_table("", *names, " ", right=names)
+    for measure in MEASURES:
+        row = facts["measures"][measure.name]
+        if row["value"] is not None:
+            table.add_row(measure.title, *_figures(measure, row), _word(measure, row))
+    console.print(table)
+    if before:
+        console.print(f"baseline: {before['calls']} calls until {before['until'][:16]}", style="dim")
+    for each in summary["low_confidence"]:
+        question = " ".join((each["question"] or "").split())
+        line = f"in doubt: {each['confidence']:.2f}  {each['trace_id'][:8]}  {question}"
+        console.print(line, soft_wrap=True)
+            f"in doubt: {each['confidence']:.2f}  {each['trace_id'][:8]}  {question}", soft_wrap=True
+        )
+
+
+def _figures(measure: Measure, row: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Now, the baseline, and the difference."""
+    before, difference = row.get("baseline"), row.get("difference")
     return (
-        f"{summary['calls']} calls, {summary['errors']} errors, {summary['refused']} refused; "
-        f"{tokens['input']:,} tokens in, {tokens['output']:,} out; cost {cost_of_all(summary)}"
+        _with_interval(measure, row["value"], row["interval_95"]),
+        "-" if before is None else text_of(measure, before),
+        "-" if difference is None else _with_interval(measure, difference, row["difference_95"], sign="+"),
     )
 
 

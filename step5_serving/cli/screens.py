@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from shared.cli import plain_table
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -26,7 +28,7 @@ def show_summary(facts: Mapping[str, Any], console: Console) -> None:
     counts = [each["calls"] for each in facts["series"]]
     if any(counts):
         console.print(f"{_bars(counts)}  calls, {facts['since'][:16]} to {facts['until'][:16]} UTC")
-    table = _table("ms", "p50", "p95")
+    table = plain_table("ms", "p50", "p95", right=("p50", "p95"))
     for stage, row in facts["latency_ms"].items():
         if row["p50"] is not None:
             table.add_row(stage.replace("_", " "), _ms(row["p50"]), _ms(row["p95"]))
@@ -34,7 +36,8 @@ def show_summary(facts: Mapping[str, Any], console: Console) -> None:
         console.print()
         console.print(table)
     if facts["by_prompt_version"]:
-        table = _table("prompt", "calls", "p50", "p95", "confidence", "errors")
+        names = ("calls", "p50", "p95", "confidence", "errors")
+        table = plain_table("prompt", *names, right=names)
         for row in facts["by_prompt_version"]:
             sure = "-" if row["mean_confidence"] is None else f"{row['mean_confidence']:.2f}"
             times = (_ms(row["p50_ms"]), _ms(row["p95_ms"]))
@@ -57,9 +60,7 @@ def cost_of_all(summary: Mapping[str, Any]) -> str:
 
 def show_calls(facts: Mapping[str, Any], console: Console) -> None:
     """One line a call."""
-    table = _table("call", "when (UTC)", "", "ms", "sure", "tokens", "question")
-    table.expand, question = True, table.columns[-1]
-    question.justify, question.overflow, question.ratio = "left", "ellipsis", 1  # takes what is left
+    table = _of_questions("call", "when (UTC)", "", "ms", "sure", "tokens", "question")
     for row in facts["calls"]:
         status = str(row["status"]) if row["status"] < 400 else f"{row['status']} {row['error_type']}"
         status = "running" if row["state"] == "running" else status
@@ -74,9 +75,7 @@ def show_calls(facts: Mapping[str, Any], console: Console) -> None:
 
 def show_errors(facts: Mapping[str, Any], console: Console) -> None:
     """One line a question, with why it is there, and a comment below; then what was written."""
-    table = _table("call", "why", "sure", "question")
-    table.expand, question = True, table.columns[-1]
-    question.justify, question.overflow, question.ratio = "left", "ellipsis", 1
+    table = _of_questions("call", "why", "sure", "question")
     for row in facts["calls"]:
         sure = "-" if row["confidence"] is None else f"{row['confidence']:.2f}"
         asked = " ".join(row["question"].split())
@@ -121,12 +120,13 @@ def show_one(facts: Mapping[str, Any], console: Console) -> None:
         console.print(each["text"] or "(its text is not stored any more)")
 
 
-def _table(*names: str) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for place, name in enumerate(names):
-        table.add_column(name, justify="right" if place else "left", no_wrap=True)
+def _of_questions(*names: str) -> Table:
+    """One line a question, which is the last column and takes what is left of the line."""
+    table = plain_table(*names, right=("", "ms", "sure", "tokens"))
+    for column in table.columns:
+        column.no_wrap = True
+    table.expand, question = True, table.columns[-1]
+    question.overflow, question.ratio = "ellipsis", 1
     return table
 
 

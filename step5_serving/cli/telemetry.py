@@ -8,7 +8,6 @@ exit 2    something the user can put right
 from __future__ import annotations
 
 import contextlib
-import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,7 +65,7 @@ def summary(since: Since = "24h", telemetry: Telemetry = TELEMETRY, as_json: Jso
 
 @telemetry_app.command()
 def calls(
-    limit: Annotated[int, typer.Option(help="So many, the latest first.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="So many, the latest first.")] = 20,
     before: Annotated[int | None, typer.Option(help="`next` of the page before.")] = None,
     low_confidence: Annotated[bool, typer.Option("--low-confidence", help="Only those in doubt.")] = False,
     error: Annotated[bool, typer.Option("--error", help="Only those that failed or were refused.")] = False,
@@ -75,10 +74,8 @@ def calls(
 ) -> None:
     """The latest calls."""
     from step5_serving.cli import screens
-    from step5_serving.telemetry.reading import MOST, list_calls
+    from step5_serving.telemetry.reading import list_calls
 
-    if not 1 <= limit <= MOST:
-        raise UserError(f"--limit {limit} is not allowed: use 1 to {MOST}")
     with opened(telemetry) as store:
         found = list_calls(store, limit, before, low_confidence=low_confidence, error=error)
     facts = {"command": "step5_serving calls", "headline": f"{len(found['calls'])} calls", **found}
@@ -195,19 +192,22 @@ def report(
     save_baseline: Annotated[
         bool, typer.Option("--save-baseline", help="Write the values of now there, compare nothing.")
     ] = False,
-    max_p95_ms: Annotated[float | None, typer.Option(help="Limit of p95 latency.")] = None,
-    max_first_token_p95_ms: Annotated[float | None, typer.Option(help="Limit until the first token.")] = None,
-    max_error_rate: Annotated[
-        float | None, typer.Option(help="Limit of the share of errors, 0 to 1.")
+    max_p95_ms: Annotated[float | None, typer.Option(min=0, help="Limit of p95 latency.")] = None,
+    max_first_token_p95_ms: Annotated[
+        float | None, typer.Option(min=0, help="Limit until the first token.")
     ] = None,
-    max_cost_usd: Annotated[float | None, typer.Option(help="Limit of the mean cost of a call.")] = None,
+    max_error_rate: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Limit of the share of errors.")
+    ] = None,
+    max_cost_usd: Annotated[
+        float | None, typer.Option(min=0, help="Limit of the mean cost of a call.")
+    ] = None,
     min_confidence: Annotated[
-        float | None, typer.Option(help="Limit of the mean confidence, 0 to 1.")
+        float | None, typer.Option(min=0, max=1, help="Limit of the mean confidence.")
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(help="Differences up to this share of the baseline are none.")
+        float, typer.Option(min=0, max=100, help="Differences up to this share of the baseline are none.")
     ] = 0.1,
-    out: Annotated[Path | None, typer.Option("--out", help="The report as Markdown.")] = None,
     telemetry: Telemetry = TELEMETRY,
     as_json: Json = False,
 ) -> None:
@@ -227,13 +227,6 @@ def report(
         "confidence": min_confidence,
     }
     given = {name: limit for name, limit in limits.items() if limit is not None}
-    for name, limit in given.items():
-        most = 1.0 if name in ("error_rate", "confidence") else math.inf
-        if not 0 <= limit <= most:
-            allowed = "a share from 0 to 1, like 0.05" if most == 1.0 else "a number from 0"
-            raise UserError(f"a limit of {limit:g} for {name} is not allowed: use {allowed}")
-    if not 0 <= tolerance < float("inf"):
-        raise UserError(f"--tolerance {tolerance:g} is not allowed: use a share from 0, like 0.1")
     if save_baseline and baseline is None:
         raise UserError("--save-baseline wants a file to write to: name it with --baseline")
     with opened(telemetry) as store:
@@ -245,8 +238,6 @@ def report(
             return
         before = kept.read_baseline(baseline) if baseline else None
         facts = work.report(store, length, baseline=before, limits=given, tolerance=tolerance)
-    if out:
-        writable(out).write_text(report_view.markdown(facts), encoding="utf-8")
     emit(facts, lambda console: report_view.show(facts, console), as_json=as_json)
     if facts["crossed"]:
         sys.exit(1)

@@ -29,29 +29,22 @@ Window = Mapping[str, Sequence[float]]  # values by column, in the order of the 
 c = calls.c
 
 
-class Values(BaseModel):
-    """Those of a time; unknown ones are left out, latencies only of answered calls."""
-
-    total_ms: list[float]
-    first_token_ms: list[float]
-    cost_usd: list[float]
-    error: list[float]  # 1 for a call that failed by the service
-    confidence: list[float]
-    abstained: list[float]  # 1 for an answered call that says: I don't know
-
-
 class Baseline(BaseModel):
-    """The file."""
+    """The file; `values` are those of `window`."""
 
     format: Literal[1] = 1
     since: str
     until: str
     calls: int
-    values: Values
+    values: dict[str, list[float]]
 
 
 def window(store: Store, since: timedelta, at: datetime | None = None) -> dict[str, list[float]]:
-    """The `Values` of the calls of a time."""
+    """The values of the calls of a time; unknown ones are left out, latencies only of answered calls.
+
+    error      1 for a call that failed by the service
+    abstained  1 for an answered call that says: I don't know
+    """
     end = microseconds(at or now())
     within = sa.and_(c.started_us > end - round(since.total_seconds() * 1e6), c.started_us <= end)
     [[[count]]] = store.read(sa.select(sa.func.count()).where(within))
@@ -85,7 +78,7 @@ def save_baseline(store: Store, since: timedelta, path: Path, at: datetime | Non
         raise UserError(f"{count} calls are too few for a baseline: {FEWEST} at least, or a longer --since")
     times = {"since": iso(microseconds(at - since)), "until": iso(microseconds(at))}
     step = max(1, -(-count // KEPT))  # every nth, so that the file stays small
-    thin = Values(**{name: [float(f"{each:.6g}") for each in some[::step]] for name, some in values.items()})
+    thin = {name: [float(f"{each:.6g}") for each in some[::step]] for name, some in values.items()}
     saved = Baseline(**times, calls=count, values=thin)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

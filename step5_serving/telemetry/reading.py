@@ -19,7 +19,17 @@ import sqlalchemy as sa
 
 from shared.errors import UserError
 from step5_serving.telemetry.call import now, prompt_name
-from step5_serving.telemetry.schema import bodies, calls, feedback, iso, microseconds, prompts, texts
+from step5_serving.telemetry.schema import (
+    COLUMNS,
+    FIELDS,
+    bodies,
+    calls,
+    feedback,
+    iso,
+    microseconds,
+    prompts,
+    texts,
+)
 from step5_serving.telemetry.store import Store
 
 LOW = 0.68  # the confidence under which step 3 asks again, or says that it doesn't know
@@ -28,34 +38,10 @@ LONGEST = 200  # characters of a question in a short row
 MOST = 500  # rows of a page
 c = calls.c
 FAILED = c.http_response_status_code >= 400
-SHORT = (
-    c.id,
-    c.trace_id,
-    c.span_id,
-    c.opened_by,
-    c.started_us,
-    c.http_route.label("route"),
-    c.http_response_status_code.label("status"),
-    c.error_type,
-    c.key_id,
-    c.gen_ai_provider_name.label("engine"),
-    c.gen_ai_request_model.label("model"),
-    c.gen_ai_response_finish_reasons.label("finish_reason"),
-    c.gen_ai_prompt_name.label("prompt_id"),
-    c.prompt_version,
-    c.prompt_sha256,
-    c.gen_ai_usage_input_tokens.label("input_tokens"),
-    c.gen_ai_usage_output_tokens.label("output_tokens"),
-    c.cost_usd,
-    c.confidence,
-    c.abstained,
-    c.total_ms,
-    c.queue_ms,
-    c.retrieve_ms,
-    c.rerank_ms,
-    c.generate_ms,
-    c.first_token_ms,
-)
+SHOWN = {"trace_id", "span_id", "route", "status", "error_type", "key_id", "question", "comment"}
+SHOWN |= {"model", "engine", "finish_reason", "input_tokens", "output_tokens", "cost_usd"}
+SHOWN |= {"confidence", "abstained"}
+SHORT = [c[name].label(FIELDS.get(name, name)) for name in ("id", *COLUMNS)]
 
 
 def list_calls(
@@ -164,25 +150,9 @@ def _whole(store: Store, row: Any) -> dict[str, Any]:
 def _short(row: Any) -> dict[str, Any]:
     found: dict[str, Any] = dict(row._mapping)
     return {
-        "trace_id": found["trace_id"],
-        "span_id": found["span_id"],
+        **{name: value for name, value in found.items() if name in SHOWN or name.endswith("_ms")},
         "state": "running" if found["opened_by"] else "lost" if found["error_type"] == "lost" else "done",
         "started_at": iso(found["started_us"]),
-        "route": found["route"],
-        "status": found["status"],
-        "error_type": found["error_type"],
-        "question": found["question"],
-        "confidence": found["confidence"],
-        "abstained": found["abstained"],
-        "model": found["model"],
-        "engine": found["engine"],
         "prompt_version": prompt_name(found["prompt_id"], found["prompt_version"], found["prompt_sha256"]),
-        "input_tokens": found["input_tokens"],
-        "output_tokens": found["output_tokens"],
-        "finish_reason": found["finish_reason"],
-        "cost_usd": found["cost_usd"],
-        **{name: value for name, value in found.items() if name.endswith("_ms")},
-        "key_id": found["key_id"],
         "thumb": {1: "up", -1: "down"}.get(found["thumb"]),
-        "comment": found["comment"],
     }

@@ -132,35 +132,30 @@ def iso(us: int) -> str:
     return datetime.fromtimestamp(us / 1e6, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+FIELDS = {  # of a Call, by column; elsewhere they have the column's name
+    "http_route": "route",
+    "http_response_status_code": "status",
+    "gen_ai_provider_name": "engine",
+    "gen_ai_request_model": "model",
+    "gen_ai_response_finish_reasons": "finish_reason",
+    "gen_ai_prompt_name": "prompt_id",
+    "gen_ai_usage_input_tokens": "input_tokens",
+    "gen_ai_usage_output_tokens": "output_tokens",
+}
+COLUMNS = calls.columns.keys()[1:]  # the database counts the ids
+
+
 def call_row(call: Call) -> tuple[Any, ...]:
     """The columns of `calls` but the id, in the table's order."""
-    return (
-        call.trace_id,
-        microseconds(call.started_at),
-        call.route,
-        call.status,
-        clean(call.error_type),
-        call.key_id,
-        OPERATIONS.get(call.route, call.route),
-        clean(call.engine),
-        clean(call.model),
-        clean(call.finish_reason),
-        call.prompt_id,
-        call.prompt_version,
-        call.prompt_sha256,
-        _count(call.input_tokens),
-        _count(call.output_tokens),
-        call.cost_usd,
-        call.confidence,
-        call.abstained,
-        call.total_ms,
-        call.queue_ms,
-        call.retrieve_ms,
-        call.rerank_ms,
-        call.generate_ms,
-        call.first_token_ms,
-        call.span_id,
-        OWNER if call.running else None,
+    made = {
+        "started_us": microseconds(call.started_at),
+        "gen_ai_operation_name": OPERATIONS.get(call.route, call.route),
+        "gen_ai_usage_input_tokens": _count(call.input_tokens),
+        "gen_ai_usage_output_tokens": _count(call.output_tokens),
+        "opened_by": OWNER if call.running else None,
+    }
+    return tuple(
+        made[name] if name in made else clean(getattr(call, FIELDS.get(name, name))) for name in COLUMNS
     )
 
 

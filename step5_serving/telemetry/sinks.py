@@ -23,6 +23,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from shared.errors import UserError
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.schema import (
+    COLUMNS,
     RUNNING,
     bodies,
     body_row,
@@ -38,7 +39,6 @@ from step5_serving.telemetry.store import PATIENCE, Store, why
 Batch = Sequence[tuple[Call, str | None]]  # with the text of its prompt
 ROOM = "x" * 65536  # what is tried: a disk that is full still takes a few bytes
 MARK_EVERY = 43_200_000_000  # microseconds: half a day
-CALL_COLUMNS = calls.columns.keys()[1:]  # the database counts the ids
 
 
 class CannotWrite(Exception):
@@ -84,7 +84,7 @@ class SqliteSink:
         self.db: sqlite3.Connection | None = None
         self.file: tuple[int, int] | None = None  # device and inode of what `db` has open
         dialect = sqlite.dialect()
-        self.insert_call = str(sa.insert(calls).compile(dialect=dialect, column_keys=CALL_COLUMNS))
+        self.insert_call = str(sa.insert(calls).compile(dialect=dialect, column_keys=COLUMNS))
         self.delete_opening = (
             "DELETE FROM calls WHERE span_id = ? AND trace_id = ? "
             "AND (opened_by IS NOT NULL OR error_type = 'lost')"
@@ -198,7 +198,7 @@ class PostgresSink:
                 _put(connection, self.insert_text, texts, new_texts)
                 opened = [{"span": call.span_id, "trace": call.trace_id} for call, _ in batch]
                 connection.execute(self.delete_opening, opened)
-                rows = [dict(zip(CALL_COLUMNS, call_row(call), strict=True)) for call, _ in batch]
+                rows = [dict(zip(COLUMNS, call_row(call), strict=True)) for call, _ in batch]
                 ids = connection.execute(self.insert_call, rows).scalars().all()
                 rest = [(id, *body_row(call)) for id, (call, _) in zip(ids, batch, strict=True)]
                 _put(connection, self.insert_body, bodies, rest)

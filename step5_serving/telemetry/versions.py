@@ -6,7 +6,7 @@
 
 The files are read once, at the start: an edit in place changes nothing of a running server, and afterwards
 the hash tells it. The trace id decides which version a call gets, so that a retry gets the same one and
-anybody can compute it again. A caller may name a version; that call is not part of the split.
+anybody can compute it again.
 """
 
 from __future__ import annotations
@@ -63,18 +63,9 @@ class Versions:
         shares = {latest.version: 1.0} if split is None else parse_split(split, known)
         return cls(known, shares, {version: ref_of(each) for version, each in known.items()})
 
-    def pick(self, trace_id: str, version: int | None = None) -> PromptRef:
-        """The version asked for, or the one that the trace id draws.
-
-        Raises:
-            UserError: there is no such version.
-        """
-        if version is None:
-            version = drawn(trace_id, self.shares)
-        if version not in self.refs:
-            there = ", ".join(map(str, sorted(self.refs)))
-            raise UserError(f"prompt_version {version} does not exist: there are {there}")
-        return self.refs[version]
+    def pick(self, trace_id: str) -> PromptRef:
+        """The version that the trace id draws."""
+        return self.refs[drawn(trace_id, self.shares)]
 
     def prompt(self, version: int) -> prompts.Prompt:
         return self.known[version]

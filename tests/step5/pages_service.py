@@ -240,6 +240,7 @@ def make_app(script):
     app = FastAPI()
     app.add_middleware(SecurityMiddleware, names=None)  # the service's own headers
     app.include_router(pages.router)
+    app.mount("/pages", pages.files)
 
     @app.middleware("http")
     async def guard(request, call_next):

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from shared.errors import UserError
-from step5_serving.cli import report_view
 from step5_serving.telemetry import baseline, report
 from step5_serving.telemetry.call import now
 from step5_serving.telemetry.store import Store
@@ -131,21 +130,12 @@ def test_a_baseline_keeps_values_but_not_all(store, tmp_path, monkeypatch):
     assert 30 <= len(values["error"]) <= 40
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{}", "[]", '{"format": 1}', "\x00", '{"format": 1, "calls": 1, "until": "", "values": {}}']
-)
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 1}', "\x00"])
 def test_another_file_is_no_baseline(tmp_path, text):
     path = tmp_path / "x.json"
     path.write_text(text)
     with pytest.raises(UserError, match="is no baseline"):
         baseline.read_baseline(path)
-
-
-def test_questions_can_not_break_the_page(store):
-    here = store([call_of(confidence=0.1, question="a | b\n# c <script>")])
-    page = report_view.markdown(report.report(here, DAY, at=after(1)))
-    assert r"| 0.10 | a \| b # c &lt;script> |" in page
-    assert page.startswith("# Report, 2026-11-24T12:00 to 2026-11-25T12:00 UTC")
 
 
 # --- the command --------------------------------------------------------------------------------------------
@@ -164,10 +154,9 @@ def test_the_command_saves_a_baseline_compares_and_ends_with_1(run, tmp_path):
     got = run("report", *flags)
     assert (got.code, "nothing is out of bounds" in got.out) == (0, True)
     record(address, *today(200, total_ms=300.0))
-    got = run("report", *flags, "--out", tmp_path / "report.md")
+    got = run("report", *flags)
     assert got.code == 1
     assert "p95, ms is 300, slower than the baseline's 100" in got.out
-    assert "slower than the baseline's 100**" in (tmp_path / "report.md").read_text()
     got = run("report", "--telemetry", address, "--max-p95-ms", 200, "--json")
     facts = json.loads(got.out)
     assert (got.code, len(facts["crossed"])) == (1, 1)
@@ -180,17 +169,10 @@ def test_the_command_saves_a_baseline_compares_and_ends_with_1(run, tmp_path):
         (["report", "--since", "soon"], "is no length of time"),
         (["report", "--save-baseline"], "name it with --baseline"),
         (["report", "--baseline", "nowhere.json"], "cannot read the baseline nowhere.json"),
-        (["report", "--max-p95-ms", "-1"], "is not allowed"),
-        (
-            ["report", "--max-error-rate", "5"],
-            "a limit of 5 for error_rate is not allowed: use a share from 0 to 1",
-        ),
-        (["report", "--min-confidence", "1.5"], "is not allowed"),
+        (["report", "--max-error-rate", "5"], "--max-error-rate"),
         (["telemetry", "prune", "--older-than", "999999d"], "no length of time"),
-        (["report", "--tolerance", "nan"], "--tolerance nan is not allowed"),
         (["report", "--baseline", "b.json", "--save-baseline"], "0 calls are too few"),
         (["telemetry", "prune", "--older-than", "never"], "is no length of time"),
-        (["telemetry", "calls", "--limit", "0"], "--limit 0 is not allowed"),
         (["telemetry", "show", "abcd1234"], "there is no call abcd1234"),
         (["telemetry", "show", "xyz"], "is no trace id"),
     ],

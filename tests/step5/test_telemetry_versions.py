@@ -25,13 +25,6 @@ def test_without_a_split_the_latest_gets_all(folder):
     assert versions.pick("0" * 32).label == f"answer/2@{prompts.load(folder, 'answer', 2).sha256[:8]}"
 
 
-def test_a_caller_may_name_any_version(folder):
-    versions = Versions.of(folder, "answer", split="1:90,2:10")
-    assert versions.pick("0" * 32, 3).version == 3
-    with pytest.raises(UserError, match="prompt_version 4 does not exist: there are 1, 2, 3"):
-        versions.pick("0" * 32, 4)
-
-
 def test_the_split_is_kept_and_a_trace_always_gets_the_same(folder):
     versions = Versions.of(folder, "answer", split="1:90,2:10")
     picked = {f"{i:032x}": versions.pick(f"{i:032x}").version for i in range(4000)}  # ids by no chance at all
