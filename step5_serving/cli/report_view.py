@@ -38,8 +38,6 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
         question = " ".join((each["question"] or "").split())
         line = f"in doubt: {each['confidence']:.2f}  {each['trace_id'][:8]}  {question}"
         console.print(line, soft_wrap=True)
-            f"in doubt: {each['confidence']:.2f}  {each['trace_id'][:8]}  {question}", soft_wrap=True
-        )
 
 
 def _figures(measure: Measure, row: Mapping[str, Any]) -> tuple[str, str, str]:
