@@ -16,21 +16,27 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
+from fastapi import Depends, FastAPI
+from fastapi.security import APIKeyHeader, HTTPBearer
 
 from step5_serving.addresses import is_loopback
 from step5_serving.api.keys import Keys
-from step5_serving.api.replies import HANDLERS
+from step5_serving.api.replies import ERRORS, HANDLERS
 from step5_serving.api.routes import documents, feedback, health, pages, query, telemetry
 from step5_serving.api.security import SecurityMiddleware
 from step5_serving.api.service import Records, Service
 from step5_serving.config import Config
 from step5_serving.seam import Answerer
+from step5_serving.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 WATCH_S = 5.0  # seconds between looks at what may break
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# For OpenAPI: access.py looks at the headers.
+KEYS = [
+    Depends(HTTPBearer(scheme_name="bearer", auto_error=False)),
+    Depends(APIKeyHeader(name="x-api-key", scheme_name="x-api-key", auto_error=False)),
+]
 DESCRIPTION = """
 Answers questions from documents, with the passages they come from (step 3 of the roadmap as a service).
 Every error is one line: `{"error": {"type": ..., "message": ...}}`.
@@ -61,14 +67,16 @@ def create_app(
         redoc_url=None,
         lifespan=_lifespan,
         exception_handlers=HANDLERS,
+        dependencies=KEYS,
     )
     state = app.state
     state.service, state.library = service, library
     state.began, state.closing = datetime.now(UTC), list[Callable[[], None]]()
-    state.metrics, state.metrics_type = _metrics(service)
+    state.metrics = Metrics(service.admission, recorder)
+    service.after.append(state.metrics.observe)
     routers = [each.router for each in (query, health, telemetry, documents, feedback, pages)]
     for router in routers:
-        app.include_router(router)
+        app.include_router(router, responses=ERRORS)
     app.mount("/pages", pages.files)
     app.add_middleware(
         SecurityMiddleware,
@@ -77,7 +85,6 @@ def create_app(
         paths=[getattr(route, "path", "") for router in routers for route in router.routes],
         count=state.metrics.refused,
     )
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
 
@@ -103,35 +110,3 @@ async def _watch(service: Service) -> None:
         except Exception:
             log.exception("looking after the service failed")
         await asyncio.sleep(WATCH_S)
-
-
-def _metrics(service: Service) -> tuple[Any, str]:
-    from step5_serving.telemetry.metrics import CONTENT_TYPE, Metrics
-
-    waiting = getattr(service.recorder, "waiting", None)
-    unwritten = (lambda: service.recorder.waiting) if waiting is not None else None  # type: ignore[attr-defined]
-    metrics = Metrics(waiting=lambda: service.admission.waiting, telemetry_waiting=unwritten)
-    metrics.in_flight.set_function(lambda: service.admission.running)
-    service.after.append(metrics.observe)
-    return metrics, CONTENT_TYPE
-
-
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's, with the two ways to send a key, and without the 422 that never comes: it is a 400 here."""
-    if app.openapi_schema is None:
-        schema = get_openapi(
-            title=app.title, version=app.version, description=app.description, routes=app.routes
-        )
-        parts = schema.setdefault("components", {})
-        parts["securitySchemes"] = {
-            "bearer": {"type": "http", "scheme": "bearer"},
-            "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
-        }
-        schema["security"] = [{}, {"bearer": []}, {"x-api-key": []}]
-        for path in schema["paths"].values():
-            for operation in path.values():
-                operation["responses"].pop("422", None)
-        for unused in ("HTTPValidationError", "ValidationError"):
-            parts.get("schemas", {}).pop(unused, None)
-        app.openapi_schema = schema
-    return app.openapi_schema

@@ -1,6 +1,6 @@
-"""What all routes need: who asks, replies as JSON, and the errors that OpenAPI should know of.
+"""What all routes need: who asks, replies as JSON, and errors as replies.
 
-@router.post("/query", responses=errors(400, 401, 429, 503))
+@router.post("/query")
 async def query(request: Request) -> Response:
     caller = caller_of(request, "ask")
     return reply({"answer": "..."})
@@ -12,7 +12,7 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
@@ -21,20 +21,6 @@ from step5_serving.api.service import GONE, Service
 from step5_serving.api.trace import Caller, Trace
 from step5_serving.errors import ApiError, ClientGone
 
-MEANINGS = {
-    400: "What was sent makes no sense, or names what is not there.",
-    401: "No key, or one that is not known.",
-    403: "The key lacks the scope, or a page from elsewhere called.",
-    404: "There is no such thing.",
-    408: "The body did not come in time.",
-    413: "The body is too large.",
-    415: "The body has another content type than the route takes.",
-    429: "Too many requests for this key, or today's budget is spent; Retry-After says when.",
-    500: "A bug of ours; the server's log has it.",
-    502: "The engine failed.",
-    503: "No room, not ready, stopping, or telemetry can't be written; Retry-After says when.",
-    504: "No answer in time.",
-}
 QUESTIONS = ("/query", "/query/stream")
 CROWDED = ("rate_limit_error", "overloaded_error")  # whoever asks may ask, but there is no room now
 TYPES = {
@@ -56,26 +42,13 @@ class Wrong(BaseModel):
 class Failure(BaseModel):
     """An error, in one line."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "error": {
-                        "type": "invalid_request_error",
-                        "message": "question: String should have at least 1 character",
-                    }
-                }
-            ]
-        }
-    )
-
     error: Wrong
 
 
-def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For `responses=`: these and those that any route may have."""
-    wanted = sorted({*statuses, 401, 403, 408, 413, 429, 500, 503})
-    return {status: {"model": Failure, "description": MEANINGS[status]} for status in wanted}
+ERRORS: dict[int | str, dict[str, Any]] = {  # of any route, for OpenAPI
+    "4XX": {"model": Failure, "description": "It is not allowed, not there, or asked wrongly or too often."},
+    "5XX": {"model": Failure, "description": "No room, not ready, no answer in time, or a bug of ours."},
+}
 
 
 def service_of(request: Request) -> Service:

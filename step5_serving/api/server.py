@@ -52,10 +52,9 @@ def serve(config: Config, say: Callable[[str], None] = lambda line: print(line, 
         say(masked(f"listening on {place} (engine {config.engine}); stop with Ctrl-C"))
         if not is_loopback(config.host):
             say(f"{len(keys)} API keys are known; there is no TLS here: put a proxy in front of this address")
-        run(config, app, listening)
+        run(config, app, listening, say)
     finally:
         listening.close()
-    say("stopped")
 
 
 def check_host(config: Config, keys: Keys) -> None:
@@ -139,18 +138,17 @@ def _parts(config: Config, undo: contextlib.ExitStack) -> dict[str, Any]:
 # --- running ------------------------------------------------------------------------------------------
 
 
-def run(config: Config, app: FastAPI, listening: socket.socket) -> None:
-    """Run the app on a socket until a signal comes."""
+def run(config: Config, app: FastAPI, listening: socket.socket, say: Callable[[str], None]) -> None:
+    """Run the app on a socket until a signal comes, then end the process."""
     server = _server(config, app)
     _log_quietly()
     _allow_connections()
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises a signal again when it has done its work
         server.run(sockets=[listening])
-    if (
-        app.state.service.changes
-    ):  # its thread is in the midst of native code, and Python's end would abort it
-        sys.stderr.flush()
-        os._exit(1)
+    say("stopped")
+    sys.stderr.flush()
+    # Threads may still wait for an engine that hangs, or change the index: nobody waits for them.
+    os._exit(1 if app.state.service.changes else 0)
 
 
 def _server(config: Config, app: FastAPI) -> Any:

@@ -15,6 +15,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
@@ -26,7 +27,6 @@ from step5_serving.engines.choice import Engine
 from step5_serving.errors import ApiError
 from step5_serving.rag.cancelling import ModelCalls, Stopped
 from step5_serving.rag.loading import Opened, Opening
-from step5_serving.rag.threads import Threads
 from step5_serving.rag.wording import refusal_of, refusing, retrieved, whole
 from step5_serving.seam import (
     Answered,
@@ -47,7 +47,7 @@ class RagAnswerer:
     def __init__(self, config: Config, serving: Engine, versions: Versions) -> None:
         self.config, self.serving, self.versions = config, serving, versions
         self.model, self.engine = serving.model, serving.name
-        self.threads = Threads(config.running, "answering")
+        self.threads = ThreadPoolExecutor(config.running, "answering")
         self._calls = ModelCalls()
         self.opening = Opening(config, serving, self._calls)
 
@@ -91,9 +91,8 @@ class RagAnswerer:
             return hand
 
         try:
-            return await self.threads.run(
-                self._calls.watched(stopped, lambda: work(handing(write), handing(tell)))
-            )
+            watched = self._calls.watched(stopped, lambda: work(handing(write), handing(tell)))
+            return await loop.run_in_executor(self.threads, watched)
         finally:
             stopped.set()
 
@@ -273,7 +272,7 @@ class RagAnswerer:
         return await self.opening.ready()
 
     async def close(self) -> None:
-        self.threads.close()
+        self.threads.shutdown(wait=False)
         await asyncio.to_thread(self.serving.close)
 
 

@@ -17,6 +17,7 @@ import re
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -30,7 +31,7 @@ from step3_rag.stores import vector_store
 from step5_serving.errors import ApiError
 from step5_serving.rag.loading import Opened, Opening
 from step5_serving.rag.sharing import SharedRetriever
-from step5_serving.rag.threads import Threads, in_passing
+from step5_serving.rag.threads import in_passing
 
 NAME = re.compile(r"[^\x00-\x1f\x7f\\]{1,200}")
 SHOWN = ("id", "name", "collection", "title", "sha256", "size", "chunks")
@@ -119,14 +120,15 @@ class _Later(Index):
 class Library:
     """The documents of the index that answers come from."""
 
-    def __init__(self, opening: Opening, threads: Threads) -> None:
+    def __init__(self, opening: Opening, threads: ThreadPoolExecutor) -> None:
         self._opening, self._threads = opening, threads
         self._changing = asyncio.Lock()  # one change at a time
 
     async def documents(self) -> list[dict[str, Any]]:
         """Every document: id, name, collection, title, sha256, size, chunks."""
         opened = await self._opening.opened()
-        rows = await self._threads.run(opened.retriever.index.documents)
+        loop = asyncio.get_running_loop()
+        rows = await loop.run_in_executor(self._threads, lambda: opened.retriever.index.documents())
         return [{name: row[name] for name in SHOWN} for row in rows]
 
     async def ingest(self, uploads: Sequence[Upload]) -> dict[str, Any]:

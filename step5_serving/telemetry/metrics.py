@@ -1,6 +1,6 @@
 """Prometheus: what a call adds to the counters and histograms, and the page that a scraper reads.
 
-    metrics = Metrics(waiting=lambda: recorder.waiting)
+    metrics = Metrics(admission, recorder)
     metrics.observe(call)               # after the row is written
     metrics.page()                      # GET /metrics: b'rag_calls_total{route="query",...} 1.0 ...'
 
@@ -11,7 +11,7 @@ worker counts for itself; Prometheus scrapes them one by one and adds up.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -33,9 +33,8 @@ PROBABILITIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.68, 0.8, 0.85, 0.9, 0.95, 1.0)
 class Metrics:
     """A registry of its own, so that two services in one process (the tests) don't add up."""
 
-    def __init__(
-        self, waiting: Callable[[], float] | None = None, telemetry_waiting: Callable[[], float] | None = None
-    ) -> None:
+    def __init__(self, admission: Any = None, recorder: Any = None) -> None:
+        """The first has `running` and `waiting` calls, the second rows that are `waiting`."""
         disable_created_metrics()  # a second series for each, which no query here needs
         self.registry = CollectorRegistry()
         own = {"registry": self.registry, "namespace": "rag"}
@@ -62,10 +61,11 @@ class Metrics:
         self.in_flight = Gauge("in_flight", "Requests being answered now.", **own)
         self.queue = Gauge("queue_depth", "Requests that wait for their turn.", **own)
         self.unwritten = Gauge("telemetry_waiting", "Calls that wait for their row.", **own)
-        if waiting:
-            self.queue.set_function(waiting)
-        if telemetry_waiting:
-            self.unwritten.set_function(telemetry_waiting)
+        if admission:
+            self.in_flight.set_function(lambda: admission.running)
+            self.queue.set_function(lambda: admission.waiting)
+        if recorder:
+            self.unwritten.set_function(lambda: recorder.waiting)
         # A look-up by label costs more than the count itself.
         self._stages = {stage: self.stage.labels(stage) for stage in (*STAGES, "total")}
         self._input, self._output = self.tokens.labels("input"), self.tokens.labels("output")

@@ -18,6 +18,8 @@ ASKED = {"question": "When does it renew?"}
 class ListRecorder:
     """Keeps calls in a list, and can be told to fail."""
 
+    waiting = 0
+
     def __init__(self):
         self.calls, self.texts, self.trouble, self.closed = [], [], None, False
         self.opened = []

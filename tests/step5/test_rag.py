@@ -17,7 +17,6 @@ from step5_serving.errors import ApiError
 from step5_serving.rag import loading, sharing
 from step5_serving.rag.loading import check_index, prompts_folder
 from step5_serving.rag.sharing import RWLock, SharedRetriever, ThreadsIndex
-from step5_serving.rag.threads import Threads
 from step5_serving.seam import Query
 from tests.step5.rag_parts import NOTICE, Trickle, trickling
 from tests.step5.service_parts import eventually, in_loop
@@ -173,39 +172,6 @@ async def test_cancelling_stops_the_model_at_the_next_word(rag):
     before = len(heard)
     await asyncio.sleep(0.05)
     assert len(heard) <= before + 1  # one may have been on its way
-
-
-@in_loop
-async def test_who_is_cancelled_before_a_thread_is_free_never_begins():
-    threads, gate, begun = Threads(1, "test"), threading.Event(), []
-    first = asyncio.ensure_future(threads.run(gate.wait))
-    second = asyncio.ensure_future(threads.run(begun.append, 2))
-    third = asyncio.ensure_future(threads.run(begun.append, 3))
-    await asyncio.sleep(0.01)
-    second.cancel()
-    gate.set()
-    await asyncio.gather(first, third)
-    assert begun == [3]
-    threads.close()
-
-
-@in_loop
-async def test_threads_are_made_when_needed_and_used_again():
-    threads = Threads(3, "test")
-    for _ in range(5):
-        assert await threads.run(lambda: 7) == 7
-    assert len(threads._threads) == 1
-    barrier = threading.Barrier(3)
-    await asyncio.gather(*(threads.run(barrier.wait, 5) for _ in range(3)))
-    assert len(threads._threads) == 3
-    with pytest.raises(ZeroDivisionError):
-        await threads.run(lambda: 1 / 0)
-    await asyncio.gather(*(threads.run(str, i) for i in range(50)))
-    assert len(threads._threads) == 3
-    threads.close()
-    for each in threads._threads:
-        each.join(2)
-        assert not each.is_alive()
 
 
 QUESTIONS = [NOTICE, "kettle in the kitchen", "Oslo servers", "days of leave", "price of a sensor", "pilot"]

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -23,7 +24,7 @@ def read(metrics):
 
 
 def test_calls_are_counted():
-    metrics = Metrics(waiting=lambda: 3, telemetry_waiting=lambda: 2)
+    metrics = Metrics(SimpleNamespace(running=1, waiting=3), SimpleNamespace(waiting=2))
     metrics.observe(call_of(cost_usd=0.25))
     metrics.observe(call_of(cost_usd=None, abstained=True, confidence=0.4))
     metrics.observe(

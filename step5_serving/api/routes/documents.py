@@ -17,7 +17,7 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
 
-from step5_serving.api.replies import caller_of, errors, refusal_of, reply, service_of, trace_of
+from step5_serving.api.replies import caller_of, refusal_of, reply, service_of, trace_of
 from step5_serving.errors import ApiError
 
 router = APIRouter(tags=["documents"])
@@ -88,14 +88,14 @@ INGEST: dict[str, Any] = {
 }
 
 
-@router.get("/documents", response_model=Documents, responses=errors(404, 503))
+@router.get("/documents", response_model=Documents)
 async def documents(request: Request) -> Response:
     """Every document of the index."""
     caller_of(request, "operate")
     return reply({"documents": await _library(request).documents()})
 
 
-@router.post("/ingest", response_model=Ingested, responses=errors(400, 404, 415, 503), openapi_extra=INGEST)
+@router.post("/ingest", response_model=Ingested, openapi_extra=INGEST)
 async def ingest(request: Request) -> Response:
     """Bring documents in, as files of a form or as text in JSON."""
     caller, library = caller_of(request, "operate"), _library(request)
@@ -113,7 +113,7 @@ async def ingest(request: Request) -> Response:
     return reply(await service_of(request).change("ingest", names, caller, trace_of(request), work))
 
 
-@router.delete("/documents/{id}", response_model=Document, responses=errors(400, 404, 503))
+@router.delete("/documents/{id}", response_model=Document)
 async def delete(request: Request, id: Annotated[int, Path(ge=0, le=LARGEST_ID)]) -> Response:
     """Take a document out; what it was."""
     caller, library = caller_of(request, "operate"), _library(request)

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from shared.errors import UserError
-from step5_serving.api.replies import caller_of, errors, reply
+from step5_serving.api.replies import caller_of, reply
 from step5_serving.errors import ApiError
 from step5_serving.telemetry.feedback import give
 
@@ -49,7 +49,7 @@ class Stored(BaseModel):
     stored: bool
 
 
-@router.post("/feedback", response_model=Stored, responses=errors(400, 404, 503))
+@router.post("/feedback", response_model=Stored)
 async def feedback(given: Feedback, request: Request) -> Response:
     """Say what you thought of an answer. Saying it again replaces it."""
     caller, recorder = caller_of(request, "ask"), request.app.state.service.recorder

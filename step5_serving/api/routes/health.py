@@ -11,37 +11,20 @@ makes it unready, and never dead, since a restart would not bring the engine bac
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel
 
-from step5_serving.api.replies import caller_of, errors, reply, service_of
+from step5_serving.api.replies import caller_of, reply, service_of
+from step5_serving.telemetry.metrics import CONTENT_TYPE
 
 router = APIRouter(tags=["operation"])
 
 
-class Alive(BaseModel):
-    """The process runs its event loop."""
-
-    alive: bool
-
-
-class Ready(BaseModel):
-    """Whether questions can be answered now, or why not."""
-
-    ready: bool
-    reason: str | None
-
-
-@router.get("/healthz", response_model=Alive)
+@router.get("/healthz")
 async def healthz() -> Response:
     """Whether the process is alive."""
     return reply({"alive": True})
 
 
-@router.get(
-    "/readyz",
-    response_model=Ready,
-    responses={503: {"model": Ready, "description": "Not now."}},
-)
+@router.get("/readyz", responses={503: {"description": "Not now."}})
 async def readyz(request: Request) -> Response:
     """Whether index, model and telemetry are there."""
     reason = await service_of(request).ready()
@@ -55,11 +38,9 @@ async def readyz(request: Request) -> Response:
     response_class=Response,
     responses={
         200: {"description": "Prometheus' text format.", "content": {"text/plain": {}}},
-        **errors(404),
     },
 )
 async def metrics(request: Request) -> Response:
     """Counters and histograms of this process."""
     caller_of(request, "operate")
-    page = request.app.state.metrics.page()
-    return Response(page, media_type=request.app.state.metrics_type)
+    return Response(request.app.state.metrics.page(), media_type=CONTENT_TYPE)

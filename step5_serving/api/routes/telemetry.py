@@ -14,19 +14,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from shared.errors import UserError
-from step5_serving.api.replies import caller_of, errors, reply
+from step5_serving.api.replies import caller_of, reply
 from step5_serving.errors import ApiError
 from step5_serving.telemetry.reading import list_calls, show_calls
 from step5_serving.telemetry.summary import parse_since, summarize
 
 router = APIRouter(prefix="/telemetry", tags=["telemetry"])
-JSON: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/json": {"schema": {"type": "object"}}}}
-}
 LARGEST = 2**62
 
 
-@router.get("/summary", response_class=Response, responses={**JSON, **errors(400, 503)})
+@router.get("/summary")
 async def summary(
     request: Request,
     since: Annotated[str, Query(max_length=20, examples=["24h", "30m", "7d"])] = "24h",
@@ -41,7 +38,7 @@ async def summary(
         return reply(await asyncio.to_thread(summarize, store, span))
 
 
-@router.get("/calls", response_class=Response, responses={**JSON, **errors(400, 503)})
+@router.get("/calls")
 async def calls(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
@@ -56,7 +53,7 @@ async def calls(
     )
 
 
-@router.get("/calls/{trace_id}", response_class=Response, responses={**JSON, **errors(400, 404, 503)})
+@router.get("/calls/{trace_id}")
 async def call(request: Request, trace_id: str) -> Response:
     """The call of a span, or the latest of a trace, with passages and prompt; `others` are of its trace."""
     store = _store(request)
