@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shared.errors import UserError
 from step5_serving.addresses import is_loopback
 
 HOST, PORT = "127.0.0.1", 8000
@@ -65,29 +64,3 @@ class Config:
     def is_reachable(self) -> bool:
         """Whether others than this machine can reach the server, directly or through a proxy."""
         return not is_loopback(self.host) or bool(self.names)
-
-    def __post_init__(self) -> None:
-        """Refuse what can't be, in the flags' own words.
-
-        Raises:
-            UserError: a value that is not allowed.
-        """
-        if not 0 <= self.port <= 65535:
-            raise UserError(f"--port {self.port} is not allowed: use 1 to 65535, or 0 for any that is free")
-        if self.reader not in READERS:
-            raise UserError(f"--reader {self.reader} is not known: use {' or '.join(READERS)}")
-        if self.threshold is not None and not 0 <= self.threshold <= 1:
-            raise UserError(f"--threshold {self.threshold:g} is no probability: use 0 (always answer) to 1")
-        for name, least in (("running", 1), ("waiting", 0), ("context_tokens", 1)):
-            if getattr(self, name) < least:
-                flag = name.replace("_", "-")
-                raise UserError(f"--{flag} {getattr(self, name)} is not allowed: use a number from {least}")
-        for name in ("timeout_s", "drain_s"):
-            seconds = getattr(self, name)
-            if not (0 < seconds <= 86400 or (name == "drain_s" and seconds == 0)):
-                flag = name.removesuffix("_s")
-                raise UserError(f"--{flag} {seconds:g} is not allowed: use 1 to 86400 seconds")
-        for name in ("rate", "burst"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise UserError(f"--{name} {value:g} is not allowed: use a number over 0")

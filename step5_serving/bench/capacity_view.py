@@ -130,10 +130,13 @@ def draw(machine: Machine, need: Need, model: str, api_usd: float | None, path: 
     if what == "usd_per_month":
         lines[model] = [each["api_usd_per_month"] for each in rows]
     for label, values in lines.items():
-        right.plot(users, [each or math.nan for each in values], drawstyle="steps-mid", label=label)
-    right.set(xscale="log", yscale="log", ylabel="machines" if what == "machines" else "$ a month")
+        if any(values):  # else unknown, or free
+            right.plot(users, [each or math.nan for each in values], drawstyle="steps-mid", label=label)
+            right.set_yscale("log")
+    right.set(xscale="log", ylabel="machines" if what == "machines" else "$ a month")
     right.set_xlabel(f"users, {need.questions_per_user_hour:g} questions an hour each")
     for axes in (left, right):
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
+        if axes.lines:
+            axes.legend(fontsize=8)
     figure.savefig(path, dpi=120, format="png")

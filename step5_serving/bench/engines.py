@@ -30,7 +30,7 @@ from shared.report.record import picture_path
 from shared.stats import nearest_rank
 from step5_serving.bench import engines_view as bench_view
 from step5_serving.bench import roofline
-from step5_serving.bench.load import OverHttp, Run, Target, closed_loop, open_loop
+from step5_serving.bench.load import OverHttp, Run, closed_loop, open_loop
 from step5_serving.bench.prompts import KINDS, Prompts
 from step5_serving.engines import choice
 
@@ -132,7 +132,7 @@ def _target(name: str, settings: Settings, stack: ExitStack) -> OverHttp:
 Key = tuple[str, str, float]  # engine, "users" or "rate", how many
 
 
-def _measure(targets: Sequence[Target], plan: Plan, prompts: Prompts, seed: int) -> dict[Key, list[Run]]:
+def _measure(targets: Sequence[OverHttp], plan: Plan, prompts: Prompts, seed: int) -> dict[Key, list[Run]]:
     """All runs; in every round the engines take turns at each load, and change who begins."""
     loads = [("users", float(each)) for each in plan.users] + [("rate", each) for each in plan.rates]
     found: dict[Key, list[Run]] = {(each.name, *load): [] for load in loads for each in targets}
@@ -157,7 +157,7 @@ def _measure(targets: Sequence[Target], plan: Plan, prompts: Prompts, seed: int)
     return found
 
 
-def _checked(run: Run, target: Target) -> Run:
+def _checked(run: Run, target: OverHttp) -> Run:
     """The run, if anything was answered at all.
 
     Raises:

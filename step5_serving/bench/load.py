@@ -21,22 +21,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from shared.errors import UserError, reason
 
 Body = dict[str, Any]  # a request of the Messages API
 PATIENCE = 600.0  # seconds for a server's answer
-
-
-class Target(Protocol):
-    """What is asked."""
-
-    name: str
-
-    def ask(self, body: Body) -> Iterator[int]:
-        """The number of tokens written so far, whenever it grows."""
-        ...
 
 
 class OverHttp:
@@ -60,7 +50,7 @@ class OverHttp:
         self._http = httpx2.Client(headers=headers, timeout=PATIENCE, limits=limits, trust_env=False)
 
     def ask(self, body: Body) -> Iterator[int]:
-        """See `Target.ask`.
+        """The number of tokens written so far, whenever it grows.
 
         Raises:
             UserError: the server doesn't answer, or with an error.
@@ -154,7 +144,7 @@ class Run:
         return tokens / (self.until - self.began)
 
 
-def closed_loop(target: Target, bodies: Sequence[Body], users: int, seconds: float = math.inf) -> Run:
+def closed_loop(target: OverHttp, bodies: Sequence[Body], users: int, seconds: float = math.inf) -> Run:
     """Ask the `bodies`, `users` at a time; none is begun after so many seconds."""
     left, lock = iter(bodies), threading.Lock()
     done: list[Timed] = []
@@ -176,7 +166,7 @@ def closed_loop(target: Target, bodies: Sequence[Body], users: int, seconds: flo
     return Run(done, began, min(ends))
 
 
-def open_loop(target: Target, bodies: Sequence[Body], rate: float, seed: int = 0) -> Run:
+def open_loop(target: OverHttp, bodies: Sequence[Body], rate: float, seed: int = 0) -> Run:
     """Ask all `bodies`, at `rate` requests a second on average."""
     chance, at = random.Random(seed), 0.0
     plan: list[tuple[float, Body]] = []
@@ -196,7 +186,7 @@ def open_loop(target: Target, bodies: Sequence[Body], rate: float, seed: int = 0
     return Run(done, began, max([last, *ends]))
 
 
-def _ask(target: Target, body: Body, asked: float) -> Timed:
+def _ask(target: OverHttp, body: Body, asked: float) -> Timed:
     timed = Timed(asked)
     try:
         for tokens in target.ask(body):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -24,7 +24,7 @@ KeyFile = Annotated[Path, typer.Option("--keys", help="File with the hashes of A
 @app.command()
 def serve(
     host: Annotated[str, typer.Option(help="Address; others than loopback need an API key.")] = HOST,
-    port: Annotated[int, typer.Option(help="Port; 0 takes any that is free.")] = PORT,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes any that is free.")] = PORT,
     name: Annotated[
         list[str] | None, typer.Option("--name", help="Another host name that requests may use (a proxy's).")
     ] = None,
@@ -33,26 +33,31 @@ def serve(
         typer.Option(help="torch, llamacpp, vllm, ollama, an http(s):// address, claude-..., or scripted."),
     ] = "auto",
     model: Model = None,
-    rows: Annotated[int | None, typer.Option(help="Requests that torch decodes together.")] = None,
-    quantize: Annotated[str | None, typer.Option(help="int8, for engine torch.")] = None,
+    rows: Annotated[int | None, typer.Option(min=1, help="Requests that torch decodes together.")] = None,
+    quantize: Annotated[Literal["int8"] | None, typer.Option(help="For engine torch.")] = None,
     prefix_cache: Annotated[
         bool,
         typer.Option("--prefix-cache/--no-prefix-cache", help="torch computes prompts' beginnings once."),
     ] = True,
     lookup: Annotated[
-        int | None, typer.Option(help="Tokens that torch proposes from the prompt in a step; 0: none.")
+        int | None, typer.Option(min=0, help="Tokens that torch proposes from the prompt in a step; 0: none.")
     ] = None,
     index: Annotated[
         Path | None, typer.Option(help="Folder of the index; default rag-index, else the sample's.")
     ] = None,
-    store: Annotated[str, typer.Option(help="chroma, faiss, weaviate or pinecone.")] = "chroma",
+    store: Annotated[
+        Literal["chroma", "faiss", "weaviate", "pinecone"], typer.Option(help="Where the vectors are.")
+    ] = "chroma",
     address: Annotated[str | None, typer.Option(help="Of the vector store's server.")] = None,
-    reader: Annotated[str, typer.Option(help="chat (the model writes) or quote (word for word).")] = "chat",
+    reader: Annotated[
+        Literal["chat", "quote"], typer.Option(help="The model writes, or quotes word for word.")
+    ] = "chat",
     strategies: Annotated[
         str | None, typer.Option(help="How to ask again where confidence is low; none switches it off.")
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="Confidence below which it says that it doesn't know.")
+        float | None,
+        typer.Option(min=0, max=1, help="Confidence below which it says that it doesn't know."),
     ] = None,
     prompts: Annotated[
         str | None, typer.Option(help='Version of the prompt, or a split: "2" or "1:90,2:10".')
@@ -61,7 +66,7 @@ def serve(
         str, typer.Option(help="Database: FILE, or postgresql+psycopg://HOST/NAME.")
     ] = TELEMETRY,
     synchronous: Annotated[
-        str, typer.Option(help="SQLite: normal (survives a kill) or full (a power cut, too).")
+        Literal["normal", "full"], typer.Option(help="SQLite: survives a kill, or a power cut, too.")
     ] = "normal",
     redact: Annotated[bool, typer.Option("--redact", help="Store no personal data: mail, phone ...")] = False,
     otlp: Annotated[str | None, typer.Option(help="Where spans go: an OTLP endpoint over HTTP.")] = None,
@@ -72,12 +77,14 @@ def serve(
         float | None, typer.Option("--budget-usd-per-day", help="Refuse calls once so much was spent.")
     ] = None,
     keys: KeyFile = KEYS,
-    rate: Annotated[float | None, typer.Option(help="Requests a second for each key.")] = None,
-    burst: Annotated[float | None, typer.Option(help="At once; default twice the rate.")] = None,
-    running: Annotated[int, typer.Option(help="Calls that run at the same time.")] = 16,
-    waiting: Annotated[int, typer.Option(help="Calls that wait; more get 503.")] = 64,
-    timeout: Annotated[float, typer.Option(help="Seconds for a call.")] = 120.0,
-    drain: Annotated[float, typer.Option(help="Seconds for calls to finish when it stops.")] = 30.0,
+    rate: Annotated[float | None, typer.Option(min=0.001, help="Requests a second for each key.")] = None,
+    burst: Annotated[float | None, typer.Option(min=1, help="At once; default twice the rate.")] = None,
+    running: Annotated[int, typer.Option(min=1, help="Calls that run at the same time.")] = 16,
+    waiting: Annotated[int, typer.Option(min=0, help="Calls that wait; more get 503.")] = 64,
+    timeout: Annotated[float, typer.Option(min=1, max=86400, help="Seconds for a call.")] = 120.0,
+    drain: Annotated[
+        float, typer.Option(min=0, max=86400, help="Seconds for calls to finish when it stops.")
+    ] = 30.0,
     device: Device = None,
     dtype: Dtype = None,
     threads: Threads = None,

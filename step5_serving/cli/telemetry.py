@@ -11,7 +11,7 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -39,7 +39,7 @@ EngineName = Annotated[
     str | None,
     typer.Option("--engine", help="torch, llamacpp, vllm, ollama, an http(s):// address, or claude-..."),
 ]
-Quantize = Annotated[str | None, typer.Option(help="int8, for engine torch.")]
+Quantize = Annotated[Literal["int8"] | None, typer.Option(help="For engine torch.")]
 IndexFolder = Annotated[
     Path | None, typer.Option("--index", help="Folder of the index; default rag-index, else the sample's.")
 ]

@@ -13,8 +13,6 @@ It starts a cluster of its own, without dashboard and usage reports; to join one
 RAY_ADDRESS. The service listens on loopback. Ray's processes talk to each other on ports that listen on every
 address of the machine, whatever `_node_ip_address` says, and whoever may talk there may run code here: so
 the cluster has a token, made for this one run, that all of its processes must know.
-
-Not here: autoscaling (`autoscaling_config` of serve.deployment), several applications.
 """
 
 from __future__ import annotations
@@ -51,17 +49,13 @@ SURROUNDINGS = {  # before ray is imported
 @app.command()
 def serve(
     replicas: Annotated[int, typer.Option(min=1, help="Processes that answer.")] = 2,
-    cores: Annotated[float, typer.Option(min=0.1, help="Cores that Ray reserves for each.")] = 1.0,
     port: Annotated[int, typer.Option(help="Port on loopback.")] = PORT,
     engine: Annotated[str, typer.Option(help="As of `serve`.")] = "auto",
     model: Model = None,
     index: Annotated[Path | None, typer.Option(help="Folder of the index.")] = None,
-    store: Annotated[str, typer.Option(help="chroma, faiss, weaviate or pinecone.")] = "chroma",
     address: Annotated[str | None, typer.Option(help="Of the vector store's server.")] = None,
     telemetry: Annotated[str, typer.Option(help="Database of calls.")] = "sqlite:///telemetry.db",
     keys: Annotated[Path, typer.Option("--keys", help="File with the hashes of API keys.")] = KEYS,
-    running: Annotated[int, typer.Option(help="Calls that run at once in a replica.")] = 16,
-    waiting: Annotated[int, typer.Option(help="Calls that wait in a replica.")] = 64,
 ) -> None:
     """Serve from several processes until told to stop."""
     config = Config(
@@ -69,15 +63,12 @@ def serve(
         engine=engine,
         model=model,
         index=index,
-        store=store,
         store_address=address,
         telemetry=telemetry,
         keys=keys,
-        running=running,
-        waiting=waiting,
     )
     stop = threading.Event()
-    deploy(config, replicas, cores)
+    deploy(config, replicas)
     for number in (signal.SIGINT, signal.SIGTERM):  # now: Ray has put its own in, which end in a core dump
         signal.signal(number, lambda *_: stop.set())
     print(f"{replicas} replicas at http://{HOST}:{port}; stop with Ctrl-C", file=sys.stderr, flush=True)
@@ -86,7 +77,7 @@ def serve(
     print("stopped", file=sys.stderr)
 
 
-def deploy(config: Config, replicas: int = 2, cores: float = 1.0) -> None:
+def deploy(config: Config, replicas: int = 2) -> None:
     """Start (or change) the deployment; returns when all replicas answer.
 
     Raises:
@@ -109,12 +100,12 @@ def deploy(config: Config, replicas: int = 2, cores: float = 1.0) -> None:
             ray.init(
                 _node_ip_address=HOST,
                 include_dashboard=False,
-                num_cpus=max(1, round(replicas * cores + 0.5)),
+                num_cpus=replicas + 1,
                 object_store_memory=OBJECTS,
                 log_to_driver=False,
             )
         serve.start(http_options={"host": HOST, "port": config.port})
-        serve.run(application(_absolute(config), replicas, cores), name=NAME, route_prefix="/")
+        serve.run(application(_absolute(config), replicas), name=NAME, route_prefix="/")
     except Exception as error:  # Ray raises just that; what a replica said stands in its logs
         ray.shutdown()
         first = str(error).partition("\n")[0]
@@ -123,7 +114,7 @@ def deploy(config: Config, replicas: int = 2, cores: float = 1.0) -> None:
         ) from None
 
 
-def application(config: Config, replicas: int, cores: float) -> Any:
+def application(config: Config, replicas: int) -> Any:
     """The deployment, for `serve.run`."""
     from ray import serve
 
@@ -137,7 +128,6 @@ def application(config: Config, replicas: int, cores: float) -> Any:
     deployment = serve.deployment(
         name="api",
         num_replicas=replicas,
-        ray_actor_options={"num_cpus": cores},
         # The replica's own queue says 503, and when to come again; the rest is for pages and health checks.
         max_ongoing_requests=config.running + config.waiting + 32,
         max_queued_requests=config.waiting,

@@ -136,12 +136,6 @@ def _ours(engine: str, settings: Settings, options: Options) -> Engine:
     spec = lookup(settings.model)
     if spec.is_claude or "chat" not in spec.roles:
         raise UserError(f"--engine {engine} can't run {settings.model}: choose a chat model with weights")
-    if options.rows is not None and options.rows < 1:
-        raise UserError(f"--rows {options.rows} is not allowed: use a number from 1")
-    if options.quantize not in (None, "int8"):
-        raise UserError(f"--quantize {options.quantize} is not known: use int8")
-    if options.lookup is not None and options.lookup < 0:
-        raise UserError(f"--lookup {options.lookup} is not allowed: use the tokens to propose, or 0 for none")
     if options.quantize and engine != "torch":
         raise UserError(f"--quantize is for engine torch: {engine} runs the bits that its file has")
     if engine == "llamacpp" and find_spec("xllamacpp") is None:

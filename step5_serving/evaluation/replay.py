@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 PLACEHOLDERS = re.compile(r"\[(?:e-mail|telephone|card|IBAN)\]")
 LONGEST_RUN = 40  # chunks of a document that a passage may have been joined from
-# What became of a passage in the index.
-SAME, CHANGED, GONE = "same", "changed", "gone"
+SIDE = ("input_tokens", "output_tokens", "generate_ms", "finish_reason", "model", "engine")
+SAME, CHANGED, GONE = "same", "changed", "gone"  # what became of a passage in the index
 
 
 async def replay(row: Mapping[str, Any], answerer: Answerer) -> Answered:
@@ -60,9 +60,7 @@ def check(row: Mapping[str, Any]) -> tuple[list[Source], PromptRef | None]:
     ### BEGIN SOLUTION 5.4: Make a call again
     name = f"call {row['trace_id'][:8]}"
     if row["route"] != "query":
-        raise UserError(
-            f"{name} went to /v1/{row['route']}: its messages are not stored, so it has no replay"
-        )
+        raise UserError(f"{name} is no question but {row['route']}: it has no replay")
     if row["status"] >= 400 or row["answer"] is None:
         raise UserError(f"{name} failed ({row['status']} {row['error_type']}): there is no answer to compare")
     sources = []
@@ -154,15 +152,11 @@ def compared(
         "passages": list(found),
         "prompt_version": row["prompt_version"],
         "notes": notes,
-        "old": _side(row, old),
+        "old": {**{name: row[name] for name in SIDE}, "answer": old},
         "new": {
+            **{name: getattr(answered, name) for name in SIDE if name != "generate_ms"},
             "answer": new,
-            "input_tokens": answered.input_tokens,
-            "output_tokens": answered.output_tokens,
             "generate_ms": answered.latency_ms.get("generate"),
-            "finish_reason": answered.finish_reason,
-            "model": answered.model,
-            "engine": answered.engine,
         },
         "diff": diff(old, new),
     }
@@ -201,11 +195,6 @@ def _numbers(side: Mapping[str, Any]) -> str:
         tokens = f"{side['input_tokens']} tokens in, {side['output_tokens']} out"
     ms = side["generate_ms"]
     return f"{tokens}, {'time unknown' if ms is None else f'{ms:.0f} ms'} ({side['model']}, {side['engine']})"
-
-
-def _side(row: Mapping[str, Any], answer: str) -> dict[str, Any]:
-    names = ("input_tokens", "output_tokens", "generate_ms", "finish_reason", "model", "engine")
-    return {"answer": answer, **{name: row[name] for name in names}}
 
 
 def _sentences(text: str) -> list[str]:

@@ -4,19 +4,19 @@
     $ wandb sync wandb/offline-run-*          # later, from where there is a network
 
 Without a key it works offline: the run lies in the folder `wandb`, complete when the command has ended, and
-can be sent on later. Numbers of the
-facts become the run's summary, by their path (measures/right/difference/mean); answers that changed, a table.
+can be sent on later. The measures become the run's summary; answers that changed, a table.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from shared.errors import UserError, reason
 
+NUMBERS = ("n", "measures", "gained", "lost", "p")
 KEYS = ("command", "a", "b", "model", "engine", "dataset", "judge", "machine")  # what a run is of
 
 
@@ -40,7 +40,7 @@ def send(facts: Mapping[str, Any], project: str) -> str:
             mode=mode,
             settings=wandb.Settings(console="off"),
         )
-        run.summary.update(dict(numbers(facts)))
+        run.summary.update({name: facts[name] for name in NUMBERS if name in facts})
         rows = facts.get("changed") or []
         if rows:
             columns = list(rows[0])
@@ -51,19 +51,3 @@ def send(facts: Mapping[str, Any], project: str) -> str:
     except wandb.Error as error:
         raise UserError(f"--wandb {project}: {reason(error)}") from None
     return folder
-
-
-def numbers(facts: Any, path: str = "") -> Iterator[tuple[str, float]]:
-    """Every number of nested facts by its path.
-
-    >>> dict(numbers({"n": 3, "right": {"a": 0.5, "interval": [0.1, 0.9]}, "model": "x"}))
-    {'n': 3, 'right/a': 0.5, 'right/interval/0': 0.1, 'right/interval/1': 0.9}
-    """
-    if isinstance(facts, Mapping):
-        for key, value in facts.items():
-            yield from numbers(value, f"{path}/{key}" if path else str(key))
-    elif isinstance(facts, list | tuple):
-        for place, value in enumerate(facts):
-            yield from numbers(value, f"{path}/{place}")
-    elif isinstance(facts, int | float) and not isinstance(facts, bool):
-        yield path, facts

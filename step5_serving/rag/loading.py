@@ -38,11 +38,8 @@ def check_index(config: Config) -> None:
     """Look whether there is an index where one was named; the rest shows when it is opened.
 
     Raises:
-        UserError: there is none, or no such store.
+        UserError: there is none.
     """
-    stores = ("chroma", "faiss", "weaviate", "pinecone")
-    if config.store not in stores:
-        raise UserError(f"--store {config.store} is not known: use {', '.join(stores)}")
     if config.index is not None and not (config.index / "index.sqlite").exists():
         raise UserError(
             f"no index in {config.index}: make one with "

@@ -63,8 +63,6 @@ class Recorder:
         Raises:
             UserError: the URL is none, its driver is missing, or the file is another program's.
         """
-        if synchronous not in ("normal", "full"):
-            raise UserError(f"synchronous {synchronous!r} is not known: use normal or full")
         hide = None
         if redact:
             from step5_serving.telemetry.redact import redacted as hide

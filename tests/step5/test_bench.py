@@ -169,6 +169,11 @@ def test_four_questions_at_a_time_have_the_same_sources():
     assert all("numbered sources" in body["system"] for body in bodies)
 
 
+def test_a_prompt_that_holds_nothing_is_refused():
+    with pytest.raises(UserError, match="--input-tokens 100 holds no prompt"):
+        asked("rag", 1, 100)
+
+
 def test_a_request_to_quote_holds_what_is_to_be_quoted():
     bodies, sizes = asked("quote", 3, 300)
     assert all(200 < size <= 300 for size in sizes)
@@ -188,17 +193,6 @@ def test_ratios_are_taken_within_a_round():
     assert (row["first"], row["first_lowest"], row["first_highest"]) == (3.0, 2.0, 4.0)
     assert (row["token"], row["token_lowest"], row["token_highest"]) == (1.0, 1.0, 3.0)
     assert (row["ratio"], row["ratio_lowest"]) == (2.0, 1.5)
-
-
-def test_a_part_of_the_batcher_is_left_out(command, tmp_path):
-    got = command(
-        "tests.step5.commands",
-        *("bench", "--smoke", "--ask", "rag", "--engine", "torch", "--engine", "torch-no-prefix-cache"),
-        *("--out", str(tmp_path / "b.png"), "--json"),
-    )
-    facts = json.loads(got.out)
-    assert {row["errors"] for row in facts["rows"]} == {0}
-    assert {row["over"] for row in facts["ratios"]} == {"torch-no-prefix-cache"}
 
 
 def test_bench_compares_engines_in_turns(command, tmp_path):
@@ -238,7 +232,6 @@ def test_bench_compares_engines_in_turns(command, tmp_path):
         (["--engine", "torch", "--engine", "torch"], "named twice"),
         (["--engine", "nonsense"], "--engine nonsense is not known"),
         (["--ask", "nonsense"], "--ask nonsense is not known: use open, rag, quote"),
-        (["--ask", "rag", "--input-tokens", "100"], "--input-tokens 100 holds no prompt"),
         (["--out", "b.jpg"], "ends in .png"),
     ],
 )

@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.conftest import for_long
 from tests.step5.faults_process import ASKED, Process
 
 try:
@@ -72,34 +71,6 @@ def test_a_client_that_trickles_is_given_up_and_others_are_served(tmp_path):
 # --- many clients -------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not LINUX, reason="needs Linux: counts and limits open files")
-def test_ten_thousand_idle_connections(tmp_path):
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    many = 10_000 if most == resource.RLIM_INFINITY else min(10_000, most - 500)
-    soft = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    held = []
-    try:
-        with Process(tmp_path) as service:
-            files = service.process.num_fds()
-            memory = service.process.memory_info().rss
-            held += [connect(service) for _ in range(many)]
-            assert service.until(lambda: service.process.num_fds() > files + many * 0.9, 10)
-            seconds = []
-            for _ in range(20):
-                began = time.monotonic()
-                assert service.ask().status_code == 200
-                seconds.append(time.monotonic() - began)
-            assert sorted(seconds)[10] < 1.0
-            grown = service.process.memory_info().rss - memory
-            assert grown < many * 20_000, f"{grown / many:.0f} bytes a connection"
-            print(f"{many} idle: p50 {1000 * sorted(seconds)[10]:.1f} ms, {grown / many:.0f} bytes each")
-    finally:
-        for each in held:
-            each.close()
-        resource.setrlimit(resource.RLIMIT_NOFILE, soft)
-
-
 @pytest.mark.skipif(not LINUX, reason="needs Linux: limits the open files of the server")
 def test_no_file_descriptor_is_left_and_it_goes_on_when_there_is(tmp_path):
     with Process(tmp_path) as service:
@@ -144,10 +115,10 @@ async def open_loop(address, rate, seconds):
         return await asyncio.gather(*tasks)
 
 
-def overloaded(folder, seconds):
-    """Twice what it can do: the surplus is told to come again, the rest doesn't wait long."""
-    config = {"running": RUNNING, "waiting": WAITING}
-    with Process(folder, config=config, answerer={"delay": DELAY}) as service:
+def test_twice_the_load_it_can_take(tmp_path):
+    """The surplus is told to come again, the rest doesn't wait long."""
+    seconds, config = 3.0, {"running": RUNNING, "waiting": WAITING}
+    with Process(tmp_path, config=config, answerer={"delay": DELAY}) as service:
         got = asyncio.run(open_loop(service.address, 2 * CAPACITY, seconds))
         taken = sorted(took for status, took, _ in got if status == 200)
         refused = [headers for status, _, headers in got if status == 503]
@@ -155,27 +126,12 @@ def overloaded(folder, seconds):
         assert len(refused) > 0.25 * len(got)
         assert all(1 <= int(headers["retry-after"]) <= 60 for headers in refused)
         longest = DELAY * (1 + WAITING / RUNNING)
-        p95 = taken[int(0.95 * len(taken))]
-        print(
-            f"{len(got)} asked in {seconds} s, {len(taken)} answered ({len(taken) / seconds:.0f}/s of "
-            f"{CAPACITY:.0f}/s), p95 {1000 * p95:.0f} ms"
-        )
-        assert p95 < longest + 1.0  # other programs use this machine, too
+        assert taken[int(0.95 * len(taken))] < longest + 1.0  # other programs use this machine, too
         assert len(taken) > 0.5 * CAPACITY * seconds
         began = time.monotonic()
         assert service.ask().status_code == 200
         assert time.monotonic() - began < DELAY + 1.0, "the queue is not empty"
         assert service.rows() == len(got) + 1  # refused ones have their row, too
-
-
-def test_twice_the_load_it_can_take(tmp_path):
-    overloaded(tmp_path, 3.0)
-
-
-@pytest.mark.real
-@for_long("a minute of overload")
-def test_twice_the_load_for_a_minute(tmp_path):
-    overloaded(tmp_path, 60.0)
 
 
 # --- no room for telemetry ----------------------------------------------------------------------------

@@ -133,8 +133,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
-NAMES = ["question", "collection", "k", "prompt_version", "reader", "model", "messages", "max_tokens", "stop"]
-NAMES += ["stream", "system", "tools", "name", "text", "response_format", "stop_sequences", "tool_choice"]
+NAMES = ["question", "collection", "k", "prompt_version", "reader", "name", "text"]
 
 
 @pytest.mark.parametrize(

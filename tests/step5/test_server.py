@@ -2,12 +2,11 @@
 
 import asyncio
 import contextlib
-import json
 import signal
 import socket
-import subprocess
-import sys
+import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -18,81 +17,20 @@ from step5_serving.api import security, server
 from step5_serving.api.keys import Keys
 from step5_serving.config import Config
 from step5_serving.rag.scripted import ScriptedAnswerer
-from tests.conftest import ROOT
+from tests.step5.faults_process import Process
 from tests.step5.service_parts import ASKED, app_of, calls_of, eventually, in_loop
 
-PROGRAM = """
-import asyncio, sys
-from pathlib import Path
-from step5_serving.api import server
-from step5_serving.config import Config
-from step5_serving.rag.scripted import ScriptedAnswerer
 
-delay, drain = float(sys.argv[1]), float(sys.argv[2])
-config = Config(engine="scripted", port=0, drain_s=drain, telemetry="sqlite:///telemetry.db")
-make = server._parts
-server._parts = lambda config, undo: {"answerer": ScriptedAnswerer(delay=delay)}
-server.serve(config)
-"""
+def ended(process, seconds=10):
+    """Exit code, and what it said."""
+    code = process.popen.wait(seconds)
+    time.sleep(0.1)  # for the thread that reads what it said
+    return code, "".join(process.log)
 
 
-class Process:
-    """A server in a process of its own; `url` is where it listens."""
-
-    def __init__(self, folder, delay=0.0, drain=5.0):
-        self.folder = folder
-        command = [sys.executable, "-c", PROGRAM, str(delay), str(drain)]
-        self.process = subprocess.Popen(
-            command, cwd=folder, stderr=subprocess.PIPE, text=True, env=_environment()
-        )
-        line = self.process.stderr.readline()
-        assert line.startswith("listening on "), line + self.process.stderr.read()
-        self.url = line.split()[2]
-        self._until_it_answers()
-
-    def _until_it_answers(self):
-        for _ in range(200):
-            with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"{self.url}/healthz").status_code == 200:
-                    return
-            time.sleep(0.02)
-        raise AssertionError("it does not answer")
-
-    def signal(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-
-    def ended(self, seconds=10):
-        """Exit code and the rest of stderr."""
-        _, said = self.process.communicate(timeout=seconds)
-        return self.process.returncode, said
-
-
-def _environment():
-    import os
-
-    return {**os.environ, "PYTHONPATH": f"{ROOT}:{os.environ['PYTHONPATH']}"}
-
-
-@pytest.fixture
-def process(tmp_path):
-    made = []
-
-    def make(**given):
-        made.append(Process(tmp_path, **given))
-        return made[-1]
-
-    yield make
-    for each in made:
-        if each.process.poll() is None:
-            each.process.kill()
-            each.process.communicate()
-
-
-def rows_of(folder):
-    import sqlite3
-
+def statuses(folder):
     with contextlib.closing(sqlite3.connect(folder / "telemetry.db")) as db:
-        return db.execute("SELECT http_response_status_code FROM calls").fetchall()
+        return [row[0] for row in db.execute("SELECT http_response_status_code FROM calls ORDER BY 1")]
 
 
 # --- where it listens -------------------------------------------------------------------------------------
@@ -136,30 +74,8 @@ def test_what_to_type_into_a_browser():
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"port": -1}, "--port -1 is not allowed"),
-        ({"port": 70_000}, "--port 70000 is not allowed"),
-        ({"reader": "oracle"}, "--reader oracle is not known"),
-        ({"threshold": 1.5}, "--threshold 1.5 is no probability"),
-        ({"running": 0}, "--running 0 is not allowed"),
-        ({"waiting": -1}, "--waiting -1 is not allowed"),
-        ({"timeout_s": 0}, "--timeout 0 is not allowed"),
-        ({"timeout_s": float("nan")}, "--timeout nan is not allowed"),
-        ({"drain_s": -1}, "--drain -1 is not allowed"),
-        ({"rate": 0}, "--rate 0 is not allowed"),
-        ({"burst": float("inf")}, "--burst inf is not allowed"),
-    ],
-)
-def test_values_that_make_no_sense(fields, said):
-    with pytest.raises(UserError, match=said):
-        Config(**fields)
-
-
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
         ({"engine": "steam"}, "--engine steam is not known"),
         ({"engine": "torch", "model": "tiny", "index": Path("nowhere")}, "no index in nowhere"),
-        ({"engine": "torch", "model": "tiny", "store": "shoebox"}, "--store shoebox is not known"),
         ({"engine": "torch", "model": "tiny", "prompts": "9"}, "version 9, which does not exist"),
         ({"engine": "torch", "model": "tiny", "budget_usd_per_day": 1.0}, "no price for it"),
         ({"engine": "scripted", "telemetry": "mysql://x"}, "mysql"),
@@ -175,82 +91,69 @@ def test_parts_that_can_not_be_had_are_one_line_before_it_listens(fields, said):
 # --- how it stops -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_lets_running_calls_finish_and_nobody_in(process, number):
-    served = process(delay=0.8)
-    with httpx.Client(base_url=served.url) as client:
-        thread, got = _in_thread(lambda: httpx.post(f"{served.url}/query", json=ASKED))
+def test_a_signal_lets_running_calls_finish_and_nobody_in(tmp_path):
+    with Process(tmp_path, answerer={"delay": 0.8}) as served, ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(served.ask)
         time.sleep(0.3)
-        served.signal(number)
+        served.popen.send_signal(signal.SIGTERM)
         time.sleep(0.1)
-        ready = client.get("/readyz")
+        ready = served.get("/readyz")
         assert (ready.status_code, ready.json()["reason"]) == (503, "the server is stopping")
-        assert client.get("/healthz").status_code == 200
-        refused = client.post("/query", json=ASKED)
+        assert served.get("/healthz").status_code == 200
+        refused = served.ask()
         assert refused.status_code == 503
         assert refused.headers["retry-after"]
-    thread.join(5)
-    assert got[0].status_code == 200
-    code, said = served.ended()
+        assert asking.result().status_code == 200
+        code, said = ended(served)
     assert code == 0
     assert said.splitlines()[-1] == "stopped"
     assert "Traceback" not in said
-    assert sorted(rows_of(served.folder)) == [(200,), (503,)]
+    assert statuses(tmp_path) == [200, 503]
 
 
-def _in_thread(work):
-    import threading
-
-    got = []
-    thread = threading.Thread(target=lambda: got.append(work()))
-    thread.start()
-    return thread, got
-
-
-def test_what_takes_too_long_is_broken_off(process):
-    served = process(delay=60, drain=0.3)
-    thread, got = _in_thread(
-        lambda: _status(lambda: httpx.post(f"{served.url}/query", json=ASKED, timeout=30))
-    )
-    time.sleep(0.3)
-    began = time.monotonic()
-    served.signal()
-    code, said = served.ended()
-    assert time.monotonic() - began < 6
-    thread.join(5)
+def test_what_takes_too_long_is_broken_off(tmp_path):
+    config = {"drain_s": 0.3}
+    with Process(tmp_path, config=config, answerer={"delay": 60}) as served, ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(_status, served)
+        time.sleep(0.3)
+        began = time.monotonic()
+        served.popen.send_signal(signal.SIGTERM)
+        code, said = ended(served)
+        assert time.monotonic() - began < 6
+        assert asking.result() != 200
     assert code == 0
     assert "1 calls are broken off" in said
-    assert got[0] != 200
-    assert rows_of(served.folder) == [(499,)]  # its row says so
+    assert statuses(tmp_path) == [499]  # its row says so
 
 
-def _status(work):
+def _status(served):
     try:
-        return work().status_code
+        return served.ask().status_code
     except httpx.TransportError as error:
         return str(error)
 
 
-def test_a_second_signal_is_not_waited_for(process):
-    served = process(delay=60, drain=60)
-    thread, _ = _in_thread(lambda: _status(lambda: httpx.post(f"{served.url}/query", json=ASKED, timeout=30)))
-    time.sleep(0.3)
-    served.signal()
-    time.sleep(0.2)
-    served.signal()
-    code, _ = served.ended(5)
-    assert code == 0
-    thread.join(5)
+def test_a_second_signal_is_not_waited_for(tmp_path):
+    config = {"drain_s": 60}
+    with Process(tmp_path, config=config, answerer={"delay": 60}) as served, ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(_status, served)
+        time.sleep(0.3)
+        served.popen.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        served.popen.send_signal(signal.SIGINT)
+        assert ended(served, 5)[0] == 0
+        asking.result()
 
 
-def test_an_idle_server_stops_at_once_whoever_is_connected(process):
-    served = process()
-    with httpx.Client(base_url=served.url) as client:
-        assert client.post("/query", json=ASKED).status_code == 200
+def test_an_idle_server_stops_at_once_whoever_is_connected(tmp_path):
+    with Process(tmp_path) as served, httpx.Client(base_url=served.address) as client:
+        assert client.post("/query", json=ASKED).json()["answer"]
+        assert 'rag_calls_total{route="query",status="2xx"} 1.0' in client.get("/metrics").text
+        assert client.get("/telemetry/summary").json()["calls"] == 1
         began = time.monotonic()
-        served.signal()
-        code, said = served.ended()
-    assert time.monotonic() - began < 4
+        served.popen.send_signal(signal.SIGTERM)
+        code, said = ended(served)
+        assert time.monotonic() - began < 4
     assert (code, said.splitlines()[-1]) == (0, "stopped")
 
 
@@ -315,16 +218,3 @@ async def test_many_at_once_all_have_their_row():
     traces = {each.json()["trace_id"] for each in got}
     assert len(traces) == 200
     assert traces == {call.trace_id for call in calls_of(app)}
-
-
-def test_serving_says_where_and_stops(process):
-    served = process()
-    got = httpx.post(f"{served.url}/query", json=ASKED)
-    assert got.status_code == 200
-    assert json.loads(got.content)["answer"]
-    page = httpx.get(f"{served.url}/metrics").text
-    assert 'rag_calls_total{route="query",status="2xx"} 1.0' in page
-    summary = httpx.get(f"{served.url}/telemetry/summary").json()
-    assert summary["calls"] == 1
-    served.signal()
-    assert served.ended()[0] == 0

@@ -57,7 +57,7 @@ def test_the_same_question_passages_prompt_and_parameters_go_in(tmp_path):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"route": "messages"}, "went to /v1/messages"),
+        ({"route": "ingest"}, "is no question but ingest"),
         ({"status": 503, "error_type": "overloaded_error", "answer": None}, "failed .503 overloaded_error"),
         ({"sources": [source_of("x") | {"text": None}]}, "passage 1 is not stored any more"),
         ({"sources": [source_of("x") | {"text": "y"}]}, "the stored passage 1 was changed"),

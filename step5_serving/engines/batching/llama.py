@@ -63,7 +63,7 @@ class Llama:
         self.norm = weights.get("model.norm.weight")
 
         def joined(block: str, *names: str) -> Multiply:
-            has_bias = f"{block}.{names[0]}.bias" in weights.shapes
+            has_bias = config.get("attention_bias" if block.endswith("self_attn") else "mlp_bias")
             bias = weights.get(*(f"{block}.{name}.bias" for name in names)) if has_bias else None
             return multiply(weights.get(*(f"{block}.{name}.weight" for name in names)), bias)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +42,7 @@ class Weights:
     """A Llama's config and tensors.
 
     Raises:
-        UserError: it is no Llama, or one with parts that are not written out here, or it is damaged.
+        UserError: it is no Llama, or one with parts that are not written out here.
     """
 
     config: Mapping[str, Any]
@@ -53,16 +52,6 @@ class Weights:
 
     def __post_init__(self) -> None:
         check(self.config)
-        for name, shape in self.shapes.items():
-            there = self.tensors.get(name)
-            if there is None or tuple(there.shape) != shape:
-                found = "is missing" if there is None else f"has the shape {tuple(there.shape)}"
-                raise UserError(f"the weights are damaged: {name} {found}; config.json says {shape}")
-
-    @cached_property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Of the tensors that there must be, by name."""
-        return shapes(self.config)
 
     @classmethod
     def of(cls, model: PreTrainedModel) -> Weights:
@@ -88,7 +77,11 @@ class Weights:
         return cls(config, tensors, choose_dtype(settings.dtype), ends)
 
     def get(self, *names: str) -> Tensor:
-        """A tensor, or several one below the other."""
+        """A tensor, or several one below the other.
+
+        Raises:
+            KeyError: one is missing.
+        """
         found = [self._stored(name) for name in names]
         return (found[0] if len(found) == 1 else torch.cat(found)).to(self.dtype)
 
@@ -119,36 +112,6 @@ def rope(config: Mapping[str, Any]) -> dict[str, Any]:
     found = config.get("rope_parameters") or config.get("rope_scaling") or {}
     kind = found.get("rope_type") or found.get("type") or "default"
     return {"rope_theta": config.get("rope_theta") or 10000.0, **found, "rope_type": kind}
-
-
-def shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """The tensors that there must be, by name."""
-    hidden, inner, vocabulary = (config[key] for key in ("hidden_size", "intermediate_size", "vocab_size"))
-    heads = config["num_attention_heads"]
-    dim = config.get("head_dim") or hidden // heads
-    kv = config.get("num_key_value_heads") or heads
-    block: dict[str, tuple[int, ...]] = {
-        "input_layernorm": (hidden,),
-        "self_attn.q_proj": (heads * dim, hidden),
-        "self_attn.k_proj": (kv * dim, hidden),
-        "self_attn.v_proj": (kv * dim, hidden),
-        "self_attn.o_proj": (hidden, heads * dim),
-        "post_attention_layernorm": (hidden,),
-        "mlp.gate_proj": (inner, hidden),
-        "mlp.up_proj": (inner, hidden),
-        "mlp.down_proj": (hidden, inner),
-    }
-    biased = config.get("attention_bias") and "self_attn", config.get("mlp_bias") and "mlp"
-    found: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (vocabulary, hidden)}
-    found["model.norm.weight"] = (hidden,)
-    for number in range(config["num_hidden_layers"]):
-        for name, shape in block.items():
-            found[f"model.layers.{number}.{name}.weight"] = shape
-            if name.split(".")[0] in biased:
-                found[f"model.layers.{number}.{name}.bias"] = shape[:1]
-    if not config["tie_word_embeddings"]:
-        found["lm_head.weight"] = (vocabulary, hidden)
-    return found
 
 
 def _read(folder: Path) -> dict[str, Tensor]:
