@@ -47,7 +47,3 @@ class ApiError(Exception):
     def body(self) -> dict[str, Any]:
         """As the service's own routes say it."""
         return {"error": {"type": self.type, "message": self.message}}
-
-
-class ClientGone(Exception):
-    """Whoever asked has left; there is nobody to reply to."""

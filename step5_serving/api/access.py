@@ -9,7 +9,6 @@ from fastapi.security.utils import get_authorization_scheme_param
 from step5_serving.api.keys import Keys
 from step5_serving.api.rates import Rates
 from step5_serving.api.state_log import StateLog
-from step5_serving.api.trace import Caller
 from step5_serving.config import Config
 from step5_serving.errors import ApiError
 
@@ -31,8 +30,8 @@ class Access:
         self._wants_keys = self._wants_keys or len(self.keys) > 0
         return self._wants_keys
 
-    def caller(self, headers: Mapping[str, str], host: str | None, scope: str) -> Caller:
-        """Who asks, if he may and not too often.
+    def caller(self, headers: Mapping[str, str], host: str | None, scope: str) -> str | None:
+        """The id of the caller's key, if he may ask and not too often; None without a key.
 
         Raises:
             ApiError: no key (401), one without that scope (403), too many requests (429), or a key file that
@@ -61,4 +60,4 @@ class Access:
             refusal = ApiError(429, "rate_limit_error", why, retry_after=int(wait) + 1)
             refusal.key_id = key_id
             raise refusal
-        return Caller(key_id)
+        return key_id

@@ -24,10 +24,11 @@ from step5_serving.api.keys import Keys
 from step5_serving.api.replies import ERRORS, HANDLERS
 from step5_serving.api.routes import documents, feedback, health, pages, query, telemetry
 from step5_serving.api.security import SecurityMiddleware
-from step5_serving.api.service import Records, Service
+from step5_serving.api.service import Service
 from step5_serving.config import Config
 from step5_serving.seam import Answerer
 from step5_serving.telemetry.metrics import Metrics
+from step5_serving.telemetry.writer import Recorder
 
 log = logging.getLogger(__name__)
 WATCH_S = 5.0  # seconds between looks at what may break
@@ -47,7 +48,7 @@ def create_app(
     config: Config,
     *,
     answerer: Answerer,
-    recorder: Records,
+    recorder: Recorder,
     library: Callable[[], Any] | None = None,
     keys: Keys | None = None,
     **parts: Any,

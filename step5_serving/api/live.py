@@ -1,4 +1,4 @@
-"""Replies that are written while the work goes on, and work that stops when nobody waits for it any more.
+"""Replies that are written while the work goes on, which stops when nobody reads them any more.
 
     event: delta
     data: {"text": "It renews"}
@@ -12,48 +12,17 @@ Server-sent events: https://html.spec.whatwg.org/multipage/server-sent-events.ht
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
 
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from pydantic_core import to_json
 from starlette.types import Receive, Scope, Send
 
-from step5_serving.errors import ApiError, ClientGone
+from step5_serving.errors import ApiError
 
-T = TypeVar("T")
-WATCH_AFTER = 0.02  # seconds
 PATIENCE = 1.0  # seconds before a stream says at least that it has begun
 PING_EVERY = 15.0  # seconds; proxies close what is silent for longer
-
-
-async def while_connected(receive: Receive, work: Awaitable[T]) -> T:
-    """The outcome of the work, which is cancelled when the client goes away. The body has to be read already.
-
-    Raises:
-        ClientGone: he did.
-    """
-    task, gone = asyncio.current_task(), False
-    assert task is not None
-
-    async def watch() -> None:
-        nonlocal gone
-        # What is done sooner needs nobody to watch.
-        await asyncio.sleep(WATCH_AFTER)
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        gone = True
-        task.cancel()
-
-    watcher = asyncio.ensure_future(watch())
-    try:
-        return await work
-    except asyncio.CancelledError:
-        if gone and task.uncancel() == 0:
-            raise ClientGone from None
-        raise
-    finally:
-        watcher.cancel()
 
 
 def event(name: str, data: Any) -> bytes:

@@ -2,7 +2,7 @@
 
 @router.post("/query")
 async def query(request: Request) -> Response:
-    caller = caller_of(request, "ask")
+    key_id = caller_of(request, "ask")
     return reply({"answer": "..."})
 """
 
@@ -18,8 +18,9 @@ from starlette.exceptions import HTTPException
 
 from step5_serving.api.security import internal
 from step5_serving.api.service import GONE, Service
-from step5_serving.api.trace import Caller, Trace
-from step5_serving.errors import ApiError, ClientGone
+from step5_serving.api.trace import Trace
+from step5_serving.connections import ClientGone
+from step5_serving.errors import ApiError
 
 QUESTIONS = ("/query", "/query/stream")
 CROWDED = ("rate_limit_error", "overloaded_error")  # whoever asks may ask, but there is no room now
@@ -56,8 +57,8 @@ def service_of(request: Request) -> Service:
     return service
 
 
-def caller_of(request: Request, scope: str) -> Caller:
-    """Who asks.
+def caller_of(request: Request, scope: str) -> str | None:
+    """The id of the caller's key; None without one.
 
     Raises:
         ApiError: he may not, or not so often.
@@ -83,7 +84,7 @@ async def refused(request: Request, error: Exception) -> Response:
     """An ApiError; where there was no room, or the caller asked too often, the call has a row, too."""
     assert isinstance(error, ApiError)
     if error.type in CROWDED and not error.has_row and request.url.path in QUESTIONS:
-        await service_of(request).record_refusal(error, Caller(error.key_id), trace_of(request))
+        await service_of(request).record_refusal(error, error.key_id, trace_of(request))
     request.state.has_row = error.has_row
     headers = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}
     return reply(error.body(), error.status, headers)

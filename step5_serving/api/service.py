@@ -3,7 +3,7 @@
     key -> rate -> budget -> turn in the queue -> answer -> row in the database -> reply
 
     service = Service(Config(...), ScriptedAnswerer(), recorder)
-    reply = await service.query(Query(question="When does it renew?"), caller, Trace.new())
+    reply = await service.query(Query(question="When does it renew?"), key_id, Trace.of(None))
 
 The routes turn HTTP into calls of this and its results back into HTTP. A call has its row before its reply,
 whatever became of it: answered, refused for want of room, failed, timed out, given up by its caller. A stream
@@ -19,7 +19,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from shared.masking import masked
 from step5_serving.api.access import Access
@@ -28,28 +28,18 @@ from step5_serving.api.keys import Keys
 from step5_serving.api.response import body_of, failed, fill, fill_found, settle
 from step5_serving.api.security import internal
 from step5_serving.api.state_log import StateLog, part_of
-from step5_serving.api.trace import Caller, Trace
+from step5_serving.api.trace import Trace
 from step5_serving.config import Config
-from step5_serving.errors import ApiError, ClientGone
+from step5_serving.errors import ApiError
 from step5_serving.seam import Answerer, PromptRef, Query, Tell, Write, nothing
 from step5_serving.telemetry.call import CHANGES, Call
 from step5_serving.telemetry.prices import Budget
 from step5_serving.telemetry.versions import Versions
+from step5_serving.telemetry.writer import Recorder
 
 log = logging.getLogger(__name__)
 
 GONE = 499  # the status of nginx for a client that went away before the answer came
-
-
-class Records(Protocol):
-    """What the service needs of telemetry's Recorder."""
-
-    @property
-    def waiting(self) -> int: ...
-    async def open(self, call: Call) -> None: ...
-    async def record(self, call: Call, prompt_text: str | None = None) -> None: ...
-    async def ready(self) -> str | None: ...
-    async def close(self) -> None: ...
 
 
 @dataclass
@@ -58,7 +48,7 @@ class Service:
 
     config: Config
     answerer: Answerer
-    recorder: Records
+    recorder: Recorder
     keys: Keys
     admission: Admission = field(init=False)
     access: Access = field(init=False)
@@ -78,7 +68,7 @@ class Service:
     async def query(
         self,
         query: Query,
-        caller: Caller,
+        key_id: str | None,
         trace: Trace,
         write: Write = nothing,
         tell: Tell = nothing,
@@ -92,7 +82,7 @@ class Service:
         Raises:
             ApiError: it can't be answered, or the row could not be written.
         """
-        call = self.begin("query", caller, trace)
+        call = self.begin("query", key_id, trace)
         call.question, began = query.question, time.perf_counter()
         if self.config.reader == "quote" and query.reader == "auto":
             query = query.model_copy(update={"reader": "quote"})
@@ -115,7 +105,7 @@ class Service:
         self,
         route: str,
         what: str,
-        caller: Caller,
+        key_id: str | None,
         trace: Trace,
         work: Callable[[], Coroutine[Any, Any, Any]],
     ) -> Any:
@@ -128,7 +118,7 @@ class Service:
         Raises:
             ApiError: what `work` raises; or the server stops; or the row could not be written.
         """
-        call, began = self.begin(route, caller, trace), time.perf_counter()
+        call, began = self.begin(route, key_id, trace), time.perf_counter()
         call.question, call.model, call.engine, call.cost_usd = what, None, None, 0.0
         async with self.recorded(call, began):
             if self.admission.closed:
@@ -147,14 +137,14 @@ class Service:
 
     # --- any call -----------------------------------------------------------------------------------------
 
-    def begin(self, route: str, caller: Caller, trace: Trace) -> Call:
+    def begin(self, route: str, key_id: str | None, trace: Trace) -> Call:
         """The row of a call, as far as it is known when it comes."""
         return Call(
             route,
             200,
             trace_id=trace.id,
             parent_span_id=trace.parent,
-            key_id=caller.key_id,
+            key_id=key_id,
             model=self.answerer.model,
             engine=self.answerer.engine,
         )
@@ -200,7 +190,7 @@ class Service:
                 await self.recorder.open(call)
                 opened.set()
             yield used
-        except (asyncio.CancelledError, ClientGone):
+        except asyncio.CancelledError:
             failed(call, GONE, "client_gone")
             await self._close_books(call, began, used)
             raise
@@ -226,9 +216,9 @@ class Service:
         await self._record(call, used)
         self._count(call)
 
-    async def record_refusal(self, refusal: ApiError, caller: Caller, trace: Trace) -> None:
+    async def record_refusal(self, refusal: ApiError, key_id: str | None, trace: Trace) -> None:
         """The row of a question that was refused before it began: too many requests, no room."""
-        call, began = self.begin("query", caller, trace), time.perf_counter()
+        call, began = self.begin("query", key_id, trace), time.perf_counter()
         failed(call, refusal.status, refusal.type)
         await self._close_books(call, began, [])
         refusal.has_row = True

@@ -1,4 +1,4 @@
-"""Who makes a call, and the trace that it belongs to.
+"""The trace that a call belongs to.
 
 Source: https://www.w3.org/TR/trace-context/
 """
@@ -11,13 +11,6 @@ from dataclasses import dataclass
 from step5_serving.telemetry.call import new_trace_id
 
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks: the id of his key, None without one."""
-
-    key_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

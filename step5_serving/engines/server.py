@@ -29,6 +29,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from shared.errors import UserError
+from step5_serving.connections import ClientGone, while_connected
 
 if TYPE_CHECKING:
     from shared.embedded.backend import Backend
@@ -91,7 +92,7 @@ class EngineServer:
             if isinstance(begun, endpoint.Reply) and begun.wanted:
                 return StreamingResponse(_encoded(parts), 200, endpoint.headers_of(), "text/event-stream")
             if isinstance(begun, endpoint.Reply):
-                begun = await unless_gone(request, _whole(parts))
+                begun = await while_connected(request.receive, _whole(parts))
             return JSONResponse(begun, headers=endpoint.headers_of())
         except UserError as error:
             return _error(503, "api_error", str(error))
@@ -130,10 +131,6 @@ def create_app(backend: Backend, model: str) -> Starlette:
 # --- a request's work -----------------------------------------------------------------------------------
 
 
-class ClientGone(Exception):
-    """The client closed the connection before its answer was there."""
-
-
 async def in_thread(items: Generator[Any, None, None]) -> AsyncGenerator[Any, None]:
     """The items of a generator that blocks, from its own thread; closing this stops it at the next item."""
     loop, ready, stopped = asyncio.get_running_loop(), asyncio.Queue[Any](), threading.Event()
@@ -161,21 +158,6 @@ async def in_thread(items: Generator[Any, None, None]) -> AsyncGenerator[Any, No
             yield item
     finally:
         stopped.set()
-
-
-async def unless_gone(request: Request, work: Any) -> Any:
-    """The outcome of the work, which is cancelled when the client closes the connection.
-
-    Raises:
-        ClientGone: it did.
-    """
-    task = asyncio.ensure_future(work)
-    while not (await asyncio.wait({task}, timeout=0.2))[0]:
-        if await request.is_disconnected():
-            task.cancel()
-            await asyncio.wait({task})
-            raise ClientGone
-    return task.result()
 
 
 async def _encoded(events: AsyncGenerator[Any, None]) -> AsyncGenerator[bytes, None]:

@@ -40,34 +40,6 @@ class Text(BaseModel):
     collection: str | None = Field(None, min_length=1, max_length=100)
 
 
-class Document(BaseModel):
-    """A document of the index."""
-
-    id: int
-    name: str
-    collection: str
-    title: str
-    sha256: str
-    size: int
-    chunks: int
-
-
-class Documents(BaseModel):
-    """All of them."""
-
-    documents: list[Document]
-
-
-class Ingested(BaseModel):
-    """What an ingest did; `failed` says why, by name."""
-
-    new: list[str]
-    changed: list[str]
-    unchanged: int
-    failed: dict[str, str]
-    documents: list[Document]
-
-
 INGEST: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -88,17 +60,20 @@ INGEST: dict[str, Any] = {
 }
 
 
-@router.get("/documents", response_model=Documents)
+@router.get("/documents")
 async def documents(request: Request) -> Response:
     """Every document of the index."""
     caller_of(request, "operate")
     return reply({"documents": await _library(request).documents()})
 
 
-@router.post("/ingest", response_model=Ingested, openapi_extra=INGEST)
+@router.post("/ingest", openapi_extra=INGEST)
 async def ingest(request: Request) -> Response:
-    """Bring documents in, as files of a form or as text in JSON."""
-    caller, library = caller_of(request, "operate"), _library(request)
+    """Bring documents in, as files of a form or as text in JSON.
+
+    The reply says which are `new`, `changed` and `unchanged` (how many), which `failed` and why, by name.
+    """
+    key_id, library = caller_of(request, "operate"), _library(request)
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind == "multipart/form-data":
         uploads = await _files(request)
@@ -110,15 +85,15 @@ async def ingest(request: Request) -> Response:
         )
     names = ", ".join(each.name for each in uploads)
     work = lambda: library.ingest(uploads)  # noqa: E731
-    return reply(await service_of(request).change("ingest", names, caller, trace_of(request), work))
+    return reply(await service_of(request).change("ingest", names, key_id, trace_of(request), work))
 
 
-@router.delete("/documents/{id}", response_model=Document)
+@router.delete("/documents/{id}")
 async def delete(request: Request, id: Annotated[int, Path(ge=0, le=LARGEST_ID)]) -> Response:
     """Take a document out; what it was."""
-    caller, library = caller_of(request, "operate"), _library(request)
+    key_id, library = caller_of(request, "operate"), _library(request)
     work = lambda: library.remove(id)  # noqa: E731
-    return reply(await service_of(request).change("delete", str(id), caller, trace_of(request), work))
+    return reply(await service_of(request).change("delete", str(id), key_id, trace_of(request), work))
 
 
 def _library(request: Request) -> Any:

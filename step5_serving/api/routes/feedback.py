@@ -43,16 +43,10 @@ class Feedback(BaseModel):
         return self
 
 
-class Stored(BaseModel):
-    """It is kept with the call."""
-
-    stored: bool
-
-
-@router.post("/feedback", response_model=Stored)
+@router.post("/feedback")
 async def feedback(given: Feedback, request: Request) -> Response:
     """Say what you thought of an answer. Saying it again replaces it."""
-    caller, recorder = caller_of(request, "ask"), request.app.state.service.recorder
+    key_id, recorder = caller_of(request, "ask"), request.app.state.service.recorder
     try:
         stored = await asyncio.to_thread(
             give,
@@ -60,7 +54,7 @@ async def feedback(given: Feedback, request: Request) -> Response:
             given.trace_id,
             given.thumb,
             given.comment,
-            key_id=caller.key_id,
+            key_id=key_id,
             redact=recorder.redact,
         )
     except UserError as error:

@@ -23,8 +23,9 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from step5_serving.api import live
-from step5_serving.api.live import event, while_connected
+from step5_serving.api.live import event
 from step5_serving.api.replies import caller_of, reply, service_of, trace_of
+from step5_serving.connections import while_connected
 from step5_serving.seam import Query, Retrieved
 
 router = APIRouter(tags=["questions"])
@@ -85,8 +86,8 @@ class Reply(BaseModel):
 @router.post("/query", response_model=Reply)
 async def query(query: Query, request: Request) -> Response:
     """Answer a question from the documents."""
-    service, caller = service_of(request), caller_of(request, "ask")
-    answering = service.query(query, caller, trace_of(request))
+    service, key_id = service_of(request), caller_of(request, "ask")
+    answering = service.query(query, key_id, trace_of(request))
     body = await while_connected(request.receive, answering)
     return reply(body, headers={"x-trace-id": body["trace_id"]})
 
@@ -103,7 +104,7 @@ async def query(query: Query, request: Request) -> Response:
 )
 async def stream(query: Query, request: Request) -> Response:
     """The same, while it is written."""
-    service, caller, trace = service_of(request), caller_of(request, "ask"), trace_of(request)
+    service, key_id, trace = service_of(request), caller_of(request, "ask"), trace_of(request)
     opened = asyncio.Event()
 
     async def work(put: Callable[[bytes], None]) -> bytes:
@@ -113,6 +114,6 @@ async def stream(query: Query, request: Request) -> Response:
         def tell(found: Retrieved) -> None:
             put(event("retrieved", found.shown()))
 
-        return event("done", await service.query(query, caller, trace, write, tell, opened))
+        return event("done", await service.query(query, key_id, trace, write, tell, opened))
 
     return await while_connected(request.receive, live.stream(work, opened))
