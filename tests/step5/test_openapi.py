@@ -13,7 +13,7 @@ from step5_serving.rag.scripted import ScriptedAnswerer
 from step5_serving.telemetry.writer import Recorder
 from tests.step5.service_parts import app_of, client_of
 
-EXAMPLES = 12  # of each operation
+EXAMPLES = 6  # of each operation
 
 
 @pytest.fixture(scope="module")
