@@ -47,3 +47,23 @@ class ApiError(Exception):
     def body(self) -> dict[str, Any]:
         """As the service's own routes say it."""
         return {"error": {"type": self.type, "message": self.message}}
+
+
+def bad_request(message: str) -> ApiError:
+    """What was sent makes no sense."""
+    return ApiError(400, "invalid_request_error", message)
+
+
+def not_found(message: str) -> ApiError:
+    """There is no such thing."""
+    return ApiError(404, "not_found_error", message)
+
+
+def unavailable(message: str, retry_after: int | None = None) -> ApiError:
+    """A part of the service does not work now."""
+    return ApiError(503, "api_error", message, retry_after=retry_after)
+
+
+def overloaded(message: str, retry_after: int | None = None) -> ApiError:
+    """There is no room now."""
+    return ApiError(503, "overloaded_error", message, retry_after=retry_after)

@@ -10,7 +10,7 @@ from step5_serving.api.keys import Keys
 from step5_serving.api.rates import Rates
 from step5_serving.api.state_log import StateLog
 from step5_serving.config import Config
-from step5_serving.errors import ApiError
+from step5_serving.errors import ApiError, unavailable
 
 UNKNOWN_KEY = "the key is not known here: send one as `Authorization: Bearer KEY` or `x-api-key: KEY`"
 
@@ -44,9 +44,7 @@ class Access:
             key = self.keys.find(given.strip()) if given else None
             self.states.tell("keys", self.keys.trouble)
             if self.keys.trouble:
-                raise ApiError(
-                    503, "api_error", "the server can't read its keys: try again later", retry_after=5
-                )
+                raise unavailable("the server can't read its keys: try again later", 5)
             if key is None:
                 raise ApiError(401, "authentication_error", UNKNOWN_KEY)
             if scope not in key.scopes:

@@ -17,7 +17,7 @@ import time
 from collections import deque
 from types import TracebackType
 
-from step5_serving.errors import ApiError
+from step5_serving.errors import overloaded
 
 LONGEST_WAIT = 60  # seconds that a Retry-After says at most
 FORGET = 0.1  # the weight of the newest call in the mean of how long calls run
@@ -54,14 +54,12 @@ class Admission:
             ApiError: as there.
         """
         if self.closed:
-            raise ApiError(503, "overloaded_error", self.closed, retry_after=1)
+            raise overloaded(self.closed, 1)
         if self.running >= self.most_running and len(self._queue) >= self.most_waiting:
-            raise ApiError(
-                503,
-                "overloaded_error",
+            raise overloaded(
                 f"{self.running} calls are running and {len(self._queue)} are waiting, which is all there "
                 "is room for: try again later",
-                retry_after=self.retry_after(),
+                self.retry_after(),
             )
 
     def retry_after(self) -> int:

@@ -20,7 +20,7 @@ from step5_serving.api.security import internal
 from step5_serving.api.service import GONE, Service
 from step5_serving.api.trace import Trace
 from step5_serving.connections import ClientGone
-from step5_serving.errors import ApiError
+from step5_serving.errors import ApiError, bad_request
 
 QUESTIONS = ("/query", "/query/stream")
 CROWDED = ("rate_limit_error", "overloaded_error")  # whoever asks may ask, but there is no room now
@@ -101,7 +101,7 @@ def refusal_of(error: RequestValidationError | ValidationError) -> ApiError:
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
     text = first["msg"] if first["type"] != "json_invalid" else "the body is not valid JSON"
-    return ApiError(400, "invalid_request_error", f"{place[:100]}: {text}" if place else text)
+    return bad_request(f"{place[:100]}: {text}" if place else text)
 
 
 async def of_http(request: Request, error: Exception) -> Response:

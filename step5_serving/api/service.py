@@ -30,7 +30,7 @@ from step5_serving.api.security import internal
 from step5_serving.api.state_log import StateLog, part_of
 from step5_serving.api.trace import Trace
 from step5_serving.config import Config
-from step5_serving.errors import ApiError
+from step5_serving.errors import ApiError, overloaded
 from step5_serving.seam import Answerer, PromptRef, Query, Tell, Write, nothing
 from step5_serving.telemetry.call import CHANGES, Call
 from step5_serving.telemetry.prices import Budget
@@ -122,7 +122,7 @@ class Service:
         call.question, call.model, call.engine, call.cost_usd = what, None, None, 0.0
         async with self.recorded(call, began):
             if self.admission.closed:
-                raise ApiError(503, "overloaded_error", self.admission.closed, retry_after=1)
+                raise overloaded(self.admission.closed, 1)
             task = asyncio.ensure_future(work())
             self.changes.add(task)
             task.add_done_callback(self.changes.discard)

@@ -41,7 +41,10 @@ def run(
     measured = read_bench(bench)
     if not users or min(users) < 1 or max(users) > 1_000_000:
         raise UserError("--users must be numbers from 1 to 1,000,000, with commas between")
-    tokens: dict[str, Any] = {"tokens_in": measured.get("input_tokens"), "tokens_out": measured["output_tokens"]}
+    tokens: dict[str, Any] = {
+        "tokens_in": measured.get("input_tokens"),
+        "tokens_out": measured["output_tokens"],
+    }
     wanted = Need(**{**tokens, **{name: value for name, value in need.items() if value is not None}})
     picture = picture_path("step5_serving", "capacity", out)
     machine = machine_of(measured, wanted.tokens_out, engine)

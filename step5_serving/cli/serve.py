@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from shared.cli import Device, Dtype, Json, Model, Seed, Smoke, Threads, emit, new_app
+from shared.cli import Device, Dtype, Json, Model, Seed, Smoke, Threads, emit, new_app, plain_table
 from step5_serving.config import HOST, KEYS, PORT, TELEMETRY
 
 if TYPE_CHECKING:
@@ -167,11 +167,7 @@ def list_(keys: KeyFile = KEYS, as_json: Json = False) -> None:
     facts = {"command": "step5_serving keys list", "headline": f"{len(rows)} keys", "keys": rows}
 
     def show(console: Any) -> None:
-        from rich.table import Table
-
-        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
-        for column in ("id", "name", "scopes", "made"):
-            table.add_column(column, no_wrap=True)
+        table = plain_table("id", "name", "scopes", "made")
         for row in rows:
             table.add_row(row["id"], row["name"], " ".join(row["scopes"]), row["created_at"])
         console.print(table if rows else f"no keys in {keys}: everybody on this machine may do everything")

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shared.cli import plain_table
 from shared.errors import UserError
 from shared.prompts import Prompt, diff
 from step5_serving.telemetry.call import prompt_name
@@ -235,12 +236,8 @@ def run(
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
     """The measures with their differences, and answers that changed sides."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    short = [facts[side].split("@")[0] for side in "ab"]
-    for name in ("", "n", *short, "difference", "95 % interval"):
-        table.add_column(name, justify="left" if not name else "right", no_wrap=True)
+    names = ["n", *(facts[side].split("@")[0] for side in "ab"), "difference", "95 % interval"]
+    table = plain_table("", *names, right=names)
     for name, row in facts["measures"].items():
         change, interval = row["difference"], row["difference"]["interval_95"]
         shown = "-" if interval is None else f"{_number(interval[0])} to {_number(interval[1])}"

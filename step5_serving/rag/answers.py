@@ -24,7 +24,7 @@ import httpx2
 from shared.config import Settings
 from step5_serving.config import Config
 from step5_serving.engines.choice import Engine
-from step5_serving.errors import ApiError
+from step5_serving.errors import not_found
 from step5_serving.rag.cancelling import ModelCalls, Stopped
 from step5_serving.rag.loading import Opened, Opening
 from step5_serving.rag.wording import refusal_of, refusing, retrieved, whole
@@ -228,11 +228,7 @@ class RagAnswerer:
         _ = opened.retriever.snapshot  # as the index is now
         if query.collection is not None and query.collection not in opened.retriever.collections:
             known = ", ".join(sorted(opened.retriever.collections)) or "none"
-            raise ApiError(
-                404,
-                "not_found_error",
-                f"collection {query.collection!r} is not in the index: it has {known}",
-            )
+            raise not_found(f"collection {query.collection!r} is not in the index: it has {known}")
         reader = self.config.reader if query.reader == "auto" else query.reader
         prompt = None
         if reader == "chat":
@@ -253,9 +249,7 @@ class RagAnswerer:
             version = max(self.versions.shares, key=lambda each: self.versions.shares[each])
         if version not in self.versions.known:
             there = ", ".join(map(str, sorted(self.versions.known)))
-            raise ApiError(
-                404, "not_found_error", f"prompt_version {version} does not exist: there are {there}"
-            )
+            raise not_found(f"prompt_version {version} does not exist: there are {there}")
         return self.versions.prompt(version)
 
     # --- its life -----------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from step3_rag.ingest import load, update
 from step3_rag.ingest.index import Index
 from step3_rag.ingest.sources import DEFAULT_COLLECTION, Report
 from step3_rag.stores import vector_store
-from step5_serving.errors import ApiError
+from step5_serving.errors import bad_request, not_found, overloaded, unavailable
 from step5_serving.rag.loading import Opened, Opening
 from step5_serving.rag.sharing import SharedRetriever
 from step5_serving.rag.threads import in_passing
@@ -81,26 +81,20 @@ def upload_of(name: str, collection: str | None, content: bytes) -> Upload:
     file = name.strip().removeprefix("./")
     parts = file.split("/")
     if not NAME.fullmatch(file) or any(part.strip() in ("", ".", "..") for part in parts):
-        raise ApiError(
-            400, "invalid_request_error", f"the name {name[:80]!r} is not allowed: use one like leave.md"
-        )
+        raise bad_request(f"the name {name[:80]!r} is not allowed: use one like leave.md")
     suffix = PurePosixPath(file).suffix.lower()
     if suffix not in load.SUFFIXES:
-        raise ApiError(
-            400,
-            "invalid_request_error",
-            f"{file[:80]}: {suffix or 'no ending'} can't be read: use one of {' '.join(load.SUFFIXES)}",
+        raise bad_request(
+            f"{file[:80]}: {suffix or 'no ending'} can't be read: use one of {' '.join(load.SUFFIXES)}"
         )
     collection = (collection or "").strip() or (parts[0] if len(parts) > 1 else DEFAULT_COLLECTION)
     if not re.fullmatch(r"[^\x00-\x1f\x7f/\\]{1,100}", collection) or collection in (".", ".."):
-        raise ApiError(
-            400, "invalid_request_error", f"the collection {collection[:80]!r} is not allowed: use letters"
-        )
+        raise bad_request(f"the collection {collection[:80]!r} is not allowed: use letters")
     for text in (file, collection):
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise ApiError(400, "invalid_request_error", "a name holds what is no text") from None
+            raise bad_request("a name holds what is no text") from None
     return Upload(file, collection, content)
 
 
@@ -169,7 +163,7 @@ class Library:
             report = update.ingest(index, sources, opened.retriever.embedder, sizes, Report())
             if report.failed and len(report.failed) == len(uploads):
                 name, why = next(iter(report.failed.items()))
-                raise ApiError(400, "invalid_request_error", f"{name}: {why}")
+                raise bad_request(f"{name}: {why}")
             with opened.gate.writing():
                 index.show()
                 self._follow(opened, index)
@@ -187,7 +181,7 @@ class Library:
         with self._writing(opened) as index:
             row = next((row for row in index.documents() if row["id"] == id), None)
             if row is None:
-                raise ApiError(404, "not_found_error", f"there is no document {id}: see GET /documents")
+                raise not_found(f"there is no document {id}: see GET /documents")
             with opened.gate.writing():
                 index.remove([id])
                 self._follow(opened, index)
@@ -212,11 +206,7 @@ class Library:
             return
         home = service.HOME
         if Index.exists(home):
-            raise ApiError(
-                503,
-                "api_error",
-                f"there is an index in {home} by now: restart the server, which then uses it",
-            )
+            raise unavailable(f"there is an index in {home} by now: restart the server, which then uses it")
         home.mkdir(parents=True, exist_ok=True)
         draft = home / "index.sqlite.new"
         draft.unlink(missing_ok=True)
@@ -236,7 +226,7 @@ class Library:
 
         def busy(text: str) -> contextlib.AbstractContextManager[None]:
             holder = text.split(";")[0]
-            raise ApiError(503, "overloaded_error", f"{holder}: try again when it is done", retry_after=10)
+            raise overloaded(f"{holder}: try again when it is done", 10)
 
         try:
             self._keep_sample(opened)
@@ -252,8 +242,6 @@ class Library:
                         index.clear_incomplete()
                     index.close()
         except UserError as error:
-            raise ApiError(503, "api_error", str(error), retry_after=5) from None
+            raise unavailable(str(error), 5) from None
         except (OSError, sqlite3.Error) as error:  # a full disk; what was begun is taken back
-            raise ApiError(
-                503, "api_error", f"cannot write to the index: {reason(error)}", retry_after=30
-            ) from None
+            raise unavailable(f"cannot write to the index: {reason(error)}", 30) from None

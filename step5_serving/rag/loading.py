@@ -18,7 +18,7 @@ from shared.config import Settings
 from shared.errors import UserError
 from step5_serving.config import Config
 from step5_serving.engines.choice import Engine
-from step5_serving.errors import ApiError
+from step5_serving.errors import ApiError, unavailable
 from step5_serving.rag.cancelling import ModelCalls
 from step5_serving.rag.threads import in_passing
 
@@ -80,14 +80,14 @@ class Opening:
         async with self._opening:
             if self._opened is None:
                 if self._trouble and time.monotonic() - self._trouble[0] < TRY_AGAIN:
-                    raise ApiError(503, "api_error", self._trouble[1], retry_after=2)
+                    raise unavailable(self._trouble[1], 2)
                 try:
                     # One that is asked for does not begin anew because the one who asked first has left.
                     self._opened = await asyncio.shield(self._loading)
                     self._trouble = None
                 except UserError as error:
                     self._trouble = time.monotonic(), str(error)
-                    raise ApiError(503, "api_error", str(error), retry_after=2) from None
+                    raise unavailable(str(error), 2) from None
                 finally:
                     if self._opened is None and self._loading.done():
                         del self._loading

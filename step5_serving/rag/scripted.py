@@ -18,7 +18,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from step5_serving.errors import ApiError
+from step5_serving.errors import not_found
 from step5_serving.seam import (
     Answered,
     Attempt,
@@ -99,11 +99,7 @@ class ScriptedAnswerer:
         prompt = self._prompts.get(query.prompt_version or 1)
         if prompt is None:
             known = ", ".join(map(str, self.versions))
-            raise ApiError(
-                404,
-                "not_found_error",
-                f"prompt_version {query.prompt_version} does not exist: there are {known}",
-            )
+            raise not_found(f"prompt_version {query.prompt_version} does not exist: there are {known}")
         attempts = self.attempts or [Attempt("asked", query.question, self.confidence)]
         sources = self.sources[: query.k]
         tell(Retrieved(sources, self.confidence, attempts))

@@ -10,7 +10,7 @@ import httpx2
 
 from shared.config import Settings
 from shared.errors import UserError
-from step5_serving.errors import ApiError
+from step5_serving.errors import ApiError, unavailable
 from step5_serving.seam import Attempt, Retrieved, Source
 
 RERANK = ("maxsim", "scorer", "rerank")  # stages of a search; the others are retrieval
@@ -71,4 +71,4 @@ def refusing() -> Any:
     try:
         yield
     except UserError as error:
-        raise ApiError(503, "api_error", str(error), retry_after=5) from None
+        raise unavailable(str(error), 5) from None

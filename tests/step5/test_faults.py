@@ -6,10 +6,7 @@ is told, that others are served meanwhile, and that it is over when the fault is
 
 import asyncio
 import contextlib
-import os
-import shutil
 import socket
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -169,29 +166,3 @@ def test_files_that_may_not_grow(tmp_path):
         assert service.until(lambda: service.ask().status_code == 200, 10)
         assert service.get("/readyz").status_code == 200
         assert service.rows() > answered
-
-
-@pytest.fixture
-def tiny_disk(tmp_path):
-    """A file system of half a megabyte."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    if not LINUX or os.getuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("no disk of half a megabyte: needs Linux, and only root may mount one")
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", place], capture_output=True)
-    if made.returncode:
-        pytest.skip(f"no disk of half a megabyte: {made.stderr.decode().strip()}")
-    yield place
-    subprocess.run(["umount", "-l", place], check=True)
-
-
-def test_a_disk_that_is_full(tmp_path, tiny_disk):
-    config = {"telemetry": f"sqlite:///{tiny_disk}/telemetry.db"}
-    with Process(tmp_path, config=config) as service:
-        filler = tiny_disk / "others"
-        assert service.ask().status_code == 200
-        filler.write_bytes(b"x" * 200_000)
-        full(service)
-        filler.unlink()
-        assert service.until(lambda: service.ask().status_code == 200, 10)
-        assert service.get("/readyz").status_code == 200

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import sqlite3
 import threading
 
 import pytest
@@ -11,12 +10,10 @@ from shared import prompts
 from shared.errors import UserError
 from step3_rag.answer import read
 from step3_rag.pipeline import Plan, ask
-from step3_rag.retrieve.search import Options
-from step3_rag.retrieve.snapshot import Snapshot
 from step5_serving.errors import ApiError
-from step5_serving.rag import loading, sharing
+from step5_serving.rag import loading
 from step5_serving.rag.loading import check_index, prompts_folder
-from step5_serving.rag.sharing import RWLock, SharedRetriever, ThreadsIndex
+from step5_serving.rag.sharing import RWLock
 from step5_serving.seam import Query
 from tests.step5.rag_parts import NOTICE, Trickle, trickling
 from tests.step5.service_parts import eventually, in_loop
@@ -298,31 +295,6 @@ def test_an_index_that_was_named_must_be_there(rag, tmp_path):
 # --- many threads -----------------------------------------------------------------------------------------
 
 
-def test_each_thread_has_a_connection_of_its_own(index_home):
-    index, seen = ThreadsIndex(index_home), []
-    threads = [threading.Thread(target=lambda: seen.append(index.db)) for _ in range(3)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    assert len({id(each) for each in [*seen, index.db]}) == 4
-    assert index.db is index.db
-    assert index.documents()
-    index.close()
-
-
-def test_who_leaves_closes_his_own_connection(index_home):
-    index = ThreadsIndex(index_home)
-    first = index.db
-    index.leave()
-    index.leave()
-    assert index._all == []
-    with pytest.raises(sqlite3.ProgrammingError):
-        first.execute("SELECT 1")
-    assert index.documents()
-    index.close()
-
-
 @in_loop
 async def test_the_thread_that_opens_it_ends(rag):
     """Or the threads that torch keeps for it would slow every answer."""
@@ -330,20 +302,6 @@ async def test_the_thread_that_opens_it_ends(rag):
     opened = await rag().answerer.opened()
     await eventually(lambda: set(threading.enumerate()) <= before)
     assert opened.client
-
-
-def test_a_snapshot_is_made_once_and_is_whole(rag, monkeypatch):
-    retriever = asyncio.run(rag().answerer.opened()).retriever
-    retriever._snapshot, made = None, []
-    monkeypatch.setattr(sharing, "Snapshot", lambda index: (made.append(1), Snapshot(index))[1])
-    threads = [threading.Thread(target=lambda: retriever.search("kettle", Options())) for _ in range(6)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    assert len(made) == 1
-    assert {"sparse", "token_frequency", "vocabulary"} <= set(vars(retriever.snapshot))
-    assert isinstance(retriever, SharedRetriever)
 
 
 def test_the_service_asks_the_evaluator_that_step_3_asks(rag, monkeypatch):

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from shared.config import load_settings
 from shared.errors import UserError
 from step3_rag.answer.context import joined
 from step5_serving.config import Config
@@ -21,8 +20,8 @@ from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.reading import show_call
 from step5_serving.telemetry.store import Store
 from step5_serving.telemetry.versions import Versions
-from tests.scripted import ScriptedMessages
 from tests.step3.conftest import bring_in, write
+from tests.step5.rag_parts import FakeServing
 from tests.step5.telemetry_parts import PROMPT, call_of, record, sha, source_of
 
 
@@ -115,33 +114,16 @@ def test_what_differs_is_told(tmp_path):
 # --- the whole way --------------------------------------------------------------------------------------
 
 
-class Serving:
-    """An engine whose answers are scripted."""
-
-    def __init__(self, api):
-        self.api, self.name, self.model, self.backend = api, "torch", "tiny", True
-        self.settings = load_settings(model="tiny")
-
-    def client(self):
-        return self.api.client
-
-    def warm_up(self):
-        pass
-
-    def close(self):
-        pass
-
-
 @pytest.fixture
 def asked(home, monkeypatch, tmp_path):
     """Ask the five documents once, by a reader; the row is stored, and replays go to the same script."""
-    api = ScriptedMessages()
-    address = f"sqlite:///{tmp_path}/telemetry.db"
-    monkeypatch.setattr(replaying, "serving_of", lambda *_, **__: Serving(api))
+    serving, address = FakeServing(), f"sqlite:///{tmp_path}/telemetry.db"
+    api = serving.api
+    monkeypatch.setattr(replaying, "serving_of", lambda *_, **__: serving)
 
     async def answer(query, config):
         versions = Versions.of(prompts_folder(), "answer")
-        answerer = RagAnswerer(config, Serving(api), versions)
+        answerer = RagAnswerer(config, serving, versions)
         try:
             return await answerer.answer(query)
         finally:
@@ -150,7 +132,7 @@ def asked(home, monkeypatch, tmp_path):
     def ask(text, reader="chat"):
         if reader == "chat":
             api.enqueue(text)
-        config = Config(engine="torch", index=home, reader=reader, threshold=0)
+        config = Config(engine="scripted", index=home, reader=reader, threshold=0)
         answered = asyncio.run(answer(Query(question="When does the contract renew?"), config))
         prompt = answered.prompt
         call = Call(

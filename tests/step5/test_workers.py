@@ -17,7 +17,7 @@ def workers(tmp_path, postgres):
         yield a, b
 
 
-def test_two_workers_keep_one_book(workers):
+def test_two_workers_keep_one_book_and_bear_each_others_end_and_the_databases(workers, postgres_server):
     with ThreadPoolExecutor(8) as pool:
         got = list(pool.map(lambda n: workers[n % 2].ask(), range(40)))
     assert {each.status_code for each in got} == {200}
@@ -25,17 +25,6 @@ def test_two_workers_keep_one_book(workers):
     trace = got[0].json()["trace_id"]  # of the first worker, read from the second
     assert workers[1].get(f"/telemetry/calls/{trace}").json()["trace_id"] == trace
 
-
-def test_a_worker_that_dies_takes_nobody_with_it(workers):
-    a, b = workers
-    assert a.ask().status_code == b.ask().status_code == 200
-    a.popen.kill()
-    a.popen.wait(10)
-    assert b.ask().status_code == 200
-    assert b.rows() == 3
-
-
-def test_the_database_goes_and_comes_back(workers, postgres_server):
     postgres_server.stop()
     try:
         for worker in workers:
@@ -49,3 +38,10 @@ def test_the_database_goes_and_comes_back(workers, postgres_server):
     for worker in workers:
         assert worker.until(lambda each=worker: each.ask().status_code == 200, 20)
         assert worker.get("/readyz").status_code == 200
+
+    a, b = workers
+    before = b.rows()
+    a.popen.kill()
+    a.popen.wait(10)
+    assert b.ask().status_code == 200
+    assert b.rows() == before + 1

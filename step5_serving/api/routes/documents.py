@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
 
 from step5_serving.api.replies import caller_of, refusal_of, reply, service_of, trace_of
-from step5_serving.errors import ApiError
+from step5_serving.errors import ApiError, bad_request, not_found
 
 router = APIRouter(tags=["documents"])
 MOST_FILES = 100
@@ -104,7 +104,7 @@ def _library(request: Request) -> Any:
     """
     library = request.app.state.library
     if library is None:
-        raise ApiError(404, "not_found_error", "this server has no documents: its answers are scripted")
+        raise not_found("this server has no documents: its answers are scripted")
     return library()
 
 
@@ -125,14 +125,14 @@ async def _files(request: Request) -> list[Any]:
     async with request.form(max_files=MOST_FILES, max_fields=10) as form:
         collection = form.get("collection")
         if isinstance(collection, UploadFile):
-            raise ApiError(400, "invalid_request_error", "collection must be a text, not a file")
+            raise bad_request("collection must be a text, not a file")
         found = []
         for name, value in form.multi_items():
             if name == "collection":
                 continue
             if not isinstance(value, UploadFile):
-                raise ApiError(400, "invalid_request_error", f"{name[:80]!r} must be a file")
+                raise bad_request(f"{name[:80]!r} must be a file")
             found.append(upload_of(value.filename or "", collection, await value.read()))
     if not found:
-        raise ApiError(400, "invalid_request_error", "the form has no file: send some as `files`")
+        raise bad_request("the form has no file: send some as `files`")
     return found

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from shared.errors import UserError
 from step5_serving.api.replies import caller_of, reply
-from step5_serving.errors import ApiError
+from step5_serving.errors import bad_request, not_found
 from step5_serving.telemetry.feedback import give
 
 router = APIRouter(tags=["questions"])
@@ -58,8 +58,8 @@ async def feedback(given: Feedback, request: Request) -> Response:
             redact=recorder.redact,
         )
     except UserError as error:
-        raise ApiError(400, "invalid_request_error", str(error)) from None
+        raise bad_request(str(error)) from None
     if not stored:
-        raise ApiError(404, "not_found_error", f"there is no call {given.trace_id} of yours that is over")
+        raise not_found(f"there is no call {given.trace_id} of yours that is over")
     request.app.state.metrics.feedback.labels(given.thumb or "none").inc()
     return reply({"stored": True})

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from shared.errors import UserError
 from step5_serving.api.replies import caller_of, reply
-from step5_serving.errors import ApiError
+from step5_serving.errors import bad_request, not_found
 from step5_serving.telemetry.reading import list_calls, show_calls
 from step5_serving.telemetry.summary import parse_since, summarize
 
@@ -33,7 +33,7 @@ async def summary(
     try:
         span = parse_since(since)
     except UserError as error:
-        raise ApiError(400, "invalid_request_error", str(error)) from None
+        raise bad_request(str(error)) from None
     async with _turn(request):
         return reply(await asyncio.to_thread(summarize, store, span))
 
@@ -60,9 +60,9 @@ async def call(request: Request, trace_id: str) -> Response:
     try:
         found = await asyncio.to_thread(show_calls, store, trace_id)
     except UserError as error:
-        raise ApiError(400, "invalid_request_error", str(error)) from None
+        raise bad_request(str(error)) from None
     if not found:
-        raise ApiError(404, "not_found_error", f"there is no call {trace_id[:40]}")
+        raise not_found(f"there is no call {trace_id[:40]}")
     *others, latest = found
     return reply({**latest, "others": [each["span_id"] for each in others]})
 
