@@ -2,11 +2,11 @@
 
     $ python -m step5_serving quantize
 
-    fp32, bf16   the number formats of training
-    int8         weights and tokens in eight bits, products of whole numbers (engines/batching/linear.py)
-    nf4          bitsandbytes: made for a GPU's memory; its CPU kernels unpack before each product
-    gguf q8_0    llama.cpp, another engine: 8.5 bits a weight
-    gguf q4_1    5 bits a weight; the package that SmolLM2 comes in here has this file
+    fp32, bf16     the number formats of training
+    int8           weights and tokens in eight bits, products of whole numbers (engines/batching/linear.py)
+    bnb int8, nf4  bitsandbytes: made for a GPU's memory; its CPU kernels unpack before each product
+    gguf q8_0      llama.cpp, another engine: 8.5 bits a weight
+    gguf q4_1      5 bits a weight; the package that SmolLM2 comes in here has this file
 
 Four figures each. Memory: the bytes that hold the weights. Tokens/s: one row, greedy. Perplexity: of
 sample/reading.txt, a text that no model was trained on. Changed: the share of greedy answers that differ
@@ -40,9 +40,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 WINDOW = 512  # tokens that are read in one go
-WAYS = ("fp32", "bf16", "int8", "nf4", "gguf q8_0", "gguf q4_1")
+WAYS = ("fp32", "bf16", "int8", "bnb int8", "nf4", "gguf q8_0", "gguf q4_1")
 COLUMNS = (("weights_mb", 0), ("tokens_per_second", 1), ("perplexity", 2))
-NEEDS = {"nf4": "bitsandbytes", "gguf q8_0": "xllamacpp", "gguf q4_1": "xllamacpp"}
+NEEDS = {
+    "bnb int8": "bitsandbytes",
+    "nf4": "bitsandbytes",
+    "gguf q8_0": "xllamacpp",
+    "gguf q4_1": "xllamacpp",
+}
 EXTRA = {"bitsandbytes": "bitsandbytes", "xllamacpp": "llamacpp"}
 
 QUESTIONS = (

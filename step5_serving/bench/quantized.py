@@ -77,11 +77,13 @@ class Torch:
     def _tensors(self) -> Iterator[Tensor]:
         for each in (*self.model.parameters(), *self.model.buffers()):
             yield each.data
-            state = getattr(each, "quant_state", None)  # of bitsandbytes: the scales
+            state = getattr(each, "quant_state", None)  # of bitsandbytes' four bits: the scales
             for part in (state, getattr(state, "state2", None)):
                 for name in ("absmax", "code", "offset"):
                     if isinstance(tensor := getattr(part, name, None), Tensor):
                         yield tensor
+            if isinstance(scales := getattr(each, "SCB", None), Tensor):  # and of its eight bits
+                yield scales
 
 
 class Int8(nn.Module):
@@ -111,14 +113,20 @@ def int8(settings: Settings) -> Torch:
     return made
 
 
-def nf4(settings: Settings) -> Torch:
-    """Four bits by bitsandbytes (Dettmers et al. 2023, arXiv:2305.14314)."""
+def bitsandbytes(settings: Settings, way: str) -> Torch:
+    """LLM.int8() (Dettmers et al. 2022, arXiv:2208.07339) or nf4 (2023, arXiv:2305.14314)."""
     from transformers import BitsAndBytesConfig
 
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # a line for each product, else
-    config = BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
-    )
+    kinds: dict[str, dict[str, Any]] = {
+        "bnb int8": {"load_in_8bit": True},
+        "nf4": {
+            "load_in_4bit": True,
+            "bnb_4bit_quant_type": "nf4",
+            "bnb_4bit_compute_dtype": torch.bfloat16,
+        },
+    }
+    config = BitsAndBytesConfig(**kinds[way])
     return Torch.load(settings, "bfloat16", quantization_config=config, device_map={"": "cpu"})
 
 
@@ -182,8 +190,8 @@ def load(way: str, settings: Settings, folder: Path, scratch: Path) -> Torch | G
     """The model in one of the ways (quantize.WAYS)."""
     if way == "int8":
         return int8(settings)
-    if way == "nf4":
-        return nf4(settings)
+    if way in ("bnb int8", "nf4"):
+        return bitsandbytes(settings, way)
     if way.startswith("gguf"):
         return Gguf.load(settings, folder, scratch, "Q8_0" if way == "gguf q8_0" else None)
     return Torch.load(settings, {"fp32": "float32", "bf16": "bfloat16"}[way])

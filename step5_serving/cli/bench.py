@@ -72,7 +72,7 @@ def bench(
 def quantize(
     way: Annotated[
         list[str] | None,
-        typer.Option(help="fp32, bf16, int8, nf4, 'gguf q8_0' or 'gguf q4_1'; repeat it for several."),
+        typer.Option(help="fp32, bf16, int8, 'bnb int8', nf4, 'gguf q8_0' or 'gguf q4_1'; repeat it."),
     ] = None,
     questions: Annotated[int, typer.Option(min=1, max=10, help="So many answers are compared.")] = 10,
     tokens: Annotated[int, typer.Option(min=2, help="Of each answer, at most.")] = 32,

@@ -25,7 +25,7 @@ KeyFile = Annotated[Path, typer.Option("--keys", help="File with the hashes of A
 def serve(
     host: Annotated[str, typer.Option(help="Address; others than loopback need an API key.")] = HOST,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes any that is free.")] = PORT,
-    name: Annotated[
+    names: Annotated[
         list[str] | None, typer.Option("--name", help="Another host name that requests may use (a proxy's).")
     ] = None,
     engine: Annotated[
@@ -48,7 +48,9 @@ def serve(
     store: Annotated[
         Literal["chroma", "faiss", "weaviate", "pinecone"], typer.Option(help="Where the vectors are.")
     ] = "chroma",
-    address: Annotated[str | None, typer.Option(help="Of the vector store's server.")] = None,
+    store_address: Annotated[
+        str | None, typer.Option("--address", help="Of the vector store's server.")
+    ] = None,
     reader: Annotated[
         Literal["chat", "quote"], typer.Option(help="The model writes, or quotes word for word.")
     ] = "chat",
@@ -73,7 +75,7 @@ def serve(
     otlp_content: Annotated[
         bool, typer.Option("--otlp-content", help="Questions and answers in the spans, too.")
     ] = False,
-    budget: Annotated[
+    budget_usd_per_day: Annotated[
         float | None, typer.Option("--budget-usd-per-day", help="Refuse calls once so much was spent.")
     ] = None,
     keys: KeyFile = KEYS,
@@ -81,9 +83,11 @@ def serve(
     burst: Annotated[float | None, typer.Option(min=1, help="At once; default twice the rate.")] = None,
     running: Annotated[int, typer.Option(min=1, help="Calls that run at the same time.")] = 16,
     waiting: Annotated[int, typer.Option(min=0, help="Calls that wait; more get 503.")] = 64,
-    timeout: Annotated[float, typer.Option(min=1, max=86400, help="Seconds for a call.")] = 120.0,
-    drain: Annotated[
-        float, typer.Option(min=0, max=86400, help="Seconds for calls to finish when it stops.")
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", min=1, max=86400, help="Seconds for a call.")
+    ] = 120.0,
+    drain_s: Annotated[
+        float, typer.Option("--drain", min=0, max=86400, help="Seconds for calls to finish when it stops.")
     ] = 30.0,
     device: Device = None,
     dtype: Dtype = None,
@@ -92,43 +96,16 @@ def serve(
     smoke: Smoke = False,
 ) -> None:
     """Serve questions, documents and the model over HTTP."""
+    given: dict[str, Any] = dict(locals())  # most flags are fields of Config
     # Read by numpy when it is imported: its threads wait for each other while the model works on all cores.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from step5_serving.api import server
     from step5_serving.config import Config
 
-    config = Config(
-        host=host,
-        port=port,
-        names=tuple(name or ()),
-        engine=engine,
-        model=model,
-        flags={"device": device, "dtype": dtype, "threads": threads, "seed": seed},
-        rows=rows,
-        quantize=quantize,
-        prefix_cache=prefix_cache,
-        lookup=lookup,
-        index=index,
-        store=store,
-        store_address=address,
-        reader=reader,
-        strategies=_strategies(strategies),
-        threshold=threshold,
-        prompts=prompts,
-        telemetry=telemetry,
-        synchronous=synchronous,
-        redact=redact,
-        otlp=otlp,
-        otlp_content=otlp_content,
-        budget_usd_per_day=budget,
-        keys=keys,
-        rate=rate,
-        burst=burst,
-        running=running,
-        waiting=waiting,
-        timeout_s=timeout,
-        drain_s=drain,
-    )
+    own = {"names": tuple(names or ()), "strategies": _strategies(strategies)}
+    flags = {"device": device, "dtype": dtype, "threads": threads, "seed": seed}
+    same = {name: given[name] for name in Config.__dataclass_fields__.keys() & given.keys()}
+    config = Config(**{**same, **own}, flags=flags)
     server.serve(_smaller(config) if smoke else config)
 
 

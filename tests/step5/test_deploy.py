@@ -20,7 +20,6 @@ from step5_serving.api import server
 from step5_serving.api.app import create_app
 from step5_serving.cli import serve as commands_serve
 from step5_serving.config import Config
-from step5_serving.deploy import ray_serve
 from step5_serving.rag.scripted import ScriptedAnswerer
 from tests.conftest import ROOT
 from tests.step5.service_parts import ListRecorder
@@ -260,7 +259,3 @@ def test_the_page_names_what_there_is():
     assert len(commands) >= 4
     for command in commands:
         assert set(re.findall(r"--([\w-]+)", command.split("`")[0])) <= serve_flags(), command
-    ray = typer.main.get_command(ray_serve.app)
-    options = {option.removeprefix("--") for each in ray.params for option in each.opts}
-    for command in re.findall(r"step5_serving.deploy.ray_serve(.*)", text):
-        assert set(re.findall(r"--([\w-]+)", command)) <= options

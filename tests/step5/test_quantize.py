@@ -83,7 +83,7 @@ def test_the_memory_of_weights_counts_a_shared_embedding_once(reference):
     assert reference.weight_bytes() == pytest.approx(4 * parameters, rel=0.01)
 
 
-@pytest.mark.parametrize("way", ["bf16", "int8", "nf4"])
+@pytest.mark.parametrize("way", ["bf16", "int8", "bnb int8", "nf4"])
 def test_fewer_bits_take_less_memory_and_stay_near(way, settings, reference, tmp_path):
     missing = quantize.missing_for(way, weights.ensure("tiny", settings))
     if missing:

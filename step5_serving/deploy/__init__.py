@@ -1,1 +1,0 @@
-"""Ways onto several processes and machines: Ray Serve, Docker Compose, Kubernetes."""
