@@ -99,12 +99,6 @@ def capacity(
         float,
         typer.Option("--questions-per-user-hour", min=0.01, max=3600, help="In the busiest hour, of each."),
     ] = 6.0,
-    tokens_in: Annotated[
-        int | None, typer.Option(min=1, help="Of a prompt, for the API's price; default the bench's.")
-    ] = None,
-    tokens_out: Annotated[
-        float | None, typer.Option(min=1, help="Of an answer; default the bench's.")
-    ] = None,
     price: Annotated[
         float | None,
         typer.Option("--price-per-hour", min=0, help="Dollars for a machine; left out: unknown."),
@@ -128,8 +122,6 @@ def capacity(
 
     need = {
         "questions_per_user_hour": questions,
-        "tokens_in": tokens_in,
-        "tokens_out": tokens_out,
         "price_per_hour": price,
         "busy_hours": busy_hours,
         "target": utilisation,

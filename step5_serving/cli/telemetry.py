@@ -103,7 +103,6 @@ def show(trace_id: TraceId, telemetry: Telemetry = TELEMETRY, as_json: Json = Fa
 @telemetry_app.command()
 def prune(
     older_than: Annotated[str, typer.Option(help="Delete what is older: 30d, 12h.", show_default=False)],
-    vacuum: Annotated[bool, typer.Option("--vacuum", help="SQLite: make the file smaller.")] = False,
     telemetry: Telemetry = TELEMETRY,
     as_json: Json = False,
 ) -> None:
@@ -113,7 +112,7 @@ def prune(
 
     length = parse_since(older_than)
     with opened(telemetry) as store:
-        gone = work.prune(store, length, vacuum=vacuum)
+        gone = work.prune(store, length)
     line = (
         f"{gone['calls']:,} calls, {gone['passages']:,} passages and {gone['prompts']:,} prompts deleted; "
         f"{gone['left']:,} calls stay"
@@ -153,11 +152,7 @@ def compare(
     dataset: Annotated[str, typer.Option(help="sample, or a folder with reference answers.")] = "sample",
     split: Annotated[str | None, typer.Option(help="dev or test.")] = "dev",
     limit: Annotated[int | None, typer.Option(help="So many questions only, drawn by --seed.")] = None,
-    judge: Annotated[
-        str | None, typer.Option(help="A chat model that says whether an answer is right.")
-    ] = None,
     wandb: Annotated[str | None, typer.Option(help="Project of W&B that gets the figures, too.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for every answer (JSON lines).")] = None,
     engine: EngineName = None,
     model: Model = None,
     quantize: Quantize = None,
@@ -173,9 +168,7 @@ def compare(
     serving = replaying.serving_of(engine, model, quantize, seed=seed, smoke=smoke)
     budget = SMOKE_TOKENS if smoke else None
     try:
-        facts = work.run(
-            serving, pair, dataset=dataset, split=split, limit=limit, judge=judge, out=out, budget=budget
-        )
+        facts = work.run(serving, pair, dataset=dataset, split=split, limit=limit, budget=budget)
     finally:
         serving.close()
     if wandb:

@@ -5,12 +5,11 @@
 
 In steps of some thousand calls, so that a running service waits milliseconds for its turn and not seconds.
 Passages and prompts go once they were not seen for a day longer than calls are kept (sinks.py says why).
-SQLite keeps the freed pages for later rows: the file doesn't shrink; `--vacuum` rewrites it.
+SQLite keeps the freed pages for later rows: the file doesn't shrink.
 """
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,9 +25,7 @@ STEP = 2000
 LONGER = timedelta(days=1)  # that texts stay
 
 
-def prune(
-    store: Store, older_than: timedelta, *, vacuum: bool = False, at: datetime | None = None
-) -> dict[str, Any]:
+def prune(store: Store, older_than: timedelta, *, at: datetime | None = None) -> dict[str, Any]:
     """Delete what is older; returns how many rows of each table went, and how many calls stay.
 
     Raises:
@@ -45,9 +42,6 @@ def prune(
                 connection.execute(sa.delete(table).where(table.c.seen_us < unseen)).rowcount
                 for table in (texts, prompts)
             ]
-        if vacuum and store.file:
-            with contextlib.closing(store.connect()) as db:
-                db.execute("VACUUM")
         [[[left]]] = store.read(sa.select(sa.func.count()).select_from(calls))
     except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
         raise UserError(f"telemetry in {store.name} cannot be pruned: {why(error)}") from None

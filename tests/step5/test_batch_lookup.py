@@ -12,7 +12,6 @@ from step5_serving.engines.batching import scheduler
 from step5_serving.engines.batching.engine import BatchEngine, Options
 from step5_serving.engines.batching.llama import Llama
 from step5_serving.engines.batching.lookup import PromptLookup
-from step5_serving.engines.batching.sequence import SamplingParams
 from step5_serving.engines.batching.weights import Weights
 from tests.step5.batch_parts import SCHEMA, SENTENCES, write
 
@@ -106,16 +105,6 @@ def test_an_end_in_the_middle_of_what_was_accepted(both, make, monkeypatch):
     (without, _), (with_it, _) = both([(each, {"limit": 50}) for each in ASKED], end=end)
     assert with_it == without
     assert {reason for _, reason, _ in with_it} >= {"end_turn"}
-
-
-def test_a_seed_draws_the_same_with_and_without(both):
-    asked = [
-        (each, {"limit": 30, "params": SamplingParams([0.3, 0.7, 1.0][n % 3], 0.9, seed=n)})
-        for n, each in enumerate(ASKED)
-    ]
-    (without, slow), (with_it, fast) = both(asked)
-    assert with_it == without
-    assert fast < 0.6 * slow
 
 
 def test_schemas_beside_it(both, alone):

@@ -145,18 +145,6 @@ def test_a_text_that_is_used_is_marked_as_seen_twice_a_day_and_so_outlives_a_pru
     sink.close()
 
 
-def test_sqlite_gives_the_room_back_when_asked(tmp_path):
-    address = f"sqlite:///{tmp_path}/telemetry.db"
-    record(address, *(call_of(answer="long " * 500) for _ in range(300)))
-    store = Store.open(address)
-    prune(store, timedelta(0), at=after(1))
-    big = store.file.stat().st_size
-    prune(store, timedelta(0), at=after(1), vacuum=True)
-    with sqlite3.connect(store.file) as db:
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    assert store.file.stat().st_size < big / 3
-
-
 # --- opening --------------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@
     lookup.py        proposes tokens that stood in the prompt, several for one forward pass
     kv_cache.py      keys and values: a slot for each running sequence
     model_runner.py  prefill and decode: attention over the slots
-    sampler.py       from logits to tokens: penalty, greedy, sampling, schemas
+    sampler.py       from logits to tokens: penalty, greedy, schemas
     llama.py         the model's forward pass, written out, for tokens of many sequences at once
     linear.py        how a matrix of weights is held and multiplied: plain, packed, int8
     weights.py       what a Llama is made of, read from its files

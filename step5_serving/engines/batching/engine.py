@@ -37,7 +37,7 @@ from step5_serving.engines.batching.model_runner import ModelRunner
 from step5_serving.engines.batching.prefix_cache import BLOCK, PrefixCache
 from step5_serving.engines.batching.sampler import Sampler
 from step5_serving.engines.batching.scheduler import Limits, Scheduler
-from step5_serving.engines.batching.sequence import GREEDY, End, SamplingParams, Sequence
+from step5_serving.engines.batching.sequence import End, Sequence
 from step5_serving.engines.batching.weights import Weights
 
 if TYPE_CHECKING:
@@ -121,7 +121,6 @@ class BatchEngine:
         stop: Iterable[str] = (),
         schema: dict[str, Any] | None = None,
         adapter: bool = False,  # noqa: ARG002 (nobody asks for it: `calls_tools` is false)
-        params: SamplingParams = GREEDY,
     ) -> Generation:
         """See `Engine.generate`. The request is queued when its first piece is asked for.
 
@@ -131,7 +130,7 @@ class BatchEngine:
         guide = self._guides.of(schema) if schema is not None else None
         space = room(prompt, self.context)
         forced = guide.forced() if guide else []
-        sequence = Sequence(list(prompt), min(max_tokens, space), self.ends, params, guide, forced)
+        sequence = Sequence(list(prompt), min(max_tokens, space), self.ends, guide, forced)
         return Generation(partial(self._text, sequence, StopStrings([*stop]), space < max_tokens))
 
     def close(self) -> None:

@@ -4,8 +4,6 @@
     penalty    words that came lately become less probable, as in shared/embedded/on_transformers.py
     greedy     the argmax of a row
     proposed   accepted while it is what is chosen (lookup.py)
-    sampled    u = the sequence's own random number; the first token at which the running sum of the
-               probabilities, sorted, exceeds u (top_p: only those that make up this share)
     guided     the best token that the JSON schema allows
 
 Nothing here looks across rows, so a sequence's token depends on no neighbour.
@@ -19,14 +17,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from shared.embedded.on_transformers import PENALTY, WINDOW
-from step5_serving.engines.batching.sequence import SamplingParams
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from step5_serving.engines.batching.scheduler import Span
-
-LIKELY = 256  # tokens that make up the top_p of nearly any row: only rows that need more are sorted whole
 
 
 class Sampler:
@@ -62,10 +57,7 @@ class Sampler:
                 return error
         new = list[int]()
         for at in range(len(span.ids) - 1 - span.proposed, len(span.ids)):
-            if sequence.params.temperature:
-                new.append(draw(logits[at], sequence.params, sequence.random.random()))
-            else:
-                new.append(greedy[at])
+            new.append(greedy[at])
             if new[-1] in sequence.ends or new[-1:] != span.ids[at + 1 : at + 2]:
                 break
         return new
@@ -92,25 +84,3 @@ def _recent(span: Span) -> list[list[int]]:
     output = sequence.output + span.ids[known:]
     ends = range(len(sequence.output), len(output) + 1)
     return [[]] * (known - 1) + [output[max(0, end - WINDOW) : end] for end in ends]
-
-
-def draw(logits: Tensor, params: SamplingParams, u: float) -> int:
-    """The token that the random number u in [0, 1) stands for (Holtzman et al. 2019, arXiv:1904.09751).
-
-    logits: (vocabulary,).
-    """
-    probabilities = torch.softmax(logits / params.temperature, 0)
-    if params.top_p == 1:
-        return _at(probabilities.cumsum(0), u)
-    likely, ids = probabilities.topk(min(LIKELY, len(probabilities)))
-    if likely.sum() < params.top_p:
-        likely, ids = probabilities.sort(descending=True)
-    sums = likely.cumsum(0)
-    last = int((sums < params.top_p).sum())  # the one that crosses top_p belongs to it
-    return int(ids[_at(sums[: last + 1], u)])
-
-
-def _at(sums: Tensor, u: float) -> int:
-    """The first place at which the running sum exceeds the share u of the whole."""
-    place = int(torch.searchsorted(sums, u * sums[-1], right=True))
-    return min(place, len(sums) - 1)

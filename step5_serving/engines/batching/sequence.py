@@ -10,12 +10,10 @@ The engine's thread knows token ids only. Text, stop strings and the check for l
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from shared.errors import UserError
 from step5_serving.engines.batching.lookup import PromptLookup
 from step5_serving.engines.batching.prefix_cache import block_hashes
 
@@ -30,28 +28,6 @@ class End:
     finished: bool = False
 
 
-@dataclass(frozen=True)
-class SamplingParams:
-    """How tokens are drawn. Temperature 0 is greedy; the same seed draws the same tokens again.
-
-    Raises:
-        UserError: a value that is not allowed.
-    """
-
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.temperature <= 2:
-            raise UserError(f"temperature {self.temperature:g} is not allowed: use 0 (greedy) to 2")
-        if not 0 < self.top_p <= 1:
-            raise UserError(f"top_p {self.top_p:g} is not allowed: use more than 0, up to 1")
-
-
-GREEDY = SamplingParams()
-
-
 @dataclass(eq=False)
 class Sequence:
     """One text to write. `token_ids` grows; the KV cache holds the first `num_computed` of them."""
@@ -59,7 +35,6 @@ class Sequence:
     prompt: list[int]
     max_tokens: int
     ends: frozenset[int]
-    params: SamplingParams = GREEDY
     guide: Guide | None = None  # holds the output to a JSON schema
     output: list[int] = field(default_factory=list)  # given at the start: what the schema forces
     slot: int = -1  # in the KV cache, while it runs
@@ -73,7 +48,6 @@ class Sequence:
         self.num_prefill = len(self.token_ids) - 1  # the last one takes part in the first decode step
         self.block_hashes = block_hashes(self.token_ids[: self.num_prefill])
         self.lookup: PromptLookup | None = None  # made when the first token is to be proposed
-        self.random = random.Random(self.params.seed)  # its own: the neighbours draw from theirs
         if self.output:
             self.out.put(list(self.output))
 
