@@ -197,7 +197,7 @@ def test_ratios_are_taken_within_a_round():
 
 def test_bench_compares_engines_in_turns(command, tmp_path):
     got = command(
-        "tests.step5.commands",
+        "step5_serving",
         *("bench", "--smoke", "--engine", "torch", "--engine", "lock", "--engine", "torch-int8"),
         *("--rate", "50", "--out", str(tmp_path / "b.png"), "--json"),
     )
@@ -236,13 +236,13 @@ def test_bench_compares_engines_in_turns(command, tmp_path):
     ],
 )
 def test_bench_refuses(refused, wrong, line):
-    assert line in refused("tests.step5.commands", "bench", "--model", "tiny", *wrong)
+    assert line in refused("step5_serving", "bench", "--model", "tiny", *wrong)
 
 
 def test_claude_is_not_measured(refused, monkeypatch):
     monkeypatch.setenv("ANTHROPIC_API_KEY", "none")
     assert "would be paid for" in refused(
-        "tests.step5.commands", "bench", "--model", "tiny", "--engine", "claude-opus-5-5"
+        "step5_serving", "bench", "--model", "tiny", "--engine", "claude-opus-5-5"
     )
 
 

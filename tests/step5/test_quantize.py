@@ -146,9 +146,7 @@ def test_a_server_that_tells_no_probability_leaves_the_perplexity_unknown():
 
 
 def test_quantize_reports_every_way_and_why_one_is_left_out(command):
-    got = command(
-        "tests.step5.commands", "quantize", "--smoke", "--json", "--way", "int8", "--way", "gguf q8_0"
-    )
+    got = command("step5_serving", "quantize", "--smoke", "--json", "--way", "int8", "--way", "gguf q8_0")
     facts = json.loads(got.out)
     rows = {row["way"]: row for row in facts["rows"]}
     assert list(rows) == ["fp32", "int8", "gguf q8_0"]
@@ -170,7 +168,7 @@ def test_quantize_reports_every_way_and_why_one_is_left_out(command):
     ],
 )
 def test_quantize_refuses(refused, wrong, line):
-    assert line in refused("tests.step5.commands", "quantize", "--model", "tiny", *wrong)
+    assert line in refused("step5_serving", "quantize", "--model", "tiny", *wrong)
 
 
 # --- on the real model --------------------------------------------------------------------------------

@@ -7,8 +7,6 @@ every client has seen: an answer, or some text of one.
 import asyncio
 import random
 import sqlite3
-import subprocess
-import sys
 from dataclasses import dataclass, field
 
 import httpx
@@ -16,8 +14,7 @@ import pytest
 
 from step5_serving.telemetry.call import new_trace_id
 from step5_serving.telemetry.store import Store
-from tests.conftest import ROOT
-from tests.step5.service_parts import ASKED
+from tests.step5.faults_process import ASKED, Process
 
 CLIENTS = 16
 
@@ -63,14 +60,12 @@ async def load(process, address, seen):
         await asyncio.gather(*asking)
 
 
-def killed(path, *how):
+def killed(folder):
     """One round: what the clients saw, and the trace ids that are in the database then."""
-    command = [sys.executable, "-m", "tests.step5.service_killed_process", f"sqlite:///{path}", *how]
     seen = Seen()
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        address = process.stdout.readline().strip()
-        asyncio.run(load(process, address, seen))
-    with sqlite3.connect(path) as db:
+    with Process(folder, config={"running": 16, "waiting": 16}, answerer={"pace": 0.001}) as service:
+        asyncio.run(load(service.popen, service.address, seen))
+    with sqlite3.connect(folder / "telemetry.db") as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         rows = {row[0] for row in db.execute("SELECT trace_id FROM calls JOIN bodies ON call_id = id")}
     return seen, rows
@@ -78,10 +73,9 @@ def killed(path, *how):
 
 @pytest.mark.parametrize("rounds", [2, pytest.param(20, marks=pytest.mark.real)])
 def test_whatever_was_seen_has_its_row(tmp_path, rounds, record_property):
-    path = tmp_path / "telemetry.db"  # one file: a later round finds what an earlier one left
     answered = shown = broken_off = 0
     for number in range(rounds):
-        seen, rows = killed(path)
+        seen, rows = killed(tmp_path)  # one file: a later round finds what an earlier one left
         assert seen.answered <= rows, f"round {number}: {len(seen.answered - rows)} answers have no row"
         assert seen.shown <= rows, f"round {number}: {len(seen.shown - rows)} streams have no row"
         answered += len(seen.answered)
@@ -89,6 +83,7 @@ def test_whatever_was_seen_has_its_row(tmp_path, rounds, record_property):
         broken_off += len(seen.shown - seen.ended)
     print(f"{rounds} rounds: {answered} answers and {shown} streams, {broken_off} of them broken off")
     assert broken_off
+    path = tmp_path / "telemetry.db"
     store = Store.open(f"sqlite:///{path}")
     store.mark_lost()
     with sqlite3.connect(path) as db:
@@ -96,12 +91,3 @@ def test_whatever_was_seen_has_its_row(tmp_path, rounds, record_property):
         [[lost]] = db.execute("SELECT count(*) FROM calls WHERE error_type = 'lost'")
     assert running == 0
     assert lost >= broken_off
-
-
-@pytest.mark.real
-def test_streams_without_an_opening_row_would_be_seen(tmp_path):
-    lost = 0
-    for number in range(5):
-        seen, rows = killed(tmp_path / f"{number}.db", "late")
-        lost += len(seen.shown - rows)
-    assert lost, "the test above can't see what it is for"
