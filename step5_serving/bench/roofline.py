@@ -12,6 +12,7 @@ each row's own keys and values, take longer than the walk (Williams et al. 2009,
 from __future__ import annotations
 
 import time
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -48,19 +49,14 @@ def weight_bytes(folder: Path, bytes_each: float) -> int:
     """
     from safetensors import safe_open
 
-    parameters, names = 0, set[str]()
-    embedding = 0
-    for file in sorted(folder.glob("*.safetensors")):
+    sizes: dict[str, int] = {}
+    for file in folder.glob("*.safetensors"):
         with safe_open(file, "pt") as tensors:
             for name in tensors.keys():  # noqa: SIM118  (it is no mapping)
-                size = 1
-                for length in tensors.get_slice(name).get_shape():
-                    size *= length
-                names.add(name)
-                parameters += size
-                embedding += size if name.endswith("embed_tokens.weight") else 0
-    tied = "lm_head.weight" not in names
-    return round((parameters - (0 if tied else embedding)) * bytes_each)
+                sizes[name] = prod(tensors.get_slice(name).get_shape())
+    if "lm_head.weight" in sizes:
+        sizes.pop("model.embed_tokens.weight")
+    return round(sum(sizes.values()) * bytes_each)
 
 
 def facts_of(folder: Path, dtype: str, threads: int) -> dict[str, Any]:

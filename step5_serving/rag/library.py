@@ -30,7 +30,6 @@ from step3_rag.ingest.sources import DEFAULT_COLLECTION, Report
 from step3_rag.stores import vector_store
 from step5_serving.errors import bad_request, not_found, overloaded, unavailable
 from step5_serving.rag.loading import Opened, Opening
-from step5_serving.rag.sharing import SharedRetriever
 from step5_serving.rag.threads import in_passing
 
 NAME = re.compile(r"[^\x00-\x1f\x7f\\]{1,200}")
@@ -192,45 +191,26 @@ class Library:
         vector_store.sync(index, opened.retriever.store)
         _ = opened.retriever.snapshot
 
-    def _keep_sample(self, opened: Opened) -> None:
-        """Before the first change to the sample's index, go on with a copy in `rag-index`.
-
-        The sample's own lies in the cache and is made anew from its files at each start. The next start finds
-        the copy.
-
-        Raises:
-            ApiError: there is another index by now.
-        """
-        settings, config, old = self._opening.settings, self._opening.config, opened.retriever
-        if old.index.folder != service.sample_home(settings):
-            return
-        home = service.HOME
-        if Index.exists(home):
-            raise unavailable(f"there is an index in {home} by now: restart the server, which then uses it")
-        home.mkdir(parents=True, exist_ok=True)
-        draft = home / "index.sqlite.new"
-        draft.unlink(missing_ok=True)
-        with contextlib.closing(sqlite3.connect(old.index.folder / "index.sqlite")) as db:
-            db.execute("VACUUM INTO ?", (str(draft),))
-        draft.rename(home / "index.sqlite")
-        copy = service.open_service(settings, home, config.store, config.store_address)
-        copy.embedder = old.embedder  # both models are loaded already
-        new = SharedRetriever.of(copy)
-        new.evaluator = old.evaluator
-        with opened.gate.writing():
-            opened.retriever = new
-
     @contextlib.contextmanager
     def _writing(self, opened: Opened) -> Iterator[_Later]:
-        """The index, with a connection of its own and its lock."""
+        """The index, with a connection of its own and its lock.
+
+        Raises:
+            ApiError: somebody else writes, nothing can be written, or it is the sample's index, which is made
+                anew from its files at each start.
+        """
+        folder = opened.retriever.index.folder
+        if folder == service.sample_home(self._opening.settings):
+            raise bad_request(
+                "the sample's documents can't be changed: make an index of your own with "
+                "`python -m step3_rag ingest PATH`, then start the server again"
+            )
 
         def busy(text: str) -> contextlib.AbstractContextManager[None]:
             holder = text.split(";")[0]
             raise overloaded(f"{holder}: try again when it is done", 10)
 
         try:
-            self._keep_sample(opened)
-            folder = opened.retriever.index.folder
             with update.locked(folder, busy):
                 opened_here = Index.open(folder, {})
                 index = _Later(opened_here.folder, opened_here.db)
