@@ -208,13 +208,3 @@ async def test_a_body_that_trickles_in_is_given_up(monkeypatch):
         assert 0.2 < time.monotonic() - began < 3
         trickling.cancel()
     assert calls_of(app) == []  # it never got so far
-
-
-@in_loop
-async def test_many_at_once_all_have_their_row():
-    app = app_of(waiting=500)
-    async with server.running(app, app.state.service.config) as url, httpx.AsyncClient() as client:
-        got = await asyncio.gather(*(client.post(f"{url}/query", json=ASKED) for _ in range(200)))
-    traces = {each.json()["trace_id"] for each in got}
-    assert len(traces) == 200
-    assert traces == {call.trace_id for call in calls_of(app)}
