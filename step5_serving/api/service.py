@@ -184,63 +184,50 @@ class Service:
             ApiError: what was raised inside, in the caller's words; or the row could not be written.
         """
         used: list[PromptRef] = []
+        raised: BaseException | None = None
         try:
             if opened is not None:
                 self.admission.check()  # else it would be a stream that never began
                 await self.recorder.open(call)
                 opened.set()
             yield used
-        except asyncio.CancelledError:
+            self.states.tell(part_of(call), None)
+        except asyncio.CancelledError as gone:
+            raised = gone
             failed(call, GONE, "client_gone")
-            await self._close_books(call, began, used)
-            raise
         except ApiError as refusal:
-            failed(call, refusal.status, refusal.type)
+            raised = refusal
             refusal.has_row = True
+            failed(call, refusal.status, refusal.type)
             if refusal.status in (502, 503) and refusal.type == "api_error":
                 self.states.tell(part_of(call), refusal.message)
             if refusal.retrieved:
                 fill_found(call, refusal.retrieved)
-            await self._close_books(call, began, used)
-            raise
         except Exception:
             log.exception("call %s failed", call.trace_id)
+            raised = internal(call.trace_id)
+            raised.has_row = True
             failed(call, 500, "api_error")
-            await self._close_books(call, began, used)
-            bug = internal(call.trace_id)
-            bug.has_row = True
-            raise bug from None
-        self.states.tell(part_of(call), None)
         call.total_ms = _ms(time.perf_counter() - began)
         settle(call)
-        await self._record(call, used)
+        try:
+            await self.recorder.record(call, used[0].text if used else None)
+            self.states.tell("telemetry", None)
+        except ApiError as down:
+            down.has_row = True  # it was tried
+            self.states.tell("telemetry", down.message)
+            if raised is None:
+                raise
+            log.warning("call %s, status %s, has no row: %s", call.trace_id, call.status, down.message)
         self._count(call)
+        if raised is not None:
+            raise raised from None
 
     async def record_refusal(self, refusal: ApiError, key_id: str | None, trace: Trace) -> None:
         """The row of a question that was refused before it began: too many requests, no room."""
-        call, began = self.begin("query", key_id, trace), time.perf_counter()
-        failed(call, refusal.status, refusal.type)
-        await self._close_books(call, began, [])
-        refusal.has_row = True
-
-    async def _record(self, call: Call, used: list[PromptRef]) -> None:
-        try:
-            await self.recorder.record(call, used[0].text if used else None)
-        except ApiError as refusal:
-            refusal.has_row = True  # it was tried
-            self.states.tell("telemetry", refusal.message)
-            raise
-        self.states.tell("telemetry", None)
-
-    async def _close_books(self, call: Call, began: float, used: list[PromptRef]) -> None:
-        """The row of a call that failed; where even that fails, the log has it."""
-        call.total_ms = _ms(time.perf_counter() - began)
-        settle(call)
-        try:
-            await self._record(call, used)
-        except ApiError as error:
-            log.warning("call %s, status %s, has no row: %s", call.trace_id, call.status, error.message)
-        self._count(call)
+        with contextlib.suppress(ApiError):
+            async with self.recorded(self.begin("query", key_id, trace), time.perf_counter()):
+                raise refusal
 
     def _count(self, call: Call) -> None:
         if call.route in CHANGES:  # which would make answers look slow
