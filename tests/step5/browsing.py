@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.step5 import pages_service
+from tests.step5.service_parts import listening
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
@@ -41,7 +42,7 @@ def until(page, condition):
 @pytest.fixture(scope="session")
 def stand_in():
     script = pages_service.Script()
-    with pages_service.listening(pages_service.make_app(script)) as address:
+    with listening(pages_service.make_app(script)) as address:
         yield SimpleNamespace(script=script, address=address)
 
 

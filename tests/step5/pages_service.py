@@ -7,15 +7,11 @@ import asyncio
 import json
 import math
 import random
-import sys
-import threading
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
@@ -340,24 +336,3 @@ async def events(script):
     except (asyncio.CancelledError, GeneratorExit):
         script.cancelled += 1
         raise
-
-
-@contextmanager
-def listening(app, port=0):
-    """An app on loopback, in a thread; gives its address."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="critical"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(5)
-
-
-if __name__ == "__main__":
-    with listening(make_app(Script(pace=0.05)), 8765) as address:
-        print(address, file=sys.stderr)
-        threading.Event().wait()

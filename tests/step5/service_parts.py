@@ -1,11 +1,15 @@
 """A service for tests: a scripted answerer, calls kept in a list, requests without a network."""
 
 import asyncio
+import contextlib
 import functools
 import json
+import threading
 
 import httpx
+import uvicorn
 
+from step5_serving.addresses import address_of, listen
 from step5_serving.api.app import create_app
 from step5_serving.api.keys import Keys
 from step5_serving.config import Config
@@ -117,3 +121,17 @@ async def eventually(condition, seconds=5.0):
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.002)
+
+
+@contextlib.contextmanager
+def listening(app):
+    """An app under uvicorn at a free port of loopback, in a thread; gives its address."""
+    with contextlib.closing(listen("127.0.0.1", 0)) as place:
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [place]}, daemon=True)
+        thread.start()
+        try:
+            yield address_of(place)
+        finally:
+            server.should_exit = True
+            thread.join(20)

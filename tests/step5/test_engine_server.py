@@ -3,7 +3,6 @@
 import contextlib
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,18 +10,17 @@ import anthropic
 import httpx
 import psutil
 import pytest
-import uvicorn
 
 from shared.config import load_settings
 from shared.embedded.backend import Backend
 from shared.errors import UserError
 from step3_rag.cli import index
-from step5_serving.addresses import address_of, listen
 from step5_serving.engines.choice import Options, resolve
 from step5_serving.engines.server import create_app
 from tests.conftest import ROOT
 from tests.shared.fake_engine import FakeEngine
 from tests.step5.faults_process import Process
+from tests.step5.service_parts import listening
 
 HELLO = {"model": "tiny", "max_tokens": 12, "messages": [{"role": "user", "content": "Hello"}]}
 ENUM = {"type": "object", "properties": {"mood": {"enum": ["good", "bad"]}}, "required": ["mood"]}
@@ -49,17 +47,9 @@ class Slow(FakeEngine):
 @contextlib.contextmanager
 def serving(backend):
     """The app on a real port, once its model is loaded."""
-    with contextlib.closing(listen("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(create_app(backend, "tiny"), log_config=None, ws="none"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        address = address_of(listening)
-        try:
-            until(lambda: httpx.get(f"{address}/healthz").json()["reason"] != "the model is loading")
-            yield address
-        finally:
-            server.should_exit = True
-            thread.join(10)
+    with listening(create_app(backend, "tiny")) as address:
+        until(lambda: httpx.get(f"{address}/healthz").json()["reason"] != "the model is loading")
+        yield address
 
 
 def served(*says, engine=FakeEngine, **options):

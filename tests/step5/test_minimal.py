@@ -4,16 +4,14 @@ import contextlib
 import functools
 import shutil
 import sqlite3
-import threading
 
 import httpx
 import pytest
-import uvicorn
 
 from step3_rag import pipeline
 from step5_serving import minimal
-from step5_serving.addresses import address_of, listen
 from tests.scripted import ScriptedMessages
+from tests.step5.service_parts import listening
 
 ASKED = {"question": "When does the contract renew?"}
 
@@ -26,15 +24,8 @@ def served(index_home, fake_embedder, monkeypatch, tmp_path):
     monkeypatch.setattr(minimal, "chat_client", lambda **_: api.client)
     # The test's embedder knows no meaning: answer, whatever the confidence.
     monkeypatch.setattr(pipeline, "Plan", functools.partial(pipeline.Plan, threshold=0.0, strategies=()))
-    with contextlib.closing(listen("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(minimal.app, log_config=None))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            yield address_of(listening), api
-        finally:
-            server.should_exit = True
-            thread.join(20)
+    with listening(minimal.app) as address:
+        yield address, api
 
 
 def rows():

@@ -2,16 +2,15 @@
 
 import asyncio
 import json
-import threading
+from types import SimpleNamespace
 
 import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from step5_serving.api.server import running
 from step5_serving.rag.scripted import ScriptedAnswerer
 from step5_serving.telemetry.writer import Recorder
-from tests.step5.service_parts import app_of, client_of
+from tests.step5.service_parts import app_of, client_of, listening
 
 EXAMPLES = 6  # of each operation
 
@@ -21,31 +20,9 @@ def served(tmp_path_factory):
     """The whole service in small: telemetry on disk, documents that are only counted."""
     recorder = Recorder.from_url(f"sqlite:///{tmp_path_factory.mktemp('openapi') / 'telemetry.db'}")
     library = Shelf()
-    with Served(app_of(ScriptedAnswerer(), recorder, library=lambda: library)) as found:
-        yield found
-
-
-class Served:
-    """An app on a real port, in a thread with its own event loop."""
-
-    def __init__(self, app):
-        self.app, self._ready, self._stop = app, threading.Event(), None
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
-
-    async def _run(self):
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        async with running(self.app, self.app.state.service.config) as self.url:
-            self._ready.set()
-            await self._stop.wait()
-
-    def __enter__(self):
-        self._thread.start()
-        assert self._ready.wait(10)
-        return self
-
-    def __exit__(self, *error):
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
+    app = app_of(ScriptedAnswerer(), recorder, library=lambda: library)
+    with listening(app) as url:
+        yield SimpleNamespace(app=app, url=url)
 
 
 class Shelf:

@@ -7,7 +7,7 @@ from step5_serving.config import Config
 from step5_serving.rag.scripted import ANSWER, ScriptedAnswerer
 from step5_serving.telemetry.writer import Recorder
 from tests.step5.browsing import until
-from tests.step5.pages_service import listening
+from tests.step5.service_parts import listening
 
 
 @pytest.fixture
