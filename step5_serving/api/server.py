@@ -20,7 +20,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -219,22 +219,3 @@ def _allow_connections() -> None:
 
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-@contextlib.asynccontextmanager
-async def running(app: FastAPI, config: Config) -> AsyncIterator[str]:
-    """The app on loopback at a free port, inside this event loop: for tests, `bench` and `replay`."""
-    listening = listen("127.0.0.1", 0)
-    server = _server(config, app)
-    server.capture_signals = contextlib.nullcontext
-    task = asyncio.ensure_future(server.serve(sockets=[listening]))
-    try:
-        while not server.started and not task.done():
-            await asyncio.sleep(0.005)
-        if task.done():
-            task.result()
-        yield address_of(listening)
-    finally:
-        server.should_exit = True
-        await task
-        listening.close()

@@ -1,7 +1,4 @@
-"""A stand-in for the service that the pages talk to: canned JSON, a slow stream, and failures on demand.
-
-python -m tests.step5.pages_service    to look at the pages: http://127.0.0.1:8765
-"""
+"""A stand-in for the service that the pages talk to: canned JSON, a slow stream, and failures on demand."""
 
 import asyncio
 import json
