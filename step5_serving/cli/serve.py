@@ -102,10 +102,9 @@ def serve(
     from step5_serving.api import server
     from step5_serving.config import Config
 
-    own = {"names": tuple(names or ()), "strategies": _strategies(strategies)}
-    flags = {"device": device, "dtype": dtype, "threads": threads, "seed": seed}
-    same = {name: given[name] for name in Config.__dataclass_fields__.keys() & given.keys()}
-    config = Config(**{**same, **own}, flags=flags)
+    given |= {"names": tuple(names or ()), "strategies": _strategies(strategies)}
+    given["flags"] = {"device": device, "dtype": dtype, "threads": threads, "seed": seed}
+    config = Config(**{name: given[name] for name in Config.__dataclass_fields__ if name in given})
     server.serve(_smaller(config) if smoke else config)
 
 
