@@ -51,18 +51,6 @@ async def test_a_full_house_says_when_to_come_again():
 
 
 @in_loop
-async def test_no_waiting_room_at_all():
-    admission, gate = Admission(1, 0), asyncio.Event()
-    task = asyncio.ensure_future(hold(admission, gate))
-    await asyncio.sleep(0)
-    with pytest.raises(ApiError):
-        admission.check()
-    gate.set()
-    await task
-    admission.check()
-
-
-@in_loop
 async def test_closed_doors_let_out_but_not_in():
     admission, gate = Admission(1, 5), asyncio.Event()
     tasks = [asyncio.ensure_future(hold(admission, gate)) for _ in range(3)]
@@ -109,16 +97,6 @@ async def test_who_is_cancelled_in_the_moment_of_his_turn_passes_it_on():
     with pytest.raises(asyncio.CancelledError):
         await second
     assert (admission.running, admission.waiting) == (0, 0)
-
-
-@in_loop
-async def test_an_error_inside_frees_the_place():
-    admission = Admission(1, 0)
-    with pytest.raises(ZeroDivisionError):
-        async with admission.turn():
-            raise ZeroDivisionError
-    admission.check()
-    await admission.drained()
 
 
 @in_loop

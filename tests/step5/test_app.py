@@ -60,8 +60,6 @@ def test_one_that_stops_is_not_ready_and_lets_nobody_in():
         ("GET", "/telemetry/calls?before=x", 400, "invalid_request_error"),
         ("DELETE", "/documents/x", 400, "invalid_request_error"),
         ("DELETE", "/documents/1", 404, "not_found_error"),
-        ("POST", "/v1/messages", 404, "not_found_error"),
-        ("GET", "/v1/models", 404, "not_found_error"),
     ],
 )
 def test_every_error_is_one_line_in_the_same_form(method, path, status, kind):

@@ -331,17 +331,6 @@ def test_whoever_gives_up_waiting_leaves_his_row(file):
     assert count(Store.open(f"sqlite:///{file}"), calls) == 1
 
 
-def test_after_closing_no_call_is_taken(file):
-    recorder = Recorder.from_url(f"sqlite:///{file}")
-
-    async def work():
-        await recorder.close()
-        with pytest.raises(TelemetryDown, match="closed"):
-            await recorder.record(call_of())
-
-    asyncio.run(work())
-
-
 def test_many_waiters_share_few_commits(file):
     batches = []
 
