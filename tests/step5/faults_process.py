@@ -94,7 +94,8 @@ class Process:
 
     def ready(self, seconds=60.0):
         """Wait until it says that it can answer."""
-        assert self.until(lambda: self.get("/readyz").status_code == 200, seconds), self.get("/readyz").text
+        is_ready = lambda: self.get("/readyz", timeout=seconds).status_code == 200  # noqa: E731
+        assert self.until(is_ready, seconds), self.get("/readyz").text
         return self
 
     def rows(self):

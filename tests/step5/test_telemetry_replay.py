@@ -118,7 +118,7 @@ def test_what_differs_is_told(tmp_path):
 def asked(home, monkeypatch, tmp_path):
     """Ask the five documents once, by a reader; the row is stored, and replays go to the same script."""
     serving, address = FakeServing(), f"sqlite:///{tmp_path}/telemetry.db"
-    api = serving.api
+    api, serving.name = serving.api, "torch"
     monkeypatch.setattr(replaying, "serving_of", lambda *_, **__: serving)
 
     async def answer(query, config):
