@@ -1,8 +1,6 @@
 """The engine as a server: the Messages API over HTTP on a scripted model, and its life as a child process."""
 
 import contextlib
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,7 +15,6 @@ from shared.errors import UserError
 from step3_rag.cli import index
 from step5_serving.engines.choice import Options, resolve
 from step5_serving.engines.server import create_app
-from tests.conftest import ROOT
 from tests.shared.fake_engine import FakeEngine
 from tests.step5.faults_process import Process
 from tests.step5.service_parts import listening
@@ -207,47 +204,26 @@ def test_many_at_once_get_their_own_answer(torch):
         assert [each.content for each in pool.map(ask, range(12))] == one_by_one
 
 
-def test_one_that_is_frozen_is_noticed_and_one_that_is_killed_starts_again(of_tiny, monkeypatch, caplog):
+def test_one_that_is_frozen_is_noticed_and_one_that_is_killed_starts_again(torch, monkeypatch, caplog):
     from step5_serving.engines import process
 
-    engine = resolve("torch", options=Options(2), settings=of_tiny)
-    try:
-        engine.warm_up()
-        monkeypatch.setattr(process, "HEALTH_S", 1.0)
-        first = psutil.Process(engine.process.pid)
-        first.suspend()
-        assert "does not answer" in engine.trouble()
-        first.resume()
-        until(lambda: engine.trouble() is None, 20)
-        first.kill()
-        until(lambda: engine.process.pid != first.pid, 10)
-        assert engine.trouble() in ("the model is loading", None) or "starts again" in engine.trouble()
-        until(lambda: engine.trouble() is None)
-        assert engine.client().messages.create(**HELLO).usage.output_tokens == 12
-        last = engine.process.pid
-    finally:
-        engine.close()
+    monkeypatch.setattr(process, "HEALTH_S", 1.0)
+    first = psutil.Process(torch.process.pid)
+    first.suspend()
+    assert "does not answer" in torch.trouble()
+    first.resume()
+    until(lambda: torch.trouble() is None, 20)
+    first.kill()
+    until(lambda: torch.process.pid != first.pid, 10)
+    assert torch.trouble() in ("the model is loading", None) or "starts again" in torch.trouble()
+    until(lambda: torch.trouble() is None)
+    assert torch.client().messages.create(**HELLO).usage.output_tokens == 12
+    last = torch.process.pid
+    torch.close()
     assert ended(last)
     assert [each.message for each in caplog.records if "ended" in each.message] == [
         "the engine torch ended (signal 9): it is started again"
     ]
-
-
-def test_it_ends_with_a_service_that_is_killed(of_tiny):
-    code = f"""
-from step5_serving.engines.choice import resolve
-engine = resolve("torch", "tiny", cache_dir={str(of_tiny.cache_dir)!r})
-print(engine.process.pid, flush=True)
-engine.warm_up()
-print("ready", flush=True)
-engine.client().messages.create(**{ {**HELLO, "max_tokens": 2000}!r})
-"""
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=ROOT) as service:
-        pid = int(service.stdout.readline())
-        assert service.stdout.readline() == b"ready\n"
-        assert psutil.pid_exists(pid)
-        service.kill()
-    assert ended(pid)
 
 
 def test_keys_stay_with_the_service(of_tiny, monkeypatch):
@@ -280,4 +256,5 @@ def test_a_service_goes_on_when_its_engine_is_killed(tmp_path):
         assert sum("(signal 9): it is started again" in line for line in service.log) == 1
         statuses = [each["status"] for each in service.get("/telemetry/calls").json()["calls"]]
         assert statuses.count(200) >= 2
-    assert ended(second.pid)
+        service.popen.kill()
+    assert ended(second.pid)  # with the service, however that ended
