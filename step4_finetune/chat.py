@@ -10,7 +10,7 @@ Dear member, ...
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,26 +32,24 @@ AGAIN = 0.7  # temperature of a second attempt
 def run(
     settings: Settings,
     guide: Guide,
-    messages: Sequence[str],
+    messages: Iterable[str],
     notes: Sequence[str],
     adapters: Sequence[Path],
     max_new_tokens: int,
-    interactive: bool,
+    shown: Callable[[dict[str, Any]], None] = lambda _answer: None,
 ) -> dict[str, Any]:
-    """Answer each message, by the same notes, with the base and every adapter; without messages, ask until an
-    empty line.
+    """Answer each message, by the same notes, with the base and every adapter; `shown` gets each answer.
 
     Raises:
         UserError: a message is empty or too long, or an adapter doesn't fit.
     """
-    for message in messages:
-        if not message.strip() or len(message) > LONGEST:
-            raise UserError(f"a message has between 1 and {LONGEST} characters")
     tokenizer = load_tokenizer(settings=settings)
     models: dict[str, Any] = {"base": load_causal_lm(settings=settings)}
     models |= {each.name or str(each): load_tuned(settings, each) for each in adapters}
-
-    def answer(message: str) -> dict[str, Any]:
+    answered = []
+    for message in messages:
+        if not message.strip() or len(message) > LONGEST:
+            raise UserError(f"a message has between 1 and {LONGEST} characters")
         prompt: list[Message] = [
             {"role": "system", "content": guide.system},
             {"role": "user", "content": with_notes(message, notes)},
@@ -59,38 +57,28 @@ def run(
         said = {}
         for name, model in models.items():
             (reply,) = replies(model, tokenizer, [prompt], max_new_tokens)
-            said[name] = {
-                "reply": reply.text,
-                "tokens": reply.tokens,
-                "breaks": list(broken(reply.text, guide)),
-            }
-        return {"message": message, "replies": said}
-
-    answered = [answer(message) for message in messages] if messages else _talk(answer, interactive)
+            broke = list(broken(reply.text, guide))
+            said[name] = {"reply": reply.text, "tokens": reply.tokens, "breaks": broke}
+        answered.append({"message": message, "replies": said})
+        shown(answered[-1])
     return {
         "command": "step4_finetune chat",
         "headline": f"{len(answered)} messages, {len(models)} models",
         "model": settings.model,
         "answered": answered,
-        "shown": not messages and interactive,
     }
 
 
-def _talk(answer: Callable[[str], dict[str, Any]], interactive: bool) -> list[dict[str, Any]]:
-    """Messages from the keyboard, answered as they come."""
-    from rich.console import Console
-
-    console, answered = Console(highlight=False, markup=False), []
+def typed() -> Iterator[str]:
+    """Messages from the keyboard, until an empty line."""
     while True:
         try:
             message = input("member> " if sys.stdin.isatty() else "").strip()
         except EOFError:
-            return answered
+            return
         if not message:
-            return answered
-        answered.append(answer(message[:LONGEST]))
-        if interactive:
-            _show(answered[-1], console)
+            return
+        yield message
 
 
 def generator(settings: Settings, adapter: Path, guide: Guide) -> Callable[[list[Message]], str]:
@@ -110,15 +98,9 @@ def generator(settings: Settings, adapter: Path, guide: Guide) -> Callable[[list
     return generate
 
 
-def show(facts: dict[str, Any], console: Console) -> None:
-    """The replies, and the rules that each breaks."""
-    if not facts["shown"]:
-        for each in facts["answered"]:
-            _show(each, console)
-
-
-def _show(one: dict[str, Any], console: Console) -> None:
-    for name, said in one["replies"].items():
+def show(answer: dict[str, Any], console: Console) -> None:
+    """The replies to one message, and the rules that each breaks."""
+    for name, said in answer["replies"].items():
         broke = ", ".join(said["breaks"])
         console.print(f"{name} ({said['tokens']} tokens{'; breaks ' + broke if broke else ''})", style="bold")
         console.print(f"{said['reply']}\n")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from shared import hardware, models
+from shared import models
 from shared.config import Settings
 from shared.errors import UserError
 from step4_finetune.by_hand.dpo_loss import dpo, encode, log_probs, pull
@@ -73,12 +73,17 @@ def run(
         found = dpo(after, reference, beta)
         theirs = float(trainer.compute_loss(policy, trainer.data_collator(list(trainer.train_dataset))))
     losses.append(float(found.loss.mean()))
-    n, tokens = len(rows), batch.completion.sum(dim=1)
+    n = len(rows)
+
+    def side(at: int, reward: torch.Tensor) -> dict[str, float]:
+        """One reply's log-probability under the model as it was and as it is."""
+        return {"reference": float(reference[at]), "policy": float(after[at]), "reward": float(reward)}
+
     table = [
         {
             "id": row.id,
-            "chosen": _side(reference[i], after[i], found.chosen[i], tokens[i]),
-            "rejected": _side(reference[n + i], after[n + i], found.rejected[i], tokens[n + i]),
+            "chosen": side(i, found.chosen[i]),
+            "rejected": side(n + i, found.rejected[i]),
             "margin": float(found.margin[i]),
             "loss": float(found.loss[i]),
             "pull": float(pull(found.margin[i], beta)),
@@ -91,29 +96,14 @@ def run(
         "headline": f"{steps} steps on {n} pairs: loss {losses[0]:.4f} to {losses[-1]:.4f} "
         f"(TRL: {theirs:.4f})",
         "model": settings.model,
-        "source": str(source),
         "beta": beta,
         "steps": steps,
-        "learning_rate": learning_rate,
         "pairs": table,
         "losses": losses,
         "loss_by_trl": theirs,
         "difference": difference,
         "tolerance": TOLERANCE,
         "proved": difference < TOLERANCE,
-        "machine": hardware.describe(),
-    }
-
-
-def _side(
-    before: torch.Tensor, after: torch.Tensor, reward: torch.Tensor, tokens: torch.Tensor
-) -> dict[str, Any]:
-    """One reply's log-probability under the model as it was and as it is."""
-    return {
-        "reference": float(before),
-        "policy": float(after),
-        "reward": float(reward),
-        "tokens": int(tokens),
     }
 
 
@@ -180,12 +170,6 @@ def show(facts: dict[str, Any], console: Console) -> None:
     )
     console.print(
         "loss, step by step: " + " ".join(f"{loss:.4f}" for loss in facts["losses"]), soft_wrap=True
-    )
-    fell = sum(pair["chosen"]["reward"] < 0 for pair in facts["pairs"])
-    console.print(
-        f"chosen replies that became less likely all the same: {fell} of {len(facts['pairs'])} "
-        "(the loss asks for the difference only)",
-        soft_wrap=True,
     )
     verdict, colour = ("the same", "green") if facts["proved"] else ("not the same", "bold red")
     console.print(

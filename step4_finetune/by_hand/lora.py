@@ -8,7 +8,6 @@
     $ python -m step4_finetune lora
     the same: by hand and by PEFT at most 0 apart, merged and unmerged 6e-06, the merged matrices 0
 
-Then the share of a model's parameters that learn, over targets and ranks, for three sizes (models/sizes.py).
 Source: Hu et al. 2021, arXiv 2106.09685. Adapters on a whole model are PEFT's business:
 see train/peft_setup.py.
 """
@@ -22,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 
-from shared import hardware, models
+from shared import models
 from shared.config import Settings
 from shared.errors import UserError
 from step4_finetune.models.quiet import quiet_peft
-from step4_finetune.models.sizes import ALL_LINEAR, RANKS, SIZES, Shape, shares
+from step4_finetune.models.sizes import ALL_LINEAR, SIZES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -82,39 +81,36 @@ class Lora:
 def run(
     settings: Settings, layer: int = -1, target: str = "q_proj", r: int = 16, alpha: int = 32
 ) -> dict[str, Any]:
-    """LoRA on one matrix of the model, by hand and by PEFT, then the table. Always float32 on the CPU.
+    """LoRA on one matrix of the model, by hand and by PEFT. Always float32 on the CPU.
 
     Raises:
-        UserError: no such layer or target, a rank below 1, or a model of another shape.
+        UserError: no such layer or target, or a rank below 1.
     """
     if r < 1 or target not in ALL_LINEAR:
         raise UserError(f"rank {r} on {target} can't be: use a rank of 1 or more on {', '.join(ALL_LINEAR)}")
     tokenizer = models.load_tokenizer(settings=settings)
     model = models.load_causal_lm(device="cpu", dtype="float32", settings=settings)
-    shape = Shape.of(model.config)
-    if not -shape.layers <= layer < shape.layers:
-        raise UserError(f"--layer {layer} does not exist: this model has layers 0 to {shape.layers - 1}")
+    layers = int(model.config.num_hidden_layers)
+    if not -layers <= layer < layers:
+        raise UserError(f"--layer {layer} does not exist: this model has layers 0 to {layers - 1}")
     ids = tokenizer(TEXT, return_tensors="pt")["input_ids"]  # (1, T)
     torch.manual_seed(settings.seed)
-    made = compare(model, ids, layer % shape.layers, target, r, alpha)
-    out, into = shape.matrix(target)
+    made = compare(model, ids, layer % layers, target, r, alpha)
+    out, into = made["shapes"]["W"]
     worst = max(made["difference"], made["difference_merged"], made["difference_matrix"])
-    sizes = SIZES if shape in SIZES.values() else {settings.model: shape, **SIZES}
     return {
         "command": "step4_finetune lora",
         "headline": f"by hand and by PEFT: at most {worst:.1g} apart; "
         f"{r * (out + into):,} numbers learn beside {out * into:,}",
         "model": settings.model,
-        "matrix": f"layer {layer % shape.layers}, {target}",
+        "matrix": f"layer {layer % layers}, {target}",
         "r": r,
-        "alpha": alpha,
         "full": out * into,
         "lora": r * (out + into),
         **made,
         "tolerance": TOLERANCE,
         "proved": worst < TOLERANCE and made["difference_at_start"] == 0,
-        "shares": shares(sizes),
-        "machine": hardware.describe(),
+        "percent": {name: 100 * shape.share(("q_proj", "v_proj"), r=16) for name, shape in SIZES.items()},
     }
 
 
@@ -148,10 +144,8 @@ def compare(model: Any, ids: torch.Tensor, layer: int, target: str, r: int, alph
             "y = x Wᵀ + (x Aᵀ) Bᵀ alpha / r": list(y.shape),
             "W' = W + B A alpha / r": list(W.shape),
         },
-        "rank_of_update": int(torch.linalg.matrix_rank(ours.B @ ours.A)),
-        "largest_output": float(y.abs().max()),
-        "largest_change": float((y - before).abs().max()),
         "difference_at_start": float(at_start.abs().max()),
+        "largest_change": float((y - before).abs().max()),
         "difference": float(difference.abs().max()),
         "difference_merged": float((F.linear(x, W, ours.bias) - y).abs().max()),
         "difference_matrix": float((W - base.weight).abs().max()),
@@ -170,7 +164,7 @@ def input_of(module: torch.nn.Module, model: Any, ids: torch.Tensor) -> torch.Te
 
 
 def show(facts: dict[str, Any], console: Console) -> None:
-    """The shapes, the proof and the table, for people."""
+    """The shapes and the proof, for people."""
     from shared.cli import plain_table
 
     table = plain_table(facts["matrix"], "shape")
@@ -179,12 +173,8 @@ def show(facts: dict[str, Any], console: Console) -> None:
     console.print(table)
     console.print(
         f"\n{facts['lora']:,} numbers learn (A and B, r={facts['r']}) instead of {facts['full']:,} (W): "
-        f"{facts['lora'] / facts['full']:.1%}; their product has rank {facts['rank_of_update']}",
-        soft_wrap=True,
-    )
-    console.print(
-        f"before B learns, {facts['difference_at_start']:.1g} from the model without adapter; then outputs "
-        f"up to {facts['largest_output']:.2g}, changed by up to {facts['largest_change']:.2g}",
+        f"{facts['lora'] / facts['full']:.1%}; before B learns, nothing is changed "
+        f"({facts['difference_at_start']:.1g}), then outputs by up to {facts['largest_change']:.2g}",
         soft_wrap=True,
     )
     verdict, colour = ("the same", "green") if facts["proved"] else ("not the same", "bold red")
@@ -195,19 +185,9 @@ def show(facts: dict[str, Any], console: Console) -> None:
         style=colour,
         soft_wrap=True,
     )
-    console.print("\nPercent of all parameters that learn", style="bold")
-    ranks = [f"r={r}" for r in RANKS]
-    table = plain_table("model", "targets", *ranks, right=ranks)
-    last = None
-    for row in facts["shares"]:
-        name = f"{row['model']} ({row['parameters'] / 1e6:,.1f} M)" if row["model"] != last else ""
-        table.add_row(name, row["targets"], *(f"{percent:.2f}" for percent in row["percent"].values()))
-        last = row["model"]
-    console.print(table)
-    seed = [row for row in facts["shares"] if row["targets"] == "q, v" and row["model"] in SIZES]
     console.print(
         "\nThe roadmap's recipe, r=16 on q and v, is said to train 1-2 %. It trains "
-        + ", ".join(f"{row['percent'][16]:.2f} % of {row['model']}" for row in seed)
+        + ", ".join(f"{percent:.2f} % of {name}" for name, percent in facts["percent"].items())
         + ": an adapter grows with the sides of its matrix, the matrix with their product.",
         soft_wrap=True,
     )

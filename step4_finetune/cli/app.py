@@ -125,7 +125,7 @@ def evaluate(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="A folder for the report, pictures and replies.")
+        Path | None, typer.Option("--out", help="A folder for the figures and the replies.")
     ] = None,
     model: Model = None,
     device: Device = None,
@@ -213,19 +213,23 @@ def chat(
     as_json: Json = False,
 ) -> None:
     """Base and tuned models, side by side."""
+    from rich.console import Console
+
     from step4_finetune import chat as talking
 
     settings = settings_from_flags(smoke, model=model, device=device, dtype=dtype, threads=threads)
+    its_guide, asked = _read(None, guide)[1], messages or talking.typed()
+    console = Console(highlight=False, markup=False, emoji=False, quiet=as_json)
     facts = talking.run(
         settings,
-        _read(None, guide)[1],
-        messages or [],
+        its_guide,
+        asked,
         note or [],
         adapter or [],
         max_new_tokens,
-        not as_json,
+        lambda answer: talking.show(answer, console),
     )
-    emit(facts, lambda console: talking.show(facts, console), as_json=as_json)
+    emit(facts, lambda _console: None, as_json=as_json)
 
 
 @app.command()

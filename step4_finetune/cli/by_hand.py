@@ -63,7 +63,6 @@ def evaluator(
     as_json: Json = False,
 ) -> None:
     """How good the evaluator itself is: precision and recall of every check on labelled replies."""
-    from shared import hardware
     from step4_finetune.data.rows import GUIDE, LABELLED
     from step4_finetune.evaluate import validate
     from step4_finetune.tone.guide import read_guide
@@ -73,9 +72,8 @@ def evaluator(
     last = found[-1]
     facts = {
         "command": "step4_finetune evaluator",
-        "headline": f"{last.name}: kappa {last.kappa or 0:.2f} on {last.n} labelled replies",
+        "headline": f"{last['name']}: kappa {last['kappa'] or 0:.2f} on {last['n']} labelled replies",
         "n": len(rows),
-        "verdicts": [each.as_json() for each in found],
-        "machine": hardware.describe(),
+        "verdicts": found,
     }
-    emit(facts, lambda console: validate.show(console, found), as_json=as_json)
+    emit(facts, lambda console: validate.show(facts, console), as_json=as_json)

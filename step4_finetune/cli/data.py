@@ -21,6 +21,8 @@ import typer
 from shared.cli import Engine, Json, Model, Seed, Smoke, emit, new_app, settings_from_flags
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from step4_finetune.tone.rules import Guide
 
 app = new_app("Rows of messages and replies: look, check, build, distill.")
@@ -52,7 +54,7 @@ def show(
     split: Annotated[str | None, typer.Option(help="train, dev or test.")] = None,
     topic: Annotated[str | None, typer.Option(help="Rows of this topic only.")] = None,
     row_id: Annotated[str | None, typer.Option("--id", help="This row only.")] = None,
-    limit: Annotated[int, typer.Option(help="So many rows, at most.")] = 3,
+    limit: Annotated[int, typer.Option(min=1, help="So many rows, at most.")] = 3,
     data: Data = None,
     guide: GuideFile = None,
     as_json: Json = False,
@@ -69,7 +71,7 @@ def show(
 def check(
     fix: Annotated[
         Path | None,
-        typer.Option("--fix", metavar="OUT", help="Write a cleaned copy here, and a report beside it."),
+        typer.Option("--fix", metavar="OUT", help="Write a cleaned copy here (.jsonl)."),
     ] = None,
     force: Force = False,
     limit_tokens: Limit = 512,
@@ -83,20 +85,21 @@ def check(
     from shared.models import load_tokenizer
     from step4_finetune.data import curate
     from step4_finetune.data.curate import fix as mending
-    from step4_finetune.data.rows import SAMPLE
+    from step4_finetune.data.rows import SAMPLE, raw_rows
 
     settings = settings_from_flags(smoke, model=model)
     rows, source = _rows(data)
     rule_book = _guide(guide, data)
-    places = mending.targets(data or SAMPLE, fix, force=force) if fix else None
+    copy = mending.target(data or SAMPLE, fix, force=force) if fix else None
     tokenizer = load_tokenizer(settings=settings)
     findings = curate.run_checks(rows, rule_book, tokenizer, limit_tokens)
-    facts = curate.report(rows, rule_book, source=source, findings=findings)
+    facts = curate.report(rows, findings, rule_book, source)
     errors = facts["errors"]
-    if places:
-        left, done = mending.run(rows, _raw(data), findings, source, places)
-        after = curate.report(left, rule_book, tokenizer, limit_tokens, source=str(fix))
-        mending.write_report(source, facts, after, done)
+    if copy:
+        raw = [row for _, row in raw_rows(data or SAMPLE)]  # with all columns
+        left, done = mending.run(rows, raw, findings, source, copy)
+        findings = curate.run_checks(left, rule_book, tokenizer, limit_tokens)
+        after = curate.report(left, findings, rule_book)
         facts["fix"] = {**done, "left": after["headline"]}
         errors = after["errors"]
     emit(facts, lambda console: curate.show(facts, console), as_json=as_json)
@@ -131,30 +134,40 @@ def build(
         from step4_finetune.toolcalls import build as composing
 
         facts = composing.run(out, 40 if smoke else count, settings.seed, force=force)
-        emit(facts, lambda console: composing.show(facts, console), as_json=as_json)
-        return
-    if what is Kind.judge:
+    elif what is Kind.judge:
         from step4_finetune.judging import build as judging
 
-        facts = judging.run(out, Path(data) if data else None, settings.seed, force=force)
-        emit(facts, lambda console: judging.show(facts, console), as_json=as_json)
-        return
-    from shared.models import load_tokenizer
-    from step4_finetune.data import trl_files as building
+        facts = judging.run(out, settings.seed, force=force)
+    else:
+        from shared.models import load_tokenizer
+        from step4_finetune.data import trl_files
 
-    rows, source = _rows(data, _shares(shares))
-    rule_book = _guide(guide, data)
-    facts = building.run(
-        rows,
-        rule_book.system if rule_book else "",
-        form,
-        out,
-        tokenizer=load_tokenizer(settings=settings),
-        limit=limit_tokens,
-        force=force,
-        source=source,
-    )
-    emit(facts, lambda console: building.show(facts, console), as_json=as_json)
+        rows, source = _rows(data, _shares(shares))
+        rule_book = _guide(guide, data)
+        facts = trl_files.run(
+            rows,
+            rule_book.system if rule_book else "",
+            form,
+            out,
+            tokenizer=load_tokenizer(settings=settings),
+            limit=limit_tokens,
+            force=force,
+            source=source,
+        )
+    emit(facts, lambda console: _show_splits(facts, console), as_json=as_json)
+
+
+def _show_splits(facts: dict[str, Any], console: Console) -> None:
+    """One line a split."""
+    from shared.cli import plain_table
+
+    splits = facts["splits"]
+    counted = [name for name, each in splits["train"].items() if isinstance(each, int)]
+    table = plain_table("split", *splits["train"], right=counted)
+    for split, each in splits.items():
+        table.add_row(split, *(f"{value:,}" if isinstance(value, int) else value for value in each.values()))
+    console.print(table)
+    console.print(f"\n{facts['headline']}", soft_wrap=True)
 
 
 @app.command()
@@ -165,13 +178,10 @@ def distill(
     ] = None,
     out: Annotated[
         Path,
-        typer.Option("--out", help="Pairs are appended here (.jsonl); what is there is not asked again."),
-    ] = Path("pairs.jsonl"),
-    requests: Annotated[int, typer.Option(help="Requests to the model, at most.")] = 100,
-    attempts: Annotated[int, typer.Option(help="Replies to a message, at most, until one passes.")] = 2,
-    rejected: Annotated[
-        bool, typer.Option("--rejected/--chosen-only", help="Have a near miss written, too, for DPO.")
-    ] = True,
+        typer.Option("--out", help="Rows are appended here (.jsonl); what is there is not asked again."),
+    ] = Path("distilled.jsonl"),
+    requests: Annotated[int, typer.Option(min=1, help="Requests to the model, at most.")] = 100,
+    attempts: Annotated[int, typer.Option(min=1, help="Replies to a message, until one passes.")] = 2,
     data: Data = None,
     guide: GuideFile = None,
     model: Model = None,
@@ -198,7 +208,6 @@ def distill(
         out,
         requests=requests,
         attempts=attempts,
-        rejected=rejected,
     )
     emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
@@ -221,13 +230,6 @@ def _shares(text: str) -> tuple[float, float, float]:
     if min(train, dev, test) < 0 or train == 0 or abs(train + dev + test - 1) > 1e-6:
         raise UserError(f"--shares {text}: give three percentages that add up to 100, such as 70,15,15")
     return train, dev, test
-
-
-def _raw(data: str | None) -> list[Any]:
-    """The same with all the columns that they came with."""
-    from step4_finetune.data import rows as rows_of
-
-    return [raw for _, raw in rows_of.raw_rows(data or rows_of.SAMPLE)]
 
 
 def _guide(guide: Path | None, data: str | None) -> Guide | None:

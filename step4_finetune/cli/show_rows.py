@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError
 from step4_finetune.data.curate.finding import prompt_text, replies
-from step4_finetune.data.rows import SPLITS, Row
+from step4_finetune.data.rows import Row
 from step4_finetune.tone import rules
 from step4_finetune.tone.rules import Guide
 
@@ -27,12 +27,8 @@ def run(
     """The rows that the flags choose, and what is broken in their replies.
 
     Raises:
-        UserError: a flag that chooses none; says what there is.
+        UserError: the flags choose none; says what there is.
     """
-    if split not in (None, *SPLITS):
-        raise UserError(f"--split {split} is not known: use {', '.join(SPLITS)}")
-    if limit < 1:
-        raise UserError(f"--limit {limit} shows nothing: use a number from 1")
     chosen = [
         row
         for row in rows
@@ -41,41 +37,26 @@ def run(
         and row_id in (None, row.id)
     ]
     if not chosen:
-        raise UserError(f"{source} has no such row: {_there(rows, split, topic, row_id)}")
+        topics = list(dict.fromkeys(row.topic for row in rows if row.topic))
+        raise UserError(
+            f"{source} has no such row: its splits are {', '.join(sorted({row.split for row in rows}))}, "
+            f"its topics {', '.join(topics[:8]) or 'not named'}{' …' if len(topics) > 8 else ''}, "
+            f"ids are like {', '.join(row.id for row in rows[:3])}"
+        )
     return {
         "command": "step4_finetune data-show",
         "headline": f"{len(chosen)} of {len(rows)} rows of {source}",
-        "data": source,
         "found": len(chosen),
         "rows": [_facts(row, guide) for row in chosen[:limit]],
     }
 
 
-def _there(rows: Sequence[Row], split: str | None, topic: str | None, row_id: str | None) -> str:
-    """What could have been asked for."""
-    if row_id is not None:
-        return f"ids are like {', '.join(row.id for row in rows[:3])}"
-    if topic is not None:
-        topics = list(dict.fromkeys(row.topic for row in rows if row.topic and split in (None, row.split)))
-        return (
-            f"topics are {', '.join(topics[:8])}{' …' if len(topics) > 8 else ''}"
-            if topics
-            else "it names no topics"
-        )
-    return f"none of its {len(rows)} rows is in {split}"
-
-
 def _facts(row: Row, guide: Guide | None) -> dict[str, Any]:
     return {
-        "id": row.id,
-        "split": row.split,
-        "topic": row.topic,
-        "prompt": list(row.prompt),
+        **row.labels(),
         "message": prompt_text(row),
-        "notes": list(row.notes),
         "chosen": row.chosen,
         "rejected": row.rejected,
-        "named_breaks": None if row.breaks is None else list(row.breaks),
         "broken": {name: rules.reasons(reply, guide) for name, reply in replies(row)} if guide else None,
     }
 

@@ -1,17 +1,13 @@
-"""Files of rows: JSON lines are read, JSON lines and CSV written, whole or not at all."""
+"""Files of rows in JSON lines: read with the number of each line, written whole or not at all."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from shared.errors import UserError, reason
-
-SUFFIXES = (".jsonl", ".csv")
 
 
 def read_text(path: Path) -> str:
@@ -73,37 +69,16 @@ def split_files(out: Path, splits: Iterable[str], *, force: bool) -> dict[str, P
     return paths
 
 
-def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """JSON lines, or CSV where the name says so.
-
-    Raises:
-        UserError: nothing can be written there.
-    """
-    if path.suffix != ".csv":
-        write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-        return
-    names = list(dict.fromkeys(name for row in rows for name in row if isinstance(name, str)))
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
-    write_text(path, text.getvalue())
-
-
-def _cell(value: Any) -> Any:
-    """A CSV cell holds no list: it is written as JSON, and read as such."""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all.
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write JSON lines, whole or not at all.
 
     Raises:
         UserError: nothing can be written there.
     """
     partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_text(text, encoding="utf-8", newline="")
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)

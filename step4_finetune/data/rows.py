@@ -28,7 +28,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +163,7 @@ def row_of(raw: Mapping[str, Any], where: str, number: int) -> Row:
         chosen=_reply(chosen, where),
         rejected=None if rejected in (None, "") else _reply(rejected, where),
         split=str(raw.get("split") or ""),
-        topic=_label(raw.get("topic"), where),
+        topic=None if raw.get("topic") in (None, "") else str(raw["topic"]),
         notes=notes,
         breaks=None if raw.get("breaks") is None else _list(raw["breaks"], where),
     )
@@ -204,14 +204,6 @@ def _reply(reply: Any, where: str) -> str:
     return reply
 
 
-def _label(value: Any, where: str) -> str | None:
-    if value is None or value == "":
-        return None
-    if not isinstance(value, str | int):
-        raise UserError(f"{where}: topic must be a text")
-    return str(value)
-
-
 def _list(value: Any, where: str) -> tuple[str, ...]:
     if isinstance(value, str):
         value = _json(value, where) if value.startswith("[") else [value] if value else []
@@ -238,14 +230,10 @@ def _json(text: str, where: str) -> Any:
 
 def _divided(rows: Sequence[Row], shares: tuple[float, float, float]) -> list[Row]:
     """The rows with a split: whole topics (or prompts) go into one, the same each time."""
-    from dataclasses import replace
-
-    def share(row: Row) -> float:
-        key = (row.topic or row.message).encode()
-        return int(hashlib.sha256(key).hexdigest()[:8], 16) / 16**8
 
     def split(row: Row) -> str:
-        at = share(row)
+        key = (row.topic or row.message).encode()
+        at = int(hashlib.sha256(key).hexdigest()[:8], 16) / 16**8
         return "train" if at < shares[0] else "dev" if at < shares[0] + shares[1] else "test"
 
     return [replace(row, split=split(row)) for row in rows]

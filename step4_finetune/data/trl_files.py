@@ -11,18 +11,15 @@ that would be cut.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shared.errors import UserError
-from step4_finetune.data.curate import balance, tokens
+from step4_finetune.data.curate import schema, tokens
 from step4_finetune.data.curate.finding import Finding
 from step4_finetune.data.files import split_files, write_rows
 from step4_finetune.data.rows import SPLITS, Row, fingerprint
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 FORMATS = ("sft", "dpo")
 
@@ -62,33 +59,33 @@ def run(
         raise UserError(f"{source} has no rejected replies, which dpo compares with: use --format sft")
     if not any(row.split == "train" for row in used):
         raise UserError(f"{source} has no rows to train on: give some of them the split train")
-    _refuse(balance.schema(used), source, "mend them, or take them out with data check --fix")
+    _refuse(schema.schema(used), source, "mend them, or take them out with data check --fix")
     over = tokens.too_long(used, tokenizer, system, limit)
     _refuse(over, source, f"allow more than {limit} (--limit-tokens), or take them out with data check --fix")
-    files = split_files(out, SPLITS, force=force)
     splits: dict[str, Any] = {}
-    for split, path in files.items():
+    for split, path in split_files(out, SPLITS, force=force).items():
         of_split = [row for row in used if row.split == split]
+        if not of_split:
+            path.unlink(missing_ok=True)  # of an earlier build, which --force replaces as a whole
+            continue
+        write_rows(path, (to_trl(row, system, form) for row in of_split))
         splits[split] = {
             "rows": len(of_split),
             "topics": len({row.topic for row in of_split if row.topic}),
-            "fingerprint": fingerprint(of_split) if of_split else None,
-            "file": str(path) if of_split else None,
+            "fingerprint": fingerprint(of_split),
+            "file": str(path),
         }
-        if of_split:
-            write_rows(path, [to_trl(row, system, form) for row in of_split])
-        else:
-            path.unlink(missing_ok=True)  # of an earlier build, which --force replaces as a whole
+    left_out = len(rows) - len(used)
     return {
         "command": "step4_finetune data-build",
-        "headline": f"{len(used)} rows for {form}: "
-        + ", ".join(f"{each['rows']} {split}" for split, each in splits.items()),
+        "headline": f"{len(used)} rows for {form}"
+        + (f", {left_out} without a rejected reply left out" if left_out else "")
+        + f"; system message: {system or 'none'}",
         "data": source,
         "format": form,
         "system": system,
         "fingerprint": fingerprint(used),
-        "left_out": len(rows) - len(used),
-        "longest_tokens": over.facts["longest"],
+        "left_out": left_out,
         "splits": splits,
     }
 
@@ -99,27 +96,8 @@ def _refuse(finding: Finding, source: str, what_to_do: str) -> None:
     Raises:
         UserError: there are.
     """
-    if not finding.cases:
-        return
-    first = finding.cases[0]
-    more = list(dict.fromkeys(case.id for case in finding.cases if case.id != first.id))
-    rest = f"; also {', '.join(more[:5])}{' …' if len(more) > 5 else ''}" if more else ""
-    raise UserError(f"{source}: row {first.id}: {first.example}{rest}: {what_to_do}")
-
-
-def show(facts: Mapping[str, Any], console: Console) -> None:
-    """One line a split."""
-    from shared.cli import plain_table
-
-    table = plain_table("split", "rows", "topics", "fingerprint", "file", right=("rows", "topics"))
-    for split, each in facts["splits"].items():
-        table.add_row(
-            split, str(each["rows"]), str(each["topics"]), each["fingerprint"] or "", each["file"] or ""
-        )
-    console.print(table)
-    left = f"; {facts['left_out']} without a rejected reply left out" if facts["left_out"] else ""
-    console.print(
-        f"\n{facts['headline']}{left}; fingerprint {facts['fingerprint']}, "
-        f"longest {facts['longest_tokens']} tokens\nsystem message: {facts['system'] or 'none'}",
-        soft_wrap=True,
-    )
+    if finding.cases:
+        first = finding.cases[0]
+        more = list(dict.fromkeys(case.id for case in finding.cases if case.id != first.id))
+        rest = f"; also {', '.join(more[:5])}{' …' if len(more) > 5 else ''}" if more else ""
+        raise UserError(f"{source}: row {first.id}: {first.example}{rest}: {what_to_do}")

@@ -123,14 +123,12 @@ def _experiment(
 
 def _why(name: str, reply: Mapping[str, Any]) -> str | None:
     """What a reply breaks or lacks, by the evaluator's names."""
-    wrong: list[str] = []
-    if name == "all_rules":
-        wrong = [rule for rule, kept in reply["rules"].items() if not kept]
-    if name == "faithful":
-        wrong = [f"{kind}: {each}" for kind in fidelity.KINDS for each in reply.get(kind, ())]
-    if name == "healthy":
-        wrong = list(reply["problems"])
-    return ", ".join(wrong) or None
+    wrong = {
+        "all_rules": [rule for rule, kept in reply["rules"].items() if not kept],
+        "faithful": [f"{kind}: {each}" for kind in fidelity.KINDS for each in reply.get(kind, ())],
+        "healthy": reply["problems"],
+    }
+    return ", ".join(wrong.get(name, ())) or None
 
 
 @contextmanager
@@ -143,17 +141,10 @@ def _one_line(place: str) -> Iterator[None]:
     try:
         yield
     except httpx.HTTPStatusError as error:
-        status = error.response.status_code
-        if status in (401, 403):
-            raise UserError(
-                f"--phoenix {place} refuses us ({status}): set PHOENIX_API_KEY to a key of that server"
-            ) from None
-        said = reason(ValueError(error.response.text))
-        raise UserError(f"--phoenix {place} answered {status}: {said}") from None
-    except httpx.TransportError as error:
+        status, said = error.response.status_code, reason(ValueError(error.response.text))
+        hint = ": set PHOENIX_API_KEY to a key of that server" if status in (401, 403) else ""
+        raise UserError(f"--phoenix {place} answered {status} ({said}){hint}") from None
+    except (httpx.TransportError, PhoenixException, DatasetUploadError) as error:
         raise UserError(
-            f"--phoenix {place} does not answer ({reason(error)}): start one with `phoenix serve`, "
-            "or name the address of yours"
+            f"--phoenix {place} failed ({reason(error)}): is `phoenix serve` running there?"
         ) from None
-    except (PhoenixException, DatasetUploadError) as error:
-        raise UserError(f"--phoenix {place}: {reason(error)}") from None

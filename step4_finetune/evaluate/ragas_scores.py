@@ -29,7 +29,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-OLDEST = (0, 4, 3)  # the first with these metrics under these names
 METRICS = {
     "BLEU": "BleuScore",
     "ROUGE-L": "RougeScore",
@@ -82,26 +81,20 @@ def _ask(python: Path, pairs: Sequence[Pair]) -> dict[str, Any]:
         raise UserError(f"--ragas {python} cannot be run: {error.strerror}") from None
     try:
         found: dict[str, Any] = json.loads(got.stdout)
-        if "error" not in found:
-            return {"version": found["version"], "scores": {name: found["scores"][name] for name in METRICS}}
-        why = found["error"]
+        return {"version": found["version"], "scores": {name: found["scores"][name] for name in METRICS}}
     except (ValueError, KeyError, TypeError):
-        said = [line.strip()[:200] for line in got.stderr.splitlines() if line.strip()]
-        why = said[-1] if said else f"it is no Python with Ragas (exit code {got.returncode})"
-    raise UserError(f"--ragas {python}: {why} ({Path(__file__).name} says how to make its environment)")
+        said = got.stderr.strip().splitlines() or [f"exit code {got.returncode}"]
+    raise UserError(
+        f"--ragas {python} is no Python with Ragas >= 0.4.3: {said[-1].strip()[:200]} "
+        f"({Path(__file__).name} says how to make its environment)"
+    )
 
 
 # --- run by the other Python ------------------------------------------------------------------------------
 
 
 def main(pairs: Sequence[Pair]) -> dict[str, Any]:
-    """{"version": "0.4.3", "scores": {"BLEU": [one for each pair], ...}}, or {"error": what is missing}."""
-    try:
-        version = metadata.version("ragas")
-    except metadata.PackageNotFoundError:
-        return {"error": "it has no Ragas"}
-    if tuple(int(part) for part in version.split(".")[:3] if part.isdigit()) < OLDEST:
-        return {"error": f"it has Ragas {version}, and {'.'.join(map(str, OLDEST))} is needed"}
+    """{"version": "0.4.3", "scores": {"BLEU": [one for each pair], ...}}."""
     os.environ["RAGAS_DO_NOT_TRACK"] = "true"
     warnings.filterwarnings("ignore")
     from ragas.metrics import collections
@@ -112,7 +105,7 @@ def main(pairs: Sequence[Pair]) -> dict[str, Any]:
         scores[name] = [
             metric.score(response=text(reply), reference=text(chosen)).value for reply, chosen in pairs
         ]
-    return {"version": version, "scores": scores}
+    return {"version": metadata.version("ragas"), "scores": scores}
 
 
 def whole(text: str) -> str:

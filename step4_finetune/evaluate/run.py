@@ -6,9 +6,9 @@
     base           0.70   0% ...
     few-shot       0.91  52% ...
     tone           1.00 100% ...
-    cost of it  read  written  s a reply  trained, s     MB
-    few-shot     702       61        3.7           -      -
-    tone          92       49        0.9       1,934  4,325
+    cost of it  read  written  s a reply
+    few-shot     702       61        3.7
+    tone          92       49        0.9
 
 Every system answers every message of the split once, greedily. Rules and fidelity are judged by program
 (tone/); differences are paired, over the same messages, and intervals resample whole topics,
@@ -42,7 +42,6 @@ from step4_finetune.models.generate import Reply, replies
 from step4_finetune.tone.rules import Guide
 from step4_finetune.tone.scores import SHARES, score
 from step4_finetune.train import peft_setup
-from step4_finetune.train.folder import read_run
 from step4_finetune.train.malloc import keep_memory
 
 REPLY_TOKENS = 160
@@ -82,7 +81,7 @@ def run(
         raise UserError(f"{general_file} has no questions for {which}: leave its column split out")
     model: Any = load_causal_lm(settings=settings)
     for adapter in adapters:
-        peft_setup.check_run(settings, adapter, model)
+        peft_setup.check_run(settings, adapter)
     found, models, loaded = [], {}, None
     with bar or nullcontext(lambda _stage: None) as progress:
         for system in compared:
@@ -132,7 +131,6 @@ def _measured(
     return {
         "name": system.name,
         "tuned": system.adapter is not None,
-        "training": training(system.adapter) if system.adapter else None,
         "adherence": {"mean": fmean(adherence), "interval": interval(adherence, topics)},
         **{name: _share([getattr(each, name) for each in scores], topics) for name in SHARES},
         "rules": {rule.id: _share([each.rules[rule.id] for each in scores], topics) for rule in guide.rules},
@@ -141,16 +139,6 @@ def _measured(
         "seconds_a_reply": seconds / len(got),
         "replies": [asdict(reply) | each.as_json() for reply, each in zip(got, scores, strict=True)],
     }
-
-
-def training(adapter: Path) -> dict[str, Any]:
-    """What the run cost: seconds, and MB of memory at most; None where its run.json doesn't say."""
-    try:
-        run = read_run(adapter)
-    except UserError:
-        run = {}
-    known = {"seconds": run.get("seconds_in_all"), "peak_memory_mb": run.get("peak_memory_mb")}
-    return {name: each if isinstance(each, int | float) else None for name, each in known.items()}
 
 
 def _share(values: Sequence[bool | None], topics: Sequence[str | None]) -> dict[str, Any] | None:

@@ -14,7 +14,6 @@ counted for rules that only forbid: those are broken there by definition.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,74 +28,52 @@ if TYPE_CHECKING:
     from step4_finetune.tone.rules import Guide
 
 
-@dataclass(frozen=True)
-class Measured:
-    """How one verdict of the evaluator does on labelled replies."""
-
-    name: str
-    n: int
-    said: int  # how often it says so
-    right: int  # of those, rightly
-    missed: int
-    kappa: float | None
-
-    @property
-    def precision(self) -> float | None:
-        """None where it never said so."""
-        return self.right / self.said if self.said else None
-
-    @property
-    def recall(self) -> float | None:
-        """None where there was nothing to find."""
-        return self.right / (self.right + self.missed) if self.right + self.missed else None
-
-    def as_json(self) -> dict[str, Any]:
-        """Its figures with 95 % intervals."""
-        return {
-            "name": self.name,
-            "n": self.n,
-            "said": self.said,
-            "right": self.right,
-            "missed": self.missed,
-            "precision": self.precision,
-            "precision_interval": list(stats.wilson(self.right, self.said)) if self.said else None,
-            "recall": self.recall,
-            "recall_interval": list(stats.wilson(self.right, self.right + self.missed))
-            if self.recall is not None
-            else None,
-            "kappa": self.kappa,
-        }
-
-
-def measure(rows: Sequence[Mapping[str, Any]], guide: Guide) -> list[Measured]:
+def measure(rows: Sequence[Mapping[str, Any]], guide: Guide) -> list[dict[str, Any]]:
     """One line per rule of the guide (found broken), and one for what is not faithful, where rows label it.
 
     Raises:
         UserError: a row names a rule that there isn't.
     """
-    ids, found = [rule.id for rule in guide.rules], []
+    ids, scores = [rule.id for rule in guide.rules], []
     for row in rows:
         if unknown := [each for each in row.get("breaks") or () if each not in ids]:
             raise UserError(
                 f"row {row.get('id')} breaks {unknown[0]!r}: the guide's rules are {', '.join(ids)}"
             )
-        found.append(score(row["reply"], guide, row.get("notes") or (), row["message"]))
-    both = list(zip(rows, found, strict=True))
-    found = []
-    for rule in guide.rules:
-        judged = [
-            (row, score)
+        scores.append(score(row["reply"], guide, row.get("notes") or (), row["message"]))
+    both = list(zip(rows, scores, strict=True))
+    verdicts: dict[str, list[tuple[bool, bool]]] = {
+        rule.id: [
+            (not score.rules[rule.id], rule.id in row["breaks"])
             for row, score in both
             if row.get("breaks") is not None and not (rule.only_forbids and "empty" in score.problems)
         ]
-        pairs = [(not score.rules[rule.id], rule.id in row["breaks"]) for row, score in judged]
-        found += [_measured(rule.id, pairs)] if pairs else []
-    known = [
+        for rule in guide.rules
+    }
+    verdicts["unfaithful"] = [
         (not score.faithful, not row["faithful"])
         for row, score in both
         if score.faithful is not None and row.get("faithful") is not None
     ]
-    return [*found, *([_measured("unfaithful", known)] if known else [])]
+    return [_measured(name, pairs) for name, pairs in verdicts.items() if pairs]
+
+
+def _measured(name: str, pairs: Sequence[tuple[bool, bool]]) -> dict[str, Any]:
+    """How often a verdict was said, rightly so, and missed; shares with 95 % intervals, None of nothing."""
+    said, right = sum(said for said, _ in pairs), sum(said and label for said, label in pairs)
+    broken = sum(label for _, label in pairs)
+    return {
+        "name": name,
+        "n": len(pairs),
+        "said": said,
+        "right": right,
+        "missed": broken - right,
+        "precision": right / said if said else None,
+        "precision_interval": list(stats.wilson(right, said)) if said else None,
+        "recall": right / broken if broken else None,
+        "recall_interval": list(stats.wilson(right, broken)) if broken else None,
+        "kappa": kappa(pairs),
+    }
 
 
 def kappa(pairs: Sequence[tuple[bool, bool]]) -> float | None:
@@ -116,12 +93,6 @@ def kappa(pairs: Sequence[tuple[bool, bool]]) -> float | None:
     return (observed - chance) / (1 - chance) if chance < 1 else None
 
 
-def _measured(name: str, pairs: Sequence[tuple[bool, bool]]) -> Measured:
-    said, right = sum(said for said, _ in pairs), sum(said and label for said, label in pairs)
-    missed = sum(label and not said for said, label in pairs)
-    return Measured(name, len(pairs), said, right, missed, kappa(pairs))
-
-
 def read_labelled(path: Path) -> list[dict[str, Any]]:
     """The rows of a file of labelled replies, one JSON object a line.
 
@@ -137,25 +108,21 @@ def read_labelled(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def show(console: Console, measured: Sequence[Measured]) -> None:
+def show(facts: Mapping[str, Any], console: Console) -> None:
     """The table for people."""
     from shared.cli import plain_table
 
     heads = ("n", "said", "right", "missed", "precision", "recall", "kappa")
     table = plain_table("verdict", *heads, right=heads)
-    for each in measured:
+    for each in facts["verdicts"]:
         table.add_row(
-            each.name,
-            *map(str, (each.n, each.said, each.right, each.missed)),
-            _share(each.right, each.said),
-            _share(each.right, each.right + each.missed),
-            "-" if each.kappa is None else f"{each.kappa:.2f}",
+            each["name"],
+            *(str(each[name]) for name in ("n", "said", "right", "missed")),
+            *(_share(each[name], each[f"{name}_interval"]) for name in ("precision", "recall")),
+            "-" if each["kappa"] is None else f"{each['kappa']:.2f}",
         )
     console.print(table)
 
 
-def _share(hits: int, n: int) -> str:
-    if not n:
-        return "-"
-    low, high = stats.wilson(hits, n)
-    return f"{hits / n:.2f} [{low:.2f}, {high:.2f}]"
+def _share(share: float | None, interval: Sequence[float] | None) -> str:
+    return f"{share:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "-"

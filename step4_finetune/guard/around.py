@@ -11,25 +11,25 @@ guide's. A message that is blocked never reaches it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from shared.errors import UserError
 from step4_finetune.data.rows import Message, with_notes
 from step4_finetune.guard import injection, pii
-from step4_finetune.guard.fallback import BODIES, fallback
+from step4_finetune.guard.fallback import fallbacks
 from step4_finetune.guard.finding import BLOCK, FALLBACK, INPUT, OUTPUT, REDACT, REGENERATE, Finding
 from step4_finetune.guard.language import is_english
-from step4_finetune.guard.reply import LIMITS, Limits, wrong
+from step4_finetune.guard.reply import wrong
 from step4_finetune.tone import rules, text
 
 if TYPE_CHECKING:
     from step4_finetune.guard.topic import Topic
     from step4_finetune.tone.rules import Guide
 
+MESSAGE_WORDS = 300
 LONG_WORD = 10  # characters; what is longer on average is no prose
-CHECKS = ("length", "injection", "language", "pii", "offtopic", "leak", "facts", "tone")
+ATTEMPTS = 3  # replies that the model may write, before the fallback goes out
 Generate = Callable[[list[Message]], str]
 
 
@@ -42,55 +42,38 @@ class Guarded:
     attempts: int  # replies that the model wrote; 0 where it was not asked
     fallback: bool  # whether the reply is the ready-made one
 
-    def as_dict(self) -> dict[str, Any]:
-        """The same for JSON."""
-        findings = [each.as_dict() for each in self.findings]
-        return {
-            "reply": self.reply,
-            "findings": findings,
-            "attempts": self.attempts,
-            "fallback": self.fallback,
-        }
-
 
 def guarded(
     generate: Generate,
     message: str,
     guide: Guide,
     topic: Topic | None = None,
-    *,
     notes: Sequence[str] = (),
-    limits: Limits = LIMITS,
-    checks: Collection[str] = CHECKS,
-    fallbacks: Mapping[str, str] | None = None,
 ) -> Guarded:
     """Answer a message by a model, between checks.
 
     Args:
         topic: what members write about (`load_topic`); without it nothing is off topic.
         notes: what the company decided; the reply must say it, and nothing else.
-        checks: those of CHECKS that are made.
-        fallbacks: replies of your own by reason (see BODIES), which must keep the guide, too.
 
     Raises:
-        UserError: there is no fallback that keeps the guide, or Presidio is needed and missing; both before
-            the model is asked. What `generate` raises passes through.
+        UserError: there is no fallback that keeps the guide, which is looked at before the model is asked;
+            or Presidio is needed and missing. What `generate` raises passes through.
     """
-    instead = replies_instead(guide, fallbacks)
-    cleaned, findings = check_input(message, topic, limits, checks, allowed=guide.as_prompt())
+    instead = fallbacks(guide)
+    cleaned, findings = check_input(message, topic, allowed=guide.as_prompt())
     if blocked := next((each.check for each in findings if each.action == BLOCK), None):
         return Guarded(instead[blocked], tuple(findings), 0, True)
     said: set[str] = set()
     reminder: tuple[str, ...] = ()
-    for attempt in range(1, limits.attempts + 1):
+    for attempt in range(1, ATTEMPTS + 1):
         reply = generate(_prompt(guide, with_notes(cleaned, notes), reminder))
-        if "pii" in checks:
-            reply, found = pii.redact(reply, allowed="\n".join([guide.as_prompt(), *notes]))
-            findings += [_masked(OUTPUT, each, attempt) for each in found]
-        objections = [each for each in wrong(reply, guide, limits, notes, cleaned) if each[0] in checks]
+        reply, found = pii.redact(reply, allowed="\n".join([guide.as_prompt(), *notes]))
+        findings += [_masked(OUTPUT, each, attempt) for each in found]
+        objections = wrong(reply, guide, notes, cleaned)
         if not objections:
             return Guarded(reply, tuple(findings), attempt, False)
-        last = attempt == limits.attempts or reply in said  # a model that repeats itself would do so again
+        last = attempt == ATTEMPTS or reply in said  # a model that repeats itself would do so again
         action = FALLBACK if last else REGENERATE
         findings += [Finding(check, OUTPUT, seen, action, attempt) for check, seen in objections]
         if last:
@@ -100,56 +83,27 @@ def guarded(
     return Guarded(instead["reply"], tuple(findings), attempt, True)
 
 
-def check_input(
-    message: str,
-    topic: Topic | None = None,
-    limits: Limits = LIMITS,
-    checks: Collection[str] = CHECKS,
-    allowed: str = "",
-) -> tuple[str, list[Finding]]:
+def check_input(message: str, topic: Topic | None = None, allowed: str = "") -> tuple[str, list[Finding]]:
     """The message as the model may see it, and what the checks found in it; the first block decides.
 
     Personal data that stands in `allowed` is the company's own, and stays.
     """
-    if unknown := set(checks) - set(CHECKS):
-        raise UserError(f"there is no check {', '.join(sorted(unknown))}: use {', '.join(CHECKS)}")
     n = len(text.words(message))
-    if "length" in checks and not (
-        0 < n <= limits.message_words and len(message) <= LONG_WORD * limits.message_words
-    ):
+    if not (0 < n <= MESSAGE_WORDS and len(message) <= LONG_WORD * MESSAGE_WORDS):
         seen = f"{n} words, {len(message)} characters"
         return "", [Finding("length", INPUT, seen, BLOCK)]  # neither patterns nor models should read it
-    findings: list[Finding] = []
-    if "pii" in checks:
-        message, found = pii.redact(message, allowed)
-        findings += [_masked(INPUT, each, 0) for each in found]
-    if "injection" in checks and (attempt := injection.find(message)):
+    message, found = pii.redact(message, allowed)
+    findings = [_masked(INPUT, each, 0) for each in found]
+    if attempt := injection.find(message):
         findings.append(Finding("injection", INPUT, f"{attempt.family}: {attempt.seen}", BLOCK))
-    if "language" in checks and is_english(message) is False:
+    if is_english(message) is False:
         findings.append(Finding("language", INPUT, "not English", BLOCK))
-    if topic and "offtopic" in checks and not any(each.action == BLOCK for each in findings):
+    if topic and not any(each.action == BLOCK for each in findings):
         score = topic.score(message)
         if score > topic.threshold:
             seen = f"score {score:.2f}, over {topic.threshold:.2f}"
             findings.append(Finding("offtopic", INPUT, seen, BLOCK))
     return message, findings
-
-
-def replies_instead(guide: Guide, own: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The fallbacks by reason: `own`, the guide's, or one of the house's.
-
-    Raises:
-        UserError: one that is given breaks the guide, or there is none that keeps it.
-    """
-    own = dict(guide.fallbacks) | dict(own or {})
-    for reason, reply in own.items():
-        if reason not in BODIES:
-            raise UserError(f"fallback for {reason!r}: use {', '.join(BODIES)}")
-        if broken := rules.broken(reply, guide):
-            raise UserError(
-                f"the fallback for {reason} breaks the guide's {', '.join(broken)}: write it anew"
-            )
-    return {reason: own.get(reason) or fallback(guide, reason) for reason in BODIES}
 
 
 def _prompt(guide: Guide, message: str, reminder: Collection[str]) -> list[Message]:

@@ -11,16 +11,16 @@ The model is not asked. The member gets:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from shared import hardware
 from shared.config import Settings
 from step4_finetune.data.rows import Row, with_notes
 from step4_finetune.guard import measure
-from step4_finetune.guard.around import Generate, check_input, guarded, replies_instead
+from step4_finetune.guard.around import Generate, check_input, guarded
+from step4_finetune.guard.fallback import fallbacks
 from step4_finetune.guard.finding import BLOCK
-from step4_finetune.guard.reply import LIMITS, Limits
 from step4_finetune.guard.topic import Topic, load_topic
 
 if TYPE_CHECKING:
@@ -37,32 +37,30 @@ def run(
     *,
     notes: Sequence[str] = (),
     generate: Generate | None = None,
-    limits: Limits = LIMITS,
-    sets: Path = measure.SETS,
     topic: Topic | None = None,
 ) -> dict[str, Any]:
     """Measure the checks; with a text, say what they find in it, and with `generate` answer it, too.
 
     Raises:
-        UserError: a labelled set, the embedder or Presidio can't be had, or no fallback keeps the guide.
+        UserError: the embedder or Presidio can't be had, or no fallback keeps the guide.
     """
-    topic = topic or load_topic(settings, rows, labelled=measure.off_topic_dev(sets))
+    topic = topic or load_topic(settings, rows, labelled=measure.off_topic_dev())
     if text is None:
-        found = measure.measure(guide, rows, topic, limits, sets)
+        found = measure.measure(guide, rows, topic)
         facts: dict[str, Any] = {"rates": found, "offtopic_threshold": topic.threshold}
         of_test = [row for row in found if row["split"] == "test" and row["catch_rate"] is not None]
         low = min(of_test, key=lambda row: row["catch_rate"])
         facts["headline"] = f"least caught on test: {low['check']} {low['caught']}/{low['bad']}"
     elif generate:
-        facts = guarded(generate, text, guide, topic, notes=notes, limits=limits).as_dict()
+        facts = asdict(guarded(generate, text, guide, topic, notes))
         facts["headline"] = f"{len(facts['findings'])} findings, {facts['attempts']} attempts"
     else:
-        cleaned, findings = check_input(text, topic, limits, allowed=guide.as_prompt())
+        cleaned, findings = check_input(text, topic, allowed=guide.as_prompt())
         blocked = next((each.check for each in findings if each.action == BLOCK), None)
         facts = {
-            "findings": [each.as_dict() for each in findings],
+            "findings": [asdict(each) for each in findings],
             "for_the_model": None if blocked else with_notes(cleaned, notes),
-            "reply": replies_instead(guide)[blocked] if blocked else None,
+            "reply": fallbacks(guide)[blocked] if blocked else None,
             "fallback": bool(blocked),
             "headline": f"blocked: {blocked}" if blocked else f"passes, {len(findings)} findings",
         }

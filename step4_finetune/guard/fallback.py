@@ -1,6 +1,6 @@
 """The reply that goes out when the model's may not: ready-made, and it keeps the guide, too.
 
-    >>> print(fallback(guide, "language"))
+    >>> print(fallbacks(guide)["language"])
     Dear member,
     <BLANKLINE>
     We have received your message, but we can answer in English only. Please write to us again in English.
@@ -33,16 +33,25 @@ BODIES = {  # what is said, and what the member can do next
 }
 
 
-def fallback(guide: Guide, reason: str) -> str:
-    """The reply for a reason: one of BODIES. `length` is the message's; `reply`: the model's may not go out.
+def fallbacks(guide: Guide) -> dict[str, str]:
+    """The reply for each reason of BODIES, the guide's own or ours. `length` is the message's; `reply`: the
+    model's may not go out.
 
     Raises:
-        UserError: it would break the guide.
+        UserError: one would break the guide, or the guide names another reason.
     """
-    reply = "\n\n".join([*guide.fixed_greetings[:1], BODIES[reason], *guide.sign_offs[:1]])
-    if broken := rules.broken(reply, guide):
-        raise UserError(
-            f"the ready-made replies break the guide of {guide.company} ({', '.join(broken)}): write your "
-            f"own in the guide, under fallbacks: {', '.join(BODIES)}"
-        )
-    return reply
+    own = dict(guide.fallbacks)
+    if unknown := sorted(set(own) - set(BODIES)):
+        raise UserError(f"fallback for {unknown[0]!r}: use {', '.join(BODIES)}")
+    found = {reason: own.get(reason) or _ready_made(guide, reason) for reason in BODIES}
+    for reason, reply in found.items():
+        if broken := rules.broken(reply, guide):
+            raise UserError(
+                f"the fallback for {reason} breaks {guide.company}'s rules {', '.join(broken)}: write your "
+                f"own in the guide, under fallbacks: {', '.join(BODIES)}"
+            )
+    return found
+
+
+def _ready_made(guide: Guide, reason: str) -> str:
+    return "\n\n".join([*guide.fixed_greetings[:1], BODIES[reason], *guide.sign_offs[:1]])

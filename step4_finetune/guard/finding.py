@@ -7,8 +7,7 @@ Findings are kept and logged, so `seen` never holds what was found in full where
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 BLOCK, REDACT, REGENERATE, FALLBACK = "block", "redact", "regenerate", "fallback"
 INPUT, OUTPUT = "input", "output"
@@ -30,7 +29,3 @@ class Finding:
     seen: str
     action: str
     attempt: int = 0
-
-    def as_dict(self) -> dict[str, Any]:
-        """The same for JSON."""
-        return asdict(self)

@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from shared.errors import UserError, reason
 from step4_finetune.data.curate.finding import short
+from step4_finetune.tone.guide import read_yaml
 
 PATTERNS = Path(__file__).with_name("injection.yaml")
 ALIKE = str.maketrans("аеорсухіјѕԁһαοιευκντ", "aeopcyxijsdhaoieuknt")  # Cyrillic and Greek that looks Latin
@@ -53,33 +53,20 @@ def find(text: str) -> Attempt | None:
 
 
 @cache
-def patterns(path: Path = PATTERNS) -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """The patterns of a file, each with its family.
+def patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """The patterns of the file, each with its family; names in braces stand for its `words`."""
+    data = read_yaml(PATTERNS)
 
-    Raises:
-        UserError: it can't be read, or a pattern of it is wrong; names the pattern.
-    """
-    from step4_finetune.tone.guide import read_yaml
+    def whole(pattern: str) -> str:
+        while WORD.search(pattern):  # words may hold words
+            pattern = WORD.sub(lambda word: data["words"][word[1]], pattern)
+        return pattern
 
-    data = read_yaml(path)
-    try:
-        words = dict(data["words"])
-        found = [(family, each) for family, each_of in data["families"].items() for each in each_of]
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise UserError(f"{path}: use words, and families with a list of patterns each") from None
-    return tuple((family, _pattern(each, words, f"{path}: {family}")) for family, each in found)
-
-
-def _pattern(pattern: str, words: dict[str, str], at: str) -> re.Pattern[str]:
-    whole = str(pattern)
-    try:
-        for _ in range(9):  # words may hold words; none holds itself
-            whole = WORD.sub(lambda word: words[word[1]], whole)
-        return re.compile(whole, re.MULTILINE)
-    except KeyError as error:
-        raise UserError(f"{at}: {pattern!r} uses a word that is not there: {error.args[0]}") from None
-    except re.error as error:
-        raise UserError(f"{at}: {pattern!r} is no regular expression: {reason(error)}") from None
+    return tuple(
+        (family, re.compile(whole(each), re.MULTILINE))
+        for family, each_of in data["families"].items()
+        for each in each_of
+    )
 
 
 def plain(text: str) -> str:

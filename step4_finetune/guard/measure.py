@@ -13,18 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.stats import wilson
 from step4_finetune.data.curate.finding import short
-from step4_finetune.data.files import read_jsonl, require_texts
+from step4_finetune.data.curate.personal import personal
+from step4_finetune.data.files import read_jsonl
 from step4_finetune.data.rows import FACTS, SAMPLE, Row
-from step4_finetune.guard import injection, pii
+from step4_finetune.guard import injection
 from step4_finetune.guard.around import check_input
 from step4_finetune.guard.finding import INPUT, OUTPUT
 from step4_finetune.guard.language import is_english
-from step4_finetune.guard.reply import Limits, leaked, too_short_or_long, wrong
+from step4_finetune.guard.reply import leaked, too_short_or_long, wrong
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,16 +40,8 @@ CLEAN = {  # what a text is called that the check should leave alone
     "length": "fine",
     "leak": "clean",
 }
+PERSONAL = {"email": "e-mail address", "phone": "telephone number", "card": "card number", "iban": "IBAN"}
 SPLITS = ("dev", "test")
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """A text and its label: a word, or for pii a list of kinds."""
-
-    text: str
-    label: Any
-    split: str
 
 
 @dataclass(frozen=True)
@@ -61,60 +53,50 @@ class Outcome:
     caught: bool
 
 
-def read_set(name: str, folder: Path = SETS) -> list[Labelled]:
-    """A labelled set.
-
-    Raises:
-        UserError: it can't be read, or a line of it is wrong.
-    """
-    path, found = folder / f"{name}.jsonl", []
-    for number, row in read_jsonl(path):
-        require_texts(row, ("text", "split"), f"{path}:{number}")
-        found.append(Labelled(row["text"], row.get("label"), row["split"]))
-    return found
+Outcomes = Callable[[str], list[Outcome]]  # of a split
 
 
-def off_topic_dev(folder: Path = SETS) -> list[tuple[str, bool]]:
+def read_set(name: str) -> list[dict[str, Any]]:
+    """A labelled set: text, split, and a label, which is a word, or for pii a list of kinds."""
+    return [row for _, row in read_jsonl(SETS / f"{name}.jsonl")]
+
+
+def off_topic_dev() -> list[tuple[str, bool]]:
     """The labelled messages for the threshold; True is off topic."""
+    rows = (row for row in read_set("offtopic") if row["split"] == "dev")
+    return [(row["text"], row["label"] == "offtopic") for row in rows]
+
+
+def measure(guide: Guide, rows: Sequence[Row], topic: Topic) -> list[dict[str, Any]]:
+    """A row of rates for each check and split."""
     return [
-        (each.text, each.label == "offtopic") for each in read_set("offtopic", folder) if each.split == "dev"
+        rates(name, side, split, outcomes_of(split))
+        for name, side, outcomes_of in _measures(guide, rows, topic)
+        for split in SPLITS
     ]
 
 
-def measure(
-    guide: Guide, rows: Sequence[Row], topic: Topic, limits: Limits, folder: Path = SETS
-) -> list[dict[str, Any]]:
-    """A row of rates for each check and split."""
-    found = []
-    for name, side, outcomes_of in _measures(guide, rows, topic, limits, folder):
-        for split in SPLITS:
-            found.append(rates(name, side, split, outcomes_of(split)))
-    return found
-
-
-def _measures(
-    guide: Guide, rows: Sequence[Row], topic: Topic, limits: Limits, folder: Path
-) -> Iterable[tuple[str, str, Callable[[str], list[Outcome]]]]:
+def _measures(guide: Guide, rows: Sequence[Row], topic: Topic) -> Iterable[tuple[str, str, Outcomes]]:
     """Each check with its side, and how its outcomes come from the name of a split."""
 
-    def of_set(name: str, objects: Callable[[str], bool]) -> Callable[[str], list[Outcome]]:
-        texts = read_set(name, folder)
+    def of_set(name: str, objects: Callable[[str], bool]) -> Outcomes:
+        texts = read_set(name)
         return lambda split: [
-            Outcome(each.text, each.label != CLEAN[name], objects(each.text))
+            Outcome(each["text"], each["label"] != CLEAN[name], objects(each["text"]))
             for each in texts
-            if each.split == split
+            if each["split"] == split
         ]
 
-    def personal(split: str) -> list[Outcome]:
+    def of_personal(split: str) -> list[Outcome]:
         return [
-            Outcome(each.text, bool(each.label), finds(each.label, each.text))
-            for each in read_set("pii", folder)
-            if each.split == split
+            Outcome(each["text"], bool(each["label"]), finds(each["label"], each["text"]))
+            for each in read_set("pii")
+            if each["split"] == split
         ]
 
-    def of_pairs(name: str, split: str) -> list[Outcome]:
+    def of_pairs(name: str) -> Outcomes:
         """Of the rows whose rejected reply is wrong in its tone, or else in its facts."""
-        return [
+        return lambda split: [
             Outcome(reply, bad, name in {check for check, _ in objections(reply, row)})
             for row in rows
             if row.split == split and row.rejected is not None
@@ -123,42 +105,36 @@ def _measures(
         ]
 
     def objections(reply: str, row: Row) -> list[tuple[str, str]]:
-        return wrong(reply, guide, limits, row.notes, row.message)
+        return wrong(reply, guide, row.notes, row.message)
 
-    def all_of_message(split: str) -> list[Outcome]:
-        return [
-            Outcome(row.message, False, bool(check_input(row.message, topic, limits)[1]))
-            for row in rows
-            if row.split == split
-        ]
+    def of_good(text: Callable[[Row], str], objects: Callable[[Row], bool]) -> Outcomes:
+        """Of texts in which nothing is wrong."""
+        return lambda split: [Outcome(text(row), False, objects(row)) for row in rows if row.split == split]
 
-    def all_of_reply(split: str) -> list[Outcome]:
-        return [
-            Outcome(row.chosen, False, bool(objections(row.chosen, row)))
-            for row in rows
-            if row.split == split
-        ]
-
-    yield "pii", INPUT, personal
+    yield "pii", INPUT, of_personal
     yield "injection", INPUT, of_set("injection", lambda text: injection.find(text) is not None)
     yield "offtopic", INPUT, of_set("offtopic", topic.is_off)
     yield "language", INPUT, of_set("language", lambda text: is_english(text) is False)
-    yield "any, on the rows", INPUT, all_of_message
     yield (
-        "length",
-        OUTPUT,
-        of_set("length", lambda text: bool(too_short_or_long(guide.parts(text), guide, limits))),
+        "any, on the rows",
+        INPUT,
+        of_good(lambda row: row.message, lambda row: bool(check_input(row.message, topic)[1])),
     )
+    yield "length", OUTPUT, of_set("length", lambda text: bool(too_short_or_long(guide.parts(text), guide)))
     yield "leak", OUTPUT, of_set("leak", lambda text: bool(leaked(guide.parts(text), guide)))
-    yield "tone", OUTPUT, lambda split: of_pairs("tone", split)
-    yield "facts", OUTPUT, lambda split: of_pairs("facts", split)
-    yield "any, on the rows", OUTPUT, all_of_reply
+    yield "tone", OUTPUT, of_pairs("tone")
+    yield "facts", OUTPUT, of_pairs("facts")
+    yield (
+        "any, on the rows",
+        OUTPUT,
+        of_good(lambda row: row.chosen, lambda row: bool(objections(row.chosen, row))),
+    )
 
 
 def finds(label: Sequence[str], text: str) -> bool:
     """Whether everything personal that the label names was found; for a clean text, whether anything was."""
-    found = {each.kind for each in pii.find(text)}
-    return found >= {pii.LABELS[each] for each in label} if label else bool(found)
+    found = {each.kind for each in personal(text)}
+    return found >= {PERSONAL[each] for each in label} if label else bool(found)
 
 
 def rates(check: str, side: str, split: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from step4_finetune.data.curate.finding import short
@@ -25,30 +24,14 @@ IN_A_ROW = 5  # words of the orders: fewer come together by chance
 QUOTED = re.compile(r"[\"“]([^\"”\n]{2,}(?:\n[^\"”]*)?)[\"”]")
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Where the checks begin to object."""
-
-    message_words: int = 300
-    reply_words: int = 120  # of the body; the sample's are 70 at most
-    tone: float = 1.0  # share of the guide's rules that a reply must keep
-    attempts: int = 3  # replies that the model may write, before the fallback goes out
+REPLY_WORDS = 120  # of the body; the sample's are 70 at most
 
 
-LIMITS = Limits()
-
-
-def wrong(
-    reply: str,
-    guide: Guide,
-    limits: Limits = LIMITS,
-    notes: Sequence[str] = (),
-    message: str = "",
-) -> list[tuple[str, str]]:
+def wrong(reply: str, guide: Guide, notes: Sequence[str] = (), message: str = "") -> list[tuple[str, str]]:
     """The checks that a reply fails, and what they saw; the worst first."""
     parts = guide.parts(reply)
     found = []
-    if how := too_short_or_long(parts, guide, limits):
+    if how := too_short_or_long(parts, guide):
         found.append(("length", how))
     if told := leaked(parts, guide):
         found.append(("leak", told))
@@ -58,18 +41,17 @@ def wrong(
     if told_wrong and not told_wrong.faithful:
         seen = [f"{kind} {each}" for kind, each in told_wrong.findings()]
         found.append(("facts", short("; ".join(seen))))
-    if rules.adherence(reply, guide) < limits.tone:
-        why = rules.reasons(reply, guide)
+    if why := rules.reasons(reply, guide):
         found.append(("tone", short("; ".join(f"{rule}: {each}" for rule, each in why.items()))))
     return found
 
 
-def too_short_or_long(parts: text.Parts, guide: Guide, limits: Limits) -> str:
+def too_short_or_long(parts: text.Parts, guide: Guide) -> str:
     """`empty`, `cut`, `looping` or the number of words; nothing where the length is right."""
     if found := problems(parts, guide.sign_offs):
         return ", ".join(found)
     n = len(text.words(parts.body))
-    return f"{n} words" if n > limits.reply_words else ""
+    return f"{n} words" if n > REPLY_WORDS else ""
 
 
 def leaked(parts: text.Parts, guide: Guide) -> str:

@@ -162,13 +162,10 @@ def remembered(embed: Embed, settings: Settings) -> Embed:
             return np.load(path)
         except (OSError, ValueError):
             vectors = embed(texts)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(".part.npy")
-            np.save(part, vectors)
-            part.replace(path)
-        except OSError:  # no room, no right: then without
-            pass
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part.npy")
+        np.save(part, vectors)
+        part.replace(path)
         return vectors
 
     return with_memory

@@ -1,12 +1,10 @@
 """Write passages with questions for training a judge and for choosing.
 
     $ python -m step4_finetune data build judge --out data/judge
-    $ python -m step4_finetune data build judge --out data/judge --data my-beir-folder/
 
-Without --data, the passages are this project's own (passages/*.jsonl): each with three questions that it
-answers and three near misses, which share its topic and its words but ask what it does not say. From a
-collection in BEIR's layout come its judged documents. Both get *hard negatives*: those questions of other
-passages that resemble this one most, by TF-IDF.
+The passages are this project's own (passages/*.jsonl): each with three questions that it answers and three
+near misses, which share its topic and its words but ask what it does not say. They get *hard negatives*:
+those questions of other passages that resemble this one most, by TF-IDF.
 """
 
 from __future__ import annotations
@@ -14,27 +12,23 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from shared.errors import UserError, reason
 from step4_finetune.data.files import read_jsonl, split_files, write_rows
 from step4_finetune.train.branches import Row, fingerprint
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 PASSAGES = Path(__file__).with_name("passages")
 HARD = 2  # negatives from other passages
 DEV = 10  # every tenth passage
 
 
-def run(out: Path, data: Path | None, seed: int, *, force: bool = False) -> dict[str, Any]:
+def run(out: Path, seed: int, *, force: bool = False) -> dict[str, Any]:
     """Write `out`/train.jsonl and `out`/dev.jsonl.
 
     Raises:
-        UserError: a file is there already or cannot be written, or `data` is no collection in BEIR's layout.
+        UserError: a file is there already or cannot be written.
     """
-    rows = from_beir(data) if data else own()
+    rows = own()
     split = {"train": [row for at, row in enumerate(rows) if at % DEV], "dev": rows[::DEV]}
     paths = split_files(out, split, force=force)
     facts: dict[str, Any] = {}
@@ -67,36 +61,6 @@ def own() -> list[Row]:
     return found
 
 
-def from_beir(folder: Path) -> list[Row]:
-    """The judged documents of a collection: corpus.jsonl, queries.jsonl, qrels/train.tsv or else test.tsv.
-
-    Raises:
-        UserError: a file is missing or is not in that layout.
-    """
-    try:
-        texts = {
-            str(row["_id"]): f"{row.get('title') or ''}\n{row['text']}".strip()
-            for _, row in read_jsonl(folder / "corpus.jsonl")
-        }
-        asked = {str(row["_id"]): str(row["text"]) for _, row in read_jsonl(folder / "queries.jsonl")}
-        judged = next(
-            path for path in (folder / "qrels" / f"{name}.tsv" for name in ("train", "test")) if path.exists()
-        )
-        rows: dict[str, Row] = {}
-        for line in judged.read_text(encoding="utf-8").splitlines():
-            question, document, score = line.split("\t")
-            if score.strip().isdigit() and int(score) > 0:
-                row = rows.setdefault(document, {"passage": texts[document], "questions": []})
-                row["questions"].append([asked[question], True])
-    except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
-        raise UserError(
-            f"{folder} is no collection in BEIR's layout: {reason(error) or 'qrels/train.tsv is missing'}"
-        ) from None
-    if not rows:
-        raise UserError(f"{folder}: no document is relevant to a question")
-    return list(rows.values())
-
-
 def with_hard_negatives(rows: Sequence[Row], seed: int) -> list[Row]:
     """Each row with questions that other passages answer and that resemble this passage, in a mixed order."""
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -118,14 +82,3 @@ def with_hard_negatives(rows: Sequence[Row], seed: int) -> list[Row]:
         mixed = [*row["questions"], *([asked[each][1], False] for each in best[:HARD])]
         found.append({"passage": row["passage"], "questions": rng.sample(mixed, len(mixed))})
     return found
-
-
-def show(facts: dict[str, Any], console: Console) -> None:
-    """One line a split."""
-    from shared.cli import plain_table
-
-    names = ("passages", "answered", "not_answered", "fingerprint")
-    table = plain_table("split", *names)
-    for split, each in facts["splits"].items():
-        table.add_row(split, *(f"{each[n]:,}" if isinstance(each[n], int) else each[n] for n in names))
-    console.print(table)

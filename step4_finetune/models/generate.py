@@ -40,14 +40,17 @@ class Reply:
 def replies(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
-    prompts: Sequence[Sequence[Message]],
+    prompts: Sequence[Sequence[Message] | str],
     max_new_tokens: int = 128,
     batch_size: int = 32,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
     temperature: float = 0.0,
 ) -> list[Reply]:
-    """One reply to each prompt (a list of chat messages), in their order."""
-    rendered = [prompt_ids(tokenizer, each) for each in prompts]
+    """One reply to each prompt (a list of chat messages, or a text to go on with), in their order."""
+    rendered: list[list[int]] = [
+        tokenizer(each)["input_ids"] if isinstance(each, str) else prompt_ids(tokenizer, each)
+        for each in prompts
+    ]
     order = sorted(range(len(prompts)), key=lambda at: len(rendered[at]))
     found: dict[int, Reply] = {}
     ends = _ends(model, tokenizer)

@@ -18,10 +18,7 @@ from typing import Any
 
 from shared.errors import UserError
 
-RANKS = (4, 8, 16, 32, 64)
-ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
-ALL_LINEAR = (*ATTENTION, "gate_proj", "up_proj", "down_proj")
-TARGETS = {"q, v": ("q_proj", "v_proj"), "attention": ATTENTION, "all linear": ALL_LINEAR}
+ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 @dataclass(frozen=True)
@@ -79,15 +76,11 @@ class Shape:
         return sum(out * into for out, into in map(self.matrix, ALL_LINEAR))
 
     @property
-    def table(self) -> int:
-        """Parameters of the embedding; the head has as many, unless it is the same table."""
-        return self.vocab * self.hidden
-
-    @property
     def parameters(self) -> int:
         """All of them: matrices and two norms a layer, the last norm, embedding and head."""
         layer = self.linear + 2 * self.hidden
-        return self.layers * layer + self.hidden + self.table * (1 if self.tied else 2)
+        tables = 1 if self.tied else 2  # the head is the embedding's table again, or has one of its own
+        return self.layers * layer + self.hidden + self.vocab * self.hidden * tables
 
     def adapters(self, targets: Sequence[str], r: int, layers: int | None = None) -> int:
         """Parameters that learn: r * (out + in) for each matrix, in all layers or in the last few."""
@@ -105,17 +98,3 @@ SIZES = {
     "SmolLM2-360M": Shape(layers=32, hidden=960, heads=15, kv_heads=5, ffn=2560, vocab=49152),
     "SmolLM2-1.7B": Shape(layers=24, hidden=2048, heads=32, kv_heads=32, ffn=8192, vocab=49152),
 }
-
-
-def shares(sizes: dict[str, Shape]) -> list[dict[str, Any]]:
-    """A row for each size and choice of targets: the share in percent, by rank."""
-    return [
-        {
-            "model": name,
-            "parameters": shape.parameters,
-            "targets": label,
-            "percent": {r: round(100 * shape.share(targets, r), 3) for r in RANKS},
-        }
-        for name, shape in sizes.items()
-        for label, targets in TARGETS.items()
-    ]

@@ -11,16 +11,13 @@ The same seed writes the same files.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from step4_finetune.data.files import split_files, write_rows
 from step4_finetune.toolcalls.conversations import compose
 from step4_finetune.toolcalls.domains import read_tools
 from step4_finetune.toolcalls.material import Material
 from step4_finetune.train.branches import fingerprint
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 UNSEEN = frozenset({"sports_games", "hotels_cars"})  # for dev only
 
@@ -65,14 +62,3 @@ def run(out: Path, rows: int, seed: int, *, force: bool = False) -> dict[str, An
         "seed": seed,
         "splits": splits,
     }
-
-
-def show(facts: dict[str, Any], console: Console) -> None:
-    """One line a split."""
-    from shared.cli import plain_table
-
-    names = ("rows", "calls", "no_call", "answers", "domains", "tools", "fingerprint")
-    table = plain_table("split", *names)
-    for split, each in facts["splits"].items():
-        table.add_row(split, *(f"{each[n]:,}" if isinstance(each[n], int) else each[n] for n in names))
-    console.print(table)

@@ -15,22 +15,15 @@ No call is an empty list. What a question is:
 
 from __future__ import annotations
 
-import json
 import random
+from dataclasses import replace
 from typing import Any
 
-from step4_finetune.toolcalls.domains import SLOT, Ask, Tool, fill, pick
+from step4_finetune.toolcalls.domains import Ask, Tool, fill, pick
 from step4_finetune.toolcalls.material import Material, Offered, Question
-from step4_finetune.toolcalls.wording import in_lower_case, in_words, misspelt, repeats, starts_plain
+from step4_finetune.toolcalls.results import result_of
+from step4_finetune.toolcalls.wording import in_lower_case, misspelt, repeats, starts_plain
 
-ERRORS = (
-    "the service did not answer in time; try again",
-    "no match was found for {value!r}",
-    "{value!r} is not known: check the spelling",
-    "the daily limit is reached",
-    "the service is not available at the moment",
-)
-FAILED = ("That did not work: {error}.", "I could not look that up: {error}.", "Sorry, no result: {error}.")
 DECLINED = (
     "I can't look that up with the tools that I have.",
     "None of my tools can do that.",
@@ -38,7 +31,6 @@ DECLINED = (
     "Sure, ask me anything.",
     "I can't help with that, but ask me something else.",
 )
-SENTENCES = ("summary", "summary", "summary", "message", "answer", "text")  # fields that hold one
 KINDS = {
     "call": 38, "many": 11, "joined": 17, "both": 9, "follow": 8, "other": 10, "never": 12, "chat": 7,
 }  # fmt: skip
@@ -141,7 +133,7 @@ class Composer:
 
     def _filled(self, offered: Offered, ask: Ask) -> Question:
         if self.chance.random() < 0.08:
-            ask = ask.model_copy(update={"text": misspelt(ask.text, self.chance)})
+            ask = replace(ask, text=misspelt(ask.text, self.chance))
         text, calls = fill(offered.tool, ask, self.chance, strange=STRANGE)
         while any(repeats(call) for call in calls):
             text, calls = fill(offered.tool, ask, self.chance, strange=STRANGE)
@@ -267,7 +259,7 @@ class Composer:
             name, given = offered.call(arguments)
             use = {"type": "tool_use", "id": f"toolu_{number}_{at}", "name": name, "input": given}
             calls.append(use)
-            result, answer, failed = self._result(offered.tool, arguments)
+            result, answer, failed = result_of(offered.tool, arguments, chance)
             block = {"type": "tool_result", "tool_use_id": use["id"], "content": result}
             results.append(block | ({"is_error": True} if failed else {}))
             said.append(answer)
@@ -276,28 +268,3 @@ class Composer:
             found.append({"role": "user", "content": results})
             found.append({"role": "assistant", "content": " ".join(said)})
         return found
-
-    def _result(self, tool: Tool, arguments: dict[str, Any]) -> tuple[str, str, bool]:
-        """What a call returns, what the model says of it, and whether it failed."""
-        chance = self.chance
-        if not tool.answers or not tool.results:
-            return "", "", False
-        if chance.random() < 0.08:
-            value = next((each for each in arguments.values() if isinstance(each, str)), "the request")
-            error = chance.choice(ERRORS).format(value=value)
-            return error, chance.choice(FAILED).format(error=error), True
-        facts = {name: chance.choice(values) for name, values in tool.results.items()}
-        known = {name: in_words(value) for name, value in {**arguments, **facts}.items()}
-        able = [text for text in tool.answers if all(match[2] in known for match in SLOT.finditer(text))]
-        if not able:
-            return "", "", False
-        answer = SLOT.sub(lambda match: known[match[2]], able[0])
-        whole: dict[str, Any] = dict(facts)
-        if chance.random() < 0.3:
-            whole = {**arguments, **whole}
-        if chance.random() < 0.65:  # what is said is a sentence that stands in the result, where there is one
-            answer = SLOT.sub(lambda match: known[match[2]], chance.choice(able))
-            whole = {chance.choice(SENTENCES): answer, **whole, "source": "example data"}
-        if chance.random() < 0.2:
-            return "; ".join(f"{name}: {in_words(value)}" for name, value in whole.items()), answer, False
-        return json.dumps(whole, ensure_ascii=False), answer, False

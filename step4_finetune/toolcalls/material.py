@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from step4_finetune.toolcalls.domains import FOLDER, Tool, read_tools
+from step4_finetune.toolcalls.domains import Tool, read_tools
 
 HERE = Path(__file__).parent
 # Domains that have tools in common: a question for one may fit a tool of another.
@@ -39,15 +39,11 @@ class Material:
     both: list[dict[str, Any]]
 
     @classmethod
-    def read(cls, folder: Path = FOLDER, leave_out: frozenset[str] = frozenset()) -> Material:
-        """From the files; without the domains `leave_out`, which stay unseen for a measurement.
-
-        Raises:
-            UserError: a file of tools is damaged.
-        """
+    def read(cls, leave_out: frozenset[str] = frozenset()) -> Material:
+        """From the files; without the domains `leave_out`, which stay unseen for a measurement."""
         frames = yaml.safe_load((HERE / "frames.yaml").read_text(encoding="utf-8"))
         return cls(
-            {name: tools for name, tools in read_tools(folder).items() if name not in leave_out},
+            {name: tools for name, tools in read_tools().items() if name not in leave_out},
             (HERE / "chat.txt").read_text(encoding="utf-8").splitlines(),
             (HERE / "systems.txt").read_text(encoding="utf-8").splitlines(),
             **frames,

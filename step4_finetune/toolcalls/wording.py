@@ -14,12 +14,6 @@ def repeats(call: dict[str, Any]) -> bool:
     return len(set(texts)) < len(texts)
 
 
-def in_words(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return str(value)
-
-
 def starts_plain(text: str) -> bool:
     """Whether the first word may lose its capital: it is not a name, `I` or an abbreviation."""
     word = text.split(" ", 1)[0].rstrip(",'’")

@@ -1,15 +1,14 @@
-"""What is seen of a run while it trains: a bar with loss and time left, a log, checks of the first steps."""
+"""What is seen of a run: a bar with loss and time left, checks of the first steps; then a log and a curve."""
 
 # ruff: noqa: ARG002  (the trainer hands every callback all of its arguments, by name)
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from statistics import fmean, median
+from statistics import median
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -20,14 +19,13 @@ from step4_finetune.train.qlora import gradients
 
 CHECKED = 2  # steps of the optimiser in which gradients are looked for
 WINDOW = 15  # steps: batches hold texts of like length, so of like kinds, and their losses differ
-FIRST = 60  # steps in which the loss should fall: batches differ, so it takes some to see it
 
 
 class TrainingCallback(TrainerCallback):
-    """Told by the trainer what happens; writes `log.jsonl`, moves the bar, and stops what can't learn."""
+    """Told by the trainer what happens; moves the bar, and stops what can't learn."""
 
-    def __init__(self, stage: str, log: Path, bar: Callable[[int, int, str], None]) -> None:
-        self.stage, self.log, self.bar = stage, log, bar
+    def __init__(self, stage: str, bar: Callable[[int, int, str], None]) -> None:
+        self.stage, self.bar = stage, bar
         self.stopped = False  # set from outside: end after this step, with a checkpoint
 
     def on_pre_optimizer_step(
@@ -59,16 +57,10 @@ class TrainingCallback(TrainerCallback):
         control: TrainerControl,
         **more: Any,
     ) -> None:
-        facts = dict(more.get("logs") or {})
-        loss = facts.get("loss", facts.get("eval_loss"))
-        if loss is None:
-            return
+        logs = more.get("logs") or {}
+        loss = logs.get("loss", logs.get("eval_loss", 0.0))
         if not math.isfinite(float(loss)):
             raise UserError(f"the loss is {loss} at step {state.global_step}: take a smaller learning_rate")
-        if not state.is_world_process_zero:
-            return
-        with self.log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"stage": self.stage, "step": state.global_step, **facts}) + "\n")
 
     def _said(self, state: TrainerState) -> str:
         losses = [each["loss"] for each in state.log_history if "loss" in each]
@@ -76,36 +68,15 @@ class TrainingCallback(TrainerCallback):
 
 
 def read_log(log: Path) -> list[dict[str, Any]]:
-    """The lines of `log.jsonl`."""
-    if not log.exists():
-        return []
-    lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]  # the last may have been cut
+    """The lines of `log.jsonl`: a step's stage, number, loss and rate."""
+    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
 
 
-def cut(log: Path, stage: str, step: int) -> None:
-    """Take out what a stopped run logged after the checkpoint that training goes on from."""
-    rows = [row for row in read_log(log) if row["stage"] != stage or row["step"] <= step]
-    if log.exists():
-        log.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-
-
-def falls(log: Path, stage: str) -> bool | None:
-    """Whether the loss fell in the first steps: their last third below their first; None for too few."""
-    mine = [row for row in read_log(log) if row["stage"] == stage]
-    losses = [float(row["loss"]) for row in mine if "loss" in row][:FIRST]
-    part = len(losses) // 3
-    return fmean(losses[-part:]) < fmean(losses[:part]) if part else None
-
-
-def to_csv(log: Path) -> None:
-    """The same as a table, beside it."""
-    rows = read_log(log)
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    with log.with_suffix(".csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(rows)
+def write_log(log: Path, stage: str, history: list[dict[str, float]]) -> None:
+    """Put the trainer's history of a stage, which checkpoints keep, behind the stages before it."""
+    rows = [row for row in read_log(log) if row["stage"] != stage]
+    rows += [{"stage": stage, **row} for row in history if "loss" in row or "eval_loss" in row]
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 def draw(log: Path, picture: Path) -> None:

@@ -88,18 +88,6 @@ def discard(out: Path) -> None:
         shutil.rmtree(out)
 
 
-def check_space(out: Path, trained: int) -> None:
-    """Two checkpoints fit: `trained` bytes of weights, and Adam's two averages of each; old and new.
-
-    Raises:
-        UserError: they don't.
-    """
-    place = next(each for each in (out.absolute(), *out.absolute().parents) if each.exists())
-    free, need = shutil.disk_usage(place).free, 2 * 3 * trained + 2**20
-    if free < need:
-        raise UserError(f"the disk of {out} has {free / 1e6:,.0f} MB free, the run needs {need / 1e6:,.0f}")
-
-
 def last_checkpoint(folder: Path) -> str | None:
     """Where a stopped stage goes on, or None where it begins.
 

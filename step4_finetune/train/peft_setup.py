@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from shared.config import Settings
 from shared.errors import UserError
 from shared.models import load_causal_lm
+from step4_finetune.models import merge
 from step4_finetune.models.quiet import quiet_peft
 from step4_finetune.train.recipe import Recipe
 
@@ -40,14 +41,6 @@ def prepare(settings: Settings, recipe: Recipe) -> Any:
     return peft.get_peft_model(base, lora_config(base, recipe), autocast_adapter_dtype=False)
 
 
-def first_trained(model: PreTrainedModel, recipe: Recipe) -> int:
-    """The number of the first layer that learns; the ones below it are frozen."""
-    last = recipe.lora.last_layers
-    if recipe.tuning == "full" or last is None:
-        return 0
-    return max(0, model.config.num_hidden_layers - last)
-
-
 def lora_config(model: PreTrainedModel, recipe: Recipe) -> LoraConfig:
     """PEFT's configuration of the recipe's adapter, for this model's layers.
 
@@ -63,31 +56,30 @@ def lora_config(model: PreTrainedModel, recipe: Recipe) -> LoraConfig:
         raise UserError(
             f"lora.targets: the model has no {', '.join(missing)}: use some of {', '.join(linear)}"
         )
-    first = first_trained(model, recipe)
+    depth = model.config.num_hidden_layers
+    first = max(0, depth - (recipe.lora.last_layers or depth))  # the layers below it are frozen
     return LoraConfig(
         r=recipe.lora.r,
         lora_alpha=recipe.lora.alpha,  # type: ignore[arg-type]
         lora_dropout=recipe.lora.dropout,
         target_modules=recipe.lora.targets,
-        layers_to_transform=list(range(first, model.config.num_hidden_layers)) if first else None,
+        layers_to_transform=list(range(first, depth)) if first else None,
         task_type="CAUSAL_LM",
     )
 
 
-def check_run(settings: Settings, adapter: Path, base: Any) -> None:
-    """A run's folder is whole and belongs to the base.
+def check_run(settings: Settings, adapter: Path) -> None:
+    """A run's folder is whole and belongs to the base of the settings.
 
     Raises:
         UserError: there is no run, it was cut, or it belongs to another base model.
     """
-    from step4_finetune.models import merge
-
     if not adapter.is_dir():
         raise UserError(
             f"there is no run in {adapter}: `python -m step4_finetune train --out {adapter}` makes one"
         )
     if not merge.is_whole(adapter):
-        merge.check(settings, adapter, base)
+        merge.check(settings, adapter)
 
 
 def load_tuned(settings: Settings, adapter: Path) -> Any:
@@ -97,12 +89,7 @@ def load_tuned(settings: Settings, adapter: Path) -> Any:
     Raises:
         UserError: as in `check_run`.
     """
-    from step4_finetune.models import merge
-
-    if not adapter.is_dir():
-        check_run(settings, adapter, None)
+    check_run(settings, adapter)
     if not merge.call(adapter):
         return merge.merged(settings, adapter, dtype=settings.dtype)
-    base = load_causal_lm(settings=settings)
-    check_run(settings, adapter, base)
-    return quiet_peft().PeftModel.from_pretrained(base, adapter, torch_device=str(base.device)).eval()
+    return merge.attached(settings, adapter, load_causal_lm(settings=settings))

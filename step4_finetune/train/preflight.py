@@ -88,10 +88,8 @@ def check_lengths(
 def estimate_memory(
     settings: Settings, recipe: Recipe, lengths: Sequence[tuple[int, int]]
 ) -> memory.Parts | None:
-    """The memory that the recipe's largest stage will take; None for a model that can't be counted.
-
-    `lengths` are those of `check_lengths`: the head looks at what is to be learnt only, see
-    `trainers.score_replies_only`.
+    """The memory that the recipe's largest stage will take; None on a GPU, and for a model that can't be
+    counted. `lengths` are those of `check_lengths`.
 
     Raises:
         UserError: there is less, and what to change.
@@ -101,18 +99,20 @@ def estimate_memory(
     from shared.models import weights
     from shared.models.device import choose_device
 
-    config = AutoConfig.from_pretrained(weights.ensure(settings.model, settings), local_files_only=True)
-    if not set(recipe.lora.targets) <= set(sizes.ALL_LINEAR):
+    if choose_device(settings.device) != "cpu" or not set(recipe.lora.targets) <= set(sizes.ALL_LINEAR):
         return None
+    config = AutoConfig.from_pretrained(weights.ensure(settings.model, settings), local_files_only=True)
     try:
         shape = sizes.Shape.of(config)
     except UserError:
         return None
-    device = choose_device(settings.device)
-    tokens, learnt = zip(*lengths, strict=True)
-    plans = memory.plans(recipe, max(tokens), settings.dtype, device, max(learnt))
-    most = max((memory.estimate(shape, plan) for plan in plans), key=lambda parts: sum(parts.values()))
-    need, there = sum(most.values()), memory.free(device)
+    length, scored = (max(each) for each in zip(*lengths, strict=True))
+    stages = (
+        memory.estimate(shape, recipe, method, length, scored, settings.dtype)
+        for method in recipe.method.split("+")
+    )
+    most = max(stages, key=lambda parts: sum(parts.values()))
+    need, there = sum(most.values()), memory.free()
     if need > there:
         raise UserError(
             f"training would take {need / 1e9:.1f} GB of memory and {there / 1e9:.1f} GB are free: "

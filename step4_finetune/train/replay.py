@@ -17,10 +17,10 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shared.catalog import default
 from shared.config import Settings
@@ -89,6 +89,8 @@ def prompts() -> list[tuple[str, str]]:
 
 def write(settings: Settings, path: Path = FILE) -> None:
     """Have the base model complete every prompt, and keep it."""
+    import torch
+
     from shared.models import load_causal_lm, load_tokenizer
     from shared.progress import count_bar
     from step4_finetune.models.generate import replies
@@ -96,6 +98,8 @@ def write(settings: Settings, path: Path = FILE) -> None:
     model, tokenizer = load_causal_lm(settings=settings), load_tokenizer(settings=settings)
     asked = prompts()
     chat = [(kind, prompt) for kind, prompt in asked if kind != "text"]
+    openers = [prompt for kind, prompt in asked if kind == "text"]
+    said = {}
     with count_bar("replay: what the base model says", len(asked)) as progress:
         got = replies(
             model,
@@ -104,38 +108,14 @@ def write(settings: Settings, path: Path = FILE) -> None:
             TOKENS,
             progress=lambda done, _all: progress(done, len(asked)),
         )
-        said = {
-            prompt: Replay(kind, prompt, reply.text, reply.finished)
-            for (kind, prompt), reply in zip(chat, got, strict=True)
-        }
-        for opener, text in _texts(model, tokenizer, [prompt for kind, prompt in asked if kind == "text"]):
-            said[opener] = Replay("text", opener, text, finished=False)
+        for (kind, prompt), reply in zip(chat, got, strict=True):
+            said[prompt] = Replay(kind, prompt, reply.text, reply.finished)
+        torch.manual_seed(0)
+        got = replies(model, tokenizer, openers, TOKENS, temperature=1.0)
+        for opener, reply in zip(openers, got, strict=True):
+            said[opener] = Replay("text", opener, f" {reply.text}", finished=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_rows(path, [asdict(said[prompt]) for _, prompt in asked])
-
-
-def _texts(model: Any, tokenizer: Any, openers: Sequence[str]) -> list[tuple[str, str]]:
-    """How the model goes on after each opener, drawn from its own probabilities (temperature 1)."""
-    import torch
-
-    torch.manual_seed(0)
-    found = []
-    with torch.inference_mode():
-        for start in range(0, len(openers), 20):
-            some = list(openers[start : start + 20])
-            batch = tokenizer(some, padding=True, padding_side="left", return_tensors="pt").to(model.device)
-            out = model.generate(
-                **batch,
-                max_new_tokens=TOKENS,
-                do_sample=True,
-                temperature=1.0,
-                top_k=0,
-                top_p=1.0,
-                pad_token_id=tokenizer.pad_token_id,
-            )
-            ids = out[:, batch["input_ids"].shape[1] :].tolist()
-            found += list(zip(some, tokenizer.batch_decode(ids, skip_special_tokens=True), strict=True))
-    return found
 
 
 def _cache(settings: Settings) -> Path:

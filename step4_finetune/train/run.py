@@ -3,7 +3,7 @@
     python -m step4_finetune train --method sft --out runs/tone
 
 What comes out is a folder: the adapter in PEFT's format, `recipe.yaml` with every default, `run.json` (seed,
-hashes of the data, versions, commit, seconds, memory), `log.jsonl`, `log.csv` and `loss.png`. Ctrl-C writes a
+hashes of the data, versions, seconds, memory), `log.jsonl` and `loss.png`. Ctrl-C writes a
 checkpoint, and the same command goes on from there; so does one after a crash, from the last epoch.
 """
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -118,20 +117,17 @@ def run(
             model = _reload(model, data.start, recipe)
         learning = [each for each in model.parameters() if each.requires_grad]
         if distributed.is_main():
-            folder.check_space(out, sum(each.nbytes for each in learning))
             folder.begin(out, recipe, on)
         distributed.wait()
         say(f"system message: {data.system}")  # whose tone it is, should nobody have named a guide
         if estimated:
             say(f"memory: {memory.describe(estimated)}")
-        began, seconds, notes = time.perf_counter(), {}, []
+        began, seconds = time.perf_counter(), {}
         with bar or nullcontext(lambda *_: None) as shown:
             for stage in recipe.method.split("+"):
                 start = time.perf_counter()
                 model = _stage(stage, model, tokenizer, data, recipe, out, shown, report_to)
                 seconds[stage] = round(time.perf_counter() - start, 1)
-                if distributed.is_main() and callbacks.falls(out / "log.jsonl", stage) is False:
-                    notes.append(f"the loss of {stage} did not fall in its first {callbacks.FIRST} steps")
         facts = {
             "command": "step4_finetune train",
             "recipe": recipe.model_dump(),
@@ -154,9 +150,7 @@ def run(
             "versions": {
                 name: version(name) for name in ("torch", "transformers", "peft", "trl", "datasets")
             },
-            "commit": _commit(),
             "machine": hardware.describe(),
-            "notes": notes,
         }
         facts["headline"] = (
             f"{recipe.name}: {facts['seconds_in_all']:.0f} s, {facts['trainable']:,} weights trained"
@@ -184,7 +178,6 @@ def _save(
         merge.stamp(settings, out, call)
         (out / "README.md").unlink(missing_ok=True)  # PEFT's empty form; `card` writes a real one
     facts["loss"] = [row["loss"] for row in callbacks.read_log(out / "log.jsonl") if "loss" in row][-1:]
-    callbacks.to_csv(out / "log.jsonl")
     callbacks.draw(out / "log.jsonl", out / "loss.png")
     (out / "run.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
@@ -215,13 +208,13 @@ def _stage(
     if (place / "done" / "whole").exists():  # an earlier run got so far
         return _reload(model, place / "done", recipe)
     start = folder.last_checkpoint(place)
-    seen = callbacks.TrainingCallback(stage, out / "log.jsonl", bar)
-    if distributed.is_main():
-        callbacks.cut(out / "log.jsonl", stage, int(start.rpartition("-")[2]) if start else 0)
+    seen = callbacks.TrainingCallback(stage, bar)
     with stopping(seen):
         trainer = TRAINERS[stage](model, tokenizer, data, recipe, place, report_to, callbacks=[seen])
         if not seen.stopped:
             trainer.train(resume_from_checkpoint=start)
+    if distributed.is_main():
+        callbacks.write_log(out / "log.jsonl", stage, trainer.state.log_history)
     if seen.stopped:
         raise Stopped(
             f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps} of {stage}, "
@@ -242,12 +235,7 @@ def stopping(seen: callbacks.TrainingCallback) -> Iterator[None]:
         seen.stopped = True
         signal.signal(signal.SIGINT, before)
 
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        signal.signal(signal.SIGINT, stop)
-    except ValueError:  # not in the main thread: whoever started us stops us
-        yield
-        return
+    before = signal.signal(signal.SIGINT, stop)
     try:
         yield
     finally:
@@ -274,18 +262,6 @@ def in_format(settings: Settings, recipe: Recipe) -> Settings:
     return settings_for_batch(settings)
 
 
-def _commit() -> str | None:
-    """The commit of the code, where it comes from a clone."""
-    root = Path(__file__).parents[2]
-    try:
-        got = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return got.stdout.strip() or None
-
-
 def show(facts: dict[str, Any], console: Console) -> None:
     """Where the run is and what it cost."""
     share = 100 * facts["trainable"] / facts["parameters"]
@@ -293,7 +269,5 @@ def show(facts: dict[str, Any], console: Console) -> None:
         f"{facts['trainable']:,} of {facts['parameters']:,} weights trained ({share:.2f} %), "
         f"on {facts['rows']} rows" + (f" and {facts['pairs']} pairs" if facts["pairs"] else "")
     )
-    for note in facts["notes"]:
-        console.print(f"note: {note}")
     each = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in facts["seconds"].items())
     console.print(f"{each}; {facts['peak_memory_mb']:,} MB at most; {facts['dtype']}; {facts['machine']}")

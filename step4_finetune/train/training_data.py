@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from shared.config import Settings
 from shared.errors import UserError
 from step4_finetune.data.rows import FACTS, Row, fingerprint
+from step4_finetune.data.trl_files import to_trl
 from step4_finetune.models import merge
 from step4_finetune.models.chat import conversation_ids
 from step4_finetune.tone.rules import Guide
@@ -34,10 +35,7 @@ class TrainingData:
 
     def demonstrations(self) -> list[dict[str, Any]]:
         """For SFT, in TRL's conversational prompt-completion format; without replay."""
-        return [
-            {"prompt": row.with_system(self.system), "completion": [_assistant(row.chosen)]}
-            for row in self.rows
-        ]
+        return [to_trl(row, self.system, "sft") for row in self.rows]
 
     def tokens(self, tokenizer: PreTrainedTokenizerFast) -> list[dict[str, Any]]:
         """For SFT, as TRL would tokenise rows and replay: ids, and a mask of what is to be learnt.
@@ -82,24 +80,12 @@ class TrainingData:
 
     def preferences(self) -> list[dict[str, Any]]:
         """For DPO, in TRL's conversational preference format."""
-        return [
-            {
-                "prompt": row.with_system(self.system),
-                "chosen": [_assistant(row.chosen)],
-                "rejected": [_assistant(row.rejected)],
-            }
-            for row in self.pairs
-            if row.rejected
-        ]
+        return [to_trl(row, self.system, "dpo") for row in self.pairs if row.rejected]
 
 
 def _mask(ids: list[int], asked: int) -> dict[str, Any]:
     """Token ids with a mask: 0 for what is asked, 1 for what is to be learnt."""
     return {"input_ids": ids, "completion_mask": [0] * asked + [1] * (len(ids) - asked)}
-
-
-def _assistant(text: str) -> dict[str, str]:
-    return {"role": "assistant", "content": text}
 
 
 def prepare(

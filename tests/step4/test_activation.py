@@ -10,7 +10,6 @@ from shared.models import load_causal_lm, load_tokenizer
 from step4_finetune.models import invocation, merge
 from step4_finetune.models.generate import replies
 from step4_finetune.train import peft_setup
-from step4_finetune.train.recipe import Recipe, read_recipe
 from step4_finetune.train.training_data import TrainingData
 from tests.step4 import runs
 
@@ -79,18 +78,6 @@ def test_an_adapter_that_is_always_at_work_has_no_call(tmp_path):
     runs.train(tmp_path / "run", runs.recipe())
     assert merge.call(tmp_path / "run") is None
     assert not hasattr(peft_setup.load_tuned(runs.settings(), tmp_path / "run"), "peft_config")
-
-
-def test_the_default_recipe_is_always_at_work_and_another_is_activated():
-    assert not read_recipe("default").activated
-    assert read_recipe("activated").activated
-
-
-def test_replay_is_for_what_is_always_at_work():
-    assert Recipe().replay == 120
-    assert Recipe.model_validate({"lora": ACTIVATED}).replay == 0
-    assert Recipe.model_validate({"lora": ACTIVATED, "tuning": "full"}).replay == 120  # no adapter at all
-    assert Recipe.model_validate({"sft": {"replay": 7}}).replay == 7
 
 
 @pytest.mark.parametrize(

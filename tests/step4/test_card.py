@@ -1,7 +1,6 @@
 """The model card: what a run says of itself, and what of an evaluation belongs there; and the upload."""
 
 import json
-from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
@@ -11,8 +10,7 @@ from shared.errors import UserError
 from step4_finetune.export import card
 from step4_finetune.models import merge
 from step4_finetune.train.folder import read_run
-from step4_finetune.train.recipe import Recipe, to_yaml
-from tests.step4 import runs
+from step4_finetune.train.recipe import Recipe
 from tests.step4.test_merge import train
 
 RUN = {
@@ -23,7 +21,6 @@ RUN = {
     "seconds_in_all": 311.6,
     "peak_memory_mb": 1234,
     "versions": {"torch": "2.8.0", "trl": "0.24.0"},
-    "commit": "abc1234",
 }
 
 
@@ -70,25 +67,15 @@ def test_the_command_fills_the_card(command, run, tmp_path):
         "| tone | 2 of 40 | 9 of 20 | 11.0 (1.10) |",
         "Northwind Care, test: 4 messages",
         "> You answer members of Northwind Care.\n> Keep its tone.",
-        "- rows: 252",
-        "- MB of memory at most: 1,234",
-        "- versions: torch 2.8.0, trl 0.24.0",
-        "- commit: abc1234",
+        "rows: 252\n",
+        "peak_memory_mb: 1234\n",
+        "  trl: 0.24.0\n",
         "about: a laptop's",
     ):
         assert said in text
     assert str(tmp_path) not in text
-
-
-def test_the_hub_reads_the_measured_results(run, tmp_path):
-    settings = load_settings(model="smollm2-135m-instruct")
-    path = evaluation(tmp_path / "evaluate.json", base=model(10.0, 0), tone=model(11.0, 2))
-    found = huggingface_hub.ModelCard.load(card.write(run, card.text(settings, run, path)))
-    data = found.data.to_dict()
-    assert data["base_model"] == "HuggingFaceTB/SmolLM2-135M-Instruct"
-    assert (data["library_name"], data["license"]) == ("peft", "apache-2.0")
-    measured = {each.metric_name: each.metric_value for each in found.data.eval_results}
-    assert measured == {"all rules": 0.75, "both": 0.75}
+    data = huggingface_hub.ModelCard.load(run / "README.md").data.to_dict()
+    assert (data["library_name"], data["model_name"]) == ("peft", "tone")
 
 
 def test_an_activated_adapter_also_as_merged(tmp_path):
@@ -103,15 +90,7 @@ def test_a_card_without_a_run_or_results_says_so(settings, run):
     (run / "run.json").unlink()
     text = card.text(settings, run)
     assert "Not measured" in text
-    assert "Not recorded" in text
-    assert "model-index" not in text
-    huggingface_hub.ModelCard.load(card.write(run, text))
-
-
-def test_the_recipe_is_also_found_in_its_own_file(tmp_path):
-    assert read_run(tmp_path) == {}
-    (tmp_path / "recipe.yaml").write_text(to_yaml(runs.recipe()))
-    assert read_run(tmp_path)["recipe"]["name"] == "small"
+    assert "unknown" in text
 
 
 @pytest.mark.parametrize(
@@ -147,7 +126,6 @@ def hub(monkeypatch):
 
         def upload_folder(self, **options):
             asked.append(("upload", options))
-            return SimpleNamespace(repo_url=None)
 
     monkeypatch.setattr(huggingface_hub, "HfApi", Api)
     monkeypatch.setattr(huggingface_hub, "get_token", lambda: "hf_secret")

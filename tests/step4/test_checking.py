@@ -21,32 +21,24 @@ def test_measuring_by_hand():
         given | {"reply": reply(BODY + " Ok!"), "breaks": ["calm"], "faithful": False},
         given | {"reply": reply("No. Please wait here."), "breaks": ["no_slang"], "faithful": False},
     ]
-    found = {each.name: each for each in validate.measure(rows, GUIDE)}
+    found = {each["name"]: each for each in validate.measure(rows, GUIDE)}
     assert list(found) == [*(rule.id for rule in GUIDE.rules), "unfaithful"]
     slang, calm, unfaithful = found["no_slang"], found["calm"], found["unfaithful"]
-    assert (slang.n, slang.said, slang.right, slang.missed) == (3, 1, 0, 1)
-    assert (slang.precision, slang.recall) == (0, 0)
-    assert (calm.said, calm.precision, calm.recall) == (0, None, 0)
-    assert (unfaithful.n, unfaithful.precision, unfaithful.recall) == (3, 1, 0.5)
-    assert unfaithful.as_json()["recall_interval"] == pytest.approx([0.0945, 0.9055], abs=1e-3)
-    assert calm.as_json()["precision_interval"] is None
-
-
-def test_what_is_not_labelled_is_not_measured():
-    rows = [{"message": "x", "reply": reply(), "breaks": []}]
-    assert "unfaithful" not in {each.name for each in validate.measure(rows, GUIDE)}
-    assert [each.name for each in validate.measure([rows[0] | {"notes": NOTES}], GUIDE)][-1] == "calm"
-    known = [{"message": "x", "reply": reply(), "notes": NOTES, "faithful": True}]
-    assert [each.name for each in validate.measure(known, GUIDE)] == ["unfaithful"]
+    assert [slang[name] for name in ("n", "said", "right", "missed")] == [3, 1, 0, 1]
+    assert (slang["precision"], slang["recall"]) == (0, 0)
+    assert (calm["said"], calm["precision"], calm["recall"]) == (0, None, 0)
+    assert (unfaithful["n"], unfaithful["precision"], unfaithful["recall"]) == (3, 1, 0.5)
+    assert unfaithful["recall_interval"] == pytest.approx([0.0945, 0.9055], abs=1e-3)
+    assert calm["precision_interval"] is None
 
 
 def test_silence_is_not_counted_for_rules_that_only_forbid():
     found = {
-        each.name: each
+        each["name"]: each
         for each in validate.measure([{"message": "x", "reply": reply(""), "breaks": ["sentences"]}], GUIDE)
     }
     assert set(found) == {"greeting", "sign_off", "sentences"}
-    assert found["sentences"].recall == 1
+    assert found["sentences"]["recall"] == 1
 
 
 # What the program gets wrong of the labels, and why: the labels stay.
@@ -62,9 +54,9 @@ def test_the_evaluator_on_the_labelled_sample():
     rows = validate.read_labelled(LABELLED)
     assert len({row["reply"] for row in rows}) == len(rows) >= 140
     for each in validate.measure(rows, GUIDE):
-        if each.name != "unfaithful":
-            assert each.said + each.missed >= 5, each  # enough to be measured at all
-            assert each.kappa >= 0.85, each
+        if each["name"] != "unfaithful":
+            assert each["said"] + each["missed"] >= 5, each  # enough to be measured at all
+            assert each["kappa"] >= 0.85, each
     wrong = set()
     for row in rows:
         parts = GUIDE.parts(row["reply"])
@@ -111,8 +103,9 @@ def test_a_label_that_is_no_rule():
 
 def test_the_table_for_people():
     console = Console(width=100, file=io.StringIO())
-    measured = validate.Measured("unfaithful", 10, 4, 3, 1, 0.5)
-    validate.show(console, [measured, validate.Measured("calm", 10, 0, 0, 0, None)])
+    pairs = [(True, True)] * 3 + [(True, False), (False, True)] + [(False, False)] * 5
+    verdicts = [validate._measured("unfaithful", pairs), validate._measured("calm", [(False, False)] * 10)]
+    validate.show({"verdicts": verdicts}, console)
     lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
-    assert lines[1] == "unfaithful 10 4 3 1 0.75 [0.30, 0.95] 0.75 [0.30, 0.95] 0.50"
+    assert lines[1] == "unfaithful 10 4 3 1 0.75 [0.30, 0.95] 0.75 [0.30, 0.95] 0.58"
     assert lines[2] == "calm 10 0 0 0 - - -"

@@ -62,7 +62,7 @@ def bad(refused):
 @pytest.mark.parametrize(
     "line",
     [
-        "train --out new",
+        "train --out new --seed 3",
         "evaluate --adapter TUNED --baselines base",
         "chat hello --adapter TUNED --max-new-tokens 4",
         "card TUNED",
@@ -86,29 +86,12 @@ def test_every_command_runs_on_the_tiny_model_and_gives_facts(finetune, tuned, t
     assert facts["command"].startswith("step4_finetune ")
     assert facts["headline"]
     assert "\n" not in facts["headline"]
-
-
-def test_train_says_what_it_trained(finetune, tmp_path):
-    got = finetune("train", "--smoke", "--out", "runs/tone", "--seed", "3")
-    assert got.code == 0, got
-    assert "16,384 of 123,200 weights trained (13.30 %), on 4 rows\n" in got.out
-    assert "MB at most" in got.out
-    system, memory, bar = got.err.splitlines()
-    assert system == "system message: You answer members of Northwind Care."
-    assert memory.startswith("memory: about 0.")
-    assert bar == "training tone"
-    assert json.loads((tmp_path / "runs" / "tone" / "run.json").read_text())["recipe"]["seed"] == 3
-    line = finetune("train", "--smoke", "--out", "runs/tone").err.splitlines()[-1]
-    assert "finished run: name another --out, or take --fresh" in line
-    assert finetune("train", "--smoke", "--out", "runs/tone", "--fresh", "--json").code == 0
-
-
-def test_evaluate_shows_tables_and_writes_a_report(finetune, tuned):
-    got = finetune("evaluate", "--smoke", "--adapter", tuned, "--out", "report", "--baselines", "base")
-    assert got.code == 0, got
-    for expected in ("adherence", "tone over base", "perplexity", "no_contractions", "message:"):
-        assert expected in got.out
-    assert {path.name for path in Path("report").iterdir()} >= {"report.md", "replies.csv"}
+    if args[0] == "train":
+        assert json.loads(Path("new/run.json").read_text())["recipe"]["seed"] == 3
+        assert got.err.startswith("system message: You answer members of Northwind Care.\nmemory: about 0.")
+        again = finetune(*args, *smoke)
+        assert "finished run: name another --out, or take --fresh" in again.err
+        assert "MB at most" in finetune(*args, *smoke, "--fresh").out
 
 
 def test_chat_answers_base_and_tuned_side_by_side(finetune, tuned, monkeypatch):
@@ -134,18 +117,6 @@ def test_chat_gives_the_notes_with_each_message(finetune, monkeypatch):
     assert [prompt[-1]["content"] for prompt in asked] == [f"How much?{notes}", f"And now?{notes}"]
 
 
-@pytest.mark.real  # trains eight times
-def test_bench_runs_on_the_tiny_model(finetune):
-    facts = json.loads(finetune("bench", "--smoke", "--json").out)
-    assert len(facts["rates"]) == 3
-    assert all(rate > 0 for rate in facts["rates"].values())
-
-
-@pytest.mark.real
-def test_guard_runs_on_the_tiny_model(finetune):
-    assert json.loads(finetune("guard", "--measure", "--smoke", "--json").out)["rates"]
-
-
 # --- another company --------------------------------------------------------------------------------------
 
 
@@ -155,9 +126,7 @@ def others(path, form):
     for number in range(40):
         prompt = f"Is the book number {number} about {['whales', 'ice', 'knots', 'tides'][number % 4]} there?"
         chosen = f"Ahoy reader, book {number} lies on the shelf for you. Fair winds, Harbour Books"
-        if form == "sft":
-            rows.append({"prompt": prompt, "completion": chosen})
-        elif form == "dpo":
+        if form == "dpo":
             rows.append({"prompt": prompt, "chosen": chosen, "rejected": f"Yeah, book {number} is there."})
         else:
             rows.append(
@@ -171,7 +140,7 @@ def others(path, form):
     return path
 
 
-@pytest.mark.parametrize(("form", "method"), [("sft", "sft"), ("dpo", "sft+dpo"), ("conversational", "dpo")])
+@pytest.mark.parametrize(("form", "method"), [("dpo", "sft+dpo"), ("conversational", "dpo")])
 def test_another_guide_and_data_go_all_the_way(finetune, tmp_path, form, method):
     data, guide = others(tmp_path / "mine.jsonl", form), tmp_path / "mine.yaml"
     guide.write_text(GUIDE)
@@ -192,53 +161,31 @@ def test_another_guide_and_data_go_all_the_way(finetune, tmp_path, form, method)
     assert set(facts["systems"][0]["rules"]) == {"ahoy", "bye", "short"}
 
 
-def test_dpo_needs_rejected_replies(bad, tmp_path):
-    data = others(tmp_path / "mine.jsonl", "sft")
-    (tmp_path / "mine.yaml").write_text(GUIDE)
-    own = ("--data", data, "--guide", "mine.yaml")
-    line = bad("train", "--smoke", "--method", "dpo", "--out", "run", *own)
-    assert "no row has a rejected reply, which DPO needs: use --method sft" in line
-
-
 # --- bad input: one line, exit code 2, nothing lost -------------------------------------------------------
 
-EMPTY_GUIDE = "company: X\nrules: []\n"
-
 
 @pytest.mark.parametrize(
-    ("name", "text", "says"),
+    ("data", "guide", "says"),
     [
-        ("mine.jsonl", "", "has no rows"),
-        ("mine.jsonl", '{"prompt": "a", "completion": "b"}\n{"prompt": \n', "mine.jsonl:2 is not JSON"),
-        ("mine.jsonl", '{"question": "a", "answer": "b"}\n', "it needs prompt and completion"),
-        ("mine.jsonl", "[1]\n", "is no JSON object"),
-        ("mine.csv", "prompt,reply\na,b\n", "has the columns prompt, reply: it needs prompt and completion"),
-        ("mine.jsonl", '{"prompt": "a", "completion": "b", "split": "test"}\n', "no rows in the split train"),
+        ("", GUIDE, "has no rows"),
+        ('{"prompt": "a", "completion": "b", "split": "test"}\n', GUIDE, "no rows in the split train"),
+        (
+            '{"prompt": "a", "completion": "b", "split": "train"}\n',
+            GUIDE,
+            "no row has a rejected reply, which DPO",
+        ),
+        ('{"prompt": "a", "completion": "b", "split": "train"}\n', "company: X\nrules: []\n", "has no rules"),
     ],
 )
-def test_data_that_cannot_be_learnt_from(bad, tmp_path, name, text, says):
-    (tmp_path / name).write_text(text)
-    (tmp_path / "mine.yaml").write_text(GUIDE)
-    for more in (("train", "--out", "run"), ("evaluate", "--split", "dev")):
-        line = bad(*more, "--smoke", "--data", name, "--guide", "mine.yaml")
-        if more[0] == "train" or "split" not in says:
-            assert says in line
+def test_data_and_guides_that_cannot_be_learnt_from(bad, tmp_path, data, guide, says):
+    (tmp_path / "mine.jsonl").write_text(data)
+    (tmp_path / "mine.yaml").write_text(guide)
+    own = ("--smoke", "--guide", "mine.yaml")
+    assert says in bad("train", "--out", "run", "--method", "dpo", "--data", "mine.jsonl", *own)
+    if guide != GUIDE:
+        assert says in bad("evaluate", *own)
+        assert says in bad("chat", "hi", *own)
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        (EMPTY_GUIDE, "has no rules"),
-        ("company: [", "is no YAML"),
-        ("company: X\nrules: [{id: a, say: A., forbid: '('}]\n", "rule a: forbid: '(' is no"),
-        ("company: X\nrules: [{id: a, say: A., shout: yes}]\n", "shout"),
-    ],
-)
-def test_a_guide_that_is_wrong(bad, tmp_path, text, says):
-    (tmp_path / "mine.yaml").write_text(text)
-    for more in (("train", "--out", "run"), ("evaluate",), ("chat", "hi")):
-        assert says in bad(*more, "--smoke", "--guide", "mine.yaml")
 
 
 @pytest.mark.parametrize(
@@ -290,12 +237,6 @@ def test_qlora_without_bitsandbytes_names_the_extra(bad, monkeypatch, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_one_class_only_is_no_reason_to_fail(finetune, tmp_path):
-    rows = [row for row in good() if row.topic == "kettle"]
-    as_file(tmp_path / "mine.jsonl", rows)
-    assert finetune("train", "--smoke", "--out", "run", *OWN).code == 0
-
-
 # --- Ctrl-C -----------------------------------------------------------------------------------------------
 
 
@@ -312,7 +253,8 @@ def test_ctrl_c_keeps_a_checkpoint_says_how_to_resume_and_resumes(tmp_path):
     child = subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     log = tmp_path / "run" / "log.jsonl"
     end = time.monotonic() + 120
-    while child.poll() is None and time.monotonic() < end and not (log.exists() and log.stat().st_size):
+    checkpoints = tmp_path / "run" / "checkpoints" / "sft"
+    while child.poll() is None and time.monotonic() < end and not list(checkpoints.glob("checkpoint-*")):
         time.sleep(0.05)
     child.send_signal(signal.SIGINT)
     out, err = child.communicate(timeout=60)
@@ -324,7 +266,7 @@ def test_ctrl_c_keeps_a_checkpoint_says_how_to_resume_and_resumes(tmp_path):
     assert any(
         "of 1000 of sft, with a checkpoint in" in each and "same command goes on" in each for each in said
     )
-    checkpoint = max((tmp_path / "run" / "checkpoints" / "sft").glob("checkpoint-*"))
+    checkpoint = max(checkpoints.glob("checkpoint-*"), key=lambda path: path.stat().st_mtime)
     assert (checkpoint / "trainer_state.json").exists()
     steps = sum('"loss"' in each for each in log.read_text().splitlines())  # not those of the dev rows
     assert json.loads((checkpoint / "trainer_state.json").read_text())["global_step"] == steps

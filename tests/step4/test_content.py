@@ -3,7 +3,6 @@
 import pytest
 
 from step4_finetune.tone.scores import is_looping, problems, score
-from tests.step4.made import good
 from tests.step4.samples import BODY, GUIDE, reply
 
 NOTES = ("plan: inspected by a technician", "cost: repaired under your cover", "ask: serial number")
@@ -49,21 +48,6 @@ def test_a_reply_that_is_not_whole_is_not_faithful():
     twice = reply(f"{BODY} {BODY}")
     found = score(twice, GUIDE, NOTES, MESSAGE)
     assert (found.fidelity.faithful, found.problems, found.faithful) == (True, ("looping",), False)
-
-
-def test_a_row_brings_its_own_notes_and_message():
-    row = good()[0]
-    other = good()[1]
-    assert score(row.chosen, GUIDE, row.notes, row.message).both is True
-    assert score(row.chosen, GUIDE, other.notes, other.message).faithful is False
-    assert score(row.chosen, GUIDE).faithful is None
-
-
-@pytest.mark.parametrize("text", ["", reply(""), reply("Thank you.")])
-def test_greeting_and_sign_off_alone_score_low(text):
-    found = score(text, GUIDE, NOTES, MESSAGE)
-    assert found.adherence <= 3 / 11  # greeting, sign-off and, of "Thank you.", one sentence
-    assert (found.problems, found.faithful, found.both) == (("empty",), False, False)
 
 
 @pytest.mark.parametrize(

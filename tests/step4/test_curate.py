@@ -1,7 +1,6 @@
 """Each check of the data: it names the rows that were spoilt, and nothing in rows that are good."""
 
 import io
-import itertools
 import json
 import re
 
@@ -11,7 +10,7 @@ from rich.console import Console
 from shared.errors import UserError
 from shared.models import load_tokenizer
 from step4_finetune.data import curate
-from step4_finetune.data.curate import balance, duplicates, fix, labels, personal, style, tokens
+from step4_finetune.data.curate import duplicates, fix, labels, personal, schema, style, tokens
 from step4_finetune.data.curate.finding import ERROR, OK, UNCHECKED, WARNING
 from step4_finetune.data.rows import GUIDE, Row
 from step4_finetune.tone import rules
@@ -47,7 +46,7 @@ def test_good_rows_have_nothing_wrong(guide, tokenizer):
         ("named breaks", UNCHECKED),  # the rows have no such column
         ("rule names", UNCHECKED),
     ]
-    assert len({each.check for each in findings}) == len(findings) == 17
+    assert len({each.check for each in findings}) == len(findings) == 15
 
 
 # --- form and classes -------------------------------------------------------------------------------------
@@ -60,7 +59,6 @@ def test_good_rows_have_nothing_wrong(guide, tokenizer):
         ({"chosen": ""}, "chosen is empty"),
         ({"rejected": "  "}, "rejected is empty"),
         ({"rejected": ROWS[3].chosen + "\n"}, "chosen and rejected are the same: Dear member, A gauge"),
-        ({"split": "validation"}, "split 'validation': use train, dev, test"),
         ({"message": "caf\ufffd"}, "the message has letters that were lost"),
         ({"id": "kettle-1"}, "row 1 has the same id"),
         (
@@ -71,37 +69,17 @@ def test_good_rows_have_nothing_wrong(guide, tokenizer):
 )
 def test_the_schema_names_the_row(changes, said):
     rows = [*ROWS[:3], spoilt(ROWS[3], **changes), *ROWS[4:]]
-    found = balance.schema(rows)
+    found = schema.schema(rows)
     assert (found.number, found.of, found.severity) == (1, 10, ERROR)
     assert found.cases[0].row == 3
     assert found.cases[0].example.startswith(said)
 
 
-def test_one_class_only():
-    assert (
-        balance.one_class([spoilt(row, topic="kettle") for row in ROWS]).cases[0].example
-        == "one topic only: kettle"
-    )
-    same = balance.one_class([spoilt(row, chosen="Thank you.") for row in ROWS])
-    assert (same.severity, same.cases[0].example) == (ERROR, "one chosen reply only: Thank you.")
-
-
 def test_splits_without_rows():
-    found = balance.one_class([spoilt(row, split="train") for row in ROWS])
-    assert (found.severity, [case.example for case in found.cases]) == (
-        WARNING,
-        ["no rows in dev", "no rows in test"],
-    )
-    assert balance.one_class([spoilt(row, split="test") for row in ROWS]).severity == ERROR
-
-
-def test_uneven_classes():
-    rows = [spoilt(row, topic="kettle" if at < 8 else "parcel") for at, row in enumerate(ROWS)]
-    found = balance.topics(rows)
-    assert (found.number, found.severity) == (4, WARNING)
-    assert (found.facts["smallest"], found.facts["largest"]) == (["parcel", 2], ["kettle", 8])
-    assert ids(found) == ["parcel-9", "kettle-1"]
-    assert balance.topics(ROWS).severity == OK
+    found = schema.splits([spoilt(row, split="train") for row in ROWS])
+    assert [case.example for case in found.cases] == ["no rows in dev", "no rows in test"]
+    assert found.severity == WARNING
+    assert schema.splits([spoilt(row, split="test") for row in ROWS]).severity == ERROR
 
 
 # --- doubles ----------------------------------------------------------------------------------------------
@@ -156,16 +134,9 @@ def test_leakage_between_splits():
 def test_topics_in_two_splits():
     rows = [*ROWS, spoilt(ROWS[0], "The lid will not close", id="torn", split="test")]
     found = duplicates.topics_apart(rows)
-    assert (found.severity, found.facts["topics"]) == (ERROR, ["kettle"])
+    assert found.severity == ERROR
     assert ids(found) == ["kettle-1", "kettle-2"]
     assert found.cases[0].example == "kettle: in train and test"
-
-
-def test_replies_that_are_alike():
-    rows = [*ROWS, spoilt(ROWS[0], "Something else is the matter with it", id="parrot")]
-    found = duplicates.like_replies(rows)
-    assert (ids(found), found.severity) == (["parrot"], WARNING)
-    assert duplicates.boilerplate(rows) == {"Dear member,", "", "Kind regards,", "Northwind Care"}
 
 
 # --- labels -----------------------------------------------------------------------------------------------
@@ -183,11 +154,6 @@ def test_label_noise(broken):
         ("kettle-1", "chosen breaks no_contractions (We're)"),
         ("kettle-2", "rejected breaks no rule"),
     ]
-
-
-def test_an_empty_reply_is_no_label_noise(broken):
-    assert labels.label_noise([spoilt(ROWS[0], chosen=" ")], broken).severity == OK
-    assert labels.faithful([ROWS[0], spoilt(ROWS[0], chosen=" ")]).severity == OK
 
 
 def test_breaks_that_are_named_wrongly(broken):
@@ -256,19 +222,12 @@ def test_length_bias_is_the_geometric_mean_of_ratios():
     found = style.length_bias(rows)
     assert found.number == pytest.approx(2.386, abs=0.001)
     assert found.severity == ERROR
-    low, high = found.facts["interval_95"]
+    low, high = map(float, re.search(r"95% (.*)-(.*)\)", found.unit).groups())
     assert 2.1 < low < 2.386 < high < 2.7
-    assert found.cases[0].example == "2.80: chosen 28 words, rejected 10"
+    assert found.cases[0].example == "chosen has 2.80 times the words"
     assert style.length_bias([pair(10, 20 + n) for n in range(9)]).severity == ERROR
-
-
-def test_a_length_bias_that_may_be_chance_is_a_warning():
-    assert style.length_bias([pair(30, 10), pair(10, 10), pair(10, 10), pair(13, 10)]).severity == WARNING
-
-
-def test_no_pairs_no_bias():
-    found = style.length_bias([spoilt(row, rejected=None) for row in ROWS])
-    assert (found.number, found.severity, found.facts["why"]) == (None, UNCHECKED, "no pairs")
+    by_chance = [pair(30, 10), pair(10, 10), pair(10, 10), pair(13, 10)]
+    assert style.length_bias(by_chance).severity == WARNING
 
 
 def test_templates_are_found_behind_topics_and_numbers():
@@ -285,15 +244,18 @@ def test_templates_are_found_behind_topics_and_numbers():
         for n, thing in enumerate(things, 11)
     ]
     found = style.templates([*rows, *ROWS])
-    skeletons = {each["skeleton"]: each["times"] for each in found.facts["skeletons"]}
-    assert skeletons == {"we will repair your # by # may #.": 4, "please see page #.": 4, "sentence of #.": 4}
+    assert {case.example for case in found.cases} == {
+        "4 times we will repair your # by # may #.",
+        "4 times please see page #.",
+        "4 times sentence of #.",
+    }
     assert (found.number, found.severity) == (4, WARNING)
     assert style.templates([*rows[:3], *ROWS]).severity == OK  # three times are allowed
 
 
-def test_the_gap_is_for_the_messages_own_words():
-    row = Row("1", ({"role": "user", "content": "The blender smokes"},), "")
-    assert style.skeleton("We will replace the blender on 3.5.", row) == "we will replace the # on #."
+def test_one_reply_for_all_is_found():
+    assert duplicates.boilerplate(ROWS) == {"Dear member,", "", "Kind regards,", "Northwind Care"}
+    assert style.templates([spoilt(row, chosen=ROWS[0].chosen) for row in ROWS]).number == len(ROWS)
 
 
 # --- tokens -----------------------------------------------------------------------------------------------
@@ -310,7 +272,7 @@ def test_tokens_over_the_limit(tokenizer):
     assert ids(found) == [each for each in lengths if lengths[each] > limit]
     assert found.severity == ERROR
     assert 1 <= len(found.cases) <= 3
-    assert found.facts["longest"] == max(lengths.values())
+    assert found.unit == f"rows (longest {max(lengths.values())} of {limit})"
     assert tokens.too_long(ROWS, tokenizer, "Be kind.", max(lengths.values())).severity == OK
 
 
@@ -330,6 +292,7 @@ def test_a_text_that_holds_a_marker_of_the_template(tokenizer):
             "{% for m in messages %}{{ m.content }}|{% endfor %}{% if add_generation_prompt %}A{% endif %}",
             "the prompt alone is rendered differently",
         ),
+        (None, "the template refuses it"),
         ("{{ raise_exception('no system here') }}", "the template refuses it (no system here)"),
     ],
 )
@@ -338,22 +301,6 @@ def test_a_template_that_changes_what_it_gets(tokenizer, template, said):
     found = tokens.round_trip([spoilt(ROWS[0], chosen=ROWS[0].chosen + "\n")], tokenizer)
     assert found.severity == ERROR
     assert any(said in case.example for case in found.cases), found.cases
-
-
-def test_a_prompt_that_runs_into_the_reply(tokenizer):
-    tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
-    found = tokens.round_trip([Row("1", ({"role": "user", "content": "What is th"},), "e price")], tokenizer)
-    assert [case.example for case in found.cases] == [
-        "chosen: the last token of the prompt runs into the reply"
-    ]
-
-
-def test_a_model_without_a_chat_template(tokenizer):
-    tokenizer.chat_template = None
-    found = tokens.round_trip(ROWS, tokenizer)
-    assert (found.number, found.severity) == (10, ERROR)
-    assert "instruct model" in found.advice
-    assert tokens.too_long(ROWS, tokenizer).severity == OK  # unknown lengths: the other check says why
 
 
 # --- personal data ----------------------------------------------------------------------------------------
@@ -380,7 +327,7 @@ def test_a_model_without_a_chat_template(tokenizer):
         ("1,234,567 points, 14.90, code 4471 2231 9087, parcel 00340434161094022115", []),
         ("contract 20231234567 and the meter stands at 1234567", []),
         ("call us about 4111 1111 1111 1112", []),  # the check sum is wrong
-        ("mail at example dot com, @northwind", []),
+        ("mail nadia at example dot com, or @northwind", [("e-mail address", "nad…")]),
         ("A4471 on 3 May at 10:15", []),
         ("0.7384917389 of the share", []),
     ],
@@ -412,7 +359,7 @@ def test_personal_data_in_rows():
 
 def test_without_presidio_it_is_unknown(monkeypatch):
     def missing():
-        raise ImportError("no presidio")
+        raise UserError("can't be looked for: pip install presidio-analyzer")
 
     monkeypatch.setattr(personal, "recognizers", missing)
     found = personal.personal_data([spoilt(ROWS[0], "Mail ann.lee@example.org")])
@@ -451,7 +398,8 @@ def said(facts):
 
 @needs_presidio
 def test_the_report_counts_and_names(guide, tokenizer):
-    facts = curate.report(bad(), guide, tokenizer, source="bad.jsonl")
+    rows = bad()
+    facts = curate.report(rows, curate.run_checks(rows, guide, tokenizer), guide, "bad.jsonl")
     found = {each["check"]: each for each in facts["findings"]}
     assert {name for name, each in found.items() if each["severity"] == ERROR} == {
         "duplicates",
@@ -461,12 +409,6 @@ def test_the_report_counts_and_names(guide, tokenizer):
         "tokens over the limit",
     }
     assert [row["id"] for row in found["label noise"]["rows"]] == ["noisy", "test-noise"]
-    assert found["leakage"]["rows"][0] | {"example": ""} == {
-        "id": "leak",
-        "row": 14,
-        "example": "",
-        "like_row": 9,
-    }
     assert (facts["errors"], facts["rows"], facts["pairs"]) == (5, 17, 17)
     assert facts["headline"].startswith("5 errors, ")
     assert facts["splits"] == {"train": 12, "dev": 2, "test": 3}
@@ -478,42 +420,25 @@ def test_the_report_counts_and_names(guide, tokenizer):
     assert "→ take them out of train" in text
 
 
-def test_without_guide_and_tokenizer_their_checks_are_unknown():
-    facts = curate.report(ROWS)
-    found = {each["check"]: each for each in facts["findings"]}
-    assert (found["label noise"]["number"], found["label noise"]["severity"]) == (None, UNCHECKED)
-    assert "tokens over the limit" not in found
-    assert facts["headline"] == "no errors, no warnings in 10 rows"
-
-
 def test_what_the_rows_have_nothing_for_is_not_checked(guide, tokenizer):
     bare = [
         Row(row.id, row.prompt, row.chosen, split=row.split)  # a prompt and a reply
         for row in ROWS
     ]
-    facts = curate.report(bare, guide, tokenizer, source="bare.jsonl")
-    assert {each["check"]: each["why"] for each in facts["findings"] if each["severity"] == UNCHECKED} == {
+    findings = curate.run_checks(bare, guide, tokenizer)
+    assert {each.check: each.unit for each in findings if each.severity == UNCHECKED} == {
         "topics across splits": "no topics",
         "length bias": "no pairs",
         "fidelity": "no notes",
-        "topics": "no topics",
         "named breaks": "no breaks named",
         "rule names": "no breaks named",
     }
-    assert facts["headline"] == "no errors, no warnings in 10 rows"
-    shown = said(facts)
+    shown = said(curate.report(bare, findings, guide))
     assert re.search(r"^length bias +not checked +no pairs *$", shown, re.MULTILINE)
-    assert re.search(r"^fidelity +not checked +no notes *$", shown, re.MULTILINE)
-    assert "unknown" not in shown
     assert "no guide" not in shown
-    assert "no guide: label noise not checked; name one with --guide\n" in said(curate.report(bare))
-
-
-def test_nothing_to_check():
-    with pytest.raises(UserError, match="there are no rows"):
-        curate.report([])
-    with pytest.raises(UserError, match="--limit-tokens 0 is not allowed"):
-        curate.run_checks(ROWS, limit=0)
+    findings = curate.run_checks(bare)
+    assert "label noise" in {each.check for each in findings if each.severity == UNCHECKED}
+    assert "no guide: label noise not checked; name one with --guide\n" in said(curate.report(bare, findings))
 
 
 # --- the cleaned copy -------------------------------------------------------------------------------------
@@ -531,27 +456,3 @@ def test_what_is_taken_out(guide, tokenizer):
         "mail": "personal data",
         "long": "tokens over the limit",
     }  # and not test-noise: the test split stays as it is
-
-
-def test_a_double_of_a_row_that_goes_may_stay(guide, tokenizer):
-    rows = [spoilt(ROWS[0], id="first", chosen=NOISY), *ROWS]
-    gone = fix.removed(rows, curate.run_checks(rows, guide, tokenizer))
-    assert [rows[at].id for at in gone] == ["first"]
-
-
-def test_topics_in_two_splits_are_not_mended_by_taking_out_most_of_train(guide, tokenizer):
-    rows = [*ROWS, spoilt(ROWS[0], "The lid will not close any more", id="torn", split="test")]
-    findings = curate.run_checks(rows, guide, tokenizer)
-    assert any(each.check == "topics across splits" and each.severity == ERROR for each in findings)
-    assert fix.removed(rows, findings) == {}
-    many = [spoilt(row, id=f"{row.id}-{n}", topic="b") for n, row in itertools.product(range(3), ROWS[2:6])]
-    gone = fix.removed([*rows, *many], [duplicates.topics_apart([*rows, *many])])
-    assert {check for at, (check, _) in gone.items() if at < 2} == {"topics across splits"}
-
-
-def test_no_row_of_train_is_left(tmp_path, guide):
-    rows = [spoilt(row, chosen="Hi!") for row in ROWS]
-    findings = curate.run_checks(rows, guide)
-    with pytest.raises(UserError, match="every row of train has something wrong"):
-        fix.run(rows, [{}] * 10, findings, "rows", (tmp_path / "a.jsonl", tmp_path / "a.md"))
-    assert not (tmp_path / "a.jsonl").exists()

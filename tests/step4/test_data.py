@@ -34,19 +34,6 @@ def refusal(source):
 # --- formats ----------------------------------------------------------------------------------------------
 
 
-def test_prompt_and_completion(file):
-    (row,) = read_rows(jsonl(file, {"prompt": "Open?", "completion": "Yes.", "split": "train"}))
-    assert row == Row("1", ({"role": "user", "content": "Open?"},), "Yes.")
-    assert row.message == "Open?"
-
-
-def test_prompt_chosen_and_rejected(file):
-    (row,) = read_rows(
-        jsonl(file, {"prompt": "Open?", "chosen": "Yes.", "rejected": "yep", "split": "dev", "id": 7})
-    )
-    assert (row.id, row.chosen, row.rejected, row.split) == ("7", "Yes.", "yep", "dev")
-
-
 def test_conversations(file):
     said = [{"role": "assistant", "content": "Yes."}]
     sft, dpo = read_rows(
@@ -114,21 +101,11 @@ def test_notes_are_a_list_or_a_text_with_a_line_each(file, notes, read):
     assert row.notes == read
 
 
-def test_blank_lines_and_a_byte_order_mark_are_no_rows(file):
-    file.write_text('\ufeff{"prompt": "a", "completion": "b", "split": "train"}\n\n', encoding="utf-8")
-    assert len(read_rows(file)) == 1
-
-
 def test_line_separators_inside_of_a_text_end_no_row(file):
     row = {"prompt": "a\u2028b\x85c", "completion": "d\x0be", "split": "train"}
     file.write_text(json.dumps(row, ensure_ascii=False) + "\r\n", encoding="utf-8")
     (found,) = read_rows(file)
     assert (found.message, found.chosen) == (row["prompt"], row["completion"])
-
-
-def test_labels_may_be_numbers(file):
-    (row,) = read_rows(jsonl(file, {"prompt": "a", "completion": "b", "topic": 7}))
-    assert row.topic == "7"
 
 
 def test_rows_of_a_table_have_the_number_of_their_first_line(tmp_path):
@@ -137,12 +114,6 @@ def test_rows_of_a_table_have_the_number_of_their_first_line(tmp_path):
     assert [row.id for row in read_rows(path)] == ["2", "5", "6"]
     path.write_text('prompt,completion\n"a\nb","c\nd"\n,x\n', encoding="utf-8")
     assert "rows.csv:5 has the columns" in refusal(path)
-
-
-def test_rows_of_one_split(file):
-    jsonl(file, *({"prompt": split, "completion": "x", "split": split} for split in ("train", "test", "dev")))
-    assert [row.message for row in read_rows(file, "test")] == ["test"]
-    assert len(read_rows(file)) == 3
 
 
 def test_the_system_message_of_a_row_stays():
@@ -255,16 +226,6 @@ GOOD = '{"prompt": "a", "completion": "b", "split": "train"}\n'
 def test_a_line_that_is_wrong_is_named(file, line, said):
     file.write_text(GOOD + line + "\n", encoding="utf-8")
     assert said in refusal(file)
-
-
-def test_a_file_without_rows(file):
-    file.write_text("\n", encoding="utf-8")
-    assert "rows.jsonl has no rows: it needs prompt and completion" in refusal(file)
-
-
-def test_a_table_without_rows(tmp_path):
-    (tmp_path / "rows.csv").write_text("prompt,completion\n", encoding="utf-8")
-    assert "has no rows" in refusal(tmp_path / "rows.csv")
 
 
 def test_a_file_that_is_not_there():

@@ -71,17 +71,12 @@ def test_show_sets_the_replies_side_by_side(data, file):
     assert got.out.endswith("1 more with --limit\n")
 
 
-def test_show_without_a_guide_judges_nothing(data, file):
-    assert json.loads(data("show", "--data", file, "--json").out)["rows"][0]["broken"] is None
-
-
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (("--split", "tset"), "--split tset is not known: use train, dev, test"),
-        (("--topic", "cars"), "has no such row: topics are kettle, boiler, magazine, gym card, parcel"),
-        (("--id", "x"), "has no such row: ids are like kettle-1, kettle-2, boiler-3"),
-        (("--limit", "0"), "--limit 0 shows nothing: use a number from 1"),
+        (("--split", "tset"), "has no such row: its splits are dev, test, train"),
+        (("--topic", "cars"), "its topics kettle, boiler, magazine, gym card, parcel"),
+        (("--id", "x"), "ids are like kettle-1, kettle-2, boiler-3"),
     ],
 )
 def test_show_of_what_is_not_there(refused, file, flags, said):
@@ -131,7 +126,7 @@ def test_check_compares_the_replies_with_their_notes(data, file):
     assert found["label noise"] == found["named breaks"] == []
 
 
-def test_fix_writes_a_copy_with_all_columns_and_a_report(data, file, tmp_path):
+def test_fix_writes_a_copy_with_all_columns(data, file, tmp_path):
     rows = [
         spoilt(ROWS[0], id="noisy", chosen=NOISY),
         *ROWS,
@@ -145,28 +140,20 @@ def test_fix_writes_a_copy_with_all_columns_and_a_report(data, file, tmp_path):
     assert got.code == 1  # the test split keeps its noise
     assert file.read_bytes() == before
     facts = json.loads(got.out)
-    assert (facts["fix"]["removed"], facts["fix"]["kept"], facts["fix"]["by_check"]) == (
-        1,
-        11,
-        {"label noise": 1},
-    )
+    assert [each["id"] for each in facts["fix"]["removed"]] == ["noisy"]
+    assert (facts["fix"]["kept"], facts["fix"]["by_check"]) == (11, {"label noise": 1})
     assert [row.id for row in read_rows(tmp_path / "clean.jsonl")] == [row.id for row in rows[1:]]
     assert {json.loads(line)["column"] for line in (tmp_path / "clean.jsonl").read_text().splitlines()} == {
         "kept"
     }
-    report = (tmp_path / "clean.md").read_text()
-    assert report.startswith("# What was taken out of mine.jsonl\n\n- before: 12 rows")
-    assert "## label noise: 1\n\n- noisy: chosen breaks no\\_hedging (might)\n" in report
-    assert "### error: label noise, 1 rows\n\n- bad-test: chosen breaks" in report
 
 
 def test_fix_of_all_that_is_wrong_exits_0(data, file, tmp_path):
     as_file(file, [spoilt(ROWS[0], id="noisy", chosen=NOISY), *ROWS])
-    got = data("check", *own(file), "--smoke", "--fix", tmp_path / "clean.csv")
+    got = data("check", *own(file), "--smoke", "--fix", tmp_path / "clean.jsonl")
     assert got.code == 0
-    assert f"1 rows taken out (label noise 1), 10 kept: {tmp_path / 'clean.csv'}" in got.out
-    assert fingerprint(read_rows(tmp_path / "clean.csv")) == fingerprint(ROWS)  # through CSV and back
-    assert (tmp_path / "clean.md").read_text().endswith("## Left\n\nNothing.\n")
+    assert f"1 rows taken out (label noise 1), 10 kept: {tmp_path / 'clean.jsonl'}" in got.out
+    assert fingerprint(read_rows(tmp_path / "clean.jsonl")) == fingerprint(ROWS)
 
 
 def test_fix_never_writes_in_place(refused, data, file, tmp_path):
@@ -181,9 +168,7 @@ def test_fix_never_writes_in_place(refused, data, file, tmp_path):
     assert taken.read_text() == "mine"
     assert data("check", *own(file), "--smoke", "--fix", taken, "--force").code == 0
     assert len(read_rows(taken)) == 10
-    assert "use one that ends in .jsonl or .csv" in refused(
-        "check", *own(file), "--fix", tmp_path / "clean.txt"
-    )
+    assert "use one that ends in .jsonl" in refused("check", *own(file), "--fix", tmp_path / "clean.txt")
 
 
 @pytest.mark.parametrize(
@@ -229,13 +214,6 @@ def test_build_writes_what_trl_reads(data, file, tmp_path, form):
     assert again[0].rejected == (None if form == "sft" else ROWS[0].rejected)
 
 
-def test_build_leaves_out_rows_without_a_rejected_reply(data, file, tmp_path):
-    as_file(file, [spoilt(ROWS[0], rejected=None), *ROWS[1:]])
-    got = data("build", *own(file), "--format", "dpo", "--out", tmp_path / "built", "--smoke")
-    assert "; 1 without a rejected reply left out" in got.out
-    assert len((tmp_path / "built" / "train.jsonl").read_text().splitlines()) == 5
-
-
 @pytest.mark.parametrize(
     ("rows", "flags", "said"),
     [
@@ -270,29 +248,19 @@ def test_build_keeps_files_that_are_there(refused, data, file, tmp_path):
 
 def test_distill_of_the_training_messages(data, file, tmp_path, monkeypatch):
     api = ScriptedMessages()
-    for row in ROWS[:2]:
-        api.enqueue(row.chosen)
-        api.enqueue(row.rejected)
-    api.enqueue("Hi!")
-    api.enqueue("Hi again!")
+    for text in (ROWS[0].chosen, ROWS[1].chosen, "Hi!", "Hi again!"):
+        api.enqueue(text)
     monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
-    got = data("distill", *own(file), "--requests", "6", "--out", tmp_path / "pairs.jsonl", "--smoke")
+    got = data("distill", *own(file), "--requests", "4", "--out", tmp_path / "made.jsonl", "--smoke")
     assert got.code == 0
-    assert got.out.startswith(
-        "2 of 3 messages have a reply that keeps the guide, by 6 requests to tiny; 2 of them as"
-    )
-    assert "boiler-3: empty, greeting, sign_off" in got.out
-    assert (
-        "3 messages not asked: the budget of 6 requests is used up; the same command goes on with them"
-        in got.out
-    )
-    assert [row.id for row in read_rows(tmp_path / "pairs.jsonl")] == ["kettle-1", "kettle-2"]
+    assert got.out.startswith("2 of 3 messages have a reply that keeps the guide, by 4 requests to tiny\n")
+    assert "3 messages not asked: the budget of requests is used up" in got.out
+    assert [row.id for row in read_rows(tmp_path / "made.jsonl")] == ["kettle-1", "kettle-2"]
 
 
 def test_distill_with_the_embedded_model(data, tmp_path):
     (tmp_path / "asked.txt").write_text("Where is my parcel?\n")
     got = data("distill", "--messages", "asked.txt", "--requests", "1", "--attempts", "1", "--smoke")
     assert got.code == 0, got.err
-    assert got.out.startswith("0 of 1 messages have a reply that keeps the guide, by 1 requests to tiny")
-    assert "few replies of tiny pass; a stronger model (--model) passes more" in got.out
-    assert (tmp_path / "pairs.filtered.jsonl").exists()
+    assert got.out.startswith("0 of 1 messages have a reply that keeps the guide")
+    assert (tmp_path / "distilled.filtered.jsonl").exists()

@@ -40,11 +40,10 @@ def lines(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_a_pair(api, guide, out):
+def test_a_reply_that_passes_is_kept(api, guide, out):
     api.enqueue(ROWS[0].chosen, usage={"input_tokens": 400, "output_tokens": 60})
-    api.enqueue(ROWS[0].rejected)
     facts = run(ROWS[:1], guide, out)
-    asked, off = api.requests
+    (asked,) = api.requests
     assert (
         "You answer members of Northwind Care. Follow every one of these rules:\n- Start with"
         in asked["system"]
@@ -52,27 +51,17 @@ def test_a_pair(api, guide, out):
     given = with_notes(ROWS[0].message, ROWS[0].notes)
     assert asked["messages"] == [{"role": "user", "content": f"<message>\n{given}\n</message>"}]
     assert "say all of them" in asked["system"]
-    assert 'Start with "Dear member,"' in off["system"]  # the first rule is to be broken first
-    assert ROWS[0].chosen in off["messages"][0]["content"]
     (row,) = read_rows(out)
-    assert row == spoilt(ROWS[0], breaks=("no_contractions",))
-    assert (facts["kept"], facts["pairs"], facts["requests"], facts["filtered"]) == (1, 1, 2, 0)
-    assert (facts["input_tokens"], facts["output_tokens"]) == (500, 70)
+    assert row == spoilt(ROWS[0], rejected=None)
+    assert (facts["kept"], facts["requests"], facts["filtered"]) == (1, 1, 0)
+    assert (facts["input_tokens"], facts["output_tokens"]) == (400, 60)
     assert facts["dollars"] is None  # unknown, not 0
-    assert facts["headline"] == "1 of 1 messages have a reply that keeps the guide, by 2 requests to tiny"
-
-
-def test_chosen_only(api, guide, out):
-    api.enqueue(ROWS[0].chosen)
-    facts = run(ROWS[:1], guide, out, rejected=False)
-    assert (facts["kept"], facts["pairs"], api.left) == (1, 0, 0)
-    assert lines(out)[0]["rejected"] is None
 
 
 def test_a_reply_that_breaks_a_rule_is_tried_again_with_what_was_wrong(api, guide, out):
     api.enqueue(ROWS[0].rejected)
     api.enqueue(ROWS[0].chosen)
-    facts = run(ROWS[:1], guide, out, rejected=False)
+    facts = run(ROWS[:1], guide, out)
     told = api.requests[1]["messages"]
     assert [turn["role"] for turn in told] == ["user", "assistant", "user"]
     assert told[1]["content"] == ROWS[0].rejected
@@ -113,74 +102,24 @@ def test_faults(guide, text, stop, why):
     assert teacher.faults(text, stop, ROWS[0], guide) == why
 
 
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        (ROWS[0].chosen, "rejected: breaks no rule"),
-        (
-            ROWS[0].rejected.replace("the handle.", "the handle. " + "You know. " * 40),
-            "rejected: another length",
-        ),
-        (ROWS[0].rejected.replace("3 May", "4 May"), "rejected: added: 4"),
-    ],
-)
-def test_a_rejected_reply_that_is_none_leaves_the_chosen_one(api, guide, out, text, why):
-    api.enqueue(ROWS[0].chosen)
-    api.enqueue(text)
-    facts = run(ROWS[:1], guide, out)
-    assert (facts["kept"], facts["pairs"], facts["why"]) == (1, 0, {why: 1})
-    (row,) = lines(out)
-    assert (row["rejected"], row["breaks"]) == (None, None)
-
-
-def test_a_message_without_notes_is_judged_by_its_tone_alone(api, guide, out):
-    row = spoilt(ROWS[0], notes=())
-    assert teacher.faults(ROWS[1].chosen, "end_turn", row, guide) == []
-    api.enqueue(ROWS[0].chosen)
-    run([row], guide, out, rejected=False)
-    assert "Notes:" not in api.requests[0]["messages"][0]["content"]
-
-
-def test_each_rule_is_broken_in_turn(api, guide, out):
-    for row in ROWS[:3]:
-        api.enqueue(row.chosen)
-        api.enqueue(row.rejected)
-    run(ROWS[:3], guide, out)
-    for request, rule in zip(api.requests[1::2], guide.rules, strict=False):
-        assert rule.say in request["system"]
-
-
 def test_the_budget_ends_it_and_the_same_command_goes_on(api, guide, out):
     for row in ROWS[:2]:
         api.enqueue(row.chosen)
-    facts = run(ROWS[:4], guide, out, rejected=False, requests=2)
-    assert (facts["kept"], facts["asked"], facts["not_asked"], api.left) == (2, 2, 2, 0)
+    facts = run(ROWS[:4], guide, out, requests=2)
+    assert (facts["kept"], facts["not_asked"], api.left) == (2, 2, 0)
     for row in ROWS[2:4]:
         api.enqueue(row.chosen)
-    facts = run(ROWS[:4], guide, out, rejected=False)
-    assert (facts["kept"], facts["there_already"], facts["not_asked"]) == (2, 2, 0)
+    facts = run(ROWS[:4], guide, out)
+    assert (facts["kept"], facts["not_asked"]) == (2, 0)
     assert [row.id for row in read_rows(out)] == [row.id for row in ROWS[:4]]
     assert run(ROWS[:4], guide, out)["requests"] == 0
-
-
-def test_what_was_filtered_is_not_asked_again(api, guide, out):
-    api.enqueue("Hi!")
-    run(ROWS[:1], guide, out, attempts=1)
-    assert run(ROWS[:1], guide, out)["requests"] == 0
-
-
-def test_a_budget_that_ends_between_chosen_and_rejected_keeps_the_chosen(api, guide, out):
-    api.enqueue(ROWS[0].chosen)
-    facts = run(ROWS[:2], guide, out, requests=1)
-    assert (facts["kept"], facts["pairs"]) == (1, 0)
-    assert [row["id"] for row in lines(out)] == ["kettle-1"]
 
 
 def test_a_model_that_fails_loses_nothing(api, guide, out):
     api.enqueue(ROWS[0].chosen)
     api.enqueue(status=529, error="Overloaded")
     with pytest.raises(UserError, match=r"tiny: the server is overloaded \(529\)") as refused:
-        run(ROWS[:2], guide, out, rejected=False)
+        run(ROWS[:2], guide, out)
     assert "\n" not in str(refused.value)
     assert [row["id"] for row in lines(out)] == ["kettle-1"]
 
@@ -192,18 +131,9 @@ def test_conversations_keep_their_turns(api, guide, out):
         *ROWS[0].prompt,
     )
     api.enqueue(ROWS[0].chosen)
-    run([spoilt(ROWS[0], prompt=turns)], guide, out, rejected=False)
+    run([spoilt(ROWS[0], prompt=turns)], guide, out)
     assert read_rows(out)[0].prompt == turns
-    assert run([spoilt(ROWS[0], prompt=turns)], guide, out)["there_already"] == 1
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [({"requests": 0}, "--requests 0"), ({"attempts": 0}, "--attempts 0")],
-)
-def test_options_that_are_not_allowed(guide, out, options, said):
-    with pytest.raises(UserError, match=said):
-        run(ROWS, guide, out, **options)
+    assert run([spoilt(ROWS[0], prompt=turns)], guide, out)["requests"] == 0
 
 
 def test_a_file_that_is_none_of_ours(api, guide, out):

@@ -100,13 +100,6 @@ def test_what_the_replies_are_worth(scripted):
     assert facts["headline"] == "tone: all rules 100% of 2 replies"
 
 
-def test_models_are_measured_once_each(scripted):
-    facts = scripted()
-    assert list(facts["models"]) == ["base", "tone"]
-    assert list(scripted(baselines=["guide"])["models"]) == ["base", "tone"]
-    assert list(scripted(baselines=[])["models"]) == ["tone"]
-
-
 def test_an_activated_adapter_is_measured_merged_too(scripted, monkeypatch):
     monkeypatch.setattr(evaluation.merge, "call", lambda _adapter: [1, 2])
     monkeypatch.setattr(evaluation.merge, "merged", lambda *_args, **_more: "base")
@@ -157,18 +150,6 @@ def test_intervals_draw_whole_topics():
     assert (low, high) == (0.0, 1.0)
 
 
-def test_shares_and_differences_have_the_intervals_of_topics():
-    topics = ["a"] * 5 + ["b"] * 5
-    share = evaluation._share([True] * 5 + [False] * 5, topics)
-    assert share == {"hits": 5, "n": 10, "share": 0.5, "interval": (0.0, 1.0)}
-    assert evaluation._share([None] * 10, topics) is None
-    assert evaluation._share([True, None], ["a", "a"])["n"] == 1
-    worse, better = [False] * 10, [True] * 5 + [False] * 5
-    found = evaluation.differences([system("base", False, worse), system("tone", True, better)], topics)
-    faithful = next(each for each in found if each["measure"] == "faithful")
-    assert (faithful["difference"], faithful["interval"], faithful["n"]) == (0.5, (0.0, 1.0), 10)
-
-
 def test_without_notes_fidelity_is_unknown_and_shown_so(scripted, tmp_path):
     facts = scripted(rows=[spoilt(row, notes=()) for row in good()])
     for each in facts["systems"]:
@@ -177,17 +158,6 @@ def test_without_notes_fidelity_is_unknown_and_shown_so(scripted, tmp_path):
     assert {each["measure"] for each in facts["differences"]} == {"adherence", "all_rules"}
     head, rows = report.systems_table(facts)
     assert [row[head.index("faithful")] for row in rows] == ["-"] * 4
-    report.write(facts, tmp_path / "report")
-    assert "| - |" in (tmp_path / "report" / "report.md").read_text()
-
-
-def test_rows_with_nothing_but_a_prompt_and_a_reply(scripted, monkeypatch, tmp_path):
-    bare = [spoilt(row, notes=(), topic=None) for row in good()]
-    facts = evaluation.run(
-        runs.settings(), GUIDE, bare, split="test", baselines=["few-shot"], adapters=[tmp_path / "tone"]
-    )
-    assert facts["systems"][0]["faithful"] is facts["systems"][0]["both"] is None
-    assert len(scripted.asked[0][1][0]) == 8  # three examples all the same
     report.write(facts, tmp_path / "report")
     text_of(facts)
 
@@ -213,12 +183,6 @@ def test_runs_of_the_same_name_get_their_parents(tmp_path):
     assert [each.name for each in twice] == ["base", "tone"]
 
 
-def test_examples_are_of_different_topics():
-    shots = systems.examples([row for row in good() if row.split == "train"])
-    assert [row.id for row in shots] == ["kettle-1", "boiler-3", "magazine-5"]
-    assert systems.examples([]) == []
-
-
 # --- what is shown and written ----------------------------------------------------------------------------
 
 
@@ -233,77 +197,23 @@ def test_the_tables_on_the_screen(scripted):
     assert "Northwind Care, test: 2 messages" in shown
 
 
-def test_what_a_system_cost_to_make(scripted, tmp_path):
-    (tmp_path / "tone").mkdir()
-    run = {"seconds_in_all": 1311.6, "peak_memory_mb": 2345}
-    (tmp_path / "tone" / "run.json").write_text(json.dumps(run))
-    facts = scripted(adapters=[tmp_path / "tone", tmp_path / "unknown" / "tone"])
-    assert [each["training"] for each in facts["systems"][-3:]] == [
-        None,
-        {"seconds": 1311.6, "peak_memory_mb": 2345},
-        {"seconds": None, "peak_memory_mb": None},
-    ]
-    head, rows = report.tables(facts)["What a system costs"]
-    assert head[-2:] == ["trained, s", "MB"]
-    assert [row[-2:] for row in rows] == [["-", "-"]] * 3 + [["1,312", "2,345"], ["-", "-"]]
-    assert "1,312" in text_of(facts)
-    report.write(facts, tmp_path / "report")
-    text = (tmp_path / "report" / "report.md").read_text()
-    assert "trained, s" in text
-    assert "2,345" in text
-    with (tmp_path / "report" / "replies.csv").open() as file:
-        trained = {row["system"]: (row["trained_s"], row["trained_mb"]) for row in csv.DictReader(file)}
-    assert trained["base"] == ("", "")
-    assert ("1311.6", "2345") in trained.values()
-
-
-def test_a_run_that_was_cut_has_an_unknown_cost(tmp_path):
-    (tmp_path / "run.json").write_text("{")
-    assert evaluation.training(tmp_path) == {"seconds": None, "peak_memory_mb": None}
-    (tmp_path / "run.json").write_text('{"seconds_in_all": "long", "peak_memory_mb": null}')
-    assert evaluation.training(tmp_path) == {"seconds": None, "peak_memory_mb": None}
-
-
 def test_the_report_is_a_folder_that_needs_nothing_else(scripted, tmp_path):
     facts = scripted()
     report.write(facts, tmp_path / "out" / "report")
     folder = tmp_path / "out" / "report"
     names = {path.name for path in folder.iterdir()}
-    assert names == {"report.md", "evaluate.json", "evaluate.png", "replies.csv"}
-    markdown = (folder / "report.md").read_text()
-    assert markdown.startswith("# Northwind Care: tone: all rules 100% of 2 replies\n")
-    assert "![the measures](evaluate.png)" in markdown
-    for title in (
-        "Systems",
-        "What a system costs",
-        "What should not have changed",
-        "Differences",
-        "Rules",
-        "Side by side",
-    ):
-        assert f"## {title}" in markdown
-    lines = [line for line in markdown.splitlines() if line.startswith("|")]
-    assert len({line.count("|") for line in lines if "few-shot" in line and "no_" not in line}) <= 4
+    assert names == {"evaluate.json", "replies.csv"}
     with (folder / "replies.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 8
     assert (rows[0]["reply"], rows[0]["faithful"], rows[-1]["faithful"]) == (BASE, "False", "True")
     assert json.loads((folder / "evaluate.json").read_text())["n"] == 2
-    assert (folder / "evaluate.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(scripted, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
         report.write(scripted(), tmp_path / "file" / "report")
-
-
-def test_one_message_has_no_intervals_of_means(scripted):
-    facts = scripted(limit=1)
-    assert facts["n"] == 1
-    assert facts["systems"][0]["adherence"]["interval"] is None
-    assert "-" in [row[-1] for row in report.tables(facts)["Differences"][1]]
-    text_of(facts)
 
 
 # --- the tiny model, and the real one ---------------------------------------------------------------------
@@ -338,8 +248,7 @@ def test_real_a_short_training_raises_adherence(tmp_path, monkeypatch):
     stage = {"epochs": 3, "batch_size": 4, "learning_rate": 2e-3, "warmup_steps": 2}
     recipe = Recipe.model_validate({"lora": {"last_layers": 8}, "sft": stage})
     lesson = TrainingData([row for row in rows if row.split == "train"][::6][:48], guide.system)
-    facts = runs.training.run(settings, recipe, lesson, tmp_path / "run")
-    assert not facts["notes"]
+    runs.training.run(settings, recipe, lesson, tmp_path / "run")
     monkeypatch.setattr(evaluation.forgetting, "measure", lambda *_: {})  # takes longer than the training
     dev = [row for row in rows if row.split == "dev"][::7]  # of several topics
     found = evaluation.run(

@@ -1,7 +1,6 @@
 """Replies in batches: what all prompts begin with is read once, and nothing changes by it."""
 
 import pytest
-import torch
 
 from shared.models import load_causal_lm, load_tokenizer
 from step4_finetune.models import generate
@@ -47,12 +46,3 @@ def test_something_is_left_to_read_where_one_prompt_begins_another(parts):
     twice = [prompts()[0], prompts()[0]]
     first, second = generate.replies(model, tokenizer, twice, 5)
     assert first == second
-
-
-def test_the_keys_of_one_batch_are_not_the_next_ones(parts):
-    model, tokenizer = parts
-    ids = tokenizer("a b c d")["input_ids"]
-    cache = generate.read_once(model, ids)
-    assert cache.get_seq_length() == len(ids)
-    assert generate.read_once(model, []).get_seq_length() == 0
-    assert torch.equal(cache.layers[0].keys, generate.read_once(model, ids).layers[0].keys)

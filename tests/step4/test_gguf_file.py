@@ -53,9 +53,7 @@ def folder(tmp_path_factory, tiny_cache):
     return weights.ensure("tiny", load_settings(cache_dir=tiny_cache, model="tiny"))
 
 
-@pytest.mark.parametrize(
-    ("number_format", "off"), [("f32", 0), ("f16", 2e-3), ("bf16", 2e-2), ("q8_0", 1e-2)]
-)
+@pytest.mark.parametrize(("number_format", "off"), [("f16", 2e-3), ("q8_0", 1e-2)])
 def test_transformers_reads_the_same_weights_back(folder, tmp_path, number_format, off):
     from transformers import AutoModelForCausalLM
 
@@ -71,18 +69,12 @@ def test_transformers_reads_the_same_weights_back(folder, tmp_path, number_forma
         assert getattr(back.config, key) == pytest.approx(getattr(model.config, key))
 
 
-def test_llama_cpp_says_the_same_words(folder, tmp_path):
+def test_llama_cpp_cuts_texts_as_the_tokenizer_does_and_says_the_same_words(folder, tmp_path):
     tokenizer, model = models.load_tokenizer(str(folder)), models.load_causal_lm(str(folder), dtype="float32")
     server = llama_cpp(gguf.write(folder, tmp_path / "model.gguf", "f32"))
     for text in TEXTS:
         ids = asked(tokenizer, text)
         assert greedy(server, ids, 8) == expected(model, tokenizer, ids, 8)
-
-
-def test_llama_cpp_cuts_texts_as_the_tokenizer_does(folder, tmp_path):
-    tokenizer = models.load_tokenizer(str(folder))
-    server = llama_cpp(gguf.write(folder, tmp_path / "model.gguf", "f32"))
-    for text in TEXTS:
         own = {"prompt": text, "n_predict": 1, "temperature": 0, "cache_prompt": False}
         assert server.handle_completions(own)["usage"]["prompt_tokens"] == len(tokenizer(text)["input_ids"])
         turns = {"messages": [{"role": "user", "content": text}], "max_tokens": 1}
@@ -126,9 +118,7 @@ def change(path, **values):
     ("break_it", "says"),
     [
         (lambda f: change(f / "config.json", model_type="qwen2"), "is a qwen2 model"),
-        (lambda f: change(f / "config.json", rope_parameters={"rope_type": "yarn"}), "plain RoPE"),
         (lambda f: change(f / "tokenizer.json", pre_tokenizer={"type": "Whitespace"}), "cut in a way"),
-        (lambda f: (f / "tokenizer.json").unlink(), "tokenizer.json cannot be read"),
         (lambda f: (f / "model.safetensors").unlink(), "merge the adapter first"),
         (lambda f: (f / "model.safetensors").write_bytes(b"no"), "was cut or is damaged"),
         (lambda f: (f / "config.json").write_text("{"), "config.json cannot be read"),

@@ -2,22 +2,22 @@
 
 import io
 import json
+import sys
 import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from rich.console import Console
 
 from shared.config import load_settings
 from shared.errors import UserError
 from step4_finetune.cli.app import guard
+from step4_finetune.data.curate.personal import recognizers
 from step4_finetune.data.rows import GUIDE, SAMPLE, Row, read_rows, with_notes
-from step4_finetune.guard import Finding, Limits, around, command, guarded, injection, language, measure, pii
+from step4_finetune.guard import Finding, around, command, guarded, injection, language, measure, pii
 from step4_finetune.guard import topic as topics
-from step4_finetune.guard.fallback import BODIES, fallback
+from step4_finetune.guard.fallback import BODIES, fallbacks
 from step4_finetune.guard.reply import leaked, wrong
 from step4_finetune.tone.guide import guide_of, read_guide
 from step4_finetune.tone.rules import broken
@@ -29,7 +29,7 @@ GOOD = reply(
     "Please reply with the number on its base."
 )
 CHATTY = GOOD.replace("We will", "We'll")
-WITHOUT_PII = tuple(check for check in around.CHECKS if check != "pii")
+FALLBACKS = fallbacks(GUIDE_OF_SAMPLE)
 
 
 class Model:
@@ -88,10 +88,10 @@ def test_the_company_s_own_address_stays():
 
 
 def test_without_presidio_nothing_passes_unseen(monkeypatch):
-    monkeypatch.setattr(pii, "find_spec", lambda _name: None)
+    monkeypatch.setitem(sys.modules, "presidio_analyzer", None)
+    recognizers.cache_clear()
     with pytest.raises(UserError, match="pip install presidio-analyzer"):
-        guarded(Model(GOOD), "hello there", GUIDE_OF_SAMPLE)
-    assert guarded(Model(GOOD), "hello there", GUIDE_OF_SAMPLE, checks=WITHOUT_PII).reply == GOOD
+        guarded(Model(GOOD), "hello there, ring 020 7946 0123", GUIDE_OF_SAMPLE)
 
 
 # --- injection --------------------------------------------------------------------------------------------
@@ -152,28 +152,6 @@ def test_long_texts_are_read_in_no_time(text):
     assert time.process_time() - start < 5
 
 
-@given(st.text(max_size=200))
-def test_any_text_can_be_read(text):
-    injection.find(text)
-    language.is_english(text)
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ("words: {}\nfamilies: {a: ['(']}", "is no regular expression"),
-        ("words: {}\nfamilies: {a: ['{NONE}']}", "uses a word that is not there: NONE"),
-        ("families: {}", "use words, and families"),
-        ("[]", "use words, and families"),
-    ],
-)
-def test_patterns_that_are_wrong(tmp_path, content, said):
-    path = tmp_path / "patterns.yaml"
-    path.write_text(content, encoding="utf-8")
-    with pytest.raises(UserError, match=said):
-        injection.patterns(path)
-
-
 # --- language, topic --------------------------------------------------------------------------------------
 
 
@@ -232,22 +210,6 @@ def test_a_topic_is_made_of_rows_and_general_questions(tmp_path):
         topics.load_topic(load_settings(), rows, general, embed=letters)
 
 
-def test_vectors_are_computed_once(tmp_path):
-    calls = []
-
-    def embed(texts):
-        calls.append(len(texts))
-        return letters(texts)
-
-    with_memory = topics.remembered(embed, load_settings(cache_dir=tmp_path))
-    texts = [f"text {at}" for at in range(20)]
-    assert np.array_equal(with_memory(texts), with_memory(texts))
-    assert calls == [20]
-    next(tmp_path.rglob("*.npy")).write_bytes(b"cut")
-    assert np.array_equal(with_memory(texts), letters(texts))
-    assert calls == [20, 20]
-
-
 # --- replies ----------------------------------------------------------------------------------------------
 
 
@@ -265,12 +227,7 @@ def test_vectors_are_computed_once(tmp_path):
     ],
 )
 def test_what_is_wrong_with_a_reply(text, checks):
-    assert [check for check, _ in wrong(text, GUIDE_OF_SAMPLE, Limits())] == checks
-
-
-def test_a_reply_may_be_long_or_off_tone_where_the_limits_say_so():
-    assert wrong(CHATTY, GUIDE_OF_SAMPLE, Limits(tone=0.9)) == []
-    assert wrong(GOOD, GUIDE_OF_SAMPLE, Limits(reply_words=5))[0] == ("length", "25 words")
+    assert [check for check, _ in wrong(text, GUIDE_OF_SAMPLE)] == checks
 
 
 def test_what_the_rules_quote_is_no_leak():
@@ -314,31 +271,22 @@ def other(*rules):
 
 @pytest.mark.parametrize("reason", BODIES)
 def test_the_fallback_keeps_the_guide(reason):
-    assert broken(fallback(GUIDE_OF_SAMPLE, reason), GUIDE_OF_SAMPLE) == ()
+    assert broken(FALLBACKS[reason], GUIDE_OF_SAMPLE) == ()
 
 
-def test_the_fallback_of_the_sample_word_for_word():
-    assert fallback(GUIDE_OF_SAMPLE, "language") == reply(
-        "We have received your message, but we can answer in English only. "
-        "Please write to us again in English."
-    )
-
-
-def test_no_fallback_is_said_before_the_model_is_asked():
+@needs_presidio
+def test_a_guide_brings_its_own_fallbacks_which_keep_it():
     strange = other({"id": "verse", "require": "thee and thou"})
     model = Model(GOOD)
     with pytest.raises(
-        UserError, match=r"ready-made replies break the guide of Acme .*verse.*under fallbacks: injection, "
+        UserError, match="breaks Acme's rules verse: write your own in the guide, under fallb"
     ):
-        guarded(model, "hello", strange, checks=WITHOUT_PII)
+        guarded(model, "hello", strange)
     assert not model.asked
     own = dict.fromkeys(BODIES, "With thee and thou we shall speak.")
-    assert guarded(model, "", strange, fallbacks=own).reply == own["length"]
     assert guarded(model, "", replace(strange, fallbacks=tuple(own.items()))).reply == own["length"]
-    with pytest.raises(UserError, match="the fallback for reply breaks the guide's verse"):
-        guarded(model, "hello", strange, fallbacks={**own, "reply": "No."})
     with pytest.raises(UserError, match="fallback for 'tone': use injection, "):
-        guarded(model, "hello", strange, fallbacks={"tone": "No."})
+        guarded(model, "hello", replace(strange, fallbacks=(("tone", "No."),)))
 
 
 # --- around a model ---------------------------------------------------------------------------------------
@@ -373,7 +321,7 @@ def test_a_blocked_message_never_reaches_the_model(message, check):
     model = Model(GOOD)
     got = guarded(model, message, GUIDE_OF_SAMPLE, TOPIC)
     assert [(each.check, each.side, each.action) for each in got.findings] == [(check, "input", "block")]
-    assert got.reply == fallback(GUIDE_OF_SAMPLE, check)
+    assert got.reply == FALLBACKS[check]
     assert (got.fallback, got.attempts, model.asked) == (True, 0, [])
 
 
@@ -414,9 +362,9 @@ def test_off_tone_is_tried_again_with_a_reminder():
 @needs_presidio
 def test_after_the_last_attempt_the_fallback_goes_out():
     model = Model(CHATTY, "", GOOD.replace(".", "!"))
-    got = guarded(model, "My kettle leaks.", GUIDE_OF_SAMPLE, limits=Limits(attempts=3))
+    got = guarded(model, "My kettle leaks.", GUIDE_OF_SAMPLE)
     assert (got.attempts, got.fallback) == (3, True)
-    assert got.reply == fallback(GUIDE_OF_SAMPLE, "reply")
+    assert got.reply == FALLBACKS["reply"]
     assert broken(got.reply, GUIDE_OF_SAMPLE) == ()
     assert [each.action for each in got.findings if each.attempt == 3] == ["fallback"]
 
@@ -424,24 +372,21 @@ def test_after_the_last_attempt_the_fallback_goes_out():
 @needs_presidio
 def test_a_model_that_repeats_itself_is_not_asked_again():
     model = Model(CHATTY)
-    got = guarded(model, "My kettle leaks.", GUIDE_OF_SAMPLE, limits=Limits(attempts=9))
+    got = guarded(model, "My kettle leaks.", GUIDE_OF_SAMPLE)
     assert (got.attempts, len(model.asked), got.fallback) == (2, 2, True)
 
 
+@needs_presidio
 def test_a_reply_that_says_something_else_than_the_notes_does_not_go_out():
     row = good()[0]
     false = row.chosen.replace("3 May", "4 May")
     model = Model(false, row.chosen)
-    got = guarded(model, row.message, GUIDE_OF_SAMPLE, notes=row.notes, checks=WITHOUT_PII)
+    got = guarded(model, row.message, GUIDE_OF_SAMPLE, notes=row.notes)
     assert (got.reply, got.attempts) == (row.chosen, 2)
     assert got.findings == (Finding("facts", "output", "added 4", "regenerate", 1),)
     assert model.asked[0][1]["content"] == with_notes(row.message, row.notes)
-    got = guarded(Model(false), row.message, GUIDE_OF_SAMPLE, notes=row.notes, checks=WITHOUT_PII)
+    got = guarded(Model(false), row.message, GUIDE_OF_SAMPLE, notes=row.notes)
     assert (got.fallback, got.findings[-1].action) == (True, "fallback")
-    unchecked = guarded(
-        Model(false), row.message, GUIDE_OF_SAMPLE, notes=row.notes, checks=("length", "tone")
-    )
-    assert unchecked.reply == false
 
 
 @needs_presidio
@@ -457,26 +402,11 @@ def test_facts_are_measured_on_the_rows_that_are_wrong_in_them():
         spoilt(row, rejected=row.chosen.replace("14.90", "19.40"), breaks=("facts",)) for row in good()[8:9]
     ]
     rows += good()
-    found = measure.measure(GUIDE_OF_SAMPLE, rows, TOPIC, Limits())
+    found = measure.measure(GUIDE_OF_SAMPLE, rows, TOPIC)
     rates = {(row["check"], row["side"], row["split"]): row for row in found}
     facts, tone = (rates[check, "output", "test"] for check in ("facts", "tone"))
     assert (facts["caught"], facts["bad"], facts["false_alarms"], facts["clean"]) == (1, 1, 0, 1)
     assert (tone["caught"], tone["bad"]) == (2, 2)
-
-
-def test_checks_can_be_left_out():
-    assert guarded(Model(CHATTY), "hello", GUIDE_OF_SAMPLE, checks=("length",)).reply == CHATTY
-    with pytest.raises(UserError, match="there is no check tonne: use length, "):
-        guarded(Model(GOOD), "hello", GUIDE_OF_SAMPLE, checks=("tonne",))
-
-
-@needs_presidio
-def test_what_the_model_raises_passes_through():
-    def broken_model(_messages):
-        raise RuntimeError("out of memory")
-
-    with pytest.raises(RuntimeError, match="out of memory"):
-        guarded(broken_model, "hello", GUIDE_OF_SAMPLE)
 
 
 # --- labelled sets and measures ---------------------------------------------------------------------------
@@ -487,26 +417,11 @@ SIZES = {"pii": 60, "injection": 80, "offtopic": 60, "language": 40, "length": 2
 @pytest.mark.parametrize(("name", "n"), SIZES.items())
 def test_the_labelled_sets_are_halved_and_balanced(name, n):
     rows = measure.read_set(name)
-    assert len(rows) == len({row.text for row in rows}) == n
+    assert len(rows) == len({row["text"] for row in rows}) == n
     for split in measure.SPLITS:
-        half = [row for row in rows if row.split == split]
-        bad = [row for row in half if row.label not in ([], measure.CLEAN.get(name))]
+        half = [row for row in rows if row["split"] == split]
+        bad = [row for row in half if row["label"] not in ([], measure.CLEAN.get(name))]
         assert (len(half), len(bad)) == (n // 2, n // 4)
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (None, "cannot be read"),
-        ("{}", "pii.jsonl:1: text must be a text; a line holds text, split"),
-        ("x", "pii.jsonl:1 is not JSON"),
-    ],
-)
-def test_a_labelled_set_that_is_wrong(tmp_path, content, said):
-    if content is not None:
-        (tmp_path / "pii.jsonl").write_text(content, encoding="utf-8")
-    with pytest.raises(UserError, match=said):
-        measure.read_set("pii", tmp_path)
 
 
 def test_rates_by_hand():

@@ -37,7 +37,7 @@ def test_the_passages_are_whole_and_their_questions_even():
 
 
 def test_the_same_seed_writes_the_same_files(tmp_path):
-    facts = [build.run(tmp_path / name, None, 0) for name in ("a", "b")]
+    facts = [build.run(tmp_path / name, 0) for name in ("a", "b")]
     assert facts[0]["splits"]["train"]["fingerprint"] == facts[1]["splits"]["train"]["fingerprint"]
     assert facts[0]["splits"]["train"]["passages"] == 810
     rows = [json.loads(line) for line in (tmp_path / "a" / "train.jsonl").read_text().splitlines()]
@@ -47,7 +47,7 @@ def test_the_same_seed_writes_the_same_files(tmp_path):
     }
     assert not held_out & {row["passage"] for row in rows}
     with pytest.raises(UserError, match="is there already"):
-        build.run(tmp_path / "a", None, 0)
+        build.run(tmp_path / "a", 0)
 
 
 def test_the_shipped_adapter_was_trained_on_this_data():
@@ -72,19 +72,6 @@ def test_hard_negatives_are_questions_of_passages_that_are_alike():
     made = build.with_hard_negatives(rows, 0)
     assert ["How many gears has the blue bicycle?", False] in made[0]["questions"]
     assert len(made[0]["questions"]) == 1 + build.HARD
-
-
-def test_a_collection_in_beirs_layout_gives_its_judged_documents(tmp_path):
-    (tmp_path / "qrels").mkdir()
-    (tmp_path / "corpus.jsonl").write_text('{"_id": "d1", "title": "Keys", "text": "A key costs 20."}\n')
-    (tmp_path / "queries.jsonl").write_text('{"_id": "q1", "text": "price of a key"}\n')
-    (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td1\t1\n")
-    assert build.from_beir(tmp_path) == [
-        {"passage": "Keys\nA key costs 20.", "questions": [["price of a key", True]]}
-    ]
-    (tmp_path / "qrels" / "test.tsv").write_text("q1\td2\t1\n")
-    with pytest.raises(UserError, match="no collection in BEIR's layout"):
-        build.from_beir(tmp_path)
 
 
 def test_only_the_answer_is_learnt(file):

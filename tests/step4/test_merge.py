@@ -116,16 +116,6 @@ def cut(run):
     (run / merge.WEIGHTS).write_bytes(data[: len(data) // 2])
 
 
-def emptied(run):
-    (run / merge.WEIGHTS).write_bytes(b"")
-
-
-def half(run):
-    tensors = load_file(run / merge.WEIGHTS)
-    name = next(name for name in tensors if "lora_B" in name)
-    save_file({key: each for key, each in tensors.items() if key != name}, run / merge.WEIGHTS)
-
-
 def not_a_number(run):
     tensors = load_file(run / merge.WEIGHTS)
     save_file({key: each * torch.nan for key, each in tensors.items()}, run / merge.WEIGHTS)
@@ -140,8 +130,6 @@ def not_a_number(run):
         (lambda run: change(run, peft_type="IA3"), "kind IA3"),
         (no_weights, "has no adapter_model.safetensors"),
         (cut, "was cut or is damaged"),
-        (emptied, "was cut or is damaged"),
-        (half, "has A or B only"),
         (not_a_number, "cannot be merged"),
         (lambda run: change(run, base_model_name_or_path="org/other"), "trained on org/other, not on tiny"),
         (shutil.rmtree, "is no adapter"),
@@ -156,24 +144,13 @@ def test_what_is_no_whole_adapter_is_refused_in_one_line(settings, tmp_path, bre
     assert not (tmp_path / "tone").exists()
 
 
-@pytest.mark.parametrize(("sizes", "says"), [({"hidden_size": 32}, "doesn't fit"), ({}, "hasn't")])
-def test_an_adapter_of_another_size_is_refused_though_it_has_the_name(settings, tmp_path, sizes, says):
+def test_an_adapter_of_another_size_is_refused_though_it_has_the_name(settings, tmp_path):
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    kept = {"vocab_size": 512, "hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4}
-    other = LlamaForCausalLM(LlamaConfig(**{**kept, **sizes}, num_hidden_layers=2 if sizes else 3))
-    train(tmp_path / "run", base=other)
-    with pytest.raises(UserError, match=says):
+    sizes = {"hidden_size": 32, "intermediate_size": 128, "num_attention_heads": 4, "num_hidden_layers": 2}
+    train(tmp_path / "run", base=LlamaForCausalLM(LlamaConfig(vocab_size=512, **sizes)))
+    with pytest.raises(UserError, match="does not fit tiny"):
         merge.merged(settings, tmp_path / "run")
-
-
-def test_a_full_disk_is_said_before_a_byte_is_written(settings, tmp_path, monkeypatch):
-    train(tmp_path / "run")
-    usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(merge.shutil, "disk_usage", lambda _path: usage._replace(free=10))
-    with pytest.raises(UserError, match="MB free, the model needs"):
-        merge.save(settings, tmp_path / "run", tmp_path / "tone")
-    assert [each.name for each in tmp_path.iterdir()] == ["run"]
 
 
 def test_an_error_while_writing_leaves_nothing(settings, tmp_path, monkeypatch):

@@ -7,7 +7,6 @@ import http.server
 import json
 import sys
 import threading
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -216,7 +215,7 @@ def test_the_verdicts_come_along_with_what_is_wrong_and_without_what_is_unknown(
 
 def test_a_server_that_wants_a_key_gets_it_from_the_environment(phoenix, monkeypatch):
     phoenix.key = KEY
-    with pytest.raises(UserError, match=r"refuses us \(401\): set PHOENIX_API_KEY"):
+    with pytest.raises(UserError, match=r"answered 401 .*: set PHOENIX_API_KEY"):
         phoenix_experiments.ready(phoenix.url)
     monkeypatch.setenv("PHOENIX_API_KEY", KEY)
     phoenix_experiments.ready(phoenix.url)(facts())
@@ -229,8 +228,8 @@ def test_a_server_that_wants_a_key_gets_it_from_the_environment(phoenix, monkeyp
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("http://127.0.0.1:1", "does not answer .*start one with `phoenix serve`"),
-        ("localhost", "does not answer .*missing an 'http://'"),
+        ("http://127.0.0.1:1", "failed .*is `phoenix serve` running there"),
+        ("localhost", "failed .*missing an 'http://'"),
         ("http://[::1", "is no address"),
     ],
 )
@@ -246,12 +245,6 @@ def test_another_server_is_no_phoenix_and_no_password_is_repeated(phoenix):
     with pytest.raises(UserError, match="is no Phoenix server") as caught:
         phoenix_experiments.ready(phoenix.url.replace("//", "//me:secret@"))
     assert "secret" not in str(caught.value)
-
-
-def test_an_old_server_says_what_it_lacks(phoenix):
-    phoenix.version = "12.0.0"
-    with pytest.raises(UserError, match=r"requires Phoenix >= 15.* connected to server 12\.0\.0"):
-        phoenix_experiments.ready(phoenix.url)(facts())
 
 
 @pytest.mark.parametrize("path", ["/v1/datasets/upload", "/v1/experiments/e1", "/v1/experiment_evaluations"])
@@ -281,5 +274,4 @@ def test_the_command_says_where_the_experiments_are(command, phoenix):
     assert got.code == 0, got
     where = f"experiments in Phoenix: {phoenix.url}/datasets/{DATASET}/experiments"
     assert got.out.endswith(where + "\n")
-    assert where in Path("out/report.md").read_text(encoding="utf-8")
     assert len(phoenix.runs) == 3

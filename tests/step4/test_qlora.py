@@ -79,13 +79,6 @@ def test_it_learns_after_a_look_at_the_loss():
     assert look(model) < before - 1
 
 
-def test_frozen_adapters_are_found():
-    model = adapted()
-    model.requires_grad_(False)
-    with pytest.raises(UserError, match="nothing would be trained"):
-        qlora.gradients(model)
-
-
 def test_without_bitsandbytes_one_line_names_the_extra(monkeypatch):
     monkeypatch.setattr(qlora, "find_spec", lambda _name: None)
     with pytest.raises(UserError, match=r"pip install \.\[bitsandbytes\]"):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import UserError
-from step4_finetune.evaluate import ragas_scores, report
+from step4_finetune.evaluate import ragas_scores
 
 COLLECTIONS = """
 print("a library that prints")
@@ -98,12 +98,6 @@ def test_a_reply_whose_first_sentence_is_right_is_not_right_for_bleu(python):
     assert ragas_scores.whole("One. Two.\nThree.") == "One.\nTwo.\nThree."
 
 
-def test_rows_without_rejected_replies_have_no_such_row(python):
-    found = facts(rejected=None)
-    ragas_scores.ready(python)(found)
-    assert list(means(found)) == ["base", "tone"]
-
-
 def test_modules_of_ours_are_not_in_the_way_of_that_python(python, changed):
     changed("collections.py", "import data")  # a name that any library may have; step 4 has such a file
     with pytest.raises(UserError, match="No module named 'data'"):
@@ -113,13 +107,12 @@ def test_modules_of_ours_are_not_in_the_way_of_that_python(python, changed):
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("METADATA", "Name: ragas\nVersion: 0.3.1\n", "it has Ragas 0.3.1, and 0.4.3 is needed"),
         (
             "collections.py",
             "import langchain_vertex",
             "ModuleNotFoundError: No module named 'langchain_vertex'",
         ),
-        ("collections.py", "raise SystemExit", "it is no Python with Ragas"),
+        ("collections.py", "raise SystemExit", "is no Python with Ragas >= 0.4.3: exit code 0"),
         ("collections.py", "BleuScore = None", "TypeError: 'NoneType' object is not callable"),
     ],
 )
@@ -131,15 +124,6 @@ def test_an_environment_that_does_not_do(python, changed, name, text, says):
     assert "ragas_scores.py says how to make its environment" in str(caught.value)
 
 
-def test_ragas_that_falls_over_later_is_one_line_too(python, changed):
-    add = ragas_scores.ready(python)
-    changed("collections.py", "raise RuntimeError('out of\\nmemory')")
-    found = facts()
-    with pytest.raises(UserError, match="memory"):
-        add(found)
-    assert "ragas" not in found
-
-
 # --- behind the command -----------------------------------------------------------------------------------
 
 
@@ -149,14 +133,8 @@ def test_the_command_shows_it_in_the_same_report(command, python):
     )
     assert got.code == 0, got
     assert "like the chosen reply" in got.out
-    text = Path("out/report.md").read_text(encoding="utf-8")
-    assert "Likeness to the chosen replies, by Ragas 0.4.3" in text
-    assert "ROUGE-L" in text
+    assert "ROUGE-L" in got.out
     assert json.loads(Path("out/evaluate.json").read_text(encoding="utf-8"))["ragas"]["n"] == 3
-
-
-def test_a_mean_without_an_interval():
-    assert report._mean({"mean": 0.5, "interval": None}) == "0.50"
 
 
 def test_bad_pythons_are_refused_before_anything_is_answered(refused, python, tmp_path):
@@ -178,9 +156,9 @@ def test_the_report_is_kept_when_ragas_falls_over(command, python, monkeypatch):
     )
     assert (got.code, got.out) == (2, "")
     assert got.err.endswith("error: --ragas: it fell over\n")
-    assert Path("out/report.md").exists()
+    assert Path("out/evaluate.json").exists()
 
 
 def test_this_python_has_no_ragas_and_says_so():
-    with pytest.raises(UserError, match="it has no Ragas"):
+    with pytest.raises(UserError, match="is no Python with Ragas"):
         ragas_scores.ready(Path(sys.executable))

@@ -1,6 +1,5 @@
 """Training: every method and kind of tuning learns, what it leaves behind, and how it stops and goes on."""
 
-import csv
 import dataclasses
 import json
 import shutil
@@ -10,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from trl.trainer import utils as trl_utils
 
 from shared.errors import UserError
@@ -22,7 +21,10 @@ from step4_finetune.train.length_sampler import LengthGroupedSampler
 from step4_finetune.train.training_data import TrainingData
 from tests.step4 import runs
 
-TOGETHER = [(method, how) for method in ("sft", "dpo", "sft+dpo") for how in ("lora", "qlora", "full")]
+TOGETHER = [
+    *[("sft", "lora"), ("sft", "qlora"), ("sft", "full")],
+    *[("dpo", "lora"), ("sft+dpo", "lora"), ("sft+dpo", "full")],
+]
 ADAPTER = "adapter_model.safetensors"
 
 
@@ -58,7 +60,7 @@ def test_every_method_and_tuning_learns_and_leaves_a_whole_folder(tmp_path, meth
     chosen = runs.recipe(method, how, epochs=4, sft={"learning_rate": rate}, dpo={"learning_rate": rate / 4})
     facts = runs.train(tmp_path / "run", chosen)
     names = {path.name for path in (tmp_path / "run").iterdir()}
-    assert {"recipe.yaml", "run.json", "log.jsonl", "log.csv", "loss.png"} <= names
+    assert {"recipe.yaml", "run.json", "log.jsonl", "loss.png"} <= names
     assert ({ADAPTER, "adapter_config.json"} <= names) == (how != "full")
     assert ("model.safetensors" in names) == (how == "full")
     assert not {"checkpoints", "ref", "README.md"} & names
@@ -82,15 +84,14 @@ def test_what_is_known_of_a_run(unbroken):
     out, facts = unbroken
     assert facts["trainable"] == 16_384  # r 16 on the seven matrices of one layer
     assert facts["parameters"] == 106_816 + 16_384
-    assert (facts["rows"], facts["pairs"], facts["processes"], facts["notes"]) == (6, 6, 1, [])
+    assert (facts["rows"], facts["pairs"], facts["processes"]) == (6, 6, 1)
     assert len(facts["data"]) == 12
     assert set(facts["versions"]) == {"torch", "transformers", "peft", "trl", "datasets"}
     assert facts["recipe"]["seed"] == 0
     assert facts["peak_memory_mb"] > 100
-    with (out / "log.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [row["step"] for row in rows] == ["1", "2", "3", "4"]
-    assert float(rows[-1]["loss"]) == pytest.approx(facts["loss"][0])
+    rows = callbacks.read_log(out / "log.jsonl")
+    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    assert rows[-1]["loss"] == pytest.approx(facts["loss"][0])
     assert (out / "loss.png").read_bytes().startswith(b"\x89PNG")
     config = json.loads((out / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "tiny"  # not a folder of this machine
@@ -119,13 +120,6 @@ def test_nothing_is_printed_but_by_us(tmp_path, capfd, recwarn):
     assert not [each for each in recwarn if "step4_finetune" in each.filename]
 
 
-def test_the_bar_hears_of_every_step(tmp_path):
-    heard = []
-    runs.train(tmp_path / "run", bar=nullcontext(lambda *said: heard.append(said)))
-    assert [each[:2] for each in heard] == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    assert heard[-1][2].startswith("sft, loss ")
-
-
 # --- stopped, and on again --------------------------------------------------------------------------------
 
 
@@ -141,7 +135,7 @@ def stop_at(monkeypatch, step, stage="sft"):
     monkeypatch.setattr(callbacks.TrainingCallback, "on_step_end", on_step_end)
 
 
-@pytest.mark.parametrize("step", [1, 2, 3])
+@pytest.mark.parametrize("step", [1, 2])
 def test_a_stopped_run_goes_on_and_ends_as_an_unbroken_one(unbroken, tmp_path, monkeypatch, step):
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
@@ -169,25 +163,6 @@ def test_a_run_that_was_stopped_in_dpo_keeps_its_sft(tmp_path, monkeypatch):
     equal(adapter(tmp_path / "run"), adapter(tmp_path / "unbroken"), rtol=1e-3, atol=1e-5)
 
 
-def test_what_was_logged_after_the_checkpoint_is_logged_once(tmp_path, monkeypatch):
-    """A crash, unlike Ctrl-C, writes no checkpoint: training goes on from the last epoch."""
-    plain = callbacks.TrainingCallback.on_step_end
-
-    def crash(self, args, state, control, **more):
-        plain(self, args, state, control, **more)
-        if state.global_step == 3:
-            raise RuntimeError("power cut")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(callbacks.TrainingCallback, "on_step_end", crash)
-        with pytest.raises(RuntimeError, match="power cut"):
-            runs.train(tmp_path / "run")
-    log = tmp_path / "run" / "log.jsonl"
-    log.write_text(log.read_text() + '{"stage": "sft", "st')  # it was just writing
-    runs.train(tmp_path / "run")
-    assert [row["step"] for row in callbacks.read_log(log)] == [1, 2, 3, 4]
-
-
 @pytest.fixture
 def stopped(tmp_path, monkeypatch):
     """A run that was stopped after step 3; what comes back is its checkpoint."""
@@ -198,42 +173,33 @@ def stopped(tmp_path, monkeypatch):
     return tmp_path / "run" / "checkpoints" / "sft" / "checkpoint-3"
 
 
-@pytest.mark.parametrize("name", ["trainer_state.json", ADAPTER, "optimizer.pt", "scheduler.pt"])
-def test_a_checkpoint_that_was_cut_is_named_and_can_be_removed(stopped, name):
-    data = (stopped / name).read_bytes()
-    (stopped / name).write_bytes(data[: len(data) // 2])
-    with pytest.raises(
-        UserError, match=r"checkpoint-3 is not whole .*remove that folder and train again"
-    ) as got:
+def test_a_checkpoint_that_was_cut_is_named_and_can_be_removed(stopped):
+    for name in ("trainer_state.json", ADAPTER, "optimizer.pt", "scheduler.pt"):
+        data = (stopped / name).read_bytes()
+        (stopped / name).write_bytes(data[: len(data) // 2])
+        with pytest.raises(
+            UserError, match=r"checkpoint-3 is not whole .*remove that folder and train"
+        ) as got:
+            folder.last_checkpoint(stopped.parent)
+        assert "\n" not in str(got.value)
+        (stopped / name).write_bytes(data)
+    (stopped / ADAPTER).unlink()
+    with pytest.raises(UserError, match="is not whole"):
         folder.last_checkpoint(stopped.parent)
-    assert "\n" not in str(got.value)
     shutil.rmtree(stopped)
     assert folder.last_checkpoint(stopped.parent) is None
 
 
-@pytest.mark.parametrize("name", ["trainer_state.json", ADAPTER])
-def test_a_part_of_a_checkpoint_that_is_missing_is_found(stopped, name):
-    (stopped / name).unlink()
-    with pytest.raises(UserError, match="is not whole"):
-        folder.last_checkpoint(stopped.parent)
-
-
-@pytest.mark.parametrize(
-    ("changed", "says"),
-    [
-        (lambda out: runs.train(out, runs.recipe(epochs=3)), "a stopped run of another recipe"),
-        (lambda out: runs.train(out, its_lesson=runs.lesson(5)), "a stopped run of another data"),
-        (lambda out: runs.train(out, its_lesson=runs.lesson(replay=1)), "a stopped run of another replay"),
-        (
-            lambda out: runs.train(out, its_lesson=dataclasses.replace(runs.lesson(), start=out)),
-            r"a stopped run of another start \(--from\)",
-        ),
-    ],
-)
-def test_a_stopped_run_is_not_gone_on_with_by_something_else(stopped, changed, says):
-    out = stopped.parents[2]
-    with pytest.raises(UserError, match=says):
-        changed(out)
+def test_a_stopped_run_is_not_gone_on_with_by_something_else(stopped):
+    out, same = stopped.parents[2], runs.lesson()
+    for recipe, lesson, says in (
+        (runs.recipe(epochs=3), same, "another recipe"),
+        (None, runs.lesson(5), "another data"),
+        (None, runs.lesson(replay=1), "another replay"),
+        (None, dataclasses.replace(same, start=out), r"another start \(--from\)"),
+    ):
+        with pytest.raises(UserError, match=f"a stopped run of {says}"):
+            runs.train(out, recipe, lesson)
     assert stopped.exists()
     assert (out / "recipe.yaml").exists()
 
@@ -305,17 +271,11 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path, monkeypatch):
         runs.train(tmp_path / "run")
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        OSError(28, "No space left on device"),
-        RuntimeError("[enforce fail at inline_container.cc:603] . unexpected pos 64 vs 0; file write failed"),
-    ],
-)
-def test_a_full_disk_in_the_middle_is_one_line_and_the_run_goes_on_later(
-    unbroken, tmp_path, monkeypatch, error
-):
+def test_a_full_disk_in_the_middle_is_one_line_and_the_run_goes_on_later(unbroken, tmp_path, monkeypatch):
     plain, saved = torch.save, []
+    error = RuntimeError(
+        "[enforce fail at inline_container.cc:603] . unexpected pos 64 vs 0; file write failed"
+    )
 
     def full(*args, **more):
         saved.append(args)
@@ -337,17 +297,9 @@ def test_a_full_disk_in_the_middle_is_one_line_and_the_run_goes_on_later(
     equal(adapter(tmp_path / "run"), adapter(unbroken[0]), rtol=1e-4, atol=1e-6)
 
 
-def test_a_disk_without_room_is_found_before_the_first_step(tmp_path, monkeypatch):
-    usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(folder.shutil, "disk_usage", lambda _path: usage._replace(free=10))
-    with pytest.raises(UserError, match="MB free, the run needs"):
-        runs.train(tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
 def test_memory_is_foreseen_and_said_before_it_starts(tmp_path, monkeypatch, unbroken):
     assert unbroken[1]["foreseen_memory_mb"] > 600
-    monkeypatch.setattr(preflight.memory, "free", lambda _device: 1e6)
+    monkeypatch.setattr(preflight.memory, "free", lambda: 1e6)
     said = []
     with pytest.raises(
         UserError, match=r"training would take .* of memory and 0.0 GB are free: take a smaller"
@@ -362,24 +314,19 @@ def test_memory_is_foreseen_and_said_before_it_starts(tmp_path, monkeypatch, unb
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("error", "says"),
     [
-        MemoryError(),
-        torch.OutOfMemoryError("CUDA"),
-        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        (MemoryError(), "out of memory: take a smaller batch_size"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+            "out of memory: take a smaller batch_size",
+        ),
+        (OSError(28, "No space left on device"), "cannot be written .*: make room"),
     ],
 )
-def test_out_of_memory_is_advice(tmp_path, error):
-    with (
-        pytest.raises(UserError, match=r"out of memory: take a smaller batch_size"),
-        preflight.in_one_line(tmp_path),
-    ):
+def test_what_runs_out_is_advice(tmp_path, error, says):
+    with pytest.raises(UserError, match=says), preflight.in_one_line(tmp_path):
         raise error
-
-
-def test_other_errors_are_not_dressed_up(tmp_path):
-    with pytest.raises(RuntimeError, match="a bug"), preflight.in_one_line(tmp_path):
-        raise RuntimeError("a bug")
 
 
 def test_a_recipe_for_a_gpu_is_refused_on_a_processor(tmp_path):
@@ -399,14 +346,6 @@ def test_an_adapter_for_another_base_is_refused(unbroken, tmp_path):
         peft_setup.load_tuned(runs.settings(), tmp_path / "nowhere")
 
 
-def test_an_adapter_that_was_cut_is_refused(unbroken, tmp_path):
-    shutil.copytree(unbroken[0], tmp_path / "run")
-    tensors = adapter(tmp_path / "run")
-    save_file(dict(list(tensors.items())[1:]), tmp_path / "run" / ADAPTER)
-    with pytest.raises(UserError, match="incomplete"):
-        peft_setup.load_tuned(runs.settings(), tmp_path / "run")
-
-
 def test_rows_of_one_length_come_together_and_by_seed_and_epoch():
     lengths = [90, 20, 80, 30]
     sampler = LengthGroupedSampler(lengths, 2, seed=0)
@@ -423,16 +362,6 @@ def test_rows_of_one_length_come_together_and_by_seed_and_epoch():
 
 
 # --- what is learnt from ----------------------------------------------------------------------------------
-
-
-def test_demonstrations_are_under_the_system_message_and_replay_is_not():
-    lesson, tokenizer = runs.lesson(), load_tokenizer("tiny")
-    got = lesson.demonstrations()
-    assert len(got) == 6
-    assert [each["role"] for each in got[0]["prompt"]] == ["system", "user"]
-    assert got[0]["prompt"][0]["content"] == runs.SYSTEM
-    texts = tokenizer.batch_decode([each["input_ids"] for each in lesson.tokens(tokenizer)])
-    assert [runs.SYSTEM in each for each in texts] == [True] * 6 + [False] * 2
 
 
 def by_trl(lesson, tokenizer, out):
@@ -517,15 +446,3 @@ def test_preferences_leave_out_rows_without_a_rejected_reply():
     row = Row("1", ({"role": "user", "content": "Hi"},), "Good day.")
     lesson = TrainingData([row], "", pairs=[row, *runs.rows(1)])
     assert [each["chosen"][0]["content"] for each in lesson.preferences()] == [runs.rows(1)[0].chosen]
-
-
-def test_a_loss_that_rises_is_noted(tmp_path):
-    log = tmp_path / "log.jsonl"
-
-    def logged(*losses):
-        log.write_text("".join(json.dumps({"stage": "sft", "step": n, "loss": x}) + "\n" for n, x in losses))
-        return callbacks.falls(log, "sft")
-
-    assert logged(*enumerate([5, 4, 3, 2])) is True
-    assert logged(*enumerate([2, 3, 4, 5])) is False
-    assert logged((1, 2.0)) is None

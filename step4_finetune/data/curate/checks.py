@@ -15,11 +15,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError
 from shared.progress import stage_bar
-from step4_finetune.data.curate import balance, duplicates, labels, personal, style, tokens
+from step4_finetune.data.curate import duplicates, labels, personal, schema, style, tokens
 from step4_finetune.data.curate.finding import ERROR, OK, UNCHECKED, WARNING, Finding, unchecked
 from step4_finetune.data.rows import SPLITS, Row, fingerprint
 from step4_finetune.tone import rules
@@ -39,7 +40,7 @@ def run_checks(
     tokenizer: Any = None,
     limit: int = tokens.LIMIT,
 ) -> list[Finding]:
-    """What every check says; that of the rules needs a guide, those of the tokens need a tokenizer.
+    """What every check says; those of the rules need a guide, those of the tokens need a tokenizer.
 
     Raises:
         UserError: there are no rows, or `limit` is none.
@@ -48,81 +49,56 @@ def run_checks(
         raise UserError("there are no rows to check")
     if limit < 1:
         raise UserError(f"--limit-tokens {limit} is not allowed: use a number from 1")
-    system = guide.system if guide else ""
-    checks: list[tuple[str, Callable[[], Finding]]] = [
-        ("form", lambda: balance.schema(rows)),
-        ("copies", lambda: duplicates.duplicates(rows)),
-        ("near copies", lambda: duplicates.near_duplicates(rows)),
-        ("leaks", lambda: duplicates.leakage(rows)),
-        ("topics", lambda: duplicates.topics_apart(rows)),
-        ("replies", lambda: duplicates.like_replies(rows)),
-        ("templates", lambda: style.templates(rows)),
-        ("lengths", lambda: style.length_bias(rows)),
-        ("fidelity", lambda: labels.faithful(rows, guide.company if guide else "")),
-        ("classes", lambda: balance.one_class(rows)),
-        ("topics", lambda: balance.topics(rows)),
-        ("personal data", lambda: personal.personal_data(rows)),
-    ]
+    checks: dict[str, Callable[[], Finding]] = {
+        "form": lambda: schema.schema(rows),
+        "copies": lambda: duplicates.duplicates(rows),
+        "near copies": lambda: duplicates.near_duplicates(rows),
+        "leaks": lambda: duplicates.leakage(rows),
+        "topics": lambda: duplicates.topics_apart(rows),
+        "templates": lambda: style.templates(rows),
+        "lengths": lambda: style.length_bias(rows),
+        "fidelity": lambda: labels.faithful(rows, guide.company if guide else ""),
+        "splits": lambda: schema.splits(rows),
+        "personal data": lambda: personal.personal_data(rows),
+    }
     if guide:
-        broken = rules_of(guide)
-        checks.append(("labels", lambda: labels.label_noise(rows, broken)))
-        checks.append(("named breaks", lambda: labels.named_breaks(rows, broken)))
+        broken = cache(lambda reply: rules.reasons(reply, guide))
         ids = {rule.id for rule in guide.rules}
-        checks.append(("rule names", lambda: labels.rule_names(rows, ids)))
+        checks["labels"] = lambda: labels.label_noise(rows, broken)
+        checks["named breaks"] = lambda: labels.named_breaks(rows, broken)
+        checks["rule names"] = lambda: labels.rule_names(rows, ids)
     else:
-        checks.append(("labels", lambda: unchecked("label noise", "rows", "no guide")))
+        checks["labels"] = lambda: unchecked("label noise", "no guide")
     if tokenizer is not None:
-        checks.append(("tokens", lambda: tokens.too_long(rows, tokenizer, system, limit)))
-        checks.append(("chat template", lambda: tokens.round_trip(rows, tokenizer, system)))
+        system = guide.system if guide else ""
+        checks["tokens"] = lambda: tokens.too_long(rows, tokenizer, system, limit)
+        checks["chat template"] = lambda: tokens.round_trip(rows, tokenizer, system)
     found = []
     with stage_bar(f"checking {len(rows)} rows", len(checks)) as stage:
-        for name, check in checks:
+        for name, check in checks.items():
             stage(name)
             found.append(check())
     return found
 
 
-def rules_of(guide: Guide) -> labels.Broken:
-    """The rules of a guide that a reply breaks, as a function that remembers replies."""
-    known: dict[str, Mapping[str, str]] = {}
-
-    def broken(reply: str) -> Mapping[str, str]:
-        if reply not in known:
-            known[reply] = rules.reasons(reply, guide)
-        return known[reply]
-
-    return broken
-
-
 def report(
-    rows: Sequence[Row],
-    guide: Guide | None = None,
-    tokenizer: Any = None,
-    limit: int = tokens.LIMIT,
-    source: str = "rows",
-    findings: Sequence[Finding] | None = None,
+    rows: Sequence[Row], findings: Sequence[Finding], guide: Guide | None = None, source: str = "rows"
 ) -> dict[str, Any]:
-    """All checks as facts; `findings` where they have been run already.
-
-    Raises:
-        UserError: there are no rows.
-    """
-    if findings is None:
-        findings = run_checks(rows, guide, tokenizer, limit)
+    """What the checks found, as facts."""
     levels = Counter(each.severity for each in findings)
-    errors, warnings = levels[ERROR], levels[WARNING]
     splits = Counter(row.split for row in rows)
     return {
         "command": "step4_finetune data-check",
-        "headline": f"{_count(errors, 'error')}, {_count(warnings, 'warning')} in {len(rows)} rows",
+        "headline": f"{_count(levels[ERROR], 'error')}, {_count(levels[WARNING], 'warning')} "
+        f"in {len(rows)} rows",
         "data": source,
         "fingerprint": fingerprint(rows),
         "rows": len(rows),
         "pairs": sum(row.rejected is not None for row in rows),
         "splits": {split: splits[split] for split in SPLITS},
         "guide": guide.company if guide else None,
-        "errors": errors,
-        "warnings": warnings,
+        "errors": levels[ERROR],
+        "warnings": levels[WARNING],
         "findings": [each.as_dict() for each in findings],
     }
 
@@ -137,12 +113,13 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
 
     table = plain_table("check", "", "found", "of", "what", right=("found", "of"))
     for each in facts["findings"]:
+        number, of = each["number"], each["of"]
         table.add_row(
             each["check"],
             each["severity"],
-            _number(each),
-            "" if each["of"] is None else str(each["of"]),
-            _unit(each),
+            "" if number is None else f"{number:g}",
+            "" if of is None else str(of),
+            each["unit"],
             style=COLOURS[each["severity"]] if each["severity"] != OK else "",
         )
     console.print(table)
@@ -150,7 +127,7 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
         if each["severity"] not in (OK, UNCHECKED):
             console.print()
             console.print(f"{each['severity']}: {each['check']}", style=COLOURS[each["severity"]])
-            for line in details(each):
+            for line in _details(each):
                 console.print(f"  {line}", soft_wrap=True)
     splits = ", ".join(f"{n} {split}" for split, n in facts["splits"].items())
     console.print(
@@ -163,13 +140,13 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
     if fix := facts.get("fix"):
         by_check = ", ".join(f"{check} {n}" for check, n in fix["by_check"].items()) or "nothing to mend"
         console.print(
-            f"{fix['removed']} rows taken out ({by_check}), {fix['kept']} kept: {fix['out']}\n"
-            f"what and why: {fix['report']}\nleft: {fix['left']}",
+            f"{len(fix['removed'])} rows taken out ({by_check}), {fix['kept']} kept: {fix['out']}\n"
+            f"left: {fix['left']}",
             soft_wrap=True,
         )
 
 
-def details(finding: Mapping[str, Any]) -> list[str]:
+def _details(finding: Mapping[str, Any]) -> list[str]:
     """Examples, each with the rows that have it, the other rows by id, and the advice."""
     groups: dict[str, list[str]] = {}
     for row in finding["rows"]:
@@ -185,27 +162,3 @@ def _some(ids: Sequence[str]) -> str:
     """The first of many."""
     rest = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
     return ", ".join(ids[:NAMED]) + rest
-
-
-def _number(finding: Mapping[str, Any]) -> str:
-    if finding["number"] is None:
-        return "" if finding["severity"] == UNCHECKED else "unknown"
-    return f"{finding['number']:g}"
-
-
-def _unit(finding: Mapping[str, Any]) -> str:
-    """What the number counts, with the figures that belong to it; or why there is none."""
-    if finding["severity"] == UNCHECKED:
-        return str(finding["why"])
-    unit = str(finding["unit"])
-    if finding.get("interval_95"):
-        low, high = finding["interval_95"]
-        unit += f" (95% {low:.2f}-{high:.2f})"
-    if finding.get("smallest"):
-        (small, least), (large, most) = finding["smallest"], finding["largest"]
-        unit += f" ({len(finding['classes'])}: {small} {least}, {large} {most})"
-    if finding.get("longest"):
-        unit += f" (longest {finding['longest']} of {finding['limit']})"
-    if finding.get("skeletons"):
-        unit += f" ({len(finding['skeletons'])} sentences)"
-    return unit

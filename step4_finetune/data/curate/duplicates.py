@@ -152,7 +152,6 @@ def near_duplicates(rows: Sequence[Row], threshold: float = NEAR) -> Finding:
         len(rows),
         WARNING,
         "keep one of them, or word them differently: they add little and weigh double",
-        threshold=threshold,
     )
 
 
@@ -178,7 +177,6 @@ def leakage(rows: Sequence[Row], threshold: float = NEAR) -> Finding:
         len(rows),
         ERROR,
         "take them out of train: what was trained on is no test",
-        threshold=threshold,
     )
 
 
@@ -189,7 +187,7 @@ def topics_apart(rows: Sequence[Row]) -> Finding:
         if row.topic:
             first.setdefault(row.topic, {}).setdefault(row.split, at)
     if not first:
-        return unchecked("topics across splits", "rows", "no topics")
+        return unchecked("topics across splits", "no topics")
     torn = {topic: where for topic, where in first.items() if len(where) > 1}
     cases = []
     for at, row in enumerate(rows):
@@ -203,31 +201,6 @@ def topics_apart(rows: Sequence[Row]) -> Finding:
         len(rows),
         ERROR,
         "give a topic to one split; rows without the column split are divided so",
-        topics=sorted(torn),
-    )
-
-
-def like_replies(rows: Sequence[Row], threshold: float = 0.8) -> Finding:
-    """Chosen replies that are nearly the same as an earlier one, though the prompts are not."""
-    common = boilerplate(rows)
-    near, seen, cases = Near(threshold), {}, []
-    for at, row in enumerate(rows):
-        text = "\n".join(line for line in row.chosen.splitlines() if line.strip() not in common)
-        plain, prompt = folded(text), folded(prompt_text(row))
-        if not plain or (prompt, plain) in seen:
-            continue
-        seen[prompt, plain] = at
-        if found := near.find(text):
-            cases.append(_case(rows, at, *found, text=text))
-        else:
-            near.add(at, text)
-    return of_cases(
-        "like replies",
-        cases,
-        len(rows),
-        WARNING,
-        "answer each message in its own words, or the model learns one answer for all",
-        threshold=threshold,
     )
 
 
@@ -237,8 +210,8 @@ def boilerplate(rows: Sequence[Row]) -> set[str]:
     return {line for line, n in lines.items() if n > max(1, len(rows) / 2)}
 
 
-def _case(rows: Sequence[Row], at: int, other: int, near: float, text: str | None = None) -> Case:
+def _case(rows: Sequence[Row], at: int, other: int, near: float) -> Case:
     """That one row is near another."""
-    said = short(text if text is not None else rows[at].message, 60)
+    said = short(rows[at].message, 60)
     where = f" ({rows[other].split})" if rows[other].split != rows[at].split else ""
     return Case(at, rows[at].id, f"{near:.2f} like {rows[other].id}{where}: {said}", other)

@@ -10,8 +10,8 @@ could look at, it is `unchecked`, which is neither well nor wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from step4_finetune.data.rows import Row
@@ -32,7 +32,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found in all rows. `facts` are figures of its own, such as an interval."""
+    """What one check found in all rows; `unit` says what was counted, or why nothing was."""
 
     check: str
     number: float | None
@@ -41,39 +41,26 @@ class Finding:
     severity: str = OK
     advice: str = ""
     cases: tuple[Case, ...] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The same for JSON."""
-        rows = [
-            {"id": case.id, "row": case.row + 1, "example": case.example}
-            | ({} if case.other is None else {"like_row": case.other + 1})
-            for case in self.cases
-        ]
-        return {
-            "check": self.check,
-            "severity": self.severity,
-            "number": self.number,
-            "of": self.of,
-            "unit": self.unit,
-            "advice": self.advice,
-            **self.facts,
-            "rows": rows,
-        }
+        rows = [{"id": case.id, "row": case.row + 1, "example": case.example} for case in self.cases]
+        names = ("check", "severity", "number", "of", "unit", "advice")
+        return {**{name: getattr(self, name) for name in names}, "rows": rows}
 
 
 def of_cases(
-    check: str, cases: Iterable[Case], of: int, severity: str, advice: str, unit: str = "rows", **facts: Any
+    check: str, cases: Iterable[Case], of: int, severity: str, advice: str, unit: str = "rows"
 ) -> Finding:
     """The finding of a check that names rows: all is well where there are none."""
     found = tuple(cases)
     number = len({case.row for case in found})
-    return Finding(check, number, of, unit, severity if found else OK, advice if found else "", found, facts)
+    return Finding(check, number, of, unit, severity if found else OK, advice if found else "", found)
 
 
-def unchecked(check: str, unit: str, why: str, **facts: Any) -> Finding:
+def unchecked(check: str, why: str) -> Finding:
     """The finding of a check that had nothing to look at, and what was missing."""
-    return Finding(check, None, None, unit, UNCHECKED, facts={**facts, "why": why})
+    return Finding(check, None, None, why, UNCHECKED)
 
 
 def prompt_text(row: Row) -> str:

@@ -56,7 +56,7 @@ def named_breaks(rows: Sequence[Row], broken: Broken) -> Finding:
     """
     labelled = [at for at, row in enumerate(rows) if row.breaks is not None and row.rejected is not None]
     if not labelled:
-        return unchecked("named breaks", "rows", "no breaks named")
+        return unchecked("named breaks", "no breaks named")
     cases: list[Case] = []
     ### BEGIN SOLUTION 4.3: pair checks
     for at in labelled:
@@ -79,7 +79,7 @@ def rule_names(rows: Sequence[Row], known: Collection[str]) -> Finding:
     ]
     labelled = sum(row.breaks is not None for row in rows)
     if not labelled:
-        return unchecked("rule names", "rows", "no breaks named")
+        return unchecked("rule names", "no breaks named")
     return of_cases("rule names", cases, labelled, ERROR, "write the rule's id as the guide does")
 
 
@@ -90,7 +90,7 @@ def faithful(rows: Sequence[Row], company: str = "") -> Finding:
     """
     labelled = [at for at, row in enumerate(rows) if row.notes and row.chosen.strip()]
     if not labelled:
-        return unchecked("fidelity", "rows", "no notes")
+        return unchecked("fidelity", "no notes")
     cases = []
     for at in labelled:
         row = rows[at]

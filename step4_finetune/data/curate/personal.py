@@ -4,8 +4,9 @@
     [('telephone number', '020…')]
 
 By the patterns and check sums of Presidio's recognisers, without its language model: names of people are not
-found. Many an order number would do as a telephone number, so one that stands behind "order", "booking" and
-the like is none, and bare digits are one only where the text speaks of ringing up.
+found. Addresses that are spelt out to get past a form ("name at example dot com") are. Many an order number
+would do as a telephone number, so one that stands behind "order", "booking" and the like is none, and bare
+digits are one only where the text speaks of ringing up.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from shared.errors import UserError
 from step4_finetune.data.curate.finding import ERROR, WARNING, Case, Finding, of_cases, replies
 from step4_finetune.data.rows import Row
 
@@ -36,8 +38,13 @@ NUMBER_OF = re.compile(
 RINGING = re.compile(
     r"\b(?:phone|telephone|tel|mobile|cell|call|ring|text|reach|dial|whatsapp)\b", re.IGNORECASE
 )
-
-
+AT = r"(?:\[at\]|\(at\)|\bat\b)"
+DOT = r"(?:\[dot\]|\(dot\)|\bdot\b)"
+ENDING = r"(?:com|org|net|info|edu|gov|eu|uk|de|fr|es|nl|ch|ie|pl|se|dk|pt|ca|au|nz|io)\b"  # no English words
+SPELT = re.compile(
+    rf"\b[\w.+-]+(?:\s*{DOT}\s*[\w.+-]+)*\s*{AT}\s*[\w-]+(?:\s*{DOT}\s*[\w-]+)*\s*{DOT}\s*{ENDING}",
+    re.IGNORECASE,
+)
 # Ofcom keeps these for films and books: they ring nowhere, so rows may hold them.
 INVENTED = re.compile(r"(?:07700\W?900|03069\W?990)\W?\d{3}")
 
@@ -56,22 +63,17 @@ def personal(text: str) -> list[Personal]:
     """What is personal in a text, from its beginning on.
 
     Raises:
-        ImportError: presidio-analyzer is not installed.
+        UserError: presidio-analyzer is not installed, and the text has what it should look at.
     """
-    if not POSSIBLE.search(text):
-        return []
-    found = [
-        each
-        for recognizer in recognizers()
-        for each in recognizer.analyze(text, recognizer.supported_entities)
-    ]
+    found = [(*spelt.span(), 0.0, KINDS["EMAIL_ADDRESS"]) for spelt in SPELT.finditer(text)]
+    for recognizer in recognizers() if POSSIBLE.search(text) else ():
+        for each in recognizer.analyze(text, recognizer.supported_entities):
+            if each.entity_type != "PHONE_NUMBER" or _is_telephone(text, each.start, each.end):
+                found.append((each.start, each.end, each.score, KINDS[each.entity_type]))
     kept: list[Personal] = []
-    for each in sorted(found, key=lambda each: (each.start, -each.end, -each.score)):
-        inside = bool(kept) and each.start < kept[-1].end
-        if inside or (each.entity_type == "PHONE_NUMBER" and not _is_telephone(text, each.start, each.end)):
-            continue
-        masked = text[each.start : each.start + 3] + "…"
-        kept.append(Personal(KINDS[each.entity_type], each.start, each.end, masked))
+    for start, end, _, kind in sorted(found, key=lambda each: (each[0], -each[1], -each[2])):
+        if not kept or start >= kept[-1].end:
+            kept.append(Personal(kind, start, end, text[start : start + 3] + "…"))
     return kept
 
 
@@ -91,8 +93,11 @@ def recognizers() -> tuple[Any, ...]:
     from shared.models.quiet import quiet_transformers
 
     quiet_transformers()  # which Presidio imports
-    import tldextract
-    from presidio_analyzer import predefined_recognizers as presidio
+    try:
+        import tldextract
+        from presidio_analyzer import predefined_recognizers as presidio
+    except ImportError:
+        raise UserError("personal data can't be looked for: pip install presidio-analyzer") from None
 
     known_endings = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)  # those that it brings along
 
@@ -122,9 +127,8 @@ def personal_data(rows: Sequence[Row]) -> Finding:
                     for each in personal(text)
                     if not INVENTED.fullmatch(text[each.start : each.end].strip())
                 ]
-    except ImportError:
-        advice = "to have it looked for: pip install presidio-analyzer"
-        return Finding("personal data", None, len(rows), "rows", WARNING, advice)
+    except UserError as missing:
+        return Finding("personal data", None, len(rows), "rows", WARNING, str(missing))
     return of_cases(
         "personal data", cases, len(rows), ERROR, "replace it by an invented one, or by a placeholder"
     )

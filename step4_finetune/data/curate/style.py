@@ -29,62 +29,42 @@ def length_bias(rows: Sequence[Row], fair: tuple[float, float] = FAIR) -> Findin
     The mean of ratios is that of their logarithms, so that twice and half cancel out. An error where the
     whole interval is outside of `fair`, a warning where the mean is.
     """
-    name, unit = "length bias", "times rejected"
     ratios = {
         at: len(row.chosen.split()) / len(row.rejected.split())
         for at, row in enumerate(rows)
         if row.rejected and row.rejected.split() and row.chosen.split()
     }
     if not ratios:
-        return unchecked(name, unit, "no pairs", n=0, interval_95=None)
+        return unchecked("length bias", "no pairs")
     logs = [math.log(each) for each in ratios.values()]
     mean = math.exp(sum(logs) / len(logs))
-    interval = bootstrap(logs)
-    low, high = (mean, mean) if interval is None else map(math.exp, interval)
-    severity = OK if fair[0] <= mean <= fair[1] else WARNING
-    if severity == WARNING and interval is not None and (high < fair[0] or low > fair[1]):
-        severity = ERROR
+    unit, severity = "times rejected", OK if fair[0] <= mean <= fair[1] else WARNING
+    if interval := bootstrap(logs):
+        low, high = map(math.exp, interval)
+        unit += f" (95% {low:.2f}-{high:.2f})"
+        severity = ERROR if high < fair[0] or low > fair[1] else severity
+    if severity == OK:
+        return Finding("length bias", round(mean, 3), None, unit)
     extreme = sorted(ratios, key=lambda at: abs(math.log(ratios[at])), reverse=True)[:5]
-    cases = tuple(
-        Case(
-            at,
-            rows[at].id,
-            f"{ratios[at]:.2f}: chosen {len(rows[at].chosen.split())} words, "
-            f"rejected {len((rows[at].rejected or '').split())}",
-        )
-        for at in extreme
-    )
+    cases = tuple(Case(at, rows[at].id, f"chosen has {ratios[at]:.2f} times the words") for at in extreme)
     side = "shorten chosen replies" if mean > 1 else "shorten rejected replies"
-    return Finding(
-        name,
-        round(mean, 3),
-        None,
-        unit,
-        severity,
-        "" if severity == OK else f"{side} or lengthen the others: DPO would learn the length",
-        () if severity == OK else cases,
-        {
-            "n": len(ratios),
-            "interval_95": None if interval is None else [round(low, 3), round(high, 3)],
-            "fair": list(fair),
-            "most_uneven": round(max(ratios.values(), key=lambda each: abs(math.log(each))), 3),
-        },
-    )
+    advice = f"{side} or lengthen the others: DPO would learn the length"
+    return Finding("length bias", round(mean, 3), None, unit, severity, advice, cases)
 
 
 def templates(rows: Sequence[Row], most: int = REPEATS) -> Finding:
     """Sentences of chosen replies that more than `most` replies have, but for their rows' own words."""
-    common = boilerplate(rows)
+    common, cases = boilerplate(rows), []
     used: dict[str, dict[int, str]] = defaultdict(dict)
     for at, row in enumerate(rows):
-        for line in row.chosen.splitlines():
-            if line.strip() in common:
-                continue
-            for sentence in text.sentences(line):
-                if len(text.words(sentence)) > 2:
-                    used[skeleton(sentence, row)].setdefault(at, sentence)
+        own = [line for line in row.chosen.splitlines() if line.strip() not in common]
+        if not own:
+            cases.append(Case(at, row.id, "says nothing that most replies do not say"))
+        for sentence in (each for line in own for each in text.sentences(line)):
+            if len(text.words(sentence)) > 2:
+                used[skeleton(sentence, row)].setdefault(at, sentence)
     over = sorted(((k, v) for k, v in used.items() if len(v) > most), key=lambda each: -len(each[1]))
-    cases = [
+    cases += [
         Case(at, rows[at].id, f"{len(by_row)} times {short(pattern)}")
         for pattern, by_row in over
         for at in by_row
@@ -95,8 +75,7 @@ def templates(rows: Sequence[Row], most: int = REPEATS) -> Finding:
         len(rows),
         WARNING,
         f"reword until no sentence is used more than {most} times: templates teach parroting",
-        skeletons=[{"skeleton": pattern, "times": len(by_row)} for pattern, by_row in over],
-        most=most,
+        unit=f"rows ({len(over)} sentences)" if over else "rows",
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from shared.errors import reason
-from step4_finetune.data.curate.finding import ERROR, OK, Case, Finding, of_cases, replies, short
+from step4_finetune.data.curate.finding import ERROR, Case, Finding, of_cases, replies, short
 from step4_finetune.data.rows import Message, Row
 
 LIMIT = 512
@@ -19,55 +19,41 @@ LIMIT = 512
 
 def too_long(rows: Sequence[Row], tokenizer: Any, system: str = "", limit: int = LIMIT) -> Finding:
     """Rows of more than `limit` tokens: system message, prompt and the longer reply in the chat template."""
-    lengths, cases = [], []
+    longest, cases = 0, []
     for at, row in enumerate(rows):
         try:
-            texts = [_full(tokenizer, row.with_system(system), reply) for _, reply in replies(row)]
-        except Exception:  # which check of the template says why
+            lengths = [len(_ids(tokenizer, row.with_system(system), reply)) for _, reply in replies(row)]
+        except Exception:  # which `round_trip` names
             continue
-        longest = max(len(ids) for ids in _ids(tokenizer, texts))
-        lengths.append(longest)
-        if longest > limit:
-            cases.append(Case(at, row.id, f"{longest} tokens: {short(row.message, 60)}"))
-    ordered = sorted(lengths)
-    return of_cases(
-        "tokens over the limit",
-        cases,
-        len(rows),
-        ERROR,
-        f"shorten them, or allow more than {limit}: what is longer is cut at its end",
-        limit=limit,
-        median=ordered[len(ordered) // 2] if ordered else None,
-        longest=ordered[-1] if ordered else None,
-    )
+        longest = max(longest, *lengths)
+        if max(lengths) > limit:
+            cases.append(Case(at, row.id, f"{max(lengths)} tokens: {short(row.message, 60)}"))
+    advice = f"shorten them, or allow more than {limit}: what is longer is cut at its end"
+    unit = f"rows (longest {longest} of {limit})"
+    return of_cases("tokens over the limit", cases, len(rows), ERROR, advice, unit)
 
 
 def round_trip(rows: Sequence[Row], tokenizer: Any, system: str = "") -> Finding:
-    """Rows that the chat template or the tokenizer changes."""
-    name = "chat template"
-    if not getattr(tokenizer, "chat_template", None):
-        advice = "choose a model with a chat template (an instruct model)"
-        return Finding(name, len(rows), len(rows), "rows", ERROR if rows else OK, advice)
-    cases = []
-    for at, row in enumerate(rows):
-        prompt = row.with_system(system)
-        for reply_name, reply in replies(row):
-            cases += [
-                Case(at, row.id, f"{reply_name}: {what}") for what in _changed(tokenizer, prompt, reply)
-            ]
-    return of_cases(
-        name, cases, len(rows), ERROR, "take out of the texts what the template changes or uses itself"
-    )
+    """Rows that the chat template changes, or whose prompt it renders otherwise without the reply."""
+    cases = [
+        Case(at, row.id, f"{name}: {what}")
+        for at, row in enumerate(rows)
+        for name, reply in replies(row)
+        for what in _changed(tokenizer, row.with_system(system), reply)
+    ]
+    advice = "take out of the texts what the template changes, or choose a model with another template"
+    return of_cases("chat template", cases, len(rows), ERROR, advice)
 
 
 def _changed(tokenizer: Any, prompt: list[Message], reply: str) -> Iterator[str]:
     """What a rendered conversation has lost or mixed up."""
     try:
-        full = _full(tokenizer, prompt, reply)
-        begun = tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
-    except Exception as error:  # templates are programs, and raise what they like
+        ids = _ids(tokenizer, prompt, reply)
+        begun = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=False)
+    except Exception as error:  # templates are programs, and raise what they like; some models have none
         yield f"the template refuses it ({reason(error)})"
         return
+    full = tokenizer.decode(ids)
     for message in [*prompt, {"role": "assistant", "content": reply}]:
         text = message["content"]
         if text not in full:
@@ -75,24 +61,12 @@ def _changed(tokenizer: Any, prompt: list[Message], reply: str) -> Iterator[str]
         for marker in tokenizer.all_special_tokens:
             if marker in text:
                 yield f"the text of {message['role']} holds the marker {marker}"
-    if not full.startswith(begun):
+    if ids[: len(begun)] != begun:
         yield "the prompt alone is rendered differently from the prompt with its reply"
-    whole, start = _ids(tokenizer, [full, begun])
-    if tokenizer.decode(whole, skip_special_tokens=False) != full:
-        yield "the tokens give another text than they were made of"
-    elif full.startswith(begun) and whole[: len(start)] != start:
-        yield "the last token of the prompt runs into the reply"
 
 
-def _full(tokenizer: Any, prompt: list[Message], reply: str) -> str:
-    """The conversation as the template puts it."""
-    text: str = tokenizer.apply_chat_template(
-        [*prompt, {"role": "assistant", "content": reply}], tokenize=False
-    )
-    return text
-
-
-def _ids(tokenizer: Any, texts: list[str]) -> list[list[int]]:
-    """Token ids of rendered conversations: markers are in them already."""
-    ids: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"]
+def _ids(tokenizer: Any, prompt: list[Message], reply: str) -> list[int]:
+    """Token ids of the whole conversation."""
+    turns = [*prompt, {"role": "assistant", "content": reply}]
+    ids: list[int] = tokenizer.apply_chat_template(turns, return_dict=False)
     return ids

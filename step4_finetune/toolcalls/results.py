@@ -1,0 +1,50 @@
+"""What a tool returns in a conversation and what the model says of it; or an error, and what it says then."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+from step4_finetune.toolcalls.domains import SLOT, Tool
+
+ERRORS = (
+    "the service did not answer in time; try again",
+    "no match was found for {value!r}",
+    "{value!r} is not known: check the spelling",
+    "the daily limit is reached",
+    "the service is not available at the moment",
+)
+FAILED = ("That did not work: {error}.", "I could not look that up: {error}.", "Sorry, no result: {error}.")
+SENTENCES = ("summary", "summary", "summary", "message", "answer", "text")  # fields that hold one
+
+
+def result_of(tool: Tool, arguments: dict[str, Any], chance: random.Random) -> tuple[str, str, bool]:
+    """What a call returns, what the model says of it, and whether it failed."""
+    if not tool.answers or not tool.results:
+        return "", "", False
+    if chance.random() < 0.08:
+        value = next((each for each in arguments.values() if isinstance(each, str)), "the request")
+        error = chance.choice(ERRORS).format(value=value)
+        return error, chance.choice(FAILED).format(error=error), True
+    facts = {name: chance.choice(values) for name, values in tool.results.items()}
+    known = {name: in_words(value) for name, value in {**arguments, **facts}.items()}
+    able = [text for text in tool.answers if all(match[2] in known for match in SLOT.finditer(text))]
+    if not able:
+        return "", "", False
+    answer = SLOT.sub(lambda match: known[match[2]], able[0])
+    whole: dict[str, Any] = dict(facts)
+    if chance.random() < 0.3:
+        whole = {**arguments, **whole}
+    if chance.random() < 0.65:  # what is said is a sentence that stands in the result, where there is one
+        answer = SLOT.sub(lambda match: known[match[2]], chance.choice(able))
+        whole = {chance.choice(SENTENCES): answer, **whole, "source": "example data"}
+    if chance.random() < 0.2:
+        return "; ".join(f"{name}: {in_words(value)}" for name, value in whole.items()), answer, False
+    return json.dumps(whole, ensure_ascii=False), answer, False
+
+
+def in_words(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return str(value)
