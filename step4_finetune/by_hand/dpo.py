@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,7 +21,7 @@ from shared import models
 from shared.config import Settings
 from shared.errors import UserError
 from step4_finetune.by_hand.dpo_loss import dpo, encode, log_probs, pull
-from step4_finetune.data.rows import SAMPLE, Row, read_rows
+from step4_finetune.data.rows import Row
 from step4_finetune.models.quiet import quiet_peft
 from step4_finetune.models.sizes import ALL_LINEAR
 from step4_finetune.train.training_data import TrainingData
@@ -36,23 +35,23 @@ LAST_LAYERS = 10  # get adapters; enough to see what the loss does
 
 def run(
     settings: Settings,
-    source: str | Path = SAMPLE,
+    rows: Sequence[Row],
     system: str = "",
     pairs: int = 3,
     beta: float = 0.1,
     steps: int = 3,
     learning_rate: float = 2e-4,
 ) -> dict[str, Any]:
-    """A few steps of DPO on the first pairs of the file, by hand; then the same batch by TRL. float32, CPU.
+    """A few steps of DPO on the first pairs of the rows, by hand; then the same batch by TRL. float32, CPU.
 
     Raises:
-        UserError: the file has no pairs, or the numbers can't be.
+        UserError: there are no pairs, or the numbers can't be.
     """
     if pairs < 1 or steps < 0 or beta <= 0:
         raise UserError("dpo needs 1 pair or more, 0 steps or more, and a beta above 0")
-    rows = [row for row in read_rows(source) if row.rejected is not None][:pairs]
+    rows = [row for row in rows if row.rejected is not None][:pairs]
     if not rows:
-        raise UserError(f"{source} has no pairs: DPO needs the columns prompt, chosen, rejected")
+        raise UserError("the rows have no pairs: DPO needs the columns prompt, chosen, rejected")
     tokenizer = models.load_tokenizer(settings=settings)
     model = models.load_causal_lm(device="cpu", dtype="float32", settings=settings)
     policy = adapted(model, settings.seed)

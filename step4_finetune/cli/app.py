@@ -30,14 +30,13 @@ from shared.cli import (
     settings_from_flags,
 )
 from step4_finetune.cli import by_hand, data, export
+from step4_finetune.cli.flags import Data, GuideFile, read
 
 app = new_app("Step 4: fine-tuning and alignment. A company's tone, taught to a small model and measured.")
 app.add_typer(data.app, name="data")
 app.add_typer(by_hand.app)
 app.add_typer(export.app)
 
-DataFile = Annotated[str | None, typer.Option("--data", help="Rows: .jsonl, .csv, or a dataset of the hub.")]
-GuideFile = Annotated[Path | None, typer.Option("--guide", help="Tone guide (YAML); default the sample's.")]
 Notes = Annotated[
     list[str] | None, typer.Option("--note", help="What the company decided or knows; may come again.")
 ]
@@ -50,7 +49,7 @@ def train(
     recipe: Annotated[str, typer.Option(help="Name of a recipe, or a YAML file.")] = "default",
     method: Annotated[str | None, typer.Option(help="sft, dpo or sft+dpo; default the recipe's.")] = None,
     tuning: Annotated[str | None, typer.Option(help="lora, qlora or full; default the recipe's.")] = None,
-    data: DataFile = None,
+    data: Data = None,
     guide: GuideFile = None,
     report_to: Annotated[str, typer.Option(help="none, wandb or tensorboard.")] = "none",
     limit: Annotated[int | None, typer.Option(min=1, help="Rows, at most.")] = None,
@@ -91,7 +90,7 @@ def train(
                 file = Path(data or f"data/{chosen.task}/train.jsonl")
                 prepared: Any = readers[chosen.task].read(file, limit)
             else:
-                rows, its_guide = _read(data, guide)
+                rows, its_guide = read(data, guide)
                 with distributed.main_first():
                     prepared = training_data.prepare(
                         settings, chosen, rows, its_guide, limit, start, own_rows=bool(data)
@@ -115,7 +114,7 @@ def evaluate(
         str, typer.Option(help="base, guide, few-shot; commas between.")
     ] = "base,guide,few-shot",
     split: Annotated[str, typer.Option(help="dev, to choose by; test, to report.")] = "dev",
-    data: DataFile = None,
+    data: Data = None,
     guide: GuideFile = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Messages, at most.")] = None,
     general: Annotated[
@@ -147,7 +146,7 @@ def evaluate(
     from step4_finetune.evaluate import run as evaluation
 
     settings = settings_from_flags(smoke, model=model, device=device, dtype=dtype, threads=threads)
-    rows, its_guide = _read(data, guide)
+    rows, its_guide = read(data, guide)
     extras = [
         *([ragas_scores.ready(ragas)] if ragas else []),
         *([phoenix_experiments.ready(phoenix)] if phoenix else []),
@@ -188,7 +187,7 @@ def bench(
     from step4_finetune.train.training_data import TrainingData
 
     settings = settings_from_flags(smoke, model=model, threads=threads)
-    rows, guide = _read(None, None)
+    rows, guide = read(None, None)
     recipe = recipes.read_recipe()
     train = [row for row in rows if row.split == "train"]
     prepared = TrainingData(train[:4] if smoke else train, guide.system)
@@ -218,7 +217,7 @@ def chat(
     from step4_finetune import chat as talking
 
     settings = settings_from_flags(smoke, model=model, device=device, dtype=dtype, threads=threads)
-    its_guide, asked = _read(None, guide)[1], messages or talking.typed()
+    its_guide, asked = read(None, guide)[1], messages or talking.typed()
     console = Console(highlight=False, markup=False, emoji=False, quiet=as_json)
     facts = talking.run(
         settings,
@@ -240,7 +239,7 @@ def guard(
     ] = False,
     adapter: Annotated[Path | None, typer.Option(help="Answer with this tuned model.")] = None,
     note: Notes = None,
-    data: DataFile = None,
+    data: Data = None,
     guide: GuideFile = None,
     model: Model = None,
     device: Device = None,
@@ -255,7 +254,7 @@ def guard(
     if measure == (text is not None):
         raise UserError("guard takes a text to look at, or --measure, and not both")
     settings = settings_from_flags(smoke, model=model, device=device, threads=threads)
-    rows, its_guide = _read(data, guide)
+    rows, its_guide = read(data, guide)
     generate = None
     if adapter:
         from step4_finetune.chat import generator
@@ -263,18 +262,6 @@ def guard(
         generate = generator(settings, adapter, its_guide)
     facts = command.run(settings, its_guide, rows, text, notes=note or [], generate=generate)
     emit(facts, lambda console: command.show(facts, console), as_json=as_json)
-
-
-def _read(data: str | None, guide: Path | None) -> tuple[list[Any], Any]:
-    """The rows and the guide, of the sample where none are named; rows of your own need your own guide."""
-    from shared.errors import UserError
-    from step4_finetune.data.rows import GUIDE, SAMPLE, read_rows
-    from step4_finetune.tone.guide import read_guide
-
-    if data and not guide:
-        raise UserError(f"{data} needs the guide of its tone: name it with --guide")
-
-    return read_rows(data or SAMPLE), read_guide(guide or GUIDE)
 
 
 if __name__ == "__main__":

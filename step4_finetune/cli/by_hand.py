@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from shared.cli import Json, Model, Seed, Smoke, emit, new_app, settings_from_flags
+from step4_finetune.cli.flags import Data, GuideFile, read
 
 app = new_app("Parts of the lesson.")
 
@@ -35,8 +36,8 @@ def dpo(
     pairs: Annotated[int, typer.Option(help="So many pairs.")] = 3,
     beta: Annotated[float, typer.Option(help="How far the model may go from its reference.")] = 0.1,
     steps: Annotated[int, typer.Option(help="So many steps.")] = 3,
-    data: Annotated[str | None, typer.Option("--data", help="Rows: .jsonl, .csv, or of the hub.")] = None,
-    guide: Annotated[Path | None, typer.Option("--guide", help="The tone guide of your rows (YAML).")] = None,
+    data: Data = None,
+    guide: GuideFile = None,
     model: Model = None,
     seed: Seed = None,
     smoke: Smoke = False,
@@ -44,11 +45,10 @@ def dpo(
 ) -> None:
     """The DPO loss by hand on some pairs, equal to TRL's; and what a few steps of it do."""
     from step4_finetune.by_hand import dpo as lesson
-    from step4_finetune.data.rows import GUIDE, SAMPLE
-    from step4_finetune.tone.guide import read_guide
 
     settings = settings_from_flags(smoke, model=model, seed=seed)
-    facts = lesson.run(settings, data or SAMPLE, read_guide(guide or GUIDE).system, pairs, beta, steps)
+    rows, its_guide = read(data, guide)
+    facts = lesson.run(settings, rows, its_guide.system, pairs, beta, steps)
     emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 
@@ -57,12 +57,11 @@ def evaluator(
     labelled: Annotated[
         Path | None, typer.Option(help="Labelled replies (JSON lines); default the sample's.")
     ] = None,
-    guide: Annotated[
-        Path | None, typer.Option("--guide", help="Tone guide (YAML); default the sample's.")
-    ] = None,
+    guide: GuideFile = None,
     as_json: Json = False,
 ) -> None:
     """How good the evaluator itself is: precision and recall of every check on labelled replies."""
+    from shared import hardware
     from step4_finetune.data.rows import GUIDE, LABELLED
     from step4_finetune.evaluate import validate
     from step4_finetune.tone.guide import read_guide
@@ -75,5 +74,6 @@ def evaluator(
         "headline": f"{last['name']}: kappa {last['kappa'] or 0:.2f} on {last['n']} labelled replies",
         "n": len(rows),
         "verdicts": found,
+        "machine": hardware.describe(),
     }
     emit(facts, lambda console: validate.show(facts, console), as_json=as_json)

@@ -19,22 +19,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shared.cli import Engine, Json, Model, Seed, Smoke, emit, new_app, settings_from_flags
+from step4_finetune.cli.flags import Data, GuideFile, guide_if_any
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from step4_finetune.tone.rules import Guide
 
 app = new_app("Rows of messages and replies: look, check, build, distill.")
 
-Data = Annotated[
-    str | None,
-    typer.Option("--data", help="Rows: .jsonl, .csv, or a dataset of the hub; default the sample."),
-]
-GuideFile = Annotated[
-    Path | None,
-    typer.Option("--guide", help="Tone guide (YAML); default that of the sample, for its own rows."),
-]
 Limit = Annotated[int, typer.Option("--limit-tokens", help="Tokens of a conversation, at most.")]
 
 
@@ -63,7 +55,7 @@ def show(
     from step4_finetune.cli import show_rows
 
     rows, source = _rows(data)
-    facts = show_rows.run(rows, _guide(guide, data), source, split, topic, row_id, limit)
+    facts = show_rows.run(rows, guide_if_any(data, guide), source, split, topic, row_id, limit)
     emit(facts, lambda console: show_rows.show(facts, console), as_json=as_json)
 
 
@@ -89,7 +81,7 @@ def check(
 
     settings = settings_from_flags(smoke, model=model)
     rows, source = _rows(data)
-    rule_book = _guide(guide, data)
+    rule_book = guide_if_any(data, guide)
     copy = mending.target(data or SAMPLE, fix, force=force) if fix else None
     tokenizer = load_tokenizer(settings=settings)
     findings = curate.run_checks(rows, rule_book, tokenizer, limit_tokens)
@@ -143,7 +135,7 @@ def build(
         from step4_finetune.data import trl_files
 
         rows, source = _rows(data, _shares(shares))
-        rule_book = _guide(guide, data)
+        rule_book = guide_if_any(data, guide)
         facts = trl_files.run(
             rows,
             rule_book.system if rule_book else "",
@@ -230,13 +222,3 @@ def _shares(text: str) -> tuple[float, float, float]:
     if min(train, dev, test) < 0 or train == 0 or abs(train + dev + test - 1) > 1e-6:
         raise UserError(f"--shares {text}: give three percentages that add up to 100, such as 70,15,15")
     return train, dev, test
-
-
-def _guide(guide: Path | None, data: str | None) -> Guide | None:
-    """The guide of the flag; the sample's for the sample; none for other rows."""
-    from step4_finetune.data.rows import GUIDE
-    from step4_finetune.tone.guide import read_guide
-
-    if guide is None and data is not None:
-        return None
-    return read_guide(guide or GUIDE)

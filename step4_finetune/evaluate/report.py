@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 Table = tuple[list[str], list[list[str]]]  # head, rows
 
 
-def tables(facts: Mapping[str, Any]) -> dict[str, Table]:
-    """Everything that was measured, by title; shares with their 95 % intervals."""
+def tables(facts: Mapping[str, Any]) -> list[Table]:
+    """Everything that was measured; shares with their 95 % intervals."""
     systems, rules = facts["systems"], facts["systems"][0]["rules"]
-    found = {
-        "Systems": systems_table(facts),
-        "What a system costs": (
+    found = [
+        systems_table(facts),
+        (
             ["cost of it", "read", "written", "s a reply"],
             [
                 [
@@ -34,8 +34,8 @@ def tables(facts: Mapping[str, Any]) -> dict[str, Table]:
                 for each in systems
             ],
         ),
-        "What should not have changed": models_table(facts),
-        "Differences": (
+        models_table(facts),
+        (
             ["difference", "of", "mean", "95 %"],
             [
                 [
@@ -47,18 +47,16 @@ def tables(facts: Mapping[str, Any]) -> dict[str, Table]:
                 for each in facts["differences"]
             ],
         ),
-        "Rules": (
+        (
             ["rule", *(each["name"] for each in systems)],
             [[rule, *(f"{each['rules'][rule]['share']:.0%}" for each in systems)] for rule in rules],
         ),
-    }
+    ]
     if "ragas" in facts:
         likeness = facts["ragas"]["systems"]
         metrics = list(next(iter(likeness.values())))
-        found[f"Likeness to the chosen replies, by Ragas {facts['ragas']['version']}"] = (
-            ["like the chosen reply", *metrics],
-            [[name, *(_mean(each[metric]) for metric in metrics)] for name, each in likeness.items()],
-        )
+        rows = [[name, *(_mean(each[metric]) for metric in metrics)] for name, each in likeness.items()]
+        found.append(([f"like the chosen (Ragas {facts['ragas']['version']})", *metrics], rows))
     return found
 
 
@@ -103,7 +101,7 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
     """The tables, and what the systems say to one message."""
     from shared.cli import plain_table
 
-    for head, rows in tables(facts).values():
+    for head, rows in tables(facts):
         if rows:
             table = plain_table(*head, right=head[1:])
             for row in rows:

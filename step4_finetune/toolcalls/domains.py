@@ -35,7 +35,7 @@ FOLDER = Path(__file__).with_name("domains")
 SLOT = re.compile(r"\{(\*?)([A-Za-z_]\w*)\}")
 
 
-class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # the one in C is eight times faster
+class Loader(yaml.CSafeLoader):  # eight times faster than the one in Python
     """YAML 1.2's plain values: `on` and `no` are texts, and so are 19:30 and 2026-05-14."""
 
 

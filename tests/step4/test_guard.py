@@ -397,18 +397,6 @@ def test_what_the_notes_say_may_go_out():
     assert "020" not in guarded(Model(said), "Who can I ring?", GUIDE_OF_SAMPLE).reply
 
 
-def test_facts_are_measured_on_the_rows_that_are_wrong_in_them():
-    rows = [
-        spoilt(row, rejected=row.chosen.replace("14.90", "19.40"), breaks=("facts",)) for row in good()[8:9]
-    ]
-    rows += good()
-    found = measure.measure(GUIDE_OF_SAMPLE, rows, TOPIC)
-    rates = {(row["check"], row["side"], row["split"]): row for row in found}
-    facts, tone = (rates[check, "output", "test"] for check in ("facts", "tone"))
-    assert (facts["caught"], facts["bad"], facts["false_alarms"], facts["clean"]) == (1, 1, 0, 1)
-    assert (tone["caught"], tone["bad"]) == (2, 2)
-
-
 # --- labelled sets and measures ---------------------------------------------------------------------------
 
 SIZES = {"pii": 60, "injection": 80, "offtopic": 60, "language": 40, "length": 24, "leak": 20}
@@ -446,11 +434,15 @@ def shown(facts):
 
 @needs_presidio
 def test_the_command_measures():
-    facts = command.run(load_settings(), GUIDE_OF_SAMPLE, good(), topic=TOPIC)
+    amount = good()[8]
+    false = spoilt(amount, rejected=amount.chosen.replace("14.90", "19.40"), breaks=("facts",))
+    facts = command.run(load_settings(), GUIDE_OF_SAMPLE, [*good(), false], topic=TOPIC)
     rates = {(row["check"], row["side"], row["split"]): row for row in facts["rates"]}
     assert len(rates) == 20
     assert rates["tone", "output", "test"]["caught"] == rates["tone", "output", "test"]["bad"] == 2
-    assert rates["facts", "output", "test"]["catch_rate"] is None  # none of these rows is wrong in its facts
+    of_facts = rates["facts", "output", "test"]  # the one row that is wrong in them
+    assert (of_facts["caught"], of_facts["bad"], of_facts["false_alarms"], of_facts["clean"]) == (1, 1, 0, 1)
+    assert rates["facts", "output", "dev"]["catch_rate"] is None
     assert rates["any, on the rows", "output", "dev"]["false_alarms"] == 0
     for check in ("pii", "injection", "language", "leak"):  # no embedder, so the figures are the real ones
         row = rates[check, "output" if check == "leak" else "input", "dev"]

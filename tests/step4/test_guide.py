@@ -154,13 +154,10 @@ WRONG = [
     ({"company": "Acme", "ruls": []}, "has the unknown key 'ruls': did you mean rules?"),
     (guide("be nice"), "rule 1 is no rule: use id, say and one of starts_with, ends_with, forbid, "),
     (guide({"say": "x", "emoji": "forbid"}), "rule 1: id is missing: use a short name"),
-    (guide({"id": "a", "emoji": "forbid"}), "rule a: say is missing: use the rule in plain words"),
     (guide(rule()), "rule a checks nothing: use one or more of starts_with, "),
     (guide(rule(forbit="!")), "rule a has the unknown key 'forbit': did you mean forbid?"),
-    (guide(rule(tone="calm")), "rule a has the unknown key 'tone': use id, say, in, except, starts_with, "),
     (guide(rule(forbid="(")), "rule a: forbid: '(' is no regular expression: missing )"),
     (guide(rule(require="x*")), "rule a: require: 'x*' matches even the empty text: it must match something"),
-    (guide(rule(forbid=[])), "rule a: forbid is empty: use a regular expression or a list"),
     (
         guide(rule(forbid_words=[False])),
         "rule a: forbid_words = False is not allowed: use a list of words (in quotes",
@@ -170,14 +167,11 @@ WRONG = [
         "rule a: sentences: min 4 is more than max 2: no reply can keep it",
     ),
     (guide(rule(words={"min": -1})), "rule a: words: min = -1 is not allowed: use a whole number from 0"),
-    (guide(rule(words={"max": True})), "rule a: words: max = True is not allowed: use a whole number from 0"),
     (guide(rule(words={})), "rule a: words allows everything: give it a min, a max or both"),
-    (guide(rule(words=40)), "rule a: words = 40 is not allowed: use {min: 1, max: 2}"),
     (
         guide(rule(emoji="some")),
         "rule a: emoji = 'some' is not allowed: use forbid, require or {min: 1, max: 2}",
     ),
-    (guide(rule(emoji={"most": 1})), "rule a: emoji has the unknown key 'most'"),
     (guide(rule(count={"min": 1})), "rule a: count lacks its pattern"),
     (
         guide(rule(count={"pattern": "x", "of": "lines", "min": 1})),

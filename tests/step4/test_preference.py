@@ -103,7 +103,7 @@ def test_chosen_is_pulled_up_as_hard_as_rejected_is_pushed_down():
 
 
 def test_the_command_moves_the_margin_and_agrees_with_trl(file):
-    facts = lesson.run(load_settings(model="tiny"), file, SYSTEM)
+    facts = lesson.run(load_settings(model="tiny"), read_rows(file), SYSTEM)
     assert facts["proved"]
     assert facts["losses"][0] == pytest.approx(math.log(2))
     assert facts["losses"] == sorted(facts["losses"], reverse=True)
@@ -118,7 +118,7 @@ def test_the_command_moves_the_margin_and_agrees_with_trl(file):
 
 def test_the_proof_fails_when_the_loss_is_wrong(file, monkeypatch):
     monkeypatch.setattr(lesson, "dpo", lambda policy, reference, beta: dpo(policy, reference, beta * 1.1))
-    facts = lesson.run(load_settings(model="tiny"), file, SYSTEM)
+    facts = lesson.run(load_settings(model="tiny"), read_rows(file), SYSTEM)
     assert not facts["proved"]
     assert "not the same" in shown(facts)
 
@@ -126,17 +126,17 @@ def test_the_proof_fails_when_the_loss_is_wrong(file, monkeypatch):
 @pytest.mark.parametrize("options", [{"pairs": 0}, {"steps": -1}, {"beta": 0}])
 def test_numbers_that_can_not_be_are_refused(file, options):
     with pytest.raises(UserError, match="beta above 0"):
-        lesson.run(load_settings(model="tiny"), file, **options)
+        lesson.run(load_settings(model="tiny"), read_rows(file), **options)
 
 
 def test_a_file_without_pairs_is_refused(tmp_path):
     (tmp_path / "rows.jsonl").write_text(json.dumps({"prompt": "hi", "completion": "ho"}))
     with pytest.raises(UserError, match="prompt, chosen, rejected"):
-        lesson.run(load_settings(model="tiny"), tmp_path / "rows.jsonl")
+        lesson.run(load_settings(model="tiny"), read_rows(tmp_path / "rows.jsonl"))
 
 
 @pytest.mark.real
 def test_real_by_hand_is_trls(file):
-    facts = lesson.run(load_settings(), file, SYSTEM, pairs=2, steps=2)
+    facts = lesson.run(load_settings(), read_rows(file), SYSTEM, pairs=2, steps=2)
     assert facts["proved"]
     assert facts["losses"][-1] < facts["losses"][0] - 0.02
