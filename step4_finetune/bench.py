@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from shared import hardware
 from shared.config import Settings
 from shared.models import load_causal_lm, load_tokenizer
+from shared.models.device import choose_device
 from step4_finetune.models.quiet import quiet_peft
 from step4_finetune.train import peft_setup, trainers
 from step4_finetune.train import run as running
@@ -70,7 +71,7 @@ def _by_defaults(settings: Settings, recipe: Recipe, data: TrainingData) -> floa
             model=load_causal_lm(settings=settings, dtype="float32"),
             args=trl.SFTConfig(
                 folder,
-                use_cpu=settings.device == "cpu" or not _has_gpu(),
+                use_cpu=choose_device(settings.device) == "cpu",
                 num_train_epochs=recipe.sft.epochs,
                 per_device_train_batch_size=recipe.sft.batch_size,
                 report_to="none",
@@ -98,12 +99,6 @@ def _by_recipe(settings: Settings, recipe: Recipe, data: TrainingData) -> float:
         start = time.process_time()
         trainer.train()
         return time.process_time() - start
-
-
-def _has_gpu() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
 
 
 def show(facts: dict[str, Any], console: Console) -> None:

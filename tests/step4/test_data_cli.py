@@ -101,29 +101,16 @@ def test_warnings_are_no_failure(data, file):
 
 
 def test_check_of_bad_rows_names_them_and_exits_1(data, file):
-    as_file(file, [spoilt(ROWS[0], chosen=NOISY), *ROWS[1:]])
+    wrong = spoilt(ROWS[8], rejected=ROWS[8].chosen.replace("14.90", "19.40"), breaks=("facts",))
+    untrue = spoilt(ROWS[1], chosen=ROWS[1].chosen.replace("K2207", "K2208"))
+    as_file(file, [spoilt(ROWS[0], chosen=NOISY), untrue, *ROWS[2:8], wrong, ROWS[9]])
     got = data("check", *own(file), "--smoke", "--json")
     assert got.code == 1
-    facts = json.loads(got.out)
-    noise = next(each for each in facts["findings"] if each["check"] == "label noise")
-    assert noise["rows"][0] == {
-        "id": "kettle-1",
-        "row": 1,
-        "example": "chosen breaks no_hedging (might)",
-    }
-
-
-def test_check_compares_the_replies_with_their_notes(data, file):
-    wrong = spoilt(ROWS[8], rejected=ROWS[8].chosen.replace("14.90", "19.40"), breaks=("facts",))
-    as_file(
-        file, [spoilt(ROWS[0], chosen=ROWS[0].chosen.replace("3 May", "4 May")), *ROWS[1:8], wrong, ROWS[9]]
-    )
-    got = data("check", *own(file), "--smoke", "--json")
-    assert got.code == 0
-    facts = json.loads(got.out)
-    found = {each["check"]: [row["example"] for row in each["rows"]] for each in facts["findings"]}
-    assert found["fidelity"] == ["chosen: added '4'"]
-    assert found["label noise"] == found["named breaks"] == []
+    found = {each["check"]: each["rows"] for each in json.loads(got.out)["findings"]}
+    said = "chosen breaks no_hedging (might)"
+    assert found["label noise"] == [{"id": "kettle-1", "row": 1, "example": said}]
+    assert [row["id"] for row in found["fidelity"]] == ["kettle-2"]
+    assert found["named breaks"] == []
 
 
 def test_fix_writes_a_copy_with_all_columns(data, file, tmp_path):

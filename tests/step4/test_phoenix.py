@@ -172,8 +172,9 @@ def facts():
     }
 
 
-def test_the_split_is_a_dataset(phoenix):
-    phoenix_experiments.ready(phoenix.url)(facts())
+def test_the_split_is_a_dataset_and_each_system_an_experiment_with_its_verdicts(phoenix):
+    found = facts()
+    phoenix_experiments.ready(phoenix.url + "/")(found)
     assert phoenix.dataset["name"] == "Northwind Care, dev"
     assert phoenix.dataset["examples"][0] == {
         "id": "kettle-1",
@@ -182,11 +183,6 @@ def test_the_split_is_a_dataset(phoenix):
         "output": {"reply": "kettle-1."},
         "metadata": {"notes": ["price: 5"]},
     }
-
-
-def test_each_system_is_an_experiment_with_a_run_for_each_message(phoenix):
-    found = facts()
-    phoenix_experiments.ready(phoenix.url + "/")(found)
     assert [each["name"] for each in phoenix.experiments.values()] == ["base", "tone"]
     assert phoenix.experiments["e1"]["metadata"] == {
         **{"model": "tiny", "machine": "a laptop", "tuned": True},
@@ -194,23 +190,19 @@ def test_each_system_is_an_experiment_with_a_run_for_each_message(phoenix):
     }
     runs = [(run["experiment_id"], run["dataset_example_id"], run["output"]) for run in phoenix.runs.values()]
     assert runs[2:] == [("e1", "node kettle-1", "Dear one"), ("e1", "node kettle-2", "Dear two")]
-    assert found["phoenix"] == {
-        "dataset": "Northwind Care, dev",
-        "url": f"{phoenix.url}/datasets/{DATASET}/experiments",
-        "experiments": {"base": "e0", "tone": "e1"},
-    }
-
-
-def test_the_verdicts_come_along_with_what_is_wrong_and_without_what_is_unknown(phoenix):
-    phoenix_experiments.ready(phoenix.url)(facts())
     base = {name: result for (run, name), result in phoenix.evaluations.items() if run == "r0"}
-    assert base == {
+    assert base == {  # what is wrong, and nothing of what is unknown
         "all_rules": {"score": 0.0, "label": "no", "explanation": "greeting, sign_off"},
         "faithful": {"score": 0.0, "label": "no", "explanation": "missing: ask: date, added: 19.4"},
         "healthy": {"score": 0.0, "label": "no", "explanation": "cut"},
     }
     tone = {name: result for (run, name), result in phoenix.evaluations.items() if run == "r3"}
     assert tone == {name: {"score": 1.0, "label": "yes"} for name in phoenix_experiments.SHARES}
+    assert found["phoenix"] == {
+        "dataset": "Northwind Care, dev",
+        "url": f"{phoenix.url}/datasets/{DATASET}/experiments",
+        "experiments": {"base": "e0", "tone": "e1"},
+    }
 
 
 def test_a_server_that_wants_a_key_gets_it_from_the_environment(phoenix, monkeypatch):
