@@ -204,7 +204,6 @@ def near_duplicates(
         len(rows),
         duplicates.WARNING,
         "keep one of them, or word them differently: they add little and weigh double",
-        threshold=threshold,
     )
 
 
