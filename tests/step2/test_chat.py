@@ -95,11 +95,3 @@ def test_ctrl_c_stops_an_answer_and_not_the_chat(api, talk, monkeypatch):
     assert "stopped" in got.err
     assert texts(api.requests[1]) == [("user", "Hi")]
     assert "Hello.\n" in got.out
-
-
-def test_an_answer_that_is_not_whole_says_so_and_the_chat_goes_on(api, talk):
-    api.enqueue("Let me", [("get_weather", {"city": "B"})], stop_reason="max_tokens")
-    api.enqueue("Yes.")
-    got = talk("Is it hot?", "Still there?", flags=("--offline", "--max-new-tokens", "9"))
-    assert "incomplete: cut at --max-new-tokens 9" in got.err
-    assert len(texts(api.requests[1])) == 3

@@ -1,13 +1,10 @@
 import json
 from io import StringIO
 
-import anthropic
-import httpx2
 import jsonschema
 import pytest
 from rich.console import Console
 
-from shared.chat import errors as api_errors
 from shared.config import load_settings
 from shared.errors import UserError
 from step2_tools.agent.tool import FunctionTool
@@ -16,7 +13,7 @@ from step2_tools.evaluate import prompt_styles, questions
 from step2_tools.evaluate import run as evaluate
 from step2_tools.evaluate.scoring import Score, score
 from step2_tools.tools import build
-from tests.scripted import URL, ScriptedMessages
+from tests.scripted import ScriptedMessages
 
 
 def get_weather(city: str, day: str = "today") -> str:
@@ -224,21 +221,6 @@ def test_a_failed_request_is_a_wrong_answer_and_is_reported(api, evaluated):
     assert native["valid"]["hits"] == 4
     assert native["right_arguments"]["hits"] == 2
     assert "native: 1 of 6 requests failed: the server is overloaded (529)" in shown(facts)
-
-
-def test_a_time_out_and_an_answer_of_something_else_are_failed_requests(api):
-    api.enqueue("Hi")
-    api.enqueue(hang=True)
-    page = httpx2.Response(200, headers={"content-type": "text/html"}, text="<h1>It works!</h1>")
-    scripted = httpx2.MockTransport(lambda request: api._answer(request) if api.left else page)
-    client = anthropic.Anthropic(http_client=httpx2.Client(transport=scripted), api_key="x", base_url=URL)
-    facts = evaluate.run(
-        load_settings(), api_errors.with_timeouts(client, 5), TOOLS, QUESTIONS, ["native"], 3
-    )
-    assert facts["styles"]["native"]["errors"] == {
-        "no answer within 5 seconds: try again, or allow more with --timeout": 1,
-        "the server at http://scripted.invalid does not speak the Messages API": 1,
-    }
 
 
 def test_five_failures_at_the_start_end_it_in_one_line(api, evaluated):

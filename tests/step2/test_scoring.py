@@ -1,8 +1,4 @@
-import itertools
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from step2_tools.evaluate import scoring
 from step2_tools.evaluate.scoring import Score, score
@@ -144,12 +140,6 @@ def test_what_cannot_be_read_is_never_right():
     assert score(None, [weather(city=["Oslo"])], TOOLS) == Score(False, False, False, False)
 
 
-@given(st.permutations(["Oslo", "Rome", "Lima"]))
-def test_the_order_of_calls_does_not_matter(cities):
-    label = [weather(city=[city]) for city in ("Lima", "Oslo", "Rome")]
-    assert score([weather(city=city) for city in cities], label, TOOLS) == RIGHT
-
-
 def test_the_same_call_twice_does_not_meet_two_labels():
     label = [weather(city=["Oslo"]), weather(city=["Rome"])]
     assert score([weather(city="Oslo"), weather(city="Oslo")], label, TOOLS) == WRONG_ARGUMENTS
@@ -158,9 +148,3 @@ def test_the_same_call_twice_does_not_meet_two_labels():
 def test_a_call_that_fits_two_labels_leaves_each_to_the_call_that_needs_it():
     label = [weather(city=["Oslo", "Rome"]), weather(city=["Oslo"])]
     assert score([weather(city="Oslo"), weather(city="Rome")], label, TOOLS) == RIGHT
-
-
-@given(st.lists(st.lists(st.booleans(), min_size=4, max_size=4), min_size=4, max_size=4))
-def test_pairing_is_the_best_of_all_orders(fits):
-    best = max(sum(fits[i][j] for i, j in enumerate(order)) for order in itertools.permutations(range(4)))
-    assert scoring.pair_up(range(4), range(4), lambda i, j: fits[i][j]) == best

@@ -4,8 +4,6 @@ import time
 import unicodedata
 from typing import Literal
 
-import anthropic
-import httpx2
 import pytest
 from anthropic.lib.tools import ToolError
 from hypothesis import given
@@ -113,41 +111,6 @@ def test_five_megabytes_are_cut_and_it_is_said():
     assert len(cut) == MAX_CHARACTERS == 20_000
     assert cut.endswith("[cut: the result had 5,000,000 characters, this is its beginning]")
     assert FunctionTool(talk).call({"length": 20_000}) == "x" * 20_000
-
-
-def test_the_sdk_runs_it_and_shows_the_same_line():
-    """The SDK's own tool_runner takes the tool as it is; a ToolError becomes an is_error result."""
-    seen = []
-
-    def claude(request):
-        body = json.loads(request.content)
-        seen.append(body)
-        use = [{"type": "tool_use", "id": "t1", "name": "order", "input": {"dish": "soup", "size": "huge"}}]
-        first = len(seen) == 1
-        message = {
-            "id": "m",
-            "type": "message",
-            "role": "assistant",
-            "model": "x",
-            "content": use if first else [{"type": "text", "text": "sorry"}],
-            "stop_reason": "tool_use" if first else "end_turn",
-            "stop_sequence": None,
-            "usage": {"input_tokens": 1, "output_tokens": 1},
-        }
-        return httpx2.Response(200, json=message)
-
-    client = anthropic.Anthropic(
-        api_key="x",
-        base_url="http://local.invalid",
-        http_client=httpx2.Client(transport=httpx2.MockTransport(claude)),
-    )
-    turn = {"role": "user", "content": "soup!"}
-    runner = client.beta.messages.tool_runner(model="x", max_tokens=9, tools=[TOOL], messages=[turn])
-    assert runner.until_done().content[0].text == "sorry"
-    answer = seen[1]["messages"][-1]["content"][0]
-    assert answer["is_error"] is True
-    assert answer["content"] == "size = \"huge\" is not allowed: it must be 'small' or 'large'"
-    assert seen[0]["tools"] == [TOOL.to_dict()]
 
 
 @pytest.mark.parametrize(

@@ -127,11 +127,6 @@ def test_fahrenheit_brings_miles_and_inches():
     assert "up to 10 mph" in result["summary"]
 
 
-def test_frost_and_snow_are_said_as_such():
-    result, _ = weather(found(place()), day="wednesday")
-    assert "-10 to -2 °C, light snow, 80 % chance of snow" in result["summary"]
-
-
 def test_what_the_forecast_leaves_open_is_left_out():
     result, _ = weather(found(place()), day="thursday")
     assert result["summary"].endswith("19 to 27 °C, fog.")
@@ -268,13 +263,6 @@ def test_twenty_springfields_leave_a_doubt_that_is_said():
         in result["summary"]
     )
     assert len(result["other_places"]) == 5
-
-
-def test_another_spelling_finds_the_most_populous():
-    munich = place("Munich", "Bavaria", "Germany", "DE", 1_260_391)
-    village = place("Münchendorf", "Lower Austria", "Austria", "AT", 2_500)
-    result, _ = weather(found(village, munich), city="München")
-    assert result["place"] == "Munich, Germany"
 
 
 def test_an_injected_instruction_in_a_name_stays_short_harmless_data():
