@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.embedded import grammar
-from shared.embedded.refuse import Refused
+from shared.embedded.wire import Refused
 
 MOST = 8  # calls of one answer
 

@@ -17,28 +17,17 @@ import logging
 import secrets
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from shared.embedded import backend, stream, wire
+from shared.embedded import stream, wire
+from shared.embedded.backend import Backend
 from shared.embedded.grammar import UnsupportedSchema
-from shared.embedded.refuse import Refused
+from shared.embedded.wire import Refused
 
 log = logging.getLogger(__name__)
 
 MESSAGES, COUNT = "/v1/messages", "/v1/messages/count_tokens"
 LONGEST_BODY = 32 * 1024 * 1024  # bytes, as at the API
-
-
-class Answers(Protocol):
-    """What answers: a `Backend`, or a test's."""
-
-    def answer(self, body: dict[str, Any]) -> backend.Answer:
-        """See `Backend.answer`."""
-        ...
-
-    def count(self, body: dict[str, Any]) -> int:
-        """See `Backend.count`."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -49,7 +38,7 @@ class Reply:
     wanted: bool
 
 
-def begin(method: str, path: str, content: bytes, model: str, answers: Answers) -> Reply | dict[str, Any]:
+def begin(method: str, path: str, content: bytes, model: str, answering: Backend) -> Reply | dict[str, Any]:
     """Check a request and decide how to answer it; only the text is not written yet.
 
     Raises:
@@ -66,8 +55,8 @@ def begin(method: str, path: str, content: bytes, model: str, answers: Answers) 
     if body["model"] != model:
         raise Refused(f"model: {body['model']} (here is {model})", 404, "not_found_error")
     if path == COUNT:
-        return {"input_tokens": answers.count(body)}
-    return Reply(stream.events(answers.answer(body), model), wanted=body.get("stream", False))
+        return {"input_tokens": answering.count(body)}
+    return Reply(stream.events(answering.answer(body), model), wanted=body.get("stream", False))
 
 
 def describe(error: Exception) -> tuple[int, dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Which JSON schemas can be enforced, and the grammar of those that can.
 
     >>> check({"type": "array", "uniqueItems": True})
-    UnsupportedSchema: uniqueItems at the root can't be enforced
+    UnsupportedSchema: Unimplemented keys: ["uniqueItems"]
 
 llguidance turns a schema into a grammar and refuses most of what it can't enforce; `check` refuses the
 rest, so that nothing is passed over in silence. guide.py follows the grammar, token by token.
@@ -18,13 +18,10 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-# Where schemas lie inside a schema, and which other keywords there are.
+# Where schemas lie inside a schema, and what says nothing about a value.
 MAPS = ("properties", "patternProperties", "$defs", "definitions")
 LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 SINGLE = ("items", "additionalProperties")
-ENFORCED = {"type", "enum", "const", "required", "minItems", "maxItems", "minProperties", "maxProperties"}
-ENFORCED |= {"minLength", "maxLength", "pattern", "format", "minimum", "maximum", "multipleOf", "$ref"}
-ENFORCED |= {"exclusiveMinimum", "exclusiveMaximum"}
 SAY_NOTHING = {
     "title",
     "description",
@@ -36,9 +33,7 @@ SAY_NOTHING = {
     "writeOnly",
 }
 SAY_NOTHING |= {"$schema", "$id", "$anchor", "$comment", "discriminator", "$defs", "definitions"}
-KNOWN = {*MAPS, *LISTS, *SINGLE, *ENFORCED, *SAY_NOTHING}
 
-DEPTH = 100  # of schemas in each other
 EXACT = 2**53  # integers up to here survive readers that hold numbers as doubles (RFC 8259, section 6)
 OPTIONS: Any = {
     "item_separator": ", ",
@@ -57,7 +52,7 @@ def check(schema: Any) -> None:
     """Whether all that the schema says will be enforced. Needs no model.
 
     Raises:
-        UnsupportedSchema: no; names the part.
+        UnsupportedSchema: no; says why.
     """
     grammar_of(schema)
 
@@ -86,13 +81,24 @@ def lark_of(schema: Any) -> str:
 
 @lru_cache(maxsize=64)
 def _grammar(text: str) -> str:
+    import jsonschema
+    from llguidance import LLMatcher
+
     schema = json.loads(text)
     if not isinstance(schema, dict):
         raise UnsupportedSchema("the schema must be an object")
-    for part, path in walk(schema):
-        _check_part(part, path)
-    from llguidance import LLMatcher
-
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        raise UnsupportedSchema(f"{error.json_path}: {error.message[:300]}") from None
+    for part in parts(schema):  # what the library would pass over in silence
+        if "x-guidance" in part:
+            raise UnsupportedSchema("x-guidance is not for schemas from outside")
+        if "format" in part and part.get("type") not in ("string", ["string", "null"], ["null", "string"]):
+            raise UnsupportedSchema("format can only be enforced with type string")
+        if part.get("minProperties", 0) > max(1, len(part.get("required", ()))):
+            # The grammar lets a free name come twice, which then counts as one.
+            raise UnsupportedSchema("minProperties can only be enforced up to the number of required")
     grammar = LLMatcher.grammar_from_json_schema(json.dumps(narrowed(schema)), overrides=OPTIONS)
     failed, messages = LLMatcher.validate_grammar_with_warnings(grammar)
     if failed:
@@ -100,56 +106,16 @@ def _grammar(text: str) -> str:
     return grammar
 
 
-def walk(schema: dict[str, Any], path: str = "", depth: int = 0) -> Iterator[tuple[dict[str, Any], str]]:
-    """Every schema in a schema, itself first, each with its JSON pointer.
-
-    Raises:
-        UnsupportedSchema: something else lies where a schema must.
-    """
-    if depth > DEPTH:
-        raise UnsupportedSchema(f"schemas lie in each other more than {DEPTH} deep")
-    yield schema, path
-    for each, place in _inner(schema, path):
-        if isinstance(each, dict):
-            yield from walk(each, place, depth + 1)
-        elif not isinstance(each, bool):
-            raise UnsupportedSchema(f"{place} must be a schema, not {json.dumps(each)[:50]}")
-
-
-def _inner(schema: dict[str, Any], path: str) -> list[tuple[Any, str]]:
-    found = [(schema[key], f"{path}/{key}") for key in SINGLE if key in schema]
-    for key in LISTS:
-        found += [(each, f"{path}/{key}/{i}") for i, each in enumerate(_as(list, schema, key, path))]
-    for key in MAPS:
-        for name, each in _as(dict, schema, key, path).items():
-            found.append((each, f"{path}/{key}/{name.replace('~', '~0').replace('/', '~1')}"))
-    return found
-
-
-def _as(kind: type, schema: dict[str, Any], key: str, path: str) -> Any:
-    value = schema.get(key, kind())
-    if not isinstance(value, kind):
-        raise UnsupportedSchema(f"{path}/{key} must be {'an object' if kind is dict else 'a list'}")
-    return value
-
-
-def _check_part(part: dict[str, Any], path: str) -> None:
-    """Refuse what the library would pass over in silence."""
-    where = f"at {path}" if path else "at the root"
-    extensions = {
-        key for key in part if key.startswith("x-") and key != "x-guidance"
-    }  # those are its options
-    if unknown := sorted(set(part) - KNOWN - extensions):
-        raise UnsupportedSchema(f"{', '.join(unknown)} {where} can't be enforced")
-    if "format" in part and part.get("type") not in ("string", ["string", "null"], ["null", "string"]):
-        raise UnsupportedSchema(f"format {where} can only be enforced with type string")
-    for key in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"):
-        if isinstance(part.get(key, 0), bool) or not isinstance(part.get(key, 0), int | float):
-            raise UnsupportedSchema(f"{key} {where} must be a number")
-    least, required = part.get("minProperties", 0), _as(list, part, "required", path)
-    if isinstance(least, int) and least > max(1, len(required)):
-        # The grammar lets a free name come twice, which then counts as one.
-        raise UnsupportedSchema(f"minProperties {where} can only be enforced up to the number of required")
+def parts(schema: Any) -> Iterator[dict[str, Any]]:
+    """Every schema in a valid schema, itself first; not those that are only true or false."""
+    if not isinstance(schema, dict):
+        return
+    yield schema
+    inner = [schema[key] for key in SINGLE if key in schema]
+    inner += [each for key in LISTS for each in schema.get(key, ())]
+    inner += [each for key in MAPS for each in schema.get(key, {}).values()]
+    for each in inner:
+        yield from parts(each)
 
 
 def narrowed(schema: dict[str, Any]) -> dict[str, Any]:
@@ -161,26 +127,20 @@ def narrowed(schema: dict[str, Any]) -> dict[str, Any]:
     copy: dict[str, Any] = json.loads(json.dumps(schema))
     if any(
         "allOf" in part or (set(part) & {"$ref", "anyOf", "oneOf"} and len(set(part) - SAY_NOTHING) > 1)
-        for part, _ in walk(schema)
+        for part in parts(schema)
     ):
         return copy
-    for part, _ in list(walk(copy)):
+    for part in list(parts(copy)):
         if "enum" in part or "const" in part:
             continue
         names = set(part.get("properties", {}))
         if names and "patternProperties" not in part and names.issuperset(part.get("required", [])):
             part.setdefault("additionalProperties", False)
         if part.get("type") in ("integer", "number"):
-            low, high = _bounds(part)
+            low = part.get("minimum", part.get("exclusiveMinimum"))
+            high = part.get("maximum", part.get("exclusiveMaximum"))
             if low is None and (high is None or high > -EXACT):
                 part["minimum"] = -EXACT
             if high is None and (low is None or low < EXACT):
                 part["maximum"] = EXACT
     return copy
-
-
-def _bounds(part: dict[str, Any]) -> tuple[float | None, float | None]:
-    return (
-        part.get("minimum", part.get("exclusiveMinimum")),
-        part.get("maximum", part.get("exclusiveMaximum")),
-    )

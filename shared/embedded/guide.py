@@ -12,6 +12,7 @@ left for anything else. The text then fits the schema, whatever the model wanted
 from __future__ import annotations
 
 import random
+import re
 import threading
 from collections.abc import Collection, Iterable, Sequence
 from functools import cache
@@ -39,7 +40,7 @@ class Guide:
         self._matcher = LLMatcher(tokens, grammar, log_level=0)
         self._tokens, self._ends = tokens, frozenset(ends)
         self._ids: list[int] = []
-        self._text = Quotes()
+        self._text = b""
         self._need: int | None = None  # tokens of the shortest ending found last; none was found: None
         self._started = self._done = False
         self.string: list[int] = []  # the ids of the string that is being written
@@ -49,22 +50,10 @@ class Guide:
         """Whether nothing can be added any more."""
         return self._done or self._matcher.is_stopped()
 
-    @property
-    def complete(self) -> bool:
-        """Whether the text fits the schema as it stands."""
-        return self._matcher.is_accepting()
-
     def forced(self) -> list[int]:
         """The ids that must come next, taken as written."""
         ids: list[int] = self._matcher.compute_ff_tokens()
         return self._take(ids)
-
-    def follow(self, ids: list[int]) -> bool:
-        """Go along with ids that somebody else wrote; False if the grammar does not allow them."""
-        allowed = self._matcher.validate_tokens(ids) == len(ids)
-        if allowed:
-            self._take(ids)
-        return allowed
 
     def choose(self, logits: torch.Tensor, left: int) -> list[int]:
         """The most probable allowed id of `logits` (vocabulary,) and those it forces; none: the end.
@@ -101,10 +90,10 @@ class Guide:
         matcher, text, ids = self._matcher.deep_copy(), self._text, list[int]()
         new = list(first)
         while matcher.consume_tokens(new) and len(ids) <= longest:
-            text = text.after(self._tokens.decode_bytes(new))
+            text += self._tokens.decode_bytes(new)
             if matcher.is_accepting():
                 return ids
-            new = matcher.compute_ff_tokens() or self._one(matcher, text.inside, chance)
+            new = matcher.compute_ff_tokens() or self._one(matcher, in_string(text), chance)
             if not new:
                 break
             ids += new
@@ -132,8 +121,8 @@ class Guide:
         self._ids += ids
         for token in ids:
             more = self._tokens.decode_bytes([token])
-            self._text = self._text.after(more)
-            self.string = [*self.string, token] if self._text.inside and b'"' not in more else []
+            self._text += more
+            self.string = [*self.string, token] if b'"' not in more and in_string(self._text) else []
         return ids
 
     def _end(self, way: list[int]) -> list[int]:
@@ -157,27 +146,13 @@ def _length(way: list[int] | None) -> int | None:
     return None if way is None else len(way)
 
 
-class Quotes:
+def in_string(text: bytes) -> bool:
     """Whether the end of a JSON text lies inside a string.
 
-    >>> Quotes().after(b'{"a').inside
+    >>> in_string(b'{"a')
     True
     """
-
-    def __init__(self, inside: bool = False, escaped: bool = False) -> None:
-        self.inside, self._escaped = inside, escaped
-
-    def after(self, more: bytes) -> Quotes:
-        """The same some bytes later."""
-        inside, escaped = self.inside, self._escaped
-        for byte in more:
-            if escaped:
-                escaped = False
-            elif byte == ord('"'):
-                inside = not inside
-            elif byte == ord("\\"):
-                escaped = True
-        return Quotes(inside, escaped)
+    return re.sub(rb"\\.", b"", text, flags=re.DOTALL).count(b'"') % 2 == 1  # escaped quotes end nothing
 
 
 def _allowed(matcher: LLMatcher) -> Any:
@@ -192,21 +167,6 @@ def _allowed(matcher: LLMatcher) -> Any:
 def _single(tokens: LLTokenizer, texts: tuple[str, ...]) -> list[list[int]]:
     """The texts that are one token each."""
     return [ids for text in texts if len(ids := tokens.tokenize_str(text)) == 1]
-
-
-@cache
-def bytes_as_tokens() -> LLTokenizer:
-    """A tokenizer whose ids are bytes (256 ends the text): to follow a text without its model."""
-    from llguidance import LLTokenizer, TokenizerWrapper
-
-    class Bytes:
-        eos_token_id, bos_token_id, special_token_ids = 256, None, (256,)
-        tokens = (*(bytes([i]) for i in range(256)), b"<end>")
-
-        def __call__(self, text: str | bytes) -> list[int]:
-            return list(text.encode() if isinstance(text, str) else text)
-
-    return LLTokenizer(TokenizerWrapper(Bytes()))
 
 
 class Guides:

@@ -8,14 +8,14 @@ wheels are built without AVX-512 and AMX, so that a long prompt takes longer whe
 
 llama.cpp has its server inside: a slot that keeps the last prompt's KV cache, sampling, and llguidance. The
 server also listens on a loopback port, which can't be switched off; a random key closes it. Given a
-schema that it does not understand, it writes free text without a word, so every piece is followed here too.
+schema that it does not understand, it writes free text without a word: the backend checks what came.
 """
 
 from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 from shared import hardware
 from shared.config import Settings
 from shared.embedded.engine import Generation, StopStrings, room
-from shared.embedded.grammar import grammar_of, lark_of
-from shared.embedded.guide import Guide, bytes_as_tokens, circles
+from shared.embedded.grammar import lark_of
+from shared.embedded.guide import circles
 from shared.errors import UserError, reason
 from shared.models import weights
 
@@ -101,31 +101,23 @@ class LlamaCppEngine:
     ) -> Generation:
         """See `Engine.generate`. llama.cpp works ahead of whoever asks for the pieces."""
         space = room(prompt, self.context)
-        guide, request = None, {**PENALTY}
-        if schema is not None:
-            guide = Guide(bytes_as_tokens(), grammar_of(schema), [256])
-            request = {**NO_PENALTY, "grammar": lark_of(schema)}
+        request = {**PENALTY} if schema is None else {**NO_PENALTY, "grammar": lark_of(schema)}
         request |= {"prompt": list(prompt), "n_predict": min(max_tokens, space), "temperature": 0}
         full = space < max_tokens
-        return Generation(partial(self._run, request, full, StopStrings(stop), guide))
+        return Generation(partial(self._run, request, full, StopStrings(stop)))
 
     def _run(
-        self, request: dict[str, Any], full: bool, stops: StopStrings, guide: Guide | None, done: Generation
+        self, request: dict[str, Any], full: bool, stops: StopStrings, done: Generation
     ) -> Iterator[str]:
-        ender = Ender(guide, self.encode) if guide else None
         pieces: list[str] = []
-        limit: int = request["n_predict"]
         chunks = self._chunks(request)
         try:
             for chunk in chunks:
                 piece: str = chunk["choices"][0]["text"]
                 finish: str | None = chunk["choices"][0]["finish_reason"]
                 done.cached_tokens = chunk["timings"]["cache_n"]
-                if ender and piece and (way := ender.add(piece, limit - done.output_tokens)) is not None:
-                    done.output_tokens += len(self.encode(way))
-                    piece, finish = way, "stop"
-                else:  # the token that ends a text is counted there, not here
-                    done.output_tokens = chunk["timings"]["predicted_n"] - (finish == "stop")
+                # the token that ends a text is counted there, not here
+                done.output_tokens = chunk["timings"]["predicted_n"] - (finish == "stop")
                 pieces += [piece] if piece else []
                 if shown := stops.add(piece):
                     yield shown
@@ -134,7 +126,7 @@ class LlamaCppEngine:
                     return
                 if finish == "length":
                     done.stop_reason = "model_context_window_exceeded" if full else "max_tokens"
-                if finish or (not guide and circles(pieces)):
+                if finish or ("grammar" not in request and circles(pieces)):
                     break
             if rest := stops.rest():
                 yield rest
@@ -170,39 +162,6 @@ class LlamaCppEngine:
         finally:
             stopped.set()
             worker.join()
-
-
-class Ender:
-    """Follows a JSON text piece by piece, and says when it has to be ended and how: see guide.py."""
-
-    def __init__(self, guide: Guide, encode: Callable[[str], list[int]]) -> None:
-        self._guide, self._encode = guide, encode
-        self._need: int | None = 0
-        self._pieces: list[str] = []
-
-    def add(self, piece: str, left: int) -> str | None:
-        """Nothing, or the text to end with instead of the piece, when `left` tokens may still come.
-
-        Raises:
-            RuntimeError: the piece is not what the schema allows.
-        """
-        new = list(piece.encode())
-        if circles(self._pieces) and (way := self._ending(left)) is not None:
-            return way
-        if self._need is not None and left <= 2 * self._need + 64:
-            after = self._ending(left - 1, new)
-            if after is None and (way := self._ending(left)) is not None:
-                return way
-            self._need = None if after is None else len(self._encode(after))
-        if not self._guide.follow(new):
-            raise RuntimeError(f"llama.cpp left the schema at {piece!r}")
-        self._pieces.append(piece)
-        return None
-
-    def _ending(self, left: int, first: Sequence[int] = ()) -> str | None:
-        way = self._guide.ending(8 * left, first)  # bytes here, several to a token
-        text = None if way is None else bytes(way).decode()
-        return text if text is not None and len(self._encode(text)) <= left else None
 
 
 def threads_of(settings: Settings) -> int:

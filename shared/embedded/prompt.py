@@ -16,7 +16,7 @@ results follow in a turn of their own:
     assistant   It is 21 °C in Rome, with a clear sky.
 
 The adapter that calls tools was trained on exactly this text (step4_finetune/toolcalls).
-It takes requests that have the wire format and that the backend can serve (wire.py, refuse.py).
+It takes requests that have the wire format and that the backend can serve (wire.py).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from shared.embedded.refuse import Refused
+from shared.embedded.wire import Refused
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -40,9 +40,9 @@ class EmbeddedTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         UserError: there is no such model, or it can't chat.
     """
 
-    def __init__(self, settings: Settings, answering: endpoint.Answers | None = None) -> None:
+    def __init__(self, settings: Settings, answering: backend.Backend | None = None) -> None:
         self.model = settings.model
-        self._backend: endpoint.Answers = answering or backend.backend(settings)
+        self._backend = answering or backend.backend(settings)
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Answer in the thread of the caller.

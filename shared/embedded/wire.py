@@ -1,124 +1,227 @@
-"""Checks a request as the Messages API does, and words the first error as it does.
+"""Which requests the embedded model takes: the Messages API's format, as far as the model can serve it.
 
     >>> body = {"model": "tiny", "max_tokens": 9}
     >>> validate_request(body | {"messages": [{"role": "assistant", "content": "Hi"}]})
-    'messages: first message must use the "user" role'
+    'messages.0: first message must use the "user" role'
     >>> validate_request(body | {"messages": [{"role": "user", "content": "Hi"}]})
 
-The embedded backend answers 400 with that error; the tests check every request of the lessons. Shapes and
-types come from the SDK's parameter types. The rules that types can't express, such as where a `tool_use` must
-be answered, are written out below and in wire_messages.py. Beta fields and the limits of single models are
-not checked.
+A field, a block or a tool that the model can't serve (an image, thinking, web search) is in none of these
+types, and so an error that names it: nothing of a request is dropped silently. Accepted although nothing
+comes of them, because nothing is lost either:
+
+    cache_control           the engine keeps what it has read anyway
+    metadata                names the user to somebody who hunts abuse; nobody does here
+    service_tier            both values ask for no more than the one tier that there is
+    strict                  every tool's input is held to its schema, strict or not
+    eager_input_streaming   how finely a tool's input is cut when it streams; here it comes whole
 
 Source: https://docs.claude.com/en/api/messages
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from functools import cache
-from typing import Any, get_type_hints
+from typing import Annotated, Any, Literal
 
-from anthropic import types
-from anthropic.types import message_count_tokens_params, message_create_params
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
-from shared.embedded.wire_messages import check_blocks, check_messages
-from shared.embedded.wire_types import Wrong, by_type, check_list, check_type, kind_of
 
-NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
+class Refused(Exception):
+    """A request that gets an error for an answer: HTTP status, the API's name for it, and the line."""
+
+    def __init__(self, message: str, status: int = 400, kind: str = "invalid_request_error") -> None:
+        super().__init__(message)
+        self.status, self.kind = status, kind
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class _Text(_Wire):
+    type: Literal["text"]
+    text: str = Field(min_length=1)
+    cache_control: Any = None
+    citations: None = None
+
+
+def _as_blocks(content: Any) -> Any:
+    """A text is short for one block."""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}] if content else []
+    return content
+
+
+_Id = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]+$")]
+_Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
+_Texts = Annotated[list[_Text], BeforeValidator(_as_blocks)]
+
+
+class _Direct(_Wire):
+    type: Literal["direct"]
+
+
+class _ToolUse(_Wire):
+    type: Literal["tool_use"]
+    id: _Id
+    name: str
+    input: dict[str, Any]
+    caller: _Direct | None = None
+    toolset_name: None = None
+    cache_control: Any = None
+
+
+class _ToolResult(_Wire):
+    type: Literal["tool_result"]
+    tool_use_id: _Id
+    content: _Texts = Field(default_factory=list)
+    is_error: bool = False
+    cache_control: Any = None
+
+
+_Block = Annotated[_Text | _ToolUse | _ToolResult, Field(discriminator="type")]
+
+
+class _Message(_Wire):
+    role: Literal["user", "assistant", "system"]
+    content: Annotated[list[_Block], BeforeValidator(_as_blocks)]
+
+    def ids(self, kind: type[_ToolUse | _ToolResult]) -> list[str]:
+        """The ids of its calls, or of those that it answers."""
+        return [
+            block.id if isinstance(block, _ToolUse) else block.tool_use_id
+            for block in self.content
+            if isinstance(block, kind) and not isinstance(block, _Text)
+        ]
+
+
+class _InputSchema(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    type: Literal["object"]
+    properties: dict[str, Any] | None = None
+    required: list[str] | None = None
+
+
+class _Tool(_Wire):
+    type: Literal["custom"] | None = None
+    name: _Name
+    description: str = ""
+    input_schema: _InputSchema
+    strict: bool | None = None
+    eager_input_streaming: bool | None = None
+    cache_control: Any = None
+
+
+class _ToolChoice(_Wire):
+    type: Literal["auto", "any", "tool", "none"]
+    name: str | None = None
+    disable_parallel_tool_use: bool = False
+
+
+class _Format(_Wire):
+    type: Literal["json_schema"]
+    schema_: dict[str, Any] = Field(alias="schema")
+
+
+class _OutputConfig(_Wire):
+    format: _Format | None = None
+
+
+class _Thinking(_Wire):
+    type: Literal["disabled"]
+
+
+class _Prompt(_Wire):
+    """What is read, and so counted."""
+
+    model: str = Field(min_length=1)
+    messages: list[_Message] = Field(min_length=1)
+    system: _Texts = Field(default_factory=list)
+    tools: list[_Tool] = Field(default_factory=list)
+    tool_choice: _ToolChoice | None = None
+    output_config: _OutputConfig | None = None
+    thinking: _Thinking | None = None
+    cache_control: Any = None
+
+
+class _Request(_Prompt):
+    max_tokens: int = Field(ge=1)
+    stop_sequences: list[Annotated[str, StringConstraints(pattern=r"\S")]] = Field(default_factory=list)
+    stream: bool = False
+    metadata: dict[str, Any] | None = None
+    service_tier: str | None = None
 
 
 def validate_request(body: Any, *, count_tokens: bool = False) -> str | None:
-    """The error for which the API would refuse this request body with a 400; None when it would take it.
+    """Why this request is answered with a 400; None when it can be served.
 
     body: what is posted to /v1/messages, or to /v1/messages/count_tokens, which takes fewer fields.
     """
-    try:
-        _check_request(body, count_tokens)
-    except Wrong as wrong:
-        return str(wrong)
-    return None
-
-
-def _check_request(body: Any, count_tokens: bool) -> None:
     if not isinstance(body, dict):
-        raise Wrong("", "the request body is not a JSON object")
-    fields = _request_fields(count_tokens)
-    for name in ("model", "messages") if count_tokens else ("model", "max_tokens", "messages"):
-        if name not in body:
-            raise Wrong(name, "Field required")
-    for name, value in body.items():
-        if name not in fields:
-            raise Wrong(name, "Extra inputs are not permitted")
-        if name not in ("messages", "tools", "tool_choice", "system"):  # checked below, by their own rules
-            check_type(fields[name], value, name)
-    if not body["model"]:
-        raise Wrong("model", "String should have at least 1 character")
-    if body.get("max_tokens", 1) < 1:
-        raise Wrong("max_tokens", "Input should be greater than or equal to 1")
-    system = body.get("system", "")
-    if not isinstance(system, str):
-        check_blocks(system, "system", allowed=("text",))
-    names = _check_tools(body.get("tools", []))
-    _check_tool_choice(body.get("tool_choice"), names)
-    _check_output_format(body)
-    check_messages(body["messages"])
+        return "the request must be a JSON object"
+    try:
+        request = (_Prompt if count_tokens else _Request).model_validate(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        said = first["msg"].partition(" or instance of ")[0]  # which would name a class of ours
+        return f"{'.'.join(map(str, first['loc']))}: {said}"
+    return next(_broken_rules(request), None)
 
 
-@cache
-def _request_fields(count_tokens: bool) -> dict[str, Any]:
-    """Name and type of every top-level field."""
-    if count_tokens:
-        return get_type_hints(message_count_tokens_params.MessageCountTokensParams)
-    return get_type_hints(message_create_params.MessageCreateParamsBase) | {"stream": bool}
-
-
-def _check_tools(tools: Any) -> set[str]:
-    """Check the definitions of the tools, and return their names."""
-    check_list(tools, "tools")
-    for i, tool in enumerate(tools):
-        custom = (
-            not isinstance(tool, dict) or tool.get("type") is None
-        )  # a tool that the client runs needs no type
-        kind = "custom" if custom else kind_of(tool, types.ToolUnionParam, f"tools.{i}")
-        where = f"tools.{i}.{kind}"
-        check_type(by_type(types.ToolUnionParam)[kind], tool, where)
-        if kind == "custom":
-            if not NAME.fullmatch(tool["name"]):
-                raise Wrong(f"{where}.name", f"String should match pattern '^{NAME.pattern}$'")
-            if tool["input_schema"].get("type") != "object":
-                raise Wrong(f"{where}.input_schema.type", "Input should be 'object'")
-            check_type(dict[str, Any] | None, tool["input_schema"].get("properties"), f"{where}.input_schema")
-            check_type(list[str] | None, tool["input_schema"].get("required"), f"{where}.input_schema")
-    names = [tool["name"] for tool in tools if "name" in tool]
+def _broken_rules(request: _Prompt) -> Iterator[str]:
+    """The rules that types can't express."""
+    names = [tool.name for tool in request.tools]
     if len(names) > len(set(names)):
-        raise Wrong("tools", "Tool names must be unique.")
-    return set(names)
-
-
-def _check_tool_choice(choice: Any, names: set[str]) -> None:
-    if choice is None:
-        return
-    kind = kind_of(choice, types.ToolChoiceParam, "tool_choice")
-    check_type(by_type(types.ToolChoiceParam)[kind], choice, f"tool_choice.{kind}")
-    if not names and kind != "none":
-        raise Wrong("tool_choice", "may only be specified while providing tools")
-    if kind == "tool" and choice["name"] not in names:
-        raise Wrong("tool_choice.name", f"Tool '{choice['name']}' not found in provided tools")
-
-
-def _check_output_format(body: dict[str, Any]) -> None:
-    """Check that every object in the schema says `additionalProperties: false`."""
-    output_format = (body.get("output_config") or {}).get("format")
-    if output_format is None:
-        return
-    for schema in _objects(output_format["schema"]):
+        yield "tools: Tool names must be unique."
+    choice = request.tool_choice
+    if choice and choice.type != "none" and not names:
+        yield "tool_choice: may only be specified while providing tools"
+    if choice and choice.type == "tool" and choice.name not in names:
+        yield f"tool_choice.name: Tool {choice.name!r} not found in provided tools"
+    output = request.output_config.format if request.output_config else None
+    for schema in _objects(output.schema_ if output else None):
         if schema.get("type") == "object" and schema.get("additionalProperties") is not False:
-            raise Wrong(
-                "output_config.format.schema",
-                "For 'object' type, 'additionalProperties' must be explicitly set to false",
+            where = "output_config.format.schema"
+            yield f"{where}: For 'object' type, 'additionalProperties' must be explicitly set to false"
+    yield from _broken_turns(request.messages)
+    last = request.messages[-1]
+    if last.role == "assistant" and last.content:  # which is to be continued
+        block = last.content[-1]
+        if isinstance(block, _Text) and block.text != block.text.rstrip():
+            yield "messages: final assistant content cannot end with trailing whitespace"
+        if output or (choice and choice.type in ("any", "tool")):
+            yield "messages: an assistant message to continue goes with no output format and no forced tool"
+
+
+def _broken_turns(messages: list[_Message]) -> Iterator[str]:
+    """Whose turn is first, what a turn may hold, and that every call is answered once, in the next turn.
+
+    Source: https://docs.claude.com/en/docs/agents-and-tools/tool-use/implement-tool-use
+    """
+    if messages[0].role != "user":
+        yield 'messages.0: first message must use the "user" role'
+    seen: set[str] = set()
+    pending: list[str] = []  # calls that the next message has to answer
+    for i, message in enumerate(messages):
+        calls, results = message.ids(_ToolUse), message.ids(_ToolResult)
+        if (calls and message.role != "assistant") or (results and message.role != "user"):
+            yield f"messages.{i}: `tool_use` is for the assistant's turns, `tool_result` for the user's"
+        if not message.content and not (message.role == "assistant" and i == len(messages) - 1):
+            yield f"messages.{i}: all messages must have non-empty content"
+        head = message.content[: len(pending)]
+        if sorted(results) != sorted(pending) or any(not isinstance(each, _ToolResult) for each in head):
+            called, answered = (", ".join(ids) or "none" for ids in (pending, results))
+            yield (
+                f"messages.{i}: `tool_use` ids ({called}) and the ids of the `tool_result` blocks at the "
+                f"start of the next message ({answered}) must be the same"
             )
+        if repeated := seen.intersection(calls):
+            yield f"messages.{i}: `tool_use` ids must be unique: {', '.join(repeated)}"
+        seen.update(calls)
+        pending = calls
+    if pending:
+        yield f"messages: `tool_use` ids without `tool_result` blocks after them: {', '.join(pending)}"
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:

@@ -188,7 +188,7 @@ async def _body(request: Request) -> bytes:
         Refused: it is something else.
     """
     from shared.embedded import endpoint
-    from shared.embedded.refuse import Refused
+    from shared.embedded.wire import Refused
 
     # Browsers send a page's JSON to another site only after they have asked it, and it never says yes.
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":

@@ -6,7 +6,7 @@ from shared.config import load_settings
 from shared.embedded import backend as backends
 from shared.embedded import prompt, stream, wire
 from shared.embedded.calls import read, schema_of
-from shared.embedded.refuse import Refused
+from shared.embedded.wire import Refused
 from shared.errors import UserError
 from tests.scripted import check_message
 from tests.shared.fake_engine import fake_backend
@@ -46,7 +46,7 @@ def ask(fake, *messages, **more):
     assert wire.validate_request(body) is None
     reply = stream.whole(stream.events(fake.backend.answer(body), "tiny"))
     check_message(reply)
-    counted = {key: body[key] for key in body if key in wire._request_fields(True)}
+    counted = {key: body[key] for key in body if key in wire._Prompt.model_fields}
     usage = reply["usage"]
     assert fake.backend.count(counted) == usage["input_tokens"] + usage["cache_read_input_tokens"]
     return reply
@@ -90,10 +90,6 @@ def test_text_comes_from_the_engine():
     }
 
 
-def test_no_text_is_no_block():
-    assert ask(fake_backend(), user("Hi"))["content"] == []
-
-
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
@@ -131,12 +127,6 @@ def test_an_assistant_message_at_the_end_is_continued(prefill):
     assert said(reply) == " Paris"
     assert fake.engine.asked[0]["prompt"].endswith("<|im_start|>assistant\nThe capital is")
     assert not fake.engine.asked_calls
-
-
-def test_an_empty_assistant_message_at_the_end_is_no_turn():
-    fake = fake_backend("Paris")
-    ask(fake, user("France?"), assistant(""))
-    assert fake.engine.asked[0]["prompt"].endswith("France?<|im_end|>\n<|im_start|>assistant\n")
 
 
 def test_nobody_can_end_their_turn_by_writing_its_marker():
@@ -250,7 +240,7 @@ def test_references_inside_a_tools_schema_still_point_into_it():
 
 def test_a_tool_whose_schema_cannot_be_enforced_is_named():
     broken = {"name": "broken", "input_schema": {"type": "object", "properties": {"x": {"not": {}}}}}
-    with pytest.raises(Refused, match=r"tools: the input_schema of broken can't be enforced: not at"):
+    with pytest.raises(Refused, match=r"tools: the input_schema of broken can't be enforced: .*not"):
         ask(fake_backend(), ASKED, tools=[TOOL, broken])
 
 
@@ -339,22 +329,6 @@ def test_a_schema_is_given_to_the_engine():
     assert fake.engine.asked[0]["schema"] == ONE_TEXT["format"]["schema"]
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        form(answer={"type": "string"}, sure={"type": "boolean"}),
-        form(city={"type": "string", "enum": ["Bangkok", "Oslo"]}),
-        form(degrees={"type": "number"}),
-    ],
-)
-def test_results_are_read_by_the_model_where_the_schema_wants_more(config):
-    fields = config["format"]["schema"]["properties"]
-    value = {name: {"boolean": True, "number": 31, "string": "Oslo"}[f["type"]] for name, f in fields.items()}
-    fake = fake_backend(json.dumps(value))
-    assert json.loads(said(ask(fake, *CALLED, output_config=config))) == value
-    assert "31 °C and sunny in Bangkok" in fake.engine.asked[0]["prompt"]
-
-
 def test_calls_come_before_json():
     fake = fake_backend(calls=[BANGKOK])
     assert calls(ask(fake, ASKED, tools=[TOOL], output_config=ONE_TEXT)) == [BANGKOK]
@@ -374,87 +348,6 @@ def test_a_schema_that_cannot_be_enforced_is_refused_before_anything_else(schema
         ask(fake_backend(), user("Hi"), output_config=config)
 
 
-# --- what it can't do -----------------------------------------------------------------------------------
-
-PICTURE = {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}}
-PAPER = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "x"}}
-FOUND = {"type": "search_result", "source": "x", "title": "X", "content": [{"type": "text", "text": "x"}]}
-CITED = {
-    "type": "char_location",
-    "cited_text": "x",
-    "document_index": 0,
-    "document_title": None,
-    "start_char_index": 0,
-    "end_char_index": 1,
-}
-
-
-@pytest.mark.parametrize(
-    ("more", "line"),
-    [
-        ({"messages": [user(text("Look"), PICTURE)]}, "messages.0.content.1: .*no `image` blocks"),
-        ({"messages": [user(PAPER)]}, "messages.0.content.0: .*no `document` blocks"),
-        ({"messages": [user(FOUND)]}, "messages.0.content.0: .*no `search_result` blocks"),
-        (
-            {"messages": [ASKED, assistant(use(1)), user(result(1, [PICTURE]))]},
-            "messages.2.content.0.content.0: .*no `image`",
-        ),
-        (
-            {
-                "messages": [
-                    user("Hi"),
-                    assistant({"type": "thinking", "thinking": "x", "signature": "y"}, text("z")),
-                    user("?"),
-                ]
-            },
-            "messages.1.content.0: .*no `thinking` blocks",
-        ),
-        ({"messages": [user({**text("x"), "citations": [CITED]})]}, "messages.0.content.0.citations"),
-        ({"system": [{**text("x"), "citations": [CITED]}]}, "system.0.citations"),
-        (
-            {"messages": [ASKED, assistant({**use(1), "toolset_name": "x"}), user(result(1, "x"))]},
-            "messages.1.content.0.toolset_name",
-        ),
-        ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, "thinking: .*can't think"),
-        ({"thinking": {"type": "adaptive"}}, "thinking: "),
-        ({"container": "container_1"}, "container: "),
-        ({"diagnostics": {"previous_message_id": None}}, "diagnostics: "),
-        ({"inference_geo": "us"}, "inference_geo: "),
-        ({"speed": "fast"}, "speed: "),
-        ({"output_config": {"effort": "low"}}, "output_config.effort: "),
-        ({"user_profile_id": "x"}, "user_profile_id: "),
-        ({"workspace_id": "x"}, "workspace_id: "),
-        ({"stop_sequences": ["ok", " "]}, "stop_sequences: each stop sequence must contain non-whitespace"),
-        ({"tools": [{"type": "bash_20250124", "name": "bash"}]}, "tools.0: .*no `bash_20250124`"),
-        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools.0: .*no `web_search"),
-        ({"tools": [{**TOOL, "defer_loading": True}]}, "tools.0.defer_loading: "),
-        ({"tools": [{**TOOL, "allowed_callers": ["code_execution_20250825"]}]}, "tools.0.allowed_callers: "),
-        ({"messages": [user("Hi"), assistant("{")], "output_config": ONE_TEXT}, "messages: .*output_config"),
-        (
-            {"messages": [user("Hi"), assistant("I")], "tools": [TOOL], "tool_choice": {"type": "any"}},
-            "messages: .*forced tool",
-        ),
-    ],
-)
-def test_what_it_cannot_do_is_refused_and_named(more, line):
-    body = {"model": "tiny", "max_tokens": 10, "messages": [user("Hi")]} | more
-    assert wire.validate_request(body) is None
-    fake = fake_backend("Hello")
-    with pytest.raises(Refused, match=line) as refused:
-        fake.backend.answer(body)
-    assert (refused.value.status, refused.value.kind) == (400, "invalid_request_error")
-    assert not fake.engine.asked
-
-
-def test_a_tool_choice_of_null_is_none():
-    assert said(ask(fake_backend("Hello"), user("Hi"), assistant("I"), tool_choice=None)) == "Hello"
-
-
-def test_a_strict_tool_is_what_every_tool_is_under_the_grammar():
-    reply = ask(fake_backend(calls=[BANGKOK]), user("Rome?"), tools=[{**TOOL, "strict": True}])
-    assert calls(reply) == [BANGKOK]
-
-
 def test_what_changes_nothing_is_accepted():
     cached = {"type": "ephemeral"}
     reply = ask(
@@ -463,25 +356,12 @@ def test_what_changes_nothing_is_accepted():
         cache_control=cached,
         metadata={"user_id": "x"},
         service_tier="standard_only",
-        speed="standard",
         thinking={"type": "disabled"},
-        inference_geo=None,
-        container=None,
         output_config={"format": None},
-        tools=[{**TOOL, "cache_control": cached, "type": "custom", "allowed_callers": ["direct"]}],
+        tools=[{**TOOL, "cache_control": cached, "type": "custom", "strict": True}],
         tool_choice={"type": "auto"},
     )
     assert said(reply) == "Hello"
-
-
-def test_every_field_of_a_request_is_accepted_refused_or_used():
-    """A field that a new SDK adds must not be passed over in silence."""
-    from shared.embedded import refuse
-
-    used = {"model", "max_tokens", "messages", "system", "tools", "tool_choice", "stop_sequences", "stream"}
-    looked_at = {"thinking", "speed", "output_config", *refuse.FIELDS}
-    accepted = {"cache_control", "metadata", "service_tier"}
-    assert used | looked_at | accepted == set(wire._request_fields(False))
 
 
 # --- one a process --------------------------------------------------------------------------------------
@@ -500,18 +380,6 @@ def test_a_model_that_cannot_chat_is_refused_at_once():
 
 
 # --- real models ----------------------------------------------------------------------------------------
-
-
-def test_tiny_answers_the_same_twice_and_reads_less_the_second_time():
-    answering = backends.Backend(load_settings(model="tiny", dtype="float32"))
-    body = {"model": "tiny", "max_tokens": 12, "messages": [user("Hello there, how are you?")]}
-    first, second = (stream.whole(stream.events(answering.answer(body), "tiny")) for _ in range(2))
-    for reply in (first, second):
-        check_message(reply)
-    assert said(first) == said(second)
-    assert second["usage"]["cache_read_input_tokens"] > first["usage"]["cache_read_input_tokens"] == 0
-    total = [u["input_tokens"] + u["cache_read_input_tokens"] for u in (first["usage"], second["usage"])]
-    assert total == [answering.count({key: body[key] for key in ("model", "messages")})] * 2
 
 
 @pytest.mark.real

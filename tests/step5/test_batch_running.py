@@ -8,7 +8,7 @@ import pytest
 from shared.config import load_settings
 from shared.embedded.backend import Backend
 from shared.embedded.guide import Guide
-from shared.embedded.refuse import Refused
+from shared.embedded.wire import Refused
 from step5_serving.engines.batching.kv_cache import KVCache
 from step5_serving.engines.batching.model_runner import ModelRunner
 from step5_serving.engines.batching.sequence import Sequence

@@ -86,7 +86,7 @@ def test_the_sdk_and_langchain_get_messages_events_and_counts():
 REFUSED = [
     ({"model": "claude-opus-5"}, 404, "model: claude-opus-5 (here is tiny)"),
     ({"max_tokens": 0}, 400, "max_tokens"),
-    ({"thinking": {"type": "adaptive"}}, 400, "can't think"),
+    ({"thinking": {"type": "adaptive"}}, 400, "thinking.type: Input should be 'disabled'"),
 ]
 
 

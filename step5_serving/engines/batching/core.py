@@ -18,7 +18,7 @@ from itertools import takewhile
 
 import torch
 
-from shared.embedded.refuse import Refused
+from shared.embedded.wire import Refused
 from step5_serving.engines.batching.model_runner import ModelRunner
 from step5_serving.engines.batching.sampler import Sampler
 from step5_serving.engines.batching.scheduler import Batch, Scheduler
