@@ -152,6 +152,9 @@ def compare(
     dataset: Annotated[str, typer.Option(help="sample, or a folder with reference answers.")] = "sample",
     split: Annotated[str | None, typer.Option(help="dev or test.")] = "dev",
     limit: Annotated[int | None, typer.Option(help="So many questions only, drawn by --seed.")] = None,
+    judge: Annotated[
+        str | None, typer.Option(help="A chat model that says whether an answer is right.")
+    ] = None,
     wandb: Annotated[str | None, typer.Option(help="Project of W&B that gets the figures, too.")] = None,
     engine: EngineName = None,
     model: Model = None,
@@ -168,7 +171,7 @@ def compare(
     serving = replaying.serving_of(engine, model, quantize, seed=seed, smoke=smoke)
     budget = SMOKE_TOKENS if smoke else None
     try:
-        facts = work.run(serving, pair, dataset=dataset, split=split, limit=limit, budget=budget)
+        facts = work.run(serving, pair, dataset=dataset, split=split, limit=limit, judge=judge, budget=budget)
     finally:
         serving.close()
     if wandb:

@@ -5,7 +5,8 @@
 Each question is searched once, and both versions answer from the same passages; so a difference is the
 prompt's. Which version goes first changes from question to question: an engine that keeps the beginning of a
 prompt in its cache would else make the second one look fast. Differences are means of pairs with a 95 %
-interval (bootstrap): one that reaches over zero shows nothing. Judged by words as in step 3.
+interval (bootstrap): one that reaches over zero shows nothing. Judged by words as in step 3; `--judge` asks a
+chat model as well.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 MEASURES = {
     "right": "right answers",
+    "judge": "right, by the judge",
     "f1": "F1",
     "grounded": "grounded sentences",
     "citation_precision": "citation precision",
@@ -55,6 +57,7 @@ def answer_pairs(
     versions: tuple[Prompt, Prompt],
     client: anthropic.Anthropic,
     model: str,
+    judge: Callable[[Any, str], bool | None] | None = None,
     budget: int | None = None,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> list[Pair]:
@@ -83,20 +86,22 @@ def answer_pairs(
         other = replace(first, answer=second, seconds={"answer": time.perf_counter() - began})
         outcomes = (first, other) if order == (0, 1) else (other, first)
         judged = tuple(generation.judge_words(question, each) for each in outcomes)
-        values = tuple(_values(each, model) for each in judged)
+        values = tuple(_values(each, model, judge) for each in judged)
         pairs.append(Pair(judged, values))  # type: ignore[arg-type]
     progress(len(questions), len(questions))
     return pairs
 
 
-def _values(judged: Judged, model: str) -> dict[str, float | None]:
+def _values(judged: Judged, model: str, judge: Any) -> dict[str, float | None]:
     """Everything that is measured of one answer."""
     answer, answerable = judged.outcome.answer, judged.answerable
     cited = {number for one in answer.cited for number in one.numbers}
     documents = {each.document for each in judged.outcome.sources if each.number in cited}
     relevant = judged.question.qrels.keys()
+    said = judge(judged.question, answer.text) if judge and answerable else None
     return {
         "right": float(judged.right) if answerable else None,
+        "judge": None if said is None else float(said),
         "f1": judged.f1 if answerable else None,
         "grounded": _share([one.is_supported for one in answer.cited]),
         "citation_precision": _share([each in relevant for each in documents]) if answerable else None,
@@ -182,6 +187,7 @@ def run(
     dataset: str = "sample",
     split: str | None = "dev",
     limit: int | None = None,
+    judge: str | None = None,
     budget: int | None = None,
     patience: float = 600.0,
 ) -> dict[str, Any]:
@@ -198,7 +204,7 @@ def run(
     from shared.progress import count_bar
     from step3_rag import options
     from step3_rag.evaluate import dataset as datasets
-    from step3_rag.evaluate import retrieval
+    from step3_rag.evaluate import judging, retrieval
     from step3_rag.evaluate.dataset import dataset_service
 
     settings = serving.settings
@@ -206,16 +212,17 @@ def run(
     if not any(each.answers for each in data.questions):
         raise UserError(f"{data.name} has no reference answers to compare with: use --dataset sample")
     questions = retrieval.draw(data.questions, limit, settings.seed)
+    judges = judging.judge_of(settings, judge) if judge else None
     retriever = dataset_service(settings, data).retriever
     client = with_timeouts(serving.client(), patience)
     with (
         count_bar(f"answering {data.name} twice", len(questions)) as progress,
         options.one_line_errors(settings),
     ):
-        pairs = answer_pairs(retriever, questions, versions, client, settings.model, budget, progress)
+        pairs = answer_pairs(retriever, questions, versions, client, settings.model, judges, budget, progress)
     facts: dict[str, Any] = {"command": "step5_serving compare", **figures(pairs, versions)}
     facts |= {"headline": f"{facts['a']} against {facts['b']}: {verdict(facts)}"}
-    facts |= {"dataset": data.name, "model": settings.model, "engine": serving.name}
+    facts |= {"dataset": data.name, "model": settings.model, "engine": serving.name, "judge": judge}
     facts["machine"] = hardware.describe()
     return facts
 

@@ -17,7 +17,7 @@ from typing import Any
 from shared.errors import UserError, reason
 
 NUMBERS = ("n", "measures", "gained", "lost", "p")
-KEYS = ("command", "a", "b", "model", "engine", "dataset", "machine")  # what a run is of
+KEYS = ("command", "a", "b", "model", "engine", "dataset", "judge", "machine")  # what a run is of
 
 
 def send(facts: Mapping[str, Any], project: str) -> str:

@@ -88,6 +88,12 @@ def test_the_verdict_needs_an_interval_beside_zero(interval, said):
     assert compare.verdict({"measures": measures, "a": "a", "b": "b"}).startswith(said)
 
 
+def test_a_judge_is_heard_beside_the_words(retriever, pair):
+    judge = lambda question, text: "Bergen" in text or None  # noqa: E731  (None: it can't be read)
+    pairs = compare.answer_pairs(retriever, QUESTIONS, pair, answering(ONE, ONE).client, "tiny", judge)
+    assert compare.figures(pairs, pair)["measures"]["judge"]["n"] == 1
+
+
 def test_a_model_with_a_price_has_costs(retriever, pair):
     pairs = compare.answer_pairs(retriever, QUESTIONS, pair, answering(ONE, TWO).client, "claude-sonnet-5-5")
     row = compare.figures(pairs, pair)["measures"]["cost_usd"]
