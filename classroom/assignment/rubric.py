@@ -17,15 +17,16 @@ depends       ids of exercises that must have points for this test to be run
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import pytest
-
-from classroom.assignment.quiet import quietly
-
+RUBRICS = Path(__file__).parents[1] / "rubrics"
 VISIBILITIES = ("public", "after_due_date", "hidden")
 MARK = "rubric(id, points, timeout, visibility, hint, depends, title): what a test is worth, and where"
 
@@ -69,29 +70,37 @@ class Exercise:
         return next((mark.hint for mark in self.marks if mark.hint), ())
 
 
-def mark_of(item: pytest.Item) -> Mark:
-    """The mark of a collected test.
+@dataclass(frozen=True)
+class RubricTest:
+    """A test with its mark. It is called with `submission` and `draw`."""
+
+    mark: Mark
+    run: Callable[..., None]
+
+
+def mark_of(function: Callable[..., Any]) -> Mark:
+    """The mark of a test.
 
     Raises:
         RubricError: there is none, or it is wrong.
     """
-    found = item.get_closest_marker("rubric")
+    name = function.__name__
+    found = next((mark for mark in getattr(function, "pytestmark", ()) if mark.name == "rubric"), None)
     if found is None:
-        raise RubricError(f"{item.name} has no rubric mark")
-    function: Any = getattr(item, "function", None)
+        raise RubricError(f"{name} has no rubric mark")
     line = " ".join((function.__doc__ or "").split("\n\n")[0].split())
     try:
-        mark = _mark(item.name, line, *found.args, **found.kwargs)
+        mark = _mark(name, line, *found.args, **found.kwargs)
     except TypeError as error:
-        raise RubricError(f"{item.name}: {error}") from None
+        raise RubricError(f"{name}: {error}") from None
     if not mark.line:
-        raise RubricError(f"{item.name} has no docstring, which is its rubric line")
+        raise RubricError(f"{name} has no docstring, which is its rubric line")
     if type(mark.points) is not int or mark.points < 1:
-        raise RubricError(f"{item.name}: points are whole numbers from 1, not {mark.points!r}")
+        raise RubricError(f"{name}: points are whole numbers from 1, not {mark.points!r}")
     if mark.visibility not in VISIBILITIES:
-        raise RubricError(f"{item.name}: visibility {mark.visibility!r} is none of {', '.join(VISIBILITIES)}")
+        raise RubricError(f"{name}: visibility {mark.visibility!r} is none of {', '.join(VISIBILITIES)}")
     if mark.hint and len(mark.hint) != 3:
-        raise RubricError(f"{item.name}: a ladder of hints has three, not {len(mark.hint)}")
+        raise RubricError(f"{name}: a ladder of hints has three, not {len(mark.hint)}")
     return mark
 
 
@@ -132,35 +141,53 @@ def files_of(step: str, public_only: bool = False) -> list[Path]:
     Raises:
         RubricError: there are none.
     """
-    folder, number = Path(__file__).parents[1] / "rubrics", step.partition("_")[0]
+    number = step.partition("_")[0]
     kinds = ("public",) if public_only else ("public", "hidden")
-    files = [path for kind in kinds for path in sorted(folder.glob(f"{number}_{kind}*.py"))]
+    files = [path for kind in kinds for path in sorted(RUBRICS.glob(f"{number}_{kind}*.py"))]
     if not files:
         raise RubricError(f"{step} has no tests")
     return files
 
 
-class Collector:
-    """A pytest plugin that collects marks and runs nothing."""
+@cache
+def rubric_tests_in(file: Path) -> tuple[RubricTest, ...]:
+    """The tests of a file, in its order.
 
-    def __init__(self) -> None:
-        self.marks: list[Mark] = []
+    Raises:
+        RubricError: it can't be loaded, or a mark is wrong.
+    """
+    try:
+        module = _loaded(file)
+    except Exception as error:
+        raise RubricError(f"{file.name}: {type(error).__name__}: {error}") from None
+    own = [each for each in vars(module).values() if getattr(each, "__module__", "") == module.__name__]
+    return tuple(RubricTest(mark_of(each), each) for each in own if each.__name__.startswith("test_"))
 
-    def pytest_configure(self, config: pytest.Config) -> None:
-        config.addinivalue_line("markers", MARK)
 
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        self.marks += [mark_of(item) for item in items]
+def _loaded(file: Path) -> ModuleType:
+    if file.parent == RUBRICS:  # others of this folder import it
+        return importlib.import_module(f"classroom.rubrics.{file.stem}")
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def rubric_tests(step: str, public_only: bool = False) -> list[RubricTest]:
+    """All tests of a step.
+
+    Raises:
+        RubricError: they can't be loaded, or a mark is wrong.
+    """
+    return [test for file in files_of(step, public_only) for test in rubric_tests_in(file)]
 
 
 def read(step: str, public_only: bool = False) -> list[Exercise]:
     """The exercises of a step.
 
     Raises:
-        RubricError: the tests can't be collected, or a mark is wrong.
+        RubricError: the tests can't be loaded, or a mark is wrong.
     """
-    collector = Collector()
-    quietly([*map(str, files_of(step, public_only)), "--collect-only"], [collector])
-    if not collector.marks:
-        raise RubricError(f"{step} has no tests with a rubric mark")
-    return exercises(collector.marks)
+    return exercises(test.mark for test in rubric_tests(step, public_only))

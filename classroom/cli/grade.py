@@ -17,8 +17,8 @@ from shared.progress import count_bar
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from classroom.grading.plugin import TestOutcome
     from classroom.grading.result import Result, Test
+    from classroom.grading.runner import TestOutcome
 
 STYLES = {"passed": "green", "partial": "yellow", "not attempted": "dim", "broken": "bold red"}
 CALLS = 2  # of a failed test that are shown

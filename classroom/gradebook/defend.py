@@ -18,7 +18,7 @@ from pathlib import Path
 
 from classroom.assignment.spec import Assignment, Task, stripped
 from classroom.grading.grade import assignment_of, grade
-from classroom.grading.plugin import TestOutcome
+from classroom.grading.runner import TestOutcome
 from classroom.intake.harmless import harmless
 from classroom.intake.take import take
 from shared.errors import UserError

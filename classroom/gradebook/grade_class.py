@@ -32,8 +32,8 @@ from classroom.gradebook.jobs import run as run_jobs
 from classroom.gradebook.table import Graded
 from classroom.grading.grade import GRACE, assignment_of
 from classroom.grading.memory import PER_JOB, jobs_that_fit
-from classroom.grading.plugin import TestOutcome
 from classroom.grading.result import Result, items_of, timed_out, with_second_try
+from classroom.grading.runner import TestOutcome
 from classroom.intake.harmless import harmless
 from classroom.intake.take import take
 from shared.errors import UserError, reason

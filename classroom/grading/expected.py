@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from classroom.assignment.quiet import quietly
-from classroom.assignment.rubric import Mark, files_of
-from classroom.grading.plugin import RubricPlugin
+from classroom.assignment.rubric import Mark, rubric_tests
+from classroom.grading.runner import run_tests
 from classroom.grading.submission import Local
 
 SCHEMA = "classroom/expected/v1"
@@ -62,15 +61,15 @@ def record(step: str, variant: int) -> tuple[Expected, dict[str, list[Example]]]
         RuntimeError: the reference fails its own test.
     """
     locals_: dict[str, Local] = {}
-    running = RubricPlugin(lambda mark: locals_.setdefault(mark.test, Local()), 0, variant, depends=False)
-    quietly([*map(str, files_of(step, public_only=True))], [running])
-    wrong = running.problems + [
-        f"{each.mark.test}: {each.cause}" for each in running.outcomes if not each.score
-    ]
-    if wrong or not running.outcomes:
-        raise RuntimeError(f"the public tests of {step} fail on the reference: {(wrong or ['no tests'])[0]}")
+    tests = rubric_tests(step, public_only=True)
+    outcomes = run_tests(
+        tests, lambda mark: locals_.setdefault(mark.test, Local()), 0, variant, depends=False
+    )
+    for wrong in outcomes:
+        if not wrong.score:
+            raise RuntimeError(f"{wrong.mark.test} fails on the reference: {wrong.cause}")
     examples: dict[str, list[Example]] = {}
-    for outcome in running.outcomes:
+    for outcome in outcomes:
         calls = [Example(seen.call, seen.got) for seen in outcome.calls]
         examples.setdefault(outcome.mark.id, []).extend(calls)
     return Expected(variant, {test: local.record for test, local in locals_.items()}), examples

@@ -22,17 +22,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from classroom.assignment.quiet import quietly
-from classroom.assignment.rubric import files_of
+from classroom.assignment.rubric import RubricError, RubricTest, rubric_tests
 from classroom.assignment.spec import PRELOAD, Assignment
 from classroom.assignment.spec import assignment as read_assignment
 from classroom.grading.calls import WorkerFailure
 from classroom.grading.memory import bounded
-from classroom.grading.plugin import RubricPlugin, TestOutcome
 from classroom.grading.remote import Remote, Unready
 from classroom.grading.result import Result, items_of
+from classroom.grading.runner import TestOutcome, run_tests
 from classroom.grading.tree import laid_out
 from classroom.intake.harmless import harmless
 from classroom.intake.take import Intake, take
@@ -80,40 +77,35 @@ def grade(
     until = began + seconds
     intake = take(submission, assignment.files)
     variant = _variant(intake, variants)
+    tests = _tests(assignment, only)
+    outcomes: list[TestOutcome] = []
+
+    def hear(outcome: TestOutcome) -> None:
+        outcomes.append(outcome)
+        on_outcome(outcome)
+
     with laid_out(assignment, intake.files) as tree:
         start = open_worker or _sandbox(isolation)
         remote = Remote(start=lambda: start(tree), preload=PRELOAD.get(assignment.step, ()), until=until)
-        plugin = RubricPlugin(
-            lambda _mark: remote,
-            seed,
-            variant,
-            on_outcome,
-            until=until,
-            depends=depends,
-            unseen=True,
-            tests=only,
-        )
         try:
             remote.warm()
             with _alarm(seconds + GRACE), bounded():
                 _import_reference(assignment)
-                code = quietly([*map(str, files_of(assignment.step))], [plugin])
-            if code == pytest.ExitCode.INTERRUPTED and not plugin.problems:
-                raise KeyboardInterrupt
-            if code == pytest.ExitCode.INTERNAL_ERROR and time.monotonic() > until:
-                raise WorkerFailure("it took too long", timed_out=True)
+                run_tests(tests, lambda _mark: remote, seed, variant, hear, until, depends, unseen=True)
         except Unready as error:
             raise UserError(f"no worker can be started, so nothing was graded: {error}") from None
         except WorkerFailure:
             intake.note("grading took too long, and was ended")
-            _time_out(assignment, plugin)
+            done = {outcome.mark.test for outcome in outcomes}
+            late = [test.mark for test in tests if test.mark.test not in done]
+            outcomes += [TestOutcome(mark, "timed out", "no time left") for mark in late]
         finally:
             remote.close()
-    _no_fault_of_ours(assignment, remote, plugin, intake)
+    _no_fault_of_ours(remote, outcomes, intake)
     return Result(
         step=assignment.step,
         submission=intake.name,
-        items=items_of([task.exercise for task in assignment.tasks], plugin.outcomes),
+        items=items_of([task.exercise for task in assignment.tasks], outcomes),
         seed=seed,
         variant=variant,
         isolation=remote.level,
@@ -151,25 +143,22 @@ def _variant(intake: Intake, given: Sequence[int]) -> int:
     return given[0]
 
 
-def _no_fault_of_ours(assignment: Assignment, remote: Remote, plugin: RubricPlugin, intake: Intake) -> None:
+def _tests(assignment: Assignment, only: Collection[str]) -> list[RubricTest]:
+    try:
+        return [test for test in rubric_tests(assignment.step) if not only or test.mark.test in only]
+    except RubricError as error:
+        raise UserError(f"the tests of {assignment.step} can't be loaded: {error}") from None
+
+
+def _no_fault_of_ours(remote: Remote, outcomes: Sequence[TestOutcome], intake: Intake) -> None:
     """Refuse a result that the grader has spoilt; say what it did wrong in one test."""
     if remote.unready:
         raise UserError(f"no worker can be started, so nothing was graded: {remote.unready}")
-    if plugin.problems or not plugin.outcomes:
-        why = " ".join((plugin.problems or ["there are none"])[0].split())[-300:]
-        raise UserError(f"the tests of {assignment.step} can't be collected: {why}")
-    for outcome in plugin.outcomes:
+    for outcome in outcomes:
         if outcome.status == "broken":
             intake.note(f"the test {outcome.mark.test} is broken, a fault of the grader: {outcome.cause}")
     if not remote.safe:
         intake.note(f"isolation {remote.level!r} is not safe for code of strangers")
-
-
-def _time_out(assignment: Assignment, plugin: RubricPlugin) -> None:
-    """What was not reached had no time left."""
-    done = {outcome.mark.test for outcome in plugin.outcomes}
-    marks = [mark for task in assignment.tasks for mark in task.exercise.marks if mark.test not in done]
-    plugin.outcomes += [TestOutcome(mark, "timed out", "no time left") for mark in marks]
 
 
 @contextlib.contextmanager

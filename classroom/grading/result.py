@@ -19,7 +19,7 @@ from classroom.intake.harmless import harmless
 
 if TYPE_CHECKING:
     from classroom.assignment.rubric import Exercise
-    from classroom.grading.plugin import TestOutcome
+    from classroom.grading.runner import TestOutcome
 
 SCHEMA = "classroom/result/v1"
 
@@ -43,7 +43,7 @@ class Test:
     points: int
     score: int
     visibility: str
-    status: str  # as in plugin.py
+    status: str  # as in runner.py
     cause: str
     seconds: float
     calls: tuple[Call, ...] = ()  # of one that failed: those that went wrong; of one that passed: none

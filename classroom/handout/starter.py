@@ -35,7 +35,7 @@ IGNORED += ".classroom.json\n*.bak-*\n"  # of hint and reset
 # Should a learner's file come to import another one, the assignment is not made.
 FOR_LEARNERS = re.compile(
     r"classroom/(__init__|(learner|drivers|rubrics)/\w+|(assignment|grading|intake|protocol)/__init__"
-    r"|assignment/(quiet|rubric)|intake/harmless|grading/(callbacks|calls|compare|comparing|draw|expected|made|plugin|submission|words)"
+    r"|assignment/rubric|intake/harmless|grading/(callbacks|calls|compare|comparing|draw|expected|made|runner|submission|words)"
     r"|protocol/(arrays|objects|wire))\.(py|txt)"
 )
 

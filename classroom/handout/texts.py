@@ -22,7 +22,7 @@ from packaging.requirements import Requirement
 from classroom.assignment.spec import ROOT, Assignment, Task
 from classroom.grading.expected import Example
 
-LEARNERS_NEED = {"pytest", "watchfiles"}  # of the extra `classroom`: the rest is the instructors'
+LEARNERS_NEED = {"pytest"}  # of the extra `classroom`: the rest is the instructors'
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s]+)\)")
 FENCE = re.compile(r"^( {0,3}```.*?^ {0,3}```[^\S\n]*$)", re.MULTILINE | re.DOTALL)
 EXAMPLES = 3  # of an exercise

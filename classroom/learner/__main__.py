@@ -50,7 +50,7 @@ def status(as_json: Json = False) -> None:
     from classroom.learner import status
 
     starter = Starter.load(ROOT)
-    facts = status.facts(starter, status.tried(starter) or {})
+    facts = status.facts(starter, status.tried(starter))
     _say(facts, lambda console: status.show(starter, facts, console), as_json)
 
 
@@ -89,7 +89,7 @@ def hint(
 
 @app.command()
 def watch() -> None:
-    """Run the public tests of what you change, each time that you save; Ctrl-C ends it."""
+    """Run the public tests each time that you save; Ctrl-C ends it."""
     from rich.console import Console
 
     from classroom.learner import watch
@@ -138,7 +138,7 @@ def proof(
     from classroom.learner import proof, status
 
     starter = Starter.load(ROOT)
-    facts = status.facts(starter, status.tried(starter) or {})
+    facts = status.facts(starter, status.tried(starter))
     try:
         out.write_text(proof.made(starter, facts), "utf-8")
     except OSError as error:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,18 +28,13 @@ LINES = 10  # of what a test printed
 STYLES = {"solved": "green", "failing": "red", "not attempted": "dim"}
 
 
-def tried(
-    starter: Starter,
-    exercises: Iterable[Exercise] | None = None,
-    stop: Callable[[], bool] = lambda: False,
-) -> dict[str, LocalOutcome] | None:
-    """Run the public tests of these exercises, of all by default; None if `stop` said so."""
-    asked = starter.exercises if exercises is None else exercises
-    chosen = [each for each in asked if not starter.untouched(each)]
+def tried(starter: Starter) -> dict[str, LocalOutcome]:
+    """Run the public tests of the exercises whose files were changed."""
+    chosen = [each for each in starter.exercises if not starter.untouched(each)]
     files = list(dict.fromkeys(file for each in chosen for file in each.files))
     tests = [line.test for each in chosen for line in each.public]
     with spinner("running the public tests") if tests else contextlib.nullcontext():
-        return run(starter.root, tests, files, stop)
+        return run(starter.root, tests, files)
 
 
 def facts(starter: Starter, outcomes: Mapping[str, LocalOutcome]) -> dict[str, Any]:
@@ -101,19 +96,15 @@ def show(starter: Starter, facts: dict[str, Any], console: Console) -> None:
         table.add_row(*row, style=STYLES[each["state"]])
     console.print(facts["title"], style="bold", soft_wrap=True)
     console.print(table)
-    show_points(facts, console)
-    show_next(starter, facts, facts["next"], console)
-
-
-def show_points(facts: dict[str, Any], console: Console) -> None:
-    """What the public tests gave, and what else there is to get."""
     got, all_ = facts["public_score"], facts["public_points"]
     hidden = f"hidden ones add up to {facts['hidden_points']}"
     console.print(f"{got} of {all_} points by the public tests; {hidden}", soft_wrap=True)
+    _show_next(starter, facts, console)
 
 
-def show_next(starter: Starter, facts: dict[str, Any], id: str | None, console: Console) -> None:
-    """An open exercise with its first test that doesn't pass."""
+def _show_next(starter: Starter, facts: dict[str, Any], console: Console) -> None:
+    """The first open exercise with its first test that doesn't pass."""
+    id = facts["next"]
     for problem in facts["problems"]:
         said = f"{problem['file']}:{problem['line']}: {problem['error']}"
         console.print(f"\n{said}", style="bold red", soft_wrap=True)

@@ -17,14 +17,13 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from shared.errors import UserError
 
-LOOK = 0.1  # s
 FRAME = re.compile(r'File "(.+)", line (\d+) in ')  # of faulthandler, the innermost first
 STEP = re.compile(r"step\d+_\w+")
 
@@ -41,10 +40,8 @@ class LocalOutcome:
     printed: str = ""
 
 
-def run(
-    root: Path, tests: Sequence[str], files: Sequence[str] = (), stop: Callable[[], bool] = lambda: False
-) -> dict[str, LocalOutcome] | None:
-    """Outcomes by test; None if `stop` said so. `files` are those that may just have been written to.
+def run(root: Path, tests: Sequence[str], files: Sequence[str] = ()) -> dict[str, LocalOutcome]:
+    """Outcomes by test. `files` are those that may just have been written to.
 
     Raises:
         UserError: the tests can't be run at all.
@@ -54,20 +51,17 @@ def run(
             Path(importlib.util.cache_from_source(str(root / file))).unlink(missing_ok=True)
     found: dict[str, LocalOutcome] = {}
     while waiting := [test for test in tests if test not in found]:
-        got = _in_process(root, waiting, stop)
-        if got is None:
-            return None
-        found |= got
+        found |= _in_process(root, waiting)
     return found
 
 
-def _in_process(root: Path, tests: list[str], stop: Callable[[], bool]) -> dict[str, LocalOutcome] | None:
+def _in_process(root: Path, tests: list[str]) -> dict[str, LocalOutcome]:
     """The outcomes of all tests, or up to the one that ended the process."""
     paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
     with tempfile.TemporaryDirectory(prefix="classroom-", ignore_cleanup_errors=True) as folder:
         out, errors = Path(folder) / "out", Path(folder) / "errors"
         with errors.open("wb") as file:
-            process = subprocess.Popen(
+            done = subprocess.run(
                 [sys.executable, "-m", "classroom.learner.process", str(out), *tests],
                 cwd=root,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
@@ -75,17 +69,8 @@ def _in_process(root: Path, tests: list[str], stop: Callable[[], bool]) -> dict[
                 stdout=subprocess.DEVNULL,
                 stderr=file,
             )
-            try:
-                while process.poll() is None:
-                    with contextlib.suppress(subprocess.TimeoutExpired):
-                        process.wait(LOOK)
-                    if stop():
-                        return None
-            finally:
-                process.kill()
-                process.wait()
         lines = out.read_text("utf-8").splitlines() if out.exists() else []
-        return _read(root, lines, errors.read_text("utf-8", "replace"), process.returncode, tests)
+        return _read(root, lines, errors.read_text("utf-8", "replace"), done.returncode, tests)
 
 
 def _read(root: Path, lines: list[str], errors: str, code: int, tests: list[str]) -> dict[str, LocalOutcome]:

@@ -96,18 +96,17 @@ def _with_what_they_require(names: Iterable[str]) -> set[str]:
 def main() -> None:
     """Run all tests of a step on the reference, here, and say what that loaded."""
     import shared.cli  # noqa: F401  (what the command loads counts)
-    from classroom.assignment.quiet import quietly
-    from classroom.assignment.rubric import files_of
+    from classroom.assignment.rubric import rubric_tests
     from classroom.assignment.spec import PRELOAD, package_of
     from classroom.grading import grade  # noqa: F401
-    from classroom.grading.plugin import RubricPlugin
+    from classroom.grading.runner import run_tests
     from classroom.grading.submission import Local
     from classroom.upload import formats  # noqa: F401
 
     package = package_of(sys.argv[1])
     for name in PRELOAD.get(package, ()):
         __import__(name)
-    quietly([*map(str, files_of(package))], [RubricPlugin(lambda _mark: Local(), 1, 0)])
+    run_tests(rubric_tests(package), lambda _mark: Local(), 1, 0)
     packages = importlib.metadata.packages_distributions()
     roots = {name.partition(".")[0] for name in sys.modules}
     names = {canonicalize_name(name) for root in roots for name in packages.get(root, [])}

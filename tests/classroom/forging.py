@@ -16,11 +16,10 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any, Self
 
-from classroom.assignment.quiet import quietly
-from classroom.assignment.rubric import Mark, files_of
+from classroom.assignment.rubric import Mark, rubric_tests
 from classroom.assignment.spec import PRELOAD, assignment
-from classroom.grading.plugin import RubricPlugin, TestOutcome
 from classroom.grading.remote import Remote
+from classroom.grading.runner import TestOutcome, run_tests
 from tests.classroom.rubric_helpers import Plain
 
 OURS = ("shared", "step", "classroom")  # how the names of our modules begin
@@ -34,7 +33,7 @@ class Forger:
         self.step = step
         preload = PRELOAD.get(assignment(step).step, ())
         self.remote = Remote(start=lambda: Plain(), preload=preload)
-        self.files = files_of(step)
+        self.tests = rubric_tests(step)
         self.targets = {task.id: list(_targets(task)) for task in assignment(step).tasks}
 
     def __enter__(self) -> Self:
@@ -48,10 +47,8 @@ class Forger:
         self.remote.begin(Mark("attack", id, 1, 60, "hidden", "x"))
         given = (textwrap.dedent(code), id, self.targets[id] if stub else [])
         self.remote.call("tests.classroom.forging:load", *given)
-        running = RubricPlugin(lambda _mark: self.remote, seed, seed, only=id, depends=False, unseen=True)
-        quietly([str(path) for path in self.files if f'"{id}"' in path.read_text()], [running])
-        assert not running.problems, running.problems
-        return running.outcomes
+        tests = [test for test in self.tests if test.mark.id == id]
+        return run_tests(tests, lambda _mark: self.remote, seed, seed, depends=False, unseen=True)
 
 
 def _targets(task: Any) -> Sequence[str]:

@@ -9,7 +9,7 @@
 
     of_wrong("step3", altered("step3_rag.retrieve.fuse:rrf", "ranked(scores), 1", "ranked(scores), 0"), "3.1")
 
-All give the outcomes (see grading/plugin.py) by the name of the test. A wrong function stands in for the
+All give the outcomes (see grading/runner.py) by the name of the test. A wrong function stands in for the
 right one wherever a step, `shared` or a driver holds it, as in a real submission, but only while the
 submission is called: the reference that it is compared with stays right. `Class.method` may be replaced, too,
 and so may a constant. A stub is `not_attempted("3.1")`.
@@ -33,11 +33,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from classroom.assignment.quiet import quietly
-from classroom.assignment.rubric import Exercise, Mark, files_of, read
+from classroom.assignment.rubric import Exercise, Mark, read, rubric_tests
 from classroom.grading.calls import find, outcome
-from classroom.grading.plugin import RubricPlugin, TestOutcome
 from classroom.grading.remote import Remote
+from classroom.grading.runner import TestOutcome, run_tests
 from classroom.grading.submission import Here, Local, Made, Submission, call_reference
 
 ROOT = Path(__file__).parents[2]
@@ -222,12 +221,11 @@ def _run(
     only: str | None = None,
     public_only: bool = False,
 ) -> Outcomes:
-    running = RubricPlugin(open_, seed, seed, only=only, depends=only is None)
-    quietly([*map(str, files_of(step, public_only))], [running])
-    assert not running.problems, running.problems
-    broken = [f"{each.mark.test}: {each.cause}" for each in running.outcomes if each.status == "broken"]
+    tests = [test for test in rubric_tests(step, public_only) if only in (None, test.mark.id)]
+    outcomes = run_tests(tests, open_, seed, seed, depends=only is None)
+    broken = [f"{each.mark.test}: {each.cause}" for each in outcomes if each.status == "broken"]
     assert not broken, broken
-    return {each.mark.test: each for each in running.outcomes}
+    return {each.mark.test: each for each in outcomes}
 
 
 # --- what came of it --------------------------------------------------------------------------------------

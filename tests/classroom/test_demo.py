@@ -11,7 +11,7 @@ import pytest
 
 from classroom import isolation
 from classroom.assignment.markers import places, strip
-from classroom.assignment.quiet import quietly
+from classroom.assignment.rubric import rubric_tests_in
 from classroom.assignment.spec import assignment
 from classroom.cli import demo as shown
 from classroom.cli import levels
@@ -20,7 +20,7 @@ from classroom.demo.samples import LEARNERS, files_of, hand_in
 from classroom.gradebook import grade_class as class_run
 from classroom.gradebook.attempts import find
 from classroom.grading import grade as grading
-from classroom.grading.plugin import RubricPlugin
+from classroom.grading.runner import run_tests
 from classroom.grading.tree import laid_out
 from classroom.handout.starter import MANIFEST
 from classroom.isolation import place
@@ -212,8 +212,7 @@ def test_the_lessons_exercise_can_be_added_as_it_says(tmp_path):
     file.write_text("import pytest\n" + "\n\n".join(tests))
     for wrong, statuses in ((None, {"passed"}), (lambda ranking, qrels, k=10: 1.0, {"failed"})):
         stands_in = {"step3_rag.evaluate.metrics:mrr": wrong} if wrong else {}
-        running = RubricPlugin(lambda _mark, stands_in=stands_in: Patched(wrong=stands_in), 1, 1)
-        quietly([str(file)], [running])
-        assert {each.status for each in running.outcomes} == statuses
-        assert [each.mark.points for each in running.outcomes] == [2, 3]
-        file = file.replace(tmp_path / "again.py")  # pytest imports a file once
+        submission = Patched(wrong=stands_in)
+        outcomes = run_tests(rubric_tests_in(file), lambda _mark, it=submission: it, 1, 1)
+        assert {each.status for each in outcomes} == statuses
+        assert [each.mark.points for each in outcomes] == [2, 3]

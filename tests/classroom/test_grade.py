@@ -9,14 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from classroom.assignment.quiet import quietly
-from classroom.assignment.rubric import Exercise
+from classroom.assignment.rubric import Exercise, RubricError, rubric_tests_in
 from classroom.assignment.spec import Assignment, Task, places_of
 from classroom.grading import grade as grading
 from classroom.grading import memory
 from classroom.grading.calls import WorkerFailure, outcome
 from classroom.grading.grade import grade
-from classroom.grading.plugin import RubricPlugin
 from classroom.grading.result import Result
 from shared.errors import UserError
 from tests.classroom.rubric_helpers import Plain
@@ -56,17 +54,16 @@ def graded(tmp_path, monkeypatch):
     places, numbers = places_of(["step3_rag"]), itertools.count()
 
     def run(code=None, timeout=10, more="", tests=TESTS, submission=None, **options):
-        file = tmp_path / f"tests{next(numbers)}.py"  # pytest imports a file once
+        file = tmp_path / f"tests{next(numbers)}.py"  # a file is loaded once
         file.write_text(tests.format(timeout=timeout, more=more))
-        marks = RubricPlugin(None, 0, 0)
-        quietly([str(file), "--collect-only"], [marks])
+        marks = [test.mark for test in rubric_tests_in(file)]
         tasks = [
-            Task(Exercise(id, [each for each in marks.marks if each.id == id]), tuple(places[id]))
+            Task(Exercise(id, [each for each in marks if each.id == id]), tuple(places[id]))
             for id in ("3.1", "3.3")
         ]
         made = Assignment("step3_rag", "Step 3", (), "", tuple(tasks), ())
         monkeypatch.setattr(grading, "assignment_of", lambda _step: made)
-        monkeypatch.setattr(grading, "files_of", lambda _step: [file])
+        monkeypatch.setattr(grading, "rubric_tests", lambda _step: rubric_tests_in(file))
         if submission is None:
             submission = tmp_path / "ada"
             (submission / "step3_rag" / "retrieve").mkdir(parents=True, exist_ok=True)
@@ -205,10 +202,11 @@ def test_what_is_the_graders_fault_is_an_error_and_no_zero(graded, tmp_path):
 
     with pytest.raises(UserError, match="nothing was graded: OSError: no room"):
         graded(RIGHT, open_worker=refuse)
-    with pytest.raises(UserError, match="can't be collected"):
-        graded(RIGHT, tests="import nowhere")
     with pytest.raises(UserError, match="there is no submission"):
         graded(submission=tmp_path / "nobody")
+    (tmp_path / "broken.py").write_text("import nowhere")
+    with pytest.raises(RubricError, match=r"broken.py: ModuleNotFoundError: No module named 'nowhere'"):
+        rubric_tests_in(tmp_path / "broken.py")
     with pytest.raises(UserError, match="no step 'step9'"):
         grading.read_assignment("step9")
 
@@ -269,7 +267,7 @@ def test_the_command_shows_and_writes(graded_command, tmp_path):
     assert "ada: 15 of 15 points" in got.out
     assert "NOT SAFE" in got.out
     assert json.loads(graded_command.run("--json").out)["score"] == 15
-    assert graded_command.run("--format", "junit").out.startswith("<?xml")
+    assert graded_command.run("--format", "markdown").out.startswith("# step3")
     out = tmp_path / "result.json"
     got = graded_command.run("--out", str(out))
     assert got.out.endswith(f"written to {out}\n")

@@ -6,12 +6,11 @@ import json
 
 import pytest
 
-from classroom.assignment.quiet import quietly
-from classroom.assignment.rubric import files_of
+from classroom.assignment.rubric import rubric_tests
 from classroom.assignment.spec import assignment
 from classroom.grading.calls import CallRecord, Raised, find, raised, reference_copy
 from classroom.grading.comparing import KEPT
-from classroom.grading.plugin import RubricPlugin
+from classroom.grading.runner import run_tests
 from classroom.grading.submission import Made
 from classroom.protocol import wire
 from shared.errors import UserError
@@ -53,10 +52,8 @@ GUESSES += [
 
 
 def run(step, submission, seed, only=None):
-    running = RubricPlugin(lambda _mark: submission, seed, seed, only=only, depends=False)
-    quietly([*map(str, files_of(step))], [running])
-    assert not running.problems
-    return running.outcomes
+    tests = [test for test in rubric_tests(step) if only in (None, test.mark.id)]
+    return run_tests(tests, lambda _mark: submission, seed, seed, depends=False)
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -1,5 +1,6 @@
 """The corpus against the grader: points as deserved, the cause named, nothing touched, nobody dead."""
 
+import json
 import os
 import re
 import subprocess
@@ -9,11 +10,13 @@ import unicodedata
 import pytest
 
 from classroom import isolation
+from classroom.grading.result import Result
 from classroom.isolation.stops import STOPS
 from classroom.upload.formats import FORMATS, render
-from tests.classroom.hostile.kit import CASES
-from tests.classroom.hostile.the_class import KINDS, Graded, wrong
-from tests.conftest import ROOT, for_long
+from tests.classroom.hostile import packing  # noqa: F401  (fills the corpus)
+from tests.classroom.hostile.corpus import ATTACKS
+from tests.classroom.hostile.whole import WHOLE
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sandboxes are made on Linux")
 
@@ -22,63 +25,34 @@ PATIENCE = 900  # seconds for a grader with its half of the corpus, on a busy ma
 COMMAND = re.compile(r"^\s*::|##\[|##vso\[", re.MULTILINE)
 
 
-@pytest.fixture(scope="module")
-def level():
-    """The best sandbox here."""
-    return isolation.best()
-
-
-def harmful(name, level):
-    """What this level does not stop, and this case does."""
-    return [row for row in CASES[name].stops if level not in STOPS[row]]
-
-
-@pytest.fixture(scope="module")
-def graded(request, level, tmp_path_factory):
-    """What two graders, each a process of its own, made of the cases that were asked for."""
-    params = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
-    asked = dict.fromkeys(each["name"] for each in params if each.get("name") in CASES)
-    long = os.environ.get("TESTS_FOR_LONG")
-    names = [name for name in asked if not harmful(name, level) and (long or not CASES[name].more)]
-    folder, graders = tmp_path_factory.mktemp("hostile"), []
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ROADMAP_HUB": "false"}
+def test_every_attacker_gets_what_it_deserves(tmp_path):
+    """Two graders, each a process of its own, share the corpus; what this sandbox can't stop is left out."""
+    level = isolation.best()
+    every = ATTACKS | WHOLE
+    names = [name for name, each in every.items() if all(level in STOPS[row] for row in each.stops)]
+    graders, environment = [], {**os.environ, "OMP_NUM_THREADS": "1", "ROADMAP_HUB": "false"}
     for number in range(AT_ONCE):
         command = [sys.executable, "-m", "tests.classroom.hostile.the_class", "--isolation", level]
-        command += ["--lines", str(folder / f"{number}.jsonl"), *names[number::AT_ONCE]]
-        log = (folder / f"{number}.txt").open("wb")
-        if names[number::AT_ONCE]:
-            graders.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log))
+        command += ["--out", str(tmp_path / f"{number}.json"), *names[number::AT_ONCE]]
+        log = (tmp_path / f"{number}.txt").open("wb")
+        graders.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log))
     try:
         codes = [each.wait(PATIENCE) for each in graders]
     finally:
         for each in graders:
             each.kill()
-    told = "".join(path.read_text(errors="replace")[-2000:] for path in folder.glob("*.txt"))
+    told = "".join(path.read_text(errors="replace")[-2000:] for path in tmp_path.glob("*.txt"))
     assert codes == [0] * len(graders), f"a grader died: {told}"
-    lines = [line for path in folder.glob("*.jsonl") for line in path.read_text().splitlines()]
-    return {each.name: each for each in map(Graded.from_line, lines)}
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=for_long("it is like another of the corpus") if each.more else ())
-        for name, each in CASES.items()
-    ],
-)
-def test_a_submission_gets_what_it_deserves(name, graded, level):
-    if through := harmful(name, level):
-        pytest.skip(f"{level} does not stop {', '.join(through)}")
-    done = graded[name]
-    assert not wrong(CASES[name], done)
-    for format in FORMATS:
-        text = render(done.result, format)
-        assert not COMMAND.search(text), format
-        assert not [c for c in text if unicodedata.category(c) in ("Cc", "Cs", "Cf") and c not in "\n\t"], (
-            format
-        )
+    done = [json.loads(path.read_text()) for path in tmp_path.glob("*.json")]
+    assert {name for each in done for name in each["wrong"]} == {"all", *names}
+    assert not [(name, found) for each in done for name, found in each["wrong"].items() if found]
+    for result in (Result.from_dict(told) for each in done for told in each["results"]):
+        for format in FORMATS:
+            text = render(result, format)
+            assert not COMMAND.search(text), format
+            odd = [c for c in text if unicodedata.category(c) in ("Cc", "Cs", "Cf") and c not in "\n\t"]
+            assert not odd, format
 
 
 def test_the_corpus_is_large_enough():
-    assert len(CASES) >= 75
-    assert {each.kind for each in CASES.values()} == set(KINDS)
+    assert len(ATTACKS) + len(WHOLE) >= 280

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from classroom.grading.calls import Fresh, Name, Raised, WorkerFailure, Wrong, reference_copy
-from classroom.grading.plugin import judged
 from classroom.grading.remote import Remote, Unready
+from classroom.grading.runner import judged
 from classroom.grading.submission import Local
 from classroom.protocol.wire import Record, Reference
 from tests.classroom.rubric_helpers import Plain

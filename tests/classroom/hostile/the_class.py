@@ -1,11 +1,11 @@
-"""Grades cases of the corpus as a class would be, each in its own sandbox, with canaries all around.
+"""Grades attackers as a class would be, in a sandbox, with canaries all around.
 
     python -m tests.classroom.hostile.the_class                         all, in the best sandbox that there is
-    python -m tests.classroom.hostile.the_class --isolation other-uid equals_everything segfault
-    python -m tests.classroom.hostile.the_class --real                  with step 3's own tests: minutes
+    python -m tests.classroom.hostile.the_class --isolation bubblewrap equals_everything segfault
 
 It is the grader, in a process of its own: whatever a submission could do to a grader is done to this one.
-For each case it writes a line of JSON: the result, what was touched outside, and what still runs.
+One submission holds a file of each attacker, and is graded once: each is an exercise of its own, and after
+each an honest function has to get its point in what is left of the process.
 """
 
 from __future__ import annotations
@@ -25,62 +25,41 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from classroom import isolation
-from classroom.assignment.quiet import quietly
-from classroom.assignment.rubric import Exercise
+from classroom.assignment.markers import Place
+from classroom.assignment.rubric import Exercise, Mark, RubricTest, rubric_tests_in
 from classroom.assignment.spec import Assignment, Task, places_of
 from classroom.grading import grade as grading
 from classroom.grading import remote
-from classroom.grading.plugin import RubricPlugin
-from classroom.grading.result import Result
+from classroom.grading.draw import Draw
+from classroom.grading.remote import Remote
+from classroom.grading.result import Item, Result
+from classroom.intake.take import take
 from classroom.isolation.box import Box, marked
-from tests.classroom.hostile.kit import CASES, ROOT, At, Case
+from tests.classroom.hostile import packing, rubric  # noqa: F401  (packing fills the corpus)
+from tests.classroom.hostile.corpus import ATTACKS, FILES, ROOT, At, Attack, reference, starter
+from tests.classroom.hostile.whole import WHOLE
 
-KINDS = (
-    "honest",
-    "values",
-    "replies",
-    "answers",
-    "drivers",
-    "endings",
-    "greed",
-    "outside",
-    "packing",
-    "words",
-)
-SECONDS = 60.0  # for all tests of a submission
 SECRET = "sk-ant-canary"
 SEED = 4711
-
-for kind in KINDS:
-    importlib.import_module(f"tests.classroom.hostile.{kind}")
+HINT = ("a", "b", "c")
+IMPORT_SECONDS = 3.0  # for each file: some never end
 
 
 @dataclass
 class Graded:
-    """What came of a case."""
+    """What came of some attackers: what was wrong, in words, by their names; and what was made of it."""
 
-    name: str
-    result: Result | None
-    seconds: float
-    error: str = ""  # the grader's own
-    touched: list[str] = field(default_factory=list)  # outside
-    left: list[str] = field(default_factory=list)  # processes and folders
+    wrong: dict[str, list[str]]
+    results: list[Result]
 
-    def to_line(self) -> str:
-        told = {**self.__dict__, "result": self.result and self.result.to_dict()}
-        return json.dumps(told) + "\n"
-
-    @classmethod
-    def from_line(cls, line: str) -> Graded:
-        told = json.loads(line)
-        result = told.pop("result")
-        return cls(result=result and Result.from_dict(result), **told)
+    def to_json(self) -> str:
+        return json.dumps({"wrong": self.wrong, "results": [each.to_dict() for each in self.results]})
 
 
 @dataclass
@@ -93,11 +72,10 @@ class World:
     abstract: socket.socket
     canaries: dict[str, Path]
     boxes: list[Box] = field(default_factory=list)
-    token: str = ""
+    token: str = field(default_factory=lambda: f"mark-{secrets.token_hex(6)}")
 
     def set_up(self, folder: Path) -> None:
         """Canaries, and another submission. They are for all to write to: only a sandbox protects them."""
-        self.token = f"mark-{secrets.token_hex(6)}"
         for path in (*self.canaries.values(), folder / "eve" / "fuse.py"):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(SECRET)
@@ -105,8 +83,8 @@ class World:
             path.parent.chmod(0o777)
         folder.chmod(0o777)
 
-    def facts(self, folder: Path) -> dict[str, Any]:
-        """All that an attacker could wish to know."""
+    def facts(self, folder: Path, name: str) -> dict[str, Any]:
+        """All that an attacker of this name could wish to know."""
         return {
             "canaries": [*map(str, self.canaries.values()), str(folder / "eve" / "fuse.py")],
             "grader": os.getpid(),
@@ -116,7 +94,7 @@ class World:
             "port": self.tcp.getsockname()[1],
             "udp": self.udp.getsockname()[1],
             "abstract": self.abstract.getsockname()[1:].decode(),
-            "token": self.token,
+            "token": f"{self.token}-{name}",
             "libraries": str(Path(json.__file__).parents[1]),
         }
 
@@ -149,8 +127,8 @@ class World:
         found = [f"process {pid} of a sandbox" for box in self.boxes for pid in marked(box._place)]
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
-                if self.token.encode() in path.read_bytes() and int(path.parent.name) != os.getpid():
-                    found.append(f"process {path.parent.name} with the mark")
+                if self.token.encode() in (line := path.read_bytes()):
+                    found.append(f"process {path.parent.name}: {line[-100:]!r}")
         found += [f"folder {each.name}" for each in (self.top / "tmp").iterdir() if each not in self.kept]
         return found
 
@@ -207,34 +185,144 @@ def world() -> Iterator[World]:
         yield World(top, tcp, udp, abstract, canaries)
 
 
-@functools.cache
-def small(rubric: str, timeout: float, folder: Path) -> tuple[Assignment, Path]:
-    """An assignment of a few exercises, and its tests."""
-    tests = folder / f"{rubric}_{timeout:g}".replace(".", "_") / "rubric.py"
-    tests.parent.mkdir()
-    source = Path(__file__).with_name(f"{rubric}.py").read_text("utf-8")
-    tests.write_text(source.replace("TIMEOUT = 15", f"TIMEOUT = {timeout:g}"), "utf-8")
-    found = RubricPlugin(lambda _mark: None, 0, 0)  # type: ignore[arg-type,return-value]
-    quietly([str(tests), "--collect-only"], [found])
-    places = places_of(["step3_rag"])
-    ids = sorted({mark.id for mark in found.marks})
-    exercises = [Exercise(id, [mark for mark in found.marks if mark.id == id]) for id in ids]
-    tasks = tuple(Task(each, tuple(places[each.id])) for each in exercises)
-    return Assignment("step3_rag", "Step 3", (), "", tasks, ()), tests
+# --- many in one submission ---------------------------------------------------------------------------------
 
 
-def graded(each: Case, around: World, level: str | None, real: bool) -> Graded:
-    """Have a case grade itself."""
-    folder = around.top / "work" / each.name
+def module_of(each: Attack) -> str:
+    """Where an attacker's file stands among the step's."""
+    return f"step3_rag.{'ingest' if each.of == 'chunk' else 'retrieve'}.{each.name}"
+
+
+def laid(each: Attack, around: World, folder: Path, submission: Path) -> tuple[list[str], bool]:
+    """Put an attacker's file into the submission; the notes of its intake, and whether its others came."""
+    at = At(folder / each.name, around.facts(folder, each.name))
+    at.folder.mkdir()
+    made, notes, others = each.make(at), [], True
+    if isinstance(made, str):
+        content = made.encode("utf-8", "surrogatepass")
+    else:
+        intake = take(made or at.ada, list(FILES.values()))
+        content = intake.files.get(FILES["fuse"], starter("fuse").encode())
+        others = all(
+            intake.files.get(FILES[each]) == reference(each).encode() for each in ("metrics", "chunk")
+        )
+        notes = intake.notes
+    path = submission / f"{module_of(each).replace('.', '/')}.py"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    of = "ingest.chunk" if each.of == "chunk" else "retrieve.fuse"
+    sys.modules[module_of(each)] = importlib.import_module(f"step3_rag.{of}")  # the reference of it
+    return notes, others
+
+
+def tests_for(attacks: Sequence[Attack]) -> list[RubricTest]:
+    """A test of each attacker, and one of an honest function after it."""
+    checks: dict[str, Callable[..., None]] = {
+        "rrf": rubric.check_rrf,
+        "chunk": rubric.check_chunks,
+        "min_max": rubric.check_min_max,
+    }
+
+    def attacked(submission: Any, draw: Draw, each: Attack) -> None:
+        try:
+            checks[each.of](submission, draw, module_of(each))
+        finally:
+            if each.spoils and isinstance(submission, Remote):
+                submission.close()
+
+    tests = []
+    for number, each in enumerate(attacks, 1):
+        mark = Mark(each.name, f"9.{number}", 10, each.timeout, "hidden", each.name, each.name, HINT)
+        tests.append(RubricTest(mark, functools.partial(attacked, each=each)))
+        mark = Mark(f"after {each.name}", f"9.{number}", 1, 15, "hidden", "An honest one.")
+        tests.append(RubricTest(mark, rubric.check_min_max))
+    return tests
+
+
+def grade_together(attacks: Sequence[Attack], around: World, level: str | None) -> Graded:
+    """Grade all of them in one run."""
+    folder = around.top / "work" / "together"
     around.set_up(folder)
-    at = At(folder, around.facts(folder))
-    submission = each.make(at) or at.ada
-    if not real:
-        made, tests = small(each.rubric, each.timeout, around.top)
-        grading.PRELOAD = {}
-        grading.assignment_of = lambda _step: made  # type: ignore[assignment]
-        grading.files_of = lambda _step: [tests]  # type: ignore[assignment]
-    remote.IMPORT_SECONDS = each.imports
+    submission = folder / "all"
+    for path in FILES.values():
+        (submission / path).parent.mkdir(parents=True, exist_ok=True)
+        (submission / path).write_text(reference(Path(path).stem), "utf-8")
+    told = {each.name: laid(each, around, folder, submission) for each in attacks}
+    tests = tests_for(attacks)
+    files = {each.name: f"{module_of(each).replace('.', '/')}.py" for each in attacks}
+    tasks = [Task(Exercise("1.1"), tuple((path, Place("1.1", "", "f", 1, 2, "")) for path in FILES.values()))]
+    for number, each in enumerate(attacks, 1):
+        marks = [test.mark for test in tests if test.mark.id == f"9.{number}"]
+        place = Place(f"9.{number}", each.name, "rrf", 1, 2, "")
+        tasks.append(Task(Exercise(f"9.{number}", marks), ((files[each.name], place),)))
+    tasks[0].exercise.marks.append(Mark("honest", "1.1", 7, 15, "hidden", "Honest.", "Honest", HINT))
+    tests.append(RubricTest(tasks[0].exercise.marks[0], rubric.check_min_max))
+    result, found = graded(
+        submission, folder, Assignment("step3_rag", "", (), "", tuple(tasks), ()), tests, around, level
+    )
+    wrong = {"all": found}
+    for each, item in zip(attacks, result.items[1:] if result else (), strict=bool(result)):
+        wrong[each.name] = problems(each, item, *told[each.name])
+    return Graded(wrong, [result] if result else [])
+
+
+def problems(each: Attack, item: Item, notes: list[str], others: bool) -> list[str]:
+    """What did not go as it should with one attacker, in words."""
+    attack, after = item.tests
+    found = []
+    if attack.score != (10 if each.right else 0):
+        found.append(f"{attack.score} points")
+    if not after.score:
+        found.append(f"an honest function after it is {after.status}: {after.cause}")
+    if others != each.others:
+        found.append("its other files were taken" if others else "its other files were not taken")
+    told = "\n".join([attack.cause, *(call.verdict for call in attack.calls), *notes])
+    if not re.search(each.cause, told, re.DOTALL | re.MULTILINE):
+        found.append(f"no cause like {each.cause!r} in: {told[:1500]}")
+    if each.status and attack.status != each.status:
+        found.append(f"it is {attack.status!r}, not {each.status!r}")
+    return found
+
+
+# --- one by one ---------------------------------------------------------------------------------------------
+
+
+def grade_whole(name: str, around: World, level: str | None) -> Graded:
+    """Grade a submission by itself."""
+    folder, each = around.top / "work" / name, WHOLE[name]
+    around.set_up(folder)
+    at = At(folder, around.facts(folder, name))
+    each.make(at)
+    tests, places = rubric_tests_in(Path(rubric.__file__)), places_of(["step3_rag"])
+    ids = dict.fromkeys(test.mark.id for test in tests)
+    exercises = [Exercise(id, [test.mark for test in tests if test.mark.id == id]) for id in ids]
+    tasks = tuple(Task(each, tuple(places[each.id])) for each in exercises)
+    made = Assignment("step3_rag", "Step 3", (), "", tasks, ())
+    result, found = graded(at.ada, folder, made, tests, around, level)
+    if result is None:
+        return Graded({name: found}, [])
+    told = [test.cause for item in result.items for test in item.tests]
+    told += [call.verdict for item in result.items for test in item.tests for call in test.calls]
+    if result.score != each.points:
+        found.append(f"{result.score} points, where it deserves {each.points}: {told}")
+    if not re.search(each.cause, "\n".join(told).strip(), re.DOTALL | re.MULTILINE):
+        found.append(f"no cause like {each.cause!r} in: {told}")
+    return Graded({name: found}, [result])
+
+
+def graded(
+    submission: Path,
+    folder: Path,
+    made: Assignment,
+    tests: Sequence[RubricTest],
+    around: World,
+    level: str | None,
+) -> tuple[Result | None, list[str]]:
+    """Grade a submission; the result, and what it touched or left behind, in words."""
+    grading.PRELOAD = {}
+    grading.assignment_of = lambda _step: made  # type: ignore[assignment]
+    grading.rubric_tests = lambda _step: list(tests)  # type: ignore[assignment]
+    remote.IMPORT_SECONDS = IMPORT_SECONDS
     around.boxes.clear()
 
     def opened(tree: Path) -> Box:
@@ -242,77 +330,43 @@ def graded(each: Case, around: World, level: str | None, real: bool) -> Graded:
         return around.boxes[-1]
 
     _ = around.kept
-    before, began = around.state(folder), time.monotonic()
-    done = Graded(each.name, None, 0.0)
+    before, result, found = around.state(folder), None, list[str]()
     try:
-        done.result = grading.grade(submission, "step3", seed=SEED, seconds=SECONDS, open_worker=opened)
+        result = grading.grade(submission, "step3", SEED, seconds=900, open_worker=opened)
     except BaseException as error:
-        done.error = f"{type(error).__name__}: {error}"
-    done.seconds = round(time.monotonic() - began, 2)
+        found.append(f"the grader crashed: {type(error).__name__}: {error}")
     after = around.state(folder)
     changed = [path for path in before | after if before.get(path) != after.get(path)]
-    done.touched = [
-        f"{path}: {before.get(path)} -> {after.get(path)}" for path in changed
-    ] + around.visitors()
-    done.left = around.left()
+    found += [f"touched: {path}: {before.get(path)} -> {after.get(path)}" for path in changed]
+    found += around.visitors() + [f"left behind: {what}" for what in around.left()]
     shutil.rmtree(folder, ignore_errors=True)
-    return done
-
-
-def wrong(each: Case, done: Graded, real: bool = False) -> list[str]:
-    """What did not go as it should, in words; nothing: the grader held."""
-    if done.result is None:
-        return [f"the grader crashed: {done.error}"]
-    found = [f"touched: {what}" for what in done.touched] + [f"left behind: {what}" for what in done.left]
-    due = each.points or sum(item.points for item in done.result.items if item.id in each.earns)
-    if done.result.score != due and not (real and (each.points is not None or each.rubric != "rubric")):
-        told = "; ".join(
-            f"{item.id} {item.score} of {item.points} {item.cause}" for item in done.result.items
-        )
-        found.append(f"{done.result.score} points, where it deserves {due}: {told}")
-    told = causes(done.result)
-    nothing = each.cause == "^$" and not real  # is to be said
-    if told if nothing else not re.search(each.cause, told, re.DOTALL | re.MULTILINE):
-        found.append(f"no cause like {each.cause!r} in: {told[:1500]}")
-    status = done.result.items[0].tests[0].status
-    if each.status and status != each.status:
-        found.append(f"3.1 is {status!r}, not {each.status!r}")
-    if done.seconds > SECONDS:
-        found.append(f"it took {done.seconds} s")
-    return found
-
-
-def causes(result: Result) -> str:
-    """All that a result says of what went wrong."""
-    tests = [test for item in result.items for test in item.tests]
-    calls = [call.verdict for test in tests for call in test.calls]
-    return "\n".join([*(test.cause for test in tests), *calls, *result.notes, result.output]).strip()
+    return result, found
 
 
 def main() -> None:
-    """Grade cases, and say what went wrong; or write lines to a file, for the tests."""
+    """Grade attackers, and say what went wrong; or write it to a file, for the tests."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--isolation", default=None)
-    parser.add_argument("--real", action="store_true")
-    parser.add_argument("--lines", type=Path)
-    parser.add_argument("names", nargs="*", help="of cases, or of the files that they stand in")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("names", nargs="*", help="of attackers")
     asked = parser.parse_args()
-    known = {*CASES, *KINDS}
-    assert known.issuperset(asked.names), f"known are {sorted(known)}"
-    names = [name for name, each in CASES.items() if not asked.names or {name, each.kind} & set(asked.names)]
-    failed, began = 0, time.monotonic()
-    with world() as around, asked.lines.open("w") if asked.lines else contextlib.nullcontext() as lines:
-        for name in names:
-            done = graded(CASES[name], around, asked.isolation, asked.real)
-            if lines:
-                lines.write(done.to_line())
-                lines.flush()
-                continue
-            problems = wrong(CASES[name], done, asked.real)
-            failed += bool(problems)
-            score = done.result.score if done.result else "no"
-            print(f"{name}: {score} points, {done.seconds} s", *problems, sep="\n    ", flush=True)
-    print(f"{len(names)} cases, {failed} wrong, {time.monotonic() - began:.0f} s", file=sys.stderr)
+    names = asked.names or [*ATTACKS, *WHOLE]
+    began, wrong, results = time.monotonic(), dict[str, list[str]](), list[Result]()
+    with world() as around:
+        together = [ATTACKS[name] for name in names if name in ATTACKS]
+        done = [grade_together(together, around, asked.isolation)] if together else []
+        done += [grade_whole(name, around, asked.isolation) for name in names if name in WHOLE]
+    for each in done:
+        wrong |= each.wrong
+        results += each.results
+    if asked.out:
+        asked.out.write_text(Graded(wrong, results).to_json())
+        return
+    for item in (item for each in results for item in each.items):
+        print(f"{item.title}: {item.tests[0].score} points, {sum(test.seconds for test in item.tests):.1f} s")
+    for name, found in wrong.items():
+        print(*(f"WRONG {name}: {each}" for each in found), sep="\n", end="\n" if found else "")
+    print(f"{len(names)} attackers, {time.monotonic() - began:.0f} s", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,181 @@
+"""The attackers: what each does, the points that it deserves, the cause to be named.
+
+A TOML file holds those that are a piece of code, by their names:
+
+    [nan]
+    status = "failed"              of its test, if it is always the same
+    cause = 'NaN|nan'              a pattern that the result has to hold
+    code = "def rrf(rankings, k=60): return dict.fromkeys(rankings[0], float('nan'))"
+
+    code       stands below the reference's file, where `right` is the reference's function
+    first      is done when the file is imported, before anything else
+    attack     is done by `rrf`, which raises what stopped it
+    each       the same, with each canary's `path`
+    forged     the body of an `rrf` that can `say` something on the worker's own pipe; `then` comes last
+    chunk      the same for a `chunk`, which gets a function of the grader's
+
+    right      it deserves its points all the same
+    spoils     what it does to its process is its own loss: nobody is graded in that after it
+    stops      rows of isolation/stops.py without which it does harm
+    timeout    seconds for its test
+    of         the function that is called: rrf, chunk or min_max
+
+What is made by a function (@case) writes a whole submission. Code finds FACTS: what an attacker could wish to
+know.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from classroom.assignment import markers
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+FILES = {
+    "fuse": "step3_rag/retrieve/fuse.py",
+    "metrics": "step3_rag/evaluate/metrics.py",
+    "chunk": "step3_rag/ingest/chunk.py",
+    "reflect": "step3_rag/reflect/reflect.py",
+}
+OTHERS = "3.2 3.5"  # exercises in other files than fuse.py
+EVERY = f"3.1 {OTHERS}"
+WRONG = "\ndef rrf(rankings, k=60): return {}\n"
+WORKER = """
+import gc, json, os, threading, time
+WORKER = next(each for each in gc.get_objects() if type(each).__name__ == "Worker")
+PIPE = WORKER._replies.fileno()
+def say(told):
+    if not isinstance(told, bytes): told = json.dumps({"id": WORKER._now, **told}).encode() + b"\\n"
+    os.write(PIPE, told)
+def tokens_number(tokens):
+    return tokens.__closure__[tokens.__code__.co_freevars.index("number")].cell_contents
+"""
+EACH = """
+import os, shutil
+done, last = [], None
+for path in FACTS["canaries"]:
+    try:
+{code}
+        done.append(path)
+    except OSError as error:
+        last = error
+if done: raise Worked(repr(done))
+raise last
+"""
+
+
+def reference(name: str) -> str:
+    """The right solution of a file of step 3."""
+    return (ROOT / FILES[name]).read_text("utf-8")
+
+
+def starter(name: str) -> str:
+    """The same file as it is handed out."""
+    return markers.strip(reference(name), name)
+
+
+@dataclass
+class At:
+    """Where an attacker writes a whole submission: a folder `ada`, or whatever it returns instead."""
+
+    folder: Path
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ada(self) -> Path:
+        return self.folder / "ada"
+
+    def write(self, name: str, content: str | bytes) -> Path:
+        """A file of the submission."""
+        path = self.ada / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    def honest(self, fuse: str | bytes | None = None) -> At:
+        """The reference's files, or another fuse.py beside them."""
+        for name, path in FILES.items():
+            self.write(path, fuse if name == "fuse" and fuse is not None else reference(name))
+        return self
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One attacker. `make` gives the text of its file, or the path of its whole submission."""
+
+    name: str
+    kind: str  # the file that it stands in
+    cause: str
+    make: Callable[[At], str | Path | None]
+    status: str | None = None
+    right: bool = False
+    others: bool = True  # whether its other files are the reference's
+    of: str = "rrf"  # or chunk, or min_max
+    timeout: float = 15.0
+    stops: tuple[str, ...] = ()
+    spoils: bool = False
+
+
+ATTACKS: dict[str, Attack] = {}
+
+
+def case(earns: str, cause: str, status: str | None = None) -> Callable[[Any], Any]:
+    """Put a function into the corpus that writes a whole submission; `earns` are exercises."""
+
+    def add(make: Callable[[At], Path | None]) -> Callable[[At], Path | None]:
+        name, kind = make.__name__, make.__module__.rpartition(".")[2]
+        exercises = earns.split()
+        others = "3.5" in exercises
+        ATTACKS[name] = Attack(name, kind, cause, make, status, "3.1" in exercises, others)
+        return make
+
+    return add
+
+
+def written(told: Mapping[str, Any], at: At) -> str:
+    """The file of an attacker that is a piece of code."""
+    code = next(told[kind] for kind in ("code", "first", "attack", "each", "forged", "chunk") if kind in told)
+    of = "chunk" if "chunk" in told else told.get("of", "rrf")
+    rest = reference("chunk" if of == "chunk" else "fuse")
+    prelude = f"\nFACTS = {at.facts!r}\nclass Worked(Exception): pass\n"
+    if {"forged", "chunk"} & told.keys() or "say(" in code or "WORKER" in code:
+        prelude += WORKER
+    if "first" in told:
+        rest = rest.replace("from __future__ import annotations\n", "").replace("def rrf(", "def right(")
+        right = "\ndef rrf(rankings, k=60): return right(rankings, k)\n"
+        return prelude + code + (right if told.get("right_below") else WRONG) + rest
+    prelude += f"right = {of}\n"
+    if "code" in told:
+        return f"{rest}{prelude}{code}\n"
+    if "each" in told:
+        code = EACH.format(code=textwrap.indent(code, " " * 8))
+    if "attack" in told or "each" in told:
+        body = f"def attack(rankings, k):\n{_body(code)}\n    raise Worked\n"
+        return f"{rest}{prelude}{body}def rrf(rankings, k=60):\n    attack(rankings, k)\n    return {{}}\n"
+    head = "chunk(text, tokens, size=200, overlap=40)" if of == "chunk" else "rrf(rankings, k=60)"
+    then = told.get("then", "time.sleep(99)" if of == "rrf" else "return []")
+    return f"{rest}{prelude}def {head}:\n{_body(code)}\n    {then}\n"
+
+
+def _body(code: str) -> str:
+    return textwrap.indent(code.strip("\n"), "    ")
+
+
+def _load(file: Path) -> None:
+    for name, told in tomllib.loads(file.read_text("utf-8")).items():
+        fields = {each: told[each] for each in ("status", "right", "timeout", "spoils") if each in told}
+        of = "chunk" if "chunk" in told else told.get("of", "rrf")
+        make = partial(written, told)
+        stops = tuple(told.get("stops", ()))
+        ATTACKS[name] = Attack(name, file.stem, told["cause"], make, of=of, stops=stops, **fields)
+
+
+for each in sorted(HERE.glob("*.toml")):
+    _load(each)
