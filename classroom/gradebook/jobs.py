@@ -3,9 +3,9 @@
     for ended in run([Job("ada", [...]), Job("bob", [...])], at_once=2, seconds=240):
         print(ended.key, ended.problem or "graded")
 
-One that crashes, hangs or is killed ends its own grading and no other. A process that has had its time is
-asked to end, then killed, then everything that it had started (its sandboxes end by themselves with it).
-Should the loop be left early, by Ctrl-C say, none of them goes on.
+One that crashes, hangs or is killed ends its own grading and no other. A process that has had its time is asked
+to end, then killed with everything of its session; its sandboxes end by themselves with it. Should the loop be
+left early, by Ctrl-C say, none of them goes on.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import IO
-
-import psutil
 
 from classroom.intake.harmless import harmless
 
@@ -119,21 +117,13 @@ def _last_words(code: int, printed: IO[bytes]) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and all that it started."""
-    below = list[psutil.Process]()
-    with contextlib.suppress(psutil.Error):
-        below = psutil.Process(process.pid).children(recursive=True)
+    """End a process and what it started: its sandboxes end by themselves with it."""
     _interrupt(process)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(PATIENCE)
-    if process.poll() is None:
-        process.kill()
-        process.wait()
-    _, alive = psutil.wait_procs(below, timeout=PATIENCE)
-    for each in alive:
-        with contextlib.suppress(psutil.Error):
-            each.kill()
-    psutil.wait_procs(alive, timeout=PATIENCE)
+    with contextlib.suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _interrupt(process: subprocess.Popen[bytes]) -> None:

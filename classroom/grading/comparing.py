@@ -23,17 +23,24 @@ KEPT = ("make", "keep", "part")  # what leaves an object there
 
 @dataclass
 class Base:
-    """What all kinds do alike. `reveal`: whether feedback may show what was expected."""
+    """A submission, as a test holds it: what all kinds do alike."""
 
-    reveal: bool = False
-    calls: list[CallRecord] = field(default_factory=list)
-    unchecked: bool = False
-    worker_reused: bool = False
+    reveal: bool = False  # whether feedback may show what was expected
+    calls: list[CallRecord] = field(default_factory=list)  # by the present test
+    unchecked: bool = False  # whether the present test was given what the submission made up, unlooked at
+    worker_reused: bool = False  # whether what was run for other exercises may have spoilt its process
 
     def begin(self, mark: Mark) -> None:  # noqa: ARG002
+        """A test begins."""
         self.calls, self.unchecked = [], False
 
     def call(self, target: str, /, *args: Any, **kwargs: Any) -> Any:
+        """The result as plain data.
+
+        Raises:
+            Raised: the submission did.
+            WorkerFailure: its process is gone, or too late.
+        """
         self.unchecked = True
         return self.ask("call", target, args, kwargs)
 
@@ -48,9 +55,18 @@ class Base:
         text: bool = False,
         **kwargs: Any,
     ) -> Any:
+        """Call it, and the reference with the same; returns the result.
+
+        Where the reference raises, the submission has to raise an exception of the same class, and with
+        `text` the same words. What the functions of `asked` heard has to be the same, too.
+
+        Raises:
+            Wrong: they differ.
+        """
         return self.compare("call", target, args, kwargs, None, How(rel, abs, asked, text))
 
     def make(self, target: str, /, *args: Any, asked: Log | None = None, **kwargs: Any) -> Made:
+        """What a call gives, which stays there as an object, and its twin of the reference."""
         return self.kept("make", target, args, kwargs, None, asked)
 
     def kept(

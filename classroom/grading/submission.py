@@ -30,9 +30,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
-from classroom.grading.callbacks import Log
 from classroom.grading.calls import (
     RAISED,
     CallRecord,
@@ -52,9 +51,6 @@ from classroom.grading.made import Made
 from classroom.protocol import wire
 from classroom.protocol.wire import Name
 
-if TYPE_CHECKING:
-    from classroom.assignment.rubric import Mark
-
 __all__ = [
     "Base",
     "CallRecord",
@@ -70,55 +66,7 @@ __all__ = [
 ]
 
 
-class Submission(Protocol):
-    """What Remote and Local have in common."""
-
-    calls: list[CallRecord]  # by the present test
-    unchecked: bool  # whether the present test was given anything that the submission made up, unlooked at
-    reveal: bool  # whether feedback may show what was expected
-    worker_reused: bool  # whether what was run for other exercises may have spoilt its process
-
-    def begin(self, mark: Mark) -> None:
-        """A test begins."""
-        ...
-
-    def call(self, target: str, /, *args: Any, **kwargs: Any) -> Any:
-        """The result as plain data.
-
-        Raises:
-            Raised: the submission did.
-            WorkerFailure: its process is gone, or too late.
-        """
-        ...
-
-    def check(
-        self,
-        target: str,
-        /,
-        *args: Any,
-        rel: float = 1e-6,
-        abs: float = 1e-9,
-        asked: Log | None = None,
-        text: bool = False,
-        **kwargs: Any,
-    ) -> Any:
-        """Call it, and the reference with the same; returns the result.
-
-        Where the reference raises, the submission has to raise an exception of the same class, and with
-        `text` the same words. What the functions of `asked` heard has to be the same, too.
-
-        Raises:
-            Wrong: they differ.
-        """
-        ...
-
-    def make(self, target: str, /, *args: Any, asked: Log | None = None, **kwargs: Any) -> Made:
-        """What a call gives, which stays there as an object, and its twin of the reference."""
-        ...
-
-    def agree(self, what: str, got: Any, reference: Callable[[], Any]) -> None:
-        """Compare what the test itself made of what came, with what it makes of the reference's."""
-        ...
+Submission = Base
 
 
 class Here(Base):

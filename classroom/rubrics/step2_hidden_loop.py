@@ -4,13 +4,7 @@ import pytest
 
 from classroom.grading.callbacks import Meeting
 from classroom.rubrics.step2_public import IN_PARALLEL
-from classroom.rubrics.step2_scenes import answers, conversation
-
-
-def use(draw, name, **given):
-    """A call, with an id of its own."""
-    return {"type": "tool_use", "id": f"toolu_{draw.randint(1, 10**9)}", "name": name, "input": given}
-
+from classroom.rubrics.step2_scenes import answers, conversation, reply, text, use
 
 # --- 2.6 --------------------------------------------------------------------------------------------------
 
@@ -71,17 +65,6 @@ def test_jobs_in_any_number(submission, draw):
 
 
 # --- 2.7 --------------------------------------------------------------------------------------------------
-
-
-def text(draw, n=3):
-    """A block of text."""
-    return {"type": "text", "text": draw.text(n)}
-
-
-def reply(draw, stop_reason, *content):
-    """What `turns` makes a message of."""
-    usage = {"input_tokens": draw.randint(1, 99), "output_tokens": draw.randint(1, 9_999)}
-    return {"content": list(content), "stop_reason": stop_reason, "usage": usage}
 
 
 def asked(draw):

@@ -6,7 +6,7 @@ import pytest
 
 from classroom.grading.callbacks import Meeting
 from classroom.protocol.wire import Record
-from classroom.rubrics.step2_scenes import DRIVER, answers, arguments, conversation
+from classroom.rubrics.step2_scenes import DRIVER, answers, arguments, conversation, reply, text, use
 
 SIGNATURE = "step2_tools.evaluate.prompt_styles:signature"
 FEW_SHOT = "step2_tools.evaluate.prompt_styles:few_shot"
@@ -208,16 +208,7 @@ def test_answer_of_a_tool(submission, draw):
     for _ in range(3):
         names = draw.words(3)
         tools = [(name, "gives", draw.text(4)) for name in names]
-        calls = [
-            {
-                "type": "tool_use",
-                "id": f"toolu_{draw.randint(1, 10**6)}",
-                "name": name,
-                "input": {"of": draw.text(2)},
-            }
-            for name in draw.sample(names, 3)
-        ]
-        answers(submission, calls, tools)
+        answers(submission, [use(draw, name, of=draw.text(2)) for name in draw.sample(names, 3)], tools)
 
 
 @pytest.mark.rubric("2.6", points=3, timeout=30, visibility="public")
@@ -248,21 +239,10 @@ def test_take_calls_then_an_answer(submission, draw):
     """Calls are returned to be run, and the answer after them ends the conversation."""
     for _ in range(3):
         question, *words = draw.words(4)
-        calls = [
-            {"type": "tool_use", "id": f"toolu_{i}", "name": name, "input": {"of": draw.text(2)}}
-            for i, name in enumerate(words)
-        ]
+        calls = [use(draw, name, of=draw.text(2)) for name in words]
         replies = [
-            {
-                "content": [{"type": "text", "text": draw.text(3)}, *calls],
-                "stop_reason": "tool_use",
-                "usage": {"input_tokens": draw.randint(1, 99), "output_tokens": draw.randint(1, 99)},
-            },
-            {
-                "content": [{"type": "text", "text": draw.text(3)}, {"type": "text", "text": draw.text(3)}],
-                "stop_reason": "end_turn",
-                "usage": {"input_tokens": draw.randint(1, 99), "output_tokens": draw.randint(1, 99)},
-            },
+            reply(draw, "tool_use", text(draw), *calls),
+            reply(draw, "end_turn", text(draw), text(draw)),
         ]
         before = [{"role": "user", "content": question}]
         conversation(submission, before, replies, 8)
@@ -273,10 +253,5 @@ def test_take_a_turn_that_was_cut(submission, draw):
     """A call that was cut at the limit of tokens is neither run nor kept; the text before it stays."""
     for _ in range(3):
         question, name = draw.words(2)
-        call = {"type": "tool_use", "id": "toolu_1", "name": name, "input": {"of": draw.text(1)}}
-        reply = {
-            "content": [{"type": "text", "text": draw.text(3)}, call],
-            "stop_reason": "max_tokens",
-            "usage": {"input_tokens": draw.randint(1, 99), "output_tokens": draw.randint(1, 99)},
-        }
-        conversation(submission, [{"role": "user", "content": question}], [reply], draw.randint(2, 9))
+        cut = reply(draw, "max_tokens", text(draw), use(draw, name, of=draw.text(1)))
+        conversation(submission, [{"role": "user", "content": question}], [cut], draw.randint(2, 9))

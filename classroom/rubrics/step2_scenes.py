@@ -60,3 +60,19 @@ def conversation(submission, before, replies, max_turns, tells=False):
         if calls:
             results = [{"type": "tool_result", "tool_use_id": each["id"], "content": "ok"} for each in calls]
             done.part("messages").call("append", {"role": "user", "content": results})
+
+
+def use(draw, name, **given):
+    """A call, with an id of its own."""
+    return {"type": "tool_use", "id": f"toolu_{draw.randint(1, 10**9)}", "name": name, "input": given}
+
+
+def text(draw, n=3):
+    """A block of text."""
+    return {"type": "text", "text": draw.text(n)}
+
+
+def reply(draw, stop_reason, *content):
+    """What `turns` makes a message of."""
+    usage = {"input_tokens": draw.randint(1, 99), "output_tokens": draw.randint(1, 9_999)}
+    return {"content": list(content), "stop_reason": stop_reason, "usage": usage}

@@ -1,10 +1,9 @@
 """Step 5, what learners don't see."""
 
-import hashlib
-
 import pytest
 
 from classroom.protocol.wire import Record
+from classroom.rubrics.step5_public import row_of, sha_of
 from classroom.rubrics.step5_scenes import Clock, ranked
 
 # --- 5.1 ------------------------------------------------------------------------------------------------
@@ -126,31 +125,6 @@ def test_few_values_equal_values_and_none(submission, draw):
 # --- 5.4 ------------------------------------------------------------------------------------------------
 
 CHECK = "step5_serving.evaluation.replay:check"
-
-
-def sha_of(text):
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def row_of(draw, n):
-    """A call from n passages that can be made again."""
-    texts = [draw.text(12) for _ in range(n)]
-    sources = [
-        {
-            "number": number,
-            "document": f"{draw.words(1)[0]}.md",
-            "place": draw.text(2),
-            "text": text,
-            "chunk": draw.randint(1, 99),
-            "sha256": sha_of(text),
-        }
-        for number, text in enumerate(texts, 1)
-    ]
-    template = draw.text(9)
-    prompt = {"id": "answer", "version": draw.randint(1, 5), "sha256": sha_of(template), "text": template}
-    row = {"trace_id": f"{draw.getrandbits(128):032x}", "route": "query", "status": 200, "error_type": None}
-    row |= {"question": draw.text(6), "answer": draw.text(8), "parameters": {"k": 5}}
-    return {**row, "sources": sources, "prompt": prompt}
 
 
 @pytest.mark.rubric("5.4", points=3)

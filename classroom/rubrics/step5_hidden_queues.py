@@ -3,6 +3,7 @@
 import pytest
 
 from classroom.rubrics.step5_batcher import Batcher
+from classroom.rubrics.step5_public import prompt_of
 from classroom.rubrics.step5_scenes import Books, Doors, Waiters, takes
 
 # --- 5.6 ------------------------------------------------------------------------------------------------
@@ -139,10 +140,6 @@ def test_everybody_is_told_in_his_loop(submission, draw):
 
 
 # --- 5.8 ------------------------------------------------------------------------------------------------
-
-
-def prompt_of(draw, n):
-    return [draw.randrange(64) for _ in range(n)]
 
 
 @pytest.mark.rubric("5.8", points=2)

@@ -87,27 +87,22 @@ def test_percentiles_of_all_rows(submission, draw):
 # --- 5.4 ------------------------------------------------------------------------------------------------
 
 
-def row_of(draw):
-    """A call that can be made again, as telemetry shows it."""
+def sha_of(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def row_of(draw, n):
+    """A call from n passages that can be made again, as telemetry shows it."""
     sources = []
-    for number in range(1, draw.randint(2, 4)):
+    for number in range(1, n + 1):
         text, document = draw.text(12), f"{draw.words(1)[0]}.md"
-        sha = hashlib.sha256(text.encode()).hexdigest()
         source = {"number": number, "document": document, "place": document, "text": text}
-        sources.append({**source, "chunk": draw.randint(1, 99), "sha256": sha})
+        sources.append({**source, "chunk": draw.randint(1, 99), "sha256": sha_of(text)})
     template = draw.text(9)
-    sha = hashlib.sha256(template.encode()).hexdigest()
-    return {
-        "trace_id": f"{draw.getrandbits(128):032x}",
-        "route": "query",
-        "status": 200,
-        "error_type": None,
-        "question": draw.text(6),
-        "answer": draw.text(8),
-        "sources": sources,
-        "prompt": {"id": "answer", "version": draw.randint(1, 5), "sha256": sha, "text": template},
-        "parameters": {"k": 5},
-    }
+    prompt = {"id": "answer", "version": draw.randint(1, 5), "sha256": sha_of(template), "text": template}
+    row = {"trace_id": f"{draw.getrandbits(128):032x}", "route": "query", "status": 200, "error_type": None}
+    row |= {"question": draw.text(6), "answer": draw.text(8), "parameters": {"k": 5}}
+    return {**row, "sources": sources, "prompt": prompt}
 
 
 @pytest.mark.rubric(
@@ -127,7 +122,7 @@ def row_of(draw):
 def test_a_call_with_all_it_takes(submission, draw):
     """What a call was answered from comes back; a passage that was changed since is refused."""
     for _ in range(3):
-        row = row_of(draw)
+        row = row_of(draw, draw.randint(1, 3))
         submission.check("step5_serving.evaluation.replay:check", row)
         changed = draw.choice(row["sources"])
         changed["text"] += "."

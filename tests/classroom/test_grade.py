@@ -118,35 +118,6 @@ def test_the_starter_is_not_attempted(graded):
     assert statuses(graded(None))["test_scaled"] == "blocked"
 
 
-@pytest.mark.parametrize(
-    ("code", "status", "cause"),
-    [
-        ("def rrf(:", "failed", "SyntaxError"),
-        ("\0", "failed", "null bytes"),
-        ("import os; os._exit(0)", "crashed", "exit"),
-        ("raise SystemExit", "failed", "SystemExit"),
-        ("def rrf(rankings, k=60):\n    import os; os.kill(os.getpid(), 11)", "crashed", "exit"),
-        ("def rrf(rankings): return {}", "failed", ""),
-        ("def rrf(rankings, k=60): return float('nan')", "failed", "float"),
-        ("", "failed", "AttributeError"),
-    ],
-)
-def test_what_goes_wrong_is_named(graded, code, status, cause):
-    result = graded(code)
-    assert result.score == 0
-    assert statuses(result)["test_large"] == status
-    assert cause in result.items[0].cause
-
-
-def test_a_file_of_another_encoding_is_python_business(graded, tmp_path):
-    folder = tmp_path / "ada" / "step3_rag" / "retrieve"
-    folder.mkdir(parents=True)
-    (folder / "fuse.py").write_bytes(("# coding: latin-1\nx = 'é'\n" + RIGHT).encode("latin-1"))
-    assert graded().items[0].score == 10
-    (folder / "fuse.py").write_bytes(("x = 'é'\n" + RIGHT).encode("latin-1"))
-    assert "SyntaxError" in graded().items[0].cause
-
-
 def test_time_is_bounded_for_each_test_and_for_all(graded):
     loop = "def rrf(rankings, k=60):\n    while True: pass"
     began = time.monotonic()
@@ -161,7 +132,7 @@ def test_time_is_bounded_for_each_test_and_for_all(graded):
 def test_the_grader_does_not_hang_where_it_gets_stuck_itself(graded, monkeypatch):
     monkeypatch.setattr(grading, "GRACE", 0.0)
     began = time.monotonic()
-    result = graded(RIGHT + SCALED, more="while True: pass", seconds=10)
+    result = graded(RIGHT + SCALED, more="while True: pass", seconds=4)
     assert time.monotonic() - began < 60
     assert statuses(result)["test_scaled"] == "timed out"
     assert result.score == 10

@@ -165,7 +165,7 @@ def test_a_process_that_is_ended_takes_its_children_along(tmp_path):
         import os, signal, subprocess, sys, time
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
-        child = subprocess.Popen(sleep, start_new_session=True)
+        child = subprocess.Popen(sleep)
         open({str(pids)!r}, "w").write(f"{{os.getpid()}} {{child.pid}}")
         time.sleep(600)
     """)

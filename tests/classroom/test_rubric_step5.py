@@ -96,10 +96,6 @@ def test_the_reference_has_all_points():
     assert points(outcomes) == 100
 
 
-def test_whatever_is_drawn_the_reference_agrees_with_itself():
-    assert_all_pass(of_wrong("step5", {}, seed=2))
-
-
 def test_a_learner_with_the_solution_passes_the_public_tests():
     assert_all_pass(of_learner("step5"))
 
