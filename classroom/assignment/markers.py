@@ -118,12 +118,6 @@ def strip(source: str, file: str, only: str = "") -> str:
     return stripped
 
 
-def solution_lines(source: str, file: str) -> list[str]:
-    """What stands inside the marked places."""
-    lines = source.splitlines()
-    return [line for place in places(source, file) for line in lines[place.first : place.last - 1]]
-
-
 def _parsed(source: str, file: str) -> ast.Module:
     try:
         return ast.parse(source)

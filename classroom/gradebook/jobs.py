@@ -3,9 +3,9 @@
     for ended in run([Job("ada", [...]), Job("bob", [...])], at_once=2, seconds=240):
         print(ended.key, ended.problem or "graded")
 
-One that crashes, hangs or is killed ends its own grading and no other. A process that has had its time is asked
-to end, then killed with everything of its session; its sandboxes end by themselves with it. Should the loop be
-left early, by Ctrl-C say, none of them goes on.
+One that crashes, hangs or is killed ends its own grading and no other. A process that has had its time is
+asked to end, then killed with everything of its session; its sandboxes end by themselves with it. Should the
+loop be left early, by Ctrl-C say, none of them goes on.
 """
 
 from __future__ import annotations

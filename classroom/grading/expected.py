@@ -15,17 +15,9 @@ from typing import Any
 
 from classroom.assignment.rubric import Mark, rubric_tests
 from classroom.grading.runner import run_tests
-from classroom.grading.submission import Local
+from classroom.grading.submission import CallRecord, Local
 
 SCHEMA = "classroom/expected/v1"
-
-
-@dataclass(frozen=True)
-class Example:
-    """A call of a public test and what it gives, for the handout."""
-
-    call: str
-    got: str
 
 
 @dataclass(frozen=True)
@@ -54,7 +46,7 @@ class Expected:
         return cls(told["variant"], told["tests"])
 
 
-def record(step: str, variant: int) -> tuple[Expected, dict[str, list[Example]]]:
+def record(step: str, variant: int) -> tuple[Expected, dict[str, list[CallRecord]]]:
     """Run the public tests on the reference: the values, and the calls by exercise.
 
     Raises:
@@ -68,8 +60,7 @@ def record(step: str, variant: int) -> tuple[Expected, dict[str, list[Example]]]
     for wrong in outcomes:
         if not wrong.score:
             raise RuntimeError(f"{wrong.mark.test} fails on the reference: {wrong.cause}")
-    examples: dict[str, list[Example]] = {}
+    examples: dict[str, list[CallRecord]] = {}
     for outcome in outcomes:
-        calls = [Example(seen.call, seen.got) for seen in outcome.calls]
-        examples.setdefault(outcome.mark.id, []).extend(calls)
+        examples.setdefault(outcome.mark.id, []).extend(outcome.calls)
     return Expected(variant, {test: local.record for test, local in locals_.items()}), examples

@@ -20,7 +20,7 @@ import jinja2
 from packaging.requirements import Requirement
 
 from classroom.assignment.spec import ROOT, Assignment, Task
-from classroom.grading.expected import Example
+from classroom.grading.calls import CallRecord
 
 LEARNERS_NEED = {"pytest"}  # of the extra `classroom`: the rest is the instructors'
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s]+)\)")
@@ -49,7 +49,7 @@ def render(template: str, folder: Path = TEMPLATES, **values: Any) -> bytes:
     return _environment(folder).get_template(f"{template}.jinja").render(**values).encode()
 
 
-def texts(a: Assignment, examples: dict[str, list[Example]], tests: Iterable[str]) -> dict[str, bytes]:
+def texts(a: Assignment, examples: dict[str, list[CallRecord]], tests: Iterable[str]) -> dict[str, bytes]:
     """All that is written for an assignment, by path. `tests` are the files with its public tests."""
     marks = [mark for task in a.tasks for mark in task.exercise.marks]
     shown = {id: _shown(found) for id, found in examples.items()}
@@ -72,14 +72,14 @@ def texts(a: Assignment, examples: dict[str, list[Example]], tests: Iterable[str
     }
 
 
-def _shown(examples: list[Example]) -> list[Example]:
+def _shown(examples: list[CallRecord]) -> list[CallRecord]:
     """A few calls that fit on a line, of each function one before there are two of another."""
     short = [each for each in examples if _is_short(each)]
     first = {each.call.partition("(")[0]: each for each in reversed(short)}
     return [*reversed(first.values()), *(each for each in short if each not in first.values())][:EXAMPLES]
 
 
-def _is_short(example: Example) -> bool:
+def _is_short(example: CallRecord) -> bool:
     return len(example.call) <= SHOWN and len(example.got) <= SHOWN and "…" not in example.call + example.got
 
 

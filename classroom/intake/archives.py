@@ -11,7 +11,6 @@ from __future__ import annotations
 import gzip
 import io
 import os
-import re
 import stat
 import struct
 import tarfile
@@ -28,7 +27,6 @@ MAX_ARCHIVE = 64 << 20  # bytes, as it lies there; and of a .tar.gz also as it i
 MAX_HEADER = (
     64 << 10
 )  # bytes of a tar's long names and other records: tarfile takes them apart in squared time
-MAX_DEPTH = 32  # folders in folders
 MAX_RATIO = 200  # nobody's program shrinks to a 200th
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 IS_ENCRYPTED = 0x1
@@ -41,7 +39,6 @@ OTHERS = {
     b"\x28\xb5\x2f\xfd": "Zstandard",
 }
 RECORDS = b"xgXLK"  # kinds of tar headers that tell of the next file
-OUTSIDE = re.compile(r"^/|^[A-Za-z]:|(^|/)\.\.(/|$)")  # names that would lead out of a folder, unpacked
 
 
 def open_archive(path: Path) -> Source:
@@ -95,10 +92,8 @@ class Archive:
     def __init__(self, entries: list[Entry]) -> None:
         self._all = entries
         names = [(each.name.replace("\\", "/").removeprefix("./"), each.read) for each in entries]
-        names = [(name, read) for name, read in names if name.count("/") <= MAX_DEPTH]
         self._entries = dict(names)
         self._count = Counter(name for name, _ in names)
-        self.outside = sorted(name for name in self._entries if OUTSIDE.search(name))
 
     def names(self, folder: str) -> tuple[list[str], list[str]]:
         start = f"{folder}/" if folder else ""

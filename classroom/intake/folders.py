@@ -17,7 +17,6 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.outside: list[str] = []
 
     def names(self, folder: str) -> tuple[list[str], list[str]]:
         folders, others = [], []

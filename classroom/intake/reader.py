@@ -49,9 +49,6 @@ def read(path: Path, wanted: Sequence[str]) -> Found:
     except Refused as refused:
         found.notes.append(f"nothing could be read: {refused}")
         return found
-    if n := len(source.outside):
-        example = source.outside[0][:200]
-        found.notes.append(f"{n} name{'s' if n > 1 else ''} would lead outside, as {example!r} does: ignored")
     top = _top(source, wanted)
     if top:
         found.notes.append(f"the submission lies in the folder {top!r}")

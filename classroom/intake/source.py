@@ -20,8 +20,6 @@ class Missing(Refused):
 class Source(Protocol):
     """A folder or an archive."""
 
-    outside: list[str]  # names that would lead out of it
-
     def names(self, folder: str) -> tuple[list[str], list[str]]:
         """Folders and other things in a folder; an empty name is the top."""
         ...

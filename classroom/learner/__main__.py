@@ -58,17 +58,14 @@ def status(as_json: Json = False) -> None:
 def hint(
     id: Id,
     every: Annotated[bool, typer.Option("--all", help="All three.")] = False,
-    again: Annotated[bool, typer.Option("--again", help="Those that you have seen.")] = False,
     as_json: Json = False,
 ) -> None:
     """The next of an exercise's three hints, each more telling than the one before."""
     starter = Starter.load(ROOT)
     exercise = starter.exercise(id)
     before, last = starter.hints_seen(exercise.id), len(exercise.hints)
-    if again and not (every or before):
-        raise UserError(f"no hint of {exercise.id} was shown yet; leave out --again")
-    upto = last if every else before if again else min(before + 1, last)
-    shown = exercise.hints[0 if every or again else upto - 1 : upto]
+    upto = last if every else min(before + 1, last)
+    shown = exercise.hints[0 if every else upto - 1 : upto]
     if upto > before:
         starter.remember_hints(exercise.id, upto)
     places = [asdict(place) for place in starter.places(exercise)]
@@ -81,8 +78,8 @@ def hint(
             console.print(f"write {each['function']} in {each['file']}:{each['line']}", soft_wrap=True)
         for number, text in enumerate(shown, upto - len(shown) + 1):
             console.print(f"\nhint {number} of {last}: {text}")
-        if before == last and not (every or again):
-            console.print(f"\nThat was the last one; --again shows all {last}.")
+        if before == last and not every:
+            console.print(f"\nThat was the last one; --all shows all {last}.")
 
     _say(facts, show, as_json)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import difflib
 import json
 import os
 import re
@@ -118,21 +117,13 @@ class Starter:
         """The exercise with this id.
 
         Raises:
-            UserError: there is none; the nearest is named.
+            UserError: there is none; those that there are are named.
         """
         for each in self.exercises:
             if each.id == id:
                 return each
-        names: dict[str, str] = {}
-        for each in self.exercises:
-            words = (each.id, each.title, *each.functions, *each.title.split())
-            names |= {word.lower(): each.id for word in reversed(words)}
-        near = difflib.get_close_matches(id.lower(), names, n=1)
         known = ", ".join(each.id for each in self.exercises)
-        raise UserError(
-            f"there is no exercise {id!r}; "
-            + (f"did you mean {names[near[0]]}?" if near else f"there are {known}")
-        )
+        raise UserError(f"there is no exercise {id!r}; there are {known}")
 
     @cached_property
     def given(self) -> dict[str, str]:

@@ -7,7 +7,6 @@ import lzma
 import os
 import re
 import shutil
-import stat
 import sys
 import tarfile
 import time
@@ -177,40 +176,13 @@ def test_what_cannot_be_read_is_refused(folder):
     refused(take(folder, WANTED), "can't be read")
 
 
-def test_a_zip_bomb_is_refused(tmp_path):
-    refused(take(zipped(tmp_path / "a.zip", [(FUSE, "0" * MAX_BYTES)]), WANTED), "shrinks")
-    refused(take(zipped(tmp_path / "b.zip", [(FUSE, b"\0" * (20 << 20))]), WANTED), "larger than")
-
-
-def test_a_zip_that_lies_about_sizes_is_refused(tmp_path):
-    path = zipped(tmp_path / "a.zip", [(FUSE, "0" * (5 << 20))])
-    content = path.read_bytes()
-    path.write_bytes(content.replace((5 << 20).to_bytes(4, "little"), (1000).to_bytes(4, "little")))
-    refused(take(path, WANTED), "")
-    path.write_bytes(content[: len(content) // 2])
-    assert "damaged" in take(path, WANTED).notes[0]
-
-
-def link(name, kind=stat.S_IFLNK):
-    entry = zipfile.ZipInfo(name)
-    entry.create_system = 3
-    entry.external_attr = (kind | 0o777) << 16
-    return entry
-
-
-def test_what_is_odd_in_a_zip_is_refused(tmp_path, recwarn):
-    refused(take(zipped(tmp_path / "a.zip", [(link(FUSE), "/etc/passwd")]), WANTED), "symbolic link")
-    refused(take(zipped(tmp_path / "a.zip", [(link(FUSE, stat.S_IFIFO), "")]), WANTED), "no ordinary file")
-    refused(take(zipped(tmp_path / "a.zip", [(FUSE, "one"), (FUSE, "two")]), WANTED), "2 times")
+def test_what_is_odd_in_an_archive_and_not_in_the_corpus_is_refused(tmp_path, recwarn):
     refused(take(zipped(tmp_path / "a.zip", [(FUSE, "one"), (f"./{FUSE}", "two")]), WANTED), "2 times")
+    refused(take(tarred(tmp_path / "a.tar", [(FUSE, "one"), (FUSE, "two")], "w"), WANTED), "2 times")
+    refused(take(tarred(tmp_path / "a.tar", [(FUSE, "x" * (MAX_BYTES + 1))], "w"), WANTED), "larger than")
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_LZMA) as archive:
         archive.writestr(FUSE, "fuse")
     refused(take(tmp_path / "a.zip", WANTED), "compressed")
-    content = bytearray(zipped(tmp_path / "a.zip", [(FUSE, "fuse")]).read_bytes())
-    content[6] |= 1  # encrypted, as both headers say
-    content[content.index(b"PK\x01\x02") + 8] |= 1
-    (tmp_path / "a.zip").write_bytes(content)
-    refused(take(tmp_path / "a.zip", WANTED), "encrypted")
 
 
 def test_names_that_lead_outside_lead_nowhere(tmp_path):
@@ -220,42 +192,9 @@ def test_names_that_lead_outside_lead_nowhere(tmp_path):
         zipped(tmp_path / "a.zip", [(name, SECRET) for name in names]),
         tarred(tmp_path / "a.tar.gz", [(name, SECRET) for name in names]),
     ):
-        intake = take(path, WANTED)
-        assert intake.files == {}
-        assert "5 names would lead outside" in intake.notes[0]
+        assert take(path, WANTED).files == {}
         path.unlink()
     assert sorted(tmp_path.rglob("*")) == before
-
-
-def test_thousands_of_entries_are_refused_at_once(tmp_path):
-    path = zipped(tmp_path / "a.zip", [(f"{i}.py", "") for i in range(6000)] + [(FUSE, "fuse")])
-    assert take(path, WANTED).notes == ["nothing could be read: the archive has more than 5,000 entries"]
-    path = tarred(tmp_path / "a.tar.gz", [(f"{i}.py", "") for i in range(6000)])
-    assert "more than 5,000 entries" in take(path, WANTED).notes[0]
-
-
-def odd(name, kind, target="/etc/passwd"):
-    entry = tarfile.TarInfo(name)
-    entry.type, entry.linkname = kind, target
-    return entry
-
-
-def test_what_is_odd_in_a_tar_is_refused(tmp_path):
-    path = tmp_path / "a.tar.gz"
-    for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE):
-        refused(take(tarred(path, [(CHUNK, "chunk"), (odd(FUSE, kind, CHUNK), "")]), WANTED), "link")
-    for kind in (tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE):
-        refused(take(tarred(path, [(odd(FUSE, kind), "")]), WANTED), "no ordinary file")
-    refused(take(tarred(path, [(FUSE, "one"), (FUSE, "two")]), WANTED), "2 times")
-    refused(take(tarred(path, [(FUSE, "x" * (MAX_BYTES + 1))]), WANTED), "larger than")
-
-
-def test_a_tar_bomb_is_refused(tmp_path):
-    path = tmp_path / "a.tar.gz"
-    with gzip.open(path, "wb", compresslevel=1) as file:
-        for _ in range(70):
-            file.write(b"\0" * (1 << 20))
-    assert take(path, WANTED).notes == ["nothing could be read: the archive holds more than 64 MiB"]
 
 
 @pytest.mark.parametrize(
@@ -337,12 +276,6 @@ def test_other_compressions_are_refused_by_their_name(tmp_path, compress, name):
     intake = take(tmp_path / "a.tar.gz", WANTED)
     assert intake.notes[0].startswith(f"nothing could be read: it is compressed by {name}")
     assert intake.newest is None
-
-
-def test_an_archive_in_an_archive_is_not_opened(tmp_path):
-    inner = zipped(tmp_path / "in.zip", [(FUSE, "fuse")]).read_bytes()
-    intake = take(zipped(tmp_path / "a.zip", [("in.zip", inner)]), [FUSE])
-    assert (intake.files, intake.notes) == ({}, [f"{FUSE} is missing: the starter's is graded"])
 
 
 def test_deep_names_and_deep_folders_are_not_followed(tmp_path):
