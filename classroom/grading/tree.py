@@ -16,7 +16,7 @@ from pathlib import Path
 
 from classroom.assignment.spec import Assignment, classroom_files, packages_of, stripped
 
-UNUSED = (".png", ".svg", "README.md", "Dockerfile")  # by no code
+UNUSED = (".png", ".svg", ".safetensors", "README.md", "Dockerfile")  # by no exercise
 
 
 @cache

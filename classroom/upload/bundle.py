@@ -19,7 +19,7 @@ from typing import Any
 
 from shared.errors import UserError, reason
 
-UNUSED = (".png", ".svg", "Dockerfile")  # by no code
+UNUSED = (".png", ".svg", ".safetensors", "Dockerfile")  # by no exercise
 RUN = ("setup.sh", "run_autograder")  # files that are run
 TEMPLATES = Path(__file__).with_name("templates")
 PYTHON = "3.12"  # there; its default is too new for this project
