@@ -3,8 +3,8 @@
     python -m classroom pack gradescope --step step3 --out autograder.zip
 
 Inside are setup.sh, run_autograder, the grader, the step with its solutions, the hidden tests, and a
-requirements.txt with the versions of constraints.txt. Nothing of it names a registry: the service's own pip
-decides. The seed is drawn when it is packed, so a class is graded alike.
+requirements.txt with its constraints.txt. Nothing of it names a registry: the service's own pip decides. The
+seed is drawn when it is packed, so a class is graded alike.
 
 Source: gradescope-autograders.readthedocs.io, "Autograder Specifications" and "Base Images".
 """
@@ -31,7 +31,7 @@ def run(step: str, out: Path, seed: int | None, variants: tuple[int, ...]) -> di
     Raises:
         UserError: no such step, or it can't be written.
     """
-    from classroom.assignment.spec import assignment
+    from classroom.assignment.spec import ROOT, assignment
     from classroom.handout.texts import render
     from classroom.upload.requirements import pinned
 
@@ -43,6 +43,7 @@ def run(step: str, out: Path, seed: int | None, variants: tuple[int, ...]) -> di
     values = {"a": a, "seed": seed, "variants": variants, "python": PYTHON}
     files = {f"grader/{name}": content for name, content in grader(a.packages, a.number).items()}
     files["requirements.txt"] = ("\n".join(requirements) + "\n").encode()
+    files["constraints.txt"] = (ROOT / "constraints.txt").read_bytes()
     for name in (*RUN, "README.md"):
         files[name] = render(f"gradescope_{name}", TEMPLATES, **values)
     try:

@@ -1,11 +1,11 @@
 """What a grader needs from PyPI: of the packages that this project declares, those that grading a step loads.
 
     >>> pinned("step3")
-    ('annotated-types==0.7.0', ..., 'pytest==9.2.0', ...)
+    ('anthropic==0.116.0', ..., 'pytest==9.2.0', ...)
 
 Steps declare all that their commands may use; their exercises use a part. So the tests of a step are run on
-the reference, in a process of its own, and what that imported is looked up: what is declared, and what that
-requires in turn. Versions are those of constraints.txt, else those that are installed here.
+the reference, in a process of its own, and what that imported is looked up. Versions are those of
+constraints.txt, which goes along for all that these require in turn.
 
     python -m classroom.upload.requirements step3        the names of what is loaded, as JSON
 """
@@ -17,11 +17,10 @@ import json
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from classroom.assignment.spec import ROOT
@@ -49,7 +48,7 @@ def pinned(step: str) -> tuple[str, ...]:
     declared += [line for extra in project["optional-dependencies"].values() for line in extra]
     names = {canonicalize_name(Requirement(line).name) for line in declared}
     base = {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}
-    found = _with_what_they_require((names & _loaded(step)) | base | set(GRADER))
+    found = (names & _loaded(step)) | base | set(GRADER)
     return tuple(_line(name, versions) for name in sorted(found))
 
 
@@ -66,31 +65,6 @@ def _loaded(step: str) -> set[str]:
         last = (got.stderr.strip().splitlines() or ["?"])[-1]
         raise UserError(f"the tests of {step} can't be run here on their own solution: {last}")
     return set(json.loads(got.stdout.splitlines()[-1]))
-
-
-def _with_what_they_require(names: Iterable[str]) -> set[str]:
-    """These and all that they can't do without, as far as it is installed here."""
-    waiting = [(name, "") for name in names]
-    seen: set[tuple[str, str]] = set()
-    found: set[str] = set()
-    while waiting:
-        name, extra = waiting.pop()
-        if (name, extra) in seen:
-            continue
-        seen.add((name, extra))
-        try:
-            requires = importlib.metadata.requires(name) or []
-        except importlib.metadata.PackageNotFoundError:
-            continue
-        found.add(name)
-        for line in requires:
-            try:
-                each = Requirement(line)
-            except InvalidRequirement:
-                continue
-            if each.marker is None or each.marker.evaluate({"extra": extra}):
-                waiting += [(canonicalize_name(each.name), one) for one in ("", *each.extras)]
-    return found
 
 
 def main() -> None:

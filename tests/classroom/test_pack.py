@@ -88,7 +88,7 @@ def test_the_upload_is_as_the_specification_says(home):
         subprocess.run(["bash", "-n", str(source / name)], check=True)
     setup = (source / "setup.sh").read_text()
     assert "apt-get install -y --no-install-recommends bubblewrap" in setup
-    assert 'pip install --no-cache-dir -r "$here/requirements.txt"' in setup
+    assert 'pip install --no-cache-dir -r "$here/requirements.txt" -c "$here/constraints.txt"' in setup
     for text in (setup, (source / "requirements.txt").read_text()):  # no address to install from
         assert not re.search(r"://|index-url|find-links|trusted-host", text)
 
