@@ -165,7 +165,7 @@ def test_levels_say_what_works_here_and_what_each_stops(monkeypatch, capsys):
     levels.levels(as_json=True)
     facts = json.loads(capsys.readouterr().out)
     assert [each["level"] for each in facts["levels"]] == list(ALL)
-    assert [each["safe"] for each in facts["levels"]] == [True, False, False, False]
+    assert [each["safe"] for each in facts["levels"]] == [True, False, False]
     assert facts["default"] == "sandlock"
     assert facts["stops"].keys() == STOPS.keys()
     levels.levels()

@@ -17,7 +17,7 @@ A TOML file holds those that are a piece of code, by their names:
     right      it deserves its points all the same
     spoils     what it does to its process is its own loss: nobody is graded in that after it
     stops      rows of isolation/stops.py without which it does harm
-    timeout    seconds for its test
+    timeout    seconds for its test, and imports: for its file
     of         the function that is called: rrf, chunk or min_max
 
 What is made by a function (@case) writes a whole submission. Code finds FACTS: what an attacker could wish to
@@ -119,6 +119,7 @@ class Attack:
     others: bool = True  # whether its other files are the reference's
     of: str = "rrf"  # or chunk, or min_max
     timeout: float = 15.0
+    imports: float = 20.0
     stops: tuple[str, ...] = ()
     spoils: bool = False
 
@@ -170,7 +171,9 @@ def _body(code: str) -> str:
 
 def _load(file: Path) -> None:
     for name, told in tomllib.loads(file.read_text("utf-8")).items():
-        fields = {each: told[each] for each in ("status", "right", "timeout", "spoils") if each in told}
+        fields = {
+            each: told[each] for each in ("status", "right", "timeout", "imports", "spoils") if each in told
+        }
         of = "chunk" if "chunk" in told else told.get("of", "rrf")
         make = partial(written, told)
         stops = tuple(told.get("stops", ()))

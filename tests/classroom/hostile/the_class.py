@@ -48,7 +48,6 @@ from tests.classroom.hostile.whole import WHOLE
 SECRET = "sk-ant-canary"
 SEED = 4711
 HINT = ("a", "b", "c")
-IMPORT_SECONDS = 3.0  # for each file: some never end
 
 
 @dataclass
@@ -224,9 +223,11 @@ def tests_for(attacks: Sequence[Attack]) -> list[RubricTest]:
     }
 
     def attacked(submission: Any, draw: Draw, each: Attack) -> None:
+        remote.IMPORT_SECONDS = each.imports
         try:
             checks[each.of](submission, draw, module_of(each))
         finally:
+            remote.IMPORT_SECONDS = Attack.imports
             if each.spoils and isinstance(submission, Remote):
                 submission.close()
 
@@ -298,7 +299,9 @@ def grade_whole(name: str, around: World, level: str | None) -> Graded:
     exercises = [Exercise(id, [test.mark for test in tests if test.mark.id == id]) for id in ids]
     tasks = tuple(Task(each, tuple(places[each.id])) for each in exercises)
     made = Assignment("step3_rag", "Step 3", (), "", tasks, ())
+    remote.IMPORT_SECONDS = each.imports
     result, found = graded(at.ada, folder, made, tests, around, level)
+    remote.IMPORT_SECONDS = Attack.imports
     if result is None:
         return Graded({name: found}, [])
     told = [test.cause for item in result.items for test in item.tests]
@@ -322,7 +325,6 @@ def graded(
     grading.PRELOAD = {}
     grading.assignment_of = lambda _step: made  # type: ignore[assignment]
     grading.rubric_tests = lambda _step: list(tests)  # type: ignore[assignment]
-    remote.IMPORT_SECONDS = IMPORT_SECONDS
     around.boxes.clear()
 
     def opened(tree: Path) -> Box:

@@ -19,16 +19,19 @@ class Whole:
     points: int
     cause: str
     stops: tuple[str, ...] = ()
+    imports: float = 20.0
 
 
 WHOLE: dict[str, Whole] = {}
 
 
-def whole(points: int, cause: str, *stops: str) -> Callable[[Callable[[At], None]], Callable[[At], None]]:
+def whole(
+    points: int, cause: str, *stops: str, imports: float = 20.0
+) -> Callable[[Callable[[At], None]], Callable[[At], None]]:
     """Put a function in."""
 
     def add(make: Callable[[At], None]) -> Callable[[At], None]:
-        WHOLE[make.__name__] = Whole(make, points, cause, stops)
+        WHOLE[make.__name__] = Whole(make, points, cause, stops, imports)
         return make
 
     return add
@@ -56,7 +59,7 @@ def only_the_easy_part(at):
     at.honest().write(FILES["metrics"], reference("metrics") + easy)
 
 
-@whole(10, r"its process ended.*step3_rag\.evaluate\.metrics: it took too long")
+@whole(10, r"its process ended.*step3_rag\.evaluate\.metrics: it took too long", imports=5)
 def each_file_in_its_own_way(at):
     at.honest(written({"first": "import os\nos._exit(7)"}, at))
     at.write(FILES["metrics"], f"import time\ntime.sleep(99){WRONG}")
