@@ -99,31 +99,36 @@ class Plain:
 # --- a submission in this process, wrong in places --------------------------------------------------------
 
 
-@contextlib.contextmanager
-def swapped(wrong: Wrong) -> Iterator[None]:
-    """What is wrong stands where the right one is, under every name that our modules have for it."""
-    done: list[tuple[Any, str, Any]] = []
+Places = list[tuple[Any, str, Any, Any]]  # where a name stands, the name, what is right, what is wrong
+
+
+def places_of(wrong: Wrong) -> Places:
+    """Every name that our modules have for what is wrong."""
+    found: Places = []
     modules = {target: importlib.import_module(target.partition(":")[0]) for target in wrong}
-    loaded = [found for known, found in list(sys.modules.items()) if known.startswith(OURS)]
+    loaded = [module for known, module in list(sys.modules.items()) if known.startswith(OURS)]
+    for target, other in wrong.items():
+        holder: Any = modules[target]
+        *outer, name = target.partition(":")[2].split(".")
+        for each in outer:
+            holder = getattr(holder, each)
+        right = vars(holder)[name]
+        found.append((holder, name, right, other))
+        if callable(right):
+            names = [(each, key) for each in loaded for key, value in vars(each).items() if value is right]
+            found += [(each, key, right, other) for each, key in names]
+    return found
+
+
+@contextlib.contextmanager
+def swapped(places: Places) -> Iterator[None]:
+    """What is wrong stands where the right one is."""
+    for place, key, _right, other in places:
+        setattr(place, key, other)
     try:
-        for target, other in wrong.items():
-            path = target.partition(":")[2]
-            holder: Any = modules[target]
-            *outer, name = path.split(".")
-            for each in outer:
-                holder = getattr(holder, each)
-            right = vars(holder)[name]
-            places = [(holder, name)]
-            if callable(right):
-                places += [
-                    (found, key) for found in loaded for key, value in vars(found).items() if value is right
-                ]
-            for place, key in places:
-                done.append((place, key, right))
-                setattr(place, key, other)
         yield
     finally:
-        for place, key, right in reversed(done):
+        for place, key, right, _other in reversed(places):
             setattr(place, key, right)
 
 
@@ -132,6 +137,8 @@ class Patched(Here):
     """The reference's own code in this process, but for what is wrong."""
 
     wrong: Wrong = field(default_factory=dict)
+    _loaded: int = 0  # modules, when places were looked for
+    _places: Places = field(default_factory=list)
 
     def begin(self, mark: Mark) -> None:
         super().begin(mark)
@@ -143,7 +150,10 @@ class Patched(Here):
         return super().ask(do, what, *_here(args, kwargs), made)
 
     def changed(self) -> contextlib.AbstractContextManager[None]:
-        return swapped(self.wrong)
+        if self._loaded != len(sys.modules):
+            self._places = places_of(self.wrong)
+            self._loaded = len(sys.modules)
+        return swapped(self._places)
 
     def expected(self, reference: Callable[[], Any], got: Any) -> Any:
         return outcome(reference)
