@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shared.cli import Engine, Json, Model, Out, Seed, Smoke, emit, new_app, settings_from_flags, with_default
+from shared.cli import Engine, Json, Model, Seed, Smoke, emit, new_app, settings_from_flags, with_default
 from step3_rag.cli import evaluate as measuring
 from step3_rag.cli.flags import (
     FOR_FRAMEWORKS,
@@ -259,20 +259,19 @@ def graph_build(
         bool, typer.Option("--with-model", help="Let the chat model extract, instead of rules.")
     ] = False,
     index: IndexFolder = None,
-    out: Out = None,
     model: Model = None,
     engine: Engine = None,
     seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Find names and relations in the documents, bind them into a graph, and draw it."""
+    """Find names and relations in the documents, and bind them into a graph."""
     from step3_rag.cli import graph as lesson
     from step3_rag.service import open_service
 
     settings = settings_from_flags(smoke, model=model, engine=engine, seed=seed)
     service = open_service(settings, index)
-    facts = lesson.run_build(service.index, settings, with_model=with_model, out=out)
+    facts = lesson.run_build(service.index, settings, with_model=with_model)
     emit(facts, lambda console: lesson.show_build(facts, console), as_json=as_json)
 
 

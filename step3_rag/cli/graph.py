@@ -12,7 +12,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -20,7 +19,6 @@ import typer
 from shared import hardware
 from shared.config import Settings
 from shared.progress import count_bar, spinner
-from shared.report.record import picture_path
 from step3_rag.cli.flags import OPENING, refuse_flags
 from step3_rag.graph import answers, rules
 from step3_rag.graph.net import Graph, build, load_or_build
@@ -38,16 +36,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def run_build(index: Index, settings: Settings, *, with_model: bool, out: Path | None) -> dict[str, Any]:
-    """Extract, connect, find communities, save beside the index, draw.
+def run_build(index: Index, settings: Settings, *, with_model: bool) -> dict[str, Any]:
+    """Extract, connect, find communities, save beside the index.
 
     Raises:
-        UserError: an empty index, a model that gives nothing, a place that can't be written.
+        UserError: an empty index, or a model that gives nothing.
     """
     from step3_rag.graph import model
-    from step3_rag.graph.draw import draw
 
-    picture, began = picture_path("step3_rag", "graph", out), time.perf_counter()
+    began = time.perf_counter()
     with count_bar("looking for names and relations") as progress:
         if with_model:
             client, name = client_of(settings), settings.model
@@ -56,7 +53,6 @@ def run_build(index: Index, settings: Settings, *, with_model: bool, out: Path |
             graph = build(index, rules.extract, settings.seed)
     seconds, net = time.perf_counter() - began, graph.net
     file, documents = graph.save(index.folder), sum(map(graph.is_document, net))
-    draw(graph, picture, f"{documents} documents as a graph, extracted by {net.graph['extractor']}")
     names, edges, groups = len(net) - documents, net.number_of_edges(), net.graph["communities"]
     return {
         "command": "step3_rag graph",
@@ -69,7 +65,6 @@ def run_build(index: Index, settings: Settings, *, with_model: bool, out: Path |
         "communities": [", ".join(map(graph.label, group[:3])) for group in groups[:8]],
         "seconds": round(seconds, 2),
         "file": str(file),
-        "picture": str(picture),
         "machine": hardware.describe(),
     }
 
@@ -82,7 +77,7 @@ def show_build(facts: dict[str, Any], console: Console) -> None:
     if facts["failed_chunks"]:
         lines.append(f"  {facts['failed_chunks']} of {facts['chunks']} passages gave nothing usable")
     lines += ["  the largest communities:", *(f"    {names}" for names in facts["communities"])]
-    for line in (*lines, f"The picture: {facts['picture']}"):
+    for line in (*lines, f"The graph: {facts['file']}"):
         console.print(clean(line), soft_wrap=True)
 
 
