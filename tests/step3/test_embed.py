@@ -44,16 +44,6 @@ def test_vectors_are_those_of_sentence_transformers_in_the_same_order(of_sentenc
     assert (vectors * of_sentence_transformers).sum(1).min() > least
 
 
-def test_a_text_alone_and_among_others_is_the_same():
-    embedder = Embedder(load_settings(dtype="float32"))
-    together = embedder.encode(TEXTS)
-    for i in (0, 1, 3, 20):
-        (alone,) = embedder.encode([TEXTS[i]])
-        assert float(alone.vector @ together[i].vector) > 0.9999
-        assert np.array_equal(alone.token_ids, together[i].token_ids)
-        assert alone.token_vectors == pytest.approx(together[i].token_vectors, abs=2e-3)
-
-
 def test_a_question_needs_no_torch_and_gives_the_same():
     code = """
 import sys

@@ -39,18 +39,6 @@ def test_min_max_by_hand():
         min_max([{"a": 1.0}], [0.5, 0.5])
 
 
-@given(
-    st.dictionaries(st.sampled_from("abcdefgh"), st.integers(-1000, 1000).map(float), max_size=8),
-    st.floats(0.01, 100),
-    st.floats(-1000, 1000),
-)
-def test_min_max_does_not_depend_on_the_scale(scores, factor, offset):
-    moved = {each: factor * score + offset for each, score in scores.items()}
-    assert scaled(moved) == pytest.approx(scaled(scores), abs=1e-6)
-    if len(set(scores.values())) > 1:
-        assert (min(scaled(scores).values()), max(scaled(scores).values())) == (0, 1)
-
-
 # --- measures ---------------------------------------------------------------------------------------------
 
 DOCS = [f"d{number}" for number in range(150)]
