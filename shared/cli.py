@@ -39,7 +39,9 @@ Threads = Annotated[str | None, typer.Option("--threads", help="Processor thread
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of all random draws.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 Out = Annotated[Path | None, typer.Option("--out", help="File for the picture (PNG).")]
-Smoke = Annotated[bool, typer.Option("--smoke", help="A quick run on the tiny random model.")]
+Smoke = Annotated[
+    bool, typer.Option("--smoke", help="A quick run on the tiny random model; the output means nothing.")
+]
 
 
 def new_app(description: str, default: str | None = None) -> typer.Typer:

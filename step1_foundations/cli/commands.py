@@ -36,10 +36,17 @@ def generate(
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Stop after this many tokens.")] = 80,
     temperature: Annotated[float, typer.Option(help="0 takes the most probable token (greedy).")] = 0.0,
     top_k: Annotated[int, typer.Option(help="Draw from the k most probable tokens; 0 is off.")] = 0,
-    top_p: Annotated[float, typer.Option(help="Draw from the smallest set this probable; 1 is off.")] = 1.0,
-    repetition_penalty: Annotated[float, typer.Option(help="Above 1: seen tokens get less likely.")] = 1.0,
-    chat: Annotated[bool, typer.Option("--chat/--raw", help="A user's turn, or text to continue.")] = True,
-    quantize: Annotated[Literal["int8"] | None, typer.Option(help="Weights in eight bits.")] = None,
+    top_p: Annotated[
+        float, typer.Option(help="Draw from the smallest set with this share of probability; 1 is off.")
+    ] = 1.0,
+    repetition_penalty: Annotated[
+        float, typer.Option(help="Above 1, tokens seen before become less likely.")
+    ] = 1.0,
+    chat: Annotated[
+        bool,
+        typer.Option("--chat/--raw", help="Send the prompt as a user's turn, or continue it as plain text."),
+    ] = True,
+    quantize: Annotated[Literal["int8"] | None, typer.Option(help="Use weights in eight bits.")] = None,
     model: Model = None,
     device: Device = None,
     dtype: Dtype = None,
@@ -132,13 +139,17 @@ def _load(
 
 def tokens(
     text: Text = PROMPT,
-    compare: Annotated[str | None, typer.Option(metavar="MODEL", help="Another model's, beside it.")] = None,
-    languages: Annotated[bool, typer.Option("--languages", help="Five sentences in ten languages.")] = False,
+    compare: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Show another model's tokenizer beside it.")
+    ] = None,
+    languages: Annotated[
+        bool, typer.Option("--languages", help="Count the tokens of five sentences in ten languages.")
+    ] = False,
     model: Model = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """See a text as the model reads it: pieces, ids and bytes."""
+    """Show a text as the model reads it: tokens, ids and bytes."""
     settings = settings_from_flags(smoke, model=model)
     from shared import models
     from step1_foundations.support.text import encode
@@ -169,7 +180,9 @@ def tokens(
 
 
 def merges(
-    text: Annotated[str, typer.Argument(help="What to learn from.", callback=decodable)] = "",
+    text: Annotated[
+        str, typer.Argument(help="The text to learn from; default: a short paragraph.", callback=decodable)
+    ] = "",
     n: Annotated[int, typer.Option("--n", min=1, help="How many merges to learn.")] = 20,
     word: Annotated[str, typer.Option(help="A word to tokenize with them.", callback=decodable)] = " lowest",
     as_json: Json = False,
@@ -201,7 +214,7 @@ def next_token(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """What the model expects at every position: guesses, entropy, surprisal, perplexity."""
+    """Show the model's predictions at every position, with entropy, surprisal and perplexity."""
     settings = settings_from_flags(smoke, model=model)
     from step1_foundations.next_token import LONGEST, expect
     from step1_foundations.perplexity import count_characters
@@ -244,7 +257,7 @@ def perplexity(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """How well the model predicts the texts of a file, by their column `kind` if there is one."""
+    """Measure how well the model predicts the texts of a file, grouped by `kind` if they have one."""
     settings = settings_from_flags(smoke, model=model)
     from shared import models
     from step1_foundations.perplexity import by_kind, read_texts
@@ -265,15 +278,17 @@ def perplexity(
 
 
 def embeddings(
-    word: Annotated[str, typer.Argument(help="A word, or an id: #42.", callback=decodable)] = "king",
+    word: Annotated[
+        str, typer.Argument(help="A word, or a token id such as #42.", callback=decodable)
+    ] = "king",
     top_k: Annotated[int, typer.Option(help="How many neighbours to show.")] = 8,
-    words: Annotated[str, typer.Option(help="Words of the cosine table.")] = "dog,cat,France,Japan,run",
+    words: Annotated[str, typer.Option(help="Words in the cosine table.")] = "dog,cat,France,Japan,run",
     out: Out = None,
     model: Model = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Neighbours in the embedding table, a map of words, and a sentence model beside it."""
+    """Show nearest neighbours in the embedding table and a map of words, beside a sentence model."""
     settings = settings_from_flags(smoke, model=model)
     import torch
 
@@ -324,15 +339,19 @@ def embeddings(
 
 def attention(
     text: Text = PROMPT,
-    layer: Annotated[int | None, typer.Option(help="Default: the strongest previous-token head's.")] = None,
-    head: Annotated[int | None, typer.Option(help="Default: the strongest previous-token head's.")] = None,
+    layer: Annotated[
+        int | None, typer.Option(help="Default: that of the strongest previous-token head.")
+    ] = None,
+    head: Annotated[
+        int | None, typer.Option(help="Default: that of the strongest previous-token head.")
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="Draw every head of every layer.")] = False,
     out: Out = None,
     model: Model = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Which token looks at which, and which heads have a type with a name."""
+    """Show which token attends to which, and find heads of known types."""
     if every and (layer is not None or head is not None):
         raise UserError("--all shows every head: leave out --layer and --head")
     settings = settings_from_flags(smoke, model=model)
@@ -413,13 +432,13 @@ def block(
 
 def logit_lens(
     text: Text = PROMPT,
-    every: Annotated[bool, typer.Option("--all", help="All layers, and up to ten positions.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Show all layers and up to ten positions.")] = False,
     out: Out = None,
     model: Model = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """What the model would predict after each of the last eight layers: how an answer forms over depth."""
+    """Show what the model would predict after each of the last eight layers."""
     settings = settings_from_flags(smoke, model=model)
     from shared.report.record import picture_path
     from step1_foundations import logit_lens as lesson
@@ -456,7 +475,7 @@ def logit_lens(
 
 
 def bench(
-    pairs: Annotated[int, typer.Option(min=5, help="Timed pairs; fewer than 5 prove nothing.")] = 5,
+    pairs: Annotated[int, typer.Option(min=5, help="Number of timed pairs; use at least 5.")] = 5,
     model: Model = None,
     device: Device = None,
     dtype: Dtype = None,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from step3_rag.service import Service
 
 app = new_app("Step 3: retrieval. Answers from documents, with sources, measured stage by stage.")
-graph_app = new_app("Entities and relations of the documents as a graph.")
+graph_app = new_app("Extract entities and relations, and search them as a graph.")
 app.add_typer(measuring.app)
 app.add_typer(graph_app, name="graph")
 
@@ -40,29 +40,34 @@ def ask(
     question: Question = QUESTION,
     before: Annotated[
         list[str] | None,
-        typer.Option("--before", help="An earlier question of the conversation; repeat it, oldest first."),
+        typer.Option(
+            "--before", help="Earlier question of the conversation; repeat it for several, oldest first."
+        ),
     ] = None,
-    k: Annotated[int, typer.Option(min=1, help="Passages to answer from.")] = 5,
+    k: Annotated[int, typer.Option(min=1, help="Number of passages to answer from.")] = 5,
     collection: Collection = None,
     reader: Annotated[
-        str, typer.Option(help="auto, chat (the model writes) or quote (word for word).")
+        str, typer.Option(help="auto, chat (the model writes) or quote (sentences word for word).")
     ] = "auto",
     strategies: Annotated[
-        str | None, typer.Option(help="Ways to ask again, with commas between; none: don't.")
+        str | None, typer.Option(help="Ways to rewrite the query, separated by commas; none switches it off.")
     ] = None,
     threshold: Annotated[
-        float, typer.Option(min=0, max=1, help="Confidence under which it asks again, or abstains.")
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help='Confidence below which the query is rewritten, and finally the answer is "I don\'t know".',
+        ),
     ] = 0.68,
-    budget: Annotated[int, typer.Option(min=1, help="Tokens of the sources, at most.")] = 1024,
+    budget: Annotated[int, typer.Option(min=1, help="Largest number of source tokens in the prompt.")] = 1024,
     graph: Annotated[
-        bool, typer.Option("--graph", help="Answer from the graph, or find passages by way of it.")
+        bool, typer.Option("--graph", help="Answer from the graph, or use it to find passages.")
     ] = False,
     framework: Annotated[
-        str | None, typer.Option(help="Ask by langchain, llamaindex or langgraph: one search, no confidence.")
+        str | None, typer.Option(help="Use langchain, llamaindex or langgraph: one search, no confidence.")
     ] = None,
-    trace: Annotated[
-        bool, typer.Option("--trace", help="Show the way through the graph of attempts.")
-    ] = False,
+    trace: Annotated[bool, typer.Option("--trace", help="Show each step of the run.")] = False,
     versions: Versions = "current-first",
     use: Use = "hybrid",
     fusion: Fusion = "minmax",
@@ -131,10 +136,10 @@ def ask(
 @app.command()
 def search(
     question: Question = QUESTION,
-    k: Annotated[int, typer.Option(min=1, help="Passages to show.")] = 5,
+    k: Annotated[int, typer.Option(min=1, help="Number of passages to show.")] = 5,
     collection: Collection = None,
     route: Annotated[bool, typer.Option("--route", help="Let the router choose the collections.")] = False,
-    explain: Annotated[bool, typer.Option("--explain", help="Rank and score at every stage.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Show rank and score at every stage.")] = False,
     versions: Versions = "current-first",
     use: Use = "hybrid",
     fusion: Fusion = "minmax",
@@ -147,7 +152,7 @@ def search(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Find passages, without an answer."""
+    """Find passages without writing an answer."""
     from step3_rag import options
     from step3_rag.cli import ask as commands
     from step3_rag.cli import render
@@ -173,9 +178,9 @@ def ingest(
         str | None, typer.Option(help="Name of the collection; default: the first folder below a path.")
     ] = None,
     rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Make the index anew, from the same files.")
+        bool, typer.Option("--rebuild", help="Rebuild the index from the same files.")
     ] = False,
-    chunk_size: Annotated[int, typer.Option(help="Tokens of a chunk, at most.")] = 128,
+    chunk_size: Annotated[int, typer.Option(help="Largest number of tokens in a chunk.")] = 128,
     chunk_overlap: Annotated[
         int, typer.Option("--chunk-overlap", help="Tokens that neighbouring chunks share.")
     ] = 32,
@@ -185,7 +190,7 @@ def ingest(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Bring files into the index: Markdown, text, HTML, PDF, DOCX, CSV. Only what has changed is read."""
+    """Add files to the index: Markdown, text, HTML, PDF, DOCX, CSV. Unchanged files are skipped."""
     from step3_rag.cli import index as commands
     from step3_rag.cli import render
 
@@ -206,7 +211,7 @@ def forget(
     address: Address = None,
     as_json: Json = False,
 ) -> None:
-    """Take documents out of the index; the files stay where they are."""
+    """Remove documents from the index; the files themselves stay."""
     from step3_rag.cli import index as commands
     from step3_rag.cli import render
 
@@ -216,12 +221,12 @@ def forget(
 
 @app.command()
 def status(
-    names: Annotated[bool, typer.Option("--names", help="List the documents, too.")] = False,
+    names: Annotated[bool, typer.Option("--names", help="Also list the documents.")] = False,
     index: IndexFolder = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """What is in the index, and how much room it takes."""
+    """Show what is in the index and how much disk space it takes."""
     from step3_rag.cli import index as commands
     from step3_rag.cli import render
 
@@ -256,7 +261,7 @@ def agent(
 @graph_app.command("build")
 def graph_build(
     with_model: Annotated[
-        bool, typer.Option("--with-model", help="Let the chat model extract, instead of rules.")
+        bool, typer.Option("--with-model", help="Extract with the chat model instead of rules.")
     ] = False,
     index: IndexFolder = None,
     model: Model = None,

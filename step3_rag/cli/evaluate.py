@@ -18,23 +18,23 @@ def evaluate(
     dataset: Data = "sample",
     split: Split = None,
     limit: Limit = None,
-    answers: Annotated[bool, typer.Option("--answers", help="Measure the answers, too.")] = False,
+    answers: Annotated[bool, typer.Option("--answers", help="Also measure the answers.")] = False,
     reader: Annotated[str, typer.Option(help="For --answers: auto, chat or quote.")] = "auto",
     ensemble: Annotated[
-        bool, typer.Option("--ensemble", help="Set LangChain's EnsembleRetriever beside.")
+        bool, typer.Option("--ensemble", help="Also measure LangChain's EnsembleRetriever.")
     ] = False,
     graph: Annotated[
-        bool, typer.Option("--graph", help="Set the search by way of the graph beside.")
+        bool, typer.Option("--graph", help="Also measure the search that uses the graph.")
     ] = False,
     rerank: Rerank = "maxsim",
-    out: Annotated[Path | None, typer.Option(help="A folder for the report and its picture.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the report and its picture.")] = None,
     model: Model = None,
     engine: Engine = None,
     seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Measure retrieval stage by stage; with --answers what comes of it."""
+    """Measure retrieval stage by stage; --answers measures the answers too."""
     from shared.errors import UserError
 
     if answers and (ensemble or graph):
@@ -63,7 +63,7 @@ def evaluate(
 
 @app.command()
 def citations(as_json: Json = False) -> None:
-    """How many wrong sentences the check of citations finds, and how many right ones it takes for wrong."""
+    """Measure how many wrong sentences the citation check finds, and how many right ones it flags."""
     from step3_rag.evaluate import checks
 
     facts = checks.citations()
@@ -72,7 +72,7 @@ def citations(as_json: Json = False) -> None:
 
 @app.command()
 def injections(as_json: Json = False) -> None:
-    """How many documents that instruct a model are warned about, and how many that don't."""
+    """Measure how many documents with injected instructions raise a warning, and how many others do."""
     from step3_rag.evaluate import checks
 
     facts = checks.injections()
@@ -86,7 +86,7 @@ def injections(as_json: Json = False) -> None:
 @app.command()
 def calibrate(
     datasets: Annotated[
-        list[str] | None, typer.Argument(help="sample, folders in BEIR's layout, beir:NAME.")
+        list[str] | None, typer.Argument(help="sample, folders in BEIR's layout, or beir:NAME.")
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="Write the fitted weights to this file.")] = None,
     limit: Limit = None,
@@ -94,7 +94,7 @@ def calibrate(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Fit the confidence to questions with judgements, and test it on collections that it hasn't seen."""
+    """Fit the confidence to judged questions, and test it on collections that it has not seen."""
     from step3_rag.evaluate import calibrate as lesson
 
     facts = lesson.run(settings_from_flags(smoke, seed=seed), datasets or ["sample"], weights, limit)
@@ -106,10 +106,10 @@ def reflect(
     dataset: Data = "sample",
     split: Split = None,
     strategies: Annotated[
-        str, typer.Option(help="With commas between.")
+        str, typer.Option(help="Strategies, separated by commas.")
     ] = "conversation,spelling,meaning,feedback",
     threshold: Annotated[
-        float, typer.Option(help="Confidence under which it asks again.", min=0, max=1)
+        float, typer.Option(help="Confidence below which the query is rewritten.", min=0, max=1)
     ] = 0.68,
     limit: Limit = None,
     model: Model = None,
@@ -118,7 +118,7 @@ def reflect(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Does asking again help? Every strategy measured where the first search looked bad."""
+    """Measure how much each way of rewriting the query helps where confidence is low."""
     from step3_rag import options
     from step3_rag.evaluate import rewrites as lesson
 
@@ -130,12 +130,12 @@ def reflect(
 
 @app.command()
 def route(
-    split: Annotated[str, typer.Option(help="dev or test, of the sample.")] = "dev",
+    split: Annotated[str, typer.Option(help="Split of the sample: dev or test.")] = "dev",
     seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """How well the router finds the right collection, and what that does to the results."""
+    """Measure how well the router finds the right collection, and its effect on the results."""
     from step3_rag.evaluate import routing as lesson
 
     facts = lesson.run(settings_from_flags(smoke, seed=seed), split)
@@ -149,13 +149,13 @@ def sweep(
     sizes: Annotated[
         str, typer.Option(help="Chunk sizes and overlaps, e.g. 64/16,128/32.")
     ] = "64/16,128/32,192/48,254/0",
-    budget: Annotated[int, typer.Option(help="Tokens of the passages that are compared.", min=1)] = 1024,
+    budget: Annotated[int, typer.Option(help="Number of source tokens that are compared.", min=1)] = 1024,
     limit: Limit = None,
     seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Chunk sizes compared at the same number of tokens for the reader."""
+    """Compare chunk sizes at the same number of source tokens."""
     from step3_rag.evaluate import sweep as lesson
 
     facts = lesson.run(settings_from_flags(smoke, seed=seed), dataset, split, sizes, budget, limit)

@@ -13,23 +13,29 @@ IndexFolder = Annotated[
     Path | None, typer.Option("--index", help="Folder of the index; default rag-index, or the sample corpus.")
 ]
 Store = Annotated[str, typer.Option(help="chroma, faiss, weaviate or pinecone.")]
-Address = Annotated[str | None, typer.Option(help="Of the store's server, e.g. http://localhost:8000.")]
+Address = Annotated[
+    str | None, typer.Option(help="Address of the store's server, such as http://localhost:8000.")
+]
 Collection = Annotated[
     list[str] | None, typer.Option("--collection", help="Search this collection only; repeat it for several.")
 ]
-Use = Annotated[Literal["hybrid", "bm25", "dense"], typer.Option(help="The ways to search.")]
-Fusion = Annotated[Literal["minmax", "rrf"], typer.Option(help="Of scores, or of ranks.")]
-Rerank = Annotated[str, typer.Option(help="maxsim, none, or a cross-encoder: a folder, or one of the hub.")]
+Use = Annotated[
+    Literal["hybrid", "bm25", "dense"], typer.Option(help="Search by keywords, by meaning, or both.")
+]
+Fusion = Annotated[Literal["minmax", "rrf"], typer.Option(help="Combine scores or ranks.")]
+Rerank = Annotated[
+    str, typer.Option(help="maxsim, none, or a cross-encoder (a folder, or a model of the hub).")
+]
 Versions = Annotated[
     Literal["current-first", "current", "all"],
-    typer.Option(help="Superseded documents: they come last, are left out, or are as any other."),
+    typer.Option(help="Superseded documents: rank them last, leave them out, or treat them as any other."),
 ]
 Data = Annotated[str, typer.Option("--dataset", help="sample, a folder in BEIR's layout, or beir:NAME.")]
 Split = Annotated[
     str | None,
-    typer.Option(help="dev, test, kinds-dev or kinds-test; of a folder, the name of its qrels file."),
+    typer.Option(help="dev, test, kinds-dev or kinds-test; for a folder, the name of its qrels file."),
 ]
-Limit = Annotated[int | None, typer.Option(help="So many questions only, drawn by --seed.")]
+Limit = Annotated[int | None, typer.Option(help="Use only this many questions, drawn by --seed.")]
 
 # Parameters of `ask` that have a meaning however it answers, and those of a framework's pipeline.
 OPENING = {"question", "index", "store", "address", "model", "engine", "seed", "smoke", "as_json"}

@@ -38,23 +38,25 @@ app.add_typer(by_hand.app)
 app.add_typer(export.app)
 
 Notes = Annotated[
-    list[str] | None, typer.Option("--note", help="What the company decided or knows; may come again.")
+    list[str] | None, typer.Option("--note", help="A fact or decision of the company; repeat it for several.")
 ]
-Adapters = Annotated[list[Path] | None, typer.Option("--adapter", help="Folder of a run; may come twice.")]
+Adapters = Annotated[
+    list[Path] | None, typer.Option("--adapter", help="Folder of a run; repeat it for several.")
+]
 
 
 @app.command()
 def train(
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
     recipe: Annotated[str, typer.Option(help="Name of a recipe, or a YAML file.")] = "default",
-    method: Annotated[str | None, typer.Option(help="sft, dpo or sft+dpo; default the recipe's.")] = None,
-    tuning: Annotated[str | None, typer.Option(help="lora, qlora or full; default the recipe's.")] = None,
+    method: Annotated[str | None, typer.Option(help="sft, dpo or sft+dpo; default: the recipe's.")] = None,
+    tuning: Annotated[str | None, typer.Option(help="lora, qlora or full; default: the recipe's.")] = None,
     data: Data = None,
     guide: GuideFile = None,
-    report_to: Annotated[str, typer.Option(help="none, wandb or tensorboard.")] = "none",
-    limit: Annotated[int | None, typer.Option(min=1, help="Rows, at most.")] = None,
+    report_to: Annotated[str, typer.Option(help="Where to log: none, wandb or tensorboard.")] = "none",
+    limit: Annotated[int | None, typer.Option(min=1, help="Largest number of rows.")] = None,
     start: Annotated[
-        Path | None, typer.Option("--from", help="Folder of a run whose adapter goes on learning.")
+        Path | None, typer.Option("--from", help="Folder of a run whose adapter is trained further.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Remove an earlier run in --out first.")] = False,
     model: Model = None,
@@ -65,7 +67,7 @@ def train(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Train by a recipe: SFT, DPO, or the one after the other; goes on with a run that was stopped."""
+    """Train by a recipe: SFT, DPO, or both in turn; resumes an interrupted run."""
     with redirect_stdout(sys.stderr):  # transformers and its reporters print; our facts come after
         from step4_finetune.models.quiet import quiet_peft
 
@@ -111,28 +113,30 @@ def train(
 def evaluate(
     adapter: Adapters = None,
     baselines: Annotated[
-        str, typer.Option(help="base, guide, few-shot; commas between.")
+        str, typer.Option(help="base, guide, few-shot; separated by commas.")
     ] = "base,guide,few-shot",
-    split: Annotated[str, typer.Option(help="dev, to choose by; test, to report.")] = "dev",
+    split: Annotated[str, typer.Option(help="dev for choosing, test for reporting.")] = "dev",
     data: Data = None,
     guide: GuideFile = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Messages, at most.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Largest number of messages.")] = None,
     general: Annotated[
         Path | None,
         typer.Option(
-            "--general", help="Questions that the tone must not leak into (JSON lines: prompt, answer)."
+            "--general",
+            help="Questions whose answers must not take on the tone (JSON lines: prompt, answer).",
         ),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="A folder for the figures and the replies.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the figures and the replies.")] = None,
     model: Model = None,
     device: Device = None,
     dtype: Dtype = None,
     threads: Threads = None,
     ragas: Annotated[
         Path | None,
-        typer.Option(metavar="PYTHON", help="A Python with Ragas: likeness to the chosen replies."),
+        typer.Option(
+            metavar="PYTHON",
+            help="Python of an environment that has Ragas: similarity to the chosen replies.",
+        ),
     ] = None,
     phoenix: Annotated[
         str | None, typer.Option(metavar="URL", help="A Phoenix server: each system becomes an experiment.")
@@ -140,7 +144,7 @@ def evaluate(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Compare base, prompting and tuned models: tone, fidelity, leak, perplexity, with intervals."""
+    """Compare base, prompted and tuned models on tone, fidelity, leak and perplexity, with intervals."""
     from shared.progress import stage_bar
     from step4_finetune.evaluate import phoenix_experiments, ragas_scores, report
     from step4_finetune.evaluate import run as evaluation
@@ -178,7 +182,7 @@ def bench(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Training speed beside TRL's defaults, in turns: samples per CPU-second."""
+    """Compare training speed with TRL's defaults: samples per CPU-second."""
     from step4_finetune.models.quiet import quiet_peft
 
     quiet_peft()
@@ -198,12 +202,12 @@ def bench(
 @app.command()
 def chat(
     messages: Annotated[
-        list[str] | None, typer.Argument(help="What a member writes; none: asks for them.")
+        list[str] | None, typer.Argument(help="A member's message; without it, the command asks for one.")
     ] = None,
     note: Notes = None,
     adapter: Adapters = None,
     guide: GuideFile = None,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Stop after so many tokens.")] = 128,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Stop after this many tokens.")] = 128,
     model: Model = None,
     device: Device = None,
     dtype: Dtype = None,
@@ -211,7 +215,7 @@ def chat(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Base and tuned models, side by side."""
+    """Show replies of base and tuned models side by side."""
     from rich.console import Console
 
     from step4_finetune import chat as talking
@@ -233,11 +237,11 @@ def chat(
 
 @app.command()
 def guard(
-    text: Annotated[str | None, typer.Argument(help="A message to look at.")] = None,
+    text: Annotated[str | None, typer.Argument(help="The message to check.")] = None,
     measure: Annotated[
-        bool, typer.Option("--measure", help="Catch and false-alarm rates on the labelled sets.")
+        bool, typer.Option("--measure", help="Report detection and false-alarm rates on the labelled sets.")
     ] = False,
-    adapter: Annotated[Path | None, typer.Option(help="Answer with this tuned model.")] = None,
+    adapter: Annotated[Path | None, typer.Option(help="Answer with the tuned model of this run.")] = None,
     note: Notes = None,
     data: Data = None,
     guide: GuideFile = None,
@@ -247,7 +251,7 @@ def guard(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Checks around generation: personal data, injection, off topic, tone; and what they catch."""
+    """Check a message for personal data, injection and topic, and its reply for tone."""
     from shared.errors import UserError
     from step4_finetune.guard import command
 

@@ -16,15 +16,15 @@ app = new_app("Parts of the lesson.")
 @app.command()
 def lora(
     layer: Annotated[int, typer.Option(help="Number of the layer; -1 is the last.")] = -1,
-    target: Annotated[str, typer.Option(help="Which matrix of it.")] = "q_proj",
-    r: Annotated[int, typer.Option(help="Rank.")] = 16,
+    target: Annotated[str, typer.Option(help="Name of the matrix in that layer.")] = "q_proj",
+    r: Annotated[int, typer.Option(help="Rank of the update.")] = 16,
     alpha: Annotated[int, typer.Option(help="The update is scaled by alpha / r.")] = 32,
     model: Model = None,
     seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """LoRA by hand on one matrix, equal to PEFT's; and what share of a model it trains."""
+    """Compute LoRA by hand on one matrix, compare it with PEFT, and count trained weights."""
     from step4_finetune.by_hand import lora as lesson
 
     facts = lesson.run(settings_from_flags(smoke, model=model, seed=seed), layer, target, r, alpha)
@@ -33,9 +33,11 @@ def lora(
 
 @app.command()
 def dpo(
-    pairs: Annotated[int, typer.Option(help="So many pairs.")] = 3,
-    beta: Annotated[float, typer.Option(help="How far the model may go from its reference.")] = 0.1,
-    steps: Annotated[int, typer.Option(help="So many steps.")] = 3,
+    pairs: Annotated[int, typer.Option(help="Number of pairs.")] = 3,
+    beta: Annotated[
+        float, typer.Option(help="Beta: a larger value keeps the model closer to its reference.")
+    ] = 0.1,
+    steps: Annotated[int, typer.Option(help="Number of training steps.")] = 3,
     data: Data = None,
     guide: GuideFile = None,
     model: Model = None,
@@ -43,7 +45,7 @@ def dpo(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """The DPO loss by hand on some pairs, equal to TRL's; and what a few steps of it do."""
+    """Compute the DPO loss by hand, compare it with TRL, and take a few steps."""
     from step4_finetune.by_hand import dpo as lesson
 
     settings = settings_from_flags(smoke, model=model, seed=seed)
@@ -55,12 +57,12 @@ def dpo(
 @app.command()
 def evaluator(
     labelled: Annotated[
-        Path | None, typer.Option(help="Labelled replies (JSON lines); default the sample's.")
+        Path | None, typer.Option(help="Labelled replies (JSON lines); default: the sample's.")
     ] = None,
     guide: GuideFile = None,
     as_json: Json = False,
 ) -> None:
-    """How good the evaluator itself is: precision and recall of every check on labelled replies."""
+    """Measure precision and recall of every check of the evaluator on labelled replies."""
     from shared import hardware
     from step4_finetune.data.rows import GUIDE, LABELLED
     from step4_finetune.evaluate import validate

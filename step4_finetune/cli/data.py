@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-app = new_app("Rows of messages and replies: look, check, build, distill.")
+app = new_app("Show, check, build and distill training rows.")
 
-Limit = Annotated[int, typer.Option("--limit-tokens", help="Tokens of a conversation, at most.")]
+Limit = Annotated[int, typer.Option("--limit-tokens", help="Largest number of tokens in a conversation.")]
 
 
 class Kind(StrEnum):
@@ -38,20 +38,20 @@ class Kind(StrEnum):
     judge = "judge"
 
 
-Force = Annotated[bool, typer.Option("--force", help="Write over files that are there already.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite existing files.")]
 
 
 @app.command()
 def show(
     split: Annotated[str | None, typer.Option(help="train, dev or test.")] = None,
-    topic: Annotated[str | None, typer.Option(help="Rows of this topic only.")] = None,
-    row_id: Annotated[str | None, typer.Option("--id", help="This row only.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="So many rows, at most.")] = 3,
+    topic: Annotated[str | None, typer.Option(help="Show only rows of this topic.")] = None,
+    row_id: Annotated[str | None, typer.Option("--id", help="Show only this row.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Largest number of rows to show.")] = 3,
     data: Data = None,
     guide: GuideFile = None,
     as_json: Json = False,
 ) -> None:
-    """Rows with chosen and rejected side by side, and what is broken in them."""
+    """Show rows, chosen beside rejected, with the rules that each breaks."""
     from step4_finetune.cli import show_rows
 
     rows, source = _rows(data)
@@ -73,7 +73,7 @@ def check(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Everything that is wrong with the rows, by number and by row; exit code 1 where it is bad."""
+    """Report every problem of the rows; exit code 1 if there are errors."""
     from shared.models import load_tokenizer
     from step4_finetune.data import curate
     from step4_finetune.data.curate import fix as mending
@@ -106,11 +106,11 @@ def build(
         Kind,
         typer.Argument(help="rows: replies in a tone; tools: tool calls; judge: passages with questions."),
     ] = Kind.rows,
-    count: Annotated[int, typer.Option("--rows", min=1, help="tools: so many rows.")] = 2000,
+    count: Annotated[int, typer.Option("--rows", min=1, help="For tools: number of rows.")] = 2000,
     seed: Seed = None,
     form: Annotated[str, typer.Option("--format", help="sft or dpo.")] = "sft",
     shares: Annotated[
-        str, typer.Option(help="rows without a split: percent for train, dev and test.")
+        str, typer.Option(help="For rows without a split: percent for train, dev and test.")
     ] = "80,10,10",
     force: Force = False,
     limit_tokens: Limit = 512,
@@ -120,7 +120,7 @@ def build(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Files to train on, one a split: rows in TRL's formats, tool calls, or passages to judge."""
+    """Write training files, one per split: rows in TRL's formats, tool calls, or passages to judge."""
     settings = settings_from_flags(smoke, model=model, seed=seed)
     if what is Kind.tools:
         from step4_finetune.toolcalls import build as composing
@@ -166,14 +166,16 @@ def _show_splits(facts: dict[str, Any], console: Console) -> None:
 def distill(
     messages: Annotated[
         Path | None,
-        typer.Option("--messages", help="To be answered: .txt (one a line), .jsonl or .csv; default train."),
+        typer.Option(
+            "--messages", help="Messages to answer: .txt (one per line), .jsonl or .csv; default: train."
+        ),
     ] = None,
     out: Annotated[
         Path,
-        typer.Option("--out", help="Rows are appended here (.jsonl); what is there is not asked again."),
+        typer.Option("--out", help="Append rows to this file (.jsonl); messages that are in it are skipped."),
     ] = Path("distilled.jsonl"),
-    requests: Annotated[int, typer.Option(min=1, help="Requests to the model, at most.")] = 100,
-    attempts: Annotated[int, typer.Option(min=1, help="Replies to a message, until one passes.")] = 2,
+    requests: Annotated[int, typer.Option(min=1, help="Largest number of requests to the model.")] = 100,
+    attempts: Annotated[int, typer.Option(min=1, help="Largest number of tries for each message.")] = 2,
     data: Data = None,
     guide: GuideFile = None,
     model: Model = None,
@@ -182,7 +184,7 @@ def distill(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Have a chat model write replies, and keep those that break no rule and are faithful."""
+    """Let a chat model write replies, and keep those that break no rule and are faithful."""
     from step4_finetune.data import distill as lesson
     from step4_finetune.data import rows as rows_of
     from step4_finetune.tone.guide import read_guide

@@ -17,14 +17,16 @@ Run = Annotated[Path, typer.Argument(help="Folder of a run.")]
 def export(
     adapter: Run,
     out: Annotated[Path, typer.Option("--out", help="A new folder.")],
-    gguf: Annotated[str, typer.Option(help="f16, q8_0; commas between; empty: none.")] = "f16,q8_0",
+    gguf: Annotated[
+        str, typer.Option(help="GGUF types f16, q8_0, separated by commas; empty for none.")
+    ] = "f16,q8_0",
     guide: Annotated[
-        Path | None, typer.Option("--guide", help="Its system message goes into the Modelfile.")
+        Path | None, typer.Option("--guide", help="Tone guide whose system message goes into the Modelfile.")
     ] = None,
     model: Model = None,
     as_json: Json = False,
 ) -> None:
-    """Merged model, GGUF with a Modelfile for Ollama, and an adapter that vLLM loads."""
+    """Export a merged model, GGUF with a Modelfile for Ollama, and an adapter for vLLM."""
     from shared.config import load_settings
     from step4_finetune.data.rows import GUIDE
     from step4_finetune.export import files as exporting
@@ -41,12 +43,15 @@ def export(
 def card(
     adapter: Run,
     evaluation: Annotated[
-        Path | None, typer.Option(help="evaluate.json of `evaluate --out`; none: the card says so.")
+        Path | None,
+        typer.Option(
+            help="evaluate.json of `evaluate --out`; without it, the card says that nothing was measured."
+        ),
     ] = None,
     model: Model = None,
     as_json: Json = False,
 ) -> None:
-    """Write a model card beside the adapter: how it was trained, and what it was measured to do."""
+    """Write a model card beside the adapter, with its training and its measurements."""
     from shared.config import load_settings
     from step4_finetune.export import card as cards
     from step4_finetune.train.folder import read_run
@@ -61,10 +66,10 @@ def card(
 def push(
     folder: Run,
     repo: Annotated[str, typer.Option(help="owner/name on the hub.")],
-    public: Annotated[bool, typer.Option("--public", help="For everybody to see.")] = False,
+    public: Annotated[bool, typer.Option("--public", help="Make it public; default: private.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Upload a run or an export to the hub. Nothing else ever does."""
+    """Upload a run or an export to the hub; no other command uploads anything."""
     from shared.config import load_settings
     from step4_finetune.export import card as cards
 

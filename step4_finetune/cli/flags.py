@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 Data = Annotated[
     str | None,
-    typer.Option("--data", help="Rows: .jsonl, .csv, or a dataset of the hub; default the sample."),
+    typer.Option("--data", help="Rows: .jsonl, .csv, or a dataset of the hub; default: the sample."),
 ]
 GuideFile = Annotated[
-    Path | None, typer.Option("--guide", help="Tone guide (YAML) of the rows; default the sample's.")
+    Path | None, typer.Option("--guide", help="Tone guide (YAML) of the rows; default: the sample's.")
 ]
 
 
