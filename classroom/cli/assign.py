@@ -28,14 +28,18 @@ def assign(
     out: Annotated[
         Path | None, typer.Option("--out", help="A new folder for the assignment.", show_default=False)
     ] = None,
-    variant: Annotated[int, typer.Option(help="Draws the numbers and names of a class's own copy.")] = 0,
+    variant: Annotated[int, typer.Option(help="Seed for the numbers and names in this class's copy.")] = 0,
     check: Annotated[
-        bool, typer.Option("--check", help="Prove that it can be solved, graded, and gives nothing away.")
+        bool,
+        typer.Option(
+            "--check",
+            help="Check that the assignment can be solved and graded, and that it reveals no solution.",
+        ),
     ] = False,
     with_others: Annotated[
-        bool, typer.Option("--with-others", help="Leave the solutions of other steps in.")
+        bool, typer.Option("--with-others", help="Keep the solutions of the other steps.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace the folder, if it is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the folder if it exists.")] = False,
     isolation: Isolation = None,
     as_json: Json = False,
 ) -> None:

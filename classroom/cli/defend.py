@@ -21,9 +21,11 @@ def defend(
     submission: Annotated[Path, typer.Argument(help="A folder, a .zip or a .tar.gz.", show_default=False)],
     step: Step,
     seed: Annotated[
-        int | None, typer.Option(help="Of the questions; default: a new one, on the page.")
+        int | None, typer.Option(help="Seed of the questions; default: a new one, printed on the page.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="A Markdown file; default: shown.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write to this Markdown file; default: print.")
+    ] = None,
     isolation: Isolation = None,
 ) -> None:
     """Write a page of questions about a learner's own code, answered by running it."""

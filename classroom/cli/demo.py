@@ -20,7 +20,9 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="A folder for everything.")] = Path("reports/classroom"),
+    out: Annotated[Path, typer.Option("--out", help="Folder for everything that the demo writes.")] = Path(
+        "reports/classroom"
+    ),
     isolation: Isolation = None,
     as_json: Json = False,
 ) -> None:

@@ -33,21 +33,25 @@ def grade(
     submission: Annotated[Path, typer.Argument(help="A folder, a .zip or a .tar.gz.", show_default=False)],
     step: Step,
     seed: Annotated[
-        int | None, typer.Option(help="Of the hidden tests' inputs; default: a new one, which is recorded.")
+        int | None,
+        typer.Option(help="Seed of the hidden tests' inputs; default: a new one, which is recorded."),
     ] = None,
     variant: Annotated[
-        list[int] | None, typer.Option(help="That was given out; several times for several. Default: 0.")
+        list[int] | None,
+        typer.Option(help="Seed with which the assignment was made; repeat it for several. Default: 0."),
     ] = None,
-    format: Annotated[str | None, typer.Option(help="Of the file: json, gradescope or markdown.")] = None,
+    format: Annotated[
+        str | None, typer.Option(help="Format of the result: json, gradescope or markdown.")
+    ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Where the result goes: a file, or a folder.", show_default=False),
+        typer.Option("--out", help="File or folder for the result.", show_default=False),
     ] = None,
     isolation: Isolation = None,
     only: Annotated[
-        list[str] | None, typer.Option(help="A test to be run, several times for several. Default: all.")
+        list[str] | None, typer.Option(help="Run only this test; repeat it for several. Default: all.")
     ] = None,
-    seconds: Annotated[float, typer.Option(min=1, help="For all tests together.")] = 120,
+    seconds: Annotated[float, typer.Option(min=1, help="Seconds for all tests together.")] = 120,
     as_json: Json = False,
 ) -> None:
     """Grade one submission with the hidden tests, in a sandbox."""

@@ -36,49 +36,60 @@ def register(app: typer.Typer) -> None:
 
 def grade_class(
     folder: Annotated[
-        Path, typer.Argument(help="Holds a folder or an archive for each submission.", show_default=False)
+        Path,
+        typer.Argument(
+            help="Folder that holds a folder or an archive for each submission.", show_default=False
+        ),
     ],
     step: Step,
     jobs: Annotated[
         int | None,
         typer.Option(
-            min=1, max=256, help="Graded at a time; default: one for each core that has memory for it."
+            min=1,
+            max=256,
+            help="Submissions graded at a time; default: one per core, as far as memory allows.",
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Where everything goes; default: FOLDER-graded.")
+        Path | None, typer.Option("--out", help="Folder for the results; default: FOLDER-graded.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Of the hidden tests' inputs; default: drawn once, and kept.")
+        int | None, typer.Option(help="Seed of the hidden tests' inputs; default: drawn once, and kept.")
     ] = None,
     variant: Annotated[
-        list[int] | None, typer.Option(help="That was given out; several times for several. Default: 0.")
+        list[int] | None,
+        typer.Option(help="Seed with which the assignment was made; repeat it for several. Default: 0."),
     ] = None,
     deadline: Annotated[
         str | None,
         typer.Option(
-            help="2026-12-01T23:59, here or with +01:00 behind it: who came later is marked as late."
+            help="Deadline, such as 2026-12-01T23:59 or 2026-12-01T23:59+01:00; later ones are marked late."
         ),
     ] = None,
     extensions: Annotated[
-        Path | None, typer.Option("--extensions", help="A CSV file: learner, step, new deadline.")
+        Path | None,
+        typer.Option("--extensions", help="CSV file of extended deadlines: learner, step, deadline."),
     ] = None,
     take: Annotated[
-        Literal["best", "latest"], typer.Option(help="Which attempt counts for Canvas and the statistics.")
+        Literal["best", "latest"],
+        typer.Option(help="Which attempt counts in the grade files and the statistics."),
     ] = "best",
     attempts: Annotated[
-        int, typer.Option(min=1, help="Graded of each learner: the last ones. The others are named.")
+        int, typer.Option(min=1, help="Grade only the last attempts of each learner; the others are listed.")
     ] = 20,
     assignment: Annotated[
-        str | None, typer.Option(help="Its title in Canvas, or 'Title (id)'; default: the step's.")
+        str | None,
+        typer.Option(help="Title of the assignment in Canvas, or 'Title (id)'; default: the step's."),
     ] = None,
-    similarity: Annotated[bool, typer.Option(help="Compare the submissions with each other.")] = True,
+    similarity: Annotated[
+        bool, typer.Option(help="Compare the submissions with each other to find copies.")
+    ] = True,
     threshold: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Pairs that are told are similar to this share.")
+        float, typer.Option(min=0.0, max=1.0, help="Report pairs whose similarity is at least this, 0 to 1.")
     ] = 0.8,
     isolation: Isolation = None,
     seconds: Annotated[
-        float, typer.Option(min=1, help="For all tests of a submission together; several share the cores.")
+        float, typer.Option(min=1, help="Seconds for all tests of a submission together.")
     ] = 240,
     as_json: Json = False,
 ) -> None:

@@ -9,5 +9,5 @@ import typer
 Step = Annotated[str, typer.Option("--step", help="step1 to step5.", show_default=False)]
 Isolation = Annotated[
     str | None,
-    typer.Option("--isolation", help="sandlock, bubblewrap or rlimits; default: the best there is."),
+    typer.Option("--isolation", help="sandlock, bubblewrap or rlimits; default: the best that works here."),
 ]

@@ -19,13 +19,16 @@ def register(app: typer.Typer) -> None:
 
 def pack(
     service: Annotated[  # noqa: ARG001  (the only one)
-        Literal["gradescope"], typer.Argument(help="What it is for.", show_default=False)
+        Literal["gradescope"], typer.Argument(help="The platform to pack for.", show_default=False)
     ],
     step: Step,
-    out: Annotated[Path, typer.Option("--out", help="A .zip.", show_default=False)],
-    seed: Annotated[int | None, typer.Option(help="Of the hidden tests' inputs; default: drawn now.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="The .zip file to write.", show_default=False)],
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the hidden tests' inputs; default: drawn now.")
+    ] = None,
     variant: Annotated[
-        list[int] | None, typer.Option(help="That was given out; several times for several. Default: 0.")
+        list[int] | None,
+        typer.Option(help="Seed with which the assignment was made; repeat it for several. Default: 0."),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -33,7 +33,7 @@ def verify(
     isolation: Isolation = None,
     as_json: Json = False,
 ) -> None:
-    """Hold a proof of completion against the files: hashes and points, which the sandbox recomputes."""
+    """Check a proof of completion against the files: hashes and points, which the sandbox recomputes."""
     facts = run(page, submission, isolation)
     emit(facts, lambda console: show(facts, console), as_json=as_json)
     if not facts["holds"]:

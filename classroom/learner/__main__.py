@@ -41,7 +41,9 @@ if TYPE_CHECKING:
 
 app = new_app("Work on this assignment: what is done, what is next, a hint, a fresh start.")
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="Of an exercise, as in 3.1.", show_default=False)]
+Id = Annotated[
+    str, typer.Argument(metavar="ID", help="Number of the exercise, such as 3.1.", show_default=False)
+]
 
 
 @app.command()
@@ -57,10 +59,10 @@ def status(as_json: Json = False) -> None:
 @app.command()
 def hint(
     id: Id,
-    every: Annotated[bool, typer.Option("--all", help="All three.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Show all three hints.")] = False,
     as_json: Json = False,
 ) -> None:
-    """The next of an exercise's three hints, each more telling than the one before."""
+    """Show the next of an exercise's three hints."""
     starter = Starter.load(ROOT)
     exercise = starter.exercise(id)
     before, last = starter.hints_seen(exercise.id), len(exercise.hints)
@@ -98,12 +100,12 @@ def watch() -> None:
 def reset(
     id: Id,
     whole: Annotated[
-        bool, typer.Option("--file", help="The whole file, with all that you changed in it.")
+        bool, typer.Option("--file", help="Restore the whole file, not only the exercise.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Put an exercise's stub back; what you wrote is saved as FILE.bak-1, -2, ..."""
+    """Restore an exercise's stub; your version is saved as FILE.bak-1, -2, ..."""
     from classroom.learner import reset
 
     starter = Starter.load(ROOT)
@@ -129,7 +131,7 @@ def reset(
 
 @app.command()
 def proof(
-    out: Annotated[Path, typer.Option("--out", help="The page.")] = Path("proof.md"),
+    out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("proof.md"),
 ) -> None:
     """Write a page with your points, files and versions, which an instructor can recompute."""
     from classroom.learner import proof, status

@@ -270,7 +270,7 @@ def graph_build(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Find names and relations in the documents, and bind them into a graph."""
+    """Extract names and relations from the documents, and build a graph of them."""
     from step3_rag.cli import graph as lesson
     from step3_rag.service import open_service
 

@@ -27,18 +27,20 @@ def bench(
         str,
         typer.Option(help="open (long texts), rag (questions on repeated sources), quote (copy a source)."),
     ] = "open",
-    users: Annotated[str, typer.Option(help="So many at once: closed loop.")] = "1,4,8",
-    rate: Annotated[str, typer.Option(help="So many requests a second: open loop, Poisson.")] = "",
-    rounds: Annotated[int, typer.Option(min=1, help="Every engine takes its turn so often.")] = 3,
-    per_user: Annotated[int, typer.Option(min=1, help="Requests of each user a round.")] = 2,
+    users: Annotated[str, typer.Option(help="Users at once (closed loop); repeat it for several.")] = "1,4,8",
+    rate: Annotated[
+        str, typer.Option(help="Requests per second (open loop, Poisson); repeat it for several.")
+    ] = "",
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; every engine takes its turn in each.")] = 3,
+    per_user: Annotated[int, typer.Option(min=1, help="Requests of each user in a round.")] = 2,
     seconds: Annotated[
         float,
-        typer.Option(
-            min=0.1, max=3600, help="An open loop lasts so long; a closed one begins nothing afterwards."
-        ),
+        typer.Option(min=0.1, max=3600, help="Seconds of a round; no request starts later."),
     ] = 20,
-    input_tokens: Annotated[int, typer.Option(min=40, help="Of each prompt.")] = 164,
-    output_tokens: Annotated[int, typer.Option(min=2, max=4096, help="Of each answer, at most.")] = 64,
+    input_tokens: Annotated[int, typer.Option(min=40, help="Tokens of each prompt.")] = 164,
+    output_tokens: Annotated[
+        int, typer.Option(min=2, max=4096, help="Largest number of tokens in an answer.")
+    ] = 64,
     model: Model = None,
     dtype: Dtype = None,
     threads: Threads = None,
@@ -47,7 +49,7 @@ def bench(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Tokens a second and waiting times of engines side by side, at several loads."""
+    """Compare engines: tokens per second and waiting times at several loads."""
     from step5_serving.bench import engines as lesson
     from step5_serving.bench import engines_view as bench_view
 
@@ -74,15 +76,15 @@ def quantize(
         list[str] | None,
         typer.Option(help="fp32, bf16, int8, 'bnb int8', nf4, 'gguf q8_0' or 'gguf q4_1'; repeat it."),
     ] = None,
-    questions: Annotated[int, typer.Option(min=1, max=10, help="So many answers are compared.")] = 10,
-    tokens: Annotated[int, typer.Option(min=2, help="Of each answer, at most.")] = 32,
-    read: Annotated[int, typer.Option(min=2, help="Tokens of the text whose perplexity is measured.")] = 1024,
+    questions: Annotated[int, typer.Option(min=1, max=10, help="Number of answers to compare.")] = 10,
+    tokens: Annotated[int, typer.Option(min=2, help="Largest number of tokens in an answer.")] = 32,
+    read: Annotated[int, typer.Option(min=2, help="Tokens of the text for the perplexity.")] = 1024,
     model: Model = None,
     threads: Threads = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Fewer bits: memory, tokens a second, perplexity, and how many answers changed."""
+    """Compare weight formats: memory, tokens per second, perplexity, and changed answers."""
     from step5_serving.bench import quantize as lesson
 
     settings = settings_from_flags(smoke, model=model, threads=threads)
@@ -93,31 +95,37 @@ def quantize(
 
 @app.command()
 def capacity(
-    bench: Annotated[Path, typer.Argument(help="What `bench --json` printed.", show_default=False)],
-    users: Annotated[str, typer.Option(help="How many people.")] = "10,100,1000,10000,100000",
+    bench: Annotated[
+        Path, typer.Argument(help="File with the output of `bench --json`.", show_default=False)
+    ],
+    users: Annotated[str, typer.Option(help="Number of users.")] = "10,100,1000,10000,100000",
     questions: Annotated[
         float,
-        typer.Option("--questions-per-user-hour", min=0.01, max=3600, help="In the busiest hour, of each."),
+        typer.Option(
+            "--questions-per-user-hour", min=0.01, max=3600, help="Calls of each user in the busiest hour."
+        ),
     ] = 6.0,
     price: Annotated[
         float | None,
-        typer.Option("--price-per-hour", min=0, help="Dollars for a machine; left out: unknown."),
+        typer.Option("--price-per-hour", min=0, help="Dollars per hour of a machine."),
     ] = None,
     busy_hours: Annotated[
-        float, typer.Option(min=1, max=730, help="Hours a month in which people ask.")
+        float, typer.Option(min=1, max=730, help="Hours per month in which people ask.")
     ] = 176.0,
-    utilisation: Annotated[float, typer.Option(min=0.01, max=0.99, help="How busy a machine may be.")] = 0.7,
+    utilisation: Annotated[
+        float, typer.Option(min=0.01, max=0.99, help="Highest load of a machine, 0 to 1.")
+    ] = 0.7,
     within: Annotated[
-        float | None, typer.Option(min=0.01, help="Seconds in which 95 of 100 answers must be there.")
+        float | None, typer.Option(min=0.01, help="Limit of the p95 latency in seconds.")
     ] = None,
-    engine: Annotated[str | None, typer.Option(help="Of the bench; default its fastest.")] = None,
+    engine: Annotated[str | None, typer.Option(help="Engine of the bench; default: its fastest.")] = None,
     model: Annotated[
-        str | None, typer.Option("--model", help="Whose price at the API to compare with; default Claude.")
+        str | None, typer.Option("--model", help="Model whose API price is compared; default: Claude.")
     ] = None,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """Machines, waiting and dollars over the number of users, from a bench's figures."""
+    """Estimate machines, waiting time and cost for a number of users, from a bench."""
     from step5_serving.bench import capacity_view
 
     need = {

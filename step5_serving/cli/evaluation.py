@@ -12,19 +12,21 @@ from step5_serving.cli.telemetry import Since, Telemetry, opened
 from step5_serving.config import TELEMETRY
 
 app = new_app("What the answers are worth.")
-evaluation_app = new_app("Calls to look at, and the questions that they give.")
+evaluation_app = new_app("Choose calls to label, and turn them into questions.")
 app.add_typer(evaluation_app, name="evaluation")
 
 
 @evaluation_app.command()
 def errors(
     since: Since = "7d",
-    limit: Annotated[int, typer.Option(min=1, max=500, help="So many questions.")] = 100,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for a set for step 3.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="Number of questions.")] = 100,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for an evaluation set for step 3.")
+    ] = None,
     telemetry: Telemetry = TELEMETRY,
     as_json: Json = False,
 ) -> None:
-    """Disliked, doubtful and abstained calls, for labelling."""
+    """List disliked, doubtful and abstained calls for labelling."""
     from step5_serving.cli import screens
     from step5_serving.evaluation import errors as work
     from step5_serving.telemetry.summary import parse_since

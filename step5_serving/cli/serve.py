@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from step5_serving.config import Config
 
 app = new_app("The service, and its keys.")
-keys_app = new_app("API keys: random, shown once, stored as hashes.")
+keys_app = new_app("Make, list and revoke API keys.")
 app.add_typer(keys_app, name="keys")
 
 KeyFile = Annotated[Path, typer.Option("--keys", help="File with the hashes of API keys.")]
@@ -23,43 +23,50 @@ KeyFile = Annotated[Path, typer.Option("--keys", help="File with the hashes of A
 
 @app.command()
 def serve(
-    host: Annotated[str, typer.Option(help="Address; others than loopback need an API key.")] = HOST,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes any that is free.")] = PORT,
+    host: Annotated[str, typer.Option(help="Address; any but loopback needs API keys.")] = HOST,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes any free port.")] = PORT,
     names: Annotated[
-        list[str] | None, typer.Option("--name", help="Another host name that requests may use (a proxy's).")
+        list[str] | None,
+        typer.Option("--name", help="Further host name that requests may use, such as a proxy's."),
     ] = None,
     engine: Annotated[
         str,
         typer.Option(help="torch, llamacpp, vllm, ollama, an http(s):// address, claude-..., or scripted."),
     ] = "auto",
     model: Model = None,
-    rows: Annotated[int | None, typer.Option(min=1, help="Requests that torch decodes together.")] = None,
-    quantize: Annotated[Literal["int8"] | None, typer.Option(help="For engine torch.")] = None,
+    rows: Annotated[int | None, typer.Option(min=1, help="Largest batch of the torch engine.")] = None,
+    quantize: Annotated[
+        Literal["int8"] | None, typer.Option(help="Weights in fewer bits, for engine torch.")
+    ] = None,
     prefix_cache: Annotated[
         bool,
-        typer.Option("--prefix-cache/--no-prefix-cache", help="torch computes prompts' beginnings once."),
+        typer.Option(
+            "--prefix-cache/--no-prefix-cache", help="Reuse the KV cache of shared prompt prefixes (torch)."
+        ),
     ] = True,
     lookup: Annotated[
-        int | None, typer.Option(min=0, help="Tokens that torch proposes from the prompt in a step; 0: none.")
+        int | None,
+        typer.Option(min=0, help="Tokens that prompt lookup proposes per step (torch); 0 switches it off."),
     ] = None,
     index: Annotated[
-        Path | None, typer.Option(help="Folder of the index; default rag-index, else the sample's.")
+        Path | None, typer.Option(help="Folder of the index; default: rag-index, else the sample's.")
     ] = None,
     store: Annotated[
-        Literal["chroma", "faiss", "weaviate", "pinecone"], typer.Option(help="Where the vectors are.")
+        Literal["chroma", "faiss", "weaviate", "pinecone"], typer.Option(help="The vector store.")
     ] = "chroma",
     store_address: Annotated[
-        str | None, typer.Option("--address", help="Of the vector store's server.")
+        str | None, typer.Option("--address", help="Address of the vector store's server.")
     ] = None,
     reader: Annotated[
-        Literal["chat", "quote"], typer.Option(help="The model writes, or quotes word for word.")
+        Literal["chat", "quote"],
+        typer.Option(help="chat (the model writes) or quote (sentences word for word)."),
     ] = "chat",
     strategies: Annotated[
-        str | None, typer.Option(help="How to ask again where confidence is low; none switches it off.")
+        str | None, typer.Option(help="Ways to rewrite a query with low confidence; none switches it off.")
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Confidence below which it says that it doesn't know."),
+        typer.Option(min=0, max=1, help='Confidence below which the answer is "I don\'t know".'),
     ] = None,
     prompts: Annotated[
         str | None, typer.Option(help='Version of the prompt, or a split: "2" or "1:90,2:10".')
@@ -68,26 +75,37 @@ def serve(
         str, typer.Option(help="Database: FILE, or postgresql+psycopg://HOST/NAME.")
     ] = TELEMETRY,
     synchronous: Annotated[
-        Literal["normal", "full"], typer.Option(help="SQLite: survives a kill, or a power cut, too.")
+        Literal["normal", "full"], typer.Option(help="SQLite: normal survives a kill, full also a power cut.")
     ] = "normal",
-    redact: Annotated[bool, typer.Option("--redact", help="Store no personal data: mail, phone ...")] = False,
-    otlp: Annotated[str | None, typer.Option(help="Where spans go: an OTLP endpoint over HTTP.")] = None,
+    redact: Annotated[
+        bool,
+        typer.Option(
+            "--redact",
+            help="Mask personal data such as mail addresses and phone numbers before it is stored.",
+        ),
+    ] = False,
+    otlp: Annotated[str | None, typer.Option(help="OTLP endpoint (HTTP) for spans.")] = None,
     otlp_content: Annotated[
-        bool, typer.Option("--otlp-content", help="Questions and answers in the spans, too.")
+        bool, typer.Option("--otlp-content", help="Include questions and answers in the spans.")
     ] = False,
     budget_usd_per_day: Annotated[
-        float | None, typer.Option("--budget-usd-per-day", help="Refuse calls once so much was spent.")
+        float | None,
+        typer.Option("--budget-usd-per-day", help="Refuse calls once this many dollars were spent."),
     ] = None,
     keys: KeyFile = KEYS,
-    rate: Annotated[float | None, typer.Option(min=0.001, help="Requests a second for each key.")] = None,
-    burst: Annotated[float | None, typer.Option(min=1, help="At once; default twice the rate.")] = None,
-    running: Annotated[int, typer.Option(min=1, help="Calls that run at the same time.")] = 16,
-    waiting: Annotated[int, typer.Option(min=0, help="Calls that wait; more get 503.")] = 64,
+    rate: Annotated[float | None, typer.Option(min=0.001, help="Requests per second for each key.")] = None,
+    burst: Annotated[
+        float | None, typer.Option(min=1, help="Largest burst of requests; default: twice the rate.")
+    ] = None,
+    running: Annotated[
+        int, typer.Option(min=1, help="Largest number of calls that run at the same time.")
+    ] = 16,
+    waiting: Annotated[int, typer.Option(min=0, help="Largest number of waiting calls; more get 503.")] = 64,
     timeout_s: Annotated[
-        float, typer.Option("--timeout", min=1, max=86400, help="Seconds for a call.")
+        float, typer.Option("--timeout", min=1, max=86400, help="Time limit of a call in seconds.")
     ] = 120.0,
     drain_s: Annotated[
-        float, typer.Option("--drain", min=0, max=86400, help="Seconds for calls to finish when it stops.")
+        float, typer.Option("--drain", min=0, max=86400, help="Seconds that running calls get at shutdown.")
     ] = 30.0,
     device: Device = None,
     dtype: Dtype = None,
@@ -110,14 +128,14 @@ def serve(
 
 @keys_app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="Whose it is.")],
+    name: Annotated[str, typer.Argument(help="Owner of the key.")],
     scope: Annotated[
         list[str] | None, typer.Option(help="ask (questions, models) or operate (documents, telemetry).")
     ] = None,
     keys: KeyFile = KEYS,
     as_json: Json = False,
 ) -> None:
-    """Make a key. It is shown this once."""
+    """Make a key. It is shown only now."""
     from step5_serving.api.keys import Keys
 
     key, text = Keys(keys).add(name, scope or ["ask"])
@@ -133,7 +151,7 @@ def add(
 
 @keys_app.command("list")
 def list_(keys: KeyFile = KEYS, as_json: Json = False) -> None:
-    """Whose keys there are."""
+    """List the keys."""
     from step5_serving.api.keys import Keys
 
     rows = [
@@ -156,7 +174,7 @@ def remove(
     which: Annotated[str, typer.Argument(help="Id or name of the key.")],
     keys: KeyFile = KEYS,
 ) -> None:
-    """Take a key back. Running servers know within a second."""
+    """Revoke a key. Running servers notice within a second."""
     from step5_serving.api.keys import Keys
 
     key = Keys(keys).remove(which)

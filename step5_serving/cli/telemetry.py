@@ -25,33 +25,34 @@ if TYPE_CHECKING:
     from step5_serving.telemetry.store import Store
 
 app = new_app("What happened, and whether it would again.")
-telemetry_app = new_app("The calls that were made.")
+telemetry_app = new_app("Look at the recorded calls.")
 app.add_typer(telemetry_app, name="telemetry")
 
 Telemetry = Annotated[
     str, typer.Option("--telemetry", help="Database: FILE, or postgresql+psycopg://HOST/NAME.")
 ]
-Since = Annotated[str, typer.Option(help="How far back: 30m, 24h, 7d.")]
+Since = Annotated[str, typer.Option(help="Only calls of the last 30m, 24h, 7d.")]
 TraceId = Annotated[
-    str, typer.Argument(help="Of the call, or its span id; the first digits will do.", show_default=False)
+    str,
+    typer.Argument(help="Id of the call or of its span; the first digits are enough.", show_default=False),
 ]
 EngineName = Annotated[
     str | None,
     typer.Option("--engine", help="torch, llamacpp, vllm, ollama, an http(s):// address, or claude-..."),
 ]
-Quantize = Annotated[Literal["int8"] | None, typer.Option(help="For engine torch.")]
+Quantize = Annotated[Literal["int8"] | None, typer.Option(help="Weights in fewer bits, for engine torch.")]
 IndexFolder = Annotated[
-    Path | None, typer.Option("--index", help="Folder of the index; default rag-index, else the sample's.")
+    Path | None, typer.Option("--index", help="Folder of the index; default: rag-index, else the sample's.")
 ]
 Prompts = Annotated[
-    Path | None, typer.Option("--prompts", help="Folder with the prompts; default those of step 3.")
+    Path | None, typer.Option("--prompts", help="Folder with the prompts; default: step 3's.")
 ]
 SMOKE_TOKENS = 256  # of passages: the tiny model reads no more
 
 
 @telemetry_app.command()
 def summary(since: Since = "24h", telemetry: Telemetry = TELEMETRY, as_json: Json = False) -> None:
-    """Counts, costs, p50 and p95 by stage, prompt versions, questions in doubt."""
+    """Show counts, costs, p50 and p95 by stage, prompt versions and doubtful questions."""
     from step5_serving.cli import screens
     from step5_serving.telemetry.summary import parse_since, summarize
 
@@ -65,14 +66,14 @@ def summary(since: Since = "24h", telemetry: Telemetry = TELEMETRY, as_json: Jso
 
 @telemetry_app.command()
 def calls(
-    limit: Annotated[int, typer.Option(min=1, max=500, help="So many, the latest first.")] = 20,
-    before: Annotated[int | None, typer.Option(help="`next` of the page before.")] = None,
-    low_confidence: Annotated[bool, typer.Option("--low-confidence", help="Only those in doubt.")] = False,
-    error: Annotated[bool, typer.Option("--error", help="Only those that failed or were refused.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="Number of calls, newest first.")] = 20,
+    before: Annotated[int | None, typer.Option(help="Value of `next` from the page before.")] = None,
+    low_confidence: Annotated[bool, typer.Option("--low-confidence", help="Only doubtful calls.")] = False,
+    error: Annotated[bool, typer.Option("--error", help="Only calls that failed or were refused.")] = False,
     telemetry: Telemetry = TELEMETRY,
     as_json: Json = False,
 ) -> None:
-    """The latest calls."""
+    """List the latest calls."""
     from step5_serving.cli import screens
     from step5_serving.telemetry.reading import list_calls
 
@@ -84,7 +85,7 @@ def calls(
 
 @telemetry_app.command()
 def show(trace_id: TraceId, telemetry: Telemetry = TELEMETRY, as_json: Json = False) -> None:
-    """One call with its passages, attempts and prompt; all calls of a trace that holds several."""
+    """Show one call with its passages, attempts and prompt, or all calls of a trace."""
     from step5_serving.cli import screens
     from step5_serving.telemetry.reading import show_calls
 
@@ -102,11 +103,13 @@ def show(trace_id: TraceId, telemetry: Telemetry = TELEMETRY, as_json: Json = Fa
 
 @telemetry_app.command()
 def prune(
-    older_than: Annotated[str, typer.Option(help="Delete what is older: 30d, 12h.", show_default=False)],
+    older_than: Annotated[
+        str, typer.Option(help="Delete calls older than this: 30d, 12h.", show_default=False)
+    ],
     telemetry: Telemetry = TELEMETRY,
     as_json: Json = False,
 ) -> None:
-    """Delete calls that are older than so long, and texts that no call uses any more."""
+    """Delete old calls, and texts that no other call uses."""
     from step5_serving.telemetry import prune as work
     from step5_serving.telemetry.summary import parse_since
 
@@ -131,7 +134,7 @@ def replay(
     quantize: Quantize = None,
     as_json: Json = False,
 ) -> None:
-    """Make a call again: same passages, prompt and parameters. Exit code 1 when the answer is another."""
+    """Repeat a call with the same passages, prompt and parameters; exit code 1 if the answer differs."""
     from step5_serving.evaluation import parts as replaying
     from step5_serving.evaluation import replay as work
 
@@ -146,16 +149,16 @@ def replay(
 
 @app.command()
 def compare(
-    a: Annotated[int, typer.Argument(help="Version of the prompt.", show_default=False)],
-    b: Annotated[int, typer.Argument(help="The other version.", show_default=False)],
+    a: Annotated[int, typer.Argument(help="First prompt version.", show_default=False)],
+    b: Annotated[int, typer.Argument(help="Second prompt version.", show_default=False)],
     prompts: Prompts = None,
     dataset: Annotated[str, typer.Option(help="sample, or a folder with reference answers.")] = "sample",
     split: Annotated[str | None, typer.Option(help="dev or test.")] = "dev",
-    limit: Annotated[int | None, typer.Option(help="So many questions only, drawn by --seed.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Use only this many questions, drawn by --seed.")] = None,
     judge: Annotated[
-        str | None, typer.Option(help="A chat model that says whether an answer is right.")
+        str | None, typer.Option(help="A chat model that judges whether an answer is right.")
     ] = None,
-    wandb: Annotated[str | None, typer.Option(help="Project of W&B that gets the figures, too.")] = None,
+    wandb: Annotated[str | None, typer.Option(help="W&B project that also gets the figures.")] = None,
     engine: EngineName = None,
     model: Model = None,
     quantize: Quantize = None,
@@ -163,7 +166,7 @@ def compare(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Two versions of the answer's prompt on the same questions, in pairs, with intervals."""
+    """Compare two prompt versions on the same questions, with intervals."""
     from step5_serving.evaluation import compare as work
     from step5_serving.evaluation import parts as replaying
 
@@ -184,30 +187,30 @@ def compare(
 @app.command()
 def report(
     since: Since = "24h",
-    baseline: Annotated[Path | None, typer.Option(help="File with the values of a better time.")] = None,
+    baseline: Annotated[Path | None, typer.Option(help="File with the baseline's values.")] = None,
     save_baseline: Annotated[
-        bool, typer.Option("--save-baseline", help="Write the values of now there, compare nothing.")
+        bool, typer.Option("--save-baseline", help="Write the current values to this file as a new baseline.")
     ] = False,
     max_p95_ms: Annotated[float | None, typer.Option(min=0, help="Limit of p95 latency.")] = None,
     max_first_token_p95_ms: Annotated[
-        float | None, typer.Option(min=0, help="Limit until the first token.")
+        float | None, typer.Option(min=0, help="Limit of the time to the first token.")
     ] = None,
     max_error_rate: Annotated[
         float | None, typer.Option(min=0, max=1, help="Limit of the share of errors.")
     ] = None,
     max_cost_usd: Annotated[
-        float | None, typer.Option(min=0, help="Limit of the mean cost of a call.")
+        float | None, typer.Option(min=0, help="Limit of the mean cost per call.")
     ] = None,
     min_confidence: Annotated[
         float | None, typer.Option(min=0, max=1, help="Limit of the mean confidence.")
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(min=0, max=100, help="Differences up to this share of the baseline are none.")
+        float, typer.Option(min=0, max=100, help="Ignore differences up to this share of the baseline.")
     ] = 0.1,
     telemetry: Telemetry = TELEMETRY,
     as_json: Json = False,
 ) -> None:
-    """The operator's report. Exit code 1 when a limit is crossed or something is worse than the baseline."""
+    """Compare now with a baseline and limits; exit code 1 if a limit is crossed or something got worse."""
     from shared.report.record import writable
     from step5_serving.cli import report_view
     from step5_serving.telemetry import baseline as kept

@@ -68,21 +68,24 @@ def main(
     engine: Annotated[str, typer.Option(help="torch, llamacpp or lock.")] = "torch",
     model: Model = None,
     port: Annotated[int, typer.Option(help="Port on loopback.")] = 8001,
-    rows: Annotated[int, typer.Option(min=1, help="Requests that are decoded together.")] = ROWS,
+    rows: Annotated[int, typer.Option(min=1, help="Largest batch.")] = ROWS,
     quantize: Annotated[str | None, typer.Option(help="int8, for engine torch.")] = None,
     prefix_cache: Annotated[
         bool,
-        typer.Option("--prefix-cache/--no-prefix-cache", help="Compute prompts' beginnings once (torch)."),
+        typer.Option(
+            "--prefix-cache/--no-prefix-cache", help="Reuse the KV cache of shared prompt prefixes (torch)."
+        ),
     ] = True,
     lookup: Annotated[
-        int, typer.Option(min=0, help="Tokens that prompt lookup proposes in a step (torch); 0: none.")
+        int,
+        typer.Option(min=0, help="Tokens that prompt lookup proposes per step (torch); 0 switches it off."),
     ] = LOOKUP,
     device: Device = None,
     dtype: Dtype = None,
     threads: Threads = None,
     seed: Seed = None,
     child: Annotated[
-        bool, typer.Option("--child", hidden=True, help="End with the standard input, not by signals.")
+        bool, typer.Option("--child", hidden=True, help="Stop when standard input closes, not by signals.")
     ] = False,
 ) -> None:
     """Serve one model on loopback until told to stop."""
