@@ -162,7 +162,7 @@ def emit(results: dict[str, Any], show: Callable[[Console], None], *, as_json: b
 
 
 def plain_console() -> Console:
-    """A console that prints texts as they are: brackets are no markup, :cat: is no emoji."""
+    """A console that prints texts as they are: brackets are no markup, :cat: is not an emoji."""
     from rich.console import Console
 
     return Console(highlight=False, markup=False, emoji=False)

@@ -140,7 +140,7 @@ def corpus_service(
         try:
             index = Index.open(folder, facts, create=True)
         except UserError:  # it is made of what lies elsewhere
-            warn(f"{folder} is damaged, or made by code that has changed since: it is made anew")
+            warn(f"{folder} is damaged, or made by code that has changed since: it is made again")
             for each in folder.iterdir():
                 if not each.name.startswith(".lock"):
                     shutil.rmtree(each) if each.is_dir() else each.unlink()

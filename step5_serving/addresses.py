@@ -35,7 +35,7 @@ def listen(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (socket.gaierror, UnicodeError):
-        raise UserError(f"--host {host} is no address of this machine: use 127.0.0.1") from None
+        raise UserError(f"--host {host} is not an address of this machine: use 127.0.0.1") from None
     found = socket.socket(family, kind, protocol)
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -19,7 +19,7 @@ def parse(text: str, what: str = "--deadline") -> datetime:
     """A deadline: with its own time zone, or in this machine's. A date alone means the end of that day.
 
     Raises:
-        UserError: it is no time.
+        UserError: it is not a time.
     """
     try:
         moment = datetime.fromisoformat(text.strip())
@@ -28,7 +28,7 @@ def parse(text: str, what: str = "--deadline") -> datetime:
         return moment.astimezone()
     except (ValueError, OverflowError, OSError):
         raise UserError(
-            f"{what} {text[:60]!r} is no time: write it like 2026-12-01T23:59 or 2026-12-01T23:59+01:00"
+            f"{what} {text[:60]!r} is not a time: write it like 2026-12-01T23:59 or 2026-12-01T23:59+01:00"
         ) from None
 
 

@@ -128,7 +128,7 @@ def _isolation(wanted: str | None) -> tuple[str, bool]:
     try:
         return level, level != "rlimits" and not sandboxes.tried(level)
     except Missing as why:
-        raise UserError(f"isolation {level} can't be had here: {why}") from None
+        raise UserError(f"isolation {level} is not available here: {why}") from None
 
 
 def _seed(options: ClassOptions, assignment: Assignment) -> int:

@@ -163,7 +163,7 @@ class Functions:
             args = [wire.decode(each) for each in request["args"]]
             kwargs = {str(name): wire.decode(each) for name, each in request["kwargs"].items()}
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise Junk("it called back with what is no value") from None
+            raise Junk("it called back with what is not a value") from None
         try:
             got = self.given[number](*args, **kwargs)
         except WorkerFailure:

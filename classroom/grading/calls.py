@@ -48,7 +48,7 @@ class Wrong(AssertionError):
 
 @dataclass(frozen=True)
 class Fresh:
-    """An argument that is made anew for the submission and for the reference: a script that is used up."""
+    """An argument that is made again for the submission and for the reference: a script that is used up."""
 
     make: Callable[[], Any]
 

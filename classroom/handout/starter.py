@@ -125,7 +125,7 @@ def write(files: dict[str, bytes], out: Path, force: bool = False) -> None:
         UserError: there is something already, or it can't be written.
     """
     if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise UserError(f"{out} is no folder; name one that is new or empty")
+        raise UserError(f"{out} is not a folder; name one that is new or empty")
     if out.is_dir() and any(out.iterdir()) and not force:
         raise UserError(f"{out} is not empty; name a new folder, or replace it with --force")
     if force and (out / ".git").exists():

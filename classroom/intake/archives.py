@@ -62,14 +62,14 @@ def open_archive(path: Path) -> Source:
     for start, name in OTHERS.items():
         if content.startswith(start):
             raise Refused(f"it is compressed by {name}, which is not read here: hand in a .zip or a .tar.gz")
-    raise Refused("it is no folder, no .zip and no .tar.gz")
+    raise Refused("it is not a folder, a .zip or a .tar.gz")
 
 
 def _content(path: Path) -> bytes:
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise Refused("it is no ordinary file")
+                raise Refused("it is not an ordinary file")
             content = file.read(MAX_ARCHIVE + 1)
     except OSError as error:
         raise Refused(f"it can't be read ({error.strerror})") from None
@@ -151,7 +151,7 @@ def _of_zip(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[], by
     def read() -> bytes:
         kind = entry.external_attr >> 16
         if stat.S_IFMT(kind) not in (0, stat.S_IFREG):
-            raise Refused("it is a symbolic link" if stat.S_ISLNK(kind) else "it is no ordinary file")
+            raise Refused("it is a symbolic link" if stat.S_ISLNK(kind) else "it is not an ordinary file")
         if entry.flag_bits & IS_ENCRYPTED:
             raise Refused("it is encrypted")
         if entry.compress_type not in METHODS:
@@ -208,7 +208,7 @@ def _tar(content: bytes) -> list[Entry]:
 def _of_tar(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> Callable[[], bytes]:
     def read() -> bytes:
         if not entry.isfile() or entry.issparse():
-            raise Refused("it is a link" if entry.issym() or entry.islnk() else "it is no ordinary file")
+            raise Refused("it is a link" if entry.issym() or entry.islnk() else "it is not an ordinary file")
         if entry.size > MAX_BYTES:
             raise Refused(f"it is larger than {MAX_BYTES:,} bytes")
         file = archive.extractfile(entry)

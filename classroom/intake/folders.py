@@ -44,7 +44,7 @@ class Folder:
             raise Refused(_why(error)) from None
         try:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise Refused("it is no ordinary file")
+                raise Refused("it is not an ordinary file")
             with os.fdopen(handle, "rb", closefd=False) as file:
                 return limited(file.read(MAX_BYTES + 1))
         except OSError as error:
@@ -71,7 +71,7 @@ class Folder:
         if stat.S_ISLNK(kind):
             raise Refused(f"{part} is a symbolic link")
         if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
-            raise Refused("it is no ordinary file")  # to open a device may do something
+            raise Refused("it is not an ordinary file")  # to open a device may do something
         return os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags, dir_fd=handle)
 
     def dates(self) -> Iterator[float]:

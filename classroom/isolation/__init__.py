@@ -97,7 +97,7 @@ def open_worker(tree: Path, level: str | None = None, limits: Limits = LIMITS) -
         safe = level != "rlimits" and not tried(level)
         return _opened(level, tree.resolve(), None, limits, safe)
     except Missing as why:
-        raise UserError(f"isolation {level} can't be had here: {why}") from None
+        raise UserError(f"isolation {level} is not available here: {why}") from None
 
 
 def best() -> str:

@@ -33,7 +33,7 @@ NICE = 5  # so that the grader and its keepers come first
 
 
 class Missing(Exception):
-    """Why a level can't be had here, in words."""
+    """Why a level is not available here, in words."""
 
 
 @dataclass(frozen=True)

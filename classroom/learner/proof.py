@@ -89,4 +89,4 @@ def read(page: str) -> dict[str, Any]:
             raise ValueError
         return {**told, "step": str(told["step"]), "points": points, "files": files}
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise UserError(f"this is no page that `proof` made ({SCHEMA})") from None
+        raise UserError(f"this is not a page that `proof` made ({SCHEMA})") from None

@@ -8,7 +8,7 @@
 What comes back is data and nothing else: `decode` builds only Python's own types, arrays, and `Record`s,
 which are names with fields. Nothing is unpickled, imported or evaluated, so an object that claims to equal
 everything arrives as what it is: a `Reference` to some object over there. Types are exact: a subclass of
-float is no float; only the dicts of `collections` count as dicts. Arrays travel as arrays.py says.
+float is not a float; only the dicts of `collections` count as dicts. Arrays travel as arrays.py says.
 
 Only the other side, which may trust the grader, rebuilds classes and functions by name: see worker.py.
 """

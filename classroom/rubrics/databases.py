@@ -79,7 +79,7 @@ def _rows(found: sqlite3.Cursor) -> list[list[Any]]:
 def select(sql: Any, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[list[Any]]:
     """The names of a statement's columns, then its rows, sorted: of a new database with these tables."""
     if type(sql) is not str:
-        raise NoDatabase("the statement is no text")
+        raise NoDatabase("the statement is not a text")
     db = sqlite3.connect(":memory:")
     for table, given in rows.items():
         names = list(given[0])

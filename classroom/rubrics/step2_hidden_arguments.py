@@ -9,7 +9,7 @@ from classroom.rubrics.step2_scenes import DRIVER, arguments
 
 @pytest.mark.rubric("2.4", points=4)
 def test_arguments_are_strict(submission, draw):
-    """A number in a text is no number, true is no 1, 2.0 is no whole number; 3 may stand for 3.0."""
+    """A number in a text is not a number, true is not 1, 2.0 is not a whole number; 3 may stand for 3.0."""
     for _ in range(3):
         name, word, *names = draw.words(6)
         n = draw.randint(2, 99)

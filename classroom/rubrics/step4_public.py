@@ -111,7 +111,7 @@ def test_a_reply_in_its_frame(submission, draw):
     hint=(
         "A rule that only forbids is kept by an empty reply, too. Should it? And a dot in a word is a dot.",
         "First turn away replies that say nothing, then see to `require`, then count. Around a word, look "
-        "ahead and behind (`(?<!...)`, `(?!...)`): what is looked at is no part of the match.",
+        "ahead and behind (`(?<!...)`, `(?!...)`): what is looked at is not part of the match.",
         "`self.low <= len(self.found(parts))`, and the other bound alike. "
         r"Join the escaped words by `\s+` and put `(?i:(?<![\w@])(?<!\w[.-])` in front.",
     ),

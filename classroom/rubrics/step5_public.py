@@ -70,7 +70,7 @@ def test_a_burst_then_a_wait(submission, draw):
     title="Percentiles in SQL",
     hint=(
         "Number the rows of a group in order and count them; the rank is ⌈p·n/100⌉, which whole numbers can "
-        "do. NULL is no value.",
+        "do. NULL is not a value.",
         "An inner SELECT gives each value its `row_number()` and its group's `count()`, both `.over(...)` "
         "the group; an outer one picks, in each group, the value whose number is the rank.",
         "`sa.func.max(sa.case((inner.c.rank == (p * inner.c.n + 99) // 100, inner.c.value)))` picks it: all "

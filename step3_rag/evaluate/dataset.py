@@ -182,7 +182,7 @@ def _rows(repository: str, config: str | None, split: str) -> Any:
     try:
         return datasets.load_dataset(repository, config, split=split)
     except Exception as error:  # refused, not found, cannot be reached: the client has an error for each
-        raise UserError(f"{repository} cannot be had from the hub: {reason(error)}") from None
+        raise UserError(f"{repository} is not available from the hub: {reason(error)}") from None
 
 
 def _judged(

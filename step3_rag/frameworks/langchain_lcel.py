@@ -87,7 +87,7 @@ def search_chain(retriever: Retriever, k: int = 5) -> Runnable[str, list[Documen
 
 
 def chat_model(client: anthropic.Anthropic, model: str) -> ChatAnthropic:
-    """ChatAnthropic on a client that is there already: Claude's, a local server's, or the embedded model's.
+    """ChatAnthropic on a client that exists already: Claude's, a local server's, or the embedded model's.
 
     It would build its own from key and address, and knows no other transport than the network. So `ainvoke`
     and `astream` have no client here: LangChain's own would take the question to another server.

@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS copies (store TEXT PRIMARY KEY, generation INTEGER NO
 
 def damaged(folder: Path, error: Exception) -> UserError:
     """The one line for an index that can't be read."""
-    anew = "make it anew with `python -m step3_rag ingest PATH --rebuild`"
+    anew = "rebuild it with `python -m step3_rag ingest PATH --rebuild`"
     return UserError(f"the index in {folder} cannot be read ({reason(error)}): {anew}")
 
 

@@ -2,7 +2,7 @@
 
     rag-index/
       index.sqlite     documents, chunks, their vectors: the truth
-      bm25-17/         the keyword index of generation 17, made anew when the chunks have changed
+      bm25-17/         the keyword index of generation 17, made again when the chunks have changed
       chroma/          the vector store; every chunk has a vector there under its number
 
 A document's new version becomes visible, and its old one goes, in one transaction; the vector store follows
@@ -139,7 +139,7 @@ class Index:
             if known.get(key) != value:
                 raise UserError(
                     f"the index in {self.folder} was made with {key.replace('_', ' ')} {known.get(key)}, "
-                    f"not {value}: use that one, or make it anew with `ingest --rebuild`"
+                    f"not {value}: use that one, or rebuild it with `ingest --rebuild`"
                 )
 
     @staticmethod

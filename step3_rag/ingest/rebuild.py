@@ -1,4 +1,4 @@
-"""An index made anew in one transaction: searches see the old one until the new one is whole.
+"""An index made again in one transaction: searches see the old one until the new one is whole.
 
     $ python -m step3_rag ingest documents/ --rebuild
 

@@ -108,7 +108,7 @@ def files_in(path: Path, collection: str | None, report: Report) -> list[File]:
     return found
 
 
-BAD_NAME = "its name, or that of a folder above it, is no UTF-8: rename it"
+BAD_NAME = "its name, or that of a folder above it, is not UTF-8: rename it"
 
 
 def _walk(root: Path, report: Report) -> Iterator[Path]:

@@ -9,7 +9,7 @@
 
 A bad rewrite is worse than none, and small models write bad ones. So the attempts are kept side by side,
 and the one with the highest confidence wins: a rewrite can only make things worse where confidence errs. The
-number of rounds is bounded. What comes out is no answer: it is the best search, and whether to trust it.
+number of rounds is bounded. What comes out is not an answer: it is the best search, and whether to trust it.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ def _schema(collection: str) -> dict[str, Any]:
 def _connect(url: httpx.URL) -> weaviate.WeaviateClient:
     key, port = os.environ.get("WEAVIATE_API_KEY"), url.params.get("grpc", "50051")
     if not port.isdecimal() or int(port) > 65535:
-        raise UserError(f"grpc={port} in --address is no port: write it like {HERE}?grpc=50051")
+        raise UserError(f"grpc={port} in --address is not a port: write it like {HERE}?grpc=50051")
     timeout = Timeout(init=common.CONNECT, query=common.READ, insert=common.READ)
     more: dict[str, Any] = {
         "auth_credentials": Auth.api_key(key) if key else None,

@@ -69,7 +69,7 @@ def run(
             the file.
     """
     if out.suffix != ".jsonl":
-        raise UserError(f"--out {out} is no name for rows: use one that ends in .jsonl")
+        raise UserError(f"--out {out} is not a name for rows: use one that ends in .jsonl")
     aside = out.with_suffix(".filtered.jsonl")
     done = {text for path in (out, aside) for text in _prompts(path)}
     todo = list({prompt_text(row): row for row in rows if prompt_text(row) not in done}.values())
@@ -125,7 +125,7 @@ def _prompts(path: Path) -> Iterator[str]:
     """
     for number, row in read_jsonl(path) if path.exists() else ():
         if "message" not in row and "prompt" not in row:
-            raise UserError(f"{path}:{number} is no row of an earlier run: name another file with --out")
+            raise UserError(f"{path}:{number} is not a row of an earlier run: name another file with --out")
         yield prompt_text(row_of({**row, "chosen": "", "rejected": None}, f"{path}:{number}", number))
 
 

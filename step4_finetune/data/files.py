@@ -14,7 +14,7 @@ def read_text(path: Path) -> str:
     """A file's text, with or without a byte order mark.
 
     Raises:
-        UserError: it can't be read, or is no UTF-8.
+        UserError: it can't be read, or is not UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -38,7 +38,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             why = error.msg if isinstance(error, json.JSONDecodeError) else reason(error)
             raise UserError(f"{path}:{number} is not JSON ({why}): one object a line") from None
         if not isinstance(found, dict):
-            raise UserError(f"{path}:{number} is no JSON object: one object a line")
+            raise UserError(f"{path}:{number} is not a JSON object: one object a line")
         yield number, found
 
 
@@ -61,7 +61,7 @@ def split_files(out: Path, splits: Iterable[str], *, force: bool) -> dict[str, P
     paths = {split: out / f"{split}.jsonl" for split in splits}
     taken = [path for path in paths.values() if path.exists()]
     if taken and not force:
-        raise UserError(f"{taken[0]} is there already: name another folder with --out, or add --force")
+        raise UserError(f"{taken[0]} exists already: name another folder with --out, or add --force")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

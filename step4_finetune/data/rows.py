@@ -128,7 +128,7 @@ def _table(text: str, source: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
             yield number, row
             number = table.line_num + 1
     except csv.Error as error:
-        raise UserError(f"{source}:{number} is no CSV ({reason(error)})") from None
+        raise UserError(f"{source}:{number} is not CSV ({reason(error)})") from None
 
 
 def _hub(name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -138,7 +138,7 @@ def _hub(name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     try:
         found: Any = load_dataset(name)
     except Exception as error:
-        raise UserError(f"the dataset {name} cannot be had: {reason(error)}") from None
+        raise UserError(f"the dataset {name} is not available: {reason(error)}") from None
     number = 0
     for split, rows in found.items():
         name = {"validation": "dev"}.get(str(split), str(split)) if len(found) > 1 else ""
@@ -170,7 +170,7 @@ def row_of(raw: Mapping[str, Any], where: str, number: int) -> Row:
     try:
         "".join([*(each["content"] for each in row.prompt), row.chosen, row.rejected or ""]).encode()
     except UnicodeEncodeError:
-        raise UserError(f"{where} holds half a character (a lone surrogate): write the text anew") from None
+        raise UserError(f"{where} holds half a character (a lone surrogate): write the text again") from None
     return row
 
 
@@ -225,7 +225,7 @@ def _json(text: str, where: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise UserError(f"{where}: {text[:40]!r} is no JSON list ({error.msg})") from None
+        raise UserError(f"{where}: {text[:40]!r} is not a JSON list ({error.msg})") from None
 
 
 def _divided(rows: Sequence[Row], shares: tuple[float, float, float]) -> list[Row]:

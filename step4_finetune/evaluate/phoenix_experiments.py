@@ -42,13 +42,13 @@ def ready(url: str) -> Callable[[dict[str, Any]], None]:
     try:
         place = str(httpx.URL(url).copy_with(userinfo=b"")).rstrip("/")  # no password in messages and reports
     except httpx.InvalidURL as error:
-        raise UserError(f"--phoenix {url} is no address: {reason(error)}") from None
+        raise UserError(f"--phoenix {url} is not an address: {reason(error)}") from None
     with _one_line(place):
         client = Client(base_url=url)
         try:
             client.datasets.list(limit=1)
         except (json.JSONDecodeError, KeyError, TypeError):
-            raise UserError(f"--phoenix {place} is no Phoenix server: name the address of one") from None
+            raise UserError(f"--phoenix {place} is not a Phoenix server: name the address of one") from None
 
     def add(facts: dict[str, Any]) -> None:
         from shared.progress import count_bar

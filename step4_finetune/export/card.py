@@ -135,7 +135,7 @@ def push(settings: Settings, folder: Path, repo: str, private: bool = True) -> s
     if not settings.hub:
         raise UserError("the hub is switched off (ROADMAP_HUB=false): nothing was uploaded")
     if repo.count("/") != 1:
-        raise UserError(f"--repo {repo} is no name on the hub: write it as owner/name")
+        raise UserError(f"--repo {repo} is not a name on the hub: write it as owner/name")
     path = folder / "README.md"
     if not path.is_file() or UNFILLED in path.read_text(encoding="utf-8"):
         raise UserError(f"{folder} has no model card: `python -m step4_finetune card {folder}` writes one")

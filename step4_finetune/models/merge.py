@@ -63,13 +63,13 @@ def read_config(adapter: Path) -> dict[str, Any]:
         UserError: the folder holds no adapter, or one that was cut, or one that is no LoRA.
     """
     if not (adapter / CONFIG).is_file():
-        raise UserError(f"{adapter} is no adapter: it has no {CONFIG} (name the folder of a training run)")
+        raise UserError(f"{adapter} is not an adapter: it has no {CONFIG} (name the folder of a training run)")
     try:
         config = json.loads((adapter / CONFIG).read_text(encoding="utf-8"))
         kind = config["peft_type"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{adapter / CONFIG} is damaged ({reason(error)}): train again, or copy anew"
+            f"{adapter / CONFIG} is damaged ({reason(error)}): train again, or copy it again"
         ) from None
     if kind != "LORA":
         raise UserError(f"{adapter} is an adapter of kind {kind}: only LORA is merged here")
@@ -167,7 +167,7 @@ def save(settings: Settings, adapter: Path, out: Path) -> Path:
     from safetensors import SafetensorError
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} is there already: name a new folder with --out, or remove it first")
+        raise UserError(f"{out} exists already: name a new folder with --out, or remove it first")
     model = merged(settings, adapter, dtype="bfloat16")
     model.config._name_or_path = model.config.name_or_path = base_name(settings)
     out.parent.mkdir(parents=True, exist_ok=True)

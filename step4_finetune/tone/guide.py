@@ -71,7 +71,7 @@ def read_yaml(path: Path) -> Any:
     """What a YAML file holds.
 
     Raises:
-        UserError: it can't be read, or is no YAML.
+        UserError: it can't be read, or is not YAML.
     """
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
@@ -79,7 +79,7 @@ def read_yaml(path: Path) -> Any:
         raise UserError(f"cannot read {path}: {reason(error)}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(
-            f"{path} is no YAML: {reason(error)}; a text with a colon or a # in it needs quotes"
+            f"{path} is not YAML: {reason(error)}; a text with a colon or a # in it needs quotes"
         ) from None
 
 
@@ -120,7 +120,7 @@ def guide_of(data: Any, source: str) -> Guide:
 
 def _rule(row: Any, at: str, source: str) -> Rule:
     if not isinstance(row, dict):
-        raise UserError(f"{at} is no rule: use id, say and one of {', '.join(KINDS)}")
+        raise UserError(f"{at} is not a rule: use id, say and one of {', '.join(KINDS)}")
     rule_id = _text(row.get("id"), f"{at}: id", "a short name")
     at = f"{source}: rule {rule_id}"
     _known(row, (*MORE, *KINDS), at)
@@ -187,7 +187,7 @@ def _pattern(pattern: str, at: str) -> str:
     try:
         empty = re.compile(pattern, re.MULTILINE).search("")
     except (re.error, OverflowError, RecursionError) as error:
-        raise UserError(f"{at}: {pattern!r} is no regular expression: {reason(error)}") from None
+        raise UserError(f"{at}: {pattern!r} is not a regular expression: {reason(error)}") from None
     if empty:
         raise UserError(f"{at}: {pattern!r} matches even the empty text: it must match something")
     return pattern

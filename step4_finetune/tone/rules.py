@@ -155,7 +155,7 @@ def word_pattern(phrase: str) -> str:
     All that the phrase holds is meant literally, but for a star at the end of a word of two characters or
     more: `apolog*` is every word that begins so, and matches the whole of it.
 
-    A match is no part of something longer: before it stands neither a \w nor an @, nor a \w with a full stop
+    A match is not part of something longer: before it stands neither a \w nor an @, nor a \w with a full stop
     or hyphen behind it; after it neither a \w nor an @, nor a full stop or hyphen with a \w behind it. So
     the i of `i.e.`, the hi of `hi-fi` and a part of an address are no whole words, but the last word of a
     sentence is. It needs no flags, and may be joined with others by |.

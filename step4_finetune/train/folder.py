@@ -64,7 +64,7 @@ def read_run(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"run.json or recipe.yaml in {folder} cannot be read: {reason(error)}") from None
     if not isinstance(run, dict):
-        raise UserError(f"{folder / 'run.json'} is no JSON object: train again, or remove it")
+        raise UserError(f"{folder / 'run.json'} is not a JSON object: train again, or remove it")
     return run
 
 
@@ -104,7 +104,7 @@ def last_checkpoint(folder: Path) -> str | None:
     except (OSError, ValueError) as error:
         raise UserError(
             f"the checkpoint {found} is not whole ({reason(error)}): remove that folder and train again, "
-            "which goes on from the one before it or begins anew"
+            "which goes on from the one before it or starts again"
         ) from None
     return found
 

@@ -77,7 +77,7 @@ def differentiable(model: torch.nn.Module) -> int:
     if any(getattr(each.weight.quant_state, "packing_format_for_cpu", False) for each in layers):
         raise UserError(
             "the four-bit weights were packed for inference by an earlier forward pass and can't be trained: "
-            "load the model anew"
+            "load the model again"
         )
     for each in layers:
         each.support_avx512bf16_for_cpu = False
@@ -111,6 +111,6 @@ def gradients(model: torch.nn.Module) -> int:
     if deaf:
         raise UserError(
             f"{len(deaf)} of {len(wanted)} trainable tensors get no gradient ({deaf[0]}): nothing would be "
-            "learnt there; with four-bit weights, load the model anew and train before anything else uses it"
+            "learnt there; with four-bit weights, load the model again and train before anything else uses it"
         )
     return len(wanted)

@@ -166,7 +166,7 @@ def read_recipe(name: str | Path = "default", **changes: Any) -> Recipe:
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} is no YAML file: {reason(error)}") from None
+        raise UserError(f"{path} is not a YAML file: {reason(error)}") from None
     if not isinstance(found, dict):
         raise UserError(f"{path} must hold keys and values, such as `method: sft`")
     try:

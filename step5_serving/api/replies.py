@@ -73,7 +73,7 @@ def trace_of(request: Request) -> Trace:
 
 
 def reply(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """JSON; what is no number (NaN) becomes null."""
+    """JSON; what is not a number (NaN) becomes null."""
     return Response(to_json(data, inf_nan_mode="null"), status, headers, "application/json")
 
 

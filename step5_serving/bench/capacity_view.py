@@ -40,7 +40,7 @@ def run(
     """
     measured = read_bench(bench)
     if not users or min(users) < 1 or max(users) > 1_000_000:
-        raise UserError("--users must be numbers from 1 to 1,000,000, with commas between")
+        raise UserError("--users must be numbers from 1 to 1,000,000, separated by commas")
     tokens: dict[str, Any] = {
         "tokens_in": measured.get("input_tokens"),
         "tokens_out": measured["output_tokens"],

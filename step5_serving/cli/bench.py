@@ -144,7 +144,7 @@ def _numbers(flag: str, text: str) -> tuple[float, ...]:
     """`1,4,8`
 
     Raises:
-        UserError: one of them is no number.
+        UserError: one of them is not a number.
     """
     from shared.errors import UserError
 

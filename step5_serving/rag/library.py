@@ -93,7 +93,7 @@ def upload_of(name: str, collection: str | None, content: bytes) -> Upload:
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise bad_request("a name holds what is no text") from None
+            raise bad_request("a name holds what is not a text") from None
     return Upload(file, collection, content)
 
 

@@ -100,4 +100,4 @@ def read_baseline(path: Path) -> dict[str, Any]:
         hint = "make it with --save-baseline" if isinstance(error, FileNotFoundError) else "choose another"
         raise UserError(f"cannot read the baseline {path}: {error.strerror}; {hint}") from None
     except ValidationError:
-        raise UserError(f"{path} is no baseline of this program: make one with --save-baseline") from None
+        raise UserError(f"{path} is not a baseline of this program: make one with --save-baseline") from None

@@ -78,7 +78,7 @@ def show_calls(store: Store, name: str) -> list[dict[str, Any]]:
         UserError: it is neither, or calls of several traces begin like that.
     """
     if not re.fullmatch(r"[0-9a-fA-F]{4,32}", name):
-        raise UserError(f"{name[:60]!r} is no trace id: it has 32 digits of 0-9 and a-f (4 may do)")
+        raise UserError(f"{name[:60]!r} is not a trace id: it has 32 digits of 0-9 and a-f (4 may do)")
     name = name.lower()
     statement = _everything()
     # A range, not LIKE: it uses the index in both databases, whatever their collation.

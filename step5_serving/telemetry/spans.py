@@ -58,12 +58,12 @@ class Spans:
         """To the endpoint of `--otlp`, else of OTEL_EXPORTER_OTLP_ENDPOINT; None where neither names one.
 
         Raises:
-            UserError: the endpoint is no address, or the exporter is not installed.
+            UserError: the endpoint is not an address, or the exporter is not installed.
         """
         if otlp is None and not any(os.environ.get(each) for each in VARIABLES):
             return None
         if otlp is not None and not otlp.startswith(("http://", "https://")):
-            raise UserError(f"--otlp {otlp[:80]!r} is no address: use one like http://127.0.0.1:6006")
+            raise UserError(f"--otlp {otlp[:80]!r} is not an address: use one like http://127.0.0.1:6006")
         try:
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         except ImportError:

@@ -167,7 +167,7 @@ def parse(text: str) -> tuple[sa.URL, Path | None]:
     try:
         url = sa.make_url(text if "://" in text or not text.strip() else f"sqlite:///{text}")
     except (sa.exc.ArgumentError, ValueError):
-        raise UserError(f"--telemetry {text[:80]!r} is no URL of a database: {ALLOWED}") from None
+        raise UserError(f"--telemetry {text[:80]!r} is not a URL of a database: {ALLOWED}") from None
     kind = url.get_backend_name()
     if kind == "sqlite" and url.database and url.database != ":memory:":
         return url, Path(url.database)

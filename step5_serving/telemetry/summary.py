@@ -49,7 +49,7 @@ def parse_since(text: str) -> timedelta:
     seconds = int(found[1]) * UNITS[found[2]] if found else 0
     if not 0 < seconds <= LONGEST:
         raise UserError(
-            f"since {text[:40]!r} is no length of time: use a number and s, m, h, d or w, like 24h, "
+            f"since {text[:40]!r} is not a length of time: use a number and s, m, h, d or w, like 24h, "
             f"up to {LONGEST // UNITS['d']}d"
         )
     return timedelta(seconds=seconds)

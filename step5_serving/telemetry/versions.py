@@ -83,9 +83,9 @@ def parse_split(text: str, known: Sequence[int] | Mapping[int, object]) -> dict[
         try:
             version, weight = int(name), float(share) if colon else 1.0
         except ValueError:
-            raise UserError(f"--prompts {text!r} is no split: {ALLOWED}") from None
+            raise UserError(f"--prompts {text!r} is not a split: {ALLOWED}") from None
         if version in shares or not 0 <= weight < float("inf") or (not colon and "," in text):
-            raise UserError(f"--prompts {text!r} is no split: {ALLOWED}")
+            raise UserError(f"--prompts {text!r} is not a split: {ALLOWED}")
         if version not in known:
             there = ", ".join(map(str, sorted(known)))
             raise UserError(f"--prompts names version {version}, which does not exist: there are {there}")

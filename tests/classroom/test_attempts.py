@@ -224,7 +224,7 @@ def test_lateness_is_counted_in_whole_seconds_and_never_negative():
 
 @pytest.mark.parametrize("text", ["tomorrow", "2026-13-01", "", "01.12.2026"])
 def test_a_deadline_that_is_no_time(text):
-    with pytest.raises(UserError, match="is no time: write it like"):
+    with pytest.raises(UserError, match="is not a time: write it like"):
         deadline.parse(text)
 
 
@@ -257,7 +257,7 @@ def test_an_extension_is_a_learners_own_deadline(tmp_path):
     assert found.unknown() == ["bob"]
     for text, words in (
         ("ada,3", "line 1: learner, step, new deadline"),
-        ("ada,3,soon", "line 1: 'soon' is no time"),
+        ("ada,3,soon", "line 1: 'soon' is not a time"),
     ):
         file.write_text(text)
         with pytest.raises(UserError, match=words):

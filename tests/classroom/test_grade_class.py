@@ -269,7 +269,7 @@ def test_bad_wishes_are_told_before_anything_is_graded(tmp_path):
         run(replace(wish(tmp_path), step="step9"))
     with pytest.raises(UserError, match="no such isolation: jail"):
         run(wish(tmp_path, isolation="jail"))
-    with pytest.raises(UserError, match="is no time"):
+    with pytest.raises(UserError, match="is not a time"):
         run(wish(tmp_path, deadline="soon"))
     assert not (tmp_path / "out").exists()
 

@@ -211,7 +211,7 @@ def test_what_is_no_submission_at_all(tmp_path):
     with pytest.raises(UserError, match="there is no submission"):
         take(tmp_path / "nowhere", WANTED)
     os.mkfifo(tmp_path / "pipe")
-    assert take(tmp_path / "pipe", WANTED).notes == ["nothing could be read: it is no ordinary file"]
+    assert take(tmp_path / "pipe", WANTED).notes == ["nothing could be read: it is not an ordinary file"]
     (tmp_path / "loop").symlink_to("loop")
     assert "can't be read" in take(tmp_path / "loop", WANTED).notes[0]
 

@@ -244,7 +244,7 @@ def test_the_best_level_is_taken_and_what_is_not_there_is_said(work, monkeypatch
     try:
         with opened(work, None) as box:
             assert (box.level, box.safe) == ("rlimits", False)
-        with pytest.raises(UserError, match="isolation sandlock can't be had here: not on this system"):
+        with pytest.raises(UserError, match="isolation sandlock is not available here: not on this system"):
             open_worker(work / "tree", "sandlock")
         monkeypatch.setitem(isolation.LEVELS, "rlimits", missing)
         isolation._probed.cache_clear()

@@ -210,11 +210,11 @@ def test_a_change_of_the_chunker_makes_the_index_of_a_dataset_anew(beir, monkeyp
 
     first, said = made()
     assert made()[0] == first
-    assert "made anew" not in said
+    assert "made again" not in said
     monkeypatch.setattr("step3_rag.service.code_version", lambda: "edited")
     other, said = made()
     assert other != first
-    assert "made by code that has changed since: it is made anew" in said
+    assert "made by code that has changed since: it is made again" in said
 
 
 # --- others at work, and ends in the middle ---------------------------------------------------------------

@@ -178,7 +178,7 @@ def test_a_collection_of_the_hub(hub):
 
 def test_a_hub_that_can_not_be_reached_or_is_switched_off(hub):
     assert refusal("beir:large") == (
-        "BeIR/large cannot be had from the hub: Couldn't reach 'BeIR/large' (LocalEntryNotFoundError)"
+        "BeIR/large is not available from the hub: Couldn't reach 'BeIR/large' (LocalEntryNotFoundError)"
     )
     assert "BeIR/small-qrels cannot be had" in refusal("beir:small", "train")
     hub.clear()

@@ -52,7 +52,7 @@ def test_a_damaged_index_says_so(index, documents, damage):
     folder = index.folder
     index.close()
     damage(folder / "index.sqlite")
-    with pytest.raises(UserError, match=r"index in .* cannot be read \(.+\): make it anew with") as refused:
+    with pytest.raises(UserError, match=r"index in .* cannot be read \(.+\): rebuild it with") as refused:
         opened(folder)
     assert "\n" not in str(refused.value)
     assert Index.facts_of(folder) == {}

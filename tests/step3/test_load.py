@@ -337,7 +337,7 @@ def test_a_page_is_what_a_reader_came_for():
             "<table><tr><th>Phone</th><td>12</td></tr><tr><th>Mail</th><td>x@y</td></tr></table>",
             "- Phone: 12\n- Mail: x@y",
         ),
-        ("<p>line\n# 5 is no heading\n- and this no item", "line # 5 is no heading - and this no item"),
+        ("<p>line\n# 5 is not a heading\n- and this no item", "line # 5 is not a heading - and this no item"),
         ("<p>&lt;b&gt; &amp; &#xD800;&eacute;", "<b> & \N{REPLACEMENT CHARACTER}é"),
         ("<svg><text>drawn</text></svg><template>t</template>x", "x"),
     ],

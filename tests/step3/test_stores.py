@@ -201,7 +201,7 @@ class TestContract:
         assert list(setup.nearest(query, 20)) == list(exact(setup.index, query, 20))
         assert len(setup.nearest(query, 20)) == 9
         setup.open()
-        assert setup.sync() == (9 if setup.name == "faiss" else 0)  # which begins anew in each process
+        assert setup.sync() == (9 if setup.name == "faiss" else 0)  # which starts again in each process
 
     def test_goes_on_where_it_was_killed(self, setup, monkeypatch):
         monkeypatch.setattr(vector_store, "BATCH", 7)

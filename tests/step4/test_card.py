@@ -94,7 +94,7 @@ def test_a_card_without_a_run_or_results_says_so(settings, run):
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("{", r"run\.json .* cannot be read"), ("[]", r"run\.json is no JSON object")]
+    ("text", "says"), [("{", r"run\.json .* cannot be read"), ("[]", r"run\.json is not a JSON object")]
 )
 def test_a_run_that_was_cut_is_one_line(tmp_path, text, says):
     (tmp_path / "run.json").write_text(text)

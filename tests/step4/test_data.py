@@ -193,7 +193,7 @@ GOOD = '{"prompt": "a", "completion": "b", "split": "train"}\n'
     ("line", "said"),
     [
         ("{prompt: 1}", "rows.jsonl:2 is not JSON (Expecting property name enclosed in double quotes)"),
-        ('["a"]', "rows.jsonl:2 is no JSON object: one object a line"),
+        ('["a"]', "rows.jsonl:2 is not a JSON object: one object a line"),
         (
             '{"text": "a", "label": 1}',
             "rows.jsonl:2 has the columns text, label: it needs prompt and completion",
@@ -207,7 +207,7 @@ GOOD = '{"prompt": "a", "completion": "b", "split": "train"}\n'
             '{"prompt": [{"role": "assistant", "content": "x"}], "completion": "b"}',
             "rows.jsonl:2: prompt must be a text or a list of messages that ends with a user's",
         ),
-        ('{"prompt": "[{]", "completion": "b"}', "rows.jsonl:2: '[{]' is no JSON list"),
+        ('{"prompt": "[{]", "completion": "b"}', "rows.jsonl:2: '[{]' is not a JSON list"),
         ('{"prompt": "a", "completion": 5}', "rows.jsonl:2: a reply must be a text or a list of one message"),
         (
             '{"prompt": "a", "chosen": "b", "rejected": [1, 2]}',
@@ -273,4 +273,4 @@ def test_a_dataset_that_cannot_be_had(monkeypatch):
         raise ConnectionError("no route\nto the hub")
 
     monkeypatch.setattr(datasets, "load_dataset", load)
-    assert refusal("someone/replies") == "the dataset someone/replies cannot be had: no route to the hub"
+    assert refusal("someone/replies") == "the dataset someone/replies is not available: no route to the hub"

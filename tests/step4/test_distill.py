@@ -138,7 +138,7 @@ def test_conversations_keep_their_turns(api, guide, out):
 
 def test_a_file_that_is_none_of_ours(api, guide, out):
     out.write_text('{"text": "a novel"}\n')
-    with pytest.raises(UserError, match=r"pairs\.jsonl:1 is no row of an earlier run"):
+    with pytest.raises(UserError, match=r"pairs\.jsonl:1 is not a row of an earlier run"):
         run(ROWS, guide, out)
     with pytest.raises(UserError, match=r"use one that ends in \.jsonl"):
         run(ROWS, guide, out.with_suffix(".csv"))

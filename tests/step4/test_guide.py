@@ -148,15 +148,15 @@ def test_words_are_exact_or_stems(tmp_path):
 
 WRONG = [
     ("- a\n- b", "a guide has company, system and rules"),
-    ("company: [", "is no YAML: "),
+    ("company: [", "is not YAML: "),
     ({"rules": [rule(words={"max": 3})]}, "company is missing: use the company's name"),
     (guide(), "has no rules: list under rules what replies must keep"),
     ({"company": "Acme", "ruls": []}, "has the unknown key 'ruls': did you mean rules?"),
-    (guide("be nice"), "rule 1 is no rule: use id, say and one of starts_with, ends_with, forbid, "),
+    (guide("be nice"), "rule 1 is not a rule: use id, say and one of starts_with, ends_with, forbid, "),
     (guide({"say": "x", "emoji": "forbid"}), "rule 1: id is missing: use a short name"),
     (guide(rule()), "rule a checks nothing: use one or more of starts_with, "),
     (guide(rule(forbit="!")), "rule a has the unknown key 'forbit': did you mean forbid?"),
-    (guide(rule(forbid="(")), "rule a: forbid: '(' is no regular expression: missing )"),
+    (guide(rule(forbid="(")), "rule a: forbid: '(' is not a regular expression: missing )"),
     (guide(rule(require="x*")), "rule a: require: 'x*' matches even the empty text: it must match something"),
     (
         guide(rule(forbid_words=[False])),

@@ -124,7 +124,7 @@ def not_a_number(run):
 @pytest.mark.parametrize(
     ("break_it", "says"),
     [
-        (no_config, "is no adapter: it has no adapter_config.json"),
+        (no_config, "is not an adapter: it has no adapter_config.json"),
         (lambda run: (run / merge.CONFIG).write_text("{"), "is damaged"),
         (lambda run: (run / merge.CONFIG).write_text("[]"), "is damaged"),
         (lambda run: change(run, peft_type="IA3"), "kind IA3"),
@@ -132,7 +132,7 @@ def not_a_number(run):
         (cut, "was cut or is damaged"),
         (not_a_number, "cannot be merged"),
         (lambda run: change(run, base_model_name_or_path="org/other"), "trained on org/other, not on tiny"),
-        (shutil.rmtree, "is no adapter"),
+        (shutil.rmtree, "is not an adapter"),
     ],
 )
 def test_what_is_no_whole_adapter_is_refused_in_one_line(settings, tmp_path, break_it, says):

@@ -222,7 +222,7 @@ def test_a_server_that_wants_a_key_gets_it_from_the_environment(phoenix, monkeyp
     [
         ("http://127.0.0.1:1", "failed .*is `phoenix serve` running there"),
         ("localhost", "failed .*missing an 'http://'"),
-        ("http://[::1", "is no address"),
+        ("http://[::1", "is not an address"),
     ],
 )
 def test_an_address_where_nobody_answers(url, says):
@@ -234,7 +234,7 @@ def test_an_address_where_nobody_answers(url, says):
 
 def test_another_server_is_no_phoenix_and_no_password_is_repeated(phoenix):
     phoenix.plain = True
-    with pytest.raises(UserError, match="is no Phoenix server") as caught:
+    with pytest.raises(UserError, match="is not a Phoenix server") as caught:
         phoenix_experiments.ready(phoenix.url.replace("//", "//me:secret@"))
     assert "secret" not in str(caught.value)
 

@@ -62,7 +62,7 @@ def test_the_trap_is_real_without_the_switch_nothing_is_learnt():
         loss.backward()
     with pytest.raises(UserError, match="8 of 8 trainable tensors get no gradient"):
         qlora.gradients(model)
-    with pytest.raises(UserError, match="load the model anew"):
+    with pytest.raises(UserError, match="load the model again"):
         qlora.differentiable(model)
 
 

@@ -56,7 +56,7 @@ def test_the_saved_recipe_has_every_default_and_reads_back_equal(tmp_path):
         ("dpo: {negatives: [intent]}", "dpo.negatives.0 is 'intent'"),
         ("dpo: {loss: [sigmoid, sft], loss_weights: [1]}", "loss has 2 and loss_weights 1 values"),
         ("[1, 2]", "must hold keys and values"),
-        ("method: [", "is no YAML file"),
+        ("method: [", "is not a YAML file"),
     ],
 )
 def test_what_is_not_allowed_is_named_in_one_line(tmp_path, text, says):
@@ -77,7 +77,7 @@ def test_a_folder_or_a_picture_is_no_recipe(tmp_path):
     (tmp_path / "folder.yaml").mkdir()
     (tmp_path / "picture.yaml").write_bytes(b"\x89PNG\xff\xfe")
     for name in ("folder.yaml", "picture.yaml"):
-        with pytest.raises(UserError, match="is no YAML file"):
+        with pytest.raises(UserError, match="is not a YAML file"):
             read_recipe(tmp_path / name)
 
 

@@ -130,7 +130,7 @@ def test_domains_for_dev_are_not_in_train(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [('{"prompt": "x"}', "holds no conversations"), ("[]", ":1 is no JSON object"), ("", "holds no")],
+    [('{"prompt": "x"}', "holds no conversations"), ("[]", ":1 is not a JSON object"), ("", "holds no")],
 )
 def test_a_file_without_conversations_is_refused(tmp_path, text, says):
     path = tmp_path / "train.jsonl"

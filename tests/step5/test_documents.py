@@ -79,7 +79,7 @@ async def test_a_document_is_found_replaced_and_forgotten(made):
 
 @in_loop
 async def test_the_samples_documents_cannot_be_changed(made, monkeypatch):
-    """Its index is made anew from its files at each start: what was accepted would be gone."""
+    """Its index is made again from its files at each start: what was accepted would be gone."""
     monkeypatch.setattr(service, "sample_home", lambda _settings: made.home)
     async with client_of(made.app) as client:
         for got in (await client.post("/ingest", json=text()), await client.delete("/documents/1")):

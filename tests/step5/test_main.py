@@ -135,7 +135,7 @@ def test_typos_end_in_one_line(bad, line):
         ("--prompts 9", "--prompts names version 9, which does not exist: there are 1, 2"),
         ("--budget-usd-per-day 1", "--budget-usd-per-day needs to know what tiny costs"),
         ("--telemetry mysql://x/y", "is not supported: use FILE, sqlite:///FILE or postgresql+psycopg://"),
-        ("--otlp localhost", "is no address: use one like http://127.0.0.1:6006"),
+        ("--otlp localhost", "is not an address: use one like http://127.0.0.1:6006"),
         ("--host 0.0.0.0", "lets others reach this server, and there is no API key"),
         ("--port 99999", "--port"),
         ("--engine claude", "needs a key: set ANTHROPIC_API_KEY"),

@@ -49,7 +49,7 @@ def test_an_address_that_is_none(monkeypatch):
         raise socket.gaierror(-2, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(UserError, match=r"--host nowhere is no address of this machine"):
+    with pytest.raises(UserError, match=r"--host nowhere is not an address of this machine"):
         server.listen("nowhere", 0)
 
 
@@ -78,7 +78,7 @@ def test_what_to_type_into_a_browser():
         ({"engine": "torch", "model": "tiny", "prompts": "9"}, "version 9, which does not exist"),
         ({"engine": "torch", "model": "tiny", "budget_usd_per_day": 1.0}, "no price for it"),
         ({"engine": "scripted", "telemetry": "mysql://x"}, "mysql"),
-        ({"engine": "scripted", "otlp": "nowhere"}, "--otlp 'nowhere' is no address"),
+        ({"engine": "scripted", "otlp": "nowhere"}, "--otlp 'nowhere' is not an address"),
     ],
 )
 def test_parts_that_can_not_be_had_are_one_line_before_it_listens(fields, said):

@@ -233,7 +233,7 @@ def test_errors_end_in_one_line(asked, run):
     call = asked.ask("It renews every year. [1]")
     for args, said in [
         (("replay", "ffff" * 8), "there is no call ffff"),
-        (("replay", "xyz"), "is no trace id"),
+        (("replay", "xyz"), "is not a trace id"),
         (("replay", call.trace_id, "--index", "nowhere"), "no index in nowhere"),
     ]:
         got = run(*args, "--telemetry", asked.address)

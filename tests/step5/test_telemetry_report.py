@@ -134,7 +134,7 @@ def test_a_baseline_keeps_values_but_not_all(store, tmp_path, monkeypatch):
 def test_another_file_is_no_baseline(tmp_path, text):
     path = tmp_path / "x.json"
     path.write_text(text)
-    with pytest.raises(UserError, match="is no baseline"):
+    with pytest.raises(UserError, match="is not a baseline"):
         baseline.read_baseline(path)
 
 
@@ -166,15 +166,15 @@ def test_the_command_saves_a_baseline_compares_and_ends_with_1(run, tmp_path):
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["report", "--since", "soon"], "is no length of time"),
+        (["report", "--since", "soon"], "is not a length of time"),
         (["report", "--save-baseline"], "name it with --baseline"),
         (["report", "--baseline", "nowhere.json"], "cannot read the baseline nowhere.json"),
         (["report", "--max-error-rate", "5"], "--max-error-rate"),
         (["telemetry", "prune", "--older-than", "999999d"], "no length of time"),
         (["report", "--baseline", "b.json", "--save-baseline"], "0 calls are too few"),
-        (["telemetry", "prune", "--older-than", "never"], "is no length of time"),
+        (["telemetry", "prune", "--older-than", "never"], "is not a length of time"),
         (["telemetry", "show", "abcd1234"], "there is no call abcd1234"),
-        (["telemetry", "show", "xyz"], "is no trace id"),
+        (["telemetry", "show", "xyz"], "is not a trace id"),
     ],
 )
 def test_flags_that_are_wrong_end_in_one_line(run, tmp_path, args, said):

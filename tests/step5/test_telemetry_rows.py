@@ -252,4 +252,4 @@ def test_a_length_of_time_that_makes_no_sense_is_refused(since, tmp_path):
     recorder = Recorder.from_url(f"sqlite:///{tmp_path}/t.db")
     got = get(app_of(recorder=recorder), f"/telemetry/summary?since={since}")
     assert got.status_code == 400
-    assert "is no length of time" in json.loads(got.text)["error"]["message"]
+    assert "is not a length of time" in json.loads(got.text)["error"]["message"]

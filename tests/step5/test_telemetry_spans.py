@@ -249,7 +249,7 @@ def test_off_by_default_and_on_by_the_variable_of_opentelemetry(monkeypatch):
     for name in spans.VARIABLES:
         monkeypatch.delenv(name, raising=False)
     assert Spans.of() is None
-    with pytest.raises(UserError, match="is no address"):
+    with pytest.raises(UserError, match="is not an address"):
         Spans.of("localhost:6006")
     with Receiver() as receiver:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)

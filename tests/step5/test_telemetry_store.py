@@ -96,7 +96,7 @@ def test_a_trace_id_may_be_cut_short(database):
     assert show_call(store, "ab13")["trace_id"].startswith("ab13")
     assert show_call(store, "ab14") is None
     for wrong in ("ab", "no hex", "ab%", "a" * 33):
-        with pytest.raises(UserError, match="is no trace id"):
+        with pytest.raises(UserError, match="is not a trace id"):
             show_call(store, wrong)
     record(database, call_of(trace_id="ab12" + "1" * 28))
     with pytest.raises(UserError, match="several calls"):

@@ -176,7 +176,7 @@ def leakage(rows: Sequence[Row], threshold: float = NEAR) -> Finding:
         sorted(cases, key=lambda case: case.row),
         len(rows),
         ERROR,
-        "take them out of train: what was trained on is no test",
+        "take them out of train: what was trained on is not a test",
     )
 
 

@@ -33,11 +33,11 @@ def target(source: str | Path, out: Path, *, force: bool) -> Path:
         UserError: the place is the source itself, or taken, or of another kind of file.
     """
     if out.suffix != ".jsonl":
-        raise UserError(f"--fix {out} is no name for rows: use one that ends in .jsonl")
+        raise UserError(f"--fix {out} is not a name for rows: use one that ends in .jsonl")
     if out.exists() and Path(source).exists() and out.samefile(source):
         raise UserError(f"--fix {out} is the data itself, which is never changed: name another file")
     if out.exists() and not force:
-        raise UserError(f"{out} is there already: name another file with --fix, or add --force")
+        raise UserError(f"{out} exists already: name another file with --fix, or add --force")
     return writable(out)
 
 

@@ -94,7 +94,7 @@ class BatchEngine:
         sequences, both prefill and decode wait for the arithmetic.
 
         Raises:
-            UserError: it can't be had, is damaged, or is no Llama.
+            UserError: it can't be had, is damaged, or is not a Llama.
         """
         settings = device.settings_for_batch(settings.model_copy(update={"device": "cpu"}))
         threads = device.use_threads(settings)

@@ -42,7 +42,7 @@ class Weights:
     """A Llama's config and tensors.
 
     Raises:
-        UserError: it is no Llama, or one with parts that are not written out here.
+        UserError: it is not a Llama, or one with parts that are not written out here.
     """
 
     config: Mapping[str, Any]

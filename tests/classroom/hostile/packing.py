@@ -241,14 +241,14 @@ def symbolic_link_to_itself(at):
     (at.ada / FILES["fuse"]).symlink_to("fuse.py")
 
 
-@case(OTHERS, r"fuse\.py was refused: it is no ordinary file", "not attempted")
+@case(OTHERS, r"fuse\.py was refused: it is not an ordinary file", "not attempted")
 def pipe_for_a_file(at):
     at.honest()
     (at.ada / FILES["fuse"]).unlink()
     os.mkfifo(at.ada / FILES["fuse"])
 
 
-@case(OTHERS, r"fuse\.py was refused: it is no ordinary file", "not attempted")
+@case(OTHERS, r"fuse\.py was refused: it is not an ordinary file", "not attempted")
 def socket_for_a_file(at):
     at.honest()
     (at.ada / FILES["fuse"]).unlink()
@@ -256,7 +256,7 @@ def socket_for_a_file(at):
         made.bind("fuse.py")  # names of sockets are short
 
 
-@case(OTHERS, r"fuse\.py was refused: it is no ordinary file", "not attempted")
+@case(OTHERS, r"fuse\.py was refused: it is not an ordinary file", "not attempted")
 def folder_for_a_file(at):
     at.honest()
     (at.ada / FILES["fuse"]).unlink()
@@ -422,7 +422,7 @@ def no_archive_at_all(at):
     return path
 
 
-@case("", r"nothing could be read: it is no ordinary file", "not attempted")
+@case("", r"nothing could be read: it is not an ordinary file", "not attempted")
 def a_pipe_for_an_archive(at):
     os.mkfifo(at.folder / "ada.zip")
     return at.folder / "ada.zip"
@@ -442,7 +442,7 @@ def links_in_a_tar(at):
     return path
 
 
-@case(OTHERS, r"fuse\.py was refused: it is no ordinary file", "not attempted")
+@case(OTHERS, r"fuse\.py was refused: it is not an ordinary file", "not attempted")
 def a_device_in_a_tar(at):
     path = at.folder / "ada.tar"
     with tarfile.open(path, "w") as archive:
