@@ -63,7 +63,9 @@ def read_config(adapter: Path) -> dict[str, Any]:
         UserError: the folder holds no adapter, or one that was cut, or one that is no LoRA.
     """
     if not (adapter / CONFIG).is_file():
-        raise UserError(f"{adapter} is not an adapter: it has no {CONFIG} (name the folder of a training run)")
+        raise UserError(
+            f"{adapter} is not an adapter: it has no {CONFIG} (name the folder of a training run)"
+        )
     try:
         config = json.loads((adapter / CONFIG).read_text(encoding="utf-8"))
         kind = config["peft_type"]
