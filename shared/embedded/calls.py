@@ -6,7 +6,7 @@
     [ToolCall(name='get_weather', input={'city': 'Rome', 'day': 'tomorrow'})]
 
 Which tool is called, how often and with which arguments is the model's choice. The grammar only takes away
-what is no call: tools that are not offered, arguments that a tool doesn't have, values of a wrong type.
+what is not a call: tools that are not offered, arguments that a tool doesn't have, values of a wrong type.
 """
 
 from __future__ import annotations

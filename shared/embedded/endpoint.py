@@ -96,7 +96,7 @@ def _decoded(content: bytes) -> Any:
     """The body's JSON.
 
     Raises:
-        Refused: it is too long, or is no JSON, or holds what is no text.
+        Refused: it is too long, or is not JSON, or holds what is not a text.
     """
     if len(content) > LONGEST_BODY:
         raise too_long()
@@ -111,4 +111,4 @@ def _decoded(content: bytes) -> Any:
 
 
 def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")

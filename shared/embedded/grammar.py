@@ -66,7 +66,7 @@ def grammar_of(schema: Any) -> str:
     try:
         return _grammar(json.dumps(schema, allow_nan=False))
     except (TypeError, RecursionError):
-        raise UnsupportedSchema("the schema is no JSON, or too deep") from None
+        raise UnsupportedSchema("the schema is not JSON, or too deep") from None
 
 
 def lark_of(schema: Any) -> str:

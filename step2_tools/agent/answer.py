@@ -10,7 +10,7 @@
 
 The model writes the answer's text only, and is held to a schema for it (`output_config`); the facts in
 `data` are copied from the tool results by this code, so that no model can misquote them. What comes is
-validated here again: a server may ignore the schema, and an answer that is cut is no JSON.
+validated here again: a server may ignore the schema, and an answer that is cut is not JSON.
 
 Source: https://docs.claude.com/en/docs/build-with-claude/structured-outputs
 """

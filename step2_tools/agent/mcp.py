@@ -228,7 +228,7 @@ def _cleaned(schema: Any) -> Any:
 
 
 def _text(result: types.CallToolResult) -> str:
-    """A result as text, cut, and without invisible characters; what is no text is named."""
+    """A result as text, cut, and without invisible characters; what is not a text is named."""
     texts = [
         block.text if block.type == "text" else f"[{block.type} left out: only text is read]"
         for block in result.content

@@ -9,7 +9,7 @@
     tool = FunctionTool(double)
     tool.to_dict()                 {"name": "double", "description": "Double a number.", "input_schema": ...}
     tool.call({"number": 21})      "42.0"
-    tool.call({"numbr": 21})       ToolError: number is missing; 'numbr' is no argument of double: allowed ...
+    tool.call({"numbr": 21})       ToolError: number is missing; 'numbr' is not an argument of double: ...
 
 The class is the SDK's own BetaFunctionTool, so the SDK makes the schema and its tool_runner takes it as it
 is. What is added is the edge: arguments are checked strictly before the call, the call has a time limit,
@@ -83,7 +83,7 @@ class FunctionTool(BetaFunctionTool[Callable[..., str]]):
         """One of pydantic's `ValidationError.errors()` in words, in one of three forms by its `type`.
 
             missing           dish is missing
-            extra_forbidden   'dihs' is no argument of order: allowed are dish, size      (or: are none)
+            extra_forbidden   'dihs' is not an argument of order: allowed are dish, size      (or: are none)
             any other         size = "huge" is not allowed: it must be 'small' or 'large'
 
         The name is the first of `loc` through `sanitize`, of 40 characters at most. What was given is `input`
@@ -96,7 +96,7 @@ class FunctionTool(BetaFunctionTool[Callable[..., str]]):
             return f"{name} is missing"
         if error["type"] == "extra_forbidden":
             allowed = ", ".join(self._arguments.model_fields) or "none"
-            return f"{name!r} is no argument of {self.name}: allowed are {allowed}"
+            return f"{name!r} is not an argument of {self.name}: allowed are {allowed}"
         given = sanitize(json.dumps(error["input"], ensure_ascii=False, default=str), 60)
         allowed = error["msg"].removeprefix("Input should be ").replace("a valid string", "text")
         return f"{name} = {given} is not allowed: it must be {allowed}"
@@ -131,7 +131,7 @@ class FunctionTool(BetaFunctionTool[Callable[..., str]]):
 
 
 def _arguments_of(func: Callable[..., str]) -> type[pydantic.BaseModel]:
-    """A pydantic model of the signature. Strict: what passes is what the schema allows ("5" is no number).
+    """A pydantic model of the signature. Strict: what passes is what the schema allows ("5" is not a number).
 
     A field for each parameter of the function, or bound method, in the signature's order: with the type of
     its hint (also where hints are text, and with what `Annotated` adds), with its default, and required where

@@ -35,14 +35,18 @@ INCOMPLETE = 3
 Trace = Annotated[bool, typer.Option("--trace", help="Show every message.")]
 Offline = Annotated[
     bool | None,
-    typer.Option("--offline/--online", help="Tools on sample data, or the real services. (default: online)"),
+    typer.Option(
+        "--offline/--online", help="Run the tools on sample data, or on the real services. (default: online)"
+    ),
 ]
-MaxTurns = Annotated[int, typer.Option(help="Stop after so many turns of the model.")]
-MaxNewTokens = Annotated[int, typer.Option(help="Stop each of its turns after this many tokens.")]
+MaxTurns = Annotated[int, typer.Option(help="Stop after this many turns of the model.")]
+MaxNewTokens = Annotated[int, typer.Option(help="Stop each turn after this many tokens.")]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for the server.")]
 Mcp = Annotated[
     list[str] | None,
-    typer.Option("--mcp", metavar="COMMAND|URL", help="Tools of this MCP server too; repeatable."),
+    typer.Option(
+        "--mcp", metavar="COMMAND|URL", help="Also offer the tools of this MCP server; repeat it for several."
+    ),
 ]
 AlertFile = Annotated[
     Path | None,
@@ -51,7 +55,7 @@ AlertFile = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", help="Run tools that have effects without asking.")]
 PromptId = Annotated[str, typer.Option("--prompt", help="A prompt's id, or id@version.")]
 Split = Literal["dev", "test", "fresh"]
-Limit = Annotated[int | None, typer.Option(help="So many questions only, drawn by --seed.")]
+Limit = Annotated[int | None, typer.Option(help="Use only this many questions, drawn by --seed.")]
 
 
 def _settings(smoke: bool = False, **flags: Any) -> Any:
@@ -70,7 +74,7 @@ def ask(
     ] = None,
     trace: Trace = False,
     form: Annotated[
-        Literal["text", "json"], typer.Option("--format", help="Of the answer; see `schema`.")
+        Literal["text", "json"], typer.Option("--format", help="Format of the answer; see `schema`.")
     ] = "text",
     offline: Offline = None,
     prompt: PromptId = "assistant",
@@ -120,7 +124,7 @@ def chat(
     seed: Seed = None,
     smoke: Smoke = False,
 ) -> None:
-    """A conversation that keeps its history."""
+    """Hold a conversation that keeps its history."""
     settings = _settings(smoke, model=model, seed=seed, engine=engine)
     from rich.console import Console
 
@@ -136,7 +140,7 @@ def chat(
 
 @app.command()
 def tools(as_json: Json = False) -> None:
-    """The tools as the model sees them: name, description, input schema."""
+    """Show the tools as the model sees them: name, description, input schema."""
     from step2_tools.cli import tables
 
     offered = _definitions()
@@ -148,9 +152,9 @@ def tools(as_json: Json = False) -> None:
 @app.command()
 def mcp(
     http: Annotated[
-        bool, typer.Option("--http", help="Over HTTP on this machine, instead of stdin and stdout.")
+        bool, typer.Option("--http", help="Serve over HTTP on this machine instead of stdin and stdout.")
     ] = False,
-    port: Annotated[int, typer.Option(help="With --http; 0 takes any that is free.")] = 8765,
+    port: Annotated[int, typer.Option(help="Port for --http; 0 takes any free port.")] = 8765,
     offline: Offline = None,
 ) -> None:
     """Serve the tools to any client of the Model Context Protocol."""
@@ -166,7 +170,7 @@ def mcp(
 
 @app.command()
 def schema() -> None:
-    """The JSON schema of the answers of --format json."""
+    """Print the JSON schema of the answers of --format json."""
     import json
 
     from step2_tools.agent import answer
@@ -177,10 +181,10 @@ def schema() -> None:
 @prompts_app.command("diff")
 def diff_prompts(
     old: Annotated[str, typer.Argument(help="A prompt's id@version.")],
-    new: Annotated[str, typer.Argument(help="Another.")],
+    new: Annotated[str, typer.Argument(help="Another prompt's id@version.")],
     model: Model = None,
 ) -> None:
-    """What changed from one prompt to another."""
+    """Show what changed from one prompt version to another."""
     settings = _settings(model=model)
     from shared.prompts import diff
     from step2_tools.cli.ask import load_prompt
@@ -190,9 +194,9 @@ def diff_prompts(
 
 @app.command()
 def evaluate(
-    split: Annotated[Split, typer.Option(help="Which of the labelled questions.")] = "dev",
+    split: Annotated[Split, typer.Option(help="Split of the labelled questions.")] = "dev",
     style: Annotated[
-        list[str] | None, typer.Option(help="A style of asking; repeat it for several. Default: all.")
+        list[str] | None, typer.Option(help="Prompt style; repeat it for several. Default: all.")
     ] = None,
     limit: Limit = None,
     timeout: Timeout = 60.0,
@@ -202,7 +206,7 @@ def evaluate(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """How often the model calls the right tools, asked in several styles."""
+    """Measure how often the model calls the right tools, in several prompt styles."""
     settings = _settings(smoke, model=model, seed=seed, engine=engine)
     limit = 6 if smoke and limit is None else limit
     from step2_tools.cli import tables
@@ -219,14 +223,14 @@ def evaluate(
 
 @app.command()
 def injection(
-    limit: Annotated[int | None, typer.Option(help="About so many of the 30 texts only.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Use only about this many of the 30 texts.")] = None,
     engine: Engine = None,
     model: Model = None,
     seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """How often defences hold against instructions in what a tool returns."""
+    """Measure how often defences hold against instructions in tool results."""
     settings = _settings(smoke, model=model, seed=seed, engine=engine)
     limit = 4 if smoke and limit is None else limit
     from shared.chat.errors import one_line_errors
@@ -244,13 +248,13 @@ def injection(
 def optimize(
     style: Annotated[
         str | None,
-        typer.Option(help="The style to begin with. (default: zero-shot; embedded: zero-shot +schema)"),
+        typer.Option(help="Prompt style to start from. (default: zero-shot; embedded: zero-shot +schema)"),
     ] = None,
-    budget: Annotated[int, typer.Option(help="Calls of the model, at most.")] = 1000,
+    budget: Annotated[int, typer.Option(help="Largest number of model calls.")] = 1000,
     limit: Limit = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Where the new version goes, if not to the old one."),
+        typer.Option(metavar="FOLDER", help="Folder for the new version; default: beside the old one."),
     ] = None,
     engine: Engine = None,
     model: Model = None,
@@ -283,7 +287,7 @@ def optimize(
 
 @app.command()
 def answers(
-    split: Annotated[Split, typer.Option(help="Which of the labelled questions.")] = "dev",
+    split: Annotated[Split, typer.Option(help="Split of the labelled questions.")] = "dev",
     limit: Limit = None,
     engine: Engine = None,
     model: Model = None,
@@ -291,7 +295,7 @@ def answers(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """How often the numbers of an answer are those of the tools (on sample data), and what the guard does."""
+    """Measure how often the numbers in an answer come from the tools."""
     settings = _settings(smoke, model=model, seed=seed, engine=engine)
     limit = 3 if smoke and limit is None else limit
     from step2_tools.cli import tables
@@ -313,7 +317,7 @@ def caching(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Seconds and cached tokens of a request whose prefix stays the same, and of one whose prefix changes."""
+    """Compare requests whose prefix stays the same with others: seconds and cached tokens."""
     settings = _settings(smoke, model=model, engine=engine)
     from step2_tools.cli import tables
     from step2_tools.evaluate import caching as measuring

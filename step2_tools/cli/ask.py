@@ -135,7 +135,7 @@ def user_turn(question: str) -> Message:
     Raises:
         UserError: it is empty.
     """
-    text = question.encode("utf-8", "replace").decode()  # what the shell could not decode is no text
+    text = question.encode("utf-8", "replace").decode()  # what the shell could not decode is not a text
     if not text.strip():
         raise UserError("the question is empty: ask something, for example What is the weather in Bangkok?")
     return {"role": "user", "content": text}

@@ -1,4 +1,4 @@
-"""A conversation that keeps its history.
+"""Hold a conversation that keeps its history.
 
     $ python -m step2_tools chat
     > What is the weather in Bangkok?

@@ -48,7 +48,7 @@ class Style:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back; `calls` is None when the text is no list of calls."""
+    """What came back; `calls` is None when the text is not a list of calls."""
 
     calls: list[Call] | None
     text: str

@@ -29,7 +29,7 @@ MAX_BYTES = 2_000_000  # of an answer
 
 
 class Shape(pydantic.BaseModel):
-    """Base of the models of what services answer: other fields are ignored, NaN is no number."""
+    """Base of the models of what services answer: other fields are ignored, NaN is not a number."""
 
     model_config = pydantic.ConfigDict(extra="ignore", allow_inf_nan=False)
 

@@ -256,7 +256,7 @@ def post(path="/v1/messages", method="POST", fake=None, **options):
         ({"json": [1]}, 400, "invalid_request_error", "must be a JSON object"),
         ({"content": b'{"model": '}, 400, "invalid_request_error", "not valid JSON"),
         ({"content": b"\xff\xfe"}, 400, "invalid_request_error", "not valid JSON"),
-        ({"content": b'{"max_tokens": NaN}'}, 400, "invalid_request_error", "NaN is no JSON"),
+        ({"content": b'{"max_tokens": NaN}'}, 400, "invalid_request_error", "NaN is not JSON"),
         ({"content": b'"\\ud800"'}, 400, "invalid_request_error", "not valid JSON"),
         ({"content": b"[" * 100_000}, 400, "invalid_request_error", "nested too deeply"),
         ({"json": {**HI, "model": "claude-9"}}, 404, "not_found_error", "model: claude-9"),

@@ -151,7 +151,7 @@ def test_the_schema_permits_valid_calls_and_nothing_else(api):
         ("It is [sunny].", None),
         ("", None),
         (json.dumps([OSLO])[:-3], None),  # cut
-        ('[{"name": "get_weather", "args": {"list": []}}]', None),  # the [] inside is no answer
+        ('[{"name": "get_weather", "args": {"list": []}}]', None),  # the [] inside is not an answer
         ('[{"name": "get_weather", "input": "Oslo"}]', None),
         ('[{"name": 5, "input": {}}]', None),
         ("[" * 5000, None),

@@ -70,7 +70,7 @@ def check(seen, version="2026-07-28"):
     assert tools[3].input_schema["required"] == ["city"]
     assert not right[0]
     assert "In Tokyo, Japan it is" in right[1]
-    assert wrong == (True, "city is missing; 'town' is no argument of get_time: allowed are city")
+    assert wrong == (True, "city is missing; 'town' is not an argument of get_time: allowed are city")
     assert unknown == (True, f"there is no tool 'get_thyme'; use {', '.join(NAMES)}")
 
 

@@ -52,7 +52,7 @@ def test_arguments_reach_the_function_and_defaults_fill_in():
         ({}, "dish is missing"),
         (
             {"dihs": "soup"},
-            "dish is missing; 'dihs' is no argument of order: allowed are dish, size, count, price",
+            "dish is missing; 'dihs' is not an argument of order: allowed are dish, size, count, price",
         ),
         ({"dish": "soup", "size": "huge"}, "size = \"huge\" is not allowed: it must be 'small' or 'large'"),
         ({"dish": None}, "dish = null is not allowed: it must be text"),
