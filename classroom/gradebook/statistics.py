@@ -15,7 +15,6 @@ is unknown. Near 0 or below, look at the exercise before you look at the learner
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from typing import Any
 
 from classroom.gradebook.table import broken, exercises
 from classroom.grading.result import Item, Result, Test
+from shared.report.record import new_figure
 
 KINDS = ("solved", "partial", "failed", "not attempted", "blocked")
 OF_STATUS = {"passed": "solved", "partial": "partial", "not attempted": "not attempted", "blocked": "blocked"}
@@ -160,10 +160,7 @@ def lines(statistics: Sequence[Statistic]) -> list[str]:
 
 def picture(statistics: Sequence[Statistic], title: str, path: Path) -> None:
     """Bars of the shares, one for each exercise, as a PNG."""
-    os.environ["MPLBACKEND"] = "agg"  # whatever the user's is: nothing is shown on a screen
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 1.6 + 0.45 * len(statistics)), layout="constrained")
+    figure = new_figure(10, 1.6 + 0.45 * len(statistics))
     axes = figure.subplots()
     places = range(len(statistics))
     left = [0.0] * len(statistics)

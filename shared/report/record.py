@@ -12,12 +12,15 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from shared.config import load_settings
 from shared.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def record(facts: dict[str, Any]) -> None:
@@ -69,6 +72,14 @@ def picture_path(package: str, name: str, out: Path | None) -> Path:
         raise UserError(f"--out {out} is not the name of a picture: use one that ends in .png")
     folder = load_settings().reports_dir or Path("reports")
     return writable(out or folder / package / f"{name}.png")
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A matplotlib figure, in inches, without pyplot's global state."""
+    os.environ["MPLBACKEND"] = "agg"  # no window, whatever the user has set
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def writable(path: Path) -> Path:

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shared.report.record import new_figure
+
 if TYPE_CHECKING:
     import torch
-
-
-def new_figure(width: float, height: float) -> Any:
-    """A matplotlib figure, in inches, without pyplot's global state."""
-    os.environ["MPLBACKEND"] = "agg"  # no window, whatever the user has set
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
 
 
 def save(figure: Any, path: Path, results: dict[str, Any]) -> None:

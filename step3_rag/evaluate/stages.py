@@ -6,7 +6,6 @@ $ python -m step3_rag evaluate --dataset path/to/beir-folder --out report/
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from shared import hardware
 from shared.cli import plain_table
 from shared.config import Settings
 from shared.errors import UserError
-from shared.report.record import picture_path, writable
+from shared.report.record import new_figure, picture_path, writable
 from step3_rag.evaluate import dataset, retrieval
 from step3_rag.evaluate.dataset import dataset_service
 from step3_rag.evaluate.metrics import MEASURES
@@ -136,11 +135,8 @@ def _write_report(facts: Mapping[str, Any], path: Path) -> None:
 
 def draw(facts: Mapping[str, Any], path: Path) -> None:
     """nDCG@10 of every stage with its interval."""
-    os.environ["MPLBACKEND"] = "agg"
-    from matplotlib.figure import Figure
-
     stages = facts["stages"]
-    figure = Figure(figsize=(6.0, 3.4), layout="constrained")
+    figure = new_figure(6.0, 3.4)
     axis = figure.subplots()
     values = np.array([row[MAIN] for row in stages.values()])
     intervals = np.array([row["interval_95"] for row in stages.values()])

@@ -14,6 +14,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from shared.errors import UserError
+from shared.report.record import new_figure
 from step4_finetune.train import distributed
 from step4_finetune.train.qlora import gradients
 
@@ -81,10 +82,8 @@ def write_log(log: Path, stage: str, history: list[dict[str, float]]) -> None:
 
 def draw(log: Path, picture: Path) -> None:
     """The curve of the loss, one line a stage, and the loss on dev where it was measured."""
-    from matplotlib.figure import Figure
-
     rows = read_log(log)
-    figure = Figure(figsize=(7, 3.5), layout="constrained")
+    figure = new_figure(7, 3.5)
     axes = figure.subplots()
     offset = 0
     for stage in dict.fromkeys(row["stage"] for row in rows):

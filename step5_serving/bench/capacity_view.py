@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from shared import catalog
 from shared.cli import plain_table
 from shared.errors import UserError
-from shared.report.record import picture_path
+from shared.report.record import new_figure, picture_path
 from step5_serving.bench.capacity import Machine, Need, machine_of, read_bench, row
 
 if TYPE_CHECKING:
@@ -113,10 +112,7 @@ def _number(value: float | None, digits: int) -> str:
 
 def draw(machine: Machine, need: Need, model: str, api_usd: float | None, path: Path) -> None:
     """Left, how waiting grows as a machine fills up; right, machines or dollars over users."""
-    os.environ["MPLBACKEND"] = "agg"
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9.0, 3.8), layout="constrained")
+    figure = new_figure(9.0, 3.8)
     left, right = figure.subplots(1, 2)
     shares = [each / 100 for each in range(2, 97, 2)]
     found = [machine.times(share * machine.capacity) for share in shares]

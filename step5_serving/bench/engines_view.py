@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.cli import plain_table
+from shared.report.record import new_figure
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,10 +69,7 @@ def _ms(value: float | None) -> str:
 
 def draw(facts: Mapping[str, Any], path: Path) -> None:
     """Throughput over the latency that 95 of 100 requests keep: a line an engine, a dot a load."""
-    os.environ["MPLBACKEND"] = "agg"
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    figure = new_figure(6.4, 4.0)
     axes = figure.subplots()
     for engine in dict.fromkeys(row["engine"] for row in facts["rows"]):
         rows = [row for row in facts["rows"] if row["engine"] == engine and row["whole_ms_p95"]]

@@ -28,7 +28,7 @@ from shared import hardware
 from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import count_bar
-from shared.report.record import picture_path
+from shared.report.record import new_figure, picture_path
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -164,9 +164,7 @@ def _get(address: str) -> dict[str, Any]:
 
 def draw(summary: dict[str, Any], picture: Path) -> None:
     """Calls over time, and the percentiles of every stage."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    figure = new_figure(9, 3.4)
     left, right = figure.subplots(1, 2)
     calls = [each["calls"] for each in summary["series"]]
     left.bar(range(len(calls)), calls)
