@@ -114,7 +114,9 @@ def run(
         "machine": hardware.describe(),
     }
     last = found[-1]
-    facts["headline"] = f"{last['name']}: all rules {last['all_rules']['share']:.0%} of {len(asked)} replies"
+    facts["headline"] = (
+        f"{last['name']}: {last['all_rules']['share']:.0%} of {len(asked)} replies keep all rules"
+    )
     return facts
 
 

@@ -153,7 +153,7 @@ def run(
             "machine": hardware.describe(),
         }
         facts["headline"] = (
-            f"{recipe.name}: {facts['seconds_in_all']:.0f} s, {facts['trainable']:,} weights trained"
+            f"{recipe.name}: {facts['trainable']:,} weights trained in {facts['seconds_in_all']:.0f} s"
         )
         if distributed.is_main():
             _save(settings, recipe, model, tokenizer, out, facts, call)

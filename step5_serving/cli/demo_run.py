@@ -65,8 +65,8 @@ def run(settings: Settings, smoke: bool = False, out: Path | None = None) -> dic
     answered = statuses.count(200)
     return {
         "command": "step5_serving demo",
-        "headline": f"{answered} of {len(asked)} questions in {seconds:.0f} s, "
-        f"p95 {(summary['latency_ms']['total']['p95'] or 0) / 1000:.1f} s",
+        "headline": f"{answered} of {len(asked)} questions answered in {seconds:.0f} s, "
+        f"95 of 100 within {(summary['latency_ms']['total']['p95'] or 0) / 1000:.1f} s",
         "questions": len(asked),
         "together": TOGETHER,
         "answered": answered,

@@ -97,7 +97,7 @@ def test_what_the_replies_are_worth(scripted):
     assert base["rules"]["no_slang"]["hits"] == 0
     assert (base["prompt_tokens"], tone["reply_tokens"]) == (20, 7)
     assert (base["tuned"], tone["tuned"]) == (False, True)
-    assert facts["headline"] == "tone: all rules 100% of 2 replies"
+    assert facts["headline"] == "tone: 100% of 2 replies keep all rules"
 
 
 def test_an_activated_adapter_is_measured_merged_too(scripted, monkeypatch):

@@ -183,7 +183,7 @@ def test_the_demo_starts_asks_looks_and_stops(command, tiny_models, tmp_path):
     assert got.code == 0, got
     facts = json.loads(got.out)
     assert facts["command"] == "step5_serving demo"
-    assert facts["headline"].startswith("4 of 4 questions in ")
+    assert facts["headline"].startswith("4 of 4 questions answered in ")
     assert (facts["questions"], facts["answered"]) == (4, 4)
     start = facts["start_seconds"]
     assert 0 < start["listening"] < start["first_word"] < start["whole"] < 60
