@@ -1,6 +1,7 @@
 """Test one step alone: in a fresh virtual environment, with nothing but its own extra and `test`.
 
     python .ci/step.py step3                  # the environment gets the Python that runs this
+    python .ci/step.py step3 --ranges         # the newest versions that pyproject.toml allows, not the tested ones
     python .ci/step.py step3 -k chunk -x      # what follows the step goes to pytest
 
 The environment (1 to 3 GB) lies in a temporary folder and is removed at the end. Slow tests and tests on real
@@ -35,11 +36,15 @@ def main() -> None:
     step, *options = sys.argv[1:] or [""]
     if step not in STEPS:
         sys.exit(f"error: unknown step '{step}': choose one of {', '.join(STEPS)}")
+    pins = ["-c", "constraints.txt"]
+    if "--ranges" in options:
+        options.remove("--ranges")
+        pins = []
     with tempfile.TemporaryDirectory(prefix=f"{step}-", ignore_cleanup_errors=True) as folder:
         python = str(Path(folder) / ("Scripts" if os.name == "nt" else "bin") / "python")
         run(sys.executable, "-m", "venv", folder)
         run(python, "-m", "pip", "install", "--quiet", "--upgrade", "pip")
-        run(python, "-m", "pip", "install", "--quiet", "-c", "constraints.txt", f".[{step},test]")
+        run(python, "-m", "pip", "install", "--quiet", *pins, f".[{step},test]")
         run(python, "-m", "shared", "doctor")
         fast = ["-m", "not slow and not real", "-n", "auto", "--dist", "loadfile"]
         run(python, "-m", "pytest", "tests/shared", f"tests/{step}", *fast, *options)
