@@ -198,7 +198,7 @@ def test_what_may_not_be_replaced_stays(tmp_path):
     (tmp_path / "file").write_text("x")
     (tmp_path / "link").symlink_to(tmp_path)
     (tmp_path / "clone" / ".git").mkdir(parents=True)
-    for name, why in (("file", "no folder"), ("link", "no folder"), ("clone", "git repository")):
+    for name, why in (("file", "not a folder"), ("link", "not a folder"), ("clone", "git repository")):
         with pytest.raises(UserError, match=why):
             assign.write({"a": b"1"}, tmp_path / name, force=True)
     (tmp_path / "empty").mkdir()

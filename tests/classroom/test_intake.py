@@ -149,10 +149,10 @@ def test_a_link_on_the_way_is_refused(folder, tmp_path):
 def test_what_is_no_file_is_refused_and_nobody_waits(folder):
     (folder / FUSE).unlink()
     os.mkfifo(folder / FUSE)
-    refused(take(folder, WANTED), "no ordinary file")
+    refused(take(folder, WANTED), "not an ordinary file")
     (folder / FUSE).unlink()
     (folder / FUSE).mkdir()
-    refused(take(folder, WANTED), "no ordinary file")
+    refused(take(folder, WANTED), "not an ordinary file")
     (folder / FUSE).rmdir()
     (folder / CHUNK).unlink()
     shutil.rmtree(folder / "step3_rag")

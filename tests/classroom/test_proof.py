@@ -73,5 +73,5 @@ def test_a_proof_is_recomputed_and_a_forged_one_does_not_hold(tmp_path):
 @pytest.mark.parametrize("text", ["", "```json\n{}\n```\n", "```json\n[1]\n```\n", "```json\n1\n```\n" * 2])
 def test_what_is_no_page_is_refused(tmp_path, text):
     (tmp_path / "proof.md").write_text(text)
-    with pytest.raises(UserError, match="no page that `proof` made"):
+    with pytest.raises(UserError, match="not a page that `proof` made"):
         verify.run(tmp_path / "proof.md", tmp_path)

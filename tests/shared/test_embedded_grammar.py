@@ -91,7 +91,7 @@ UNSUPPORTED = {
     "http://elsewhere": {"$ref": "http://elsewhere/schema.json"},
     "/$defs/no": {"$ref": "#/$defs/no"},
     "must be an object": True,
-    "no JSON": {"const": {1, 2}},
+    "not JSON": {"const": {1, 2}},
 }
 
 

@@ -155,11 +155,11 @@ def test_front_matter_that_is_wrong_is_a_line_and_no_failure(tmp_path, fake, com
 
 def test_an_index_of_another_embedder_is_refused_and_can_be_made_anew(home, refused, command, monkeypatch):
     line = refused("step3_rag", "ingest", "documents", "--chunk-size", "64")
-    assert "was made with chunk size 128, not 64: use that one, or make it anew" in line
+    assert "was made with chunk size 128, not 64: use that one, or rebuild it" in line
     monkeypatch.setenv("ROADMAP_EMBEDDER", "tiny")
     for args in (("ask", "kettle"), ("search", "kettle"), ("ingest", "documents")):
         line = refused("step3_rag", *args)
-        assert "was made with embedder all-minilm-l6-v2, not tiny: use that one, or make it anew" in line
+        assert "was made with embedder all-minilm-l6-v2, not tiny: use that one, or rebuild it" in line
         assert "ingest --rebuild" in line
     assert command("step3_rag", "ingest", "documents", "--rebuild").code == 0
     assert json.loads(command("step3_rag", "search", "kettle", "--json").out)["results"]

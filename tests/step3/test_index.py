@@ -73,7 +73,7 @@ def test_damage_in_the_middle_says_so_when_it_is_met(index, tmp_path):
     ):
         with contextlib.suppress(UserError, KeyError):
             read()
-    with pytest.raises(UserError, match=r"cannot be read \(database disk image is malformed\): make it anew"):
+    with pytest.raises(UserError, match=r"cannot be read \(database disk image is malformed\): rebuild it"):
         Snapshot(index).sparse.scores(["x"])
     index.close()
 

@@ -151,7 +151,7 @@ def test_fix_never_writes_in_place(refused, data, file, tmp_path):
     assert file.read_bytes() == before
     taken = tmp_path / "clean.jsonl"
     taken.write_text("mine")
-    assert "clean.jsonl is there already" in refused("check", *own(file), "--fix", taken)
+    assert "clean.jsonl exists already" in refused("check", *own(file), "--fix", taken)
     assert taken.read_text() == "mine"
     assert data("check", *own(file), "--smoke", "--fix", taken, "--force").code == 0
     assert len(read_rows(taken)) == 10
@@ -224,7 +224,7 @@ def test_build_keeps_files_that_are_there(refused, data, file, tmp_path):
     (tmp_path / "built").mkdir()
     (tmp_path / "built" / "dev.jsonl").write_text("mine")
     command = ("build", *own(file), "--out", tmp_path / "built", "--smoke")
-    assert "dev.jsonl is there already" in refused(*command)
+    assert "dev.jsonl exists already" in refused(*command)
     assert (tmp_path / "built" / "dev.jsonl").read_text() == "mine"
     assert data(*command, "--force").code == 0
     assert (tmp_path / "built" / "dev.jsonl").read_text() != "mine"

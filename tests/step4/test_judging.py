@@ -46,7 +46,7 @@ def test_the_same_seed_writes_the_same_files(tmp_path):
         json.loads(line)["passage"] for line in (tmp_path / "a" / "dev.jsonl").read_text().splitlines()
     }
     assert not held_out & {row["passage"] for row in rows}
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="exists already"):
         build.run(tmp_path / "a", 0)
 
 

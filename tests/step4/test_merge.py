@@ -68,7 +68,7 @@ def test_a_saved_model_is_plain_and_in_bf16(settings, tmp_path):
     assert models.load_tokenizer(settings=again).chat_template
     assert str(tmp_path) not in (out / "config.json").read_text()
     assert [each.name for each in (tmp_path / "new").iterdir()] == ["tone"]  # nothing half done beside it
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="exists already"):
         merge.save(settings, tmp_path / "run", out)
 
 

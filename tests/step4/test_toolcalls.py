@@ -124,7 +124,7 @@ def test_domains_for_dev_are_not_in_train(tmp_path):
     train = ToolData.read(tmp_path / "train.jsonl").rows
     assert not names & {tool["name"] for row in train for tool in row["tools"]}
     assert facts["splits"]["dev"]["domains"] == len(build.UNSEEN)
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="exists already"):
         build.run(tmp_path, 40, 0)
 
 

@@ -157,7 +157,7 @@ def test_nobody_answers(engine, start, monkeypatch):
 
 
 def test_an_address_with_v1_at_its_end(server):
-    with pytest.raises(UserError, match="leave out the /v1 at its end"):
+    with pytest.raises(UserError, match="address without /v1"):
         resolve(f"{server.address}/v1", "m")
 
 

@@ -170,7 +170,7 @@ def test_the_command_saves_a_baseline_compares_and_ends_with_1(run, tmp_path):
         (["report", "--save-baseline"], "name it with --baseline"),
         (["report", "--baseline", "nowhere.json"], "cannot read the baseline nowhere.json"),
         (["report", "--max-error-rate", "5"], "--max-error-rate"),
-        (["telemetry", "prune", "--older-than", "999999d"], "no length of time"),
+        (["telemetry", "prune", "--older-than", "999999d"], "not a length of time"),
         (["report", "--baseline", "b.json", "--save-baseline"], "0 calls are too few"),
         (["telemetry", "prune", "--older-than", "never"], "is not a length of time"),
         (["telemetry", "show", "abcd1234"], "there is no call abcd1234"),

@@ -151,8 +151,8 @@ def test_a_text_that_is_used_is_marked_as_seen_twice_a_day_and_so_outlives_a_pru
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("://", "no URL of a database"),
-        ("", "no URL of a database"),
+        ("://", "not a URL of a database"),
+        ("", "not a URL of a database"),
         ("nowhere/telemetry.db", "no telemetry in nowhere/telemetry.db"),
         ("mysql://host/name", "is not supported"),
         ("sqlite://", "is not supported"),

@@ -183,7 +183,7 @@ def test_lengths_of_time(text, length):
     "text", ["", "24", "0h", "-1h", "1y", "1.5h", "9" * 7 + "h", "h", "999999d", "36501d"]
 )
 def test_what_is_no_length_of_time(text):
-    with pytest.raises(UserError, match="no length of time"):
+    with pytest.raises(UserError, match="not a length of time"):
         parse_since(text)
 
 
