@@ -1,7 +1,7 @@
 """Test one step alone: in a fresh virtual environment, with nothing but its own extra and `test`.
 
     python .ci/step.py step3                  # the environment gets the Python that runs this
-    python .ci/step.py step3 --ranges         # the newest versions that pyproject.toml allows, not the tested ones
+    python .ci/step.py step3 --ranges         # the newest versions that pyproject.toml allows, not the pins
     python .ci/step.py step3 -k chunk -x      # what follows the step goes to pytest
 
 The environment (1 to 3 GB) lies in a temporary folder and is removed at the end. Slow tests and tests on real
