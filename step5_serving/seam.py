@@ -1,7 +1,7 @@
 """The seam between the API and what answers: a Query goes in, an Answered comes out.
 
-    answerer: Answerer = ScriptedAnswerer()  # scripted.py: no model; for tests and measuring
-    answerer: Answerer = RagAnswerer(...)  # rag.py: step 3's retrieval and a chat model
+    answerer: Answerer = ScriptedAnswerer()  # rag/scripted.py: no model; for tests and measuring
+    answerer: Answerer = RagAnswerer(...)  # rag/answers.py: step 3's retrieval and a chat model
     answered = await answerer.answer(Query(question="When does it renew?"), write=print)
 
 The routes know nothing but this file, so that whatever answers can be swapped: the API is tested without a

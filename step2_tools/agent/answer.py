@@ -4,6 +4,7 @@
     {
      "question": "What is the weather in Bangkok?",
      "answer": "In Bangkok, Thailand it is 31 °C now, ...",
+     "looked_up": true,
      "data": [{"tool": "get_weather", ...}]
     }
     $ python -m step2_tools schema        that schema

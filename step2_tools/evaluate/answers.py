@@ -1,6 +1,6 @@
 """Are the answers right? Whole runs of the loop; every number of an answer must stand in a tool's result.
 
-    $ python -m step2_tools answers --offline
+    $ python -m step2_tools answers
     before the guard  97% (91-99) of 80 answers have numbers, and only numbers that a tool gave
     the guard         replaced 2 of 80 answers by the tools' own summaries
 

@@ -6,7 +6,7 @@
       chroma/          the vector store; every chunk has a vector there under its number
 
 A document's new version becomes visible, and its old one goes, in one transaction; the vector store follows
-(stores.py). So a kill at any moment leaves an index that works: what was complete is there, what was not is
+(stores/). So a kill at any moment leaves an index that works: what was complete is there, what was not is
 done again by the next ingest. SQLite holds the vectors too, which makes every store a copy that can be thrown
 away: `--rebuild` and a change of `--store` embed nothing again.
 """

@@ -35,7 +35,7 @@ Evaluator = Callable[[str, Sequence[str]], Sequence[float]]  # question, passage
 
 @dataclass(frozen=True)
 class Options:
-    """What a search does; the defaults are what measured best (README)."""
+    """What a search does; the defaults are what measured best (chapter 7)."""
 
     k: int = 5
     use: tuple[str, ...] = ("bm25", "dense")

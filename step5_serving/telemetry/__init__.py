@@ -6,5 +6,5 @@
 
 call.py is the row, store.py its tables, writer.py the group commit; prices.py and versions.py decide before
 a call what it may cost and which prompt it gets; metrics.py and spans.py tell Prometheus and OpenTelemetry;
-summary.py, report.py, replay.py and compare.py read what was written.
+summary.py, report.py and the folder evaluation read what was written.
 """

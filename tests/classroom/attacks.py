@@ -400,12 +400,6 @@ def memory_by_numpy():
     return int(numpy.ones(8 << 30, dtype="u1").nbytes)
 
 
-def memory_by_torch():
-    import torch
-
-    return torch.ones(8 << 30, dtype=torch.uint8).numel()
-
-
 def memory_in_pieces():
     kept = []
     while True:

@@ -45,7 +45,7 @@ def test_an_unknown_variable_is_an_error_with_the_nearest_name(monkeypatch, tmp_
 
 
 def test_an_empty_value_is_no_value(monkeypatch, tmp_path):
-    """As in a copied .env.example."""
+    """As in a `.env` whose lines wait to be filled in."""
     monkeypatch.setenv("ROADMAP_MODEL", "")
     (tmp_path / ".env").write_text("ROADMAP_SEED=\nROADMAP_CACHE_DIR=\n")
     assert load_settings().seed == 0

@@ -25,8 +25,8 @@ def made_up(n, weights=(2.0, -1.0), bias=0.5, seed=0):
     return [{"a": a, "b": b} for a, b in rows.tolist()], good.tolist()
 
 
-def found_by(stages, documents, rare_match=0.5):
-    found = Found("q", Options(), stages=stages, documents=documents, rare_match=rare_match)
+def found_by(stages, documents):
+    found = Found("q", Options(), stages=stages, documents=documents, rare_match=0.5)
     found.order = list(documents)
     return found
 

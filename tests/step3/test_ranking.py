@@ -17,10 +17,6 @@ from tests.step3.conftest import FakeEmbedder
 
 # --- fusion -----------------------------------------------------------------------------------------------
 
-FINITE = st.floats(-1e6, 1e6, allow_subnormal=False)
-RANKING = st.dictionaries(st.sampled_from("abcdefgh"), FINITE, max_size=8)
-WEIGHTS = st.floats(0, 1, allow_subnormal=False)
-
 
 def test_rrf_by_hand():
     fused = rrf([{"a": 9.1, "b": 3.0}, {"b": 0.8, "c": 0.7}])
