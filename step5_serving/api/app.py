@@ -63,7 +63,7 @@ def create_app(
     app = FastAPI(
         title="step5_serving",
         description=DESCRIPTION,
-        version="0.1.0",
+        version="0.2.0",
         docs_url=None,  # Swagger's page takes its scripts from elsewhere; /openapi.json is all one needs
         redoc_url=None,
         lifespan=_lifespan,
