@@ -28,7 +28,7 @@ class Config:
     port: int = PORT
     names: tuple[str, ...] = ()  # further hosts that requests may name, behind a proxy
 
-    engine: str = "auto"  # see engines/choice.py; or SCRIPTED
+    engine: str = "auto"  # engines/choice.py; or SCRIPTED
     model: str | None = None
     flags: Mapping[str, Any] = field(default_factory=dict)  # further settings: device, dtype, threads, seed
     rows: int | None = None  # requests that an engine of ours decodes together; None: its default

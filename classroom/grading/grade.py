@@ -4,7 +4,7 @@
 
 Whatever the submission does, this gives a valid `Result` in bounded time: `seconds` for all tests together,
 and a little for the rest. What is the grader's own fault is no 0 for the learner, but an error: no sandbox,
-tests that can't be collected.
+tests that can't be read.
 """
 
 from __future__ import annotations

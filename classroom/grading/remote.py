@@ -286,7 +286,7 @@ class Remote(Base):
             self._send({"ask": ask, **answer}, deadline)
         return answer is not None
 
-    def _fault(self, why: str, timed_out: bool = False) -> WorkerFailure:
+    def _fault(self, why: str) -> WorkerFailure:
         """End the worker; the next call gets a fresh one."""
         self.close()
-        return WorkerFailure(why, timed_out)
+        return WorkerFailure(why)

@@ -1,9 +1,9 @@
 """A few steps of DPO by hand on a few pairs: four log-probabilities, margin, loss; and TRL says the same.
 
     $ python -m step4_finetune dpo
-    pair             reply     log p_ref   log p  reward  margin    loss    pull
-    hedge-trimmer-1  chosen       -198.7  -195.7  +0.297  +0.257  0.5729  0.0436
-                     rejected     -197.3  -196.9  +0.040
+    pair             reply     log p_ref  log p  reward  margin    loss    pull
+    hedge-trimmer-1  chosen        -75.8  -76.2  -0.041  +0.047  0.6700  0.0488
+                     rejected      -83.7  -84.6  -0.088
     ...
 
 The loss itself is in dpo_loss.py. A lesson, not the way to train: that is `train --method dpo`.

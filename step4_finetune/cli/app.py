@@ -49,7 +49,9 @@ Adapters = Annotated[
 def train(
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
     recipe: Annotated[str, typer.Option(help="Name of a recipe, or a YAML file.")] = "default",
-    method: Annotated[str | None, typer.Option(help="sft, dpo or sft+dpo; default: the recipe's.")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="sft, dpo, grpo, sft+dpo or sft+grpo; default: the recipe's.")
+    ] = None,
     tuning: Annotated[str | None, typer.Option(help="lora, qlora or full; default: the recipe's.")] = None,
     data: Data = None,
     guide: GuideFile = None,
@@ -67,7 +69,7 @@ def train(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Train by a recipe: SFT, DPO, or both in turn; resumes an interrupted run."""
+    """Train by a recipe: SFT, DPO or GRPO, or one of the latter after SFT; resumes an interrupted run."""
     with redirect_stdout(sys.stderr):  # transformers and its reporters print; our facts come after
         from step4_finetune.models.quiet import quiet_peft
 

@@ -1,9 +1,8 @@
 """The evaluator evaluated: its verdicts held against replies that were labelled by hand.
 
     verdict     n  said  right  missed          precision             recall  kappa
-    greeting   70     4      4       0  1.00 [0.51, 1.00]  1.00 [0.51, 1.00]   1.00
+    greeting  140     7      7       2  1.00 [0.65, 1.00]  0.78 [0.45, 0.94]   0.87
     ...
-    unfaithful 100   48     47       9  0.98 [0.89, 1.00]  0.84 [0.72, 0.91]   0.63
 
 A row of labelled.jsonl names a message, its notes, a reply, the rules that the reply breaks (`breaks`), and
 whether it is `faithful`: says what the notes say, and nothing else. Precision is the share of broken ones

@@ -17,7 +17,7 @@ INPUT, OUTPUT = "input", "output"
 class Finding:
     """One thing that a check saw.
 
-    check    length, language, injection, pii, offtopic; of replies: length, leak, language, tone, pii
+    check    length, language, injection, pii, offtopic; of replies: length, leak, language, facts, tone, pii
     side     input (the member's message) or output (the model's reply)
     seen     what was seen, personal data masked
     action   block (the model is not asked), redact, regenerate, fallback (the reply was not sent)

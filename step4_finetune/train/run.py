@@ -1,4 +1,4 @@
-"""Train by a recipe: SFT, DPO, GRPO, or one of these after SFT.
+"""Train by a recipe: SFT, DPO or GRPO, or one of the latter after SFT.
 
     python -m step4_finetune train --method sft --out runs/tone
 

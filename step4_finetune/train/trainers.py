@@ -129,7 +129,7 @@ def grpo(
     """TRL's GRPOTrainer, rewarded by the tone's rules and by fidelity (rewards.py)."""
     from step4_finetune.train import rewards
 
-    assert data.guide  # data.prepare sees to it
+    assert data.guide  # training_data.prepare sees to it
     datasets, trl = quiet_trl()
     stage = recipe.grpo
     args = trl.GRPOConfig(

@@ -27,9 +27,9 @@ def bench(
         str,
         typer.Option(help="open (long texts), rag (questions on repeated sources), quote (copy a source)."),
     ] = "open",
-    users: Annotated[str, typer.Option(help="Users at once (closed loop); repeat it for several.")] = "1,4,8",
+    users: Annotated[str, typer.Option(help="Users at once (closed loop), separated by commas.")] = "1,4,8",
     rate: Annotated[
-        str, typer.Option(help="Requests per second (open loop, Poisson); repeat it for several.")
+        str, typer.Option(help="Requests per second (open loop, Poisson), separated by commas.")
     ] = "",
     rounds: Annotated[int, typer.Option(min=1, help="Rounds; every engine takes its turn in each.")] = 3,
     per_user: Annotated[int, typer.Option(min=1, help="Requests of each user in a round.")] = 2,
@@ -98,7 +98,9 @@ def capacity(
     bench: Annotated[
         Path, typer.Argument(help="File with the output of `bench --json`.", show_default=False)
     ],
-    users: Annotated[str, typer.Option(help="Number of users.")] = "10,100,1000,10000,100000",
+    users: Annotated[
+        str, typer.Option(help="Numbers of users, separated by commas.")
+    ] = "10,100,1000,10000,100000",
     questions: Annotated[
         float,
         typer.Option(

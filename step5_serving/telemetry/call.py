@@ -6,7 +6,7 @@
 
 None is "unknown" or "did not happen", never zero: an engine that counts no tokens has None for them, and a
 call without a price has None for its cost. The database names its columns after OpenTelemetry's GenAI
-conventions where these have a name (store.py); here they have short ones.
+conventions where these have a name (schema.py); here they have short ones.
 """
 
 from __future__ import annotations

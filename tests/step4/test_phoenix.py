@@ -26,8 +26,8 @@ EVALUATION = {
 class FakePhoenix:
     """Datasets, experiments, runs and evaluations, as dicts by their ids."""
 
-    def __init__(self, key=None, plain=False, version="20.26.1"):
-        self.key, self.plain, self.version = key, plain, version
+    def __init__(self):
+        self.key, self.plain = None, False
         self.dataset, self.experiments, self.runs, self.evaluations = {}, {}, {}, {}
         self.broken = None  # a path at which the server falls over
 
@@ -48,7 +48,7 @@ class FakePhoenix:
             case _ if self.broken and path.startswith(self.broken):
                 return 500, "out of disk"
             case ["arize_phoenix_version"]:
-                return 200, self.version
+                return 200, "20.26.1"
             case ["v1", "datasets"] if body is None:
                 return 200, {"data": [], "next_cursor": None}
             case ["v1", "datasets", "upload"]:

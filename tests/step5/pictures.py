@@ -5,7 +5,7 @@
     step5_serving/pictures/ask.png         121 kB
     step5_serving/pictures/dashboard.png   164 kB
 
-The dashboard shows what the service was asked before: ask it something first (make demo does).
+The dashboard shows what the service was asked before: ask it something first.
 """
 
 import sys

@@ -2,7 +2,7 @@
 
     >>> rows = read_rows(SAMPLE)
     >>> report(rows, run_checks(rows))["headline"]
-    'no errors, no warnings in 886 rows'
+    'no errors, 2 warnings in 886 rows'
 
 One file per idea: schema (form), duplicates (copies and leaks), labels (the guide), style (length,
 templates), tokens, personal (data of persons); checks puts them together, fix takes the bad rows out.

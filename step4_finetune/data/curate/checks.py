@@ -2,10 +2,10 @@
 
     $ python -m step4_finetune data check
     check                           found   of  what
-    schema                 ok           0  506  rows
-    duplicates             ok           0  506  rows
+    schema                 ok           0  886  rows
+    duplicates             ok           0  886  rows
     ...
-    length bias            ok       1.003       times rejected (95% 1.00-1.01)
+    length bias            ok       0.991       times rejected (95% 0.99-0.99)
 
 What the rows have nothing for (topics, pairs, a guide) is `not checked`, which is no failure.
 What stands in no row is not found: whether a reply answers its message takes a reader.
