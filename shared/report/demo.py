@@ -28,7 +28,7 @@ class Run:
     title: str
     exit_code: int
     seconds: float
-    headline: str  # of the record that the command left; empty if it failed
+    headline: str  # of the record that the command left; empty if it left none, or failed
 
 
 def run_all(folder: Path, console: Console, *, smoke: bool = False) -> list[Run]:
@@ -43,9 +43,10 @@ def run_all(folder: Path, console: Console, *, smoke: bool = False) -> list[Run]
             console.rule(f"{step.package}: {entry['title']}", align="left")
             console.print(f"$ python -m {step.package} {shlex.join(args)}", style="dim")
             sys.stdout.flush()
-            began = time.time()
+            before, began = _records(folder / step.package), time.time()
             exit_code = _run([sys.executable, "-m", step.package, *args], folder)
-            headline = "" if exit_code else _newest_headline(folder / step.package)
+            left = _records(folder / step.package).items() - before.items()
+            headline = "" if exit_code or not left else _headline(max(left, key=lambda each: each[1])[0])
             runs.append(Run(step.package, entry["title"], exit_code, time.time() - began, headline))
             if exit_code == INTERRUPTED:
                 return runs
@@ -61,6 +62,10 @@ def _run(command: list[str], folder: Path) -> int:
         return INTERRUPTED
 
 
-def _newest_headline(folder: Path) -> str:
-    newest = max(folder.glob("*.json"), key=lambda path: path.stat().st_mtime, default=None)
-    return str(json.loads(newest.read_text(encoding="utf-8"))["headline"]) if newest else ""
+def _records(folder: Path) -> dict[Path, int]:
+    """When each record in `folder` was written, in nanoseconds."""
+    return {path: path.stat().st_mtime_ns for path in folder.glob("*.json")}
+
+
+def _headline(record: Path) -> str:
+    return str(json.loads(record.read_text(encoding="utf-8"))["headline"])

@@ -184,7 +184,7 @@ def test_the_demo_fills_the_page_and_stops_at_ctrl_c_only(command, monkeypatch, 
     step = steps.Step("step9_fake", tmp_path / "step9_fake")
     step.folder.mkdir()
     (step.folder / "__main__.py").write_text(FAKE)
-    runs = [f'[[run]]\ntitle = "{arg}"\nargs = ["{arg}"]\n' for arg in ("1", "works", "130", "never")]
+    runs = [f'[[run]]\ntitle = "{arg}"\nargs = ["{arg}"]\n' for arg in ("1", "works", "0", "130", "never")]
     (step.folder / "demo.toml").write_text("".join(runs))
     monkeypatch.setattr(demo, "steps", lambda: [step])
     (tmp_path / ".env").write_text("ROADMAP_REPORTS_DIR=elsewhere")  # --out wins
@@ -195,6 +195,7 @@ def test_the_demo_fills_the_page_and_stops_at_ctrl_c_only(command, monkeypatch, 
     for text in ("failed with exit code 1", "works --smoke", "stopped"):
         assert text in table
     assert "never" not in table
+    assert table.count("works --smoke") == 1  # "0" left no record: it has no other command's result
     assert (tmp_path / "X" / "index.html").read_text().count("<article ") == 1
     assert not (tmp_path / "elsewhere").exists()
 
