@@ -1,8 +1,14 @@
-"""Percentiles, 95 % intervals, and a test for pairs. scipy is imported inside: it takes a second."""
+"""Percentiles, samples, 95 % intervals, and a test for pairs. scipy is imported inside: it takes a second."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
+from typing import TypeVar
+
+from shared.errors import UserError
+
+T = TypeVar("T")
 
 
 def nearest_rank(values: Sequence[float], percent: int) -> float | None:
@@ -15,6 +21,20 @@ def nearest_rank(values: Sequence[float], percent: int) -> float | None:
     """
     ordered = sorted(values)
     return ordered[(percent * len(ordered) + 99) // 100 - 1] if ordered else None
+
+
+def subset(items: Sequence[T], limit: int | None, seed: int) -> list[T]:
+    """All items, or `limit` of them at random, in the order that they had.
+
+    Raises:
+        UserError: a limit below 1.
+    """
+    if limit is None:
+        return list(items)
+    if limit < 1:
+        raise UserError(f"--limit {limit} is not allowed: use 1 or more")
+    places = random.Random(seed).sample(range(len(items)), min(limit, len(items)))
+    return [items[place] for place in sorted(places)]
 
 
 def wilson(hits: int, n: int) -> tuple[float, float]:

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 from shared import hardware
 from shared.config import Settings
 from shared.errors import UserError
+from shared.stats import subset
 from step2_tools.agent import answer, loop
 from step2_tools.evaluate import results
-from step2_tools.evaluate.questions import draw
 
 if TYPE_CHECKING:
     import anthropic
@@ -40,7 +40,7 @@ def run(
     Raises:
         UserError: no question led to a call, or a limit below 1.
     """
-    asked = draw([row for row in questions if row["calls"]], limit, settings.seed)
+    asked = subset([row for row in questions if row["calls"]], limit, settings.seed)
     right = replaced = n = 0
     seconds, wrong = list[float](), list[dict[str, Any]]()
     for number, row in enumerate(asked, 1):

@@ -14,12 +14,8 @@ author who had not read it.
 from __future__ import annotations
 
 import json
-import random
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from shared.errors import UserError
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -29,17 +25,3 @@ def read(split: str) -> list[dict[str, Any]]:
     file = DATA / ("fresh.jsonl" if split == "fresh" else "questions.jsonl")
     rows = map(json.loads, file.read_text(encoding="utf-8").splitlines())
     return [row for row in rows if row["split"] == split]
-
-
-def draw(items: Sequence[Any], limit: int | None, seed: int) -> list[Any]:
-    """All items, or `limit` of them at random, in the order that they had.
-
-    Raises:
-        UserError: a limit below 1.
-    """
-    if limit is None:
-        return list(items)
-    if limit < 1:
-        raise UserError(f"--limit {limit} is not allowed: use 1 or more")
-    places = random.Random(seed).sample(range(len(items)), min(limit, len(items)))
-    return [items[place] for place in sorted(places)]

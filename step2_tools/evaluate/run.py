@@ -21,9 +21,9 @@ from shared import hardware, prompts
 from shared.chat import errors as api_errors
 from shared.config import Settings
 from shared.errors import UserError
+from shared.stats import subset
 from step2_tools.evaluate import prompt_styles, results
 from step2_tools.evaluate.prompt_styles import Reply
-from step2_tools.evaluate.questions import draw
 from step2_tools.evaluate.results import Outcome
 from step2_tools.evaluate.scoring import score
 
@@ -63,7 +63,7 @@ def run(
     def ask(style: prompt_styles.Style, row: dict[str, Any]) -> Reply:
         return prompt_styles.ask(client, settings.model, style, row["question"], tools)
 
-    rows = draw(questions, limit, settings.seed)
+    rows = subset(questions, limit, settings.seed)
     asks = {style.name: partial(ask, style) for style in styles}
     facts = _facts(settings, *measure(settings, tools, asks, rows, write_progress))
     for style in styles:

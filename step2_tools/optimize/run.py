@@ -25,10 +25,10 @@ from shared.config import Settings
 from shared.errors import UserError, reason
 from shared.prompts import Prompt
 from shared.report import record as report
+from shared.stats import subset
 from step2_tools.evaluate import prompt_styles, results
 from step2_tools.evaluate import run as evaluate
 from step2_tools.evaluate.prompt_styles import Style
-from step2_tools.evaluate.questions import draw
 from step2_tools.evaluate.scoring import score
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def run(
     if start.native:
         raise UserError(f"style {start.name!r} has no examples to optimize: use zero-shot or few-shot")
     require_dspy(settings)
-    dev, test = (draw(rows, limit, settings.seed) for rows in (dev, test))
+    dev, test = (subset(rows, limit, settings.seed) for rows in (dev, test))
     train, val = split(dev, settings.seed)
     sets = affordable_sets(budget, train=len(train), val=len(val), test=len(test))
     if out:

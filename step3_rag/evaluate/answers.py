@@ -30,7 +30,7 @@ from shared.cli import plain_table
 from shared.config import Settings
 from shared.errors import UserError
 from shared.report.record import writable
-from shared.stats import wilson
+from shared.stats import subset, wilson
 from step3_rag import options
 from step3_rag.evaluate import dataset, judging, retrieval
 from step3_rag.evaluate.dataset import Question, dataset_service
@@ -114,7 +114,7 @@ def run(
     plan = replace(options.plan_of(settings, Options(), reader, None, THRESHOLD, 1024), abstain=False)
     client = options.client_of(settings) if options.needs_chat(plan) else None
     judged = []
-    questions = retrieval.draw(data.questions, limit, settings.seed)
+    questions = subset(data.questions, limit, settings.seed)
     for question in retrieval.tracked(f"answering {data.name}", questions):
         asked = replace(plan, options=replace(plan.options, before=question.before))
         with options.one_line_errors(settings):

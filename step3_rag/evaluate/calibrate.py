@@ -24,7 +24,7 @@ from shared.cli import plain_table
 from shared.config import Settings
 from shared.errors import UserError
 from shared.report.record import writable
-from shared.stats import bootstrap
+from shared.stats import bootstrap, subset
 from step3_rag.evaluate import dataset, retrieval
 from step3_rag.evaluate.dataset import Question, dataset_service
 from step3_rag.evaluate.metrics import auroc
@@ -67,7 +67,7 @@ def collect(names: Sequence[str], settings: Settings, limit: int | None) -> list
         splits = ("dev", "kinds-dev") if name == "sample" else (None,)
         read = [dataset.read(name, split, settings) for split in splits]
         retriever = dataset_service(settings, read[0]).retriever
-        questions = retrieval.draw([each for data in read for each in data.questions], limit, settings.seed)
+        questions = subset([each for data in read for each in data.questions], limit, settings.seed)
         own = Collection(read[0].name.split(",")[0])
         for question in retrieval.tracked(f"asking {own.name}", questions):
             found = retriever.search(question.text, Options(before=question.before))

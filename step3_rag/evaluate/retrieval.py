@@ -9,13 +9,11 @@ relevant documents can't be ranked rightly: they are left to the judgement of co
 
 from __future__ import annotations
 
-import random
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from shared.errors import UserError
 from shared.progress import count_bar
 from shared.stats import bootstrap
 from step3_rag.evaluate.dataset import Question
@@ -56,20 +54,6 @@ class Outcome:
         if self.question.qrels:
             qrels = self.question.qrels
             self.measures[stage] = {name: measure(ranking, qrels) for name, measure in MEASURES.items()}
-
-
-def draw(questions: Sequence[T], limit: int | None, seed: int) -> list[T]:
-    """All questions, or so many of them by chance, in their order.
-
-    Raises:
-        UserError: a limit under 1.
-    """
-    if limit is None:
-        return list(questions)
-    if limit < 1:
-        raise UserError(f"--limit {limit} leaves no question: use a number from 1")
-    chosen = random.Random(seed).sample(range(len(questions)), min(limit, len(questions)))
-    return [questions[i] for i in sorted(chosen)]
 
 
 def tracked(what: str, items: Sequence[T]) -> Iterator[T]:

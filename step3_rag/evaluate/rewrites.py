@@ -18,6 +18,7 @@ from shared import hardware
 from shared.chat.errors import one_line_errors
 from shared.cli import plain_table
 from shared.config import Settings
+from shared.stats import subset
 from step3_rag import options
 from step3_rag.evaluate import dataset, retrieval
 from step3_rag.evaluate.dataset import dataset_service
@@ -56,7 +57,7 @@ def run(
         found = retriever.search(question.text, Options(before=question.before))
         first.append(Attempt("question", question.text, found, confidence(found, retriever)))
     low = [i for i, each in enumerate(first) if each.rank < threshold]
-    low = retrieval.draw(low, limit, settings.seed)
+    low = subset(low, limit, settings.seed)
 
     def score(i: int, attempt: Attempt) -> float:
         return ndcg(attempt.found.ranking(), questions[i].qrels)

@@ -17,6 +17,7 @@ from shared.cli import plain_table
 from shared.config import Settings
 from shared.errors import UserError
 from shared.report.record import new_figure, picture_path, writable
+from shared.stats import subset
 from step3_rag.evaluate import dataset, retrieval
 from step3_rag.evaluate.dataset import dataset_service
 from step3_rag.evaluate.metrics import MEASURES
@@ -51,7 +52,7 @@ def run(
     data = dataset.read(name, split, settings)
     retriever = dataset_service(settings, data).retriever
     options = search_options(settings, rerank)
-    questions = retrieval.draw(data.questions, limit, settings.seed)
+    questions = subset(data.questions, limit, settings.seed)
     outcomes = retrieval.ask(retriever, tracked(f"asking {data.name}", questions), options, STRATEGIES)
     if not any(each.measures for each in outcomes):
         raise UserError(f"{data.name}: none of the questions has a relevant document, so there is no ranking")

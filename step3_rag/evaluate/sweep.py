@@ -17,7 +17,7 @@ from shared import hardware
 from shared.cli import plain_table
 from shared.config import Settings
 from shared.errors import UserError
-from shared.stats import wilson
+from shared.stats import subset, wilson
 from step3_rag.answer.context import assemble
 from step3_rag.evaluate import dataset, retrieval
 from step3_rag.evaluate.dataset import Question, dataset_service
@@ -42,7 +42,7 @@ def run(
     """
     data = dataset.read(name, split, settings)
     wanted = parse(sizes, Embedder(settings))
-    questions = retrieval.draw([each for each in data.questions if each.qrels], limit, settings.seed)
+    questions = subset([each for each in data.questions if each.qrels], limit, settings.seed)
     budgets = dict.fromkeys(max(1, int(budget * share)) for share in SHARES)
     rows: dict[str, Any] = {}
     for size in wanted:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from shared.cli import plain_table
 from shared.errors import UserError
 from shared.prompts import Prompt, diff
+from shared.stats import subset
 from step5_serving.telemetry.call import prompt_name
 from step5_serving.telemetry.prices import cost_of
 
@@ -204,14 +205,14 @@ def run(
     from shared.progress import count_bar
     from step3_rag import options
     from step3_rag.evaluate import dataset as datasets
-    from step3_rag.evaluate import judging, retrieval
+    from step3_rag.evaluate import judging
     from step3_rag.evaluate.dataset import dataset_service
 
     settings = serving.settings
     data = datasets.read(dataset, split, settings)
     if not any(each.answers for each in data.questions):
         raise UserError(f"{data.name} has no reference answers to compare with: use --dataset sample")
-    questions = retrieval.draw(data.questions, limit, settings.seed)
+    questions = subset(data.questions, limit, settings.seed)
     judges = judging.judge_of(settings, judge) if judge else None
     retriever = dataset_service(settings, data).retriever
     client = with_timeouts(serving.client(), patience)

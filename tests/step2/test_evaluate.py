@@ -7,6 +7,7 @@ from rich.console import Console
 
 from shared.config import load_settings
 from shared.errors import UserError
+from shared.stats import subset
 from step2_tools.agent.tool import FunctionTool
 from step2_tools.cli import tables
 from step2_tools.evaluate import prompt_styles, questions
@@ -269,13 +270,13 @@ def test_ctrl_c_keeps_what_was_measured(api, evaluated):
 
 def test_a_limit_draws_the_same_questions_for_every_style_by_the_seed(api):
     def sample(seed):
-        return [row["id"] for row in questions.draw(QUESTIONS, 3, seed)]
+        return [row["id"] for row in subset(QUESTIONS, 3, seed)]
 
     assert sample(1) == sample(1)
     assert len({tuple(sample(seed)) for seed in range(10)}) > 1
     assert all(
         sample(seed) == sorted(sample(seed), key=[row["id"] for row in QUESTIONS].index) for seed in range(9)
     )
-    assert questions.draw(QUESTIONS, None, 0) == questions.draw(QUESTIONS, 99, 0) == QUESTIONS
+    assert subset(QUESTIONS, None, 0) == subset(QUESTIONS, 99, 0) == QUESTIONS
     with pytest.raises(UserError, match="--limit 0 is not allowed"):
-        questions.draw(QUESTIONS, 0, 0)
+        subset(QUESTIONS, 0, 0)
