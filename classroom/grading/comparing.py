@@ -22,7 +22,7 @@ KEPT = ("make", "keep", "part")  # what leaves an object there
 
 
 @dataclass
-class Base:
+class Submission:
     """A submission, as a test holds it: what all kinds do alike."""
 
     reveal: bool = False  # whether feedback may show what was expected

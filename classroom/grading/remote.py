@@ -22,7 +22,7 @@ from classroom.grading.callbacks import POLL, Functions, Junk, Later
 from classroom.grading.calls import CallRecord, Fresh, Raised, WorkerFailure, Wrong, format_call, outcome
 from classroom.grading.compare import short
 from classroom.grading.lines import Lines
-from classroom.grading.submission import KEPT, Base, Made, call_reference
+from classroom.grading.submission import KEPT, Made, Submission, call_reference
 from classroom.protocol import wire
 from classroom.protocol.wire import Reference
 from shared.errors import UserError
@@ -44,7 +44,7 @@ class Unready(Exception):
 
 
 @dataclass
-class Remote(Base):
+class Remote(Submission):
     """A submission in a sandbox. `start` opens one; after a fault the next call gets a fresh one."""
 
     start: Callable[[], Sandboxed] = field(kw_only=True)

@@ -71,8 +71,11 @@ def run_tests(
     """
     outcomes: list[TestOutcome] = []
 
-    def run(test: RubricTest) -> None:
-        """Run one, and then a public one as if it were hidden: no word of what is right."""
+    def run(test: RubricTest, opened: list[Submission]) -> None:
+        """Run one, and then a public one as if it were hidden: no word of what is right.
+
+        Puts its submission into `opened`, for the caller to look at even where a test raises.
+        """
         if time.monotonic() >= until:
             raise WorkerFailure("no time left", timed_out=True)
         for other in test.mark.depends if depends else ():
@@ -85,9 +88,10 @@ def run_tests(
             _run(test, submission, f"{hidden_seed}:unseen", hide=True)
 
     for test in sorted(tests, key=lambda test: [int(part) for part in test.mark.id.split(".")]):
-        began, opened, raised = time.monotonic(), list[Submission](), None
+        opened: list[Submission] = []
+        began, raised = time.monotonic(), None
         try:
-            run(test)
+            run(test, opened)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit, where it is the learner's own process

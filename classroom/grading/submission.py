@@ -46,13 +46,12 @@ from classroom.grading.calls import (
     raised,
 )
 from classroom.grading.compare import short
-from classroom.grading.comparing import KEPT, Base, call_reference
+from classroom.grading.comparing import KEPT, Submission, call_reference
 from classroom.grading.made import Made
 from classroom.protocol import wire
 from classroom.protocol.wire import Name
 
 __all__ = [
-    "Base",
     "CallRecord",
     "Fresh",
     "Local",
@@ -66,10 +65,7 @@ __all__ = [
 ]
 
 
-Submission = Base
-
-
-class Here(Base):
+class Here(Submission):
     """A submission whose code is in this process: the learner's own."""
 
     def ask(
