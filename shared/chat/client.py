@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
 # Named, because the SDK would otherwise send the key to wherever ANTHROPIC_BASE_URL points.
 CLAUDE_URL = "https://api.anthropic.com"
-NOWHERE = (
-    "http://embedded.invalid"  # an address that cannot exist (RFC 6761), and no key: nothing can be sent
-)
+# An address that cannot exist (RFC 6761): without the transport, nothing could be sent.
+NOWHERE = "http://embedded.invalid"
 
 
 def chat_client(model: str | None = None, settings: Settings | None = None) -> anthropic.Anthropic:

@@ -89,5 +89,9 @@ def describe_choice(settings: Settings, device: str) -> str:
     if device != "cpu":
         return text
     threads, cores = torch.get_num_threads(), hardware.cores()
-    why = f"auto: {cores} core{'s'[: cores - 1]}" if settings.threads == "auto" else "as set"
-    return f"{text}, {threads} thread{'s'[: threads - 1]} ({why})"
+    why = f"auto: {_count(cores, 'core')}" if settings.threads == "auto" else "as set"
+    return f"{text}, {_count(threads, 'thread')} ({why})"
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"

@@ -475,7 +475,7 @@ def logit_lens(
 
 
 def bench(
-    pairs: Annotated[int, typer.Option(min=5, help="Number of timed pairs; use at least 5.")] = 5,
+    pairs: Annotated[int, typer.Option(min=5, help="Number of timed pairs.")] = 5,
     model: Model = None,
     device: Device = None,
     dtype: Dtype = None,

@@ -8,8 +8,8 @@
       then               what still runs is cancelled, connections are closed, telemetry is written
     a second one         not waited for any longer
 
-It listens on loopback unless it is told otherwise, and then only with at least one API key. The proxy in
-front of it has the TLS, and keeps slow connections away.
+It listens on loopback unless it is told otherwise, and then only with at least one API key. TLS and slow
+connections are the business of a proxy in front of it.
 """
 
 from __future__ import annotations
