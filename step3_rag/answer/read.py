@@ -21,6 +21,7 @@ import numpy as np
 
 from shared import prompts
 from step3_rag import PROMPTS
+from step3_rag.answer.asked import missing
 from step3_rag.answer.claims import conflicts
 from step3_rag.answer.context import Source, as_text, is_order
 from step3_rag.ingest.chunk import sentences
@@ -38,7 +39,8 @@ CITATION = re.compile(r"\s*\[(\d+(?:\s*,\s*\d+)*)\]")
 # A full stop, quotes or brackets that close there, and the citations that come after it.
 AFTER = re.compile(r"([.!?])([\"'”’)]*)((?:\s*\[\d+(?:\s*,\s*\d+)*\])+)[.]?(?!\s*[a-z,;:])")
 LETTER = re.compile(r"[^\W\d_]")
-QUOTED = 3  # sentences
+QUOTED = 3  # sentences at most
+MARGIN = 0.5  # a sentence whose score is further below the best one's is not quoted
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Answer:
     input_tokens: int | None = None
     output_tokens: int | None = None
     stop_reason: str | None = None  # the chat model's
+    missing: str | None = None  # what the question asks for and no quoted sentence has
 
     @property
     def is_unknown(self) -> bool:
@@ -112,7 +115,7 @@ def tokens_read(usage: anthropic.types.Usage) -> int:
 def quote(
     question: str, sources: Sequence[Source], embedder: Embedder, rarity: Callable[[np.ndarray], np.ndarray]
 ) -> Answer:
-    """The sentences that fit best, word for word, the best first.
+    """The sentences that fit best, word for word, the best first; unknown if they lack what is asked for.
 
     `rarity` gives the idf of token ids. What reads like an order to a model is not quoted.
     """
@@ -134,11 +137,15 @@ def quote(
     scores = late_interaction(query, [one.token_vectors for one in encoded], rarity(query.token_ids))
     scores += np.array([float(query.vector @ one.vector) for one in encoded], np.float32)
     scores = scores.reshape(2, len(found)).sum(0)
-    chosen = np.argsort(-scores, kind="stable")[:QUOTED]
+    chosen = [i for i in np.argsort(-scores, kind="stable")[:QUOTED] if scores[i] >= scores.max() - MARGIN]
     quoted = [(_plain(found[i][1]), found[i][0].number) for i in chosen]
+    said = " ".join(f"{text} [{number}]" for text, number in quoted)
+    passages = "\n".join(f"{source.place}\n{source.text}" for source in sources)
+    if lacking := missing(question, " ".join(text for text, _ in quoted), passages):
+        return Answer(UNKNOWN, missing=lacking)
     known = _words_of(sources)
     return Answer(
-        " ".join(f"{text} [{number}]" for text, number in quoted),
+        said,
         [_cited(text, (number,), known) for text, number in quoted],
     )
 

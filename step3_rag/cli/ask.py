@@ -87,6 +87,7 @@ def _answer(
         "question": question,
         "answer": answer.text,
         "abstained": answer.is_unknown,
+        "missing": answer.missing,
         "citations": [{**asdict(each), "supported": each.is_supported} for each in answer.cited],
         "sources": _sources(sources, answer.cited),
         "reader": reader,

@@ -33,7 +33,9 @@ Versions = Annotated[
 Data = Annotated[str, typer.Option("--dataset", help="sample, a folder in BEIR's layout, or beir:NAME.")]
 Split = Annotated[
     str | None,
-    typer.Option(help="dev, test, kinds-dev or kinds-test; for a folder, the name of its qrels file."),
+    typer.Option(
+        help="dev, test, kinds-dev, kinds-test or answers-test; for a folder, the name of its qrels file."
+    ),
 ]
 Limit = Annotated[int | None, typer.Option(help="Use only this many questions, drawn by --seed.")]
 

@@ -70,6 +70,8 @@ def _foot(facts: Mapping[str, Any]) -> str:
     parts = ["no confidence" if said is None else f"confidence {said:.2f}"]
     if facts["abstained"] and said is not None and said < facts["threshold"]:
         parts = [f"confidence {said:.3f} is under the threshold {facts['threshold']:g}"]
+    if facts["missing"]:
+        parts.append(f"no sentence that fits has {clean(facts['missing'])}")
     parts.append(f"{searches} search{'es' if searches > 1 else ''}")
     if usage["input_tokens"] is not None:
         parts.append(f"{usage['input_tokens']} tokens read, {usage['output_tokens']} written")

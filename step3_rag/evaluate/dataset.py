@@ -111,7 +111,9 @@ def _sample(split: str) -> Dataset:
         if row["split"] == split
     ]
     if not questions:
-        raise UserError(f"the sample has no split {split!r}: use dev, test, kinds-dev or kinds-test")
+        raise UserError(
+            f"the sample has no split {split!r}: use dev, test, kinds-dev, kinds-test or answers-test"
+        )
     return Dataset(f"sample, {split}", list(files_in(SAMPLE / "documents", None, Report())), questions)
 
 

@@ -31,7 +31,7 @@ def names(command):
 def test_ask_quotes_with_the_sources_and_how_sure_it_is(read_only, command):
     got = command("step3_rag", "ask", "kettle in the kitchen", "--threshold", "0")
     assert (got.code, got.err) == (0, "")
-    assert got.out.startswith("The kettle in the kitchen is broken. [1] ")
+    assert got.out.startswith("The kettle in the kitchen is broken. [1]")
     assert "\n[1] notes.md, Notes\n    The kettle in the kitchen is broken.\n" in got.out
     assert "\nconfidence " in got.out
     assert ", 1 search, " in got.out
@@ -70,6 +70,7 @@ def shown(**changed):
     facts = {
         "answer": "The kettle is red. [1]",
         "abstained": False,
+        "missing": None,
         "confidence": 0.9,
         "stop_reason": None,
         "citations": [{"sentence": "The kettle is red.", "numbers": [1], "supported": True}],

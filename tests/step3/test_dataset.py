@@ -134,7 +134,7 @@ def test_the_sample_has_questions_without_an_answer_and_the_test_split_by_defaul
     assert any(not question.qrels for question in data.questions)
     assert (
         refusal("sample", "train")
-        == "the sample has no split 'train': use dev, test, kinds-dev or kinds-test"
+        == "the sample has no split 'train': use dev, test, kinds-dev, kinds-test or answers-test"
     )
 
 
