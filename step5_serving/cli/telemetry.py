@@ -135,13 +135,11 @@ def replay(
     as_json: Json = False,
 ) -> None:
     """Repeat a call with the same passages, prompt and parameters; exit code 1 if the answer differs."""
-    from step5_serving.evaluation import parts as replaying
     from step5_serving.evaluation import replay as work
 
     with opened(telemetry) as store:
         row = _row(store, trace_id)
-        work.check(row)
-        facts = replaying.run(row, index=index, engine=engine, model=model, quantize=quantize)
+        facts = work.run(row, index=index, engine=engine, model=model, quantize=quantize)
     emit(facts, lambda console: work.show(facts, console), as_json=as_json)
     if not facts["equal"]:
         sys.exit(1)
@@ -155,10 +153,6 @@ def compare(
     dataset: Annotated[str, typer.Option(help="sample, or a folder with reference answers.")] = "sample",
     split: Annotated[str | None, typer.Option(help="dev or test.")] = "dev",
     limit: Annotated[int | None, typer.Option(help="Use only this many questions, drawn by --seed.")] = None,
-    judge: Annotated[
-        str | None, typer.Option(help="A chat model that judges whether an answer is right.")
-    ] = None,
-    wandb: Annotated[str | None, typer.Option(help="W&B project that also gets the figures.")] = None,
     engine: EngineName = None,
     model: Model = None,
     quantize: Quantize = None,
@@ -167,20 +161,18 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare two prompt versions on the same questions, with intervals."""
+    from shared.catalog import default
+    from step5_serving.engines import choice
     from step5_serving.evaluation import compare as work
-    from step5_serving.evaluation import parts as replaying
 
-    pair = replaying.pair_of(a, b, prompts)
-    serving = replaying.serving_of(engine, model, quantize, seed=seed, smoke=smoke)
+    pair = work.pair_of(a, b, prompts)
+    model = default("smoke").id if smoke and model is None else model
+    serving = choice.resolve(engine, model, choice.Options(quantize=quantize), seed=seed)
     budget = SMOKE_TOKENS if smoke else None
     try:
-        facts = work.run(serving, pair, dataset=dataset, split=split, limit=limit, judge=judge, budget=budget)
+        facts = work.run(serving, pair, dataset=dataset, split=split, limit=limit, budget=budget)
     finally:
         serving.close()
-    if wandb:
-        from step5_serving.evaluation import wandb_sink
-
-        facts["wandb"] = wandb_sink.send(facts, wandb)
     emit(facts, lambda console: work.show(facts, console), as_json=as_json)
 
 

@@ -5,8 +5,7 @@
 Each question is searched once, and both versions answer from the same passages; so a difference is the
 prompt's. Which version goes first changes from question to question: an engine that keeps the beginning of a
 prompt in its cache would else make the second one look fast. Differences are means of pairs with a 95 %
-interval (bootstrap): one that reaches over zero shows nothing. Judged by words as in step 3; `--judge` asks a
-chat model as well.
+interval (bootstrap): one that reaches over zero shows nothing. Judged by words as in step 3.
 """
 
 from __future__ import annotations
@@ -14,12 +13,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shared import prompts
 from shared.cli import plain_table
 from shared.errors import UserError
-from shared.prompts import Prompt, diff
-from shared.stats import subset
+from shared.prompts import Prompt
+from shared.stats import sign_test, subset
 from step5_serving.telemetry.call import prompt_name
 from step5_serving.telemetry.prices import cost_of
 
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
     from step3_rag.evaluate.answers import Judged
     from step3_rag.retrieve.search import Retriever
 
+PROMPT = "answer"
+PATIENCE = 600.0  # seconds for an answer
 MEASURES = {
     "right": "right answers",
-    "judge": "right, by the judge",
     "f1": "F1",
     "grounded": "grounded sentences",
     "citation_precision": "citation precision",
@@ -51,6 +53,28 @@ class Pair:
     judged: tuple[Judged, Judged]
     values: tuple[dict[str, float | None], dict[str, float | None]]
 
+    @property
+    def gained(self) -> int:
+        """1 where only the second answer is right, -1 where only the first one is."""
+        first, second = self.judged
+        return second.right - first.right if first.answerable else 0
+
+
+def pair_of(a: int, b: int, folder: Path | None = None) -> tuple[Prompt, Prompt]:
+    """Two versions of the answer's prompt, of step 3 or of a folder.
+
+    Raises:
+        UserError: one of them does not exist, or both say the same.
+    """
+    from step5_serving.rag.loading import prompts_folder
+
+    folder = folder or prompts_folder()
+    pair = prompts.load(folder, PROMPT, a), prompts.load(folder, PROMPT, b)
+    if pair[0].sha256 == pair[1].sha256:
+        name = prompt_name(PROMPT, a, pair[0].sha256)
+        raise UserError(f"versions {a} and {b} say the same ({name}): choose two that differ")
+    return pair
+
 
 def answer_pairs(
     retriever: Retriever,
@@ -58,51 +82,41 @@ def answer_pairs(
     versions: tuple[Prompt, Prompt],
     client: anthropic.Anthropic,
     model: str,
-    judge: Callable[[Any, str], bool | None] | None = None,
     budget: int | None = None,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> list[Pair]:
-    """Search, then let both versions answer. The SDK's errors pass through as step 3's ChatError."""
-    import anthropic
-    import httpx2
-
+    """Search, then let both versions answer. Errors of the SDK and step 3's ChatError pass through."""
     from step3_rag.answer import read
     from step3_rag.answer.context import BUDGET
-    from step3_rag.evaluate import answers as generation
-    from step3_rag.pipeline import ChatError, Plan, ask
+    from step3_rag.evaluate.answers import judge_words
+    from step3_rag.pipeline import Plan, ask
 
     pairs = []
     for done, question in enumerate(questions):
         progress(done, len(questions))
-        order = (0, 1) if done % 2 == 0 else (1, 0)
-        plan = Plan(abstain=False, reader="chat", prompt=versions[order[0]], budget=budget or BUDGET)
+        order = 1 if done % 2 == 0 else -1
+        one, other = versions[::order]
+        plan = Plan(abstain=False, reader="chat", prompt=one, budget=budget or BUDGET)
         first = ask(retriever, question.text, plan, client, model)
         began = time.perf_counter()
-        try:
-            second = first.answer
-            if first.sources:
-                second = read.chat(client, model, question.text, first.sources, prompt=versions[order[1]])
-        except (anthropic.AnthropicError, httpx2.TransportError) as error:
-            raise ChatError(error, first.reflection, first.sources) from None
-        other = replace(first, answer=second, seconds={"answer": time.perf_counter() - began})
-        outcomes = (first, other) if order == (0, 1) else (other, first)
-        judged = tuple(generation.judge_words(question, each) for each in outcomes)
-        values = tuple(_values(each, model, judge) for each in judged)
-        pairs.append(Pair(judged, values))  # type: ignore[arg-type]
+        answer = first.answer
+        if first.sources:
+            answer = read.chat(client, model, question.text, first.sources, prompt=other)
+        second = replace(first, answer=answer, seconds={"answer": time.perf_counter() - began})
+        a, b = (judge_words(question, each) for each in (first, second)[::order])
+        pairs.append(Pair((a, b), (_values(a, model), _values(b, model))))
     progress(len(questions), len(questions))
     return pairs
 
 
-def _values(judged: Judged, model: str, judge: Any) -> dict[str, float | None]:
+def _values(judged: Judged, model: str) -> dict[str, float | None]:
     """Everything that is measured of one answer."""
     answer, answerable = judged.outcome.answer, judged.answerable
     cited = {number for one in answer.cited for number in one.numbers}
     documents = {each.document for each in judged.outcome.sources if each.number in cited}
     relevant = judged.question.qrels.keys()
-    said = judge(judged.question, answer.text) if judge and answerable else None
     return {
         "right": float(judged.right) if answerable else None,
-        "judge": None if said is None else float(said),
         "f1": judged.f1 if answerable else None,
         "grounded": _share([one.is_supported for one in answer.cited]),
         "citation_precision": _share([each in relevant for each in documents]) if answerable else None,
@@ -114,9 +128,12 @@ def _values(judged: Judged, model: str, judge: Any) -> dict[str, float | None]:
     }
 
 
+def _share(values: Sequence[bool]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
 def figures(pairs: Sequence[Pair], versions: tuple[Prompt, Prompt]) -> dict[str, Any]:
     """The table: means of both versions over the pairs that have both, and the difference."""
-    from shared.stats import sign_test
     from step3_rag.evaluate.retrieval import difference
 
     measures: dict[str, Any] = {}
@@ -131,20 +148,26 @@ def figures(pairs: Sequence[Pair], versions: tuple[Prompt, Prompt]) -> dict[str,
                 "b": sum(seconds) / len(known),
                 "difference": difference(seconds, firsts),
             }
-    gained = sum(not a.right and b.right for a, b in (each.judged for each in pairs) if a.answerable)
-    lost = sum(a.right and not b.right for a, b in (each.judged for each in pairs) if a.answerable)
-    names = [prompt_name(each.id, each.version, each.sha256) for each in versions]
+    gained, lost = (sum(each.gained == sign for each in pairs) for sign in (1, -1))
+    a, b = (prompt_name(each.id, each.version, each.sha256) for each in versions)
     return {
-        "a": names[0],
-        "b": names[1],
+        "a": a,
+        "b": b,
         "n": len(pairs),
         "measures": measures,
         "gained": gained,
         "lost": lost,
         "p": sign_test(gained, lost),
-        "changed": _changed(pairs),
-        "prompt_diff": diff(*versions),
+        "changed": [_changed(each) for each in pairs if each.gained][:10],
     }
+
+
+def _changed(pair: Pair) -> dict[str, Any]:
+    """A question that one version got right and the other didn't."""
+    question = pair.judged[0].question
+    a, b = (each.outcome.answer.text for each in pair.judged)
+    row = {"id": question.id, "question": question.text, "right": "b" if pair.gained > 0 else "a"}
+    return {**row, "a": a, "b": b, "reference": question.answers[0] if question.answers else None}
 
 
 def verdict(facts: Mapping[str, Any]) -> str:
@@ -159,28 +182,6 @@ def verdict(facts: Mapping[str, Any]) -> str:
     return "no difference is shown"
 
 
-def _changed(pairs: Sequence[Pair], most: int = 10) -> list[dict[str, Any]]:
-    """Questions that one version got right and the other didn't."""
-    rows = []
-    for one, other in (each.judged for each in pairs):
-        if one.answerable and one.right != other.right:
-            rows.append(
-                {
-                    "id": one.question.id,
-                    "question": one.question.text,
-                    "right": "b" if other.right else "a",
-                    "a": one.outcome.answer.text,
-                    "b": other.outcome.answer.text,
-                    "reference": one.question.answers[0] if one.question.answers else None,
-                }
-            )
-    return rows[:most]
-
-
-def _share(values: Sequence[bool]) -> float | None:
-    return sum(values) / len(values) if values else None
-
-
 def run(
     serving: Any,
     versions: tuple[Prompt, Prompt],
@@ -188,9 +189,7 @@ def run(
     dataset: str = "sample",
     split: str | None = "dev",
     limit: int | None = None,
-    judge: str | None = None,
     budget: int | None = None,
-    patience: float = 600.0,
 ) -> dict[str, Any]:
     """Compare on a dataset with reference answers; `serving` is an engine (engines.resolve).
 
@@ -201,31 +200,34 @@ def run(
         UserError: no such dataset, or the model can't be asked.
     """
     from shared import hardware
-    from shared.chat.errors import with_timeouts
+    from shared.chat.errors import one_line_errors, with_timeouts
     from shared.progress import count_bar
     from step3_rag import options
     from step3_rag.evaluate import dataset as datasets
-    from step3_rag.evaluate import judging
-    from step3_rag.evaluate.dataset import dataset_service
 
     settings = serving.settings
     data = datasets.read(dataset, split, settings)
     if not any(each.answers for each in data.questions):
         raise UserError(f"{data.name} has no reference answers to compare with: use --dataset sample")
     questions = subset(data.questions, limit, settings.seed)
-    judges = judging.judge_of(settings, judge) if judge else None
-    retriever = dataset_service(settings, data).retriever
-    client = with_timeouts(serving.client(), patience)
+    retriever = datasets.dataset_service(settings, data).retriever
+    client = with_timeouts(serving.client(), PATIENCE)
     with (
         count_bar(f"answering {data.name} twice", len(questions)) as progress,
         options.one_line_errors(settings),
+        one_line_errors(settings.model, settings),
     ):
-        pairs = answer_pairs(retriever, questions, versions, client, settings.model, judges, budget, progress)
-    facts: dict[str, Any] = {"command": "step5_serving compare", **figures(pairs, versions)}
-    facts |= {"headline": f"{facts['a']} against {facts['b']}: {verdict(facts)}"}
-    facts |= {"dataset": data.name, "model": settings.model, "engine": serving.name, "judge": judge}
-    facts["machine"] = hardware.describe()
-    return facts
+        pairs = answer_pairs(retriever, questions, versions, client, settings.model, budget, progress)
+    found = figures(pairs, versions)
+    return {
+        "command": "step5_serving compare",
+        "headline": f"{found['a']} against {found['b']}: {verdict(found)}",
+        **found,
+        "dataset": data.name,
+        "model": settings.model,
+        "engine": serving.name,
+        "machine": hardware.describe(),
+    }
 
 
 def show(facts: Mapping[str, Any], console: Console) -> None:

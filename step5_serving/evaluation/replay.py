@@ -10,10 +10,12 @@ these passages, and the prompt's file still says the same, is looked up and told
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError
@@ -27,10 +29,60 @@ PLACEHOLDERS = re.compile(r"\[(?:e-mail|telephone|card|IBAN)\]")
 LONGEST_RUN = 40  # chunks of a document that a passage may have been joined from
 SIDE = ("input_tokens", "output_tokens", "generate_ms", "finish_reason", "model", "engine")
 SAME, CHANGED, GONE = "same", "changed", "gone"  # what became of a passage in the index
+UNNAMED = ("server", "step3_rag", "scripted")  # engines of calls that don't say how to reach them
+
+
+def run(
+    row: Mapping[str, Any],
+    *,
+    index: Path | None = None,
+    engine: str | None = None,
+    model: str | None = None,
+    quantize: str | None = None,
+) -> dict[str, Any]:
+    """Replay a row (reading.show_call) with the engine and the model that it had, or with others.
+
+    Raises:
+        UserError: it can't be made again, or they can't be had.
+    """
+    from step5_serving.config import Config
+    from step5_serving.engines import choice
+    from step5_serving.rag.answers import RagAnswerer
+    from step5_serving.rag.loading import check_index, prompts_folder
+    from step5_serving.telemetry.versions import Versions
+
+    check(row)
+    quoted = row["prompt"] is None
+    if engine is None and not quoted:
+        engine = row["engine"]
+        if engine in UNNAMED:
+            raise UserError(f"the call was answered by a {engine}: name its address with --engine")
+        model = model or row["model"]
+        if engine == "claude":  # there, the engine's name is the model's
+            engine, model = model, None
+        quantize = quantize or row["parameters"].get("quantize")
+    serving = choice.resolve(engine, model, choice.Options(quantize=quantize))
+    reader = "quote" if quoted else "chat"
+    config = Config(engine=serving.name, model=serving.model, index=index, reader=reader, running=1)
+    check_index(config)
+    versions = Versions.of(prompts_folder(), "answer")
+    answerer = RagAnswerer(config, serving, versions)
+
+    async def again() -> tuple[Answered, list[str]]:
+        try:
+            answered = await replay(row, answerer)
+            opened = await answerer.opened()
+            return answered, states(opened.retriever.index, row["sources"])
+        finally:
+            await answerer.close()
+
+    answered, found = asyncio.run(again())
+    now = None if quoted else versions.refs.get(row["prompt"]["version"])
+    return compared(row, answered, found, now.sha256 if now else None)
 
 
 async def replay(row: Mapping[str, Any], answerer: Answerer) -> Answered:
-    """Make the call of a row (reading.show_call) again.
+    """Make the call of a row again.
 
     Raises:
         UserError: it was no question, it failed, or not all of it is stored any more.

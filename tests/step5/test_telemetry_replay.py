@@ -10,7 +10,6 @@ import pytest
 from shared.errors import UserError
 from step3_rag.answer.context import joined
 from step5_serving.config import Config
-from step5_serving.evaluation import parts as replaying
 from step5_serving.evaluation import replay
 from step5_serving.rag.answers import RagAnswerer
 from step5_serving.rag.loading import prompts_folder
@@ -119,7 +118,7 @@ def asked(home, monkeypatch, tmp_path):
     """Ask the five documents once, by a reader; the row is stored, and replays go to the same script."""
     serving, address = FakeServing(), f"sqlite:///{tmp_path}/telemetry.db"
     api, serving.name = serving.api, "torch"
-    monkeypatch.setattr(replaying, "serving_of", lambda *_, **__: serving)
+    monkeypatch.setattr("step5_serving.engines.choice.resolve", lambda *_: serving)
 
     async def answer(query, config):
         versions = Versions.of(prompts_folder(), "answer")
@@ -214,12 +213,12 @@ def test_the_engine_of_the_call_is_asked_for_again(tmp_path, monkeypatch, stored
     """Claude by its model's name, and int8 as int8."""
     row = row_of(tmp_path, **stored)
 
-    def serving_of(*given):
-        raise UserError(f"asked for {given}")
+    def resolve(engine, model, options):
+        raise UserError(f"asked for {(engine, model, options.quantize)}")
 
-    monkeypatch.setattr(replaying, "serving_of", serving_of)
+    monkeypatch.setattr("step5_serving.engines.choice.resolve", resolve)
     with pytest.raises(UserError, match=re.escape(f"asked for {asked_for}")):
-        replaying.run(row)
+        replay.run(row)
 
 
 def test_a_quote_needs_no_model(asked, run):
