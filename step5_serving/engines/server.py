@@ -7,8 +7,8 @@
     GET  /v1/models                                  the one that it has
     GET  /healthz                                    200, or 503 with the reason: loading, can't load
 
-Requests that come while the model loads get 503
-and Retry-After. A client that closes its connection stops its text at the next token.
+Requests that come while the model loads get 503 and Retry-After. A client that closes its connection stops
+its text at the next token.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from shared.errors import UserError
+from shared.embedded import endpoint, stream
+from shared.embedded.wire import Refused
+from shared.errors import UserError, reason
 from step5_serving.connections import ClientGone, while_connected
 
 if TYPE_CHECKING:
@@ -58,11 +60,12 @@ class EngineServer:
         try:
             self.backend.warm_up()
             self.trouble = None
-        except UserError as error:
-            self._failed_at, self.trouble = time.monotonic(), str(error)
         except Exception as error:
-            logging.getLogger(__name__).exception("the model could not be loaded")
-            self._failed_at, self.trouble = time.monotonic(), f"the model could not be loaded: {error!r}"
+            known = isinstance(error, UserError)
+            if not known:
+                logging.getLogger(__name__).exception("the model could not be loaded")
+            self._failed_at = time.monotonic()
+            self.trouble = str(error) if known else f"the model could not be loaded: {reason(error)}"
 
     # --- routes ---
 
@@ -81,11 +84,9 @@ class EngineServer:
 
     async def messages(self, request: Request) -> Response:
         """A message: whole, or as a stream of events."""
-        from shared.embedded import endpoint
-
-        if self.trouble is not None:
-            return _error(503, "overloaded_error", f"{self.trouble}: try again in a moment")
         try:
+            if self.trouble is not None:
+                raise Refused(f"{self.trouble}: try again in a moment", 503, "overloaded_error")
             content = await _body(request)
             parts = in_thread(self._parts(request.method, request.url.path, content))
             begun = await anext(parts)
@@ -94,18 +95,15 @@ class EngineServer:
             if isinstance(begun, endpoint.Reply):
                 begun = await while_connected(request.receive, _whole(parts))
             return JSONResponse(begun, headers=endpoint.headers_of())
-        except UserError as error:
-            return _error(503, "api_error", str(error))
         except ClientGone:
             return Response(status_code=499)
         except Exception as error:
-            status, body = endpoint.describe(error)
-            return JSONResponse(body, status, endpoint.headers_of(status))
+            status, body = _describe(error)
+            retry = {"retry-after": "1"} if status == 503 else {}
+            return JSONResponse(body, status, {**endpoint.headers_of(status), **retry})
 
     def _parts(self, method: str, path: str, content: bytes) -> Generator[Any, None, None]:
         """How the request is answered, then the events; for a thread, because the model blocks."""
-        from shared.embedded import endpoint
-
         begun = endpoint.begin(method, path, content, self.model, self.backend)
         yield begun
         if isinstance(begun, endpoint.Reply):
@@ -162,21 +160,15 @@ async def in_thread(items: Generator[Any, None, None]) -> AsyncGenerator[Any, No
 
 async def _encoded(events: AsyncGenerator[Any, None]) -> AsyncGenerator[bytes, None]:
     """The events as they are sent; what goes wrong after the first byte is the last of them."""
-    from shared.embedded import endpoint
-
     async with contextlib.aclosing(events):
         try:
             async for event in events:
                 yield endpoint.encode(event)
-        except UserError as error:
-            yield endpoint.encode({"type": "error", "error": {"type": "api_error", "message": str(error)}})
         except Exception as error:
-            yield endpoint.encode(endpoint.describe(error)[1])
+            yield endpoint.encode(_describe(error)[1])
 
 
 async def _whole(events: AsyncGenerator[Any, None]) -> dict[str, Any]:
-    from shared.embedded import stream
-
     async with contextlib.aclosing(events):
         return stream.whole([event async for event in events])
 
@@ -187,9 +179,6 @@ async def _body(request: Request) -> bytes:
     Raises:
         Refused: it is something else.
     """
-    from shared.embedded import endpoint
-    from shared.embedded.wire import Refused
-
     # Browsers send a page's JSON to another site only after they have asked it, and it never says yes.
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise Refused("content-type must be application/json", 415)
@@ -201,6 +190,8 @@ async def _body(request: Request) -> bytes:
     return b"".join(pieces)
 
 
-def _error(status: int, kind: str, message: str) -> Response:
-    body = {"type": "error", "error": {"type": kind, "message": message}}
-    return JSONResponse(body, status, {"retry-after": "1"})
+def _describe(error: Exception) -> tuple[int, dict[str, Any]]:
+    """Status and body of an error."""
+    if isinstance(error, UserError):  # the model was lost
+        error = Refused(str(error), 503, "api_error")
+    return endpoint.describe(error)

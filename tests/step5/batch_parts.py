@@ -32,10 +32,21 @@ SCHEMA = {
 
 
 @pytest.fixture(scope="session")
-def loaded(tiny_cache):
-    """Model and tokenizer."""
-    settings = load_settings(model="tiny", device="cpu", dtype="float32", threads=1, cache_dir=tiny_cache)
-    return models.load_causal_lm(settings=settings), models.load_tokenizer(settings=settings)
+def tiny_settings(tiny_cache):
+    """The settings of the tiny model."""
+    return load_settings(model="tiny", device="cpu", dtype="float32", threads=1, cache_dir=tiny_cache)
+
+
+@pytest.fixture(scope="session")
+def loaded(tiny_settings):
+    """Model and tokenizer, by transformers."""
+    return models.load_causal_lm(settings=tiny_settings), models.load_tokenizer(settings=tiny_settings)
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tiny_settings):
+    """The same model, as the batcher reads it."""
+    return Weights.read(tiny_settings)
 
 
 @pytest.fixture(scope="session")
@@ -46,13 +57,12 @@ def alone(loaded):
 
 
 @pytest.fixture
-def make(loaded):
+def make(loaded, tiny_weights):
     """Engines that are closed at the end."""
     made = []
 
     def new(rows=4, tokens=4 * 1024, options=DEFAULTS, **limits):
-        model, tokenizer = loaded
-        made.append(BatchEngine(Llama(Weights.of(model)), tokenizer, options, Limits(rows, tokens, **limits)))
+        made.append(BatchEngine(Llama(tiny_weights), loaded[1], options, Limits(rows, tokens, **limits)))
         return made[-1]
 
     yield new

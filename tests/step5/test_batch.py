@@ -16,19 +16,14 @@ from tests.step5.batch_parts import SCHEMA, SENTENCES, together, write
 
 
 def test_a_text_depends_on_no_neighbour(make, alone):
-    """Twenty-one requests over four seats, joining and leaving at any time: each as if it were alone."""
+    """Twenty-one requests over four slots, joining and leaving at any time: each as if it were alone."""
     asked = SENTENCES * 3
     assert together(make(chunk=16), asked) == [alone(each) for each in asked]
 
 
-@pytest.mark.parametrize("rows", [1, 2, 7])
-def test_however_many_seats_there_are(make, alone, rows):
-    assert together(make(rows), SENTENCES) == [alone(each) for each in SENTENCES]
-
-
-@pytest.mark.parametrize("chunk", [1, 5, 64])
-def test_however_a_prompt_is_cut(make, alone, chunk):
-    assert together(make(chunk=chunk), SENTENCES, 20) == [alone(each, 20) for each in SENTENCES]
+@pytest.mark.parametrize(("rows", "chunk"), [(1, 64), (2, 1), (7, 5)])
+def test_however_many_run_together_and_however_prompts_are_cut(make, alone, rows, chunk):
+    assert together(make(rows, chunk=chunk), SENTENCES, 20) == [alone(each, 20) for each in SENTENCES]
 
 
 def test_limits_of_its_own_for_each(make, alone):

@@ -23,6 +23,7 @@ def server():
     class Handler(BaseHTTPRequestHandler):
         replies: ClassVar = {"/v1/models": (200, {"data": [{"id": "qwen3:4b"}, {"id": "smollm2:135m"}]})}
         asked: ClassVar = []
+        kind = "application/json"
 
         def answer(self):
             length = int(self.headers.get("content-length", 0))
@@ -30,7 +31,7 @@ def server():
             status, body = self.replies[self.path]
             said = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
-            self.send_header("content-type", "application/json")
+            self.send_header("content-type", self.kind)
             self.send_header("content-length", str(len(said)))
             self.end_headers()
             self.wfile.write(said)
@@ -133,19 +134,18 @@ def test_clients_of_a_server_reach_it(server):
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "line"),
+    ("status", "body"),
     [
-        (404, {}, "/v1/models says 404: name the model"),
-        (200, b"<html>", "lists no models: name one"),
-        (200, {"data": [{}]}, "lists no models: name one"),
-        (200, {"data": []}, "has no model: give it one"),
+        (404, {}),
+        (200, b"<html>"),
+        (200, {"data": [{}]}),
+        (200, {"data": []}),
     ],
 )
-def test_a_server_that_does_not_say_which(server, monkeypatch, status, body, line):
+def test_a_server_that_does_not_say_which(server, monkeypatch, status, body):
     monkeypatch.setitem(server.replies, "/v1/models", (status, body))
-    with pytest.raises(UserError, match=line) as caught:
+    with pytest.raises(UserError, match="/v1/models lists no models: name one"):
         resolve(server.address)
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("engine", "start"), [("vllm", "vllm serve MODEL"), ("ollama", "ollama serve")])

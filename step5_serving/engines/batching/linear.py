@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Multiply = Callable[[Tensor], Tensor]
-Kernel = Callable[[Tensor, Tensor | None], Multiply]
+Kernel = Callable[[Tensor], Multiply]
 
 
 def best() -> Kernel:
@@ -36,29 +36,33 @@ def best() -> Kernel:
     return packed if _can_pack() else plain
 
 
-def plain(weight: Tensor, bias: Tensor | None) -> Multiply:
+def plain(weight: Tensor) -> Multiply:
     """PyTorch's own."""
-    return lambda x: F.linear(x, weight, bias)
+    return lambda x: F.linear(x, weight)
 
 
-def packed(weight: Tensor, bias: Tensor | None) -> Multiply:
+def packed(weight: Tensor) -> Multiply:
     """oneDNN's, the one that torch.compile calls for frozen weights; `plain` where it has none for them."""
     try:
         ready = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), None)
     except RuntimeError:
         if weight.dtype == torch.float32:
             raise
-        return plain(weight, bias)  # bfloat16 on a processor without AVX-512
+        return plain(weight)  # bfloat16 on a processor without AVX-512
     alone = _same_alone(*weight.shape, weight.dtype)
 
     def multiply(x: Tensor) -> Tensor:
         n = len(x)
         if n == 1 and not alone:
             x = x.expand(2, -1).contiguous()
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(x, ready, bias, "none", [], "")
-        return product[:n]
+        return _product(x, ready)[:n]
 
     return multiply
+
+
+def _product(x: Tensor, ready: Tensor) -> Tensor:
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(x, ready, None, "none", [], "")
+    return product
 
 
 @cache
@@ -68,12 +72,8 @@ def _same_alone(outputs: int, inputs: int, dtype: torch.dtype) -> bool:
     weight = torch.randn(min(outputs, 1024), inputs, generator=random).to(dtype)
     rows = torch.randn(16, inputs, generator=random).to(dtype)
     ready = torch.ops.mkldnn._reorder_linear_weight(weight, None)
-
-    def multiply(x: Tensor) -> Tensor:
-        return torch.ops.mkldnn._linear_pointwise(x, ready, None, "none", [], "")
-
-    together = multiply(rows)
-    return all(torch.equal(multiply(rows[n : n + 1])[0], together[n]) for n in range(len(rows)))
+    together = _product(rows, ready)
+    return all(torch.equal(_product(rows[n : n + 1], ready)[0], together[n]) for n in range(len(rows)))
 
 
 def _can_pack() -> bool:
@@ -81,12 +81,12 @@ def _can_pack() -> bool:
         return False
     try:  # private operators: another PyTorch may have none of them
         weight, x = torch.ones(4, 8), torch.ones(2, 8)
-        return torch.equal(packed(weight, None)(x), plain(weight, None)(x))
+        return torch.equal(packed(weight)(x), plain(weight)(x))
     except (AttributeError, NotImplementedError, RuntimeError):
         return False
 
 
-def int8(weight: Tensor, bias: Tensor | None) -> Multiply:
+def int8(weight: Tensor) -> Multiply:
     """Eight bits a weight; sums of whole numbers, so that they are exact in any order. x is float32."""
     quantized: Any = torch.ops.quantized
     scale = (weight.float().abs().amax(1) / 127).clamp_min(1e-8).double()  # one for each output
@@ -104,7 +104,7 @@ def int8(weight: Tensor, bias: Tensor | None) -> Multiply:
         largest = torch.linalg.vector_norm(x, torch.inf, 1, keepdim=True).clamp_min_(1e-8)  # (n, 1)
         torch.div(x, largest, out=rows[:n])
         rows[n] = ones
-        product: Tensor = quantized.linear_dynamic(rows, ready)[:n].mul_(largest)
-        return product if bias is None else product + bias
+        product: Tensor = quantized.linear_dynamic(rows, ready)
+        return product[:n].mul_(largest)
 
     return multiply

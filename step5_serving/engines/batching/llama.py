@@ -63,9 +63,7 @@ class Llama:
         self.norm = weights.get("model.norm.weight")
 
         def joined(block: str, *names: str) -> Multiply:
-            has_bias = config.get("attention_bias" if block.endswith("self_attn") else "mlp_bias")
-            bias = weights.get(*(f"{block}.{name}.bias" for name in names)) if has_bias else None
-            return multiply(weights.get(*(f"{block}.{name}.weight" for name in names)), bias)
+            return multiply(weights.get(*(f"{block}.{name}.weight" for name in names)))
 
         self.layers = [
             Layer(
@@ -78,7 +76,7 @@ class Llama:
             )
             for block in (f"model.layers.{number}" for number in range(config["num_hidden_layers"]))
         ]
-        self.head = multiply(weights.get("lm_head.weight"), None)
+        self.head = multiply(weights.get("lm_head.weight"))
         self.cos, self.sin = self._angles(frequencies(rope(config), self.dim))
 
     def _angles(self, turns: Tensor) -> tuple[Tensor, Tensor]:
@@ -117,14 +115,12 @@ class Llama:
 def frequencies(rope: dict[str, Any], dim: int) -> Tensor:
     """How far each pair of a head's numbers turns from one position to the next, in radians: (dim / 2,).
 
-    linear and llama3 turn slower, so that a longer text turns no further than those of the training did;
-    llama3 leaves pairs alone that turn often within such a text (Llama 3.1, arXiv:2407.21783, and its code).
+    llama3 turns slower, so that a longer text turns no further than those of the training did; it leaves
+    pairs alone that turn often within such a text (Llama 3.1, arXiv:2407.21783, and its code).
     """
     turns = rope["rope_theta"] ** -(torch.arange(0, dim, 2, dtype=torch.int64).float() / dim)
     if rope["rope_type"] == "default":
         return turns
-    if rope["rope_type"] == "linear":
-        return turns / rope["factor"]
     low, high = rope["low_freq_factor"], rope["high_freq_factor"]
     rounds = rope["original_max_position_embeddings"] * turns / (2 * pi)  # within a text of the training
     kept = ((rounds - low) / (high - low)).clamp(0, 1)

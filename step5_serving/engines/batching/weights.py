@@ -1,7 +1,6 @@
 """What a Llama is made of: the numbers of its config.json and its tensors, by the names in the files.
 
-    weights = Weights.read(load_settings())         from the files: nothing of transformers is imported
-    weights = Weights.of(model)                     from a model of transformers
+    weights = Weights.read(load_settings())
     Llama(weights)
 
 The batcher has a forward of its own, so it needs no module of transformers, and the import of those takes
@@ -13,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,10 +24,6 @@ from shared.models import weights as files
 from shared.models.device import choose_dtype
 from shared.models.load import read_config
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
-ROPES = ("default", "linear", "llama3")  # whose angles don't change with the length of the text
 DEFAULTS = {  # of transformers, for what a config.json doesn't say
     "hidden_act": "silu",
     "rms_norm_eps": 1e-6,
@@ -39,41 +34,28 @@ DEFAULTS = {  # of transformers, for what a config.json doesn't say
 
 @dataclass(frozen=True)
 class Weights:
-    """A Llama's config and tensors.
-
-    Raises:
-        UserError: it is not a Llama, or one with parts that are not written out here.
-    """
+    """A Llama's config and tensors."""
 
     config: Mapping[str, Any]
     tensors: Mapping[str, Tensor]  # in the number format of the files
     dtype: torch.dtype  # in which they are wanted
     ends: frozenset[int] = frozenset()  # ids that end a text
 
-    def __post_init__(self) -> None:
-        check(self.config)
-
-    @classmethod
-    def of(cls, model: PreTrainedModel) -> Weights:
-        """Those of a model that is loaded; nothing is copied."""
-        generation: Any = model.generation_config
-        tensors = {name: each.detach() for name, each in model.state_dict().items()}
-        ends = _ids(generation.eos_token_id if generation else None)
-        return cls(model.config.to_dict(), tensors, model.dtype, ends)
-
     @classmethod
     def read(cls, settings: Settings) -> Weights:
         """Those of the settings' model, on the processor, in the settings' number format.
 
         Raises:
-            Exception: its files are damaged; `loading` makes one line of it.
+            UserError: it is not a Llama, or one with parts that are not written out here.
+            Exception: its files are damaged; `explain_load_errors` makes one line of it.
         """
         models.require_causal(settings.model)
         config: dict[str, Any] = {**DEFAULTS, **read_config(settings.model, settings)}
         check(config)  # before the tensors: those of another model may lie elsewhere
         generation = read_config(settings.model, settings, "generation_config.json")
         tensors = _read(files.ensure(settings.model, settings))
-        ends = _ids({**config, **generation}.get("eos_token_id"))
+        end = {**config, **generation}.get("eos_token_id") or []
+        ends = frozenset([end] if isinstance(end, int) else end)
         return cls(config, tensors, choose_dtype(settings.dtype), ends)
 
     def get(self, *names: str) -> Tensor:
@@ -97,11 +79,12 @@ def check(config: Mapping[str, Any]) -> None:
     Raises:
         UserError: it can't.
     """
-    kind, activation = config.get("model_type"), config.get("hidden_act")
-    if kind != "llama" or activation != "silu" or rope(config)["rope_type"] not in ROPES:
+    kind, has_bias = config.get("model_type"), config.get("attention_bias") or config.get("mlp_bias")
+    is_llama = kind == "llama" and config.get("hidden_act") == "silu" and not has_bias
+    if not is_llama or rope(config)["rope_type"] not in ("default", "llama3"):
         raise UserError(
-            f"engine torch batches Llama models only (SmolLM2, Llama, TinyLlama ...), and this is a "
-            f"{kind}: use engine vllm, or llamacpp with its GGUF"
+            f"engine torch batches plain Llama models only (SmolLM2, Llama, TinyLlama ...), and this {kind} "
+            "is none: use engine vllm, or llamacpp with its GGUF"
         )
     if config.get("quantization_config"):
         raise UserError("engine torch reads whole weights, and these are quantized: use engine vllm")
@@ -122,7 +105,3 @@ def _read(folder: Path) -> dict[str, Tensor]:
     if not parts:
         raise FileNotFoundError("it has no model.safetensors")
     return {name: each for part in parts for name, each in load_file(part).items()}
-
-
-def _ids(end: int | list[int] | None) -> frozenset[int]:
-    return frozenset([end] if isinstance(end, int) else end or [])
