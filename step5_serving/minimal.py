@@ -26,17 +26,7 @@ from shared.config import load_settings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-COLUMNS = [
-    "at",
-    "question",
-    "answer",
-    "status",
-    "confidence",
-    "input_tokens",
-    "output_tokens",
-    "seconds",
-    "usd",
-]
+COLUMNS = "at, question, answer, status, confidence, input_tokens, output_tokens, seconds, usd"
 SUMMARY = """SELECT count(*) AS calls, sum(status >= 400) AS errors, sum(input_tokens) AS input_tokens,
              sum(output_tokens) AS output_tokens, avg(seconds) AS mean_seconds, sum(usd) AS usd FROM calls"""
 
@@ -56,7 +46,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.retriever = open_service(settings, None).retriever
     app.state.client = chat_client(settings=settings)
     app.state.db = sqlite3.connect("minimal.db", isolation_level=None)
-    app.state.db.execute(f"CREATE TABLE IF NOT EXISTS calls ({', '.join(COLUMNS)})")
+    app.state.db.execute(f"CREATE TABLE IF NOT EXISTS calls ({COLUMNS})")
     yield
     app.state.db.close()
 
@@ -71,7 +61,7 @@ async def query(query: Query, request: Request) -> dict[str, Any]:
 
     state, began = request.app.state, time.perf_counter()
     model, price = state.settings.model, lookup(state.settings.model).price
-    row: dict[str, Any] = dict.fromkeys(COLUMNS)
+    row: dict[str, Any] = dict.fromkeys(COLUMNS.split(", "))
     row |= {"at": time.time(), "question": query.question, "status": 200}
     try:
         found = ask(state.retriever, query.question, Plan(reader="chat"), state.client, model)
@@ -81,7 +71,7 @@ async def query(query: Query, request: Request) -> dict[str, Any]:
     except ChatError as error:
         row |= {"status": 503, "answer": f"{model}: {explain(error.cause, state.settings)}"}
     row["seconds"] = round(time.perf_counter() - began, 3)
-    state.db.execute(f"INSERT INTO calls VALUES ({', '.join(f':{name}' for name in COLUMNS)})", row)
+    state.db.execute(f"INSERT INTO calls VALUES ({', '.join(f':{name}' for name in row)})", row)
     if row["status"] != 200:
         raise HTTPException(row["status"], row["answer"])
     return row

@@ -115,7 +115,6 @@ def test_help_imports_nothing_heavy():
         "replay",
         "compare 1",
         "bench --engin torch",
-        "quantize --questions all",
     ],
 )
 def test_typos_end_in_one_line(bad, line):
@@ -185,13 +184,12 @@ def test_the_demo_starts_asks_looks_and_stops(command, tiny_models, tmp_path):
     assert facts["command"] == "step5_serving demo"
     assert facts["headline"].startswith("4 of 4 questions answered in ")
     assert (facts["questions"], facts["answered"]) == (4, 4)
-    start = facts["start_seconds"]
-    assert 0 < start["listening"] < start["first_word"] < start["whole"] < 60
+    assert 0 < facts["ready_seconds"] < 60
     summary = facts["summary"]
-    assert (summary["calls"], summary["errors"], summary["abstained"]) == (5, 0, 0)  # the first one, and four
+    assert (summary["calls"], summary["errors"], summary["abstained"]) == (4, 0, 0)
     assert summary["tokens"]["output"] > 0
     assert summary["latency_ms"]["generate"]["p50"] > 0
-    assert (summary["cost_usd"], summary["unknown_costs"]) == (None, 5)  # nobody knows what it costs: not 0
+    assert (summary["cost_usd"], summary["unknown_costs"]) == (None, 4)  # nobody knows what it costs: not 0
     [version] = summary["by_prompt_version"]
     assert version["prompt_version"].startswith("answer/1@")
     assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
