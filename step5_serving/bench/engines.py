@@ -13,10 +13,10 @@ compare engines by the ratio within a round, not by figures of two runs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from statistics import fmean, median
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,16 +26,16 @@ from shared.config import Settings
 from shared.errors import UserError
 from shared.models import weights
 from shared.progress import count_bar
-from shared.report.record import picture_path
 from shared.stats import nearest_rank
-from step5_serving.bench import engines_view as bench_view
-from step5_serving.bench import roofline
-from step5_serving.bench.load import OverHttp, Run, closed_loop, open_loop
+from step5_serving.bench.load import Ask, Body, Run, ask, closed_loop, open_loop
 from step5_serving.bench.prompts import KINDS, Prompts
 from step5_serving.engines import choice
 
 MOST = 64  # users at once
-GREEDY = {"temperature": 0.0}  # for servers that draw tokens otherwise
+PER_USER = 2  # requests of each user in a round
+SECONDS = 20.0  # of a round: an open loop lasts so long; a closed loop begins nothing afterwards
+PATIENCE = 600.0  # seconds for a server's answer
+GREEDY = {"temperature": 0.0}  # for servers that draw tokens otherwise; ours refuse it
 TORCH = {  # the batcher, whole and without a part of it
     "torch": choice.Options(MOST),
     "torch-int8": choice.Options(MOST, "int8"),
@@ -52,8 +52,7 @@ class Plan:
     users: tuple[int, ...] = (1, 4, 8)
     rates: tuple[float, ...] = ()
     rounds: int = 3
-    per_user: int = 2
-    seconds: float = 20  # an open loop lasts so long; a closed loop begins nothing afterwards
+    seconds: float = SECONDS
     input_tokens: int = 164
     output_tokens: int = 64
     ask: str = "open"  # which prompts (prompts.py)
@@ -74,90 +73,86 @@ class Plan:
             raise UserError(f"--ask {self.ask} is not known: use {', '.join(KINDS)}")
 
 
-def run(settings: Settings, plan: Plan, out: Path | None) -> dict[str, Any]:
+def run(settings: Settings, plan: Plan) -> dict[str, Any]:
     """Measure every engine of the plan.
 
     Raises:
         UserError: an engine can't be had, or answered nothing at all.
     """
-    picture = picture_path("step5_serving", "bench", out)
     idle = hardware.idle_cores(0.5)
     with ExitStack() as stack:
-        targets = [_target(name, settings, stack) for name in plan.engines]
-        folder = weights.ensure(settings.model, settings)
+        engines = dict(_engine(name, settings, stack) for name in plan.engines)
         prompts = Prompts(settings, plan.ask, plan.input_tokens, plan.output_tokens)
-        for target in targets:  # weights are loaded, caches grown, kernels chosen
-            _checked(closed_loop(target, prompts.next(min(4, max(plan.users, default=1))), 1), target)
-        runs = _measure(targets, plan, prompts, settings.seed)
+        for name, engine in engines.items():  # weights are loaded, caches grown, kernels chosen
+            _checked(name, closed_loop(engine, prompts.next(4), 1))
+        runs = _measure(engines, plan, prompts, settings.seed)
     rows = [_row(*key, found) for key, found in runs.items()]
-    facts = {
+    best = max(rows, key=lambda row: row["tokens_per_second"])
+    return {
         "command": "step5_serving bench",
-        "headline": headline(rows),
+        "headline": f"{best['engine']}: {best['tokens_per_second']:.0f} tokens/s with {load_of(best)}",
         "model": settings.model,
-        "weights": weights.source_of(folder),
+        "weights": weights.source_of(weights.ensure(settings.model, settings)),
         "rounds": plan.rounds,
         "ask": plan.ask,
         "input_tokens": plan.input_tokens,
         "output_tokens": plan.output_tokens,
         "rows": rows,
         "ratios": ratios(runs, plan),
-        "roofline": roofline.facts_of(folder, _dtype(settings), threads()),
-        "threads": threads(),
         "idle_cores_before": round(idle, 1),
         "machine": hardware.describe(),
-        "picture": str(picture),
     }
-    bench_view.draw(facts, picture)
-    return facts
 
 
-def _target(name: str, settings: Settings, stack: ExitStack) -> OverHttp:
-    """An engine by its name here: what --engine takes, `lock`, or `torch-int8`. Ours start here."""
+def load_of(row: dict[str, Any]) -> str:
+    """`8 users`, `2/s`"""
+    if "users" not in row:
+        return f"{row['rate']:g}/s"
+    return "1 user" if row["users"] == 1 else f"{row['users']} users"
+
+
+def _engine(name: str, settings: Settings, stack: ExitStack) -> tuple[str, Ask]:
+    """An engine by its name (what `serve --engine` takes, one of TORCH, or `lock`), and how it is asked."""
     if name == "lock":
         engine = choice.start("lock", settings, choice.Options())
-    elif name in TORCH:
-        engine = choice.resolve("torch", options=TORCH[name], settings=settings)
     else:
-        engine = choice.resolve(name, settings=settings)
+        engine = choice.resolve("torch" if name in TORCH else name, None, TORCH.get(name), settings)
     stack.callback(engine.close)
-    engine.warm_up()
-    key, address = engine.settings.base_url_key, engine.settings.base_url
-    if address is None:
+    if engine.settings.base_url is None:
         raise UserError(f"--engine {name} is not measured here: every token would be paid for")
-    name = urlsplit(address).netloc if engine.name == "server" else name
-    greedy = None if engine.process else GREEDY
-    return OverHttp(name, address, engine.model, key.get_secret_value() if key else None, greedy)
+    engine.warm_up()
+    client = engine.client().with_options(max_retries=0, timeout=PATIENCE)
+    greedy = {} if engine.process else GREEDY
+
+    def answer(body: Body) -> Iterator[int]:
+        return ask(client, {**body, **greedy, "model": engine.model})
+
+    return urlsplit(engine.settings.base_url).netloc if engine.name == "server" else name, answer
 
 
 Key = tuple[str, str, float]  # engine, "users" or "rate", how many
 
 
-def _measure(targets: Sequence[OverHttp], plan: Plan, prompts: Prompts, seed: int) -> dict[Key, list[Run]]:
+def _measure(engines: dict[str, Ask], plan: Plan, prompts: Prompts, seed: int) -> dict[Key, list[Run]]:
     """All runs; in every round the engines take turns at each load, and change who begins."""
     loads = [("users", float(each)) for each in plan.users] + [("rate", each) for each in plan.rates]
-    found: dict[Key, list[Run]] = {(each.name, *load): [] for load in loads for each in targets}
-    done, total = 0, plan.rounds * len(loads) * len(targets)
-    with count_bar("engines in turns", total) as progress:
+    found: dict[Key, list[Run]] = {(name, *load): [] for load in loads for name in engines}
+    with count_bar("engines in turns", plan.rounds * len(found)) as progress:
         for number in range(plan.rounds):
             for kind, value in loads:
-                n = (
-                    max(3, round(value) * plan.per_user)
-                    if kind == "users"
-                    else max(4, round(plan.seconds * value))
-                )
-                bodies = prompts.next(n)
-                for target in targets if number % 2 == 0 else reversed(targets):
-                    if kind == "users":
-                        run = closed_loop(target, bodies, round(value), plan.seconds)
-                    else:
-                        run = open_loop(target, bodies, value, seed + number)
-                    found[target.name, kind, value].append(_checked(run, target))
-                    done += 1
-                    progress(done, total)
+                if kind == "users":
+                    bodies = prompts.next(max(3, PER_USER * round(value)))
+                    loop = partial(closed_loop, users=round(value), seconds=plan.seconds)
+                else:
+                    bodies = prompts.next(max(4, round(plan.seconds * value)))
+                    loop = partial(open_loop, rate=value, seed=seed + number)
+                for name in engines if number % 2 == 0 else reversed(engines):
+                    found[name, kind, value].append(_checked(name, loop(engines[name], bodies)))
+                    progress(sum(map(len, found.values())), plan.rounds * len(found))
     return found
 
 
-def _checked(run: Run, target: OverHttp) -> Run:
+def _checked(name: str, run: Run) -> Run:
     """The run, if anything was answered at all.
 
     Raises:
@@ -165,7 +160,7 @@ def _checked(run: Run, target: OverHttp) -> Run:
     """
     errors = [each.error for each in run.requests if each.error]
     if errors and len(errors) == len(run.requests):
-        raise UserError(f"{target.name} answers nothing: {errors[0]}")
+        raise UserError(f"{name} answers nothing: {errors[0]}")
     return run
 
 
@@ -173,27 +168,25 @@ def _row(engine: str, kind: str, value: float, runs: Sequence[Run]) -> dict[str,
     """The figures of one engine at one load, over all rounds."""
     requests = [each for run in runs for each in run.requests if not each.error]
     speeds = [run.tokens_per_second for run in runs]
+
+    def milliseconds(name: str, percent: int) -> float | None:
+        known = [1000 * each for each in (getattr(one, name) for one in requests) if each is not None]
+        found = nearest_rank(known, percent)
+        return None if found is None else round(found, 1)
+
     return {
         "engine": engine,
         kind: int(value) if kind == "users" else value,
         "tokens_per_second": round(median(speeds), 1),
         "slowest": round(min(speeds), 1),
         "fastest": round(max(speeds), 1),
-        **_percentiles("first_ms", [each.first for each in requests]),
-        **_percentiles("token_ms", [each.per_token for each in requests]),
-        **_percentiles("stall_ms", [each.stall for each in requests]),
-        **_percentiles("whole_ms", [each.whole for each in requests]),
+        "first_ms_p50": milliseconds("first", 50),
+        "first_ms_p95": milliseconds("first", 95),
+        "token_ms_p50": milliseconds("per_token", 50),
+        "whole_ms_p95": milliseconds("whole", 95),
         "requests": len(requests),
-        "output_tokens": round(fmean(each.tokens for each in requests), 1),
         "errors": sum(bool(each.error) for run in runs for each in run.requests),
     }
-
-
-def _percentiles(name: str, seconds: Sequence[float | None]) -> dict[str, float | None]:
-    """p50 and p95 in milliseconds; None where nothing was measured."""
-    known = [1000 * each for each in seconds if each is not None]
-    found = {f"{name}_p{percent}": nearest_rank(known, percent) for percent in (50, 95)}
-    return {key: None if value is None else round(value, 1) for key, value in found.items()}
 
 
 def ratios(runs: dict[Key, list[Run]], plan: Plan) -> list[dict[str, Any]]:
@@ -202,21 +195,20 @@ def ratios(runs: dict[Key, list[Run]], plan: Plan) -> list[dict[str, Any]]:
     `ratio`: tokens a second; `first` and `token`: how many times sooner its first token comes, and the next
     ones, on average over the requests of a round.
     """
-    names = list(dict.fromkeys(engine for engine, _, _ in runs))
+    first, *others = dict.fromkeys(engine for engine, _, _ in runs)
     found = []
-    for other in names[1:]:
-        for users in plan.users:
-            pairs = [*zip(runs[names[0], "users", users], runs[other, "users", users], strict=True)]
-            row: dict[str, Any] = {"engine": names[0], "over": other, "users": users}
-            measures = {
-                "ratio": [a.tokens_per_second / b.tokens_per_second for a, b in pairs],
-                "first": [_mean(b, "first") / _mean(a, "first") for a, b in pairs],
-                "token": [_mean(b, "per_token") / _mean(a, "per_token") for a, b in pairs],
-            }
-            for name, each in measures.items():
-                row[name] = round(median(each), 2)
-                row[f"{name}_lowest"], row[f"{name}_highest"] = round(min(each), 2), round(max(each), 2)
-            found.append(row)
+    for other, users in ((other, users) for other in others for users in plan.users):
+        pairs = [*zip(runs[first, "users", users], runs[other, "users", users], strict=True)]
+        row: dict[str, Any] = {"engine": first, "over": other, "users": users}
+        measures = {
+            "ratio": [a.tokens_per_second / b.tokens_per_second for a, b in pairs],
+            "first": [_mean(b, "first") / _mean(a, "first") for a, b in pairs],
+            "token": [_mean(b, "per_token") / _mean(a, "per_token") for a, b in pairs],
+        }
+        for name, each in measures.items():
+            row[name] = round(median(each), 2)
+            row[f"{name}_lowest"], row[f"{name}_highest"] = round(min(each), 2), round(max(each), 2)
+        found.append(row)
     return found
 
 
@@ -224,22 +216,3 @@ def _mean(run: Run, name: str) -> float:
     """Of a run's requests; not a number where none has it."""
     known = [value for each in run.requests if (value := getattr(each, name)) is not None]
     return fmean(known) if known else float("nan")
-
-
-def headline(rows: Sequence[dict[str, Any]]) -> str:
-    """The one line that counts."""
-    best = max(rows, key=lambda row: row["tokens_per_second"])
-    load = f"{best['users']} users" if "users" in best else f"{best['rate']:g} requests/s"
-    return f"{best['engine']}: {best['tokens_per_second']:.0f} tokens/s with {load}"
-
-
-def _dtype(settings: Settings) -> str:
-    from shared.models.device import settings_for_batch
-
-    return settings_for_batch(settings.model_copy(update={"device": "cpu"})).dtype
-
-
-def threads() -> int:
-    import torch
-
-    return torch.get_num_threads()

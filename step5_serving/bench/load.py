@@ -8,83 +8,45 @@
       |---------|..:..:..:..:..:..:..:..|
       first     per token: the mean of the gaps behind the first
 
-Every engine is asked over HTTP by its Messages API, as the service asks it. What it reports are times of
-single requests; engines.py makes rows and percentiles of them.
+Every engine is asked through the SDK, as the service asks it. What a load reports are times of single
+requests; engines.py makes rows and percentiles of them.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import random
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
 
-from shared.errors import UserError, reason
+from shared.errors import reason
+
+if TYPE_CHECKING:
+    import anthropic
 
 Body = dict[str, Any]  # a request of the Messages API
-PATIENCE = 600.0  # seconds for a server's answer
+Ask = Callable[[Body], Iterator[int]]  # a request -> the number of tokens written so far, whenever it grows
 
 
-class OverHttp:
-    """A server, by its Messages API: the events of a stream, read as they come.
+def ask(client: anthropic.Anthropic, body: Body) -> Iterator[int]:
+    """The number of tokens that an engine has written, whenever it grows.
 
     A server may send several tokens in one event, and says only at the end how many there were: in between,
-    one event counts as one token.
+    one event counts as one token. The SDK's errors pass through.
     """
-
-    def __init__(
-        self, name: str, address: str, model: str, key: str | None = None, greedy: Body | None = None
-    ) -> None:
-        """`greedy` are the parameters by which this server writes greedily; ours do so anyway."""
-        import httpx2
-
-        self.name, self.address = name, address.rstrip("/")
-        self._more = {"model": model, "stream": True, **(greedy or {})}
-        key = key or "not-needed"
-        headers = {"x-api-key": key, "authorization": f"Bearer {key}", "anthropic-version": "2023-06-01"}
-        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
-        self._http = httpx2.Client(headers=headers, timeout=PATIENCE, limits=limits, trust_env=False)
-
-    def ask(self, body: Body) -> Iterator[int]:
-        """The number of tokens written so far, whenever it grows.
-
-        Raises:
-            UserError: the server doesn't answer, or with an error.
-        """
-        import httpx2
-
-        request = {**body, **self._more}
-        tokens = 0
-        try:
-            with self._http.stream("POST", f"{self.address}/v1/messages", json=request) as reply:
-                if reply.status_code != 200:
-                    said = " ".join(reply.read().decode(errors="replace").split())
-                    raise UserError(f"{self.name}: {reply.status_code} {said[:200]}")
-                for line in reply.iter_lines():
-                    if not line.startswith("data:"):
-                        continue
-                    grown = self.count(json.loads(line[5:]), tokens)
-                    if grown > tokens:
-                        tokens = grown
-                        yield tokens
-        except httpx2.TransportError as error:
-            raise UserError(f"{self.name}: {reason(error)}") from None
-
-    def count(self, event: dict[str, Any], tokens: int) -> int:
-        """Tokens written after an event; `tokens` before it.
-
-        Raises:
-            UserError: the event is an error.
-        """
-        if event["type"] == "error":
-            raise UserError(f"{self.name}: {event['error'].get('message')}")
-        if event["type"] == "message_delta":
-            return max(tokens, event["usage"]["output_tokens"])
-        return tokens + (event["type"] == "content_block_delta")
+    tokens = 0
+    with client.messages.create(**body, stream=True) as events:
+        for event in events:
+            if event.type == "content_block_delta":
+                tokens += 1
+                yield tokens
+            elif event.type == "message_delta" and event.usage.output_tokens > tokens:
+                tokens = event.usage.output_tokens
+                yield tokens
 
 
 @dataclass
@@ -94,6 +56,7 @@ class Timed:
     asked: float
     times: list[float] = field(default_factory=list)  # one for each event
     counts: list[int] = field(default_factory=list)  # tokens written by then
+    ended: float = 0.0
     error: str | None = None
 
     @property
@@ -112,12 +75,6 @@ class Timed:
         if self.tokens < 2 or self.counts[0] == self.tokens:
             return None
         return (self.times[-1] - self.times[0]) / (self.tokens - self.counts[0])
-
-    @property
-    def stall(self) -> float | None:
-        """The longest wait for the next token."""
-        gaps = [b - a for a, b in zip(self.times, self.times[1:], strict=False)]
-        return max(gaps, default=None)
 
     @property
     def whole(self) -> float | None:
@@ -144,62 +101,42 @@ class Run:
         return tokens / (self.until - self.began)
 
 
-def closed_loop(target: OverHttp, bodies: Sequence[Body], users: int, seconds: float = math.inf) -> Run:
+def closed_loop(engine: Ask, bodies: Sequence[Body], users: int, seconds: float = math.inf) -> Run:
     """Ask the `bodies`, `users` at a time; none is begun after so many seconds."""
-    left, lock = iter(bodies), threading.Lock()
-    done: list[Timed] = []
-    ends: list[float] = []
     began = time.perf_counter()
 
-    def user() -> None:
-        while True:
-            with lock:
-                body = next(left, None) if time.perf_counter() < began + seconds else None
-                if body is None:
-                    ends.append(time.perf_counter())
-                    return
-            timed = _ask(target, body, time.perf_counter())
-            with lock:
-                done.append(timed)
+    def take(body: Body) -> Timed | None:
+        now = time.perf_counter()
+        return _timed(engine, body, now) if now < began + seconds else None
 
-    _in_threads([user] * users)
-    return Run(done, began, min(ends))
+    with ThreadPoolExecutor(users) as people:  # each takes the next body when his last one is answered
+        done = [each for each in people.map(take, bodies) if each]
+    ends = sorted(each.ended for each in done)
+    return Run(done, began, ends[max(0, len(ends) - users)])  # from there on, somebody has nothing to ask
 
 
-def open_loop(target: OverHttp, bodies: Sequence[Body], rate: float, seed: int = 0) -> Run:
+def open_loop(engine: Ask, bodies: Sequence[Body], rate: float, seed: int = 0) -> Run:
     """Ask all `bodies`, at `rate` requests a second on average."""
-    chance, at = random.Random(seed), 0.0
-    plan: list[tuple[float, Body]] = []
-    for body in bodies:
-        at += chance.expovariate(rate)
-        plan.append((at, body))
-    done: list[Timed] = []
+    chance = random.Random(seed)
+    due = list(accumulate(chance.expovariate(rate) for _ in bodies))
     began = time.perf_counter()
 
-    def request(due: float, body: Body) -> None:
-        time.sleep(max(0.0, began + due - time.perf_counter()))
-        done.append(_ask(target, body, began + due))  # list.append is atomic
+    def send(body: Body, after: float) -> Timed:
+        time.sleep(max(0.0, began + after - time.perf_counter()))
+        return _timed(engine, body, began + after)
 
-    _in_threads([lambda due=due, body=body: request(due, body) for due, body in plan])
-    last = began + plan[-1][0]
-    ends = [each.times[-1] for each in done if each.times]
-    return Run(done, began, max([last, *ends]))
+    with ThreadPoolExecutor(len(bodies)) as requests:
+        done = list(requests.map(send, bodies, due))
+    return Run(done, began, max(each.ended for each in done))
 
 
-def _ask(target: OverHttp, body: Body, asked: float) -> Timed:
+def _timed(engine: Ask, body: Body, asked: float) -> Timed:
     timed = Timed(asked)
     try:
-        for tokens in target.ask(body):
+        for tokens in engine(body):
             timed.times.append(time.perf_counter())
             timed.counts.append(tokens)
     except Exception as error:  # counted, and shown: a load that breaks an engine is a finding
         timed.error = reason(error)
+    timed.ended = time.perf_counter()
     return timed
-
-
-def _in_threads(work: Sequence[Callable[[], None]]) -> None:
-    threads = [threading.Thread(target=each, daemon=True) for each in work]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()

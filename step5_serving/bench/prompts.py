@@ -1,19 +1,19 @@
 """What `bench` asks: three kinds of requests.
 
     open    a piece of a text to go on with: long answers, no two prompts begin alike
-    rag     step 3's prompt: the same instructions, the sections of a document, one question of several on it
-    quote   a request to copy a document: answers that repeat their prompt
+    rag     step 3's prompt: the same instructions, a passage, one of four questions on it
+    quote   a request to copy a passage: answers that repeat their prompt
 
 Texts begin with a number that is drawn without a seed: a server that was asked the same before may still have
-it in its cache. In `rag` there are REPEATED questions in a row on each such document, in a random order, so
-the first of them finds only the instructions in a prefix cache.
+it in its cache. In `rag` there are four questions in a row on each passage, in a random order, so the first
+of them finds only the instructions in a prefix cache.
 """
 
 from __future__ import annotations
 
-import json
 import random
-from collections import defaultdict
+from bisect import bisect_right
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,18 +21,13 @@ from shared.config import Settings
 from shared.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from transformers import PreTrainedTokenizerBase
-
     from step5_serving.bench.load import Body
 
 READING = Path(__file__).parents[1] / "sample" / "reading.txt"
 GO_ON = "Go on with this text, at length:\n\n"
 COPY = "Repeat this text word for word: "
 KINDS = ("open", "rag", "quote")
-REPEATED = 4  # questions on each document
-FIRST_SOURCE = 60  # words
+QUESTIONS = ("What is this about?", "Where does it take place?", "Who is named in it?", "What happens first?")
 
 
 class Prompts:
@@ -41,90 +36,64 @@ class Prompts:
     def __init__(self, settings: Settings, kind: str, input_tokens: int, output_tokens: int) -> None:
         from shared.models import load_tokenizer
 
-        self._tokenizer: PreTrainedTokenizerBase = load_tokenizer(settings=settings)
+        self._tokenizer: Any = load_tokenizer(settings=settings)
         self._words = READING.read_text(encoding="utf-8").split()
         self._random = random.Random()
         self._kind, self._most = kind, input_tokens
-        self._request = {"model": settings.model, "max_tokens": output_tokens}
-        self._system: str | None = None
+        self._request: Body = {"model": settings.model, "max_tokens": output_tokens}
         if kind == "rag":
             from shared import prompts
             from step3_rag import PROMPTS
 
             loaded = prompts.load(PROMPTS, "answer", family=prompts.family_of(settings.model))
-            self._system = str(prompts.render(loaded)["system"])
-        self._documents = [] if kind == "open" else _documents()
+            self._request["system"] = str(prompts.render(loaded)["system"])
 
     def next(self, n: int) -> list[Body]:
         """So many further ones."""
-        one = {"open": self._go_on, "quote": self._copy, "rag": self._questions}[self._kind]
-        bodies = list[Any]()
+        bodies: list[Body] = []
         while len(bodies) < n:
-            bodies += one()
+            bodies += self._on_next_passage()
         bodies = bodies[:n]
         self._random.shuffle(bodies)
         return bodies
 
-    def _go_on(self) -> list[Body]:
-        start = self._random.randrange(len(self._words))
-        words = [*self._words[start:], *self._words[:start]]
-        return [self._longest(words, lambda words: GO_ON + " ".join(words))]
+    def _on_next_passage(self) -> list[Body]:
+        """One request on a piece of the text, or one for each question on it."""
+        if self._kind == "rag":
+            text = self._longest(lambda text: _with_question(text, max(QUESTIONS, key=self._tokens)))
+            turns = [_with_question(text, question) for question in QUESTIONS]
+        else:
+            before = GO_ON if self._kind == "open" else COPY
+            turns = [before + self._longest(lambda text: before + text)]
+        return [{**self._request, "messages": [{"role": "user", "content": each}]} for each in turns]
 
-    def _copy(self) -> list[Body]:
-        _, text, _ = self._random.choice(self._documents)
-        return [self._longest(text.split(), lambda words: COPY + " ".join(words))]
-
-    def _questions(self) -> list[Body]:
-        """Several questions on the same document, whose first words are source 1 and the others source 2."""
-        from step3_rag.answer.context import Source, as_text
-
-        name, text, questions = self._random.choice(self._documents)
-        asked = self._random.sample(questions, REPEATED)
-
-        def sources(words: list[str]) -> str:
-            parts = [" ".join(words[:FIRST_SOURCE]), " ".join(words[FIRST_SOURCE:])]
-            return as_text([Source(n, name, name, part, (n,)) for n, part in enumerate(parts, 1) if part])
-
-        longest = max(asked, key=self._tokens)
-        body = self._longest(text.split(), lambda words: f"{sources(words)}\n\nQuestion: {longest}")
-        before, _, _ = str(body["messages"][0]["content"]).rpartition(longest)
-        return [{**body, "messages": [{"role": "user", "content": before + each}]} for each in asked]
-
-    def _longest(self, words: list[str], turn: Callable[[list[str]], str]) -> Body:
-        """The request with the most of the words that fits, a number before them.
+    def _longest(self, turn: Callable[[str], str]) -> str:
+        """A number and as many words of the text, from a random one on, as fit into the turn.
 
         Raises:
             UserError: not even one word does.
         """
-        words = [f"({self._random.randrange(10**6)})", *words]
-        few, many = 1, len(words) + 1
-        while many - few > 1:
-            middle = (few + many) // 2
-            few, many = (middle, many) if self._tokens(turn(words[:middle])) <= self._most else (few, middle)
-        if few == 1:
+        start = self._random.randrange(len(self._words))
+        words = [f"({self._random.randrange(10**6)})", *self._words[start:], *self._words[:start]]
+
+        def tokens(n: int) -> int:
+            return self._tokens(turn(" ".join(words[:n])))
+
+        n = bisect_right(range(len(words) + 1), self._most, key=tokens) - 1
+        if n < 2:
             raise UserError(f"--input-tokens {self._most} holds no prompt: use more")
-        system = {"system": self._system} if self._system else {}
-        return {**self._request, **system, "messages": [{"role": "user", "content": turn(words[:few])}]}
+        return " ".join(words[:n])
 
     def _tokens(self, content: str) -> int:
-        turns = [{"role": "system", "content": self._system}] if self._system else []
+        system = self._request.get("system")
+        turns = [{"role": "system", "content": system}] if system else []
         turns.append({"role": "user", "content": content})
         text = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         return len(self._tokenizer.encode(str(text), add_special_tokens=False))
 
 
-def _documents() -> list[tuple[str, str, list[str]]]:
-    """Step 3's sample documents with enough questions on them: name, text, questions."""
-    import step3_rag
+def _with_question(text: str, question: str) -> str:
+    """The user's turn of step 3's prompt."""
+    from step3_rag.answer.context import Source, as_text
 
-    sample = Path(step3_rag.__file__).with_name("sample")
-    questions = defaultdict(list)
-    for line in (sample / "questions.jsonl").read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        for relevant in row["relevant"][:1]:
-            questions[relevant["doc"]].append(row["text"])
-    return [
-        (name, (sample / "documents" / name).read_text(encoding="utf-8"), asked)
-        for name, asked in sorted(questions.items())
-        if len(asked) >= REPEATED
-    ]
+    return f"{as_text([Source(1, 'reading.txt', 'reading.txt', text, (1,))])}\n\nQuestion: {question}"

@@ -4,52 +4,42 @@
 
     fp32, bf16     the number formats of training
     int8           weights and tokens in eight bits, products of whole numbers (engines/batching/linear.py)
-    bnb int8, nf4  bitsandbytes: made for a GPU's memory; its CPU kernels unpack before each product
-    gguf q8_0      llama.cpp, another engine: 8.5 bits a weight
-    gguf q4_1      5 bits a weight; the package that SmolLM2 comes in here has this file
+    bnb int8       LLM.int8() of bitsandbytes (Dettmers et al. 2022, arXiv:2208.07339)
+    nf4            its four bits (2023, arXiv:2305.14314); its CPU kernels unpack before each product
 
 Four figures each. Memory: the bytes that hold the weights. Tokens/s: one row, greedy. Perplexity: of
 sample/reading.txt, a text that no model was trained on. Changed: the share of greedy answers that differ
 from fp32's anywhere in their first tokens; nothing is corrected by a penalty here.
 
-Where the reference itself was made from the Q4_1 file (no hub at hand), that file has the reference's weights
-to the last bit: `weights` in the facts says where they came from, and the table repeats it.
+The linear layers are quantized; embedding and norms stay. SmolLM2's head is its embedding: `int8` holds it a
+second time in eight bits, bitsandbytes leaves it alone.
 """
 
 from __future__ import annotations
 
+import logging
 import math
-import tempfile
 import time
 from collections.abc import Sequence
 from importlib.util import find_spec
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from shared import hardware
-from shared.cli import plain_table
+import torch
+from torch import Tensor, nn
+
+from shared import hardware, models
 from shared.config import Settings
 from shared.errors import UserError
 from shared.models import weights
 from shared.progress import stage_bar
-from step5_serving.bench import quantized
-from step5_serving.bench.engines import threads
 from step5_serving.bench.prompts import READING
+from step5_serving.engines.batching import linear
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from shared.models.load import CausalLM
 
+WAYS = ("fp32", "bf16", "int8", "bnb int8", "nf4")
 WINDOW = 512  # tokens that are read in one go
-WAYS = ("fp32", "bf16", "int8", "bnb int8", "nf4", "gguf q8_0", "gguf q4_1")
-COLUMNS = (("weights_mb", 0), ("tokens_per_second", 1), ("perplexity", 2))
-NEEDS = {
-    "bnb int8": "bitsandbytes",
-    "nf4": "bitsandbytes",
-    "gguf q8_0": "xllamacpp",
-    "gguf q4_1": "xllamacpp",
-}
-EXTRA = {"bitsandbytes": "bitsandbytes", "xllamacpp": "llamacpp"}
-
 QUESTIONS = (
     "What is the capital of France?",
     "Why is the sky blue?",
@@ -59,31 +49,13 @@ QUESTIONS = (
     "Who wrote Romeo and Juliet?",
     "What is 12 plus 30?",
     "Give me a word that means happy.",
-    "How many days has a leap year?",
-    "What is a prime number?",
 )
 
 
-class Measured(Protocol):
-    """A model in one number format."""
-
-    def weight_bytes(self) -> int | None:
-        """Bytes that hold its weights."""
-        ...
-
-    def write(self, prompt: list[int], limit: int) -> list[int]:
-        """Its greedy continuation, without the token that ends it."""
-        ...
-
-    def log_likelihood(self, ids: list[int]) -> float | None:
-        """Sum of the log-probabilities of all but the first id; None where the engine tells none."""
-        ...
-
-
 def run(
-    settings: Settings, ways: Sequence[str] = WAYS, questions: int = 10, tokens: int = 32, read: int = 1024
+    settings: Settings, ways: Sequence[str] = WAYS, questions: int = 8, tokens: int = 32, read: int = 1024
 ) -> dict[str, Any]:
-    """Measure some ways; one whose package or file is missing is left out, and says so.
+    """Measure some ways; one whose package is missing is left out, and says so.
 
     Args:
         questions: so many are asked.
@@ -93,88 +65,145 @@ def run(
     Raises:
         UserError: there is no such way, or the model can't be had.
     """
-    from shared.models import load_tokenizer
-
     if unknown := [way for way in ways if way not in WAYS]:
         raise UserError(f"--way {unknown[0]} is not known: use {', '.join(WAYS)}")
-    folder, idle = weights.ensure(settings.model, settings), hardware.idle_cores(0.5)
-    tokenizer: Any = load_tokenizer(settings=settings)
-    ids = tokenizer.encode(READING.read_text(encoding="utf-8"), add_special_tokens=False)[:read]
-    windows = [ids[at : at + WINDOW] for at in range(0, len(ids) - 1, WINDOW)]
+    idle = hardware.idle_cores(0.5)
+    tokenizer: Any = models.load_tokenizer(settings=settings)
+    text = tokenizer.encode(READING.read_text(encoding="utf-8"), add_special_tokens=False)[:read]
     prompts = [_prompt(tokenizer, each) for each in QUESTIONS[:questions]]
     rows: list[dict[str, Any]] = []
     reference: list[list[int]] | None = None
     ways = ["fp32", *(way for way in ways if way != "fp32")]
-    with stage_bar("quantizing", len(ways)) as stage, tempfile.TemporaryDirectory() as scratch:
+    with stage_bar("quantizing", len(ways)) as stage:
         for way in ways:
             stage(way)
-            missing = missing_for(way, folder)
-            if missing:
-                rows.append({"way": way, "left_out": missing})
+            if way in ("bnb int8", "nf4") and find_spec("bitsandbytes") is None:
+                rows.append({"way": way, "left_out": "pip install .[bitsandbytes]"})
                 continue
-            model = quantized.load(way, settings, folder, Path(scratch))
-            row, answers = measure(way, model, windows, prompts, tokens)
-            del model  # before the next one is loaded
+            model = load(way, settings)
+            speed, answers = write_all(model, prompts, tokens, tokenizer.all_special_ids)
             reference = reference or answers
-            changed = sum(a != b for a, b in zip(answers, reference, strict=True))
-            rows.append({**row, "changed": changed, "answers": len(answers)})
-    measured = {row["way"]: row for row in rows if "left_out" not in row}
-    fastest = max(measured.values(), key=lambda row: row["tokens_per_second"])
-    times = fastest["tokens_per_second"] / measured["fp32"]["tokens_per_second"]
+            row = {
+                "way": way,
+                "weights_mb": round(weight_bytes(model) / 1e6, 1),
+                "tokens_per_second": speed and round(speed, 1),
+                "perplexity": round(perplexity(model, text), 2),
+                "changed": sum(a != b for a, b in zip(answers, reference, strict=True)),
+                "answers": len(answers),
+            }
+            rows.append(row)
+    speeds = {row["way"]: row["tokens_per_second"] for row in rows if row.get("tokens_per_second")}
+    fastest = max(speeds, key=lambda way: speeds[way])
     return {
         "command": "step5_serving quantize",
-        "headline": f"{fastest['way']} writes {times:.1f} times as fast as fp32",
+        "headline": f"{fastest} writes {speeds[fastest] / speeds['fp32']:.1f} times as fast as fp32",
         "model": settings.model,
-        "weights": weights.source_of(folder),
+        "weights": weights.source_of(weights.ensure(settings.model, settings)),
         "rows": rows,
-        "tokens_read": len(ids),
+        "tokens_read": len(text),
         "tokens_written": tokens,
-        "threads": threads(),
+        "threads": torch.get_num_threads(),
         "idle_cores_before": round(idle, 1),
         "machine": hardware.describe(),
     }
 
 
-def missing_for(way: str, folder: Path) -> str | None:
-    """What is needed and not there, in words."""
-    package = NEEDS.get(way)
-    if package and find_spec(package) is None:
-        return f"pip install .[{EXTRA[package]}]"
-    if way.startswith("gguf") and weights.gguf_of(folder) is None:
-        return "the model has no GGUF beside its weights"
-    return None
+# --- a model in one of the ways ------------------------------------------------------------------------
 
 
-def measure(
-    way: str,
-    model: Measured,
-    windows: Sequence[list[int]],
-    prompts: Sequence[list[int]],
-    tokens: int,
-) -> tuple[dict[str, Any], list[list[int]]]:
-    """The row of one way, and its answers."""
-    sums = [model.log_likelihood(ids) for ids in windows]
-    known = [each for each in sums if each is not None]
-    scored = sum(len(ids) - 1 for ids in windows)
-    perplexity = math.exp(-sum(known) / scored) if len(known) == len(windows) else None
+def load(way: str, settings: Settings) -> CausalLM:
+    """The model of the settings on the processor, in one of the WAYS."""
+    more: dict[str, Any] = {}
+    if way in ("bnb int8", "nf4"):
+        from transformers import BitsAndBytesConfig
+
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # a line for each product, else
+        config = BitsAndBytesConfig(
+            load_in_8bit=way == "bnb int8",
+            load_in_4bit=way == "nf4",
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_compute_dtype=torch.bfloat16,
+        )
+        more = {"quantization_config": config, "device_map": {"": "cpu"}}
+    dtype = "float32" if way in ("fp32", "int8") else "bfloat16"
+    model = models.load_causal_lm(settings=settings, device="cpu", dtype=dtype, **more)
+    if way == "int8":
+        _to_int8(model)
+    return model
+
+
+class Int8(nn.Module):
+    """A linear layer by the batcher's own int8 product."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self._multiply, self._bias = linear.int8(layer.weight.detach()), layer.bias
+        self.packed_bytes = layer.weight.numel() + 8 * len(layer.weight)  # and a scale for each output
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., in) -> (..., out)"""
+        product = self._multiply(x.reshape(-1, x.shape[-1])).view(*x.shape[:-1], -1)
+        return product if self._bias is None else product + self._bias
+
+
+def _to_int8(model: CausalLM) -> None:
+    """Every linear layer in eight bits; the embedding in sixteen, as the batcher has it."""
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.Linear):
+                setattr(parent, name, Int8(child))
+    embedding: Any = model.get_input_embeddings()
+    embedding.weight.data = embedding.weight.data.bfloat16()
+    embedding.register_forward_hook(lambda _module, _args, out: out.float())
+
+
+# --- its figures ---------------------------------------------------------------------------------------
+
+
+def weight_bytes(model: CausalLM) -> int:
+    """Bytes that hold the weights, each piece of memory once; with bitsandbytes' scales beside them."""
+    found = model.get_memory_footprint()
+    for parameter in model.parameters():
+        state = getattr(parameter, "quant_state", None)  # of its four bits
+        scales = state.absmax if state else getattr(parameter, "SCB", None)  # and of its eight
+        found += scales.nbytes if isinstance(scales, Tensor) else 0
+    return found + sum(getattr(each, "packed_bytes", 0) for each in model.modules())
+
+
+@torch.inference_mode()
+def perplexity(model: CausalLM, ids: list[int]) -> float:
+    """exp of the mean loss of each token after those before it in its window."""
+    loss, n = 0.0, 0
+    for at in range(0, len(ids) - 1, WINDOW):
+        row = torch.tensor([ids[at : at + WINDOW]])
+        logits = model(input_ids=row, use_cache=False).logits[0, :-1].float()
+        loss += float(nn.functional.cross_entropy(logits, row[0, 1:], reduction="sum"))
+        n += len(logits)
+    return math.exp(loss / n)
+
+
+def write_all(
+    model: CausalLM, prompts: Sequence[list[int]], tokens: int, ends: list[int]
+) -> tuple[float | None, list[list[int]]]:
+    """Tokens a second of greedy answers, behind the first of each, and the answers without their ends."""
     answers, seconds, written = [], 0.0, 0
     for prompt in prompts:
-        model.write(prompt, 1)  # llama.cpp keeps what it read: then it is kept both times that count
         began = time.perf_counter()
-        model.write(prompt, 1)
+        _write(model, prompt, 1, ends)
         first = time.perf_counter()
-        answers.append(model.write(prompt, tokens))
+        answers.append(_write(model, prompt, tokens, ends))
         # Both read the prompt; what the second takes longer is the time of the tokens behind the first.
         seconds += max(0.0, (time.perf_counter() - first) - (first - began))
         written += max(0, len(answers[-1]) - 1)
-    size = model.weight_bytes()
-    row = {
-        "way": way,
-        "weights_mb": None if size is None else round(size / 1e6, 1),
-        "tokens_per_second": round(written / seconds, 1) if seconds else None,
-        "perplexity": None if perplexity is None else round(perplexity, 2),
-    }
-    return row, answers
+    return written / seconds if seconds else None, answers
+
+
+@torch.inference_mode()
+def _write(model: CausalLM, prompt: list[int], limit: int, ends: list[int]) -> list[int]:
+    row = torch.tensor([prompt])
+    how: dict[str, Any] = {"do_sample": False, "max_new_tokens": limit, "eos_token_id": ends}
+    found: Any = model.generate(row, attention_mask=torch.ones_like(row), pad_token_id=ends[0], **how)
+    return [token for token in found[0, len(prompt) :].tolist() if token not in ends]
 
 
 def _prompt(tokenizer: Any, question: str) -> list[int]:
@@ -182,25 +211,3 @@ def _prompt(tokenizer: Any, question: str) -> list[int]:
     text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
     ids: list[int] = tokenizer.encode(text, add_special_tokens=False)
     return ids
-
-
-def show(facts: dict[str, Any], console: Console) -> None:
-    """A row for each way."""
-    names = ("weights MB", "tokens/s", "perplexity", "answers changed")
-    table = plain_table("", *names, right=names)
-    for row in facts["rows"]:
-        if "left_out" in row:
-            table.add_row(row["way"], "-", "-", "-", row["left_out"])
-            continue
-        table.add_row(
-            row["way"],
-            *("unknown" if row[key] is None else f"{row[key]:.{digits}f}" for key, digits in COLUMNS),
-            f"{row['changed']} of {row['answers']}",
-        )
-    console.print(table)
-    console.print(
-        f"\n{facts['model']} ({facts['weights']}); perplexity over {facts['tokens_read']} tokens, answers of "
-        f"{facts['tokens_written']} tokens at most, one row; {facts['threads']} threads; {facts['machine']}, "
-        f"{facts['idle_cores_before']:.1f} cores idle before",
-        soft_wrap=True,
-    )

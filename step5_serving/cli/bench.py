@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shared.cli import Dtype, Json, Model, Out, Seed, Smoke, Threads, emit, new_app, settings_from_flags
+from shared.cli import Json, Model, Out, Smoke, Threads, emit, new_app, settings_from_flags
 
 app = new_app("Measure engines.")
 
@@ -32,65 +32,56 @@ def bench(
         str, typer.Option(help="Requests per second (open loop, Poisson), separated by commas.")
     ] = "",
     rounds: Annotated[int, typer.Option(min=1, help="Rounds; every engine takes its turn in each.")] = 3,
-    per_user: Annotated[int, typer.Option(min=1, help="Requests of each user in a round.")] = 2,
-    seconds: Annotated[
-        float,
-        typer.Option(min=0.1, max=3600, help="Seconds of a round; no request starts later."),
-    ] = 20,
     input_tokens: Annotated[int, typer.Option(min=40, help="Tokens of each prompt.")] = 164,
     output_tokens: Annotated[
         int, typer.Option(min=2, max=4096, help="Largest number of tokens in an answer.")
     ] = 64,
     model: Model = None,
-    dtype: Dtype = None,
     threads: Threads = None,
-    seed: Seed = None,
     out: Out = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
     """Compare engines: tokens per second and waiting times at several loads."""
-    from step5_serving.bench import engines as lesson
-    from step5_serving.bench import engines_view as bench_view
+    from shared.report.record import picture_path
+    from step5_serving.bench import engines as work
+    from step5_serving.cli import bench_view
 
-    settings = settings_from_flags(smoke, model=model, dtype=dtype, threads=threads, seed=seed)
-    numbers = tuple(int(each) for each in _numbers("users", users))
-    plan = lesson.Plan(
+    settings = settings_from_flags(smoke, model=model, threads=threads)
+    plan = work.Plan(
         tuple(engine or ENGINES),
-        (1, 2) if smoke else numbers,
+        (1, 2) if smoke else tuple(int(each) for each in _numbers("users", users)),
         _numbers("rate", rate),
         1 if smoke else rounds,
-        per_user,
-        0.2 if smoke else seconds,
+        0.2 if smoke else work.SECONDS,
         (64 if ask == "open" else 1200) if smoke else input_tokens,
         8 if smoke else output_tokens,
         ask,
     )
-    facts = lesson.run(settings, plan, out)
-    emit(facts, lambda console: bench_view.show(facts, console), as_json=as_json)
+    picture = picture_path("step5_serving", "bench", out)
+    facts = {**work.run(settings, plan), "picture": str(picture)}
+    bench_view.draw_engines(facts, picture)
+    emit(facts, lambda console: bench_view.show_engines(facts, console), as_json=as_json)
 
 
 @app.command()
 def quantize(
     way: Annotated[
-        list[str] | None,
-        typer.Option(help="fp32, bf16, int8, 'bnb int8', nf4, 'gguf q8_0' or 'gguf q4_1'; repeat it."),
+        list[str] | None, typer.Option(help="fp32, bf16, int8, 'bnb int8' or nf4; repeat it.")
     ] = None,
-    questions: Annotated[int, typer.Option(min=1, max=10, help="Number of answers to compare.")] = 10,
-    tokens: Annotated[int, typer.Option(min=2, help="Largest number of tokens in an answer.")] = 32,
-    read: Annotated[int, typer.Option(min=2, help="Tokens of the text for the perplexity.")] = 1024,
     model: Model = None,
     threads: Threads = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
     """Compare weight formats: memory, tokens per second, perplexity, and changed answers."""
-    from step5_serving.bench import quantize as lesson
+    from step5_serving.bench import quantize as work
+    from step5_serving.cli import bench_view
 
     settings = settings_from_flags(smoke, model=model, threads=threads)
-    size = (3, 8, 128) if smoke else (questions, tokens, read)
-    facts = lesson.run(settings, way or lesson.WAYS, *size)
-    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    size = (3, 8, 128) if smoke else ()
+    facts = work.run(settings, way or work.WAYS, *size)
+    emit(facts, lambda console: bench_view.show_quantize(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -100,46 +91,51 @@ def capacity(
     ],
     users: Annotated[
         str, typer.Option(help="Numbers of users, separated by commas.")
-    ] = "10,100,1000,10000,100000",
+    ] = "100,1000,10000,100000",
     questions: Annotated[
         float,
         typer.Option(
             "--questions-per-user-hour", min=0.01, max=3600, help="Calls of each user in the busiest hour."
         ),
     ] = 6.0,
-    price: Annotated[
-        float | None,
-        typer.Option("--price-per-hour", min=0, help="Dollars per hour of a machine."),
-    ] = None,
-    busy_hours: Annotated[
-        float, typer.Option(min=1, max=730, help="Hours per month in which people ask.")
-    ] = 176.0,
     utilisation: Annotated[
         float, typer.Option(min=0.01, max=0.99, help="Highest load of a machine, 0 to 1.")
     ] = 0.7,
-    within: Annotated[
-        float | None, typer.Option(min=0.01, help="Limit of the p95 latency in seconds.")
-    ] = None,
-    engine: Annotated[str | None, typer.Option(help="Engine of the bench; default: its fastest.")] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help="Model whose API price is compared; default: Claude.")
-    ] = None,
-    out: Out = None,
+    price: Annotated[
+        float, typer.Option("--price-per-hour", min=0, help="Dollars per hour of a machine.")
+    ] = 0.10,
     as_json: Json = False,
 ) -> None:
-    """Estimate machines, waiting time and cost for a number of users, from a bench."""
-    from step5_serving.bench import capacity_view
+    """Estimate machines and cost for a number of users, from a bench."""
+    from shared import catalog
+    from shared.errors import UserError
+    from step5_serving.bench import capacity as work
+    from step5_serving.cli import bench_view
 
-    need = {
-        "questions_per_user_hour": questions,
-        "price_per_hour": price,
-        "busy_hours": busy_hours,
-        "target": utilisation,
-        "within": within,
+    numbers = sorted(int(each) for each in _numbers("users", users))
+    if not numbers or numbers[0] < 1:
+        raise UserError(f"--users {users} is not allowed: use numbers from 1, separated by commas")
+    machine, claude = work.Machine.read(bench), catalog.default("claude")
+    assert claude.price
+    per_question = claude.price.cost(machine.input_tokens, machine.output_tokens)
+    plans = [work.plan(machine, each, questions, utilisation) for each in numbers]
+    rows = [
+        {
+            **vars(each),
+            "usd_per_month": each.usd_per_month(price),
+            "api_usd_per_month": each.questions * per_question,
+        }
+        for each in plans
+    ]
+    facts = {
+        "command": "step5_serving capacity",
+        "headline": f"{plans[-1].users:,} users: {plans[-1].machines:,} machines with {machine.engine}",
+        "machine": machine.name,
+        "engine": machine.engine,
+        "api_model": claude.id,
+        "rows": rows,
     }
-    numbers = [int(each) for each in _numbers("users", users)]
-    facts = capacity_view.run(bench, need, numbers, engine, model, out)
-    emit(facts, lambda console: capacity_view.show(facts, console), as_json=as_json)
+    emit(facts, lambda console: bench_view.show_capacity(facts, console), as_json=as_json)
 
 
 def _numbers(flag: str, text: str) -> tuple[float, ...]:

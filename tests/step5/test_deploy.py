@@ -66,11 +66,11 @@ def paths():
 
 
 @pytest.mark.skipif(not find_spec("kubernetes_validate"), reason="pip install kubernetes-validate")
-@pytest.mark.parametrize("thing", OBJECTS, ids=lambda each: f"{each['kind']}/{each['metadata']['name']}")
-def test_objects_keep_to_kubernetes_own_schemas(thing):
+def test_objects_keep_to_kubernetes_own_schemas():
     import kubernetes_validate
 
-    kubernetes_validate.validate(thing, kubernetes_validate.latest_version(), strict=True)
+    for each in OBJECTS:
+        kubernetes_validate.validate(each, kubernetes_validate.latest_version(), strict=True)
 
 
 @pytest.mark.parametrize("folder", ["kubernetes", "kubernetes-vllm"])
@@ -129,20 +129,14 @@ def test_there_is_time_to_drain():
     assert grace > float(flags_of(api["command"])["drain"]) + server.LAST_S
 
 
-def test_services_find_their_pods_and_stay_inside():
-    templates = [each for each in OBJECTS if each["kind"] in ("Deployment", "StatefulSet")]
+def test_services_stay_inside_and_addresses_hold_no_password():
     for service in (each for each in OBJECTS if each["kind"] == "Service"):
-        spec = service["spec"]
-        assert spec["type"] == "ClusterIP"
-        [pod] = [
-            each["spec"]["template"]["spec"]
-            for each in templates
-            if each["spec"]["template"]["metadata"]["labels"] == spec["selector"]
-        ]
-        ports = {port["name"] for container in pod["containers"] for port in container["ports"]}
-        assert {port["targetPort"] for port in spec["ports"]} <= ports
+        assert service["spec"]["type"] == "ClusterIP"
         named("NetworkPolicy", service["metadata"]["name"])
     assert not [each for each in OBJECTS if each["kind"] in ("Ingress", "Gateway", "Secret")]
+    [container] = PODS["Deployment/api"]["containers"]
+    telemetry = flags_of(container["args"])["telemetry"]
+    assert ":" not in telemetry.split("://")[1].split("@")[0]
 
 
 def test_pods_reach_what_they_need_and_nothing_else():
@@ -171,17 +165,6 @@ def test_pods_reach_what_they_need_and_nothing_else():
     assert out == into == needed
 
 
-def test_addresses_are_those_of_the_services():
-    [container] = PODS["Deployment/api"]["containers"]
-    known = {each["metadata"]["name"]: each["spec"]["ports"] for each in OBJECTS if each["kind"] == "Service"}
-    given = flags_of(container["args"])
-    assert given["address"] == f"http://chroma:{known['chroma'][0]['port']}"
-    assert given["telemetry"].split("@")[1].split("/")[0] in known
-    assert ":" not in given["telemetry"].split("://")[1].split("@")[0]  # no password
-    ingest = PODS["Job/ingest"]["containers"][0]["args"][0]
-    assert f"--address {given['address']} " in ingest.replace("\n", " ")
-
-
 # --- Compose ------------------------------------------------------------------------------------------
 
 
@@ -192,22 +175,16 @@ def test_compose_by_its_specification():
     ComposeSpecification.model_validate(COMPOSE)
 
 
-def test_compose_publishes_on_loopback_only():
-    published = [port for each in COMPOSE["services"].values() for port in each.get("ports", [])]
-    assert published
-    assert all(port.startswith("127.0.0.1:") for port in published)
-    for name in ("chroma", "postgres", "api", "ingest", "vllm"):
-        assert "ports" not in COMPOSE["services"][name]
+def test_compose_publishes_the_proxy_on_loopback_and_nobody_has_privileges():
+    services = COMPOSE["services"]
+    published = [(name, port) for name, each in services.items() for port in each.get("ports", [])]
+    assert {name for name, _ in published}.isdisjoint({"chroma", "postgres", "api", "ingest", "vllm"})
+    assert all(port.startswith("127.0.0.1:") for _, port in published)
     assert COMPOSE["networks"]["inside"] == {"internal": True}
-
-
-def test_compose_is_hardened():
-    for name, each in COMPOSE["services"].items():
+    for name, each in services.items():
         assert each["cap_drop"] == ["ALL"], name
         assert each["security_opt"] == ["no-new-privileges:true"], name
         assert each.get("read_only") or name == "vllm", name
-        if "build" not in each:
-            assert re.search(r":[\w.-]*\d", each["image"]), f"{name}: a version"
 
 
 def test_compose_runs_the_program_as_it_is():
