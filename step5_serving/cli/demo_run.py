@@ -101,7 +101,8 @@ def serving(folder: Path, settings: Settings, smoke: bool = False) -> Iterator[h
                     last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
                     raise UserError(f"the server did not start: {last.removeprefix('error: ')}")
                 address = next((line.split()[2] for line in lines if line.startswith("listening on ")), None)
-                ready = bool(address) and httpx2.get(f"{address}/readyz", trust_env=False).is_success
+                with contextlib.suppress(httpx2.TransportError):  # too busy to say, or it has just ended
+                    ready = bool(address) and httpx2.get(f"{address}/readyz", trust_env=False).is_success
             with httpx2.Client(base_url=str(address), timeout=ANSWER_S, trust_env=False) as client:
                 yield client
         finally:

@@ -76,7 +76,7 @@ def draw_pages(x: float) -> list[str]:
         ]
     return [
         *parts,
-        label(x, 282, "Block 2 is kept once for both. 1, 3, 6 and 7 are free for anybody.", "start"),
+        label(x, 282, "Block 2 is kept once for both. 1, 3, 6 and 7 are free.", "start"),
     ]
 
 
