@@ -93,17 +93,17 @@ def serving(folder: Path, settings: Settings, smoke: bool = False) -> Iterator[h
             [sys.executable, "-m", "step5_serving", "serve", *args], stdout=log, stderr=subprocess.STDOUT
         )
         try:
-            end, ready = time.monotonic() + START_S, False
+            end, address, ready = time.monotonic() + START_S, "", False
             while not ready:
                 time.sleep(0.05)
                 lines = (folder / "log").read_text(errors="replace").splitlines()
                 if server.poll() is not None or time.monotonic() > end:
                     last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
                     raise UserError(f"the server did not start: {last.removeprefix('error: ')}")
-                address = next((line.split()[2] for line in lines if line.startswith("listening on ")), None)
+                address = next((line.split()[2] for line in lines if line.startswith("listening on ")), "")
                 with contextlib.suppress(httpx2.TransportError):  # too busy to say, or it has just ended
                     ready = bool(address) and httpx2.get(f"{address}/readyz", trust_env=False).is_success
-            with httpx2.Client(base_url=str(address), timeout=ANSWER_S, trust_env=False) as client:
+            with httpx2.Client(base_url=address, timeout=ANSWER_S, trust_env=False) as client:
                 yield client
         finally:
             server.send_signal(signal.SIGTERM)  # it finishes what it has begun
