@@ -105,14 +105,10 @@ def strip(source: str, file: str, only: str = "") -> str:
     marked = [place for place in places(source, file) if place.id.startswith(only)]
     if not marked:
         return source
-    lines, tree = source.splitlines(keepends=True), ast.parse(source)
-    yields = _yields_only_in(tree, marked)
+    lines = source.splitlines(keepends=True)
     for place in reversed(marked):
         end = "\r\n" if lines[place.first - 1].endswith("\r\n") else "\n"
-        stub = [place.stub + end]
-        if any(map(place.holds, yields)):
-            stub.append(f"{place.indent}yield  # so that it stays a generator{end}")
-        lines[place.first - 1 : place.last] = stub
+        lines[place.first - 1 : place.last] = [place.stub + end]
     stripped = "".join(lines)
     _parsed(stripped, f"{file} without its solutions")
     return stripped
@@ -173,22 +169,3 @@ def _directly_in(node: ast.AST) -> Iterator[Scope]:
             yield child
         else:
             yield from _directly_in(child)
-
-
-def _yields_only_in(tree: ast.Module, marked: list[Place]) -> list[int]:
-    """The lines of the yields of functions that are generators by what stands in marked places alone."""
-    lines: list[int] = []
-    for function in ast.walk(tree):
-        if isinstance(function, Function):
-            own = [each.lineno for each in _own(function) if isinstance(each, (ast.Yield, ast.YieldFrom))]
-            if all(any(place.holds(line) for place in marked) for line in own):
-                lines += own
-    return lines
-
-
-def _own(function: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of a function, without those of functions inside it."""
-    for child in ast.iter_child_nodes(function):
-        yield child
-        if not isinstance(child, Function | ast.Lambda):
-            yield from _own(child)

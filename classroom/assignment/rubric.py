@@ -10,9 +10,7 @@ stand on its first test. A test's docstring is the rubric line. Exercises of a s
 together.
 
 visibility    public            in the starter, everything is shown; graded on other inputs besides
-              after_due_date    graders that know a deadline show the feedback after it
               hidden            points and what went wrong are shown, never what was expected
-depends       ids of exercises that must have points for this test to be run
 """
 
 from __future__ import annotations
@@ -27,8 +25,8 @@ from types import ModuleType
 from typing import Any
 
 RUBRICS = Path(__file__).parents[1] / "rubrics"
-VISIBILITIES = ("public", "after_due_date", "hidden")
-MARK = "rubric(id, points, timeout, visibility, hint, depends, title): what a test is worth, and where"
+VISIBILITIES = ("public", "hidden")
+MARK = "rubric(id, points, timeout, visibility, hint, title): what a test is worth, and where"
 
 
 class RubricError(Exception):
@@ -47,7 +45,6 @@ class Mark:
     line: str  # the rubric line
     title: str = ""
     hint: tuple[str, ...] = ()
-    depends: tuple[str, ...] = ()
 
 
 @dataclass
@@ -112,10 +109,9 @@ def _mark(
     timeout: float = 10,
     visibility: str = "hidden",
     hint: Sequence[str] = (),
-    depends: Sequence[str] = (),
     title: str = "",
 ) -> Mark:
-    return Mark(test, id, points, timeout, visibility, line, title, tuple(hint), tuple(depends))
+    return Mark(test, id, points, timeout, visibility, line, title, tuple(hint))
 
 
 def exercises(marks: Iterable[Mark]) -> list[Exercise]:

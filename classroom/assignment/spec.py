@@ -63,12 +63,16 @@ class Assignment:
     goals: tuple[str, ...]
     hours: str
     tasks: tuple[Task, ...]
-    others: tuple[str, ...]  # exercises of other steps that are stubs here, too
 
     @property
     def number(self) -> str:
         """`step3` of `step3_rag`."""
         return self.step.partition("_")[0]
+
+    @property
+    def prefix(self) -> str:
+        """How the ids of its exercises begin: `3.`."""
+        return f"{self.number.removeprefix('step')}."
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -124,7 +128,6 @@ def assignment(step: str) -> Assignment:
         tuple(told.get("goals", ())),
         str(told.get("hours", "")),
         tuple(Task(each, tuple(own[each.id])) for each in exercises),
-        tuple(sorted(set(places) - set(own))),
     )
 
 

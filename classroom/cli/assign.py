@@ -10,17 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from classroom.cli.options import Isolation
-from shared.cli import Json, emit
+from shared.cli import Json, emit, plain_table
 from shared.errors import UserError
 from shared.progress import spinner, stage_bar
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-
-def register(app: typer.Typer) -> None:
-    """Put the command in."""
-    app.command(name="assign")(assign)
 
 
 def assign(
@@ -36,34 +31,11 @@ def assign(
             help="Check that the assignment can be solved and graded, and that it reveals no solution.",
         ),
     ] = False,
-    with_others: Annotated[
-        bool, typer.Option("--with-others", help="Keep the solutions of the other steps.")
-    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the folder if it exists.")] = False,
     isolation: Isolation = None,
     as_json: Json = False,
 ) -> None:
     """Make an assignment out of a step: a folder that stands alone, without the solutions."""
-    facts = run(step, out, variant, check, with_others, force, isolation)
-    emit(facts, lambda console: show(facts, console), as_json=as_json)
-    if not facts["holds"]:
-        sys.exit(1)
-
-
-def run(
-    step: str,
-    out: Path | None,
-    variant: int,
-    check: bool,
-    with_others: bool,
-    force: bool,
-    isolation: str | None,
-) -> dict[str, Any]:
-    """Make an assignment. With `check` it is written only if everything holds.
-
-    Raises:
-        UserError: there is nothing to do, or it can't be made.
-    """
     from classroom.assignment.spec import assignment
     from classroom.handout.prove import prove
     from classroom.handout.starter import starter, write
@@ -71,18 +43,16 @@ def run(
     if out is None and not check:
         raise UserError("where to? name a new folder with --out, or only --check")
     a = assignment(step)
-    if with_others:
-        a = dataclasses.replace(a, others=())
     with spinner(f"making {a.number}"):
-        files = starter(a, variant, with_others)
+        files = starter(a, variant)
     rows = []
     if check:
         with stage_bar("checking", 4) as on_stage:
-            rows = prove(a, files, variant, isolation, with_others, on_stage=on_stage)
+            rows = prove(a, files, variant, isolation, on_stage=on_stage)
     holds = all(row.holds for row in rows)
     if out is not None and holds:
         write(files, out, force)
-    return {
+    facts = {
         "command": "classroom assign",
         "headline": f"{a.number} as an assignment: {len(a.tasks)} exercises",
         "step": a.step,
@@ -97,19 +67,19 @@ def run(
         "holds": holds,
         "out": str(out) if out is not None and holds else None,
     }
+    emit(facts, lambda console: show(facts, console), as_json=as_json)
+    if not holds:
+        sys.exit(1)
 
 
 def show(facts: dict[str, Any], console: Console) -> None:
     """What was made, and what was held against it."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("exercise", "", "points", "in"):
-        table.add_column(column, justify="right" if column == "points" else "left")
-    for each in facts["exercises"]:
-        table.add_row(each["id"], each["title"], str(each["points"]), ", ".join(each["files"]))
+    rows = [
+        (each["id"], each["title"], str(each["points"]), ", ".join(each["files"]))
+        for each in facts["exercises"]
+    ]
     console.print(f"{facts['title']}; variant {facts['variant']}, {facts['files']} files", style="bold")
-    console.print(table)
+    console.print(plain_table("exercise", "", "points", "in", rows=rows, right=["points"]))
     for row in facts["checks"]:
         mark, style = ("ok", "green") if row["holds"] else ("NO", "bold red")
         console.print(f"{mark}  {row['what']}: {row['detail']}", style=style, soft_wrap=True)

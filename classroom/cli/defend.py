@@ -12,11 +12,6 @@ from classroom.cli.options import Isolation, Step
 from shared.errors import UserError
 
 
-def register(app: typer.Typer) -> None:
-    """Put the command in."""
-    app.command(name="defend")(defend)
-
-
 def defend(
     submission: Annotated[Path, typer.Argument(help="A folder, a .zip or a .tar.gz.", show_default=False)],
     step: Step,

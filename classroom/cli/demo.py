@@ -8,15 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from classroom.cli.options import Isolation
-from shared.cli import Json, emit
+from shared.cli import Json, emit, plain_table
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-
-def register(app: typer.Typer) -> None:
-    """Put the command in."""
-    app.command(name="demo")(demo)
 
 
 def demo(
@@ -35,14 +30,10 @@ def demo(
 
 def show(facts: dict[str, Any], console: Console) -> None:
     """Who got what, how the class did, and what to open."""
-    from rich.table import Table
-
     from classroom.cli import grade_class
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    ids = list(facts["learners"][0]["points"])
-    for column in ("", "points", *ids, ""):
-        table.add_column(column, justify="right" if column else "left", no_wrap=bool(column))
+    columns = ["points", *facts["learners"][0]["points"]]
+    table = plain_table("", *columns, "", right=columns)
     for each in facts["learners"]:
         score = "?" if each["score"] is None else str(each["score"])
         table.add_row(each["name"], score, *map(str, each["points"].values()), each["story"])

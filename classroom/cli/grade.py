@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from classroom.cli.options import Isolation, Step
-from shared.cli import Json
+from classroom.cli.options import Isolation, Step, Variants
+from shared.cli import Json, plain_console, plain_table
 from shared.errors import UserError
 from shared.progress import count_bar
 
@@ -22,11 +21,7 @@ if TYPE_CHECKING:
 
 STYLES = {"passed": "green", "partial": "yellow", "not attempted": "dim", "broken": "bold red"}
 CALLS = 2  # of a failed test that are shown
-
-
-def register(app: typer.Typer) -> None:
-    """Put the command in."""
-    app.command(name="grade")(grade)
+FILES = {"json": "result.json", "markdown": "report.md"}  # what a format's file is called in a folder
 
 
 def grade(
@@ -36,12 +31,9 @@ def grade(
         int | None,
         typer.Option(help="Seed of the hidden tests' inputs; default: a new one, which is recorded."),
     ] = None,
-    variant: Annotated[
-        list[int] | None,
-        typer.Option(help="Seed with which the assignment was made; repeat it for several. Default: 0."),
-    ] = None,
+    variant: Variants = None,
     format: Annotated[
-        str | None, typer.Option(help="Format of the result: json, gradescope or markdown.")
+        Literal["json", "markdown"] | None, typer.Option(help="Format of the result.", show_default=False)
     ] = None,
     out: Annotated[
         Path | None,
@@ -55,44 +47,20 @@ def grade(
     as_json: Json = False,
 ) -> None:
     """Grade one submission with the hidden tests, in a sandbox."""
-    run(submission, step, seed, variant or [0], format, out, isolation, seconds, as_json, only or [])
-
-
-def run(
-    submission: Path,
-    step: str,
-    seed: int | None,
-    variants: list[int],
-    format: str | None,
-    out: Path | None,
-    isolation: str | None,
-    seconds: float,
-    as_json: bool,
-    only: Collection[str] = (),
-) -> None:
-    """Grade, write the file, and show the result.
-
-    Raises:
-        UserError: no such submission, step, format, isolation or folder.
-    """
+    from classroom.gradebook import feedback
     from classroom.grading import grade as grading
     from classroom.intake.take import must_be_there
-    from classroom.isolation import LEVELS
-    from classroom.upload.formats import FORMATS, render
+    from classroom.isolation import chosen
 
-    if format is not None and format not in FORMATS:
-        raise UserError(f"unknown format {format[:60]!r}; known are {', '.join(FORMATS)}")
     if out is not None and not (out if out.is_dir() else out.absolute().parent).is_dir():
         raise UserError(f"there is no folder {out.absolute().parent}")
-    if isolation is not None and isolation not in LEVELS:
-        raise UserError(f"unknown isolation {isolation[:60]!r}; known are {', '.join(LEVELS)}")
+    if isolation is not None:
+        chosen(isolation)
     must_be_there(submission)
     seed = secrets.randbelow(1 << 31) if seed is None else seed
-    tests = [mark for task in grading.assignment_of(step).tasks for mark in task.exercise.marks]
-    if unknown := set(only) - {mark.test for mark in tests}:
-        raise UserError(
-            f"there is no test {min(unknown)!r}; {step} has {', '.join(mark.test for mark in tests)}"
-        )
+    tests = [mark.test for task in grading.assignment_of(step).tasks for mark in task.exercise.marks]
+    if unknown := set(only or []) - set(tests):
+        raise UserError(f"there is no test {min(unknown)!r}; {step} has {', '.join(tests)}")
     with count_bar(f"grading {submission.name}", len(tests)) as update:
         done: list[TestOutcome] = []
 
@@ -101,51 +69,43 @@ def run(
             update(len(done), len(tests))
 
         result = grading.grade(
-            submission, step, seed, variants, isolation, seconds, on_outcome, depends=not only, only=only
+            submission, step, seed, variant or [0], isolation, seconds, on_outcome, only=only or []
         )
+    text = feedback.render(result) if format == "markdown" else result.to_json()
     if out is not None:
-        save(result, format or "json", out)
+        _save(text, out / FILES[format or "json"] if out.is_dir() else out)
     if as_json:
-        print(render(result, "json"), end="")
+        print(result.to_json(), end="")
     elif format is not None and out is None:
-        print(render(result, format), end="")
+        print(text, end="")
     else:
-        from rich.console import Console
-
-        show(result, Console(highlight=False, markup=False))
+        show(result, plain_console())
         if out is not None:
             print(f"written to {out}")
 
 
-def save(result: Result, format: str, out: Path) -> None:
-    """The result in a format, as a file of this name, or as what its readers look for in this folder."""
-    from classroom.upload.formats import FORMATS, render
-
-    out = out / FORMATS[format].file if out.is_dir() else out
+def _save(text: str, path: Path) -> None:
+    """Write the file, whole or not at all."""
     try:
-        part = out.with_name(out.name + ".part")
-        part.write_bytes(render(result, format).encode())
-        part.replace(out)
+        part = path.with_name(path.name + ".part")
+        part.write_bytes(text.encode())
+        part.replace(path)
     except OSError as error:
-        raise UserError(f"{out} can't be written: {error.strerror}") from None
+        raise UserError(f"{path} can't be written: {error.strerror}") from None
 
 
 def show(result: Result, console: Console) -> None:
     """Points by exercise, then what went wrong in each test that failed."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("exercise", "", "points", "of", "status", "why"):
-        table.add_column(column, justify="right" if column in ("points", "of") else "left")
+    table = plain_table("exercise", "", "points", "of", "status", "why", right=("points", "of"))
     for item in result.items:
-        style = STYLES.get(item.status, "red")
         why = " ".join(item.cause.split())[:120] if item.status != "not attempted" else ""
-        table.add_row(item.id, item.title, str(item.score), str(item.points), item.status, why, style=style)
+        row = (item.id, item.title, str(item.score), str(item.points), item.status, why)
+        table.add_row(*row, style=STYLES.get(item.status, "red"))
     console.print(f"{result.submission}: {result.score} of {result.points} points", style="bold")
     console.print(table)
     for item in result.items:
         for test in item.tests:
-            if test.status not in ("passed", "not attempted", "blocked"):
+            if test.status not in ("passed", "not attempted"):
                 _show_test(item.id, test, console)
     for note in result.notes:
         console.print(f"note: {note}", style="yellow", soft_wrap=True)

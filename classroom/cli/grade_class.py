@@ -6,7 +6,7 @@
                        canvas.csv         for Canvas's "Import grades"
                        moodle.csv         for Moodle's "Upload grading worksheet"
                        feedback/ada.md    to return
-                       statistics.csv  .png   similarity.csv  .html
+                       statistics.csv  .png   similarity.csv
                        results/ada.json   everything; what a second run need not grade again
                        class.json         the step and the seed, the same for all
 
@@ -22,16 +22,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from classroom.cli.options import Isolation, Step
-from shared.cli import Json
+from classroom.cli.options import Isolation, Step, Variants
+from shared.cli import Json, plain_console, plain_table
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-
-def register(app: typer.Typer) -> None:
-    """Put the command in."""
-    app.command(name="grade-class")(grade_class)
 
 
 def grade_class(
@@ -56,10 +51,7 @@ def grade_class(
     seed: Annotated[
         int | None, typer.Option(help="Seed of the hidden tests' inputs; default: drawn once, and kept.")
     ] = None,
-    variant: Annotated[
-        list[int] | None,
-        typer.Option(help="Seed with which the assignment was made; repeat it for several. Default: 0."),
-    ] = None,
+    variant: Variants = None,
     deadline: Annotated[
         str | None,
         typer.Option(
@@ -84,9 +76,6 @@ def grade_class(
     similarity: Annotated[
         bool, typer.Option(help="Compare the submissions with each other to find copies.")
     ] = True,
-    threshold: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Report pairs whose similarity is at least this, 0 to 1.")
-    ] = 0.8,
     isolation: Isolation = None,
     seconds: Annotated[
         float, typer.Option(min=1, help="Seconds for all tests of a submission together.")
@@ -109,46 +98,38 @@ def grade_class(
         seconds=seconds,
         attempts=attempts,
     )
-    graded = grade_class.run(options)
-    facts = report.write(graded, take, assignment, threshold if similarity else None)
+    facts = report.write(grade_class.run(options), take, assignment, similarity)
     if as_json:
         print(json.dumps(facts, ensure_ascii=False, indent=1))
     else:
-        from rich.console import Console
-
-        show(facts, Console(highlight=False, markup=False))
+        show(facts, plain_console())
 
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
     """What an instructor wants to see first."""
-    from rich.table import Table
-
-    from classroom.gradebook import statistics
     from classroom.gradebook.report import count_name
+    from classroom.gradebook.statistics import KINDS
 
     head = f"{facts['attempts']} attempts of {facts['learners']} learners"
     if facts["mean"] is not None:
         head += f": mean {facts['mean']:.1f}, median {facts['median']:g} of {facts['points']} points"
     console.print(head, style="bold")
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    kinds = [kind for kind in statistics.KINDS if any(each[count_name(kind)] for each in facts["exercises"])]
-    for column in ("", "points", *kinds, "r"):
-        table.add_column(column.replace("not attempted", "untried"), justify="right" if column else "left")
+    kinds = [kind for kind in KINDS if any(each[count_name(kind)] for each in facts["exercises"])]
+    columns = ["points", *(kind.replace("not attempted", "untried") for kind in kinds)]
+    table = plain_table("", *columns, right=columns)
     for each in facts["exercises"]:
+        points = "?" if each["mean_points"] is None else f"{each['mean_points']:.1f}"
         counts = [str(each[count_name(kind)]) for kind in kinds]
-        points, r = each["mean_points"], each["rest_correlation"]
-        shown = f"{'?' if points is None else f'{points:.1f}'} of {each['points']}"
-        table.add_row(f"{each['id']} {each['title']}", shown, *counts, "" if r is None else f"{r:.2f}")
+        table.add_row(f"{each['id']} {each['title']}", f"{points} of {each['points']}", *counts)
     console.print(table)
-    for line in facts["lines"]:
-        console.print(line, soft_wrap=True)
     _show_notes(facts, console)
     where = f"seed {facts['seed']}, {facts['graded_now']} graded now; {', '.join(facts['files'])}"
     console.print(f"{where} in {facts['out']}", style="dim", soft_wrap=True)
 
 
 def _show_notes(facts: Mapping[str, Any], console: Console) -> None:
-    notes = [f"to be looked at by hand: {key}: {why}" for key, why in facts["by_hand"].items()]
+    notes = [f"nobody solved {each}" for each in facts["nobody_solved"]]
+    notes += [f"to be looked at by hand: {key}: {why}" for key, why in facts["by_hand"].items()]
     if facts["late"] is not None:
         notes.append(f"late: {_some(facts['late'])}")
     if facts["time_unknown"]:
@@ -167,8 +148,6 @@ def _show_notes(facts: Mapping[str, Any], console: Console) -> None:
         notes.append(f"no submissions: {_some(facts['ignored'])}")
     if facts["unknown_extensions"]:
         notes.append(f"extensions of learners who handed nothing in: {_some(facts['unknown_extensions'])}")
-    if facts["leftover"]:
-        notes.append(f"results of submissions that are gone: {_some(facts['leftover'])}")
     for note in notes:
         console.print(note, style="yellow", soft_wrap=True)
     if not facts["safe"]:

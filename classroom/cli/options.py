@@ -9,5 +9,11 @@ import typer
 Step = Annotated[str, typer.Option("--step", help="step1 to step5.", show_default=False)]
 Isolation = Annotated[
     str | None,
-    typer.Option("--isolation", help="sandlock, bubblewrap or rlimits; default: the best that works here."),
+    typer.Option("--isolation", help="sandlock or rlimits; default: the best that works here."),
+]
+Variants = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--variant", help="Seed with which the assignment was made; repeat it for several. Default: 0."
+    ),
 ]

@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 MAX_PAGE = 1 << 20  # bytes
 
 
-def register(app: typer.Typer) -> None:
-    """Put the command in."""
-    app.command(name="verify")(verify)
-
-
 def verify(
     page: Annotated[Path, typer.Argument(help="The page that `proof` wrote.", show_default=False)],
     submission: Annotated[Path, typer.Argument(help="A folder, a .zip or a .tar.gz.", show_default=False)],
@@ -68,7 +63,6 @@ def run(page: Path, submission: Path, isolation: str | None = None) -> dict[str,
         seed=0,
         variants=(told["variant"],),
         isolation=isolation,
-        depends=False,
         only=[mark.test for mark in marks],
     )
     points = {item.id: item.score for item in result.items}

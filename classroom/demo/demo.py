@@ -27,8 +27,8 @@ OPEN = {
     "graded/class.csv": "one row for each attempt; late ones are marked",
     "graded/canvas.csv": "for Canvas's gradebook",
     "graded/feedback/bela.md": "what goes back to Bela",
+    "graded/similarity.csv": "whose work is alike",
     "graded/statistics.png": "how far they came, exercise by exercise",
-    "graded/similarity.html": "whose work is alike, side by side",
 }
 
 
@@ -62,7 +62,7 @@ def run(out: Path, isolation: str | None = None) -> dict[str, Any]:
         isolation=isolation,
     )
     made = grade_class.run(options)
-    graded = report.write(made, take="best", title=None, threshold=0.8)
+    graded = report.write(made, take="best", title=None, compared=True)
     return {
         "command": "classroom demo",
         "headline": f"a class of {graded['learners']}: mean {graded['mean']} of {graded['points']} points",

@@ -46,13 +46,6 @@ class Scripted:
         return SimpleNamespace(logits=torch.tensor([logits]), cache=cache, past_key_values=cache)
 
 
-def sampling(temperature: float, repetition_penalty: float) -> Any:
-    """How tokens are drawn."""
-    from step1_foundations.sampling import Sampling
-
-    return Sampling(temperature=temperature, repetition_penalty=repetition_penalty)
-
-
 def generator(seed: int) -> torch.Generator:
     """A source of random numbers."""
     return torch.Generator().manual_seed(seed)

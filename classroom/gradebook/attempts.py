@@ -2,8 +2,6 @@
 
     ada/  bob.zip  cleo.tar.gz          a submission each: a folder or an archive
     ada-2.zip                           ada's second attempt, since there is an `ada` too
-    ada_attempt_2/                      the same, where there is none
-    ada/attempt-1/  ada/attempt-2.zip   all attempts in one folder
     team-1/  team-2/                    two teams: there is no `team`
 
 Three downloads are known by their names: Gradescope's "Export submissions" (submission_123/, with names and
@@ -31,9 +29,7 @@ from shared.errors import UserError
 
 ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar")
 METADATA = "submission_metadata.yml"
-EXPLICIT = re.compile(r"(?P<name>.+?)[-_ ]attempt[-_ ]?(?P<number>\d{1,4})", re.IGNORECASE)
 NUMBERED = re.compile(r"(?P<name>.+)-(?P<number>\d{1,3})")
-ALONE = re.compile(r"attempt[-_ ]?(\d{1,4})", re.IGNORECASE)
 CANVAS = re.compile(r"(?P<name>[^_]+)(?:_LATE)?_(?P<id>\d+)_\d+_.+")
 MOODLE = re.compile(r"(?P<name>.+)_(?P<id>\d+)_assignsubmission_file_?.*")
 FROM_SERVICE = "Gradescope"
@@ -82,7 +78,7 @@ def find(folder: Path, besides: Iterable[Path] = (), most: int = MOST) -> Found:
         if path.name in told:
             found.attempts.append(_by_gradescope(path, told[path.name]))
         else:
-            found.attempts += _by_name(path, bare)
+            found.attempts.append(_by_name(path, bare))
     if not found.attempts:
         raise UserError(f"{str(folder)!r} holds no submission, that is a folder, a .zip or a .tar.gz each")
     found.attempts = _distinct([_dated(each) for each in _last(found, most)])
@@ -138,32 +134,18 @@ def _stem(path: Path) -> str:
     return path.name if path.is_dir() or not ending else path.name[: -len(ending)]
 
 
-def _by_name(path: Path, bare: set[str]) -> list[Attempt]:
-    """The attempts that an entry stands for: one, or all of a learner's."""
+def _by_name(path: Path, bare: set[str]) -> Attempt:
+    """The attempt that an entry stands for."""
     stem = _stem(path)
     if moodle := MOODLE.fullmatch(stem):
-        return [replace(_attempt(moodle["name"], 1, _only_archive(path)), moodle_id=moodle["id"])]
+        return replace(_attempt(moodle["name"], 1, _only_archive(path)), moodle_id=moodle["id"])
     if canvas := CANVAS.fullmatch(stem):
-        return [replace(_attempt(canvas["name"], 1, path), canvas_id=canvas["id"])]
-    if path.is_dir() and (inside := _inside(path)):
-        return [_attempt(stem, number, each) for number, each in inside]
+        return replace(_attempt(canvas["name"], 1, path), canvas_id=canvas["id"])
     path = _only_archive(path)
-    if explicit := EXPLICIT.fullmatch(stem):
-        return [_attempt(explicit["name"], int(explicit["number"]), path)]
     numbered = NUMBERED.fullmatch(stem)
     if numbered and numbered["name"] in bare:
-        return [_attempt(numbered["name"], int(numbered["number"]), path)]
-    return [_attempt(stem, 1, path)]
-
-
-def _inside(folder: Path) -> list[tuple[int, Path]]:
-    """The attempts in a learner's folder, where it holds nothing else."""
-    entries = [path for path in sorted(folder.iterdir()) if not path.name.startswith((".", "__MACOSX"))]
-    whole = all(_holds_files(path) and not path.is_symlink() for path in entries)
-    numbers = [ALONE.fullmatch(_stem(path)) for path in entries]
-    if not whole or not all(numbers):
-        return []
-    return [(int(number[1]), path) for number, path in zip(numbers, entries, strict=True) if number]
+        return _attempt(numbered["name"], int(numbered["number"]), path)
+    return _attempt(stem, 1, path)
 
 
 def _only_archive(path: Path) -> Path:

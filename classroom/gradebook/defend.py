@@ -69,7 +69,7 @@ def defend(submission: Path, step: str, seed: int, isolation: str | None = None)
     assignment = assignment_of(step)
     intake = take(submission, assignment.files)
     outcomes: list[TestOutcome] = []
-    grade(submission, step, seed, isolation=isolation, on_outcome=outcomes.append, depends=False)
+    grade(submission, step, seed, isolation=isolation, on_outcome=outcomes.append)
     draw = random.Random(f"{seed}:{intake.name}")
     questions = []
     for task in assignment.tasks:

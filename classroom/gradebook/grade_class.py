@@ -36,6 +36,7 @@ from classroom.grading.result import Result, items_of, timed_out, with_second_tr
 from classroom.grading.runner import TestOutcome
 from classroom.intake.harmless import harmless
 from classroom.intake.take import take
+from classroom.isolation import chosen
 from shared.errors import UserError, reason
 from shared.progress import count_bar, spinner
 
@@ -73,7 +74,6 @@ class Class:
     graded: list[Graded] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)  # names in the folder that are no submissions
     unknown_extensions: list[str] = field(default_factory=list)  # learners who handed nothing in
-    leftover: list[str] = field(default_factory=list)  # results of submissions that are gone
 
 
 def cores() -> int:
@@ -96,7 +96,7 @@ def run(options: ClassOptions) -> Class:
     due = deadlines.Deadlines(deadline, assignment.number, options.extensions)
     found = find(options.folder, [options.home], options.attempts)
     with spinner("trying the sandbox"):
-        level, safe = _isolation(options.isolation)
+        level, safe = chosen(options.isolation)
     try:
         (options.home / "results").mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(options.home / ".lock", timeout=0)
@@ -111,24 +111,8 @@ def run(options: ClassOptions) -> Class:
         late = deadlines.seconds_late(attempt.submitted, due.of(attempt.name, attempt.login))
         result, again = results[attempt.key]
         made.graded.append(Graded(attempt, result, late, again))
-    keys = {attempt.key for attempt in found.attempts}
     made.unknown_extensions = due.unknown()
-    made.leftover = sorted({path.stem for path in (options.home / "results").glob("*.json")} - keys)
     return made
-
-
-def _isolation(wanted: str | None) -> tuple[str, bool]:
-    """The sandbox for the class, and whether it is safe: found out before anything is graded."""
-    from classroom import isolation as sandboxes
-    from classroom.isolation.place import Missing
-
-    if wanted is not None and wanted not in sandboxes.LEVELS:
-        raise UserError(f"no such isolation: {wanted}; there is {', '.join(sandboxes.LEVELS)}")
-    level = wanted or sandboxes.best()
-    try:
-        return level, level != "rlimits" and not sandboxes.tried(level)
-    except Missing as why:
-        raise UserError(f"isolation {level} is not available here: {why}") from None
 
 
 def _seed(options: ClassOptions, assignment: Assignment) -> int:
@@ -312,16 +296,8 @@ def _command(
     }
     pairs = [each for pair in options.items() for each in pair]
     tests = [each for test in only for each in ("--only", test)]
-    return [
-        sys.executable,
-        "-m",
-        "classroom",
-        "grade",
-        str(attempt.path.absolute()),
-        *pairs,
-        *variants,
-        *tests,
-    ]
+    command = [sys.executable, "-m", "classroom", "grade", str(attempt.path.absolute())]
+    return [*command, *pairs, *variants, *tests]
 
 
 def failed_result(made: Class, attempt: Attempt, why: str, seconds: float) -> Result:

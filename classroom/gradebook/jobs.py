@@ -25,6 +25,7 @@ from typing import IO
 from classroom.intake.harmless import harmless
 
 PATIENCE = 3.0  # seconds for a process that was asked to end
+TICK = 0.05  # seconds from look to look
 TAIL = 2_000  # bytes of what it printed
 
 
@@ -46,62 +47,39 @@ class Ended:
     problem: str = ""
 
 
-class _Pool:
-    """The processes that run now, so that all of them can be ended."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._lock = threading.Lock()
-        self._running: set[subprocess.Popen[bytes]] = set()
-        self._stopped = False
-
-    def run(self, job: Job) -> Ended:
-        """Run one command to its end, or until it has had its time."""
-        began = time.monotonic()
-        with tempfile.TemporaryFile() as printed:
-            with self._lock:
-                if self._stopped:
-                    return Ended(job.key, 0.0, "it was not begun")
-                process = subprocess.Popen(
-                    job.command,
-                    cwd=job.cwd,
-                    stdin=subprocess.DEVNULL,
-                    stdout=printed,
-                    stderr=printed,
-                    start_new_session=True,  # Ctrl-C is for this process, which ends the others itself
-                )
-                self._running.add(process)
-            try:
-                code = process.wait(self._seconds)
-                problem = _last_words(code, printed) if code else ""
-            except subprocess.TimeoutExpired:
-                _end(process)
-                problem = f"grading took more than {self._seconds:.0f} s, and was ended"
-            with self._lock:
-                self._running.discard(process)
-        return Ended(job.key, time.monotonic() - began, problem)
-
-    def stop(self) -> None:
-        """End all that run, and begin no other."""
-        with self._lock:
-            self._stopped = True
-            running = list(self._running)
-        for each in running:
-            _interrupt(each)
-        for each in running:
-            _end(each)
-
-
 def run(jobs: Sequence[Job], at_once: int, seconds: float) -> Iterator[Ended]:
     """Run all of them, `at_once` at a time, at most `seconds` each; in the order in which they end."""
-    pool = _Pool(seconds)
+    stop = threading.Event()
     with ThreadPoolExecutor(at_once) as threads:
         try:
-            for done in as_completed([threads.submit(pool.run, job) for job in jobs]):
+            for done in as_completed([threads.submit(_run, job, seconds, stop) for job in jobs]):
                 yield done.result()
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
-            pool.stop()
+            stop.set()
+
+
+def _run(job: Job, seconds: float, stop: threading.Event) -> Ended:
+    """Run one command to its end, until it has had its time, or until all have to stop."""
+    began = time.monotonic()
+    with tempfile.TemporaryFile() as printed:
+        process = subprocess.Popen(
+            job.command,
+            cwd=job.cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=printed,
+            start_new_session=True,  # Ctrl-C is for this process, which ends the others itself
+        )
+        while process.poll() is None and time.monotonic() - began < seconds:
+            if stop.wait(TICK):
+                break
+        if process.returncode is None:
+            _end(process)
+            problem = f"grading took more than {seconds:.0f} s, and was ended"
+        else:
+            problem = _last_words(process.returncode, printed) if process.returncode else ""
+    return Ended(job.key, time.monotonic() - began, problem)
 
 
 def _last_words(code: int, printed: IO[bytes]) -> str:
@@ -118,14 +96,10 @@ def _last_words(code: int, printed: IO[bytes]) -> str:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End a process and what it started: its sandboxes end by themselves with it."""
-    _interrupt(process)
+    with contextlib.suppress(OSError):
+        process.send_signal(signal.SIGINT)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(PATIENCE)
     with contextlib.suppress(OSError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-
-
-def _interrupt(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(OSError):
-        process.send_signal(signal.SIGINT)

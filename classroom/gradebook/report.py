@@ -7,20 +7,19 @@ from statistics import mean, median
 from typing import Any
 
 from classroom.assignment.spec import sources, stripped
-from classroom.gradebook import canvas, moodle, similarity, statistics, table
+from classroom.gradebook import feedback, grades, similarity, statistics, table
 from classroom.gradebook.grade_class import Class
 from classroom.gradebook.table import Graded, counted_attempts
 from classroom.grading.result import Result
 from classroom.intake.take import take as take_files
-from classroom.upload.formats import render
 from shared.errors import UserError, reason
 from shared.progress import spinner
 
 PAIRS = 5  # that are shown
 
 
-def write(made: Class, take: str, title: str | None, threshold: float | None) -> dict[str, Any]:
-    """Write all files, and give the facts. `threshold` of similarity: None leaves that out.
+def write(made: Class, take: str, title: str | None, compared: bool) -> dict[str, Any]:
+    """Write all files, and give the facts. `compared`: whether the submissions are, with each other.
 
     Raises:
         UserError: they can't be written.
@@ -31,28 +30,27 @@ def write(made: Class, take: str, title: str | None, threshold: float | None) ->
     points = results[0].points if results else 0
     found = statistics.of_class(results)
     similar = None
-    if threshold is not None:
+    if compared:
         with spinner("comparing the submissions"):
-            similar = _compared(made, threshold)
+            similar = _compared(made)
     title = title or made.assignment.title
     try:
         table.write(home / "class.csv", table.rows(made.graded))
-        table.write(home / "canvas.csv", canvas.rows(made.graded, title, points, take))
-        table.write(home / "moodle.csv", moodle.rows(made.graded, points, take))
+        table.write(home / "canvas.csv", grades.canvas(made.graded, title, points, take))
+        table.write(home / "moodle.csv", grades.moodle(made.graded, points, take))
         table.write(home / "statistics.csv", statistics.rows(found))
         statistics.picture(found, f"{title} ({len(results)} learners)", home / "statistics.png")
         _feedback(made.graded, home / "feedback")
         files = ["class.csv", "canvas.csv", "moodle.csv", "feedback/", "statistics.csv", "statistics.png"]
-        if similar is not None and threshold is not None:
+        if similar is not None:
             table.write(home / "similarity.csv", similar.rows())
-            (home / "similarity.html").write_text(similarity.page(similar, title, threshold), "utf-8")
-            files += ["similarity.csv", "similarity.html"]
+            files.append("similarity.csv")
     except OSError as error:
         raise UserError(f"{home} can't be written to: {reason(error)}") from None
     return _facts(made, counted, found, similar, files)
 
 
-def _compared(made: Class, threshold: float) -> similarity.Similar:
+def _compared(made: Class) -> similarity.Similar:
     """The latest attempts of all learners, beside each other."""
     package, wanted = made.assignment.step, made.assignment.files
     starter, reference = stripped([package]), sources([package])
@@ -61,7 +59,6 @@ def _compared(made: Class, threshold: float) -> similarity.Similar:
         {each.attempt.name: take_files(each.attempt.path, wanted).files for each in latest},
         {name: starter[name] for name in wanted},
         {name: reference[name].read_bytes() for name in wanted},
-        threshold,
     )
 
 
@@ -69,7 +66,7 @@ def _feedback(graded: list[Graded], folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for each in graded:
         part = folder / f"{each.attempt.key}.md.part"
-        part.write_text(render(each.result, "markdown"), "utf-8")
+        part.write_text(feedback.render(each.result), "utf-8")
         part.replace(folder / f"{each.attempt.key}.md")
 
 
@@ -97,11 +94,12 @@ def _facts(
         "median": median(scores) if scores else None,
         "points": counted[0].result.points if counted else None,
         "exercises": [_exercise(each) for each in found],
-        "lines": statistics.lines(found),
+        "nobody_solved": [
+            f"{each.id} {each.title}" for each in found if each.n and not each.counts["solved"]
+        ],
         "similarity": _similarity(similar),
         "ignored": made.ignored,
         "unknown_extensions": made.unknown_extensions,
-        "leftover": made.leftover,
         "out": str(made.options.home),
         "files": files,
     }
@@ -120,7 +118,6 @@ def _exercise(each: statistics.Statistic) -> dict[str, Any]:
         **{count_name(kind): each.counts[kind] for kind in statistics.KINDS},
         "mean_points": each.mean_points,
         "points": each.points,
-        "rest_correlation": each.rest_correlation,
     }
 
 

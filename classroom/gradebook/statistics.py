@@ -1,16 +1,10 @@
-"""How a class did, exercise by exercise: a table, a picture, and the lines that an instructor looks for.
+"""How a class did, exercise by exercise: a table and a picture.
 
-    exercise,title,n,solved,partial,failed,not attempted,blocked,mean points,points,rest correlation,...
-    3.4,MaxSim,24,0.0,0.25,0.58,0.17,0.0,2.3,15,0.41,...
-
-    nobody solved 3.4 MaxSim
-    3.4 test_maxsim_of_pairs: 14 of 24 fail, 9 of them with: at [0]: 0.5
+    exercise,title,n,solved,partial,failed,not attempted,mean points,points
+    3.4,MaxSim,24,0.0,0.25,0.58,0.17,2.3,15
 
 One attempt of each learner counts. What the grader itself spoilt is left out, exercise by exercise, so n may
-differ. The rest correlation says whether those who did well elsewhere did well here: Pearson's r between the
-points of an exercise and the points of all others (for one that is all or nothing: the point-biserial
-correlation, corrected for its own share; Henrysson 1963). Under 10 learners, or where all have the same, it
-is unknown. Near 0 or below, look at the exercise before you look at the learners.
+differ.
 """
 
 from __future__ import annotations
@@ -19,36 +13,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import StatisticsError, correlation, mean
+from statistics import mean
 from typing import Any
 
 from classroom.gradebook.table import broken, exercises
-from classroom.grading.result import Item, Result, Test
+from classroom.grading.result import Result
 from shared.report.record import new_figure
 
-KINDS = ("solved", "partial", "failed", "not attempted", "blocked")
-OF_STATUS = {"passed": "solved", "partial": "partial", "not attempted": "not attempted", "blocked": "blocked"}
-COLOURS = ("#1b7837", "#a6dba0", "#d6604d", "#d9d9d9", "#b2abd2")  # told apart by the colour-blind, too
-FEWEST = 10  # learners for a correlation
-WORST = 3  # tests that are told
-HEADER = ("exercise", "title", "n", *KINDS, "mean points", "points", "rest correlation")
-HEADER_OF_TEST = ("test that fails most", "fails", "most common cause", "with this cause")
-
-
-@dataclass(frozen=True)
-class Failing:
-    """A test that some fail, and why most of those do."""
-
-    exercise: str
-    test: str
-    n: int
-    fails: int
-    cause: str
-    with_cause: int
-
-    def __str__(self) -> str:
-        told = f"{self.exercise} {self.test}: {self.fails} of {self.n} fail"
-        return f"{told}, {self.with_cause} of them with: {self.cause}" if self.cause else told
+KINDS = ("solved", "partial", "failed", "not attempted")
+OF_STATUS = {"passed": "solved", "partial": "partial", "not attempted": "not attempted"}
+COLOURS = ("#1b7837", "#a6dba0", "#d6604d", "#d9d9d9")  # told apart by the colour-blind, too
 
 
 @dataclass(frozen=True)
@@ -60,8 +34,6 @@ class Statistic:
     points: int
     counts: dict[str, int]
     mean_points: float | None
-    rest_correlation: float | None
-    failing: tuple[Failing, ...]
 
     @property
     def n(self) -> int:
@@ -78,84 +50,29 @@ def of_class(results: Sequence[Result]) -> list[Statistic]:
 
 
 def _of_exercise(id: str, results: Sequence[Result]) -> Statistic:
-    found = [(item, result) for result in results for item in result.items if item.id == id]
-    whole = [(item, result) for item, result in found if not broken(item)]
-    counts = Counter(OF_STATUS.get(item.status, "failed") for item, _ in whole)
-    scores = [item.score for item, _ in whole]
+    found = [item for result in results for item in result.items if item.id == id]
+    whole = [item for item in found if not broken(item)]
+    counts = Counter(OF_STATUS.get(item.status, "failed") for item in whole)
     return Statistic(
         id=id,
-        title=found[0][0].title,
-        points=found[0][0].points,
+        title=found[0].title,
+        points=found[0].points,
         counts={kind: counts[kind] for kind in KINDS},
-        mean_points=mean(scores) if scores else None,
-        rest_correlation=_rest_correlation(whole),
-        failing=_failing([item for item, _ in whole]),
+        mean_points=mean(item.score for item in whole) if whole else None,
     )
-
-
-def _rest_correlation(whole: Sequence[tuple[Item, Result]]) -> float | None:
-    pairs = [
-        (item.score, result.score - item.score)
-        for item, result in whole
-        if not any(broken(each) for each in result.items)
-    ]
-    if len(pairs) < FEWEST:
-        return None
-    try:
-        return correlation(*zip(*pairs, strict=True))
-    except StatisticsError:  # one of them is the same for all
-        return None
-
-
-def _failing(items: Sequence[Item]) -> tuple[Failing, ...]:
-    """The tests of an exercise that some fail who tried, the worst first."""
-    tests: dict[str, list[Test]] = {}
-    for item in items:
-        for test in item.tests:
-            tests.setdefault(test.name, []).append(test)
-    failing = []
-    for name, each in tests.items():
-        failed = [test for test in each if test.status not in ("passed", "not attempted", "blocked")]
-        causes = Counter(_cause(test) for test in failed).most_common(1)
-        if failed:
-            failing.append(Failing(items[0].id, name, len(each), len(failed), *causes[0]))
-    return tuple(sorted(failing, key=lambda each: -each.fails))
-
-
-def _cause(test: Test) -> str:
-    first = " ".join(test.cause.split())
-    return first if len(first) <= 120 else first[:119] + "…"
 
 
 def rows(statistics: Sequence[Statistic]) -> list[list[object]]:
     """The table: unknown is empty."""
-    table: list[list[object]] = [[*HEADER, *HEADER_OF_TEST]]
+    table: list[list[object]] = [["exercise", "title", "n", *KINDS, "mean points", "points"]]
     for each in statistics:
-        worst = each.failing[0] if each.failing else None
-        shares = [_rounded(each.share(kind)) for kind in KINDS]
-        points = [_rounded(each.mean_points), each.points, _rounded(each.rest_correlation)]
-        test = [worst.test, worst.fails, worst.cause, worst.with_cause] if worst else [None] * 4
-        table.append([each.id, each.title, each.n, *shares, *points, *test])
+        figures = [_rounded(each.share(kind)) for kind in KINDS] + [_rounded(each.mean_points)]
+        table.append([each.id, each.title, each.n, *figures, each.points])
     return table
 
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
-
-
-def lines(statistics: Sequence[Statistic]) -> list[str]:
-    """What an instructor wants to know first."""
-    counted = [each for each in statistics if each.n]
-    nobody = [f"{each.id} {each.title}" for each in counted if not each.counts["solved"]]
-    told = [f"nobody solved {', '.join(nobody)}"] if nobody else []
-    failing = sorted((test for each in counted for test in each.failing), key=lambda each: -each.fails)
-    told += [str(each) for each in failing[:WORST]]
-    low = [each for each in counted if each.rest_correlation is not None and each.rest_correlation < 0.1]
-    told += [
-        f"{each.id} {each.title}: who did well elsewhere did no better here (r = {each.rest_correlation:.2f})"
-        for each in low
-    ]
-    return told
 
 
 def picture(statistics: Sequence[Statistic], title: str, path: Path) -> None:
@@ -170,7 +87,8 @@ def picture(statistics: Sequence[Statistic], title: str, path: Path) -> None:
         _numbers(axes, shares, left, dark=kind in ("solved", "failed"))
         left = [a + b for a, b in zip(left, shares, strict=True)]
     for place, each in enumerate(statistics):
-        axes.text(101, place, _beside(each), va="center", fontsize=8)
+        points = "?" if each.mean_points is None else f"{each.mean_points:.1f}"
+        axes.text(101, place, f"{points} of {each.points} points", va="center", fontsize=8)
     axes.set_yticks(places, [_label(f"{each.id} {each.title}") for each in statistics])
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
@@ -183,19 +101,10 @@ def picture(statistics: Sequence[Statistic], title: str, path: Path) -> None:
 
 def _numbers(axes: Any, shares: Sequence[float], left: Sequence[float], dark: bool) -> None:
     """The share itself, where its bar has room."""
+    style = {"ha": "center", "va": "center", "color": "white" if dark else "black", "fontsize": 8}
     for place, (share, start) in enumerate(zip(shares, left, strict=True)):
         if share >= 6:
-            colour = "white" if dark else "black"
-            axes.text(
-                start + share / 2, place, f"{share:.0f}", ha="center", va="center", color=colour, fontsize=8
-            )
-
-
-def _beside(each: Statistic) -> str:
-    if each.mean_points is None:
-        return "nobody counts"
-    r = f", r = {each.rest_correlation:.2f}" if each.rest_correlation is not None else ""
-    return f"{each.mean_points:.1f} of {each.points} points{r}"
+            axes.text(start + share / 2, place, f"{share:.0f}", **style)
 
 
 def _label(text: str) -> str:

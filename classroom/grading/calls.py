@@ -23,7 +23,7 @@ from classroom.grading.callbacks import Interrupted, WorkerFailure
 from classroom.grading.compare import short
 from classroom.grading.made import Made
 from classroom.protocol import objects, wire
-from classroom.protocol.wire import Name, Record, Unsendable
+from classroom.protocol.wire import Record, Unsendable
 
 OURS = re.compile(r"(step\d+_\w+|shared|classroom\.drivers)(\.\w+)*")
 RAISED = (Exception, Interrupted, asyncio.CancelledError)  # what code may raise, and be asked for
@@ -66,7 +66,7 @@ class CallRecord:
 def outcome(run: Callable[[], Any]) -> Any:
     """What the reference gives, as it would travel; a Raised where it raises."""
     try:
-        return wire.neutral(wire.settled(run()))
+        return wire.neutral(run())
     except (Unsendable, Wrong, WorkerFailure, MemoryError):  # no answers: time or memory has run out here
         raise
     except RAISED as error:
@@ -92,8 +92,6 @@ def reference_copy(value: Any) -> Any:
     """An argument as the reference, or the learner's own code, gets it."""
     if isinstance(value, Fresh):
         return value.make()
-    if isinstance(value, Name):
-        return find(value.target)
     if isinstance(value, Made):
         return value.here if value.reference is None else value.reference
     if isinstance(value, Record):
@@ -157,8 +155,6 @@ def format_call(what: str, args: tuple[Any, ...], kwargs: dict[str, Any], made: 
 def _word(value: Any) -> str:
     if isinstance(value, Fresh):
         return "<fresh>"
-    if isinstance(value, Name):
-        return value.target.rpartition(":")[2]
     if isinstance(value, Made):
         return f"<{value.type.rpartition(':')[2]}>"
     if callable(value) and not isinstance(value, type):

@@ -13,13 +13,12 @@ Both sides are the grader's own types (see wire.py), so no method of a submissio
 
 from __future__ import annotations
 
-import cmath
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from classroom.protocol.wire import Awaited, Record, Reference, Yielded
+from classroom.protocol.wire import Record, Reference
 
 SHOWN = 200  # characters of a value
 
@@ -44,7 +43,7 @@ class _Comparing:
         """The first difference of these two, which stand at `where`."""
         if type(got) is not type(expected):
             return self._said(where, _kind(got), _kind(expected))
-        if isinstance(expected, (float, complex)):
+        if isinstance(expected, float):
             return None if self._near(got, expected) else self._said(where, short(got), short(expected))
         if isinstance(expected, (list, tuple)):
             if len(got) != len(expected):
@@ -59,18 +58,14 @@ class _Comparing:
             return self._said(where, f"a {got.type}", f"a {expected.type}")
         if isinstance(expected, Record):
             return self._of_dicts(got.fields, expected.fields, where)
-        if isinstance(expected, Awaited):
-            return self.first(got.value, expected.value, where)
         if hasattr(expected, "shape"):
             return self._of_arrays(got, expected, where)
         return None if _exact(got) == _exact(expected) else self._said(where, short(got), short(expected))
 
-    def _near(self, got: complex, expected: complex) -> bool:
-        if got != got and expected != expected:
-            return True  # not a number, both
-        if isinstance(expected, float):
-            return math.isclose(got, expected, rel_tol=self.rel, abs_tol=self.abs)  # type: ignore[arg-type]
-        return cmath.isclose(got, expected, rel_tol=self.rel, abs_tol=self.abs)
+    def _near(self, got: float, expected: float) -> bool:
+        if math.isnan(got) and math.isnan(expected):
+            return True
+        return math.isclose(got, expected, rel_tol=self.rel, abs_tol=self.abs)
 
     def _said(self, where: str, got: str, expected: str) -> str:
         return (f"at {where}: " if where else "") + got + (f" instead of {expected}" if self.tell else "")
@@ -139,8 +134,6 @@ def _number(value: Any) -> str:
 def _kind(value: Any) -> str:
     if isinstance(value, (Record, Reference)):
         return f"a {value.type}"
-    if isinstance(value, (Yielded, Awaited)):
-        return "an iterator" if isinstance(value, Yielded) else "a coroutine"
     if hasattr(value, "dtype"):
         return f"a {type(value).__module__.split('.')[0]} {value.dtype} {'array' if value.ndim else 'number'}"
     return "None" if value is None else type(value).__name__

@@ -54,9 +54,7 @@ def record(step: str, variant: int) -> tuple[Expected, dict[str, list[CallRecord
     """
     locals_: dict[str, Local] = {}
     tests = rubric_tests(step, public_only=True)
-    outcomes = run_tests(
-        tests, lambda mark: locals_.setdefault(mark.test, Local()), 0, variant, depends=False
-    )
+    outcomes = run_tests(tests, lambda mark: locals_.setdefault(mark.test, Local()), 0, variant)
     for wrong in outcomes:
         if not wrong.score:
             raise RuntimeError(f"{wrong.mark.test} fails on the reference: {wrong.cause}")

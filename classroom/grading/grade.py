@@ -33,6 +33,7 @@ from classroom.grading.runner import TestOutcome, run_tests
 from classroom.grading.tree import laid_out
 from classroom.intake.harmless import harmless
 from classroom.intake.take import Intake, take
+from classroom.isolation.stops import open_at
 from shared.errors import UserError
 
 if TYPE_CHECKING:
@@ -53,7 +54,6 @@ def grade(
     isolation: str | None = None,
     seconds: float = SECONDS,
     on_outcome: Callable[[TestOutcome], None] = lambda _outcome: None,
-    depends: bool = True,
     open_worker: OpenWorker | None = None,
     only: Collection[str] = (),
 ) -> Result:
@@ -65,7 +65,6 @@ def grade(
         isolation: the sandbox; the best that this machine has where it is None.
         seconds: for all tests together; what has no time left counts as timed out.
         on_outcome: is told how each test ended.
-        depends: whether tests wait for the exercises that they depend on.
         only: names of tests; the others are not run, and broken in the result. All where there are none.
         open_worker: opens a worker for a tree, in place of classroom.isolation.
 
@@ -91,7 +90,7 @@ def grade(
             remote.warm()
             with _alarm(seconds + GRACE), bounded():
                 _import_reference(assignment)
-                run_tests(tests, lambda _mark: remote, seed, variant, hear, until, depends, unseen=True)
+                run_tests(tests, lambda _mark: remote, seed, variant, hear, until, unseen=True)
         except Unready as error:
             raise UserError(f"no worker can be started, so nothing was graded: {error}") from None
         except WorkerFailure:
@@ -158,7 +157,8 @@ def _no_fault_of_ours(remote: Remote, outcomes: Sequence[TestOutcome], intake: I
         if outcome.status == "broken":
             intake.note(f"the test {outcome.mark.test} is broken, a fault of the grader: {outcome.cause}")
     if not remote.safe:
-        intake.note(f"isolation {remote.level!r} is not safe for code of strangers")
+        gaps = ", ".join(open_at(remote.level)) or "all that `levels` tries"
+        intake.note(f"isolation {remote.level!r} is not safe for code of strangers: it does not stop {gaps}")
 
 
 @contextlib.contextmanager

@@ -61,13 +61,12 @@ class Item:
 
     @property
     def status(self) -> str:
-        """passed, partial, or what all of its failed tests have in common, else failed."""
+        """passed, partial, or what all of its tests have in common, else failed."""
         if self.score == self.points:
             return "passed"
         if self.score:
             return "partial"
         kinds = {test.status for test in self.tests}
-        kinds -= {"blocked"} if len(kinds) > 1 else set()
         return kinds.pop() if len(kinds) == 1 else "failed"
 
     @property
@@ -85,13 +84,11 @@ class Result:
     items: tuple[Item, ...]
     seed: int
     variant: int
-    isolation: str  # sandlock, bubblewrap, rlimits
+    isolation: str  # sandlock or rlimits
     safe: bool  # whether strangers' code may be graded so
     started: str  # ISO 8601, UTC
     seconds: float
-    notes: tuple[
-        str, ...
-    ] = ()  # what an instructor should know: refused files, missing files, weak isolation
+    notes: tuple[str, ...] = ()  # for the instructor: refused files, missing files, weak isolation
     output: str = ""  # the end of what the submission printed
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -108,7 +105,7 @@ class Result:
         return {"schema": SCHEMA, "score": self.score, "points": self.points, **asdict(self)}
 
     def to_json(self) -> str:
-        """The text of a file. Its schema is upload/schemas/json.json."""
+        """The text of a file."""
         return json.dumps(self.to_dict(), ensure_ascii=False, indent=1) + "\n"
 
     def save(self, path: Path) -> None:
@@ -129,15 +126,11 @@ class Result:
 
 
 def _item(made: dict[str, Any]) -> Item:
-    return Item(**_with(made, "tests", tuple(map(_test, made["tests"]))))
+    return Item(**made | {"tests": tuple(map(_test, made["tests"]))})
 
 
 def _test(made: dict[str, Any]) -> Test:
-    return Test(**_with(made, "calls", tuple(Call(**call) for call in made["calls"])))
-
-
-def _with(made: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
-    return {**made, name: value}
+    return Test(**made | {"calls": tuple(Call(**call) for call in made["calls"])})
 
 
 def items_of(exercises: Iterable[Exercise], outcomes: Iterable[TestOutcome]) -> tuple[Item, ...]:

@@ -10,7 +10,6 @@ Each test is called with `submission` (see submission.py) and `draw` (see draw.p
     not attempted    the stub is still there
     timed out        no answer within the test's time
     crashed          the process ended, ran into a limit, or spoke nonsense
-    blocked          an exercise that it depends on has no points
     broken           the test itself failed: a bug of the grader
 """
 
@@ -44,10 +43,6 @@ class TestOutcome:
         return self.mark.points if self.status == "passed" else 0
 
 
-class Blocked(Exception):
-    """A test is not run: another exercise has no points."""
-
-
 def run_tests(
     tests: Iterable[RubricTest],
     open_: Callable[[Mark], Submission],
@@ -55,53 +50,46 @@ def run_tests(
     public_seed: int,
     on_outcome: Callable[[TestOutcome], None] = lambda _outcome: None,
     until: float = math.inf,
-    depends: bool = True,
     unseen: bool = False,
 ) -> list[TestOutcome]:
-    """Run tests in the order of their exercises, so that what others depend on comes first.
+    """Run tests in the order of their exercises.
 
     Args:
         open_: gives the submission of a test.
         hidden_seed: of the inputs; public tests have `public_seed` instead.
         on_outcome: is told of each outcome.
         until: the time.monotonic() after which no test begins.
-        depends: whether tests wait for the exercises that they depend on.
         unseen: whether public tests are run on inputs of the hidden seed besides: their own are known to
             learners, with what is expected, so a table of answers would do.
     """
-    outcomes: list[TestOutcome] = []
-
-    def run(test: RubricTest, opened: list[Submission]) -> None:
-        """Run one, and then a public one as if it were hidden: no word of what is right.
-
-        Puts its submission into `opened`, for the caller to look at even where a test raises.
-        """
-        if time.monotonic() >= until:
-            raise WorkerFailure("no time left", timed_out=True)
-        for other in test.mark.depends if depends else ():
-            if not any(outcome.score for outcome in outcomes if outcome.mark.id == other):
-                raise Blocked(f"needs exercise {other} first")
-        opened.append(submission := open_(test.mark))
-        public = test.mark.visibility == "public"
-        _run(test, submission, public_seed if public else hidden_seed)
-        if unseen and public:
-            _run(test, submission, f"{hidden_seed}:unseen", hide=True)
-
+    outcomes = []
     for test in sorted(tests, key=lambda test: [int(part) for part in test.mark.id.split(".")]):
-        opened: list[Submission] = []
-        began, raised = time.monotonic(), None
-        try:
-            run(test, opened)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # SystemExit, where it is the learner's own process
-            raised = error
-        unchecked, calls = (opened[0].unchecked, opened[0].calls) if opened else (False, [])
-        told, seconds = judged(raised, unchecked), time.monotonic() - began
-        outcome = TestOutcome(test.mark, *told, [*calls], seconds, raised)
+        if time.monotonic() >= until:
+            outcome = TestOutcome(test.mark, "timed out", "no time left")
+        else:
+            outcome = _outcome(test, open_(test.mark), hidden_seed, public_seed, unseen)
         outcomes.append(outcome)
         on_outcome(outcome)
     return outcomes
+
+
+def _outcome(
+    test: RubricTest, submission: Submission, hidden_seed: int, public_seed: int, unseen: bool
+) -> TestOutcome:
+    """Run one, and then a public one as if it were hidden: no word of what is right."""
+    began, raised = time.monotonic(), None
+    public = test.mark.visibility == "public"
+    try:
+        _run(test, submission, public_seed if public else hidden_seed)
+        if unseen and public:
+            _run(test, submission, f"{hidden_seed}:unseen", hide=True)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit, where it is the learner's own process
+        raised = error
+    status, cause = judged(raised, submission.unchecked)
+    seconds = time.monotonic() - began
+    return TestOutcome(test.mark, status, cause, [*submission.calls], seconds, raised)
 
 
 def _run(test: RubricTest, submission: Submission, seed: int | str, hide: bool = False) -> None:
@@ -126,8 +114,6 @@ def judged(error: BaseException | None, unchecked: bool = False) -> tuple[str, s
     """
     if error is None:
         return "passed", ""
-    if isinstance(error, Blocked):
-        return "blocked", str(error)
     if isinstance(error, Raised):
         if error.not_attempted:
             return "not attempted", error.text

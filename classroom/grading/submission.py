@@ -14,11 +14,9 @@
 Functions that are passed stay with the grader: the submission gets a stand-in that asks for each call, so a
 scripted model's answers and a fake clock never leave the test, and what it was asked is known for sure. With
 `asked=` a log of them (callbacks.py), what both sides asked is compared, too.
-Data of the steps' own types (dataclasses, pydantic models) is rebuilt from the submission's.
-`Name("module:function")` passes something of the submission's own. What a generator yields arrives as
-`Yielded`, a list of its own kind; what an `async` function gives as `Awaited(value)`. What `call` and `get`
-give is a stranger's: look at it before you compute with it (`"x" * got` may fill the memory), or `check`
-instead.
+Data of the steps' own types (dataclasses, pydantic models) is rebuilt from the submission's. Iterators and
+coroutines are objects, to be made and then asked. What `call` and `get` give is a stranger's: look at it
+before you compute with it (`"x" * got` may fill the memory), or `check` instead.
 
 A hidden test gets `Remote`, which speaks to a worker in a sandbox (remote.py). A learner's gets `Local`:
 the same tests on the code in this process, with the expected values that were recorded when the assignment
@@ -49,14 +47,12 @@ from classroom.grading.compare import short
 from classroom.grading.comparing import KEPT, Submission, call_reference
 from classroom.grading.made import Made
 from classroom.protocol import wire
-from classroom.protocol.wire import Name
 
 __all__ = [
     "CallRecord",
     "Fresh",
     "Local",
     "Made",
-    "Name",
     "Raised",
     "Submission",
     "WorkerFailure",
@@ -75,7 +71,6 @@ class Here(Submission):
         with self.changed():
             try:
                 value = on(made.here, do, what, args, kwargs) if made else called(find(what), args, kwargs)
-                value = wire.settled(value) if do in ("call", "method") else value
             except RAISED as error:
                 told = raised(error)
                 self.calls[-1].got = self.calls[-1].verdict = f"raised {told}"

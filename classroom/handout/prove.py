@@ -63,13 +63,11 @@ def prove(
     files: dict[str, bytes],
     variant: int,
     isolation: str | None = None,
-    with_others: bool = False,
     open_worker: OpenWorker | None = None,
     on_stage: Callable[[str], None] = lambda _what: None,
 ) -> list[Row]:
     """Hold everything against an assignment; `on_stage` is told what is tried next."""
-    own = f"{a.number.removeprefix('step')}." if with_others else ""
-    rows = [_exercises(a), _solutions(a, files, own)]
+    rows = [_exercises(a), _solutions(a, files)]
     with tempfile.TemporaryDirectory(prefix="classroom-") as folder:
         made = Path(folder) / "starter"
         write(files, made)
@@ -96,9 +94,9 @@ def _exercises(a: Assignment) -> Row:
     return Row("exercises", holds, f"{len(a.tasks)}, {points} points{without}")
 
 
-def _solutions(a: Assignment, files: dict[str, bytes], only: str) -> Row:
+def _solutions(a: Assignment, files: dict[str, bytes]) -> Row:
     """No line of a solution in any file."""
-    secret, elsewhere = _fragments(a, only)
+    secret, elsewhere = _fragments(a)
     secret = {each: where for each, where in secret.items() if each not in elsewhere}
     for name, content in files.items():
         text = _text(name, content)
@@ -108,7 +106,7 @@ def _solutions(a: Assignment, files: dict[str, bytes], only: str) -> Row:
     return Row("solutions", True, f"none of {len(secret)} lines is in {len(files)} files")
 
 
-def _fragments(a: Assignment, only: str) -> tuple[dict[str, str], str]:
+def _fragments(a: Assignment) -> tuple[dict[str, str], str]:
     """The lines of solutions, with where they stand, and all other code of the step as one text."""
     secret: dict[str, str] = {}
     others: list[str] = []
@@ -116,7 +114,7 @@ def _fragments(a: Assignment, only: str) -> tuple[dict[str, str], str]:
         if not name.endswith(".py"):
             continue
         source = path.read_text("utf-8")
-        places = [each for each in markers.places(source, name) if each.id.startswith(only)]
+        places = [each for each in markers.places(source, name) if each.id.startswith(a.prefix)]
         for i, line in enumerate(source.splitlines(), 1):
             place = next((each for each in places if each.first <= i <= each.last), None)
             if place is None:
@@ -157,7 +155,7 @@ def _strings(value: Any) -> Iterator[str]:
 def _graded(
     path: Path, a: Assignment, variant: int, isolation: str | None, open_worker: OpenWorker | None
 ) -> Result:
-    return grade(path, a.step, 1, (variant,), isolation, seconds=600, depends=False, open_worker=open_worker)
+    return grade(path, a.step, 1, (variant,), isolation, seconds=600, open_worker=open_worker)
 
 
 def _full_points(result: Result) -> tuple[bool, str]:

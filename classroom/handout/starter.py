@@ -29,9 +29,8 @@ from shared.errors import UserError
 
 SCHEMA = "classroom/assignment/v1"
 MANIFEST = "classroom.json"
-GIVEN = "classroom/given.json"  # the files of the exercises as they are handed out, for `reset`
 IGNORED = ".venv/\n__pycache__/\n*.egg-info/\n.pytest_cache/\n.env\nhand-in.tar.gz\n"
-IGNORED += ".classroom.json\n*.bak-*\n"  # of hint and reset
+IGNORED += ".classroom.json\n"  # of hint
 # Should a learner's file come to import another one, the assignment is not made.
 FOR_LEARNERS = re.compile(
     r"classroom/(__init__|(learner|drivers|rubrics)/\w+|(assignment|grading|intake|protocol)/__init__"
@@ -40,8 +39,8 @@ FOR_LEARNERS = re.compile(
 )
 
 
-def starter(a: Assignment, variant: int, with_others: bool = False) -> dict[str, bytes]:
-    """All files of an assignment. `with_others` leaves the solutions of other steps in.
+def starter(a: Assignment, variant: int) -> dict[str, bytes]:
+    """All files of an assignment.
 
     Raises:
         UserError: a marker is wrong, or this is no clone of the repository.
@@ -50,10 +49,8 @@ def starter(a: Assignment, variant: int, with_others: bool = False) -> dict[str,
         if not (ROOT / needed).exists():
             raise UserError(f"{needed} is not at {ROOT}: assign works in a clone of the repository")
     expected, examples = record(a.step, variant)
-    own = f"{a.number.removeprefix('step')}." if with_others else ""
-    files = stripped(a.packages, own) | _classroom(a)
+    files = stripped(a.packages, a.prefix) | _classroom(a)
     files |= {name: (ROOT / name).read_bytes() for name in ("constraints.txt", "LICENSE")}
-    files[GIVEN] = json.dumps({name: files[name].decode() for name in a.files}, indent=1).encode() + b"\n"
     tests = [path.relative_to(ROOT).as_posix() for path in files_of(a.step, public_only=True)]
     files |= texts.texts(a, examples, tests)
     files |= {"tests/expected.json": expected.to_json().encode(), ".gitignore": IGNORED.encode()}
@@ -77,9 +74,7 @@ def _classroom(a: Assignment) -> dict[str, bytes]:
     for name in files:
         if not FOR_LEARNERS.fullmatch(name) or "_hidden" in name:
             raise RuntimeError(f"{name} is not for learners, and one of their files imports it")
-    main = ROOT / "classroom" / "learner" / "__main__.py"
-    if main.exists():
-        files["classroom/__main__.py"] = main.read_bytes()
+    files["classroom/__main__.py"] = files["classroom/learner/__main__.py"]
     return files
 
 

@@ -33,9 +33,9 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 
 @cache
-def _environment(folder: Path) -> jinja2.Environment:
+def _environment() -> jinja2.Environment:
     made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         autoescape=False,  # Markdown, make and TOML, of our own
@@ -44,9 +44,9 @@ def _environment(folder: Path) -> jinja2.Environment:
     return made
 
 
-def render(template: str, folder: Path = TEMPLATES, **values: Any) -> bytes:
-    """A text of the assignment, from a template in `folder`."""
-    return _environment(folder).get_template(f"{template}.jinja").render(**values).encode()
+def render(template: str, **values: Any) -> bytes:
+    """A text of the assignment, from its template."""
+    return _environment().get_template(f"{template}.jinja").render(**values).encode()
 
 
 def texts(a: Assignment, examples: dict[str, list[CallRecord]], tests: Iterable[str]) -> dict[str, bytes]:

@@ -12,7 +12,6 @@ import gzip
 import io
 import os
 import stat
-import struct
 import tarfile
 import zipfile
 from collections import Counter
@@ -24,20 +23,11 @@ from typing import NamedTuple
 from classroom.intake.source import MAX_BYTES, MAX_ENTRIES, Missing, Refused, Source, limited
 
 MAX_ARCHIVE = 64 << 20  # bytes, as it lies there; and of a .tar.gz also as it is inside
-MAX_HEADER = (
-    64 << 10
-)  # bytes of a tar's long names and other records: tarfile takes them apart in squared time
+# Bytes of a tar's long names and other records: tarfile takes them apart in squared time.
+MAX_HEADER = 64 << 10
 MAX_RATIO = 200  # nobody's program shrinks to a 200th
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 IS_ENCRYPTED = 0x1
-UNIVERSAL = 0x5455  # the extra field "UT" of Info-ZIP: flags, then seconds of 1970
-OTHERS = {
-    b"BZh": "bzip2",
-    b"\xfd7zXZ": "xz",
-    b"7z\xbc\xaf": "7-Zip",
-    b"Rar!": "RAR",
-    b"\x28\xb5\x2f\xfd": "Zstandard",
-}
 RECORDS = b"xgXLK"  # kinds of tar headers that tell of the next file
 
 
@@ -59,10 +49,7 @@ def open_archive(path: Path) -> Source:
         raise
     except Exception as error:  # whatever broken data makes of the libraries
         raise Refused(f"a damaged archive ({type(error).__name__})") from None
-    for start, name in OTHERS.items():
-        if content.startswith(start):
-            raise Refused(f"it is compressed by {name}, which is not read here: hand in a .zip or a .tar.gz")
-    raise Refused("it is not a folder, a .zip or a .tar.gz")
+    raise Refused("it is not a folder, a .zip or a .tar.gz: nothing else is read here")
 
 
 def _content(path: Path) -> bytes:
@@ -132,15 +119,7 @@ def _zip(content: bytes) -> list[Entry]:
 
 
 def _date_in_zip(entry: zipfile.ZipInfo) -> float | None:
-    """The universal time, which most programs add; else the local time of whoever made it, whose zone is not
-    known: taken as this machine's.
-    """
-    extra = entry.extra
-    while len(extra) >= 4:
-        kind, size = struct.unpack_from("<HH", extra)
-        if kind == UNIVERSAL and size >= 5 and len(extra) >= 9 and extra[4] & 1:
-            return float(struct.unpack_from("<i", extra, 5)[0])
-        extra = extra[4 + size :]
+    """The local time of whoever made it, whose zone is not known: taken as this machine's."""
     try:
         return datetime(*entry.date_time).timestamp()
     except (ValueError, OverflowError, OSError):

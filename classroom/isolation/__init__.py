@@ -1,7 +1,7 @@
 """Where a submission runs: the seam between the grader and the sandboxes, which are the other files here.
 
     >>> levels()
-    {'sandlock': (), 'bubblewrap': (), 'rlimits': ('solutions', 'writing', ...)}
+    {'sandlock': (), 'rlimits': ('solutions', 'writing', ...)}
     >>> box = open_worker(tree)
     >>> box.level, box.safe
     ('sandlock', True)
@@ -11,7 +11,7 @@ A level that is listed was tried: a small program in it tried to reach the netwo
 outside, and reach the grader, and what it managed is named. Only a level where it managed nothing is safe.
 What each level stops is in stops.py, and all of it is attacked in tests/classroom/test_isolation.py.
 
-Linux has all levels; macOS has `rlimits` only, which is not safe, and never ran there. Windows has none.
+Linux has both levels; macOS has `rlimits` only, which is not safe, and never ran there. Windows has none.
 """
 
 from __future__ import annotations
@@ -29,20 +29,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from classroom.isolation import bubblewrap, rlimits, sandlock
+from classroom.isolation import rlimits, sandlock
 from classroom.isolation.box import Box
 from classroom.isolation.limits import Limits
-from classroom.isolation.place import HERE, Missing, Place, Plan, python, worker_command
+from classroom.isolation.place import HERE, Missing, Place, python, worker_command
 from classroom.isolation.removing import remove
 from shared.errors import UserError
 
 __all__ = ["LEVELS", "Limits", "Sandboxed", "levels", "open_worker"]
 
-LEVELS: dict[str, Callable[[Place], Plan]] = {  # best first
-    "sandlock": sandlock.plan,
-    "bubblewrap": bubblewrap.plan,
-    "rlimits": rlimits.plan,
-}
+# Best first. Each gives the command that starts a sandbox.
+LEVELS: dict[str, Callable[[Place], list[str]]] = {"sandlock": sandlock.command, "rlimits": rlimits.command}
 LIMITS = Limits()
 PROBE_SECONDS = 20.0
 UIDS = range(61_184, 65_520)  # systemd's for users that exist for a while; below what containers map
@@ -51,7 +48,7 @@ UIDS = range(61_184, 65_520)  # systemd's for users that exist for a while; belo
 class Sandboxed(Protocol):
     """A worker in a sandbox, with pipes: file descriptors, `stdin` and `stdout` not blocking."""
 
-    level: str  # sandlock, bubblewrap or rlimits
+    level: str  # sandlock or rlimits
     safe: bool  # whether strangers' code may be graded in it
     stdin: int
     stdout: int
@@ -90,35 +87,27 @@ def open_worker(tree: Path, level: str | None = None, limits: Limits = LIMITS) -
     Raises:
         UserError: there is no such level here.
     """
-    if level is not None and level not in LEVELS:
-        raise UserError(f"no such isolation: {level}; there is {', '.join(LEVELS)}")
-    level = level or best()
-    try:
-        safe = level != "rlimits" and not tried(level)
-        return _opened(level, tree.resolve(), None, limits, safe)
-    except Missing as why:
-        raise UserError(f"isolation {level} is not available here: {why}") from None
+    level, safe = chosen(level)
+    return _opened(level, tree.resolve(), None, limits, safe)
 
 
-def best() -> str:
-    """The first level that is safe here, else the one that lets through least.
+def chosen(wanted: str | None) -> tuple[str, bool]:
+    """The level that is wanted, or the best one that works here, and whether it is safe.
 
     Raises:
-        UserError: nothing works.
+        UserError: there is no such level here.
     """
-    found: dict[str, tuple[str, ...]] = {}
+    if wanted is not None and wanted not in LEVELS:
+        raise UserError(f"no such isolation: {wanted[:60]}; there is {', '.join(LEVELS)}")
     why = ""
-    for level in LEVELS:
+    for level in [wanted] if wanted else LEVELS:
         try:
-            found[level] = tried(level)
+            return level, not tried(level) and level != "rlimits"
         except Missing as missing:
             why = str(missing)
-            continue
-        if not found[level]:
-            return level
-    if not found:
-        raise UserError(f"submissions can't be run on this system: {why}")
-    return min(found, key=lambda level: len(found[level]))
+    if wanted:
+        raise UserError(f"isolation {wanted} is not available here: {why}")
+    raise UserError(f"submissions can't be run on this system: {why}")
 
 
 def tried(level: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """A sandbox that runs: its keeper, the pipes to its worker, and the end of what it printed.
 
-    grader ── keeper.py ── (bwrap) ── start.py, which becomes worker.py
-       └────────── stdin, stdout, stderr ──────────────────┘
+    grader ── keeper.py ── start.py, which becomes worker.py
+       └────── stdin, stdout, stderr ──────┘
 
 `Box` is what the grader holds. It is closed by asking the keeper; where that does not answer, all that can
 be found of the sandbox is killed from here.
@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from classroom.isolation.limits import environment
-from classroom.isolation.place import HERE, Place, Plan, may, python
+from classroom.isolation.place import HERE, Place, may, python
 from classroom.isolation.watch import descendants, words
 
 SYS_PTRACE = 19  # of capabilities(7)
@@ -31,7 +31,7 @@ PATIENCE = 1.5  # seconds for the keeper to end everything
 class Box:
     """A worker in a sandbox: see `Sandboxed` for what a grader may use."""
 
-    def __init__(self, level: str, safe: bool, place: Place, plan: Plan) -> None:
+    def __init__(self, level: str, safe: bool, place: Place, command: list[str]) -> None:
         self.level, self.safe = level, safe
         self.at_end: Callable[[], None] = lambda: None  # when it is closed and nothing of it runs
         self._place = place
@@ -50,7 +50,7 @@ class Box:
         os.set_blocking(self.stdout, False)
         limits = place.limits
         spec = {
-            "command": plan.command,
+            "command": command,
             "lifeline": lifeline,
             "news": news,
             "limits": {
@@ -60,8 +60,6 @@ class Box:
             "scratch": str(place.scratch),
             "uid": place.uid,
             "look_as": place.uid if place.uid is not None and not may(SYS_PTRACE) else None,
-            "make_scratch": plan.make_scratch,
-            "disk": plan.disk,
         }
         try:
             self._keeper = subprocess.Popen(
@@ -156,8 +154,8 @@ class Box:
 
 
 def ended_in_words(code: int, cpu_seconds: int) -> str:
-    """How a process ended; levels with a process 1 say 128 and the signal, as shells do."""
-    number = -code if code < 0 else code - 128
+    """How a process ended."""
+    number = -code
     if number == signal.SIGXCPU:
         return f"it used more than {cpu_seconds} s of processor time"
     if number > 0:

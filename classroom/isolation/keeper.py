@@ -2,10 +2,9 @@
 
     python -I -S keeper.py SPEC
 
-SPEC is JSON: the command, two descriptors, the limits, and what root is to make first (see box.py). Each
-sandbox has one keeper, which is outside of it. What a sandbox orphans becomes the keeper's child (it is a
-"subreaper"), so double forks and new sessions hide nothing. It says what happened on one descriptor, in
-lines:
+SPEC is JSON: the command, two descriptors, and the limits (see box.py). Each sandbox has one keeper, which is
+outside of it. What a sandbox orphans becomes the keeper's child (it is a "subreaper"), so double forks and
+new sessions hide nothing. It says what happened on one descriptor, in lines:
 
     limit it used more than 2 GiB of memory
     ended 3                                      exit code; -9: signal 9
@@ -46,21 +45,9 @@ class Keeper:
         signal.signal(signal.SIGTERM, self._end_soon)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # wakes
         self._descendants = watch.descendants
-        disk = "quota" if spec["make_scratch"] and self._made_scratch() else spec["disk"]
-        self._watch = watch.Watch(os.getpid(), spec["limits"], spec["scratch"], disk)
+        self._watch = watch.Watch(os.getpid(), spec["limits"], spec["scratch"])
         self._worker = self._started()
         self._gone = False  # laid to rest: its number may be another's
-
-    def _made_scratch(self) -> bool:
-        """Whether the scratch folder is a file system of fixed size now: containers may not mount."""
-        import quota  # pyrefly: ignore  (beside this file)
-
-        limits = self._spec["limits"]
-        try:
-            quota.put(self._spec["scratch"], limits["disk"], limits["files"], self._spec["uid"] or 0)
-        except OSError:
-            return False
-        return True
 
     def _started(self) -> int:
         worker = os.fork()
@@ -150,11 +137,8 @@ class Keeper:
             select.select([], [], [], 0.001)
 
     def _tidy(self) -> None:
-        import quota  # pyrefly: ignore  (beside this file)
         import removing  # pyrefly: ignore  (beside this file)
 
-        if sys.platform == "linux":
-            quota.take_away(self._spec["scratch"])
         with contextlib.suppress(OSError):
             removing.remove(Path(self._spec["scratch"]).parent)
 

@@ -37,15 +37,6 @@ class Missing(Exception):
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How a level starts one: what keeper.py is told beside the limits."""
-
-    command: list[str]
-    make_scratch: bool = False  # root makes a file system of fixed size for it
-    disk: str = "watch"  # as watch.py says, where that is not or can't be done
-
-
-@dataclass(frozen=True)
 class Place:
     """One sandbox that is to be. `uid`: a user that nobody is, where root may give one."""
 

@@ -1,4 +1,4 @@
-"""Level 3: limits of the kernel's for a process, and nothing more. NOT SAFE for strangers' code.
+"""Level 2: limits of the kernel's for a process, and nothing more. NOT SAFE for strangers' code.
 
 A submission runs as the grader's own user: it can read the solutions and the other submissions, write
 wherever that user can, and end the grader. It can't use up the machine, nor, on Linux, reach the network. It
@@ -8,14 +8,17 @@ this; the code has never run there.
 
 from __future__ import annotations
 
-import os
 import sys
 
-from classroom.isolation.place import Missing, Place, Plan
+from classroom.isolation.place import Missing, Place
 
 
-def plan(place: Place) -> Plan:
-    """Raises Missing on Windows, which has no such limits."""
+def command(place: Place) -> list[str]:
+    """The first command of such a sandbox.
+
+    Raises:
+        Missing: Windows has no such limits.
+    """
     if sys.platform == "win32":
         raise Missing("Windows can't limit a process: use WSL, or Linux")
-    return Plan(place.first(modes=False), make_scratch=os.geteuid() == 0)
+    return place.first(modes=False)

@@ -21,7 +21,7 @@ import platform
 from pathlib import Path
 
 from classroom.isolation import seccomp
-from classroom.isolation.place import Missing, Place, Plan, closed_to_others, may
+from classroom.isolation.place import Missing, Place, closed_to_others, may
 
 OWN = (
     "/proc/self",
@@ -37,8 +37,8 @@ SIGNALS_SINCE = 6  # version of Landlock
 WEAKER = ("FS_IOCTL_DEV", "NET_TCP", "ABSTRACT_UNIX_SOCKET_SCOPE", "SIGNAL_SCOPE")  # the filter does these
 
 
-def plan(place: Place) -> Plan:
-    """Another user where root may; Landlock; the filter.
+def command(place: Place) -> list[str]:
+    """The first command of such a sandbox: another user where root may; Landlock; the filter.
 
     Raises:
         Missing: no sandlock, no Landlock, or no filter for this machine.
@@ -61,7 +61,7 @@ def plan(place: Place) -> Plan:
     closed = place.uid is not None and closed_to_others([*readable, place.command[3]])
     if closed and not may(DAC_READ_SEARCH):
         raise Missing(f"other users may not read {closed}, and root here has no right to let them")
-    first = place.first(
+    return place.first(
         uid=place.uid,
         landlock=rules,
         forbidden=place.hidden(),
@@ -69,7 +69,6 @@ def plan(place: Place) -> Plan:
         signals=place.uid is not None or version >= SIGNALS_SINCE,
         modes=place.uid is not None,
     )
-    return Plan(first, make_scratch=place.uid is not None)
 
 
 def landlock_version() -> int:

@@ -1,9 +1,9 @@
 """What each level stops: data, for the lesson's table and for the tests, which attack each row.
 
     >>> STOPS["network"]
-    ('sandlock', 'bubblewrap', 'rlimits')
+    ('sandlock', 'rlimits')
     >>> print(table())
-    | | sandlock | bubblewrap | rlimits |
+    | | sandlock | rlimits |
     ...
 
 So it is on Linux on x86-64 or arm64. What holds on no level: a hole in the kernel itself, and a submission's
@@ -12,8 +12,8 @@ attacks on itself.
 
 from __future__ import annotations
 
-ALL = ("sandlock", "bubblewrap", "rlimits")
-SAFE = ALL[:2]
+ALL = ("sandlock", "rlimits")
+SAFE = ALL[:1]
 
 STOPS: dict[str, tuple[str, ...]] = {
     "network": ALL,  # TCP, UDP and others, outwards and inwards, and unix sockets
@@ -44,6 +44,11 @@ STOPS: dict[str, tuple[str, ...]] = {
     "daemons": SAFE,  # that double-fork, ignore signals, and kill what is above them first
     "core dumps": ALL,
 }
+
+
+def open_at(level: str) -> list[str]:
+    """What a level does not stop."""
+    return [what for what, by in STOPS.items() if level not in by]
 
 
 def table() -> str:

@@ -25,14 +25,10 @@ CHILDREN = PROC / "self" / "task" / str(os.getpid()) / "children"
 
 
 class Watch:
-    """Looks at all below one process: `limits` as in limits.py.
+    """Looks at all below one process: `limits` as in limits.py."""
 
-    `disk` is what bounds the scratch folder: "quota" (nothing to do here), "watch", or "size" where it is a
-    file system of the sandbox's own that has a size but any number of files.
-    """
-
-    def __init__(self, keeper: int, limits: dict[str, int], scratch: str, disk: str) -> None:
-        self._keeper, self._limits, self._scratch, self._kind = keeper, limits, scratch, disk
+    def __init__(self, keeper: int, limits: dict[str, int], scratch: str) -> None:
+        self._keeper, self._limits, self._scratch = keeper, limits, scratch
 
     def look(self) -> str | None:
         """The limit that is broken, in words."""
@@ -47,11 +43,7 @@ class Watch:
             return f"it used more than {self._limits['cpu_seconds']} s of processor time"
         if self._memory(processes) > self._limits["memory"]:
             return f"it used more than {words(self._limits['memory'])} of memory"
-        if self._kind == "watch":
-            return self._disk(processes, self._scratch)
-        if self._kind == "size" and processes:
-            return self._inside(processes[-1])
-        return None
+        return self._disk(processes)
 
     def _memory(self, processes: list[int]) -> int:
         held = {pid: _sum_of(pid, "status", (b"VmRSS:", b"VmSwap:")) for pid in processes}
@@ -61,12 +53,12 @@ class Watch:
         shared_once = [_sum_of(pid, "smaps_rollup", (b"Pss:", b"SwapPss:")) or held[pid] for pid in processes]
         return tables + sum(shared_once)
 
-    def _disk(self, processes: list[int], scratch: str) -> str | None:
+    def _disk(self, processes: list[int]) -> str | None:
         too_much = f"it wrote more than {words(self._limits['disk'])} of files"
-        size, count = _deleted(processes, scratch, self._limits["file_size"]), 0
+        size, count = _deleted(processes, self._scratch, self._limits["file_size"]), 0
         if size > self._limits["disk"]:
             return too_much
-        folders = [scratch]
+        folders = [self._scratch]
         while folders:
             folder = folders.pop()
             try:
@@ -79,7 +71,7 @@ class Watch:
                     if size > self._limits["disk"]:
                         return too_much
                     if count > self._limits["files"]:
-                        return self._too_many()
+                        return f"it made more than {self._limits['files']} files"
             except PermissionError:  # nothing is hidden from its owner
                 with contextlib.suppress(OSError):
                     os.chmod(folder, 0o700)  # noqa: PTH101
@@ -89,17 +81,6 @@ class Watch:
             except OSError:
                 return "it made folders in folders, too deep to look into"
         return None
-
-    def _inside(self, process: int) -> str | None:
-        """The scratch folder as one of its processes sees it."""
-        with contextlib.suppress(*GONE):
-            seen = os.statvfs(f"/proc/{process}/root{self._scratch}")
-            if seen.f_files - seen.f_ffree > self._limits["files"]:
-                return self._too_many()
-        return None
-
-    def _too_many(self) -> str:
-        return f"it made more than {self._limits['files']} files"
 
 
 def _deleted(processes: list[int], scratch: str, file_size: int) -> int:

@@ -4,37 +4,152 @@
     facts(starter, tried(starter))      {"exercises": [{"id": "3.1", "state": "solved", ...}], "next": ...}
 
 An exercise whose files are as they were handed out is "not attempted" without a test being run. "solved" says
-that all its public tests pass; the hidden ones are with the instructor.
+that all its public tests pass; the hidden ones are with the instructor. The tests run in this process: it is
+the learner's own code, on the learner's own machine. One that takes too long is interrupted.
 """
 
 from __future__ import annotations
 
+import _thread
 import contextlib
+import importlib
+import io
 import os
+import signal
 import sys
+import threading
+import warnings
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from classroom.learner.folder import Exercise, Starter
-from classroom.learner.trial import LocalOutcome, run
+from shared.cli import plain_table
+from shared.errors import UserError
 from shared.progress import spinner
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-LINES = 10  # of what a test printed
+    from classroom.assignment.rubric import RubricTest
+    from classroom.grading.expected import Expected
+
+PRINTED = 2000  # characters that are kept of what a test prints
+LINES = 10  # of these that are shown
 STYLES = {"solved": "green", "failing": "red", "not attempted": "dim"}
 
 
+@dataclass(frozen=True)
+class LocalOutcome:
+    """How a test ended: passed, failed, not attempted, timed out."""
+
+    test: str
+    status: str
+    cause: str = ""
+    place: str = ""  # file:line, where something was raised or went on for too long
+    calls: list[dict[str, Any]] = field(default_factory=list)  # that went wrong: call, got, expected, verdict
+    printed: str = ""
+
+
+class Printed(io.StringIO):
+    """The beginning of what a test prints."""
+
+    def write(self, text: str, /) -> int:
+        super().write(text[: max(0, PRINTED - self.tell())])
+        return len(text)
+
+
 def tried(starter: Starter) -> dict[str, LocalOutcome]:
-    """Run the public tests of the exercises whose files were changed."""
+    """Run the public tests of the exercises whose files were changed.
+
+    Raises:
+        UserError: the tests can't be run at all.
+    """
+    from classroom.assignment.rubric import RubricError, rubric_tests
+    from classroom.grading.expected import Expected
+
     chosen = [each for each in starter.exercises if not starter.untouched(each)]
-    files = list(dict.fromkeys(file for each in chosen for file in each.files))
-    tests = [line.test for each in chosen for line in each.public]
-    with spinner("running the public tests") if tests else contextlib.nullcontext():
-        return run(starter.root, tests, files)
+    names = [line.test for each in chosen for line in each.public]
+    if not names:
+        return {}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # scripts may have it ignored
+    warnings.simplefilter("ignore")
+    found = {}
+    with spinner("running the public tests"):
+        for file in dict.fromkeys(file for each in starter.exercises for file in each.files):
+            # Libraries cost no test its time; what is wrong, the tests will say.
+            with contextlib.suppress(Exception, SystemExit), contextlib.redirect_stdout(io.StringIO()):
+                importlib.import_module(file.removesuffix(".py").replace("/", "."))
+        try:
+            tests = rubric_tests(starter.step, public_only=True)
+            expected = Expected.load(starter.root / "tests" / "expected.json")
+        except (RubricError, OSError, ValueError, KeyError) as error:
+            raise UserError(f"the public tests can't be run: {str(error)[-300:]}") from None
+        for test in tests:
+            if test.mark.test in names:
+                found[test.mark.test] = _outcome(starter.root, test, expected)
+    if missing := set(names) - set(found):
+        raise UserError(f"there is no test {min(missing)}; were the public tests changed?")
+    return found
+
+
+def _outcome(root: Path, test: RubricTest, expected: Expected) -> LocalOutcome:
+    """Run one test in its time."""
+    from classroom.grading.runner import TestOutcome, run_tests
+
+    local, printed, late = expected.local(test.mark), Printed(), threading.Event()
+
+    def ring() -> None:
+        late.set()
+        if sys.platform == "win32":
+            _thread.interrupt_main()
+        else:
+            os.kill(os.getpid(), signal.SIGINT)  # also where it sleeps, or waits for a lock
+
+    timer = threading.Timer(test.mark.timeout, ring)
+    timer.daemon = True
+    timer.start()
+    try:
+        with contextlib.redirect_stdout(printed):
+            [ended] = run_tests([test], lambda _mark: local, 0, expected.variant)
+        timer.cancel()
+    except KeyboardInterrupt as error:
+        if not late.is_set():
+            raise
+        ended = TestOutcome(test.mark, "timed out", calls=local.calls, error=error)
+    status, cause = ended.status, ended.cause
+    if late.is_set():
+        status, cause = "timed out", f"no answer in {test.mark.timeout:g} s"
+    elif status == "not attempted" and not cause.startswith(f"exercise {test.mark.id}:"):
+        status, cause = "failed", f"needs {cause}"
+    elif status == "broken":  # SystemExit, or an object that the test stumbles over
+        status, cause = "failed", f"raised {cause}"
+    wrong = [seen for seen in ended.calls if seen.verdict != "ok"] or ended.calls[-1:]
+    calls = [] if status == "passed" else [asdict(seen) for seen in wrong]
+    place = _raised_at(root, ended.error)
+    return LocalOutcome(test.mark.test, status, cause, place, calls, printed.getvalue())
+
+
+def _raised_at(root: Path, error: BaseException | None) -> str:
+    """The innermost line of the step's own."""
+    if error is None:
+        return ""
+    error = error.__cause__ or error  # submission.py says what was raised, from what was raised
+    if isinstance(error, SyntaxError) and error.filename:
+        return _own(root, error.filename, error.lineno or 1)
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        place = _own(root, trace.tb_frame.f_code.co_filename, trace.tb_lineno) or place
+        trace = trace.tb_next
+    return place
+
+
+def _own(root: Path, file: str, line: int) -> str:
+    """`step3_rag/retrieve/fuse.py:31` of a file of the step, nothing of another."""
+    path = Path(file)
+    inside = path.relative_to(root) if path.is_relative_to(root) else path
+    return f"{inside.as_posix()}:{line}" if inside.parts[0].startswith("step") else ""
 
 
 def facts(starter: Starter, outcomes: Mapping[str, LocalOutcome]) -> dict[str, Any]:
@@ -60,8 +175,7 @@ def _item(starter: Starter, exercise: Exercise, outcomes: Mapping[str, LocalOutc
         outcome = outcomes.get(line.test, LocalOutcome(line.test, "not attempted"))
         score = line.points if outcome.status == "passed" else 0
         tests.append({"line": line.line, "points": line.points, "score": score, **asdict(outcome)})
-    places = starter.places(exercise)
-    place = next((each for each in places if each.open), places[0] if places else None)
+    place = starter.places(exercise)[0]
     return {
         "id": exercise.id,
         "title": exercise.title,
@@ -69,9 +183,9 @@ def _item(starter: Starter, exercise: Exercise, outcomes: Mapping[str, LocalOutc
         "points": exercise.points,
         "public_score": sum(test["score"] for test in tests),
         "public_points": sum(test["points"] for test in tests),
-        "file": place.file if place else exercise.files[0],
-        "line": place.line if place else 1,
-        "function": place.function if place else "",
+        "file": place.file,
+        "line": place.line,
+        "function": place.function,
         "tests": tests,
     }
 
@@ -84,12 +198,7 @@ def _state(kinds: set[str]) -> str:
 
 def show(starter: Starter, facts: dict[str, Any], console: Console) -> None:
     """A table, the points, and what is next."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("exercise", "", "public", "state", "where"):
-        justify = "right" if column == "public" else "left"
-        table.add_column(column, justify=justify, overflow="fold", no_wrap=column != "")
+    table = plain_table("exercise", "", "public", "state", "where", right=["public"])
     for each in facts["exercises"]:
         points = f"{each['public_score']}/{each['public_points']}"
         row = (each["id"], each["title"], points, each["state"], f"{each['file']}:{each['line']}")

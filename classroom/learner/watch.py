@@ -1,34 +1,32 @@
 """Run the public tests each time that a file is saved, and show what is next.
 
-    forever(Starter.load(ROOT), console)
+    forever(Starter.load(ROOT))
 
-Files are looked at a few times a second, so that it works on every system and every kind of disk.
+Files are looked at a few times a second, so that it works on every system and every kind of disk. Each run is
+a process of its own, which imports the files as they are now.
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
-from typing import TYPE_CHECKING
 
-from classroom.learner import status
 from classroom.learner.folder import Starter
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 EVERY = 0.3  # s
 
 
-def forever(starter: Starter, console: Console) -> None:
+def forever(starter: Starter) -> None:
     """Until Ctrl-C."""
     seen = None
     while True:
         now = stamps(starter)
         if now != seen:
             seen = now
-            console.rule(time.strftime("%H:%M:%S"), style="dim")
-            status.show(starter, status.facts(starter, status.tried(starter)), console)
-            console.print("\nwatching; Ctrl-C ends it", style="dim")
+            print(f"--- {time.strftime('%H:%M:%S')}", flush=True)
+            subprocess.run([sys.executable, "-m", "classroom", "status"], cwd=starter.root)
+            print("\nwatching; Ctrl-C ends it", flush=True)
         time.sleep(EVERY)
 
 

@@ -86,15 +86,13 @@ class Worker:
             return {"raised": _described(error)}
 
     def _do(self, request: dict[str, Any]) -> Any:
-        from classroom.protocol import objects, wire
+        from classroom.protocol import objects
 
         args = [self._rebuilt(each) for each in request.get("args", [])]
         kwargs = {name: self._rebuilt(each) for name, each in request.get("kwargs", {}).items()}
         do = request["do"]
-        if do == "make":
+        if do in ("make", "call"):
             return find(request["what"])(*args, **kwargs)
-        if do == "call":
-            return wire.settled(find(request["what"])(*args, **kwargs))
         if do == "import":
             return importlib.import_module(request["what"]) and None
         made = self._objects[request["object"]]
@@ -104,7 +102,7 @@ class Worker:
         if do in ("get", "part"):
             return found
         if do in ("method", "keep"):
-            return wire.settled(found(*args, **kwargs)) if do == "method" else found(*args, **kwargs)
+            return found(*args, **kwargs)
         raise ValueError(f"unknown request {do}")
 
     def _keep(self, value: Any) -> int:
@@ -125,18 +123,14 @@ class Worker:
             return tuple(self._rebuilt(each) for each in encoded["v"])
         if kind == "dict":
             return {self._rebuilt(key): self._rebuilt(each) for key, each in encoded["v"]}
-        if kind == "name":
-            return find(encoded["v"])
         if kind == "object":
             return self._objects[encoded["id"]]
-        if kind == "enum":
-            return find(encoded["type"])[encoded["v"]]
         if kind == "callback":
             return self._callback(encoded["id"])
         if kind == "record":
             made = find(encoded["type"])
             fields = {name: self._rebuilt(each) for name, each in encoded["v"].items()}
-            if hasattr(made, "__members__"):  # an enum that the submission gave, and that goes back to it
+            if hasattr(made, "__members__"):
                 return made[fields["name"]]
             return made.model_validate(fields) if hasattr(made, "model_validate") else made(**fields)
         return wire.decode(encoded)

@@ -20,22 +20,9 @@ from typing import Any
 SECONDS = 2.0
 MOST_ROWS = 10_000
 READS = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ)
-NUMBERS = (
-    "abs",
-    "avg",
-    "coalesce",
-    "count",
-    "iif",
-    "ifnull",
-    "max",
-    "min",
-    "nullif",
-    "round",
-    "sum",
-    "total",
-)
-WINDOWS = ("cume_dist", "dense_rank", "first_value", "lag", "last_value", "lead", "nth_value", "ntile")
-FUNCTIONS = frozenset([*NUMBERS, *WINDOWS, "percent_rank", "rank", "row_number"])
+NUMBERS = "abs avg coalesce count iif ifnull max min nullif round sum total"
+WINDOWS = "cume_dist dense_rank first_value lag last_value lead nth_value ntile percent_rank rank row_number"
+FUNCTIONS = frozenset(f"{NUMBERS} {WINDOWS}".split())
 WAL_HEADER, FRAME_HEADER = 32, 24  # bytes, as sqlite.org/fileformat2.html has it
 
 

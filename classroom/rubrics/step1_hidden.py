@@ -16,19 +16,13 @@ BITS = "step1_foundations.next_token:bits"
 # --- 1.1: repetition penalty ------------------------------------------------------------------------------
 
 
-@pytest.mark.rubric("1.1", points=3)
+@pytest.mark.rubric("1.1", points=4)
 def test_penalty(submission, draw):
-    """Many tokens, said more than once: each is penalised once."""
+    """Many tokens, said more than once, or none; a penalty under 1, and logits of zero."""
     for _ in range(3):
         logits = draw.tensor(40, scale=3)
         seen = torch.tensor([draw.randrange(40) for _ in range(60)])
         submission.check(PENALTY, logits, seen, draw.uniform(1.1, 3), rel=1e-5)
-
-
-@pytest.mark.rubric("1.1", points=1)
-def test_penalty_edges(submission, draw):
-    """Nothing was said yet, a penalty under 1, and logits of zero."""
-    for _ in range(3):
         logits = draw.tensor(9, scale=3)
         logits[draw.randrange(9)] = 0.0
         submission.check(PENALTY, logits, torch.zeros(0, dtype=torch.long), draw.uniform(1.1, 3))
@@ -48,26 +42,17 @@ def test_penalty_leaves_its_arguments(submission, draw):
 # --- 1.2: surprisal and entropy ---------------------------------------------------------------------------
 
 
-@pytest.mark.rubric("1.2", points=3)
-def test_bits(submission, draw):
-    """Texts and vocabularies of other sizes, in float32 and in bf16."""
+@pytest.mark.rubric("1.2", points=4)
+def test_bits_far(submission, draw):
+    """Other sizes, in float32 and in bf16, and logits in the thousands, far apart: nothing overflows."""
     for i in range(4):
         T, V = draw.randint(1, 20), draw.randint(10, 60)
-        logits = draw.tensor(T, V, scale=4)
+        logits = draw.tensor(T, V, scale=400) + draw.choice([-3000, 3000])
         following = torch.tensor([draw.randrange(V) for _ in range(T)])
-        submission.check(BITS, logits.bfloat16() if i % 2 else logits, following, rel=1e-4, abs=2e-4)
+        submission.check(BITS, logits.bfloat16() if i % 2 else logits, following, rel=1e-4, abs=5e-3)
 
 
-@pytest.mark.rubric("1.2", points=2)
-def test_bits_far(submission, draw):
-    """Logits in the thousands, far apart: nothing overflows, and what is hardly possible stays finite."""
-    for _ in range(3):
-        logits = draw.tensor(5, 12, scale=400) + draw.choice([-3000, 3000])
-        following = torch.tensor([draw.randrange(12) for _ in range(5)])
-        submission.check(BITS, logits, following, rel=1e-4, abs=5e-3)
-
-
-@pytest.mark.rubric("1.2", points=2)
+@pytest.mark.rubric("1.2", points=3)
 def test_bits_impossible(submission, draw):
     """Tokens that are impossible: infinite surprisal where one came, and nothing in the entropy."""
     for _ in range(3):
@@ -142,7 +127,7 @@ def test_write_stops(submission, draw):
     write(submission, draw, prompt, 0)
 
 
-@pytest.mark.rubric("1.8", points=2, depends=("1.1",))
+@pytest.mark.rubric("1.8", points=2)
 def test_write_draws(submission, draw):
     """Tokens are drawn as the settings say, from one generator, with a penalty on prompt and answer."""
     for _ in range(4):

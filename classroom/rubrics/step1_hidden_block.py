@@ -51,7 +51,7 @@ def test_rms_norm_eps(submission, draw):
 # --- 1.5: RoPE --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.rubric("1.5", points=5)
+@pytest.mark.rubric("1.5", points=10)
 def test_rope(submission, draw):
     """Other numbers of heads, places and pairs, other bases."""
     for _ in range(4):
@@ -59,30 +59,10 @@ def test_rope(submission, draw):
         submission.check(ROPE, draw.tensor(*shape), draw.uniform(50, 100_000), rel=1e-4, abs=3e-4)
 
 
-@pytest.mark.rubric("1.5", points=3)
-def test_rope_distance(submission, draw):
-    """The same vector at every place: products depend on how far apart they stand, not on where."""
-    for _ in range(3):
-        T, dim, base = draw.randint(6, 12), 2 * draw.randint(2, 8), draw.uniform(10, 1000)
-        rows = draw.tensor(2, 1, dim).repeat(1, T, 1)
-        submission.check(ROPE, rows, base, rel=1e-4, abs=3e-4)
-
-
-@pytest.mark.rubric("1.5", points=2)
-def test_rope_turns(submission, draw):
-    """Each number by itself: place 0 is not turned, at every other place it is shared with its partner's."""
-    for _ in range(3):
-        T, half = draw.randint(2, 8), draw.randint(2, 8)
-        x = torch.zeros(3, T, 2 * half)
-        for head in range(3):
-            x[head, :, draw.randrange(2 * half)] = draw.uniform(1, 9)
-        submission.check(ROPE, x, draw.uniform(10, 1000), rel=1e-4, abs=3e-4)
-
-
 # --- 1.6: attention ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.rubric("1.6", points=5)
+@pytest.mark.rubric("1.6", points=8)
 def test_attend_grouped(submission, draw):
     """Heads in groups that share keys and values: each group has its own."""
     for heads, kv_heads in ((6, 2), (4, 1), (6, 3), (3, 3)):
@@ -91,23 +71,7 @@ def test_attend_grouped(submission, draw):
         submission.check(ATTEND, q, k, v, rel=1e-4, abs=1e-4)
 
 
-@pytest.mark.rubric("1.6", points=4)
-def test_attend_future(submission, draw):
-    """What comes later changes nothing before it, and what came before is seen."""
-    for _ in range(3):
-        T, dim = draw.randint(4, 8), draw.randint(2, 6)
-        q, k, v = draw.tensor(2, T, dim), draw.tensor(2, T, dim), draw.tensor(2, T, dim)
-        now = draw.randint(1, T - 2)
-        later = [each.clone() for each in (q, k, v)]
-        for each in later:
-            each[:, now + 1 :] += draw.tensor(2, T - now - 1, dim)
-        first = v.clone()
-        first[:, 0] += 3
-        for given in ((q, k, v), later, (q, k, first)):
-            submission.check(ATTEND, *given, rel=1e-4, abs=1e-4)
-
-
-@pytest.mark.rubric("1.6", points=4)
+@pytest.mark.rubric("1.6", points=5)
 def test_attend_edges(submission, draw):
     """One place only, and scores so large that an exponential overflows."""
     for size in (1, 20, 60):

@@ -29,9 +29,9 @@ def test_signature_of_enums(submission, draw):
         submission.check(SIGNATURE, {"name": name, "description": draw.text(3), "input_schema": schema})
 
 
-@pytest.mark.rubric("2.1", points=2)
+@pytest.mark.rubric("2.1", points=4)
 def test_signature_of_what_is_missing(submission, draw):
-    """No properties, no required ones, no type, an empty enum, no description."""
+    """No properties, required ones, type or description, an empty enum; a description of several lines."""
     for _ in range(3):
         name, a, b = draw.words(3)
         description = draw.text(4)
@@ -45,16 +45,8 @@ def test_signature_of_what_is_missing(submission, draw):
         )
         empty = {"properties": {b: {"enum": [], "type": "integer"}, a: {"enum": []}}, "required": [a]}
         submission.check(SIGNATURE, {"name": name, "description": description, "input_schema": empty})
-
-
-@pytest.mark.rubric("2.1", points=2)
-def test_signature_on_one_line(submission, draw):
-    """A description of several lines, with indents and tabs, comes on one."""
-    for _ in range(3):
-        name, a = draw.words(2)
-        description = f"\n  {draw.text(3)}\n\n    {draw.text(2)}\t {draw.text(2)}\r\n{draw.text(1)}.  "
-        schema = {"properties": {a: {"type": "string"}}, "required": [a]}
-        submission.check(SIGNATURE, {"name": name, "description": description, "input_schema": schema})
+        lines = f"\n  {draw.text(3)}\n\n    {draw.text(2)}\t {draw.text(2)}\r\n{draw.text(1)}.  "
+        submission.check(SIGNATURE, {"name": name, "description": lines, "input_schema": empty})
 
 
 # --- 2.2 --------------------------------------------------------------------------------------------------

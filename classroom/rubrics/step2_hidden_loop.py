@@ -29,34 +29,19 @@ def test_answer_that_a_tool_refuses(submission, draw):
         answers(submission, [use(draw, name, x=draw.randint(1, 9)) for name in (a, b, c, d)], tools)
 
 
-@pytest.mark.rubric("2.6", points=2)
+@pytest.mark.rubric("2.6", points=3)
 def test_answer_of_a_broken_tool(submission, draw):
-    """What a bug says stays with us: the model hears that the tool failed, and nothing else."""
+    """The model hears that a tool failed, and nothing of the bug itself; Ctrl-C is no mistake of a tool."""
     for _ in range(3):
         a, b, secret = draw.words(3)
         tools = [(a, "breaks", f"password {secret}"), (b, "gives", secret)]
         answers(submission, [use(draw, a, x={b: secret}), use(draw, a)], tools)
-
-
-@pytest.mark.rubric("2.6", points=1)
-def test_answer_lets_ctrl_c_through(submission, draw):
-    """Ctrl-C while a tool runs is no mistake of the tool."""
-    for _ in range(3):
-        a, b = draw.words(2)
         answers(submission, [use(draw, a)], [(b, "gives", a), (a, "stopped", None)])
 
 
-@pytest.mark.rubric("2.6", points=4, timeout=30)
-def test_jobs_at_once(submission, draw):
-    """All jobs are under way before the first one ends."""
-    for n in draw.sample(range(2, 9), 3):
-        answers = [{"content": draw.text(2), "is_error": draw.random() < 0.5} for _ in range(n)]
-        submission.check(IN_PARALLEL, Meeting(answers).jobs)
-
-
-@pytest.mark.rubric("2.6", points=3, timeout=30)
+@pytest.mark.rubric("2.6", points=7, timeout=30)
 def test_jobs_in_any_number(submission, draw):
-    """Results stand in the order of the jobs: where the last ends first, of a single job, of many."""
+    """All are under way before the first ends; results stand in the order of the jobs, however many."""
     for _ in range(2):
         n = draw.randint(4, 7)
         for order in ([*range(n)][::-1], [0], draw.sample(range(n), n)):
@@ -88,7 +73,7 @@ def test_take_what_is_empty(submission, draw):
         conversation(submission, asked(draw), replies, 5)
 
 
-@pytest.mark.rubric("2.7", points=3)
+@pytest.mark.rubric("2.7", points=4)
 def test_take_calls_that_nobody_answers(submission, draw):
     """Calls of a turn that was cut, refused or too long for the context are not run, and leave no trace."""
     for _ in range(3):
@@ -113,21 +98,7 @@ def test_take_the_last_turn_allowed(submission, draw):
         conversation(submission, asked(draw), [reply(draw, "tool_use", use(draw, name))], 1)
 
 
-@pytest.mark.rubric("2.7", points=2)
-def test_take_a_long_conversation(submission, draw):
-    """Turns and their calls add up, the text is that of the last one, and a paused turn stays as it is."""
-    for _ in range(3):
-        name = draw.words(1)[0]
-        replies = [
-            reply(draw, "pause_turn", text(draw)),
-            reply(draw, "tool_use", use(draw, name, n=1), use(draw, name, n=2)),
-            reply(draw, "tool_use", text(draw), use(draw, name), text(draw)),
-            reply(draw, draw.choice(["end_turn", "stop_sequence", "refusal"]), text(draw), text(draw, 1)),
-        ]
-        conversation(submission, asked(draw), replies, draw.randint(4, 8))
-
-
-@pytest.mark.rubric("2.7", points=2)
+@pytest.mark.rubric("2.7", points=3)
 def test_take_tells_and_counts(submission, draw):
     """`on_message` hears each turn that is added and no other, and the tokens of every turn are counted."""
     for _ in range(3):

@@ -10,7 +10,7 @@ from classroom.grading.submission import Made
 from classroom.protocol.wire import Record
 
 
-def reflected(
+def _reflected(
     submission: Any, question: str, strategies: Sequence[str], sure: dict[Any, Any], offers: dict[str, Any]
 ) -> Made:
     """What `reflect` makes of a search that is so sure, and of strategies that offer this: query and k.
@@ -35,8 +35,9 @@ def reflected(
     return submission.make("step3_rag.reflect.reflect:reflect", *args, asked=log)
 
 
-def check_loop(submission, *args) -> None:
-    """The attempts, the one that is kept, and the verdict."""
-    got = reflected(submission, *args)
+def check_loop(submission, *args) -> Made:
+    """The attempts, the one that is kept, and the verdict; the outcome."""
+    got = _reflected(submission, *args)
     for name in ("attempts", "best", "verdict"):
         got.check_get(name)
+    return got

@@ -48,7 +48,7 @@ class Forger:
         given = (textwrap.dedent(code), id, self.targets[id] if stub else [])
         self.remote.call("tests.classroom.forging:load", *given)
         tests = [test for test in self.tests if test.mark.id == id]
-        return run_tests(tests, lambda _mark: self.remote, seed, seed, depends=False, unseen=True)
+        return run_tests(tests, lambda _mark: self.remote, seed, seed, unseen=True)
 
 
 def _targets(task: Any) -> Sequence[str]:

@@ -39,7 +39,6 @@ SMALL = Test("test_rrf_small", "Two short rankings are fused by rank.", 3, 3, "p
 RRF = Test("test_rrf", "Any number of rankings, with any k.", 7, 7, "hidden", "passed", "", 0.034)
 NDCG_SMALL = Test("test_ndcg_small", "Three documents: nDCG@3.", 4, 4, "public", "passed", "", 0.01)
 NDCG = Test("test_ndcg", "Any ranking | any *k*, also <empty> ones.", 6, 6, "hidden", "passed", "", 0.02)
-LATE = Test("test_late", "Graded relevance.", 5, 5, "after_due_date", "passed", "", 0.02)
 
 WRONG_SMALL = ended(
     SMALL,
@@ -58,7 +57,6 @@ WRONG = ended(
     "at ['sun']: 0.25",
     Call("rrf([{'sun': 0.4}], k=3)", "{'sun': 0.25}", SECRET, "at ['sun']: 0.25"),
 )
-WRONG_LATE = ended(LATE, "failed", "grade-too-early", Call("ndcg([2])", "0.5", SECRET, "grade-too-early"))
 
 FULL = Result(
     step="step3_rag",
@@ -81,22 +79,13 @@ PARTIAL = replace(
     items=(item("3.1", "Fusion by ranks", SMALL, WRONG), item("3.2", "nDCG", NDCG_SMALL, NDCG)),
     output=f"debug: {SECRET}\n",
 )
-WAITING = replace(
-    PARTIAL,
-    submission="cleo",
-    items=(*PARTIAL.items, item("3.3", "Graded nDCG", WRONG_LATE)),
-)
 STUB = "exercise 3.1: Fusion by ranks"
 NOT_ATTEMPTED = replace(
     FULL,
     submission="dan",
     items=(
         item("3.1", "Fusion by ranks", *(ended(each, "not attempted", STUB) for each in (SMALL, RRF))),
-        item(
-            "3.2",
-            "nDCG",
-            *(ended(each, "blocked", "needs exercise 3.1 first") for each in (NDCG_SMALL, NDCG)),
-        ),
+        item("3.2", "nDCG", *(ended(each, "not attempted", STUB) for each in (NDCG_SMALL, NDCG))),
     ),
 )
 HOSTILE = replace(
@@ -148,7 +137,6 @@ NOTHING = replace(FULL, submission="", items=(), output=SECRET)  # the grader fo
 SAMPLES = {
     "full": FULL,
     "partial": PARTIAL,
-    "waiting": WAITING,
     "not attempted": NOT_ATTEMPTED,
     "hostile": HOSTILE,
     "crashed": CRASHED,

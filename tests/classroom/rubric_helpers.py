@@ -232,7 +232,7 @@ def _run(
     public_only: bool = False,
 ) -> Outcomes:
     tests = [test for test in rubric_tests(step, public_only) if only in (None, test.mark.id)]
-    outcomes = run_tests(tests, open_, seed, seed, depends=only is None)
+    outcomes = run_tests(tests, open_, seed, seed)
     broken = [f"{each.mark.test}: {each.cause}" for each in outcomes if each.status == "broken"]
     assert not broken, broken
     return {each.mark.test: each for each in outcomes}

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from classroom.gradebook import attempts, deadline, moodle
+from classroom.gradebook import attempts, deadline, grades
 from classroom.gradebook.attempts import find
 from classroom.gradebook.table import Graded
 from classroom.intake.take import take
@@ -60,12 +60,6 @@ def names(folder, **kwargs):
             [("ada", 1, "ada.zip"), ("ada", 2, "ada-2"), ("ada", 10, "ada-10.zip")],
         ),
         (["team-1/", "team-2/"], [("team-1", 1, "team-1"), ("team-2", 1, "team-2")]),
-        (["ada_attempt_2/"], [("ada", 2, "ada_attempt_2")]),
-        (
-            ["ada/attempt-1/", "ada/attempt_2.zip"],
-            [("ada", 1, "ada/attempt-1"), ("ada", 2, "ada/attempt_2.zip")],
-        ),
-        (["ada/attempt-1/", "ada/notes/"], [("ada", 1, "ada")]),  # a submission that has such a folder
         (["ada/work.zip"], [("ada", 1, "ada/work.zip")]),
         (
             ["lovelaceada_123_456_work.zip", "kayalan_LATE_124_457_my_work-1.zip"],
@@ -165,23 +159,10 @@ def test_metadata_that_is_broken_is_said(tmp_path):
         find(tmp_path)
 
 
-def test_canvas_ids_are_kept(tmp_path):
-    laid(tmp_path, "lovelaceada_LATE_123_456_work.zip")
-    assert find(tmp_path).attempts[0].canvas_id == "123"
-
-
 @pytest.mark.parametrize("name", ["ada/", "ada.zip", "ada.tar.gz"])
 def test_the_newest_date_of_a_file_is_the_time(tmp_path, name):
     laid(tmp_path, name)
     assert take(tmp_path / name).newest == NOON
-
-
-def test_the_universal_time_in_a_zip_is_believed_first(tmp_path, monkeypatch):
-    info = zipfile.ZipInfo("fuse.py", (2025, 11, 30, 23, 0, 0))
-    info.extra = b"UT\x05\x00\x01" + int(NOON.timestamp()).to_bytes(4, "little")
-    with zipfile.ZipFile(tmp_path / "ada.zip", "w") as archive:
-        archive.writestr(info, "x = 1")
-    assert take(tmp_path / "ada.zip").newest == NOON
 
 
 def test_broken_archives_pipes_and_empty_folders_have_no_time(tmp_path):
@@ -229,19 +210,19 @@ def test_a_deadline_that_is_no_time(text):
 
 
 def test_of_five_hundred_attempts_the_last_are_read(tmp_path, monkeypatch):
-    for number in range(1, 501):
-        (tmp_path / f"eve-attempt-{number}").mkdir()
-    laid(tmp_path, "ada/")
+    for number in range(2, 502):
+        (tmp_path / f"eve-{number}").mkdir()
+    laid(tmp_path, "ada/", "eve/")
     read = []
     monkeypatch.setattr(attempts, "take", lambda path: read.append(path) or take(path))
     found = find(tmp_path, most=3)
     assert [(each.name, each.number) for each in found.attempts] == [
         ("ada", 1),
-        ("eve", 498),
         ("eve", 499),
         ("eve", 500),
+        ("eve", 501),
     ]
-    assert found.ignored == ["eve: 497 attempts before the last 3"]
+    assert found.ignored == ["eve: 498 attempts before the last 3"]
     assert len(read) == 4
 
 
@@ -266,8 +247,9 @@ def test_an_extension_is_a_learners_own_deadline(tmp_path):
         deadline.Deadlines(due, "step3", tmp_path / "none.csv")
 
 
-def test_moodles_numbers_are_kept_for_its_worksheet(tmp_path):
+def test_the_numbers_of_moodle_and_canvas_are_kept(tmp_path):
     laid(tmp_path, "Ada Lovelace_123_assignsubmission_file_/")
     [ada] = find(tmp_path).attempts
-    rows = moodle.rows([Graded(ada, FULL), Graded(replace(ada, name="gus"), BROKEN)], 20, "best")
-    assert rows == [[*moodle.HEADER], ["Participant 123", "Ada Lovelace", "", 20, 20, ""]]
+    rows = grades.moodle([Graded(ada, FULL), Graded(replace(ada, name="gus"), BROKEN)], 20, "best")
+    assert find(laid(tmp_path / "canvas", "lovelaceada_LATE_123_456_work.zip")).attempts[0].canvas_id == "123"
+    assert rows == [[*grades.MOODLE], ["Participant 123", "Ada Lovelace", "", 20, 20, ""]]

@@ -2,8 +2,6 @@
 
 import itertools
 import json
-import subprocess
-import sys
 import time
 from types import SimpleNamespace
 
@@ -19,7 +17,6 @@ from classroom.grading.result import Result
 from shared.errors import UserError
 from tests.classroom.rubric_helpers import Plain
 from tests.classroom.test_submission import RIGHT
-from tests.conftest import ROOT
 
 TESTS = '''
 import pytest
@@ -39,7 +36,7 @@ def test_large(submission, draw):
     for _ in range(3):
         submission.check(RRF, [{{name: draw.random() for name in draw.words(9)}}], k=draw.randint(1, 9))
 
-@pytest.mark.rubric("3.3", points=5, title="Scaling", hint=HINTS, depends=("3.1",), timeout={timeout})
+@pytest.mark.rubric("3.3", points=5, title="Scaling", hint=HINTS, timeout={timeout})
 def test_scaled(submission, draw):
     """From 0 to 1."""
     submission.check(SCALED, {{name: draw.random() for name in draw.words(9)}})
@@ -61,7 +58,7 @@ def graded(tmp_path, monkeypatch):
             Task(Exercise(id, [each for each in marks if each.id == id]), tuple(places[id]))
             for id in ("3.1", "3.3")
         ]
-        made = Assignment("step3_rag", "Step 3", (), "", tuple(tasks), ())
+        made = Assignment("step3_rag", "Step 3", (), "", tuple(tasks))
         monkeypatch.setattr(grading, "assignment_of", lambda _step: made)
         monkeypatch.setattr(grading, "rubric_tests", lambda _step: rubric_tests_in(file))
         if submission is None:
@@ -111,11 +108,10 @@ def test_feedback_of_public_tests_says_what_was_expected(graded):
 
 
 def test_the_starter_is_not_attempted(graded):
-    result = graded(None, depends=False)
+    result = graded(None)
     assert set(statuses(result).values()) == {"not attempted"}
     assert result.score == 0
     assert "step3_rag/retrieve/fuse.py is missing: the starter's is graded" in result.notes
-    assert statuses(graded(None))["test_scaled"] == "blocked"
 
 
 def test_time_is_bounded_for_each_test_and_for_all(graded):
@@ -245,8 +241,8 @@ def test_the_command_shows_and_writes(graded_command, tmp_path):
     assert json.loads(out.read_text())["schema"] == "classroom/result/v1"
     folder = tmp_path / "out"
     folder.mkdir()
-    graded_command.run("--format", "gradescope", "--out", str(folder))
-    assert [each.name for each in folder.iterdir()] == ["results.json"]
+    graded_command.run("--format", "markdown", "--out", str(folder))
+    assert [each.name for each in folder.iterdir()] == ["report.md"]
 
 
 def test_the_command_refuses_what_it_cannot_do(refused, tmp_path):
@@ -254,26 +250,12 @@ def test_the_command_refuses_what_it_cannot_do(refused, tmp_path):
     ada = str(tmp_path / "ada")
     assert "no step 'step9'" in refused("classroom", "grade", ada, "--step", "step9")
     assert "no submission" in refused("classroom", "grade", ada + "x", "--step", "step3")
-    assert "unknown format" in refused("classroom", "grade", ada, "--step", "step3", "--format", "pdf")
-    assert "unknown isolation" in refused("classroom", "grade", ada, "--step", "step3", "--isolation", "hope")
+    assert "'pdf'" in refused("classroom", "grade", ada, "--step", "step3", "--format", "pdf")
+    assert "no such isolation: hope" in refused(
+        "classroom", "grade", ada, "--step", "step3", "--isolation", "hope"
+    )
     assert "no folder" in refused("classroom", "grade", ada, "--step", "step3", "--out", f"{ada}/a/b")
     assert "--step" in refused("classroom", "grade", ada)
-
-
-def test_the_reference_of_step_3_gets_all_points_in_time(tmp_path):
-    began = time.monotonic()
-    heard = []
-    result = grade(ROOT, "step3", seed=3, on_outcome=heard.append, open_worker=Plain)
-    assert (result.score, result.points) == (100, 100)
-    assert len(heard) == sum(len(item.tests) for item in result.items)
-    assert time.monotonic() - began < 60
-
-
-def test_help_loads_nothing_heavy():
-    heavy = "{'numpy', 'torch', 'pytest', 'jinja2', 'pydantic', 'matplotlib', 'classroom.grading.grade'}"
-    code = f"import sys, classroom.__main__; print(sorted({heavy} & set(sys.modules)))"
-    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert ran.stdout == "[]\n"
 
 
 def test_the_memory_of_the_grader_is_bounded():

@@ -270,11 +270,13 @@ def test_long_names_are_read(tmp_path):
         assert take(tmp_path / "a.tar.gz", WANTED).files == {FUSE: b"fuse"}
 
 
-@pytest.mark.parametrize(("compress", "name"), [(bz2.compress, "bzip2"), (lzma.compress, "xz")])
-def test_other_compressions_are_refused_by_their_name(tmp_path, compress, name):
+@pytest.mark.parametrize("compress", [bz2.compress, lzma.compress])
+def test_other_compressions_are_refused(tmp_path, compress):
     (tmp_path / "a.tar.gz").write_bytes(compress(b"\0" * (64 << 20)))
     intake = take(tmp_path / "a.tar.gz", WANTED)
-    assert intake.notes[0].startswith(f"nothing could be read: it is compressed by {name}")
+    assert intake.notes == [
+        "nothing could be read: it is not a folder, a .zip or a .tar.gz: nothing else is read here"
+    ]
     assert intake.newest is None
 
 

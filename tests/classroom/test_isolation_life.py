@@ -14,7 +14,7 @@ import pytest
 
 from classroom import isolation
 from classroom.isolation import Limits, open_worker, place, sandlock
-from classroom.isolation.place import Missing, Plan
+from classroom.isolation.place import Missing
 from classroom.isolation.removing import remove
 from classroom.isolation.stops import STOPS
 from shared.errors import UserError
@@ -231,7 +231,7 @@ def test_steps_that_are_installed_among_the_libraries_are_solutions(level, work,
 def test_the_best_level_is_taken_and_what_is_not_there_is_said(work, monkeypatch):
     with opened(work, None) as box:
         assert box.level == BEST
-    with pytest.raises(UserError, match="no such isolation: docker; there is sandlock, bubblewrap"):
+    with pytest.raises(UserError, match="no such isolation: docker; there is sandlock, rlimits"):
         open_worker(work / "tree", "docker")
 
     def missing(_place):
@@ -239,7 +239,9 @@ def test_the_best_level_is_taken_and_what_is_not_there_is_said(work, monkeypatch
 
     isolation._probed.cache_clear()
     monkeypatch.setattr(
-        isolation, "LEVELS", {**dict.fromkeys(isolation.LEVELS, missing), "rlimits": isolation.rlimits.plan}
+        isolation,
+        "LEVELS",
+        {**dict.fromkeys(isolation.LEVELS, missing), "rlimits": isolation.rlimits.command},
     )
     try:
         with opened(work, None) as box:
@@ -258,7 +260,7 @@ def test_a_level_that_lets_something_through_is_not_safe(work, monkeypatch):
     """Another user, and nothing else: the probe finds what goes through."""
     isolation._probed.cache_clear()
     monkeypatch.setattr(place.seccomp, "program", lambda *_: b"")
-    leaky = lambda it: Plan(it.first(uid=it.uid, read_all=it.uid is not None and place.may(2)))  # noqa: E731
+    leaky = lambda it: it.first(uid=it.uid, read_all=it.uid is not None and place.may(2))  # noqa: E731
     monkeypatch.setattr(isolation, "LEVELS", {"leaky": leaky})
     try:
         with opened(work, None) as box:

@@ -82,17 +82,6 @@ def test_only_some_solutions_go():
     assert "### BEGIN SOLUTION 3.3: Wait" in stripped
 
 
-def test_a_generator_stays_one():
-    code = function(BEGIN, "for i in range(3):", "    yield i", END)
-    namespace: dict = {}
-    exec(markers.strip(code, "f.py"), namespace)
-    generator = namespace["f"]()
-    with pytest.raises(NotImplementedError):
-        next(generator)
-    inner = code.replace("yield i", "f = lambda: (yield i)")
-    assert "yield" not in markers.strip(inner, "f.py")
-
-
 def test_line_ends_are_kept():
     code = "def f():\r\n    ### BEGIN SOLUTION 1.1: F\r\n    return 1\r\n    ### END SOLUTION\r\n"
     assert markers.strip(code, "f.py") == 'def f():\r\n    raise NotImplementedError("exercise 1.1: F")\r\n'

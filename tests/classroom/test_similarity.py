@@ -6,7 +6,7 @@ import pytest
 
 from classroom.assignment.spec import assignment, sources, stripped
 from classroom.gradebook import similarity
-from classroom.gradebook.similarity import REFERENCE, compare, page
+from classroom.gradebook.similarity import REFERENCE, compare
 
 A = "step3_rag/retrieve/fuse.py"
 B = "step3_rag/evaluate/metrics.py"
@@ -84,49 +84,34 @@ def test_a_copy_with_other_names_is_found_and_a_solution_of_one_s_own_is_not(sim
     assert not any({"dan", "hal"} & set(pair) for pair in pairs)
 
 
-def test_who_handed_in_nothing_is_not_compared(similar):
+def test_the_most_similar_come_first_and_who_handed_in_nothing_is_left_out(similar):
     assert similar.compared == 8  # without dan and hal, with the reference
-
-
-def test_the_most_similar_come_first(similar):
     shares = [one + other for _, _, one, other, _ in similar.pairs]
     assert shares == sorted(shares, reverse=True)
-
-
-def test_nothing_of_a_submission_runs_in_the_report(similar):
-    text = page(similar, "<b>step</b>", 0.8)
-    assert "<script" not in text
-    assert "alert(1)" in text  # the name
-    assert "alert(2)" in text  # the code
-    assert "<b>step" not in text
-    assert not re.search(r"://|/tmp|src=|href=", text)  # it stands alone
 
 
 def test_the_starter_counts_for_nothing():
     """Two who solved nothing alike, in files that are mostly the starter's."""
     found = compare({"ada": solved(ADA), "bob": solved(BOB)}, STARTER, solved("    return rankings[0]\n"))
     assert found.pairs == ()
-    assert "0 pairs are" in page(found, "step 3", 0.8)
-    assert "0 were compared" in page(compare({"dan": STARTER}, STARTER, STARTER), "step 3", 0.8)
+    assert compare({"dan": STARTER}, STARTER, STARTER).compared == 0
 
 
 def test_a_threshold_of_one_takes_the_same_only():
     twice = {"ada": solved(ADA), "cleo": solved(renamed(ADA)), "bob": solved(ADA + BOB)}
     found = compare(twice, STARTER, STARTER, threshold=1.0)
     assert [pair[:2] for pair in found.pairs] == [("ada", "cleo")]
-    assert [(pair["first"], pair["second"]) for pair in found.shown] == [("ada", "cleo")]
-    assert "<span class='in-first'>" in found.shown[0]["code_of_first"]
-    assert "<span class='in-second'>" in found.shown[0]["code_of_second"]
 
 
 def test_it_ends_when_its_time_is_over():
     found = compare({"ada": solved(ADA)}, STARTER, STARTER, seconds=0.01)
     assert found.problem == "it took more than 0 s"
-    assert "The comparison failed: it took more than" in page(found, "step 3", 0.8)
 
 
 def test_what_breaks_is_said(monkeypatch):
-    monkeypatch.setattr(similarity, "_laid_out", lambda place, texts, boilerplate: {})  # nothing lies there
+    monkeypatch.setattr(
+        similarity, "_write", lambda folder, text: folder.mkdir(parents=True)
+    )  # nothing lies there
     found = compare({"ada": solved(ADA)}, STARTER, STARTER)
     assert found.pairs == ()
     assert found.problem == "there was no text to compare"
@@ -150,4 +135,3 @@ def test_a_class_of_real_files_in_bearable_time():
     assert not found.problem
     assert found.compared == 31
     assert 0 < len(found.pairs) <= similarity.MOST_PAIRS
-    assert len(page(found, "step 3", 0.8)) < 20_000_000

@@ -17,16 +17,13 @@ import torch
 from classroom.grading.compare import difference
 from classroom.protocol import wire
 from classroom.protocol.wire import (
-    Awaited,
     Record,
     Reference,
     Unsendable,
-    Yielded,
     decode,
     encode,
     from_line,
     neutral,
-    settled,
     to_line,
 )
 
@@ -68,7 +65,6 @@ class Liar(float):
         -math.inf,
         "é\ud800\x00",
         b"\x00\xff",
-        3 + 4j,
         [1, [2.0, ()]],
         (1, "a", None),
         {1: "int", "1": "text", (1, 2): [3]},
@@ -191,7 +187,6 @@ def nested(n, kind=None):
         {"$": "int", "v": "zz"},
         {"$": "float", "v": "1.0"},
         {"$": "bytes", "v": "é"},
-        {"$": "complex", "v": [1]},
         {"$": "record", "type": "a:b", "v": []},
         {"$": "tensor", "dtype": "_dynamo", "npy": encode(np.ones(2))["npy"]},
         npy("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }"),
@@ -245,37 +240,6 @@ def test_a_record_has_no_magic_methods():
     assert repr(record).startswith("B(")
 
 
-def test_generators_are_lists_and_endless_ones_are_refused():
-    def endless():
-        while True:
-            yield 1
-
-    async def later():
-        yield 1
-        yield 2
-
-    async def answer():
-        return 3
-
-    assert settled(iter((1, 2))) == [1, 2]
-    assert settled(later()) == [1, 2]
-    assert settled(answer()) == Awaited(3)
-    with pytest.raises(Unsendable, match="iterator"):
-        settled(endless())
-
-
-def test_what_is_yielded_or_awaited_is_no_list_and_no_value():
-    yielded, awaited = Yielded([1, Awaited((2,))]), Awaited(3)
-    for value in (yielded, awaited):
-        back = decode(json.loads(json.dumps(encode(value))))
-        assert (type(back), back) == (type(value), value)
-        assert difference(back, value) is None
-    assert difference([1], Yielded([1])) == "list instead of an iterator"
-    assert difference(Yielded([1]), [1], tell=False) == "an iterator"
-    assert difference(awaited, 3) == "a coroutine instead of int"
-    assert difference(Awaited(4), awaited) == "4 instead of 3"
-
-
 @pytest.mark.parametrize(
     ("got", "expected"),
     [
@@ -320,7 +284,7 @@ def test_what_differs_in_type_or_value_differs(got, expected):
 
 def test_floats_are_compared_nearly():
     assert difference(neutral({"a": [1.0, (math.nan,)]}), {"a": [1.0 + 1e-7, (math.nan,)]}) is None
-    assert difference(0.1 + 0.2 + 1j, 0.3 + 1j) is None
+    assert difference(0.1 + 0.2, 0.3) is None
     assert difference(torch.ones(3, dtype=torch.bfloat16), torch.ones(3, dtype=torch.bfloat16)) is None
 
 

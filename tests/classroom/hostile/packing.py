@@ -415,7 +415,7 @@ def an_archive_with_a_wrong_sum(at):
     return path
 
 
-@case("", r"nothing could be read: it is compressed by RAR", "not attempted")
+@case("", r"nothing could be read: it is not a folder, a \.zip or a \.tar\.gz", "not attempted")
 def no_archive_at_all(at):
     path = at.folder / "ada.zip"
     path.write_bytes(b"Rar!\x1a\x07\x01\x00" + bytes(1000))

@@ -1,7 +1,7 @@
 """Grades attackers as a class would be, in a sandbox, with canaries all around.
 
     python -m tests.classroom.hostile.the_class                         all, in the best sandbox that there is
-    python -m tests.classroom.hostile.the_class --isolation bubblewrap equals_everything segfault
+    python -m tests.classroom.hostile.the_class --isolation rlimits equals_everything segfault
 
 It is the grader, in a process of its own: whatever a submission could do to a grader is done to this one.
 One submission holds a file of each attacker, and is graded once: each is an exercise of its own, and after
@@ -259,7 +259,7 @@ def grade_together(attacks: Sequence[Attack], around: World, level: str | None) 
     tasks[0].exercise.marks.append(Mark("honest", "1.1", 7, 15, "hidden", "Honest.", "Honest", HINT))
     tests.append(RubricTest(tasks[0].exercise.marks[0], rubric.check_min_max))
     result, found = graded(
-        submission, folder, Assignment("step3_rag", "", (), "", tuple(tasks), ()), tests, around, level
+        submission, folder, Assignment("step3_rag", "", (), "", tuple(tasks)), tests, around, level
     )
     wrong = {"all": found}
     for each, item in zip(attacks, result.items[1:] if result else (), strict=bool(result)):
@@ -298,7 +298,7 @@ def grade_whole(name: str, around: World, level: str | None) -> Graded:
     ids = dict.fromkeys(test.mark.id for test in tests)
     exercises = [Exercise(id, [test.mark for test in tests if test.mark.id == id]) for id in ids]
     tasks = tuple(Task(each, tuple(places[each.id])) for each in exercises)
-    made = Assignment("step3_rag", "Step 3", (), "", tasks, ())
+    made = Assignment("step3_rag", "Step 3", (), "", tasks)
     remote.IMPORT_SECONDS = each.imports
     result, found = graded(at.ada, folder, made, tests, around, level)
     remote.IMPORT_SECONDS = Attack.imports

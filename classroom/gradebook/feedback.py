@@ -1,0 +1,127 @@
+"""What goes back to a learner, in GitHub's Markdown: a table, then what went wrong, folded away.
+
+    # step3_rag: 3 of 10 points
+
+    | Exercise | Points | Status |
+    | --- | ---: | --- |
+    | 3.1 Fusion by ranks | 3 of 10 | partial |
+
+Source: the GitHub Flavored Markdown specification (tables, fenced code, HTML blocks).
+
+What was expected is shown of public tests and of no others, whatever the result holds. What the submission
+printed is shown where all tests are public: else it may have printed what hidden ones passed to it. Notes,
+the seed and the isolation are the instructors'.
+
+What comes from a submission is bounded, cleaned once more by `harmless`, and stands in code, where Markdown
+and HTML mean nothing and GitHub makes no mention, link or reference of it; a fence is longer than any in the
+text. The rubric's own words are escaped.
+"""
+
+from __future__ import annotations
+
+import re
+from html import escape
+
+from classroom.grading.result import Item, Result, Test
+from classroom.intake.harmless import harmless
+
+SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&$])")
+SIGNS = {True: "✓", False: "✗"}
+CALLS = 3  # of those that went wrong in a test
+CAUSE = 1_000  # characters
+VALUE = 300  # of a call, and of what came
+PRINTED = 2_000
+BROKEN = "the test itself broke, which is no fault of yours: please tell your instructor"
+
+
+def render(result: Result) -> str:
+    """The text of the report."""
+    blocks = [f"# {escaped(result.step)}: {result.score} of {result.points} points"]
+    who = line(result.submission)
+    if who:
+        blocks.append(f"Submission: {code(who)}, graded {escaped(result.started)}")
+    blocks.append(_table(result))
+    wrong = [item for item in result.items if item.status != "passed"]
+    if result.items and not wrong:
+        blocks.append("All tests passed.")
+    for item in wrong:
+        blocks += _item(item)
+    printed = _printed(result)
+    if printed:
+        blocks.append(_folded("What the submission printed", printed))
+    return "\n\n".join(blocks) + "\n"
+
+
+def line(text: str) -> str:
+    """Text on one line."""
+    return harmless(" ".join(harmless(text).split()), VALUE)
+
+
+def escaped(text: str) -> str:
+    r"""Words on one line as themselves.
+
+    >>> escaped("a|b <i> *k*")
+    'a\\|b \\<i\\> \\*k\\*'
+    """
+    return SPECIAL.sub(r"\\\1", line(text))
+
+
+def code(text: str) -> str:
+    """One line as code; not for tables, where a bar would end the cell."""
+    ticks = "`" * (_longest_run(text) + 1)
+    return f"{ticks} {text} {ticks}"
+
+
+def fenced(text: str) -> str:
+    """Lines as a block of code that nothing in them can end."""
+    fence = "`" * max(3, _longest_run(text) + 1)
+    return f"{fence}text\n{text}\n{fence}"
+
+
+def _longest_run(text: str) -> int:
+    return max((len(run) for run in re.findall("`+", text)), default=0)
+
+
+def _table(result: Result) -> str:
+    rows = [
+        f"| {_title(item)} | {item.score} of {item.points} | {escaped(item.status)} |"
+        for item in result.items
+    ]
+    return "\n".join(["| Exercise | Points | Status |", "| --- | ---: | --- |", *rows])
+
+
+def _title(item: Item) -> str:
+    return escaped(f"{item.id} {item.title}")
+
+
+def _item(item: Item) -> list[str]:
+    blocks = [f"## {_title(item)}: {item.score} of {item.points}"]
+    for test in item.tests:
+        sign = SIGNS[test.status == "passed"]
+        blocks.append(f"{sign} **{test.score}/{test.points}** {escaped(test.line)}")
+        if test.status not in ("passed", "not attempted"):  # the table says that already
+            blocks.append(_folded(f"What went wrong: {test.status}", _story(test)))
+    return blocks
+
+
+def _story(test: Test) -> str:
+    """What went wrong in a test, as far as learners may know."""
+    if test.status == "broken":
+        return BROKEN
+    cause = harmless(test.cause, CAUSE).strip()
+    told = [f"{test.status}: {cause}" if cause else test.status]
+    for call in test.calls[:CALLS]:
+        told += [line(call.call), f"came: {line(call.got)}"]
+        if test.visibility == "public" and call.expected is not None:
+            told.append(f"expected: {line(call.expected)}")
+    return "\n".join(told)
+
+
+def _printed(result: Result) -> str:
+    """The end of what the submission printed, where learners may see it."""
+    public = {test.visibility for item in result.items for test in item.tests} == {"public"}
+    return harmless(result.output[-PRINTED:], PRINTED).strip() if public else ""
+
+
+def _folded(summary: str, text: str) -> str:
+    return f"<details><summary>{escape(summary)}</summary>\n\n{fenced(text)}\n\n</details>"
