@@ -1,13 +1,13 @@
 """Names in running text, by their shape and the words around them: no model, no list of names.
 
-    >>> (sentence,), = find(["The supplier is Brightwell Components Ltd, which makes the pump Otter 300."])
-    >>> [(name.text, name.type, name.relation) for name in sentence.names]
-    [('Brightwell Components Ltd', 'organisation', 'supplier'), ('Otter 300', 'product', '')]
+    >>> find(["The supplier is Brightwell Components Ltd, which makes the Otter 300."])
+    [[Name('Brightwell Components Ltd', 'organisation', 'supplier'), Name('Otter 300', 'other', '')]]
+    >>> Resolver([Name("Brightwell Components", "organisation"), Name("Brightwell")], {}).of("Brightwell")
+    'Brightwell Components'
 
-Capitalised words in the middle of an English sentence are a name, with few exceptions. At its beginning every
-word is capitalised, so there a name has to be confirmed: by the middle of another sentence, or by a second
-capitalised word. The words beside it say what it is (Hearst 1992), and all mentions of a name vote on its
-type. It misses names that are written small and gets some types wrong; a chat model does better (model.py).
+Capitalised words in the middle of an English sentence are a name, with few exceptions; at its beginning,
+words that are also written small are left out. The words beside a name say what it is (Hearst 1992), and all
+mentions of a name vote on its type. It misses names that are written small and gets some types wrong.
 """
 
 from __future__ import annotations
@@ -15,13 +15,18 @@ from __future__ import annotations
 import re
 from calendar import day_name, month_name
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-from step3_rag.graph.extract import LEGAL_FORM, REFERENCE, best_type, key
 from step3_rag.ingest.chunk import sentences
 from step3_rag.ingest.stems import STOP_WORDS
 
+TYPES = ("organisation", "person", "document", "other")
+REFERENCE = r"[A-Z]{1,5}-(?:19|20)\d\d-\d+[A-Z]?"  # AB-2025-03: a document's number
+LEGAL_FORM = re.compile(  # the end of a firm's name that says only what kind of firm it is
+    r"[ ,]+(?:Ltd|Limited|LLC|LLP|Inc|Incorporated|Corp|Corporation|plc|PLC|GmbH|AG|KG|SE|SA|S\.A|BV|B\.V|NV|"
+    r"N\.V|AB|AS|A/S|ApS|Oyj?|Srl|S\.r\.l|SpA|S\.p\.A|SAS|Pty|Co|& Co)\b\.?"
+)
 SUPPLIER = r"(?i:supplier|vendor|provider|seller|contractor|manufacturer|processor|carrier)"
 CUSTOMER = r"(?i:customer|client|buyer|purchaser|controller|subscriber)"
 BEFORE = r"\b%s(?: is| are|:|,)? "  # "the supplier is X"
@@ -31,13 +36,7 @@ JOB = (
     r"\b(?:[Hh]ead of|[Cc]hief|[Dd]irector|[Mm]anager|[Oo]fficer|[Cc]ounsel|[Pp]resident|[Ee]ngineer|[Ll]ead|"
     r"C[EFT]O)\b"
 )
-THING = (
-    r"\b(?:sensor|detector|meter|transmitter|gateway|portal|platform|software|device|machine|model|series|cell|"
-    r"battery|cable|cordset|module|pump|valve|engine|circuit|emitter|part|product|unit|system|type|plan)s?:?\b"
-)
-PLACE = r"\b(?:plant|factory|site|office|depot|warehouse|headquarters|city|town|port|region)s?"
 SIGNED = r"(?:\b[Ss]igned\b|(?:^|[.;] )For [A-Z][^:]+:)(?:.*(?:by|and|[,:;]))? "
-CODE = r"(?=\S*\d)[A-Z][A-Z0-9]*(?:-[A-Z0-9]+)*"  # KD-18, P40
 PERSON = r"[^\d ]+(?: [^\d ]+){1,3}"  # two to four words
 
 # What a name is: type, what it is to its document, and patterns of the name itself, of the words before it
@@ -55,100 +54,88 @@ CUES = [
     ("person", "owner", PERSON, rf"\b(?:[Oo]wner|Author|Contacts?): |\b[Pp]repared by |{JOB}(?: is|,) ", ""),
     ("person", "", PERSON, rf"{JOB}[\w ]{{0,24}}(?:,| is|:) |\b(?:Mr|Mrs|Ms|Dr)\.? |\b[Nn]ame: ", ""),
     ("person", "", PERSON, "", rf", (?:[\w']+ ){{0,4}}{JOB}"),
-    ("place", "", ".*[a-z].*", rf"{PLACE}(?: is|:)?(?: (?:at|in|of|near))? |\b(?:law|courts) of ", ""),
-    ("product", "", r".* (?=\S*\d)[A-Z0-9-]+", "", ""),
-    ("product", "", ".*", rf"{THING} ", ""),
-    ("product", "", ".*", "", rf" {THING}"),
 ]
 # Capitalised, and yet no name, wherever they stand; months and days are not either.
 NO_NAME = """the this that these i a an and or no mr mrs ms dr eur gbp usd clause section table figure annex
     appendix chapter article level step phase part page version english german french polish pdf html csv"""
-# Words that often begin a sentence; a small collection doesn't show that they are also written small.
-OPENERS = """after all any ask before call check click contact do each find get give install keep many most no
-    nobody note once one open please read remove replace see send set some start take tell two use"""
 NO_CAPITAL = "|".join([*month_name[1:], *day_name, *NO_NAME.split()])
 CAPITAL = rf"(?!(?i:{NO_CAPITAL})\b|{REFERENCE})[A-ZÀ-ÖØ-ÞĀ-Ž][\w’'-]*(?:/[A-Z]\w*)?"
 MORE = rf" (?:(?:&|van|von|de|der|da|del|la) )*{CAPITAL}| \d+[A-Z]?\b(?!\.\d)"
 RUN = re.compile(rf"(?<![\w-])(?:{REFERENCE}|{CAPITAL}(?:{MORE}){{0,4}})")
-UNIT = re.compile(r"\S{1,3}|[A-Z]{1,5} \d+|\S{1,3} [A-Z]{1,3}")  # MHz, SIL 2, V DC
 CELL = re.compile(r"(?:^|, )[A-Za-z][\w ]{1,30}: ")
 
 
-@dataclass
-class Name:
-    """A name in a sentence, with its type and what it is to the document."""
+class Name(NamedTuple):
+    """A mention of a name, with its type and what it is to the document."""
 
     text: str
-    start: int
-    end: int
-    type: str
-    relation: str
+    type: str = "other"
+    relation: str = ""
+    in_row: bool = False  # of a table: `column: value, column: value`
 
 
-@dataclass
-class Sentence:
-    """A sentence, heading, item or row of a table (`column: value, column: value`), as plain text."""
+def key(name: str) -> str:
+    """What two spellings of a name have in common.
 
-    text: str
-    is_row: bool
-    names: list[Name] = field(default_factory=list)
+    >>> key("Brightwell  Components, Ltd.") == key("the Brightwell Components")
+    True
+    """
+    plain = LEGAL_FORM.sub("", " ".join(name.replace("’", "'").split()).strip(" .,;:'\"()"))
+    return re.sub(r"^the |'s$", "", plain.casefold())
 
 
-def split(text: str) -> list[Sentence]:
-    """Sentences, headings, items and rows."""
-    found = []
+def find(texts: Sequence[str]) -> list[list[Name]]:
+    """The names in each text; where the mentions of a name differ in type, most count."""
+    small = {word for text in texts for word in re.findall(r"\b[a-zß-ÿ][\w-]*", text)}
+    ordinary = {*STOP_WORDS.split(), *small}
+    found = [[name for line in _lines(text) for name in _names(line, ordinary)] for text in texts]
+    types = _types(name for names in found for name in names)
+    return [
+        [
+            name
+            if name.type == types[key(name.text)]
+            else name._replace(type=types[key(name.text)], relation="")
+            for name in names
+        ]
+        for names in found
+    ]
+
+
+def _types(names: Iterable[Name]) -> dict[str, str]:
+    """The type with most votes for each name's key; `other` loses against any other type."""
+    votes: dict[str, Counter[str]] = defaultdict(Counter)
+    for name in names:
+        votes[key(name.text)][name.type] += 1
+    return {
+        one: max(counts, key=lambda kind: (kind != "other", counts[kind], -TYPES.index(kind)))
+        for one, counts in votes.items()
+    }
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Sentences, headings, items and rows, without Markdown's marks but for the hyphen of a row."""
     for start, end in sentences(text):
         raw = re.sub(r"\n {4,}(?=\S)", "; ", text[start:end])  # a block of signatures
-        plain = " ".join(re.sub(r"[*`|]+|^\s*(?:#+|[-+]|\d+[.)])\s+", "", raw).split())
-        is_row = raw.lstrip().startswith("-") and len(CELL.findall(plain)) > 1
-        found.append(Sentence(plain, is_row))
-    return found
+        yield " ".join(re.sub(r"[*`|]+|^\s*(?:#+|[+]|\d+[.)])\s+", "", raw).split())
 
 
-def find(texts: Sequence[str]) -> list[list[Sentence]]:
-    """The sentences of each text with their names."""
-    by_text = [split(text) for text in texts]
-    found = [sentence for part in by_text for sentence in part]
-    ordinary: set[str] = {*STOP_WORDS.split(), *OPENERS.split()}
-    ordinary |= {word for each in found for word in re.findall(r"\b[a-zß-ÿ][\w-]*", each.text)}
-    known: set[str] = set()
-    for each in found * 2:  # again: what stands inside one sentence is known at the beginning of another
-        each.names = _names(each, ordinary, known)
-        known |= {key(name.text) for name in each.names if name.start > 0}
-    votes: dict[str, Counter[str]] = defaultdict(Counter)
-    for name in (name for each in found for name in each.names):
-        votes[key(name.text)][name.type] += 1
-    for name in (name for each in found for name in each.names):
-        if name.type != (kind := best_type(votes[key(name.text)])):
-            name.type, name.relation = kind, ""
-    return by_text
-
-
-def _names(sentence: Sentence, ordinary: set[str], known: set[str]) -> list[Name]:
-    """The names in a sentence; `ordinary` words are also written small, `known` names stand elsewhere too."""
+def _names(line: str, ordinary: set[str]) -> Iterator[Name]:
+    """The names in a sentence or row; `ordinary` words are also written small."""
 
     def is_ordinary(word: str) -> bool:
         return word.isdigit() or re.sub(r"['’]s?$", "", word).lower() in ordinary
 
-    text, found = sentence.text, []
+    text = line.removeprefix("- ")
+    in_row = text != line and len(CELL.findall(text)) > 1
     for run in RUN.finditer(text):
-        words, end, before = run[0].split(" "), run.end(), text[: run.start()]
-        begins = re.search(r"(?:^|[:.|(;\"“] ?)$", before)
-        if begins and key(run[0]) not in known:
+        words, end = run[0].split(" "), run.end()
+        if re.search(r"(?:^|[:.|(;\"“] ?)$", text[: run.start()]):  # the beginning of a sentence
             while words and is_ordinary(words[0]):
                 words = words[1:]
-            is_confirmed = re.search(r" [^\W\d]", run[0]) or re.fullmatch(CODE, run[0])
-            if " ".join(words) == run[0] and not is_confirmed:
-                continue
-        if len(words) > 1 and words[-1].isdigit() and re.fullmatch(CODE, words[-2]):
-            end -= len(words.pop()) + 1  # "CX-7 50 m": a quantity
-        start, name = end - len(" ".join(words)), re.sub(r"['’]s?$", "", " ".join(words))
-        is_label = text[end : end + 2] == ": " and (sentence.is_row or len(words) == 1)
-        is_job = re.search(JOB, name + text[end : end + 3]) or re.search(rf"{JOB}(?: of)? $", before)
-        if not (all(map(is_ordinary, words)) or UNIT.fullmatch(name) or is_label or is_job):
-            kind, relation = _cue(name, text[:start], text[start + len(name) :])
-            found.append(Name(name, start, start + len(name), kind, relation))
-    return found
+        name = re.sub(r"['’]s?$", "", " ".join(words))
+        if not all(map(is_ordinary, words)) and not re.search(JOB, name):
+            start = end - len(" ".join(words))
+            yield Name(name, *_cue(name, text[:start], text[start + len(name) :]), in_row)
 
 
 def _cue(name: str, before: str, after: str) -> tuple[str, str]:
@@ -157,3 +144,39 @@ def _cue(name: str, before: str, after: str) -> tuple[str, str]:
         if re.fullmatch(itself, name) and re.search(f"(?:{left})$", before) and re.match(right, after):
             return kind, relation
     return "other", ""
+
+
+class Resolver:
+    """Entity resolution: one name for each thing.
+
+    A short form stands for a longer name if it is the beginning of exactly one (`Brightwell`), or the end of
+    exactly one person's (`Vandermeer`). `Strata` could be two and stays a thing of its own; so does
+    `Otter 300` beside `Otter 300 Ex`. A number stands for its document.
+    """
+
+    def __init__(self, names: Sequence[Name], numbers: Mapping[str, str]) -> None:
+        spellings: dict[str, Counter[str]] = defaultdict(Counter)
+        for name in names:
+            spellings[key(name.text)][LEGAL_FORM.sub("", name.text).strip()] += 1
+        self._name = {one: counts.most_common(1)[0][0] for one, counts in spellings.items()}
+        types, longer = _types(names), defaultdict[str, set[str]](set)
+        for one, kind in types.items():
+            words = one.split(" ")
+            shorter = {" ".join(words[:end]) for end in range(1, len(words))}
+            for short in shorter | ({words[-1]} if kind == "person" else set()):
+                longer[short].add(one)
+        self._same: dict[str, str] = {}
+        for short, kind in types.items():
+            whole = [one for one in longer[short] - {short} if kind in ("other", types[one])]
+            if len(whole) == 1 and len(short) > 2 and not re.search(r"\d", short):
+                self._same[short] = whole[0]
+        for number, document in numbers.items():
+            self._same[key(number)] = one = key(document)
+            self._name[one] = document
+
+    def of(self, name: str) -> str:
+        """The one name of what is called so."""
+        one = key(name)
+        for _ in range(2):  # a short form of a name that stands for another
+            one = self._same.get(one, one)
+        return self._name.get(one, name)
