@@ -76,7 +76,7 @@ def check_collections(service: Service, names: Sequence[str]) -> None:
 
 
 def plan_of(
-    settings: Settings, options: Options, reader: str, strategies: str | None, threshold: float, budget: int
+    settings: Settings, options: Options, reader: str, strategies: str | None, threshold: float
 ) -> Plan:
     """How to answer, from the flags.
 
@@ -87,7 +87,7 @@ def plan_of(
     if chosen not in READERS:
         raise UserError(f"--reader {reader} is not known: use auto, {', '.join(READERS)}")
     names = STRATEGIES if strategies is None else strategies_of(strategies)
-    return Plan(options, names, threshold, reader=chosen, budget=budget)
+    return Plan(options, names, threshold, reader=chosen)
 
 
 def strategies_of(text: str) -> tuple[str, ...]:

@@ -12,10 +12,10 @@ from shared.cli import Engine, Json, Model, Seed, Smoke, emit, new_app, settings
 from step3_rag.cli import evaluate as measuring
 from step3_rag.cli.flags import (
     FOR_FRAMEWORKS,
+    FOR_GRAPH,
     QUESTION,
     Address,
     Collection,
-    Fusion,
     IndexFolder,
     Question,
     Rerank,
@@ -29,9 +29,7 @@ if TYPE_CHECKING:
     from step3_rag.service import Service
 
 app = new_app("Step 3: retrieval. Answers from documents, with sources, measured stage by stage.")
-graph_app = new_app("Extract entities and relations, and search them as a graph.")
 app.add_typer(measuring.app)
-app.add_typer(graph_app, name="graph")
 
 
 @app.command()
@@ -60,9 +58,8 @@ def ask(
             help='Confidence below which the query is rewritten, and finally the answer is "I don\'t know".',
         ),
     ] = 0.68,
-    budget: Annotated[int, typer.Option(min=1, help="Largest number of source tokens in the prompt.")] = 1024,
     graph: Annotated[
-        bool, typer.Option("--graph", help="Answer from the graph, or use it to find passages.")
+        bool, typer.Option("--graph", help="Answer which documents have somebody in common, from a graph.")
     ] = False,
     framework: Annotated[
         str | None, typer.Option(help="Use langchain, llamaindex or langgraph: one search, no confidence.")
@@ -70,7 +67,6 @@ def ask(
     trace: Annotated[bool, typer.Option("--trace", help="Show each step of the run.")] = False,
     versions: Versions = "current-first",
     use: Use = "hybrid",
-    fusion: Fusion = "minmax",
     rerank: Rerank = "maxsim",
     index: IndexFolder = None,
     store: Store = "chroma",
@@ -89,27 +85,27 @@ def ask(
 
     question = options.checked(question)
     settings = settings_from_flags(smoke, model=model, engine=engine, seed=seed)
+    if graph:
+        from step3_rag.cli import graph as graph_commands
+
+        refuse_flags(context, FOR_GRAPH, "the graph answers without a search")
+        service = open_service(settings, index)
+        known = graph_commands.ask(service, question)
+        _say_corpus(service, as_json)
+        emit(known, lambda console: graph_commands.show_ask(known, console), as_json=as_json)
+        return
     chosen = options.search_options(
         settings,
         rerank,
         use,
         k=k,
-        fusion=fusion,
         collections=tuple(collection or ()),
         versions=versions,
         before=tuple(map(options.checked, before or ())),
     )
-    plan = options.plan_of(settings, chosen, reader, strategies, threshold, budget)
+    plan = options.plan_of(settings, chosen, reader, strategies, threshold)
     service = open_service(settings, index, store, address)
     options.check_collections(service, chosen.collections)
-    if graph:
-        from step3_rag.cli import graph as graph_commands
-
-        known = graph_commands.ask(service, question, plan, context)
-        if known:
-            _say_corpus(service, as_json)
-            emit(known, lambda console: graph_commands.show_ask(known, console), as_json=as_json)
-            return
     streams = plan.reader == "chat" and not as_json and not framework
     client = options.client_of(settings) if options.needs_chat(plan) else None
     _say_corpus(service, as_json)
@@ -120,10 +116,6 @@ def ask(
         facts = commands.run(service, question, plan, client, _write if streams else lambda _text: None)
     if streams:
         print()
-    if graph:
-        from step3_rag.cli.graph import names_of
-
-        facts["names"] = names_of(service, question)
     emit(
         facts,
         lambda console: render.show_answer(facts, console, trace=trace, streamed=streams),
@@ -142,7 +134,6 @@ def search(
     explain: Annotated[bool, typer.Option("--explain", help="Show rank and score at every stage.")] = False,
     versions: Versions = "current-first",
     use: Use = "hybrid",
-    fusion: Fusion = "minmax",
     rerank: Rerank = "maxsim",
     index: IndexFolder = None,
     store: Store = "chroma",
@@ -161,9 +152,7 @@ def search(
     question = options.checked(question)
     settings = settings_from_flags(smoke, model=model, seed=seed)
     collections = tuple(collection or ())
-    chosen = options.search_options(
-        settings, rerank, use, k=k, fusion=fusion, collections=collections, versions=versions
-    )
+    chosen = options.search_options(settings, rerank, use, k=k, collections=collections, versions=versions)
     service = open_service(settings, index, store, address)
     options.check_collections(service, collections)
     facts = commands.search(service, question, chosen, route)
@@ -256,28 +245,6 @@ def agent(
     facts = commands.run_agent(service, question)
     _say_corpus(service, as_json)
     emit(facts, lambda console: render.show_agent(facts, console), as_json=as_json)
-
-
-@graph_app.command("build")
-def graph_build(
-    with_model: Annotated[
-        bool, typer.Option("--with-model", help="Extract with the chat model instead of rules.")
-    ] = False,
-    index: IndexFolder = None,
-    model: Model = None,
-    engine: Engine = None,
-    seed: Seed = None,
-    smoke: Smoke = False,
-    as_json: Json = False,
-) -> None:
-    """Extract names and relations from the documents, and build a graph of them."""
-    from step3_rag.cli import graph as lesson
-    from step3_rag.service import open_service
-
-    settings = settings_from_flags(smoke, model=model, engine=engine, seed=seed)
-    service = open_service(settings, index)
-    facts = lesson.run_build(service.index, settings, with_model=with_model)
-    emit(facts, lambda console: lesson.show_build(facts, console), as_json=as_json)
 
 
 def _say_corpus(service: Service, as_json: bool) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from shared.cli import Engine, Json, Model, Seed, Smoke, emit, new_app, settings_from_flags
+from shared.cli import Engine, Json, Model, Out, Seed, Smoke, emit, new_app, settings_from_flags
+from shared.errors import UserError
 from step3_rag.cli.flags import Data, Limit, Rerank, Split
 
 app = new_app("Measurements.")
@@ -18,46 +19,29 @@ def evaluate(
     dataset: Data = "sample",
     split: Split = None,
     limit: Limit = None,
-    answers: Annotated[bool, typer.Option("--answers", help="Also measure the answers.")] = False,
+    answers: Annotated[bool, typer.Option("--answers", help="Measure the answers.")] = False,
     reader: Annotated[str, typer.Option(help="For --answers: auto, chat or quote.")] = "auto",
-    ensemble: Annotated[
-        bool, typer.Option("--ensemble", help="Also measure LangChain's EnsembleRetriever.")
-    ] = False,
-    graph: Annotated[
-        bool, typer.Option("--graph", help="Also measure the search that uses the graph.")
-    ] = False,
     rerank: Rerank = "maxsim",
-    out: Annotated[Path | None, typer.Option(help="Folder for the report and its picture.")] = None,
+    out: Out = None,
     model: Model = None,
     engine: Engine = None,
     seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Measure retrieval stage by stage; --answers measures the answers too."""
-    from shared.errors import UserError
-
-    if answers and (ensemble or graph):
-        raise UserError("--ensemble and --graph are retrievers beside ours: leave out --answers")
+    """Measure retrieval stage by stage; --answers measures the answers instead."""
     settings = settings_from_flags(smoke, model=model, engine=engine, seed=seed)
     if answers:
         from step3_rag.evaluate import answers as lesson
 
-        facts = lesson.run(settings, dataset, split, reader, limit, out)
+        if out:
+            raise UserError("--out is for the picture of the stages: leave it out, or --answers")
+        facts = lesson.run(settings, dataset, split, reader, limit)
         emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
         return
     from step3_rag.evaluate import stages
 
-    others: dict[str, Any] = {}
-    if ensemble:
-        from step3_rag.frameworks.langchain_ensemble import ensemble as make
-
-        others["EnsembleRetriever"] = make
-    if graph:
-        from step3_rag.graph.search import by_graph
-
-        others["graph"] = by_graph
-    facts = stages.run(settings, dataset, split, rerank, out, limit, others)
+    facts = stages.run(settings, dataset, split, rerank, out, limit)
     emit(facts, lambda console: stages.show(facts, console), as_json=as_json)
 
 
@@ -86,7 +70,7 @@ def injections(as_json: Json = False) -> None:
 @app.command()
 def calibrate(
     datasets: Annotated[
-        list[str] | None, typer.Argument(help="sample, folders in BEIR's layout, or beir:NAME.")
+        list[str] | None, typer.Argument(help="sample, and folders in BEIR's layout.")
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="Write the fitted weights to this file.")] = None,
     limit: Limit = None,
@@ -107,7 +91,7 @@ def reflect(
     split: Split = None,
     strategies: Annotated[
         str, typer.Option(help="Strategies, separated by commas.")
-    ] = "conversation,spelling,meaning,feedback",
+    ] = "conversation,spelling,meaning",
     threshold: Annotated[
         float, typer.Option(help="Confidence below which the query is rewritten.", min=0, max=1)
     ] = 0.68,

@@ -22,7 +22,6 @@ Collection = Annotated[
 Use = Annotated[
     Literal["hybrid", "bm25", "dense"], typer.Option(help="Search by keywords, by meaning, or both.")
 ]
-Fusion = Annotated[Literal["minmax", "rrf"], typer.Option(help="Combine scores or ranks.")]
 Rerank = Annotated[
     str, typer.Option(help="maxsim, none, or a cross-encoder (a folder, or a model of the hub).")
 ]
@@ -30,7 +29,7 @@ Versions = Annotated[
     Literal["current-first", "current", "all"],
     typer.Option(help="Superseded documents: rank them last, leave them out, or treat them as any other."),
 ]
-Data = Annotated[str, typer.Option("--dataset", help="sample, a folder in BEIR's layout, or beir:NAME.")]
+Data = Annotated[str, typer.Option("--dataset", help="sample, or a folder in BEIR's layout.")]
 Split = Annotated[
     str | None,
     typer.Option(
@@ -39,9 +38,12 @@ Split = Annotated[
 ]
 Limit = Annotated[int | None, typer.Option(help="Use only this many questions, drawn by --seed.")]
 
-# Parameters of `ask` that have a meaning however it answers, and those of a framework's pipeline.
-OPENING = {"question", "index", "store", "address", "model", "engine", "seed", "smoke", "as_json"}
-FOR_FRAMEWORKS = {"framework", "k", "reader", *OPENING}
+# Parameters of `ask` that have a meaning for the graph, and those for a framework's pipeline.
+FOR_GRAPH = {"question", "graph", "index", "smoke", "as_json"}
+FOR_FRAMEWORKS = {
+    *("question", "framework", "k", "reader", "index", "store", "address"),
+    *("model", "engine", "seed", "smoke", "as_json"),
+}
 
 
 def refuse_flags(context: typer.Context, allowed: set[str], why: str) -> None:

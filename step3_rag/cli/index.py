@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,6 @@ from shared.progress import spinner
 from step3_rag.ingest import update
 from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.index import Index
-from step3_rag.ingest.rebuild import clear_derived
 from step3_rag.ingest.rebuild import rebuild as make_anew
 from step3_rag.ingest.sources import Report, find
 from step3_rag.service import HOME, facts_of, sample_service, warn
@@ -73,7 +73,9 @@ def forget(names: Sequence[str], folder: Path | None, store: str, address: str |
         index.remove([row["id"] for row in gone])
         report.removed = [row["name"] for row in gone]
         report.unchanged = len(rows) - len(gone)
-        clear_derived(folder)
+        for words in folder.glob("bm25-*"):  # of an older version
+            shutil.rmtree(words)
+        (folder / "entity-graph.json").unlink(missing_ok=True)
         behind = vector_store.sync_copies(index, (store, address))
     if behind:
         places = "; ".join(f"{where} ({why})" for where, why in behind.items())

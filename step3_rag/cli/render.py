@@ -45,8 +45,6 @@ def show_answer(facts: Mapping[str, Any], console: Console, *, trace: bool, stre
         if each["suspicious"] and each not in shown:
             console.print(f"\n{clean(each['place'])} was read, too, and {SUSPICIOUS}", style="yellow")
     console.print(f"\n{_foot(facts)}", style="dim", soft_wrap=True)
-    for title, names in facts.get("names", {}).items():  # by which it was found in the graph
-        console.print(clean(f"{title}: {', '.join(names) or 'none'}"), style="dim", soft_wrap=True)
     if trace:
         console.print("\n" + " → ".join(facts["path"]), soft_wrap=True)
         for each in facts["attempts"]:

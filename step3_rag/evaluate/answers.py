@@ -7,12 +7,10 @@ judged twice: as they would be without abstaining, and with it. The figures, all
 
     right          the answer holds a reference answer, word by word (a part joined by "and" may stand apart)
     F1             words in common with the nearest reference (Rajpurkar et al. 2016); long answers score low
-    wrong          an answer was given and isn't right; to a question without an answer, any is wrong. Part of
-                   them is the reader's fault; the rest is answers from passages of which none is relevant
-    citations      precision: cited sources that are relevant; recall: relevant documents that are cited
+    wrong          an answer was given and isn't right; to a question without an answer, any is wrong
+    citations      precision: cited sources that are relevant
     grounded       sentences whose words stand in what they cite
-    abstention     precision: silent where there is no answer or none was found; recall: of those without an
-                   answer, silent
+    refused        silent, of the questions without an answer
 """
 
 from __future__ import annotations
@@ -22,17 +20,15 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared import hardware
 from shared.cli import plain_table
 from shared.config import Settings
 from shared.errors import UserError
-from shared.report.record import writable
 from shared.stats import subset, wilson
 from step3_rag import options
-from step3_rag.evaluate import dataset, judging, retrieval
+from step3_rag.evaluate import dataset, retrieval
 from step3_rag.evaluate.dataset import Question, dataset_service
 from step3_rag.pipeline import Outcome, ask
 from step3_rag.reflect.reflect import THRESHOLD
@@ -45,12 +41,9 @@ ROWS = {  # figures, and their names in the table
     "right": "right",
     "f1": "F1",
     "wrong": "wrong answers given",
-    "misled": "of these, nothing relevant was found",
     "citation_precision": "citation precision",
-    "citation_recall": "citation recall",
     "grounded": "grounded sentences",
-    "abstention_precision": "abstention precision",
-    "abstention_recall": "abstention recall",
+    "refused": "questions without an answer refused",
 }
 
 
@@ -95,23 +88,17 @@ def run(
     split: str | None,
     reader: str,
     limit: int | None = None,
-    out: Path | None = None,
 ) -> dict[str, Any]:
     """Answer every question of a collection that has reference answers, and measure the answers.
-
-    Args:
-        out: a folder for answers.jsonl, which other tools of evaluation read.
 
     Raises:
         UserError: no such collection, or one without reference answers.
     """
-    if out:
-        writable(out / judging.ANSWERS)
-    data = dataset.read(name, split, settings)
+    data = dataset.read(name, split)
     if not any(each.answers for each in data.questions):
         raise UserError(f"{data.name} has no reference answers: leave out --answers, or use --dataset sample")
     retriever = dataset_service(settings, data).retriever
-    plan = replace(options.plan_of(settings, Options(), reader, None, THRESHOLD, 1024), abstain=False)
+    plan = replace(options.plan_of(settings, Options(), reader, None, THRESHOLD), abstain=False)
     client = options.client_of(settings) if options.needs_chat(plan) else None
     judged = []
     questions = subset(data.questions, limit, settings.seed)
@@ -131,14 +118,11 @@ def run(
         "always": figures(judged, abstain=False),
         "abstaining": figures(judged, abstain=True),
         "by_kind": _by_kind(judged),
-        "wrong": _wrong(judged),
         "seconds": statistics.median(sum(each.outcome.seconds.values()) for each in judged),
         "machine": hardware.describe(),
     }
-    before, after = (facts[name]["misled"]["share"] for name in ("always", "abstaining"))
-    facts["headline"] = f"answers from nothing relevant: {before:.0%}, {after:.0%} with abstaining"
-    if out:
-        facts["answers"] = str(judging.write_answers(out, [(each.question, each.outcome) for each in judged]))
+    before, after = (facts[name]["wrong"]["share"] for name in ("always", "abstaining"))
+    facts["headline"] = f"wrong answers given: {before:.0%}, {after:.0%} with abstaining"
     return facts
 
 
@@ -187,13 +171,10 @@ def figures(judged: Sequence[Judged], *, abstain: bool) -> dict[str, Any]:
         "right": _share(right, answerable),
         "f1": sum(each.f1 for each in answered) / answerable if answerable else None,
         "wrong": _share(len(given) - right, len(judged)),
-        "misled": _share(sum(not each.right and not each.found for each in given), len(judged)),
         "citation_precision": _mean([len(cited) / max(1, len(each.cited)) for cited, each in relevant]),
-        "citation_recall": _mean([len(cited) / len(each.question.qrels) for cited, each in relevant]),
         "grounded": _share(sum(one.is_supported for one in sentences), len(sentences)),
         "silent": len(silent),
-        "abstention_precision": _share(sum(not each.found for each in silent), len(silent)),
-        "abstention_recall": _share(sum(not each.answerable for each in silent), len(judged) - answerable),
+        "refused": _share(sum(not each.answerable for each in silent), len(judged) - answerable),
     }
 
 
@@ -216,23 +197,8 @@ def _by_kind(judged: Sequence[Judged]) -> dict[str, Any]:
     return kinds
 
 
-def _wrong(judged: Sequence[Judged], most: int = 4) -> list[dict[str, Any]]:
-    """Answers that were given in spite of everything, and are wrong; the surest first."""
-    rows = [each for each in judged if not each.low and not each.says_unknown and not each.right]
-    rows.sort(key=lambda each: -(each.outcome.confidence or 0.0))
-    return [
-        {
-            "question": each.question.text,
-            "answer": each.outcome.answer.text,
-            "reference": next(iter(each.question.answers), "no answer"),
-            "confidence": each.outcome.confidence,
-        }
-        for each in rows[:most]
-    ]
-
-
 def show(facts: Mapping[str, Any], console: Console) -> None:
-    """Both rows of figures, the kinds of questions, and answers that are wrong and sound sure."""
+    """Both rows of figures, and the kinds of questions."""
     table = plain_table("", "always answers", "may abstain")
     table.padding = (0, 3, 0, 0)
     for key, name in ROWS.items():
@@ -244,13 +210,6 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
         kinds.add_row(kind, *map(str, row.values()))
     console.print()
     console.print(kinds)
-    if facts["wrong"]:
-        console.print("\nwrong, and sure", style="bold")
-    for row in facts["wrong"]:
-        said = f"reference: {row['reference']}; confidence {row['confidence']:.2f}"
-        console.print(f"{row['question']}\n    {row['answer'][:150]}\n    {said}", soft_wrap=True)
-    if "answers" in facts:
-        console.print(f"\nevery answer with its passages: {facts['answers']}", soft_wrap=True)
     model = f" by {facts['model']}" if facts["model"] else ""
     console.print(
         f"\n{facts['dataset']}: {facts['n']} questions, {facts['answerable']} with an answer; reader "

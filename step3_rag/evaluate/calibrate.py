@@ -6,12 +6,11 @@ A search is good when one of the passages that the reader gets is relevant: hold
 collection has such quotes, or else is of a relevant document. The honest figure is leave-one-collection-out:
 the weights are fitted on all collections but one, and tell good searches from bad ones on that one (AUROC:
 the chance that a good search scores higher than a bad one; 0.5 is a coin). It is given for the rankings alone
-and with the evaluator's judgement; beside them stands the cosine of the first hit, the usual threshold.
+and with the evaluator's judgement.
 """
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,10 +23,9 @@ from shared.cli import plain_table
 from shared.config import Settings
 from shared.errors import UserError
 from shared.report.record import writable
-from shared.stats import bootstrap, subset
+from shared.stats import subset
 from step3_rag.evaluate import dataset, retrieval
 from step3_rag.evaluate.dataset import Question, dataset_service
-from step3_rag.evaluate.metrics import auroc
 from step3_rag.ingest.stems import stems
 from step3_rag.reflect.confidence import Fitted, Weights, evidence, judgement_of, rankings_of, save
 from step3_rag.retrieve.search import Found, Options
@@ -48,7 +46,6 @@ class Collection:
     signals: list[dict[str, float]] = field(default_factory=list)  # of the rankings
     judge: list[float] = field(default_factory=list)  # log-odds, by the evaluator
     good: list[bool] = field(default_factory=list)
-    cosine: list[float] = field(default_factory=list)  # of the first hit of the dense search
 
 
 def is_good(question: Question, found: Found) -> bool:
@@ -65,7 +62,7 @@ def collect(names: Sequence[str], settings: Settings, limit: int | None) -> list
     collections = []
     for name in names:
         splits = ("dev", "kinds-dev") if name == "sample" else (None,)
-        read = [dataset.read(name, split, settings) for split in splits]
+        read = [dataset.read(name, split) for split in splits]
         retriever = dataset_service(settings, read[0]).retriever
         questions = subset([each for data in read for each in data.questions], limit, settings.seed)
         own = Collection(read[0].name.split(",")[0])
@@ -74,7 +71,6 @@ def collect(names: Sequence[str], settings: Settings, limit: int | None) -> list
             own.signals.append(rankings_of(found, retriever))
             own.judge.append(judgement_of(found, retriever))
             own.good.append(is_good(question, found))
-            own.cosine.append(max(found.stages.get("dense", {}).values(), default=0.0))
         collections.append(own)
     return collections
 
@@ -132,31 +128,24 @@ def run(
         writable(out)
     collections = collect(names, settings, limit)
     fitted = fit_both(collections)
-    rows = {each.name: _row(each, collections) for each in collections}
-    known = [row["judged"] for row in rows.values() if row["judged"] is not None]
-    mean = statistics.mean(known) if known else None
+    rows = {each.name: judge(each, collections) for each in collections}
     facts: dict[str, Any] = {
         "command": "step3_rag calibrate",
-        "headline": f"AUROC {_three(mean)} over {len(rows)} collections",
+        "headline": ", ".join(f"AUROC {_three(row['judged'])} on {name}" for name, row in rows.items()),
         "collections": rows,
-        "mean_auroc": mean,
         "left_out": len(collections) > 1,
-        "weights": {**fitted.rankings.weight, **fitted.judged.weight},
         "machine": hardware.describe(),
     }
     if out:
-        fitted_on = {name: {"n": row["n"], "good": row["good"]} for name, row in rows.items()}
-        aurocs = {name: {key: row[key] for key in ("rankings", "judged")} for name, row in rows.items()}
-        save(fitted, out, fitted_on=fitted_on, auroc=aurocs)
+        save(fitted, out, fitted_on=rows)
         facts["written"] = str(out)
     return facts
 
 
-def _row(own: Collection, collections: Sequence[Collection]) -> dict[str, Any]:
+def judge(own: Collection, collections: Sequence[Collection]) -> dict[str, Any]:
     """How well weights that have not seen a collection tell its good searches from its bad ones."""
-    others = [each for each in collections if each is not own] or [own]
     try:
-        fitted = fit_both(others)
+        fitted = fit_both([each for each in collections if each is not own] or [own])
     except UserError:  # the others' searches all succeeded
         fitted = fit_both(collections)
     alone = [fitted.rankings.probability(each) for each in own.signals]
@@ -164,36 +153,28 @@ def _row(own: Collection, collections: Sequence[Collection]) -> dict[str, Any]:
     return {
         "n": len(judged),
         "good": sum(own.good),
-        "cosine": auroc(own.cosine, own.good),
         "rankings": auroc(alone, own.good),
         "judged": auroc(judged, own.good),
-        "interval_95": _interval(judged, own.good),
     }
 
 
-def _interval(scores: Sequence[float], labels: Sequence[bool]) -> tuple[float, float] | None:
-    """95 % interval of the AUROC, from resampling the bad searches, which are the fewer."""
-    given, is_good = np.array(scores), np.array(labels, bool)
-    good, bad = given[is_good], given[~is_good]
-    higher = [
-        float(np.mean(good > each) + np.mean(good == each) / 2) for each in bad
-    ]  # whose mean is the AUROC
-    return bootstrap(higher) if len(good) else None
+def auroc(scores: Sequence[float], labels: Sequence[bool]) -> float | None:
+    """P(a true one scores higher than a false one), ties half; None when all labels are the same."""
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(labels, scores)) if len(set(labels)) == 2 else None
 
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
-    """AUROC by collection, beside that of the cosine alone; the weights."""
-    columns = ("n", "good", "cosine", "rankings", "judged", "95 %")
-    table = plain_table("collection", *columns, right=columns)
+    """AUROC by collection."""
+    columns = ("n", "good", "rankings", "judged")
+    table = plain_table("AUROC", *columns, right=columns)
     for name, row in facts["collections"].items():
-        aurocs = (_three(row[each]) for each in ("cosine", "rankings", "judged"))
-        interval = "-".join(f"{each:.2f}" for each in row["interval_95"] or ())
-        table.add_row(name, str(row["n"]), str(row["good"]), *aurocs, interval)
+        aurocs = (_three(row[each]) for each in ("rankings", "judged"))
+        table.add_row(name, str(row["n"]), str(row["good"]), *aurocs)
     console.print(table)
-    how = "fitted on the other collections" if facts["left_out"] else "fitted on the same questions"
-    console.print(f"\nmean AUROC {_three(facts['mean_auroc'])}, {how}; {facts['machine']}", soft_wrap=True)
-    weights = sorted(facts["weights"].items(), key=lambda each: -abs(each[1]))
-    console.print("weights: " + ", ".join(f"{name} {each:+.2f}" for name, each in weights), soft_wrap=True)
+    how = "the other collections" if facts["left_out"] else "the same questions"
+    console.print(f"\nfitted on {how}; {facts['machine']}", soft_wrap=True)
     if "written" in facts:
         console.print(f"written: {facts['written']}", soft_wrap=True)
 

@@ -1,24 +1,25 @@
-"""Collections with questions and judgements: the sample corpus, a folder in BEIR's layout, BEIR from the hub.
+"""Collections with questions and judgements: the sample corpus, or a folder in BEIR's layout.
 
     corpus.jsonl      {"_id": "d1", "title": "Supply agreement", "text": "..."}
     queries.jsonl     {"_id": "q1", "text": "When does it renew?"}
     qrels/test.tsv    query-id <tab> corpus-id <tab> score, with a header line
 
 `qrels` say which documents are relevant to which question. A question without any is one that the
-collection can't answer: the sample has such questions, BEIR's collections don't.
+collection can't answer: the sample has such questions. Collections in this layout, such as SciFact: Thakur et
+al. 2021, arXiv:2104.08663.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from shared.config import Settings
-from shared.errors import UserError, reason
+from shared.errors import UserError
 from step3_rag import SAMPLE
 from step3_rag.ingest import load, update
 from step3_rag.ingest.piece import clean
@@ -78,8 +79,8 @@ class Dataset:
     questions: list[Question]
 
 
-def read(name: str, split: str | None, settings: Settings) -> Dataset:
-    """The dataset `sample`, a folder's, or `beir:NAME` of the hub.
+def read(name: str, split: str | None) -> Dataset:
+    """The dataset `sample`, or a folder's.
 
     Raises:
         UserError: there is no such dataset, or a file of it is wrong (names the line).
@@ -87,11 +88,9 @@ def read(name: str, split: str | None, settings: Settings) -> Dataset:
     split = split or "test"
     if name == "sample":
         return _sample(split)
-    if name.startswith("beir:"):
-        return _from_hub(name, split, settings)
     folder = Path(name)
     if not folder.is_dir():
-        raise UserError(f"--dataset {name}: use sample, a folder in BEIR's layout, or beir:NAME")
+        raise UserError(f"--dataset {name}: use sample, or a folder in BEIR's layout")
     return _folder(folder, split)
 
 
@@ -124,15 +123,26 @@ def sample_rows(name: str) -> Iterator[dict[str, Any]]:
 
 
 def _folder(folder: Path, split: str) -> Dataset:
-    judgement, entry = "query-id, corpus-id and a whole number", "a JSON object with _id, text"
-    qrels = _parsed(folder / "qrels" / f"{split}.tsv", _qrel, judgement)
-    corpus, queries = (_parsed(folder / f"{name}.jsonl", _entry, entry) for name in ("corpus", "queries"))
-    data = _judged(folder.resolve().name, split, corpus, queries, qrels)
-    known = {source.name for source in data.sources}
-    for question in data.questions:
-        for document in question.qrels.keys() - known:
-            raise UserError(f"{folder}/qrels/{split}.tsv names {document}, which corpus.jsonl lacks")
-    return data
+    """A folder's three tables; only questions with judgements are in it."""
+    name, judgements = folder.resolve().name, folder / "qrels" / f"{split}.tsv"
+    judged: dict[str, dict[str, int]] = {}
+    for query, document, score in _parsed(judgements, _qrel, "query-id, corpus-id and a whole number"):
+        judged.setdefault(query, {})[document] = score
+    texts: dict[str, Source] = {}
+    for row in _parsed(folder / "corpus.jsonl", _entry, "a JSON object with _id, text"):
+        key = clean(str(row["_id"]))
+        if key in texts:
+            raise UserError(f"two documents of the corpus have the _id {key}")
+        texts[key] = Text(key, row.get("title") or "", row["text"])
+    questions = []
+    for row in _parsed(folder / "queries.jsonl", _entry, "a JSON object with _id, text"):
+        if qrels := judged.get(str(row["_id"])):
+            for document in qrels.keys() - texts.keys():
+                raise UserError(f"{judgements} names {document}, which corpus.jsonl lacks")
+            questions.append(Question(str(row["_id"]), row["text"], qrels))
+    if not questions:
+        raise UserError(f"{name} has none of the questions that its qrels of {split} judge")
+    return Dataset(name, list(texts.values()), questions)
 
 
 def _parsed(path: Path, parse: Callable[[str], T], what: str) -> Iterator[T]:
@@ -166,60 +176,11 @@ def _entry(line: str) -> dict[str, Any]:
     return row
 
 
-def _from_hub(name: str, split: str, settings: Settings) -> Dataset:
-    """BEIR as it lies on the hub: the repositories BeIR/NAME and BeIR/NAME-qrels."""
-    if not settings.hub:
-        raise UserError(f"{name} comes from the hub, which is switched off (ROADMAP_HUB=false)")
-    repository = f"BeIR/{name.removeprefix('beir:')}"
-    corpus, queries = (_rows(repository, part, part) for part in ("corpus", "queries"))
-    rows = _rows(f"{repository}-qrels", None, split)
-    qrels = ((str(row["query-id"]), str(row["corpus-id"]), int(row["score"])) for row in rows)
-    return _judged(name, split, corpus, queries, qrels)
-
-
-def _rows(repository: str, config: str | None, split: str) -> Any:
-    import datasets
-
-    datasets.disable_progress_bars()
-    try:
-        return datasets.load_dataset(repository, config, split=split)
-    except Exception as error:  # refused, not found, cannot be reached: the client has an error for each
-        raise UserError(f"{repository} is not available from the hub: {reason(error)}") from None
-
-
-def _judged(
-    name: str,
-    split: str,
-    corpus: Iterable[dict[str, Any]],
-    queries: Iterable[dict[str, Any]],
-    qrels: Iterable[tuple[str, str, int]],
-) -> Dataset:
-    """A dataset from BEIR's three tables; only questions with judgements are in it.
-
-    Raises:
-        UserError: two documents have one name, or no question is judged.
-    """
-    texts: dict[str, Source] = {}
-    for row in corpus:
-        key = clean(str(row["_id"]))
-        if key in texts:
-            raise UserError(f"two documents of the corpus have the _id {key}")
-        texts[key] = Text(key, row.get("title") or "", row["text"])
-    judged: dict[str, dict[str, int]] = {}
-    for query, document, score in qrels:
-        judged.setdefault(query, {})[document] = score
-    asked = {str(row["_id"]): row["text"] for row in queries}
-    questions = [Question(key, text, judged[key]) for key, text in asked.items() if key in judged]
-    if not questions:
-        raise UserError(f"{name} has none of the questions that its qrels of {split} judge")
-    return Dataset(name, list(texts.values()), questions)
-
-
 def dataset_service(settings: Settings, data: Dataset, sizes: update.Sizes = SIZES) -> Service:
     """The index of an evaluation dataset, made when needed and kept in the cache."""
     if data.name.startswith("sample,") and sizes == SIZES:
         home = sample_home(settings)
     else:
         key = hashlib.sha256(f"{data.name} {settings.embedder} {sizes}".encode()).hexdigest()[:8]
-        home = settings.cache_dir / "rag" / f"{data.name.split(':')[-1].split(',')[0]}-{key}"
+        home = settings.cache_dir / "rag" / f"{data.name.split(',')[0]}-{key}"
     return corpus_service(settings, home, data.sources, sizes)

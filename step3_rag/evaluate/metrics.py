@@ -57,13 +57,3 @@ MEASURES = {
     "MRR@10": lambda ranking, qrels: mrr(ranking, qrels, 10),
     "hit@5": lambda ranking, qrels: hit(ranking, qrels, 5),
 }
-
-
-def auroc(scores: Sequence[float], labels: Sequence[bool]) -> float | None:
-    """How well do scores tell the true from the false: P(a true one scores higher), ties half.
-
-    The Mann-Whitney statistic; 0.5 is chance. None when all labels are the same.
-    """
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(labels, scores)) if len(set(labels)) == 2 else None

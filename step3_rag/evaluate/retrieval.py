@@ -10,7 +10,7 @@ relevant documents can't be ranked rightly: they are left to the judgement of co
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -24,7 +24,7 @@ from step3_rag.retrieve.search import Found, Options, Retriever
 
 T = TypeVar("T")
 MAIN = "nDCG@10"
-# Each stage and the one that it is compared with; another retriever is compared with `rerank`.
+# Each stage and the one that it is compared with.
 STAGES = {
     "bm25": None,
     "dense": None,
@@ -46,10 +46,10 @@ class Outcome:
     @property
     def last(self) -> dict[str, float]:
         """The measures of the pipeline's last stage."""
-        return [row for name, row in self.measures.items() if name in STAGES][-1]
+        return list(self.measures.values())[-1]
 
     def add(self, stage: str, ranking: list[str]) -> None:
-        """Measure the ranking of a stage, or of another retriever."""
+        """Measure the ranking of a stage."""
         self.rankings[stage] = ranking
         if self.question.qrels:
             qrels = self.question.qrels
@@ -102,7 +102,7 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
             measure: statistics.mean(each[name][measure] for each in judged) for measure in MEASURES
         }
         row["interval_95"] = bootstrap(values) or (row[MAIN], row[MAIN])
-        before = STAGES.get(name, "rerank")
+        before = STAGES[name]
         if before in judged[0]:
             row["before"] = before
             row["difference"] = difference(values, [each[before][MAIN] for each in judged])
@@ -121,16 +121,6 @@ def by_kind(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         | {name: statistics.mean(each.measures[name][MAIN] for each in group) for name in group[0].measures}
         for kind, group in groups.items()
     }
-
-
-def add(
-    outcomes: Iterable[Outcome], name: str, rank: Callable[[str], Sequence[int]], retriever: Retriever
-) -> None:
-    """Another retriever's rankings beside ours; `rank` gives chunk ids, best first."""
-    snapshot = retriever.snapshot
-    for each in outcomes:
-        chunks = rank(each.question.text)
-        each.add(name, list(dict.fromkeys(snapshot.names[snapshot.row_of[chunk]] for chunk in chunks)))
 
 
 def difference(values: Sequence[float], others: Sequence[float]) -> dict[str, Any]:

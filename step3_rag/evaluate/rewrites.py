@@ -47,7 +47,7 @@ def run(
     Raises:
         UserError: no such collection.
     """
-    data = dataset.read(name, split, settings)
+    data = dataset.read(name, split)
     retriever = dataset_service(settings, data).retriever
     client = options.client_of(settings) if set(strategies) & set(WITH_CHAT) else None
     chat = chat_of(client, settings.model) if client else None

@@ -24,7 +24,7 @@ MARGINS = (0.2, 0.0, 0.05, 0.1)  # by which the nearest collection has to lead
 
 def run(settings: Settings, split: str) -> dict[str, Any]:
     """Routing measured on the sample's questions whose relevant documents all lie in one collection."""
-    data = dataset.read("sample", split, settings)
+    data = dataset.read("sample", split)
     retriever = dataset_service(settings, data).retriever
     questions = [each for each in data.questions if _is_of_one(each)]
     asked = list(zip(questions, retriever.embedder.encode([each.text for each in questions]), strict=True))

@@ -1,12 +1,12 @@
-"""`evaluate` as a command: the stage table of a collection, its picture and a Markdown report.
+"""`evaluate` as a command: the stage table of a collection, and its picture.
 
 $ python -m step3_rag evaluate --dataset sample --split dev
-$ python -m step3_rag evaluate --dataset path/to/beir-folder --out report/
+$ python -m step3_rag evaluate --dataset path/to/beir-folder --out stages.png
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from shared import hardware
 from shared.cli import plain_table
 from shared.config import Settings
 from shared.errors import UserError
-from shared.report.record import new_figure, picture_path, writable
+from shared.report.record import new_figure, picture_path
 from shared.stats import subset
 from step3_rag.evaluate import dataset, retrieval
 from step3_rag.evaluate.dataset import dataset_service
@@ -24,7 +24,6 @@ from step3_rag.evaluate.metrics import MEASURES
 from step3_rag.evaluate.retrieval import MAIN, tracked
 from step3_rag.options import search_options
 from step3_rag.pipeline import STRATEGIES
-from step3_rag.retrieve.search import Retriever
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,29 +34,25 @@ def run(
     name: str,
     split: str | None,
     rerank: str,
-    out: Path | None,
+    out: Path | None = None,
     limit: int | None = None,
-    others: Mapping[str, Callable[[Retriever], Callable[[str], Sequence[int]]]] | None = None,
 ) -> dict[str, Any]:
     """Search every question of a collection and measure every stage.
 
     Args:
-        out: a folder for report.md and stages.png; None: only a picture among the reports.
-        others: retrievers to measure beside ours, made of it: query -> chunk ids, best first.
+        out: a file for the picture; None: among the reports.
 
     Raises:
         UserError: no such collection, or no question in it has a relevant document.
     """
-    picture = writable(out / "stages.png") if out else picture_path("step3_rag", "evaluate", None)
-    data = dataset.read(name, split, settings)
+    picture = picture_path("step3_rag", "evaluate", out)
+    data = dataset.read(name, split)
     retriever = dataset_service(settings, data).retriever
     options = search_options(settings, rerank)
     questions = subset(data.questions, limit, settings.seed)
     outcomes = retrieval.ask(retriever, tracked(f"asking {data.name}", questions), options, STRATEGIES)
     if not any(each.measures for each in outcomes):
         raise UserError(f"{data.name}: none of the questions has a relevant document, so there is no ranking")
-    for other, make in (others or {}).items():
-        retrieval.add(tracked(f"asking {other}", outcomes), other, make(retriever), retriever)
     stages = retrieval.summary(outcomes)
     last = stages["rerank" if "rerank" in stages else "fusion"]
     facts: dict[str, Any] = {
@@ -76,9 +71,6 @@ def run(
         "picture": str(picture),
     }
     draw(facts, picture)
-    if out:
-        _write_report(facts, out / "report.md")
-        facts["report"] = str(out / "report.md")
     return facts
 
 
@@ -109,10 +101,7 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
         f"{facts['chunks']} chunks; {facts['embedder']}; {facts['machine']}",
         soft_wrap=True,
     )
-    console.print(
-        f"The report: {facts['report']}" if "report" in facts else f"The picture: {facts['picture']}",
-        soft_wrap=True,
-    )
+    console.print(f"The picture: {facts['picture']}", soft_wrap=True)
 
 
 def _difference(row: Mapping[str, Any]) -> str:
@@ -122,16 +111,6 @@ def _difference(row: Mapping[str, Any]) -> str:
     found = row["difference"]
     low, high = found["interval_95"] or (found["mean"], found["mean"])
     return f"{found['mean']:+.3f} ({low:+.3f} to {high:+.3f}) over {row['before']}"
-
-
-def _write_report(facts: Mapping[str, Any], path: Path) -> None:
-    """What the command shows, and its picture, as a page."""
-    from rich.console import Console
-
-    with path.open("w", encoding="utf-8") as file:
-        file.write(f"# Retrieval on {facts['dataset']}\n\n![nDCG@10 by stage](stages.png)\n\n```text\n")
-        show(facts, Console(file=file, width=120, highlight=False, markup=False, emoji=False))
-        file.write("```\n")
 
 
 def draw(facts: Mapping[str, Any], path: Path) -> None:

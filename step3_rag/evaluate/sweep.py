@@ -40,7 +40,7 @@ def run(
     Raises:
         UserError: no such collection, or a size that is not allowed.
     """
-    data = dataset.read(name, split, settings)
+    data = dataset.read(name, split)
     wanted = parse(sizes, Embedder(settings))
     questions = subset([each for each in data.questions if each.qrels], limit, settings.seed)
     budgets = dict.fromkeys(max(1, int(budget * share)) for share in SHARES)

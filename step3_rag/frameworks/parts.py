@@ -1,12 +1,11 @@
 """The pipeline of search.py in the frameworks' own parts: LangChain, LlamaIndex, LangGraph.
 
-    langchain_lcel.py       Runnables joined by |, answers by ChatAnthropic
-    langgraph_rag.py        a graph of nodes, two of which run at once
-    llamaindex.py           QueryFusionRetriever, a node postprocessor
-    langchain_ensemble.py   not ours: LangChain's EnsembleRetriever as documented, to measure ours against
+    langchain_lcel.py   Runnables joined by |, answers by ChatAnthropic
+    langgraph_rag.py    a graph of nodes, two of which run at once
+    llamaindex.py       QueryFusionRetriever, a node postprocessor
 
-All take an open `Retriever`: the same index, the same vectors, and only the query is embedded. The first
-three find what `Retriever.search` finds with its default options (the tests hold them to it), so all that
+All take an open `Retriever`: the same index, the same vectors, and only the query is embedded. They
+find what `Retriever.search` finds with its default options (the tests hold them to it), so all that
 differs is how a pipeline is written down. `Parts` is what they wrap: each scorer a function of the query.
 """
 

@@ -45,7 +45,7 @@ def run(settings: Settings, smoke: bool = False, out: Path | None = None) -> dic
     from step3_rag.evaluate.dataset import read
 
     picture = picture_path("step5_serving", "demo", out)
-    asked = [each.text for each in read("sample", "dev", settings).questions][: 4 if smoke else QUESTIONS]
+    asked = [each.text for each in read("sample", "dev").questions][: 4 if smoke else QUESTIONS]
     began = time.perf_counter()
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -206,7 +206,7 @@ def run(
     from step3_rag.evaluate import dataset as datasets
 
     settings = serving.settings
-    data = datasets.read(dataset, split, settings)
+    data = datasets.read(dataset, split)
     if not any(each.answers for each in data.questions):
         raise UserError(f"{data.name} has no reference answers to compare with: use --dataset sample")
     questions = subset(data.questions, limit, settings.seed)

@@ -175,19 +175,16 @@ def test_an_index_from_which_all_was_taken_still_answers(home, command):
     "line",
     [
         "ask --reader chat --threshold 0",
-        "ask --graph",
         "search renewal --explain",
         "search renewal --route",
         "status --names",
         "agent",
-        "evaluate --limit 4 --split dev --out report",
-        "evaluate --limit 4 --split dev --answers --out report",
+        "evaluate --limit 4 --split dev",
+        "evaluate --limit 4 --split dev --answers",
         "calibrate --limit 20",
-        "reflect --limit 2 --split dev --strategies feedback",
+        "reflect --limit 2 --split dev --strategies spelling",
         "route",
         "sweep --limit 2 --sizes 128/32",
-        "evaluate --limit 4 --split dev --graph",
-        "graph build",
     ],
 )
 def test_every_command_runs_on_the_tiny_model(command, line):
@@ -203,12 +200,10 @@ def test_every_command_runs_on_the_tiny_model(command, line):
 
 
 def test_every_command_and_every_flag_has_help():
-    groups = {(): COMMANDS, ("graph",): COMMANDS["graph"].commands}
-    for path, commands in groups.items():
-        for name, each in commands.items():
-            assert each.help, (path, name)
-            for parameter in each.params:
-                assert getattr(parameter, "help", None), (name, parameter.name)
+    for name, each in COMMANDS.items():
+        assert each.help, name
+        for parameter in each.params:
+            assert getattr(parameter, "help", None), (name, parameter.name)
 
 
 def test_a_question_needs_no_command():
@@ -216,7 +211,6 @@ def test_a_question_needs_no_command():
     assert with_default_command(["When does it renew?"]) == ["ask", "When does it renew?"]
     assert with_default_command(["--trace", "When?"]) == ["ask", "--trace", "When?"]
     assert with_default_command(["search", "x"]) == ["search", "x"]
-    assert with_default_command(["graph", "build"]) == ["graph", "build"]
 
 
 @pytest.mark.parametrize("typo", ["evaluat", "serch"])

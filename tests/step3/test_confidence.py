@@ -125,25 +125,27 @@ def test_a_fit_finds_the_weights_that_made_the_data():
     assert weights.bias == pytest.approx(0.5, abs=0.1)
 
 
+def test_auroc_is_the_share_of_pairs_in_the_right_order():
+    assert calibrate.auroc([3, 2, 2, 1], [True, True, False, False]) == pytest.approx(3.5 / 4)
+    assert calibrate.auroc([1.0, 2.0], [True, True]) is None
+
+
 # --- can it be trusted ------------------------------------------------------------------------------------
 
 
 def a_collection(name, seed, weights=(2.0, -1.0)):
     given, good = made_up(300, weights=weights, seed=seed)
-    return calibrate.Collection(name, given, [0.0] * 300, good, [0.5] * 300)
+    return calibrate.Collection(name, given, [0.0] * 300, good)
 
 
 def test_each_collection_is_judged_by_weights_that_have_not_seen_it():
     """The one that goes the other way spoils the figure of the rest, and theirs spoils its own."""
     there = [a_collection(str(i), i) for i in range(3)]
     other = a_collection("odd", 3, (-2.0, 1.0))
-    rows = {each.name: calibrate._row(each, [*there, other]) for each in (*there, other)}
+    rows = {each.name: calibrate.judge(each, [*there, other]) for each in (*there, other)}
     assert rows["odd"]["judged"] < 0.3
     assert rows["0"]["judged"] > 0.5
-    assert rows["odd"]["cosine"] == 0.5
-    low, high = rows["odd"]["interval_95"]
-    assert low < rows["odd"]["judged"] < high
-    assert calibrate._row(there[0], [there[0]])["judged"] > 0.8  # alone, it is judged by its own
+    assert calibrate.judge(there[0], [there[0]])["judged"] > 0.8  # alone, it is judged by its own
 
 
 def test_good_is_the_passage_that_was_quoted_not_another_of_its_document(retriever):
@@ -154,9 +156,6 @@ def test_good_is_the_passage_that_was_quoted_not_another_of_its_document(retriev
     assert is_good(Question(**asked, quotes=(chunk.text,)), found)
     assert not is_good(Question(**asked, quotes=("zebras graze on moonlit steel",)), found)
     assert not is_good(Question("q", "", {}), found)
-
-
-# --- files ------------------------------------------------------------------------------------------------
 
 
 # --- the command ------------------------------------------------------------------------------------------
@@ -176,8 +175,8 @@ def test_the_command_fits_measures_and_writes(tmp_path, fake, command, monkeypat
     facts = json.loads(command("step3_rag", *args, "--json").out)
     row = facts["collections"]["beir"]
     assert (row["n"], row["good"], facts["left_out"]) == (4, 3, False)
-    assert set(facts["weights"]) == {*NAMES, "rankings", "judge"}
-    assert {"rankings", "judge"} == set(confidence.load(tmp_path / "w.json").judged.weight)
+    fitted = confidence.load(tmp_path / "w.json")
+    assert (set(fitted.rankings.weight), set(fitted.judged.weight)) == ({*NAMES}, {"rankings", "judge"})
     shown = command("step3_rag", *args).out
     assert "fitted on the same questions" in shown
     assert "written: w.json" in shown

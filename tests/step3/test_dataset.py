@@ -1,15 +1,12 @@
-"""Collections with judgements: the sample, folders in BEIR's layout with each wrong line named, the hub."""
+"""Collections with judgements: the sample, and folders in BEIR's layout with each wrong line named."""
 
 import json
 import re
 
-import datasets
 import pytest
 
-from shared.config import load_settings
 from shared.errors import UserError
 from step3_rag.evaluate import dataset
-from step3_rag.evaluate.dataset import Text
 
 CORPUS = [
     {"_id": "d1", "title": "Supply", "text": "It renews every year."},
@@ -37,13 +34,13 @@ def folder(tmp_path):
     return tmp_path / "beir"
 
 
-def read(name, split=None, **settings):
-    return dataset.read(str(name), split, load_settings(**settings))
+def read(name, split=None):
+    return dataset.read(str(name), split)
 
 
-def refusal(name, split=None, **settings):
+def refusal(name, split=None):
     with pytest.raises(UserError) as refused:
-        read(name, split, **settings)
+        read(name, split)
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
@@ -107,9 +104,9 @@ def test_files_that_do_not_fit_each_other(folder, file, contents, said):
 def test_no_such_collection(tmp_path, folder):
     (folder / "queries.jsonl").unlink()
     assert refusal(folder) == f"cannot read {folder / 'queries.jsonl'}: No such file or directory"
-    assert refusal("nowhere") == "--dataset nowhere: use sample, a folder in BEIR's layout, or beir:NAME"
+    assert refusal("nowhere") == "--dataset nowhere: use sample, or a folder in BEIR's layout"
     (tmp_path / "file").touch()
-    assert "use sample, a folder" in refusal(tmp_path / "file")
+    assert "use sample, or a folder" in refusal(tmp_path / "file")
 
 
 # --- the sample -------------------------------------------------------------------------------------------
@@ -132,57 +129,4 @@ def test_the_sample_has_questions_without_an_answer_and_the_test_split_by_defaul
     data = read("sample")
     assert data == read("sample", "test")
     assert any(not question.qrels for question in data.questions)
-    assert (
-        refusal("sample", "train")
-        == "the sample has no split 'train': use dev, test, kinds-dev, kinds-test or answers-test"
-    )
-
-
-# --- the hub ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def hub(monkeypatch):
-    """What the hub would hand out, as the library's own objects."""
-    asked = []
-    parts = {
-        ("BeIR/small", "corpus", "corpus"): [
-            {"_id": "d1", "title": None, "text": "x"},
-            {"_id": "d2", "title": "Y", "text": "y"},
-        ],
-        ("BeIR/small", "queries", "queries"): [{"_id": "q1", "text": "?"}, {"_id": "q2", "text": "!"}],
-        ("BeIR/small-qrels", None, "test"): [{"query-id": "q1", "corpus-id": "d2", "score": 1}],
-    }
-
-    def load_dataset(repository, config, split):
-        asked.append((repository, config, split))
-        if (repository, config, split) not in parts:
-            raise ConnectionError(f"Couldn't reach '{repository}'\n(LocalEntryNotFoundError)")
-        return datasets.Dataset.from_list(parts[repository, config, split])
-
-    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    return asked
-
-
-def test_a_collection_of_the_hub(hub):
-    data = read("beir:small")
-    assert data.name == "beir:small"
-    assert data.sources == [Text("d1", "", "x"), Text("d2", "Y", "y")]
-    assert [(each.id, each.text, each.qrels) for each in data.questions] == [("q1", "?", {"d2": 1})]
-    assert hub == [
-        ("BeIR/small", "corpus", "corpus"),
-        ("BeIR/small", "queries", "queries"),
-        ("BeIR/small-qrels", None, "test"),
-    ]
-
-
-def test_a_hub_that_can_not_be_reached_or_is_switched_off(hub):
-    assert refusal("beir:large") == (
-        "BeIR/large is not available from the hub: Couldn't reach 'BeIR/large' (LocalEntryNotFoundError)"
-    )
-    assert "BeIR/small-qrels is not available" in refusal("beir:small", "train")
-    hub.clear()
-    assert refusal("beir:small", hub=False) == (
-        "beir:small comes from the hub, which is switched off (ROADMAP_HUB=false)"
-    )
-    assert not hub
+    assert refusal("sample", "train").endswith("use dev, test, kinds-dev, kinds-test or answers-test")

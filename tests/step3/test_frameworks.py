@@ -1,13 +1,10 @@
-"""The same pipeline in LangChain, LangGraph and LlamaIndex finds the same; the ensemble is a baseline."""
+"""The same pipeline in LangChain, LangGraph and LlamaIndex finds the same."""
 
 import asyncio
 import json
-import sys
 
-import numpy as np
 import pytest
 
-from shared.errors import UserError
 from step3_rag.frameworks import langchain_lcel, langgraph_rag
 from step3_rag.frameworks.parts import Parts
 from step3_rag.ingest.update import Sizes
@@ -99,9 +96,6 @@ def test_many_queries_at_once_in_threads_get_their_own_vectors(retriever):
         assert_same(retriever, query, [int(each.id) for each in documents])
 
 
-# --- what is particular to each -----------------------------------------------------------------------
-
-
 def test_llamaindex_keeps_chunks_of_the_same_text_apart(retriever, llamaindex):
     parts = Parts(retriever)
     ids = retriever.snapshot.ids[:2].tolist()
@@ -133,39 +127,6 @@ def test_langchain_reaches_no_server_of_its_own(retriever):
     chat = langchain_lcel.chat_model(ScriptedMessages().client, "scripted")
     with pytest.raises(AttributeError):
         asyncio.run(chat.ainvoke("volts of the pump"))
-
-
-# --- the baseline -------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def make_ensemble():
-    pytest.importorskip("langchain_classic", reason="without the extra frameworks")
-    pytest.importorskip("rank_bm25", reason="without the extra frameworks")
-    from step3_rag.frameworks.langchain_ensemble import ensemble
-
-    return ensemble
-
-
-def test_the_ensemble_ranks_chunks_by_the_ranks_of_both(retriever, make_ensemble):
-    from rank_bm25 import BM25Okapi
-
-    query = "error E-13 of the sensor"
-    ids = retriever.snapshot.ids.tolist()
-    chunks = retriever.index.chunks(ids)
-    scores = BM25Okapi([f"{each.title}\n{each.text}".split() for each in chunks]).get_scores(query.split())
-    by_words = [ids[i] for i in np.argsort(scores)[::-1]]
-    by_meaning = list(Parts(retriever).dense(query))
-    expected = {each: 0.5 / (61 + by_words.index(each)) + 0.5 / (61 + by_meaning.index(each)) for each in ids}
-    ranking = make_ensemble(retriever)(query)
-    assert sorted(ranking) == ids
-    assert [expected[each] for each in ranking] == pytest.approx(sorted(expected.values(), reverse=True))
-
-
-def test_the_ensemble_without_its_package_says_what_to_install(retriever, make_ensemble, monkeypatch):
-    monkeypatch.setitem(sys.modules, "rank_bm25", None)
-    with pytest.raises(UserError, match=r"rank-bm25: pip install .*\[frameworks\]"):
-        make_ensemble(retriever)
 
 
 # --- the command ------------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from shared.config import load_settings
 from shared.errors import UserError
 from step3_rag.evaluate import dataset
 from step5_serving.__main__ import app as commands
@@ -118,7 +117,7 @@ def test_step_3_reads_the_set_that_is_written(calls, tmp_path, run_step5):
     got = run_step5("evaluation", "errors", "--telemetry", calls, "--out", folder, "--json")
     assert got.code == 0, got.err
     assert json.loads(got.out)["set"] == {"questions": 3, "passages": 4, "judgements": 4}
-    data = dataset.read(str(folder), "test", load_settings())
+    data = dataset.read(str(folder), "test")
     assert {each.text.strip() for each in data.questions} == {"Disliked?", "doubtful?", "Silent?"}
     assert {score for each in data.questions for score in each.qrels.values()} == {0}
     [asked] = [each for each in data.questions if each.text == "Disliked?"]

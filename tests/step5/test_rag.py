@@ -118,8 +118,8 @@ def test_a_rewriting_model_is_counted_where_a_quote_answers(rag):
 
 
 def test_every_attempt_counts_for_the_time(rag):
-    got, _ = answer(rag(threshold=1.0, strategies=("feedback",)), asked(reader="quote"))
-    assert [each.strategy for each in got.attempts] == ["question", "feedback"]
+    got, _ = answer(rag(threshold=1.0, strategies=("meaning",)), asked(reader="quote"))
+    assert [each.strategy for each in got.attempts] == ["question", "meaning"]
     assert got.attempts[1].start_ms == got.attempts[0].retrieve_ms + got.attempts[0].rerank_ms
     assert got.latency_ms["retrieve"] == sum(each.retrieve_ms for each in got.attempts)
     assert sum(each.took for each in got.attempts) == 1
