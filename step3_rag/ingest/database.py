@@ -1,17 +1,20 @@
-"""The tables of an index, and a connection that says in one line when they can't be read."""
+"""The tables of an index, and the one line for a file that is damaged."""
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from shared.errors import UserError, reason
 
 FORMAT = 1  # of the tables below
-DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 SCHEMA = """
+PRAGMA busy_timeout = 20000;
+PRAGMA page_size = 16384;  -- token vectors are 100 kB a chunk
+PRAGMA journal_mode = WAL;
+PRAGMA foreign_keys = ON;
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS documents (
     id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice: a store may still know an old one
@@ -40,32 +43,16 @@ def damaged(folder: Path, error: Exception) -> UserError:
     return UserError(f"the index in {folder} cannot be read ({reason(error)}): {anew}")
 
 
-def _explained(name: str) -> Callable[..., Any]:
-    """A method of cursors that says which index is damaged, wherever in the file that shows."""
-    method = getattr(sqlite3.Cursor, name)
+@contextlib.contextmanager
+def explained(folder: Path) -> Iterator[None]:
+    """Say in one line that the index is damaged, wherever in the file that shows.
 
-    def call(cursor: Cursor, *args: Any) -> Any:
-        try:
-            return method(cursor, *args)
-        except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED:  # its lowest byte is the kind
-                raise damaged(cursor.connection.folder, error) from None
+    Raises:
+        UserError: it is.
+    """
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if type(error) is not sqlite3.DatabaseError:  # a lock, a full disk
             raise
-
-    return call
-
-
-class Cursor(sqlite3.Cursor):
-    """Rows, or the one line that says what to do."""
-
-    connection: Database
-    execute, fetchone, fetchall, __next__ = map(_explained, ("execute", "fetchone", "fetchall", "__next__"))
-
-
-class Database(sqlite3.Connection):
-    """The connection of an index."""
-
-    folder: Path
-
-    def execute(self, *args: Any) -> Any:
-        return self.cursor(Cursor).execute(*args)
+        raise damaged(folder, error) from None

@@ -2,7 +2,6 @@
 
     rag-index/
       index.sqlite     documents, chunks, their vectors: the truth
-      bm25-17/         the keyword index of generation 17, made again when the chunks have changed
       chroma/          the vector store; every chunk has a vector there under its number
 
 A document's new version becomes visible, and its old one goes, in one transaction; the vector store follows
@@ -25,7 +24,7 @@ from uuid import uuid4
 import numpy as np
 
 from shared.errors import UserError
-from step3_rag.ingest.database import FORMAT, SCHEMA, Database, damaged
+from step3_rag.ingest.database import FORMAT, SCHEMA, damaged, explained
 from step3_rag.ingest.embed import Encoded
 from step3_rag.ingest.stems import stems
 
@@ -107,15 +106,10 @@ class Index:
         file = folder / "index.sqlite"
         if not create and not file.exists():
             raise UserError(f"no index in {folder}: make one with `python -m step3_rag ingest PATH`")
-        db: Database | None = None
+        db: sqlite3.Connection | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            db = sqlite3.connect(file, isolation_level=None, check_same_thread=False, factory=Database)
-            db.folder = folder
-            db.execute("PRAGMA page_size = 16384")  # token vectors are 100 kB a chunk
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA foreign_keys = ON")
-            db.execute("PRAGMA busy_timeout = 20000")
+            db = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
             db.executescript(SCHEMA)
             index = cls(folder, db)
             index._agree({"format": FORMAT, **facts}, create=create)
@@ -126,7 +120,7 @@ class Index:
         return index
 
     def _agree(self, facts: dict[str, Any], *, create: bool) -> None:
-        known = {key: json.loads(value) for key, value in self.db.execute("SELECT key, value FROM meta")}
+        known = {key: json.loads(value) for key, value in self.rows("SELECT key, value FROM meta")}
         if not known and not create:
             raise ValueError("it is empty")
         if not known:
@@ -236,7 +230,8 @@ class Index:
             return
         self.db.execute("BEGIN IMMEDIATE")
         try:
-            yield
+            with explained(self.folder):
+                yield
         except BaseException:
             self.db.execute("ROLLBACK")
             raise
@@ -244,9 +239,18 @@ class Index:
 
     # --- reading ------------------------------------------------------------------------------------
 
+    def rows(self, statement: str, given: Sequence[Any] = ()) -> list[Any]:
+        """All rows of a query.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        with explained(self.folder):
+            return self.db.execute(statement, given).fetchall()
+
     def documents(self) -> list[dict[str, Any]]:
         """Every document: id, name, path, collection, title, sha256, size, chunks, superseded."""
-        rows = self.db.execute(
+        rows = self.rows(
             "SELECT d.id, name, path, collection, title, sha256, size, count(c.id), "
             "coalesce(v.superseded, 0) FROM documents d "
             "LEFT JOIN versions v ON v.document = d.id LEFT JOIN chunks c ON c.document = d.id "
@@ -258,7 +262,7 @@ class Index:
     @property
     def generation(self) -> int:
         """Goes up with every change of the chunks."""
-        return int(self.db.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()[0])
+        return int(self.rows("SELECT value FROM meta WHERE key = 'generation'")[0][0])
 
     def chunks(self, ids: Sequence[int]) -> list[Chunk]:
         """Those chunks, in the order of `ids`."""
@@ -273,7 +277,7 @@ class Index:
 
     def neighbours(self, document: str, first: int, last: int) -> list[Chunk]:
         """The chunks of a document from place `first` to `last`."""
-        rows = self.db.execute(
+        rows = self.rows(
             "SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document "
             "WHERE complete AND name = ? AND place BETWEEN ? AND ? ORDER BY place",
             (document, first, last),
@@ -291,4 +295,4 @@ class Index:
         return [np.frombuffer(rows.get(each, b""), np.float16).reshape(-1, dim) for each in ids]
 
     def _of_chunks(self, what: str, ids: Sequence[int]) -> Any:
-        return self.db.execute(f"SELECT {what} IN ({','.join('?' * len(ids))})", list(ids))
+        return self.rows(f"SELECT {what} IN ({','.join('?' * len(ids))})", list(ids))

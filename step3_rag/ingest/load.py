@@ -22,7 +22,7 @@ from shared.errors import reason
 from step3_rag.ingest import front_matter
 from step3_rag.ingest.chunk import heading_name
 from step3_rag.ingest.load_tables import table_lines, tables_as_rows
-from step3_rag.ingest.piece import BLOCK, Piece, UnreadableError, clean, opened, refuse_giant
+from step3_rag.ingest.piece import Piece, UnreadableError, clean, opened, refuse_giant
 
 SUFFIXES = (".md", ".markdown", ".txt", ".rst", ".html", ".htm", ".pdf", ".docx", ".csv", ".tsv")
 AT_ONCE = 1_000_000  # characters of a piece, at most
@@ -34,7 +34,7 @@ def pieces(path: Path) -> Iterator[Piece]:
     """The text of a file, in order; the first piece has what its front matter says.
 
     Raises:
-        UnreadableError: no such format, encrypted, damaged, binary, empty.
+        UnreadableError: no such format, encrypted, damaged, binary, empty, or a text that is not in UTF-8.
     """
     kind, empty = path.suffix.lower(), True
     try:
@@ -43,7 +43,9 @@ def pieces(path: Path) -> Iterator[Piece]:
             if text.strip():
                 empty = False
                 yield replace(piece, text=text)
-    except (OSError, csv.Error, UnicodeError) as error:
+    except UnicodeError:
+        raise UnreadableError("not UTF-8: save it as UTF-8") from None
+    except (OSError, csv.Error) as error:
         raise UnreadableError(getattr(error, "strerror", None) or str(error)) from None
     if empty:
         raise UnreadableError("no text in it" + (" (a scan? it needs OCR)" if kind == ".pdf" else ""))
@@ -92,7 +94,7 @@ def _table(path: Path) -> Iterator[Piece]:
     """Rows as items of a list, `- name: value, name: value`; the first row has the names."""
     csv.field_size_limit(LONGEST_CELL)
     with opened(path, newline="") as file:
-        usual, head = "\t" if path.suffix.lower() == ".tsv" else ",", file.readline(BLOCK)
+        usual, head = "\t" if path.suffix.lower() == ".tsv" else ",", file.readline(65_536)
         delimiter = max((usual, *",;\t|"), key=head.count)  # what the first row has most of
         file.seek(0)
         rows = csv.reader(file, delimiter=delimiter)

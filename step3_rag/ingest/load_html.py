@@ -9,7 +9,6 @@ arranges the page (one row, one column, or tables within it) is read as paragrap
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import re
 from pathlib import Path
@@ -19,7 +18,7 @@ from lxml import etree
 from lxml.html import HtmlElement, HTMLParser, defs
 
 from step3_rag.ingest.load_tables import table_lines
-from step3_rag.ingest.piece import encoding_of, opened, refuse_giant
+from step3_rag.ingest.piece import opened, refuse_giant
 
 LARGEST = 10_000_000  # bytes: the whole tree is in memory
 BLOCKS = (defs.block_tags - {"del", "ins"}) | {
@@ -41,17 +40,12 @@ def page(path: Path) -> str:
         UnreadableError: too large or binary.
     """
     refuse_giant(path.stat().st_size, LARGEST)
-    encoding = encoding_of(path)
-    if not encoding.startswith("utf"):  # then the page knows better than a guess
-        declared = re.search(rb"""charset\s*=\s*["']?([\w.:-]+)""", path.read_bytes())
-        with contextlib.suppress(LookupError):
-            encoding = codecs.lookup(declared[1].decode() if declared else encoding).name
-        encoding = "cp1252" if encoding in ("iso8859-1", "ascii") else encoding  # as browsers take it
-    with opened(path, encoding) as file:
-        source = file.read()
+    contents, encoding = path.read_bytes(), None  # which the page may declare
+    with contextlib.suppress(UnicodeDecodeError), opened(path) as file:
+        contents, encoding = file.read().encode(), "utf-8"
     try:
-        parser = HTMLParser(encoding="utf-8", huge_tree=True)
-        tree = lxml.html.document_fromstring(source.encode("utf-8", "replace"), parser=parser)
+        parser = HTMLParser(encoding=encoding, huge_tree=True)
+        tree = lxml.html.document_fromstring(contents, parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError):
         return ""  # nothing in it
     title, text = _flat(tree.find(".//title")), text_of(tree)

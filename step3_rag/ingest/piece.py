@@ -1,4 +1,4 @@
-"""What every loader gives, a piece of text, and how a text file is opened in the encoding that it has."""
+"""What every loader gives, a piece of text, and how a text file is opened."""
 
 from __future__ import annotations
 
@@ -40,57 +40,20 @@ class Piece:
         return max((number for start, number in self.pages if start <= place), default=None)
 
 
-# What Western European texts have beside ASCII. In a short text, statistics can't tell their encodings apart.
-WESTERN = frozenset(
-    "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØŒÙÚÛÜßàáâãäåæçèéêëìíîïñòóôõöøœùúûüÿ\xa0\xad¡¿«»‹›‘’‚“”„–—…•·€£¥§©®™°ºª±²³µ¼½¾×÷"
-)
-BLOCK = 65_536
+def opened(path: Path, **options: Any) -> IO[str]:
+    """The file as text: UTF-8, or UTF-16 where it begins with a byte order mark.
 
-
-def encoding_of(path: Path) -> str:
-    """UTF-8 where the file is that (a bad byte here and there aside), otherwise what its bytes look like.
+    What is in another encoding raises a UnicodeDecodeError as it is read.
 
     Raises:
-        UnreadableError: it looks like no text at all.
+        UnreadableError: it is no text.
     """
     with path.open("rb") as file:
-        block = file.read(BLOCK)
-        if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            return "utf-16"
-        if b"\x00" in block:
-            raise UnreadableError("binary, not text")
-        decoder, before = codecs.getincrementaldecoder("utf-8")(), b""
-        while block or before:  # all of it: the first accent of a long text may come late
-            try:
-                decoder.decode(block, final=not block)
-            except UnicodeDecodeError:
-                return _guess(before + block)
-            before, block = block, file.read(BLOCK)
-    return "utf-8-sig"
-
-
-def _guess(block: bytes) -> str:
-    """The encoding of bytes that are no clean UTF-8."""
-    repaired = block.decode("utf-8", errors="replace")
-    bad = repaired.count("\N{REPLACEMENT CHARACTER}")
-    if sum(not each.isascii() for each in repaired) > 2 * bad:
-        return "utf-8-sig"
-    western = block.decode("cp1252", errors="replace")
-    marks = {each for each in western if not each.isascii()}
-    if marks <= WESTERN and not re.search("[À-ÿ]{4}", western):  # whole words: another alphabet
-        return "cp1252"
-    from charset_normalizer import from_bytes
-
-    best = from_bytes(block).best()
-    if best is None:
-        raise UnreadableError("neither UTF-8 nor any other encoding that is known")
-    return str(best.encoding)
-
-
-def opened(path: Path, encoding: str | None = None, **options: Any) -> IO[str]:
-    """The file as text, by default in the encoding that it seems to have."""
-    # What doesn't fit the encoding becomes a replacement character: the rest is worth having.
-    return path.open(encoding=encoding or encoding_of(path), errors="replace", **options)
+        begin = file.read(65_536)
+    is_utf16 = begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if b"\x00" in begin and not is_utf16:
+        raise UnreadableError("binary, not text")
+    return path.open(encoding="utf-16" if is_utf16 else "utf-8-sig", **options)
 
 
 def refuse_giant(size: int, largest: int) -> None:

@@ -3,8 +3,8 @@
     $ python -m step3_rag ingest documents/ --rebuild
 
 For another embedder or other chunk sizes, or when the old index is damaged. It takes in what stands under the
-paths, and the documents of other places that the old index held: each file again, or, where it is gone, the
-text that the old index has of it. What was deleted below the paths does not come back.
+paths, and the files of other places that the old index held. What was deleted below the paths does not come
+back.
 """
 
 from __future__ import annotations
@@ -12,36 +12,15 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from shared.errors import UserError
-from step3_rag.ingest import load, update
+from step3_rag.ingest import update
 from step3_rag.ingest.embed import Embedder
-from step3_rag.ingest.index import Index, joined
+from step3_rag.ingest.index import Index
 from step3_rag.ingest.sources import File, Report
-
-
-@dataclass(frozen=True)
-class Kept(File):
-    """A document whose file is gone, by what the old index has of it."""
-
-    row: dict[str, Any]
-    text: str
-
-    def size(self) -> int:
-        return int(self.row["size"])
-
-    def digest(self) -> str:
-        return str(self.row["sha256"])
-
-    def pieces(self) -> Iterator[load.Piece]:
-        yield load.Piece(self.text, superseded=self.row["superseded"])
-
-    def title(self, text: str) -> str:  # noqa: ARG002  (the old index knows it)
-        return str(self.row["title"])
 
 
 def rebuild(
@@ -52,41 +31,36 @@ def rebuild(
     paths: Sequence[Path],
     collection: str | None,
 ) -> Report:
-    """Make the index in a folder anew; the lock has to be held.
-
-    Args:
-        facts: what the new index is made with.
-        paths: what stands below them is brought in; what lay there and is gone does not come back.
+    """Make the index in a folder anew, with these facts; the lock has to be held.
 
     Raises:
-        UserError: nothing stands there; the index is as it was.
+        UserError: nothing stands under the paths, or the file of a document in another place is gone; the
+            index is as it was.
     """
-    try:
-        index = Index.open(folder, {})
-        gone = update.gone_from(index, paths)
-        old = [_source(index, row) for row in index.documents() if row not in gone]
-    except UserError:  # there is none, or it can't be read
-        for file in folder.glob("index.sqlite*"):
-            shutil.rmtree(file) if file.is_dir() else file.unlink()
-        index, gone, old = Index.open(folder, facts, create=True), [], []
+    index = _opened(folder, facts)
     with contextlib.closing(index), index.transaction():
+        gone = update.gone_from(index, paths)
+        others = [row for row in index.documents() if row not in gone]
+        for row in others:
+            if not os.access(row["path"], os.R_OK):
+                raise UserError(f"{row['name']} has no file to read it from again: `forget` it, then rebuild")
         index.begin_anew(facts)
         report = update.bring_in(index, paths, collection, embedder, sizes)
         there = {row["path"] for row in index.documents()}
-        update.ingest(index, [each for each in old if each.key not in there], embedder, sizes, report)
+        files = [File(Path(row["path"]), row["name"], row["collection"]) for row in others]
+        update.ingest(index, [each for each in files if each.key not in there], embedder, sizes, report)
     report.removed += [row["name"] for row in gone]
-    clear_derived(folder, "chroma")
+    shutil.rmtree(folder / "chroma", ignore_errors=True)
     return report
 
 
-def _source(index: Index, row: dict[str, Any]) -> File:
-    about = Path(row["path"]), row["name"], row["collection"]
-    if os.access(row["path"], os.R_OK):
-        return File(*about)
-    return Kept(*about, row, joined(index.neighbours(row["name"], 0, row["chunks"])))
-
-
-def clear_derived(folder: Path, *more: str) -> None:
-    """Delete what searches made of the index in a folder: the keyword index, the graph, and `more`."""
-    for each in (path for name in ("bm25-*", "*graph.json", *more) for path in folder.glob(name)):
-        shutil.rmtree(each, ignore_errors=True) if each.is_dir() else each.unlink(missing_ok=True)
+def _opened(folder: Path, facts: dict[str, Any]) -> Index:
+    """The index in a folder; an empty one where there is none, or it can't be read."""
+    with contextlib.suppress(UserError):
+        index = Index.open(folder, {})
+        if index.rows("PRAGMA quick_check(1)") == [("ok",)]:
+            return index
+        index.close()
+    for file in folder.glob("index.sqlite*"):
+        shutil.rmtree(file) if file.is_dir() else file.unlink()
+    return Index.open(folder, facts, create=True)

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from shared.errors import UserError
 from step3_rag.ingest import load
+from step3_rag.ingest.piece import clean
 
 DEFAULT_COLLECTION = "documents"
 
@@ -77,11 +78,7 @@ class Report:
     @property
     def others(self) -> str:
         """These in words: `2 .pptx, 1 .xlsx`."""
-        return _counted(self.other_types)
-
-
-def _counted(types: Counter[str]) -> str:
-    return ", ".join(f"{count} {ending}" for ending, count in types.most_common())
+        return ", ".join(f"{count} {ending}" for ending, count in self.other_types.most_common())
 
 
 def files_in(path: Path, collection: str | None, report: Report) -> list[File]:
@@ -100,44 +97,44 @@ def files_in(path: Path, collection: str | None, report: Report) -> list[File]:
     else:
         raise UserError(f"{path} does not exist: give files or folders that do")
     for file, name in files:
-        if _shown(str(file)) != str(file):
-            report.failed[_shown(name)] = BAD_NAME
+        if not _is_text(str(file)):
+            report.failed[clean(name)] = "its name, or that of a folder above it, is not UTF-8: rename it"
             continue
         first, _, rest = name.partition("/")
         found.append(File(file, name, collection or (first if rest else DEFAULT_COLLECTION)))
     return found
 
 
-BAD_NAME = "its name, or that of a folder above it, is not UTF-8: rename it"
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _walk(root: Path, report: Report) -> Iterator[Path]:
     """The files below a folder that can be read; the report gets the others."""
 
     def failed(error: OSError) -> None:
-        name = _shown(Path(error.filename or root).relative_to(root).as_posix())
-        report.failed[f"{name}/"] = error.strerror or str(error)
+        folder = Path(error.filename or root).relative_to(root).as_posix()
+        report.failed[f"{folder}/"] = error.strerror or str(error)
 
     for folder, folders, names in os.walk(root, onerror=failed):  # links to folders are not walked into
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         here = Path(folder)
         for link in (here / each for each in folders if (here / each).is_symlink()):
-            report.passed_over[_shown(link.relative_to(root).as_posix())] = "a link to a folder"
+            report.passed_over[link.relative_to(root).as_posix()] = "a link to a folder"
         for file in (here / each for each in sorted(names) if not each.startswith(".")):
-            name, ending = _shown(file.relative_to(root).as_posix()), file.suffix.lower()
+            name, ending = file.relative_to(root).as_posix(), file.suffix.lower()
             if ending not in load.SUFFIXES:
-                report.other_types[_shown(ending) or "without an ending"] += 1
+                report.other_types[ending or "without an ending"] += 1
             elif not Path(os.path.realpath(file)).is_relative_to(root):  # Path.resolve raises on a circle
                 report.passed_over[name] = "a link that leads out of the folder"
             elif not os.path.isfile(file):  # noqa: PTH113
                 report.failed[name] = "no file behind it (a broken link?)"
             else:
                 yield file
-
-
-def _shown(name: str) -> str:
-    """A name for people and databases: bytes that are no UTF-8 as question marks."""
-    return name.encode(errors="replace").decode()
 
 
 def find(paths: Sequence[Path], known: dict[str, str], collection: str | None, report: Report) -> list[File]:
@@ -149,12 +146,10 @@ def find(paths: Sequence[Path], known: dict[str, str], collection: str | None, r
     owner = {name: key for key, name in known.items()}
     files: dict[str, File] = {}
     for path in paths:
-        failed, others = len(report.failed), Counter(report.other_types)
+        failed = len(report.failed)
         below = files_in(path, collection, report)
         if not below and len(report.failed) == failed:
-            has = _counted(report.other_types - others)
-            readable = f"readable are {' '.join(load.SUFFIXES)}" + (f"; it has {has}" if has else "")
-            raise UserError(f"{path} holds no document: {readable}")
+            raise UserError(f"{path} holds no document: readable are {' '.join(load.SUFFIXES)}")
         for file in below:
             # The same name below two folders: the second gets its folder's name before it, or its whole path.
             names = (file.name, f"{path.resolve().name}/{file.name}", file.path.as_posix())

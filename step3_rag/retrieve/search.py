@@ -24,7 +24,7 @@ import numpy as np
 from step3_rag.ingest.embed import Embedder, Encoded
 from step3_rag.ingest.index import Chunk, Index
 from step3_rag.ingest.stems import stems
-from step3_rag.retrieve.fuse import min_max, ranked, rrf
+from step3_rag.retrieve.fuse import min_max, ranked
 from step3_rag.retrieve.rerank import Scorer, idf, late_interaction, rare_match
 from step3_rag.retrieve.snapshot import Snapshot
 from step3_rag.stores.common import ChunkStore
@@ -39,7 +39,6 @@ class Options:
 
     k: int = 5
     use: tuple[str, ...] = ("bm25", "dense")
-    fusion: Literal["minmax", "rrf"] = "minmax"
     dense_weight: float = 0.5
     depth: int = 100  # candidates of each kind
     rerank: Literal["maxsim", "scorer", "none"] = "maxsim"
@@ -143,8 +142,6 @@ class Retriever:
 
     def _fuse(self, found: Found, options: Options) -> Scores:
         rankings = [found.stages[name] for name in options.use]
-        if options.fusion == "rrf":
-            return rrf(rankings)
         weights = {"bm25": 1 - options.dense_weight, "dense": options.dense_weight}
         return min_max(rankings, [weights[name] for name in options.use])
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
 from collections import Counter
 from functools import cached_property
 
@@ -24,11 +21,11 @@ class Snapshot:
     def __init__(self, index: Index) -> None:
         self.index = index
         # One statement, so that the generation is that of these rows; without chunks, it stands alone.
-        found = index.db.execute(
+        found = index.rows(
             "SELECT value, c.id, d.name, d.collection FROM meta LEFT JOIN "
             "(chunks c JOIN documents d ON d.id = c.document AND d.complete) WHERE key = 'generation' "
             "ORDER BY c.id"
-        ).fetchall()
+        )
         self.generation = int(found[0][0])
         rows = [row[1:] for row in found if row[1] is not None]
         self.ids = np.array([row[0] for row in rows], np.int64)
@@ -41,27 +38,13 @@ class Snapshot:
 
     @cached_property
     def sparse(self) -> Sparse:
-        """The keyword index; kept on disk as long as the chunks stay the same."""
-        home = self.index.folder / f"bm25-{self.generation}"
-        if home.is_dir():
-            with contextlib.suppress(Exception):  # whatever is wrong with it: it can be made again
-                return Sparse.load(home, len(self))
-        sparse = Sparse([row.split() for row in self._column("stems")])
-        if self.index.generation != self.generation:  # an ingest has changed the chunks: not worth keeping
-            return sparse
-        with contextlib.suppress(OSError):  # a read-only folder works too, only slower
-            draft = self.index.folder / f"bm25-{os.getpid()}.partial"
-            sparse.save(draft)
-            for old in self.index.folder.glob("bm25-*"):
-                if old != draft:
-                    shutil.rmtree(old, ignore_errors=True)
-            draft.rename(home)
-        return sparse
+        """The keyword index."""
+        return Sparse([row.split() for row in self._column("stems")])
 
     @cached_property
     def superseded(self) -> frozenset[int]:
         """The chunks of documents that say that a newer version has taken their place."""
-        rows = self.index.db.execute(
+        rows = self.index.rows(
             "SELECT c.id FROM chunks c JOIN versions v ON v.document = c.document WHERE v.superseded"
         )
         return frozenset(row[0] for row in rows)
@@ -69,7 +52,7 @@ class Snapshot:
     @cached_property
     def token_frequency(self) -> np.ndarray:
         """In how many chunks each token of the embedder's vocabulary occurs, shape (largest id + 1,)."""
-        rows = self.index.db.execute("SELECT chunk, ids FROM tokens")
+        rows = self.index.rows("SELECT chunk, ids FROM tokens")
         held = [np.unique(np.frombuffer(blob, np.int32)) for chunk, blob in rows if chunk in self.row_of]
         return np.bincount(np.concatenate([*held, np.empty(0, np.int32)]), minlength=1)
 
@@ -80,5 +63,5 @@ class Snapshot:
 
     def _column(self, name: str) -> list[str]:
         """A column of the chunks, in the order of `ids`; nothing where a chunk has gone since."""
-        known = dict(self.index.db.execute(f"SELECT id, {name} FROM chunks"))
+        known = dict(self.index.rows(f"SELECT id, {name} FROM chunks"))
         return [known.get(chunk, "") for chunk in self.row_of]

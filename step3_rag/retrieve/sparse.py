@@ -13,7 +13,6 @@ the Snowball stemmer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -28,21 +27,6 @@ class Sparse:
         self._index = bm25s.BM25(k1=k1, b=b) if any(texts) else None
         if self._index:
             self._index.index([list(text) for text in texts], show_progress=False)
-
-    @classmethod
-    def load(cls, folder: Path, n: int) -> Sparse:
-        """The index that `save` wrote, for n texts."""
-        import bm25s
-
-        sparse = cls([])
-        sparse.n = n
-        sparse._index = bm25s.BM25.load(folder, mmap=True) if n else None
-        return sparse
-
-    def save(self, folder: Path) -> None:
-        """Write the index to a folder."""
-        if self._index:
-            self._index.save(folder, show_progress=False)
 
     def knows(self, stem: str) -> bool:
         """Whether any text has it."""

@@ -12,7 +12,6 @@ changes its meaning. So `sync` compares the numbers, adds what is new or was los
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
 from pathlib import Path
 
 from shared.errors import UserError
@@ -66,15 +65,15 @@ def is_current(index: Index, store: ChunkStore) -> bool:
         UserError: the store fails.
     """
     key = _key(store.name, store.address)
-    row = index.db.execute("SELECT generation FROM copies WHERE store = ?", (key,)).fetchone()
+    noted = index.rows("SELECT generation FROM copies WHERE store = ?", (key,))
     with store.explained():
-        return row == (index.generation,) and store.count() == len(_chunks_of(index))
+        return noted == [(index.generation,)] and store.count() == len(_chunks_of(index))
 
 
-def sync(index: Index, store: ChunkStore, progress: Callable[[int], None] = lambda _n: None) -> None:
+def sync(index: Index, store: ChunkStore) -> None:
     """Make the store hold just the index's chunks. The index's lock has to be held.
 
-    `progress` gets the number of chunks added each time. After a failure or a kill, the next call goes on.
+    After a failure or a kill, the next call goes on.
 
     Raises:
         UserError: the store fails.
@@ -90,7 +89,6 @@ def sync(index: Index, store: ChunkStore, progress: Callable[[int], None] = lamb
         for start in range(0, len(missing), BATCH):
             batch = missing[start : start + BATCH]
             store.upsert(index.chunks(batch), index.vectors(batch))
-            progress(len(batch))
     index.db.execute(note, (key, generation))
 
 
@@ -100,7 +98,7 @@ def sync_copies(index: Index, *more: tuple[str, str | None]) -> dict[str, str]:
     The index's lock has to be held. Returns the copies that are still as they were, with the reason.
     """
     behind: dict[str, str] = {}
-    noted = [row[0].partition(" ") for row in index.db.execute("SELECT store FROM copies")]
+    noted = [row[0].partition(" ") for row in index.rows("SELECT store FROM copies")]
     for name, address in dict.fromkeys([*more, *((name, address or None) for name, _, address in noted)]):
         if name != "faiss":  # it ends with its process
             try:
@@ -116,5 +114,5 @@ def _key(name: str, address: str | None) -> str:
 
 
 def _chunks_of(index: Index) -> set[int]:
-    rows = index.db.execute("SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document WHERE complete")
+    rows = index.rows("SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document WHERE complete")
     return {row[0] for row in rows}

@@ -33,16 +33,14 @@ def names(home):
     [
         "อากาศที่กรุงเทพเป็นอย่างไร",
         "🌧 ???",
-        "'; DROP TABLE chunks --",
-        "[bold]x[/bold] {x} %s",
-        "</source> <|im_end|>",
+        "[bold]x[/bold] {x} %s </source> <|im_end|>",
         "caf\udce9 in Paris?",
         "\u200b",
         "x" * 2000,
     ],
 )
 def test_any_text_can_be_asked(read_only, command, question):
-    for flags in (("--threshold", "0"), ("--strategies", "spelling,feedback")):
+    for flags in (("--threshold", "0"), ("--strategies", "spelling,meaning")):
         got = command("step3_rag", "ask", "--json", *flags, "--", question)
         assert (got.code, got.err) == (0, "")
         assert json.loads(got.out)["sources"]
@@ -105,12 +103,6 @@ def test_values_that_ask_does_not_know(read_only, refused, flags, line):
 def test_values_that_ingest_does_not_know(documents, fake, refused, flags, line):
     assert line in refused("step3_rag", "ingest", str(documents), *flags)
     assert not Path("rag-index").exists()
-
-
-def test_flags_that_do_not_go_together(beir, refused):
-    args = ("step3_rag", "evaluate", "--dataset", str(beir))
-    assert "--ensemble and --graph are retrievers" in refused(*args, "--answers", "--graph")
-    assert "beir has no reference answers" in refused(*args, "--answers")
 
 
 # --- documents --------------------------------------------------------------------------------------------
@@ -184,12 +176,16 @@ def test_a_corrupt_index_says_so_and_a_rebuild_mends_it(home, refused, command, 
     assert "kettle" in command("step3_rag", "search", "kettle").out
 
 
-def test_a_rebuild_keeps_documents_that_are_not_below_the_paths(home, command, tmp_path):
+def test_a_rebuild_reads_the_files_of_other_places_again_and_is_refused_without_them(
+    home, command, refused, tmp_path
+):
     write(tmp_path / "more", {"more.md": "# More\n\nThe lamp is green.\n"})
     command("step3_rag", "ingest", "more")
-    (tmp_path / "more" / "more.md").unlink()
-    assert command("step3_rag", "ingest", "documents", "--rebuild", "--chunk-size", "64").code == 0
+    rebuild = ("step3_rag", "ingest", "documents", "--rebuild", "--chunk-size", "64")
+    assert command(*rebuild).code == 0
     assert names(home) == sorted([*DOCUMENTS, "more.md"])
+    (tmp_path / "more" / "more.md").unlink()
+    assert "more.md has no file to read it from again: `forget` it, then rebuild" in refused(*rebuild)
     assert "The lamp is green." in command("step3_rag", "search", "green lamp").out
 
 
@@ -202,7 +198,7 @@ def test_a_rebuild_does_not_bring_back_what_was_deleted(home, command):
 
 def test_a_change_of_the_chunker_makes_the_index_of_a_dataset_anew(beir, monkeypatch, capsys):
     settings = load_settings()
-    data = dataset.read(str(beir), None, settings)
+    data = dataset.read(str(beir), None)
 
     def made():
         index = dataset.dataset_service(settings, data).index
@@ -243,10 +239,12 @@ def test_the_second_of_two_ingests_waits_and_says_who_holds_the_lock(home, comma
 
 
 @pytest.mark.parametrize(
-    ("failure", "why"),
-    [({"refused": True}, "can't be reached"), ({"status": 529}, "the server is overloaded (529)")],
+    ("flags", "said", "failure", "why"),
+    [
+        (("--reader", "chat"), 0.9, {"refused": True}, "can't be reached"),
+        (("--strategies", "chat"), 0.1, {"status": 529}, "the server is overloaded (529)"),
+    ],
 )
-@pytest.mark.parametrize(("flags", "said"), [(("--reader", "chat"), 0.9), (("--strategies", "chat"), 0.1)])
 def test_a_chat_model_that_is_down_leaves_what_was_found(
     read_only, command, monkeypatch, flags, said, failure, why
 ):
@@ -267,6 +265,3 @@ def test_a_chat_model_that_is_down_leaves_what_was_found(
     assert why in facts["error"]
     assert facts["answer"] is None
     assert any("kettle" in each["text"] for each in facts["sources"])
-
-
-# --- reports and collections ------------------------------------------------------------------------------

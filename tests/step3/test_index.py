@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import sqlite3
 
 import numpy as np
 import pytest
@@ -139,21 +138,6 @@ def test_a_rebuild_that_fails_leaves_the_index_as_it_was_and_its_readers_see_not
 # --- what a search needs of all chunks --------------------------------------------------------------------
 
 
-def test_the_keyword_index_is_kept_until_the_chunks_change(built, documents, monkeypatch):
-    first = Snapshot(built)
-    scores = first.sparse.scores(stems("kettle"))
-    assert [path.name for path in built.folder.glob("bm25-*")] == [f"bm25-{first.generation}"]
-    again = Snapshot(opened(built.folder))
-    monkeypatch.setattr(again, "_column", lambda _name: pytest.fail("made again"))
-    assert np.array_equal(again.sparse.scores(stems("kettle")), scores)
-    monkeypatch.undo()
-    (documents / "notes.md").unlink()
-    bring_in(built, documents)
-    later = Snapshot(built)
-    assert later.sparse.scores(stems("kettle")).tolist() == [0] * len(later)
-    assert [path.name for path in built.folder.glob("bm25-*")] == [f"bm25-{later.generation}"]
-
-
 def test_an_ingest_between_taking_a_snapshot_and_using_it(built, documents):
     snapshot = Snapshot(built)
     for name in ("notes.md", "contracts/supply.md"):
@@ -164,34 +148,4 @@ def test_an_ingest_between_taking_a_snapshot_and_using_it(built, documents):
     assert len(scores) == len(snapshot)
     (row,) = np.flatnonzero(scores)
     assert snapshot.names[row] == "handbook/leave.txt"
-    assert not list(built.folder.glob("bm25-*"))  # what it made then fits no state: it isn't kept
     assert snapshot.vocabulary["kettle"] == 0
-
-
-def test_the_snapshot_and_its_generation_belong_together(built, documents):
-    writer = opened(built.folder)
-
-    class Meanwhile:
-        """A connection on which an ingest comes in between any two statements."""
-
-        def execute(self, *args):
-            found = built.db.execute(*args).fetchall()
-            (documents / "notes.md").write_text(
-                f"Version {len(found)}, {writer.generation}.\n\n" + "Word. " * 300
-            )
-            bring_in(writer, documents)
-            return sqlite3.connect(":memory:").execute("SELECT 1") if not found else Rows(found)
-
-    class Rows(list):
-        def fetchall(self):
-            return self
-
-        def fetchone(self):
-            return self[0]
-
-    before, chunks = built.generation, len(Snapshot(built))
-    reader = Index(built.folder, Meanwhile())
-    snapshot = Snapshot(reader)
-    assert (snapshot.generation, len(snapshot)) == (before, chunks)
-    assert built.generation > before
-    writer.close()
