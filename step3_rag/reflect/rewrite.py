@@ -6,7 +6,6 @@
     conversation  the question before in front of this one ("And on public holidays?")
     spelling      words that the collection doesn't know, replaced by ones that it does
     meaning       the same question, with dense search weighing 85 % instead of half
-    feedback      the question and the expansion terms of the best chunks (RM3: Lavrenko and Croft 2001)
     chat          the chat model rewrites the question
     hyde          the chat model invents an answer, and the question is searched with it (query2doc: Wang et
                   al. 2023, arXiv:2303.07678; HyDE: Gao et al. 2022, arXiv:2212.10496)
@@ -22,20 +21,17 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
-
 from shared import prompts
 from step3_rag import PROMPTS
 from step3_rag.ingest.stems import WORD, stems
 from step3_rag.retrieve.search import Found, Options, Retriever
 
-OFFLINE = ("conversation", "spelling", "meaning", "feedback")
+OFFLINE = ("conversation", "spelling", "meaning")
 WITH_CHAT = ("chat", "hyde")
 STRATEGIES = OFFLINE + WITH_CHAT
 
 Chat = Callable[[prompts.Prompt, str], str]  # a prompt and a user's turn -> the model's answer
 
-FEEDBACK_CHUNKS, FEEDBACK_WORDS = 5, 8
 PARTS = re.compile(
     r"[,;]?\s+and\s+(?=(?:what|which|how|who|whom|whose|when|where|why|by|for|in|on|to|at|is|are|does|do|did|can"
     r"|may|must)\b)",
@@ -51,15 +47,13 @@ def rewrite(
     """Another query, or the same with other options; None when the strategy has nothing new to offer."""
     options = found.options
     if strategy == "meaning":
-        both = set(options.use) == {"bm25", "dense"} and options.fusion == "minmax"
+        both = set(options.use) == {"bm25", "dense"}
         return (question, replace(options, dense_weight=MEANING)) if both else None
     if strategy == "conversation":
         query = " ".join((*options.before[-1:], question))
     elif strategy == "spelling":
         snapshot = retriever.snapshot
         query = correct_spelling(question, snapshot.vocabulary, snapshot.sparse.knows)
-    elif strategy == "feedback":
-        query = f"{question} {' '.join(expansion_terms(found, retriever))}".strip()
     else:  # one of WITH_CHAT
         assert chat is not None
         name = "rewrite" if strategy == "chat" else "hyde"
@@ -97,21 +91,3 @@ def parts_of(question: str) -> list[str]:
     ['When does it end', 'who signed it?']
     """
     return [part for part in PARTS.split(question) if part.strip()] or [question]
-
-
-def expansion_terms(found: Found, retriever: Retriever) -> list[str]:
-    """Words of the best chunks that are frequent there and rare elsewhere, the heaviest first.
-
-    Each word gets, from each chunk, its share of the chunk's words times the chunk's weight, times its idf.
-    """
-    vocabulary, asked = retriever.snapshot.vocabulary, set(stems(found.query))
-    chunks = retriever.index.chunks(found.order[:FEEDBACK_CHUNKS])
-    n = max(1, len(retriever.snapshot))
-    weights: dict[str, float] = {}
-    for rank, chunk in enumerate(chunks):
-        words = Counter(word for word in WORD.findall(chunk.text.lower()) if stems(word))
-        for word, times in words.items():
-            rarity = np.log1p(n / (1 + vocabulary[word]))
-            weights[word] = weights.get(word, 0.0) + times / words.total() * rarity / (1 + rank)
-    new = [word for word in sorted(weights, key=lambda each: -weights[each]) if not set(stems(word)) <= asked]
-    return new[:FEEDBACK_WORDS]

@@ -9,7 +9,6 @@ from anthropic.lib.tools import ToolError
 from rich.console import Console
 
 from shared.config import load_settings
-from shared.errors import UserError
 from step3_rag.answer import agent, search_tool
 from step3_rag.cli import ask, render
 from step3_rag.stores import vector_store
@@ -83,9 +82,7 @@ def test_without_a_query_the_question_itself_is_searched(retriever, sure):
         ({}, "query is missing"),
         ({"query": "x", "k": 0}, "k: 0 is less than the minimum of 1"),
         ({"query": "x", "collection": "secrets"}, "collection: 'secrets' is not one of ['"),
-        ({"query": "x", "path": "/etc"}, "Additional properties are not allowed ('path' was unexpected)"),
         ("x", "the input must be a JSON object with query, collection, k"),
-        ({"query": ["x\ny" * 300]}, "query: ["),
     ],
 )
 def test_a_wrong_input_is_said_in_one_line(retriever, given, said):
@@ -154,18 +151,6 @@ def test_wrong_calls_are_errors_that_the_model_can_mend(retriever, sure):
     assert wrong[1]["content"] == "there is no tool 'delete_documents': use search_documents"
     assert "is_error" not in api.requests[2]["messages"][4]["content"][0]
     assert [each.is_error for each in done.calls] == [True, True, False]
-
-
-def test_a_store_that_fails_is_told_in_one_line(retriever, monkeypatch):
-    def fail(*args, **kwargs):
-        raise UserError("the store failed:\nit is gone")
-
-    monkeypatch.setattr(retriever, "search", fail)
-    api = ScriptedMessages()
-    api.enqueue(tool_uses=[("search_documents", {"query": "notice"})])
-    api.enqueue("I don't know.")
-    (call,) = agent.run(api.client, "scripted", retriever, NOTICE).calls
-    assert (call.result, call.is_error) == ("the store failed: it is gone", True)
 
 
 def test_a_server_that_calls_all_the_same_is_stopped(retriever, sure, monkeypatch):

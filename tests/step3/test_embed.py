@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -72,9 +71,8 @@ def own(tmp_path, real_weights):
     return SimpleNamespace(folder=folder, change=change, settings=settings)
 
 
-@pytest.mark.parametrize("lower", [True, False])
-def test_a_tokenizer_whose_files_differ_reads_as_transformers_does(own, lower):
-    own.change("tokenizer_config.json", do_lower_case=lower)
+def test_a_tokenizer_whose_files_differ_reads_as_transformers_does(own):
+    own.change("tokenizer_config.json", do_lower_case=False)
     theirs = models.load_tokenizer(own.settings.embedder, own.settings)("Hello World")["input_ids"]
     assert Embedder(own.settings).tokenizer.encode("Hello World").ids == theirs
 
@@ -143,21 +141,3 @@ def test_there_is_a_vector_of_length_one_for_each_token():
         assert lengths == pytest.approx(np.ones(count), abs=5e-3)
     assert embedder.longest == 254
     assert embedder.encode([]) == []
-
-
-def test_threads_get_each_its_own():
-    embedder, texts = Embedder(load_settings(dtype="float32")), TEXTS[5:25]
-    alone = [embedder.encode([text])[0] for text in texts]
-
-    def work(i):
-        spans = embedder.token_spans(TEXTS[2])  # read whole, while others have theirs cut
-        (one,) = embedder.encode([texts[i]])
-        return one, len(spans)
-
-    with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(work, [*range(len(texts))] * 3))
-    for i, (one, spans) in enumerate(found):
-        own = alone[i % len(texts)]
-        assert one.vector == pytest.approx(own.vector, abs=1e-6)
-        assert np.array_equal(one.token_ids, own.token_ids)
-        assert spans > embedder.longest

@@ -10,14 +10,7 @@ from step3_rag import pipeline as answer
 from step3_rag.evaluate import rewrites
 from step3_rag.reflect import reflect as lesson
 from step3_rag.reflect.reflect import MARGIN, THRESHOLD, Attempt, better, reflect
-from step3_rag.reflect.rewrite import (
-    OFFLINE,
-    STRATEGIES,
-    correct_spelling,
-    expansion_terms,
-    parts_of,
-    rewrite,
-)
+from step3_rag.reflect.rewrite import OFFLINE, STRATEGIES, correct_spelling, parts_of, rewrite
 from step3_rag.retrieve.search import Found, Options
 from tests.scripted import ScriptedMessages
 
@@ -67,22 +60,11 @@ def test_a_joined_question_has_parts():
         assert parts_of(one) == [one]
 
 
-def test_feedback_adds_telling_words_of_the_best_chunks(retriever):
-    found = retriever.search("kettle")
-    words = expansion_terms(found, retriever)
-    assert 0 < len(words) <= 8
-    assert "kitchen" in words
-    assert "kettle" not in words
-    assert not {"the", "is", "in"} & set(words)
-    query, _ = rewrite("feedback", "kettle", found, retriever, None)
-    assert query == f"kettle {' '.join(words)}"
-
-
 def test_meaning_weighs_dense_search_more_where_both_were_run(retriever):
     query, options = rewrite("meaning", "kettle", retriever.search("kettle"), retriever, None)
     assert (query, options.dense_weight) == ("kettle", 0.85)
-    for other in (Options(use=("dense",)), Options(fusion="rrf")):
-        assert rewrite("meaning", "kettle", retriever.search("kettle", other), retriever, None) is None
+    dense = retriever.search("kettle", Options(use=("dense",)))
+    assert rewrite("meaning", "kettle", dense, retriever, None) is None
 
 
 def test_a_follow_up_takes_the_question_before_it_along(retriever):
@@ -157,7 +139,7 @@ def test_every_strategy_is_tried_once_at_most(retriever, sure):
     chat, turns = scripted("one", "two")
     got = reflect(retriever, QUESTION, Options(), (*STRATEGIES, *STRATEGIES[:3]), chat=chat)
     tried = [each.strategy for each in got.attempts]
-    assert tried == ["question", "spelling", "meaning", "feedback", "chat", "hyde"]
+    assert tried == ["question", "spelling", "meaning", "chat", "hyde"]
     assert got.path[-1] == "abstain"
     assert len(turns) == 2
 
