@@ -6,18 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from shared.config import load_settings
 from step3_rag.answer.context import Source
 from step3_rag.answer.read import UNKNOWN, Answer, Cited
 from step3_rag.evaluate import answers as generation
-from step3_rag.evaluate import judging, retrieval, sweep
+from step3_rag.evaluate import retrieval, sweep
 from step3_rag.evaluate.answers import f1, holds
 from step3_rag.evaluate.dataset import Question
 from step3_rag.evaluate.metrics import MEASURES, ndcg
 from step3_rag.pipeline import Outcome
 from step3_rag.reflect.reflect import Attempt, Reflection
 from step3_rag.retrieve.search import Found, Options
-from tests.scripted import ScriptedMessages
 
 QUESTIONS = [
     Question("q1", "What is the notice of the supply contract?", {"contracts/supply.md": 1}, "one"),
@@ -160,24 +158,6 @@ def test_f1_is_that_of_squad():
     assert f1("60 60", "60 days") == pytest.approx(1 / 2)  # a word counts as often as both have it
     assert f1("days", "60 days") == f1("60 days", "days")
     assert f1("", "x") == f1("x", "") == f1("y", "x") == 0
-
-
-# --- the judge --------------------------------------------------------------------------------------------
-
-
-def test_a_judge_is_held_to_a_schema_and_an_unreadable_verdict_is_none(monkeypatch):
-    api = ScriptedMessages()
-    for reply in ('{"verdict": "right"}', '{"verdict": "wrong"}', '{"verdict": "perhaps"}', "Right!"):
-        api.enqueue(reply)
-    monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
-    judge = judging.judge_of(load_settings(), "scripted")
-    asked = Question("q", "How long?", {"d": 1}, answers=("60 days", "two months"))
-    assert [judge(asked, "It is 60 days.") for _ in range(4)] == [True, False, None, None]
-    request = api.requests[0]
-    assert request["output_config"]["format"]["schema"]["properties"]["verdict"]["enum"] == ["right", "wrong"]
-    assert request["messages"][0]["content"] == (
-        "Question: How long?\nReference: 60 days / two months\nAnswer: It is 60 days."
-    )
 
 
 # --- chunk sizes ------------------------------------------------------------------------------------------
