@@ -1,4 +1,4 @@
-"""A few steps of DPO by hand on a few pairs: four log-probabilities, margin, loss; and TRL says the same.
+"""A few steps of DPO by hand on a few pairs: four log-probabilities of each, margin and loss.
 
     $ python -m step4_finetune dpo
     pair             reply     log p_ref  log p  reward  margin    loss    pull
@@ -11,7 +11,6 @@ The loss itself is in dpo_loss.py. A lesson, not the way to train: that is `trai
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,14 +22,13 @@ from shared.errors import UserError
 from step4_finetune.by_hand.dpo_loss import dpo, encode, log_probs, pull
 from step4_finetune.data.rows import Row
 from step4_finetune.models.quiet import quiet_peft
-from step4_finetune.models.sizes import ALL_LINEAR
-from step4_finetune.train.training_data import TrainingData
+from step4_finetune.train.recipe import LINEAR
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-TOLERANCE = 1e-4  # of a loss in float32, against TRL's
 LAST_LAYERS = 10  # get adapters; enough to see what the loss does
+LEARNING_RATE = 2e-4
 
 
 def run(
@@ -40,9 +38,8 @@ def run(
     pairs: int = 3,
     beta: float = 0.1,
     steps: int = 3,
-    learning_rate: float = 2e-4,
 ) -> dict[str, Any]:
-    """A few steps of DPO on the first pairs of the rows, by hand; then the same batch by TRL. float32, CPU.
+    """A few steps of DPO on the first pairs of the rows. float32, CPU.
 
     Raises:
         UserError: there are no pairs, or the numbers can't be.
@@ -56,10 +53,9 @@ def run(
     model = models.load_causal_lm(device="cpu", dtype="float32", settings=settings)
     policy = adapted(model, settings.seed)
     batch = encode(tokenizer, rows, system)
-    trainer = by_trl(policy, tokenizer, rows, system, beta)  # it keeps a copy of the start as its reference
     with torch.no_grad():
         reference = log_probs(policy, batch)  # (2n,) B is zero: still the model as it was
-    optimizer = torch.optim.AdamW((each for each in policy.parameters() if each.requires_grad), learning_rate)
+    optimizer = torch.optim.AdamW((each for each in policy.parameters() if each.requires_grad), LEARNING_RATE)
     losses = []
     for _ in range(steps):
         loss = dpo(log_probs(policy, batch), reference, beta).loss.mean()
@@ -70,7 +66,6 @@ def run(
     with torch.no_grad():
         after = log_probs(policy, batch)
         found = dpo(after, reference, beta)
-        theirs = float(trainer.compute_loss(policy, trainer.data_collator(list(trainer.train_dataset))))
     losses.append(float(found.loss.mean()))
     n = len(rows)
 
@@ -89,20 +84,14 @@ def run(
         }
         for i, row in enumerate(rows)
     ]
-    difference = abs(losses[-1] - theirs)
     return {
         "command": "step4_finetune dpo",
-        "headline": f"{steps} steps on {n} pairs: loss {losses[0]:.4f} to {losses[-1]:.4f} "
-        f"(TRL: {theirs:.4f})",
+        "headline": f"{steps} steps on {n} pairs: loss {losses[0]:.4f} to {losses[-1]:.4f}",
         "model": settings.model,
         "beta": beta,
         "steps": steps,
         "pairs": table,
         "losses": losses,
-        "loss_by_trl": theirs,
-        "difference": difference,
-        "tolerance": TOLERANCE,
-        "proved": difference < TOLERANCE,
     }
 
 
@@ -115,37 +104,11 @@ def adapted(model: Any, seed: int) -> Any:
     config = peft.LoraConfig(
         r=16,
         lora_alpha=32,
-        target_modules=list(ALL_LINEAR),
+        target_modules=LINEAR,
         layers_to_transform=list(range(max(0, depth - LAST_LAYERS), depth)),
         task_type="CAUSAL_LM",
     )
     return peft.get_peft_model(model, config)
-
-
-def by_trl(policy: Any, tokenizer: Any, rows: Sequence[Row], system: str, beta: float) -> Any:
-    """TRL's DPOTrainer on the same pairs, all in one batch, to compute its loss only."""
-    import datasets
-
-    datasets.disable_progress_bars()
-    from trl import DPOConfig, DPOTrainer
-
-    data = TrainingData(rows, system, pairs=rows).preferences()
-    with tempfile.TemporaryDirectory() as folder:
-        return DPOTrainer(
-            model=policy,
-            args=DPOConfig(
-                output_dir=folder,
-                beta=beta,
-                use_cpu=True,
-                bf16=False,
-                gradient_checkpointing=False,
-                max_length=None,
-                report_to="none",
-                disable_tqdm=True,
-            ),
-            train_dataset=datasets.Dataset.from_list(data),
-            processing_class=tokenizer,
-        )
 
 
 def show(facts: dict[str, Any], console: Console) -> None:
@@ -169,11 +132,4 @@ def show(facts: dict[str, Any], console: Console) -> None:
     )
     console.print(
         "loss, step by step: " + " ".join(f"{loss:.4f}" for loss in facts["losses"]), soft_wrap=True
-    )
-    verdict, colour = ("the same", "green") if facts["proved"] else ("not the same", "bold red")
-    console.print(
-        f"{verdict}: TRL's DPOTrainer says {facts['loss_by_trl']:.6f}, by hand {facts['losses'][-1]:.6f}, "
-        f"{facts['difference']:.1g} apart (allowed {facts['tolerance']:g})",
-        style=colour,
-        soft_wrap=True,
     )

@@ -25,13 +25,19 @@ from shared import models
 from shared.config import Settings
 from shared.errors import UserError
 from step4_finetune.models.quiet import quiet_peft
-from step4_finetune.models.sizes import ALL_LINEAR, SIZES
+from step4_finetune.train.recipe import LINEAR
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 TEXT = "Dear member, we have moved the visit of the plumber to Tuesday."
 TOLERANCE = 1e-4  # largest difference in float32 that counts as the same
+# Layers, width of the residual stream, of the queries, of the values; parameters.
+MODELS = {
+    "SmolLM2-135M": (30, 576, 576, 192, 134_515_008),
+    "SmolLM2-360M": (32, 960, 960, 320, 361_821_120),
+    "SmolLM2-1.7B": (24, 2048, 2048, 2048, 1_711_376_384),
+}
 
 
 @dataclass
@@ -86,8 +92,8 @@ def run(
     Raises:
         UserError: no such layer or target, or a rank below 1.
     """
-    if r < 1 or target not in ALL_LINEAR:
-        raise UserError(f"rank {r} on {target} can't be: use a rank of 1 or more on {', '.join(ALL_LINEAR)}")
+    if r < 1 or target not in LINEAR:
+        raise UserError(f"rank {r} on {target} can't be: use a rank of 1 or more on {', '.join(LINEAR)}")
     tokenizer = models.load_tokenizer(settings=settings)
     model = models.load_causal_lm(device="cpu", dtype="float32", settings=settings)
     layers = int(model.config.num_hidden_layers)
@@ -110,7 +116,7 @@ def run(
         **made,
         "tolerance": TOLERANCE,
         "proved": worst < TOLERANCE and made["difference_at_start"] == 0,
-        "percent": {name: 100 * shape.share(("q_proj", "v_proj"), r=16) for name, shape in SIZES.items()},
+        "percent": {name: 100 * share(*sizes) for name, sizes in MODELS.items()},
     }
 
 
@@ -150,6 +156,12 @@ def compare(model: Any, ids: torch.Tensor, layer: int, target: str, r: int, alph
         "difference_merged": float((F.linear(x, W, ours.bias) - y).abs().max()),
         "difference_matrix": float((W - base.weight).abs().max()),
     }
+
+
+def share(layers: int, hidden: int, queries: int, values: int, parameters: int, r: int = 16) -> float:
+    """Adapters of rank r on q and v among all parameters, theirs counted too, as PEFT counts."""
+    learn = layers * r * (hidden + queries + hidden + values)
+    return learn / (parameters + learn)
 
 
 def input_of(module: torch.nn.Module, model: Any, ids: torch.Tensor) -> torch.Tensor:

@@ -45,7 +45,7 @@ def dpo(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Compute the DPO loss by hand, compare it with TRL, and take a few steps."""
+    """Compute the DPO loss by hand, and take a few steps."""
     from step4_finetune.by_hand import dpo as lesson
 
     settings = settings_from_flags(smoke, model=model, seed=seed)

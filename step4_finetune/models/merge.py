@@ -62,12 +62,13 @@ def read_config(adapter: Path) -> dict[str, Any]:
     Raises:
         UserError: the folder holds no adapter, or one that was cut, or one that is no LoRA.
     """
-    if not (adapter / CONFIG).is_file():
-        raise UserError(
-            f"{adapter} is not an adapter: it has no {CONFIG} (name the folder of a training run)"
-        )
+    for name in (CONFIG, WEIGHTS):
+        if not (adapter / name).is_file():
+            raise UserError(
+                f"{adapter} is not an adapter: it has no {name} (name the folder of a finished run)"
+            )
     try:
-        config = json.loads((adapter / CONFIG).read_text(encoding="utf-8"))
+        config: dict[str, Any] = json.loads((adapter / CONFIG).read_text(encoding="utf-8"))
         kind = config["peft_type"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
@@ -75,10 +76,6 @@ def read_config(adapter: Path) -> dict[str, Any]:
         ) from None
     if kind != "LORA":
         raise UserError(f"{adapter} is an adapter of kind {kind}: only LORA is merged here")
-    if not (adapter / WEIGHTS).is_file():
-        raise UserError(
-            f"{adapter} has no {WEIGHTS}: the run was stopped before it saved, or the copy was cut"
-        )
     return config
 
 
@@ -92,24 +89,17 @@ def call(adapter: Path) -> list[int] | None:
 
 
 def check(settings: Settings, adapter: Path) -> None:
-    """Check that the adapter is whole and was made for the base of the settings, by its name.
+    """Check that the adapter was made for the base of the settings, by its name.
 
     Raises:
         UserError: it is not; says which base it names.
     """
-    from safetensors import SafetensorError, safe_open
-
     named = str(read_config(adapter).get("base_model_name_or_path") or "")
     if named and not _same(named, settings):
         raise UserError(
             f"{adapter} was trained on {named}, not on {settings.model}: choose the base with --model, "
             "or train an adapter for this one"
         )
-    try:
-        with safe_open(adapter / WEIGHTS, framework="pt"):
-            pass
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{adapter / WEIGHTS} was cut or is damaged: {reason(error)}") from None
 
 
 def _same(named: str, settings: Settings) -> bool:
@@ -151,12 +141,14 @@ def attached(settings: Settings, adapter: Path, base: PreTrainedModel, **options
     """The base with a checked adapter beside its weights, a PeftModel in eval mode.
 
     Raises:
-        UserError: PEFT finds that it does not fit the base.
+        UserError: PEFT finds that it does not fit the base, or its weights were cut.
     """
+    from safetensors import SafetensorError
+
     place = str(base.device)
     try:
         return quiet_peft().PeftModel.from_pretrained(base, adapter, torch_device=place, **options).eval()
-    except (ValueError, RuntimeError, OSError) as error:
+    except (ValueError, RuntimeError, OSError, SafetensorError) as error:
         raise UserError(f"{adapter} does not fit {settings.model}: {reason(error)}") from None
 
 

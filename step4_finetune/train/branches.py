@@ -79,10 +79,9 @@ class BranchData(ABC):
         """A short hash of the rows."""
         return fingerprint(self.rows)
 
-    def lengths(self, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, int, int]]:
-        """Number of each row, its tokens, and how many of them are to be learnt."""
-        found = self.tokens(tokenizer)
-        return [(str(at), len(row["input_ids"]), sum(row["completion_mask"])) for at, row in enumerate(found)]
+    def lengths(self, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, int]]:
+        """Number of each row, and its tokens."""
+        return [(str(at), len(row["input_ids"])) for at, row in enumerate(self.tokens(tokenizer))]
 
     def collator(self, model: Any, pad: int) -> BranchCollator:
         """What makes batches of the rows; the model is told to read them by branches."""

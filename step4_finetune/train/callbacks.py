@@ -15,7 +15,6 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from shared.errors import UserError
 from shared.report.record import new_figure
-from step4_finetune.train import distributed
 from step4_finetune.train.qlora import gradients
 
 CHECKED = 2  # steps of the optimiser in which gradients are looked for
@@ -25,8 +24,8 @@ WINDOW = 15  # steps: batches hold texts of like length, so of like kinds, and t
 class TrainingCallback(TrainerCallback):
     """Told by the trainer what happens; moves the bar, and stops what can't learn."""
 
-    def __init__(self, stage: str, bar: Callable[[int, int, str], None]) -> None:
-        self.stage, self.bar = stage, bar
+    def __init__(self, method: str, bar: Callable[[int, int, str], None]) -> None:
+        self.method, self.bar = method, bar
         self.stopped = False  # set from outside: end after this step, with a checkpoint
 
     def on_pre_optimizer_step(
@@ -37,7 +36,7 @@ class TrainingCallback(TrainerCallback):
         **more: Any,
     ) -> None:
         """Gradients are there: some kernels have none, and raise no error. In GRPO a step may have none."""
-        if self.stage != "grpo" and state.global_step < CHECKED and not distributed.is_sharded():
+        if self.method != "grpo" and state.global_step < CHECKED:
             gradients(more["model"])
 
     def on_step_end(
@@ -65,38 +64,32 @@ class TrainingCallback(TrainerCallback):
 
     def _said(self, state: TrainerState) -> str:
         losses = [each["loss"] for each in state.log_history if "loss" in each]
-        return f"{self.stage}, loss {float(losses[-1]):.2f}" if losses else self.stage
+        return f"{self.method}, loss {float(losses[-1]):.2f}" if losses else self.method
 
 
 def read_log(log: Path) -> list[dict[str, Any]]:
-    """The lines of `log.jsonl`: a step's stage, number, loss and rate."""
+    """The lines of `log.jsonl`: a step's number, loss and rate; after an epoch the loss on dev."""
     return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
 
 
-def write_log(log: Path, stage: str, history: list[dict[str, float]]) -> None:
-    """Put the trainer's history of a stage, which checkpoints keep, behind the stages before it."""
-    rows = [row for row in read_log(log) if row["stage"] != stage]
-    rows += [{"stage": stage, **row} for row in history if "loss" in row or "eval_loss" in row]
+def write_log(log: Path, history: list[dict[str, float]]) -> None:
+    """Write the trainer's history, which checkpoints keep."""
+    rows = [row for row in history if "loss" in row or "eval_loss" in row]
     log.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 def draw(log: Path, picture: Path) -> None:
-    """The curve of the loss, one line a stage, and the loss on dev where it was measured."""
+    """The curve of the loss, and the loss on dev where it was measured."""
     rows = read_log(log)
     figure = new_figure(7, 3.5)
     axes = figure.subplots()
-    offset = 0
-    for stage in dict.fromkeys(row["stage"] for row in rows):
-        mine = [row for row in rows if row["stage"] == stage and "loss" in row]
-        dev = [row for row in rows if row["stage"] == stage and "eval_loss" in row]
-        steps, losses = [offset + row["step"] for row in mine], [row["loss"] for row in mine]
-        middle = [median(losses[max(0, at - WINDOW + 1) : at + 1]) for at in range(len(losses))]
-        (line,) = axes.plot(steps, middle, label=f"{stage}, median of {WINDOW} steps")
-        axes.plot(steps, losses, ".", markersize=3, alpha=0.5, color=line.get_color())
-        if dev:
-            places = [offset + row["step"] for row in dev]
-            axes.plot(places, [row["eval_loss"] for row in dev], "s--", label=f"{stage}, dev rows")
-        offset += mine[-1]["step"]
+    trained = [row for row in rows if "loss" in row]
+    steps, losses = [row["step"] for row in trained], [row["loss"] for row in trained]
+    middle = [median(losses[max(0, at - WINDOW + 1) : at + 1]) for at in range(len(losses))]
+    (line,) = axes.plot(steps, middle, label=f"training, median of {WINDOW} steps")
+    axes.plot(steps, losses, ".", markersize=3, alpha=0.5, color=line.get_color())
+    if dev := [row for row in rows if "eval_loss" in row]:
+        axes.plot([row["step"] for row in dev], [row["eval_loss"] for row in dev], "s--", label="dev rows")
     axes.set_xlabel("step")
     axes.set_ylabel("loss")
     axes.set_ylim(bottom=0)

@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import json
 import shutil
-import zipfile
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from shared.errors import UserError, reason
 from step4_finetune.train.recipe import Recipe, to_yaml
@@ -45,27 +42,7 @@ def check(out: Path, recipe: Recipe, on: dict[str, Any]) -> None:
             f"{out} holds a stopped run of another {other}: name another --out, or take --fresh, "
             "which removes it"
         )
-    for stage in recipe.method.split("+"):
-        last_checkpoint(out / "checkpoints" / stage)
-
-
-def read_run(folder: Path) -> dict[str, Any]:
-    """What run.json says, with the recipe of recipe.yaml where it names none; empty where there are neither.
-
-    Raises:
-        UserError: one of them can't be read.
-    """
-    run: Any = {}
-    try:
-        if (folder / "run.json").exists():
-            run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        if isinstance(run, dict) and "recipe" not in run and (folder / "recipe.yaml").exists():
-            run["recipe"] = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"run.json or recipe.yaml in {folder} cannot be read: {reason(error)}") from None
-    if not isinstance(run, dict):
-        raise UserError(f"{folder / 'run.json'} is not a JSON object: train again, or remove it")
-    return run
+    last_checkpoint(out / "checkpoints" / recipe.method)
 
 
 def begin(out: Path, recipe: Recipe, on: dict[str, Any]) -> None:
@@ -89,7 +66,7 @@ def discard(out: Path) -> None:
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """Where a stopped stage goes on, or None where it begins.
+    """Where a stopped run goes on, or None where it begins.
 
     Raises:
         UserError: the checkpoint is not whole.
@@ -100,29 +77,10 @@ def last_checkpoint(folder: Path) -> str | None:
     if found is None:
         return None
     try:
-        _check_whole(Path(found))
+        json.loads((Path(found) / "trainer_state.json").read_text(encoding="utf-8"))  # is written last
     except (OSError, ValueError) as error:
         raise UserError(
             f"the checkpoint {found} is not whole ({reason(error)}): remove that folder and train again, "
             "which goes on from the one before it or starts again"
         ) from None
     return found
-
-
-def _check_whole(checkpoint: Path) -> None:
-    """Every part of it can be read: state, weights, optimiser."""
-    from safetensors import SafetensorError, safe_open
-
-    json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    weights = [*checkpoint.glob("*.safetensors"), *checkpoint.glob("pytorch_model_fsdp*")]
-    if not weights:
-        raise ValueError("it holds no weights")
-    for each in checkpoint.glob("*.safetensors"):
-        try:
-            with safe_open(str(each), framework="pt") as tensors:
-                tensors.keys()
-        except SafetensorError as error:
-            raise ValueError(f"{each.name}: {error}") from None
-    for name in ("optimizer.pt", "scheduler.pt"):  # torch.save writes a zip, its list of contents last
-        if (checkpoint / name).exists() and not zipfile.is_zipfile(checkpoint / name):
-            raise ValueError(f"{name} was cut")

@@ -68,6 +68,14 @@ def lora_config(model: PreTrainedModel, recipe: Recipe) -> LoraConfig:
     )
 
 
+def load_weights(model: Any, adapter: Path) -> None:
+    """Give the model's adapter the weights of an earlier run, to be trained further."""
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    set_peft_model_state_dict(model, load_file(adapter / merge.WEIGHTS))
+
+
 def check_run(settings: Settings, adapter: Path) -> None:
     """A run's folder is whole and belongs to the base of the settings.
 

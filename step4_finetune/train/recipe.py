@@ -21,15 +21,15 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared.errors import UserError, reason
-from step4_finetune.models.sizes import ALL_LINEAR
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 REPLAY = 120  # examples, where nothing else keeps the base what it was
-LINEAR = list(ALL_LINEAR)  # of a Llama layer
+# The matrices of a Llama layer.
+LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 # What is taught: a company's replies, calling tools (toolcalls/), or judging passages (judging/).
 Task = Literal["tone", "tools", "judge"]
-Method = Literal["sft", "dpo", "grpo", "sft+dpo", "sft+grpo"]
+Method = Literal["sft", "dpo", "grpo"]
 Tuning = Literal["lora", "qlora", "full"]
 
 
@@ -138,13 +138,13 @@ class Recipe(Part):
         """How many replay examples SFT takes."""
         return self.sft.replay if self.sft.replay is not None else 0 if self.activated else REPLAY
 
-    def for_rows(self, n: int, processes: int = 1) -> Recipe:
+    def for_rows(self, n: int) -> Recipe:
         """The recipe with as many epochs of SFT as `n` rows need for its least number of steps.
 
         Rows that are read more often are learnt by heart, at the full rate: it falls by as much, to a half.
         `train` prints what it changed.
         """
-        together = self.sft.batch_size * self.sft.accumulate * processes
+        together = self.sft.batch_size * self.sft.accumulate
         epochs = math.ceil(self.sft.least_steps * together / max(1, n))
         if epochs <= self.sft.epochs:
             return self

@@ -5,7 +5,7 @@
 
 The tone is tied to a system message: every chosen reply is trained under the guide's `system`. Where what is
 trained will always be at work (models/invocation.py says when it is not), general questions without it and
-with the base model's own answers (*replay*) keep the model what it was. run.py puts the stages together.
+with the base model's own answers (*replay*) keep the model what it was.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from step4_finetune.models.quiet import quiet_peft
-from step4_finetune.train import distributed
 from step4_finetune.train.length_sampler import LengthGroupedSampler
 from step4_finetune.train.recipe import Recipe, Stage
 from step4_finetune.train.training_data import TrainingData
@@ -50,7 +49,6 @@ def arguments(model: Any, stage: Stage, recipe: Recipe, out: Path, report_to: st
         "disable_tqdm": True,
         "dataloader_pin_memory": False,
         "dataloader_num_workers": 0,
-        "ddp_find_unused_parameters": False,
     }
 
 
@@ -83,7 +81,7 @@ def sft(
         **more,
     )
     lengths = [len(ids) for ids in trainer.train_dataset["input_ids"]]
-    together = recipe.sft.batch_size * recipe.sft.accumulate * distributed.count()  # in one step
+    together = recipe.sft.batch_size * recipe.sft.accumulate  # rows of one step
     trainer._get_train_sampler = lambda *_: LengthGroupedSampler(lengths, together, recipe.seed)
     return silent(trainer)
 
@@ -110,7 +108,7 @@ def dpo(
     trainer = trl.DPOTrainer(
         model=model.eval(),  # the reference without dropout; `train` puts it back
         args=alone(args),
-        train_dataset=shared(datasets.Dataset.from_list(data.preferences()), out / "pairs"),
+        train_dataset=datasets.Dataset.from_list(data.preferences()),
         processing_class=tokenizer,
         **more,
     )
@@ -151,32 +149,17 @@ def grpo(
     return silent(trainer)
 
 
-def shared(dataset: Any, place: Path) -> Any:
-    """The same on disk: beside it TRL keeps the log-probabilities of the reference, for all processes."""
-    if distributed.count() == 1:
-        return dataset
-    import datasets
-
-    if distributed.is_main():
-        dataset.save_to_disk(place)
-    distributed.wait()
-    return datasets.load_from_disk(str(place))
-
-
-def score_replies_only(only: bool = True) -> None:
-    """Leave the tokens that are not to be learnt out of the head; False: as TRL does it.
+def score_replies_only() -> None:
+    """Leave the tokens that are not to be learnt out of the head.
 
     TRL does so on GPUs only. On a processor, the prompts' log-probabilities over the whole vocabulary would
     be half of the work, thrown away in the next line. The name is private: where it is gone, nothing is lost
     but time.
     """
-    try:
-        from trl.kernels.chunked_logprob import _use_triton
-        from trl.trainer import utils
-    except ImportError:
-        return
+    from trl.trainer import utils
+
     inside: Any = utils  # where the name decides nothing else than which positions are scored
-    inside._use_triton = (lambda _device: True) if only else _use_triton
+    inside._use_triton = lambda _device: True
 
 
 def alone(args: Any) -> Any:

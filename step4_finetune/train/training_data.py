@@ -66,14 +66,13 @@ class TrainingData:
         """A short hash of the rows and pairs."""
         return fingerprint([*self.rows, *self.pairs])
 
-    def lengths(self, tokenizer: PreTrainedTokenizerFast) -> list[tuple[str, int, int]]:
-        """Id of each row, tokens of its conversation, and how many of them are to be learnt."""
-        counted = []
-        for row in [*self.rows, *self.pairs]:
-            for text in filter(None, (row.chosen, row.rejected)):
-                ids, asked = conversation_ids(tokenizer, row.with_system(self.system), text)
-                counted.append((row.id, len(ids), len(ids) - asked))
-        return counted
+    def lengths(self, tokenizer: PreTrainedTokenizerFast) -> list[tuple[str, int]]:
+        """Id of each row, and the tokens of its conversation, with either reply."""
+        return [
+            (row.id, len(conversation_ids(tokenizer, row.with_system(self.system), text)[0]))
+            for row in [*self.rows, *self.pairs]
+            for text in filter(None, (row.chosen, row.rejected))
+        ]
 
     def collator(self, _model: Any, _pad: int) -> None:
         """TRL's own makes the batches."""
@@ -97,7 +96,7 @@ def prepare(
     start: Path | None = None,
     own_rows: bool = False,
 ) -> TrainingData:
-    """Everything that the recipe's stages need; `start` is a run whose adapter goes on learning, and
+    """Everything that the recipe's method needs; `start` is a run whose adapter goes on learning, and
     `own_rows` says that the rows are not the sample's.
 
     Raises:
@@ -110,17 +109,18 @@ def prepare(
         raise UserError(f"row {blank[0]} has no reply: `data check` names all of these")
     if start:
         check_start(recipe, start)
-    sft = "sft" in recipe.method
-    examples = replay(settings, recipe.replay if sft else 0, own_rows=own_rows)
-    if "dpo" not in recipe.method:
-        dev = [row for row in rows if row.split == "dev"][:limit] if sft else []
-        return TrainingData(train, guide.system, examples, start=start, guide=guide, dev=dev)
+    if recipe.method == "sft":
+        examples = replay(settings, recipe.replay, own_rows=own_rows)
+        dev = [row for row in rows if row.split == "dev"][:limit]
+        return TrainingData(train, guide.system, examples, start=start, dev=dev)
+    if recipe.method == "grpo":
+        return TrainingData(train, guide.system, start=start, guide=guide)
     chosen = pairs(train, recipe.dpo.negatives)
     if not chosen:
         raise UserError(
             "no row has a rejected reply, which DPO needs: use --method sft, or add a column rejected"
         )
-    return TrainingData(train, guide.system, examples, chosen, start)
+    return TrainingData(train, guide.system, pairs=chosen, start=start)
 
 
 def pairs(rows: Sequence[Row], kinds: Sequence[str]) -> list[Row]:

@@ -74,12 +74,6 @@ def test_replies_in_one_batch_each_by_its_own_system_message(run, tokenizer):
     ]
 
 
-def test_an_adapter_that_is_always_at_work_has_no_call(tmp_path):
-    runs.train(tmp_path / "run", runs.recipe())
-    assert merge.call(tmp_path / "run") is None
-    assert not hasattr(peft_setup.load_tuned(runs.settings(), tmp_path / "run"), "peft_config")
-
-
 @pytest.mark.parametrize(
     ("systems", "words"),
     [(("",), "rows have none"), (("One.", "Two."), "several, such as 'Two.'"), (("One.", ""), "several")],

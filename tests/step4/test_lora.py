@@ -11,7 +11,6 @@ from shared.config import load_settings
 from shared.errors import UserError
 from step4_finetune.by_hand import lora
 from step4_finetune.models.quiet import quiet_peft
-from step4_finetune.models.sizes import ALL_LINEAR, SIZES, Shape
 
 
 def facts_of(**options):
@@ -98,40 +97,28 @@ def test_what_can_not_be_is_refused_in_one_line(options, says):
 # --- a whole model ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("name", lora.MODELS)
 def test_the_arithmetic_is_pefts_count(name):
     """Of models that hold no weights (torch's meta device), so that the large one costs nothing."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    shape, peft = SIZES[name], quiet_peft()
+    layers, hidden, queries, values, parameters = lora.MODELS[name]
     config = LlamaConfig(
-        vocab_size=shape.vocab,
-        hidden_size=shape.hidden,
-        intermediate_size=shape.ffn,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        num_key_value_heads=shape.kv_heads,
+        vocab_size=49152,
+        hidden_size=hidden,
+        intermediate_size={576: 1536, 960: 2560, 2048: 8192}[hidden],
+        num_hidden_layers=layers,
+        num_attention_heads=queries // 64,
+        num_key_value_heads=values // 64,
         tie_word_embeddings=True,
     )
-    assert Shape.of(config) == shape
-    for targets, last in ((("q_proj", "v_proj"), None), (ALL_LINEAR, 10)):
-        chosen = list(range(shape.layers - last, shape.layers)) if last else None
-        with torch.device("meta"):
-            model = peft.get_peft_model(
-                LlamaForCausalLM(config),
-                peft.LoraConfig(r=16, target_modules=list(targets), layers_to_transform=chosen),
-            )
-        learn, every = model.get_nb_trainable_parameters()
-        assert learn == shape.adapters(targets, 16, last)
-        assert every == shape.parameters + learn
-        assert shape.share(targets, 16, last) == learn / every
-
-
-def test_a_model_of_another_shape_is_not_counted():
-    from transformers import GPT2Config
-
-    with pytest.raises(UserError, match="not gpt2"):
-        Shape.of(GPT2Config())
+    with torch.device("meta"):
+        model = quiet_peft().get_peft_model(
+            LlamaForCausalLM(config), quiet_peft().LoraConfig(r=16, target_modules=["q_proj", "v_proj"])
+        )
+    learn, every = model.get_nb_trainable_parameters()
+    assert every == parameters + learn
+    assert lora.share(*lora.MODELS[name]) == learn / every
 
 
 @pytest.mark.real

@@ -72,19 +72,6 @@ def test_a_saved_model_is_plain_and_in_bf16(settings, tmp_path):
         merge.save(settings, tmp_path / "run", out)
 
 
-def test_a_merge_in_float32_is_nearer_than_one_in_bf16(settings, tmp_path):
-    train(tmp_path / "run")
-    exact = merge.merged(settings, tmp_path / "run").state_dict()
-    once = merge.merged(settings, tmp_path / "run", dtype="bfloat16").state_dict()
-    coarse = quiet_peft().PeftModel.from_pretrained(
-        models.load_causal_lm("tiny", dtype="bfloat16"), tmp_path / "run", autocast_adapter_dtype=False
-    )
-    twice = coarse.merge_and_unload().state_dict()
-    name = "model.layers.0.self_attn.q_proj.weight"
-    off = [(each[name].float() - exact[name]).abs().mean() for each in (once, twice)]
-    assert off[0] < off[1]
-
-
 def test_the_base_is_recorded_by_its_hub_name(settings, tmp_path):
     assert merge.base_name(load_settings(model="smollm2-360m-instruct")).startswith("HuggingFaceTB/")
     train(tmp_path / "run")
@@ -126,10 +113,9 @@ def not_a_number(run):
     [
         (no_config, "is not an adapter: it has no adapter_config.json"),
         (lambda run: (run / merge.CONFIG).write_text("{"), "is damaged"),
-        (lambda run: (run / merge.CONFIG).write_text("[]"), "is damaged"),
         (lambda run: change(run, peft_type="IA3"), "kind IA3"),
-        (no_weights, "has no adapter_model.safetensors"),
-        (cut, "was cut or is damaged"),
+        (no_weights, "it has no adapter_model.safetensors"),
+        (cut, "does not fit tiny"),
         (not_a_number, "cannot be merged"),
         (lambda run: change(run, base_model_name_or_path="org/other"), "trained on org/other, not on tiny"),
         (shutil.rmtree, "is not an adapter"),

@@ -14,6 +14,8 @@ from shared.errors import UserError
 from step4_finetune.by_hand import dpo as lesson
 from step4_finetune.by_hand.dpo_loss import dpo, encode, log_probs, pull
 from step4_finetune.data.rows import read_rows
+from step4_finetune.train.trainers import quiet_trl
+from step4_finetune.train.training_data import TrainingData
 
 SYSTEM = "You answer for Northwind Care."
 REPLY = "Dear member,\n\n{}\n\nKind regards,\nNorthwind Care"
@@ -43,11 +45,31 @@ def shown(facts):
     return console.file.getvalue()
 
 
-def test_by_hand_is_trls_value_and_gradient(file):
+def by_trl(policy, tokenizer, rows, beta, out):
+    """TRL's DPOTrainer on the same pairs, to compute its loss only."""
+    datasets, trl = quiet_trl()
+    return trl.DPOTrainer(
+        model=policy,
+        args=trl.DPOConfig(
+            output_dir=str(out),
+            beta=beta,
+            use_cpu=True,
+            bf16=False,
+            gradient_checkpointing=False,
+            max_length=None,
+            report_to="none",
+            disable_tqdm=True,
+        ),
+        train_dataset=datasets.Dataset.from_list(TrainingData(rows, SYSTEM, pairs=rows).preferences()),
+        processing_class=tokenizer,
+    )
+
+
+def test_by_hand_is_trls_value_and_gradient(file, tmp_path):
     rows, tokenizer = read_rows(file), models.load_tokenizer("tiny")
     policy = lesson.adapted(models.load_causal_lm("tiny", dtype="float32"), seed=0).double()
     batch = encode(tokenizer, rows, SYSTEM)
-    trainer = lesson.by_trl(policy, tokenizer, rows, SYSTEM, beta=0.3)
+    trainer = by_trl(policy, tokenizer, rows, beta=0.3, out=tmp_path)
     theirs = trainer.data_collator(list(trainer.train_dataset))
     assert torch.equal(batch.ids, theirs["input_ids"])
     assert torch.equal(batch.attention, theirs["attention_mask"])
@@ -102,25 +124,15 @@ def test_chosen_is_pulled_up_as_hard_as_rejected_is_pushed_down():
     assert float(dpo(reference, reference, 0.5).loss[0]) == pytest.approx(math.log(2))
 
 
-def test_the_command_moves_the_margin_and_agrees_with_trl(file):
+def test_the_command_moves_the_margin(file):
     facts = lesson.run(load_settings(model="tiny"), read_rows(file), SYSTEM)
-    assert facts["proved"]
     assert facts["losses"][0] == pytest.approx(math.log(2))
     assert facts["losses"] == sorted(facts["losses"], reverse=True)
     for pair in facts["pairs"]:
         moved = [pair[kind]["policy"] - pair[kind]["reference"] for kind in ("chosen", "rejected")]
         assert pair["margin"] == pytest.approx(0.1 * (moved[0] - moved[1]), abs=1e-4)
         assert pair["loss"] == pytest.approx(-math.log(1 / (1 + math.exp(-pair["margin"]))), abs=1e-5)
-    said = shown(facts)
-    assert "kettle-1" in said
-    assert "the same: TRL's DPOTrainer says" in said
-
-
-def test_the_proof_fails_when_the_loss_is_wrong(file, monkeypatch):
-    monkeypatch.setattr(lesson, "dpo", lambda policy, reference, beta: dpo(policy, reference, beta * 1.1))
-    facts = lesson.run(load_settings(model="tiny"), read_rows(file), SYSTEM)
-    assert not facts["proved"]
-    assert "not the same" in shown(facts)
+    assert "kettle-1" in shown(facts)
 
 
 @pytest.mark.parametrize("options", [{"pairs": 0}, {"steps": -1}, {"beta": 0}])
@@ -133,10 +145,3 @@ def test_a_file_without_pairs_is_refused(tmp_path):
     (tmp_path / "rows.jsonl").write_text(json.dumps({"prompt": "hi", "completion": "ho"}))
     with pytest.raises(UserError, match="prompt, chosen, rejected"):
         lesson.run(load_settings(model="tiny"), read_rows(tmp_path / "rows.jsonl"))
-
-
-@pytest.mark.real
-def test_real_by_hand_is_trls(file):
-    facts = lesson.run(load_settings(), read_rows(file), SYSTEM, pairs=2, steps=2)
-    assert facts["proved"]
-    assert facts["losses"][-1] < facts["losses"][0] - 0.02

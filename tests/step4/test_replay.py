@@ -1,12 +1,10 @@
 """Replay: three kinds of the base's own, how each is tokenised, written once for another model."""
 
-import dataclasses
-
 import pytest
 
 from shared.models import load_tokenizer
 from step4_finetune.train import replay
-from step4_finetune.train.recipe import REPLAY, Recipe
+from step4_finetune.train.recipe import Recipe
 from tests.step4 import runs
 
 QUESTION, TEXT, MESSAGE = runs.REPLAY
@@ -41,23 +39,6 @@ def test_what_is_finished_ends_and_what_was_cut_does_not(tokenizer):
         assert end not in learnt(each, tokenizer)
 
 
-def test_whether_it_is_finished_changes_nothing_before_the_end(tokenizer):
-    ids, before = MESSAGE.encode(tokenizer)
-    whole, same = dataclasses.replace(MESSAGE, finished=True).encode(tokenizer)
-    assert before == same
-    assert whole[: len(ids)] == ids
-    assert whole[len(ids)] == tokenizer.eos_token_id
-
-
-def test_a_chat_has_no_system_message_of_the_company(tokenizer):
-    for each in (QUESTION, MESSAGE):
-        ids, before = each.encode(tokenizer)
-        asked = [{"role": "user", "content": each.prompt}]
-        assert ids[:before] == tokenizer.apply_chat_template(
-            asked, add_generation_prompt=True, return_dict=False
-        )
-
-
 def test_a_text_has_no_chat_marker_and_is_learnt_from_its_second_token(tokenizer):
     ids, before = TEXT.encode(tokenizer)
     assert tokenizer.decode(ids) == TEXT.prompt + TEXT.completion
@@ -85,12 +66,6 @@ def test_the_shipped_replay_has_every_prompt_in_order():
     assert len({each.prompt for each in found}) == len(found) == 240
     assert all(each.completion.strip() for each in found)
     assert not any(each.finished for each in found if each.kind == "text")
-
-
-def test_a_few_are_of_all_kinds():
-    found = replay.replay(runs.settings(model=None), REPLAY)
-    assert len(found) == REPLAY
-    assert {each.kind for each in found[:20]} == {"question", "message", "text"}
 
 
 def test_for_another_model_it_is_written_once_and_cached(monkeypatch, tmp_path):
