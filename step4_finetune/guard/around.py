@@ -18,19 +18,35 @@ from typing import TYPE_CHECKING
 from step4_finetune.data.rows import Message, with_notes
 from step4_finetune.guard import injection, pii
 from step4_finetune.guard.fallback import fallbacks
-from step4_finetune.guard.finding import BLOCK, FALLBACK, INPUT, OUTPUT, REDACT, REGENERATE, Finding
-from step4_finetune.guard.language import is_english
 from step4_finetune.guard.reply import wrong
 from step4_finetune.tone import rules, text
 
 if TYPE_CHECKING:
-    from step4_finetune.guard.topic import Topic
     from step4_finetune.tone.rules import Guide
 
 MESSAGE_WORDS = 300
 LONG_WORD = 10  # characters; what is longer on average is no prose
 ATTEMPTS = 3  # replies that the model may write, before the fallback goes out
+INPUT, OUTPUT = "input", "output"
 Generate = Callable[[list[Message]], str]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a check saw. Findings are kept and logged, so personal data is masked in them.
+
+    check    length, injection, pii; of replies: length, leak, facts, tone, pii
+    side     input (the member's message) or output (the model's reply)
+    seen     what was seen
+    action   block (the model is not asked), redact, regenerate, fallback (the reply was not sent)
+    attempt  which reply it was seen in, from 1; 0 for the message
+    """
+
+    check: str
+    side: str
+    seen: str
+    action: str
+    attempt: int = 0
 
 
 @dataclass(frozen=True)
@@ -43,27 +59,18 @@ class Guarded:
     fallback: bool  # whether the reply is the ready-made one
 
 
-def guarded(
-    generate: Generate,
-    message: str,
-    guide: Guide,
-    topic: Topic | None = None,
-    notes: Sequence[str] = (),
-) -> Guarded:
-    """Answer a message by a model, between checks.
-
-    Args:
-        topic: what members write about (`load_topic`); without it nothing is off topic.
-        notes: what the company decided; the reply must say it, and nothing else.
+def guarded(generate: Generate, message: str, guide: Guide, notes: Sequence[str] = ()) -> Guarded:
+    """Answer a message by a model, between checks; `notes` are what the company decided: the reply must say
+    them, and nothing else.
 
     Raises:
         UserError: there is no fallback that keeps the guide, which is looked at before the model is asked;
             or Presidio is needed and missing. What `generate` raises passes through.
     """
     instead = fallbacks(guide)
-    cleaned, findings = check_input(message, topic, allowed=guide.as_prompt())
-    if blocked := next((each.check for each in findings if each.action == BLOCK), None):
-        return Guarded(instead[blocked], tuple(findings), 0, True)
+    cleaned, findings = check_input(message, allowed=guide.as_prompt())
+    if reason := blocked(findings):
+        return Guarded(instead[reason], tuple(findings), 0, True)
     said: set[str] = set()
     reminder: tuple[str, ...] = ()
     for attempt in range(1, ATTEMPTS + 1):
@@ -74,7 +81,7 @@ def guarded(
         if not objections:
             return Guarded(reply, tuple(findings), attempt, False)
         last = attempt == ATTEMPTS or reply in said  # a model that repeats itself would do so again
-        action = FALLBACK if last else REGENERATE
+        action = "fallback" if last else "regenerate"
         findings += [Finding(check, OUTPUT, seen, action, attempt) for check, seen in objections]
         if last:
             break
@@ -83,27 +90,25 @@ def guarded(
     return Guarded(instead["reply"], tuple(findings), attempt, True)
 
 
-def check_input(message: str, topic: Topic | None = None, allowed: str = "") -> tuple[str, list[Finding]]:
-    """The message as the model may see it, and what the checks found in it; the first block decides.
+def check_input(message: str, allowed: str = "") -> tuple[str, list[Finding]]:
+    """The message as the model may see it, and what the checks found in it.
 
     Personal data that stands in `allowed` is the company's own, and stays.
     """
     n = len(text.words(message))
     if not (0 < n <= MESSAGE_WORDS and len(message) <= LONG_WORD * MESSAGE_WORDS):
         seen = f"{n} words, {len(message)} characters"
-        return "", [Finding("length", INPUT, seen, BLOCK)]  # neither patterns nor models should read it
+        return "", [Finding("length", INPUT, seen, "block")]  # neither patterns nor models should read it
     message, found = pii.redact(message, allowed)
     findings = [_masked(INPUT, each, 0) for each in found]
     if attempt := injection.find(message):
-        findings.append(Finding("injection", INPUT, f"{attempt.family}: {attempt.seen}", BLOCK))
-    if is_english(message) is False:
-        findings.append(Finding("language", INPUT, "not English", BLOCK))
-    if topic and not any(each.action == BLOCK for each in findings):
-        score = topic.score(message)
-        if score > topic.threshold:
-            seen = f"score {score:.2f}, over {topic.threshold:.2f}"
-            findings.append(Finding("offtopic", INPUT, seen, BLOCK))
+        findings.append(Finding("injection", INPUT, f"{attempt.family}: {attempt.seen}", "block"))
     return message, findings
+
+
+def blocked(findings: Sequence[Finding]) -> str | None:
+    """The check that blocks the message, if one does."""
+    return next((each.check for each in findings if each.action == "block"), None)
 
 
 def _prompt(guide: Guide, message: str, reminder: Collection[str]) -> list[Message]:
@@ -116,4 +121,4 @@ def _prompt(guide: Guide, message: str, reminder: Collection[str]) -> list[Messa
 
 
 def _masked(side: str, found: pii.Personal, attempt: int) -> Finding:
-    return Finding("pii", side, f"{found.kind}: {found.masked}", REDACT, attempt)
+    return Finding("pii", side, f"{found.kind}: {found.masked}", "redact", attempt)

@@ -1,9 +1,10 @@
 """The reply that goes out when the model's may not: ready-made, and it keeps the guide, too.
 
-    >>> print(fallbacks(guide)["language"])
+    >>> print(fallbacks(guide)["injection"])
     Dear member,
     <BLANKLINE>
-    We have received your message, but we can answer in English only. Please write to us again in English.
+    We have received your message, but we cannot do what it asks of us. Please write to us again if you have
+    a question about our services.
     <BLANKLINE>
     Kind regards,
     Northwind Care
@@ -21,15 +22,13 @@ from step4_finetune.tone import rules
 if TYPE_CHECKING:
     from step4_finetune.tone.rules import Guide
 
-RECEIVED = "We have received your message"
-AGAIN = "Please write to us again if you have a question about our services."
 BODIES = {  # what is said, and what the member can do next
-    "injection": f"{RECEIVED}, but we cannot do what it asks of us. {AGAIN}",
-    "offtopic": f"{RECEIVED}, but we cannot help with its subject. {AGAIN}",
-    "language": f"{RECEIVED}, but we can answer in English only. Please write to us again in English.",
+    "injection": "We have received your message, but we cannot do what it asks of us. "
+    "Please write to us again if you have a question about our services.",
     "length": "We could not read your message, because it was empty or too long. "
     "Please send it to us again in a few sentences.",
-    "reply": f"{RECEIVED}, and a colleague will read and answer it. Please keep this reply until then.",
+    "reply": "We have received your message, and a colleague will read and answer it. "
+    "Please keep this reply until then.",
 }
 
 

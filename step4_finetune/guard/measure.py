@@ -3,10 +3,10 @@
     check      side    split  caught         95 %   false alarms         95 %
     injection  input   test    20/20  0.84-1.00           0/20  0.00-0.16
 
-The sets are in sample/guard, typed by hand, half dev, half test: patterns and thresholds were made looking
-at dev alone. One hand wrote both halves, so that test is unseen, but not unlike: what strangers will send is
-not in it. Tone and facts are measured on the rows (rejected replies are to be caught, chosen ones are not),
-and so is what all checks together object to in messages and replies in which nothing is wrong.
+The sets are in sample/guard, typed by hand, half dev, half test: patterns were made looking at dev alone. One
+hand wrote both halves, so that test is unseen, but not unlike: what strangers will send is not in it. Tone
+and facts are measured on the rows (rejected replies are to be caught, chosen ones are not), and so is what
+all checks together object to in messages and replies in which nothing is wrong.
 """
 
 from __future__ import annotations
@@ -21,25 +21,16 @@ from step4_finetune.data.curate.personal import personal
 from step4_finetune.data.files import read_jsonl
 from step4_finetune.data.rows import FACTS, SAMPLE, Row
 from step4_finetune.guard import injection
-from step4_finetune.guard.around import check_input
-from step4_finetune.guard.finding import INPUT, OUTPUT
-from step4_finetune.guard.language import is_english
+from step4_finetune.guard.around import INPUT, OUTPUT, check_input
 from step4_finetune.guard.reply import leaked, too_short_or_long, wrong
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from step4_finetune.guard.topic import Topic
     from step4_finetune.tone.rules import Guide
 
 SETS = SAMPLE.with_name("guard")
-CLEAN = {  # what a text is called that the check should leave alone
-    "injection": "clean",
-    "offtopic": "ontopic",
-    "language": "english",
-    "length": "fine",
-    "leak": "clean",
-}
+CLEAN = {"injection": "clean", "length": "fine", "leak": "clean"}  # the label of a text to be left alone
 PERSONAL = {"email": "e-mail address", "phone": "telephone number", "card": "card number", "iban": "IBAN"}
 SPLITS = ("dev", "test")
 
@@ -61,22 +52,16 @@ def read_set(name: str) -> list[dict[str, Any]]:
     return [row for _, row in read_jsonl(SETS / f"{name}.jsonl")]
 
 
-def off_topic_dev() -> list[tuple[str, bool]]:
-    """The labelled messages for the threshold; True is off topic."""
-    rows = (row for row in read_set("offtopic") if row["split"] == "dev")
-    return [(row["text"], row["label"] == "offtopic") for row in rows]
-
-
-def measure(guide: Guide, rows: Sequence[Row], topic: Topic) -> list[dict[str, Any]]:
+def measure(guide: Guide, rows: Sequence[Row]) -> list[dict[str, Any]]:
     """A row of rates for each check and split."""
     return [
         rates(name, side, split, outcomes_of(split))
-        for name, side, outcomes_of in _measures(guide, rows, topic)
+        for name, side, outcomes_of in _measures(guide, rows)
         for split in SPLITS
     ]
 
 
-def _measures(guide: Guide, rows: Sequence[Row], topic: Topic) -> Iterable[tuple[str, str, Outcomes]]:
+def _measures(guide: Guide, rows: Sequence[Row]) -> Iterable[tuple[str, str, Outcomes]]:
     """Each check with its side, and how its outcomes come from the name of a split."""
 
     def of_set(name: str, objects: Callable[[str], bool]) -> Outcomes:
@@ -111,24 +96,15 @@ def _measures(guide: Guide, rows: Sequence[Row], topic: Topic) -> Iterable[tuple
         """Of texts in which nothing is wrong."""
         return lambda split: [Outcome(text(row), False, objects(row)) for row in rows if row.split == split]
 
+    any_check = "any, on the rows"
     yield "pii", INPUT, of_personal
     yield "injection", INPUT, of_set("injection", lambda text: injection.find(text) is not None)
-    yield "offtopic", INPUT, of_set("offtopic", topic.is_off)
-    yield "language", INPUT, of_set("language", lambda text: is_english(text) is False)
-    yield (
-        "any, on the rows",
-        INPUT,
-        of_good(lambda row: row.message, lambda row: bool(check_input(row.message, topic)[1])),
-    )
+    yield any_check, INPUT, of_good(lambda row: row.message, lambda row: bool(check_input(row.message)[1]))
     yield "length", OUTPUT, of_set("length", lambda text: bool(too_short_or_long(guide.parts(text), guide)))
     yield "leak", OUTPUT, of_set("leak", lambda text: bool(leaked(guide.parts(text), guide)))
     yield "tone", OUTPUT, of_pairs("tone")
     yield "facts", OUTPUT, of_pairs("facts")
-    yield (
-        "any, on the rows",
-        OUTPUT,
-        of_good(lambda row: row.chosen, lambda row: bool(objections(row.chosen, row))),
-    )
+    yield any_check, OUTPUT, of_good(lambda row: row.chosen, lambda row: bool(objections(row.chosen, row)))
 
 
 def finds(label: Sequence[str], text: str) -> bool:
@@ -174,7 +150,8 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
         )
     console.print(table)
     console.print(
-        "\nPatterns and thresholds were made on dev. One hand wrote dev and test: strangers write otherwise.",
+        "\nPatterns were made on dev. One hand wrote dev and test: strangers write otherwise. "
+        f"{facts['machine']}",
         soft_wrap=True,
     )
 

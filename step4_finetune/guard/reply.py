@@ -1,4 +1,4 @@
-"""What is looked at in a reply: its length, whether it tells the model's orders, its language, its tone.
+"""What is looked at in a reply: its length, whether it tells the model's orders, its tone.
 
     >>> wrong("Dear member,\\n\\nDon't worry. Please wait.\\n\\nKind regards,\\nNorthwind Care", guide)
     [('tone', "no_contractions: Don't")]
@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from step4_finetune.data.curate.finding import short
-from step4_finetune.guard.language import is_english
 from step4_finetune.tone import fidelity, rules, text
 from step4_finetune.tone.scores import problems
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
 IN_A_ROW = 5  # words of the orders: fewer come together by chance
 QUOTED = re.compile(r"[\"“]([^\"”\n]{2,}(?:\n[^\"”]*)?)[\"”]")
-
-
 REPLY_WORDS = 120  # of the body; the sample's are 70 at most
 
 
@@ -35,8 +32,6 @@ def wrong(reply: str, guide: Guide, notes: Sequence[str] = (), message: str = ""
         found.append(("length", how))
     if told := leaked(parts, guide):
         found.append(("leak", told))
-    if is_english(parts.body) is False:
-        found.append(("language", "not English"))
     told_wrong = fidelity.check(reply, notes, message, guide.company) if notes else None
     if told_wrong and not told_wrong.faithful:
         seen = [f"{kind} {each}" for kind, each in told_wrong.findings()]

@@ -35,8 +35,8 @@ body). It holds for everything in its rule; a rule without it looks at the body 
 and paragraphs, and at the reply for all the rest. So what looks elsewhere is a rule of its own. `except`:
 [TEXT, ...] is cut out of the place before.
 
-`fallbacks` may give the guardrails' ready-made replies by reason (injection, offtopic, language, length,
-reply), where none of their own keeps the rules.
+`fallbacks` may give the guardrails' ready-made replies by reason (injection, length, reply), where none of
+their own keeps the rules.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def guide_of(data: Any, source: str) -> Guide:
     )
     own = data.get("fallbacks") or {}
     if not isinstance(own, dict):
-        raise UserError(f"{source}: fallbacks are replies by reason, such as offtopic: TEXT")
+        raise UserError(f"{source}: fallbacks are replies by reason, such as reply: TEXT")
     fallbacks = tuple((str(why), _text(own[why], f"{source}: fallbacks: {why}", "a reply")) for why in own)
     return Guide(company, system, tuple(rules), greetings, sign_offs, fallbacks)
 

@@ -207,7 +207,7 @@ def test_a_guide_brings_ready_made_replies_of_its_own():
         "company": "Acme",
         "rules": [{"id": "fair", "say": "Wish fair winds.", "ends_with": "Fair winds"}],
     }
-    own = dict.fromkeys(("offtopic", "reply"), "It is noted.\n\nFair winds")
+    own = dict.fromkeys(("injection", "reply"), "It is noted.\n\nFair winds")
     guide = guide_of({**made, "fallbacks": own}, "mine")
     assert dict(guide.fallbacks) == own
     with pytest.raises(UserError, match="fallbacks are replies by reason"):
