@@ -1,7 +1,7 @@
 """The commands for rows: look at them, check them, write them for TRL, have more of them made.
 
     python -m step4_finetune data show --topic "hedge trimmer"
-    python -m step4_finetune data check --data mine.jsonl --guide mine.yaml --fix clean.jsonl
+    python -m step4_finetune data check --data mine.jsonl --guide mine.yaml
     python -m step4_finetune data build --format dpo --out data/
     python -m step4_finetune data distill --messages messages.txt --model claude-sonnet-5-5
 
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 app = new_app("Show, check, build and distill training rows.")
 
-Limit = Annotated[int, typer.Option("--limit-tokens", help="Largest number of tokens in a conversation.")]
+Limit = Annotated[
+    int, typer.Option("--limit-tokens", min=1, help="Largest number of tokens in a conversation.")
+]
 
 
 class Kind(StrEnum):
@@ -61,11 +63,6 @@ def show(
 
 @app.command()
 def check(
-    fix: Annotated[
-        Path | None,
-        typer.Option("--fix", metavar="OUT", help="Write a cleaned copy here (.jsonl)."),
-    ] = None,
-    force: Force = False,
     limit_tokens: Limit = 512,
     data: Data = None,
     guide: GuideFile = None,
@@ -76,26 +73,15 @@ def check(
     """Report every problem of the rows; exit code 1 if there are errors."""
     from shared.models import load_tokenizer
     from step4_finetune.data import curate
-    from step4_finetune.data.curate import fix as mending
-    from step4_finetune.data.rows import SAMPLE, raw_rows
 
     settings = settings_from_flags(smoke, model=model)
     rows, source = _rows(data)
     rule_book = guide_if_any(data, guide)
-    copy = mending.target(data or SAMPLE, fix, force=force) if fix else None
     tokenizer = load_tokenizer(settings=settings)
     findings = curate.run_checks(rows, rule_book, tokenizer, limit_tokens)
     facts = curate.report(rows, findings, rule_book, source)
-    errors = facts["errors"]
-    if copy:
-        raw = [row for _, row in raw_rows(data or SAMPLE)]  # with all columns
-        left, done = mending.run(rows, raw, findings, source, copy)
-        findings = curate.run_checks(left, rule_book, tokenizer, limit_tokens)
-        after = curate.report(left, findings, rule_book)
-        facts["fix"] = {**done, "left": after["headline"]}
-        errors = after["errors"]
     emit(facts, lambda console: curate.show(facts, console), as_json=as_json)
-    if errors:
+    if facts["errors"]:
         raise typer.Exit(1)
 
 
@@ -175,7 +161,6 @@ def distill(
         typer.Option("--out", help="Append rows to this file (.jsonl); messages that are in it are skipped."),
     ] = Path("distilled.jsonl"),
     requests: Annotated[int, typer.Option(min=1, help="Largest number of requests to the model.")] = 100,
-    attempts: Annotated[int, typer.Option(min=1, help="Largest number of tries for each message.")] = 2,
     data: Data = None,
     guide: GuideFile = None,
     model: Model = None,
@@ -186,7 +171,7 @@ def distill(
 ) -> None:
     """Let a chat model write replies, and keep those that break no rule and are faithful."""
     from step4_finetune.data import distill as lesson
-    from step4_finetune.data import rows as rows_of
+    from step4_finetune.data.rows import GUIDE
     from step4_finetune.tone.guide import read_guide
 
     settings = settings_from_flags(smoke, model=model, engine=engine, seed=seed)
@@ -195,14 +180,7 @@ def distill(
         if messages
         else [row for row in _rows(data)[0] if row.split == "train"]
     )
-    facts = lesson.run(
-        rows,
-        read_guide(guide or rows_of.GUIDE),
-        settings,
-        out,
-        requests=requests,
-        attempts=attempts,
-    )
+    facts = lesson.run(rows, read_guide(guide or GUIDE), settings, out, requests=requests)
     emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 

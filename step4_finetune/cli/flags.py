@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Data = Annotated[
     str | None,
-    typer.Option("--data", help="Rows: .jsonl, .csv, or a dataset of the hub; default: the sample."),
+    typer.Option("--data", help="Rows: .jsonl or .csv; default: the sample."),
 ]
 GuideFile = Annotated[
     Path | None, typer.Option("--guide", help="Tone guide (YAML) of the rows; default: the sample's.")

@@ -37,27 +37,27 @@ def run(
         and row_id in (None, row.id)
     ]
     if not chosen:
-        topics = list(dict.fromkeys(row.topic for row in rows if row.topic))
+        splits, topics = {row.split for row in rows}, {row.topic for row in rows if row.topic}
         raise UserError(
-            f"{source} has no such row: its splits are {', '.join(sorted({row.split for row in rows}))}, "
-            f"its topics {', '.join(topics[:8]) or 'not named'}{' …' if len(topics) > 8 else ''}, "
-            f"ids are like {', '.join(row.id for row in rows[:3])}"
+            f"{source} has no such row: its splits are {', '.join(sorted(splits))}, its topics "
+            f"{', '.join(sorted(topics)[:8])}, ids are like {rows[0].id}"
         )
     return {
         "command": "step4_finetune data-show",
         "headline": f"{len(chosen)} of {len(rows)} rows of {source}",
         "found": len(chosen),
-        "rows": [_facts(row, guide) for row in chosen[:limit]],
-    }
-
-
-def _facts(row: Row, guide: Guide | None) -> dict[str, Any]:
-    return {
-        **row.labels(),
-        "message": prompt_text(row),
-        "chosen": row.chosen,
-        "rejected": row.rejected,
-        "broken": {name: rules.reasons(reply, guide) for name, reply in replies(row)} if guide else None,
+        "rows": [
+            {
+                **row.labels(),
+                "message": prompt_text(row),
+                "chosen": row.chosen,
+                "rejected": row.rejected,
+                "broken": {name: rules.reasons(reply, guide) for name, reply in replies(row)}
+                if guide
+                else None,
+            }
+            for row in chosen[:limit]
+        ],
     }
 
 
@@ -72,8 +72,8 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
         console.print(row["message"])
         for note in row["notes"]:
             console.print(f"- {note}", style="dim")
-        names = ["chosen"] if row["rejected"] is None else ["chosen", "rejected"]
         table = Table(box=box.ROUNDED, show_lines=True, expand=True)
+        names = ["chosen"] if row["rejected"] is None else ["chosen", "rejected"]
         for name in names:
             table.add_column(name, ratio=1)
         table.add_row(*(row[name] for name in names))

@@ -18,18 +18,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shared import prompts
 from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import count_bar
 from shared.report.record import writable
 from step4_finetune.data.curate.finding import prompt_text
 from step4_finetune.data.files import read_jsonl, read_text
-from step4_finetune.data.rows import Row, raw_rows, row_of
-from step4_finetune.data.teacher import SpentError, Teacher
+from step4_finetune.data.rows import Row, raw_rows, row_of, with_notes
+from step4_finetune.tone import fidelity, rules
 from step4_finetune.tone.rules import Guide
+from step4_finetune.tone.scores import problems
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+PROMPTS = Path(__file__).parents[1] / "prompts"
+MAX_TOKENS = 500
+ATTEMPTS = 2  # at a reply
 
 
 def read_messages(path: Path) -> list[Row]:
@@ -41,9 +47,10 @@ def read_messages(path: Path) -> list[Row]:
         UserError: there is no such file, or there are no messages in it.
     """
     if path.suffix == ".txt":
+        lines = enumerate(read_text(path).splitlines(), 1)
         raws: list[tuple[int, Mapping[str, Any]]] = [
             (number, {"id": f"{path.stem}-{number}", "message": line.strip()})
-            for number, line in enumerate(read_text(path).splitlines(), 1)
+            for number, line in lines
             if line.strip()
         ]
     else:
@@ -54,13 +61,7 @@ def read_messages(path: Path) -> list[Row]:
 
 
 def run(
-    rows: Sequence[Row],
-    guide: Guide,
-    settings: Settings,
-    out: Path,
-    *,
-    requests: int = 100,
-    attempts: int = 2,
+    rows: Sequence[Row], guide: Guide, settings: Settings, out: Path, *, requests: int = 100
 ) -> dict[str, Any]:
     """Ask for a reply to each row's message, until all are done or the budget of requests is.
 
@@ -79,10 +80,9 @@ def run(
     with count_bar(f"{settings.model} answers {len(todo)} messages", len(todo)) as progress:
         for at, row in enumerate(todo):
             progress(at, len(todo))
-            try:
-                reply, wrong = teacher.reply(row, attempts)
-            except SpentError:
+            if teacher.requests == requests:
                 break
+            reply, wrong = teacher.reply(row)
             if wrong:
                 filtered += 1
                 why.update(wrong)
@@ -103,10 +103,75 @@ def run(
         "why": dict(why.most_common()),
         "input_tokens": teacher.input_tokens,
         "output_tokens": teacher.output_tokens,
-        "dollars": teacher.dollars(),
         "out": str(out) if out.exists() else None,
         "filtered_out": str(aside) if aside.exists() else None,
     }
+
+
+class Teacher:
+    """The chat model of the settings, with a budget of requests; counts what it costs."""
+
+    def __init__(self, settings: Settings, guide: Guide, budget: int) -> None:
+        from shared.chat.client import chat_client
+        from shared.chat.errors import with_timeouts
+
+        self.client = with_timeouts(chat_client(settings=settings))
+        self.settings, self.guide, self.budget = settings, guide, budget
+        self.system = prompts.render(prompts.load(PROMPTS, "distill"), guide=guide.as_prompt())["system"]
+        self.requests = self.input_tokens = self.output_tokens = 0
+
+    def reply(self, row: Row) -> tuple[str, list[str]]:
+        """A reply to the row's message, and what is wrong with it: nothing, if it can be used."""
+        asked = f"<message>\n{with_notes(prompt_text(row), row.notes)}\n</message>"
+        turns = [{"role": "user", "content": asked}]
+        reply, wrong = "", ["not asked"]
+        for _ in range(min(ATTEMPTS, self.budget - self.requests)):
+            reply, stop = self._ask(turns)
+            wrong = faults(reply, stop, row, self.guide)
+            if not wrong or not reply:
+                break
+            told = _told(reply, self.guide, wrong)
+            turns = [turns[0], {"role": "assistant", "content": reply}, {"role": "user", "content": told}]
+        return reply, wrong
+
+    def _ask(self, turns: list[dict[str, str]]) -> tuple[str, str]:
+        """The model's text, and why it stopped."""
+        from shared.chat.errors import one_line_errors
+
+        self.requests += 1
+        given: Any = turns
+        with one_line_errors(self.settings.model, self.settings):
+            message = self.client.messages.create(
+                model=self.settings.model, max_tokens=MAX_TOKENS, system=self.system, messages=given
+            )
+        self.input_tokens += message.usage.input_tokens
+        self.output_tokens += message.usage.output_tokens
+        text = "".join(block.text for block in message.content if block.type == "text")
+        return text.strip(), str(message.stop_reason)
+
+
+def faults(reply: str, stop: str, row: Row, guide: Guide) -> list[str]:
+    """Why a reply can't be used as a chosen one, from the worst on."""
+    if stop == "refusal" or not reply:
+        return ["refused" if stop == "refusal" else "empty"]
+    if stop == "max_tokens":
+        return ["cut"]
+    untrue = fidelity.check(reply, row.notes, row.message, guide.company).findings() if row.notes else []
+    return [
+        *problems(guide.parts(reply)),
+        *rules.broken(reply, guide),
+        *(f"{kind}: {each}" for kind, each in untrue),
+    ]
+
+
+def _told(reply: str, guide: Guide, wrong: Sequence[str]) -> str:
+    """What the model hears of its reply."""
+    said, why = {rule.id: rule.say for rule in guide.rules}, rules.reasons(reply, guide)
+    lines = [
+        f"- {said[each]} (found: {why.get(each) or 'broken'})" if each in said else f"- {each}"
+        for each in wrong
+    ]
+    return "Not yet. What is wrong:\n" + "\n".join(lines) + "\nWrite the whole reply again, and nothing else."
 
 
 def _append(path: Path, row: Mapping[str, Any]) -> None:
@@ -141,8 +206,7 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
             "the same command goes on with them",
             soft_wrap=True,
         )
-    cost = "" if facts["dollars"] is None else f", {facts['dollars']:.4f} dollars"
-    console.print(f"{facts['input_tokens']} tokens read, {facts['output_tokens']} written{cost}")
+    console.print(f"{facts['input_tokens']} tokens read, {facts['output_tokens']} written")
     for what, path in (("kept", facts["out"]), ("filtered", facts["filtered_out"])):
         if path:
             console.print(f"{what}: {path}", soft_wrap=True)

@@ -13,9 +13,6 @@ from step4_finetune.data.rows import GENERAL
 class Question:
     """One general question; `answer` is empty where none can be checked."""
 
-    id: str
-    split: str
-    kind: str
     prompt: str
     answer: str = ""
 
@@ -29,9 +26,6 @@ def read_questions(split: str, path: Path = GENERAL) -> list[Question]:
     found = []
     for number, row in read_jsonl(path):
         require_texts({"answer": "", **row}, ("prompt", "answer"), f"{path}:{number}")
-        own = str(row.get("split", split))
-        question = Question(
-            str(row.get("id", number)), own, str(row.get("kind", "")), row["prompt"], row.get("answer", "")
-        )
-        found += [question] if own == split else []
+        if row.get("split", split) == split:
+            found.append(Question(row["prompt"], row.get("answer", "")))
     return found

@@ -10,15 +10,15 @@
 
 The model styles what the notes say; it decides nothing. A prompt is the message with the notes below it.
 
-Your own files are in TRL's formats, JSON lines or CSV, or a name of the hub (`org/name`, by `datasets`):
+Your own files are in TRL's formats, JSON lines or CSV:
 
     prompt, completion             for SFT
     prompt, chosen, rejected       for DPO, and for SFT by its chosen replies
 
 A prompt is a text or a list of messages, a reply a text or a list of one message. Columns that only this step
-knows may stand beside them: notes (a list of texts, or one text with a line each), id, topic, split, breaks.
-Rows without notes train just the same; whether their replies are true stays unknown. Where there is no
-`split`, rows are divided by topic, or by prompt where there is no topic: 80, 10, 10 of 100.
+knows may stand beside them: notes and breaks (a list of texts, or one text with a line each), id, topic,
+split. Rows without notes train just the same; whether their replies are true stays unknown. Where there is
+no `split`, rows are divided by topic, or by prompt where there is no topic: 80, 10, 10 of 100.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def with_notes(message: str, notes: Sequence[str]) -> str:
 def read_rows(
     source: str | Path, split: str | None = None, shares: tuple[float, float, float] = SHARES
 ) -> list[Row]:
-    """The rows of a file (JSON lines, CSV) or of a dataset of the hub, all or those of one split.
+    """The rows of a file (JSON lines, CSV), all or those of one split.
 
     Where the rows name no split, `shares` says how much of them train, dev and test get.
 
@@ -111,10 +111,7 @@ def raw_rows(source: str | Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Line numbers and what stands there, with all columns."""
     path = Path(source)
     if not path.exists():
-        if str(source).count("/") == 1 and not path.suffix:
-            yield from _hub(str(source))
-            return
-        raise UserError(f"there is no file {source}: name a .jsonl or .csv file, or a dataset of the hub")
+        raise UserError(f"there is no file {source}: name a .jsonl or .csv file")
     yield from _table(read_text(path), str(source)) if path.suffix == ".csv" else read_jsonl(path)
 
 
@@ -131,22 +128,6 @@ def _table(text: str, source: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
         raise UserError(f"{source}:{number} is not CSV ({reason(error)})") from None
 
 
-def _hub(name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """The rows of a dataset of the hub; each split that it has goes under its own name."""
-    from datasets import load_dataset
-
-    try:
-        found: Any = load_dataset(name)
-    except Exception as error:
-        raise UserError(f"the dataset {name} is not available: {reason(error)}") from None
-    number = 0
-    for split, rows in found.items():
-        name = {"validation": "dev"}.get(str(split), str(split)) if len(found) > 1 else ""
-        for row in rows:
-            number += 1
-            yield number, {"split": name, **row}
-
-
 def row_of(raw: Mapping[str, Any], where: str, number: int) -> Row:
     """A row from the columns that stand there; `where` names the place in errors."""
     prompt = raw.get("prompt", raw.get("message"))
@@ -156,7 +137,7 @@ def row_of(raw: Mapping[str, Any], where: str, number: int) -> Row:
             f"{where} has the columns {', '.join(map(str, raw)) or 'none'}: it needs prompt and completion, "
             "or prompt, chosen and rejected"
         )
-    rejected, notes = raw.get("rejected"), _notes(raw.get("notes"), where)
+    rejected, notes = raw.get("rejected"), _texts(raw.get("notes"), where)
     row = Row(
         id=str(raw.get("id") or number),
         prompt=_without(notes, _messages(prompt, where)),
@@ -165,7 +146,7 @@ def row_of(raw: Mapping[str, Any], where: str, number: int) -> Row:
         split=str(raw.get("split") or ""),
         topic=None if raw.get("topic") in (None, "") else str(raw["topic"]),
         notes=notes,
-        breaks=None if raw.get("breaks") is None else _list(raw["breaks"], where),
+        breaks=None if raw.get("breaks") is None else _texts(raw["breaks"], where),
     )
     try:
         "".join([*(each["content"] for each in row.prompt), row.chosen, row.rejected or ""]).encode()
@@ -175,8 +156,7 @@ def row_of(raw: Mapping[str, Any], where: str, number: int) -> Row:
 
 
 def _messages(prompt: Any, where: str) -> tuple[Message, ...]:
-    if isinstance(prompt, str) and prompt.lstrip().startswith("[{"):  # a CSV cell can hold no list
-        prompt = _json(prompt, where)
+    prompt = _list_in(prompt, "[{", where)
     if isinstance(prompt, str):
         return ({"role": "user", "content": prompt},)
     if (
@@ -204,28 +184,24 @@ def _reply(reply: Any, where: str) -> str:
     return reply
 
 
-def _list(value: Any, where: str) -> tuple[str, ...]:
-    if isinstance(value, str):
-        value = _json(value, where) if value.startswith("[") else [value] if value else []
-    if value is None:
-        return ()
-    if not isinstance(value, list):
-        raise UserError(f"{where}: notes and breaks must be lists of texts")
-    return tuple(map(str, value))
-
-
-def _notes(value: Any, where: str) -> tuple[str, ...]:
+def _texts(value: Any, where: str) -> tuple[str, ...]:
     """A list of texts, or one text with a line (and a dash before it, if you like) each."""
-    if isinstance(value, str) and not value.lstrip().startswith("["):
+    value = _list_in(value, "[", where)
+    if isinstance(value, str):
         value = [line.strip().removeprefix("-").strip() for line in value.splitlines()]
-    return tuple(each for each in _list(value, where) if each)
+    if not isinstance(value, list | None):
+        raise UserError(f"{where}: notes and breaks must be lists of texts")
+    return tuple(str(each) for each in value or () if each)
 
 
-def _json(text: str, where: str) -> Any:
+def _list_in(cell: Any, start: str, where: str) -> Any:
+    """A CSV cell can hold no list, so it may hold one as JSON."""
+    if not isinstance(cell, str) or not cell.lstrip().startswith(start):
+        return cell
     try:
-        return json.loads(text)
+        return json.loads(cell)
     except json.JSONDecodeError as error:
-        raise UserError(f"{where}: {text[:40]!r} is not a JSON list ({error.msg})") from None
+        raise UserError(f"{where}: {cell[:40]!r} is not a JSON list ({error.msg})") from None
 
 
 def _divided(rows: Sequence[Row], shares: tuple[float, float, float]) -> list[Row]:

@@ -17,7 +17,6 @@ from typing import Any
 
 from shared.errors import UserError
 from step4_finetune.data.curate import schema, tokens
-from step4_finetune.data.curate.finding import Finding
 from step4_finetune.data.files import split_files, write_rows
 from step4_finetune.data.rows import SPLITS, Row, fingerprint
 
@@ -59,9 +58,9 @@ def run(
         raise UserError(f"{source} has no rejected replies, which dpo compares with: use --format sft")
     if not any(row.split == "train" for row in used):
         raise UserError(f"{source} has no rows to train on: give some of them the split train")
-    _refuse(schema.schema(used), source, "mend them, or take them out with data check --fix")
-    over = tokens.too_long(used, tokenizer, system, limit)
-    _refuse(over, source, f"allow more than {limit} (--limit-tokens), or take them out with data check --fix")
+    cases = schema.schema(used).cases or tokens.too_long(used, tokenizer, system, limit).cases
+    if cases:
+        raise UserError(f"{source}: row {cases[0].id}: {cases[0].example}; `data check` names all such rows")
     splits: dict[str, Any] = {}
     for split, path in split_files(out, SPLITS, force=force).items():
         of_split = [row for row in used if row.split == split]
@@ -88,16 +87,3 @@ def run(
         "left_out": left_out,
         "splits": splits,
     }
-
-
-def _refuse(finding: Finding, source: str, what_to_do: str) -> None:
-    """One line that names the rows, where there are some.
-
-    Raises:
-        UserError: there are.
-    """
-    if finding.cases:
-        first = finding.cases[0]
-        more = list(dict.fromkeys(case.id for case in finding.cases if case.id != first.id))
-        rest = f"; also {', '.join(more[:5])}{' …' if len(more) > 5 else ''}" if more else ""
-        raise UserError(f"{source}: row {first.id}: {first.example}{rest}: {what_to_do}")

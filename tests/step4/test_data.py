@@ -4,7 +4,6 @@ import csv
 import json
 from dataclasses import replace
 
-import datasets
 import pytest
 
 from shared.errors import UserError
@@ -172,18 +171,6 @@ def test_rows_without_a_split_are_divided_by_topic(file):
     assert read_rows(file) == rows  # the same each time
 
 
-def test_rows_without_a_topic_are_divided_by_prompt(file):
-    jsonl(
-        file,
-        *({"prompt": f"question {n}", "completion": f"{again}"} for n in range(200) for again in range(2)),
-    )
-    splits = {}
-    for row in read_rows(file):
-        splits.setdefault(row.message, set()).add(row.split)
-    assert all(len(each) == 1 for each in splits.values())
-    assert {"train", "dev", "test"} == set().union(*splits.values())
-
-
 # --- what is wrong, by its line ---------------------------------------------------------------------------
 
 GOOD = '{"prompt": "a", "completion": "b", "split": "train"}\n'
@@ -198,21 +185,14 @@ GOOD = '{"prompt": "a", "completion": "b", "split": "train"}\n'
             '{"text": "a", "label": 1}',
             "rows.jsonl:2 has the columns text, label: it needs prompt and completion",
         ),
-        ("{}", "rows.jsonl:2 has the columns none"),
         ('{"prompt": "", "completion": "b"}', "rows.jsonl:2 has the columns prompt, completion: it needs"),
-        ('{"prompt": "a"}', "rows.jsonl:2 has the columns prompt: it needs"),
         ('{"prompt": [], "completion": "b"}', "rows.jsonl:2: prompt must be a text or a list of messages"),
-        ('{"prompt": 5, "completion": "b"}', "rows.jsonl:2: prompt must be a text or a list of messages"),
         (
             '{"prompt": [{"role": "assistant", "content": "x"}], "completion": "b"}',
             "rows.jsonl:2: prompt must be a text or a list of messages that ends with a user's",
         ),
         ('{"prompt": "[{]", "completion": "b"}', "rows.jsonl:2: '[{]' is not a JSON list"),
         ('{"prompt": "a", "completion": 5}', "rows.jsonl:2: a reply must be a text or a list of one message"),
-        (
-            '{"prompt": "a", "chosen": "b", "rejected": [1, 2]}',
-            "rows.jsonl:2: a reply must be a text or a list",
-        ),
         (
             '{"prompt": "a", "completion": "b", "notes": 5}',
             "rows.jsonl:2: notes and breaks must be lists of texts",
@@ -235,42 +215,3 @@ def test_a_file_that_is_not_there():
 def test_a_file_that_is_no_text(file):
     file.write_bytes(b"\xff\xfe\x00{")
     assert "cannot be read as UTF-8 text" in refusal(file)
-
-
-# --- the hub ----------------------------------------------------------------------------------------------
-
-
-def test_a_dataset_of_the_hub(monkeypatch):
-    rows = {"prompt": ["Open?", "Closed?"], "chosen": ["Yes.", "No."], "rejected": ["yep", "nope"]}
-    asked = []
-
-    def load(name):
-        asked.append(name)
-        parts = {"train": rows, "validation": {name: [each[0]] for name, each in rows.items()}}
-        return datasets.DatasetDict(
-            {split: datasets.Dataset.from_dict(each) for split, each in parts.items()}
-        )
-
-    monkeypatch.setattr(datasets, "load_dataset", load)
-    found = read_rows("someone/replies")
-    assert asked == ["someone/replies"]
-    assert [(row.id, row.split, row.message) for row in found] == [
-        ("1", "train", "Open?"),
-        ("2", "train", "Closed?"),
-        ("3", "dev", "Open?"),
-    ]
-
-
-def test_a_dataset_of_one_split_is_divided(monkeypatch):
-    rows = {"prompt": [f"{n}?" for n in range(100)], "completion": ["Yes."] * 100}
-    one = datasets.DatasetDict({"train": datasets.Dataset.from_dict(rows)})
-    monkeypatch.setattr(datasets, "load_dataset", lambda name: one)
-    assert {row.split for row in read_rows("someone/replies")} == {"train", "dev", "test"}
-
-
-def test_a_dataset_that_cannot_be_had(monkeypatch):
-    def load(name):
-        raise ConnectionError("no route\nto the hub")
-
-    monkeypatch.setattr(datasets, "load_dataset", load)
-    assert refusal("someone/replies") == "the dataset someone/replies is not available: no route to the hub"

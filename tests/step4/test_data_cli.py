@@ -10,7 +10,6 @@ import pytest
 from shared import cli
 from step4_finetune.cli.data import app
 from step4_finetune.data.rows import GUIDE, fingerprint, read_rows, with_notes
-from tests.scripted import ScriptedMessages
 from tests.step4.made import as_file, good, spoilt
 
 ROWS = good()
@@ -71,16 +70,10 @@ def test_show_sets_the_replies_side_by_side(data, file):
     assert got.out.endswith("1 more with --limit\n")
 
 
-@pytest.mark.parametrize(
-    ("flags", "said"),
-    [
-        (("--split", "tset"), "has no such row: its splits are dev, test, train"),
-        (("--topic", "cars"), "its topics kettle, boiler, magazine, gym card, parcel"),
-        (("--id", "x"), "ids are like kettle-1, kettle-2, boiler-3"),
-    ],
-)
-def test_show_of_what_is_not_there(refused, file, flags, said):
-    assert said in refused("show", *own(file), *flags)
+def test_show_of_what_is_not_there(refused, file):
+    said = refused("show", *own(file), "--split", "tset")
+    assert "has no such row: its splits are dev, test, train, its topics boiler, gym card, " in said
+    assert "ids are like kettle-1" in said
 
 
 # --- check ------------------------------------------------------------------------------------------------
@@ -113,57 +106,12 @@ def test_check_of_bad_rows_names_them_and_exits_1(data, file):
     assert found["named breaks"] == []
 
 
-def test_fix_writes_a_copy_with_all_columns(data, file, tmp_path):
-    rows = [
-        spoilt(ROWS[0], id="noisy", chosen=NOISY),
-        *ROWS,
-        spoilt(ROWS[9], id="bad-test", chosen="Hi!"),
-    ]
-    as_file(file, rows)
-    lines = [json.loads(line) | {"column": "kept"} for line in file.read_text().splitlines()]
-    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    before = file.read_bytes()
-    got = data("check", *own(file), "--smoke", "--fix", tmp_path / "clean.jsonl", "--json")
-    assert got.code == 1  # the test split keeps its noise
-    assert file.read_bytes() == before
-    facts = json.loads(got.out)
-    assert [each["id"] for each in facts["fix"]["removed"]] == ["noisy"]
-    assert (facts["fix"]["kept"], facts["fix"]["by_check"]) == (11, {"label noise": 1})
-    assert [row.id for row in read_rows(tmp_path / "clean.jsonl")] == [row.id for row in rows[1:]]
-    assert {json.loads(line)["column"] for line in (tmp_path / "clean.jsonl").read_text().splitlines()} == {
-        "kept"
-    }
-
-
-def test_fix_of_all_that_is_wrong_exits_0(data, file, tmp_path):
-    as_file(file, [spoilt(ROWS[0], id="noisy", chosen=NOISY), *ROWS])
-    got = data("check", *own(file), "--smoke", "--fix", tmp_path / "clean.jsonl")
-    assert got.code == 0
-    assert f"1 rows taken out (label noise 1), 10 kept: {tmp_path / 'clean.jsonl'}" in got.out
-    assert fingerprint(read_rows(tmp_path / "clean.jsonl")) == fingerprint(ROWS)
-
-
-def test_fix_never_writes_in_place(refused, data, file, tmp_path):
-    before = file.read_bytes()
-    assert "is the data itself, which is never changed" in refused(
-        "check", *own(file), "--fix", file, "--force"
-    )
-    assert file.read_bytes() == before
-    taken = tmp_path / "clean.jsonl"
-    taken.write_text("mine")
-    assert "clean.jsonl exists already" in refused("check", *own(file), "--fix", taken)
-    assert taken.read_text() == "mine"
-    assert data("check", *own(file), "--smoke", "--fix", taken, "--force").code == 0
-    assert len(read_rows(taken)) == 10
-    assert "use one that ends in .jsonl" in refused("check", *own(file), "--fix", tmp_path / "clean.txt")
-
-
 @pytest.mark.parametrize(
     ("args", "said"),
     [
         (("--data", "nowhere.jsonl"), "there is no file nowhere.jsonl"),
         (("--data", "mine.jsonl", "--guide", "nowhere.yaml"), "cannot read nowhere.yaml"),
-        (("--data", "mine.jsonl", "--limit-tokens", "0", "--smoke"), "--limit-tokens 0 is not allowed"),
+        (("--data", "mine.jsonl", "--limit-tokens", "0", "--smoke"), "--limit-tokens"),
     ],
 )
 def test_check_of_what_cannot_be_read(refused, file, args, said):
@@ -207,12 +155,12 @@ def test_build_writes_what_trl_reads(data, file, tmp_path, form):
         (ROWS, ("--format", "ppo"), "--format ppo is not known: use sft or dpo"),
         ([spoilt(row, rejected=None) for row in ROWS], ("--format", "dpo"), "has no rejected replies"),
         ([spoilt(row, split="test") for row in ROWS], (), "has no rows to train on"),
-        ([*ROWS, spoilt(ROWS[0], id="mute", chosen=" ")], (), "row mute: chosen is empty: mend them"),
         (
-            [*ROWS, spoilt(ROWS[0], "word " * 900, id="long"), spoilt(ROWS[0], "word " * 950, id="longer")],
+            [*ROWS, spoilt(ROWS[0], id="mute", chosen=" ")],
             (),
-            "also longer: allow more than 512 (--limit-tokens)",
+            "row mute: chosen is empty; `data check` names all",
         ),
+        ([*ROWS, spoilt(ROWS[0], "word " * 900, id="long")], (), "row long: "),
     ],
 )
 def test_build_refuses_what_cannot_be_trained_on(refused, file, tmp_path, rows, flags, said):
@@ -233,21 +181,9 @@ def test_build_keeps_files_that_are_there(refused, data, file, tmp_path):
 # --- distill ----------------------------------------------------------------------------------------------
 
 
-def test_distill_of_the_training_messages(data, file, tmp_path, monkeypatch):
-    api = ScriptedMessages()
-    for text in (ROWS[0].chosen, ROWS[1].chosen, "Hi!", "Hi again!"):
-        api.enqueue(text)
-    monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
-    got = data("distill", *own(file), "--requests", "4", "--out", tmp_path / "made.jsonl", "--smoke")
-    assert got.code == 0
-    assert got.out.startswith("2 of 3 messages have a reply that keeps the guide, by 4 requests to tiny\n")
-    assert "3 messages not asked: the budget of requests is used up" in got.out
-    assert [row.id for row in read_rows(tmp_path / "made.jsonl")] == ["kettle-1", "kettle-2"]
-
-
 def test_distill_with_the_embedded_model(data, tmp_path):
     (tmp_path / "asked.txt").write_text("Where is my parcel?\n")
-    got = data("distill", "--messages", "asked.txt", "--requests", "1", "--attempts", "1", "--smoke")
+    got = data("distill", "--messages", "asked.txt", "--requests", "1", "--smoke")
     assert got.code == 0, got.err
     assert got.out.startswith("0 of 1 messages have a reply that keeps the guide")
     assert (tmp_path / "distilled.filtered.jsonl").exists()

@@ -6,7 +6,7 @@ import pytest
 
 from shared.config import load_settings
 from shared.errors import UserError
-from step4_finetune.data import distill, teacher
+from step4_finetune.data import distill
 from step4_finetune.data.rows import GUIDE, read_rows, with_notes
 from step4_finetune.tone.guide import read_guide
 from tests.scripted import ScriptedMessages
@@ -55,7 +55,6 @@ def test_a_reply_that_passes_is_kept(api, guide, out):
     assert row == spoilt(ROWS[0], rejected=None)
     assert (facts["kept"], facts["requests"], facts["filtered"]) == (1, 1, 0)
     assert (facts["input_tokens"], facts["output_tokens"]) == (400, 60)
-    assert facts["dollars"] is None  # unknown, not 0
 
 
 def test_a_reply_that_breaks_a_rule_is_tried_again_with_what_was_wrong(api, guide, out):
@@ -99,7 +98,7 @@ def test_what_never_passes_is_put_aside_with_its_reasons(api, guide, out):
     ],
 )
 def test_faults(guide, text, stop, why):
-    assert teacher.faults(text, stop, ROWS[0], guide) == why
+    assert distill.faults(text, stop, ROWS[0], guide) == why
 
 
 def test_the_budget_ends_it_and_the_same_command_goes_on(api, guide, out):
@@ -148,14 +147,11 @@ def test_a_file_that_is_none_of_ours(api, guide, out):
 # --- messages ---------------------------------------------------------------------------------------------
 
 
-def test_messages_of_a_text_file(tmp_path):
+def test_messages_of_a_text_file_and_of_json_lines(tmp_path):
     (tmp_path / "asked.txt").write_text("Is it open?\n\n  my door is stuck \n", encoding="utf-8")
     first, second = distill.read_messages(tmp_path / "asked.txt")
     assert (first.id, first.message) == ("asked-1", "Is it open?")
     assert (second.id, second.message, second.chosen) == ("asked-3", "my door is stuck", "")
-
-
-def test_messages_of_json_lines(tmp_path):
     path = tmp_path / "asked.jsonl"
     path.write_text('{"message": "Open?", "notes": "until: 3", "chosen": "old"}\n{"prompt": "Shut?"}\n')
     first, second = distill.read_messages(path)
@@ -167,7 +163,6 @@ def test_messages_of_json_lines(tmp_path):
     ("name", "text", "said"),
     [
         ("a.txt", "\n \n", "has no messages"),
-        ("a.jsonl", "", "has no messages"),
         ("a.jsonl", '{"text": "x"}', r"a\.jsonl:1 has the columns text"),
         ("b.txt", None, "cannot be read"),
     ],

@@ -1,13 +1,12 @@
 """What should not change: leak, kept answers, perplexity."""
 
-import json
 import math
 
 import pytest
 import torch
 
 from shared import models
-from step4_finetune.data.questions import GENERAL, Question, read_questions
+from step4_finetune.data.questions import Question, read_questions
 from step4_finetune.evaluate import forgetting
 from step4_finetune.models.generate import Reply
 from tests.step4 import runs
@@ -79,9 +78,9 @@ def test_perplexity_is_that_of_all_tokens_together(tmp_path):
 
 def test_all_three_for_one_model(monkeypatch):
     asked = [
-        Question("1", "dev", "sum", "2 + 3?", "5"),
-        Question("2", "dev", "fact", "Capital of France?", "Paris"),
-        Question("3", "dev", "open", "Tell me a joke"),
+        Question("2 + 3?", "5"),
+        Question("Capital of France?", "Paris"),
+        Question("Tell me a joke"),
     ]
     said = ["It is 5.", "Dear member,\n\nLyon.", "Knock knock."]
     monkeypatch.setattr(
@@ -98,9 +97,3 @@ def test_all_three_for_one_model(monkeypatch):
         "right": 1,
         "right_by_question": [True, False],
     }
-
-
-def test_the_files_are_whole():
-    rows = [json.loads(line) for line in GENERAL.read_text(encoding="utf-8").splitlines()]
-    assert len({row["id"] for row in rows}) == len(rows)
-    assert len(forgetting.TEXT.read_text(encoding="utf-8").split()) > 1000

@@ -5,7 +5,7 @@
     'no errors, 2 warnings in 886 rows'
 
 One file per idea: schema (form), duplicates (copies and leaks), labels (the guide), style (length,
-templates), tokens, personal (data of persons); checks puts them together, fix takes the bad rows out.
+templates), tokens, personal (data of persons); checks puts them together.
 """
 
 from step4_finetune.data.curate.checks import report, run_checks, show

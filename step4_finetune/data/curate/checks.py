@@ -43,12 +43,10 @@ def run_checks(
     """What every check says; those of the rules need a guide, those of the tokens need a tokenizer.
 
     Raises:
-        UserError: there are no rows, or `limit` is none.
+        UserError: there are no rows.
     """
     if not rows:
         raise UserError("there are no rows to check")
-    if limit < 1:
-        raise UserError(f"--limit-tokens {limit} is not allowed: use a number from 1")
     checks: dict[str, Callable[[], Finding]] = {
         "form": lambda: schema.schema(rows),
         "copies": lambda: duplicates.duplicates(rows),
@@ -72,7 +70,6 @@ def run_checks(
     if tokenizer is not None:
         system = guide.system if guide else ""
         checks["tokens"] = lambda: tokens.too_long(rows, tokenizer, system, limit)
-        checks["chat template"] = lambda: tokens.round_trip(rows, tokenizer, system)
     found = []
     with stage_bar(f"checking {len(rows)} rows", len(checks)) as stage:
         for name, check in checks.items():
@@ -137,13 +134,6 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
     )
     if facts["guide"] is None:
         console.print("no guide: label noise not checked; name one with --guide")
-    if fix := facts.get("fix"):
-        by_check = ", ".join(f"{check} {n}" for check, n in fix["by_check"].items()) or "nothing to mend"
-        console.print(
-            f"{len(fix['removed'])} rows taken out ({by_check}), {fix['kept']} kept: {fix['out']}\n"
-            f"left: {fix['left']}",
-            soft_wrap=True,
-        )
 
 
 def _details(finding: Mapping[str, Any]) -> list[str]:

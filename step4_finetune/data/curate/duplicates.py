@@ -113,7 +113,7 @@ def duplicates(rows: Sequence[Row]) -> Finding:
         key = (row.split, folded(prompt_text(row)), row.chosen, row.rejected)
         if key in seen:
             like = rows[seen[key]].id
-            cases.append(Case(at, row.id, f"as {like}: {short(row.message)}", seen[key]))
+            cases.append(Case(at, row.id, f"as {like}: {short(row.message)}"))
         seen.setdefault(key, at)
     return of_cases(
         "duplicates", cases, len(rows), ERROR, "keep one of them: a row that is there twice counts double"
@@ -193,8 +193,8 @@ def topics_apart(rows: Sequence[Row]) -> Finding:
     for at, row in enumerate(rows):
         others = [split for split in torn.get(row.topic or "", ()) if split != row.split]
         if others and (row.split == "train" or "train" not in others):
-            where = torn[row.topic or ""]
-            cases.append(Case(at, row.id, f"{row.topic}: in {' and '.join(where)}", where[others[0]]))
+            where = " and ".join(torn[row.topic or ""])
+            cases.append(Case(at, row.id, f"{row.topic}: in {where}"))
     return of_cases(
         "topics across splits",
         cases,
@@ -214,4 +214,4 @@ def _case(rows: Sequence[Row], at: int, other: int, near: float) -> Case:
     """That one row is near another."""
     said = short(rows[at].message, 60)
     where = f" ({rows[other].split})" if rows[other].split != rows[at].split else ""
-    return Case(at, rows[at].id, f"{near:.2f} like {rows[other].id}{where}: {said}", other)
+    return Case(at, rows[at].id, f"{near:.2f} like {rows[other].id}{where}: {said}")

@@ -22,12 +22,11 @@ LONGEST = 90  # characters of an example
 
 @dataclass(frozen=True)
 class Case:
-    """A row that a check found, and what it found there; `other` is the place of a row that it repeats."""
+    """A row that a check found, and what it found there."""
 
     row: int  # its place among the rows, from 0
     id: str
     example: str
-    other: int | None = None
 
 
 @dataclass(frozen=True)

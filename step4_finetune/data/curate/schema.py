@@ -19,7 +19,7 @@ def schema(rows: Sequence[Row]) -> Finding:
     for at, row in enumerate(rows):
         cases += [Case(at, row.id, what) for what in _wrong(row)]
         if row.id in ids:
-            cases.append(Case(at, row.id, f"row {ids[row.id] + 1} has the same id", ids[row.id]))
+            cases.append(Case(at, row.id, f"row {ids[row.id] + 1} has the same id"))
         ids.setdefault(row.id, at)
     return of_cases("schema", cases, len(rows), ERROR, "write what is missing, or leave the row out")
 
