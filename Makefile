@@ -55,7 +55,6 @@ site: $(VENV)/.installed  ## the chapters as a website, in build/site (needs npm
 
 bench: $(VENV)/.weights  ## measure the speeds that the lessons claim
 	@ROADMAP_REPORTS_DIR=reports $(PY) -m step1_foundations bench
-	@ROADMAP_REPORTS_DIR=reports $(PY) -m step4_finetune bench
 	@$(PY) -m shared report
 
 clean:  ## remove the virtual environment and caches; weights and reports stay

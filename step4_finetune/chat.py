@@ -9,8 +9,7 @@ Dear member, ...
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,24 +31,23 @@ AGAIN = 0.7  # temperature of a second attempt
 def run(
     settings: Settings,
     guide: Guide,
-    messages: Iterable[str],
+    messages: Sequence[str],
     notes: Sequence[str],
     adapters: Sequence[Path],
     max_new_tokens: int,
-    shown: Callable[[dict[str, Any]], None] = lambda _answer: None,
 ) -> dict[str, Any]:
-    """Answer each message, by the same notes, with the base and every adapter; `shown` gets each answer.
+    """Answer each message, by the same notes, with the base and every adapter.
 
     Raises:
         UserError: a message is empty or too long, or an adapter doesn't fit.
     """
+    if any(not each.strip() or len(each) > LONGEST for each in messages):
+        raise UserError(f"a message has between 1 and {LONGEST} characters")
     tokenizer = load_tokenizer(settings=settings)
     models: dict[str, Any] = {"base": load_causal_lm(settings=settings)}
     models |= {each.name or str(each): load_tuned(settings, each) for each in adapters}
     answered = []
     for message in messages:
-        if not message.strip() or len(message) > LONGEST:
-            raise UserError(f"a message has between 1 and {LONGEST} characters")
         prompt: list[Message] = [
             {"role": "system", "content": guide.system},
             {"role": "user", "content": with_notes(message, notes)},
@@ -60,25 +58,12 @@ def run(
             broke = list(broken(reply.text, guide))
             said[name] = {"reply": reply.text, "tokens": reply.tokens, "breaks": broke}
         answered.append({"message": message, "replies": said})
-        shown(answered[-1])
     return {
         "command": "step4_finetune chat",
         "headline": f"{len(answered)} messages, {len(models)} models",
         "model": settings.model,
         "answered": answered,
     }
-
-
-def typed() -> Iterator[str]:
-    """Messages from the keyboard, until an empty line."""
-    while True:
-        try:
-            message = input("member> " if sys.stdin.isatty() else "").strip()
-        except EOFError:
-            return
-        if not message:
-            return
-        yield message
 
 
 def generator(settings: Settings, adapter: Path, guide: Guide) -> Callable[[list[Message]], str]:
@@ -98,9 +83,10 @@ def generator(settings: Settings, adapter: Path, guide: Guide) -> Callable[[list
     return generate
 
 
-def show(answer: dict[str, Any], console: Console) -> None:
-    """The replies to one message, and the rules that each breaks."""
-    for name, said in answer["replies"].items():
-        broke = ", ".join(said["breaks"])
-        console.print(f"{name} ({said['tokens']} tokens{'; breaks ' + broke if broke else ''})", style="bold")
-        console.print(f"{said['reply']}\n")
+def show(facts: dict[str, Any], console: Console) -> None:
+    """The replies to each message, and the rules that each breaks."""
+    for answer in facts["answered"]:
+        for name, said in answer["replies"].items():
+            broke = f"; breaks {', '.join(said['breaks'])}" if said["breaks"] else ""
+            console.print(f"{name} ({said['tokens']} tokens{broke})", style="bold")
+            console.print(f"{said['reply']}\n")

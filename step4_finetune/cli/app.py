@@ -1,8 +1,8 @@
 """Step 4: teach a small model a company's tone, and prove it.
 
-    python -m step4_finetune train --out runs/tone         minutes on a laptop
-    python -m step4_finetune evaluate --adapter runs/tone  better than prompting? what broke?
-    python -m step4_finetune chat --adapter runs/tone      base and tuned, side by side
+    python -m step4_finetune train --out runs/tone                 minutes on a laptop
+    python -m step4_finetune evaluate --adapter runs/tone          better than prompting? what broke?
+    python -m step4_finetune chat "it leaks" --adapter runs/tone   base and tuned, side by side
 
 Heavy libraries are imported inside the commands, so that --help answers at once.
 """
@@ -49,9 +49,7 @@ Adapters = Annotated[
 def train(
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
     recipe: Annotated[str, typer.Option(help="Name of a recipe, or a YAML file.")] = "default",
-    method: Annotated[
-        str | None, typer.Option(help="sft, dpo, grpo, sft+dpo or sft+grpo; default: the recipe's.")
-    ] = None,
+    method: Annotated[str | None, typer.Option(help="sft, dpo or grpo; default: the recipe's.")] = None,
     tuning: Annotated[str | None, typer.Option(help="lora, qlora or full; default: the recipe's.")] = None,
     data: Data = None,
     guide: GuideFile = None,
@@ -69,16 +67,16 @@ def train(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Train by a recipe: SFT, DPO or GRPO, or one of the latter after SFT; resumes an interrupted run."""
+    """Train by a recipe: SFT, DPO or GRPO; resumes an interrupted run."""
     with redirect_stdout(sys.stderr):  # transformers and its reporters print; our facts come after
         from step4_finetune.models.quiet import quiet_peft
 
         quiet_peft()
         from step4_finetune.judging.training_data import JudgeData
         from step4_finetune.toolcalls.training_data import ToolData
-        from step4_finetune.train import distributed, training_data
         from step4_finetune.train import recipe as recipes
         from step4_finetune.train import run as training
+        from step4_finetune.train import training_data
 
         settings = settings_from_flags(
             smoke, model=model, device=device, dtype=dtype, threads=threads, seed=seed
@@ -88,27 +86,23 @@ def train(
         chosen = recipes.read_recipe(recipe, **changes)
         if smoke:
             chosen, limit = recipes.smoke(chosen), 4
-        with distributed.together(settings.device):
-            readers: dict[str, Any] = {"tools": ToolData, "judge": JudgeData}
-            if chosen.task in readers:
-                file = Path(data or f"data/{chosen.task}/train.jsonl")
-                prepared: Any = readers[chosen.task].read(file, limit)
-            else:
-                rows, its_guide = read(data, guide)
-                with distributed.main_first():
-                    prepared = training_data.prepare(
-                        settings, chosen, rows, its_guide, limit, start, own_rows=bool(data)
-                    )
-                asked, chosen = chosen.sft, chosen.for_rows(len(prepared.rows), distributed.count())
-                if chosen.sft != asked and distributed.is_main():
-                    print(
-                        f"{len(prepared.rows)} rows are few: {chosen.sft.epochs:g} epochs instead of "
-                        f"{asked.epochs:g}, at learning rate {chosen.sft.learning_rate:g} (sft.least_steps)",
-                        file=sys.stderr,
-                    )
-            facts = training.run_with_progress(settings, chosen, prepared, out, report_to, fresh=fresh)
-    if distributed.is_main():
-        emit(facts, lambda console: training.show(facts, console), as_json=as_json)
+        readers: dict[str, Any] = {"tools": ToolData, "judge": JudgeData}
+        if chosen.task in readers:
+            prepared: Any = readers[chosen.task].read(Path(data or f"data/{chosen.task}/train.jsonl"), limit)
+        else:
+            rows, its_guide = read(data, guide)
+            prepared = training_data.prepare(
+                settings, chosen, rows, its_guide, limit, start, own_rows=bool(data)
+            )
+            asked, chosen = chosen.sft, chosen.for_rows(len(prepared.rows))
+            if chosen.sft != asked:
+                print(
+                    f"{len(prepared.rows)} rows are few: {chosen.sft.epochs:g} epochs instead of "
+                    f"{asked.epochs:g}, at learning rate {chosen.sft.learning_rate:g} (sft.least_steps)",
+                    file=sys.stderr,
+                )
+        facts = training.run_with_progress(settings, chosen, prepared, out, report_to, fresh=fresh)
+    emit(facts, lambda console: training.show(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -133,30 +127,16 @@ def evaluate(
     device: Device = None,
     dtype: Dtype = None,
     threads: Threads = None,
-    ragas: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PYTHON",
-            help="Python of an environment that has Ragas: similarity to the chosen replies.",
-        ),
-    ] = None,
-    phoenix: Annotated[
-        str | None, typer.Option(metavar="URL", help="A Phoenix server: each system becomes an experiment.")
-    ] = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
     """Compare base, prompted and tuned models on tone, fidelity, leak and perplexity, with intervals."""
     from shared.progress import stage_bar
-    from step4_finetune.evaluate import phoenix_experiments, ragas_scores, report
+    from step4_finetune.evaluate import report
     from step4_finetune.evaluate import run as evaluation
 
     settings = settings_from_flags(smoke, model=model, device=device, dtype=dtype, threads=threads)
     rows, its_guide = read(data, guide)
-    extras = [
-        *([ragas_scores.ready(ragas)] if ragas else []),
-        *([phoenix_experiments.ready(phoenix)] if phoenix else []),
-    ]
     names = [each.strip() for each in baselines.split(",") if each.strip()]
     facts = evaluation.run(
         settings,
@@ -169,43 +149,13 @@ def evaluate(
         general_file=general,
         bar=stage_bar("evaluating", len(names) + len(adapter or [])),
     )
-    try:
-        for add in extras:
-            add(facts)
-    finally:  # the replies took minutes: they are kept whatever an extra does
-        report.write(facts, out)
+    report.write(facts, out)
     emit(facts, lambda console: report.show(facts, console), as_json=as_json)
 
 
 @app.command()
-def bench(
-    model: Model = None,
-    threads: Threads = None,
-    smoke: Smoke = False,
-    as_json: Json = False,
-) -> None:
-    """Compare training speed with TRL's defaults: samples per CPU-second."""
-    from step4_finetune.models.quiet import quiet_peft
-
-    quiet_peft()
-    from step4_finetune import bench as lesson
-    from step4_finetune.train import recipe as recipes
-    from step4_finetune.train.training_data import TrainingData
-
-    settings = settings_from_flags(smoke, model=model, threads=threads)
-    rows, guide = read(None, None)
-    recipe = recipes.read_recipe()
-    train = [row for row in rows if row.split == "train"]
-    prepared = TrainingData(train[:4] if smoke else train, guide.system)
-    facts = lesson.run(settings, recipes.smoke(recipe) if smoke else recipe, prepared)
-    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
-
-
-@app.command()
 def chat(
-    messages: Annotated[
-        list[str] | None, typer.Argument(help="A member's message; without it, the command asks for one.")
-    ] = None,
+    messages: Annotated[list[str], typer.Argument(help="Messages of members.")],
     note: Notes = None,
     adapter: Adapters = None,
     guide: GuideFile = None,
@@ -218,23 +168,12 @@ def chat(
     as_json: Json = False,
 ) -> None:
     """Show replies of base and tuned models side by side."""
-    from rich.console import Console
-
     from step4_finetune import chat as talking
 
     settings = settings_from_flags(smoke, model=model, device=device, dtype=dtype, threads=threads)
-    its_guide, asked = read(None, guide)[1], messages or talking.typed()
-    console = Console(highlight=False, markup=False, emoji=False, quiet=as_json)
-    facts = talking.run(
-        settings,
-        its_guide,
-        asked,
-        note or [],
-        adapter or [],
-        max_new_tokens,
-        lambda answer: talking.show(answer, console),
-    )
-    emit(facts, lambda _console: None, as_json=as_json)
+    its_guide = read(None, guide)[1]
+    facts = talking.run(settings, its_guide, messages, note or [], adapter or [], max_new_tokens)
+    emit(facts, lambda console: talking.show(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -253,7 +192,7 @@ def guard(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Check a message for personal data, injection and topic, and its reply for tone."""
+    """Check a message for personal data and injection, and its reply for tone and facts."""
     from shared.errors import UserError
     from step4_finetune.guard import command
 
@@ -266,7 +205,7 @@ def guard(
         from step4_finetune.chat import generator
 
         generate = generator(settings, adapter, its_guide)
-    facts = command.run(settings, its_guide, rows, text, notes=note or [], generate=generate)
+    facts = command.run(its_guide, rows, text, notes=note or [], generate=generate)
     emit(facts, lambda console: command.show(facts, console), as_json=as_json)
 
 

@@ -1,71 +1,58 @@
-"""The evaluation as Phoenix experiments: the split is a dataset, each system one experiment over it.
+"""A report of `evaluate` as Phoenix experiments: the split is a dataset, each system one experiment over it.
 
-    phoenix serve                                  in an environment of its own: pip install arize-phoenix
-    pip install ".[phoenix]"                       its light client, beside the rest
-    python -m step4_finetune evaluate --adapter runs/tone --phoenix http://localhost:6006
-
-    ...; experiments in Phoenix: http://localhost:6006/datasets/RGF0YXNldDox/experiments
+    phoenix serve                       in an environment of its own: pip install arize-phoenix
+    pip install ".[phoenix]"            its light client, beside the rest
+    python -m step4_finetune.evaluate.phoenix_experiments report/evaluate.json http://localhost:6006
 
 Phoenix sets the systems' replies side by side, message by message, with the verdicts of our own evaluator.
-The same rows sent again are the same dataset; other rows make a new version of it, and earlier experiments
-keep theirs. A server that wants a key gets that of PHOENIX_API_KEY. Nothing is judged there, no traces are
-sent (a run's time is the mean of its system), and no other address is asked.
+The same rows sent again are the same dataset. A server that wants a key gets that of PHOENIX_API_KEY.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shared.cli import run_main
 from shared.errors import UserError, reason
-from step4_finetune.tone import fidelity
+from shared.masking import masked
 from step4_finetune.tone.scores import SHARES
 
 if TYPE_CHECKING:
     from phoenix.client import Client
 
 
-def ready(url: str) -> Callable[[dict[str, Any]], None]:
-    """See that a Phoenix answers there; returns what sends the facts of an evaluation, and adds `phoenix`.
-
-    Raises:
-        UserError: the client is not installed, nothing answers, something else does, or it refuses us.
-    """
+def main(report: Path, url: str) -> None:
+    """Send the replies of an evaluate.json, and what they are worth, to a Phoenix server."""
     try:
         import httpx
         from phoenix.client import Client
+        from phoenix.client.exceptions import PhoenixException
+        from phoenix.client.resources.datasets import DatasetUploadError
     except ImportError:
-        raise UserError("--phoenix needs Phoenix' client: pip install .[phoenix]") from None
+        raise UserError("this needs Phoenix' client: pip install .[phoenix]") from None
     try:
-        place = str(httpx.URL(url).copy_with(userinfo=b"")).rstrip("/")  # no password in messages and reports
-    except httpx.InvalidURL as error:
-        raise UserError(f"--phoenix {url} is not an address: {reason(error)}") from None
-    with _one_line(place):
+        facts = json.loads(report.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{report} is no evaluate.json of `evaluate --out`: {reason(error)}") from None
+    strange = (KeyError, TypeError, ValueError)  # in an answer: it is no Phoenix
+    try:
         client = Client(base_url=url)
-        try:
-            client.datasets.list(limit=1)
-        except (json.JSONDecodeError, KeyError, TypeError):
-            raise UserError(f"--phoenix {place} is not a Phoenix server: name the address of one") from None
-
-    def add(facts: dict[str, Any]) -> None:
-        from shared.progress import count_bar
-
-        systems, done = facts["systems"], {}
-        with _one_line(place), count_bar("sending to Phoenix", len(systems)) as progress:
-            dataset, ids = _dataset(client, facts)
-            for at, system in enumerate(systems):
-                progress(at, len(systems))
-                done[system["name"]] = _experiment(client, dataset, ids, facts, system)
-        url = f"{place}/datasets/{dataset.id}/experiments"
-        facts["phoenix"] = {"dataset": dataset.name, "url": url, "experiments": done}
-
-    return add
+        dataset, ids = send_dataset(client, facts)
+        for system in facts["systems"]:
+            send_experiment(client, dataset, ids, facts, system)
+    except (httpx.HTTPError, httpx.InvalidURL, PhoenixException, DatasetUploadError, *strange) as error:
+        raise UserError(
+            f"{url} failed ({reason(error)}): is `phoenix serve` running there, and does PHOENIX_API_KEY "
+            "hold its key?"
+        ) from None
+    print(f"{masked(url).rstrip('/')}/datasets/{dataset.id}/experiments")
 
 
-def _dataset(client: Client, facts: Mapping[str, Any]) -> tuple[Any, list[str]]:
+def send_dataset(client: Client, facts: Mapping[str, Any]) -> tuple[Any, list[str]]:
     """The split in Phoenix, and its ids for our messages, in their order."""
     examples = [
         {
@@ -84,22 +71,17 @@ def _dataset(client: Client, facts: Mapping[str, Any]) -> tuple[Any, list[str]]:
     return dataset, [theirs[each["id"]] for each in examples]
 
 
-def _experiment(
+def send_experiment(
     client: Client, dataset: Any, ids: Sequence[str], facts: Mapping[str, Any], system: Mapping[str, Any]
-) -> str:
-    """One system's replies and what they are worth; returns the experiment's id."""
-    described = ("tuned", "prompt_tokens", "reply_tokens", "seconds_a_reply")
+) -> None:
+    """One system's replies, and the verdicts on each; what is unknown stays unknown."""
     experiment = client.experiments.create(
         dataset_id=dataset.id,
         dataset_version_id=dataset.version_id,
         experiment_name=system["name"],
-        experiment_metadata={
-            "model": facts["model"],
-            "machine": facts["machine"],
-            **{name: system[name] for name in described},
-        },
+        experiment_metadata={"model": facts["model"], "machine": facts["machine"], "tuned": system["tuned"]},
     )
-    took = timedelta(seconds=system["seconds_a_reply"])
+    took = timedelta(seconds=system["seconds_a_reply"])  # the mean of the system
     for example, reply in zip(ids, system["replies"], strict=True):
         now = datetime.now(UTC)
         run = client.experiments.log_run(
@@ -110,41 +92,14 @@ def _experiment(
             end_time=now,
         )
         for name in SHARES:
-            if reply[name] is not None:  # what is unknown stays unknown
+            if reply[name] is not None:
                 client.experiments.log_evaluation(
                     experiment_run_id=run["id"],
                     name=name,
                     score=float(reply[name]),
                     label="yes" if reply[name] else "no",
-                    explanation=_why(name, reply),
                 )
-    return experiment["id"]
 
 
-def _why(name: str, reply: Mapping[str, Any]) -> str | None:
-    """What a reply breaks or lacks, by the evaluator's names."""
-    wrong = {
-        "all_rules": [rule for rule, kept in reply["rules"].items() if not kept],
-        "faithful": [f"{kind}: {each}" for kind in fidelity.KINDS for each in reply.get(kind, ())],
-        "healthy": reply["problems"],
-    }
-    return ", ".join(wrong.get(name, ())) or None
-
-
-@contextmanager
-def _one_line(place: str) -> Iterator[None]:
-    """Turn what the client and its transport raise into a `UserError`."""
-    import httpx
-    from phoenix.client.exceptions import PhoenixException
-    from phoenix.client.resources.datasets import DatasetUploadError
-
-    try:
-        yield
-    except httpx.HTTPStatusError as error:
-        status, said = error.response.status_code, reason(ValueError(error.response.text))
-        hint = ": set PHOENIX_API_KEY to a key of that server" if status in (401, 403) else ""
-        raise UserError(f"--phoenix {place} answered {status} ({said}){hint}") from None
-    except (httpx.TransportError, PhoenixException, DatasetUploadError) as error:
-        raise UserError(
-            f"--phoenix {place} failed ({reason(error)}): is `phoenix serve` running there?"
-        ) from None
+if __name__ == "__main__":
+    run_main(main, "python -m step4_finetune.evaluate.phoenix_experiments")

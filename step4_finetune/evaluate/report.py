@@ -20,7 +20,7 @@ Table = tuple[list[str], list[list[str]]]  # head, rows
 def tables(facts: Mapping[str, Any]) -> list[Table]:
     """Everything that was measured; shares with their 95 % intervals."""
     systems, rules = facts["systems"], facts["systems"][0]["rules"]
-    found = [
+    return [
         systems_table(facts),
         (
             ["cost of it", "read", "written", "s a reply"],
@@ -52,12 +52,6 @@ def tables(facts: Mapping[str, Any]) -> list[Table]:
             [[rule, *(f"{each['rules'][rule]['share']:.0%}" for each in systems)] for rule in rules],
         ),
     ]
-    if "ragas" in facts:
-        likeness = facts["ragas"]["systems"]
-        metrics = list(next(iter(likeness.values())))
-        rows = [[name, *(_mean(each[metric]) for metric in metrics)] for name, each in likeness.items()]
-        found.append((["like the chosen reply", *metrics], rows))
-    return found
 
 
 def systems_table(facts: Mapping[str, Any]) -> Table:
@@ -85,11 +79,6 @@ def models_table(facts: Mapping[str, Any]) -> Table:
     return ["model", "leak", "general answers right", "perplexity"], rows
 
 
-def _mean(found: Mapping[str, Any]) -> str:
-    between = "" if found["interval"] is None else " ({:.2f}-{:.2f})".format(*found["interval"])
-    return f"{found['mean']:.2f}{between}"
-
-
 def _share(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return "-"
@@ -111,11 +100,9 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
     for system in facts["systems"]:
         console.print(f"{system['name']}:", style="bold")
         console.print(f"{system['replies'][0]['text']}\n")
-    sent = facts.get("phoenix")
     console.print(
         f"{facts['company']}, {facts['split']}: {facts['n']} messages; read and written: tokens a reply; "
-        f"{facts['model']}; {facts['machine']}"
-        + (f"; experiments in Phoenix: {sent['url']}" if sent else ""),
+        f"{facts['model']}; {facts['machine']}",
         soft_wrap=True,
     )
 

@@ -1,1 +1,1 @@
-"""Hand a tuned model on: merged, as GGUF, as an adapter, with a model card."""
+"""Hand a tuned model on: merged, as GGUF, as an adapter."""

@@ -11,7 +11,7 @@
     adapter: vllm serve HuggingFaceTB/SmolLM2-135M-Instruct --enable-lora --max-lora-rank 16 ...
 
 A server with many tones wants one base and an adapter of some megabytes for each, a laptop one plain file.
-Nothing is uploaded here; that is `push` (card.py).
+Nothing is uploaded; the hub's own `hf upload` does that.
 """
 
 from __future__ import annotations
@@ -114,14 +114,11 @@ def copy_adapter(settings: Settings, adapter: Path, out: Path) -> Path:
 
 
 def vllm(adapter: Path) -> str:
-    """The command with which vLLM serves this adapter, or why it can't (see vLLM's PEFTHelper)."""
+    """The command with which vLLM serves this adapter, or why it can't."""
     config = merge.read_config(adapter)
-    if config.get("bias", "none") != "none" or config.get("modules_to_save") or config.get("use_dora"):
-        return "vLLM can't load it: it is more than LoRA's two matrices; serve the merged model"
-    rank = max([config["r"], *(config.get("rank_pattern") or {}).values()])
-    if rank > VLLM_RANKS[-1]:
-        return f"vLLM can't load it: its rank {rank} is above {VLLM_RANKS[-1]}; serve the merged model"
-    room = next(each for each in VLLM_RANKS if each >= rank)
+    room = next((each for each in VLLM_RANKS if each >= config["r"]), None)
+    if room is None:
+        return f"vLLM can't load it: its rank {config['r']} is above {VLLM_RANKS[-1]}; serve the merged model"
     return (
         f"vllm serve {config['base_model_name_or_path']} --enable-lora --max-lora-rank {room} "
         f"--lora-modules tone={adapter}"

@@ -28,28 +28,27 @@ import numpy as np
 
 from shared.errors import UserError, reason
 
-FORMATS = ("f16", "q8_0", "bf16", "f32")
+FORMATS = ("f16", "q8_0")
 
 # How a text is cut before BPE, by tokenizer.json, and llama.cpp's name for it.
 PRE_TOKENIZERS = {("ByteLevel",): "gpt-2", ("Digits", "ByteLevel"): "smollm"}
 NORMAL, CONTROL, USER_DEFINED = 1, 3, 4  # kinds of tokens
+CONVERTER = "use llama.cpp's convert_hf_to_gguf.py on the merged folder"
 
 
 def write(folder: Path, out: Path, number_format: str = "q8_0") -> Path:
-    """Convert a model's folder (config, safetensors, tokenizer) into one GGUF file.
+    """Convert a model's folder (config, safetensors, tokenizer; see `merge.save`) into one GGUF file.
 
     Raises:
-        UserError: no such format, a model or tokenizer of another shape, or a full disk.
+        UserError: a model or tokenizer of another shape, or a full disk.
     """
     import gguf
 
-    if number_format not in FORMATS:
-        raise UserError(f"GGUF in {number_format!r} can't be written: use {', '.join(FORMATS)}")
-    config = _read(folder / "config.json")
-    if config.get("model_type") != "llama" or config["rope_parameters"].get("rope_type") != "default":
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if config["model_type"] != "llama" or config["rope_parameters"].get("rope_type") != "default":
         raise UserError(
-            f"{folder} is a {config.get('model_type')} model: only Llama-shaped ones with plain RoPE are "
-            "written here; use llama.cpp's convert_hf_to_gguf.py"
+            f"{folder} is a {config['model_type']} model: only Llama-shaped ones with plain RoPE are written "
+            f"here; {CONVERTER}"
         )
     partial = out.with_name(f".{out.name}.partial")
     writer = gguf.GGUFWriter(partial, "llama")
@@ -76,8 +75,7 @@ def describe(writer: Any, config: dict[str, Any], name: str, number_format: str)
     heads = config["num_attention_heads"]
     head_dim = config.get("head_dim") or config["hidden_size"] // heads
     writer.add_name(name)
-    kind = "ALL_F32" if number_format == "f32" else f"MOSTLY_{number_format.upper()}"
-    writer.add_file_type(gguf.LlamaFileType[kind])
+    writer.add_file_type(gguf.LlamaFileType[f"MOSTLY_{number_format.upper()}"])
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     writer.add_block_count(config["num_hidden_layers"])
     writer.add_context_length(config["max_position_embeddings"])
@@ -101,14 +99,11 @@ def add_tokenizer(writer: Any, folder: Path, size: int) -> None:
     """
     from transformers import AutoTokenizer
 
-    found = _read(folder / "tokenizer.json")
+    found = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
     model, cut = found["model"], found.get("pre_tokenizer") or {"type": None}
     name = PRE_TOKENIZERS.get(tuple(each["type"] for each in cut.get("pretokenizers", [cut])))
     if model["type"] != "BPE" or name is None or found.get("normalizer"):
-        raise UserError(
-            f"the tokenizer of {folder} is cut in a way that is not known here: use llama.cpp's "
-            "convert_hf_to_gguf.py"
-        )
+        raise UserError(f"the tokenizer of {folder} is cut in a way that is not known here: {CONVERTER}")
     added = {each["id"]: each for each in found["added_tokens"]}
     tokens = {each: text for text, each in model["vocab"].items()} | {
         each: token["content"] for each, token in added.items()
@@ -134,45 +129,25 @@ def add_tokenizer(writer: Any, folder: Path, size: int) -> None:
 
 
 def add_tensors(writer: Any, folder: Path, config: dict[str, Any], number_format: str) -> None:
-    """Every weight under its GGUF name and in its number format.
-
-    Raises:
-        UserError: the folder's weights have a name that GGUF doesn't know.
-    """
+    """Every weight under its GGUF name and in its number format."""
     import gguf
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config["num_hidden_layers"])
     heads = {"q_proj": config["num_attention_heads"], "k_proj": config["num_key_value_heads"]}
     wanted = gguf.GGMLQuantizationType[number_format.upper()]
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise UserError(f"{folder} has no *.safetensors: merge the adapter first")
-    for path in files:
-        try:
-            file = safe_open(path, framework="pt")
-        except (SafetensorError, OSError) as error:
-            raise UserError(f"{path} was cut or is damaged: {reason(error)}") from None
-        for key in file.keys():  # noqa: SIM118
-            name = names.get_name(key, try_suffixes=(".weight", ".bias"))
-            if name is None:
-                raise UserError(f"{path} holds {key}, which has no name in a GGUF of a Llama")
-            weight = file.get_tensor(key).float().numpy()
-            if n := next((n for part, n in heads.items() if part in key), None):
-                weight = neighbours(weight, n)
-            kind = gguf.GGMLQuantizationType.F32 if weight.ndim == 1 else wanted
-            writer.add_tensor(name, gguf.quants.quantize(weight, kind), raw_dtype=kind)
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            for key in file.keys():  # noqa: SIM118
+                weight = file.get_tensor(key).float().numpy()
+                if n := next((n for part, n in heads.items() if part in key), None):
+                    weight = neighbours(weight, n)
+                kind = gguf.GGMLQuantizationType.F32 if weight.ndim == 1 else wanted
+                name = names.get_name(key, try_suffixes=(".weight", ".bias"))
+                writer.add_tensor(name, gguf.quants.quantize(weight, kind), raw_dtype=kind)
 
 
 def neighbours(weight: np.ndarray, heads: int) -> np.ndarray:
     """Rows 0, 1, 2 ... of each head as 0, half, 1, half + 1 ...: (heads * dim, in) -> the same shape."""
     halves = weight.reshape(heads, 2, -1, *weight.shape[1:])  # (heads, 2, dim / 2, in)
     return halves.swapaxes(1, 2).reshape(weight.shape)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return found
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {reason(error)}") from None

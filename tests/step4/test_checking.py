@@ -1,9 +1,6 @@
 """The evaluator held against labelled replies, by hand and on the sample's."""
 
-import io
-
 import pytest
-from rich.console import Console
 
 from shared.errors import UserError
 from step4_finetune.data.rows import LABELLED
@@ -99,13 +96,3 @@ def test_wrong_labels(tmp_path, text, message):
 def test_a_label_that_is_no_rule():
     with pytest.raises(UserError, match="row r1 breaks 'next_step': the guide's rules are greeting, "):
         validate.measure([{"id": "r1", "message": "x", "reply": "y", "breaks": ["next_step"]}], GUIDE)
-
-
-def test_the_table_for_people():
-    console = Console(width=100, file=io.StringIO())
-    pairs = [(True, True)] * 3 + [(True, False), (False, True)] + [(False, False)] * 5
-    verdicts = [validate._measured("unfaithful", pairs), validate._measured("calm", [(False, False)] * 10)]
-    validate.show({"verdicts": verdicts}, console)
-    lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
-    assert lines[1] == "unfaithful 10 4 3 1 0.75 [0.30, 0.95] 0.75 [0.30, 0.95] 0.58"
-    assert lines[2] == "calm 10 0 0 0 - - -"

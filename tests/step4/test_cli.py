@@ -1,6 +1,5 @@
 """The commands: that each runs, what it prints for people and for programs, and what it refuses."""
 
-import io
 import json
 import os
 import shutil
@@ -18,7 +17,7 @@ from step4_finetune import chat
 from step4_finetune.cli.app import app
 from step4_finetune.data.rows import GUIDE as SAMPLE_GUIDE
 from step4_finetune.models.generate import Reply
-from step4_finetune.train import preflight, qlora
+from step4_finetune.train import preflight
 from tests.conftest import ROOT
 from tests.step4 import runs
 from tests.step4.made import as_file, good
@@ -65,7 +64,6 @@ def bad(refused):
         "train --out new --seed 3",
         "evaluate --adapter TUNED --baselines base",
         "chat hello --adapter TUNED --max-new-tokens 4",
-        "card TUNED",
         "export TUNED --out exported --gguf f16 --model tiny",
         "lora",
         "dpo --pairs 2 --steps 1",
@@ -88,19 +86,16 @@ def test_every_command_runs_on_the_tiny_model_and_gives_facts(finetune, tuned, t
     assert "\n" not in facts["headline"]
     if args[0] == "train":
         assert json.loads(Path("new/run.json").read_text())["recipe"]["seed"] == 3
-        assert got.err.startswith("system message: You answer members of Northwind Care.\nmemory: about 0.")
+        assert got.err.startswith("system message: You answer members of Northwind Care.\n")
         again = finetune(*args, *smoke)
         assert "finished run: name another --out, or take --fresh" in again.err
         assert "MB at most" in finetune(*args, *smoke, "--fresh").out
 
 
-def test_chat_answers_base_and_tuned_side_by_side(finetune, tuned, monkeypatch):
+def test_chat_answers_base_and_tuned_side_by_side(finetune, tuned):
     got = finetune("chat", "Hello?", "--smoke", "--adapter", tuned, "--max-new-tokens", "3")
     names = [line.split(" (")[0] for line in got.out.splitlines() if " tokens" in line]
     assert names == ["base", "tone"]
-    monkeypatch.setattr(sys, "stdin", io.StringIO("one\ntwo\n\nnever\n"))
-    got = finetune("chat", "--smoke", "--max-new-tokens", "3")
-    assert got.out.count("base (") == 2
 
 
 def test_chat_gives_the_notes_with_each_message(finetune, monkeypatch):
@@ -140,7 +135,7 @@ def others(path, form):
     return path
 
 
-@pytest.mark.parametrize(("form", "method"), [("dpo", "sft+dpo"), ("conversational", "dpo")])
+@pytest.mark.parametrize(("form", "method"), [("dpo", "sft"), ("conversational", "dpo")])
 def test_another_guide_and_data_go_all_the_way(finetune, tmp_path, form, method):
     data, guide = others(tmp_path / "mine.jsonl", form), tmp_path / "mine.yaml"
     guide.write_text(GUIDE)
@@ -193,23 +188,16 @@ def test_data_and_guides_that_cannot_be_learnt_from(bad, tmp_path, data, guide, 
     [
         ("train", "Missing option '--out'"),
         ("train --out run --recipe nowhere", "there is no recipe nowhere: use"),
-        ("train --out run --method ppo", "method is 'ppo'"),
-        ("train --out run --tuning dora", "tuning is 'dora'"),
+        ("train --out run --method sft+dpo", "method is 'sft+dpo': should be 'sft', 'dpo' or 'grpo'"),
         ("train --out run --limit 0", "--limit"),
         ("train --out run --seed -1", "seed = -1 (flag --seed) is not allowed"),
         ("train --out run --report-to mlflow", "--report-to mlflow: use none, wandb, tensorboard"),
         ("train --out run --data nowhere.jsonl --guide nowhere.yaml", "there is no file nowhere.jsonl"),
         ("train --out run --data mine.jsonl", "mine.jsonl needs the guide of its tone: name it with --guide"),
-        ("evaluate --data mine.jsonl", "mine.jsonl needs the guide of its tone: name it with --guide"),
-        ("train --out run --guide nowhere.yaml", "cannot read nowhere.yaml"),
         ("train --out run --recipe gpu", "GPU recipe on a CPU: gpu would take days here"),
         ("train --out run --device cuda", "device cuda is not on this machine"),
         ("train --out run --model all-minilm-l6-v2", "predicts no tokens"),
         ("evaluate --adapter nowhere", "there is no run in nowhere: `python -m step4_finetune train"),
-        ("evaluate --split valid", "there are no rows in the split valid"),
-        ("evaluate --baselines bse", "there is no baseline bse: use some of base, guide, few-shot"),
-        ("evaluate --limit -3", "--limit"),
-        ("chat hi --adapter nowhere", "there is no run in nowhere"),
         ("chat hi --max-new-tokens 0", "--max-new-tokens"),
         ("trian", "No such command 'trian'"),
     ],
@@ -228,13 +216,6 @@ def test_a_reporter_that_is_not_installed_names_its_extra(bad, monkeypatch, name
     assert f"--report-to {name} needs {name}: pip install .[{name}]" in line
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert name in extras
-
-
-def test_qlora_without_bitsandbytes_names_the_extra(bad, monkeypatch, tmp_path):
-    monkeypatch.setattr(qlora, "find_spec", lambda _name: None)
-    line = bad("train", "--smoke", "--out", "run", "--tuning", "qlora")
-    assert "pip install .[bitsandbytes]" in line
-    assert not (tmp_path / "run").exists()
 
 
 # --- Ctrl-C -----------------------------------------------------------------------------------------------

@@ -210,34 +210,12 @@ def test_the_report_is_a_folder_that_needs_nothing_else(scripted, tmp_path):
     assert json.loads((folder / "evaluate.json").read_text())["n"] == 2
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(scripted, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot be written"):
-        report.write(scripted(), tmp_path / "file" / "report")
-
-
 # --- the tiny model, and the real one ---------------------------------------------------------------------
-
-
-def test_a_trained_run_is_evaluated_on_the_tiny_model(tmp_path):
-    runs.train(tmp_path / "run", runs.recipe(epochs=1))
-    facts = evaluation.run(
-        runs.settings(),
-        GUIDE,
-        good(),
-        split="dev",
-        baselines=["base"],
-        adapters=[tmp_path / "run"],
-        limit=2,
-    )
-    base, tuned = facts["models"].values()
-    assert base["perplexity"] != tuned["perplexity"]
-    assert facts["systems"][1]["name"] == "run"
 
 
 @pytest.mark.real
 def test_real_a_short_training_raises_adherence(tmp_path, monkeypatch):
-    """A few dozen rows, under three minutes on one core; ten steps would teach the frame and no content."""
+    """Sixteen steps, a minute or two on one core: enough for the tone, not for the facts."""
     from step4_finetune.data.rows import GUIDE as PLACE
     from step4_finetune.data.rows import SAMPLE, read_rows
     from step4_finetune.tone.guide import read_guide
@@ -245,14 +223,15 @@ def test_real_a_short_training_raises_adherence(tmp_path, monkeypatch):
     from step4_finetune.train.training_data import TrainingData
 
     settings, guide, rows = runs.settings(model=None, dtype="auto"), read_guide(PLACE), read_rows(SAMPLE)
-    stage = {"epochs": 3, "batch_size": 4, "learning_rate": 2e-3, "warmup_steps": 2}
+    stage = {"epochs": 2, "batch_size": 4, "learning_rate": 2e-3, "warmup_steps": 2}
     recipe = Recipe.model_validate({"lora": {"last_layers": 8}, "sft": stage})
-    lesson = TrainingData([row for row in rows if row.split == "train"][::6][:48], guide.system)
+    lesson = TrainingData([row for row in rows if row.split == "train"][::9][:32], guide.system)
     runs.training.run(settings, recipe, lesson, tmp_path / "run")
     monkeypatch.setattr(evaluation.forgetting, "measure", lambda *_: {})  # takes longer than the training
+    monkeypatch.setattr(evaluation, "REPLY_TOKENS", 110)
     dev = [row for row in rows if row.split == "dev"][::7]  # of several topics
     found = evaluation.run(
-        settings, guide, dev, split="dev", baselines=["base"], adapters=[tmp_path / "run"], limit=8
+        settings, guide, dev, split="dev", baselines=["base"], adapters=[tmp_path / "run"], limit=6
     )
     base, tuned = (each["adherence"]["mean"] for each in found["systems"])
     assert tuned > base + 0.2

@@ -1,7 +1,5 @@
 """Fidelity: what a reply leaves out of its notes, adds to them and turns around; and the sample's rows."""
 
-from collections import Counter
-
 import pytest
 
 from step4_finetune.data.rows import FACTS, SAMPLE, read_rows
@@ -85,11 +83,6 @@ def test_what_the_message_says_may_be_said():
     body, note = "The refund for the sauna on 3 May is approved.", "decision: refund approved"
     assert found(body, note).added == ("3", "may")
     assert found(body, note, message="The Sauna was shut on 3 May!").faithful
-
-
-def test_a_part_of_an_amount_is_another_amount():
-    got = found("The refund of 14 is approved.", "decision: refund approved", message="You owe me 14.90")
-    assert got.added == ("14",)
 
 
 def test_a_name_may_begin_a_sentence():
@@ -204,10 +197,3 @@ def test_every_row_of_the_sample_is_what_its_labels_say():
     assert not wrong
     assert len(unfaithful) <= 0.02 * len(rows), unfaithful  # natural replies in other words than the notes
     assert len(off_tone) <= 0.05 * sum(FACTS not in row.breaks for row in rows), off_tone
-
-
-def test_the_sample_has_as_many_pairs_of_facts_as_of_tone():
-    rows = read_rows(SAMPLE)
-    kinds = Counter(FACTS in row.breaks for row in rows)
-    assert 0.4 < kinds[True] / len(rows) < 0.6
-    assert {rule for row in rows for rule in row.breaks} == {rule.id for rule in GUIDE.rules} | {FACTS}

@@ -29,7 +29,6 @@ class FakePhoenix:
     def __init__(self):
         self.key, self.plain = None, False
         self.dataset, self.experiments, self.runs, self.evaluations = {}, {}, {}, {}
-        self.broken = None  # a path at which the server falls over
 
     def __enter__(self):
         self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler_of(self))
@@ -45,8 +44,6 @@ class FakePhoenix:
         """Status and JSON (or text) of a reply."""
         parts = path.strip("/").split("/")
         match parts:
-            case _ if self.broken and path.startswith(self.broken):
-                return 500, "out of disk"
             case ["arize_phoenix_version"]:
                 return 200, "20.26.1"
             case ["v1", "datasets"] if body is None:
@@ -132,37 +129,22 @@ def phoenix():
         yield server
 
 
-def reply(text, **verdicts):
-    known = {
-        "all_rules": True,
-        "faithful": True,
-        "both": True,
-        "healthy": True,
-    }
-    return {"text": text, "rules": {"greeting": True}, "problems": [], **known, **verdicts}
+@pytest.fixture
+def report(tmp_path):
+    """What `evaluate --out` writes, of two systems and two messages."""
 
+    def reply(text, **verdicts):
+        return {"text": text, **dict.fromkeys(phoenix_experiments.SHARES, True), **verdicts}
 
-def facts():
     def system(name, *replies):
-        costs = {"prompt_tokens": 20.0, "reply_tokens": 7.0, "seconds_a_reply": 1.5}
-        return {"name": name, "tuned": name == "tone", "replies": list(replies), **costs}
+        return {"name": name, "tuned": name == "tone", "replies": replies, "seconds_a_reply": 1.5}
 
-    bad = reply(
-        "hey",
-        **{"all_rules": False, "faithful": False, "both": None, "healthy": False},
-        **{
-            "rules": {"greeting": False, "calm": True, "sign_off": False},
-            "problems": ["cut"],
-            "missing": ["ask: date"],
-            "added": ["19.4"],
-            "turned": [],
-        },
-    )
+    bad = reply("hey", all_rules=False, faithful=False, both=None, healthy=False)
     messages = [
         {"id": id_, "message": f"{id_}?", "notes": ["price: 5"], "chosen": f"{id_}.", "rejected": None}
         for id_ in ("kettle-1", "kettle-2")
     ]
-    return {
+    facts = {
         "company": "Northwind Care",
         "split": "dev",
         "model": "tiny",
@@ -170,11 +152,14 @@ def facts():
         "messages": messages,
         "systems": [system("base", bad, bad), system("tone", reply("Dear one"), reply("Dear two"))],
     }
+    path = tmp_path / "evaluate.json"
+    path.write_text(json.dumps(facts), encoding="utf-8")
+    return path
 
 
-def test_the_split_is_a_dataset_and_each_system_an_experiment_with_its_verdicts(phoenix):
-    found = facts()
-    phoenix_experiments.ready(phoenix.url + "/")(found)
+def test_the_split_is_a_dataset_and_each_system_an_experiment_with_its_verdicts(phoenix, report, capsys):
+    phoenix_experiments.main(report, phoenix.url + "/")
+    assert capsys.readouterr().out == f"{phoenix.url}/datasets/{DATASET}/experiments\n"
     assert phoenix.dataset["name"] == "Northwind Care, dev"
     assert phoenix.dataset["examples"][0] == {
         "id": "kettle-1",
@@ -184,86 +169,32 @@ def test_the_split_is_a_dataset_and_each_system_an_experiment_with_its_verdicts(
         "metadata": {"notes": ["price: 5"]},
     }
     assert [each["name"] for each in phoenix.experiments.values()] == ["base", "tone"]
-    assert phoenix.experiments["e1"]["metadata"] == {
-        **{"model": "tiny", "machine": "a laptop", "tuned": True},
-        **{"prompt_tokens": 20, "reply_tokens": 7, "seconds_a_reply": 1.5},
-    }
+    assert phoenix.experiments["e1"]["metadata"] == {"model": "tiny", "machine": "a laptop", "tuned": True}
     runs = [(run["experiment_id"], run["dataset_example_id"], run["output"]) for run in phoenix.runs.values()]
     assert runs[2:] == [("e1", "node kettle-1", "Dear one"), ("e1", "node kettle-2", "Dear two")]
     base = {name: result for (run, name), result in phoenix.evaluations.items() if run == "r0"}
-    assert base == {  # what is wrong, and nothing of what is unknown
-        "all_rules": {"score": 0.0, "label": "no", "explanation": "greeting, sign_off"},
-        "faithful": {"score": 0.0, "label": "no", "explanation": "missing: ask: date, added: 19.4"},
-        "healthy": {"score": 0.0, "label": "no", "explanation": "cut"},
-    }
+    no = {"score": 0.0, "label": "no"}
+    assert base == {"all_rules": no, "faithful": no, "healthy": no}  # and nothing of what is unknown
     tone = {name: result for (run, name), result in phoenix.evaluations.items() if run == "r3"}
     assert tone == {name: {"score": 1.0, "label": "yes"} for name in phoenix_experiments.SHARES}
-    assert found["phoenix"] == {
-        "dataset": "Northwind Care, dev",
-        "url": f"{phoenix.url}/datasets/{DATASET}/experiments",
-        "experiments": {"base": "e0", "tone": "e1"},
-    }
 
 
-def test_a_server_that_wants_a_key_gets_it_from_the_environment(phoenix, monkeypatch):
+def test_a_server_that_wants_a_key_gets_it_from_the_environment(phoenix, report, monkeypatch):
     phoenix.key = KEY
-    with pytest.raises(UserError, match=r"answered 401 .*: set PHOENIX_API_KEY"):
-        phoenix_experiments.ready(phoenix.url)
+    with pytest.raises(UserError, match=r"failed .*PHOENIX_API_KEY"):
+        phoenix_experiments.main(report, phoenix.url)
     monkeypatch.setenv("PHOENIX_API_KEY", KEY)
-    phoenix_experiments.ready(phoenix.url)(facts())
+    phoenix_experiments.main(report, phoenix.url)
     assert len(phoenix.runs) == 4
 
 
-# --- bad input --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("url", "says"),
-    [
-        ("http://127.0.0.1:1", "failed .*is `phoenix serve` running there"),
-        ("localhost", "failed .*missing an 'http://'"),
-        ("http://[::1", "is not an address"),
-    ],
-)
-def test_an_address_where_nobody_answers(url, says):
-    pytest.importorskip("phoenix.client")
-    with pytest.raises(UserError, match=says) as caught:
-        phoenix_experiments.ready(url)
-    assert "\n" not in str(caught.value)
-
-
-def test_another_server_is_no_phoenix_and_no_password_is_repeated(phoenix):
+def test_what_is_no_phoenix_no_report_or_has_no_client_is_one_line(phoenix, report, tmp_path, monkeypatch):
     phoenix.plain = True
-    with pytest.raises(UserError, match="is not a Phoenix server") as caught:
-        phoenix_experiments.ready(phoenix.url.replace("//", "//me:secret@"))
-    assert "secret" not in str(caught.value)
-
-
-@pytest.mark.parametrize("path", ["/v1/datasets/upload", "/v1/experiments/e1", "/v1/experiment_evaluations"])
-def test_a_server_that_falls_over_on_the_way_is_one_line(phoenix, path):
-    add, found = phoenix_experiments.ready(phoenix.url), facts()
-    phoenix.broken = path
-    with pytest.raises(UserError, match="out of disk") as caught:
-        add(found)
-    assert "\n" not in str(caught.value)
-    assert "phoenix" not in found
-
-
-def test_without_the_client_it_is_said_how_to_get_it(refused, monkeypatch):
+    for url in (phoenix.url, "http://127.0.0.1:1", "localhost", "http://[::1"):
+        with pytest.raises(UserError, match=r"failed .*is `phoenix serve` running there"):
+            phoenix_experiments.main(report, url)
+    with pytest.raises(UserError, match=r"nowhere\.json is no evaluate\.json of `evaluate --out`"):
+        phoenix_experiments.main(tmp_path / "nowhere.json", phoenix.url)
     monkeypatch.setitem(sys.modules, "phoenix.client", None)
-    line = refused("step4_finetune", "evaluate", "--smoke", "--phoenix", "http://127.0.0.1:6006")
-    assert line == "error: --phoenix needs Phoenix' client: pip install .[phoenix]\n"
-
-
-# --- behind the command -----------------------------------------------------------------------------------
-
-
-def test_the_command_says_where_the_experiments_are(command, phoenix):
-    got = command(
-        "step4_finetune",
-        *("evaluate", "--smoke", "--baselines", "base", "--out", "out", "--phoenix", phoenix.url),
-    )
-    assert got.code == 0, got
-    where = f"experiments in Phoenix: {phoenix.url}/datasets/{DATASET}/experiments"
-    assert got.out.endswith(where + "\n")
-    assert len(phoenix.runs) == 3
+    with pytest.raises(UserError, match=r"needs Phoenix' client: pip install \.\[phoenix\]"):
+        phoenix_experiments.main(report, phoenix.url)
