@@ -56,7 +56,7 @@ def run(
         raise UserError(f"--gguf {', '.join(unknown)} is not known: use {', '.join(gguf.FORMATS)}")
     text = modelfile(f"model-{formats[0]}.gguf", system) if formats else ""  # refuses before work is done
     merge.save(settings, adapter, out)
-    parts = [_part("merged model", out, f"python -m step4_finetune chat --model {out}")]
+    parts = [_part("merged model", out, f"python -m step4_finetune chat 'Where is my parcel?' --model {out}")]
     for each in formats:
         path = gguf.write(out, out / f"model-{each}.gguf", each)
         parts.append(_part(f"GGUF, {each}", path, f"llama-server -m {path}"))

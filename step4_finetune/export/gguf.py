@@ -39,6 +39,8 @@ CONVERTER = "use llama.cpp's convert_hf_to_gguf.py on the merged folder"
 def write(folder: Path, out: Path, number_format: str = "q8_0") -> Path:
     """Convert a model's folder (config, safetensors, tokenizer; see `merge.save`) into one GGUF file.
 
+    `number_format` is one of FORMATS, or f32 for the weights as they are.
+
     Raises:
         UserError: a model or tokenizer of another shape, or a full disk.
     """
@@ -75,7 +77,8 @@ def describe(writer: Any, config: dict[str, Any], name: str, number_format: str)
     heads = config["num_attention_heads"]
     head_dim = config.get("head_dim") or config["hidden_size"] // heads
     writer.add_name(name)
-    writer.add_file_type(gguf.LlamaFileType[f"MOSTLY_{number_format.upper()}"])
+    kind = "ALL_F32" if number_format == "f32" else f"MOSTLY_{number_format.upper()}"
+    writer.add_file_type(gguf.LlamaFileType[kind])
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     writer.add_block_count(config["num_hidden_layers"])
     writer.add_context_length(config["max_position_embeddings"])

@@ -11,7 +11,7 @@ all checks together object to in messages and replies in which nothing is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,18 +33,22 @@ SETS = SAMPLE.with_name("guard")
 CLEAN = {"injection": "clean", "length": "fine", "leak": "clean"}  # the label of a text to be left alone
 PERSONAL = {"email": "e-mail address", "phone": "telephone number", "card": "card number", "iban": "IBAN"}
 SPLITS = ("dev", "test")
+ANY = "any, on the rows"
+CHECKS = (
+    *(("pii", INPUT), ("injection", INPUT), (ANY, INPUT)),
+    *(("length", OUTPUT), ("leak", OUTPUT), ("tone", OUTPUT), ("facts", OUTPUT), (ANY, OUTPUT)),
+)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One text: whether it was to be caught, and whether it was."""
+    """One text that a check looked at: whether it was to be caught, and whether it was."""
 
+    check: tuple[str, str]  # with its side
+    split: str
     text: str
     bad: bool
     caught: bool
-
-
-Outcomes = Callable[[str], list[Outcome]]  # of a split
 
 
 def read_set(name: str) -> list[dict[str, Any]]:
@@ -54,57 +58,43 @@ def read_set(name: str) -> list[dict[str, Any]]:
 
 def measure(guide: Guide, rows: Sequence[Row]) -> list[dict[str, Any]]:
     """A row of rates for each check and split."""
+    found = [*of_sets(guide), *of_rows(guide, [row for row in rows if row.split in SPLITS])]
     return [
-        rates(name, side, split, outcomes_of(split))
-        for name, side, outcomes_of in _measures(guide, rows)
+        rates(check, split, [each for each in found if (each.check, each.split) == (check, split)])
+        for check in CHECKS
         for split in SPLITS
     ]
 
 
-def _measures(guide: Guide, rows: Sequence[Row]) -> Iterable[tuple[str, str, Outcomes]]:
-    """Each check with its side, and how its outcomes come from the name of a split."""
+def of_sets(guide: Guide) -> Iterator[Outcome]:
+    """What the checks say of the labelled sets."""
+    for each in read_set("pii"):
+        caught = finds(each["label"], each["text"])
+        yield Outcome(("pii", INPUT), each["split"], each["text"], bool(each["label"]), caught)
+    objects: dict[tuple[str, str], Callable[[str], Any]] = {
+        ("injection", INPUT): injection.find,
+        ("length", OUTPUT): lambda text: too_short_or_long(guide.parts(text), guide),
+        ("leak", OUTPUT): lambda text: leaked(guide.parts(text), guide),
+    }
+    for check, object_to in objects.items():
+        for each in read_set(check[0]):
+            bad, caught = each["label"] != CLEAN[check[0]], bool(object_to(each["text"]))
+            yield Outcome(check, each["split"], each["text"], bad, caught)
 
-    def of_set(name: str, objects: Callable[[str], bool]) -> Outcomes:
-        texts = read_set(name)
-        return lambda split: [
-            Outcome(each["text"], each["label"] != CLEAN[name], objects(each["text"]))
-            for each in texts
-            if each["split"] == split
-        ]
 
-    def of_personal(split: str) -> list[Outcome]:
-        return [
-            Outcome(each["text"], bool(each["label"]), finds(each["label"], each["text"]))
-            for each in read_set("pii")
-            if each["split"] == split
-        ]
-
-    def of_pairs(name: str) -> Outcomes:
-        """Of the rows whose rejected reply is wrong in its tone, or else in its facts."""
-        return lambda split: [
-            Outcome(reply, bad, name in {check for check, _ in objections(reply, row)})
-            for row in rows
-            if row.split == split and row.rejected is not None
-            if (FACTS in (row.breaks or ())) == (name == "facts")
-            for reply, bad in ((row.chosen, False), (row.rejected, True))
-        ]
-
-    def objections(reply: str, row: Row) -> list[tuple[str, str]]:
-        return wrong(reply, guide, row.notes, row.message)
-
-    def of_good(text: Callable[[Row], str], objects: Callable[[Row], bool]) -> Outcomes:
-        """Of texts in which nothing is wrong."""
-        return lambda split: [Outcome(text(row), False, objects(row)) for row in rows if row.split == split]
-
-    any_check = "any, on the rows"
-    yield "pii", INPUT, of_personal
-    yield "injection", INPUT, of_set("injection", lambda text: injection.find(text) is not None)
-    yield any_check, INPUT, of_good(lambda row: row.message, lambda row: bool(check_input(row.message)[1]))
-    yield "length", OUTPUT, of_set("length", lambda text: bool(too_short_or_long(guide.parts(text), guide)))
-    yield "leak", OUTPUT, of_set("leak", lambda text: bool(leaked(guide.parts(text), guide)))
-    yield "tone", OUTPUT, of_pairs("tone")
-    yield "facts", OUTPUT, of_pairs("facts")
-    yield any_check, OUTPUT, of_good(lambda row: row.chosen, lambda row: bool(objections(row.chosen, row)))
+def of_rows(guide: Guide, rows: Sequence[Row]) -> Iterator[Outcome]:
+    """What they say of messages and chosen replies, in which nothing is wrong, and of rejected replies, in
+    whose facts or else tone something is."""
+    for row in rows:
+        found = bool(check_input(row.message)[1])
+        yield Outcome((ANY, INPUT), row.split, row.message, False, found)
+        said = {check for check, _ in wrong(row.chosen, guide, row.notes, row.message)}
+        yield Outcome((ANY, OUTPUT), row.split, row.chosen, False, bool(said))
+        if row.rejected is not None:
+            kind = "facts" if FACTS in (row.breaks or ()) else "tone"
+            yield Outcome((kind, OUTPUT), row.split, row.chosen, False, kind in said)
+            said = {check for check, _ in wrong(row.rejected, guide, row.notes, row.message)}
+            yield Outcome((kind, OUTPUT), row.split, row.rejected, True, kind in said)
 
 
 def finds(label: Sequence[str], text: str) -> bool:
@@ -113,14 +103,14 @@ def finds(label: Sequence[str], text: str) -> bool:
     return found >= {PERSONAL[each] for each in label} if label else bool(found)
 
 
-def rates(check: str, side: str, split: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def rates(check: tuple[str, str], split: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """Catch rate and false-positive rate with 95 % intervals; of dev, the texts that went wrong."""
     bad = [each.caught for each in outcomes if each.bad]
     clean = [each.caught for each in outcomes if not each.bad]
     wrong_ones = [short(each.text) for each in outcomes if each.bad != each.caught]
     return {
-        "check": check,
-        "side": side,
+        "check": check[0],
+        "side": check[1],
         "split": split,
         "caught": sum(bad),
         "bad": len(bad),

@@ -325,15 +325,16 @@ def test_the_labelled_sets_are_halved_and_balanced(name, n):
 
 
 def test_rates_by_hand():
+    check = ("pii", "input")
     outcomes = [
-        measure.Outcome("a", True, True),
-        measure.Outcome("b", True, False),
-        measure.Outcome("c", False, True),
+        measure.Outcome(check, "dev", "a", True, True),
+        measure.Outcome(check, "dev", "b", True, False),
+        measure.Outcome(check, "dev", "c", False, True),
     ]
-    row = measure.rates("pii", "input", "dev", outcomes)
+    row = measure.rates(check, "dev", outcomes)
     assert (row["catch_rate"], row["false_positive_rate"], row["wrong"]) == (0.5, 1.0, ["b", "c"])
     assert row["catch_95"] == pytest.approx((0.0945, 0.9055), abs=1e-3)
-    empty = measure.rates("pii", "input", "test", [])
+    empty = measure.rates(check, "test", [])
     assert (empty["catch_rate"], empty["false_positive_95"]) == (None, None)
     assert "wrong" not in empty  # what went wrong on test is not looked at
 
