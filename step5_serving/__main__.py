@@ -7,7 +7,7 @@
 Heavy libraries are imported inside the commands, so that --help answers at once.
 
 exit 0    it worked
-exit 1    a replayed answer differs, or a report found a limit crossed
+exit 1    a replayed answer differs, or a report found something worse
 exit 2    something the user can put right
 """
 

@@ -46,7 +46,6 @@ class Config:
     prompts: str | None = None  # traffic split, "1:90,2:10"; None: the latest version
 
     telemetry: str = TELEMETRY
-    synchronous: str = "normal"
     redact: bool = False
     otlp: str | None = None
     otlp_content: bool = False  # questions and answers in the spans, too

@@ -67,3 +67,17 @@ def unavailable(message: str, retry_after: int | None = None) -> ApiError:
 def overloaded(message: str, retry_after: int | None = None) -> ApiError:
     """There is no room now."""
     return ApiError(503, "overloaded_error", message, retry_after=retry_after)
+
+
+class TelemetryDown(ApiError):
+    """The row could not be written: the answer is held back, since an answered call must have its row."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(503, "telemetry_unavailable", why, retry_after=1)
+
+
+class BudgetExceeded(ApiError):
+    """Today's money is spent; `retry_after` is the time to midnight, UTC."""
+
+    def __init__(self, why: str, retry_after: int) -> None:
+        super().__init__(429, "budget_exceeded", why, retry_after=retry_after)

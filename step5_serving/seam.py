@@ -17,7 +17,6 @@ from typing import Annotated, Any, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 LONGEST = 2000  # characters of a question
-STAGES = ("retrieve", "rerank", "generate")  # of latency_ms; the route adds queue and total
 
 Question = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST)]
 # One line that a file system and a shell can bear; step 3 decides whether there is such a collection.
@@ -59,19 +58,6 @@ class Source:
     chunk: int  # the index's own number
     sha256: str  # of the text: whether a replay has the same passages
 
-    def shown(self) -> dict[str, Any]:
-        """As replies show it."""
-        return {
-            "number": self.number,
-            "document": self.document,
-            "place": self.place,
-            "text": self.text,
-        }
-
-    def row(self) -> dict[str, Any]:
-        """As telemetry keeps it."""
-        return {**self.shown(), "chunk": self.chunk, "sha256": self.sha256}
-
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -81,24 +67,9 @@ class Attempt:
     query: str
     confidence: float | None
     took: bool = True
-    start_ms: float | None = None  # counted from when the answerer began; None: not timed
+    start_ms: float | None = None  # after the answerer began; in a row, after the call came; None: not timed
     retrieve_ms: float | None = None
     rerank_ms: float | None = None
-
-    def shown(self) -> dict[str, Any]:
-        """As replies show it."""
-        return {
-            "strategy": self.strategy,
-            "query": self.query,
-            "confidence": self.confidence,
-            "took": self.took,
-        }
-
-    def row(self, queue_ms: float) -> dict[str, Any]:
-        """As telemetry keeps it: its start is counted from the call's arrival."""
-        times = {"retrieve_ms": self.retrieve_ms, "rerank_ms": self.rerank_ms}
-        start = None if self.start_ms is None else round(self.start_ms + queue_ms, 3)
-        return {**self.shown(), "start_ms": start, **times}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,35 +87,24 @@ class PromptRef:
         return f"{self.id}/{self.version}@{self.sha256[:8]}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, kw_only=True)
 class Retrieved:
     """What the search gave, known before the first word of the answer."""
 
-    sources: list[Source]
-    confidence: float | None
-    attempts: list[Attempt]
-
-    def shown(self) -> dict[str, Any]:
-        """As replies show it."""
-        return {
-            "sources": [each.shown() for each in self.sources],
-            "confidence": self.confidence,
-            "attempts": [each.shown() for each in self.attempts],
-        }
+    sources: list[Source] = field(default_factory=list)
+    confidence: float | None = None  # None: unknown
+    attempts: list[Attempt] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class Answered:
+@dataclass(slots=True, kw_only=True)
+class Answered(Retrieved):
     """An answer with everything that telemetry and a replay need."""
 
     text: str
     abstained: bool = False
-    sources: list[Source] = field(default_factory=list)
-    confidence: float | None = None  # None: unknown
-    attempts: list[Attempt] = field(default_factory=list)
     input_tokens: int | None = None  # None: unknown; 0: no model read anything
     output_tokens: int | None = None
-    latency_ms: dict[str, float] = field(default_factory=dict)  # by STAGES
+    latency_ms: dict[str, float] = field(default_factory=dict)  # of retrieve, rerank, generate
     prompt: PromptRef | None = None  # None: no prompt took part (a quote)
     model: str = ""
     engine: str = ""

@@ -141,7 +141,7 @@ class Books:
         self.submission = submission
         self.database = submission.make(f"{DRIVERS}.step5_rows:Database")
         sink = "step5_serving.telemetry.sinks:SqliteSink"
-        self.sink = submission.make(sink, self.database.part("store"), "normal")
+        self.sink = submission.make(sink, self.database.part("store"))
         self.before: list[Any] = [{}, {}]  # the submission's files, and the reference's
 
     def write(self, given: Sequence[Mapping[str, Any]], vanishes: bool = False) -> None:

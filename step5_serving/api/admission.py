@@ -15,7 +15,7 @@ import contextlib
 import math
 import time
 from collections import deque
-from types import TracebackType
+from collections.abc import AsyncIterator
 
 from step5_serving.errors import overloaded
 
@@ -39,13 +39,20 @@ class Admission:
     def waiting(self) -> int:
         return len(self._queue)
 
-    def turn(self) -> Slot:
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[float]:
         """A place among the running, for the length of a `with`; gives the seconds spent waiting for it.
 
         Raises:
             ApiError: the queue is full, or the doors are closed.
         """
-        return Slot(self)
+        came = time.perf_counter()
+        await self._enter()
+        began = time.perf_counter()
+        try:
+            yield began - came
+        finally:
+            self._leave(time.perf_counter() - began)
 
     def check(self) -> None:
         """Refuse at once whom `turn` would refuse.
@@ -125,23 +132,3 @@ class Admission:
         if not self.running:
             self._empty.set()
         ### END SOLUTION
-
-
-class Slot:
-    """One call's way through the doors."""
-
-    __slots__ = ("_admission", "_began")
-
-    def __init__(self, admission: Admission) -> None:
-        self._admission, self._began = admission, 0.0
-
-    async def __aenter__(self) -> float:
-        came = time.perf_counter()
-        await self._admission._enter()
-        self._began = time.perf_counter()
-        return self._began - came
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._admission._leave(time.perf_counter() - self._began)

@@ -73,7 +73,7 @@ def create_app(
     state = app.state
     state.service, state.library = service, library
     state.began, state.closing = datetime.now(UTC), list[Callable[[], None]]()
-    state.metrics = Metrics(service.admission, recorder)
+    state.metrics = Metrics(service.admission)
     service.after.append(state.metrics.observe)
     routers = [each.router for each in (query, health, telemetry, documents, feedback, pages)]
     for router in routers:

@@ -16,16 +16,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel, ValidationError
 
 from shared.errors import UserError, reason
 from step5_serving.config import KEYS
@@ -35,8 +34,7 @@ PREFIX = "s5_"
 NAME = re.compile(r"[\w.@-][\w .@-]{0,59}")
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(BaseModel, frozen=True):
     """What is kept of a key; `id` is public and stands in telemetry."""
 
     id: str
@@ -44,6 +42,12 @@ class Key:
     scopes: tuple[str, ...]
     sha256: str
     created_at: str
+
+
+class KeyFile(BaseModel):
+    """What the file holds."""
+
+    keys: list[Key]
 
 
 class Keys:
@@ -88,7 +92,8 @@ class Keys:
         id = secrets.token_hex(4)
         text = f"{PREFIX}{id}_{secrets.token_urlsafe(32)}"  # 32 bytes: 43 letters
         made = datetime.now(UTC).isoformat(timespec="seconds")
-        key = Key(id, name, tuple(dict.fromkeys(scopes)), _hash(text), made)
+        scopes = tuple(dict.fromkeys(scopes))
+        key = Key(id=id, name=name, scopes=scopes, sha256=_hash(text), created_at=made)
         with self._changing() as keys:
             if any(each.name == name for each in keys):
                 raise UserError(f"there is a key named {name} already: remove it first, or use another name")
@@ -159,24 +164,20 @@ def _by_hash(path: Path, content: str | None) -> dict[str, Key]:
     if content is None:
         return {}
     try:
-        rows: list[dict[str, Any]] = json.loads(content)["keys"]
-        return {
-            row["sha256"]: Key(row["id"], row["name"], tuple(row["scopes"]), row["sha256"], row["created_at"])
-            for row in rows
-        }
-    except (ValueError, TypeError, KeyError):
+        return {key.sha256: key for key in KeyFile.model_validate_json(content).keys}
+    except ValidationError:
         raise UserError(
             f"{path} holds no keys: it should be a file that `python -m step5_serving keys add` has written"
         ) from None
 
 
-def _write(path: Path, keys: Sequence[Key]) -> str:
+def _write(path: Path, keys: list[Key]) -> str:
     """Write into the file itself: a container that has mounted it would keep the old file, and its keys.
 
     One write, padded with spaces to the old length, so that a reader never sees half of it. Readable by the
     owner only. Returns the text.
     """
-    text = json.dumps({"keys": [asdict(key) for key in keys]}, indent=1) + "\n"
+    text = KeyFile(keys=keys).model_dump_json(indent=1) + "\n"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "r+b", buffering=0) as file:
         raw = text.encode()

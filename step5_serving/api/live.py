@@ -21,7 +21,6 @@ from starlette.types import Receive, Scope, Send
 
 from step5_serving.errors import ApiError
 
-PATIENCE = 1.0  # seconds before a stream says at least that it has begun
 PING_EVERY = 15.0  # seconds; proxies close what is silent for longer
 
 
@@ -48,14 +47,11 @@ class EventStream(EventSourceResponse):
             await _stop(self._task)
 
 
-async def stream(
-    work: Callable[[Callable[[bytes], None]], Coroutine[Any, Any, bytes]], opened: asyncio.Event
-) -> EventStream:
+async def stream(work: Callable[[Callable[[bytes], None]], Coroutine[Any, Any, bytes]]) -> EventStream:
     """Begin the work, and reply with the events that it puts out.
 
     Args:
         work: gets a function that takes an event, to be called in the event loop's thread; returns the last.
-        opened: nothing is sent before the work sets it.
 
     Raises:
         ApiError: the work ended so before its first event. Later, it is the stream's last event.
@@ -64,17 +60,8 @@ async def stream(
     task = asyncio.ensure_future(work(ready.put_nowait))
     task.add_done_callback(lambda _task: ready.put_nowait(None))
 
-    async def next_event(seconds: float) -> bytes | None:
-        try:
-            async with asyncio.timeout(seconds):
-                return await ready.get()
-        except TimeoutError:
-            return KEEPALIVE_COMMENT
-
     try:
-        first = await next_event(PATIENCE)
-        while first == KEEPALIVE_COMMENT and not opened.is_set():
-            first = await next_event(PATIENCE)
+        first = await ready.get()
         if first is None:
             await task  # raises what it was refused with
     except BaseException:
@@ -85,7 +72,11 @@ async def stream(
         piece: bytes | None = first
         while piece is not None:
             yield piece
-            piece = await next_event(PING_EVERY)
+            try:
+                async with asyncio.timeout(PING_EVERY):
+                    piece = await ready.get()
+            except TimeoutError:
+                piece = KEEPALIVE_COMMENT
         try:
             yield await task
         except ApiError as error:

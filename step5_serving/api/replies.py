@@ -18,9 +18,9 @@ from starlette.exceptions import HTTPException
 
 from step5_serving.api.security import internal
 from step5_serving.api.service import GONE, Service
-from step5_serving.api.trace import Trace
 from step5_serving.connections import ClientGone
 from step5_serving.errors import ApiError, bad_request
+from step5_serving.telemetry.call import Trace
 
 QUESTIONS = ("/query", "/query/stream")
 CROWDED = ("rate_limit_error", "overloaded_error")  # whoever asks may ask, but there is no room now

@@ -2,61 +2,76 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict, replace
 
-from step5_serving.seam import STAGES, Answered, Retrieved
-from step5_serving.telemetry.call import Call
+from pydantic import BaseModel, Field
+
+from step5_serving.seam import Answered, Attempt, Retrieved, Source
+from step5_serving.telemetry.call import STAGES, Call
 from step5_serving.telemetry.prices import cost_of
 
 UNREAD = (400, 401, 403, 404, 413, 429)  # refused before a model read anything
 
 
-def body_of(answered: Answered, call: Call) -> dict[str, Any]:
-    """The JSON of a reply."""
-    return {
-        "answer": answered.text,
-        "abstained": answered.abstained,
-        **Retrieved(answered.sources, answered.confidence, answered.attempts).shown(),
-        "usage": {"input_tokens": answered.input_tokens, "output_tokens": answered.output_tokens},
-        "latency_ms": {
-            "total": call.total_ms,
-            "queue": call.queue_ms,
-            "retrieve": call.retrieve_ms,
-            "rerank": call.rerank_ms,
-            "generate": call.generate_ms,
-        },
-        "cost_usd": call.cost_usd,
-        "prompt_version": call.prompt,
-        "model": answered.model,
-        "trace_id": call.trace_id,
-        "span_id": call.span_id,
-    }
+class Reply(BaseModel):
+    """An answer and how it came about."""
+
+    answer: str
+    abstained: bool = Field(description="Whether it says that it doesn't know.")
+    sources: list[Source]
+    confidence: float | None = Field(description="That the passages hold the answer; null: unknown.")
+    attempts: list[Attempt]
+    usage: dict[str, int | None] = Field(description="Input and output tokens; null is unknown.")
+    latency_ms: dict[str, float | None] = Field(
+        description="Milliseconds, of the whole (total) and of its parts; null where one did not happen."
+    )
+    cost_usd: float | None = Field(description="Null where the model's price is unknown.")
+    prompt_version: str | None
+    model: str
+    trace_id: str
+    span_id: str = Field(description="The call's own: one trace may hold several calls.")
+
+
+def reply_of(answered: Answered, call: Call) -> Reply:
+    """What is sent."""
+    return Reply(
+        answer=answered.text,
+        abstained=answered.abstained,
+        sources=answered.sources,
+        confidence=answered.confidence,
+        attempts=answered.attempts,
+        usage={"input_tokens": answered.input_tokens, "output_tokens": answered.output_tokens},
+        latency_ms={name: getattr(call, f"{name}_ms") for name in ("total", *STAGES)},
+        cost_usd=call.cost_usd,
+        prompt_version=call.prompt,
+        model=answered.model,
+        trace_id=call.trace_id,
+        span_id=call.span_id,
+    )
 
 
 def fill(call: Call, answered: Answered) -> None:
     """What is known once it is answered."""
+    fill_found(call, answered)
     call.answer, call.abstained = answered.text, answered.abstained
-    fill_found(call, Retrieved(answered.sources, answered.confidence, answered.attempts))
-    call.input_tokens, call.output_tokens = answered.input_tokens, answered.output_tokens
-    call.model, call.engine = answered.model, answered.engine
-    call.finish_reason, call.parameters = answered.finish_reason, answered.parameters
+    for name in ("input_tokens", "output_tokens", "model", "engine", "finish_reason", "parameters"):
+        setattr(call, name, getattr(answered, name))
     if answered.prompt:
         call.prompt_id, call.prompt_version = answered.prompt.id, answered.prompt.version
         call.prompt_sha256 = answered.prompt.sha256
-    for stage in STAGES:
-        if (milliseconds := answered.latency_ms.get(stage)) is not None:
-            setattr(call, f"{stage}_ms", round(milliseconds, 3))
+    for stage, milliseconds in answered.latency_ms.items():
+        setattr(call, f"{stage}_ms", round(milliseconds, 3))
     call.cost_usd = cost_of(answered.model, answered.input_tokens, answered.output_tokens)
 
 
 def fill_found(call: Call, found: Retrieved) -> None:
+    """What is known once the search is done; searches are timed from the call's arrival there."""
     call.confidence = found.confidence
-    call.sources = [each.row() for each in found.sources]
-    call.attempts = [each.row(call.queue_ms or 0.0) for each in found.attempts]
-
-
-def failed(call: Call, status: int, type: str) -> None:
-    call.status, call.error_type = status, type
+    call.sources = [asdict(each) for each in found.sources]
+    queue_ms = call.queue_ms or 0.0
+    for each in found.attempts:
+        start = None if each.start_ms is None else round(each.start_ms + queue_ms, 3)
+        call.attempts.append(asdict(replace(each, start_ms=start)))
 
 
 def settle(call: Call) -> None:

@@ -21,7 +21,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -235,9 +235,3 @@ class NoSecrets(logging.Filter):
         if record.exc_info and record.exc_info[1] and not record.exc_text:
             record.exc_text = masked(logging.Formatter().formatException(record.exc_info))
         return True
-
-
-def keep_secrets(*handlers: Any) -> None:
-    """Put the mask on log handlers."""
-    for handler in handlers:
-        handler.addFilter(NoSecrets())

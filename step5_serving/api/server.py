@@ -100,7 +100,7 @@ def _app(config: Config, keys: Keys | None, parts: dict[str, Any]) -> FastAPI:
             "leave the budget out, or use a Claude model"
         )
     spans = Spans.of(config.otlp, content=config.otlp_content, redact=redacted if config.redact else None)
-    recorder = Recorder.from_url(config.telemetry, redact=config.redact, synchronous=config.synchronous)
+    recorder = Recorder.from_url(config.telemetry, redact=config.redact)
     budget = Budget(config.budget_usd_per_day, recorder.store) if config.budget_usd_per_day else None
     app = create_app(config, recorder=recorder, keys=keys, budget=budget, **parts)
     if spans:
@@ -142,7 +142,6 @@ def run(config: Config, app: FastAPI, listening: socket.socket, say: Callable[[s
     """Run the app on a socket until a signal comes, then end the process."""
     server = _server(config, app)
     _log_quietly()
-    _allow_connections()
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises a signal again when it has done its work
         server.run(sockets=[listening])
     say("stopped")
@@ -199,23 +198,14 @@ def _server(config: Config, app: FastAPI) -> Any:
 
 def _log_quietly() -> None:
     """Our warnings and everybody's errors on stderr, a line each without a traceback, and without secrets."""
-    from step5_serving.api.security import keep_secrets
+    from step5_serving.api.security import NoSecrets
 
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.setLevel(logging.WARNING)  # for libraries that give their own loggers a level
-    keep_secrets(handler)
+    handler.addFilter(NoSecrets())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.ERROR)
     for ours in ("step5_serving", "step3_rag", "shared", "uvicorn"):
         logging.getLogger(ours).setLevel(logging.WARNING)
-
-
-def _allow_connections() -> None:
-    """As many open files as the system lets this process have: each connection is one."""
-    with contextlib.suppress(ImportError, ValueError, OSError):  # Windows has no such limit
-        import resource
-
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

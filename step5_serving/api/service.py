@@ -25,14 +25,13 @@ from shared.masking import masked
 from step5_serving.api.access import Access
 from step5_serving.api.admission import Admission
 from step5_serving.api.keys import Keys
-from step5_serving.api.response import body_of, failed, fill, fill_found, settle
+from step5_serving.api.response import Reply, fill, fill_found, reply_of, settle
 from step5_serving.api.security import internal
-from step5_serving.api.state_log import StateLog, part_of
-from step5_serving.api.trace import Trace
+from step5_serving.api.state_log import StateLog
 from step5_serving.config import Config
 from step5_serving.errors import ApiError, overloaded
 from step5_serving.seam import Answerer, PromptRef, Query, Tell, Write, nothing
-from step5_serving.telemetry.call import CHANGES, Call
+from step5_serving.telemetry.call import CHANGES, Call, Trace
 from step5_serving.telemetry.prices import Budget
 from step5_serving.telemetry.versions import Versions
 from step5_serving.telemetry.writer import Recorder
@@ -72,34 +71,35 @@ class Service:
         trace: Trace,
         write: Write = nothing,
         tell: Tell = nothing,
-        opened: asyncio.Event | None = None,
-    ) -> dict[str, Any]:
-        """Answer a question; the body of the reply.
+        stream: bool = False,
+    ) -> Reply:
+        """Answer a question.
 
         Args:
-            opened: for a stream, which may send nothing before this is set.
+            stream: it has a row before it writes or tells anything.
 
         Raises:
             ApiError: it can't be answered, or the row could not be written.
         """
-        call = self.begin("query", key_id, trace)
-        call.question, began = query.question, time.perf_counter()
+        call, began = self.begin("query", key_id, trace), time.perf_counter()
+        call.question = query.question
         if self.config.reader == "quote" and query.reader == "auto":
             query = query.model_copy(update={"reader": "quote"})
+        if self.versions and query.prompt_version is None and query.reader != "quote":
+            query = query.model_copy(update={"prompt_version": self.versions.pick(trace.id).version})
 
         def write_on(text: str) -> None:
             if call.first_token_ms is None:
                 call.first_token_ms = _ms(time.perf_counter() - began)
             write(text)
 
-        async with self.recorded(call, began, opened) as prompts:
-            query = self._with_version(query, trace)
+        async with self.recorded(call, began, stream) as prompts:
             async with self.turn(call, began):
                 answered = await self.answerer.answer(query, write_on, tell)
             fill(call, answered)
             if answered.prompt:
                 prompts.append(answered.prompt)
-        return body_of(answered, call)
+        return reply_of(answered, call)
 
     async def change(
         self,
@@ -128,26 +128,12 @@ class Service:
             task.add_done_callback(self.changes.discard)
             return await asyncio.shield(task)
 
-    def _with_version(self, query: Query, trace: Trace) -> Query:
-        """The query with the prompt's version that falls to it."""
-        if self.versions is None or query.prompt_version is not None or query.reader == "quote":
-            return query
-        chosen = self.versions.pick(trace.id)
-        return query.model_copy(update={"prompt_version": chosen.version})
-
     # --- any call -----------------------------------------------------------------------------------------
 
     def begin(self, route: str, key_id: str | None, trace: Trace) -> Call:
         """The row of a call, as far as it is known when it comes."""
-        return Call(
-            route,
-            200,
-            trace_id=trace.id,
-            parent_span_id=trace.parent,
-            key_id=key_id,
-            model=self.answerer.model,
-            engine=self.answerer.engine,
-        )
+        known = {"key_id": key_id, "model": self.answerer.model, "engine": self.answerer.engine}
+        return Call(route, 200, trace_id=trace.id, parent_span_id=trace.parent, **known)
 
     @contextlib.asynccontextmanager
     async def turn(self, call: Call, began: float) -> AsyncIterator[None]:
@@ -172,42 +158,41 @@ class Service:
 
     @contextlib.asynccontextmanager
     async def recorded(
-        self, call: Call, began: float, opened: asyncio.Event | None = None
+        self, call: Call, began: float, stream: bool = False
     ) -> AsyncIterator[list[PromptRef]]:
         """What happens inside ends with the call's row; add the prompt to what this gives.
 
         Args:
-            opened: the call is a stream: it has an opening row before anything happens inside, and then this
-                is set.
+            stream: there is an opening row before anything happens inside.
 
         Raises:
             ApiError: what was raised inside, in the caller's words; or the row could not be written.
         """
         used: list[PromptRef] = []
         raised: BaseException | None = None
+        part = "documents" if call.route in CHANGES else "model"
         try:
-            if opened is not None:
+            if stream:
                 self.admission.check()  # else it would be a stream that never began
                 await self.recorder.open(call)
-                opened.set()
             yield used
-            self.states.tell(part_of(call), None)
+            self.states.tell(part, None)
         except asyncio.CancelledError as gone:
             raised = gone
-            failed(call, GONE, "client_gone")
+            call.status, call.error_type = GONE, "client_gone"
         except ApiError as refusal:
             raised = refusal
             refusal.has_row = True
-            failed(call, refusal.status, refusal.type)
+            call.status, call.error_type = refusal.status, refusal.type
             if refusal.status in (502, 503) and refusal.type == "api_error":
-                self.states.tell(part_of(call), refusal.message)
+                self.states.tell(part, refusal.message)
             if refusal.retrieved:
                 fill_found(call, refusal.retrieved)
         except Exception:
             log.exception("call %s failed", call.trace_id)
             raised = internal(call.trace_id)
             raised.has_row = True
-            failed(call, 500, "api_error")
+            call.status, call.error_type = 500, "api_error"
         call.total_ms = _ms(time.perf_counter() - began)
         settle(call)
         try:

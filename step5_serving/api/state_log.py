@@ -10,14 +10,7 @@ from __future__ import annotations
 
 import logging
 
-from step5_serving.telemetry.call import CHANGES, Call
-
 log = logging.getLogger(__name__)
-
-
-def part_of(call: Call) -> str:
-    """What broke where this call failed by the service."""
-    return "documents" if call.route in CHANGES else "model"
 
 
 class StateLog:

@@ -1,21 +1,20 @@
-"""Telemetry on a terminal: the summary, a page of calls, one call."""
+"""Telemetry on a terminal: the summary, a page of calls, one call, the report."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from shared.cli import plain_table
+from step5_serving.telemetry.report import MEASURES, Measure
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-BARS = " ▁▂▃▄▅▆▇█"
-
 
 def show_summary(facts: Mapping[str, Any], console: Console) -> None:
-    """Counts, the calls over time as bars, percentiles, versions, questions in doubt."""
+    """Counts, percentiles, versions, questions in doubt."""
     rate = "" if facts["error_rate"] is None else f" ({facts['error_rate']:.1%})"
     console.print(
         f"{facts['calls']} calls, {facts['errors']} errors{rate}, {facts['refused']} refused, "
@@ -25,9 +24,6 @@ def show_summary(facts: Mapping[str, Any], console: Console) -> None:
     )
     if facts["running"] or facts["lost"]:
         console.print(f"{facts['running']} under way, {facts['lost']} lost when their process ended")
-    counts = [each["calls"] for each in facts["series"]]
-    if any(counts):
-        console.print(f"{_bars(counts)}  calls, {facts['since'][:16]} to {facts['until'][:16]} UTC")
     table = plain_table("ms", "p50", "p95", right=("p50", "p95"))
     for stage, row in facts["latency_ms"].items():
         if row["p50"] is not None:
@@ -69,8 +65,37 @@ def show_calls(facts: Mapping[str, Any], console: Console) -> None:
         asked = " ".join((row["question"] or row["route"]).split())
         table.add_row(row["trace_id"][:8], when, status, _ms(row["total_ms"]), sure, _tokens(row), asked)
     console.print(table)
-    if facts["next"] is not None:
-        console.print(f"older ones: --before {facts['next']}")
+
+
+def show_report(facts: Mapping[str, Any], console: Console) -> None:
+    """What is worse, and one row a measure that has a value; 95 % intervals stand in brackets."""
+    for line in facts["worse"] or ["Nothing is worse."]:
+        console.print(line, style="bold", soft_wrap=True)
+    names = ("now", "baseline", "difference")
+    table = plain_table("", *names, " ", right=names)
+    for measure in MEASURES:
+        row = facts["measures"][measure.name]
+        if row["value"] is None:
+            continue
+        figures = (
+            _with_interval(measure, row["value"], row["interval_95"]),
+            _with_interval(measure, row.get("baseline"), None),
+            _with_interval(measure, row.get("difference"), row.get("difference_95"), sign="+"),
+        )
+        table.add_row(measure.title, *figures, measure.worse if row.get("regressed") else "")
+    console.print(table)
+    if before := facts["baseline"]:
+        console.print(f"baseline: {before['calls']} calls until {before['until'][:16]}", style="dim")
+
+
+def _with_interval(
+    measure: Measure, value: float | None, interval: Sequence[float] | None, sign: str = ""
+) -> str:
+    """`1,840 (1,700 to 1,910)`; the value alone where there are too few for an interval."""
+    if value is None:
+        return "-"
+    texts = [f"{each:{sign},.{measure.digits}f}" for each in (value, *(interval or ()))]
+    return f"{texts[0]} ({texts[1]} to {texts[2]})" if interval else texts[0]
 
 
 def show_errors(facts: Mapping[str, Any], console: Console) -> None:
@@ -128,16 +153,6 @@ def _of_questions(*names: str) -> Table:
     table.expand, question = True, table.columns[-1]
     question.overflow, question.ratio = "ellipsis", 1
     return table
-
-
-def _bars(counts: list[int]) -> str:
-    """Counts as a row of bars; where there is something, there is a bar.
-
-    >>> _bars([0, 1, 50, 100])
-    ' ▁▄█'
-    """
-    most = max(counts)
-    return "".join(BARS[-(-each * (len(BARS) - 1) // most)] for each in counts)
 
 
 def _ms(value: float | None) -> str:

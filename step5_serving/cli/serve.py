@@ -74,9 +74,6 @@ def serve(
     telemetry: Annotated[
         str, typer.Option(help="Database: FILE, or postgresql+psycopg://HOST/NAME.")
     ] = TELEMETRY,
-    synchronous: Annotated[
-        Literal["normal", "full"], typer.Option(help="SQLite: normal survives a kill, full also a power cut.")
-    ] = "normal",
     redact: Annotated[
         bool,
         typer.Option(

@@ -1,7 +1,7 @@
 """Commands that read telemetry: what happened, one call again, two prompts compared, a report for CI.
 
-exit 0    it worked; of `replay`: the same answer; of `report`: nothing is out of bounds
-exit 1    of `replay`: another answer; of `report`: a limit is crossed, or something got worse
+exit 0    it worked; of `replay`: the same answer; of `report`: nothing got worse
+exit 1    of `replay`: another answer; of `report`: something got worse
 exit 2    something the user can put right
 """
 
@@ -20,8 +20,6 @@ from shared.errors import UserError
 from step5_serving.config import TELEMETRY
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from step5_serving.telemetry.store import Store
 
 app = new_app("What happened, and whether it would again.")
@@ -67,7 +65,6 @@ def summary(since: Since = "24h", telemetry: Telemetry = TELEMETRY, as_json: Jso
 @telemetry_app.command()
 def calls(
     limit: Annotated[int, typer.Option(min=1, max=500, help="Number of calls, newest first.")] = 20,
-    before: Annotated[int | None, typer.Option(help="Value of `next` from the page before.")] = None,
     low_confidence: Annotated[bool, typer.Option("--low-confidence", help="Only doubtful calls.")] = False,
     error: Annotated[bool, typer.Option("--error", help="Only calls that failed or were refused.")] = False,
     telemetry: Telemetry = TELEMETRY,
@@ -78,27 +75,20 @@ def calls(
     from step5_serving.telemetry.reading import list_calls
 
     with opened(telemetry) as store:
-        found = list_calls(store, limit, before, low_confidence=low_confidence, error=error)
+        found = list_calls(store, limit, low_confidence=low_confidence, error=error)
     facts = {"command": "step5_serving calls", "headline": f"{len(found['calls'])} calls", **found}
     emit(facts, lambda console: screens.show_calls(facts, console), as_json=as_json)
 
 
 @telemetry_app.command()
 def show(trace_id: TraceId, telemetry: Telemetry = TELEMETRY, as_json: Json = False) -> None:
-    """Show one call with its passages, attempts and prompt, or all calls of a trace."""
+    """Show one call with its passages, attempts and prompt."""
     from step5_serving.cli import screens
-    from step5_serving.telemetry.reading import show_calls
 
     with opened(telemetry) as store:
-        *others, latest = show_calls(store, trace_id) or [_row(store, trace_id)]
-    facts = {"command": "step5_serving show", "headline": f"call {latest['trace_id']}", **latest}
-    facts |= {"others": others} if others else {}
-
-    def show_all(console: Console) -> None:
-        for each in [*others, facts]:
-            screens.show_one(each, console)
-
-    emit(facts, show_all, as_json=as_json)
+        found = _row(store, trace_id)
+    facts = {"command": "step5_serving show", "headline": f"call {found['trace_id']}", **found}
+    emit(facts, lambda console: screens.show_one(facts, console), as_json=as_json)
 
 
 @telemetry_app.command()
@@ -183,54 +173,33 @@ def report(
     save_baseline: Annotated[
         bool, typer.Option("--save-baseline", help="Write the current values to this file as a new baseline.")
     ] = False,
-    max_p95_ms: Annotated[float | None, typer.Option(min=0, help="Limit of p95 latency.")] = None,
-    max_first_token_p95_ms: Annotated[
-        float | None, typer.Option(min=0, help="Limit of the time to the first token.")
-    ] = None,
-    max_error_rate: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Limit of the share of errors.")
-    ] = None,
-    max_cost_usd: Annotated[
-        float | None, typer.Option(min=0, help="Limit of the mean cost per call.")
-    ] = None,
-    min_confidence: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Limit of the mean confidence.")
-    ] = None,
     tolerance: Annotated[
         float, typer.Option(min=0, max=100, help="Ignore differences up to this share of the baseline.")
     ] = 0.1,
     telemetry: Telemetry = TELEMETRY,
     as_json: Json = False,
 ) -> None:
-    """Compare now with a baseline and limits; exit code 1 if a limit is crossed or something got worse."""
+    """Compare now with a baseline; exit code 1 if something got worse."""
     from shared.report.record import writable
-    from step5_serving.cli import report_view
+    from step5_serving.cli import screens
     from step5_serving.telemetry import baseline as kept
     from step5_serving.telemetry import report as work
     from step5_serving.telemetry.summary import parse_since
 
     length = parse_since(since)
-    limits = {
-        "p95_ms": max_p95_ms,
-        "first_token_p95_ms": max_first_token_p95_ms,
-        "error_rate": max_error_rate,
-        "cost_usd": max_cost_usd,
-        "confidence": min_confidence,
-    }
-    given = {name: limit for name, limit in limits.items() if limit is not None}
     if save_baseline and baseline is None:
         raise UserError("--save-baseline wants a file to write to: name it with --baseline")
     with opened(telemetry) as store:
         if save_baseline and baseline:
             saved = kept.save_baseline(store, length, writable(baseline))
-            line = f"{baseline}: the values of {saved['calls']} calls are kept"
-            facts: dict[str, Any] = {"command": "step5_serving report", "headline": line, "crossed": []}
+            line = f"{baseline}: the values of {saved.calls} calls are kept"
+            facts: dict[str, Any] = {"command": "step5_serving report", "headline": line, "worse": []}
             emit(facts, lambda console: console.print(line, soft_wrap=True), as_json=as_json)
             return
         before = kept.read_baseline(baseline) if baseline else None
-        facts = work.report(store, length, baseline=before, limits=given, tolerance=tolerance)
-    emit(facts, lambda console: report_view.show(facts, console), as_json=as_json)
-    if facts["crossed"]:
+        facts = work.report(store, length, before, tolerance=tolerance)
+    emit(facts, lambda console: screens.show_report(facts, console), as_json=as_json)
+    if facts["worse"]:
         sys.exit(1)
 
 

@@ -26,15 +26,6 @@ export class Trouble extends Error {
   }
 }
 
-const LINES = {
-  400: "The service did not understand the question.",
-  403: "This API key is not allowed to do that.",
-  404: "There is nothing at this address.",
-  413: "That is too long: ask one thing at a time.",
-  422: "The service did not understand the question.",
-  429: "Too many calls at once.",
-  503: "The service is busy, or not ready yet.",
-};
 const GONE = "The service can’t be reached: is it running, and is your connection up?";
 
 // A response that is fine. Throws Trouble; an abort passes through as it is.
@@ -69,8 +60,7 @@ async function troubleOf(response, hadKey) {
   if (status === 401) {
     return new Trouble(hadKey ? "This API key was not accepted." : "This service needs an API key.", { status });
   }
-  const said = body?.error?.message ?? (typeof body?.detail === "string" ? body.detail : null);
-  const line = sentence(said ?? LINES[status] ?? `The service failed (${status}).`);
+  const line = sentence(body?.error?.message ?? `The service failed (${status}).`);
   const later = retryAfter == null ? "" : ` Try again in ${lasting(retryAfter)}.`;
   return new Trouble(line + later, { status, retryAfter });
 }

@@ -22,28 +22,28 @@ const peak = (rows, i = 0) => Math.max(0, ...rows.map(({ values }) => values[i] 
 
 const charts = [
   {
-    values: (each) => [each.calls - each.errors, each.errors],
+    values: (each) => [each.errors, each.calls - each.errors],
     chart: new TimeChart({
       title: "Calls", kind: "bars", unit: per("calls"),
-      series: [{ name: "no error", class: "c-main", format: count }, { name: "errors", class: "c-error", format: count }],
-      summary: (rows) => `${count(total(rows))} without an error, ${count(total(rows, 1))} with one.`,
+      series: [{ name: "errors", color: "--c-error", format: count }, { name: "no error", color: "--c-main", format: count }],
+      summary: (rows) => `${count(total(rows, 1))} without an error, ${count(total(rows))} with one.`,
     }),
   },
   {
     values: (each) => [each.p50_ms, each.p95_ms],
     chart: new TimeChart({
       title: "Latency", kind: "lines", unit: time,
-      series: [{ name: "p50", class: "c-main", format: ms }, { name: "p95", class: "c-second", format: ms }],
+      series: [{ name: "p50", color: "--c-main", format: ms }, { name: "p95", color: "--c-second", format: ms }],
       summary: (rows) => `At most ${ms(peak(rows))} for half of the calls, ${ms(peak(rows, 1))} for 95 %.`,
     }),
   },
   { stages: true, chart: new StageChart({ title: "Latency by stage", format: ms }) },
   {
-    values: (each) => [each.input_tokens, each.output_tokens],
+    values: (each) => [each.output_tokens, each.input_tokens],
     chart: new TimeChart({
       title: "Tokens", kind: "bars", unit: per("tokens"),
-      series: [{ name: "in", class: "c-main", format: count }, { name: "out", class: "c-second", format: count }],
-      summary: (rows) => `${count(total(rows))} in, ${count(total(rows, 1))} out.`,
+      series: [{ name: "out", color: "--c-second", format: count }, { name: "in", color: "--c-main", format: count }],
+      summary: (rows) => `${count(total(rows, 1))} in, ${count(total(rows))} out.`,
     }),
   },
   {
@@ -53,15 +53,15 @@ const charts = [
         const [name] = per(highest < 0.02 ? "USD / 1,000" : "USD")(highest, span);
         return [name, highest < 0.02 ? 0.001 : 1];
       },
-      series: [{ name: "known cost", class: "c-main", format: usd }],
+      series: [{ name: "known cost", color: "--c-main", format: usd }],
       summary: (rows) => `${usd(total(rows))} in all, as far as it is known.`,
     }),
   },
   {
     values: (each) => [each.calls ? each.errors / each.calls : null],
     chart: new TimeChart({
-      title: "Error rate", kind: "bars", unit: () => ["% of calls", 0.01], ceiling: 1,
-      series: [{ name: "error rate", class: "c-error", format: percent }],
+      title: "Error rate", kind: "bars", unit: () => ["% of calls", 0.01],
+      series: [{ name: "error rate", color: "--c-error", format: percent }],
       summary: (rows) => `At most ${percent(peak(rows))} of the calls.`,
     }),
   },

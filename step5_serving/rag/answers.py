@@ -21,24 +21,14 @@ from typing import Any
 
 import httpx2
 
-from shared.config import Settings
 from step5_serving.config import Config
 from step5_serving.engines.choice import Engine
 from step5_serving.errors import not_found
 from step5_serving.rag.cancelling import ModelCalls, Stopped
 from step5_serving.rag.loading import Opened, Opening
 from step5_serving.rag.wording import refusal_of, refusing, retrieved, whole
-from step5_serving.seam import (
-    Answered,
-    PromptRef,
-    Query,
-    Retrieved,
-    Source,
-    Tell,
-    Write,
-    nothing,
-)
-from step5_serving.telemetry.versions import Versions, prompt_of
+from step5_serving.seam import Answered, PromptRef, Query, Retrieved, Source, Tell, Write, nothing
+from step5_serving.telemetry.versions import Versions, prompt_of, ref_of
 
 
 class RagAnswerer:
@@ -51,16 +41,12 @@ class RagAnswerer:
         self._calls = ModelCalls()
         self.opening = Opening(config, serving, self._calls)
 
-    @property
-    def settings(self) -> Settings:
-        return self.serving.settings
-
     @cached_property
     def library(self) -> Any:
         """The documents behind the answers (library.py)."""
         from step5_serving.rag.library import Library
 
-        return Library(self.opening, self.threads)
+        return Library(self.opening)
 
     # --- answering ----------------------------------------------------------------------------------------
 
@@ -72,11 +58,11 @@ class RagAnswerer:
         self, query: Query, sources: list[Source], prompt: PromptRef | None, parameters: dict[str, Any]
     ) -> Answered:
         opened = await self.opened()
-        return await self._in_thread(
-            nothing,
-            nothing,
-            lambda says, _tells: self._read(opened, query, sources, prompt, parameters, says),
-        )
+
+        def work(_write: Write, _tell: Tell) -> Answered:
+            return self._read(opened, query.question, sources, prompt, parameters)
+
+        return await self._in_thread(nothing, nothing, work)
 
     async def _in_thread(self, write: Write, tell: Tell, work: Callable[[Write, Tell], Answered]) -> Answered:
         """Run it; what it writes and tells is handed over to the loop's thread, until nobody waits."""
@@ -119,18 +105,16 @@ class RagAnswerer:
                 )
             except ChatError as error:
                 found = found or retrieved(error.reflection, error.sources)
-                raise refusal_of(error.cause, self.settings, found) from None
+                raise refusal_of(error.cause, self.serving.settings, found) from None
         assert found is not None
         silent = not found.sources or (outcome.reflection.verdict == "abstain" and plan.abstain)
-        if plan.reader == "chat" and not silent:
-            whole(outcome.answer, self.model, found)
-        answered = self._answered(outcome.answer, plan, found, wrote=plan.reader == "chat" and not silent)
+        answered = self._answered(outcome.answer, plan, found, silent=silent)
         answered.latency_ms = {
             "retrieve": sum(each.retrieve_ms or 0.0 for each in found.attempts),
             "rerank": sum(each.rerank_ms or 0.0 for each in found.attempts),
             "generate": 1000 * outcome.seconds["answer"],
         }
-        answered.parameters["verdict"] = outcome.reflection.verdict
+        answered.parameters = {**self._parameters(plan), "verdict": outcome.reflection.verdict}
         rewriting = outcome.rewriting  # a model may read and write while searching, too
         answered.input_tokens = _sum(answered.input_tokens, rewriting.input_tokens)
         answered.output_tokens = _sum(answered.output_tokens, rewriting.output_tokens)
@@ -142,11 +126,10 @@ class RagAnswerer:
     def _read(
         self,
         opened: Opened,
-        query: Query,
+        question: str,
         sources: list[Source],
         prompt: PromptRef | None,
         parameters: dict[str, Any],
-        write: Write,
     ) -> Answered:
         """The reader alone, in a thread."""
         import anthropic
@@ -158,37 +141,34 @@ class RagAnswerer:
         passages = [
             Passage(each.number, each.document, each.place, each.text, (each.chunk,)) for each in sources
         ]
-        reader = "chat" if prompt is not None else "quote"
-        plan = Plan(reader=reader, prompt=prompt_of(prompt) if prompt else None)
+        plan = Plan(reader="chat" if prompt else "quote", prompt=prompt_of(prompt) if prompt else None)
         silent = not passages or parameters.get("verdict") == "abstain"
         began = time.perf_counter()
         with refusing():
             if silent:
                 answer = read.Answer(read.UNKNOWN)
-            elif reader == "quote":
-                answer = read.quote(
-                    query.question, passages, opened.retriever.embedder, opened.retriever.rarity
-                )
+            elif prompt is None:
+                answer = read.quote(question, passages, opened.retriever.embedder, opened.retriever.rarity)
             else:
                 try:
-                    answer = read.chat(
-                        opened.client, self.model, query.question, passages, write, plan.prompt
-                    )
+                    answer = read.chat(opened.client, self.model, question, passages, prompt=plan.prompt)
                 except (anthropic.AnthropicError, httpx2.TransportError) as error:
-                    raise refusal_of(error, self.settings, None) from None
-                whole(answer, self.model, None)
-        answered = self._answered(
-            answer, plan, Retrieved(sources, None, []), wrote=reader == "chat" and not silent
-        )
+                    raise refusal_of(error, self.serving.settings, None) from None
+        answered = self._answered(answer, plan, Retrieved(sources=sources), silent=silent)
         answered.latency_ms = {"generate": 1000 * (time.perf_counter() - began)}
-        answered.parameters = parameters
-        answered.prompt = prompt
+        answered.parameters, answered.prompt = parameters, prompt
         return answered
 
-    def _answered(self, answer: Any, plan: Any, found: Retrieved, *, wrote: bool) -> Answered:
-        """`wrote` says whether the chat model did; where it didn't, it used no tokens, which is known."""
-        from step3_rag.answer.read import MAX_TOKENS
+    def _answered(self, answer: Any, plan: Any, found: Retrieved, *, silent: bool) -> Answered:
+        """What a reader gave. Where no chat model wrote, it used no tokens, which is known.
 
+        Raises:
+            ApiError: the model broke off.
+        """
+        chat = plan.reader == "chat"
+        wrote = chat and not silent
+        if wrote:
+            whole(answer, self.model, found)
         return Answered(
             text=answer.text,
             abstained=answer.is_unknown,
@@ -197,23 +177,26 @@ class RagAnswerer:
             attempts=found.attempts,
             input_tokens=answer.input_tokens if wrote else 0,
             output_tokens=answer.output_tokens if wrote else 0,
-            prompt=self.versions.refs.get(plan.prompt.version)
-            if plan.prompt and plan.reader == "chat"
-            else None,
-            model=self.model if plan.reader == "chat" else "quote",
-            engine=self.engine if plan.reader == "chat" else "step3_rag",
+            prompt=ref_of(plan.prompt) if chat else None,
+            model=self.model if chat else "quote",
+            engine=self.engine if chat else "step3_rag",
             finish_reason=answer.stop_reason,
-            parameters={
-                "k": plan.options.k,
-                "collection": next(iter(plan.options.collections), None),
-                "reader": plan.reader,
-                "strategies": list(plan.strategies),
-                "threshold": plan.threshold,
-                "budget": plan.budget,
-                "max_tokens": MAX_TOKENS,
-                **({"quantize": self.config.quantize} if self.config.quantize else {}),
-            },
         )
+
+    def _parameters(self, plan: Any) -> dict[str, Any]:
+        """All that it takes to make the call again."""
+        from step3_rag.answer.read import MAX_TOKENS
+
+        return {
+            "k": plan.options.k,
+            "collection": next(iter(plan.options.collections), None),
+            "reader": plan.reader,
+            "strategies": list(plan.strategies),
+            "threshold": plan.threshold,
+            "budget": plan.budget,
+            "max_tokens": MAX_TOKENS,
+            **({"quantize": self.config.quantize} if self.config.quantize else {}),
+        }
 
     def _plan(self, opened: Opened, query: Query) -> Any:
         """How to answer this one.
@@ -230,9 +213,6 @@ class RagAnswerer:
             known = ", ".join(sorted(opened.retriever.collections)) or "none"
             raise not_found(f"collection {query.collection!r} is not in the index: it has {known}")
         reader = self.config.reader if query.reader == "auto" else query.reader
-        prompt = None
-        if reader == "chat":
-            prompt = self._prompt(query.prompt_version)
         threshold = THRESHOLD if self.config.threshold is None else self.config.threshold
         return Plan(
             Options(k=query.k, collections=(query.collection,) if query.collection else ()),
@@ -241,7 +221,7 @@ class RagAnswerer:
             threshold > 0,
             reader,
             self.config.context_tokens,
-            prompt,
+            self._prompt(query.prompt_version) if reader == "chat" else None,
         )
 
     def _prompt(self, version: int | None) -> Any:
@@ -250,7 +230,7 @@ class RagAnswerer:
         if version not in self.versions.known:
             there = ", ".join(map(str, sorted(self.versions.known)))
             raise not_found(f"prompt_version {version} does not exist: there are {there}")
-        return self.versions.prompt(version)
+        return self.versions.known[version]
 
     # --- its life -----------------------------------------------------------------------------------------
 

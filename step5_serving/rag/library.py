@@ -17,7 +17,6 @@ import re
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -30,7 +29,6 @@ from step3_rag.ingest.sources import DEFAULT_COLLECTION, Report
 from step3_rag.stores import vector_store
 from step5_serving.errors import bad_request, not_found, overloaded, unavailable
 from step5_serving.rag.loading import Opened, Opening
-from step5_serving.rag.threads import in_passing
 
 NAME = re.compile(r"[^\x00-\x1f\x7f\\]{1,200}")
 SHOWN = ("id", "name", "collection", "title", "sha256", "size", "chunks")
@@ -87,13 +85,8 @@ def upload_of(name: str, collection: str | None, content: bytes) -> Upload:
             f"{file[:80]}: {suffix or 'no ending'} can't be read: use one of {' '.join(load.SUFFIXES)}"
         )
     collection = (collection or "").strip() or (parts[0] if len(parts) > 1 else DEFAULT_COLLECTION)
-    if not re.fullmatch(r"[^\x00-\x1f\x7f/\\]{1,100}", collection) or collection in (".", ".."):
+    if not NAME.fullmatch(collection) or "/" in collection or collection in (".", ".."):
         raise bad_request(f"the collection {collection[:80]!r} is not allowed: use letters")
-    for text in (file, collection):
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise bad_request("a name holds what is not a text") from None
     return Upload(file, collection, content)
 
 
@@ -113,15 +106,14 @@ class _Later(Index):
 class Library:
     """The documents of the index that answers come from."""
 
-    def __init__(self, opening: Opening, threads: ThreadPoolExecutor) -> None:
-        self._opening, self._threads = opening, threads
+    def __init__(self, opening: Opening) -> None:
+        self._opening = opening
         self._changing = asyncio.Lock()  # one change at a time
 
     async def documents(self) -> list[dict[str, Any]]:
         """Every document: id, name, collection, title, sha256, size, chunks."""
         opened = await self._opening.opened()
-        loop = asyncio.get_running_loop()
-        rows = await loop.run_in_executor(self._threads, lambda: opened.retriever.index.documents())
+        rows = await asyncio.to_thread(lambda: opened.retriever.index.documents())
         return [{name: row[name] for name in SHOWN} for row in rows]
 
     async def ingest(self, uploads: Sequence[Upload]) -> dict[str, Any]:
@@ -132,7 +124,7 @@ class Library:
         """
         opened = await self._opening.opened()
         async with self._changing:
-            return await asyncio.shield(in_passing(self._ingest_here, opened, uploads))
+            return await asyncio.shield(asyncio.to_thread(self._ingest, opened, uploads))
 
     async def remove(self, id: int) -> dict[str, Any]:
         """Take one out; the row that it had.
@@ -143,13 +135,6 @@ class Library:
         opened = await self._opening.opened()
         async with self._changing:
             return await asyncio.shield(asyncio.to_thread(self._remove, opened, id))
-
-    def _ingest_here(self, opened: Opened, uploads: Sequence[Upload]) -> dict[str, Any]:
-        """In a thread that ends: what it opened must end with it."""
-        try:
-            return self._ingest(opened, uploads)
-        finally:
-            opened.retriever.index.leave()
 
     def _ingest(self, opened: Opened, uploads: Sequence[Upload]) -> dict[str, Any]:
         with self._writing(opened) as index:

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from step5_serving.config import Config
 from step5_serving.engines.choice import Engine
 from step5_serving.errors import ApiError, unavailable
 from step5_serving.rag.cancelling import ModelCalls
-from step5_serving.rag.threads import in_passing
 
 SILENT_S = 60.0  # without a byte from the model, while calls wait for it: it makes no progress
 TRY_AGAIN = 2.0  # seconds between attempts to open what could not be opened
@@ -61,9 +59,12 @@ class Opening:
 
     def __init__(self, config: Config, serving: Engine, calls: ModelCalls) -> None:
         self.config, self.serving, self._calls = config, serving, calls
-        self._opening = asyncio.Lock()
-        self._opened: Opened | None = None
-        self._trouble: tuple[float, str] | None = None  # when, and why it could not be opened
+        self._loading: asyncio.Future[Opened] | None = None
+        self._failed = 0.0  # when it could not be opened
+        self._looked: tuple[float, str | None] = (
+            0.0,
+            None,
+        )  # when a look was taken at the servers behind this one, and what is wrong
 
     @property
     def settings(self) -> Settings:
@@ -75,27 +76,15 @@ class Opening:
         Raises:
             ApiError: they can't be had.
         """
-        if self._opened is not None:
-            return self._opened
-        async with self._opening:
-            if self._opened is None:
-                if self._trouble and time.monotonic() - self._trouble[0] < TRY_AGAIN:
-                    raise unavailable(self._trouble[1], 2)
-                try:
-                    # One that is asked for does not begin anew because the one who asked first has left.
-                    self._opened = await asyncio.shield(self._loading)
-                    self._trouble = None
-                except UserError as error:
-                    self._trouble = time.monotonic(), str(error)
-                    raise unavailable(str(error), 2) from None
-                finally:
-                    if self._opened is None and self._loading.done():
-                        del self._loading
-            return self._opened
-
-    @cached_property
-    def _loading(self) -> asyncio.Future[Opened]:
-        return asyncio.ensure_future(in_passing(self._open))
+        loading = self._loading
+        failed = loading is not None and loading.done() and loading.exception() is not None
+        if loading is None or (failed and time.monotonic() - self._failed > TRY_AGAIN):
+            self._loading = loading = asyncio.ensure_future(asyncio.to_thread(self._open))
+        try:
+            # It does not end, or begin anew, because the one who asked first has left.
+            return await asyncio.shield(loading)
+        except UserError as error:
+            raise unavailable(str(error), 2) from None
 
     def _open(self) -> Opened:
         """Load everything, in a thread, and use it once: the first question shall not pay for it."""
@@ -104,43 +93,36 @@ class Opening:
         from step5_serving.rag.sharing import RWLock, SharedRetriever
 
         config = self.config
-        service = open_service(self.settings, config.index, config.store, config.store_address)
-        retriever = SharedRetriever.of(service)
-        retriever.search(WARM_UP)
-        # Not beside it, where the engine is in this process: transformers imports its parts when they are
-        # first used, which two threads at once break, and loading in bf16 changes torch's default for all.
-        self._warm_engine()
-        timeout = max(1.0, config.timeout_s)
-        client = with_timeouts(self.serving.client(), timeout).with_middleware(self._calls.middleware)
-        return Opened(retriever, RWLock(), client)
-
-    def _warm_engine(self) -> None:
-        with contextlib.suppress(UserError):  # `ready` will say it, and every question
-            self.serving.warm_up()
+        try:
+            service = open_service(self.settings, config.index, config.store, config.store_address)
+            retriever = SharedRetriever.of(service)
+            retriever.search(WARM_UP)
+            with contextlib.suppress(UserError):  # `ready` will say it, and every question
+                self.serving.warm_up()
+            client = with_timeouts(self.serving.client(), max(1.0, config.timeout_s))
+        finally:
+            self._failed = time.monotonic()
+        return Opened(retriever, RWLock(), client.with_middleware(self._calls.middleware))
 
     async def ready(self) -> str | None:
+        """None, or what can't be had or makes no progress."""
         try:
             await self.opened()
         except ApiError as refusal:
             return refusal.message
         if (silence := self._calls.silence()) > SILENT_S:
             return f"the engine {self.serving.name} has sent nothing for {silence:.0f} s, though calls wait"
-        checked = getattr(self, "_checked", None)
-        if checked is None or time.monotonic() - checked[0] > TRY_AGAIN:
-            trouble = await asyncio.to_thread(self._trouble_elsewhere)
-            self._checked = checked = time.monotonic(), trouble
-        return checked[1]
+        if time.monotonic() - self._looked[0] > TRY_AGAIN:
+            self._looked = time.monotonic(), await asyncio.to_thread(self._trouble_elsewhere)
+        return self._looked[1]
 
     def _trouble_elsewhere(self) -> str | None:
         """Why the servers and the process behind this one would not answer."""
-        assert self._opened is not None
         try:
-            if self.config.store_address:
-                store = self._opened.retriever.store
+            if self.config.store_address and self._loading is not None:
+                store = self._loading.result().retriever.store
                 with store.explained():
                     store.count()
-            if self.config.reader != "quote":
-                return self.serving.trouble()
+            return None if self.config.reader == "quote" else self.serving.trouble()
         except UserError as error:
             return str(error)
-        return None

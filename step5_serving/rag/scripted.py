@@ -1,12 +1,12 @@
-"""The seam without any model: fixed passages, a fixed answer. For tests, and for measuring the API itself.
+"""The seam without any model: a fixed passage, a fixed answer. For tests, and for measuring the API itself.
 
     >>> scripted = ScriptedAnswerer(text="Two years. [1]")
     >>> (await scripted.answer(Query(question="How long?"))).text
     'Two years. [1]'
 
 It can be slow (`delay`, seconds before the first word; `pace`, seconds a word), wait for a test's sign
-(`gate`), or fail (`error`); `asked`, `running`, `cancelled` say what became of its calls. With none of these
-it answers without giving up the event loop once, so that what one measures is the API.
+(`gate`), or fail (`error`); `asked`, `running` and `cancelled` say what became of its calls. With none of
+these it answers without giving up the event loop once, so that what one measures is the API.
 """
 
 from __future__ import annotations
@@ -33,17 +33,20 @@ from step5_serving.seam import (
 
 TEXT = "This agreement renews for two years unless a party gives 90 days notice."
 ANSWER = "It renews for two years unless a party gives 90 days notice. [1]"
+TIMES = {"retrieve": 4.0, "rerank": 1.5, "generate": 20.0}  # ms
+CONFIDENCE = 0.97
 
 
-def source_of(text: str, document: str = "contracts/supply-brightwell.md", number: int = 1) -> Source:
-    """A passage with the hash that belongs to it."""
-    return Source(number, document, "Renewal", text, number, hashlib.sha256(text.encode()).hexdigest())
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def prompt_of(version: int) -> PromptRef:
-    """A made-up prompt; every version has a hash of its own."""
-    text = f"Answer from the sources, version {version}."
-    return PromptRef("answer", version, hashlib.sha256(text.encode()).hexdigest(), text)
+SOURCE = Source(1, "contracts/supply-brightwell.md", "Renewal", TEXT, 1, _sha256(TEXT))
+PROMPTS = {
+    version: PromptRef("answer", version, _sha256(text), text)
+    for version in (1, 2)
+    for text in [f"Answer from the sources, version {version}."]
+}
 
 
 @dataclass
@@ -51,38 +54,23 @@ class ScriptedAnswerer:
     """Says the same to everybody."""
 
     text: str = ANSWER
-    sources: list[Source] = field(default_factory=lambda: [source_of(TEXT)])
-    confidence: float | None = 0.97
-    attempts: list[Attempt] | None = None  # None: one, with the question as it was asked
-    abstained: bool = False
     input_tokens: int | None = 164
-    output_tokens: int | None = 18
-    latency_ms: dict[str, float] = field(
-        default_factory=lambda: {"retrieve": 4.0, "rerank": 1.5, "generate": 20.0}
-    )
     delay: float = 0.0
     pace: float = 0.0
     gate: asyncio.Event | None = None
     error: Exception | None = None
     not_ready: str | None = None
-    versions: tuple[int, ...] = (1, 2)
     model: str = "scripted"
     engine: str = "scripted"
     # The last ones only: a load test must not fill the memory.
     asked: deque[Query] = field(default_factory=lambda: deque(maxlen=1000))
     running: int = 0
-    most_running: int = 0
     cancelled: int = 0
     is_closed: bool = False
-
-    def __post_init__(self) -> None:
-        self._pieces = re.findall(r"\S+\s*", self.text)
-        self._prompts = {version: prompt_of(version) for version in self.versions}
 
     async def answer(self, query: Query, write: Write = nothing, tell: Tell = nothing) -> Answered:
         self.asked.append(query)
         self.running += 1
-        self.most_running = max(self.most_running, self.running)
         try:
             return await self._answer(query, write, tell)
         except asyncio.CancelledError:
@@ -96,14 +84,15 @@ class ScriptedAnswerer:
             await asyncio.sleep(self.delay)
         if self.gate:
             await self.gate.wait()
-        prompt = self._prompts.get(query.prompt_version or 1)
+        prompt = PROMPTS.get(query.prompt_version or 1)
         if prompt is None:
-            known = ", ".join(map(str, self.versions))
+            known = ", ".join(map(str, PROMPTS))
             raise not_found(f"prompt_version {query.prompt_version} does not exist: there are {known}")
-        attempts = self.attempts or [Attempt("asked", query.question, self.confidence)]
-        sources = self.sources[: query.k]
-        tell(Retrieved(sources, self.confidence, attempts))
-        for piece in self._pieces:
+        search = Attempt(
+            "question", query.question, CONFIDENCE, True, 0.0, TIMES["retrieve"], TIMES["rerank"]
+        )
+        tell(Retrieved(sources=[SOURCE], confidence=CONFIDENCE, attempts=[search]))
+        for piece in re.findall(r"\S+\s*", self.text):
             if self.pace:
                 await asyncio.sleep(self.pace)
             write(piece)
@@ -111,13 +100,12 @@ class ScriptedAnswerer:
             raise self.error
         return Answered(
             text=self.text,
-            abstained=self.abstained,
-            sources=sources,
-            confidence=self.confidence,
-            attempts=attempts,
+            sources=[SOURCE],
+            confidence=CONFIDENCE,
+            attempts=[search],
             input_tokens=self.input_tokens,
-            output_tokens=self.output_tokens,
-            latency_ms=dict(self.latency_ms),
+            output_tokens=18,
+            latency_ms=TIMES,
             prompt=prompt,
             model=self.model,
             engine=self.engine,

@@ -1,6 +1,6 @@
 """One index for many threads, and changes that nobody sees half of.
 
-    retriever = SharedRetriever.of(service, gate)
+    retriever = SharedRetriever.of(service)
     with gate.reading(): retriever.search(...)        # any number of threads
     with gate.writing(): index.finish(...)            # alone
 
@@ -69,40 +69,17 @@ class RWLock:
 
 
 class ThreadsIndex(Index):
-    """An index with a connection for each thread that uses it."""
+    """An index with a connection for each thread that uses it; it is closed when the thread ends."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._own = threading.local()
-        self._lock, self._all = threading.Lock(), list[Any]()
+        self.folder, self._own = folder, threading.local()
 
     @property
     def db(self) -> Any:  # type: ignore[override]
         """The calling thread's connection, opened when it first asks."""
-        try:
-            return self._own.db
-        except AttributeError:
-            db = Index.open(self.folder, {}).db
-            self._own.db = db
-            with self._lock:
-                self._all.append(db)
-            return db
-
-    def leave(self) -> None:
-        """Close the calling thread's connection, where it has one."""
-        db = self._own.__dict__.pop("db", None)
-        if db is not None:
-            with self._lock:
-                self._all.remove(db)
-            db.close()
-
-    def close(self) -> None:
-        """Close the connections of all threads; none of them may be at work."""
-        with self._lock:
-            for db in self._all:
-                db.close()
-            self._all.clear()
-        self._own = threading.local()
+        if not hasattr(self._own, "db"):
+            self._own.db = Index.open(self.folder, {}).db
+        return self._own.db
 
 
 class SharedRetriever(Retriever):

@@ -26,7 +26,11 @@ def retrieved(reflection: Any, sources: list[Any]) -> Retrieved:
         took = each is reflection.best
         attempts.append(Attempt(each.strategy, each.query, each.confidence, took, start, retrieve, rerank))
         start += retrieve + rerank
-    return Retrieved([source_of(each) for each in sources], reflection.best.confidence, attempts)
+    return Retrieved(
+        sources=[source_of(each) for each in sources],
+        confidence=reflection.best.confidence,
+        attempts=attempts,
+    )
 
 
 def source_of(source: Any) -> Source:

@@ -2,8 +2,7 @@
 
     $ python -m step5_serving report --since 7d --baseline baseline.json --save-baseline
 
-The file keeps values, not means, up to 2,000 of each kind: a difference can have an interval only where both
-sides can be drawn anew.
+The file keeps values, not means: a difference can have an interval only where both sides can be drawn anew.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ValidationError
@@ -22,10 +21,10 @@ from step5_serving.telemetry.schema import calls, iso, microseconds
 from step5_serving.telemetry.store import Store
 from step5_serving.telemetry.summary import ANSWERED, ERROR
 
-KEPT = 2000  # values of each kind in a baseline
-READ = 20_000  # rows that are looked at for the intervals; of more, every nth
+KEPT = 2000  # values of each kind in a baseline, the latest
+READ = 20_000  # the latest calls of a time, which are looked at
 FEWEST = 20
-Window = Mapping[str, Sequence[float]]  # values by column, in the order of the calls
+Window = Mapping[str, Sequence[float]]  # values by column, the latest first
 c = calls.c
 
 
@@ -46,9 +45,6 @@ def window(store: Store, since: timedelta, at: datetime | None = None) -> dict[s
     abstained  1 for an answered call that says: I don't know
     """
     end = microseconds(at or now())
-    within = sa.and_(c.started_us > end - round(since.total_seconds() * 1e6), c.started_us <= end)
-    [[[count]]] = store.read(sa.select(sa.func.count()).where(within))
-    every = max(1, -(-count // READ))
     columns = {
         "total_ms": sa.case((ANSWERED, c.total_ms)),
         "first_token_ms": sa.case((ANSWERED, c.first_token_ms)),
@@ -57,15 +53,16 @@ def window(store: Store, since: timedelta, at: datetime | None = None) -> dict[s
         "confidence": c.confidence,
         "abstained": sa.case((ANSWERED, sa.case((c.abstained.is_(True), 1.0), else_=0.0))),
     }
-    labelled = (column.label(name) for name, column in columns.items())
-    [rows] = store.read(sa.select(*labelled).where(within, c.id % every == 0).order_by(c.id))
+    within = c.started_us.between(end - round(since.total_seconds() * 1e6), end)
+    [rows] = store.read(sa.select(*columns.values()).where(within).order_by(c.id.desc()).limit(READ))
+    by_column = zip(*rows, strict=True) if rows else ([] for _ in columns)
     return {
-        name: [float(row[name]) for row in (r._mapping for r in rows) if row[name] is not None]
-        for name in columns
+        name: [float(value) for value in values if value is not None]
+        for name, values in zip(columns, by_column, strict=True)
     }
 
 
-def save_baseline(store: Store, since: timedelta, path: Path, at: datetime | None = None) -> dict[str, Any]:
+def save_baseline(store: Store, since: timedelta, path: Path, at: datetime | None = None) -> Baseline:
     """Write the values of now as what later reports are held against.
 
     Raises:
@@ -76,28 +73,31 @@ def save_baseline(store: Store, since: timedelta, path: Path, at: datetime | Non
     count = len(values["error"])
     if count < FEWEST:
         raise UserError(f"{count} calls are too few for a baseline: {FEWEST} at least, or a longer --since")
-    times = {"since": iso(microseconds(at - since)), "until": iso(microseconds(at))}
-    step = max(1, -(-count // KEPT))  # every nth, so that the file stays small
-    thin = {name: [float(f"{each:.6g}") for each in some[::step]] for name, some in values.items()}
-    saved = Baseline(**times, calls=count, values=thin)
+    saved = Baseline(
+        since=iso(microseconds(at - since)),
+        until=iso(microseconds(at)),
+        calls=count,
+        values={name: each[:KEPT] for name, each in values.items()},
+    )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(saved.model_dump_json(), encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from None
-    return saved.model_dump()
+    return saved
 
 
-def read_baseline(path: Path) -> dict[str, Any]:
+def read_baseline(path: Path) -> Baseline:
     """A baseline that was saved.
 
     Raises:
         UserError: there is none, or the file is another one.
     """
     try:
-        return Baseline.model_validate_json(path.read_bytes()).model_dump()
+        return Baseline.model_validate_json(path.read_bytes())
     except OSError as error:
-        hint = "make it with --save-baseline" if isinstance(error, FileNotFoundError) else "choose another"
-        raise UserError(f"cannot read the baseline {path}: {error.strerror}; {hint}") from None
+        raise UserError(
+            f"cannot read the baseline {path}: {error.strerror}; make it with --save-baseline"
+        ) from None
     except ValidationError:
         raise UserError(f"{path} is not a baseline of this program: make one with --save-baseline") from None

@@ -11,23 +11,20 @@ conventions where these have a name (schema.py); here they have short ones.
 
 from __future__ import annotations
 
-import os
 import random
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-CHANGES = (
-    "ingest",
-    "delete",
-)  # routes that change the documents: their rows say who did it, and are no answers
+# Routes that change the documents: their rows say who did it, and are no answers.
+CHANGES = ("ingest", "delete")
 STAGES = ("queue", "retrieve", "rerank", "generate")  # in the order in which a call goes through them
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 # Of its own, so that nobody's `random.seed(0)` makes trace ids that were there before. Ids are no secrets,
 # and to ask the system for each would let go of the interpreter, which under load is milliseconds.
 _random = random.Random()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_random.seed)
 
 
 def new_trace_id() -> str:
@@ -38,6 +35,25 @@ def new_trace_id() -> str:
 def new_span_id() -> str:
     """A span id of W3C Trace Context: 16 hex digits, not all zero."""
     return f"{_random.getrandbits(64) or 1:016x}"
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The trace that a call belongs to: the caller's, or one of its own.
+
+    Source: https://www.w3.org/TR/trace-context/
+    """
+
+    id: str
+    parent: str | None = None
+
+    @classmethod
+    def of(cls, traceparent: str | None) -> Trace:
+        """Of the header; one that is wrong is as good as none."""
+        found = TRACEPARENT.fullmatch(traceparent) if traceparent else None
+        if found and found[1].strip("0") and found[2].strip("0"):
+            return cls(found[1], found[2])
+        return cls(new_trace_id())
 
 
 def now() -> datetime:

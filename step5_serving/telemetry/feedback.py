@@ -12,11 +12,10 @@ import sqlite3
 from collections.abc import Callable
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.errors import UserError
+from step5_serving.errors import TelemetryDown
 from step5_serving.telemetry.call import Call, now
-from step5_serving.telemetry.errors import TelemetryDown
 from step5_serving.telemetry.schema import RUNNING, calls, clean, feedback, microseconds
 from step5_serving.telemetry.store import Store, why
 
@@ -54,12 +53,10 @@ def give(
     if not found:
         return False
     row = {"call_id": found[0].id, "thumb": THUMBS.get(thumb or ""), "comment": clean(comment)}
-    insert = (sqlite if store.file else postgresql).insert(feedback)
-    row["given_us"] = microseconds(now())
-    newer = {key: insert.excluded[key] for key in ("thumb", "comment", "given_us")}
     try:
         with store.writing() as connection:
-            connection.execute(insert.on_conflict_do_update(index_elements=["call_id"], set_=newer), [row])
+            connection.execute(sa.delete(feedback).where(feedback.c.call_id == found[0].id))
+            connection.execute(sa.insert(feedback).values(given_us=microseconds(now()), **row))
     except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
         raise TelemetryDown(f"the feedback could not be written: {why(error)}") from None
     return True

@@ -1,10 +1,10 @@
 """Prometheus: what a call adds to the counters and histograms, and the page that a scraper reads.
 
-    metrics = Metrics(admission, recorder)
+    metrics = Metrics(admission)
     metrics.observe(call)               # after the row is written
     metrics.page()                      # GET /metrics: b'rag_calls_total{route="query",...} 1.0 ...'
 
-The labels have few values by design: routes, classes of status, stages, the prompt versions of a folder.
+The labels have few values by design: routes, classes of status, stages.
 Questions, keys and trace ids never become labels: each new value is a new series, kept for ever. Every
 worker counts for itself; Prometheus scrapes them one by one and adds up.
 """
@@ -33,8 +33,8 @@ PROBABILITIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.68, 0.8, 0.85, 0.9, 0.95, 1.0)
 class Metrics:
     """A registry of its own, so that two services in one process (the tests) don't add up."""
 
-    def __init__(self, admission: Any = None, recorder: Any = None) -> None:
-        """The first has `running` and `waiting` calls, the second rows that are `waiting`."""
+    def __init__(self, admission: Any = None) -> None:
+        """`admission` has `running` and `waiting` calls."""
         disable_created_metrics()  # a second series for each, which no query here needs
         self.registry = CollectorRegistry()
         own = {"registry": self.registry, "namespace": "rag"}
@@ -57,15 +57,11 @@ class Metrics:
             "confidence", "Of the search, where it has one.", buckets=PROBABILITIES, **own
         )
         self.abstained = Counter("abstained", "Calls answered by: I don't know.", **own)
-        self.versions = Counter("prompt_calls", "Calls by version of the prompt.", ["prompt"], **own)
         self.in_flight = Gauge("in_flight", "Requests being answered now.", **own)
         self.queue = Gauge("queue_depth", "Requests that wait for their turn.", **own)
-        self.unwritten = Gauge("telemetry_waiting", "Calls that wait for their row.", **own)
         if admission:
             self.in_flight.set_function(lambda: admission.running)
             self.queue.set_function(lambda: admission.waiting)
-        if recorder:
-            self.unwritten.set_function(lambda: recorder.waiting)
         # A look-up by label costs more than the count itself.
         self._stages = {stage: self.stage.labels(stage) for stage in (*STAGES, "total")}
         self._input, self._output = self.tokens.labels("input"), self.tokens.labels("output")
@@ -92,8 +88,6 @@ class Metrics:
             self.confidence.observe(call.confidence)
         if call.abstained:
             self.abstained.inc()
-        if call.prompt:
-            self.versions.labels(call.prompt).inc()
 
     def refused(self, route: str, status: int) -> None:
         """Count a request that has no row."""

@@ -14,7 +14,6 @@ says how many there were. Calls under way are not yet counted; the budget can be
 
 from __future__ import annotations
 
-import threading
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
@@ -22,8 +21,8 @@ import sqlalchemy as sa
 
 from shared import catalog
 from shared.errors import UserError
+from step5_serving.errors import BudgetExceeded
 from step5_serving.telemetry.call import Call, now
-from step5_serving.telemetry.errors import BudgetExceeded
 from step5_serving.telemetry.schema import calls, microseconds
 from step5_serving.telemetry.store import Store
 
@@ -55,17 +54,16 @@ def cost_of(model: str | None, input_tokens: int | None, output_tokens: int | No
 class Budget:
     """So many dollars a day (UTC), by what the store says was spent and what came since.
 
-    In memory, so that asking costs nothing; several workers each know their own calls, and the others' only
-    as of their start.
+    In memory, used by the event loop's thread alone. Several workers each know their own calls, and what the
+    others had spent at their start.
     """
 
     def __init__(self, usd_per_day: float, store: Store | None = None, today: datetime | None = None) -> None:
         if not 0 < usd_per_day < float("inf"):
             raise UserError(f"--budget-usd-per-day {usd_per_day:g} buys nothing: use a number over 0")
-        self.limit, self.store = usd_per_day, store
-        self._lock = threading.Lock()
+        self.limit = usd_per_day
         self._day = _midnight(today or now())
-        self._spent = spent_between(store, self._day, self._day + timedelta(days=1)) if store else 0.0
+        self._spent = spent_since(store, self._day) if store else 0.0
 
     def check(self, at: datetime | None = None) -> None:
         """Before a call.
@@ -84,17 +82,15 @@ class Budget:
 
     def add(self, call: Call) -> None:
         """After a call, with what it cost; an unknown cost adds nothing."""
-        if call.cost_usd:
-            with self._lock:
-                self._turn(call.started_at)
-                if _midnight(call.started_at) == self._day:  # begun before midnight: yesterday's money
-                    self._spent += call.cost_usd
+        self._turn(call.started_at)
+        # One that was begun before midnight is yesterday's money.
+        if call.cost_usd and _midnight(call.started_at) == self._day:
+            self._spent += call.cost_usd
 
     def spent(self, at: datetime | None = None) -> float:
         """Dollars of the day."""
-        with self._lock:
-            self._turn(at or now())
-            return self._spent
+        self._turn(at or now())
+        return self._spent
 
     def _turn(self, at: datetime) -> None:
         """Begin a new day where it has come."""
@@ -102,12 +98,9 @@ class Budget:
             self._day, self._spent = _midnight(at), 0.0
 
 
-def spent_between(store: Store, begin: datetime, end: datetime) -> float:
-    """Dollars of the calls that began then."""
-    us = calls.c.started_us
-    statement = sa.select(sa.func.sum(calls.c.cost_usd)).where(
-        us >= microseconds(begin), us < microseconds(end)
-    )
+def spent_since(store: Store, begin: datetime) -> float:
+    """Dollars of the calls that began then or later."""
+    statement = sa.select(sa.func.sum(calls.c.cost_usd)).where(calls.c.started_us >= microseconds(begin))
     [[[spent]]] = store.read(statement)
     return float(spent or 0.0)
 

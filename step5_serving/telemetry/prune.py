@@ -32,30 +32,20 @@ def prune(store: Store, older_than: timedelta, *, at: datetime | None = None) ->
         UserError: the database is locked, or can't be written.
     """
     cutoff = (at or now()) - older_than
+    oldest = sa.select(calls.c.id).where(calls.c.started_us < microseconds(cutoff)).limit(STEP)
+    unseen = microseconds(cutoff - LONGER)
+
+    def delete(table: sa.Table, where: Any) -> int:
+        with store.writing() as connection:
+            return connection.execute(sa.delete(table).where(where)).rowcount
+
     try:
         deleted = 0
-        while some := _step(store, microseconds(cutoff)):
+        while some := delete(calls, calls.c.id.in_(oldest)):  # with their bodies and feedback
             deleted += some
-        with store.writing() as connection:
-            unseen = microseconds(cutoff - LONGER)
-            gone = [
-                connection.execute(sa.delete(table).where(table.c.seen_us < unseen)).rowcount
-                for table in (texts, prompts)
-            ]
+        passages, templates = (delete(table, table.c.seen_us < unseen) for table in (texts, prompts))
         [[[left]]] = store.read(sa.select(sa.func.count()).select_from(calls))
     except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
         raise UserError(f"telemetry in {store.name} cannot be pruned: {why(error)}") from None
-    return {
-        "before": iso(microseconds(cutoff)),
-        "calls": deleted,
-        "passages": gone[0],
-        "prompts": gone[1],
-        "left": left,
-    }
-
-
-def _step(store: Store, cutoff: int) -> int:
-    """Delete some thousand of the oldest calls, with their bodies and feedback; how many it were."""
-    with store.writing() as connection:
-        oldest = sa.select(calls.c.id).where(calls.c.started_us < cutoff).limit(STEP)
-        return connection.execute(sa.delete(calls).where(calls.c.id.in_(oldest))).rowcount
+    gone = {"calls": deleted, "passages": passages, "prompts": templates}
+    return {"before": iso(microseconds(cutoff)), **gone, "left": left}

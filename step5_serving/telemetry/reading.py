@@ -33,7 +33,6 @@ from step5_serving.telemetry.schema import (
 from step5_serving.telemetry.store import Store
 
 LOW = 0.68  # the confidence under which step 3 asks again, or says that it doesn't know
-FEEDBACK = (feedback.c.thumb, feedback.c.comment)
 LONGEST = 200  # characters of a question in a short row
 MOST = 500  # rows of a page
 c = calls.c
@@ -53,10 +52,7 @@ def list_calls(
     error: bool = False,
 ) -> dict[str, Any]:
     """The latest calls first; only those in doubt, or that failed, where asked for."""
-    limit = max(1, min(limit, MOST))
-    question = sa.func.substr(bodies.c.question, 1, LONGEST).label("question")
-    statement = sa.select(*SHORT, *FEEDBACK, question).outerjoin(bodies, bodies.c.call_id == c.id)
-    statement = statement.outerjoin(feedback, feedback.c.call_id == c.id)
+    limit, statement = max(1, min(limit, MOST)), _everything()
     if before is not None:
         statement = statement.where(c.id < before)
     if low_confidence:
@@ -64,31 +60,33 @@ def list_calls(
     if error:
         statement = statement.where(FAILED)
     [rows] = store.read(statement.order_by(c.id.desc()).limit(limit + 1))
-    found = [_short(row) for row in rows[:limit]]
+    found = [{**_short(row), "question": row.question and row.question[:LONGEST]} for row in rows[:limit]]
     return {"calls": found, "next": rows[limit - 1].id if len(rows) > limit else None}
 
 
-def show_calls(store: Store, name: str) -> list[dict[str, Any]]:
-    """The calls of a trace with their texts, the oldest first; or the one call of a span. [] for none.
+def show_call(store: Store, name: str) -> dict[str, Any] | None:
+    """One call with its texts; None where there is none.
 
     Args:
-        name: the beginning of a trace id or of a span id, at least four digits.
+        name: the beginning of its span id or its trace's id, at least four digits.
 
     Raises:
-        UserError: it is neither, or calls of several traces begin like that.
+        UserError: it is neither, or several calls fit.
     """
     if not re.fullmatch(r"[0-9a-fA-F]{4,32}", name):
         raise UserError(f"{name[:60]!r} is not a trace id: it has 32 digits of 0-9 and a-f (4 may do)")
     name = name.lower()
-    statement = _everything()
     # A range, not LIKE: it uses the index in both databases, whatever their collation.
     of_trace = c.trace_id.between(name, name.ljust(32, "f"))
     of_span = c.span_id.between(name, name.ljust(16, "f")) if len(name) <= 16 else sa.false()
-    [rows] = store.read(statement.where(of_trace | of_span).order_by(c.id.desc()).limit(100))
+    [rows] = store.read(_everything().where(of_trace | of_span).order_by(c.id).limit(100))
+    rows = [row for row in rows if (row.span_id or "").startswith(name)] or rows
     if len({row.trace_id for row in rows}) > 1:
         raise UserError(f"several calls begin with {name}: give more of its digits")
-    by_span = [row for row in rows if (row.span_id or "").startswith(name)]
-    return [_whole(store, row) for row in by_span or reversed(rows)]
+    if len(rows) > 1:
+        spans = ", ".join(row.span_id for row in rows)
+        raise UserError(f"trace {name} holds {len(rows)} calls: name one by its span id, {spans}")
+    return _whole(store, rows[0]) if rows else None
 
 
 def look_at(store: Store, since: timedelta) -> list[dict[str, Any]]:
@@ -109,35 +107,21 @@ def look_at(store: Store, since: timedelta) -> list[dict[str, Any]]:
 
 def _everything() -> Any:
     """A SELECT of calls with their bodies, prompts and feedback."""
-    statement = sa.select(*SHORT, *FEEDBACK, bodies, prompts.c.text.label("prompt_text"))
-    statement = statement.outerjoin(bodies, bodies.c.call_id == c.id)
+    opinion = (feedback.c.thumb, feedback.c.comment)
+    statement = sa.select(*SHORT, *opinion, bodies, prompts.c.text.label("prompt_text"))
+    statement = statement.join(bodies, bodies.c.call_id == c.id)
     statement = statement.outerjoin(feedback, feedback.c.call_id == c.id)
     return statement.outerjoin(prompts, prompts.c.sha256 == c.prompt_sha256)
 
 
-def show_call(store: Store, name: str) -> dict[str, Any] | None:
-    """The one call of that trace or span with its texts; None where there is none.
-
-    Raises:
-        UserError: as `show_calls`; or the trace holds several calls.
-    """
-    found = show_calls(store, name)
-    if len(found) > 1:
-        spans = ", ".join(each["span_id"] for each in found)
-        raise UserError(f"trace {name} holds {len(found)} calls: name one by its span id, {spans}")
-    return found[0] if found else None
-
-
 def _whole(store: Store, row: Any) -> dict[str, Any]:
     whole = {**_short(row), "answer": row.answer}
-    for name in ("sources", "attempts", "parameters"):
-        whole[name] = json.loads(getattr(row, name) or "null") or ({} if name == "parameters" else [])
-    hashes = [each.get("sha256") for each in whole["sources"] if each.get("sha256")]
-    if hashes:
-        [found] = store.read(sa.select(texts).where(texts.c.sha256.in_(hashes)))
-        known = {each.sha256: each.text for each in found}
-        for each in whole["sources"]:
-            each["text"] = known.get(each.get("sha256"))
+    whole |= {name: json.loads(getattr(row, name)) for name in ("sources", "attempts", "parameters")}
+    hashes = [each["sha256"] for each in whole["sources"]]
+    [found] = store.read(sa.select(texts).where(texts.c.sha256.in_(hashes)))
+    known = {each.sha256: each.text for each in found}
+    for each in whole["sources"]:
+        each["text"] = known.get(each["sha256"])
     whole["prompt"] = row.prompt_id and {
         "id": row.prompt_id,
         "version": row.prompt_version,

@@ -1,27 +1,25 @@
-"""The operator's report: what happened, against limits and against a baseline that was saved before.
+"""The operator's report: what happened, against a baseline that was saved before.
 
-    $ python -m step5_serving report --since 24h --baseline baseline.json --max-p95-ms 2000
+    $ python -m step5_serving report --since 24h --baseline baseline.json
     p95, ms      1,840   1,210   +630 (+420 to +800)   slower
     ...
-    exit code 1: a limit is crossed, or something is worse than the baseline
+    exit code 1: something is worse than the baseline
 
-A limit is crossed when the figure is beyond it. A regression takes more, or every noisy night would be one:
-the 95 % interval of the difference (bootstrap, both sides drawn anew) lies wholly on the bad side, and the
-difference is larger than --tolerance of the baseline. Under twenty values nothing is claimed.
+A regression takes more than a difference, or every noisy night would be one: the 95 % interval of the
+difference (bootstrap, both sides drawn anew) lies wholly on the bad side, and the difference is larger than
+--tolerance of the baseline. Under twenty values nothing is claimed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from shared.stats import nearest_rank
-from step5_serving.telemetry.baseline import FEWEST, Window, window
-from step5_serving.telemetry.call import now
+from step5_serving.telemetry.baseline import FEWEST, Baseline, Window, window
 from step5_serving.telemetry.store import Store
-from step5_serving.telemetry.summary import summarize
 
 DRAWS = 1000
 
@@ -38,10 +36,6 @@ class Measure:
     up_is_bad: bool = True
     digits: int = 0
 
-    def is_beyond(self, value: float, limit: float) -> bool:
-        """Whether a limit is crossed."""
-        return value > limit if self.up_is_bad else value < limit
-
 
 MEASURES = (
     Measure("p50_ms", "p50, ms", "total_ms", 50, "slower"),
@@ -57,47 +51,34 @@ MEASURES = (
 def report(
     store: Store,
     since: timedelta,
+    baseline: Baseline | None = None,
     *,
-    baseline: Mapping[str, Any] | None = None,
-    limits: Mapping[str, float] | None = None,
     tolerance: float = 0.1,
     at: datetime | None = None,
 ) -> dict[str, Any]:
-    """Every figure with its interval, limits that are crossed, and regressions.
+    """Every figure with its interval, and what is `worse` than the baseline, a line each.
 
     Args:
-        limits: by name of the measure: the most that is allowed, or the least where down is bad.
         tolerance: a difference up to this share of the baseline's figure is none.
 
     Raises:
         TelemetryDown: the database can't be read.
     """
-    at = at or now()
-    summary, values = summarize(store, since, at), window(store, since, at)
-    rows, crossed = {}, []
+    values = window(store, since, at)
+    rows, worse = {}, []
     for measure in MEASURES:
-        row = _row(measure, values, baseline and baseline["values"], tolerance)
-        limit = (limits or {}).get(measure.name)
-        if limit is not None and row["value"] is not None:
-            row["limit"] = limit
-            if measure.is_beyond(row["value"], limit):
-                than = "over" if measure.up_is_bad else "under"
-                number = text_of(measure, row["value"])
-                crossed.append(f"{measure.title} is {number}, {than} the limit of {limit:g}")
+        row = _row(measure, values, baseline.values if baseline else None, tolerance)
         if row.get("regressed"):
             before, value = text_of(measure, row["baseline"]), text_of(measure, row["value"])
-            crossed.append(f"{measure.title} is {value}, {measure.worse} than the baseline's {before}")
+            worse.append(f"{measure.title} is {value}, {measure.worse} than the baseline's {before}")
         rows[measure.name] = row
-    if limits and not summary["calls"]:
-        crossed.append("there were no calls: nothing can be held against the limits")
     return {
         "command": "step5_serving report",
-        "headline": crossed[0] if crossed else f"{summary['calls']} calls, nothing out of bounds",
-        "crossed": crossed,
+        "headline": worse[0] if worse else f"{len(values['error'])} calls, nothing is worse",
+        "worse": worse,
         "measures": rows,
-        "baseline": baseline and {"until": baseline["until"], "calls": baseline["calls"]},
+        "baseline": baseline and {"until": baseline.until, "calls": baseline.calls},
         "tolerance": tolerance,
-        "summary": summary,
     }
 
 

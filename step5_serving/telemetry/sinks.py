@@ -1,6 +1,6 @@
 """Writing a batch of calls in one transaction: by hand on SQLite, by SQLAlchemy on Postgres.
 
-    sink = sink_of(store, "normal")
+    sink = sink_of(store)
     sink.write([(call, prompt_text), ...])      # all are safe when it returns, or none is
 
 SQLite gets its statements straight from the driver: a row costs 20 microseconds so, and 150 by SQLAlchemy,
@@ -15,7 +15,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -45,16 +45,6 @@ class CannotWrite(Exception):
     """What the database said."""
 
 
-class Sink(Protocol):
-    def write(self, batch: Batch) -> None: ...
-    def ping(self) -> None: ...
-    def close(self) -> None: ...
-
-
-def sink_of(store: Store, synchronous: str) -> Sink:
-    return SqliteSink(store, synchronous) if store.file else PostgresSink(store)
-
-
 def text_rows(batch: Batch) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
     """The rows of prompts and of texts of a batch, each once.
 
@@ -79,8 +69,8 @@ def text_rows(batch: Batch) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]
 class SqliteSink:
     """One connection, used by the writer's thread alone."""
 
-    def __init__(self, store: Store, synchronous: str) -> None:
-        self.store, self.synchronous = store, synchronous
+    def __init__(self, store: Store) -> None:
+        self.store = store
         self.db: sqlite3.Connection | None = None
         self.file: tuple[int, int] | None = None  # device and inode of what `db` has open
         dialect = sqlite.dialect()
@@ -147,7 +137,7 @@ class SqliteSink:
             self.store.make()
             now = self._file_now()
         self.db = self.store.connect()
-        self.db.execute(f"PRAGMA synchronous = {self.synchronous}")
+        self.db.execute("PRAGMA synchronous = NORMAL")  # survives the death of the process
         self.file = now
         return self.db
 
@@ -208,11 +198,8 @@ class PostgresSink:
     def ping(self) -> None:
         """Raises CannotWrite where nothing could be written now."""
         try:
-            insert = postgresql.insert(meta)
-            put = insert.on_conflict_do_update(index_elements=["key"], set_={"value": insert.excluded.value})
-            for value in (ROOM, ""):
-                with self.engine.begin() as connection:
-                    connection.execute(put, {"key": "room", "value": value})
+            with self.engine.begin() as connection:
+                connection.execute(sa.update(meta).values(value=meta.c.value))
         except sa.exc.SQLAlchemyError as error:
             raise CannotWrite(why(error)) from None
 
@@ -235,3 +222,10 @@ def _put(connection: sa.Connection, statement: Any, table: sa.Table, rows: Seque
     if rows:
         names = table.columns.keys()
         connection.execute(statement, [dict(zip(names, row, strict=True)) for row in rows])
+
+
+Sink = SqliteSink | PostgresSink
+
+
+def sink_of(store: Store) -> Sink:
+    return SqliteSink(store) if store.file else PostgresSink(store)

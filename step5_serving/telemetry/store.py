@@ -21,8 +21,8 @@ import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
 from shared.errors import UserError, reason
+from step5_serving.errors import TelemetryDown
 from step5_serving.telemetry.call import now
-from step5_serving.telemetry.errors import TelemetryDown
 from step5_serving.telemetry.owner import is_gone
 from step5_serving.telemetry.schema import RUNNING, VERSION, calls, meta, metadata, microseconds
 

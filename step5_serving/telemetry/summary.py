@@ -25,14 +25,15 @@ import sqlalchemy as sa
 from shared.errors import UserError
 from step5_serving.telemetry.call import CHANGES, STAGES, now, prompt_name
 from step5_serving.telemetry.reading import LOW
-from step5_serving.telemetry.schema import RUNNING, bodies, calls, feedback, iso, microseconds
+from step5_serving.telemetry.schema import RUNNING, bodies, calls, iso, microseconds
 from step5_serving.telemetry.store import Store
 
 c = calls.c
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 LONGEST = 36_500 * UNITS["d"]  # there is no year before the first
 BUCKETS = 60
-WIDTHS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
+WIDTHS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200)
+WIDTHS += tuple(days * UNITS["d"] for days in (1, 7, 30, 365, 3650))  # seconds
 TIMES = {stage: c[f"{stage}_ms"] for stage in ("total", *STAGES)} | {"first_token": c.first_token_ms}
 ANSWERED = sa.and_(c.http_response_status_code < 400, ~RUNNING)
 ERROR = c.http_response_status_code >= 500
@@ -55,25 +56,25 @@ def parse_since(text: str) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def summarize(store: Store, since: timedelta | None = None, at: datetime | None = None) -> dict[str, Any]:
+def summarize(store: Store, since: timedelta, at: datetime | None = None) -> dict[str, Any]:
     """All of it, of one moment.
 
     Args:
-        since: how far back; None: from the first call on.
+        since: how far back.
         at: the end, now where it isn't given.
 
     Raises:
         TelemetryDown: the database can't be read.
     """
     end = microseconds(at or now())
-    begin = _begin(store, end, since)
-    width = _width(end - begin)
+    begin = end - round(since.total_seconds() * 1e6)
+    width = _width(since.total_seconds())
     within = sa.and_(c.started_us >= begin, c.started_us <= end, c.http_route.not_in(CHANGES))
     bucket = c.started_us // (width * 1_000_000)
     version = (c.gen_ai_prompt_name, c.prompt_version, c.prompt_sha256)
     named = within & c.gen_ai_prompt_name.is_not(None)
     [total], of_versions, of_buckets, doubtful, version_times, bucket_times, *stages = store.read(
-        sa.select(*_sums(), *_thumbs()).where(within),
+        sa.select(*_sums()).where(within),
         sa.select(*version, *_sums()).where(named).group_by(*version).order_by(*version),
         sa.select(bucket.label("bucket"), *_sums()).where(within).group_by(bucket),
         _doubtful(within),
@@ -90,7 +91,6 @@ def summarize(store: Store, since: timedelta | None = None, at: datetime | None 
         "refused": total.refused,
         "running": total.running,
         "lost": total.lost,
-        "thumbs": {"up": total.up, "down": total.down},
         "error_rate": _rate(total),
         "abstained": total.abstained,
         "unknown_costs": total.unknown_costs,
@@ -168,16 +168,6 @@ def _sums() -> list[Any]:
     ]
 
 
-def _thumbs() -> list[Any]:
-    """How many opinions there are of each kind."""
-
-    def count(thumb: int) -> Any:
-        of = sa.select(feedback.c.call_id).where(feedback.c.thumb == thumb)
-        return sa.func.coalesce(sa.func.sum(sa.case((c.id.in_(of), 1), else_=0)), 0)
-
-    return [count(1).label("up"), count(-1).label("down")]
-
-
 def _doubtful(within: Any) -> Any:
     return (
         sa.select(c.trace_id, c.span_id, bodies.c.question, c.confidence)
@@ -188,21 +178,9 @@ def _doubtful(within: Any) -> Any:
     )
 
 
-def _begin(store: Store, end: int, since: timedelta | None) -> int:
-    if since is not None:
-        return end - round(since.total_seconds() * 1e6)
-    [[[first]]] = store.read(sa.select(sa.func.min(c.started_us)))
-    return min(first, end) if first is not None else end
-
-
-def _width(span_us: int) -> int:
+def _width(seconds: float) -> int:
     """Seconds of a bucket, so that at most BUCKETS of them cover the time wherever it begins."""
-    seconds = span_us / 1e6
-    for width in WIDTHS:
-        if seconds <= width * (BUCKETS - 1):
-            return width
-    days = WIDTHS[-1]
-    return days * -int(-seconds // (days * (BUCKETS - 1)))
+    return next(width for width in WIDTHS if seconds <= width * (BUCKETS - 1))
 
 
 def _series(

@@ -11,8 +11,9 @@ anybody can compute it again.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+import random
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from shared.errors import UserError
 from step5_serving.seam import PromptRef
 
 ALLOWED = 'use a version, or versions with their shares: "2" or "1:90,2:10"'
+SPLIT = re.compile(r"\d{1,6}|\d{1,6}:\d{1,6}(,\d{1,6}:\d{1,6})*")
 
 
 def ref_of(prompt: prompts.Prompt) -> PromptRef:
@@ -47,7 +49,7 @@ class Versions:
     """The versions of one prompt, and the share of each in the traffic (they add up to anything)."""
 
     known: Mapping[int, prompts.Prompt]
-    shares: Mapping[int, float]
+    shares: Mapping[int, int]
     refs: Mapping[int, PromptRef] = field(default_factory=dict)
 
     @classmethod
@@ -60,50 +62,28 @@ class Versions:
         latest = prompts.load(folder, id, family=family)
         # By its number any version can be had, as by `prompts.load`: one in trial is nobody's default.
         known = {each.version: each for each in prompts.read_all(folder) if each.id == id}
-        shares = {latest.version: 1.0} if split is None else parse_split(split, known)
+        shares = {latest.version: 1} if split is None else parse_split(split, known)
         return cls(known, shares, {version: ref_of(each) for version, each in known.items()})
 
     def pick(self, trace_id: str) -> PromptRef:
         """The version that the trace id draws."""
-        return self.refs[drawn(trace_id, self.shares)]
+        versions = sorted(self.shares)
+        [version] = random.Random(trace_id).choices(versions, [self.shares[each] for each in versions])
+        return self.refs[version]
 
-    def prompt(self, version: int) -> prompts.Prompt:
-        return self.known[version]
 
-
-def parse_split(text: str, known: Sequence[int] | Mapping[int, object]) -> dict[int, float]:
+def parse_split(text: str, known: Collection[int]) -> dict[int, int]:
     """`1:90,2:10` as shares by version; a version alone has all.
 
     Raises:
         UserError: no split, or of versions that are not known.
     """
-    shares: dict[int, float] = {}
-    for part in text.split(","):
-        name, colon, share = part.partition(":")
-        try:
-            version, weight = int(name), float(share) if colon else 1.0
-        except ValueError:
-            raise UserError(f"--prompts {text!r} is not a split: {ALLOWED}") from None
-        if version in shares or not 0 <= weight < float("inf") or (not colon and "," in text):
-            raise UserError(f"--prompts {text!r} is not a split: {ALLOWED}")
+    parts = [part.partition(":") for part in text.split(",")] if SPLIT.fullmatch(text) else []
+    shares = {int(version): int(share or 1) for version, _, share in parts}
+    if len(shares) < len(parts) or not any(shares.values()):
+        raise UserError(f"--prompts {text!r} is not a split: {ALLOWED}")
+    for version in shares:
         if version not in known:
             there = ", ".join(map(str, sorted(known)))
             raise UserError(f"--prompts names version {version}, which does not exist: there are {there}")
-        shares[version] = weight
-    if not sum(shares.values()) > 0:
-        raise UserError(f"--prompts {text!r} is a split that gives nobody a share: {ALLOWED}")
     return shares
-
-
-def drawn(trace_id: str, shares: Mapping[int, float]) -> int:
-    """The version that falls to a trace id: its hash as a point on a line cut by the shares.
-
-    The id is hashed since callers choose it (traceparent), and not all choose by chance.
-    """
-    point = int.from_bytes(hashlib.sha256(trace_id.encode()).digest()[:8], "big") / 2**64
-    point *= sum(shares.values())
-    for version in sorted(shares):
-        point -= shares[version]
-        if point < 0:
-            return version
-    return max(version for version, share in shares.items() if share > 0)

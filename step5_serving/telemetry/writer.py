@@ -25,8 +25,8 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from shared.errors import UserError, reason
+from step5_serving.errors import TelemetryDown
 from step5_serving.telemetry.call import Call
-from step5_serving.telemetry.errors import TelemetryDown
 from step5_serving.telemetry.sinks import CannotWrite, Sink, sink_of
 from step5_serving.telemetry.store import Store, why
 
@@ -53,12 +53,11 @@ class Recorder:
         self.trouble: str | None = None  # what the last commit failed with; None: it went well
 
     @classmethod
-    def from_url(cls, url: str, *, redact: bool = False, synchronous: str = "normal") -> Recorder:
+    def from_url(cls, url: str, *, redact: bool = False) -> Recorder:
         """Open (and make, where it is new) the database: sqlite:///FILE or postgresql+psycopg://HOST/NAME.
 
         Args:
             redact: take personal data out of questions and answers before they are written (redact.py).
-            synchronous: SQLite only: normal survives the death of the process, full also a power cut.
 
         Raises:
             UserError: the URL is none, its driver is missing, or the file is another program's.
@@ -73,12 +72,7 @@ class Recorder:
             raise UserError(f"telemetry in {store.name} cannot be written: {why(error)}") from None
         if lost:
             log.warning("%d calls were running when their process ended: their rows say `lost`", lost)
-        return cls(store, sink_of(store, synchronous), hide)
-
-    @property
-    def waiting(self) -> int:
-        """How many calls wait for their row."""
-        return self._queue.qsize()
+        return cls(store, sink_of(store), hide)
 
     async def record(self, call: Call, prompt_text: str | None = None) -> None:
         """Write one row; returns after the commit. Never blocks the event loop.

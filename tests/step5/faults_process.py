@@ -102,12 +102,6 @@ class Process:
         """Calls that telemetry counts."""
         return self.get("/telemetry/summary?since=1h").json()["calls"]
 
-    @property
-    def connections(self):
-        """Sockets that clients hold open to it."""
-        kinds = self.process.net_connections("tcp")
-        return sum(each.status == psutil.CONN_ESTABLISHED and each.laddr.port == self.port for each in kinds)
-
 
 def main(given):
     from step5_serving.api import security, server
@@ -117,10 +111,7 @@ def main(given):
     if given.get("body_s"):
         security.QUESTION = security.QUESTION._replace(seconds=given["body_s"])
     if given.get("answerer"):
-        script = dict(given["answerer"])
-        if "text" in script:
-            script["text"] *= script.pop("times", 1)  # a long one would not fit into the command line
-        server._parts = lambda _config, _undo: {"answerer": ScriptedAnswerer(**script)}
+        server._parts = lambda _config, _undo: {"answerer": ScriptedAnswerer(**given["answerer"])}
     fields = dict(given["config"])
     for name in ("keys", "index"):
         if name in fields:

@@ -13,16 +13,14 @@ from step5_serving.addresses import address_of, listen
 from step5_serving.api.app import create_app
 from step5_serving.api.keys import Keys
 from step5_serving.config import Config
+from step5_serving.errors import TelemetryDown
 from step5_serving.rag.scripted import ScriptedAnswerer
-from step5_serving.telemetry.errors import TelemetryDown
 
 ASKED = {"question": "When does it renew?"}
 
 
 class ListRecorder:
     """Keeps calls in a list, and can be told to fail."""
-
-    waiting = 0
 
     def __init__(self):
         self.calls, self.texts, self.trouble, self.closed = [], [], None, False
@@ -135,3 +133,34 @@ def listening(app):
         finally:
             server.should_exit = True
             thread.join(20)
+
+
+async def ask_by_asgi(app, path, send, begun=None):
+    """POST a question at the level of ASGI; the client leaves when `begun` holds."""
+    leave, sent_body = asyncio.Event(), False
+
+    async def receive():
+        nonlocal sent_body
+        if not sent_body:
+            sent_body = True
+            return {"type": "http.request", "body": b'{"question": "Who?"}', "more_body": False}
+        await leave.wait()
+        return {"type": "http.disconnect"}
+
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
+        "client": ("127.0.0.1", 1),
+        "scheme": "http",
+        "root_path": "",
+    }
+    running = asyncio.ensure_future(app(scope, receive, send))
+    if begun:
+        await eventually(begun)
+        leave.set()
+    await asyncio.wait_for(running, 5)

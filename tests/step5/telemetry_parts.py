@@ -49,7 +49,10 @@ def call_of(**given):
         "question": "When does it renew?",
         "answer": "Every two years. [1]",
         "sources": [source_of("It renews every two years.")],
-        "attempts": [{"strategy": "asked", "query": "When does it renew?", "confidence": 0.93, "took": True}],
+        "attempts": [
+            {"strategy": "question", "query": "When does it renew?", "confidence": 0.93, "took": True}
+            | {"start_ms": 0.5, "retrieve_ms": 4.0, "rerank_ms": 1.5}
+        ],
         "confidence": 0.93,
         "abstained": False,
         "model": "smollm2-135m-instruct",

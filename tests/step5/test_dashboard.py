@@ -4,6 +4,9 @@ from tests.step5.browsing import until
 from tests.step5.pages_service import PROMPT, QUESTION, call_facts, rows, summary
 
 TITLES = ["Calls", "Latency", "Latency by stage", "Tokens", "Cost", "Error rate"]
+# How many colours each chart has.
+COLOURS = """() => [...document.querySelectorAll(".plot canvas")].map((canvas) => new Set(new Uint32Array(
+  canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size)"""
 
 
 def ready(page):
@@ -27,39 +30,23 @@ def test_charts_show_what_the_summary_says(look):
     assert tiles["Cost"].split("\n") == ["$0.13", "+ 31 calls unknown"]
     assert tiles["Latency p95"].split("\n")[0] == "4.1 s"
 
-    bars = page.locator(".chart >> nth=0 >> svg .c-main:not(.swatch *)")
-    assert bars.count() == sum(each["calls"] > each["errors"] for each in told["series"])
-    gaps = sum(
-        a["p50_ms"] is not None and b["p50_ms"] is None
-        for a, b in zip(told["series"], told["series"][1:], strict=False)
-    )
-    runs = page.locator(".chart >> nth=1 >> .plot .c-main")
-    assert runs.count() == gaps + 1  # lines stop where nothing was called
-    assert page.locator(".chart >> nth=2 >> .row-name").all_text_contents() == [
-        "queue",
-        "retrieve",
-        "rerank",
-        "generate",
-        "total",
-    ]
+    drawn = page.evaluate(COLOURS)
+    assert len(drawn) == 5
+    assert min(drawn) > 3  # of axes and of values
+    stages = page.locator(".chart >> nth=2 >> th").all_inner_texts()
+    assert stages == ["queue", "retrieve", "rerank", "generate", "total"]
     for chart in page.locator(".chart").all():
         assert chart.locator(".unit").inner_text()
-        assert chart.locator(".tick").count() >= 4
-        assert (
-            chart.locator(".plot").get_attribute("aria-label").endswith(".")
-            or chart.locator("h2").inner_text() == TITLES[2]
-        )
+    for plot in page.locator(".plot").all():
+        assert plot.get_attribute("aria-label").endswith(".")
 
     first = page.locator(".chart").first
     first.locator("summary").click()
-    cells = first.locator("tbody tr").all()
-    assert len(cells) == len(told["series"])
-    assert [row.locator("td").nth(1).inner_text() for row in cells[24:27]] == [
-        str(each["calls"] - each["errors"]) for each in told["series"][24:27]
-    ]
-    box = page.locator(".chart >> nth=1 >> .plot").bounding_box()
+    cells = first.locator("tbody tr td:nth-child(3)").all_inner_texts()
+    assert cells == [str(each["calls"] - each["errors"]) for each in told["series"]]
+    box = page.locator(".chart >> nth=1 >> .u-over").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60)
-    assert page.locator(".chart >> nth=1 >> .legend b").first.inner_text().endswith(" s")
+    assert page.locator(".chart >> nth=1 >> .u-value").nth(1).inner_text().endswith(" s")
 
     assert page.locator("#low li").count() == len(told["low_confidence"])
     assert page.locator("#versions code").all_inner_texts() == ["answer/1@ab12cd34", "answer/2@77fe01c2"]

@@ -1,11 +1,9 @@
 """Documents come and go while questions are answered: never half of one, one change at a time, errors."""
 
 import asyncio
-import io
 import subprocess
 import sys
 import threading
-import zipfile
 
 import pytest
 
@@ -29,8 +27,9 @@ def made(rag):
     return found
 
 
-def text(name="leave.md", words="# Parrots\n\nThe parrot sings at noon.", **more):
-    return {"name": name, "text": words, **more}
+def text(name="leave.md", words="# Parrots\n\nThe parrot sings at noon.", **fields):
+    """A form with one document."""
+    return {"files": {"files": (name, words.encode())}, "data": fields}
 
 
 async def ask(client, question):
@@ -47,7 +46,7 @@ def documents_of(body):
 async def test_a_document_is_found_replaced_and_forgotten(made):
     async with client_of(made.app) as client:
         assert "birds/parrots.md" not in documents_of(await ask(client, "When does the parrot sing?"))
-        first = await client.post("/ingest", json=text("parrots.md", collection="birds"))
+        first = await client.post("/ingest", **text("parrots.md", collection="birds"))
         assert first.status_code == 200, first.text
         assert first.json()["new"] == ["birds/parrots.md"]
         [row] = first.json()["documents"]
@@ -56,10 +55,10 @@ async def test_a_document_is_found_replaced_and_forgotten(made):
         body = await ask(client, "When does the parrot sing?")
         assert body["sources"][0]["document"] == "birds/parrots.md"
 
-        same = await client.post("/ingest", json=text("parrots.md", collection="birds"))
+        same = await client.post("/ingest", **text("parrots.md", collection="birds"))
         assert (same.json()["unchanged"], same.json()["new"], same.json()["changed"]) == (1, [], [])
         other = await client.post(
-            "/ingest", json=text("parrots.md", "# Parrots\n\nThe parrot sings at dusk.", collection="birds")
+            "/ingest", **text("parrots.md", "# Parrots\n\nThe parrot sings at dusk.", collection="birds")
         )
         assert other.json()["changed"] == ["birds/parrots.md"]
         body = await ask(client, "When does the parrot sing?")
@@ -82,7 +81,7 @@ async def test_the_samples_documents_cannot_be_changed(made, monkeypatch):
     """Its index is made again from its files at each start: what was accepted would be gone."""
     monkeypatch.setattr(service, "sample_home", lambda _settings: made.home)
     async with client_of(made.app) as client:
-        for got in (await client.post("/ingest", json=text()), await client.delete("/documents/1")):
+        for got in (await client.post("/ingest", **text()), await client.delete("/documents/1")):
             assert got.status_code == 400
             assert "make an index of your own with `python -m step3_rag ingest PATH`" in error_of(got)[1]
         assert len((await client.get("/documents")).json()["documents"]) == 5
@@ -94,7 +93,7 @@ async def test_the_rows_say_who_changed_the_documents(made, tmp_path):
     key, secret = keys.add("carol", ["operate"])
     app = app_of(made.answerer, library=lambda: made.answerer.library, keys=keys)
     async with client_of(app, headers={"x-api-key": secret}) as client:
-        [row] = (await client.post("/ingest", json=text("parrots.md"))).json()["documents"]
+        [row] = (await client.post("/ingest", **text("parrots.md"))).json()["documents"]
         await client.delete(f"/documents/{row['id']}")
         assert (await client.delete("/documents/12345")).status_code == 404
     calls = app.state.service.recorder.calls
@@ -117,11 +116,11 @@ async def test_a_server_that_stops_waits_for_an_ingest_and_begins_no_other():
     app = app_of(library=Slow)
     serving = app.state.service
     async with client_of(app) as client:
-        first = asyncio.ensure_future(client.post("/ingest", json=text()))
+        first = asyncio.ensure_future(client.post("/ingest", **text()))
         await eventually(lambda: serving.changes)
         serving.drain()
         drained = asyncio.ensure_future(serving.drained())
-        second = await client.post("/ingest", json=text())
+        second = await client.post("/ingest", **text())
         assert (second.status_code, error_of(second)[0]) == (503, "overloaded_error")
         assert not drained.done()
         let_go.set()
@@ -134,7 +133,7 @@ async def test_a_server_that_stops_waits_for_an_ingest_and_begins_no_other():
 async def test_a_new_version_of_what_came_from_a_folder(made):
     async with client_of(made.app) as client:
         body = text("supply.md", "# Supply\n\nNotice is 61 days.", collection="contracts")
-        got = await client.post("/ingest", json=body)
+        got = await client.post("/ingest", **body)
         assert got.json()["changed"] == ["contracts/supply.md"]
         assert len((await client.get("/documents")).json()["documents"]) == 5
 
@@ -157,25 +156,19 @@ async def test_files_of_a_form(made):
 
 
 NO_DOCUMENTS = [
-    ({}, "name: Field required"),
-    ({"name": "a.md", "text": ""}, "text: String should have at least 1 character"),
-    ({"name": "a.exe", "text": "x"}, "a.exe: .exe can't be read: use one of .md"),
-    ({"name": "a", "text": "x"}, "a: no ending can't be read"),
-    ({"name": "../a.md", "text": "x"}, "the name '../a.md' is not allowed"),
-    ({"name": "/etc/a.md", "text": "x"}, "is not allowed"),
-    ({"name": "a//b.md", "text": "x"}, "is not allowed"),
-    ({"name": "a\\b.md", "text": "x"}, "is not allowed"),
-    ({"name": "a\n.md", "text": "x"}, "is not allowed"),
-    ({"name": "a.md", "text": "x", "collection": "a/b"}, "the collection 'a/b' is not allowed"),
-    ({"name": "a.md", "text": "x", "collection": ".."}, "is not allowed"),
-    ({"name": "a.md", "text": "x", "more": 1}, "more: Extra inputs are not permitted"),
-    ({"name": "a.md", "text": " \n "}, "a.md: no text in it"),
-    ({"name": "a.pdf", "text": "no pdf"}, "a.pdf: "),
-    (3, "Input should be an object"),
+    ({"name": "a.exe"}, "a.exe: .exe can't be read: use one of .md"),
+    ({"name": "a"}, "a: no ending can't be read"),
+    ({"name": "../a.md"}, "the name '../a.md' is not allowed"),
+    ({"name": "/etc/a.md"}, "is not allowed"),
+    ({"name": "a//b.md"}, "is not allowed"),
+    ({"collection": "a/b"}, "the collection 'a/b' is not allowed"),
+    ({"collection": ".."}, "is not allowed"),
+    ({"words": " \n "}, "leave.md: no text in it"),
+    ({"name": "a.pdf", "words": "no pdf"}, "a.pdf: "),
 ]
 NO_FORMS = [
     ({"content": b"x", "headers": {"content-type": "text/plain"}}, 415),
-    ({"content": b"{", "headers": {"content-type": "application/json"}}, 400),
+    ({"json": {"name": "a.md", "text": "x"}}, 415),
     ({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 400),
     ({"content": b"x", "headers": {"content-type": "multipart/form-data; boundary=y"}}, 400),
     ({"data": {"collection": "birds"}, "files": {"collection": ("a.md", b"x")}}, 400),
@@ -188,22 +181,13 @@ NO_FORMS = [
 @in_loop
 async def test_what_can_be_no_document(made):
     async with client_of(made.app) as client:
-        for body, said in NO_DOCUMENTS:
-            got = await client.post("/ingest", json=body)
-            assert (got.status_code, error_of(got)[0]) == (400, "invalid_request_error"), body
+        for given, said in NO_DOCUMENTS:
+            got = await client.post("/ingest", **text(**given))
+            assert (got.status_code, error_of(got)[0]) == (400, "invalid_request_error"), given
             assert said in error_of(got)[1]
         for options, status in NO_FORMS:
             got = await client.post("/ingest", **options)
             assert (got.status_code, error_of(got)[0]) == (status, "invalid_request_error"), options
-
-
-def test_a_bomb_is_refused():
-    bomb = io.BytesIO()
-    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("word/document.xml", b" " * 60_000_000)
-    upload = upload_of("a.docx", None, bomb.getvalue())
-    with pytest.raises(Exception, match=r"."):
-        list(upload.pieces())
 
 
 @pytest.mark.parametrize(
@@ -310,7 +294,7 @@ async def test_while_another_process_writes_the_second_gets_503(made):
         assert other.stdout.readline().strip() == b"held"
         (made.home / ".lock.pid").write_text(str(other.pid))
         async with client_of(made.app) as client:
-            got = await client.post("/ingest", json=text())
+            got = await client.post("/ingest", **text())
             assert got.status_code == 503
             assert error_of(got) == (
                 "overloaded_error",
@@ -321,7 +305,7 @@ async def test_while_another_process_writes_the_second_gets_503(made):
         other.stdin.close()
         other.wait(10)
     async with client_of(made.app) as client:
-        assert (await client.post("/ingest", json=text())).status_code == 200
+        assert (await client.post("/ingest", **text())).status_code == 200
 
 
 @in_loop
@@ -333,12 +317,12 @@ async def test_a_vector_store_that_fails_leaves_an_index_that_works(made, monkey
 
     monkeypatch.setattr(vector_store, "sync", broken)
     async with client_of(made.app) as client:
-        got = await client.post("/ingest", json=text("parrots.md"))
+        got = await client.post("/ingest", **text("parrots.md"))
         assert got.status_code == 503
         assert "vector store" in error_of(got)[1]
         assert (await ask(client, "When does the parrot sing?"))["answer"]
         monkeypatch.setattr(vector_store, "sync", sync)
-        assert (await client.post("/ingest", json=text("owls.md", "# Owls\n\nThey hunt."))).status_code == 200
+        assert (await client.post("/ingest", **text("owls.md", "# Owls\n\nThey hunt."))).status_code == 200
     opened = await made.answerer.opened()
     index = Index.open(made.home, {})
     assert vector_store.is_current(index, opened.retriever.store)

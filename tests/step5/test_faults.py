@@ -5,7 +5,6 @@ is told, that others are served meanwhile, and that it is over when the fault is
 """
 
 import asyncio
-import contextlib
 import socket
 import sys
 import time
@@ -63,30 +62,6 @@ def test_a_client_that_trickles_is_given_up_and_others_are_served(tmp_path):
         while not waiting.done():
             assert service.ask().status_code == 200
         assert waiting.result() < SLOWEST + 2.0
-
-
-# --- many clients -------------------------------------------------------------------------------------
-
-
-@pytest.mark.skipif(not LINUX, reason="needs Linux: limits the open files of the server")
-def test_no_file_descriptor_is_left_and_it_goes_on_when_there_is(tmp_path):
-    with Process(tmp_path) as service:
-        assert service.ask().status_code == 200
-        files = service.process.num_fds()
-        service.process.rlimit(resource.RLIMIT_NOFILE, (files + 20, files + 20))
-        held = [connect(service) for _ in range(60)]
-        time.sleep(0.3)
-        assert service.popen.poll() is None
-        for each in held:
-            each.close()
-        assert service.until(lambda: answers(service), 15), "".join(service.log)[-1000:]
-        assert len(service.log) < 500, "it fills the log"
-
-
-def answers(service):
-    with contextlib.suppress(httpx.HTTPError):
-        return service.ask(timeout=3).status_code == 200
-    return False
 
 
 # --- too much load ------------------------------------------------------------------------------------

@@ -111,7 +111,7 @@ def test_help_imports_nothing_heavy():
         "keys ad alice",
         "telemetry summry",
         "telemetry calls --limit many",
-        "report --max-p95 300",
+        "report --toleranc 0.1",
         "replay",
         "compare 1",
         "bench --engin torch",

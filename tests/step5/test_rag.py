@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import threading
 
 import pytest
 
@@ -13,7 +12,6 @@ from step3_rag.pipeline import Plan, ask
 from step5_serving.errors import ApiError
 from step5_serving.rag import loading
 from step5_serving.rag.loading import check_index, prompts_folder
-from step5_serving.rag.sharing import RWLock
 from step5_serving.seam import Query
 from tests.step5.rag_parts import NOTICE, Trickle, trickling
 from tests.step5.service_parts import eventually, in_loop
@@ -215,10 +213,10 @@ async def test_ready_once_all_is_loaded(rag):
     made = rag()
     assert await made.answerer.ready() is None
     made.serving.ill = "nobody answers at http://127.0.0.1:9"
-    made.answerer.opening._checked = None
+    made.answerer.opening._looked = (0.0, None)
     assert await made.answerer.ready() == made.serving.ill
     made.serving.ill = None
-    made.answerer.opening._checked = None
+    made.answerer.opening._looked = (0.0, None)
     assert await made.answerer.ready() is None
     await made.answerer.close()
     assert made.serving.closed
@@ -254,7 +252,7 @@ async def test_what_can_not_be_opened_is_tried_again_but_not_all_the_time(rag, m
     assert len(tries) == 1
     assert "cannot be read" in await made.answerer.ready()
     file.write_bytes(kept)
-    made.answerer.opening._trouble = None  # two seconds later
+    made.answerer.opening._failed = 0.0  # two seconds later
     assert await made.answerer.ready() is None
 
 
@@ -292,18 +290,6 @@ def test_an_index_that_was_named_must_be_there(rag, tmp_path):
         check_index(rag(index=tmp_path).answerer.config)
 
 
-# --- many threads -----------------------------------------------------------------------------------------
-
-
-@in_loop
-async def test_the_thread_that_opens_it_ends(rag):
-    """Or the threads that torch keeps for it would slow every answer."""
-    before = set(threading.enumerate())
-    opened = await rag().answerer.opened()
-    await eventually(lambda: set(threading.enumerate()) <= before)
-    assert opened.client
-
-
 def test_the_service_asks_the_evaluator_that_step_3_asks(rag, monkeypatch):
     """Its threshold is for searches that the evaluator has seen."""
     asked = []
@@ -316,63 +302,3 @@ def test_the_service_asks_the_evaluator_that_step_3_asks(rag, monkeypatch):
     monkeypatch.setattr("step3_rag.reflect.confidence.SURE", 1.1)
     answer(rag(), Query(question=NOTICE, reader="quote"))
     assert NOTICE in asked
-
-
-def test_the_gate_lets_many_read_and_one_write_alone():
-    gate, inside, most, wrong = RWLock(), [0, 0], [0], []
-
-    def read_on():
-        for _ in range(200):
-            with gate.reading():
-                inside[0] += 1
-                most[0] = max(most[0], inside[0])
-                if inside[1]:
-                    wrong.append("a reader beside a writer")
-                inside[0] -= 1
-
-    def write_on():
-        for _ in range(50):
-            with gate.writing():
-                inside[1] += 1
-                if inside != [0, 1]:
-                    wrong.append("a writer not alone")
-                inside[1] -= 1
-
-    threads = [threading.Thread(target=each) for each in [read_on] * 4 + [write_on] * 2]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join(20)
-        assert not each.is_alive()
-    assert not wrong
-
-
-def test_a_writer_is_not_kept_waiting_by_readers_who_come_later():
-    gate, order = RWLock(), []
-    held, let_go = threading.Event(), threading.Event()
-
-    def first():
-        with gate.reading():
-            held.set()
-            let_go.wait(5)
-        order.append("first reader")
-
-    def writer():
-        with gate.writing():
-            order.append("writer")
-
-    def late():
-        with gate.reading():
-            order.append("late reader")
-
-    threads = [threading.Thread(target=first)]
-    threads[0].start()
-    held.wait(5)
-    for each in (writer, late):
-        threads.append(threading.Thread(target=each))
-        threads[-1].start()
-        threads[-1].join(0.05)
-    let_go.set()
-    for each in threads:
-        each.join(5)
-    assert order.index("writer") < order.index("late reader")

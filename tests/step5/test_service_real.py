@@ -97,7 +97,7 @@ def test_the_same_question_from_many_gets_the_same_quote(served):
 def test_a_document_that_is_sent_is_found_and_forgotten(served):
     text = "# Parrots\n\nThe parrot of the Ellermouth office is called Quillfeather and sings at noon."
     question = {"question": "What is the parrot of the Ellermouth office called?", "reader": "quote"}
-    got = httpx.post(f"{served}/ingest", json={"name": "parrots.md", "text": text}, timeout=60).json()
+    got = httpx.post(f"{served}/ingest", files={"files": ("parrots.md", text)}, timeout=60).json()
     assert got["new"] == ["parrots.md"]
     try:
         assert "Quillfeather" in httpx.post(f"{served}/query", json=question, timeout=60).json()["answer"]

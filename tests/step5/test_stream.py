@@ -3,18 +3,17 @@
 import asyncio
 
 from step5_serving.api import live
-from step5_serving.errors import ApiError
+from step5_serving.errors import ApiError, TelemetryDown
 from step5_serving.rag.scripted import ANSWER, ScriptedAnswerer
-from step5_serving.telemetry.errors import TelemetryDown
 from tests.step5.service_parts import (
     ASKED,
     ListRecorder,
     app_of,
+    ask_by_asgi,
     calls_of,
     client_of,
     error_of,
     events_in,
-    eventually,
     in_loop,
     post,
 )
@@ -48,41 +47,10 @@ async def test_each_piece_is_sent_when_it_comes():
         if message["type"] == "http.response.body":
             seen.append((loop.time(), message.get("body", b"")))
 
-    await asked(app, send)
+    await ask_by_asgi(app, STREAM, send)
     deltas = [when for when, body in seen if b"delta" in body]
     assert len(deltas) == 3
     assert deltas[2] - deltas[0] > 0.04
-
-
-async def asked(app, send, leave=None, begun=None):
-    """POST /query/stream at the level of ASGI; the client leaves when `begun` holds."""
-    leave, sent_body = leave or asyncio.Event(), False
-
-    async def receive():
-        nonlocal sent_body
-        if not sent_body:
-            sent_body = True
-            return {"type": "http.request", "body": b'{"question": "Who?"}', "more_body": False}
-        await leave.wait()
-        return {"type": "http.disconnect"}
-
-    scope = {
-        "type": "http",
-        "http_version": "1.1",
-        "method": "POST",
-        "path": STREAM,
-        "raw_path": STREAM.encode(),
-        "query_string": b"",
-        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
-        "client": ("127.0.0.1", 1),
-        "scheme": "http",
-        "root_path": "",
-    }
-    running = asyncio.ensure_future(app(scope, receive, send))
-    if begun:
-        await eventually(begun)
-        leave.set()
-    await asyncio.wait_for(running, 5)
 
 
 @in_loop
@@ -93,7 +61,7 @@ async def test_the_model_stops_when_the_reader_leaves_in_the_middle():
     async def send(message):
         sent.append(message.get("body", b""))
 
-    await asked(app, send, begun=lambda: b"".join(sent).count(b"delta") >= 3)
+    await ask_by_asgi(app, STREAM, send, begun=lambda: b"".join(sent).count(b"delta") >= 3)
     assert (answerer.cancelled, answerer.running) == (1, 0)
     assert app.state.service.admission.running == 0
     assert [(call.status, call.error_type) for call in calls_of(app)] == [(499, "client_gone")]
@@ -139,13 +107,10 @@ def test_no_row_no_end():
 
 @in_loop
 async def test_a_stream_that_waits_says_that_it_lives(monkeypatch):
-    monkeypatch.setattr(live, "PATIENCE", 0.02)
     monkeypatch.setattr(live, "PING_EVERY", 0.02)
-    answerer = ScriptedAnswerer(gate=asyncio.Event())
-    asyncio.get_running_loop().call_later(0.5, answerer.gate.set)
-    async with client_of(app_of(answerer)) as client:
+    async with client_of(app_of(ScriptedAnswerer(text="one two", pace=0.2))) as client:
         got = await client.post(STREAM, json=ASKED)
-    assert got.text.startswith(": ping\n\n: ping\n\n")
+    assert ": ping\n\n: ping\n\n" in got.text
     assert events_in(got.text)[-1][0] == "done"
 
 

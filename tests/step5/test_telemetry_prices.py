@@ -6,7 +6,7 @@ import pytest
 
 from shared.catalog import lookup
 from shared.errors import UserError
-from step5_serving.telemetry.errors import BudgetExceeded
+from step5_serving.errors import BudgetExceeded
 from step5_serving.telemetry.prices import Budget, cost_of
 from step5_serving.telemetry.store import Store
 from tests.step5.telemetry_parts import NOON, after, call_of, record

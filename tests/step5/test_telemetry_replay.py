@@ -43,7 +43,7 @@ def test_the_same_question_passages_prompt_and_parameters_go_in(tmp_path):
     class Answerer(ScriptedAnswerer):
         async def again(self, query, sources, prompt, parameters):
             seen.update(query=query, sources=sources, prompt=prompt, parameters=parameters)
-            return Answered("x")
+            return Answered(text="x")
 
     asyncio.run(replay.replay(row, Answerer()))
     assert seen["query"] == Query(question="When does it renew?", k=3, collection="c", reader="chat")
@@ -93,7 +93,7 @@ def test_what_became_of_a_passage_is_found_by_its_text(index, tmp_path, embedder
 
 def test_what_differs_is_told(tmp_path):
     row = row_of(tmp_path, question="Write to [e-mail]?", answer="One. Two. Three.")
-    new = Answered("One. Another. Three.", output_tokens=9, model="other", engine="vllm")
+    new = Answered(text="One. Another. Three.", output_tokens=9, model="other", engine="vllm")
     facts = replay.compared(row, new, ["changed"], "f" * 64)
     assert not facts["equal"]
     assert facts["diff"] == ["  One.", "- Two.", "+ Another.", "  Three."]
@@ -105,7 +105,7 @@ def test_what_differs_is_told(tmp_path):
         "the question was stored without its personal data: it is not word for word the same",
     ]
     assert facts["old"]["output_tokens"] == 18
-    same = Answered("One. Two. Three. ", model="smollm2-135m-instruct", engine="torch")
+    same = Answered(text="One. Two. Three. ", model="smollm2-135m-instruct", engine="torch")
     facts = replay.compared(row | {"question": "?"}, same, ["same"], sha(PROMPT))
     assert (facts["equal"], facts["diff"], facts["notes"]) == (True, [], [])
 

@@ -1,4 +1,4 @@
-"""The report: limits and regressions, with exit codes for CI."""
+"""The report: regressions, with an exit code for CI."""
 
 import json
 import random
@@ -47,28 +47,6 @@ def kept(store, calls, tmp_path):
     return baseline.read_baseline(path)
 
 
-def test_a_limit_is_crossed_or_not(store):
-    here = store(made_up(100, cost_usd=0.002, confidence=0.9))
-    value = report.report(here, DAY, at=after(0))["measures"]["p95_ms"]["value"]
-    for limits, crossed in [
-        ({"p95_ms": value}, 0),
-        ({"p95_ms": value - 1}, 1),
-        ({"cost_usd": 0.001, "confidence": 0.95}, 2),
-        ({"error_rate": 0.0}, 0),
-    ]:
-        facts = report.report(here, DAY, limits=limits, at=after(0))
-        assert len(facts["crossed"]) == crossed, facts["crossed"]
-    assert (
-        "under the limit of 0.95"
-        in report.report(here, DAY, limits=limits | {"confidence": 0.95}, at=after(0))["crossed"][0]
-    )
-
-
-def test_no_calls_and_limits_is_no_all_clear(store):
-    assert report.report(store([]), DAY, limits={"p95_ms": 1}, at=after(0))["crossed"]
-    assert not report.report(store([]), DAY, at=after(0))["crossed"]
-
-
 @pytest.mark.parametrize(
     ("given", "worse"),
     [
@@ -88,15 +66,15 @@ def test_what_got_worse_than_the_baseline_and_nothing_else(store, tmp_path, give
     usual = {"cost_usd": 0.002, "confidence": 0.9}
     before = kept(store, made_up(400, **usual), tmp_path)
     here = store(made_up(400, seed=1, **(usual | given)))
-    facts = report.report(here, DAY, baseline=before, at=after(0))
+    facts = report.report(here, DAY, before, at=after(0))
     assert {name for name, row in facts["measures"].items() if row.get("regressed")} == worse
-    assert len(facts["crossed"]) == len(worse)
+    assert len(facts["worse"]) == len(worse)
 
 
 def test_few_calls_claim_nothing(store, tmp_path):
     before = kept(store, made_up(400), tmp_path)
-    facts = report.report(store(made_up(10, slower=9.0)), DAY, baseline=before, at=after(0))
-    assert not facts["crossed"]
+    facts = report.report(store(made_up(10, slower=9.0)), DAY, before, at=after(0))
+    assert not facts["worse"]
     assert facts["measures"]["p95_ms"]["interval_95"] is None
 
 
@@ -106,7 +84,7 @@ def test_noise_alone_is_seldom_a_regression(store, tmp_path):
     for seed in range(1, 21):
         values = {"total_ms": [each.total_ms for each in made_up(300, seed)]}
         measure = next(each for each in report.MEASURES if each.name == "p95_ms")
-        alarms += report._row(measure, values, before["values"], 0.1)["regressed"]
+        alarms += report._row(measure, values, before.values, 0.1)["regressed"]
     assert alarms <= 2
 
 
@@ -123,11 +101,11 @@ def test_the_interval_of_a_percentile_is_that_of_resamples():
 def test_a_baseline_keeps_values_but_not_all(store, tmp_path, monkeypatch):
     monkeypatch.setattr(baseline, "KEPT", 50)
     saved = kept(store, made_up(120), tmp_path)
-    assert saved["calls"] == 120
-    assert 30 < len(saved["values"]["total_ms"]) <= 50
+    assert saved.calls == 120
+    assert len(saved.values["total_ms"]) == 50
     monkeypatch.setattr(baseline, "READ", 40)
     values = baseline.window(store([], "before"), DAY, after(0))
-    assert 30 <= len(values["error"]) <= 40
+    assert len(values["error"]) == 40
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 1}', "\x00"])
@@ -152,15 +130,12 @@ def test_the_command_saves_a_baseline_compares_and_ends_with_1(run, tmp_path):
     got = run("report", *flags, "--save-baseline")
     assert (got.code, "the values of 50 calls are kept" in got.out) == (0, True)
     got = run("report", *flags)
-    assert (got.code, "nothing is out of bounds" in got.out) == (0, True)
+    assert (got.code, "Nothing is worse." in got.out) == (0, True)
     record(address, *today(200, total_ms=300.0))
     got = run("report", *flags)
     assert got.code == 1
     assert "p95, ms is 300, slower than the baseline's 100" in got.out
-    got = run("report", "--telemetry", address, "--max-p95-ms", 200, "--json")
-    facts = json.loads(got.out)
-    assert (got.code, len(facts["crossed"])) == (1, 1)
-    assert run("report", "--telemetry", address, "--max-p95-ms", 300).code == 0
+    assert json.loads(run("report", *flags, "--json").out)["worse"]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +144,6 @@ def test_the_command_saves_a_baseline_compares_and_ends_with_1(run, tmp_path):
         (["report", "--since", "soon"], "is not a length of time"),
         (["report", "--save-baseline"], "name it with --baseline"),
         (["report", "--baseline", "nowhere.json"], "cannot read the baseline nowhere.json"),
-        (["report", "--max-error-rate", "5"], "--max-error-rate"),
         (["telemetry", "prune", "--older-than", "999999d"], "not a length of time"),
         (["report", "--baseline", "b.json", "--save-baseline"], "0 calls are too few"),
         (["telemetry", "prune", "--older-than", "never"], "is not a length of time"),
@@ -199,12 +173,9 @@ def test_the_screens_show_what_was_stored(run, tmp_path):
     got = run("telemetry", "summary", "--since", "1h")
     assert got.code == 0, got.err
     assert "4 calls, 3 errors (75.0%)" in got.out
-    assert "█" in got.out
     assert f"0.30  {first.trace_id[:8]}  When does it renew?" in got.out
     got = run("telemetry", "calls", "--error")
     assert got.out.count("503 overloaded_error") == 3
-    got = run("telemetry", "calls", "--limit", 2)
-    assert "older ones: --before" in got.out
     got = run("telemetry", "show", first.trace_id[:8])
     for text in (
         "Every two years. [1]",

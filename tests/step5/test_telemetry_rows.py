@@ -5,6 +5,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from datetime import timedelta
 
 import pytest
 
@@ -14,7 +15,7 @@ from step5_serving.rag.scripted import ScriptedAnswerer
 from step5_serving.telemetry import owner
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.metrics import Metrics
-from step5_serving.telemetry.reading import list_calls, show_call, show_calls
+from step5_serving.telemetry.reading import list_calls, show_call
 from step5_serving.telemetry.store import Store
 from step5_serving.telemetry.summary import summarize
 from step5_serving.telemetry.writer import Recorder
@@ -34,6 +35,7 @@ from tests.step5.telemetry_parts import call_of, record
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
+DAY = timedelta(days=1)
 
 
 # --- a stream's row is there before its text, and closed at its end -----------------------------------
@@ -49,7 +51,7 @@ async def test_a_stream_has_its_row_before_its_first_byte_and_one_row_at_its_end
         await eventually(lambda: answerer.running)
         [row] = list_calls(store)["calls"]
         assert (row["state"], row["trace_id"], row["question"]) == ("running", TRACE, ASKED["question"])
-        found = summarize(store)
+        found = summarize(store, DAY)
         assert (found["running"], found["unknown_costs"], found["errors"]) == (1, 0, 0)
         answerer.gate.set()
         await asking
@@ -83,7 +85,7 @@ async def test_what_was_running_when_a_process_died_is_lost_and_what_runs_elsewh
     recorder = Recorder.from_url(database)
     states = {row["question"]: row["state"] for row in list_calls(recorder.store)["calls"]}
     assert states == {"dead": "lost", "alive": "running", "elsewhere": "running"}
-    found = summarize(recorder.store)
+    found = summarize(recorder.store, DAY)
     assert (found["lost"], found["running"], found["errors"], found["unknown_costs"]) == (1, 2, 1, 1)
     await recorder.record(calls["alive"])
     assert len(list_calls(recorder.store)["calls"]) == 3
@@ -166,13 +168,12 @@ def test_a_key_file_that_cannot_be_read_lets_nobody_write_rows(tmp_path):
 # --- one trace, several calls ----------------------------------------------------------------------------
 
 
-def test_two_calls_of_one_trace_are_both_shown(database):
+def test_calls_of_one_trace_are_told_apart(database):
     first = call_of(trace_id=TRACE, answer="One.", span_id="1" * 16)
     second = call_of(trace_id=TRACE, answer="Two.", span_id="2" * 16)
     record(database, first)
     record(database, second)
     store = Store.open(database)
-    assert [each["answer"] for each in show_calls(store, TRACE[:8])] == ["One.", "Two."]
     assert show_call(store, "1111")["answer"] == "One."
     assert show_call(store, "2" * 16)["answer"] == "Two."
     with pytest.raises(UserError, match=f"holds 2 calls: name one by its span id, {'1' * 16}, {'2' * 16}"):
@@ -189,23 +190,10 @@ def test_the_reply_names_the_call(tmp_path):
 # --- values that no database takes -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "odd",
-    [
-        {"input_tokens": 2**80, "output_tokens": -1},
-        {"parameters": {"max_tokens": 10**5000}},
-        {"parameters": {"max_tokens": 2**80}},
-        {"model": "a\0b\ud800", "error_type": "\0", "finish_reason": "\ud800"},
-    ],
-    ids=lambda odd: "-".join(odd),
-)
-def test_numbers_and_texts_that_a_database_cannot_hold_are_stored_safely(database, odd):
-    record(database, call_of(trace_id=TRACE, **odd))
-    store = Store.open(database)
-    row = show_call(store, TRACE)
-    assert row["answer"] == "Every two years. [1]"
-    if "input_tokens" in odd:
-        assert (row["input_tokens"], row["output_tokens"]) == (None, None)
+def test_counts_that_a_database_cannot_hold_are_unknown(database):
+    record(database, call_of(trace_id=TRACE, input_tokens=2**80, output_tokens=-1))
+    row = show_call(Store.open(database), TRACE)
+    assert (row["input_tokens"], row["output_tokens"]) == (None, None)
 
 
 @in_loop

@@ -10,8 +10,7 @@ import pytest
 from shared.errors import UserError
 from step5_serving.telemetry import spans
 from step5_serving.telemetry.redact import redacted
-from step5_serving.telemetry.span_tree import draw
-from step5_serving.telemetry.spans import Spans
+from step5_serving.telemetry.spans import Spans, draw
 from tests.step5.telemetry_parts import call_of, source_of
 
 ATTEMPTS = [
@@ -145,20 +144,9 @@ def test_the_first_chunk_is_timed_from_where_its_span_begins():
     assert chat.attributes["gen_ai.response.time_to_first_chunk"] == pytest.approx(0.015)
 
 
-def test_a_single_attempt_has_the_times_of_the_call():
-    nodes = drawn(call_of())
-    assert [(each.name, each.start_ms, each.end_ms) for each in nodes[1:4]] == [
-        (SEARCH, 0.5, 6.0),
-        ("retrieval", 0.5, 4.5),
-        ("rerank", 4.5, 6.0),
-    ]
-
-
 def test_no_time_is_invented_for_attempts_that_were_not_timed():
     untimed = [{"strategy": each["strategy"], "query": each["query"]} for each in ATTEMPTS]
-    nodes = drawn(call_of(attempts=untimed))
-    assert [node.name for node in nodes] == [ROOT, CHAT]
-    assert nodes[0].attributes["rag.attempts"] == ("asked", "spelling")
+    assert [node.name for node in drawn(call_of(attempts=untimed))] == [ROOT, CHAT]
 
 
 def test_a_quote_has_no_generation():
@@ -201,7 +189,7 @@ def test_words_leave_the_house_only_when_asked(content):
         question=secret,
         answer=secret,
         sources=[source_of(secret)],
-        attempts=[{"strategy": "asked", "query": secret, "took": True}],
+        attempts=[{**ATTEMPTS[1], "query": secret}],
     )
     with Receiver() as receiver:
         sent(call, receiver, content=content)
@@ -211,7 +199,7 @@ def test_words_leave_the_house_only_when_asked(content):
 def test_what_leaves_the_house_is_redacted_like_what_is_stored():
     with Receiver() as receiver:
         got = sent(call_of(question="I am ann@example.com"), receiver, content=True, redact=redacted)
-    assert got[ROOT].attributes["input.value"] == "I am [e-mail]"
+    assert "I am [e-mail]" in got[ROOT].attributes["gen_ai.input.messages"]
 
 
 def test_an_error_of_the_service_is_one_of_the_span():

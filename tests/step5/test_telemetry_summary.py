@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from shared.errors import UserError
 from step5_serving.telemetry.store import Store
 from step5_serving.telemetry.summary import (
-    ANSWERED,
     BUCKETS,
+    LONGEST,
     _width,
     parse_since,
     percentiles,
@@ -50,9 +50,9 @@ def test_the_percentiles_of_the_database_are_the_nearest_ranks(values):
     }
 
 
-@hypothesis.given(st.integers(1, 10**10), st.integers(0, 10**15))
+@hypothesis.given(st.integers(1, LONGEST), st.integers(0, 10**15))
 def test_never_more_buckets_than_a_screen_shows(seconds, begin):
-    width = _width(seconds * 10**6) * 10**6
+    width = _width(seconds) * 10**6
     assert (begin + seconds * 10**6) // width - begin // width + 1 <= BUCKETS
     assert seconds < 100 or seconds * 10**6 / width > 2
 
@@ -137,8 +137,6 @@ def test_of_nothing_nothing_is_claimed(database):
     assert got["latency_ms"]["total"] == {"p50": None, "p95": None}
     assert got["by_prompt_version"] == got["low_confidence"] == []
     assert all(each["p50_ms"] is None for each in got["series"])
-    everything = summarize(Store.open(database))
-    assert len(everything["series"]) == 1
 
 
 def test_an_unknown_cost_is_null_and_counted_never_zero(database):
@@ -165,13 +163,6 @@ def test_changes_of_the_documents_are_no_answers(database):
     assert (got["calls"], got["latency_ms"]["total"]) == (1, {"p50": 100.0, "p95": 100.0})
 
 
-def test_without_a_beginning_it_is_the_first_call_that_begins(database):
-    record(database, call_of(started_at=after(-(10**7))), call_of())
-    got = summarize(Store.open(database), at=after(1))
-    assert got["calls"] == 2
-    assert 2 <= len(got["series"]) <= BUCKETS
-
-
 @pytest.mark.parametrize(
     ("text", "length"), [("24h", 86400), ("30m", 1800), ("7d", 604_800), (" 2W ", 1_209_600), ("1s", 1)]
 )
@@ -185,7 +176,3 @@ def test_lengths_of_time(text, length):
 def test_what_is_no_length_of_time(text):
     with pytest.raises(UserError, match="not a length of time"):
         parse_since(text)
-
-
-def test_the_answered_are_those_below_400():
-    assert "http_response_status_code < " in str(ANSWERED)

@@ -1,8 +1,7 @@
 """GET /documents, POST /ingest, DELETE /documents/{id}: what answers are made from, for operators.
 
     $ curl localhost:8000/ingest -H "x-api-key: $KEY" -F collection=contracts -F files=@supply.md
-    $ curl localhost:8000/ingest --json '{"name": "leave.md", "text": "# Leave\\n\\n30 days a year."}'
-    {"new":["leave.md"],"changed":[],"unchanged":0,"failed":{},"documents":[{"id":17,...}]}
+    {"new":["contracts/supply.md"],"changed":[],"unchanged":0,"failed":{},"documents":[{"id":17,...}]}
     $ curl -X DELETE localhost:8000/documents/17
 
 The file's name says what it is (.md .txt .html .pdf .docx .csv ...). A name that is there already gets a new
@@ -14,50 +13,24 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
 
-from step5_serving.api.replies import caller_of, refusal_of, reply, service_of, trace_of
+from step5_serving.api.replies import caller_of, reply, service_of, trace_of
 from step5_serving.errors import ApiError, bad_request, not_found
 
 router = APIRouter(tags=["documents"])
 MOST_FILES = 100
 LARGEST_ID = 2**63 - 1  # of SQLite
-
-
-class Text(BaseModel):
-    """A document as text."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [{"name": "leave.md", "text": "# Leave\n\n30 days a year.", "collection": "handbook"}]
-        },
-    )
-
-    name: str = Field(min_length=1, max_length=200, description="Its ending says what it is.")
-    text: str = Field(min_length=1, max_length=20_000_000)
-    collection: str | None = Field(None, min_length=1, max_length=100)
-
-
-INGEST: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": Text.model_json_schema()},
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "files": {"type": "array", "items": {"type": "string", "format": "binary"}},
-                        "collection": {"type": "string"},
-                    },
-                    "required": ["files"],
-                }
-            },
-        },
-    }
+# For OpenAPI. FastAPI would read the files before it looks at the key.
+FORM = {
+    "type": "object",
+    "properties": {
+        "files": {"type": "array", "items": {"type": "string", "format": "binary"}},
+        "collection": {"type": "string"},
+    },
+    "required": ["files"],
 }
+INGEST = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": FORM}}}}
 
 
 @router.get("/documents")
@@ -69,20 +42,12 @@ async def documents(request: Request) -> Response:
 
 @router.post("/ingest", openapi_extra=INGEST)
 async def ingest(request: Request) -> Response:
-    """Bring documents in, as files of a form or as text in JSON.
+    """Bring documents in.
 
     The reply says which are `new`, `changed` and `unchanged` (how many), which `failed` and why, by name.
     """
     key_id, library = caller_of(request, "operate"), _library(request)
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind == "multipart/form-data":
-        uploads = await _files(request)
-    elif kind == "application/json":
-        uploads = [await _text(request)]
-    else:
-        raise ApiError(
-            415, "invalid_request_error", "send application/json, or multipart/form-data with files"
-        )
+    uploads = await _files(request)
     names = ", ".join(each.name for each in uploads)
     work = lambda: library.ingest(uploads)  # noqa: E731
     return reply(await service_of(request).change("ingest", names, key_id, trace_of(request), work))
@@ -108,25 +73,17 @@ def _library(request: Request) -> Any:
     return library()
 
 
-async def _text(request: Request) -> Any:
-    from step5_serving.rag.library import upload_of
-
-    try:
-        given = Text.model_validate_json(await request.body())
-    except ValidationError as error:
-        raise refusal_of(error) from None
-    return upload_of(given.name, given.collection, given.text.encode())
-
-
 async def _files(request: Request) -> list[Any]:
     """The files of a form, read one after the other; what is too large to be held was refused before."""
     from step5_serving.rag.library import upload_of
 
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise ApiError(415, "invalid_request_error", "send multipart/form-data, with documents as `files`")
+    found = []
     async with request.form(max_files=MOST_FILES, max_fields=10) as form:
         collection = form.get("collection")
         if isinstance(collection, UploadFile):
             raise bad_request("collection must be a text, not a file")
-        found = []
         for name, value in form.multi_items():
             if name == "collection":
                 continue

@@ -16,7 +16,7 @@ from fastapi import APIRouter, Query, Request, Response
 from shared.errors import UserError
 from step5_serving.api.replies import caller_of, reply
 from step5_serving.errors import bad_request, not_found
-from step5_serving.telemetry.reading import list_calls, show_calls
+from step5_serving.telemetry.reading import list_calls, show_call
 from step5_serving.telemetry.summary import parse_since, summarize
 
 router = APIRouter(prefix="/telemetry", tags=["telemetry"])
@@ -34,8 +34,7 @@ async def summary(
         span = parse_since(since)
     except UserError as error:
         raise bad_request(str(error)) from None
-    async with _turn(request):
-        return reply(await asyncio.to_thread(summarize, store, span))
+    return reply(await asyncio.to_thread(summarize, store, span))
 
 
 @router.get("/calls")
@@ -57,24 +56,15 @@ async def calls(
 
 @router.get("/calls/{trace_id}")
 async def call(request: Request, trace_id: str) -> Response:
-    """The call of a span, or the latest of a trace, with passages and prompt; `others` are of its trace."""
+    """One call with passages and prompt, by its span id or its trace's id."""
     store = _store(request)
     try:
-        found = await asyncio.to_thread(show_calls, store, trace_id)
+        found = await asyncio.to_thread(show_call, store, trace_id)
     except UserError as error:
         raise bad_request(str(error)) from None
-    if not found:
+    if found is None:
         raise not_found(f"there is no call {trace_id[:40]}")
-    *others, latest = found
-    return reply({**latest, "others": [each["span_id"] for each in others]})
-
-
-def _turn(request: Request) -> asyncio.Lock:
-    """Summaries are made one after the other: each holds some hundred bytes of every call of its time."""
-    state = request.app.state
-    if not hasattr(state, "summing"):
-        state.summing = asyncio.Lock()
-    return state.summing  # type: ignore[no-any-return]
+    return reply(found)
 
 
 def _store(request: Request) -> Any:

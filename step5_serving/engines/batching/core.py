@@ -8,7 +8,7 @@
 An error in a forward pass ends the sequences that run, not the loop.
 
 The thread ends when there is no work, and with it the helpers that torch keeps for it. Helpers that only
-stand by make those of every other thread half as fast: rag/threads.py.
+stand by make those of every other thread half as fast.
 """
 
 from __future__ import annotations
