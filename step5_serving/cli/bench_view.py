@@ -35,7 +35,7 @@ def show_engines(facts: Mapping[str, Any], console: Console) -> None:
             for name, what in {"ratio": "tokens/s", "first": "first token sooner", "token": "others"}.items()
         )
         console.print(
-            f"{row['engine']} / {row['over']} with {row['users']} users: {', '.join(times)}", soft_wrap=True
+            f"{row['engine']} / {row['over']} with {load_of(row)}: {', '.join(times)}", soft_wrap=True
         )
     errors = {row["engine"]: row["errors"] for row in facts["rows"] if row["errors"]}
     if errors:
