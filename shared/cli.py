@@ -29,9 +29,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-Model = Annotated[
-    str | None, typer.Option("--model", help="Model id, local folder, or hub repository (org/name).")
-]
+Model = Annotated[str | None, typer.Option("--model", help="Model id, folder, or hub id (org/name).")]
 Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 Dtype = Annotated[str | None, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]
 Engine = Annotated[str | None, typer.Option("--engine", help="auto, transformers or llamacpp.")]
@@ -39,28 +37,29 @@ Threads = Annotated[str | None, typer.Option("--threads", help="Processor thread
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of all random draws.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 Out = Annotated[Path | None, typer.Option("--out", help="File for the picture (PNG).")]
-Smoke = Annotated[
-    bool, typer.Option("--smoke", help="A quick run on the tiny random model; the output means nothing.")
-]
+Smoke = Annotated[bool, typer.Option("--smoke", help="A quick run on the tiny model: nonsense.")]
 
 
-def new_app(description: str, default: str | None = None) -> typer.Typer:
+def new_app(description: str, default: str = "") -> typer.Typer:
     """A typer app without completion commands, whose help also answers to -h.
 
-    `default` is the command that runs where none is named: the app's help shows its flags, too.
+    `default` is the command that runs where none is named: a prompt or flags may come first. A single word
+    close to a command's name is left alone, so that the typo is reported. Bytes that are not UTF-8 become ?.
     """
 
-    class Group(TyperGroup):
-        def format_help(self, ctx: Any, formatter: Any) -> None:
-            super().format_help(ctx, formatter)
-            if default:
-                command = self.commands[default]
-                command.format_help(typer.Context(command, info_name=default, parent=ctx), formatter)
+    class WithDefault(TyperGroup):
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            args = [each.encode(errors="replace").decode() for each in args]
+            first = args[0] if args else ""
+            typo = " " not in first and difflib.get_close_matches(first, self.commands, cutoff=0.75)
+            if first not in (*self.commands, "-h", "--help") and not typo:
+                args = [default, *args]
+            return super().parse_args(ctx, args)
 
     return typer.Typer(
-        cls=Group,
+        cls=WithDefault if default else TyperGroup,
         help=description,
-        no_args_is_help=True,
+        no_args_is_help=not default,
         add_completion=False,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -91,19 +90,6 @@ def read_argument(given: str | None, default: str) -> str:
     return default if given is None else given
 
 
-def with_default(app: typer.Typer, command: str, args: list[str]) -> list[str]:
-    """Put `command` in front of arguments that name no command, such as a prompt.
-
-    A single word close to a command's name is left alone, so that the typo is reported.
-    """
-    commands = list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
-    if args and (args[0] in commands or args[0] in ("-h", "--help")):
-        return args
-    if args and " " not in args[0] and difflib.get_close_matches(args[0], commands, cutoff=0.75):
-        return args
-    return [command, *args]
-
-
 def run(app: typer.Typer, prog: str, args: list[str] | None = None) -> None:
     """Run the app and end the process; an error that the user can put right ends in one line."""
     for stream in (sys.stdout, sys.stderr):  # a pipe may be ASCII, or cp1252 on Windows
@@ -119,6 +105,8 @@ def run(app: typer.Typer, prog: str, args: list[str] | None = None) -> None:
             sys.stdout.flush()
     except UserError as error:
         code = _fail(masked(str(error)))  # which may name an address with its password
+    except ModuleNotFoundError as error:
+        code = _fail(f"{error.name} is not installed: run pip install -c constraints.txt '.[all]'")
     except KeyboardInterrupt:
         code = 130
     except (BrokenPipeError, SystemExit) as error:
@@ -168,16 +156,14 @@ def plain_console() -> Console:
     return Console(highlight=False, markup=False, emoji=False)
 
 
-def plain_table(
-    *columns: str, rows: Iterable[Sequence[Any]] = (), right: Sequence[str] = (), title: str | None = None
-) -> Table:
+def plain_table(*columns: str, rows: Iterable[Sequence[Any]] = (), right: Sequence[str] = ()) -> Table:
     """A rich table without lines; the columns named in `right` are aligned right."""
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     table.header_style, table.padding = "bold", (0, 2, 0, 0)
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left")
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
     return table

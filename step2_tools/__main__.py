@@ -9,10 +9,8 @@ The commands are in cli/. Heavy libraries are imported inside them, so that --he
 
 from __future__ import annotations
 
-import sys
-
 from shared.cli import run
-from step2_tools.cli.app import app, with_default_command
+from step2_tools.cli.app import app
 
 if __name__ == "__main__":
-    run(app, "python -m step2_tools", with_default_command(sys.argv[1:]))
+    run(app, "python -m step2_tools")

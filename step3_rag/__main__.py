@@ -14,10 +14,8 @@ exit 3    the chat model failed; what was found is shown all the same
 
 from __future__ import annotations
 
-import sys
-
 from shared.cli import run
-from step3_rag.cli.app import app, with_default_command
+from step3_rag.cli.app import app
 
 if __name__ == "__main__":
-    run(app, "python -m step3_rag", with_default_command(sys.argv[1:]))
+    run(app, "python -m step3_rag")

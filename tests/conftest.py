@@ -117,10 +117,9 @@ def command(capsys, monkeypatch):
     def run(package, *args):
         main = importlib.import_module(f"{package}.__main__")
         monkeypatch.setattr(sys, "argv", [package, *args])
-        prepared = main.with_default_command(list(args)) if hasattr(main, "with_default_command") else args
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
-            cli.run(main.app, f"python -m {package}", list(prepared))
+            cli.run(main.app, f"python -m {package}", list(args))
         out, err = capsys.readouterr()
         return SimpleNamespace(code=ended.value.code, out=out, err=err)
 

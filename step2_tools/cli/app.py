@@ -21,11 +21,9 @@ from shared.cli import (
     new_app,
     read_argument,
     settings_from_flags,
-    with_default,
 )
 
-DEFAULT = "ask"
-app = new_app("Step 2: prompting and tool calling, the same code with Claude and with no key.", DEFAULT)
+app = new_app("Step 2: prompting and tool calling, the same code with Claude and with no key.", default="ask")
 prompts_app = new_app("The prompt files of this step.")
 app.add_typer(prompts_app, name="prompts")
 
@@ -348,8 +346,3 @@ def _system(settings: Any) -> str:
 
     system: str = prompts.render(load_prompt("assistant", settings.model))["system"]
     return system
-
-
-def with_default_command(args: list[str]) -> list[str]:
-    """`ask` is what runs when no command is named: put it in front of a question or of flags."""
-    return with_default(app, DEFAULT, args)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shared.cli import Engine, Json, Model, Seed, Smoke, emit, new_app, settings_from_flags, with_default
+from shared.cli import Engine, Json, Model, Seed, Smoke, emit, new_app, settings_from_flags
 from step3_rag.cli import evaluate as measuring
 from step3_rag.cli.flags import (
     FOR_FRAMEWORKS,
@@ -28,7 +28,9 @@ from step3_rag.cli.flags import (
 if TYPE_CHECKING:
     from step3_rag.service import Service
 
-app = new_app("Step 3: retrieval. Answers from documents, with sources, measured stage by stage.")
+app = new_app(
+    "Step 3: retrieval. Answers from documents, with sources, measured stage by stage.", default="ask"
+)
 app.add_typer(measuring.app)
 
 
@@ -259,7 +261,3 @@ def _write(text: str) -> None:
     from step3_rag.ingest.piece import clean
 
     print(clean(text), end="", flush=True)
-
-
-def with_default_command(args: list[str]) -> list[str]:
-    return with_default(app, "ask", args)

@@ -10,7 +10,7 @@ import pytest
 import typer
 from rich.console import Console
 
-from step3_rag.__main__ import app, with_default_command
+from step3_rag.__main__ import app
 from step3_rag.answer.read import UNKNOWN
 from step3_rag.cli import render
 from tests.conftest import ROOT
@@ -206,13 +206,6 @@ def test_every_command_and_every_flag_has_help():
             assert getattr(parameter, "help", None), (name, parameter.name)
 
 
-def test_a_question_needs_no_command():
-    assert with_default_command([]) == ["ask"]
-    assert with_default_command(["When does it renew?"]) == ["ask", "When does it renew?"]
-    assert with_default_command(["--trace", "When?"]) == ["ask", "--trace", "When?"]
-    assert with_default_command(["search", "x"]) == ["search", "x"]
-
-
 @pytest.mark.parametrize("typo", ["evaluat", "serch"])
 def test_a_typo_is_no_question(refused, typo):
     assert f"No such command '{typo}'" in refused("step3_rag", typo)
@@ -220,7 +213,7 @@ def test_a_typo_is_no_question(refused, typo):
 
 def test_every_demo_run_is_a_command_that_there_is():
     runs = tomllib.loads((ROOT / "step3_rag" / "demo.toml").read_text())["run"]
-    assert all(with_default_command(run["args"])[0] in COMMANDS for run in runs)
+    assert all(run["args"][0] in COMMANDS for run in runs)
 
 
 def test_help_is_quick_and_imports_nothing_heavy():
