@@ -23,18 +23,16 @@ import torch
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-LONGEST = 512  # all heads at once take layers * heads * T * T numbers
 NAMED_FROM = 0.4  # a head that gives this much weight to one position, on average, is called by that type
 REPEATED = 48  # random tokens, repeated once, to find induction heads
 
 
 @dataclass(frozen=True)
-class Head:
-    """A head that has a type, and its score for it."""
+class HeadType:
+    """How many heads have a type, and (layer, head, score) of the three that fit it best."""
 
-    layer: int
-    head: int
-    score: float
+    heads: int
+    strongest: list[tuple[int, int, float]]
 
 
 @torch.inference_mode()
@@ -81,14 +79,11 @@ def head_scores(
     }
 
 
-def named_heads(score: torch.Tensor) -> list[Head]:
-    """The heads with a score (layers, heads) of at least NAMED_FROM, best first."""
-    heads = [Head(r, c, float(score[r, c])) for r, c in (score >= NAMED_FROM).nonzero().tolist()]
-    return sorted(heads, key=lambda head: -head.score)
-
-
-def strongest_head(score: torch.Tensor, layer: int | None, head: int | None) -> tuple[int, int]:
-    """Layer and head with the largest score (layers, heads), within a layer or head if one is given."""
-    rows = range(score.shape[0]) if layer is None else [layer]
-    columns = range(score.shape[1]) if head is None else [head]
-    return max(((r, c) for r in rows for c in columns), key=lambda rc: float(score[rc]))
+def heads_of_type(score: torch.Tensor) -> HeadType:
+    """The heads with a score (layers, heads) of at least NAMED_FROM, and the best ones."""
+    best = score.flatten().topk(min(3, score.numel()))
+    strongest = [
+        (*divmod(i, score.shape[1]), value)
+        for i, value in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    ]
+    return HeadType(int((score >= NAMED_FROM).sum()), strongest)

@@ -18,13 +18,12 @@ import torch
 import torch.nn.functional as F
 
 from shared.errors import UserError
-from step1_foundations.support.model_parts import model_parts, residual_stream
+from step1_foundations.support.model_parts import model_body, residual_stream
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Note = Callable[[str, torch.Tensor], Any]  # called with a line of the algebra and its result
-LONGEST = 512  # every block is computed twice, with scores of heads * T * T
 TOLERANCE = 1e-4  # largest difference that counts as the same, as a share of the row's largest value
 
 
@@ -141,9 +140,6 @@ class Comparison:
 
     blocks: list[float]  # the largest difference after each block
     logits: float  # the same for the logits after all blocks in a row
-    same_next_token: bool  # whether the most probable token is the same at every position
-    largest_value: float  # in the residual stream ...
-    position_of_largest_value: int  # ... and the position where it is
 
     @property
     def matches(self) -> bool:
@@ -165,9 +161,9 @@ def compare(model: PreTrainedModel, ids: torch.Tensor) -> Comparison:
     Raises:
         UserError: the model has parts that this file does not compute.
     """
-    parts, config = model_parts(model), model.config
+    body, config = model_body(model), model.config
     if config.rope_parameters.get("rope_type") != "default" or getattr(
-        parts.blocks[0].self_attn, "sliding_window", None
+        body.layers[0].self_attn, "sliding_window", None
     ):
         raise UserError(
             "block computes plain RoPE and full attention; this model scales RoPE or has a window"
@@ -175,31 +171,23 @@ def compare(model: PreTrainedModel, ids: torch.Tensor) -> Comparison:
     states, logits = residual_stream(model, ids)  # L + 1 times (T, d), and (T, V)
     one_by_one = [
         relative_difference(block(states[i], layer, config), states[i + 1])
-        for i, layer in enumerate(parts.blocks)
+        for i, layer in enumerate(body.layers)
     ]
-    x = parts.table[ids[0]]  # (T, d): now the whole model, from the table to the logits
-    for layer in parts.blocks:
+    x = body.embed_tokens.weight[ids[0]]  # (T, d): now the whole model, from the table to the logits
+    for layer in body.layers:
         x = block(x, layer, config)
-    ours = rms_norm(x, parts.norm.weight, config.rms_norm_eps) @ parts.head.weight.T  # (T, V)
-    sizes = torch.stack(states).abs().amax(dim=(0, 2))  # (T,) the largest value at each position
-    return Comparison(
-        one_by_one,
-        relative_difference(ours, logits),
-        bool((ours.argmax(-1) == logits.argmax(-1)).all()),
-        float(sizes.max()),
-        int(sizes.argmax()),
-    )
+    ours = rms_norm(x, body.norm.weight, config.rms_norm_eps) @ model.lm_head.weight.T  # (T, V)
+    return Comparison(one_by_one, relative_difference(ours, logits))
 
 
 @torch.inference_mode()
-def shapes(model: PreTrainedModel, ids: torch.Tensor, layer: int) -> list[tuple[str, tuple[int, ...]]]:
-    """Each line of the algebra of one block, with the shape of its result, for ids (1, T)."""
-    states, _ = residual_stream(model, ids)
+def shapes(model: PreTrainedModel, ids: torch.Tensor) -> list[tuple[str, tuple[int, ...]]]:
+    """Each line of the algebra of the first block, with the shape of its result, for ids (1, T)."""
+    body = model_body(model)
     lines: list[tuple[str, tuple[int, ...]]] = []
-    block(
-        states[layer],
-        model_parts(model).blocks[layer],
-        model.config,
-        lambda line, result: lines.append((line, tuple(result.shape))),
-    )
+
+    def note(line: str, result: torch.Tensor) -> None:
+        lines.append((line, tuple(result.shape)))
+
+    block(body.embed_tokens.weight[ids[0]], body.layers[0], model.config, note)
     return lines

@@ -1,7 +1,7 @@
 """The table that turns ids into vectors: which tokens lie close to each other, and what that can't tell.
 
-    >>> [near.token for near in neighbours(tokenizer, table, token_ids(tokenizer, "king"), 3)]
-    ['·King', 'King', '·kings']
+    >>> neighbours(table, token_ids(tokenizer, "king"), 2)      # ·King and King
+    [(3261, 0.82), (19787, 0.72)]
 
 Each token has one row in the table, whatever the sentence: "bank" of a river and "bank" of money are the same
 vector. A sentence-embedding model reads the whole text first. Both are measured on the same words.
@@ -20,22 +20,12 @@ import torch.nn.functional as F
 
 from shared.errors import UserError
 from shared.stats import wilson
-from step1_foundations.support.text import piece
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 DATA = Path(__file__).with_name("data")
-Encode = Callable[[Sequence[str]], torch.Tensor]  # n texts -> (n, d) unit vectors
-
-
-@dataclass(frozen=True)
-class Neighbour:
-    """A token close to a word, and the cosine between the two."""
-
-    token: str
-    id: int
-    cosine: float
+Encode = Callable[[list[str]], torch.Tensor]  # n texts -> (n, d) vectors
 
 
 @dataclass(frozen=True)
@@ -52,45 +42,27 @@ class Share:
         return cls(sum(outcomes), len(outcomes), wilson(sum(outcomes), len(outcomes)))
 
 
-def token_ids(tokenizer: PreTrainedTokenizerFast, word: str) -> list[int]:
-    """The token ids of a word inside a sentence (after a space), or the one id written as `#123`.
+@dataclass(frozen=True)
+class Space:
+    """One way to turn texts into vectors, and what its vectors can tell."""
 
-    Raises:
-        UserError: an id outside the vocabulary, or an empty word.
-    """
-    if word.startswith("#") and len(word) > 1:
-        last = len(tokenizer) - 1
-        if not word[1:].isdecimal() or int(word[1:]) > last:
-            raise UserError(f"token {word} does not exist: ids go from #0 to #{last}")
-        return [int(word[1:])]
-    if not word.strip():
-        raise UserError("the word is empty: give a word or a token id such as #42")
-    ids: list[int] = tokenizer(f" {word.strip()}", add_special_tokens=False).input_ids
-    return ids
+    vectors: torch.Tensor  # (n, d) of unit length: those of the words of all groups
+    same_kind: Share  # how often the nearest other word is of the same kind
+    same_meaning: Share  # how often a sentence is closer to its paraphrase than to one with the same word
 
 
-def vector(table: torch.Tensor, ids: list[int]) -> torch.Tensor:
-    """Unit vector (d,) of a word: its token's row, or the mean of its tokens' rows."""
-    return F.normalize(table[ids].mean(dim=0), dim=0)
-
-
-def table_encoder(tokenizer: PreTrainedTokenizerFast, table: torch.Tensor) -> Encode:
-    """An encoder that knows nothing but the table (V, d): a text is the mean of its tokens' rows."""
-    return lambda texts: torch.stack([vector(table, token_ids(tokenizer, text)) for text in texts])
-
-
-def neighbours(
-    tokenizer: PreTrainedTokenizerFast, table: torch.Tensor, ids: list[int], k: int
-) -> list[Neighbour]:
-    """The k tokens whose rows in the table (V, d) have the largest cosine to the word."""
-    rows = table[: len(tokenizer)]  # some models pad their table with rows that are no token
-    cosine = F.normalize(rows, dim=1) @ vector(table, ids)  # (V,)
-    cosine[ids] = -1
-    best = cosine.topk(k)
-    return [
-        Neighbour(piece(tokenizer, i), i, c)
-        for c, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)
-    ]
+def examine(encode: Encode) -> Space:
+    """Encode the words of word_groups.json and the sentences of word_senses.jsonl."""
+    groups = word_groups()
+    vectors = F.normalize(encode([word for group in groups.values() for word in group]), dim=1)  # (n, d)
+    kinds = [kind for kind, group in groups.items() for _ in group]
+    outcomes = []
+    for line in (DATA / "word_senses.jsonl").read_text(encoding="utf-8").splitlines():
+        sentence = json.loads(line)
+        texts = [sentence["text"], sentence["same_meaning"], sentence["same_word"]]
+        text, same_meaning, same_word = F.normalize(encode(texts), dim=1)  # (d,) each
+        outcomes.append(bool(text @ same_meaning > text @ same_word))
+    return Space(vectors, same_kind(vectors, kinds), Share.of(outcomes))
 
 
 def word_groups() -> dict[str, list[str]]:
@@ -106,15 +78,34 @@ def same_kind(vectors: torch.Tensor, kinds: list[str]) -> Share:
     return Share.of([kinds[near] == kind for near, kind in zip(nearest, kinds, strict=True)])
 
 
-def same_meaning(encode: Encode) -> Share:
-    """How often a sentence is closer to one of the same meaning than to one with the same word."""
-    outcomes = []
-    for line in (DATA / "word_senses.jsonl").read_text(encoding="utf-8").splitlines():
-        sentence = json.loads(line)
-        texts = [sentence["text"], sentence["same_meaning"], sentence["same_word"]]
-        vectors = F.normalize(encode(texts), dim=1)  # (3, d)
-        outcomes.append(bool(vectors[0] @ vectors[1] > vectors[0] @ vectors[2]))
-    return Share.of(outcomes)
+def token_ids(tokenizer: PreTrainedTokenizerFast, word: str) -> list[int]:
+    """The token ids of a word inside a sentence, after a space.
+
+    Raises:
+        UserError: an empty word.
+    """
+    if not word.strip():
+        raise UserError("the word is empty: give a word")
+    ids: list[int] = tokenizer(f" {word.strip()}", add_special_tokens=False).input_ids
+    return ids
+
+
+def vector(table: torch.Tensor, ids: list[int]) -> torch.Tensor:
+    """Unit vector (d,) of a word: its token's row, or the mean of its tokens' rows."""
+    return F.normalize(table[ids].mean(dim=0), dim=0)
+
+
+def table_encoder(tokenizer: PreTrainedTokenizerFast, table: torch.Tensor) -> Encode:
+    """An encoder that knows nothing but the table (V, d): a text is the mean of its tokens' rows."""
+    return lambda texts: torch.stack([vector(table, token_ids(tokenizer, text)) for text in texts])
+
+
+def neighbours(table: torch.Tensor, ids: list[int], k: int) -> list[tuple[int, float]]:
+    """Id and cosine of the k tokens whose rows in the table (V, d) have the largest cosine to the word."""
+    cosine = F.normalize(table, dim=1) @ vector(table, ids)  # (V,)
+    cosine[ids] = -1
+    best = cosine.topk(min(k, len(table)))
+    return list(zip(best.indices.tolist(), best.values.tolist(), strict=True))
 
 
 def project_to_plane(vectors: torch.Tensor) -> tuple[torch.Tensor, float]:

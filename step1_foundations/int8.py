@@ -70,7 +70,7 @@ def quantize_int8(model: Any) -> None:
         UserError: the model is not on the CPU, or has no linear layer without bias.
     """
     if model.device.type != "cpu":
-        raise UserError(f"--quantize int8 runs on the CPU, not on {model.device.type}: add --device cpu")
+        raise UserError(f"--quantize int8 needs the CPU, not {model.device.type}: set ROADMAP_DEVICE=cpu")
     model.to(torch.bfloat16)
     swapped = 0
     for parent in list(model.modules()):

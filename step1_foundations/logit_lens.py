@@ -14,12 +14,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from step1_foundations.support.model_parts import model_parts, residual_stream
+from step1_foundations.support.model_parts import model_body, residual_stream
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-LONGEST = 512
 
 
 @dataclass(frozen=True)
@@ -50,12 +48,12 @@ def read_layers(model: PreTrainedModel, ids: torch.Tensor) -> Lens:
     Raises:
         UserError: the model has another shape than Llama.
     """
-    parts = model_parts(model)
+    norm, head = model_body(model).norm, model.lm_head
     states, logits = residual_stream(model, ids)  # L + 1 times (T, d), and (T, V)
     answer = int(logits[-1].argmax())
     guesses, p_guess, p_answer, rank = [], [], [], []
     for state in states:
-        p = parts.head(parts.norm(state)).float().softmax(dim=-1)  # (T, V)
+        p = head(norm(state)).float().softmax(dim=-1)  # (T, V)
         best = p.max(dim=-1)
         guesses.append(best.indices)
         p_guess.append(best.values)

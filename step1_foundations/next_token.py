@@ -18,13 +18,10 @@ import torch
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-LONGEST = 2048  # tokens of a text: there are logits for every position
-SLICE = 128  # positions whose probabilities are computed at once: (T, V) floats would be large
-
 
 @dataclass(frozen=True)
 class Expectation:
-    """What the model expected along T tokens, on the CPU."""
+    """What the model expected along T tokens."""
 
     surprisal: torch.Tensor  # (T - 1,) bits, of tokens 1 to T - 1
     entropy: torch.Tensor  # (T,) bits, of what comes after each token
@@ -32,9 +29,9 @@ class Expectation:
     top_ids: torch.Tensor  # (T, k) the tokens that have them
 
     @property
-    def perplexity(self) -> float | None:
-        """2 to the power of the mean surprisal; None for a text of one token."""
-        return 2 ** float(self.surprisal.mean()) if len(self.surprisal) else None
+    def perplexity(self) -> float:
+        """2 to the power of the mean surprisal."""
+        return 2 ** float(self.surprisal.mean())
 
 
 @torch.inference_mode()
@@ -42,15 +39,9 @@ def expect(model: PreTrainedModel, ids: torch.Tensor, k: int = 1) -> Expectation
     """One forward pass over ids (1, T), and what it says about every next token."""
     logits = model(input_ids=ids, use_cache=False).logits[0]  # (T, V), in the model's dtype
     following = ids[0].roll(-1)  # (T,) position t predicts token t + 1; the last one is not used
-    parts = []
-    for position in range(0, len(logits), SLICE):
-        log2p, surprisal, entropy = bits(
-            logits[position : position + SLICE], following[position : position + SLICE]
-        )
-        top = log2p.topk(k, dim=-1)
-        parts.append((surprisal, entropy, top.values.exp2(), top.indices))
-    surprisal, entropy, top_p, top_ids = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
-    return Expectation(surprisal[:-1], entropy, top_p, top_ids)
+    log2p, surprisal, entropy = bits(logits, following)
+    top = log2p.topk(k, dim=-1)
+    return Expectation(surprisal[:-1], entropy, top.values.exp2(), top.indices)
 
 
 def bits(logits: torch.Tensor, following: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -47,14 +47,14 @@ class Merge:
     count: int
 
 
-@dataclass(frozen=True)
+@dataclass
 class Count:
     """How long the texts of one kind are, in three units."""
 
     kind: str
-    characters: int
-    bytes: int
-    tokens: dict[str, int]  # by tokenizer
+    characters: int = 0
+    bytes: int = 0
+    tokens: int = 0
 
 
 def split(tokenizer: PreTrainedTokenizerFast, text: str) -> list[Token]:
@@ -63,17 +63,16 @@ def split(tokenizer: PreTrainedTokenizerFast, text: str) -> list[Token]:
     return [Token(piece(tokenizer, i), i, token_bytes(tokenizer, i)) for i in ids]
 
 
-def count_languages(tokenizers: dict[str, PreTrainedTokenizerFast]) -> list[Count]:
+def count_languages(tokenizer: PreTrainedTokenizerFast) -> list[Count]:
     """Count the same five sentences in each of ten languages, and some code."""
-    texts: dict[str, list[str]] = {}
+    counts: dict[str, Count] = {}
     for line in (DATA / "languages.jsonl").read_text(encoding="utf-8").splitlines():
-        sample = json.loads(line)
-        texts.setdefault(sample["kind"], []).append(sample["text"])
-    rows = []
-    for kind, group in texts.items():
-        counts = {name: sum(len(split(each, text)) for text in group) for name, each in tokenizers.items()}
-        rows.append(Count(kind, len("".join(group)), len("".join(group).encode()), counts))
-    return rows
+        kind, text = (json.loads(line)[key] for key in ("kind", "text"))
+        count = counts.setdefault(kind, Count(kind))
+        count.characters += len(text)
+        count.bytes += len(text.encode())
+        count.tokens += len(split(tokenizer, text))
+    return list(counts.values())
 
 
 def learn_merges(text: str, n: int) -> list[Merge]:

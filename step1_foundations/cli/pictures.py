@@ -24,16 +24,14 @@ def drawable(text: str) -> str:
     )
 
 
-def draw_embeddings(
-    results: dict[str, Any], spaces: dict[str, torch.Tensor], groups: dict[str, list[str]], out: Path
-) -> None:
+def draw_embeddings(results: dict[str, Any], vectors: dict[str, torch.Tensor], out: Path) -> None:
     """Each space (n, d), projected to the plane on which its words differ most."""
     from adjustText import adjust_text
 
-    from step1_foundations.embeddings import project_to_plane
+    from step1_foundations.embeddings import project_to_plane, word_groups
 
-    figure = new_figure(14, 7.4)
-    for axis, (name, space) in zip(figure.subplots(1, 2), spaces.items(), strict=True):
+    groups, figure = word_groups(), new_figure(14, 7.4)
+    for axis, (name, space) in zip(figure.subplots(1, 2), vectors.items(), strict=True):
         flat, variance = project_to_plane(space)
         points, labels = iter(flat.tolist()), []
         axis.scatter(*flat.T, s=0)  # sets the limits of the axes
@@ -41,7 +39,7 @@ def draw_embeddings(
             labels += [
                 axis.text(*next(points), word, color=f"C{k}", ha="center", va="center") for word in words
             ]
-        share = results["same_kind"][name]
+        share = results["spaces"][name]["same_kind"]
         axis.set_title(
             f"{name}: for {share['hits']} of {share['n']} words, the nearest is of the same kind\n"
             f"(projected to the plane with the most variance, {variance:.0%} of it)"
@@ -74,24 +72,6 @@ def draw_attention(results: dict[str, Any], out: Path) -> None:
         f"Layer {results['layer']}, head {results['head']}: {kind}, {scores[kind]:.0%} of its weight"
     )
     figure.colorbar(shown, label="attention weight", shrink=0.8)
-    save(figure, out, results)
-
-
-def draw_all_heads(results: dict[str, Any], weights: torch.Tensor, out: Path) -> None:
-    """Every head's weights (layers, heads, T, T), one small square each."""
-    layers, heads = weights.shape[:2]
-    figure = new_figure(1.1 * heads + 0.6, 1.1 * layers + 0.9)
-    figure.suptitle("A dark left column is a sink, a dark diagonal a previous-token head")
-    axes = figure.subplots(layers, heads, squeeze=False)
-    for layer in range(layers):
-        axes[layer, 0].set_ylabel(f"layer {layer}", fontsize=8)
-        for head in range(heads):
-            axis = axes[layer, head]
-            axis.imshow(weights[layer, head].cpu().numpy(), cmap="Blues", vmin=0, vmax=1)
-            axis.set_xticks([])
-            axis.set_yticks([])
-            if layer == 0:
-                axis.set_title(f"head {head}", fontsize=8)
     save(figure, out, results)
 
 

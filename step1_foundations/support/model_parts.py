@@ -5,7 +5,6 @@ SmolLM2, Llama, Mistral and Qwen2 share this shape: an embedding table, blocks, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,18 +17,8 @@ if TYPE_CHECKING:
 SUPPORTED = ("llama", "mistral", "qwen2")  # model_type in the config; SmolLM2 is a llama
 
 
-@dataclass(frozen=True)
-class ModelParts:
-    """The parts of one model, in the order in which data flows through them."""
-
-    table: torch.Tensor  # (V, d)
-    blocks: Any
-    norm: Any
-    head: Any
-
-
-def model_parts(model: PreTrainedModel) -> ModelParts:
-    """The parts of a Llama-shaped model.
+def model_body(model: PreTrainedModel) -> Any:
+    """The body of a Llama-shaped model: `embed_tokens`, `layers` and `norm`. `model.lm_head` follows.
 
     Raises:
         UserError: the model has another shape.
@@ -37,8 +26,7 @@ def model_parts(model: PreTrainedModel) -> ModelParts:
     kind = model.config.model_type
     if kind not in SUPPORTED:
         raise UserError(f"this takes Llama-shaped models ({', '.join(SUPPORTED)}), not {kind}")
-    inner: Any = model.model
-    return ModelParts(inner.embed_tokens.weight, inner.layers, inner.norm, model.lm_head)
+    return model.model
 
 
 @torch.inference_mode()
@@ -49,7 +37,7 @@ def residual_stream(model: PreTrainedModel, ids: torch.Tensor) -> tuple[list[tor
         L + 1 tensors of shape (T, d), and logits (T, V).
     """
     last: list[torch.Tensor] = []  # transformers normalizes its last hidden state; here it is taken before
-    hook = model_parts(model).norm.register_forward_pre_hook(lambda _norm, args: last.append(args[0]))
+    hook = model_body(model).norm.register_forward_pre_hook(lambda _norm, args: last.append(args[0]))
     try:
         out = model(input_ids=ids, use_cache=False, output_hidden_states=True)
     finally:

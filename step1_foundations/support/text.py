@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 import torch
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
@@ -19,16 +18,14 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 
-def encode(
-    tokenizer: PreTrainedTokenizerFast, text: str, *, chat: bool = False, what: str = "prompt"
-) -> torch.Tensor:
+def encode(tokenizer: PreTrainedTokenizerFast, text: str, *, chat: bool = False) -> torch.Tensor:
     """Token ids of shape (1, T); with `chat`, as the user's turn in the model's own chat template.
 
     Raises:
         UserError: nothing to encode.
     """
     if not text.strip():
-        raise UserError(f"the {what} is empty: give some text")
+        raise UserError("the text is empty: give some text")
     ids = _encode_turn(tokenizer, text) if chat else tokenizer(text).input_ids
     return torch.tensor([ids])
 
@@ -50,12 +47,9 @@ def _encode_turn(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
         ids: list[int] = tokenizer(part, add_special_tokens=False, **options).input_ids
         return ids
 
-    try:
-        if not any(token in text for token in tokenizer.all_special_tokens):
-            return ids_of(render(text))
-        before, _, after = render("\0").partition("\0")
-    except jinja2.TemplateError as error:
-        raise UserError(f"this model's chat template fails: {error}; use --raw") from None
+    if not any(token in text for token in tokenizer.all_special_tokens):
+        return ids_of(render(text))
+    before, _, after = render("\0").partition("\0")
     return ids_of(before) + ids_of(text, split_special_tokens=True) + ids_of(after)
 
 

@@ -1,9 +1,7 @@
 """The lessons' results against another way to compute them: tokens, embeddings, attention, block, lens."""
 
-import dataclasses
 import json
 import math
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,7 +12,7 @@ from hypothesis import strategies as st
 from shared import models
 from shared.config import load_settings
 from step1_foundations import attention, block, embeddings, next_token, tokens
-from step1_foundations.support.model_parts import model_parts, residual_stream
+from step1_foundations.support.model_parts import model_body, residual_stream
 from step1_foundations.support.text import encode, piece
 from tests.conftest import ROOT
 
@@ -32,6 +30,7 @@ def test_every_command_shows_people_a_table_and_perhaps_a_picture(command, tmp_p
     got = command("step1_foundations", name, "cost: $5 猫", "--smoke")
     assert (got.code, got.err) == (0, "")
     assert len(got.out.splitlines()) > 5
+    assert ("\\xe7" in got.out) or name not in ("tokens", "next")  # a part of a letter
     for picture in (tmp_path / "reports").rglob("*.png"):
         assert picture.read_bytes().startswith(b"\x89PNG")
         assert str(picture.relative_to(tmp_path)) in got.out
@@ -48,14 +47,11 @@ def test_the_bytes_of_the_pieces_are_the_bytes_of_the_text(tiny_cache, text):
     assert b"".join(token.bytes for token in tokens.split(tokenizer, text)) == text.encode()
 
 
-def test_tokens_counts_and_compares(command, tiny_cache):
-    models.load_tokenizer("tiny")
-    folder = next((tiny_cache / "models" / "tiny").glob("built-*"))
-    facts = facts_of(command, "tokens", "Hello world", "--compare", str(folder), "--languages")
-    assert facts["tokens"]["tiny"] == facts["tokens"][str(folder)]
-    assert f"{11 / len(facts['tokens']['tiny']):.2f} characters per token" in facts["headline"]
+def test_tokens_are_counted_in_ten_languages(command):
+    facts = facts_of(command, "tokens", "Hello world", "--languages")
+    assert f"{11 / len(facts['tokens']):.2f} characters per token" in facts["headline"]
     assert {row["kind"] for row in facts["languages"]} > {"English", "Thai", "Python"}
-    assert all(row["tokens"]["tiny"] <= row["bytes"] for row in facts["languages"])
+    assert all(0 < row["tokens"] <= row["bytes"] for row in facts["languages"])
 
 
 def test_merges_are_those_that_the_tokenizers_library_learns():
@@ -104,21 +100,14 @@ def test_surprisal_and_perplexity_are_the_models_own_loss(command, monkeypatch):
     assert facts["perplexity"] == pytest.approx(math.exp(loss), rel=1e-3)
     assert facts["positions"][0]["surprisal_bits"] is None
     assert all(0 <= position["next_entropy_bits"] <= math.log2(512) for position in facts["positions"])
-    one = facts_of(command, "next", "a")
-    assert (one["perplexity"], one["headline"]) == (None, "no token to predict")
+    characters = len(tokenizer.decode(ids[0, 1:]))
+    bits = loss / math.log(2) * (ids.shape[1] - 1)
+    assert facts["bits_per_character"] == pytest.approx(bits / characters, rel=1e-2)
 
 
-def test_texts_in_other_scripts_stay_readable(command):
-    got = command("step1_foundations", "next", "猫 и สวัสดี 🙂", "--smoke")
-    assert "猫 и สวัสดี 🙂" in got.out  # the coloured text
-    assert "\\xe7" in got.out  # a part of a letter, in the table
-    assert "\N{REPLACEMENT CHARACTER}" not in got.out
-
-
-def test_working_in_slices_changes_nothing(monkeypatch):
+def test_expectations_are_those_of_the_softmax():
     model = models.load_causal_lm("tiny", dtype="float32")
     ids = torch.randint(512, (1, 20), generator=torch.Generator().manual_seed(0))
-    monkeypatch.setattr(next_token, "SLICE", 7)
     seen = next_token.expect(model, ids, 3)
     with torch.inference_mode():
         log2p = model(ids).logits[0].log_softmax(-1) / math.log(2)
@@ -127,44 +116,18 @@ def test_working_in_slices_changes_nothing(monkeypatch):
     torch.testing.assert_close(seen.top_p, log2p.exp2().topk(3).values)
 
 
-def test_texts_are_measured_by_kind(command, tmp_path, monkeypatch):
-    monkeypatch.setenv("ROADMAP_DTYPE", "float32")
-    rows = [{"kind": "a", "text": "the cat"}, {"kind": "a", "text": ""}, {"kind": "b", "text": TEXT}]
-    (tmp_path / "texts.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    facts = facts_of(command, "perplexity", "texts.jsonl")
-    assert facts["skipped"] == 1
-    assert {row["name"]: row["texts"] for row in facts["kinds"]} == {"a": 1, "b": 1}
-    single = facts_of(command, "next", TEXT)
-    row = next(row for row in facts["kinds"] if row["name"] == "b")
-    assert row["perplexity"] == pytest.approx(single["perplexity"], abs=0.01)
-    assert row["bits_per_character"] == pytest.approx(single["bits_per_character"], abs=0.002)
-    assert row["tokens"] == single["n"]
-    assert row["perplexity_95"] is None  # one text has no spread
-    rows = [{"text": TEXT}, {"text": "the dog too"}, {"text": "a cat and a mat"}]
-    (tmp_path / "texts.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    row = facts_of(command, "perplexity", "texts.jsonl")["kinds"][0]
-    assert row["perplexity_95"][0] < row["perplexity"] < row["perplexity_95"][1]
-
-
-def test_plain_lines_are_read(command, tmp_path):
-    (tmp_path / "[x].txt").write_text("the cat sat on the mat\nthe dog too\n")
-    assert facts_of(command, "perplexity", "[x].txt")["kinds"][0]["texts"] == 2
-
-
 # --- embeddings -------------------------------------------------------------------------------------------
 
 
 def test_neighbours_are_the_tokens_with_the_largest_cosines():
     tokenizer = models.load_tokenizer("tiny")
-    table = torch.randn(len(tokenizer) + 64, 16, generator=torch.Generator().manual_seed(0))
+    table = torch.randn(len(tokenizer), 16, generator=torch.Generator().manual_seed(0))
     table[7] = table[5] * 3 + 0.01  # nearly the same direction, another length
-    table[-1] = table[5]  # such rows only pad the table: they are no tokens
-    near = embeddings.neighbours(tokenizer, table, [5], 20)
-    assert near[0].id == 7
-    assert near[0].cosine > 0.99
-    assert near == sorted(near, key=lambda each: -each.cosine)
-    assert all(each.id < len(tokenizer) for each in near)
-    assert piece(tokenizer, len(tokenizer) + 3) == f"#{len(tokenizer) + 3}"  # where such a row is a guess
+    near = embeddings.neighbours(table, [5], 20)
+    assert near[0][0] == 7
+    assert near[0][1] > 0.99
+    assert near == sorted(near, key=lambda each: -each[1])
+    assert piece(tokenizer, len(tokenizer) + 3) == f"#{len(tokenizer) + 3}"  # a row that only pads the table
 
 
 def test_same_kind_counts_nearest_neighbours():
@@ -203,7 +166,7 @@ def test_weights_look_back_only_and_add_up_to_1(command):
     assert torch.equal(weights, weights.tril())
     torch.testing.assert_close(weights.sum(-1), torch.ones(len(weights)), atol=0.02, rtol=0)
     facts = facts_of(command, "attention", TEXT)  # without a head: the strongest previous-token head
-    assert round(facts["scores_of_head"]["previous-token"], 3) == facts["best"]["previous-token"]
+    assert facts["types"]["previous-token"]["strongest"][0][:2] == [facts["layer"], facts["head"]]
 
 
 # --- block and logit lens ---------------------------------------------------------------------------------
@@ -213,7 +176,6 @@ def test_the_block_by_hand_is_the_models_own(command):
     facts = facts_of(command, "block", TEXT)
     assert facts["matches"]
     assert max(*facts["blocks"], facts["logits"]) < 1e-5
-    assert facts["same_next_token"]
     assert len(facts["blocks"]) == 2
     assert facts["lines"][-1] == ["x = x + (gate * up) Wdown", facts["lines"][0][1]]
 
@@ -231,9 +193,10 @@ def test_the_proof_allows_for_rounding_in_large_values():
 def test_the_proof_fails_when_a_part_is_wrong(command, monkeypatch, part):
     if part in ("the logits", "no number"):  # the blocks are right, but not what comes after them
         factor = 1.01 if part == "the logits" else float("nan")
-        head = SimpleNamespace(weight=models.load_causal_lm("tiny", dtype="float32").lm_head.weight * factor)
-        wrong = lambda model: dataclasses.replace(model_parts(model), head=head)  # noqa: E731
-        monkeypatch.setattr(block, "model_parts", wrong)
+        states, logits = residual_stream(
+            models.load_causal_lm("tiny", dtype="float32"), encode(models.load_tokenizer("tiny"), TEXT)
+        )
+        monkeypatch.setattr(block, "residual_stream", lambda *_args: (states, logits * factor))
     else:
         right = getattr(block, part)
         monkeypatch.setattr(block, part, lambda x, *args: right(x, *args) * 1.01)
@@ -277,22 +240,17 @@ def test_the_stream_ends_in_the_logits_and_the_lens_reads_them(command, monkeypa
     tokenizer, model = models.load_tokenizer("tiny"), models.load_causal_lm("tiny", dtype="float32")
     ids = encode(tokenizer, TEXT)
     states, logits = residual_stream(model, ids)
-    parts = model_parts(model)
+    body = model_body(model)
     with torch.inference_mode():
-        torch.testing.assert_close(parts.head(parts.norm(states[-1])), logits)
-        torch.testing.assert_close(states[0], parts.table[ids[0]])
+        torch.testing.assert_close(model.lm_head(body.norm(states[-1])), logits)
+        torch.testing.assert_close(states[0], body.embed_tokens.weight[ids[0]])
     monkeypatch.setenv("ROADMAP_DTYPE", "float32")
     facts = facts_of(command, "logit-lens", TEXT, "--all")
     last = facts["layers"][-1]
     assert last["p"][-1] == pytest.approx(float(logits[-1].softmax(-1).max()), abs=1e-4)
-    assert (last["guesses"][-1], last["rank_of_answer"]) == (facts["answer"], 1)
+    assert repr(last["guesses"][-1]) in facts["headline"]
+    assert last["rank_of_answer"] == 1
     assert [layer["after"] for layer in facts["layers"]] == ["embedding", "layer 0", "layer 1"]
-
-
-def test_all_heads_are_drawn_where_the_user_wants_them(command, tmp_path):
-    path = tmp_path / "new" / "grid.png"
-    assert facts_of(command, "attention", "a b c", "--all", "--out", str(path))["picture"] == str(path)
-    assert path.read_bytes().startswith(b"\x89PNG")
 
 
 # --- on the real model (what the chapters show is tested by test_lessons.py) -----------------------------
