@@ -54,8 +54,7 @@ site: $(VENV)/.installed  ## the chapters as a website, in build/site (needs npm
 	@$(PY) -m tests.site
 
 bench: $(VENV)/.weights  ## measure the speeds that the lessons claim
-	@ROADMAP_REPORTS_DIR=reports $(PY) -m step1_foundations bench
-	@$(PY) -m shared report
+	@$(PY) -m step1_foundations bench
 
 clean:  ## remove the virtual environment and caches; weights and reports stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache

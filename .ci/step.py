@@ -45,7 +45,7 @@ def main() -> None:
         run(sys.executable, "-m", "venv", folder)
         run(python, "-m", "pip", "install", "--quiet", "--upgrade", "pip")
         run(python, "-m", "pip", "install", "--quiet", *pins, f".[{step},test]")
-        run(python, "-m", "shared", "doctor")
+        run(python, "-m", "shared", "config")
         fast = ["-m", "not slow and not real", "-n", "auto", "--dist", "loadfile"]
         run(python, "-m", "pytest", "tests/shared", f"tests/{step}", *fast, *options)
 

@@ -11,6 +11,7 @@ Fetching the files is models/weights.py, loading them models/load.py.
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +22,7 @@ from pydantic import TypeAdapter
 
 from shared.errors import UserError
 
+EVERY_ROLE = ("chat", "causal", "embedding")
 CATALOG = Path(__file__).with_name("models.toml")
 
 
@@ -109,20 +111,14 @@ def lookup(name: str) -> ModelSpec:
         return catalog()[name]
     if name.startswith("claude-"):
         return ModelSpec(id=name, roles=("chat",))
-    path = Path(name)
-    try:
-        path = path.expanduser()
-        is_folder = bool(name) and path.is_dir()
-    except (OSError, RuntimeError):  # too long a name, an unknown user
-        is_folder = False
-    if is_folder:
-        return ModelSpec(id=str(path), roles=("chat", "causal", "embedding"), folder=path)
-    if name.startswith((".", "/", "~", "\\")) or path.is_absolute():
+    path = os.path.expanduser(name)  # noqa: PTH111  (unlike those of Path, these functions refuse no name)
+    if os.path.isdir(path):  # noqa: PTH112
+        return ModelSpec(id=str(Path(path)), roles=EVERY_ROLE, folder=Path(path))
+    if name.startswith((".", "/", "~", "\\")) or Path(name).is_absolute():
         raise UserError(f"model folder {name[:100]!r} does not exist")
     if name.count("/") == 1:
-        return ModelSpec(id=name, roles=("chat", "causal", "embedding"), hub=Hub(name))
+        return ModelSpec(id=name, roles=EVERY_ROLE, hub=Hub(name))
     near = difflib.get_close_matches(name.lower(), catalog(), n=1)
-    near = near or [known for known in catalog() if known.startswith(name.lower()[:4] or "-")]
     hint = f"did you mean {near[0]}? " if near else ""
     raise UserError(
         f"unknown model {name[:100]!r}: {hint}known are {', '.join(catalog())}; "

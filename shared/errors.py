@@ -31,5 +31,4 @@ def explain_load_errors(what: str, folder: Path) -> Iterator[None]:
         cause = f"{error} is missing from its files" if isinstance(error, KeyError) else reason(error)
         if "above report" in cause:  # transformers logs that report, and its log is off
             cause = "its config.json and its weights have different shapes"
-        place = "" if what.endswith(str(folder)) else f" from {folder}"
-        raise UserError(f"{what} cannot be loaded{place}: {cause}") from None
+        raise UserError(f"{what} cannot be loaded from {folder}: {cause}") from None

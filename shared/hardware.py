@@ -33,11 +33,6 @@ def cpu_flags() -> frozenset[str]:
     return frozenset((_cpuinfo().get("flags") or _cpuinfo().get("Features") or "").split())
 
 
-def cpu_name() -> str:
-    """The processor's product name."""
-    return _cpuinfo().get("model name") or platform.processor() or platform.machine()
-
-
 def bf16_feature() -> str | None:
     """The feature with which the processor multiplies bfloat16; None where bfloat16 is emulated and slow."""
     return next((flag for flag in ("amx_bf16", "avx512_bf16") if flag in cpu_flags()), None)
@@ -72,20 +67,20 @@ def idle_cores(seconds: float) -> float:
 def describe() -> str:
     """One line for the foot of a table: the machine that its figures come from."""
     memory = psutil.virtual_memory().total / 2**30
-    return f"{cpu_name()}, {cores()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}"
+    name = _cpuinfo().get("model name") or platform.processor() or platform.machine()
+    return f"{name}, {cores()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}"
 
 
 def peak_memory_mb() -> float:
     """The most memory that this process held so far, in megabytes."""
     status = Path("/proc/self/status")
-    if status.exists():  # Linux: ru_maxrss would count the parent process's peak before exec, too
-        peak = re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text(), re.MULTILINE)
-        if peak:
-            return int(peak[1]) * 1024 / 1e6
+    # Linux: ru_maxrss would count the parent process's peak before exec, too.
+    if status.exists() and (peak := re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text(), re.MULTILINE)):
+        return int(peak[1]) * 1024 / 1e6
     info = psutil.Process().memory_info()
     if hasattr(info, "peak_wset"):  # Windows
         return float(info.peak_wset) / 1e6
     import resource
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return (peak if platform.system() == "Darwin" else peak * 1024) / 1e6
+    peak_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return (peak_rss if platform.system() == "Darwin" else peak_rss * 1024) / 1e6

@@ -1,20 +1,14 @@
 """Progress bars on stderr, so that stdout holds only the command's answer.
 
-Where stderr is not a terminal, a line announces the work, and every ten seconds another reports progress:
-
-    reading 400 files
-    reading 400 files: 120 of 400
+Where stderr is not a terminal, one line announces the work.
 """
 
 from __future__ import annotations
 
 import itertools
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-
-INTERVAL = 10.0  # seconds between two lines where stderr is not a terminal
 
 
 @contextmanager
@@ -36,7 +30,8 @@ def stage_bar(text: str, stages: int) -> Iterator[Callable[[str], None]]:
 def count_bar(text: str, total: int | None = None) -> Iterator[Callable[..., None]]:
     """A bar of things done; call what it yields with (done so far, total[, a note to show beside them])."""
     if not (sys.stderr and sys.stderr.isatty()):
-        yield _lines(text)
+        print(text, file=sys.stderr)
+        yield lambda *_args: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -44,24 +39,9 @@ def count_bar(text: str, total: int | None = None) -> Iterator[Callable[..., Non
     columns = (TextColumn("{task.description}", markup=False), BarColumn(20), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(text, total=total)
-        yield lambda done, total, note="": progress.update(
-            task, completed=done, total=total, description=f"{text}: {_so_far(done, total, note)}"
-        )
 
+        def update(done: int, total: int, note: str = "") -> None:
+            description = f"{text}: {done} of {total} {note}".rstrip()
+            progress.update(task, completed=done, total=total, description=description)
 
-def _lines(text: str) -> Callable[..., None]:
-    """Print `text`; what is returned prints how far it is, at most every INTERVAL seconds."""
-    print(text, file=sys.stderr)
-    printed = time.monotonic()
-
-    def update(done: int, total: int, note: str = "") -> None:
-        nonlocal printed
-        if time.monotonic() - printed >= INTERVAL:
-            printed = time.monotonic()
-            print(f"{text}: {_so_far(done, total, note)}", file=sys.stderr)
-
-    return update
-
-
-def _so_far(done: int, total: int, note: str) -> str:
-    return f"{done} of {total} {note}".rstrip()
+        yield update

@@ -60,11 +60,6 @@ class Prompt:
         return hashlib.sha256(json.dumps([self.system, self.examples]).encode()).hexdigest()
 
     @property
-    def variables(self) -> set[str]:
-        """The names that `render` needs."""
-        return {name for _, text in self.turns for name in VARIABLE.findall(text)}
-
-    @property
     def turns(self) -> list[tuple[str, str]]:
         """(role, text) of every section of the file, the system message first."""
         examples = (zip(("user", "assistant"), pair, strict=True) for pair in self.examples)
@@ -84,16 +79,14 @@ def load(folder: Path, id: str, version: int | None = None, family: str | None =
         UserError: there is none (the message lists what exists), or a file is not valid.
     """
     prompts = read_all(folder)
-    versions = [prompt for prompt in prompts if prompt.id == id]
-    if not versions:
-        raise UserError(f"no prompt {id!r} in {folder}: use {' or '.join(sorted({p.id for p in prompts}))}")
     if version is not None:
-        found, wanted = [p for p in versions if p.version == version], f"version {version}"
+        found, wanted = [p for p in prompts if (p.id, p.version) == (id, version)], f"version {version}"
     else:
-        found, wanted = [p for p in versions if p.family in (family, ANY)], f"version for {family or ANY}"
+        found = [p for p in prompts if p.id == id and p.family in (family, ANY)]
+        wanted = f"version for {family or ANY}"
     if not found:
-        existing = ", ".join(f"{p.version} ({p.family})" for p in versions)
-        raise UserError(f"prompt {id} has no {wanted}: there are {existing}")
+        existing = ", ".join(f"{p.id} {p.version} ({p.family})" for p in prompts)
+        raise UserError(f"prompt {id!r} has no {wanted} in {folder}: there are {existing}")
     return max(found, key=lambda p: (p.family != ANY, p.version))
 
 
@@ -112,12 +105,7 @@ def read_all(folder: Path) -> list[Prompt]:
     Raises:
         UserError: there are no files, one is not a valid prompt, or two have the same id and version.
     """
-    prompts = []
-    for path in folder.glob("*.md"):
-        try:
-            prompts.append(parse(path.read_text(encoding="utf-8-sig"), path))
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"cannot read {path}: {reason(error)}") from None
+    prompts = [parse(path.read_text(encoding="utf-8-sig"), path) for path in folder.glob("*.md")]
     if not prompts:
         raise UserError(f"no prompts in {folder}: it should be a folder with Markdown files (*.md)")
     prompts.sort(key=lambda prompt: (prompt.id, prompt.version))
@@ -139,14 +127,10 @@ def parse(text: str, path: Path = Path("the prompt")) -> Prompt:
         raise UserError(f"{path}: the front matter cannot be read: {reason(error)}") from None
     fields: list[Any] = [meta.pop(name, None) for name in ("id", "version", "family")]
     id, version, family = fields
-    if (
-        not all(isinstance(name, str) and name for name in (id, family))
-        or type(version) is not int
-        or version < 1
-    ):
+    if [type(each) for each in fields] != [str, int, str]:
         raise UserError(
-            f"{path}: the front matter needs id (a name), version (a whole number from 1) and family "
-            f"(a model family, or {ANY}); found {id!r}, {version!r} and {family!r}"
+            f"{path}: the front matter needs id (a name), version (a whole number) and family "
+            f"(of models, or {ANY}); found {fields}"
         )
     before, *sections = SECTION.split(body)  # before, role, text, role, text, ...
     roles, texts = sections[::2], [section.strip() for section in sections[1::2]]
@@ -166,9 +150,10 @@ def render(prompt: Prompt, /, **variables: object) -> dict[str, Any]:
     Raises:
         UserError: a variable is missing, or the prompt does not have it.
     """
-    if variables.keys() != prompt.variables:
-        needed, given = (", ".join(sorted(names)) or "none" for names in (prompt.variables, variables))
-        raise UserError(f"prompt {prompt.id}.{prompt.version} needs the variables {needed}; given: {given}")
+    needed = {name for _, text in prompt.turns for name in VARIABLE.findall(text)}
+    if variables.keys() != needed:
+        wanted, given = (", ".join(sorted(names)) or "none" for names in (needed, variables))
+        raise UserError(f"prompt {prompt.id}.{prompt.version} needs the variables {wanted}; given: {given}")
 
     def fill(text: str) -> str:
         return VARIABLE.sub(lambda found: str(variables[found[1]]), text)
@@ -185,19 +170,9 @@ def diff(old: Prompt, new: Prompt) -> str:
 
 
 def save_new_version(folder: Path, prompt: Prompt) -> Path:
-    """Write `prompt` to a new file, as the version after the latest of its id in the folder.
-
-    Raises:
-        UserError: the file exists or cannot be written, or a text is empty or holds a section's heading.
-    """
+    """Write `prompt` to a new file, as the version after the latest of its id in the folder."""
     latest = max(each.version for each in [prompt, *read_all(folder)] if each.id == prompt.id)
     new = replace(prompt, version=latest + 1, meta={**prompt.meta, "based_on": prompt.version})
     path = folder / f"{new.id}.{new.version}.md"
-    if len(parse(str(new), path).examples) != len(new.examples):
-        raise UserError(f"cannot write {path}: one of its texts holds a section's heading, such as # user")
-    try:
-        with path.open("x", encoding="utf-8") as file:  # x: never overwrite a file
-            file.write(str(new))
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from None
+    path.write_text(str(new), encoding="utf-8")
     return path

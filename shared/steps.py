@@ -1,7 +1,4 @@
-"""The step packages that are installed. Nothing here imports them.
-
-A step is a package with a name such as step1_foundations; its demo.toml lists the commands of its demo.
-"""
+"""The step packages that are installed, such as step1_foundations. Nothing here imports them."""
 
 from __future__ import annotations
 
@@ -34,7 +31,7 @@ class Step:
 
 def steps() -> list[Step]:
     """Every step package on Python's path, sorted by number."""
-    packages = {module.name for module in pkgutil.iter_modules() if module.ispkg}
+    packages = (module.name for module in pkgutil.iter_modules())
     names = sorted(name for name in packages if re.fullmatch(r"step\d+_\w+", name))
     specs = [importlib.util.find_spec(name) for name in names]
     return [Step(spec.name, Path(spec.origin).parent) for spec in specs if spec and spec.origin]

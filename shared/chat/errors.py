@@ -14,9 +14,6 @@ Source: https://docs.claude.com/en/api/errors
 
 from __future__ import annotations
 
-import email.utils
-import math
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -31,37 +28,36 @@ from shared.masking import masked
 LONGEST_WAIT_S = 30.0
 TIMEOUT_S, LONGEST_TIMEOUT_S = 60.0, 86400.0
 
+# What a status means and what to do; `key`, `message` and `when` are filled in.
+STATUSES = {
+    401: "the key is wrong (401): set {key} to a valid one",
+    403: "the key may not do this (403): {message}",
+    404: "the server doesn't know this model (404): choose another with --model ({message})",
+    413: "the conversation is too long (413): {message}; ask for less, or start a new chat",
+    429: "your rate limit is reached (429): try again {when} ({message})",
+    529: "the server is overloaded (529): try again {when} ({message})",
+}
+
 
 class TimedOut(UserError, anthropic.AnthropicError):
     """No answer came in time."""
 
 
-class NotMessagesApi(UserError, anthropic.AnthropicError):
-    """The server answered with something that is not a message."""
-
-
 def with_timeouts(client: anthropic.Anthropic, timeout_s: float = TIMEOUT_S) -> anthropic.Anthropic:
-    """The client with a time-out of `timeout_s` for each read, and no retry that takes over 30 seconds.
-
-    Its requests raise `TimedOut`, and `NotMessagesApi` where the server does not speak the Messages API.
+    """The client with a time-out for each read (then `TimedOut`), and no retry that takes over 30 seconds.
 
     Raises:
         UserError: the time-out is not between 1 second and a day.
     """
     if not 1 <= timeout_s <= LONGEST_TIMEOUT_S:  # false for nan, too
         raise UserError(f"--timeout {timeout_s:g} is not allowed: use 1 to {LONGEST_TIMEOUT_S:.0f} seconds")
-    place = masked(str(client.base_url).rstrip("/"))
 
     def check_response(request: Any, call_next: Any) -> Any:
         try:
             response = call_next(request)
         except anthropic.APITimeoutError:
-            raise TimedOut(
-                f"no answer within {timeout_s:g} seconds: try again, or allow more with --timeout"
-            ) from None
-        if response.http_response.is_success and not _is_message(request, response.http_response):
-            response.http_response.close()
-            raise NotMessagesApi(f"the server at {place} does not speak the Messages API")
+            message = f"no answer within {timeout_s:g} seconds: try again, or allow more with --timeout"
+            raise TimedOut(message) from None
         if (retry_after(response.headers) or 0) > LONGEST_WAIT_S:
             response.headers["x-should-retry"] = "false"
         return response
@@ -104,44 +100,21 @@ def _explain_status(error: anthropic.APIStatusError, settings: Settings) -> str:
     code, message = error.status_code, reason(Exception(error.api_message or error.message))
     if code == 200:
         return f"the server broke off its answer: {message}; ask again"
-    if code == 401:
-        key = "ROADMAP_BASE_URL_KEY" if settings.base_url else "ANTHROPIC_API_KEY"
-        return f"the key is wrong (401): set {key} to a valid one"
-    if code == 403:
-        return f"the key may not do this (403): {message}"
-    if code == 404:
-        return f"the server doesn't know this model (404): choose another with --model ({message})"
-    if code == 413 or "too long" in message:
-        return f"the conversation is too long ({code}): {message}; ask for less, or start a new chat"
-    if code in (429, 529) or code >= 500:
-        what = {429: "your rate limit is reached", 529: "the server is overloaded"}.get(
-            code, "the server failed"
-        )
-        wait = retry_after(error.response.headers)
-        when = f"in {wait:.0f} seconds" if wait and wait >= 1 else "in a minute"
-        return f"{what} ({code}): try again {when} ({message})"
-    return f"the server refuses the request ({code}): {message}"
-
-
-def _is_message(request: Any, response: httpx2.Response) -> bool:
-    """Whether the response is what was requested: an event stream, a message, or a token count."""
-    if request.stream:
-        return response.headers.get("content-type", "").startswith("text/event-stream")
-    try:
-        body = response.json()
-    except ValueError:
-        return False
-    return isinstance(body, dict) and (body.get("type") == "message" or "input_tokens" in body)
+    wait = retry_after(error.response.headers)
+    text = STATUSES.get(code, f"the server refuses the request ({code}): {{message}}")
+    if code >= 500:
+        text = STATUSES.get(code, f"the server failed ({code}): try again {{when}} ({{message}})")
+    return text.format(
+        key="ROADMAP_BASE_URL_KEY" if settings.base_url else "ANTHROPIC_API_KEY",
+        message=message,
+        when=f"in {wait:.0f} seconds" if wait and wait >= 1 else "in a minute",
+    )
 
 
 def retry_after(headers: Any) -> float | None:
-    """Seconds to wait by the header of that name, a number or a date (RFC 9110, 10.2.3); None without one."""
-    value = headers.get("retry-after", "")
+    """Seconds to wait by the header of that name; None without one, or where it is a date."""
     try:
-        seconds = float(value)
+        seconds = float(headers.get("retry-after", ""))
     except ValueError:
-        try:
-            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
-        except (ValueError, TypeError, OverflowError):
-            return None
-    return None if math.isnan(seconds) else max(0.0, seconds)
+        return None
+    return seconds if seconds >= 0 else None  # not NaN either

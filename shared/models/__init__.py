@@ -3,6 +3,6 @@
 >>> tokenizer, model = load_tokenizer("tiny"), load_causal_lm("tiny")
 """
 
-from shared.models.load import load_causal_lm, load_embedder, load_encoder, load_tokenizer, require_causal
+from shared.models.load import load_causal_lm, load_embedder, load_encoder, load_tokenizer
 
-__all__ = ["load_causal_lm", "load_embedder", "load_encoder", "load_tokenizer", "require_causal"]
+__all__ = ["load_causal_lm", "load_embedder", "load_encoder", "load_tokenizer"]

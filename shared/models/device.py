@@ -29,13 +29,12 @@ def choose_device(wanted: str = "auto") -> str:
     """
     import torch
 
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if wanted == "auto":
-        return "cuda" if there["cuda"] else "mps" if there["mps"] else "cpu"
+        return next(device for device in there if there[device])
     if not there[wanted]:
-        raise UserError(
-            f"device {wanted} is not on this machine: use {', '.join(d for d in there if there[d])} or auto"
-        )
+        known = ", ".join(device for device in there if there[device])
+        raise UserError(f"device {wanted} is not on this machine: use {known} or auto")
     return wanted
 
 
@@ -49,25 +48,21 @@ def choose_dtype(wanted: str = "auto", device: str = "cpu") -> torch.dtype:
     if wanted != "auto":
         chosen: torch.dtype = getattr(torch, wanted)
         return chosen
-    if device == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    return torch.bfloat16 if device == "cpu" and hardware.bf16_feature() else torch.float32
-
-
-def dtype_for_batch(wanted: str = "auto", device: str = "cpu") -> torch.dtype:
-    """As `choose_dtype`, for work whose time goes into large matrix products: embedding, training.
-
-    On some processors that multiply bfloat16 such products are still faster in float32.
-    """
-    if wanted == "auto" and device == "cpu" and not hardware.has_fast_bf16_matmul():
-        wanted = "float32"
-    return choose_dtype(wanted, device)
+    on_gpu = device == "cuda" and torch.cuda.is_bf16_supported()
+    on_cpu = device == "cpu" and hardware.bf16_feature()
+    return torch.bfloat16 if on_gpu or on_cpu else torch.float32
 
 
 def settings_for_batch(settings: Settings) -> Settings:
-    """The settings with the dtype that `dtype_for_batch` chooses for their device."""
-    dtype = dtype_for_batch(settings.dtype, choose_device(settings.device))
-    return settings.model_copy(update={"dtype": str(dtype).removeprefix("torch.")})
+    """The settings with the dtype for work whose time goes into large matrix products: embedding, training.
+
+    On some processors that multiply bfloat16 such products are still faster in float32.
+    """
+    device, wanted = choose_device(settings.device), settings.dtype
+    if wanted == "auto" and device == "cpu" and not hardware.has_fast_bf16_matmul():
+        wanted = "float32"
+    dtype = str(choose_dtype(wanted, device)).removeprefix("torch.")
+    return settings.model_copy(update={"dtype": dtype})
 
 
 def use_threads(settings: Settings) -> int:
@@ -83,14 +78,13 @@ def describe_choice(settings: Settings, device: str) -> str:
     """With which dtype and how many threads a loaded model runs on `device`, and why."""
     import torch
 
-    reason = hardware.bf16_feature() or "no bfloat16 instructions" if device == "cpu" else device
-    why = f"auto: {reason}" if settings.dtype == "auto" else "as set"
-    text = f"{str(choose_dtype(settings.dtype, device)).removeprefix('torch.')} ({why})"
+    feature = hardware.bf16_feature() or "no bfloat16 instructions" if device == "cpu" else device
+    why = f"auto: {feature}" if settings.dtype == "auto" else "as set"
+    dtype = f"{str(choose_dtype(settings.dtype, device)).removeprefix('torch.')} ({why})"
     if device != "cpu":
-        return text
-    threads, cores = torch.get_num_threads(), hardware.cores()
-    why = f"auto: {_count(cores, 'core')}" if settings.threads == "auto" else "as set"
-    return f"{text}, {_count(threads, 'thread')} ({why})"
+        return dtype
+    why = f"auto: {_count(hardware.cores(), 'core')}" if settings.threads == "auto" else "as set"
+    return f"{dtype}, {_count(torch.get_num_threads(), 'thread')} ({why})"
 
 
 def _count(n: int, what: str) -> str:

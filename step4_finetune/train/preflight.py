@@ -33,14 +33,12 @@ def check_means(settings: Settings, recipe: Recipe, report_to: str) -> None:
     Raises:
         UserError: it isn't, or several processes were started, which would all write to one folder.
     """
-    from shared.models import require_causal
     from shared.models.device import choose_device
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError(
             "training takes one process and one GPU here: start it without torchrun or accelerate"
         )
-    require_causal(settings.model)
     if recipe.needs_gpu and choose_device(settings.device) == "cpu":
         raise UserError(
             f"GPU recipe on a CPU: {recipe.name} would take days here; use --recipe default, "

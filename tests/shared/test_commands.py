@@ -1,19 +1,17 @@
-"""The command lines: doctor, bench, report, demo, and what all commands have in common."""
+"""The command lines: settings, demo, report page, and what all commands have in common."""
 
-import collections
-import importlib.metadata
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+import typer
 
-from shared import steps
-from shared.config import load_settings
+from shared import cli, steps
+from shared.errors import UserError
 from shared.report import demo, page, record
 from tests.conftest import for_long
 
@@ -42,75 +40,49 @@ def test_output_is_utf8_whatever_the_terminal_says():
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not here")
 def test_a_closed_pipe_ends_the_command_quietly():
-    module = f"{sys.executable} -m shared config --json"
+    module = f"{sys.executable} -m shared config"
     for shell in (f"{module} | head -1; exit ${{PIPESTATUS[0]}}", f"{module} >&-"):
         got = subprocess.run(["bash", "-c", shell], capture_output=True, text=True)
         assert (got.returncode, got.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("args", [["nonsense"], ["demo", "--smok"], ["weights", "--verifyy"]])
+@pytest.mark.parametrize("args", [["nonsense"], ["demo", "--smok"]])
 def test_typos_end_in_one_line(refused, args):
     assert "--help" in refused("shared", *args)
 
 
-# --- doctor -----------------------------------------------------------------------------------------------
-
-
 @pytest.fixture
-def examined(command):
-    """Run the doctor: exit code, and (state, detail) of its findings by what they are about."""
+def app():
+    """An app whose command `ask` may be left out."""
+    made = cli.new_app("A test.", default="ask")
 
-    def run():
-        got, found = command("shared", "doctor", "--json"), collections.defaultdict(list)
-        for row in json.loads(got.out)["findings"]:
-            found[row["what"]].append((row["state"], row["detail"]))
-        return got.code, found
+    @made.command()
+    def ask(question: str = typer.Argument("nothing"), loud: bool = False):
+        print("ask", question, loud)
 
-    return run
+    @made.command()
+    def search(query: str):
+        import no_such_package  # noqa: F401
 
-
-def test_doctor_says_ok_when_everything_is_here(command, examined):
-    code, found = examined()
-    assert code == 0
-    assert found["Python"] == [("ok", sys.version.split()[0])]
-    assert "ok" in {found[f"step{number}"][0][0] for number in range(1, 6)}  # CI installs one step alone
-    assert {"weights", "key", "accelerator", "memory", "disk"} < set(found)
-    assert "[ok]" in command("shared", "doctor").out
+    return made
 
 
-def test_doctor_lists_what_a_step_lacks_and_fails_where_a_package_is_too_old(examined, monkeypatch):
-    version = importlib.metadata.version
-
-    def without(name):
-        if name in ("accelerate", "gguf"):
-            raise importlib.metadata.PackageNotFoundError(name)
-        return version(name)
-
-    monkeypatch.setattr(importlib.metadata, "version", without)
-    code, found = examined()
-    [(state, detail)] = found["step1"]
-    assert (code, state) == (0, "optional")
-    assert re.search(r"not installed: accelerate>=\S+, .*gguf>=\S+.* \(pip install -c .*\[step1\]", detail)
-    monkeypatch.setattr(importlib.metadata, "version", lambda _name: "0.0.1")
-    code, found = examined()
-    assert (code, found["step1"][0][0]) == (1, "wrong")
-    assert re.search(r"torch>=\S+ \(is 0\.0\.1\)", found["step1"][0][1])
-
-
-def test_doctor_finds_models_in_your_own_folder(examined, monkeypatch, tmp_path):
-    model = load_settings().model
-    (tmp_path / "mine" / model).mkdir(parents=True)
-    monkeypatch.setenv("ROADMAP_MODELS_DIR", str(tmp_path / "mine"))
-    assert ("ok", f"{model}: folder {tmp_path / 'mine' / model}") in examined()[1]["weights"]
-
-
-def test_doctor_never_shows_a_key(command, monkeypatch, tmp_path):
-    monkeypatch.setenv("HF_TOKEN", "hf-very-secret")
-    (tmp_path / ".env").write_text("ANTHROPIC_API_KEY=sk-very-secret")
-    got = command("shared", "doctor").out
-    assert "ANTHROPIC_API_KEY: set" in got
-    assert "HF_TOKEN: set" in got
-    assert "very-secret" not in got
+@pytest.mark.parametrize(
+    ("args", "out", "err"),
+    [
+        ([], "ask nothing False\n", ""),
+        (["Is it hot?"], "ask Is it hot? False\n", ""),
+        (["--loud", "hot\udcff"], "ask hot? True\n", ""),
+        (["serch"], "", "error: No such command 'serch'."),
+        (["search", "x"], "", "error: no_such_package is not installed: run pip install"),
+    ],
+)
+def test_the_default_command_needs_no_name_and_a_typo_is_none(app, capsys, args, out, err):
+    with pytest.raises(SystemExit):
+        cli.run(app, "app", args)
+    got = capsys.readouterr()
+    assert got.out == out
+    assert got.err.startswith(err)
 
 
 # --- records and the page ---------------------------------------------------------------------------------
@@ -127,7 +99,7 @@ RECORD = {  # as earlier versions wrote it
 }
 
 
-def test_commands_leave_records_of_which_the_page_is_made(command, monkeypatch, tmp_path):
+def test_commands_leave_records_of_which_the_page_is_made(monkeypatch, tmp_path):
     for path, content in ((".json", json.dumps(RECORD).encode()), (".png", b"PNG")):
         file = record.writable(tmp_path / "reports" / "step1_foundations" / f"attention{path}")
         file.write_bytes(content)
@@ -138,7 +110,7 @@ def test_commands_leave_records_of_which_the_page_is_made(command, monkeypatch, 
     for question in ("Is it hot?", "Is it <b>cold</b>?"):  # each gets its own record
         record.record(facts | {"question": question})
 
-    assert command("shared", "report").out == f"{Path('reports/index.html')}\n"
+    page.build(tmp_path / "reports")
     html = (tmp_path / "reports" / "index.html").read_text()
     assert html.count("<article ") == 3
     for text in ("Step 1: foundations", "layers", "ask: Is it hot?", "a &lt;b&gt; &amp; c", "&lt;b&gt;cold"):
@@ -152,15 +124,15 @@ def test_commands_leave_records_of_which_the_page_is_made(command, monkeypatch, 
     assert addresses == [("data:image/png;base64,UE5H", "")]  # nothing is loaded from elsewhere
 
 
-def test_a_page_without_records_says_what_to_run(refused, tmp_path):
-    assert "is not a folder" in refused("shared", "report")
+def test_a_page_without_records_says_what_to_run(tmp_path):
     assert "make demo" in page.build(tmp_path).read_text()
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "3", '{"package": "step1_foundations"}'])
-def test_a_broken_record_is_named(refused, tmp_path, content):
-    record.writable(tmp_path / "reports" / "x" / "y.json").write_text(content)
-    assert "y.json is not a command's record" in refused("shared", "report")
+@pytest.mark.parametrize("content", ["{", "[]", '{"package": "step1_foundations"}'])
+def test_a_broken_record_is_named(tmp_path, content):
+    record.writable(tmp_path / "x" / "y.json").write_text(content)
+    with pytest.raises(UserError, match=r"y\.json is not a command's record"):
+        page.build(tmp_path)
 
 
 # --- the demo ---------------------------------------------------------------------------------------------
@@ -192,7 +164,7 @@ def test_the_demo_fills_the_page_and_stops_at_ctrl_c_only(command, monkeypatch, 
     got = command("shared", "demo", "--out", "X", "--smoke")
     assert (got.code, got.err) == (130, "\nstopped\n")
     table = got.out[got.out.index("what ran") :]
-    for text in ("failed with exit code 1", "works --smoke", "stopped"):
+    for text in ("ended with exit code 1", "works --smoke", "ended with exit code 130"):
         assert text in table
     assert "never" not in table
     assert table.count("works --smoke") == 1  # "0" left no record: it has no other command's result

@@ -1,18 +1,20 @@
-import json
-
 import pytest
 
-from shared.config import Settings, load_settings, origins
+from shared.config import Settings, describe, load_settings
 from shared.errors import UserError
 
 
+def origin_of(name, **flags):
+    return next(origin for setting, _, origin, _ in describe(flags) if setting == name)
+
+
 def test_flags_win_over_the_environment_and_that_over_the_env_file(monkeypatch, tmp_path):
-    assert (load_settings().seed, origins({})["seed"]) == (0, "default")
+    assert (load_settings().seed, origin_of("seed")) == (0, "default")
     (tmp_path / ".env").write_text("ROADMAP_SEED=1\n")
-    assert (load_settings().seed, origins({})["seed"]) == (1, "file .env, ROADMAP_SEED")
+    assert (load_settings().seed, origin_of("seed")) == (1, ".env")
     monkeypatch.setenv("ROADMAP_SEED", "2")
-    assert (load_settings().seed, origins({})["seed"]) == (2, "environment ROADMAP_SEED")
-    assert (load_settings(seed=3).seed, origins({"seed": 3})["seed"]) == (3, "flag --seed")
+    assert (load_settings().seed, origin_of("seed")) == (2, "environment")
+    assert (load_settings(seed=3).seed, origin_of("seed", seed=3)) == (3, "flag")
     assert load_settings(seed=None).seed == 2  # a flag that was not given
 
 
@@ -28,19 +30,17 @@ def test_flags_win_over_the_environment_and_that_over_the_env_file(monkeypatch, 
         ("HUB", "perhaps", "true or false"),
     ],
 )
-def test_a_wrong_value_names_setting_value_origin_and_what_is_allowed(monkeypatch, variable, value, allowed):
+def test_a_wrong_value_names_setting_value_and_what_is_allowed(monkeypatch, variable, value, allowed):
     monkeypatch.setenv(f"ROADMAP_{variable}", value)
     with pytest.raises(UserError) as error:
         load_settings()
-    for word in (variable.lower(), value, f"environment ROADMAP_{variable}", allowed):
+    for word in (variable.lower(), value, f"ROADMAP_{variable}", allowed):
         assert word in str(error.value)
 
 
-def test_an_unknown_variable_is_an_error_with_the_nearest_name(monkeypatch, tmp_path):
+def test_an_unknown_variable_is_an_error_with_the_nearest_name(tmp_path):
     (tmp_path / ".env").write_text("OTHER=1\nROADMAP_MODLE=tiny\n")
-    with pytest.raises(
-        UserError, match=r"ROADMAP_MODLE in .env is not a setting: did you mean ROADMAP_MODEL"
-    ):
+    with pytest.raises(UserError, match=r"ROADMAP_MODLE .* is not a setting: did you mean ROADMAP_MODEL"):
         load_settings()
 
 
@@ -50,26 +50,25 @@ def test_an_empty_value_is_no_value(monkeypatch, tmp_path):
     (tmp_path / ".env").write_text("ROADMAP_SEED=\nROADMAP_CACHE_DIR=\n")
     assert load_settings().seed == 0
     assert load_settings().model
-    assert origins({})["model"] == origins({})["seed"] == "default"
+    assert origin_of("model") == origin_of("seed") == "default"
 
 
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        (b"# a comment\nfoo bar\n", "line 2 is not NAME=value"),
-        (b"\xff\xfe\x00", "cannot read"),
-        (None, "cannot read"),  # a folder
-    ],
-)
-def test_an_env_file_that_cannot_be_read_is_named(tmp_path, content, says):
-    (tmp_path / ".env").mkdir() if content is None else (tmp_path / ".env").write_bytes(content)
-    with pytest.raises(UserError, match=rf"\.env.*{says}|{says} \.env"):
+def test_an_env_file_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / ".env").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match=r"cannot read \.env"):
         load_settings()
+
+
+def test_a_folder_may_be_written_with_a_tilde(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))  # on Windows
+    (tmp_path / ".env").write_text("ROADMAP_MODELS_DIR=~/mine\n")
+    assert load_settings().models_dir == tmp_path / "mine"
 
 
 def test_a_password_in_an_address_is_masked(monkeypatch, command):
     monkeypatch.setenv("ROADMAP_BASE_URL", "http://me:the@secret@localhost:1")
-    assert "secret" not in command("shared", "config").out + command("shared", "config", "--json").out
+    assert "secret" not in command("shared", "config").out
 
 
 def test_an_address_without_a_scheme_keeps_its_password_to_itself(monkeypatch):
@@ -90,16 +89,11 @@ def test_a_server_of_ones_own_has_its_own_names_for_models(monkeypatch):
 def test_secrets_are_read_and_never_shown(monkeypatch, command, variable):
     monkeypatch.setenv(variable, "sk-very-secret")
     assert load_settings().anthropic_api_key.get_secret_value() == "sk-very-secret"
-    shown = command("shared", "config", "--json").out
-    assert "very-secret" not in shown + command("shared", "config").out
-    row = next(row for row in json.loads(shown)["settings"] if row["setting"] == "anthropic_api_key")
-    assert row["from"] == f"environment {variable}"
+    assert "very-secret" not in command("shared", "config").out
+    assert origin_of("anthropic_api_key") == "environment"
 
 
-def test_config_prints_every_setting_with_value_and_origin(command):
-    rows = json.loads(command("shared", "config", "--model", "tiny", "--json").out)["settings"]
-    assert [row["setting"] for row in rows] == list(Settings.model_fields)
-    assert next(row for row in rows if row["setting"] == "model")["from"] == "flag --model"
-    assert all(row["takes"] for row in rows)
-    table = command("shared", "config").out
-    assert all(name in table for name in Settings.model_fields)
+def test_config_prints_every_setting_and_the_machine(command):
+    shown = command("shared", "config", "--model", "tiny").out
+    assert all(name in shown for name in Settings.model_fields)
+    assert "cores" in shown.splitlines()[-1]

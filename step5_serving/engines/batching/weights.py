@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from shared import models
 from shared.config import Settings
 from shared.errors import UserError
 from shared.models import weights as files
@@ -49,7 +48,6 @@ class Weights:
             UserError: it is not a Llama, or one with parts that are not written out here.
             Exception: its files are damaged; `explain_load_errors` makes one line of it.
         """
-        models.require_causal(settings.model)
         config: dict[str, Any] = {**DEFAULTS, **read_config(settings.model, settings)}
         check(config)  # before the tensors: those of another model may lie elsewhere
         generation = read_config(settings.model, settings, "generation_config.json")
