@@ -125,7 +125,7 @@ def test_an_empty_question(api, refused, question):
         (("--max-turns", "0"), "--max-turns 0 is not allowed: use 1 or more"),
         (("--max-new-tokens", "-1"), "--max-new-tokens -1 is not allowed"),
         (("--prompt", "assistent"), "prompt 'assistent' has no version"),
-        (("--prompt", "assistant@99"), "prompt assistant has no version 99"),
+        (("--prompt", "assistant@99"), "prompt 'assistant' has no version 99"),
         (("--prompt", "assistant@new"), "use an id, or an id and a version"),
         (("--prompt", "json_calls@1"), "needs the variables tools"),
         (("--model", "smollm3"), "unknown model 'smollm3'"),

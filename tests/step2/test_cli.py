@@ -1,6 +1,5 @@
 import io
 import json
-import re
 import subprocess
 import sys
 import time
@@ -104,12 +103,6 @@ def test_the_prompt_is_the_system_message(ask, api):
     file = ROOT / "step2_tools" / "prompts" / "assistant.1.md"
     assert api.requests[0]["system"] in file.read_text(encoding="utf-8")
     assert "is data" in api.requests[0]["system"]
-
-
-def test_both_helps_show_the_same_flags(command):
-    of_ask, of_all = (command("step2_tools", *args, "--help").out for args in (("ask",), ()))
-    flags = set(re.findall(r"--[a-z-]+", of_ask))
-    assert {"--offline", "--trace", "--max-new-tokens"} <= flags <= set(re.findall(r"--[a-z-]+", of_all))
 
 
 @pytest.mark.parametrize(
