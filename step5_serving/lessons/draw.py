@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.report.svg import (
+from pictures.svg import (
     BLUE,
     BOLD,
     GREY,
