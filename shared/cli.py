@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 Model = Annotated[str | None, typer.Option("--model", help="Model id, folder, or hub id (org/name).")]
 Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 Dtype = Annotated[str | None, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]
-Engine = Annotated[str | None, typer.Option("--engine", help="auto, transformers or llamacpp.")]
 Threads = Annotated[str | None, typer.Option("--threads", help="Processor threads: auto or a number.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of all random draws.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]

@@ -69,8 +69,6 @@ class Settings(BaseSettings):
     """where the model runs: auto, cpu, cuda or mps"""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """number format of the weights: auto, float32, bfloat16 or float16"""
-    engine: Literal["auto", "transformers", "llamacpp"] = "auto"
-    """what runs the embedded chat model: auto, transformers or llamacpp"""
     tools_adapter: HomePath | None = None
     """the adapter for tool calls: a folder of step4_finetune train --recipe tools"""
     judge_adapter: HomePath | None = None

@@ -7,10 +7,9 @@
     api.requests[1]["messages"]         what was sent the second time
 
 Every request and every reply is checked, so that a test never sends or sees what the real API would not. JSON
-and SSE, sync and async; errors, cuts and time-outs on demand.
+and SSE; errors, cuts and time-outs on demand.
 """
 
-import asyncio
 import itertools
 import json
 import time
@@ -66,9 +65,6 @@ class ScriptedMessages:
         transport = httpx2.MockTransport(self._answer)
         options = {"api_key": "scripted", "base_url": URL} | client_options
         self.client = anthropic.Anthropic(http_client=httpx2.Client(transport=transport), **options)
-        self.async_client = anthropic.AsyncAnthropic(
-            http_client=httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer_async)), **options
-        )
 
     def enqueue(
         self,
@@ -134,11 +130,6 @@ class ScriptedMessages:
         time.sleep(step["delay"])
         return _response(request, step)
 
-    async def _answer_async(self, request):
-        step = self._next(request)
-        await asyncio.sleep(step["delay"])
-        return _response(request, step)
-
     def _next(self, request):
         body = json.loads(request.content)
         counting = request.url.path.endswith("/count_tokens")
@@ -171,7 +162,7 @@ def _response(request, step):
     return httpx2.Response(200, headers=headers, json=step["message"])
 
 
-class _Events(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+class _Events(httpx2.SyncByteStream):
     """The answer as server-sent events, whole or cut."""
 
     def __init__(self, step):
@@ -188,10 +179,6 @@ class _Events(httpx2.SyncByteStream, httpx2.AsyncByteStream):
             raise httpx2.ReadTimeout("timed out")
         if cut not in (None, "quietly"):
             raise httpx2.RemoteProtocolError("peer closed connection without sending complete message body")
-
-    async def __aiter__(self):
-        for each in self:
-            yield each
 
 
 def events(message):

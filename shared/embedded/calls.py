@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.embedded import grammar
+from shared.embedded.grammar import UnsupportedSchema, grammar_of
 from shared.embedded.wire import Refused
 
 MOST = 8  # calls of one answer
@@ -40,8 +40,8 @@ def schema_of(tools: Sequence[dict[str, Any]], choice: dict[str, Any] | None = N
     offered = [tool for tool in tools if choice["type"] != "tool" or tool["name"] == choice["name"]]
     for tool in offered:
         try:
-            grammar.check(_list([tool]))
-        except grammar.UnsupportedSchema as error:
+            grammar_of(_list([tool]))
+        except UnsupportedSchema as error:
             raise Refused(f"tools: the input_schema of {tool['name']} can't be enforced: {error}") from None
     most = 1 if choice.get("disable_parallel_tool_use") else MOST
     return _list(offered) | {"minItems": int(choice["type"] in ("any", "tool")), "maxItems": most}
@@ -54,7 +54,7 @@ def _list(tools: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _call(tool: dict[str, Any], place: str) -> dict[str, Any]:
     """The schema of one call; `place` is where the tool's own schema stands in the whole."""
-    arguments = {"type": "object", "additionalProperties": False, **_moved(tool["input_schema"], place)}
+    arguments = {"additionalProperties": False, **_moved(tool["input_schema"], place)}
     return {
         "type": "object",
         "properties": {"name": {"const": tool["name"]}, "arguments": arguments},
@@ -64,25 +64,33 @@ def _call(tool: dict[str, Any], place: str) -> dict[str, Any]:
 
 
 def _moved(value: Any, place: str) -> Any:
-    """A schema that now stands at `place`: its references point there."""
+    """A schema that now stands at `place`: its references point there, and its objects take no other names.
+
+    Given the choice, a small model would write names that a tool doesn't know.
+    """
     if isinstance(value, list):
         return [_moved(each, place) for each in value]
     if not isinstance(value, dict):
         return value
-    return {
+    moved = {
         key: place + each[1:] if key == "$ref" and str(each).startswith("#") else _moved(each, place)
         for key, each in value.items()
     }
+    names, required = value.get("properties"), value.get("required", [])
+    merged = value.keys() & {"$ref", "allOf", "anyOf", "oneOf", "patternProperties"}
+    if value.get("type") == "object" and isinstance(names, dict) and {*required} <= {*names} and not merged:
+        return {"additionalProperties": False, **moved}
+    return moved
 
 
 def read(text: str) -> list[ToolCall]:
-    """The calls of a text that the grammar allowed, each once.
-
-    Raises:
-        ValueError: it is no such list (it was cut).
-    """
+    """The calls of a text that the grammar allowed, each once; none where their list was cut."""
+    try:
+        calls = json.loads(text)
+    except ValueError:
+        return []
     found: list[ToolCall] = []
-    for each in json.loads(text):
+    for each in calls:
         call = ToolCall(each["name"], each["arguments"])
         if call not in found:
             found.append(call)

@@ -1,6 +1,6 @@
 """Follows one text through a grammar: which tokens may come next, which must, and how it can end.
 
-    >>> guide = Guide(tokens_of(tokenizer, vocabulary, ends), grammar_of(schema), ends)
+    >>> guide = Guides(tokenizer, vocabulary, ends).of(schema)
     >>> guide.forced()                  # ids that must come first, such as those of {"name": "
     >>> guide.choose(logits, left=80)   # the best allowed id, and those that follow of necessity
 
@@ -11,7 +11,6 @@ left for anything else. The text then fits the schema, whatever the model wanted
 
 from __future__ import annotations
 
-import random
 import re
 import threading
 from collections.abc import Collection, Iterable, Sequence
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 # What leads to an end soonest comes first. Inside a string: its end, then what formats ask for.
 IN_STRING = ('"', ":", "@", "0", "a")
 OUTSIDE = ("}", "]", "null", "n", "0", "1", '"', "[", "{")
-TRIES = 5
 
 
 class Guide:
@@ -41,8 +39,8 @@ class Guide:
         self._tokens, self._ends = tokens, frozenset(ends)
         self._ids: list[int] = []
         self._text = b""
-        self._need: int | None = None  # tokens of the shortest ending found last; none was found: None
-        self._started = self._done = False
+        self._need: int | None = None  # tokens of the ending that was found at the start; none: 0
+        self._done = False
         self.string: list[int] = []  # the ids of the string that is being written
 
     @property
@@ -60,19 +58,17 @@ class Guide:
 
         Instead come the ids of a way to finish, when it needs all of the `left` tokens or has to be taken.
         """
-        if not self._started:
-            self._started = True
-            self._need = _length(self.ending(left))
+        if self._need is None:
+            self._need = len(self.ending(left) or [])
         if circles(self._ids) and (way := self.ending(left)) is not None:
             return self._end(way)
         token = int(self._masked(logits).argmax())
         if token in self._ends:
             return self._end([])
         # Looked at only when it may matter: an ending grows as objects open, but not by this much at once.
-        if self._need is not None and left <= 2 * self._need + 64:
-            self._need = _length(self.ending(left - 1, [token]))
-            if self._need is None and (way := self.ending(left)) is not None:
-                return self._end(way)
+        near = self._need and left <= 2 * self._need + 64
+        if near and self.ending(left - 1, [token]) is None and (way := self.ending(left)) is not None:
+            return self._end(way)
         self._take([token])
         return [token, *self.forced()]
 
@@ -81,32 +77,24 @@ class Guide:
 
         With `first`, the way from where those ids lead.
         """
-        found = (self._try_to_end(longest, first, random.Random(n) if n else None) for n in range(TRIES))
-        return next((ids for ids in found if ids is not None), None)
-
-    def _try_to_end(
-        self, longest: int, first: Sequence[int], chance: random.Random | None
-    ) -> list[int] | None:
         matcher, text, ids = self._matcher.deep_copy(), self._text, list[int]()
         new = list(first)
         while matcher.consume_tokens(new) and len(ids) <= longest:
             text += self._tokens.decode_bytes(new)
             if matcher.is_accepting():
                 return ids
-            new = matcher.compute_ff_tokens() or self._one(matcher, in_string(text), chance)
+            new = matcher.compute_ff_tokens() or self._one(matcher, in_string(text))
             if not new:
                 break
             ids += new
         return None
 
-    def _one(self, matcher: LLMatcher, inside: bool, chance: random.Random | None) -> list[int]:
-        """An allowed id that leads to an end soon; if chance decides, then only about what has no such id."""
-        wanted = _single(self._tokens, IN_STRING if inside else OUTSIDE)
-        for ids in wanted[: 1 if chance and inside else None]:
+    def _one(self, matcher: LLMatcher, inside: bool) -> list[int]:
+        """An allowed id that leads to an end soon."""
+        for ids in _single(self._tokens, IN_STRING if inside else OUTSIDE):
             if matcher.validate_tokens(ids) == 1:
                 return ids
-        allowed = [int(i) for i in _allowed(matcher) if int(i) not in self._ends]
-        return [chance.choice(allowed) if chance else allowed[0]] if allowed else []
+        return next(([int(i)] for i in _allowed(matcher) if int(i) not in self._ends), [])
 
     def _masked(self, logits: torch.Tensor) -> torch.Tensor:
         import torch
@@ -142,10 +130,6 @@ def circles(tokens: list[int] | list[str]) -> bool:
     return any(tokens[i : i + 48] == end for i in range(len(tokens) - 48) if tokens[i] == end[0])
 
 
-def _length(way: list[int] | None) -> int | None:
-    return None if way is None else len(way)
-
-
 def in_string(text: bytes) -> bool:
     """Whether the end of a JSON text lies inside a string.
 
@@ -170,8 +154,7 @@ def _single(tokens: LLTokenizer, texts: tuple[str, ...]) -> list[list[int]]:
 
 
 class Guides:
-    """Makes the guides of one tokenizer, from several threads; its half of the work is done once, when the
-    first schema comes."""
+    """Makes the guides of one tokenizer; its half of the work, up to a second, is done with the first one."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, vocabulary: int, ends: Collection[int]) -> None:
         self._parts = tokenizer, vocabulary, ends
@@ -184,13 +167,11 @@ class Guides:
         Raises:
             UnsupportedSchema: it can't be enforced.
         """
+        tokenizer, vocabulary, ends = self._parts
+        grammar = grammar_of(schema)
         with self._lock:
-            self._tokens = self._tokens or tokens_of(*self._parts)
-        return Guide(self._tokens, grammar_of(schema), self._parts[2])
+            if self._tokens is None:
+                from llguidance.hf import from_tokenizer
 
-
-def tokens_of(tokenizer: PreTrainedTokenizerFast, vocabulary: int, ends: Iterable[int]) -> LLTokenizer:
-    """The tokenizer as llguidance wants it, for logits of `vocabulary` places. Takes up to a second."""
-    from llguidance.hf import from_tokenizer
-
-    return from_tokenizer(tokenizer, n_vocab=vocabulary, eos_token=list(ends))
+                self._tokens = from_tokenizer(tokenizer, n_vocab=vocabulary, eos_token=list(ends))
+        return Guide(self._tokens, grammar, ends)

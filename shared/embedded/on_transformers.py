@@ -19,18 +19,20 @@ the answer may thus depend on what was cached. In float32 it was never seen to.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tokenizers.decoders import DecodeStream
+
 from shared import models
 from shared.catalog import lookup
 from shared.config import Settings
 from shared.embedded.adapter import TOOLS, Adapter
-from shared.embedded.engine import Generation, StopStrings, room
+from shared.embedded.engine import Generation
 from shared.embedded.guide import Guide, Guides, circles
 
 if TYPE_CHECKING:
@@ -57,9 +59,6 @@ class Past:
 class TransformersEngine:
     """Any causal model of transformers, one sequence at a time."""
 
-    name = "transformers"
-    calls_tools = True
-
     def __init__(
         self,
         model: PreTrainedModel,
@@ -76,7 +75,7 @@ class TransformersEngine:
         self._adapter: Adapter | None = None
         self.context = int(getattr(model.config, "max_position_embeddings", 1 << 30))
         self.ends = _end_tokens(model, tokenizer)
-        self._is_word = cache(partial(_is_word, tokenizer))
+        self._is_word = cache(partial(is_word, tokenizer))
         self._guides = Guides(tokenizer, model.config.get_text_config().vocab_size, self.ends)
         self._lock = threading.Lock()
         self._kept: dict[bool, Past] = {}  # with and without the adapter
@@ -104,49 +103,40 @@ class TransformersEngine:
         prompt: list[int],
         max_tokens: int,
         *,
-        stop: Sequence[str] = (),
         schema: dict[str, Any] | None = None,
         adapter: bool = False,
     ) -> Generation:
         """See `Engine.generate`. The work is done piece by piece, by whoever asks for the next one."""
         guide = self._guides.of(schema) if schema is not None else None
-        space = room(prompt, self.context)
-        if adapter:
-            self._load_adapter()
-        return Generation(
-            partial(self._run, list(prompt), max_tokens, space, StopStrings(stop), guide, adapter)
-        )
-
-    def _load_adapter(self) -> None:
-        with self._lock:
-            if self._adapter is None and self._tools:
-                self._adapter = Adapter.load(self._tools, self.model, self._base)
+        space = self.context - len(prompt)
+        if adapter and self._tools:
+            with self._lock:
+                self._adapter = self._adapter or Adapter.load(self._tools, self.model, self._base)
+        return Generation(partial(self._run, list(prompt), max_tokens, space, guide, adapter))
 
     def _run(
         self,
         prompt: list[int],
         max_tokens: int,
         space: int,
-        stops: StopStrings,
         guide: Guide | None,
         adapter: bool,
         done: Generation,
-    ) -> Iterator[str]:
+    ) -> Generator[str]:
         past = self._claim(prompt, adapter)
         done.cached_tokens = len(past.ids)
         limit = min(max_tokens, space)
-        letters, written = Letters(self.tokenizer), list[int]()
+        text, written = DecodeStream(skip_special_tokens=True), list[int]()
         unread = prompt[len(past.ids) :]  # ids for the next forward
         new = guide.forced() if guide else []
         try:
             while True:
                 for token in new[: limit - done.output_tokens]:
                     done.output_tokens += 1
-                    if piece := stops.add(letters.add(token)):
+                    if piece := text.step(
+                        self.tokenizer.backend_tokenizer, token
+                    ):  # None: a letter is incomplete
                         yield piece
-                    if stops.found:
-                        done.stop_reason, done.stop_sequence = "stop_sequence", stops.found
-                        return
                 written += new
                 unread += new
                 if len(written) <= limit and (guide.finished if guide else circles(written)):
@@ -161,8 +151,6 @@ class TransformersEngine:
                 new = guide.choose(logits, limit - len(written)) if guide else [int(logits.argmax())]
                 if not new or new[0] in self.ends:
                     break
-            if piece := stops.add(letters.rest()) + stops.rest():
-                yield piece
         finally:
             with self._lock:
                 self._kept[past.adapter] = past
@@ -186,16 +174,13 @@ class TransformersEngine:
         import torch
 
         known, past.ids = past.ids, []  # should it break off in the middle, the layers differ in length
-        with self._lock, torch.inference_mode(), self._adapted(past.adapter):
+        adapted = self._adapter.on(past.adapter) if self._adapter else nullcontext()
+        with self._lock, torch.inference_mode(), adapted:
             row = torch.tensor([ids], device=self.model.device)  # (1, T)
             logits = self.model(input_ids=row, cache=past.cache, use_cache=True, logits_to_keep=1).logits
         past.ids = known + ids
         last: torch.Tensor = logits[0, -1].to(torch.float32, copy=True)
         return last
-
-    def _adapted(self, on: bool) -> AbstractContextManager[None]:
-        """The adapter at work, or not; where there is none, nothing."""
-        return self._adapter.on(on) if self._adapter else nullcontext()
 
     def _penalise(self, logits: torch.Tensor, lately: list[int]) -> None:
         """Make words that came lately less probable, in place."""
@@ -212,35 +197,6 @@ def common(first: Sequence[int], second: Sequence[int]) -> int:
     return next((i for i in range(n) if first[i] != second[i]), n)
 
 
-class Letters:
-    """Tokens in, the text that each one completes out: a letter may be spread over several tokens.
-
-    Decodes from the last clean break only, with one piece before it for decoders that join words.
-    """
-
-    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
-        self._decode = partial(tokenizer.decode, skip_special_tokens=True)
-        self._ids: list[int] = []  # from the last piece on
-        self._shown = 0  # how many of them are shown
-
-    def add(self, token: int) -> str:
-        """New text, or nothing while a letter is incomplete."""
-        self._ids.append(token)
-        new = self._new()
-        if new.endswith("\N{REPLACEMENT CHARACTER}"):
-            return ""
-        self._ids = self._ids[self._shown :]
-        self._shown = len(self._ids)
-        return new
-
-    def rest(self) -> str:
-        """What is left at the end, without half a letter."""
-        return self._new().rstrip("\N{REPLACEMENT CHARACTER}")
-
-    def _new(self) -> str:
-        return str(self._decode(self._ids))[len(str(self._decode(self._ids[: self._shown]))) :]
-
-
 def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> frozenset[int]:
     """Ids that end an answer: the model's own, and every marker of turns, which is never a part of a text."""
     eos: int | list[int] | None = model.generation_config.eos_token_id if model.generation_config else None
@@ -248,7 +204,7 @@ def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> f
     return frozenset([*own, *tokenizer.all_special_ids])
 
 
-def _is_word(tokenizer: PreTrainedTokenizerFast, token: int) -> bool:
+def is_word(tokenizer: PreTrainedTokenizerFast, token: int) -> bool:
     """Whether there is a letter in it, or a part of one."""
     text = str(tokenizer.decode([token]))
     return any(letter.isalpha() or letter == "\N{REPLACEMENT CHARACTER}" for letter in text)

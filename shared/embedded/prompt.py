@@ -90,7 +90,8 @@ def _turns(role: str, blocks: list[Block]) -> Iterable[Turn]:
     for block in blocks:
         if block["type"] == "tool_result":
             error = "error: " if block.get("is_error") else ""
-            yield Turn("tool", error + content_of(block))
+            texts = [each["text"] for each in blocks_of(block.get("content", ""))]
+            yield Turn("tool", error + APART.join(texts))
     said = [block["text"] for block in blocks if block["type"] == "text"]
     if calls := [block for block in blocks if block["type"] == "tool_use"]:
         said.append(calls_as_text([(call["name"], call["input"]) for call in calls]))
@@ -179,11 +180,6 @@ def blocks_of(content: str | list[Block]) -> list[Block]:
     if isinstance(content, str):
         return [{"type": "text", "text": content}] if content else []
     return content
-
-
-def content_of(result: Block) -> str:
-    """The text of a tool's result."""
-    return APART.join(block["text"] for block in blocks_of(result.get("content", "")))
 
 
 def _json(value: Any) -> str:

@@ -48,7 +48,7 @@ def events(answer: Answer, model: str) -> Generator[Event, None, None]:
             yield {"type": "content_block_stop", "index": i}
     finally:
         answer.text.close()
-    stopped = {"stop_reason": answer.stop_reason, "stop_sequence": answer.text.stop_sequence}
+    stopped = {"stop_reason": answer.stop_reason, "stop_sequence": None}
     yield {"type": "message_delta", "delta": stopped, "usage": _usage(answer)}
     yield {"type": "message_stop"}
 
@@ -56,7 +56,6 @@ def events(answer: Answer, model: str) -> Generator[Event, None, None]:
 def whole(events: Iterable[Event]) -> dict[str, Any]:
     """The message that the events add up to."""
     message: dict[str, Any] = {}
-    inputs: dict[int, str] = {}
     for event in events:
         match event["type"]:
             case "message_start":
@@ -66,9 +65,7 @@ def whole(events: Iterable[Event]) -> dict[str, Any]:
             case "content_block_delta" if event["delta"]["type"] == "text_delta":
                 message["content"][event["index"]]["text"] += event["delta"]["text"]
             case "content_block_delta":
-                i = event["index"]
-                inputs[i] = inputs.get(i, "") + event["delta"]["partial_json"]
-                message["content"][i]["input"] = json.loads(inputs[i])
+                message["content"][event["index"]]["input"] = json.loads(event["delta"]["partial_json"])
             case "message_delta":
                 message |= event["delta"] | {"usage": event["usage"]}
     return message

@@ -5,15 +5,9 @@
     'messages.0: first message must use the "user" role'
     >>> validate_request(body | {"messages": [{"role": "user", "content": "Hi"}]})
 
-A field, a block or a tool that the model can't serve (an image, thinking, web search) is in none of these
-types, and so an error that names it: nothing of a request is dropped silently. Accepted although nothing
-comes of them, because nothing is lost either:
-
-    cache_control           the engine keeps what it has read anyway
-    metadata                names the user to somebody who hunts abuse; nobody does here
-    service_tier            both values ask for no more than the one tier that there is
-    strict                  every tool's input is held to its schema, strict or not
-    eager_input_streaming   how finely a tool's input is cut when it streams; here it comes whole
+A field, a block or a tool that the model can't serve (an image, thinking, stop sequences) is in none of these
+types, and so an error that names it: nothing of a request is dropped silently. `cache_control` and `strict`
+are taken: the engine keeps what it has read anyway, and holds every tool's input to its schema.
 
 Source: https://docs.claude.com/en/api/messages
 """
@@ -38,10 +32,13 @@ class _Wire(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
 
-class _Text(_Wire):
+class _Cached(_Wire):
+    cache_control: Any = None
+
+
+class _Text(_Cached):
     type: Literal["text"]
     text: str = Field(min_length=1)
-    cache_control: Any = None
     citations: None = None
 
 
@@ -57,26 +54,19 @@ _Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
 _Texts = Annotated[list[_Text], BeforeValidator(_as_blocks)]
 
 
-class _Direct(_Wire):
-    type: Literal["direct"]
-
-
-class _ToolUse(_Wire):
+class _ToolUse(_Cached):
     type: Literal["tool_use"]
     id: _Id
     name: str
     input: dict[str, Any]
-    caller: _Direct | None = None
-    toolset_name: None = None
-    cache_control: Any = None
+    caller: None = None
 
 
-class _ToolResult(_Wire):
+class _ToolResult(_Cached):
     type: Literal["tool_result"]
     tool_use_id: _Id
     content: _Texts = Field(default_factory=list)
     is_error: bool = False
-    cache_control: Any = None
 
 
 _Block = Annotated[_Text | _ToolUse | _ToolResult, Field(discriminator="type")]
@@ -86,31 +76,21 @@ class _Message(_Wire):
     role: Literal["user", "assistant", "system"]
     content: Annotated[list[_Block], BeforeValidator(_as_blocks)]
 
-    def ids(self, kind: type[_ToolUse | _ToolResult]) -> list[str]:
-        """The ids of its calls, or of those that it answers."""
-        return [
-            block.id if isinstance(block, _ToolUse) else block.tool_use_id
-            for block in self.content
-            if isinstance(block, kind) and not isinstance(block, _Text)
-        ]
-
 
 class _InputSchema(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow")
 
     type: Literal["object"]
-    properties: dict[str, Any] | None = None
-    required: list[str] | None = None
+    properties: dict[str, Any] = Field(default_factory=dict)
+    required: list[str] = Field(default_factory=list)
 
 
-class _Tool(_Wire):
+class _Tool(_Cached):
     type: Literal["custom"] | None = None
     name: _Name
     description: str = ""
     input_schema: _InputSchema
     strict: bool | None = None
-    eager_input_streaming: bool | None = None
-    cache_control: Any = None
 
 
 class _ToolChoice(_Wire):
@@ -128,11 +108,7 @@ class _OutputConfig(_Wire):
     format: _Format | None = None
 
 
-class _Thinking(_Wire):
-    type: Literal["disabled"]
-
-
-class _Prompt(_Wire):
+class _Prompt(_Cached):
     """What is read, and so counted."""
 
     model: str = Field(min_length=1)
@@ -141,16 +117,11 @@ class _Prompt(_Wire):
     tools: list[_Tool] = Field(default_factory=list)
     tool_choice: _ToolChoice | None = None
     output_config: _OutputConfig | None = None
-    thinking: _Thinking | None = None
-    cache_control: Any = None
 
 
 class _Request(_Prompt):
     max_tokens: int = Field(ge=1)
-    stop_sequences: list[Annotated[str, StringConstraints(pattern=r"\S")]] = Field(default_factory=list)
     stream: bool = False
-    metadata: dict[str, Any] | None = None
-    service_tier: str | None = None
 
 
 def validate_request(body: Any, *, count_tokens: bool = False) -> str | None:
@@ -185,13 +156,6 @@ def _broken_rules(request: _Prompt) -> Iterator[str]:
             where = "output_config.format.schema"
             yield f"{where}: For 'object' type, 'additionalProperties' must be explicitly set to false"
     yield from _broken_turns(request.messages)
-    last = request.messages[-1]
-    if last.role == "assistant" and last.content:  # which is to be continued
-        block = last.content[-1]
-        if isinstance(block, _Text) and block.text != block.text.rstrip():
-            yield "messages: final assistant content cannot end with trailing whitespace"
-        if output or (choice and choice.type in ("any", "tool")):
-            yield "messages: an assistant message to continue goes with no output format and no forced tool"
 
 
 def _broken_turns(messages: list[_Message]) -> Iterator[str]:
@@ -201,24 +165,21 @@ def _broken_turns(messages: list[_Message]) -> Iterator[str]:
     """
     if messages[0].role != "user":
         yield 'messages.0: first message must use the "user" role'
-    seen: set[str] = set()
     pending: list[str] = []  # calls that the next message has to answer
     for i, message in enumerate(messages):
-        calls, results = message.ids(_ToolUse), message.ids(_ToolResult)
+        calls = [block.id for block in message.content if isinstance(block, _ToolUse)]
+        results = [block.tool_use_id for block in message.content if isinstance(block, _ToolResult)]
         if (calls and message.role != "assistant") or (results and message.role != "user"):
             yield f"messages.{i}: `tool_use` is for the assistant's turns, `tool_result` for the user's"
         if not message.content and not (message.role == "assistant" and i == len(messages) - 1):
             yield f"messages.{i}: all messages must have non-empty content"
         head = message.content[: len(pending)]
-        if sorted(results) != sorted(pending) or any(not isinstance(each, _ToolResult) for each in head):
+        if sorted(results) != sorted(pending) or not all(isinstance(each, _ToolResult) for each in head):
             called, answered = (", ".join(ids) or "none" for ids in (pending, results))
             yield (
                 f"messages.{i}: `tool_use` ids ({called}) and the ids of the `tool_result` blocks at the "
                 f"start of the next message ({answered}) must be the same"
             )
-        if repeated := seen.intersection(calls):
-            yield f"messages.{i}: `tool_use` ids must be unique: {', '.join(repeated)}"
-        seen.update(calls)
         pending = calls
     if pending:
         yield f"messages: `tool_use` ids without `tool_result` blocks after them: {', '.join(pending)}"

@@ -1,4 +1,4 @@
-"""The answer as text, or as JSON that follows a published schema.
+"""The answer as text, or as JSON.
 
     $ python -m step2_tools "What is the weather in Bangkok?" --format json
     {
@@ -7,7 +7,6 @@
      "looked_up": true,
      "data": [{"tool": "get_weather", ...}]
     }
-    $ python -m step2_tools schema        that schema
 
 The model writes the answer's text only, and is held to a schema for it (`output_config`); the facts in
 `data` are copied from the tool results by this code, so that no model can misquote them. What comes is
@@ -44,35 +43,6 @@ class Written(BaseModel):
     answer: str = Field(description="The answer to the question, in one to three plain sentences.")
 
 
-class Fact(BaseModel):
-    """One tool call and its result."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    tool: str
-    arguments: dict[str, Any]
-    is_error: bool
-    result: dict[str, Any] | str = Field(description="The tool's JSON object, or its error in words.")
-
-
-class Answer(BaseModel):
-    """The answer to a question, and every fact that was looked up for it."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    question: str
-    answer: str
-    looked_up: bool = Field(
-        description="Whether a tool gave anything; if not, these are the model's own words."
-    )
-    data: list[Fact]
-
-
-def schema() -> dict[str, Any]:
-    """The published JSON schema of `--format json`."""
-    return Answer.model_json_schema()
-
-
 def request_for(format: Format) -> dict[str, Any]:
     """What a request needs so that its last turn comes in that format."""
     if format != "json":
@@ -97,17 +67,17 @@ def written(text: str, model: str) -> str:
         ) from None
 
 
-def as_json(question: str, answer: str, calls: Sequence[Call]) -> Answer:
-    """The whole, held against its own schema.
+def as_json(question: str, answer: str, calls: Sequence[Call]) -> dict[str, Any]:
+    """The answer to a question, and every fact that was looked up for it.
 
-    >>> as_json("Where?", "Here.", []).model_dump_json()
-    '{"question":"Where?","answer":"Here.","looked_up":false,"data":[]}'
+    >>> as_json("Where?", "Here.", [])
+    {'question': 'Where?', 'answer': 'Here.', 'looked_up': False, 'data': []}
     """
     facts = [
-        Fact(tool=call.tool, arguments=call.input, is_error=call.is_error, result=_result(call))
+        {"tool": call.tool, "arguments": call.input, "is_error": call.is_error, "result": _result(call)}
         for call in calls
     ]
-    return Answer(question=question, answer=answer, looked_up=looked_up(calls), data=facts)
+    return {"question": question, "answer": answer, "looked_up": looked_up(calls), "data": facts}
 
 
 def looked_up(calls: Sequence[Call]) -> bool:

@@ -6,13 +6,14 @@ exit 3    no whole answer (stopped after --max-turns, cut at --max-new-tokens, r
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from shared.cli import (
-    Engine,
     Json,
     Model,
     Seed,
@@ -51,7 +52,6 @@ AlertFile = Annotated[
     typer.Option("--alerts", metavar="FILE", help="Also offer the tool that saves price alerts here."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Run tools that have effects without asking.")]
-PromptId = Annotated[str, typer.Option("--prompt", help="A prompt's id, or id@version.")]
 Split = Literal["dev", "test", "fresh"]
 Limit = Annotated[int | None, typer.Option(help="Use only this many questions, drawn by --seed.")]
 
@@ -71,18 +71,14 @@ def ask(
         typer.Argument(help=f"What to ask; - or a pipe: standard input. (default: {QUESTION})"),
     ] = None,
     trace: Trace = False,
-    form: Annotated[
-        Literal["text", "json"], typer.Option("--format", help="Format of the answer; see `schema`.")
-    ] = "text",
+    form: Annotated[Literal["text", "json"], typer.Option("--format", help="Format of the answer.")] = "text",
     offline: Offline = None,
-    prompt: PromptId = "assistant",
     max_turns: MaxTurns = 8,
     max_new_tokens: MaxNewTokens = 1024,
     mcp: Mcp = None,
     alerts: AlertFile = None,
     yes: Yes = False,
     timeout: Timeout = 60.0,
-    engine: Engine = None,
     model: Model = None,
     seed: Seed = None,
     smoke: Smoke = False,
@@ -90,14 +86,12 @@ def ask(
 ) -> None:
     """Answer a question with the tools."""
     text = read_argument(question, QUESTION)
-    settings = _settings(smoke, model=model, seed=seed, engine=engine)
+    settings = _settings(smoke, model=model, seed=seed)
     from step2_tools.cli import ask as asking
     from step2_tools.cli.screen import Screen
 
     offline = smoke if offline is None else offline
-    options = asking.Options(
-        form, offline, max_turns, max_new_tokens, timeout, prompt, tuple(mcp or ()), alerts, yes
-    )
+    options = asking.Options(form, offline, max_turns, max_new_tokens, timeout, tuple(mcp or ()), alerts, yes)
     screen = Screen(form, trace=trace, silent=as_json)
     facts = asking.run(settings, text, options, screen.message)
     emit(facts, lambda _console: screen.finish(facts), as_json=as_json)
@@ -110,20 +104,18 @@ def ask(
 def chat(
     trace: Trace = False,
     offline: Offline = None,
-    prompt: PromptId = "assistant",
     max_turns: MaxTurns = 8,
     max_new_tokens: MaxNewTokens = 1024,
     mcp: Mcp = None,
     alerts: AlertFile = None,
     yes: Yes = False,
     timeout: Timeout = 60.0,
-    engine: Engine = None,
     model: Model = None,
     seed: Seed = None,
     smoke: Smoke = False,
 ) -> None:
     """Hold a conversation that keeps its history."""
-    settings = _settings(smoke, model=model, seed=seed, engine=engine)
+    settings = _settings(smoke, model=model, seed=seed)
     from rich.console import Console
 
     from step2_tools.cli import ask as asking
@@ -131,7 +123,7 @@ def chat(
 
     offline = smoke if offline is None else offline
     options = asking.Options(
-        "text", offline, max_turns, max_new_tokens, timeout, prompt, tuple(mcp or ()), alerts, yes
+        "text", offline, max_turns, max_new_tokens, timeout, tuple(mcp or ()), alerts, yes
     )
     chatting.run(settings, options, Console(highlight=False, markup=False), traced=trace)
 
@@ -166,16 +158,6 @@ def mcp(
         mcp_server.serve_stdio(tools)
 
 
-@app.command()
-def schema() -> None:
-    """Print the JSON schema of the answers of --format json."""
-    import json
-
-    from step2_tools.agent import answer
-
-    print(json.dumps(answer.schema(), ensure_ascii=False, indent=1))
-
-
 @prompts_app.command("diff")
 def diff_prompts(
     old: Annotated[str, typer.Argument(help="A prompt's id@version.")],
@@ -197,47 +179,39 @@ def evaluate(
         list[str] | None, typer.Option(help="Prompt style; repeat it for several. Default: all.")
     ] = None,
     limit: Limit = None,
-    timeout: Timeout = 60.0,
-    engine: Engine = None,
     model: Model = None,
     seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
     """Measure how often the model calls the right tools, in several prompt styles."""
-    settings = _settings(smoke, model=model, seed=seed, engine=engine)
+    settings = _settings(smoke, model=model, seed=seed)
     limit = 6 if smoke and limit is None else limit
     from step2_tools.cli import tables
-    from step2_tools.cli.screen import progress
     from step2_tools.evaluate import questions
     from step2_tools.evaluate import run as evaluation
 
-    client = _client(settings, timeout)
-    with progress(silent=as_json) as say:
-        rows = questions.read(split)
-        facts = evaluation.run(settings, client, _definitions(), rows, style, limit, say)
+    rows, tools = questions.read(split), _definitions()
+    with _measuring(settings, silent=as_json) as (client, say):
+        facts = evaluation.run(settings, client, tools, rows, style, limit, say)
     emit(facts, lambda console: tables.show_evaluate(facts, console), as_json=as_json)
 
 
 @app.command()
 def injection(
     limit: Annotated[int | None, typer.Option(help="Use only about this many of the 30 texts.")] = None,
-    engine: Engine = None,
     model: Model = None,
     seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
     """Measure how often defences hold against instructions in tool results."""
-    settings = _settings(smoke, model=model, seed=seed, engine=engine)
+    settings = _settings(smoke, model=model, seed=seed)
     limit = 4 if smoke and limit is None else limit
-    from shared.chat.errors import one_line_errors
     from step2_tools.cli import tables
-    from step2_tools.cli.screen import progress
     from step2_tools.evaluate import injection as measuring
 
-    client = _client(settings)
-    with progress(silent=as_json) as say, one_line_errors(settings.model, settings):
+    with _measuring(settings, silent=as_json) as (client, say):
         facts = measuring.run(client, settings.model, limit, say)
     emit(facts, lambda console: tables.show_injection(facts, console), as_json=as_json)
 
@@ -248,37 +222,32 @@ def optimize(
         str | None,
         typer.Option(help="Prompt style to start from. (default: zero-shot; embedded: zero-shot +schema)"),
     ] = None,
-    budget: Annotated[int, typer.Option(help="Largest number of model calls.")] = 1000,
     limit: Limit = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Folder for the new version; default: beside the old one."),
     ] = None,
-    engine: Engine = None,
     model: Model = None,
     seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
     """Let DSPy look for better examples for the prompt json_calls."""
-    settings = _settings(smoke, model=model, seed=seed, engine=engine)
+    settings = _settings(smoke, model=model, seed=seed)
     limit = 6 if smoke and limit is None else limit
     from shared.catalog import lookup
     from step2_tools import PROMPTS
     from step2_tools.cli import tables
-    from step2_tools.cli.screen import progress
     from step2_tools.evaluate import prompt_styles, questions
     from step2_tools.optimize import run as optimization
 
     remote = bool(settings.base_url) or lookup(settings.model).is_claude
     start = prompt_styles.parse(style or ("zero-shot" if remote else "zero-shot +schema"))
-    optimization.require_dspy(settings)  # before a model is loaded
-    client, tools = _client(settings), _definitions()
-    dev, test = questions.read("dev"), questions.read("test")
+    dev, test, tools = questions.read("dev"), questions.read("test"), _definitions()
     out, threads = out or (None if smoke else PROMPTS), 4 if remote else 1
-    with progress(silent=as_json) as say:
+    with _measuring(settings, silent=as_json) as (client, say):
         facts = optimization.run(
-            settings, client, tools, start, dev, test, budget, limit, say, out=out, threads=threads
+            settings, client, tools, start, dev, test, limit, say, out=out, threads=threads
         )
     emit(facts, lambda console: tables.show_optimize(facts, console), as_json=as_json)
 
@@ -287,49 +256,52 @@ def optimize(
 def answers(
     split: Annotated[Split, typer.Option(help="Split of the labelled questions.")] = "dev",
     limit: Limit = None,
-    engine: Engine = None,
     model: Model = None,
     seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
     """Measure how often the numbers in an answer come from the tools."""
-    settings = _settings(smoke, model=model, seed=seed, engine=engine)
+    settings = _settings(smoke, model=model, seed=seed)
     limit = 3 if smoke and limit is None else limit
     from step2_tools.cli import tables
-    from step2_tools.cli.screen import progress
     from step2_tools.evaluate import answers as judging
     from step2_tools.evaluate import questions
     from step2_tools.tools import build
 
-    client, rows, system = _client(settings), questions.read(split), _system(settings)
-    with progress(silent=as_json) as say:
-        facts = judging.run(settings, client, build(offline=True), rows, system, limit, say)
+    rows, tools, system = questions.read(split), build(offline=True), _system(settings)
+    with _measuring(settings, silent=as_json) as (client, say):
+        facts = judging.run(settings, client, tools, rows, system, limit, say)
     emit(facts, lambda console: tables.show_answers(facts, console), as_json=as_json)
 
 
 @app.command()
 def caching(
-    engine: Engine = None,
     model: Model = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
     """Compare requests whose prefix stays the same with others: seconds and cached tokens."""
-    settings = _settings(smoke, model=model, engine=engine)
+    settings = _settings(smoke, model=model)
     from step2_tools.cli import tables
     from step2_tools.evaluate import caching as measuring
 
     n = 1 if smoke else len(measuring.QUESTIONS)
-    facts = measuring.run(settings, _client(settings), _definitions(), _system(settings), n)
+    with _measuring(settings, silent=True) as (client, _say):
+        facts = measuring.run(settings, client, _definitions(), _system(settings), n)
     emit(facts, lambda console: tables.show_caching(facts, console), as_json=as_json)
 
 
-def _client(settings: Any, timeout: float = 60.0) -> Any:
-    from shared.chat import client
-    from shared.chat.errors import with_timeouts
+@contextmanager
+def _measuring(settings: Any, *, silent: bool) -> Iterator[tuple[Any, Any]]:
+    """A client whose errors are one line, and what shows how far the measurement is."""
+    from shared.chat.client import chat_client
+    from shared.chat.errors import one_line_errors, with_timeouts
+    from step2_tools.cli.screen import progress
 
-    return with_timeouts(client.chat_client(settings.model, settings), timeout)
+    client = with_timeouts(chat_client(settings.model, settings))
+    with progress(silent=silent) as say, one_line_errors(settings.model, settings):
+        yield client, say
 
 
 def _definitions() -> list[dict[str, Any]]:

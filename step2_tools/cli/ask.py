@@ -44,7 +44,6 @@ class Options:
     max_turns: int = 8
     max_new_tokens: int = 1024
     timeout_s: float = api_errors.TIMEOUT_S
-    prompt: str = "assistant"
     mcp: tuple[str, ...] = ()
     alerts: Path | None = None
     yes: bool = False
@@ -99,7 +98,7 @@ def assistant(settings: Settings, options: Options) -> Iterator[Assistant]:
     for flag, value in (("--max-turns", options.max_turns), ("--max-new-tokens", options.max_new_tokens)):
         if value < 1:
             raise UserError(f"{flag} {value} is not allowed: use 1 or more")
-    prompt = prompts.render(load_prompt(options.prompt, settings.model))
+    prompt = prompts.render(load_prompt("assistant", settings.model))
     from shared.chat.client import chat_client
 
     client = chat_client(settings.model, settings)
@@ -165,13 +164,12 @@ def run(settings: Settings, question: str, options: Options, on_message: Hear) -
         "command": "step2_tools ask",
         "headline": f"{said} ({costs.line(cost, len(calls))})",
         "question": asked["content"],
-        "answer": answer.as_json(asked["content"], text, calls).model_dump() if whole else text,
+        "answer": answer.as_json(asked["content"], text, calls) if whole else text,
         "answer_by": "tools" if by_tools else "model",
         "format": options.format,
         "stop_reason": done.stop_reason,
         "incomplete": incomplete,
         "model": settings.model,
-        "prompt": options.prompt,
         "offline": options.offline,
         "looked_up": answer.looked_up(calls),
         "calls": [call._asdict() for call in calls],
@@ -199,7 +197,6 @@ def why_incomplete(stop_reason: str, options: Options) -> str | None:
     """In words, why an answer is not a whole one; None when it is."""
     return {
         "end_turn": None,
-        "stop_sequence": None,
         "max_turns": f"stopped at --max-turns {options.max_turns}, the model still called tools",
         "max_tokens": f"cut at --max-new-tokens {options.max_new_tokens}",
         "refusal": "the model refused to answer",

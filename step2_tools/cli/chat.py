@@ -7,10 +7,9 @@
     ...
     > /exit
 
-/new forgets the history; /trace shows every message from then on, and hides them again. Ctrl-C stops an
-answer, at the prompt it ends the chat; so do Ctrl-D and /exit. The history is what is sent, all of it, each
-time; it changes only when a turn is whole, so a turn that fails leaves nothing half said behind, and the
-chat goes on.
+/new forgets the history. Ctrl-C stops an answer, at the prompt it ends the chat; so do Ctrl-D and /exit.
+The history is what is sent, all of it, each time; it changes only when a turn is whole, so a turn that fails
+leaves nothing half said behind, and the chat goes on.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from step2_tools.cli.screen import Screen
 if TYPE_CHECKING:
     from rich.console import Console
 
-HELP = "ask something; /new starts over; /trace shows or hides messages; /exit, Ctrl-C, Ctrl-D ends the chat"
+HELP = "ask something; /new starts over; /exit, Ctrl-C or Ctrl-D ends the chat"
 
 
 def run(settings: Settings, options: ask.Options, console: Console, *, traced: bool = False) -> None:
@@ -53,9 +52,6 @@ def run(settings: Settings, options: ask.Options, console: Console, *, traced: b
             if said == "/new":
                 history = list(who.examples)
                 console.print("the history is empty", style="dim")
-            elif said == "/trace":
-                traced = not traced
-                console.print(f"messages are {'shown' if traced else 'hidden'}", style="dim")
             elif said.startswith("/"):
                 console.print(HELP, style="dim", soft_wrap=True)
             elif said:

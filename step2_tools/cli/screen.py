@@ -56,10 +56,10 @@ class Screen:
 
 
 @contextmanager
-def progress(*, silent: bool) -> Iterator[Callable[[str], None] | None]:
+def progress(*, silent: bool) -> Iterator[Callable[[str], None]]:
     """A spinner on stderr with the last thing said beside it; nothing where nobody looks."""
     if silent or not sys.stderr.isatty():
-        yield None
+        yield lambda _text: None
         return
     with Console(stderr=True).status("") as status:
         yield status.update

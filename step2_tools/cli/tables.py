@@ -32,13 +32,10 @@ def show_evaluate(facts: dict[str, Any], console: Console) -> None:
     """Styles, kinds of questions, and some of what went wrong."""
     table = _table("", "n", *SHARES.values(), "tokens in", "tokens out", "s")
     for name, row in facts["styles"].items():
-        tokens = ["-" if row[key] is None else f"{row[key]:.0f}" for key in ("input_tokens", "output_tokens")]
+        tokens = [f"{row[key]:.0f}" for key in ("input_tokens", "output_tokens")]
         shares = [percent(row[key]) for key in SHARES]
         table.add_row(name, str(row["n"]), *shares, *tokens, f"{row['seconds']:.2f}")
     console.print(table)
-    for name, row in facts["styles"].items():
-        for why, times in row["errors"].items():
-            console.print(f"{name}: {times} of {row['n']} requests failed: {why}", soft_wrap=True)
     if facts["by_kind"]:
         kinds = _table("native, by kind", "n", "right tool", "right arguments")
         for kind, row in facts["by_kind"].items():
@@ -47,8 +44,6 @@ def show_evaluate(facts: dict[str, Any], console: Console) -> None:
         console.print()
         console.print(kinds)
     _show_wrong(facts["wrong"], console)
-    if facts["stopped"]:
-        console.print("\nstopped by Ctrl-C: these are the questions that were asked until then")
     console.print(
         f"\n{facts['model']}; shares with 95% intervals, means of tokens, median of seconds; "
         f"{facts['machine']}",
@@ -75,7 +70,7 @@ def _show_wrong(wrong: list[dict[str, Any]], console: Console, most: int = 5) ->
     console.print(title, style="bold")
     for each in first[:most]:
         calls = each["text"] if each["calls"] is None else json.dumps(each["calls"], ensure_ascii=False)
-        got = " ".join((each["error"] or calls).split())
+        got = " ".join(calls.split())
         console.print(f"{each['id']}  {each['question']}\n    {got[:300]}", soft_wrap=True)
 
 
@@ -97,9 +92,6 @@ def show_optimize(facts: dict[str, Any], console: Console) -> None:
             f"{100 * pair['difference']:+.0f} points ({low} to {high}), p = {pair['p']:.2g}: {verdict}",
             soft_wrap=True,
         )
-        console.print(f"\n{facts['diff']}", soft_wrap=True)
-    for why in facts["failed"]:
-        console.print(f"requests of the search failed: {why}", soft_wrap=True)
     console.print(f"\n{facts['headline']}", soft_wrap=True)
     how = f"{facts['optimizer']}; style {facts['style']}; {facts['model']}; {facts['machine']}"
     console.print(how, soft_wrap=True)

@@ -33,7 +33,7 @@ def run(
     questions: Sequence[dict[str, Any]],
     system: str,
     limit: int | None = None,
-    write_progress: Callable[[str], None] | None = None,
+    write_progress: Callable[[str], None] = lambda _text: None,
 ) -> dict[str, Any]:
     """Ask each question that wants a call, to its answer; say how often the answer's numbers are right.
 
@@ -44,8 +44,7 @@ def run(
     right = replaced = n = 0
     seconds, wrong = list[float](), list[dict[str, Any]]()
     for number, row in enumerate(asked, 1):
-        if write_progress:
-            write_progress(f"answer {number}/{len(asked)}")
+        write_progress(f"answer {number}/{len(asked)}")
         start = time.perf_counter()
         messages = [{"role": "user", "content": row["question"]}]
         done = loop.run(client, settings.model, tools, messages, system=system)

@@ -113,7 +113,10 @@ def holds(client: Any, model: str, row: Injection, defence: str) -> bool:
 
 
 def run(
-    client: Any, model: str, limit: int | None = None, write_progress: Callable[[str], None] | None = None
+    client: Any,
+    model: str,
+    limit: int | None = None,
+    write_progress: Callable[[str], None] = lambda _text: None,
 ) -> dict[str, Any]:
     """How often each defence held, for `obedient` and for this model.
 
@@ -131,8 +134,7 @@ def run(
     for name, defence in itertools.product(("obedient", model), DEFENCES):
         held: dict[str, list[bool]] = {goal: [] for goal in GOALS}
         for row in rows:
-            if write_progress:
-                write_progress(f"{name}, {defence}: {row.id}")
+            write_progress(f"{name}, {defence}: {row.id}")
             asked = obedient(row) if name == "obedient" else client
             held[row.goal].append(holds(asked, name, row, defence))
         hits = sum(map(sum, held.values()))

@@ -134,7 +134,7 @@ def _unconstrained(model: str, body: dict[str, Any], tools: Sequence[dict[str, A
     if catalog.lookup(model).is_claude:
         raise UserError("style 'native -grammar' is for the embedded model: choose another, or --model")
     answering = backend(load_settings(model=model))
-    prompt = answering.engine.encode(Conversation(body, tools).render(answering.tokenizer))
+    prompt = answering.engine.encode(Conversation(body, tools).render(answering.engine.tokenizer))
     writing = answering.engine.generate(prompt, MAX_TOKENS, adapter=True)
     text = "".join(writing)
     calls = calls_in(text.replace('"arguments": ', '"input": '))

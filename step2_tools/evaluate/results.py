@@ -10,7 +10,6 @@ apart: `compare` looks at the pairs.
 from __future__ import annotations
 
 import statistics
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,11 +28,10 @@ SHARES = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """One question, asked in one way. No reply: the request failed, for the reason in `error`."""
+    """One question, asked in one way."""
 
     row: dict[str, Any]
-    reply: Reply | None
-    error: str | None
+    reply: Reply
     score: Score
     seconds: float
 
@@ -55,20 +53,14 @@ def percent(found: dict[str, Any]) -> str:
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """The figures of one style; what a failed request would have cost is unknown, so not in the means."""
+    """The figures of one style: shares, means of tokens, median of seconds."""
     n = len(outcomes)
-    replies = [each.reply for each in outcomes if each.reply]
-
-    def mean(values: list[int]) -> float | None:
-        return round(statistics.mean(values), 1) if values else None
-
     return {
         "n": n,
         **{name: share(sum(getattr(each.score, name) for each in outcomes), n) for name in SHARES},
-        "input_tokens": mean([reply.input_tokens for reply in replies]),
-        "output_tokens": mean([reply.output_tokens for reply in replies]),
+        "input_tokens": round(statistics.mean(each.reply.input_tokens for each in outcomes), 1),
+        "output_tokens": round(statistics.mean(each.reply.output_tokens for each in outcomes), 1),
         "seconds": round(statistics.median(each.seconds for each in outcomes), 3),
-        "errors": dict(Counter(each.error for each in outcomes if each.error)),
     }
 
 

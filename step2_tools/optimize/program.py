@@ -14,7 +14,6 @@ import logging
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 
@@ -24,15 +23,8 @@ from dspy import lm15
 Complete = Callable[[str, list[dict[str, str]]], str]  # system, messages -> text
 Examples = Sequence[tuple[str, str]]  # question, calls
 SHOTS = 4  # examples in a set at most
+SETS = 10  # random ones, besides none at all, labelled ones, and one in the order of the questions
 NAME = f"BootstrapFewShotWithRandomSearch of DSPy {dspy.__version__}"
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A set of examples, and the share of the questions that are right with it."""
-
-    examples: tuple[tuple[str, str], ...]
-    share: float
 
 
 class Engine:
@@ -84,15 +76,13 @@ def search(
     program: Program,
     train: Examples,
     val: Examples,
-    sets: int,
     complete: Complete,
     is_right: Callable[[str, str], bool],
     threads: int = 1,
-) -> tuple[float, Candidate]:
-    """The share of `val` that is right with the program as it is, and the best set of examples.
+) -> tuple[float, float, Examples]:
+    """The shares of `val` that are right before and after, and the best set of examples.
 
     Args:
-        sets: so many random sets, besides none at all, labelled ones, and one in the order of `train`.
         complete: the model under the program.
         is_right: of a question and the model's reply.
     """
@@ -105,14 +95,15 @@ def search(
         for rows in (train, val)
     )
     logging.getLogger("dspy").setLevel(logging.ERROR)
+    lm = dspy.LM("house", engine=Engine(complete), num_retries=0)
     with (  # DSPy prints and warns as it goes; stdout belongs to the results
-        dspy.context(lm=dspy.LM("house", engine=Engine(complete), num_retries=0), num_threads=threads),
+        dspy.context(lm=lm, num_threads=threads, max_errors=1),
         warnings.catch_warnings(action="ignore"),
         redirect_stdout(StringIO()),
     ):
         tuner = dspy.BootstrapFewShotWithRandomSearch(
             metric=metric,
-            num_candidate_programs=sets,
+            num_candidate_programs=SETS,
             max_bootstrapped_demos=SHOTS,
             max_labeled_demos=SHOTS,
             num_threads=threads,
@@ -121,4 +112,4 @@ def search(
         found: Any = tuner.compile(program, trainset=trainset, valset=valset)
     best = found.candidate_programs[0]
     examples = tuple((demo["question"], demo["calls"]) for demo in best["program"].write.demos)
-    return before / 100, Candidate(examples, best["score"] / 100)
+    return before / 100, best["score"] / 100, examples

@@ -34,8 +34,6 @@ from step2_tools.evaluate.scoring import score
 if TYPE_CHECKING:
     import anthropic
 
-BUDGET = 1000  # calls of the model
-SETS = 16  # random sets of examples at most
 LEAST = 4  # questions to learn from
 METRIC = "right_arguments"
 
@@ -47,9 +45,8 @@ def run(
     start: Style,
     dev: Sequence[dict[str, Any]],
     test: Sequence[dict[str, Any]],
-    budget: int = BUDGET,
     limit: int | None = None,
-    write_progress: evaluate.Progress | None = None,
+    write_progress: evaluate.Progress = lambda _text: None,
     *,
     out: Path | None = None,
     threads: int = 1,
@@ -59,19 +56,18 @@ def run(
     Args:
         tools: the definitions of the assistant's tools.
         start: a style of asking by JSON, with the prompt to begin with.
-        budget: calls of the model at most, those on `test` included; it decides how many sets are tried.
         limit: so many questions of each split only, drawn with the seed of the settings.
 
     Raises:
-        UserError: DSPy is missing, the budget is too small, or the model can't be reached.
-        KeyboardInterrupt: Ctrl-C, before all was measured.
+        UserError: DSPy is missing, there are too few questions, or a request fails.
     """
     if start.native:
         raise UserError(f"style {start.name!r} has no examples to optimize: use zero-shot or few-shot")
     require_dspy(settings)
+    from step2_tools.optimize.program import NAME, Program, search
+
     dev, test = (subset(rows, limit, settings.seed) for rows in (dev, test))
     train, val = split(dev, settings.seed)
-    sets = affordable_sets(budget, train=len(train), val=len(val), test=len(test))
     if out:
         report.writable(out / "new")
     labelled = {row["question"]: row["calls"] for row in dev}
@@ -79,12 +75,11 @@ def run(
     failed: list[str] = []
 
     def complete(system: str, messages: list[dict[str, str]]) -> str:
-        if write_progress:
-            write_progress("searching for examples")
+        write_progress("searching for examples")
         request = {"system": system.replace("{{tools}}", listed), "messages": messages}
         try:
             return prompt_styles.send_text(client, settings.model, start, tools, **request).text
-        except Exception as error:  # which DSPy passes over in silence
+        except Exception as error:  # of which DSPy says only that there was one
             failed.append(api_errors.explain(error, settings))
             raise
 
@@ -93,16 +88,7 @@ def run(
 
     def measure(prompt: Prompt) -> list[results.Outcome]:
         style = dataclasses.replace(start, prompt=prompt)
-
-        def ask(row: dict[str, Any]) -> prompt_styles.Reply:
-            return prompt_styles.ask(client, settings.model, style, row["question"], tools)
-
-        measured, stopped = evaluate.measure(settings, tools, {"test": ask}, test, write_progress)
-        if stopped:
-            raise KeyboardInterrupt
-        return measured["test"]
-
-    from step2_tools.optimize.program import NAME, Program, search
+        return evaluate.measure(client, settings.model, tools, style, test, write_progress)
 
     before = measure(start.prompt)
     train_rows, val_rows = (
@@ -110,8 +96,8 @@ def run(
     )
     try:
         program = Program(start.prompt.system, start.prompt.examples)
-        first, best = search(program, train_rows, val_rows, sets, complete, is_right, threads)
-    except Exception as error:  # DSPy's own, after ten requests that failed
+        first, best, examples = search(program, train_rows, val_rows, complete, is_right, threads)
+    except Exception as error:  # DSPy's own, after a request that failed
         raise UserError(f"the search was given up: {failed[0] if failed else reason(error)}") from None
     facts: dict[str, Any] = {
         "command": "step2_tools optimize",
@@ -120,11 +106,9 @@ def run(
         "style": start.name,
         "prompt": f"{start.prompt.id} version {start.prompt.version}",
         "optimizer": NAME,
-        "budget": budget,
-        "failed": failed[:1],
         "dev": {
             "before": results.share(round(first * len(val)), len(val)),
-            "after": results.share(round(max(first, best.share) * len(val)), len(val)),
+            "after": results.share(round(max(first, best) * len(val)), len(val)),
         },
         "test": None,
         "saved": None,
@@ -132,11 +116,10 @@ def run(
     }
     old = results.share(sum(getattr(each.score, METRIC) for each in before), len(before))
     said = f"{facts['prompt']}: right arguments in {results.percent(old)} of {old['n']} test questions"
-    if best.share <= first:
+    if best <= first:
         return facts | {"headline": f"{said}; nothing better was found on dev"}
-    prompt = dataclasses.replace(start.prompt, examples=best.examples, meta={})
+    prompt = dataclasses.replace(start.prompt, examples=tuple(examples), meta={})
     pair = facts["test"] = results.compare(before, measure(prompt), METRIC)
-    facts["diff"] = prompts.diff(start.prompt, prompt)
     facts["headline"] = f"{said} before, {results.percent(pair['after'])} after (p = {pair['p']:.2g})"
     if out:
         facts["saved"] = str(save(out, start.prompt, prompt, facts))
@@ -169,24 +152,6 @@ def split(dev: Sequence[dict[str, Any]], seed: int) -> tuple[list[dict[str, Any]
         raise UserError(f"{len(dev)} questions are too few to learn from: use --limit {LEAST} or more")
     shuffled = random.Random(seed).sample(list(dev), len(dev))
     return shuffled[: len(dev) // 4], shuffled[len(dev) // 4 :]
-
-
-def affordable_sets(budget: int, *, train: int, val: int, test: int) -> int:
-    """How many random sets of examples the budget allows, so that a search never costs more.
-
-    Test is asked twice. Val is asked by the start, without examples, with labelled ones and with a set in the
-    order of train; train is asked for that set and for each random one.
-
-    Raises:
-        UserError: not even one.
-    """
-    fixed = 2 * test + 4 * val + train
-    if budget < fixed + val + train:
-        raise UserError(
-            f"--budget {budget} is too small: these questions take {fixed + val + train} calls, or "
-            "fewer with --limit"
-        )
-    return min(SETS, (budget - fixed) // (val + train))
 
 
 def save(folder: Path, old: Prompt, new: Prompt, facts: dict[str, Any]) -> Path:

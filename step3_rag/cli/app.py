@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shared.cli import Engine, Json, Model, Seed, Smoke, emit, new_app, settings_from_flags
+from shared.cli import Json, Model, Seed, Smoke, emit, new_app, settings_from_flags
 from step3_rag.cli import evaluate as measuring
 from step3_rag.cli.flags import (
     FOR_FRAMEWORKS,
@@ -74,7 +74,6 @@ def ask(
     store: Store = "chroma",
     address: Address = None,
     model: Model = None,
-    engine: Engine = None,
     seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
@@ -86,7 +85,7 @@ def ask(
     from step3_rag.service import open_service
 
     question = options.checked(question)
-    settings = settings_from_flags(smoke, model=model, engine=engine, seed=seed)
+    settings = settings_from_flags(smoke, model=model, seed=seed)
     if graph:
         from step3_rag.cli import graph as graph_commands
 
@@ -230,7 +229,6 @@ def agent(
     question: Question = QUESTION,
     index: IndexFolder = None,
     model: Model = None,
-    engine: Engine = None,
     seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
@@ -242,7 +240,7 @@ def agent(
     from step3_rag.service import open_service
 
     question = options.checked(question)
-    settings = settings_from_flags(smoke, model=model, engine=engine, seed=seed)
+    settings = settings_from_flags(smoke, model=model, seed=seed)
     service = open_service(settings, index)
     facts = commands.run_agent(service, question)
     _say_corpus(service, as_json)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shared.cli import Engine, Json, Model, Out, Seed, Smoke, emit, new_app, settings_from_flags
+from shared.cli import Json, Model, Out, Seed, Smoke, emit, new_app, settings_from_flags
 from shared.errors import UserError
 from step3_rag.cli.flags import Data, Limit, Rerank, Split
 
@@ -24,13 +24,12 @@ def evaluate(
     rerank: Rerank = "maxsim",
     out: Out = None,
     model: Model = None,
-    engine: Engine = None,
     seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
     """Measure retrieval stage by stage; --answers measures the answers instead."""
-    settings = settings_from_flags(smoke, model=model, engine=engine, seed=seed)
+    settings = settings_from_flags(smoke, model=model, seed=seed)
     if answers:
         from step3_rag.evaluate import answers as lesson
 
@@ -97,7 +96,6 @@ def reflect(
     ] = 0.68,
     limit: Limit = None,
     model: Model = None,
-    engine: Engine = None,
     seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
@@ -106,7 +104,7 @@ def reflect(
     from step3_rag import options
     from step3_rag.evaluate import rewrites as lesson
 
-    settings = settings_from_flags(smoke, model=model, engine=engine, seed=seed)
+    settings = settings_from_flags(smoke, model=model, seed=seed)
     names = options.strategies_of(strategies)
     facts = lesson.run(settings, dataset, split, names, threshold, limit)
     emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)

@@ -42,7 +42,7 @@ Limit = Annotated[int | None, typer.Option(help="Use only this many questions, d
 FOR_GRAPH = {"question", "graph", "index", "smoke", "as_json"}
 FOR_FRAMEWORKS = {
     *("question", "framework", "k", "reader", "index", "store", "address"),
-    *("model", "engine", "seed", "smoke", "as_json"),
+    *("model", "seed", "smoke", "as_json"),
 }
 
 

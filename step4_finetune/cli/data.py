@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shared.cli import Engine, Json, Model, Seed, Smoke, emit, new_app, settings_from_flags
+from shared.cli import Json, Model, Seed, Smoke, emit, new_app, settings_from_flags
 from step4_finetune.cli.flags import Data, GuideFile, guide_if_any
 
 if TYPE_CHECKING:
@@ -164,7 +164,6 @@ def distill(
     data: Data = None,
     guide: GuideFile = None,
     model: Model = None,
-    engine: Engine = None,
     seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
@@ -174,7 +173,7 @@ def distill(
     from step4_finetune.data.rows import GUIDE
     from step4_finetune.tone.guide import read_guide
 
-    settings = settings_from_flags(smoke, model=model, engine=engine, seed=seed)
+    settings = settings_from_flags(smoke, model=model, seed=seed)
     rows = (
         lesson.read_messages(messages)
         if messages

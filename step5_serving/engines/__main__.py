@@ -49,12 +49,12 @@ def backend_of(
 
     def load() -> Engine:
         if name == "lock":
-            from shared.embedded.engines import load_engine
+            from shared.embedded.on_transformers import TransformersEngine
 
-            return load_engine(settings.model_copy(update={"engine": "transformers"}))
+            return TransformersEngine.load(settings)
         if name == "llamacpp":
-            from shared.embedded.on_llamacpp import LlamaCppEngine
             from shared.models import weights
+            from step5_serving.engines.llamacpp import LlamaCppEngine
 
             return LlamaCppEngine.load(weights.ensure(settings.model, settings), settings, parallel=rows)
         from step5_serving.engines.batching.engine import BatchEngine, Options

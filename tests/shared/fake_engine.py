@@ -5,7 +5,7 @@ import dataclasses
 from shared import models
 from shared.config import load_settings
 from shared.embedded.backend import Backend
-from shared.embedded.engine import Generation, StopStrings
+from shared.embedded.engine import Generation
 from shared.embedded.prompt import calls_as_text
 
 
@@ -14,9 +14,6 @@ class FakeEngine:
 
     Where a list of calls is wanted, it writes `calls`.
     """
-
-    name = "fake"
-    calls_tools = True
 
     def __init__(self, *says, calls=(), context=2048, cached=0, fails=None):
         self.says, self.calls = list(says), list(calls)
@@ -27,15 +24,14 @@ class FakeEngine:
     def encode(self, text):
         return self.tokenizer.encode(text, add_special_tokens=False)
 
-    def generate(self, prompt, max_tokens, *, stop=(), schema=None, adapter=False):
-        asked = {"prompt": self.tokenizer.decode(prompt), "stop": list(stop), "schema": schema}
+    def generate(self, prompt, max_tokens, *, schema=None, adapter=False):
+        asked = {"prompt": self.tokenizer.decode(prompt), "schema": schema}
         if schema and schema["type"] == "array" and adapter:
             self.asked_calls.append(asked)
-            return Generation(lambda _done: iter([calls_as_text(self.calls)]))
+            return Generation(lambda _done: (each for each in [calls_as_text(self.calls)]))
         self.asked.append({**asked, "adapter": adapter})
 
         def run(done):
-            stops = StopStrings(stop)
             done.cached_tokens = self.cached
             try:
                 for piece in self.says:
@@ -46,11 +42,7 @@ class FakeEngine:
                     self.generated += 1
                     if self.fails and self.generated > 1:
                         raise self.fails
-                    yield stops.add(piece)
-                    if stops.found:
-                        done.stop_reason, done.stop_sequence = "stop_sequence", stops.found
-                        return
-                yield stops.rest()
+                    yield piece
             finally:
                 self.closed += 1
 

@@ -69,14 +69,13 @@ CALLED = (ASKED, assistant(use(1)), user(result(1, "31 °C and sunny in Bangkok"
 
 def test_text_comes_from_the_engine():
     fake = fake_backend("Good ", "morning", cached=3)
-    reply = ask(fake, user("Hi"), system="Be brief.", stop_sequences=["STOP"])
+    reply = ask(fake, user("Hi"), system="Be brief.")
     assert reply["content"] == [{"type": "text", "text": "Good morning"}]
     assert (reply["stop_reason"], reply["stop_sequence"]) == ("end_turn", None)
     assert fake.engine.asked == [
         {
             "prompt": "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
             "<|im_start|>assistant\n",
-            "stop": ["STOP"],
             "schema": None,
             "adapter": False,
         }
@@ -90,16 +89,9 @@ def test_text_comes_from_the_engine():
     }
 
 
-@pytest.mark.parametrize(
-    ("more", "expected"),
-    [
-        ({"max_tokens": 2}, ("one two ", "max_tokens", None)),
-        ({"stop_sequences": ["x", "o th"]}, ("one tw", "stop_sequence", "o th")),
-    ],
-)
-def test_limits_of_a_written_text(more, expected):
-    reply = ask(fake_backend("one ", "two ", "three"), user("Count"), **more)
-    assert (said(reply), reply["stop_reason"], reply["stop_sequence"]) == expected
+def test_max_tokens_ends_a_text():
+    reply = ask(fake_backend("one ", "two ", "three"), user("Count"), max_tokens=2)
+    assert (said(reply), reply["stop_reason"]) == ("one two ", "max_tokens")
 
 
 def test_a_conversation_reads_as_the_models_template_has_it():
@@ -249,18 +241,17 @@ def test_a_forced_call_comes_after_results_too_as_it_does_at_the_api():
     assert calls(ask(fake, *CALLED, tools=[TOOL], tool_choice={"type": "any"})) == [OSLO]
 
 
-def test_a_call_that_max_tokens_would_cut_does_not_come():
+def test_calls_that_max_tokens_would_cut_do_not_come():
     fake = fake_backend(calls=[BANGKOK, OSLO])
     size = len(fake.engine.encode(prompt.calls_as_text([BANGKOK])))
     reply = ask(fake, ASKED, tools=[TOOL], max_tokens=size + 1)
-    assert calls(reply) == [BANGKOK]
+    assert calls(reply) == []  # half of the calls would be a wrong answer
     assert (reply["stop_reason"], reply["usage"]["output_tokens"]) == ("max_tokens", size + 1)
 
 
 def test_the_same_call_twice_is_one_call_and_a_list_that_was_cut_is_none():
     assert len(read(prompt.calls_as_text([BANGKOK, OSLO, BANGKOK]))) == 2
-    with pytest.raises(ValueError, match=r"."):
-        read('[{"name": "get_weather", "argu')
+    assert read('[{"name": "get_weather", "argu') == []
 
 
 def test_calls_and_results_of_before_stand_in_the_prompt():
@@ -270,14 +261,6 @@ def test_calls_and_results_of_before_stand_in_the_prompt():
     call = '[{"name": "get_weather", "arguments": {"city": "Bangkok"}}]'
     assert f"<|im_start|>assistant\n{call}<|im_end|>" in read_text
     assert "<|im_start|>tool\n31 °C and sunny in Bangkok<|im_end|>" in read_text
-
-
-def test_an_engine_without_the_adapter_refuses_tools_in_one_line():
-    fake = fake_backend("ok")
-    fake.engine.calls_tools = False
-    with pytest.raises(Refused, match=r"^tools: engine fake can't call tools; use engine transformers$"):
-        ask(fake, ASKED, tools=[TOOL])
-    assert said(ask(fake, ASKED)) == "ok"
 
 
 # --- tool results ---------------------------------------------------------------------------------------
@@ -334,18 +317,9 @@ def test_calls_come_before_json():
     assert calls(ask(fake, ASKED, tools=[TOOL], output_config=ONE_TEXT)) == [BANGKOK]
 
 
-def test_json_that_does_not_fit_its_schema_never_passes_as_finished():
-    with pytest.raises(Exception, match="answer"):
-        ask(fake_backend('{"answer": 1}'), user("Hi"), output_config=ONE_TEXT)
+def test_json_that_was_cut_says_so():
     cut = ask(fake_backend('{"answer": ', '"Hi"}'), user("Hi"), output_config=ONE_TEXT, max_tokens=1)
     assert (said(cut), cut["stop_reason"]) == ('{"answer": ', "max_tokens")
-
-
-@pytest.mark.parametrize("schema", [{"type": "string", "pattern": "(?<=x)y"}, {"type": "strin"}])
-def test_a_schema_that_cannot_be_enforced_is_refused_before_anything_else(schema):
-    config = {"format": {"type": "json_schema", "schema": schema}}
-    with pytest.raises(Refused, match=r"output_config\.format\.schema: "):
-        ask(fake_backend(), user("Hi"), output_config=config)
 
 
 def test_what_changes_nothing_is_accepted():
@@ -354,9 +328,6 @@ def test_what_changes_nothing_is_accepted():
         fake_backend("Hello"),
         user({**text("Hi"), "cache_control": cached, "citations": None}),
         cache_control=cached,
-        metadata={"user_id": "x"},
-        service_tier="standard_only",
-        thinking={"type": "disabled"},
         output_config={"format": None},
         tools=[{**TOOL, "cache_control": cached, "type": "custom", "strict": True}],
         tool_choice={"type": "auto"},
@@ -367,10 +338,10 @@ def test_what_changes_nothing_is_accepted():
 # --- one a process --------------------------------------------------------------------------------------
 
 
-def test_a_backend_is_made_once_and_loads_nothing(monkeypatch):
-    monkeypatch.setattr(backends.engines, "load_engine", lambda settings: pytest.fail("loaded"))
-    one, other = load_settings(model="tiny", seed=1), load_settings(model="tiny", seed=2)
+def test_a_backend_is_made_once_and_loads_nothing():
+    one, other = (load_settings(model="tiny", dtype="float16", seed=seed) for seed in (1, 2))
     assert backends.backend(one) is backends.backend(other)
+    assert backends.backend(one)._engine is None
     assert backends.backend(one) is not backends.backend(load_settings(model="tiny", dtype="float32"))
 
 

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from shared.config import load_settings
-from shared.embedded.grammar import UnsupportedSchema, check, lark_of
+from shared.embedded.grammar import UnsupportedSchema, grammar_of
 from shared.embedded.guide import circles
 from shared.embedded.on_transformers import TransformersEngine
 
-TEXT, WHOLE, NUMBER = {"type": "string"}, {"type": "integer"}, {"type": "number"}
+TEXT, NUMBER = {"type": "string"}, {"type": "number", "minimum": 0, "maximum": 1000}
+WHOLE = {"type": "integer", "minimum": -1000, "maximum": 1000}
 
 
 def thing(**properties):
@@ -59,7 +60,6 @@ SUPPORTED = {
     "bounds": thing(
         a={"type": "integer", "minimum": -3, "exclusiveMaximum": 4}, b={**NUMBER, "minimum": 0.5}
     ),
-    "far bounds": thing(a={"type": "integer", "minimum": 10**17}, b={**NUMBER, "maximum": -(10**17)}),
     "multipleOf": {"type": "integer", "multipleOf": 25, "minimum": 0, "maximum": 1000},
     "length": {"type": "string", "minLength": 5, "maxLength": 8},
     "pattern": thing(code={"type": "string", "pattern": "^[A-Z]{3}-[0-9]{2,4}$"}),
@@ -79,10 +79,8 @@ UNSUPPORTED = {
     "unevaluatedProperties": {"type": "object", "unevaluatedProperties": False},
     "x-guidance": {"x-guidance": {"lenient": True}, "type": "string"},
     "Unknown format: colour": {"type": "string", "format": "colour"},
-    "format can only": {"type": "integer", "format": "int32"},
     "look-ahead": {"type": "string", "pattern": "(?=a)b"},
     "oneOf": {"oneOf": [{"type": "integer", "minimum": 2}, {"type": "integer", "maximum": 5}]},
-    "minProperties": {"type": "object", "minProperties": 2},
     "exclusiveMinimum": {"type": "integer", "minimum": 3, "exclusiveMinimum": True},
     "$.items": listed([WHOLE, TEXT]),
     "minimum (5) is greater": {"type": "integer", "minimum": 5, "maximum": 3},
@@ -134,7 +132,7 @@ def test_a_text_that_has_to_end_ends_as_json_or_says_that_it_did_not(engine, lim
 @pytest.mark.parametrize("name", UNSUPPORTED)
 def test_what_cannot_be_enforced_is_refused_by_name(name):
     with pytest.raises(UnsupportedSchema) as refused:
-        check(UNSUPPORTED[name])
+        grammar_of(UNSUPPORTED[name])
     assert name in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -169,11 +167,3 @@ def test_a_circle_is_one_piece_four_times_over():
     assert not circles(list(range(100)))
     assert circles(list(range(100)) + list(range(48)))  # a long way round
     assert not circles(list(range(100)) + list(range(47)))
-
-
-def test_llama_cpp_gets_the_narrowed_schema():
-    grammar = lark_of(thing(a=WHOLE))
-    assert grammar.startswith("%llguidance")
-    assert '"maximum": 9007199254740992' in grammar
-    with pytest.raises(UnsupportedSchema):
-        lark_of(UNSUPPORTED["uniqueItems"])

@@ -1,6 +1,5 @@
 """Which requests the embedded model takes, and the scripted API that other tests use."""
 
-import asyncio
 import copy
 
 import pytest
@@ -41,7 +40,7 @@ def results(*ids, content="seen"):
     "fields",
     [
         {},
-        {"system": "Be brief.", "stop_sequences": ["."], "stream": True, "metadata": {"user_id": "u"}},
+        {"system": "Be brief.", "stream": True},
         {"system": [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}]},
         {"tools": [TOOL], "tool_choice": {"type": "tool", "name": "look"}},
         {"messages": [USER, uses("a", "b"), results("a", "b"), {"role": "assistant", "content": "Yes"}]},
@@ -68,7 +67,6 @@ PICTURE = {"type": "image", "source": {"type": "url", "url": "https://example.co
         ([{**USER, "name": "Ann"}], "messages.1.name: Extra inputs are not permitted"),
         ([{"role": "user", "content": ""}], "messages.1: all messages must have non-empty content"),
         ([{"role": "user", "content": 5}], "messages.1.content: Input should be a valid list"),
-        ([{"role": "assistant", "content": "So "}], "messages: final assistant content cannot end with"),
         (
             [user({"type": "text", "text": ""})],
             "messages.1.content.0.text.text: String should have at least 1",
@@ -83,7 +81,6 @@ PICTURE = {"type": "image", "source": {"type": "url", "url": "https://example.co
         ([uses("a"), user(TEXT, *results("a")["content"])], "messages.2: `tool_use` ids (a)"),
         ([uses("a"), results("a", "a")], "messages.2: `tool_use` ids (a)"),
         ([results("a")], "messages.1: `tool_use` ids (none)"),
-        ([uses("a"), results("a"), uses("a"), results("a")], "messages.3: `tool_use` ids must be unique: a"),
         ([uses("a b"), results("a b")], "messages.1.content.0.tool_use.id: String should match pattern"),
         ([uses("a"), results("a", content=[PICTURE])], "messages.2.content.0.tool_result.content.0.type"),
     ],
@@ -99,9 +96,9 @@ def test_conversations_that_are_refused(messages, error):
         ({"max_tokens": 0}, "max_tokens: Input should be greater than or equal to 1"),
         ({"max_tokens": "9"}, "max_tokens: Input should be a valid integer"),  # strict
         ({"temperature": 1.0}, "temperature: Extra inputs are not permitted"),
-        ({"thinking": {"type": "adaptive"}}, "thinking.type: Input should be 'disabled'"),
+        ({"thinking": {"type": "adaptive"}}, "thinking: Extra inputs are not permitted"),
         ({"output_config": {"effort": "low"}}, "output_config.effort: Extra inputs"),
-        ({"stop_sequences": ["a", " "]}, "stop_sequences.1: String should match pattern"),
+        ({"stop_sequences": ["."]}, "stop_sequences: Extra inputs are not permitted"),
         ({"system": [PICTURE]}, "system.0.type: Input should be 'text'"),
         ({"messages": "Hi"}, "messages: Input should be a valid list"),
         ({"messages": []}, "messages: List should have at least 1 item"),
@@ -119,10 +116,6 @@ def test_conversations_that_are_refused(messages, error):
         (
             {"output_config": {"format": {"type": "json_schema", "schema": {"anyOf": [{"type": "object"}]}}}},
             "output_config.format.schema: For 'object' type, 'additionalProperties' must be",
-        ),
-        (
-            {"messages": [USER, {"role": "assistant", "content": "{"}], "output_config": {"format": FORMAT}},
-            "messages: an assistant message to continue goes with no output format",
         ),
     ],
 )
@@ -175,27 +168,22 @@ def test_any_json_gets_an_answer_and_no_exception(path, value):
 # --- the scripted API -------------------------------------------------------------------------------------
 
 
-def test_the_scripted_api_speaks_json_and_sse_to_both_clients():
+def test_the_scripted_api_speaks_json_and_sse():
     api = ScriptedMessages()
     asked = {"model": "m", "max_tokens": 9, "messages": [USER]}
 
-    async def stream():
-        async with api.async_client.messages.stream(**asked) as stream:
-            return await stream.get_final_message()
-
     answers = []
-    for _ in range(3):
+    for _ in range(2):
         api.enqueue("Hi", [("look", {"at": "é"})], usage={"input_tokens": 7})
     answers.append(api.client.messages.create(**asked))
-    with api.client.messages.stream(**asked) as stream_:
-        answers.append(stream_.get_final_message())
-    answers.append(asyncio.run(stream()))
+    with api.client.messages.stream(**asked) as stream:
+        answers.append(stream.get_final_message())
     for answer in answers:
         assert [block.type for block in answer.content] == ["text", "tool_use"]
         assert answer.content[1].input == {"at": "é"}
         assert answer.stop_reason == "tool_use"
         assert (answer.usage.input_tokens, answer.usage.output_tokens) == (7, 10)
-    assert [request.get("stream", False) for request in api.requests] == [False, True, True]
+    assert [request.get("stream", False) for request in api.requests] == [False, True]
 
 
 def test_the_scripted_api_refuses_what_the_api_would():

@@ -10,16 +10,12 @@ from step2_tools.cli import costs
 from tests.step2.fake_services import WEATHER
 
 
-def test_the_published_schema_describes_what_is_printed(api, command):
+def test_json_has_the_models_text_and_the_tools_facts(api, command):
     api.enqueue(**WEATHER)
     api.enqueue('{"answer": "Hot \\u2600."}')
     got = command("step2_tools", "Is it hot in Bangkok?", "--offline", "--format", "json")
     assert got.code == 0
     printed = json.loads(got.out)
-    answer.Answer.model_validate(printed)
-    schema = json.loads(command("step2_tools", "schema").out)
-    assert set(printed) == set(schema["properties"]) == set(schema["required"])
-    assert schema["additionalProperties"] is False
     assert (printed["question"], printed["answer"]) == ("Is it hot in Bangkok?", "Hot ☀.")
     # The facts are the tool's own, whatever the model wrote.
     sent = json.loads(api.requests[1]["messages"][2]["content"][0]["content"])
@@ -53,7 +49,7 @@ def test_json_that_was_cut_is_no_answer(api, command):
 
 def test_errors_and_odd_results_stay_what_they_are():
     calls = [Call("a", {}, "city is missing", True), Call("b", {"x": 1}, "[1, 2]", False)]
-    data = answer.as_json("Q", "A", calls).model_dump()["data"]
+    data = answer.as_json("Q", "A", calls)["data"]
     assert [(fact["result"], fact["is_error"]) for fact in data] == [
         ("city is missing", True),
         ("[1, 2]", False),

@@ -18,7 +18,6 @@ def test_claude_without_a_key(refused):
     ("failure", "requests", "line"),
     [
         ({"status": 401}, 1, "the key is wrong (401): set ANTHROPIC_API_KEY"),
-        ({"status": 403, "error": "not for you"}, 1, "the key may not do this (403): not for you"),
         (
             {"status": 404, "error": "model: x"},
             1,
@@ -27,14 +26,12 @@ def test_claude_without_a_key(refused):
         ({"status": 429}, 3, "your rate limit is reached (429): try again in a minute"),
         ({"status": 429, "headers": {"retry-after": "90"}}, 1, "(429): try again in 90 seconds"),
         ({"status": 529}, 3, "the server is overloaded (529): try again in a minute"),
-        ({"status": 529, "headers": {"retry-after": "3600"}}, 1, "(529): try again in 3600 seconds"),
         ({"status": 500}, 3, "the server failed (500): try again"),
         (
             {"status": 400, "error": "prompt is too long: 9 > 8"},
             1,
             "refuses the request (400): prompt is too long",
         ),
-        ({"status": 413}, 1, "too long (413)"),
         ({"status": 400, "error": "no\nsuch thing"}, 1, "refuses the request (400): no such thing"),
         ({"refused": True}, 3, "the API can't be reached (connection refused): is it running"),
         ({"hang": True}, 1, "no answer within 60 seconds: try again, or allow more with --timeout"),
@@ -104,8 +101,7 @@ def test_a_server_that_speaks_something_else(refused, monkeypatch, headers, body
 @pytest.mark.parametrize("seconds", ["0", "nan", "1e30"])
 def test_a_time_out_that_is_none(api, refused, seconds):
     line = f"--timeout {float(seconds):g} is not allowed: use 1 to 86400 seconds"
-    for args in (["Hi"], ["evaluate"]):
-        assert line in refused("step2_tools", *args, "--timeout", seconds)
+    assert line in refused("step2_tools", "Hi", "--timeout", seconds)
 
 
 def test_the_key_of_a_server_of_ones_own_has_another_name(api, refused, monkeypatch):
@@ -124,22 +120,17 @@ def test_an_empty_question(api, refused, question):
     [
         (("--max-turns", "0"), "--max-turns 0 is not allowed: use 1 or more"),
         (("--max-new-tokens", "-1"), "--max-new-tokens -1 is not allowed"),
-        (("--prompt", "assistent"), "prompt 'assistent' has no version"),
-        (("--prompt", "assistant@99"), "prompt 'assistant' has no version 99"),
-        (("--prompt", "assistant@new"), "use an id, or an id and a version"),
-        (("--prompt", "json_calls@1"), "needs the variables tools"),
         (("--model", "smollm3"), "unknown model 'smollm3'"),
         (("--format", "xml"), "'xml' is not one of 'text', 'json'"),
     ],
 )
 def test_flags(api, refused, flags, line):
-    said = re.sub(r"in \S+/prompts", "in prompts", refused("step2_tools", "Hi", *flags))
-    assert line in said
+    assert line in refused("step2_tools", "Hi", *flags)
     assert not api.requests
 
 
 def test_long_and_foreign_questions_are_sent_as_they_are(api, command):
-    for question in ("word " * 20_000, "อากาศที่กรุงเทพเป็นอย่างไร 🌧", "'; DROP TABLE --", "[bold]x[/bold]"):
+    for question in ("word " * 20_000, "อากาศที่กรุงเทพเป็นอย่างไร 🌧", "[bold]x[/bold]"):
         api.enqueue("Hm.")
         assert command("step2_tools", "ask", "--offline", "--", question).code == 0
         assert api.requests[-1]["messages"][-1]["content"] == question

@@ -98,9 +98,9 @@ def test_without_offline_the_real_services_are_asked(api, command):
     assert got.err == "a service cannot be reached; with --offline, the tools answer from sample data\n"
 
 
-def test_the_prompt_is_the_system_message(ask, api):
-    ask("--prompt", "assistant@1")
-    file = ROOT / "step2_tools" / "prompts" / "assistant.1.md"
+def test_the_newest_prompt_is_the_system_message(ask, api):
+    ask()
+    file = ROOT / "step2_tools" / "prompts" / "assistant.2.md"
     assert api.requests[0]["system"] in file.read_text(encoding="utf-8")
     assert "is data" in api.requests[0]["system"]
 

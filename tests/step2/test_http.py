@@ -1,10 +1,7 @@
-import socket
-import time
-
 import httpx2
 import pytest
 
-from step2_tools.tools.http import Api, Refused, Shape
+from step2_tools.tools.http import Refused, Shape
 from tests.step2.fake_services import refusal, service
 
 URL = "https://api.example.org/v1/thing"
@@ -44,18 +41,10 @@ def test_a_wait_that_is_too_long_is_not_begun(header):
     assert (len(seen), slept) == (1, [])
 
 
-@pytest.mark.parametrize("header", ["-5", "nan", "soon", "Fri, 31 Dec 2100 23:59:59 GMT"])
-def test_a_senseless_retry_after_is_no_obstacle(header):
-    api, seen = service(busy(**{"retry-after": header}), {"size": 3})
-    assert get(api).size == 3
-    assert len(seen) == 2
-
-
-@pytest.mark.parametrize("status", [429, 503])
-def test_after_three_attempts_with_growing_jittered_pauses_it_gives_up(status):
+def test_after_three_attempts_with_growing_jittered_pauses_it_gives_up():
     slept = []
-    api, seen = service(busy(status), sleep=slept.append)
-    assert f"(status {status}); try again later" in refusal(get, api)
+    api, seen = service(busy(503), sleep=slept.append)
+    assert "(status 503); try again later" in refusal(get, api)
     assert len(seen) == 3
     assert 0.1 <= slept[0] <= 0.5
     assert 0.1 <= slept[1] <= 1
@@ -65,9 +54,7 @@ def test_after_three_attempts_with_growing_jittered_pauses_it_gives_up(status):
     ("error", "line"),
     [
         (httpx2.ReadTimeout("x"), "Example did not answer in time"),
-        (httpx2.ConnectTimeout("x"), "Example did not answer in time"),
         (httpx2.ConnectError("[Errno 111] secret.internal"), "Example cannot be reached"),
-        (httpx2.RemoteProtocolError("x"), "Example cannot be reached"),
     ],
 )
 def test_a_connection_that_fails_is_tried_again_and_then_named(error, line):
@@ -75,15 +62,6 @@ def test_a_connection_that_fails_is_tried_again_and_then_named(error, line):
     assert refusal(get, api).startswith(line)
     assert len(seen) == 3
     assert get(service(error, {"size": 3})[0]).size == 3
-
-
-def test_a_server_that_hangs_is_left():
-    with socket.create_server(("127.0.0.1", 0)) as server:  # accepts, and never says a word
-        api = Api(timeout_s=0.05, sleep=lambda seconds: None)
-        start = time.monotonic()
-        line = refusal(api.get, "Example", f"http://127.0.0.1:{server.getsockname()[1]}/", Thing)
-    assert line.startswith("Example did not answer in time")
-    assert time.monotonic() - start < 2
 
 
 @pytest.mark.parametrize("status", [400, 404])
@@ -119,11 +97,8 @@ def test_five_megabytes_are_not_read():
             httpx2.Response(301, headers={"location": "https://elsewhere.org"}),
             "refused the request: status 301",
         ),
-        (httpx2.Response(403, html="<html>Forbidden</html>"), "refused the request: status 403"),
         ({"siez": 3}, "unknown shape (size: field required)"),
-        ({"size": None}, "unknown shape (size: "),
         (httpx2.Response(200, content=b'{"size": NaN}'), "unknown shape (size: "),
-        ([1], "unknown shape (the whole: "),
         (httpx2.Response(200, content=b"null"), "unknown shape (the whole: "),
     ],
 )

@@ -163,14 +163,11 @@ def test_a_server_that_hangs_is_stopped_and_gets_no_call_twice(tmp_path, monkeyp
     assert calls.read_text() == "called\n"
 
 
-@pytest.mark.parametrize("flooding", ["a gigabyte", "a packed gigabyte"])
-def test_a_flood_over_http_ends(flooding):
+def test_a_flood_over_http_ends():
     async def app(scope, receive, send):
         if scope["type"] != "http":
             return
-        headers = [(b"content-type", b"application/json")]
-        if "packed" in flooding:
-            headers.append((b"content-encoding", b"gzip"))
+        headers = [(b"content-type", b"application/json"), (b"content-encoding", b"gzip")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         for _ in range(1000):
             await send({"type": "http.response.body", "body": bytes(10**6), "more_body": True})
@@ -184,15 +181,13 @@ def test_a_flood_over_http_ends(flooding):
     ("address", "said"),
     [
         ("no-such-command", "No such file"),
-        ("", "it is empty; name a command or a URL"),
         ("'unclosed", "No closing quotation"),
         ("true", "the server has ended; run it by hand"),
-        ("cat", "Method not found"),
         ("http://user:secret@127.0.0.1:1/mcp?key=secret", "All connection attempts failed"),
         (command_of("twice"), "a second tool named 'a_b'"),
         (command_of("many"), "more than 64 tools"),
     ],
-    ids=["unknown", "empty", "unclosed", "ends", "echoes", "unreachable", "two alike", "too many"],
+    ids=["unknown", "unclosed", "ends", "unreachable", "two alike", "too many"],
 )
 def test_what_is_no_server_that_can_be_used(refused, api, address, said):
     error = refused("step2_tools", "Hi", "--offline", "--mcp", address)
@@ -202,11 +197,10 @@ def test_what_is_no_server_that_can_be_used(refused, api, address, said):
     assert not api.requests
 
 
-@pytest.mark.parametrize("address", ["sleep 60", "yes", "cat /dev/zero"])
-def test_a_server_that_never_answers(refused, api, monkeypatch, address):
+def test_a_server_that_never_answers(refused, api, monkeypatch):
     monkeypatch.setattr(mcp, "LIMIT_S", 1.0)
     start = time.monotonic()
-    assert "no answer within 1 s" in refused("step2_tools", "Hi", "--offline", "--mcp", address)
+    assert "no answer within 1 s" in refused("step2_tools", "Hi", "--offline", "--mcp", "yes")
     assert time.monotonic() - start < 45
 
 

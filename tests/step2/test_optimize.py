@@ -116,7 +116,7 @@ def test_examples_are_found_compared_on_the_held_out_questions_and_saved(api, op
     test = facts["test"]
     assert (test["before"]["hits"], test["after"]["hits"]) == (4, 8)
     assert (test["gained"], test["lost"], test["difference"], test["p"]) == (4, 0, 0.5, 0.12)
-    assert api.calls <= facts["budget"]
+    assert api.calls <= 200
     old, new = (prompts.load(tmp_path / "found", "json_calls", version) for version in (1, 2))
     assert new.system == old.system
     assert new.examples
@@ -130,7 +130,6 @@ def test_examples_are_found_compared_on_the_held_out_questions_and_saved(api, op
     out = shown(facts)
     assert "4 more are right and 0 no longer: +50 points" in out
     assert "with 8 questions, this difference may be chance" in out
-    assert "+Hot in" in out
     assert not capsys.readouterr().out
     assert not (load_settings().cache_dir / "dspy").exists()
 
@@ -140,26 +139,6 @@ def test_nothing_is_saved_where_nothing_is_better(optimized, tmp_path):
     assert facts["saved"] is facts["test"] is None
     assert not list(tmp_path.glob("found/*"))
     assert "nothing better was found on dev" in shown(facts)
-
-
-def test_the_budget_bounds_every_call(api, optimized):
-    facts = optimized(budget=50)
-    assert api.calls <= 50
-    assert facts["dev"]["before"]["n"] == 6
-    calls = api.calls
-    with pytest.raises(UserError, match=r"--budget 49 is too small: these questions take 50 calls"):
-        optimized(budget=49)
-    assert api.calls == calls
-    assert optimize.affordable_sets(10**6, train=2, val=6, test=8) == optimize.SETS
-
-
-def test_ctrl_c_stops_it(api, optimized):
-    def interrupt():
-        raise KeyboardInterrupt
-
-    api.after, api.then = 4, interrupt
-    with pytest.raises(KeyboardInterrupt):
-        optimized()
 
 
 def test_a_server_that_fails_later_ends_the_search_in_one_line(api, optimized):
@@ -183,7 +162,6 @@ def test_the_command_asks_the_server_of_the_settings(api, command, monkeypatch, 
 
 def test_refusals_of_the_command(refused, monkeypatch):
     assert "--limit 4 or more" in refused("step2_tools", "optimize", "--smoke", "--limit", "3")
-    assert "--budget 10 is too small" in refused("step2_tools", "optimize", "--smoke", "--budget", "10")
     native = ("optimize", "--smoke", "--style", "native")
     assert "no examples to optimize: use zero-shot" in refused("step2_tools", *native)
     assert "needs a key" in refused("step2_tools", "optimize", "--model", "claude-haiku-5-5")
@@ -194,7 +172,7 @@ def test_refusals_of_the_command(refused, monkeypatch):
 def test_pairs_are_compared_question_by_question():
     def outcomes(rights):
         scores = [scoring.Score(True, right, right, False) for right in rights]
-        return [results.Outcome({}, None, None, score, 0.0) for score in scores]
+        return [results.Outcome({}, None, score, 0.0) for score in scores]
 
     found = results.compare(outcomes([1, 1, 0, 0, 0, 1]), outcomes([1, 0, 1, 1, 1, 1]), "right_tool")
     assert (found["gained"], found["lost"], found["p"]) == (3, 1, 0.62)

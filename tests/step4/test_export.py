@@ -48,15 +48,6 @@ def test_everything_is_written_and_said(settings, run, tmp_path):
     assert "vllm serve tiny --enable-lora --max-lora-rank 8" in said
 
 
-def test_the_houses_own_engine_runs_the_export(settings, run, tmp_path):
-    pytest.importorskip("xllamacpp", reason="pip install .[llamacpp]")
-    from shared.embedded.on_llamacpp import LlamaCppEngine
-
-    files.run(settings, run, tmp_path / "tone", formats=["f16"])
-    engine = LlamaCppEngine.load(tmp_path / "tone", load_settings(model=str(tmp_path / "tone"), threads=1))
-    assert "".join(engine.generate(engine.encode("<|im_start|>user\nhi<|im_end|>\n"), 5))
-
-
 def test_a_fully_trained_model_has_no_adapter_to_hand_on(settings, tmp_path):
     models.load_causal_lm("tiny", dtype="float32").save_pretrained(tmp_path / "run")
     facts = files.run(settings, tmp_path / "run", tmp_path / "tone", formats=["q8_0"])

@@ -33,14 +33,6 @@ def test_limits_of_its_own_for_each(make, alone):
     assert got == [alone(SENTENCES[n % 7], 1 + 3 * n) for n in range(8)]
 
 
-def test_stop_strings_are_those_of_each(make, alone):
-    engine, stops = make(), [["e"], ["a", "the"], [" "], []]
-    with ThreadPoolExecutor(4) as pool:
-        got = list(pool.map(lambda n: write(engine, SENTENCES[n], stop=stops[n]), range(4)))
-    assert got == [alone(SENTENCES[n], stop=stops[n]) for n in range(4)]
-    assert any(reason == "stop_sequence" for _, reason, _ in got)
-
-
 def test_schemas_beside_free_texts(make, alone):
     engine = make()
     with ThreadPoolExecutor(6) as pool:

@@ -86,16 +86,12 @@ def test_greedy_texts_are_the_same_in_fewer_steps(both, alone, together, prefix_
     assert fast < 0.6 * slow
 
 
-def test_limits_and_stop_strings_in_the_middle_of_what_was_accepted(both, alone):
+def test_limits_in_the_middle_of_what_was_accepted(both, alone):
     """The number of tokens is right, too: what was written beyond the end does not count."""
-    asked = []
-    for n, each in enumerate(ASKED):
-        text = alone(each, 50)[0]
-        more = {"limit": 50, "stop": [text[len(text) // 2 :][:3]]} if n % 2 else {"limit": 3 + n}
-        asked.append((each, more))
+    asked = [(each, {"limit": 3 + n}) for n, each in enumerate(ASKED)]
     (without, _), (with_it, _) = both(asked)
     assert with_it == without == [alone(each, **more) for each, more in asked]
-    assert {reason for _, reason, _ in with_it} >= {"max_tokens", "stop_sequence"}
+    assert "max_tokens" in {reason for _, reason, _ in with_it}
 
 
 def test_an_end_in_the_middle_of_what_was_accepted(both, make, monkeypatch):

@@ -6,26 +6,28 @@
     ' Paris.\\n\\nThe'
 
 `generate` may be called from as many threads as you like. The text is that of shared's TransformersEngine:
-the same penalty, stop strings, schemas and circles. What a step writes waits until somebody asks for
+the same penalty, schemas and circles. What a step writes waits until somebody asks for
 the next piece; a sequence doesn't wait for its reader, and goes on until its limit, or until it is closed.
 """
 
 from __future__ import annotations
 
 import atexit
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
+from tokenizers.decoders import DecodeStream
 
 from shared import models
 from shared.config import Settings
-from shared.embedded.engine import Generation, StopStrings, room
+from shared.embedded.engine import Generation
 from shared.embedded.guide import Guides, circles
-from shared.embedded.on_transformers import Letters, _is_word
+from shared.embedded.on_transformers import is_word
+from shared.embedded.wire import Refused
 from shared.errors import explain_load_errors
 from shared.models import device
 from shared.models import weights as files
@@ -65,9 +67,6 @@ class Options:
 class BatchEngine:
     """A Llama, up to `rows` sequences at a time."""
 
-    name = "torch"
-    calls_tools = False
-
     def __init__(
         self,
         llama: Llama,
@@ -81,7 +80,7 @@ class BatchEngine:
         limits = replace(limits, lookup=options.lookup)
         kv_cache = KVCache(llama, limits.sequences)
         prefixes = PrefixCache(PREFIX_TOKENS // BLOCK if options.prefix_cache else 0)
-        sampler = Sampler(cache(partial(_is_word, tokenizer)))
+        sampler = Sampler(cache(partial(is_word, tokenizer)))
         self.core = EngineCore(Scheduler(limits, kv_cache, prefixes), ModelRunner(llama, kv_cache), sampler)
         self._guides = Guides(tokenizer, llama.vocabulary, self.ends)
         atexit.register(self.close)  # a thread that is inside torch when the interpreter goes would abort it
@@ -118,30 +117,29 @@ class BatchEngine:
         prompt: list[int],
         max_tokens: int,
         *,
-        stop: Iterable[str] = (),
         schema: dict[str, Any] | None = None,
-        adapter: bool = False,  # noqa: ARG002 (nobody asks for it: `calls_tools` is false)
+        adapter: bool = False,
     ) -> Generation:
         """See `Engine.generate`. The request is queued when its first piece is asked for.
 
         Raises:
-            Refused: too many requests wait already; when the first piece is asked for.
+            Refused: tools; or too many requests wait already (when the first piece is asked for).
         """
+        if adapter:
+            raise Refused("engine torch takes no tools: it has no adapter for them; ask Claude")
         guide = self._guides.of(schema) if schema is not None else None
-        space = room(prompt, self.context)
+        space = self.context - len(prompt)
         forced = guide.forced() if guide else []
         sequence = Sequence(list(prompt), min(max_tokens, space), self.ends, guide, forced)
-        return Generation(partial(self._text, sequence, StopStrings([*stop]), space < max_tokens))
+        return Generation(partial(self._text, sequence, space < max_tokens))
 
     def close(self) -> None:
         """End the thread; texts that are being written end with an error."""
         atexit.unregister(self.close)
         self.core.close()
 
-    def _text(
-        self, sequence: Sequence, stops: StopStrings, context_ends_it: bool, done: Generation
-    ) -> Iterator[str]:
-        letters = Letters(self.tokenizer)
+    def _text(self, sequence: Sequence, context_ends_it: bool, done: Generation) -> Generator[str]:
+        text = DecodeStream(skip_special_tokens=True)
         if len(sequence.output) < sequence.max_tokens:
             self.core.add(sequence)
         else:
@@ -149,13 +147,8 @@ class BatchEngine:
         try:
             for token in _tokens(sequence, context_ends_it, done):
                 done.output_tokens += 1
-                if piece := stops.add(letters.add(token)):
+                if piece := text.step(self.tokenizer.backend_tokenizer, token):
                     yield piece
-                if stops.found:
-                    done.stop_reason, done.stop_sequence = "stop_sequence", stops.found
-                    return
-            if piece := stops.add(letters.rest()) + stops.rest():
-                yield piece
         finally:
             sequence.aborted = True
 
