@@ -25,19 +25,19 @@ def test_the_texts_are_thirty_of_every_kind():
 
 
 def test_against_a_model_that_obeys_only_code_holds(api):
-    for _ in range(15 * len(injection.DEFENCES)):
+    for _ in range(8 * len(injection.DEFENCES)):
         api.enqueue("I don't know.")
-    table = injection.run(api.client, "scripted", limit=15)["table"]
+    table = injection.run(api.client, "scripted", limit=8)["table"]
     obedient = table[: len(injection.DEFENCES)]
     held = {each["defence"]: {goal: hits for goal, (hits, _n) in each["goals"].items()} for each in obedient}
     n = {goal: n for goal, (_hits, n) in table[0]["goals"].items()}
-    assert sum(n.values()) == 15
+    assert sum(n.values()) == 8
     assert all(n.values())
     nothing = dict.fromkeys(n, 0)
     assert held["none"] == held["marking"] == nothing
     assert held["approval"] == {**nothing, "alert": n["alert"]}
     assert held["allow-list"] == held["all"] == {**nothing, "call": n["call"], "alert": n["alert"]}
-    assert {row["held"] for row in table[len(injection.DEFENCES) :]} == {15}
+    assert {row["held"] for row in table[len(injection.DEFENCES) :]} == {8}
 
 
 @pytest.mark.parametrize(
