@@ -100,7 +100,7 @@ class LlamaCppEngine:
 
     def _run(self, request: dict[str, Any], full: bool, done: Generation) -> Generator[str]:
         pieces: list[str] = []
-        chunks = self.chunks(request)
+        chunks = self._chunks(request)
         try:
             for chunk in chunks:
                 piece: str = chunk["choices"][0]["text"]
@@ -118,7 +118,7 @@ class LlamaCppEngine:
         finally:
             chunks.close()
 
-    def chunks(self, request: dict[str, Any]) -> Generator[dict[str, Any]]:
+    def _chunks(self, request: dict[str, Any]) -> Generator[dict[str, Any]]:
         """The server's chunks as they come. It pushes them, from a thread of ours, until told to stop."""
         arrived: SimpleQueue[dict[str, Any] | BaseException | None] = SimpleQueue()
         stopped = threading.Event()
