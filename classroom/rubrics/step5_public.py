@@ -179,12 +179,13 @@ def test_a_figure_and_one_that_is_slower(submission, draw):
 def test_first_come_first_served(submission, draw):
     """N run, the others wait, and come in in the order in which they came."""
     for running in (1, 2, 3):
-        names = draw.names(6)
-        doors = Doors(submission, running, 6)
-        for name in names[:3]:
+        names = draw.names(draw.randint(5, 9))
+        doors, first = Doors(submission, running, 9), draw.randint(1, 4)
+        for name in names[:first]:
             doors.moment(("come", name))
-        doors.moment(*(("come", name) for name in names[3:]))
-        doors.leave(names, [draw.uniform(0.1, 9) for _ in names])
+        doors.moment(*(("come", name) for name in names[first:]))
+        for leaving in (draw.sample(names, len(names)), names):
+            doors.leave(leaving, [draw.uniform(0.1, 9) for _ in names])
 
 
 # --- 5.7 ------------------------------------------------------------------------------------------------

@@ -114,11 +114,16 @@ class Recording(Patched):
         super().begin(mark)
         self.heard = self.by_test.setdefault(mark.test, [])
 
+    def compare(self, do, what, args, kwargs, made, how):
+        self.text = how.text
+        return super().compare(do, what, args, kwargs, made, how)
+
     def expected(self, reference, got):
         value = super().expected(reference, got)
-        self.heard.append(
-            value.kinds[0] if isinstance(value, Raised) else wire.encode(value, keep=lambda _: 0)
-        )
+        if isinstance(value, Raised):
+            self.heard.append(f"{value.kinds[0]} {value.text if self.text else ''}")
+        else:
+            self.heard.append(wire.encode(value, keep=lambda _: 0))
         return value
 
 
