@@ -109,9 +109,10 @@ class RagAnswerer:
         assert found is not None
         silent = not found.sources or (outcome.reflection.verdict == "abstain" and plan.abstain)
         answered = self._answered(outcome.answer, plan, found, silent=silent)
+        rerank = sum(each.rerank_ms or 0.0 for each in found.attempts)
         answered.latency_ms = {
-            "retrieve": sum(each.retrieve_ms or 0.0 for each in found.attempts),
-            "rerank": sum(each.rerank_ms or 0.0 for each in found.attempts),
+            "retrieve": 1000 * outcome.seconds["search"] - rerank,  # with the evaluator, and rewriting
+            "rerank": rerank,
             "generate": 1000 * outcome.seconds["answer"],
         }
         answered.parameters = {**self._parameters(plan), "verdict": outcome.reflection.verdict}

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_the_chat_models_answer_with_all_that_telemetry_wants(rag):
         True,
         0.0,
     )
-    assert attempt.retrieve_ms == got.latency_ms["retrieve"]
+    assert attempt.retrieve_ms <= got.latency_ms["retrieve"]
     assert got.prompt.label.startswith("answer/1@")
     assert prompts.parse(got.prompt.text).sha256 == got.prompt.sha256
     assert (got.model, got.engine, got.abstained) == ("scripted", "scripted", False)
@@ -119,7 +120,7 @@ def test_every_attempt_counts_for_the_time(rag):
     got, _ = answer(rag(threshold=1.0, strategies=("meaning",)), asked(reader="quote"))
     assert [each.strategy for each in got.attempts] == ["question", "meaning"]
     assert got.attempts[1].start_ms == got.attempts[0].retrieve_ms + got.attempts[0].rerank_ms
-    assert got.latency_ms["retrieve"] == sum(each.retrieve_ms for each in got.attempts)
+    assert got.latency_ms["retrieve"] >= sum(each.retrieve_ms for each in got.attempts)
     assert sum(each.took for each in got.attempts) == 1
 
 
@@ -291,14 +292,16 @@ def test_an_index_that_was_named_must_be_there(rag, tmp_path):
 
 
 def test_the_service_asks_the_evaluator_that_step_3_asks(rag, monkeypatch):
-    """Its threshold is for searches that the evaluator has seen."""
+    """Its threshold is for searches that the evaluator has seen, and what that takes is no lost time."""
     asked = []
 
     def evaluator(question, passages):
         asked.append(question)
+        time.sleep(0.1)
         return [0.5] * len(passages)
 
     monkeypatch.setattr("step3_rag.service.evaluator_of", lambda _settings: evaluator)
     monkeypatch.setattr("step3_rag.reflect.confidence.SURE", 1.1)
-    answer(rag(), Query(question=NOTICE, reader="quote"))
+    got, _ = answer(rag(), Query(question=NOTICE, reader="quote"))
     assert NOTICE in asked
+    assert got.latency_ms["retrieve"] >= 100
