@@ -87,19 +87,13 @@ def forget(names: Sequence[str], folder: Path | None, store: str, address: str |
 
 
 def _named(name: str, rows: Sequence[dict[str, Any]], folder: Path) -> dict[str, Any]:
-    """The document of that name or path; or of that file, where only one is called so."""
+    """The document of that name or path."""
     whole = str(Path(name).resolve())
     by_name = [row for row in rows if row["name"] == name]
-    by_path = [row for row in rows if row["path"] in (name, whole)]
-    found = by_name or by_path or [row for row in rows if Path(row["path"]).name == name]
-    if len(found) == 1:
-        return found[0]
-    several = ", ".join(row["name"] for row in found)
-    raise UserError(
-        f"{name!r} stands for {len(found)} documents in {folder}: {several}; name one of them"
-        if found
-        else f"no document {name!r} in {folder}: `status --names` lists them"
-    )
+    found = by_name or [row for row in rows if row["path"] in (name, whole)]
+    if not found:
+        raise UserError(f"no document {name!r} in {folder}: `status --names` lists them")
+    return found[0]
 
 
 def _facts(index: Index, folder: Path, report: Report, began: float) -> dict[str, Any]:
