@@ -73,11 +73,8 @@ class Graph:
 
     def edges(self, node: str, *relations: str) -> list[Edge]:
         """The edges of these relations from and to a node."""
-        return [
-            edge
-            for edge in self.all_edges
-            if node in (edge.source, edge.target) and edge.relation in relations
-        ]
+        of_relations = [edge for edge in self.all_edges if edge.relation in relations]
+        return [edge for edge in of_relations if node in (edge.source, edge.target)]
 
     def link(self, question: str) -> list[str]:
         """Entity linking: the nodes that a question names, in its order; of names that overlap the longest.
