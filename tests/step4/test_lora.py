@@ -119,10 +119,3 @@ def test_the_arithmetic_is_pefts_count(name):
     learn, every = model.get_nb_trainable_parameters()
     assert every == parameters + learn
     assert lora.share(*lora.MODELS[name]) == learn / every
-
-
-@pytest.mark.real
-def test_real_by_hand_is_peft():
-    facts = lora.run(load_settings())
-    assert facts["proved"]
-    assert facts["shapes"]["W"] == [576, 576]
