@@ -33,6 +33,9 @@ def config(model: Model = None) -> None:
 @app.command()
 def weights(
     names: Annotated[list[str] | None, typer.Argument(help="Default: the two default models.")] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Hash the cached files, and fetch again what differs.")
+    ] = False,
 ) -> None:
     """Bring models to this machine, and print where each is and where it came from."""
     from shared.config import load_settings
@@ -40,9 +43,10 @@ def weights(
 
     settings = load_settings()
     for name in names or [settings.model, settings.embedder]:
-        folder = files.ensure(name, settings)
+        folder = files.ensure(name, settings, verify=verify)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        print(f"{name}: {size / 1e6:.0f} MB, {files.source_of(folder)}, in {folder}")
+        verified = ", verified" if verify and (folder / files.MANIFEST).is_file() else ""
+        print(f"{name}: {size / 1e6:.0f} MB, {files.source_of(folder)}{verified}, in {folder}")
 
 
 @app.command()

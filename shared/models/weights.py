@@ -5,14 +5,15 @@
     >>> ensure("tiny").joinpath("config.json").exists()
     True
 
-A model's folder in the cache appears by one rename when it is complete, with a manifest of its files and
-their sizes, which every use compares. A kill, a full disk, another process or a bad download leaves no broken
-model behind: the next run fetches it again.
+A model's folder in the cache appears by one rename when it is complete, with a manifest of its files. Every
+use compares their sizes, `--verify` their hashes. A kill, a full disk, another process or a bad download
+leaves no broken model behind: the next run fetches it again.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import shutil
 import tempfile
@@ -37,8 +38,10 @@ HUB_FILES = ["*.json", "model*.safetensors", "[0-9]_*/model.safetensors"]
 HUB_FILES += ["tokenizer*", "vocab*", "merges.txt", "chat_template*"]
 
 
-def ensure(name: str, settings: Settings | None = None) -> Path:
+def ensure(name: str, settings: Settings | None = None, *, verify: bool = False) -> Path:
     """Return the folder with the model's config, safetensors and tokenizer, fetching it when needed.
+
+    `verify` hashes a cached model's files.
 
     Raises:
         UserError: no source has it (names each one and why), or the cache can't be written.
@@ -47,7 +50,7 @@ def ensure(name: str, settings: Settings | None = None) -> Path:
     spec = lookup(name)
     if spec.is_claude:
         raise UserError(f"{spec.id} runs at Anthropic: it has no weights to load; choose a local model here")
-    folder = present(spec, settings)
+    folder = present(spec, settings, verify=verify)
     if folder is None:
         from safetensors import SafetensorError
 
@@ -55,7 +58,7 @@ def ensure(name: str, settings: Settings | None = None) -> Path:
         try:
             with _locked(home):
                 # Looked at again: while this process waited for the lock, another may have done the work.
-                folder = present(spec, settings) or _fetch(spec, settings)
+                folder = present(spec, settings, verify=verify) or _fetch(spec, settings)
         except (OSError, SafetensorError) as error:
             raise UserError(
                 f"cannot write to {home}: {reason(error)}; free some room, or set ROADMAP_CACHE_DIR"
@@ -63,7 +66,7 @@ def ensure(name: str, settings: Settings | None = None) -> Path:
     return folder
 
 
-def present(spec: ModelSpec, settings: Settings) -> Path | None:
+def present(spec: ModelSpec, settings: Settings, *, verify: bool = False) -> Path | None:
     """The model's folder where it is on this machine: your own, or an intact one in the cache.
 
     Raises:
@@ -71,7 +74,8 @@ def present(spec: ModelSpec, settings: Settings) -> Path | None:
     """
     own = spec.folder or (settings.models_dir and settings.models_dir / spec.id)
     if not (own and own.is_dir()):
-        return next((each.target for each in _sources(spec, settings) if is_intact(each.target)), None)
+        cached = (each.target for each in _sources(spec, settings))
+        return next((each for each in cached if is_intact(each, verify=verify)), None)
     if not (own / "config.json").is_file():
         raise UserError(f"{own} is not a model folder: it has no config.json")
     if not any(own.glob("*.safetensors")):
@@ -168,12 +172,13 @@ def _install(source: Source) -> Path:
         draft.mkdir()
         mode = draft.stat().st_mode & 0o777
         source.fill(draft)
-        sizes = {}
+        files = {}
         for path in sorted(draft.rglob("*")):
             path.chmod(mode if path.is_dir() else mode & 0o666)
             if path.is_file():
-                sizes[path.relative_to(draft).as_posix()] = {"size": path.stat().st_size}
-        manifest = json.dumps({"source": source.label, "files": sizes}, indent=1)
+                known = {"size": path.stat().st_size, "sha256": _sha256(path)}
+                files[path.relative_to(draft).as_posix()] = known
+        manifest = json.dumps({"source": source.label, "files": files}, indent=1)
         (draft / MANIFEST).write_text(manifest, encoding="utf-8")
         if target.exists():  # damaged
             shutil.rmtree(target)
@@ -181,14 +186,22 @@ def _install(source: Source) -> Path:
     return target
 
 
-def is_intact(folder: Path) -> bool:
-    """Whether every file of the folder's manifest is there and has its size."""
+def is_intact(folder: Path, *, verify: bool = False) -> bool:
+    """Whether every file of the folder's manifest is there and has its size and, with `verify`, its hash."""
     try:
         files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-        same = all((folder / name).stat().st_size == each["size"] for name, each in files.items())
-        return same and "config.json" in files
+        for name, known in files.items():
+            path = folder / name
+            if path.stat().st_size != known["size"] or (verify and _sha256(path) != known["sha256"]):
+                return False
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
+    return "config.json" in files
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

@@ -146,6 +146,16 @@ def test_what_is_damaged_in_the_cache_is_repaired(without_pip):
         assert_whole(weights.ensure("fake"))
 
 
+def test_verify_finds_an_altered_file_of_the_same_size(without_pip):
+    file = weights.ensure("fake") / "model.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(b"x" * len(whole))
+    weights.ensure("fake")
+    assert file.read_bytes() != whole
+    weights.ensure("fake", verify=True)
+    assert file.read_bytes() == whole
+
+
 def test_a_kill_in_the_middle_leaves_a_cache_that_the_next_run_repairs(wheel, cache):
     die = """
 def fetch(wheel, folder):
