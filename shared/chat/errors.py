@@ -43,8 +43,12 @@ class TimedOut(UserError, anthropic.AnthropicError):
     """No answer came in time."""
 
 
-def with_timeouts(client: anthropic.Anthropic, timeout_s: float = TIMEOUT_S) -> anthropic.Anthropic:
+def with_timeouts(
+    client: anthropic.Anthropic, timeout_s: float = TIMEOUT_S, flag: str = ""
+) -> anthropic.Anthropic:
     """The client with a time-out for each read (then `TimedOut`), and no retry that takes over 30 seconds.
+
+    `flag` is the option that sets the time-out, where the command has one.
 
     Raises:
         UserError: the time-out is not between 1 second and a day.
@@ -56,8 +60,8 @@ def with_timeouts(client: anthropic.Anthropic, timeout_s: float = TIMEOUT_S) -> 
         try:
             response = call_next(request)
         except anthropic.APITimeoutError:
-            message = f"no answer within {timeout_s:g} seconds: try again, or allow more with --timeout"
-            raise TimedOut(message) from None
+            more = f", or allow more with {flag}" if flag else ""
+            raise TimedOut(f"no answer within {timeout_s:g} seconds: try again{more}") from None
         if (retry_after(response.headers) or 0) > LONGEST_WAIT_S:
             response.headers["x-should-retry"] = "false"
         return response

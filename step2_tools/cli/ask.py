@@ -108,7 +108,7 @@ def assistant(settings: Settings, options: Options) -> Iterator[Assistant]:
         yield Assistant(
             settings,
             options,
-            api_errors.with_timeouts(client, options.timeout_s),
+            api_errors.with_timeouts(client, options.timeout_s, "--timeout"),
             [*own, *foreign],
             prompt["system"],
             prompt["messages"],

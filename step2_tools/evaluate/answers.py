@@ -1,8 +1,9 @@
 """Are the answers right? Whole runs of the loop; every number of an answer must stand in a tool's result.
 
     $ python -m step2_tools answers
-    before the guard  97% (91-99) of 80 answers have numbers, and only numbers that a tool gave
-    the guard         replaced 2 of 80 answers by the tools' own summaries
+    before the guard  97% (91-99) of 80 answers: numbers, and only those of a tool
+    the guard         replaced 2 answers by the tools' own summaries
+    median            3.4 s a question
 
 What is judged is the text that the model wrote after the results: it must have a number where a result has
 one, and none that no result has (agent/answer.py). Questions that led to no call are left out.
