@@ -40,7 +40,8 @@ def ask(
     try:
         framework = import_module(f"step3_rag.frameworks.{FRAMEWORKS[name]}")
     except ImportError as error:
-        raise UserError(f"{name} is not installed ({error.name}): pip install '.[{name}]'") from None
+        extra = "llamaindex" if name == "llamaindex" else "step3"
+        raise UserError(f"{name} is not installed ({error.name}): pip install '.[{extra}]'") from None
     if name == "langchain" and client:
         found = framework.answer_chain(retriever, client, model, k).invoke(question)
         sources = Parts(retriever).sources([int(each.id) for each in found["documents"]])

@@ -1,8 +1,8 @@
 """Texts to vectors: one for each text, for search, and one for each token, for late interaction.
 
     >>> embedder = Embedder(load_settings())
-    >>> embedder.embed_query("When does the contract renew?")[:3]
-    [0.012, -0.044, 0.031]
+    >>> embedder.encode(["When does the contract renew?"])[0].vector[:3]
+    array([ 0.012, -0.044,  0.031], dtype=float32)
 
 The same numbers as `SentenceTransformer.encode` (cosine over .9999), with the token vectors for free. A text
 that comes alone is a question, and needs no torch (bert.py). How a model pools, how much it reads and what it
@@ -196,16 +196,6 @@ class Embedder:
         vector = hidden.mean(0) if self.pooling == "mean" else hidden[0 if self.pooling == "cls" else -1]
         tokens = _of_length_one(hidden[read.is_own]).astype(np.float16)
         return Encoded(_of_length_one(vector), np.array(read.ids, np.int32)[read.is_own], tokens)
-
-    # --- as a LangChain `Embeddings` ----------------------------------------------------------------
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Vectors of passages."""
-        return [one.vector.tolist() for one in self.encode_documents(texts)]
-
-    def embed_query(self, text: str) -> list[float]:
-        """The vector of a question."""
-        return [float(each) for each in self.encode([text])[0].vector]
 
 
 def _of_length_one(vectors: np.ndarray) -> np.ndarray:

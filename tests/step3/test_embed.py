@@ -50,7 +50,7 @@ sys.modules.update(dict.fromkeys(["torch", "transformers", "scipy", "langchain_c
 from shared.config import load_settings
 from shared.errors import UserError
 from step3_rag.ingest.embed import Embedder
-print(*Embedder(load_settings()).embed_query("When does the contract renew?"))
+print(*Embedder(load_settings()).encode(["When does the contract renew?"])[0].vector)
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     by_torch = Embedder(load_settings(dtype="float32")).encode(["When does the contract renew?", "x"])[0]
