@@ -12,7 +12,6 @@ and SSE; errors, cuts and time-outs on demand.
 
 import itertools
 import json
-import time
 from collections import deque
 
 import anthropic
@@ -72,13 +71,11 @@ class ScriptedMessages:
         tool_uses=(),
         *,
         stop_reason=None,
-        stop_sequence=None,
         usage=None,
         status=200,
         error=None,
         headers=None,
         sse_cut=None,
-        delay=0.0,
         hang=False,
         refused=False,
     ):
@@ -103,7 +100,7 @@ class ScriptedMessages:
             "model": "scripted",
             "content": content,
             "stop_reason": stop_reason or ("tool_use" if tool_uses else "end_turn"),
-            "stop_sequence": stop_sequence,
+            "stop_sequence": None,
             "usage": {"input_tokens": 100, "output_tokens": 10} | (usage or {}),
         }
         check_message(message)
@@ -114,7 +111,6 @@ class ScriptedMessages:
                 "error": error,
                 "headers": headers or {},
                 "sse_cut": sse_cut,
-                "delay": delay,
                 "hang": hang,
                 "refused": refused,
             }
@@ -126,9 +122,7 @@ class ScriptedMessages:
         return len(self._script)
 
     def _answer(self, request):
-        step = self._next(request)
-        time.sleep(step["delay"])
-        return _response(request, step)
+        return _response(request, self._next(request))
 
     def _next(self, request):
         body = json.loads(request.content)

@@ -42,7 +42,6 @@ class FakeEmbedder(Embedder):
     """Words are tokens, and each word is a direction: texts that share words are near each other."""
 
     longest = 254
-    dim = DIM
     name = "fake"
 
     def __init__(self, settings=None):
@@ -52,7 +51,7 @@ class FakeEmbedder(Embedder):
     def token_spans(self, text):
         return word_spans(text)
 
-    def encode(self, texts, progress=lambda _n: None):
+    def encode(self, texts):
         self.embedded += texts
         encoded = []
         for text in texts:
@@ -61,11 +60,10 @@ class FakeEmbedder(Embedder):
             mean = vectors.mean(0)
             ids = np.array([zlib.crc32(word.encode()) % 30_000 for word in words], np.int32)
             encoded.append(Encoded(mean / np.linalg.norm(mean), ids, vectors[1:].astype(np.float16)))
-        progress(len(texts))
         return encoded
 
-    def encode_documents(self, texts, progress=lambda _n: None):
-        return self.encode(texts, progress)
+    def encode_documents(self, texts):
+        return self.encode(texts)
 
 
 def write(folder, files):

@@ -78,6 +78,14 @@ def test_the_stage_that_lost_the_document(ranks, lost):
     assert retrieval.lost_at(ranks, Options()) == lost
 
 
+def test_failures_are_the_questions_without_a_relevant_document_in_the_first_five(retriever):
+    outcomes = retrieval.ask(retriever, QUESTIONS, Options())
+    for each in outcomes[:3]:
+        each.measures["rerank"]["hit@5"] = float(each.question.id != "q3")
+    (row,) = retrieval.failures(outcomes, Options())
+    assert (row["id"], row["ranks"]["bm25"]) == ("q3", None)
+
+
 def test_the_command_draws_the_stages_where_it_is_told_to(beir, command, refused):
     args = ("step3_rag", "evaluate", "--dataset", str(beir))
     facts = json.loads(command(*args, "--out", "stages.png", "--json").out)

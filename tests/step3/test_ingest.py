@@ -133,6 +133,12 @@ def test_removal_stays_below_the_folders_that_were_given(built, documents):
     assert "notes.md" in names(built)
 
 
+def test_another_collection_is_a_change(built, documents):
+    report = bring_in(built, documents, collection="all")
+    assert len(report.changed) == 5
+    assert {row["collection"] for row in built.documents()} == {"all"}
+
+
 def test_the_same_name_in_two_folders(index, tmp_path):
     for name in "abc":
         write(tmp_path / name / "docs", {"x.md": f"In {name}."})
@@ -320,7 +326,7 @@ class Coarse(FakeEmbedder):
         self.longest_text = max(self.longest_text, len(text))
         return [found.span() for found in re.finditer(r"[^\n]+", text)]
 
-    def encode(self, texts, progress=lambda _n: None):
+    def encode(self, texts):
         self.most_texts = max(self.most_texts, len(texts))
         self.most_memory = max(self.most_memory, psutil.Process().memory_info().rss)
         return [self.one for _ in texts]
@@ -409,7 +415,7 @@ def test_readers_see_the_old_version_until_the_new_one_is_whole(built, documents
     reader = Index.open(tmp_path / "index", FACTS)
 
     class Looks(FakeEmbedder):
-        def encode(self, texts, progress=lambda _n: None):
+        def encode(self, texts):
             seen.append(texts_of(reader)["notes.md"])
             return super().encode(texts)
 
