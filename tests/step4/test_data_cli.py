@@ -161,11 +161,21 @@ def test_build_writes_what_trl_reads(data, file, tmp_path, form):
             "row mute: chosen is empty; `data check` names all",
         ),
         ([*ROWS, spoilt(ROWS[0], "word " * 900, id="long")], (), "row long: "),
+        (ROWS, ("--shares", "70,20,5"), "--shares 70,20,5: give three percentages that add up to 100"),
+        (ROWS, ("--shares", "most,few,few"), "--shares most,few,few: give three percentages"),
     ],
 )
 def test_build_refuses_what_cannot_be_trained_on(refused, file, tmp_path, rows, flags, said):
     assert said in refused("build", *own(as_file(file, rows)), "--out", tmp_path / "built", "--smoke", *flags)
     assert not (tmp_path / "built").exists()
+
+
+def test_build_divides_rows_without_a_split_by_the_shares_asked_for(data, file, tmp_path):
+    as_file(file, [spoilt(row, split="") for row in ROWS])
+    got = data("build", *own(file), "--shares", "100,0,0", "--out", tmp_path / "built", "--smoke", "--json")
+    assert got.code == 0, got.err
+    splits = json.loads(got.out)["splits"]
+    assert {split: each["rows"] for split, each in splits.items()} == {"train": len(ROWS)}
 
 
 def test_build_keeps_files_that_are_there(refused, data, file, tmp_path):
