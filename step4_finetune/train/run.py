@@ -3,8 +3,8 @@
     python -m step4_finetune train --method sft --out runs/tone
 
 What comes out is a folder: the adapter in PEFT's format, `recipe.yaml` with every default, `run.json` (seed,
-hashes of the data, versions, seconds, memory), `log.jsonl` and `loss.png`. Ctrl-C writes a
-checkpoint, and the same command goes on from there; so does one after a crash, from the last epoch.
+hashes of the data, versions, seconds, memory), `log.jsonl` and `loss.png`. Ctrl-C writes a checkpoint, and
+the same command goes on from there; so does one after a crash, from the last epoch.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ def _save(
     else:
         model.save_pretrained(out, selected_adapters=["default"])  # not DPO's reference, a frozen copy
         merge.stamp(settings, out, call)
-        (out / "README.md").unlink(missing_ok=True)  # PEFT's empty form; `card` writes a real one
+        (out / "README.md").unlink(missing_ok=True)  # PEFT's empty form
     facts["loss"] = [row["loss"] for row in callbacks.read_log(out / "log.jsonl") if "loss" in row][-1:]
     callbacks.draw(out / "log.jsonl", out / "loss.png")
     (out / "run.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

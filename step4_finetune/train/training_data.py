@@ -33,10 +33,6 @@ class TrainingData:
     guide: Guide | None = None  # for GRPO, whose rewards are its rules
     dev: Sequence[Row] = ()  # their loss is measured once an epoch, and nothing learnt from them
 
-    def demonstrations(self) -> list[dict[str, Any]]:
-        """For SFT, in TRL's conversational prompt-completion format; without replay."""
-        return [to_trl(row, self.system, "sft") for row in self.rows]
-
     def tokens(self, tokenizer: PreTrainedTokenizerFast) -> list[dict[str, Any]]:
         """For SFT, as TRL would tokenise rows and replay: ids, and a mask of what is to be learnt.
 

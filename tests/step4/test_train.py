@@ -13,6 +13,7 @@ from trl.trainer import utils as trl_utils
 from shared.errors import UserError
 from shared.models import load_tokenizer
 from step4_finetune.data.rows import Row
+from step4_finetune.data.trl_files import to_trl
 from step4_finetune.train import callbacks, folder, peft_setup, preflight
 from step4_finetune.train import run as training
 from step4_finetune.train.length_sampler import LengthGroupedSampler
@@ -249,7 +250,7 @@ def by_trl(lesson, tokenizer, out):
     trainer = trl.SFTTrainer(
         model=peft_setup.prepare(runs.settings(), runs.recipe()),
         args=trl.SFTConfig(str(out), use_cpu=True, report_to="none", disable_tqdm=True),
-        train_dataset=datasets.Dataset.from_list(lesson.demonstrations()),
+        train_dataset=datasets.Dataset.from_list([to_trl(row, lesson.system, "sft") for row in lesson.rows]),
         processing_class=tokenizer,
     )
     return [
