@@ -137,7 +137,7 @@ def _variant(intake: Intake, given: Sequence[int]) -> int:
         return int(intake.variant or 0)
     if intake.variant is not None:
         intake.note(
-            f"it says that it is of variant {intake.variant}, which was not given out: intake as {given[0]}"
+            f"it says that it is of variant {intake.variant}, which was not given out: graded as {given[0]}"
         )
     return given[0]
 
