@@ -4,8 +4,8 @@
     {'error': {'type': 'rate_limit_error', 'message': '2 requests a second are allowed: wait 1 s'}}
 
 The types are those of the Messages API (invalid_request_error, authentication_error, permission_error,
-not_found_error, request_too_large, rate_limit_error, api_error, overloaded_error, timeout_error), so that a
-client needs one list, whichever route it calls.
+not_found_error, request_too_large, rate_limit_error, api_error, overloaded_error, timeout_error), which
+clients of models know already, and two of our own: telemetry_unavailable, budget_exceeded.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class ApiError(Exception):
         super().__init__(self.message)
 
     def body(self) -> dict[str, Any]:
-        """As the service's own routes say it."""
+        """As a reply says it."""
         return {"error": {"type": self.type, "message": self.message}}
 
 

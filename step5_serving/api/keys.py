@@ -8,7 +8,7 @@ people make up and others can guess, and nobody guesses 2**256; a slow one would
 milliseconds. For the same reason a look-up by the hash gives nothing away through its timing: whoever could
 choose what it is compared with would have to know keys that hash to it.
 
-Scopes: `ask` for questions and models, `operate` for documents and telemetry; a key has one or both. A
+Scopes: `ask` for questions, `operate` for documents and telemetry; a key has one or both. A
 running server sees within a second that the file has changed.
 """
 

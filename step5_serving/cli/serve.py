@@ -110,7 +110,7 @@ def serve(
     seed: Seed = None,
     smoke: Smoke = False,
 ) -> None:
-    """Serve questions, documents and the model over HTTP."""
+    """Serve questions, documents and telemetry over HTTP."""
     given: dict[str, Any] = dict(locals())  # most flags are fields of Config
     # Read by numpy when it is imported: its threads wait for each other while the model works on all cores.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -127,7 +127,7 @@ def serve(
 def add(
     name: Annotated[str, typer.Argument(help="Owner of the key.")],
     scope: Annotated[
-        list[str] | None, typer.Option(help="ask (questions, models) or operate (documents, telemetry).")
+        list[str] | None, typer.Option(help="ask (questions) or operate (documents, telemetry).")
     ] = None,
     keys: KeyFile = KEYS,
     as_json: Json = False,

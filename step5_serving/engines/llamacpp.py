@@ -3,8 +3,8 @@
     $ pip install .[llamacpp]
     >>> engine = LlamaCppEngine.load(weights.ensure("smollm2-135m-instruct"), load_settings())
 
-It starts without torch, and decodes faster than transformers; on Linux and Windows its
-wheels are built without AVX-512 and AMX, so that a long prompt takes longer where the processor has those.
+It starts without torch, and decodes faster than transformers. On Linux and Windows its wheels are built
+without AVX-512 and AMX, so a long prompt takes longer where the processor has those.
 
 llama.cpp has its server inside: a slot that keeps the last prompt's KV cache, and sampling. The server also
 listens on a loopback port, which can't be switched off; a random key closes it.

@@ -149,7 +149,7 @@ function facts(call) {
     ...(call.trace_id ? [el("h3", {}, `Time: ${ms(call.latency_ms?.total)}`), timeBar(call.latency_ms ?? {}) ?? ""] : []),
     el("dl", {}, rows),
     ...(call.attempts?.length ? [el("h3", {}, call.attempts.length === 1 ? "One search" : `${call.attempts.length} searches`),
-      attemptList(call.attempts, call.confidence, call.abstained)] : []),
+      attemptList(call.attempts, call.abstained)] : []),
     ...(call.trace_id ? [feedbackForm(call)] : []),
   );
 }
@@ -230,15 +230,14 @@ function options() {
 // The collections to choose from, and the examples that this index can answer. Without them (no such
 // route, no key yet) the collection is a field to write in.
 async function documents() {
-  let found;
+  let list;
   try {
-    found = await getJson("/documents");
+    list = (await getJson("/documents")).documents;
   } catch {
     return;
   }
-  const list = Array.isArray(found) ? found : (found.documents ?? []);
   const sizes = new Map();
-  for (const { collection } of list) if (collection) sizes.set(collection, (sizes.get(collection) ?? 0) + 1);
+  for (const { collection } of list) sizes.set(collection, (sizes.get(collection) ?? 0) + 1);
   if (sizes.size) {
     const named = [...sizes].sort(([a], [b]) => a.localeCompare(b));
     byId("collection").replaceChildren(
@@ -249,7 +248,7 @@ async function documents() {
     byId("collection-name").hidden = true;
     document.querySelector("label[for^=collection]").htmlFor = "collection";
   }
-  const names = new Set(list.map((each) => each.name ?? each.document ?? each.id));
+  const names = new Set(list.map((each) => each.name));
   const fitting = EXAMPLES.filter(([, document]) => names.has(document));
   byId("examples").hidden = fitting.length === 0;
   byId("examples").querySelector("ul").replaceChildren(

@@ -44,7 +44,7 @@ function fill(body, call) {
     ...(call.question ? [el("p", {}, el("a", { href: `/?q=${encodeURIComponent(call.question)}` }, "Ask it again"))] : []),
     ...section("Time by part", waterfall(latency, call.attempts ?? [], call.first_token_ms) ?? el("p", { class: "hint" }, "Not measured.")),
     ...section("Facts", facts(call)),
-    ...(call.attempts?.length ? section("Searches", attemptList(call.attempts, call.confidence, call.abstained)) : []),
+    ...(call.attempts?.length ? section("Searches", attemptList(call.attempts, call.abstained)) : []),
     ...(sources.length ? section("Passages", list) : []),
     ...(call.prompt?.text ? [unfold("Prompt", el("pre", {}, call.prompt.text))] : []),
     ...(Object.keys(call.parameters ?? {}).length ? [unfold("Parameters", el("pre", {}, JSON.stringify(call.parameters, null, 2)))] : []),

@@ -6,7 +6,7 @@
 // The network cuts where it likes: inside a line, between \r and \n, inside a letter of two bytes. The
 // format: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 
-export class Parser {
+class Parser {
   #rest = "";
   #event = "";
   #data = [];

@@ -9,7 +9,7 @@ const LEAST = 0.05; // ms: what rounds to nothing is left out
 const TOLD = 0.01; // of the total: less than that between the parts is not worth a colour
 
 // [part, milliseconds] of each part that is known, and of what lies between them: "other".
-export function partsOf(latency) {
+function partsOf(latency) {
   const parts = PARTS.filter((name) => latency[name] >= LEAST).map((name) => [name, latency[name]]);
   const rest = (latency.total ?? 0) - parts.reduce((sum, [, time]) => sum + time, 0);
   return rest > TOLD * latency.total ? [...parts, ["other", rest]] : parts;
@@ -34,7 +34,7 @@ export function timeBar(latency) {
   );
 }
 
-export const swatch = (name) =>
+const swatch = (name) =>
   svg("svg", { class: "swatch", viewBox: "0 0 10 10", "aria-hidden": "true" }, svg("rect", { class: name, width: 10, height: 10, rx: 2.5 }));
 
 // What happened when, from the call's arrival on: [name, [[part, begin, milliseconds], ...]] a row. Searches that
@@ -107,30 +107,22 @@ export function confidenceBar(value, abstained = false) {
   );
 }
 
-// Which search the answer was made from; an older service doesn't say, but its confidence is the call's.
-export function takenOf(attempts, callConfidence) {
-  const said = attempts.findIndex((each) => each.took);
-  return said >= 0 ? said : attempts.findIndex((each) => each.confidence === callConfidence);
-}
-
 const STRATEGIES = {
-  asked: "the question itself",
   question: "as asked",
+  conversation: "with the question before it",
   spelling: "words respelled",
-  deeper: "more candidates",
-  feedback: "words of the best passages added",
+  meaning: "by meaning more than by words",
   chat: "rewritten by the model",
   hyde: "with an invented answer",
-  "hyde-replace": "as an invented answer",
 };
 
-export function attemptList(attempts, callConfidence, abstained) {
-  const taken = takenOf(attempts, callConfidence);
+// The searches in their order; the one that the answer was made from is marked.
+export function attemptList(attempts, abstained) {
   return el("ol", { class: "attempts" },
-    attempts.map((each, i) =>
-      el("li", { class: i === taken ? "taken" : "" },
+    attempts.map((each) =>
+      el("li", { class: each.took ? "taken" : "" },
         el("p", {}, el("b", {}, each.strategy), STRATEGIES[each.strategy] && el("span", { class: "hint" }, ` ${STRATEGIES[each.strategy]}`),
-          i === taken && el("span", { class: "tag" }, "taken")),
+          each.took && el("span", { class: "tag" }, "taken")),
         el("p", { class: "query" }, each.query),
         confidenceBar(each.confidence, abstained),
       ),

@@ -4,9 +4,9 @@
     metrics.observe(call)               # after the row is written
     metrics.page()                      # GET /metrics: b'rag_calls_total{route="query",...} 1.0 ...'
 
-The labels have few values by design: routes, classes of status, stages.
-Questions, keys and trace ids never become labels: each new value is a new series, kept for ever. Every
-worker counts for itself; Prometheus scrapes them one by one and adds up.
+The labels have few values by design: routes, classes of status, stages. Questions, keys and trace ids never
+become labels: each new value is a new series, kept for ever. Every worker counts for itself; Prometheus
+scrapes them one by one and adds up.
 """
 
 from __future__ import annotations

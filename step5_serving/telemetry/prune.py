@@ -1,7 +1,7 @@
 """Retention: calls that are older than so long go, with what was asked and answered, and texts nobody uses.
 
     $ python -m step5_serving telemetry prune --older-than 30d
-    4,211 calls, 380 passages and 1 prompt deleted; 12,004 calls stay
+    4,211 calls, 380 passages and 2 prompts deleted; 12,004 calls stay
 
 In steps of some thousand calls, so that a running service waits milliseconds for its turn and not seconds.
 Passages and prompts go once they were not seen for a day longer than calls are kept (sinks.py says why).

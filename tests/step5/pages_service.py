@@ -71,7 +71,7 @@ def call_facts(**changes):
         "sources": sources(),
         "confidence": 0.93,
         "attempts": [
-            {"strategy": "asked", "query": QUESTION, "confidence": 0.71, "took": False},
+            {"strategy": "question", "query": QUESTION, "confidence": 0.71, "took": False},
             {
                 "strategy": "spelling",
                 "query": "what are the contract renewal terms",

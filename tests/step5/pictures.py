@@ -1,9 +1,9 @@
 """Takes the lesson's pictures of the pages, from a service that runs: step5_serving/pictures/*.png.
 
     $ python -m tests.step5.pictures
-    step5_serving/pictures/ask.png          121 kB
-    step5_serving/pictures/dashboard.png    164 kB
-    step5_serving/pictures/regression.png   150 kB
+    step5_serving/pictures/ask.png           68 kB
+    step5_serving/pictures/dashboard.png     57 kB
+    step5_serving/pictures/regression.png    52 kB
 
 The service is started for it, on the real models. The first two pictures are of answers that the model
 writes; the third is of `serve --reader quote --running 1`, which one person asks, then eight: the regression

@@ -62,7 +62,7 @@ def test_one_call_by_keyboard(look):
     assert page.url.endswith(f"#call={second['trace_id']}")
     body = page.locator("#call-body")
     assert body.locator(".asked").inner_text() == second["question"]
-    lanes = ["queue", "asked", "spelling", "generate", "total"]
+    lanes = ["queue", "question", "spelling", "generate", "total"]
     assert body.locator(".waterfall th").all_inner_texts() == lanes
     assert body.locator(".attempts .taken b").first.inner_text() == "spelling"
     body.locator(".cite").first.press("Enter")

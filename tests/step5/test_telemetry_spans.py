@@ -14,7 +14,7 @@ from step5_serving.telemetry.spans import Spans, draw
 from tests.step5.telemetry_parts import call_of, source_of
 
 ATTEMPTS = [
-    {"strategy": "asked", "query": "renewl?", "confidence": 0.4, "took": False}
+    {"strategy": "question", "query": "renewl?", "confidence": 0.4, "took": False}
     | {"start_ms": 1.0, "retrieve_ms": 3.0, "rerank_ms": 1.0},
     {"strategy": "spelling", "query": "renewal?", "confidence": 0.9, "took": True}
     | {"start_ms": 5.0, "retrieve_ms": 2.0, "rerank_ms": 1.5},

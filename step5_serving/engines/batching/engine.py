@@ -6,8 +6,8 @@
     ' Paris.\\n\\nThe'
 
 `generate` may be called from as many threads as you like. The text is that of shared's TransformersEngine:
-the same penalty, schemas and circles. What a step writes waits until somebody asks for
-the next piece; a sequence doesn't wait for its reader, and goes on until its limit, or until it is closed.
+the same penalty, schemas and check for loops. What a step writes waits until somebody asks for the next
+piece; a sequence doesn't wait for its reader, and goes on until its limit, or until it is closed.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
     >>> sequence.out.get()     # what the engine puts there, step by step
     [17]
 
-The engine's thread knows token ids only. Text and the check for loops belong to whoever reads
-`out`, in their own thread: the one thread that owns the model has no time for them.
+The engine's thread knows token ids only. Text and the check for loops belong to whoever reads `out`, in
+their own thread: the one thread that owns the model has no time for them.
 """
 
 from __future__ import annotations
