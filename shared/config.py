@@ -39,7 +39,7 @@ def _address(url: str) -> str:
 
 HomePath = Annotated[Path, BeforeValidator(os.path.expanduser)]
 Address = Annotated[str, BeforeValidator(_address)]
-# The one variable that everybody knows by another name may have that.
+# The key is also read from the variable that Anthropic's SDK has for it.
 KEY = AliasChoices(PREFIX + "ANTHROPIC_API_KEY", "ANTHROPIC_API_KEY")
 
 

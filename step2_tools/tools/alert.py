@@ -11,7 +11,6 @@ An alert is a line in a file. Nothing watches the prices: that would be another 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -23,11 +22,10 @@ from step2_tools.tools.stocks import SYMBOL
 
 
 class Alerts:
-    """Holds the file and the clock; its method is the tool."""
+    """Holds the file; its method is the tool."""
 
-    def __init__(self, path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self.now = now
 
     def create_price_alert(self, symbol: str, direction: Literal["above", "below"], price: float) -> str:
         """Create an alert for when a stock's price rises above or falls below a limit. Only when asked for.
@@ -46,7 +44,7 @@ class Alerts:
             )
         if price <= 0:
             raise ToolError(f"price = {price:g} is not allowed: it must be above 0")
-        created = self.now().isoformat(timespec="seconds")
+        created = datetime.now(UTC).isoformat(timespec="seconds")
         alert = {"created": created, "symbol": symbol, "direction": direction, "price": price}
         try:
             with self.path.open("a", encoding="utf-8") as file:

@@ -45,6 +45,12 @@ def test_what_the_server_does_wrong_is_one_line(api, refused, failure, requests,
     assert len(api.requests) == requests
 
 
+def test_only_commands_with_a_time_limit_advise_a_longer_one(api, refused):
+    api.enqueue(hang=True)
+    line = refused("step2_tools", "evaluate", "--style", "native", "--limit", "1")
+    assert line.endswith("no answer within 60 seconds: try again\n")
+
+
 @pytest.mark.parametrize(
     ("failure", "line"),
     [
