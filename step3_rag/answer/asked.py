@@ -1,4 +1,4 @@
-"""Is what the question asks for there at all? What can be checked without a model: its codes, and some kinds.
+"""Is what the question asks for there? Checked without a model: its codes, and some kinds of values.
 
     >>> missing("What does the Kingfisher weigh?", "It costs EUR 120.", passages="The Kingfisher ...")
     'a weight'
@@ -23,7 +23,7 @@ TIME = (
 )
 WEIGHT = r"\d\s?(?:k?g|mg|t|lbs?|oz)\b|gram|kilo|tonne|pound|ounce"
 HOW = "many|much|often|far|long|old|high|hot|cold|deep|wide|tall|fast|quickly|soon|early|late|big|large|few"
-# What is asked for, the words of a question that show it, what an answer must have; the first counts
+# What is asked for, the words in a question that show it, what an answer must have; the first match counts
 KINDS = [
     ("a weight", r"\b(?:weighs?|weight|heavy)\b", WEIGHT),
     ("an e-mail address", r"\be-?mail address\b", "@"),
