@@ -100,11 +100,6 @@ function retrieved({ sources = [], confidence, attempts = [] }, page) {
 
 function done(call, page) {
   page.text.end();
-  if (!page.passages) retrieved(call, page);
-  if (!byId("answer").textContent) {
-    page.text.write(call.answer ?? ""); // a service that sent no pieces
-    page.text.end();
-  }
   page.passages.mark(page.text.cited);
   const used = page.text.cited.size;
   const all = call.sources?.length ?? 0;
