@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from classroom.assignment.spec import ROOT, Assignment, markers, sources
-from classroom.grading.grade import OpenWorker, grade
+from classroom.grading.grade import grade
 from classroom.grading.result import Result
 from classroom.handout.starter import write
 from shared.errors import UserError
@@ -63,7 +63,6 @@ def prove(
     files: dict[str, bytes],
     variant: int,
     isolation: str | None = None,
-    open_worker: OpenWorker | None = None,
     on_stage: Callable[[str], None] = lambda _what: None,
 ) -> list[Row]:
     """Hold everything against an assignment; `on_stage` is told what is tried next."""
@@ -72,8 +71,8 @@ def prove(
         made = Path(folder) / "starter"
         write(files, made)
         tries: list[tuple[str, Callable[[], tuple[bool, str]]]] = [
-            ("reference", lambda: _full_points(_graded(ROOT, a, variant, isolation, open_worker))),
-            ("starter", lambda: _not_attempted(_graded(made, a, variant, isolation, open_worker))),
+            ("reference", lambda: _full_points(_graded(ROOT, a, variant, isolation))),
+            ("starter", lambda: _not_attempted(_graded(made, a, variant, isolation))),
             ("imports", lambda: _imports(made, files)),
             ("public tests", lambda: _public_tests(made, a)),
         ]
@@ -152,10 +151,8 @@ def _strings(value: Any) -> Iterator[str]:
             yield from _strings(list(each) if isinstance(each, tuple) else each)
 
 
-def _graded(
-    path: Path, a: Assignment, variant: int, isolation: str | None, open_worker: OpenWorker | None
-) -> Result:
-    return grade(path, a.step, 1, (variant,), isolation, seconds=600, open_worker=open_worker)
+def _graded(path: Path, a: Assignment, variant: int, isolation: str | None) -> Result:
+    return grade(path, a.step, 1, (variant,), isolation, seconds=600)
 
 
 def _full_points(result: Result) -> tuple[bool, str]:
