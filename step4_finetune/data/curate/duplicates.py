@@ -158,12 +158,12 @@ def near_duplicates(rows: Sequence[Row], threshold: float = NEAR) -> Finding:
 # --- across splits ----------------------------------------------------------------------------------------
 
 
-def leakage(rows: Sequence[Row], threshold: float = NEAR) -> Finding:
+def leakage(rows: Sequence[Row]) -> Finding:
     """Prompts of train (and of dev) that are nearly the same as one on which it is measured later."""
     cases = []
     for split, later in (("train", ("test", "dev")), ("dev", ("test",))):
         for held in later:
-            near, done = Near(threshold), {case.row for case in cases}
+            near, done = Near(), {case.row for case in cases}
             for at in places(rows, held):
                 if folded(prompt_text(rows[at])):
                     near.add(at, prompt_text(rows[at]))

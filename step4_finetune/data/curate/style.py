@@ -23,11 +23,11 @@ REPEATS = 3  # times that a sentence's skeleton may be used
 GAP = "#"
 
 
-def length_bias(rows: Sequence[Row], fair: tuple[float, float] = FAIR) -> Finding:
+def length_bias(rows: Sequence[Row]) -> Finding:
     """The mean ratio of the lengths (in words) of chosen and rejected, with its 95 % interval over pairs.
 
     The mean of ratios is that of their logarithms, so that twice and half cancel out. An error where the
-    whole interval is outside of `fair`, a warning where the mean is.
+    whole interval is outside of FAIR, a warning where the mean is.
     """
     ratios = {
         at: len(row.chosen.split()) / len(row.rejected.split())
@@ -38,11 +38,11 @@ def length_bias(rows: Sequence[Row], fair: tuple[float, float] = FAIR) -> Findin
         return unchecked("length bias", "no pairs")
     logs = [math.log(each) for each in ratios.values()]
     mean = math.exp(sum(logs) / len(logs))
-    unit, severity = "times rejected", OK if fair[0] <= mean <= fair[1] else WARNING
+    unit, severity = "times rejected", OK if FAIR[0] <= mean <= FAIR[1] else WARNING
     if interval := bootstrap(logs):
         low, high = map(math.exp, interval)
         unit += f" (95% {low:.2f}-{high:.2f})"
-        severity = ERROR if high < fair[0] or low > fair[1] else severity
+        severity = ERROR if high < FAIR[0] or low > FAIR[1] else severity
     if severity == OK:
         return Finding("length bias", round(mean, 3), None, unit)
     extreme = sorted(ratios, key=lambda at: abs(math.log(ratios[at])), reverse=True)[:5]
@@ -52,8 +52,8 @@ def length_bias(rows: Sequence[Row], fair: tuple[float, float] = FAIR) -> Findin
     return Finding("length bias", round(mean, 3), None, unit, severity, advice, cases)
 
 
-def templates(rows: Sequence[Row], most: int = REPEATS) -> Finding:
-    """Sentences of chosen replies that more than `most` replies have, but for their rows' own words."""
+def templates(rows: Sequence[Row]) -> Finding:
+    """Sentences of chosen replies that more than REPEATS replies have, but for their rows' own words."""
     common, cases = boilerplate(rows), []
     used: dict[str, dict[int, str]] = defaultdict(dict)
     for at, row in enumerate(rows):
@@ -63,7 +63,7 @@ def templates(rows: Sequence[Row], most: int = REPEATS) -> Finding:
         for sentence in (each for line in own for each in text.sentences(line)):
             if len(text.words(sentence)) > 2:
                 used[skeleton(sentence, row)].setdefault(at, sentence)
-    over = sorted(((k, v) for k, v in used.items() if len(v) > most), key=lambda each: -len(each[1]))
+    over = sorted(((k, v) for k, v in used.items() if len(v) > REPEATS), key=lambda each: -len(each[1]))
     cases += [
         Case(at, rows[at].id, f"{len(by_row)} times {short(pattern)}")
         for pattern, by_row in over
@@ -74,7 +74,7 @@ def templates(rows: Sequence[Row], most: int = REPEATS) -> Finding:
         cases,
         len(rows),
         WARNING,
-        f"reword until no sentence is used more than {most} times: templates teach parroting",
+        f"reword until no sentence is used more than {REPEATS} times: templates teach parroting",
         unit=f"rows ({len(over)} sentences)" if over else "rows",
     )
 
