@@ -4,8 +4,8 @@
     '{"summary": "Vantry\'s signing ... 9 June 2026. [1]", "confidence": 0.99, "sources": "<source number=...'
 
 The result is made for two kinds of readers. A large model reads the sources: quotations between tags that
-they can't close (context.py). The embedded model can't read so much; it repeats the `summary`, and that is
-the sentence which the quoting reader (read.py) has picked, so that nothing is made up.
+they can't close (context.py). The embedded model can't read so much; it repeats the `summary`: the sentences
+that the quoting reader (read.py) has picked, so that nothing is made up.
 """
 
 from __future__ import annotations
