@@ -407,7 +407,7 @@ def test_readable_in_light_and_dark_and_on_a_narrow_screen(look, script, dark):
     ratio, text = page.evaluate(CONTRAST)
     assert ratio >= 4.5, text
     page.locator(".calls a").nth(1).click()
-    page.locator(".waterfall").wait_for()
+    page.locator("#call .waterfall").wait_for()
     inside = page.locator("#call-body")
     assert inside.evaluate("each => each.scrollWidth <= each.clientWidth")
     ratio, text = page.evaluate(CONTRAST)
