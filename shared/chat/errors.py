@@ -43,11 +43,16 @@ class TimedOut(UserError, anthropic.AnthropicError):
     """No answer came in time."""
 
 
+class NotMessagesApi(UserError, anthropic.AnthropicError):
+    """The server answered with something that is not a message."""
+
+
 def with_timeouts(
     client: anthropic.Anthropic, timeout_s: float = TIMEOUT_S, flag: str = ""
 ) -> anthropic.Anthropic:
-    """The client with a time-out for each read (then `TimedOut`), and no retry that takes over 30 seconds.
+    """The client with a time-out for each read, and no retry that takes over 30 seconds.
 
+    Its requests raise `TimedOut`, and `NotMessagesApi` where the server does not speak the Messages API.
     `flag` is the option that sets the time-out, where the command has one.
 
     Raises:
@@ -55,6 +60,8 @@ def with_timeouts(
     """
     if not 1 <= timeout_s <= LONGEST_TIMEOUT_S:  # false for nan, too
         raise UserError(f"--timeout {timeout_s:g} is not allowed: use 1 to {LONGEST_TIMEOUT_S:.0f} seconds")
+
+    place = masked(str(client.base_url).rstrip("/"))
 
     def check_response(request: Any, call_next: Any) -> Any:
         try:
@@ -64,6 +71,9 @@ def with_timeouts(
             raise TimedOut(f"no answer within {timeout_s:g} seconds: try again{more}") from None
         if (retry_after(response.headers) or 0) > LONGEST_WAIT_S:
             response.headers["x-should-retry"] = "false"
+        if response.http_response.is_success and not _is_message(request, response.http_response):
+            response.http_response.close()
+            raise NotMessagesApi(f"the server at {place} does not speak the Messages API")
         return response
 
     return client.with_options(timeout=timeout_s).with_middleware(check_response)
@@ -113,6 +123,17 @@ def _explain_status(error: anthropic.APIStatusError, settings: Settings) -> str:
         message=message,
         when=f"in {wait:.0f} seconds" if wait and wait >= 1 else "in a minute",
     )
+
+
+def _is_message(request: Any, response: httpx2.Response) -> bool:
+    """Whether the response is what was requested: an event stream, a message, or a token count."""
+    if request.stream:
+        return response.headers.get("content-type", "").startswith("text/event-stream")
+    try:
+        body = response.json()
+    except ValueError:
+        return False
+    return isinstance(body, dict) and (body.get("type") == "message" or "input_tokens" in body)
 
 
 def retry_after(headers: Any) -> float | None:

@@ -43,9 +43,11 @@ def refusal_of(error: Exception, settings: Settings, found: Retrieved | None) ->
     """What to tell the caller when the chat model fails."""
     import anthropic
 
-    from shared.chat.errors import TimedOut, explain
+    from shared.chat.errors import NotMessagesApi, TimedOut, explain
 
     message = f"{settings.model}: {explain(error, settings)}"
+    if isinstance(error, NotMessagesApi):  # and will not in five seconds either
+        return ApiError(502, "api_error", message, retrieved=found)
     if isinstance(error, TimedOut | httpx2.TimeoutException):
         return ApiError(504, "timeout_error", message, retrieved=found)
     if isinstance(error, anthropic.APIConnectionError) or (

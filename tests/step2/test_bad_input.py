@@ -90,6 +90,8 @@ EVENTS = {"content-type": "text/event-stream"}
 @pytest.mark.parametrize(
     ("headers", "body", "line"),
     [
+        ({"content-type": "text/html"}, "<h1>It works!</h1>", "@x.invalid does not speak"),
+        ({"content-type": "application/json"}, '{"choices": []}', "does not speak the Messages API"),
         (EVENTS, 'data: {"choices": []}\n\ndata: [DONE]\n\n', "(the stream ended before the message began)"),
         (EVENTS, "", "broke off in the middle of the answer"),
     ],

@@ -171,7 +171,7 @@ def test_an_unknown_style(name):
 def test_styles_that_make_no_sense():
     with pytest.raises(UserError, match="no examples whose order"):
         prompt_styles.parse("zero-shot reversed")
-    with pytest.raises(UserError, match="json_calls has no version 99"):
+    with pytest.raises(UserError, match="prompt 'json_calls' has no version 99"):
         prompt_styles.parse("v99")
 
 

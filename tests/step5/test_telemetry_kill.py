@@ -63,7 +63,7 @@ async def load(process, address, seen):
 def killed(folder):
     """One round: what the clients saw, and the trace ids that are in the database then."""
     seen = Seen()
-    with Process(folder, config={"running": 16, "waiting": 16}, answerer={"pace": 0.001}) as service:
+    with Process(folder, config={"running": 16, "waiting": 16}, answerer={"pace": 0.005}) as service:
         asyncio.run(load(service.popen, service.address, seen))
     with sqlite3.connect(folder / "telemetry.db") as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
