@@ -13,6 +13,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from shared.catalog import catalog
 from shared.config import Settings, load_settings
 from shared.errors import explain_load_errors
 from shared.models import weights
@@ -60,12 +61,16 @@ def load_fast_tokenizer(model: str, settings: Settings) -> Tokenizer:
     Raises:
         UserError: the model is not available, or its folder has no tokenizer.
     """
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from tokenizers import Tokenizer
+    file = weights.ensure(model, settings) / "tokenizer.json"
+    # For the models of models.toml this file gives transformers' ids; others may have settings beside it.
+    if model in catalog():
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        from tokenizers import Tokenizer
 
-    folder = weights.ensure(model, settings)
-    with explain_load_errors(f"the tokenizer of {model}", folder):
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        with explain_load_errors(f"the tokenizer of {model}", file.parent):
+            tokenizer = Tokenizer.from_file(str(file))
+    else:
+        tokenizer = load_tokenizer(model, settings).backend_tokenizer
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
