@@ -5,9 +5,9 @@
     step5_serving/pictures/dashboard.png     57 kB
     step5_serving/pictures/regression.png    52 kB
 
-The service is started for it, on the real models. The first two pictures are of answers that the model
-writes; the third is of `serve --reader quote --running 1`, which one person asks, then eight: the regression
-of chapter 5.
+The service is started for it, on the real models. The first picture has sentences quoted word for word, the
+second is of answers that the model writes, the third of `serve --reader quote --running 1`, which one person
+asks, then eight: the regression of chapter 5.
 """
 
 import contextlib
@@ -24,7 +24,6 @@ import httpx
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from shared.config import load_settings
 from step3_rag.evaluate.dataset import read
 from tests.step5.browsing import ARGS, CHROMIUM
 
@@ -49,8 +48,10 @@ def serving(*flags):
 
 
 def ask_all(address, people):
-    """Questions by so many people at a time."""
-    texts = itertools.cycle(each.text for each in read("sample", "dev", load_settings()).questions)
+    """Questions by so many people at a time, once the service is ready."""
+    while httpx.get(f"{address}/readyz", timeout=300).status_code != 200:
+        time.sleep(0.5)
+    texts = itertools.cycle(each.text for each in read("sample", "dev").questions)
     asked = [next(texts) for _ in range(QUESTIONS)]
     with httpx.Client(base_url=address, timeout=300) as client, ThreadPoolExecutor(people) as pool:
         for reply in pool.map(lambda text: client.post("/query", json={"question": text}), asked):
@@ -96,12 +97,12 @@ def main():
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         page = chromium.new_page(viewport={"width": 1200, "height": 800})
         with serving() as address:
-            picture_of_answer(page, address)  # it waits for the models
             ask_all(address, 1)
             picture_of_dashboard(page, address, "dashboard.png")
         with serving("--reader", "quote", "--running", "1") as address:
             ask_all(address, 1)
             time.sleep(30)  # a bucket of the charts
+            picture_of_answer(page, address)
             ask_all(address, CROWD)
             picture_of_dashboard(page, address, "regression.png")
         chromium.close()
