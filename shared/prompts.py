@@ -105,7 +105,12 @@ def read_all(folder: Path) -> list[Prompt]:
     Raises:
         UserError: there are no files, one is not a valid prompt, or two have the same id and version.
     """
-    prompts = [parse(path.read_text(encoding="utf-8-sig"), path) for path in folder.glob("*.md")]
+    prompts = []
+    for path in folder.glob("*.md"):
+        try:
+            prompts.append(parse(path.read_text(encoding="utf-8-sig"), path))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"cannot read {path}: {reason(error)}") from None
     if not prompts:
         raise UserError(f"no prompts in {folder}: it should be a folder with Markdown files (*.md)")
     prompts.sort(key=lambda prompt: (prompt.id, prompt.version))
@@ -170,9 +175,19 @@ def diff(old: Prompt, new: Prompt) -> str:
 
 
 def save_new_version(folder: Path, prompt: Prompt) -> Path:
-    """Write `prompt` to a new file, as the version after the latest of its id in the folder."""
+    """Write `prompt` to a new file, as the version after the latest of its id in the folder.
+
+    Raises:
+        UserError: the file exists or cannot be written, or a text is empty or holds a section's heading.
+    """
     latest = max(each.version for each in [prompt, *read_all(folder)] if each.id == prompt.id)
     new = replace(prompt, version=latest + 1, meta={**prompt.meta, "based_on": prompt.version})
     path = folder / f"{new.id}.{new.version}.md"
-    path.write_text(str(new), encoding="utf-8")
+    if len(parse(str(new), path).examples) != len(new.examples):
+        raise UserError(f"cannot write {path}: one of its texts holds a section's heading, such as # user")
+    try:
+        with path.open("x", encoding="utf-8") as file:  # x: never overwrite a file
+            file.write(str(new))
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from None
     return path

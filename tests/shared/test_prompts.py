@@ -122,6 +122,22 @@ def test_a_new_version_is_a_new_file(folder):
     assert prompts.load(folder, "translate", 2) == old
 
 
+@pytest.mark.parametrize("text", [f"a\n{EXAMPLE}", "a\n# user\nb", "# system", " "])
+def test_a_text_that_would_break_the_file_is_not_saved(folder, text):
+    with pytest.raises(UserError):
+        prompts.save_new_version(folder, dataclasses.replace(prompts.load(folder, "translate"), system=text))
+    assert len(list(folder.glob("*.md"))) == 3
+
+
+def test_a_new_version_takes_no_other_file(folder):
+    taken = folder / "translate.4.md"
+    taken.write_text(FIRST.replace("id: translate", "id: other"))
+    before = taken.read_text()
+    with pytest.raises(UserError, match=r"cannot write .*translate\.4\.md"):
+        prompts.save_new_version(folder, prompts.load(folder, "translate"))
+    assert taken.read_text() == before
+
+
 printable = st.text(
     st.characters(exclude_categories=["C", "Zl", "Zp"]) | st.sampled_from("\n#{}:-"), min_size=1
 )
@@ -146,10 +162,11 @@ def test_what_is_written_is_read_again(system, examples, note):
         (FIRST.replace("---\n# system", "---\nhello\n# system"), "after the front matter come # system"),
         (SECOND + "\n# user\n\nAnd?\n", "pairs of # user and # assistant"),
         (SECOND.replace("Good morning!", ""), "none empty"),
+        (b"\xff\xfe\x00", "cannot read"),
     ],
 )
 def test_a_broken_file_is_named_in_one_line(tmp_path, text, message):
-    (tmp_path / "wrong.md").write_text(text)
+    (tmp_path / "wrong.md").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(UserError) as error:
         prompts.load(tmp_path, "translate")
     assert message in str(error.value)

@@ -9,6 +9,7 @@ from anthropic.lib.tools import ToolError
 from rich.console import Console
 
 from shared.config import load_settings
+from shared.errors import UserError
 from step3_rag.answer import agent, search_tool
 from step3_rag.cli import ask, render
 from step3_rag.stores import vector_store
@@ -151,6 +152,18 @@ def test_wrong_calls_are_errors_that_the_model_can_mend(retriever, sure):
     assert wrong[1]["content"] == "there is no tool 'delete_documents': use search_documents"
     assert "is_error" not in api.requests[2]["messages"][4]["content"][0]
     assert [each.is_error for each in done.calls] == [True, True, False]
+
+
+def test_a_store_that_fails_is_told_in_one_line(retriever, monkeypatch):
+    def fail(*args, **kwargs):
+        raise UserError("the store failed:\nit is gone")
+
+    monkeypatch.setattr(retriever, "search", fail)
+    api = ScriptedMessages()
+    api.enqueue(tool_uses=[("search_documents", {"query": "notice"})])
+    api.enqueue("I don't know.")
+    (call,) = agent.run(api.client, "scripted", retriever, NOTICE).calls
+    assert (call.result, call.is_error) == ("the store failed: it is gone", True)
 
 
 def test_a_server_that_calls_all_the_same_is_stopped(retriever, sure, monkeypatch):
