@@ -53,7 +53,8 @@ class Engine(Protocol):
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a rendered prompt: markers such as <|im_start|> count, none are added."""
-        ...
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
+        return ids
 
     def generate(
         self,

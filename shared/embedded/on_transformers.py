@@ -32,7 +32,7 @@ from shared import models
 from shared.catalog import lookup
 from shared.config import Settings
 from shared.embedded.adapter import TOOLS, Adapter
-from shared.embedded.engine import Generation
+from shared.embedded.engine import Engine, Generation
 from shared.embedded.guide import Guide, Guides, circles
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Past:
     adapter: bool = False
 
 
-class TransformersEngine:
+class TransformersEngine(Engine):
     """Any causal model of transformers, one sequence at a time."""
 
     def __init__(
@@ -92,11 +92,6 @@ class TransformersEngine:
         if spec.random:  # for tests: its calls fit the grammar and mean nothing
             return cls(model, tokenizer)
         return cls(model, tokenizer, settings.tools_adapter or TOOLS, spec.hub.repo if spec.hub else None)
-
-    def encode(self, text: str) -> list[int]:
-        """Ids without added ones; markers in the text are parsed."""
-        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
-        return ids
 
     def generate(
         self,

@@ -24,7 +24,7 @@ from typing import Any
 
 from shared import hardware, models
 from shared.config import Settings
-from shared.embedded.engine import Generation
+from shared.embedded.engine import Engine, Generation
 from shared.embedded.guide import circles
 from shared.embedded.wire import Refused
 from shared.errors import UserError, reason
@@ -35,7 +35,7 @@ PENALTY = {"repeat_penalty": 1.1, "repeat_last_n": 128}
 SHARE = 1024  # tokens of the cache for each of several sequences
 
 
-class LlamaCppEngine:
+class LlamaCppEngine(Engine):
     """A GGUF on llama.cpp, one sequence at a time unless loaded for more; further calls wait."""
 
     def __init__(self, server: Any, tokenizer: Any, context: int) -> None:
@@ -73,11 +73,6 @@ class LlamaCppEngine:
         except Exception as error:
             raise UserError(f"{settings.model} cannot be loaded from {gguf}: {reason(error)}") from None
         return cls(server, models.load_tokenizer(settings=settings), context)
-
-    def encode(self, text: str) -> list[int]:
-        """Ids without added ones; markers in the text are parsed."""
-        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
-        return ids
 
     def generate(
         self,

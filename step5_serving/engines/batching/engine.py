@@ -24,7 +24,7 @@ from tokenizers.decoders import DecodeStream
 
 from shared import models
 from shared.config import Settings
-from shared.embedded.engine import Generation
+from shared.embedded.engine import Engine, Generation
 from shared.embedded.guide import Guides, circles
 from shared.embedded.on_transformers import is_word
 from shared.embedded.wire import Refused
@@ -64,7 +64,7 @@ class Options:
     lookup: int = LOOKUP
 
 
-class BatchEngine:
+class BatchEngine(Engine):
     """A Llama, up to `rows` sequences at a time."""
 
     def __init__(
@@ -106,11 +106,6 @@ class BatchEngine:
         finally:
             torch.set_num_threads(threads)
         return cls(llama, tokenizer.result(), options)
-
-    def encode(self, text: str) -> list[int]:
-        """Ids without added ones; markers in the text are parsed."""
-        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
-        return ids
 
     def generate(
         self,
