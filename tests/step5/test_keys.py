@@ -1,6 +1,7 @@
 """API keys: what is kept of them, what they open, how they come and go while a server runs."""
 
 import json
+import os
 import re
 import stat
 
@@ -125,6 +126,17 @@ def test_a_key_is_taken_back_in_the_file_itself(path, tmp_path):
     now[0] = 1.1
     assert running.find(text) is None
     assert len(running) == 1
+
+
+def test_a_change_that_leaves_size_and_time_alone_is_seen(path):
+    now = [0.0]
+    _, text = Keys(path).add("alice", ["ask"])
+    running, before = Keys(path, clock=lambda: now[0]), path.stat()
+    sha256 = running.find(text).sha256
+    path.write_text(path.read_text().replace(sha256, "0" * 64))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    now[0] = 1.1
+    assert running.find(text) is None
 
 
 # --- at the door ------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The pages' files, and the page to ask on, in a real browser."""
 
+import http.client
 import json
 import re
 
@@ -38,6 +39,25 @@ def test_files_come_with_their_type_and_only_once(client, path, kind):
     tag = got.headers["etag"]
     again = client.get(path, headers={"If-None-Match": tag})
     assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/pages/../errors.py",
+        "/pages/%2e%2e/errors.py",
+        "/pages/..%2ferrors.py",
+        "/pages/%5c..%5cerrors.py",
+        "/pages//etc/passwd",
+        "/pages/%C0%AE%C0%AE/errors.py",
+        "/pages/",
+    ],
+)
+def test_nothing_but_the_pages_can_be_reached(stand_in, path):
+    connection = http.client.HTTPConnection(stand_in.address.removeprefix("http://"))
+    connection.request("GET", path)  # as it is written: other clients tidy it up
+    assert connection.getresponse().status == 404
+    connection.close()
 
 
 def test_pages_need_nothing_from_elsewhere_and_have_nothing_inline():
