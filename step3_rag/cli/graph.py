@@ -1,4 +1,4 @@
-"""`ask --graph`: which documents share a supplier, customer, owner or signatory."""
+"""`ask --graph`: which documents share a supplier or a customer."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def ask(service: Service, question: str) -> dict[str, Any]:
     asked = asks_to_share(graph, question)
     if not asked:
         raise UserError(
-            "--graph answers which documents share a supplier, customer, owner or signatory with one that "
-            "the question names: leave it out for other questions"
+            "--graph answers which documents share a supplier or a customer with one that the question "
+            "names: leave it out for other questions"
         )
     node, role = asked
 

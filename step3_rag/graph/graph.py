@@ -6,7 +6,7 @@
     >>> related(graph, "contracts/valves.md", "supplier")
     [Shared('contracts/pumps.md', 'Brightwell Components', 'supplier', [31], [12])]
 
-Documents and names are its nodes, what is said of them its edges, each with the chunks that say so. "Which
+Documents and firms are its nodes, what is said of them its edges, each with the chunks that say so. "Which
 contracts share a supplier with X?" asks for all of a set: any k is too small or too large. The graph has the
 set, two steps along one relation. What the extractor missed is missing, so the answer names its evidence.
 
@@ -18,25 +18,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from shared.errors import UserError
-from step3_rag.graph import rules
-from step3_rag.graph.names import key
+from step3_rag.graph.relations import ROLES, document_numbers, extract, key
 from step3_rag.ingest.index import Chunk, Index
 from step3_rag.retrieve.snapshot import Snapshot
 
 LONGEST = 12  # words of a name in a question: a document's title may be long
 IN_COMMON = re.compile(r"\b(?:share|shares|sharing|same|common|also)\b", re.I)
-ROLES = {
-    "supplier": r"supplier|vendor|provider|contractor|seller|manufacturer",
-    "customer": r"customer|client|buyer|purchaser",
-    "signed by": r"signatory|signer|signature",
-    "owner": r"owner|account manager|responsible person|person responsible",
-}
 
 
 class Edge(NamedTuple):
@@ -89,8 +82,8 @@ class Graph:
             for end in range(min(len(words), at + LONGEST), at, -1):
                 name = question[words[at].start() : words[end - 1].end()]
                 node = self.names.get(key(name))
-                # A single word has to look like a name: "prime" doesn't, "Prime" does.
-                if node and (end - at > 1 or name[0].isupper() or re.search(r"\d", name)):
+                # Only titles of several words may be written small: "the purchasing policy".
+                if node and (re.search(r"\b[A-Z]|\d", name) or (end - at > 1 and node in self.titles)):
                     found.setdefault(node)
                     at = end - 1
                     break
@@ -105,19 +98,13 @@ def build(index: Index) -> Graph:
         UserError: the index is empty.
     """
     chunks = _all_chunks(index)
-    found = rules.extract(chunks)
-    evidence = dict[tuple[str, str, str], list[int]]()
-    for source, relation, target, chunk in found.relations:
-        if source != target:
-            said = evidence.setdefault((source, relation, target), [])
-            said += [chunk] if chunk not in said else []
+    evidence = dict[tuple[str, str, str], dict[int, None]]()
+    for source, relation, target, chunk in extract(chunks):
+        evidence.setdefault((source, relation, target), {})[chunk] = None
     titles = {chunk.document: chunk.title for chunk in chunks}
-    nodes = titles.keys() | {node for source, _, target in evidence for node in (source, target)}
-    names = {key(name): node for name, node in _names_of_documents(titles, found.numbers)}
-    for spelling, node in found.nodes.items():
-        if node in nodes:
-            names.setdefault(spelling, node)
-    return Graph([Edge(*ends, said) for ends, said in evidence.items()], titles, names)
+    firms = {target for _, _, target in evidence} - titles.keys()
+    names = _names_of_firms(firms) | _names_of_documents(titles, document_numbers(chunks))
+    return Graph([Edge(*ends, list(said)) for ends, said in evidence.items()], titles, names)
 
 
 def _all_chunks(index: Index) -> list[Chunk]:
@@ -129,15 +116,26 @@ def _all_chunks(index: Index) -> list[Chunk]:
     return sorted(chunks, key=lambda chunk: (chunk.document, chunk.place))
 
 
-def _names_of_documents(titles: Mapping[str, str], numbers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Names with their document: its name, number, title and file name, unless another one has them too."""
-    names = {node: {title, re.sub(r"[-_]+", " ", Path(node).stem)} for node, title in titles.items()}
+def _names_of_firms(firms: Collection[str]) -> dict[str, str]:
+    """Each firm by its name and the beginnings of it (`Brightwell`)."""
+    names = {firm: key(firm).split(" ") for firm in firms}
+    return _unique(
+        {firm: {" ".join(each[:end]) for end in range(1, len(each) + 1)} for firm, each in names.items()}
+    )
+
+
+def _names_of_documents(titles: Mapping[str, str], numbers: Mapping[str, str]) -> dict[str, str]:
+    """Each document by its name, number, title and file name."""
+    names = {node: {node, title, re.sub(r"[-_]+", " ", Path(node).stem)} for node, title in titles.items()}
     for number, document in numbers.items():
         names[document].add(number)
-    counts = Counter(one for each in names.values() for one in {key(name) for name in each})
-    for node, each in names.items():
-        yield node, node
-        yield from ((name, node) for name in each if counts[key(name)] == 1)
+    return _unique({node: {key(name) for name in each} for node, each in names.items()})
+
+
+def _unique(names: Mapping[str, Collection[str]]) -> dict[str, str]:
+    """The node of each name that is the name of one node only."""
+    counts = Counter(name for each in names.values() for name in each)
+    return {name: node for node, each in names.items() for name in each if counts[name] == 1}
 
 
 def asks_to_share(graph: Graph, question: str) -> tuple[str, str] | None:
@@ -154,7 +152,7 @@ def asks_to_share(graph: Graph, question: str) -> tuple[str, str] | None:
 
 
 def related(graph: Graph, node: str, role: str) -> list[Shared]:
-    """The documents that share a supplier (customer, owner, signatory) with a document or a firm.
+    """The documents that share a supplier or customer with a document or a firm.
 
     A document's subcontractors are its suppliers too. A firm stands for itself if it has that role, otherwise
     for the contracts it has as a customer.
@@ -174,6 +172,6 @@ def related(graph: Graph, node: str, role: str) -> list[Shared]:
         Shared(edge.source, each, edge.relation, edge.chunks, theirs)
         for each, theirs in whom.items()
         for edge in graph.edges(each, *relations)
-        if edge.target == each and edge.source not in own and edge.source in graph.titles
+        if edge.target == each and edge.source not in own
     ]
     return sorted(found, key=lambda each: (each.whom, each.relation != role, each.document))

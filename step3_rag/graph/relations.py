@@ -1,0 +1,144 @@
+"""Who supplies whom, by rules that look at the words beside a firm's name. No model, no list of names.
+
+    >>> extract(chunks)[:2]
+    [Relation('contracts/pumps.md', 'supplier', 'Brightwell Components', 3),
+     Relation('contracts/pumps.md', 'customer', 'Harbour Works', 3)]
+
+"The supplier is X", "X, the buyer", "made by X": such patterns say what a name is (Hearst 1992). The rules
+read agreements of any firm, if they are in English.
+"""
+
+from __future__ import annotations
+
+import re
+from calendar import day_name, month_name
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from step3_rag.ingest.chunk import sentences
+from step3_rag.ingest.index import Chunk
+from step3_rag.ingest.stems import STOP_WORDS
+
+AGREEMENT = re.compile(r"\b(?i:agreement|contract|framework|terms|amendment|addendum|lease|subscription)\b")
+REFERENCE = r"[A-Z]{1,5}-(?:19|20)\d\d-\d+[A-Z]?"  # AB-2025-03: a document's number
+LEGAL_FORM = re.compile(  # the end of a firm's name that says only what kind of firm it is
+    r"[ ,]+(?:Ltd|Limited|LLC|LLP|Inc|Incorporated|Corp|Corporation|plc|PLC|GmbH|AG|KG|SE|SA|S\.A|BV|B\.V|NV|"
+    r"N\.V|AB|AS|A/S|ApS|Oyj?|Srl|S\.r\.l|SpA|S\.p\.A|SAS|Pty|Co|& Co)\b\.?"
+)
+# A firm's name: up to five words with a capital, none of them one that has it at the beginning of a sentence.
+NO_NAME = "|".join([*STOP_WORDS.split(), *month_name[1:], *day_name, "between", "each", "either", "unless"])
+WORD = rf"(?!(?i:{NO_NAME})\b|{REFERENCE})[A-ZÀ-ÖØ-ÞĀ-Ž][\w’-]*"
+FIRM = rf"({WORD}(?: (?:(?:&|of|de|van|von) )?{WORD}){{0,4}}(?:{LEGAL_FORM.pattern})?)"
+ROLES = {
+    "supplier": "supplier|vendor|provider|seller|contractor|manufacturer|processor|carrier",
+    "customer": "customer|client|buyer|purchaser|controller|subscriber",
+}
+OPPOSITE = {"supplier": "customer", "customer": "supplier"}
+STATED = {
+    role: re.compile(
+        rf"\b(?i:{words})(?: is| are|:|,)? {FIRM}"  # "the supplier is X"
+        rf"|{FIRM}(?:,? \((?:the )?|, (?:as |the |our )*| as (?:the )?)[\"“]?(?i:{words})\b(?!['’]s)"
+    )
+    for role, words in ROLES.items()
+}
+STATED["subcontractor"] = re.compile(
+    rf"\b(?:supplied|delivered|made|manufactured|produced|sold|provided|hosted|arranged|carried out) "
+    rf"by {FIRM}"
+)
+CELL = re.compile(r"(?:^|, )[A-Za-z][\w ]{1,30}: ")  # of a table's row: `column: value, column: value`
+
+
+class Relation(NamedTuple):
+    """`source relation target`: a document by its name in the index, a firm; and the chunk that says so."""
+
+    source: str
+    relation: str  # supplier, customer or subcontractor
+    target: str
+    chunk: int
+
+
+def key(name: str) -> str:
+    """What two spellings of a name have in common.
+
+    >>> key("Brightwell  Components, Ltd.") == key("the Brightwell Components")
+    True
+    """
+    plain = LEGAL_FORM.sub("", " ".join(name.replace("’", "'").split()).strip(" .,;:'\"()"))
+    return re.sub(r"^the |'s$", "", plain.casefold())
+
+
+def extract(chunks: Sequence[Chunk]) -> list[Relation]:
+    """The relations that agreements state; the chunks of a document stand one after another."""
+    documents = [list(parts) for _, parts in groupby(chunks, lambda each: each.document)]
+    agreements = [parts for parts in documents if AGREEMENT.search(f"{parts[0].title} {parts[0].text[:200]}")]
+    stated = [each for parts in agreements for each in _stated(parts)]
+    names = one_names(each.target for each in stated)
+    found = [each._replace(target=names[key(each.target)]) for each in stated]
+    firms = {each.target for each in found if each.relation in OPPOSITE}
+    for parts in agreements:
+        found += _other_party(parts, [each for each in found if each.source == parts[0].document], firms)
+    return found
+
+
+def one_names(spellings: Iterable[str]) -> dict[str, str]:
+    """Entity resolution: the one name of each firm, by the `key` of every spelling.
+
+    A short form (`Brightwell`) stands for the longer name that begins with it, if there is only one.
+    """
+    names: dict[str, str] = {}
+    for each in spellings:
+        names.setdefault(key(each), LEGAL_FORM.sub("", each).strip())
+    for short in list(names):
+        longer = [one for one in names if one.startswith(f"{short} ")]
+        if len(longer) == 1:
+            names[short] = names[longer[0]]
+    return names
+
+
+def document_numbers(chunks: Sequence[Chunk]) -> dict[str, str]:
+    """The documents by the number in their title or else their first line, but not after "to" or "of"."""
+    found: dict[str, str] = {}
+    for chunk in chunks:
+        if chunk.place == 0:
+            lines = (chunk.title, chunk.text.split("\n")[0])
+            number = next((match for line in lines if (match := re.search(REFERENCE, line))), None)
+            if number and not re.search(r"\b(?:to|of|under|with)\b", number.string[: number.start()]):
+                found.setdefault(number[0], chunk.document)
+    return found
+
+
+def _stated(parts: Sequence[Chunk]) -> Iterator[Relation]:
+    """The parties of an agreement, each role where it is stated first, and all subcontractors."""
+    known = set[str]()
+    for chunk in parts:
+        for line in _lines(chunk.text):
+            for role, pattern in STATED.items():
+                for found in pattern.finditer(line):
+                    if role not in known:
+                        yield Relation(chunk.document, role, next(filter(None, found.groups())), chunk.id)
+                    if role in OPPOSITE:
+                        known.add(role)
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Sentences without line breaks and Markdown's marks; rows of tables are left out: they list others."""
+    for start, end in sentences(text):
+        line = " ".join(re.sub(r"[*`|]+", "", text[start:end]).split())
+        if not line.startswith("- ") or len(CELL.findall(line[2:])) < 2:
+            yield line
+
+
+def _other_party(
+    parts: Sequence[Chunk], own: Sequence[Relation], firms: Collection[str]
+) -> Iterator[Relation]:
+    """Where one party has no role in words: the firm known from other agreements that is named first."""
+    parties = [each for each in own if each.relation in OPPOSITE]
+    if len(parties) != 1:
+        return
+    for chunk in parts:
+        text = " ".join(chunk.text.split())
+        named = [(text.index(firm), firm) for firm in firms if firm in text and firm != parties[0].target]
+        if named:
+            yield Relation(chunk.document, OPPOSITE[parties[0].relation], min(named)[1], chunk.id)
+            return
