@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from types import ModuleType
+from typing import Annotated, Any
 
 import typer
 
 from shared.cli import Json, Model, Out, Seed, Smoke, emit, new_app, settings_from_flags
 from shared.errors import UserError
-from step3_rag.cli.flags import Data, Limit, Rerank, Split
+from step3_rag.cli.flags import Data, Limit, Reader, Rerank, Split
 
 app = new_app("Measurements.")
+
+
+def _emit(lesson: ModuleType, facts: dict[str, Any], as_json: bool) -> None:
+    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -20,7 +25,7 @@ def evaluate(
     split: Split = None,
     limit: Limit = None,
     answers: Annotated[bool, typer.Option("--answers", help="Measure the answers.")] = False,
-    reader: Annotated[str, typer.Option(help="For --answers: auto, chat or quote.")] = "auto",
+    reader: Reader = "auto",
     rerank: Rerank = "maxsim",
     out: Out = None,
     model: Model = None,
@@ -35,13 +40,11 @@ def evaluate(
 
         if out:
             raise UserError("--out is for the picture of the stages: leave it out, or --answers")
-        facts = lesson.run(settings, dataset, split, reader, limit)
-        emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+        _emit(lesson, lesson.run(settings, dataset, split, reader, limit), as_json)
         return
-    from step3_rag.evaluate import stages
+    from step3_rag.evaluate import retrieval
 
-    facts = stages.run(settings, dataset, split, rerank, out, limit)
-    emit(facts, lambda console: stages.show(facts, console), as_json=as_json)
+    _emit(retrieval, retrieval.run(settings, dataset, split, rerank, out, limit), as_json)
 
 
 @app.command()
@@ -49,8 +52,7 @@ def citations(as_json: Json = False) -> None:
     """Measure how many wrong sentences the citation check finds, and how many right ones it flags."""
     from step3_rag.evaluate import checks
 
-    facts = checks.citations()
-    emit(facts, lambda console: checks.show(facts["kinds"], console, "kind", "found"), as_json=as_json)
+    _emit(checks, checks.citations(), as_json)
 
 
 @app.command()
@@ -58,12 +60,7 @@ def injections(as_json: Json = False) -> None:
     """Measure how many documents with injected instructions raise a warning, and how many others do."""
     from step3_rag.evaluate import checks
 
-    facts = checks.injections()
-    emit(
-        facts,
-        lambda console: checks.show(facts["documents"], console, "documents", "warned about"),
-        as_json=as_json,
-    )
+    _emit(checks, checks.injections(), as_json)
 
 
 @app.command()
@@ -80,8 +77,8 @@ def calibrate(
     """Fit the confidence to judged questions, and test it on collections that it has not seen."""
     from step3_rag.evaluate import calibrate as lesson
 
-    facts = lesson.run(settings_from_flags(smoke, seed=seed), datasets or ["sample"], weights, limit)
-    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    settings = settings_from_flags(smoke, seed=seed)
+    _emit(lesson, lesson.run(settings, datasets or ["sample"], weights, limit), as_json)
 
 
 @app.command()
@@ -91,9 +88,6 @@ def reflect(
     strategies: Annotated[
         str, typer.Option(help="Strategies, separated by commas.")
     ] = "conversation,spelling,meaning",
-    threshold: Annotated[
-        float, typer.Option(help="Confidence below which the query is rewritten.", min=0, max=1)
-    ] = 0.68,
     limit: Limit = None,
     model: Model = None,
     seed: Seed = None,
@@ -106,8 +100,7 @@ def reflect(
 
     settings = settings_from_flags(smoke, model=model, seed=seed)
     names = options.strategies_of(strategies)
-    facts = lesson.run(settings, dataset, split, names, threshold, limit)
-    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    _emit(lesson, lesson.run(settings, dataset, split, names, limit), as_json)
 
 
 @app.command()
@@ -120,8 +113,7 @@ def route(
     """Measure how well the router finds the right collection, and its effect on the results."""
     from step3_rag.evaluate import routing as lesson
 
-    facts = lesson.run(settings_from_flags(smoke, seed=seed), split)
-    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    _emit(lesson, lesson.run(settings_from_flags(smoke, seed=seed), split), as_json)
 
 
 @app.command()
@@ -131,7 +123,6 @@ def sweep(
     sizes: Annotated[
         str, typer.Option(help="Chunk sizes and overlaps, e.g. 64/16,128/32.")
     ] = "64/16,128/32,192/48,254/0",
-    budget: Annotated[int, typer.Option(help="Number of source tokens that are compared.", min=1)] = 1024,
     limit: Limit = None,
     seed: Seed = None,
     smoke: Smoke = False,
@@ -140,5 +131,4 @@ def sweep(
     """Compare chunk sizes at the same number of source tokens."""
     from step3_rag.evaluate import sweep as lesson
 
-    facts = lesson.run(settings_from_flags(smoke, seed=seed), dataset, split, sizes, budget, limit)
-    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    _emit(lesson, lesson.run(settings_from_flags(smoke, seed=seed), dataset, split, sizes, limit), as_json)

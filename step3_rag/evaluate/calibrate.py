@@ -50,11 +50,11 @@ class Collection:
 
 def is_good(question: Question, found: Found) -> bool:
     """Whether one of the passages found is relevant; never so for a question without an answer."""
-    texts = [set(stems(f"{each.chunk.source} {each.chunk.text}")) for each in found.best]
+    texts = [set(stems(f"{each.source} {each.text}")) for each in found.best]
     quotes = [set(stems(quote)) for quote in question.quotes]
     if quotes:
         return any(len(quote & text) >= HOLDS * len(quote) for quote in quotes for text in texts)
-    return any(question.qrels.get(each.chunk.document, 0) > 0 for each in found.best)
+    return any(question.qrels.get(each.document, 0) > 0 for each in found.best)
 
 
 def collect(names: Sequence[str], settings: Settings, limit: int | None) -> list[Collection]:
@@ -100,9 +100,10 @@ def fit(collections: Sequence[tuple[Sequence[Signals], Sequence[bool]]]) -> Weig
     first = LogisticRegression(C=1 / (RIDGE * len(collections)), max_iter=1000).fit(data, truth, balance)
     score = data @ first.coef_[0]
     second = LogisticRegression(C=1e3, max_iter=1000).fit(score[:, None], truth, even)
-    weight = second.coef_[0, 0] * first.coef_[0]
-    columns = [dict(zip(names, each.tolist(), strict=True)) for each in (mean, deviation, weight)]
-    return Weights(columns[0], columns[1], columns[2], float(second.intercept_[0]))
+    weight = second.coef_[0, 0] * first.coef_[0] / deviation  # of the signals as they are, not standardised
+    return Weights(
+        dict(zip(names, weight.tolist(), strict=True)), float(second.intercept_[0] - weight @ mean)
+    )
 
 
 def fit_both(collections: Sequence[Collection]) -> Fitted:
@@ -129,25 +130,23 @@ def run(
     collections = collect(names, settings, limit)
     fitted = fit_both(collections)
     rows = {each.name: judge(each, collections) for each in collections}
-    facts: dict[str, Any] = {
+    if out:
+        save(fitted, out, fitted_on=rows)
+    return {
         "command": "step3_rag calibrate",
         "headline": ", ".join(f"AUROC {_three(row['judged'])} on {name}" for name, row in rows.items()),
         "collections": rows,
-        "left_out": len(collections) > 1,
+        "written": str(out) if out else None,
         "machine": hardware.describe(),
     }
-    if out:
-        save(fitted, out, fitted_on=rows)
-        facts["written"] = str(out)
-    return facts
 
 
 def judge(own: Collection, collections: Sequence[Collection]) -> dict[str, Any]:
-    """How well weights that have not seen a collection tell its good searches from its bad ones."""
-    try:
-        fitted = fit_both([each for each in collections if each is not own] or [own])
-    except UserError:  # the others' searches all succeeded
-        fitted = fit_both(collections)
+    """How well weights that have not seen a collection tell its good searches from its bad ones.
+
+    A collection that is alone is judged by its own weights.
+    """
+    fitted = fit_both([each for each in collections if each is not own] or [own])
     alone = [fitted.rankings.probability(each) for each in own.signals]
     judged = [fitted.judged.probability(each) for each in _evidence(fitted.rankings, own)]
     return {
@@ -170,13 +169,11 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
     columns = ("n", "good", "rankings", "judged")
     table = plain_table("AUROC", *columns, right=columns)
     for name, row in facts["collections"].items():
-        aurocs = (_three(row[each]) for each in ("rankings", "judged"))
-        table.add_row(name, str(row["n"]), str(row["good"]), *aurocs)
+        table.add_row(name, str(row["n"]), str(row["good"]), _three(row["rankings"]), _three(row["judged"]))
     console.print(table)
-    how = "the other collections" if facts["left_out"] else "the same questions"
-    console.print(f"\nfitted on {how}; {facts['machine']}", soft_wrap=True)
-    if "written" in facts:
-        console.print(f"written: {facts['written']}", soft_wrap=True)
+    how = "the other collections" if len(facts["collections"]) > 1 else "the same questions"
+    written = f"; written: {facts['written']}" if facts["written"] else ""
+    console.print(f"\nfitted on {how}; {facts['machine']}{written}", soft_wrap=True)
 
 
 def _three(value: float | None) -> str:

@@ -15,7 +15,7 @@ reads them, mostly in roundabout words, and 60 of the same kinds without.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from shared.cli import plain_table
@@ -27,57 +27,53 @@ from step3_rag.evaluate.dataset import sample_rows
 if TYPE_CHECKING:
     from rich.console import Console
 
-ERRORS = ("number", "date", "name", "negation", "made-up")
-NONE = "without an instruction"
+ALL, FALSE_ALARMS = "all errors", "right, false alarms"
+ERRORS = ("number", "date", "name", "negation", "made-up", ALL, FALSE_ALARMS)
+INJECTED, CLEAN = "all", "without an instruction"
+LANGUAGES = ("de", "en", "es", "fr", "it", INJECTED, CLEAN)
 
 
 def citations() -> dict[str, Any]:
     """How many sentences of each kind the check of citations finds wrong, with 95 % intervals."""
-    found: dict[str, list[bool]] = {kind: [] for kind in (*ERRORS, "wrong", "right")}
+    found = []
     for row in sample_rows("citations"):
         source = Source(1, row["doc"], row["doc"], row["source"], (1,))
         (checked, *_) = read.check(row["sentence"].rstrip(".") + " [1].", [source])
-        for kind in (row["error"], "wrong") if row["error"] else ("right",):
-            found[kind].append(not checked.is_supported)
-    kinds = _counted(found, "found")
-    wrong, right = kinds["wrong"], kinds["right"]
-    return {
-        "command": "step3_rag citations",
-        "headline": f"{wrong['found']} of {wrong['n']} planted errors found, "
-        f"{right['found']} false alarms on {right['n']} right sentences",
-        "kinds": kinds,
-    }
+        kinds = (row["error"], ALL) if row["error"] else (FALSE_ALARMS,)
+        found += [(kind, not checked.is_supported) for kind in kinds]
+    return _facts("citations", ERRORS, found)
 
 
 def injections() -> dict[str, Any]:
     """How many documents are warned about: by language, all, and of those without an instruction."""
-    found: dict[str, list[bool]] = {kind: [] for kind in ("de", "en", "es", "fr", "it", "all", NONE)}
+    found = []
     for row in sample_rows("injections"):
-        for kind in (row["language"], "all") if row["injected"] else (NONE,):
-            found[kind].append(is_order(row["text"]))
-    documents = _counted(found, "warned")
-    told, clean = documents["all"], documents[NONE]
+        kinds = (row["language"], INJECTED) if row["injected"] else (CLEAN,)
+        found += [(kind, is_order(row["text"])) for kind in kinds]
+    return _facts("injections", LANGUAGES, found)
+
+
+def _facts(command: str, kinds: Iterable[str], found: Iterable[tuple[str, bool]]) -> dict[str, Any]:
+    """For each kind: how many there are, how many of them were found, and the interval."""
+    rows: dict[str, Any] = {kind: {"n": 0, "found": 0} for kind in kinds}
+    for kind, is_found in found:
+        rows[kind]["n"] += 1
+        rows[kind]["found"] += is_found
+    for row in rows.values():
+        row["interval_95"] = wilson(row["found"], row["n"])
+    *_, planted, others = rows.values()
     return {
-        "command": "step3_rag injections",
-        "headline": f"{told['warned']} of {told['n']} documents with an instruction are warned about, "
-        f"{clean['warned']} of {clean['n']} without",
-        "documents": documents,
+        "command": f"step3_rag {command}",
+        "headline": f"{planted['found']} of {planted['n']} found, "
+        f"{others['found']} false alarms on {others['n']} others",
+        "kinds": rows,
     }
 
 
-def _counted(found: Mapping[str, Sequence[bool]], what: str) -> dict[str, dict[str, Any]]:
-    """For each kind: how many there are, how many are true (under the name `what`), and the interval."""
-    return {
-        kind: {"n": len(each), what: sum(each), "interval": wilson(sum(each), len(each))}
-        for kind, each in found.items()
-    }
-
-
-def show(rows: Mapping[str, Mapping[str, Any]], console: Console, what: str, found: str) -> None:
-    """One line a kind, under these two headings."""
-    names = {"wrong": "all errors", "right": "right, false alarms"}
-    table = plain_table(what, "n", found, "95 %")
-    for kind, row in rows.items():
-        n, count, (low, high) = row.values()
-        table.add_row(names.get(kind, kind), str(n), str(count), f"{low:.0%}-{high:.0%}")
+def show(facts: Mapping[str, Any], console: Console) -> None:
+    """One line a kind."""
+    table = plain_table("kind", "n", "found", "95 %")
+    for kind, row in facts["kinds"].items():
+        low, high = row["interval_95"]
+        table.add_row(kind, str(row["n"]), str(row["found"]), f"{low:.0%}-{high:.0%}")
     console.print(table)

@@ -1,6 +1,7 @@
-"""Retrieval measured by itself: what each stage adds, and which stage lost the right document.
+"""Retrieval measured by itself: what each stage adds, and where each stage had the right document.
 
     $ python -m step3_rag evaluate --dataset sample --split dev
+    $ python -m step3_rag evaluate --dataset path/to/beir-folder --out stages.png
 
 Each question is searched once; the rankings of all stages come from that one search, so the differences are
 those of the stages alone. Rankings are of documents, each at the place of its best chunk. Questions without
@@ -10,17 +11,31 @@ relevant documents can't be ranked rightly: they are left to the judgement of co
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
+from shared import hardware
+from shared.cli import plain_table
+from shared.config import Settings
+from shared.errors import UserError
 from shared.progress import count_bar
-from shared.stats import bootstrap
-from step3_rag.evaluate.dataset import Question
+from shared.report.record import new_figure, picture_path
+from shared.stats import bootstrap, subset
+from step3_rag.evaluate import dataset
+from step3_rag.evaluate.dataset import Question, dataset_service
 from step3_rag.evaluate.metrics import MEASURES
+from step3_rag.options import search_options
+from step3_rag.pipeline import STRATEGIES
 from step3_rag.reflect.reflect import reflect
 from step3_rag.retrieve.fuse import ranked, rrf
 from step3_rag.retrieve.search import Found, Options, Retriever
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 T = TypeVar("T")
 MAIN = "nDCG@10"
@@ -54,6 +69,50 @@ class Outcome:
         if self.question.qrels:
             qrels = self.question.qrels
             self.measures[stage] = {name: measure(ranking, qrels) for name, measure in MEASURES.items()}
+
+
+def run(
+    settings: Settings,
+    name: str,
+    split: str | None,
+    rerank: str,
+    out: Path | None = None,
+    limit: int | None = None,
+) -> dict[str, Any]:
+    """Search every question of a collection and measure every stage.
+
+    Args:
+        out: a file for the picture; None: among the reports.
+
+    Raises:
+        UserError: no such collection, or no question in it has a relevant document.
+    """
+    picture = picture_path("step3_rag", "evaluate", out)
+    data = dataset.read(name, split)
+    retriever = dataset_service(settings, data).retriever
+    questions = tracked(f"asking {data.name}", subset(data.questions, limit, settings.seed))
+    outcomes = ask(retriever, questions, search_options(settings, rerank), STRATEGIES)
+    if not any(each.measures for each in outcomes):
+        raise UserError(f"{data.name}: none of the questions has a relevant document, so there is no ranking")
+    stages = summary(outcomes)
+    last = stages["rerank" if "rerank" in stages else "fusion"]
+    facts: dict[str, Any] = {
+        "command": "step3_rag evaluate",
+        "headline": f"nDCG@10 {last[MAIN]:.3f} on {data.name}",
+        "dataset": data.name,
+        "n": sum(bool(each.measures) for each in outcomes),
+        "unanswerable": sum(not each.measures for each in outcomes),
+        "documents": len(data.sources),
+        "chunks": len(retriever.snapshot),
+        "stages": stages,
+        "by_kind": by_kind(outcomes),
+        "failures": failures(outcomes),
+        "embedder": settings.embedder,
+        "machine": hardware.describe(),
+        "picture": str(picture),
+    }
+    draw(facts, picture)
+    return facts
 
 
 def tracked(what: str, items: Sequence[T]) -> Iterator[T]:
@@ -134,29 +193,75 @@ def difference(values: Sequence[float], others: Sequence[float]) -> dict[str, An
     }
 
 
-def failures(outcomes: Sequence[Outcome], options: Options, most: int = 5) -> list[dict[str, Any]]:
+def failures(outcomes: Sequence[Outcome], most: int = 5) -> list[dict[str, Any]]:
     """The questions without a relevant document among the first five: where did each stage have it?"""
     lost = [each for each in outcomes if each.measures and not each.last["hit@5"]]
-    rows = []
-    for each in sorted(lost, key=lambda each: each.last[MAIN])[:most]:
-        ranks = {name: _rank(ranking, each.question.qrels) for name, ranking in each.rankings.items()}
-        blamed = lost_at(ranks, options)
-        rows.append({"id": each.question.id, "question": each.question.text, "ranks": ranks, "lost": blamed})
-    return rows
+    return [
+        {
+            "id": each.question.id,
+            "question": each.question.text,
+            "ranks": {name: _rank(ranking, each.question.qrels) for name, ranking in each.rankings.items()},
+        }
+        for each in sorted(lost, key=lambda each: each.last[MAIN])[:most]
+    ]
 
 
 def _rank(ranking: Sequence[str], qrels: dict[str, int]) -> int | None:
     return next((rank for rank, doc in enumerate(ranking, 1) if qrels.get(doc, 0) > 0), None)
 
 
-def lost_at(ranks: dict[str, int | None], options: Options) -> str:
-    """The stage to blame: the first after which the document was further down than before, or gone."""
-    best = min((rank for name in options.use if (rank := ranks.get(name))), default=None)
-    if best is None:
-        return "never found"
-    fusion, last = ranks.get("fusion"), ranks.get("rerank")
-    if best <= 5 and (fusion is None or fusion > 5):
-        return "fusion"
-    if fusion is not None and fusion <= 5 and (last is None or last > 5):
-        return "rerank"
-    return "low everywhere"
+# --- what is shown ------------------------------------------------------------------------------------------
+
+
+def interval(found: Mapping[str, Any], digits: int = 3) -> str:
+    """A difference in words: `+0.023 (+0.015 to +0.030)`."""
+    low, high = found["interval_95"] or (found["mean"], found["mean"])
+    return f"{found['mean']:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
+
+
+def show(facts: Mapping[str, Any], console: Console) -> None:
+    """The stage table, the kinds of questions, and the worst questions."""
+    change = "nDCG@10, change and its 95% interval"
+    table = plain_table("stage", *MEASURES, change, right=list(MEASURES))
+    table.padding = (0, 1, 0, 0)
+    for name, row in facts["stages"].items():
+        change = f"{interval(row['difference'])} over {row['before']}" if "before" in row else ""
+        table.add_row(name, *(f"{row[measure]:.3f}" for measure in MEASURES), change)
+    console.print(table)
+    if facts["by_kind"]:
+        names = list(facts["stages"])
+        kinds = plain_table("nDCG@10 by kind", "n", *names, right=["n", *names])
+        kinds.padding = (0, 1, 0, 0)
+        for kind, row in facts["by_kind"].items():
+            kinds.add_row(kind, str(row["n"]), *(f"{row[name]:.3f}" for name in names))
+        console.print()
+        console.print(kinds)
+    if facts["failures"]:
+        console.print("\nwhere the first relevant document stood, for the worst questions", style="bold")
+    for row in facts["failures"]:
+        ranks = ", ".join(f"{name} {rank or 'none'}" for name, rank in row["ranks"].items())
+        console.print(f"{row['question'][:100]}\n    {ranks}", soft_wrap=True)
+    unanswerable = f" and {facts['unanswerable']} without an answer" if facts["unanswerable"] else ""
+    console.print(
+        f"\n{facts['dataset']}: {facts['n']} questions{unanswerable}, {facts['documents']} documents, "
+        f"{facts['chunks']} chunks; {facts['embedder']}; {facts['machine']}",
+        soft_wrap=True,
+    )
+    console.print(f"The picture: {facts['picture']}", soft_wrap=True)
+
+
+def draw(facts: Mapping[str, Any], path: Path) -> None:
+    """nDCG@10 of every stage with its interval."""
+    stages = facts["stages"]
+    figure = new_figure(6.0, 3.4)
+    axis = figure.subplots()
+    values = np.array([row[MAIN] for row in stages.values()])
+    intervals = np.array([row["interval_95"] for row in stages.values()])
+    axis.errorbar(values, list(stages), xerr=abs(intervals.T - values), fmt="o", capsize=3)
+    for place, value in enumerate(values):
+        axis.text(value, place - 0.15, f"{value:.3f}", ha="center", fontsize=8)
+    axis.set_ylim(len(stages) - 0.5, -0.6)  # the first stage on top
+    axis.set_xlabel("nDCG@10, 95% interval of the mean")
+    axis.set_title(f"{facts['dataset']}, n={facts['n']}", fontsize=10)
+    axis.grid(axis="x", alpha=0.3)
+    figure.savefig(path, dpi=120)

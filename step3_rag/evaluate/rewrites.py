@@ -26,7 +26,7 @@ from step3_rag.evaluate.metrics import ndcg
 from step3_rag.evaluate.retrieval import tracked
 from step3_rag.pipeline import chat_of
 from step3_rag.reflect.confidence import confidence
-from step3_rag.reflect.reflect import Attempt, better
+from step3_rag.reflect.reflect import THRESHOLD, Attempt, better
 from step3_rag.reflect.rewrite import WITH_CHAT, rewrite
 from step3_rag.retrieve.search import Options
 
@@ -39,7 +39,6 @@ def run(
     name: str,
     split: str | None,
     strategies: Sequence[str],
-    threshold: float,
     limit: int | None = None,
 ) -> dict[str, Any]:
     """Ask again, in every way, where the first search was not confident; `limit` is of those questions.
@@ -52,17 +51,20 @@ def run(
     client = options.client_of(settings) if set(strategies) & set(WITH_CHAT) else None
     chat = chat_of(client, settings.model) if client else None
     questions = [each for each in data.questions if each.qrels]
-    first: list[Attempt] = []
-    for question in tracked(f"asking {data.name}", questions):
-        found = retriever.search(question.text, Options(before=question.before))
-        first.append(Attempt("question", question.text, found, confidence(found, retriever)))
-    low = [i for i, each in enumerate(first) if each.rank < threshold]
-    low = subset(low, limit, settings.seed)
+
+    def search(strategy: str, query: str, how: Options) -> Attempt:
+        found = retriever.search(query, how)
+        return Attempt(strategy, query, found, confidence(found, retriever))
 
     def score(i: int, attempt: Attempt) -> float:
         return ndcg(attempt.found.ranking(), questions[i].qrels)
 
+    first = [
+        search("question", question.text, Options(before=question.before))
+        for question in tracked(f"asking {data.name}", questions)
+    ]
     before = [score(i, each) for i, each in enumerate(first)]
+    low = subset([i for i, each in enumerate(first) if each.rank < THRESHOLD], limit, settings.seed)
     rows: dict[str, Any] = {}
     for strategy in strategies:
         replaced, kept, seconds, offered = list(before), list(before), [], 0
@@ -72,19 +74,16 @@ def run(
                 other = rewrite(strategy, questions[i].text, first[i].found, retriever, chat)
             if other:
                 offered += 1
-                found = retriever.search(*other)
-                attempt = Attempt(strategy, other[0], found, confidence(found, retriever))
+                attempt = search(strategy, *other)
                 replaced[i] = score(i, attempt)
                 kept[i] = score(i, better([first[i], attempt]))
             seconds.append(time.perf_counter() - began)
         figures = {"before": before, "replaced": replaced, "kept": kept}
         rows[strategy] = {
             "offered": offered,
-            **{
-                name: statistics.mean(each[i] for i in low) if low else None for name, each in figures.items()
-            },
+            **{key: statistics.mean(each[i] for i in low) if low else None for key, each in figures.items()},
             "difference": retrieval.difference(kept, before),
-            "seconds": round(statistics.median(seconds), 3) if seconds else None,
+            "seconds": statistics.median(seconds) if seconds else None,
         }
     return {
         "command": "step3_rag reflect",
@@ -92,7 +91,6 @@ def run(
         "dataset": data.name,
         "n": len(questions),
         "low": len(low),
-        "threshold": threshold,
         "model": settings.model if client else None,
         "strategies": rows,
         "machine": hardware.describe(),
@@ -107,18 +105,17 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
     table.padding = (0, 1, 0, 0)
     for name, row in facts["strategies"].items():
         found = row["difference"]
-        low, high = found["interval_95"] or (found["mean"], found["mean"])
         table.add_row(
             name,
             f"{row['offered']}/{facts['low']}",
             *("-" if row[each] is None else f"{row[each]:.3f}" for each in figures),
-            f"{found['mean']:+.4f} ({low:+.4f} to {high:+.4f}), {found['better']} up {found['worse']} down",
+            f"{retrieval.interval(found, 4)}, {found['better']} up {found['worse']} down",
             "-" if row["seconds"] is None else f"{row['seconds']:.2f}",
         )
     console.print(table)
     model = f"; {facts['model']}" if facts["model"] else ""
     console.print(
         f"\nnDCG@10; {facts['dataset']}: {facts['low']} of {facts['n']} questions had a confidence under "
-        f"{facts['threshold']:g}{model}; {facts['machine']}",
+        f"{THRESHOLD:g}{model}; {facts['machine']}",
         soft_wrap=True,
     )

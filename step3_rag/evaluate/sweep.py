@@ -3,7 +3,7 @@
     $ python -m step3_rag sweep --dataset sample --split dev
 
 Comparing the first five chunks of 64 tokens with the first five of 254 would compare 320 tokens with 1,270.
-So every size fills the same budget, and the question is whether the answer is in it: the passages that
+So every size fills the same budgets, and the question is whether the answer is in them: the passages that
 support it (where the collection has them), or else a relevant document.
 """
 
@@ -18,7 +18,7 @@ from shared.cli import plain_table
 from shared.config import Settings
 from shared.errors import UserError
 from shared.stats import subset, wilson
-from step3_rag.answer.context import assemble
+from step3_rag.answer.context import BUDGET, assemble
 from step3_rag.evaluate import dataset, retrieval
 from step3_rag.evaluate.dataset import Question, dataset_service
 from step3_rag.ingest.embed import Embedder
@@ -28,13 +28,11 @@ from step3_rag.retrieve.search import Options
 if TYPE_CHECKING:
     from rich.console import Console
 
-SHARES = (0.25, 0.5, 1.0)  # of the budget
+BUDGETS = (BUDGET // 4, BUDGET // 2, BUDGET)  # tokens
 HELD = 0.9  # of a passage's words: it may have been a table row, whose marks are gone
 
 
-def run(
-    settings: Settings, name: str, split: str | None, sizes: str, budget: int, limit: int | None
-) -> dict[str, Any]:
+def run(settings: Settings, name: str, split: str | None, sizes: str, limit: int | None) -> dict[str, Any]:
     """Search with every size; `sizes` is like `64/16,128/32`.
 
     Raises:
@@ -43,34 +41,28 @@ def run(
     data = dataset.read(name, split)
     wanted = parse(sizes, Embedder(settings))
     questions = subset([each for each in data.questions if each.qrels], limit, settings.seed)
-    budgets = dict.fromkeys(max(1, int(budget * share)) for share in SHARES)
     rows: dict[str, Any] = {}
     for size in wanted:
         retriever = dataset_service(settings, data, size).retriever
-        hits = dict.fromkeys(map(str, budgets), 0)
-        options = Options(k=max(10, budget // max(1, size.chunk - size.overlap) * 2))
-
-        def count(text: str, embedder: Embedder = retriever.embedder) -> int:
-            return len(embedder.token_spans(text))
-
+        count = retriever.embedder.count_tokens
+        hits = dict.fromkeys(map(str, BUDGETS), 0)
+        options = Options(k=max(10, BUDGET // max(1, size.chunk - size.overlap) * 2))
         for question in retrieval.tracked(f"asking with {size.chunk}/{size.overlap}", questions):
-            chunks = [each.chunk for each in retriever.search(question.text, options).best]
-            for tokens in budgets:
-                sources = assemble(chunks, count, tokens)
-                hits[str(tokens)] += holds(question, [(source.document, source.text) for source in sources])
+            chunks = retriever.search(question.text, options).best
+            for budget in BUDGETS:
+                sources = assemble(chunks, count, budget)
+                hits[str(budget)] += holds(question, [(source.document, source.text) for source in sources])
         rows[f"{size.chunk}/{size.overlap}"] = {
             "chunks": len(retriever.snapshot),
             "hits": hits,
-            "share": hits[str(budget)] / len(questions),
-            "interval_95": wilson(hits[str(budget)], len(questions)),
+            "interval_95": wilson(hits[str(BUDGET)], len(questions)),
         }
-    best = max(rows, key=lambda each: rows[each]["share"])
+    best = max(rows, key=lambda each: rows[each]["hits"][str(BUDGET)])
     return {
         "command": "step3_rag sweep",
-        "headline": f"{best} holds the answer for {rows[best]['share']:.1%} at {budget} tokens",
+        "headline": f"{best} holds most answers at {BUDGET} tokens",
         "dataset": data.name,
         "n": len(questions),
-        "budget": budget,
         "sizes": rows,
         "machine": hardware.describe(),
     }
@@ -82,13 +74,10 @@ def parse(text: str, embedder: Embedder) -> list[Sizes]:
     Raises:
         UserError: it is written in another way, or a size is not allowed.
     """
-    found = []
-    for each in text.split(","):
-        pair = re.fullmatch(r"\s*(\d+)(?:/(\d+))?\s*", each)
-        if not pair:
-            raise UserError(f"--sizes {text}: write sizes and overlaps like 64/16,128/32")
-        found.append(checked_sizes(int(pair[1]), int(pair[2] or 0), embedder))
-    return found
+    pairs = [re.fullmatch(r"\s*(\d+)/(\d+)\s*", each) for each in text.split(",")]
+    if not all(pairs):
+        raise UserError(f"--sizes {text}: write sizes and overlaps like 64/16,128/32")
+    return [checked_sizes(int(pair[1]), int(pair[2]), embedder) for pair in pairs if pair]
 
 
 def holds(question: Question, texts: Sequence[tuple[str, str]]) -> bool:
@@ -102,8 +91,7 @@ def holds(question: Question, texts: Sequence[tuple[str, str]]) -> bool:
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
     """One row a size."""
-    budgets = next(iter(facts["sizes"].values()))["hits"]
-    columns = ("size/overlap", "chunks", *(f"in {each} tokens" for each in budgets), "95%")
+    columns = ("size/overlap", "chunks", *(f"in {each} tokens" for each in BUDGETS), "95%")
     table = plain_table(*columns, right=columns)
     for name, row in facts["sizes"].items():
         low, high = row["interval_95"]

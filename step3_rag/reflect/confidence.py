@@ -74,7 +74,7 @@ def judgement_of(found: Found, retriever: Retriever) -> float:
     It is asked the parts of the question one by one and in right spelling, since a passage seldom answers all
     of them; the part that is answered best counts.
     """
-    texts = [f"{each.chunk.source}\n{each.chunk.text}" for each in found.best]
+    texts = [f"{each.source}\n{each.text}" for each in found.best]
     snapshot = retriever.snapshot
     query = correct_spelling(found.query, snapshot.vocabulary, snapshot.sparse.knows)
     asked = [retriever.evaluator(part, texts) for part in parts_of(query)] if retriever.evaluator else []
@@ -102,19 +102,14 @@ def _margin(scores: Sequence[float], place: int) -> float:
 
 @dataclass(frozen=True)
 class Weights:
-    """A logistic regression over standardised signals."""
+    """A logistic regression over signals."""
 
-    mean: dict[str, float]
-    deviation: dict[str, float]
     weight: dict[str, float]
     bias: float
 
     def probability(self, given: Mapping[str, float]) -> float:
         """Between 0 and 1."""
-        z = self.bias + sum(
-            weight * (given[name] - self.mean[name]) / self.deviation[name]
-            for name, weight in self.weight.items()
-        )
+        z = self.bias + sum(weight * given[name] for name, weight in self.weight.items())
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, z))))
 
 
