@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.config import Settings
 from shared.errors import UserError
-from step3_rag.pipeline import READERS, STRATEGIES, ChatError, Plan
+from step3_rag.pipeline import STRATEGIES, ChatError, Plan
 from step3_rag.reflect.rewrite import STRATEGIES as ALL_STRATEGIES
 from step3_rag.reflect.rewrite import WITH_CHAT
-from step3_rag.retrieve.rerank import Scorer, cross_encoder_scorer
+from step3_rag.retrieve.rerank import cross_encoder_scorer
 from step3_rag.retrieve.search import Options
 from step3_rag.service import Service
 
@@ -43,24 +42,17 @@ def search_options(settings: Settings, rerank: str, use: str = "hybrid", **other
     """The options of a search, with the scorer that `--rerank` names; `others` are fields of `Options`.
 
     Raises:
-        UserError: no such reranker.
+        UserError: no such reranker, or one that can't be loaded.
     """
     kinds = ("bm25", "dense") if use == "hybrid" else (use,)
     if rerank in ("maxsim", "none"):
         return Options(use=kinds, rerank=rerank, **others)  # type: ignore
-    return Options(use=kinds, rerank="scorer", scorer=_scorer(settings, rerank), **others)
-
-
-def _scorer(settings: Settings, name: str) -> Scorer:
-    if not Path(name).is_dir():
-        if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-            raise UserError(
-                f"--rerank {name} is not known: use maxsim, none, or a cross-encoder: a folder or one of the "
-                "hub like cross-encoder/ms-marco-MiniLM-L-6-v2"
-            )
-        if not settings.hub:
-            raise UserError(f"--rerank {name} is on the hub, which is switched off (ROADMAP_HUB=false)")
-    return cross_encoder_scorer(name, settings)
+    if not Path(rerank).is_dir() and not (settings.hub and "/" in rerank):
+        raise UserError(
+            f"--rerank {rerank} is not known: use maxsim, none, the folder of a cross-encoder, or (with the "
+            "hub, ROADMAP_HUB=true) the name of one, like cross-encoder/ms-marco-MiniLM-L-6-v2"
+        )
+    return Options(use=kinds, rerank="scorer", scorer=cross_encoder_scorer(rerank, settings), **others)
 
 
 def check_collections(service: Service, names: Sequence[str]) -> None:
@@ -81,12 +73,10 @@ def plan_of(
     """How to answer, from the flags.
 
     Raises:
-        UserError: no such reader or strategy.
+        UserError: no such strategy.
     """
-    chosen = default_reader(settings) if reader == "auto" else reader
-    if chosen not in READERS:
-        raise UserError(f"--reader {reader} is not known: use auto, {', '.join(READERS)}")
     names = STRATEGIES if strategies is None else strategies_of(strategies)
+    chosen = default_reader(settings) if reader == "auto" else reader
     return Plan(options, names, threshold, reader=chosen)
 
 

@@ -23,8 +23,7 @@ from step3_rag.retrieve.search import Options, Retriever
 if TYPE_CHECKING:
     import anthropic
 
-READERS = ("chat", "quote")
-STRATEGIES = ("conversation", "spelling", "meaning")  # measured in chapter 10
+STRATEGIES = OFFLINE  # measured in chapter 10
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Plan:
     strategies: tuple[str, ...] = STRATEGIES
     threshold: float = THRESHOLD
     abstain: bool = True
-    reader: str = "quote"
+    reader: str = "quote"  # or "chat"
     budget: int = BUDGET
     prompt: prompts.Prompt | None = None  # of the chat reader; None: the latest for the model
 
@@ -127,8 +126,7 @@ def ask(
 
 def _sources(retriever: Retriever, reflection: Reflection, plan: Plan) -> list[Source]:
     """What was found as numbered sources, within the budget."""
-    chunks = [each.chunk for each in reflection.best.found.best]
-    return assemble(chunks, lambda text: len(retriever.embedder.token_spans(text)), plan.budget)
+    return assemble(reflection.best.found.best, retriever.embedder.count_tokens, plan.budget)
 
 
 def chat_of(client: anthropic.Anthropic, model: str, spent: Spent | None = None) -> Chat:

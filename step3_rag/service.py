@@ -1,7 +1,7 @@
 """Opens what a command needs: index, store, retriever; the sample corpus where there is no index yet.
 
 >>> service = open_service(load_settings(), Path("rag-index"))
->>> service.retriever.search("When does it renew?").best[0].chunk.source
+>>> service.retriever.search("When does it renew?").best[0].source
 'contracts/supply-brightwell.md, Renewal'
 """
 

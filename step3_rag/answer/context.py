@@ -61,7 +61,9 @@ def is_order(text: str) -> bool:
     return ORDERS.search(WRAPPED.sub(" ", text)) is not None
 
 
-def assemble(chunks: Sequence[Chunk], count: Callable[[str], int], budget: int = BUDGET) -> list[Source]:
+def assemble(
+    chunks: Sequence[Chunk], count: Callable[[str], int], budget: int = BUDGET, first: int = 1
+) -> list[Source]:
     """The first chunks that fit, neighbours of one document joined, numbered in the order of the best chunk.
 
     `count` gives the tokens of a text; the budget is for the texts of all sources together.
@@ -69,11 +71,10 @@ def assemble(chunks: Sequence[Chunk], count: Callable[[str], int], budget: int =
     taken: list[Chunk] = []
     used = 0
     for chunk in chunks:
-        size = count(chunk.text)
-        if taken and used + size > budget:
+        used += count(chunk.text)
+        if taken and used > budget:
             break
         taken.append(chunk)
-        used += size
     groups: list[list[Chunk]] = []
     for chunk in sorted(taken, key=lambda each: (each.document, each.place)):
         before = groups[-1][-1] if groups else None
@@ -86,7 +87,7 @@ def assemble(chunks: Sequence[Chunk], count: Callable[[str], int], budget: int =
     groups.sort(key=lambda group: taken.index(group[0]))
     return [
         Source(number, group[0].document, group[0].source, joined(group), tuple(each.id for each in group))
-        for number, group in enumerate(groups, 1)
+        for number, group in enumerate(groups, first)
     ]
 
 

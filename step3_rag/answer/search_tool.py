@@ -10,7 +10,6 @@ that the quoting reader (read.py) has picked, so that nothing is made up.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import Any
 
@@ -36,22 +35,26 @@ def definition(retriever: Retriever) -> dict[str, Any]:
     single words of them go in, in the order of the alphabet: no sentence survives that.
     """
     names, topics = sorted(set(retriever.snapshot.collections)), ", ".join(topics_of(retriever))
-    query = {
-        "type": "string",
-        "minLength": 1,
-        "description": "what to look for; leave it out to search for the question as it was asked",
+    properties: dict[str, Any] = {
+        "query": {
+            "type": "string",
+            "minLength": 1,
+            "description": "what to look for; leave it out to search for the question as it was asked",
+        },
+        "collection": {
+            "type": "string",
+            "enum": names,
+            "description": "search only this part of the documents; leave it out to search all",
+        },
+        "k": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 8,
+            "description": "how many passages to return, 5 if left out",
+        },
     }
-    collection = {
-        "type": "string",
-        "enum": names,
-        "description": "search only this part of the documents; leave it out to search all",
-    }
-    k = {
-        "type": "integer",
-        "minimum": 1,
-        "maximum": 8,
-        "description": "how many passages to return, 5 if left out",
-    }
+    if not names:
+        del properties["collection"]
     return {
         "name": NAME,
         "description": (
@@ -60,7 +63,7 @@ def definition(retriever: Retriever) -> dict[str, Any]:
         ),
         "input_schema": {
             "type": "object",
-            "properties": {"query": query, **({"collection": collection} if names else {}), "k": k},
+            "properties": properties,
             "required": [],  # where it must find words for `query`, the embedded model calls less often
             "additionalProperties": False,
         },
@@ -96,11 +99,7 @@ def call(retriever: Retriever, input: object, question: str = "", first: int = 1
         found = retriever.search(query, Options(k=int(given.get("k", 5)), collections=collections))
     except UserError as error:  # the vector store's
         raise ToolError(" ".join(str(error).split())) from None
-    chunks = [each.chunk for each in found.best]
-    sources = [
-        dataclasses.replace(each, number=first + i)
-        for i, each in enumerate(assemble(chunks, lambda text: len(retriever.embedder.token_spans(text))))
-    ]
+    sources = assemble(found.best, retriever.embedder.count_tokens, first=first)
     probability = confidence(found, retriever)
     fits = bool(sources) and probability >= THRESHOLD
     # By the question, not by the query: a query says where to look, seldom what one wants to know.

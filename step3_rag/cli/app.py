@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,6 +18,7 @@ from step3_rag.cli.flags import (
     Collection,
     IndexFolder,
     Question,
+    Reader,
     Rerank,
     Store,
     Use,
@@ -46,9 +47,7 @@ def ask(
     ] = None,
     k: Annotated[int, typer.Option(min=1, help="Number of passages to answer from.")] = 5,
     collection: Collection = None,
-    reader: Annotated[
-        str, typer.Option(help="auto, chat (the model writes) or quote (sentences word for word).")
-    ] = "auto",
+    reader: Reader = "auto",
     strategies: Annotated[
         str | None, typer.Option(help="Ways to rewrite the query, separated by commas; none switches it off.")
     ] = None,
@@ -64,7 +63,8 @@ def ask(
         bool, typer.Option("--graph", help="Answer which documents have somebody in common, from a graph.")
     ] = False,
     framework: Annotated[
-        str | None, typer.Option(help="Use langchain, llamaindex or langgraph: one search, no confidence.")
+        Literal["langchain", "llamaindex", "langgraph"] | None,
+        typer.Option(help="Search with this library: once, without a confidence."),
     ] = None,
     trace: Annotated[bool, typer.Option("--trace", help="Show each step of the run.")] = False,
     versions: Versions = "current-first",

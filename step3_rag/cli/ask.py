@@ -37,17 +37,10 @@ def run(
         from shared.chat.errors import explain
 
         why = f"{model}: {explain(error.cause, service.settings)}"
-        return {
-            "command": "step3_rag ask",
-            "headline": f"no answer: {why}"[:160],
-            "question": question,
-            "answer": None,
-            "error": why,
-            "abstained": False,
-            "citations": [],
-            "sources": _sources(error.sources),
-            **_reflection(error.reflection),
-        }
+        found = _answer(question, Answer(""), error.sources, plan.reader, model) | _reflection(
+            error.reflection
+        )
+        return found | {"headline": f"no answer: {why}"[:160], "answer": None, "error": why}
     return {
         **_answer(question, outcome.answer, outcome.sources, plan.reader, model if client else None),
         "threshold": plan.threshold,
@@ -61,7 +54,7 @@ def run_framework(
 ) -> dict[str, Any]:
     """Ask by LangChain, LlamaIndex or LangGraph; the facts of the answer, which has no confidence."""
     from shared.chat.errors import one_line_errors
-    from step3_rag.frameworks.ask import ask as ask_framework
+    from step3_rag.frameworks.parts import ask as ask_framework
 
     settings, began = service.settings, time.perf_counter()
     with one_line_errors(settings.model, settings):
@@ -143,18 +136,18 @@ def search(service: Service, question: str, options: Options, route: bool) -> di
         found = retriever.search(question, options)
     return {
         "command": "step3_rag search",
-        "headline": f"{question}: {found.best[0].chunk.source if found.best else 'nothing found'}",
+        "headline": f"{question}: {found.best[0].source if found.best else 'nothing found'}",
         "question": question,
         "confidence": round(confidence(found, retriever, ask_evaluator=False), 3),
         "routed_to": routed,
         "results": [
             {
-                "chunk": each.chunk.id,
-                "document": each.chunk.document,
-                "place": each.chunk.source,
-                "score": each.score,
-                "text": each.chunk.text,
-                "stages": {name: asdict(place) for name, place in each.stages.items()},
+                "chunk": each.id,
+                "document": each.document,
+                "place": each.source,
+                "score": list(found.places(each.id).values())[-1]["score"],
+                "text": each.text,
+                "stages": found.places(each.id),
             }
             for each in found.best
         ],

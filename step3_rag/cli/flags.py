@@ -19,6 +19,12 @@ Address = Annotated[
 Collection = Annotated[
     list[str] | None, typer.Option("--collection", help="Search this collection only; repeat it for several.")
 ]
+Reader = Annotated[
+    Literal["auto", "chat", "quote"],
+    typer.Option(
+        help="Let the chat model write, or quote sentences word for word; auto takes the better one."
+    ),
+]
 Use = Annotated[
     Literal["hybrid", "bm25", "dense"], typer.Option(help="Search by keywords, by meaning, or both.")
 ]

@@ -130,7 +130,7 @@ def status(settings: Settings, folder: Path | None, with_names: bool) -> dict[st
         held["chunks"] += row["chunks"]
     chunks = sum(row["chunks"] for row in rows)
     size = sum(path.stat().st_size for path in index.folder.rglob("*") if path.is_file()) / 1e6
-    made_with = Index.facts_of(index.folder)
+    made_with = index.facts
     return {
         "command": "step3_rag status",
         "headline": f"{len(rows)} documents, {chunks} chunks, {size:.1f} MB",

@@ -4,36 +4,42 @@
     langgraph_rag.py    a graph of nodes, two of which run at once
     llamaindex.py       QueryFusionRetriever, a node postprocessor
 
+    >>> sources, answer = ask("langgraph", retriever, "When does it renew?")
+
 All take an open `Retriever`: the same index, the same vectors, and only the query is embedded. They
 find what `Retriever.search` finds with its default options (the tests hold them to it), so all that
 differs is how a pipeline is written down. `Parts` is what they wrap: each scorer a function of the query.
+A framework's pipeline searches once; it has no confidence, so it never abstains.
 """
 
 from __future__ import annotations
 
 import threading
 from functools import lru_cache
+from importlib import import_module
+from typing import TYPE_CHECKING
 
+from shared.errors import UserError
+from step3_rag.answer import read
 from step3_rag.answer.context import Source, assemble
-from step3_rag.ingest.embed import Encoded
 from step3_rag.retrieve.fuse import min_max
 from step3_rag.retrieve.search import Options, Retriever, Scores
 
+if TYPE_CHECKING:
+    import anthropic
+
 DEFAULT = Options()
+MODULES = {"langchain": "langchain_lcel", "llamaindex": "llamaindex", "langgraph": "langgraph_rag"}
 
 
 class Parts(Retriever):
     """A retriever's stages, for any thread: frameworks run what they can side by side."""
 
     def __init__(self, retriever: Retriever) -> None:
-        vars(self).update(vars(retriever))  # the same index, store and embedder
+        super().__init__(retriever.index, retriever.store, retriever.embedder)
         self._lock = threading.Lock()
+        # The query's vectors, computed once: the dense retriever and MaxSim both need them.
         self._encoded = lru_cache(maxsize=64)(lambda query: retriever.embedder.encode([query])[0])
-
-    def encoded(self, query: str) -> Encoded:
-        """The query's vectors, computed once: the dense retriever and MaxSim both need them."""
-        with self._lock:
-            return self._encoded(query)
 
     def bm25(self, query: str) -> Scores:
         """The chunks with the highest BM25 scores, best first."""
@@ -42,18 +48,45 @@ class Parts(Retriever):
 
     def dense(self, query: str) -> Scores:
         """The chunks nearest to the query in the vector store, with their cosines."""
-        encoded = self.encoded(query)
         with self._lock:
-            return self._dense(self.snapshot, encoded, DEFAULT)
+            return self._dense(self.snapshot, self._encoded(query), DEFAULT)
 
     def reranked(self, query: str, first: Scores) -> Scores:
         """The best of a first ranking by MaxSim and that ranking's scores, mixed."""
-        encoded, weight = self.encoded(query), DEFAULT.rerank_weight
+        weight = DEFAULT.rerank_weight
         with self._lock:
-            closer = self._closer(query, encoded, first, DEFAULT)
+            closer = self._closer(query, self._encoded(query), first, DEFAULT)
         return min_max([{each: first[each] for each in closer}, closer], [1 - weight, weight])
 
     def sources(self, ids: list[int]) -> list[Source]:
         """Chunks as the numbered sources of an answer."""
         with self._lock:
-            return assemble(self.index.chunks(ids), lambda text: len(self.embedder.token_spans(text)))
+            return assemble(self.index.chunks(ids), self.embedder.count_tokens)
+
+
+def ask(
+    name: str,
+    retriever: Retriever,
+    question: str,
+    client: anthropic.Anthropic | None = None,
+    model: str = "",
+    k: int = 5,
+) -> tuple[list[Source], read.Answer]:
+    """The passages that the framework finds, and an answer by our readers; quoted where there is no client.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        framework = import_module(f"step3_rag.frameworks.{MODULES[name]}")
+    except ImportError as error:
+        extra = "llamaindex" if name == "llamaindex" else "step3"
+        raise UserError(f"{name} is not installed ({error.name}): pip install '.[{extra}]'") from None
+    if name == "langchain" and client:
+        found = framework.answer_chain(retriever, client, model, k).invoke(question)
+        sources = Parts(retriever).sources([int(each.id) for each in found["documents"]])
+        return sources, read.Answer(found["answer"], read.check(found["answer"], sources))
+    sources = Parts(retriever).sources(framework.search(retriever, question, k))
+    if client:
+        return sources, read.chat(client, model, question, sources)
+    return sources, read.quote(question, sources, retriever.embedder, retriever.rarity)

@@ -127,6 +127,10 @@ class Embedder:
         read = self.tokenizer.encode(text, add_special_tokens=False)
         return [(start, end) for start, end in read.offsets if end > start]
 
+    def count_tokens(self, text: str) -> int:
+        """How many tokens a text of any length has."""
+        return len(self.token_spans(text))
+
     # --- embedding ----------------------------------------------------------------------------------
 
     @cached_property

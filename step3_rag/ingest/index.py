@@ -120,7 +120,7 @@ class Index:
         return index
 
     def _agree(self, facts: dict[str, Any], *, create: bool) -> None:
-        known = {key: json.loads(value) for key, value in self.rows("SELECT key, value FROM meta")}
+        known = self.facts
         if not known and not create:
             raise ValueError("it is empty")
         if not known:
@@ -136,19 +136,13 @@ class Index:
                     f"not {value}: use that one, or rebuild it with `ingest --rebuild`"
                 )
 
-    @staticmethod
-    def facts_of(folder: Path) -> dict[str, Any]:
-        """What an index was made with; empty where there is none or it can't be read."""
-        file = f"{(folder / 'index.sqlite').resolve().as_uri()}?mode=ro"
-        with (
-            contextlib.suppress(sqlite3.Error, ValueError),
-            contextlib.closing(sqlite3.connect(file, uri=True)) as db,
-        ):
-            return {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM meta")}
-        return {}
-
     def close(self) -> None:
         self.db.close()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the index was made with, its generation and its id."""
+        return {key: json.loads(value) for key, value in self.rows("SELECT key, value FROM meta")}
 
     # --- writing ------------------------------------------------------------------------------------
 
@@ -262,7 +256,7 @@ class Index:
     @property
     def generation(self) -> int:
         """Goes up with every change of the chunks."""
-        return int(self.rows("SELECT value FROM meta WHERE key = 'generation'")[0][0])
+        return int(self.facts["generation"])
 
     def chunks(self, ids: Sequence[int]) -> list[Chunk]:
         """Those chunks, in the order of `ids`."""

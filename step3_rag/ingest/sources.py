@@ -97,20 +97,13 @@ def files_in(path: Path, collection: str | None, report: Report) -> list[File]:
     else:
         raise UserError(f"{path} does not exist: give files or folders that do")
     for file, name in files:
-        if not _is_text(str(file)):
-            report.failed[clean(name)] = "its name, or that of a folder above it, is not UTF-8: rename it"
+        if clean(str(file)) != str(file):
+            why = "its name, or that of a folder above it, is not UTF-8 or has control characters: rename it"
+            report.failed[clean(name)] = why
             continue
         first, _, rest = name.partition("/")
         found.append(File(file, name, collection or (first if rest else DEFAULT_COLLECTION)))
     return found
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _walk(root: Path, report: Report) -> Iterator[Path]:

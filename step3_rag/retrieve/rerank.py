@@ -99,7 +99,6 @@ def cross_encoder_scorer(name: str, settings: Settings) -> Scorer:
     except Exception as error:  # the hub's, the file system's and transformers' own
         raise UserError(f"the cross-encoder {name} cannot be loaded: {reason(error)}") from None
 
-    def score(query: str, texts: list[str]) -> Any:
-        return model.predict([(query, text) for text in texts], show_progress_bar=False).tolist()
-
-    return score
+    return lambda query, texts: model.predict(
+        [(query, text) for text in texts], show_progress_bar=False
+    ).tolist()

@@ -2,7 +2,7 @@
 
     >>> retriever = Retriever(index, store, embedder)
     >>> found = retriever.search("When does the Brightwell contract renew?", Options(k=3))
-    >>> [(each.chunk.source, each.stages["bm25"].rank, each.stages["dense"].rank) for each in found.best]
+    >>> [(chunk.source, found.places(chunk.id)["bm25"]["rank"]) for chunk in found.best]
 
     query ─┬─ bm25  ─ top 100 ─┐
            └─ dense ─ top 100 ─┴─ fusion ─ top 50 ─┬─ maxsim ─┬─ rerank ─ top k
@@ -14,10 +14,11 @@ answer is wrong is: which stage lost the passage?
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -50,23 +51,6 @@ class Options:
     before: tuple[str, ...] = ()  # earlier questions of the conversation; a rewrite may use them (reflect/)
 
 
-@dataclass(frozen=True)
-class Place:
-    """A candidate at one stage."""
-
-    rank: int  # from 1
-    score: float
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A chunk that was found, with what each stage that saw it thought of it."""
-
-    chunk: Chunk
-    score: float
-    stages: dict[str, Place]
-
-
 @dataclass
 class Found:
     """The outcome of a search: scores by stage, and seconds by stage."""
@@ -76,7 +60,7 @@ class Found:
     stages: dict[str, Scores] = field(default_factory=dict)  # in the order of the pipeline
     seconds: dict[str, float] = field(default_factory=dict)
     order: list[int] = field(default_factory=list)  # chunk ids, best first, all candidates
-    best: list[Candidate] = field(default_factory=list)  # the first k
+    best: list[Chunk] = field(default_factory=list)  # the first k
     rare_match: float | None = None  # of the first chunk with the question's rarest tokens
     documents: dict[int, str] = field(default_factory=dict)  # the document of each chunk that was found
 
@@ -84,6 +68,21 @@ class Found:
         """Documents as a stage (by default the last) ordered them, each where its best chunk is."""
         order = ranked(self.stages[stage]) if stage else self.order
         return list(dict.fromkeys(self.documents[chunk] for chunk in order))
+
+    def places(self, chunk: int) -> dict[str, dict[str, float]]:
+        """Rank (from 1) and score of a chunk at every stage that saw it."""
+        return {
+            name: {"rank": ranked(scores).index(chunk) + 1, "score": scores[chunk]}
+            for name, scores in self.stages.items()
+            if chunk in scores
+        }
+
+    @contextlib.contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Keep the seconds of what is done in it."""
+        began = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - began
 
 
 class Retriever:
@@ -105,24 +104,30 @@ class Retriever:
     def search(self, query: str, options: Options = Options(), encoded: Encoded | None = None) -> Found:
         """Run the stages. `encoded` is the query's vectors, where they are known already."""
         found, snapshot = Found(query, options), self.snapshot  # the same chunks for all stages
-        encoded = encoded or self._timed(found, "embed", lambda: self.embedder.encode([query])[0])
+        stages = found.stages
+        if encoded is None:
+            with found.timed("embed"):
+                (encoded,) = self.embedder.encode([query])
         if "bm25" in options.use:
-            self._stage(found, "bm25", lambda: self._bm25(snapshot, query, options))
+            with found.timed("bm25"):
+                stages["bm25"] = self._bm25(snapshot, query, options)
         if "dense" in options.use:
-            self._stage(found, "dense", lambda: self._dense(snapshot, encoded, options))
-        if len(found.stages) > 1:
-            self._stage(found, "fusion", lambda: self._fuse(found, options))
+            with found.timed("dense"):
+                stages["dense"] = self._dense(snapshot, encoded, options)
+        if len(stages) > 1:
+            stages["fusion"] = self._fuse(found, options)
         if options.rerank != "none":
-            first = list(found.stages.values())[-1]
-            self._stage(found, options.rerank, lambda: self._closer(query, encoded, first, options))
-            self._stage(found, "rerank", lambda: self._fuse_again(first, found, options))
+            first = list(stages.values())[-1]
+            with found.timed(options.rerank):
+                stages[options.rerank] = self._closer(query, encoded, first, options)
+            stages["rerank"] = self._fuse_again(first, found, options)
         found.order = self._order(found)
         if options.rerank == "maxsim" and found.order:
             (first_vectors,) = self.index.token_vectors(found.order[:1], len(encoded.vector))
             found.rare_match = rare_match(encoded, first_vectors, self.rarity(encoded.token_ids))
-        chunks = {each for scores in found.stages.values() for each in scores}
+        chunks = {each for scores in stages.values() for each in scores}
         found.documents = {each: snapshot.names[snapshot.row_of[each]] for each in chunks}
-        self._timed(found, "read", lambda: self._read(found))
+        found.best = self.index.chunks(found.order[: options.k])
         return found
 
     # --- the stages -----------------------------------------------------------------------------------
@@ -137,7 +142,8 @@ class Retriever:
     def _dense(self, snapshot: Snapshot, encoded: Encoded, options: Options) -> Scores:
         known = snapshot.row_of
         k = min(options.depth, len(known))
-        scores = self.store.nearest(encoded.vector, k, options.collections) if k else {}
+        with self.store.explained():
+            scores = self.store.nearest(encoded.vector, k, options.collections) if k else {}
         return {chunk: score for chunk, score in scores.items() if chunk in known}
 
     def _fuse(self, found: Found, options: Options) -> Scores:
@@ -177,27 +183,3 @@ class Retriever:
         current = [each for each in order if each not in old]
         last = [each for each in order if each in old] if found.options.versions == "current-first" else []
         return current + last
-
-    def _read(self, found: Found) -> None:
-        ranks = {
-            name: {each: rank for rank, each in enumerate(ranked(scores), 1)}
-            for name, scores in found.stages.items()
-        }
-        for chunk in self.index.chunks(found.order[: found.options.k]):
-            places = {
-                name: Place(ranks[name][chunk.id], scores[chunk.id])
-                for name, scores in found.stages.items()
-                if chunk.id in scores
-            }
-            found.best.append(Candidate(chunk, list(places.values())[-1].score, places))
-
-    # --- time -----------------------------------------------------------------------------------------
-
-    def _stage(self, found: Found, name: str, work: Callable[[], Scores]) -> None:
-        found.stages[name] = self._timed(found, name, work)
-
-    def _timed(self, found: Found, name: str, work: Callable[[], Any]) -> Any:
-        began = time.perf_counter()
-        result = work()
-        found.seconds[name] = time.perf_counter() - began
-        return result

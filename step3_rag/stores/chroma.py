@@ -50,7 +50,7 @@ class Store(common.ChunkStore):
             self._open(chromadb.PersistentClient(str(home), _settings()), "chunks")
             # A search reads the tables and the graph.
             known = self.collection.get(limit=1, include=["embeddings"])["embeddings"]
-            if not len(known) or self.query(known[0], 1):
+            if not len(known) or self.nearest(known[0], 1):
                 return
         SharedSystemClient.clear_system_cache()  # it keeps what failed to start, too
         raise UserError(
@@ -74,7 +74,7 @@ class Store(common.ChunkStore):
     def delete(self, ids: Sequence[int]) -> None:
         self.collection.delete([str(each) for each in ids])
 
-    def query(self, vector: np.ndarray, k: int, collections: Sequence[str] = ()) -> dict[int, float]:
+    def nearest(self, vector: np.ndarray, k: int, collections: Sequence[str] = ()) -> dict[int, float]:
         found = self.collection.query(
             vector[None], n_results=k, where=common.in_collections(collections), include=["distances"]
         )

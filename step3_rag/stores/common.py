@@ -43,7 +43,7 @@ class ChunkStore(ABC):
         """Delete chunks by their numbers."""
 
     @abstractmethod
-    def query(self, vector: np.ndarray, k: int, collections: Sequence[str] = ()) -> dict[int, float]:
+    def nearest(self, vector: np.ndarray, k: int, collections: Sequence[str] = ()) -> dict[int, float]:
         """The k chunks nearest to a vector, of some collections or of all: number -> cosine, best first."""
 
     @abstractmethod
@@ -53,15 +53,6 @@ class ChunkStore(ABC):
     @abstractmethod
     def count(self) -> int:
         """How many these are; quicker."""
-
-    def nearest(self, vector: np.ndarray, k: int, collections: Sequence[str] = ()) -> dict[int, float]:
-        """As `query`.
-
-        Raises:
-            UserError: the store fails.
-        """
-        with self.explained():
-            return self.query(vector, k, collections)
 
     @classmethod
     @contextlib.contextmanager
@@ -88,7 +79,8 @@ def in_collections(collections: Sequence[str]) -> dict[str, Any] | None:
 
 def collection_name(folder: Path) -> str:
     """The name of an index's collection on a server, in letters that every store allows."""
-    return f"Chunks_{Index.facts_of(folder)['id']}"
+    with contextlib.closing(Index.open(folder, {})) as index:
+        return f"Chunks_{index.facts['id']}"
 
 
 def read_address(text: str, port: int) -> httpx.URL:

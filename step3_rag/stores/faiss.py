@@ -45,7 +45,7 @@ class Store(common.ChunkStore):
         for each in ids:
             self.collection_of.pop(each, None)
 
-    def query(self, vector: np.ndarray, k: int, collections: Sequence[str] = ()) -> dict[int, float]:
+    def nearest(self, vector: np.ndarray, k: int, collections: Sequence[str] = ()) -> dict[int, float]:
         if self.index is None:
             return {}
         params = None

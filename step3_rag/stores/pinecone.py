@@ -67,7 +67,7 @@ class Store(common.ChunkStore):
                 batch = [str(each) for each in ids[start : start + BATCH]]
                 self.index.delete(batch, namespace=self.namespace, **_timeout())
 
-    def query(self, vector: np.ndarray, k: int, collections: Sequence[str] = ()) -> dict[int, float]:
+    def nearest(self, vector: np.ndarray, k: int, collections: Sequence[str] = ()) -> dict[int, float]:
         among = common.in_collections(collections)
         found = self.index.query(
             vector=vector.tolist(), top_k=k, filter=among, namespace=self.namespace, **_timeout()

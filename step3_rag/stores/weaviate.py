@@ -71,7 +71,7 @@ class Store(common.ChunkStore):
         for start in range(0, len(uuids), BATCH):
             self.collection.data.delete_many(Filter.by_id().contains_any(uuids[start : start + BATCH]))
 
-    def query(self, vector: np.ndarray, k: int, collections: Sequence[str] = ()) -> dict[int, float]:
+    def nearest(self, vector: np.ndarray, k: int, collections: Sequence[str] = ()) -> dict[int, float]:
         found = self.collection.query.near_vector(
             vector.tolist(),
             limit=k,
