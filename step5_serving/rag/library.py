@@ -142,7 +142,7 @@ class Library:
             sources = [
                 Upload(each.file, each.collection, each.content, known.get(each.name)) for each in uploads
             ]
-            facts = Index.facts_of(index.folder)
+            facts = index.facts
             sizes = update.Sizes(facts["chunk_size"], facts["chunk_overlap"])
             report = update.ingest(index, sources, opened.retriever.embedder, sizes, Report())
             if report.failed and len(report.failed) == len(uploads):

@@ -127,9 +127,16 @@ def built(index, documents):
     return index
 
 
+@pytest.fixture(scope="session")
+def retriever(made_once):
+    """Searches the five documents; for tests that change nothing."""
+    index = Index.open(made_once, {})
+    return Retriever(index, vector_store.open_store("chroma", made_once), FakeEmbedder())
+
+
 @pytest.fixture
-def retriever(built, embedder):
-    """Searches the five documents."""
+def own_retriever(built, embedder):
+    """The same on an index that the test may change."""
     store = vector_store.open_store("chroma", built.folder)
     vector_store.sync(built, store)
     return Retriever(built, store, embedder)

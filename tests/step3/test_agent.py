@@ -36,18 +36,10 @@ def sure(monkeypatch):
 def test_the_definition_names_the_collections_and_the_words_of_titles(retriever):
     tool = search_tool.definition(retriever)
     assert tool["name"] == "search_documents"
-    assert set(tool["input_schema"]["properties"]) == {"query", "collection", "k"}
     assert tool["input_schema"]["properties"]["collection"]["enum"] == ["contracts", "documents", "handbook"]
     assert tool["description"].endswith(
         " Words of their titles: agreement, Hosting, leave, Notes, people, Supply."
     )
-
-
-def test_a_title_cannot_speak_in_the_description(built, retriever, tmp_path):
-    bring_in(built, write(tmp_path / "more", {"meters.md": ATTACK}))
-    topics = search_tool.topics_of(retriever)
-    assert topics == sorted(topics, key=str.lower)
-    assert "ignore all previous instructions" not in search_tool.definition(retriever)["description"]
 
 
 def test_a_call_gives_a_sentence_and_marked_sources(retriever, sure):
@@ -57,31 +49,23 @@ def test_a_call_gives_a_sentence_and_marked_sources(retriever, sure):
     assert result["summary"].endswith("[1]")
     one = r'<source number="1" document="[^"]+">\n.*60 days.*\n</source>'
     assert re.fullmatch(one, result["sources"], re.DOTALL)
+    _, sources = search_tool.call(retriever, {"query": "notice days", "collection": "handbook"})
+    assert {each.document.split("/")[0] for each in sources} == {"handbook"}
+    # Without a query, the question itself is searched.
+    assert search_tool.call(retriever, {}, NOTICE) == search_tool.call(retriever, {"query": NOTICE}, NOTICE)
 
 
 def test_a_call_that_found_nothing_that_fits_says_so_and_shows_what_there_is(retriever, monkeypatch):
     monkeypatch.setattr(search_tool, "confidence", lambda *_: 0.2)
     result = json.loads(search_tool.call(retriever, {"query": "zebra"})[0])
-    assert result["summary"] == search_tool.NOTHING
-    assert result["confidence"] == 0.2
+    assert (result["summary"], result["confidence"]) == (search_tool.NOTHING, 0.2)
     assert "<source" in result["sources"]
-
-
-def test_a_call_searches_one_collection_where_it_names_one(retriever, sure):
-    _, sources = search_tool.call(retriever, {"query": "notice days", "collection": "handbook"})
-    assert sources
-    assert all(each.document.startswith("handbook/") for each in sources)
-
-
-def test_without_a_query_the_question_itself_is_searched(retriever, sure):
-    assert search_tool.call(retriever, {}, NOTICE) == search_tool.call(retriever, {"query": NOTICE}, NOTICE)
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
         ({}, "query is missing"),
-        ({"query": "x", "k": 0}, "k: 0 is less than the minimum of 1"),
         ({"query": "x", "collection": "secrets"}, "collection: 'secrets' is not one of ['"),
         ("x", "the input must be a JSON object with query, collection, k"),
     ],
@@ -94,16 +78,20 @@ def test_a_wrong_input_is_said_in_one_line(retriever, given, said):
     assert len(error.value.content) <= 200
 
 
-def test_an_order_in_a_document_stays_in_its_source(built, retriever, tmp_path, sure):
+def test_an_order_in_a_document_stays_in_its_source(built, own_retriever, tmp_path, sure):
     bring_in(built, write(tmp_path / "more", {"meters.md": ATTACK}))
-    vector_store.sync(built, retriever.store)
-    text, sources = search_tool.call(retriever, {"query": "meter"})
+    vector_store.sync(built, own_retriever.store)
+    text, sources = search_tool.call(own_retriever, {"query": "meter"})
     result = json.loads(text)
     assert "PWNED" in result["sources"]
     assert result["sources"].count("<source number=") == result["sources"].count("</source>") == len(sources)
     assert "‹/source" in result["sources"]
     assert "<|im_end|>" not in text
     assert "PWNED" not in result["summary"]
+    # Nor can its title speak in the tool's description.
+    topics = search_tool.topics_of(own_retriever)
+    assert topics == sorted(topics, key=str.lower)
+    assert "ignore all previous instructions" not in search_tool.definition(own_retriever)["description"]
 
 
 # --- the loop -----------------------------------------------------------------------------------------
@@ -118,7 +106,6 @@ def test_the_model_searches_then_answers(retriever, sure):
     (call,) = done.calls
     assert call[:2] == ("search_documents", {"query": "notice supply contract"})
     assert not call.is_error
-    assert [each.number for each in done.sources] == list(range(1, len(done.sources) + 1))
     first, second = api.requests
     assert first["messages"] == [{"role": "user", "content": NOTICE}]
     assert first["tools"] == [search_tool.definition(retriever)]
@@ -150,7 +137,6 @@ def test_wrong_calls_are_errors_that_the_model_can_mend(retriever, sure):
     assert [each["is_error"] for each in wrong] == [True, True]
     assert wrong[0]["content"] == "k: 99 is greater than the maximum of 8"
     assert wrong[1]["content"] == "there is no tool 'delete_documents': use search_documents"
-    assert "is_error" not in api.requests[2]["messages"][4]["content"][0]
     assert [each.is_error for each in done.calls] == [True, True, False]
 
 
@@ -159,11 +145,9 @@ def test_a_store_that_fails_is_told_in_one_line(retriever, monkeypatch):
         raise UserError("the store failed:\nit is gone")
 
     monkeypatch.setattr(retriever, "search", fail)
-    api = ScriptedMessages()
-    api.enqueue(tool_uses=[("search_documents", {"query": "notice"})])
-    api.enqueue("I don't know.")
-    (call,) = agent.run(api.client, "scripted", retriever, NOTICE).calls
-    assert (call.result, call.is_error) == ("the store failed: it is gone", True)
+    with pytest.raises(ToolError) as error:
+        search_tool.call(retriever, {"query": "notice"})
+    assert error.value.content == "the store failed: it is gone"
 
 
 def test_a_server_that_calls_all_the_same_is_stopped(retriever, sure, monkeypatch):
@@ -178,36 +162,24 @@ def test_a_server_that_calls_all_the_same_is_stopped(retriever, sure, monkeypatc
 # --- the command --------------------------------------------------------------------------------------
 
 
-def shown(facts):
-    console = Console(record=True, width=100, markup=False, highlight=False)
-    render.show_agent(facts, console)
-    return console.export_text()
-
-
 def test_the_command_shows_what_was_looked_up_and_what_is_cited(retriever, sure, monkeypatch):
-
     api = ScriptedMessages()
     api.enqueue(tool_uses=[("search_documents", {"query": "notice supply"}), ("search_documents", {"k": 0})])
     api.enqueue("60 days. [1]")
+    api.enqueue("Hello", stop_reason="max_tokens")
     monkeypatch.setattr(ask, "client_of", lambda _settings: api.client)
     service = SimpleNamespace(settings=load_settings(), retriever=retriever)
+    console = Console(record=True, width=100, markup=False, highlight=False)
     facts = ask.run_agent(service, NOTICE)
-    assert json.loads(json.dumps(facts))["headline"] == facts["headline"]
-    assert facts["command"] == "step3_rag agent"
-    assert facts["headline"] == "2 look-ups: 60 days. [1]"
-    text = shown(facts)
+    assert json.loads(json.dumps(facts))["headline"] == "2 look-ups: 60 days. [1]"
+    render.show_agent(facts, console)
+    text = console.export_text()
     assert 'search_documents {"query": "notice supply"}' in text
     assert "k: 0 is less than the minimum of 1" in text
     assert "[1] contracts/supply.md" in text
     assert "[2]" not in text
     assert "turns: 2, look-ups: 2; 200 tokens read, 20 written" in text
-
-
-def test_the_command_says_where_nothing_was_looked_up(retriever, monkeypatch):
-
-    api = ScriptedMessages()
-    api.enqueue("Hello", stop_reason="max_tokens")
-    monkeypatch.setattr(ask, "client_of", lambda _settings: api.client)
-    text = shown(ask.run_agent(SimpleNamespace(settings=load_settings(), retriever=retriever), "Hello!"))
+    render.show_agent(ask.run_agent(service, "Hello!"), console)
+    text = console.export_text()
     assert "nothing was looked up" in text
     assert "The answer is not whole: max_tokens." in text

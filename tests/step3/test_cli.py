@@ -87,13 +87,10 @@ def shown(**changed):
     return console.export_text()
 
 
-def test_a_suspicious_source_is_warned_about_and_an_answer_that_was_cut_says_so():
+def test_what_is_suspicious_is_warned_about_a_cut_answer_says_so_and_no_control_character_is_shown():
     assert "b.md, Lamps was read, too, and holds what reads like an order to a model" in shown()
     assert "not whole" not in shown(stop_reason="end_turn")
     assert "(the answer is not whole: max_tokens)" in shown(stop_reason="max_tokens")
-
-
-def test_no_control_character_reaches_the_terminal():
     assert "\x1b" not in shown(answer="red \x1b[31m [1]")
     assert "\x1b" not in shown(
         sources=[{"number": 1, "place": "a\x1b]0;x", "excerpt": "\x9bm", "suspicious": False}]
@@ -111,11 +108,11 @@ def test_search_explains_every_stage(read_only, command):
     assert facts["routed_to"] is None
 
 
-def test_one_collection_or_several(read_only, command):
-    for chosen in (["handbook"], ["handbook", "contracts"]):
-        flags = [part for name in chosen for part in ("--collection", name)]
-        facts = json.loads(command("step3_rag", "search", "the", *flags, "--json").out)
-        assert {each["document"].split("/")[0] for each in facts["results"]} == set(chosen)
+def test_several_collections(read_only, command):
+    chosen = ["handbook", "contracts"]
+    flags = [part for name in chosen for part in ("--collection", name)]
+    facts = json.loads(command("step3_rag", "search", "the", *flags, "--json").out)
+    assert {each["document"].split("/")[0] for each in facts["results"]} == set(chosen)
 
 
 # --- what is in the index ---------------------------------------------------------------------------------
@@ -153,8 +150,6 @@ def test_only_the_document_that_was_named_is_forgotten(home, refused, command, t
     command("step3_rag", "ingest", "documents")
     command("step3_rag", "forget", "notes.md", "notes.md")
     assert names(command) == sorted({*DOCUMENTS, *more} - {"notes.md"})
-    assert "no document 'notes.md'" in refused("step3_rag", "forget", "notes.md")
-    assert len(names(command)) == len(DOCUMENTS) + 1
     facts = json.loads(command("step3_rag", "forget", "documents/contracts/notes.md", "--json").out)
     assert facts["removed"] == ["contracts/notes.md"]
 
@@ -174,8 +169,7 @@ def test_an_index_from_which_all_was_taken_still_answers(home, command):
     "line",
     [
         "ask --reader chat --threshold 0",
-        "search renewal --explain",
-        "search renewal --route",
+        "search renewal --explain --route",
         "status --names",
         "agent",
         "evaluate --limit 4 --split dev",
@@ -205,9 +199,8 @@ def test_every_command_and_every_flag_has_help():
             assert getattr(parameter, "help", None), (name, parameter.name)
 
 
-@pytest.mark.parametrize("typo", ["evaluat", "serch"])
-def test_a_typo_is_no_question(refused, typo):
-    assert f"No such command '{typo}'" in refused("step3_rag", typo)
+def test_a_typo_is_no_question(refused):
+    assert "No such command 'serch'" in refused("step3_rag", "serch")
 
 
 def test_every_demo_run_is_a_command_that_there_is():

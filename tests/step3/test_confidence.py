@@ -16,11 +16,11 @@ from tests.step3.conftest import as_beir, bring_in, write
 NAMES = ("overlap", "bm25_margin", "cosine_margin", "maxsim_margin", "lead", "rare_match")
 
 
-def made_up(n, weights=(2.0, -1.0), bias=0.5, seed=0):
+def made_up(n, weights=(4.0, -0.5), bias=-4.5, seed=0):
     """Searches whose signals tell, by those weights, how probable it is that they were good."""
     random = np.random.default_rng(seed)
     rows = random.normal(loc=(1, -2), scale=(0.5, 3), size=(n, 2))
-    z = bias + (rows - (1, -2)) / (0.5, 3) @ np.array(weights)
+    z = bias + rows @ np.array(weights)
     good = random.random(n) < 1 / (1 + np.exp(-z))
     return [{"a": a, "b": b} for a, b in rows.tolist()], good.tolist()
 
@@ -66,8 +66,8 @@ def test_a_search_without_a_stage_has_a_confidence_too(retriever, options):
 
 
 FITTED = Fitted(
-    Weights({"lead": 0.0}, {"lead": 1.0}, {"lead": 0.0}, 0.0),
-    Weights({"judge": 0.0}, {"judge": 1.0}, {"judge": 1.0}, 0.0),
+    Weights({"lead": 0.0}, 0.0),
+    Weights({"judge": 1.0}, 0.0),
 )
 
 
@@ -83,7 +83,7 @@ def test_the_evaluator_is_asked_only_in_doubt(retriever, monkeypatch):
     found = retriever.search("kettle")
     assert confidence.confidence(found, retriever) == pytest.approx(0.9)  # that of the best passage
     assert asked == [("kettle", len(found.best))]
-    sure = Fitted(Weights({"lead": 0.0}, {"lead": 1.0}, {"lead": 0.0}, 4.0), FITTED.judged)
+    sure = Fitted(Weights({"lead": 0.0}, 4.0), FITTED.judged)
     monkeypatch.setattr(confidence, "load", lambda: sure)
     assert confidence.confidence(found, retriever) > confidence.SURE
     assert len(asked) == 1
@@ -97,22 +97,24 @@ def test_the_evaluator_is_asked_the_parts_of_a_question_in_right_spelling(retrie
     assert confidence.confidence(found, retriever) == pytest.approx(0.7)
 
 
-def test_a_search_without_superseded_documents_has_a_confidence_among_many_too(built, retriever, tmp_path):
+def test_a_search_without_superseded_documents_has_a_confidence_among_many_too(
+    built, own_retriever, tmp_path
+):
     """It ended in a KeyError: the stages had seen chunks of a document that the search then left out."""
     files = {f"new-{i}.md": f"The kettle {i} boils.\n" for i in range(confidence.FEW)}
     bring_in(
         built, write(tmp_path / "more", {**files, "old.md": "---\nsuperseded: true\n---\nThe kettle.\n"})
     )
-    found = retriever.search("kettle", Options(versions="current"))
+    found = own_retriever.search("kettle", Options(versions="current"))
     assert "old.md" not in found.ranking()
-    assert 0 < confidence.confidence(found, retriever) < 1
+    assert 0 < confidence.confidence(found, own_retriever) < 1
 
 
-def test_every_question_has_a_probability_also_where_nothing_is_found(retriever, built):
-    for query in ("zebra", "???", "อากาศเป็นอย่างไร", "\u200b"):
-        assert 0 < confidence.confidence(retriever.search(query), retriever) < 1
+def test_every_question_has_a_probability_also_where_nothing_is_found(own_retriever, built):
+    for query in ("zebra", "???", "\u200b"):
+        assert 0 < confidence.confidence(own_retriever.search(query), own_retriever) < 1
     built.remove([row["id"] for row in built.documents()])
-    assert 0 < confidence.confidence(retriever.search("kettle"), retriever) < 1
+    assert 0 < confidence.confidence(own_retriever.search("kettle"), own_retriever) < 1
 
 
 # --- the regression ---------------------------------------------------------------------------------------
@@ -120,28 +122,22 @@ def test_every_question_has_a_probability_also_where_nothing_is_found(retriever,
 
 def test_a_fit_finds_the_weights_that_made_the_data():
     weights = fit([made_up(20_000)])
-    assert weights.mean == pytest.approx({"a": 1, "b": -2}, abs=0.1)
-    assert weights.weight == pytest.approx({"a": 2, "b": -1}, rel=0.1)
-    assert weights.bias == pytest.approx(0.5, abs=0.1)
-
-
-def test_auroc_is_the_share_of_pairs_in_the_right_order():
-    assert calibrate.auroc([3, 2, 2, 1], [True, True, False, False]) == pytest.approx(3.5 / 4)
-    assert calibrate.auroc([1.0, 2.0], [True, True]) is None
+    assert weights.weight == pytest.approx({"a": 4, "b": -0.5}, rel=0.1)
+    assert weights.bias == pytest.approx(-4.5, rel=0.1)
 
 
 # --- can it be trusted ------------------------------------------------------------------------------------
 
 
-def a_collection(name, seed, weights=(2.0, -1.0)):
-    given, good = made_up(300, weights=weights, seed=seed)
+def a_collection(name, seed, **weights):
+    given, good = made_up(300, seed=seed, **weights)
     return calibrate.Collection(name, given, [0.0] * 300, good)
 
 
 def test_each_collection_is_judged_by_weights_that_have_not_seen_it():
     """The one that goes the other way spoils the figure of the rest, and theirs spoils its own."""
     there = [a_collection(str(i), i) for i in range(3)]
-    other = a_collection("odd", 3, (-2.0, 1.0))
+    other = a_collection("odd", 3, weights=(-4.0, 0.5), bias=5.5)
     rows = {each.name: calibrate.judge(each, [*there, other]) for each in (*there, other)}
     assert rows["odd"]["judged"] < 0.3
     assert rows["0"]["judged"] > 0.5
@@ -150,7 +146,7 @@ def test_each_collection_is_judged_by_weights_that_have_not_seen_it():
 
 def test_good_is_the_passage_that_was_quoted_not_another_of_its_document(retriever):
     found = retriever.search("notice of the supply contract", Options(k=1))
-    chunk = found.best[0].chunk
+    (chunk,) = found.best
     asked = {"id": "q", "text": "", "qrels": {chunk.document: 1}}
     assert is_good(Question(**asked), found)
     assert is_good(Question(**asked, quotes=(chunk.text,)), found)
@@ -174,7 +170,7 @@ def test_the_command_fits_measures_and_writes(tmp_path, fake, command, monkeypat
     args = ("calibrate", str(folder), "--weights", "w.json")
     facts = json.loads(command("step3_rag", *args, "--json").out)
     row = facts["collections"]["beir"]
-    assert (row["n"], row["good"], facts["left_out"]) == (4, 3, False)
+    assert (row["n"], row["good"]) == (4, 3)
     fitted = confidence.load(tmp_path / "w.json")
     assert (set(fitted.rankings.weight), set(fitted.judged.weight)) == ({*NAMES}, {"rankings", "judge"})
     shown = command("step3_rag", *args).out

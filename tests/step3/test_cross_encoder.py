@@ -37,9 +37,3 @@ def test_any_cross_encoder_can_be_the_reranker(command, folder):
     assert all({"bm25", "dense", "fusion", "scorer", "rerank"} >= set(each["stages"]) for each in best)
     assert sum("scorer" in each["stages"] for each in best) == 5
     assert 0 < json.loads(got.out)["confidence"] < 1  # by a default search beside it
-
-
-@pytest.mark.real
-def test_a_cross_encoder_that_is_none_ends_in_one_line(refused, tmp_path):
-    said = refused("step3_rag", "search", "notice", "--rerank", str(tmp_path))
-    assert "the cross-encoder" in said

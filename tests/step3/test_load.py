@@ -3,7 +3,6 @@
 import codecs
 import csv
 import io
-import os
 import re
 import time
 import zipfile
@@ -14,7 +13,6 @@ import pypdf
 import pytest
 
 from step3_rag.ingest import load, load_html
-from step3_rag.ingest.piece import clean
 
 
 def text_of(name, contents):
@@ -58,9 +56,9 @@ def pdf(*pages):
     return (written + f"xref\n0 {len(parts) + 1}\n0000000000 65535 f \n{table}{end}").encode("latin-1")
 
 
-def locked(contents, password, algorithm):
+def locked(contents, password):
     writer, file = pypdf.PdfWriter(clone_from=io.BytesIO(contents)), io.BytesIO()
-    writer.encrypt(password, "owner", algorithm=algorithm)
+    writer.encrypt(password, "owner", algorithm="AES-256")
     writer.write(file)
     return file.getvalue()
 
@@ -76,7 +74,6 @@ LINE = "Größe 5 µm, naïve café – “quoted”, 30 €"
         (LINE.encode(), LINE),
         (codecs.BOM_UTF8 + LINE.encode(), LINE),
         (LINE.encode("utf-16"), LINE),
-        (codecs.BOM_UTF16_BE + LINE.encode("utf-16-be"), LINE),
         (b"one\r\ntwo\r\n\r\nthree\rfour", "one\ntwo\n\nthree\nfour"),
     ],
 )
@@ -84,7 +81,7 @@ def test_encodings(contents, text):
     assert text_of("a.txt", contents) == text
 
 
-@pytest.mark.parametrize("unit", ["x", "line\n", "x\n\n" + "y" * 999_998])
+@pytest.mark.parametrize("unit", ["x", "x\n\n" + "y" * 999_998])
 def test_pieces_are_never_longer_than_what_is_read_at_once(unit):
     text = unit * (2_500_000 // len(unit))
     Path("a.txt").write_text(text)
@@ -107,15 +104,13 @@ BINARY, EMPTY = b"\x7fELF\x00\x01" * 100, codecs.BOM_UTF8 + b" \n\t\n"
 @pytest.mark.parametrize(
     ("name", "contents", "why"),
     [
-        *((name, BINARY, "binary, not text") for name in ("a.txt", "a.md", "a.html", "a.csv")),
-        *((name, EMPTY, "no text in it") for name in ("a.txt", "a.md", "a.rst", "a.html", "a.csv", "a.tsv")),
+        *((name, BINARY, "binary, not text") for name in ("a.md", "a.html", "a.csv")),
+        *((name, EMPTY, "no text in it") for name in ("a.txt", "a.html", "a.csv")),
         *((name, LINE.encode("cp1252"), "not UTF-8: save it as UTF-8") for name in ("a.txt", "a.csv")),
         ("a.png", b"x", ".png: not one of .md .markdown .txt"),
-        ("Makefile", b"x", "no ending: not one of"),
         ("t.csv", b'a,b\n1,"' + b"x" * 1_000_010, "field larger than"),
         ("a.pdf", pdf(None, None), "no text in it (a scan? it needs OCR)"),
         ("a.docx", b"just text", "no Word document (BadZipFile)"),
-        ("a.docx", zipped(a="b"), "no Word document ("),
         ("a.docx", b"\xd0\xcf\x11\xe0\xa1\xb1", "encrypted, or a .doc of the old kind"),
         ("a.docx", zipped(**{"word/document.xml": " " * 6_000_000}), "6 MB: this format has to be parsed"),
         ("a.html", "<p>" + "x" * 6_000_000, "6 MB: this format has to be parsed whole, 5 MB at most"),
@@ -128,10 +123,8 @@ def test_what_can_not_be_read_says_why(name, contents, why, monkeypatch):
     assert reason(name, contents).startswith(why)
 
 
-def test_a_file_that_is_gone_or_a_folder():
+def test_a_file_that_is_gone():
     assert reason("nowhere.txt") == "No such file or directory"
-    Path("folder.txt").mkdir()
-    assert reason("folder.txt") == ("Is a directory" if os.name == "posix" else "Permission denied")
 
 
 @pytest.mark.parametrize(
@@ -146,15 +139,10 @@ def test_titles(name, text, title):
     assert load.title_of(Path(name), text) == title
 
 
-def test_what_a_terminal_would_obey_is_no_text():
-    assert clean("a\x1b[31mb\x9bc\x07\r\nd\re\tf\x0cg") == "a[31mbc\nd\ne\tf\ng"
-
-
 # --- CSV --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("name", ["sales.csv", "sales.tsv"])
+@pytest.mark.parametrize(("name", "mark"), [("sales.csv", ";"), ("sales.csv", "|"), ("sales.tsv", "\t")])
 def test_rows_carry_the_names_of_their_columns(name, mark):
     rows = [["item", "price", "note"], ["bolt", "0,40", 'the "best" one'], ["nut", "0,10", "two\nlines"]]
     file = io.StringIO()
@@ -170,21 +158,10 @@ def test_rows_carry_the_names_of_their_columns(name, mark):
     [
         ("title\nIt is, well, a test\nAnother\n", ["- title: It is, well, a test", "- title: Another"]),
         ("a,b\n1\n1,2,3\n,\n,2\n", ["- a: 1", "- a: 1, b: 2, 3", "- b: 2"]),
-        ("a,b\n", ["- a, b"]),
     ],
 )
 def test_odd_tables(contents, lines):
     assert text_of("t.csv", contents) == "# t\n\n" + "\n".join(lines)
-
-
-def test_long_tables_come_in_pieces_and_long_fields_go_in():
-    Path("t.csv").write_text(
-        "n,text\n" + "".join(f"{i},row\n" for i in range(250)) + "999," + "long " * 150_000
-    )
-    found = [piece.text for piece in load.pieces(Path("t.csv"))]
-    assert found[0].startswith("# t\n\n- n: 0, text: row\n- n: 1, text: row\n")
-    assert all(len(piece) <= load.AT_ONCE for piece in found)
-    assert "".join(found).count("long") == 150_000
 
 
 @pytest.mark.parametrize(
@@ -193,7 +170,6 @@ def test_long_tables_come_in_pieces_and_long_fields_go_in():
         ("| a | b |\n|---|:-:|\n| 1 | 2 |\n", "- a: 1, b: 2\n"),
         ("a | b\n--|--\n1 | 2\nafter it", "- a: 1, b: 2\nafter it"),
         ("| a | b |\n| - | - |\n| x \\| y | 2 | 3 |", "- a: x | y, b: 2, 3"),
-        ("| a | b |\n|---|---|", "- a, b"),
         ("| no | rule |\n| 1 | 2 |", "| no | rule |\n| 1 | 2 |"),
         ("```\n| a | b |\n|---|---|\n```\n|a|\n|-|\n|1|", "```\n| a | b |\n|---|---|\n```\n- a: 1"),
     ],
@@ -239,17 +215,16 @@ def test_pages_are_known_in_every_piece(monkeypatch):
     assert {piece.page_at(piece.text.index("x")) for piece in found if "x" * 9 in piece.text} == {7}
 
 
-@pytest.mark.parametrize("algorithm", ["AES-256"])
-def test_encrypted_pdfs(algorithm):
+def test_encrypted_pdfs():
     pytest.importorskip("cryptography")
-    assert reason("a.pdf", locked(pdf("Secret."), "word", algorithm)) == "encrypted: it needs a password"
-    assert text_of("b.pdf", locked(pdf("May be read."), "", algorithm)) == "May be read."
+    assert reason("a.pdf", locked(pdf("Secret."), "word")) == "encrypted: it needs a password"
+    assert text_of("b.pdf", locked(pdf("May be read."), "")) == "May be read."
 
 
 @pytest.mark.parametrize(
     "contents",
-    [b"", b"no PDF at all\n" * 50, b"%PDF-1.7\n" + bytes(range(256)) * 40, pdf("x" * 900)[:600]],
-    ids=["nothing", "text", "noise", "half"],
+    [b"", b"%PDF-1.7\n" + bytes(range(256)) * 40, pdf("x" * 900)[:600]],
+    ids=["nothing", "noise", "half"],
 )
 def test_damaged_pdfs_are_named_and_nothing_else_is_said(contents, capfd):
     assert reason("a.pdf", contents).startswith("damaged PDF")
@@ -302,7 +277,6 @@ def test_a_page_is_what_a_reader_came_for():
     ("html", "text"),
     [
         ("text<p>one</p>two<div>three</div>four", "text\n\none\n\ntwo\nthree\nfour"),
-        ("<title>T</title><h1>Own</h1>x", "# Own\n\nx"),
         ("<article><header><h1>Kept</h1></header>x</article>", "# Kept\n\nx"),
         ("<table><tr><td>only row</td><td>x</td></tr></table>", "only row\nx"),
         (
@@ -321,14 +295,9 @@ def test_pages(html, text):
     assert text_of("a.html", html) == text
 
 
-@pytest.mark.parametrize(
-    ("contents", "text"),
-    [
-        ("<meta charset='iso-8859-2'><p>Žluťoučký kůň".encode("iso-8859-2"), "Žluťoučký kůň"),
-    ],
-)
-def test_a_page_may_name_its_encoding(contents, text):
-    assert text_of("a.html", contents) == text
+def test_a_page_may_name_its_encoding():
+    page = "<meta charset='iso-8859-2'><p>Žluťoučký kůň"
+    assert text_of("a.html", page.encode("iso-8859-2")) == "Žluťoučký kůň"
 
 
 @pytest.mark.parametrize("tag", ["b", "table"])

@@ -224,7 +224,7 @@ def test_a_question_sees_the_old_documents_or_the_new_ones_never_half(made):
         while not stop.is_set():
             with opened.gate.reading():
                 found = opened.retriever.search("zebra stripe", Options(k=20))
-            texts = [each.chunk.text for each in found.best if each.chunk.document == "zebra.md"]
+            texts = [each.text for each in found.best if each.document == "zebra.md"]
             letters = {text.split("zebra")[0].split()[-1] for text in texts}
             ids = [
                 {chunk for chunk in found.stages[stage] if found.documents[chunk] == "zebra.md"}

@@ -271,18 +271,18 @@ async def test_one_who_leaves_while_it_loads_stops_nothing(rag):
 async def test_a_vector_store_that_is_gone_is_told_and_comes_back(rag, monkeypatch):
     made = rag()
     opened = await made.answerer.opened()
-    search = opened.retriever.store.query
+    search = opened.retriever.store.nearest
 
     def gone(*args, **kwargs):
         from chromadb.errors import InternalError
 
         raise InternalError("connection refused")
 
-    monkeypatch.setattr(opened.retriever.store, "query", gone)
+    monkeypatch.setattr(opened.retriever.store, "nearest", gone)
     with pytest.raises(ApiError, match="vector store chroma failed") as refused:
         await made.answerer.answer(asked(reader="quote"))
     assert (refused.value.status, refused.value.retry_after) == (503, 5)
-    monkeypatch.setattr(opened.retriever.store, "query", search)
+    monkeypatch.setattr(opened.retriever.store, "nearest", search)
     assert (await made.answerer.answer(asked(reader="quote"))).text
 
 
