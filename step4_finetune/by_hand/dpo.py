@@ -51,8 +51,7 @@ def run(
         raise UserError("the rows have no pairs: DPO needs the columns prompt, chosen, rejected")
     tokenizer = models.load_tokenizer(settings=settings)
     model = models.load_causal_lm(device="cpu", dtype="float32", settings=settings)
-    policy = adapted(model, settings.seed)
-    batch = encode(tokenizer, rows, system)
+    policy, batch = adapted(model, settings.seed), encode(tokenizer, rows, system)
     with torch.no_grad():
         reference = log_probs(policy, batch)  # (2n,) B is zero: still the model as it was
     optimizer = torch.optim.AdamW((each for each in policy.parameters() if each.requires_grad), LEARNING_RATE)
@@ -67,30 +66,28 @@ def run(
         after = log_probs(policy, batch)
         found = dpo(after, reference, beta)
     losses.append(float(found.loss.mean()))
+    sides = zip(
+        reference.tolist(), after.tolist(), [*found.chosen.tolist(), *found.rejected.tolist()], strict=True
+    )
+    both = [dict(zip(("reference", "policy", "reward"), each, strict=True)) for each in sides]
     n = len(rows)
-
-    def side(at: int, reward: torch.Tensor) -> dict[str, float]:
-        """One reply's log-probability under the model as it was and as it is."""
-        return {"reference": float(reference[at]), "policy": float(after[at]), "reward": float(reward)}
-
-    table = [
-        {
-            "id": row.id,
-            "chosen": side(i, found.chosen[i]),
-            "rejected": side(n + i, found.rejected[i]),
-            "margin": float(found.margin[i]),
-            "loss": float(found.loss[i]),
-            "pull": float(pull(found.margin[i], beta)),
-        }
-        for i, row in enumerate(rows)
-    ]
     return {
         "command": "step4_finetune dpo",
         "headline": f"{steps} steps on {n} pairs: loss {losses[0]:.4f} to {losses[-1]:.4f}",
         "model": settings.model,
         "beta": beta,
         "steps": steps,
-        "pairs": table,
+        "pairs": [
+            {
+                "id": row.id,
+                "chosen": both[i],
+                "rejected": both[n + i],
+                "margin": float(found.margin[i]),
+                "loss": float(found.loss[i]),
+                "pull": float(pull(found.margin[i], beta)),
+            }
+            for i, row in enumerate(rows)
+        ],
         "losses": losses,
     }
 
@@ -127,9 +124,7 @@ def show(facts: dict[str, Any], console: Console) -> None:
     console.print(table)
     console.print(
         "\nreward = beta (log p - log p_ref); margin = reward of chosen - of rejected; "
-        "loss = -log sigmoid(margin); pull = beta sigmoid(-margin), up on chosen, down on rejected",
+        "loss = -log sigmoid(margin); pull = beta sigmoid(-margin), up on chosen, down on rejected\n"
+        f"loss, step by step: {' '.join(f'{loss:.4f}' for loss in facts['losses'])}",
         soft_wrap=True,
-    )
-    console.print(
-        "loss, step by step: " + " ".join(f"{loss:.4f}" for loss in facts["losses"]), soft_wrap=True
     )

@@ -5,13 +5,8 @@
     margin         = r(chosen) - r(rejected)
     loss           = -log σ(margin)                              log 2 at the start, when nothing has moved
 
-The gradient of the loss by log p(chosen) is -β σ(-margin), by log p(rejected) the same with a plus: one is
-pulled up as hard as the other is pushed down, and less the larger the margin is already. Only the difference
-counts: the loss may fall while *both* replies become less likely. The smaller β is, the further the model has
-to move from its reference for the same margin. Source: Rafailov et al. 2023, arXiv 2305.18290.
-
-`python -m step4_finetune dpo` (dpo.py) takes a few steps with it; the tests hold it against TRL's
-DPOTrainer, in value and gradient.
+The gradient of the loss by log p(chosen) is -β σ(-margin), by log p(rejected) the same with a plus. Source:
+Rafailov et al. 2023, arXiv 2305.18290. The tests hold value and gradient against TRL's DPOTrainer.
 """
 
 from __future__ import annotations

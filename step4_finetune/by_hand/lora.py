@@ -32,12 +32,6 @@ if TYPE_CHECKING:
 
 TEXT = "Dear member, we have moved the visit of the plumber to Tuesday."
 TOLERANCE = 1e-4  # largest difference in float32 that counts as the same
-# Layers, width of the residual stream, of the queries, of the values; parameters.
-MODELS = {
-    "SmolLM2-135M": (30, 576, 576, 192, 134_515_008),
-    "SmolLM2-360M": (32, 960, 960, 320, 361_821_120),
-    "SmolLM2-1.7B": (24, 2048, 2048, 2048, 1_711_376_384),
-}
 
 
 @dataclass
@@ -101,9 +95,9 @@ def run(
         raise UserError(f"--layer {layer} does not exist: this model has layers 0 to {layers - 1}")
     ids = tokenizer(TEXT, return_tensors="pt")["input_ids"]  # (1, T)
     torch.manual_seed(settings.seed)
-    made = compare(model, ids, layer % layers, target, r, alpha)
-    out, into = made["shapes"]["W"]
-    worst = max(made["difference"], made["difference_merged"], made["difference_matrix"])
+    shapes, differences = compare(model, ids, layer % layers, target, r, alpha)
+    out, into = shapes["W"]
+    worst = max(differences[name] for name in ("by hand", "merged", "matrix"))
     return {
         "command": "step4_finetune lora",
         "headline": f"by hand and by PEFT: at most {worst:.1g} apart; "
@@ -113,93 +107,71 @@ def run(
         "r": r,
         "full": out * into,
         "lora": r * (out + into),
-        **made,
-        "tolerance": TOLERANCE,
-        "proved": worst < TOLERANCE and made["difference_at_start"] == 0,
-        "percent": {name: 100 * share(*sizes) for name, sizes in MODELS.items()},
+        "shapes": shapes,
+        "differences": differences,
+        "proved": worst < TOLERANCE and differences["at start"] == 0,
     }
 
 
 @torch.no_grad()
-def compare(model: Any, ids: torch.Tensor, layer: int, target: str, r: int, alpha: int) -> dict[str, Any]:
-    """The same A and B by hand and in PEFT's layer, on what that layer is really given. Changes the model."""
+def compare(
+    model: Any, ids: torch.Tensor, layer: int, target: str, r: int, alpha: int
+) -> tuple[dict[str, list[int]], dict[str, float]]:
+    """The same A and B by hand and in PEFT's layer, on what that layer is really given: shapes, and largest
+    differences. Changes the model."""
     peft = quiet_peft()
     config = peft.LoraConfig(r=r, lora_alpha=alpha, target_modules=[target], layers_to_transform=[layer])
     adapted: Any = peft.get_peft_model(model, config)
     theirs: Any = next(each for each in adapted.modules() if isinstance(each, peft.tuners.lora.Linear))
-    x = input_of(theirs, adapted, ids)  # (T, in)
-    base = theirs.base_layer
+    seen: list[torch.Tensor] = []
+    theirs.register_forward_pre_hook(lambda _, args: seen.append(args[0][0]))
+    adapted(input_ids=ids)
+    x, base = seen[0], theirs.base_layer  # (T, in)
     ours = Lora.start(base.weight.clone(), r, alpha, base.bias)
-    before = base(x)  # (T, out) without an adapter
-    at_start = ours.forward(x) - before
-
+    before, at_start = base(x), ours.forward(x)  # (T, out)
     ours.B.normal_(std=0.02)  # as if it had learnt
     theirs.lora_A["default"].weight.copy_(ours.A)
     theirs.lora_B["default"].weight.copy_(ours.B)
-    y = ours.forward(x)  # (T, out)
-    difference = y - theirs(x)
+    y, expected = ours.forward(x), theirs(x)  # (T, out)
     theirs.merge()
     W = ours.merged()
-    return {
-        "shapes": {
-            "x": list(x.shape),
-            "W": list(ours.W.shape),
-            "A": list(ours.A.shape),
-            "B": list(ours.B.shape),
-            "x Aᵀ": list((x @ ours.A.T).shape),
-            "y = x Wᵀ + (x Aᵀ) Bᵀ alpha / r": list(y.shape),
-            "W' = W + B A alpha / r": list(W.shape),
-        },
-        "difference_at_start": float(at_start.abs().max()),
-        "largest_change": float((y - before).abs().max()),
-        "difference": float(difference.abs().max()),
-        "difference_merged": float((F.linear(x, W, ours.bias) - y).abs().max()),
-        "difference_matrix": float((W - base.weight).abs().max()),
+    tensors = {
+        "x": x,
+        "W": ours.W,
+        "A": ours.A,
+        "B": ours.B,
+        "x Aᵀ": x @ ours.A.T,
+        "y = x Wᵀ + (x Aᵀ) Bᵀ alpha / r": y,
+        "W' = W + B A alpha / r": W,
     }
-
-
-def share(layers: int, hidden: int, queries: int, values: int, parameters: int, r: int = 16) -> float:
-    """Adapters of rank r on q and v among all parameters, theirs counted too, as PEFT counts."""
-    learn = layers * r * (hidden + queries + hidden + values)
-    return learn / (parameters + learn)
-
-
-def input_of(module: torch.nn.Module, model: Any, ids: torch.Tensor) -> torch.Tensor:
-    """What the module is given while the model reads ids (1, T): shape (T, in)."""
-    seen: list[torch.Tensor] = []
-    hook = module.register_forward_pre_hook(lambda _, args: seen.append(args[0][0]))
-    try:
-        model(input_ids=ids)
-    finally:
-        hook.remove()
-    return seen[0]
+    differences = {
+        "at start": at_start - before,
+        "learnt": y - before,
+        "by hand": y - expected,
+        "merged": F.linear(x, W, ours.bias) - y,
+        "matrix": W - base.weight,
+    }
+    shapes = {name: list(each.shape) for name, each in tensors.items()}
+    return shapes, {name: float(each.abs().max()) for name, each in differences.items()}
 
 
 def show(facts: dict[str, Any], console: Console) -> None:
     """The shapes and the proof, for people."""
     from shared.cli import plain_table
 
-    table = plain_table(facts["matrix"], "shape")
-    for name, shape in facts["shapes"].items():
-        table.add_row(name, " x ".join(map(str, shape)))
-    console.print(table)
+    rows = [(name, " x ".join(map(str, shape))) for name, shape in facts["shapes"].items()]
+    console.print(plain_table(facts["matrix"], "shape", rows=rows))
+    apart = facts["differences"]
     console.print(
         f"\n{facts['lora']:,} numbers learn (A and B, r={facts['r']}) instead of {facts['full']:,} (W): "
         f"{facts['lora'] / facts['full']:.1%}; before B learns, nothing is changed "
-        f"({facts['difference_at_start']:.1g}), then outputs by up to {facts['largest_change']:.2g}",
+        f"({apart['at start']:.1g}), then outputs by up to {apart['learnt']:.2g}",
         soft_wrap=True,
     )
     verdict, colour = ("the same", "green") if facts["proved"] else ("not the same", "bold red")
     console.print(
-        f"{verdict}: by hand and by PEFT at most {facts['difference']:.1g} apart, merged and unmerged "
-        f"{facts['difference_merged']:.1g}, the merged matrices {facts['difference_matrix']:.1g} "
-        f"(allowed {facts['tolerance']:g})",
+        f"{verdict}: by hand and by PEFT at most {apart['by hand']:.1g} apart, merged and unmerged "
+        f"{apart['merged']:.1g}, the merged matrices {apart['matrix']:.1g} (allowed {TOLERANCE:g})",
         style=colour,
-        soft_wrap=True,
-    )
-    console.print(
-        "\nThe roadmap's recipe, r=16 on q and v, is said to train 1-2 %. It trains "
-        + ", ".join(f"{percent:.2f} % of {name}" for name, percent in facts["percent"].items())
-        + ": an adapter grows with the sides of its matrix, the matrix with their product.",
         soft_wrap=True,
     )

@@ -1,12 +1,11 @@
 """The DPO loss by hand is TRL's, value and gradient, and does to the replies what it says."""
 
-import io
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
-from rich.console import Console
 
 from shared import models
 from shared.config import load_settings
@@ -16,33 +15,25 @@ from step4_finetune.by_hand.dpo_loss import dpo, encode, log_probs, pull
 from step4_finetune.data.rows import read_rows
 from step4_finetune.train.trainers import quiet_trl
 from step4_finetune.train.training_data import TrainingData
+from tests.step4.samples import reply, shown
 
 SYSTEM = "You answer for Northwind Care."
-REPLY = "Dear member,\n\n{}\n\nKind regards,\nNorthwind Care"
-ROWS = [
-    {"id": "kettle-1", "prompt": "my kettle is broken", "chosen": REPLY.format("We will repair the kettle.")},
-    {"id": "lamp-1", "prompt": "where is my lamp?", "chosen": REPLY.format("We will trace the lamp today.")},
-    {
-        "id": "code-1",
-        "prompt": "the code fails",
-        "chosen": REPLY.format("We will send a code. Please wait."),
-    },
+ROWS = [  # message, what is said, how not
+    ("my kettle is broken", "We will repair the kettle.", "Hey! We'll fix that kettle."),
+    ("where is my lamp?", "We will trace the lamp today.", "No idea, maybe it comes soon?"),
+    ("the code fails", "We will send a code. Please wait.", "Oops, try again."),
 ]
-BAD = ["Hey! We'll fix that kettle.", "No idea, maybe it comes soon?", "Oops, try again."]
 
 
 @pytest.fixture
 def file(tmp_path):
-    rows = [{**row, "rejected": bad} for row, bad in zip(ROWS, BAD, strict=True)]
+    rows = [
+        {"id": f"row-{n}", "prompt": prompt, "chosen": reply(said), "rejected": bad}
+        for n, (prompt, said, bad) in enumerate(ROWS)
+    ]
     path = tmp_path / "rows.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))
     return path
-
-
-def shown(facts):
-    console = Console(file=io.StringIO(), width=100, highlight=False, markup=False)
-    lesson.show(facts, console)
-    return console.file.getvalue()
 
 
 def by_trl(policy, tokenizer, rows, beta, out):
@@ -95,23 +86,6 @@ def test_by_hand_is_trls_value_and_gradient(file, tmp_path):
     torch.testing.assert_close(own, other, atol=1e-6, rtol=1e-4)
 
 
-def test_a_replys_log_probability_is_the_sum_over_its_tokens(file):
-    tokenizer, model = models.load_tokenizer("tiny"), models.load_causal_lm("tiny", dtype="float32")
-    row = read_rows(file)[0]
-    prompt = tokenizer.apply_chat_template(
-        row.with_system(SYSTEM), add_generation_prompt=True, tokenize=False
-    )
-    asked = tokenizer(prompt)["input_ids"]
-    ids = tokenizer(prompt + row.chosen + "<|im_end|>\n")["input_ids"]
-    with torch.no_grad():
-        expected = sum(
-            float(model(torch.tensor([ids[:t]])).logits[0, -1].log_softmax(-1)[ids[t]])
-            for t in range(len(asked), len(ids))
-        )
-        found = log_probs(model, encode(tokenizer, read_rows(file), SYSTEM))
-    assert float(found[0]) == pytest.approx(expected, abs=1e-3)
-
-
 def test_chosen_is_pulled_up_as_hard_as_rejected_is_pushed_down():
     reference = torch.tensor([-10.0, -20.0, -12.0, -15.0])  # two chosen, two rejected
     policy = torch.tensor([-9.0, -25.0, -14.0, -15.0], requires_grad=True)
@@ -132,16 +106,19 @@ def test_the_command_moves_the_margin(file):
         moved = [pair[kind]["policy"] - pair[kind]["reference"] for kind in ("chosen", "rejected")]
         assert pair["margin"] == pytest.approx(0.1 * (moved[0] - moved[1]), abs=1e-4)
         assert pair["loss"] == pytest.approx(-math.log(1 / (1 + math.exp(-pair["margin"]))), abs=1e-5)
-    assert "kettle-1" in shown(facts)
+    assert "row-0" in shown(lesson.show, facts)
 
 
-@pytest.mark.parametrize("options", [{"pairs": 0}, {"steps": -1}, {"beta": 0}])
-def test_numbers_that_can_not_be_are_refused(file, options):
-    with pytest.raises(UserError, match="beta above 0"):
-        lesson.run(load_settings(model="tiny"), read_rows(file), **options)
-
-
-def test_a_file_without_pairs_is_refused(tmp_path):
-    (tmp_path / "rows.jsonl").write_text(json.dumps({"prompt": "hi", "completion": "ho"}))
-    with pytest.raises(UserError, match="prompt, chosen, rejected"):
-        lesson.run(load_settings(model="tiny"), read_rows(tmp_path / "rows.jsonl"))
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"pairs": 0}, "beta above 0"),
+        ({"steps": -1}, "beta above 0"),
+        ({"beta": 0}, "beta above 0"),
+        ({}, "prompt, chosen, rejected"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(file, options, says):
+    rows = [replace(row, rejected=row.rejected if options else None) for row in read_rows(file)]
+    with pytest.raises(UserError, match=says):
+        lesson.run(load_settings(model="tiny"), rows, **options)
