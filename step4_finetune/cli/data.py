@@ -24,11 +24,19 @@ from step4_finetune.cli.flags import Data, GuideFile, guide_if_any
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from step4_finetune.data.rows import Row
 
 app = new_app("Show, check, build and distill training rows.")
 
-Limit = Annotated[
-    int, typer.Option("--limit-tokens", min=1, help="Largest number of tokens in a conversation.")
+LimitTokens = Annotated[int, typer.Option(min=1, help="Largest number of tokens in a conversation.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite existing files.")]
+Messages = Annotated[
+    Path | None,
+    typer.Option(help="Messages to answer: .txt (one per line), .jsonl or .csv; default: train."),
+]
+DistilledOut = Annotated[
+    Path,
+    typer.Option("--out", help="Append rows to this file (.jsonl); messages that are in it are skipped."),
 ]
 
 
@@ -38,9 +46,6 @@ class Kind(StrEnum):
     rows = "rows"
     tools = "tools"
     judge = "judge"
-
-
-Force = Annotated[bool, typer.Option("--force", help="Overwrite existing files.")]
 
 
 @app.command()
@@ -63,7 +68,7 @@ def show(
 
 @app.command()
 def check(
-    limit_tokens: Limit = 512,
+    limit_tokens: LimitTokens = 512,
     data: Data = None,
     guide: GuideFile = None,
     model: Model = None,
@@ -76,10 +81,9 @@ def check(
 
     settings = settings_from_flags(smoke, model=model)
     rows, source = _rows(data)
-    rule_book = guide_if_any(data, guide)
-    tokenizer = load_tokenizer(settings=settings)
-    findings = curate.run_checks(rows, rule_book, tokenizer, limit_tokens)
-    facts = curate.report(rows, findings, rule_book, source)
+    its_guide, tokenizer = guide_if_any(data, guide), load_tokenizer(settings=settings)
+    findings = curate.run_checks(rows, its_guide, tokenizer, limit_tokens)
+    facts = curate.report(rows, findings, its_guide, source)
     emit(facts, lambda console: curate.show(facts, console), as_json=as_json)
     if facts["errors"]:
         raise typer.Exit(1)
@@ -99,7 +103,7 @@ def build(
         str, typer.Option(help="For rows without a split: percent for train, dev and test.")
     ] = "80,10,10",
     force: Force = False,
-    limit_tokens: Limit = 512,
+    limit_tokens: LimitTokens = 512,
     data: Data = None,
     guide: GuideFile = None,
     model: Model = None,
@@ -109,22 +113,22 @@ def build(
     """Write training files, one per split: rows in TRL's formats, tool calls, or passages to judge."""
     settings = settings_from_flags(smoke, model=model, seed=seed)
     if what is Kind.tools:
-        from step4_finetune.toolcalls import build as composing
+        from step4_finetune.toolcalls.build import run as build_tools
 
-        facts = composing.run(out, 40 if smoke else count, settings.seed, force=force)
+        facts = build_tools(out, 40 if smoke else count, settings.seed, force=force)
     elif what is Kind.judge:
-        from step4_finetune.judging import build as judging
+        from step4_finetune.judging.build import run as build_judge
 
-        facts = judging.run(out, settings.seed, force=force)
+        facts = build_judge(out, settings.seed, force=force)
     else:
         from shared.models import load_tokenizer
         from step4_finetune.data import trl_files
 
         rows, source = _rows(data, _shares(shares))
-        rule_book = guide_if_any(data, guide)
+        its_guide = guide_if_any(data, guide)
         facts = trl_files.run(
             rows,
-            rule_book.system if rule_book else "",
+            its_guide.system if its_guide else "",
             form,
             out,
             tokenizer=load_tokenizer(settings=settings),
@@ -141,25 +145,18 @@ def _show_splits(facts: dict[str, Any], console: Console) -> None:
 
     splits = facts["splits"]
     counted = [name for name, each in splits["train"].items() if isinstance(each, int)]
-    table = plain_table("split", *splits["train"], right=counted)
-    for split, each in splits.items():
-        table.add_row(split, *(f"{value:,}" if isinstance(value, int) else value for value in each.values()))
-    console.print(table)
+    rows = [
+        [split, *(f"{value:,}" if isinstance(value, int) else value for value in each.values())]
+        for split, each in splits.items()
+    ]
+    console.print(plain_table("split", *splits["train"], rows=rows, right=counted))
     console.print(f"\n{facts['headline']}", soft_wrap=True)
 
 
 @app.command()
 def distill(
-    messages: Annotated[
-        Path | None,
-        typer.Option(
-            "--messages", help="Messages to answer: .txt (one per line), .jsonl or .csv; default: train."
-        ),
-    ] = None,
-    out: Annotated[
-        Path,
-        typer.Option("--out", help="Append rows to this file (.jsonl); messages that are in it are skipped."),
-    ] = Path("distilled.jsonl"),
+    messages: Messages = None,
+    out: DistilledOut = Path("distilled.jsonl"),
     requests: Annotated[int, typer.Option(min=1, help="Largest number of requests to the model.")] = 100,
     data: Data = None,
     guide: GuideFile = None,
@@ -170,20 +167,16 @@ def distill(
 ) -> None:
     """Let a chat model write replies, and keep those that break no rule and are faithful."""
     from step4_finetune.data import distill as lesson
-    from step4_finetune.data.rows import GUIDE
+    from step4_finetune.data.rows import GUIDE, SAMPLE, read_rows
     from step4_finetune.tone.guide import read_guide
 
     settings = settings_from_flags(smoke, model=model, seed=seed)
-    rows = (
-        lesson.read_messages(messages)
-        if messages
-        else [row for row in _rows(data)[0] if row.split == "train"]
-    )
+    rows = lesson.read_messages(messages) if messages else read_rows(data or SAMPLE, "train")
     facts = lesson.run(rows, read_guide(guide or GUIDE), settings, out, requests=requests)
     emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 
-def _rows(data: str | None, shares: tuple[float, float, float] | None = None) -> tuple[Any, str]:
+def _rows(data: str | None, shares: tuple[float, float, float] | None = None) -> tuple[list[Row], str]:
     """The rows of the flag, or the sample's, and what they are called."""
     from step4_finetune.data.rows import SAMPLE, SHARES, read_rows
 

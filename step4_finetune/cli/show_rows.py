@@ -46,19 +46,15 @@ def run(
         "command": "step4_finetune data-show",
         "headline": f"{len(chosen)} of {len(rows)} rows of {source}",
         "found": len(chosen),
-        "rows": [
-            {
-                **row.labels(),
-                "message": prompt_text(row),
-                "chosen": row.chosen,
-                "rejected": row.rejected,
-                "broken": {name: rules.reasons(reply, guide) for name, reply in replies(row)}
-                if guide
-                else None,
-            }
-            for row in chosen[:limit]
-        ],
+        "rows": [_facts_of(row, guide) for row in chosen[:limit]],
     }
+
+
+def _facts_of(row: Row, guide: Guide | None) -> dict[str, Any]:
+    """A row, and by reply what it breaks, where there is a guide."""
+    broken = {name: rules.reasons(reply, guide) for name, reply in replies(row)} if guide else None
+    texts = {"message": prompt_text(row), "chosen": row.chosen, "rejected": row.rejected}
+    return {**row.labels(), **texts, "broken": broken}
 
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
@@ -67,20 +63,18 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
     from rich.table import Table
 
     for row in facts["rows"]:
-        named = [row["id"], row["split"], row["topic"]]
-        console.print(" · ".join(each for each in named if each), style="bold")
+        console.print(" · ".join(filter(None, (row["id"], row["split"], row["topic"]))), style="bold")
         console.print(row["message"])
         for note in row["notes"]:
             console.print(f"- {note}", style="dim")
         table = Table(box=box.ROUNDED, show_lines=True, expand=True)
-        names = ["chosen"] if row["rejected"] is None else ["chosen", "rejected"]
+        names = [name for name in ("chosen", "rejected") if row[name] is not None]
         for name in names:
             table.add_column(name, ratio=1)
         table.add_row(*(row[name] for name in names))
         if row["broken"] is not None:
             table.add_row(*(_said(row["broken"][name]) for name in names))
-        console.print(table)
-        console.print()
+        console.print(table, "")
     more = facts["found"] - len(facts["rows"])
     console.print(facts["headline"] + (f"; {more} more with --limit" if more else ""), soft_wrap=True)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,16 +26,18 @@ from shared.report.record import writable
 from step4_finetune.data.curate.finding import prompt_text
 from step4_finetune.data.files import read_jsonl, read_text
 from step4_finetune.data.rows import Row, raw_rows, row_of, with_notes
-from step4_finetune.tone import fidelity, rules
+from step4_finetune.tone import rules
 from step4_finetune.tone.rules import Guide
-from step4_finetune.tone.scores import problems
+from step4_finetune.tone.scores import score
 
 if TYPE_CHECKING:
+    from anthropic.types import MessageParam
     from rich.console import Console
 
 PROMPTS = Path(__file__).parents[1] / "prompts"
 MAX_TOKENS = 500
 ATTEMPTS = 2  # at a reply
+FILES = {"kept": "out", "filtered": "filtered_out"}
 
 
 def read_messages(path: Path) -> list[Row]:
@@ -47,17 +49,16 @@ def read_messages(path: Path) -> list[Row]:
         UserError: there is no such file, or there are no messages in it.
     """
     if path.suffix == ".txt":
-        lines = enumerate(read_text(path).splitlines(), 1)
-        raws: list[tuple[int, Mapping[str, Any]]] = [
-            (number, {"id": f"{path.stem}-{number}", "message": line.strip()})
-            for number, line in lines
-            if line.strip()
-        ]
+        lines = enumerate(map(str.strip, read_text(path).splitlines()), 1)
+        raws: Iterable[tuple[int, Mapping[str, Any]]] = (
+            (number, {"id": f"{path.stem}-{number}", "message": line}) for number, line in lines if line
+        )
     else:
-        raws = list(raw_rows(path))
-    if not raws:
+        raws = raw_rows(path)
+    rows = [row_of({**raw, "chosen": ""}, f"{path}:{number}", number) for number, raw in raws]
+    if not rows:
         raise UserError(f"{path} has no messages: write one a line")
-    return [row_of({**raw, "chosen": ""}, f"{path}:{number}", number) for number, raw in raws]
+    return rows
 
 
 def run(
@@ -80,7 +81,7 @@ def run(
     with count_bar(f"{settings.model} answers {len(todo)} messages", len(todo)) as progress:
         for at, row in enumerate(todo):
             progress(at, len(todo))
-            if teacher.requests == requests:
+            if teacher.used["requests"] == requests:
                 break
             reply, wrong = teacher.reply(row)
             if wrong:
@@ -94,15 +95,13 @@ def run(
     return {
         "command": "step4_finetune data-distill",
         "headline": f"{kept} of {kept + filtered} messages have a reply that keeps the guide, "
-        f"by {teacher.requests} requests to {settings.model}",
+        f"by {teacher.used['requests']} requests to {settings.model}",
         "model": settings.model,
         "not_asked": len(todo) - kept - filtered,
-        "requests": teacher.requests,
         "kept": kept,
         "filtered": filtered,
         "why": dict(why.most_common()),
-        "input_tokens": teacher.input_tokens,
-        "output_tokens": teacher.output_tokens,
+        **teacher.used,
         "out": str(out) if out.exists() else None,
         "filtered_out": str(aside) if aside.exists() else None,
     }
@@ -118,36 +117,31 @@ class Teacher:
         self.client = with_timeouts(chat_client(settings=settings))
         self.settings, self.guide, self.budget = settings, guide, budget
         self.system = prompts.render(prompts.load(PROMPTS, "distill"), guide=guide.as_prompt())["system"]
-        self.requests = self.input_tokens = self.output_tokens = 0
+        self.used = {"requests": 0, "input_tokens": 0, "output_tokens": 0}
 
     def reply(self, row: Row) -> tuple[str, list[str]]:
         """A reply to the row's message, and what is wrong with it: nothing, if it can be used."""
+        from shared.chat.errors import one_line_errors
+
         asked = f"<message>\n{with_notes(prompt_text(row), row.notes)}\n</message>"
-        turns = [{"role": "user", "content": asked}]
+        first: MessageParam = {"role": "user", "content": asked}
+        turns = [first]
         reply, wrong = "", ["not asked"]
-        for _ in range(min(ATTEMPTS, self.budget - self.requests)):
-            reply, stop = self._ask(turns)
-            wrong = faults(reply, stop, row, self.guide)
+        for _ in range(min(ATTEMPTS, self.budget - self.used["requests"])):
+            self.used["requests"] += 1
+            with one_line_errors(self.settings.model, self.settings):
+                message = self.client.messages.create(
+                    model=self.settings.model, max_tokens=MAX_TOKENS, system=self.system, messages=turns
+                )
+            self.used["input_tokens"] += message.usage.input_tokens
+            self.used["output_tokens"] += message.usage.output_tokens
+            reply = "".join(block.text for block in message.content if block.type == "text").strip()
+            wrong = faults(reply, str(message.stop_reason), row, self.guide)
             if not wrong or not reply:
                 break
             told = _told(reply, self.guide, wrong)
-            turns = [turns[0], {"role": "assistant", "content": reply}, {"role": "user", "content": told}]
+            turns = [first, {"role": "assistant", "content": reply}, {"role": "user", "content": told}]
         return reply, wrong
-
-    def _ask(self, turns: list[dict[str, str]]) -> tuple[str, str]:
-        """The model's text, and why it stopped."""
-        from shared.chat.errors import one_line_errors
-
-        self.requests += 1
-        given: Any = turns
-        with one_line_errors(self.settings.model, self.settings):
-            message = self.client.messages.create(
-                model=self.settings.model, max_tokens=MAX_TOKENS, system=self.system, messages=given
-            )
-        self.input_tokens += message.usage.input_tokens
-        self.output_tokens += message.usage.output_tokens
-        text = "".join(block.text for block in message.content if block.type == "text")
-        return text.strip(), str(message.stop_reason)
 
 
 def faults(reply: str, stop: str, row: Row, guide: Guide) -> list[str]:
@@ -156,12 +150,9 @@ def faults(reply: str, stop: str, row: Row, guide: Guide) -> list[str]:
         return ["refused" if stop == "refusal" else "empty"]
     if stop == "max_tokens":
         return ["cut"]
-    untrue = fidelity.check(reply, row.notes, row.message, guide.company).findings() if row.notes else []
-    return [
-        *problems(guide.parts(reply)),
-        *rules.broken(reply, guide),
-        *(f"{kind}: {each}" for kind, each in untrue),
-    ]
+    found = score(reply, guide, row.notes, row.message)
+    untrue = found.fidelity.findings() if found.fidelity else []
+    return [*found.problems, *found.broken, *(f"{kind}: {each}" for kind, each in untrue)]
 
 
 def _told(reply: str, guide: Guide, wrong: Sequence[str]) -> str:
@@ -196,17 +187,14 @@ def _prompts(path: Path) -> Iterator[str]:
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
     """What came of it, why the rest was filtered, and what it cost."""
-    console.print(facts["headline"], soft_wrap=True)
+    lines = [facts["headline"]]
     if facts["why"]:
-        counted = ", ".join(f"{why} {n}" for why, n in facts["why"].items())
-        console.print(f"filtered: {counted}", soft_wrap=True)
+        lines.append("filtered: " + ", ".join(f"{why} {n}" for why, n in facts["why"].items()))
     if facts["not_asked"]:
-        console.print(
+        lines.append(
             f"{facts['not_asked']} messages not asked: the budget of requests is used up; "
-            "the same command goes on with them",
-            soft_wrap=True,
+            "the same command goes on with them"
         )
-    console.print(f"{facts['input_tokens']} tokens read, {facts['output_tokens']} written")
-    for what, path in (("kept", facts["out"]), ("filtered", facts["filtered_out"])):
-        if path:
-            console.print(f"{what}: {path}", soft_wrap=True)
+    lines.append(f"{facts['input_tokens']} tokens read, {facts['output_tokens']} written")
+    lines += [f"{what}: {facts[name]}" for what, name in FILES.items() if facts[name]]
+    console.print("\n".join(lines), soft_wrap=True)

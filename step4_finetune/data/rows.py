@@ -98,9 +98,10 @@ def read_rows(
         raise UserError(
             f"{where} has no rows: it needs prompt and completion, or prompt, chosen and rejected"
         )
-    rows = _divided(rows, shares) if all(row.split == "" for row in rows) else rows
+    if not any(row.split for row in rows):
+        rows = _divided(rows, shares)
     for row in rows:
-        if row.split == "":
+        if not row.split:
             raise UserError(f"{where}: row {row.id} has no split and others have one: give it to all or none")
         if row.split not in SPLITS:
             raise UserError(f"{where}: row {row.id} has split {row.split!r}: use {', '.join(SPLITS)}")
@@ -159,13 +160,11 @@ def _messages(prompt: Any, where: str) -> tuple[Message, ...]:
     prompt = _list_in(prompt, "[{", where)
     if isinstance(prompt, str):
         return ({"role": "user", "content": prompt},)
-    if (
-        not isinstance(prompt, list)
-        or not all(isinstance(each, dict) and isinstance(each.get("content"), str) for each in prompt)
-        or not all(isinstance(each.get("role"), str) for each in prompt)
-        or not prompt
-        or prompt[-1]["role"] != "user"
-    ):
+    fits = isinstance(prompt, list) and all(
+        isinstance(each, dict) and isinstance(each.get("role"), str) and isinstance(each.get("content"), str)
+        for each in prompt
+    )
+    if not fits or not prompt or prompt[-1]["role"] != "user":
         raise UserError(f"{where}: prompt must be a text or a list of messages that ends with a user's")
     return tuple({"role": each["role"], "content": each["content"]} for each in prompt)
 

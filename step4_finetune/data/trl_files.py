@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import UserError
-from step4_finetune.data.curate import schema, tokens
+from step4_finetune.data.curate import schema
 from step4_finetune.data.files import split_files, write_rows
 from step4_finetune.data.rows import SPLITS, Row, fingerprint
 
@@ -42,7 +42,7 @@ def run(
     out: Path,
     *,
     tokenizer: Any,
-    limit: int = tokens.LIMIT,
+    limit: int = schema.LIMIT,
     force: bool = False,
     source: str = "rows",
 ) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def run(
         raise UserError(f"{source} has no rejected replies, which dpo compares with: use --format sft")
     if not any(row.split == "train" for row in used):
         raise UserError(f"{source} has no rows to train on: give some of them the split train")
-    cases = schema.schema(used).cases or tokens.too_long(used, tokenizer, system, limit).cases
+    cases = schema.schema(used).cases or schema.too_long(used, tokenizer, system, limit).cases
     if cases:
         raise UserError(f"{source}: row {cases[0].id}: {cases[0].example}; `data check` names all such rows")
     splits: dict[str, Any] = {}

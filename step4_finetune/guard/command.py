@@ -42,24 +42,25 @@ def run(
     """
     if text is None:
         found = measure.measure(guide, rows)
-        facts: dict[str, Any] = {"rates": found}
-        of_test = [row for row in found if row["split"] == "test" and row["catch_rate"] is not None]
+        of_test = [row for row in found if row["split"] == "test" and row["bad"]]
         low = min(of_test, key=lambda row: row["catch_rate"])
-        facts["headline"] = f"least caught on test: {low['check']} {low['caught']}/{low['bad']}"
+        headline = f"least caught on test: {low['check']} {low['caught']}/{low['bad']}"
+        facts: dict[str, Any] = {"rates": found}
     elif generate:
         facts = asdict(guarded(generate, text, guide, notes))
-        facts["headline"] = f"{len(facts['findings'])} findings, {facts['attempts']} attempts"
+        headline = f"{len(facts['findings'])} findings, {facts['attempts']} attempts"
     else:
         cleaned, findings = check_input(text, allowed=guide.as_prompt())
         reason = blocked(findings)
+        headline = f"blocked: {reason}" if reason else f"passes, {len(findings)} findings"
         facts = {
             "findings": [asdict(each) for each in findings],
             "for_the_model": None if reason else with_notes(cleaned, notes),
             "reply": fallbacks(guide)[reason] if reason else None,
             "fallback": bool(reason),
-            "headline": f"blocked: {reason}" if reason else f"passes, {len(findings)} findings",
         }
-    return {"command": "step4_finetune guard", **facts, "machine": hardware.describe()}
+    machine = hardware.describe()
+    return {"command": "step4_finetune guard", "headline": headline, **facts, "machine": machine}
 
 
 def show(facts: Mapping[str, Any], console: Console) -> None:

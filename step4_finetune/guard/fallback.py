@@ -39,10 +39,11 @@ def fallbacks(guide: Guide) -> dict[str, str]:
     Raises:
         UserError: one would break the guide, or the guide names another reason.
     """
-    own = dict(guide.fallbacks)
-    if unknown := sorted(set(own) - set(BODIES)):
+    if unknown := sorted(set(guide.fallbacks) - set(BODIES)):
         raise UserError(f"fallback for {unknown[0]!r}: use {', '.join(BODIES)}")
-    found = {reason: own.get(reason) or _ready_made(guide, reason) for reason in BODIES}
+    greeting, sign_off = guide.fixed_greetings[:1], guide.sign_offs[:1]
+    found = {reason: "\n\n".join([*greeting, body, *sign_off]) for reason, body in BODIES.items()}
+    found |= guide.fallbacks
     for reason, reply in found.items():
         if broken := rules.broken(reply, guide):
             raise UserError(
@@ -50,7 +51,3 @@ def fallbacks(guide: Guide) -> dict[str, str]:
                 f"own in the guide, under fallbacks: {', '.join(BODIES)}"
             )
     return found
-
-
-def _ready_made(guide: Guide, reason: str) -> str:
-    return "\n\n".join([*guide.fixed_greetings[:1], BODIES[reason], *guide.sign_offs[:1]])

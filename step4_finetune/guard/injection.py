@@ -9,9 +9,9 @@ invisible characters, letters that were spelt apart joined, Base64 and ROT13 dec
 instructions, rules and systems, too; what gives an attempt away is whose they are: yours (the model's), the
 previous ones, those that you were given.
 
-Patterns know attempts of known forms. Of 95 attempts from public lists they caught 59 at first sight (62 %,
-95 % interval 52 to 71; some forms were added after that). Who knows the patterns can avoid them. The check
-makes attacks rarer, not impossible: whatever a model must never do has to be impossible for it anyway.
+Patterns know attempts of known forms: of 95 from public lists they caught 59 at first sight (62 %, 95 %
+interval 52 to 71; some forms were added after that). Whatever a model must never do has to be impossible
+for it anyway.
 """
 
 from __future__ import annotations

@@ -11,12 +11,12 @@ all checks together object to in messages and replies in which nothing is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from shared.stats import wilson
-from step4_finetune.data.curate.finding import short
+from step4_finetune.data.curate.finding import replies
 from step4_finetune.data.curate.personal import personal
 from step4_finetune.data.files import read_jsonl
 from step4_finetune.data.rows import FACTS, SAMPLE, Row
@@ -38,17 +38,7 @@ CHECKS = (
     *(("pii", INPUT), ("injection", INPUT), (ANY, INPUT)),
     *(("length", OUTPUT), ("leak", OUTPUT), ("tone", OUTPUT), ("facts", OUTPUT), (ANY, OUTPUT)),
 )
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One text that a check looked at: whether it was to be caught, and whether it was."""
-
-    check: tuple[str, str]  # with its side
-    split: str
-    text: str
-    bad: bool
-    caught: bool
+Outcomes = list[tuple[bool, bool]]  # of each text: whether it was to be caught, and whether it was
 
 
 def read_set(name: str) -> list[dict[str, Any]]:
@@ -58,70 +48,47 @@ def read_set(name: str) -> list[dict[str, Any]]:
 
 def measure(guide: Guide, rows: Sequence[Row]) -> list[dict[str, Any]]:
     """A row of rates for each check and split."""
-    found = [*of_sets(guide), *of_rows(guide, [row for row in rows if row.split in SPLITS])]
-    return [
-        rates(check, split, [each for each in found if (each.check, each.split) == (check, split)])
-        for check in CHECKS
-        for split in SPLITS
-    ]
-
-
-def of_sets(guide: Guide) -> Iterator[Outcome]:
-    """What the checks say of the labelled sets."""
+    found: dict[tuple[str, str, str], Outcomes] = defaultdict(list)
     for each in read_set("pii"):
-        caught = finds(each["label"], each["text"])
-        yield Outcome(("pii", INPUT), each["split"], each["text"], bool(each["label"]), caught)
+        seen, label = {one.kind for one in personal(each["text"])}, {PERSONAL[kind] for kind in each["label"]}
+        caught = seen >= label if label else bool(seen)  # all that is personal; of a clean text anything
+        found["pii", INPUT, each["split"]].append((bool(label), caught))
     objects: dict[tuple[str, str], Callable[[str], Any]] = {
         ("injection", INPUT): injection.find,
         ("length", OUTPUT): lambda text: too_short_or_long(guide.parts(text), guide),
         ("leak", OUTPUT): lambda text: leaked(guide.parts(text), guide),
     }
-    for check, object_to in objects.items():
-        for each in read_set(check[0]):
-            bad, caught = each["label"] != CLEAN[check[0]], bool(object_to(each["text"]))
-            yield Outcome(check, each["split"], each["text"], bad, caught)
-
-
-def of_rows(guide: Guide, rows: Sequence[Row]) -> Iterator[Outcome]:
-    """What they say of messages and chosen replies, in which nothing is wrong, and of rejected replies, in
-    whose facts or else tone something is."""
-    for row in rows:
-        found = bool(check_input(row.message)[1])
-        yield Outcome((ANY, INPUT), row.split, row.message, False, found)
-        said = {check for check, _ in wrong(row.chosen, guide, row.notes, row.message)}
-        yield Outcome((ANY, OUTPUT), row.split, row.chosen, False, bool(said))
+    for (check, side), object_to in objects.items():
+        for each in read_set(check):
+            bad = each["label"] != CLEAN[check]
+            found[check, side, each["split"]].append((bad, bool(object_to(each["text"]))))
+    # Nothing is wrong in messages and chosen replies; in rejected ones the facts are, or else the tone.
+    for row in (row for row in rows if row.split in SPLITS):
+        found[ANY, INPUT, row.split].append((False, bool(check_input(row.message)[1])))
+        objections = [
+            {check for check, _ in wrong(reply, guide, row.notes, row.message)} for _, reply in replies(row)
+        ]
+        found[ANY, OUTPUT, row.split].append((False, bool(objections[0])))
+        kind = "facts" if FACTS in (row.breaks or ()) else "tone"
         if row.rejected is not None:
-            kind = "facts" if FACTS in (row.breaks or ()) else "tone"
-            yield Outcome((kind, OUTPUT), row.split, row.chosen, False, kind in said)
-            said = {check for check, _ in wrong(row.rejected, guide, row.notes, row.message)}
-            yield Outcome((kind, OUTPUT), row.split, row.rejected, True, kind in said)
+            found[kind, OUTPUT, row.split] += [(False, kind in objections[0]), (True, kind in objections[1])]
+    return [
+        rates(check, side, split, found[check, side, split]) for check, side in CHECKS for split in SPLITS
+    ]
 
 
-def finds(label: Sequence[str], text: str) -> bool:
-    """Whether everything personal that the label names was found; for a clean text, whether anything was."""
-    found = {each.kind for each in personal(text)}
-    return found >= {PERSONAL[each] for each in label} if label else bool(found)
-
-
-def rates(check: tuple[str, str], split: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """Catch rate and false-positive rate with 95 % intervals; of dev, the texts that went wrong."""
-    bad = [each.caught for each in outcomes if each.bad]
-    clean = [each.caught for each in outcomes if not each.bad]
-    wrong_ones = [short(each.text) for each in outcomes if each.bad != each.caught]
-    return {
-        "check": check[0],
-        "side": check[1],
-        "split": split,
-        "caught": sum(bad),
-        "bad": len(bad),
-        "catch_rate": sum(bad) / len(bad) if bad else None,
-        "catch_95": wilson(sum(bad), len(bad)) if bad else None,
-        "false_alarms": sum(clean),
-        "clean": len(clean),
-        "false_positive_rate": sum(clean) / len(clean) if clean else None,
-        "false_positive_95": wilson(sum(clean), len(clean)) if clean else None,
-        **({"wrong": wrong_ones} if split == "dev" else {}),  # test stays unseen
-    }
+def rates(check: str, side: str, split: str, outcomes: Outcomes) -> dict[str, Any]:
+    """Catch rate and false-positive rate with 95 % intervals."""
+    found: dict[str, Any] = {"check": check, "side": side, "split": split}
+    for hits, of, rate, interval, wanted in (
+        ("caught", "bad", "catch_rate", "catch_95", True),
+        ("false_alarms", "clean", "false_positive_rate", "false_positive_95", False),
+    ):
+        caught = [each for bad, each in outcomes if bad is wanted]
+        found |= {hits: sum(caught), of: len(caught)}
+        found[rate] = sum(caught) / len(caught) if caught else None
+        found[interval] = wilson(sum(caught), len(caught)) if caught else None
+    return found
 
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
@@ -129,16 +96,12 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
     from shared.cli import plain_table
 
     heads = ("caught", "95 %", "false alarms", "95 %")
-    table = plain_table("check", "side", "split", *heads, right=heads)
+    rows = []
     for row in facts["rates"]:
-        table.add_row(
-            row["check"],
-            row["side"],
-            row["split"],
-            *_of(row["caught"], row["bad"], row["catch_95"]),
-            *_of(row["false_alarms"], row["clean"], row["false_positive_95"]),
-        )
-    console.print(table)
+        caught = _of(row["caught"], row["bad"], row["catch_95"])
+        alarms = _of(row["false_alarms"], row["clean"], row["false_positive_95"])
+        rows.append([row["check"], row["side"], row["split"], *caught, *alarms])
+    console.print(plain_table("check", "side", "split", *heads, rows=rows, right=heads))
     console.print(
         "\nPatterns were made on dev. One hand wrote dev and test: strangers write otherwise. "
         f"{facts['machine']}",

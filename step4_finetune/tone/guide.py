@@ -101,20 +101,19 @@ def guide_of(data: Any, source: str) -> Guide:
     ids = [rule.id for rule in rules]
     if twice := [each for each in ids if ids.count(each) > 1]:
         raise UserError(f"{source}: two rules have the id {twice[0]}: give one of them another")
+    of_reply = [check for rule in rules for check in rule.checks if check.where == "reply"]
     greetings, sign_offs = (
         tuple(
-            text
-            for rule in rules
-            for check in rule.checks
-            if check.kind == kind and check.where == "reply"
-            for text in sorted(check.values, key=len, reverse=True)
+            each
+            for check in of_reply
+            if check.kind == kind
+            for each in sorted(check.values, key=len, reverse=True)
         )
         for kind in TEXTS
     )
-    own = data.get("fallbacks") or {}
-    if not isinstance(own, dict):
+    if not isinstance(own := data.get("fallbacks") or {}, dict):
         raise UserError(f"{source}: fallbacks are replies by reason, such as reply: TEXT")
-    fallbacks = tuple((str(why), _text(own[why], f"{source}: fallbacks: {why}", "a reply")) for why in own)
+    fallbacks = {str(why): _text(own[why], f"{source}: fallbacks: {why}", "a reply") for why in own}
     return Guide(company, system, tuple(rules), greetings, sign_offs, fallbacks)
 
 
@@ -141,19 +140,6 @@ def _rule(row: Any, at: str, source: str) -> Rule:
 
 def _what(kind: str, value: Any, at: str) -> tuple[tuple[str, ...], int, int | None, str]:
     """What is counted (texts, words, patterns), the least, the most, and what a pattern is held against."""
-    least, most = (1, None) if kind.startswith("require") or value == "require" else (0, 0)
-    if kind in TEXTS:
-        return (
-            tuple(text.tidy(each) for each in _texts(value, at, "a text or a list of texts")),
-            1,
-            None,
-            "text",
-        )
-    if kind in REGEXES:
-        patterns = tuple(_pattern(each, at) for each in _texts(value, at, "a regular expression or a list"))
-        return patterns, least, most, "text"
-    if kind in WORDS:
-        return tuple(_texts(value, at, "a list of words")), least, most, "text"
     if kind == "count":
         if not isinstance(value, dict) or "pattern" not in value:
             raise UserError(f"{at} lacks its pattern: use {{pattern: REGEX, of: sentences or text, min: 1}}")
@@ -162,13 +148,22 @@ def _what(kind: str, value: Any, at: str) -> tuple[tuple[str, ...], int, int | N
         if (of := value.get("of", "text")) not in ("sentences", "text"):
             raise UserError(f"{at}: of = {of!r} is not allowed: use sentences or text")
         return (pattern,), *_range(value, at), of
-    if kind in MARKS and value in ("forbid", "require"):
-        return (), least, most, "text"
-    if not isinstance(value, dict):
+    if isinstance(value, dict) and kind in (*SIZES, *MARKS):
+        _known(value, ("min", "max"), at)
+        return (), *_range(value, at), "text"
+    values: tuple[str, ...] = ()
+    if kind in TEXTS:
+        values = tuple(text.tidy(each) for each in _texts(value, at, "a text or a list of texts"))
+    elif kind in REGEXES:
+        values = tuple(_pattern(each, at) for each in _texts(value, at, "a regular expression or a list"))
+    elif kind in WORDS:
+        values = tuple(_texts(value, at, "a list of words"))
+    elif kind in SIZES or value not in ("forbid", "require"):
         or_word = "forbid, require or " if kind in MARKS else ""
         raise UserError(f"{at} = {value!r} is not allowed: use {or_word}{{min: 1, max: 2}}")
-    _known(value, ("min", "max"), at)
-    return (), *_range(value, at), "text"
+    if kind.startswith("forbid") or (kind in MARKS and value == "forbid"):
+        return values, 0, 0, "text"
+    return values, 1, None, "text"
 
 
 def _range(value: dict[str, Any], at: str) -> tuple[int, int | None]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from step4_finetune.tone import text
@@ -131,7 +131,9 @@ class Guide:
     rules: tuple[Rule, ...]
     greetings: tuple[str, ...] = ()
     sign_offs: tuple[str, ...] = ()
-    fallbacks: tuple[tuple[str, str], ...] = ()  # reason and reply, for guardrails whose own don't fit
+    fallbacks: dict[str, str] = field(
+        default_factory=dict
+    )  # replies by reason, where the guardrails' don't fit
 
     @property
     def fixed_greetings(self) -> tuple[str, ...]:

@@ -38,8 +38,13 @@ class Score:
         return sum(self.rules.values()) / len(self.rules)
 
     @property
+    def broken(self) -> list[str]:
+        """The ids of the rules that are not kept."""
+        return [rule for rule, kept in self.rules.items() if not kept]
+
+    @property
     def all_rules(self) -> bool:
-        return all(self.rules.values())
+        return not self.broken
 
     @property
     def healthy(self) -> bool:

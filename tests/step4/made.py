@@ -7,16 +7,9 @@ from importlib.util import find_spec
 import pytest
 
 from step4_finetune.data.rows import Row
+from tests.step4.samples import reply
 
 needs_presidio = pytest.mark.skipif(not find_spec("presidio_analyzer"), reason="pip install .[presidio]")
-SIGN_OFF = "Kind regards,\nNorthwind Care"
-
-
-def reply(body):
-    """A reply as the sample's guide wants it, around its body."""
-    return f"Dear member,\n\n{body}\n\n{SIGN_OFF}"
-
-
 TEXTS = [  # topic, split, message, notes, body of chosen, what stands in rejected instead of what
     (
         "kettle",
@@ -150,22 +143,9 @@ def spoilt(row, message=None, **changes):
 
 def as_file(path, rows):
     """The rows as JSON lines in the sample's form."""
-    lines = []
-    for row in rows:
-        lines.append(
-            json.dumps(
-                {
-                    "id": row.id,
-                    "topic": row.topic,
-                    "split": row.split,
-                    "message": row.message,
-                    "notes": row.notes,
-                    "chosen": row.chosen,
-                    "rejected": row.rejected,
-                    "breaks": row.breaks,
-                },
-                ensure_ascii=False,
-            )
-        )
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    names = ("id", "topic", "split", "message", "notes", "chosen", "rejected", "breaks")
+    lines = [
+        json.dumps({name: getattr(row, name) for name in names}, ensure_ascii=False) + "\n" for row in rows
+    ]
+    path.write_text("".join(lines), encoding="utf-8")
     return path

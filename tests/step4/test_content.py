@@ -3,6 +3,7 @@
 import pytest
 
 from step4_finetune.tone.scores import is_looping, problems, score
+from step4_finetune.train import rewards
 from tests.step4.samples import BODY, GUIDE, reply
 
 NOTES = ("plan: inspected by a technician", "cost: repaired under your cover", "ask: serial number")
@@ -71,3 +72,11 @@ def test_a_reply_that_is_not_whole_is_not_faithful():
 def test_problems(text, found):
     assert problems(GUIDE.parts(text), GUIDE.sign_offs) == found
     assert is_looping(text) is ("looping" in found)
+
+
+def test_grpo_is_rewarded_by_tone_and_facts():
+    said = [reply(), reply(BODY.replace("12 May", "13 May!")), reply("Thank you.")]
+    assert rewards.tone(GUIDE)(said) == [1, pytest.approx(10 / 11), 0]
+    columns = {"notes": [list(NOTES), list(NOTES), []], "message": [MESSAGE] * 3}
+    turns = [[{"role": "assistant", "content": each}] for each in said]
+    assert rewards.faithful(GUIDE)(turns, **columns) == [1, 0.75, None]

@@ -1,34 +1,22 @@
 """Each check of the data: it names the rows that were spoilt, and nothing in rows that are good."""
 
-import io
 import json
 import re
 
 import pytest
-from rich.console import Console
 
 from shared.errors import UserError
 from shared.models import load_tokenizer
 from step4_finetune.data import curate
-from step4_finetune.data.curate import duplicates, labels, personal, schema, style, tokens
+from step4_finetune.data.curate import duplicates, labels, personal, schema, style
 from step4_finetune.data.curate.finding import ERROR, OK, UNCHECKED, WARNING
-from step4_finetune.data.rows import GUIDE, Row
-from step4_finetune.tone import rules
-from step4_finetune.tone.guide import read_guide
-from tests.step4.made import good, needs_presidio, reply, spoilt
+from step4_finetune.data.rows import Row
+from tests.step4.made import good, needs_presidio, spoilt
+from tests.step4.samples import GUIDE, reply, shown
 
 ROWS = good()
 NOISY = ROWS[0].chosen.replace("A technician will", "A technician might")
-
-
-@pytest.fixture(scope="module")
-def guide():
-    return read_guide(GUIDE)
-
-
-@pytest.fixture
-def broken(guide):
-    return lambda reply: rules.reasons(reply, guide)
+WRONG_FACTS = spoilt(ROWS[8], rejected=ROWS[8].chosen.replace("14.90", "19.40"), breaks=("facts",))
 
 
 @pytest.fixture
@@ -36,20 +24,13 @@ def tokenizer(tiny_cache):
     return load_tokenizer("tiny")
 
 
-def ids(finding):
-    return [case.id for case in finding.cases]
-
-
-def test_good_rows_have_nothing_wrong(guide, tokenizer):
-    findings = curate.run_checks(ROWS, guide, tokenizer)
+def test_good_rows_have_nothing_wrong(tokenizer):
+    findings = curate.run_checks(ROWS, GUIDE, tokenizer)
     assert [(each.check, each.severity) for each in findings if each.severity != OK] == [
         ("named breaks", UNCHECKED),  # the rows have no such column
         ("rule names", UNCHECKED),
     ]
     assert len({each.check for each in findings}) == len(findings) == 14
-
-
-# --- form and classes -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -75,136 +56,81 @@ def test_the_schema_names_the_row(changes, said):
     assert found.cases[0].example.startswith(said)
 
 
-def test_splits_without_rows():
-    found = schema.splits([spoilt(row, split="train") for row in ROWS])
-    assert [case.example for case in found.cases] == ["no rows in dev", "no rows in test"]
-    assert found.severity == WARNING
-    assert schema.splits([spoilt(row, split="test") for row in ROWS]).severity == ERROR
+FOUND = {
+    "duplicates": (
+        duplicates.duplicates,
+        [*ROWS, spoilt(ROWS[1], id="again"), spoilt(ROWS[2], split="test")],  # the last is leakage
+        ERROR,
+        [("again", "as kettle-2: Where has order K2207 got to? It was promised for Friday.")],
+    ),
+    "leakage": (
+        duplicates.leakage,
+        [
+            *ROWS,
+            spoilt(ROWS[8], "I was billed 14.90 for a parcel I never ordered.", id="leak", split="train"),
+            spoilt(ROWS[6], id="dev-in-test", split="test"),
+        ],
+        ERROR,
+        [
+            (
+                "gym-card-7",
+                "1.00 like dev-in-test (test): the turnstile does not take my gym card, red light every ti…",
+            ),
+            ("leak", "0.86 like parcel-9 (test): I was billed 14.90 for a parcel I never ordered."),
+        ],
+    ),
+    "topics": (
+        duplicates.topics_apart,
+        [*ROWS, spoilt(ROWS[0], "The lid will not close", id="torn", split="test")],
+        ERROR,
+        [("kettle-1", "kettle: in train and test"), ("kettle-2", "kettle: in train and test")],
+    ),
+    "rule names": (
+        lambda rows: labels.rule_names(rows, {"we", "no_contractions"}),
+        [spoilt(ROWS[0], breaks=("no_contraction", "facts")), spoilt(ROWS[3], breaks=("we",)), ROWS[1]],
+        ERROR,
+        [("kettle-1", "breaks names no_contraction, which is no rule of the guide")],
+    ),
+    "fidelity": (
+        lambda rows: labels.faithful(rows, GUIDE.company),
+        [
+            spoilt(ROWS[0], chosen=reply("A technician will inspect and replace the seal on the 13th.")),
+            spoilt(
+                ROWS[2], chosen=reply("No visit in the first week of June is reserved, morning or afternoon.")
+            ),
+            spoilt(ROWS[8], notes=()),
+            WRONG_FACTS,
+            spoilt(ROWS[9], breaks=("facts",)),
+            *ROWS[3:5],
+        ],
+        WARNING,
+        [
+            ("kettle-1", "chosen: missing 'ask: model printed below the handle'; added '13'"),
+            ("boiler-3", "chosen: turned 'done: visit reserved in the first week of June'"),
+            ("parcel-10", "rejected is faithful, as far as the program sees"),
+        ],
+    ),
+    "splits": (
+        schema.splits,
+        [spoilt(row, split="train") for row in ROWS],
+        WARNING,
+        [("all", "no rows in dev"), ("all", "no rows in test")],
+    ),
+    "no train": (
+        schema.splits,
+        [spoilt(row, split="test") for row in ROWS],
+        ERROR,
+        [("all", "no rows in train"), ("all", "no rows in dev")],
+    ),
+}
 
 
-# --- doubles ----------------------------------------------------------------------------------------------
-
-
-def test_near_is_the_exact_jaccard():
-    near = duplicates.Near(0.5)
-    texts = [row.message for row in ROWS]
-    for number, text in enumerate(texts):
-        near.add(number, text)
-    for number, text in enumerate(texts):
-        assert near.find(text.upper() + "!") == (number, 1.0)
-    changed = "My kettle leaks at the lid since 3 May; water all over the worktop."
-    number, value = near.find(changed)
-    assert number == 0
-    assert value == duplicates.jaccard(duplicates.shingles(changed), duplicates.shingles(texts[0]))
-    assert near.find("Something else altogether") is None
-
-
-def test_exact_duplicates():
-    rows = [*ROWS, spoilt(ROWS[1], id="again")]
-    found = duplicates.duplicates(rows)
-    assert (found.number, found.severity, ids(found)) == (1, ERROR, ["again"])
-    assert found.cases[0].example.startswith("as kettle-2: Where has order")
-    assert duplicates.duplicates([*ROWS, spoilt(ROWS[1], split="test")]).severity == OK  # leakage, that is
-
-
-def test_near_duplicates():
-    rows = [*ROWS, spoilt(ROWS[1], "So where has order K2207 got to? It was promised for Friday!", id="like")]
-    rows.append(
-        spoilt(ROWS[1], id="another-rejected", rejected="No idea.")
-    )  # a prompt may have several pairs
-    found = duplicates.near_duplicates(rows)
-    assert (found.number, found.severity, ids(found)) == (1, WARNING, ["like"])
-    assert re.match(r"0\.\d\d like kettle-2: So where", found.cases[0].example)
-
-
-def test_leakage_between_splits():
-    rows = [
-        *ROWS,
-        spoilt(ROWS[8], "I was billed 14.90 for a parcel I never ordered.", id="leak", split="train"),
-    ]
-    rows.append(spoilt(ROWS[6], id="dev-in-test", split="test"))
-    found = duplicates.leakage(rows)
-    assert (found.number, found.severity) == (2, ERROR)
-    assert ids(found) == ["gym-card-7", "leak"]
-    assert "like parcel-9 (test)" in found.cases[1].example
-    assert "like dev-in-test (test)" in found.cases[0].example
-
-
-def test_topics_in_two_splits():
-    rows = [*ROWS, spoilt(ROWS[0], "The lid will not close", id="torn", split="test")]
-    found = duplicates.topics_apart(rows)
-    assert found.severity == ERROR
-    assert ids(found) == ["kettle-1", "kettle-2"]
-    assert found.cases[0].example == "kettle: in train and test"
-
-
-# --- labels -----------------------------------------------------------------------------------------------
-
-
-def test_label_noise(broken):
-    rows = [
-        spoilt(ROWS[0], chosen=ROWS[0].rejected),
-        spoilt(ROWS[1], rejected=ROWS[2].chosen),
-        *ROWS[2:],
-    ]
-    found = labels.label_noise(rows, broken)
-    assert (found.number, found.severity) == (2, ERROR)
-    assert [(case.id, case.example) for case in found.cases] == [
-        ("kettle-1", "chosen breaks no_contractions (We're)"),
-        ("kettle-2", "rejected breaks no rule"),
-    ]
-
-
-def test_breaks_that_are_named_wrongly(broken):
-    rows = [spoilt(ROWS[0], breaks=("no_contractions",)), spoilt(ROWS[3], breaks=("calm", "member"))]
-    rows += [*ROWS[4:8], spoilt(ROWS[8], breaks=("facts", "no_contractions"))]
-    found = labels.named_breaks(rows, broken)
-    assert (found.number, found.of, found.severity) == (1, 3, WARNING)
-    assert found.cases[0].example == (
-        "rejected breaks we, not named; names calm, which it keeps; names member, which it keeps"
-    )
-
-
-def test_rules_that_the_guide_does_not_have():
-    rows = [spoilt(ROWS[0], breaks=("no_contraction", "facts")), spoilt(ROWS[3], breaks=("we",)), ROWS[1]]
-    found = labels.rule_names(rows, {"we", "no_contractions"})
-    assert (found.number, found.of, found.severity) == (1, 2, ERROR)
-    assert found.cases[0].example == "breaks names no_contraction, which is no rule of the guide"
-
-
-def test_a_rejected_reply_with_wrong_facts_may_keep_the_tone(broken):
-    wrong = spoilt(ROWS[8], rejected=ROWS[8].chosen.replace("14.90", "19.40"), breaks=("facts",))
-    assert labels.label_noise([wrong], broken).severity == OK
-    assert labels.named_breaks([wrong], broken).severity == OK
-    noisy = labels.label_noise([spoilt(wrong, breaks=())], broken)
-    assert [case.example for case in noisy.cases] == ["rejected breaks no rule"]
-    assert labels.label_noise([spoilt(wrong, chosen="Hi!")], broken).number == 1
-
-
-def test_fidelity_of_chosen_replies():
-    rows = [
-        spoilt(ROWS[0], chosen=reply("A technician will inspect and replace the seal on the 13th.")),
-        spoilt(
-            ROWS[2], chosen=reply("No visit in the first week of June is reserved, morning or afternoon.")
-        ),
-        spoilt(ROWS[8], notes=()),
-        *ROWS[3:5],
-    ]
-    found = labels.faithful(rows, "Northwind Care")
-    assert [(case.id, case.example) for case in found.cases] == [
-        ("kettle-1", "chosen: missing 'ask: model printed below the handle'; added '13'"),
-        ("boiler-3", "chosen: turned 'done: visit reserved in the first week of June'"),
-    ]
-    assert (found.number, found.of, found.severity) == (2, 4, WARNING)
-
-
-def test_a_rejected_reply_that_is_said_to_be_wrong_in_its_facts():
-    wrong = spoilt(ROWS[8], rejected=ROWS[8].chosen.replace("14.90", "19.40"), breaks=("facts",))
-    true = spoilt(ROWS[9], breaks=("facts",))
-    found = labels.faithful([wrong, true, *ROWS[:3]], "Northwind Care")
-    assert [(case.id, case.example) for case in found.cases] == [
-        ("parcel-10", "rejected is faithful, as far as the program sees")
-    ]
+@pytest.mark.parametrize("name", FOUND)  # the rubrics of exercises 4.3 and 4.4 have the other checks
+def test_what_a_check_finds(name):
+    check, rows, severity, cases = FOUND[name]
+    found = check(rows)
+    assert [(case.id, case.example) for case in found.cases] == cases
+    assert found.severity == severity
 
 
 # --- style ------------------------------------------------------------------------------------------------
@@ -262,12 +188,12 @@ def test_tokens_over_the_limit(tokenizer):
 
     lengths = {row.id: max(length(row, row.chosen), length(row, row.rejected)) for row in ROWS}
     limit = sorted(lengths.values())[6]
-    found = tokens.too_long(ROWS, tokenizer, "Be kind.", limit)
-    assert ids(found) == [each for each in lengths if lengths[each] > limit]
+    found = schema.too_long(ROWS, tokenizer, "Be kind.", limit)
+    assert [case.id for case in found.cases] == [each for each in lengths if lengths[each] > limit]
     assert found.severity == ERROR
     assert 1 <= len(found.cases) <= 3
     assert found.unit == f"rows (longest {max(lengths.values())} of {limit})"
-    assert tokens.too_long(ROWS, tokenizer, "Be kind.", max(lengths.values())).severity == OK
+    assert schema.too_long(ROWS, tokenizer, "Be kind.", max(lengths.values())).severity == OK
 
 
 @pytest.mark.parametrize(
@@ -276,7 +202,7 @@ def test_tokens_over_the_limit(tokenizer):
 )
 def test_a_template_that_refuses_a_row(tokenizer, template, said):
     tokenizer.chat_template = template
-    found = tokens.too_long(ROWS[:1], tokenizer)
+    found = schema.too_long(ROWS[:1], tokenizer)
     assert (found.number, found.severity) == (1, ERROR)
     assert said in found.cases[0].example
 
@@ -368,16 +294,10 @@ def bad():
     ]
 
 
-def said(facts):
-    console = Console(width=100, file=io.StringIO(), markup=False, highlight=False)
-    curate.show(facts, console)
-    return console.file.getvalue()
-
-
 @needs_presidio
-def test_the_report_counts_and_names(guide, tokenizer):
+def test_the_report_counts_and_names(tokenizer):
     rows = bad()
-    facts = curate.report(rows, curate.run_checks(rows, guide, tokenizer), guide, "bad.jsonl")
+    facts = curate.report(rows, curate.run_checks(rows, GUIDE, tokenizer), GUIDE, "bad.jsonl")
     found = {each["check"]: each for each in facts["findings"]}
     assert {name for name, each in found.items() if each["severity"] == ERROR} == {
         "duplicates",
@@ -392,18 +312,18 @@ def test_the_report_counts_and_names(guide, tokenizer):
     assert facts["splits"] == {"train": 12, "dev": 2, "test": 3}
     json.dumps(facts)
 
-    text = said(facts)
+    text = shown(curate.show, facts)
     assert re.search(r"^label noise +error +2  17  rows", text, re.MULTILINE)
     assert "\nerror: leakage\n  leak: 1.00 like parcel-9 (test): I was billed 14.90" in text
     assert "→ take them out of train" in text
 
 
-def test_what_the_rows_have_nothing_for_is_not_checked(guide, tokenizer):
+def test_what_the_rows_have_nothing_for_is_not_checked(tokenizer):
     bare = [
         Row(row.id, row.prompt, row.chosen, split=row.split)  # a prompt and a reply
         for row in ROWS
     ]
-    findings = curate.run_checks(bare, guide, tokenizer)
+    findings = curate.run_checks(bare, GUIDE, tokenizer)
     assert {each.check: each.unit for each in findings if each.severity == UNCHECKED} == {
         "topics across splits": "no topics",
         "length bias": "no pairs",
@@ -411,9 +331,11 @@ def test_what_the_rows_have_nothing_for_is_not_checked(guide, tokenizer):
         "named breaks": "no breaks named",
         "rule names": "no breaks named",
     }
-    shown = said(curate.report(bare, findings, guide))
-    assert re.search(r"^length bias +not checked +no pairs *$", shown, re.MULTILINE)
-    assert "no guide" not in shown
+    text = shown(curate.show, curate.report(bare, findings, GUIDE))
+    assert re.search(r"^length bias +not checked +no pairs *$", text, re.MULTILINE)
+    assert "no guide" not in text
     findings = curate.run_checks(bare)
     assert "label noise" in {each.check for each in findings if each.severity == UNCHECKED}
-    assert "no guide: label noise not checked; name one with --guide\n" in said(curate.report(bare, findings))
+    assert "no guide: label noise not checked; name one with --guide\n" in shown(
+        curate.show, curate.report(bare, findings)
+    )

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from shared.errors import UserError
-from step4_finetune.data.rows import Row, fingerprint, read_rows, with_notes
+from step4_finetune.data.rows import Row, fingerprint, read_rows
 from step4_finetune.data.trl_files import to_trl
 
 ASK = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Is it\nopen?"}]
@@ -115,17 +115,12 @@ def test_rows_of_a_table_have_the_number_of_their_first_line(tmp_path):
     assert "rows.csv:5 has the columns" in refusal(path)
 
 
-def test_the_system_message_of_a_row_stays():
+def test_a_prompt_has_the_system_message_or_its_own_and_the_notes_below_the_last_message():
     row = Row("1", ({"role": "user", "content": "Open?"},), "Yes.")
     assert row.with_system("Be kind.") == [{"role": "system", "content": "Be kind."}, *row.prompt]
     assert row.with_system("") == list(row.prompt)
     assert Row("2", tuple(ASK), "Yes.").with_system("Be kind.") == ASK
-
-
-def test_the_notes_stand_below_the_last_message():
     said = "Is it\nopen?\n\nNotes:\n- door: open\n- until: 5"
-    assert with_notes("Is it\nopen?", ["door: open", "until: 5"]) == said
-    assert with_notes("Is it\nopen?", []) == "Is it\nopen?"
     row = Row("1", tuple(ASK), "Yes.", notes=("door: open", "until: 5"))
     assert row.with_system("Be kind.") == [ASK[0], {"role": "user", "content": said}]
     assert row.message == "Is it\nopen?"
@@ -208,10 +203,7 @@ def test_a_line_that_is_wrong_is_named(file, line, said):
     assert said in refusal(file)
 
 
-def test_a_file_that_is_not_there():
+def test_a_file_that_is_not_there_or_no_text(file):
     assert refusal("nowhere.jsonl").startswith("there is no file nowhere.jsonl: name a .jsonl or .csv file")
-
-
-def test_a_file_that_is_no_text(file):
     file.write_bytes(b"\xff\xfe\x00{")
     assert "cannot be read as UTF-8 text" in refusal(file)

@@ -2,13 +2,9 @@
 
 import json
 import re
-import sys
-from types import SimpleNamespace
 
 import pytest
 
-from shared import cli
-from step4_finetune.cli.data import app
 from step4_finetune.data.rows import GUIDE, fingerprint, read_rows, with_notes
 from tests.step4.made import as_file, good, spoilt
 
@@ -17,33 +13,15 @@ NOISY = ROWS[0].chosen.replace("A technician will", "A technician might")
 
 
 @pytest.fixture
-def data(capsys, monkeypatch):
+def data(command):
     """Run a command line in this process: data("check", "--smoke") -> code, out, err."""
-
-    def run(*args):
-        args = list(map(str, args))
-        monkeypatch.setattr(sys, "argv", ["step4_finetune", "data", *args])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.run(app, "python -m step4_finetune data", args)
-        out, err = capsys.readouterr()
-        return SimpleNamespace(code=ended.value.code, out=out, err=err)
-
-    return run
+    return lambda *args: command("step4_finetune", "data", *map(str, args))
 
 
 @pytest.fixture
-def refused(data):
+def wrong(refused):
     """Run a command that the user got wrong, and return its one line."""
-
-    def run(*args):
-        got = data(*args)
-        errors = [line for line in got.err.splitlines() if not line.startswith("checking ")]
-        assert (got.code, len(errors), got.out) == (2, 1, ""), got
-        assert errors[0].startswith("error: ")
-        return errors[0]
-
-    return run
+    return lambda *args: refused("step4_finetune", "data", *map(str, args))
 
 
 @pytest.fixture
@@ -70,8 +48,8 @@ def test_show_sets_the_replies_side_by_side(data, file):
     assert got.out.endswith("1 more with --limit\n")
 
 
-def test_show_of_what_is_not_there(refused, file):
-    said = refused("show", *own(file), "--split", "tset")
+def test_show_of_what_is_not_there(wrong, file):
+    said = wrong("show", *own(file), "--split", "tset")
     assert "has no such row: its splits are dev, test, train, its topics boiler, gym card, " in said
     assert "ids are like kettle-1" in said
 
@@ -79,24 +57,19 @@ def test_show_of_what_is_not_there(refused, file):
 # --- check ------------------------------------------------------------------------------------------------
 
 
-def test_check_of_good_rows(data, file):
+def test_check_of_good_rows_and_of_warnings(data, file):
+    as_file(file, rows := [spoilt(row, breaks=("we",)) for row in ROWS])
     got = data("check", *own(file), "--smoke")
     assert got.code == 0, got.out
     assert re.search(r"^label noise +ok +0  10  rows", got.out, re.MULTILINE)
-    assert got.out.endswith(f"of {file}, fingerprint {fingerprint(ROWS)}\n")
-
-
-def test_warnings_are_no_failure(data, file):
-    got = data(
-        "check", *own(as_file(file, [spoilt(row, breaks=("we",)) for row in ROWS])), "--smoke", "--json"
-    )
-    assert (got.code, json.loads(got.out)["warnings"]) == (0, 1)
+    assert re.search(r"^named breaks +warning +9  10  rows", got.out, re.MULTILINE)
+    assert got.out.endswith(f"of {file}, fingerprint {fingerprint(rows)}\n")
 
 
 def test_check_of_bad_rows_names_them_and_exits_1(data, file):
-    wrong = spoilt(ROWS[8], rejected=ROWS[8].chosen.replace("14.90", "19.40"), breaks=("facts",))
+    facts = spoilt(ROWS[8], rejected=ROWS[8].chosen.replace("14.90", "19.40"), breaks=("facts",))
     untrue = spoilt(ROWS[1], chosen=ROWS[1].chosen.replace("K2207", "K2208"))
-    as_file(file, [spoilt(ROWS[0], chosen=NOISY), untrue, *ROWS[2:8], wrong, ROWS[9]])
+    as_file(file, [spoilt(ROWS[0], chosen=NOISY), untrue, *ROWS[2:8], facts, ROWS[9]])
     got = data("check", *own(file), "--smoke", "--json")
     assert got.code == 1
     found = {each["check"]: each["rows"] for each in json.loads(got.out)["findings"]}
@@ -114,8 +87,8 @@ def test_check_of_bad_rows_names_them_and_exits_1(data, file):
         (("--data", "mine.jsonl", "--limit-tokens", "0", "--smoke"), "--limit-tokens"),
     ],
 )
-def test_check_of_what_cannot_be_read(refused, file, args, said):
-    assert said in refused("check", *args)
+def test_check_of_what_cannot_be_read(wrong, file, args, said):
+    assert said in wrong("check", *args)
 
 
 # --- build ------------------------------------------------------------------------------------------------
@@ -165,8 +138,8 @@ def test_build_writes_what_trl_reads(data, file, tmp_path, form):
         (ROWS, ("--shares", "most,few,few"), "--shares most,few,few: give three percentages"),
     ],
 )
-def test_build_refuses_what_cannot_be_trained_on(refused, file, tmp_path, rows, flags, said):
-    assert said in refused("build", *own(as_file(file, rows)), "--out", tmp_path / "built", "--smoke", *flags)
+def test_build_refuses_what_cannot_be_trained_on(wrong, file, tmp_path, rows, flags, said):
+    assert said in wrong("build", *own(as_file(file, rows)), "--out", tmp_path / "built", "--smoke", *flags)
     assert not (tmp_path / "built").exists()
 
 
@@ -178,13 +151,13 @@ def test_build_divides_rows_without_a_split_by_the_shares_asked_for(data, file, 
     assert {split: each["rows"] for split, each in splits.items()} == {"train": len(ROWS)}
 
 
-def test_build_keeps_files_that_are_there(refused, data, file, tmp_path):
+def test_build_keeps_files_that_are_there(wrong, data, file, tmp_path):
     (tmp_path / "built").mkdir()
     (tmp_path / "built" / "dev.jsonl").write_text("mine")
-    command = ("build", *own(file), "--out", tmp_path / "built", "--smoke")
-    assert "dev.jsonl exists already" in refused(*command)
+    args = ("build", *own(file), "--out", tmp_path / "built", "--smoke")
+    assert "dev.jsonl exists already" in wrong(*args)
     assert (tmp_path / "built" / "dev.jsonl").read_text() == "mine"
-    assert data(*command, "--force").code == 0
+    assert data(*args, "--force").code == 0
     assert (tmp_path / "built" / "dev.jsonl").read_text() != "mine"
 
 

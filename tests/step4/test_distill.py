@@ -7,17 +7,12 @@ import pytest
 from shared.config import load_settings
 from shared.errors import UserError
 from step4_finetune.data import distill
-from step4_finetune.data.rows import GUIDE, read_rows, with_notes
-from step4_finetune.tone.guide import read_guide
+from step4_finetune.data.rows import read_rows, with_notes
 from tests.scripted import ScriptedMessages
 from tests.step4.made import good, spoilt
+from tests.step4.samples import GUIDE
 
 ROWS = good()
-
-
-@pytest.fixture(scope="module")
-def guide():
-    return read_guide(GUIDE)
 
 
 @pytest.fixture
@@ -32,17 +27,17 @@ def out(tmp_path):
     return tmp_path / "pairs.jsonl"
 
 
-def run(rows, guide, out, **options):
-    return distill.run(rows, guide, load_settings(model="tiny"), out, **options)
+def run(rows, out, **options):
+    return distill.run(rows, GUIDE, load_settings(model="tiny"), out, **options)
 
 
 def lines(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_a_reply_that_passes_is_kept(api, guide, out):
+def test_a_reply_that_passes_is_kept(api, out):
     api.enqueue(ROWS[0].chosen, usage={"input_tokens": 400, "output_tokens": 60})
-    facts = run(ROWS[:1], guide, out)
+    facts = run(ROWS[:1], out)
     (asked,) = api.requests
     assert (
         "You answer members of Northwind Care. Follow every one of these rules:\n- Start with"
@@ -57,10 +52,10 @@ def test_a_reply_that_passes_is_kept(api, guide, out):
     assert (facts["input_tokens"], facts["output_tokens"]) == (400, 60)
 
 
-def test_a_reply_that_breaks_a_rule_is_tried_again_with_what_was_wrong(api, guide, out):
+def test_a_reply_that_breaks_a_rule_is_tried_again_with_what_was_wrong(api, out):
     api.enqueue(ROWS[0].rejected)
     api.enqueue(ROWS[0].chosen)
-    facts = run(ROWS[:1], guide, out)
+    facts = run(ROWS[:1], out)
     told = api.requests[1]["messages"]
     assert [turn["role"] for turn in told] == ["user", "assistant", "user"]
     assert told[1]["content"] == ROWS[0].rejected
@@ -69,10 +64,10 @@ def test_a_reply_that_breaks_a_rule_is_tried_again_with_what_was_wrong(api, guid
     assert (facts["kept"], facts["requests"]) == (1, 2)
 
 
-def test_what_never_passes_is_put_aside_with_its_reasons(api, guide, out):
+def test_what_never_passes_is_put_aside_with_its_reasons(api, out):
     api.enqueue("Hi! We'll fix it.")
     api.enqueue(ROWS[0].chosen.replace("the model that is printed below the handle", "more"))
-    facts = run(ROWS[:1], guide, out)
+    facts = run(ROWS[:1], out)
     assert not out.exists()
     (aside,) = lines(out.with_suffix(".filtered.jsonl"))
     why = "missing: ask: model printed below the handle"
@@ -97,50 +92,50 @@ def test_what_never_passes_is_put_aside_with_its_reasons(api, guide, out):
         (ROWS[0].chosen, "end_turn", []),
     ],
 )
-def test_faults(guide, text, stop, why):
-    assert distill.faults(text, stop, ROWS[0], guide) == why
+def test_faults(text, stop, why):
+    assert distill.faults(text, stop, ROWS[0], GUIDE) == why
 
 
-def test_the_budget_ends_it_and_the_same_command_goes_on(api, guide, out):
+def test_the_budget_ends_it_and_the_same_command_goes_on(api, out):
     for row in ROWS[:2]:
         api.enqueue(row.chosen)
-    facts = run(ROWS[:4], guide, out, requests=2)
+    facts = run(ROWS[:4], out, requests=2)
     assert (facts["kept"], facts["not_asked"], api.left) == (2, 2, 0)
     for row in ROWS[2:4]:
         api.enqueue(row.chosen)
-    facts = run(ROWS[:4], guide, out)
+    facts = run(ROWS[:4], out)
     assert (facts["kept"], facts["not_asked"]) == (2, 0)
     assert [row.id for row in read_rows(out)] == [row.id for row in ROWS[:4]]
-    assert run(ROWS[:4], guide, out)["requests"] == 0
+    assert run(ROWS[:4], out)["requests"] == 0
 
 
-def test_a_model_that_fails_loses_nothing(api, guide, out):
+def test_a_model_that_fails_loses_nothing(api, out):
     api.enqueue(ROWS[0].chosen)
     api.enqueue(status=529, error="Overloaded")
     with pytest.raises(UserError, match=r"tiny: the server is overloaded \(529\)") as refused:
-        run(ROWS[:2], guide, out)
+        run(ROWS[:2], out)
     assert "\n" not in str(refused.value)
     assert [row["id"] for row in lines(out)] == ["kettle-1"]
 
 
-def test_conversations_keep_their_turns(api, guide, out):
+def test_conversations_keep_their_turns(api, out):
     turns = (
         {"role": "user", "content": "Hello"},
         {"role": "assistant", "content": "Dear member"},
         *ROWS[0].prompt,
     )
     api.enqueue(ROWS[0].chosen)
-    run([spoilt(ROWS[0], prompt=turns)], guide, out)
+    run([spoilt(ROWS[0], prompt=turns)], out)
     assert read_rows(out)[0].prompt == turns
-    assert run([spoilt(ROWS[0], prompt=turns)], guide, out)["requests"] == 0
+    assert run([spoilt(ROWS[0], prompt=turns)], out)["requests"] == 0
 
 
-def test_a_file_that_is_none_of_ours(api, guide, out):
+def test_a_file_that_is_none_of_ours(api, out):
     out.write_text('{"text": "a novel"}\n')
     with pytest.raises(UserError, match=r"pairs\.jsonl:1 is not a row of an earlier run"):
-        run(ROWS, guide, out)
+        run(ROWS, out)
     with pytest.raises(UserError, match=r"use one that ends in \.jsonl"):
-        run(ROWS, guide, out.with_suffix(".csv"))
+        run(ROWS, out.with_suffix(".csv"))
     assert out.read_text() == '{"text": "a novel"}\n'
 
 

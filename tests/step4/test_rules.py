@@ -22,16 +22,6 @@ KEPT = [
     reply(greeting="Dear Ms Okafor,"),
     reply(greeting="Dear Dr. van der Berg-Öz,"),
 ]
-
-
-@pytest.mark.parametrize("text", KEPT)
-def test_replies_that_keep_every_rule(text):
-    assert rules.broken(text, GUIDE) == ()
-    assert not rules.broken(text, GUIDE)
-    assert rules.adherence(text, GUIDE) == 1
-    assert rules.reasons(text, GUIDE) == {}
-
-
 BROKEN = [
     (reply(greeting="Dear customer,"), "greeting member"),
     (reply(greeting="Hi there!"), "greeting no_exclamation no_slang"),
@@ -73,8 +63,8 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize(("text", "broken"), BROKEN)
-def test_replies_that_break_rules(text, broken):
+@pytest.mark.parametrize(("text", "broken"), [*((each, "") for each in KEPT), *BROKEN])
+def test_the_rules_that_a_reply_breaks(text, broken):
     assert rules.broken(text, GUIDE) == tuple(broken.split())
     assert list(rules.reasons(text, GUIDE)) == broken.split()
     assert rules.adherence(text, GUIDE) == pytest.approx(1 - len(broken.split()) / 11)

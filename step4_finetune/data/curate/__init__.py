@@ -4,8 +4,8 @@
     >>> report(rows, run_checks(rows))["headline"]
     'no errors, 2 warnings in 886 rows'
 
-One file per idea: schema (form), duplicates (copies and leaks), labels (the guide), style (length,
-templates), tokens, personal (data of persons); checks puts them together.
+One file per idea: schema (form, tokens), duplicates (copies and leaks), labels (the guide), style (length,
+templates), personal (data of persons); checks puts them together.
 """
 
 from step4_finetune.data.curate.checks import report, run_checks, show

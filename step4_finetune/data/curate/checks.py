@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError
 from shared.progress import stage_bar
-from step4_finetune.data.curate import duplicates, labels, personal, schema, style, tokens
-from step4_finetune.data.curate.finding import ERROR, OK, UNCHECKED, WARNING, Finding, unchecked
+from step4_finetune.data.curate import duplicates, labels, personal, schema, style
+from step4_finetune.data.curate.finding import ERROR, UNCHECKED, WARNING, Finding, unchecked
 from step4_finetune.data.rows import SPLITS, Row, fingerprint
 from step4_finetune.tone import rules
 from step4_finetune.tone.rules import Guide
@@ -31,14 +31,11 @@ if TYPE_CHECKING:
 
 EXAMPLES = 3  # shown of each finding
 NAMED = 12  # rows whose ids are shown
-COLOURS = {OK: "green", UNCHECKED: "dim", WARNING: "yellow", ERROR: "bold red"}
+COLOURS = {UNCHECKED: "dim", WARNING: "yellow", ERROR: "bold red"}
 
 
 def run_checks(
-    rows: Sequence[Row],
-    guide: Guide | None = None,
-    tokenizer: Any = None,
-    limit: int = tokens.LIMIT,
+    rows: Sequence[Row], guide: Guide | None = None, tokenizer: Any = None, limit: int = schema.LIMIT
 ) -> list[Finding]:
     """What every check says; those of the rules need a guide, those of the tokens need a tokenizer.
 
@@ -58,18 +55,16 @@ def run_checks(
         "fidelity": lambda: labels.faithful(rows, guide.company if guide else ""),
         "splits": lambda: schema.splits(rows),
         "personal data": lambda: personal.personal_data(rows),
+        "labels": lambda: unchecked("label noise", "no guide"),
     }
     if guide:
         broken = cache(lambda reply: rules.reasons(reply, guide))
-        ids = {rule.id for rule in guide.rules}
         checks["labels"] = lambda: labels.label_noise(rows, broken)
         checks["named breaks"] = lambda: labels.named_breaks(rows, broken)
-        checks["rule names"] = lambda: labels.rule_names(rows, ids)
-    else:
-        checks["labels"] = lambda: unchecked("label noise", "no guide")
+        checks["rule names"] = lambda: labels.rule_names(rows, {rule.id for rule in guide.rules})
     if tokenizer is not None:
         system = guide.system if guide else ""
-        checks["tokens"] = lambda: tokens.too_long(rows, tokenizer, system, limit)
+        checks["tokens"] = lambda: schema.too_long(rows, tokenizer, system, limit)
     found = []
     with stage_bar(f"checking {len(rows)} rows", len(checks)) as stage:
         for name, check in checks.items():
@@ -84,10 +79,12 @@ def report(
     """What the checks found, as facts."""
     levels = Counter(each.severity for each in findings)
     splits = Counter(row.split for row in rows)
+    counted = ", ".join(
+        f"{levels[level] or 'no'} {level}{'' if levels[level] == 1 else 's'}" for level in (ERROR, WARNING)
+    )
     return {
         "command": "step4_finetune data-check",
-        "headline": f"{_count(levels[ERROR], 'error')}, {_count(levels[WARNING], 'warning')} "
-        f"in {len(rows)} rows",
+        "headline": f"{counted} in {len(rows)} rows",
         "data": source,
         "fingerprint": fingerprint(rows),
         "rows": len(rows),
@@ -100,32 +97,21 @@ def report(
     }
 
 
-def _count(n: int, what: str) -> str:
-    return f"{n or 'no'} {what}{'' if n == 1 else 's'}"
-
-
 def show(facts: Mapping[str, Any], console: Console) -> None:
     """One line a check; then, of each that found something, examples, the rows, and what to do."""
     from shared.cli import plain_table
 
     table = plain_table("check", "", "found", "of", "what", right=("found", "of"))
     for each in facts["findings"]:
-        number, of = each["number"], each["of"]
-        table.add_row(
-            each["check"],
-            each["severity"],
-            "" if number is None else f"{number:g}",
-            "" if of is None else str(of),
-            each["unit"],
-            style=COLOURS[each["severity"]] if each["severity"] != OK else "",
-        )
+        number = "" if each["number"] is None else f"{each['number']:g}"
+        of = "" if each["of"] is None else str(each["of"])
+        colour = COLOURS.get(each["severity"], "")
+        table.add_row(each["check"], each["severity"], number, of, each["unit"], style=colour)
     console.print(table)
     for each in facts["findings"]:
-        if each["severity"] not in (OK, UNCHECKED):
-            console.print()
-            console.print(f"{each['severity']}: {each['check']}", style=COLOURS[each["severity"]])
-            for line in _details(each):
-                console.print(f"  {line}", soft_wrap=True)
+        if each["severity"] in (WARNING, ERROR):
+            console.print(f"\n{each['severity']}: {each['check']}", style=COLOURS[each["severity"]])
+            console.print("\n".join(f"  {line}" for line in _details(each)), soft_wrap=True)
     splits = ", ".join(f"{n} {split}" for split, n in facts["splits"].items())
     console.print(
         f"\n{facts['headline']} ({splits}; {facts['pairs']} with a rejected reply) of {facts['data']}, "
@@ -141,11 +127,12 @@ def _details(finding: Mapping[str, Any]) -> list[str]:
     groups: dict[str, list[str]] = {}
     for row in finding["rows"]:
         groups.setdefault(row["example"], []).append(row["id"])
-    shown = list(groups)[:EXAMPLES]
-    lines = [f"{_some(groups[example])}: {example}" for example in shown]
-    said = {each for example in shown for each in groups[example]}
-    more = list(dict.fromkeys(row["id"] for row in finding["rows"] if row["id"] not in said))
-    return [*lines, *([f"also {_some(more)}"] if more else []), f"→ {finding['advice']}"]
+    examples = list(groups.items())
+    lines = [f"{_some(ids)}: {example}" for example, ids in examples[:EXAMPLES]]
+    shown = {each for _, ids in examples[:EXAMPLES] for each in ids}
+    if more := [each for _, ids in examples[EXAMPLES:] for each in ids if each not in shown]:
+        lines.append(f"also {_some(list(dict.fromkeys(more)))}")
+    return [*lines, f"→ {finding['advice']}"]
 
 
 def _some(ids: Sequence[str]) -> str:

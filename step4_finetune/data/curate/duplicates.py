@@ -115,9 +115,8 @@ def duplicates(rows: Sequence[Row]) -> Finding:
             like = rows[seen[key]].id
             cases.append(Case(at, row.id, f"as {like}: {short(row.message)}"))
         seen.setdefault(key, at)
-    return of_cases(
-        "duplicates", cases, len(rows), ERROR, "keep one of them: a row that is there twice counts double"
-    )
+    advice = "keep one of them: a row that is there twice counts double"
+    return of_cases("duplicates", cases, len(rows), ERROR, advice)
 
 
 def near_duplicates(rows: Sequence[Row], threshold: float = NEAR) -> Finding:
@@ -146,13 +145,8 @@ def near_duplicates(rows: Sequence[Row], threshold: float = NEAR) -> Finding:
             else:
                 near.add(at, text)
     ### END SOLUTION
-    return of_cases(
-        "near-duplicates",
-        cases,
-        len(rows),
-        WARNING,
-        "keep one of them, or word them differently: they add little and weigh double",
-    )
+    advice = "keep one of them, or word them differently: they add little and weigh double"
+    return of_cases("near-duplicates", cases, len(rows), WARNING, advice)
 
 
 # --- across splits ----------------------------------------------------------------------------------------
@@ -160,48 +154,37 @@ def near_duplicates(rows: Sequence[Row], threshold: float = NEAR) -> Finding:
 
 def leakage(rows: Sequence[Row]) -> Finding:
     """Prompts of train (and of dev) that are nearly the same as one on which it is measured later."""
+    held_out = {"test": Near(), "dev": Near()}
+    later = {"train": ("test", "dev"), "dev": ("test",)}
+    texts = [prompt_text(row) for row in rows]
+    for at, row in enumerate(rows):
+        if row.split in held_out and folded(texts[at]):
+            held_out[row.split].add(at, texts[at])
     cases = []
-    for split, later in (("train", ("test", "dev")), ("dev", ("test",))):
-        for held in later:
-            near, done = Near(), {case.row for case in cases}
-            for at in places(rows, held):
-                if folded(prompt_text(rows[at])):
-                    near.add(at, prompt_text(rows[at]))
-            for at in places(rows, split):
-                text = prompt_text(rows[at])
-                if at not in done and folded(text) and (found := near.find(text)):
-                    cases.append(_case(rows, at, *found))
-    return of_cases(
-        "leakage",
-        sorted(cases, key=lambda case: case.row),
-        len(rows),
-        ERROR,
-        "take them out of train: what was trained on is not a test",
-    )
+    for at, row in enumerate(rows):
+        near = (held_out[split].find(texts[at]) for split in later.get(row.split, ()) if folded(texts[at]))
+        if found := next(filter(None, near), None):
+            cases.append(_case(rows, at, *found))
+    advice = "take them out of train: what was trained on is not a test"
+    return of_cases("leakage", cases, len(rows), ERROR, advice)
 
 
 def topics_apart(rows: Sequence[Row]) -> Finding:
     """Topics that stand in two splits: then nothing shows how the model does on a new one."""
-    first: dict[str, dict[str, int]] = {}
-    for at, row in enumerate(rows):
-        if row.topic:
-            first.setdefault(row.topic, {}).setdefault(row.split, at)
-    if not first:
+    splits: dict[str, list[str]] = {}  # of a topic, in the order of the rows
+    for row in rows:
+        if row.topic and row.split not in splits.setdefault(row.topic, []):
+            splits[row.topic].append(row.split)
+    if not splits:
         return unchecked("topics across splits", "no topics")
-    torn = {topic: where for topic, where in first.items() if len(where) > 1}
     cases = []
     for at, row in enumerate(rows):
-        others = [split for split in torn.get(row.topic or "", ()) if split != row.split]
-        if others and (row.split == "train" or "train" not in others):
-            where = " and ".join(torn[row.topic or ""])
-            cases.append(Case(at, row.id, f"{row.topic}: in {where}"))
-    return of_cases(
-        "topics across splits",
-        cases,
-        len(rows),
-        ERROR,
-        "give a topic to one split; rows without the column split are divided so",
-    )
+        where = splits.get(row.topic or "", [])
+        # Of a topic that train has, too, its rows there are to be moved.
+        if len(where) > 1 and (row.split == "train" or "train" not in where):
+            cases.append(Case(at, row.id, f"{row.topic}: in {' and '.join(where)}"))
+    advice = "give a topic to one split; rows without the column split are divided so"
+    return of_cases("topics across splits", cases, len(rows), ERROR, advice)
 
 
 def boilerplate(rows: Sequence[Row]) -> set[str]:

@@ -37,13 +37,8 @@ def label_noise(rows: Sequence[Row], broken: Broken) -> Finding:
         if row.rejected is not None and not other and not broken(row.rejected):
             cases.append(Case(at, row.id, "rejected breaks no rule"))
     ### END SOLUTION
-    return of_cases(
-        "label noise",
-        cases,
-        len(rows),
-        ERROR,
-        "reword the reply, or leave the row out: it teaches the opposite",
-    )
+    advice = "reword the reply, or leave the row out: it teaches the opposite"
+    return of_cases("label noise", cases, len(rows), ERROR, advice)
 
 
 def named_breaks(rows: Sequence[Row], broken: Broken) -> Finding:

@@ -129,6 +129,5 @@ def personal_data(rows: Sequence[Row]) -> Finding:
                 ]
     except UserError as missing:
         return Finding("personal data", None, len(rows), "rows", WARNING, str(missing))
-    return of_cases(
-        "personal data", cases, len(rows), ERROR, "replace it by an invented one, or by a placeholder"
-    )
+    advice = "replace it by an invented one, or by a placeholder"
+    return of_cases("personal data", cases, len(rows), ERROR, advice)

@@ -1,13 +1,19 @@
-"""Whether rows have the form they need, and whether every split has some."""
+"""Whether rows have the form and length they need, and whether every split has some.
+
+Trainers cut what is too long, from the end: the sign-off goes first, and the model learns to leave it out.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
+from shared.errors import reason
 from step4_finetune.data.curate.finding import ERROR, OK, WARNING, Case, Finding, of_cases, replies, short
 from step4_finetune.data.rows import SPLITS, Row
 from step4_finetune.tone.text import tidy
 
+LIMIT = 512  # tokens of a conversation
 ROLES = ("system", "user", "assistant", "tool")
 BROKEN_TEXT = "\ufffd"  # stands where bytes were no UTF-8
 
@@ -44,3 +50,22 @@ def splits(rows: Sequence[Row]) -> Finding:
     cases = tuple(Case(0, "all", f"no rows in {split}") for split in missing)
     advice = "give every split rows: train, dev, test" if missing else ""
     return Finding("splits", len(missing), len(SPLITS), "splits without rows", severity, advice, cases)
+
+
+def too_long(rows: Sequence[Row], tokenizer: Any, system: str = "", limit: int = LIMIT) -> Finding:
+    """Rows of more than `limit` tokens: system message, prompt and the longer reply in the chat template."""
+    longest, cases = 0, []
+    for at, row in enumerate(rows):
+        asked = row.with_system(system)
+        turns = [[*asked, {"role": "assistant", "content": reply}] for _, reply in replies(row)]
+        try:
+            most = max(len(tokenizer.apply_chat_template(each, return_dict=False)) for each in turns)
+        except Exception as error:  # templates are programs, and raise what they like; some models have none
+            cases.append(Case(at, row.id, f"the chat template refuses it ({reason(error)})"))
+            continue
+        longest = max(longest, most)
+        if most > limit:
+            cases.append(Case(at, row.id, f"{most} tokens: {short(row.message, 60)}"))
+    advice = f"shorten them, or allow more than {limit}: what is longer is cut at its end"
+    unit = f"rows (longest {longest} of {limit})"
+    return of_cases("tokens over the limit", cases, len(rows), ERROR, advice, unit)

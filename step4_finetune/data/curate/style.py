@@ -55,28 +55,21 @@ def length_bias(rows: Sequence[Row]) -> Finding:
 def templates(rows: Sequence[Row]) -> Finding:
     """Sentences of chosen replies that more than REPEATS replies have, but for their rows' own words."""
     common, cases = boilerplate(rows), []
-    used: dict[str, dict[int, str]] = defaultdict(dict)
+    used: dict[str, set[int]] = defaultdict(set)  # by skeleton, the rows
     for at, row in enumerate(rows):
         own = [line for line in row.chosen.splitlines() if line.strip() not in common]
         if not own:
             cases.append(Case(at, row.id, "says nothing that most replies do not say"))
         for sentence in (each for line in own for each in text.sentences(line)):
             if len(text.words(sentence)) > 2:
-                used[skeleton(sentence, row)].setdefault(at, sentence)
+                used[skeleton(sentence, row)].add(at)
     over = sorted(((k, v) for k, v in used.items() if len(v) > REPEATS), key=lambda each: -len(each[1]))
-    cases += [
-        Case(at, rows[at].id, f"{len(by_row)} times {short(pattern)}")
-        for pattern, by_row in over
-        for at in by_row
-    ]
-    return of_cases(
-        "templates",
-        cases,
-        len(rows),
-        WARNING,
-        f"reword until no sentence is used more than {REPEATS} times: templates teach parroting",
-        unit=f"rows ({len(over)} sentences)" if over else "rows",
-    )
+    for pattern, by_row in over:
+        said = f"{len(by_row)} times {short(pattern)}"
+        cases += [Case(at, rows[at].id, said) for at in sorted(by_row)]
+    advice = f"reword until no sentence is used more than {REPEATS} times: templates teach parroting"
+    unit = f"rows ({len(over)} sentences)" if over else "rows"
+    return of_cases("templates", cases, len(rows), WARNING, advice, unit)
 
 
 def skeleton(sentence: str, row: Row) -> str:
