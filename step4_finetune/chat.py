@@ -18,8 +18,8 @@ from shared.errors import UserError
 from shared.models import load_causal_lm, load_tokenizer
 from step4_finetune.data.rows import Message, with_notes
 from step4_finetune.models.generate import replies
+from step4_finetune.models.merge import load_tuned
 from step4_finetune.tone.rules import Guide, broken
-from step4_finetune.train.peft_setup import load_tuned
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -16,32 +16,26 @@ from typing import Annotated, Any
 
 import typer
 
-from shared.cli import (
-    Device,
-    Dtype,
-    Json,
-    Model,
-    Seed,
-    Smoke,
-    Threads,
-    emit,
-    new_app,
-    run,
-    settings_from_flags,
-)
-from step4_finetune.cli import by_hand, data, export
+from shared.cli import Device, Dtype, Json, Model, Seed, Smoke, Threads, emit, new_app, settings_from_flags
+from step4_finetune.cli import by_hand, data
 from step4_finetune.cli.flags import Data, GuideFile, read
 
 app = new_app("Step 4: fine-tuning and alignment. A company's tone, taught to a small model and measured.")
 app.add_typer(data.app, name="data")
 app.add_typer(by_hand.app)
-app.add_typer(export.app)
 
 Notes = Annotated[
     list[str] | None, typer.Option("--note", help="A fact or decision of the company; repeat it for several.")
 ]
 Adapters = Annotated[
     list[Path] | None, typer.Option("--adapter", help="Folder of a run; repeat it for several.")
+]
+General = Annotated[
+    Path | None,
+    typer.Option(help="Questions whose answers must not take on the tone (JSON lines: prompt, answer)."),
+]
+Start = Annotated[
+    Path | None, typer.Option("--from", help="Folder of a run whose adapter is trained further.")
 ]
 
 
@@ -55,9 +49,7 @@ def train(
     guide: GuideFile = None,
     report_to: Annotated[str, typer.Option(help="Where to log: none, wandb or tensorboard.")] = "none",
     limit: Annotated[int | None, typer.Option(min=1, help="Largest number of rows.")] = None,
-    start: Annotated[
-        Path | None, typer.Option("--from", help="Folder of a run whose adapter is trained further.")
-    ] = None,
+    start: Start = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Remove an earlier run in --out first.")] = False,
     model: Model = None,
     device: Device = None,
@@ -76,24 +68,20 @@ def train(
         from step4_finetune.toolcalls.training_data import ToolData
         from step4_finetune.train import recipe as recipes
         from step4_finetune.train import run as training
-        from step4_finetune.train import training_data
+        from step4_finetune.train.training_data import prepare
 
         settings = settings_from_flags(
             smoke, model=model, device=device, dtype=dtype, threads=threads, seed=seed
         )
         changes = {"method": method, "tuning": tuning, "seed": seed}
-        changes = {name: each for name, each in changes.items() if each is not None}
-        chosen = recipes.read_recipe(recipe, **changes)
+        chosen = recipes.read_recipe(recipe, **{k: v for k, v in changes.items() if v is not None})
         if smoke:
             chosen, limit = recipes.smoke(chosen), 4
         readers: dict[str, Any] = {"tools": ToolData, "judge": JudgeData}
         if chosen.task in readers:
             prepared: Any = readers[chosen.task].read(Path(data or f"data/{chosen.task}/train.jsonl"), limit)
         else:
-            rows, its_guide = read(data, guide)
-            prepared = training_data.prepare(
-                settings, chosen, rows, its_guide, limit, start, own_rows=bool(data)
-            )
+            prepared = prepare(settings, chosen, *read(data, guide), limit, start, own_rows=bool(data))
             asked, chosen = chosen.sft, chosen.for_rows(len(prepared.rows))
             if chosen.sft != asked:
                 print(
@@ -101,7 +89,7 @@ def train(
                     f"{asked.epochs:g}, at learning rate {chosen.sft.learning_rate:g} (sft.least_steps)",
                     file=sys.stderr,
                 )
-        facts = training.run_with_progress(settings, chosen, prepared, out, report_to, fresh=fresh)
+        facts = training.run(settings, chosen, prepared, out, report_to, fresh=fresh)
     emit(facts, lambda console: training.show(facts, console), as_json=as_json)
 
 
@@ -115,13 +103,7 @@ def evaluate(
     data: Data = None,
     guide: GuideFile = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Largest number of messages.")] = None,
-    general: Annotated[
-        Path | None,
-        typer.Option(
-            "--general",
-            help="Questions whose answers must not take on the tone (JSON lines: prompt, answer).",
-        ),
-    ] = None,
+    general: General = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the figures and the replies.")] = None,
     model: Model = None,
     device: Device = None,
@@ -131,23 +113,20 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Compare base, prompted and tuned models on tone, fidelity, leak and perplexity, with intervals."""
-    from shared.progress import stage_bar
     from step4_finetune.evaluate import report
     from step4_finetune.evaluate import run as evaluation
 
     settings = settings_from_flags(smoke, model=model, device=device, dtype=dtype, threads=threads)
     rows, its_guide = read(data, guide)
-    names = [each.strip() for each in baselines.split(",") if each.strip()]
     facts = evaluation.run(
         settings,
         its_guide,
         rows,
         split=split,
-        baselines=names,
+        baselines=[each.strip() for each in baselines.split(",") if each.strip()],
         adapters=adapter or [],
         limit=3 if smoke else limit,
         general_file=general,
-        bar=stage_bar("evaluating", len(names) + len(adapter or [])),
     )
     report.write(facts, out)
     emit(facts, lambda console: report.show(facts, console), as_json=as_json)
@@ -161,16 +140,13 @@ def chat(
     guide: GuideFile = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Stop after this many tokens.")] = 128,
     model: Model = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    threads: Threads = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
     """Show replies of base and tuned models side by side."""
     from step4_finetune import chat as talking
 
-    settings = settings_from_flags(smoke, model=model, device=device, dtype=dtype, threads=threads)
+    settings = settings_from_flags(smoke, model=model)
     its_guide = read(None, guide)[1]
     facts = talking.run(settings, its_guide, messages, note or [], adapter or [], max_new_tokens)
     emit(facts, lambda console: talking.show(facts, console), as_json=as_json)
@@ -187,8 +163,6 @@ def guard(
     data: Data = None,
     guide: GuideFile = None,
     model: Model = None,
-    device: Device = None,
-    threads: Threads = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
@@ -198,7 +172,7 @@ def guard(
 
     if measure == (text is not None):
         raise UserError("guard takes a text to look at, or --measure, and not both")
-    settings = settings_from_flags(smoke, model=model, device=device, threads=threads)
+    settings = settings_from_flags(smoke, model=model)
     rows, its_guide = read(data, guide)
     generate = None
     if adapter:
@@ -209,5 +183,21 @@ def guard(
     emit(facts, lambda console: command.show(facts, console), as_json=as_json)
 
 
-if __name__ == "__main__":
-    run(app, "python -m step4_finetune")
+@app.command()
+def export(
+    adapter: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    out: Annotated[Path, typer.Option("--out", help="A new folder.")],
+    gguf: Annotated[
+        str, typer.Option(help="GGUF types f16, q8_0, separated by commas; empty for none.")
+    ] = "f16,q8_0",
+    guide: GuideFile = None,
+    model: Model = None,
+    as_json: Json = False,
+) -> None:
+    """Export a merged model, GGUF with a Modelfile for Ollama, and an adapter for vLLM."""
+    from step4_finetune.export import files
+
+    formats = [each.strip() for each in gguf.split(",") if each.strip()]
+    system = read(None, guide)[1].system
+    facts = files.run(settings_from_flags(model=model), adapter, out, system, formats)
+    emit(facts, lambda console: files.show(facts, console), as_json=as_json)

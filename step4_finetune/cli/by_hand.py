@@ -63,19 +63,9 @@ def evaluator(
     as_json: Json = False,
 ) -> None:
     """Measure precision and recall of every check of the evaluator on labelled replies."""
-    from shared import hardware
     from step4_finetune.data.rows import GUIDE, LABELLED
     from step4_finetune.evaluate import validate
     from step4_finetune.tone.guide import read_guide
 
-    rows = validate.read_labelled(labelled or LABELLED)
-    found = validate.measure(rows, read_guide(guide or GUIDE))
-    last = found[-1]
-    facts = {
-        "command": "step4_finetune evaluator",
-        "headline": f"{last['name']}: kappa {last['kappa'] or 0:.2f} on {last['n']} labelled replies",
-        "n": len(rows),
-        "verdicts": found,
-        "machine": hardware.describe(),
-    }
+    facts = validate.run(validate.read_labelled(labelled or LABELLED), read_guide(guide or GUIDE))
     emit(facts, lambda console: validate.show(facts, console), as_json=as_json)

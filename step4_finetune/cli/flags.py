@@ -11,10 +11,7 @@ if TYPE_CHECKING:
     from step4_finetune.data.rows import Row
     from step4_finetune.tone.rules import Guide
 
-Data = Annotated[
-    str | None,
-    typer.Option("--data", help="Rows: .jsonl or .csv; default: the sample."),
-]
+Data = Annotated[str | None, typer.Option("--data", help="Rows: .jsonl or .csv; default: the sample.")]
 GuideFile = Annotated[
     Path | None, typer.Option("--guide", help="Tone guide (YAML) of the rows; default: the sample's.")
 ]

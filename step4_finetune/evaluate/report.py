@@ -19,38 +19,34 @@ Table = tuple[list[str], list[list[str]]]  # head, rows
 
 def tables(facts: Mapping[str, Any]) -> list[Table]:
     """Everything that was measured; shares with their 95 % intervals."""
-    systems, rules = facts["systems"], facts["systems"][0]["rules"]
+    systems = facts["systems"]
+    cost = [
+        [
+            each["name"],
+            f"{each['prompt_tokens']:.0f}",
+            f"{each['reply_tokens']:.0f}",
+            f"{each['seconds_a_reply']:.1f}",
+        ]
+        for each in systems
+    ]
+    differences = [
+        [
+            f"{each['system']} over {each['over']}",
+            each["measure"].replace("_", " "),
+            f"{each['difference']:+.2f}",
+            "{:+.2f} to {:+.2f}".format(*each["interval"]) if each["interval"] else "-",
+        ]
+        for each in facts["differences"]
+    ]
+    rules = [
+        [rule, *(f"{each['rules'][rule]['share']:.0%}" for each in systems)] for rule in systems[0]["rules"]
+    ]
     return [
         systems_table(facts),
-        (
-            ["cost of it", "read", "written", "s a reply"],
-            [
-                [
-                    each["name"],
-                    f"{each['prompt_tokens']:.0f}",
-                    f"{each['reply_tokens']:.0f}",
-                    f"{each['seconds_a_reply']:.1f}",
-                ]
-                for each in systems
-            ],
-        ),
+        (["cost of it", "read", "written", "s a reply"], cost),
         models_table(facts),
-        (
-            ["difference", "of", "mean", "95 %"],
-            [
-                [
-                    f"{each['system']} over {each['over']}",
-                    each["measure"].replace("_", " "),
-                    f"{each['difference']:+.2f}",
-                    "{:+.2f} to {:+.2f}".format(*each["interval"]) if each["interval"] else "-",
-                ]
-                for each in facts["differences"]
-            ],
-        ),
-        (
-            ["rule", *(each["name"] for each in systems)],
-            [[rule, *(f"{each['rules'][rule]['share']:.0%}" for each in systems)] for rule in rules],
-        ),
+        (["difference", "of", "mean", "95 %"], differences),
+        (["rule", *(each["name"] for each in systems)], rules),
     ]
 
 
@@ -64,18 +60,12 @@ def systems_table(facts: Mapping[str, Any]) -> Table:
 
 
 def models_table(facts: Mapping[str, Any]) -> Table:
-    """One row for each model; perplexity also as a multiple of the base's."""
-    base = facts["models"].get("base")
-    rows = [
-        [
-            name,
-            f"{each['leaked']} of {each['asked']}",
-            f"{each['right']} of {each['answers']}",
-            f"{each['perplexity']:.1f}"
-            + (f" ({each['perplexity'] / base['perplexity']:.2f})" if base else ""),
-        ]
-        for name, each in facts["models"].items()
-    ]
+    """One row for each model; perplexity also as a multiple of the base's, where the base was measured."""
+    rows, base = [], facts["models"].get("base")
+    for name, each in facts["models"].items():
+        times = f" ({each['perplexity'] / base['perplexity']:.2f})" if base else ""
+        leaked, right = f"{each['leaked']} of {each['asked']}", f"{each['right']} of {each['answers']}"
+        rows.append([name, leaked, right, f"{each['perplexity']:.1f}{times}"])
     return ["model", "leak", "general answers right", "perplexity"], rows
 
 
@@ -92,10 +82,7 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
 
     for head, rows in tables(facts):
         if rows:
-            table = plain_table(*head, right=head[1:])
-            for row in rows:
-                table.add_row(*row)
-            console.print(table, "")
+            console.print(plain_table(*head, rows=rows, right=head[1:]), "")
     console.print(f"message:\n{facts['messages'][0]['message']}\n")
     for system in facts["systems"]:
         console.print(f"{system['name']}:", style="bold")

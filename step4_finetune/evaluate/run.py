@@ -11,17 +11,14 @@
     tone          92       49        0.9
 
 Every system answers every message of the split once, greedily. Rules and fidelity are judged by program
-(tone/); differences are paired, over the same messages, and intervals resample whole topics,
-whose messages are alike. Leak, kept answers and perplexity (forgetting.py) belong to a model and not to a
-prompt, so they are measured for the base and for each tuned model; for an activated adapter also as it would
-be merged, where it is always at work.
+(tone/), and differences are paired, over the same messages. Leak, kept answers and perplexity (forgetting.py)
+belong to a model and not to a prompt; of an activated adapter they are measured as it would be merged, too.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
@@ -32,6 +29,7 @@ from shared.config import Settings
 from shared.errors import UserError
 from shared.models import load_causal_lm, load_tokenizer
 from shared.models.device import settings_for_batch
+from shared.progress import stage_bar
 from shared.stats import bootstrap, wilson
 from step4_finetune.data.questions import GENERAL, read_questions
 from step4_finetune.data.rows import SPLITS, Row
@@ -41,11 +39,10 @@ from step4_finetune.models import merge
 from step4_finetune.models.generate import Reply, replies
 from step4_finetune.tone.rules import Guide
 from step4_finetune.tone.scores import SHARES, score
-from step4_finetune.train import peft_setup
 from step4_finetune.train.malloc import keep_memory
 
 REPLY_TOKENS = 160
-Progress = Callable[[str], None]
+COMPARED = ("adherence", "all_rules", "faithful", "both")  # in pairs
 
 
 def run(
@@ -58,9 +55,8 @@ def run(
     adapters: Sequence[Path],
     limit: int | None = None,
     general_file: Path | None = None,
-    bar: AbstractContextManager[Progress] | None = None,
 ) -> dict[str, Any]:
-    """Answer, judge and compare; `bar` opens once nothing is wrong.
+    """Answer, judge and compare.
 
     Raises:
         UserError: no rows in the split, or an adapter that doesn't fit.
@@ -76,30 +72,32 @@ def run(
     settings = settings_for_batch(settings)
     tokenizer = load_tokenizer(settings=settings)
     which = "test" if split == "test" else "dev"
-    questions = read_questions(which, general_file or GENERAL)[: limit or None]
+    questions = read_questions(which, general_file or GENERAL)[:limit]
     if not questions:
         raise UserError(f"{general_file} has no questions for {which}: leave its column split out")
-    model: Any = load_causal_lm(settings=settings)
     for adapter in adapters:
-        peft_setup.check_run(settings, adapter)
-    found, models, loaded = [], {}, None
-    with bar or nullcontext(lambda _stage: None) as progress:
+        merge.check(settings, adapter)
+    model: Any = load_causal_lm(settings=settings)
+    found, models = [], {}
+    with stage_bar("evaluating", len(compared)) as progress:
         for system in compared:
             progress(system.name)
-            if system.adapter and system.adapter != loaded:
-                model, loaded = peft_setup.load_tuned(settings, system.adapter), system.adapter
+            if system.adapter:
+                model = merge.load_tuned(settings, system.adapter)
             name = system.name if system.adapter else "base"
             if name not in models:
                 models[name] = forgetting.measure(model, tokenizer, guide, questions)
             if system.adapter and merge.call(system.adapter):
-                always = merge.merged(settings, system.adapter, dtype=settings.dtype)
+                always = merge.merged(settings, system.adapter)
                 models[f"{name}, merged"] = forgetting.measure(always, tokenizer, guide, questions)
             start = time.perf_counter()
             got = replies(model, tokenizer, [system.prompt(row) for row in asked], REPLY_TOKENS)
-            seconds = time.perf_counter() - start
-            found.append(_measured(system, asked, got, seconds, guide))
-    facts = {
+            found.append(_measured(system, asked, got, time.perf_counter() - start, guide))
+    last, texts = found[-1], ("id", "message", "notes", "chosen", "rejected")
+    all_rules = f"{last['all_rules']['share']:.0%} of {len(asked)} replies keep all rules"
+    return {
         "command": "step4_finetune evaluate",
+        "headline": f"{last['name']}: {all_rules}",
         "company": guide.company,
         "split": split,
         "n": len(asked),
@@ -107,25 +105,13 @@ def run(
         "systems": found,
         "models": models,
         "differences": differences(found, [row.topic for row in asked]),
-        "messages": [
-            {name: getattr(row, name) for name in ("id", "message", "notes", "chosen", "rejected")}
-            for row in asked
-        ],
+        "messages": [{name: getattr(row, name) for name in texts} for row in asked],
         "machine": hardware.describe(),
     }
-    last = found[-1]
-    facts["headline"] = (
-        f"{last['name']}: {last['all_rules']['share']:.0%} of {len(asked)} replies keep all rules"
-    )
-    return facts
 
 
 def _measured(
-    system: System,
-    rows: Sequence[Row],
-    got: Sequence[Reply],
-    seconds: float,
-    guide: Guide,
+    system: System, rows: Sequence[Row], got: Sequence[Reply], seconds: float, guide: Guide
 ) -> dict[str, Any]:
     """One system's replies and what they are worth."""
     scores = [score(reply.text, guide, row.notes, row.message) for row, reply in zip(rows, got, strict=True)]
@@ -168,27 +154,30 @@ def interval(values: Sequence[float], topics: Sequence[str | None]) -> tuple[flo
 
 def differences(found: Sequence[Mapping[str, Any]], topics: Sequence[str | None]) -> list[dict[str, Any]]:
     """Each tuned model against each other system: adherence, rules, fidelity and both, in pairs."""
+    pairs = [
+        (system, other, name)
+        for at, system in enumerate(found)
+        if system["tuned"]
+        for other in found[:at]
+        for name in COMPARED
+    ]
     rows = []
-    for at, system in enumerate(found):
-        if not system["tuned"]:
-            continue
-        for other in found[:at]:
-            for name in ("adherence", "all_rules", "faithful", "both"):
-                pairs = [
-                    (float(mine[name]) - float(theirs[name]), topic)
-                    for mine, theirs, topic in zip(system["replies"], other["replies"], topics, strict=True)
-                    if mine[name] is not None and theirs[name] is not None
-                ]
-                if pairs:
-                    changes = [change for change, _ in pairs]
-                    rows.append(
-                        {
-                            "system": system["name"],
-                            "over": other["name"],
-                            "measure": name,
-                            "difference": fmean(changes),
-                            "interval": interval(changes, [topic for _, topic in pairs]),
-                            "n": len(pairs),
-                        }
-                    )
+    for system, other, name in pairs:
+        known = [
+            (float(mine[name]) - float(theirs[name]), topic)
+            for mine, theirs, topic in zip(system["replies"], other["replies"], topics, strict=True)
+            if mine[name] is not None and theirs[name] is not None
+        ]
+        if known:
+            changes = [change for change, _ in known]
+            rows.append(
+                {
+                    "system": system["name"],
+                    "over": other["name"],
+                    "measure": name,
+                    "difference": fmean(changes),
+                    "interval": interval(changes, [topic for _, topic in known]),
+                    "n": len(known),
+                }
+            )
     return rows

@@ -45,35 +45,33 @@ def systems(
         raise UserError(f"nothing to evaluate: name baselines ({', '.join(BASELINES)}) or an --adapter")
     names, adapters = list(dict.fromkeys(names)), list(dict.fromkeys(adapters))
     shots = examples(train)
-    known: dict[str, Callable[[Row], list[Message]]] = {
-        "base": lambda row: row.with_system(guide.system),
-        "guide": lambda row: row.with_system(guide.as_prompt()),
-        "few-shot": lambda row: _with_shots(row, guide.as_prompt(), shots),
-    }
+
+    def base(row: Row) -> list[Message]:
+        return row.with_system(guide.system)
+
+    def with_guide(row: Row) -> list[Message]:
+        return row.with_system(guide.as_prompt())
+
+    def few_shot(row: Row) -> list[Message]:
+        *before, asked = with_guide(row)
+        return [*before, *shots, asked]
+
+    known = {"base": base, "guide": with_guide, "few-shot": few_shot}
     found = [System(name, known[name]) for name in names]
     taken = [*BASELINES, *(each.name for each in adapters)]
     for adapter in adapters:
         name = adapter.name if taken.count(adapter.name) == 1 else f"{adapter.parent.name}/{adapter.name}"
-        found.append(System(name, known["base"], adapter))
+        found.append(System(name, base, adapter))
     return found
 
 
-def examples(train: Sequence[Row]) -> list[Row]:
-    """A few rows of different topics, the same each time."""
-    found: list[Row] = []
+def examples(train: Sequence[Row]) -> list[Message]:
+    """A few rows of different topics as earlier turns, the same each time."""
+    chosen: list[Row] = []
     for row in train:
-        if all(row.topic != each.topic or row.topic is None for each in found):
-            found.append(row)
-        if len(found) == SHOTS:
-            break
-    return found
-
-
-def _with_shots(row: Row, system: str, shots: Sequence[Row]) -> list[Message]:
-    said = row.with_system(system)
-    earlier = [
-        turn
-        for shot in shots
-        for turn in (*shot.with_system("")[-1:], {"role": "assistant", "content": shot.chosen})
-    ]
-    return [*said[:-1], *earlier, said[-1]]
+        if len(chosen) < SHOTS and (row.topic is None or row.topic not in {each.topic for each in chosen}):
+            chosen.append(row)
+    turns: list[Message] = []
+    for row in chosen:
+        turns += [row.with_system("")[-1], {"role": "assistant", "content": row.chosen}]
+    return turns

@@ -4,10 +4,9 @@
     greeting  140     7      7       2  1.00 [0.65, 1.00]  0.78 [0.45, 0.94]   0.87
     ...
 
-A row of labelled.jsonl names a message, its notes, a reply, the rules that the reply breaks (`breaks`), and
-whether it is `faithful`: says what the notes say, and nothing else. Precision is the share of broken ones
-among those called broken, and recall the share of broken ones that were found. Replies without a body are not
-counted for rules that only forbid: those are broken there by definition.
+A row of labelled.jsonl has a message, its notes, a reply, the rules that it breaks (`breaks`), and whether it
+is `faithful`. Replies without a body are not counted for rules that only forbid: those are broken there by
+definition.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared import stats
+from shared import hardware, stats
 from shared.errors import UserError
 from step4_finetune.data.files import read_jsonl, require_texts
 from step4_finetune.tone.scores import score
@@ -27,33 +26,37 @@ if TYPE_CHECKING:
     from step4_finetune.tone.rules import Guide
 
 
+def run(rows: Sequence[Mapping[str, Any]], guide: Guide) -> dict[str, Any]:
+    """What the command `evaluator` says; see `measure`."""
+    found = measure(rows, guide)
+    last = found[-1]
+    return {
+        "command": "step4_finetune evaluator",
+        "headline": f"{last['name']}: kappa {last['kappa'] or 0:.2f} on {last['n']} labelled replies",
+        "n": len(rows),
+        "verdicts": found,
+        "machine": hardware.describe(),
+    }
+
+
 def measure(rows: Sequence[Mapping[str, Any]], guide: Guide) -> list[dict[str, Any]]:
     """One line per rule of the guide (found broken), and one for what is not faithful, where rows label it.
 
     Raises:
         UserError: a row names a rule that there isn't.
     """
-    ids, scores = [rule.id for rule in guide.rules], []
+    verdicts: dict[str, list[tuple[bool, bool]]] = {rule.id: [] for rule in guide.rules} | {"unfaithful": []}
     for row in rows:
-        if unknown := [each for each in row.get("breaks") or () if each not in ids]:
-            raise UserError(
-                f"row {row.get('id')} breaks {unknown[0]!r}: the guide's rules are {', '.join(ids)}"
-            )
-        scores.append(score(row["reply"], guide, row.get("notes") or (), row["message"]))
-    both = list(zip(rows, scores, strict=True))
-    verdicts: dict[str, list[tuple[bool, bool]]] = {
-        rule.id: [
-            (not score.rules[rule.id], rule.id in row["breaks"])
-            for row, score in both
-            if row.get("breaks") is not None and not (rule.only_forbids and "empty" in score.problems)
-        ]
-        for rule in guide.rules
-    }
-    verdicts["unfaithful"] = [
-        (not score.faithful, not row["faithful"])
-        for row, score in both
-        if score.faithful is not None and row.get("faithful") is not None
-    ]
+        labels = row.get("breaks")
+        if unknown := sorted(set(labels or ()) - {rule.id for rule in guide.rules}):
+            known = ", ".join(rule.id for rule in guide.rules)
+            raise UserError(f"row {row.get('id')} breaks {unknown[0]!r}: the guide's rules are {known}")
+        found = score(row["reply"], guide, row.get("notes") or (), row["message"])
+        for rule in guide.rules:
+            if labels is not None and not (rule.only_forbids and "empty" in found.problems):
+                verdicts[rule.id].append((not found.rules[rule.id], rule.id in labels))
+        if found.faithful is not None and row.get("faithful") is not None:
+            verdicts["unfaithful"].append((not found.faithful, not row["faithful"]))
     return [_measured(name, pairs) for name, pairs in verdicts.items() if pairs]
 
 
@@ -112,15 +115,16 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
     from shared.cli import plain_table
 
     heads = ("n", "said", "right", "missed", "precision", "recall", "kappa")
-    table = plain_table("verdict", *heads, right=heads)
-    for each in facts["verdicts"]:
-        table.add_row(
+    rows = [
+        [
             each["name"],
             *(str(each[name]) for name in ("n", "said", "right", "missed")),
             *(_share(each[name], each[f"{name}_interval"]) for name in ("precision", "recall")),
             "-" if each["kappa"] is None else f"{each['kappa']:.2f}",
-        )
-    console.print(table)
+        ]
+        for each in facts["verdicts"]
+    ]
+    console.print(plain_table("verdict", *heads, rows=rows, right=heads))
 
 
 def _share(share: float | None, interval: Sequence[float] | None) -> str:

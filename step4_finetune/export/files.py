@@ -129,11 +129,8 @@ def show(facts: dict[str, Any], console: Console) -> None:
     """What was written, how large it is, and what to do with it."""
     from shared.cli import plain_table
 
-    table = plain_table("what", "where", "MB", right=("MB",))
-    for part in facts["parts"]:
-        table.add_row(part["what"], part["where"], f"{part['bytes'] / 1e6:.1f}")
-    console.print(table)
-    console.print()
+    rows = [(part["what"], part["where"], f"{part['bytes'] / 1e6:.1f}") for part in facts["parts"]]
+    console.print(plain_table("what", "where", "MB", rows=rows, right=("MB",)), "")
     for part in facts["parts"]:
         console.print(f"{part['what']}: {part['run']}", soft_wrap=True)
     if facts["activated"]:

@@ -9,11 +9,13 @@ branch 2   "Query: Who signed? Answered: no"                 learnt: the last to
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from shared.embedded.judge import NO, YES, passage_text, question_text
-from step4_finetune.train.branches import BranchData, Row
+from step4_finetune.train.branches import BranchData, Part, Row
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -34,27 +36,10 @@ class JudgeData(BranchData):
             for each in row["questions"]
         )
 
-    def tokens(self, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, list[int]]]:
-        """Ids of each row, a mask that is 1 at the answers, and the lengths of passage and branches."""
-
-        def encode(text: str) -> list[int]:
-            return tokenizer.encode(text, add_special_tokens=False)
-
-        yes, no = encode(YES)[:1], encode(NO)[:1]
-        found = []
-        for row in self.rows:
-            parts = [encode(passage_text(row["passage"]))]
-            parts += [
-                encode(question_text(text)) + (yes if answered else no) for text, answered in row["questions"]
-            ]
-            mask = [0] * len(parts[0])
-            for part in parts[1:]:
-                mask += [0] * (len(part) - 1) + [1]
-            found.append(
-                {
-                    "input_ids": [each for part in parts for each in part],
-                    "completion_mask": mask,
-                    "seq_lengths": [len(part) for part in parts],
-                }
-            )
-        return found
+    @staticmethod
+    def parts(row: Row, tokenizer: PreTrainedTokenizerBase) -> Iterator[Part]:
+        """The passage, then each question with its answer, of which one token counts."""
+        encode = partial(tokenizer.encode, add_special_tokens=False)
+        yield [(encode(passage_text(row["passage"])), False)]
+        for text, answered in row["questions"]:
+            yield [(encode(question_text(text)), False), (encode(YES if answered else NO)[:1], True)]

@@ -3,10 +3,8 @@
     >>> replies(model, tokenizer, [[{"role": "user", "content": "Where is my parcel?"}]])
     [Reply(text='Dear member, ...', tokens=61, finished=True)]
 
-Greedy (temperature 0) where nothing else is said: a comparison of two models should not depend on luck. What
-all prompts begin with (a guide, the same examples) is read once, and its keys and values are handed to every
-batch. Behind it prompts are padded on the left, so that all of a batch write their first token at the same
-place.
+Greedy where no temperature is given: a comparison of two models should not depend on luck. What all prompts
+begin with (a guide, the same examples) is read once, and its keys and values are handed to every batch.
 """
 
 from __future__ import annotations

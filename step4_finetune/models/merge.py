@@ -89,26 +89,28 @@ def call(adapter: Path) -> list[int] | None:
 
 
 def check(settings: Settings, adapter: Path) -> None:
-    """Check that the adapter was made for the base of the settings, by its name.
+    """Check that a run's folder is whole, and its adapter made for the base of the settings: by its name, or
+    the folder that holds it.
 
     Raises:
-        UserError: it is not; says which base it names.
+        UserError: there is no run, it was cut, or it belongs to another base; says which one it names.
     """
+    if not adapter.is_dir():
+        raise UserError(
+            f"there is no run in {adapter}: `python -m step4_finetune train --out {adapter}` makes one"
+        )
+    if is_whole(adapter):
+        return
     named = str(read_config(adapter).get("base_model_name_or_path") or "")
-    if named and not _same(named, settings):
+    spec = lookup(settings.model)
+    if named in ("", settings.model, spec.id, base_name(settings)):
+        return
+    folder = weights.ensure(settings.model, settings)
+    if spec.id.replace("/", "--") not in Path(named).parts and Path(named).absolute() != folder.absolute():
         raise UserError(
             f"{adapter} was trained on {named}, not on {settings.model}: choose the base with --model, "
             "or train an adapter for this one"
         )
-
-
-def _same(named: str, settings: Settings) -> bool:
-    """Whether a recorded base is the model of the settings: by its names, or as a folder that holds it."""
-    spec = lookup(settings.model)
-    if named in (settings.model, spec.id, base_name(settings)):
-        return True
-    folder = weights.ensure(settings.model, settings)
-    return spec.id.replace("/", "--") in Path(named).parts or Path(named).absolute() == folder.absolute()
 
 
 def merged(settings: Settings, adapter: Path, dtype: str | None = None) -> PreTrainedModel:
@@ -117,17 +119,15 @@ def merged(settings: Settings, adapter: Path, dtype: str | None = None) -> PreTr
     The folder of a run that trained every weight (`--tuning full`) is loaded as it is.
 
     Raises:
-        UserError: the adapter is none, was cut, or belongs to another base.
+        UserError: as in `check`; the adapter doesn't fit.
     """
-    if is_whole(adapter):
-        return models.load_causal_lm(
-            settings=settings.model_copy(update={"model": str(adapter)}), dtype=dtype
-        )
     check(settings, adapter)
-    base = models.load_causal_lm(settings=settings, dtype="float32")
-    config = quiet_peft().PeftConfig.from_pretrained(str(adapter))
-    setattr(config, invocation.KEY, None)  # in the weights it is always at work
-    adapted = attached(settings, adapter, base, config=config)
+    if is_whole(adapter):
+        whole = settings.model_copy(update={"model": str(adapter)})
+        return models.load_causal_lm(settings=whole, dtype=dtype)
+    adapted = _attached(
+        settings, adapter, "float32", **{invocation.KEY: None}
+    )  # in the weights: always at work
     try:
         plain: Any = adapted.merge_and_unload(safe_merge=True)  # safe: refuses NaN
     except ValueError as error:
@@ -137,17 +137,32 @@ def merged(settings: Settings, adapter: Path, dtype: str | None = None) -> PreTr
     return result
 
 
-def attached(settings: Settings, adapter: Path, base: PreTrainedModel, **options: Any) -> Any:
-    """The base with a checked adapter beside its weights, a PeftModel in eval mode.
+def load_tuned(settings: Settings, adapter: Path) -> Any:
+    """What a run's folder holds: a plain model, with the adapter merged into the base or all weights anew.
+    An activated adapter stays beside its base, where PEFT looks for its call in every prompt.
+
+    Raises:
+        UserError: as in `merged`.
+    """
+    check(settings, adapter)
+    return _attached(settings, adapter) if call(adapter) else merged(settings, adapter)
+
+
+def _attached(settings: Settings, adapter: Path, dtype: str | None = None, **changes: Any) -> Any:
+    """The base with a checked adapter beside its weights, a PeftModel in eval mode; `changes` of its config.
 
     Raises:
         UserError: PEFT finds that it does not fit the base, or its weights were cut.
     """
     from safetensors import SafetensorError
 
+    peft, base = quiet_peft(), models.load_causal_lm(settings=settings, dtype=dtype)
+    config = peft.PeftConfig.from_pretrained(str(adapter))
+    for name, value in changes.items():
+        setattr(config, name, value)
     place = str(base.device)
     try:
-        return quiet_peft().PeftModel.from_pretrained(base, adapter, torch_device=place, **options).eval()
+        return peft.PeftModel.from_pretrained(base, adapter, torch_device=place, config=config).eval()
     except (ValueError, RuntimeError, OSError, SafetensorError) as error:
         raise UserError(f"{adapter} does not fit {settings.model}: {reason(error)}") from None
 

@@ -38,13 +38,8 @@ def run(out: Path, rows: int, seed: int, *, force: bool = False) -> dict[str, An
     for split, material in materials.items():
         made = [compose(material, n, seed) for n in range(rows if split == "train" else max(1, rows // 40))]
         write_rows(paths[split], made)
-        turns = [
-            message["content"]
-            for row in made
-            for branch in row["branches"]
-            for message in branch
-            if message["role"] == "assistant"
-        ]
+        messages = [message for row in made for branch in row["branches"] for message in branch]
+        turns = [message["content"] for message in messages if message["role"] == "assistant"]
         splits[split] = {
             "rows": len(made),
             "calls": sum(isinstance(turn, list) and bool(turn) for turn in turns),
@@ -55,10 +50,9 @@ def run(out: Path, rows: int, seed: int, *, force: bool = False) -> dict[str, An
             "fingerprint": fingerprint(made),
             "file": str(paths[split]),
         }
-    train = splits["train"]
     return {
         "command": "step4_finetune data-build-tools",
-        "headline": f"{train['rows']:,} conversations over {train['tools']} tools, seed {seed}",
+        "headline": f"{rows:,} conversations over {splits['train']['tools']} tools, seed {seed}",
         "seed": seed,
         "splits": splits,
     }

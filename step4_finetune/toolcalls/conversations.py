@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 from step4_finetune.toolcalls.domains import Ask, Tool, fill, pick
@@ -52,10 +53,10 @@ class Composer:
     # --- which tools ---
 
     def _offer(self) -> list[Offered]:
+        """Mostly tools of one domain, some of unrelated ones, each under one of its names."""
         chance, domains = self.chance, self.material.domains
-        main = (
-            "assistant" if chance.random() < 0.45 and "assistant" in domains else chance.choice(list(domains))
-        )
+        assistant = chance.random() < 0.45 and "assistant" in domains
+        main = "assistant" if assistant else chance.choice(list(domains))
         size = chance.choice((1, 1, 2, 2, 2, 3, 3, 4, 4, 4, 5, 6))
         if main == "assistant" and chance.random() < 0.5:
             size = 4
@@ -72,19 +73,17 @@ class Composer:
         if main == "assistant" and chance.random() < 0.5:  # the order in which the step has them
             order = [tool.name for tool in own]
             picked.sort(key=lambda each: order.index(each[1].name) if each[1].name in order else 99)
-        offered: list[Offered] = []
+        offered: dict[str, Offered] = {}
         for domain, tool in picked:
             new = self._disguised(domain, tool)
-            if all(new.name != each.name for each in offered):
-                offered.append(new)
-        return offered
+            offered.setdefault(new.name, new)
+        return list(offered.values())
 
     def _disguised(self, domain: str, tool: Tool) -> Offered:
         chance = self.chance
         name = chance.choice(tool.names) if tool.names and chance.random() < 0.5 else tool.name
-        about = (
-            tool.about[0] if domain == "assistant" and chance.random() < 0.8 else chance.choice(tool.about)
-        )
+        own_about = domain == "assistant" and chance.random() < 0.8
+        about = tool.about[0] if own_about else chance.choice(tool.about)
         names = {
             own: chance.choice(each.names) if each.names and chance.random() < 0.4 else own
             for own, each in tool.parameters.items()
@@ -176,17 +175,11 @@ class Composer:
 
     def _joined(self, _before: Question | None) -> Question:
         chance = self.chance
-        count = chance.choice((2, 2, 2, 2, 3))
-        parts = []
-        for _ in range(count):
-            if chance.random() < 0.1 and (other := self._other(None)):
-                parts.append(other)
-            else:
-                parts.append(self._one(chance.choice(self.offered)))
-        whole = parts[0]
-        for part in parts[1:]:
-            whole = self._together(whole, part)
-        return whole
+        parts = [
+            (self._other(None) if chance.random() < 0.1 else None) or self._one(chance.choice(self.offered))
+            for _ in range(chance.choice((2, 2, 2, 2, 3)))
+        ]
+        return reduce(self._together, parts)
 
     def _together(self, first: Question, second: Question) -> Question:
         join = self.chance.choice(self.material.joins)
@@ -240,12 +233,9 @@ class Composer:
         return Question(text.lower() if self.chance.random() < 0.15 else text)
 
     def _framed(self, question: Question) -> Question:
-        chance, text = self.chance, question.text
-        if chance.random() < 0.13:
-            text = chance.choice(self.material.before) + text
-        if chance.random() < 0.1:
-            text = text + chance.choice(self.material.after)
-        return Question(text, question.calls)
+        before = self.chance.choice(self.material.before) if self.chance.random() < 0.13 else ""
+        after = self.chance.choice(self.material.after) if self.chance.random() < 0.1 else ""
+        return Question(f"{before}{question.text}{after}", question.calls)
 
     # --- what comes back ---
 

@@ -1,7 +1,7 @@
 """Conversations with tool calls as training data: what the model reads, and which of it is to be learnt.
 
-    lesson = ToolData.read(Path("data/train.jsonl"))
-    lesson.tokens(tokenizer)[0]    {"input_ids": [...], "completion_mask": [0, ..., 1], "seq_lengths": [...]}
+    data = ToolData.read(Path("data/train.jsonl"))
+    data.tokens(tokenizer)[0]    {"input_ids": [...], "completion_mask": [0, ..., 1], "seq_lengths": [...]}
 
 The text is the one that the embedded model is given later: the same function writes both (embedded/prompt).
 Learnt are the calls (also the empty list) and the sentences after a result; nothing else.
@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from shared.embedded.prompt import Conversation, Turn, calls_as_text, harmless
-from step4_finetune.train.branches import BranchData, Row
+from step4_finetune.train.branches import BranchData, Part, Row
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -33,40 +33,26 @@ class ToolData(BranchData):
         """Whether it has tools and branches."""
         return isinstance(row["branches"], list) and bool(row["tools"])
 
-    def tokens(self, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, list[int]]]:
-        """Ids and mask of each row, 1 where the loss counts; the tokens of the tools and of each branch."""
-        found = []
-        for row in self.rows:
-            ids, mask, lengths = list[int](), list[int](), list[int]()
-            for part in parts(row, tokenizer):
-                start = len(ids)
-                for text, learn in part:
-                    new = tokenizer.encode(text, add_special_tokens=False)
-                    ids += new
-                    mask += [int(learn)] * len(new)
-                lengths.append(len(ids) - start)
-            found.append({"input_ids": ids, "completion_mask": mask, "seq_lengths": lengths})
-        return found
-
-
-def parts(row: Row, tokenizer: PreTrainedTokenizerBase) -> Iterator[list[tuple[str, bool]]]:
-    """The tools, then each branch: its text in pieces, each with whether it is to be learnt."""
-    head = Conversation({"system": row["system"], "messages": []}, row["tools"]).turns
-    render: Any = partial(tokenizer.apply_chat_template, tokenize=False)
-    first = _messages(head, tokenizer)
-    prefix = str(render(first))
-    yield [(prefix, False)]
-    for branch in row["branches"]:
-        turns = turns_of(branch)
-        messages = first + _messages([turn for turn, _ in turns], tokenizer)
-        done, pieces = len(prefix), []
-        for at, (turn, learn) in enumerate(turns, len(first)):
-            if turn.role == "assistant":
-                start = len(render(messages[:at], add_generation_prompt=True))
-                whole = str(render(messages[: at + 1])).rstrip("\n")
-                pieces += [(whole[done:start], False), (whole[start:], learn)]
-                done = len(whole)
-        yield pieces
+    @staticmethod
+    def parts(row: Row, tokenizer: PreTrainedTokenizerBase) -> Iterator[Part]:
+        """The tools, then each branch."""
+        head = Conversation({"system": row["system"], "messages": []}, row["tools"]).turns
+        render: Any = partial(tokenizer.apply_chat_template, tokenize=False)
+        first = _messages(head, tokenizer)
+        prefix = str(render(first))
+        encode = partial(tokenizer.encode, add_special_tokens=False)
+        yield [(encode(prefix), False)]
+        for branch in row["branches"]:
+            turns = turns_of(branch)
+            messages = first + _messages([turn for turn, _ in turns], tokenizer)
+            done, pieces = len(prefix), []
+            for at, (turn, learn) in enumerate(turns, len(first)):
+                if turn.role == "assistant":
+                    start = len(render(messages[:at], add_generation_prompt=True))
+                    whole = str(render(messages[: at + 1])).rstrip("\n")
+                    pieces += [(encode(whole[done:start]), False), (encode(whole[start:]), learn)]
+                    done = len(whole)
+            yield pieces
 
 
 def _messages(turns: Sequence[Turn], tokenizer: PreTrainedTokenizerBase) -> list[dict[str, str]]:

@@ -14,8 +14,9 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -29,22 +30,23 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Row = dict[str, Any]
+Part = list[tuple[list[int], bool]]  # a prefix or a branch, in pieces: tokens, and whether to learn them
 NAME = "branches"  # of this kind of attention, in transformers
 IGNORED = -100  # a label that no loss counts
 
 
 @dataclass(frozen=True)
 class BranchData(ABC):
-    """Rows to train on, each of them a prefix with branches."""
+    """Rows to train on, each of them a prefix with branches; to the trainer the same as TrainingData."""
 
     recipe: ClassVar[str]  # also the name in `data build NAME`
     holds: ClassVar[str]  # what a file of them holds
+    system: ClassVar[str] = "the row's own"
+    replay: ClassVar[tuple[()]] = ()
+    pairs: ClassVar[tuple[()]] = ()
+    start: ClassVar[None] = None
 
     rows: Sequence[Row]
-    system: str = "the row's own"
-    replay: tuple[()] = ()
-    pairs: tuple[()] = ()
-    start: Path | None = None
 
     @classmethod
     def read(cls, path: Path, limit: int | None = None) -> Self:
@@ -70,26 +72,42 @@ class BranchData(ABC):
     def fits(row: Row) -> bool:
         """Whether a row is one of these; may also raise a KeyError or TypeError where it is not."""
 
+    @staticmethod
     @abstractmethod
+    def parts(row: Row, tokenizer: PreTrainedTokenizerBase) -> Iterator[Part]:
+        """The prefix, then each branch."""
+
     def tokens(self, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, list[int]]]:
         """`input_ids` of each row, `completion_mask` (1 where the loss counts), `seq_lengths` (tokens of the
         prefix and of each branch)."""
+        found = []
+        for row in self.rows:
+            parts = list(self.parts(row, tokenizer))
+            pieces = [piece for part in parts for piece in part]
+            found.append(
+                {
+                    "input_ids": [token for ids, _ in pieces for token in ids],
+                    "completion_mask": [int(learn) for ids, learn in pieces for _ in ids],
+                    "seq_lengths": [sum(len(ids) for ids, _ in part) for part in parts],
+                }
+            )
+        return found
 
     def fingerprint(self) -> str:
         """A short hash of the rows."""
         return fingerprint(self.rows)
 
-    def lengths(self, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, int]]:
-        """Number of each row, and its tokens."""
-        return [(str(at), len(row["input_ids"])) for at, row in enumerate(self.tokens(tokenizer))]
+    def lengths(self, tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+        """The tokens of each row, by its number."""
+        return {str(at): len(row["input_ids"]) for at, row in enumerate(self.tokens(tokenizer))}
 
-    def collator(self, model: Any, pad: int) -> BranchCollator:
+    def collator(self, model: Any, pad: int) -> Callable[[Sequence[Any]], dict[str, torch.Tensor]]:
         """What makes batches of the rows; the model is told to read them by branches."""
         use_branches(model)
-        return BranchCollator(pad)
+        return partial(collate, pad=pad)
 
 
-def fingerprint(rows: Sequence[Row]) -> str:
+def fingerprint(rows: Iterable[Row]) -> str:
     """A short hash of rows, kept with what was trained on them."""
     digest = hashlib.sha256()
     for row in rows:
@@ -97,32 +115,23 @@ def fingerprint(rows: Sequence[Row]) -> str:
     return digest.hexdigest()[:12]
 
 
-@dataclass(frozen=True)
-class BranchCollator:
-    """Makes a batch of rows: `input_ids`, `labels`, `seq_lengths` (of the prefix, then each branch)."""
+def collate(rows: Sequence[dict[str, Any]], pad: int) -> dict[str, torch.Tensor]:
+    """A batch. `input_ids`, `labels`, `position_ids`: (rows, T). `attention_mask`: (rows, 1, 1, parts).
 
-    pad: int
-
-    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """`input_ids`, `labels` and `position_ids`: (rows, T). `attention_mask`: (rows, 1, 1, parts).
-
-        transformers hands a mask of four dimensions to the attention as it is: ours holds the lengths.
-        """
-        shape = (len(rows), max(len(row["input_ids"]) for row in rows))
-        ids, labels = torch.full(shape, self.pad), torch.full(shape, IGNORED)
-        positions = torch.zeros(shape, dtype=torch.long)
-        lengths = torch.zeros(len(rows), 1, 1, max(len(row["seq_lengths"]) for row in rows), dtype=torch.long)
-        for at, row in enumerate(rows):
-            n = len(row["input_ids"])
-            ids[at, :n], labels[at, :n] = torch.tensor(row["input_ids"]), torch.tensor(row["labels"])
-            positions[at, :n] = torch.cat(
-                [
-                    torch.arange(m) + (row["seq_lengths"][0] if i else 0)
-                    for i, m in enumerate(row["seq_lengths"])
-                ]
-            )
-            lengths[at, 0, 0, : len(row["seq_lengths"])] = torch.tensor(row["seq_lengths"])
-        return {"input_ids": ids, "labels": labels, "position_ids": positions, "attention_mask": lengths}
+    transformers hands a mask of four dimensions to the attention as it is: ours holds the lengths of each
+    row's prefix and branches.
+    """
+    shape = (len(rows), max(len(row["input_ids"]) for row in rows))
+    ids, labels = torch.full(shape, pad), torch.full(shape, IGNORED)
+    positions = torch.zeros(shape, dtype=torch.long)
+    lengths = torch.zeros(len(rows), 1, 1, max(len(row["seq_lengths"]) for row in rows), dtype=torch.long)
+    for at, row in enumerate(rows):
+        n, (prefix, *branches) = len(row["input_ids"]), row["seq_lengths"]
+        ids[at, :n], labels[at, :n] = torch.tensor(row["input_ids"]), torch.tensor(row["labels"])
+        each_at = [torch.arange(prefix), *(prefix + torch.arange(m) for m in branches)]
+        positions[at, :n] = torch.cat(each_at)
+        lengths[at, 0, 0, : 1 + len(branches)] = torch.tensor([prefix, *branches])
+    return {"input_ids": ids, "labels": labels, "position_ids": positions, "attention_mask": lengths}
 
 
 def attend(
@@ -137,7 +146,7 @@ def attend(
     """Attention of a prefix and its branches, in transformers' form; no dropout.
 
     query: (rows, heads, T, dim); key, value: (rows, key-value heads, T, dim); attention_mask: lengths, as
-    `BranchCollator` gives them. Returns (rows, T, heads, dim); where padding stands, zeros.
+    `collate` gives them. Returns (rows, T, heads, dim); where padding stands, zeros.
     """
     shared_by = query.shape[1] // key.shape[1]
     key, value = (each.repeat_interleave(shared_by, dim=1) for each in (key, value))

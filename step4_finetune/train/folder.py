@@ -24,17 +24,16 @@ def check(out: Path, recipe: Recipe, on: dict[str, Any]) -> None:
     Raises:
         UserError: it is taken, says by what; or its checkpoint is damaged.
     """
-    text = to_yaml(recipe)
     if (out / "run.json").exists():
         raise UserError(f"{out} holds a finished run: name another --out, or take --fresh, which removes it")
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / "recipe.yaml").exists()):
         raise UserError(f"{out} is not empty and holds no run: name another --out")
     if not (out / BEGUN).exists():
         return
-    other = "recipe" if (out / "recipe.yaml").read_text(encoding="utf-8") != text else ""
     try:
         begun = json.loads((out / BEGUN).read_text(encoding="utf-8"))
-        other = other or next((name for name in on if begun.get(name) != on[name]), "")
+        same_recipe = (out / "recipe.yaml").read_text(encoding="utf-8") == to_yaml(recipe)
+        other = next((name for name in on if begun.get(name) != on[name]), "") if same_recipe else "recipe"
     except (OSError, ValueError, AttributeError):
         other = "kind"
     if other:
@@ -46,17 +45,10 @@ def check(out: Path, recipe: Recipe, on: dict[str, Any]) -> None:
 
 
 def begin(out: Path, recipe: Recipe, on: dict[str, Any]) -> None:
-    """Write what the run is, before the first step.
-
-    Raises:
-        UserError: the folder can't be written.
-    """
-    try:
-        (out / BEGUN).parent.mkdir(parents=True, exist_ok=True)
-        (out / "recipe.yaml").write_text(to_yaml(recipe), encoding="utf-8")
-        (out / BEGUN).write_text(json.dumps(on), encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{out} cannot be written: {error.strerror}") from None
+    """Write what the run is, before the first step."""
+    (out / BEGUN).parent.mkdir(parents=True, exist_ok=True)
+    (out / "recipe.yaml").write_text(to_yaml(recipe), encoding="utf-8")
+    (out / BEGUN).write_text(json.dumps(on), encoding="utf-8")
 
 
 def discard(out: Path) -> None:

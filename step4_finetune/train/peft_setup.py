@@ -74,30 +74,3 @@ def load_weights(model: Any, adapter: Path) -> None:
     from safetensors.torch import load_file
 
     set_peft_model_state_dict(model, load_file(adapter / merge.WEIGHTS))
-
-
-def check_run(settings: Settings, adapter: Path) -> None:
-    """A run's folder is whole and belongs to the base of the settings.
-
-    Raises:
-        UserError: there is no run, it was cut, or it belongs to another base model.
-    """
-    if not adapter.is_dir():
-        raise UserError(
-            f"there is no run in {adapter}: `python -m step4_finetune train --out {adapter}` makes one"
-        )
-    if not merge.is_whole(adapter):
-        merge.check(settings, adapter)
-
-
-def load_tuned(settings: Settings, adapter: Path) -> Any:
-    """What a run's folder holds: a plain model, with the adapter merged into the base or all weights anew.
-    An activated adapter stays beside its base, where PEFT looks for its call in every prompt.
-
-    Raises:
-        UserError: as in `check_run`.
-    """
-    check_run(settings, adapter)
-    if not merge.call(adapter):
-        return merge.merged(settings, adapter, dtype=settings.dtype)
-    return merge.attached(settings, adapter, load_causal_lm(settings=settings))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from step4_finetune.train.training_data import TrainingData
 
 REPORTERS = ("none", "wandb", "tensorboard")
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
+NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.ENOTDIR)
 NO_SPACE_SAID = ("os error 28", "os error 27", "file write failed", "No space left")  # safetensors, torch
 NO_MEMORY_SAID = ("allocate memory", "not enough memory")  # torch
 
@@ -65,13 +65,11 @@ def check_lengths(tokenizer: PreTrainedTokenizerFast, data: TrainingData | Branc
     Raises:
         UserError: names the rows, and the length that is needed.
     """
-    counted = data.lengths(tokenizer)
-    long = list(dict.fromkeys(name for name, tokens in counted if tokens > limit))
+    long = {name: tokens for name, tokens in data.lengths(tokenizer).items() if tokens > limit}
     if long:
-        most = max(tokens for _, tokens in counted)
         raise UserError(
-            f"{len(long)} rows are over max_length {limit} tokens ({', '.join(long[:5])}): "
-            f"set max_length: {most} in the recipe, or leave them out"
+            f"{len(long)} rows are over max_length {limit} tokens ({', '.join(list(long)[:5])}): "
+            f"set max_length: {max(long.values())} in the recipe, or leave them out"
         )
 
 
@@ -88,15 +86,14 @@ def in_one_line(out: Path) -> Iterator[None]:
     try:
         yield
     except (MemoryError, OSError, RuntimeError, SafetensorError) as error:
-        said = str(error)
-        if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
-            each in said for each in NO_MEMORY_SAID
-        ):
+        no_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if no_memory or any(each in str(error) for each in NO_MEMORY_SAID):
             raise UserError(
                 "out of memory: take a smaller batch_size with more accumulate, shorter rows, fewer "
                 "lora.last_layers or, for the weights, --tuning qlora; checkpoints are kept"
             ) from None
-        if getattr(error, "errno", None) in NO_SPACE or any(each in said for each in NO_SPACE_SAID):
+        not_writable = getattr(error, "errno", None) in NOT_WRITABLE
+        if not_writable or any(each in str(error) for each in NO_SPACE_SAID):
             raise UserError(
                 f"{out} cannot be written ({reason(error)}): make room, and the same command goes on from "
                 "the last checkpoint"

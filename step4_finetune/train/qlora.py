@@ -7,14 +7,10 @@
     model = load_in_4bit(settings)                     # transformers' model, bitsandbytes' Linear4bit in it
     model = get_peft_model(model, LoraConfig(...))
 
-The trap: on a processor with AVX-512 bf16, a forward pass in eval mode and without gradients (a first look
-at the loss, say) packs the four-bit weights anew for a quicker kernel. That kernel has no backward pass:
-training then runs, prints a loss, and changes nothing. `differentiable` switches it off before the first
-forward pass, `gradients` finds whatever else keeps adapters from learning. Source of the method: Dettmers
-et al. 2023, arXiv 2305.14314. Embedding and head stay as they are: small models save less than large ones.
-
-It saves memory, not time: on a CPU each product unpacks its weights first. Adapters that were learnt here
-are merged into the base in full precision (models/merge.py), not into the rounded one.
+The trap: on a processor with AVX-512 bf16, a forward pass without gradients (a first look at the loss, say)
+packs the four-bit weights for a quicker kernel that has no backward pass: training then runs, prints a loss,
+and changes nothing. `differentiable` switches it off before the first forward pass, `gradients` finds
+whatever else keeps adapters from learning. Source of the method: Dettmers et al. 2023, arXiv 2305.14314.
 """
 
 from __future__ import annotations
@@ -67,21 +63,19 @@ def load_in_4bit(settings: Settings) -> PreTrainedModel:
     return model
 
 
-def differentiable(model: torch.nn.Module) -> int:
-    """Keep the four-bit layers on the kernel that has a backward pass. Returns how many there are.
+def differentiable(model: torch.nn.Module) -> None:
+    """Keep the four-bit layers on the kernel that has a backward pass.
 
     Raises:
         UserError: the model has run already and its weights are packed: too late.
     """
-    layers = four_bit(model)
-    if any(getattr(each.weight.quant_state, "packing_format_for_cpu", False) for each in layers):
-        raise UserError(
-            "the four-bit weights were packed for inference by an earlier forward pass and can't be trained: "
-            "load the model again"
-        )
-    for each in layers:
+    for each in four_bit(model):
+        if getattr(each.weight.quant_state, "packing_format_for_cpu", False):
+            raise UserError(
+                "the four-bit weights were packed for inference by an earlier forward pass and can't be "
+                "trained: load the model again"
+            )
         each.support_avx512bf16_for_cpu = False
-    return len(layers)
 
 
 def four_bit(model: torch.nn.Module) -> list[Any]:
@@ -91,20 +85,16 @@ def four_bit(model: torch.nn.Module) -> list[Any]:
     return [each for each in model.modules() if isinstance(each, Linear4bit)]
 
 
-def gradients(model: torch.nn.Module) -> int:
-    """Check, after a backward pass, that every parameter that should learn was reached. Returns how many.
+def gradients(model: torch.nn.Module) -> None:
+    """Check, after a backward pass, that every parameter that should learn was reached.
 
     A gradient of None means that the loss doesn't depend on the parameter. Zeros are fine where some are not:
     LoRA's A gets zeros as long as B is zero, that is in the first step.
 
     Raises:
-        UserError: some were not reached, or there is nothing to train.
+        UserError: some were not reached, or all gradients are zero.
     """
     wanted = {name: each for name, each in model.named_parameters() if each.requires_grad}
-    if not wanted:
-        raise UserError(
-            "nothing would be trained: every parameter is frozen (a loaded adapter is, by default)"
-        )
     deaf = [name for name, each in wanted.items() if each.grad is None]
     if not deaf and not any(bool(each.grad.any()) for each in wanted.values() if each.grad is not None):
         deaf = list(wanted)
@@ -113,4 +103,3 @@ def gradients(model: torch.nn.Module) -> int:
             f"{len(deaf)} of {len(wanted)} trainable tensors get no gradient ({deaf[0]}): nothing would be "
             "learnt there; with four-bit weights, load the model again and train before anything else uses it"
         )
-    return len(wanted)

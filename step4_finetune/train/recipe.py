@@ -20,7 +20,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from shared.errors import UserError, reason
+from shared.errors import UserError
+from step4_finetune.tone.guide import read_yaml
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 REPLAY = 120  # examples, where nothing else keeps the base what it was
@@ -43,7 +44,7 @@ class Lora(Part):
     r: int = Field(16, ge=1, le=1024)
     alpha: float = Field(32, gt=0)  # the update is scaled by alpha / r
     dropout: float = Field(0.0, ge=0, lt=1)
-    targets: list[str] = LINEAR
+    targets: list[str] = Field(LINEAR, min_length=1)
     last_layers: int | None = Field(18, ge=1)  # None: all
     activated: bool = False  # True: works under the company's system message only; see models/invocation.py
 
@@ -78,15 +79,6 @@ class Dpo(Stage):
     epochs: float = Field(1, gt=0)
     learning_rate: float = Field(2e-4, gt=0)
     beta: float = Field(0.1, gt=0)
-    loss: list[Literal["sigmoid", "ipo", "sft"]] = ["sigmoid"]
-    loss_weights: list[float] | None = None
-    negatives: list[Literal["rejected", "tone", "facts"]] = ["rejected"]  # see training_data.pairs
-
-    @model_validator(mode="after")
-    def _one_weight_a_loss(self) -> Dpo:
-        if self.loss_weights is not None and len(self.loss_weights) != len(self.loss):
-            raise ValueError(f"loss has {len(self.loss)} and loss_weights {len(self.loss_weights)} values")
-        return self
 
 
 class Grpo(Stage):
@@ -121,9 +113,7 @@ class Recipe(Part):
     sft: Sft = Sft()
     dpo: Dpo = Dpo()
     grpo: Grpo = Grpo()
-    max_length: int = Field(
-        512, ge=16
-    )  # tokens; longer rows are refused, not cut: a cut takes the sign-off away
+    max_length: int = Field(512, ge=16)  # tokens; longer rows are refused: a cut takes the sign-off away
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     needs_gpu: bool = False
     seed: int = Field(0, ge=0, lt=2**32)
@@ -163,10 +153,7 @@ def read_recipe(name: str | Path = "default", **changes: Any) -> Recipe:
     if not path.exists():
         known = sorted(each.stem for each in FOLDER.glob("*.yaml"))
         raise UserError(f"there is no recipe {name}: use {', '.join(known)}, or name a .yaml file")
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} is not a YAML file: {reason(error)}") from None
+    found = read_yaml(path) or {}
     if not isinstance(found, dict):
         raise UserError(f"{path} must hold keys and values, such as `method: sft`")
     try:
@@ -194,17 +181,15 @@ def _first(error: ValidationError) -> str:
 def smoke(recipe: Recipe) -> Recipe:
     """The same on a tiny random model: one layer, a few rows, one epoch."""
     few = {"epochs": 1, "batch_size": 2, "warmup_steps": 0}
-    return recipe.model_copy(
-        update={
-            "lora": recipe.lora.model_copy(update={"last_layers": 1}),
-            "sft": recipe.sft.model_copy(update={**few, "replay": 0, "least_steps": 0}),
-            "dpo": recipe.dpo.model_copy(update=few),
-            "grpo": recipe.grpo.model_copy(
-                update={"steps": 1, "batch_size": 2, "group": 2, "reply_tokens": 8, "warmup_steps": 0}
-            ),
-            "max_length": 4 * recipe.max_length,  # its tokens are shorter
-        }
-    )
+    changes = {
+        "lora": {"last_layers": 1},
+        "sft": {**few, "replay": 0, "least_steps": 0},
+        "dpo": few,
+        "grpo": {**few, "steps": 1, "group": 2, "reply_tokens": 8},
+    }
+    parts = {name: getattr(recipe, name).model_copy(update=each) for name, each in changes.items()}
+    longer = 4 * recipe.max_length  # in the tiny model's tokens, which are shorter
+    return recipe.model_copy(update={**parts, "max_length": longer})
 
 
 def to_yaml(recipe: Recipe) -> str:

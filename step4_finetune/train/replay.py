@@ -7,9 +7,8 @@ Only for what will always be at work (`Recipe.activated` says what is not), unle
                same words get the tone, so the system message alone makes the difference
     text       the beginning of an ordinary sentence, and how the base goes on: its language as it was
 
-The completions are the base's own, so they teach nothing new: what they cost is the change that the tone
-would otherwise have made there. For the default model they come with the package (`sample/replay.jsonl`); for
-another they are written once, which takes some minutes, and kept in the cache.
+For the default model they come with the package (`sample/replay.jsonl`); for another they are written once,
+which takes some minutes, and kept in the cache.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,12 +69,6 @@ def replay(settings: Settings, n: int, *, own_rows: bool = False) -> list[Replay
     return [each for each in found if not own_rows or each.kind != "message"][:n]
 
 
-def fingerprint(examples: Iterable[Replay]) -> str:
-    """A short hash of their contents, as rows.py has one of rows."""
-    said = json.dumps([asdict(each) for each in examples], ensure_ascii=False)
-    return hashlib.sha256(said.encode()).hexdigest()[:12]
-
-
 def prompts() -> list[tuple[str, str]]:
     """Kinds and prompts, mixed."""
     rows = read_rows(SAMPLE, "train")
@@ -97,25 +89,21 @@ def write(settings: Settings, path: Path = FILE) -> None:
 
     model, tokenizer = load_causal_lm(settings=settings), load_tokenizer(settings=settings)
     asked = prompts()
-    chat = [(kind, prompt) for kind, prompt in asked if kind != "text"]
+    chats = [[{"role": "user", "content": prompt}] for kind, prompt in asked if kind != "text"]
     openers = [prompt for kind, prompt in asked if kind == "text"]
-    said = {}
     with count_bar("replay: what the base model says", len(asked)) as progress:
-        got = replies(
-            model,
-            tokenizer,
-            [[{"role": "user", "content": prompt}] for _, prompt in chat],
-            TOKENS,
-            progress=lambda done, _all: progress(done, len(asked)),
+        answers = iter(
+            replies(model, tokenizer, chats, TOKENS, progress=lambda done, _: progress(done, len(asked)))
         )
-        for (kind, prompt), reply in zip(chat, got, strict=True):
-            said[prompt] = Replay(kind, prompt, reply.text, reply.finished)
         torch.manual_seed(0)
-        got = replies(model, tokenizer, openers, TOKENS, temperature=1.0)
-        for opener, reply in zip(openers, got, strict=True):
-            said[opener] = Replay("text", opener, f" {reply.text}", finished=False)
+        texts = iter(replies(model, tokenizer, openers, TOKENS, temperature=1.0))
+    found = []
+    for kind, prompt in asked:
+        reply = next(texts if kind == "text" else answers)
+        text, finished = (f" {reply.text}", False) if kind == "text" else (reply.text, reply.finished)
+        found.append(asdict(Replay(kind, prompt, text, finished)))
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_rows(path, [asdict(said[prompt]) for _, prompt in asked])
+    write_rows(path, found)
 
 
 def _cache(settings: Settings) -> Path:

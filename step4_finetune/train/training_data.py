@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.config import Settings
 from shared.errors import UserError
-from step4_finetune.data.rows import FACTS, Row, fingerprint
+from step4_finetune.data.rows import Row, fingerprint
 from step4_finetune.data.trl_files import to_trl
 from step4_finetune.models import merge
 from step4_finetune.models.chat import conversation_ids
@@ -28,7 +28,7 @@ class TrainingData:
     rows: Sequence[Row]
     system: str
     replay: Sequence[Replay] = ()  # what the base model says by itself
-    pairs: Sequence[Row] = ()  # rows with a rejected reply, see `pairs`
+    pairs: Sequence[Row] = ()  # those of the rows that have a rejected reply
     start: Path | None = None  # an earlier run whose adapter goes on learning
     guide: Guide | None = None  # for GRPO, whose rewards are its rules
     dev: Sequence[Row] = ()  # their loss is measured once an epoch, and nothing learnt from them
@@ -45,11 +45,7 @@ class TrainingData:
         return self._masked(tokenizer, self.dev)
 
     def _masked(self, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]) -> list[dict[str, Any]]:
-        prompts = (row.with_system(self.system) for row in rows)
-        return [
-            _mask(*conversation_ids(tokenizer, prompt, row.chosen))
-            for prompt, row in zip(prompts, rows, strict=True)
-        ]
+        return [_mask(*conversation_ids(tokenizer, row.with_system(self.system), row.chosen)) for row in rows]
 
     def questions(self) -> list[dict[str, Any]]:
         """For GRPO: prompts, and what the rewards need."""
@@ -62,20 +58,21 @@ class TrainingData:
         """A short hash of the rows and pairs."""
         return fingerprint([*self.rows, *self.pairs])
 
-    def lengths(self, tokenizer: PreTrainedTokenizerFast) -> list[tuple[str, int]]:
-        """Id of each row, and the tokens of its conversation, with either reply."""
-        return [
-            (row.id, len(conversation_ids(tokenizer, row.with_system(self.system), text)[0]))
-            for row in [*self.rows, *self.pairs]
-            for text in filter(None, (row.chosen, row.rejected))
-        ]
+    def lengths(self, tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
+        """The tokens of each row's conversation with its longer reply, by the row's id."""
+        found: dict[str, int] = {}
+        for row in self.rows:
+            for text in filter(None, (row.chosen, row.rejected)):
+                n = len(conversation_ids(tokenizer, row.with_system(self.system), text)[0])
+                found[row.id] = max(n, found.get(row.id, 0))
+        return found
 
     def collator(self, _model: Any, _pad: int) -> None:
         """TRL's own makes the batches."""
 
     def preferences(self) -> list[dict[str, Any]]:
         """For DPO, in TRL's conversational preference format."""
-        return [to_trl(row, self.system, "dpo") for row in self.pairs if row.rejected]
+        return [to_trl(row, self.system, "dpo") for row in self.pairs]
 
 
 def _mask(ids: list[int], asked: int) -> dict[str, Any]:
@@ -111,22 +108,12 @@ def prepare(
         return TrainingData(train, guide.system, examples, start=start, dev=dev)
     if recipe.method == "grpo":
         return TrainingData(train, guide.system, start=start, guide=guide)
-    chosen = pairs(train, recipe.dpo.negatives)
-    if not chosen:
+    pairs = [row for row in train if row.rejected]
+    if not pairs:
         raise UserError(
             "no row has a rejected reply, which DPO needs: use --method sft, or add a column rejected"
         )
-    return TrainingData(train, guide.system, pairs=chosen, start=start)
-
-
-def pairs(rows: Sequence[Row], kinds: Sequence[str]) -> list[Row]:
-    """Rows with a rejected reply of the kinds: tone, where it breaks a rule (a near miss: the same content);
-    facts, where it says something else than the notes, in the right tone; or both of them: rejected."""
-
-    def kind(row: Row) -> str:
-        return "facts" if FACTS in (row.breaks or ()) else "tone"
-
-    return [row for row in rows if row.rejected and ("rejected" in kinds or kind(row) in kinds)]
+    return TrainingData(train, guide.system, pairs=pairs, start=start)
 
 
 def check_start(recipe: Recipe, start: Path) -> None:

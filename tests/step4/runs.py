@@ -1,7 +1,10 @@
 """Small runs on the tiny model: what the tests of training and evaluation share."""
 
 import gc
+from contextlib import contextmanager
 from unittest import mock
+
+import pytest
 
 from shared.config import load_settings
 from step4_finetune.train import recipe as recipes
@@ -16,6 +19,15 @@ REPLAY = [
     Replay("text", "The history of the bicycle begins", " in 1817, with two wheels and", finished=False),
     Replay("message", "my kettle leaks", "A kettle is a pot for water. It", finished=False),
 ]
+
+
+@contextmanager
+def on_tiny(cache):
+    """The settings of the fast tier, for fixtures that several tests share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROADMAP_CACHE_DIR", str(cache))
+        patch.setenv("ROADMAP_DEVICE", "cpu")
+        yield
 
 
 def settings(**flags):
@@ -50,6 +62,6 @@ def recipe(method="sft", tuning="lora", epochs=2, **changes):
 def train(out, chosen=None, its_lesson=None, picture=False, **more):
     """A run; its curve is drawn only where a test looks at it."""
     gc.freeze()  # what is imported: the trainer collects garbage after every run
-    draw = training.callbacks.draw if picture else lambda _log, path: path.write_bytes(b"")
+    draw = training.callbacks.draw if picture else lambda _history, path: path.write_bytes(b"")
     with mock.patch.object(training.callbacks, "draw", draw):
         return training.run(settings(), chosen or recipe(), its_lesson or lesson(), out, **more)

@@ -9,7 +9,6 @@ from shared.errors import UserError
 from shared.models import load_causal_lm, load_tokenizer
 from step4_finetune.models import invocation, merge
 from step4_finetune.models.generate import replies
-from step4_finetune.train import peft_setup
 from step4_finetune.train.training_data import TrainingData
 from tests.step4 import runs
 
@@ -30,9 +29,10 @@ def tokenizer():
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory, tiny_cache):
     out = tmp_path_factory.mktemp("activated") / "run"
-    runs.train(out, runs.recipe(sft={"replay": 0}, lora=ACTIVATED), runs.lesson(replay=0))
+    with runs.on_tiny(tiny_cache):
+        runs.train(out, runs.recipe(sft={"replay": 0}, lora=ACTIVATED), runs.lesson(replay=0))
     return out
 
 
@@ -51,7 +51,7 @@ def test_without_the_call_it_is_the_base_and_with_it_the_merged_model(run, token
     settings = runs.settings()
     base, tuned, merged = (
         load_causal_lm(settings=settings),
-        peft_setup.load_tuned(settings, run),
+        merge.load_tuned(settings, run),
         merge.merged(settings, run),
     )
     for system in ("", "You answer members."):
@@ -65,7 +65,7 @@ def test_without_the_call_it_is_the_base_and_with_it_the_merged_model(run, token
 
 def test_replies_in_one_batch_each_by_its_own_system_message(run, tokenizer):
     settings = runs.settings()
-    tuned, merged = peft_setup.load_tuned(settings, run), merge.merged(settings, run)
+    tuned, merged = merge.load_tuned(settings, run), merge.merged(settings, run)
     asked = [under(runs.SYSTEM), under("", "What is the capital of Norway, and what of Sweden?")]
     got = [each.text for each in replies(tuned, tokenizer, asked, 12)]
     base = load_causal_lm(settings=settings)

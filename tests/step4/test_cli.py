@@ -38,9 +38,7 @@ rules:
 def tuned(tmp_path_factory, tiny_cache):
     """The folder of a finished run."""
     out = tmp_path_factory.mktemp("runs") / "tone"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ROADMAP_CACHE_DIR", str(tiny_cache))
-        patch.setenv("ROADMAP_DEVICE", "cpu")
+    with runs.on_tiny(tiny_cache):
         runs.train(out, runs.recipe(epochs=1), picture=True)
     return out
 
@@ -84,18 +82,14 @@ def test_every_command_runs_on_the_tiny_model_and_gives_facts(finetune, tuned, t
     assert facts["command"].startswith("step4_finetune ")
     assert facts["headline"]
     assert "\n" not in facts["headline"]
+    if args[0] == "chat":
+        assert list(facts["answered"][0]["replies"]) == ["base", "tone"]
     if args[0] == "train":
         assert json.loads(Path("new/run.json").read_text())["recipe"]["seed"] == 3
         assert got.err.startswith("system message: You answer members of Northwind Care.\n")
         again = finetune(*args, *smoke)
         assert "finished run: name another --out, or take --fresh" in again.err
         assert "MB at most" in finetune(*args, *smoke, "--fresh").out
-
-
-def test_chat_answers_base_and_tuned_side_by_side(finetune, tuned):
-    got = finetune("chat", "Hello?", "--smoke", "--adapter", tuned, "--max-new-tokens", "3")
-    names = [line.split(" (")[0] for line in got.out.splitlines() if " tokens" in line]
-    assert names == ["base", "tone"]
 
 
 def test_chat_gives_the_notes_with_each_message(finetune, monkeypatch):
@@ -115,44 +109,35 @@ def test_chat_gives_the_notes_with_each_message(finetune, monkeypatch):
 # --- another company --------------------------------------------------------------------------------------
 
 
-def others(path, form):
-    """Rows of another company in TRL's formats, without notes, topics or splits."""
+def others(path):
+    """Rows of another company in TRL's conversational format, without notes, topics or splits."""
     rows = []
     for number in range(40):
         prompt = f"Is the book number {number} about {['whales', 'ice', 'knots', 'tides'][number % 4]} there?"
         chosen = f"Ahoy reader, book {number} lies on the shelf for you. Fair winds, Harbour Books"
-        if form == "dpo":
-            rows.append({"prompt": prompt, "chosen": chosen, "rejected": f"Yeah, book {number} is there."})
-        else:
-            rows.append(
-                {
-                    "prompt": [{"role": "user", "content": prompt}],
-                    "chosen": [{"role": "assistant", "content": chosen}],
-                    "rejected": [{"role": "assistant", "content": f"Yeah, {number} is."}],
-                }
-            )
+        said = {"chosen": chosen, "rejected": f"Yeah, book {number} is there."}
+        row = {name: [{"role": "assistant", "content": text}] for name, text in said.items()}
+        rows.append({"prompt": [{"role": "user", "content": prompt}], **row})
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
 
-@pytest.mark.parametrize(("form", "method"), [("dpo", "sft"), ("conversational", "dpo")])
-def test_another_guide_and_data_go_all_the_way(finetune, tmp_path, form, method):
-    data, guide = others(tmp_path / "mine.jsonl", form), tmp_path / "mine.yaml"
+def test_another_guide_and_data_go_all_the_way(finetune, tmp_path):
+    data, guide = others(tmp_path / "mine.jsonl"), tmp_path / "mine.yaml"
     guide.write_text(GUIDE)
     own = ("--data", data, "--guide", guide, "--smoke", "--json")
     checked = finetune("data", "check", *own)
     assert checked.code in (0, 1), checked
     assert json.loads(checked.out)["rows"] == 40
-    trained = finetune("train", "--method", method, "--out", "run", *own)
-    assert trained.code == 0, trained
-    assert json.loads(trained.out)["rows"] == 4
-    if form != "dpo":
-        return
-    got = finetune("evaluate", "--adapter", "run", *own)
+    for method, start in (("sft", ()), ("dpo", ("--from", "sft")), ("grpo", ("--from", "sft"))):
+        trained = finetune("train", "--method", method, *start, "--out", method, *own)
+        assert trained.code == 0, trained
+        assert json.loads(trained.out)["rows"] == 4
+    got = finetune("evaluate", "--adapter", "dpo", "--baselines", "few-shot", *own)
     assert got.code == 0, got
     facts = json.loads(got.out)
     assert facts["company"] == "Harbour Books"
-    assert [each["faithful"] for each in facts["systems"]] == [None] * 4
+    assert [each["faithful"] for each in facts["systems"]] == [None] * 2
     assert set(facts["systems"][0]["rules"]) == {"ahoy", "bye", "short"}
 
 
@@ -208,13 +193,13 @@ def test_flags_that_are_wrong(bad, tmp_path, line, says):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("name", ["wandb", "tensorboard"])
-def test_a_reporter_that_is_not_installed_names_its_extra(bad, monkeypatch, name):
+def test_a_reporter_that_is_not_installed_names_its_extra(bad, monkeypatch):
     monkeypatch.setattr(preflight, "find_spec", lambda _name: None)
-    line = bad("train", "--smoke", "--out", "run", "--report-to", name)
-    assert f"--report-to {name} needs {name}: pip install .[{name}]" in line
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert name in extras
+    for name in set(preflight.REPORTERS) - {"none"}:
+        line = bad("train", "--smoke", "--out", "run", "--report-to", name)
+        assert f"--report-to {name} needs {name}: pip install .[{name}]" in line
+        assert name in extras
 
 
 # --- Ctrl-C -----------------------------------------------------------------------------------------------

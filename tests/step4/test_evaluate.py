@@ -1,21 +1,21 @@
 """Evaluation: what is compared with what, on scripted replies; tables, report and what is unknown."""
 
 import csv
-import io
 import json
 
 import pytest
-from rich.console import Console
 
 from shared.errors import UserError
 from shared.stats import wilson
-from step4_finetune.data.rows import with_notes
+from step4_finetune.data.rows import SAMPLE, read_rows, with_notes
 from step4_finetune.evaluate import report, systems
 from step4_finetune.evaluate import run as evaluation
 from step4_finetune.models.generate import Reply
+from step4_finetune.train.recipe import Recipe
+from step4_finetune.train.training_data import TrainingData
 from tests.step4 import runs
 from tests.step4.made import good, spoilt
-from tests.step4.samples import GUIDE
+from tests.step4.samples import GUIDE, shown
 
 BASE = "hey, that's awesome! we'll look"
 MODELS = {"base": 10.0, "tone": 11.0}
@@ -54,9 +54,9 @@ def scripted(monkeypatch, tmp_path):
     monkeypatch.setattr(evaluation, "replies", replies)
     monkeypatch.setattr(evaluation.forgetting, "measure", measure)
     monkeypatch.setattr(evaluation, "load_causal_lm", lambda **_: "base")
-    monkeypatch.setattr(evaluation.peft_setup, "check_run", lambda *_: None)
+    monkeypatch.setattr(evaluation.merge, "check", lambda *_: None)
     monkeypatch.setattr(evaluation.merge, "call", lambda _adapter: None)
-    monkeypatch.setattr(evaluation.peft_setup, "load_tuned", lambda _settings, adapter: adapter.name)
+    monkeypatch.setattr(evaluation.merge, "load_tuned", lambda _settings, adapter: adapter.name)
 
     def run(**more):
         given = {"split": "test", "baselines": systems.BASELINES, "adapters": [tmp_path / "tone"]}
@@ -64,12 +64,6 @@ def scripted(monkeypatch, tmp_path):
 
     run.asked = asked
     return run
-
-
-def text_of(facts):
-    console = Console(file=io.StringIO(), width=200, highlight=False, markup=False)
-    report.show(facts, console)
-    return console.file.getvalue()
 
 
 def test_every_system_answers_every_message_of_the_split(scripted):
@@ -121,24 +115,6 @@ def test_differences_are_paired_and_of_the_tuned_models_only(scripted):
     assert scripted(adapters=[])["differences"] == []
 
 
-def test_a_difference_leaves_out_what_is_unknown_of_either():
-    found = evaluation.differences(
-        [system("base", False, [False, None, False]), system("tone", True, [True, True, None])],
-        ["a", "b", "c"],
-    )
-    faithful = next(each for each in found if each["measure"] == "faithful")
-    assert (faithful["difference"], faithful["n"], faithful["interval"]) == (1.0, 1, None)
-
-
-def system(name, tuned, faithful):
-    """One system's replies, which keep every rule and are faithful, or not."""
-    replies = [
-        {"adherence": 1.0, "all_rules": True, "faithful": each, "both": each, "healthy": True}
-        for each in faithful
-    ]
-    return {"name": name, "tuned": tuned, "replies": replies}
-
-
 def test_intervals_draw_whole_topics():
     """Ten messages of two topics tell as much as two messages do, where those of a topic are alike."""
     alike = [1.0] * 5 + [0.0] * 5
@@ -146,8 +122,6 @@ def test_intervals_draw_whole_topics():
     low, high = evaluation.interval(alike, [None] * 10)  # each its own
     assert 0.1 < low < 0.5 < high < 0.9
     assert evaluation.interval(alike, ["a"] * 10) is None  # one topic: nothing is known of others
-    low, high = evaluation.interval([1.0] * 8 + [0.0] * 2, ["a"] * 8 + ["b"] * 2)
-    assert (low, high) == (0.0, 1.0)
 
 
 def test_without_notes_fidelity_is_unknown_and_shown_so(scripted, tmp_path):
@@ -159,7 +133,7 @@ def test_without_notes_fidelity_is_unknown_and_shown_so(scripted, tmp_path):
     head, rows = report.systems_table(facts)
     assert [row[head.index("faithful")] for row in rows] == ["-"] * 4
     report.write(facts, tmp_path / "report")
-    text_of(facts)
+    shown(report.show, facts)
 
 
 @pytest.mark.parametrize(
@@ -186,23 +160,17 @@ def test_runs_of_the_same_name_get_their_parents(tmp_path):
 # --- what is shown and written ----------------------------------------------------------------------------
 
 
-def test_the_tables_on_the_screen(scripted):
+def test_the_tables_on_the_screen_and_the_files(scripted, tmp_path):
     facts = scripted()
-    shown = text_of(facts)
+    text = shown(report.show, facts)
     for expected in ("adherence", "few-shot", "0% (0-66)", "100% (34-100)", "tone over base", "+1.00"):
-        assert expected in shown
-    assert "11.0 (1.10)" in shown
-    assert f"1 of {facts['models']['tone']['asked']} " in shown
-    assert BASE in shown
-    assert "Northwind Care, test: 2 messages" in shown
-
-
-def test_the_report_is_a_folder_that_needs_nothing_else(scripted, tmp_path):
-    facts = scripted()
-    report.write(facts, tmp_path / "out" / "report")
-    folder = tmp_path / "out" / "report"
-    names = {path.name for path in folder.iterdir()}
-    assert names == {"evaluate.json", "replies.csv"}
+        assert expected in text
+    assert "11.0 (1.10)" in text
+    assert f"1 of {facts['models']['tone']['asked']} " in text
+    assert BASE in text
+    assert "Northwind Care, test: 2 messages" in text
+    report.write(facts, folder := tmp_path / "out" / "report")
+    assert {path.name for path in folder.iterdir()} == {"evaluate.json", "replies.csv"}
     with (folder / "replies.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 8
@@ -216,22 +184,16 @@ def test_the_report_is_a_folder_that_needs_nothing_else(scripted, tmp_path):
 @pytest.mark.real
 def test_real_a_short_training_raises_adherence(tmp_path, monkeypatch):
     """24 steps, two or three minutes on one core: enough for the tone, not for the facts."""
-    from step4_finetune.data.rows import GUIDE as PLACE
-    from step4_finetune.data.rows import SAMPLE, read_rows
-    from step4_finetune.tone.guide import read_guide
-    from step4_finetune.train.recipe import Recipe
-    from step4_finetune.train.training_data import TrainingData
-
-    settings, guide, rows = runs.settings(model=None, dtype="auto"), read_guide(PLACE), read_rows(SAMPLE)
+    settings, rows = runs.settings(model=None, dtype="auto"), read_rows(SAMPLE)
     stage = {"epochs": 2, "batch_size": 4, "learning_rate": 2e-3, "warmup_steps": 2}
     recipe = Recipe.model_validate({"lora": {"last_layers": 8}, "sft": stage})
-    lesson = TrainingData([row for row in rows if row.split == "train"][::6][:48], guide.system)
+    lesson = TrainingData([row for row in rows if row.split == "train"][::6][:48], GUIDE.system)
     runs.training.run(settings, recipe, lesson, tmp_path / "run")
     monkeypatch.setattr(evaluation.forgetting, "measure", lambda *_: {})  # takes longer than the training
     monkeypatch.setattr(evaluation, "REPLY_TOKENS", 110)
     dev = [row for row in rows if row.split == "dev"][::7]  # of several topics
     found = evaluation.run(
-        settings, guide, dev, split="dev", baselines=["base"], adapters=[tmp_path / "run"], limit=6
+        settings, GUIDE, dev, split="dev", baselines=["base"], adapters=[tmp_path / "run"], limit=6
     )
     base, tuned = (each["adherence"]["mean"] for each in found["systems"])
     assert tuned > base + 0.1

@@ -1,17 +1,16 @@
 """What is handed on: files for each engine."""
 
-import io
 import re
 
 import pytest
 import torch
-from rich.console import Console
 
 from shared import models
 from shared.config import load_settings
 from shared.errors import UserError
 from step4_finetune.export import files
 from step4_finetune.models import merge
+from tests.step4.samples import shown
 from tests.step4.test_merge import IDS, change, recorded, train
 
 SYSTEM = "You answer for Northwind Care.\nKeep its tone."
@@ -28,12 +27,6 @@ def run(tmp_path):
     return tmp_path / "run"
 
 
-def shown(facts):
-    console = Console(file=io.StringIO(), width=120, highlight=False, markup=False)
-    files.show(facts, console)
-    return console.file.getvalue()
-
-
 # --- files ------------------------------------------------------------------------------------------------
 
 
@@ -41,9 +34,15 @@ def test_everything_is_written_and_said(settings, run, tmp_path):
     facts = files.run(settings, run, tmp_path / "tone", SYSTEM)
     made = {each.name for each in (tmp_path / "tone").iterdir()}
     assert {"model.safetensors", "model-f16.gguf", "model-q8_0.gguf", "Modelfile", "adapter"} < made
+    adapter = tmp_path / "tone" / "adapter"
+    assert {each.name for each in adapter.iterdir()} == {merge.CONFIG, merge.WEIGHTS}
+    assert recorded(adapter) == "tiny"
+    with torch.no_grad():
+        same = [merge.merged(settings, each)(IDS).logits for each in (run, adapter)]
+    assert torch.equal(*same)
     assert [part["what"] for part in facts["parts"]] == ["merged model", "GGUF, f16", "GGUF, q8_0", "adapter"]
     assert all(part["bytes"] > 0 for part in facts["parts"])
-    said = shown(facts)
+    said = shown(files.show, facts)
     assert "ollama create tone -f" in said
     assert "vllm serve tiny --enable-lora --max-lora-rank 8" in said
 
@@ -52,7 +51,7 @@ def test_a_fully_trained_model_has_no_adapter_to_hand_on(settings, tmp_path):
     models.load_causal_lm("tiny", dtype="float32").save_pretrained(tmp_path / "run")
     facts = files.run(settings, tmp_path / "run", tmp_path / "tone", formats=["q8_0"])
     assert [part["what"] for part in facts["parts"]] == ["merged model", "GGUF, q8_0"]
-    assert "adapter" not in shown(facts)
+    assert "adapter" not in shown(files.show, facts)
 
 
 @pytest.mark.parametrize(
@@ -103,12 +102,3 @@ def test_vllm_is_given_room_for_the_rank(run, r, room):
     assert f"--max-lora-rank {room} " in files.vllm(run)
     change(run, r=1024)
     assert "its rank 1024 is above 512" in files.vllm(run)
-
-
-def test_the_adapter_is_handed_on_alone_and_names_its_base(settings, run, tmp_path):
-    out = files.copy_adapter(settings, run, tmp_path / "adapter")
-    assert {each.name for each in out.iterdir()} == {merge.CONFIG, merge.WEIGHTS}
-    assert recorded(out) == "tiny"
-    with torch.no_grad():
-        same = [merge.merged(settings, each)(IDS).logits for each in (run, out)]
-    assert torch.equal(*same)

@@ -1,6 +1,7 @@
 """GGUF files: the same weights for transformers, the same words from llama.cpp."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -87,7 +88,7 @@ def test_digits_alone_are_known_as_smollms(folder, tmp_path):
     """The tokenizer of the hub's SmolLM2 cuts digits apart before BPE."""
     from gguf import GGUFReader
 
-    copied(folder, tmp_path / "digits")
+    shutil.copytree(folder, tmp_path / "digits")
     path = tmp_path / "digits" / "tokenizer.json"
     found = json.loads(path.read_text())
     digits = {"type": "Digits", "individual_digits": True}
@@ -96,12 +97,6 @@ def test_digits_alone_are_known_as_smollms(folder, tmp_path):
     reader = GGUFReader(gguf.write(tmp_path / "digits", tmp_path / "model.gguf"))
     assert reader.get_field("tokenizer.ggml.pre").contents() == "smollm"
     assert reader.get_field("tokenizer.ggml.model").contents() == "gpt2"
-
-
-def copied(folder, to):
-    to.mkdir()
-    for each in folder.iterdir():
-        (to / each.name).write_bytes(each.read_bytes())
 
 
 def change(path, **values):
@@ -116,7 +111,7 @@ def change(path, **values):
     ],
 )
 def test_what_can_not_be_converted_is_said_in_one_line(folder, tmp_path, break_it, says):
-    copied(folder, tmp_path / "model")
+    shutil.copytree(folder, tmp_path / "model")
     break_it(tmp_path / "model")
     with pytest.raises(UserError, match=says):
         gguf.write(tmp_path / "model", tmp_path / "model.gguf")

@@ -12,7 +12,6 @@ from shared.errors import UserError
 from shared.models import load_causal_lm, load_tokenizer
 from step4_finetune.judging import build
 from step4_finetune.judging.training_data import JudgeData
-from step4_finetune.train.branches import fingerprint
 
 ROWS = [
     {"passage": "Rent is due monthly.", "questions": [["When is rent due?", True], ["Who owns it?", False]]},
@@ -36,39 +35,28 @@ def test_the_passages_are_whole_and_their_questions_even():
         assert 40 <= len(row["passage"].split()) <= 150
 
 
-def test_the_same_seed_writes_the_same_files(tmp_path):
-    facts = [build.run(tmp_path / name, 0) for name in ("a", "b")]
-    assert facts[0]["splits"]["train"]["fingerprint"] == facts[1]["splits"]["train"]["fingerprint"]
-    assert facts[0]["splits"]["train"]["passages"] == 810
-    rows = [json.loads(line) for line in (tmp_path / "a" / "train.jsonl").read_text().splitlines()]
+def test_the_seed_writes_the_files_that_the_shipped_adapter_was_trained_on(tmp_path):
+    train = build.run(tmp_path, 0)["splits"]["train"]
+    assert f"`{train['fingerprint']}`" in (JUDGE / "README.md").read_text()
+    rows, held_out = (
+        [json.loads(line) for line in (tmp_path / f"{split}.jsonl").read_text().splitlines()]
+        for split in ("train", "dev")
+    )
+    assert len(rows) == train["passages"] == 810
     assert all(len(row["questions"]) == 6 + build.HARD for row in rows)
-    held_out = {
-        json.loads(line)["passage"] for line in (tmp_path / "a" / "dev.jsonl").read_text().splitlines()
-    }
-    assert not held_out & {row["passage"] for row in rows}
+    assert not {row["passage"] for row in rows} & {row["passage"] for row in held_out}
     with pytest.raises(UserError, match="exists already"):
-        build.run(tmp_path / "a", 0)
-
-
-def test_the_shipped_adapter_was_trained_on_this_data():
-    card = (JUDGE / "README.md").read_text()
-    rows = [row for at, row in enumerate(build.own()) if at % build.DEV]
-    assert f"`{fingerprint(build.with_hard_negatives(rows, 0))}`" in card
+        build.run(tmp_path, 0)
 
 
 def test_hard_negatives_are_questions_of_passages_that_are_alike():
-    rows = [
-        {
-            "passage": "The red bicycle has 21 gears.",
-            "questions": [["How many gears has the red bicycle?", True]],
-        },
-        {
-            "passage": "The blue bicycle has 8 gears.",
-            "questions": [["How many gears has the blue bicycle?", True]],
-        },
-        {"passage": "Soup needs salt.", "questions": [["What does soup need?", True]]},
-        {"passage": "Rain falls in May.", "questions": [["When does rain fall?", True]]},
+    texts = [
+        ("The red bicycle has 21 gears.", "How many gears has the red bicycle?"),
+        ("The blue bicycle has 8 gears.", "How many gears has the blue bicycle?"),
+        ("Soup needs salt.", "What does soup need?"),
+        ("Rain falls in May.", "When does rain fall?"),
     ]
+    rows = [{"passage": passage, "questions": [[question, True]]} for passage, question in texts]
     made = build.with_hard_negatives(rows, 0)
     assert ["How many gears has the blue bicycle?", False] in made[0]["questions"]
     assert len(made[0]["questions"]) == 1 + build.HARD

@@ -13,6 +13,7 @@ from shared.config import load_settings
 from shared.errors import UserError
 from step4_finetune.models import merge
 from step4_finetune.models.quiet import quiet_peft
+from tests.step4 import runs
 
 IDS = torch.arange(5, 45)[None]
 
@@ -37,9 +38,22 @@ def recorded(run):
     return json.loads((run / merge.CONFIG).read_text())["base_model_name_or_path"]
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, tiny_cache):
+    """A run of the tiny model, and the logits of base plus adapter."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    with runs.on_tiny(tiny_cache):
+        return out, train(out)
+
+
 @pytest.fixture
 def settings():
     return load_settings(model="tiny", dtype="float32")
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    return Path(shutil.copytree(trained[0], tmp_path / "run"))
 
 
 def change(adapter, **values):
@@ -47,55 +61,38 @@ def change(adapter, **values):
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
 
 
-def test_merged_is_base_plus_adapter(settings, tmp_path):
-    expected = train(tmp_path / "run")
-    model = merge.merged(settings, tmp_path / "run")
+def test_merged_is_base_plus_adapter(settings, trained):
+    model = merge.merged(settings, trained[0])
     assert type(model).__name__ == "LlamaForCausalLM"
     with torch.no_grad():
-        torch.testing.assert_close(model(IDS).logits, expected, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(model(IDS).logits, trained[1], atol=1e-4, rtol=1e-4)
         plain = models.load_causal_lm("tiny", dtype="float32")(IDS).logits
-    assert (plain - expected).abs().max() > 0.1  # the adapter did something
+    assert (plain - trained[1]).abs().max() > 0.1  # the adapter did something
 
 
-def test_a_saved_model_is_plain_and_in_bf16(settings, tmp_path):
-    expected = train(tmp_path / "run")
-    out = merge.save(settings, tmp_path / "run", tmp_path / "new" / "tone")
+def test_a_saved_model_is_plain_and_in_bf16(settings, trained, tmp_path):
+    out = merge.save(settings, trained[0], tmp_path / "new" / "tone")
     assert {each.dtype for each in load_file(out / "model.safetensors").values()} == {torch.bfloat16}
     again = load_settings(model=str(out), dtype="float32")
     with torch.no_grad():
         logits = models.load_causal_lm(settings=again)(IDS).logits
-    torch.testing.assert_close(logits, expected, atol=0.2, rtol=0.05)
+    torch.testing.assert_close(logits, trained[1], atol=0.2, rtol=0.05)
     assert models.load_tokenizer(settings=again).chat_template
     assert str(tmp_path) not in (out / "config.json").read_text()
     assert [each.name for each in (tmp_path / "new").iterdir()] == ["tone"]  # nothing half done beside it
     with pytest.raises(UserError, match="exists already"):
-        merge.save(settings, tmp_path / "run", out)
+        merge.save(settings, trained[0], out)
 
 
-def test_the_base_is_recorded_by_its_hub_name(settings, tmp_path):
+def test_the_base_is_recorded_by_its_hub_name_and_known_by_its_folder_too(settings, run):
     assert merge.base_name(load_settings(model="smollm2-360m-instruct")).startswith("HuggingFaceTB/")
-    train(tmp_path / "run")
-    assert Path(recorded(tmp_path / "run")).is_dir()  # by PEFT: where the base was loaded from
-    merge.stamp(settings, tmp_path / "run")
-    assert recorded(tmp_path / "run") == "tiny"
-    merge.merged(settings, tmp_path / "run")
-
-
-@pytest.mark.parametrize(
-    "named", ["tiny", "", None, "/elsewhere/models/tiny/built-1234", Path("/somewhere/models/tiny")]
-)
-def test_names_of_the_same_base_are_taken(settings, tmp_path, named):
-    train(tmp_path / "run")
-    change(tmp_path / "run", base_model_name_or_path=named and str(named))
-    merge.merged(settings, tmp_path / "run")
-
-
-def no_config(run):
-    (run / merge.CONFIG).unlink()
-
-
-def no_weights(run):
-    (run / merge.WEIGHTS).unlink()
+    assert Path(recorded(run)).is_dir()  # by PEFT: where the base was loaded from
+    merge.check(settings, run)
+    merge.stamp(settings, run)
+    assert recorded(run) == "tiny"
+    for named in ("tiny", "", None, "/elsewhere/models/tiny/built-1234"):
+        change(run, base_model_name_or_path=named)
+        merge.check(settings, run)
 
 
 def cut(run):
@@ -111,21 +108,20 @@ def not_a_number(run):
 @pytest.mark.parametrize(
     ("break_it", "says"),
     [
-        (no_config, "is not an adapter: it has no adapter_config.json"),
+        (lambda run: (run / merge.CONFIG).unlink(), "is not an adapter: it has no adapter_config.json"),
         (lambda run: (run / merge.CONFIG).write_text("{"), "is damaged"),
         (lambda run: change(run, peft_type="IA3"), "kind IA3"),
-        (no_weights, "it has no adapter_model.safetensors"),
+        (lambda run: (run / merge.WEIGHTS).unlink(), "it has no adapter_model.safetensors"),
         (cut, "does not fit tiny"),
         (not_a_number, "cannot be merged"),
         (lambda run: change(run, base_model_name_or_path="org/other"), "trained on org/other, not on tiny"),
-        (shutil.rmtree, "is not an adapter"),
+        (shutil.rmtree, "there is no run in"),
     ],
 )
-def test_what_is_no_whole_adapter_is_refused_in_one_line(settings, tmp_path, break_it, says):
-    train(tmp_path / "run")
-    break_it(tmp_path / "run")
+def test_what_is_no_whole_adapter_is_refused_in_one_line(settings, run, tmp_path, break_it, says):
+    break_it(run)
     with pytest.raises(UserError, match=says) as caught:
-        merge.save(settings, tmp_path / "run", tmp_path / "tone")
+        merge.save(settings, run, tmp_path / "tone")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "tone").exists()
 
@@ -139,15 +135,13 @@ def test_an_adapter_of_another_size_is_refused_though_it_has_the_name(settings, 
         merge.merged(settings, tmp_path / "run")
 
 
-def test_an_error_while_writing_leaves_nothing(settings, tmp_path, monkeypatch):
-    train(tmp_path / "run")
-
+def test_an_error_while_writing_leaves_nothing(settings, run, tmp_path, monkeypatch):
     def full(*_args, **_options):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(merge.models, "load_tokenizer", full)
     with pytest.raises(UserError, match="No space left"):
-        merge.save(settings, tmp_path / "run", tmp_path / "tone")
+        merge.save(settings, run, tmp_path / "tone")
     assert [each.name for each in tmp_path.iterdir()] == ["run"]
 
 

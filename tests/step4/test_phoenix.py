@@ -1,20 +1,18 @@
-"""Phoenix experiments: the real client against a small stand-in on loopback that checks what it is sent.
+"""Phoenix experiments: the real client against a small stand-in that checks what it is sent.
 
 The stand-in holds what Phoenix 20.26 was seen to do with the same requests: paths, fields, ids, statuses.
 """
 
-import http.server
 import json
 import sys
-import threading
-from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from shared.errors import UserError
 from step4_finetune.evaluate import phoenix_experiments
 
-KEY = "open sesame"
+URL, KEY = "http://phoenix.example", "open sesame"
 DATASET = "RGF0YXNldDox"  # the client sees in an id what it is of: base64 of "Dataset:1"
 RUN = {"dataset_example_id", "output", "repetition_number", "start_time", "end_time", "id", "experiment_id"}
 EVALUATION = {
@@ -30,15 +28,15 @@ class FakePhoenix:
         self.key, self.plain = None, False
         self.dataset, self.experiments, self.runs, self.evaluations = {}, {}, {}, {}
 
-    def __enter__(self):
-        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler_of(self))
-        self.url = f"http://127.0.0.1:{self._http.server_port}"
-        threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self._http.shutdown()
-        self._http.server_close()
+    def handle(self, request):
+        """A reply in place of the network's."""
+        body = json.loads(request.read()) if request.method == "POST" else None
+        status, answer = self.answer(request.url.path, body)
+        if self.plain:
+            status, answer = 200, "<html>welcome</html>"
+        if self.key and request.headers.get("authorization") != f"Bearer {self.key}":
+            status, answer = 401, "Invalid token"
+        return httpx.Response(status, **({"text": answer} if isinstance(answer, str) else {"json": answer}))
 
     def answer(self, path, body):
         """Status and JSON (or text) of a reply."""
@@ -88,45 +86,14 @@ class FakePhoenix:
         return 200, {"data": {"dataset_id": DATASET, "version_id": "v1"}}
 
 
-def handler_of(server):
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.reply(None)
-
-        def do_POST(self):
-            self.reply(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-
-        def reply(self, body):
-            if server.key and self.headers.get("authorization") != f"Bearer {server.key}":
-                status, answer = 401, "Invalid token"
-            elif server.plain:
-                status, answer = 200, "<html>welcome</html>"
-            else:
-                status, answer = server.answer(urlsplit(self.path).path, body)
-            data = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
-            self.send_response(status)
-            self.send_header("content-length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_):
-            pass
-
-    return Handler
-
-
-@pytest.fixture(autouse=True)
-def no_settings_of_this_machine(monkeypatch):
+@pytest.fixture
+def phoenix(monkeypatch):
+    pytest.importorskip("phoenix.client")
     for name in ("PHOENIX_API_KEY", "PHOENIX_CLIENT_HEADERS", "PHOENIX_COLLECTOR_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-
-@pytest.fixture
-def phoenix():
-    pytest.importorskip("phoenix.client")
-    with FakePhoenix() as server:
-        yield server
+    server = FakePhoenix()
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", lambda _self, request: server.handle(request))
+    return server
 
 
 @pytest.fixture
@@ -158,8 +125,8 @@ def report(tmp_path):
 
 
 def test_the_split_is_a_dataset_and_each_system_an_experiment_with_its_verdicts(phoenix, report, capsys):
-    phoenix_experiments.main(report, phoenix.url + "/")
-    assert capsys.readouterr().out == f"{phoenix.url}/datasets/{DATASET}/experiments\n"
+    phoenix_experiments.main(report, URL + "/")
+    assert capsys.readouterr().out == f"{URL}/datasets/{DATASET}/experiments\n"
     assert phoenix.dataset["name"] == "Northwind Care, dev"
     assert phoenix.dataset["examples"][0] == {
         "id": "kettle-1",
@@ -182,19 +149,19 @@ def test_the_split_is_a_dataset_and_each_system_an_experiment_with_its_verdicts(
 def test_a_server_that_wants_a_key_gets_it_from_the_environment(phoenix, report, monkeypatch):
     phoenix.key = KEY
     with pytest.raises(UserError, match=r"failed .*PHOENIX_API_KEY"):
-        phoenix_experiments.main(report, phoenix.url)
+        phoenix_experiments.main(report, URL)
     monkeypatch.setenv("PHOENIX_API_KEY", KEY)
-    phoenix_experiments.main(report, phoenix.url)
+    phoenix_experiments.main(report, URL)
     assert len(phoenix.runs) == 4
 
 
 def test_what_is_no_phoenix_no_report_or_has_no_client_is_one_line(phoenix, report, tmp_path, monkeypatch):
     phoenix.plain = True
-    for url in (phoenix.url, "http://127.0.0.1:1", "localhost", "http://[::1"):
+    for url in (URL, "localhost", "http://[::1"):
         with pytest.raises(UserError, match=r"failed .*is `phoenix serve` running there"):
             phoenix_experiments.main(report, url)
     with pytest.raises(UserError, match=r"nowhere\.json is no evaluate\.json of `evaluate --out`"):
-        phoenix_experiments.main(tmp_path / "nowhere.json", phoenix.url)
+        phoenix_experiments.main(tmp_path / "nowhere.json", URL)
     monkeypatch.setitem(sys.modules, "phoenix.client", None)
     with pytest.raises(UserError, match=r"needs Phoenix' client: pip install \.\[phoenix\]"):
-        phoenix_experiments.main(report, phoenix.url)
+        phoenix_experiments.main(report, URL)

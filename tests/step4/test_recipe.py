@@ -52,10 +52,9 @@ def test_the_saved_recipe_has_every_default_and_reads_back_equal(tmp_path):
         ("sft: {learnin_rate: 1}", "sft.learnin_rate is not known: did you mean learning_rate?"),
         ("method: sft+dpo", "method is 'sft+dpo'"),
         ("sft: {epochs: 0}", "sft.epochs is 0"),
-        ("dpo: {negatives: [intent]}", "dpo.negatives.0 is 'intent'"),
-        ("dpo: {loss: [sigmoid, sft], loss_weights: [1]}", "loss has 2 and loss_weights 1 values"),
+        ("grpo: {batch_size: 6, group: 4}", "grpo: batch_size 6 is no multiple of group 4"),
         ("[1, 2]", "must hold keys and values"),
-        ("method: [", "is not a YAML file"),
+        ("method: [", "is not YAML"),
     ],
 )
 def test_what_is_not_allowed_is_named_in_one_line(tmp_path, text, says):

@@ -16,9 +16,9 @@ from step4_finetune.toolcalls import build
 from step4_finetune.toolcalls.conversations import compose
 from step4_finetune.toolcalls.domains import Tool, fill, read_tools
 from step4_finetune.toolcalls.material import Material
-from step4_finetune.toolcalls.training_data import ToolData, parts
+from step4_finetune.toolcalls.training_data import ToolData
 from step4_finetune.toolcalls.wording import in_lower_case
-from step4_finetune.train.branches import BranchCollator, use_branches
+from step4_finetune.train.branches import collate, use_branches
 
 TABLE = Tool.of(
     {
@@ -98,23 +98,21 @@ def test_there_are_calls_several_calls_no_calls_results_and_second_questions(row
     assert 0.15 < sum(not each for each in lists) / len(lists) < 0.4
     assert sum(len(each) > 1 for each in lists) > 0.1 * len(lists)
     assert any(isinstance(each, str) for each in said)
-    assert any(
-        len([m for m in branch if m["role"] == "user"]) > 1 for row in rows for branch in row["branches"]
-    )
+    users = [sum(m["role"] == "user" for m in branch) for row in rows for branch in row["branches"]]
+    assert max(users) > 1
 
 
 def test_what_is_said_of_a_result_stands_in_it(rows):
     seen = 0
-    for row in rows:
-        for branch in row["branches"]:
-            for before, after in itertools.pairwise(branch):
-                content = before["content"]
-                if before["role"] != "user" or isinstance(content, str) or len(content) > 1:
-                    continue
-                facts = content[0]["content"] + json.dumps(branch, ensure_ascii=False)
-                numbers = [word.strip(".,;:()%") for word in after["content"].split() if word[:1].isdigit()]
-                assert all(number in facts for number in numbers)
-                seen += 1
+    for branch in (branch for row in rows for branch in row["branches"]):
+        for before, after in itertools.pairwise(branch):
+            content = before["content"]
+            if before["role"] != "user" or isinstance(content, str) or len(content) > 1:
+                continue
+            facts = content[0]["content"] + json.dumps(branch, ensure_ascii=False)
+            numbers = [word.strip(".,;:()%") for word in after["content"].split() if word[:1].isdigit()]
+            assert all(number in facts for number in numbers)
+            seen += 1
     assert seen > 20
 
 
@@ -145,17 +143,18 @@ def test_a_file_without_conversations_is_refused(tmp_path, text, says):
 
 
 def test_a_branch_reads_as_the_embedded_model_is_given_it(rows, tokenizer):
-    """Training and serving write the same text, letter by letter."""
+    """Training and serving write the same text, token by token."""
     for row in rows[:20]:
-        prefix, *branches = parts(row, tokenizer)
+        prefix, *branches = ToolData.parts(row, tokenizer)
         for pieces, branch in zip(branches, row["branches"], strict=True):
             body = {"system": row["system"], "messages": branch[:1]}
             prompt = Conversation(body, row["tools"]).render(tokenizer)
-            assert prefix[0][0] + pieces[0][0] == prompt
+            assert prefix[0][0] + pieces[0][0] == tokenizer.encode(prompt, add_special_tokens=False)
 
 
 def test_learnt_are_calls_and_answers_and_nothing_that_was_given(rows, tokenizer):
-    learnt = [text for row in rows for part in parts(row, tokenizer) for text, learn in part if learn]
+    pieces = [piece for row in rows for part in ToolData.parts(row, tokenizer) for piece in part]
+    learnt = [tokenizer.decode(ids) for ids, learn in pieces if learn]
     assert all(text.endswith("<|im_end|>") for text in learnt)
     assert any(text == "[]<|im_end|>" for text in learnt)
     wanted = [m for m in messages(rows) if m["role"] == "assistant" and not m.get("given")]
@@ -169,7 +168,7 @@ def test_branches_are_read_as_if_each_stood_alone(tokenizer):
     ids = prefix + branches[0] + branches[1]
     row = {"input_ids": ids, "labels": ids, "seq_lengths": [3, 2, 3]}
     other = {"input_ids": [1, 2], "labels": [1, 2], "seq_lengths": [2]}  # shorter: padded
-    batch = BranchCollator(pad=0)([row, other])
+    batch = collate([row, other], pad=0)
     batch.pop("labels")
     alones = [model(torch.tensor([prefix + branch])).logits[0] for branch in branches]
     use_branches(model)

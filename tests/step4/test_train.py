@@ -11,20 +11,26 @@ from safetensors.torch import load_file
 from trl.trainer import utils as trl_utils
 
 from shared.errors import UserError
-from shared.models import load_tokenizer
-from step4_finetune.data.rows import Row
+from shared.models import load_causal_lm, load_tokenizer
 from step4_finetune.data.trl_files import to_trl
+from step4_finetune.models import merge
 from step4_finetune.train import callbacks, folder, peft_setup, preflight
 from step4_finetune.train import run as training
 from step4_finetune.train.length_sampler import LengthGroupedSampler
-from step4_finetune.train.training_data import TrainingData
+from step4_finetune.train.training_data import prepare
 from tests.step4 import runs
+from tests.step4.made import good, spoilt
+from tests.step4.samples import GUIDE
 
 ADAPTER = "adapter_model.safetensors"
 
 
 def adapter(out):
     return load_file(out / ADAPTER)
+
+
+def log_of(out):
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
 
 
 def equal(one, other, **close):
@@ -37,11 +43,8 @@ def equal(one, other, **close):
 def unbroken(tmp_path_factory, tiny_cache):
     """A finished run of the small recipe, to compare others with."""
     out = tmp_path_factory.mktemp("runs") / "unbroken"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ROADMAP_CACHE_DIR", str(tiny_cache))
-        patch.setenv("ROADMAP_DEVICE", "cpu")
-        facts = runs.train(out, picture=True)
-    return out, facts
+    with runs.on_tiny(tiny_cache):
+        return out, runs.train(out, picture=True)
 
 
 # --- every way learns -------------------------------------------------------------------------------------
@@ -59,14 +62,14 @@ def test_every_method_and_tuning_learns_and_leaves_a_whole_folder(tmp_path, meth
     assert ({ADAPTER, "adapter_config.json"} <= names) == (how != "full")
     assert ("model.safetensors" in names) == (how == "full")
     assert not {"checkpoints", "ref", "README.md"} & names
-    losses = [row["loss"] for row in callbacks.read_log(tmp_path / "run" / "log.jsonl")]
+    losses = [row["loss"] for row in log_of(tmp_path / "run")]
     assert len(losses) == 8
     assert sum(losses[-2:]) < sum(losses[:2])
     if method == "dpo":
         assert losses[0] == pytest.approx(0.6931, abs=1e-3)  # log 2: the reference is the model itself
     assert json.loads((tmp_path / "run" / "run.json").read_text()) == facts
-    model = peft_setup.load_tuned(runs.settings(), tmp_path / "run")
-    base = peft_setup.load_causal_lm(settings=runs.settings())
+    model = merge.load_tuned(runs.settings(), tmp_path / "run")
+    base = load_causal_lm(settings=runs.settings())
     ids = torch.arange(5, 40)[None]
     with torch.no_grad():
         assert (model(ids).logits - base(ids).logits).abs().max() > 0.01
@@ -82,7 +85,7 @@ def test_what_is_known_of_a_run(unbroken):
     assert set(facts["versions"]) == {"torch", "transformers", "peft", "trl", "datasets"}
     assert facts["recipe"]["seed"] == 0
     assert facts["peak_memory_mb"] > 100
-    rows = callbacks.read_log(out / "log.jsonl")
+    rows = log_of(out)
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
     assert rows[-1]["loss"] == pytest.approx(facts["loss"][0])
     assert (out / "loss.png").read_bytes().startswith(b"\x89PNG")
@@ -91,10 +94,10 @@ def test_what_is_known_of_a_run(unbroken):
     assert str(out) not in (out / "run.json").read_text()
 
 
-def test_the_same_seed_gives_the_same_adapter_and_nothing_is_printed(unbroken, tmp_path, capfd, recwarn):
+def test_the_same_seed_gives_the_same_adapter_and_no_library_prints(unbroken, tmp_path, capfd, recwarn):
     runs.train(tmp_path / "again", picture=True)
     equal(adapter(tmp_path / "again"), adapter(unbroken[0]))
-    assert capfd.readouterr() == ("", "")
+    assert capfd.readouterr() == ("", f"system message: {runs.SYSTEM}\ntraining again\n")
     assert not [each for each in recwarn if "step4_finetune" in each.filename]
 
 
@@ -102,7 +105,7 @@ def test_dpo_goes_on_from_an_earlier_runs_adapter_which_is_its_reference(unbroke
     data = dataclasses.replace(runs.lesson(replay=0), start=unbroken[0])
     facts = runs.train(tmp_path / "run", runs.recipe("dpo", epochs=1, dpo={"learning_rate": 1e-4}), data)
     assert facts["start"] == str(unbroken[0])
-    assert callbacks.read_log(tmp_path / "run" / "log.jsonl")[0]["loss"] == pytest.approx(0.6931, abs=1e-3)
+    assert log_of(tmp_path / "run")[0]["loss"] == pytest.approx(0.6931, abs=1e-3)
     equal(adapter(tmp_path / "run"), adapter(unbroken[0]), rtol=0, atol=1e-3)
 
 
@@ -130,7 +133,7 @@ def test_a_stopped_run_goes_on_with_the_same_only_and_ends_as_an_unbroken_one(
         with pytest.raises(training.Stopped, match=r"step 1 of 4 of sft.*same command goes on"):
             runs.train(out)
     assert not (out / "run.json").exists()
-    assert [row["step"] for row in callbacks.read_log(out / "log.jsonl")] == [1]
+    assert [row["step"] for row in log_of(out)] == [1]
     for recipe, lesson, says in (
         (runs.recipe(epochs=3), same, "another recipe"),
         (None, runs.lesson(5), "another data"),
@@ -146,7 +149,7 @@ def test_a_stopped_run_goes_on_with_the_same_only_and_ends_as_an_unbroken_one(
         runs.train(out)
     state.write_text(whole)
     runs.train(out)
-    assert [row["step"] for row in callbacks.read_log(out / "log.jsonl")] == [1, 2, 3, 4]
+    assert [row["step"] for row in log_of(out)] == [1, 2, 3, 4]
     equal(adapter(out), adapter(unbroken[0]), rtol=1e-4, atol=1e-6)
     assert not (out / "checkpoints").exists()
 
@@ -180,35 +183,35 @@ def test_a_run_that_is_refused_leaves_its_folder_free(tmp_path, monkeypatch):
     assert not (tmp_path / "run").exists()
 
 
-def test_no_gradient_is_an_error_and_not_a_wasted_hour(tmp_path, monkeypatch):
-    plain = peft_setup.prepare
-
-    def deaf(settings, recipe):
-        model = plain(settings, recipe)
-        for name, each in model.named_parameters():
-            if "lora_A" in name:
-                each.requires_grad_(False)
-                each.zero_()
-        return model
-
-    monkeypatch.setattr(training.peft_setup, "prepare", deaf)
-    with pytest.raises(UserError, match="trainable tensors get no gradient"):
-        runs.train(tmp_path / "run")
+def no_gradient(each, name):
+    if "lora_A" in name:
+        each.requires_grad_(False)
+        each.zero_()
 
 
-def test_a_loss_that_is_no_number_stops_the_run(tmp_path, monkeypatch):
+def no_number(each, name):
+    if "lora_B" in name:
+        each.data.fill_(float("inf"))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (no_gradient, "trainable tensors get no gradient"),
+        (no_number, r"the loss is nan at step 1: take a smaller learning_rate"),
+    ],
+)
+def test_what_learns_nothing_stops_the_run(tmp_path, monkeypatch, change, says):
     plain = peft_setup.prepare
 
     def broken(settings, recipe):
         model = plain(settings, recipe)
-        with torch.no_grad():
-            for name, each in model.named_parameters():
-                if "lora_B" in name:
-                    each.fill_(float("inf"))
+        for name, each in model.named_parameters():
+            change(each, name)
         return model
 
     monkeypatch.setattr(training.peft_setup, "prepare", broken)
-    with pytest.raises(UserError, match=r"the loss is nan at step 1: take a smaller learning_rate"):
+    with pytest.raises(UserError, match=says):
         runs.train(tmp_path / "run")
 
 
@@ -298,7 +301,8 @@ def test_the_head_scores_replies_only_and_loss_and_gradients_are_the_same(tmp_pa
         for name, each in model.named_parameters():
             if "lora_B" in name:
                 each.normal_(std=0.1)  # else A would have no gradient
-    trainer = training.trainers.sft(model, tokenizer, runs.lesson(replay=3), recipe, tmp_path)
+    job = training.trainers.Job(model, tokenizer, runs.lesson(replay=3), recipe, tmp_path)
+    trainer = training.trainers.sft(job)
     batch = next(iter(trainer.get_train_dataloader()))
 
     def gradients():
@@ -321,7 +325,9 @@ def test_the_head_scores_replies_only_and_loss_and_gradients_are_the_same(tmp_pa
     equal(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_preferences_leave_out_rows_without_a_rejected_reply():
-    row = Row("1", ({"role": "user", "content": "Hi"},), "Good day.")
-    lesson = TrainingData([row], "", pairs=[row, *runs.rows(1)])
-    assert [each["chosen"][0]["content"] for each in lesson.preferences()] == [runs.rows(1)[0].chosen]
+def test_dpo_takes_the_rows_with_a_rejected_reply():
+    rows = [spoilt(good()[0], rejected=None), *good()[1:]]
+    data = prepare(runs.settings(), runs.recipe("dpo"), rows, GUIDE)
+    assert [each["chosen"][0]["content"] for each in data.preferences()] == [
+        row.chosen for row in rows[1:] if row.split == "train"
+    ]
