@@ -125,7 +125,7 @@ class Teacher:
 
         asked = f"<message>\n{with_notes(prompt_text(row), row.notes)}\n</message>"
         first: MessageParam = {"role": "user", "content": asked}
-        turns = [first]
+        turns: list[MessageParam] = [first]
         reply, wrong = "", ["not asked"]
         for _ in range(min(ATTEMPTS, self.budget - self.used["requests"])):
             self.used["requests"] += 1

@@ -76,7 +76,7 @@ FOUND = {
                 "gym-card-7",
                 "1.00 like dev-in-test (test): the turnstile does not take my gym card, red light every ti…",
             ),
-            ("leak", "0.86 like parcel-9 (test): I was billed 14.90 for a parcel I never ordered."),
+            ("leak", "0.78 like parcel-9 (test): I was billed 14.90 for a parcel I never ordered."),
         ],
     ),
     "topics": (
