@@ -1,14 +1,14 @@
 """Where a submission runs: the seam between the grader and the sandboxes, which are the other files here.
 
-    >>> levels()
-    {'sandlock': (), 'rlimits': ('solutions', 'writing', ...)}
+    >>> tried("rlimits")
+    ('solutions', 'writing', ...)
     >>> box = open_worker(tree)
     >>> box.level, box.safe
     ('sandlock', True)
     >>> box.close()
 
-A level that is listed was tried: a small program in it tried to reach the network, read a solution, write
-outside, and reach the grader, and what it managed is named. Only a level where it managed nothing is safe.
+A level is tried before it is used: a small program in it tries to reach the network, read a solution, write
+outside, and reach the grader, and what it manages is named. Only a level where it manages nothing is safe.
 What each level stops is in stops.py, and all of it is attacked in tests/classroom/test_isolation.py.
 
 Linux has both levels; macOS has `rlimits` only, which is not safe, and never ran there. Windows has none.
@@ -21,25 +21,42 @@ import functools
 import json
 import os
 import random
-import select
+import shutil
 import socket
+import subprocess
+import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from classroom.isolation import rlimits, sandlock
+from classroom.isolation import sandlock
 from classroom.isolation.box import Box
-from classroom.isolation.limits import Limits
+from classroom.isolation.limits import Limits, environment
 from classroom.isolation.place import HERE, Missing, Place, python, worker_command
 from classroom.isolation.removing import remove
 from shared.errors import UserError
 
-__all__ = ["LEVELS", "Limits", "Sandboxed", "levels", "open_worker"]
+__all__ = ["LEVELS", "Limits", "Sandboxed", "chosen", "open_worker", "tried"]
+
+
+def rlimits(place: Place) -> list[str]:
+    """Level 2: limits of the kernel's for a process, and the filter. NOT SAFE for submitted code.
+
+    A submission runs as the grader's own user: it can read the solutions and the other submissions, write
+    wherever that user can, and end the grader. It is there so that code of people one trusts can be graded
+    everywhere.
+
+    Raises:
+        Missing: Windows has no such limits.
+    """
+    if sys.platform == "win32":
+        raise Missing("Windows can't limit a process: use WSL, or Linux")
+    return place.first(modes=False)
+
 
 # Best first. Each gives the command that starts a sandbox.
-LEVELS: dict[str, Callable[[Place], list[str]]] = {"sandlock": sandlock.command, "rlimits": rlimits.command}
+LEVELS: dict[str, Callable[[Place], list[str]]] = {"sandlock": sandlock.command, "rlimits": rlimits}
 LIMITS = Limits()
 PROBE_SECONDS = 20.0
 UIDS = range(61_184, 65_520)  # systemd's for users that exist for a while; below what containers map
@@ -49,7 +66,7 @@ class Sandboxed(Protocol):
     """A worker in a sandbox, with pipes: file descriptors, `stdin` and `stdout` not blocking."""
 
     level: str  # sandlock or rlimits
-    safe: bool  # whether strangers' code may be graded in it
+    safe: bool  # whether submitted code may be graded in it
     stdin: int
     stdout: int
 
@@ -70,15 +87,6 @@ class Sandboxed(Protocol):
         ...
 
 
-def levels() -> dict[str, tuple[str, ...]]:
-    """The levels that work here, best first, and what each let through when it was tried; nothing: safe."""
-    found = {}
-    for level in LEVELS:
-        with contextlib.suppress(Missing):
-            found[level] = tried(level)
-    return found
-
-
 def open_worker(tree: Path, level: str | None = None, limits: Limits = LIMITS) -> Box:
     """A worker that holds the submission in `tree`, in the best sandbox that the machine has.
 
@@ -88,7 +96,12 @@ def open_worker(tree: Path, level: str | None = None, limits: Limits = LIMITS) -
         UserError: there is no such level here.
     """
     level, safe = chosen(level)
-    return _opened(level, tree.resolve(), None, limits, safe)
+    tree = tree.resolve()
+    with contextlib.ExitStack() as stack:
+        place = stack.enter_context(_place(level, tree, limits, worker_command(tree)))
+        box = Box(level, safe, place, LEVELS[level](place))
+        box.at_end = stack.pop_all().close
+        return box
 
 
 def chosen(wanted: str | None) -> tuple[str, bool]:
@@ -110,25 +123,17 @@ def chosen(wanted: str | None) -> tuple[str, bool]:
     raise UserError(f"submissions can't be run on this system: {why}")
 
 
+@functools.cache
 def tried(level: str) -> tuple[str, ...]:
-    """What went through in this level, tried once.
+    """What went through in this level, tried once by probe.py.
 
     Raises:
         Missing: it does not work here.
     """
-    worked, why = _probed(level)
-    if worked is None:
-        raise Missing(why)
-    return worked
-
-
-@functools.cache
-def _probed(level: str) -> tuple[tuple[str, ...] | None, str]:
-    """What went through, or None and why it does not work."""
     with contextlib.ExitStack() as stack:
-        folder = Path(tempfile.mkdtemp(prefix="sandbox-probe-"))
-        stack.callback(remove, folder)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sandbox-probe-")))
         folder.chmod(0o755)
+        probe = shutil.copy(HERE / "probe.py", folder)
         outside = folder / "outside"
         outside.write_text("not to be written")
         listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
@@ -138,32 +143,27 @@ def _probed(level: str) -> tuple[tuple[str, ...] | None, str]:
             "solution": str(HERE / "box.py"),
             "outside": str(outside),
         }
-        command = [str(python()), "-I", "-S", str(HERE / "probe.py"), json.dumps(facts)]
+        command = [str(python()), "-I", "-S", str(probe), json.dumps(facts)]
+        place = stack.enter_context(_place(level, folder.resolve(), LIMITS, command))
         try:
-            box = _opened(level, folder, command, LIMITS, safe=False)
-        except Missing as missing:
-            return None, str(missing)
-        stack.callback(box.close)
-        answer = _line(box)
-        if answer is None:
-            return None, (box.output().strip().splitlines() or [box.why_ended()])[-1]
-        return tuple(json.loads(answer)), ""
+            done = subprocess.run(
+                LEVELS[level](place),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=PROBE_SECONDS,
+                env=environment(place.scratch),
+            )
+        except subprocess.TimeoutExpired:
+            raise Missing("the trial took too long") from None
+        if done.returncode:
+            told = done.stderr.decode(errors="replace").strip().splitlines()
+            raise Missing(told[-1] if told else f"the trial ended with exit code {done.returncode}")
+        return tuple(json.loads(done.stdout))
 
 
-def _line(box: Box) -> bytes | None:
-    """The first line that it writes; None when it ends without."""
-    deadline, line = time.monotonic() + PROBE_SECONDS, b""
-    while b"\n" not in line and (left := deadline - time.monotonic()) > 0:
-        if select.select([box.stdout], [], [], left)[0]:
-            more = os.read(box.stdout, 1 << 12)
-            if not more:
-                return None
-            line += more
-    return line if b"\n" in line else None
-
-
-def _opened(level: str, tree: Path, command: list[str] | None, limits: Limits, safe: bool) -> Box:
-    """`command` instead of a worker, for the probe, which it may then read."""
+@contextlib.contextmanager
+def _place(level: str, tree: Path, limits: Limits, command: list[str]) -> Iterator[Place]:
+    """A scratch folder, and for root a user id that nobody has, as long as they are needed."""
     with contextlib.ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="sandbox-")).resolve()
         stack.callback(remove, folder)
@@ -175,11 +175,7 @@ def _opened(level: str, tree: Path, command: list[str] | None, limits: Limits, s
             uid, lock = _free_uid()
             stack.callback(lock.close)
             os.chown(scratch, uid, uid)
-        more = () if command is None else (command[3],)
-        place = Place(tree, scratch, limits, command or worker_command(tree), uid, more)
-        box = Box(level, safe, place, LEVELS[level](place))
-        box.at_end = stack.pop_all().close
-        return box
+        yield Place(tree, scratch, limits, command, uid)
 
 
 def _free_uid() -> tuple[int, socket.socket]:

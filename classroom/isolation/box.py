@@ -17,6 +17,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from classroom.isolation.limits import environment
@@ -48,15 +49,11 @@ class Box:
         theirs = (lifeline, news, stdin, stdout, stderr)
         os.set_blocking(self.stdin, False)
         os.set_blocking(self.stdout, False)
-        limits = place.limits
         spec = {
             "command": command,
             "lifeline": lifeline,
             "news": news,
-            "limits": {
-                name: getattr(limits, name)
-                for name in ("memory", "processes", "disk", "files", "file_size", "cpu_seconds")
-            },
+            "limits": asdict(place.limits),
             "scratch": str(place.scratch),
             "uid": place.uid,
             "look_as": place.uid if place.uid is not None and not may(SYS_PTRACE) else None,
@@ -168,7 +165,7 @@ def end_from_outside(keeper: subprocess.Popen[bytes], place: Place) -> None:
     """Kill what a keeper that was itself killed, or can't, left behind, as far as it can be told."""
     deadline = time.monotonic() + 0.5
     while time.monotonic() < deadline:
-        left = list(descendants(keeper.pid)) if keeper.poll() is None else []
+        left = descendants(keeper.pid) if keeper.poll() is None else []
         left += [pid for pid in marked(place) if pid != keeper.pid]
         if not left:
             break

@@ -27,6 +27,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+sys.path.append(str(Path(__file__).parent))
+
+import removing  # pyrefly: ignore  (beside this file)
+import watch  # pyrefly: ignore
+
 TICK = 0.1  # seconds from look to look
 SET_CHILD_SUBREAPER = 36  # of prctl(2)
 
@@ -35,8 +40,6 @@ class Keeper:
     """One sandbox: the process that was started, and what there is to say of it."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
-        import watch  # pyrefly: ignore  (beside this file)
-
         self._spec = spec
         self._awake, wake = os.pipe()
         os.set_blocking(wake, False)
@@ -44,7 +47,6 @@ class Keeper:
         self._told_to_end = self._orphaned = False
         signal.signal(signal.SIGTERM, self._end_soon)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # wakes
-        self._descendants = watch.descendants
         self._watch = watch.Watch(os.getpid(), spec["limits"], spec["scratch"])
         self._worker = self._started()
         self._gone = False  # laid to rest: its number may be another's
@@ -124,11 +126,11 @@ class Keeper:
             elif not self._gone:
                 os.killpg(self._worker, signal.SIGKILL)
         stopped: set[int] = set()
-        while new := set(self._descendants(os.getpid())) - stopped:
+        while new := set(watch.descendants(os.getpid())) - stopped:
             _signal(new, signal.SIGSTOP)
             stopped |= new
         while True:
-            _signal(self._descendants(os.getpid()), signal.SIGKILL)
+            _signal(watch.descendants(os.getpid()), signal.SIGKILL)
             try:
                 while os.waitpid(-1, os.WNOHANG)[0]:
                     pass
@@ -137,8 +139,6 @@ class Keeper:
             select.select([], [], [], 0.001)
 
     def _tidy(self) -> None:
-        import removing  # pyrefly: ignore  (beside this file)
-
         with contextlib.suppress(OSError):
             removing.remove(Path(self._spec["scratch"]).parent)
 
@@ -170,7 +170,6 @@ def _signal(processes: Iterable[int], number: int) -> None:
 
 def main() -> None:
     """Keep one sandbox."""
-    sys.path.append(str(Path(__file__).parent))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     Keeper(json.loads(sys.argv[1])).keep()

@@ -45,13 +45,12 @@ class Place:
     limits: Limits
     command: list[str]
     uid: int | None
-    more: tuple[str, ...] = ()  # files that it may read besides
 
     def readable(self) -> list[str]:
         """What exists of all that Python needs, none of it inside another."""
         base = Path(sys.base_prefix)
         wanted = [python(), base / "lib", base / "lib64", Path(os.__file__).parent, *map(Path, SYSTEM)]
-        wanted += [*site_packages(), self.tree, *map(Path, self.more)]
+        wanted += [*site_packages(), self.tree]
         there = {path for path in wanted if path.exists()}
         return sorted(str(path) for path in there if not there & set(path.parents))
 

@@ -1,10 +1,9 @@
-"""What each level stops: data, for the lesson's table and for the tests, which attack each row.
+"""What each level stops. The tests attack each row, and hold the lesson's table against it.
 
     >>> STOPS["network"]
     ('sandlock', 'rlimits')
-    >>> print(table())
-    | | sandlock | rlimits |
-    ...
+    >>> open_at("rlimits")[0]
+    'solutions'
 
 So it is on Linux on x86-64 or arm64. What holds on no level: a hole in the kernel itself, and a submission's
 attacks on itself.
@@ -49,11 +48,3 @@ STOPS: dict[str, tuple[str, ...]] = {
 def open_at(level: str) -> list[str]:
     """What a level does not stop."""
     return [what for what, by in STOPS.items() if level not in by]
-
-
-def table() -> str:
-    """As Markdown."""
-    lines = [f"| | {' | '.join(ALL)} |", "|---|" + ":-:|" * len(ALL)]
-    for what, by in STOPS.items():
-        lines.append(f"| {what} | {' | '.join('stopped' if level in by else '**no**' for level in ALL)} |")
-    return "\n".join(lines)

@@ -3,12 +3,11 @@
     >>> Watch(os.getpid(), limits, scratch).look()
     'it used more than 2 GiB of memory'
 
-Memory is what the processes hold: resident and swapped out, with pages that several of them share counted
-once (PSS) as soon as it matters, and the tables of their pages. Processor time is
-that of all together, also of those that ended. What the kernel keeps for pipes and sockets
-is not counted: at most some 50 MiB for each process. Disk is what lies in the scratch folder, and what was
-deleted there and is still open or mapped. All of it is read from /proc, which Linux alone has: elsewhere
-nothing is seen.
+Memory: resident and swapped out, with pages that several processes share counted once (PSS) as soon as it
+matters, and the tables of their pages. What the kernel keeps for pipes and sockets is not counted: at
+most some 50 MiB for each process. Processor time: of all together, also of those that ended. Disk: what
+lies in the scratch folder, and what was deleted there and is still open or mapped. Read from /proc: other
+systems show nothing.
 """
 
 from __future__ import annotations
@@ -16,12 +15,10 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
 PROC = Path("/proc")
-CHILDREN = PROC / "self" / "task" / str(os.getpid()) / "children"
 
 
 class Watch:
@@ -32,9 +29,8 @@ class Watch:
 
     def look(self) -> str | None:
         """The limit that is broken, in words."""
-        processes, tasks = [], 0
-        for pid in descendants(self._keeper):
-            processes.append(pid)
+        processes, tasks = descendants(self._keeper), 0
+        for pid in processes:
             with contextlib.suppress(*GONE):
                 tasks += len(os.listdir(PROC / str(pid) / "task"))  # noqa: PTH208  (it is quicker)
             if tasks > self._limits["processes"]:
@@ -99,11 +95,8 @@ def _deleted(processes: list[int], scratch: str, file_size: int) -> int:
                 for line in maps.splitlines():
                     fields = line.split(maxsplit=5)
                     if line.endswith(b"(deleted)") and fields[5].startswith(os.fsencode(scratch)):
-                        device, inode = (
-                            os.makedev(*(int(part, 16) for part in fields[3].split(b":"))),
-                            fields[4],
-                        )
-                        found.setdefault((device, int(inode)), file_size)
+                        device = os.makedev(*(int(part, 16) for part in fields[3].split(b":")))
+                        found.setdefault((device, int(fields[4])), file_size)
     return sum(found.values())
 
 
@@ -126,32 +119,19 @@ def _sum_of(pid: int, file: str, names: tuple[bytes, ...]) -> int:
     return 0
 
 
-def descendants(pid: int) -> Iterator[int]:
-    """All that it started, parents first."""
-    todo = children(pid)
-    while todo:
-        yield (each := todo.pop())
-        todo += children(each)
-
-
-def children(pid: int) -> list[int]:
-    """Processes of which it is the parent, as far as one can see."""
-    found: list[int] = []
-    tasks = PROC / str(pid) / "task"
-    with contextlib.suppress(*GONE):
-        for task in os.listdir(tasks):  # noqa: PTH208
+def descendants(pid: int) -> list[int]:
+    """All processes that it started, and those that these started."""
+    parents: dict[int, list[int]] = {}
+    for entry in os.scandir(PROC) if PROC.exists() else ():
+        if entry.name.isdecimal():
             with contextlib.suppress(*GONE):
-                found += map(int, (tasks / task / "children").read_bytes().split())
-    return found if found or CHILDREN.exists() else _children_by_search(pid)
-
-
-def _children_by_search(pid: int) -> list[int]:
-    """For kernels that keep no list."""
-    found = []
-    for entry in PROC.glob("[0-9]*/stat"):
-        with contextlib.suppress(*GONE):
-            if int(entry.read_bytes().rpartition(b")")[2].split()[1]) == pid:
-                found.append(int(entry.parent.name))
+                facts = (PROC / entry.name / "stat").read_bytes().rpartition(b")")[2]
+                parents.setdefault(int(facts.split()[1]), []).append(int(entry.name))
+    found, waiting = [], [pid]
+    while waiting:
+        below = parents.get(waiting.pop(), [])
+        found += below
+        waiting += below
     return found
 
 

@@ -142,7 +142,7 @@ def decode(encoded: Any) -> Any:
     """
     try:
         return _decode(encoded, 0)
-    except Exception as error:  # whatever a stranger's data can make of numpy and of Python
+    except Exception as error:  # whatever a submission's data can make of numpy and of Python
         raise ValueError(f"not a value: {type(error).__name__}") from None
 
 

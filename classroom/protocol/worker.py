@@ -23,6 +23,12 @@ import sys
 import threading
 from typing import Any
 
+if __name__ == "__main__":
+    sys.dont_write_bytecode = True
+    sys.path += sys.argv[1:]  # the standard library stays in front: nothing in the tree shadows it
+
+from classroom.protocol import objects, wire
+
 
 class Worker:
     """What has been asked, what was made, and the two pipes."""
@@ -48,8 +54,6 @@ class Worker:
 
     def _awaited(self, ask: int) -> Any:
         """The answer of this number: whoever waits first reads for all. None: there is nothing more."""
-        from classroom.protocol import wire
-
         with self._news:
             while ask not in self._came:
                 if self._reading:
@@ -70,8 +74,6 @@ class Worker:
             return self._came.pop(ask)
 
     def _reply(self, request: dict[str, Any]) -> dict[str, Any]:
-        from classroom.protocol import wire
-
         try:
             value = self._do(request)
             keep = self._keep
@@ -86,8 +88,6 @@ class Worker:
             return {"raised": _described(error)}
 
     def _do(self, request: dict[str, Any]) -> Any:
-        from classroom.protocol import objects
-
         args = [self._rebuilt(each) for each in request.get("args", [])]
         kwargs = {name: self._rebuilt(each) for name, each in request.get("kwargs", {}).items()}
         do = request["do"]
@@ -112,8 +112,6 @@ class Worker:
 
     def _rebuilt(self, encoded: Any) -> Any:
         """A value of the grader's, in the submission's own types. It is trusted, so names are imported."""
-        from classroom.protocol import wire
-
         if isinstance(encoded, list):
             return [self._rebuilt(each) for each in encoded]
         if not isinstance(encoded, dict):
@@ -137,7 +135,6 @@ class Worker:
 
     def _callback(self, number: int) -> Any:
         """A function that the grader runs."""
-        from classroom.protocol import wire
 
         def call(*args: Any, **kwargs: Any) -> Any:
             encoded = [wire.encode(each, self._keep) for each in args]
@@ -156,8 +153,6 @@ class Worker:
         return call
 
     def _send(self, message: dict[str, Any]) -> None:
-        from classroom.protocol import wire
-
         self._replies.write(wire.to_line(message))
         self._replies.flush()
 
@@ -200,10 +195,7 @@ def _described(error: BaseException) -> dict[str, Any]:
 
 def main() -> None:
     """Take the pipes away from whatever is imported later, then serve."""
-    tree, *packages = sys.argv[1:]
-    sys.path += [tree, *packages]  # the standard library stays in front: nothing in the tree shadows it
     sys.argv = ["submission"]
-    sys.dont_write_bytecode = True
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)

@@ -18,7 +18,6 @@ import time
 from pathlib import Path
 
 libc = ctypes.CDLL(None, use_errno=True)
-NULL = ctypes.c_void_p(0)
 
 
 class Stopped(Exception):
@@ -64,14 +63,6 @@ def listening(port):
     socket.socket().listen()
 
 
-def netlink(port):
-    socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
-
-
-def machine_below(port):
-    socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
-
-
 def unix_socket(path):
     socket.socket(socket.AF_UNIX).connect(path)
 
@@ -91,13 +82,6 @@ def read(path):
     return Path(path).read_bytes()[:20]
 
 
-def read_by_link(path):
-    link = Path("link")
-    link.unlink(missing_ok=True)
-    link.symlink_to(path)
-    return link.read_bytes()[:20]
-
-
 def read_by_hard_link(path):
     Path("hard").unlink(missing_ok=True)
     os.link(path, "hard")
@@ -108,11 +92,6 @@ def read_by_root(path):
     return Path(f"/proc/self/root{path}").read_bytes()[:20]
 
 
-def read_by_folder(path):
-    folder = os.open(Path(path).parent, os.O_PATH)
-    return os.read(os.open(Path(path).name, os.O_RDONLY, dir_fd=folder), 20)
-
-
 def read_by_program(path):
     return subprocess.run(["/bin/cat", path], capture_output=True, check=True).stdout[:20]
 
@@ -120,10 +99,6 @@ def read_by_program(path):
 def write(path):
     with Path(path).open("ab") as file:
         file.write(b"mine")
-
-
-def truncate(path):
-    os.truncate(path, 0)
 
 
 def delete(path):
@@ -156,10 +131,6 @@ def change_time(path):
         raise Stopped
 
 
-def change_attribute(path):
-    os.setxattr(path, "user.mine", b"1")
-
-
 def change_owner(path):
     os.chown(path, os.getuid(), 12345)
 
@@ -169,10 +140,6 @@ def change_owner(path):
 
 def environment_of(pid):
     return Path(f"/proc/{pid}/environ").read_bytes()[:20]
-
-
-def memory_of(pid):
-    os.close(os.open(f"/proc/{pid}/mem", os.O_RDONLY))
 
 
 def descriptors_of(pid):
@@ -234,13 +201,6 @@ def signal_of_file(_path):
 
     read, _ = os.pipe()
     fcntl.fcntl(read, fcntl.F_SETOWN, os.getpid())
-
-
-def choice_of_signal(_path):
-    import fcntl
-
-    read, _ = os.pipe()
-    fcntl.fcntl(read, 10, signal.SIGUSR1)
 
 
 def own_session():
@@ -330,65 +290,38 @@ def core_dump():
         raise Stopped
 
 
-# The machine
+# The machine: raw system calls, by their numbers on x86-64
+
+
+BUFFER = ctypes.create_string_buffer(200)
+CALLS = {
+    "mount": (165, b"none", b".", b"tmpfs", 0, 0),
+    "new mount": (430, b"tmpfs", 0),
+    "user namespace": (272, 0x1000_0000),
+    "kernel log": (103, 3, BUFFER, 100),
+    "io_uring": (425, 4, BUFFER),
+    "userfaultfd": (323, 1),
+    "bpf": (321, 0, BUFFER, 100),
+    "keyring": (250, 0, -3, 0),
+    "typing into a terminal": (16, 0, 0x5412, BUFFER),
+    "the second set of numbers": (0x4000_0000 | 39,),
+    "change root": (161, b"."),
+    "shared segment": (29, 0, 1 << 20, 0o1600),
+}
+
+
+def call(name):
+    number, *values = CALLS[name]
+    system(number, *(ctypes.c_char_p(each) if isinstance(each, bytes) else each for each in values))
 
 
 def clock():
     time.clock_settime(time.CLOCK_REALTIME, time.time())
 
 
-def mount():
-    system(165, ctypes.c_char_p(b"none"), ctypes.c_char_p(b"."), ctypes.c_char_p(b"tmpfs"), 0, NULL)
-
-
-def new_mount():
-    system(430, ctypes.c_char_p(b"tmpfs"), 0)
-
-
-def user_namespace():
-    system(272, 0x1000_0000)
-
-
 def namespace_by_clone():
     if system(56, 0x1000_0000 | signal.SIGCHLD, 0, 0, 0, 0) == 0:
         os._exit(0)
-
-
-def change_root():
-    os.chroot(".")
-
-
-def hostname():
-    socket.sethostname(socket.gethostname())
-
-
-def kernel_log():
-    system(103, 3, ctypes.create_string_buffer(100), 100)
-
-
-def io_uring():
-    system(425, 4, ctypes.create_string_buffer(200))
-
-
-def userfaultfd():
-    system(323, 1)
-
-
-def bpf():
-    system(321, 0, ctypes.create_string_buffer(200), 100)
-
-
-def keyring():
-    system(250, 0, -3, 0)
-
-
-def type_into_terminal():
-    system(16, 0, 0x5412, ctypes.create_string_buffer(b"x"))
-
-
-def other_calls():
-    """The second set of system calls of x86-64, where the numbers are others: getpid by it."""
-    system(0x4000_0000 | 39)
 
 
 # Using it up
@@ -431,10 +364,6 @@ def memory_without_process():
         for _ in range(15):
             os.write(kept[-1], bytes(1 << 20))
     return len(kept)
-
-
-def segment():
-    system(29, 0, 1 << 20, 0o1600)
 
 
 def processes(count=400):
