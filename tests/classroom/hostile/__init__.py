@@ -2,9 +2,7 @@
 
     corpus.py       what an attacker is; the TOML files hold those that are a piece of code
     packing.py      what a folder or an archive can hold, and files of odd shape
-    whole.py        attackers on more than one file
     the_class.py    grades them as a class would be, with canaries around: a process of its own
-    rubric.py       a few of step 3's exercises, with tests that take milliseconds
 
 Submissions are made when they are needed: none lies in the tree. Run by test_hostile.py, or by hand:
 

@@ -42,7 +42,6 @@ FILES = {
     "fuse": "step3_rag/retrieve/fuse.py",
     "metrics": "step3_rag/evaluate/metrics.py",
     "chunk": "step3_rag/ingest/chunk.py",
-    "reflect": "step3_rag/reflect/reflect.py",
 }
 OTHERS = "3.2 3.5"  # exercises in other files than fuse.py
 EVERY = f"3.1 {OTHERS}"

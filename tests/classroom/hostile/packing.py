@@ -44,28 +44,17 @@ def honest_files():
 F = reference("fuse")
 ODD = {  # fuse.py, and what is to come of it
     "windows_line_ends": (F.replace("\n", "\r\n"), ""),
-    "old_mac_line_ends": (F.replace("\n", "\r"), ""),
     "byte_order_mark": (b"\xef\xbb\xbf" + F.encode(), ""),
-    "latin_1_that_says_so": ("# -*- coding: latin-1 -*-\n# f\u00fcr\n".encode("latin-1") + F.encode(), ""),
     "latin_1_that_does_not": (F.encode() + "x = 'f\u00fcr'\n".encode("latin-1"), r"SyntaxError.*utf-8"),
     "utf_16": (F.encode("utf-16"), r"SyntaxError"),
     "null_bytes": (F.replace("fused", "fu\0sed"), r"SyntaxError.*null bytes"),
     "syntax_error": (F + "\ndef rrf(:\n", r"SyntaxError.*\(\w+\.py:\d+\)"),
-    "python_2": (F + '\nprint "fused"\n', r"SyntaxError.*print"),
-    "tabs_and_spaces": (F + "\ndef f():\n\tif 1:\n        return 2\n", r"TabError|IndentationError"),
-    "merge_conflict": (f"<<<<<<< HEAD\n{WRONG}=======\n{F}>>>>>>> main\n", r"SyntaxError"),
-    "saved_as_a_web_page": ("<!DOCTYPE html>\n<html><body>404</body></html>\n", r"SyntaxError"),
-    "notebook_magic": (f"%matplotlib inline\n!pip install ranx\n{F}", r"SyntaxError"),
-    "too_many_brackets": (
-        f"x = {'(' * 5000}1{')' * 5000}\n{F}",
-        r"Error|nested",
-    ),
+    "too_many_brackets": (f"x = {'(' * 5000}1{')' * 5000}\n{F}", r"Error|nested"),
     "a_line_that_breaks_the_compiler": (
         f"x = {'-' * 100_000}1\ny = {'+1' * 100_000}\n",
         r"RecursionError|SyntaxError|MemoryError|SIGSEGV|took too long",
     ),
     "empty_file": ("", r"AttributeError.*has no attribute 'rrf'"),
-    "renamed_function": (F.replace("def rrf(", "def RRF("), r"AttributeError.*has no attribute 'rrf'"),
 }
 
 
@@ -86,12 +75,6 @@ def the_starter(at):
     """Nothing done yet."""
     for name, path in FILES.items():
         at.write(path, starter(name))
-
-
-@case(OTHERS, r"fuse\.py is missing: the starter's is graded", "not attempted")
-def missing_file(at):
-    at.honest()
-    (at.ada / FILES["fuse"]).unlink()
 
 
 # --- files that nobody asked for --------------------------------------------------------------------------
@@ -123,13 +106,7 @@ pytest.fail = lambda *args, **kwargs: None
 @case(OTHERS, r"is missing|too much", "failed")
 def files_that_python_runs_by_itself(at):
     wrong(at)
-    for name in (
-        "sitecustomize.py",
-        "usercustomize.py",
-        "step3_rag/__init__.py",
-        "shared/__init__.py",
-        "__init__.py",
-    ):
+    for name in ("sitecustomize.py", "usercustomize.py", "step3_rag/__init__.py", "__init__.py"):
         at.write(name, shouting(at))
     for name in ("hostile.pth", "site-packages/hostile.pth", ".venv/lib/python3.11/site-packages/x.pth"):
         at.write(name, f"import os; {shouting(at).splitlines()[1]}")
@@ -139,22 +116,7 @@ def files_that_python_runs_by_itself(at):
 @case(OTHERS, r"is missing|too much", "failed")
 def modules_named_as_others(at):
     wrong(at)
-    for name in [
-        "json",
-        "random",
-        "math",
-        "numpy",
-        "os",
-        "sys",
-        "typing",
-        "dataclasses",
-        "base64",
-        "pytest",
-        "re",
-        "inspect",
-        "asyncio",
-        "pydantic",
-    ]:
+    for name in ("json", "random", "numpy", "os", "typing", "base64", "pytest", "re", "asyncio", "pydantic"):
         at.write(f"{name}.py", shouting(at))
         at.write(f"step3_rag/retrieve/{name}.py", shouting(at))
     at.write("numpy/__init__.py", shouting(at))
@@ -180,27 +142,6 @@ def tests_and_manifest_rewritten(at):
         '"exercises": [{"id": "3.1", "points": 1000, "score": 1000}], '
         '"variant": 99, "score": 100, "safe": true}',
     )
-
-
-@case(OTHERS, r"is missing|too much", "failed")
-def a_manifest_that_breaks_its_reader(at):
-    wrong(at)
-    at.write("classroom.json", "[" * 500_000)
-
-
-@case(OTHERS, r"is missing|too much", "failed")
-def a_manifest_with_a_huge_variant(at):
-    wrong(at)
-    at.write("classroom.json", '{"variant": ' + "9" * 4_000 + "}")
-
-
-@case(OTHERS, r"is missing|too much", "failed")
-def commands_in_a_makefile(at):
-    wrong(at)
-    at.write("Makefile", f"SHELL := python3\nall:\n\t{shouting(at).splitlines()[1]}\n")
-    at.write("setup.py", shouting(at))
-    at.write(".envrc", "rm -rf ~")
-    at.write("run_autograder", "#!/bin/sh\nexit 0\n")
 
 
 @case(OTHERS, r"is missing|too much", "failed")
@@ -234,13 +175,6 @@ def symbolic_link_to_its_folder(at):
     (at.ada / "step3_rag").symlink_to(ROOT / "step3_rag")
 
 
-@case(OTHERS, r"fuse\.py was refused: fuse\.py is a symbolic link", "not attempted")
-def symbolic_link_to_itself(at):
-    at.honest()
-    (at.ada / FILES["fuse"]).unlink()
-    (at.ada / FILES["fuse"]).symlink_to("fuse.py")
-
-
 @case(OTHERS, r"fuse\.py was refused: it is not an ordinary file", "not attempted")
 def pipe_for_a_file(at):
     at.honest()
@@ -263,46 +197,10 @@ def folder_for_a_file(at):
     at.write("step3_rag/retrieve/fuse.py/fuse.py", reference("fuse"))
 
 
-@case(OTHERS, r"fuse\.py was refused: it is larger than 1,048,576 bytes", "not attempted")
-def ten_megabytes(at):
-    at.honest(reference("fuse") + "#" * 10_000_000)
-
-
-@case("", r"is missing: the starter's is graded", "not attempted")
-def an_empty_folder(at):
-    at.ada.mkdir()
-
-
-@case("", r"is missing: the starter's is graded", "not attempted")
-def names_in_capitals(at):
-    for name in NAMES:
-        at.write(f"Step3_RAG/{name[10:].upper()}", reference(Path(name).stem))
-
-
-@case(EVERY, r"chunk\.py was taken for step3_rag/ingest/chunk\.py", "passed")
-def loose_files(at):
-    """As some forms for uploads leave them."""
-    for name in NAMES:
-        at.write(Path(name).name, reference(Path(name).stem))
-
-
-@case(EVERY, r"lies in the folder 'ada-main/homework'", "passed")
-def a_folder_in_a_folder(at):
-    for name in NAMES:
-        at.write(f"ada-main/homework/{name}", reference(Path(name).stem))
-
-
 @case(OTHERS, r"is missing|too much", "failed")
 def names_that_say_something(at):
     wrong(at)
-    for name in (
-        "a\nb.py",
-        "::error::x",
-        "\x1b[31mred",
-        "<script>alert(1)</script>"[:20].replace("/", ""),
-        "-rf",
-        "$(id)",
-    ):
+    for name in ("a\nb.py", "::error::x", "\x1b[31mred", "<script>alert(1)<", "-rf", "$(id)"):
         at.write(name, "x")
 
 
@@ -324,11 +222,6 @@ def a_thousand_folders(at):
 # --- archives ---------------------------------------------------------------------------------------------
 
 
-@case(EVERY, "", "passed")
-def an_honest_archive(at):
-    return zipped(at, honest_files())
-
-
 @case(OTHERS, r"fuse\.py is missing", "not attempted")
 def names_that_lead_outside(at):
     files = honest_files()
@@ -340,14 +233,9 @@ def names_that_lead_outside(at):
     )
 
 
-@case(OTHERS, r"fuse\.py was refused: (it shrinks as no program does|it is larger)", "not attempted")
-def a_bomb(at):
-    return zipped(at, honest_files() | {"step3_rag/retrieve/fuse.py": b"#" * (1 << 20)})
-
-
 @case(OTHERS, r"fuse\.py was refused: it is larger than", "not attempted")
 def a_large_bomb(at):
-    return zipped(at, honest_files() | {"step3_rag/retrieve/fuse.py": bytes(200 << 20)})
+    return zipped(at, honest_files() | {"step3_rag/retrieve/fuse.py": bytes(20 << 20)})
 
 
 @case(OTHERS, r"fuse\.py was refused", "not attempted")
@@ -357,14 +245,6 @@ def a_bomb_that_says_that_it_is_small(at):
     content = path.read_bytes().replace(struct.pack("<I", 64 << 20), struct.pack("<I", 500))
     path.write_bytes(content)
     return path
-
-
-@case("", r"is missing: the starter's is graded", "not attempted")
-def an_archive_in_an_archive(at):
-    inner = zipped(at, honest_files(), "inner.zip").read_bytes()
-    for _ in range(5):
-        inner = zipped(at, {"ada.zip": inner}, "inner.zip").read_bytes()
-    return zipped(at, {"ada.zip": inner})
 
 
 @case(OTHERS, r"fuse\.py was refused: it is encrypted", "not attempted")
@@ -388,24 +268,9 @@ def a_link_in_an_archive(at):
     return path
 
 
-@case(OTHERS, r"fuse\.py was refused: it is in the archive 2 times", "not attempted")
-def the_same_name_twice(at):
-    path = zipped(at, honest_files())
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(NAMES[0], "x = 1")
-    return path
-
-
 @case("", r"nothing could be read: the archive has more than 5,000 entries", "not attempted")
 def ten_thousand_entries(at):
     return zipped(at, honest_files() | {f"{n}.py": "" for n in range(10_000)}, method=zipfile.ZIP_STORED)
-
-
-@case("", r"nothing could be read: a damaged archive", "not attempted")
-def half_an_archive(at):
-    path = zipped(at, honest_files())
-    path.write_bytes(path.read_bytes()[:-400])
-    return path
 
 
 @case(OTHERS, r"fuse\.py was refused: it is damaged", "not attempted")
@@ -413,19 +278,6 @@ def an_archive_with_a_wrong_sum(at):
     path = zipped(at, honest_files(), method=zipfile.ZIP_STORED)
     path.write_bytes(path.read_bytes().replace(b"### BEGIN SOLUTION 3.1", b"### BEGIN SOLUTION 3.7", 1))
     return path
-
-
-@case("", r"nothing could be read: it is not a folder, a \.zip or a \.tar\.gz", "not attempted")
-def no_archive_at_all(at):
-    path = at.folder / "ada.zip"
-    path.write_bytes(b"Rar!\x1a\x07\x01\x00" + bytes(1000))
-    return path
-
-
-@case("", r"nothing could be read: it is not an ordinary file", "not attempted")
-def a_pipe_for_an_archive(at):
-    os.mkfifo(at.folder / "ada.zip")
-    return at.folder / "ada.zip"
 
 
 @case(OTHERS, r"fuse\.py was refused: it is a link", "not attempted")
@@ -458,7 +310,7 @@ def a_device_in_a_tar(at):
 def a_bomb_of_gzip(at):
     path = at.folder / "ada.tar.gz"
     packer = zlib.compressobj(9, wbits=31)
-    path.write_bytes(b"".join(packer.compress(bytes(1 << 24)) for _ in range(32)) + packer.flush())
+    path.write_bytes(b"".join(packer.compress(bytes(1 << 24)) for _ in range(5)) + packer.flush())
     return path
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import functools
 import hashlib
 import importlib
 import json
@@ -32,33 +31,22 @@ from typing import Any
 
 from classroom import isolation
 from classroom.assignment.markers import Place
-from classroom.assignment.rubric import Exercise, Mark, RubricTest, rubric_tests_in
-from classroom.assignment.spec import Assignment, Task, places_of
+from classroom.assignment.rubric import Exercise, Mark, RubricTest
+from classroom.assignment.spec import Assignment, Task
 from classroom.grading import grade as grading
 from classroom.grading import remote
 from classroom.grading.draw import Draw
-from classroom.grading.remote import Remote
 from classroom.grading.result import Item, Result
 from classroom.intake.take import take
 from classroom.isolation.box import Box, marked
-from tests.classroom.hostile import packing, rubric  # noqa: F401  (packing fills the corpus)
+from classroom.rubrics.step3_public import ranking, sentence, words
+from tests.classroom.hostile import packing  # noqa: F401  (fills the corpus)
 from tests.classroom.hostile.corpus import ATTACKS, FILES, ROOT, At, Attack, reference, starter
-from tests.classroom.hostile.whole import WHOLE
 
 SECRET = "sk-ant-canary"
 SEED = 4711
 HINT = ("a", "b", "c")
-
-
-@dataclass
-class Graded:
-    """What came of some attackers: what was wrong, in words, by their names; and what was made of it."""
-
-    wrong: dict[str, list[str]]
-    results: list[Result]
-
-    def to_json(self) -> str:
-        return json.dumps({"wrong": self.wrong, "results": [each.to_dict() for each in self.results]})
+Wrong = dict[str, list[str]]  # what was wrong, in words, by the attackers' names
 
 
 @dataclass
@@ -66,9 +54,7 @@ class World:
     """What there is around a submission, and what it must not touch."""
 
     top: Path  # of this grader: everything that it makes
-    tcp: socket.socket
-    udp: socket.socket
-    abstract: socket.socket
+    listening: socket.socket
     canaries: dict[str, Path]
     boxes: list[Box] = field(default_factory=list)
     token: str = field(default_factory=lambda: f"mark-{secrets.token_hex(6)}")
@@ -90,11 +76,8 @@ class World:
             "root": str(ROOT),
             "home": os.environ["HOME"],
             "eve": str(folder / "eve" / "fuse.py"),
-            "port": self.tcp.getsockname()[1],
-            "udp": self.udp.getsockname()[1],
-            "abstract": self.abstract.getsockname()[1:].decode(),
+            "port": self.listening.getsockname()[1],
             "token": f"{self.token}-{name}",
-            "libraries": str(Path(json.__file__).parents[1]),
         }
 
     def state(self, folder: Path) -> dict[str, str]:
@@ -105,14 +88,11 @@ class World:
         return {str(path): _told(path) for path in paths}
 
     def visitors(self) -> list[str]:
-        """Who came by the network."""
-        found = []
-        for name in ("tcp", "udp", "abstract"):
-            with contextlib.suppress(BlockingIOError):
-                listening: socket.socket = getattr(self, name)
-                listening.recv(10) if name == "udp" else listening.accept()
-                found.append(f"somebody came by {name}")
-        return found
+        """Whether somebody came by the network."""
+        with contextlib.suppress(BlockingIOError):
+            self.listening.accept()
+            return ["somebody came by the network"]
+        return []
 
     def left(self) -> list[str]:
         """What stays behind, though it was given a moment to go."""
@@ -128,13 +108,7 @@ class World:
             with contextlib.suppress(OSError):
                 if self.token.encode() in (line := path.read_bytes()):
                     found.append(f"process {path.parent.name}: {line[-100:]!r}")
-        found += [f"folder {each.name}" for each in (self.top / "tmp").iterdir() if each not in self.kept]
-        return found
-
-    @functools.cached_property
-    def kept(self) -> set[Path]:
-        """What was in the folder for temporary files before."""
-        return set((self.top / "tmp").iterdir())
+        return found + [f"folder {each.name}" for each in (self.top / "tmp").iterdir()]
 
 
 def _told(path: Path) -> str:
@@ -173,18 +147,9 @@ def world() -> Iterator[World]:
         os.environ.update(HOME=str(home), TMPDIR=str(top / "tmp"), ANTHROPIC_API_KEY=SECRET)
         stack.callback(os.environ.update, before)
         tempfile.tempdir = None
-        tcp = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        udp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        udp.bind(("127.0.0.1", 0))
-        abstract = stack.enter_context(socket.socket(socket.AF_UNIX))
-        abstract.bind(f"\0hostile-{os.getpid()}")
-        abstract.listen()
-        for each in (tcp, udp, abstract):
-            each.setblocking(False)
-        yield World(top, tcp, udp, abstract, canaries)
-
-
-# --- many in one submission ---------------------------------------------------------------------------------
+        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        listening.setblocking(False)
+        yield World(top, listening, canaries)
 
 
 def module_of(each: Attack) -> str:
@@ -214,57 +179,91 @@ def laid(each: Attack, around: World, folder: Path, submission: Path) -> tuple[l
     return notes, others
 
 
-def tests_for(attacks: Sequence[Attack]) -> list[RubricTest]:
-    """A test of each attacker, and one of an honest function after it."""
-    checks: dict[str, Callable[..., None]] = {
-        "rrf": rubric.check_rrf,
-        "chunk": rubric.check_chunks,
-        "min_max": rubric.check_min_max,
-    }
+def check_rrf(submission: Any, draw: Draw, module: str) -> None:
+    """Any rankings."""
+    for n in (2, 3, 4):
+        candidates = draw.words(9)
+        rankings = [ranking(draw, candidates, draw.randint(2, 7)) for _ in range(n)]
+        submission.check(f"{module}:rrf", rankings, k=draw.randint(1, 60))
 
-    def attacked(submission: Any, draw: Draw, each: Attack) -> None:
+
+def check_min_max(submission: Any, draw: Draw, module: str = "step3_rag.retrieve.fuse") -> None:
+    """Weighted sums, and a weight for each."""
+    for n in (1, 2, 3):
+        rankings = [ranking(draw, draw.words(9), 5) for _ in range(n)]
+        for weights in ([draw.random() for _ in rankings], [0.5] * (n + 1)):
+            submission.check(f"{module}:min_max", rankings, weights)
+
+
+def check_chunks(submission: Any, draw: Draw, module: str) -> None:
+    """A text, and a function of the grader's that cuts it into tokens."""
+    for _ in range(3):
+        text = " ".join(sentence(draw, draw.randint(3, 8)) for _ in range(8))
+        submission.check(f"{module}:chunk", text, words, size=draw.randint(10, 20), overlap=4)
+
+
+CHECKS: dict[str, Callable[..., None]] = {"rrf": check_rrf, "chunk": check_chunks, "min_max": check_min_max}
+
+
+def tests_for(number: int, each: Attack) -> list[RubricTest]:
+    """A test of an attacker, and one of an honest function after it."""
+
+    def attacked(submission: Any, draw: Draw) -> None:
         remote.IMPORT_SECONDS = each.imports
         try:
-            checks[each.of](submission, draw, module_of(each))
+            CHECKS[each.of](submission, draw, module_of(each))
         finally:
             remote.IMPORT_SECONDS = Attack.imports
-            if each.spoils and isinstance(submission, Remote):
+            if each.spoils:
                 submission.close()
 
-    tests = []
-    for number, each in enumerate(attacks, 1):
-        mark = Mark(each.name, f"9.{number}", 10, each.timeout, "hidden", each.name, each.name, HINT)
-        tests.append(RubricTest(mark, functools.partial(attacked, each=each)))
-        mark = Mark(f"after {each.name}", f"9.{number}", 1, 15, "hidden", "An honest one.")
-        tests.append(RubricTest(mark, rubric.check_min_max))
-    return tests
+    mark = Mark(each.name, f"9.{number}", 10, each.timeout, "hidden", each.name, each.name, HINT)
+    after = Mark(f"after {each.name}", f"9.{number}", 1, 15, "hidden", "An honest one.")
+    return [RubricTest(mark, attacked), RubricTest(after, check_min_max)]
 
 
-def grade_together(attacks: Sequence[Attack], around: World, level: str | None) -> Graded:
-    """Grade all of them in one run."""
-    folder = around.top / "work" / "together"
+def grade_together(
+    attacks: Sequence[Attack], around: World, level: str | None
+) -> tuple[Wrong, Result | None]:
+    """Grade all of them in one run: what was wrong, and the result."""
+    folder = around.top / "work"
     around.set_up(folder)
     submission = folder / "all"
     for path in FILES.values():
         (submission / path).parent.mkdir(parents=True, exist_ok=True)
         (submission / path).write_text(reference(Path(path).stem), "utf-8")
-    told = {each.name: laid(each, around, folder, submission) for each in attacks}
-    tests = tests_for(attacks)
-    files = {each.name: f"{module_of(each).replace('.', '/')}.py" for each in attacks}
-    tasks = [Task(Exercise("1.1"), tuple((path, Place("1.1", "", "f", 1, 2, "")) for path in FILES.values()))]
+    told = [laid(each, around, folder, submission) for each in attacks]
+    honest = Mark("honest", "1.1", 7, 15, "hidden", "Honest.", "Honest", HINT)
+    tests = [RubricTest(honest, check_min_max)]
+    places = tuple((path, Place("1.1", "", "f", 1, 2, "")) for path in FILES.values())
+    tasks = [Task(Exercise("1.1", [honest]), places)]
     for number, each in enumerate(attacks, 1):
-        marks = [test.mark for test in tests if test.mark.id == f"9.{number}"]
-        place = Place(f"9.{number}", each.name, "rrf", 1, 2, "")
-        tasks.append(Task(Exercise(f"9.{number}", marks), ((files[each.name], place),)))
-    tasks[0].exercise.marks.append(Mark("honest", "1.1", 7, 15, "hidden", "Honest.", "Honest", HINT))
-    tests.append(RubricTest(tasks[0].exercise.marks[0], rubric.check_min_max))
-    result, found = graded(
-        submission, folder, Assignment("step3_rag", "", (), "", tuple(tasks)), tests, around, level
-    )
+        own = tests_for(number, each)
+        tests += own
+        place = (f"{module_of(each).replace('.', '/')}.py", Place(f"9.{number}", each.name, "rrf", 1, 2, ""))
+        tasks.append(Task(Exercise(f"9.{number}", [test.mark for test in own]), (place,)))
+    made = Assignment("step3_rag", "", (), "", tuple(tasks))
+    grading.PRELOAD = {}
+    grading.assignment_of = lambda _step: made  # type: ignore[assignment]
+    grading.rubric_tests = lambda _step: tests  # type: ignore[assignment]
+
+    def opened(tree: Path) -> Box:
+        around.boxes.append(isolation.open_worker(tree, level))
+        return around.boxes[-1]
+
+    before, result, found = around.state(folder), None, list[str]()
+    try:
+        result = grading.grade(submission, "step3", SEED, seconds=900, open_worker=opened)
+    except BaseException as error:
+        found.append(f"the grader crashed: {type(error).__name__}: {error}")
+    after = around.state(folder)
+    changed = [path for path in before | after if before.get(path) != after.get(path)]
+    found += [f"touched: {path}: {before.get(path)} -> {after.get(path)}" for path in changed]
+    found += around.visitors() + [f"left behind: {what}" for what in around.left()]
     wrong = {"all": found}
-    for each, item in zip(attacks, result.items[1:] if result else (), strict=bool(result)):
-        wrong[each.name] = problems(each, item, *told[each.name])
-    return Graded(wrong, [result] if result else [])
+    for each, item, facts in zip(attacks, result.items[1:] if result else (), told, strict=bool(result)):
+        wrong[each.name] = problems(each, item, *facts)
+    return wrong, result
 
 
 def problems(each: Attack, item: Item, notes: list[str], others: bool) -> list[str]:
@@ -285,66 +284,6 @@ def problems(each: Attack, item: Item, notes: list[str], others: bool) -> list[s
     return found
 
 
-# --- one by one ---------------------------------------------------------------------------------------------
-
-
-def grade_whole(name: str, around: World, level: str | None) -> Graded:
-    """Grade a submission by itself."""
-    folder, each = around.top / "work" / name, WHOLE[name]
-    around.set_up(folder)
-    at = At(folder, around.facts(folder, name))
-    each.make(at)
-    tests, places = rubric_tests_in(Path(rubric.__file__)), places_of(["step3_rag"])
-    ids = dict.fromkeys(test.mark.id for test in tests)
-    exercises = [Exercise(id, [test.mark for test in tests if test.mark.id == id]) for id in ids]
-    tasks = tuple(Task(each, tuple(places[each.id])) for each in exercises)
-    made = Assignment("step3_rag", "Step 3", (), "", tasks)
-    remote.IMPORT_SECONDS = each.imports
-    result, found = graded(at.ada, folder, made, tests, around, level)
-    remote.IMPORT_SECONDS = Attack.imports
-    if result is None:
-        return Graded({name: found}, [])
-    told = [test.cause for item in result.items for test in item.tests]
-    told += [call.verdict for item in result.items for test in item.tests for call in test.calls]
-    if result.score != each.points:
-        found.append(f"{result.score} points, where it deserves {each.points}: {told}")
-    if not re.search(each.cause, "\n".join(told).strip(), re.DOTALL | re.MULTILINE):
-        found.append(f"no cause like {each.cause!r} in: {told}")
-    return Graded({name: found}, [result])
-
-
-def graded(
-    submission: Path,
-    folder: Path,
-    made: Assignment,
-    tests: Sequence[RubricTest],
-    around: World,
-    level: str | None,
-) -> tuple[Result | None, list[str]]:
-    """Grade a submission; the result, and what it touched or left behind, in words."""
-    grading.PRELOAD = {}
-    grading.assignment_of = lambda _step: made  # type: ignore[assignment]
-    grading.rubric_tests = lambda _step: list(tests)  # type: ignore[assignment]
-    around.boxes.clear()
-
-    def opened(tree: Path) -> Box:
-        around.boxes.append(isolation.open_worker(tree, level))
-        return around.boxes[-1]
-
-    _ = around.kept
-    before, result, found = around.state(folder), None, list[str]()
-    try:
-        result = grading.grade(submission, "step3", SEED, seconds=900, open_worker=opened)
-    except BaseException as error:
-        found.append(f"the grader crashed: {type(error).__name__}: {error}")
-    after = around.state(folder)
-    changed = [path for path in before | after if before.get(path) != after.get(path)]
-    found += [f"touched: {path}: {before.get(path)} -> {after.get(path)}" for path in changed]
-    found += around.visitors() + [f"left behind: {what}" for what in around.left()]
-    shutil.rmtree(folder, ignore_errors=True)
-    return result, found
-
-
 def main() -> None:
     """Grade attackers, and say what went wrong; or write it to a file, for the tests."""
     parser = argparse.ArgumentParser()
@@ -352,23 +291,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("names", nargs="*", help="of attackers")
     asked = parser.parse_args()
-    names = asked.names or [*ATTACKS, *WHOLE]
-    began, wrong, results = time.monotonic(), dict[str, list[str]](), list[Result]()
+    attacks = [ATTACKS[name] for name in asked.names or ATTACKS]
     with world() as around:
-        together = [ATTACKS[name] for name in names if name in ATTACKS]
-        done = [grade_together(together, around, asked.isolation)] if together else []
-        done += [grade_whole(name, around, asked.isolation) for name in names if name in WHOLE]
-    for each in done:
-        wrong |= each.wrong
-        results += each.results
+        wrong, result = grade_together(attacks, around, asked.isolation)
     if asked.out:
-        asked.out.write_text(Graded(wrong, results).to_json())
+        asked.out.write_text(json.dumps({"wrong": wrong, "result": result and result.to_dict()}))
         return
-    for item in (item for each in results for item in each.items):
+    for item in result.items if result else ():
         print(f"{item.title}: {item.tests[0].score} points, {sum(test.seconds for test in item.tests):.1f} s")
     for name, found in wrong.items():
-        print(*(f"WRONG {name}: {each}" for each in found), sep="\n", end="\n" if found else "")
-    print(f"{len(names)} attackers, {time.monotonic() - began:.0f} s", file=sys.stderr)
+        print(*(f"WRONG {name}: {each}\n" for each in found), sep="", end="")
 
 
 if __name__ == "__main__":
