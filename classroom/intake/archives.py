@@ -1,9 +1,8 @@
-"""Archives of strangers, read in memory: .zip, .tar and .tar.gz, told apart by their first bytes. Used by
+"""Submitted archives, read in memory: .zip, .tar and .tar.gz, told apart by their first bytes. Used by
 reader.py, in its own process.
 
-What an archive claims is not believed: entries, sizes and the ratio of compression are bounded both as they
-are declared and as they turn out. A name that stands twice is refused, since programs differ in which one
-they take.
+What an archive claims is not believed: entries and sizes are bounded both as they are declared and as
+they turn out. A name that stands twice is refused, since programs differ in which one they take.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +25,6 @@ from classroom.intake.source import MAX_BYTES, MAX_ENTRIES, Missing, Refused, So
 MAX_ARCHIVE = 64 << 20  # bytes, as it lies there; and of a .tar.gz also as it is inside
 # Bytes of a tar's long names and other records: tarfile takes them apart in squared time.
 MAX_HEADER = 64 << 10
-MAX_RATIO = 200  # nobody's program shrinks to a 200th
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 IS_ENCRYPTED = 0x1
 RECORDS = b"xgXLK"  # kinds of tar headers that tell of the next file
@@ -70,7 +69,7 @@ class Entry(NamedTuple):
 
     name: str
     read: Callable[[], bytes]
-    date: Callable[[], float | None]
+    date: float | None
 
 
 class Archive:
@@ -101,10 +100,7 @@ class Archive:
             raise Refused(f"it is damaged ({type(error).__name__})") from None
 
     def dates(self) -> Iterator[float]:
-        for entry in self._all:
-            date = entry.date()
-            if date is not None:
-                yield date
+        return (entry.date for entry in self._all if entry.date is not None)
 
 
 def _zip(content: bytes) -> list[Entry]:
@@ -112,7 +108,7 @@ def _zip(content: bytes) -> list[Entry]:
         raise Refused(f"the archive has more than {MAX_ENTRIES:,} entries")
     archive = zipfile.ZipFile(io.BytesIO(content))
     return [
-        Entry(entry.filename, _of_zip(archive, entry), lambda entry=entry: _date_in_zip(entry))
+        Entry(entry.filename, partial(_read_zip, archive, entry), _date_in_zip(entry))
         for entry in archive.infolist()
         if not entry.is_dir()
     ]
@@ -126,24 +122,18 @@ def _date_in_zip(entry: zipfile.ZipInfo) -> float | None:
         return None
 
 
-def _of_zip(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[], bytes]:
-    def read() -> bytes:
-        kind = entry.external_attr >> 16
-        if stat.S_IFMT(kind) not in (0, stat.S_IFREG):
-            raise Refused("it is a symbolic link" if stat.S_ISLNK(kind) else "it is not an ordinary file")
-        if entry.flag_bits & IS_ENCRYPTED:
-            raise Refused("it is encrypted")
-        if entry.compress_type not in METHODS:
-            raise Refused("it is compressed in a way that is not read here: use an ordinary .zip")
-        if entry.file_size > MAX_BYTES:
-            raise Refused(f"it is larger than {MAX_BYTES:,} bytes")
-        with archive.open(entry) as file:
-            got = file.read(MAX_BYTES + 1)
-        if len(got) > MAX_RATIO * max(entry.compress_size, 512):
-            raise Refused("it shrinks as no program does")
-        return got
-
-    return read
+def _read_zip(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    kind = entry.external_attr >> 16
+    if stat.S_IFMT(kind) not in (0, stat.S_IFREG):
+        raise Refused("it is a symbolic link" if stat.S_ISLNK(kind) else "it is not an ordinary file")
+    if entry.flag_bits & IS_ENCRYPTED:
+        raise Refused("it is encrypted")
+    if entry.compress_type not in METHODS:
+        raise Refused("it is compressed in a way that is not read here: use an ordinary .zip")
+    if entry.file_size > MAX_BYTES:
+        raise Refused(f"it is larger than {MAX_BYTES:,} bytes")
+    with archive.open(entry) as file:
+        return file.read(MAX_BYTES + 1)
 
 
 def _unzipped(content: bytes) -> bytes:
@@ -173,24 +163,18 @@ def _look_at_headers(content: bytes) -> None:
 
 def _tar(content: bytes) -> list[Entry]:
     _look_at_headers(content)
-    entries: list[Entry] = []
     archive = tarfile.open(fileobj=io.BytesIO(content), mode="r:")  # noqa: SIM115  (read later, from memory)
-    for entry in archive:
-        if len(entries) >= MAX_ENTRIES:
-            raise Refused(f"the archive has more than {MAX_ENTRIES:,} entries")
-        if not entry.isdir():
-            date = float(entry.mtime) if entry.isfile() else None
-            entries.append(Entry(entry.name, _of_tar(archive, entry), lambda date=date: date))
-    return entries
+    return [
+        Entry(entry.name, partial(_read_tar, archive, entry), float(entry.mtime) if entry.isfile() else None)
+        for entry in archive
+        if not entry.isdir()
+    ]
 
 
-def _of_tar(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> Callable[[], bytes]:
-    def read() -> bytes:
-        if not entry.isfile() or entry.issparse():
-            raise Refused("it is a link" if entry.issym() or entry.islnk() else "it is not an ordinary file")
-        if entry.size > MAX_BYTES:
-            raise Refused(f"it is larger than {MAX_BYTES:,} bytes")
-        file = archive.extractfile(entry)
-        return file.read(MAX_BYTES + 1) if file else b""
-
-    return read
+def _read_tar(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
+    if not entry.isfile() or entry.issparse():
+        raise Refused("it is a link" if entry.issym() or entry.islnk() else "it is not an ordinary file")
+    if entry.size > MAX_BYTES:
+        raise Refused(f"it is larger than {MAX_BYTES:,} bytes")
+    file = archive.extractfile(entry)
+    return file.read(MAX_BYTES + 1) if file else b""

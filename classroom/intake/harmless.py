@@ -1,4 +1,4 @@
-"""Strangers' text as harmless data: for terminals, CI runners and files."""
+"""Submitted text as harmless data: for terminals, CI runners and files."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ What was found goes to stdout as JSON: see take.py, which starts it. A limit tha
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import sys
 from collections.abc import Sequence
@@ -55,33 +56,26 @@ def read(path: Path, wanted: Sequence[str]) -> Found:
     for name in wanted:
         _read_file(source, top, name, wanted, found)
     found.variant = _claimed_variant(source, top)
-    try:
+    with contextlib.suppress(OSError, ValueError):  # an odd date: it is graded all the same
         found.newest = max(source.dates(), default=None)
-    except (OSError, ValueError):  # an odd date: it is graded all the same
-        found.newest = None
     return found
 
 
 def _read_file(source: Source, top: str, name: str, wanted: Sequence[str], found: Found) -> None:
-    try:
-        found.files[name] = source.read(_join(top, name))
-        return
-    except Missing:
-        pass
-    except Refused as refused:
-        found.notes.append(f"{name} was refused: {refused}")
-        return
+    """Read a file from its place, or from the top, where no other file that is wanted has its name."""
     base = name.rpartition("/")[2]
-    if base != name and sum(each.rpartition("/")[2] == base for each in wanted) == 1:
+    alone = sum(each.rpartition("/")[2] == base for each in wanted) == 1
+    for place in dict.fromkeys([name, base] if alone else [name]):
         try:
-            found.files[name] = source.read(_join(top, base))
-            found.notes.append(f"{base} was taken for {name}")
-            return
+            found.files[name] = source.read(_join(top, place))
         except Missing:
-            pass
+            continue
         except Refused as refused:
-            found.notes.append(f"{base} was refused: {refused}")
+            found.notes.append(f"{place} was refused: {refused}")
             return
+        if place != name:
+            found.notes.append(f"{place} was taken for {name}")
+        return
     found.notes.append(f"{name} is missing: the starter's is graded")
 
 

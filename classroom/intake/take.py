@@ -12,13 +12,14 @@ becomes a note: the only error is a submission that isn't there.
 A submission may lie in one folder inside (as `unzip` and GitHub make them), or hold its files without
 folders (as some upload forms do).
 
-What strangers made is read by a process of its own (reader.py) with limits on memory and time, so that none
-of it is decompressed or taken apart here.
+A process of its own (reader.py) with limits on memory and time reads it, so that nothing is decompressed
+or taken apart here.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import subprocess
@@ -72,10 +73,8 @@ def take(path: Path, wanted: Sequence[str] = ()) -> Intake:
     intake.files = {name: base64.b64decode(content) for name, content in told["files"].items()}
     intake.variant = told["variant"]
     if told["newest"] is not None:
-        try:
+        with contextlib.suppress(ValueError, OverflowError, OSError):  # no year that there is
             intake.newest = datetime.fromtimestamp(told["newest"], UTC)
-        except (ValueError, OverflowError, OSError):  # no year that there is
-            intake.newest = None
     return intake
 
 

@@ -103,13 +103,6 @@ def test_backslashes_of_windows_are_slashes(tmp_path):
     }
 
 
-def test_what_is_missing_is_noted(folder):
-    (folder / FUSE).unlink()
-    intake = take(folder, WANTED)
-    assert intake.files == {CHUNK: b"chunk"}
-    assert intake.notes == ["step3_rag/retrieve/fuse.py is missing: the starter's is graded"]
-
-
 def test_bytes_are_passed_on_as_they_are(folder):
     latin = "# coding: latin-1\nx = 'é'\n".encode("latin-1")
     (folder / FUSE).write_bytes(latin)
@@ -180,13 +173,9 @@ def test_a_manifest_is_only_a_claim(folder):
     for content, claimed in (
         ('{"variant": 7}', 7),
         ('{"variant": true}', None),
-        ('{"variant": "7"}', None),
         ('{"variant": 1e400}', None),
-        ("{}", None),
         ("[1]", None),
         ("[" * 100_000, None),
-        ("9" * 5000, None),
-        ("\ud800".encode("utf-8", "surrogatepass").decode("latin-1"), None),
     ):
         (folder / "classroom.json").write_text(content)
         assert take(folder, WANTED).variant == claimed
@@ -223,18 +212,12 @@ def test_long_names_are_read(tmp_path):
 
 @pytest.mark.parametrize("compress", [bz2.compress, lzma.compress])
 def test_other_compressions_are_refused(tmp_path, compress):
-    (tmp_path / "a.tar.gz").write_bytes(compress(b"\0" * (64 << 20)))
+    (tmp_path / "a.tar.gz").write_bytes(compress(bytes(1 << 20)))
     intake = take(tmp_path / "a.tar.gz", WANTED)
     assert intake.notes == [
         "nothing could be read: it is not a folder, a .zip or a .tar.gz: nothing else is read here"
     ]
     assert intake.newest is None
-
-
-def test_deep_names_and_deep_folders_are_not_followed(tmp_path):
-    deep = "/".join("d" * 1 for _ in range(4000))
-    assert take(zipped(tmp_path / "a.zip", [(f"{deep}/x.py", "x")]), [FUSE]).files == {}
-    assert take(tarred(tmp_path / "a.tar.gz", [(f"{deep}/x.py", "x")]), [FUSE]).files == {}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits there")
